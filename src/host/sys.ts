@@ -1,0 +1,126 @@
+/**
+ * The one door to the operating system: synchronous, without policy.
+ *
+ * Two implementations: `quickjs.ts` over the native host (the plugins), `node.ts` (CLI, scripts, tests; no netlink).
+ * A third, in `test/lib`, is a model of the kernel and the file system.
+ *
+ * Every failing call throws an `Error` whose `code` is errno's name (`"ENOENT"`), whose `syscall` names the call and
+ * whose message reads `<syscall> <object>: <strerror>`. Tell them apart with `isErrno`.
+ */
+export interface Sys {
+  /** The arguments of the process, its own name first. */
+  args(): readonly string[];
+  /** The environment of the process. A name set twice keeps its last value. */
+  environment(): Readonly<Record<string, string>>;
+  /** Reads standard input to its end. Throws `EFBIG` beyond `maxBytes`. Bytes that are not UTF-8 become U+FFFD. */
+  readStdin(maxBytes: number): string;
+  /** Writes the whole text to a standard stream. */
+  write(stream: "stdout" | "stderr", text: string): void;
+  exit(status: number): never;
+  /** gethostname(2). */
+  hostname(): string;
+  /** The process's own id. */
+  pid(): number;
+
+  /** CLOCK_REALTIME. */
+  wallClock(): { readonly seconds: number; readonly nanoseconds: number };
+  /** CLOCK_MONOTONIC, in milliseconds with fractions. */
+  monotonicMs(): number;
+  sleepMs(milliseconds: number): void;
+  randomBytes(count: number): Uint8Array;
+
+  /** Reads a whole file as UTF-8. Throws `EFBIG` beyond 64 MiB. */
+  readFile(path: string): string;
+  /** Writes to a file that exists, with one write(2); made for /proc/sys and /sys. Never creates or truncates. */
+  writeFile(path: string, text: string): void;
+  /** Creates a file that must not exist (`EEXIST`), whole or not at all. */
+  createFile(path: string, text: string, mode: number): void;
+  /**
+   * Replaces a file atomically: a temporary neighbour, fsync when `durable`, rename, fsync of the folder when `durable`.
+   * A reader sees the old text or the new one, after a power failure too when `durable`.
+   */
+  replaceFile(path: string, text: string, options: { readonly mode: number; readonly durable: boolean }): void;
+  /** Appends with O_APPEND, one write(2), creating the file with `mode`. Returns its size afterwards, in bytes. */
+  appendFile(path: string, text: string, mode: number): number;
+  rename(from: string, to: string): void;
+  /** unlink(2). */
+  removeFile(path: string): void;
+  /** rmdir(2). */
+  removeDir(path: string): void;
+  /** Creates a folder and its missing parents with `mode`; that it exists already is success. */
+  makeDirs(path: string, mode: number): void;
+  /** The names in a folder but `.` and `..`, in no order. */
+  listDir(path: string): readonly string[];
+  /** stat(2), following links; `undefined` when nothing is there (ENOENT, ENOTDIR). */
+  stat(path: string): FileStat | undefined;
+  /**
+   * Takes a flock(2) on a file, which is created (0600) if missing. Waits until `timeoutMs` has passed, then throws `ETIMEDOUT`.
+   * The kernel frees the lock when the process ends, however it ends.
+   */
+  lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): FileLock;
+  unlock(lock: FileLock): void;
+
+  /**
+   * Runs a program without a shell: `argv[0]` is a path. Its environment is `env` and nothing else, its standard streams are pipes,
+   * it inherits no other descriptor. Killed with SIGKILL after `timeoutMs` (then throws `ETIMEDOUT`).
+   */
+  run(argv: readonly string[], options: RunOptions): RunResult;
+
+  /** Opens a network namespace by path. Throws `EINVAL` when the path is not a network namespace. */
+  openNetns(path: string): Netns;
+  closeNetns(netns: Netns): void;
+  /** The network namespace the process is in, as device and inode. */
+  ownNetns(): { readonly device: number; readonly inode: number };
+  /** Runs `body` with the process inside `netns`; comes back however `body` ends. */
+  inNetns<T>(netns: Netns, body: () => T): T;
+  /** Opens a netlink socket; in `netns` if one is given. */
+  openNetlink(protocol: "route" | "netfilter", netns?: Netns): NetlinkSocket;
+}
+
+export interface FileStat {
+  readonly kind: "file" | "directory" | "other";
+  readonly size: number;
+  readonly mode: number;
+  readonly device: number;
+  readonly inode: number;
+  /** Last modification, in milliseconds since the epoch. */
+  readonly modifiedMs: number;
+}
+
+export interface FileLock {
+  readonly fd: number;
+}
+
+export interface RunOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+  readonly timeoutMs: number;
+}
+
+export interface RunResult {
+  /** The exit status; `undefined` when a signal ended the program. */
+  readonly status: number | undefined;
+  /** The number of the signal that ended the program. */
+  readonly signal: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Netns {
+  readonly fd: number;
+  readonly device: number;
+  readonly inode: number;
+}
+
+export interface NetlinkSocket {
+  /** Sends one datagram, which may hold many messages. */
+  send(datagram: Uint8Array): void;
+  /** Receives one datagram, whole. Throws `ETIMEDOUT` after `timeoutMs` and `ENOBUFS` when the kernel dropped some. */
+  receive(timeoutMs: number): Uint8Array;
+  close(): void;
+}
+
+/** Whether a caught value is a failed system call with this errno name. */
+export function isErrno(error: unknown, ...names: readonly string[]): error is Error & { code: string } {
+  return error instanceof Error && "code" in error && names.includes(error.code as string);
+}

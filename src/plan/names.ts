@@ -1,0 +1,25 @@
+/**
+ * Persistent names. Never change: upgrades depend on it (a new release finds and removes what an older one made).
+ * `test/unit/plan/names.test.ts` holds them as golden text.
+ */
+
+/** Allocations, endpoints, locks: state that dies with the sandboxes it describes (tmpfs). */
+export const runDir = "/run/tortie";
+/** Pools, reservations and settings: state that survives a reboot. */
+export const stateDir = "/var/lib/tortie";
+/** Owners are `tortie:<network>/<containerID>/<ifname>`. */
+export const ownerPrefix = "tortie:";
+/** Calico's prefix of host interfaces. */
+export const hostInterfacePrefix = "cali";
+/** The reference bandwidth plugin's prefix of ifb links. */
+export const ifbPrefix = "bwp";
+/** The table of natOutgoing and of the guard of 127.0.0.0/8, in families `ip` and `ip6`. */
+export const natTable = "tortie";
+/** The table of the port mappings, in families `ip` and `ip6`. */
+export const portmapTable = "tortie_portmap";
+/** The address that every pod's IPv4 default route goes through. */
+export const gateway4 = "169.254.1.1";
+/** The same for IPv6: the link-local address that EUI-64 makes of `hostMac`. */
+export const gateway6 = "fe80::ecee:eeff:feee:eeee";
+/** The MAC address of every host interface. */
+export const hostMac = "ee:ee:ee:ee:ee:ee";

@@ -1,0 +1,181 @@
+/**
+ * What a plugin wants the kernel to hold: plain readonly objects, nothing else.
+ *
+ * Addresses and prefixes are canonical text (`"169.254.1.1"`, `"10.0.0.5/32"`), MAC addresses lower case with colons.
+ * `at` says in which network namespace a resource lives: the host's or the sandbox's.
+ */
+import type { NftElements, NftSet, NftTable } from "./nft.ts";
+
+export type Place = "host" | "sandbox";
+
+/**
+ * A veth pair, each end born in its final namespace (moving an end later costs an RCU grace period).
+ * `mtu` 0 or absent leaves the kernel's default. The host end carries the plan's owner as its alias.
+ */
+export interface VethPair {
+  readonly kind: "veth";
+  readonly host: LinkEnd;
+  readonly sandbox: LinkEnd;
+  readonly mtu?: number;
+  /** Transmit and receive queues of both ends (IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES). */
+  readonly queues?: number;
+}
+
+export interface LinkEnd {
+  readonly name: string;
+  /** The address to set and to read back; the kernel chooses one when absent. */
+  readonly mac?: string;
+}
+
+/** An intermediate functional block device; it carries the plan's owner as its alias. */
+export interface IfbLink {
+  readonly kind: "ifb";
+  readonly at: Place;
+  readonly name: string;
+  readonly mtu?: number;
+  /** In packets (IFLA_TXQLEN). */
+  readonly txQueueLength?: number;
+}
+
+/** One file under /proc/sys. */
+export interface Sysctl {
+  readonly kind: "sysctl";
+  readonly at: Place;
+  /** The path below /proc/sys: `net/ipv4/conf/eth0/forwarding` (slashes, so that an interface name may hold dots). */
+  readonly path: string;
+  readonly value: string;
+  /** Go on without it when the kernel has no such file or refuses the write. */
+  readonly optional?: boolean;
+  /** Set once; a later plugin or an administrator may change it: `diff` does not judge it. */
+  readonly initial?: boolean;
+}
+
+/** Sets a link up. */
+export interface LinkUp {
+  readonly kind: "up";
+  readonly at: Place;
+  readonly link: string;
+}
+
+export interface LinkAddress {
+  readonly kind: "address";
+  readonly at: Place;
+  readonly link: string;
+  /** With its prefix length: `"10.0.0.5/32"`. */
+  readonly address: string;
+  /** IFA_F_NODAD: usable at once, without duplicate address detection. */
+  readonly noDad?: boolean;
+}
+
+/** A permanent neighbour entry. */
+export interface Neighbour {
+  readonly kind: "neighbour";
+  readonly at: Place;
+  readonly link: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+export interface Route {
+  readonly kind: "route";
+  readonly at: Place;
+  readonly link: string;
+  /** With its prefix length; `"0.0.0.0/0"` and `"::/0"` are the default routes. */
+  readonly destination: string;
+  readonly gateway?: string;
+  /** Default: `link` without a gateway, `global` with one (IPv4; IPv6 knows no scope). */
+  readonly scope?: "link" | "global" | "host" | "site" | number;
+  /** Preferred source address. */
+  readonly source?: string;
+  /** Metric; the kernel's default (0 for IPv4, 1024 for IPv6) when absent. */
+  readonly priority?: number;
+  /** Default: main (254). */
+  readonly table?: number;
+  readonly mtu?: number;
+  readonly advmss?: number;
+}
+
+/** A queueing discipline: token bucket at the root, or the ingress hook. */
+export type Qdisc = TokenBucket | IngressHook;
+
+/** `tc qdisc add dev LINK root handle 1: tbf rate … burst … limit …`. */
+export interface TokenBucket {
+  readonly kind: "qdisc";
+  readonly at: Place;
+  readonly link: string;
+  readonly discipline: "tbf";
+  /** Bytes per second; up to 2^53. */
+  readonly rateBytes: number;
+  /** Bucket size in bytes. */
+  readonly burstBytes: number;
+  /** Bytes that may wait for tokens (TCA_TBF_PARMS limit, 32 bits). */
+  readonly limitBytes: number;
+  /** Bucket size as the kernel's ticks (TCA_TBF_PARMS buffer, 32 bits). */
+  readonly bufferTicks: number;
+}
+
+export interface IngressHook {
+  readonly kind: "qdisc";
+  readonly at: Place;
+  readonly link: string;
+  readonly discipline: "ingress";
+}
+
+/** Sends all that arrives on `link` (which has the ingress hook) out of `target`: u32 match-all with mirred redirect. */
+export interface Redirect {
+  readonly kind: "redirect";
+  readonly at: Place;
+  readonly link: string;
+  readonly target: string;
+}
+
+export type Resource =
+  | VethPair
+  | IfbLink
+  | Sysctl
+  | LinkUp
+  | LinkAddress
+  | Neighbour
+  | Route
+  | Qdisc
+  | Redirect
+  | NftTable
+  | NftSet
+  | NftElements;
+
+export type ResourceKind = Resource["kind"];
+
+export type ResourceOf<K extends ResourceKind> = Extract<Resource, { kind: K }>;
+
+/** What one plugin wants for one attachment. The order of `resources` carries no meaning: phases do. */
+export interface Plan {
+  /** The alias of the links and the comment of the rules: `tortie:<network>/<containerID>/<ifname>`. */
+  readonly owner: string;
+  readonly resources: readonly Resource[];
+}
+
+/**
+ * The order in which kinds are applied (resources of one place and phase go to the kernel in one send). Sysctls precede `up`:
+ * accept_dad and friends are read when a link comes up.
+ */
+export const phaseOf: { readonly [K in ResourceKind]: number } = {
+  veth: 0,
+  ifb: 0,
+  sysctl: 1,
+  up: 2,
+  address: 3,
+  neighbour: 4,
+  route: 5,
+  qdisc: 6,
+  redirect: 7,
+  "nft-table": 8,
+  "nft-set": 8,
+  "nft-elements": 8,
+};
+
+/** What `diff` found: the plan's words, the kernel's words. */
+export interface Difference {
+  readonly resource: Resource;
+  /** `route 10.0.0.5/32 dev cali123 is missing`: reads after "CHECK found: ". */
+  readonly text: string;
+}
