@@ -4,19 +4,13 @@
  * `runPlugin` (`run.ts`) parses everything at the edge, so that a request carries its guarantees in its type, calls the
  * function, and answers on stdout. On any error it runs what the plugin registered with `undo`, last first.
  */
+import type { Attachment } from "../cni/attachment.ts";
 import type { Result } from "../cni/result.ts";
 import type { CniVersion } from "../cni/version.ts";
 import type { Sys } from "../host/sys.ts";
 import type { Logger } from "../log/logger.ts";
 
 export type JsonObject = { readonly [key: string]: unknown };
-
-/** The identity of what a runtime attaches: all state is keyed by these three. */
-export interface Attachment {
-  readonly network: string;
-  readonly containerId: string;
-  readonly ifname: string;
-}
 
 /** What every operation gets. */
 export interface Context {
