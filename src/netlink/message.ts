@@ -1,0 +1,116 @@
+/**
+ * Netlink messages (`struct nlmsghdr`): requests into a datagram, replies out of one.
+ *
+ *      0          4      6       8          12        16
+ *      +----------+------+-------+----------+---------+---------+
+ *      |  length  | type | flags | sequence | port id | payload |   padded to a multiple of 4
+ *      +----------+------+-------+----------+---------+---------+
+ *
+ * One datagram may hold many requests. The kernel carries them out in order, answers each that has NLM_F_ACK, and goes on after one
+ * that failed (rtnetlink; an nf_tables batch is a transaction).
+ */
+import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u32Of, viewOf } from "./attribute.ts";
+
+export const NLMSG_NOOP = 1;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+
+export const NLM_F_REQUEST = 0x01;
+export const NLM_F_MULTI = 0x02;
+export const NLM_F_ACK = 0x04;
+/** The table changed while it was dumped: ask again. */
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
+/** In an answer of type NLMSG_ERROR: the payload of the request is left out, and attributes follow. */
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+
+const NLMSGERR_ATTR_MSG = 1;
+const headerLength = 16;
+const ackLength = 4 + headerLength;
+
+export interface Request {
+  readonly type: number;
+  /** NLM_F_REQUEST is added by `encodeDatagram`. */
+  readonly flags: number;
+  /** The family's fixed header and the attributes. */
+  readonly payload: Uint8Array;
+}
+
+export interface Reply {
+  readonly type: number;
+  readonly flags: number;
+  readonly sequence: number;
+  readonly portId: number;
+  readonly payload: Uint8Array;
+}
+
+/** The kernel's verdict on one request. */
+export interface Ack {
+  /** 0 is success, else a positive errno. */
+  readonly errno: number;
+  /** The kernel's explanation (extended ack, Linux 4.12), if it gave one. */
+  readonly text: string | undefined;
+}
+
+/** Puts requests into one datagram and numbers them from `sequence`. */
+export function encodeDatagram(requests: readonly Request[], sequence: number): Uint8Array {
+  let total = 0;
+  for (const { payload } of requests) total += align(headerLength + payload.length);
+  const bytes = new Uint8Array(total);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const [index, { type, flags, payload }] of requests.entries()) {
+    const length = headerLength + payload.length;
+    view.setUint32(at, length, littleEndian);
+    view.setUint16(at + 4, type, littleEndian);
+    view.setUint16(at + 6, flags | NLM_F_REQUEST, littleEndian);
+    view.setUint32(at + 8, sequence + index, littleEndian);
+    bytes.set(payload, at + headerLength);
+    at += align(length);
+  }
+  return bytes;
+}
+
+/** Takes a datagram apart. Throws `MalformedError`. */
+export function decodeDatagram(bytes: Uint8Array): readonly Reply[] {
+  const replies: Reply[] = [];
+  const view = viewOf(bytes);
+  let at = 0;
+  while (at < bytes.length) {
+    const rest = bytes.length - at;
+    if (rest < headerLength) throw new MalformedError(`cannot read netlink message: ${rest} bytes are no header`);
+    const length = view.getUint32(at, littleEndian);
+    if (length < headerLength || length > rest) {
+      throw new MalformedError(`cannot read netlink message: its length is ${length}, ${rest} bytes are left`);
+    }
+    replies.push({
+      type: view.getUint16(at + 4, littleEndian),
+      flags: view.getUint16(at + 6, littleEndian),
+      sequence: view.getUint32(at + 8, littleEndian),
+      portId: view.getUint32(at + 12, littleEndian),
+      payload: bytes.subarray(at + headerLength, at + length),
+    });
+    at += align(length);
+  }
+  return replies;
+}
+
+/** Reads an NLMSG_ERROR (also the form of success) or the status that ends a dump (NLMSG_DONE). Throws `MalformedError`. */
+export function decodeAck(reply: Reply): Ack {
+  const { payload, flags, type } = reply;
+  if (type === NLMSG_DONE && payload.length < 4) return { errno: 0, text: undefined };
+  const errno = -i32Of(payload);
+  if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, text: undefined };
+  const text = readAttributes(payload, type === NLMSG_DONE ? 4 : attributesAt(payload, flags)).get(NLMSGERR_ATTR_MSG);
+  return { errno, text: text && stringOf(text) };
+}
+
+/** After the code and the header of the request, and after the request's payload unless it was left out. */
+function attributesAt(payload: Uint8Array, flags: number): number {
+  return (flags & NLM_F_CAPPED) !== 0 ? ackLength : 4 + align(u32Of(payload, 4));
+}
