@@ -1,0 +1,145 @@
+/**
+ * IP addresses: canonical text in plans and configurations, bytes in network order at the codec's edge.
+ *
+ * Canonical is what `formatAddress` writes: `"10.0.0.5"`, and for IPv6 RFC 5952 (`"2001:db8::1"`; IPv4-mapped ones as `"::ffff:10.0.0.5"`).
+ */
+
+export type Family = 4 | 6;
+
+/**
+ * The 4 or 16 bytes of an address; `undefined` when the text is none. Strict: no leading zeros in IPv4 (`"010.0.0.1"` is read as
+ * octal by some), no zone (`"fe80::1%eth0"`), no white space. IPv6 may end in IPv4 (`"::ffff:10.0.0.5"`).
+ */
+export function parseAddress(text: string): Uint8Array | undefined {
+  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+}
+
+/** The canonical text of 4 or 16 bytes. */
+export function formatAddress(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) throw new RangeError(`cannot format an address of ${bytes.length} bytes: it has 4 or 16`);
+  return formatIpv6(bytes);
+}
+
+/** The same address in canonical text; `undefined` when the text is no address. */
+export function canonicalAddress(text: string): string | undefined {
+  const bytes = parseAddress(text);
+  return bytes && formatAddress(bytes);
+}
+
+/** The family of a valid address or prefix. */
+export function familyOf(addressOrPrefix: string): Family {
+  return addressOrPrefix.includes(":") ? 6 : 4;
+}
+
+/** The bytes of an address that was parsed at the edge already. Throws where it was not. */
+export function addressBytes(address: string): Uint8Array {
+  const bytes = parseAddress(address);
+  if (bytes === undefined) throw new RangeError(`cannot parse address "${address}"`);
+  return bytes;
+}
+
+/** The value of an address as one unsigned number of 32 or 128 bits. */
+export function addressToBigInt(address: string): bigint {
+  return bytesToBigInt(addressBytes(address));
+}
+
+/** The address with this value. Throws `RangeError` where the family has no such address. */
+export function bigIntToAddress(value: bigint, family: Family): string {
+  const bytes = new Uint8Array(family === 4 ? 4 : 16);
+  let rest = value;
+  for (let i = bytes.length - 1; i >= 0; i--) {
+    bytes[i] = Number(rest & 0xffn);
+    rest >>= 8n;
+  }
+  if (rest !== 0n) throw new RangeError(`cannot make an IPv${family} address of ${value}: it is out of range`);
+  return formatAddress(bytes);
+}
+
+export function bytesToBigInt(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  return value;
+}
+
+const dot = 0x2e;
+const zero = 0x30;
+
+function parseIpv4(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const unit = i < text.length ? text.charCodeAt(i) : dot;
+    if (unit === dot) {
+      if (digits === 0 || part > 3) return undefined;
+      bytes[part++] = value;
+      digits = 0;
+      value = 0;
+      continue;
+    }
+    const digit = unit - zero;
+    if (digit < 0 || digit > 9 || (digits > 0 && value === 0)) return undefined;
+    value = value * 10 + digit;
+    digits++;
+    if (value > 255) return undefined;
+  }
+  return part === 4 ? bytes : undefined;
+}
+
+function parseIpv6(text: string): Uint8Array | undefined {
+  const gap = text.indexOf("::");
+  if (gap < 0) {
+    const all = parseGroups(text, true);
+    return all?.length === 16 ? Uint8Array.from(all) : undefined;
+  }
+  const head = parseGroups(text.slice(0, gap), false);
+  const tail = parseGroups(text.slice(gap + 2), true);
+  // "::" stands for one group at least.
+  if (head === undefined || tail === undefined || head.length + tail.length > 14) return undefined;
+  const bytes = new Uint8Array(16);
+  bytes.set(head);
+  bytes.set(tail, 16 - tail.length);
+  return bytes;
+}
+
+/** The bytes of groups joined by ":"; the last may be an IPv4 address. */
+function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined {
+  const bytes: number[] = [];
+  if (text === "") return bytes;
+  const groups = text.split(":");
+  for (const [index, group] of groups.entries()) {
+    if (mayEndInIpv4 && index === groups.length - 1 && group.includes(".")) {
+      const ipv4 = parseIpv4(group);
+      if (ipv4 === undefined) return undefined;
+      bytes.push(...ipv4);
+    } else {
+      if (!/^[0-9a-f]{1,4}$/i.test(group)) return undefined;
+      const value = Number.parseInt(group, 16);
+      bytes.push(value >> 8, value & 0xff);
+    }
+  }
+  return bytes;
+}
+
+function formatIpv6(bytes: Uint8Array): string {
+  const groups: number[] = [];
+  for (let i = 0; i < 16; i += 2) groups.push(((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0));
+  const { start, length } = longestZeros(groups);
+  if (start === 0 && length === 5 && groups[5] === 0xffff) return `::ffff:${bytes.slice(12).join(".")}`;
+  const hex = groups.map((group) => group.toString(16));
+  if (length < 2) return hex.join(":");
+  return `${hex.slice(0, start).join(":")}::${hex.slice(start + length).join(":")}`;
+}
+
+/** The longest run of zeros, the first of several (RFC 5952 section 4.2.3). */
+function longestZeros(groups: readonly number[]): { readonly start: number; readonly length: number } {
+  let best = { start: 0, length: 0 };
+  let start = 0;
+  for (const [index, group] of groups.entries()) {
+    if (group !== 0) start = index + 1;
+    else if (index + 1 - start > best.length) best = { start, length: index + 1 - start };
+  }
+  return best;
+}
