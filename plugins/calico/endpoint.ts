@@ -1,0 +1,127 @@
+/**
+ * The plan of one endpoint, a pure function of what is wanted:
+ *
+ *     host                                               │ sandbox
+ *                                                        │
+ *     10.0.0.5/32 dev cali… scope link                   │   default via 169.254.1.1 dev eth0
+ *            │                                           │   169.254.1.1 dev eth0 scope link
+ *            ▼                                           │        │
+ *     cali…  ee:ee:ee:ee:ee:ee   proxy_arp, forwarding ──┼── eth0  10.0.0.5/32
+ *            fe80::ecee:eeff:feee:eeee                   │         fd00::5/128
+ *                                                        │   default via fe80::ecee:eeff:feee:eeee dev eth0
+ *
+ * The host answers ARP for 169.254.1.1 (and for everything else) with its own MAC address: the pod needs no subnet, no bridge and no
+ * gateway address. IPv6's gateway is the link-local address that the kernel makes of that MAC address.
+ */
+import type { RouteConfig } from "../../src/cni/result.ts";
+import { familyOf } from "../../src/net/address.ts";
+import { gateway4, gateway6, hostMac } from "../../src/plan/names.ts";
+import type { Place, Resource, Route, Sysctl } from "../../src/plan/resource.ts";
+
+export interface EndpointSpec {
+  readonly hostInterface: string;
+  readonly ifname: string;
+  readonly mac: string;
+  /** 0: the kernel's default. */
+  readonly mtu: number;
+  readonly queues: number;
+  /** /32 and /128. */
+  readonly addresses: readonly string[];
+  /** What the pod reaches through the host. */
+  readonly routes: readonly RouteConfig[];
+  readonly allowIpForwarding: boolean;
+}
+
+export function planEndpoint(spec: EndpointSpec): readonly Resource[] {
+  const v4 = spec.addresses.filter((address) => familyOf(address) === 4);
+  const v6 = spec.addresses.filter((address) => familyOf(address) === 6);
+  return [
+    {
+      kind: "veth",
+      host: { name: spec.hostInterface, mac: hostMac },
+      sandbox: { name: spec.ifname, mac: spec.mac },
+      mtu: spec.mtu,
+      queues: spec.queues,
+    },
+    // The host is no router's client on this link, whichever families the pod has.
+    sysctl("host", `net/ipv6/conf/${spec.hostInterface}/accept_ra`, "0", { optional: true }),
+    ...(v4.length > 0 ? planIpv4(spec) : []),
+    ...(v6.length > 0 ? planIpv6(spec) : []),
+    { kind: "up", at: "host", link: spec.hostInterface },
+    { kind: "up", at: "sandbox", link: spec.ifname },
+    ...spec.addresses.map(
+      (address): Resource => ({
+        kind: "address",
+        at: "sandbox",
+        link: spec.ifname,
+        address,
+        noDad: familyOf(address) === 6,
+      }),
+    ),
+    ...spec.addresses.map(
+      (destination): Resource => ({ kind: "route", at: "host", link: spec.hostInterface, destination, scope: "link" }),
+    ),
+  ];
+}
+
+/** The routes that a pod gets when its IPAM plugin names none. */
+export const defaultRoutes: readonly RouteConfig[] = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }];
+
+function planIpv4({ hostInterface, ifname, routes, allowIpForwarding }: EndpointSpec): readonly Resource[] {
+  const conf = `net/ipv4/conf/${hostInterface}`;
+  return [
+    // Lets 127.0.0.1:<host port> reach the pod; the guard of 127.0.0.0/8 in `natOutgoing` keeps pods out of the host's own loopback.
+    sysctl("host", `${conf}/route_localnet`, "1"),
+    // Without it the kernel answers a proxied ARP request only after a random delay of up to 0.8 s.
+    sysctl("host", `net/ipv4/neigh/${hostInterface}/proxy_delay`, "0", { optional: true }),
+    sysctl("host", `${conf}/proxy_arp`, "1"),
+    sysctl("host", `${conf}/forwarding`, "1"),
+    sysctl("sandbox", "net/ipv4/ip_forward", allowIpForwarding ? "1" : "0", { initial: true }),
+    { kind: "route", at: "sandbox", link: ifname, destination: `${gateway4}/32`, scope: "link" },
+    ...routesThrough(gateway4, 4, ifname, routes),
+  ];
+}
+
+function planIpv6({ hostInterface, ifname, routes, allowIpForwarding }: EndpointSpec): readonly Resource[] {
+  const conf = `net/ipv6/conf/${hostInterface}`;
+  return [
+    // EUI-64: the gateway's address must be the one made of the MAC address, whatever the machine's default says.
+    sysctl("host", `${conf}/addr_gen_mode`, "0", { optional: true }),
+    sysctl("host", `${conf}/disable_ipv6`, "0"),
+    sysctl("host", `${conf}/accept_dad`, "0"),
+    sysctl("host", `${conf}/proxy_ndp`, "1"),
+    sysctl("host", `${conf}/forwarding`, "1"),
+    // Runtimes create sandboxes with IPv6 switched off.
+    ...["all", "default", "lo", ifname].map((name) => sysctl("sandbox", `net/ipv6/conf/${name}/disable_ipv6`, "0")),
+    // No duplicate address detection: it would keep the address from use for a second or more.
+    sysctl("sandbox", `net/ipv6/conf/${ifname}/accept_dad`, "0"),
+    sysctl("sandbox", "net/ipv6/conf/all/forwarding", allowIpForwarding ? "1" : "0", { initial: true }),
+    ...routesThrough(gateway6, 6, ifname, routes),
+  ];
+}
+
+/** The gateway that a route names is the IPAM plugin's idea of a subnet; here everything goes through the host. */
+function routesThrough(gateway: string, family: 4 | 6, link: string, routes: readonly RouteConfig[]): readonly Route[] {
+  return routes
+    .filter((route) => familyOf(route.dst) === family)
+    .map((route) => ({
+      kind: "route",
+      at: "sandbox",
+      link,
+      destination: route.dst,
+      gateway,
+      ...(route.mtu === undefined ? {} : { mtu: route.mtu }),
+      ...(route.advmss === undefined ? {} : { advmss: route.advmss }),
+      ...(route.priority === undefined ? {} : { priority: route.priority }),
+      ...(route.table === undefined ? {} : { table: route.table }),
+    }));
+}
+
+function sysctl(
+  at: Place,
+  path: string,
+  value: string,
+  more: Partial<Pick<Sysctl, "optional" | "initial">> = {},
+): Sysctl {
+  return { kind: "sysctl", at, path, value, ...more };
+}

@@ -1,0 +1,50 @@
+/** Who an attachment is for: a Kubernetes pod or a bare container; and the names that follow from it. */
+import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+import { readEndpoint } from "../../src/endpoint/endpoint.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { sha1 } from "../../src/net/digest.ts";
+import { hostInterfaceName, type Pod } from "../../src/net/interface-name.ts";
+
+export interface Identity {
+  readonly attachment: Attachment;
+  /** Absent unless the runtime named both the namespace and the pod (Calico's rule for "this is Kubernetes"). */
+  readonly pod: Pod | undefined;
+  readonly hostInterface: string;
+  /** The alias of the host interface. */
+  readonly owner: string;
+}
+
+export function identify(attachment: Attachment, args: Readonly<Record<string, string>>): Identity {
+  const namespace = args.K8S_POD_NAMESPACE ?? "";
+  const name = args.K8S_POD_NAME ?? "";
+  const pod = namespace !== "" && name !== "" ? { namespace, name } : undefined;
+  return { attachment, pod, hostInterface: hostInterfaceName(attachment, pod), owner: ownerOf(attachment) };
+}
+
+/**
+ * A MAC address for the pod's end that a repeated ADD finds again: locally administered and unicast (IEEE 802, the two low bits
+ * of the first octet), the rest from the owner's digest.
+ */
+export function stableMac(owner: string): string {
+  const digest = sha1(owner);
+  const first = (Number.parseInt(digest.slice(0, 2), 16) & 0xfc) | 0x02;
+  const octets = [first.toString(16).padStart(2, "0")];
+  for (let at = 2; at < 12; at += 2) octets.push(digest.slice(at, at + 2));
+  return octets.join(":");
+}
+
+/**
+ * Whether an interface that bears our name and another owner's alias may be replaced: only that of an earlier sandbox of the same
+ * pod. The name alone says "same pod" already; a record that names another pod overrules it.
+ */
+export function mayReplace(sys: Sys, identity: Identity): (alias: string) => boolean {
+  return (alias) => {
+    const { attachment, pod } = identity;
+    const prefix = ownerPrefixOf(attachment.network);
+    const suffix = `/${attachment.ifname}`;
+    if (pod === undefined || !alias.startsWith(prefix) || !alias.endsWith(suffix)) return false;
+    const containerId = alias.slice(prefix.length, -suffix.length);
+    const other = readEndpoint(sys, { ...attachment, containerId });
+    return other?.pod === undefined || (other.pod.namespace === pod.namespace && other.pod.name === pod.name);
+  };
+}

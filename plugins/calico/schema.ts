@@ -1,0 +1,42 @@
+/** The configuration of `calico` as it stands in a conflist: Calico's keys, in Calico's spelling. */
+import { z } from "zod";
+import { datastoreKeys, logKeys, nodenameKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
+
+export const schema = z.object({
+  ...nodenameKeys,
+  ...datastoreKeys,
+  ...logKeys,
+  mtu: z
+    .int()
+    .min(0)
+    .max(65535)
+    .optional()
+    .describe("MTU of both ends; 0 or absent: the number in /var/lib/calico/mtu, else the kernel's default"),
+  require_mtu_file: z.boolean().optional().describe("refuse ADD while /var/lib/calico/mtu is missing"),
+  num_queues: z.int().optional().describe("transmit and receive queues of both ends; 1 by default"),
+  container_settings: z
+    .object({
+      allow_ip_forwarding: z.boolean().optional().describe("let the pod forward packets between its interfaces"),
+    })
+    .optional(),
+  include_default_routes: z
+    .boolean()
+    .optional()
+    .describe("add the default routes to the routes that the IPAM plugin returned"),
+  ipam: z
+    .looseObject({
+      type: z.string().min(1).describe("the IPAM plugin to delegate to: calico-ipam, host-local, static, …"),
+      assign_ipv4: stringOrBoolean.optional().describe("calico-ipam: `false` for none"),
+      assign_ipv6: stringOrBoolean.optional().describe("calico-ipam: `true` for one"),
+      ipv4_pools: z.array(z.string()).optional().describe("calico-ipam: pools to take from, by name or CIDR"),
+      ipv6_pools: z.array(z.string()).optional().describe("calico-ipam: the same for IPv6"),
+    })
+    .describe("the IPAM plugin and its keys"),
+  runtimeConfig: z
+    .looseObject({ mac: z.string().optional().describe("MAC address of the pod's interface") })
+    .optional(),
+  args: z
+    .looseObject({ cni: z.looseObject({ mac: z.string().optional() }).optional() })
+    .optional()
+    .describe("`args.cni.mac`, as runtimeConfig.mac"),
+});

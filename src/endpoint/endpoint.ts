@@ -1,0 +1,158 @@
+/**
+ * The record of one attachment's endpoint: Calico's `WorkloadEndpoint`, one JSON file under the attachment's key.
+ *
+ *     /run/tortie/endpoints/<network>:<containerID>:<ifname>.json
+ *
+ * **It is written before the kernel is touched and removed before the host interface is**, so that whatever an ADD that was killed
+ * left behind can be found by it or by the interface's alias. It is never fsynced: it lives on a tmpfs, as long as the interface does.
+ */
+import { type Attachment, attachmentKey } from "../cni/attachment.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+import { runDir } from "../plan/names.ts";
+
+export interface Endpoint {
+  readonly attachment: Attachment;
+  readonly node: string;
+  /** Kubernetes' namespace and pod; absent when the runtime named none. */
+  readonly pod: { readonly namespace: string; readonly name: string } | undefined;
+  readonly hostInterface: string;
+  readonly mac: string;
+  /** Addresses with their prefix lengths, /32 and /128. */
+  readonly addresses: readonly string[];
+  /** The path of the sandbox's namespace as the runtime gave it. */
+  readonly netns: string;
+}
+
+const folder = `${runDir}/endpoints`;
+const networkAnnotation = "tortie/network";
+const netnsAnnotation = "tortie/netns";
+
+export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
+  const text = `${JSON.stringify(toResource(endpoint, sys.wallClock().seconds), undefined, 2)}\n`;
+  const options = { mode: 0o600, durable: false };
+  const path = pathOf(endpoint.attachment);
+  try {
+    sys.replaceFile(path, text, options);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    sys.makeDirs(folder, 0o700);
+    sys.replaceFile(path, text, options);
+  }
+}
+
+/** The record; `undefined` when there is none or when it cannot be read as one (the interface's alias still tells). */
+export function readEndpoint(sys: Sys, attachment: Attachment): Endpoint | undefined {
+  return readFile(sys, pathOf(attachment));
+}
+
+/** That the record is gone already is success. */
+export function removeEndpoint(sys: Sys, attachment: Attachment): void {
+  try {
+    sys.removeFile(pathOf(attachment));
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+  }
+}
+
+/** All readable records. */
+export function listEndpoints(sys: Sys): readonly Endpoint[] {
+  return recordNames(sys).flatMap((name) => readFile(sys, `${folder}/${name}`) ?? []);
+}
+
+/** Whether any attachment has a record; reads no file. */
+export function anyEndpoint(sys: Sys): boolean {
+  return recordNames(sys).length > 0;
+}
+
+function recordNames(sys: Sys): readonly string[] {
+  try {
+    return sys.listDir(folder).filter((name) => name.endsWith(".json"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+function pathOf(attachment: Attachment): string {
+  return `${folder}/${attachmentKey(attachment)}.json`;
+}
+
+function readFile(sys: Sys, path: string): Endpoint | undefined {
+  try {
+    return fromResource(JSON.parse(sys.readFile(path)));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError || isErrno(error, "ENOENT", "ENOTDIR"))
+      return undefined;
+    throw error;
+  }
+}
+
+/** The shape of `projectcalico.org/v3` WorkloadEndpoint. */
+interface WorkloadEndpoint {
+  readonly apiVersion: "projectcalico.org/v3";
+  readonly kind: "WorkloadEndpoint";
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly creationTimestamp: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly spec: {
+    readonly orchestrator: string;
+    readonly workload?: string;
+    readonly node: string;
+    readonly containerID: string;
+    readonly pod?: string;
+    readonly endpoint: string;
+    readonly ipNetworks: readonly string[];
+    readonly interfaceName: string;
+    readonly mac: string;
+  };
+}
+
+function toResource(endpoint: Endpoint, seconds: number): WorkloadEndpoint {
+  const { attachment, node, pod } = endpoint;
+  const orchestrator = pod === undefined ? "cni" : "k8s";
+  const namespace = pod?.namespace ?? "default";
+  return {
+    apiVersion: "projectcalico.org/v3",
+    kind: "WorkloadEndpoint",
+    metadata: {
+      name: [node, orchestrator, pod?.name ?? attachment.containerId, attachment.ifname].map(doubleDashes).join("-"),
+      namespace,
+      creationTimestamp: new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
+      labels: { "projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator },
+      annotations: { [networkAnnotation]: attachment.network, [netnsAnnotation]: endpoint.netns },
+    },
+    spec: {
+      orchestrator,
+      ...(pod === undefined ? { workload: attachment.containerId } : { pod: pod.name }),
+      node,
+      containerID: attachment.containerId,
+      endpoint: attachment.ifname,
+      ipNetworks: endpoint.addresses,
+      interfaceName: endpoint.hostInterface,
+      mac: endpoint.mac,
+    },
+  };
+}
+
+/** Calico joins the parts of an endpoint's name with `-` and doubles those inside a part (libcalico-go, lib/names). */
+function doubleDashes(part: string): string {
+  return part.replaceAll("-", "--");
+}
+
+function fromResource({ metadata, spec }: WorkloadEndpoint): Endpoint | undefined {
+  const network = metadata.annotations[networkAnnotation];
+  if (network === undefined || typeof spec.interfaceName !== "string") return undefined;
+  return {
+    attachment: { network, containerId: spec.containerID, ifname: spec.endpoint },
+    node: spec.node,
+    pod: spec.pod === undefined ? undefined : { namespace: metadata.namespace, name: spec.pod },
+    hostInterface: spec.interfaceName,
+    mac: spec.mac,
+    addresses: spec.ipNetworks,
+    netns: metadata.annotations[netnsAnnotation] ?? "",
+  };
+}

@@ -1,0 +1,113 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+
+/**
+ * Which folder may import which: the direction of the design, as data. A folder may always import itself. `src/plan/names.ts` (persistent
+ * names) and the types of `src/host/sys.ts` are open to all.
+ */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  "src/net": [],
+  "src/cni": ["src/net"],
+  "src/netlink": ["src/net"],
+  "src/host": [],
+  "src/log": ["src/host"],
+  "src/plan": ["src/net"],
+  "src/dataplane": ["src/plan", "src/netlink", "src/host", "src/net", "src/cni"],
+  "src/store": ["src/host", "src/net", "src/cni"],
+  "src/ipam": ["src/store", "src/host", "src/net", "src/cni"],
+  "src/endpoint": ["src/host", "src/net", "src/cni"],
+  "src/plugin": ["src/cni", "src/plan", "src/dataplane", "src/host", "src/log", "src/net"],
+  plugins: [
+    "src/plugin",
+    "src/cni",
+    "src/plan",
+    "src/dataplane",
+    "src/endpoint",
+    "src/ipam",
+    "src/store",
+    "src/log",
+    "src/host",
+    "src/net",
+  ],
+};
+
+/** The file that everybody may import. */
+const openFiles = ["src/plan/names.ts", "src/host/sys.ts"];
+/** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
+const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
+/** Modules that the build provides. */
+const generated = /^#(validators\/|build-info)/;
+
+const root = resolve(import.meta.dirname, "../..");
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+  readonly typeOnly: boolean;
+}
+
+const imports = ["src", "plugins"].flatMap((folder) => sources(join(root, folder))).flatMap(importsOf);
+
+describe("layers", () => {
+  test("finds the sources that it judges", () => {
+    expect(imports.length).toBeGreaterThan(50);
+  });
+
+  test("imports go down the table only", () => {
+    expect(imports.filter(isForbidden).map(describeImport)).toEqual([]);
+  });
+
+  test("nothing on the per-pod path loads a package or a module of Node", () => {
+    const external = imports.filter(
+      ({ file, target, typeOnly }) =>
+        !target.startsWith("src/") &&
+        !target.startsWith("plugins/") &&
+        !typeOnly &&
+        !offThePath.test(file) &&
+        !generated.test(target),
+    );
+    expect(external.map(describeImport)).toEqual([]);
+  });
+
+  test("a plugin imports another one's main.ts only, to run it in its own process", () => {
+    const across = imports.filter(
+      ({ file, target }) =>
+        target.startsWith("plugins/") && target.split("/")[1] !== file.split("/")[1] && !target.endsWith("/main.ts"),
+    );
+    expect(across.map(describeImport)).toEqual([]);
+  });
+});
+
+function isForbidden({ file, target }: Import): boolean {
+  if (!target.startsWith("src/") && !target.startsWith("plugins/")) return false;
+  const from = layerOf(file);
+  const to = layerOf(target);
+  return from !== to && !openFiles.includes(target) && !(mayImport[from] ?? []).includes(to);
+}
+
+function layerOf(file: string): string {
+  return file.startsWith("plugins/") ? "plugins" : dirname(file).split("/").slice(0, 2).join("/");
+}
+
+function describeImport({ file, target }: Import): string {
+  return `${file} imports ${target}`;
+}
+
+function sources(folder: string): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function importsOf(path: string): readonly Import[] {
+  const file = relative(root, path);
+  const text = readFileSync(path, "utf8");
+  return [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)";/gm)].map(
+    ([, typeOnly, specifier = ""]) => ({
+      file,
+      target: specifier.startsWith(".") ? relative(root, resolve(dirname(path), specifier)) : specifier,
+      typeOnly: typeOnly !== undefined,
+    }),
+  );
+}
