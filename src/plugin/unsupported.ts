@@ -1,0 +1,91 @@
+/**
+ * Calico's keys that this version cannot honour: they are refused by name, for a key that is ignored is a promise broken in silence.
+ *
+ * A key that is set to its neutral value (the one that asks for nothing) passes, so that conflists made by a template work.
+ */
+import { CniError, code } from "../cni/error.ts";
+import type { JsonObject } from "./plugin.ts";
+
+interface Rule {
+  /** Where the key stands, from the top of the document. */
+  readonly path: readonly [string] | readonly [string, string];
+  /** Values that ask for nothing, beside absent, `null`, `""`, `false`, 0 and what is empty. */
+  readonly neutral?: readonly string[];
+  readonly why: string;
+  readonly remedy: string;
+}
+
+const embedded = 'this version keeps its data in the embedded store ("datastore_type": "file")';
+const remove = "remove the key";
+const noPolicy = "this version enforces no network policy";
+
+const rules: readonly Rule[] = [
+  { path: ["datastore_type"], neutral: ["file"], why: embedded, remedy: 'set it to "file" or remove it' },
+  ...["endpoints", "discovery_srv", "authority", "key_file", "cert_file", "ca_cert_file"].map((key) => ({
+    path: [`etcd_${key}`] as const,
+    why: embedded,
+    remedy: remove,
+  })),
+  { path: ["etcd_scheme"], neutral: ["http"], why: embedded, remedy: remove },
+  ...["kubeconfig", "k8s_api_root", "node_name"].map((key) => ({
+    path: ["kubernetes", key] as const,
+    why: embedded,
+    remedy: remove,
+  })),
+  { path: ["calico_api_group"], neutral: ["crd.projectcalico.org/v1"], why: embedded, remedy: remove },
+  { path: ["policy", "type"], why: noPolicy, remedy: remove },
+  ...["k8s_api_root", "k8s_auth_token", "k8s_client_certificate", "k8s_client_key", "k8s_certificate_authority"].map(
+    (key) => ({ path: ["policy", key] as const, why: embedded, remedy: remove }),
+  ),
+  { path: ["policy_setup_timeout_seconds"], why: noPolicy, remedy: "set it to 0 or remove it" },
+  { path: ["readiness_gates"], why: "this version waits for no other service", remedy: remove },
+  {
+    path: ["feature_control", "ip_addrs_no_ipam"],
+    why: "this version reads no pod annotations",
+    remedy: "set it to false or remove it",
+  },
+  {
+    path: ["feature_control", "floating_ips"],
+    why: "this version reads no pod annotations",
+    remedy: "set it to false or remove it",
+  },
+  {
+    path: ["dataplane_options", "type"],
+    neutral: ["linux"],
+    why: "this version programs the Linux kernel itself",
+    remedy: remove,
+  },
+  { path: ["device_type"], neutral: ["veth"], why: "this version makes veth pairs only", remedy: remove },
+  { path: ["mode"], why: "this version makes no overlay", remedy: remove },
+];
+
+/** Throws `CniError` 2 that names the first key this version cannot honour, with the reason and the remedy. */
+export function refuseUnsupported(document: JsonObject): void {
+  const keys = lowerKeys(document);
+  for (const { path, neutral, why, remedy } of rules) {
+    const value = valueAt(keys, path);
+    if (asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()))) continue;
+    throw new CniError(
+      code.unsupportedField,
+      `cannot use key "${path.join(".")}" with value ${JSON.stringify(value)}: ${why}; ${remedy}`,
+    );
+  }
+}
+
+/** Runtimes and templates write keys in any case: they are looked up in lower case. */
+function lowerKeys(object: JsonObject): ReadonlyMap<string, unknown> {
+  const keys = new Map<string, unknown>();
+  for (const key in object) keys.set(key.toLowerCase(), object[key]);
+  return keys;
+}
+
+function valueAt(keys: ReadonlyMap<string, unknown>, [first, second]: Rule["path"]): unknown {
+  const value = keys.get(first);
+  if (second === undefined) return value;
+  return typeof value === "object" && value !== null ? lowerKeys(value as JsonObject).get(second) : undefined;
+}
+
+function asksForNothing(value: unknown): boolean {
+  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
+  return value === undefined || value === null || value === "" || value === false || value === 0;
+}
