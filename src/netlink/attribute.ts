@@ -8,7 +8,7 @@
  *
  * Numbers are in the machine's byte order but where the kernel's header says `be` or nf_tables is spoken to.
  */
-import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
+import { decodeUtf8, encodeUtf8 } from "../net/text.ts";
 
 /** The machine's byte order: little endian on amd64, arm64 and all we build for. */
 export const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;

@@ -1,0 +1,126 @@
+/**
+ * One netlink socket and what is said over it: several requests in one send, an outcome for each; dumps that are whole.
+ *
+ * Answers are matched by sequence number, so that what is left of an earlier, interrupted exchange is passed over.
+ */
+import { CniError, code } from "../cni/error.ts";
+import { isErrno, type NetlinkSocket } from "../host/sys.ts";
+import { errnoName, errnoText } from "../netlink/errno.ts";
+import {
+  type Ack,
+  decodeAck,
+  decodeDatagram,
+  encodeDatagram,
+  NLM_F_ACK,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  type Reply,
+  type Request,
+} from "../netlink/message.ts";
+
+/** The kernel answers within microseconds; a wait this long is a kernel in trouble. */
+const receiveTimeoutMs = 10_000;
+/** A table that changes during each of so many dumps is given up. */
+const dumpAttempts = 16;
+
+/** What came back for one request. */
+export interface Outcome extends Ack {
+  readonly replies: readonly Reply[];
+}
+
+export class Conversation {
+  readonly #socket: NetlinkSocket;
+  #sequence = 1;
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** Sends the requests, each with NLM_F_ACK, in one datagram. The outcomes are in their order; a refusal is an outcome, not an error. */
+  exchange(requests: readonly Request[]): readonly Outcome[] {
+    const first = this.#sequence;
+    this.#sequence += requests.length;
+    this.#socket.send(encodeDatagram(requests, first));
+    const outcomes: { errno: number; text: string | undefined; replies: Reply[] }[] = [];
+    for (const _ of requests) outcomes.push({ errno: 0, text: undefined, replies: [] });
+    let waiting = requests.filter((request) => (request.flags & NLM_F_ACK) !== 0).length;
+    while (waiting > 0) {
+      for (const reply of this.#receive()) {
+        const outcome = outcomes[reply.sequence - first];
+        if (outcome === undefined) continue;
+        if (reply.type !== NLMSG_ERROR) {
+          outcome.replies.push(reply);
+          continue;
+        }
+        Object.assign(outcome, decodeAck(reply));
+        waiting--;
+      }
+    }
+    return outcomes;
+  }
+
+  /** Asks for a table until one answer is whole. Throws `CniError` 100 when the kernel refuses; `what` reads after "cannot". */
+  dump(request: Request, what: string): readonly Reply[] {
+    for (let attempt = 0; attempt < dumpAttempts; attempt++) {
+      const replies = this.#dumpOnce(request, what);
+      if (replies !== undefined) return replies;
+    }
+    throw new CniError(code.refused, `cannot ${what}: the table changed during each of ${dumpAttempts} attempts`);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** `undefined` when the table changed meanwhile, or when answers were lost. */
+  #dumpOnce(request: Request, what: string): readonly Reply[] | undefined {
+    const sequence = this.#sequence++;
+    this.#socket.send(encodeDatagram([request], sequence));
+    const replies: Reply[] = [];
+    let whole = true;
+    for (;;) {
+      const received = this.#receive();
+      if (received.length === 0) whole = false;
+      for (const reply of received) {
+        if (reply.sequence !== sequence) continue;
+        if ((reply.flags & NLM_F_DUMP_INTR) !== 0) whole = false;
+        if (reply.type !== NLMSG_DONE && reply.type !== NLMSG_ERROR) {
+          replies.push(reply);
+          continue;
+        }
+        const ack = decodeAck(reply);
+        // EINTR and EBUSY: the dump, or an earlier one on this socket, has to be begun again.
+        if (ack.errno === 4 || ack.errno === 16) return undefined;
+        if (ack.errno !== 0) throw refusal(what, ack);
+        return whole ? replies : undefined;
+      }
+    }
+  }
+
+  /** The messages of one datagram; none when the kernel dropped some (ENOBUFS). */
+  #receive(): readonly Reply[] {
+    for (;;) {
+      try {
+        return decodeDatagram(this.#socket.receive(receiveTimeoutMs));
+      } catch (error) {
+        if (isErrno(error, "ENOBUFS")) return [];
+        if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
+          throw new CniError(code.refused, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
+        }
+        if (!isErrno(error, "EINTR")) throw error;
+      }
+    }
+  }
+}
+
+/** Whether the kernel refused with one of these errno names. */
+export function refusedWith(ack: Ack, ...names: readonly string[]): boolean {
+  return ack.errno !== 0 && names.includes(errnoName(ack.errno));
+}
+
+/** `cannot <what>: No such device (ENODEV): <the kernel's own words>`. */
+export function refusal(what: string, ack: Ack): CniError {
+  const own = ack.text === undefined ? "" : `: ${ack.text.endsWith(".") ? ack.text.slice(0, -1) : ack.text}`;
+  return new CniError(code.refused, `cannot ${what}: ${errnoText(ack.errno)}${own}`);
+}

@@ -1,0 +1,51 @@
+/** Addresses of links: `struct ifaddrmsg` and IFA_* (linux/if_addr.h). */
+import { addressBytes, type Family, familyOf } from "../net/address.ts";
+import { addressOf, lengthOf } from "../net/prefix.ts";
+import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
+import { acked, addressFamily, addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "./rtnetlink.ts";
+
+export const IFA_ADDRESS = 1;
+export const IFA_LOCAL = 2;
+export const IFA_FLAGS = 8;
+export const IFA_F_NODAD = 0x02;
+export const addressHeaderLength = 8;
+
+export interface InterfaceAddress {
+  readonly index: number;
+  /** With its prefix length. */
+  readonly address: string;
+}
+
+/** Adds an address, which must be new on the link (`EEXIST`). */
+export function addAddress(index: number, address: string, noDad: boolean): Request {
+  return acked(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(index, address, noDad ? IFA_F_NODAD : 0));
+}
+
+export function deleteAddress(index: number, address: string): Request {
+  return acked(RTM_DELADDR, 0, addressPayload(index, address, 0));
+}
+
+export function dumpAddresses(family: Family): Request {
+  return dump(RTM_GETADDR, new AttributeWriter().byte(addressFamily(family)).byte(0).half(0).word(0).finish());
+}
+
+/** Reads an RTM_NEWADDR. Throws `MalformedError`. */
+export function readAddress({ payload }: Reply): InterfaceAddress {
+  const attributes = readAttributes(payload, addressHeaderLength);
+  // On a point-to-point link IFA_ADDRESS is the other side; IPv6 gives IFA_LOCAL only then.
+  const address = addressIn(attributes, IFA_LOCAL) ?? addressIn(attributes, IFA_ADDRESS);
+  return { index: u32Of(payload, 4), address: `${address}/${u8Of(payload, 1)}` };
+}
+
+/** ifa_family, ifa_prefixlen, ifa_flags, ifa_scope, ifa_index. */
+function addressPayload(index: number, address: string, flags: number): Uint8Array {
+  const bytes = addressBytes(addressOf(address));
+  const writer = new AttributeWriter()
+    .byte(addressFamily(familyOf(address)))
+    .byte(lengthOf(address))
+    .byte(flags)
+    .byte(0)
+    .word(index);
+  return writer.bytes(IFA_LOCAL, bytes).bytes(IFA_ADDRESS, bytes).finish();
+}

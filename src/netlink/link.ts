@@ -1,0 +1,173 @@
+/** Links: `struct ifinfomsg` and IFLA_* (linux/if_link.h). */
+import { formatMac, parseMac } from "../net/mac.ts";
+import { AttributeWriter, i32Of, readAttributes, stringOf, u32Of } from "./attribute.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
+import { acked, dump, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "./rtnetlink.ts";
+
+export const IFLA_ADDRESS = 1;
+export const IFLA_IFNAME = 3;
+export const IFLA_MTU = 4;
+export const IFLA_LINK = 5;
+export const IFLA_TXQLEN = 13;
+export const IFLA_LINKINFO = 18;
+export const IFLA_IFALIAS = 20;
+export const IFLA_NET_NS_FD = 28;
+export const IFLA_EXT_MASK = 29;
+export const IFLA_NUM_TX_QUEUES = 31;
+export const IFLA_NUM_RX_QUEUES = 32;
+export const IFLA_LINK_NETNSID = 37;
+export const IFLA_INFO_KIND = 1;
+export const IFLA_INFO_DATA = 2;
+export const VETH_INFO_PEER = 1;
+export const IFF_UP = 1;
+
+/** Leaves the counters out of an answer (Linux 4.6; older kernels send them). */
+const RTEXT_FILTER_SKIP_STATS = 8;
+export const linkHeaderLength = 16;
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly up: boolean;
+  readonly mac: string | undefined;
+  readonly mtu: number;
+  readonly alias: string | undefined;
+  /** `veth`, `ifb`, …; absent for real devices. */
+  readonly kind: string | undefined;
+  /** The index of a veth's other end, in its own namespace. */
+  readonly peerIndex: number | undefined;
+  /**
+   * This namespace's number for the one of the peer; absent when the peer is in this namespace.
+   * -1 (NETNSA_NSID_NOT_ASSIGNED) when that namespace is being dismantled.
+   */
+  readonly peerNetnsId: number | undefined;
+  readonly txQueueLength: number;
+  readonly txQueues: number;
+  readonly rxQueues: number;
+}
+
+export interface NewLinkEnd {
+  readonly name: string;
+  readonly mac?: string | undefined;
+}
+
+/** A veth pair whose peer is born in the namespace behind a file descriptor. */
+export function createVeth(spec: {
+  readonly end: NewLinkEnd;
+  readonly peer: NewLinkEnd;
+  readonly peerNetnsFd: number;
+  readonly mtu?: number | undefined;
+  readonly queues?: number | undefined;
+}): Request {
+  const writer = linkHeader(0);
+  describeEnd(writer, spec.end, spec.mtu, spec.queues);
+  writer.nest(IFLA_LINKINFO, () => {
+    writer.string(IFLA_INFO_KIND, "veth");
+    writer.nest(IFLA_INFO_DATA, () => {
+      writer.nest(VETH_INFO_PEER, () => {
+        linkHeader(0, 0, writer);
+        describeEnd(writer, spec.peer, spec.mtu, spec.queues);
+        writer.u32(IFLA_NET_NS_FD, spec.peerNetnsFd);
+      });
+    });
+  });
+  return acked(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+}
+
+export function createIfb(spec: {
+  readonly name: string;
+  readonly mtu?: number | undefined;
+  readonly txQueueLength?: number | undefined;
+}): Request {
+  const writer = linkHeader(0);
+  describeEnd(writer, spec, spec.mtu, undefined);
+  if (spec.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, spec.txQueueLength);
+  writer.nest(IFLA_LINKINFO, () => writer.string(IFLA_INFO_KIND, "ifb"));
+  return acked(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+}
+
+export interface LinkChanges {
+  readonly up?: true;
+  readonly mac?: string | undefined;
+  readonly mtu?: number | undefined;
+  readonly alias?: string | undefined;
+  readonly txQueueLength?: number | undefined;
+}
+
+export function setLink(index: number, changes: LinkChanges): Request {
+  const writer = linkHeader(index, changes.up ? IFF_UP : 0);
+  if (changes.mac !== undefined) writer.bytes(IFLA_ADDRESS, macBytes(changes.mac));
+  if (changes.mtu !== undefined) writer.u32(IFLA_MTU, changes.mtu);
+  if (changes.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, changes.txQueueLength);
+  if (changes.alias !== undefined) writer.string(IFLA_IFALIAS, changes.alias);
+  return acked(RTM_SETLINK, 0, writer.finish());
+}
+
+export function deleteLink(index: number): Request {
+  return acked(RTM_DELLINK, 0, linkHeader(index).finish());
+}
+
+/** Asks for one link by its name or its index. */
+export function getLink(link: string | number): Request {
+  const writer = linkHeader(typeof link === "number" ? link : 0);
+  if (typeof link === "string") writer.string(IFLA_IFNAME, link);
+  return acked(RTM_GETLINK, 0, writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
+}
+
+export function dumpLinks(): Request {
+  return dump(RTM_GETLINK, linkHeader(0).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
+}
+
+/** Reads an RTM_NEWLINK. Throws `MalformedError`. */
+export function readLink({ payload }: Reply): Link {
+  const attributes = readAttributes(payload, linkHeaderLength);
+  const number = (type: number): number | undefined => {
+    const value = attributes.get(type);
+    return value && u32Of(value);
+  };
+  const text = (type: number): string | undefined => {
+    const value = attributes.get(type);
+    return value && stringOf(value);
+  };
+  const mac = attributes.get(IFLA_ADDRESS);
+  const info = attributes.get(IFLA_LINKINFO);
+  const kind = info && readAttributes(info).get(IFLA_INFO_KIND);
+  const netnsId = attributes.get(IFLA_LINK_NETNSID);
+  return {
+    index: i32Of(payload, 4),
+    name: text(IFLA_IFNAME) ?? "",
+    up: (u32Of(payload, 8) & IFF_UP) !== 0,
+    mac: mac && formatMac(mac),
+    mtu: number(IFLA_MTU) ?? 0,
+    alias: text(IFLA_IFALIAS),
+    kind: kind && stringOf(kind),
+    peerIndex: number(IFLA_LINK),
+    peerNetnsId: netnsId && i32Of(netnsId),
+    txQueueLength: number(IFLA_TXQLEN) ?? 0,
+    txQueues: number(IFLA_NUM_TX_QUEUES) ?? 1,
+    rxQueues: number(IFLA_NUM_RX_QUEUES) ?? 1,
+  };
+}
+
+/** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (only the flags to set are named as changed). */
+function linkHeader(index: number, setFlags = 0, writer = new AttributeWriter()): AttributeWriter {
+  return writer.half(0).half(0).word(index).word(setFlags).word(setFlags);
+}
+
+function describeEnd(
+  writer: AttributeWriter,
+  end: NewLinkEnd,
+  mtu: number | undefined,
+  queues: number | undefined,
+): void {
+  writer.string(IFLA_IFNAME, end.name);
+  if (end.mac !== undefined) writer.bytes(IFLA_ADDRESS, macBytes(end.mac));
+  if (mtu) writer.u32(IFLA_MTU, mtu);
+  if (queues) writer.u32(IFLA_NUM_TX_QUEUES, queues).u32(IFLA_NUM_RX_QUEUES, queues);
+}
+
+function macBytes(mac: string): Uint8Array {
+  const bytes = parseMac(mac);
+  if (bytes === undefined) throw new RangeError(`cannot parse MAC address "${mac}"`);
+  return bytes;
+}

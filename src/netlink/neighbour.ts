@@ -1,0 +1,57 @@
+/** Neighbour entries: `struct ndmsg` and NDA_* (linux/neighbour.h). */
+import { addressBytes, type Family, familyOf } from "../net/address.ts";
+import { formatMac, parseMac } from "../net/mac.ts";
+import { AttributeWriter, i32Of, readAttributes, u16Of } from "./attribute.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
+import { acked, addressFamily, addressIn, dump, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from "./rtnetlink.ts";
+
+export const NDA_DST = 1;
+export const NDA_LLADDR = 2;
+export const NUD_PERMANENT = 0x80;
+export const neighbourHeaderLength = 12;
+
+export interface NeighbourEntry {
+  readonly index: number;
+  readonly address: string | undefined;
+  readonly mac: string | undefined;
+  readonly permanent: boolean;
+}
+
+/** Adds a permanent entry; `replace` takes the place of one that exists, else that is `EEXIST`. */
+export function addNeighbour(index: number, address: string, mac: string, replace: boolean): Request {
+  const flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
+  const lladdr = parseMac(mac);
+  if (lladdr === undefined) throw new RangeError(`cannot parse MAC address "${mac}"`);
+  return acked(RTM_NEWNEIGH, flags, neighbourHeader(index, address).bytes(NDA_LLADDR, lladdr).finish());
+}
+
+export function deleteNeighbour(index: number, address: string): Request {
+  return acked(RTM_DELNEIGH, 0, neighbourHeader(index, address).finish());
+}
+
+export function dumpNeighbours(family: Family): Request {
+  const writer = new AttributeWriter().byte(addressFamily(family)).byte(0).half(0).word(0).half(0).half(0);
+  return dump(RTM_GETNEIGH, writer.finish());
+}
+
+/** Reads an RTM_NEWNEIGH. Throws `MalformedError`. */
+export function readNeighbour({ payload }: Reply): NeighbourEntry {
+  const attributes = readAttributes(payload, neighbourHeaderLength);
+  const mac = attributes.get(NDA_LLADDR);
+  return {
+    index: i32Of(payload, 4),
+    address: addressIn(attributes, NDA_DST),
+    mac: mac && formatMac(mac),
+    permanent: (u16Of(payload, 8) & NUD_PERMANENT) !== 0,
+  };
+}
+
+/** ndm_family, pads, ndm_ifindex, ndm_state, ndm_flags, ndm_type; then the address. */
+function neighbourHeader(index: number, address: string): AttributeWriter {
+  const writer = new AttributeWriter()
+    .byte(addressFamily(familyOf(address)))
+    .byte(0)
+    .half(0)
+    .word(index);
+  return writer.half(NUD_PERMANENT).half(0).bytes(NDA_DST, addressBytes(address));
+}

@@ -1,0 +1,102 @@
+/** Queueing disciplines: `struct tcmsg`, TCA_* and TCA_TBF_* (linux/rtnetlink.h, linux/pkt_sched.h). */
+import { AttributeWriter, i32Of, readAttributes, stringOf, u32Of, u64Of } from "./attribute.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
+import { acked, dump, RTM_DELQDISC, RTM_GETQDISC, RTM_NEWQDISC } from "./rtnetlink.ts";
+
+export const TCA_KIND = 1;
+export const TCA_OPTIONS = 2;
+export const TCA_TBF_PARMS = 1;
+export const TCA_TBF_RATE64 = 4;
+export const TCA_TBF_BURST = 6;
+export const TC_H_ROOT = 0xffffffff;
+export const TC_H_INGRESS = 0xfffffff1;
+/** `1:` and `ffff:`. */
+const rootHandle = 0x10000;
+export const ingressHandle = 0xffff0000;
+export const tcHeaderLength = 20;
+const TC_LINKLAYER_ETHERNET = 1;
+/** The rate of TCA_TBF_PARMS when it does not fit: look at TCA_TBF_RATE64. */
+const rateIn64 = 0xffffffff;
+
+export interface TokenBucketParameters {
+  readonly rateBytes: number;
+  readonly burstBytes: number;
+  readonly limitBytes: number;
+  readonly bufferTicks: number;
+}
+
+export interface QdiscEntry {
+  readonly index: number;
+  readonly kind: string;
+  readonly parent: number;
+  readonly tokenBucket: Omit<TokenBucketParameters, "burstBytes"> | undefined;
+}
+
+/** A token bucket at the root; `replace` takes the place of the root that is, else that is `EEXIST`. */
+export function addTokenBucket(index: number, bucket: TokenBucketParameters, replace: boolean): Request {
+  const writer = tcHeader(index, rootHandle, TC_H_ROOT, 0).string(TCA_KIND, "tbf");
+  writer.nest(TCA_OPTIONS, () => {
+    writer.bytes(TCA_TBF_PARMS, bucketParameters(bucket));
+    // As tc(8) of iproute2 6.1 does: the burst in bytes wins over the ticks, which round.
+    writer.u32(TCA_TBF_BURST, bucket.burstBytes);
+    if (bucket.rateBytes >= rateIn64) writer.u64(TCA_TBF_RATE64, bucket.rateBytes);
+  });
+  return acked(RTM_NEWQDISC, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
+}
+
+/** The hook for filters on what arrives. */
+export function addIngress(index: number): Request {
+  const writer = tcHeader(index, ingressHandle, TC_H_INGRESS, 0).string(TCA_KIND, "ingress");
+  return acked(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+}
+
+export function deleteQdisc(index: number, discipline: "tbf" | "ingress"): Request {
+  const ingress = discipline === "ingress";
+  const writer = tcHeader(index, ingress ? ingressHandle : rootHandle, ingress ? TC_H_INGRESS : TC_H_ROOT, 0);
+  return acked(RTM_DELQDISC, 0, writer.finish());
+}
+
+/** Old kernels answer with every link's. */
+export function dumpQdiscs(index: number): Request {
+  return dump(RTM_GETQDISC, tcHeader(index, 0, 0, 0).finish());
+}
+
+/** Reads an RTM_NEWQDISC. Throws `MalformedError`. */
+export function readQdisc({ payload }: Reply): QdiscEntry {
+  const attributes = readAttributes(payload, tcHeaderLength);
+  const kind = stringOf(attributes.get(TCA_KIND) ?? new Uint8Array());
+  const options = attributes.get(TCA_OPTIONS);
+  return {
+    index: i32Of(payload, 4),
+    kind,
+    parent: u32Of(payload, 12),
+    tokenBucket: kind === "tbf" && options ? readTokenBucket(options) : undefined,
+  };
+}
+
+/** tcm_family, pads, tcm_ifindex, tcm_handle, tcm_parent, tcm_info. */
+export function tcHeader(index: number, handle: number, parent: number, info: number): AttributeWriter {
+  return new AttributeWriter().word(0).word(index).word(handle).word(parent).word(info);
+}
+
+/** `struct tc_tbf_qopt`: rate, peak rate (none), limit, buffer, mtu (of the peak rate). */
+function bucketParameters({ rateBytes, limitBytes, bufferTicks }: TokenBucketParameters): Uint8Array {
+  const writer = new AttributeWriter();
+  // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate. Rate tables are a thing of the past (Linux 3.8).
+  writer.byte(0).byte(TC_LINKLAYER_ETHERNET).half(0).half(0xffff).half(0).word(Math.min(rateBytes, rateIn64));
+  writer.word(0).word(0).word(0);
+  return writer.word(limitBytes).word(bufferTicks).word(0).finish();
+}
+
+function readTokenBucket(options: Uint8Array): Omit<TokenBucketParameters, "burstBytes"> | undefined {
+  const attributes = readAttributes(options);
+  const parameters = attributes.get(TCA_TBF_PARMS);
+  if (parameters === undefined) return undefined;
+  const rate = u32Of(parameters, 8);
+  const rate64 = attributes.get(TCA_TBF_RATE64);
+  return {
+    rateBytes: rate === rateIn64 && rate64 ? u64Of(rate64) : rate,
+    limitBytes: u32Of(parameters, 24),
+    bufferTicks: u32Of(parameters, 28),
+  };
+}

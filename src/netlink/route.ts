@@ -1,0 +1,116 @@
+/** Routes: `struct rtmsg` and RTA_* (linux/rtnetlink.h). */
+import { addressBytes, type Family, familyOf } from "../net/address.ts";
+import { addressOf, lengthOf } from "../net/prefix.ts";
+import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
+import { acked, addressFamily, addressIn, dump, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "./rtnetlink.ts";
+
+export const RTA_DST = 1;
+export const RTA_OIF = 4;
+export const RTA_GATEWAY = 5;
+export const RTA_PRIORITY = 6;
+export const RTA_PREFSRC = 7;
+export const RTA_METRICS = 8;
+export const RTA_TABLE = 15;
+export const RTAX_MTU = 2;
+export const RTAX_ADVMSS = 8;
+export const RT_TABLE_MAIN = 254;
+export const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_LINK = 253;
+/** Set by a program at configuration time: what ip(8) writes, and Calico's plugin. */
+const RTPROT_BOOT = 3;
+const RTN_UNICAST = 1;
+/** A copy the kernel made of a route for one destination; dumps of old kernels hold them. */
+const RTM_F_CLONED = 0x200;
+export const routeHeaderLength = 12;
+
+/** A unicast route with one next hop. */
+export interface RouteEntry {
+  /** With its prefix length. */
+  readonly destination: string;
+  readonly index: number | undefined;
+  readonly gateway: string | undefined;
+  readonly scope: number;
+  readonly table: number;
+  readonly source: string | undefined;
+  readonly priority: number | undefined;
+  readonly mtu: number | undefined;
+  readonly advmss: number | undefined;
+}
+
+/** Adds a route; `replace` takes the place of the one with the same destination, table and priority, else that is `EEXIST`. */
+export function addRoute(route: RouteEntry, replace: boolean): Request {
+  const flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
+  return acked(RTM_NEWROUTE, flags, routePayload(route));
+}
+
+export function deleteRoute(route: RouteEntry): Request {
+  return acked(RTM_DELROUTE, 0, routePayload(route));
+}
+
+export function dumpRoutes(family: Family): Request {
+  return dump(RTM_GETROUTE, routeHeader(addressFamily(family), 0, 0, 0, 0).finish());
+}
+
+/** Reads an RTM_NEWROUTE; `undefined` for what is no unicast route. Throws `MalformedError`. */
+export function readRoute({ payload }: Reply): RouteEntry | undefined {
+  if (u8Of(payload, 7) !== RTN_UNICAST || (u32Of(payload, 8) & RTM_F_CLONED) !== 0) return undefined;
+  const attributes = readAttributes(payload, routeHeaderLength);
+  const number = (type: number): number | undefined => {
+    const value = attributes.get(type);
+    return value && u32Of(value);
+  };
+  const metrics = attributes.get(RTA_METRICS);
+  const metric = metrics && readAttributes(metrics);
+  const mtu = metric?.get(RTAX_MTU);
+  const advmss = metric?.get(RTAX_ADVMSS);
+  const anywhere = u8Of(payload, 0) === addressFamily(4) ? "0.0.0.0" : "::";
+  return {
+    destination: `${addressIn(attributes, RTA_DST) ?? anywhere}/${u8Of(payload, 1)}`,
+    index: number(RTA_OIF),
+    gateway: addressIn(attributes, RTA_GATEWAY),
+    scope: u8Of(payload, 6),
+    table: number(RTA_TABLE) ?? u8Of(payload, 4),
+    source: addressIn(attributes, RTA_PREFSRC),
+    priority: number(RTA_PRIORITY),
+    mtu: mtu && u32Of(mtu),
+    advmss: advmss && u32Of(advmss),
+  };
+}
+
+function routePayload(route: RouteEntry): Uint8Array {
+  const { destination, index, gateway, source, priority, table, mtu, advmss } = route;
+  const length = lengthOf(destination);
+  // rtm_table has one byte; 0 (unspecified) sends the kernel to RTA_TABLE.
+  const writer = routeHeader(
+    addressFamily(familyOf(destination)),
+    length,
+    table < 256 ? table : 0,
+    route.scope,
+    RTN_UNICAST,
+  );
+  if (length > 0) writer.bytes(RTA_DST, addressBytes(addressOf(destination)));
+  if (gateway !== undefined) writer.bytes(RTA_GATEWAY, addressBytes(gateway));
+  if (index !== undefined) writer.u32(RTA_OIF, index);
+  if (source !== undefined) writer.bytes(RTA_PREFSRC, addressBytes(source));
+  if (priority !== undefined) writer.u32(RTA_PRIORITY, priority);
+  if (table > 255) writer.u32(RTA_TABLE, table);
+  if (mtu !== undefined || advmss !== undefined) {
+    writer.nest(RTA_METRICS, () => {
+      if (mtu !== undefined) writer.u32(RTAX_MTU, mtu);
+      if (advmss !== undefined) writer.u32(RTAX_ADVMSS, advmss);
+    });
+  }
+  return writer.finish();
+}
+
+/** rtm_family, dst_len, src_len, tos, table, protocol, scope, type, flags. */
+function routeHeader(family: number, length: number, table: number, scope: number, type: number): AttributeWriter {
+  const writer = new AttributeWriter().byte(family).byte(length).byte(0).byte(0);
+  return writer
+    .byte(table)
+    .byte(type === 0 ? 0 : RTPROT_BOOT)
+    .byte(scope)
+    .byte(type)
+    .word(0);
+}
