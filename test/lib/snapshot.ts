@@ -1,0 +1,164 @@
+/**
+ * The whole state of a node as sorted text, so that "as before" is the equality of two texts.
+ *
+ * One line per object: links, addresses, routes, rules, neighbours, qdiscs, filters, firewall, the forwarding sysctls, and every file
+ * and folder under /run, /etc, /opt, /var/lib and /var/log that was written since the node began.
+ * Indices, counters, ages and handles are left out: they change by themselves.
+ */
+import type { Node } from "./netns.ts";
+
+export interface SnapshotOptions {
+  /** The name of a pod; the node itself when absent. */
+  readonly in?: string;
+  /** Leave the files out (a pod has none of its own). */
+  readonly files?: boolean;
+}
+
+/** Sections in this order; each line begins with its section's name. */
+export function snapshot(node: Node, options: SnapshotOptions = {}): string {
+  const where = options.in === undefined ? {} : { in: options.in };
+  const files = options.files ?? options.in === undefined;
+  return node
+    .sh(files ? kernelScript + fileScript : kernelScript, where)
+    .split("\n@@ ")
+    .flatMap((section) => linesOf(section))
+    .join("\n");
+}
+
+/** The lines that only one of two snapshots has, as `- gone` and `+ new`; empty when they are equal. */
+export function diff(before: string, after: string): string {
+  const [old, now] = [before.split("\n"), after.split("\n")];
+  const [oldSet, nowSet] = [new Set(old), new Set(now)];
+  const gone = old.filter((line) => !nowSet.has(line)).map((line) => `- ${line}`);
+  const come = now.filter((line) => !oldSet.has(line)).map((line) => `+ ${line}`);
+  return [...gone, ...come].join("\n");
+}
+
+const kernelScript = `
+echo "@@ link json"; ip -d -j link show
+printf '\\n@@ address json\\n'; ip -j address show
+printf '\\n@@ route json\\n'; ip -j -4 route show table all
+printf '\\n@@ route6 json\\n'; ip -j -6 route show table all
+printf '\\n@@ rule json\\n'; ip -j -4 rule show
+printf '\\n@@ rule6 json\\n'; ip -j -6 rule show
+printf '\\n@@ neighbour json\\n'; ip -j neighbour show nud permanent
+printf '\\n@@ qdisc json\\n'; tc -j qdisc show
+for link in $(ls /proc/sys/net/ipv4/conf | grep -vE '^(all|default)$'); do
+  printf '\\n@@ filter text\\n'; tc filter show dev $link parent ffff: 2>/dev/null | sed "s/^/$link /" || true
+done
+printf '\\n@@ nft nft\\n'; nft list ruleset
+printf '\\n@@ iptables iptables\\n'; iptables-save 2>/dev/null
+printf '\\n@@ ip6tables iptables\\n'; ip6tables-save 2>/dev/null
+printf '\\n@@ sysctl text\\n'
+cd /proc/sys/net
+for key in ipv4/ip_forward ipv4/conf/*/route_localnet ipv4/conf/*/forwarding ipv4/conf/*/proxy_arp \\
+  ipv4/conf/*/rp_filter ipv6/conf/*/forwarding ipv6/conf/*/proxy_ndp ipv6/conf/*/accept_ra ipv6/conf/*/disable_ipv6; do
+  [ -e $key ] && echo "$key = $(cat $key)"
+done
+cd /
+`;
+
+/** Folders that the node itself or a command makes are not the plugins' doing. */
+const fileScript = `
+printf '\\n@@ file text\\n'
+cd /run; find . -mindepth 1 \\( -path ./.node -o -path ./netns -o -path ./mount -o -path ./xtables.lock -o -path ./containers \\) -prune -o -printf '/run/%P %y %s\\n'
+for folder in etc opt var/lib var/log; do
+  cd /run/.node/$folder/upper 2>/dev/null || continue
+  find . -mindepth 1 -printf "/$folder/%P %y %s\\n"
+done
+`;
+
+function linesOf(section: string): readonly string[] {
+  const [head = "", ...rest] = section.replace(/^@@ /, "").split("\n");
+  const [name = "", form = "text"] = head.split(" ");
+  const body = rest.join("\n").trim();
+  if (body === "") return [];
+  return linesIn(body, form).map((line) => `${name} ${line}`);
+}
+
+function linesIn(body: string, form: string): readonly string[] {
+  switch (form) {
+    case "json":
+      return (JSON.parse(body) as readonly unknown[]).map((item) => JSON.stringify(stable(item))).sort();
+    case "nft":
+      return nftLines(body);
+    case "iptables":
+      return iptablesLines(body);
+    default:
+      return body
+        .split("\n")
+        .map((line) => line.trim().replace(/\b(chain|fh|key ht|bkt) \S+ ?/g, ""))
+        .filter((line) => line !== "")
+        .sort();
+  }
+}
+
+/** Indices, times, counters, and what follows from a link's state alone. */
+const volatile = new Set([
+  "ifindex",
+  "link_index",
+  "link_netnsid",
+  "ifi_type",
+  "stats",
+  "stats64",
+  "valid_life_time",
+  "preferred_life_time",
+  "expires",
+  "age",
+  "refcnt",
+  "promiscuity",
+  "allmulti",
+  "operstate",
+  "parentdev",
+]);
+
+function stable(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(stable);
+  if (value === null || typeof value !== "object") return value;
+  const entries = Object.entries(value)
+    .filter(([key]) => !volatile.has(key))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, each]) => [key, stable(each)]));
+}
+
+/** Every line gets the path of the blocks around it, so that lines may be compared one by one; elements of a set one per line. */
+function nftLines(body: string): readonly string[] {
+  const path: string[] = [];
+  const lines: string[] = [];
+  for (const raw of joinElements(body).split("\n")) {
+    const line = raw.trim().replace(/counter packets \d+ bytes \d+/g, "counter");
+    if (line === "" || line.startsWith("#")) continue;
+    if (line === "}") {
+      path.pop();
+    } else if (line.endsWith("{")) {
+      path.push(line.slice(0, -1).trim());
+      lines.push(path.join(" / "));
+    } else {
+      for (const each of elementsOf(line)) lines.push(`${path.join(" / ")} / ${each}`);
+    }
+  }
+  return lines;
+}
+
+function joinElements(body: string): string {
+  return body.replace(/elements = \{[^}]*\}/g, (text) => text.replace(/\s*\n\s*/g, " "));
+}
+
+function elementsOf(line: string): readonly string[] {
+  const inside = /^elements = \{(.*)\}$/.exec(line)?.[1];
+  if (inside === undefined) return [line];
+  return inside
+    .split(/, (?=(?:[^"]*"[^"]*")*[^"]*$)/)
+    .map((element) => `element ${element.trim()}`)
+    .sort();
+}
+
+/** The nft back end of iptables complains in comments about tables that it did not make. */
+function iptablesLines(body: string): readonly string[] {
+  let table = "";
+  return body.split("\n").flatMap((line) => {
+    if (line.startsWith("*")) table = line;
+    if (line === "" || line.startsWith("#") || line === "COMMIT") return [];
+    return [`${table} ${line.replace(/\[\d+:\d+\]/, "").trim()}`];
+  });
+}
