@@ -14,6 +14,8 @@ export default defineConfig({
     projects: rings.map(({ name, parallel, timeoutMs }) => ({
       test: {
         name,
+        // Writes what plugins import as "#validators/<name>".
+        globalSetup: "scripts/validators.ts",
         include: [`test/${name}/**/*.test.ts`],
         fileParallelism: parallel,
         testTimeout: timeoutMs,

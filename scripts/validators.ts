@@ -1,0 +1,95 @@
+/**
+ * Writes `build/validators/<name>.js` and `.d.ts` for each `plugins/<name>/schema.ts`: its zod schema as the table that
+ * `src/cni/schema.ts` interprets. zod itself would cost a plugin twice its whole start-up.
+ *
+ * A schema that the interpreter would not honour in full is refused here, not on a node.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { z } from "zod";
+import type { Schema } from "../src/cni/schema.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+export async function generateValidators(): Promise<void> {
+  const target = join(root, "build/validators");
+  mkdirSync(target, { recursive: true });
+  for (const name of readdirSync(join(root, "plugins"))) {
+    const path = join(root, "plugins", name, "schema.ts");
+    if (!existsSync(path)) continue;
+    const { schema } = (await import(pathToFileURL(path).href)) as { schema: z.ZodType };
+    const table = JSON.stringify(tableOf(schema, name));
+    writeChanged(
+      join(target, `${name}.js`),
+      `import { validator } from "../../src/cni/conf.ts";\nexport const validate = validator(${table});\n`,
+    );
+    writeChanged(
+      join(target, `${name}.d.ts`),
+      'import type { Validate } from "../../src/cni/conf.ts";\nexport declare const validate: Validate;\n',
+    );
+  }
+}
+
+/** What vitest calls before the tests (its `globalSetup`). */
+export const setup = generateValidators;
+
+/** The table of a zod schema. Throws where it says what the interpreter does not know; `name` is for the message. */
+export function tableOf(schema: z.ZodType, name: string): Schema {
+  return reduce(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, name);
+}
+
+type JsonSchema = { readonly [keyword: string]: unknown };
+
+/** Keywords that are for people, or that say nothing. */
+const silent = new Set(["$schema", "description", "title", "default", "examples", "format", "propertyNames"]);
+const kept = new Set([
+  "type",
+  "required",
+  "enum",
+  "minimum",
+  "maximum",
+  "minLength",
+  "maxLength",
+  "pattern",
+  "minItems",
+  "maxItems",
+]);
+
+function reduce(schema: JsonSchema, path: string): Schema {
+  const table: Record<string, unknown> = {};
+  for (const [keyword, value] of Object.entries(schema)) {
+    const below = `${path}.${keyword}`;
+    if (kept.has(keyword)) table[keyword] = value;
+    else if (keyword === "const") table.enum = [value];
+    else if (keyword === "items") table.items = reduce(value as JsonSchema, below);
+    else if (keyword === "anyOf") table.anyOf = (value as JsonSchema[]).map((one) => reduce(one, below));
+    else if (keyword === "properties") table.properties = reduceEach(value as Record<string, JsonSchema>, path);
+    else if (keyword === "exclusiveMinimum" && schema.type === "integer") table.minimum = (value as number) + 1;
+    else if (keyword === "exclusiveMaximum" && schema.type === "integer") table.maximum = (value as number) - 1;
+    else if (keyword === "additionalProperties" && typeof value === "object") {
+      const others = reduce(value as JsonSchema, below);
+      if (Object.keys(others).length > 0) table.additionalProperties = others;
+    } else if (!silent.has(keyword)) {
+      throw new Error(
+        `cannot generate the validator of ${path}: ${keyword}: ${JSON.stringify(value)} is not supported`,
+      );
+    }
+  }
+  // An integer is a safe one anyway, and an enumeration says its type.
+  if (table.minimum === Number.MIN_SAFE_INTEGER) delete table.minimum;
+  if (table.maximum === Number.MAX_SAFE_INTEGER) delete table.maximum;
+  if (table.enum !== undefined) delete table.type;
+  return table;
+}
+
+function reduceEach(schemas: Readonly<Record<string, JsonSchema>>, path: string): Record<string, Schema> {
+  return Object.fromEntries(Object.entries(schemas).map(([key, one]) => [key, reduce(one, `${path}.${key}`)]));
+}
+
+/** Leaves a file alone that is right already, so that watchers stay quiet and parallel runs do not tear it. */
+function writeChanged(path: string, text: string): void {
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await generateValidators();

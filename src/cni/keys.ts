@@ -1,0 +1,46 @@
+/**
+ * The spelling of keys. Go's decoder matches them without regard to case and runtimes rely on it (containerd sends `HostPort`), so a
+ * document is respelled before it is read: known keys as the schema spells them, the last of several spellings wins, `null` is the same
+ * as absent, unknown keys stay as they are.
+ */
+import { isObject, type Schema } from "./schema.ts";
+
+/** The value respelled, through known objects and arrays. The original is left as it is. */
+export function foldKeys(schema: Schema, value: unknown): unknown {
+  if (schema.anyOf !== undefined) {
+    const type = Array.isArray(value) ? "array" : "object";
+    const alternative =
+      isObject(value) || Array.isArray(value) ? schema.anyOf.find((one) => one.type === type) : undefined;
+    return alternative === undefined ? value : foldKeys(alternative, value);
+  }
+  if (Array.isArray(value)) {
+    const { items } = schema;
+    return items === undefined ? value : value.map((item) => foldKeys(items, item));
+  }
+  return isObject(value) ? foldObject(schema, value) : value;
+}
+
+function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): unknown {
+  const { properties, additionalProperties } = schema;
+  if (properties === undefined && additionalProperties === undefined) return object;
+  const entries: [string, unknown][] = [];
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    const spelled = spell(properties ?? {}, key);
+    const of = spelled === undefined ? additionalProperties : properties?.[spelled];
+    if (of === undefined) entries.push([key, value]);
+    else if (value !== null) entries.push([spelled ?? key, foldKeys(of, value)]);
+  }
+  // Not by assignment: the document may hold a key named __proto__.
+  return Object.fromEntries(entries);
+}
+
+/** The schema's spelling of a key; `undefined` when it does not know it. */
+function spell(properties: Readonly<Record<string, Schema>>, key: string): string | undefined {
+  if (Object.hasOwn(properties, key)) return key;
+  const folded = key.toLowerCase();
+  for (const known in properties) {
+    if (known.length === folded.length && known.toLowerCase() === folded) return known;
+  }
+  return undefined;
+}
