@@ -61,10 +61,14 @@ cd /
 /** Folders that the node itself or a command makes are not the plugins' doing. */
 const fileScript = `
 printf '\\n@@ file text\\n'
-cd /run; find . -mindepth 1 \\( -path ./.node -o -path ./netns -o -path ./mount -o -path ./xtables.lock -o -path ./containers \\) -prune -o -printf '/run/%P %y %s\\n'
+list() {
+  find . -mindepth 1 "$@" -type f -exec cksum {} + -o -type d -printf '%p/\\n' -o -printf '%p %y\\n' | sed -E 's#^([0-9]+ [0-9]+ )?\\./(.*)#\\2 \\1#'
+}
+cd /run
+list \\( -path ./.node -o -path ./netns -o -path ./mount -o -path ./xtables.lock \\) -prune -o | sed 's#^#/run/#'
 for folder in etc opt var/lib var/log; do
   cd /run/.node/$folder/upper 2>/dev/null || continue
-  find . -mindepth 1 -printf "/$folder/%P %y %s\\n"
+  list | sed "s#^#/$folder/#"
 done
 `;
 
@@ -106,6 +110,7 @@ const volatile = new Set([
   "expires",
   "age",
   "refcnt",
+  "tentative",
   "promiscuity",
   "allmulti",
   "operstate",
