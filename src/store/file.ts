@@ -1,0 +1,253 @@
+/**
+ * The embedded store: one JSON file per object.
+ *
+ *     /run/tortie/ipam.lock                              held around every transaction
+ *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: they die with the sandboxes, on a tmpfs
+ *     /run/tortie/ipam/{affinities,handles,cursors,open}/…
+ *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs}/…     settings: synced to the disk before they count
+ *
+ * **A file is old or new, never torn**: it is written beside and renamed. **A write compares revisions while the lock is held**, so the
+ * comparison cannot be overtaken. **One damaged object does not hide the others**: reading it fails by name, listing leaves it out.
+ */
+import { CniError, code } from "../cni/error.ts";
+import { type FileStat, isErrno, type Sys } from "../host/sys.ts";
+import { sha256 } from "../net/digest.ts";
+import { runDir, stateDir } from "../plan/names.ts";
+import { parseJson, stringifyJson } from "./json.ts";
+import type { Kind, Metadata, StoredObject } from "./object.ts";
+import type { Store, StoreReply, StoreRequest } from "./transaction.ts";
+
+export interface FileStoreOptions {
+  /** Told of objects that a listing left out. */
+  readonly onDamaged?: (error: CniError) => void;
+}
+
+interface Place {
+  readonly folder: string;
+  readonly durable: boolean;
+}
+
+/** Never change: upgrades depend on it. */
+const places: Readonly<Record<Kind, Place>> = {
+  IPPool: { folder: `${stateDir}/ippools`, durable: true },
+  IPReservation: { folder: `${stateDir}/ipreservations`, durable: true },
+  IPAMConfig: { folder: `${stateDir}/ipamconfigs`, durable: true },
+  IPAMBlock: { folder: `${runDir}/ipam/blocks`, durable: false },
+  BlockAffinity: { folder: `${runDir}/ipam/affinities`, durable: false },
+  IPAMHandle: { folder: `${runDir}/ipam/handles`, durable: false },
+  IPAMCursor: { folder: `${runDir}/ipam/cursors`, durable: false },
+  IPAMOpenBlock: { folder: `${runDir}/ipam/open`, durable: false },
+};
+
+const folderMode = 0o755;
+const fileMode = 0o644;
+const suffix = ".json";
+
+/** What a file was when it was read; a rename gives it another inode. */
+interface Seen {
+  readonly stat: FileStat;
+  readonly revision: string;
+}
+
+/** For writing, the caller holds the lock (`withFileStore`); reading needs none. */
+export function fileStore(sys: Sys, { onDamaged }: FileStoreOptions = {}): Store {
+  const seen = new Map<string, Seen>();
+  return { handle: (request) => handle({ sys, seen, onDamaged }, request) };
+}
+
+interface Context {
+  readonly sys: Sys;
+  readonly seen: Map<string, Seen>;
+  readonly onDamaged: FileStoreOptions["onDamaged"];
+}
+
+const conflict: StoreReply = { conflict: true };
+
+function handle(context: Context, request: StoreRequest): StoreReply {
+  switch (request.op) {
+    case "read": {
+      const object = readObject(context, request.kind, request.name);
+      return { objects: object === undefined ? [] : [object] };
+    }
+    case "list":
+      return { objects: listObjects(context, request.kind) };
+    case "create":
+      return createObject(context, request.object);
+    case "update":
+      return updateObject(context, request.object);
+    case "delete":
+      return deleteObject(context, request.object);
+  }
+}
+
+function readObject(context: Context, kind: Kind, name: string): StoredObject | undefined {
+  const path = pathOf(kind, name);
+  return attempt("read", kind, name, () => readFile(context, kind, path));
+}
+
+function readFile({ sys, seen }: Context, kind: Kind, path: string): StoredObject | undefined {
+  const stat = sys.stat(path);
+  if (stat === undefined) return undefined;
+  try {
+    const object = parseObject(kind, path, sys.readFile(path));
+    seen.set(path, { stat, revision: revisionOf(object.metadata) });
+    return object;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new SyntaxError(`"${path}" is damaged: ${error.message}`);
+    throw error;
+  }
+}
+
+function listObjects(context: Context, kind: Kind): StoredObject[] {
+  const { folder } = places[kind];
+  const objects: StoredObject[] = [];
+  for (const file of filesIn(context.sys, kind)) {
+    try {
+      const name = decodeURIComponent(file.slice(0, -suffix.length));
+      const object = attempt("read", kind, name, () => readFile(context, kind, `${folder}/${file}`));
+      if (object !== undefined) objects.push(object);
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      context.onDamaged?.(error);
+    }
+  }
+  return objects;
+}
+
+function filesIn(sys: Sys, kind: Kind): string[] {
+  const { folder } = places[kind];
+  return attempt("list", kind, "", () => {
+    if (sys.stat(folder) === undefined) return [];
+    const files = sys.listDir(folder).filter((file) => file.endsWith(suffix) && !file.startsWith("."));
+    return files.sort();
+  });
+}
+
+function createObject({ sys }: Context, object: StoredObject): StoreReply {
+  const { kind, metadata } = object;
+  const path = pathOf(kind, metadata.name);
+  const { seconds, nanoseconds } = sys.wallClock();
+  const created: StoredObject = {
+    ...object,
+    metadata: {
+      ...metadata,
+      creationTimestamp: new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
+      // A name may be used again: a revision that starts at the clock is another than all that its earlier bearers had.
+      resourceVersion: (BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds)).toString(),
+    },
+  };
+  return attempt("create", kind, metadata.name, () => {
+    if (places[kind].durable) {
+      if (sys.stat(path) !== undefined) return conflict;
+      inFolder(sys, kind, () => sys.replaceFile(path, formatObject(created), { mode: fileMode, durable: true }));
+      return { objects: [created] };
+    }
+    try {
+      inFolder(sys, kind, () => sys.createFile(path, formatObject(created), fileMode));
+    } catch (error) {
+      if (isErrno(error, "EEXIST")) return conflict;
+      throw error;
+    }
+    return { objects: [created] };
+  });
+}
+
+function updateObject(context: Context, object: StoredObject): StoreReply {
+  const { kind, metadata } = object;
+  if (!isCurrent(context, object)) return conflict;
+  const updated = { ...object, metadata: { ...metadata, resourceVersion: nextRevision(revisionOf(metadata)) } };
+  const path = pathOf(kind, metadata.name);
+  attempt("write", kind, metadata.name, () =>
+    context.sys.replaceFile(path, formatObject(updated), { mode: fileMode, durable: places[kind].durable }),
+  );
+  context.seen.delete(path);
+  return { objects: [updated] };
+}
+
+function deleteObject(context: Context, object: StoredObject): StoreReply {
+  const { kind, metadata } = object;
+  if (!isCurrent(context, object)) return conflict;
+  const path = pathOf(kind, metadata.name);
+  attempt("remove", kind, metadata.name, () => context.sys.removeFile(path));
+  context.seen.delete(path);
+  return { objects: [] };
+}
+
+/** Whether the stored revision is the object's. A file that is the same one we read needs not be parsed again to know. */
+function isCurrent(context: Context, { kind, metadata }: StoredObject): boolean {
+  const path = pathOf(kind, metadata.name);
+  const known = context.seen.get(path);
+  const stat = attempt("read", kind, metadata.name, () => context.sys.stat(path));
+  if (stat === undefined) return false;
+  if (known !== undefined && sameFile(known.stat, stat)) return known.revision === revisionOf(metadata);
+  const stored = readObject(context, kind, metadata.name);
+  return stored !== undefined && revisionOf(stored.metadata) === revisionOf(metadata);
+}
+
+function sameFile(one: FileStat, other: FileStat): boolean {
+  return one.inode === other.inode && one.modifiedMs === other.modifiedMs && one.size === other.size;
+}
+
+/** A file that a person wrote may have none. */
+function revisionOf({ resourceVersion }: Metadata): string {
+  return resourceVersion ?? "0";
+}
+
+function nextRevision(revision: string): string {
+  return /^\d+$/.test(revision) ? (BigInt(revision) + 1n).toString() : `${revision}.1`;
+}
+
+function parseObject(kind: Kind, path: string, text: string): StoredObject {
+  const object = parseJson(text) as Partial<StoredObject> | null;
+  const fault = objectFault(object, kind, path);
+  if (fault !== undefined) throw new SyntaxError(fault);
+  return object as StoredObject;
+}
+
+function objectFault(object: Partial<StoredObject> | null, kind: Kind, path: string): string | undefined {
+  if (typeof object !== "object" || object === null) return "it is not a JSON object";
+  if (object.kind !== kind) return `its kind is ${JSON.stringify(object.kind)}`;
+  const name = object.metadata?.name;
+  if (typeof name !== "string" || pathOf(kind, name) !== path) return `its metadata.name is ${JSON.stringify(name)}`;
+  if (typeof object.spec !== "object" || object.spec === null) return "it has no spec";
+  return undefined;
+}
+
+/** One line per key and per key of the spec: what `cat` shows and `git diff` compares, and half the size of an indented text. */
+function formatObject(object: StoredObject): string {
+  const lines = Object.entries(object).map(([key, value]) => {
+    if (key !== "spec") return `${JSON.stringify(key)}: ${stringifyJson(value)}`;
+    const spec = Object.entries(value as object).filter(([, member]) => member !== undefined);
+    return `"spec": {\n${spec.map(([name, member]) => `  ${JSON.stringify(name)}: ${stringifyJson(member)}`).join(",\n")}\n}`;
+  });
+  return `{\n${lines.join(",\n")}\n}\n`;
+}
+
+/** Names that Calico makes are file names already; of others, what a file name may not hold is percent-encoded. */
+function pathOf(kind: Kind, name: string): string {
+  const file = encodeURIComponent(name);
+  const { folder } = places[kind];
+  // A file name takes 255 bytes, and a temporary neighbour needs some more.
+  return file.length <= 220 ? `${folder}/${file}${suffix}` : `${folder}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;
+}
+
+/** Runs a write, making the folder when it is missing. */
+function inFolder(sys: Sys, kind: Kind, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    sys.makeDirs(places[kind].folder, folderMode);
+    write();
+  }
+}
+
+function attempt<T>(verb: string, kind: Kind, name: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof CniError) throw error;
+    const what = name === "" ? `${kind} objects in "${places[kind].folder}"` : `${kind} "${name}"`;
+    throw new CniError(code.datastore, `cannot ${verb} ${what}: ${error.message}`);
+  }
+}

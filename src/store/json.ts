@@ -1,0 +1,133 @@
+/**
+ * JSON without loss: integers beyond 2^53 are `bigint`, all else is as `JSON.parse` and `JSON.stringify` have it.
+ *
+ * A block's sequence numbers are nanoseconds since the epoch, about 1.7e18. `JSON.parse` rounds them to a multiple of 256, so that
+ * adding 1 changes nothing and what guards a reused address is lost.
+ *
+ *     text   {"sequenceNumber":1690113884806720496}
+ *     parse  the digits are put between quotes behind a mark, the engine's own parser runs, marked strings become bigint
+ *     write  a bigint becomes a marked string, the engine's own writer runs, the quotes and the mark are taken away
+ *
+ * The mark is U+FFFF, which Unicode promises never to make a character; a text that holds it is refused.
+ */
+
+const mark = "\uffff";
+const markedString = `"${mark}`;
+/** Fewer digits always fit a number exactly. */
+const manyDigits = 16;
+const integer = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])/g;
+
+/** Throws `SyntaxError`, as `JSON.parse` does. */
+export function parseJson(text: string): unknown {
+  if (text.includes(mark) || (text.includes("\\u") && /\\uffff/i.test(text))) {
+    throw new SyntaxError("it holds U+FFFF, which is no character");
+  }
+  const pieces = text.split('"');
+  const marked = markIntegers(pieces);
+  if (marked === 0) return JSON.parse(text);
+  const root = { value: JSON.parse(pieces.join('"')) };
+  restore(root, marked);
+  return root.value;
+}
+
+/** Throws `TypeError` where a string begins with U+FFFF. */
+export function stringifyJson(value: unknown): string {
+  let integers = 0;
+  // The engine's writer asks a bigint for this method and throws where it has none.
+  Object.defineProperty(BigInt.prototype, "toJSON", {
+    configurable: true,
+    value(this: bigint) {
+      integers++;
+      return mark + this.toString();
+    },
+  });
+  let text: string;
+  try {
+    text = JSON.stringify(value);
+  } finally {
+    Reflect.deleteProperty(BigInt.prototype, "toJSON");
+  }
+  return integers === 0 ? text : unquote(text, integers);
+}
+
+/** Marks the long integers of a text that was split at its quotes; what stands inside of strings is left alone. Returns how many. */
+function markIntegers(pieces: string[]): number {
+  let marked = 0;
+  let insideString = false;
+  for (let i = 0; i < pieces.length; i++) {
+    const piece = pieces[i] ?? "";
+    if (insideString) {
+      insideString = endsInEscape(piece);
+      continue;
+    }
+    insideString = true;
+    if (piece.length < manyDigits) continue;
+    const replaced = piece.replace(integer, (digits) => {
+      marked++;
+      return `${markedString}${digits}"`;
+    });
+    pieces[i] = replaced;
+  }
+  return marked;
+}
+
+/** Whether the quote that follows is part of the string: an odd number of backslashes stands before it. */
+function endsInEscape(piece: string): boolean {
+  let at = piece.length;
+  while (at > 0 && piece.charCodeAt(at - 1) === 0x5c) at--;
+  return (piece.length - at) % 2 === 1;
+}
+
+/** Puts the integers in place of marked strings, until `left` are done. Returns how many are left. */
+function restore(node: object, left: number): number {
+  return Array.isArray(node) ? restoreItems(node, left) : restoreMembers(node as Record<string, unknown>, left);
+}
+
+// `for … in` over an array would make a string of every index.
+function restoreItems(items: unknown[], left: number): number {
+  let rest = left;
+  for (let i = 0; i < items.length && rest > 0; i++) {
+    const value = items[i];
+    if (typeof value === "object" && value !== null) rest = restore(value, rest);
+    else if (isMarked(value)) {
+      items[i] = toInteger(value);
+      rest--;
+    }
+  }
+  return rest;
+}
+
+function restoreMembers(members: Record<string, unknown>, left: number): number {
+  let rest = left;
+  for (const key in members) {
+    const value = members[key];
+    if (typeof value === "object" && value !== null) rest = restore(value, rest);
+    else if (isMarked(value)) {
+      members[key] = toInteger(value);
+      rest--;
+    }
+    if (rest === 0) break;
+  }
+  return rest;
+}
+
+function isMarked(value: unknown): value is string {
+  return typeof value === "string" && value.charCodeAt(0) === 0xffff;
+}
+
+function toInteger(marked: string): bigint | number {
+  const digits = marked.slice(1);
+  const value = Number(digits);
+  return Number.isSafeInteger(value) ? value : BigInt(digits);
+}
+
+function unquote(text: string, integers: number): string {
+  const pieces = text.split(markedString);
+  if (pieces.length !== integers + 1) throw new TypeError("cannot write a string that begins with U+FFFF");
+  for (let i = 1; i < pieces.length; i++) {
+    const piece = pieces[i] ?? "";
+    const end = piece.indexOf('"');
+    pieces[i] = piece.slice(0, end) + piece.slice(end + 1);
+  }
+  return pieces.join("");
+}
