@@ -14,6 +14,11 @@ export interface Sys {
   environment(): Readonly<Record<string, string>>;
   /** Reads standard input to its end. Throws `EFBIG` beyond `maxBytes`. Bytes that are not UTF-8 become U+FFFD. */
   readStdin(maxBytes: number): string;
+  /**
+   * What comes on standard input until its end or until `timeoutMs` have passed; for answers that do not depend on it.
+   * A runtime may hold the pipe open for ever. Empty where standard input is closed. Throws `EFBIG` beyond `maxBytes`.
+   */
+  readStdinFor(maxBytes: number, timeoutMs: number): string;
   /** Writes the whole text to a standard stream. */
   write(stream: "stdout" | "stderr", text: string): void;
   exit(status: number): never;
