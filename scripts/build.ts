@@ -1,0 +1,73 @@
+/**
+ * Builds the plugins: `tsx scripts/build.ts [--variant release|test]`.
+ *
+ * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable. `release` goes to `dist/bin`; `test` to
+ * `dist/test-bin`, with the switches on that let tests make it fail (the constant `TORTIE_FAULTS`).
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { buildExecutable } from "./executable.ts";
+import { generateValidators } from "./validators.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const targets = { release: "dist/bin", test: "dist/test-bin" } as const;
+
+type Variant = keyof typeof targets;
+
+const { values } = parseArgs({ options: { variant: { type: "string", default: "release" } } });
+await buildPlugins(parseVariant(values.variant));
+
+async function buildPlugins(variant: Variant): Promise<void> {
+  const start = performance.now();
+  const names = pluginNames();
+  await generateValidators();
+  const size = await buildExecutable({
+    programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
+    workFolder: join(root, "build", variant),
+    targetFolder: join(root, targets[variant]),
+    define: { ...buildInfo(), TORTIE_FAULTS: String(variant === "test") },
+  });
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  process.stderr.write(`build: ${targets[variant]}/{${names.join(",")}}: ${size} bytes, in ${seconds} s\n`);
+}
+
+function parseVariant(text: string): Variant {
+  if (text === "release" || text === "test") return text;
+  throw new Error(`cannot build variant "${text}": wanted "release" or "test"`);
+}
+
+function pluginNames(): readonly string[] {
+  return readdirSync(join(root, "plugins")).filter((name) => existsSync(join(root, "plugins", name, "main.ts")));
+}
+
+function entryOf(name: string): string {
+  return `
+    import plugin from "./plugins/${name}/main.ts";
+    import { quickjsSys } from "./src/host/quickjs.ts";
+    import { runPlugin } from "./src/plugin/run.ts";
+    runPlugin(plugin, quickjsSys);
+  `;
+}
+
+/** The constants that src/plugin/build-info.ts reads. */
+export function buildInfo(): Readonly<Record<string, string>> {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  const engine = execFileSync(join(root, "scripts/engine"), ["--print-version"], { encoding: "utf8" }).trim();
+  return {
+    TORTIE_VERSION: JSON.stringify(version),
+    TORTIE_COMMIT: JSON.stringify(commitOf()),
+    TORTIE_ENGINE: JSON.stringify(`quickjs ${engine}`),
+  };
+}
+
+function commitOf(): string {
+  try {
+    const options = { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] } as const;
+    return execFileSync("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], options).trim();
+  } catch {
+    return "unknown";
+  }
+}

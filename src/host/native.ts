@@ -1,0 +1,50 @@
+/**
+ * The functions that the native host puts under the global name `native`: one to one with `src/host/native/*.c`.
+ *
+ * Only `quickjs.ts` and `stack.ts` use them; everybody else sees `Sys`.
+ */
+import type { FileStat, RunResult } from "./sys.ts";
+
+export interface Native {
+  args(): string[];
+  environment(): Record<string, string>;
+  readStdin(maxBytes: number): string;
+  write(fd: number, text: string): void;
+  exit(status: number): never;
+  hostname(): string;
+  pid(): number;
+  wallClock(): { seconds: number; nanoseconds: number };
+  monotonicMs(): number;
+  sleepMs(milliseconds: number): void;
+  /** At most 256 bytes. */
+  randomBytes(count: number): Uint8Array;
+
+  readFile(path: string): string;
+  writeFile(path: string, text: string): void;
+  createFile(path: string, text: string, mode: number): void;
+  replaceFile(path: string, text: string, mode: number, durable: boolean): void;
+  appendFile(path: string, text: string, mode: number): number;
+  rename(from: string, to: string): void;
+  removeFile(path: string): void;
+  removeDir(path: string): void;
+  makeDirs(path: string, mode: number): void;
+  listDir(path: string): string[];
+  stat(path: string): FileStat | undefined;
+  /** The descriptor that holds the lock. */
+  lock(path: string, exclusive: boolean, timeoutMs: number): number;
+  closeFd(fd: number): void;
+
+  /** `environment` as `NAME=value`. */
+  run(argv: readonly string[], environment: readonly string[], stdin: string, timeoutMs: number): RunResult;
+
+  openNetns(path: string): { fd: number; device: number; inode: number };
+  ownNetns(): { device: number; inode: number };
+  inNetns<T>(fd: number, body: () => T): T;
+  /** `netnsFd` -1: in the namespace we are in. */
+  openNetlink(protocol: number, netnsFd: number): number;
+  netlinkSend(fd: number, datagram: Uint8Array): void;
+  netlinkReceive(fd: number, timeoutMs: number): Uint8Array;
+
+  /** The line table of the bundle that runs; see `stack.ts`. */
+  lineTable(): string;
+}

@@ -1,0 +1,172 @@
+/*
+ * Whole files: read, write, create, replace, append.
+ *
+ * A file that is created or replaced is written under the name `.tmp-<16 hex digits>` in the same folder first, and then
+ * linked or renamed to its own: a reader sees all of it or nothing. A killed process leaves such a name behind.
+ */
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_LIMIT ((size_t)64 << 20)
+
+int open_retrying(const char *path, int flags, int mode) {
+  int fd;
+  while ((fd = open(path, flags | O_CLOEXEC, mode)) < 0 && errno == EINTR) continue;
+  return fd;
+}
+
+bool read_all(int fd, Buffer *buffer, size_t limit) {
+  for (;;) {
+    if (!buffer_reserve(buffer, 4096)) return false;
+    ssize_t count = read(fd, buffer->bytes + buffer->length, buffer->capacity - buffer->length);
+    if (count == 0) return true;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    buffer->length += (size_t)count;
+    if (buffer->length > limit) {
+      errno = EFBIG;
+      return false;
+    }
+  }
+}
+
+bool write_all(int fd, const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t count = write(fd, bytes, length);
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    bytes += count;
+    length -= (size_t)count;
+  }
+  return true;
+}
+
+static JSValue read_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  OWNED_TEXT path = path_argument(ctx, argv[0]);
+  if (path.bytes == NULL) return JS_EXCEPTION;
+  OWNED_FD fd = open_retrying(path.bytes, O_RDONLY | O_NOCTTY, 0);
+  if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
+  OWNED_BUFFER buffer = {0};
+  if (!read_all(fd, &buffer, READ_LIMIT)) return throw_errno(ctx, errno, "read", path.bytes);
+  return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
+}
+
+/* One write(2): the kernel takes a sysctl's value from the first one. */
+static bool write_once(int fd, Text text) {
+  ssize_t count;
+  while ((count = write(fd, text.bytes, text.length)) < 0 && errno == EINTR) continue;
+  if (count >= 0 && (size_t)count < text.length) errno = ENOSPC;
+  return count >= 0 && (size_t)count == text.length;
+}
+
+static JSValue write_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  OWNED_TEXT path = path_argument(ctx, argv[0]);
+  OWNED_TEXT text = text_argument(ctx, argv[1]);
+  if (path.bytes == NULL || text.bytes == NULL) return JS_EXCEPTION;
+  OWNED_FD fd = open_retrying(path.bytes, O_WRONLY | O_NOCTTY, 0);
+  if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
+  return write_once(fd, text) ? JS_UNDEFINED : throw_errno(ctx, errno, "write", path.bytes);
+}
+
+/* The length of the folder's part of a path, its slash included; 0 for a name alone. */
+static size_t folder_length(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+/* Creates the temporary neighbour and writes it. Returns the call that failed, or NULL. */
+static const char *write_neighbour(const char *path, char *name, size_t size, Text text, int mode, bool durable) {
+  uint64_t tag;
+  if (getrandom(&tag, sizeof tag, 0) != sizeof tag) return "getrandom";
+  int length = snprintf(name, size, "%.*s.tmp-%016llx", (int)folder_length(path), path, (unsigned long long)tag);
+  if (length < 0 || (size_t)length >= size) {
+    errno = ENAMETOOLONG;
+    return "open";
+  }
+  OWNED_FD fd = open_retrying(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  if (fd < 0) return "open";
+  if (write_all(fd, text.bytes, text.length) && (!durable || fsync(fd) == 0)) return NULL;
+  int number = errno;
+  unlink(name);
+  errno = number;
+  return "write";
+}
+
+static const char *sync_folder(const char *path) {
+  char folder[4096];
+  size_t length = folder_length(path);
+  snprintf(folder, sizeof folder, "%.*s", length == 0 ? 1 : (int)length, length == 0 ? "." : path);
+  OWNED_FD fd = open_retrying(folder, O_RDONLY | O_DIRECTORY, 0);
+  if (fd < 0) return "open";
+  return fsync(fd) == 0 ? NULL : "fsync";
+}
+
+/* createFile(path, text, mode): link(2) refuses a name that exists, unlike rename(2). */
+static JSValue create_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int mode;
+  OWNED_TEXT path = path_argument(ctx, argv[0]);
+  OWNED_TEXT text = text_argument(ctx, argv[1]);
+  if (path.bytes == NULL || text.bytes == NULL || !int_argument(ctx, argv[2], &mode)) return JS_EXCEPTION;
+  char name[4096];
+  const char *failed = write_neighbour(path.bytes, name, sizeof name, text, mode, false);
+  if (failed != NULL) return throw_errno(ctx, errno, failed, path.bytes);
+  int number = link(name, path.bytes) == 0 ? 0 : errno;
+  unlink(name);
+  return number == 0 ? JS_UNDEFINED : throw_errno(ctx, number, "link", path.bytes);
+}
+
+/* replaceFile(path, text, mode, durable) */
+static JSValue replace_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int mode, durable;
+  OWNED_TEXT path = path_argument(ctx, argv[0]);
+  OWNED_TEXT text = text_argument(ctx, argv[1]);
+  if (path.bytes == NULL || text.bytes == NULL) return JS_EXCEPTION;
+  if (!int_argument(ctx, argv[2], &mode) || !int_argument(ctx, argv[3], &durable)) return JS_EXCEPTION;
+  char name[4096];
+  const char *failed = write_neighbour(path.bytes, name, sizeof name, text, mode, durable != 0);
+  if (failed != NULL) return throw_errno(ctx, errno, failed, path.bytes);
+  if (rename(name, path.bytes) != 0) {
+    int number = errno;
+    unlink(name);
+    return throw_errno(ctx, number, "rename", path.bytes);
+  }
+  if (durable) failed = sync_folder(path.bytes);
+  return failed == NULL ? JS_UNDEFINED : throw_errno(ctx, errno, failed, path.bytes);
+}
+
+/* appendFile(path, text, mode): the size afterwards. */
+static JSValue append_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int mode;
+  OWNED_TEXT path = path_argument(ctx, argv[0]);
+  OWNED_TEXT text = text_argument(ctx, argv[1]);
+  if (path.bytes == NULL || text.bytes == NULL || !int_argument(ctx, argv[2], &mode)) return JS_EXCEPTION;
+  OWNED_FD fd = open_retrying(path.bytes, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, mode);
+  if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
+  if (!write_once(fd, text)) return throw_errno(ctx, errno, "write", path.bytes);
+  struct stat status;
+  if (fstat(fd, &status) != 0) return throw_errno(ctx, errno, "fstat", path.bytes);
+  return JS_NewInt64(ctx, status.st_size);
+}
+
+const JSCFunctionListEntry files_functions[] = {
+    JS_CFUNC_DEF("readFile", 1, read_file),       JS_CFUNC_DEF("writeFile", 2, write_file),
+    JS_CFUNC_DEF("createFile", 3, create_file),   JS_CFUNC_DEF("replaceFile", 4, replace_file),
+    JS_CFUNC_DEF("appendFile", 3, append_file),
+};
+DEFINE_LIST(files)

@@ -1,0 +1,117 @@
+/*
+ * The native host: one C function per call of src/host/native.ts, each a thin layer over system calls, without policy.
+ *
+ *   main.c        start, choice of the bundle by the executable's name, the last resort when TypeScript cannot answer
+ *   heap.c        the memory of the engine
+ *   value.c       arguments and results of native functions, failures as exceptions
+ *   errors.c      the names of errno
+ *   process.c     arguments, environment, standard streams, clocks, random bytes
+ *   files.c       whole files: read, write, create, replace, append
+ *   folders.c     names: rename, unlink, mkdir, readdir, stat
+ *   lock.c        flock with a deadline
+ *   run.c         running a program
+ *   namespaces.c  network namespaces
+ *   netlink.c     netlink sockets
+ *
+ * What they share: a failing call returns an exception that carries errno's name; EINTR is not a failure; every descriptor
+ * is close-on-exec; descriptors 0, 1 and 2 are always taken, so that no other file can become a standard stream.
+ */
+#ifndef TORTIE_HOST_H
+#define TORTIE_HOST_H
+
+#include <quickjs.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* errors.c */
+
+/* "ENOENT" for ENOENT; "E<number>" in `unknown` (16 bytes) for a number without a name. */
+const char *errno_name(int number, char *unknown);
+
+/* heap.c */
+extern const JSMallocFunctions heap_functions;
+
+/* value.c */
+
+/* Bytes of a JavaScript string as UTF-8; `bytes` is NULL when reading it failed and an exception is pending. */
+typedef struct Text {
+  JSContext *ctx;
+  const char *bytes;
+  size_t length;
+} Text;
+
+/* Bytes that grow; `bytes` comes from malloc. */
+typedef struct Buffer {
+  char *bytes;
+  size_t length, capacity;
+} Buffer;
+
+/* What a variable holds is given back when its scope ends. */
+#define OWNED_TEXT __attribute__((cleanup(text_release))) Text
+#define OWNED_BUFFER __attribute__((cleanup(buffer_release))) Buffer
+#define OWNED_FD __attribute__((cleanup(fd_release))) int
+
+void text_release(Text *text);
+void buffer_release(Buffer *buffer);
+void fd_release(int *fd);
+
+/* Makes room for `more` bytes behind `length`; false with errno ENOMEM. */
+bool buffer_reserve(Buffer *buffer, size_t more);
+
+/* Throws an Error with `code`, `syscall` and the message `<syscall> <object>: <strerror>`; `object` may be NULL. */
+JSValue throw_errno(JSContext *ctx, int number, const char *syscall, const char *object);
+
+Text text_argument(JSContext *ctx, JSValueConst value);
+/* As text_argument; a path that holds a NUL byte is EINVAL. */
+Text path_argument(JSContext *ctx, JSValueConst value);
+/* False when an exception is pending. */
+bool int_argument(JSContext *ctx, JSValueConst value, int *number);
+bool double_argument(JSContext *ctx, JSValueConst value, double *number);
+
+JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length);
+void set_number(JSContext *ctx, JSValueConst object, const char *name, double number);
+
+/* files.c */
+
+/* Reads to the end or until more than `limit` bytes came (then errno is EFBIG). */
+bool read_all(int fd, Buffer *buffer, size_t limit);
+bool write_all(int fd, const char *bytes, size_t length);
+int open_retrying(const char *path, int flags, int mode);
+
+/* process.c */
+extern int process_argc;
+extern char **process_argv;
+extern char **process_environment;
+double monotonic_ms(void);
+
+/* namespaces.c */
+
+/* Enters the namespace of `fd`; `leave_netns` comes back. Returns 0 or an errno number. Never nested. */
+int enter_netns(int fd);
+void leave_netns(void);
+
+/* main.c */
+
+/* The last resort: answers the runtime with an error object of code 999 and ends with status 1. */
+_Noreturn void die(const char *message, const char *details);
+
+/* The bundle that runs, for its stacks: one entry of the table that scripts/build.ts writes. */
+typedef struct Bundle {
+  const char *name;
+  const uint8_t *bytecode, *bytecode_end;
+  const char *lines, *lines_end;
+} Bundle;
+
+extern const Bundle bundles[];
+extern const int bundle_count;
+
+/* The functions each file adds to the object `native`. */
+#define FUNCTION_LISTS(X) X(process) X(files) X(folders) X(lock) X(run) X(namespaces) X(netlink)
+#define DECLARE_LIST(area) \
+  extern const JSCFunctionListEntry area##_functions[]; \
+  extern const int area##_function_count;
+FUNCTION_LISTS(DECLARE_LIST)
+#define DEFINE_LIST(area) const int area##_function_count = sizeof area##_functions / sizeof area##_functions[0];
+
+#endif

@@ -1,0 +1,91 @@
+/* Netlink sockets: whole datagrams, from the kernel alone, with a deadline. */
+#include "host.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The attributes of one message hold at most 64 KiB each; the kernel builds dumps in 32 KiB. */
+static char datagram[128 << 10];
+
+static void set_option(int fd, int option) {
+  int on = 1;
+  /* Kernels before 4.3, 4.12 and 4.20 lack one or the other; answers are then less precise, not wrong. */
+  setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
+}
+
+/* openNetlink(protocol, netnsFd | -1): the socket stays in the namespace in which it was born. */
+static JSValue open_netlink(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int protocol, netns;
+  if (!int_argument(ctx, argv[0], &protocol) || !int_argument(ctx, argv[1], &netns)) return JS_EXCEPTION;
+  int number = netns < 0 ? 0 : enter_netns(netns);
+  if (number != 0) return throw_errno(ctx, number, "setns", NULL);
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  number = errno;
+  if (netns >= 0) leave_netns();
+  if (fd < 0) return throw_errno(ctx, number, "socket", "netlink");
+  int size = 1 << 20;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+  set_option(fd, NETLINK_CAP_ACK);
+  set_option(fd, NETLINK_EXT_ACK);
+  set_option(fd, NETLINK_GET_STRICT_CHK);
+  return JS_NewInt32(ctx, fd);
+}
+
+/* netlinkSend(fd, datagram) */
+static JSValue netlink_send(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int fd;
+  if (!int_argument(ctx, argv[0], &fd)) return JS_EXCEPTION;
+  size_t offset, length, element, whole;
+  JSValue buffer = JS_GetTypedArrayBuffer(ctx, argv[1], &offset, &length, &element);
+  if (JS_IsException(buffer)) return buffer;
+  const uint8_t *bytes = JS_GetArrayBuffer(ctx, &whole, buffer);
+  ssize_t count;
+  while ((count = send(fd, bytes + offset, length, 0)) < 0 && errno == EINTR) continue;
+  int number = errno;
+  JS_FreeValue(ctx, buffer);
+  return count < 0 ? throw_errno(ctx, number, "send", "netlink") : JS_UNDEFINED;
+}
+
+/* Returns the length of the next datagram of the kernel, or -1 with errno: EAGAIN when there is none. */
+static ssize_t receive_from_kernel(int fd) {
+  for (;;) {
+    struct sockaddr_nl sender = {0};
+    socklen_t size = sizeof sender;
+    ssize_t count = recvfrom(fd, datagram, sizeof datagram, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count >= 0 && sender.nl_pid != 0) continue;
+    return count;
+  }
+}
+
+/* netlinkReceive(fd, timeoutMs): looks first and waits then, as most answers are there when send(2) returns. */
+static JSValue netlink_receive(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int fd;
+  double timeout_ms, deadline = 0;
+  if (!int_argument(ctx, argv[0], &fd) || !double_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
+  ssize_t count;
+  while ((count = receive_from_kernel(fd)) < 0) {
+    if (errno != EAGAIN) return throw_errno(ctx, errno, "recv", "netlink");
+    double now = monotonic_ms();
+    if (deadline == 0) deadline = now + timeout_ms;
+    if (now >= deadline) return throw_errno(ctx, ETIMEDOUT, "recv", "netlink");
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    poll(&wanted, 1, (int)(deadline - now) + 1);
+  }
+  if ((size_t)count > sizeof datagram) return throw_errno(ctx, EMSGSIZE, "recv", "netlink");
+  return new_bytes(ctx, datagram, (size_t)count);
+}
+
+const JSCFunctionListEntry netlink_functions[] = {
+    JS_CFUNC_DEF("openNetlink", 2, open_netlink),
+    JS_CFUNC_DEF("netlinkSend", 2, netlink_send),
+    JS_CFUNC_DEF("netlinkReceive", 2, netlink_receive),
+};
+DEFINE_LIST(netlink)

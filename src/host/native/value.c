@@ -1,0 +1,79 @@
+/* Arguments and results of native functions, failures as exceptions, and memory and descriptors that a scope owns. */
+#include "host.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void text_release(Text *text) {
+  if (text->bytes != NULL) JS_FreeCString(text->ctx, text->bytes);
+}
+
+void buffer_release(Buffer *buffer) { free(buffer->bytes); }
+
+void fd_release(int *fd) {
+  int number = errno;
+  if (*fd >= 0) close(*fd);
+  errno = number;
+}
+
+bool buffer_reserve(Buffer *buffer, size_t more) {
+  size_t wanted = buffer->length + more;
+  if (wanted <= buffer->capacity) return true;
+  size_t capacity = buffer->capacity * 2 > wanted ? buffer->capacity * 2 : wanted;
+  char *bytes = realloc(buffer->bytes, capacity);
+  if (bytes == NULL) return false;
+  buffer->bytes = bytes;
+  buffer->capacity = capacity;
+  return true;
+}
+
+JSValue throw_errno(JSContext *ctx, int number, const char *syscall, const char *object) {
+  char unknown[16], message[4608];
+  const char *space = object == NULL ? "" : " ";
+  snprintf(message, sizeof message, "%s%s%.4200s: %s", syscall, space, object == NULL ? "" : object, strerror(number));
+  JSValue error = JS_NewError(ctx);
+  if (JS_IsException(error)) return error;
+  const int flags = JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE;
+  JS_DefinePropertyValueStr(ctx, error, "message", JS_NewString(ctx, message), flags);
+  JS_DefinePropertyValueStr(ctx, error, "code", JS_NewString(ctx, errno_name(number, unknown)), flags);
+  JS_DefinePropertyValueStr(ctx, error, "syscall", JS_NewString(ctx, syscall), flags);
+  return JS_Throw(ctx, error);
+}
+
+Text text_argument(JSContext *ctx, JSValueConst value) {
+  Text text = {ctx, NULL, 0};
+  text.bytes = JS_ToCStringLen(ctx, &text.length, value);
+  return text;
+}
+
+Text path_argument(JSContext *ctx, JSValueConst value) {
+  Text text = text_argument(ctx, value);
+  if (text.bytes != NULL && strlen(text.bytes) != text.length) {
+    throw_errno(ctx, EINVAL, "path", text.bytes);
+    text_release(&text);
+    text.bytes = NULL;
+  }
+  return text;
+}
+
+bool int_argument(JSContext *ctx, JSValueConst value, int *number) { return JS_ToInt32(ctx, number, value) == 0; }
+
+bool double_argument(JSContext *ctx, JSValueConst value, double *number) {
+  return JS_ToFloat64(ctx, number, value) == 0;
+}
+
+JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length) {
+  JSValue buffer = JS_NewArrayBufferCopy(ctx, bytes, length);
+  if (JS_IsException(buffer)) return buffer;
+  JSValue view = JS_NewTypedArray(ctx, 1, (JSValueConst *)&buffer, JS_TYPED_ARRAY_UINT8);
+  JS_FreeValue(ctx, buffer);
+  return view;
+}
+
+void set_number(JSContext *ctx, JSValueConst object, const char *name, double number) {
+  bool whole = number == (double)(int64_t)number;
+  JS_SetPropertyStr(ctx, object, name, whole ? JS_NewInt64(ctx, (int64_t)number) : JS_NewFloat64(ctx, number));
+}

@@ -1,0 +1,55 @@
+/** `Sys` over the native host: the plugins. */
+import type { Native } from "./native.ts";
+import type { FileLock, NetlinkSocket, Netns, RunOptions, Sys } from "./sys.ts";
+
+declare const native: Native;
+
+/** Protocol numbers of netlink(7). */
+const netlinkProtocol = { route: 0, netfilter: 12 } as const;
+
+export const quickjsSys: Sys = {
+  args: native.args,
+  environment: native.environment,
+  readStdin: native.readStdin,
+  write: (stream, text) => native.write(stream === "stdout" ? 1 : 2, text),
+  exit: native.exit,
+  hostname: native.hostname,
+  pid: native.pid,
+  wallClock: native.wallClock,
+  monotonicMs: native.monotonicMs,
+  sleepMs: native.sleepMs,
+  randomBytes: native.randomBytes,
+  readFile: native.readFile,
+  writeFile: native.writeFile,
+  createFile: native.createFile,
+  replaceFile: (path, text, { mode, durable }) => native.replaceFile(path, text, mode, durable),
+  appendFile: native.appendFile,
+  rename: native.rename,
+  removeFile: native.removeFile,
+  removeDir: native.removeDir,
+  makeDirs: native.makeDirs,
+  listDir: native.listDir,
+  stat: native.stat,
+  lock: (path, mode, timeoutMs) => ({ fd: native.lock(path, mode === "exclusive", timeoutMs) }),
+  unlock: (lock: FileLock) => native.closeFd(lock.fd),
+  run: (argv, options: RunOptions) =>
+    native.run(
+      argv,
+      Object.entries(options.env).map(([name, value]) => `${name}=${value}`),
+      options.stdin,
+      options.timeoutMs,
+    ),
+  openNetns: native.openNetns,
+  closeNetns: (netns: Netns) => native.closeFd(netns.fd),
+  ownNetns: native.ownNetns,
+  inNetns: (netns, body) => native.inNetns(netns.fd, body),
+  openNetlink: (protocol, netns) => netlinkSocket(native.openNetlink(netlinkProtocol[protocol], netns?.fd ?? -1)),
+};
+
+function netlinkSocket(fd: number): NetlinkSocket {
+  return {
+    send: (datagram) => native.netlinkSend(fd, datagram),
+    receive: (timeoutMs) => native.netlinkReceive(fd, timeoutMs),
+    close: () => native.closeFd(fd),
+  };
+}
