@@ -1,0 +1,87 @@
+/** Traffic between a node, its pods and the outside: pings, small TCP services that tell whom they see, and measured rates. */
+import type { ChildProcess } from "node:child_process";
+import type { Node } from "./netns.ts";
+
+/** Where traffic comes from or goes to: the name of a pod, `"outside"`, or the node itself when `undefined`. */
+export type Spot = string | undefined;
+
+export interface Rate {
+  /** Payload, as iperf3 counts it: about 4.5 % below the rate on the wire. */
+  readonly bitsPerSecond: number;
+}
+
+/** Whether one echo request is answered. */
+export function ping(node: Node, from: Spot, address: string): boolean {
+  return node.run(["ping", "-n", "-c", "1", "-W", "2", address], at(from)).status === 0;
+}
+
+/**
+ * Starts a TCP service that answers `<name> sees <address of the peer>`, on every address of the spot, and waits until it listens.
+ * busybox's web server with one CGI program: it serves many clients and both families.
+ */
+export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.name): ChildProcess {
+  const folder = `/run/.node/www-${name}-${port}`;
+  node.sh(
+    `mkdir -p ${folder}/cgi-bin; printf '%s\\n' '${cgi(name)}' > ${folder}/cgi-bin/who; chmod 755 ${folder}/cgi-bin/who`,
+  );
+  const server = node.start(["busybox", "httpd", "-f", "-p", String(port), "-h", folder], at(spot));
+  waitForPort(node, spot, port);
+  return server;
+}
+
+/** What the service behind a host and port says; throws when nothing answers in time. */
+export function ask(node: Node, from: Spot, host: string, port: number): string {
+  const { status, stdout, stderr } = tryAsk(node, from, host, port);
+  if (status !== 0) throw new Error(`cannot reach ${host} port ${port} from ${from ?? node.name}: ${stderr.trim()}`);
+  return stdout;
+}
+
+/** Whether anything answers at a host and port. */
+export function answers(node: Node, from: Spot, host: string, port: number): boolean {
+  return tryAsk(node, from, host, port).status === 0;
+}
+
+/** Measures TCP's rate from one spot to an address of another, which runs the server, after a second that empties the bucket. */
+export function measureRate(node: Node, from: Spot, to: Spot, address: string, seconds = 2): Rate {
+  const port = 5201;
+  const server = node.start(["iperf3", "-s", "-1", "-p", String(port)], at(to));
+  waitForPort(node, to, port);
+  const argv = ["iperf3", "-J", "-c", address, "-p", String(port), "-O", "1", "-t", String(seconds)];
+  const { status, stdout } = node.run(argv, { ...at(from), timeoutMs: (seconds + 20) * 1000 });
+  server.kill("SIGKILL");
+  const report = JSON.parse(stdout) as { error?: string; end: { sum_received?: { bits_per_second: number } } };
+  if (status !== 0 || report.end.sum_received === undefined)
+    throw new Error(`cannot measure the rate: ${report.error}`);
+  return { bitsPerSecond: report.end.sum_received.bits_per_second };
+}
+
+function tryAsk(
+  node: Node,
+  from: Spot,
+  host: string,
+  port: number,
+): { status: number | undefined; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = node.run(
+    ["timeout", "4", "bash", "-c", client, "client", host, String(port)],
+    at(from),
+  );
+  const body = stdout.split("\r\n\r\n")[1]?.trim();
+  return { status: body === undefined ? status || 1 : status, stdout: body ?? "", stderr };
+}
+
+const client = `exec 3<>"/dev/tcp/$1/$2" && printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
+
+function cgi(name: string): string {
+  return `#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n${name} sees $REMOTE_ADDR"`;
+}
+
+function waitForPort(node: Node, spot: Spot, port: number): void {
+  node.sh(
+    `for i in $(seq 100); do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.02; done; exit 1`,
+    at(spot),
+  );
+}
+
+function at(spot: Spot): { in?: string } {
+  return spot === undefined ? {} : { in: spot };
+}

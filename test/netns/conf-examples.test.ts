@@ -1,0 +1,58 @@
+/** Every file of `conf-examples` loads and runs: ADD, CHECK, DEL, and the host as before. */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadConflist } from "../lib/conflist.ts";
+import { leaks } from "../lib/kept.ts";
+import { Node } from "../lib/netns.ts";
+import { Runner } from "../lib/runner.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { example, exampleNames, examplesDir, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { ask, ping, serve } from "../lib/traffic.ts";
+
+const capabilities = {
+  portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
+  bandwidth: { ingressRate: 50e6, ingressBurst: 4e6, egressRate: 50e6, egressBurst: 4e6 },
+};
+
+beforeAll(requireBuild);
+
+test("conf-examples/README.md has a line for every example", () => {
+  const readme = readFileSync(`${examplesDir}/README.md`, "utf8");
+  expect(exampleNames().filter((name) => !readme.includes(`\`${name}\` |`))).toEqual([]);
+});
+
+describe.each(exampleNames())("%s", (name) => {
+  let node: Node;
+  beforeAll(async () => {
+    node = await Node.start();
+  });
+  afterAll(async () => {
+    await node?.stop();
+  });
+
+  test("ADD gives addresses that answer, its host port answers, CHECK agrees, DEL leaves the host as before", () => {
+    const list = loadConflist(example(name));
+    const runner = new Runner({ node, pluginDirs });
+    const before = snapshot(node);
+    const pod = { containerId: "example", netns: node.addPod("example"), ifname: "eth0", capabilities };
+    const addresses = runner.add(list, pod).ips?.map(({ address }) => address.replace(/\/.*/, "")) ?? [];
+    expect(addresses.length).toBeGreaterThan(0);
+    expect(addresses.filter((address) => !ping(node, undefined, address))).toEqual([]);
+    expect(addresses.filter((address) => !ping(node, "example", outsideOf(address)))).toEqual([]);
+    serve(node, "example", 80);
+    for (const address of addresses) expect(ask(node, "outside", nodeOf(address), 8080)).toContain("example sees");
+    runner.check(list, pod);
+    runner.del(list, pod);
+    expect(leaks(diff(before, snapshot(node))).filter((line) => !/ file \/(run|var\/lib)\/cni\//.test(line))).toEqual(
+      [],
+    );
+  });
+});
+
+function outsideOf(address: string): string {
+  return address.includes(":") ? "2001:db8:99::2" : "203.0.113.2";
+}
+
+function nodeOf(address: string): string {
+  return address.includes(":") ? "2001:db8:99::1" : "203.0.113.1";
+}

@@ -1,0 +1,93 @@
+/** The executable itself: static, small, self-sufficient, and the only program that runs. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadConflist } from "../lib/conflist.ts";
+import { Node } from "../lib/netns.ts";
+import { Runner } from "../lib/runner.ts";
+import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../lib/suite.ts";
+
+beforeAll(requireBuild);
+
+describe.each(suite)("%s", (name) => {
+  const path = join(ourPluginDir, name);
+
+  test("is statically linked", () => {
+    expect(execFileSync("file", [path], { encoding: "utf8" })).toMatch(/statically linked|static-pie linked/);
+    const { stdout, stderr } = spawnSync("ldd", [path], { encoding: "utf8" });
+    expect(stdout + stderr).toMatch(/not a dynamic executable|statically linked/);
+  });
+
+  test("takes less than 2 MB", () => {
+    expect(statSync(path).size).toBeLessThan(2_000_000);
+  });
+
+  test("is the same file as the others", () => {
+    expect(statSync(path).ino).toBe(statSync(join(ourPluginDir, "calico")).ino);
+  });
+
+  test("answers VERSION in an empty read-only root with an empty environment", () => {
+    const folder = mkdtempSync(join(tmpdir(), "tortie-"));
+    try {
+      copyFileSync(path, join(folder, name));
+      const script = `mount --bind ${folder} ${folder} && mount -o remount,bind,ro ${folder} && exec env -i CNI_COMMAND=VERSION /usr/sbin/chroot ${folder} /${name}`;
+      const { status, stdout, stderr } = spawnSync("unshare", ["--mount", "--net", "sh", "-c", script], {
+        encoding: "utf8",
+        input: "",
+      });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(JSON.parse(stdout).supportedVersions).toContain("1.1.0");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test.each(["-v", "--version"])("prints its version for %s", (flag) => {
+    const { status, stdout } = spawnSync(path, [flag], { encoding: "utf8", env: {}, input: "" });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/\d+\.\d+\.\d+/);
+  });
+
+  test("without CNI_COMMAND tells what it is on stderr", () => {
+    const { status, stdout, stderr } = spawnSync(path, [], { encoding: "utf8", env: {}, input: "" });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+    expect(stderr).toMatch(new RegExp(`CNI ${name} plugin .*\\nCNI protocol versions supported: 0\\.1\\.0, `));
+  });
+});
+
+describe("strace -f of the full chain", () => {
+  let node: Node;
+  beforeAll(async () => {
+    node = await Node.start();
+  });
+  afterAll(async () => {
+    await node?.stop();
+  });
+
+  test("ADD, CHECK and DEL execute no program but our own plugins", () => {
+    const trace = "/run/.node/trace";
+    const wrap = ["/usr/bin/strace", "-f", "-A", "-e", "trace=execve,execveat", "-o", trace];
+    const runner = new Runner({ node, pluginDirs, wrap });
+    const list = loadConflist(example("10-calico.conflist"));
+    const pod = {
+      containerId: "traced",
+      netns: node.addPod("traced"),
+      ifname: "eth0",
+      capabilities: {
+        portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "udp" }],
+        bandwidth: { ingressRate: 50e6, ingressBurst: 4e6, egressRate: 50e6, egressBurst: 4e6 },
+      },
+    };
+    runner.add(list, pod);
+    runner.check(list, pod);
+    runner.del(list, pod);
+    expect(existsSync(node.outerPath(trace))).toBe(true);
+    const programs = [...readFileSync(node.outerPath(trace), "utf8").matchAll(/execve(?:at)?\("([^"]+)"/g)].map(
+      ([, path = ""]) => path,
+    );
+    expect(programs.length).toBeGreaterThanOrEqual(9);
+    expect(programs.filter((path) => !path.startsWith(ourPluginDir)).map((path) => basename(path))).toEqual([]);
+  });
+});
