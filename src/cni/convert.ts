@@ -1,0 +1,153 @@
+/**
+ * Results between the versions of the protocol and the one internal shape.
+ *
+ *     0.1.0 0.2.0         ip4, ip6 {ip, gateway, routes}                          dns
+ *     0.3.0 0.3.1 0.4.0   interfaces  ips with `version`  routes                  dns, also when empty
+ *     1.0.0               interfaces  ips                 routes                  dns
+ *     1.1.0               as 1.0.0, more keys in interfaces and routes; the internal shape
+ *
+ * Within one line of the table only the label changes, so a result labelled 1.0.0 keeps the keys of 1.1.0. Keys that nobody knows go through
+ * every conversion. Keys come in the reference's order.
+ */
+import { familyOf, parseAddress } from "../net/address.ts";
+import { parsePrefix } from "../net/prefix.ts";
+import { isSupported } from "./document.ts";
+import { CniError, code } from "./error.ts";
+import { foldKeys } from "./keys.ts";
+import type { Interface, IpConfig, Result, RouteConfig } from "./result.ts";
+import { isOld, isOldest, schemaOf } from "./result-schema.ts";
+import { faultOf } from "./schema.ts";
+import type { CniVersion } from "./version.ts";
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * A result that came from elsewhere, `null` being an empty one. Its own `cniVersion` may be absent and is then the request's. `what` names
+ * it in messages.
+ * Throws `CniError` 6: version not supported, wrong type, no address.
+ */
+export function parseResult(value: unknown, requestVersion: CniVersion, what: string): Result {
+  const refuse = (reason: string) => new CniError(code.decoding, `cannot parse ${what}: ${reason}`);
+  const label = (foldKeys({ properties: { cniVersion: {} } }, value ?? {}) as { cniVersion?: unknown }).cniVersion;
+  const version = label === undefined || label === "" ? requestVersion : label;
+  if (typeof version !== "string" || !isSupported(version)) {
+    throw refuse(`unsupported CNI result version ${JSON.stringify(version)}`);
+  }
+  const schema = schemaOf(version);
+  const folded = foldKeys(schema, value ?? {});
+  const fault = faultOf(schema, folded);
+  if (fault !== undefined) throw refuse(fault);
+  const { cniVersion: _, ...result } = folded as JsonObject;
+  const internal = isOldest(version) ? fromOldest(result) : withoutVersions(result);
+  const bad = badAddressOf(internal);
+  if (bad !== undefined) throw refuse(bad);
+  return internal;
+}
+
+/** The result as a version prints it, `cniVersion` included. Throws `CniError` 1 where the version cannot say it. */
+export function resultAs(result: Result, version: CniVersion): JsonObject {
+  if (isOldest(version)) return toOldest(result, version);
+  if (isOld(version)) return toOld(result, version);
+  const { dns, interfaces, ips, routes, ...unknown } = result;
+  const entries = Object.entries({
+    ...unknown,
+    cniVersion: version,
+    ...(dns !== undefined && Object.keys(dns).length > 0 && { dns }),
+    ...(interfaces !== undefined && interfaces.length > 0 && { interfaces: interfaces.map(printInterface) }),
+    ...(ips !== undefined && ips.length > 0 && { ips: ips.map(printIp) }),
+    ...(routes !== undefined && routes.length > 0 && { routes: routes.map(printRoute) }),
+  });
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+interface OldestFamily {
+  readonly ip: string;
+  readonly gateway?: string;
+  readonly routes?: readonly RouteConfig[];
+}
+
+function fromOldest({ ip4, ip6, ...rest }: JsonObject): Result {
+  const ips: IpConfig[] = [];
+  const routes: RouteConfig[] = [];
+  for (const family of [ip4, ip6] as readonly (OldestFamily | undefined)[]) {
+    if (family === undefined) continue;
+    const { ip, routes: ofFamily = [], ...more } = family;
+    ips.push({ address: ip, ...more });
+    routes.push(...ofFamily);
+  }
+  return { ...(ips.length > 0 && { ips }), ...(routes.length > 0 && { routes }), ...rest };
+}
+
+/** From 1.0.0 on there is no such key, yet the reference's loopback confuses the shapes. */
+function withoutVersions(result: JsonObject): Result {
+  const ips = (result.ips as readonly IpConfig[] | undefined)?.map(({ version: _, ...ip }) => ip);
+  return (ips === undefined ? result : { ...result, ips }) as Result;
+}
+
+function toOldest(
+  { interfaces: _, ips = [], routes = [], dns = {}, ...unknown }: Result,
+  version: CniVersion,
+): JsonObject {
+  const family = (wanted: 4 | 6) => {
+    const ip = ips.find(({ address }) => familyOf(address) === wanted);
+    if (ip === undefined) return undefined;
+    const { address, interface: _, gateway, ...more } = ip;
+    const own = routes.filter(({ dst }) => familyOf(dst) === wanted).map(printRoute);
+    return { ip: address, ...present({ gateway }), ...(own.length > 0 && { routes: own }), ...more };
+  };
+  const [ip4, ip6] = [family(4), family(6)];
+  if (ip4 === undefined && ip6 === undefined) {
+    throw new CniError(
+      code.incompatibleVersion,
+      `cannot convert the result to version ${version}: no valid IP addresses`,
+    );
+  }
+  return { cniVersion: version, ...(ip4 && { ip4 }), ...(ip6 && { ip6 }), dns, ...unknown };
+}
+
+function toOld(
+  { interfaces = [], ips = [], routes = [], dns = {}, ...unknown }: Result,
+  version: CniVersion,
+): JsonObject {
+  return {
+    cniVersion: version,
+    ...(interfaces.length > 0 && { interfaces: interfaces.map(printOldInterface) }),
+    ...(ips.length > 0 && { ips: ips.map((ip) => ({ version: String(familyOf(ip.address)), ...printIp(ip) })) }),
+    ...(routes.length > 0 && { routes: routes.map(printRoute) }),
+    dns,
+    ...unknown,
+  };
+}
+
+function printInterface({ name, mac, mtu, sandbox, socketPath, pciID, ...unknown }: Interface): JsonObject {
+  return { name, ...present({ mac, mtu, sandbox, socketPath, pciID }), ...unknown };
+}
+
+function printOldInterface({ mtu: _, socketPath: __, pciID: ___, ...kept }: Interface): JsonObject {
+  return printInterface(kept);
+}
+
+function printIp({ interface: index, address, gateway, ...unknown }: IpConfig): JsonObject {
+  return { ...(index !== undefined && { interface: index }), address, ...present({ gateway }), ...unknown };
+}
+
+function printRoute({ dst, gw, ...more }: RouteConfig): JsonObject {
+  return { dst, ...present({ gw }), ...more };
+}
+
+/** Without what is undefined, empty or zero, as Go's `omitempty` does. */
+function present(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value));
+}
+
+function badAddressOf({ ips = [], routes = [] }: Result): string | undefined {
+  for (const { address, gateway } of ips) {
+    if (parsePrefix(address) === undefined) return `invalid CIDR address: ${JSON.stringify(address)}`;
+    if (gateway && parseAddress(gateway) === undefined) return `invalid IP address: ${JSON.stringify(gateway)}`;
+  }
+  for (const { dst, gw } of routes) {
+    if (parsePrefix(dst) === undefined) return `invalid CIDR address: ${JSON.stringify(dst)}`;
+    if (gw && parseAddress(gw) === undefined) return `invalid IP address: ${JSON.stringify(gw)}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,79 @@
+/**
+ * The logger of the plugins: pino's line shape, to a file and, at level debug or once the operation has failed, to stderr.
+ *
+ *     {"level":30,"time":1700000000000,"pid":42,"hostname":"n1","plugin":"calico","msg":"…"}
+ *
+ * **Failing to log never fails an operation**: a full disk or a closed stderr costs lines.
+ */
+import { isErrno, type Sys } from "../host/sys.ts";
+import type { Level, Logger } from "./logger.ts";
+import { type Rotation, rotate } from "./rotation.ts";
+
+export interface LogOptions {
+  readonly level: Level;
+  /** Absent: no file. */
+  readonly file?: { readonly path: string; readonly rotation: Rotation };
+}
+
+export interface JsonLogger extends Logger {
+  /** Writes to stderr what was kept back from it: the operation has failed, and runtimes show stderr then. */
+  flush(): void;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const numbers: Readonly<Record<Level, number>> = { debug: 20, info: 30, warning: 40, error: 50 };
+
+export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: Fields): JsonLogger {
+  const threshold = numbers[level];
+  const kept: string[] = [];
+  const toStderr = (text: string) => quietly(() => sys.write("stderr", text));
+  const emit = (line: string) => {
+    if (threshold === numbers.debug) toStderr(line);
+    else kept.push(line);
+    if (file !== undefined) quietly(() => append(sys, file.path, file.rotation, line));
+  };
+  const make = (own: Fields): JsonLogger => {
+    const at = (number: number) => (message: string, more?: () => Fields) => {
+      if (number < threshold) return;
+      quietly(() => emit(line(sys, number, { ...own, ...more?.() }, message)));
+    };
+    return {
+      with: (more) => make({ ...own, ...more }),
+      debug: at(numbers.debug),
+      info: at(numbers.info),
+      warning: at(numbers.warning),
+      error: at(numbers.error),
+      flush() {
+        if (kept.length > 0) toStderr(kept.splice(0).join(""));
+      },
+    };
+  };
+  return make(fields);
+}
+
+function line(sys: Sys, level: number, fields: Fields, msg: string): string {
+  const { seconds, nanoseconds } = sys.wallClock();
+  const time = seconds * 1000 + Math.floor(nanoseconds / 1e6);
+  return `${JSON.stringify({ level, time, pid: sys.pid(), hostname: sys.hostname(), ...fields, msg })}\n`;
+}
+
+function append(sys: Sys, path: string, rotation: Rotation, text: string): void {
+  let size: number;
+  try {
+    size = sys.appendFile(path, text, 0o644);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o755);
+    size = sys.appendFile(path, text, 0o644);
+  }
+  if (size >= rotation.maxBytes) rotate(sys, path, rotation);
+}
+
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // There is no place left to say it.
+  }
+}

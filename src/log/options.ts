@@ -1,0 +1,26 @@
+/** Calico's log keys, read out of the document before the plugin's own code runs. A value that makes no sense is its default. */
+import type { ProtocolKeys } from "../cni/document.ts";
+import type { LogOptions } from "./json-logger.ts";
+import type { Level } from "./logger.ts";
+
+const levels: readonly string[] = ["debug", "info", "warning", "error"] satisfies readonly Level[];
+
+const mebibyte = 1024 * 1024;
+const dayMs = 24 * 3600 * 1000;
+
+export function logOptions(keys: ProtocolKeys): LogOptions {
+  const { log_level: level, log_file_path: path } = keys;
+  const lower = typeof level === "string" ? level.toLowerCase() : "";
+  const options = { level: (levels.includes(lower) ? lower : "info") as Level };
+  if (typeof path !== "string" || path === "") return options;
+  const rotation = {
+    maxBytes: numberOr(keys.log_file_max_size, 100) * mebibyte,
+    maxAgeMs: numberOr(keys.log_file_max_age, 30) * dayMs,
+    maxCount: numberOr(keys.log_file_max_count, 10),
+  };
+  return { ...options, file: { path, rotation } };
+}
+
+function numberOr(value: unknown, fallback: number): number {
+  return typeof value === "number" && value > 0 ? value : fallback;
+}

@@ -1,0 +1,129 @@
+/** The request types of `plugin.ts` out of the environment and the document; whatever a type promises is made sure of here. */
+import { parseArgs, parsePath } from "../cni/args.ts";
+import { parseResult } from "../cni/convert.ts";
+import { type Document, networkOf, versionOf } from "../cni/document.ts";
+import type { Command, Environment } from "../cni/environment.ts";
+import { CniError, code } from "../cni/error.ts";
+import type { Result } from "../cni/result.ts";
+import { faultOf } from "../cni/schema.ts";
+import type { CniVersion } from "../cni/version.ts";
+import type { Logger } from "../log/logger.ts";
+import type { AddRequest, CheckRequest, DelRequest, GcRequest, ParseConf, StatusRequest } from "./plugin.ts";
+
+/** What every request has. */
+export type Common = Omit<StatusRequest<unknown>, "conf">;
+
+/** Where a request comes from. */
+export interface Source {
+  readonly environment: Environment;
+  readonly document: Document;
+  readonly common: Common;
+  readonly log: Logger;
+}
+
+/** Throws `CniError` 6, 7, 4 or 1: the document's name, the command, the version, in this order. */
+export function readCommon(
+  environment: Environment,
+  { document, keys }: Document,
+  command: Command | undefined,
+): Common {
+  const network = networkOf(keys);
+  if (command === undefined) {
+    throw new CniError(code.badEnvironment, `unknown CNI_COMMAND: ${environment.command}`);
+  }
+  return {
+    cniVersion: versionOf(keys, command),
+    network,
+    document,
+    path: parsePath(environment.path),
+    args: parseArgs(environment.args),
+  };
+}
+
+export function addRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): AddRequest<Conf> {
+  const { environment, common } = source;
+  return {
+    ...common,
+    attachment: attachmentOf(source),
+    conf: parseConf(common.document),
+    netns: environment.netns,
+    prevResult: prevResultOf(source),
+  };
+}
+
+export function checkRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): CheckRequest<Conf> {
+  const { environment, common } = source;
+  const prevResult = prevResultOf(source);
+  if (prevResult === undefined) {
+    throw new CniError(code.invalidConfig, "cannot check: prevResult is missing, the result of ADD is compared with");
+  }
+  return {
+    ...common,
+    attachment: attachmentOf(source),
+    conf: parseConf(common.document),
+    netns: environment.netns,
+    prevResult,
+  };
+}
+
+/** Lenient: what does not parse any more is absent, and said in the log. */
+export function delRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): DelRequest<Conf> {
+  const { environment, common, log } = source;
+  return {
+    ...common,
+    attachment: attachmentOf(source),
+    conf: orAbsent(log, () => parseConf(common.document)),
+    netns: environment.netns === "" ? undefined : environment.netns,
+    prevResult: orAbsent(log, () => prevResultOf(source)),
+  };
+}
+
+export function statusRequest<Conf>({ common }: Source, parseConf: ParseConf<Conf>): StatusRequest<Conf> {
+  return { ...common, conf: parseConf(common.document) };
+}
+
+/** `undefined` without a list of what is valid: then nothing is known to be stale. */
+export function gcRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): GcRequest<Conf> | undefined {
+  const { common, document, log } = source;
+  const valid = document.keys[validKey];
+  if (valid === undefined) return undefined;
+  const fault = faultOf(validSchema, valid, validKey);
+  if (fault !== undefined) throw new CniError(code.invalidConfig, `cannot collect garbage: ${fault}`);
+  const entries = valid as readonly { readonly containerID: string; readonly ifname: string }[];
+  return {
+    ...common,
+    conf: orAbsent(log, () => parseConf(common.document)),
+    valid: entries.map(({ containerID, ifname }) => ({ containerId: containerID, ifname })),
+  };
+}
+
+const validKey = "cni.dev/valid-attachments";
+
+const validSchema = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: { containerID: { type: "string" }, ifname: { type: "string" } },
+    required: ["containerID", "ifname"],
+  },
+} as const;
+
+function attachmentOf({ environment, common }: Source) {
+  const { containerId, ifname } = environment;
+  return { network: common.network, containerId, ifname };
+}
+
+function prevResultOf({ document, common }: Source): Result | undefined {
+  const { prevResult } = document.keys;
+  return prevResult === undefined ? undefined : parseResult(prevResult, common.cniVersion as CniVersion, "prevResult");
+}
+
+/** `undefined`, and a line in the log, instead of an error. */
+export function orAbsent<T>(log: Logger, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    log.warning("going on without what cannot be read", () => ({ error: String(error) }));
+    return undefined;
+  }
+}

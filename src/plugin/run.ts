@@ -1,0 +1,183 @@
+/**
+ * One exec of a plugin, from the environment and stdin to stdout and the exit status.
+ *
+ *     flags -> environment (4) -> stdin (5, 6) -> name (7) -> command (4) -> version (1)
+ *           -> configuration (7) -> sandbox (3, 4, 8) -> the plugin -> stdout
+ *
+ * **stdout carries one JSON document or nothing.** Nothing is done before everything above is judged; what was done is taken back
+ * when the plugin fails, or when its result cannot be written.
+ */
+import { type Document, parseDocument } from "../cni/document.ts";
+import { type Command, commands, type Environment, readEnvironment } from "../cni/environment.ts";
+import { CniError, code } from "../cni/error.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
+import { logOptions } from "../log/options.ts";
+import { aboutText, buildText, errorText, latestVersion, resultText, versionsText } from "./answer.ts";
+import type { Context, Plugin } from "./plugin.ts";
+import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Source, statusRequest } from "./request.ts";
+import { refuseOwnNetns } from "./sandbox.ts";
+import { undoStack } from "./undo.ts";
+
+export interface RunOptions {
+  /** Turns a stack of the bundled program into one of source files and lines. */
+  readonly resolveStack?: (stack: string) => string;
+}
+
+/** Larger than any real document; go-cni passes pod annotations, which Kubernetes limits to 256 KiB. */
+const maxStdinBytes = 16 * 1024 * 1024;
+/** How long stdin is waited for where the answer does not depend on it. */
+const peekMs = 100;
+
+/** Runs the plugin as the process's arguments and environment ask. Returns the exit status. */
+export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys, options: RunOptions = {}): number {
+  const flag = sys.args()[1];
+  if (flag !== undefined) return runFlag(plugin, sys, flag);
+  const command = sys.environment().CNI_COMMAND ?? "";
+  if (command === "") {
+    sys.write("stderr", aboutText(plugin.name));
+    return 0;
+  }
+  if (command === "VERSION") return answerVersion(sys);
+  return answer(plugin, sys, options);
+}
+
+function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
+  if (flag === "-v" || flag === "--version") {
+    sys.write("stdout", buildText(plugin.name));
+    return 0;
+  }
+  if (flag === "-h" || flag === "--help") {
+    const flags = ["-v", "-h", ...Object.keys(plugin.flags ?? {})].join(" | ");
+    sys.write(
+      "stdout",
+      `${aboutText(plugin.name)}usage: ${plugin.name} [${flags}], or as a CNI plugin with CNI_COMMAND set\n`,
+    );
+    return 0;
+  }
+  const run = plugin.flags?.[flag];
+  if (run === undefined) {
+    sys.write("stderr", `${plugin.name}: unknown flag "${flag}" (-h lists the flags)\n`);
+    return 2;
+  }
+  const log = jsonLogger(sys, { level: "info" }, { plugin: plugin.name });
+  const undo = undoStack();
+  try {
+    return run({ sys, log, undo: undo.push });
+  } catch (error) {
+    undo.run(log);
+    sys.write("stderr", `${plugin.name}: ${messageOf(error)}\n`);
+    return 1;
+  }
+}
+
+/** VERSION needs nothing but its name; stdin is for the version to echo, and may be garbage or never end. */
+function answerVersion(sys: Sys): number {
+  sys.write("stdout", versionsText(peekVersion(sys)));
+  return 0;
+}
+
+function peekVersion(sys: Sys): string {
+  try {
+    return labelOf(parseDocument(sys.readStdinFor(maxStdinBytes, peekMs)));
+  } catch {
+    return latestVersion;
+  }
+}
+
+/** The version to label an answer with: the request's, also one that we do not speak. */
+function labelOf({ keys: { cniVersion } }: Document): string {
+  if (cniVersion === undefined || cniVersion === "") return "0.1.0";
+  return typeof cniVersion === "string" ? cniVersion : latestVersion;
+}
+
+function answer<Conf>(plugin: Plugin<Conf>, sys: Sys, options: RunOptions): number {
+  let label: string | undefined;
+  let log = jsonLogger(sys, { level: "info" }, { plugin: plugin.name });
+  const undo = undoStack();
+  try {
+    const environment = readEnvironment(sys.environment());
+    // Without a document to read it from, an error is labelled with the latest version.
+    label = latestVersion;
+    const document = parseDocument(readStdin(sys));
+    label = labelOf(document);
+    log = loggerOf(sys, plugin.name, environment, document);
+    const command = commands.find((known) => known === environment.command);
+    const source = { environment, document, common: readCommon(environment, document, command), log };
+    const context = { sys, log, undo: undo.push };
+    const text = operate(plugin, command as Command, source, context);
+    if (text !== undefined) sys.write("stdout", text);
+    return 0;
+  } catch (error) {
+    undo.run(log);
+    const answered = toCniError(error, log, options);
+    log.error(answered.message, () => ({ code: answered.code, details: answered.details }));
+    log.flush();
+    return printError(sys, errorText(answered, label ?? peekVersion(sys)));
+  }
+}
+
+/** Calls the plugin's function. Returns what goes to stdout. */
+function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, context: Context): string | undefined {
+  const { environment, log } = source;
+  log.debug("begin", () => ({ netns: environment.netns, args: environment.args, document: source.document.document }));
+  if (command === "ADD") {
+    const request = addRequest(source, plugin.parseConf);
+    refuseOwnNetns(context.sys, environment, "must be there");
+    const text = resultText(plugin.add(request, context), request.cniVersion);
+    log.debug("end", () => ({ result: text }));
+    return text;
+  }
+  if (command === "DEL") {
+    const request = delRequest(source, plugin.parseConf);
+    refuseOwnNetns(context.sys, environment, "may be gone");
+    plugin.del(request, context);
+  } else if (command === "CHECK") {
+    plugin.check(checkRequest(source, plugin.parseConf), context);
+  } else if (command === "STATUS") {
+    plugin.status(statusRequest(source, plugin.parseConf), context);
+  } else {
+    const request = gcRequest(source, plugin.parseConf);
+    if (request === undefined) log.warning("nothing collected: the runtime did not say which attachments are valid");
+    else plugin.gc(request, context);
+  }
+  log.debug("end");
+  return undefined;
+}
+
+function readStdin(sys: Sys): string {
+  try {
+    return sys.readStdin(maxStdinBytes);
+  } catch (error) {
+    const reason = isErrno(error, "EFBIG") ? "more than 16 MiB" : messageOf(error);
+    throw new CniError(code.io, `error reading from stdin: ${reason}`);
+  }
+}
+
+function loggerOf(sys: Sys, plugin: string, environment: Environment, { keys }: Document): JsonLogger {
+  const { command, containerId, ifname } = environment;
+  return jsonLogger(sys, logOptions(keys), { plugin, command, network: keys.name, containerID: containerId, ifname });
+}
+
+/** An error without a code is a bug, or a system call that was expected to succeed: its stack goes to the log. */
+function toCniError(error: unknown, log: JsonLogger, { resolveStack }: RunOptions): CniError {
+  if (error instanceof CniError) return error;
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  log.error("unexpected error", () => ({ error: String(error), stack: resolveStack?.(stack) ?? stack }));
+  return new CniError(code.internal, messageOf(error));
+}
+
+/** When stdout is gone, the exit status still tells. */
+function printError(sys: Sys, text: string): number {
+  try {
+    sys.write("stdout", text);
+  } catch {
+    return 1;
+  }
+  return 1;
+}
+
+function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message === "" ? "unknown error" : message;
+}

@@ -1,0 +1,33 @@
+/** The sandbox that CNI_NETNS names, judged before anything is done. */
+import type { Environment } from "../cni/environment.ts";
+import { CniError, code } from "../cni/error.ts";
+import { isErrno, type Netns, type Sys } from "../host/sys.ts";
+
+/**
+ * Throws `CniError` 8 when CNI_NETNS is the plugin's own namespace (unless CNI_NETNS_OVERRIDE): it would take the node's own
+ * interfaces for the container's. A path that leads to no network namespace is an error (3, 4) only where it must be there.
+ */
+export function refuseOwnNetns(sys: Sys, environment: Environment, presence: "must be there" | "may be gone"): void {
+  const { netns: path, netnsOverride } = environment;
+  if (presence === "may be gone" && path === "") return;
+  let netns: Netns;
+  try {
+    netns = sys.openNetns(path);
+  } catch (error) {
+    if (presence === "may be gone") return;
+    throw cannotOpen(path, error);
+  }
+  const own = sys.ownNetns();
+  const same = netns.device === own.device && netns.inode === own.inode;
+  sys.closeNetns(netns);
+  if (same && !netnsOverride) {
+    throw new CniError(code.sameNetns, "plugin's netns and netns from CNI_NETNS should not be the same", path);
+  }
+}
+
+function cannotOpen(path: string, error: unknown): unknown {
+  const refused = `cannot open network namespace "${path}" of CNI_NETNS`;
+  if (isErrno(error, "ENOENT", "ENOTDIR")) return new CniError(code.unknownContainer, `${refused}: it does not exist`);
+  if (isErrno(error, "EINVAL")) return new CniError(code.badEnvironment, `${refused}: it is not a network namespace`);
+  return isErrno(error) || error instanceof Error ? new CniError(code.io, `${refused}: ${error.message}`) : error;
+}

@@ -1,0 +1,28 @@
+/** What takes back the steps of one operation, should a later one fail. */
+import type { Logger } from "../log/logger.ts";
+
+export interface UndoStack {
+  push(what: string, action: () => void): void;
+  /** Runs all, last first. Errors are logged, and the rest still runs. */
+  run(log: Logger): void;
+}
+
+export function undoStack(): UndoStack {
+  const steps: { readonly what: string; readonly action: () => void }[] = [];
+  return {
+    push: (what, action) => {
+      steps.push({ what, action });
+    },
+    run(log) {
+      for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
+        const { what, action } = step;
+        try {
+          action();
+          log.debug("undone", () => ({ what }));
+        } catch (error) {
+          log.warning("cannot undo", () => ({ what, error: String(error) }));
+        }
+      }
+    },
+  };
+}
