@@ -1,12 +1,148 @@
-import type { Plan } from "../plan/resource.ts";
+/**
+ * Makes the kernel hold what a plan says. With nothing in the way it is a few sends:
+ *
+ *      host      NEWLINK veth (the peer is born in the sandbox), NEWLINK ifb, GETLINK …
+ *      host      SETLINK alias
+ *      host      /proc/sys
+ *      sandbox   /proc/sys, and a socket
+ *      sandbox   up, addresses, neighbours, routes, …; GETLINK
+ *      host      up, addresses, neighbours, routes, qdiscs, filters; GETLINK
+ *      host      nf_tables
+ *
+ * Optimistic: only where the kernel says EEXIST does it look; equal means done, else what is ours is replaced.
+ * Sysctls are not taken back on failure: those of links go with them, the others belong to the node.
+ */
+import { CniError, code } from "../cni/error.ts";
+import { getLink, readLink } from "../netlink/link.ts";
+import { type Place, type Plan, phaseOf, type Resource } from "../plan/resource.ts";
+import type { Outcome } from "./conversation.ts";
 import type { Applied, Scene } from "./dataplane.ts";
+import type { World } from "./driver.ts";
+import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
+import { makeLinks } from "./links.ts";
+import { holdMacs } from "./macs.ts";
+import { applyNft } from "./nft.ts";
+import { placeText } from "./places.ts";
+import { refusal, refusedCall, refusedWith } from "./refusal.ts";
+import { Stage } from "./stage.ts";
+import { writeSysctls } from "./sysctl.ts";
+import { View } from "./view.ts";
 
 export interface ApplyOptions {
   /** Whether a host link with this alias may be taken away to make room: it belonged to an earlier sandbox of the same pod. */
   readonly mayReplace?: (alias: string) => boolean;
 }
 
-/** Makes the kernel hold what the plan says; a repeated call is harmless. Takes back what it created when it fails (`CniError` 100). */
+/**
+ * Makes the kernel hold what the plan says; a repeated call is harmless. Throws `CniError` 100 that names the resource, and takes back
+ * what it created before that.
+ */
 export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): Applied {
-  throw new Error(`${plan.owner}${scene.sys}${options.mayReplace}`);
+  const stage = new Stage(plan, scene, options);
+  try {
+    const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
+    const messages = resources.filter(isMessage);
+    makeLinks(stage, "host", mentionedLinks(messages, "host"));
+    writeSysctls(resources.filter(isSysctl), stage.places);
+    makeLinks(
+      stage,
+      "sandbox",
+      mentionedLinks(messages, "sandbox").filter((name) => !stage.knows("sandbox", name)),
+    );
+    sendMessages(stage, "sandbox", messages);
+    sendMessages(stage, "host", messages);
+    holdMacs(stage);
+    const tables = resources.filter(isTable);
+    if (tables.length > 0) {
+      const applied = applyNft(tables, plan.owner, scene.sys);
+      stage.undo.add("take back nf_tables objects", () => applied.undo());
+    }
+    return { links: linksOf(stage), undo: () => stage.undo.run(scene) };
+  } catch (error) {
+    throw withRollback(stage, refusedCall("apply the plan", error));
+  } finally {
+    stage.places.close();
+  }
+}
+
+function isSysctl(resource: Resource): resource is Extract<Resource, { kind: "sysctl" }> {
+  return resource.kind === "sysctl";
+}
+
+function mentionedLinks(messages: readonly MessageResource[], place: Place): readonly string[] {
+  return messages.filter(({ at }) => at === place).flatMap((resource) => messageDriver(resource).links(resource));
+}
+
+/** One send for all of a place, and with it a last look at the links made there. */
+function sendMessages(stage: Stage, place: Place, all: readonly MessageResource[]): void {
+  const messages = all.filter(({ at }) => at === place);
+  const looks = finalLooks(stage, place);
+  if (messages.length + looks.length === 0) return;
+  const indexOf = (name: string) => stage.indexOf(place, name);
+  const requests = messages.map((resource) => messageDriver(resource).create(resource, indexOf, false));
+  const outcomes = stage.places.conversation(place).exchange([...requests, ...looks.map((name) => getLink(name))]);
+  const sent = messages.map((resource, at) => ({ resource, outcome: outcomes[at] as Outcome }));
+  for (const { resource, outcome } of sent) if (outcome.errno === 0) registerRemoval(stage, resource);
+  for (const { resource, outcome } of sent) if (outcome.errno !== 0) settle(stage, resource, outcome);
+  for (const outcome of outcomes.slice(messages.length)) {
+    const reply = outcome.replies[0];
+    if (outcome.errno !== 0 || reply === undefined) throw refusal(`read a link back${placeText(place)}`, outcome);
+    stage.learn(place, readLink(reply));
+  }
+}
+
+/** The names of the plan's own links in a place. */
+function finalLooks(stage: Stage, place: Place): readonly string[] {
+  return stage.plan.resources
+    .filter(isLink)
+    .flatMap((link) => (link.kind === "veth" ? [link[place].name] : link.at === place ? [link.name] : []));
+}
+
+/** What sits on a link made by this call goes with the link. */
+function registerRemoval(stage: Stage, resource: MessageResource): void {
+  const driver = messageDriver(resource);
+  const { at } = resource;
+  if (driver.remove === undefined || driver.links(resource).some((name) => stage.created.has(`${at}:${name}`))) return;
+  const request = driver.remove(resource, (name) => stage.indexOf(at, name));
+  stage.undo.addRequest(`remove ${driver.describe(resource)}`, at, request);
+}
+
+/** What the kernel refused: it is there already, or it replaces what is ours, or it is an error. */
+function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void {
+  const driver = messageDriver(resource);
+  const { at } = resource;
+  const what = `${resource.kind === "up" ? "set" : "add"} ${driver.describe(resource)}${placeText(at)}`;
+  if (!refusedWith(outcome, "EEXIST")) throw refusal(what, outcome);
+  const conversation = stage.places.conversation(at);
+  const view = new View(() => conversation);
+  const world: World = { owner: stage.plan.owner, view: () => view };
+  const differences = driver.judge(resource, world);
+  if (differences.length === 0) return;
+  if (!driver.mayReplace(resource, world)) {
+    throw new CniError(code.refused, `cannot ${what}: another is in the way: ${differences.join("; ")}`);
+  }
+  const replaced = conversation.request(driver.create(resource, (name) => stage.indexOf(at, name), true));
+  if (replaced.errno !== 0) throw refusal(`${what} in the place of another`, replaced);
+}
+
+function linksOf(stage: Stage): Applied["links"] {
+  const links = new Map<string, { index: number; mac: string; mtu: number }>();
+  for (const place of ["host", "sandbox"] satisfies Place[]) {
+    for (const name of finalLooks(stage, place)) {
+      const link = stage.link(place, name);
+      if (link) links.set(`${place}:${name}`, { index: link.index, mac: link.mac ?? "", mtu: link.mtu });
+    }
+  }
+  return links;
+}
+
+/** The error, with what could not be taken back in its details. */
+function withRollback(stage: Stage, error: unknown): unknown {
+  try {
+    stage.undo.run(stage.places.scene);
+    return error;
+  } catch (failure) {
+    if (!(error instanceof CniError) || !(failure instanceof CniError)) return error;
+    return new CniError(error.code, error.message, `and then: ${failure.message}`);
+  }
 }

@@ -5,7 +5,6 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type NetlinkSocket } from "../host/sys.ts";
-import { errnoName, errnoText } from "../netlink/errno.ts";
 import {
   type Ack,
   decodeAck,
@@ -18,6 +17,9 @@ import {
   type Reply,
   type Request,
 } from "../netlink/message.ts";
+import { refusal, refusedCall, refusedWith } from "./refusal.ts";
+
+export { refusal, refusedWith } from "./refusal.ts";
 
 /** The kernel answers within microseconds; a wait this long is a kernel in trouble. */
 const receiveTimeoutMs = 10_000;
@@ -41,7 +43,7 @@ export class Conversation {
   exchange(requests: readonly Request[]): readonly Outcome[] {
     const first = this.#sequence;
     this.#sequence += requests.length;
-    this.#socket.send(encodeDatagram(requests, first));
+    this.#send(encodeDatagram(requests, first));
     const outcomes: { errno: number; text: string | undefined; replies: Reply[] }[] = [];
     for (const _ of requests) outcomes.push({ errno: 0, text: undefined, replies: [] });
     let waiting = requests.filter((request) => (request.flags & NLM_F_ACK) !== 0).length;
@@ -60,6 +62,11 @@ export class Conversation {
     return outcomes;
   }
 
+  /** The same for one request. */
+  request(request: Request): Outcome {
+    return this.exchange([request])[0] as Outcome;
+  }
+
   /** Asks for a table until one answer is whole. Throws `CniError` 100 when the kernel refuses; `what` reads after "cannot". */
   dump(request: Request, what: string): readonly Reply[] {
     for (let attempt = 0; attempt < dumpAttempts; attempt++) {
@@ -76,7 +83,7 @@ export class Conversation {
   /** `undefined` when the table changed meanwhile, or when answers were lost. */
   #dumpOnce(request: Request, what: string): readonly Reply[] | undefined {
     const sequence = this.#sequence++;
-    this.#socket.send(encodeDatagram([request], sequence));
+    this.#send(encodeDatagram([request], sequence));
     const replies: Reply[] = [];
     let whole = true;
     for (;;) {
@@ -91,10 +98,18 @@ export class Conversation {
         }
         const ack = decodeAck(reply);
         // EINTR and EBUSY: the dump, or an earlier one on this socket, has to be begun again.
-        if (ack.errno === 4 || ack.errno === 16) return undefined;
+        if (refusedWith(ack, "EINTR", "EBUSY")) return undefined;
         if (ack.errno !== 0) throw refusal(what, ack);
         return whole ? replies : undefined;
       }
+    }
+  }
+
+  #send(datagram: Uint8Array): void {
+    try {
+      this.#socket.send(datagram);
+    } catch (error) {
+      throw refusedCall("talk to the kernel", error);
     }
   }
 
@@ -108,19 +123,8 @@ export class Conversation {
         if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
           throw new CniError(code.refused, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
         }
-        if (!isErrno(error, "EINTR")) throw error;
+        if (!isErrno(error, "EINTR")) throw refusedCall("talk to the kernel", error);
       }
     }
   }
-}
-
-/** Whether the kernel refused with one of these errno names. */
-export function refusedWith(ack: Ack, ...names: readonly string[]): boolean {
-  return ack.errno !== 0 && names.includes(errnoName(ack.errno));
-}
-
-/** `cannot <what>: No such device (ENODEV): <the kernel's own words>`. */
-export function refusal(what: string, ack: Ack): CniError {
-  const own = ack.text === undefined ? "" : `: ${ack.text.endsWith(".") ? ack.text.slice(0, -1) : ack.text}`;
-  return new CniError(code.refused, `cannot ${what}: ${errnoText(ack.errno)}${own}`);
 }

@@ -1,7 +1,44 @@
-import type { Difference, Plan } from "../plan/resource.ts";
+/** Compares a plan with the kernel: CHECK. */
+import { type Difference, type Place, type Plan, phaseOf, type Resource } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
+import type { World } from "./driver.ts";
+import { isLink, isMessage, isTable, linkDriver, messageDriver } from "./drivers.ts";
+import { diffNft } from "./nft.ts";
+import { Places } from "./places.ts";
+import { judgeSysctls } from "./sysctl.ts";
+import { View } from "./view.ts";
 
-/** What the plan says and the kernel does not hold. Changes nothing. */
+/** What the plan says and the kernel does not hold, in the order of the phases. Changes nothing. */
 export function diff(plan: Plan, scene: Scene): readonly Difference[] {
-  throw new Error(`${plan.owner}${scene.sys}`);
+  const places = new Places(scene);
+  try {
+    const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
+    const world = worldOf(plan, places);
+    const sysctls = judgeSysctls(
+      resources.filter((resource) => resource.kind === "sysctl"),
+      places,
+    );
+    const differences = resources.flatMap((resource) => {
+      const texts = resource.kind === "sysctl" ? sysctls.get(resource) : judge(resource, world);
+      return [texts ?? []].flat().map((text) => ({ resource, text }));
+    });
+    const tables = resources.filter(isTable);
+    return tables.length === 0 ? differences : [...differences, ...diffNft(tables, plan.owner, scene.sys)];
+  } finally {
+    places.close();
+  }
+}
+
+function judge(resource: Resource, world: World): readonly string[] {
+  if (isLink(resource)) return linkDriver(resource).judge(resource, world);
+  if (isMessage(resource)) return messageDriver(resource).judge(resource, world);
+  return [];
+}
+
+function worldOf(plan: Plan, places: Places): World {
+  const views: { readonly [P in Place]: View } = {
+    host: new View(() => places.conversation("host")),
+    sandbox: new View(() => places.conversation("sandbox")),
+  };
+  return { owner: plan.owner, view: (place) => views[place] };
 }

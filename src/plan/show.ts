@@ -1,6 +1,113 @@
-import type { Plan } from "./resource.ts";
+/**
+ * A plan as the commands of ip(8), sysctl(8), tc(8) and nft(8) that do the same: the dry run.
+ *
+ * They are for a shell on the host with `CNI_NETNS` set to the path of the sandbox's network namespace.
+ */
+import { familyOf } from "../net/address.ts";
+import { describeRoute } from "./describe.ts";
+import {
+  type IfbLink,
+  type LinkAddress,
+  type LinkUp,
+  type Neighbour,
+  type Place,
+  type Plan,
+  phaseOf,
+  type Qdisc,
+  type Redirect,
+  type ResourceKind,
+  type ResourceOf,
+  type Route,
+  type Sysctl,
+  type VethPair,
+} from "./resource.ts";
+import { showNft } from "./show-nft.ts";
 
-/** The commands that do what `apply` does, in its order. The sandbox is the file that `$CNI_NETNS` names. */
+/** The commands, in the order in which `apply` does the same. */
 export function show(plan: Plan): readonly string[] {
-  throw new Error(plan.owner);
+  const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
+  return resources.flatMap((resource) => showers[resource.kind](resource as never, plan.owner));
+}
+
+const showers: {
+  readonly [K in ResourceKind]: (resource: ResourceOf<K>, owner: string) => readonly string[];
+} = {
+  veth: showVeth,
+  ifb: showIfb,
+  sysctl: showSysctl,
+  up: showUp,
+  address: showAddress,
+  neighbour: showNeighbour,
+  route: showRoute,
+  qdisc: showQdisc,
+  redirect: showRedirect,
+  "nft-table": showNft,
+  "nft-set": showNft,
+  "nft-elements": showNft,
+};
+
+function showVeth({ host, sandbox, mtu, queues }: VethPair, owner: string): readonly string[] {
+  const common = [...(mtu ? [`mtu ${mtu}`] : []), ...(queues ? [`numtxqueues ${queues} numrxqueues ${queues}`] : [])];
+  const end = ({ name, mac }: VethPair["host"]) => [name, ...(mac ? [`address ${mac}`] : []), ...common].join(" ");
+  return [
+    `ip link add ${end(host)} type veth peer name ${end(sandbox)} netns "$CNI_NETNS"`,
+    `ip link set dev ${host.name} alias ${quoted(owner)}`,
+  ];
+}
+
+function showIfb({ at, name, mtu, txQueueLength }: IfbLink, owner: string): readonly string[] {
+  const words = [
+    name,
+    ...(mtu ? [`mtu ${mtu}`] : []),
+    ...(txQueueLength === undefined ? [] : [`txqueuelen ${txQueueLength}`]),
+  ];
+  return [
+    `${entering(at)}ip link add ${words.join(" ")} type ifb`,
+    `${entering(at)}ip link set dev ${name} alias ${quoted(owner)}`,
+  ];
+}
+
+function showSysctl({ at, path, value, optional }: Sysctl): readonly string[] {
+  return [`${entering(at)}sysctl -q -w ${quoted(`${path}=${value}`)}${optional ? " || true" : ""}`];
+}
+
+function showUp({ at, link }: LinkUp): readonly string[] {
+  return [`${entering(at)}ip link set dev ${link} up`];
+}
+
+function showAddress({ at, link, address, noDad }: LinkAddress): readonly string[] {
+  return [`${entering(at)}ip address add ${address} dev ${link}${noDad ? " nodad" : ""}`];
+}
+
+function showNeighbour({ at, link, address, mac }: Neighbour): readonly string[] {
+  return [`${entering(at)}ip neighbour add ${address} lladdr ${mac} dev ${link} nud permanent`];
+}
+
+function showRoute(route: Route): readonly string[] {
+  const family = familyOf(route.destination) === 6 ? "ip -6" : "ip";
+  return [`${entering(route.at)}${family} route add ${describeRoute(route)}`];
+}
+
+function showQdisc(qdisc: Qdisc): readonly string[] {
+  const { at, link, discipline } = qdisc;
+  if (discipline === "ingress") return [`${entering(at)}tc qdisc add dev ${link} handle ffff: ingress`];
+  const { rateBytes, burstBytes, limitBytes } = qdisc;
+  return [
+    `${entering(at)}tc qdisc add dev ${link} root handle 1: tbf rate ${rateBytes}bps burst ${burstBytes} limit ${limitBytes}`,
+  ];
+}
+
+function showRedirect({ at, link, target }: Redirect): readonly string[] {
+  const match = "protocol all pref 1 u32 match u32 0 0 flowid 1:1";
+  const action = `action mirred egress redirect dev ${target}`;
+  return [`${entering(at)}tc filter add dev ${link} parent ffff: ${match} ${action}`];
+}
+
+function entering(place: Place): string {
+  return place === "host" ? "" : `nsenter --net="$CNI_NETNS" `;
+}
+
+/** As one word of a shell. */
+function quoted(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

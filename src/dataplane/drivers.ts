@@ -1,0 +1,57 @@
+/** The drivers by kind: a new kind does not compile until it has one. */
+import type { IfbLink, Resource, ResourceKind, ResourceOf, VethPair } from "../plan/resource.ts";
+import { addressDriver } from "./address.ts";
+import type { LinkDriver, MessageDriver, SysctlDriver, TableDriver } from "./driver.ts";
+import { ifbDriver } from "./ifb.ts";
+import { neighbourDriver } from "./neighbour.ts";
+import { qdiscDriver } from "./qdisc.ts";
+import { redirectDriver } from "./redirect.ts";
+import { routeDriver } from "./route.ts";
+import { upDriver } from "./up.ts";
+import { vethDriver } from "./veth.ts";
+
+type AnyDriver<R extends Resource> =
+  | MessageDriver<R>
+  | (R extends VethPair | IfbLink ? LinkDriver<R> : never)
+  | SysctlDriver
+  | TableDriver;
+
+const drivers = {
+  veth: vethDriver,
+  ifb: ifbDriver,
+  sysctl: { how: "sysctl" },
+  up: upDriver,
+  address: addressDriver,
+  neighbour: neighbourDriver,
+  route: routeDriver,
+  qdisc: qdiscDriver,
+  redirect: redirectDriver,
+  "nft-table": { how: "table" },
+  "nft-elements": { how: "table" },
+} as const satisfies { readonly [K in ResourceKind]: AnyDriver<ResourceOf<K>> };
+
+type KindsBy<How> = { [K in ResourceKind]: (typeof drivers)[K]["how"] extends How ? K : never }[ResourceKind];
+export type MessageResource = ResourceOf<KindsBy<"message">>;
+export type LinkResource = ResourceOf<KindsBy<"link">>;
+export type TableResource = ResourceOf<KindsBy<"table">>;
+
+export function isMessage(resource: Resource): resource is MessageResource {
+  return drivers[resource.kind].how === "message";
+}
+
+export function isLink(resource: Resource): resource is LinkResource {
+  return drivers[resource.kind].how === "link";
+}
+
+export function isTable(resource: Resource): resource is TableResource {
+  return drivers[resource.kind].how === "table";
+}
+
+/** The driver of a resource's own kind. (The compiler cannot see that the two go together.) */
+export function messageDriver<R extends MessageResource>(resource: R): MessageDriver<R> {
+  return drivers[resource.kind] as unknown as MessageDriver<R>;
+}
+
+export function linkDriver<R extends LinkResource>(resource: R): LinkDriver<R> {
+  return drivers[resource.kind] as unknown as LinkDriver<R>;
+}

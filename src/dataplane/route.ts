@@ -1,0 +1,89 @@
+import { familyOf } from "../net/address.ts";
+import {
+  addRoute,
+  deleteRoute,
+  type RouteEntry,
+  RT_SCOPE_LINK,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+} from "../netlink/route.ts";
+import { describeRoute, routeScopes } from "../plan/describe.ts";
+import type { Route } from "../plan/resource.ts";
+import type { MessageDriver, World } from "./driver.ts";
+import { differenceSuffix } from "./places.ts";
+import type { View } from "./view.ts";
+
+export const routeDriver: MessageDriver<Route> = {
+  how: "message",
+  describe: (route) => `route ${describeRoute(route)}`,
+  links: ({ link }) => [link],
+  create: (route, indexOf, replace) => addRoute(entryOf(route, indexOf(route.link)), replace),
+  remove: (route, indexOf) => deleteRoute(entryOf(route, indexOf(route.link))),
+  judge(route, world) {
+    const view = world.view(route.at);
+    const wanted = entryOf(route, view.link(route.link)?.index);
+    const rivals = rivalsOf(route, world);
+    if (rivals.some((found) => sameRoute(wanted, found))) return [];
+    const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], view)})`;
+    return [`route ${describeRoute(route)} is missing${differenceSuffix(route.at)}${other}`];
+  },
+  /** Over the plan's own link another route to the same place is an older form of this one. */
+  mayReplace(route, world) {
+    const index = world.view(route.at).link(route.link)?.index;
+    return rivalsOf(route, world).some((found) => found.index === index);
+  },
+};
+
+/** The kernel tells routes apart by destination, table and priority. */
+function rivalsOf(route: Route, world: World): readonly RouteEntry[] {
+  const { destination, priority } = route;
+  const table = route.table ?? RT_TABLE_MAIN;
+  const routes = world.view(route.at).routes(familyOf(destination));
+  return routes.filter(
+    (found) =>
+      found.destination === destination &&
+      found.table === table &&
+      (priority === undefined || (found.priority ?? 0) === priority),
+  );
+}
+
+function entryOf(route: Route, index: number | undefined): RouteEntry {
+  const { destination, gateway, scope, source, priority, mtu, advmss } = route;
+  const word = scope ?? (gateway === undefined ? "link" : "global");
+  return {
+    destination,
+    index,
+    gateway,
+    // IPv6 knows no scopes: the kernel reports 0 whatever it was told.
+    scope: familyOf(destination) === 6 ? RT_SCOPE_UNIVERSE : typeof word === "number" ? word : routeScopes[word],
+    table: route.table ?? RT_TABLE_MAIN,
+    source,
+    priority,
+    mtu,
+    advmss,
+  };
+}
+
+function sameRoute(wanted: RouteEntry, found: RouteEntry): boolean {
+  return (
+    found.index === wanted.index &&
+    found.gateway === wanted.gateway &&
+    found.scope === wanted.scope &&
+    (wanted.source === undefined || found.source === wanted.source) &&
+    found.mtu === wanted.mtu &&
+    found.advmss === wanted.advmss
+  );
+}
+
+function describeEntry(found: RouteEntry, view: View): string {
+  const { destination, index, gateway, source, scope, mtu, advmss } = found;
+  const route = { kind: "route", at: "host", destination, link: view.linkName(index) } as const;
+  return describeRoute({
+    ...route,
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(source === undefined ? {} : { source }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(advmss === undefined ? {} : { advmss }),
+    scope: scope === RT_SCOPE_LINK ? "link" : scope,
+  });
+}

@@ -1,0 +1,59 @@
+/** What one `apply` knows while it runs: the links it met, those it made, and how to take back what it did. */
+import { CniError, code } from "../cni/error.ts";
+import type { Link } from "../netlink/link.ts";
+import type { Place, Plan } from "../plan/resource.ts";
+import type { ApplyOptions } from "./apply.ts";
+import type { Scene } from "./dataplane.ts";
+import { Places, placeText } from "./places.ts";
+import { UndoList } from "./undo.ts";
+
+export class Stage {
+  readonly plan: Plan;
+  readonly options: ApplyOptions;
+  readonly places: Places;
+  readonly undo = new UndoList();
+  /** Links that this call made, as `<place>:<name>`. */
+  readonly created = new Set<string>();
+  readonly #links = new Map<string, Link>();
+  readonly #indexes = new Map<string, number>();
+
+  constructor(plan: Plan, scene: Scene, options: ApplyOptions) {
+    this.plan = plan;
+    this.options = options;
+    this.places = new Places(scene);
+  }
+
+  learn(place: Place, link: Link): void {
+    this.#links.set(`${place}:${link.name}`, link);
+    this.learnIndex(place, link.name, link.index);
+  }
+
+  learnIndex(place: Place, name: string, index: number): void {
+    this.#indexes.set(`${place}:${name}`, index);
+  }
+
+  knows(place: Place, name: string): boolean {
+    return this.#indexes.has(`${place}:${name}`);
+  }
+
+  /** The link as it was last seen. */
+  link(place: Place, name: string): Link | undefined {
+    return this.#links.get(`${place}:${name}`);
+  }
+
+  indexOf(place: Place, name: string): number {
+    const index = this.#indexes.get(`${place}:${name}`);
+    if (index === undefined) {
+      throw new CniError(code.refused, `cannot find link "${name}"${placeText(place)}: there is no link of this name`);
+    }
+    return index;
+  }
+
+  sandboxFd(): number {
+    const { sandbox } = this.places.scene;
+    if (sandbox === undefined) {
+      throw new CniError(code.refused, "cannot make a veth: the sandbox's network namespace is not there");
+    }
+    return sandbox.fd;
+  }
+}

@@ -1,0 +1,84 @@
+/** What the kernel holds in one place: asked for once, when it is first looked at. Changes nothing. */
+import type { Family } from "../net/address.ts";
+import { dumpAddresses, type InterfaceAddress, readAddress } from "../netlink/address.ts";
+import { dumpFilters, type FilterEntry, readFilter } from "../netlink/filter.ts";
+import { getLink, type Link, readLink } from "../netlink/link.ts";
+import type { Reply } from "../netlink/message.ts";
+import { dumpNeighbours, type NeighbourEntry, readNeighbour } from "../netlink/neighbour.ts";
+import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
+import { dumpRoutes, type RouteEntry, readRoute } from "../netlink/route.ts";
+import type { Conversation } from "./conversation.ts";
+import { refusal, refusedWith } from "./refusal.ts";
+
+export class View {
+  readonly #conversation: () => Conversation;
+  readonly #seen = new Map<string, unknown>();
+
+  constructor(conversation: () => Conversation) {
+    this.#conversation = conversation;
+  }
+
+  /** By name or by index; `undefined` when there is none. */
+  link(link: string | number): Link | undefined {
+    return this.#once(`link ${typeof link} ${link}`, () => findLink(this.#conversation(), link));
+  }
+
+  /** The name of the link with this index, or what stands for it. */
+  linkName(index: number | undefined): string {
+    return index === undefined ? "nothing" : (this.link(index)?.name ?? `link ${index}`);
+  }
+
+  addresses(family: Family): readonly InterfaceAddress[] {
+    return this.#once(`addresses ${family}`, () =>
+      this.#conversation().dump(dumpAddresses(family), "list addresses").map(readAddress),
+    );
+  }
+
+  routes(family: Family): readonly RouteEntry[] {
+    return this.#once(`routes ${family}`, () => {
+      const routes = this.#conversation().dump(dumpRoutes(family), "list routes").map(readRoute);
+      return routes.filter((route) => route !== undefined);
+    });
+  }
+
+  neighbours(family: Family): readonly NeighbourEntry[] {
+    return this.#once(`neighbours ${family}`, () =>
+      this.#conversation().dump(dumpNeighbours(family), "list neighbours").map(readNeighbour),
+    );
+  }
+
+  qdiscs(index: number): readonly QdiscEntry[] {
+    return this.#ofLink("qdiscs", index, dumpQdiscs(index), readQdisc);
+  }
+
+  /** The filters at the ingress hook. */
+  filters(index: number): readonly FilterEntry[] {
+    return this.#ofLink("filters", index, dumpFilters(index), readFilter);
+  }
+
+  #ofLink<T extends { readonly index: number }>(
+    what: string,
+    index: number,
+    request: Parameters<Conversation["dump"]>[0],
+    read: (reply: Reply) => T,
+  ): readonly T[] {
+    return this.#once(`${what} ${index}`, () => {
+      const entries = this.#conversation().dump(request, `list ${what}`).map(read);
+      return entries.filter((entry) => entry.index === index);
+    });
+  }
+
+  #once<T>(key: string, look: () => T): T {
+    if (!this.#seen.has(key)) this.#seen.set(key, look());
+    return this.#seen.get(key) as T;
+  }
+}
+
+/** Asks for one link; `undefined` when there is none. */
+export function findLink(conversation: Conversation, link: string | number): Link | undefined {
+  const outcome = conversation.request(getLink(link));
+  const reply = outcome.replies[0];
+  if (refusedWith(outcome, "ENODEV")) return undefined;
+  if (outcome.errno !== 0 || reply === undefined) throw refusal(`look for link ${link}`, outcome);
+  return readLink(reply);
+}

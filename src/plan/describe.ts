@@ -1,0 +1,30 @@
+/** Resources in the words of ip(8), where errors, differences and printed commands share them. */
+import { familyOf } from "../net/address.ts";
+import type { Route } from "./resource.ts";
+
+/** Scopes by their names (linux/rtnetlink.h). */
+export const routeScopes = { global: 0, site: 200, link: 253, host: 254 } as const;
+
+/** `10.0.0.5/32 dev cali123 scope link`: what follows `ip route add`. */
+export function describeRoute(route: Route): string {
+  const { destination, gateway, link, source, priority, table, mtu, advmss } = route;
+  const words = [destination];
+  if (gateway !== undefined) words.push("via", gateway);
+  words.push("dev", link);
+  const scope = route.scope ?? (gateway === undefined ? "link" : "global");
+  // IPv6 knows no scopes, and a route with a gateway is global unless it says otherwise.
+  if (familyOf(destination) === 4 && (gateway === undefined || scopeName(scope) !== "global")) {
+    words.push("scope", scopeName(scope));
+  }
+  if (table !== undefined) words.push("table", `${table}`);
+  if (priority !== undefined) words.push("metric", `${priority}`);
+  if (source !== undefined) words.push("src", source);
+  if (mtu !== undefined) words.push("mtu", `${mtu}`);
+  if (advmss !== undefined) words.push("advmss", `${advmss}`);
+  return words.join(" ");
+}
+
+function scopeName(scope: NonNullable<Route["scope"]>): string {
+  for (const [name, number] of Object.entries(routeScopes)) if (number === scope) return name;
+  return `${scope}`;
+}
