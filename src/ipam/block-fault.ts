@@ -1,0 +1,31 @@
+/** The invariants of a block, for tests and for whoever checks a store. */
+import { addressCount } from "../net/prefix.ts";
+import type { BlockSpec } from "./block.ts";
+
+/** What is wrong with a block; `undefined` when it is sound. */
+export function blockFault(spec: BlockSpec): string | undefined {
+  const { allocations, attributes, unallocated, sequenceNumberForAllocation } = spec;
+  const size = Number(addressCount(spec.cidr));
+  if (allocations.length !== size) return `it has ${allocations.length} allocations, not ${size}`;
+  const allocated = new Set<number>();
+  const used = new Set<number>();
+  for (const [ordinal, index] of allocations.entries()) {
+    if (index === null) continue;
+    if (!(index in attributes)) return `ordinal ${ordinal} names attribute ${index} of ${attributes.length}`;
+    allocated.add(ordinal);
+    used.add(index);
+  }
+  for (const index of attributes.keys()) if (!used.has(index)) return `nothing uses attribute ${index}`;
+  const free = new Set(unallocated);
+  if (free.size !== unallocated.length) return "an ordinal is free twice";
+  for (const ordinal of free) {
+    if (ordinal < 0 || ordinal >= size) return `free ordinal ${ordinal} is none of its ${size}`;
+    if (allocated.has(ordinal)) return `ordinal ${ordinal} is allocated and free`;
+  }
+  if (allocated.size + free.size !== size)
+    return `${size - allocated.size - free.size} ordinals are neither allocated nor free`;
+  for (const ordinal of Object.keys(sequenceNumberForAllocation ?? {})) {
+    if (!allocated.has(Number(ordinal))) return `ordinal ${ordinal} has a sequence number and no allocation`;
+  }
+  return undefined;
+}

@@ -1,0 +1,203 @@
+/**
+ * Blocks: a range of addresses, who has which, and in what order the free ones are given away. Pure: each function makes a new spec.
+ *
+ *     allocations   [0, 1, null, null]     per ordinal: index into attributes, or free
+ *     unallocated   [3, 2]                 free ordinals: taken from the head, given back at the tail
+ *     attributes    [{handle_id: "a"}, {handle_id: "b"}]
+ *
+ * **Every ordinal is allocated or in `unallocated`, once. Every attribute is used.** (`blockFault` tells.) **A block's sequence number
+ * grows with every write, and an ordinal remembers the one it was taken at**, so that a stale release of an address that was given
+ * away again is recognised.
+ */
+import { CniError, code } from "../cni/error.ts";
+import { addressAt, addressCount, ordinalOf } from "../net/prefix.ts";
+import type { StoredObject } from "../store/object.ts";
+import { blockName } from "./object-name.ts";
+
+export interface AllocationAttribute {
+  readonly handle_id?: string | null;
+  readonly secondary?: Readonly<Record<string, string>> | null;
+  readonly [unknown: string]: unknown;
+}
+
+export interface BlockSpec {
+  readonly cidr: string;
+  /** `"host:<node>"`; absent when no node owns the block. */
+  readonly affinity?: string | null;
+  readonly sequenceNumber: bigint | number;
+  readonly sequenceNumberForAllocation?: Readonly<Record<string, bigint | number>> | null;
+  readonly strictAffinity: boolean;
+  readonly deleted: boolean;
+  readonly attributes: readonly AllocationAttribute[];
+  readonly allocations: readonly (number | null)[];
+  readonly unallocated: readonly number[];
+  readonly [unknown: string]: unknown;
+}
+
+export type Block = StoredObject<BlockSpec>;
+
+/** Tells which ordinals of a block must not be given away by themselves. */
+export type Reserved = (ordinal: number) => boolean;
+
+/** `now` in nanoseconds since the epoch. */
+export function newBlock(cidr: string, affinity: string, now: bigint): Block {
+  const size = Number(addressCount(cidr));
+  return {
+    apiVersion: "crd.projectcalico.org/v1",
+    kind: "IPAMBlock",
+    metadata: { name: blockName(cidr) },
+    spec: {
+      cidr,
+      affinity,
+      sequenceNumber: now,
+      sequenceNumberForAllocation: {},
+      strictAffinity: false,
+      deleted: false,
+      attributes: [],
+      allocations: new Array<null>(size).fill(null),
+      unallocated: Array.from({ length: size }, (_, ordinal) => ordinal),
+    },
+  };
+}
+
+/** Throws `CniError` 103 when the spec has not the shape of a block. */
+export function decodeBlock(object: StoredObject): Block {
+  if (isBlock(object)) return object;
+  throw new CniError(
+    code.datastore,
+    `cannot use IPAMBlock "${object.metadata.name}": its spec lacks cidr, sequenceNumber, allocations, unallocated or attributes`,
+  );
+}
+
+export function isBlock(object: StoredObject): object is Block {
+  const spec = object.spec as Partial<BlockSpec>;
+  const lists = Array.isArray(spec.allocations) && Array.isArray(spec.unallocated) && Array.isArray(spec.attributes);
+  return typeof spec.cidr === "string" && spec.sequenceNumber !== undefined && lists;
+}
+
+export function withSpec(block: Block, spec: BlockSpec): Block {
+  return { ...block, spec };
+}
+
+export interface Assignment {
+  readonly spec: BlockSpec;
+  readonly ordinals: readonly number[];
+}
+
+/** Takes up to `count` ordinals from the head of the unallocated list; reserved ones keep their place in it. */
+export function assign(spec: BlockSpec, count: number, attribute: AllocationAttribute, reserved: Reserved): Assignment {
+  const ordinals: number[] = [];
+  const unallocated: number[] = [];
+  for (const ordinal of spec.unallocated) {
+    if (ordinals.length < count && !reserved(ordinal)) ordinals.push(ordinal);
+    else unallocated.push(ordinal);
+  }
+  return { spec: ordinals.length === 0 ? spec : allocate({ ...spec, unallocated }, ordinals, attribute), ordinals };
+}
+
+/** Takes one ordinal wherever it stands in the list; `undefined` when it is not free. */
+export function assignOrdinal(spec: BlockSpec, ordinal: number, attribute: AllocationAttribute): BlockSpec | undefined {
+  if (!spec.unallocated.includes(ordinal)) return undefined;
+  const unallocated = spec.unallocated.filter((other) => other !== ordinal);
+  return allocate({ ...spec, unallocated }, [ordinal], attribute);
+}
+
+/** Gives allocated ordinals back, at the tail of the list; attributes that nothing uses any more go. */
+export function release(spec: BlockSpec, ordinals: readonly number[]): BlockSpec {
+  const allocations = [...spec.allocations];
+  const numbers = { ...spec.sequenceNumberForAllocation };
+  for (const ordinal of ordinals) {
+    allocations[ordinal] = null;
+    delete numbers[ordinal];
+  }
+  return {
+    ...spec,
+    ...compact(allocations, spec.attributes),
+    unallocated: [...spec.unallocated, ...ordinals],
+    sequenceNumber: BigInt(spec.sequenceNumber) + 1n,
+    sequenceNumberForAllocation: numbers,
+  };
+}
+
+/** The ordinals that a handle holds, ascending. */
+export function ordinalsOfHandle(spec: BlockSpec, handleId: string): number[] {
+  const held = new Set<number>();
+  for (let i = 0; i < spec.attributes.length; i++) if (spec.attributes[i]?.handle_id === handleId) held.add(i);
+  const ordinals: number[] = [];
+  if (held.size === 0) return ordinals;
+  for (let ordinal = 0; ordinal < spec.allocations.length; ordinal++) {
+    const index = spec.allocations[ordinal];
+    if (typeof index === "number" && held.has(index)) ordinals.push(ordinal);
+  }
+  return ordinals;
+}
+
+export function attributeAt(spec: BlockSpec, ordinal: number): AllocationAttribute | undefined {
+  const index = spec.allocations[ordinal];
+  return typeof index === "number" ? spec.attributes[index] : undefined;
+}
+
+export function hasRoom(spec: BlockSpec, reserved: Reserved): boolean {
+  return spec.unallocated.some((ordinal) => !reserved(ordinal));
+}
+
+export function isEmpty(spec: BlockSpec): boolean {
+  return spec.unallocated.length === spec.allocations.length;
+}
+
+export function blockAddress(spec: Pick<BlockSpec, "cidr">, ordinal: number): string {
+  return addressAt(spec.cidr, ordinal);
+}
+
+/** `undefined` when the address is none of the block's. */
+export function blockOrdinal(cidr: string, address: string): number | undefined {
+  const ordinal = ordinalOf(cidr, address);
+  return ordinal === undefined ? undefined : Number(ordinal);
+}
+
+function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: AllocationAttribute): BlockSpec {
+  const found = spec.attributes.findIndex((other) => sameAttribute(other, attribute));
+  const index = found < 0 ? spec.attributes.length : found;
+  const allocations = [...spec.allocations];
+  const numbers = { ...spec.sequenceNumberForAllocation };
+  for (const ordinal of ordinals) {
+    allocations[ordinal] = index;
+    numbers[ordinal] = spec.sequenceNumber;
+  }
+  return {
+    ...spec,
+    allocations,
+    attributes: found < 0 ? [...spec.attributes, attribute] : spec.attributes,
+    sequenceNumber: BigInt(spec.sequenceNumber) + 1n,
+    sequenceNumberForAllocation: numbers,
+  };
+}
+
+/** An attribute that holds more than a handle and its secondary keys (an alternate owner, a release time) is nobody else's. */
+function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): boolean {
+  if (one.handle_id !== other.handle_id) return false;
+  const { handle_id: _one, secondary: oneKeys, ...oneRest } = one;
+  const { handle_id: _other, secondary: otherKeys, ...otherRest } = other;
+  if (Object.keys(oneRest).length > 0 || Object.keys(otherRest).length > 0) return false;
+  const keys = Object.entries(oneKeys ?? {});
+  return (
+    keys.length === Object.keys(otherKeys ?? {}).length && keys.every(([key, value]) => otherKeys?.[key] === value)
+  );
+}
+
+function compact(
+  allocations: readonly (number | null)[],
+  attributes: readonly AllocationAttribute[],
+): Pick<BlockSpec, "allocations" | "attributes"> {
+  const used = new Set(allocations);
+  const newIndex = new Map<number, number>();
+  const kept = attributes.filter((_, index) => {
+    if (used.has(index)) newIndex.set(index, newIndex.size);
+    return used.has(index);
+  });
+  if (kept.length === attributes.length) return { allocations, attributes };
+  return {
+    allocations: allocations.map((index) => (index === null ? null : (newIndex.get(index) ?? null))),
+    attributes: kept,
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Assignment of addresses that somebody asked for by name: all of them or none.
+ *
+ * Reservations do not count (they keep addresses from being given away unasked), and the node claims the block that it takes from.
+ */
+import { CniError, code } from "../cni/error.ts";
+import { familyOf } from "../net/address.ts";
+import { contains } from "../net/prefix.ts";
+import type { Transaction } from "../store/transaction.ts";
+import { claimBlock, hostAffinity, readBlock } from "./affinity.ts";
+import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
+import { assignOrdinal, attributeAt, type Block, blockOrdinal, withSpec } from "./block.ts";
+import { type Assigned, addressesOf, type Held } from "./held.ts";
+import { blockOf, listPools, type Pool } from "./pool.ts";
+import { forWorkloads } from "./pool-selection.ts";
+import { type IpamConfig, readIpamConfig } from "./settings.ts";
+
+export interface ExplicitRequest extends Claimant {
+  /** Canonical, each once. */
+  readonly addresses: readonly string[];
+}
+
+/**
+ * Throws `CniError` 102 when an address is taken or belongs to another node's block, 7 when no pool has it or it is not what the handle
+ * holds already.
+ */
+export function* assignAddresses(request: ExplicitRequest): Transaction<readonly Assigned[]> {
+  return yield* assignWith(request, (held) => findChanges(request, held));
+}
+
+function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonly Change[]> {
+  const has = new Set(addressesOf(held).map(({ address }) => address));
+  const missing = request.addresses.filter((address) => !has.has(address));
+  if (missing.length === 0) return [];
+  const { pools } = yield* listPools();
+  const config = yield* readIpamConfig();
+  const changes = new Map<string, Change>();
+  for (const address of missing) {
+    const pool = poolOf(pools, address);
+    const cidr = blockOf(pool, address);
+    const earlier = changes.get(cidr);
+    const block = earlier?.block ?? (yield* blockFor(request, cidr, config));
+    const ordinal = blockOrdinal(cidr, address) ?? 0;
+    const spec = assignOrdinal(block.spec, ordinal, attributeOf(request));
+    if (spec === undefined) throw taken(block, ordinal, address);
+    changes.set(cidr, { block: withSpec(block, spec), ordinals: [...(earlier?.ordinals ?? []), ordinal], pool });
+  }
+  return [...changes.values()];
+}
+
+function poolOf(pools: readonly Pool[], address: string): Pool {
+  const pool = pools.find((candidate) => !candidate.disabled && contains(candidate.cidr, address));
+  if (pool === undefined) {
+    const known = pools.filter(({ family, disabled }) => family === familyOf(address) && !disabled);
+    throw new CniError(
+      code.invalidConfig,
+      `cannot assign address ${address}: The provided IP address is not in a configured pool; ` +
+        `configured are ${known.map(({ name, cidr }) => `"${name}" (${cidr})`).join(", ") || "none of its family"}`,
+    );
+  }
+  if (!forWorkloads(pool)) {
+    throw new CniError(
+      code.invalidConfig,
+      `cannot assign address ${address}: IP address ${address} is in IP pool "${pool.name}", ` +
+        `which is not allowed for use "Workload" (allowedUses: [${pool.allowedUses.join(" ")}])`,
+    );
+  }
+  return pool;
+}
+
+/** The block, claimed if nobody has it. Another's may be borrowed from unless affinity is strict. */
+function* blockFor({ node, now }: Claimant, cidr: string, { strictAffinity }: IpamConfig): Transaction<Block> {
+  const block = (yield* readBlock(cidr)) ?? (yield* claimBlock(node, cidr, now)) ?? (yield* readBlock(cidr));
+  if (block !== undefined && (!strictAffinity || block.spec.affinity === hostAffinity(node))) return block;
+  throw new CniError(
+    code.noAddress,
+    `cannot assign an address of block ${cidr}: Block host affinity does not match; ` +
+      `strict affinity is on, the block's owner is "${block?.spec.affinity ?? ""}" and this node is "${node}"`,
+  );
+}
+
+function taken({ spec }: Block, ordinal: number, address: string): CniError {
+  const owner = attributeAt(spec, ordinal);
+  const { namespace, pod } = owner?.secondary ?? {};
+  const who = pod === undefined ? "" : ` (pod ${namespace}/${pod})`;
+  return new CniError(
+    code.noAddress,
+    `cannot assign address ${address}: Address already assigned in block ${spec.cidr}, to handle "${owner?.handle_id ?? ""}"${who}`,
+  );
+}

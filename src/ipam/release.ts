@@ -1,0 +1,113 @@
+/**
+ * Release: what a handle holds, or some of it, goes back to its blocks.
+ *
+ *     write each block → remove the handle (or write what it still holds)
+ *
+ * **The handle goes last**: a process that is killed in between leaves a handle that names blocks without having anything in them, and
+ * the next release finds nothing in them and removes it. That nothing is there is success.
+ */
+import { CniError } from "../cni/error.ts";
+import { familyOf } from "../net/address.ts";
+import { contains } from "../net/prefix.ts";
+import type { StoredObject } from "../store/object.ts";
+import { maxTries, remove, type Transaction, update } from "../store/transaction.ts";
+import { hostAffinity, readBlock } from "./affinity.ts";
+import {
+  type AllocationAttribute,
+  attributeAt,
+  type BlockSpec,
+  blockAddress,
+  hasRoom,
+  isEmpty,
+  ordinalsOfHandle,
+  release,
+  withSpec,
+} from "./block.ts";
+import { noteOpen } from "./candidate.ts";
+import { tooManyConflicts } from "./conflict.ts";
+import { type HandleSpec, readHandle } from "./handle.ts";
+import type { Assigned } from "./held.ts";
+import { listPools } from "./pool.ts";
+import { listReservedCidrs, reservedIn } from "./settings.ts";
+
+/** Chooses among what a handle holds. */
+export type Choice = (assigned: Assigned, attribute: AllocationAttribute) => boolean;
+
+const everything: Choice = () => true;
+
+/**
+ * Releases what the handle holds, as far as `choice` takes it. Returns what was released.
+ *
+ * A block that cannot be read or written does not keep the others: it stays in the handle, and its error is thrown at the end.
+ */
+export function* releaseByHandle(handleId: string, choice: Choice = everything): Transaction<readonly Assigned[]> {
+  const released: Assigned[] = [];
+  for (let tries = 0; tries < maxTries; tries++) {
+    const handle = yield* readHandle(handleId);
+    if (handle === undefined) return released;
+    const kept: Record<string, number> = {};
+    let failure: CniError | undefined;
+    for (const [cidr, count] of Object.entries(handle.spec.block)) {
+      try {
+        const outcome = yield* releaseInBlock(cidr, handleId, choice);
+        released.push(...outcome.released);
+        if (outcome.kept > 0) kept[cidr] = outcome.kept;
+      } catch (error) {
+        if (!(error instanceof CniError)) throw error;
+        failure ??= error;
+        kept[cidr] = count;
+      }
+    }
+    if (!(yield* writeHandle(handle, kept))) continue;
+    if (failure !== undefined) throw failure;
+    return released;
+  }
+  throw tooManyConflicts(`release handle "${handleId}"`);
+}
+
+interface Outcome {
+  readonly released: readonly Assigned[];
+  /** How many the handle still holds. */
+  readonly kept: number;
+}
+
+function* releaseInBlock(cidr: string, handleId: string, choice: Choice): Transaction<Outcome> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const block = yield* readBlock(cidr);
+    if (block === undefined) return { released: [], kept: 0 };
+    const { spec } = block;
+    const held = ordinalsOfHandle(spec, handleId);
+    const chosen = held.filter((ordinal) => choice(assignedAt(spec, ordinal), attributeAt(spec, ordinal) ?? {}));
+    const outcome = {
+      released: chosen.map((ordinal) => assignedAt(spec, ordinal)),
+      kept: held.length - chosen.length,
+    };
+    if (chosen.length === 0) return outcome;
+    const after = release(spec, chosen);
+    // A block without an owner is kept for its addresses alone.
+    const orphaned = typeof spec.affinity !== "string" && isEmpty(after);
+    const done = orphaned ? yield* remove(block) : yield* update(withSpec(block, after));
+    if (!done) continue;
+    yield* noteRoom(spec);
+    return outcome;
+  }
+  throw tooManyConflicts(`release handle "${handleId}" in block ${cidr}`);
+}
+
+function assignedAt(spec: BlockSpec, ordinal: number): Assigned {
+  return { address: blockAddress(spec, ordinal), family: familyOf(spec.cidr), block: spec.cidr };
+}
+
+/** Tells the owner's cursor that a block, full until now, has room. */
+function* noteRoom(before: BlockSpec): Transaction<void> {
+  const owner = hostAffinity("");
+  if (typeof before.affinity !== "string" || !before.affinity.startsWith(owner)) return;
+  if (before.unallocated.length > 0 && hasRoom(before, reservedIn(before.cidr, yield* listReservedCidrs()))) return;
+  const pool = (yield* listPools()).pools.find(({ cidr }) => contains(cidr, before.cidr));
+  if (pool !== undefined) yield* noteOpen(before.affinity.slice(owner.length), pool, before.cidr);
+}
+
+function* writeHandle(handle: StoredObject<HandleSpec>, block: Readonly<Record<string, number>>): Transaction<boolean> {
+  if (Object.keys(block).length === 0) return yield* remove(handle);
+  return (yield* update({ ...handle, spec: { ...handle.spec, block } })) !== undefined;
+}
