@@ -10,6 +10,7 @@
 import { type Document, parseDocument } from "../cni/document.ts";
 import { type Command, commands, type Environment, readEnvironment } from "../cni/environment.ts";
 import { CniError, code } from "../cni/error.ts";
+import { resolveStack } from "../host/stack.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
 import { logOptions } from "../log/options.ts";
@@ -19,18 +20,18 @@ import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Sourc
 import { refuseOwnNetns } from "./sandbox.ts";
 import { undoStack } from "./undo.ts";
 
-export interface RunOptions {
-  /** Turns a stack of the bundled program into one of source files and lines. */
-  readonly resolveStack?: (stack: string) => string;
-}
-
 /** Larger than any real document; go-cni passes pod annotations, which Kubernetes limits to 256 KiB. */
 const maxStdinBytes = 16 * 1024 * 1024;
 /** How long stdin is waited for where the answer does not depend on it. */
 const peekMs = 100;
 
-/** Runs the plugin as the process's arguments and environment ask. Returns the exit status. */
-export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys, options: RunOptions = {}): number {
+/** Runs the plugin as the process's arguments and environment ask, and ends the process. */
+export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys): never {
+  sys.exit(statusOf(plugin, sys));
+}
+
+/** The same without the end: the exit status. */
+export function statusOf<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
   const flag = sys.args()[1];
   if (flag !== undefined) return runFlag(plugin, sys, flag);
   const command = sys.environment().CNI_COMMAND ?? "";
@@ -39,7 +40,7 @@ export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys, options: RunOpti
     return 0;
   }
   if (command === "VERSION") return answerVersion(sys);
-  return answer(plugin, sys, options);
+  return answer(plugin, sys);
 }
 
 function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
@@ -91,7 +92,7 @@ function labelOf({ keys: { cniVersion } }: Document): string {
   return typeof cniVersion === "string" ? cniVersion : latestVersion;
 }
 
-function answer<Conf>(plugin: Plugin<Conf>, sys: Sys, options: RunOptions): number {
+function answer<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
   let label: string | undefined;
   let log = jsonLogger(sys, { level: "info" }, { plugin: plugin.name });
   const undo = undoStack();
@@ -110,7 +111,7 @@ function answer<Conf>(plugin: Plugin<Conf>, sys: Sys, options: RunOptions): numb
     return 0;
   } catch (error) {
     undo.run(log);
-    const answered = toCniError(error, log, options);
+    const answered = toCniError(error, log);
     log.error(answered.message, () => ({ code: answered.code, details: answered.details }));
     log.flush();
     return printError(sys, errorText(answered, label ?? peekVersion(sys)));
@@ -160,10 +161,10 @@ function loggerOf(sys: Sys, plugin: string, environment: Environment, { keys }: 
 }
 
 /** An error without a code is a bug, or a system call that was expected to succeed: its stack goes to the log. */
-function toCniError(error: unknown, log: JsonLogger, { resolveStack }: RunOptions): CniError {
+function toCniError(error: unknown, log: JsonLogger): CniError {
   if (error instanceof CniError) return error;
   const stack = error instanceof Error ? (error.stack ?? "") : "";
-  log.error("unexpected error", () => ({ error: String(error), stack: resolveStack?.(stack) ?? stack }));
+  log.error("unexpected error", () => ({ error: String(error), stack: resolveStack(stack) }));
   return new CniError(code.internal, messageOf(error));
 }
 

@@ -1,0 +1,152 @@
+/**
+ * Delegation (specification section 4): another plugin of CNI_PATH does a part of the work, with the whole document on its stdin.
+ *
+ *     type in CNI_PATH ──┬── another executable: run it
+ *                        └── this executable, and the plugin is built in: call it in this process
+ *
+ * Both ways behave alike: a delegate that fails at ADD gets DEL before its error goes up, and so does one that succeeded when the rest of
+ * the caller's ADD fails. Errors of delegates go up with their own code and message.
+ */
+import { parseResult } from "../cni/convert.ts";
+import { CniError, code } from "../cni/error.ts";
+import type { Result } from "../cni/result.ts";
+import { execute, parseJson } from "./execute.ts";
+import { findPlugin, isOwnExecutable } from "./find.ts";
+import type {
+  AddRequest,
+  CheckRequest,
+  Context,
+  DelRequest,
+  GcRequest,
+  JsonObject,
+  Plugin,
+  StatusRequest,
+} from "./plugin.ts";
+import { orAbsent } from "./request.ts";
+import { undoStack } from "./undo.ts";
+
+/** The plugins that can run in this process, by type. */
+export type Builtin = Readonly<Record<string, Plugin<unknown>>>;
+
+type Common = Omit<StatusRequest<unknown>, "conf">;
+
+export function delegateAdd(
+  type: string,
+  request: AddRequest<unknown>,
+  context: Context,
+  builtin: Builtin = {},
+): Result {
+  const { conf: _, ...rest } = request;
+  const takeBack = () => delegateDel(type, { ...rest, conf: undefined }, context, builtin);
+  const delegate = resolve(type, request, context, builtin);
+  const undo = undoStack();
+  try {
+    const result =
+      "plugin" in delegate
+        ? inProcess(delegate.plugin, context, (plugin, inner) =>
+            plugin.add({ ...request, conf: plugin.parseConf(request.document) }, inner),
+          )
+        : readResult(execute(context.sys, delegate.path, "ADD", request.document), type, request);
+    context.undo(`DEL of plugin "${type}"`, takeBack);
+    return result;
+  } catch (error) {
+    undo.push(`DEL of plugin "${type}"`, takeBack);
+    undo.run(context.log);
+    throw error;
+  }
+}
+
+export function delegateCheck(
+  type: string,
+  request: CheckRequest<unknown>,
+  context: Context,
+  builtin: Builtin = {},
+): void {
+  run(type, "CHECK", request, context, builtin, (plugin, inner) => {
+    plugin.check({ ...request, conf: plugin.parseConf(request.document) }, inner);
+  });
+}
+
+export function delegateDel(type: string, request: DelRequest<unknown>, context: Context, builtin: Builtin = {}): void {
+  run(type, "DEL", request, context, builtin, (plugin, inner) => {
+    plugin.del({ ...request, conf: lenientConf(plugin, request.document, context) }, inner);
+  });
+}
+
+export function delegateGc(type: string, request: GcRequest<unknown>, context: Context, builtin: Builtin = {}): void {
+  run(type, "GC", request, context, builtin, (plugin, inner) => {
+    plugin.gc({ ...request, conf: lenientConf(plugin, request.document, context) }, inner);
+  });
+}
+
+/** Throws `CniError` 50 when the delegate is not there. */
+export function delegateStatus(
+  type: string,
+  request: StatusRequest<unknown>,
+  context: Context,
+  builtin: Builtin = {},
+): void {
+  try {
+    findPlugin(context.sys, type, request.path);
+  } catch (error) {
+    throw new CniError(code.pluginNotAvailable, (error as Error).message);
+  }
+  run(type, "STATUS", request, context, builtin, (plugin, inner) => {
+    plugin.status({ ...request, conf: plugin.parseConf(request.document) }, inner);
+  });
+}
+
+type Call<T> = (plugin: Plugin<unknown>, context: Context) => T;
+
+/** Every command but ADD: nothing comes back. */
+function run(
+  type: string,
+  command: string,
+  request: Common,
+  context: Context,
+  builtin: Builtin,
+  call: Call<void>,
+): void {
+  const delegate = resolve(type, request, context, builtin);
+  if ("plugin" in delegate) inProcess(delegate.plugin, context, call);
+  else execute(context.sys, delegate.path, command, request.document);
+}
+
+function resolve(
+  type: string,
+  { path }: Common,
+  { sys }: Context,
+  builtin: Builtin,
+): { readonly path: string } | { readonly plugin: Plugin<unknown> } {
+  const found = findPlugin(sys, type, path);
+  const plugin = Object.hasOwn(builtin, type) ? builtin[type] : undefined;
+  return plugin !== undefined && isOwnExecutable(sys, found) ? { plugin } : { path: found };
+}
+
+/** As in a process of its own, what it did is taken back when it fails, and is the caller's matter when it does not. */
+function inProcess<T>(plugin: Plugin<unknown>, context: Context, call: Call<T>): T {
+  const log = context.log.with({ plugin: plugin.name });
+  const undo = undoStack();
+  try {
+    return call(plugin, { sys: context.sys, log, undo: undo.push });
+  } catch (error) {
+    undo.run(log);
+    throw error;
+  }
+}
+
+function lenientConf(plugin: Plugin<unknown>, document: JsonObject, { log }: Context): unknown {
+  return orAbsent(log, () => plugin.parseConf(document));
+}
+
+function readResult(stdout: string, type: string, { cniVersion }: Common): Result {
+  const answer = parseJson(stdout);
+  if (answer === undefined) {
+    const found = stdout === "" ? "nothing" : JSON.stringify(stdout.slice(0, 200));
+    throw new CniError(
+      code.decoding,
+      `cannot read the result of plugin "${type}": want one JSON document, not ${found}`,
+    );
+  }
+  return parseResult(answer, cniVersion, `the result of plugin "${type}"`);
+}

@@ -1,0 +1,83 @@
+/** One exec of another plugin: the environment that it gets, and its answer read. */
+import { CniError, code } from "../cni/error.ts";
+import { isObject } from "../cni/schema.ts";
+import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
+
+/** Shorter than the shortest deadline of a runtime (CRI-O gives DEL one minute). */
+const timeoutMs = 55_000;
+
+/** How often, and after which pause, an executable that is just being replaced (ETXTBSY) is tried again. */
+const busyRetries = 20;
+const busyPauseMs = 50;
+
+/**
+ * Runs `command` of the plugin at `path` with the document on its stdin. Returns its stdout.
+ * Throws the plugin's own error, code and message kept; `CniError` 100 when it could not be run, or fell silent, or died.
+ */
+export function execute(sys: Sys, path: string, command: string, document: unknown): string {
+  const options = {
+    env: { ...inherited(sys.environment()), CNI_COMMAND: command },
+    stdin: JSON.stringify(document),
+    timeoutMs,
+  };
+  const result = runRetrying(sys, path, options);
+  if (result.stderr !== "") toOwnStderr(sys, result.stderr);
+  const answered = errorIn(result.stdout);
+  if (answered !== undefined) throw answered;
+  if (result.status !== 0) throw new CniError(code.refused, `cannot run ${path}: ${wordless(result)}`);
+  return result.stdout;
+}
+
+/** The request's variables, and what a plugin needs to find tools and to be traced; the rest of the runtime's environment is its own. */
+function inherited(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const others = ["PATH", "TRACEPARENT", "TRACESTATE", "BAGGAGE"];
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => name.startsWith("CNI_") || others.includes(name)),
+  );
+}
+
+function runRetrying(sys: Sys, path: string, options: Parameters<Sys["run"]>[1]): RunResult {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return sys.run([path], options);
+    } catch (error) {
+      if (isErrno(error, "ETXTBSY") && attempt < busyRetries) {
+        sys.sleepMs(busyPauseMs);
+      } else {
+        const silent = isErrno(error, "ETIMEDOUT");
+        const reason = silent ? `no answer within ${timeoutMs / 1000} s, killed` : String((error as Error).message);
+        throw new CniError(code.refused, `cannot run ${path}: ${reason}`);
+      }
+    }
+  }
+}
+
+function toOwnStderr(sys: Sys, text: string): void {
+  try {
+    sys.write("stderr", text);
+  } catch {
+    // What a delegate says on the side is no reason to fail.
+  }
+}
+
+/** The error object that a plugin printed; also where it forgot to exit with another status than 0. */
+function errorIn(stdout: string): CniError | undefined {
+  const answer = parseJson(stdout);
+  if (!isObject(answer) || typeof answer.code !== "number" || typeof answer.msg !== "string") return undefined;
+  return new CniError(answer.code, answer.msg, typeof answer.details === "string" ? answer.details : undefined);
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why a plugin failed that printed no error object. */
+function wordless({ status, signal, stdout, stderr }: RunResult): string {
+  const end = status === undefined ? `killed by signal ${signal}` : `exit status ${status}`;
+  const words = (stdout.trim() || stderr.trim()).slice(-200);
+  return words === "" ? `${end} without a message` : `${end}: ${words}`;
+}
