@@ -21,9 +21,8 @@ export function ping(node: Node, from: Spot, address: string): boolean {
  */
 export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.name): ChildProcess {
   const folder = `/run/.node/www-${name}-${port}`;
-  node.sh(
-    `mkdir -p ${folder}/cgi-bin; printf '%s\\n' '${cgi(name)}' > ${folder}/cgi-bin/who; chmod 755 ${folder}/cgi-bin/who`,
-  );
+  const program = `${folder}/cgi-bin/who`;
+  node.sh(`mkdir -p ${folder}/cgi-bin; cat > ${program}; chmod 755 ${program}`, { stdin: cgi(name) });
   const server = node.start(["busybox", "httpd", "-f", "-p", String(port), "-h", folder], at(spot));
   waitForPort(node, spot, port);
   return server;
@@ -71,8 +70,10 @@ function tryAsk(
 
 const client = `exec 3<>"/dev/tcp/$1/$2" && printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
 
+/** The server listens on an IPv6 socket: an IPv4 peer shows as `[::ffff:192.0.2.1]`. */
 function cgi(name: string): string {
-  return `#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n${name} sees $REMOTE_ADDR"`;
+  const strip = "sed -E 's/^\\[(::ffff:)?//; s/]$//'";
+  return `#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n${name} sees "; printf %s "$REMOTE_ADDR" | ${strip}`;
 }
 
 function waitForPort(node: Node, spot: Spot, port: number): void {
