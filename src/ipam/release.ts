@@ -108,6 +108,9 @@ function* noteRoom(before: BlockSpec): Transaction<void> {
 }
 
 function* writeHandle(handle: StoredObject<HandleSpec>, block: Readonly<Record<string, number>>): Transaction<boolean> {
-  if (Object.keys(block).length === 0) return yield* remove(handle);
+  const cidrs = Object.keys(block);
+  if (cidrs.length === 0) return yield* remove(handle);
+  const before = handle.spec.block;
+  if (cidrs.length === Object.keys(before).length && cidrs.every((cidr) => block[cidr] === before[cidr])) return true;
   return (yield* update({ ...handle, spec: { ...handle.spec, block } })) !== undefined;
 }

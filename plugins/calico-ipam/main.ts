@@ -1,0 +1,127 @@
+/**
+ * `calico-ipam`: addresses from pools, cut into blocks that this node claims.
+ *
+ *     pool 192.168.0.0/16 ─► block 192.168.185.0/26, affine to this node ─► ordinal 8 ─► 192.168.185.8
+ *                                                                           handle <network>.<containerID>
+ *
+ * ADD gives what the attachment holds already, or new addresses: all that were asked for or none. DEL, CHECK and GC go by the handle.
+ */
+import { CniError, code } from "../../src/cni/error.ts";
+import type { Result } from "../../src/cni/result.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { autoAssign, type Claimant } from "../../src/ipam/assign.ts";
+import { attributesOf } from "../../src/ipam/attributes.ts";
+import { ensureDefaultPools } from "../../src/ipam/default-pools.ts";
+import { assignAddresses } from "../../src/ipam/explicit.ts";
+import { collect } from "../../src/ipam/gc.ts";
+import { handleIdOf } from "../../src/ipam/handle.ts";
+import { type Assigned, addressesOf, readHeld } from "../../src/ipam/held.ts";
+import { releaseByHandle } from "../../src/ipam/release.ts";
+import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
+import { nodename } from "../../src/plugin/nodename.ts";
+import { type AddRequest, type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { fileStore } from "../../src/store/file.ts";
+import { withFileStore } from "../../src/store/lock.ts";
+import { drive, type Transaction } from "../../src/store/transaction.ts";
+import { type IpamConf, parseConf, requestedAddresses } from "./conf.ts";
+import { differences } from "./differences.ts";
+import { legacyHandles, releaseLegacy } from "./legacy.ts";
+import { checkReadiness } from "./readiness.ts";
+
+export default definePlugin<IpamConf>({
+  name: "calico-ipam",
+  parseConf,
+
+  add(request, context) {
+    const { conf, args } = request;
+    const claimant = claimantOf(request, context.sys);
+    const addresses = requestedAddresses(conf, args);
+    const assigned = locked(context, conf.lockFile, function* () {
+      yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
+      return addresses.length > 0
+        ? yield* assignAddresses({ ...claimant, addresses })
+        : yield* autoAssign({ ...claimant, wanted: conf.wanted.map((wanted) => ({ ...wanted, count: 1 })) });
+    });
+    context.log.info("addresses assigned", () => ({
+      handle: claimant.handleId,
+      ips: assigned.map(({ address }) => address),
+    }));
+    return resultOf(assigned, addresses.length > 0);
+  },
+
+  check({ attachment, prevResult }, { sys }) {
+    const handleId = handleIdOf(attachment);
+    const held = addressesOf(drive(readHeld(handleId), fileStore(sys)));
+    const found = differences(
+      held.map(({ address }) => address),
+      prevResult,
+    );
+    if (found.length > 0) {
+      throw new CniError(code.different, `cannot confirm the addresses of handle "${handleId}": ${found.join("; ")}`);
+    }
+  },
+
+  del({ attachment, args, conf, document }, context) {
+    const handleId = handleIdOf(attachment);
+    const released = locked(context, conf?.lockFile ?? lockFileOf(document), function* () {
+      const own = yield* releaseByHandle(handleId);
+      const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
+      return [...own, ...legacy];
+    });
+    context.log.info("addresses released", () => ({ handle: handleId, ips: released.map(({ address }) => address) }));
+  },
+
+  gc({ network, valid, conf, document }, context) {
+    const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
+    const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), () =>
+      collect(network, (owner) => handles.has(handleIdOf(owner))),
+    );
+    context.log.info("stale addresses released", () => ({ ips: released.map(({ address }) => address) }));
+    if (errors.length > 0) {
+      throw new CniError(
+        code.datastore,
+        `cannot collect all stale addresses: ${errors.map(({ message }) => message).join("; ")}`,
+      );
+    }
+  },
+
+  status({ conf }, context) {
+    checkReadiness(conf, nodename(conf.node, context.sys), (transaction) =>
+      locked(context, conf.lockFile, () => transaction),
+    );
+  },
+});
+
+function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Claimant {
+  const clock = sys.wallClock();
+  const node = nodename(conf.node, sys);
+  const { K8S_POD_NAMESPACE: namespace = "", K8S_POD_NAME: name = "" } = args;
+  const pod = namespace === "" || name === "" ? undefined : { namespace, name };
+  return {
+    handleId: handleIdOf(attachment),
+    node,
+    attributes: attributesOf({ node, ifname: attachment.ifname, pod }, clock),
+    now: BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds),
+  };
+}
+
+/** Runs a transaction over the embedded store under the node's lock. */
+function locked<T>({ sys, log }: Context, outerLock: string | undefined, transaction: () => Transaction<T>): T {
+  const onDamaged = (error: CniError) => log.warning("object left out", () => ({ error: error.message }));
+  return withFileStore(sys, { outerLock, onDamaged }, (store) => drive(transaction(), store));
+}
+
+/** DEL and GC go on without a valid configuration, but not without its lock. */
+function lockFileOf(document: JsonObject): string | undefined {
+  const path = document.ipam_lock_file;
+  return typeof path === "string" && path !== "" ? path : undefined;
+}
+
+/** As Calico: with the block's mask, for addresses asked for by name with their own. */
+function resultOf(assigned: readonly Assigned[], byName: boolean): Result {
+  return {
+    ips: assigned.map(({ address, block }) => ({
+      address: byName ? hostPrefix(address) : `${address}/${lengthOf(block)}`,
+    })),
+  };
+}

@@ -1,0 +1,34 @@
+/** STATUS: whether an ADD could have its addresses now. */
+import { CniError, code } from "../../src/cni/error.ts";
+import { hasFreeAddress } from "../../src/ipam/free.ts";
+import { listPools } from "../../src/ipam/pool.ts";
+import { selectPools, type Wanted } from "../../src/ipam/pool-selection.ts";
+import type { Transaction } from "../../src/store/transaction.ts";
+import type { IpamConf } from "./conf.ts";
+
+/** Throws `CniError` 50 with the reason. `run` runs a transaction under the lock. */
+export function checkReadiness(conf: IpamConf, node: string, run: (transaction: Transaction<void>) => void): void {
+  try {
+    run(checkFamilies(conf.wanted, node));
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError(code.pluginNotAvailable, error.message, error.details);
+  }
+}
+
+function* checkFamilies(wanted: readonly Wanted[], node: string): Transaction<void> {
+  const all = yield* listPools();
+  for (const one of wanted) {
+    // ADD makes the first pool of a family itself.
+    if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) continue;
+    const pools = selectPools(all, one, node);
+    let free = false;
+    for (const pool of pools) free ||= yield* hasFreeAddress(node, pool);
+    if (free) continue;
+    const cidrs = pools.map(({ cidr }) => cidr).join(" ");
+    throw new CniError(
+      code.noAddress,
+      `cannot assign IPv${one.family} addresses: No IPs available in pools: [${cidrs}]`,
+    );
+  }
+}

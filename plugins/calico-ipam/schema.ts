@@ -1,0 +1,30 @@
+/** The configuration of `calico-ipam`: Calico's keys, those of the main plugin at the top and its own under `ipam`. */
+import { z } from "zod";
+import { datastoreKeys, logKeys, nodenameKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
+
+const requestedIps = z
+  .looseObject({ ips: z.array(z.string()).optional().describe("addresses to assign, with or without a prefix length") })
+  .optional();
+
+export const schema = z.object({
+  ...nodenameKeys,
+  hostname: z.string().optional().describe("deprecated: `nodename`, after the file"),
+  ...datastoreKeys,
+  ...logKeys,
+  ipam_lock_file: z
+    .string()
+    .optional()
+    .describe("a lock to take besides the store's own, /run/tortie/ipam.lock, where another program shares it"),
+  ipam: z.looseObject({
+    type: z.string().optional(),
+    assign_ipv4: stringOrBoolean.optional().describe("`false`: assign no IPv4 address; one by default"),
+    assign_ipv6: stringOrBoolean.optional().describe("`true`: assign an IPv6 address; none by default"),
+    ipv4_pools: z
+      .array(z.string())
+      .optional()
+      .describe("pools to take from, by name or CIDR, in this order; on first use, CIDRs are made pools"),
+    ipv6_pools: z.array(z.string()).optional().describe("the same for IPv6"),
+  }),
+  runtimeConfig: requestedIps.describe("addresses from the runtime (capability `ips`)"),
+  args: z.looseObject({ cni: requestedIps }).optional().describe("`args.cni.ips`, as runtimeConfig.ips"),
+});
