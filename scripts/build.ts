@@ -4,7 +4,7 @@
  * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable. `release` goes to `dist/bin`; `test` to
  * `dist/test-bin`, with the switches on that let tests make it fail (the constant `TORTIE_FAULTS`).
  */
-import { execFileSync } from "node:child_process";
+import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -65,7 +65,11 @@ export function buildInfo(): Readonly<Record<string, string>> {
 
 function commitOf(): string {
   try {
-    const options = { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] } as const;
+    const options: ExecFileSyncOptionsWithStringEncoding = {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    };
     return execFileSync("git", ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], options).trim();
   } catch {
     return "unknown";

@@ -9,6 +9,7 @@ export interface Native {
   args(): string[];
   environment(): Record<string, string>;
   readStdin(maxBytes: number): string;
+  readStdinFor(maxBytes: number, timeoutMs: number): string;
   write(fd: number, text: string): void;
   exit(status: number): never;
   hostname(): string;

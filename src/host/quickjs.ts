@@ -11,6 +11,7 @@ export const quickjsSys: Sys = {
   args: native.args,
   environment: native.environment,
   readStdin: native.readStdin,
+  readStdinFor: native.readStdinFor,
   write: (stream, text) => native.write(stream === "stdout" ? 1 : 2, text),
   exit: native.exit,
   hostname: native.hostname,

@@ -22,21 +22,20 @@ int open_retrying(const char *path, int flags, int mode) {
   return fd;
 }
 
+ssize_t read_some(int fd, Buffer *buffer, size_t limit) {
+  if (!buffer_reserve(buffer, 4096)) return -1;
+  ssize_t count;
+  while ((count = read(fd, buffer->bytes + buffer->length, buffer->capacity - buffer->length)) < 0 && errno == EINTR) continue;
+  if (count > 0) buffer->length += (size_t)count;
+  if (buffer->length <= limit) return count;
+  errno = EFBIG;
+  return -1;
+}
+
 bool read_all(int fd, Buffer *buffer, size_t limit) {
-  for (;;) {
-    if (!buffer_reserve(buffer, 4096)) return false;
-    ssize_t count = read(fd, buffer->bytes + buffer->length, buffer->capacity - buffer->length);
-    if (count == 0) return true;
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return false;
-    }
-    buffer->length += (size_t)count;
-    if (buffer->length > limit) {
-      errno = EFBIG;
-      return false;
-    }
-  }
+  ssize_t count;
+  while ((count = read_some(fd, buffer, limit)) > 0) continue;
+  return count == 0;
 }
 
 bool write_all(int fd, const char *bytes, size_t length) {

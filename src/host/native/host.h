@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* errors.c */
 
@@ -74,7 +75,9 @@ void set_number(JSContext *ctx, JSValueConst object, const char *name, double nu
 
 /* files.c */
 
-/* Reads to the end or until more than `limit` bytes came (then errno is EFBIG). */
+/* One read(2) behind what is there: its count, or -1 with errno, which is EFBIG when more than `limit` bytes came in all. */
+ssize_t read_some(int fd, Buffer *buffer, size_t limit);
+/* The same until the end. */
 bool read_all(int fd, Buffer *buffer, size_t limit);
 bool write_all(int fd, const char *bytes, size_t length);
 int open_retrying(const char *path, int flags, int mode);

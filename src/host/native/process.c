@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
@@ -45,6 +46,32 @@ static JSValue read_stdin(JSContext *ctx, JSValueConst this, int argc, JSValueCo
   if (!double_argument(ctx, argv[0], &limit)) return JS_EXCEPTION;
   OWNED_BUFFER buffer = {0};
   if (!read_all(STDIN_FILENO, &buffer, (size_t)limit)) return throw_errno(ctx, errno, "read", "standard input");
+  return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
+}
+
+/* Reads until the end or the deadline. */
+static bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
+  for (;;) {
+    double left = deadline - monotonic_ms();
+    if (left <= 0) return true;
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    int ready = poll(&wanted, 1, left > 1e9 ? 1000000000 : (int)left + 1);
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready <= 0) continue;
+    ssize_t count = read_some(fd, buffer, limit);
+    if (count == 0 || (count < 0 && errno == EBADF)) return true; /* EBADF: closed when we were started */
+    if (count < 0) return false;
+  }
+}
+
+static JSValue read_stdin_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  double limit, timeout_ms;
+  if (!double_argument(ctx, argv[0], &limit) || !double_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
+  OWNED_BUFFER buffer = {0};
+  if (!read_until(STDIN_FILENO, &buffer, (size_t)limit, monotonic_ms() + timeout_ms)) {
+    return throw_errno(ctx, errno, "read", "standard input");
+  }
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
 }
 
@@ -121,6 +148,7 @@ const JSCFunctionListEntry process_functions[] = {
     JS_CFUNC_DEF("args", 0, args),
     JS_CFUNC_DEF("environment", 0, environment),
     JS_CFUNC_DEF("readStdin", 1, read_stdin),
+    JS_CFUNC_DEF("readStdinFor", 2, read_stdin_for),
     JS_CFUNC_DEF("write", 2, write_stream),
     JS_CFUNC_DEF("exit", 1, exit_process),
     JS_CFUNC_DEF("hostname", 0, hostname),

@@ -68,7 +68,9 @@ bool double_argument(JSContext *ctx, JSValueConst value, double *number) {
 JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length) {
   JSValue buffer = JS_NewArrayBufferCopy(ctx, bytes, length);
   if (JS_IsException(buffer)) return buffer;
-  JSValue view = JS_NewTypedArray(ctx, 1, (JSValueConst *)&buffer, JS_TYPED_ARRAY_UINT8);
+  /* The constructor reads all three arguments, however many it is told of. */
+  JSValueConst arguments[3] = {buffer, JS_UNDEFINED, JS_UNDEFINED};
+  JSValue view = JS_NewTypedArray(ctx, 3, arguments, JS_TYPED_ARRAY_UINT8);
   JS_FreeValue(ctx, buffer);
   return view;
 }

@@ -1,0 +1,226 @@
+/**
+ * `Sys` on Node: the operator's command, scripts and tests.
+ *
+ * Network namespaces and netlink sockets are not there (`ENOSYS`). Node has no flock(2): the program `flock` of util-linux
+ * takes the lock for us (see `lock`).
+ */
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { constants, hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { getSystemErrorMap } from "node:util";
+import type { FileLock, FileStat, RunOptions, RunResult, Sys } from "./sys.ts";
+
+const readLimit = 64 * 1024 * 1024;
+
+export const nodeSys: Sys = {
+  args: () => process.argv.slice(1),
+  environment: () => ({ ...process.env }) as Record<string, string>,
+  readStdin: (maxBytes) => readLimited(0, "standard input", maxBytes),
+  readStdinFor,
+  write: (stream, text) => writeAll(stream === "stdout" ? 1 : 2, text, stream),
+  exit: (status) => process.exit(status),
+  hostname,
+  pid: () => process.pid,
+
+  wallClock: () => {
+    const milliseconds = Date.now();
+    return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 };
+  },
+  monotonicMs: () => performance.now(),
+  sleepMs,
+  randomBytes: (count) => new Uint8Array(randomBytes(count)),
+
+  readFile: (path) => withFile(path, fs.constants.O_RDONLY, 0, (fd) => readLimited(fd, path, readLimit)),
+  writeFile: (path, text) => withFile(path, fs.constants.O_WRONLY, 0, (fd) => writeOnce(fd, text, path)),
+  createFile,
+  replaceFile,
+  appendFile: (path, text, mode) =>
+    withFile(path, fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT, mode, (fd) => {
+      writeOnce(fd, text, path);
+      return fs.fstatSync(fd).size;
+    }),
+  rename: (from, to) => call("rename", from, () => fs.renameSync(from, to)),
+  removeFile: (path) => call("unlink", path, () => fs.unlinkSync(path)),
+  removeDir: (path) => call("rmdir", path, () => fs.rmdirSync(path)),
+  makeDirs: (path, mode) => call("mkdir", path, () => void fs.mkdirSync(path, { recursive: true, mode })),
+  listDir: (path) => call("opendir", path, () => fs.readdirSync(path)),
+  stat,
+  lock,
+  unlock: ({ fd }) => fs.closeSync(fd),
+
+  run,
+
+  openNetns: () => unavailable("setns"),
+  closeNetns: () => unavailable("setns"),
+  ownNetns: () => {
+    const { dev, ino } = call("stat", "/proc/self/ns/net", () => fs.statSync("/proc/self/ns/net"));
+    return { device: dev, inode: ino };
+  },
+  inNetns: () => unavailable("setns"),
+  openNetlink: () => unavailable("socket"),
+};
+
+/** The contract's error for an errno name; the text is libuv's. */
+function failure(code: string, syscall: string, object?: string): Error {
+  const text = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1] ?? code;
+  const message = [syscall, object].filter((part) => part !== undefined).join(" ");
+  return Object.assign(new Error(`${message}: ${text}`), { code, syscall });
+}
+
+function unavailable(syscall: string): never {
+  throw failure("ENOSYS", syscall);
+}
+
+/** Runs a call of Node and puts its error into the form of the contract. */
+function call<T>(syscall: string, object: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw failure(code === undefined || code.startsWith("ERR_") ? "EINVAL" : code, syscall, object);
+  }
+}
+
+function withFile<T>(path: string, flags: number, mode: number, body: (fd: number) => T): T {
+  const fd = call("open", path, () => fs.openSync(path, flags, mode));
+  try {
+    return body(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function readLimited(fd: number, object: string, maxBytes: number): string {
+  const parts: Buffer[] = [];
+  let total = 0;
+  for (;;) {
+    const part = Buffer.alloc(65536);
+    const count = call("read", object, () => fs.readSync(fd, part));
+    if (count === 0) return Buffer.concat(parts).toString("utf8");
+    parts.push(part.subarray(0, count));
+    total += count;
+    if (total > maxBytes) throw failure("EFBIG", "read", object);
+  }
+}
+
+/** `cat` reads for us: Node cannot stop reading a pipe synchronously. */
+function readStdinFor(maxBytes: number, timeoutMs: number): string {
+  const { stdout } = spawnSync("cat", { stdio: ["inherit", "pipe", "ignore"], timeout: timeoutMs, encoding: "utf8" });
+  if (Buffer.byteLength(stdout) > maxBytes) throw failure("EFBIG", "read", "standard input");
+  return stdout;
+}
+
+function writeAll(fd: number, text: string, object: string): void {
+  const bytes = Buffer.from(text);
+  let done = 0;
+  while (done < bytes.length) {
+    done += call("write", object, () => fs.writeSync(fd, bytes, done));
+  }
+}
+
+function writeOnce(fd: number, text: string, path: string): void {
+  if (call("write", path, () => fs.writeSync(fd, text)) < Buffer.byteLength(text))
+    throw failure("ENOSPC", "write", path);
+}
+
+/** Writes a temporary neighbour, hands its name to `publish`, and leaves none behind. */
+function throughNeighbour(
+  path: string,
+  text: string,
+  options: { readonly mode: number; readonly durable: boolean },
+  publish: (neighbour: string) => void,
+): void {
+  const neighbour = join(dirname(path), `.tmp-${randomBytes(8).toString("hex")}`);
+  const flags = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
+  const fd = call("open", path, () => fs.openSync(neighbour, flags, options.mode));
+  try {
+    writeAll(fd, text, path);
+    if (options.durable) call("fsync", path, () => fs.fsyncSync(fd));
+    publish(neighbour);
+  } finally {
+    fs.closeSync(fd);
+    fs.rmSync(neighbour, { force: true });
+  }
+}
+
+function createFile(path: string, text: string, mode: number): void {
+  throughNeighbour(path, text, { mode, durable: false }, (neighbour) => {
+    call("link", path, () => fs.linkSync(neighbour, path));
+  });
+}
+
+function replaceFile(path: string, text: string, options: { readonly mode: number; readonly durable: boolean }): void {
+  throughNeighbour(path, text, options, (neighbour) => {
+    call("rename", path, () => fs.renameSync(neighbour, path));
+  });
+  if (options.durable) {
+    const folder = dirname(path);
+    withFile(folder, fs.constants.O_RDONLY, 0, (fd) => call("fsync", folder, () => fs.fsyncSync(fd)));
+  }
+}
+
+function stat(path: string): FileStat | undefined {
+  try {
+    const status = call("stat", path, () => fs.statSync(path));
+    return {
+      kind: status.isFile() ? "file" : status.isDirectory() ? "directory" : "other",
+      size: status.size,
+      mode: status.mode & 0o7777,
+      device: status.dev,
+      inode: status.ino,
+      modifiedMs: status.mtimeMs,
+    };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+function sleepMs(milliseconds: number): void {
+  if (milliseconds > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+/**
+ * A lock belongs to the open file, not to the process: `flock` locks the descriptor that it inherits from us, and the lock
+ * stays ours when it has ended. Closing the descriptor frees it.
+ */
+function lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): FileLock {
+  const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const fd = call("open", path, () => fs.openSync(path, flags, 0o600));
+    const seconds = Math.max(0, (deadline - performance.now()) / 1000).toFixed(3);
+    const { status, error } = spawnSync("flock", [`--${mode}`, "--timeout", seconds, "3"], {
+      stdio: ["ignore", "ignore", "ignore", fd],
+    });
+    if (status === 0 && stat(path)?.inode === fs.fstatSync(fd).ino) return { fd };
+    fs.closeSync(fd);
+    if (error !== undefined) throw failure("ENOSYS", "flock", path);
+    if (status !== 0) throw failure("ETIMEDOUT", "flock", path);
+  }
+}
+
+function run(argv: readonly string[], options: RunOptions): RunResult {
+  const [program = "", ...rest] = argv;
+  const result = spawnSync(program, rest, {
+    env: { ...options.env },
+    input: options.stdin,
+    timeout: options.timeoutMs,
+    killSignal: "SIGKILL",
+    encoding: "utf8",
+    maxBuffer: readLimit,
+  });
+  const code = (result.error as NodeJS.ErrnoException | undefined)?.code;
+  if (code === "ETIMEDOUT") throw failure("ETIMEDOUT", "run", program);
+  if (code === "ENOBUFS") throw failure("EFBIG", "run", program);
+  if (code !== undefined && code !== "EPIPE") throw failure(code, "execve", program);
+  return {
+    status: result.status ?? undefined,
+    signal: result.signal === null ? undefined : constants.signals[result.signal],
+    stdout: result.stdout,
+    stderr: result.stderr,
+  };
+}

@@ -1,0 +1,168 @@
+/** `Sys` on the native host: the same cases as on Node, and those that need the kernel; then the start of the executable. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildExecutable } from "../../../scripts/executable.ts";
+import { type Completed, Node } from "../../lib/netns.ts";
+import { nativeSysCases, sysCases } from "../../lib/sys-cases.ts";
+
+const root = join(import.meta.dirname, "../../..");
+const workFolder = join(root, "build/sys-test");
+const targetFolder = join(workFolder, "bin");
+
+/** Runs the case that its first argument names, in the folder that its second names. */
+const runCase = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  import { nativeSysCases, sysCases } from "./test/lib/sys-cases.ts";
+  const [, name, folder] = sys.args();
+  try {
+    [...sysCases, ...nativeSysCases].find((candidate) => candidate.name === name).run(sys, folder);
+    sys.write("stdout", "kept");
+  } catch (error) {
+    sys.write("stdout", String(error) + "\\n" + error.stack);
+  }
+  sys.exit(0);
+`;
+
+const echo = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  sys.write("stdout", sys.readStdin(10_000_000));
+  sys.exit(0);
+`;
+
+const limited = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  try { sys.readStdin(1000); } catch (error) { sys.write("stdout", error.code); }
+`;
+
+/** Opens a file, then writes to standard output: the file must not be what it writes to. */
+const opener = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  const [, path] = sys.args();
+  const lock = sys.lock(path, "exclusive", 0);
+  try {
+    try { sys.write("stdout", "result"); } catch (error) { sys.write("stderr", error.code); }
+  } catch {}
+  sys.exit(lock.fd > 2 ? 0 : 1);
+`;
+
+const thrower = `
+  function fails(value) {
+    return value.missing.name;
+  }
+  fails({});
+`;
+
+const stacker = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  import { resolveStack } from "./src/host/stack.ts";
+  import { isErrno } from "./src/host/sys.ts";
+  try { isErrno(new Error(), ...undefined); } catch (error) { sys.write("stdout", resolveStack(error.stack)); }
+`;
+
+const exhauster = `
+  const list = [];
+  function deeper(n) { return deeper(n + 1) + 1; }
+  deeper(0);
+`;
+
+let node: Node;
+
+beforeAll(async () => {
+  const programs = { case: runCase, echo, limited, opener, thrower, stacker, exhauster };
+  await buildExecutable({ programs, workFolder, targetFolder, define: {} });
+  node = await Node.start();
+  node.addPod("other");
+  node.sh("ip -n other link add marker0 type ifb; mkdir /run/cases");
+});
+
+afterAll(async () => {
+  await node?.stop();
+});
+
+test.each([...sysCases, ...nativeSysCases])("on the native host, $name", ({ name }) => {
+  const folder = node.sh("mktemp -d /run/cases/XXXXXX").trim();
+  const program = node.start([join(targetFolder, "case"), name, folder]);
+  return new Promise<void>((resolve, reject) => {
+    let output = "";
+    program.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+    program.on("error", reject);
+    program.on("close", () => (output === "kept" ? resolve() : reject(new Error(output))));
+  });
+});
+
+describe("the executable", () => {
+  test("takes megabytes on stdin and gives them back", () => {
+    const text = "ünïcödé 🐈 ".repeat(150_000);
+    expect(start("echo", { input: text }).stdout === text).toBe(true);
+  });
+
+  test("refuses more on stdin than its limit", () => {
+    expect(start("limited", { input: "x".repeat(100_000) }).stdout).toBe("EFBIG");
+  });
+
+  test("makes U+FFFD of bytes that are not UTF-8", () => {
+    const { stdout } = node.run(["/bin/sh", "-c", `printf 'a\\377b' | ${join(targetFolder, "echo")}`]);
+    expect(stdout).toBe("a\ufffdb");
+  });
+
+  test.each(["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])(
+    "opens no file as a standard stream when started with %s",
+    (closed) => {
+      const { status } = node.run(["/bin/sh", "-c", `${join(targetFolder, "opener")} /run/lock-file ${closed}`]);
+      expect({ status, text: node.sh("cat /run/lock-file") }).toEqual({ status: 0, text: "" });
+    },
+  );
+
+  test("gets an exception, not a signal, from a reader that is gone", () => {
+    const { stderr } = node.run([
+      "/bin/bash",
+      "--norc",
+      "-c",
+      `{ sleep 0.2; ${join(targetFolder, "opener")} /run/pipe-lock; } | true`,
+    ]);
+    expect(stderr).toBe("EPIPE");
+  });
+
+  test("answers with code 999 for an exception that nobody caught", () => {
+    const { status, stdout } = start("thrower", {});
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      code: 999,
+      msg: expect.stringContaining("cannot read property 'name'"),
+    });
+    expect(JSON.parse(stdout).details).toContain("at fails (thrower:");
+  });
+
+  test("answers with code 999 when the stack is exhausted", () => {
+    const { status, stdout } = start("exhauster", {});
+    expect({ status, code: JSON.parse(stdout).code }).toEqual({ status: 1, code: 999 });
+  });
+
+  test("answers with code 999 under a name that no plugin has", () => {
+    const { status, stdout } = node.run([
+      "/bin/bash",
+      "--norc",
+      "-c",
+      `exec -a /opt/cni/bin/other ${join(targetFolder, "echo")}`,
+    ]);
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ code: 999, details: "other" });
+  });
+
+  test("tells a stack in lines of the sources", () => {
+    expect(start("stacker", {}).stdout).toMatch(/at .* \(stacker-entry\.ts:5\)/);
+  });
+});
+
+function start(program: string, options: { readonly input?: string }): Completed {
+  const { status, signal, stdout, stderr } = spawnSync(join(targetFolder, program), [], {
+    input: options.input ?? "",
+    encoding: "utf8",
+    env: {},
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return { status: status ?? undefined, signal: signal ?? undefined, stdout, stderr };
+}
