@@ -54,5 +54,5 @@ const podmansOwn =
 
 function get(from: string | undefined, host: string): string {
   const script = `exec 3<>/dev/tcp/${host}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
-  return node.run(["timeout", "4", "bash", "-c", script], from === undefined ? {} : { in: from }).stdout;
+  return node.run(["timeout", "4", "bash", "--norc", "-c", script], from === undefined ? {} : { in: from }).stdout;
 }

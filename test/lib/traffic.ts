@@ -61,7 +61,7 @@ function tryAsk(
   port: number,
 ): { status: number | undefined; stdout: string; stderr: string } {
   const { status, stdout, stderr } = node.run(
-    ["timeout", "4", "bash", "-c", client, "client", host, String(port)],
+    ["timeout", "4", "bash", "--norc", "-c", client, "client", host, String(port)],
     at(from),
   );
   const body = stdout.split("\r\n\r\n")[1]?.trim();

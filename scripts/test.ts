@@ -1,0 +1,68 @@
+/**
+ * `npm test`: every ring by vitest, one after the other, whatever became of the ones before; the last line is the total.
+ *
+ *     N passed, N failed[, N skipped]
+ *
+ * Arguments are names of rings: `npm test -- unit netns`. Rings that make namespaces need root; without it they count as one skip each.
+ */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { startVitest } from "vitest/node";
+import { type Totals, TotalsReporter } from "../test/lib/reporter.ts";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const rings = [
+  { name: "unit", needsRoot: false },
+  { name: "netns", needsRoot: true },
+  { name: "conformance", needsRoot: true },
+  { name: "crash", needsRoot: true },
+  { name: "clients", needsRoot: true },
+];
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !rings.some((ring) => ring.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `cannot test: no ring is called ${unknown.join(", ")}; there are ${rings.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(2);
+}
+
+const results: Totals[] = [];
+for (const ring of rings.filter(({ name }) => asked.length === 0 || asked.includes(name))) {
+  results.push(await run(ring));
+}
+const total = (key: "passed" | "failed" | "skipped") => results.reduce((sum, result) => sum + result[key], 0);
+for (const skip of results.flatMap(({ skips }) => skips)) console.log(`skipped: ${skip}`);
+console.log(
+  `${total("passed")} passed, ${total("failed")} failed${total("skipped") > 0 ? `, ${total("skipped")} skipped` : ""}`,
+);
+// A test that left something running must not hold the total back.
+process.exit(total("failed") > 0 ? 1 : 0);
+
+async function run({ name, needsRoot }: (typeof rings)[number]): Promise<Totals> {
+  if (!existsSync(join(root, "test", name))) return nothing;
+  if (needsRoot && process.getuid?.() !== 0) {
+    return { ...nothing, skipped: 1, skips: [`ring ${name}: it makes network namespaces, which needs root`] };
+  }
+  console.log(`\n== ring ${name}`);
+  const totals = new TotalsReporter();
+  try {
+    const vitest = await startVitest("test", [], {
+      root,
+      project: [name],
+      run: true,
+      watch: false,
+      passWithNoTests: true,
+      reporters: ["default", totals],
+    });
+    await vitest.close();
+  } catch (error) {
+    console.error(error);
+    return { ...totals.totals, failed: totals.totals.failed + 1 };
+  }
+  return totals.totals;
+}
+
+const nothing: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };
