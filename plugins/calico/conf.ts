@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { validate } from "#validators/calico";
 import { confParser } from "../../src/cni/conf.ts";
 import { CniError, code } from "../../src/cni/error.ts";
-import { parseMac } from "../../src/net/mac.ts";
+import { canonicalMac } from "../../src/net/mac.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
 import { refuseUnsupported } from "../../src/plugin/unsupported.ts";
@@ -44,7 +44,7 @@ export function parseConf(document: JsonObject): CalicoConf {
 /** Parses a requested MAC address. */
 export function macOf(text: string | undefined): string | undefined {
   if (text === undefined || text === "") return undefined;
-  const mac = parseMac(text);
+  const mac = canonicalMac(text);
   if (mac === undefined)
     throw new CniError(code.invalidConfig, `cannot use MAC address "${text}": not six octets in hexadecimal`);
   return mac;

@@ -1,0 +1,109 @@
+/**
+ * `calico`: a pod's interface.
+ *
+ *     ADD ──► IPAM plugin ──► addresses
+ *               │
+ *               ▼
+ *             endpoint.ts     veth pair, sysctls, routes       ┐
+ *             forwarding.ts   the node routes for its pods     ├─ one plan ──► kernel
+ *             nat-outgoing    pods leave by the node's address ┘
+ *
+ * ADD writes the endpoint's record before it touches the kernel. DEL and GC find the host interface by the record, or by its alias.
+ */
+import { ownerOf } from "../../src/cni/attachment.ts";
+import { apply } from "../../src/dataplane/apply.ts";
+import { diff } from "../../src/dataplane/diff.ts";
+import { readEndpoint, removeEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import type { Plan } from "../../src/plan/resource.ts";
+import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
+import { refuseDifferences } from "../../src/plugin/differences.ts";
+import { nodename } from "../../src/plugin/nodename.ts";
+import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { runEvery } from "../../src/plugin/steps.ts";
+import calicoIpam from "../calico-ipam/main.ts";
+import { type CalicoConf, parseConf } from "./conf.ts";
+import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
+import { planForwarding } from "./forwarding.ts";
+import { type Identity, identify, mayReplace } from "./identity.ts";
+import { planNat } from "./nat.ts";
+import { checkReadiness, testDatastore } from "./readiness.ts";
+import { collectAttachments, removeAttachment, removeIdleNat } from "./removal.ts";
+import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
+
+/** IPAM plugins that run in this process when CNI_PATH leads to this very executable. */
+const builtin = { "calico-ipam": calicoIpam };
+
+export default definePlugin<CalicoConf>({
+  name: "calico",
+  parseConf,
+
+  add(request, context) {
+    const { conf, netns } = request;
+    const { sys } = context;
+    const identity = identify(request.attachment, request.args);
+    const node = nodename(conf.node, sys);
+    const ipam = delegateAdd(conf.ipamType, request, context, builtin);
+    const wanted = wantedAtAdd(request, identity, ipam, sys);
+    record(identity, node, wanted, netns, context);
+    const sandbox = sys.openNetns(netns);
+    const plan = planOf(identity, wanted, sys);
+    const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
+    context.undo("remove the endpoint", () => applied.undo());
+    return resultOf(wanted, netns, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
+  },
+
+  check(request, context) {
+    const { sys } = context;
+    delegateCheck(request.conf.ipamType, request, context, builtin);
+    const identity = identify(request.attachment, request.args);
+    const wanted = wantedAtCheck(request, identity);
+    const scene = { sys, sandbox: sys.openNetns(request.netns) };
+    refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, sys), scene));
+  },
+
+  del(request, context) {
+    removeAttachment(context.sys, request.attachment);
+    delegateDel(ipamTypeOf(request.document), request, context, builtin);
+  },
+
+  gc(request, context) {
+    const { network } = request;
+    const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
+    runEvery([
+      () => collectAttachments(context.sys, network, valid),
+      () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+    ]);
+  },
+
+  status(request, context) {
+    checkReadiness(context.sys);
+    delegateStatus(request.conf.ipamType, request, context, builtin);
+  },
+
+  flags: { "-t": testDatastore },
+});
+
+/** Writes the endpoint's record, before there is anything in the kernel to lose. */
+function record(identity: Identity, node: string, wanted: EndpointSpec, netns: string, { sys, undo }: Context): void {
+  const { attachment, pod } = identity;
+  // A record that was there before this call describes what was there before this call.
+  const known = readEndpoint(sys, attachment) !== undefined;
+  undo("remove the endpoint's record", () => {
+    if (!known) removeEndpoint(sys, attachment);
+    removeIdleNat(sys);
+  });
+  const { hostInterface, mac, addresses } = wanted;
+  writeEndpoint(sys, { attachment, node, pod, hostInterface, mac, addresses, netns });
+}
+
+function planOf({ owner }: Identity, wanted: EndpointSpec, sys: Sys): Plan {
+  const { addresses } = wanted;
+  return { owner, resources: [...planEndpoint(wanted), ...planForwarding(sys, addresses), ...planNat(sys, addresses)] };
+}
+
+/** DEL and GC go on without a valid configuration: they ask whom it names, or our own IPAM when it names none. */
+function ipamTypeOf({ ipam }: JsonObject): string {
+  const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
+  return typeof type === "string" && type !== "" ? type : calicoIpam.name;
+}

@@ -1,0 +1,62 @@
+/** Taking endpoints away: by name and owner alone, whatever of ADD's circumstances is left. */
+import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+import { removeNftTable } from "../../src/dataplane/nft-remove.ts";
+import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
+import { anyEndpoint, listEndpoints, readEndpoint, removeEndpoint } from "../../src/endpoint/endpoint.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { natTable } from "../../src/plan/names.ts";
+import { runEvery } from "../../src/plugin/steps.ts";
+
+/** Removes one attachment's record and host interface, and with the latter its peer in the sandbox, its routes and its queues. */
+export function removeAttachment(sys: Sys, attachment: Attachment): void {
+  const owner = ownerOf(attachment);
+  const record = readEndpoint(sys, attachment);
+  // A record is gone when a DEL died half-way, and was never there when there was no ADD: then all aliases are searched.
+  const names = record === undefined ? ownedInterfaces(sys, owner).map(({ name }) => name) : [record.hostInterface];
+  runEvery([
+    () => removeEndpoint(sys, attachment),
+    // Before the interface: the kernel's two waits, for either removal, then pass at the same time.
+    () => removeIdleNat(sys),
+    ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner })),
+  ]);
+}
+
+/** Removes what belongs to `network` but to none of the owners in `valid`. */
+export function collectAttachments(sys: Sys, network: string, valid: ReadonlySet<string>): void {
+  const records = listEndpoints(sys).filter(
+    ({ attachment }) => attachment.network === network && !valid.has(ownerOf(attachment)),
+  );
+  const recorded = records.map(
+    ({ attachment }) =>
+      () =>
+        removeAttachment(sys, attachment),
+  );
+  const unrecorded = () =>
+    runEvery(
+      ownedInterfaces(sys, ownerPrefixOf(network))
+        .filter(({ owner }) => !valid.has(owner))
+        .map(
+          ({ name, owner }) =>
+            () =>
+              void removeLink({ sys }, { place: "host", name, owner }),
+        ),
+    );
+  runEvery([...recorded, unrecorded, () => removeIdleNat(sys)]);
+}
+
+/** Removes the shared tables when no endpoint is left. Every ADD writes its record before it adds to them, so none can lose them. */
+export function removeIdleNat(sys: Sys): void {
+  if (anyEndpoint(sys)) return;
+  const isUnused = () => !anyEndpoint(sys);
+  runEvery(
+    (["ip", "ip6"] as const).map((family) => () => void removeNftTable({ family, name: natTable }, isUnused, sys)),
+  );
+}
+
+/** Interfaces of ours, but not the ifb links that `bandwidth` owns. */
+function ownedInterfaces(sys: Sys, ownerOrPrefix: string) {
+  const exact = !ownerOrPrefix.endsWith("/");
+  return listOwnedLinks({ sys }, ownerOrPrefix).filter(
+    ({ kind, owner }) => kind === "veth" && (!exact || owner === ownerOrPrefix),
+  );
+}

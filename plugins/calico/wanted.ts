@@ -1,0 +1,117 @@
+/** What an endpoint shall be: out of the IPAM plugin's answer at ADD, out of the final result at CHECK. */
+import { CniError, code } from "../../src/cni/error.ts";
+import type { IpConfig, Result, RouteConfig } from "../../src/cni/result.ts";
+import { isErrno, type Sys } from "../../src/host/sys.ts";
+import { canonicalMac } from "../../src/net/mac.ts";
+import { addressOf, canonicalPrefix, hostPrefix } from "../../src/net/prefix.ts";
+import { hostMac } from "../../src/plan/names.ts";
+import type { AddRequest, CheckRequest } from "../../src/plugin/plugin.ts";
+import { type CalicoConf, macOf } from "./conf.ts";
+import { defaultRoutes, type EndpointSpec } from "./endpoint.ts";
+import { type Identity, stableMac } from "./identity.ts";
+
+/** Throws `CniError` 100 when the IPAM plugin gave no address. */
+export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity, ipam: Result, sys: Sys): EndpointSpec {
+  const { conf, attachment } = request;
+  const addresses = (ipam.ips ?? []).map(narrowed);
+  if (addresses.length === 0) {
+    throw new CniError(
+      code.refused,
+      `cannot attach "${attachment.ifname}": IPAM plugin "${conf.ipamType}" returned no address`,
+    );
+  }
+  return {
+    ...common(identity, conf),
+    mac: conf.mac ?? macOf(request.args.MAC) ?? stableMac(identity.owner),
+    mtu: conf.mtu === 0 ? mtuOfFile(sys, conf.requireMtuFile) : conf.mtu,
+    addresses,
+    routes: routesOf(conf, ipam, addresses),
+  };
+}
+
+/** Throws `CniError` 101 when the final result does not describe this attachment. */
+export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Identity): EndpointSpec {
+  const { attachment, conf, netns, prevResult } = request;
+  const index = (prevResult.interfaces ?? []).findIndex(
+    ({ name, sandbox }) => name === attachment.ifname && Boolean(sandbox),
+  );
+  const found = prevResult.interfaces?.[index];
+  if (found === undefined) {
+    throw new CniError(
+      code.different,
+      `cannot check "${attachment.ifname}": prevResult names no such interface in a sandbox`,
+    );
+  }
+  if (found.sandbox !== netns) {
+    throw new CniError(
+      code.different,
+      `cannot check "${attachment.ifname}": prevResult has it in sandbox "${found.sandbox}", CNI_NETNS is "${netns}"`,
+    );
+  }
+  const addresses = (prevResult.ips ?? [])
+    .filter((ip) => ip.interface === undefined || ip.interface === index)
+    .map(narrowed);
+  return {
+    ...common(identity, conf),
+    mac: canonicalMac(found.mac ?? "") ?? stableMac(identity.owner),
+    // A later plugin may have changed it: only what the final result says is judged.
+    mtu: found.mtu ?? 0,
+    addresses,
+    routes: routesOf(conf, prevResult, addresses),
+  };
+}
+
+/** The answer to ADD: Calico's, two interfaces and the addresses of the second, without a gateway. */
+export function resultOf(spec: EndpointSpec, netns: string, mtu: number, ipam: Result): Result {
+  return {
+    interfaces: [
+      { name: spec.hostInterface, mac: hostMac },
+      { name: spec.ifname, mac: spec.mac, mtu, sandbox: netns },
+    ],
+    ips: spec.addresses.map((address) => ({ address, interface: 1 })),
+    ...(ipam.routes === undefined ? {} : { routes: ipam.routes }),
+    ...(ipam.dns === undefined ? {} : { dns: ipam.dns }),
+  };
+}
+
+function common(identity: Identity, conf: CalicoConf) {
+  return {
+    hostInterface: identity.hostInterface,
+    ifname: identity.attachment.ifname,
+    queues: conf.queues,
+    allowIpForwarding: conf.allowIpForwarding,
+  };
+}
+
+/** An IPAM plugin answers with the mask of a subnet or block; a routed interface has its own address and nothing else. */
+function narrowed({ address }: IpConfig): string {
+  const prefix = canonicalPrefix(address);
+  if (prefix === undefined)
+    throw new CniError(code.refused, `cannot use address "${address}": not an address with a prefix length`);
+  return hostPrefix(addressOf(prefix));
+}
+
+/** The IPAM plugin's routes, but those to the addresses themselves (Calico's IPAM lists them); the default routes when it names none. */
+function routesOf(conf: CalicoConf, { routes = [] }: Result, addresses: readonly string[]): readonly RouteConfig[] {
+  const named = routes.filter(({ dst }) => !addresses.includes(dst));
+  if (named.length === 0) return defaultRoutes;
+  return conf.includeDefaultRoutes ? [...defaultRoutes, ...named] : named;
+}
+
+/** Where Calico's node agent leaves the MTU that suits the node's encapsulation. */
+const mtuFile = "/var/lib/calico/mtu";
+
+function mtuOfFile(sys: Sys, required: boolean): number {
+  let text: string;
+  try {
+    text = sys.readFile(mtuFile).trim();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR") && !required) return 0;
+    throw new CniError(code.refused, `cannot read the MTU from "${mtuFile}": ${(error as Error).message}`);
+  }
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new CniError(
+    code.refused,
+    `cannot read the MTU from "${mtuFile}": wanted a number, found "${text.slice(0, 40)}"`,
+  );
+}

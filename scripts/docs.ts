@@ -1,0 +1,71 @@
+/**
+ * Writes the tables of configuration keys in the documents out of the plugins' schemas; `--check` only tells whether they are up to date.
+ *
+ * A table stands between `<!-- keys:<plugin> -->` and `<!-- /keys -->`.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+
+const root = resolve(import.meta.dirname, "..");
+const check = process.argv.includes("--check");
+
+const stale: string[] = [];
+for (const file of documents()) {
+  const text = readFileSync(file, "utf8");
+  const fresh = await withTables(text);
+  if (fresh === text) continue;
+  stale.push(file);
+  if (!check) writeFileSync(file, fresh);
+}
+if (check && stale.length > 0) {
+  console.error(`not up to date: ${stale.join(", ")}; run \`npm run fix\``);
+  process.exitCode = 1;
+}
+
+function documents(): readonly string[] {
+  const plugins = readdirSync(join(root, "plugins")).map((plugin) => `plugins/${plugin}/README.md`);
+  return ["README.md", ...plugins].map((file) => join(root, file)).filter((file) => existsSync(file));
+}
+
+async function withTables(text: string): Promise<string> {
+  let result = text;
+  for (const [whole, plugin] of text.matchAll(/<!-- keys:(\S+) -->\n[^]*?<!-- \/keys -->/g)) {
+    result = result.replace(whole, `<!-- keys:${plugin} -->\n${await table(plugin ?? "")}\n<!-- /keys -->`);
+  }
+  return result;
+}
+
+async function table(plugin: string): Promise<string> {
+  const { schema } = (await import(join(root, "plugins", plugin, "schema.ts"))) as { schema: z.ZodType };
+  const rows = rowsOf(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema, "");
+  return ["| key | type | meaning |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+interface JsonSchema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly enum?: readonly unknown[];
+}
+
+function rowsOf(schema: JsonSchema, prefix: string): readonly string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
+    const path = prefix + key;
+    const meaning = value.description ?? "";
+    const star = schema.required?.includes(key) ? " (required)" : "";
+    const own = meaning === "" ? [] : [`| \`${path}\` | ${typeOf(value)} | ${meaning.replaceAll("|", "\\|")}${star} |`];
+    const inner = value.type === "array" ? rowsOf(value.items ?? {}, `${path}[].`) : rowsOf(value, `${path}.`);
+    return [...own, ...inner];
+  });
+}
+
+function typeOf(schema: JsonSchema): string {
+  if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeOf))].join(" or ");
+  if (schema.enum !== undefined) return schema.enum.map((value) => JSON.stringify(value)).join(", ");
+  if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
+  return schema.type ?? "any";
+}

@@ -1,0 +1,24 @@
+/** Clean-up goes on after an error, and reports every one. */
+import { CniError, code } from "../cni/error.ts";
+
+/** Runs every step. Throws the error of the one that failed, or one error that tells of all that did, with the first one's code. */
+export function runEvery(steps: readonly (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length === 1) throw errors[0];
+  if (errors.length > 1) throw new CniError(codeOf(errors[0]), errors.map(messageOf).join("; "));
+}
+
+function codeOf(error: unknown): number {
+  return error instanceof CniError ? error.code : code.internal;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
