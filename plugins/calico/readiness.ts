@@ -1,14 +1,17 @@
 /** STATUS and `-t`: whether an ADD could work now. */
-import { CniError, code } from "../../src/cni/error.ts";
+import { code } from "../../src/cni/error.ts";
+import { probeFeatures } from "../../src/dataplane/probe.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { runDir } from "../../src/plan/names.ts";
+import { notReady } from "../../src/plugin/not-ready.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 
 /** Throws `CniError` 50 with the reason. */
 export function checkReadiness(sys: Sys): void {
-  probe("write to its state folder", () => {
+  notReady(() => probeFeatures(sys, { links: ["veth"], nft: true }));
+  notReady(() => {
     sys.makeDirs(runDir, 0o700);
-    sys.unlock(sys.lock(`${runDir}/status.lock`, "shared", 1000));
+    if (sys.stat(runDir)?.kind !== "directory") throw new Error(`cannot use "${runDir}": not a folder`);
   });
 }
 
@@ -23,13 +26,5 @@ export function testDatastore({ sys }: Context): number {
       JSON.stringify({ code: code.refused, msg: "data store connection failed", details: (error as Error).message }),
     );
     return 1;
-  }
-}
-
-function probe(what: string, action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    throw new CniError(code.pluginNotAvailable, `cannot ${what}: ${(error as Error).message}`);
   }
 }

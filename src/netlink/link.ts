@@ -114,6 +114,16 @@ export function getLink(link: string | number): Request {
   return acked(RTM_GETLINK, 0, writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
 }
 
+/**
+ * A request that is always refused: EINVAL, for more queues than any link may have, where the kernel knows the kind; else EOPNOTSUPP
+ * (rtnl_newlink_create in net/core/rtnetlink.c looks at the kind first).
+ */
+export function probeLinkKind(kind: string): Request {
+  const writer = linkHeader(0).u32(IFLA_NUM_TX_QUEUES, 0xffff);
+  writer.nest(IFLA_LINKINFO, () => writer.string(IFLA_INFO_KIND, kind));
+  return acked(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+}
+
 export function dumpLinks(): Request {
   return dump(RTM_GETLINK, linkHeader(0).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
 }

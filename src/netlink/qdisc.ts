@@ -56,6 +56,18 @@ export function deleteQdisc(index: number, discipline: "tbf" | "ingress"): Reque
   return acked(RTM_DELQDISC, 0, writer.finish());
 }
 
+/** The loopback interface has index 1 in every namespace. */
+const loopback = 1;
+
+/**
+ * A request that is always refused: EINVAL, for a qdisc without its options, where the kernel knows the kind; else ENOENT
+ * (qdisc_create in net/sched/sch_api.c looks for the kind first).
+ */
+export function probeQdiscKind(kind: "tbf"): Request {
+  const writer = tcHeader(loopback, rootHandle, TC_H_ROOT, 0).string(TCA_KIND, kind);
+  return acked(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+}
+
 /** Old kernels answer with every link's. */
 export function dumpQdiscs(index: number): Request {
   return dump(RTM_GETQDISC, tcHeader(index, 0, 0, 0).finish());

@@ -1,0 +1,74 @@
+/**
+ * `bandwidth`: limits what a pod sends and receives, on the host's end of its veth (`shaping.ts` draws the queues).
+ *
+ * A chained plugin: the veth is another one's. ADD adds the ifb that egress needs to the result; DEL removes it, and the queues on the
+ * veth end with the veth.
+ */
+import { ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+import { apply } from "../../src/dataplane/apply.ts";
+import { diff } from "../../src/dataplane/diff.ts";
+import { probeFeatures } from "../../src/dataplane/probe.ts";
+import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
+import { chained } from "../../src/plugin/chained.ts";
+import { refuseDifferences } from "../../src/plugin/differences.ts";
+import { notReady } from "../../src/plugin/not-ready.ts";
+import { definePlugin } from "../../src/plugin/plugin.ts";
+import { runEvery } from "../../src/plugin/steps.ts";
+import { type BandwidthConf, parseConf } from "./conf.ts";
+import { hostInterfaceOf } from "./host-interface.ts";
+import { ifbName, planShaping } from "./shaping.ts";
+
+export default definePlugin<BandwidthConf>({
+  name: "bandwidth",
+  parseConf,
+
+  add({ attachment, conf, netns, prevResult }, { sys, undo }) {
+    const passed = chained("bandwidth", prevResult);
+    if (!limits(conf)) return passed;
+    const scene = { sys, sandbox: sys.openNetns(netns) };
+    const ifb = ifbName(attachment);
+    const { name: hostInterface, mtu } = hostInterfaceOf(scene, attachment.ifname, passed);
+    const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
+    const applied = apply(plan, scene);
+    undo("remove the limits", () => applied.undo());
+    if (conf.egress === undefined) return passed;
+    const mac = applied.links.get(`host:${ifb}`)?.mac;
+    const others = (passed.interfaces ?? []).filter(({ name, sandbox }) => name !== ifb || sandbox);
+    return { ...passed, interfaces: [...others, { name: ifb, ...(mac === undefined ? {} : { mac }) }] };
+  },
+
+  check({ attachment, conf, netns, prevResult }, { sys }) {
+    if (!limits(conf)) return;
+    const scene = { sys, sandbox: sys.openNetns(netns) };
+    const ifb = ifbName(attachment);
+    const { name: hostInterface, mtu } = hostInterfaceOf(scene, attachment.ifname, prevResult);
+    const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
+    refuseDifferences(`the limits of "${attachment.ifname}"`, diff(plan, scene));
+  },
+
+  del({ attachment }, { sys }) {
+    removeLink({ sys }, { place: "host", name: ifbName(attachment), owner: ownerOf(attachment) });
+  },
+
+  gc({ network, valid }, { sys }) {
+    const owners = new Set(valid.map((attachment) => ownerOf({ network, ...attachment })));
+    const stale = listOwnedLinks({ sys }, ownerPrefixOf(network)).filter(
+      ({ kind, owner }) => kind === "ifb" && !owners.has(owner),
+    );
+    runEvery(
+      stale.map(
+        ({ name, owner }) =>
+          () =>
+            void removeLink({ sys }, { place: "host", name, owner }),
+      ),
+    );
+  },
+
+  status(_request, { sys }) {
+    notReady(() => probeFeatures(sys, { links: ["ifb"], qdiscs: ["tbf"] }));
+  },
+});
+
+function limits({ ingress, egress }: BandwidthConf): boolean {
+  return ingress !== undefined || egress !== undefined;
+}

@@ -1,0 +1,12 @@
+/** What a chained plugin needs: the result of the plugin before it. */
+import { CniError, code } from "../cni/error.ts";
+import type { Result } from "../cni/result.ts";
+
+/** Throws `CniError` 7 when there is none: the plugin stands first or alone in its list. */
+export function chained(plugin: string, prevResult: Result | undefined): Result {
+  if (prevResult !== undefined) return prevResult;
+  throw new CniError(
+    code.invalidConfig,
+    `cannot run "${plugin}" without a prevResult: it must be called as chained plugin, after one that makes the interface`,
+  );
+}
