@@ -1,0 +1,114 @@
+/** Routes of the fake kernel. */
+import { addressBytes, type Family, familyOf } from "../../src/net/address.ts";
+import { addressOf, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
+import { AttributeWriter, u8Of } from "../../src/netlink/attribute.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../src/netlink/message.ts";
+import * as route from "../../src/netlink/route.ts";
+import { addressFamily, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "../../src/netlink/rtnetlink.ts";
+import { Refused } from "./fake-errno.ts";
+import type { Answer, Handler } from "./fake-kernel.ts";
+import type { FakeLink, FakeNetns, FakeRoute } from "./fake-netns.ts";
+
+export const routeHandlers: Readonly<Record<number, Handler>> = {
+  [RTM_NEWROUTE]: newRoute,
+  [RTM_DELROUTE]: deleteRoute,
+  [RTM_GETROUTE]: getRoutes,
+};
+
+function newRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
+  const { flags } = request;
+  const wanted = routeIn(request, "boot");
+  const link = netns.links.get(wanted.index ?? 0);
+  if (maskPrefix(wanted.destination) !== wanted.destination) {
+    throw new Refused("EINVAL", "Invalid prefix for given prefix length");
+  }
+  if (link === undefined) throw new Refused("ENODEV");
+  if (familyOf(wanted.destination) === 4) checkNexthop4(netns, link, wanted);
+  else checkNexthop6(netns, link, wanted);
+  const at = netns.routes.findIndex((has) => sameKey(has, wanted));
+  if (at >= 0 && (flags & NLM_F_EXCL) !== 0) throw new Refused("EEXIST");
+  if (at < 0 && (flags & NLM_F_CREATE) === 0) throw new Refused("ENOENT");
+  if (at >= 0 && (flags & NLM_F_REPLACE) !== 0) netns.routes.splice(at, 1, wanted);
+  else netns.routes.push(wanted);
+  return [];
+}
+
+function checkNexthop4(netns: FakeNetns, link: FakeLink, { gateway, scope, source }: FakeRoute): void {
+  if (!link.up) throw new Refused("ENETDOWN", "Device for nexthop is not up");
+  if (gateway !== undefined) {
+    if (scope >= route.RT_SCOPE_LINK) throw new Refused("EINVAL", "Scope for IPv4 nexthop must be less than link");
+    if (!netns.onLink(link, gateway)) throw new Refused("ENETUNREACH", "Nexthop has invalid gateway");
+  }
+  const local = [...netns.links.values()].flatMap(({ addresses }) => addresses.map(addressOf));
+  if (source !== undefined && !local.includes(source)) throw new Refused("EINVAL", "Invalid prefsrc address");
+}
+
+function checkNexthop6(netns: FakeNetns, link: FakeLink, { gateway }: FakeRoute): void {
+  if (!netns.ipv6) throw new Refused("EOPNOTSUPP");
+  if (netns.sysctl.get(`ipv6/conf/${link.name}/disable_ipv6`) !== "0") {
+    throw new Refused("EACCES", "IPv6 is disabled on nexthop device");
+  }
+  if (!link.up) throw new Refused("ENETDOWN", "Nexthop device is not up");
+  if (gateway !== undefined && !gateway.startsWith("fe80:") && !netns.onLink(link, gateway)) {
+    throw new Refused("EHOSTUNREACH", "Gateway can not be a local address");
+  }
+}
+
+function deleteRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
+  const wanted = routeIn(request, "boot");
+  const at = netns.routes.findIndex(
+    (has) =>
+      sameKey(has, wanted) &&
+      (wanted.index === undefined || wanted.index === has.index) &&
+      (wanted.gateway === undefined || wanted.gateway === has.gateway),
+  );
+  if (at < 0) throw new Refused("ESRCH");
+  netns.routes.splice(at, 1);
+  return [];
+}
+
+function getRoutes(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
+  return netns.routes
+    .filter(({ destination }) => addressFamily(familyOf(destination)) === u8Of(payload))
+    .map((found) => ({ type: RTM_NEWROUTE, payload: describe(found, familyOf(found.destination)) }));
+}
+
+function describe(found: FakeRoute, family: Family): Uint8Array {
+  const { destination, index, gateway, scope, table, source, priority, mtu, advmss, protocol } = found;
+  const length = lengthOf(destination);
+  const writer = new AttributeWriter().byte(addressFamily(family)).byte(length).byte(0).byte(0);
+  writer
+    .byte(table < 256 ? table : 252)
+    .byte(protocol === "kernel" ? 2 : 3)
+    .byte(scope)
+    .byte(1)
+    .word(0);
+  writer.u32(route.RTA_TABLE, table);
+  if (length > 0) writer.bytes(route.RTA_DST, addressBytes(addressOf(destination)));
+  if (priority !== undefined) writer.u32(route.RTA_PRIORITY, priority);
+  if (mtu !== undefined || advmss !== undefined) {
+    writer.nest(route.RTA_METRICS, () => {
+      if (mtu !== undefined) writer.u32(route.RTAX_MTU, mtu);
+      if (advmss !== undefined) writer.u32(route.RTAX_ADVMSS, advmss);
+    });
+  }
+  if (source !== undefined) writer.bytes(route.RTA_PREFSRC, addressBytes(source));
+  if (gateway !== undefined) writer.bytes(route.RTA_GATEWAY, addressBytes(gateway));
+  if (index !== undefined) writer.u32(route.RTA_OIF, index);
+  return writer.finish();
+}
+
+/** As the kernel keeps it: IPv6 has a metric and no scope. */
+function routeIn(request: Reply, protocol: FakeRoute["protocol"]): FakeRoute {
+  const wanted = route.readRoute(request);
+  if (wanted === undefined) throw new Error("only unicast routes are modelled");
+  const table = wanted.table === 0 ? 254 : wanted.table;
+  if (familyOf(wanted.destination) === 4) return { ...wanted, table, protocol };
+  return { ...wanted, table, protocol, scope: 0, priority: wanted.priority ?? 1024 };
+}
+
+function sameKey(one: FakeRoute, other: FakeRoute): boolean {
+  return (
+    one.destination === other.destination && one.table === other.table && (one.priority ?? 0) === (other.priority ?? 0)
+  );
+}
