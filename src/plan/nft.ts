@@ -2,14 +2,23 @@
  * nf_tables objects as data: tables, sets and maps, chains, rules, elements.
  *
  * Text forms follow nft(8). Values in elements are canonical text per type: `"10.0.0.5"`, `"10.0.0.0/26"` (interval sets), `"tcp"`,
- * `"8080"`; a concatenated key or datum is a list with one text per field.
+ * `"8080"`; a concatenated key or datum is a list with one text per field; a verdict is `"jump <chain>"`.
+ *
+ *     table ip tortie_portmap                      shared: NftTable, no owner
+ *       map ports                                  shared: in the table's definition
+ *         tcp . 8080 comment "tortie:net/c1/eth0"  owned: NftElements
+ *       set owner_net/c1/eth0                      owned: written by `applyNft` from the owned elements of the plan, read by `removeNft`
+ *         1 comment "ports tcp . 8080"
  */
-export type NftFamily = "ip" | "ip6" | "inet";
+export type NftFamily = "ip" | "ip6";
 
 /** Data types by nft's names. */
-export type NftType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "ifname" | "mark";
+export type NftType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "mark" | "verdict";
 
-/** A whole shared table: made when it is missing, owned by nobody, removed by whoever finds that it serves nothing any more. */
+/**
+ * A whole shared table: made when it is missing, owned by nobody, removed by whoever finds that it serves nothing any more.
+ * Two resources may name the same table and each bring sets and chains of its own.
+ */
 export interface NftTable {
   readonly kind: "nft-table";
   readonly family: NftFamily;
@@ -25,23 +34,16 @@ export interface NftSetDefinition {
   readonly data?: readonly NftType[];
   /** Elements are prefixes (NFT_SET_INTERVAL). */
   readonly interval?: boolean;
+  /** At most 127 bytes. */
   readonly comment?: string;
-}
-
-/** A set of one attachment's own inside a shared table; its comment is the plan's owner. */
-export interface NftSet {
-  readonly kind: "nft-set";
-  readonly family: NftFamily;
-  readonly table: string;
-  readonly set: NftSetDefinition;
 }
 
 export interface NftChain {
   readonly name: string;
   /** Absent: a regular chain, reached by jumps. */
   readonly hook?: {
-    readonly type: "nat" | "filter" | "route";
-    readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
+    readonly type: "nat" | "filter";
+    readonly hook: "prerouting" | "output" | "postrouting";
     readonly priority: number;
   };
   readonly rules: readonly NftRule[];
@@ -49,7 +51,7 @@ export interface NftChain {
 
 export interface NftRule {
   readonly statements: readonly NftStatement[];
-  /** What the rule is for; also how `diff` finds it. */
+  /** What the rule is for, for people; at most 127 bytes. */
   readonly comment: string;
 }
 
@@ -69,16 +71,17 @@ export type NftField =
   | "ct status";
 
 export type NftStatement =
-  /** `ip saddr != 10.0.0.0/8`, `iifname "lo"`, `fib daddr type local`, `ct status dnat`, `meta mark & MASK == V` is `mask`. */
-  | { readonly match: NftField; readonly op: "==" | "!="; readonly value: string; readonly mask?: number }
+  /** `ip saddr != 10.0.0.0/8`, `th dport 1000-2000`, `iifname "lo"`, `fib daddr type local`, `ct status dnat`. */
+  | { readonly match: NftField; readonly op: "==" | "!="; readonly value: string }
   /** `ip saddr . ip daddr @name`. */
   | { readonly lookup: readonly NftField[]; readonly op: "==" | "!="; readonly set: string }
+  /** `ip daddr . th dport vmap @name`, where the map's data is a verdict. */
+  | { readonly verdictMap: readonly NftField[]; readonly map: string }
   /** `dnat to <fields> map @name`, where the map's data is address . port. */
   | { readonly dnatMap: readonly NftField[]; readonly map: string }
   | { readonly masquerade: true }
   | { readonly verdict: "accept" | "drop" | "return" }
-  | { readonly jump: string }
-  | { readonly counter: true };
+  | { readonly jump: string };
 
 /** Elements of one set, added by one attachment. */
 export interface NftElements {
@@ -94,6 +97,9 @@ export interface NftElements {
 export interface NftElement {
   readonly key: readonly string[];
   readonly data?: readonly string[];
-  /** The owner, at most 128 bytes. */
-  readonly comment?: string;
 }
+
+export type NftResource = NftTable | NftElements;
+
+/** A comment takes 128 bytes with its NUL (NFTNL_UDATA_COMMENT_MAXLEN, libnftnl 1.2). */
+export const longestComment = 127;

@@ -1,0 +1,123 @@
+/**
+ * Applies the nf_tables resources of a plan in one transaction.
+ *
+ *     elements only ──ok──> done                              the common case: one send, one receive
+ *       │ ENOENT: something shared is missing
+ *       ├──> list what is there; make the rest and the elements in one transaction (EEXIST: another was faster, look again)
+ *       │ EEXIST on the owner's index: this attachment has been here before
+ *       ├──> the same elements, all there: done; else the old ones out and the new ones in, in one transaction
+ *       │ EEXIST on an element: another attachment has it
+ *       └──> `NftConflict`
+ */
+import { CniError, code } from "../cni/error.ts";
+import type { Sys } from "../host/sys.ts";
+import type { Request } from "../netlink/message.ts";
+import { newElements } from "../netlink/nftables.ts";
+import type { NftElements, NftResource, NftTable } from "../plan/nft.ts";
+import { nftOwnerComment, nftOwnerSet } from "../plan/nft-owner.ts";
+import { compileElement } from "./nft-compile.ts";
+import { NftConflict } from "./nft-conflict.ts";
+import { addOwned, chunks, deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
+import { removeNft } from "./nft-remove.ts";
+import { EBUSY, EEXIST, ENOENT, isPassing, maxAttempts, NftSession, type Refused } from "./nft-session.ts";
+import { sameDatum, statesOf, type TableState } from "./nft-state.ts";
+import { buildRequests, missingOf } from "./nft-table.ts";
+import { refusal } from "./refusal.ts";
+
+export interface AppliedNft {
+  /** Takes back what the call created for the owner. */
+  undo(): void;
+}
+
+/**
+ * Makes nf_tables hold the resources. A repeated call is harmless, and one with other elements replaces the owner's earlier ones at
+ * once. Throws `NftConflict` when an element is another owner's, `CniError` 100 when the kernel refuses.
+ */
+export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
+  const states = statesOf(resources);
+  const tables = states.map(({ table }) => table);
+  if (tables.length === 0) return { undo: () => {} };
+  const session = new NftSession(sys);
+  try {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const todo = states.filter((state) => !isDone(session, state, owner));
+      if (todo.length === 0) return { undo: () => {} };
+      const refused = session.commit(todo.flatMap((state, index) => requestsOf(state, owner, index)));
+      if (refused.length === 0) return { undo: () => void removeNft(tables, owner, sys) };
+      learn(session, todo, owner, refused);
+    }
+  } finally {
+    session.close();
+  }
+  throw new CniError(code.refused, `cannot apply nf_tables: they changed during each of ${maxAttempts} attempts`);
+}
+
+/** Whether a table needs nothing: the owner's elements are those that it had, and all of them are there. */
+function isDone(session: NftSession, { table, owned, former, missing }: TableState, owner: string): boolean {
+  if (former === undefined || missing !== undefined) return false;
+  const key = ({ set, element }: OwnedElement): string => `${set} ${element.key.join(" . ")}`;
+  const had = new Set(former.map(key));
+  const comment = nftOwnerComment(owner);
+  return had.size === owned.length && owned.every((one) => had.has(key(one)) && isSame(session, table, one, comment));
+}
+
+function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comment: string): boolean {
+  const set = table.sets.find(({ name }) => name === owned.set);
+  const found = findElement(session, table, owned);
+  const [wanted] = set ? compileElement(set, owned.element) : [];
+  return found?.comment === comment && sameDatum(found.data, wanted?.data);
+}
+
+function requestsOf(
+  { table, shared, owned, missing, former }: TableState,
+  owner: string,
+  index: number,
+): readonly Request[] {
+  // The kernel wants an id for each new set that no other in the batch has.
+  const setId = index * 1000 + 1;
+  return [
+    ...(missing ? buildRequests(missing, setId + 1) : []),
+    ...shared.flatMap((resource) => sharedRequests(table, resource)),
+    ...(former ? deleteOwned(table, nftOwnerSet(owner), former) : []),
+    ...(owned.length > 0 ? addOwned(table, owner, owned, setId) : []),
+  ];
+}
+
+function sharedRequests(table: NftTable, { set: name, elements }: NftElements): readonly Request[] {
+  const set = table.sets.find((one) => one.name === name);
+  if (set === undefined) throw new Error(`table ${table.name} of the plan has no set ${name}`);
+  const compiled = elements.flatMap((element) => compileElement(set, element));
+  return chunks(compiled).map((part) => newElements({ ...idOf(table), set: name }, part, false));
+}
+
+/** Looks at the kernel for what the next attempt has to do. Throws what no further attempt can change. */
+function learn(session: NftSession, states: readonly TableState[], owner: string, refused: readonly Refused[]): void {
+  const fatal = refused.find(({ errno }) => !isPassing(errno) && ![ENOENT, EEXIST, EBUSY].includes(errno));
+  if (fatal) throw refusal("apply nf_tables", fatal);
+  // Where something shared is missing, everything that names it was refused too.
+  const incomplete = refused.some(({ errno }) => errno === ENOENT || errno === EEXIST || errno === EBUSY);
+  if (!incomplete) return;
+  for (const state of states) {
+    const missing = missingOf(session, state.table);
+    state.missing = missing.sets.length + missing.chains.length > 0 ? missing : undefined;
+    state.former = formerOf(session, state, owner);
+    if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
+  }
+}
+
+/** What the owner's index lists and is still there: a hand may have removed an element. */
+function formerOf(session: NftSession, { table }: TableState, owner: string): readonly OwnedElement[] | undefined {
+  const former = readOwned(session, table, nftOwnerSet(owner));
+  return former?.filter((one) => findElement(session, table, one) !== undefined);
+}
+
+function refuseConflicts(session: NftSession, { table, owned, former = [] }: TableState, owner: string): void {
+  const comment = nftOwnerComment(owner);
+  for (const one of owned) {
+    const found = findElement(session, table, one);
+    const own = former.some(({ set, element }) => set === one.set && element.key.join() === one.element.key.join());
+    if (found === undefined || own || found.comment === comment) continue;
+    const data = found.data && !("jump" in found.data) ? found.data : undefined;
+    throw new NftConflict(table, one.set, one.element, found.comment, data);
+  }
+}

@@ -1,0 +1,425 @@
+/**
+ * nf_tables' requests and answers (linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h), as pure functions on bytes.
+ *
+ *     batch begin [generation]  ─┐
+ *       new table, set, chain…   ├─ one datagram, one transaction: all of it or nothing
+ *     batch end                 ─┘
+ *
+ * With a generation the batch is a compare-and-swap: the kernel answers ERESTART when anything in nf_tables has changed since that
+ * number was read. Comments travel as user data in libnftnl's form, so that nft prints them: type, length, text with its NUL.
+ */
+
+import { encodeUtf8 } from "../net/text.ts";
+import { AttributeWriter, be32Of, listAttributes, readAttributes, stringOf } from "./attribute.ts";
+import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
+import { type Expression, writeExpressions, writeJump, writeValue } from "./nftables-expression.ts";
+import { byteOrder, type DataType, typeId, typeLength } from "./nftables-type.ts";
+
+export type TableFamily = "ip" | "ip6";
+
+/** Which object a request is about. */
+export interface InTable {
+  readonly family: TableFamily;
+  readonly table: string;
+}
+
+const NFNL_SUBSYS_NFTABLES = 10;
+export const NFNL_MSG_BATCH_BEGIN = 16;
+export const NFNL_MSG_BATCH_END = 17;
+const NFNL_BATCH_GENID = 1;
+const AF_UNSPEC = 0;
+const families = { ip: 2, ip6: 10 } as const;
+/** `struct nfgenmsg`: family, version, resource id. */
+export const nfHeaderLength = 4;
+
+const subsystem = NFNL_SUBSYS_NFTABLES << 8;
+export const NFT_MSG_NEWTABLE = subsystem | 0;
+export const NFT_MSG_GETTABLE = subsystem | 1;
+export const NFT_MSG_DELTABLE = subsystem | 2;
+export const NFT_MSG_NEWCHAIN = subsystem | 3;
+export const NFT_MSG_GETCHAIN = subsystem | 4;
+export const NFT_MSG_DELCHAIN = subsystem | 5;
+export const NFT_MSG_NEWRULE = subsystem | 6;
+export const NFT_MSG_GETRULE = subsystem | 7;
+export const NFT_MSG_NEWSET = subsystem | 9;
+export const NFT_MSG_GETSET = subsystem | 10;
+export const NFT_MSG_DELSET = subsystem | 11;
+export const NFT_MSG_NEWSETELEM = subsystem | 12;
+export const NFT_MSG_GETSETELEM = subsystem | 13;
+export const NFT_MSG_DELSETELEM = subsystem | 14;
+export const NFT_MSG_NEWGEN = subsystem | 15;
+export const NFT_MSG_GETGEN = subsystem | 16;
+
+export const NFTA_TABLE_NAME = 1;
+const NFTA_TABLE_FLAGS = 2;
+export const NFTA_TABLE_USE = 3;
+export const NFTA_CHAIN_TABLE = 1;
+export const NFTA_CHAIN_NAME = 3;
+export const NFTA_CHAIN_HOOK = 4;
+const NFTA_CHAIN_POLICY = 5;
+export const NFTA_CHAIN_TYPE = 7;
+export const NFTA_HOOK_HOOKNUM = 1;
+export const NFTA_HOOK_PRIORITY = 2;
+export const NFTA_RULE_TABLE = 1;
+export const NFTA_RULE_CHAIN = 2;
+export const NFTA_RULE_EXPRESSIONS = 4;
+export const NFTA_RULE_USERDATA = 7;
+export const NFTA_SET_TABLE = 1;
+export const NFTA_SET_NAME = 2;
+export const NFTA_SET_FLAGS = 3;
+export const NFTA_SET_KEY_TYPE = 4;
+export const NFTA_SET_KEY_LEN = 5;
+export const NFTA_SET_DATA_TYPE = 6;
+export const NFTA_SET_DATA_LEN = 7;
+const NFTA_SET_DESC = 9;
+const NFTA_SET_ID = 10;
+export const NFTA_SET_USERDATA = 13;
+const NFTA_SET_DESC_SIZE = 1;
+export const NFTA_SET_ELEM_KEY = 1;
+export const NFTA_SET_ELEM_DATA = 2;
+export const NFTA_SET_ELEM_FLAGS = 3;
+export const NFTA_SET_ELEM_USERDATA = 6;
+export const NFTA_SET_ELEM_LIST_TABLE = 1;
+export const NFTA_SET_ELEM_LIST_SET = 2;
+export const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
+const NFTA_LIST_ELEM = 1;
+const NFTA_DATA_VALUE = 1;
+const NFTA_DATA_VERDICT = 2;
+const NFTA_VERDICT_CHAIN = 2;
+const NFTA_GEN_ID = 1;
+
+export const NFT_SET_INTERVAL = 4;
+export const NFT_SET_MAP = 8;
+export const NFT_SET_ELEM_INTERVAL_END = 1;
+export const NFT_DATA_VERDICT = 0xffffff00;
+const NF_ACCEPT = 1;
+export const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
+
+/** User data of a set (libnftnl's `enum nftnl_udata_set_types`), then the one kind that all others carry. */
+const setKeyByteOrder = 0;
+const setDataByteOrder = 1;
+const setComment = 7;
+const comment = 0;
+
+export interface SetDefinition {
+  readonly name: string;
+  readonly key: readonly DataType[];
+  readonly data?: readonly DataType[] | "verdict";
+  readonly interval?: boolean;
+  readonly comment?: string;
+  /** How many elements it will have and never more: the kernel then makes it small. */
+  readonly size?: number;
+}
+
+export interface ChainDefinition {
+  readonly name: string;
+  readonly hook?: {
+    readonly type: string;
+    readonly hook: keyof typeof hooks;
+    readonly priority: number;
+  };
+}
+
+/** An element in register bytes. */
+export interface SetElement {
+  readonly key: Uint8Array;
+  readonly data?: Uint8Array | { readonly jump: string };
+  /** This key is the first that the interval before it does not hold. */
+  readonly intervalEnd?: boolean;
+  readonly comment?: string;
+}
+
+/** The message that opens a transaction; with a generation, only if that is still the current one. */
+export function batchBegin(generation?: number): Request {
+  const writer = header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+  if (generation !== undefined) writer.be32(NFNL_BATCH_GENID, generation);
+  return { type: NFNL_MSG_BATCH_BEGIN, flags: 0, payload: writer.finish() };
+}
+
+export function batchEnd(): Request {
+  return { type: NFNL_MSG_BATCH_END, flags: 0, payload: header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES).finish() };
+}
+
+/** Makes a table; that it exists already is success. */
+export function newTable({ family, table }: InTable): Request {
+  const writer = header(families[family]).string(NFTA_TABLE_NAME, table).be32(NFTA_TABLE_FLAGS, 0);
+  return { type: NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, payload: writer.finish() };
+}
+
+/** Removes a table with all that is in it. */
+export function deleteTable({ family, table }: InTable): Request {
+  return {
+    type: NFT_MSG_DELTABLE,
+    flags: 0,
+    payload: header(families[family]).string(NFTA_TABLE_NAME, table).finish(),
+  };
+}
+
+/** Makes a chain; that it exists already is `EEXIST`. */
+export function newChain({ family, table }: InTable, { name, hook }: ChainDefinition): Request {
+  const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
+  if (hook !== undefined) {
+    writer
+      .nest(NFTA_CHAIN_HOOK, () => {
+        writer.be32(NFTA_HOOK_HOOKNUM, hooks[hook.hook]).be32(NFTA_HOOK_PRIORITY, hook.priority);
+      })
+      .be32(NFTA_CHAIN_POLICY, NF_ACCEPT)
+      .string(NFTA_CHAIN_TYPE, hook.type);
+  }
+  return { type: NFT_MSG_NEWCHAIN, flags: NLM_F_CREATE | NLM_F_EXCL, payload: writer.finish() };
+}
+
+/** Removes a chain with its rules; `EBUSY` while anything jumps to it. */
+export function deleteChain({ family, table }: InTable, name: string): Request {
+  const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
+  return { type: NFT_MSG_DELCHAIN, flags: 0, payload: writer.finish() };
+}
+
+/** Puts a rule at the end of a chain. */
+export function newRule(
+  { family, table }: InTable,
+  chain: string,
+  rule: { readonly expressions: readonly Expression[]; readonly comment: string },
+): Request {
+  const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+  writer.nest(NFTA_RULE_EXPRESSIONS, () => writeExpressions(writer, rule.expressions));
+  writer.bytes(NFTA_RULE_USERDATA, userData(comment, encodeUtf8(rule.comment)));
+  return { type: NFT_MSG_NEWRULE, flags: NLM_F_CREATE | NLM_F_APPEND, payload: writer.finish() };
+}
+
+/** Makes a set or map; that it exists already is `EEXIST`. `id` tells the sets of one batch apart. */
+export function newSet({ family, table }: InTable, set: SetDefinition, id: number): Request {
+  const { name, key, data, interval, size } = set;
+  const writer = header(families[family]).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, name);
+  writer.be32(NFTA_SET_FLAGS, (interval ? NFT_SET_INTERVAL : 0) | (data ? NFT_SET_MAP : 0));
+  writer.be32(NFTA_SET_KEY_TYPE, typeId(key)).be32(NFTA_SET_KEY_LEN, typeLength(key));
+  if (data === "verdict") writer.be32(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT).be32(NFTA_SET_DATA_LEN, 0);
+  else if (data) writer.be32(NFTA_SET_DATA_TYPE, typeId(data)).be32(NFTA_SET_DATA_LEN, typeLength(data));
+  writer.be32(NFTA_SET_ID, id);
+  if (size !== undefined) {
+    writer.nest(NFTA_SET_DESC, () => {
+      writer.be32(NFTA_SET_DESC_SIZE, size);
+    });
+  }
+  writer.bytes(NFTA_SET_USERDATA, setUserData(set));
+  return { type: NFT_MSG_NEWSET, flags: NLM_F_CREATE | NLM_F_EXCL, payload: writer.finish() };
+}
+
+/** Removes a set with its elements. */
+export function deleteSet({ family, table }: InTable, name: string): Request {
+  return { type: NFT_MSG_DELSET, flags: 0, payload: inSet(families[family], table, name).finish() };
+}
+
+/** Adds elements; with `exclusive` one that exists already is `EEXIST`, without it only one with other data is. */
+export function newElements(
+  set: InTable & { readonly set: string },
+  elements: readonly SetElement[],
+  exclusive: boolean,
+): Request {
+  const flags = NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0);
+  return { type: NFT_MSG_NEWSETELEM, flags, payload: elementList(set, elements) };
+}
+
+/** Removes elements by key; one that is missing is `ENOENT`. */
+export function deleteElements(set: InTable & { readonly set: string }, elements: readonly SetElement[]): Request {
+  return { type: NFT_MSG_DELSETELEM, flags: 0, payload: elementList(set, elements) };
+}
+
+/** Asks for one element by key; `ENOENT` when it, its set or its table is missing. */
+export function getElement(set: InTable & { readonly set: string }, key: Uint8Array): Request {
+  return { type: NFT_MSG_GETSETELEM, flags: NLM_F_ACK, payload: elementList(set, [{ key }]) };
+}
+
+/** Asks for all elements of a set; `ENOENT` when it or its table is missing. */
+export function dumpElements({ family, table, set }: InTable & { readonly set: string }): Request {
+  return { type: NFT_MSG_GETSETELEM, flags: NLM_F_DUMP, payload: inSet(families[family], table, set).finish() };
+}
+
+/** Asks for the sets of a table; `ENOENT` (or none) when it is missing. */
+export function dumpSets({ family, table }: InTable): Request {
+  const writer = header(families[family]).string(NFTA_SET_TABLE, table);
+  return { type: NFT_MSG_GETSET, flags: NLM_F_DUMP, payload: writer.finish() };
+}
+
+/** Asks for all chains of a family: the kernel takes no table here. */
+export function dumpChains({ family }: InTable): Request {
+  return { type: NFT_MSG_GETCHAIN, flags: NLM_F_DUMP, payload: header(families[family]).finish() };
+}
+
+/** Asks for the rules of a chain, in order. */
+export function dumpRules({ family, table }: InTable, chain: string): Request {
+  const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+  return { type: NFT_MSG_GETRULE, flags: NLM_F_DUMP, payload: writer.finish() };
+}
+
+export function getTable({ family, table }: InTable): Request {
+  const writer = header(families[family]).string(NFTA_TABLE_NAME, table);
+  return { type: NFT_MSG_GETTABLE, flags: NLM_F_ACK, payload: writer.finish() };
+}
+
+/** Asks for the number of the current generation of the rule set. */
+export function getGeneration(): Request {
+  return { type: NFT_MSG_GETGEN, flags: NLM_F_ACK, payload: header(AF_UNSPEC).finish() };
+}
+
+export function readGeneration(reply: Reply): number {
+  return numberOf(attributesOf(reply).get(NFTA_GEN_ID));
+}
+
+/** How many chains, sets and other objects the table holds. */
+export function readTableUse(reply: Reply): number {
+  return numberOf(attributesOf(reply).get(NFTA_TABLE_USE));
+}
+
+export interface SetEntry {
+  readonly name: string;
+  readonly flags: number;
+  readonly keyType: number;
+  readonly dataType: number;
+  readonly comment: string | undefined;
+}
+
+export function readSet(reply: Reply): SetEntry {
+  const attributes = attributesOf(reply);
+  return {
+    name: textOf(attributes.get(NFTA_SET_NAME)),
+    flags: numberOf(attributes.get(NFTA_SET_FLAGS)),
+    keyType: numberOf(attributes.get(NFTA_SET_KEY_TYPE)),
+    dataType: numberOf(attributes.get(NFTA_SET_DATA_TYPE)),
+    comment: commentIn(attributes.get(NFTA_SET_USERDATA), setComment),
+  };
+}
+
+export interface ChainEntry {
+  readonly table: string;
+  readonly name: string;
+  readonly type: string;
+  /** `undefined` for a regular chain. */
+  readonly hook: { readonly number: number; readonly priority: number } | undefined;
+}
+
+export function readChain(reply: Reply): ChainEntry {
+  const attributes = attributesOf(reply);
+  const hook = attributes.get(NFTA_CHAIN_HOOK);
+  const hooked = hook && readAttributes(hook);
+  return {
+    table: textOf(attributes.get(NFTA_CHAIN_TABLE)),
+    name: textOf(attributes.get(NFTA_CHAIN_NAME)),
+    type: textOf(attributes.get(NFTA_CHAIN_TYPE)),
+    hook: hooked && {
+      number: numberOf(hooked.get(NFTA_HOOK_HOOKNUM)),
+      priority: numberOf(hooked.get(NFTA_HOOK_PRIORITY)) | 0,
+    },
+  };
+}
+
+export interface RuleEntry {
+  readonly comment: string | undefined;
+  /** The value of NFTA_RULE_EXPRESSIONS. */
+  readonly expressions: Uint8Array;
+}
+
+export function readRule(reply: Reply): RuleEntry {
+  const attributes = attributesOf(reply);
+  return {
+    comment: commentIn(attributes.get(NFTA_RULE_USERDATA), comment),
+    expressions: attributes.get(NFTA_RULE_EXPRESSIONS) ?? new Uint8Array(0),
+  };
+}
+
+/** The elements in an answer. Throws `MalformedError`. */
+export function readElements(reply: Reply): readonly SetElement[] {
+  const list = attributesOf(reply).get(NFTA_SET_ELEM_LIST_ELEMENTS);
+  return list === undefined ? [] : listAttributes(list).map(({ value }) => readElement(value));
+}
+
+function readElement(value: Uint8Array): SetElement {
+  const attributes = readAttributes(value);
+  const key = attributes.get(NFTA_SET_ELEM_KEY);
+  const data = attributes.get(NFTA_SET_ELEM_DATA);
+  const datum = data && readAttributes(data);
+  const verdict = datum?.get(NFTA_DATA_VERDICT);
+  const bytes = verdict
+    ? { jump: textOf(readAttributes(verdict).get(NFTA_VERDICT_CHAIN)) }
+    : datum?.get(NFTA_DATA_VALUE);
+  const text = commentIn(attributes.get(NFTA_SET_ELEM_USERDATA), comment);
+  const flags = attributes.get(NFTA_SET_ELEM_FLAGS);
+  return {
+    key: (key && readAttributes(key).get(NFTA_DATA_VALUE)) ?? new Uint8Array(0),
+    ...(bytes && { data: bytes }),
+    ...(flags && (be32Of(flags) & NFT_SET_ELEM_INTERVAL_END) !== 0 && { intervalEnd: true }),
+    ...(text !== undefined && { comment: text }),
+  };
+}
+
+function elementList(
+  { family, table, set }: InTable & { readonly set: string },
+  elements: readonly SetElement[],
+): Uint8Array {
+  const writer = inSet(families[family], table, set);
+  writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS, () => {
+    for (const element of elements) writer.nest(NFTA_LIST_ELEM, () => writeElement(writer, element));
+  });
+  return writer.finish();
+}
+
+function writeElement(writer: AttributeWriter, { key, data, intervalEnd, comment: text }: SetElement): void {
+  if (intervalEnd) writer.be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+  writeValue(writer, NFTA_SET_ELEM_KEY, key);
+  if (data !== undefined) {
+    if ("jump" in data) writeJump(writer, NFTA_SET_ELEM_DATA, data.jump);
+    else writeValue(writer, NFTA_SET_ELEM_DATA, data);
+  }
+  if (text !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, userData(comment, encodeUtf8(text)));
+}
+
+/** The table and name attributes of a set have the same numbers in messages about sets and about their elements. */
+function inSet(family: number, table: string, set: string): AttributeWriter {
+  return header(family).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set);
+}
+
+function header(family: number, resource = 0): AttributeWriter {
+  return new AttributeWriter().byte(family).byte(0).halfBe(resource);
+}
+
+function setUserData({ key, data, comment: text }: SetDefinition): Uint8Array {
+  const parts: Uint8Array[] = [Uint8Array.of(setKeyByteOrder, 4, byteOrder(key), 0, 0, 0)];
+  if (data !== undefined) {
+    parts.push(Uint8Array.of(setDataByteOrder, 4, data === "verdict" ? 0 : byteOrder(data), 0, 0, 0));
+  }
+  if (text !== undefined) parts.push(userData(setComment, encodeUtf8(text)));
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+function userData(type: number, text: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(2 + text.length + 1);
+  bytes[0] = type;
+  bytes[1] = text.length + 1;
+  bytes.set(text, 2);
+  return bytes;
+}
+
+function commentIn(data: Uint8Array | undefined, type: number): string | undefined {
+  for (let at = 0; data && at + 2 <= data.length; at += 2 + (data[at + 1] as number)) {
+    if (data[at] === type) return stringOf(data.subarray(at + 2, at + 2 + (data[at + 1] as number)));
+  }
+  return undefined;
+}
+
+function attributesOf({ payload }: Reply): ReadonlyMap<number, Uint8Array> {
+  return readAttributes(payload, nfHeaderLength);
+}
+
+function numberOf(value: Uint8Array | undefined): number {
+  return value === undefined ? 0 : be32Of(value);
+}
+
+function textOf(value: Uint8Array | undefined): string {
+  return value === undefined ? "" : stringOf(value);
+}
