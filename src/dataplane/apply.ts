@@ -21,7 +21,7 @@ import type { World } from "./driver.ts";
 import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
 import { makeLinks } from "./links.ts";
 import { holdMacs } from "./macs.ts";
-import { applyNft } from "./nft.ts";
+import { applyNft } from "./nft-apply.ts";
 import { placeText } from "./places.ts";
 import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 import { Stage } from "./stage.ts";

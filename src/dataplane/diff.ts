@@ -2,8 +2,8 @@
 import { type Difference, type Place, type Plan, phaseOf, type Resource } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
 import type { World } from "./driver.ts";
-import { isLink, isMessage, isTable, linkDriver, messageDriver } from "./drivers.ts";
-import { diffNft } from "./nft.ts";
+import { isLink, isMessage, isTable, type LinkResource, linkDriver, messageDriver } from "./drivers.ts";
+import { diffNft } from "./nft-diff.ts";
 import { Places } from "./places.ts";
 import { judgeSysctls } from "./sysctl.ts";
 import { View } from "./view.ts";
@@ -12,8 +12,10 @@ import { View } from "./view.ts";
 export function diff(plan: Plan, scene: Scene): readonly Difference[] {
   const places = new Places(scene);
   try {
-    const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
     const world = worldOf(plan, places);
+    const resources = [...plan.resources]
+      .sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind])
+      .filter((resource) => !hangsOnMissingLink(resource, plan, world));
     const sysctls = judgeSysctls(
       resources.filter((resource) => resource.kind === "sysctl"),
       places,
@@ -27,6 +29,29 @@ export function diff(plan: Plan, scene: Scene): readonly Difference[] {
   } finally {
     places.close();
   }
+}
+
+/** Of a link of the plan that is missing one difference is enough: what belongs on it is missing with it. */
+function hangsOnMissingLink(resource: Resource, plan: Plan, world: World): boolean {
+  if (isLink(resource) || isTable(resource)) return false;
+  return plan.resources.filter(isLink).some((link) =>
+    endsOf(link).some(([place, name]) => {
+      const hangs =
+        resource.at === place &&
+        (isMessage(resource)
+          ? messageDriver(resource).links(resource).includes(name)
+          : resource.path.split("/").includes(name));
+      return hangs && world.view(place).link(name) === undefined;
+    }),
+  );
+}
+
+function endsOf(link: LinkResource): readonly (readonly [Place, string])[] {
+  if (link.kind === "ifb") return [[link.at, link.name]];
+  return [
+    ["host", link.host.name],
+    ["sandbox", link.sandbox.name],
+  ];
 }
 
 function judge(resource: Resource, world: World): readonly string[] {

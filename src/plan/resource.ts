@@ -4,7 +4,7 @@
  * Addresses and prefixes are canonical text (`"169.254.1.1"`, `"10.0.0.5/32"`), MAC addresses lower case with colons.
  * `at` says in which network namespace a resource lives: the host's or the sandbox's.
  */
-import type { NftElements, NftSet, NftTable } from "./nft.ts";
+import type { NftElements, NftTable } from "./nft.ts";
 
 export type Place = "host" | "sandbox";
 
@@ -140,7 +140,6 @@ export type Resource =
   | Qdisc
   | Redirect
   | NftTable
-  | NftSet
   | NftElements;
 
 export type ResourceKind = Resource["kind"];
@@ -169,7 +168,6 @@ export const phaseOf: { readonly [K in ResourceKind]: number } = {
   qdisc: 6,
   redirect: 7,
   "nft-table": 8,
-  "nft-set": 8,
   "nft-elements": 8,
 };
 

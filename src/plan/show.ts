@@ -5,6 +5,7 @@
  */
 import { familyOf } from "../net/address.ts";
 import { describeRoute } from "./describe.ts";
+import type { NftResource } from "./nft.ts";
 import {
   type IfbLink,
   type LinkAddress,
@@ -15,6 +16,7 @@ import {
   phaseOf,
   type Qdisc,
   type Redirect,
+  type Resource,
   type ResourceKind,
   type ResourceOf,
   type Route,
@@ -26,11 +28,23 @@ import { showNft } from "./show-nft.ts";
 /** The commands, in the order in which `apply` does the same. */
 export function show(plan: Plan): readonly string[] {
   const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
-  return resources.flatMap((resource) => showers[resource.kind](resource as never, plan.owner));
+  const tables = resources.filter(isNft);
+  return [
+    ...resources.flatMap((resource) => (isNft(resource) ? [] : showers[resource.kind](resource as never, plan.owner))),
+    ...showNft(tables, plan.owner),
+  ];
 }
 
+function isNft(resource: Resource): resource is NftResource {
+  return resource.kind === "nft-table" || resource.kind === "nft-elements";
+}
+
+/** nf_tables resources are shown together: one command of theirs lists what several of them add. */
 const showers: {
-  readonly [K in ResourceKind]: (resource: ResourceOf<K>, owner: string) => readonly string[];
+  readonly [K in Exclude<ResourceKind, NftResource["kind"]>]: (
+    resource: ResourceOf<K>,
+    owner: string,
+  ) => readonly string[];
 } = {
   veth: showVeth,
   ifb: showIfb,
@@ -41,9 +55,6 @@ const showers: {
   route: showRoute,
   qdisc: showQdisc,
   redirect: showRedirect,
-  "nft-table": showNft,
-  "nft-set": showNft,
-  "nft-elements": showNft,
 };
 
 function showVeth({ host, sandbox, mtu, queues }: VethPair, owner: string): readonly string[] {
