@@ -1,0 +1,139 @@
+/**
+ * The oracle of the dataplane: a plan applied by netlink, and the commands that `show` prints for the same plan run by a shell on
+ * another node, leave the same state behind, as `ip`, `tc` and `nft` see it.
+ */
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { planShaping } from "../../plugins/bandwidth/shaping.ts";
+import { defaultRoutes, planEndpoint } from "../../plugins/calico/endpoint.ts";
+import { buildExecutable } from "../../scripts/executable.ts";
+import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
+import type { Plan, Resource } from "../../src/plan/resource.ts";
+import { show } from "../../src/plan/show.ts";
+import { Node } from "../lib/netns.ts";
+import type { PlanAnswer, PlanJob } from "../lib/plan-executor.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { root } from "../lib/suite.ts";
+
+const targetFolder = join(root, "build/test-bin");
+
+beforeAll(async () => {
+  const program = `
+    import { quickjsSys } from "./src/host/quickjs.ts";
+    import { runPlanExecutor } from "./test/lib/plan-executor.ts";
+    runPlanExecutor(quickjsSys);
+  `;
+  await buildExecutable({
+    programs: { "plan-executor": program },
+    workFolder: join(root, "build/plan-executor"),
+    targetFolder,
+    define: { TORTIE_VERSION: '"0"', TORTIE_COMMIT: '"test"', TORTIE_ENGINE: '"quickjs"', TORTIE_FAULTS: "false" },
+  });
+});
+
+const endpoint = {
+  hostInterface: "cali0123456789a",
+  ifname: "eth0",
+  mac: "0a:58:0a:00:00:05",
+  mtu: 1440,
+  queues: 1,
+  addresses: ["10.0.0.5/32"],
+  routes: defaultRoutes,
+  allowIpForwarding: false,
+};
+const limit = { rateBytes: 2_500_000, burstBytes: 125_000 };
+const link = { hostInterface: endpoint.hostInterface, mtu: 1440, ifb: "bwp0123456789ab" };
+
+const plans: Readonly<Record<string, readonly Resource[]>> = {
+  "an IPv4 endpoint": planEndpoint(endpoint),
+  "an IPv6 endpoint": planEndpoint({ ...endpoint, addresses: ["fd00::5/128"] }),
+  "a dual-stack endpoint with queues, forwarding and the kernel's MTU": planEndpoint({
+    ...endpoint,
+    mtu: 0,
+    queues: 4,
+    allowIpForwarding: true,
+    addresses: ["10.0.0.5/32", "fd00::5/128"],
+  }),
+  "an endpoint with routes of its own": planEndpoint({
+    ...endpoint,
+    addresses: ["10.0.0.5/32", "fd00::5/128"],
+    routes: [
+      { dst: "10.9.0.0/16", mtu: 1400, advmss: 1360, priority: 7 },
+      { dst: "10.8.0.0/16", table: 100 },
+      { dst: "fd09::/48", priority: 9 },
+    ],
+  }),
+  "limits both ways": [...planEndpoint(endpoint), ...planShaping({ ingress: limit, egress: limit }, link)],
+  "the limits of containerd's burst": [
+    ...planEndpoint(endpoint),
+    ...planShaping({ ingress: { rateBytes: 1_250_000, burstBytes: 536_870_911 }, egress: undefined }, link),
+  ],
+  "the way out of the pools": natOutgoing([
+    { cidr: "10.0.0.0/16", nat: true },
+    { cidr: "10.1.0.0/16", nat: false },
+    { cidr: "fd00:10:244::/64", nat: true },
+  ]),
+  "a neighbour and a route through it": [
+    ...planEndpoint(endpoint),
+    { kind: "neighbour", at: "host", link: endpoint.hostInterface, address: "10.0.0.77", mac: "02:00:00:00:00:77" },
+    {
+      kind: "route",
+      at: "host",
+      link: endpoint.hostInterface,
+      destination: "10.7.0.0/16",
+      gateway: "10.0.0.5",
+      source: "203.0.113.1",
+    },
+  ],
+};
+
+let applied: Node;
+let shown: Node;
+let count = 0;
+
+beforeAll(async () => {
+  [applied, shown] = await Promise.all([Node.start("node"), Node.start("node")]);
+});
+
+afterAll(async () => {
+  await Promise.all([applied?.stop(), shown?.stop()]);
+});
+
+test.each(Object.entries(plans))("apply() and the commands of show() agree on %s", (_, resources) => {
+  const pod = `pod${++count}`;
+  const plan: Plan = { owner: `tortie:net/${pod}/eth0`, resources };
+  try {
+    expect(applyOn(applied, plan, applied.addPod(pod))).toEqual([]);
+    runOn(shown, plan, shown.addPod(pod));
+    expect(diff(stateOf(applied), stateOf(shown))).toBe("");
+    expect(diff(stateOf(applied, pod), stateOf(shown, pod))).toBe("");
+  } finally {
+    for (const node of [applied, shown]) cleanUp(node);
+  }
+});
+
+/** Returns what the executor's own `diff` finds after `apply`. */
+function applyOn(node: Node, plan: Plan, netns: string): readonly string[] {
+  const job: PlanJob = { plan, netns };
+  const { status, stdout, stderr } = node.run([join(targetFolder, "plan-executor")], { stdin: JSON.stringify(job) });
+  if (status !== 0) throw new Error(`cannot apply: ${stdout}${stderr}`);
+  return (JSON.parse(stdout) as PlanAnswer).differences;
+}
+
+function runOn(node: Node, plan: Plan, netns: string): void {
+  node.sh([`export CNI_NETNS=${netns}`, ...show(plan)].join("\n"));
+}
+
+function cleanUp(node: Node): void {
+  node.sh("nft flush ruleset");
+  for (const name of [endpoint.hostInterface, link.ifb]) node.run(["ip", "link", "del", name]);
+}
+
+/** Without what the kernel draws by lot: the MAC addresses of the uplink and of an ifb, and what it makes of them. */
+function stateOf(node: Node, pod?: string): string {
+  return snapshot(node, pod === undefined ? {} : { in: pod })
+    .split("\n")
+    .filter((line) => !/"(ifname|dev)":"uplink"/.test(line) && !/^file /.test(line))
+    .map((line) => (line.includes('"bwp') ? line.replace(/"address":"[^"]*"|fe80::[0-9a-f:]+/g, "(random)") : line))
+    .join("\n");
+}
