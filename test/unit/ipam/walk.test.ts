@@ -1,0 +1,131 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { CniError } from "../../../src/cni/error.ts";
+import { releaseBlock } from "../../../src/ipam/affinity.ts";
+import { autoAssign } from "../../../src/ipam/assign.ts";
+import type { BlockSpec } from "../../../src/ipam/block.ts";
+import { assignAddresses } from "../../../src/ipam/explicit.ts";
+import type { HandleSpec } from "../../../src/ipam/handle.ts";
+import { addressesOf, readHeld } from "../../../src/ipam/held.ts";
+import { releaseByHandle } from "../../../src/ipam/release.ts";
+import { drive, type Transaction } from "../../../src/store/transaction.ts";
+import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
+
+/** Three blocks of four addresses, two nodes, six handles: small enough that everything meets. */
+const cidrs = ["10.0.0.0/30", "10.0.0.4/30", "10.0.0.8/30", "10.0.0.12/30"];
+const capacity = 16;
+const handle = fc.constantFrom("net.a", "net.b", "net.c", "net.d", "net.e", "net.f");
+const node = fc.constantFrom("one", "two");
+const step = fc.record({
+  action: fc.oneof(
+    fc.record({ op: fc.constant("add" as const), handle, node, count: fc.integer({ min: 1, max: 5 }) }),
+    fc.record({ op: fc.constant("ask" as const), handle, node, ordinal: fc.integer({ min: 0, max: 15 }) }),
+    fc.record({ op: fc.constant("del" as const), handle }),
+    fc.record({ op: fc.constant("give up" as const), node, cidr: fc.constantFrom(...cidrs) }),
+  ),
+  /** The write at which the process is killed; most live. */
+  killAt: fc.option(fc.nat(8), { freq: 4 }),
+});
+type Action = typeof step extends fc.Arbitrary<infer Step extends { action: unknown }> ? Step["action"] : never;
+
+test("assign and release agree with a map of owners, whatever comes and whoever is killed", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      const store = memoryStore();
+      const spec = { cidr: "10.0.0.0/28", blockSize: 30 };
+      store.handle({ op: "create", object: { apiVersion: "v1", kind: "IPPool", metadata: { name: "p" }, spec } });
+      let model = new Map<string, string>();
+      for (const { action, killAt } of steps) {
+        store.restart();
+        store.beforeWrite = (index) => {
+          if (index === killAt) throw new Killed();
+        };
+        const outcome = run(store, action);
+        store.restart();
+        model = outcome === "killed" ? afterKill(model, owners(store), action) : after(model, outcome, action);
+        expect(owners(store)).toEqual(model);
+        for (const [address, owner] of model) expect(held(store, owner)).toContain(address);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+type Outcome = readonly string[] | "killed" | "full" | "taken";
+
+function run(store: MemoryStore, action: Action): Outcome {
+  try {
+    return drive(transaction(action), store);
+  } catch (error) {
+    if (error instanceof Killed) return "killed";
+    if (!(error instanceof CniError) || error.code !== 102) throw error;
+    return error.message.includes("already assigned") ? "taken" : "full";
+  }
+}
+
+function* transaction(action: Action): Transaction<readonly string[]> {
+  if (action.op === "give up") {
+    yield* releaseBlock(action.node, action.cidr);
+    return [];
+  }
+  if (action.op === "del") return (yield* releaseByHandle(action.handle)).map(({ address }) => address);
+  const claimant = { handleId: action.handle, node: action.node, attributes: { node: action.node }, now: 5n };
+  const assigned =
+    action.op === "add"
+      ? yield* autoAssign({ ...claimant, wanted: [{ family: 4, pools: [], count: action.count }] })
+      : yield* assignAddresses({ ...claimant, addresses: [`10.0.0.${action.ordinal}`] });
+  return assigned.map(({ address }) => address);
+}
+
+/** What the model becomes when the operation ended; judges its outcome. */
+function after(model: Map<string, string>, outcome: Outcome, action: Action): Map<string, string> {
+  const next = new Map(model);
+  if (action.op === "give up") return next;
+  const before = [...model].filter(([, owner]) => owner === action.handle).map(([address]) => address);
+  if (action.op === "del") {
+    expect([...outcome].sort()).toEqual(before.sort());
+    for (const address of before) next.delete(address);
+    return next;
+  }
+  const wanted = action.op === "add" ? Math.max(action.count, before.length) : undefined;
+  if (outcome === "full") {
+    expect(wanted ?? 0).toBeGreaterThan(capacity - model.size + before.length);
+    return next;
+  }
+  if (outcome === "taken") {
+    expect(action.op === "ask" && model.get(`10.0.0.${action.ordinal}`)).not.toBe(action.handle);
+    return next;
+  }
+  expect(outcome).toEqual(expect.arrayContaining(before));
+  if (wanted !== undefined) expect(outcome).toHaveLength(wanted);
+  for (const address of outcome) {
+    expect([undefined, action.handle]).toContain(model.get(address));
+    next.set(address, action.handle);
+  }
+  return next;
+}
+
+/** A killed operation may have been done in part, but only to its own handle's addresses. */
+function afterKill(model: Map<string, string>, found: Map<string, string>, action: Action): Map<string, string> {
+  const mine = "handle" in action ? action.handle : undefined;
+  for (const [address, owner] of found) if (owner !== mine) expect(model.get(address)).toBe(owner);
+  for (const [address, owner] of model) if (owner !== mine) expect(found.get(address)).toBe(owner);
+  return found;
+}
+
+function owners(store: MemoryStore): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { spec } of store.all<BlockSpec>("IPAMBlock")) {
+    const base = Number.parseInt(spec.cidr.slice("10.0.0.".length), 10);
+    for (const [ordinal, index] of spec.allocations.entries()) {
+      if (index !== null) found.set(`10.0.0.${base + ordinal}`, spec.attributes[index]?.handle_id ?? "");
+    }
+  }
+  return new Map([...found].sort());
+}
+
+/** By the handle, as DEL and CHECK see it. */
+function held(store: MemoryStore, handleId: string): readonly string[] {
+  expect(store.all<HandleSpec>("IPAMHandle").some(({ spec }) => spec.handleID === handleId)).toBe(true);
+  return addressesOf(drive(readHeld(handleId), store)).map(({ address }) => address);
+}
