@@ -10,7 +10,8 @@
  *                    │ veth                         │ made by the plugins
  *       outside: 203.0.113.2, 2001:db8:99::2     pods: /run/netns/<name>
  *
- * **The outside has no route to any pod**: what answers it went through the node's address.
+ * **The outside has no route to any pod**: what it answers came with the node's address.
+ * **The node has a default route**, as nodes do: the kernel answers ARP by proxy only for what it can route elsewhere.
  * **Nothing outlives the test**: pid 1 reads from a pipe that only the test process can write to. However that process ends
  * (return, SIGINT, kill -9), the kernel closes the pipe, pid 1 ends, and with it every process, mount and namespace of the node.
  * Nothing has a name on the machine, so there is nothing to find and to remove at the next start.
@@ -157,6 +158,8 @@ ip -n outside address add ${outsideAddress4}/24 dev uplink
 ip -n outside address add ${outsideAddress6}/64 dev uplink nodad
 ip link set uplink addrgenmode none up
 ip -n outside link set uplink addrgenmode none up
+ip route add default via ${outsideAddress4}
+ip -6 route add default via ${outsideAddress6}
 echo ready
 while read -r _; do :; done
 `;

@@ -1,5 +1,5 @@
 /** The whole chain of `10-calico.conflist` on a private node, through the static executables, driven as libcni drives them. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../src/cni/version.ts";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
 import { leaks } from "../lib/kept.ts";
@@ -20,6 +20,9 @@ beforeAll(async () => {
   requireBuild();
   node = await Node.start();
   runner = new Runner({ node, pluginDirs });
+});
+
+beforeEach(() => {
   clean = snapshot(node);
 });
 
@@ -30,11 +33,15 @@ afterAll(async () => {
 /** Every attachment that a test made and did not take away again. */
 const attached = new Map<string, { readonly list: Conflist; readonly sandbox: Sandbox }>();
 
+/** Takes away what the test left, as far as it can: one defect must not make the next test fail. */
 afterEach(() => {
-  for (const [key, { list, sandbox }] of attached) {
-    runner.del(list, sandbox);
-    attached.delete(key);
+  for (const { list, sandbox } of attached.values()) {
+    for (const plugin of [...list.plugins].reverse()) {
+      runner.tryExec("DEL", plugin.type, requestOf(list, plugin, { sandbox }), sandbox);
+    }
   }
+  attached.clear();
+  runner.forget();
 });
 
 function newPod(more: Partial<Sandbox> = {}): Sandbox & { readonly pod: string } {
@@ -68,6 +75,10 @@ function errorOf(action: () => unknown): PluginError {
   throw new Error("nothing was refused");
 }
 
+function expectNothingLeft(since = clean): void {
+  expect(leaks(diff(since, snapshot(node))).join("\n")).toBe("");
+}
+
 function port(hostPort: number): Sandbox["capabilities"] & object {
   return { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }] };
 }
@@ -88,7 +99,7 @@ describe.each(supportedVersions)("chain in cniVersion %s", (version) => {
     expect(ping(node, undefined, addressOf(result))).toBe(true);
     if (Number(version.slice(0, 3)) >= 0.4) runner.check(whole, pod);
     del(pod, whole);
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 });
 
@@ -155,7 +166,7 @@ describe("ADD", () => {
     const error = errorOf(() => runner.add(list, pod));
     expect(error.message).toContain("eth0");
     expect(node.sh("ip -br link show eth0", { in: pod.pod })).toContain("eth0@other");
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
     runner.del(list, pod);
     expect(node.sh("ip -br link show eth0", { in: pod.pod })).toContain("eth0@other");
   });
@@ -167,7 +178,7 @@ describe("ADD", () => {
     const error = errorOf(() => runner.add(list, b));
     expect(error.call.plugin).toBe("portmap");
     runner.del(list, b);
-    expect(leaks(diff(before, snapshot(node)))).toEqual([]);
+    expectNothingLeft(before);
   });
 
   test("of a host port that a live attachment has is refused and names the owner", () => {
@@ -181,13 +192,13 @@ describe("ADD", () => {
   test("with the node's own namespace is refused with code 8 before anything is done", () => {
     const error = errorOf(() => runner.add(list, { containerId: "own", netns: "/proc/self/ns/net", ifname: "eth0" }));
     expect(error.code).toBe(8);
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 
   test("with a path that is no namespace is refused and leaves nothing", () => {
     errorOf(() => runner.add(list, { containerId: "none", netns: "/etc/hostname", ifname: "eth0" }));
     errorOf(() => runner.add(list, { containerId: "none", netns: "/run/netns/none", ifname: "eth0" }));
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 
   test.each([
@@ -208,7 +219,7 @@ describe("ADD", () => {
     add(sandbox);
     runner.check(list, sandbox);
     del(sandbox);
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 
   test("of one container's second interface works, and DEL of one leaves the other", () => {
@@ -259,7 +270,7 @@ describe("DEL", () => {
     const pod = newPod();
     del(pod);
     del(pod);
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 
   test("without namespace, result and runtime's arguments leaves nothing", () => {
@@ -269,7 +280,7 @@ describe("DEL", () => {
     runner.forget();
     del({ containerId: pod.containerId, ifname: pod.ifname, netns: "" });
     attached.clear();
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 
   test("with the namespace alive but nothing else leaves nothing in it", () => {
@@ -280,7 +291,7 @@ describe("DEL", () => {
     del({ containerId: pod.containerId, ifname: pod.ifname, netns: "" });
     attached.clear();
     expect(diff(empty, snapshot(node, { in: pod.pod }))).toBe("");
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 
   test("with a configuration that is not valid any more leaves nothing", () => {
@@ -297,7 +308,7 @@ describe("DEL", () => {
     }
     attached.clear();
     runner.forget();
-    expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+    expectNothingLeft();
   });
 });
 
@@ -313,7 +324,7 @@ describe("GC", () => {
     node.removePod(dead.pod);
     runner.collect(list, [live]);
     attached.delete(`${dead.containerId}/eth0`);
-    expect(leaks(diff(before, snapshot(node)))).toEqual([]);
+    expectNothingLeft(before);
     runner.check(list, live);
     expect(ping(node, undefined, address)).toBe(true);
   });
