@@ -11,7 +11,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/cni": ["src/net"],
   "src/netlink": ["src/net"],
   "src/host": [],
-  "src/log": ["src/host"],
+  "src/log": ["src/host", "src/cni"],
   "src/plan": ["src/net"],
   "src/dataplane": ["src/plan", "src/netlink", "src/host", "src/net", "src/cni"],
   "src/store": ["src/host", "src/net", "src/cni"],

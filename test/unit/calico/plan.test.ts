@@ -1,0 +1,81 @@
+import { describe, expect, test } from "vitest";
+import { defaultRoutes, type EndpointSpec, planEndpoint } from "../../../plugins/calico/endpoint.ts";
+import { identify, stableMac } from "../../../plugins/calico/identity.ts";
+import { show } from "../../../src/plan/show.ts";
+
+const spec: EndpointSpec = {
+  hostInterface: "cali0216fa87f71",
+  ifname: "eth0",
+  mac: "12:55:60:79:9f:6d",
+  mtu: 1450,
+  queues: 1,
+  addresses: ["192.168.9.128/32"],
+  routes: defaultRoutes,
+  allowIpForwarding: false,
+};
+
+function commands(change: Partial<EndpointSpec>): readonly string[] {
+  return show({ owner: "tortie:net1/c1/eth0", resources: planEndpoint({ ...spec, ...change }) });
+}
+
+describe("planEndpoint()", () => {
+  test("makes an IPv4 pod by these commands", () => {
+    expect(commands({})).toMatchSnapshot();
+  });
+
+  test("makes an IPv6 pod by these commands", () => {
+    expect(commands({ addresses: ["fd00::5/128"] })).toMatchSnapshot();
+  });
+
+  test("makes a dual-stack pod of both, with one interface", () => {
+    const both = commands({ addresses: ["192.168.9.128/32", "fd00::5/128"] });
+    for (const line of [...commands({}), ...commands({ addresses: ["fd00::5/128"] })]) expect(both).toContain(line);
+    expect(both.filter((line) => line.includes("type veth"))).toHaveLength(1);
+  });
+
+  test("sends an IPAM plugin's routes through the host, whatever gateway they name", () => {
+    const lines = commands({
+      routes: [{ dst: "10.0.0.0/8", gw: "10.0.0.1", mtu: 1300, priority: 5 }, { dst: "fd00::/8" }],
+    });
+    const routes = lines.filter((line) => line.includes("via"));
+    expect(routes).toHaveLength(1);
+    expect(routes[0]).toContain("10.0.0.0/8 via 169.254.1.1 dev eth0");
+    expect(routes[0]).toContain("mtu 1300");
+  });
+});
+
+describe("identify()", () => {
+  const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
+
+  test("gives a pod's eth0 Calico's name", () => {
+    const { hostInterface } = identify(attachment, { K8S_POD_NAMESPACE: "default", K8S_POD_NAME: "nginx" });
+    // sha1("default.nginx")
+    expect(hostInterface).toBe("calic440f455693");
+  });
+
+  test("needs both the namespace and the name for a pod", () => {
+    expect(identify(attachment, { K8S_POD_NAME: "nginx" }).pod).toBeUndefined();
+    expect(identify(attachment, { K8S_POD_NAMESPACE: "", K8S_POD_NAME: "nginx" }).pod).toBeUndefined();
+  });
+
+  test("gives two containers whose IDs begin alike, and two interfaces of one pod, different names", () => {
+    const args = { K8S_POD_NAMESPACE: "default", K8S_POD_NAME: "nginx" };
+    const names = [
+      identify({ ...attachment, containerId: "cnitool-0123456789a" }, {}),
+      identify({ ...attachment, containerId: "cnitool-0123456789b" }, {}),
+      identify(attachment, args),
+      identify({ ...attachment, ifname: "net1" }, args),
+    ].map(({ hostInterface }) => hostInterface);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe("stableMac()", () => {
+  test("is local, unicast and the same each time", () => {
+    const mac = stableMac("tortie:net1/c1/eth0");
+    expect(mac).toMatch(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
+    expect(Number.parseInt(mac.slice(0, 2), 16) & 3).toBe(2);
+    expect(stableMac("tortie:net1/c1/eth0")).toBe(mac);
+    expect(stableMac("tortie:net1/c2/eth0")).not.toBe(mac);
+  });
+});
