@@ -78,7 +78,7 @@ async function compileProgram(name: string, entry: string, options: ExecutableOp
     bundle: true,
     write: false,
     metafile: true,
-    format: "iife",
+    format: "esm",
     platform: "neutral",
     target: "es2023",
     charset: "utf8",

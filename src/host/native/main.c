@@ -33,8 +33,7 @@ _Noreturn void die(const char *message, const char *details) {
   _exit(1);
 }
 
-static _Noreturn void die_of_exception(JSContext *ctx) {
-  JSValue error = JS_GetException(ctx);
+static _Noreturn void die_of_error(JSContext *ctx, JSValue error) {
   JSValue stack = JS_GetPropertyStr(ctx, error, "stack");
   const char *message = JS_ToCString(ctx, error);
   const char *details = JS_IsString(stack) ? JS_ToCString(ctx, stack) : "";
@@ -73,6 +72,7 @@ static void add_intrinsics(JSContext *ctx) {
   JS_AddIntrinsicJSON(ctx);
   JS_AddIntrinsicMapSet(ctx);
   JS_AddIntrinsicTypedArrays(ctx);
+  JS_AddIntrinsicPromise(ctx); /* what evaluating a module returns */
 }
 
 static void add_native(JSContext *ctx) {
@@ -102,6 +102,9 @@ int main(int argc, char **argv, char **env) {
                                   JS_READ_OBJ_BYTECODE | JS_READ_OBJ_ROM_DATA);
   add_intrinsics(ctx);
   add_native(ctx);
-  if (JS_IsException(program) || JS_IsException(JS_EvalFunction(ctx, program))) die_of_exception(ctx);
+  if (JS_IsException(program) || JS_ResolveModule(ctx, program) < 0) die_of_error(ctx, JS_GetException(ctx));
+  JSValue ended = JS_EvalFunction(ctx, program);
+  if (JS_IsException(ended)) die_of_error(ctx, JS_GetException(ctx));
+  if (JS_PromiseState(ctx, ended) == JS_PROMISE_REJECTED) die_of_error(ctx, JS_PromiseResult(ctx, ended));
   _exit(0);
 }

@@ -1,6 +1,9 @@
 /*
  * Compiles a JavaScript file to the bytecode of the engine, at build time: mkbc <script> <name in stacks> <output>.
  *
+ * The script is compiled as a module, though it neither imports nor exports: functions reach the variables of a module by index,
+ * those of an enclosing function by a search when the function is made, which grows with the square of the script.
+ *
  * The source is left out, line and column numbers stay. The engine of the target must be the same version and of the same
  * byte order.
  */
@@ -40,7 +43,7 @@ int main(int argc, char **argv) {
   JSRuntime *runtime = JS_NewRuntime();
   JSContext *ctx = JS_NewContext(runtime);
   JS_SetStripInfo(runtime, JS_STRIP_SOURCE);
-  JSValue program = JS_Eval(ctx, text, length, argv[2], JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY);
+  JSValue program = JS_Eval(ctx, text, length, argv[2], JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
   if (JS_IsException(program)) fail_with_exception(ctx);
   size_t size;
   const uint8_t *bytecode = JS_WriteObject(ctx, &size, program, JS_WRITE_OBJ_BYTECODE);
