@@ -10,8 +10,9 @@
  *            fe80::ecee:eeff:feee:eeee                   │         fd00::5/128
  *                                                        │   default via fe80::ecee:eeff:feee:eeee dev eth0
  *
- * The host answers ARP for 169.254.1.1 (and for everything else) with its own MAC address: the pod needs no subnet, no bridge and no
- * gateway address. IPv6's gateway is the link-local address that the kernel makes of that MAC address.
+ * The host answers ARP for 169.254.1.1 (and for all that it has a route to) with its own MAC address: the pod needs no subnet, no bridge
+ * and no gateway address. IPv6's gateway is the link-local address that the kernel makes of that MAC address. The pod knows both
+ * neighbours from the start.
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
@@ -78,6 +79,7 @@ function planIpv4({ hostInterface, ifname, routes, allowIpForwarding }: Endpoint
     sysctl("host", `${conf}/forwarding`, "1"),
     sysctl("sandbox", "net/ipv4/ip_forward", allowIpForwarding ? "1" : "0", { initial: true }),
     { kind: "route", at: "sandbox", link: ifname, destination: `${gateway4}/32`, scope: "link" },
+    neighbour(ifname, gateway4),
     ...routesThrough(gateway4, 4, ifname, routes),
   ];
 }
@@ -96,6 +98,7 @@ function planIpv6({ hostInterface, ifname, routes, allowIpForwarding }: Endpoint
     // No duplicate address detection: it would keep the address from use for a second or more.
     sysctl("sandbox", `net/ipv6/conf/${ifname}/accept_dad`, "0"),
     sysctl("sandbox", "net/ipv6/conf/all/forwarding", allowIpForwarding ? "1" : "0", { initial: true }),
+    neighbour(ifname, gateway6),
     ...routesThrough(gateway6, 6, ifname, routes),
   ];
 }
