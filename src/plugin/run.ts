@@ -107,7 +107,7 @@ function answer<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
     const source = { environment, document, common: readCommon(environment, document, command), log };
     const context = { sys, log, undo: undo.push };
     const text = operate(plugin, command as Command, source, context);
-    if (text !== undefined) sys.write("stdout", text);
+    if (text !== undefined) writeResult(sys, text);
     return 0;
   } catch (error) {
     undo.run(log);
@@ -152,6 +152,15 @@ function readStdin(sys: Sys): string {
   } catch (error) {
     const reason = isErrno(error, "EFBIG") ? "more than 16 MiB" : messageOf(error);
     throw new CniError(code.io, `error reading from stdin: ${reason}`);
+  }
+}
+
+/** A result that the runtime does not get is a failed ADD: what was done is taken back. */
+function writeResult(sys: Sys, text: string): void {
+  try {
+    sys.write("stdout", text);
+  } catch (error) {
+    throw new CniError(code.io, `cannot write the result: ${messageOf(error)}`);
   }
 }
 

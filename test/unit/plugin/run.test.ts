@@ -393,8 +393,9 @@ describe("ADD", () => {
 
   test("takes everything back, last first, when stdout cannot be written", () => {
     const machine: Machine = { env: { ...env, CNI_COMMAND: "ADD" }, stdin: JSON.stringify(conf), full: ["stdout"] };
-    const { status } = run(machine, twoSteps);
+    const { status, stderr } = run(machine, twoSteps);
     expect([status, undone]).toEqual([1, ["second", "first"]]);
+    expect(stderr).toContain("cannot write the result: write stdout: no space left on device");
   });
 
   test("takes everything back when the version cannot say the result", () => {
