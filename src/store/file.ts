@@ -103,8 +103,9 @@ function listObjects(context: Context, kind: Kind): StoredObject[] {
   const objects: StoredObject[] = [];
   for (const file of filesIn(context.sys, kind)) {
     try {
-      const name = decodeURIComponent(file.slice(0, -suffix.length));
-      const object = attempt("read", kind, name, () => readFile(context, kind, `${folder}/${file}`));
+      const object = attempt("read", kind, file.slice(0, -suffix.length), () =>
+        readFile(context, kind, `${folder}/${file}`),
+      );
       if (object !== undefined) objects.push(object);
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
@@ -225,7 +226,8 @@ function formatObject(object: StoredObject): string {
 
 /** Names that Calico makes are file names already; of others, what a file name may not hold is percent-encoded. */
 function pathOf(kind: Kind, name: string): string {
-  const file = encodeURIComponent(name);
+  // A listing passes over hidden files.
+  const file = encodeURIComponent(name).replace(/^\./, "%2E");
   const { folder } = places[kind];
   // A file name takes 255 bytes, and a temporary neighbour needs some more.
   return file.length <= 220 ? `${folder}/${file}${suffix}` : `${folder}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;

@@ -1,0 +1,258 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import calicoIpam from "../../../plugins/calico-ipam/main.ts";
+import { statusOf } from "../../../src/plugin/run.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+
+let machine: FakeMachine;
+let netns: string;
+
+beforeEach(() => {
+  machine = new FakeMachine();
+  netns = machine.addSandbox("pod");
+});
+
+describe("ADD", () => {
+  test("without any pool makes 192.168.0.0/16 and answers with the block's mask", () => {
+    const [ip] = add({ args: "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web" }).ips;
+    expect(ip).toMatch(/^192\.168\.\d+\.\d+\/26$/);
+    expect(file("/var/lib/tortie/ippools/default-ipv4-ippool.json")).toMatchObject({
+      apiVersion: "projectcalico.org/v3",
+      spec: { cidr: "192.168.0.0/16", blockSize: 26, natOutgoing: true, allowedUses: ["Workload", "Tunnel"] },
+    });
+    const [name = ""] = machine.files.list("/run/tortie/ipam/blocks");
+    expect(file(`/run/tortie/ipam/blocks/${name}`)).toMatchObject({
+      spec: {
+        affinity: "host:node-1",
+        attributes: [
+          {
+            handle_id: "k8s-pod-network.3f2a",
+            secondary: {
+              interface: "eth0",
+              namespace: "default",
+              node: "node-1",
+              pod: "web",
+              timestamp: "2024-01-01 00:00:00 +0000 UTC",
+            },
+          },
+        ],
+      },
+    });
+  });
+
+  test("makes an IPv6 pool of random unique local addresses", () => {
+    const { ips } = add({ ipam: { assign_ipv4: "false", assign_ipv6: "true" } });
+    expect(ips).toEqual([expect.stringMatching(/^fd[0-9a-f]{2}:.*\/122$/)]);
+    expect(machine.files.list("/var/lib/tortie/ippools")).toEqual(["default-ipv6-ippool.json"]);
+  });
+
+  test("makes pools of the configuration's CIDRs, once", () => {
+    const ipam = { assign_ipv6: true, ipv4_pools: ["10.7.0.0/24", "10.8.0.0/24"], ipv6_pools: ["fd77::/64"] };
+    expect(add({ ipam }).ips.map((ip) => ip.slice(0, 4))).toEqual(["10.7", "fd77"]);
+    expect([...machine.files.list("/var/lib/tortie/ippools")].sort()).toEqual([
+      "default-ipv4-ippool.json",
+      "default-ipv6-ippool.json",
+      "ippool-10-8-0-0-24.json",
+    ]);
+    expect(run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/24"] } })).toMatchObject({
+      code: 7,
+      msg: 'cannot use pool "10.9.0.0/24": the given pool (10.9.0.0/24) does not exist, or is not enabled; enabled IPv4 pools are "default-ipv4-ippool" (10.7.0.0/24), "ippool-10-8-0-0-24" (10.8.0.0/24)',
+    });
+  });
+
+  test("repeated gives the same address", () => {
+    expect(add()).toEqual(add());
+  });
+
+  test.each([
+    ["CNI_ARGS", { args: "IP=192.168.3.4" }, ["192.168.3.4/32"]],
+    ["runtimeConfig.ips", { document: { runtimeConfig: { ips: ["192.168.3.4/16"] } } }, ["192.168.3.4/32"]],
+    [
+      "args.cni.ips",
+      { document: { args: { cni: { ips: ["192.168.3.4", "192.168.3.5"] } } } },
+      ["192.168.3.4/32", "192.168.3.5/32"],
+    ],
+  ])("gives the address that %s asks for, with its own mask", (_, call, ips) => {
+    expect(add(call).ips).toEqual(ips);
+    expect(run("ADD", { ...call, container: "b" })).toMatchObject({
+      code: 102,
+      msg: expect.stringContaining("Address already assigned in block 192.168.3.0/26"),
+    });
+    run("DEL", {});
+    expect(add({ ...call, container: "b" }).ips).toEqual(ips);
+  });
+
+  test.each([
+    ["IP=300.1.1.1", 7, 'cannot assign address "300.1.1.1": "IP" must hold IP addresses'],
+    ["IP=10.1.1.1", 7, "The provided IP address is not in a configured pool"],
+  ])("refuses %s", (args, code, msg) => {
+    expect(run("ADD", { args })).toMatchObject({ code, msg: expect.stringContaining(msg) });
+  });
+
+  test("without an address left answers 102 and leaves nothing behind", () => {
+    const ipam = { assign_ipv6: "true", ipv4_pools: ["10.7.0.0/32"], ipv6_pools: ["fd77::/120"] };
+    put("IPPool", "tiny", { cidr: "10.7.0.0/32", blockSize: 32 });
+    add({ ipam });
+    expect(run("ADD", { container: "b", ipam })).toMatchObject({
+      code: 102,
+      msg: "failed to request IPv4 addresses: Assigned 0 out of 1 requested IPv4 addresses; No IPs available in pools: [10.7.0.0/32]",
+    });
+    expect(machine.files.list("/run/tortie/ipam/handles")).toEqual(["k8s-pod-network.3f2a.json"]);
+  });
+
+  test("with both families off answers without addresses", () => {
+    expect(add({ ipam: { assign_ipv4: "false" } }).ips).toEqual([]);
+  });
+
+  test.each([
+    [{ datastore_type: "kubernetes" }, 'cannot use key "datastore_type" with value "kubernetes"'],
+    [{ Kubernetes: { kubeconfig: "/x" } }, 'cannot use key "kubernetes.kubeconfig"'],
+  ])("refuses %j with code 2", (document, msg) => {
+    expect(run("ADD", { document })).toMatchObject({ code: 2, msg: expect.stringContaining(msg) });
+  });
+});
+
+describe("a second interface of one container", () => {
+  test("has its own address, and DEL of one leaves the other", () => {
+    const first = add().ips;
+    const second = add({ ifname: "net1" }).ips;
+    expect(second).not.toEqual(first);
+    run("DEL", {});
+    expect(add({ ifname: "net1" }).ips).toEqual(second);
+    run("DEL", { ifname: "net1" });
+    expect(machine.files.list("/run/tortie/ipam/handles")).toEqual([]);
+  });
+});
+
+describe("DEL", () => {
+  test("is success when there is nothing, and creates nothing but the lock", () => {
+    expect(run("DEL", {})).toBeUndefined();
+    expect(machine.files.print()).not.toContain("/run/tortie/ipam/");
+  });
+
+  test("needs no valid configuration", () => {
+    add();
+    expect(run("DEL", { document: { ipam: "broken", datastore_type: "etcdv3" } })).toBeUndefined();
+    expect(machine.files.list("/run/tortie/ipam/handles")).toEqual([]);
+  });
+
+  test("releases what Calico 2 left under <namespace>.<pod>, but not another network's container of that name", () => {
+    add({ network: "default", container: "web" });
+    run("DEL", { args: "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web" });
+    expect(machine.files.list("/run/tortie/ipam/handles")).toEqual(["default.web.json"]);
+    const [name = ""] = machine.files.list("/run/tortie/ipam/blocks");
+    const path = `/run/tortie/ipam/blocks/${name}`;
+    machine.files.replace(path, machine.files.read(path).replace('"interface":"eth0",', ""), 0o644);
+    run("DEL", { args: "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web" });
+    expect(machine.files.list("/run/tortie/ipam/handles")).toEqual([]);
+  });
+});
+
+describe("CHECK", () => {
+  test("accepts what ADD gave, narrowed by the main plugin too", () => {
+    const { ips } = add();
+    const narrowed = ips.map((address) => ({ address: address.replace(/\/26$/, "/32") }));
+    expect(run("CHECK", { document: { prevResult: { cniVersion: "1.1.0", ips: narrowed } } })).toBeUndefined();
+  });
+
+  test("names every address that differs", () => {
+    const [ip = ""] = add().ips;
+    const prevResult = { cniVersion: "1.1.0", ips: [{ address: "10.1.1.1/32" }] };
+    expect(run("CHECK", { document: { prevResult } })).toMatchObject({
+      code: 101,
+      msg:
+        'cannot confirm the addresses of handle "k8s-pod-network.3f2a": 10.1.1.1 of prevResult is not assigned to it; ' +
+        `it holds ${ip.replace("/26", "")}, which prevResult does not name`,
+    });
+  });
+});
+
+describe("GC", () => {
+  test("releases what belongs to no valid attachment of the network", () => {
+    for (const container of ["live", "gone"]) add({ container });
+    add({ container: "live", ifname: "net1" });
+    add({ container: "gone", network: "other" });
+    const valid = [{ containerID: "live", ifname: "eth0" }];
+    expect(run("GC", { document: { "cni.dev/valid-attachments": valid } })).toBeUndefined();
+    expect([...machine.files.list("/run/tortie/ipam/handles")].sort()).toEqual([
+      "k8s-pod-network.live.json",
+      "other.gone.json",
+    ]);
+  });
+});
+
+describe("STATUS", () => {
+  test("is success on a node that never had a pod", () => {
+    expect(run("STATUS", {})).toBeUndefined();
+    expect(machine.files.print()).not.toContain("/var/lib/tortie");
+  });
+
+  test("answers 50 when the addresses are used up, with the pools", () => {
+    const ipam = { ipv4_pools: ["10.7.0.0/26"] };
+    for (let i = 0; i < 64; i++) add({ container: `c${i}`, ipam });
+    expect(run("STATUS", { ipam })).toMatchObject({
+      code: 50,
+      msg: "cannot assign IPv4 addresses: No IPs available in pools: [10.7.0.0/26]",
+    });
+    run("DEL", { container: "c5", ipam });
+    expect(run("STATUS", { ipam })).toBeUndefined();
+  });
+});
+
+interface Call {
+  readonly container?: string;
+  readonly ifname?: string;
+  readonly network?: string;
+  readonly args?: string;
+  readonly ipam?: object;
+  readonly document?: object;
+}
+
+interface Failure {
+  readonly code: number;
+  readonly msg: string;
+}
+
+function add(call: Call = {}): { readonly ips: readonly string[] } {
+  const answer = run("ADD", call) as { readonly ips?: readonly { readonly address: string }[] } & Partial<Failure>;
+  expect(answer.msg).toBeUndefined();
+  return { ips: (answer.ips ?? []).map(({ address }) => address) };
+}
+
+/** One exec; what it writes to stdout, if anything. */
+function run(
+  command: string,
+  { container = "3f2a", ifname = "eth0", network = "k8s-pod-network", args = "", ipam = {}, document = {} }: Call,
+): unknown {
+  const sys = new FakeSys({
+    machine,
+    args: ["/opt/cni/bin/calico-ipam"],
+    environment: {
+      CNI_COMMAND: command,
+      CNI_PATH: "/opt/cni/bin",
+      ...(/GC|STATUS/.test(command)
+        ? {}
+        : { CNI_CONTAINERID: container, CNI_IFNAME: ifname, CNI_NETNS: netns, CNI_ARGS: args }),
+    },
+    stdin: JSON.stringify({
+      cniVersion: "1.1.0",
+      name: network,
+      type: "calico",
+      ipam: { type: "calico-ipam", ...ipam },
+      ...document,
+    }),
+  });
+  const status = statusOf(calicoIpam, sys);
+  const answer: unknown = sys.stdout === "" ? undefined : JSON.parse(sys.stdout);
+  expect(status !== 0).toBe((answer as Partial<Failure> | undefined)?.code !== undefined);
+  return answer;
+}
+
+function file(path: string): unknown {
+  return JSON.parse(machine.files.read(path));
+}
+
+function put(kind: string, name: string, spec: unknown): void {
+  machine.files.makeDirs("/var/lib/tortie/ippools", 0o755);
+  const text = JSON.stringify({ apiVersion: "projectcalico.org/v3", kind, metadata: { name }, spec });
+  machine.files.create(`/var/lib/tortie/ippools/${name}.json`, text, 0o644);
+}

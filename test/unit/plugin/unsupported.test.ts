@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { refuseUnsupported } from "../../../src/plugin/unsupported.ts";
+
+test.each([
+  [
+    { datastore_type: "kubernetes" },
+    'cannot use key "datastore_type" with value "kubernetes": this version keeps its data in the embedded store ("datastore_type": "file"); set it to "file" or remove it',
+  ],
+  [{ datastore_type: "etcdv3" }, 'cannot use key "datastore_type" with value "etcdv3"'],
+  [{ etcd_endpoints: "http://10.0.0.1:2379" }, 'cannot use key "etcd_endpoints" with value "http://10.0.0.1:2379"'],
+  [{ ETCD_Key_File: "/k" }, 'cannot use key "etcd_key_file" with value "/k"'],
+  [{ kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" } }, 'cannot use key "kubernetes.kubeconfig"'],
+  [
+    { policy: { type: "k8s" } },
+    'cannot use key "policy.type" with value "k8s": this version enforces no network policy; remove the key',
+  ],
+  [{ readiness_gates: ["http://localhost"] }, 'cannot use key "readiness_gates" with value ["http://localhost"]'],
+  [
+    { feature_control: { ip_addrs_no_ipam: true } },
+    'cannot use key "feature_control.ip_addrs_no_ipam" with value true',
+  ],
+  [{ feature_control: { floating_ips: true } }, 'cannot use key "feature_control.floating_ips" with value true'],
+  [{ dataplane_options: { type: "grpc" } }, 'cannot use key "dataplane_options.type" with value "grpc"'],
+  [{ device_type: "netkit" }, 'cannot use key "device_type" with value "netkit"'],
+  [{ policy_setup_timeout_seconds: 5 }, 'cannot use key "policy_setup_timeout_seconds" with value 5'],
+  [{ mode: "vxlan" }, 'cannot use key "mode" with value "vxlan"'],
+])("refuseUnsupported() names the key and the remedy: %j", (document, message) => {
+  expect(() => refuseUnsupported(document)).toThrow(
+    expect.objectContaining({ code: 2, message: expect.stringContaining(message) }),
+  );
+});
+
+test.each([
+  {},
+  { datastore_type: "file", etcd_endpoints: "", etcd_scheme: "http", mode: "" },
+  { policy: { type: "" }, kubernetes: {}, readiness_gates: [], policy_setup_timeout_seconds: 0 },
+  { feature_control: { ip_addrs_no_ipam: false, floating_ips: null }, dataplane_options: { type: "linux" } },
+  { device_type: "veth", kubernetes: "text", policy: null },
+  { something: { of: "another plugin" } },
+])("refuseUnsupported() lets pass what asks for nothing: %j", (document) => {
+  expect(() => refuseUnsupported(document)).not.toThrow();
+});
