@@ -83,7 +83,10 @@ function linesOf(section: string): readonly string[] {
 function linesIn(body: string, form: string): readonly string[] {
   switch (form) {
     case "json":
-      return (JSON.parse(body) as readonly unknown[]).map((item) => JSON.stringify(stable(item))).sort();
+      return (JSON.parse(body) as readonly JsonItem[])
+        .filter((item) => !followsAnAddress(item))
+        .map((item) => JSON.stringify(stable(item)))
+        .sort();
     case "nft":
       return nftLines(body);
     case "iptables":
@@ -95,6 +98,13 @@ function linesIn(body: string, form: string): readonly string[] {
         .filter((line) => line !== "")
         .sort();
   }
+}
+
+type JsonItem = { readonly [key: string]: unknown };
+
+/** IPv6's routes in the local table come and go with duplicate address detection, a second after the address. */
+function followsAnAddress({ protocol, table, dst }: JsonItem): boolean {
+  return protocol === "kernel" && table === "local" && String(dst).includes(":");
 }
 
 /** Indices, times, counters, and what follows from a link's state alone. */
