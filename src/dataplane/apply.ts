@@ -12,9 +12,11 @@
  * Optimistic: only where the kernel says EEXIST does it look; equal means done, else what is ours is replaced.
  * Sysctls are not taken back on failure: those of links go with them, the others belong to the node.
  */
+
 import { CniError, code } from "../cni/error.ts";
 import { getLink, readLink } from "../netlink/link.ts";
-import { type Place, type Plan, phaseOf, type Resource } from "../plan/resource.ts";
+import { inOrder } from "../plan/order.ts";
+import type { Place, Plan, Resource } from "../plan/resource.ts";
 import type { Outcome } from "./conversation.ts";
 import type { Applied, Scene } from "./dataplane.ts";
 import type { World } from "./driver.ts";
@@ -40,7 +42,7 @@ export interface ApplyOptions {
 export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): Applied {
   const stage = new Stage(plan, scene, options);
   try {
-    const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
+    const resources = inOrder(plan.resources);
     const messages = resources.filter(isMessage);
     makeLinks(stage, "host", mentionedLinks(messages, "host"));
     writeSysctls(resources.filter(isSysctl), stage.places);

@@ -1,5 +1,6 @@
 /** Compares a plan with the kernel: CHECK. */
-import { type Difference, type Place, type Plan, phaseOf, type Resource } from "../plan/resource.ts";
+import { inOrder } from "../plan/order.ts";
+import type { Difference, Place, Plan, Resource } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
 import type { World } from "./driver.ts";
 import { isLink, isMessage, isTable, type LinkResource, linkDriver, messageDriver } from "./drivers.ts";
@@ -13,9 +14,7 @@ export function diff(plan: Plan, scene: Scene): readonly Difference[] {
   const places = new Places(scene);
   try {
     const world = worldOf(plan, places);
-    const resources = [...plan.resources]
-      .sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind])
-      .filter((resource) => !hangsOnMissingLink(resource, plan, world));
+    const resources = inOrder(plan.resources).filter((resource) => !hangsOnMissingLink(resource, plan, world));
     const sysctls = judgeSysctls(
       resources.filter((resource) => resource.kind === "sysctl"),
       places,

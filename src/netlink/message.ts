@@ -104,7 +104,7 @@ export function decodeDatagram(bytes: Uint8Array): readonly Reply[] {
 export function decodeAck(reply: Reply): Ack {
   const { payload, flags, type } = reply;
   if (type === NLMSG_DONE && payload.length < 4) return { errno: 0, text: undefined };
-  const errno = -i32Of(payload);
+  const errno = 0 - i32Of(payload);
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, text: undefined };
   const text = readAttributes(payload, type === NLMSG_DONE ? 4 : attributesAt(payload, flags)).get(NLMSGERR_ATTR_MSG);
   return { errno, text: text && stringOf(text) };

@@ -3,31 +3,32 @@
  *
  * They are for a shell on the host with `CNI_NETNS` set to the path of the sandbox's network namespace.
  */
+
 import { familyOf } from "../net/address.ts";
 import { describeRoute } from "./describe.ts";
 import type { NftResource } from "./nft.ts";
-import {
-  type IfbLink,
-  type LinkAddress,
-  type LinkUp,
-  type Neighbour,
-  type Place,
-  type Plan,
-  phaseOf,
-  type Qdisc,
-  type Redirect,
-  type Resource,
-  type ResourceKind,
-  type ResourceOf,
-  type Route,
-  type Sysctl,
-  type VethPair,
+import { inOrder } from "./order.ts";
+import type {
+  IfbLink,
+  LinkAddress,
+  LinkUp,
+  Neighbour,
+  Place,
+  Plan,
+  Qdisc,
+  Redirect,
+  Resource,
+  ResourceKind,
+  ResourceOf,
+  Route,
+  Sysctl,
+  VethPair,
 } from "./resource.ts";
 import { showNft } from "./show-nft.ts";
 
 /** The commands, in the order in which `apply` does the same. */
 export function show(plan: Plan): readonly string[] {
-  const resources = [...plan.resources].sort((one, other) => phaseOf[one.kind] - phaseOf[other.kind]);
+  const resources = inOrder(plan.resources);
   const tables = resources.filter(isNft);
   return [
     ...resources.flatMap((resource) => (isNft(resource) ? [] : showers[resource.kind](resource as never, plan.owner))),

@@ -1,0 +1,12 @@
+/** The order in which a plan is applied, compared and shown. */
+import { phaseOf, type Resource } from "./resource.ts";
+
+/** By phase; of the routes those without a gateway first, for a gateway must be reachable already. Else as the author wrote them. */
+export function inOrder(resources: readonly Resource[]): readonly Resource[] {
+  return [...resources].sort((one, other) => rank(one) - rank(other));
+}
+
+function rank(resource: Resource): number {
+  const late = resource.kind === "route" && resource.gateway !== undefined;
+  return phaseOf[resource.kind] + (late ? 0.5 : 0);
+}

@@ -1,0 +1,325 @@
+import { describe, expect, test } from "vitest";
+import { apply } from "../../../src/dataplane/apply.ts";
+import type { Plan, Resource, VethPair } from "../../../src/plan/resource.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { applied, differences, endpointPlan, newStand, refusalOf, type Stand } from "./scene.ts";
+
+describe("apply()", () => {
+  test("makes the kernel hold the plan, whatever the order of its resources", () => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    expect(stand.machine.kernel.print()).toBe(
+      `
+# host
+link bwp5 ifb up mtu 1440 mac random qlen 0 alias "tortie:net/c5/eth0"
+link cali5 veth up mtu 1440 mac ee:ee:ee:ee:ee:ee peer eth0 of pod alias "tortie:net/c5/eth0"
+  address fe80::ecee:eeff:feee:eeee/64
+  qdisc tbf rate 125000 burst 125000 limit 128125
+  qdisc ingress
+  redirect to bwp5
+route 10.0.0.5/32 dev cali5 scope link
+route fd00::5/128 dev cali5 metric 1024
+route fe80::/64 dev cali5 metric 256 proto kernel
+sysctl net/ipv4/conf/cali5/proxy_arp = 1
+
+# pod
+link eth0 veth up mtu 1440 mac 02:00:00:00:00:05 peer cali5 of host
+  address 10.0.0.5/32
+  address fd00::5/128
+  address fe80::ff:fe00:5/64
+neighbour 169.254.1.1 lladdr ee:ee:ee:ee:ee:ee dev eth0
+route 0.0.0.0/0 via 169.254.1.1 dev eth0 mtu 1400
+route 169.254.1.1/32 dev eth0 scope link
+route ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 metric 1024
+route fd00::5/128 dev eth0 metric 256 proto kernel
+route fe80::/64 dev eth0 metric 256 proto kernel
+sysctl net/ipv6/conf/eth0/accept_dad = 0
+`.trim(),
+    );
+  });
+
+  test("reports the links as the kernel has them", () => {
+    const { links } = applied(newStand(), endpointPlan());
+    expect(Object.fromEntries(links)).toEqual({
+      "host:cali5": { index: 3, mac: "ee:ee:ee:ee:ee:ee", mtu: 1440 },
+      "host:bwp5": { index: 2, mac: "02:00:00:00:00:01", mtu: 1440 },
+      "sandbox:eth0": { index: 2, mac: "02:00:00:00:00:05", mtu: 1440 },
+    });
+  });
+
+  test("takes four sends, two sockets and one visit to the sandbox beside the sysctls", () => {
+    const stand = newStand();
+    const before = stand.sys.steps;
+    applied(stand, endpointPlan());
+    const sysctls = 3;
+    expect(stand.sys.steps - before).toBe(4 + 2 + 1 + sysctls);
+  });
+
+  test("is harmless when repeated", () => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    const before = stand.machine.kernel.print();
+    const again = applied(stand, endpointPlan());
+    expect(stand.machine.kernel.print()).toBe(before);
+    expect(again.links.get("sandbox:eth0")?.mac).toBe("02:00:00:00:00:05");
+  });
+
+  test("undo() of a repeated call takes back nothing", () => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    const before = stand.machine.kernel.print();
+    applied(stand, endpointPlan()).undo();
+    expect(stand.machine.kernel.print()).toBe(before);
+  });
+
+  test("undo() takes back what the call created", () => {
+    const stand = newStand();
+    const before = stand.machine.kernel.print();
+    applied(stand, endpointPlan()).undo();
+    expect(stand.machine.kernel.print()).toBe(before);
+  });
+
+  test("undo() takes back what was put on a link of another's, and leaves the link", () => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    const before = stand.machine.kernel.print();
+    const more: Plan = {
+      owner: "tortie:other/c5/eth0",
+      resources: [
+        { kind: "route", at: "host", link: "cali5", destination: "10.1.0.0/24" },
+        { kind: "address", at: "sandbox", link: "eth0", address: "10.9.0.5/24" },
+        { kind: "neighbour", at: "host", link: "cali5", address: "10.0.0.5", mac: "02:00:00:00:00:05" },
+      ],
+    };
+    const undo = applied(stand, more);
+    expect(differences(stand, more)).toEqual([]);
+    undo.undo();
+    expect(stand.machine.kernel.print()).toBe(before);
+  });
+
+  test.each<[string, (stand: Stand) => void]>([
+    ["a changed rate", ({ machine }) => Object.assign(cali(machine).tokenBucket ?? {}, { rateBytes: 9 })],
+    ["a changed MTU", ({ machine }) => Object.assign(cali(machine), { mtu: 1500 })],
+    ["a changed MAC address", ({ machine }) => Object.assign(cali(machine), { mac: "02:00:00:00:00:99" })],
+    ["a lost route", ({ machine }) => machine.kernel.host.routes.splice(0)],
+    ["a redirect elsewhere", ({ machine }) => Object.assign(cali(machine), { redirect: 1 })],
+  ])("when repeated mends %s", (_, damage) => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    damage(stand);
+    expect(differences(stand, endpointPlan())).not.toEqual([]);
+    applied(stand, endpointPlan());
+    expect(differences(stand, endpointPlan())).toEqual([]);
+  });
+
+  test("asks again when a table changed while it was listed", () => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    stand.machine.kernel.interruptedDumps = 5;
+    applied(stand, endpointPlan());
+    expect(stand.machine.kernel.interruptedDumps).toBe(0);
+  });
+
+  test("gives up a table that never holds still", () => {
+    const stand = newStand();
+    applied(stand, endpointPlan());
+    stand.machine.kernel.interruptedDumps = Number.POSITIVE_INFINITY;
+    expect(refusalOf(() => applied(stand, endpointPlan())).message).toMatch(
+      /the table changed during each of 16 attempts/,
+    );
+  });
+
+  test("goes on where a sysctl is optional and missing", () => {
+    const stand = newStand();
+    applied(stand, plan([{ kind: "sysctl", at: "host", path: "net/ipv4/none", value: "1", optional: true }]));
+  });
+});
+
+describe("apply() on a name that is taken", () => {
+  const names = `veth "cali5" on the host with "eth0" in the sandbox`;
+
+  test("refuses a foreign link in the sandbox and leaves it alone", () => {
+    const stand = newStand();
+    sandboxOf(stand).addLink({ name: "eth0", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
+    const before = stand.machine.kernel.print();
+    expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
+      code: 100,
+      message: `cannot create ${names}: a link of the name "eth0" is there already, and it is not ours`,
+    });
+    expect(stand.machine.kernel.print()).toBe(before);
+  });
+
+  test("refuses another attachment's host link and names its owner", () => {
+    const { machine } = newStand();
+    applied(newStand(machine, "other"), endpointPlan(5, "tortie:net/other/eth0"));
+    const stand = newStand(machine, "mine");
+    const before = machine.kernel.print();
+    expect(refusalOf(() => applied(stand, plan([veth])))).toEqual({
+      code: 100,
+      message: `cannot create ${names}: link "cali5" exists and belongs to "tortie:net/other/eth0"`,
+    });
+    expect(machine.kernel.print()).toBe(before);
+  });
+
+  test("refuses a host link without an owner, and does not put its own on it", () => {
+    const stand = newStand();
+    stand.machine.kernel.host.addLink({ name: "cali5", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
+    expect(refusalOf(() => applied(stand, endpointPlan())).message).toMatch(/exists and has no owner that we know$/);
+    expect(cali(stand.machine).alias).toBeUndefined();
+  });
+
+  test("replaces the link of an earlier sandbox of the same pod", () => {
+    const { machine } = newStand();
+    applied(newStand(machine, "old"), endpointPlan(5, "tortie:net/old/eth0"));
+    const stand = newStand(machine, "new");
+    const plan = endpointPlan();
+    apply(plan, stand.scene, { mayReplace: (alias) => alias === "tortie:net/old/eth0" });
+    expect(differences(stand, plan)).toEqual([]);
+  });
+
+  test("replaces its own link that leads into another sandbox", () => {
+    const { machine } = newStand();
+    const plan = {
+      owner: "tortie:net/c5/eth0",
+      resources: endpointPlan().resources.filter(({ kind }) => kind === "veth"),
+    };
+    applied(newStand(machine, "old"), plan);
+    const stand = newStand(machine, "new");
+    applied(stand, plan);
+    expect(differences(stand, plan)).toEqual([]);
+  });
+
+  test("replaces a link whose peer's namespace is being dismantled", () => {
+    const { machine } = newStand();
+    const old = newStand(machine, "old");
+    applied(old, endpointPlan(5, "tortie:net/other/eth0"));
+    sandboxOf(old).dying = true;
+    machine.kernel.host.deleteLink(machine.kernel.host.find("bwp5") as never);
+    const stand = newStand(machine, "new");
+    applied(stand, endpointPlan());
+    expect(differences(stand, endpointPlan())).toEqual([]);
+  });
+
+  test("refuses a route to the same place over another's link", () => {
+    const stand = newStand();
+    const { machine } = stand;
+    machine.kernel.host.addLink({ name: "ens1", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 }).up = true;
+    applied(stand, plan([{ kind: "route", at: "host", link: "ens1", destination: "10.0.0.5/32" }]));
+    const before = machine.kernel.print();
+    expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
+      code: 100,
+      message:
+        "cannot add route 10.0.0.5/32 dev cali5 scope link on the host: another is in the way: " +
+        "route 10.0.0.5/32 dev cali5 scope link is missing (found 10.0.0.5/32 dev ens1 scope link)",
+    });
+    expect(machine.kernel.print()).toBe(before);
+  });
+});
+
+describe("apply() names the resource that the kernel refuses", () => {
+  test.each<[string, readonly Resource[], string]>([
+    [
+      "a route over a link that is not there",
+      [{ kind: "route", at: "sandbox", link: "eth9", destination: "0.0.0.0/0", gateway: "169.254.1.1" }],
+      'cannot find link "eth9" in the sandbox: there is no link of this name',
+    ],
+    [
+      "a route over a link that is down",
+      [veth, { kind: "route", at: "host", link: "cali5", destination: "10.0.0.5/32" }],
+      "cannot add route 10.0.0.5/32 dev cali5 scope link on the host: Network is down (ENETDOWN): Device for nexthop is not up",
+    ],
+    [
+      "a gateway that is not on the link",
+      [
+        veth,
+        { kind: "up", at: "sandbox", link: "eth0" },
+        { kind: "route", at: "sandbox", link: "eth0", destination: "0.0.0.0/0", gateway: "169.254.1.1" },
+      ],
+      "cannot add route 0.0.0.0/0 via 169.254.1.1 dev eth0 in the sandbox: Network is unreachable (ENETUNREACH): Nexthop has invalid gateway",
+    ],
+    [
+      "an MTU below the least",
+      [{ ...veth, mtu: 60 }],
+      'cannot create veth "cali5" on the host with "eth0" in the sandbox: Invalid argument (EINVAL): mtu less than device minimum',
+    ],
+    [
+      "a sysctl that is not there",
+      [{ kind: "sysctl", at: "sandbox", path: "net/ipv4/none", value: "1" }],
+      'cannot set sysctl net/ipv4/none to "1" in the sandbox: open /proc/sys/net/ipv4/none: No such file or directory',
+    ],
+  ])("%s", (_, resources, message) => {
+    const stand = newStand();
+    const before = stand.machine.kernel.print();
+    expect(refusalOf(() => applied(stand, plan(resources)))).toEqual({ code: 100, message });
+    expect(stand.machine.kernel.print()).toBe(before);
+  });
+
+  test("that the kernel has no IPv6", () => {
+    const stand = newStand(new FakeMachine({ ipv6: false }));
+    const { message } = refusalOf(() => applied(stand, endpointPlan()));
+    expect(message).toMatch(
+      /^cannot set sysctl net\/ipv6\/conf\/eth0\/accept_dad to "0" in the sandbox: the kernel has no IPv6/,
+    );
+  });
+
+  test("that the sandbox is gone", () => {
+    const sys = new FakeSys();
+    expect(refusalOf(() => apply(endpointPlan(), { sys })).message).toMatch(
+      /the sandbox's network namespace is not there$/,
+    );
+  });
+});
+
+describe("apply() and udev", () => {
+  test("sets the MAC address again until it holds", () => {
+    const stand = newStand();
+    meddle(stand, 3);
+    applied(stand, endpointPlan());
+    expect(cali(stand.machine).mac).toBe("ee:ee:ee:ee:ee:ee");
+  });
+
+  test("gives up after five seconds and takes everything back", () => {
+    const stand = newStand();
+    const before = stand.machine.kernel.print();
+    meddle(stand, Number.POSITIVE_INFINITY);
+    const start = stand.sys.monotonicMs();
+    expect(refusalOf(() => applied(stand, endpointPlan())).message).toBe(
+      'cannot set mac ee:ee:ee:ee:ee:ee on link "cali5" on the host: something sets it back to 02:00:00:00:00:99 (udev\'s MACAddressPolicy?)',
+    );
+    expect(stand.sys.monotonicMs() - start).toBeLessThan(5_200);
+    expect(stand.machine.kernel.print()).toBe(before);
+  });
+});
+
+const veth: VethPair = { kind: "veth", host: { name: "cali5" }, sandbox: { name: "eth0" } };
+
+function plan(resources: readonly Resource[]): Plan {
+  return { owner: "tortie:net/c5/eth0", resources };
+}
+
+function cali(machine: FakeMachine) {
+  const link = machine.kernel.host.find("cali5");
+  if (link === undefined) throw new Error("no cali5");
+  return link;
+}
+
+function sandboxOf({ machine, scene }: Stand) {
+  const netns = machine.kernel.descriptors.get(scene.sandbox?.fd ?? -1);
+  if (netns === undefined) throw new Error("no sandbox");
+  return netns;
+}
+
+/** Another program sets the host link's address before each of the next `times` answers. */
+function meddle({ sys, machine }: Stand, times: number): void {
+  const { openNetlink } = sys;
+  let left = times;
+  sys.openNetlink = (protocol, netns) => {
+    const socket = openNetlink.call(sys, protocol, netns);
+    const send = (datagram: Uint8Array) => {
+      const link = machine.kernel.host.find("cali5");
+      if (link && left-- > 0) link.mac = "02:00:00:00:00:99";
+      socket.send(datagram);
+    };
+    return { ...socket, send };
+  };
+}

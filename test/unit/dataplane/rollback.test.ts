@@ -1,0 +1,135 @@
+/** Whatever step of `apply` fails, nothing of it stays; and a walk of many operations leaves what the survivors alone would. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { apply } from "../../../src/dataplane/apply.ts";
+import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
+import { diff } from "../../../src/dataplane/diff.ts";
+import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
+import type { Plan } from "../../../src/plan/resource.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { applied, endpointPlan, newStand, refusalOf, shapingOf } from "./scene.ts";
+
+/** The steps of a whole `apply` of this plan. */
+function stepsOf(plan: Plan, prepare: (stand: ReturnType<typeof newStand>) => void): number {
+  const stand = newStand();
+  prepare(stand);
+  const before = stand.sys.steps;
+  applied(stand, plan);
+  return stand.sys.steps - before;
+}
+
+const shaping: Plan = {
+  owner: "tortie:net/c5/eth0",
+  resources: [
+    ...shapingOf("cali5", "bwp5"),
+    { kind: "route", at: "host", link: "cali5", destination: "10.1.0.0/24" },
+    { kind: "address", at: "sandbox", link: "eth0", address: "10.9.0.5/24" },
+  ],
+};
+const bare: Plan = {
+  ...endpointPlan(),
+  resources: endpointPlan()
+    .resources.filter(({ kind }) => !["ifb", "redirect", "qdisc"].includes(kind))
+    .filter((resource) => resource.kind !== "up" || resource.link !== "bwp5"),
+};
+
+test.each<[string, Plan, Plan | undefined]>([
+  ["a whole endpoint", endpointPlan(), undefined],
+  ["what a later plugin adds to it", shaping, bare],
+])("apply() of %s that fails at any step restores the kernel exactly", (_, plan, earlier) => {
+  const prepare = (stand: ReturnType<typeof newStand>) => {
+    if (earlier) applied(stand, earlier);
+  };
+  const steps = stepsOf(plan, prepare);
+  expect(steps).toBeGreaterThan(4);
+  for (let step = 1; step <= steps; step++) {
+    const stand = newStand();
+    prepare(stand);
+    const before = stand.machine.kernel.print();
+    stand.sys.failAt(stand.sys.steps + step, "ENOMEM");
+    const { code, message } = refusalOf(() => applied(stand, plan));
+    expect([step, code]).toEqual([step, 100]);
+    expect(message).toMatch(/^cannot .*Out of memory|Cannot allocate memory/);
+    expect(stand.machine.kernel.print()).toBe(before);
+    applied(stand, plan);
+    expect(diff(plan, stand.scene)).toEqual([]);
+  }
+});
+
+type Step = readonly [operation: "apply" | "undo" | "remove" | "sandbox ends", id: number];
+
+test("any walk over k attachments ends where the survivors alone would be", () => {
+  const ids = [1, 2, 3];
+  const operation = fc.constantFrom("apply", "apply", "undo", "remove", "sandbox ends" as const);
+  const walk = fc.array(fc.tuple(operation, fc.constantFrom(...ids)), { maxLength: 25 });
+  fc.assert(
+    fc.property(walk, (steps: readonly Step[]) => {
+      const walked = new Walk(ids);
+      for (const step of steps) walked.take(step);
+      const direct = new Walk(ids);
+      for (const id of [...walked.live.keys()].sort()) direct.take(["apply", id]);
+      for (const id of walked.ended) direct.take(["sandbox ends", id]);
+      expect(walked.print()).toBe(direct.print());
+      expect(walked.owners()).toEqual(direct.owners());
+    }),
+    { numRuns: 150 },
+  );
+});
+
+class Walk {
+  readonly live = new Map<number, Applied>();
+  readonly ended = new Set<number>();
+  readonly #machine = new FakeMachine();
+  readonly #sys = new FakeSys({ machine: this.#machine });
+  readonly #scenes = new Map<number, Scene>();
+
+  constructor(ids: readonly number[]) {
+    for (const id of ids) {
+      const sandbox = this.#sys.openNetns(this.#machine.addSandbox(`pod${id}`));
+      this.#scenes.set(id, { sys: this.#sys, sandbox });
+    }
+  }
+
+  take([operation, id]: Step): void {
+    const scene = this.#scenes.get(id);
+    const plan = endpointPlan(id);
+    if (operation === "sandbox ends") this.#end(id);
+    else if (scene === undefined) return;
+    else if (operation === "apply") {
+      const result = apply(plan, scene);
+      if (!this.live.has(id)) this.live.set(id, result);
+      expect(diff(plan, scene)).toEqual([]);
+    } else if (operation === "undo") {
+      this.live.get(id)?.undo();
+      this.live.delete(id);
+    } else {
+      const removed = [`bwp${id}`, `cali${id}`].map((name) =>
+        removeLink({ sys: this.#sys }, { place: "host", name, owner: plan.owner }),
+      );
+      expect(removed).toEqual([this.live.has(id), this.live.has(id)]);
+      this.live.delete(id);
+    }
+  }
+
+  /** The sandbox's links go with it, and with them the host's ends; an ifb is what a runtime's DEL removes. */
+  #end(id: number): void {
+    if (this.ended.has(id)) return;
+    const owner = endpointPlan(id).owner;
+    removeLink({ sys: this.#sys }, { place: "host", name: `bwp${id}`, owner });
+    this.#machine.removeSandbox(`/var/run/netns/pod${id}`);
+    this.#scenes.delete(id);
+    this.live.delete(id);
+    this.ended.add(id);
+  }
+
+  /** Sysctls of a sandbox outlive an endpoint in it, which is the runtime's affair. */
+  print(): string {
+    return this.#machine.kernel.print();
+  }
+
+  owners(): readonly string[] {
+    return listOwnedLinks({ sys: this.#sys }, "tortie:")
+      .map(({ name, owner, kind }) => `${name} ${kind} ${owner}`)
+      .sort();
+  }
+}

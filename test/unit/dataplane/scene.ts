@@ -1,0 +1,78 @@
+/** A machine with sandboxes, and the plan of an endpoint with all kinds of rtnetlink resources. */
+import { apply } from "../../../src/dataplane/apply.ts";
+import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
+import { diff } from "../../../src/dataplane/diff.ts";
+import type { Plan, Resource } from "../../../src/plan/resource.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+
+export interface Stand {
+  readonly machine: FakeMachine;
+  readonly sys: FakeSys;
+  readonly scene: Scene;
+}
+
+/** A machine with one sandbox, `pod`. */
+export function newStand(machine = new FakeMachine(), name = "pod"): Stand {
+  const sys = new FakeSys({ machine });
+  const sandbox = sys.openNetns(machine.addSandbox(name));
+  return { machine, sys, scene: { sys, sandbox } };
+}
+
+export function endpointPlan(id = 5, owner = `tortie:net/c${id}/eth0`): Plan {
+  const host = `cali${id}`;
+  return {
+    owner,
+    resources: [
+      { kind: "route", at: "host", link: host, destination: `10.0.0.${id}/32` },
+      { kind: "route", at: "host", link: host, destination: `fd00::${id}/128` },
+      { kind: "route", at: "sandbox", link: "eth0", destination: "0.0.0.0/0", gateway: "169.254.1.1", mtu: 1400 },
+      { kind: "route", at: "sandbox", link: "eth0", destination: "169.254.1.1/32", scope: "link" },
+      { kind: "route", at: "sandbox", link: "eth0", destination: "::/0", gateway: "fe80::ecee:eeff:feee:eeee" },
+      ...shapingOf(host, `bwp${id}`),
+      { kind: "address", at: "sandbox", link: "eth0", address: `10.0.0.${id}/32` },
+      { kind: "address", at: "sandbox", link: "eth0", address: `fd00::${id}/128`, noDad: true },
+      { kind: "neighbour", at: "sandbox", link: "eth0", address: "169.254.1.1", mac: "ee:ee:ee:ee:ee:ee" },
+      { kind: "up", at: "host", link: host },
+      { kind: "up", at: "sandbox", link: "eth0" },
+      { kind: "sysctl", at: "host", path: `net/ipv4/conf/${host}/proxy_arp`, value: "1" },
+      { kind: "sysctl", at: "sandbox", path: "net/ipv6/conf/eth0/accept_dad", value: "0" },
+      { kind: "sysctl", at: "sandbox", path: "net/ipv4/ip_forward", value: "0", initial: true },
+      {
+        kind: "veth",
+        host: { name: host, mac: "ee:ee:ee:ee:ee:ee" },
+        sandbox: { name: "eth0", mac: `02:00:00:00:00:0${id}` },
+        mtu: 1440,
+      },
+    ],
+  };
+}
+
+export function shapingOf(host: string, ifb: string): readonly Resource[] {
+  const bucket = { kind: "qdisc", at: "host", discipline: "tbf", rateBytes: 125_000, burstBytes: 125_000 } as const;
+  return [
+    { kind: "redirect", at: "host", link: host, target: ifb },
+    { ...bucket, link: host, limitBytes: 128_125, bufferTicks: 15_625_000 },
+    { kind: "qdisc", at: "host", link: host, discipline: "ingress" },
+    { kind: "up", at: "host", link: ifb },
+    { kind: "ifb", at: "host", name: ifb, mtu: 1440, txQueueLength: 0 },
+  ];
+}
+
+export function applied(stand: Stand, plan: Plan): Applied {
+  return apply(plan, stand.scene);
+}
+
+export function differences(stand: Stand, plan: Plan): readonly string[] {
+  return diff(plan, stand.scene).map(({ text }) => text);
+}
+
+/** What the call throws: its code and its message. */
+export function refusalOf(body: () => unknown): { readonly code: unknown; readonly message: string } {
+  try {
+    body();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return { code: (error as { code?: unknown }).code, message: error.message };
+  }
+  throw new Error("it did not throw");
+}
