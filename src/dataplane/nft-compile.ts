@@ -2,7 +2,7 @@
  * From a plan's statements and elements to nf_tables' expressions and register bytes, as nft(8) 1.0 compiles the same text.
  *
  * Fields of a concatenation are loaded one behind the other: the first into the 16-byte register 1, each next one into the first
- * 4-byte register that is free, which for addresses of IPv4 is 9 and for those of IPv6 12.
+ * word that is free: behind an IPv4 address that is register 9, behind an IPv6 address register 2.
  */
 import { addressBytes } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
@@ -85,9 +85,9 @@ function loads(fields: readonly NftField[]): readonly Expression[] {
   });
 }
 
-/** NFT_REG32_00 is number 8 and the same storage as the first word of NFT_REG_1. */
+/** The 16-byte registers are 1 to 4; from NFT_REG32_00, number 8, the same storage goes by words. The kernel prints the first where it can. */
 function registerAt(words: number): Register {
-  return (words === 0 ? 1 : 8 + words) as Register;
+  return (words % 4 === 0 ? 1 + words / 4 : 8 + words) as Register;
 }
 
 function loadOf(field: NftField, to: Register): Expression {

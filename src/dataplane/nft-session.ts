@@ -124,3 +124,13 @@ export class NftSession {
     }
   }
 }
+
+/** Throws `CniError` 100 when the kernel has no nf_tables or does not let us use them. */
+export function probeNft(sys: Sys): void {
+  const session = new NftSession(sys);
+  try {
+    session.generation();
+  } finally {
+    session.close();
+  }
+}

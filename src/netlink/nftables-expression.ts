@@ -6,8 +6,8 @@
  */
 import { type AttributeWriter, littleEndian } from "./attribute.ts";
 
-/** Registers by nft's use of them: the first 16-byte register and the 4-byte ones after it. */
-export type Register = 0 | 1 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
+/** The verdict's register, two of 16 bytes, and those of 4 bytes in the same storage. */
+export type Register = 0 | 1 | 2 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
 
 export type Expression =
   | { readonly load: "mark" | "iifname" | "oifname" | "l4proto"; readonly to: Register }

@@ -1,0 +1,24 @@
+/** What a back end does; `nftables.ts` and `iptables.ts` are the two. */
+import type { Attachment } from "../../src/cni/attachment.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import type { PortmapConf } from "./conf.ts";
+import type { Target } from "./target.ts";
+
+export interface Wanted {
+  readonly attachment: Attachment;
+  readonly conf: PortmapConf;
+  readonly targets: readonly Target[];
+}
+
+export interface Backend {
+  /** Maps the ports, in the place of the attachment's earlier ones. Returns what takes it back. Throws `CniError` naming who has a port. */
+  add(wanted: Wanted, sys: Sys): () => void;
+  /** What is missing or other than wanted. */
+  check(wanted: Wanted, sys: Sys): readonly string[];
+  /** Removes what the attachment has, and returns its UDP ports of the host. */
+  del(attachment: Attachment, sys: Sys): readonly number[];
+  /** Removes what attachments of the network have that are not valid, and returns their UDP ports of the host. */
+  gc(network: string, valid: readonly Attachment[], sys: Sys): readonly number[];
+  /** Throws when the back end cannot be used. */
+  status(sys: Sys): void;
+}

@@ -1,0 +1,146 @@
+/** `portmap`'s configuration: the mappings in canonical form, and how they are made. */
+import type { z } from "zod";
+import { validate } from "#validators/portmap";
+import { confParser } from "../../src/cni/conf.ts";
+import { CniError, code } from "../../src/cni/error.ts";
+import { canonicalAddress, familyOf } from "../../src/net/address.ts";
+import type { NftStatement } from "../../src/plan/nft.ts";
+import type { JsonObject } from "../../src/plugin/plugin.ts";
+import { compileConditions, isIptablesStyle } from "./conditions.ts";
+import type { schema } from "./schema.ts";
+
+export type Protocol = "tcp" | "udp" | "sctp";
+
+export interface Mapping {
+  readonly protocol: Protocol;
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** One address of the host; `undefined` means all. */
+  readonly hostIp: string | undefined;
+  /** Address families it is for. */
+  readonly families: readonly ("ip" | "ip6")[];
+}
+
+export interface PortmapConf {
+  readonly backend: "nftables" | "iptables";
+  readonly snat: boolean;
+  readonly masqAll: boolean;
+  readonly markMasqBit: number;
+  readonly externalSetMarkChain: string | undefined;
+  /** As they are written, per family. */
+  readonly conditions: { readonly ip: readonly string[]; readonly ip6: readonly string[] };
+  /** The same for nftables; empty with the other back end. */
+  readonly statements: { readonly ip: readonly NftStatement[]; readonly ip6: readonly NftStatement[] };
+  readonly mappings: readonly Mapping[];
+}
+
+type RawConf = z.infer<typeof schema>;
+type RawMapping = NonNullable<NonNullable<RawConf["runtimeConfig"]>["portMappings"]>[number];
+
+const defaultMarkBit = 13;
+const both = ["ip", "ip6"] as const;
+
+const parse = confParser<RawConf>(validate);
+
+/** Throws `CniError` 7 naming the key, 2 naming a condition that the back end cannot express. */
+export function parseConf(document: JsonObject): PortmapConf {
+  const raw = parse(document);
+  const backend = parseBackend(raw);
+  const conditions = { ip: raw.conditionsV4 ?? [], ip6: raw.conditionsV6 ?? [] };
+  const compiled = (family: "ip" | "ip6") =>
+    backend === "nftables" ? compileConditions(family, conditions[family]) : [];
+  return {
+    backend,
+    snat: raw.snat ?? true,
+    masqAll: raw.masqAll ?? false,
+    markMasqBit: parseMarkBit(raw),
+    externalSetMarkChain: raw.externalSetMarkChain,
+    conditions,
+    statements: { ip: compiled("ip"), ip6: compiled("ip6") },
+    mappings: withoutRepeats((raw.runtimeConfig?.portMappings ?? []).map(parseMapping)),
+  };
+}
+
+/** The back end alone, for DEL, which a broken configuration does not stop. */
+export function backendOf(document: JsonObject): "nftables" | "iptables" {
+  return document.backend === "iptables" ? "iptables" : "nftables";
+}
+
+/** `8080/tcp`, `192.0.2.1:8080/tcp`, `[2001:db8::1]:8080/tcp`. */
+export function describeHostPort({
+  hostIp,
+  hostPort,
+  protocol,
+}: Pick<Mapping, "hostIp" | "hostPort" | "protocol">): string {
+  const address = hostIp === undefined ? "" : familyOf(hostIp) === 6 ? `[${hostIp}]:` : `${hostIp}:`;
+  return `${address}${hostPort}/${protocol}`;
+}
+
+function parseBackend(raw: RawConf): "nftables" | "iptables" {
+  const { backend = "nftables" } = raw;
+  if (backend !== "nftables" && backend !== "iptables") {
+    throw invalid(`cannot use backend: unrecognized backend "${backend}" (wanted "nftables" or "iptables")`);
+  }
+  const other = (conditions: readonly string[] | undefined, iptables: boolean): boolean =>
+    conditions?.[0] !== undefined && isIptablesStyle(conditions) === iptables;
+  const foreign = [
+    ...(backend === "nftables" && raw.externalSetMarkChain !== undefined ? ["externalSetMarkChain"] : []),
+    ...(other(raw.conditionsV4, backend === "nftables") ? ["conditionsV4"] : []),
+    ...(other(raw.conditionsV6, backend === "nftables") ? ["conditionsV6"] : []),
+  ];
+  if (foreign.length > 0) {
+    const language = backend === "nftables" ? "iptables" : "nftables";
+    throw invalid(
+      `cannot use backend "${backend}": ${backend} backend was requested but configuration contains ${language}-specific options [${foreign.join(" ")}]`,
+    );
+  }
+  return backend;
+}
+
+function parseMarkBit({ markMasqBit, externalSetMarkChain }: RawConf): number {
+  if (markMasqBit !== undefined && externalSetMarkChain !== undefined) {
+    throw invalid("cannot use markMasqBit: Cannot specify externalSetMarkChain and markMasqBit");
+  }
+  const bit = markMasqBit ?? defaultMarkBit;
+  if (bit < 0 || bit > 31) throw invalid(`cannot use markMasqBit ${bit}: MasqMarkBit must be between 0 and 31`);
+  return bit;
+}
+
+function parseMapping({ hostPort, containerPort, protocol: written, hostIP }: RawMapping): Mapping {
+  const protocol = written.toLowerCase();
+  if (protocol !== "tcp" && protocol !== "udp" && protocol !== "sctp") {
+    throw invalid(`cannot map host port ${hostPort}: protocol is "${written}", wanted tcp, udp or sctp`);
+  }
+  const parts = { protocol, hostPort, containerPort } as const;
+  if (!hostIP) return { ...parts, hostIp: undefined, families: both };
+  const address = canonicalAddress(hostIP);
+  if (address === undefined) {
+    throw invalid(`cannot map host port ${hostPort}/${protocol}: hostIP is "${hostIP}", wanted an address`);
+  }
+  const families = familyOf(address) === 4 ? (["ip"] as const) : (["ip6"] as const);
+  const isAny = address === "0.0.0.0" || address === "::";
+  return { ...parts, hostIp: isAny ? undefined : address, families };
+}
+
+/** A mapping that is written twice counts once; two targets for one host port cannot be. */
+function withoutRepeats(mappings: readonly Mapping[]): readonly Mapping[] {
+  const targets = new Map<string, number>();
+  return mappings.flatMap((mapping) => {
+    const families = mapping.families.filter((family) => {
+      const key = `${family} ${describeHostPort(mapping)}`;
+      const target = targets.get(key);
+      if (target !== undefined && target !== mapping.containerPort) {
+        throw invalid(
+          `cannot map host port ${describeHostPort(mapping)} to ${mapping.containerPort}: it is mapped to ${target} already`,
+        );
+      }
+      targets.set(key, mapping.containerPort);
+      return target === undefined;
+    });
+    return families.length > 0 ? [{ ...mapping, families }] : [];
+  });
+}
+
+function invalid(message: string): CniError {
+  return new CniError(code.invalidConfig, message);
+}

@@ -1,0 +1,129 @@
+/**
+ * The rules of the iptables back end, with the reference plugin's chains and names, in the words in which iptables-save prints them.
+ *
+ *     PREROUTING, OUTPUT ── to an address of the host ──> CNI-HOSTPORT-DNAT ── one entry per protocol and 15 ports ──> CNI-DN-<digest>
+ *     CNI-DN-<digest>     from the container's subnet or 127.0.0.1: CNI-HOSTPORT-SETMARK; then DNAT
+ *     POSTROUTING ──> CNI-HOSTPORT-MASQ ── marked: MASQUERADE
+ *     raw PREROUTING      to 127.0.0.0/8, not from lo: DROP
+ */
+import type { Attachment } from "../../src/cni/attachment.ts";
+import { CniError, code } from "../../src/cni/error.ts";
+import { sha512 } from "../../src/net/digest.ts";
+import { hostPrefix, maskPrefix } from "../../src/net/prefix.ts";
+import type { Mapping, PortmapConf } from "./conf.ts";
+import type { Target } from "./target.ts";
+
+/** Never change: upgrades and operators' runbooks depend on them. */
+export const dnatChain = "CNI-HOSTPORT-DNAT";
+export const markChain = "CNI-HOSTPORT-SETMARK";
+export const masqueradeChain = "CNI-HOSTPORT-MASQ";
+const ownChainPrefix = "CNI-DN-";
+const chainLength = 28;
+/** What the reference plugin was made for; its digest has no interface name in it. */
+const referenceInterface = "eth0";
+/** multiport takes so many ports (linux/netfilter/xt_multiport.h). */
+const portsPerEntry = 15;
+/** XT_MAX_COMMENT_LEN without its NUL. */
+const longestComment = 255;
+
+export interface Rules {
+  /** Chains that all attachments share. */
+  readonly sharedChains: readonly string[];
+  /** Rules of the nat table that all share. */
+  readonly shared: readonly string[];
+  /** Rules of the raw table that all share. */
+  readonly raw: readonly string[];
+  readonly chain: string;
+  /** The rules of the own chain, in order. */
+  readonly own: readonly string[];
+  /** The rules that lead into the own chain. */
+  readonly entries: readonly string[];
+}
+
+/** `CNI-DN-` and a digest. That of `eth0` is the reference's; other interfaces of the container have one each. */
+export function ownChainOf({ network, containerId, ifname }: Attachment): string {
+  const key = ifname === referenceInterface ? network + containerId : `${network}/${containerId}/${ifname}`;
+  return (ownChainPrefix + sha512(key)).slice(0, chainLength);
+}
+
+/** The comment of an attachment's entries, as iptables-save quotes it, up to the container ID. */
+export function commentPrefixOf(network: string): string {
+  return `"dnat name: \\"${network}\\" id: `;
+}
+
+export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Target): Rules {
+  const chain = ownChainOf(attachment);
+  const mappings = conf.mappings.filter(({ families }) => families.includes(target.family));
+  const marks = conf.snat && conf.externalSetMarkChain === undefined;
+  return {
+    sharedChains: [dnatChain, ...(marks ? [markChain, masqueradeChain] : [])],
+    shared: [...jumps, ...(marks ? markRules(conf.markMasqBit) : [])],
+    raw: target.family === "ip" && conf.snat ? [loopbackGuard] : [],
+    chain,
+    own: mappings.flatMap((mapping) => ownRules(chain, mapping, conf, target)),
+    entries: entryRules(attachment, chain, mappings, conf.conditions[target.family]),
+  };
+}
+
+export const loopbackGuard =
+  '-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP';
+
+const jumps = ["PREROUTING", "OUTPUT"].map((hook) => `-A ${hook} -m addrtype --dst-type LOCAL -j ${dnatChain}`);
+
+function markRules(bit: number): readonly string[] {
+  const mark = `0x${(2 ** bit).toString(16)}`;
+  return [
+    `-A ${markChain} -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark ${mark}/${mark}`,
+    `-A ${masqueradeChain} -m mark --mark ${mark}/${mark} -j MASQUERADE`,
+    `-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j ${masqueradeChain}`,
+  ];
+}
+
+function ownRules(
+  chain: string,
+  mapping: Mapping,
+  conf: PortmapConf,
+  { family, address, subnet }: Target,
+): readonly string[] {
+  const { protocol, hostPort, hostIp, containerPort } = mapping;
+  const destination = hostIp === undefined ? "" : ` -d ${hostPrefix(hostIp)}`;
+  const rule = (source: string, action: string): string =>
+    `-A ${chain}${source}${destination} -p ${protocol} -m ${protocol} --dport ${hostPort} -j ${action}`;
+  const mark = conf.externalSetMarkChain ?? markChain;
+  const sources = conf.masqAll ? [""] : [` -s ${maskPrefix(subnet)}`, ...(family === "ip" ? [" -s 127.0.0.1/32"] : [])];
+  const to = family === "ip" ? `${address}:${containerPort}` : `[${address}]:${containerPort}`;
+  return [...(conf.snat ? sources.map((source) => rule(source, mark)) : []), rule("", `DNAT --to-destination ${to}`)];
+}
+
+function entryRules(
+  { network, containerId, ifname }: Attachment,
+  chain: string,
+  mappings: readonly Mapping[],
+  conditions: readonly string[],
+): readonly string[] {
+  const interfaceName = ifname === referenceInterface ? "" : ` if: "${ifname}"`;
+  const comment = `dnat name: "${network}" id: "${containerId}"${interfaceName}`;
+  const short = comment.length <= longestComment ? comment : `${comment.slice(0, longestComment - 3)}...`;
+  const words = conditions.map(quote);
+  return (["sctp", "tcp", "udp"] as const).flatMap((protocol) => {
+    const ports = [...new Set(mappings.filter((one) => one.protocol === protocol).map(({ hostPort }) => hostPort))];
+    const parts = Array.from({ length: Math.ceil(ports.length / portsPerEntry) }, (_, index) =>
+      ports.slice(index * portsPerEntry, (index + 1) * portsPerEntry),
+    );
+    return parts.map((part) =>
+      [
+        `-A ${dnatChain} -p ${protocol} -m comment --comment ${quote(short)} -m multiport --dports ${part.join(",")}`,
+        ...words,
+        `-j ${chain}`,
+      ].join(" "),
+    );
+  });
+}
+
+/** A word for iptables-restore. Throws `CniError` 7 on what would end the line. */
+function quote(word: string): string {
+  if (/[\n\r\0]/.test(word)) {
+    throw new CniError(code.invalidConfig, `cannot use condition ${JSON.stringify(word)}: it holds a line break`);
+  }
+  return /^[\w.,:/!@%+=-]+$/.test(word) ? word : `"${word.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+}

@@ -1,0 +1,231 @@
+/**
+ * The iptables back end: per address family one `iptables-save` to see what is there, and one `iptables-restore` that changes the nat and raw
+ * tables. The rules are in `iptables-rules.ts`.
+ *
+ * Between the two another process may change the tables, so our own operations take turns by a lock. What the restore does is right
+ * whatever others do: it adds to shared chains what was missing, and of what is our own it first takes out what was there.
+ */
+import { CniError, code } from "../../src/cni/error.ts";
+import { type IptablesFamily, restoreIptables, type SavedTables, saveIptables } from "../../src/dataplane/iptables.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { lengthOf } from "../../src/net/prefix.ts";
+import { runDir } from "../../src/plan/names.ts";
+import type { Backend, Wanted } from "./backend.ts";
+import { describeHostPort, type Mapping } from "./conf.ts";
+import {
+  commentPrefixOf,
+  dnatChain,
+  loopbackGuard,
+  markChain,
+  masqueradeChain,
+  ownChainOf,
+  type Rules,
+  rulesOf,
+} from "./iptables-rules.ts";
+import type { Target } from "./target.ts";
+
+const families = ["ip", "ip6"] as const;
+const lockTimeoutMs = 60_000;
+
+export const iptables: Backend = {
+  add(wanted, sys) {
+    locked(sys, () => {
+      for (const target of wanted.targets) addFamily(wanted, target, sys);
+    });
+    return () => void iptables.del(wanted.attachment, sys);
+  },
+
+  check({ attachment, conf, targets }, sys) {
+    return targets.flatMap((target) => {
+      const rules = rulesOf(attachment, conf, target);
+      if (rules.own.length === 0) return [];
+      const { nat, raw } = savedOrFail(target.family, sys);
+      const program = target.family === "ip" ? "iptables" : "ip6tables";
+      const missing = [
+        ...[...rules.shared, ...rules.own].filter((rule) => !nat.includes(rule)),
+        ...rules.raw.filter((rule) => !raw.includes(rule)),
+        // iptables prints conditions in words of its own.
+        ...(conf.conditions[target.family].length > 0
+          ? nat.some((rule) => leadsTo(rule, rules.chain))
+            ? []
+            : rules.entries
+          : rules.entries.filter((rule) => !nat.includes(rule))),
+      ];
+      return missing.map((rule) => `${program} rule "${rule}" is missing`);
+    });
+  },
+
+  del(attachment, sys) {
+    const chain = ownChainOf(attachment);
+    return removeChains(sys, ({ nat }) => (nat.some((line) => line.startsWith(`:${chain} `)) ? [chain] : []));
+  },
+
+  gc(network, valid, sys) {
+    const kept = new Set(valid.map(ownChainOf));
+    const prefix = commentPrefixOf(network);
+    return removeChains(sys, ({ nat }) =>
+      entriesIn(nat)
+        .filter(({ rule, chain }) => rule.includes(prefix) && !kept.has(chain))
+        .map(({ chain }) => chain),
+    );
+  },
+
+  status(sys) {
+    const usable = families.filter((family) => saveIptables(family, sys) !== undefined);
+    if (usable.length > 0) return;
+    throw new CniError(code.refused, "cannot use iptables: neither iptables-save nor ip6tables-save is installed");
+  },
+};
+
+function addFamily({ attachment, conf }: Wanted, target: Target, sys: Sys): void {
+  const rules = rulesOf(attachment, conf, target);
+  if (rules.own.length === 0) return;
+  const saved = savedOrFail(target.family, sys);
+  const mappings = conf.mappings.filter((mapping) => mapping.families.includes(target.family));
+  const stale = refuseTaken(saved.nat, rules.chain, mappings, target);
+  restoreIptables(target.family, addLines(rules, saved, stale), sys);
+}
+
+/** The restore lines of an ADD. A chain that is declared is flushed: so is the own one, and a shared one only while it is new. */
+export function addLines(rules: Rules, saved: SavedTables, stale: readonly string[]): readonly string[] {
+  const has = (chain: string): boolean => saved.nat.some((line) => line.startsWith(`:${chain} `));
+  const guard = rules.raw.filter((rule) => !saved.raw.includes(rule));
+  return [
+    "*nat",
+    ...rules.sharedChains.filter((chain) => !has(chain)).map((chain) => `:${chain} - [0:0]`),
+    `:${rules.chain} - [0:0]`,
+    ...rules.shared
+      .filter((rule) => !saved.nat.includes(rule))
+      // Before anything else that masquerades.
+      .map((rule) => (rule.startsWith("-A POSTROUTING ") ? rule.replace("-A POSTROUTING", "-I POSTROUTING 1") : rule)),
+    ...entryRemovals(saved.nat, [rules.chain, ...stale]),
+    ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    ...rules.own,
+    ...rules.entries,
+    "COMMIT",
+    ...(guard.length > 0 ? ["*raw", ...guard, "COMMIT"] : []),
+  ];
+}
+
+/** The restore lines of a DEL: the chains, what leads into them, and all that is shared if nothing else leads anywhere. */
+export function removeLines(chains: readonly string[], saved: SavedTables): readonly string[] {
+  const others = entriesIn(saved.nat).some(({ chain }) => !chains.includes(chain));
+  const shared = others ? [] : [dnatChain, masqueradeChain, markChain].filter((chain) => isDeclared(saved.nat, chain));
+  const guard = others ? [] : saved.raw.filter((rule) => rule === loopbackGuard);
+  const intoShared = saved.nat.filter(
+    (rule) => rule.startsWith("-A ") && shared.some((chain) => rule.endsWith(` -j ${chain}`)),
+  );
+  return [
+    "*nat",
+    ...entryRemovals(saved.nat, chains),
+    ...chains.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    ...intoShared.filter((rule) => !chains.some((chain) => rule.startsWith(`-A ${chain} `))).map(asRemoval),
+    ...shared.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    "COMMIT",
+    ...(guard.length > 0 ? ["*raw", ...guard.map(asRemoval), "COMMIT"] : []),
+  ];
+}
+
+/** Throws when another's rule has one of the host ports; returns the chains that lead to this very address: nobody alive has them. */
+export function refuseTaken(
+  nat: readonly string[],
+  ownChain: string,
+  mappings: readonly Mapping[],
+  { family, address }: Target,
+): readonly string[] {
+  const stale = new Set<string>();
+  const own = family === "ip" ? `${address}:` : `[${address}]:`;
+  for (const rule of nat) {
+    const match = /^-A (CNI-DN-\S+)(?: -d (\S+))? -p (\S+) -m \S+ --dport (\d+) -j DNAT --to-destination (\S+)/.exec(
+      rule,
+    );
+    if (match === null || match[1] === ownChain) continue;
+    const [, chain = "", destination, protocol, port, to = ""] = match;
+    const taken = mappings.find(
+      (one) => one.protocol === protocol && one.hostPort === Number(port) && overlap(one.hostIp, destination),
+    );
+    if (to.startsWith(own)) stale.add(chain);
+    else if (taken !== undefined) {
+      const reason = `it is taken by ${describeHolder(nat, chain)}`;
+      throw new CniError(code.refused, `cannot map host port ${describeHostPort(taken)}: ${reason}`);
+    }
+  }
+  return [...stale];
+}
+
+function overlap(hostIp: string | undefined, destination: string | undefined): boolean {
+  if (hostIp === undefined || destination === undefined) return true;
+  return destination === hostIp || destination === `${hostIp}/${lengthOf(hostIp)}`;
+}
+
+/** `container "c2" (network "net1", interface "eth0")`. */
+function describeHolder(nat: readonly string[], chain: string): string {
+  const entry = entriesIn(nat).find((one) => one.chain === chain)?.rule ?? "";
+  const match = /dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?/.exec(entry);
+  if (match === null) return `chain ${chain}`;
+  const [, network, container, ifname = "eth0"] = match;
+  return `container "${container}" (network "${network}", interface "${ifname}")`;
+}
+
+/** Removes what `choose` names, in both families; that the programs are missing means that there is nothing. */
+function removeChains(sys: Sys, choose: (saved: SavedTables) => readonly string[]): readonly number[] {
+  return locked(sys, () =>
+    families.flatMap((family) => {
+      const saved = saveIptables(family, sys);
+      const chains = saved ? [...new Set(choose(saved))] : [];
+      if (saved === undefined || chains.length === 0) return [];
+      restoreIptables(family, removeLines(chains, saved), sys);
+      return chains.flatMap((chain) => udpPortsIn(saved.nat, chain));
+    }),
+  );
+}
+
+function udpPortsIn(nat: readonly string[], chain: string): readonly number[] {
+  return nat
+    .filter((rule) => rule.startsWith(`-A ${chain} `) && rule.includes(" -j DNAT "))
+    .flatMap((rule) => / -p udp -m udp --dport (\d+) /.exec(rule)?.[1] ?? [])
+    .map(Number);
+}
+
+function entriesIn(nat: readonly string[]): readonly { readonly rule: string; readonly chain: string }[] {
+  return nat
+    .filter((rule) => rule.startsWith(`-A ${dnatChain} `))
+    .map((rule) => ({ rule, chain: rule.slice(rule.lastIndexOf(" -j ") + 4) }));
+}
+
+function entryRemovals(nat: readonly string[], chains: readonly string[]): readonly string[] {
+  return entriesIn(nat)
+    .filter(({ chain }) => chains.includes(chain))
+    .map(({ rule }) => asRemoval(rule));
+}
+
+function asRemoval(rule: string): string {
+  return `-D${rule.slice("-A".length)}`;
+}
+
+function leadsTo(rule: string, chain: string): boolean {
+  return rule.startsWith(`-A ${dnatChain} `) && rule.endsWith(` -j ${chain}`);
+}
+
+function isDeclared(nat: readonly string[], chain: string): boolean {
+  return nat.some((line) => line.startsWith(`:${chain} `));
+}
+
+function savedOrFail(family: IptablesFamily, sys: Sys): SavedTables {
+  const saved = saveIptables(family, sys);
+  if (saved !== undefined) return saved;
+  throw new CniError(
+    code.refused,
+    `cannot map host ports: ${family === "ip" ? "iptables" : "ip6tables"} is not installed`,
+  );
+}
+
+function locked<T>(sys: Sys, body: () => T): T {
+  sys.makeDirs(runDir, 0o700);
+  const lock = sys.lock(`${runDir}/iptables.lock`, "exclusive", lockTimeoutMs);
+  try {
+    return body();
+  } finally {
+    sys.unlock(lock);
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * `portmap`: ports of the host lead to the container.
+ *
+ *     outside ──> prerouting ─┐  to an address of the host              ┌─> route ─> postrouting ──> container
+ *     host    ──> output ─────┴─> hostports: port in the map? ──dnat──>─┘            │
+ *     container to itself ────> prerouting                                           └ masquerade, if from the container itself or
+ *                                                                                      from 127.0.0.1 (snat), or from anywhere (masqAll)
+ *     outside, to 127.0.0.0/8 ──> guard ──drop
+ *
+ * A chained plugin. It finds the container's addresses in the result of those before it and passes the result on unchanged. DEL needs
+ * nothing but the attachment: neither the mappings nor the result.
+ */
+import { CniError, code } from "../../src/cni/error.ts";
+import { forgetUdpFlows } from "../../src/dataplane/conntrack.ts";
+import { chained } from "../../src/plugin/chained.ts";
+import { notReady } from "../../src/plugin/not-ready.ts";
+import { type Context, definePlugin } from "../../src/plugin/plugin.ts";
+import { backendOf, type PortmapConf, parseConf } from "./conf.ts";
+import { iptables } from "./iptables.ts";
+import { routeLocalnet } from "./localnet.ts";
+import { nftables } from "./nftables.ts";
+import { targetsOf } from "./target.ts";
+
+const backends = { nftables, iptables } as const;
+
+export default definePlugin<PortmapConf>({
+  name: "portmap",
+  parseConf,
+
+  add({ attachment, conf, prevResult }, context) {
+    const result = chained("portmap", prevResult);
+    if (conf.mappings.length === 0) return result;
+    const targets = targetsOf(result, attachment.ifname);
+    if (targets.length === 0) return result;
+    const { sys } = context;
+    const takeBack = backends[conf.backend].add({ attachment, conf, targets }, sys);
+    context.undo("take back the port mappings", takeBack);
+    forget(
+      conf.mappings.flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : [])),
+      context,
+    );
+    if (conf.snat) routeLocalnet(result, targets, sys);
+    return result;
+  },
+
+  check({ attachment, conf, prevResult }, { sys }) {
+    const targets = targetsOf(prevResult, attachment.ifname);
+    if (conf.mappings.length === 0 || targets.length === 0) return;
+    const found = backends[conf.backend].check({ attachment, conf, targets }, sys);
+    if (found.length === 0) return;
+    throw new CniError(
+      code.different,
+      `cannot confirm the port mappings of "${attachment.ifname}": ${found.join("; ")}`,
+    );
+  },
+
+  del({ attachment, document }, context) {
+    forget(backends[backendOf(document)].del(attachment, context.sys), context);
+  },
+
+  gc({ network, valid, document }, context) {
+    const kept = valid.map((attachment) => ({ network, ...attachment }));
+    forget(backends[backendOf(document)].gc(network, kept, context.sys), context);
+  },
+
+  status({ conf }, { sys }) {
+    notReady(() => backends[conf.backend].status(sys));
+  },
+});
+
+/** Ends what connection tracking remembers of the UDP ports; that it could not is no reason to fail. */
+function forget(udpPorts: readonly number[], { sys, log }: Context): void {
+  if (udpPorts.length === 0) return;
+  try {
+    forgetUdpFlows(["ip", "ip6"], [...new Set(udpPorts)], sys);
+  } catch (error) {
+    log.warning("cannot forget UDP flows", () => ({ ports: udpPorts, error: String(error) }));
+  }
+}

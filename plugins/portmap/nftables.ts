@@ -1,0 +1,141 @@
+/**
+ * The nftables back end: elements in the maps of `tables.ts`, in one transaction.
+ *
+ * Who has a host port is decided by the maps. Two mappings collide when protocol, port and family are equal and the host addresses are,
+ * or when one of them has none (as Kubernetes judges it). Equal addresses collide in the kernel; a mapping of one address and
+ * one of all addresses stand in different maps, so each ADD looks for the other kind *after* its own are in: of two that run at the
+ * same time at least one sees the other.
+ */
+import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+import { CniError, code } from "../../src/cni/error.ts";
+import { type AppliedNft, applyNft } from "../../src/dataplane/nft-apply.ts";
+import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
+import { diffNft } from "../../src/dataplane/nft-diff.ts";
+import { findHolders } from "../../src/dataplane/nft-holders.ts";
+import { collectNft, removeNft } from "../../src/dataplane/nft-remove.ts";
+import { probeNft } from "../../src/dataplane/nft-session.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { addressBytes } from "../../src/net/address.ts";
+import { ownerPrefix } from "../../src/plan/names.ts";
+import type { NftElements } from "../../src/plan/nft.ts";
+import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import type { Backend } from "./backend.ts";
+import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
+import { mappedPorts } from "./mapped.ts";
+import { tableOf, tables } from "./tables.ts";
+import type { Target } from "./target.ts";
+
+export const nftables: Backend = {
+  add({ attachment, conf, targets }, sys) {
+    const applied = applyOverStale(attachment, conf, targets, sys);
+    try {
+      refuseOverlaps(attachment, conf, targets, sys);
+    } catch (error) {
+      applied.undo();
+      throw error;
+    }
+    return () => applied.undo();
+  },
+
+  check({ attachment, conf, targets }, sys) {
+    return diffNft(mappedPorts(conf, targets), ownerOf(attachment), sys).map(({ text }) => text);
+  },
+
+  del(attachment, sys) {
+    return udpPortsOf(removeNft(tables, ownerOf(attachment), sys));
+  },
+
+  gc(network, valid, sys) {
+    const prefix = ownerPrefixOf(network);
+    const kept = new Set(valid.map((attachment) => nftOwnerSet(ownerOf(attachment))));
+    const removed = collectNft(tables, ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName), sys);
+    return udpPortsOf(removed);
+  },
+
+  status: probeNft,
+};
+
+/**
+ * An address that a mapping leads to belongs to one attachment at a time: what still leads there for another is what a missed DEL left
+ * behind, and goes.
+ */
+function applyOverStale(attachment: Attachment, conf: PortmapConf, targets: readonly Target[], sys: Sys): AppliedNft {
+  const owner = ownerOf(attachment);
+  const resources = mappedPorts(conf, targets);
+  // Each turn removes one attachment that cannot be alive.
+  for (let turn = 0; turn <= resources.length; turn++) {
+    try {
+      return applyNft(resources, owner, sys);
+    } catch (error) {
+      if (!(error instanceof NftConflict)) throw error;
+      if (!isStale(error, targets)) throw taken(mappingOf(error.element.key), error.holder);
+      removeNft(tables, error.holder as string, sys);
+    }
+  }
+  throw new CniError(code.refused, "cannot map host ports: other attachments claim the container's address");
+}
+
+/** Whether what is in the way leads to this very container's address, for an owner whose name is whole. */
+function isStale({ table, set, holder, data }: NftConflict, targets: readonly Target[]): boolean {
+  if (holder === undefined || !holder.startsWith(ownerPrefix) || nftOwnerComment(holder) !== holder) return false;
+  if (holder.includes("~")) return false;
+  const target = targets.find(({ family }) => family === table.family);
+  if (!set.endsWith("ports")) return !set.endsWith("conditions");
+  const width = table.family === "ip" ? 4 : 16;
+  return target !== undefined && data !== undefined && sameAddress(data.subarray(0, width), target);
+}
+
+function sameAddress(bytes: Uint8Array, { address }: Target): boolean {
+  const wanted = addressBytes(address);
+  return wanted.length === bytes.length && wanted.every((byte, index) => byte === bytes[index]);
+}
+
+function refuseOverlaps(attachment: Attachment, conf: PortmapConf, targets: readonly Target[], sys: Sys): void {
+  const own = nftOwnerComment(ownerOf(attachment));
+  for (const { family } of targets) {
+    const mappings = conf.mappings.filter(({ families }) => families.includes(family));
+    const general = mappings.filter(({ hostIp }) => hostIp === undefined);
+    const special = mappings.filter(({ hostIp }) => hostIp !== undefined);
+    const keys = special.map((mapping) => [mapping.protocol, String(mapping.hostPort)]);
+    for (const { key, holder } of findHolders(tableOf(family), "ports", keys, sys)) {
+      if (holder !== own)
+        throw taken(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), holder);
+    }
+    if (general.length === 0) continue;
+    // Mappings of single addresses are rare: all of them are looked at.
+    for (const { key, holder } of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
+      const mapping = general.find((one) => describeKey(one) === key.slice(1).join("/"));
+      if (mapping !== undefined && holder !== own) throw taken(mapping, holder);
+    }
+  }
+}
+
+function describeKey({ protocol, hostPort }: Mapping): string {
+  return `${protocol}/${hostPort}`;
+}
+
+function mappingOf(key: NftElements["elements"][number]["key"]): Pick<Mapping, "hostIp" | "hostPort" | "protocol"> {
+  const [port = "", protocol = "", hostIp] = [...key].reverse();
+  return { hostIp, hostPort: Number(port), protocol: protocol as Mapping["protocol"] };
+}
+
+function taken(mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, holder: string | undefined): CniError {
+  return new CniError(
+    code.refused,
+    `cannot map host port ${describeHostPort(mapping)}: it is taken by ${describe(holder)}`,
+  );
+}
+
+/** `container "c2" (network "net1", interface "eth0")`. */
+function describe(holder: string | undefined): string {
+  if (holder === undefined) return "an element without an owner in nftables";
+  const [network, container, ifname] = holder.slice(ownerPrefix.length).split("/");
+  if (container === undefined || ifname === undefined) return `"${holder}"`;
+  return `container "${container}" (network "${network}", interface "${ifname}")`;
+}
+
+function udpPortsOf(removed: readonly { readonly element: { readonly key: readonly string[] } }[]): readonly number[] {
+  return removed
+    .map(({ element }) => mappingOf(element.key))
+    .flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : []));
+}

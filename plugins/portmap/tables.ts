@@ -1,0 +1,117 @@
+/**
+ * The tables of the nftables back end: one per family, the same for all attachments. What an attachment adds is elements only.
+ *
+ *     table ip tortie_portmap {
+ *       map  hostip_ports        { ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }   hostIP given
+ *       map  ports               { inet_proto . inet_service : ipv4_addr . inet_service }               any address of the host
+ *       map  hostip_conditions, conditions   the same keys : jump conditions_<digest>
+ *       set  hairpin, localhost, masq_all    whose sources are hidden behind the node
+ *       chain prerouting, output             fib daddr type local jump hostports
+ *       chain hostports                      conditions, then dnat; a given hostIP before any address
+ *       chain conditions_<digest>            <conditions> return; accept     (only while an attachment has conditions)
+ *       chain masquerading
+ *       chain guard
+ *     }
+ *
+ * **The maps are the claims**: one key has one owner, and the kernel says EEXIST to the second.
+ */
+import { sha1 } from "../../src/net/digest.ts";
+import { portmapTable } from "../../src/plan/names.ts";
+import { loopbackGuard } from "../../src/plan/nat-outgoing.ts";
+import type { NftChain, NftFamily, NftField, NftRule, NftStatement, NftTable, NftType } from "../../src/plan/nft.ts";
+
+const dstnatPriority = -100;
+const srcnatPriority = 100;
+
+/** Both tables, for what concerns an attachment whatever it has. */
+export const tables: readonly NftTable[] = [tableOf("ip"), tableOf("ip6")];
+
+export function tableOf(family: NftFamily): NftTable {
+  const address: NftType = family === "ip" ? "ipv4_addr" : "ipv6_addr";
+  const port: readonly NftType[] = ["inet_proto", "inet_service"];
+  const target: readonly NftType[] = [address, "inet_service"];
+  return {
+    kind: "nft-table",
+    family,
+    name: portmapTable,
+    sets: [
+      { name: "ports", key: port, data: target },
+      { name: "hostip_ports", key: [address, ...port], data: target },
+      { name: "conditions", key: port, data: ["verdict"] },
+      { name: "hostip_conditions", key: [address, ...port], data: ["verdict"] },
+      { name: "hairpin", key: [address, address] },
+      ...(family === "ip" ? [{ name: "localhost", key: [address] }] : []),
+      { name: "masq_all", key: [address] },
+    ],
+    chains: chainsOf(family),
+  };
+}
+
+/** The chain that lets pass what meets the conditions and keeps the rest from being mapped. Equal conditions share one. */
+export function conditionsChain(statements: readonly NftStatement[]): NftChain {
+  return {
+    name: `conditions_${sha1(JSON.stringify(statements)).slice(0, 12)}`,
+    rules: [
+      { statements: [...statements, { verdict: "return" }], comment: "conditions met" },
+      { statements: [{ verdict: "accept" }], comment: "conditions not met" },
+    ],
+  };
+}
+
+function chainsOf(family: NftFamily): readonly NftChain[] {
+  const port: readonly NftField[] = ["meta l4proto", "th dport"];
+  const hostPort: readonly NftField[] = [`${family} daddr`, ...port];
+  return [
+    {
+      name: "hostports",
+      rules: [
+        { statements: [{ verdictMap: hostPort, map: "hostip_conditions" }], comment: "conditions of one address" },
+        { statements: [{ dnatMap: hostPort, map: "hostip_ports" }], comment: "ports of one address" },
+        { statements: [{ verdictMap: port, map: "conditions" }], comment: "conditions of any address" },
+        { statements: [{ dnatMap: port, map: "ports" }], comment: "ports of any address" },
+      ],
+    },
+    entry("prerouting"),
+    entry("output"),
+    {
+      name: "masquerading",
+      hook: { type: "nat", hook: "postrouting", priority: srcnatPriority },
+      rules: masquerading(family),
+    },
+    ...(family === "ip" ? [loopbackGuard] : []),
+  ];
+}
+
+function entry(hook: "prerouting" | "output"): NftChain {
+  return {
+    name: hook,
+    hook: { type: "nat", hook, priority: dstnatPriority },
+    rules: [
+      {
+        statements: [{ match: "fib daddr type", op: "==", value: "local" }, { jump: "hostports" }],
+        comment: "to an address of the host",
+      },
+    ],
+  };
+}
+
+function masquerading(family: NftFamily): readonly NftRule[] {
+  const mapped: NftStatement = { match: "ct status", op: "==", value: "dnat" };
+  const rule = (comment: string, ...matches: readonly NftStatement[]): NftRule => ({
+    statements: [mapped, ...matches, { masquerade: true }],
+    comment,
+  });
+  return [
+    rule("a container to itself", { lookup: [`${family} saddr`, `${family} daddr`], op: "==", set: "hairpin" }),
+    ...(family === "ip"
+      ? [
+          rule(
+            "the host by its loopback address",
+            { match: "ip saddr", op: "==", value: "127.0.0.0/8" },
+            { lookup: ["ip daddr"], op: "==", set: "localhost" },
+          ),
+        ]
+      : []),
+    rule("every client", { lookup: [`${family} daddr`], op: "==", set: "masq_all" }),
+  ];
+}

@@ -1,0 +1,31 @@
+/** Where the mapped ports lead: the container's addresses, as the chain's earlier plugins reported them. */
+import type { Result } from "../../src/cni/result.ts";
+import { familyOf } from "../../src/net/address.ts";
+import { addressOf } from "../../src/net/prefix.ts";
+
+export interface Target {
+  readonly family: "ip" | "ip6";
+  readonly address: string;
+  /** With its prefix length, as reported. */
+  readonly subnet: string;
+}
+
+/**
+ * The first address of each family that is the container's: an address whose interface is unknown is taken to be (specification,
+ * "ADD success"), one of another interface or of the host is not.
+ */
+export function targetsOf({ ips = [], interfaces = [] }: Result, ifname: string): readonly Target[] {
+  return (["ip", "ip6"] as const).flatMap((family) => {
+    const found = ips.find(({ address, interface: index }) => {
+      const owner = index === undefined ? undefined : interfaces[index];
+      const isContainers = owner === undefined || (owner.name === ifname && Boolean(owner.sandbox));
+      return isContainers && familyOf(address) === (family === "ip" ? 4 : 6);
+    });
+    return found ? [{ family, address: addressOf(found.address), subnet: found.address }] : [];
+  });
+}
+
+/** The host's interfaces in the result. */
+export function hostInterfaces({ interfaces = [] }: Result): readonly string[] {
+  return interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name);
+}

@@ -1,0 +1,64 @@
+/**
+ * iptables as whole tables in and out: one `iptables-save` to see, one `iptables-restore --noflush` to change, per address family.
+ *
+ * A restore is a transaction per table, and waits for the lock that all of iptables shares; both have a bound here.
+ */
+import { CniError, code } from "../cni/error.ts";
+import type { Sys } from "../host/sys.ts";
+
+export type IptablesFamily = "ip" | "ip6";
+
+/** Rules and chains by table, as iptables-save prints them: `:CHAIN - [0:0]` and `-A CHAIN …`. */
+export interface SavedTables {
+  readonly nat: readonly string[];
+  readonly raw: readonly string[];
+}
+
+const programs = { ip: "iptables", ip6: "ip6tables" } as const;
+const folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+const waitSeconds = 30;
+/** Beyond the wait for the lock: the kernel may be slow with a large rule set. */
+const timeoutMs = (waitSeconds + 30) * 1000;
+
+/** All rules of the family; `undefined` when its programs are not installed. Throws `CniError` 100 when they fail. */
+export function saveIptables(family: IptablesFamily, sys: Sys): SavedTables | undefined {
+  const program = findProgram(`${programs[family]}-save`, sys);
+  if (program === undefined) return undefined;
+  return parseSaved(runProgram([program], "", sys));
+}
+
+/** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CniError` 100 with the program's words. */
+export function restoreIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
+  const name = `${programs[family]}-restore`;
+  const program = findProgram(name, sys);
+  if (program === undefined) {
+    throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${folders.join(", ")}`);
+  }
+  runProgram([program, "--noflush", "--wait", String(waitSeconds)], `${lines.join("\n")}\n`, sys);
+}
+
+export function parseSaved(text: string): SavedTables {
+  const tables: { [table: string]: string[] } = { nat: [], raw: [] };
+  let table = "";
+  for (const line of text.split("\n")) {
+    if (line.startsWith("*")) table = line.slice(1);
+    else if (line.startsWith(":") || line.startsWith("-A ")) tables[table]?.push(line);
+  }
+  return { nat: tables.nat ?? [], raw: tables.raw ?? [] };
+}
+
+function findProgram(name: string, sys: Sys): string | undefined {
+  const searched = [
+    ...folders,
+    ...(sys.environment().PATH ?? "").split(":").filter((folder) => folder.startsWith("/")),
+  ];
+  return searched.map((folder) => `${folder}/${name}`).find((path) => sys.stat(path)?.kind === "file");
+}
+
+function runProgram(argv: readonly string[], stdin: string, sys: Sys): string {
+  const env = { PATH: folders.join(":"), LC_ALL: "C" };
+  const { status, stdout, stderr } = sys.run(argv, { env, stdin, timeoutMs });
+  if (status === 0) return stdout;
+  const words = stderr.trim().split("\n").join("; ") || `it ended with status ${status}`;
+  throw new CniError(code.refused, `cannot run ${argv.join(" ")}: ${words}`);
+}
