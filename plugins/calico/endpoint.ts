@@ -120,6 +120,14 @@ function routesThrough(gateway: string, family: 4 | 6, link: string, routes: rea
     }));
 }
 
+/**
+ * The gateway's MAC address is known: told beforehand, a pod sends its first packet at once, and also on a node without a default route,
+ * whose kernel would not answer for 169.254.1.1 (proxy ARP answers for what the node itself could route to, and nothing else).
+ */
+function neighbour(link: string, address: string): Resource {
+  return { kind: "neighbour", at: "sandbox", link, address, mac: hostMac };
+}
+
 function sysctl(
   at: Place,
   path: string,
