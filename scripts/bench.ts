@@ -63,6 +63,23 @@ const targets: Readonly<Record<string, Comparison["target"]>> = {
   "full del": { wall: 0.6, peak: 0.7 },
 };
 
+const capabilities = {
+  portMappings: [{ hostPort: "@hostPort@", containerPort: 80, protocol: "tcp" }],
+  bandwidth: { ingressRate: 1e8, ingressBurst: 8e6, egressRate: 1e8, egressBurst: 8e6 },
+};
+
+const goList = parseConflist(
+  JSON.stringify({
+    name: "go-bench",
+    cniVersion: "1.0.0",
+    plugins: [
+      { type: "ptp", ipam: { type: "host-local", subnet: "10.210.0.0/16", routes: [{ dst: "0.0.0.0/0" }] } },
+      { type: "bandwidth", capabilities: { bandwidth: true } },
+      { type: "portmap", snat: true, capabilities: { portMappings: true } },
+    ],
+  }),
+);
+
 const measures = await measure();
 const comparisons = ["plain", "full"].flatMap((pod) =>
   ["add", "del", "add-parallel", "del-parallel"].map((operation) => compare(pod, operation, measures)),
@@ -127,23 +144,6 @@ function chainLines(name: string, list: Conflist, folder: string, full: boolean)
     }),
   ];
 }
-
-const capabilities = {
-  portMappings: [{ hostPort: "@hostPort@", containerPort: 80, protocol: "tcp" }],
-  bandwidth: { ingressRate: 1e8, ingressBurst: 8e6, egressRate: 1e8, egressBurst: 8e6 },
-};
-
-const goList = parseConflist(
-  JSON.stringify({
-    name: "go-bench",
-    cniVersion: "1.0.0",
-    plugins: [
-      { type: "ptp", ipam: { type: "host-local", subnet: "10.210.0.0/16", routes: [{ dst: "0.0.0.0/0" }] } },
-      { type: "bandwidth", capabilities: { bandwidth: true } },
-      { type: "portmap", snat: true, capabilities: { portMappings: true } },
-    ],
-  }),
-);
 
 function parseMeasure(line: string): Measure {
   const [chain = "", operation = "", ...numbers] = line.split(" ");
