@@ -1,28 +1,27 @@
 /**
  * SHA-1, SHA-256 and SHA-512 (FIPS 180-4) of a text's UTF-8 bytes, in lower-case hexadecimal; for names, not for secrets.
  *
- * In Int32 arithmetic, 64-bit words as two halves: the engine adds small integers ten times faster than BigInts.
+ * In Int32 arithmetic, 64-bit words as two halves: the engine adds small integers ten times faster than BigInts. Rotations are
+ * written out, for a call costs the engine as much as ten of them; the casts say that an index is within its array.
  */
 import { encodeUtf8 } from "./text.ts";
 
 export function sha1(text: string): string {
   const words = pad(encodeUtf8(text), 64);
   const hash = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
-  const schedule = new Int32Array(80);
+  const w = new Int32Array(80);
   for (let offset = 0; offset < words.length; offset += 16) {
-    schedule.set(words.subarray(offset, offset + 16));
+    w.set(words.subarray(offset, offset + 16));
     for (let t = 16; t < 80; t++) {
-      schedule[t] = rotateLeft(
-        at(schedule, t - 3) ^ at(schedule, t - 8) ^ at(schedule, t - 14) ^ at(schedule, t - 16),
-        1,
-      );
+      const mixed = (w[t - 3] as number) ^ (w[t - 8] as number) ^ (w[t - 14] as number) ^ (w[t - 16] as number);
+      w[t] = (mixed << 1) | (mixed >>> 31);
     }
     let [a = 0, b = 0, c = 0, d = 0, e = 0] = hash;
     for (let t = 0; t < 80; t++) {
-      const sum = (rotateLeft(a, 5) + sha1Round(t, b, c, d) + e + at(schedule, t)) | 0;
+      const sum = (((a << 5) | (a >>> 27)) + e + (w[t] as number) + sha1Round(t, b, c, d)) | 0;
       e = d;
       d = c;
-      c = rotateLeft(b, 30);
+      c = (b << 30) | (b >>> 2);
       b = a;
       a = sum;
     }
@@ -34,22 +33,22 @@ export function sha1(text: string): string {
 export function sha256(text: string): string {
   const words = pad(encodeUtf8(text), 64);
   const hash = Int32Array.from(squareRoots);
-  const schedule = new Int32Array(64);
+  const w = new Int32Array(64);
   for (let offset = 0; offset < words.length; offset += 16) {
-    schedule.set(words.subarray(offset, offset + 16));
+    w.set(words.subarray(offset, offset + 16));
     for (let t = 16; t < 64; t++) {
-      const w15 = at(schedule, t - 15);
-      const w2 = at(schedule, t - 2);
-      const s0 = rotateLeft(w15, 25) ^ rotateLeft(w15, 14) ^ (w15 >>> 3);
-      const s1 = rotateLeft(w2, 15) ^ rotateLeft(w2, 13) ^ (w2 >>> 10);
-      schedule[t] = at(schedule, t - 16) + s0 + at(schedule, t - 7) + s1;
+      const x = w[t - 15] as number;
+      const y = w[t - 2] as number;
+      const s0 = ((x << 25) | (x >>> 7)) ^ ((x << 14) | (x >>> 18)) ^ (x >>> 3);
+      const s1 = ((y << 15) | (y >>> 17)) ^ ((y << 13) | (y >>> 19)) ^ (y >>> 10);
+      w[t] = (w[t - 16] as number) + s0 + (w[t - 7] as number) + s1;
     }
     let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = hash;
     for (let t = 0; t < 64; t++) {
-      const s1 = rotateLeft(e, 26) ^ rotateLeft(e, 21) ^ rotateLeft(e, 7);
-      const t1 = (h + s1 + ((e & f) ^ (~e & g)) + at(cubeRoots, t) + at(schedule, t)) | 0;
-      const s0 = rotateLeft(a, 30) ^ rotateLeft(a, 19) ^ rotateLeft(a, 10);
-      const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+      const s1 = ((e << 26) | (e >>> 6)) ^ ((e << 21) | (e >>> 11)) ^ ((e << 7) | (e >>> 25));
+      const t1 = (h + s1 + ((e & f) ^ (~e & g)) + (cubeRoots[t] as number) + (w[t] as number)) | 0;
+      const s0 = ((a << 30) | (a >>> 2)) ^ ((a << 19) | (a >>> 13)) ^ ((a << 10) | (a >>> 22));
+      const t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
       h = g;
       g = f;
       f = e;
@@ -64,21 +63,21 @@ export function sha256(text: string): string {
   return hex(hash);
 }
 
-/** Words of 64 bits lie as high half, low half, in one array; `state` holds a to h. */
+/** Words of 64 bits lie as high half, low half, in one array; so do the eight of `state`, a to h. */
 export function sha512(text: string): string {
   const words = pad(encodeUtf8(text), 128);
   const hash = interleave(squareRoots, squareRootsLow);
   const constants = interleave([...cubeRoots, ...cubeRootsOfLargerPrimes], cubeRootsLow);
-  const schedule = new Int32Array(160);
+  const w = new Int32Array(160);
   const state = new Int32Array(16);
   for (let offset = 0; offset < words.length; offset += 32) {
-    schedule.set(words.subarray(offset, offset + 32));
-    for (let t = 32; t < 160; t += 2) extendSha512(schedule, t);
+    w.set(words.subarray(offset, offset + 32));
+    for (let t = 32; t < 160; t += 2) extendSha512(w, t);
     state.set(hash);
-    for (let t = 0; t < 160; t += 2) sha512Round(state, constants, schedule, t);
+    for (let t = 0; t < 160; t += 2) sha512Round(state, constants, w, t);
     for (let i = 0; i < 16; i += 2) {
-      const low = (at(hash, i + 1) >>> 0) + (at(state, i + 1) >>> 0);
-      hash[i] = at(hash, i) + at(state, i) + carry(low);
+      const low = ((hash[i + 1] as number) >>> 0) + ((state[i + 1] as number) >>> 0);
+      hash[i] = (hash[i] as number) + (state[i] as number) + (low > 0xffffffff ? 1 : 0);
       hash[i + 1] = low;
     }
   }
@@ -90,8 +89,9 @@ function pad(bytes: Uint8Array, blockSize: 64 | 128): Int32Array {
   const lengthSize = blockSize / 8;
   const blocks = Math.ceil((bytes.length + 1 + lengthSize) / blockSize);
   const words = new Int32Array((blocks * blockSize) / 4);
-  for (let i = 0; i < bytes.length; i++) words[i >> 2] = at(words, i >> 2) | ((bytes[i] ?? 0) << (24 - 8 * (i & 3)));
-  words[bytes.length >> 2] = at(words, bytes.length >> 2) | (0x80 << (24 - 8 * (bytes.length & 3)));
+  for (let i = 0; i < bytes.length; i++)
+    words[i >> 2] = (words[i >> 2] as number) | ((bytes[i] as number) << (24 - 8 * (i & 3)));
+  words[bytes.length >> 2] = (words[bytes.length >> 2] as number) | (0x80 << (24 - 8 * (bytes.length & 3)));
   words[words.length - 2] = bytes.length / 0x20000000;
   words[words.length - 1] = bytes.length << 3;
   return words;
@@ -104,80 +104,70 @@ function sha1Round(t: number, b: number, c: number, d: number): number {
   return (b ^ c ^ d) + 0xca62c1d6;
 }
 
-function extendSha512(schedule: Int32Array, t: number): void {
-  const h15 = at(schedule, t - 30);
-  const l15 = at(schedule, t - 29);
-  const h2 = at(schedule, t - 4);
-  const l2 = at(schedule, t - 3);
+/** In sums of low halves, what exceeds 32 bits is carried into the high one. */
+function extendSha512(w: Int32Array, t: number): void {
+  const h15 = w[t - 30] as number;
+  const l15 = w[t - 29] as number;
+  const h2 = w[t - 4] as number;
+  const l2 = w[t - 3] as number;
   const low =
-    (at(schedule, t - 31) >>> 0) +
-    (at(schedule, t - 13) >>> 0) +
-    ((right(l15, h15, 1) ^ right(l15, h15, 8) ^ right(l15, h15, 7)) >>> 0) +
-    ((right(l2, h2, 19) ^ right(h2, l2, 29) ^ right(l2, h2, 6)) >>> 0);
-  schedule[t] =
-    at(schedule, t - 32) +
-    at(schedule, t - 14) +
-    (right(h15, l15, 1) ^ right(h15, l15, 8) ^ (h15 >>> 7)) +
-    (right(h2, l2, 19) ^ right(l2, h2, 29) ^ (h2 >>> 6)) +
-    carry(low);
-  schedule[t + 1] = low;
+    ((w[t - 31] as number) >>> 0) +
+    ((w[t - 13] as number) >>> 0) +
+    ((((l15 >>> 1) | (h15 << 31)) ^ ((l15 >>> 8) | (h15 << 24)) ^ ((l15 >>> 7) | (h15 << 25))) >>> 0) +
+    ((((l2 >>> 19) | (h2 << 13)) ^ ((h2 >>> 29) | (l2 << 3)) ^ ((l2 >>> 6) | (h2 << 26))) >>> 0);
+  w[t] =
+    (w[t - 32] as number) +
+    (w[t - 14] as number) +
+    (((h15 >>> 1) | (l15 << 31)) ^ ((h15 >>> 8) | (l15 << 24)) ^ (h15 >>> 7)) +
+    (((h2 >>> 19) | (l2 << 13)) ^ ((l2 >>> 29) | (h2 << 3)) ^ (h2 >>> 6)) +
+    Math.floor(low / 0x100000000);
+  w[t + 1] = low;
 }
 
-function sha512Round(state: Int32Array, constants: Int32Array, schedule: Int32Array, t: number): void {
-  const [ah = 0, al = 0, bh = 0, bl = 0, ch = 0, cl = 0] = state;
-  const eh = at(state, 8);
-  const el = at(state, 9);
+function sha512Round(s: Int32Array, constants: Int32Array, w: Int32Array, t: number): void {
+  const ah = s[0] as number;
+  const al = s[1] as number;
+  const bh = s[2] as number;
+  const bl = s[3] as number;
+  const ch = s[4] as number;
+  const cl = s[5] as number;
+  const eh = s[8] as number;
+  const el = s[9] as number;
   const low1 =
-    (at(state, 15) >>> 0) +
-    ((right(el, eh, 14) ^ right(el, eh, 18) ^ right(eh, el, 9)) >>> 0) +
-    (((el & at(state, 11)) ^ (~el & at(state, 13))) >>> 0) +
-    (at(constants, t + 1) >>> 0) +
-    (at(schedule, t + 1) >>> 0);
+    ((s[15] as number) >>> 0) +
+    ((((el >>> 14) | (eh << 18)) ^ ((el >>> 18) | (eh << 14)) ^ ((eh >>> 9) | (el << 23))) >>> 0) +
+    (((el & (s[11] as number)) ^ (~el & (s[13] as number))) >>> 0) +
+    ((constants[t + 1] as number) >>> 0) +
+    ((w[t + 1] as number) >>> 0);
   const high1 =
-    at(state, 14) +
-    (right(eh, el, 14) ^ right(eh, el, 18) ^ right(el, eh, 9)) +
-    ((eh & at(state, 10)) ^ (~eh & at(state, 12))) +
-    at(constants, t) +
-    at(schedule, t) +
-    carry(low1);
+    (s[14] as number) +
+    (((eh >>> 14) | (el << 18)) ^ ((eh >>> 18) | (el << 14)) ^ ((el >>> 9) | (eh << 23))) +
+    ((eh & (s[10] as number)) ^ (~eh & (s[12] as number))) +
+    (constants[t] as number) +
+    (w[t] as number) +
+    Math.floor(low1 / 0x100000000);
   const low2 =
-    ((right(al, ah, 28) ^ right(ah, al, 2) ^ right(ah, al, 7)) >>> 0) + (((al & bl) ^ (al & cl) ^ (bl & cl)) >>> 0);
+    ((((al >>> 28) | (ah << 4)) ^ ((ah >>> 2) | (al << 30)) ^ ((ah >>> 7) | (al << 25))) >>> 0) +
+    (((al & bl) ^ (al & cl) ^ (bl & cl)) >>> 0);
   const high2 =
-    (right(ah, al, 28) ^ right(al, ah, 2) ^ right(al, ah, 7)) + ((ah & bh) ^ (ah & ch) ^ (bh & ch)) + carry(low2);
-  const lowE = (at(state, 7) >>> 0) + (low1 >>> 0);
-  const highE = at(state, 6) + high1 + carry(lowE);
-  const lowA = (low1 >>> 0) + (low2 >>> 0);
-  state.copyWithin(2, 0, 14);
-  state[8] = highE;
-  state[9] = lowE;
-  state[0] = high1 + high2 + carry(lowA);
-  state[1] = lowA;
-}
-
-function rotateLeft(word: number, bits: number): number {
-  return (word << bits) | (word >>> (32 - bits));
-}
-
-/** The low half of `high:low` shifted right by `bits`, 1 to 31. */
-function right(low: number, high: number, bits: number): number {
-  return (low >>> bits) | (high << (32 - bits));
-}
-
-/** What a sum of unsigned low halves adds to the high one. */
-function carry(sum: number): number {
-  return (sum / 0x100000000) | 0;
-}
-
-function at(words: ArrayLike<number>, index: number): number {
-  return words[index] ?? 0;
+    (((ah >>> 28) | (al << 4)) ^ ((al >>> 2) | (ah << 30)) ^ ((al >>> 7) | (ah << 25))) +
+    ((ah & bh) ^ (ah & ch) ^ (bh & ch));
+  const lowE = ((s[7] as number) >>> 0) + (low1 >>> 0);
+  const highE = (s[6] as number) + high1 + (lowE > 0xffffffff ? 1 : 0);
+  const lowA = (low1 >>> 0) + low2;
+  s.copyWithin(2, 0, 14);
+  s[8] = highE;
+  s[9] = lowE;
+  s[0] = high1 + high2 + Math.floor(lowA / 0x100000000);
+  s[1] = lowA;
 }
 
 function addTo(hash: Int32Array, working: readonly number[]): void {
-  for (const [index, word] of working.entries()) hash[index] = at(hash, index) + word;
+  for (const [index, word] of working.entries()) hash[index] = (hash[index] as number) + word;
 }
 
 function interleave(high: readonly number[], low: readonly number[]): Int32Array {
-  return Int32Array.from(low.flatMap((word, index) => [at(high, index), word]));
+  return Int32Array.from(low.flatMap((word, index) => [high[index] as number, word]));
 }
 
 function hex(hash: Int32Array): string {
