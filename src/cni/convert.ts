@@ -16,7 +16,7 @@ import { CniError, code } from "./error.ts";
 import { foldKeys } from "./keys.ts";
 import type { Interface, IpConfig, Result, RouteConfig } from "./result.ts";
 import { isOld, isOldest, schemaOf } from "./result-schema.ts";
-import { faultOf } from "./schema.ts";
+import { faultOf, type Schema } from "./schema.ts";
 import type { CniVersion } from "./version.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ type JsonObject = Readonly<Record<string, unknown>>;
  */
 export function parseResult(value: unknown, requestVersion: CniVersion, what: string): Result {
   const refuse = (reason: string) => new CniError(code.decoding, `cannot parse ${what}: ${reason}`);
-  const label = (foldKeys({ properties: { cniVersion: {} } }, value ?? {}) as { cniVersion?: unknown }).cniVersion;
+  const { cniVersion: label } = foldKeys(labelSchema, value ?? {}) as { readonly cniVersion?: unknown };
   const version = label === undefined || label === "" ? requestVersion : label;
   if (typeof version !== "string" || !isSupported(version)) {
     throw refuse(`unsupported CNI result version ${JSON.stringify(version)}`);
@@ -49,16 +49,17 @@ export function resultAs(result: Result, version: CniVersion): JsonObject {
   if (isOldest(version)) return toOldest(result, version);
   if (isOld(version)) return toOld(result, version);
   const { dns, interfaces, ips, routes, ...unknown } = result;
-  const entries = Object.entries({
-    ...unknown,
-    cniVersion: version,
-    ...(dns !== undefined && Object.keys(dns).length > 0 && { dns }),
-    ...(interfaces !== undefined && interfaces.length > 0 && { interfaces: interfaces.map(printInterface) }),
-    ...(ips !== undefined && ips.length > 0 && { ips: ips.map(printIp) }),
-    ...(routes !== undefined && routes.length > 0 && { routes: routes.map(printRoute) }),
-  });
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  const printed: Record<string, unknown> = { ...unknown, cniVersion: version };
+  if (dns !== undefined && Object.keys(dns).length > 0) printed.dns = dns;
+  if (interfaces !== undefined && interfaces.length > 0) printed.interfaces = interfaces.map(printInterface);
+  if (ips !== undefined && ips.length > 0) printed.ips = ips.map(printIp);
+  if (routes !== undefined && routes.length > 0) printed.routes = routes.map(printRoute);
+  const sorted: Record<string, unknown> = {};
+  for (const key of Object.keys(printed).sort()) sorted[key] = printed[key];
+  return sorted;
 }
+
+const labelSchema: Schema = { properties: { cniVersion: {} } };
 
 interface OldestFamily {
   readonly ip: string;
@@ -93,7 +94,7 @@ function toOldest(
     if (ip === undefined) return undefined;
     const { address, interface: _, gateway, ...more } = ip;
     const own = routes.filter(({ dst }) => familyOf(dst) === wanted).map(printRoute);
-    return { ip: address, ...present({ gateway }), ...(own.length > 0 && { routes: own }), ...more };
+    return { ip: address, ...(gateway && { gateway }), ...(own.length > 0 && { routes: own }), ...more };
   };
   const [ip4, ip6] = [family(4), family(6)];
   if (ip4 === undefined && ip6 === undefined) {
@@ -119,25 +120,37 @@ function toOld(
   };
 }
 
-function printInterface({ name, mac, mtu, sandbox, socketPath, pciID, ...unknown }: Interface): JsonObject {
-  return { name, ...present({ mac, mtu, sandbox, socketPath, pciID }), ...unknown };
+const interfaceKeys = ["name", "mac", "mtu", "sandbox", "socketPath", "pciID"];
+const ipKeys = ["interface", "address", "gateway"];
+const routeKeys = ["dst", "gw"];
+
+function printInterface(one: Interface): JsonObject {
+  return ordered(one, interfaceKeys);
 }
 
 function printOldInterface({ mtu: _, socketPath: __, pciID: ___, ...kept }: Interface): JsonObject {
-  return printInterface(kept);
+  return ordered(kept, interfaceKeys);
 }
 
-function printIp({ interface: index, address, gateway, ...unknown }: IpConfig): JsonObject {
-  return { ...(index !== undefined && { interface: index }), address, ...present({ gateway }), ...unknown };
+function printIp(one: IpConfig): JsonObject {
+  return ordered(one, ipKeys);
 }
 
-function printRoute({ dst, gw, ...more }: RouteConfig): JsonObject {
-  return { dst, ...present({ gw }), ...more };
+function printRoute(one: RouteConfig): JsonObject {
+  return ordered(one, routeKeys);
 }
 
-/** Without what is undefined, empty or zero, as Go's `omitempty` does. */
-function present(object: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value));
+/** Known keys first and without what Go's `omitempty` omits, then all others. Index 0 is an index. */
+function ordered(object: JsonObject, known: readonly string[]): JsonObject {
+  const printed: Record<string, unknown> = {};
+  for (const key of known) {
+    const value = object[key];
+    if (value || (value === 0 && key === "interface")) printed[key] = value;
+  }
+  for (const key in object) {
+    if (!known.includes(key)) printed[key] = object[key];
+  }
+  return printed;
 }
 
 function badAddressOf({ ips = [], routes = [] }: Result): string | undefined {

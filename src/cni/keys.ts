@@ -1,7 +1,7 @@
 /**
  * The spelling of keys. Go's decoder matches them without regard to case and runtimes rely on it (containerd sends `HostPort`), so a
  * document is respelled before it is read: known keys as the schema spells them, the last of several spellings wins, `null` is the same
- * as absent, unknown keys stay as they are.
+ * as absent, unknown keys stay as they are (but `__proto__`, which is dropped).
  */
 import { isObject, type Schema } from "./schema.ts";
 
@@ -21,18 +21,19 @@ export function foldKeys(schema: Schema, value: unknown): unknown {
 }
 
 function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): unknown {
-  const { properties, additionalProperties } = schema;
-  if (properties === undefined && additionalProperties === undefined) return object;
-  const entries: [string, unknown][] = [];
+  const { properties = {}, additionalProperties } = schema;
+  if (schema.properties === undefined && additionalProperties === undefined) return object;
+  const folded: Record<string, unknown> = {};
   for (const key of Object.keys(object)) {
+    // The one key that an assignment would obey rather than keep.
+    if (key === "__proto__") continue;
     const value = object[key];
-    const spelled = spell(properties ?? {}, key);
-    const of = spelled === undefined ? additionalProperties : properties?.[spelled];
-    if (of === undefined) entries.push([key, value]);
-    else if (value !== null) entries.push([spelled ?? key, foldKeys(of, value)]);
+    const spelled = spell(properties, key);
+    const of = spelled === undefined ? additionalProperties : properties[spelled];
+    if (of === undefined) folded[key] = value;
+    else if (value !== null) folded[spelled ?? key] = foldKeys(of, value);
   }
-  // Not by assignment: the document may hold a key named __proto__.
-  return Object.fromEntries(entries);
+  return folded;
 }
 
 /** The schema's spelling of a key; `undefined` when it does not know it. */

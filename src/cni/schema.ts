@@ -24,27 +24,40 @@ export interface Schema {
   readonly anyOf?: readonly Schema[];
 }
 
-/**
- * The first fault of a value: `"mtu" must be an integer, not "1500"`; `undefined` when it has none.
- * `path` names the value itself, empty for a whole document.
- */
-export function faultOf(schema: Schema, value: unknown, path = ""): string | undefined {
-  if (schema.anyOf !== undefined) {
-    const fits = schema.anyOf.some((alternative) => faultOf(alternative, value, path) === undefined);
-    return fits ? undefined : mustBe(path, schema.anyOf.map(describe).join(" or "), value);
-  }
-  if (!fitsType(schema, value) || (schema.enum !== undefined && !schema.enum.includes(value as string))) {
-    return mustBe(path, describe(schema), value);
-  }
-  if (typeof value === "number") return faultOfNumber(schema, value, path);
-  if (typeof value === "string") return faultOfString(schema, value, path);
-  if (Array.isArray(value)) return faultOfArray(schema, value, path);
-  if (isObject(value)) return faultOfObject(schema, value, path);
-  return undefined;
+/** The first fault of a value: `"mtu" must be an integer, not "1500"`; `undefined` when it has none. `root` names the value itself. */
+export function faultOf(schema: Schema, value: unknown, root = ""): string | undefined {
+  const fault = find(schema, value);
+  if (fault === undefined) return undefined;
+  const path = root === "" ? fault.path : under(root, fault).path;
+  return `${path === "" ? "the document" : `"${path}"`} ${fault.text}`;
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The path is made on the way up, so that a value without fault costs no text. */
+interface Fault {
+  /** `runtimeConfig.portMappings[0].hostPort`; empty for the value itself. */
+  readonly path: string;
+  /** What is said of it. */
+  readonly text: string;
+}
+
+function find(schema: Schema, value: unknown): Fault | undefined {
+  const { anyOf, enum: allowed } = schema;
+  if (anyOf !== undefined) {
+    const fits = anyOf.some((alternative) => find(alternative, value) === undefined);
+    return fits ? undefined : mustBe(describe(schema), value);
+  }
+  if (!fitsType(schema, value) || (allowed !== undefined && !allowed.includes(value as string))) {
+    return mustBe(describe(schema), value);
+  }
+  if (typeof value === "number") return findInNumber(schema, value);
+  if (typeof value === "string") return findInString(schema, value);
+  if (Array.isArray(value)) return findInArray(schema, value);
+  if (isObject(value)) return findInObject(schema, value);
+  return undefined;
 }
 
 function fitsType({ type }: Schema, value: unknown): boolean {
@@ -56,50 +69,47 @@ function fitsType({ type }: Schema, value: unknown): boolean {
   return typeof value === type;
 }
 
-function faultOfNumber({ minimum, maximum }: Schema, value: number, path: string): string | undefined {
-  if (minimum !== undefined && value < minimum) return mustBe(path, `${minimum} or more`, value);
-  if (maximum !== undefined && value > maximum) return mustBe(path, `${maximum} or less`, value);
+function findInNumber({ minimum, maximum }: Schema, value: number): Fault | undefined {
+  if (minimum !== undefined && value < minimum) return mustBe(`${minimum} or more`, value);
+  if (maximum !== undefined && value > maximum) return mustBe(`${maximum} or less`, value);
   return undefined;
 }
 
-function faultOfString({ minLength, maxLength, pattern }: Schema, value: string, path: string): string | undefined {
+function findInString({ minLength, maxLength, pattern }: Schema, value: string): Fault | undefined {
   if (minLength !== undefined && value.length < minLength) {
-    return minLength === 1
-      ? `${named(path)} must not be empty`
-      : mustBe(path, `${minLength} characters or more`, value);
+    return minLength === 1 ? { path: "", text: "must not be empty" } : mustBe(`${minLength} characters or more`, value);
   }
-  if (maxLength !== undefined && value.length > maxLength)
-    return mustBe(path, `${maxLength} characters or less`, value);
-  if (pattern !== undefined && !new RegExp(pattern, "u").test(value)) return mustBe(path, `like ${pattern}`, value);
+  if (maxLength !== undefined && value.length > maxLength) return mustBe(`${maxLength} characters or less`, value);
+  if (pattern !== undefined && !new RegExp(pattern, "u").test(value)) return mustBe(`like ${pattern}`, value);
   return undefined;
 }
 
-function faultOfArray(
-  { items, minItems, maxItems }: Schema,
-  value: readonly unknown[],
-  path: string,
-): string | undefined {
-  if (minItems !== undefined && value.length < minItems) return mustBe(path, `${minItems} items or more`, value);
-  if (maxItems !== undefined && value.length > maxItems) return mustBe(path, `${maxItems} items or less`, value);
+function findInArray({ items, minItems, maxItems }: Schema, value: readonly unknown[]): Fault | undefined {
+  if (minItems !== undefined && value.length < minItems) return mustBe(`${minItems} items or more`, value);
+  if (maxItems !== undefined && value.length > maxItems) return mustBe(`${maxItems} items or less`, value);
   if (items === undefined) return undefined;
-  for (const [index, item] of value.entries()) {
-    const fault = faultOf(items, item, `${path}[${index}]`);
-    if (fault !== undefined) return fault;
+  for (let index = 0; index < value.length; index++) {
+    const fault = find(items, value[index]);
+    if (fault !== undefined) return under(`[${index}]`, fault);
   }
   return undefined;
 }
 
-function faultOfObject(schema: Schema, value: Readonly<Record<string, unknown>>, path: string): string | undefined {
-  const { properties = {}, required = [], additionalProperties } = schema;
-  for (const key of required) {
-    if (!Object.hasOwn(value, key)) return `${named(join(path, key))} is missing`;
-  }
+function findInObject(schema: Schema, value: Readonly<Record<string, unknown>>): Fault | undefined {
+  const { properties, required, additionalProperties } = schema;
+  const missing = required?.find((key) => !Object.hasOwn(value, key));
+  if (missing !== undefined) return { path: missing, text: "is missing" };
   for (const key of Object.keys(value)) {
-    const of = Object.hasOwn(properties, key) ? properties[key] : additionalProperties;
-    const fault = of && faultOf(of, value[key], join(path, key));
-    if (fault !== undefined) return fault;
+    const of = properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : additionalProperties;
+    const fault = of && find(of, value[key]);
+    if (fault !== undefined) return under(key, fault);
   }
   return undefined;
+}
+
+function under(key: string, { path, text }: Fault): Fault {
+  const dot = path === "" || path.startsWith("[") ? "" : ".";
+  return { path: `${key}${dot}${path}`, text };
 }
 
 const typeNames = {
@@ -117,16 +127,8 @@ function describe(schema: Schema): string {
   return schema.type === undefined ? "any value" : typeNames[schema.type];
 }
 
-function mustBe(path: string, wanted: string, found: unknown): string {
-  return `${named(path)} must be ${wanted}, not ${shown(found)}`;
-}
-
-function named(path: string): string {
-  return path === "" ? "the document" : `"${path}"`;
-}
-
-function join(path: string, key: string): string {
-  return path === "" ? key : `${path}.${key}`;
+function mustBe(wanted: string, found: unknown): Fault {
+  return { path: "", text: `must be ${wanted}, not ${shown(found)}` };
 }
 
 /** A value in a message: as JSON where it is short. */

@@ -9,7 +9,9 @@ const longestName = 15;
 /** What is wrong with a name, by the kernel's rules (dev_valid_name in net/core/dev.c); `undefined` when nothing is. */
 export function interfaceNameFault(name: string): "empty" | "too long" | "dots" | "characters" | undefined {
   if (name === "") return "empty";
-  if (name.length > longestName || encodeUtf8(name).length > longestName) return "too long";
+  // A character has three bytes at most for each of its units.
+  if (name.length > longestName) return "too long";
+  if (name.length * 3 > longestName && encodeUtf8(name).length > longestName) return "too long";
   if (name === "." || name === "..") return "dots";
   if (/[/:\s\u0085]/.test(name)) return "characters";
   return undefined;
