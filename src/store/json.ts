@@ -23,7 +23,7 @@ export function parseJson(text: string): unknown {
     throw new SyntaxError("it holds U+FFFF, which is no character");
   }
   const pieces = text.split('"');
-  const marked = markIntegers(pieces);
+  const marked = markIntegers(pieces, text.includes("\\"));
   if (marked === 0) return JSON.parse(text);
   const root = { value: JSON.parse(pieces.join('"')) };
   restore(root, marked);
@@ -51,24 +51,38 @@ export function stringifyJson(value: unknown): string {
 }
 
 /** Marks the long integers of a text that was split at its quotes; what stands inside of strings is left alone. Returns how many. */
-function markIntegers(pieces: string[]): number {
+function markIntegers(pieces: string[], escapes: boolean): number {
   let marked = 0;
-  let insideString = false;
-  for (let i = 0; i < pieces.length; i++) {
+  for (let i = 0; i < pieces.length; i += 2) {
     const piece = pieces[i] ?? "";
-    if (insideString) {
-      insideString = endsInEscape(piece);
-      continue;
-    }
-    insideString = true;
-    if (piece.length < manyDigits) continue;
-    const replaced = piece.replace(integer, (digits) => {
-      marked++;
-      return `${markedString}${digits}"`;
-    });
-    pieces[i] = replaced;
+    if (piece.length >= manyDigits) marked += markPiece(pieces, i, piece);
+    // Without escapes every other piece is a string. With them a string may have been split, and ends at a later piece.
+    if (escapes) while (endsInEscape(pieces[i + 1] ?? "")) i++;
   }
   return marked;
+}
+
+function markPiece(pieces: string[], index: number, piece: string): number {
+  if (isLoneInteger(piece)) {
+    pieces[index] = `:${markedString}${piece.slice(1, -1)}"${piece.charAt(piece.length - 1)}`;
+    return 1;
+  }
+  if (!/\d{16}/.test(piece)) return 0;
+  let marked = 0;
+  pieces[index] = piece.replace(integer, (digits) => {
+    marked++;
+    return `${markedString}${digits}"`;
+  });
+  return marked;
+}
+
+/** Whether a piece is `:1690113884806720496,` or the like: as all but one of a block's are. A regular expression takes ten times as long. */
+function isLoneInteger(piece: string): boolean {
+  const last = piece.charAt(piece.length - 1);
+  const first = piece.charCodeAt(1);
+  if ((last !== "," && last !== "}") || piece.charCodeAt(0) !== 0x3a || first < 0x31 || first > 0x39) return false;
+  const digits = piece.slice(1, -1);
+  return Number.isFinite(Number(digits)) && !digits.includes(".") && !digits.includes("e") && !digits.includes("E");
 }
 
 /** Whether the quote that follows is part of the string: an odd number of backslashes stands before it. */
