@@ -11,6 +11,7 @@ import type { Result } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { autoAssign, type Claimant } from "../../src/ipam/assign.ts";
 import { attributesOf } from "../../src/ipam/attributes.ts";
+import type { AllocationAttribute } from "../../src/ipam/block.ts";
 import { ensureDefaultPools } from "../../src/ipam/default-pools.ts";
 import { assignAddresses } from "../../src/ipam/explicit.ts";
 import { collect } from "../../src/ipam/gc.ts";
@@ -42,6 +43,11 @@ export default definePlugin<IpamConf>({
         ? yield* assignAddresses({ ...claimant, addresses })
         : yield* autoAssign({ ...claimant, wanted: conf.wanted.map((wanted) => ({ ...wanted, count: 1 })) });
     });
+    // What the attachment held before has another time.
+    const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
+    context.undo("assignment of addresses", () =>
+      locked(context, conf.lockFile, () => releaseByHandle(claimant.handleId, (_, attribute) => isNew(attribute))),
+    );
     context.log.info("addresses assigned", () => ({
       handle: claimant.handleId,
       ips: assigned.map(({ address }) => address),

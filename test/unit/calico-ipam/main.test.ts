@@ -99,6 +99,15 @@ describe("ADD", () => {
     expect(machine.files.list("/run/tortie/ipam/handles")).toEqual(["k8s-pod-network.3f2a.json"]);
   });
 
+  test("takes back what it assigned when its answer cannot be written, and nothing older", () => {
+    const older = add().ips;
+    machine.nowMs += 1000;
+    run("ADD", { container: "b", brokenPipe: true });
+    expect(machine.files.list("/run/tortie/ipam/handles")).toEqual(["k8s-pod-network.3f2a.json"]);
+    run("ADD", { brokenPipe: true });
+    expect(add().ips).toEqual(older);
+  });
+
   test("with both families off answers without addresses", () => {
     expect(add({ ipam: { assign_ipv4: "false" } }).ips).toEqual([]);
   });
@@ -205,6 +214,8 @@ interface Call {
   readonly args?: string;
   readonly ipam?: object;
   readonly document?: object;
+  /** Whoever reads stdout is gone. */
+  readonly brokenPipe?: boolean;
 }
 
 interface Failure {
@@ -219,10 +230,15 @@ function add(call: Call = {}): { readonly ips: readonly string[] } {
 }
 
 /** One exec; what it writes to stdout, if anything. */
-function run(
-  command: string,
-  { container = "3f2a", ifname = "eth0", network = "k8s-pod-network", args = "", ipam = {}, document = {} }: Call,
-): unknown {
+function run(command: string, call: Call): unknown {
+  const {
+    container = "3f2a",
+    ifname = "eth0",
+    network = "k8s-pod-network",
+    args = "",
+    ipam = {},
+    document = {},
+  } = call;
   const sys = new FakeSys({
     machine,
     args: ["/opt/cni/bin/calico-ipam"],
@@ -241,7 +257,13 @@ function run(
       ...document,
     }),
   });
+  if (call.brokenPipe === true) {
+    sys.write = () => {
+      throw Object.assign(new Error("write stdout: Broken pipe"), { code: "EPIPE" });
+    };
+  }
   const status = statusOf(calicoIpam, sys);
+  if (call.brokenPipe === true) return undefined;
   const answer: unknown = sys.stdout === "" ? undefined : JSON.parse(sys.stdout);
   expect(status !== 0).toBe((answer as Partial<Failure> | undefined)?.code !== undefined);
   return answer;
