@@ -38,10 +38,10 @@ export default definePlugin<IpamConf>({
     const claimant = claimantOf(request, context.sys);
     const addresses = requestedAddresses(conf, args);
     const assigned = locked(context, conf.lockFile, function* () {
-      yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
+      const pools = yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
       return addresses.length > 0
-        ? yield* assignAddresses({ ...claimant, addresses })
-        : yield* autoAssign({ ...claimant, wanted: conf.wanted.map((wanted) => ({ ...wanted, count: 1 })) });
+        ? yield* assignAddresses({ ...claimant, pools, addresses })
+        : yield* autoAssign({ ...claimant, pools, wanted: conf.wanted.map((wanted) => ({ ...wanted, count: 1 })) });
     });
     // What the attachment held before has another time.
     const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
@@ -98,7 +98,7 @@ export default definePlugin<IpamConf>({
   },
 });
 
-function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Claimant {
+function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<Claimant, "pools"> {
   const clock = sys.wallClock();
   const node = nodename(conf.node, sys);
   const { K8S_POD_NAMESPACE: namespace = "", K8S_POD_NAME: name = "" } = args;

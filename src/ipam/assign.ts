@@ -15,7 +15,7 @@ import { findBlock, noteFull, type Search } from "./candidate.ts";
 import { tooManyConflicts } from "./conflict.ts";
 import { newHandle } from "./handle.ts";
 import { type Assigned, addressesOf, type Held, type HeldBlock, readHeld } from "./held.ts";
-import { listPools, type Pool } from "./pool.ts";
+import type { Pool, PoolList } from "./pool.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 import { releaseByHandle } from "./release.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "./settings.ts";
@@ -27,6 +27,8 @@ export interface Claimant {
   readonly attributes: Readonly<Record<string, string>>;
   /** Nanoseconds since the epoch. */
   readonly now: bigint;
+  /** All pools there are. */
+  readonly pools: PoolList;
 }
 
 export interface AssignRequest extends Claimant {
@@ -83,14 +85,19 @@ function* findChanges(request: AssignRequest, held: Held): Transaction<readonly 
     .map((wanted) => ({ ...wanted, count: wanted.count - heldOf(held, wanted.family) }))
     .filter(({ count }) => count > 0);
   if (missing.length === 0) return [];
-  const all = yield* listPools();
   const config = yield* readIpamConfig();
   const reservedCidrs = yield* listReservedCidrs();
   const changes: Change[] = [];
   for (const wanted of missing) {
     const search: Search = { node: request.node, now: request.now, config, reservedCidrs, taken: new Set() };
     changes.push(
-      ...(yield* findFor(request, search, wanted.count, wanted.family, selectPools(all, wanted, request.node))),
+      ...(yield* findFor(
+        request,
+        search,
+        wanted.count,
+        wanted.family,
+        selectPools(request.pools, wanted, request.node),
+      )),
     );
   }
   return changes;

@@ -9,21 +9,24 @@ import { canonicalPrefix, maskPrefix } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
 import { create, list, type Transaction } from "../store/transaction.ts";
 import { blockName } from "./object-name.ts";
-import { decodePool, listPools, type PoolSpec } from "./pool.ts";
+import { decodePool, listPools, type PoolList, type PoolSpec } from "./pool.ts";
 import type { Wanted } from "./pool-selection.ts";
 
-/** `random`: 5 random bytes, asked for when an IPv6 pool is made. */
-export function* ensureDefaultPools(wanted: readonly Wanted[], random: () => Uint8Array): Transaction<void> {
-  const { pools } = yield* listPools();
+/** All pools, with what was made. `random`: 5 random bytes, asked for when an IPv6 pool is made. */
+export function* ensureDefaultPools(wanted: readonly Wanted[], random: () => Uint8Array): Transaction<PoolList> {
+  const all = yield* listPools();
+  let made = false;
   for (const { family, pools: names } of wanted) {
-    if (pools.some((pool) => pool.family === family)) continue;
+    if (all.pools.some((pool) => pool.family === family)) continue;
     // A pool that is there and makes no sense is somebody's: it is not replaced by another.
     if ((yield* list("IPPool")).some(({ spec }) => isOfFamily(spec as Partial<PoolSpec>, family))) continue;
     for (const pool of defaultPools(family, names, random)) {
       decodePool(pool);
       yield* create(pool);
+      made = true;
     }
   }
+  return made ? yield* listPools() : all;
 }
 
 function isOfFamily({ cidr }: Partial<PoolSpec>, family: Family): boolean {

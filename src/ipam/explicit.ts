@@ -11,7 +11,7 @@ import { claimBlock, hostAffinity, readBlock } from "./affinity.ts";
 import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
 import { assignOrdinal, attributeAt, type Block, blockOrdinal, withSpec } from "./block.ts";
 import { type Assigned, addressesOf, type Held } from "./held.ts";
-import { blockOf, listPools, type Pool } from "./pool.ts";
+import { blockOf, type Pool } from "./pool.ts";
 import { forWorkloads } from "./pool-selection.ts";
 import { type IpamConfig, readIpamConfig } from "./settings.ts";
 
@@ -32,11 +32,10 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonl
   const has = new Set(addressesOf(held).map(({ address }) => address));
   const missing = request.addresses.filter((address) => !has.has(address));
   if (missing.length === 0) return [];
-  const { pools } = yield* listPools();
   const config = yield* readIpamConfig();
   const changes = new Map<string, Change>();
   for (const address of missing) {
-    const pool = poolOf(pools, address);
+    const pool = poolOf(request.pools.pools, address);
     const cidr = blockOf(pool, address);
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, cidr, config));

@@ -6,7 +6,7 @@ import { assignAddresses } from "../../../src/ipam/explicit.ts";
 import { hasFreeAddress } from "../../../src/ipam/free.ts";
 import { collect } from "../../../src/ipam/gc.ts";
 import { ownerOfHandle } from "../../../src/ipam/handle.ts";
-import { decodePool } from "../../../src/ipam/pool.ts";
+import { decodePool, listPools } from "../../../src/ipam/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { drive } from "../../../src/store/transaction.ts";
@@ -361,7 +361,13 @@ interface Options {
 }
 
 function claimant(handleId: string, node = "node") {
-  return { handleId, node, attributes: { node, namespace: "default", pod: "web" }, now: 1690113884806720472n };
+  return {
+    handleId,
+    node,
+    attributes: { node, namespace: "default", pod: "web" },
+    now: 1690113884806720472n,
+    pools: drive(listPools(), store),
+  };
 }
 
 function add(

@@ -4,6 +4,7 @@ import { autoAssign } from "../../../src/ipam/assign.ts";
 import { type BlockSpec, blockAddress } from "../../../src/ipam/block.ts";
 import { ensureDefaultPools } from "../../../src/ipam/default-pools.ts";
 import type { HandleSpec } from "../../../src/ipam/handle.ts";
+import { listPools } from "../../../src/ipam/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release.ts";
 import { drive, type Transaction } from "../../../src/store/transaction.ts";
 import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
@@ -74,7 +75,14 @@ function prepared(pods: number): MemoryStore {
 }
 
 function* add(handleId: string) {
-  return yield* autoAssign({ handleId, node: "node", attributes: { node: "node", pod: handleId }, now: 1n, wanted });
+  return yield* autoAssign({
+    handleId,
+    node: "node",
+    attributes: { node: "node", pod: handleId },
+    now: 1n,
+    wanted,
+    pools: yield* listPools(),
+  });
 }
 
 function giveUp(store: MemoryStore): Transaction<unknown> {

@@ -7,6 +7,7 @@ import type { BlockSpec } from "../../../src/ipam/block.ts";
 import { assignAddresses } from "../../../src/ipam/explicit.ts";
 import type { HandleSpec } from "../../../src/ipam/handle.ts";
 import { addressesOf, readHeld } from "../../../src/ipam/held.ts";
+import { listPools } from "../../../src/ipam/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release.ts";
 import { drive, type Transaction } from "../../../src/store/transaction.ts";
 import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
@@ -69,7 +70,8 @@ function* transaction(action: Action): Transaction<readonly string[]> {
     return [];
   }
   if (action.op === "del") return (yield* releaseByHandle(action.handle)).map(({ address }) => address);
-  const claimant = { handleId: action.handle, node: action.node, attributes: { node: action.node }, now: 5n };
+  const { handle: handleId, node } = action;
+  const claimant = { handleId, node, attributes: { node }, now: 5n, pools: yield* listPools() };
   const assigned =
     action.op === "add"
       ? yield* autoAssign({ ...claimant, wanted: [{ family: 4, pools: [], count: action.count }] })
