@@ -48,7 +48,7 @@ function entryOf(name: string): string {
     import plugin from "./plugins/${name}/main.ts";
     import { quickjsSys } from "./src/host/quickjs.ts";
     import { runPlugin } from "./src/plugin/run.ts";
-    runPlugin(plugin, quickjsSys);
+    export const main = () => runPlugin(plugin, quickjsSys);
   `;
 }
 

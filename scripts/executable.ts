@@ -1,9 +1,9 @@
 /**
  * Makes one static executable out of JavaScript programs and the native host:
  *
- *   entry.ts --esbuild--> <name>.js --mkbc--> <name>.bytecode --\
- *                  \--> source map -----> <name>.lines      -----+--> one static file, linked under each name
- *   src/host/native/*.c --musl-gcc--> *.o, libquickjs.a --------/
+ *   programs --esbuild--> bundle.js --mkbc--> bundle.bytecode --run once--> image.bin --\
+ *                  \--> source map --> bundle.lines ------------------------------------+--> one static file,
+ *   src/host/native/*.c --musl-gcc--> *.o, libquickjs.a ---------------------------------/     linked under each name
  *
  * Every step is skipped when what goes into it is unchanged. Programs may come in only from this repository: nothing of npm
  * runs on a node.
@@ -25,7 +25,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { encodeLineTable, type SourceLine } from "../src/host/stack.ts";
 
 const run = promisify(execFile);
@@ -33,6 +33,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const engine = join(root, "build/engine");
 const nativeFolder = join(root, "src/host/native");
 const compiler = process.env.TORTIE_CC ?? "musl-gcc";
+/** More than all programs need when they are read in. */
+const imageRoom = 64 << 20;
 const compilerFlags = [
   ...[
     "-std=gnu11",
@@ -47,7 +49,10 @@ const compilerFlags = [
 ];
 
 export interface ExecutableOptions {
-  /** Name of a program to the text of its entry module; paths in it are relative to the root of the repository. */
+  /**
+   * Name of a program to the text of its entry module, which exports the function `main`. Paths in it are relative to the root of
+   * the repository. Top levels of modules are evaluated by the build: they must not ask the machine for anything.
+   */
   readonly programs: Readonly<Record<string, string>>;
   /** Where intermediate files live: one folder per executable, below `build/`. */
   readonly workFolder: string;
@@ -60,21 +65,24 @@ export interface ExecutableOptions {
 /** Builds and installs. Returns the size of the executable in bytes. */
 export async function buildExecutable(options: ExecutableOptions): Promise<number> {
   mkdirSync(options.workFolder, { recursive: true });
-  const names = Object.keys(options.programs).sort();
-  const [objects] = await Promise.all([
-    compileHost(),
-    ...names.map((name) => compileProgram(name, options.programs[name] ?? "", options)),
-  ]);
-  const executable = await link(names, objects, options.workFolder);
-  install(executable, names, options.targetFolder);
+  const [objects] = await Promise.all([compileHost(), compileBundle(options)]);
+  const executable = await link(objects, options.workFolder);
+  install(executable, Object.keys(options.programs), options.targetFolder);
   return statSync(executable).size;
 }
 
-async function compileProgram(name: string, entry: string, options: ExecutableOptions): Promise<void> {
+/** All programs in one module, so that what they share is there once. */
+async function compileBundle({ programs, workFolder, define }: ExecutableOptions): Promise<void> {
+  const names = Object.keys(programs).sort();
+  const entry = [
+    ...names.map((name, index) => `import { main as main${index} } from "program:${name}";`),
+    `export const mains = { __proto__: null, ${names.map((name, index) => `${JSON.stringify(name)}: main${index}`).join(", ")} };`,
+  ];
   const result = await build({
-    stdin: { contents: entry, resolveDir: root, sourcefile: `${name}-entry.ts`, loader: "ts" },
+    stdin: { contents: entry.join("\n"), resolveDir: root, sourcefile: "mains.ts", loader: "ts" },
+    plugins: [programModules(programs)],
     absWorkingDir: root,
-    outfile: join(options.workFolder, `${name}.js`),
+    outfile: join(workFolder, "bundle.js"),
     bundle: true,
     write: false,
     metafile: true,
@@ -85,21 +93,36 @@ async function compileProgram(name: string, entry: string, options: ExecutableOp
     legalComments: "none",
     sourcemap: "external",
     sourcesContent: false,
-    define: { ...options.define },
+    define: { ...define },
     logLevel: "error",
   });
   const foreign = Object.keys(result.metafile.inputs).find((input) => input.includes("node_modules/"));
   if (foreign !== undefined) {
-    throw new Error(`cannot bundle "${name}": it reaches ${foreign}, and nothing of npm may run on a node`);
+    throw new Error(`cannot bundle ${names.join(", ")}: ${foreign} is reached, and nothing of npm may run on a node`);
   }
   const text = (suffix: string) => result.outputFiles.find((file) => file.path.endsWith(suffix))?.text ?? "";
-  const script = join(options.workFolder, `${name}.js`);
-  if (writeIfChanged(script, text(".js")) || !existsSync(join(options.workFolder, `${name}.bytecode`))) {
-    const bytecode = join(options.workFolder, `${name}.bytecode`);
-    await run(join(engine, "mkbc"), [script, name, `${bytecode}.new`]);
+  const [script, bytecode] = [join(workFolder, "bundle.js"), join(workFolder, "bundle.bytecode")];
+  if (writeIfChanged(script, text(".js")) || !existsSync(bytecode)) {
+    rmSync(bytecode, { force: true });
+    await run(join(engine, "mkbc"), [script, "bundle", `${bytecode}.new`]);
     renameSync(`${bytecode}.new`, bytecode);
   }
-  writeIfChanged(join(options.workFolder, `${name}.lines`), lineTable(text(".js.map"), options.workFolder));
+  writeIfChanged(join(workFolder, "bundle.lines"), lineTable(text(".js.map"), workFolder));
+}
+
+/** Serves the text of each program as the module `program:<name>`. */
+function programModules(programs: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: "programs",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^program:/ }, ({ path }) => ({ path: path.slice("program:".length), namespace: "program" }));
+      onLoad({ filter: /.*/, namespace: "program" }, ({ path }) => ({
+        contents: programs[path] ?? "",
+        resolveDir: root,
+        loader: "ts",
+      }));
+    },
+  };
 }
 
 /** The first place of each line of the bundle: esbuild prints a statement per line, so that is close enough. */
@@ -107,7 +130,8 @@ function lineTable(sourceMap: string, folder: string): string {
   const lines: SourceLine[] = [];
   eachMapping(new TraceMap(sourceMap), ({ generatedLine, source, originalLine }) => {
     if (source === null || originalLine === null || lines[generatedLine - 1] !== undefined) return;
-    lines[generatedLine - 1] = { source: join(folder, source).replace(`${root}/`, ""), line: originalLine };
+    const path = source.startsWith("program:") ? source : join(folder, source).replace(`${root}/`, "");
+    lines[generatedLine - 1] = { source: path, line: originalLine };
   });
   return encodeLineTable(Array.from(lines));
 }
@@ -138,63 +162,94 @@ async function compileHost(): Promise<readonly string[]> {
   return objects.map(({ object }) => object);
 }
 
-async function link(names: readonly string[], objects: readonly string[], folder: string): Promise<string> {
+/** Links twice: the first executable, run, writes the image that the second one holds (see image.c). */
+async function link(objects: readonly string[], folder: string): Promise<string> {
   const executable = join(folder, "executable");
-  const table = join(folder, "bundles.c");
-  writeFileSync(table, bundleTable(names, folder));
-  const inputs = [...objects, table, ...names.flatMap((name) => bundleFiles(name, folder))];
-  const stamp = digest(inputs.map((file) => (file.endsWith(".o") ? file : read(file))));
+  const inputs = ["bundle.bytecode", "bundle.lines"].map((file) => read(join(folder, file)));
+  const stamp = digest([...objects, ...inputs, read(fileURLToPath(import.meta.url))]);
   if (existsSync(executable) && existsSync(`${executable}.stamp`) && read(`${executable}.stamp`) === stamp) {
     return executable;
   }
+  const empty = join(folder, "image");
+  await linkOnce(empty, objects, blobTable(folder, {}));
+  const image = join(folder, "image.bin");
+  writeFileSync(image, await takeImage(empty));
   const temporary = `${executable}.${process.pid}`;
-  const linkerFlags = ["-static", "-no-pie", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"];
-  await run(compiler, [
-    ...compilerFlags,
-    ...linkerFlags,
-    ...["-o", temporary, table, ...objects, join(engine, "target/libquickjs.a"), "-lm"],
-  ]);
+  await linkOnce(temporary, objects, blobTable(folder, { image }));
+  await refuseOtherLayout(empty, temporary);
+  await run("strip", [temporary]);
   renameSync(temporary, executable);
   writeFileSync(`${executable}.stamp`, stamp);
   return executable;
 }
 
-function bundleFiles(name: string, folder: string): readonly [bytecode: string, lines: string] {
-  return [join(folder, `${name}.bytecode`), join(folder, `${name}.lines`)];
-}
-
-/** `bundles[]` of host.h. The linker copies the files as they are. */
-function bundleTable(names: readonly string[], folder: string): string {
-  const blobs = names.flatMap((name, index) => {
-    const [bytecode, lines] = bundleFiles(name, folder);
-    return [blob(`bytecode${index}`, bytecode), blob(`lines${index}`, lines)];
-  });
-  const rows = names.map(
-    (name, i) =>
-      `    {${JSON.stringify(name)}, bytecode${i}, bytecode${i}_end, (const char *)lines${i}, (const char *)lines${i}_end},`,
+/** Two runs that differ show a module whose top level asks for the time, the environment or the like. */
+async function takeImage(executable: string): Promise<Buffer> {
+  const [one, other] = await Promise.all(
+    ["one", "other"].map(async (name) => {
+      const options = { encoding: "buffer", env: { RUN: name }, maxBuffer: imageRoom } as const;
+      return (await run(executable, [], options)).stdout;
+    }),
   );
-  return [
-    '#include "host.h"',
-    ...blobs,
-    `const Bundle bundles[] = {\n${rows.join("\n")}\n};`,
-    `const int bundle_count = ${names.length};\n`,
-  ]
-    .join("\n")
-    .replace('"host.h"', JSON.stringify(join(nativeFolder, "host.h")));
+  if (one === undefined || other === undefined || !one.equals(other)) {
+    throw new Error(
+      "cannot take an image of the programs: the top level of some module asks the process or the machine for something",
+    );
+  }
+  return one;
 }
 
-function blob(symbol: string, file: string): string {
-  const assembly = [
-    ".pushsection .rodata",
-    ".balign 16",
-    `${symbol}:`,
-    `.incbin ${JSON.stringify(file)}`,
-    `${symbol}_end:`,
-    ".byte 0",
-    ".popsection",
+/** Code and data must not move: `image.c` tells why. */
+async function refuseOtherLayout(one: string, other: string): Promise<void> {
+  const symbols = async (file: string) => {
+    const { stdout } = await run("nm", [file], { maxBuffer: 64 << 20 });
+    const lines = stdout.split("\n").filter((line) => !/ (image_end|bytecode_end)$/.test(line));
+    return lines.map((line) => line.replace(/ \w /, " "));
+  };
+  const [left, right] = await Promise.all([symbols(one), symbols(other)]);
+  const moved = left.findIndex((line, index) => line !== right[index]);
+  if (moved >= 0 || left.length !== right.length) {
+    throw new Error(`cannot put the image into the executable: "${left[moved]}" became "${right[moved]}"`);
+  }
+}
+
+async function linkOnce(output: string, objects: readonly string[], table: string): Promise<void> {
+  const source = `${output.replace(/\.\d+$/, "")}.blobs.s`;
+  writeFileSync(source, table);
+  const linkerFlags = [
+    ...["-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"],
+    ...["-Wl,--section-start=.image=0x40000000", "-Wl,--section-start=.programs=0x60000000"],
   ];
-  return `__asm__(${assembly.map((line) => JSON.stringify(`${line}\n`)).join(" ")});
-extern const uint8_t ${symbol}[], ${symbol}_end[];`;
+  const library = join(engine, "target/libquickjs.a");
+  await run(compiler, [...linkerFlags, "-o", output, source, ...objects, library, "-lm"]);
+}
+
+/** The bundle and room for the image, or the image in which the bundle is. */
+function blobTable(folder: string, { image }: { readonly image?: string }): string {
+  const bytecode = image === undefined ? incbin(join(folder, "bundle.bytecode")) : "";
+  const content = image === undefined ? `.skip ${imageRoom}` : incbin(image);
+  return [
+    section(`.image, "aw", ${image === undefined ? "@nobits" : "@progbits"}`, "image", content),
+    section('.programs, "a"', "bytecode", bytecode),
+    section(".rodata", "lines", incbin(join(folder, "bundle.lines"))),
+  ].join("\n");
+}
+
+/** Puts content between the symbols `<name>` and `<name>_end`. */
+function section(where: string, name: string, content: string): string {
+  const lines = [
+    `.section ${where}`,
+    `.globl ${name}, ${name}_end`,
+    ".balign 4096",
+    `${name}:`,
+    content,
+    `${name}_end:`,
+  ];
+  return `${[...lines, where.endsWith("@nobits") ? "" : ".byte 0"].join("\n")}\n`;
+}
+
+function incbin(file: string): string {
+  return `.incbin ${JSON.stringify(file)}`;
 }
 
 /** Renames over each name, so that a plugin that runs is not disturbed and a name is never missing. */

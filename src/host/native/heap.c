@@ -15,12 +15,21 @@
 #define HEADER 8
 #define SMALL 1024
 #define SMALL_CLASSES (SMALL / 16 + 1)
-#define CLASSES (SMALL_CLASSES + 4 * 54)
+_Static_assert(SMALL_CLASSES + 4 * 54 == HEAP_CLASSES, "classes up to the largest size");
 
 /* In .bss: pages that are not touched cost nothing. */
-static _Alignas(16) char first_chunk[1 << 20];
-static char *next = first_chunk + HEADER, *end = first_chunk + sizeof first_chunk;
-static void *free_blocks[CLASSES];
+static _Alignas(16) char spare_chunk[1 << 20];
+static bool spare_taken;
+
+void heap_start(char *chunk, char *end) {
+  image.heap.next = chunk + HEADER;
+  image.heap.end = end;
+}
+
+char *heap_seal(void) {
+  image.heap.end = image.heap.next;
+  return image.heap.next;
+}
 
 static size_t *header(const void *block) { return (size_t *)((char *)block - HEADER); }
 
@@ -40,38 +49,43 @@ static size_t classify(size_t *size) {
 }
 
 static bool add_chunk(size_t size) {
+  if (!spare_taken && size + HEADER + 8 <= sizeof spare_chunk) {
+    spare_taken = true;
+    heap_start(spare_chunk, spare_chunk + sizeof spare_chunk);
+    return true;
+  }
   size_t length = size + HEADER + 8 > (4u << 20) ? size + HEADER + 8 : (4u << 20);
   char *chunk = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (chunk == MAP_FAILED) return false;
-  next = chunk + HEADER;
-  end = chunk + length;
+  heap_start(chunk, chunk + length);
   return true;
 }
 
 static void *allocate(size_t size) {
   if (size > ((size_t)1 << 47)) return NULL;
+  Heap *heap = &image.heap;
   size_t class = classify(&size);
-  void *block = free_blocks[class];
+  void *block = heap->free_blocks[class];
   if (block != NULL) {
-    memcpy(&free_blocks[class], block, sizeof(void *));
+    memcpy(&heap->free_blocks[class], block, sizeof(void *));
     return block;
   }
-  if ((size_t)(end - next) < HEADER + size && !add_chunk(size)) return NULL;
-  block = next + HEADER;
-  next += HEADER + size;
+  if ((size_t)(heap->end - heap->next) < HEADER + size && !add_chunk(size)) return NULL;
+  block = heap->next + HEADER;
+  heap->next += HEADER + size;
   *header(block) = size;
   return block;
 }
 
 static void release(void *block) {
   size_t size = *header(block);
-  if ((char *)block + size == next) {
-    next = (char *)block - HEADER;
+  if ((char *)block + size == image.heap.next) {
+    image.heap.next = (char *)block - HEADER;
     return;
   }
   size_t class = classify(&size);
-  memcpy(block, &free_blocks[class], sizeof(void *));
-  free_blocks[class] = block;
+  memcpy(block, &image.heap.free_blocks[class], sizeof(void *));
+  image.heap.free_blocks[class] = block;
 }
 
 static void *reallocate(void *block, size_t size) {
@@ -80,8 +94,8 @@ static void *reallocate(void *block, size_t size) {
   char *tail = (char *)block + old;
   size_t wanted = size;
   classify(&wanted);
-  if (tail == next && (size_t)(end - tail) >= wanted - old) {
-    next += wanted - old;
+  if (tail == image.heap.next && (size_t)(image.heap.end - tail) >= wanted - old) {
+    image.heap.next += wanted - old;
     *header(block) = wanted;
     return block;
   }

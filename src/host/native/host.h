@@ -2,6 +2,7 @@
  * The native host: one C function per call of src/host/native.ts, each a thin layer over system calls, without policy.
  *
  *   main.c        start, choice of the bundle by the executable's name, the last resort when TypeScript cannot answer
+ *   image.c       the engine made ready, at build time or at the start
  *   heap.c        the memory of the engine
  *   value.c       arguments and results of native functions, failures as exceptions
  *   errors.c      the names of errno
@@ -31,7 +32,18 @@
 const char *errno_name(int number, char *unknown);
 
 /* heap.c */
+#define HEAP_CLASSES 281
+
+typedef struct Heap {
+  char *next, *end;
+  void *free_blocks[HEAP_CLASSES];
+} Heap;
+
 extern const JSMallocFunctions heap_functions;
+/* Allocates from `chunk` next. */
+void heap_start(char *chunk, char *end);
+/* Allocates no more from the chunk of now; returns the end of what was. */
+char *heap_seal(void);
 
 /* value.c */
 
@@ -94,20 +106,36 @@ double monotonic_ms(void);
 int enter_netns(int fd);
 void leave_netns(void);
 
+/* image.c */
+
+/*
+ * The engine with the bundle's modules evaluated. In a build with an image, this and the heap behind it come out of
+ * the executable as they were when the build made them; see image.c.
+ */
+typedef struct Image {
+  _Alignas(16) bool taken;
+  Heap heap;
+  JSRuntime *runtime;
+  JSContext *ctx;
+  JSValue mains; /* the object that the bundle exports: name of a program to its function */
+} Image;
+
+extern Image image;
+extern char image_end[];
+/* Makes the engine ready; does nothing where it comes out of the image. */
+void image_prepare(void);
+/* Writes the image to standard output: what the build runs. */
+_Noreturn void image_write(void);
+
 /* main.c */
 
+_Noreturn void die_of_error(JSContext *ctx, JSValue error);
 /* The last resort: answers the runtime with an error object of code 999 and ends with status 1. */
 _Noreturn void die(const char *message, const char *details);
 
-/* The bundle that runs, for its stacks: one entry of the table that scripts/build.ts writes. */
-typedef struct Bundle {
-  const char *name;
-  const uint8_t *bytecode, *bytecode_end;
-  const char *lines, *lines_end;
-} Bundle;
-
-extern const Bundle bundles[];
-extern const int bundle_count;
+/* What scripts/executable.ts puts beside the code: all programs in one bundle, and the line table of that. */
+extern const uint8_t bytecode[], bytecode_end[];
+extern const char lines[], lines_end[];
 
 /* The functions each file adds to the object `native`. */
 #define FUNCTION_LISTS(X) X(process) X(files) X(folders) X(lock) X(run) X(namespaces) X(netlink)

@@ -14,62 +14,104 @@ const targetFolder = join(workFolder, "bin");
 const runCase = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   import { nativeSysCases, sysCases } from "./test/lib/sys-cases.ts";
-  const [, name, folder] = sys.args();
-  try {
-    [...sysCases, ...nativeSysCases].find((candidate) => candidate.name === name).run(sys, folder);
-    sys.write("stdout", "kept");
-  } catch (error) {
-    sys.write("stdout", String(error) + "\\n" + error.stack);
+  export function main() {
+    const [, name, folder] = sys.args();
+    try {
+      [...sysCases, ...nativeSysCases].find((candidate) => candidate.name === name).run(sys, folder);
+      sys.write("stdout", "kept");
+    } catch (error) {
+      sys.write("stdout", String(error) + "\\n" + error.stack);
+    }
+    sys.exit(0);
   }
-  sys.exit(0);
 `;
 
 const echo = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
-  sys.write("stdout", sys.readStdin(10_000_000));
-  sys.exit(0);
+  export function main() {
+    sys.write("stdout", sys.readStdin(10_000_000));
+    sys.exit(0);
+  }
 `;
 
 const limited = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
-  try { sys.readStdin(1000); } catch (error) { sys.write("stdout", error.code); }
+  export function main() {
+    try { sys.readStdin(1000); } catch (error) { sys.write("stdout", error.code); }
+  }
 `;
 
 /** Opens a file, then writes to standard output: the file must not be what it writes to. */
 const opener = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
-  const [, path] = sys.args();
-  const lock = sys.lock(path, "exclusive", 0);
-  try {
-    try { sys.write("stdout", "result"); } catch (error) { sys.write("stderr", error.code); }
-  } catch {}
-  sys.exit(lock.fd > 2 ? 0 : 1);
+  export function main() {
+    const [, path] = sys.args();
+    const lock = sys.lock(path, "exclusive", 0);
+    try {
+      try { sys.write("stdout", "result"); } catch (error) { sys.write("stderr", error.code); }
+    } catch {}
+    sys.exit(lock.fd > 2 ? 0 : 1);
+  }
 `;
 
 const thrower = `
-  function fails(value) {
-    return value.missing.name;
+  export function main() {
+    function fails(value) {
+      return value.missing.name;
+    }
+    fails({});
   }
-  fails({});
 `;
 
 const stacker = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   import { resolveStack } from "./src/host/stack.ts";
   import { isErrno } from "./src/host/sys.ts";
-  try { isErrno(new Error(), ...undefined); } catch (error) { sys.write("stdout", resolveStack(error.stack)); }
+  export function main() {
+    try { isErrno(new Error(), ...undefined); } catch (error) { sys.write("stdout", resolveStack(error.stack)); }
+  }
 `;
 
 const exhauster = `
-  const list = [];
-  function deeper(n) { return deeper(n + 1) + 1; }
-  deeper(0);
+  export function main() {
+    const list = [];
+    function deeper(n) { return deeper(n + 1) + 1; }
+    deeper(0);
+  }
+`;
+
+/** What the engine of that version does not compile unpatched: see quickjs.patch. */
+const generator = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  const log = [];
+  function* list() { yield 1; return [1, 2, 3, 4]; }
+  function* upToThree() {
+    for (const value of yield* list()) {
+      log.push(value);
+      if (value === 3) return "three";
+    }
+  }
+  function* endless() {
+    try {
+      for (const value of yield "asked") log.push(value);
+    } finally {
+      log.push("finally");
+    }
+  }
+  export function main() {
+    const first = upToThree();
+    first.next();
+    log.push(first.next().value);
+    const second = endless();
+    log.push(second.next().value, second.return("early").value);
+    sys.write("stdout", log.join(" "));
+  }
 `;
 
 let node: Node;
 
 beforeAll(async () => {
-  const programs = { case: runCase, echo, limited, opener, thrower, stacker, exhauster };
+  const programs = { case: runCase, echo, limited, opener, thrower, stacker, exhauster, generator };
   await buildExecutable({ programs, workFolder, targetFolder, define: {} });
   node = await Node.start();
   node.addPod("other");
@@ -133,7 +175,7 @@ describe("the executable", () => {
       code: 999,
       msg: expect.stringContaining("cannot read property 'name'"),
     });
-    expect(JSON.parse(stdout).details).toContain("at fails (thrower:");
+    expect(JSON.parse(stdout).details).toContain("at fails (bundle:");
   });
 
   test("answers with code 999 when the stack is exhausted", () => {
@@ -152,8 +194,34 @@ describe("the executable", () => {
     expect(JSON.parse(stdout)).toMatchObject({ code: 999, details: "other" });
   });
 
+  test("runs a yield in the head of for-of", () => {
+    expect(start("generator", {}).stdout).toBe("1 2 3 three finally asked early");
+  });
+
+  test("does the same without an image", () => {
+    const folder = node.sh("mktemp -d /run/cases/XXXXXX").trim();
+    node.sh(`cp ${join(workFolder, "image")} ${folder}/generator`);
+    expect(node.run([`${folder}/generator`]).stdout).toBe("1 2 3 three finally asked early");
+  });
+
+  test.each([
+    ["the environment", "sys.environment()"],
+    ["the time", "sys.wallClock()"],
+    ["random bytes", "sys.randomBytes(8)"],
+  ])("is not built from a module whose top level asks for %s", async (_, call) => {
+    const frozen = `import { quickjsSys as sys } from "./src/host/quickjs.ts"; const kept = ${call}; export const main = () => kept;`;
+    const folder = join(root, "build/sys-test-frozen");
+    const built = buildExecutable({
+      programs: { frozen },
+      workFolder: folder,
+      targetFolder: join(folder, "bin"),
+      define: {},
+    });
+    await expect(built).rejects.toThrow("the top level of some module asks");
+  });
+
   test("tells a stack in lines of the sources", () => {
-    expect(start("stacker", {}).stdout).toMatch(/at .* \(stacker-entry\.ts:5\)/);
+    expect(start("stacker", {}).stdout).toMatch(/at main\d* \(program:stacker:6\)/);
   });
 });
 

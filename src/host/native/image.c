@@ -1,0 +1,121 @@
+/*
+ * The engine made ready: runtime, context, the objects of the language, the native functions, and the programs with their
+ * modules evaluated. What is left to do is to call `main`.
+ *
+ * All that is a function of the executable alone, so the build does it once: **a module's top level must not ask the process
+ * or the machine for anything**, as it would get the answers of the build (which runs it twice, and refuses what
+ * differs). It links the executable, runs it under the name
+ * `image`, and links it again with what the run wrote:
+ *
+ *   0x400000     code, constants, data, .bss     the same, byte by byte and at the same addresses, in both
+ *   0x40000000   .image                          first: empty room; then: Image and the heap, up to its last block
+ *
+ * This holds because the executable is static and not relocatable, and because the engine keeps nothing outside of its heap:
+ * pointers in the image lead into the image or to code and constants. What the process adds goes to other memory (heap.c).
+ * The pages of the image are private: one that is written to, a reference count for instance, is copied by the kernel.
+ *
+ * Without an image (a build for a machine whose executables cannot run here) the same is done at every start.
+ */
+#include "host.h"
+
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool preparing;
+
+/*
+ * Takes the place of libc's. The engine seeds its random numbers from it, which must not make each build another one, and Date
+ * reads it.
+ */
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+  (void)zone;
+  struct timespec time = {0};
+  if (!preparing) clock_gettime(CLOCK_REALTIME, &time);
+  now->tv_sec = time.tv_sec;
+  now->tv_usec = (suseconds_t)(time.tv_nsec / 1000);
+  return 0;
+}
+
+/* It would give the same numbers in every process. */
+static void remove_math_random(JSContext *ctx) {
+  JSValue global = JS_GetGlobalObject(ctx);
+  JSValue math = JS_GetPropertyStr(ctx, global, "Math");
+  JSAtom random = JS_NewAtom(ctx, "random");
+  JS_DeleteProperty(ctx, math, random, 0);
+  JS_FreeAtom(ctx, random);
+  JS_FreeValue(ctx, math);
+  JS_FreeValue(ctx, global);
+}
+
+static void add_intrinsics(JSContext *ctx) {
+  JS_AddIntrinsicBaseObjects(ctx);
+  JS_AddIntrinsicDate(ctx);
+  JS_AddIntrinsicRegExp(ctx);
+  JS_AddIntrinsicJSON(ctx);
+  JS_AddIntrinsicMapSet(ctx);
+  JS_AddIntrinsicTypedArrays(ctx);
+  JS_AddIntrinsicPromise(ctx); /* what evaluating a module returns */
+  remove_math_random(ctx);
+}
+
+/* The line table of the bundle (src/host/stack.ts). */
+static JSValue line_table(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc, (void)argv;
+  return JS_NewStringLen(ctx, lines, (size_t)(lines_end - lines));
+}
+
+static void add_native(JSContext *ctx) {
+  JSValue native = JS_NewObject(ctx);
+#define ADD_LIST(area) JS_SetPropertyFunctionList(ctx, native, area##_functions, area##_function_count);
+  FUNCTION_LISTS(ADD_LIST)
+  JS_SetPropertyStr(ctx, native, "lineTable", JS_NewCFunction(ctx, line_table, "lineTable", 0));
+  JSValue global = JS_GetGlobalObject(ctx);
+  JS_SetPropertyStr(ctx, global, "native", native);
+  JS_FreeValue(ctx, global);
+}
+
+/* Evaluates the bundle's module and returns what it exports as `mains`. */
+static JSValue load_bundle(JSContext *ctx) {
+  JSValue program = JS_ReadObject(ctx, bytecode, (size_t)(bytecode_end - bytecode), JS_READ_OBJ_BYTECODE);
+  if (JS_IsException(program) || JS_ResolveModule(ctx, program) < 0) die_of_error(ctx, JS_GetException(ctx));
+  JSModuleDef *module = JS_VALUE_GET_PTR(program);
+  JSValue ended = JS_EvalFunction(ctx, program);
+  if (JS_IsException(ended)) die_of_error(ctx, JS_GetException(ctx));
+  if (JS_PromiseState(ctx, ended) == JS_PROMISE_REJECTED) die_of_error(ctx, JS_PromiseResult(ctx, ended));
+  return JS_GetPropertyStr(ctx, JS_GetModuleNamespace(ctx, module), "mains");
+}
+
+void image_prepare(void) {
+  if (image.taken) {
+    JS_UpdateStackTop(image.runtime);
+    return;
+  }
+  preparing = true;
+  heap_start((char *)(&image + 1), image_end);
+  image.runtime = JS_NewRuntime2(&heap_functions, NULL);
+  image.ctx = image.runtime == NULL ? NULL : JS_NewContextRaw(image.runtime);
+  if (image.ctx == NULL) die("out of memory", "");
+  JS_SetGCThreshold(image.runtime, (size_t)-1);
+  add_intrinsics(image.ctx);
+  add_native(image.ctx);
+  image.mains = load_bundle(image.ctx);
+  preparing = false;
+}
+
+/* The bounds of the stack, which image_prepare sets anew, are at another address in each process. */
+static void forget_stack(const char *end) {
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  for (uintptr_t *word = (uintptr_t *)&image; (const char *)word < end; word++) {
+    if (*word > here - (4u << 20) && *word < here + (1u << 20)) *word = 0;
+  }
+}
+
+_Noreturn void image_write(void) {
+  image_prepare();
+  const char *end = heap_seal();
+  if (end > image_end) die("the image has no room for the programs", "");
+  image.taken = true;
+  forget_stack(end);
+  _exit(write_all(STDOUT_FILENO, (const char *)&image, (size_t)(end - (const char *)&image)) ? 0 : 1);
+}
