@@ -158,6 +158,8 @@ ip -n outside address add ${outsideAddress4}/24 dev uplink
 ip -n outside address add ${outsideAddress6}/64 dev uplink nodad
 ip link set uplink addrgenmode none up
 ip -n outside link set uplink addrgenmode none up
+ip address add fe80::1/64 dev uplink nodad
+ip -n outside address add fe80::2/64 dev uplink nodad
 ip route add default via ${outsideAddress4}
 ip -6 route add default via ${outsideAddress6}
 echo ready
