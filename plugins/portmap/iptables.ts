@@ -99,7 +99,7 @@ export function addLines(rules: Rules, saved: SavedTables, stale: readonly strin
       // Before anything else that masquerades.
       .map((rule) => (rule.startsWith("-A POSTROUTING ") ? rule.replace("-A POSTROUTING", "-I POSTROUTING 1") : rule)),
     ...entryRemovals(saved.nat, [rules.chain, ...stale]),
-    ...stale.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    ...removals(stale),
     ...rules.own,
     ...rules.entries,
     "COMMIT",
@@ -109,21 +109,27 @@ export function addLines(rules: Rules, saved: SavedTables, stale: readonly strin
 
 /** The restore lines of a DEL: the chains, what leads into them, and all that is shared if nothing else leads anywhere. */
 export function removeLines(chains: readonly string[], saved: SavedTables): readonly string[] {
-  const others = entriesIn(saved.nat).some(({ chain }) => !chains.includes(chain));
-  const shared = others ? [] : [dnatChain, masqueradeChain, markChain].filter((chain) => isDeclared(saved.nat, chain));
-  const guard = others ? [] : saved.raw.filter((rule) => rule === loopbackGuard);
-  const intoShared = saved.nat.filter(
-    (rule) => rule.startsWith("-A ") && shared.some((chain) => rule.endsWith(` -j ${chain}`)),
+  if (entriesIn(saved.nat).some(({ chain }) => !chains.includes(chain))) {
+    return ["*nat", ...entryRemovals(saved.nat, chains), ...removals(chains), "COMMIT"];
+  }
+  const shared = [dnatChain, masqueradeChain, markChain].filter((chain) => isDeclared(saved.nat, chain));
+  const jumps = saved.nat.filter(
+    (rule) => /^-A [A-Z]+ /.test(rule) && shared.some((chain) => rule.endsWith(` -j ${chain}`)),
   );
+  const guard = saved.raw.filter((rule) => rule === loopbackGuard);
   return [
     "*nat",
-    ...entryRemovals(saved.nat, chains),
-    ...chains.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
-    ...intoShared.filter((rule) => !chains.some((chain) => rule.startsWith(`-A ${chain} `))).map(asRemoval),
-    ...shared.flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    ...jumps.map(asRemoval),
+    // The entries go with their chain: iptables 1.8.9 forgets a rule's removal when its chain is flushed in the same batch.
+    ...removals([...shared, ...chains]),
     "COMMIT",
     ...(guard.length > 0 ? ["*raw", ...guard.map(asRemoval), "COMMIT"] : []),
   ];
+}
+
+/** All are emptied before any is deleted: they lead into each other. */
+function removals(chains: readonly string[]): readonly string[] {
+  return [...chains.map((chain) => `-F ${chain}`), ...chains.map((chain) => `-X ${chain}`)];
 }
 
 /** Throws when another's rule has one of the host ports; returns the chains that lead to this very address: nobody alive has them. */

@@ -1,19 +1,10 @@
 /** Compares the nf_tables resources of a plan with the kernel: what is missing, what is other than planned. */
 import type { Sys } from "../host/sys.ts";
 import { AttributeWriter, align, littleEndian, NLA_F_NESTED, viewOf } from "../netlink/attribute.ts";
-import {
-  type ChainEntry,
-  dumpChains,
-  dumpRules,
-  dumpSets,
-  hooks,
-  NFT_DATA_VERDICT,
-  readChain,
-  readRule,
-  readSet,
-  type SetEntry,
-} from "../netlink/nftables.ts";
+import { dumpChains, dumpRules, dumpSets } from "../netlink/nftables.ts";
 import { writeExpressions } from "../netlink/nftables-expression.ts";
+import { hooks, NFT_DATA_VERDICT } from "../netlink/nftables-numbers.ts";
+import { type ChainEntry, readChain, readRule, readSet, type SetEntry } from "../netlink/nftables-read.ts";
 import { typeId } from "../netlink/nftables-type.ts";
 import type { NftChain, NftResource, NftSetDefinition, NftTable } from "../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../plan/nft-owner.ts";

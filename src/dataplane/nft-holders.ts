@@ -1,6 +1,7 @@
 /** Who has what in a map: elements with their owners' comments. */
 import type { Sys } from "../host/sys.ts";
-import { dumpElements, readElements } from "../netlink/nftables.ts";
+import { dumpElements } from "../netlink/nftables.ts";
+import { readElements } from "../netlink/nftables-read.ts";
 import { type DataType, decodeFields } from "../netlink/nftables-type.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { findElement, idOf } from "./nft-owner.ts";

@@ -17,9 +17,9 @@ import {
   getElement,
   newElements,
   newSet,
-  readElements,
   type SetElement,
 } from "../netlink/nftables.ts";
+import { readElements } from "../netlink/nftables-read.ts";
 import { encodeFields } from "../netlink/nftables-type.ts";
 import type { NftElement, NftSetDefinition, NftTable } from "../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../plan/nft-owner.ts";

@@ -6,7 +6,8 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
-import { deleteChain, deleteTable, dumpSets, getTable, readSet, readTableUse } from "../netlink/nftables.ts";
+import { deleteChain, deleteTable, dumpSets, getTable } from "../netlink/nftables.ts";
+import { readSet, readTableUse } from "../netlink/nftables-read.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../plan/nft-owner.ts";
 import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";

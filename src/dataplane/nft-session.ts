@@ -18,7 +18,8 @@ import {
   type Reply,
   type Request,
 } from "../netlink/message.ts";
-import { batchBegin, batchEnd, getGeneration, readGeneration } from "../netlink/nftables.ts";
+import { batchBegin, batchEnd, getGeneration } from "../netlink/nftables.ts";
+import { readGeneration } from "../netlink/nftables-read.ts";
 import { Conversation } from "./conversation.ts";
 import { refusal } from "./refusal.ts";
 

@@ -1,6 +1,7 @@
 /** Shared tables: what of one is missing, and the requests that make it. */
 import type { Request } from "../netlink/message.ts";
-import { dumpChains, dumpSets, newChain, newRule, newSet, newTable, readChain, readSet } from "../netlink/nftables.ts";
+import { dumpChains, dumpSets, newChain, newRule, newSet, newTable } from "../netlink/nftables.ts";
+import { readChain, readSet } from "../netlink/nftables-read.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { compileSet, compileStatements } from "./nft-compile.ts";
 import { idOf } from "./nft-owner.ts";

@@ -10,9 +10,72 @@
  */
 
 import { encodeUtf8 } from "../net/text.ts";
-import { AttributeWriter, be32Of, listAttributes, readAttributes, stringOf } from "./attribute.ts";
-import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
+import { AttributeWriter } from "./attribute.ts";
+import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "./message.ts";
 import { type Expression, writeExpressions, writeJump, writeValue } from "./nftables-expression.ts";
+import {
+  AF_UNSPEC,
+  families,
+  hooks,
+  NF_ACCEPT,
+  NFNL_BATCH_GENID,
+  NFNL_MSG_BATCH_BEGIN,
+  NFNL_MSG_BATCH_END,
+  NFNL_SUBSYS_NFTABLES,
+  NFT_DATA_VERDICT,
+  NFT_MSG_DELCHAIN,
+  NFT_MSG_DELSET,
+  NFT_MSG_DELSETELEM,
+  NFT_MSG_DELTABLE,
+  NFT_MSG_GETCHAIN,
+  NFT_MSG_GETGEN,
+  NFT_MSG_GETRULE,
+  NFT_MSG_GETSET,
+  NFT_MSG_GETSETELEM,
+  NFT_MSG_GETTABLE,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSET,
+  NFT_MSG_NEWSETELEM,
+  NFT_MSG_NEWTABLE,
+  NFT_SET_ELEM_INTERVAL_END,
+  NFT_SET_INTERVAL,
+  NFT_SET_MAP,
+  NFTA_CHAIN_HOOK,
+  NFTA_CHAIN_NAME,
+  NFTA_CHAIN_POLICY,
+  NFTA_CHAIN_TABLE,
+  NFTA_CHAIN_TYPE,
+  NFTA_HOOK_HOOKNUM,
+  NFTA_HOOK_PRIORITY,
+  NFTA_LIST_ELEM,
+  NFTA_RULE_CHAIN,
+  NFTA_RULE_EXPRESSIONS,
+  NFTA_RULE_TABLE,
+  NFTA_RULE_USERDATA,
+  NFTA_SET_DATA_LEN,
+  NFTA_SET_DATA_TYPE,
+  NFTA_SET_DESC,
+  NFTA_SET_DESC_SIZE,
+  NFTA_SET_ELEM_DATA,
+  NFTA_SET_ELEM_FLAGS,
+  NFTA_SET_ELEM_KEY,
+  NFTA_SET_ELEM_LIST_ELEMENTS,
+  NFTA_SET_ELEM_USERDATA,
+  NFTA_SET_FLAGS,
+  NFTA_SET_ID,
+  NFTA_SET_KEY_LEN,
+  NFTA_SET_KEY_TYPE,
+  NFTA_SET_NAME,
+  NFTA_SET_TABLE,
+  NFTA_SET_USERDATA,
+  NFTA_TABLE_FLAGS,
+  NFTA_TABLE_NAME,
+  plainComment,
+  setComment,
+  setDataByteOrder,
+  setKeyByteOrder,
+} from "./nftables-numbers.ts";
 import { byteOrder, type DataType, typeId, typeLength } from "./nftables-type.ts";
 
 export type TableFamily = "ip" | "ip6";
@@ -22,84 +85,6 @@ export interface InTable {
   readonly family: TableFamily;
   readonly table: string;
 }
-
-const NFNL_SUBSYS_NFTABLES = 10;
-export const NFNL_MSG_BATCH_BEGIN = 16;
-export const NFNL_MSG_BATCH_END = 17;
-const NFNL_BATCH_GENID = 1;
-const AF_UNSPEC = 0;
-const families = { ip: 2, ip6: 10 } as const;
-/** `struct nfgenmsg`: family, version, resource id. */
-export const nfHeaderLength = 4;
-
-const subsystem = NFNL_SUBSYS_NFTABLES << 8;
-export const NFT_MSG_NEWTABLE = subsystem | 0;
-export const NFT_MSG_GETTABLE = subsystem | 1;
-export const NFT_MSG_DELTABLE = subsystem | 2;
-export const NFT_MSG_NEWCHAIN = subsystem | 3;
-export const NFT_MSG_GETCHAIN = subsystem | 4;
-export const NFT_MSG_DELCHAIN = subsystem | 5;
-export const NFT_MSG_NEWRULE = subsystem | 6;
-export const NFT_MSG_GETRULE = subsystem | 7;
-export const NFT_MSG_NEWSET = subsystem | 9;
-export const NFT_MSG_GETSET = subsystem | 10;
-export const NFT_MSG_DELSET = subsystem | 11;
-export const NFT_MSG_NEWSETELEM = subsystem | 12;
-export const NFT_MSG_GETSETELEM = subsystem | 13;
-export const NFT_MSG_DELSETELEM = subsystem | 14;
-export const NFT_MSG_NEWGEN = subsystem | 15;
-export const NFT_MSG_GETGEN = subsystem | 16;
-
-export const NFTA_TABLE_NAME = 1;
-const NFTA_TABLE_FLAGS = 2;
-export const NFTA_TABLE_USE = 3;
-export const NFTA_CHAIN_TABLE = 1;
-export const NFTA_CHAIN_NAME = 3;
-export const NFTA_CHAIN_HOOK = 4;
-const NFTA_CHAIN_POLICY = 5;
-export const NFTA_CHAIN_TYPE = 7;
-export const NFTA_HOOK_HOOKNUM = 1;
-export const NFTA_HOOK_PRIORITY = 2;
-export const NFTA_RULE_TABLE = 1;
-export const NFTA_RULE_CHAIN = 2;
-export const NFTA_RULE_EXPRESSIONS = 4;
-export const NFTA_RULE_USERDATA = 7;
-export const NFTA_SET_TABLE = 1;
-export const NFTA_SET_NAME = 2;
-export const NFTA_SET_FLAGS = 3;
-export const NFTA_SET_KEY_TYPE = 4;
-export const NFTA_SET_KEY_LEN = 5;
-export const NFTA_SET_DATA_TYPE = 6;
-export const NFTA_SET_DATA_LEN = 7;
-const NFTA_SET_DESC = 9;
-const NFTA_SET_ID = 10;
-export const NFTA_SET_USERDATA = 13;
-const NFTA_SET_DESC_SIZE = 1;
-export const NFTA_SET_ELEM_KEY = 1;
-export const NFTA_SET_ELEM_DATA = 2;
-export const NFTA_SET_ELEM_FLAGS = 3;
-export const NFTA_SET_ELEM_USERDATA = 6;
-export const NFTA_SET_ELEM_LIST_TABLE = 1;
-export const NFTA_SET_ELEM_LIST_SET = 2;
-export const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
-const NFTA_LIST_ELEM = 1;
-const NFTA_DATA_VALUE = 1;
-const NFTA_DATA_VERDICT = 2;
-const NFTA_VERDICT_CHAIN = 2;
-const NFTA_GEN_ID = 1;
-
-export const NFT_SET_INTERVAL = 4;
-export const NFT_SET_MAP = 8;
-export const NFT_SET_ELEM_INTERVAL_END = 1;
-export const NFT_DATA_VERDICT = 0xffffff00;
-const NF_ACCEPT = 1;
-export const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
-
-/** User data of a set (libnftnl's `enum nftnl_udata_set_types`), then the one kind that all others carry. */
-const setKeyByteOrder = 0;
-const setDataByteOrder = 1;
-const setComment = 7;
-const comment = 0;
 
 export interface SetDefinition {
   readonly name: string;
@@ -183,7 +168,7 @@ export function newRule(
 ): Request {
   const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
   writer.nest(NFTA_RULE_EXPRESSIONS, () => writeExpressions(writer, rule.expressions));
-  writer.bytes(NFTA_RULE_USERDATA, userData(comment, encodeUtf8(rule.comment)));
+  writer.bytes(NFTA_RULE_USERDATA, userData(plainComment, encodeUtf8(rule.comment)));
   return { type: NFT_MSG_NEWRULE, flags: NLM_F_CREATE | NLM_F_APPEND, payload: writer.finish() };
 }
 
@@ -262,96 +247,6 @@ export function getGeneration(): Request {
   return { type: NFT_MSG_GETGEN, flags: NLM_F_ACK, payload: header(AF_UNSPEC).finish() };
 }
 
-export function readGeneration(reply: Reply): number {
-  return numberOf(attributesOf(reply).get(NFTA_GEN_ID));
-}
-
-/** How many chains, sets and other objects the table holds. */
-export function readTableUse(reply: Reply): number {
-  return numberOf(attributesOf(reply).get(NFTA_TABLE_USE));
-}
-
-export interface SetEntry {
-  readonly name: string;
-  readonly flags: number;
-  readonly keyType: number;
-  readonly dataType: number;
-  readonly comment: string | undefined;
-}
-
-export function readSet(reply: Reply): SetEntry {
-  const attributes = attributesOf(reply);
-  return {
-    name: textOf(attributes.get(NFTA_SET_NAME)),
-    flags: numberOf(attributes.get(NFTA_SET_FLAGS)),
-    keyType: numberOf(attributes.get(NFTA_SET_KEY_TYPE)),
-    dataType: numberOf(attributes.get(NFTA_SET_DATA_TYPE)),
-    comment: commentIn(attributes.get(NFTA_SET_USERDATA), setComment),
-  };
-}
-
-export interface ChainEntry {
-  readonly table: string;
-  readonly name: string;
-  readonly type: string;
-  /** `undefined` for a regular chain. */
-  readonly hook: { readonly number: number; readonly priority: number } | undefined;
-}
-
-export function readChain(reply: Reply): ChainEntry {
-  const attributes = attributesOf(reply);
-  const hook = attributes.get(NFTA_CHAIN_HOOK);
-  const hooked = hook && readAttributes(hook);
-  return {
-    table: textOf(attributes.get(NFTA_CHAIN_TABLE)),
-    name: textOf(attributes.get(NFTA_CHAIN_NAME)),
-    type: textOf(attributes.get(NFTA_CHAIN_TYPE)),
-    hook: hooked && {
-      number: numberOf(hooked.get(NFTA_HOOK_HOOKNUM)),
-      priority: numberOf(hooked.get(NFTA_HOOK_PRIORITY)) | 0,
-    },
-  };
-}
-
-export interface RuleEntry {
-  readonly comment: string | undefined;
-  /** The value of NFTA_RULE_EXPRESSIONS. */
-  readonly expressions: Uint8Array;
-}
-
-export function readRule(reply: Reply): RuleEntry {
-  const attributes = attributesOf(reply);
-  return {
-    comment: commentIn(attributes.get(NFTA_RULE_USERDATA), comment),
-    expressions: attributes.get(NFTA_RULE_EXPRESSIONS) ?? new Uint8Array(0),
-  };
-}
-
-/** The elements in an answer. Throws `MalformedError`. */
-export function readElements(reply: Reply): readonly SetElement[] {
-  const list = attributesOf(reply).get(NFTA_SET_ELEM_LIST_ELEMENTS);
-  return list === undefined ? [] : listAttributes(list).map(({ value }) => readElement(value));
-}
-
-function readElement(value: Uint8Array): SetElement {
-  const attributes = readAttributes(value);
-  const key = attributes.get(NFTA_SET_ELEM_KEY);
-  const data = attributes.get(NFTA_SET_ELEM_DATA);
-  const datum = data && readAttributes(data);
-  const verdict = datum?.get(NFTA_DATA_VERDICT);
-  const bytes = verdict
-    ? { jump: textOf(readAttributes(verdict).get(NFTA_VERDICT_CHAIN)) }
-    : datum?.get(NFTA_DATA_VALUE);
-  const text = commentIn(attributes.get(NFTA_SET_ELEM_USERDATA), comment);
-  const flags = attributes.get(NFTA_SET_ELEM_FLAGS);
-  return {
-    key: (key && readAttributes(key).get(NFTA_DATA_VALUE)) ?? new Uint8Array(0),
-    ...(bytes && { data: bytes }),
-    ...(flags && (be32Of(flags) & NFT_SET_ELEM_INTERVAL_END) !== 0 && { intervalEnd: true }),
-    ...(text !== undefined && { comment: text }),
-  };
-}
-
 function elementList(
   { family, table, set }: InTable & { readonly set: string },
   elements: readonly SetElement[],
@@ -370,7 +265,7 @@ function writeElement(writer: AttributeWriter, { key, data, intervalEnd, comment
     if ("jump" in data) writeJump(writer, NFTA_SET_ELEM_DATA, data.jump);
     else writeValue(writer, NFTA_SET_ELEM_DATA, data);
   }
-  if (text !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, userData(comment, encodeUtf8(text)));
+  if (text !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, userData(plainComment, encodeUtf8(text)));
 }
 
 /** The table and name attributes of a set have the same numbers in messages about sets and about their elements. */
@@ -403,23 +298,4 @@ function userData(type: number, text: Uint8Array): Uint8Array {
   bytes[1] = text.length + 1;
   bytes.set(text, 2);
   return bytes;
-}
-
-function commentIn(data: Uint8Array | undefined, type: number): string | undefined {
-  for (let at = 0; data && at + 2 <= data.length; at += 2 + (data[at + 1] as number)) {
-    if (data[at] === type) return stringOf(data.subarray(at + 2, at + 2 + (data[at + 1] as number)));
-  }
-  return undefined;
-}
-
-function attributesOf({ payload }: Reply): ReadonlyMap<number, Uint8Array> {
-  return readAttributes(payload, nfHeaderLength);
-}
-
-function numberOf(value: Uint8Array | undefined): number {
-  return value === undefined ? 0 : be32Of(value);
-}
-
-function textOf(value: Uint8Array | undefined): string {
-  return value === undefined ? "" : stringOf(value);
 }

@@ -1,0 +1,423 @@
+/**
+ * A strict model of nf_tables and ctnetlink that reads the same bytes as the kernel: all-or-nothing transactions, generations, EEXIST, ENOENT, EBUSY,
+ * ERESTART; it prints itself much as nft does (of rules only their comments).
+ */
+import {
+  type Attributes,
+  AttributeWriter,
+  be32Of,
+  listAttributes,
+  readAttributes,
+  stringOf,
+} from "../../src/netlink/attribute.ts";
+import {
+  decodeDatagram,
+  encodeDatagram,
+  NLM_F_ACK,
+  NLM_F_EXCL,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  type Reply,
+} from "../../src/netlink/message.ts";
+import * as nf from "../../src/netlink/nftables-numbers.ts";
+import { readSet, type SetEntry } from "../../src/netlink/nftables-read.ts";
+import { type DataType, decodeFields } from "../../src/netlink/nftables-type.ts";
+
+const EBUSY = 16;
+const EEXIST = 17;
+const ENOENT = 2;
+const EINVAL = 22;
+const ERESTART = 85;
+const familyNames: { readonly [family: number]: string } = { 2: "ip", 10: "ip6" };
+const typeNames: { readonly [id: number]: DataType } = {
+  7: "ipv4_addr",
+  8: "ipv6_addr",
+  12: "inet_proto",
+  13: "inet_service",
+  19: "mark",
+};
+
+interface Element {
+  readonly raw: Uint8Array;
+  readonly key: Uint8Array;
+  readonly data: Uint8Array | undefined;
+  readonly jump: string | undefined;
+  readonly comment: string | undefined;
+  readonly end: boolean;
+}
+
+interface SetState {
+  readonly payload: Uint8Array;
+  readonly entry: SetEntry;
+  readonly elements: Map<string, Element>;
+}
+
+interface ChainState {
+  readonly payload: Uint8Array;
+  readonly rules: Uint8Array[];
+}
+
+interface TableState {
+  readonly sets: Map<string, SetState>;
+  readonly chains: Map<string, ChainState>;
+}
+
+type State = Map<string, TableState>;
+
+class Refusal extends Error {
+  readonly errno: number;
+  constructor(errno: number) {
+    super(`errno ${errno}`);
+    this.errno = errno;
+  }
+}
+
+export class FakeNft {
+  #state: State = new Map();
+  #generation = 1;
+  /** How many datagrams came. */
+  datagrams = 0;
+  /** Called before a transaction is looked at: another process's turn. */
+  before: (() => void) | undefined;
+  /** UDP ports whose flows were deleted. */
+  readonly forgotten: number[] = [];
+
+  /** The answers to one datagram, each a datagram. */
+  handle(datagram: Uint8Array): Uint8Array[] {
+    this.datagrams++;
+    const messages = decodeDatagram(datagram);
+    if (messages[0]?.type === nf.NFNL_MSG_BATCH_BEGIN) {
+      const before = this.before;
+      this.before = undefined;
+      before?.();
+      return this.#transaction(messages);
+    }
+    return messages.flatMap((message) => this.#question(message));
+  }
+
+  /** Everything, sorted, as text. */
+  print(): string {
+    const lines: string[] = [];
+    for (const [name, table] of [...this.#state].sort(([one], [other]) => (one < other ? -1 : 1))) {
+      lines.push(`table ${name} {`);
+      for (const [set, { entry, elements }] of table.sets) {
+        const shown = [...elements.values()].map((element) => printElement(entry, element)).sort();
+        const kind = entry.flags & nf.NFT_SET_MAP ? "map" : "set";
+        if (shown.length > 0 || entry.comment !== undefined) {
+          lines.push(`  ${kind} ${set}${entry.comment === undefined ? "" : ` # ${entry.comment}`}`);
+        }
+        lines.push(...shown.map((line) => `    ${line}`));
+      }
+      lines.push(
+        ...[...table.chains].map(([chain, { rules }]) => `  chain ${chain}: ${rules.map(commentOf).join(", ")}`),
+      );
+      lines.push("}");
+    }
+    return lines.join("\n");
+  }
+
+  #transaction(messages: readonly Reply[]): Uint8Array[] {
+    const [begin, ...rest] = messages as [Reply, ...Reply[]];
+    const wanted = readAttributes(begin.payload, nf.nfHeaderLength).get(1);
+    if (wanted && be32Of(wanted) !== this.#generation) return [ack(begin, ERESTART)];
+    const inner = rest.slice(0, -1);
+    if (rest.at(-1)?.type !== nf.NFNL_MSG_BATCH_END)
+      throw new Error("a batch without an end: the kernel would drop it");
+    const draft = copyOf(this.#state);
+    const answers: Uint8Array[] = [];
+    let failed = false;
+    for (const message of inner) {
+      try {
+        change(draft, message);
+        if (message.flags & NLM_F_ACK) answers.push(ack(message, 0));
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        failed = true;
+        answers.push(ack(message, error.errno));
+      }
+    }
+    if (!failed) {
+      this.#state = draft;
+      this.#generation++;
+    }
+    return answers;
+  }
+
+  #question(message: Reply): Uint8Array[] {
+    try {
+      const replies = this.#answer(message);
+      const isDump = (message.flags & 0x300) === 0x300;
+      return [
+        ...replies.map(({ type, payload }) => reply(message, type, payload)),
+        isDump ? done(message) : ack(message, 0),
+      ];
+    } catch (error) {
+      if (error instanceof Refusal) return [ack(message, error.errno)];
+      throw error;
+    }
+  }
+
+  #answer(message: Reply): readonly { readonly type: number; readonly payload: Uint8Array }[] {
+    const { type, payload } = message;
+    const attributes = readAttributes(payload, nf.nfHeaderLength);
+    const family = familyNames[payload[0] ?? 0];
+    const table = (): TableState => tableIn(this.#state, payload, attributes);
+    switch (type) {
+      case 0x102: {
+        this.forgotten.push(conntrackPort(attributes));
+        return [];
+      }
+      case nf.NFT_MSG_GETGEN:
+        return [{ type: nf.NFT_MSG_NEWGEN, payload: new AttributeWriter().word(0).be32(1, this.#generation).finish() }];
+      case nf.NFT_MSG_GETTABLE: {
+        const { sets, chains } = table();
+        const writer = new AttributeWriter().word(0).be32(nf.NFTA_TABLE_USE, sets.size + chains.size);
+        return [{ type: nf.NFT_MSG_NEWTABLE, payload: writer.finish() }];
+      }
+      case nf.NFT_MSG_GETSET:
+        return [...(this.#find(payload, attributes)?.sets.values() ?? [])].map(({ payload: own }) => ({
+          type: nf.NFT_MSG_NEWSET,
+          payload: own,
+        }));
+      case nf.NFT_MSG_GETCHAIN:
+        return [...this.#state]
+          .filter(([name]) => name.startsWith(`${family} `))
+          .flatMap(([, { chains }]) => [...chains.values()])
+          .map(({ payload: own }) => ({ type: nf.NFT_MSG_NEWCHAIN, payload: own }));
+      case nf.NFT_MSG_GETRULE:
+        return (this.#find(payload, attributes)?.chains.get(text(attributes, nf.NFTA_RULE_CHAIN))?.rules ?? []).map(
+          (own) => ({ type: nf.NFT_MSG_NEWRULE, payload: own }),
+        );
+      case nf.NFT_MSG_GETSETELEM:
+        return elementsAsked(setIn(table(), attributes), payload, attributes);
+      default:
+        throw new Error(`the model does not know message ${type}`);
+    }
+  }
+
+  #find(payload: Uint8Array, attributes: Attributes): TableState | undefined {
+    return this.#state.get(`${familyNames[payload[0] ?? 0]} ${text(attributes, 1)}`);
+  }
+}
+
+function change(state: State, { type, flags, payload }: Reply): void {
+  const attributes = readAttributes(payload, nf.nfHeaderLength);
+  const name = `${familyNames[payload[0] ?? 0]} ${text(attributes, 1)}`;
+  switch (type) {
+    case nf.NFT_MSG_NEWTABLE:
+      if (!state.has(name)) state.set(name, { sets: new Map(), chains: new Map() });
+      return;
+    case nf.NFT_MSG_DELTABLE:
+      if (!state.delete(name)) throw new Refusal(ENOENT);
+      return;
+    case nf.NFT_MSG_NEWSET: {
+      const { sets } = tableIn(state, payload, attributes);
+      const entry = readSet({ type, flags, payload, sequence: 0, portId: 0 });
+      if (sets.has(entry.name)) throw new Refusal(EEXIST);
+      sets.set(entry.name, { payload, entry, elements: new Map() });
+      return;
+    }
+    case nf.NFT_MSG_DELSET:
+      if (!tableIn(state, payload, attributes).sets.delete(text(attributes, nf.NFTA_SET_NAME)))
+        throw new Refusal(ENOENT);
+      return;
+    case nf.NFT_MSG_NEWCHAIN: {
+      const { chains } = tableIn(state, payload, attributes);
+      const chain = text(attributes, nf.NFTA_CHAIN_NAME);
+      if (chains.has(chain)) throw new Refusal(EEXIST);
+      chains.set(chain, { payload, rules: [] });
+      return;
+    }
+    case nf.NFT_MSG_DELCHAIN: {
+      const table = tableIn(state, payload, attributes);
+      const chain = text(attributes, nf.NFTA_CHAIN_NAME);
+      if (!table.chains.has(chain)) throw new Refusal(ENOENT);
+      if (isJumpedTo(table, chain)) throw new Refusal(EBUSY);
+      table.chains.delete(chain);
+      return;
+    }
+    case nf.NFT_MSG_NEWRULE:
+      addRule(tableIn(state, payload, attributes), payload, attributes);
+      return;
+    case nf.NFT_MSG_NEWSETELEM:
+      addElements(tableIn(state, payload, attributes), attributes, (flags & NLM_F_EXCL) !== 0);
+      return;
+    case nf.NFT_MSG_DELSETELEM: {
+      const { elements } = setIn(tableIn(state, payload, attributes), attributes);
+      for (const { key, end } of elementsOf(attributes)) {
+        if (!elements.delete(keyOf(key, end))) throw new Refusal(ENOENT);
+      }
+      return;
+    }
+    default:
+      throw new Error(`the model does not know message ${type}`);
+  }
+}
+
+function addRule(table: TableState, payload: Uint8Array, attributes: Attributes): void {
+  const chain = table.chains.get(text(attributes, nf.NFTA_RULE_CHAIN));
+  if (chain === undefined) throw new Refusal(ENOENT);
+  for (const { value } of listAttributes(attributes.get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array())) {
+    const expression = readAttributes(value);
+    const data = readAttributes(expression.get(2) ?? new Uint8Array());
+    if (text(expression, 1) === "lookup" && !table.sets.has(text(data, 1))) throw new Refusal(ENOENT);
+    const jump = jumpIn(data.get(2));
+    if (text(expression, 1) === "immediate" && jump && !table.chains.has(jump)) throw new Refusal(ENOENT);
+  }
+  chain.rules.push(payload);
+}
+
+function addElements(table: TableState, attributes: Attributes, exclusive: boolean): void {
+  const { elements, entry } = setIn(table, attributes);
+  for (const element of elementsOf(attributes)) {
+    const name = keyOf(element.key, element.end);
+    const isMap = (entry.flags & nf.NFT_SET_MAP) !== 0;
+    if (isMap !== (element.data !== undefined || element.jump !== undefined)) throw new Refusal(EINVAL);
+    if (element.jump !== undefined && !table.chains.has(element.jump)) throw new Refusal(ENOENT);
+    const there = elements.get(name);
+    if (there && (exclusive || String(there.data) !== String(element.data))) throw new Refusal(EEXIST);
+    if (!there) elements.set(name, element);
+  }
+}
+
+function isJumpedTo(table: TableState, chain: string): boolean {
+  const byElement = [...table.sets.values()].some(({ elements }) =>
+    [...elements.values()].some(({ jump }) => jump === chain),
+  );
+  const byRule = [...table.chains.values()].some(({ rules }) =>
+    rules.some((rule) =>
+      listAttributes(readAttributes(rule, nf.nfHeaderLength).get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array()).some(
+        ({ value }) => jumpIn(readAttributes(readAttributes(value).get(2) ?? new Uint8Array()).get(2)) === chain,
+      ),
+    ),
+  );
+  return byElement || byRule;
+}
+
+/** The chain of a verdict datum. */
+function jumpIn(datum: Uint8Array | undefined): string | undefined {
+  if (datum === undefined || datum.length < 8) return undefined;
+  try {
+    const verdict = readAttributes(datum).get(2);
+    const chain = verdict && readAttributes(verdict).get(2);
+    return chain && stringOf(chain);
+  } catch {
+    return undefined;
+  }
+}
+
+function elementsOf(attributes: Attributes): readonly Element[] {
+  return listAttributes(attributes.get(nf.NFTA_SET_ELEM_LIST_ELEMENTS) ?? new Uint8Array()).map(({ value: raw }) => {
+    const parts = readAttributes(raw);
+    const data = parts.get(nf.NFTA_SET_ELEM_DATA);
+    const remark = parts.get(nf.NFTA_SET_ELEM_USERDATA);
+    return {
+      raw,
+      key: readAttributes(parts.get(nf.NFTA_SET_ELEM_KEY) ?? new Uint8Array()).get(1) ?? new Uint8Array(),
+      data: data && readAttributes(data).get(1),
+      jump: jumpIn(data),
+      comment: remark && stringOf(remark.subarray(2)),
+      end: parts.has(nf.NFTA_SET_ELEM_FLAGS),
+    };
+  });
+}
+
+function elementsAsked(
+  { elements, entry }: SetState,
+  payload: Uint8Array,
+  attributes: Attributes,
+): readonly { readonly type: number; readonly payload: Uint8Array }[] {
+  const asked = attributes.has(nf.NFTA_SET_ELEM_LIST_ELEMENTS)
+    ? elementsOf(attributes).map(({ key }) => {
+        const found = elements.get(keyOf(key, false));
+        if (found === undefined) throw new Refusal(ENOENT);
+        return found;
+      })
+    : [...elements.values()];
+  const writer = new AttributeWriter()
+    .byte(payload[0] ?? 0)
+    .byte(0)
+    .half(0);
+  writer.string(1, text(attributes, 1)).string(2, entry.name);
+  writer.nest(nf.NFTA_SET_ELEM_LIST_ELEMENTS, () => {
+    for (const { raw } of asked) writer.bytes(1, raw);
+  });
+  return [{ type: nf.NFT_MSG_NEWSETELEM, payload: writer.finish() }];
+}
+
+function tableIn(state: State, payload: Uint8Array, attributes: Attributes): TableState {
+  const table = state.get(`${familyNames[payload[0] ?? 0]} ${text(attributes, 1)}`);
+  if (table === undefined) throw new Refusal(ENOENT);
+  return table;
+}
+
+function setIn(table: TableState, attributes: Attributes): SetState {
+  const set = table.sets.get(text(attributes, 2));
+  if (set === undefined) throw new Refusal(ENOENT);
+  return set;
+}
+
+function copyOf(state: State): State {
+  return new Map(
+    [...state].map(([name, { sets, chains }]) => [
+      name,
+      {
+        sets: new Map([...sets].map(([set, one]) => [set, { ...one, elements: new Map(one.elements) }])),
+        chains: new Map([...chains].map(([chain, one]) => [chain, { ...one, rules: [...one.rules] }])),
+      },
+    ]),
+  );
+}
+
+function printElement(entry: SetEntry, { key, data, jump, comment, end }: Element): string {
+  const remark = comment === undefined ? "" : ` comment "${comment}"`;
+  const target = jump
+    ? ` : jump ${jump}`
+    : data
+      ? ` : ${decodeFields(fieldsOf(entry.dataType), data).join(" . ")}`
+      : "";
+  return `${end ? "before " : ""}${decodeFields(fieldsOf(entry.keyType), key).join(" . ")}${remark}${target}`;
+}
+
+function fieldsOf(type: number): readonly DataType[] {
+  const fields: DataType[] = [];
+  for (let rest = type; rest > 0; rest >>= 6) fields.unshift(typeNames[rest & 63] as DataType);
+  return fields;
+}
+
+function commentOf(rule: Uint8Array): string {
+  const data = readAttributes(rule, nf.nfHeaderLength).get(nf.NFTA_RULE_USERDATA);
+  return data ? stringOf(data.subarray(2)) : "?";
+}
+
+function conntrackPort(attributes: Attributes): number {
+  const tuple = readAttributes(attributes.get(1) ?? new Uint8Array());
+  const port = readAttributes(tuple.get(2) ?? new Uint8Array()).get(3) ?? new Uint8Array(2);
+  return ((port[0] ?? 0) << 8) | (port[1] ?? 0);
+}
+
+function keyOf(key: Uint8Array, end: boolean): string {
+  return `${end ? "before " : ""}${key.join(",")}`;
+}
+
+function text(attributes: Attributes, type: number): string {
+  return stringOf(attributes.get(type) ?? new Uint8Array());
+}
+
+/** The code, then the request's header and payload. */
+function ack(message: Reply, errno: number): Uint8Array {
+  const header = new AttributeWriter().word(-errno).word(16 + message.payload.length);
+  const start = header.half(message.type).half(message.flags).word(message.sequence).word(0).finish();
+  const payload = new Uint8Array(start.length + message.payload.length);
+  payload.set(start);
+  payload.set(message.payload, start.length);
+  return reply(message, NLMSG_ERROR, payload);
+}
+
+function done(message: Reply): Uint8Array {
+  return reply(message, NLMSG_DONE, new AttributeWriter().word(0).finish());
+}
+
+function reply(message: Reply, type: number, payload: Uint8Array): Uint8Array {
+  return encodeDatagram([{ type, flags: 0, payload }], message.sequence);
+}
