@@ -22,6 +22,9 @@ import type { Stage } from "./stage.ts";
 import { arePair } from "./veth.ts";
 import { findLink } from "./view.ts";
 
+const dismantlingMs = 200;
+const dismantlingPauseMs = 10;
+
 /** Makes the plan's links in one place and learns the indexes of all that are named there, with one send where nothing is in the way. */
 export function makeLinks(stage: Stage, place: Place, mentioned: readonly string[]): void {
   const wanted = stage.plan.resources.filter(isLink).filter((link) => placeOf(link) === place);
@@ -128,8 +131,10 @@ function settleVeth(stage: Stage, pair: VethPair): Settled {
     const reason = `a link of the name "${sandbox.name}" is there already, and it is not ours`;
     throw new CniError(code.refused, `cannot create ${describeLink(pair)}: ${reason}`);
   }
-  if (ours === undefined || mayTakeAway(ours, stage) || peerIsGone(ours)) return { old: ours };
-  throw inTheWay(pair, ours);
+  if (ours === undefined || mayTakeAway(ours, stage)) return { old: ours };
+  const later = awaitDismantling(stage, ours);
+  if (later === undefined || peerIsGone(later)) return { old: later };
+  throw inTheWay(pair, later);
 }
 
 function settleIfb(stage: Stage, ifb: IfbLink): Settled {
@@ -146,6 +151,21 @@ function settleIfb(stage: Stage, ifb: IfbLink): Settled {
 /** Only links that carry an owner can be an older form of ours. */
 function mayTakeAway({ alias }: Link, { plan, options }: Stage): boolean {
   return alias !== undefined && (alias === plan.owner || options.mayReplace?.(alias) === true);
+}
+
+/**
+ * A sandbox that has just ended keeps its links for some milliseconds, and in the first of them the kernel still reports the peer's
+ * namespace as if it were alive (seen in Linux 6.18). So another's link gets a moment to go before it is an obstacle.
+ */
+function awaitDismantling(stage: Stage, obstacle: Link): Link | undefined {
+  const { sys } = stage.places.scene;
+  const deadline = sys.monotonicMs() + dismantlingMs;
+  let found: Link | undefined = obstacle;
+  while (found !== undefined && !peerIsGone(found) && sys.monotonicMs() < deadline) {
+    sys.sleepMs(dismantlingPauseMs);
+    found = findLink(stage.places.conversation("host"), obstacle.index);
+  }
+  return found;
 }
 
 /** The other end's namespace is being dismantled (NETNSA_NSID_NOT_ASSIGNED), or the end is. */
