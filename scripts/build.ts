@@ -18,7 +18,12 @@ const targets = { release: "dist/bin", test: "dist/test-bin" } as const;
 type Variant = keyof typeof targets;
 
 const { values } = parseArgs({ options: { variant: { type: "string", default: "release" } } });
-await buildPlugins(parseVariant(values.variant));
+try {
+  await buildPlugins(parseVariant(values.variant));
+} catch (error) {
+  process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
 
 async function buildPlugins(variant: Variant): Promise<void> {
   const start = performance.now();
@@ -53,7 +58,7 @@ function entryOf(name: string): string {
 }
 
 /** The constants that src/plugin/build-info.ts reads. */
-export function buildInfo(): Readonly<Record<string, string>> {
+function buildInfo(): Readonly<Record<string, string>> {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const engine = execFileSync(join(root, "scripts/engine"), ["--print-version"], { encoding: "utf8" }).trim();
   return {

@@ -26,6 +26,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
 import { build, type Plugin } from "esbuild";
+import { nodeSys } from "../src/host/node.ts";
 import { encodeLineTable, type SourceLine } from "../src/host/stack.ts";
 
 const run = promisify(execFile);
@@ -33,6 +34,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const engine = join(root, "build/engine");
 const nativeFolder = join(root, "src/host/native");
 const compiler = process.env.TORTIE_CC ?? "musl-gcc";
+/** One build at a time: they share the objects of the host. */
+const lockMs = 300_000;
 /** More than all programs need when they are read in. */
 const imageRoom = 64 << 20;
 const compilerFlags = [
@@ -65,10 +68,15 @@ export interface ExecutableOptions {
 /** Builds and installs. Returns the size of the executable in bytes. */
 export async function buildExecutable(options: ExecutableOptions): Promise<number> {
   mkdirSync(options.workFolder, { recursive: true });
-  const [objects] = await Promise.all([compileHost(), compileBundle(options)]);
-  const executable = await link(objects, options.workFolder);
-  install(executable, Object.keys(options.programs), options.targetFolder);
-  return statSync(executable).size;
+  const lock = nodeSys.lock(join(root, "build/executable.lock"), "exclusive", lockMs);
+  try {
+    const [objects] = await Promise.all([compileHost(), compileBundle(options)]);
+    const executable = await link(objects, options.workFolder);
+    install(executable, Object.keys(options.programs), options.targetFolder);
+    return statSync(executable).size;
+  } finally {
+    nodeSys.unlock(lock);
+  }
 }
 
 /** All programs in one module, so that what they share is there once. */
