@@ -11,9 +11,10 @@ import { kept, leaks } from "../test/lib/kept.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../test/lib/netns.ts";
 import { type CniResult, PluginError, Runner, type Sandbox } from "../test/lib/runner.ts";
 import { diff, snapshot } from "../test/lib/snapshot.ts";
-import { example, ourPluginDir, pluginDirs, requireBuild } from "../test/lib/suite.ts";
+import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../test/lib/suite.ts";
 import { ask, measureRate, serve } from "../test/lib/traffic.ts";
 
+const conflist = example("10-calico.conflist");
 const hostPort = 8080;
 const rateBits = 20_000_000;
 const colours = process.stdout.isTTY && !process.env.NO_COLOR;
@@ -44,7 +45,7 @@ async function main(): Promise<number> {
 }
 
 function show(node: Node): void {
-  const list = loadConflist(example("10-calico.conflist"));
+  const list = loadConflist(conflist);
   const runner = new Runner({ node, pluginDirs });
   const web: Sandbox = {
     ...sandbox(node, "web"),
@@ -70,30 +71,34 @@ function show(node: Node): void {
 type List = ReturnType<typeof loadConflist>;
 
 function introduce(node: Node): void {
-  step("the plugins: one static executable under four names");
-  output(node.sh(`cd ${ourPluginDir}; ls -li calico calico-ipam bandwidth portmap; ./calico -v`));
+  step("the plugins, one static executable under four names, and the conflist");
+  command(node, `ls -li ${suite.map((name) => `${ourPluginDir}/${name}`).join(" ")}`);
+  command(node, `${ourPluginDir}/calico --version`);
+  command(node, `grep type ${conflist}`);
   step("a node, and a client outside that knows no route to any pod");
-  output(node.sh("ip -brief address; echo; ip route"));
-  output(node.sh("ip -brief address", { in: "outside" }), "outside");
+  command(node, "ip -brief address");
+  command(node, "ip -brief address", "outside");
+  command(node, "ip route", "outside");
 }
 
 function add(runner: Runner, list: List, pod: Sandbox, wishes: string): string {
-  const name = pod.containerId;
-  step(`ADD ${name}: ${list.plugins.map(({ type }) => type).join(" -> ")} (${wishes})`);
-  const first = runner.calls.length;
+  step(`ADD ${pod.containerId}: ${list.plugins.map(({ type }) => type).join(" -> ")} (${wishes})`);
   const result = runner.add(list, pod);
   output(JSON.stringify(result, undefined, 2));
-  const times = runner.calls.slice(first).map(({ plugin, wallMs }) => `${plugin} ${wallMs.toFixed(1)} ms`);
-  say(dim(`  ${times.join(", ")}, of which about 3 ms each to enter the node`));
   return addressOf(result);
 }
 
 function datapath(node: Node, webAddress: string): void {
-  step("what that made");
-  const link = node.sh(`ip -json route get ${webAddress} | sed -E 's/.*"dev":"([^"]*)".*/\\1/'`).trim();
-  output(node.sh(`ip route show dev ${link}; ip -brief link show dev ${link}; tc qdisc show dev ${link}`));
-  output(node.sh("ip route; ip neighbour", { in: "web" }), "web");
-  output(node.sh("nft list ruleset"));
+  step("what that made: the host's end, the pod's end, the limits, the host port, the way out");
+  const link = JSON.parse(node.sh(`ip -json route get ${webAddress}`))[0].dev as string;
+  command(node, `ip link show dev ${link}`);
+  command(node, `ip route show dev ${link}`);
+  command(node, "ip -brief address", "web");
+  command(node, "ip route", "web");
+  command(node, "ip neighbour", "web");
+  command(node, `tc qdisc show dev ${link}`);
+  command(node, "nft list map ip tortie_portmap ports");
+  command(node, "nft list chain ip tortie postrouting");
 }
 
 function reach(node: Node, webAddress: string, shellAddress: string): void {
@@ -136,7 +141,7 @@ function checks(node: Node, runner: Runner, list: List, pod: Sandbox, address: s
   runner.check(list, pod);
   verdict(true, "CHECK: nothing found");
   const route = node.sh(`ip route show ${address}`).trim();
-  output(`# ip route del ${route}\n${node.sh(`ip route del ${route}`)}`);
+  command(node, `ip route del ${route}`);
   const found = complaint(() => runner.check(list, pod));
   verdict(found.includes(address), `CHECK: ${found}`);
   node.sh(`ip route add ${route}`);
@@ -152,7 +157,7 @@ function remove(node: Node, runner: Runner, list: List, pods: readonly Sandbox[]
     const stays = difference.split("\n").filter((line) => lines.test(line));
     if (stays.length === 0) continue;
     say(`  kept on purpose: ${bold(what)} (${why})`);
-    output(stays.join("\n"));
+    output(stays.map(withoutChecksum).join("\n"));
   }
   const left = leaks(difference);
   if (left.length > 0) output(left.join("\n"));
@@ -160,6 +165,10 @@ function remove(node: Node, runner: Runner, list: List, pods: readonly Sandbox[]
     left.length === 0,
     `beside that, ${left.length} differences in links, addresses, routes, rules, qdiscs, firewall and files`,
   );
+}
+
+function withoutChecksum(line: string): string {
+  return line.replace(/^(. file \S+) .*/, "$1");
 }
 
 function sandbox(node: Node, name: string): Sandbox {
@@ -213,10 +222,15 @@ function step(title: string): void {
   say(`\n${bold(`${++steps}. ${title}`)}`);
 }
 
-function output(text: string, where?: string): void {
-  const lines = text.trimEnd().split("\n");
-  if (where !== undefined) say(dim(`  in ${where}:`));
-  for (const line of lines) say(`  ${dim("|")} ${line}`);
+/** Runs a command and shows it with what it wrote. */
+function command(node: Node, script: string, where?: string): void {
+  const text = node.sh(script, where === undefined ? {} : { in: where }).trimEnd();
+  say(`  ${dim("|")} ${dim(`${where ?? node.name} #`)} ${script}`);
+  if (text !== "") output(text);
+}
+
+function output(text: string): void {
+  for (const line of text.trimEnd().split("\n")) say(`  ${dim("|")} ${line}`);
 }
 
 function requireRoot(): void {

@@ -1,0 +1,25 @@
+/** `npm run demo` comes out as it should, and is plain text when nobody watches. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { requireBuild, root } from "../lib/suite.ts";
+
+beforeAll(requireBuild);
+
+test("the demo ends with status 0 and shows every step", () => {
+  const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
+  const { status, stdout } = spawnSync(process.execPath, argv, { cwd: root, encoding: "utf8", input: "" });
+  const titles = ["ADD web", "pod to pod", "pod to node", "natOutgoing", "host port", "rate", "CHECK", "DEL"];
+  expect(titles.filter((title) => !new RegExp(`^\\d+\\. .*${title}`, "m").test(stdout))).toEqual([]);
+  expect(stdout).not.toContain("\u001b");
+  expect(stdout).not.toMatch(/^ {2}no /m);
+  expect(status).toBe(0);
+});
+
+test("the demo without the executables says so and ends with status 1", () => {
+  const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
+  const env = { ...process.env, TORTIE_PLUGINS: "/nonexistent" };
+  const { status, stdout } = spawnSync(process.execPath, argv, { cwd: root, encoding: "utf8", input: "", env });
+  expect(stdout).toContain('run "npm run build"');
+  expect(status).toBe(1);
+});
