@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { Conversation } from "../../../src/dataplane/conversation.ts";
+import { AttributeWriter, littleEndian } from "../../../src/netlink/attribute.ts";
+import { NLM_F_ACK, NLM_F_DUMP } from "../../../src/netlink/message.ts";
+import { sysError } from "../../lib/fake-errno.ts";
+import { refusalOf } from "./scene.ts";
+
+const request = { type: 18, flags: NLM_F_ACK, payload: new Uint8Array() };
+const dump = { type: 18, flags: NLM_F_DUMP, payload: new Uint8Array() };
+
+describe("exchange()", () => {
+  test("gives each request its own answers, whatever their order", () => {
+    const { conversation } = over([[reply(16, 2), ack(2), reply(16, 1), reply(16, 1)], [ack(1, -19)]]);
+    const outcomes = conversation.exchange([request, request]);
+    expect(outcomes.map(({ errno, replies }) => [errno, replies.length])).toEqual([
+      [19, 2],
+      [0, 1],
+    ]);
+  });
+
+  test("passes over what is left of an earlier exchange", () => {
+    const { conversation } = over([[ack(1)], [ack(1, -19)], [ack(2)]]);
+    expect(conversation.request(request).errno).toBe(0);
+    expect(conversation.request(request).errno).toBe(0);
+  });
+
+  test("goes on after EINTR", () => {
+    expect(over([sysError("EINTR", "recvfrom", "netlink"), [ack(1)]]).conversation.request(request).errno).toBe(0);
+  });
+
+  test("has an end when the kernel does not answer", () => {
+    const { conversation, timeouts } = over([sysError("ETIMEDOUT", "recvfrom", "netlink")]);
+    expect(refusalOf(() => conversation.request(request))).toEqual({
+      code: 100,
+      message: "cannot talk to the kernel: no answer within 10 s",
+    });
+    expect(timeouts).toEqual([10_000]);
+  });
+});
+
+describe("dump()", () => {
+  test("gathers all that comes before the end", () => {
+    const { conversation, sent } = over([
+      [reply(16, 1), reply(16, 1)],
+      [reply(16, 1), done(1)],
+    ]);
+    expect(conversation.dump(dump, "list links")).toHaveLength(3);
+    expect(sent()).toBe(1);
+  });
+
+  test.each<[string, readonly (readonly Uint8Array[] | Error)[]]>([
+    ["the table changed meanwhile", [[reply(16, 1, 0x12)], [done(1)], [reply(16, 2), done(2)]]],
+    [
+      "the table changed at the end",
+      [
+        [reply(16, 1), done(1, 0, 0x12)],
+        [reply(16, 2), done(2)],
+      ],
+    ],
+    ["answers were dropped", [sysError("ENOBUFS", "recvfrom", "netlink"), [done(1)], [reply(16, 2), done(2)]]],
+    ["the dump was interrupted", [[done(1, -4)], [reply(16, 2), done(2)]]],
+    ["an earlier dump was not read to its end", [[ack(1, -16)], [reply(16, 1), done(1), reply(16, 2), done(2)]]],
+  ])("asks again when %s", (_, received) => {
+    const { conversation, sent } = over(received);
+    expect(conversation.dump(dump, "list links")).toHaveLength(1);
+    expect(sent()).toBe(2);
+  });
+
+  test("says what the kernel refuses", () => {
+    const { conversation } = over([[ack(1, -1)]]);
+    expect(refusalOf(() => conversation.dump(dump, "list links"))).toEqual({
+      code: 100,
+      message: "cannot list links: Operation not permitted (EPERM)",
+    });
+  });
+});
+
+/** A socket on which these datagrams arrive, or these errors. */
+function over(received: readonly (readonly Uint8Array[] | Error)[]) {
+  const queue = [...received];
+  const timeouts: number[] = [];
+  let sends = 0;
+  const conversation = new Conversation({
+    send: () => {
+      sends++;
+    },
+    receive: (timeoutMs) => {
+      timeouts.push(timeoutMs);
+      const next = queue.shift();
+      if (next === undefined) throw new Error("nothing more arrives");
+      if (next instanceof Error) throw next;
+      return Uint8Array.from(Buffer.concat(next));
+    },
+    close: () => {},
+  });
+  return { conversation, timeouts, sent: () => sends };
+}
+
+function ack(sequence: number, errno = 0): Uint8Array {
+  return message(2, 0x100, sequence, new AttributeWriter().word(errno).word(16).word(0).word(0).word(0).finish());
+}
+
+function done(sequence: number, errno = 0, flags = 2): Uint8Array {
+  return message(3, flags, sequence, new AttributeWriter().word(errno).finish());
+}
+
+function reply(type: number, sequence: number, flags = 2): Uint8Array {
+  return message(type, flags, sequence, new Uint8Array(16));
+}
+
+function message(type: number, flags: number, sequence: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(16 + payload.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, littleEndian);
+  view.setUint16(4, type, littleEndian);
+  view.setUint16(6, flags, littleEndian);
+  view.setUint32(8, sequence, littleEndian);
+  bytes.set(payload, 16);
+  return bytes;
+}
