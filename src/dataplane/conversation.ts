@@ -19,8 +19,6 @@ import {
 } from "../netlink/message.ts";
 import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 
-export { refusal, refusedWith } from "./refusal.ts";
-
 /** The kernel answers within microseconds; a wait this long is a kernel in trouble. */
 const receiveTimeoutMs = 10_000;
 /** A table that changes during each of so many dumps is given up. */

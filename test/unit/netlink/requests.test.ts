@@ -1,0 +1,151 @@
+/**
+ * The bytes of each request. Where a command of iproute2 6.1 is named they are its bytes (seen by strace), but for the order of
+ * attributes, NLA_F_NESTED, the filter's handle and the rate table of old kernels.
+ */
+import { expect, test } from "vitest";
+import { addAddress, deleteAddress } from "../../../src/netlink/address.ts";
+import { addRedirect, deleteRedirect } from "../../../src/netlink/filter.ts";
+import { createIfb, createVeth, deleteLink, getLink, setLink } from "../../../src/netlink/link.ts";
+import type { Request } from "../../../src/netlink/message.ts";
+import { addNeighbour } from "../../../src/netlink/neighbour.ts";
+import { addIngress, addTokenBucket, deleteQdisc } from "../../../src/netlink/qdisc.ts";
+import { addRoute, type RouteEntry } from "../../../src/netlink/route.ts";
+import { hex } from "./hex.ts";
+
+const route: RouteEntry = {
+  destination: "10.0.0.5/32",
+  index: 2,
+  gateway: undefined,
+  scope: 253,
+  table: 254,
+  source: undefined,
+  priority: undefined,
+  mtu: undefined,
+  advmss: undefined,
+};
+const bucket = { rateBytes: 125_000, burstBytes: 125_000, limitBytes: 128_125, bufferTicks: 15_625_000 };
+
+test.each<[string, Request, string]>([
+  [
+    "a veth pair with its peer in another namespace",
+    createVeth({
+      end: { name: "cali1", mac: "ee:ee:ee:ee:ee:ee" },
+      peer: { name: "eth0" },
+      peerNetnsFd: 7,
+      mtu: 1440,
+      queues: 2,
+    }),
+    `16 605 0000 0000 00000000 00000000 00000000
+     0a00 0300 63616c693100 0000   0a00 0100 eeeeeeeeeeee 0000   0800 0400 a0050000   0800 1f00 02000000   0800 2000 02000000
+     5400 1280   0900 0100 7665746800 000000   4400 0280   4000 0180
+       0000 0000 00000000 00000000 00000000
+       0900 0300 6574683000 000000   0800 0400 a0050000   0800 1f00 02000000   0800 2000 02000000   0800 1c00 07000000`,
+  ],
+  [
+    "an ifb",
+    createIfb({ name: "bwp1", txQueueLength: 0 }),
+    `16 605 0000 0000 00000000 00000000 00000000
+     0900 0300 6277703100 000000   0800 0d00 00000000   0c00 1280   0800 0100 69666200`,
+  ],
+  [
+    "ip link set dev cali1 alias tortie:x",
+    setLink(2, { alias: "tortie:x" }),
+    "19 5 0000 0000 02000000 00000000 00000000   0d00 1400 746f727469653a7800 000000",
+  ],
+  ["ip link set dev cali1 up", setLink(2, { up: true }), "19 5 0000 0000 02000000 01000000 01000000"],
+  ["ip link delete dev cali1", deleteLink(2), "17 5 0000 0000 02000000 00000000 00000000"],
+  [
+    "a question by name, without counters",
+    getLink("lo"),
+    "18 5 0000 0000 00000000 00000000 00000000   0700 0300 6c6f00 00   0800 1d00 08000000",
+  ],
+  ["a question by index", getLink(7), "18 5 0000 0000 07000000 00000000 00000000   0800 1d00 08000000"],
+  [
+    "ip address add 10.0.0.5/32 dev cali1",
+    addAddress(2, "10.0.0.5/32", false),
+    "20 605 02 20 00 00 02000000   0800 0200 0a000005   0800 0100 0a000005",
+  ],
+  [
+    "ip address add fd00::5/128 dev cali1 nodad",
+    addAddress(2, "fd00::5/128", true),
+    `20 605 0a 80 02 00 02000000   1400 0200 fd000000000000000000000000000005
+     1400 0100 fd000000000000000000000000000005`,
+  ],
+  [
+    "ip address delete 10.0.0.5/32 dev cali1",
+    deleteAddress(2, "10.0.0.5/32"),
+    "21 5 02 20 00 00 02000000   0800 0200 0a000005   0800 0100 0a000005",
+  ],
+  [
+    "ip neighbour add 10.0.0.5 lladdr 02:00:00:00:00:05 dev cali1 nud permanent",
+    addNeighbour(2, "10.0.0.5", "02:00:00:00:00:05", false),
+    "28 605 02 00 0000 02000000 8000 00 00   0800 0100 0a000005   0a00 0200 020000000005 0000",
+  ],
+  [
+    "ip neighbour replace",
+    addNeighbour(2, "10.0.0.5", "02:00:00:00:00:05", true),
+    "28 505 02 00 0000 02000000 8000 00 00   0800 0100 0a000005   0a00 0200 020000000005 0000",
+  ],
+  [
+    "ip route add 10.0.0.5/32 dev cali1 scope link",
+    addRoute(route, false),
+    "24 605 02 20 00 00 fe 03 fd 01 00000000   0800 0100 0a000005   0800 0400 02000000",
+  ],
+  [
+    "ip route add default via 10.9.9.2 dev cali1 mtu 1400 advmss 1300 table 1000 metric 7 src 10.9.9.1",
+    addRoute(
+      {
+        ...route,
+        destination: "0.0.0.0/0",
+        gateway: "10.9.9.2",
+        scope: 0,
+        mtu: 1400,
+        advmss: 1300,
+        table: 1000,
+        priority: 7,
+        source: "10.9.9.1",
+      },
+      false,
+    ),
+    `24 605 02 00 00 00 00 03 00 01 00000000   0800 0500 0a090902   0800 0400 02000000   0800 0700 0a090901
+     0800 0600 07000000   0800 0f00 e8030000   1400 0880   0800 0200 78050000   0800 0800 14050000`,
+  ],
+  [
+    "ip route replace",
+    addRoute(route, true),
+    "24 505 02 20 00 00 fe 03 fd 01 00000000   0800 0100 0a000005   0800 0400 02000000",
+  ],
+  [
+    "tc qdisc add dev cali1 handle ffff: ingress",
+    addIngress(2),
+    "36 605 00000000 02000000 0000ffff f1ffffff 00000000   0c00 0100 696e677265737300",
+  ],
+  [
+    "tc qdisc add dev cali1 root handle 1: tbf rate 125000bps burst 125000 limit 128125",
+    addTokenBucket(2, bucket, false),
+    `36 605 00000000 02000000 00000100 ffffffff 00000000   0800 0100 74626600   3400 0280
+     2800 0100 00 01 0000 ffff 0000 48e80100   00000000 00000000 00000000   7df40100 286bee00 00000000   0800 0600 48e80100`,
+  ],
+  [
+    "a rate above 2^32",
+    addTokenBucket(2, { ...bucket, rateBytes: 6e9 }, true),
+    `36 505 00000000 02000000 00000100 ffffffff 00000000   0800 0100 74626600   4000 0280
+     2800 0100 00 01 0000 ffff 0000 ffffffff   00000000 00000000 00000000   7df40100 286bee00 00000000   0800 0600 48e80100
+     0c00 0400 00bca06501000000`,
+  ],
+  ["tc qdisc delete dev cali1 root", deleteQdisc(2, "tbf"), "37 5 00000000 02000000 00000100 ffffffff 00000000"],
+  [
+    "tc filter add dev cali1 parent ffff: … u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev bwp1",
+    addRedirect(2, 3, false),
+    `44 605 00000000 02000000 00080080 0000ffff 00030100   0800 0100 75333200   6800 0280
+     0800 0100 01000100   2400 0500 01 00 01 00 0000 0000 0000 0000 00000000   00000000 00000000 00000000 00000000
+     3800 0780   3400 0180   0b00 0100 6d697272656400 00   2400 0280
+     2000 0200 00000000 00000000 04000000 00000000 00000000 01000000 03000000`,
+  ],
+  ["tc filter delete", deleteRedirect(2), "45 5 00000000 02000000 00080080 0000ffff 00030100   0800 0100 75333200"],
+])("%s", (_, { type, flags, payload }, bytes) => {
+  const [wantedType, wantedFlags, ...rest] = bytes.split(/\s+/);
+  // NLM_F_REQUEST is added when the datagram is put together.
+  expect([`${type}`, (flags | 1).toString(16)]).toEqual([wantedType, wantedFlags]);
+  expect(hex(payload)).toBe(rest.join(""));
+});
