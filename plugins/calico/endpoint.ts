@@ -16,6 +16,7 @@
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
+import { sha1 } from "../../src/net/digest.ts";
 import { gateway4, gateway6, hostMac } from "../../src/plan/names.ts";
 import type { Place, Resource, Route, Sysctl } from "../../src/plan/resource.ts";
 
@@ -45,7 +46,7 @@ export function planEndpoint(spec: EndpointSpec): readonly Resource[] {
       queues: spec.queues,
     },
     // The host is no router's client on this link, whichever families the pod has.
-    sysctl("host", `net/ipv6/conf/${spec.hostInterface}/accept_ra`, "0", { optional: true }),
+    sysctl("host", `net/ipv6/conf/${spec.hostInterface}/accept_ra`, "0", bestEffort),
     ...(v4.length > 0 ? planIpv4(spec) : []),
     ...(v6.length > 0 ? planIpv6(spec) : []),
     { kind: "up", at: "host", link: spec.hostInterface },
@@ -74,11 +75,18 @@ function planIpv4({ hostInterface, ifname, routes, allowIpForwarding }: Endpoint
     // Lets 127.0.0.1:<host port> reach the pod; the guard of 127.0.0.0/8 in `natOutgoing` keeps pods out of the host's own loopback.
     sysctl("host", `${conf}/route_localnet`, "1"),
     // Without it the kernel answers a proxied ARP request only after a random delay of up to 0.8 s.
-    sysctl("host", `net/ipv4/neigh/${hostInterface}/proxy_delay`, "0", { optional: true }),
+    sysctl("host", `net/ipv4/neigh/${hostInterface}/proxy_delay`, "0", bestEffort),
     sysctl("host", `${conf}/proxy_arp`, "1"),
     sysctl("host", `${conf}/forwarding`, "1"),
     sysctl("sandbox", "net/ipv4/ip_forward", allowIpForwarding ? "1" : "0", { initial: true }),
-    { kind: "route", at: "sandbox", link: ifname, destination: `${gateway4}/32`, scope: "link" },
+    {
+      kind: "route",
+      at: "sandbox",
+      link: ifname,
+      destination: `${gateway4}/32`,
+      scope: "link",
+      ...priorityOf(metricOf(ifname)),
+    },
     neighbour(ifname, gateway4),
     ...routesThrough(gateway4, 4, ifname, routes),
   ];
@@ -88,7 +96,7 @@ function planIpv6({ hostInterface, ifname, routes, allowIpForwarding }: Endpoint
   const conf = `net/ipv6/conf/${hostInterface}`;
   return [
     // EUI-64: the gateway's address must be the one made of the MAC address, whatever the machine's default says.
-    sysctl("host", `${conf}/addr_gen_mode`, "0", { optional: true }),
+    sysctl("host", `${conf}/addr_gen_mode`, "0", bestEffort),
     sysctl("host", `${conf}/disable_ipv6`, "0"),
     sysctl("host", `${conf}/accept_dad`, "0"),
     sysctl("host", `${conf}/proxy_ndp`, "1"),
@@ -115,9 +123,21 @@ function routesThrough(gateway: string, family: 4 | 6, link: string, routes: rea
       gateway,
       ...(route.mtu === undefined ? {} : { mtu: route.mtu }),
       ...(route.advmss === undefined ? {} : { advmss: route.advmss }),
-      ...(route.priority === undefined ? {} : { priority: route.priority }),
+      ...priorityOf(route.priority ?? metricOf(link)),
       ...(route.table === undefined ? {} : { table: route.table }),
     }));
+}
+
+/**
+ * Every interface of a pod has the same gateway, and the kernel takes one route to a destination at each metric. `eth0` has the kernel's own
+ * metrics; another has its routes behind them (IPv6's default is 1024), at a metric that follows from its name alone.
+ */
+function metricOf(ifname: string): number | undefined {
+  return ifname === "eth0" ? undefined : 1025 + Number.parseInt(sha1(ifname).slice(0, 4), 16);
+}
+
+function priorityOf(priority: number | undefined): { readonly priority?: number } {
+  return priority === undefined ? {} : { priority };
 }
 
 /**
@@ -127,6 +147,9 @@ function routesThrough(gateway: string, family: 4 | 6, link: string, routes: rea
 function neighbour(link: string, address: string): Resource {
   return { kind: "neighbour", at: "sandbox", link, address, mac: hostMac };
 }
+
+/** Better with it, good without: what refuses the write, or changes it later, does not break a pod. */
+const bestEffort = { optional: true, initial: true };
 
 function sysctl(
   at: Place,

@@ -19,7 +19,8 @@ export function planForwarding(sys: Sys, addresses: readonly string[]): readonly
  */
 function keepRouterAdvertisements(sys: Sys): readonly Resource[] {
   const folder = "net/ipv6/conf";
-  if (readSysctl(sys, `${folder}/all/forwarding`) === "1") return [];
+  // A kernel without IPv6 refuses the sysctls that follow, by name.
+  if (sys.stat(`/proc/sys/${folder}`) === undefined || readSysctl(sys, `${folder}/all/forwarding`) === "1") return [];
   return sys
     .listDir(`/proc/sys/${folder}`)
     .filter((link) => link !== "all" && link !== "lo" && readSysctl(sys, `${folder}/${link}/accept_ra`) === "1")

@@ -10,9 +10,14 @@ import { drive } from "../../src/store/transaction.ts";
 /** The shared tables with all pools of the families that the addresses belong to. */
 export function planNat(sys: Sys, addresses: readonly string[]): readonly Resource[] {
   const families = new Set(addresses.map(familyOf));
-  const { pools } = drive(listPools(), fileStore(sys));
+  const { pools } = drive(listPools(), fileStore(sys, { onDamaged: refuse }));
   // A disabled pool gives no new addresses, but those that it gave still need their way out.
   return natOutgoing(
     pools.filter(({ family }) => families.has(family)).map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),
   );
+}
+
+/** A pool that cannot be read may be the one these addresses are from: without its way out they would be attached and cut off. */
+function refuse(error: Error): never {
+  throw error;
 }

@@ -204,7 +204,8 @@ export class FakeSys implements Sys {
 
   listDir(path: string): readonly string[] {
     this.#step("opendir", path);
-    return this.machine.files.list(path);
+    const sysctl = sysctlPath(path);
+    return sysctl === undefined ? this.machine.files.list(path) : this.#inside.sysctl.list(sysctl);
   }
 
   stat(path: string): FileStat | undefined {

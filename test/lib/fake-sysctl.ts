@@ -77,6 +77,12 @@ export class FakeSysctl {
     this.#values.set(path, value);
   }
 
+  list(path: string): readonly string[] {
+    if (!this.hasFolder(path)) throw sysError("ENOENT", "opendir", `/proc/sys/net/${path}`);
+    const below = [...this.#values.keys()].filter((name) => name.startsWith(`${path}/`));
+    return [...new Set(below.map((name) => name.slice(path.length + 1).split("/")[0] ?? ""))];
+  }
+
   hasFolder(path: string): boolean {
     return [...this.#values.keys()].some((name) => name.startsWith(`${path}/`));
   }

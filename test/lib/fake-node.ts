@@ -1,0 +1,89 @@
+/** A node of the model machine: our plugins run on it as a runtime would call them, one process each. */
+import calico from "../../plugins/calico/main.ts";
+import type { FileStat } from "../../src/host/sys.ts";
+import { statusOf } from "../../src/plugin/run.ts";
+import { FakeNft } from "./fake-nft.ts";
+import { FakeMachine, FakeSys } from "./fake-sys.ts";
+
+const binFolder = "/opt/cni/bin";
+const ownExecutable = "/proc/self/exe";
+
+export interface Call {
+  readonly container?: string;
+  readonly ifname?: string;
+  readonly args?: string;
+  /** The sandbox's name; `undefined` in DEL means that the runtime has none any more. */
+  readonly sandbox?: string | undefined;
+  /** Added to the configuration. */
+  readonly conf?: object;
+  /** Makes this step of the process fail. */
+  readonly fail?: { readonly step: number; readonly errno: string };
+}
+
+export interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: a document of any shape, which the tests look into.
+  readonly json: any;
+  readonly steps: number;
+}
+
+export class FakeNode {
+  readonly machine = new FakeMachine();
+  readonly nft = new FakeNft();
+
+  constructor() {
+    this.machine.netfilter = () => this.nft;
+    this.machine.files.makeDirs("/proc/self", 0o755);
+    this.machine.files.makeDirs(binFolder, 0o755);
+    this.machine.files.create(ownExecutable, "", 0o755);
+  }
+
+  /** Makes the sandbox of that name unless there is one. */
+  sandbox(name: string): void {
+    if (!this.machine.netnsPaths.has(`/var/run/netns/${name}`)) this.machine.addSandbox(name);
+  }
+
+  run(command: string, call: Call = {}): Answer {
+    const { container = "c1", ifname = "eth0", args = "", conf = {}, fail } = call;
+    const sandbox = "sandbox" in call ? call.sandbox : container;
+    const sys = new Process({
+      machine: this.machine,
+      environment: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: container,
+        CNI_NETNS: sandbox === undefined ? "" : `/var/run/netns/${sandbox}`,
+        CNI_IFNAME: ifname,
+        CNI_ARGS: args,
+        CNI_PATH: binFolder,
+      },
+      stdin: JSON.stringify({
+        cniVersion: "1.1.0",
+        name: "net1",
+        type: "calico",
+        ipam: { type: "calico-ipam" },
+        ...conf,
+      }),
+    });
+    if (fail) sys.failAt(fail.step, fail.errno);
+    const status = statusOf(calico, sys);
+    return { status, json: sys.stdout === "" ? undefined : JSON.parse(sys.stdout), steps: sys.steps };
+  }
+
+  /** All that a node has and that an attachment could leave behind, as text: the kernel's objects and the attachments' files. */
+  state(): string {
+    const files = this.machine.files
+      .print()
+      .split("\n")
+      .filter((line) => /^\/run\/tortie\/(endpoints|ipam\/handles)\/./.test(line));
+    // A node that routes goes on routing: forwarding is the node's, not the attachment's.
+    const kernel = this.machine.kernel.host.print().replace(/^sysctl .*\n?/gm, "");
+    return [kernel.trimEnd(), this.nft.print(), ...files].join("\n");
+  }
+}
+
+/** A process whose executable has the names of all plugins. */
+class Process extends FakeSys {
+  override stat(path: string): FileStat | undefined {
+    return super.stat(path.startsWith(`${binFolder}/`) ? ownExecutable : path);
+  }
+}

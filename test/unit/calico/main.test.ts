@@ -1,0 +1,234 @@
+import fc from "fast-check";
+import { beforeEach, describe, expect, test } from "vitest";
+import { FakeNode } from "../../lib/fake-node.ts";
+
+let node: FakeNode;
+
+beforeEach(() => {
+  node = new FakeNode();
+  for (const name of ["c1", "c2", "c3"]) node.sandbox(name);
+});
+
+/** What the host has before anything was attached. */
+function untouched(): string {
+  return new FakeNode().state();
+}
+
+const pod = "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;IgnoreUnknown=1";
+const dual = { ipam: { type: "calico-ipam", assign_ipv6: "true" } };
+
+describe("ADD", () => {
+  test("answers with the two interfaces and the address of the second", () => {
+    const { status, json } = node.run("ADD", { args: pod });
+    expect(status).toBe(0);
+    expect(json).toEqual({
+      cniVersion: "1.1.0",
+      interfaces: [
+        { name: expect.stringMatching(/^cali[0-9a-f]{11}$/), mac: "ee:ee:ee:ee:ee:ee" },
+        { name: "eth0", mac: expect.any(String), mtu: 1500, sandbox: "/var/run/netns/c1" },
+      ],
+      ips: [{ address: expect.stringMatching(/^192\.168\.\d+\.\d+\/32$/), interface: 1 }],
+    });
+  });
+
+  test("writes Calico's WorkloadEndpoint under the attachment's key", () => {
+    const { json } = node.run("ADD", { args: pod });
+    const record = JSON.parse(node.machine.files.read("/run/tortie/endpoints/net1:c1:eth0.json"));
+    expect(record).toMatchObject({
+      kind: "WorkloadEndpoint",
+      metadata: { name: "node--1-k8s-web--0-eth0", namespace: "default" },
+      spec: {
+        pod: "web-0",
+        containerID: "c1",
+        interfaceName: json.interfaces[0].name,
+        ipNetworks: [json.ips[0].address],
+      },
+    });
+  });
+
+  test("repeated changes nothing and gives the same answer", () => {
+    const first = node.run("ADD", { conf: dual });
+    const state = node.state();
+    expect(node.run("ADD", { conf: dual }).json).toEqual(first.json);
+    expect(node.state()).toBe(state);
+  });
+
+  test("fails where the sandbox has a foreign interface of that name, and leaves it", () => {
+    const { kernel } = node.machine;
+    node.run("ADD", { container: "c2", sandbox: "c1" });
+    const before = node.state();
+    const { status, json } = node.run("ADD");
+    expect(status).toBe(1);
+    expect(json).toMatchObject({ code: 100, msg: expect.stringContaining('"eth0"') });
+    expect(node.state()).toBe(before);
+    expect(kernel).toBeDefined();
+  });
+
+  test("takes over the interface's name from an earlier sandbox of the same pod, whose late DEL then leaves it", () => {
+    const first = node.run("ADD", { container: "c1", args: pod }).json;
+    const second = node.run("ADD", { container: "c2", args: pod }).json;
+    expect(second.interfaces[0].name).toBe(first.interfaces[0].name);
+    const served = node.machine.kernel.host.print();
+    expect(node.run("DEL", { container: "c1", args: pod }).status).toBe(0);
+    expect(node.machine.kernel.host.print()).toBe(served);
+    expect(node.run("CHECK", { container: "c2", args: pod, conf: { prevResult: second } }).json).toBeUndefined();
+  });
+
+  test("gives two interfaces of one container their own names, and DEL of one leaves the other", () => {
+    const { json } = node.run("ADD");
+    const alone = node.machine.kernel.host.print();
+    const second = node.run("ADD", { ifname: "net1" });
+    expect(second.status).toBe(0);
+    expect(second.json.interfaces[0].name).not.toBe(json.interfaces[0].name);
+    node.run("DEL", { ifname: "net1" });
+    expect(node.machine.kernel.host.print()).toBe(alone);
+    expect(node.run("CHECK", { conf: { prevResult: json } }).json).toBeUndefined();
+  });
+
+  test("refuses a datastore that it cannot reach, by name", () => {
+    const { json } = node.run("ADD", { conf: { datastore_type: "kubernetes" } });
+    expect(json).toMatchObject({ code: 2, msg: expect.stringContaining('"datastore_type"') });
+    expect(node.state()).toBe(untouched());
+  });
+
+  test("that fails at any step leaves nothing behind", () => {
+    const { steps } = node.run("ADD", { conf: dual });
+    expect(steps).toBeGreaterThan(30);
+    let failed = 0;
+    for (let step = 1; step <= steps; step++) {
+      const fresh = new FakeNode();
+      fresh.sandbox("c1");
+      const { status } = fresh.run("ADD", { conf: dual, fail: { step, errno: "ENOMEM" } });
+      if (status === 0) continue;
+      failed++;
+      expect(fresh.state(), `after step ${step} failed`).toBe(untouched());
+    }
+    expect(failed).toBeGreaterThan(20);
+  });
+});
+
+describe("DEL", () => {
+  test.each([
+    ["after ADD", { conf: {} }],
+    ["without a sandbox", { sandbox: undefined }],
+    ["with a path that leads nowhere", { sandbox: "gone" }],
+    ["without a valid configuration", { conf: { mtu: "big" } }],
+  ])("%s removes all", (_when, call) => {
+    node.run("ADD", { conf: dual });
+    expect(node.run("DEL", call)).toMatchObject({ status: 0, json: undefined });
+    expect(node.state()).toBe(untouched());
+  });
+
+  test("finds the interface by its alias where the record is gone", () => {
+    node.run("ADD");
+    node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
+    node.run("DEL");
+    expect(node.state()).toBe(untouched());
+  });
+
+  test("repeated, or without an ADD before, is success", () => {
+    node.run("ADD");
+    for (const container of ["c1", "c1", "c2"]) expect(node.run("DEL", { container }).status).toBe(0);
+  });
+
+  test("that failed at any step can be repeated to the end", () => {
+    node.run("ADD", { conf: dual });
+    const { steps } = node.run("DEL");
+    for (let step = 1; step <= steps; step++) {
+      const fresh = new FakeNode();
+      fresh.sandbox("c1");
+      fresh.run("ADD", { conf: dual });
+      fresh.run("DEL", { fail: { step, errno: "EIO" } });
+      expect(fresh.run("DEL").status, `after step ${step} failed`).toBe(0);
+      expect(fresh.state(), `after step ${step} failed`).toBe(untouched());
+    }
+  });
+});
+
+describe("CHECK", () => {
+  test("names what a hand has removed", () => {
+    const { json } = node.run("ADD");
+    expect(node.run("CHECK", { conf: { prevResult: json } })).toMatchObject({ status: 0, json: undefined });
+    const { host } = node.machine.kernel;
+    host.routes.length = 0;
+    expect(node.run("CHECK", { conf: { prevResult: json } }).json).toMatchObject({
+      code: 101,
+      msg: expect.stringContaining(`route ${json.ips[0].address} dev ${json.interfaces[0].name} scope link is missing`),
+    });
+  });
+
+  test("refuses a prevResult of another sandbox", () => {
+    const { json } = node.run("ADD");
+    json.interfaces[1].sandbox = "/var/run/netns/other";
+    expect(node.run("CHECK", { conf: { prevResult: json } }).json).toMatchObject({
+      code: 101,
+      msg: expect.stringContaining('"/var/run/netns/other"'),
+    });
+  });
+});
+
+describe("GC", () => {
+  test("removes what belongs to no valid attachment of this network, and nothing else", () => {
+    node.run("ADD", { container: "c1" });
+    const kept = node.state();
+    node.run("ADD", { container: "c2" });
+    node.run("ADD", { container: "c3" });
+    node.machine.files.removeFile("/run/tortie/endpoints/net1:c3:eth0.json");
+    const valid = { "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] };
+    expect(node.run("GC", { conf: { ...valid, name: "net2" } }).status).toBe(0);
+    expect(node.state()).not.toBe(kept);
+    expect(node.run("GC", { conf: valid }).status).toBe(0);
+    expect(node.state()).toBe(kept);
+  });
+
+  test("without a list removes nothing", () => {
+    node.run("ADD");
+    const kept = node.state();
+    for (const conf of [{}, { "cni.dev/valid-attachments": null }]) expect(node.run("GC", { conf }).status).toBe(0);
+    expect(node.state()).toBe(kept);
+  });
+});
+
+describe("STATUS", () => {
+  test("is silent when ADD could work, 50 where the kernel has no nf_tables", () => {
+    expect(node.run("STATUS")).toMatchObject({ status: 0, json: undefined });
+    const bare = new FakeNode();
+    bare.machine.netfilter = undefined;
+    expect(bare.run("STATUS").json).toMatchObject({ code: 50 });
+  });
+});
+
+test("any walk over ADD, CHECK, DEL and GC ends, after DEL of all, in the state before", () => {
+  const operation = fc.record({
+    command: fc.constantFrom("ADD", "ADD", "CHECK", "DEL", "GC"),
+    container: fc.constantFrom("c1", "c2", "c3"),
+    failAt: fc.option(fc.integer({ min: 1, max: 120 }), { nil: undefined, freq: 3 }),
+  });
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 14 }), (operations) => {
+      const walked = new FakeNode();
+      const results = new Map<string, unknown>();
+      for (const name of ["c1", "c2", "c3"]) walked.sandbox(name);
+      for (const { command, container, failAt } of operations) {
+        const fail = failAt === undefined ? {} : { fail: { step: failAt, errno: "EIO" } };
+        const valid = [...results.keys()].map((containerID) => ({ containerID, ifname: "eth0" }));
+        const prevResult = results.get(container);
+        if (command === "CHECK" && prevResult === undefined) continue;
+        const conf = command === "GC" ? { "cni.dev/valid-attachments": valid } : { prevResult };
+        const { status, json } = walked.run(command, { container, conf: command === "ADD" ? {} : conf, ...fail });
+        if (command === "ADD" && status === 0) results.set(container, json);
+        // A runtime that was told of a failure calls DEL.
+        if ((command === "ADD" || command === "DEL") && status !== 0)
+          expect(walked.run("DEL", { container }).status).toBe(0);
+        if (command === "DEL" || (command === "ADD" && status !== 0)) results.delete(container);
+        if (failAt === undefined && command !== "DEL") expect(status, `${command} ${JSON.stringify(json)}`).toBe(0);
+        for (const [id, result] of results) {
+          expect(walked.run("CHECK", { container: id, conf: { prevResult: result } }).json).toBeUndefined();
+        }
+      }
+      for (const container of ["c1", "c2", "c3"]) walked.run("DEL", { container });
+      expect(walked.state()).toBe(untouched());
+    }),
+    { numRuns: 60 },
+  );
+});
