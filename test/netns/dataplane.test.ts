@@ -20,7 +20,7 @@ beforeAll(async () => {
   const program = `
     import { quickjsSys } from "./src/host/quickjs.ts";
     import { runDataplaneExecutor } from "./test/lib/dataplane-executor.ts";
-    runDataplaneExecutor(quickjsSys);
+    export const main = () => runDataplaneExecutor(quickjsSys);
   `;
   await buildExecutable({
     programs: { "dataplane-executor": program },
