@@ -9,7 +9,7 @@
  * One datagram may hold many requests. The kernel carries them out in order, answers each that has NLM_F_ACK, and goes on after one
  * that failed (rtnetlink; an nf_tables batch is a transaction).
  */
-import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u32Of, viewOf } from "./attribute.ts";
+import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u16Of, u32Of } from "./attribute.ts";
 
 export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
@@ -79,20 +79,19 @@ export function encodeDatagram(requests: readonly Request[], sequence: number): 
 /** Takes a datagram apart. Throws `MalformedError`. */
 export function decodeDatagram(bytes: Uint8Array): readonly Reply[] {
   const replies: Reply[] = [];
-  const view = viewOf(bytes);
   let at = 0;
   while (at < bytes.length) {
     const rest = bytes.length - at;
     if (rest < headerLength) throw new MalformedError(`cannot read netlink message: ${rest} bytes are no header`);
-    const length = view.getUint32(at, littleEndian);
+    const length = u32Of(bytes, at);
     if (length < headerLength || length > rest) {
       throw new MalformedError(`cannot read netlink message: its length is ${length}, ${rest} bytes are left`);
     }
     replies.push({
-      type: view.getUint16(at + 4, littleEndian),
-      flags: view.getUint16(at + 6, littleEndian),
-      sequence: view.getUint32(at + 8, littleEndian),
-      portId: view.getUint32(at + 12, littleEndian),
+      type: u16Of(bytes, at + 4),
+      flags: u16Of(bytes, at + 6),
+      sequence: u32Of(bytes, at + 8),
+      portId: u32Of(bytes, at + 12),
       payload: bytes.subarray(at + headerLength, at + length),
     });
     at += align(length);

@@ -1,5 +1,5 @@
 /** What nf_tables answers, read from bytes. */
-import { be32Of, listAttributes, readAttributes, stringOf } from "./attribute.ts";
+import { type Attributes, be32Of, listAttributes, readAttributes, stringOf } from "./attribute.ts";
 import type { Reply } from "./message.ts";
 import type { SetElement } from "./nftables.ts";
 import {
@@ -129,7 +129,7 @@ function commentIn(data: Uint8Array | undefined, type: number): string | undefin
   return undefined;
 }
 
-function attributesOf({ payload }: Reply): ReadonlyMap<number, Uint8Array> {
+function attributesOf({ payload }: Reply): Attributes {
   return readAttributes(payload, nfHeaderLength);
 }
 
