@@ -15,13 +15,13 @@ import type { PlanAnswer, PlanJob } from "../lib/plan-executor.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { root } from "../lib/suite.ts";
 
-const targetFolder = join(root, "build/test-bin");
+const targetFolder = join(root, "build/plan-executor/bin");
 
 beforeAll(async () => {
   const program = `
     import { quickjsSys } from "./src/host/quickjs.ts";
     import { runPlanExecutor } from "./test/lib/plan-executor.ts";
-    runPlanExecutor(quickjsSys);
+    export const main = () => runPlanExecutor(quickjsSys);
   `;
   await buildExecutable({
     programs: { "plan-executor": program },
