@@ -9,7 +9,6 @@
  *       │ EEXIST on an element: another attachment has it
  *       └──> `NftConflict`
  */
-import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
 import type { Request } from "../netlink/message.ts";
 import { newElements } from "../netlink/nftables.ts";
@@ -39,17 +38,18 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
   if (tables.length === 0) return { undo: () => {} };
   const session = new NftSession(sys);
   try {
+    let refused: readonly Refused[] = [];
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const todo = states.filter((state) => !isDone(session, state, owner));
       if (todo.length === 0) return { undo: () => {} };
-      const refused = session.commit(todo.flatMap((state, index) => requestsOf(state, owner, index)));
+      refused = session.commit(todo.flatMap((state, index) => requestsOf(state, owner, index)));
       if (refused.length === 0) return { undo: () => void removeNft(tables, owner, sys) };
       learn(session, todo, owner, refused);
     }
+    throw refusal(`apply nf_tables in ${maxAttempts} attempts`, refused[0] as Refused);
   } finally {
     session.close();
   }
-  throw new CniError(code.refused, `cannot apply nf_tables: they changed during each of ${maxAttempts} attempts`);
 }
 
 /** Whether a table needs nothing: the owner's elements are those that it had, and all of them are there. */

@@ -95,6 +95,11 @@ export class FakeNft {
     return messages.flatMap((message) => this.#question(message));
   }
 
+  /** A hand removes an element: `("ip t", "m", "0,1")`, the key in bytes. */
+  removeElement(table: string, set: string, key: string): void {
+    if (!this.#state.get(table)?.sets.get(set)?.elements.delete(key)) throw new Error(`no element ${key} in ${set}`);
+  }
+
   /** Everything, sorted, as text. */
   print(): string {
     const lines: string[] = [];

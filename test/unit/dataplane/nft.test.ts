@@ -1,0 +1,184 @@
+import { describe, expect, test } from "vitest";
+import { applyNft } from "../../../src/dataplane/nft-apply.ts";
+import { NftConflict } from "../../../src/dataplane/nft-conflict.ts";
+import { diffNft } from "../../../src/dataplane/nft-diff.ts";
+import { removeNft, removeNftTable } from "../../../src/dataplane/nft-remove.ts";
+import { natOutgoing } from "../../../src/plan/nat-outgoing.ts";
+import type { NftElements, NftResource, NftTable } from "../../../src/plan/nft.ts";
+import { FakeNft } from "../../lib/fake-nft.ts";
+import { nftSys } from "../../lib/nft-sys.ts";
+
+const table: NftTable = {
+  kind: "nft-table",
+  family: "ip",
+  name: "t",
+  sets: [{ name: "m", key: ["inet_service"], data: ["ipv4_addr", "inet_service"] }],
+  chains: [
+    { name: "first", rules: [{ statements: [{ jump: "second" }], comment: "on" }] },
+    { name: "second", rules: [{ statements: [{ verdict: "drop" }], comment: "end" }] },
+  ],
+};
+
+function elements(...ports: readonly number[]): NftElements {
+  return {
+    kind: "nft-elements",
+    family: "ip",
+    table: "t",
+    set: "m",
+    elements: ports.map((port) => ({ key: [String(port)], data: ["10.0.0.1", "80"] })),
+  };
+}
+
+const owner = "tortie:net/c1/eth0";
+const other = "tortie:net/c2/eth0";
+
+describe("applyNft()", () => {
+  test("makes what is missing of a table that is there in part", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft([{ ...table, chains: [] }, elements(1)], other, sys);
+    applyNft([table, elements(2)], owner, sys);
+    // What is missing is noticed where it is named: by CHECK, or by elements that lead there.
+    expect(diffNft([table], owner, sys).map(({ text }) => text)).toEqual([
+      "chain ip t first is missing",
+      "chain ip t second is missing",
+    ]);
+  });
+
+  test("splits what one message cannot hold", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    const many = elements(...Array.from({ length: 1500 }, (_, index) => index + 1));
+    applyNft([table, many], owner, sys);
+    expect(nft.print().match(/10\.0\.0\.1 \. 80/g)).toHaveLength(1500);
+    expect(diffNft([table, many], owner, sys)).toEqual([]);
+    expect(removeNft([table], owner, sys)).toHaveLength(1500);
+    expect(nft.print()).toBe("");
+  });
+
+  test("throws a conflict that tells what is there, and changes nothing", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft([table, elements(1)], other, sys);
+    const before = nft.print();
+    try {
+      applyNft([table, elements(2, 1)], owner, sys);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(NftConflict);
+      const { holder, data, element } = error as NftConflict;
+      expect([holder, data, element.key]).toEqual([other, Uint8Array.of(10, 0, 0, 1, 0, 80, 0, 0), ["1"]]);
+    }
+    expect(nft.print()).toBe(before);
+  });
+
+  test("whose answer got lost finds its own work done", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft([table, elements(9)], other, sys);
+    const open = sys.openNetlink("netfilter");
+    let lost = 1;
+    const forgetful = {
+      openNetlink: () => ({
+        ...open,
+        receive: (timeoutMs: number) => {
+          const answer = open.receive(timeoutMs);
+          if (lost-- > 0) throw Object.assign(new Error("recv: no buffer space"), { code: "ENOBUFS" });
+          return answer;
+        },
+      }),
+    } as unknown as typeof sys;
+    applyNft([table, elements(1)], owner, forgetful);
+    expect(diffNft([table, elements(1)], owner, sys)).toEqual([]);
+  });
+
+  test("says so when the kernel refuses", () => {
+    const wrong: NftElements = { ...elements(1), elements: [{ key: ["1"] }] };
+    expect(() => applyNft([table, wrong], owner, nftSys(new FakeNft()))).toThrow(
+      "cannot apply nf_tables: Invalid argument (EINVAL)",
+    );
+  });
+});
+
+describe("removeNft()", () => {
+  test("removes the rest when a hand removed an element", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft([table, elements(1, 2)], owner, sys);
+    nft.removeElement("ip t", "m", "0,1");
+    removeNft([table], owner, sys);
+    expect(nft.print()).toBe("");
+  });
+});
+
+describe("removeNftTable()", () => {
+  const tables = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
+
+  test("leaves a table that is in use", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft(tables, owner, sys);
+    expect(removeNftTable({ family: "ip", name: "tortie" }, () => false, sys)).toBe(false);
+    expect(nft.print()).not.toBe("");
+    expect(removeNftTable({ family: "ip", name: "tortie" }, () => true, sys)).toBe(true);
+    expect(nft.print()).toBe("");
+    expect(removeNftTable({ family: "ip", name: "tortie" }, () => true, sys)).toBe(true);
+  });
+
+  test("asks again when anything has changed since it asked", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft(tables, owner, sys);
+    const answers = [true, false];
+    nft.before = () => void applyNft([table, elements(1)], other, sys);
+    expect(removeNftTable({ family: "ip", name: "tortie" }, () => answers.shift() ?? false, sys)).toBe(false);
+    expect(nft.print()).toContain("table ip tortie ");
+    expect(answers).toEqual([]);
+  });
+});
+
+describe("natOutgoing()", () => {
+  const pools = [
+    { cidr: "10.0.0.0/16", nat: true },
+    { cidr: "192.168.0.0/26", nat: false },
+    { cidr: "fd00::/64", nat: true },
+  ];
+
+  test("has one table per family, and pools that any number of pods share", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft(natOutgoing(pools), owner, sys);
+    const before = nft.print();
+    expect(before).toBe(`table ip tortie {
+  set all_pools # where pods are
+    10.0.0.0
+    192.168.0.0
+    before 10.1.0.0
+    before 192.168.0.64
+  set nat_pools # pools with natOutgoing
+    10.0.0.0
+    before 10.1.0.0
+  chain postrouting: pods leave by the address of the node
+  chain guard: 127.0.0.0/8 is for the host alone
+}
+table ip6 tortie {
+  set all_pools # where pods are
+    before fd00:0:0:1::
+    fd00::
+  set nat_pools # pools with natOutgoing
+    before fd00:0:0:1::
+    fd00::
+  chain postrouting: pods leave by the address of the node
+}`);
+    nft.datagrams = 0;
+    const again = applyNft(natOutgoing(pools), other, sys);
+    expect(nft.datagrams).toBe(1);
+    again.undo();
+    expect(nft.print()).toBe(before);
+    expect(diffNft(natOutgoing(pools), owner, sys)).toEqual([]);
+  });
+
+  test.each<[string, readonly NftResource[]]>([["no pools", natOutgoing([])]])("is nothing for %s", (_, resources) => {
+    expect(resources).toEqual([]);
+  });
+});
