@@ -35,7 +35,7 @@ const engine = join(root, "build/engine");
 const nativeFolder = join(root, "src/host/native");
 const compiler = process.env.TORTIE_CC ?? "musl-gcc";
 /** One build at a time: they share the objects of the host. */
-const lockMs = 300_000;
+const lockMs = 60_000;
 /** More than all programs need when they are read in. */
 const imageRoom = 64 << 20;
 const compilerFlags = [
@@ -195,8 +195,11 @@ async function link(objects: readonly string[], folder: string): Promise<string>
 async function takeImage(executable: string): Promise<Buffer> {
   const [one, other] = await Promise.all(
     ["one", "other"].map(async (name) => {
-      const options = { encoding: "buffer", env: { RUN: name }, maxBuffer: imageRoom } as const;
-      return (await run(executable, [], options)).stdout;
+      const environment = { RUN: name };
+      const options = { encoding: "buffer", env: environment, maxBuffer: imageRoom, timeout: 10_000 } as const;
+      const running = run(executable, [], options);
+      running.child.stdin?.end();
+      return (await running).stdout;
     }),
   );
   if (one === undefined || other === undefined || !one.equals(other)) {

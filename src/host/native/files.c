@@ -57,7 +57,7 @@ static JSValue read_file(JSContext *ctx, JSValueConst this, int argc, JSValueCon
   if (path.bytes == NULL) return JS_EXCEPTION;
   OWNED_FD fd = open_retrying(path.bytes, O_RDONLY | O_NOCTTY, 0);
   if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
-  OWNED_BUFFER buffer = {0};
+  OWNED_BUFFER buffer = scratch_buffer();
   if (!read_all(fd, &buffer, READ_LIMIT)) return throw_errno(ctx, errno, "read", path.bytes);
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
 }

@@ -54,7 +54,7 @@ typedef struct Text {
   size_t length;
 } Text;
 
-/* Bytes that grow; `bytes` comes from malloc. */
+/* Bytes that grow. */
 typedef struct Buffer {
   char *bytes;
   size_t length, capacity;
@@ -69,6 +69,8 @@ void text_release(Text *text);
 void buffer_release(Buffer *buffer);
 void fd_release(int *fd);
 
+/* An empty buffer with room of its own; no second one may be in use. */
+Buffer scratch_buffer(void);
 /* Makes room for `more` bytes behind `length`; false with errno ENOMEM. */
 bool buffer_reserve(Buffer *buffer, size_t more);
 

@@ -44,7 +44,7 @@ static JSValue read_stdin(JSContext *ctx, JSValueConst this, int argc, JSValueCo
   (void)this, (void)argc;
   double limit;
   if (!double_argument(ctx, argv[0], &limit)) return JS_EXCEPTION;
-  OWNED_BUFFER buffer = {0};
+  OWNED_BUFFER buffer = scratch_buffer();
   if (!read_all(STDIN_FILENO, &buffer, (size_t)limit)) return throw_errno(ctx, errno, "read", "standard input");
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
 }
@@ -68,7 +68,7 @@ static JSValue read_stdin_for(JSContext *ctx, JSValueConst this, int argc, JSVal
   (void)this, (void)argc;
   double limit, timeout_ms;
   if (!double_argument(ctx, argv[0], &limit) || !double_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
-  OWNED_BUFFER buffer = {0};
+  OWNED_BUFFER buffer = scratch_buffer();
   if (!read_until(STDIN_FILENO, &buffer, (size_t)limit, monotonic_ms() + timeout_ms)) {
     return throw_errno(ctx, errno, "read", "standard input");
   }

@@ -11,7 +11,14 @@ void text_release(Text *text) {
   if (text->bytes != NULL) JS_FreeCString(text->ctx, text->bytes);
 }
 
-void buffer_release(Buffer *buffer) { free(buffer->bytes); }
+/* Most files are small: no allocation for them, which in musl would be four system calls. */
+static char scratch[64 << 10];
+
+Buffer scratch_buffer(void) { return (Buffer){.bytes = scratch, .capacity = sizeof scratch}; }
+
+void buffer_release(Buffer *buffer) {
+  if (buffer->bytes != scratch) free(buffer->bytes);
+}
 
 void fd_release(int *fd) {
   int number = errno;
@@ -23,8 +30,10 @@ bool buffer_reserve(Buffer *buffer, size_t more) {
   size_t wanted = buffer->length + more;
   if (wanted <= buffer->capacity) return true;
   size_t capacity = buffer->capacity * 2 > wanted ? buffer->capacity * 2 : wanted;
-  char *bytes = realloc(buffer->bytes, capacity);
+  bool borrowed = buffer->bytes == scratch;
+  char *bytes = borrowed ? malloc(capacity) : realloc(buffer->bytes, capacity);
   if (bytes == NULL) return false;
+  if (borrowed) memcpy(bytes, scratch, buffer->length);
   buffer->bytes = bytes;
   buffer->capacity = capacity;
   return true;

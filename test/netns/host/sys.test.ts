@@ -208,6 +208,7 @@ describe("the executable", () => {
     ["the environment", "sys.environment()"],
     ["the time", "sys.wallClock()"],
     ["random bytes", "sys.randomBytes(8)"],
+    ["its process id", "sys.pid()"],
   ])("is not built from a module whose top level asks for %s", async (_, call) => {
     const frozen = `import { quickjsSys as sys } from "./src/host/quickjs.ts"; const kept = ${call}; export const main = () => kept;`;
     const folder = join(root, "build/sys-test-frozen");
