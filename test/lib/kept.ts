@@ -24,6 +24,12 @@ export const kept: readonly Kept[] = [
     lines: /^[-+] file \/run\/tortie\/(\S*\/ ?|ipam\/(blocks|affinities|cursors)\/\S* .*|\S*lock \d.*)?$/,
   },
   {
+    what: "iptables' own tables with their built-in chains, empty",
+    why: "iptables makes them at its first use and never removes them",
+    lines:
+      /^\+ (nft table ip6? (nat|raw)( \/ chain [A-Z]+( \/ type .*)?)?|ip6?tables \*(nat|raw) (\*(nat|raw)|:[A-Z]+ ACCEPT))$/,
+  },
+  {
     what: "the log",
     why: "it tells what happened",
     lines: /^[-+] file \/var\/log\/calico\//,

@@ -12,6 +12,9 @@ describe("leaks()", () => {
     "+ file /run/tortie/ipam/blocks/192-168-61-192-26.json 1 2",
     "+ file /run/tortie/ipam.lock 4294967295 0",
     "+ file /var/log/calico/cni/cni.log 1 2",
+    "+ nft table ip nat / chain PREROUTING",
+    "+ nft table ip nat / chain PREROUTING / type nat hook prerouting priority dstnat; policy accept;",
+    "+ iptables *nat :PREROUTING ACCEPT",
   ])("explains %s", (line) => {
     expect(leaks(line)).toEqual([]);
   });
@@ -20,6 +23,10 @@ describe("leaks()", () => {
     "+ link {}",
     "- route {}",
     "+ nft table ip tortie",
+    "+ nft table ip nat / chain CNI-HOSTPORT-DNAT",
+    "+ nft table ip nat / chain PREROUTING / counter jump CNI-HOSTPORT-DNAT",
+    "+ iptables *nat :CNI-HOSTPORT-DNAT -",
+    "+ iptables *nat -A OUTPUT -j CNI-HOSTPORT-DNAT",
     "+ sysctl ipv4/conf/cali0/proxy_arp = 1",
     "+ file /run/tortie/endpoints/net:c1:eth0.json 1 2",
     "+ file /run/tortie/ipam/handles/net.c1.json 1 2",
