@@ -18,7 +18,9 @@ const rawPriority = -300;
 const srcnatPriority = 100;
 
 /** The tables, and the pools in their sets; nothing for a family without pools. */
-export function natOutgoing(pools: readonly { readonly cidr: string; readonly nat: boolean }[]): readonly NftResource[] {
+export function natOutgoing(
+  pools: readonly { readonly cidr: string; readonly nat: boolean }[],
+): readonly NftResource[] {
   return (["ip", "ip6"] as const).flatMap((family) => {
     const own = pools.filter(({ cidr }) => familyOf(cidr) === (family === "ip" ? 4 : 6));
     if (own.length === 0) return [];
@@ -30,7 +32,14 @@ export function natOutgoing(pools: readonly { readonly cidr: string; readonly na
       elements: some.map(({ cidr }) => ({ key: [cidr] })),
       shared: true,
     });
-    return [tableOf(family), elements(allPools, own), elements(natPools, own.filter(({ nat }) => nat))];
+    return [
+      tableOf(family),
+      elements(allPools, own),
+      elements(
+        natPools,
+        own.filter(({ nat }) => nat),
+      ),
+    ];
   });
 }
 
