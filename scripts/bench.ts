@@ -3,6 +3,9 @@
  *
  * Each round runs both chains on one private node, one after the other and in turned order; a figure is the median over the rounds of
  * the ratio within a round, which the machine's ups and downs touch least. Go's ptp does not masquerade here, ours does.
+ *
+ * The node has one other pod of each chain, as nodes have; with `--no-standing` it has none, and each ADD is that of a node's first pod
+ * (which makes the shared nf_tables, and the kernel's connection tracking with them) and each DEL that of its last.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -11,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import yargs from "yargs";
 import { type Conflist, loadConflist, parseConflist } from "../test/lib/conflist.ts";
 import { Node } from "../test/lib/netns.ts";
-import { requestOf } from "../test/lib/runner.ts";
+import { Runner, requestOf } from "../test/lib/runner.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const workDir = join(root, "build/bench");
@@ -28,6 +31,7 @@ const options = await yargs(process.argv.slice(2))
     default: "table",
     describe: "form of the result",
   })
+  .option("standing", { type: "boolean", default: true, describe: "leave one pod of each chain on the node" })
   .option("plugins", { type: "string", default: join(root, "dist/bin"), describe: "folder of our executables" })
   .option("go", { type: "string", default: "/usr/lib/cni", describe: "folder of the Go plugins" })
   .option("check", { type: "boolean", default: false, describe: "fail when a ratio is above its target" })
@@ -80,6 +84,8 @@ const goList = parseConflist(
   }),
 );
 
+const ourList = loadConflist(join(root, "conf-examples/10-calico.conflist"), { newest: "1.0.0" });
+
 const measures = await measure();
 const comparisons = ["plain", "full"].flatMap((pod) =>
   ["add", "del", "add-parallel", "del-parallel"].map((operation) => compare(pod, operation, measures)),
@@ -94,6 +100,7 @@ async function measure(): Promise<readonly Measure[]> {
   const node = await Node.start("bench");
   try {
     for (let i = 0; i < options.parallel; i++) node.addPod(`bench${i}`);
+    if (options.standing) addStandingPods(node);
     const argv = [driver, plan, String(rounds), String(options.parallel)];
     const { status, stdout, stderr } = node.run(argv, { timeoutMs: 30 * 60_000 });
     if (status !== 0) throw new Error(`cannot measure: ${stderr.trim()}`);
@@ -104,6 +111,17 @@ async function measure(): Promise<readonly Measure[]> {
       .filter(({ round }) => round >= warmUpRounds);
   } finally {
     await node.stop();
+  }
+}
+
+function addStandingPods(node: Node): void {
+  const lists = { go: goList, ours: ourList };
+  for (const [index, [side, list]] of Object.entries(lists).entries()) {
+    const ports = [{ hostPort: 19_000 + index, containerPort: 80, protocol: "tcp" }];
+    const netns = node.addPod(`standing-${side}`);
+    const runner = new Runner({ node, pluginDirs: side === "go" ? [options.go] : [options.plugins, options.go] });
+    const standing = { ...capabilities, portMappings: ports };
+    runner.add(list, { containerId: `standing-${side}`, netns, ifname: "eth0", capabilities: standing });
   }
 }
 
@@ -118,11 +136,10 @@ function buildDriver(): string {
 }
 
 function writePlan(): string {
-  const ours = loadConflist(join(root, "conf-examples/10-calico.conflist"), { newest: "1.0.0" });
   const lines = [`path CNI_PATH=${options.plugins}:${options.go}`];
   for (const pod of ["plain", "full"]) {
     lines.push(...chainLines(`go-${pod}`, goList, options.go, pod === "full"));
-    lines.push(...chainLines(`ours-${pod}`, ours, options.plugins, pod === "full"));
+    lines.push(...chainLines(`ours-${pod}`, ourList, options.plugins, pod === "full"));
   }
   const plan = join(workDir, "plan");
   writeFileSync(plan, `${lines.join("\n")}\n`);
@@ -185,7 +202,8 @@ function median(values: readonly number[]): number {
 }
 
 function report(lines: readonly Comparison[]): object {
-  return { rounds: options.quick ? 5 : options.rounds, parallel: options.parallel, comparisons: lines };
+  const { quick, rounds, parallel, standing } = options;
+  return { rounds: quick ? 5 : rounds, parallel, standing, comparisons: lines };
 }
 
 function table(lines: readonly Comparison[]): string {
