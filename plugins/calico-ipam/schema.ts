@@ -8,7 +8,6 @@ const requestedIps = z
 
 export const schema = z.object({
   ...nodenameKeys,
-  hostname: z.string().optional().describe("deprecated: `nodename`, after the file"),
   ...datastoreKeys,
   ...logKeys,
   ipam_lock_file: z

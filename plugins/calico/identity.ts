@@ -2,7 +2,6 @@
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { sha1 } from "../../src/net/digest.ts";
 import { hostInterfaceName, type Pod } from "../../src/net/interface-name.ts";
 
 export interface Identity {
@@ -22,14 +21,13 @@ export function identify(attachment: Attachment, args: Readonly<Record<string, s
 }
 
 /**
- * A MAC address for the pod's end that a repeated ADD finds again: locally administered and unicast (IEEE 802, the two low bits
- * of the first octet), the rest from the owner's digest.
+ * A MAC address for the pod's end that a repeated ADD finds again, made of the digest in the host interface's name: locally administered
+ * and unicast (IEEE 802, the two low bits of the first octet).
  */
-export function stableMac(owner: string): string {
-  const digest = sha1(owner);
-  const first = (Number.parseInt(digest.slice(0, 2), 16) & 0xfc) | 0x02;
-  const octets = [first.toString(16).padStart(2, "0")];
-  for (let at = 2; at < 12; at += 2) octets.push(digest.slice(at, at + 2));
+export function stableMac(hostInterface: string): string {
+  const digest = hostInterface.slice(-11);
+  const octets = [`${digest.slice(10)}2`];
+  for (let at = 0; at < 10; at += 2) octets.push(digest.slice(at, at + 2));
   return octets.join(":");
 }
 

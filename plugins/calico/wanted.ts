@@ -22,7 +22,7 @@ export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity,
   }
   return {
     ...common(identity, conf),
-    mac: conf.mac ?? macOf(request.args.MAC) ?? stableMac(identity.owner),
+    mac: conf.mac ?? macOf(request.args.MAC) ?? stableMac(identity.hostInterface),
     mtu: conf.mtu === 0 ? mtuOfFile(sys, conf.requireMtuFile) : conf.mtu,
     addresses,
     routes: routesOf(conf, ipam, addresses),
@@ -53,7 +53,7 @@ export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Ident
     .map(narrowed);
   return {
     ...common(identity, conf),
-    mac: canonicalMac(found.mac ?? "") ?? stableMac(identity.owner),
+    mac: canonicalMac(found.mac ?? "") ?? stableMac(identity.hostInterface),
     // A later plugin may have changed it: only what the final result says is judged.
     mtu: found.mtu ?? 0,
     addresses,

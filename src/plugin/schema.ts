@@ -11,6 +11,7 @@ export const nodenameKeys = {
     .optional()
     .describe("a file that holds the node's name, /var/lib/calico/nodename by default"),
   nodename_file_optional: z.boolean().optional().describe("go on without `nodename_file` when it is missing"),
+  hostname: z.string().optional().describe("deprecated: `nodename`, after the file"),
 };
 
 export const datastoreKeys = {
