@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { ifbName } from "../../../plugins/bandwidth/shaping.ts";
+import { dnatChain, markChain, masqueradeChain } from "../../../plugins/portmap/iptables-rules.ts";
+import { attachmentKey, ownerOf } from "../../../src/cni/attachment.ts";
+import * as names from "../../../src/plan/names.ts";
+import { ownerSetPrefix } from "../../../src/plan/nft-owner.ts";
+import { FakeNode } from "../../lib/fake-node.ts";
+
+const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
+
+test("persistent names are what they were: an upgrade finds and removes what an older release made", () => {
+  expect({
+    ...names,
+    owner: ownerOf(attachment),
+    key: attachmentKey(attachment),
+    ownerSet: ownerSetPrefix,
+    ifb: ifbName(attachment),
+    iptables: [dnatChain, markChain, masqueradeChain],
+  }).toMatchSnapshot();
+});
+
+test("files and tables are where they were", () => {
+  const node = new FakeNode();
+  node.sandbox("c1");
+  node.run("ADD", { conf: { ipam: { type: "calico-ipam", assign_ipv6: "true", ipv6_pools: ["fd00:1::/64"] } } });
+  const files = node.machine.files.print().match(/^\/(?:run|var)\/\S*\.(?:json|lock)/gm);
+  expect([files?.sort(), node.nft.print()]).toMatchSnapshot();
+});
