@@ -17,6 +17,8 @@ import { ask, measureRate, serve } from "../test/lib/traffic.ts";
 const conflist = example("10-calico.conflist");
 const hostPort = 8080;
 const rateBits = 20_000_000;
+const lowest = 0.8 * rateBits;
+const highest = 1.05 * rateBits;
 const colours = process.stdout.isTTY && !process.env.NO_COLOR;
 let steps = 0;
 
@@ -130,10 +132,19 @@ function shaping(node: Node, webAddress: string): void {
     ["towards the pod", undefined, "web", webAddress],
     ["from the pod", "web", undefined, nodeAddress4],
   ] as const) {
-    const { bitsPerSecond } = measureRate(node, from, to, address);
-    const close = bitsPerSecond > 0.8 * rateBits && bitsPerSecond < 1.05 * rateBits;
+    const bitsPerSecond = bestRate(node, from, to, address);
+    const close = bitsPerSecond > lowest && bitsPerSecond < highest;
     verdict(close, `${what}: ${mbit(bitsPerSecond)} measured (${((100 * bitsPerSecond) / rateBits).toFixed(0)} %)`);
   }
+}
+
+/** A busy machine may be slower than the limit, never faster: what is too slow is measured again. */
+function bestRate(node: Node, from: string | undefined, to: string | undefined, address: string): number {
+  let best = 0;
+  for (let attempt = 0; attempt < 3 && best <= lowest; attempt++) {
+    best = Math.max(best, measureRate(node, from, to, address).bitsPerSecond);
+  }
+  return best;
 }
 
 function checks(node: Node, runner: Runner, list: List, pod: Sandbox, address: string): void {

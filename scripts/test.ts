@@ -20,6 +20,8 @@ const rings = [
   { name: "clients", needsRoot: true },
 ];
 
+const nothing: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };
+
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !rings.some((ring) => ring.name === name));
 if (unknown.length > 0) {
@@ -64,5 +66,3 @@ async function run({ name, needsRoot }: (typeof rings)[number]): Promise<Totals>
   }
   return totals.totals;
 }
-
-const nothing: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };

@@ -46,12 +46,12 @@ export function measureRate(node: Node, from: Spot, to: Spot, address: string, s
   const server = node.start(["iperf3", "-s", "-1", "-p", String(port)], at(to));
   waitForPort(node, to, port);
   const argv = ["iperf3", "-J", "-c", address, "-p", String(port), "-O", "1", "-t", String(seconds)];
-  const { status, stdout } = node.run(argv, { ...at(from), timeoutMs: (seconds + 20) * 1000 });
+  const { stdout, stderr } = node.run(argv, { ...at(from), timeoutMs: (seconds + 20) * 1000 });
   server.kill("SIGKILL");
-  const report = JSON.parse(stdout) as { error?: string; end: { sum_received?: { bits_per_second: number } } };
-  if (status !== 0 || report.end.sum_received === undefined)
-    throw new Error(`cannot measure the rate: ${report.error}`);
-  return { bitsPerSecond: report.end.sum_received.bits_per_second };
+  const report = JSON.parse(stdout || "{}") as { error?: string; end?: { sum_received?: { bits_per_second: number } } };
+  const bitsPerSecond = report.end?.sum_received?.bits_per_second;
+  if (bitsPerSecond === undefined) throw new Error(`cannot measure the rate: ${report.error ?? stderr.trim()}`);
+  return { bitsPerSecond };
 }
 
 function tryAsk(
