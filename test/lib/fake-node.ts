@@ -1,6 +1,10 @@
 /** A node of the model machine: our plugins run on it as a runtime would call them, one process each. */
+import bandwidth from "../../plugins/bandwidth/main.ts";
 import calico from "../../plugins/calico/main.ts";
+import calicoIpam from "../../plugins/calico-ipam/main.ts";
+import portmap from "../../plugins/portmap/main.ts";
 import type { FileStat } from "../../src/host/sys.ts";
+import type { Plugin } from "../../src/plugin/plugin.ts";
 import { statusOf } from "../../src/plugin/run.ts";
 import { FakeNft } from "./fake-nft.ts";
 import { FakeMachine, FakeSys } from "./fake-sys.ts";
@@ -8,7 +12,11 @@ import { FakeMachine, FakeSys } from "./fake-sys.ts";
 const binFolder = "/opt/cni/bin";
 const ownExecutable = "/proc/self/exe";
 
+const plugins = { bandwidth, calico, "calico-ipam": calicoIpam, portmap };
+
 export interface Call {
+  /** Default: calico. */
+  readonly plugin?: keyof typeof plugins;
   readonly container?: string;
   readonly ifname?: string;
   readonly args?: string;
@@ -44,7 +52,7 @@ export class FakeNode {
   }
 
   run(command: string, call: Call = {}): Answer {
-    const { container = "c1", ifname = "eth0", args = "", conf = {}, fail } = call;
+    const { plugin = "calico", container = "c1", ifname = "eth0", args = "", conf = {}, fail } = call;
     const sandbox = "sandbox" in call ? call.sandbox : container;
     const sys = new Process({
       machine: this.machine,
@@ -59,13 +67,13 @@ export class FakeNode {
       stdin: JSON.stringify({
         cniVersion: "1.1.0",
         name: "net1",
-        type: "calico",
+        type: plugin,
         ipam: { type: "calico-ipam" },
         ...conf,
       }),
     });
     if (fail) sys.failAt(fail.step, fail.errno);
-    const status = statusOf(calico, sys);
+    const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
     return { status, json: sys.stdout === "" ? undefined : JSON.parse(sys.stdout), steps: sys.steps };
   }
 
