@@ -30,7 +30,7 @@ function documents(): readonly string[] {
 
 async function withTables(text: string): Promise<string> {
   let result = text;
-  for (const [whole, plugin] of text.matchAll(/<!-- keys:(\S+) -->\n[^]*?<!-- \/keys -->/g)) {
+  for (const [whole, plugin] of text.matchAll(/<!-- keys:(\S+) -->\n[\s\S]*?<!-- \/keys -->/g)) {
     result = result.replace(whole, `<!-- keys:${plugin} -->\n${await table(plugin ?? "")}\n<!-- /keys -->`);
   }
   return result;
