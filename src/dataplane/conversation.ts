@@ -10,7 +10,6 @@ import {
   decodeAck,
   decodeDatagram,
   encodeDatagram,
-  NLM_F_ACK,
   NLM_F_DUMP_INTR,
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -37,27 +36,34 @@ export class Conversation {
     this.#socket = socket;
   }
 
-  /** Sends the requests, each with NLM_F_ACK, in one datagram. The outcomes are in their order; a refusal is an outcome, not an error. */
+  /**
+   * Sends the requests in one datagram; the last has NLM_F_ACK, and its answer is the end. The outcomes are in the order of the requests;
+   * a refusal is an outcome, not an error.
+   */
   exchange(requests: readonly Request[]): readonly Outcome[] {
     const first = this.#sequence;
     this.#sequence += requests.length;
     this.#send(encodeDatagram(requests, first));
     const outcomes: { errno: number; text: string | undefined; replies: Reply[] }[] = [];
     for (const _ of requests) outcomes.push({ errno: 0, text: undefined, replies: [] });
-    let waiting = requests.filter((request) => (request.flags & NLM_F_ACK) !== 0).length;
-    while (waiting > 0) {
-      for (const reply of this.#receive()) {
+    const last = outcomes.at(-1);
+    for (;;) {
+      const received = this.#receive();
+      // One of them may have been a refusal: what was carried out is not known.
+      if (received.length === 0) throw new CniError(code.refused, "cannot talk to the kernel: it dropped answers (ENOBUFS)");
+      for (const reply of received) {
         const outcome = outcomes[reply.sequence - first];
         if (outcome === undefined) continue;
         if (reply.type !== NLMSG_ERROR) {
           outcome.replies.push(reply);
           continue;
         }
-        Object.assign(outcome, decodeAck(reply));
-        waiting--;
+        const ack = decodeAck(reply);
+        outcome.errno = ack.errno;
+        outcome.text = ack.text;
+        if (outcome === last) return outcomes;
       }
     }
-    return outcomes;
   }
 
   /** The same for one request. */

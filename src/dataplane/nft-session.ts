@@ -61,12 +61,13 @@ export class NftSession {
   /** Carries out all requests or, when any is refused, none; with a generation only while that is the current one. */
   commit(requests: readonly Request[], generation?: number): readonly Refused[] {
     const last = requests.length - 1;
-    const messages = requests.map((request, index) =>
-      index === last ? { ...request, flags: request.flags | NLM_F_ACK } : request,
-    );
+    const messages = [batchBegin(generation), ...requests, batchEnd()];
+    // Kernels before 6.10 give no answer to the closing message.
+    const answered = messages[requests.length] as Request;
+    messages[requests.length] = { ...answered, flags: answered.flags | NLM_F_ACK };
     const begin = this.#sequence;
     this.#sequence += requests.length + 2;
-    this.#socket.send(encodeDatagram([batchBegin(generation), ...messages, batchEnd()], begin));
+    this.#socket.send(encodeDatagram(messages, begin, requests.length));
     const refused: Refused[] = [];
     for (;;) {
       const replies = this.#receive();

@@ -107,9 +107,14 @@ export class AttributeWriter {
 
   /** UTF-8 and a NUL. */
   string(type: number, text: string): this {
-    const encoded = encodeUtf8(text);
-    const at = this.#attribute(type, encoded.length + 1);
-    this.#bytes.set(encoded, at);
+    const start = this.#length;
+    const at = this.#attribute(type, text.length + 1);
+    // Names are ASCII, where a character is a byte.
+    for (let index = 0; index < text.length; index++) {
+      const unit = text.charCodeAt(index);
+      if (unit > 0x7f) return this.#rewind(start).#encoded(type, encodeUtf8(text));
+      this.#bytes[at + index] = unit;
+    }
     return this;
   }
 
@@ -136,6 +141,19 @@ export class AttributeWriter {
   /** The bytes so far. The writer is not used any more after this. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
+  }
+
+  #encoded(type: number, text: Uint8Array): this {
+    const at = this.#attribute(type, text.length + 1);
+    this.#bytes.set(text, at);
+    return this;
+  }
+
+  /** Takes back what was written from `start` on. */
+  #rewind(start: number): this {
+    this.#bytes.fill(0, start, this.#length);
+    this.#length = start;
+    return this;
   }
 
   /** Makes room, which may replace the view, and writes the header. Returns where the value goes. */
@@ -181,7 +199,11 @@ export interface Attributes {
 /** Reads attributes from `offset` to the end of `bytes`. Throws `MalformedError`. */
 export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
   const starts = new Map<number, number>();
-  eachAttribute(bytes, offset, (type, start) => starts.set(type, start));
+  for (let at = offset; at < bytes.length; ) {
+    const length = lengthAt(bytes, at);
+    starts.set(typeAt(bytes, at), at);
+    at += align(length);
+  }
   return {
     has: (type) => starts.has(type),
     get(type) {
@@ -194,21 +216,26 @@ export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
 /** The same in order, for lists in which types repeat. Throws `MalformedError`. */
 export function listAttributes(bytes: Uint8Array, offset = 0): readonly Attribute[] {
   const attributes: Attribute[] = [];
-  eachAttribute(bytes, offset, (type, start) => attributes.push({ type, value: valueAt(bytes, start) }));
+  for (let at = offset; at < bytes.length; ) {
+    const length = lengthAt(bytes, at);
+    attributes.push({ type: typeAt(bytes, at), value: valueAt(bytes, at) });
+    at += align(length);
+  }
   return attributes;
 }
 
-function eachAttribute(bytes: Uint8Array, offset: number, found: (type: number, start: number) => void): void {
-  let at = offset;
-  while (at < bytes.length) {
-    const rest = bytes.length - at;
-    if (rest < headerLength) throw truncated("attribute header", headerLength, rest);
-    const length = u16Of(bytes, at);
-    if (length < headerLength) throw new MalformedError(`cannot read netlink attribute: its length is ${length}`);
-    if (length > rest) throw truncated("attribute", length, rest);
-    found(u16Of(bytes, at + 2) & typeMask, at);
-    at += align(length);
-  }
+/** The length of the attribute that starts here, which is all there. */
+function lengthAt(bytes: Uint8Array, at: number): number {
+  const rest = bytes.length - at;
+  if (rest < headerLength) throw truncated("attribute header", headerLength, rest);
+  const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  if (length < headerLength) throw new MalformedError(`cannot read netlink attribute: its length is ${length}`);
+  if (length > rest) throw truncated("attribute", length, rest);
+  return length;
+}
+
+function typeAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & typeMask;
 }
 
 function valueAt(bytes: Uint8Array, start: number): Uint8Array {

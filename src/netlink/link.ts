@@ -1,6 +1,6 @@
 /** Links: `struct ifinfomsg` and IFLA_* (linux/if_link.h). */
 import { formatMac, parseMac } from "../net/mac.ts";
-import { AttributeWriter, i32Of, readAttributes, stringOf, u32Of } from "./attribute.ts";
+import { type Attributes, AttributeWriter, i32Of, readAttributes, stringOf, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
 import { acked, dump, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "./rtnetlink.ts";
 
@@ -128,35 +128,82 @@ export function dumpLinks(): Request {
   return dump(RTM_GETLINK, linkHeader(0).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
 }
 
-/** Reads an RTM_NEWLINK. Throws `MalformedError`. */
-export function readLink({ payload }: Reply): Link {
-  const attributes = readAttributes(payload, linkHeaderLength);
-  const number = (type: number): number | undefined => {
-    const value = attributes.get(type);
+/** Reads an RTM_NEWLINK. Throws `MalformedError`; so do the link's properties, which are read when they are asked for. */
+export function readLink(reply: Reply): Link {
+  return new DescribedLink(reply.payload);
+}
+
+/** A link as the kernel described it. Most readers want two or three of its properties. */
+class DescribedLink implements Link {
+  readonly #payload: Uint8Array;
+  readonly #attributes: Attributes;
+
+  constructor(payload: Uint8Array) {
+    this.#payload = payload;
+    this.#attributes = readAttributes(payload, linkHeaderLength);
+  }
+
+  get index(): number {
+    return i32Of(this.#payload, 4);
+  }
+
+  get name(): string {
+    return this.#text(IFLA_IFNAME) ?? "";
+  }
+
+  get up(): boolean {
+    return (u32Of(this.#payload, 8) & IFF_UP) !== 0;
+  }
+
+  get mac(): string | undefined {
+    const mac = this.#attributes.get(IFLA_ADDRESS);
+    return mac && formatMac(mac);
+  }
+
+  get mtu(): number {
+    return this.#number(IFLA_MTU) ?? 0;
+  }
+
+  get alias(): string | undefined {
+    return this.#text(IFLA_IFALIAS);
+  }
+
+  get kind(): string | undefined {
+    const info = this.#attributes.get(IFLA_LINKINFO);
+    const kind = info && readAttributes(info).get(IFLA_INFO_KIND);
+    return kind && stringOf(kind);
+  }
+
+  get peerIndex(): number | undefined {
+    return this.#number(IFLA_LINK);
+  }
+
+  get peerNetnsId(): number | undefined {
+    const netnsId = this.#attributes.get(IFLA_LINK_NETNSID);
+    return netnsId && i32Of(netnsId);
+  }
+
+  get txQueueLength(): number {
+    return this.#number(IFLA_TXQLEN) ?? 0;
+  }
+
+  get txQueues(): number {
+    return this.#number(IFLA_NUM_TX_QUEUES) ?? 1;
+  }
+
+  get rxQueues(): number {
+    return this.#number(IFLA_NUM_RX_QUEUES) ?? 1;
+  }
+
+  #number(type: number): number | undefined {
+    const value = this.#attributes.get(type);
     return value && u32Of(value);
-  };
-  const text = (type: number): string | undefined => {
-    const value = attributes.get(type);
+  }
+
+  #text(type: number): string | undefined {
+    const value = this.#attributes.get(type);
     return value && stringOf(value);
-  };
-  const mac = attributes.get(IFLA_ADDRESS);
-  const info = attributes.get(IFLA_LINKINFO);
-  const kind = info && readAttributes(info).get(IFLA_INFO_KIND);
-  const netnsId = attributes.get(IFLA_LINK_NETNSID);
-  return {
-    index: i32Of(payload, 4),
-    name: text(IFLA_IFNAME) ?? "",
-    up: (u32Of(payload, 8) & IFF_UP) !== 0,
-    mac: mac && formatMac(mac),
-    mtu: number(IFLA_MTU) ?? 0,
-    alias: text(IFLA_IFALIAS),
-    kind: kind && stringOf(kind),
-    peerIndex: number(IFLA_LINK),
-    peerNetnsId: netnsId && i32Of(netnsId),
-    txQueueLength: number(IFLA_TXQLEN) ?? 0,
-    txQueues: number(IFLA_NUM_TX_QUEUES) ?? 1,
-    rxQueues: number(IFLA_NUM_RX_QUEUES) ?? 1,
-  };
+  }
 }
 
 /** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (only the flags to set are named as changed). */

@@ -6,8 +6,9 @@
  *      |  length  | type | flags | sequence | port id | payload |   padded to a multiple of 4
  *      +----------+------+-------+----------+---------+---------+
  *
- * One datagram may hold many requests. The kernel carries them out in order, answers each that has NLM_F_ACK, and goes on after one
- * that failed (rtnetlink; an nf_tables batch is a transaction).
+ * One datagram may hold many requests. The kernel carries them out in order and goes on after one that failed (rtnetlink; an nf_tables
+ * batch is a transaction). It answers each failure, and success only where NLM_F_ACK asks for it (netlink_rcv_skb, net/netlink/af_netlink.c):
+ * one such answer at the end says that all before it went well unless an error came.
  */
 import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u16Of, u32Of } from "./attribute.ts";
 
@@ -57,21 +58,30 @@ export interface Ack {
   readonly text: string | undefined;
 }
 
-/** Puts requests into one datagram and numbers them from `sequence`. */
-export function encodeDatagram(requests: readonly Request[], sequence: number): Uint8Array {
+/**
+ * Puts requests into one datagram and numbers them from `sequence`. Only the one at `answered` keeps its NLM_F_ACK: an answer that says
+ * nothing costs a system call.
+ */
+export function encodeDatagram(
+  requests: readonly Request[],
+  sequence: number,
+  answered = requests.length - 1,
+): Uint8Array {
   let total = 0;
   for (const { payload } of requests) total += align(headerLength + payload.length);
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
   let at = 0;
-  for (const [index, { type, flags, payload }] of requests.entries()) {
+  let index = 0;
+  for (const { type, flags, payload } of requests) {
     const length = headerLength + payload.length;
     view.setUint32(at, length, littleEndian);
     view.setUint16(at + 4, type, littleEndian);
-    view.setUint16(at + 6, flags | NLM_F_REQUEST, littleEndian);
+    view.setUint16(at + 6, (index === answered ? flags : flags & ~NLM_F_ACK) | NLM_F_REQUEST, littleEndian);
     view.setUint32(at + 8, sequence + index, littleEndian);
     bytes.set(payload, at + headerLength);
     at += align(length);
+    index++;
   }
   return bytes;
 }

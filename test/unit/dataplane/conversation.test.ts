@@ -9,13 +9,28 @@ const request = { type: 18, flags: NLM_F_ACK, payload: new Uint8Array() };
 const dump = { type: 18, flags: NLM_F_DUMP, payload: new Uint8Array() };
 
 describe("exchange()", () => {
-  test("gives each request its own answers, whatever their order", () => {
-    const { conversation } = over([[reply(16, 2), ack(2), reply(16, 1), reply(16, 1)], [ack(1, -19)]]);
-    const outcomes = conversation.exchange([request, request]);
+  test("gives each request its own answers; success of the last says that of all that were not refused", () => {
+    const { conversation } = over([[reply(16, 1), ack(2, -19), reply(16, 4)], [ack(4)]]);
+    const outcomes = conversation.exchange([request, request, request, request]);
     expect(outcomes.map(({ errno, replies }) => [errno, replies.length])).toEqual([
-      [19, 2],
+      [0, 1],
+      [19, 0],
+      [0, 0],
       [0, 1],
     ]);
+  });
+
+  test("ends when the last is refused", () => {
+    const { conversation } = over([[ack(1, -17)], [ack(2, -19)]]);
+    expect(conversation.exchange([request, request]).map(({ errno }) => errno)).toEqual([17, 19]);
+  });
+
+  test("takes no success for granted when answers were dropped", () => {
+    const { conversation } = over([sysError("ENOBUFS", "recvfrom", "netlink"), [ack(2)]]);
+    expect(refusalOf(() => conversation.exchange([request, request]))).toEqual({
+      code: 100,
+      message: "cannot talk to the kernel: it dropped answers (ENOBUFS)",
+    });
   });
 
   test("passes over what is left of an earlier exchange", () => {

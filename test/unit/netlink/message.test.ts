@@ -5,13 +5,13 @@ import { decodeAck, decodeDatagram, encodeDatagram, NLM_F_ACK, type Reply } from
 import { hex, unhex } from "./hex.ts";
 
 describe("encodeDatagram()", () => {
-  test("numbers requests, asks, and aligns all but the rest of the last", () => {
+  test("numbers requests, asks for one answer, and aligns all but the rest of the last", () => {
     const requests = [
       { type: 16, flags: NLM_F_ACK, payload: Uint8Array.of(1) },
       { type: 18, flags: 0x300, payload: new Uint8Array() },
     ];
     expect(hex(encodeDatagram(requests, 7))).toBe(
-      ["11000000 1000 0500 07000000 00000000 01 000000", "10000000 1200 0103 08000000 00000000"]
+      ["11000000 1000 0100 07000000 00000000 01 000000", "10000000 1200 0103 08000000 00000000"]
         .join("")
         .replaceAll(" ", ""),
     );
