@@ -7,6 +7,7 @@
 import { ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
+import { withPlaces } from "../../src/dataplane/places.ts";
 import { probeFeatures } from "../../src/dataplane/probe.ts";
 import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
 import { chained } from "../../src/plugin/chained.ts";
@@ -25,11 +26,12 @@ export default definePlugin<BandwidthConf>({
   add({ attachment, conf, netns, prevResult }, { sys, undo }) {
     const passed = chained("bandwidth", prevResult);
     if (!limits(conf)) return passed;
-    const scene = { sys, sandbox: sys.openNetns(netns) };
     const ifb = ifbName(attachment);
-    const { name: hostInterface, mtu } = hostInterfaceOf(scene, attachment.ifname, passed);
-    const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
-    const applied = apply(plan, scene);
+    const applied = withPlaces({ sys, sandbox: sys.openNetns(netns) }, (places) => {
+      const { name: hostInterface, mtu } = hostInterfaceOf(places, attachment.ifname, passed);
+      const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
+      return apply(plan, places.scene, { places });
+    });
     undo("remove the limits", () => applied.undo());
     if (conf.egress === undefined) return passed;
     const mac = applied.links.get(`host:${ifb}`)?.mac;
@@ -41,7 +43,9 @@ export default definePlugin<BandwidthConf>({
     if (!limits(conf)) return;
     const scene = { sys, sandbox: sys.openNetns(netns) };
     const ifb = ifbName(attachment);
-    const { name: hostInterface, mtu } = hostInterfaceOf(scene, attachment.ifname, prevResult);
+    const { name: hostInterface, mtu } = withPlaces(scene, (places) =>
+      hostInterfaceOf(places, attachment.ifname, prevResult),
+    );
     const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
     refuseDifferences(`the limits of "${attachment.ifname}"`, diff(plan, scene));
   },

@@ -5,8 +5,8 @@
  *      host      SETLINK alias
  *      host      /proc/sys
  *      sandbox   /proc/sys, and a socket
- *      sandbox   up, addresses, neighbours, routes, …; GETLINK
- *      host      up, addresses, neighbours, routes, qdiscs, filters; GETLINK
+ *      sandbox   up, addresses, neighbours, routes, …
+ *      host      up, addresses, neighbours, routes, qdiscs, filters; GETLINK of a veth, for its MAC address
  *      host      nf_tables
  *
  * Optimistic: only where the kernel says EEXIST does it look; equal means done, else what is ours is replaced.
@@ -24,7 +24,7 @@ import { isLink, isMessage, isTable, type MessageResource, messageDriver } from 
 import { makeLinks } from "./links.ts";
 import { holdMacs } from "./macs.ts";
 import { applyNft } from "./nft-apply.ts";
-import { placeText } from "./places.ts";
+import { type Places, placeText } from "./places.ts";
 import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 import { Stage } from "./stage.ts";
 import { writeSysctls } from "./sysctl.ts";
@@ -33,6 +33,8 @@ import { View } from "./view.ts";
 export interface ApplyOptions {
   /** Whether a host link with this alias may be taken away to make room: it belonged to an earlier sandbox of the same pod. */
   readonly mayReplace?: (alias: string) => boolean;
+  /** Conversations of the same scene that are open already, and links that were seen over them. They stay open. */
+  readonly places?: Places;
 }
 
 /**
@@ -46,11 +48,7 @@ export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): App
     const messages = resources.filter(isMessage);
     makeLinks(stage, "host", mentionedLinks(messages, "host"));
     writeSysctls(resources.filter(isSysctl), stage.places);
-    makeLinks(
-      stage,
-      "sandbox",
-      mentionedLinks(messages, "sandbox").filter((name) => !stage.knows("sandbox", name)),
-    );
+    makeLinks(stage, "sandbox", mentionedLinks(messages, "sandbox"));
     sendMessages(stage, "sandbox", messages);
     sendMessages(stage, "host", messages);
     holdMacs(stage);
@@ -63,7 +61,7 @@ export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): App
   } catch (error) {
     throw withRollback(stage, refusedCall("apply the plan", error));
   } finally {
-    stage.places.close();
+    stage.close();
   }
 }
 
@@ -93,8 +91,17 @@ function sendMessages(stage: Stage, place: Place, all: readonly MessageResource[
   }
 }
 
-/** The names of the plan's own links in a place. */
+/**
+ * The ends of pairs that are to be looked at once more: on the host udev may have changed the address by now. Into a sandbox it does not
+ * reach, so there only what is not known yet is looked for.
+ */
 function finalLooks(stage: Stage, place: Place): readonly string[] {
+  const ends = stage.plan.resources.filter((link) => link.kind === "veth").map((pair) => pair[place].name);
+  return place === "host" ? ends : ends.filter((name) => stage.link(place, name) === undefined);
+}
+
+/** The names of the plan's own links in a place. */
+function ownLinks(stage: Stage, place: Place): readonly string[] {
   return stage.plan.resources
     .filter(isLink)
     .flatMap((link) => (link.kind === "veth" ? [link[place].name] : link.at === place ? [link.name] : []));
@@ -130,7 +137,7 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
 function linksOf(stage: Stage): Applied["links"] {
   const links = new Map<string, { index: number; mac: string; mtu: number }>();
   for (const place of ["host", "sandbox"] satisfies Place[]) {
-    for (const name of finalLooks(stage, place)) {
+    for (const name of ownLinks(stage, place)) {
       const link = stage.link(place, name);
       if (link) links.set(`${place}:${name}`, { index: link.index, mac: link.mac ?? "", mtu: link.mtu });
     }

@@ -50,7 +50,8 @@ export class Conversation {
     for (;;) {
       const received = this.#receive();
       // One of them may have been a refusal: what was carried out is not known.
-      if (received.length === 0) throw new CniError(code.refused, "cannot talk to the kernel: it dropped answers (ENOBUFS)");
+      if (received.length === 0)
+        throw new CniError(code.refused, "cannot talk to the kernel: it dropped answers (ENOBUFS)");
       for (const reply of received) {
         const outcome = outcomes[reply.sequence - first];
         if (outcome === undefined) continue;

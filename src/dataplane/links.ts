@@ -28,10 +28,11 @@ const dismantlingPauseMs = 10;
 /** Makes the plan's links in one place and learns the indexes of all that are named there, with one send where nothing is in the way. */
 export function makeLinks(stage: Stage, place: Place, mentioned: readonly string[]): void {
   const wanted = stage.plan.resources.filter(isLink).filter((link) => placeOf(link) === place);
-  const names = new Set([...wanted.map(nameOf), ...mentioned]);
-  if (names.size === 0) return;
+  const names = wanted.map(nameOf);
+  for (const name of mentioned) if (!names.includes(name) && !stage.knows(place, name)) names.push(name);
+  if (names.length === 0) return;
   const requests = wanted.map((link) => creation(stage, link));
-  const lookups = [...names].map((name) => getLink(name));
+  const lookups = names.map((name) => getLink(name));
   const outcomes = stage.places.conversation(place).exchange([...requests, ...lookups]);
   for (const outcome of outcomes.slice(requests.length)) learn(stage, place, outcome);
   const made = wanted.map((link, at) => ({ link, outcome: outcomes[at] as Outcome }));
@@ -70,9 +71,28 @@ function learn(stage: Stage, place: Place, outcome: Outcome): void {
   else if (!refusedWith(outcome, "ENODEV")) throw refusal(`look for links${placeText(place)}`, outcome);
 }
 
-function learnPeer(stage: Stage, { host, sandbox }: VethPair): void {
+/** What is known of the other end without looking: a new pair has one MTU and the addresses that it was made with. */
+function learnPeer(stage: Stage, { host, sandbox: { name, mac }, queues = 1 }: VethPair): void {
   const end = stage.link("host", host.name);
-  if (end?.peerIndex !== undefined) stage.learnIndex("sandbox", sandbox.name, end.peerIndex);
+  if (end?.peerIndex === undefined || !stage.created.has(`host:${host.name}`)) return;
+  if (mac === undefined) {
+    stage.learnIndex("sandbox", name, end.peerIndex);
+    return;
+  }
+  stage.learn("sandbox", {
+    index: end.peerIndex,
+    name,
+    up: false,
+    mac,
+    mtu: end.mtu,
+    alias: undefined,
+    kind: "veth",
+    peerIndex: end.index,
+    peerNetnsId: undefined,
+    txQueueLength: end.txQueueLength,
+    txQueues: queues,
+    rxQueues: queues,
+  });
 }
 
 function registerCreated(stage: Stage, link: LinkResource): void {

@@ -23,12 +23,13 @@ export function holdMacs(stage: Stage): void {
 }
 
 function holdMac(stage: Stage, place: Place, { name, mac }: VethPair["host"]): void {
+  if (mac === undefined || stage.link(place, name)?.mac === mac) return;
   const { sys } = stage.places.scene;
   const deadline = sys.monotonicMs() + patienceMs;
   const conversation = stage.places.conversation(place);
   for (let pause = firstPauseMs; ; pause = Math.min(pause * 2, longestPauseMs)) {
     const found = stage.link(place, name);
-    if (mac === undefined || found?.mac === mac) return;
+    if (found?.mac === mac) return;
     const what = `set mac ${mac} on link "${name}"${placeText(place)}`;
     if (sys.monotonicMs() > deadline) {
       throw new CniError(

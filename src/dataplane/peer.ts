@@ -1,7 +1,7 @@
 /** The two ends of a veth pair, found from the sandbox's. */
 import type { Link } from "../netlink/link.ts";
-import type { Scene } from "./dataplane.ts";
-import { Places } from "./places.ts";
+import type { Places } from "./places.ts";
+import { arePair } from "./veth.ts";
 import { findLink } from "./view.ts";
 
 export interface VethEnds {
@@ -10,17 +10,14 @@ export interface VethEnds {
   readonly host: Link | undefined;
 }
 
-/** `undefined` when the sandbox has no link of that name. */
-export function findVethEnds(scene: Scene, ifname: string): VethEnds | undefined {
-  const places = new Places(scene);
-  try {
-    const sandbox = findLink(places.conversation("sandbox"), ifname);
-    if (sandbox === undefined) return undefined;
-    const host = sandbox.peerIndex === undefined ? undefined : findLink(places.conversation("host"), sandbox.peerIndex);
-    // An index says nothing across namespaces: only the pair that names each other is one.
-    const paired = host?.kind === "veth" && sandbox.kind === "veth" && host.peerIndex === sandbox.index;
-    return { sandbox, host: paired ? host : undefined };
-  } finally {
-    places.close();
-  }
+/** `undefined` when the sandbox has no link of that name. What is seen on the host, `places` knows from then on. */
+export function findVethEnds(places: Places, ifname: string): VethEnds | undefined {
+  const sandbox = findLink(places.conversation("sandbox"), ifname);
+  if (sandbox === undefined) return undefined;
+  const { peerIndex } = sandbox;
+  const host = peerIndex === undefined ? undefined : findLink(places.conversation("host"), peerIndex);
+  // An index says nothing across namespaces: only the pair that names each other is one.
+  if (host === undefined || !arePair(host, sandbox)) return { sandbox, host: undefined };
+  places.learn("host", host);
+  return { sandbox, host };
 }

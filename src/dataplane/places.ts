@@ -1,6 +1,7 @@
-/** The two places of a scene: a netlink conversation in each, opened when it is first needed. */
+/** The two places of a scene: a netlink conversation in each, opened when it is first needed, and the links that were seen there. */
 import { CniError, code } from "../cni/error.ts";
 import type { Netns } from "../host/sys.ts";
+import type { Link } from "../netlink/link.ts";
 import type { Place } from "../plan/resource.ts";
 import { Conversation } from "./conversation.ts";
 import type { Scene } from "./dataplane.ts";
@@ -9,6 +10,7 @@ import { refusedCall } from "./refusal.ts";
 export class Places {
   readonly scene: Scene;
   readonly #conversations = new Map<Place, Conversation>();
+  readonly #links = new Map<string, Link>();
 
   constructor(scene: Scene) {
     this.scene = scene;
@@ -36,9 +38,28 @@ export class Places {
     });
   }
 
+  learn(place: Place, link: Link): void {
+    this.#links.set(`${place}:${link.name}`, link);
+  }
+
+  /** The link as it was last seen. */
+  link(place: Place, name: string): Link | undefined {
+    return this.#links.get(`${place}:${name}`);
+  }
+
   close(): void {
     for (const conversation of this.#conversations.values()) conversation.close();
     this.#conversations.clear();
+  }
+}
+
+/** Several steps over the same conversations, which end with `body`. */
+export function withPlaces<T>(scene: Scene, body: (places: Places) => T): T {
+  const places = new Places(scene);
+  try {
+    return body(places);
+  } finally {
+    places.close();
   }
 }
 

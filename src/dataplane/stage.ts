@@ -14,18 +14,16 @@ export class Stage {
   readonly undo = new UndoList();
   /** Links that this call made, as `<place>:<name>`. */
   readonly created = new Set<string>();
-  readonly #links = new Map<string, Link>();
   readonly #indexes = new Map<string, number>();
 
   constructor(plan: Plan, scene: Scene, options: ApplyOptions) {
     this.plan = plan;
     this.options = options;
-    this.places = new Places(scene);
+    this.places = options.places ?? new Places(scene);
   }
 
   learn(place: Place, link: Link): void {
-    this.#links.set(`${place}:${link.name}`, link);
-    this.learnIndex(place, link.name, link.index);
+    this.places.learn(place, link);
   }
 
   learnIndex(place: Place, name: string, index: number): void {
@@ -33,20 +31,25 @@ export class Stage {
   }
 
   knows(place: Place, name: string): boolean {
-    return this.#indexes.has(`${place}:${name}`);
+    return this.places.link(place, name) !== undefined || this.#indexes.has(`${place}:${name}`);
   }
 
   /** The link as it was last seen. */
   link(place: Place, name: string): Link | undefined {
-    return this.#links.get(`${place}:${name}`);
+    return this.places.link(place, name);
   }
 
   indexOf(place: Place, name: string): number {
-    const index = this.#indexes.get(`${place}:${name}`);
+    const index = this.places.link(place, name)?.index ?? this.#indexes.get(`${place}:${name}`);
     if (index === undefined) {
       throw new CniError(code.refused, `cannot find link "${name}"${placeText(place)}: there is no link of this name`);
     }
     return index;
+  }
+
+  /** Ends what `apply` began: conversations that were handed to it go on. */
+  close(): void {
+    if (this.options.places === undefined) this.places.close();
   }
 
   sandboxFd(): number {

@@ -3,10 +3,18 @@ import { phaseOf, type Resource } from "./resource.ts";
 
 /** By phase; of the routes those without a gateway first, for a gateway must be reachable already. Else as the author wrote them. */
 export function inOrder(resources: readonly Resource[]): readonly Resource[] {
-  return [...resources].sort((one, other) => rank(one) - rank(other));
+  // By rank, not by comparison: a plan has twenty resources and ten ranks.
+  const ranks: Resource[][] = [];
+  for (const resource of resources) {
+    const at = rank(resource);
+    const known = ranks[at];
+    if (known === undefined) ranks[at] = [resource];
+    else known.push(resource);
+  }
+  return ranks.flat();
 }
 
 function rank(resource: Resource): number {
   const late = resource.kind === "route" && resource.gateway !== undefined;
-  return phaseOf[resource.kind] + (late ? 0.5 : 0);
+  return phaseOf[resource.kind] * 2 + (late ? 1 : 0);
 }
