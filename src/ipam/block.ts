@@ -10,7 +10,9 @@
  * away again is recognised.
  */
 import { CniError, code } from "../cni/error.ts";
-import { addressAt, addressCount, ordinalOf } from "../net/prefix.ts";
+import { addressBytes, formatAddress } from "../net/address.ts";
+import { addressCount, addressOf, ordinalOf } from "../net/prefix.ts";
+import { JsonText } from "../store/json-text.ts";
 import type { StoredObject } from "../store/object.ts";
 import { blockName } from "./object-name.ts";
 
@@ -20,6 +22,9 @@ export interface AllocationAttribute {
   readonly [unknown: string]: unknown;
 }
 
+/** As text where a file held it and nobody has asked for it yet. */
+export type StoredAttribute = AllocationAttribute | JsonText<AllocationAttribute>;
+
 export interface BlockSpec {
   readonly cidr: string;
   /** `"host:<node>"`; absent when no node owns the block. */
@@ -28,7 +33,7 @@ export interface BlockSpec {
   readonly sequenceNumberForAllocation?: Readonly<Record<string, bigint | number>> | null;
   readonly strictAffinity: boolean;
   readonly deleted: boolean;
-  readonly attributes: readonly AllocationAttribute[];
+  readonly attributes: readonly StoredAttribute[];
   readonly allocations: readonly (number | null)[];
   readonly unallocated: readonly number[];
   readonly [unknown: string]: unknown;
@@ -121,20 +126,23 @@ export function release(spec: BlockSpec, ordinals: readonly number[]): BlockSpec
 
 /** The ordinals that a handle holds, ascending. */
 export function ordinalsOfHandle(spec: BlockSpec, handleId: string): number[] {
-  const held = new Set<number>();
-  for (let i = 0; i < spec.attributes.length; i++) if (spec.attributes[i]?.handle_id === handleId) held.add(i);
-  const ordinals: number[] = [];
-  if (held.size === 0) return ordinals;
-  for (let ordinal = 0; ordinal < spec.allocations.length; ordinal++) {
-    const index = spec.allocations[ordinal];
-    if (typeof index === "number" && held.has(index)) ordinals.push(ordinal);
+  const { attributes, allocations } = spec;
+  const mayBeOf = handleFilter(handleId);
+  const held: number[] = [];
+  for (let i = 0; i < attributes.length; i++) {
+    if (mayBeOf(attributes[i]) && decodeAttribute(spec, i)?.handle_id === handleId) held.push(i);
   }
-  return ordinals;
+  const ordinals: number[] = [];
+  for (const index of held) {
+    for (let at = allocations.indexOf(index); at >= 0; at = allocations.indexOf(index, at + 1)) ordinals.push(at);
+  }
+  return held.length > 1 ? ordinals.sort((one, other) => one - other) : ordinals;
 }
 
+/** Throws `CniError` 103 when it cannot be read. */
 export function attributeAt(spec: BlockSpec, ordinal: number): AllocationAttribute | undefined {
   const index = spec.allocations[ordinal];
-  return typeof index === "number" ? spec.attributes[index] : undefined;
+  return typeof index === "number" ? decodeAttribute(spec, index) : undefined;
 }
 
 export function hasRoom(spec: BlockSpec, reserved: Reserved): boolean {
@@ -145,8 +153,15 @@ export function isEmpty(spec: BlockSpec): boolean {
   return spec.unallocated.length === spec.allocations.length;
 }
 
-export function blockAddress(spec: Pick<BlockSpec, "cidr">, ordinal: number): string {
-  return addressAt(spec.cidr, ordinal);
+export function blockAddress({ cidr }: Pick<BlockSpec, "cidr">, ordinal: number): string {
+  const bytes = addressBytes(addressOf(cidr));
+  let carry = ordinal;
+  for (let i = bytes.length - 1; carry > 0 && i >= 0; i--) {
+    carry += bytes[i] ?? 0;
+    bytes[i] = carry & 0xff;
+    carry >>= 8;
+  }
+  return formatAddress(bytes);
 }
 
 /** `undefined` when the address is none of the block's. */
@@ -156,7 +171,7 @@ export function blockOrdinal(cidr: string, address: string): number | undefined 
 }
 
 function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: AllocationAttribute): BlockSpec {
-  const found = spec.attributes.findIndex((other) => sameAttribute(other, attribute));
+  const found = indexOfAttribute(spec, attribute);
   const index = found < 0 ? spec.attributes.length : found;
   const allocations = [...spec.allocations];
   const numbers = { ...spec.sequenceNumberForAllocation };
@@ -173,6 +188,35 @@ function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: Alloc
   };
 }
 
+/** -1 when the block has none that is the same. */
+function indexOfAttribute(spec: BlockSpec, attribute: AllocationAttribute): number {
+  const mayBeOf = handleFilter(attribute.handle_id ?? "");
+  return spec.attributes.findIndex((stored, index) => {
+    const other = mayBeOf(stored) ? decodeAttribute(spec, index) : undefined;
+    return other !== undefined && sameAttribute(other, attribute);
+  });
+}
+
+/** Passes over most attributes of other handles without reading them. */
+function handleFilter(handleId: string): (attribute: StoredAttribute | undefined) => boolean {
+  const quoted = JSON.stringify(handleId);
+  return (attribute) => !(attribute instanceof JsonText) || attribute.mayHold(quoted);
+}
+
+function decodeAttribute({ attributes, cidr }: BlockSpec, index: number): AllocationAttribute | undefined {
+  const attribute = attributes[index];
+  if (!(attribute instanceof JsonText)) return attribute;
+  try {
+    return attribute.value();
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new CniError(
+      code.datastore,
+      `cannot use IPAMBlock "${blockName(cidr)}": its attribute ${index} is damaged: ${error.message}`,
+    );
+  }
+}
+
 /** An attribute that holds more than a handle and its secondary keys (an alternate owner, a release time) is nobody else's. */
 function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): boolean {
   if (one.handle_id !== other.handle_id) return false;
@@ -185,9 +229,10 @@ function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): bo
   );
 }
 
+/** Takes away the attributes that no ordinal names any more. */
 function compact(
   allocations: readonly (number | null)[],
-  attributes: readonly AllocationAttribute[],
+  attributes: readonly StoredAttribute[],
 ): Pick<BlockSpec, "allocations" | "attributes"> {
   const used = new Set(allocations);
   const newIndex = new Map<number, number>();

@@ -13,7 +13,7 @@ import { CniError, code } from "../cni/error.ts";
 import { type FileStat, isErrno, type Sys } from "../host/sys.ts";
 import { sha256 } from "../net/digest.ts";
 import { runDir, stateDir } from "../plan/names.ts";
-import { parseJson, stringifyJson } from "./json.ts";
+import { formatObject, parseObject } from "./layout.ts";
 import type { Kind, Metadata, StoredObject } from "./object.ts";
 import type { Store, StoreReply, StoreRequest } from "./transaction.ts";
 
@@ -39,8 +39,9 @@ const places: Readonly<Record<Kind, Place>> = {
   IPAMOpenBlock: { folder: `${runDir}/ipam/open`, durable: false },
 };
 
-const folderMode = 0o755;
-const fileMode = 0o644;
+/** Who may read who talks from where is root's to say. */
+const folderMode = 0o700;
+const fileMode = 0o600;
 const suffix = ".json";
 
 /** What a file was when it was read; a rename gives it another inode. */
@@ -89,7 +90,7 @@ function readFile({ sys, seen }: Context, kind: Kind, path: string): StoredObjec
   const stat = sys.stat(path);
   if (stat === undefined) return undefined;
   try {
-    const object = parseObject(kind, path, sys.readFile(path));
+    const object = decodeObject(kind, path, sys.readFile(path));
     seen.set(path, { stat, revision: revisionOf(object.metadata) });
     return object;
   } catch (error) {
@@ -198,8 +199,8 @@ function nextRevision(revision: string): string {
   return /^\d+$/.test(revision) ? (BigInt(revision) + 1n).toString() : `${revision}.1`;
 }
 
-function parseObject(kind: Kind, path: string, text: string): StoredObject {
-  const object = parseJson(text) as Partial<StoredObject> | null;
+function decodeObject(kind: Kind, path: string, text: string): StoredObject {
+  const object = parseObject(text) as Partial<StoredObject> | null;
   const fault = objectFault(object, kind, path);
   if (fault !== undefined) throw new SyntaxError(fault);
   return object as StoredObject;
@@ -212,16 +213,6 @@ function objectFault(object: Partial<StoredObject> | null, kind: Kind, path: str
   if (typeof name !== "string" || pathOf(kind, name) !== path) return `its metadata.name is ${JSON.stringify(name)}`;
   if (typeof object.spec !== "object" || object.spec === null) return "it has no spec";
   return undefined;
-}
-
-/** One line per key and per key of the spec: what `cat` shows and `git diff` compares, and half the size of an indented text. */
-function formatObject(object: StoredObject): string {
-  const lines = Object.entries(object).map(([key, value]) => {
-    if (key !== "spec") return `${JSON.stringify(key)}: ${stringifyJson(value)}`;
-    const spec = Object.entries(value as object).filter(([, member]) => member !== undefined);
-    return `"spec": {\n${spec.map(([name, member]) => `  ${JSON.stringify(name)}: ${stringifyJson(member)}`).join(",\n")}\n}`;
-  });
-  return `{\n${lines.join(",\n")}\n}\n`;
 }
 
 /** Names that Calico makes are file names already; of others, what a file name may not hold is percent-encoded. */

@@ -43,7 +43,7 @@ function takeLock(sys: Sys, path: string, timeoutMs: number): FileLock {
       return sys.lock(path, "exclusive", timeoutMs);
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw error;
-      sys.makeDirs(path.slice(0, Math.max(1, path.lastIndexOf("/"))), 0o755);
+      sys.makeDirs(path.slice(0, Math.max(1, path.lastIndexOf("/"))), 0o700);
       return sys.lock(path, "exclusive", timeoutMs);
     }
   } catch (error) {

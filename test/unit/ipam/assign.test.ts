@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { releaseBlock } from "../../../src/ipam/affinity.ts";
 import { type AssignRequest, autoAssign } from "../../../src/ipam/assign.ts";
-import type { BlockSpec } from "../../../src/ipam/block.ts";
+import type { AllocationAttribute, BlockSpec } from "../../../src/ipam/block.ts";
 import { assignAddresses } from "../../../src/ipam/explicit.ts";
 import { hasFreeAddress } from "../../../src/ipam/free.ts";
 import { collect } from "../../../src/ipam/gc.ts";
@@ -398,7 +398,7 @@ function pool(name: string, cidr: string, blockSize: number, change: object = {}
 /** Ordinals that the blocks themselves give the handle. */
 function held(handleId: string): number[] {
   return store.all<BlockSpec>("IPAMBlock").flatMap(({ spec }) => {
-    const index = spec.attributes.findIndex(({ handle_id }) => handle_id === handleId);
+    const index = spec.attributes.findIndex((attribute) => (attribute as AllocationAttribute).handle_id === handleId);
     return [...spec.allocations.keys()].filter((ordinal) => spec.allocations[ordinal] === index);
   });
 }

@@ -82,7 +82,7 @@ describe("a block of Calico 3.26", () => {
   test("goes from before to after by what its cluster did: one pod created, one deleted", () => {
     const before = fixture("before");
     const after = fixture("after");
-    const gone = ordinalsOfHandle(before.spec, before.spec.attributes[1]?.handle_id ?? "");
+    const gone = ordinalsOfHandle(before.spec, (before.spec.attributes[1] as AllocationAttribute).handle_id ?? "");
     const nginx = after.spec.attributes[7] as AllocationAttribute;
     const { spec } = assign(before.spec, 1, nginx, unreserved);
     expect(release(spec, gone)).toEqual(after.spec);

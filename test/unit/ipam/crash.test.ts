@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { releaseBlock } from "../../../src/ipam/affinity.ts";
 import { autoAssign } from "../../../src/ipam/assign.ts";
-import { type BlockSpec, blockAddress } from "../../../src/ipam/block.ts";
+import { attributeAt, type BlockSpec, blockAddress } from "../../../src/ipam/block.ts";
 import { ensureDefaultPools } from "../../../src/ipam/default-pools.ts";
 import type { HandleSpec } from "../../../src/ipam/handle.ts";
 import { listPools } from "../../../src/ipam/pool.ts";
@@ -118,7 +118,7 @@ function owners(store: MemoryStore): Map<string, { readonly handle: string; read
   for (const { spec } of store.all<BlockSpec>("IPAMBlock")) {
     for (const [ordinal, index] of spec.allocations.entries()) {
       if (index === null) continue;
-      const handle = spec.attributes[index]?.handle_id ?? "";
+      const handle = attributeAt(spec, ordinal)?.handle_id ?? "";
       found.set(blockAddress(spec, ordinal), { handle, block: spec.cidr });
     }
   }

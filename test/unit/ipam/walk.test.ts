@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { CniError } from "../../../src/cni/error.ts";
 import { releaseBlock } from "../../../src/ipam/affinity.ts";
 import { autoAssign } from "../../../src/ipam/assign.ts";
-import type { BlockSpec } from "../../../src/ipam/block.ts";
+import { attributeAt, type BlockSpec } from "../../../src/ipam/block.ts";
 import { assignAddresses } from "../../../src/ipam/explicit.ts";
 import type { HandleSpec } from "../../../src/ipam/handle.ts";
 import { addressesOf, readHeld } from "../../../src/ipam/held.ts";
@@ -120,7 +120,7 @@ function owners(store: MemoryStore): Map<string, string> {
   for (const { spec } of store.all<BlockSpec>("IPAMBlock")) {
     const base = Number.parseInt(spec.cidr.slice("10.0.0.".length), 10);
     for (const [ordinal, index] of spec.allocations.entries()) {
-      if (index !== null) found.set(`10.0.0.${base + ordinal}`, spec.attributes[index]?.handle_id ?? "");
+      if (index !== null) found.set(`10.0.0.${base + ordinal}`, attributeAt(spec, ordinal)?.handle_id ?? "");
     }
   }
   return new Map([...found].sort());

@@ -1,0 +1,29 @@
+/**
+ * A JSON value that stays text until somebody asks for it.
+ *
+ * A full block notes 64 owners, and an operation is about one: the others' notes are handed from the old file to the new one as they are,
+ * neither parsed nor written anew. **It holds no backslash**, so that a string can be searched for: there is one way to write it.
+ */
+import { parseJson } from "./json.ts";
+
+export class JsonText<T> {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** Throws `SyntaxError` when the text is no JSON. */
+  value(): T {
+    return parseJson(this.text) as T;
+  }
+
+  /** Whether a string stands in it, given as JSON; may be mistaken in saying that it does. */
+  mayHold(quoted: string): boolean {
+    return this.text.includes(quoted);
+  }
+
+  toJSON(): T {
+    return this.value();
+  }
+}

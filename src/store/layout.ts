@@ -1,0 +1,81 @@
+/**
+ * How an object stands in its file: what `cat` shows and `git diff` compares, and half the size of an indented text.
+ *
+ *     {
+ *     "kind": "IPAMBlock",                     one line per key,
+ *     "metadata": {"name":"10-0-0-0-26"},
+ *     "spec": {
+ *       "cidr": "10.0.0.0/26",                 per key of the spec,
+ *       "attributes": [
+ *         {"handle_id":"net.a"},               and per item of the spec's list of objects
+ *         {"handle_id":"net.b"}
+ *       ]
+ *     }
+ *     }
+ *
+ * **Any other layout of the same JSON is read as well**: people edit these files. In this one, such a list's items stay text.
+ */
+import { parseJson, stringifyJson } from "./json.ts";
+import { JsonText } from "./json-text.ts";
+import type { StoredObject } from "./object.ts";
+
+const listStart = '": [\n    {';
+const listEnd = "}\n  ]";
+const itemBreak = ",\n    ";
+
+export function formatObject(object: StoredObject): string {
+  let text = "{\n";
+  for (const key in object) {
+    const value = object[key];
+    if (value === undefined) continue;
+    if (text.length > 2) text += ",\n";
+    text += `${JSON.stringify(key)}: ${key === "spec" ? formatSpec(value as object) : stringifyJson(value)}`;
+  }
+  return `${text}\n}\n`;
+}
+
+/** The value that a text stands for, with the items of the list as `JsonText` in the layout above. Throws `SyntaxError`. */
+export function parseObject(text: string): unknown {
+  const start = text.indexOf(listStart);
+  if (start < 0) return parseJson(text);
+  const end = text.indexOf(listEnd, start);
+  const list = text.slice(start + listStart.length - 1, end + 1);
+  const items = list.split(itemBreak);
+  if (end < 0 || list.includes("\\") || !items.every(isObjectText)) return parseJson(text);
+  const object = parseJson(`${text.slice(0, start)}": [${text.slice(end + listEnd.length - 1)}`);
+  const place = listAt(object, text.slice(text.lastIndexOf('"', start - 1) + 1, start));
+  if (place === undefined) return parseJson(text);
+  for (const item of items) place.push(new JsonText(item));
+  return object;
+}
+
+/** What was broken into lines otherwise, is not whole. */
+function isObjectText(item: string): boolean {
+  return item.charCodeAt(0) === 0x7b && item.charCodeAt(item.length - 1) === 0x7d;
+}
+
+/** The spec's list of that name, which is empty. */
+function listAt(object: unknown, name: string): unknown[] | undefined {
+  const { spec } = (object ?? {}) as { readonly spec?: Readonly<Record<string, unknown>> };
+  const list = spec?.[name];
+  return Array.isArray(list) && list.length === 0 ? list : undefined;
+}
+
+function formatSpec(spec: object): string {
+  let text = "{\n";
+  for (const [key, value] of Object.entries(spec)) {
+    if (value === undefined) continue;
+    if (text.length > 2) text += ",\n";
+    text += `  ${JSON.stringify(key)}: ${isListOfObjects(value) ? formatList(value) : stringifyJson(value)}`;
+  }
+  return `${text}\n}`;
+}
+
+function isListOfObjects(value: unknown): value is readonly object[] {
+  return Array.isArray(value) && typeof value[0] === "object" && value[0] !== null;
+}
+
+function formatList(items: readonly unknown[]): string {
+  const texts = items.map((item) => (item instanceof JsonText ? item.text : stringifyJson(item)));
+  return `[\n    ${texts.join(itemBreak)}\n  ]`;
+}
