@@ -1,0 +1,104 @@
+/**
+ * Whether what IPAM records agrees with itself and with the node: pure judgement on facts that somebody else gathered.
+ *
+ *     store: pools, blocks, handles, affinities ─┐
+ *     endpoints' records ────────────────────────┼─► Snapshot ─► checkIpam ─► Report ─► mend, what a fresh Report confirms
+ *     links, namespaces, addresses on the node ──┘
+ *
+ * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not judged here.**
+ */
+import type { Attachment } from "../cni/attachment.ts";
+import type { StoredObject } from "../store/object.ts";
+import type { Pool } from "./pool.ts";
+
+/** The facts, as of one moment. */
+export interface Snapshot {
+  /** This node's name. */
+  readonly node: string;
+  /** Nanoseconds since the epoch. */
+  readonly takenAt: bigint;
+  readonly pools: readonly Pool[];
+  /** As they are stored: a block's spec may be no block's. */
+  readonly blocks: readonly StoredObject[];
+  readonly handles: readonly StoredObject[];
+  readonly affinities: readonly StoredObject[];
+  /** What the store said of each object that could not be read. */
+  readonly damaged: readonly string[];
+  readonly endpoints: readonly SeenEndpoint[];
+  /** Every link of the node's own namespace that carries an owner. */
+  readonly links: readonly SeenLink[];
+  /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
+  readonly seen: readonly SeenAddress[];
+}
+
+/** An endpoint's record, and whether its namespace is there. */
+export interface SeenEndpoint {
+  readonly attachment: Attachment;
+  readonly pod: { readonly namespace: string; readonly name: string } | undefined;
+  readonly hostInterface: string;
+  /** Without prefix lengths. */
+  readonly addresses: readonly string[];
+  readonly netns: string;
+  readonly netnsExists: boolean;
+}
+
+export interface SeenLink {
+  readonly name: string;
+  /** `ownerOf(attachment)`, the link's alias. */
+  readonly owner: string;
+}
+
+export interface SeenAddress {
+  readonly address: string;
+  /** For people: `eth0 in "/run/netns/web"`, `the route to cali0123456789a`. */
+  readonly where: string;
+}
+
+/** What `tortie ipam check -o` writes and `tortie ipam release --from-report` reads, beside the node's and the store's identity. */
+export interface Report {
+  /** By address, in ascending order. */
+  readonly allocations: readonly Allocation[];
+  readonly problems: readonly Problem[];
+}
+
+export interface Allocation {
+  readonly address: string;
+  /** The CIDR of its block. */
+  readonly block: string;
+  readonly handle: string;
+  /** The block's number when it was assigned, in decimal digits: what tells it from a later allocation of the same address. */
+  readonly sequenceNumber: string;
+  /** The node that it was assigned on. */
+  readonly node: string;
+  /** For people: `default/web-0 eth0`, `vxlanTunnelAddress of node-1`. */
+  readonly owner: string;
+  /** `unjudged`: another node's, or of a use that leaves no trace here. */
+  readonly state: "in use" | "leaked" | "unjudged";
+  /** Why it is in that state. */
+  readonly reason: string;
+}
+
+export type ProblemKind =
+  /** An allocation whose sandbox is gone. */
+  | "leaked address"
+  /** An address in use that no block records. */
+  | "unknown address"
+  | "address outside pools"
+  /** A handle that names blocks and has nothing in any of them. */
+  | "leaked handle"
+  /** A handle that a block names and that is not there, or does not name the block. */
+  | "missing handle"
+  /** A handle that counts another number of addresses than a block has for it. */
+  | "wrong handle count"
+  | "malformed block"
+  /** An affinity without its block, of a block that is another's, or left half-made; or a block without its affinity. */
+  | "stale affinity"
+  | "damaged object";
+
+export interface Problem {
+  readonly kind: ProblemKind;
+  /** The address, the handle's ID, the block's CIDR or the affinity's name. With the kind it tells one problem from another. */
+  readonly subject: string;
+  /** What is wrong, as the end of a sentence that begins with the subject. */
+  readonly reason: string;
+}
