@@ -2,8 +2,11 @@
  * Whether what IPAM records agrees with itself and with the node: pure judgement on facts that somebody else gathered.
  *
  *     store: pools, blocks, handles, affinities ─┐
- *     endpoints' records ────────────────────────┼─► Snapshot ─► checkIpam ─► Report ─► mend, what a fresh Report confirms
+ *     endpoints' records ────────────────────────┼─► Snapshot ─► checkIpam(snapshot) ─► Report
  *     links, namespaces, addresses on the node ──┘
+ *
+ *     mend.ts   confirmed(reports, fresh): Problem[]          in every report, and in the fresh one with handle and sequence number alike
+ *               mend(problem, fresh): Transaction<string | undefined>      what was done, for people; under the lock that `fresh` was taken in
  *
  * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not judged here.**
  */
