@@ -4,8 +4,9 @@
  *     type in CNI_PATH ──┬── another executable: run it
  *                        └── this executable, and the plugin is built in: call it in this process
  *
- * Both ways behave alike: a delegate that fails at ADD gets DEL before its error goes up, and so does one that succeeded when the rest of
- * the caller's ADD fails. Errors of delegates go up with their own code and message.
+ * Both ways take back what a delegate's ADD did, when it fails and when the rest of the caller's ADD fails: another process by DEL, as the
+ * specification has it; in this process by what the delegate itself registered, which knows what this very call made (an ADD that is
+ * repeated and fails must not take a served pod's addresses away). Errors of delegates go up with their own code and message.
  */
 import { parseResult } from "../cni/convert.ts";
 import { CniError, code } from "../cni/error.ts";
@@ -36,17 +37,17 @@ export function delegateAdd(
   context: Context,
   builtin: Builtin = {},
 ): Result {
+  const delegate = resolve(type, request, context, builtin);
+  if ("plugin" in delegate) {
+    return inProcess(delegate.plugin, context, (plugin, inner) =>
+      plugin.add({ ...request, conf: plugin.parseConf(request.document) }, inner),
+    );
+  }
   const { conf: _, ...rest } = request;
   const takeBack = () => delegateDel(type, { ...rest, conf: undefined }, context, builtin);
-  const delegate = resolve(type, request, context, builtin);
   const undo = undoStack();
   try {
-    const result =
-      "plugin" in delegate
-        ? inProcess(delegate.plugin, context, (plugin, inner) =>
-            plugin.add({ ...request, conf: plugin.parseConf(request.document) }, inner),
-          )
-        : readResult(execute(context.sys, delegate.path, "ADD", request.document), type, request);
+    const result = readResult(execute(context.sys, delegate.path, "ADD", request.document), type, request);
     context.undo(`DEL of plugin "${type}"`, takeBack);
     return result;
   } catch (error) {
@@ -123,12 +124,14 @@ function resolve(
   return plugin !== undefined && isOwnExecutable(sys, found) ? { plugin } : { path: found };
 }
 
-/** As in a process of its own, what it did is taken back when it fails, and is the caller's matter when it does not. */
+/** What the plugin did is taken back when it fails; when it does not, the caller's failure takes it back. */
 function inProcess<T>(plugin: Plugin<unknown>, context: Context, call: Call<T>): T {
   const log = context.log.with({ plugin: plugin.name });
   const undo = undoStack();
   try {
-    return call(plugin, { sys: context.sys, log, undo: undo.push });
+    const result = call(plugin, { sys: context.sys, log, undo: undo.push });
+    context.undo(`ADD of plugin "${plugin.name}"`, () => undo.run(log));
+    return result;
   } catch (error) {
     undo.run(log);
     throw error;

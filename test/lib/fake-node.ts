@@ -72,6 +72,8 @@ export class FakeNode {
         ...conf,
       }),
     });
+    // No two processes run at the same time of the day.
+    this.machine.nowMs++;
     if (fail) sys.failAt(fail.step, fail.errno);
     const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
     return { status, json: sys.stdout === "" ? undefined : JSON.parse(sys.stdout), steps: sys.steps };

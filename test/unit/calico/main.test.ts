@@ -107,6 +107,20 @@ describe("ADD", () => {
   });
 });
 
+test("ADD repeated for a served pod and failing at any step leaves the pod served", () => {
+  const { json } = node.run("ADD", { conf: dual });
+  const state = node.state();
+  const { steps } = node.run("ADD", { conf: dual });
+  for (let step = 1; step <= steps; step++) {
+    node.run("ADD", { conf: dual, fail: { step, errno: "ENOMEM" } });
+    expect(node.state(), `after step ${step} failed`).toBe(state);
+    expect(
+      node.run("CHECK", { conf: { ...dual, prevResult: json } }).json,
+      `after step ${step} failed`,
+    ).toBeUndefined();
+  }
+});
+
 describe("DEL", () => {
   test.each([
     ["after ADD", { conf: {} }],
