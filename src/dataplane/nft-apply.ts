@@ -3,7 +3,9 @@
  *
  *     elements only ──ok──> done                              the common case: one send, one receive
  *       │ ENOENT: something shared is missing
- *       ├──> list what is there; make the rest and the elements in one transaction (EEXIST: another was faster, look again)
+ *       ├──> look; make good what is lacking, and the elements, in one transaction (EEXIST: another was faster, look again)
+ *       │ EEXIST on an element that is everybody's: it overlaps an older one, or maps to something else
+ *       ├──> the shared elements in the place of all that their sets hold
  *       │ EEXIST on the owner's index: this attachment has been here before
  *       ├──> the same elements, all there: done; else the old ones out and the new ones in, in one transaction
  *       │ EEXIST on an element: another attachment has it
@@ -11,16 +13,16 @@
  */
 import type { Sys } from "../host/sys.ts";
 import type { Request } from "../netlink/message.ts";
-import { newElements } from "../netlink/nftables.ts";
+import { flushSet, newElements } from "../netlink/nftables.ts";
 import type { NftElements, NftResource, NftTable } from "../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../plan/nft-owner.ts";
 import { compileElement } from "./nft-compile.ts";
 import { NftConflict } from "./nft-conflict.ts";
+import { lackOf, repairs } from "./nft-look.ts";
 import { addOwned, chunks, deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
 import { removeNft } from "./nft-remove.ts";
 import { EBUSY, EEXIST, ENOENT, isPassing, maxAttempts, NftSession, type Refused } from "./nft-session.ts";
 import { sameDatum, statesOf, type TableState } from "./nft-state.ts";
-import { buildRequests, missingOf } from "./nft-table.ts";
 import { refusal } from "./refusal.ts";
 
 export interface AppliedNft {
@@ -52,9 +54,9 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
   }
 }
 
-/** Whether a table needs nothing: the owner's elements are those that it had, and all of them are there. */
-function isDone(session: NftSession, { table, owned, former, missing }: TableState, owner: string): boolean {
-  if (former === undefined || missing !== undefined) return false;
+/** Whether a table needs nothing: it lacks nothing, the owner's elements are those that it had, and all of them are there. */
+function isDone(session: NftSession, { table, owned, former, lack }: TableState, owner: string): boolean {
+  if (former === undefined || lack !== undefined) return false;
   const key = ({ set, element }: OwnedElement): string => `${set} ${element.key.join(" . ")}`;
   const had = new Set(former.map(key));
   const comment = nftOwnerComment(owner);
@@ -69,25 +71,31 @@ function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comme
 }
 
 function requestsOf(
-  { table, shared, owned, missing, former }: TableState,
+  { table, shared, owned, lack, former, outdated }: TableState,
   owner: string,
   index: number,
 ): readonly Request[] {
   // The kernel wants an id for each new set that no other in the batch has.
   const setId = index * 1000 + 1;
   return [
-    ...(missing ? buildRequests(missing, setId + 1) : []),
-    ...shared.flatMap((resource) => sharedRequests(table, resource)),
+    ...(lack ? repairs(table, lack, setId + 1) : []),
+    ...shared.flatMap((resource) => sharedRequests(table, resource, outdated === true)),
     ...(former ? deleteOwned(table, nftOwnerSet(owner), former) : []),
     ...(owned.length > 0 ? addOwned(table, owner, owned, setId) : []),
   ];
 }
 
-function sharedRequests(table: NftTable, { set: name, elements }: NftElements): readonly Request[] {
-  const set = table.sets.find((one) => one.name === name);
-  if (set === undefined) throw new Error(`table ${table.name} of the plan has no set ${name}`);
-  const compiled = elements.flatMap((element) => compileElement(set, element));
-  return chunks(compiled).map((part) => newElements({ ...idOf(table), set: name }, part, false));
+/**
+ * Adds elements that are everybody's; in the place of all others where those are `outdated`, for prefixes that overlap them would be refused.
+ * Not each time: that an element is removed costs the transaction a grace period, 10 ms.
+ */
+function sharedRequests(table: NftTable, { set: name, elements }: NftElements, outdated: boolean): readonly Request[] {
+  const definition = table.sets.find((one) => one.name === name);
+  if (definition === undefined) throw new Error(`table ${table.name} of the plan has no set ${name}`);
+  const set = { ...idOf(table), set: name };
+  const compiled = elements.flatMap((element) => compileElement(definition, element));
+  const additions = chunks(compiled).map((part) => newElements(set, part, false));
+  return outdated ? [flushSet(set), ...additions] : additions;
 }
 
 /** Looks at the kernel for what the next attempt has to do. Throws what no further attempt can change. */
@@ -98,8 +106,8 @@ function learn(session: NftSession, states: readonly TableState[], owner: string
   const incomplete = refused.some(({ errno }) => errno === ENOENT || errno === EEXIST || errno === EBUSY);
   if (!incomplete) return;
   for (const state of states) {
-    const missing = missingOf(session, state.table);
-    state.missing = missing.sets.length + missing.chains.length > 0 ? missing : undefined;
+    state.lack = lackOf(session, state.table);
+    state.outdated = true;
     state.former = formerOf(session, state, owner);
     if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
   }

@@ -85,10 +85,16 @@ export class NftSession {
 
   /** The answer to a single question; `undefined` when there is no such thing. Throws `CniError` 100 when the kernel refuses otherwise. */
   ask(request: Request, what: string): Reply | undefined {
-    const [outcome] = this.#conversation.exchange([request]);
-    if (outcome === undefined || outcome.errno === ENOENT) return undefined;
-    if (outcome.errno !== 0) throw refusal(what, outcome);
-    return outcome.replies[0];
+    return this.askAll([request], what)[0];
+  }
+
+  /** The same for several questions, which are asked at once. */
+  askAll(requests: readonly Request[], what: string): readonly (Reply | undefined)[] {
+    if (requests.length === 0) return [];
+    return this.#conversation.exchange(requests).map((outcome) => {
+      if (outcome.errno !== 0 && outcome.errno !== ENOENT) throw refusal(what, outcome);
+      return outcome.replies[0];
+    });
   }
 
   /** All answers to a dump; `undefined` when the table or set is missing. Throws `CniError` 100 when the kernel refuses otherwise. */

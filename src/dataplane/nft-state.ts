@@ -1,6 +1,7 @@
 /** A plan's nf_tables resources, gathered by table. */
 import type { NftElements, NftResource, NftTable } from "../plan/nft.ts";
 import type { compileElement } from "./nft-compile.ts";
+import type { Lack } from "./nft-look.ts";
 import type { OwnedElement } from "./nft-owner.ts";
 
 /** What a plan says of one table, and what has been learned of the kernel's. */
@@ -9,8 +10,10 @@ export interface TableState {
   readonly table: NftTable;
   readonly shared: readonly NftElements[];
   readonly owned: readonly OwnedElement[];
-  /** What is to be made; empty until something was found missing. */
-  missing?: NftTable | undefined;
+  /** What is to be made good; absent until it was looked for. */
+  lack?: Lack | undefined;
+  /** Whether the shared sets may hold what they should not: nobody looked before a transaction was refused. */
+  outdated?: boolean;
   /** What the owner had before, where that is to be replaced. */
   former?: readonly OwnedElement[] | undefined;
 }

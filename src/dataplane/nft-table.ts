@@ -2,12 +2,12 @@
 import type { Request } from "../netlink/message.ts";
 import { dumpChains, dumpSets, newChain, newRule, newSet, newTable } from "../netlink/nftables.ts";
 import { readChain, readSet } from "../netlink/nftables-read.ts";
-import type { NftTable } from "../plan/nft.ts";
+import type { NftChain, NftTable } from "../plan/nft.ts";
 import { compileSet, compileStatements } from "./nft-compile.ts";
 import { idOf } from "./nft-owner.ts";
 import type { NftSession } from "./nft-session.ts";
 
-/** The sets and chains of the table that do not exist. One that exists is taken to be as it should: `diffNft` judges it. */
+/** The sets and chains of the table that do not exist. */
 export function missingOf(session: NftSession, table: NftTable): NftTable {
   const sets = (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? []).map(
     (reply) => readSet(reply).name,
@@ -36,10 +36,13 @@ export function buildRequests(table: NftTable, setId: number): readonly Request[
     ...table.sets.map((set, index) => newSet(id, compileSet(set), setId + index)),
     // All chains before any rule: a rule may jump to a chain that is listed after its own.
     ...table.chains.map((chain) => newChain(id, chain)),
-    ...table.chains.flatMap(({ name, rules }) =>
-      rules.map(({ statements, comment }) =>
-        newRule(id, name, { expressions: compileStatements(table.family, statements), comment }),
-      ),
-    ),
+    ...table.chains.flatMap((chain) => ruleRequests(table, chain)),
   ];
+}
+
+/** Puts the rules of a chain behind those that it has. */
+export function ruleRequests(table: NftTable, { name, rules }: NftChain): readonly Request[] {
+  return rules.map(({ statements, comment }) =>
+    newRule(idOf(table), name, { expressions: compileStatements(table.family, statements), comment }),
+  );
 }

@@ -8,6 +8,7 @@ import {
   NFTA_CHAIN_NAME,
   NFTA_CHAIN_TABLE,
   NFTA_CHAIN_TYPE,
+  NFTA_CHAIN_USE,
   NFTA_DATA_VALUE,
   NFTA_DATA_VERDICT,
   NFTA_GEN_ID,
@@ -81,6 +82,11 @@ export function readChain(reply: Reply): ChainEntry {
       priority: numberOf(hooked.get(NFTA_HOOK_PRIORITY)) | 0,
     },
   };
+}
+
+/** How many rules the chain holds, and how often it is jumped to, together. */
+export function readChainUse(reply: Reply): number {
+  return numberOf(attributesOf(reply).get(NFTA_CHAIN_USE));
 }
 
 export interface RuleEntry {

@@ -24,6 +24,7 @@ import {
   NFNL_SUBSYS_NFTABLES,
   NFT_DATA_VERDICT,
   NFT_MSG_DELCHAIN,
+  NFT_MSG_DELRULE,
   NFT_MSG_DELSET,
   NFT_MSG_DELSETELEM,
   NFT_MSG_DELTABLE,
@@ -172,6 +173,12 @@ export function newRule(
   return { type: NFT_MSG_NEWRULE, flags: NLM_F_CREATE | NLM_F_APPEND, payload: writer.finish() };
 }
 
+/** Removes all rules of a chain. */
+export function flushChain({ family, table }: InTable, chain: string): Request {
+  const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+  return { type: NFT_MSG_DELRULE, flags: 0, payload: writer.finish() };
+}
+
 /** Makes a set or map; that it exists already is `EEXIST`. `id` tells the sets of one batch apart. */
 export function newSet({ family, table }: InTable, set: SetDefinition, id: number): Request {
   const { name, key, data, interval, size } = set;
@@ -210,6 +217,11 @@ export function deleteElements(set: InTable & { readonly set: string }, elements
   return { type: NFT_MSG_DELSETELEM, flags: 0, payload: elementList(set, elements) };
 }
 
+/** Removes all elements of a set. */
+export function flushSet({ family, table, set }: InTable & { readonly set: string }): Request {
+  return { type: NFT_MSG_DELSETELEM, flags: 0, payload: inSet(families[family], table, set).finish() };
+}
+
 /** Asks for one element by key; `ENOENT` when it, its set or its table is missing. */
 export function getElement(set: InTable & { readonly set: string }, key: Uint8Array): Request {
   return { type: NFT_MSG_GETSETELEM, flags: NLM_F_ACK, payload: elementList(set, [{ key }]) };
@@ -229,6 +241,12 @@ export function dumpSets({ family, table }: InTable): Request {
 /** Asks for all chains of a family: the kernel takes no table here. */
 export function dumpChains({ family }: InTable): Request {
   return { type: NFT_MSG_GETCHAIN, flags: NLM_F_DUMP, payload: header(families[family]).finish() };
+}
+
+/** Asks for one chain; `ENOENT` when it or its table is missing. */
+export function getChain({ family, table }: InTable, name: string): Request {
+  const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
+  return { type: NFT_MSG_GETCHAIN, flags: NLM_F_ACK, payload: writer.finish() };
 }
 
 /** Asks for the rules of a chain, in order. */

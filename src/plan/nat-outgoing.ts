@@ -1,18 +1,22 @@
 /**
- * Pods leave the node by its own address: one shared table per family, two sets, one rule, whatever the number of pods.
+ * Pods leave the node by its own address: one shared table per family, two sets and their digest, one rule, whatever the number of pods.
  *
  *     pod ──> postrouting: from a pool with natOutgoing, to no pool at all ──masquerade──> outside
  *     any interface but lo ──> guard: to 127.0.0.0/8 ──drop
+ *
+ * The digest is that of the pools as they were last written. A map refuses a second datum for a key: so an ADD that only adds what should
+ * be there is told, without looking, that pools have changed, and then rewrites the sets.
  *
  * The guard belongs to `route_localnet`, which lets the host reach a pod's port by 127.0.0.1: with it the kernel would also take packets
  * for the host's own loopback address from outside.
  */
 import { familyOf } from "../net/address.ts";
 import { natTable } from "./names.ts";
-import type { NftChain, NftElements, NftFamily, NftResource, NftTable } from "./nft.ts";
+import type { NftChain, NftElement, NftElements, NftFamily, NftResource, NftTable } from "./nft.ts";
 
 const allPools = "all_pools";
 const natPools = "nat_pools";
+const poolsDigest = "pools_digest";
 /** Before connection tracking (-200), which would give a reply's address back to 127.0.0.1. */
 const rawPriority = -300;
 const srcnatPriority = 100;
@@ -24,23 +28,32 @@ export function natOutgoing(
   return (["ip", "ip6"] as const).flatMap((family) => {
     const own = pools.filter(({ cidr }) => familyOf(cidr) === (family === "ip" ? 4 : 6));
     if (own.length === 0) return [];
-    const elements = (set: string, some: typeof own): NftElements => ({
-      kind: "nft-elements",
-      family,
-      table: natTable,
-      set,
-      elements: some.map(({ cidr }) => ({ key: [cidr] })),
-      shared: true,
-    });
+    const all = own.map(({ cidr }) => ({ key: [cidr] }));
+    const outgoing = own.filter(({ nat }) => nat).map(({ cidr }) => ({ key: [cidr] }));
     return [
-      tableOf(family),
-      elements(allPools, own),
-      elements(
-        natPools,
-        own.filter(({ nat }) => nat),
-      ),
+      tables[family],
+      shared(family, allPools, all),
+      shared(family, natPools, outgoing),
+      shared(family, poolsDigest, [{ key: ["1"], data: [`${digestOf(own)}`] }]),
     ];
   });
+}
+
+function shared(family: NftFamily, set: string, elements: readonly NftElement[]): NftElements {
+  return { kind: "nft-elements", family, table: natTable, set, elements, shared: true };
+}
+
+/** 32 bits of FNV-1a: the sets follow a change but for one in four thousand million. */
+function digestOf(pools: readonly { readonly cidr: string; readonly nat: boolean }[]): number {
+  let digest = 0x811c9dc5;
+  for (const { cidr, nat } of pools) {
+    const text = nat ? `${cidr} nat` : cidr;
+    for (let index = 0; index < text.length; index++) {
+      digest = Math.imul(digest ^ text.charCodeAt(index), 0x01000193);
+    }
+    digest = Math.imul(digest, 0x01000193);
+  }
+  return digest >>> 0;
 }
 
 function tableOf(family: NftFamily): NftTable {
@@ -52,6 +65,7 @@ function tableOf(family: NftFamily): NftTable {
     sets: [
       { name: allPools, key, interval: true, comment: "where pods are" },
       { name: natPools, key, interval: true, comment: "pools with natOutgoing" },
+      { name: poolsDigest, key: ["mark"], data: ["mark"], comment: "of the pools in these sets" },
     ],
     chains: [
       {
@@ -88,3 +102,5 @@ export const loopbackGuard: NftChain = {
     },
   ],
 };
+
+const tables = { ip: tableOf("ip"), ip6: tableOf("ip6") } as const;

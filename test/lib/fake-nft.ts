@@ -5,6 +5,7 @@
 import {
   type Attributes,
   AttributeWriter,
+  align,
   be32Of,
   listAttributes,
   readAttributes,
@@ -93,6 +94,23 @@ export class FakeNft {
       return this.#transaction(messages);
     }
     return messages.flatMap((message) => this.#question(message));
+  }
+
+  /** A hand flushes a chain: `("ip t", "c")`. */
+  flushChain(table: string, chain: string): void {
+    const found = this.#state.get(table)?.chains.get(chain);
+    if (found === undefined) throw new Error(`no chain ${chain} in ${table}`);
+    found.rules.length = 0;
+  }
+
+  /** A hand removes a set that no rule names. */
+  removeSet(table: string, set: string): void {
+    if (!this.#state.get(table)?.sets.delete(set)) throw new Error(`no set ${set} in ${table}`);
+  }
+
+  /** A hand removes a chain. */
+  removeChain(table: string, chain: string): void {
+    if (!this.#state.get(table)?.chains.delete(chain)) throw new Error(`no chain ${chain} in ${table}`);
   }
 
   /** A hand removes an element: `("ip t", "m", "0,1")`, the key in bytes. */
@@ -185,6 +203,7 @@ export class FakeNft {
           payload: own,
         }));
       case nf.NFT_MSG_GETCHAIN:
+        if ((message.flags & 0x300) === 0) return [chainAsked(table(), attributes)];
         return [...this.#state]
           .filter(([name]) => name.startsWith(`${family} `))
           .flatMap(([, { chains }]) => [...chains.values()])
@@ -244,11 +263,18 @@ function change(state: State, { type, flags, payload }: Reply): void {
     case nf.NFT_MSG_NEWRULE:
       addRule(tableIn(state, payload, attributes), payload, attributes);
       return;
+    case nf.NFT_MSG_DELRULE: {
+      const chain = tableIn(state, payload, attributes).chains.get(text(attributes, nf.NFTA_RULE_CHAIN));
+      if (chain === undefined) throw new Refusal(ENOENT);
+      chain.rules.length = 0;
+      return;
+    }
     case nf.NFT_MSG_NEWSETELEM:
       addElements(tableIn(state, payload, attributes), attributes, (flags & NLM_F_EXCL) !== 0);
       return;
     case nf.NFT_MSG_DELSETELEM: {
       const { elements } = setIn(tableIn(state, payload, attributes), attributes);
+      if (!attributes.has(nf.NFTA_SET_ELEM_LIST_ELEMENTS)) elements.clear();
       for (const { key, end } of elementsOf(attributes)) {
         if (!elements.delete(keyOf(key, end))) throw new Refusal(ENOENT);
       }
@@ -283,6 +309,33 @@ function addElements(table: TableState, attributes: Attributes, exclusive: boole
     if (there && (exclusive || String(there.data) !== String(element.data))) throw new Refusal(EEXIST);
     if (!there) elements.set(name, element);
   }
+  if ((entry.flags & nf.NFT_SET_INTERVAL) !== 0) refuseOverlaps([...elements.values()]);
+}
+
+/** Intervals of one set are apart: between a first address and the one after the last there is no other first address. */
+function refuseOverlaps(elements: readonly Element[]): void {
+  let open = false;
+  for (const { end } of elements.toSorted(byKey)) {
+    if (!end && open) throw new Refusal(EEXIST);
+    open = !end;
+  }
+}
+
+/** An interval may begin where another ends. */
+function byKey(one: Element, other: Element): number {
+  const difference = Buffer.compare(one.key, other.key);
+  return difference === 0 ? Number(other.end) - Number(one.end) : difference;
+}
+
+/** One chain with its NFTA_CHAIN_USE. */
+function chainAsked(table: TableState, attributes: Attributes) {
+  const chain = table.chains.get(text(attributes, nf.NFTA_CHAIN_NAME));
+  if (chain === undefined) throw new Refusal(ENOENT);
+  const use = new AttributeWriter().be32(nf.NFTA_CHAIN_USE, chain.rules.length).finish();
+  const payload = new Uint8Array(align(chain.payload.length) + use.length);
+  payload.set(chain.payload);
+  payload.set(use, align(chain.payload.length));
+  return { type: nf.NFT_MSG_NEWCHAIN, payload };
 }
 
 function isJumpedTo(table: TableState, chain: string): boolean {

@@ -100,6 +100,53 @@ describe("applyNft()", () => {
   });
 });
 
+describe("applyNft() of what belongs to everybody", () => {
+  const before = natOutgoing([
+    { cidr: "10.0.0.0/16", nat: true },
+    { cidr: "10.1.0.0/16", nat: true },
+  ]);
+
+  test.each<[string, readonly { readonly cidr: string; readonly nat: boolean }[], string]>([
+    ["a pool that came", [{ cidr: "10.2.0.0/16", nat: true }], "10.2.0.0, before 10.3.0.0 | 10.2.0.0, before 10.3.0.0"],
+    ["natOutgoing that was switched off", [{ cidr: "10.0.0.0/16", nat: false }], "10.0.0.0, before 10.1.0.0 | "],
+    [
+      "a pool in the place of those that it overlaps",
+      [{ cidr: "10.0.0.0/8", nat: true }],
+      "10.0.0.0, before 11.0.0.0 | 10.0.0.0, before 11.0.0.0",
+    ],
+  ])("follows %s", (_, pools, sets) => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft(before, owner, sys);
+    applyNft(natOutgoing(pools), other, sys);
+    expect(nft.print().replace(/\n {2}map pools_digest.*\n.*/, "")).toBe(
+      [
+        "table ip tortie {",
+        ...["all_pools # where pods are", "nat_pools # pools with natOutgoing"].flatMap((set, index) => [
+          `  set ${set}`,
+          ...((sets.split(" | ")[index] || undefined)?.split(", ").toSorted() ?? []).map((line) => `    ${line}`),
+        ]),
+        "  chain postrouting: pods leave by the address of the node",
+        "  chain guard: 127.0.0.0/8 is for the host alone",
+        "}",
+      ].join("\n"),
+    );
+  });
+
+  test("makes good a rule that a hand removed, when it has to look", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft(before, owner, sys);
+    const whole = nft.print();
+    nft.flushChain("ip tortie", "postrouting");
+    nft.removeChain("ip tortie", "guard");
+    nft.removeSet("ip tortie", "nat_pools");
+    expect(diffNft(before, owner, sys)).not.toEqual([]);
+    applyNft(before, other, sys);
+    expect(nft.print().split("\n").toSorted()).toEqual(whole.split("\n").toSorted());
+  });
+});
+
 describe("removeNft()", () => {
   test("removes the rest when a hand removed an element", () => {
     const nft = new FakeNft();
@@ -158,6 +205,8 @@ describe("natOutgoing()", () => {
   set nat_pools # pools with natOutgoing
     10.0.0.0
     before 10.1.0.0
+  map pools_digest # of the pools in these sets
+    1 : 1487631279
   chain postrouting: pods leave by the address of the node
   chain guard: 127.0.0.0/8 is for the host alone
 }
@@ -168,6 +217,8 @@ table ip6 tortie {
   set nat_pools # pools with natOutgoing
     before fd00:0:0:1::
     fd00::
+  map pools_digest # of the pools in these sets
+    1 : 1200304439
   chain postrouting: pods leave by the address of the node
 }`);
     nft.datagrams = 0;

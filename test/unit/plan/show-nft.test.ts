@@ -11,12 +11,14 @@ test("showNft() of natOutgoing", () => {
     "nft 'add table ip tortie'",
     `nft 'add set ip tortie all_pools { type ipv4_addr; flags interval; comment "where pods are"; }'`,
     `nft 'add set ip tortie nat_pools { type ipv4_addr; flags interval; comment "pools with natOutgoing"; }'`,
+    `nft 'add map ip tortie pools_digest { type mark : mark; comment "of the pools in these sets"; }'`,
     "nft 'add chain ip tortie postrouting { type nat hook postrouting priority 100; policy accept; }'",
     "nft 'add chain ip tortie guard { type filter hook prerouting priority -300; policy accept; }'",
     `nft 'add rule ip tortie postrouting ip saddr @nat_pools ip daddr != @all_pools masquerade comment "pods leave by the address of the node"'`,
     `nft 'add rule ip tortie guard iifname != "lo" ip daddr 127.0.0.0/8 drop comment "127.0.0.0/8 is for the host alone"'`,
     "nft 'add element ip tortie all_pools { 10.0.0.0/16 }'",
     "nft 'add element ip tortie nat_pools { 10.0.0.0/16 }'",
+    "nft 'add element ip tortie pools_digest { 1 : 255550297 }'",
   ]);
 });
 
