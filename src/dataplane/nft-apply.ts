@@ -13,7 +13,7 @@
  */
 import type { Sys } from "../host/sys.ts";
 import type { Request } from "../netlink/message.ts";
-import { flushSet, newElements } from "../netlink/nftables.ts";
+import { flushSet, newElements } from "../netlink/nftables-elements.ts";
 import type { NftElements, NftResource, NftTable } from "../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../plan/nft-owner.ts";
 import { compileElement } from "./nft-compile.ts";

@@ -7,7 +7,8 @@
 import { addressBytes } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import { encodeUtf8 } from "../net/text.ts";
-import type { SetDefinition, SetElement } from "../netlink/nftables.ts";
+import type { SetDefinition } from "../netlink/nftables.ts";
+import type { SetElement } from "../netlink/nftables-elements.ts";
 import { type Expression, hostWord, type Register } from "../netlink/nftables-expression.ts";
 import { afterPrefix, type DataType, encodeFields, protocolNumber } from "../netlink/nftables-type.ts";
 import type { NftElement, NftFamily, NftField, NftSetDefinition, NftStatement, NftType } from "../plan/nft.ts";

@@ -1,6 +1,6 @@
 /** Who has what in a map: elements with their owners' comments. */
 import type { Sys } from "../host/sys.ts";
-import { dumpElements } from "../netlink/nftables.ts";
+import { dumpElements } from "../netlink/nftables-elements.ts";
 import { readElements } from "../netlink/nftables-read.ts";
 import { type DataType, decodeFields } from "../netlink/nftables-type.ts";
 import type { NftTable } from "../plan/nft.ts";

@@ -10,15 +10,14 @@
  * It is written and removed in the same transaction as the elements it lists, so that it always tells the truth.
  */
 import type { Request } from "../netlink/message.ts";
+import { deleteSet, newSet } from "../netlink/nftables.ts";
 import {
   deleteElements,
-  deleteSet,
   dumpElements,
   getElement,
   newElements,
-  newSet,
   type SetElement,
-} from "../netlink/nftables.ts";
+} from "../netlink/nftables-elements.ts";
 import { readElements } from "../netlink/nftables-read.ts";
 import { encodeFields } from "../netlink/nftables-type.ts";
 import type { NftElement, NftSetDefinition, NftTable } from "../plan/nft.ts";

@@ -9,7 +9,7 @@ import {
 } from "../netlink/route.ts";
 import { describeRoute, routeScopes } from "../plan/describe.ts";
 import type { Route } from "../plan/resource.ts";
-import type { MessageDriver, World } from "./driver.ts";
+import type { MessageDriver } from "./driver.ts";
 import { differenceSuffix } from "./places.ts";
 import type { View } from "./view.ts";
 
@@ -21,24 +21,31 @@ export const routeDriver: MessageDriver<Route> = {
   remove: (route, indexOf) => deleteRoute(entryOf(route, indexOf(route.link))),
   judge(route, world) {
     const view = world.view(route.at);
-    const wanted = entryOf(route, view.link(route.link)?.index);
-    const rivals = rivalsOf(route, world);
-    if (rivals.some((found) => sameRoute(wanted, found))) return [];
+    const index = view.link(route.link)?.index;
+    const wanted = entryOf(route, index);
+    if (rivalsOver(index, route, view).some((found) => sameRoute(wanted, found))) return [];
+    // Only now all routes of the node are of interest, which may be those of the whole internet.
+    const rivals = rivalsAmong(view.routes(familyOf(route.destination)), route);
     const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], view)})`;
     return [`route ${describeRoute(route)} is missing${differenceSuffix(route.at)}${other}`];
   },
   /** Over the plan's own link another route to the same place is an older form of this one. */
   mayReplace(route, world) {
-    const index = world.view(route.at).link(route.link)?.index;
-    return rivalsOf(route, world).some((found) => found.index === index);
+    const view = world.view(route.at);
+    return rivalsOver(view.link(route.link)?.index, route, view).length > 0;
   },
 };
 
+/** Those of one link. */
+function rivalsOver(index: number | undefined, route: Route, view: View): readonly RouteEntry[] {
+  return index === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination), index), route);
+}
+
 /** The kernel tells routes apart by destination, table and priority. */
-function rivalsOf(route: Route, world: World): readonly RouteEntry[] {
-  const { destination, priority } = route;
-  const table = route.table ?? RT_TABLE_MAIN;
-  const routes = world.view(route.at).routes(familyOf(destination));
+function rivalsAmong(
+  routes: readonly RouteEntry[],
+  { destination, priority, table = RT_TABLE_MAIN }: Route,
+): readonly RouteEntry[] {
   return routes.filter(
     (found) =>
       found.destination === destination &&

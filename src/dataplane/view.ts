@@ -34,11 +34,12 @@ export class View {
     );
   }
 
-  routes(family: Family): readonly RouteEntry[] {
-    return this.#once(`routes ${family}`, () => {
-      const routes = this.#conversation().dump(dumpRoutes(family), "list routes").map(readRoute);
-      return routes.filter((route) => route !== undefined);
-    });
+  /** Over one link, or all of them: on a router those are many. */
+  routes(family: Family, index?: number): readonly RouteEntry[] {
+    return this.#once(`routes ${family} ${index}`, () => {
+      const routes = this.#conversation().dump(dumpRoutes(family, index), "list routes").map(readRoute);
+      return routes.filter((route) => route !== undefined && (index === undefined || route.index === index));
+    }) as readonly RouteEntry[];
   }
 
   neighbours(family: Family): readonly NeighbourEntry[] {

@@ -1,7 +1,7 @@
 /** What nf_tables answers, read from bytes. */
 import { type Attributes, be32Of, listAttributes, readAttributes, stringOf } from "./attribute.ts";
 import type { Reply } from "./message.ts";
-import type { SetElement } from "./nftables.ts";
+import type { SetElement } from "./nftables-elements.ts";
 import {
   NFT_SET_ELEM_INTERVAL_END,
   NFTA_CHAIN_HOOK,

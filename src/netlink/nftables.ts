@@ -12,7 +12,7 @@
 import { encodeUtf8 } from "../net/text.ts";
 import { AttributeWriter } from "./attribute.ts";
 import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "./message.ts";
-import { type Expression, writeExpressions, writeJump, writeValue } from "./nftables-expression.ts";
+import { type Expression, writeExpressions } from "./nftables-expression.ts";
 import {
   AF_UNSPEC,
   families,
@@ -26,20 +26,16 @@ import {
   NFT_MSG_DELCHAIN,
   NFT_MSG_DELRULE,
   NFT_MSG_DELSET,
-  NFT_MSG_DELSETELEM,
   NFT_MSG_DELTABLE,
   NFT_MSG_GETCHAIN,
   NFT_MSG_GETGEN,
   NFT_MSG_GETRULE,
   NFT_MSG_GETSET,
-  NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
   NFT_MSG_NEWCHAIN,
   NFT_MSG_NEWRULE,
   NFT_MSG_NEWSET,
-  NFT_MSG_NEWSETELEM,
   NFT_MSG_NEWTABLE,
-  NFT_SET_ELEM_INTERVAL_END,
   NFT_SET_INTERVAL,
   NFT_SET_MAP,
   NFTA_CHAIN_HOOK,
@@ -49,7 +45,6 @@ import {
   NFTA_CHAIN_TYPE,
   NFTA_HOOK_HOOKNUM,
   NFTA_HOOK_PRIORITY,
-  NFTA_LIST_ELEM,
   NFTA_RULE_CHAIN,
   NFTA_RULE_EXPRESSIONS,
   NFTA_RULE_TABLE,
@@ -58,11 +53,6 @@ import {
   NFTA_SET_DATA_TYPE,
   NFTA_SET_DESC,
   NFTA_SET_DESC_SIZE,
-  NFTA_SET_ELEM_DATA,
-  NFTA_SET_ELEM_FLAGS,
-  NFTA_SET_ELEM_KEY,
-  NFTA_SET_ELEM_LIST_ELEMENTS,
-  NFTA_SET_ELEM_USERDATA,
   NFTA_SET_FLAGS,
   NFTA_SET_ID,
   NFTA_SET_KEY_LEN,
@@ -104,15 +94,6 @@ export interface ChainDefinition {
     readonly hook: keyof typeof hooks;
     readonly priority: number;
   };
-}
-
-/** An element in register bytes. */
-export interface SetElement {
-  readonly key: Uint8Array;
-  readonly data?: Uint8Array | { readonly jump: string };
-  /** This key is the first that the interval before it does not hold. */
-  readonly intervalEnd?: boolean;
-  readonly comment?: string;
 }
 
 /** The message that opens a transaction; with a generation, only if that is still the current one. */
@@ -202,36 +183,6 @@ export function deleteSet({ family, table }: InTable, name: string): Request {
   return { type: NFT_MSG_DELSET, flags: 0, payload: inSet(families[family], table, name).finish() };
 }
 
-/** Adds elements; with `exclusive` one that exists already is `EEXIST`, without it only one with other data is. */
-export function newElements(
-  set: InTable & { readonly set: string },
-  elements: readonly SetElement[],
-  exclusive: boolean,
-): Request {
-  const flags = NLM_F_CREATE | (exclusive ? NLM_F_EXCL : 0);
-  return { type: NFT_MSG_NEWSETELEM, flags, payload: elementList(set, elements) };
-}
-
-/** Removes elements by key; one that is missing is `ENOENT`. */
-export function deleteElements(set: InTable & { readonly set: string }, elements: readonly SetElement[]): Request {
-  return { type: NFT_MSG_DELSETELEM, flags: 0, payload: elementList(set, elements) };
-}
-
-/** Removes all elements of a set. */
-export function flushSet({ family, table, set }: InTable & { readonly set: string }): Request {
-  return { type: NFT_MSG_DELSETELEM, flags: 0, payload: inSet(families[family], table, set).finish() };
-}
-
-/** Asks for one element by key; `ENOENT` when it, its set or its table is missing. */
-export function getElement(set: InTable & { readonly set: string }, key: Uint8Array): Request {
-  return { type: NFT_MSG_GETSETELEM, flags: NLM_F_ACK, payload: elementList(set, [{ key }]) };
-}
-
-/** Asks for all elements of a set; `ENOENT` when it or its table is missing. */
-export function dumpElements({ family, table, set }: InTable & { readonly set: string }): Request {
-  return { type: NFT_MSG_GETSETELEM, flags: NLM_F_DUMP, payload: inSet(families[family], table, set).finish() };
-}
-
 /** Asks for the sets of a table; `ENOENT` (or none) when it is missing. */
 export function dumpSets({ family, table }: InTable): Request {
   const writer = header(families[family]).string(NFTA_SET_TABLE, table);
@@ -265,33 +216,8 @@ export function getGeneration(): Request {
   return { type: NFT_MSG_GETGEN, flags: NLM_F_ACK, payload: header(AF_UNSPEC).finish() };
 }
 
-function elementList(
-  { family, table, set }: InTable & { readonly set: string },
-  elements: readonly SetElement[],
-): Uint8Array {
-  const writer = inSet(families[family], table, set);
-  writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS, () => {
-    for (const element of elements) writer.nest(NFTA_LIST_ELEM, () => writeElement(writer, element));
-  });
-  return writer.finish();
-}
-
-function writeElement(writer: AttributeWriter, { key, data, intervalEnd, comment: text }: SetElement): void {
-  if (intervalEnd) writer.be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
-  writeValue(writer, NFTA_SET_ELEM_KEY, key);
-  if (data !== undefined) {
-    if ("jump" in data) writeJump(writer, NFTA_SET_ELEM_DATA, data.jump);
-    else writeValue(writer, NFTA_SET_ELEM_DATA, data);
-  }
-  if (text !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, userData(plainComment, encodeUtf8(text)));
-}
-
-/** The table and name attributes of a set have the same numbers in messages about sets and about their elements. */
-function inSet(family: number, table: string, set: string): AttributeWriter {
-  return header(family).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set);
-}
-
-function header(family: number, resource = 0): AttributeWriter {
+/** `struct nfgenmsg`: family, version, resource id. */
+export function header(family: number, resource = 0): AttributeWriter {
   return new AttributeWriter().byte(family).byte(0).halfBe(resource);
 }
 
@@ -310,7 +236,13 @@ function setUserData({ key, data, comment: text }: SetDefinition): Uint8Array {
   return bytes;
 }
 
-function userData(type: number, text: Uint8Array): Uint8Array {
+/** The table and name attributes of a set have the same numbers in messages about sets and about their elements. */
+export function inSet(family: number, table: string, set: string): AttributeWriter {
+  return header(family).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set);
+}
+
+/** A typed value in libnftnl's form: what nft prints as a comment. */
+export function userData(type: number, text: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(2 + text.length + 1);
   bytes[0] = type;
   bytes[1] = text.length + 1;

@@ -48,8 +48,11 @@ export function deleteRoute(route: RouteEntry): Request {
   return acked(RTM_DELROUTE, 0, routePayload(route));
 }
 
-export function dumpRoutes(family: Family): Request {
-  return dump(RTM_GETROUTE, routeHeader(addressFamily(family), 0, 0, 0, 0).finish());
+/** Asks for the routes of a family, of one link if it is named; kernels before 4.20 answer with those of all links nevertheless. */
+export function dumpRoutes(family: Family, index?: number): Request {
+  const writer = routeHeader(addressFamily(family), 0, 0, 0, 0);
+  if (index !== undefined) writer.u32(RTA_OIF, index);
+  return dump(RTM_GETROUTE, writer.finish());
 }
 
 /** Reads an RTM_NEWROUTE; `undefined` for what is no unicast route. Throws `MalformedError`. */

@@ -1,7 +1,7 @@
 /** Routes of the fake kernel. */
 import { addressBytes, type Family, familyOf } from "../../src/net/address.ts";
 import { addressOf, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
-import { AttributeWriter, u8Of } from "../../src/netlink/attribute.ts";
+import { AttributeWriter, readAttributes, u8Of, u32Of } from "../../src/netlink/attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../src/netlink/message.ts";
 import * as route from "../../src/netlink/route.ts";
 import { addressFamily, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "../../src/netlink/rtnetlink.ts";
@@ -68,8 +68,11 @@ function deleteRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
 }
 
 function getRoutes(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
+  const link = readAttributes(payload, route.routeHeaderLength).get(route.RTA_OIF);
+  if (link && !netns.links.has(u32Of(link))) throw new Refused("ENODEV");
   return netns.routes
     .filter(({ destination }) => addressFamily(familyOf(destination)) === u8Of(payload))
+    .filter(({ index }) => link === undefined || index === u32Of(link))
     .map((found) => ({ type: RTM_NEWROUTE, payload: describe(found, familyOf(found.destination)) }));
 }
 

@@ -27,6 +27,11 @@ describe("AttributeWriter", () => {
     ["be64 has network order", (w) => w.be64(7, 2 ** 32 + 2), "0c00 0700 0000000100000002"],
     ["a string ends in NUL, which its length counts", (w) => w.string(8, "eth0"), "0900 0800 6574683000 000000"],
     ["a string is UTF-8", (w) => w.string(8, "ü"), "0700 0800 c3bc00 00"],
+    [
+      "a string is UTF-8 behind ASCII, too, and what follows it is whole",
+      (w) => w.string(8, "eth0ü").u8(1, 7),
+      "0b00 0800 65746830c3bc00 00 0500 0100 07 000000",
+    ],
     ["bytes have no NUL", (w) => w.bytes(9, Uint8Array.of(1, 2, 3)), "0700 0900 010203 00"],
     ["a flag has no value", (w) => w.flag(10), "0400 0a00"],
     ["a nest says so and counts its content", (w) => w.nest(18, () => w.u8(1, 7)), "0c00 1280 0500 0100 07 000000"],
@@ -46,6 +51,17 @@ describe("AttributeWriter", () => {
     const attributes = readAttributes(writer.finish());
     for (let type = 1; type <= 100; type++) expect(u32Of(attributes.get(type) ?? new Uint8Array())).toBe(type * 7);
     expect(attributes.get(101)).toBeUndefined();
+  });
+
+  test.each<[string, number, (writer: AttributeWriter) => AttributeWriter]>([
+    ["byte()", 1, (writer) => writer.byte(0x5a)],
+    ["half()", 2, (writer) => writer.half(0x5a5a)],
+    ["halfBe()", 2, (writer) => writer.halfBe(0x5a5a)],
+    ["word()", 4, (writer) => writer.word(0x5a5a5a5a)],
+  ])("%s grows the buffer before it writes", (_, size, write) => {
+    const writer = new AttributeWriter();
+    for (let count = 0; count < 1000; count++) write(writer);
+    expect(writer.finish()).toEqual(new Uint8Array(1000 * size).fill(0x5a));
   });
 
   test("refuses an attribute that is too long for its length field", () => {

@@ -9,7 +9,7 @@ import { createIfb, createVeth, deleteLink, getLink, setLink } from "../../../sr
 import type { Request } from "../../../src/netlink/message.ts";
 import { addNeighbour } from "../../../src/netlink/neighbour.ts";
 import { addIngress, addTokenBucket, deleteQdisc } from "../../../src/netlink/qdisc.ts";
-import { addRoute, type RouteEntry } from "../../../src/netlink/route.ts";
+import { addRoute, dumpRoutes, type RouteEntry } from "../../../src/netlink/route.ts";
 import { hex } from "./hex.ts";
 
 const route: RouteEntry = {
@@ -52,6 +52,7 @@ test.each<[string, Request, string]>([
     setLink(2, { alias: "tortie:x" }),
     "19 5 0000 0000 02000000 00000000 00000000   0d00 1400 746f727469653a7800 000000",
   ],
+  ["ip -4 route list table all dev cali1", dumpRoutes(4, 2), "26 301 0200 0000 00000000 00000000   0800 0400 02000000"],
   ["ip link set dev cali1 up", setLink(2, { up: true }), "19 5 0000 0000 02000000 01000000 01000000"],
   ["ip link delete dev cali1", deleteLink(2), "17 5 0000 0000 02000000 00000000 00000000"],
   [
