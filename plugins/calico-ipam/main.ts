@@ -17,6 +17,7 @@ import { assignAddresses } from "../../src/ipam/explicit.ts";
 import { collect } from "../../src/ipam/gc.ts";
 import { handleIdOf } from "../../src/ipam/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/held.ts";
+import { rememberPools } from "../../src/ipam/known-pools.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
@@ -24,6 +25,7 @@ import { type AddRequest, type Context, definePlugin, type JsonObject } from "..
 import { fileStore } from "../../src/store/file.ts";
 import { withFileStore } from "../../src/store/lock.ts";
 import { drive, type Transaction } from "../../src/store/transaction.ts";
+import { sweepLeftovers } from "../../src/store/upkeep.ts";
 import { type IpamConf, parseConf, requestedAddresses } from "./conf.ts";
 import { differences } from "./differences.ts";
 import { legacyHandles, releaseLegacy } from "./legacy.ts";
@@ -37,11 +39,16 @@ export default definePlugin<IpamConf>({
     const { conf, args } = request;
     const claimant = claimantOf(request, context.sys);
     const addresses = requestedAddresses(conf, args);
-    const assigned = locked(context, conf.lockFile, function* () {
+    let isWhole = true;
+    const assign = function* () {
       const pools = yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
+      if (isWhole) rememberPools(context.sys, pools);
       return addresses.length > 0
         ? yield* assignAddresses({ ...claimant, pools, addresses })
         : yield* autoAssign({ ...claimant, pools, wanted: conf.wanted.map((wanted) => ({ ...wanted, count: 1 })) });
+    };
+    const assigned = locked(context, conf.lockFile, assign, () => {
+      isWhole = false;
     });
     // What the attachment held before has another time.
     const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
@@ -79,9 +86,10 @@ export default definePlugin<IpamConf>({
 
   gc({ network, valid, conf, document }, context) {
     const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
-    const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), () =>
-      collect(network, (owner) => handles.has(handleIdOf(owner))),
-    );
+    const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), () => {
+      sweepLeftovers(context.sys);
+      return collect(network, (owner) => handles.has(handleIdOf(owner)));
+    });
     context.log.info("stale addresses released", () => ({ ips: released.map(({ address }) => address) }));
     if (errors.length > 0) {
       throw new CniError(
@@ -92,7 +100,7 @@ export default definePlugin<IpamConf>({
   },
 
   status({ conf }, context) {
-    checkReadiness(conf, nodename(conf.node, context.sys), (transaction) =>
+    checkReadiness(conf, nodename(conf.node, context.sys), context.sys, (transaction) =>
       locked(context, conf.lockFile, () => transaction),
     );
   },
@@ -111,9 +119,17 @@ function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys):
   };
 }
 
-/** Runs a transaction over the embedded store under the node's lock. */
-function locked<T>({ sys, log }: Context, outerLock: string | undefined, transaction: () => Transaction<T>): T {
-  const onDamaged = (error: CniError) => log.warning("object left out", () => ({ error: error.message }));
+/** Runs a transaction over the embedded store under the node's lock; `onLeftOut` is told when a listing leaves an object out. */
+function locked<T>(
+  { sys, log }: Context,
+  outerLock: string | undefined,
+  transaction: () => Transaction<T>,
+  onLeftOut?: () => void,
+): T {
+  const onDamaged = (error: CniError) => {
+    log.warning("object left out", () => ({ error: error.message }));
+    onLeftOut?.();
+  };
   return withFileStore(sys, { outerLock, onDamaged }, (store) => drive(transaction(), store));
 }
 

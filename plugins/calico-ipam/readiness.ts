@@ -1,26 +1,36 @@
 /** STATUS: whether an ADD could have its addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
+import type { Sys } from "../../src/host/sys.ts";
 import { hasFreeAddress } from "../../src/ipam/free.ts";
 import { listPools } from "../../src/ipam/pool.ts";
 import { selectPools, type Wanted } from "../../src/ipam/pool-selection.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
+import { testWritable } from "../../src/store/upkeep.ts";
 import type { IpamConf } from "./conf.ts";
 
 /** Throws `CniError` 50 with the reason. `run` runs a transaction under the lock. */
-export function checkReadiness(conf: IpamConf, node: string, run: (transaction: Transaction<void>) => void): void {
+export function checkReadiness(
+  conf: IpamConf,
+  node: string,
+  sys: Sys,
+  run: (transaction: Transaction<void>) => void,
+): void {
   try {
-    run(checkFamilies(conf.wanted, node));
+    run(checkFamilies(conf.wanted, node, sys));
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
     throw new CniError(code.pluginNotAvailable, error.message, error.details);
   }
 }
 
-function* checkFamilies(wanted: readonly Wanted[], node: string): Transaction<void> {
+function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys): Transaction<void> {
   const all = yield* listPools();
   for (const one of wanted) {
-    // ADD makes the first pool of a family itself.
-    if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) continue;
+    if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) {
+      // ADD makes the first pool of a family itself.
+      testWritable(sys, "IPPool");
+      continue;
+    }
     const pools = selectPools(all, one, node);
     let free = false;
     for (const pool of pools) free ||= yield* hasFreeAddress(node, pool);

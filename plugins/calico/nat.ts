@@ -1,5 +1,6 @@
 /** The way out: traffic from pools with `natOutgoing` to what is in no pool leaves with the node's own address. */
 import type { Sys } from "../../src/host/sys.ts";
+import { takePools } from "../../src/ipam/known-pools.ts";
 import { listPools } from "../../src/ipam/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
@@ -10,7 +11,7 @@ import { drive } from "../../src/store/transaction.ts";
 /** The shared tables with all pools of the families that the addresses belong to. */
 export function planNat(sys: Sys, addresses: readonly string[]): readonly Resource[] {
   const families = new Set(addresses.map(familyOf));
-  const { pools } = drive(listPools(), fileStore(sys, { onDamaged: refuse }));
+  const { pools } = takePools(sys) ?? drive(listPools(), fileStore(sys, { onDamaged: refuse }));
   // A disabled pool gives no new addresses, but those that it gave still need their way out.
   return natOutgoing(
     pools.filter(({ family }) => families.has(family)).map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),

@@ -92,12 +92,14 @@ export interface Assignment {
 /** Takes up to `count` ordinals from the head of the unallocated list; reserved ones keep their place in it. */
 export function assign(spec: BlockSpec, count: number, attribute: AllocationAttribute, reserved: Reserved): Assignment {
   const ordinals: number[] = [];
-  const unallocated: number[] = [];
+  const passedOver: number[] = [];
   for (const ordinal of spec.unallocated) {
-    if (ordinals.length < count && !reserved(ordinal)) ordinals.push(ordinal);
-    else unallocated.push(ordinal);
+    if (ordinals.length === count) break;
+    (reserved(ordinal) ? passedOver : ordinals).push(ordinal);
   }
-  return { spec: ordinals.length === 0 ? spec : allocate({ ...spec, unallocated }, ordinals, attribute), ordinals };
+  if (ordinals.length === 0) return { spec, ordinals };
+  const rest = spec.unallocated.slice(passedOver.length + ordinals.length);
+  return { spec: allocate({ ...spec, unallocated: passedOver.concat(rest) }, ordinals, attribute), ordinals };
 }
 
 /** Takes one ordinal wherever it stands in the list; `undefined` when it is not free. */
@@ -109,7 +111,7 @@ export function assignOrdinal(spec: BlockSpec, ordinal: number, attribute: Alloc
 
 /** Gives allocated ordinals back, at the tail of the list; attributes that nothing uses any more go. */
 export function release(spec: BlockSpec, ordinals: readonly number[]): BlockSpec {
-  const allocations = [...spec.allocations];
+  const allocations = spec.allocations.slice();
   const numbers = { ...spec.sequenceNumberForAllocation };
   for (const ordinal of ordinals) {
     allocations[ordinal] = null;
@@ -173,7 +175,7 @@ export function blockOrdinal(cidr: string, address: string): number | undefined 
 function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: AllocationAttribute): BlockSpec {
   const found = indexOfAttribute(spec, attribute);
   const index = found < 0 ? spec.attributes.length : found;
-  const allocations = [...spec.allocations];
+  const allocations = spec.allocations.slice();
   const numbers = { ...spec.sequenceNumberForAllocation };
   for (const ordinal of ordinals) {
     allocations[ordinal] = index;
@@ -229,20 +231,17 @@ function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): bo
   );
 }
 
-/** Takes away the attributes that no ordinal names any more. */
+/** Takes away the attributes that no ordinal names any more; those behind them move up. */
 function compact(
   allocations: readonly (number | null)[],
   attributes: readonly StoredAttribute[],
 ): Pick<BlockSpec, "allocations" | "attributes"> {
-  const used = new Set(allocations);
-  const newIndex = new Map<number, number>();
-  const kept = attributes.filter((_, index) => {
-    if (used.has(index)) newIndex.set(index, newIndex.size);
-    return used.has(index);
-  });
-  if (kept.length === attributes.length) return { allocations, attributes };
-  return {
-    allocations: allocations.map((index) => (index === null ? null : (newIndex.get(index) ?? null))),
-    attributes: kept,
-  };
+  let named = allocations;
+  const kept = attributes.slice();
+  for (let index = kept.length - 1; index >= 0; index--) {
+    if (named.includes(index)) continue;
+    kept.splice(index, 1);
+    named = named.map((other) => (other !== null && other > index ? other - 1 : other));
+  }
+  return { allocations: named, attributes: kept };
 }

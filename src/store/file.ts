@@ -28,7 +28,7 @@ interface Place {
 }
 
 /** Never change: upgrades depend on it. */
-const places: Readonly<Record<Kind, Place>> = {
+export const places: Readonly<Record<Kind, Place>> = {
   IPPool: { folder: `${stateDir}/ippools`, durable: true },
   IPReservation: { folder: `${stateDir}/ipreservations`, durable: true },
   IPAMConfig: { folder: `${stateDir}/ipamconfigs`, durable: true },
@@ -41,7 +41,7 @@ const places: Readonly<Record<Kind, Place>> = {
 
 /** Who may read who talks from where is root's to say. */
 const folderMode = 0o700;
-const fileMode = 0o600;
+export const fileMode = 0o600;
 const suffix = ".json";
 
 /** What a file was when it was read; a rename gives it another inode. */

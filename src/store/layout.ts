@@ -21,7 +21,7 @@ import type { StoredObject } from "./object.ts";
 
 const listStart = '": [\n    {';
 const listEnd = "}\n  ]";
-const itemBreak = ",\n    ";
+const lineStart = "\n    {";
 
 export function formatObject(object: StoredObject): string {
   let text = "{\n";
@@ -39,19 +39,26 @@ export function parseObject(text: string): unknown {
   const start = text.indexOf(listStart);
   if (start < 0) return parseJson(text);
   const end = text.indexOf(listEnd, start);
-  const list = text.slice(start + listStart.length - 1, end + 1);
-  const items = list.split(itemBreak);
-  if (end < 0 || list.includes("\\") || !items.every(isObjectText)) return parseJson(text);
+  const items = splitList(text.slice(start + listStart.length - 1, end + 1));
+  if (end < 0 || items === undefined) return parseJson(text);
   const object = parseJson(`${text.slice(0, start)}": [${text.slice(end + listEnd.length - 1)}`);
-  const place = listAt(object, text.slice(text.lastIndexOf('"', start - 1) + 1, start));
-  if (place === undefined) return parseJson(text);
-  for (const item of items) place.push(new JsonText(item));
+  const list = listAt(object, text.slice(text.lastIndexOf('"', start - 1) + 1, start));
+  if (list === undefined) return parseJson(text);
+  for (const item of items) list.push(new JsonText(item));
   return object;
 }
 
-/** What was broken into lines otherwise, is not whole. */
-function isObjectText(item: string): boolean {
-  return item.charCodeAt(0) === 0x7b && item.charCodeAt(item.length - 1) === 0x7d;
+/** `undefined` where there might be other objects on an item's line, or a string with escapes. */
+function splitList(list: string): readonly string[] | undefined {
+  if (list.includes("\\")) return undefined;
+  const parts = list.split("},");
+  for (let i = 1; i < parts.length; i++) {
+    const part = parts[i] ?? "";
+    if (!part.startsWith(lineStart)) return undefined;
+    parts[i] = part.slice(lineStart.length - 1);
+    parts[i - 1] += "}";
+  }
+  return parts;
 }
 
 /** The spec's list of that name, which is empty. */
@@ -77,5 +84,5 @@ function isListOfObjects(value: unknown): value is readonly object[] {
 
 function formatList(items: readonly unknown[]): string {
   const texts = items.map((item) => (item instanceof JsonText ? item.text : stringifyJson(item)));
-  return `[\n    ${texts.join(itemBreak)}\n  ]`;
+  return `[\n    ${texts.join(",\n    ")}\n  ]`;
 }

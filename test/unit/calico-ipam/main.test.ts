@@ -187,12 +187,37 @@ describe("GC", () => {
       "other.gone.json",
     ]);
   });
+
+  test("removes what writers that were killed left behind; until then nobody reads it", () => {
+    const { ips } = add();
+    const leftovers = ["/run/tortie/ipam/blocks", "/run/tortie/ipam/handles", "/var/lib/tortie/ippools"].map(
+      (folder) => `${folder}/.tmp-0123456789abcdef`,
+    );
+    for (const path of leftovers) machine.files.create(path, '{"torn', 0o600);
+    expect(add().ips).toEqual(ips);
+    const valid = [{ containerID: "3f2a", ifname: "eth0" }];
+    expect(run("GC", { document: { "cni.dev/valid-attachments": valid } })).toBeUndefined();
+    for (const path of leftovers) expect(machine.files.stat(path), path).toBeUndefined();
+    expect(add().ips).toEqual(ips);
+  });
 });
 
 describe("STATUS", () => {
   test("is success on a node that never had a pod", () => {
     expect(run("STATUS", {})).toBeUndefined();
     expect(machine.files.print()).not.toContain("/var/lib/tortie");
+    expect(machine.files.print()).not.toContain("/.tmp-");
+  });
+
+  test("has code 50 where the first pool cannot be written", () => {
+    expect(run("STATUS", { readOnly: "/var/lib" })).toMatchObject({
+      code: 50,
+      msg: expect.stringMatching(
+        /^cannot create IPPool objects in "\/var\/lib\/tortie\/ippools": .*Read-only file system$/,
+      ),
+    });
+    add();
+    expect(run("STATUS", { readOnly: "/var/lib" })).toBeUndefined();
   });
 
   test("answers 50 when the addresses are used up, with the pools", () => {
@@ -216,6 +241,8 @@ interface Call {
   readonly document?: object;
   /** Whoever reads stdout is gone. */
   readonly brokenPipe?: boolean;
+  /** Nothing can be written below this folder. */
+  readonly readOnly?: string;
 }
 
 interface Failure {
@@ -257,6 +284,15 @@ function run(command: string, call: Call): unknown {
       ...document,
     }),
   });
+  const { readOnly } = call;
+  if (readOnly !== undefined) {
+    const replace = sys.replaceFile.bind(sys);
+    sys.replaceFile = (path, ...rest) => {
+      if (path.startsWith(readOnly))
+        throw Object.assign(new Error(`open ${path}: Read-only file system`), { code: "EROFS" });
+      replace(path, ...rest);
+    };
+  }
   if (call.brokenPipe === true) {
     sys.write = () => {
       throw Object.assign(new Error("write stdout: Broken pipe"), { code: "EPIPE" });

@@ -66,6 +66,16 @@ describe("fileStore()", () => {
     },
   );
 
+  test.each(["IPAMHandle", "IPPool"] as const)("lets nobody but root read %s", (kind) => {
+    const { sys, store } = fresh();
+    const created = drive(create(object(kind, "x", {})), store) as StoredObject;
+    const folder = kind === "IPPool" ? "/var/lib/tortie/ippools" : handles;
+    drive(update(created), store);
+    expect([folder.replace(/\/[^/]*$/, ""), folder, `${folder}/x.json`].map((path) => sys.stat(path)?.mode)).toEqual([
+      0o700, 0o700, 0o600,
+    ]);
+  });
+
   test("lists in the order of names, and nothing where there is no folder", () => {
     const { store } = fresh();
     expect(drive(list("IPPool"), store)).toEqual([]);

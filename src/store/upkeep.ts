@@ -1,0 +1,42 @@
+/** What keeps the embedded store's folders in order; the caller holds the lock, as for every write. */
+import { CniError, code } from "../cni/error.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+import { fileMode, places } from "./file.ts";
+import type { Kind } from "./object.ts";
+
+/** The names that files are written under before they get their own (src/host). */
+const leftover = /^\.tmp-/;
+
+/** Removes what processes that were killed in the middle of a write left behind. Nobody else is writing while the lock is held. */
+export function sweepLeftovers(sys: Sys): void {
+  for (const { folder } of Object.values(places)) {
+    for (const name of namesIn(sys, folder)) if (leftover.test(name)) removeFile(sys, `${folder}/${name}`);
+  }
+}
+
+/** Throws `CniError` 103 when objects of this kind cannot be made. Tries it where the first one would make its folders, and leaves nothing. */
+export function testWritable(sys: Sys, kind: Kind): void {
+  const { folder } = places[kind];
+  const parts = folder.split("/");
+  while (sys.stat(parts.join("/") || "/") === undefined) parts.pop();
+  const probe = `${parts.join("/")}/.tmp-probe-${sys.pid()}`;
+  try {
+    sys.replaceFile(probe, "", { mode: fileMode, durable: false });
+    removeFile(sys, probe);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw new CniError(code.datastore, `cannot create ${kind} objects in "${folder}": ${error.message}`);
+  }
+}
+
+function namesIn(sys: Sys, folder: string): readonly string[] {
+  return sys.stat(folder) === undefined ? [] : sys.listDir(folder);
+}
+
+function removeFile(sys: Sys, path: string): void {
+  try {
+    sys.removeFile(path);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+  }
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parseJson } from "../../../src/store/json.ts";
+import { JsonText } from "../../../src/store/json-text.ts";
+import { formatObject, parseObject } from "../../../src/store/layout.ts";
+import type { StoredObject } from "../../../src/store/object.ts";
+
+const block = parseJson(readFileSync("test/fixtures/ipamblock-192-168-185-0-26.after.json", "utf8")) as StoredObject<{
+  readonly attributes: readonly unknown[];
+}>;
+const text = formatObject(block);
+
+describe("parseObject()", () => {
+  test("leaves the items of a list of objects as text, and formatObject() writes them as they were", () => {
+    const read = parseObject(text) as typeof block;
+    expect(read.spec.attributes).toHaveLength(block.spec.attributes.length);
+    for (const [index, item] of read.spec.attributes.entries()) {
+      expect((item as JsonText<unknown>).value()).toEqual(block.spec.attributes[index]);
+    }
+    expect(formatObject(read)).toBe(text);
+  });
+
+  test.each<[string, (text: string) => string]>([
+    ["on one line", (text) => text.replace(/\n */g, "")],
+    ["indented", (text) => text.replace(/\n/g, "\n    ")],
+    ["with an item over two lines", (text) => text.replace('"secondary"', '\n"secondary"')],
+    ["with two items on one line", (text) => text.replace("},\n    {", "},{")],
+    ["with an escape", (text) => text.replace('"handle_id":"k', '"handle_id":"\\u006b')],
+    ["with Windows' line ends", (text) => text.replaceAll("\n", "\r\n")],
+  ])("reads the same object in another layout: %s", (_, change) => {
+    const changed = change(text);
+    expect(changed).not.toBe(text);
+    const { spec } = parseObject(changed) as typeof block;
+    const attributes = spec.attributes.map((item) => (item instanceof JsonText ? item.value() : item));
+    expect({ ...block.spec, attributes }).toEqual(block.spec);
+    expect({ ...spec, attributes }).toEqual(block.spec);
+  });
+
+  test.each([text.slice(0, text.length / 2), text.replace('": [', '": ['.repeat(2)), text.replace("  ],", "  ,")])(
+    "refuses a damaged text (%#)",
+    (damaged) => {
+      expect(() => parseObject(damaged)).toThrow(SyntaxError);
+    },
+  );
+});
