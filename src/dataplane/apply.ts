@@ -55,7 +55,10 @@ export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): App
     const tables = resources.filter(isTable);
     if (tables.length > 0) {
       const applied = applyNft(tables, plan.owner, scene.sys);
-      stage.undo.add("take back nf_tables objects", () => applied.undo());
+      stage.undo.add(
+        () => "take back nf_tables objects",
+        () => applied.undo(),
+      );
     }
     return { links: linksOf(stage), undo: () => stage.undo.run(scene) };
   } catch (error) {
@@ -111,9 +114,13 @@ function ownLinks(stage: Stage, place: Place): readonly string[] {
 function registerRemoval(stage: Stage, resource: MessageResource): void {
   const driver = messageDriver(resource);
   const { at } = resource;
-  if (driver.remove === undefined || driver.links(resource).some((name) => stage.created.has(`${at}:${name}`))) return;
-  const request = driver.remove(resource, (name) => stage.indexOf(at, name));
-  stage.undo.addRequest(`remove ${driver.describe(resource)}`, at, request);
+  const { remove } = driver;
+  if (remove === undefined || driver.links(resource).some((name) => stage.created.has(`${at}:${name}`))) return;
+  stage.undo.addRequest(
+    () => `remove ${driver.describe(resource)}`,
+    at,
+    () => remove(resource, (name) => stage.indexOf(at, name)),
+  );
 }
 
 /** What the kernel refused: it is there already, or it replaces what is ours, or it is an error. */

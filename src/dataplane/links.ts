@@ -100,7 +100,12 @@ function registerCreated(stage: Stage, link: LinkResource): void {
   const name = nameOf(link);
   stage.created.add(`${place}:${name}`);
   if (link.kind === "veth") stage.created.add(`sandbox:${link.sandbox.name}`);
-  stage.undo.addRequest(`delete link "${name}"`, place, deleteLink(stage.indexOf(place, name)));
+  const index = stage.indexOf(place, name);
+  stage.undo.addRequest(
+    () => `delete link "${name}"`,
+    place,
+    () => deleteLink(index),
+  );
 }
 
 /** Puts the owner's name on what was just created. */

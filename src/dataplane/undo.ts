@@ -7,18 +7,19 @@ import { Places, placeText } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 
 export class UndoList {
-  readonly #steps: { readonly what: string; readonly action: (places: Places) => void }[] = [];
+  readonly #steps: { readonly what: () => string; readonly action: (places: Places) => void }[] = [];
 
-  /** Takes back by one message; `what` reads after "cannot". */
-  addRequest(what: string, place: Place, request: Request): void {
-    this.add(`${what}${placeText(place)}`, (places) => {
-      const outcome = places.conversation(place).request(request);
+  /** Takes back by one message; `what` reads after "cannot". Both are made only when they are needed, which is when a call fails. */
+  addRequest(what: () => string, place: Place, request: () => Request): void {
+    const described = () => `${what()}${placeText(place)}`;
+    this.add(described, (places) => {
+      const outcome = places.conversation(place).request(request());
       if (outcome.errno === 0 || refusedWith(outcome, ...gone)) return;
-      throw refusal(`${what}${placeText(place)}`, outcome);
+      throw refusal(described(), outcome);
     });
   }
 
-  add(what: string, action: (places: Places) => void): void {
+  add(what: () => string, action: (places: Places) => void): void {
     this.#steps.push({ what, action });
   }
 
@@ -30,7 +31,7 @@ export class UndoList {
       try {
         step.action(places);
       } catch (error) {
-        failures.push(error instanceof CniError ? error.message : `cannot ${step.what}: ${error}`);
+        failures.push(error instanceof CniError ? error.message : `cannot ${step.what()}: ${error}`);
       }
     }
     places.close();

@@ -243,12 +243,13 @@ function valueAt(bytes: Uint8Array, start: number): Uint8Array {
 }
 
 export function u8Of(value: Uint8Array, at = 0): number {
-  return byteAt(value, at);
+  need(value, at + 1);
+  return value[at] as number;
 }
 
 export function u16Of(value: Uint8Array, at = 0): number {
-  // From the last byte, so that a value that is too short is found by the first look.
-  return (byteAt(value, at + 1) << 8) | byteAt(value, at);
+  need(value, at + 2);
+  return ((value[at + 1] as number) << 8) | (value[at] as number);
 }
 
 export function u32Of(value: Uint8Array, at = 0): number {
@@ -256,7 +257,9 @@ export function u32Of(value: Uint8Array, at = 0): number {
 }
 
 export function i32Of(value: Uint8Array, at = 0): number {
-  return (byteAt(value, at + 3) << 24) | (byteAt(value, at + 2) << 16) | u16Of(value, at);
+  need(value, at + 4);
+  const high = ((value[at + 3] as number) << 8) | (value[at + 2] as number);
+  return (high << 16) | ((value[at + 1] as number) << 8) | (value[at] as number);
 }
 
 /** Exact up to 2^53. */
@@ -265,7 +268,8 @@ export function u64Of(value: Uint8Array, at = 0): number {
 }
 
 export function be16Of(value: Uint8Array, at = 0): number {
-  return (byteAt(value, at) << 8) | byteAt(value, at + 1);
+  need(value, at + 2);
+  return ((value[at] as number) << 8) | (value[at + 1] as number);
 }
 
 export function be32Of(value: Uint8Array, at = 0): number {
@@ -292,10 +296,8 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function byteAt(bytes: Uint8Array, at: number): number {
-  const byte = bytes[at];
-  if (byte === undefined) throw truncated("number", at + 1, bytes.length);
-  return byte;
+function need(bytes: Uint8Array, length: number): void {
+  if (bytes.length < length) throw truncated("number", length, bytes.length);
 }
 
 function truncated(what: string, wanted: number, found: number): MalformedError {

@@ -10,7 +10,7 @@
  * batch is a transaction). It answers each failure, and success only where NLM_F_ACK asks for it (netlink_rcv_skb, net/netlink/af_netlink.c):
  * one such answer at the end says that all before it went well unless an error came.
  */
-import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u16Of, u32Of } from "./attribute.ts";
+import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u32Of, viewOf } from "./attribute.ts";
 
 export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
@@ -89,19 +89,20 @@ export function encodeDatagram(
 /** Takes a datagram apart. Throws `MalformedError`. */
 export function decodeDatagram(bytes: Uint8Array): readonly Reply[] {
   const replies: Reply[] = [];
+  const view = viewOf(bytes);
   let at = 0;
   while (at < bytes.length) {
     const rest = bytes.length - at;
     if (rest < headerLength) throw new MalformedError(`cannot read netlink message: ${rest} bytes are no header`);
-    const length = u32Of(bytes, at);
+    const length = view.getUint32(at, littleEndian);
     if (length < headerLength || length > rest) {
       throw new MalformedError(`cannot read netlink message: its length is ${length}, ${rest} bytes are left`);
     }
     replies.push({
-      type: u16Of(bytes, at + 4),
-      flags: u16Of(bytes, at + 6),
-      sequence: u32Of(bytes, at + 8),
-      portId: u32Of(bytes, at + 12),
+      type: view.getUint16(at + 4, littleEndian),
+      flags: view.getUint16(at + 6, littleEndian),
+      sequence: view.getUint32(at + 8, littleEndian),
+      portId: view.getUint32(at + 12, littleEndian),
       payload: bytes.subarray(at + headerLength, at + length),
     });
     at += align(length);
