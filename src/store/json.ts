@@ -19,11 +19,12 @@ const integer = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])/g;
 
 /** Throws `SyntaxError`, as `JSON.parse` does. */
 export function parseJson(text: string): unknown {
-  if (text.includes(mark) || (text.includes("\\u") && /\\uffff/i.test(text))) {
+  const escapes = text.includes("\\");
+  if (text.includes(mark) || (escapes && /\\uffff/i.test(text))) {
     throw new SyntaxError("it holds U+FFFF, which is no character");
   }
   const pieces = text.split('"');
-  const marked = markIntegers(pieces, text.includes("\\"));
+  const marked = markIntegers(pieces, escapes);
   if (marked === 0) return JSON.parse(text);
   const root = { value: JSON.parse(pieces.join('"')) };
   restore(root, marked);
@@ -91,8 +92,9 @@ function markIntegers(pieces: string[], escapes: boolean): number {
 }
 
 function markPiece(pieces: string[], index: number, piece: string): number {
-  if (isLoneInteger(piece)) {
-    pieces[index] = `:${markedString}${piece.slice(1, -1)}"${piece.charAt(piece.length - 1)}`;
+  const end = endOfLoneInteger(piece);
+  if (end !== undefined) {
+    pieces[index] = `:${markedString}${piece.slice(1, end)}"${piece.slice(end)}`;
     return 1;
   }
   if (!/\d{16}/.test(piece)) return 0;
@@ -104,16 +106,18 @@ function markPiece(pieces: string[], index: number, piece: string): number {
   return marked;
 }
 
-/** Whether a piece is `:1690113884806720496,` or the like: as all but one of a block's are. A regular expression takes ten times as long. */
-function isLoneInteger(piece: string): boolean {
-  const end = piece.length - 1;
-  const last = piece.charCodeAt(end);
-  if ((last !== 0x2c && last !== 0x7d) || piece.charCodeAt(0) !== 0x3a || piece.charCodeAt(1) === 0x30) return false;
-  for (let at = 1; at < end; at++) {
-    const digit = piece.charCodeAt(at);
-    if (digit < 0x30 || digit > 0x39) return false;
-  }
-  return true;
+/** Where the integer of `:1690113884806720496,` ends: such are all of a block's. A regular expression takes ten times as long. */
+function endOfLoneInteger(piece: string): number | undefined {
+  if (piece.charCodeAt(0) !== 0x3a || piece.charCodeAt(1) === 0x30) return undefined;
+  let end = 1;
+  while (isDigit(piece, end)) end++;
+  const next = piece.charAt(end);
+  return end > 1 && (next === "," || next === "}") && piece.length - end <= manyDigits ? end : undefined;
+}
+
+function isDigit(text: string, at: number): boolean {
+  const unit = text.charCodeAt(at);
+  return unit >= 0x30 && unit <= 0x39;
 }
 
 /** Whether the quote that follows is part of the string: an odd number of backslashes stands before it. */
