@@ -112,7 +112,7 @@ export class AttributeWriter {
     // Names are ASCII, where a character is a byte.
     for (let index = 0; index < text.length; index++) {
       const unit = text.charCodeAt(index);
-      if (unit > 0x7f) return this.#rewind(start).#encoded(type, encodeUtf8(text));
+      if (unit > 0x7f) return this.#rewind(start).bytes(type, encodeUtf8(`${text}\0`));
       this.#bytes[at + index] = unit;
     }
     return this;
@@ -143,12 +143,6 @@ export class AttributeWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  #encoded(type: number, text: Uint8Array): this {
-    const at = this.#attribute(type, text.length + 1);
-    this.#bytes.set(text, at);
-    return this;
-  }
-
   /** Takes back what was written from `start` on. */
   #rewind(start: number): this {
     this.#bytes.fill(0, start, this.#length);
@@ -158,8 +152,9 @@ export class AttributeWriter {
 
   /** Makes room, which may replace the view, and writes the header. Returns where the value goes. */
   #attribute(type: number, valueLength: number): number {
-    const start = this.#take(headerLength + align(valueLength));
-    this.#header(start, type, headerLength + valueLength);
+    const length = headerLength + valueLength;
+    const start = this.#take((length + 3) & ~3);
+    this.#header(start, type, length);
     return start + headerLength;
   }
 

@@ -98,14 +98,20 @@ export interface ChainDefinition {
 
 /** The message that opens a transaction; with a generation, only if that is still the current one. */
 export function batchBegin(generation?: number): Request {
+  if (generation === undefined) return unconditionalBegin;
   const writer = header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-  if (generation !== undefined) writer.be32(NFNL_BATCH_GENID, generation);
+  writer.be32(NFNL_BATCH_GENID, generation);
   return { type: NFNL_MSG_BATCH_BEGIN, flags: 0, payload: writer.finish() };
 }
 
 export function batchEnd(): Request {
-  return { type: NFNL_MSG_BATCH_END, flags: 0, payload: header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES).finish() };
+  return end;
 }
+
+// Always the same: made when the executable is built.
+const batchHeader = header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES).finish();
+const unconditionalBegin: Request = { type: NFNL_MSG_BATCH_BEGIN, flags: 0, payload: batchHeader };
+const end: Request = { type: NFNL_MSG_BATCH_END, flags: 0, payload: batchHeader };
 
 /** Makes a table; that it exists already is success. */
 export function newTable({ family, table }: InTable): Request {
