@@ -1,14 +1,16 @@
 /**
- * Builds the plugins: `tsx scripts/build.ts [--variant release|test]`.
+ * Builds the plugins and the operator's command: `tsx scripts/build.ts [--variant release|test]`.
  *
  * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable. `release` goes to `dist/bin`; `test` to
- * `dist/test-bin`, with the switches on that let tests make it fail (the constant `TORTIE_FAULTS`).
+ * `dist/test-bin`, with the switches on that let tests make it fail (the constant `TORTIE_FAULTS`). The command is `dist/tortie.js`, for
+ * Node, and comes with `release`.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { buildCli } from "./cli-bundle.ts";
 import { buildExecutable } from "./executable.ts";
 import { generateValidators } from "./validators.ts";
 
@@ -19,7 +21,9 @@ type Variant = keyof typeof targets;
 
 const { values } = parseArgs({ options: { variant: { type: "string", default: "release" } } });
 try {
-  await buildPlugins(parseVariant(values.variant));
+  const variant = parseVariant(values.variant);
+  await buildPlugins(variant);
+  if (variant === "release") await buildCli({ root, define: buildInfo() });
 } catch (error) {
   process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

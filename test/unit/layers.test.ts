@@ -18,17 +18,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/ipam": ["src/store", "src/host", "src/net", "src/cni"],
   "src/endpoint": ["src/host", "src/net", "src/cni"],
   "src/plugin": ["src/cni", "src/plan", "src/dataplane", "src/host", "src/log", "src/net"],
-  "src/cli": [
-    "src/plugin",
-    "src/cni",
-    "src/plan",
-    "src/endpoint",
-    "src/ipam",
-    "src/store",
-    "src/log",
-    "src/host",
-    "src/net",
-  ],
   "src/cli": ["src/ipam", "src/store", "src/endpoint", "src/host", "src/net", "src/cni", "src/plan", "src/plugin"],
   plugins: [
     "src/plugin",

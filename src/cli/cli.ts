@@ -1,0 +1,21 @@
+/** What a command works with: the node, the streams, the terminal. Tests make one of a model of the node. */
+import type { Logger } from "pino";
+import type { Sys } from "../host/sys.ts";
+import type { Progress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Cli {
+  /** The operating system; the store's folders are where `--run-dir` and `--state-dir` say. */
+  readonly sys: Sys;
+  /** This node's name. */
+  readonly node: string;
+  readonly terminal: Terminal;
+  readonly progress: Progress;
+  readonly log: Logger;
+  /** To stdout: what was asked for, and nothing else. */
+  readonly out: (text: string) => void;
+  /** One line to stderr. */
+  readonly note: (line: string) => void;
+  /** Runs a program and returns what it wrote to stdout. Throws `Error` when it fails or is missing. */
+  readonly program: (argv: readonly string[]) => Promise<string>;
+}

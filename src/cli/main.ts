@@ -1,0 +1,40 @@
+/** `tortie`: the operator's command, on Node. */
+import { isatty } from "node:tty";
+import { execa } from "execa";
+import pino from "pino";
+import { nodeSys } from "../host/node.ts";
+import { defaultNodename, nodename } from "../plugin/nodename.ts";
+import type { Cli } from "./cli.ts";
+import { type GlobalOptions, runCommandLine } from "./program.ts";
+import { stderrProgress } from "./progress.ts";
+import { redirectedSys } from "./redirected-sys.ts";
+import { terminalOf } from "./terminal.ts";
+
+const out = (text: string) => nodeSys.write("stdout", text);
+const note = (line: string) => nodeSys.write("stderr", `${line}\n`);
+
+process.exitCode = await runCommandLine(process.argv.slice(2), { environment: process.env, out, note, cli: cliOf });
+
+function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
+  const progress = stderrProgress((text) => nodeSys.write("stderr", text), {
+    isTerminal: isatty(2),
+    nowMs: nodeSys.monotonicMs,
+  });
+  const log = pino({ level: logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
+  const sys = redirectedSys(nodeSys, folders, progress.tick);
+  return {
+    sys,
+    node: nodename({ ...defaultNodename, name: node }, sys),
+    // A pipe that `process.stdout` was made for no longer blocks, and a long text would not fit it.
+    terminal: terminalOf(isatty(1) ? process.stdout : {}, process.env),
+    progress,
+    log,
+    out,
+    note,
+    program: async ([file = "", ...args]) => {
+      const { stdout, durationMs } = await execa(file, args, { stdin: "ignore" });
+      log.debug({ argv: [file, ...args], durationMs }, "program ran");
+      return stdout;
+    },
+  };
+}

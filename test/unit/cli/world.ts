@@ -1,0 +1,106 @@
+/** A node in memory and the command on it, as a shell would see them. */
+import { readFileSync } from "node:fs";
+import pino from "pino";
+import type { Cli } from "../../../src/cli/cli.ts";
+import { runCommandLine } from "../../../src/cli/program.ts";
+import type { Terminal } from "../../../src/cli/terminal.ts";
+import type { Sys } from "../../../src/host/sys.ts";
+import { fileStore } from "../../../src/store/file.ts";
+import type { Kind, StoredObject } from "../../../src/store/object.ts";
+import { drive, read, type Transaction } from "../../../src/store/transaction.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+
+export interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export const pipe: Terminal = { isTerminal: false, columns: 80, colours: false };
+
+export interface WorldOptions {
+  readonly node?: string;
+  readonly terminal?: Terminal;
+}
+
+export class World {
+  readonly machine = new FakeMachine();
+  readonly sys: FakeSys;
+  /** What programs write, by their command line; others fail. */
+  readonly programs = new Map<string, string>();
+  /** Changes what the command sees of the system. */
+  seen: (sys: Sys) => Sys = (sys) => sys;
+  terminal: Terminal;
+  readonly #node: string;
+
+  constructor({ node = "mac-k8s", terminal = pipe }: WorldOptions = {}) {
+    this.sys = new FakeSys({ machine: this.machine });
+    this.terminal = terminal;
+    this.#node = node;
+  }
+
+  /** Puts the text of a file where the store looks for it. */
+  write(path: string, text: string): void {
+    this.sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o700);
+    this.sys.replaceFile(path, text, { mode: 0o600, durable: false });
+  }
+
+  drive<T>(transaction: Transaction<T>): T {
+    return drive(transaction, fileStore(this.sys));
+  }
+
+  object(kind: Kind, name: string): StoredObject | undefined {
+    return this.drive(read(kind, name));
+  }
+
+  async run(line: string | readonly string[], stdin = ""): Promise<Outcome> {
+    let stdout = "";
+    let stderr = "";
+    const out = (text: string) => {
+      stdout += text;
+    };
+    const note = (text: string) => {
+      stderr += `${text}\n`;
+    };
+    const sys = replaced(this.seen(this.sys), { readStdin: () => stdin });
+    const cli = (): Cli => ({
+      sys,
+      node: this.#node,
+      terminal: this.terminal,
+      progress: { begin: () => undefined, tick: () => undefined, end: () => undefined },
+      log: pino({ level: "silent" }),
+      out,
+      note,
+      program: async (argv) => {
+        const text = this.programs.get(argv.join(" "));
+        if (text === undefined) throw new Error(`cannot run "${argv.join(" ")}"`);
+        return text;
+      },
+    });
+    const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
+    const status = await runCommandLine(argv, { environment: {}, out, note, cli });
+    return { status, stdout, stderr };
+  }
+}
+
+/** The same system but for some calls. */
+export function replaced(sys: Sys, calls: Partial<Sys>): Sys {
+  return new Proxy(sys, {
+    get(target, key) {
+      const own = calls[key as keyof Sys] ?? target[key as keyof Sys];
+      return typeof own === "function" ? own.bind(key in calls ? calls : target) : own;
+    },
+  });
+}
+
+/** Calico's own dump of a block with eight addresses in use, and of its pool. */
+export function fixtureWorld(options: WorldOptions = {}): World {
+  const world = new World(options);
+  world.write("/run/tortie/ipam/blocks/192-168-185-0-26.json", fixture("ipamblock-192-168-185-0-26.after.json"));
+  world.write("/var/lib/tortie/ippools/default-ipv4-ippool.json", fixture("ippool-default-ipv4.json"));
+  return world;
+}
+
+export function fixture(name: string): string {
+  return readFileSync(`test/fixtures/${name}`, "utf8");
+}
