@@ -236,8 +236,13 @@ function step(title: string): void {
 /** Runs a command and shows it with what it wrote. */
 function command(node: Node, script: string, where?: string): void {
   const text = node.sh(script, where === undefined ? {} : { in: where }).trimEnd();
-  say(`  ${dim("|")} ${dim(`${where ?? node.name} #`)} ${script}`);
-  if (text !== "") output(text);
+  say(`  ${dim("|")} ${dim(`${where ?? node.name} #`)} ${fromHere(script)}`);
+  if (text !== "") output(fromHere(text));
+}
+
+/** Paths of the project as one types them in its folder. */
+function fromHere(text: string): string {
+  return text.replaceAll(`${process.cwd()}/`, "");
 }
 
 function output(text: string): void {
