@@ -51,7 +51,13 @@ export default definePlugin<BandwidthConf>({
   },
 
   del({ attachment }, { sys }) {
-    removeLink({ sys }, { place: "host", name: ifbName(attachment), owner: ownerOf(attachment) });
+    const link = {
+      place: "host",
+      name: ifbName(attachment),
+      owner: ownerOf(attachment),
+      born: { kind: "ifb" },
+    } as const;
+    removeLink({ sys }, link);
   },
 
   gc({ network, valid }, { sys }) {

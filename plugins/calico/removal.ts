@@ -4,8 +4,11 @@ import { removeNftTable } from "../../src/dataplane/nft-remove.ts";
 import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
 import { anyEndpoint, listEndpoints, readEndpoint, removeEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { natTable } from "../../src/plan/names.ts";
+import { hostMac, natTable } from "../../src/plan/names.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
+
+/** What `calico` makes host interfaces as. */
+const born = { kind: "veth", mac: hostMac } as const;
 
 /** Removes one attachment's record and host interface, and with the latter its peer in the sandbox, its routes and its queues. */
 export function removeAttachment(sys: Sys, attachment: Attachment): void {
@@ -17,7 +20,7 @@ export function removeAttachment(sys: Sys, attachment: Attachment): void {
     () => removeEndpoint(sys, attachment),
     // Before the interface: the kernel's two waits, for either removal, then pass at the same time.
     () => removeIdleNat(sys),
-    ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner })),
+    ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner, born })),
   ]);
 }
 

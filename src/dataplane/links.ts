@@ -8,7 +8,7 @@
  *                          └──▶ another's, or in the sandbox ────▶ an error that names it
  *
  * The alias cannot go with NEWLINK, and not into the same send either: after EEXIST it would land on another's link. A process killed
- * between the two leaves a link without an owner, which dies with its sandbox.
+ * between the two leaves a link without an owner: it counts as ours by what it was born with (`isUnclaimed`).
  */
 import { CniError, code } from "../cni/error.ts";
 import { createIfb, createVeth, deleteLink, getLink, type Link, readLink, setLink } from "../netlink/link.ts";
@@ -19,6 +19,7 @@ import { isLink, type LinkResource } from "./drivers.ts";
 import { placeText } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 import type { Stage } from "./stage.ts";
+import { isUnclaimed } from "./unclaimed.ts";
 import { arePair } from "./veth.ts";
 import { findLink } from "./view.ts";
 
@@ -152,11 +153,13 @@ function settleVeth(stage: Stage, pair: VethPair): Settled {
     adjust(stage, "sandbox", inside, { mac: sandbox.mac, mtu: pair.mtu });
     return "repeated";
   }
+  const unclaimed = ours !== undefined && isUnclaimed(ours, { kind: "veth", mac: host.mac });
+  if (inside !== undefined && unclaimed && arePair(ours, inside)) return { old: ours };
   if (inside !== undefined) {
     const reason = `a link of the name "${sandbox.name}" is there already, and it is not ours`;
     throw new CniError(code.refused, `cannot create ${describeLink(pair)}: ${reason}`);
   }
-  if (ours === undefined || mayTakeAway(ours, stage)) return { old: ours };
+  if (ours === undefined || unclaimed || mayTakeAway(ours, stage)) return { old: ours };
   const later = awaitDismantling(stage, ours);
   if (later === undefined || peerIsGone(later)) return { old: later };
   throw inTheWay(pair, later);
@@ -169,7 +172,7 @@ function settleIfb(stage: Stage, ifb: IfbLink): Settled {
     adjust(stage, ifb.at, found, { mtu: ifb.mtu, txQueueLength: ifb.txQueueLength });
     return "repeated";
   }
-  if (mayTakeAway(found, stage)) return { old: found };
+  if (isUnclaimed(found, { kind: "ifb" }) || mayTakeAway(found, stage)) return { old: found };
   throw inTheWay(ifb, found);
 }
 

@@ -4,6 +4,7 @@ import type { Place } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
 import { Places, placeText } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
+import { type Born, isUnclaimed } from "./unclaimed.ts";
 import { findLink } from "./view.ts";
 
 export interface OwnedLink {
@@ -13,19 +14,25 @@ export interface OwnedLink {
   readonly kind: string | undefined;
 }
 
+export interface LinkToRemove {
+  readonly place: Place;
+  readonly name: string;
+  readonly owner: string;
+  /** What the link was born with, where its name is the owner's alone: then one without an alias counts as the owner's. */
+  readonly born?: Born;
+}
+
 /**
  * Deletes a link whose alias is `owner`, and a veth's other end with it. Returns whether it did: a link that is absent, or another's, is
  * left and is no error.
  */
-export function removeLink(
-  scene: Scene,
-  { place, name, owner }: { readonly place: Place; readonly name: string; readonly owner: string },
-): boolean {
+export function removeLink(scene: Scene, { place, name, owner, born }: LinkToRemove): boolean {
   const places = new Places(scene);
   try {
     const conversation = places.conversation(place);
     const found = findLink(conversation, name);
-    if (found === undefined || found.alias !== owner) return false;
+    if (found === undefined) return false;
+    if (found.alias !== owner && !(born !== undefined && isUnclaimed(found, born))) return false;
     // By index: between the two messages the name may come to be another's.
     const outcome = conversation.request(deleteLink(found.index));
     if (refusedWith(outcome, "ENODEV")) return false;

@@ -26,6 +26,8 @@ export interface Call {
   readonly conf?: object;
   /** Makes this step of the process fail. */
   readonly fail?: { readonly step: number; readonly errno: string };
+  /** The process is killed at this step. */
+  readonly killAt?: number;
 }
 
 export interface Answer {
@@ -52,7 +54,7 @@ export class FakeNode {
   }
 
   run(command: string, call: Call = {}): Answer {
-    const { plugin = "calico", container = "c1", ifname = "eth0", args = "", conf = {}, fail } = call;
+    const { plugin = "calico", container = "c1", ifname = "eth0", args = "", conf = {}, fail, killAt } = call;
     const sandbox = "sandbox" in call ? call.sandbox : container;
     const sys = new Process({
       machine: this.machine,
@@ -75,8 +77,13 @@ export class FakeNode {
     // No two processes run at the same time of the day.
     this.machine.nowMs++;
     if (fail) sys.failAt(fail.step, fail.errno);
+    if (killAt !== undefined) sys.killAt(killAt);
     const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
-    return { status, json: sys.stdout === "" ? undefined : JSON.parse(sys.stdout), steps: sys.steps };
+    return {
+      status,
+      json: sys.stdout === "" || killAt !== undefined ? undefined : JSON.parse(sys.stdout),
+      steps: sys.steps,
+    };
   }
 
   /** All that a node has and that an attachment could leave behind, as text: the kernel's objects and the attachments' files. */

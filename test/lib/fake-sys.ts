@@ -83,6 +83,7 @@ export class FakeSys implements Sys {
   stderr = "";
   /** Steps so far. */
   steps = 0;
+  #killedFrom = Number.POSITIVE_INFINITY;
   #failing: { readonly step: number; readonly errno: string } | undefined;
   #inside: FakeNetns;
   #nextFd = 3;
@@ -91,6 +92,11 @@ export class FakeSys implements Sys {
     this.#process = process;
     this.machine = process.machine ?? new FakeMachine();
     this.#inside = this.machine.kernel.host;
+  }
+
+  /** From this step (from 1) on the process is dead: nothing that it still tries, taking things back included, happens. */
+  killAt(step: number): void {
+    this.#killedFrom = step;
   }
 
   /** The step with this number (from 1) fails, once. */
@@ -307,6 +313,7 @@ export class FakeSys implements Sys {
 
   #step(syscall: string, object: string): void {
     this.steps++;
+    if (this.steps >= this.#killedFrom) throw sysError("ESRCH", syscall, object);
     if (this.#failing?.step !== this.steps) return;
     const { errno } = this.#failing;
     this.#failing = undefined;

@@ -84,6 +84,22 @@ describe("ADD", () => {
   });
 });
 
+test("ADD that is killed at any step is cleaned up by DEL, and completed by ADD", () => {
+  const { steps } = run("ADD");
+  run("DEL");
+  for (let step = 1; step <= steps; step++) {
+    for (const next of ["DEL", "ADD"]) {
+      const fresh = new FakeNode();
+      fresh.sandbox("c1");
+      const conf = { ...both, prevResult: fresh.run("ADD").json };
+      fresh.run("ADD", { plugin: "bandwidth", conf, killAt: step });
+      expect(fresh.run(next, { plugin: "bandwidth", conf }).status, `${next} after step ${step}`).toBe(0);
+      fresh.run("DEL", { plugin: "bandwidth", conf });
+      expect(fresh.state(), `${next} after step ${step}`).not.toMatch(/^link bwp/m);
+    }
+  }
+});
+
 describe("CHECK", () => {
   test("is silent right after ADD, and names a limit that is another now", () => {
     const { json } = run("ADD");

@@ -212,6 +212,40 @@ describe("STATUS", () => {
   });
 });
 
+describe("ADD that is killed at any step", () => {
+  const steps = (() => {
+    const fresh = new FakeNode();
+    fresh.sandbox("c1");
+    return fresh.run("ADD", { conf: dual }).steps;
+  })();
+
+  test("is cleaned up by DEL", () => {
+    for (let step = 1; step <= steps; step++) {
+      const fresh = new FakeNode();
+      fresh.sandbox("c1");
+      fresh.run("ADD", { conf: dual, killAt: step });
+      expect(fresh.run("DEL").status, `killed at step ${step}`).toBe(0);
+      expect(fresh.state(), `killed at step ${step}`).toBe(untouched());
+    }
+  });
+
+  test("is completed by ADD", () => {
+    for (let step = 1; step <= steps; step++) {
+      const fresh = new FakeNode();
+      fresh.sandbox("c1");
+      fresh.run("ADD", { conf: dual, killAt: step });
+      const { status, json } = fresh.run("ADD", { conf: dual });
+      expect(status, `killed at step ${step}: ${JSON.stringify(json)}`).toBe(0);
+      expect(
+        fresh.run("CHECK", { conf: { ...dual, prevResult: json } }).json,
+        `killed at step ${step}`,
+      ).toBeUndefined();
+      fresh.run("DEL");
+      expect(fresh.state(), `killed at step ${step}`).toBe(untouched());
+    }
+  });
+});
+
 test("any walk over ADD, CHECK, DEL and GC ends, after DEL of all, in the state before", () => {
   const operation = fc.record({
     command: fc.constantFrom("ADD", "ADD", "CHECK", "DEL", "GC"),
