@@ -315,7 +315,7 @@ function addElements(table: TableState, attributes: Attributes, exclusive: boole
 /** Intervals of one set are apart: between a first address and the one after the last there is no other first address. */
 function refuseOverlaps(elements: readonly Element[]): void {
   let open = false;
-  for (const { end } of elements.toSorted(byKey)) {
+  for (const { end } of [...elements].sort(byKey)) {
     if (!end && open) throw new Refusal(EEXIST);
     open = !end;
   }
