@@ -14,6 +14,8 @@ export interface Cli {
   readonly log: Logger;
   /** To stdout: what was asked for, and nothing else. */
   readonly out: (text: string) => void;
+  /** All of standard input. */
+  readonly input: () => Promise<string>;
   /** One line to stderr. */
   readonly note: (line: string) => void;
   /** Runs a program and returns what it wrote to stdout. Throws `Error` when it fails or is missing. */

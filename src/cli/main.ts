@@ -1,4 +1,5 @@
 /** `tortie`: the operator's command, on Node. */
+import { text } from "node:stream/consumers";
 import { isatty } from "node:tty";
 import { execa } from "execa";
 import pino from "pino";
@@ -30,6 +31,7 @@ function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
     progress,
     log,
     out,
+    input: () => text(process.stdin),
     note,
     program: async ([file = "", ...args]) => {
       const { stdout, durationMs } = await execa(file, args, { stdin: "ignore" });

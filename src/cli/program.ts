@@ -83,7 +83,7 @@ function program({ environment }: Host, run: Run): Argv {
     })
     .exitProcess(false)
     .help()
-    .wrap(100);
+    .wrap(null);
 }
 
 interface GlobalArguments {

@@ -23,7 +23,8 @@ export interface Endpoint {
   readonly netns: string;
 }
 
-const folder = `${runDir}/endpoints`;
+/** Never change: upgrades depend on it. */
+export const endpointFolder = `${runDir}/endpoints`;
 const networkAnnotation = "tortie/network";
 const netnsAnnotation = "tortie/netns";
 
@@ -35,7 +36,7 @@ export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
     sys.replaceFile(path, text, options);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
-    sys.makeDirs(folder, 0o700);
+    sys.makeDirs(endpointFolder, 0o700);
     sys.replaceFile(path, text, options);
   }
 }
@@ -56,7 +57,7 @@ export function removeEndpoint(sys: Sys, attachment: Attachment): void {
 
 /** All readable records. */
 export function listEndpoints(sys: Sys): readonly Endpoint[] {
-  return recordNames(sys).flatMap((name) => readFile(sys, `${folder}/${name}`) ?? []);
+  return recordNames(sys).flatMap((name) => readFile(sys, `${endpointFolder}/${name}`) ?? []);
 }
 
 /** Whether any attachment has a record; reads no file. */
@@ -66,7 +67,7 @@ export function anyEndpoint(sys: Sys): boolean {
 
 function recordNames(sys: Sys): readonly string[] {
   try {
-    return sys.listDir(folder).filter((name) => name.endsWith(".json"));
+    return sys.listDir(endpointFolder).filter((name) => name.endsWith(".json"));
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
@@ -74,12 +75,12 @@ function recordNames(sys: Sys): readonly string[] {
 }
 
 function pathOf(attachment: Attachment): string {
-  return `${folder}/${attachmentKey(attachment)}.json`;
+  return `${endpointFolder}/${attachmentKey(attachment)}.json`;
 }
 
 function readFile(sys: Sys, path: string): Endpoint | undefined {
   try {
-    return fromResource(JSON.parse(sys.readFile(path)));
+    return decodeEndpoint(JSON.parse(sys.readFile(path)));
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError || isErrno(error, "ENOENT", "ENOTDIR"))
       return undefined;
@@ -88,7 +89,7 @@ function readFile(sys: Sys, path: string): Endpoint | undefined {
 }
 
 /** The shape of `projectcalico.org/v3` WorkloadEndpoint. */
-interface WorkloadEndpoint {
+export interface WorkloadEndpoint {
   readonly apiVersion: "projectcalico.org/v3";
   readonly kind: "WorkloadEndpoint";
   readonly metadata: {
@@ -143,7 +144,8 @@ function doubleDashes(part: string): string {
   return part.replaceAll("-", "--");
 }
 
-function fromResource({ metadata, spec }: WorkloadEndpoint): Endpoint | undefined {
+/** `undefined` for an endpoint that is not ours. Throws `TypeError` where keys are missing. */
+export function decodeEndpoint({ metadata, spec }: WorkloadEndpoint): Endpoint | undefined {
   const network = metadata.annotations[networkAnnotation];
   if (network === undefined || typeof spec.interfaceName !== "string") return undefined;
   return {

@@ -62,7 +62,7 @@ export class World {
     const note = (text: string) => {
       stderr += `${text}\n`;
     };
-    const sys = replaced(this.seen(this.sys), { readStdin: () => stdin });
+    const sys = this.seen(this.sys);
     const cli = (): Cli => ({
       sys,
       node: this.#node,
@@ -70,6 +70,7 @@ export class World {
       progress: { begin: () => undefined, tick: () => undefined, end: () => undefined },
       log: pino({ level: "silent" }),
       out,
+      input: async () => stdin,
       note,
       program: async (argv) => {
         const text = this.programs.get(argv.join(" "));

@@ -1,0 +1,34 @@
+/** What `ip -j` writes, as far as it is needed. Each function throws `Error` when the text is something else. */
+import { z } from "zod";
+
+const links = z.array(z.object({ ifname: z.string(), ifalias: z.string().optional() }));
+const addresses = z.array(
+  z.object({
+    ifname: z.string(),
+    addr_info: z.array(z.object({ local: z.string().optional(), scope: z.string().optional() })).default([]),
+  }),
+);
+const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
+
+export type IpLink = z.infer<typeof links>[number];
+export type IpAddresses = z.infer<typeof addresses>;
+export type IpRoute = z.infer<typeof routes>[number];
+
+export function ipLinks(text: string): readonly IpLink[] {
+  return links.parse(listOf(text));
+}
+
+export function ipAddresses(text: string): IpAddresses {
+  return addresses.parse(listOf(text));
+}
+
+export function ipRoutes(text: string): readonly IpRoute[] {
+  return routes.parse(listOf(text));
+}
+
+/** Older versions write nothing where there is nothing, and an empty object for what they left out. */
+function listOf(text: string): readonly unknown[] {
+  const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
+  if (!Array.isArray(value)) throw new Error('"ip -j" wrote no list');
+  return value.filter((item: object) => Object.keys(item).length > 0);
+}

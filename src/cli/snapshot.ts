@@ -1,0 +1,41 @@
+/** All the facts that a check judges, as of one moment: the store's objects and what the node shows. */
+import { isBlock } from "../ipam/block.ts";
+import type { Snapshot } from "../ipam/check.ts";
+import { listPools } from "../ipam/pool.ts";
+import { fileStore } from "../store/file.ts";
+import type { Kind, StoredObject } from "../store/object.ts";
+import { drive, list } from "../store/transaction.ts";
+import type { Cli } from "./cli.ts";
+import { withoutText } from "./document-text.ts";
+import type { Facts } from "./facts.ts";
+
+export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
+  const damaged: string[] = [];
+  const store = fileStore(cli.sys, { onDamaged: ({ message }) => damaged.push(message) });
+  cli.progress.begin("reading the store");
+  const objects = (kind: Kind): readonly StoredObject[] => drive(list(kind), store);
+  const { pools, faults } = drive(listPools(), store);
+  const { seconds, nanoseconds } = cli.sys.wallClock();
+  const snapshot: Snapshot = {
+    ...facts,
+    node: cli.node,
+    takenAt: BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds),
+    pools,
+    blocks: objects("IPAMBlock").map(readable),
+    handles: objects("IPAMHandle"),
+    affinities: objects("BlockAffinity"),
+    damaged: [...damaged, ...faults.map(({ message }) => message)],
+  };
+  cli.progress.end();
+  return snapshot;
+}
+
+/** A text among the attributes that is no JSON stays, for the judge to find. */
+function readable(object: StoredObject): StoredObject {
+  if (!isBlock(object)) return object;
+  try {
+    return withoutText(object) as StoredObject;
+  } catch {
+    return object;
+  }
+}
