@@ -5,7 +5,6 @@
  * The machine's own network is not touched.
  * Every step prints what really came back, and a step that does not come out ends the demo with status 1.
  */
-import { styleText } from "node:util";
 import { loadConflist } from "../test/lib/conflist.ts";
 import { kept, leaks } from "../test/lib/kept.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../test/lib/netns.ts";
@@ -262,17 +261,22 @@ function say(text: string): void {
 }
 
 function bold(text: string): string {
-  return colours ? styleText("bold", text) : text;
+  return styled(text, 1, 22);
 }
 
 function dim(text: string): string {
-  return colours ? styleText("dim", text) : text;
+  return styled(text, 2, 22);
 }
 
 function green(text: string): string {
-  return colours ? styleText("green", text) : text;
+  return styled(text, 32, 39);
 }
 
 function red(text: string): string {
-  return colours ? styleText("red", text) : text;
+  return styled(text, 31, 39);
+}
+
+/** SGR codes (ECMA-48, 8.3.117) that switch a style on and off. */
+function styled(text: string, on: number, off: number): string {
+  return colours ? `\u001b[${on}m${text}\u001b[${off}m` : text;
 }

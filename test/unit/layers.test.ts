@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /**
@@ -40,7 +41,7 @@ const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|cli\/)|^plugins\/[^
 /** Modules that the build provides. */
 const generated = /^#(validators\/|build-info)/;
 
-const root = resolve(import.meta.dirname, "../..");
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 interface Import {
   readonly file: string;

@@ -1,12 +1,13 @@
 /** `Sys` on the native host: the same cases as on Node, and those that need the kernel; then the start of the executable. */
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildExecutable } from "../../../scripts/executable.ts";
 import { type Completed, Node } from "../../lib/netns.ts";
 import { nativeSysCases, sysCases } from "../../lib/sys-cases.ts";
 
-const root = join(import.meta.dirname, "../../..");
+const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 const workFolder = join(root, "build/sys-test");
 const targetFolder = join(workFolder, "bin");
 
