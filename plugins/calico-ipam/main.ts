@@ -30,6 +30,7 @@ import { type IpamConf, parseConf, requestedAddresses } from "./conf.ts";
 import { differences } from "./differences.ts";
 import { legacyHandles, releaseLegacy } from "./legacy.ts";
 import { checkReadiness } from "./readiness.ts";
+import { driveRepairing } from "./repair.ts";
 
 export default definePlugin<IpamConf>({
   name: "calico-ipam",
@@ -77,7 +78,7 @@ export default definePlugin<IpamConf>({
   del({ attachment, args, conf, document }, context) {
     const handleId = handleIdOf(attachment);
     const released = locked(context, conf?.lockFile ?? lockFileOf(document), function* () {
-      const own = yield* releaseByHandle(handleId);
+      const own = yield* releaseByHandle(handleId, undefined, nowOf(context.sys));
       const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
       return [...own, ...legacy];
     });
@@ -86,9 +87,17 @@ export default definePlugin<IpamConf>({
 
   gc({ network, valid, conf, document }, context) {
     const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
-    const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), () => {
+    let leftOut: CniError | undefined;
+    const collectAll = function* () {
+      leftOut = undefined;
       sweepLeftovers(context.sys);
-      return collect(network, (owner) => handles.has(handleIdOf(owner)));
+      const collected = yield* collect(network, (owner) => handles.has(handleIdOf(owner)));
+      // A handle that cannot be read is rebuilt, and then may be stale like any other.
+      if (leftOut !== undefined) throw leftOut;
+      return collected;
+    };
+    const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), collectAll, (error) => {
+      leftOut = error;
     });
     context.log.info("stale addresses released", () => ({ ips: released.map(({ address }) => address) }));
     if (errors.length > 0) {
@@ -115,22 +124,36 @@ function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys):
     handleId: handleIdOf(attachment),
     node,
     attributes: attributesOf({ node, ifname: attachment.ifname, pod }, clock),
-    now: BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds),
+    now: nanoseconds(clock),
   };
 }
 
-/** Runs a transaction over the embedded store under the node's lock; `onLeftOut` is told when a listing leaves an object out. */
+function nowOf(sys: Sys): bigint {
+  return nanoseconds(sys.wallClock());
+}
+
+function nanoseconds(clock: ReturnType<Sys["wallClock"]>): bigint {
+  return BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds);
+}
+
+/**
+ * Runs a transaction over the embedded store under the node's lock, rebuilding damaged objects that it meets; `onLeftOut` is told of those
+ * that a listing leaves out.
+ */
 function locked<T>(
-  { sys, log }: Context,
+  context: Context,
   outerLock: string | undefined,
   transaction: () => Transaction<T>,
-  onLeftOut?: () => void,
+  onLeftOut?: (error: CniError) => void,
 ): T {
+  const { sys, log } = context;
   const onDamaged = (error: CniError) => {
     log.warning("object left out", () => ({ error: error.message }));
-    onLeftOut?.();
+    onLeftOut?.(error);
   };
-  return withFileStore(sys, { outerLock, onDamaged }, (store) => drive(transaction(), store));
+  return withFileStore(sys, { outerLock, onDamaged }, (store) =>
+    driveRepairing(context, transaction, store, () => nowOf(sys)),
+  );
 }
 
 /** DEL and GC go on without a valid configuration, but not without its lock. */

@@ -83,7 +83,7 @@ function* setState(node: string, cidr: string, state: AffinitySpec["state"]): Tr
   return (yield* update({ ...stored, spec: { ...stored.spec, state } })) as Affinity | undefined;
 }
 
-function newAffinity(node: string, cidr: string, state: AffinitySpec["state"]): Affinity {
+export function newAffinity(node: string, cidr: string, state: AffinitySpec["state"]): Affinity {
   return {
     apiVersion: "crd.projectcalico.org/v1",
     kind: "BlockAffinity",

@@ -9,7 +9,7 @@ import { CniError, code } from "../cni/error.ts";
 import { contains } from "../net/prefix.ts";
 import { list, type Transaction } from "../store/transaction.ts";
 import { type AffinitySpec, claimBlock, hostAffinity, readBlock } from "./affinity.ts";
-import { type Block, hasRoom, isBlock } from "./block.ts";
+import { type Block, hasRoom, isBlock, thaw, withSpec } from "./block.ts";
 import { type Cursor, moved, nextOpen, pushOpen, readCursor, saveCursor } from "./cursor.ts";
 import { blockAt, blockCount, blocksToEnd, type Pool } from "./pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "./settings.ts";
@@ -58,7 +58,8 @@ function* findOpen(search: Search, pool: Pool): Transaction<Block | undefined> {
   let cursor = stored;
   let found: Block | undefined;
   while (cursor.spec.current !== undefined) {
-    const block = yield* readBlock(cursor.spec.current);
+    const stored = yield* readBlock(cursor.spec.current);
+    const block = stored !== undefined && search.config.ipCooldownSeconds > 0 ? thawed(search, stored) : stored;
     if (block !== undefined && isOurs(search, block) && isUsable(search, block)) {
       found = block;
       break;
@@ -94,7 +95,10 @@ function* claimFrom(search: Search, pool: Pool, cursor: Cursor, start: bigint): 
 }
 
 function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefined> {
-  const blocks = (yield* list("IPAMBlock")).filter(isBlock).filter(({ spec }) => contains(pool.cidr, spec.cidr));
+  const blocks = (yield* list("IPAMBlock"))
+    .filter(isBlock)
+    .filter(({ spec }) => contains(pool.cidr, spec.cidr))
+    .map((block) => thawed(search, block));
   const usable = blocks.filter((block) => isUsable(search, block));
   const ours = usable.filter((block) => isOurs(search, block));
   const stored = yield* readCursor(search.node, pool.cidr);
@@ -108,6 +112,12 @@ function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefine
   // Blocks that were given up, or whose reservation has ended, lie behind the cursor.
   const forgotten = BigInt(blocks.length) < blockCount(pool) ? yield* claimFrom(search, pool, stored, 0n) : undefined;
   return forgotten ?? (search.config.strictAffinity ? undefined : usable[0]);
+}
+
+/** With the addresses free that have cooled down by now. */
+function thawed({ config, now }: Search, block: Block): Block {
+  const spec = thaw(block.spec, config.ipCooldownSeconds, now);
+  return spec === block.spec ? block : withSpec(block, spec);
 }
 
 function isOurs({ node }: Search, { spec }: Block): boolean {

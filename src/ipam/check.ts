@@ -5,13 +5,19 @@
  *     endpoints' records ────────────────────────┼─► Snapshot ─► checkIpam(snapshot) ─► Report
  *     links, namespaces, addresses on the node ──┘
  *
- *     mend.ts   confirmed(reports, fresh): Problem[]          in every report, and in the fresh one with handle and sequence number alike
- *               mend(problem, fresh): Transaction<string | undefined>      what was done, for people; under the lock that `fresh` was taken in
+ *     mend.ts   confirmed(reports, fresh): Problem[]     in every report, and in the fresh one with handle and sequence number alike
+ *               mend(problem, fresh, snapshot): Transaction<string | undefined>     what was done, for people; under the lock that both
+ *                                                        were taken in; `undefined`: this kind is a person's to decide
  *
  * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not judged here.**
  */
 import type { Attachment } from "../cni/attachment.ts";
+import { addressBytes } from "../net/address.ts";
+import { contains } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
+import { allocationsOf } from "./judge-allocation.ts";
+import { judgeAffinities, judgeDamage, judgeHandles, soundBlocks } from "./judge-objects.ts";
+import { blockCidrOf } from "./object-name.ts";
 import type { Pool } from "./pool.ts";
 
 /** The facts, as of one moment. */
@@ -32,6 +38,72 @@ export interface Snapshot {
   readonly links: readonly SeenLink[];
   /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
   readonly seen: readonly SeenAddress[];
+}
+
+export function checkIpam(snapshot: Snapshot): Report {
+  const { sound, malformed } = soundBlocks(snapshot);
+  const allocations = [...allocationsOf(sound, snapshot)].sort(byAddress);
+  const damaged = judgeDamage(snapshot);
+  const unreadable = new Set(
+    [...malformed.map(({ subject }) => subject), ...damaged.map(({ subject }) => subject.replace(/^IPAMBlock /, ""))]
+      .map(blockCidrOf)
+      .filter((cidr) => cidr !== undefined),
+  );
+  const problems = [
+    ...damaged,
+    ...malformed,
+    ...allocations.filter(({ state }) => state === "leaked").map(leaked),
+    ...unknownAddresses(snapshot, allocations, unreadable),
+    ...allocations.filter(({ address }) => !isPooled(snapshot, address)).map(outside),
+    ...judgeHandles(snapshot, allocations, unreadable),
+    ...judgeAffinities(snapshot, sound, unreadable),
+  ];
+  return { allocations, problems };
+}
+
+function byAddress({ address: one }: Allocation, { address: other }: Allocation): number {
+  const [a, b] = [addressBytes(one), addressBytes(other)];
+  if (a.length !== b.length) return a.length - b.length;
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0);
+}
+
+function leaked({ address, owner, reason }: Allocation): Problem {
+  return { kind: "leaked address", subject: address, reason: `is of ${owner}, and ${reason}` };
+}
+
+function outside({ address, block, owner }: Allocation): Problem {
+  return {
+    kind: "address outside pools",
+    subject: address,
+    reason: `is of ${owner} in block ${block}, and no pool holds it`,
+  };
+}
+
+function isPooled({ pools }: Snapshot, address: string): boolean {
+  return pools.some(({ cidr }) => contains(cidr, address));
+}
+
+/** Addresses that are seen, or recorded of an endpoint that is there, within pools alone: others are none of ours. */
+function unknownAddresses(
+  snapshot: Snapshot,
+  allocations: readonly Allocation[],
+  unreadable: ReadonlySet<string>,
+): readonly Problem[] {
+  const known = new Set(allocations.map(({ address }) => address));
+  const used = new Map(snapshot.seen.map(({ address, where }) => [address, where]));
+  for (const { addresses, netns, netnsExists } of snapshot.endpoints) {
+    if (netnsExists)
+      for (const address of addresses) used.set(address, used.get(address) ?? `the endpoint in "${netns}"`);
+  }
+  return [...used]
+    .filter(([address]) => !known.has(address) && isPooled(snapshot, address))
+    .filter(([address]) => ![...unreadable].some((cidr) => contains(cidr, address)))
+    .map(([subject, where]) => ({
+      kind: "unknown address",
+      subject,
+      reason: `is in use on ${where}, and no block records it`,
+    }));
 }
 
 /** An endpoint's record, and whether its namespace is there. */
@@ -100,7 +172,7 @@ export type ProblemKind =
 
 export interface Problem {
   readonly kind: ProblemKind;
-  /** The address, the handle's ID, the block's CIDR or the affinity's name. With the kind it tells one problem from another. */
+  /** The address, the handle's ID, the block's or affinity's name, or the kind and name of a damaged object. With the kind it tells one problem from another. */
   readonly subject: string;
   /** What is wrong, as the end of a sentence that begins with the subject. */
   readonly reason: string;

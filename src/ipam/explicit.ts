@@ -9,7 +9,7 @@ import { contains } from "../net/prefix.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { claimBlock, hostAffinity, readBlock } from "./affinity.ts";
 import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
-import { assignOrdinal, attributeAt, type Block, blockOrdinal, withSpec } from "./block.ts";
+import { assignOrdinal, attributeAt, type Block, blockOrdinal, thaw, withSpec } from "./block.ts";
 import { type Assigned, addressesOf, type Held } from "./held.ts";
 import { blockOf, type Pool } from "./pool.ts";
 import { forWorkloads } from "./pool-selection.ts";
@@ -40,7 +40,7 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonl
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, cidr, config));
     const ordinal = blockOrdinal(cidr, address) ?? 0;
-    const spec = assignOrdinal(block.spec, ordinal, attributeOf(request));
+    const spec = assignOrdinal(thaw(block.spec, config.ipCooldownSeconds, request.now), ordinal, attributeOf(request));
     if (spec === undefined) throw taken(block, ordinal, address);
     changes.set(cidr, { block: withSpec(block, spec), ordinals: [...(earlier?.ordinals ?? []), ordinal], pool });
   }

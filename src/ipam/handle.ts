@@ -9,7 +9,7 @@
  *
  * **A handle names every block that holds its addresses**, and may name more: it is written before the block and removed after it.
  */
-import { CniError, code } from "../cni/error.ts";
+import { DamagedError } from "../store/damage.ts";
 import type { StoredObject } from "../store/object.ts";
 import { read, type Transaction } from "../store/transaction.ts";
 import { handleName } from "./object-name.ts";
@@ -44,7 +44,7 @@ export function ownerOfHandle(handleId: string): HandleOwner | undefined {
   return { network: handleId.slice(0, dot), containerId: handleId.slice(dot + 1), ifname: "eth0" };
 }
 
-/** `undefined` when there is none. Throws `CniError` 103 when it is damaged. */
+/** `undefined` when there is none. Throws `DamagedError` when it cannot be used. */
 export function* readHandle(handleId: string): Transaction<StoredObject<HandleSpec> | undefined> {
   const object = yield* read("IPAMHandle", handleName(handleId));
   return object === undefined ? undefined : decodeHandle(object);
@@ -55,9 +55,10 @@ export function decodeHandle(object: StoredObject): StoredObject<HandleSpec> {
   if (typeof spec.handleID === "string" && typeof spec.block === "object" && spec.block !== null) {
     return object as StoredObject<HandleSpec>;
   }
-  throw new CniError(
-    code.datastore,
-    `cannot use IPAMHandle "${object.metadata.name}": its spec has no handleID or no block`,
+  throw new DamagedError(
+    "use",
+    { kind: "IPAMHandle", name: object.metadata.name },
+    "its spec has no handleID or no block",
   );
 }
 

@@ -4,7 +4,7 @@ import { familyOf } from "../net/address.ts";
 import type { StoredObject } from "../store/object.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { readBlock } from "./affinity.ts";
-import { type Block, blockAddress, ordinalsOfHandle } from "./block.ts";
+import { type Block, type BlockSpec, blockAddress, ordinalsOfHandle } from "./block.ts";
 import { type HandleSpec, readHandle } from "./handle.ts";
 
 export interface HeldBlock {
@@ -39,14 +39,12 @@ export function* readHeld(handleId: string): Transaction<Held> {
   return { handle, blocks };
 }
 
+export function assignedAt(spec: BlockSpec, ordinal: number): Assigned {
+  return { address: blockAddress(spec, ordinal), family: familyOf(spec.cidr), block: spec.cidr };
+}
+
 /** IPv4 first, in ascending order. */
 export function addressesOf({ blocks }: Held): readonly Assigned[] {
-  const all = blocks.flatMap(({ block: { spec }, ordinals }) =>
-    ordinals.map((ordinal) => ({
-      address: blockAddress(spec, ordinal),
-      family: familyOf(spec.cidr),
-      block: spec.cidr,
-    })),
-  );
+  const all = blocks.flatMap(({ block: { spec }, ordinals }) => ordinals.map((ordinal) => assignedAt(spec, ordinal)));
   return all.sort((one, other) => one.family - other.family);
 }

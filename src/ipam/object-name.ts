@@ -1,9 +1,17 @@
 /** The names of IPAM's objects: Calico's, so that its tools find ours (libcalico-go, backend/k8s/resources). */
 import { sha256 } from "../net/digest.ts";
+import { canonicalPrefix } from "../net/prefix.ts";
 
 /** `192.168.185.0/26` gives `192-168-185-0-26`. */
 export function blockName(cidr: string): string {
   return cidr.replace(/[.:/]/g, "-");
+}
+
+/** The CIDR of a block by its name; `undefined` when it is no block's name. */
+export function blockCidrOf(name: string): string | undefined {
+  const end = name.lastIndexOf("-");
+  const separator = /^\d+-\d+-\d+-\d+-\d+$/.test(name) ? "." : ":";
+  return canonicalPrefix(`${name.slice(0, Math.max(0, end)).replaceAll("-", separator)}/${name.slice(end + 1)}`);
 }
 
 /** `<node>-<block>`; a longer one is cut, with a digest. */

@@ -7,7 +7,6 @@
  * the next release finds nothing in them and removes it. That nothing is there is success.
  */
 import { CniError } from "../cni/error.ts";
-import { familyOf } from "../net/address.ts";
 import { contains } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
 import { maxTries, remove, type Transaction, update } from "../store/transaction.ts";
@@ -15,20 +14,21 @@ import { hostAffinity, readBlock } from "./affinity.ts";
 import {
   type AllocationAttribute,
   attributeAt,
+  type Block,
   type BlockSpec,
-  blockAddress,
   hasRoom,
   isEmpty,
   ordinalsOfHandle,
   release,
+  releaseToCool,
   withSpec,
 } from "./block.ts";
 import { noteOpen } from "./candidate.ts";
 import { tooManyConflicts } from "./conflict.ts";
 import { type HandleSpec, readHandle } from "./handle.ts";
-import type { Assigned } from "./held.ts";
+import { type Assigned, assignedAt } from "./held.ts";
 import { listPools } from "./pool.ts";
-import { listReservedCidrs, reservedIn } from "./settings.ts";
+import { listReservedCidrs, readIpamConfig, reservedIn } from "./settings.ts";
 
 /** Chooses among what a handle holds. */
 export type Choice = (assigned: Assigned, attribute: AllocationAttribute) => boolean;
@@ -39,8 +39,15 @@ const everything: Choice = () => true;
  * Releases what the handle holds, as far as `choice` takes it. Returns what was released.
  *
  * A block that cannot be read or written does not keep the others: it stays in the handle, and its error is thrown at the end.
+ *
+ * `now` in nanoseconds since the epoch: where given, addresses cool down as IPAMConfig says; without it they are free at once, which is
+ * for addresses that nobody has used.
  */
-export function* releaseByHandle(handleId: string, choice: Choice = everything): Transaction<readonly Assigned[]> {
+export function* releaseByHandle(
+  handleId: string,
+  choice: Choice = everything,
+  now?: bigint,
+): Transaction<readonly Assigned[]> {
   const released: Assigned[] = [];
   for (let tries = 0; tries < maxTries; tries++) {
     const handle = yield* readHandle(handleId);
@@ -49,7 +56,7 @@ export function* releaseByHandle(handleId: string, choice: Choice = everything):
     let failure: CniError | undefined;
     for (const [cidr, count] of Object.entries(handle.spec.block)) {
       try {
-        const outcome = yield* releaseInBlock(cidr, handleId, choice);
+        const outcome = yield* releaseInBlock(cidr, handleId, choice, now);
         released.push(...outcome.released);
         if (outcome.kept > 0) kept[cidr] = outcome.kept;
       } catch (error) {
@@ -71,7 +78,12 @@ interface Outcome {
   readonly kept: number;
 }
 
-function* releaseInBlock(cidr: string, handleId: string, choice: Choice): Transaction<Outcome> {
+function* releaseInBlock(
+  cidr: string,
+  handleId: string,
+  choice: Choice,
+  now: bigint | undefined,
+): Transaction<Outcome> {
   for (let tries = 0; tries < maxTries; tries++) {
     const block = yield* readBlock(cidr);
     if (block === undefined) return { released: [], kept: 0 };
@@ -83,19 +95,30 @@ function* releaseInBlock(cidr: string, handleId: string, choice: Choice): Transa
       kept: held.length - chosen.length,
     };
     if (chosen.length === 0) return outcome;
-    const after = release(spec, chosen);
-    // A block without an owner is kept for its addresses alone.
-    const orphaned = typeof spec.affinity !== "string" && isEmpty(after);
-    const done = orphaned ? yield* remove(block) : yield* update(withSpec(block, after));
-    if (!done) continue;
-    yield* noteRoom(spec);
-    return outcome;
+    if ((yield* writeReleased(block, chosen, now)) !== undefined) return outcome;
   }
   throw tooManyConflicts(`release handle "${handleId}" in block ${cidr}`);
 }
 
-function assignedAt(spec: BlockSpec, ordinal: number): Assigned {
-  return { address: blockAddress(spec, ordinal), family: familyOf(spec.cidr), block: spec.cidr };
+/** The block as it is after giving ordinals back, stored or removed; `undefined` when another process changed it meanwhile. */
+export function* writeReleased(
+  block: Block,
+  ordinals: readonly number[],
+  now: bigint | undefined,
+): Transaction<Block | undefined> {
+  const { spec } = block;
+  const cools = now !== undefined && (yield* readIpamConfig()).ipCooldownSeconds > 0;
+  const after = cools ? releaseToCool(spec, ordinals, rfc3339(now)) : release(spec, ordinals);
+  // A block without an owner is kept for its addresses alone.
+  const orphaned = typeof spec.affinity !== "string" && isEmpty(after);
+  const done = orphaned ? yield* remove(block) : yield* update(withSpec(block, after));
+  if (!done) return undefined;
+  yield* noteRoom(spec);
+  return withSpec(block, after);
+}
+
+function rfc3339(now: bigint): string {
+  return new Date(Number(now / 1_000_000n)).toISOString();
 }
 
 /** Tells the owner's cursor that a block, full until now, has room. */
@@ -107,7 +130,11 @@ function* noteRoom(before: BlockSpec): Transaction<void> {
   if (pool !== undefined) yield* noteOpen(before.affinity.slice(owner.length), pool, before.cidr);
 }
 
-function* writeHandle(handle: StoredObject<HandleSpec>, block: Readonly<Record<string, number>>): Transaction<boolean> {
+/** Whether the handle names just these blocks now, or is removed because it names none. */
+export function* writeHandle(
+  handle: StoredObject<HandleSpec>,
+  block: Readonly<Record<string, number>>,
+): Transaction<boolean> {
   const cidrs = Object.keys(block);
   if (cidrs.length === 0) return yield* remove(handle);
   const before = handle.spec.block;

@@ -11,9 +11,16 @@ export interface IpamConfig {
   readonly autoAllocateBlocks: boolean;
   /** Per family; 0: no limit (Calico's 20 shares pools among many nodes, here one node has them all). */
   readonly maxBlocksPerHost: number;
+  /** How long a released address stays unused. */
+  readonly ipCooldownSeconds: number;
 }
 
-const defaults: IpamConfig = { strictAffinity: false, autoAllocateBlocks: true, maxBlocksPerHost: 0 };
+const defaults: IpamConfig = {
+  strictAffinity: false,
+  autoAllocateBlocks: true,
+  maxBlocksPerHost: 0,
+  ipCooldownSeconds: 0,
+};
 
 export function* readIpamConfig(): Transaction<IpamConfig> {
   const object = yield* read("IPAMConfig", "default");

@@ -4,15 +4,17 @@
  *     /run/tortie/ipam.lock                              held around every transaction
  *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: they die with the sandboxes, on a tmpfs
  *     /run/tortie/ipam/{affinities,handles,cursors,open}/…
- *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs}/…     settings: synced to the disk before they count
+ *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,nodes,namespaces}/…     settings: synced to the disk before they count
  *
  * **A file is old or new, never torn**: it is written beside and renamed. **A write compares revisions while the lock is held**, so the
- * comparison cannot be overtaken. **One damaged object does not hide the others**: reading it fails by name, listing leaves it out.
+ * comparison cannot be overtaken. **One damaged object does not hide the others**: reading it fails by name, listing leaves it out, and
+ * setting it aside keeps it beside its place as `<file>.damaged-<time>`, which nobody reads.
  */
 import { CniError, code } from "../cni/error.ts";
 import { type FileStat, isErrno, type Sys } from "../host/sys.ts";
 import { sha256 } from "../net/digest.ts";
 import { runDir, stateDir } from "../plan/names.ts";
+import { DamagedError } from "./damage.ts";
 import { formatObject, parseObject } from "./layout.ts";
 import type { Kind, Metadata, StoredObject } from "./object.ts";
 import type { Store, StoreReply, StoreRequest } from "./transaction.ts";
@@ -32,6 +34,8 @@ export const places: Readonly<Record<Kind, Place>> = {
   IPPool: { folder: `${stateDir}/ippools`, durable: true },
   IPReservation: { folder: `${stateDir}/ipreservations`, durable: true },
   IPAMConfig: { folder: `${stateDir}/ipamconfigs`, durable: true },
+  Node: { folder: `${stateDir}/nodes`, durable: true },
+  Namespace: { folder: `${stateDir}/namespaces`, durable: true },
   IPAMBlock: { folder: `${runDir}/ipam/blocks`, durable: false },
   BlockAffinity: { folder: `${runDir}/ipam/affinities`, durable: false },
   IPAMHandle: { folder: `${runDir}/ipam/handles`, durable: false },
@@ -78,6 +82,8 @@ function handle(context: Context, request: StoreRequest): StoreReply {
       return updateObject(context, request.object);
     case "delete":
       return deleteObject(context, request.object);
+    case "set aside":
+      return setAside(context, request);
   }
 }
 
@@ -104,9 +110,7 @@ function listObjects(context: Context, kind: Kind): StoredObject[] {
   const objects: StoredObject[] = [];
   for (const file of filesIn(context.sys, kind)) {
     try {
-      const object = attempt("read", kind, file.slice(0, -suffix.length), () =>
-        readFile(context, kind, `${folder}/${file}`),
-      );
+      const object = attempt("read", kind, nameOf(file), () => readFile(context, kind, `${folder}/${file}`));
       if (object !== undefined) objects.push(object);
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
@@ -128,16 +132,7 @@ function filesIn(sys: Sys, kind: Kind): string[] {
 function createObject({ sys }: Context, object: StoredObject): StoreReply {
   const { kind, metadata } = object;
   const path = pathOf(kind, metadata.name);
-  const { seconds, nanoseconds } = sys.wallClock();
-  const created: StoredObject = {
-    ...object,
-    metadata: {
-      ...metadata,
-      creationTimestamp: new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
-      // A name may be used again: a revision that starts at the clock is another than all that its earlier bearers had.
-      resourceVersion: (BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds)).toString(),
-    },
-  };
+  const created = asNew(sys, object);
   return attempt("create", kind, metadata.name, () => {
     if (places[kind].durable) {
       if (sys.stat(path) !== undefined) return conflict;
@@ -150,6 +145,42 @@ function createObject({ sys }: Context, object: StoredObject): StoreReply {
       if (isErrno(error, "EEXIST")) return conflict;
       throw error;
     }
+    return { objects: [created] };
+  });
+}
+
+function asNew(sys: Sys, object: StoredObject): StoredObject {
+  const { seconds, nanoseconds } = sys.wallClock();
+  return {
+    ...object,
+    metadata: {
+      ...object.metadata,
+      creationTimestamp: new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
+      // A name may be used again: a revision that starts at the clock is another than all that its earlier bearers had.
+      resourceVersion: (BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds)).toString(),
+    },
+  };
+}
+
+/** A copy stays beside when there is a replacement: were the file renamed away first, a process killed here would leave the name free. */
+function setAside(
+  { sys, seen }: Context,
+  { kind, name, replacement }: Extract<StoreRequest, { readonly op: "set aside" }>,
+): StoreReply {
+  const path = pathOf(kind, name);
+  const { seconds, nanoseconds } = sys.wallClock();
+  const aside = `${path}.damaged-${seconds}.${nanoseconds}`;
+  seen.delete(path);
+  return attempt("set aside", kind, name, () => {
+    if (replacement === undefined) {
+      if (sys.stat(path) !== undefined) sys.rename(path, aside);
+      return { objects: [] };
+    }
+    const created = asNew(sys, replacement);
+    if (sys.stat(path) !== undefined) sys.createFile(aside, sys.readFile(path), fileMode);
+    inFolder(sys, kind, () =>
+      sys.replaceFile(path, formatObject(created), { mode: fileMode, durable: places[kind].durable }),
+    );
     return { objects: [created] };
   });
 }
@@ -224,6 +255,16 @@ function pathOf(kind: Kind, name: string): string {
   return file.length <= 220 ? `${folder}/${file}${suffix}` : `${folder}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;
 }
 
+/** What a file's name says of the object's; of a name that was cut, what is left of it. */
+function nameOf(file: string): string {
+  const name = file.slice(0, -suffix.length);
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
 /** Runs a write, making the folder when it is missing. */
 function inFolder(sys: Sys, kind: Kind, write: () => void): void {
   try {
@@ -240,6 +281,7 @@ function attempt<T>(verb: string, kind: Kind, name: string, body: () => T): T {
     return body();
   } catch (error) {
     if (!(error instanceof Error) || error instanceof CniError) throw error;
+    if (error instanceof SyntaxError) throw new DamagedError("read", { kind, name }, error.message);
     const what = name === "" ? `${kind} objects in "${places[kind].folder}"` : `${kind} "${name}"`;
     throw new CniError(code.datastore, `cannot ${verb} ${what}: ${error.message}`);
   }

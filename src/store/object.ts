@@ -4,6 +4,9 @@ export type Kind =
   | "IPPool"
   | "IPReservation"
   | "IPAMConfig"
+  /** For their labels, which pools' selectors ask for. */
+  | "Node"
+  | "Namespace"
   | "IPAMBlock"
   | "BlockAffinity"
   | "IPAMHandle"

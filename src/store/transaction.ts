@@ -18,7 +18,17 @@ export type StoreRequest =
   /** The stored revision must be `object.metadata.resourceVersion`. */
   | { readonly op: "update"; readonly object: StoredObject }
   /** Likewise. */
-  | { readonly op: "delete"; readonly object: StoredObject };
+  | { readonly op: "delete"; readonly object: StoredObject }
+  /**
+   * What is stored under the name, readable or not, is kept elsewhere, and `replacement` takes its place, or nothing. With a replacement
+   * the name is free at no instant.
+   */
+  | {
+      readonly op: "set aside";
+      readonly kind: Kind;
+      readonly name: string;
+      readonly replacement: StoredObject | undefined;
+    };
 
 export type StoreReply =
   | { readonly objects: readonly StoredObject[] }
@@ -78,4 +88,9 @@ export function* update(object: StoredObject): Transaction<StoredObject | undefi
 export function* remove(object: StoredObject): Transaction<boolean> {
   const reply = yield { op: "delete", object };
   return "objects" in reply;
+}
+
+/** For objects that cannot be used: keeps what is stored under the name elsewhere, and puts `replacement` in its place, or nothing. */
+export function* setAside(kind: Kind, name: string, replacement?: StoredObject): Transaction<void> {
+  yield { op: "set aside", kind, name, replacement };
 }

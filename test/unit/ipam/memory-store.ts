@@ -10,6 +10,8 @@ export class Killed extends Error {}
 
 export interface MemoryStore extends Store {
   readonly objects: Map<string, StoredObject>;
+  /** What was set aside. */
+  readonly aside: StoredObject[];
   /** Requests since the last reset, as `op kind name`. */
   readonly log: string[];
   /** Called before each write with its number from 0; throws to kill (`Killed`) or to fail. */
@@ -26,6 +28,7 @@ export function memoryStore(): MemoryStore {
   const objects = new Map<string, StoredObject>();
   const store: MemoryStore = {
     objects,
+    aside: [],
     log: [],
     beforeWrite: () => undefined,
     restart() {
@@ -58,6 +61,7 @@ export function memoryStore(): MemoryStore {
   };
 
   function write(request: Exclude<StoreRequest, { op: "read" | "list" }>): StoreReply {
+    if (request.op === "set aside") return setAside(request);
     const { object, op } = request;
     const key = `${object.kind}/${object.metadata.name}`;
     const stored = objects.get(key);
@@ -73,6 +77,14 @@ export function memoryStore(): MemoryStore {
     const written = structuredClone({ ...object, metadata: { ...object.metadata, resourceVersion: `${++revision}` } });
     objects.set(key, written);
     return { objects: [structuredClone(written)] };
+  }
+
+  function setAside({ kind, name, replacement }: Extract<StoreRequest, { op: "set aside" }>): StoreReply {
+    const key = `${kind}/${name}`;
+    const stored = objects.get(key);
+    if (stored !== undefined) store.aside.push(stored);
+    objects.delete(key);
+    return replacement === undefined ? { objects: [] } : write({ op: "create", object: replacement });
   }
 
   return store;
@@ -93,6 +105,6 @@ function judge(spec: BlockSpec, before: BlockSpec | undefined): void {
 
 function describe(request: StoreRequest): string {
   if (request.op === "list") return `list ${request.kind}`;
-  if (request.op === "read") return `read ${request.kind} ${request.name}`;
+  if (request.op === "read" || request.op === "set aside") return `${request.op} ${request.kind} ${request.name}`;
   return `${request.op} ${request.object.kind} ${request.object.metadata.name}`;
 }
