@@ -40,7 +40,12 @@ function getCommand(run: Run): CommandModule {
       yargs
         .positional("kind", { type: "string", demandOption: true, describe: kinds.join(", ") })
         .positional("names", { type: "string", array: true, default: [] as string[], describe: "all without" })
-        .option("output", { alias: "o", choices: ["ps", "wide", "yaml", "json"] as const, default: "ps" as const }),
+        .option("output", {
+          alias: "o",
+          choices: ["ps", "wide", "yaml", "json"] as const,
+          default: "ps" as const,
+          describe: "a table, a wider one, or the whole resource",
+        }),
 
     action: getResources,
   });

@@ -71,7 +71,7 @@ function* giveUp(block: Block): Transaction<void> {
 }
 
 /** Hints about blocks that are gone. */
-function* forgetCursors(cidr: string): Transaction<void> {
+export function* forgetCursors(cidr: string): Transaction<void> {
   for (const cursor of yield* list("IPAMCursor")) {
     const { node, pool } = cursor.spec as { readonly node: string; readonly pool: string };
     if (pool !== cidr) continue;

@@ -72,11 +72,12 @@ function merged(
   };
 }
 
-/** Those of Calico's start-up and of its schema. */
+/** A new pool gets the defaults of Calico's schema; of one that is there, a block size that is not named stays. */
 function withDefaults(spec: PoolSpec, stored: StoredObject | undefined): PoolSpec {
-  const blockSize = (stored?.spec as PoolSpec | undefined)?.blockSize ?? (familyOf(spec.cidr) === 4 ? 26 : 122);
+  const before = stored?.spec as PoolSpec | undefined;
+  if (before !== undefined) return before.blockSize === undefined ? spec : { blockSize: before.blockSize, ...spec };
   return {
-    blockSize,
+    blockSize: familyOf(spec.cidr) === 4 ? 26 : 122,
     ipipMode: "Never",
     vxlanMode: "Never",
     allowedUses: ["Workload", "Tunnel"],

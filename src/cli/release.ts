@@ -1,0 +1,104 @@
+/** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
+import { CniError } from "../cni/error.ts";
+import { type Allocation, checkIpam, type Problem, type Report, type Snapshot } from "../ipam/check.ts";
+import { confirmed, mend } from "../ipam/mend.ts";
+import { releaseIps } from "../ipam/release-ips.ts";
+import { canonicalAddress } from "../net/address.ts";
+import { withFileStore } from "../store/lock.ts";
+import { drive, type Store } from "../store/transaction.ts";
+import type { Cli } from "./cli.ts";
+import { dryRunStore } from "./dry-run-store.ts";
+import { CliError, type ExitStatus, exitStatus } from "./error.ts";
+import { gatherFacts } from "./facts.ts";
+import { readReport } from "./report-file.ts";
+import { takeSnapshot } from "./snapshot.ts";
+
+export interface ReleaseOptions {
+  readonly ip?: string | undefined;
+  readonly fromReport?: readonly string[] | undefined;
+  readonly force?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export async function releaseCommand(cli: Cli, options: ReleaseOptions): Promise<ExitStatus> {
+  const { ip, fromReport = [] } = options;
+  if ((ip === undefined) === (fromReport.length === 0)) {
+    throw new CliError("cannot release: wanted either --ip or --from-report", exitStatus.usage);
+  }
+  return ip === undefined ? releaseReported(cli, fromReport, options) : releaseAddress(cli, ip, options);
+}
+
+/** A fresh look, and the store that it was taken of, locked. */
+async function looking(
+  cli: Cli,
+  { dryRun = false }: ReleaseOptions,
+  body: (store: Store, fresh: Report, snapshot: Snapshot) => ExitStatus,
+): Promise<ExitStatus> {
+  const facts = await gatherFacts(cli);
+  return withFileStore(cli.sys, {}, (store) => {
+    const snapshot = takeSnapshot(cli, facts);
+    return body(dryRun ? dryRunStore(store) : store, checkIpam(snapshot), snapshot);
+  });
+}
+
+async function releaseAddress(cli: Cli, text: string, options: ReleaseOptions): Promise<ExitStatus> {
+  const address = canonicalAddress(text);
+  if (address === undefined) throw new CliError(`cannot release "${text}": it is no IP address`, exitStatus.usage);
+  return looking(cli, options, (store, { allocations }) => {
+    const allocation = allocations.find((one) => one.address === address);
+    if (allocation === undefined) throw new CliError(`cannot release ${address}: it is not assigned`);
+    if (allocation.state !== "leaked" && options.force !== true) throw stillThere(allocation);
+    const { handle, sequenceNumber } = allocation;
+    const { errors } = drive(releaseIps([{ address, handle, sequenceNumber: BigInt(sequenceNumber) }]), store);
+    for (const error of errors) throw error;
+    cli.out(`Successfully released IP address ${address}, of ${allocation.owner}${suffixOf(options)}\n`);
+    return exitStatus.done;
+  });
+}
+
+function stillThere({ address, owner, state, reason }: Allocation): CliError {
+  const how = state === "in use" ? "is in use by" : "may be in use by";
+  return new CliError(`cannot release ${address}: it ${how} ${owner}: ${reason} (pass --force)`);
+}
+
+async function releaseReported(cli: Cli, paths: readonly string[], options: ReleaseOptions): Promise<ExitStatus> {
+  const reports = paths.map((path) => readReport(cli, path, options.force === true));
+  return looking(cli, options, (store, fresh, snapshot) => {
+    const problems = confirmed(reports, fresh);
+    const failed = problems.filter(
+      (problem) => !mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store),
+    );
+    const gone = reports[0]?.problems.filter((problem) => !problems.some((other) => same(problem, other))) ?? [];
+    for (const { kind, subject } of gone) cli.note(`tortie: left alone: ${kind} ${subject}: not confirmed any more`);
+    cli.out(`${problems.length - failed.length} of ${problems.length} confirmed problems mended${suffixOf(options)}\n`);
+    return failed.length === 0 ? exitStatus.done : exitStatus.failed;
+  });
+}
+
+/** Whether it could be mended; one that cannot does not keep the others. */
+function mendOne(
+  cli: Cli,
+  { kind, subject, reason }: Problem,
+  options: ReleaseOptions,
+  transaction: () => ReturnType<typeof mend>,
+  store: Store,
+): boolean {
+  try {
+    const done = drive(transaction(), store);
+    if (done === undefined) cli.note(`tortie: cannot mend ${kind} ${subject}: it is for you to decide: it ${reason}`);
+    else cli.out(`${done}${suffixOf(options)}\n`);
+    return done !== undefined;
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    cli.note(`tortie: cannot mend ${kind} ${subject}: ${error.message}`);
+    return false;
+  }
+}
+
+function same(one: Problem, other: Problem): boolean {
+  return one.kind === other.kind && one.subject === other.subject;
+}
+
+function suffixOf({ dryRun }: ReleaseOptions): string {
+  return dryRun === true ? " (dry run)" : "";
+}
