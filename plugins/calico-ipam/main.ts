@@ -9,7 +9,7 @@
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { autoAssign, type Claimant } from "../../src/ipam/assign.ts";
+import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign.ts";
 import { attributesOf } from "../../src/ipam/attributes.ts";
 import type { AllocationAttribute } from "../../src/ipam/block.ts";
 import { ensureDefaultPools } from "../../src/ipam/default-pools.ts";
@@ -18,6 +18,7 @@ import { collect } from "../../src/ipam/gc.ts";
 import { handleIdOf } from "../../src/ipam/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/held.ts";
 import { rememberPools } from "../../src/ipam/known-pools.ts";
+import { noteLastPools, readLastPools } from "../../src/ipam/last-pool.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
@@ -42,11 +43,15 @@ export default definePlugin<IpamConf>({
     const addresses = requestedAddresses(conf, args);
     let isWhole = true;
     const assign = function* () {
+      const wanted = conf.wanted.map((one) => ({ ...one, count: 1 }));
+      const last = addresses.length > 0 ? undefined : yield* assignFromLast({ ...claimant, wanted });
+      if (last !== undefined) return last;
       const pools = yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
       if (isWhole) rememberPools(context.sys, pools);
-      return addresses.length > 0
-        ? yield* assignAddresses({ ...claimant, pools, addresses })
-        : yield* autoAssign({ ...claimant, pools, wanted: conf.wanted.map((wanted) => ({ ...wanted, count: 1 })) });
+      if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses });
+      const assigned = yield* autoAssign({ ...claimant, pools, wanted });
+      yield* noteLastPools(claimant.node, wanted, pools, assigned);
+      return assigned;
     };
     const assigned = locked(context, conf.lockFile, assign, () => {
       isWhole = false;
@@ -114,6 +119,18 @@ export default definePlugin<IpamConf>({
     );
   },
 });
+
+/** `undefined` when the pools that gave last are not known or have no room. */
+function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<readonly Assigned[] | undefined> {
+  const pools = yield* readLastPools(request.node, request.wanted, request.attributes.namespace);
+  if (pools === undefined) return undefined;
+  try {
+    return yield* autoAssign({ ...request, pools, isFirstTry: true });
+  } catch (error) {
+    if (error instanceof CniError && error.code === code.noAddress) return undefined;
+    throw error;
+  }
+}
 
 function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<Claimant, "pools"> {
   const clock = sys.wallClock();

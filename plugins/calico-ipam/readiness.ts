@@ -2,6 +2,7 @@
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hasFreeAddress } from "../../src/ipam/free.ts";
+import { readScope } from "../../src/ipam/labels.ts";
 import { listPools } from "../../src/ipam/pool.ts";
 import { selectPools, type Wanted } from "../../src/ipam/pool-selection.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
@@ -31,7 +32,7 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys): Tran
       testWritable(sys, "IPPool");
       continue;
     }
-    const pools = selectPools(all, one, node);
+    const pools = selectPools(all, one, yield* readScope(all.pools, node, undefined));
     let free = false;
     for (const pool of pools) free ||= yield* hasFreeAddress(node, pool);
     if (free) continue;

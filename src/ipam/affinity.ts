@@ -24,6 +24,9 @@ export interface AffinitySpec {
   readonly deleted: "false" | "true";
 }
 
+/** So that a release finds the pool's cursor without reading all pools. */
+const poolAnnotation = "tortie/pool";
+
 type Affinity = StoredObject<AffinitySpec>;
 
 /** What a block says of its owner. */
@@ -31,15 +34,24 @@ export function hostAffinity(node: string): string {
   return `host:${node}`;
 }
 
+export interface Claim {
+  readonly node: string;
+  /** The CIDR of the pool that the block is cut from. */
+  readonly pool: string;
+  /** Nanoseconds since the epoch. */
+  readonly now: bigint;
+}
+
 /** The node's block of this range, made if it is nobody's; `undefined` when it is another's or has no owner. */
-export function* claimBlock(node: string, cidr: string, now: bigint): Transaction<Block | undefined> {
+export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | undefined> {
+  const { node, now } = claim;
   for (let tries = 0; tries < maxTries; tries++) {
     const existing = yield* readBlock(cidr);
     if (existing !== undefined && existing.spec.affinity !== hostAffinity(node)) {
       yield* removeAffinity(node, cidr);
       return undefined;
     }
-    const pending = yield* setState(node, cidr, existing === undefined ? "pending" : "confirmed");
+    const pending = yield* setState(node, cidr, existing === undefined ? "pending" : "confirmed", claim.pool);
     if (pending === undefined) continue;
     if (existing !== undefined) return existing;
     const block = yield* create(newBlock(cidr, hostAffinity(node), now));
@@ -76,14 +88,24 @@ function* removeAffinity(node: string, cidr: string): Transaction<boolean> {
 }
 
 /** Brings the affinity to a state, making it if needed; `undefined` when another process changed it meanwhile. */
-function* setState(node: string, cidr: string, state: AffinitySpec["state"]): Transaction<Affinity | undefined> {
+function* setState(
+  node: string,
+  cidr: string,
+  state: AffinitySpec["state"],
+  pool?: string,
+): Transaction<Affinity | undefined> {
   const stored = (yield* read("BlockAffinity", affinityName(node, cidr))) as Affinity | undefined;
-  if (stored === undefined) return (yield* create(newAffinity(node, cidr, state))) as Affinity | undefined;
+  if (stored === undefined) return (yield* create(newAffinity(node, cidr, state, pool))) as Affinity | undefined;
   if (stored.spec.state === state) return stored;
   return (yield* update({ ...stored, spec: { ...stored.spec, state } })) as Affinity | undefined;
 }
 
-export function newAffinity(node: string, cidr: string, state: AffinitySpec["state"]): Affinity {
+/** The CIDR of the pool of a block that the node owns; `undefined` where the affinity does not say. */
+export function* poolOfBlock(node: string, cidr: string): Transaction<string | undefined> {
+  return (yield* read("BlockAffinity", affinityName(node, cidr)))?.metadata.annotations?.[poolAnnotation];
+}
+
+export function newAffinity(node: string, cidr: string, state: AffinitySpec["state"], pool?: string): Affinity {
   return {
     apiVersion: "crd.projectcalico.org/v1",
     kind: "BlockAffinity",
@@ -95,6 +117,7 @@ export function newAffinity(node: string, cidr: string, state: AffinitySpec["sta
         "projectcalico.org/hostname-hash": hostnameHash(node),
         "projectcalico.org/ip-version": cidr.includes(":") ? "6" : "4",
       },
+      ...(pool !== undefined && { annotations: { [poolAnnotation]: pool } }),
     },
     spec: { cidr, node, type: "host", state, deleted: "false" },
   };

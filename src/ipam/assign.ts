@@ -15,6 +15,7 @@ import { findBlock, noteFull, type Search } from "./candidate.ts";
 import { tooManyConflicts } from "./conflict.ts";
 import { newHandle } from "./handle.ts";
 import { type Assigned, addressesOf, type Held, type HeldBlock, readHeld } from "./held.ts";
+import { readScope } from "./labels.ts";
 import type { Pool, PoolList } from "./pool.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 import { releaseByHandle } from "./release.ts";
@@ -33,6 +34,8 @@ export interface Claimant {
 
 export interface AssignRequest extends Claimant {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
+  /** Looks no further than the node's own blocks and new ones: whoever asks has other pools to try then. */
+  readonly isFirstTry?: boolean;
 }
 
 /** A block to be written, with the ordinals that the handle gains in it. */
@@ -65,7 +68,7 @@ export function* assignWith(
       if (changes.length === 0) return addresses;
       if (!(yield* writeChanges(claimant, held, changes))) continue;
       for (const { block, pool } of changes) {
-        if (block.spec.unallocated.length === 0) yield* noteFull(claimant.node, pool, block.spec.cidr);
+        if (block.spec.unallocated.length === 0) yield* noteFull(claimant.node, pool.cidr, block.spec.cidr);
       }
       return addressesOf({ handle: held.handle, blocks: [...held.blocks, ...changes] });
     }
@@ -87,17 +90,13 @@ function* findChanges(request: AssignRequest, held: Held): Transaction<readonly 
   if (missing.length === 0) return [];
   const config = yield* readIpamConfig();
   const reservedCidrs = yield* listReservedCidrs();
+  const scope = yield* readScope(request.pools.pools, request.node, request.attributes.namespace);
+  const { node, now, isFirstTry = false } = request;
   const changes: Change[] = [];
   for (const wanted of missing) {
-    const search: Search = { node: request.node, now: request.now, config, reservedCidrs, taken: new Set() };
+    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), isFirstTry };
     changes.push(
-      ...(yield* findFor(
-        request,
-        search,
-        wanted.count,
-        wanted.family,
-        selectPools(request.pools, wanted, request.node),
-      )),
+      ...(yield* findFor(request, search, wanted.count, wanted.family, selectPools(request.pools, wanted, scope))),
     );
   }
   return changes;

@@ -23,6 +23,8 @@ export interface Search {
   readonly reservedCidrs: readonly string[];
   /** Blocks that this operation has taken from already, by CIDR. */
   readonly taken: ReadonlySet<string>;
+  /** Whether there are other pools to try before all blocks are read. */
+  readonly isFirstTry: boolean;
 }
 
 export interface Found {
@@ -32,7 +34,7 @@ export interface Found {
 
 /** A block with room, in the first pool that has one. `undefined` when all pools are full. */
 export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<Found | undefined> {
-  for (const find of [findOpen, findNew, findAnywhere]) {
+  for (const find of search.isFirstTry ? [findOpen, findNew] : [findOpen, findNew, findAnywhere]) {
     for (const pool of pools) {
       const block = yield* find(search, pool);
       if (block !== undefined) return { block, pool };
@@ -41,15 +43,15 @@ export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<
   return undefined;
 }
 
-/** Notes that a block has become full: the cursor turns to the next one. */
-export function* noteFull(node: string, pool: Pool, cidr: string): Transaction<void> {
-  const cursor = yield* readCursor(node, pool.cidr);
+/** Notes that a block of a pool (by its CIDR) has become full: the cursor turns to the next one. */
+export function* noteFull(node: string, pool: string, cidr: string): Transaction<void> {
+  const cursor = yield* readCursor(node, pool);
   if (cursor.spec.current === cidr) yield* saveCursor(cursor, yield* nextOpen(cursor));
 }
 
 /** Notes that a block that was full has room again. */
-export function* noteOpen(node: string, pool: Pool, cidr: string): Transaction<void> {
-  const cursor = yield* readCursor(node, pool.cidr);
+export function* noteOpen(node: string, pool: string, cidr: string): Transaction<void> {
+  const cursor = yield* readCursor(node, pool);
   yield* saveCursor(cursor, yield* pushOpen(cursor, cidr));
 }
 
@@ -85,7 +87,7 @@ function* claimFrom(search: Search, pool: Pool, cursor: Cursor, start: bigint): 
     if (reserved !== undefined) probed += blocksToEnd(pool, search.node, probed, reserved) - 1n;
     if (reserved !== undefined || search.taken.has(cidr)) continue;
     if ((yield* readBlock(cidr)) === undefined) yield* checkLimit(search, pool);
-    const block = yield* claimBlock(search.node, cidr, search.now);
+    const block = yield* claimBlock({ node: search.node, pool: pool.cidr, now: search.now }, cidr);
     if (block === undefined || !isUsable(search, block)) continue;
     yield* saveCursor(cursor, moved(cursor, { probed: probed + 1n, current: cidr }));
     return block;

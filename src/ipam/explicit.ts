@@ -38,7 +38,7 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonl
     const pool = poolOf(request.pools.pools, address);
     const cidr = blockOf(pool, address);
     const earlier = changes.get(cidr);
-    const block = earlier?.block ?? (yield* blockFor(request, cidr, config));
+    const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));
     const ordinal = blockOrdinal(cidr, address) ?? 0;
     const spec = assignOrdinal(thaw(block.spec, config.ipCooldownSeconds, request.now), ordinal, attributeOf(request));
     if (spec === undefined) throw taken(block, ordinal, address);
@@ -68,8 +68,13 @@ function poolOf(pools: readonly Pool[], address: string): Pool {
 }
 
 /** The block, claimed if nobody has it. Another's may be borrowed from unless affinity is strict. */
-function* blockFor({ node, now }: Claimant, cidr: string, { strictAffinity }: IpamConfig): Transaction<Block> {
-  const block = (yield* readBlock(cidr)) ?? (yield* claimBlock(node, cidr, now)) ?? (yield* readBlock(cidr));
+function* blockFor(
+  { node, now }: Claimant,
+  { cidr: pool }: Pool,
+  cidr: string,
+  { strictAffinity }: IpamConfig,
+): Transaction<Block> {
+  const block = (yield* readBlock(cidr)) ?? (yield* claimBlock({ node, pool, now }, cidr)) ?? (yield* readBlock(cidr));
   if (block !== undefined && (!strictAffinity || block.spec.affinity === hostAffinity(node))) return block;
   throw new CniError(
     code.noAddress,

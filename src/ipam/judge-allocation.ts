@@ -101,13 +101,15 @@ function judgeAttachment(
   if (endpoint?.netnsExists === true) {
     return { state: "in use", reason: `its sandbox "${endpoint.netns}" is there` };
   }
+  if (endpoint !== undefined) {
+    const recorded = endpoint.addresses.includes(address) ? "" : " (whose endpoint records other addresses)";
+    return { state: "leaked", reason: `its sandbox "${endpoint.netns}" is gone${recorded}` };
+  }
   const since = secondary?.timestamp === undefined ? undefined : parseGoTime(secondary.timestamp);
   if (since !== undefined && snapshot.takenAt - since < youngestNs) {
     return { state: "unjudged", reason: "assigned less than a minute ago: its ADD may not have ended" };
   }
-  if (endpoint === undefined) return { state: "leaked", reason: "it has no endpoint and no host interface" };
-  const recorded = endpoint.addresses.includes(address) ? "" : " (whose endpoint records other addresses)";
-  return { state: "leaked", reason: `its sandbox "${endpoint.netns}" is gone${recorded}` };
+  return { state: "leaked", reason: "it has no endpoint and no host interface" };
 }
 
 /** Nanoseconds since the epoch of Go's `2022-07-26 17:35:23.756365378 +0000 UTC`; `undefined` for other zones and texts. */

@@ -2,7 +2,9 @@
 import { CniError, code } from "../cni/error.ts";
 import type { Family } from "../net/address.ts";
 import { canonicalPrefix } from "../net/prefix.ts";
+import { asks, type Scope } from "./labels.ts";
 import type { Pool, PoolList } from "./pool.ts";
+import { type Labels, parseSelector } from "./selector.ts";
 
 export interface Wanted {
   readonly family: Family;
@@ -11,9 +13,9 @@ export interface Wanted {
 }
 
 /** Throws `CniError` 7 when a pool that was asked for cannot give, 102 when none offers itself. */
-export function selectPools(all: PoolList, { family, pools: wanted }: Wanted, node: string): readonly Pool[] {
+export function selectPools(all: PoolList, { family, pools: wanted }: Wanted, scope: Scope): readonly Pool[] {
   const chosen =
-    wanted.length > 0 ? wanted.map((text) => requestedPool(all, family, text)) : offeredPools(all, family, node);
+    wanted.length > 0 ? wanted.map((text) => requestedPool(all, family, text)) : offeredPools(all, family, scope);
   const usable = chosen.filter(forWorkloads);
   if (usable.length > 0) return usable;
   const uses = chosen.map(({ name, allowedUses }) => `"${name}" allows ${allowedUses.join(", ")}`).join("; ");
@@ -45,14 +47,14 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
   return pool;
 }
 
-function offeredPools({ pools, faults }: PoolList, family: Family, node: string): readonly Pool[] {
+function offeredPools({ pools, faults }: PoolList, family: Family, scope: Scope): readonly Pool[] {
   const enabled = pools.filter((pool) => pool.family === family && !pool.disabled);
-  const offered = enabled.filter((pool) => pool.automatic && isEverybody(pool));
+  const offered = enabled.filter((pool) => pool.automatic && selects(pool, scope));
   if (offered.length > 0) return offered;
-  const why = enabled.map((pool) => `"${pool.name}" ${pool.automatic ? "has a selector" : "is Manual"}`);
+  const why = enabled.map((pool) => `"${pool.name}" ${pool.automatic ? "selects others" : "is Manual"}`);
   throw new CniError(
     code.noAddress,
-    `cannot find an IPv${family} pool: no configured Calico pools for node ${node}` +
+    `cannot find an IPv${family} pool: no configured Calico pools for node ${scope.node}` +
       (why.length === 0 ? "" : `: ${why.join("; ")}`) +
       faultText(faults),
   );
@@ -62,7 +64,20 @@ function faultText(faults: PoolList["faults"]): string {
   return faults.map(({ message }) => `; ${message}`).join("");
 }
 
-/** Selectors that ask for more need the node's and the namespace's labels, which the embedded store does not have. */
-function isEverybody({ nodeSelector, namespaceSelector }: Pool): boolean {
-  return [nodeSelector, namespaceSelector].every((selector) => selector === "" || selector === "all()");
+/** Whether a pool offers itself to this node and namespace. */
+export function selects({ name, nodeSelector, namespaceSelector }: Pool, scope: Scope): boolean {
+  return (
+    matches(name, "nodeSelector", nodeSelector, scope.nodeLabels) &&
+    matches(name, "namespaceSelector", namespaceSelector, scope.namespaceLabels)
+  );
+}
+
+function matches(pool: string, key: string, selector: string, labels: Labels | undefined): boolean {
+  if (!asks(selector)) return true;
+  try {
+    return labels !== undefined && parseSelector(selector)(labels);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError(error.code, `cannot use IPPool "${pool}": its ${key}: ${error.message}`);
+  }
 }

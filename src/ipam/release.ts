@@ -10,7 +10,7 @@ import { CniError } from "../cni/error.ts";
 import { contains } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
 import { maxTries, remove, type Transaction, update } from "../store/transaction.ts";
-import { hostAffinity, readBlock } from "./affinity.ts";
+import { hostAffinity, poolOfBlock, readBlock } from "./affinity.ts";
 import {
   type AllocationAttribute,
   attributeAt,
@@ -126,8 +126,13 @@ function* noteRoom(before: BlockSpec): Transaction<void> {
   const owner = hostAffinity("");
   if (typeof before.affinity !== "string" || !before.affinity.startsWith(owner)) return;
   if (before.unallocated.length > 0 && hasRoom(before, reservedIn(before.cidr, yield* listReservedCidrs()))) return;
-  const pool = (yield* listPools()).pools.find(({ cidr }) => contains(cidr, before.cidr));
-  if (pool !== undefined) yield* noteOpen(before.affinity.slice(owner.length), pool, before.cidr);
+  const node = before.affinity.slice(owner.length);
+  const pool = (yield* poolOfBlock(node, before.cidr)) ?? (yield* poolByList(before.cidr));
+  if (pool !== undefined) yield* noteOpen(node, pool, before.cidr);
+}
+
+function* poolByList(block: string): Transaction<string | undefined> {
+  return (yield* listPools()).pools.find(({ cidr }) => contains(cidr, block))?.cidr;
 }
 
 /** Whether the handle names just these blocks now, or is removed because it names none. */
