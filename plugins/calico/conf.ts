@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { validate } from "#validators/calico";
 import { confParser } from "../../src/cni/conf.ts";
 import { CniError, code } from "../../src/cni/error.ts";
+import type { Dns } from "../../src/cni/result.ts";
 import { canonicalMac } from "../../src/net/mac.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
@@ -21,6 +22,8 @@ export interface CalicoConf {
   readonly includeDefaultRoutes: boolean;
   /** The MAC address that the runtime or the conflist asks for, canonical. */
   readonly mac: string | undefined;
+  /** Goes before the IPAM plugin's when it says anything at all. */
+  readonly dns: Dns | undefined;
 }
 
 const parse = confParser<z.infer<typeof schema>>(validate);
@@ -38,6 +41,7 @@ export function parseConf(document: JsonObject): CalicoConf {
     allowIpForwarding: conf.container_settings?.allow_ip_forwarding ?? false,
     includeDefaultRoutes: conf.include_default_routes ?? false,
     mac: macOf(conf.runtimeConfig?.mac ?? conf.args?.cni?.mac),
+    dns: conf.dns as Dns | undefined,
   };
 }
 

@@ -50,7 +50,7 @@ export default definePlugin<CalicoConf>({
     const plan = planOf(identity, wanted, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
     context.undo("remove the endpoint", () => applied.undo());
-    return resultOf(wanted, netns, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
+    return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
   },
 
   check(request, context) {

@@ -32,6 +32,15 @@ export const schema = z.object({
       ipv6_pools: z.array(z.string()).optional().describe("calico-ipam: the same for IPv6"),
     })
     .describe("the IPAM plugin and its keys"),
+  dns: z
+    .looseObject({
+      nameservers: z.array(z.string()).optional(),
+      domain: z.string().optional(),
+      search: z.array(z.string()).optional(),
+      options: z.array(z.string()).optional(),
+    })
+    .optional()
+    .describe("the result's dns, instead of the IPAM plugin's"),
   runtimeConfig: z
     .looseObject({ mac: z.string().optional().describe("MAC address of the pod's interface") })
     .optional(),

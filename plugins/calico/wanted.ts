@@ -62,7 +62,13 @@ export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Ident
 }
 
 /** The answer to ADD: Calico's, two interfaces and the addresses of the second, without a gateway. */
-export function resultOf(spec: EndpointSpec, netns: string, mtu: number, ipam: Result): Result {
+export function resultOf(
+  spec: EndpointSpec,
+  { netns, conf }: AddRequest<CalicoConf>,
+  mtu: number,
+  ipam: Result,
+): Result {
+  const dns = conf.dns !== undefined && Object.keys(conf.dns).length > 0 ? conf.dns : ipam.dns;
   return {
     interfaces: [
       { name: spec.hostInterface, mac: hostMac },
@@ -70,7 +76,7 @@ export function resultOf(spec: EndpointSpec, netns: string, mtu: number, ipam: R
     ],
     ips: spec.addresses.map((address) => ({ address, interface: 1 })),
     ...(ipam.routes === undefined ? {} : { routes: ipam.routes }),
-    ...(ipam.dns === undefined ? {} : { dns: ipam.dns }),
+    ...(dns === undefined ? {} : { dns }),
   };
 }
 

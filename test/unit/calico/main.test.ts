@@ -46,6 +46,13 @@ describe("ADD", () => {
     });
   });
 
+  test("answers with the configuration's dns when it says anything", () => {
+    expect(node.run("ADD", { conf: { dns: { nameservers: ["10.96.0.10"] } } }).json.dns).toEqual({
+      nameservers: ["10.96.0.10"],
+    });
+    expect(node.run("ADD", { container: "c2", conf: { dns: {} } }).json.dns).toBeUndefined();
+  });
+
   test("repeated changes nothing and gives the same answer", () => {
     const first = node.run("ADD", { conf: dual });
     const state = node.state();
