@@ -111,7 +111,8 @@ function selectorFaults({ nodeSelector = "", namespaceSelector = "" }: PoolSpec)
 }
 
 function blockFaults({ spec, metadata }: Block, { pools, blocks }: Neighbours): readonly string[] {
-  const fault = blockFault(spec as BlockSpec);
+  // Calico up to 3.26 leaves the numbers of released addresses behind.
+  const fault = blockFault({ ...(spec as BlockSpec), sequenceNumberForAllocation: null });
   const faults = fault === undefined ? [] : [fault];
   for (const other of blocks) {
     if (other.metadata.name !== metadata.name && overlapsSafely(spec.cidr, other.spec.cidr)) {

@@ -41,13 +41,13 @@ export function* writeResource(verb: Verb, resource: StoredResource): Transactio
     );
   }
   const wanted = merged(resource, stored);
+  if (stored !== undefined && sameObject(stored, wanted)) return { action: "unchanged", resource };
   const broken = ruleFaults(wanted, {
     stored,
     pools: (yield* list("IPPool")) as readonly StoredObject<PoolSpec>[],
     blocks: (yield* list("IPAMBlock")).map((object) => withoutText(object) as StoredObject).filter(isBlock),
   });
   if (broken.length > 0) throw refuse(broken.join("; "));
-  if (stored !== undefined && sameObject(stored, wanted)) return { action: "unchanged", resource };
   const written = stored === undefined ? yield* create(wanted) : yield* update(wanted);
   if (written === undefined) throw refuse("another process changed it meanwhile; try again");
   return { action: stored === undefined ? "created" : "updated", resource };

@@ -4,7 +4,7 @@ import pino from "pino";
 import type { Cli } from "../../../src/cli/cli.ts";
 import { runCommandLine } from "../../../src/cli/program.ts";
 import type { Terminal } from "../../../src/cli/terminal.ts";
-import type { Sys } from "../../../src/host/sys.ts";
+import type { FileStat, Sys } from "../../../src/host/sys.ts";
 import { fileStore } from "../../../src/store/file.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { drive, read, type Transaction } from "../../../src/store/transaction.ts";
@@ -28,8 +28,7 @@ export class World {
   readonly sys: FakeSys;
   /** What programs write, by their command line; others fail. */
   readonly programs = new Map<string, string>();
-  /** Changes what the command sees of the system. */
-  seen: (sys: Sys) => Sys = (sys) => sys;
+  readonly #namespaces = new Map<string, number>();
   terminal: Terminal;
   readonly #node: string;
 
@@ -53,6 +52,26 @@ export class World {
     return this.drive(read(kind, name));
   }
 
+  /** A node with nothing on it but what is added. */
+  withNode(): this {
+    for (const line of ["ip -j link show", "ip -j address show", "ip -j -4 route show", "ip -j -6 route show"]) {
+      this.programs.set(line, "[]");
+    }
+    return this;
+  }
+
+  /** A namespace below /run/netns with one interface. */
+  addNamespace(name: string, addresses: readonly string[]): string {
+    const addr_info = addresses.map((local) => ({ local, scope: "global" }));
+    this.#namespaces.set(name, this.#namespaces.size + 1);
+    this.programs.set(`ip -n ${name} -j address show`, JSON.stringify([{ ifname: "eth0", addr_info }]));
+    return `/run/netns/${name}`;
+  }
+
+  removeNamespace(name: string): void {
+    this.#namespaces.delete(name);
+  }
+
   async run(line: string | readonly string[], stdin = ""): Promise<Outcome> {
     let stdout = "";
     let stderr = "";
@@ -62,7 +81,10 @@ export class World {
     const note = (text: string) => {
       stderr += `${text}\n`;
     };
-    const sys = this.seen(this.sys);
+    const sys = replaced(this.sys, {
+      stat: (path) => this.#statNamespace(path) ?? this.sys.stat(path),
+      listDir: (path) => (path === "/run/netns" ? this.#namespaceNames() : this.sys.listDir(path)),
+    });
     const cli = (): Cli => ({
       sys,
       node: this.#node,
@@ -82,10 +104,20 @@ export class World {
     const status = await runCommandLine(argv, { environment: {}, out, note, cli });
     return { status, stdout, stderr };
   }
+
+  #namespaceNames(): readonly string[] {
+    return [...this.#namespaces.keys()];
+  }
+
+  #statNamespace(path: string): FileStat | undefined {
+    const inode = this.#namespaces.get(path.replace("/run/netns/", ""));
+    if (inode === undefined) return undefined;
+    return { kind: "file", size: 0, mode: 0o444, device: this.sys.ownNetns().device, inode, modifiedMs: 0 };
+  }
 }
 
 /** The same system but for some calls. */
-export function replaced(sys: Sys, calls: Partial<Sys>): Sys {
+function replaced(sys: Sys, calls: Partial<Sys>): Sys {
   return new Proxy(sys, {
     get(target, key) {
       const own = calls[key as keyof Sys] ?? target[key as keyof Sys];

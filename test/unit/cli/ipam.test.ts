@@ -1,0 +1,386 @@
+import { describe, expect, test } from "vitest";
+import type { ReportFile } from "../../../src/cli/report-file.ts";
+import { type Endpoint, writeEndpoint } from "../../../src/endpoint/endpoint.ts";
+import { autoAssign } from "../../../src/ipam/assign.ts";
+import { handleIdOf } from "../../../src/ipam/handle.ts";
+import { decodePool } from "../../../src/ipam/pool.ts";
+import { World } from "./world.ts";
+
+const network = "net";
+
+/** A node with a pool of four blocks of four addresses. */
+async function node(): Promise<World> {
+  const world = new World({ node: "node-1" }).withNode();
+  const spec = { cidr: "10.0.0.0/28", blockSize: 30 };
+  const pool = { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "p" }, spec };
+  await world.run("create -f -", JSON.stringify(pool));
+  return world;
+}
+
+/** A pod with a namespace and an endpoint's record, as an ADD leaves it. Returns its address. */
+function addPod(world: World, name: string): string {
+  const attachment = { network, containerId: name, ifname: "eth0" };
+  const pool = world.object("IPPool", "p");
+  if (pool === undefined) throw new Error("no pool");
+  const attributes = { interface: "eth0", namespace: "default", node: "node-1", pod: name };
+  const assigned = world.drive(
+    autoAssign({
+      handleId: handleIdOf(attachment),
+      node: "node-1",
+      attributes,
+      now: 1n,
+      pools: { pools: [decodePool(pool)], faults: [] },
+      wanted: [{ family: 4, pools: [], count: 1 }],
+    }),
+  );
+  const address = assigned[0]?.address ?? "";
+  const endpoint: Endpoint = {
+    attachment,
+    node: "node-1",
+    pod: { namespace: "default", name },
+    hostInterface: `cali${name}`,
+    mac: "ee:ee:ee:ee:ee:ee",
+    addresses: [`${address}/32`],
+    netns: world.addNamespace(name, [address]),
+  };
+  writeEndpoint(world.sys, endpoint);
+  return address;
+}
+
+describe("tortie ipam check", () => {
+  test("finds nothing wrong with pods as ADD leaves them", async () => {
+    const world = await node();
+    for (const name of ["a", "b", "c", "d", "e"]) addPod(world, name);
+    expect(await world.run("ipam check")).toEqual({
+      status: 0,
+      stderr: "",
+      stdout: `\
+Checking IPAM for inconsistencies...
+
+Found 2 IPAM blocks.
+IPAM blocks record 5 allocations.
+Found 1 active IP pools.
+Found 5 workload endpoints; 5 IPs are seen on the node and in its namespaces.
+
+Scanning for damaged objects and malformed blocks...
+Found 0 objects that cannot be read.
+Found 0 malformed blocks.
+
+Scanning for IPs that are allocated but not actually in use...
+Found 0 IPs that are allocated in IPAM but not actually in use.
+
+Scanning for IPs that are in use by a workload or node but not allocated in IPAM...
+Found 0 in-use IPs that are in active IP pools but have no corresponding IPAM allocation.
+Found 0 allocated IPs that are not in active IP pools.
+
+Scanning for IPAM handles with no matching IPs...
+Found 0 handles with no matching IPs.
+
+Scanning for IPs with missing handle...
+Found 0 handles mentioned in blocks with no matching handle resource.
+Found 0 handles that do not count what their blocks hold.
+
+Scanning for affinities that disagree with their blocks...
+Found 0 affinities that disagree with their blocks.
+
+Check complete; found 0 problems.
+`,
+    });
+  });
+
+  test("names an address whose namespace is gone, ends with 3, and writes a report", async () => {
+    const world = await node();
+    const address = addPod(world, "a");
+    addPod(world, "b");
+    world.removeNamespace("a");
+    const { status, stdout } = await world.run("ipam check -o /tmp/r.json");
+    expect(status).toBe(3);
+    expect(stdout).toContain(`  ${address} is of default/a eth0, and its sandbox "/run/netns/a" is gone\n`);
+    const report = JSON.parse(world.sys.readFile("/tmp/r.json")) as ReportFile;
+    expect(report).toMatchObject({
+      version: 1,
+      node: "node-1",
+      problems: [{ kind: "leaked address", subject: address }],
+    });
+    expect(report.allocations.map(({ state }) => state)).toEqual(["leaked", "in use"]);
+    expect((await world.run("ipam check -o -")).stdout).toBe(world.sys.readFile("/tmp/r.json"));
+  });
+
+  test("names an address that is in use and that no block records", async () => {
+    const world = await node();
+    addPod(world, "a");
+    world.addNamespace("stranger", ["10.0.0.9"]);
+    const { status, stdout } = await world.run("ipam check");
+    expect(status).toBe(3);
+    expect(stdout).toContain('  10.0.0.9 is in use on eth0 in "/run/netns/stranger", and no block records it\n');
+  });
+
+  test.each([
+    [
+      "an interface of the node",
+      "ip -j address show",
+      '[{"ifname":"tunl0","addr_info":[{"local":"10.0.0.9","scope":"global"}]}]',
+    ],
+    [
+      "a route to a host interface",
+      "ip -j -4 route show",
+      '[{"dst":"10.0.0.9","dev":"cali0123"},{"dst":"default","dev":"eth0"}]',
+    ],
+  ])("sees addresses by %s", async (_, line, text) => {
+    const world = await node();
+    world.programs.set(line, text);
+    expect((await world.run("ipam check")).stdout).toContain("  10.0.0.9 is in use on ");
+  });
+
+  test("--show-all-ips lists every allocation; --show-problem-ips all problems", async () => {
+    const world = await node();
+    for (let pod = 0; pod < 12; pod++) {
+      addPod(world, `p${pod}`);
+      world.removeNamespace(`p${pod}`);
+    }
+    const brief = (await world.run("ipam check")).stdout;
+    expect(brief).toContain("  and 2 more (--show-problem-ips)\n");
+    const lines = (await world.run("ipam check --show-problem-ips --show-all-ips")).stdout.split("\n");
+    expect(lines.filter((line) => /^ {2}10\.0\.0\.\d+ is of /.test(line))).toHaveLength(12);
+    expect(lines.filter((line) => /^ {2}10\.0\.0\.\d+ leaked: default\/p/.test(line))).toHaveLength(12);
+  });
+
+  test("names a damaged object and goes on", async () => {
+    const world = await node();
+    addPod(world, "a");
+    world.write("/run/tortie/ipam/handles/net.x.json", "{");
+    const { status, stdout } = await world.run("ipam check");
+    expect(status).toBe(3);
+    expect(stdout).toContain("Found 1 objects that cannot be read.");
+    expect(stdout).toContain("net.x");
+  });
+
+  test("fails when a namespace that is there cannot be looked into: it might hold any address", async () => {
+    const world = await node();
+    addPod(world, "a");
+    world.programs.delete("ip -n a -j address show");
+    const { status, stdout, stderr } = await world.run("ipam check");
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toContain('tortie: cannot look into the namespace "/run/netns/a": ');
+  });
+});
+
+describe("tortie ipam release", () => {
+  async function withLeak(): Promise<{ readonly world: World; readonly address: string }> {
+    const world = await node();
+    const address = addPod(world, "a");
+    addPod(world, "b");
+    world.removeNamespace("a");
+    await world.run("ipam check -o /tmp/r.json");
+    return { world, address };
+  }
+
+  test("--from-report mends what a fresh look confirms", async () => {
+    const { world, address } = await withLeak();
+    const before = world.machine.files.print();
+    const rehearsal = await world.run("ipam release --from-report /tmp/r.json --dry-run");
+    expect(rehearsal.stdout).toBe(
+      `released ${address} of handle "net.a" (dry run)\n1 of 1 confirmed problems mended (dry run)\n`,
+    );
+    expect(world.machine.files.print()).toBe(before);
+    const mended = await world.run("ipam release --from-report /tmp/r.json");
+    expect(mended).toMatchObject({ status: 0, stderr: "" });
+    expect((await world.run("ipam check")).status).toBe(0);
+    expect((await world.run(`ipam show --ip ${address}`)).stdout).toContain("is not assigned");
+  });
+
+  test("--from-report leaves alone what has come back", async () => {
+    const { world, address } = await withLeak();
+    world.addNamespace("a", [address]);
+    expect(await world.run("ipam release --from-report /tmp/r.json")).toEqual({
+      status: 0,
+      stdout: "0 of 0 confirmed problems mended\n",
+      stderr: `tortie: left alone: leaked address ${address}: not confirmed any more\n`,
+    });
+  });
+
+  test("of several reports only what is in all of them counts", async () => {
+    const { world, address } = await withLeak();
+    const other = addPod(world, "c");
+    world.removeNamespace("c");
+    await world.run("ipam check -o /tmp/later.json");
+    const { stdout } = await world.run("ipam release --from-report /tmp/later.json --from-report /tmp/r.json");
+    expect(stdout).toContain(`released ${address} `);
+    expect(stdout).not.toContain(other);
+  });
+
+  test.each<[string, (report: ReportFile) => object, string]>([
+    ["another node", (report) => ({ ...report, node: "node-2" }), 'it is of node "node-2", and this is "node-1"'],
+    ["another store", (report) => ({ ...report, store: "x" }), "it is of another store"],
+    ["another format", (report) => ({ ...report, version: 2 }), "it is no report of tortie ipam check: version"],
+    ["two hours ago", (report) => ({ ...report, takenAt: "2023-12-31T22:00:00Z" }), "it was taken 120 minutes ago"],
+  ])("refuses a report of %s", async (_, change, reason) => {
+    const { world } = await withLeak();
+    const report = JSON.parse(world.sys.readFile("/tmp/r.json")) as ReportFile;
+    world.write("/tmp/r.json", JSON.stringify(change(report)));
+    const { status, stdout, stderr } = await world.run("ipam release --from-report /tmp/r.json");
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toContain(`tortie: cannot use report "/tmp/r.json": ${reason}`);
+  });
+
+  test("an old report is taken with --force, and mends only what is so now", async () => {
+    const { world, address } = await withLeak();
+    const report = JSON.parse(world.sys.readFile("/tmp/r.json")) as ReportFile;
+    world.write("/tmp/r.json", JSON.stringify({ ...report, takenAt: "2023-12-31T22:00:00Z" }));
+    const { stdout } = await world.run("ipam release --force --from-report /tmp/r.json");
+    expect(stdout).toContain(`released ${address} `);
+  });
+
+  test("--ip refuses an address in use, unless forced", async () => {
+    const world = await node();
+    const address = addPod(world, "a");
+    expect(await world.run(`ipam release --ip ${address}`)).toEqual({
+      status: 1,
+      stdout: "",
+      stderr: `tortie: cannot release ${address}: it is in use by default/a eth0: seen on eth0 in "/run/netns/a" (pass --force)\n`,
+    });
+    expect((await world.run(`ipam release --ip ${address} --force`)).stdout).toBe(
+      `Successfully released IP address ${address}, of default/a eth0\n`,
+    );
+    expect(world.object("IPAMHandle", "net.a")).toBeUndefined();
+  });
+
+  test.each([
+    ["--ip 10.0.0.5", 1, "cannot release 10.0.0.5: it is not assigned"],
+    ["--ip ten", 2, 'cannot release "ten": it is no IP address'],
+    ["", 2, "cannot release: wanted either --ip or --from-report"],
+    ["--from-report /tmp/none", 1, 'cannot use report "/tmp/none": '],
+  ])("%s: refused with %i", async (args, status, reason) => {
+    const outcome = await (await node()).run(`ipam release ${args}`);
+    expect(outcome.status).toBe(status);
+    expect(outcome.stderr).toContain(reason);
+  });
+});
+
+describe("tortie ipam split", () => {
+  test("makes equal parts, keeps blocks, and takes the old pool away", async () => {
+    const world = await node();
+    addPod(world, "a");
+    const dry = await world.run("ipam split 2 --cidr 10.0.0.0/28 --dry-run");
+    expect(dry.stdout).toContain('IPPool "split-p-1" 10.0.0.8/29 (dry run)\n');
+    expect(await world.run("ipam split 2 --cidr 10.0.0.0/28")).toEqual({
+      status: 0,
+      stderr: "",
+      stdout: `\
+IPPool "split-p-0" 10.0.0.0/29
+IPPool "split-p-1" 10.0.0.8/29
+Successfully split pool 10.0.0.0/28 into 2
+`,
+    });
+    expect((await world.run("get ippool")).stdout.split("\n").slice(1, 3)).toEqual([
+      "split-p-0   10.0.0.0/29   all()",
+      "split-p-1   10.0.0.8/29   all()",
+    ]);
+    expect(world.object("IPPool", "split-p-0")?.spec).toMatchObject({ blockSize: 30, disabled: false });
+    expect((await world.run("ipam check")).status).toBe(0);
+  });
+
+  test("finishes what a process that was killed began", async () => {
+    const world = await node();
+    const steps = world.sys.steps;
+    await world.run("ipam split 4 --name p");
+    const all = world.sys.steps - steps;
+    for (let step = 1; step <= all; step++) {
+      const again = await node();
+      again.sys.failAt(again.sys.steps + step, "EIO");
+      await again.run("ipam split 4 --name p");
+      if (again.object("IPPool", "p") !== undefined) await again.run("ipam split 4 --name p");
+      const { stdout } = await again.run("get ippool -o wide");
+      expect(stdout.match(/^split-p-\d +10\.0\.0\.\d+\/30 .* false +false/gm)).toHaveLength(4);
+      expect(again.object("IPPool", "p")).toBeUndefined();
+    }
+  });
+
+  test.each([
+    ["3 --name p", 2, "cannot split into 3: wanted a power of 2"],
+    ["2", 2, "cannot split: wanted either --cidr or --name"],
+    ["8 --name p", 1, "a part of /31 is smaller than a block of /30"],
+    ["2 --name none", 1, "cannot split pool none: there is none"],
+  ])("%s: refused with %i", async (args, status, reason) => {
+    const outcome = await (await node()).run(`ipam split ${args}`);
+    expect(outcome.status).toBe(status);
+    expect(outcome.stderr).toContain(reason);
+  });
+});
+
+describe("tortie ipam configure", () => {
+  test("changes what is named and keeps the rest", async () => {
+    const world = await node();
+    expect((await world.run("ipam configure --strictaffinity=true --max-blocks-per-host=3")).stdout).toBe(`\
+Successfully set StrictAffinity to: true
+Successfully set MaxBlocksPerHost to: 3
+`);
+    await world.run("ipam configure --ip-cooldown-seconds=30");
+    expect(world.object("IPAMConfig", "default")?.spec).toEqual({
+      strictAffinity: true,
+      autoAllocateBlocks: true,
+      maxBlocksPerHost: 3,
+      ipCooldownSeconds: 30,
+    });
+  });
+
+  test("--dry-run writes nothing", async () => {
+    const world = await node();
+    const { stdout } = await world.run("ipam configure --strictaffinity=true --dry-run");
+    expect(stdout).toBe("Successfully set StrictAffinity to: true (dry run)\n");
+    expect(world.object("IPAMConfig", "default")).toBeUndefined();
+  });
+
+  test.each([
+    ["", 2, "cannot configure: wanted --strictaffinity"],
+    ["--max-blocks-per-host=3", 1, "maxBlocksPerHost requires strictAffinity to be true"],
+    ["--ip-cooldown-seconds=1201", 1, "spec.ipCooldownSeconds: too big"],
+  ])("%s: refused with %i", async (args, status, reason) => {
+    const outcome = await (await node()).run(`ipam configure ${args}`);
+    expect(outcome.status).toBe(status);
+    expect(outcome.stderr).toContain(reason);
+  });
+});
+
+describe("the command line", () => {
+  test.each([
+    ["", "cannot run: no command"],
+    ["ipam", "cannot run ipam: no command"],
+    ["nonsense", "cannot run: unknown"],
+    ["ipam show --nonsense", "cannot run: unknown argument: nonsense"],
+    ["ipam show --ip 10.0.0.1 --map", "mutually exclusive"],
+    ["apply", "cannot run: missing required argument: filename"],
+    ["ipam show -o csv", "cannot run: invalid values:"],
+  ])("tortie %s: a usage error", async (line, reason) => {
+    const { status, stdout, stderr } = await new World().run(line);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toContain(reason);
+  });
+
+  test.each([
+    "ipam show",
+    "ipam check",
+    "ipam release",
+    "ipam split",
+    "ipam configure",
+    "get",
+    "apply",
+    "create",
+    "replace",
+    "delete",
+    "validate",
+    "version",
+  ])("tortie %s --help: what it is for, its options and examples", async (line) => {
+    const { status, stdout, stderr } = await new World().run(`${line} --help`);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^tortie ${line}.*\\n\\n[A-Z]`));
+    expect(stdout).toContain(`Examples:\n  tortie `);
+    expect(stdout).toContain("--run-dir");
+  });
+
+  test("completes commands and options", async () => {
+    const { stdout } = await new World().run("--get-yargs-completions tortie ipam show --sh");
+    expect(stdout.split("\n")).toContain("--show-blocks");
+    expect((await new World().run("completion")).stdout).toContain("tortie");
+  });
+});
