@@ -15,6 +15,7 @@ import yargs from "yargs";
 import { type Conflist, loadConflist, parseConflist } from "../test/lib/conflist.ts";
 import { Node } from "../test/lib/netns.ts";
 import { Runner, requestOf } from "../test/lib/runner.ts";
+import { benchIpam, ipamTable, isFlat } from "./bench-ipam.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const workDir = join(root, "build/bench");
@@ -34,6 +35,7 @@ const options = await yargs(process.argv.slice(2))
   .option("standing", { type: "boolean", default: true, describe: "leave one pod of each chain on the node" })
   .option("plugins", { type: "string", default: join(root, "dist/bin"), describe: "folder of our executables" })
   .option("go", { type: "string", default: "/usr/lib/cni", describe: "folder of the Go plugins" })
+  .option("ipam", { type: "boolean", default: false, describe: "calico-ipam alone, with few addresses and with many" })
   .option("check", { type: "boolean", default: false, describe: "fail when a ratio is above its target" })
   .strict()
   .help().argv;
@@ -86,12 +88,25 @@ const goList = parseConflist(
 
 const ourList = loadConflist(join(root, "conf-examples/10-calico.conflist"), { newest: "1.0.0" });
 
-const measures = await measure();
-const comparisons = ["plain", "full"].flatMap((pod) =>
-  ["add", "del", "add-parallel", "del-parallel"].map((operation) => compare(pod, operation, measures)),
-);
-console.log(options.output === "json" ? JSON.stringify(report(comparisons), undefined, 2) : table(comparisons));
-if (options.check && comparisons.some(({ met }) => !met)) process.exitCode = 1;
+if (options.ipam) await compareIpam();
+else await compareChains();
+
+async function compareChains(): Promise<void> {
+  const measures = await measure();
+  const comparisons = ["plain", "full"].flatMap((pod) =>
+    ["add", "del", "add-parallel", "del-parallel"].map((operation) => compare(pod, operation, measures)),
+  );
+  console.log(options.output === "json" ? JSON.stringify(report(comparisons), undefined, 2) : table(comparisons));
+  if (options.check && comparisons.some(({ met }) => !met)) process.exitCode = 1;
+}
+
+async function compareIpam(): Promise<void> {
+  const { plugins, go } = options;
+  const rounds = options.quick ? 5 : options.rounds;
+  const lines = await benchIpam({ driver: buildDriver(), workDir, rounds, plugins, go });
+  console.log(options.output === "json" ? JSON.stringify({ rounds, lines }, undefined, 2) : ipamTable(lines));
+  if (options.check && lines.some((line) => !isFlat(line))) process.exitCode = 1;
+}
 
 async function measure(): Promise<readonly Measure[]> {
   const driver = buildDriver();
