@@ -22,18 +22,30 @@ import { releaseIps } from "./release-ips.ts";
 
 /** The problems of the fresh report that every other has too. */
 export function confirmed(reports: readonly Report[], fresh: Report): readonly Problem[] {
-  return fresh.problems.filter((problem) => reports.every((report) => has(report, problem, fresh)));
+  const known = reports.map((report) => new Set(report.problems.map((problem) => identityOf(problem, report))));
+  return fresh.problems.filter((problem) => {
+    const identity = identityOf(problem, fresh);
+    return known.every((identities) => identities.has(identity));
+  });
 }
 
-function has(report: Report, { kind, subject }: Problem, fresh: Report): boolean {
-  if (!report.problems.some((other) => other.kind === kind && other.subject === subject)) return false;
-  if (kind !== "leaked address") return true;
-  const [before, now] = [leakedAt(report, subject), leakedAt(fresh, subject)];
-  return before?.handle === now?.handle && before?.sequenceNumber === now?.sequenceNumber;
+/** What tells one problem from another; of a leak the assignment, for the address may have been given away again. */
+function identityOf({ kind, subject }: Problem, report: Report): string {
+  const leak = kind === "leaked address" ? leakedAt(report, subject) : undefined;
+  return JSON.stringify([kind, subject, leak?.handle, leak?.sequenceNumber]);
 }
 
-function leakedAt({ allocations }: Report, subject: string): Allocation | undefined {
-  return allocations.find(({ address, state }) => address === subject && state === "leaked");
+/** By address. A report may hold as many as a node has addresses, and each is asked for. */
+const leaksOf = new WeakMap<Report, ReadonlyMap<string, Allocation>>();
+
+function leakedAt(report: Report, address: string): Allocation | undefined {
+  let leaks = leaksOf.get(report);
+  if (leaks === undefined) {
+    const leaked = report.allocations.filter(({ state }) => state === "leaked");
+    leaks = new Map(leaked.map((allocation) => [allocation.address, allocation]));
+    leaksOf.set(report, leaks);
+  }
+  return leaks.get(address);
 }
 
 /**

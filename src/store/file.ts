@@ -169,7 +169,8 @@ function setAside(
 ): StoreReply {
   const path = pathOf(kind, name);
   const { seconds, nanoseconds } = sys.wallClock();
-  const aside = `${path}.damaged-${seconds}.${nanoseconds}`;
+  let aside = `${path}.damaged-${seconds}.${nanoseconds}`;
+  while (sys.stat(aside) !== undefined) aside += "+";
   seen.delete(path);
   return attempt("set aside", kind, name, () => {
     if (replacement === undefined) {

@@ -25,7 +25,12 @@ describe("checkIpam()", () => {
   });
 
   test.each<[string, Partial<Snapshot>, string, string]>([
-    ["its address is seen", { seen: [{ address: "10.0.0.149", where: "eth0 in web" }] }, "in use", "seen on eth0 in web"],
+    [
+      "its address is seen",
+      { seen: [{ address: "10.0.0.149", where: "eth0 in web" }] },
+      "in use",
+      "seen on eth0 in web",
+    ],
     [
       "its link is there",
       { links: [{ name: "cali1", owner: "tortie:net/a/eth0" }] },
