@@ -65,11 +65,15 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
   const reports = paths.map((path) => readReport(cli, path, options.force === true));
   return looking(cli, options, (store, fresh, snapshot) => {
     const problems = confirmed(reports, fresh);
-    const failed = problems.filter(
-      (problem) => !mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store),
-    );
-    const gone = reports[0]?.problems.filter((problem) => !problems.some((other) => same(problem, other))) ?? [];
-    for (const { kind, subject } of gone) cli.note(`tortie: left alone: ${kind} ${subject}: not confirmed any more`);
+    cli.progress.begin("mending", problems.length);
+    const failed = problems.filter((problem) => {
+      cli.progress.tick();
+      return !mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store);
+    });
+    cli.progress.end();
+    const now = new Set(problems.map(titleOf));
+    const gone = reports[0]?.problems.filter((problem) => !now.has(titleOf(problem))) ?? [];
+    for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: not confirmed any more`);
     cli.out(`${problems.length - failed.length} of ${problems.length} confirmed problems mended${suffixOf(options)}\n`);
     return failed.length === 0 ? exitStatus.done : exitStatus.failed;
   });
@@ -95,8 +99,8 @@ function mendOne(
   }
 }
 
-function same(one: Problem, other: Problem): boolean {
-  return one.kind === other.kind && one.subject === other.subject;
+function titleOf({ kind, subject }: Problem): string {
+  return `${kind} ${subject}`;
 }
 
 function suffixOf({ dryRun }: ReleaseOptions): string {

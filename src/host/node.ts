@@ -10,7 +10,7 @@ import * as fs from "node:fs";
 import { constants, hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { getSystemErrorMap } from "node:util";
-import type { FileLock, FileStat, RunOptions, RunResult, Sys } from "./sys.ts";
+import { type FileLock, type FileStat, isErrno, type RunOptions, type RunResult, type Sys } from "./sys.ts";
 
 const readLimit = 64 * 1024 * 1024;
 
@@ -116,7 +116,13 @@ function writeAll(fd: number, text: string, object: string): void {
   const bytes = Buffer.from(text);
   let done = 0;
   while (done < bytes.length) {
-    done += call("write", object, () => fs.writeSync(fd, bytes, done));
+    try {
+      done += call("write", object, () => fs.writeSync(fd, bytes, done));
+    } catch (error) {
+      // Whoever touches `process.stdout` makes a pipe non-blocking; it is full until its reader goes on.
+      if (!isErrno(error, "EAGAIN")) throw error;
+      sleepMs(1);
+    }
   }
 }
 
