@@ -19,6 +19,7 @@ import { handleIdOf } from "../../src/ipam/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/held.ts";
 import { rememberPools } from "../../src/ipam/known-pools.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/last-pool.ts";
+import { reclaimBlocks } from "../../src/ipam/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
@@ -99,6 +100,7 @@ export default definePlugin<IpamConf>({
       const collected = yield* collect(network, (owner) => handles.has(handleIdOf(owner)));
       // A handle that cannot be read is rebuilt, and then may be stale like any other.
       if (leftOut !== undefined) throw leftOut;
+      if (conf !== undefined) yield* reclaimBlocks(nodename(conf.node, context.sys));
       return collected;
     };
     const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), collectAll, (error) => {

@@ -26,6 +26,8 @@ export function checkReadiness(
 
 function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys): Transaction<void> {
   const all = yield* listPools();
+  const clock = sys.wallClock();
+  const now = BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds);
   for (const one of wanted) {
     if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) {
       // ADD makes the first pool of a family itself.
@@ -34,7 +36,7 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys): Tran
     }
     const pools = selectPools(all, one, yield* readScope(all.pools, node, undefined));
     let free = false;
-    for (const pool of pools) free ||= yield* hasFreeAddress(node, pool);
+    for (const pool of pools) free ||= yield* hasFreeAddress(node, pool, now);
     if (free) continue;
     const cidrs = pools.map(({ cidr }) => cidr).join(" ");
     throw new CniError(

@@ -2,19 +2,20 @@
 import { contains } from "../net/prefix.ts";
 import { list, type Transaction } from "../store/transaction.ts";
 import { hostAffinity, readBlock } from "./affinity.ts";
-import { type Block, hasRoom, isBlock } from "./block.ts";
+import { type Block, hasRoom, isBlock, thaw } from "./block.ts";
 import { readCursor } from "./cursor.ts";
 import { blockCount, type Pool } from "./pool.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "./settings.ts";
 
-/** Asks the cursor first; reads all blocks only where the block in use has no room. */
-export function* hasFreeAddress(node: string, pool: Pool): Transaction<boolean> {
+/** Asks the cursor first; reads all blocks only where the block in use has no room. `now` in nanoseconds since the epoch. */
+export function* hasFreeAddress(node: string, pool: Pool, now: bigint): Transaction<boolean> {
   const reservedCidrs = yield* listReservedCidrs();
-  const roomy = ({ spec }: Block) => hasRoom(spec, reservedIn(spec.cidr, reservedCidrs));
+  const config = yield* readIpamConfig();
+  const roomy = ({ spec }: Block) =>
+    hasRoom(thaw(spec, config.ipCooldownSeconds, now), reservedIn(spec.cidr, reservedCidrs));
   const { current } = (yield* readCursor(node, pool.cidr)).spec;
   const block = current === undefined ? undefined : yield* readBlock(current);
   if (block !== undefined && roomy(block)) return true;
-  const config = yield* readIpamConfig();
   const blocks = (yield* list("IPAMBlock")).filter(isBlock).filter(({ spec }) => contains(pool.cidr, spec.cidr));
   const owned = blocks.filter(({ spec }) => spec.affinity === hostAffinity(node));
   const mayClaim =

@@ -348,7 +348,7 @@ describe("hasFreeAddress()", () => {
 
   function isFree(): boolean {
     const [object] = store.all("IPPool");
-    return drive(hasFreeAddress("node", decodePool(object as StoredObject)), store);
+    return drive(hasFreeAddress("node", decodePool(object as StoredObject), 1n), store);
   }
 });
 

@@ -4,17 +4,20 @@ import { CniError } from "../../../src/cni/error.ts";
 import { releaseBlock } from "../../../src/ipam/affinity.ts";
 import { autoAssign } from "../../../src/ipam/assign.ts";
 import { attributeAt, type BlockSpec } from "../../../src/ipam/block.ts";
+import { checkIpam, type Snapshot } from "../../../src/ipam/check.ts";
 import { assignAddresses } from "../../../src/ipam/explicit.ts";
 import type { HandleSpec } from "../../../src/ipam/handle.ts";
 import { addressesOf, readHeld } from "../../../src/ipam/held.ts";
+import { confirmed, mend } from "../../../src/ipam/mend.ts";
 import { listPools } from "../../../src/ipam/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release.ts";
-import { drive, type Transaction } from "../../../src/store/transaction.ts";
+import { releaseIps } from "../../../src/ipam/release-ips.ts";
+import { contains } from "../../../src/net/prefix.ts";
+import { create, drive, read, type Transaction, update } from "../../../src/store/transaction.ts";
 import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
 
 /** Three blocks of four addresses, two nodes, six handles: small enough that everything meets. */
 const cidrs = ["10.0.0.0/30", "10.0.0.4/30", "10.0.0.8/30", "10.0.0.12/30"];
-const capacity = 16;
 const handle = fc.constantFrom("net.a", "net.b", "net.c", "net.d", "net.e", "net.f");
 const node = fc.constantFrom("one", "two");
 const step = fc.record({
@@ -23,6 +26,11 @@ const step = fc.record({
     fc.record({ op: fc.constant("ask" as const), handle, node, ordinal: fc.integer({ min: 0, max: 15 }) }),
     fc.record({ op: fc.constant("del" as const), handle }),
     fc.record({ op: fc.constant("give up" as const), node, cidr: fc.constantFrom(...cidrs) }),
+    fc.record({
+      op: fc.constant("reserve" as const),
+      ranges: fc.uniqueArray(fc.constantFrom(...cidrs, "10.0.0.5/32")),
+    }),
+    fc.record({ op: fc.constant("release" as const), handle, ordinal: fc.integer({ min: 0, max: 15 }) }),
   ),
   /** The write at which the process is killed; most live. */
   killAt: fc.option(fc.nat(8), { freq: 4 }),
@@ -36,6 +44,7 @@ test("assign and release agree with a map of owners, whatever comes and whoever 
       const spec = { cidr: "10.0.0.0/28", blockSize: 30 };
       store.handle({ op: "create", object: { apiVersion: "v1", kind: "IPPool", metadata: { name: "p" }, spec } });
       let model = new Map<string, string>();
+      reserved = [];
       for (const { action, killAt } of steps) {
         store.restart();
         store.beforeWrite = (index) => {
@@ -47,10 +56,15 @@ test("assign and release agree with a map of owners, whatever comes and whoever 
         expect(owners(store)).toEqual(model);
         for (const [address, owner] of model) expect(held(store, owner)).toContain(address);
       }
+      mendAll(store);
+      expect(owners(store)).toEqual(model);
     }),
     { numRuns: 150 },
   );
 });
+
+/** What is reserved at this step. */
+let reserved: readonly string[] = [];
 
 type Outcome = readonly string[] | "killed" | "full" | "taken";
 
@@ -69,6 +83,11 @@ function* transaction(action: Action): Transaction<readonly string[]> {
     yield* releaseBlock(action.node, action.cidr);
     return [];
   }
+  if (action.op === "reserve") return yield* reserve(action.ranges);
+  if (action.op === "release") {
+    const { released } = yield* releaseIps([{ address: `10.0.0.${action.ordinal}`, handle: action.handle }]);
+    return released.map(({ address }) => address);
+  }
   if (action.op === "del") return (yield* releaseByHandle(action.handle)).map(({ address }) => address);
   const { handle: handleId, node } = action;
   const claimant = { handleId, node, attributes: { node }, now: 5n, pools: yield* listPools() };
@@ -82,7 +101,13 @@ function* transaction(action: Action): Transaction<readonly string[]> {
 /** What the model becomes when the operation ended; judges its outcome. */
 function after(model: Map<string, string>, outcome: Outcome, action: Action): Map<string, string> {
   const next = new Map(model);
-  if (action.op === "give up") return next;
+  if (action.op === "give up" || action.op === "reserve") return next;
+  if (action.op === "release") {
+    const address = `10.0.0.${action.ordinal}`;
+    expect(outcome).toEqual(model.get(address) === action.handle ? [address] : []);
+    next.delete(model.get(address) === action.handle ? address : "");
+    return next;
+  }
   const before = [...model].filter(([, owner]) => owner === action.handle).map(([address]) => address);
   if (action.op === "del") {
     expect([...outcome].sort()).toEqual(before.sort());
@@ -91,7 +116,10 @@ function after(model: Map<string, string>, outcome: Outcome, action: Action): Ma
   }
   const wanted = action.op === "add" ? Math.max(action.count, before.length) : undefined;
   if (outcome === "full") {
-    expect(wanted ?? 0).toBeGreaterThan(capacity - model.size + before.length);
+    const usable = Array.from({ length: 16 }, (_, i) => `10.0.0.${i}`).filter(
+      (one) => !isReserved(one) && !model.has(one),
+    );
+    expect(wanted ?? 0).toBeGreaterThan(usable.length + before.length);
     return next;
   }
   if (outcome === "taken") {
@@ -102,6 +130,7 @@ function after(model: Map<string, string>, outcome: Outcome, action: Action): Ma
   if (wanted !== undefined) expect(outcome).toHaveLength(wanted);
   for (const address of outcome) {
     expect([undefined, action.handle]).toContain(model.get(address));
+    if (action.op === "add" && !before.includes(address)) expect(isReserved(address)).toBe(false);
     next.set(address, action.handle);
   }
   return next;
@@ -113,6 +142,46 @@ function afterKill(model: Map<string, string>, found: Map<string, string>, actio
   for (const [address, owner] of found) if (owner !== mine) expect(model.get(address)).toBe(owner);
   for (const [address, owner] of model) if (owner !== mine) expect(found.get(address)).toBe(owner);
   return found;
+}
+
+function* reserve(ranges: readonly string[]): Transaction<readonly string[]> {
+  reserved = ranges;
+  const before = yield* read("IPReservation", "r");
+  const object = {
+    apiVersion: "v1",
+    kind: "IPReservation" as const,
+    metadata: { name: "r" },
+    spec: { reservedCIDRs: ranges },
+  };
+  if (before !== undefined) yield* update({ ...before, spec: object.spec });
+  else yield* create(object);
+  return [];
+}
+
+function isReserved(address: string): boolean {
+  return reserved.some((range) => contains(range, address));
+}
+
+/** What kills left behind is found and mended, on both nodes, and no address with it: all count as seen. */
+function mendAll(store: MemoryStore): void {
+  for (const name of ["one", "two"]) {
+    const look = (): Snapshot => ({
+      node: name,
+      takenAt: 0n,
+      pools: drive(listPools(), store).pools,
+      blocks: store.all("IPAMBlock"),
+      handles: store.all("IPAMHandle"),
+      affinities: store.all("BlockAffinity"),
+      damaged: [],
+      endpoints: [],
+      links: [],
+      seen: [...owners(store).keys()].map((address) => ({ address, where: "eth0" })),
+    });
+    const fresh = look();
+    const report = checkIpam(fresh);
+    for (const problem of confirmed([report], report)) drive(mend(problem, report, fresh), store);
+    expect(checkIpam(look()).problems).toEqual([]);
+  }
 }
 
 function owners(store: MemoryStore): Map<string, string> {

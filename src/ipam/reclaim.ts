@@ -1,0 +1,34 @@
+/**
+ * Reclaiming: empty blocks that the node will not take from again are given up, Calico's ensureConsistentAffinity.
+ *
+ * That is a block whose pool is gone or selects other nodes. **Blocks of the node's own pools stay**, empty or not: the next pod takes from them.
+ */
+import { contains } from "../net/prefix.ts";
+import { list, type Transaction } from "../store/transaction.ts";
+import { type AffinitySpec, readBlock, releaseBlock } from "./affinity.ts";
+import { isEmpty } from "./block.ts";
+import { readScope, type Scope } from "./labels.ts";
+import { listPools, type Pool } from "./pool.ts";
+import { selects } from "./pool-selection.ts";
+
+/** The CIDRs of what was given up. Does nothing while a pool cannot be read: it may be the block's. */
+export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
+  const { pools, faults } = yield* listPools();
+  if (pools.length === 0 || faults.length > 0) return [];
+  const scope = yield* readScope(pools, node, undefined);
+  const reclaimed: string[] = [];
+  for (const object of yield* list("BlockAffinity")) {
+    const { node: owner, cidr } = object.spec as AffinitySpec;
+    if (owner !== node || isWanted(pools, scope, cidr)) continue;
+    const block = yield* readBlock(cidr);
+    if (block !== undefined && !isEmpty(block.spec)) continue;
+    yield* releaseBlock(node, cidr);
+    reclaimed.push(cidr);
+  }
+  return reclaimed;
+}
+
+function isWanted(pools: readonly Pool[], scope: Scope, block: string): boolean {
+  const pool = pools.find(({ cidr }) => contains(cidr, block));
+  return pool !== undefined && selects({ ...pool, namespaceSelector: "" }, scope);
+}
