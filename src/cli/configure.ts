@@ -29,11 +29,14 @@ export function configureIpam(cli: Cli, { dryRun = false, ...options }: Configur
   if (dryRun) drive(change, dryRunStore(fileStore(cli.sys)));
   else withFileStore(cli.sys, {}, (store) => drive(change, store));
   for (const [key, value] of wanted) {
-    cli.out(
-      `Successfully set ${key.charAt(0).toUpperCase()}${key.slice(1)} to: ${value}${dryRun ? " (dry run)" : ""}\n`,
-    );
+    cli.out(`Successfully set ${propertyOf(key)} to: ${value}${dryRun ? " (dry run)" : ""}\n`);
   }
   return exitStatus.done;
+}
+
+/** `strictAffinity` is calicoctl's `StrictAffinity`. */
+export function propertyOf(key: string): string {
+  return (key.charAt(0).toUpperCase() + key.slice(1)).replace(/^Ip/, "IP");
 }
 
 function* configure(wanted: object): Transaction<Change> {

@@ -3,6 +3,7 @@ import { type AllocationAttribute, attributeAt, type Block, blockOrdinal } from 
 import { listReservedCidrs, readIpamConfig } from "../ipam/settings.ts";
 import { canonicalAddress } from "../net/address.ts";
 import type { Cli } from "./cli.ts";
+import { propertyOf } from "./configure.ts";
 import { type Format, formatDocument } from "./document-text.ts";
 import { CliError, type ExitStatus, exitStatus } from "./error.ts";
 import { poolMaps } from "./map.ts";
@@ -88,7 +89,7 @@ function showConfiguration(cli: Cli, format: ShowOptions["format"]): ExitStatus 
     cli.out(formatDocument(config, format));
     return exitStatus.done;
   }
-  const rows = Object.entries(config).map(([key, value]) => [key.charAt(0).toUpperCase() + key.slice(1), `${value}`]);
+  const rows = Object.entries(config).map(([key, value]) => [propertyOf(key), `${value}`]);
   cli.out(render(cli, { columns: [{ title: "PROPERTY" }, { title: "VALUE" }], rows }));
   return exitStatus.done;
 }

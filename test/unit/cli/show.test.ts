@@ -102,7 +102,7 @@ Handle ID: vxlan-tunnel-addr-mac-k8s
 | StrictAffinity     | false |
 | AutoAllocateBlocks | true  |
 | MaxBlocksPerHost   | 0     |
-| IpCooldownSeconds  | 0     |
+| IPCooldownSeconds  | 0     |
 +--------------------+-------+
 `);
   });
