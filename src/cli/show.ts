@@ -1,5 +1,6 @@
 /** `tortie ipam show`: calicoctl's tables, and a map. */
 import { type AllocationAttribute, attributeAt, type Block, blockOrdinal } from "../ipam/block.ts";
+import { sequenceNumberOf } from "../ipam/sequence-numbers.ts";
 import { listReservedCidrs, readIpamConfig } from "../ipam/settings.ts";
 import { canonicalAddress } from "../net/address.ts";
 import type { Cli } from "./cli.ts";
@@ -73,7 +74,7 @@ function allocationOf(blocks: readonly Block[], address: string): Allocation | u
   return {
     block: spec.cidr,
     handle: attribute.handle_id ?? undefined,
-    sequenceNumber: spec.sequenceNumberForAllocation?.[ordinal]?.toString(),
+    sequenceNumber: sequenceNumberOf(spec, ordinal).toString(),
     attributes: attribute.secondary ?? {},
   };
 }
