@@ -1,5 +1,5 @@
 /** What `ip -j` writes, as far as it is needed. Each function throws `Error` when the text is something else. */
-import { z } from "zod";
+import * as z from "zod";
 
 const links = z.array(z.object({ ifname: z.string(), ifalias: z.string().optional() }));
 const addresses = z.array(

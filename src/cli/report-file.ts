@@ -1,5 +1,5 @@
 /** The file between `tortie ipam check -o` and `tortie ipam release --from-report`. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Allocation, Problem, ProblemKind, Report } from "../ipam/check.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, messageOf } from "./error.ts";

@@ -1,5 +1,5 @@
 /** The shape of each kind's spec, and what one resource's keys must be for themselves; `resource-rules.ts` has what they must be for others. */
-import { z } from "zod";
+import * as z from "zod";
 import { affinityName, blockName, handleName } from "../ipam/object-name.ts";
 import { canonicalAddress } from "../net/address.ts";
 import { addressOf, canonicalPrefix, maskPrefix } from "../net/prefix.ts";

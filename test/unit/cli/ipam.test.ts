@@ -348,6 +348,41 @@ Successfully set MaxBlocksPerHost to: 3
   });
 });
 
+describe("workloadendpoint", () => {
+  test("get lists the record; apply takes it back; delete spares a sandbox that is there", async () => {
+    const world = await node();
+    const address = addPod(world, "a");
+    expect((await world.run("get wep")).stdout).toBe(`\
+NAMESPACE   WORKLOAD   NODE     NETWORKS${" ".repeat(address.length - 2)}INTERFACE
+default     a          node-1   ${address}/32   calia
+`);
+    const record = (await world.run("get wep node--1-k8s-a-eth0 -o yaml")).stdout;
+    expect((await world.run("apply -f -", record)).stdout).toBe('WorkloadEndpoint "node--1-k8s-a-eth0" unchanged\n');
+    expect((await world.run("delete wep node--1-k8s-a-eth0")).stderr).toBe(
+      'tortie: cannot delete WorkloadEndpoint "node--1-k8s-a-eth0": its sandbox "/run/netns/a" is there (pass --force)\n',
+    );
+    world.removeNamespace("a");
+    expect((await world.run("delete wep default/node--1-k8s-a-eth0 --dry-run")).status).toBe(0);
+    expect((await world.run("delete wep default/node--1-k8s-a-eth0")).stdout).toContain(" deleted\n");
+    expect((await world.run("get wep")).stdout.split("\n")).toHaveLength(2);
+    expect((await world.run("create -f -", record)).stdout).toContain(" created\n");
+  });
+
+  test("refuses a record that has another's address or interface", async () => {
+    const world = await node();
+    addPod(world, "a");
+    const record = (await world.run("get wep -o yaml")).stdout.replaceAll(/containerID: a$/gm, "containerID: b");
+    expect((await world.run("apply -f -", record)).stderr).toContain('is that of container "a" eth0');
+  });
+
+  test.each(["Node", "Namespace"])("%s is kept for its labels", async (kind) => {
+    const world = await node();
+    const metadata = { name: "web", labels: { team: "blue" } };
+    await world.run("apply -f -", JSON.stringify({ apiVersion: "v1", kind, metadata }));
+    expect((await world.run(`get ${kind}`)).stdout).toBe("NAME   LABELS\nweb    team=blue\n");
+  });
+});
+
 describe("the command line", () => {
   test.each([
     ["", "cannot run: no command"],
