@@ -12,6 +12,7 @@ import { nodeSys } from "../src/host/node.ts";
 import { newAffinity } from "../src/ipam/affinity.ts";
 import { assign, newBlock, withSpec } from "../src/ipam/block.ts";
 import { newHandle } from "../src/ipam/handle.ts";
+import { blockAt, decodePool } from "../src/ipam/pool.ts";
 import { addressAt } from "../src/net/prefix.ts";
 import { fileStore } from "../src/store/file.ts";
 import type { StoredObject } from "../src/store/object.ts";
@@ -113,9 +114,16 @@ function fillStore(node: Node, pools: number, addresses: number): void {
   for (let i = 0; i < pools; i++) {
     const cidr = pools === 1 ? "10.0.0.0/16" : `10.${i >> 8}.${i & 255}.0/26`;
     const spec = { cidr, blockSize: 26, nodeSelector: "all()" };
-    put(store, { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: `pool-${i}` }, spec });
-    for (let n = 0; n < perPool; n += 64) {
-      fillBlock(store, cidr, `${addressAt(cidr, n)}/26`, Math.min(64, perPool - n));
+    const pool: StoredObject = {
+      apiVersion: "projectcalico.org/v3",
+      kind: "IPPool",
+      metadata: { name: `pool-${i}` },
+      spec,
+    };
+    put(store, pool);
+    // From the node's own start on, so that the next ADD finds the last of these blocks.
+    for (let n = 0; n * 64 < perPool; n++) {
+      fillBlock(store, cidr, blockAt(decodePool(pool), nodeName, BigInt(n)), Math.min(64, perPool - n * 64));
     }
   }
 }

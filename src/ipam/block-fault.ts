@@ -2,6 +2,7 @@
 import { addressCount } from "../net/prefix.ts";
 import { JsonText } from "../store/json-text.ts";
 import type { BlockSpec, StoredAttribute } from "./block.ts";
+import { numberedOrdinals } from "./sequence-numbers.ts";
 
 /** What is wrong with a block; `undefined` when it is sound. `now` in nanoseconds since the epoch: where given, nothing was released later. */
 export function blockFault(spec: BlockSpec, now?: bigint): string | undefined {
@@ -27,7 +28,7 @@ export function blockFault(spec: BlockSpec, now?: bigint): string | undefined {
   }
   if (allocated.size + free.size !== size)
     return `${size - allocated.size - free.size} ordinals are neither allocated nor free`;
-  for (const ordinal of Object.keys(sequenceNumberForAllocation ?? {})) {
+  for (const ordinal of numberedOrdinals(sequenceNumberForAllocation)) {
     if (!allocated.has(Number(ordinal))) return `ordinal ${ordinal} has a sequence number and no allocation`;
   }
   return undefined;

@@ -15,6 +15,7 @@ import { DamagedError } from "../store/damage.ts";
 import { JsonText } from "../store/json-text.ts";
 import type { StoredObject } from "../store/object.ts";
 import { blockName } from "./object-name.ts";
+import { type SequenceNumbers, withNumber, withoutNumber } from "./sequence-numbers.ts";
 
 export interface AllocationAttribute {
   readonly handle_id?: string | null;
@@ -30,7 +31,8 @@ export interface BlockSpec {
   /** `"host:<node>"`; absent when no node owns the block. */
   readonly affinity?: string | null;
   readonly sequenceNumber: bigint | number;
-  readonly sequenceNumberForAllocation?: Readonly<Record<string, bigint | number>> | null;
+  /** By ordinal (`sequenceNumberOf`). */
+  readonly sequenceNumberForAllocation?: SequenceNumbers | JsonText<SequenceNumbers> | null;
   readonly strictAffinity: boolean;
   readonly deleted: boolean;
   readonly attributes: readonly StoredAttribute[];
@@ -152,10 +154,10 @@ function releaseTo(
   attributes: readonly StoredAttribute[],
 ): BlockSpec {
   const allocations = spec.allocations.slice();
-  const numbers = { ...spec.sequenceNumberForAllocation };
+  let numbers = spec.sequenceNumberForAllocation ?? {};
   for (const ordinal of ordinals) {
     allocations[ordinal] = index;
-    delete numbers[ordinal];
+    numbers = withoutNumber(numbers, ordinal);
   }
   return {
     ...spec,
@@ -215,12 +217,12 @@ function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: Alloc
   const found = indexOfAttribute(spec, attribute);
   const index = found < 0 ? spec.attributes.length : found;
   const allocations = spec.allocations.slice();
-  const numbers = { ...spec.sequenceNumberForAllocation };
+  let numbers = spec.sequenceNumberForAllocation ?? {};
   for (const ordinal of ordinals) {
     // The last guard of a file that somebody edited: an address that has an owner is given to nobody else.
     if (allocations[ordinal] !== null) throw malformed(blockName(spec.cidr), `ordinal ${ordinal} is free and is not`);
     allocations[ordinal] = index;
-    numbers[ordinal] = spec.sequenceNumber;
+    numbers = withNumber(numbers, ordinal, spec.sequenceNumber);
   }
   return {
     ...spec,

@@ -4,6 +4,7 @@ import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCool
 import type { Allocation, Snapshot } from "./check.ts";
 import { handleIdOf, ownerOfHandle } from "./handle.ts";
 import { isPlaceholder } from "./placeholder.ts";
+import { sequenceNumberOf } from "./sequence-numbers.ts";
 
 /** An ADD writes the address first and its endpoint right after; one that is younger may be between the two. */
 const youngestNs = 60_000_000_000n;
@@ -53,7 +54,7 @@ function allocationOf(
     address,
     block: spec.cidr,
     handle: attribute.handle_id ?? "",
-    sequenceNumber: String(spec.sequenceNumberForAllocation?.[ordinal] ?? 0),
+    sequenceNumber: sequenceNumberOf(spec, ordinal).toString(),
     node,
     owner: ownerText(attribute),
     ...judge(address, attribute, evidence),

@@ -16,6 +16,7 @@ import { type HandleSpec, readHandle } from "./handle.ts";
 import { type Assigned, assignedAt } from "./held.ts";
 import { blockOf, listPools } from "./pool.ts";
 import { writeHandle, writeReleased } from "./release.ts";
+import { sequenceNumberOf } from "./sequence-numbers.ts";
 
 export interface ReleaseOption {
   /** Canonical. */
@@ -113,7 +114,7 @@ function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNu
       `cannot release address ${address}: wanted that of handle "${handle}", and it is handle "${owner}"'s`,
     );
   }
-  const number = BigInt(spec.sequenceNumberForAllocation?.[ordinal] ?? 0);
+  const number = sequenceNumberOf(spec, ordinal);
   if (sequenceNumber !== undefined && sequenceNumber !== number) {
     throw new CniError(
       code.datastore,

@@ -13,7 +13,8 @@
  *     }
  *     }
  *
- * **Any other layout of the same JSON is read as well**: people edit these files. In this one, such a list's items stay text.
+ * **Any other layout of the same JSON is read as well**: people edit these files. In this one, such a list's items stay text, and so do a
+ * block's sequence numbers: 64 integers of 19 digits, of which an operation is about one.
  */
 import { parseJson, stringifyJson } from "./json.ts";
 import { JsonText } from "./json-text.ts";
@@ -22,6 +23,8 @@ import type { StoredObject } from "./object.ts";
 const listStart = '": [\n    {';
 const listEnd = "}\n  ]";
 const lineStart = "\n    {";
+const numbersKey = "sequenceNumberForAllocation";
+const numbersStart = `\n  "${numbersKey}": `;
 
 export function formatObject(object: StoredObject): string {
   let text = "{\n";
@@ -41,10 +44,13 @@ export function parseObject(text: string): unknown {
   const end = text.indexOf(listEnd, start);
   const items = splitList(text.slice(start + listStart.length - 1, end + 1));
   if (end < 0 || items === undefined) return parseJson(text);
-  const object = parseJson(`${text.slice(0, start)}": [${text.slice(end + listEnd.length - 1)}`);
+  const rest = `${text.slice(0, start)}": [${text.slice(end + listEnd.length - 1)}`;
+  const numbers = lineOfNumbers(rest);
+  const object = parseJson(numbers === undefined ? rest : rest.replace(numbers, "{}"));
   const list = listAt(object, text.slice(text.lastIndexOf('"', start - 1) + 1, start));
   if (list === undefined) return parseJson(text);
   for (const item of items) list.push(new JsonText(item));
+  if (numbers !== undefined) (object as { spec: Record<string, unknown> }).spec[numbersKey] = new JsonText(numbers);
   return object;
 }
 
@@ -68,14 +74,28 @@ function listAt(object: unknown, name: string): unknown[] | undefined {
   return Array.isArray(list) && list.length === 0 ? list : undefined;
 }
 
+/** The record of sequence numbers, where it stands in one line. */
+function lineOfNumbers(text: string): string | undefined {
+  const start = text.indexOf(numbersStart) + numbersStart.length;
+  const end = text.indexOf("}", start) + 1;
+  if (start < numbersStart.length || text.charAt(start) !== "{" || end === 0) return undefined;
+  const numbers = text.slice(start, end);
+  return numbers.indexOf("{", 1) < 0 && !numbers.includes("\n") && !numbers.includes("\\") ? numbers : undefined;
+}
+
 function formatSpec(spec: object): string {
   let text = "{\n";
   for (const [key, value] of Object.entries(spec)) {
     if (value === undefined) continue;
     if (text.length > 2) text += ",\n";
-    text += `  ${JSON.stringify(key)}: ${isListOfObjects(value) ? formatList(value) : stringifyJson(value)}`;
+    text += `  ${JSON.stringify(key)}: ${formatValue(value)}`;
   }
   return `${text}\n}`;
+}
+
+function formatValue(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
+  return isListOfObjects(value) ? formatList(value) : stringifyJson(value);
 }
 
 function isListOfObjects(value: unknown): value is readonly object[] {

@@ -6,6 +6,7 @@ import type { HandleSpec } from "../../../src/ipam/handle.ts";
 import { listPools } from "../../../src/ipam/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release.ts";
 import { releaseIps } from "../../../src/ipam/release-ips.ts";
+import { sequenceNumberOf } from "../../../src/ipam/sequence-numbers.ts";
 import type { StoredObject } from "../../../src/store/object.ts";
 import { drive } from "../../../src/store/transaction.ts";
 import { type MemoryStore, memoryStore } from "./memory-store.ts";
@@ -25,7 +26,7 @@ describe("releaseIps()", () => {
     add("a", 2);
     add("b");
     const [first] = spec().allocations.keys();
-    const sequenceNumber = BigInt(spec().sequenceNumberForAllocation?.[first ?? 0] ?? 0);
+    const sequenceNumber = sequenceNumberOf(spec(), first ?? 0);
     const { released } = release([
       { address: "10.0.0.0", handle: "a", sequenceNumber },
       { address: "10.0.0.2", handle: "b" },
@@ -36,7 +37,7 @@ describe("releaseIps()", () => {
 
   test("refuses a stale sequence number: the address was given to the same handle again", () => {
     add("a");
-    const stale = BigInt(spec().sequenceNumberForAllocation?.[0] ?? 0);
+    const stale = sequenceNumberOf(spec(), 0);
     drive(releaseByHandle("a"), store);
     for (const handle of ["b", "c", "d", "a"]) add(handle);
     const { released, errors } = release([{ address: "10.0.0.0", handle: "a", sequenceNumber: stale }]);

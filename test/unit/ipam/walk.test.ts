@@ -145,7 +145,6 @@ function afterKill(model: Map<string, string>, found: Map<string, string>, actio
 }
 
 function* reserve(ranges: readonly string[]): Transaction<readonly string[]> {
-  reserved = ranges;
   const before = yield* read("IPReservation", "r");
   const object = {
     apiVersion: "v1",
@@ -155,6 +154,7 @@ function* reserve(ranges: readonly string[]): Transaction<readonly string[]> {
   };
   if (before !== undefined) yield* update({ ...before, spec: object.spec });
   else yield* create(object);
+  reserved = ranges;
   return [];
 }
 
