@@ -61,22 +61,84 @@ function stillThere({ address, owner, state, reason }: Allocation): CliError {
   return new CliError(`cannot release ${address}: it ${how} ${owner}: ${reason} (pass --force)`);
 }
 
+/**
+ * How many addresses are released before others get the store's lock: a second or two. A runtime's ADD waits for it, for a minute at most.
+ */
+const leaksPerHold = 500;
+
 async function releaseReported(cli: Cli, paths: readonly string[], options: ReleaseOptions): Promise<ExitStatus> {
   const reports = paths.map((path) => readReport(cli, path, options.force === true));
-  return looking(cli, options, (store, fresh, snapshot) => {
+  let later: readonly ((store: Store) => boolean)[] = [];
+  let tally: Tally = { mended: 0, failed: 0 };
+  await looking(cli, options, (store, fresh, snapshot) => {
     const problems = confirmed(reports, fresh);
+    noteUnconfirmed(cli, reports, problems);
     cli.progress.begin("mending", problems.length);
-    const failed = problems.filter((problem) => {
-      cli.progress.tick();
-      return !mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store);
-    });
-    cli.progress.end();
-    const now = new Set(problems.map(titleOf));
-    const gone = reports[0]?.problems.filter((problem) => !now.has(titleOf(problem))) ?? [];
-    for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: not confirmed any more`);
-    cli.out(`${problems.length - failed.length} of ${problems.length} confirmed problems mended${suffixOf(options)}\n`);
-    return failed.length === 0 ? exitStatus.done : exitStatus.failed;
+    const mendNow = (problem: Problem) => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store);
+    const leaks = problems.filter(({ kind }) => kind === "leaked address");
+    const many = leaks.length > leaksPerHold && options.dryRun !== true;
+    tally = tallyOf(
+      cli,
+      (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => mendNow(problem)),
+    );
+    if (many) {
+      // A release is guarded by handle and sequence number: it needs the look, and not the lock since then.
+      later = leaks
+        .slice(leaksPerHold)
+        .map((problem) => (own) => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), own));
+    }
+    return exitStatus.done;
   });
+  for (let at = 0; at < later.length; at += leaksPerHold) {
+    const batch = later.slice(at, at + leaksPerHold);
+    const { mended, failed } = withFileStore(cli.sys, {}, (store) =>
+      tallyOf(
+        cli,
+        batch.map((step) => () => step(store)),
+      ),
+    );
+    tally = { mended: tally.mended + mended, failed: tally.failed + failed };
+  }
+  const others = later.length > 0 ? await mendOthers(cli, reports, options) : { mended: 0, failed: 0 };
+  cli.progress.end();
+  const mended = tally.mended + others.mended;
+  const failed = tally.failed + others.failed;
+  cli.out(`${mended} of ${mended + failed} confirmed problems mended${suffixOf(options)}\n`);
+  return failed === 0 ? exitStatus.done : exitStatus.failed;
+}
+
+/** What is no leak is judged by everything else: once the lock was given up, by a look of its own. */
+async function mendOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
+  let tally: Tally = { mended: 0, failed: 0 };
+  await looking(cli, options, (store, fresh, snapshot) => {
+    const problems = confirmed(reports, fresh).filter(({ kind }) => kind !== "leaked address");
+    const steps = problems.map(
+      (problem) => () => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store),
+    );
+    tally = tallyOf(cli, steps);
+    return exitStatus.done;
+  });
+  return tally;
+}
+
+interface Tally {
+  readonly mended: number;
+  readonly failed: number;
+}
+
+function tallyOf(cli: Cli, steps: readonly (() => boolean)[]): Tally {
+  let mended = 0;
+  for (const step of steps) {
+    cli.progress.tick();
+    if (step()) mended++;
+  }
+  return { mended, failed: steps.length - mended };
+}
+
+function noteUnconfirmed(cli: Cli, reports: readonly Report[], problems: readonly Problem[]): void {
+  const now = new Set(problems.map(titleOf));
+  const gone = reports[0]?.problems.filter((problem) => !now.has(titleOf(problem))) ?? [];
+  for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: not confirmed any more`);
 }
 
 /** Whether it could be mended; one that cannot does not keep the others. */

@@ -2,6 +2,7 @@
 import type { Block, BlockSpec } from "../ipam/block.ts";
 import { blockFault } from "../ipam/block-fault.ts";
 import { decodePool, type Pool, type PoolSpec } from "../ipam/pool.ts";
+import { parseSelector } from "../ipam/selector.ts";
 import { familyOf } from "../net/address.ts";
 import { contains, lengthOf, overlaps } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
@@ -106,8 +107,17 @@ function loadBalancerFaults(spec: FullPoolSpec): readonly string[] {
 
 function selectorFaults({ nodeSelector = "", namespaceSelector = "" }: PoolSpec): readonly string[] {
   return Object.entries({ nodeSelector, namespaceSelector }).flatMap(([key, selector]) =>
-    /\bglobal\(\s*\)/.test(selector) ? `its ${key} holds global(), which no pool may` : [],
+    /\bglobal\(\s*\)/.test(selector) ? `its ${key} holds global(), which no pool may` : syntaxFaults(key, selector),
   );
+}
+
+function syntaxFaults(key: string, selector: string): readonly string[] {
+  try {
+    parseSelector(selector);
+    return [];
+  } catch (error) {
+    return [`its ${key} "${selector}" is no selector: ${(error as Error).message}`];
+  }
 }
 
 function blockFaults({ spec, metadata }: Block, { pools, blocks }: Neighbours): readonly string[] {

@@ -24,6 +24,8 @@ export class FakeMachine {
   readonly netnsPaths = new Map<string, FakeNetns>();
   readonly programs = new Map<string, FakeProgram>();
   readonly locks = new Map<string, { exclusive: boolean; holders: number }>();
+  /** How often a lock was taken. */
+  lockings = 0;
   /** Makes the nf_tables of a namespace; absent: the kernel has none. */
   netfilter: ((netns: FakeNetns) => FakeNetfilter) | undefined;
   nowMs = Date.UTC(2024, 0, 1);
@@ -232,6 +234,7 @@ export class FakeSys implements Sys {
       this.sleepMs(timeoutMs);
       throw sysError("ETIMEDOUT", "flock", path);
     }
+    this.machine.lockings++;
     locks.set(path, { exclusive: mode === "exclusive", holders: (held?.holders ?? 0) + 1 });
     const fd = this.#nextFd++;
     this.#heldLocks.set(fd, path);

@@ -8,10 +8,9 @@ import { fixtureWorld, World } from "./world.ts";
 
 const network = "net";
 
-/** A node with a pool of four blocks of four addresses. */
-async function node(): Promise<World> {
+/** A node with a pool: of four blocks of four addresses, unless said otherwise. */
+async function node(spec = { cidr: "10.0.0.0/28", blockSize: 30 }): Promise<World> {
   const world = new World({ node: "node-1" }).withNode();
-  const spec = { cidr: "10.0.0.0/28", blockSize: 30 };
   const pool = { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "p" }, spec };
   await world.run("create -f -", JSON.stringify(pool));
   return world;
@@ -193,6 +192,24 @@ describe("tortie ipam release", () => {
     expect(mended).toMatchObject({ status: 0, stderr: "" });
     expect((await world.run("ipam check")).status).toBe(0);
     expect((await world.run(`ipam show --ip ${address}`)).stdout).toContain("is not assigned");
+  });
+
+  test("--from-report gives the lock to others between batches of many leaks", async () => {
+    const world = await node({ cidr: "10.0.0.0/22", blockSize: 26 });
+    const count = 600;
+    for (let n = 0; n < count; n++) {
+      addPod(world, `many${n}`);
+      world.removeNamespace(`many${n}`);
+    }
+    await world.run("ipam check -o /tmp/r.json");
+    const locks = world.machine.lockings;
+    const { status, stdout } = await world.run("ipam release --from-report /tmp/r.json");
+    expect({ status, last: stdout.trimEnd().split("\n").at(-1) }).toEqual({
+      status: 0,
+      last: `${count} of ${count} confirmed problems mended`,
+    });
+    expect(world.machine.lockings - locks).toBe(3);
+    expect((await world.run("ipam check")).status).toBe(0);
   });
 
   test("--from-report leaves alone what has come back", async () => {
