@@ -13,7 +13,7 @@
 import { ownerOf } from "../../src/cni/attachment.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
-import { readEndpoint, removeEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
+import { hasEndpoint, removeEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
@@ -88,7 +88,7 @@ export default definePlugin<CalicoConf>({
 function record(identity: Identity, node: string, wanted: EndpointSpec, netns: string, { sys, undo }: Context): void {
   const { attachment, pod } = identity;
   // A record that was there before this call describes what was there before this call.
-  const known = readEndpoint(sys, attachment) !== undefined;
+  const known = hasEndpoint(sys, attachment);
   undo("remove the endpoint's record", () => {
     if (!known) removeEndpoint(sys, attachment);
     removeIdleNat(sys);

@@ -1,7 +1,7 @@
 /** What an endpoint shall be: out of the IPAM plugin's answer at ADD, out of the final result at CHECK. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { IpConfig, Result, RouteConfig } from "../../src/cni/result.ts";
-import { isErrno, type Sys } from "../../src/host/sys.ts";
+import type { Sys } from "../../src/host/sys.ts";
 import { canonicalMac } from "../../src/net/mac.ts";
 import { addressOf, canonicalPrefix, hostPrefix } from "../../src/net/prefix.ts";
 import { hostMac } from "../../src/plan/names.ts";
@@ -108,11 +108,12 @@ function routesOf(conf: CalicoConf, { routes = [] }: Result, addresses: readonly
 const mtuFile = "/var/lib/calico/mtu";
 
 function mtuOfFile(sys: Sys, required: boolean): number {
+  // To look first is cheaper: most nodes have none, and an error has a stack to collect.
+  if (!required && sys.stat(mtuFile) === undefined) return 0;
   let text: string;
   try {
     text = sys.readFile(mtuFile).trim();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR") && !required) return 0;
     throw new CniError(code.refused, `cannot read the MTU from "${mtuFile}": ${(error as Error).message}`);
   }
   if (/^\d{1,5}$/.test(text)) return Number(text);

@@ -41,6 +41,11 @@ export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
   }
 }
 
+/** Whether there is a record, readable or not. */
+export function hasEndpoint(sys: Sys, attachment: Attachment): boolean {
+  return sys.stat(pathOf(attachment)) !== undefined;
+}
+
 /** The record; `undefined` when there is none or when it cannot be read as one (the interface's alias still tells). */
 export function readEndpoint(sys: Sys, attachment: Attachment): Endpoint | undefined {
   return readFile(sys, pathOf(attachment));

@@ -4,7 +4,7 @@
  * Calico's order of sources: `nodename`, the nodename file, the deprecated `hostname`, the host name in lower case.
  */
 import { CniError, code } from "../cni/error.ts";
-import { isErrno, type Sys } from "../host/sys.ts";
+import type { Sys } from "../host/sys.ts";
 
 export interface NodenameConf {
   /** `nodename`. */
@@ -63,11 +63,7 @@ function fromFile({ file, fileRequired }: NodenameConf, sys: Sys): string | unde
   );
 }
 
+/** `undefined` when there is none. To look first is cheaper: most nodes have none, and an error has a stack to collect. */
 function readFile(file: string, sys: Sys): string | undefined {
-  try {
-    return sys.readFile(file);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  }
+  return sys.stat(file) === undefined ? undefined : sys.readFile(file);
 }

@@ -59,30 +59,38 @@ const rules: readonly Rule[] = [
   { path: ["mode"], why: "this version makes no overlay", remedy: remove },
 ];
 
+/** By the first key in lower case: runtimes and templates write keys in any case. A document has fewer keys than there are rules. */
+const rulesByKey: ReadonlyMap<string, readonly Rule[]> = (() => {
+  const byKey = new Map<string, Rule[]>();
+  for (const rule of rules) byKey.set(rule.path[0], [...(byKey.get(rule.path[0]) ?? []), rule]);
+  return byKey;
+})();
+
 /** Throws `CniError` 2 that names the first key this version cannot honour, with the reason and the remedy. */
 export function refuseUnsupported(document: JsonObject): void {
-  const keys = lowerKeys(document);
-  for (const { path, neutral, why, remedy } of rules) {
-    const value = valueAt(keys, path);
-    if (asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()))) continue;
-    throw new CniError(
-      code.unsupportedField,
-      `cannot use key "${path.join(".")}" with value ${JSON.stringify(value)}: ${why}; ${remedy}`,
-    );
+  for (const key in document) {
+    const own = rulesByKey.get(key.toLowerCase());
+    if (own === undefined) continue;
+    for (const rule of own) refuseValue(rule, valueAt(document[key], rule.path[1]));
   }
 }
 
-/** Runtimes and templates write keys in any case: they are looked up in lower case. */
-function lowerKeys(object: JsonObject): ReadonlyMap<string, unknown> {
-  const keys = new Map<string, unknown>();
-  for (const key in object) keys.set(key.toLowerCase(), object[key]);
-  return keys;
+function refuseValue({ path, neutral, why, remedy }: Rule, value: unknown): void {
+  if (asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()))) return;
+  throw new CniError(
+    code.unsupportedField,
+    `cannot use key "${path.join(".")}" with value ${JSON.stringify(value)}: ${why}; ${remedy}`,
+  );
 }
 
-function valueAt(keys: ReadonlyMap<string, unknown>, [first, second]: Rule["path"]): unknown {
-  const value = keys.get(first);
-  if (second === undefined) return value;
-  return typeof value === "object" && value !== null ? lowerKeys(value as JsonObject).get(second) : undefined;
+/** The value itself, or the one under a key of it. */
+function valueAt(value: unknown, inner: string | undefined): unknown {
+  if (inner === undefined) return value;
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const key in value) {
+    if (key.toLowerCase() === inner) return (value as JsonObject)[key];
+  }
+  return undefined;
 }
 
 function asksForNothing(value: unknown): boolean {
