@@ -1,51 +1,39 @@
 /**
- * Builds the plugins and the operator's command: `tsx scripts/build.ts [--variant release|test]`.
+ * Builds the plugins and the operator's command: `tsx scripts/build.ts`.
  *
- * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable. `release` goes to `dist/bin`; `test` to
- * `dist/test-bin`, with the switches on that let tests make it fail (the constant `TORTIE_FAULTS`). The command is `dist/tortie.js`, for
- * Node, and comes with `release`.
+ * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { buildCli } from "./cli-bundle.ts";
 import { buildExecutable } from "./executable.ts";
 import { generateValidators } from "./validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const targets = { release: "dist/bin", test: "dist/test-bin" } as const;
+const target = "dist/bin";
 
-type Variant = keyof typeof targets;
-
-const { values } = parseArgs({ options: { variant: { type: "string", default: "release" } } });
 try {
-  const variant = parseVariant(values.variant);
-  await buildPlugins(variant);
-  if (variant === "release") await buildCli({ root, define: buildInfo() });
+  await buildPlugins();
+  await buildCli({ root, define: buildInfo() });
 } catch (error) {
   process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
 
-async function buildPlugins(variant: Variant): Promise<void> {
+async function buildPlugins(): Promise<void> {
   const start = performance.now();
   const names = pluginNames();
   await generateValidators();
   const size = await buildExecutable({
     programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
-    workFolder: join(root, "build", variant),
-    targetFolder: join(root, targets[variant]),
-    define: { ...buildInfo(), TORTIE_FAULTS: String(variant === "test") },
+    workFolder: join(root, "build/release"),
+    targetFolder: join(root, target),
+    define: buildInfo(),
   });
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  process.stderr.write(`build: ${targets[variant]}/{${names.join(",")}}: ${size} bytes, in ${seconds} s\n`);
-}
-
-function parseVariant(text: string): Variant {
-  if (text === "release" || text === "test") return text;
-  throw new Error(`cannot build variant "${text}": wanted "release" or "test"`);
+  process.stderr.write(`build: ${target}/{${names.join(",")}}: ${size} bytes, in ${seconds} s\n`);
 }
 
 function pluginNames(): readonly string[] {
