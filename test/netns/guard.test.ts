@@ -1,0 +1,60 @@
+/**
+ * `route_localnet` lets a host port answer at 127.0.0.1; the guard keeps it from letting others into what listens there alone
+ * (kubelet, metrics, a debugger). A pod with CAP_NET_ADMIN is the attacker: its namespace is told that 127.0.0.1 is behind its gateway.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadConflist } from "../lib/conflist.ts";
+import { Node } from "../lib/netns.ts";
+import { Runner, type Sandbox } from "../lib/runner.ts";
+import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { answers, ping, serve } from "../lib/traffic.ts";
+
+const secretPort = 9000;
+const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
+
+/** The guard stands in the table of natOutgoing and in that of the host ports; with iptables, in the raw table. */
+const chains = {
+  "10-calico.conflist": "nft delete chain ip tortie guard; nft delete chain ip tortie_portmap guard",
+  "10-calico-iptables.conflist": "nft delete chain ip tortie guard; iptables -t raw -F PREROUTING",
+};
+
+describe.each(Object.entries(chains))("guard of 127.0.0.0/8 with %s", (name, removeGuards) => {
+  let node: Node;
+
+  beforeAll(async () => {
+    requireBuild();
+    node = await Node.start();
+    const attacker: Sandbox = {
+      containerId: "attacker",
+      netns: node.addPod("attacker"),
+      ifname: "eth0",
+      capabilities: { portMappings },
+    };
+    const result = new Runner({ node, pluginDirs }).add(loadConflist(example(name)), attacker);
+    serve(node, undefined, secretPort);
+    // The node learns the pod's MAC address now: it would not by a question that comes from 127.0.0.1.
+    ping(node, undefined, String(result.ips?.[0]?.address).replace(/\/.*/, ""));
+    node.sh(pretend, { in: "attacker" });
+  });
+
+  afterAll(async () => {
+    await node?.stop();
+  });
+
+  test("keeps a pod out of what listens on the node's loopback address", () => {
+    expect(answers(node, undefined, "127.0.0.1", secretPort)).toBe(true);
+    expect(answers(node, "attacker", "127.0.0.1", secretPort)).toBe(false);
+  });
+
+  test("is what keeps it out: without the guard the pod gets in", () => {
+    node.sh(removeGuards);
+    expect(answers(node, "attacker", "127.0.0.1", secretPort)).toBe(true);
+  });
+});
+
+/** Makes 127.0.0.1 an address like any other, behind the gateway. */
+const pretend = `
+echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet
+ip address del 127.0.0.1/8 dev lo
+ip route add 127.0.0.1 via 169.254.1.1 dev eth0
+`;
