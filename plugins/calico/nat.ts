@@ -1,4 +1,7 @@
-/** The way out: traffic from pools with `natOutgoing` to what is in no pool leaves with the node's own address. */
+/**
+ * The way out: traffic from pools with `natOutgoing` to what is in no pool leaves with the node's own address; and the guard that goes with
+ * the host interfaces' `route_localnet`.
+ */
 import type { Sys } from "../../src/host/sys.ts";
 import { takePools } from "../../src/ipam/known-pools.ts";
 import { listPools } from "../../src/ipam/pool.ts";
@@ -15,6 +18,7 @@ export function planNat(sys: Sys, addresses: readonly string[]): readonly Resour
   // A disabled pool gives no new addresses, but those that it gave still need their way out.
   return natOutgoing(
     pools.filter(({ family }) => families.has(family)).map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),
+    { guarded: families.has(4) },
   );
 }
 

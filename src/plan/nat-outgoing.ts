@@ -21,13 +21,17 @@ const poolsDigest = "pools_digest";
 const rawPriority = -300;
 const srcnatPriority = 100;
 
-/** The tables, and the pools in their sets; nothing for a family without pools. */
+/**
+ * The tables, and the pools in their sets; nothing for a family without pools. With `guarded` IPv4's stands without pools too, for its
+ * guard: another's IPAM plugin has no pools here.
+ */
 export function natOutgoing(
   pools: readonly { readonly cidr: string; readonly nat: boolean }[],
+  { guarded = false } = {},
 ): readonly NftResource[] {
   return (["ip", "ip6"] as const).flatMap((family) => {
     const own = pools.filter(({ cidr }) => familyOf(cidr) === (family === "ip" ? 4 : 6));
-    if (own.length === 0) return [];
+    if (own.length === 0 && !(guarded && family === "ip")) return [];
     const all = own.map(({ cidr }) => ({ key: [cidr] }));
     const outgoing = own.filter(({ nat }) => nat).map(({ cidr }) => ({ key: [cidr] }));
     return [

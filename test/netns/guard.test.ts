@@ -12,13 +12,18 @@ import { answers, ping, serve } from "../lib/traffic.ts";
 const secretPort = 9000;
 const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
 
-/** The guard stands in the table of natOutgoing and in that of the host ports; with iptables, in the raw table. */
-const chains = {
-  "10-calico.conflist": "nft delete chain ip tortie guard; nft delete chain ip tortie_portmap guard",
-  "10-calico-iptables.conflist": "nft delete chain ip tortie guard; iptables -t raw -F PREROUTING",
-};
+/**
+ * The guard stands in the table of natOutgoing and in that of the host ports; with iptables, in the raw table. Another's IPAM plugin has no
+ * pools that could want a way out, and a pod without host ports no table of theirs.
+ */
+const chains = [
+  ["10-calico.conflist", "host ports", "nft delete chain ip tortie guard; nft delete chain ip tortie_portmap guard"],
+  ["10-calico.conflist", "no host ports", "nft delete chain ip tortie guard"],
+  ["10-calico-iptables.conflist", "host ports", "nft delete chain ip tortie guard; iptables -t raw -F PREROUTING"],
+  ["10-calico-host-local.conflist", "no host ports", "nft delete chain ip tortie guard"],
+] as const;
 
-describe.each(Object.entries(chains))("guard of 127.0.0.0/8 with %s", (name, removeGuards) => {
+describe.each(chains)("guard of 127.0.0.0/8 with %s and %s", (name, ports, removeGuards) => {
   let node: Node;
 
   beforeAll(async () => {
@@ -28,7 +33,7 @@ describe.each(Object.entries(chains))("guard of 127.0.0.0/8 with %s", (name, rem
       containerId: "attacker",
       netns: node.addPod("attacker"),
       ifname: "eth0",
-      capabilities: { portMappings },
+      capabilities: ports === "host ports" ? { portMappings } : {},
     };
     const result = new Runner({ node, pluginDirs }).add(loadConflist(example(name)), attacker);
     serve(node, undefined, secretPort);
