@@ -65,7 +65,7 @@ export function createVeth(spec: {
     writer.string(IFLA_INFO_KIND, "veth");
     writer.nest(IFLA_INFO_DATA, () => {
       writer.nest(VETH_INFO_PEER, () => {
-        linkHeader(0, 0, writer);
+        linkHeader(0, undefined, writer);
         describeEnd(writer, spec.peer, spec.mtu, spec.queues);
         writer.u32(IFLA_NET_NS_FD, spec.peerNetnsFd);
       });
@@ -87,15 +87,17 @@ export function createIfb(spec: {
 }
 
 export interface LinkChanges {
-  readonly up?: true;
+  readonly up?: boolean;
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;
   readonly alias?: string | undefined;
   readonly txQueueLength?: number | undefined;
 }
 
-export function setLink(index: number, changes: LinkChanges): Request {
-  const writer = linkHeader(index, changes.up ? IFF_UP : 0);
+/** Of a link by its index, or by its name, which saves asking for the index. */
+export function setLink(link: string | number, changes: LinkChanges): Request {
+  const writer = linkHeader(typeof link === "number" ? link : 0, changes.up);
+  if (typeof link === "string") writer.string(IFLA_IFNAME, link);
   if (changes.mac !== undefined) writer.bytes(IFLA_ADDRESS, macBytes(changes.mac));
   if (changes.mtu !== undefined) writer.u32(IFLA_MTU, changes.mtu);
   if (changes.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, changes.txQueueLength);
@@ -206,9 +208,14 @@ class DescribedLink implements Link {
   }
 }
 
-/** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (only the flags to set are named as changed). */
-function linkHeader(index: number, setFlags = 0, writer = new AttributeWriter()): AttributeWriter {
-  return writer.half(0).half(0).word(index).word(setFlags).word(setFlags);
+/** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (IFF_UP, where that is to be another). */
+function linkHeader(index: number, up?: boolean, writer = new AttributeWriter()): AttributeWriter {
+  const header = writer
+    .half(0)
+    .half(0)
+    .word(index)
+    .word(up ? IFF_UP : 0);
+  return header.word(up === undefined ? 0 : IFF_UP);
 }
 
 function describeEnd(

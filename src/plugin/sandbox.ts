@@ -10,18 +10,31 @@ import { isErrno, type Netns, type Sys } from "../host/sys.ts";
 export function refuseOwnNetns(sys: Sys, environment: Environment, presence: "must be there" | "may be gone"): void {
   const { netns: path, netnsOverride } = environment;
   if (presence === "may be gone" && path === "") return;
-  let netns: Netns;
-  try {
-    netns = sys.openNetns(path);
-  } catch (error) {
-    if (presence === "may be gone") return;
-    throw cannotOpen(path, error);
-  }
+  const netns = presence === "may be gone" ? findSandbox(sys, path) : openSandbox(sys, path);
+  if (netns === undefined) return;
   const own = sys.ownNetns();
   const same = netns.device === own.device && netns.inode === own.inode;
   sys.closeNetns(netns);
   if (same && !netnsOverride) {
     throw new CniError(code.sameNetns, "plugin's netns and netns from CNI_NETNS should not be the same", path);
+  }
+}
+
+/** Throws `CniError` 3 when there is nothing, 4 when it is something else. */
+export function openSandbox(sys: Sys, path: string): Netns {
+  try {
+    return sys.openNetns(path);
+  } catch (error) {
+    throw cannotOpen(path, error);
+  }
+}
+
+/** `undefined` when it cannot be opened: it is gone, or of its mount point an empty file is left. */
+export function findSandbox(sys: Sys, path: string): Netns | undefined {
+  try {
+    return sys.openNetns(path);
+  } catch {
+    return undefined;
   }
 }
 

@@ -52,7 +52,8 @@ export class FakeKernel {
   }
 
   addNetns(name: string): FakeNetns {
-    const netns = new FakeNetns(name, 0xf0000000 + this.#namespaces.length, this.#ipv6);
+    const booted = this.#namespaces.length === 0;
+    const netns = new FakeNetns(name, 0xf0000000 + this.#namespaces.length, { ipv6: this.#ipv6, booted });
     this.#namespaces.push(netns);
     return netns;
   }

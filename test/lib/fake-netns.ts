@@ -47,13 +47,18 @@ export class FakeNetns {
   /** Being dismantled: its links are there yet, but nobody finds the way to it. */
   dying = false;
   #nextIndex = 1;
+  readonly #lo: FakeLink;
+  readonly #loBornUp: boolean;
 
-  constructor(name: string, inode: number, ipv6: boolean) {
+  /** The machine's own namespace was set up at boot; in a new one `lo` is down. */
+  constructor(name: string, inode: number, { ipv6, booted }: { readonly ipv6: boolean; readonly booted: boolean }) {
     this.name = name;
     this.inode = inode;
     this.ipv6 = ipv6;
     this.sysctl = new FakeSysctl(ipv6);
-    this.addLink({ name: "lo", kind: "loopback", mac: "00:00:00:00:00:00", mtu: 65536 }).up = true;
+    this.#lo = this.addLink({ name: "lo", kind: "loopback", mac: "00:00:00:00:00:00", mtu: 65536 });
+    this.#loBornUp = booted;
+    if (booted) this.raise(this.#lo);
   }
 
   addLink(
@@ -95,7 +100,8 @@ export class FakeNetns {
   addAddress(link: FakeLink, address: string): void {
     link.addresses.push(address);
     const family = familyOf(address);
-    if (family === 4 && address.endsWith("/32")) return;
+    // Those of lo lead into the table "local", which is not modelled.
+    if ((family === 4 && address.endsWith("/32")) || link.kind === "loopback") return;
     this.routes.push({
       destination: maskPrefix(address),
       index: link.index,
@@ -118,16 +124,28 @@ export class FakeNetns {
     );
   }
 
-  /** A pair whose ends are both up has a carrier, and IPv6 begins. */
+  /** A pair whose ends are both up has a carrier, and IPv6 begins. A loopback needs no other. */
   raise(link: FakeLink): void {
     link.up = true;
-    if (link.peer?.up !== true) return;
-    for (const end of [link, link.peer]) {
-      const { netns, mac, name } = end;
-      const local = `${linkLocalOf(mac)}/64`;
-      const disabled = netns.sysctl.get(`ipv6/conf/${name}/disable_ipv6`) !== "0";
-      if (!disabled && !end.addresses.includes(local)) netns.addAddress(end, local);
+    if (link.kind === "loopback") {
+      if (!link.addresses.some((address) => familyOf(address) === 4)) this.addAddress(link, "127.0.0.1/8");
+      this.#addOwnAddress(link, "::1/128");
     }
+    if (link.peer?.up !== true) return;
+    for (const end of [link, link.peer]) end.netns.#addOwnAddress(end, `${linkLocalOf(end.mac)}/64`);
+  }
+
+  /** IPv6 addresses and all routes go; IPv4 addresses stay. */
+  lower(link: FakeLink): void {
+    link.up = false;
+    for (const address of link.addresses) if (familyOf(address) === 6) this.deleteAddress(link, address);
+    this.routes = this.routes.filter(({ index }) => index !== link.index);
+  }
+
+  /** What the kernel gives a link by itself, unless IPv6 is off there. */
+  #addOwnAddress(link: FakeLink, address: string): void {
+    const enabled = this.sysctl.get(`ipv6/conf/${link.name}/disable_ipv6`) === "0";
+    if (enabled && !link.addresses.includes(address)) this.addAddress(link, address);
   }
 
   /** Whether an address is reached over a link without a gateway. */
@@ -139,7 +157,8 @@ export class FakeNetns {
   }
 
   print(): string {
-    const links = [...this.links.values()].filter(({ kind }) => kind !== "loopback");
+    // lo is told of where it is not what it was born as.
+    const links = [...this.links.values()].filter((link) => link !== this.#lo || link.up !== this.#loBornUp);
     return [
       `# ${this.name}${this.dying ? " (dying)" : ""}`,
       ...links.sort(byName).flatMap((link) => this.#printLink(link)),

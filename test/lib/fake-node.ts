@@ -2,6 +2,7 @@
 import bandwidth from "../../plugins/bandwidth/main.ts";
 import calico from "../../plugins/calico/main.ts";
 import calicoIpam from "../../plugins/calico-ipam/main.ts";
+import loopback from "../../plugins/loopback/main.ts";
 import portmap from "../../plugins/portmap/main.ts";
 import type { FileStat } from "../../src/host/sys.ts";
 import type { Plugin } from "../../src/plugin/plugin.ts";
@@ -12,7 +13,7 @@ import { FakeMachine, FakeSys } from "./fake-sys.ts";
 const binFolder = "/opt/cni/bin";
 const ownExecutable = "/proc/self/exe";
 
-const plugins = { bandwidth, calico, "calico-ipam": calicoIpam, portmap };
+const plugins = { bandwidth, calico, "calico-ipam": calicoIpam, loopback, portmap };
 
 export interface Call {
   /** Default: calico. */

@@ -86,7 +86,9 @@ function setLink(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
   if (alias) found.alias = stringOf(alias);
   found.txQueueLength = numberIn(attributes, link.IFLA_TXQLEN) ?? found.txQueueLength;
   const [flags, change] = [u32Of(payload, 8), u32Of(payload, 12)];
-  if ((change & link.IFF_UP) !== 0 && (flags & link.IFF_UP) !== 0 && !found.up) netns.raise(found);
+  const up = (change & link.IFF_UP) === 0 ? found.up : (flags & link.IFF_UP) !== 0;
+  if (up && !found.up) netns.raise(found);
+  if (!up && found.up) netns.lower(found);
   return [];
 }
 

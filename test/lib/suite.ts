@@ -10,7 +10,7 @@ export const goPluginDir = "/usr/lib/cni";
 export const pluginDirs: readonly string[] = [ourPluginDir, goPluginDir];
 export const examplesDir = join(root, "conf-examples");
 
-export const suite = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
+export const suite = ["calico", "calico-ipam", "bandwidth", "portmap", "loopback"] as const;
 
 export function exampleNames(): readonly string[] {
   return readdirSync(examplesDir).filter((name) => name.endsWith(".conflist"));

@@ -22,7 +22,9 @@ test("conf-examples/README.md has a line for every example", () => {
   expect(lines).toEqual(exampleNames());
 });
 
-describe.each(exampleNames())("%s", (name) => {
+const [ofPods, ofLo] = [true, false].map((wanted) => exampleNames().filter((name) => givesAddresses(name) === wanted));
+
+describe.each(ofPods ?? [])("%s", (name) => {
   let node: Node;
   beforeAll(async () => {
     node = await Node.start();
@@ -51,6 +53,29 @@ describe.each(exampleNames())("%s", (name) => {
     );
   });
 });
+
+test.each(ofLo ?? [])("%s: ADD raises lo, CHECK agrees, DEL leaves the host as before", async (name) => {
+  const list = loadConflist(example(name));
+  const node = await Node.start();
+  try {
+    const runner = new Runner({ node, pluginDirs });
+    node.sh("ip netns add example");
+    const before = snapshot(node);
+    const pod = { containerId: "example", netns: "/run/netns/example", ifname: "lo" };
+    expect(runner.add(list, pod).ips?.map(({ address }) => address)).toEqual(["127.0.0.1/8", "::1/128"]);
+    expect([ping(node, "example", "127.0.0.1"), ping(node, "example", "::1")]).toEqual([true, true]);
+    runner.check(list, pod);
+    runner.del(list, pod);
+    expect(diff(before, snapshot(node))).toBe("");
+  } finally {
+    await node.stop();
+  }
+});
+
+/** A list without a main plugin gives a pod no address of its own. */
+function givesAddresses(name: string): boolean {
+  return loadConflist(example(name)).plugins.some(({ type }) => type === "calico");
+}
 
 function ipamOf(list: Conflist): unknown {
   return (list.plugins[0]?.ipam as { type?: string } | undefined)?.type;

@@ -54,6 +54,11 @@ test.each<[string, Request, string]>([
   ],
   ["ip -4 route list table all dev cali1", dumpRoutes(4, 2), "26 301 0200 0000 00000000 00000000   0800 0400 02000000"],
   ["ip link set dev cali1 up", setLink(2, { up: true }), "19 5 0000 0000 02000000 01000000 01000000"],
+  [
+    "ip link set dev lo down, by name",
+    setLink("lo", { up: false }),
+    "19 5 0000 0000 00000000 00000000 01000000   0700 0300 6c6f00 00",
+  ],
   ["ip link delete dev cali1", deleteLink(2), "17 5 0000 0000 02000000 00000000 00000000"],
   [
     "a question by name, without counters",

@@ -1,0 +1,66 @@
+/**
+ * What is wanted of a sandbox's `lo`, and what is found on it:
+ *
+ *     lo ── up ──► the kernel gives it 127.0.0.1/8, and ::1/128 where the sandbox has IPv6
+ */
+import { CniError, code } from "../../src/cni/error.ts";
+import type { Result } from "../../src/cni/result.ts";
+import type { Places } from "../../src/dataplane/places.ts";
+import { findLink, View } from "../../src/dataplane/view.ts";
+import { familyOf } from "../../src/net/address.ts";
+import { contains } from "../../src/net/prefix.ts";
+import type { Resource } from "../../src/plan/resource.ts";
+
+export const lo = "lo";
+
+/** Up, with the addresses that an earlier look found on it. */
+export function planLo(addresses: readonly string[]): readonly Resource[] {
+  const at = "sandbox";
+  return [
+    { kind: "up", at, link: lo },
+    ...addresses.map((address) => ({ kind: "address", at, link: lo, address }) as const),
+  ];
+}
+
+/** Throws `CniError` 100 when the sandbox has none. */
+export function findLo(places: Places) {
+  const found = findLink(places.conversation("sandbox"), lo);
+  if (found === undefined) throw refused("there is no link of this name");
+  places.learn("sandbox", found);
+  return found;
+}
+
+/** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is no loopback address. */
+export function addressesOfLo(places: Places, index: number): readonly string[] {
+  const view = new View(() => places.conversation("sandbox"));
+  const families = ([4, 6] as const).map((family) =>
+    view
+      .addresses(family)
+      // A kernel without IPv6 answers a question for it with all that it has.
+      .filter((has) => has.index === index && familyOf(has.address) === family)
+      .map(({ address }) => address),
+  );
+  const foreign = families.flat().find((address) => !isLoopback(address));
+  if (foreign !== undefined) throw refused(`its address ${foreign} is no loopback address`);
+  return families.flatMap((addresses) => addresses.slice(0, 1));
+}
+
+/** The addresses that a result gives `lo`: none where the result is of other plugins. Throws `CniError` 101 for another sandbox's. */
+export function addressesIn({ interfaces = [], ips = [] }: Result, netns: string): readonly string[] {
+  const index = interfaces.findIndex(({ name, sandbox }) => name === lo && Boolean(sandbox));
+  const found = interfaces[index];
+  if (found === undefined) return [];
+  if (found.sandbox !== netns) {
+    const reason = `prevResult has it in sandbox "${found.sandbox}", CNI_NETNS is "${netns}"`;
+    throw new CniError(code.different, `cannot check "${lo}": ${reason}`);
+  }
+  return ips.flatMap((ip) => (ip.interface === index ? [ip.address] : []));
+}
+
+function refused(reason: string): CniError {
+  return new CniError(code.refused, `cannot set link ${lo} up in the sandbox: ${reason}`);
+}
+
+function isLoopback(address: string): boolean {
+  return contains(familyOf(address) === 4 ? "127.0.0.0/8" : "::1/128", address);
+}
