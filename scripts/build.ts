@@ -1,37 +1,45 @@
 /**
- * Builds the plugins and the operator's command: `tsx scripts/build.ts`.
+ * Builds the plugins and the operator's command: `tsx scripts/build.ts`. With `--sanitized`, the plugins alone, into `build/sanitized/bin`,
+ * for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`.
  *
  * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildCli } from "./cli-bundle.ts";
 import { buildExecutable } from "./executable.ts";
+import { findingsFolder, release, sanitized, type Toolchain } from "./toolchain.ts";
 import { generateValidators } from "./validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const target = "dist/bin";
 
 try {
-  await buildPlugins();
-  await buildCli({ root, define: buildInfo() });
+  if (process.argv.includes("--sanitized")) {
+    execFileSync(join(root, "scripts/engine"), ["--sanitized"], { stdio: "inherit" });
+    mkdirSync(findingsFolder, { recursive: true });
+    await buildPlugins("build/sanitized/bin", "build/sanitized", sanitized);
+  } else {
+    await buildPlugins("dist/bin", "build/release", release);
+    await buildCli({ root, define: buildInfo() });
+  }
 } catch (error) {
   process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
 
-async function buildPlugins(): Promise<void> {
+async function buildPlugins(target: string, workFolder: string, toolchain: Toolchain): Promise<void> {
   const start = performance.now();
   const names = pluginNames();
   await generateValidators();
-  const size = await buildExecutable({
+  const options = {
     programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
-    workFolder: join(root, "build/release"),
+    workFolder: join(root, workFolder),
     targetFolder: join(root, target),
     define: buildInfo(),
-  });
+  };
+  const size = await buildExecutable(options, toolchain);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   process.stderr.write(`build: ${target}/{${names.join(",")}}: ${size} bytes, in ${seconds} s\n`);
 }

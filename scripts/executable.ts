@@ -1,5 +1,5 @@
 /**
- * Makes one static executable out of JavaScript programs and the native host:
+ * Makes one executable out of JavaScript programs and the native host, here with the release's toolchain:
  *
  *   programs --esbuild--> bundle.js --mkbc--> bundle.bytecode --run once--> image.bin --\
  *                  \--> source map --> bundle.lines ------------------------------------+--> one static file,
@@ -28,28 +28,15 @@ import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
 import { build, type Plugin } from "esbuild";
 import { nodeSys } from "../src/host/node.ts";
 import { encodeLineTable, type SourceLine } from "../src/host/stack.ts";
+import { engineFolder, release, type Toolchain } from "./toolchain.ts";
 
 const run = promisify(execFile);
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const engine = join(root, "build/engine");
-const nativeFolder = join(root, "src/host/native");
-const compiler = process.env.TORTIE_CC ?? "musl-gcc";
+const hostHeader = join(root, "src/host/native/host.h");
 /** One build at a time: they share the objects of the host. */
 const lockMs = 60_000;
 /** More than all programs need when they are read in. */
 const imageRoom = 64 << 20;
-const compilerFlags = [
-  ...[
-    "-std=gnu11",
-    "-O2",
-    "-D_GNU_SOURCE",
-    "-ffunction-sections",
-    "-fdata-sections",
-    "-fno-asynchronous-unwind-tables",
-  ],
-  ...["-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wno-sign-conversion"],
-  ...["-isystem", join(engine, "source"), "-isystem", join(engine, "include")],
-];
 
 export interface ExecutableOptions {
   /**
@@ -66,12 +53,12 @@ export interface ExecutableOptions {
 }
 
 /** Builds and installs. Returns the size of the executable in bytes. */
-export async function buildExecutable(options: ExecutableOptions): Promise<number> {
+export async function buildExecutable(options: ExecutableOptions, toolchain = release): Promise<number> {
   mkdirSync(options.workFolder, { recursive: true });
   const lock = nodeSys.lock(join(root, "build/executable.lock"), "exclusive", lockMs);
   try {
-    const [objects] = await Promise.all([compileHost(), compileBundle(options)]);
-    const executable = await link(objects, options.workFolder);
+    const [objects] = await Promise.all([compileHost(toolchain), compileBundle(options)]);
+    const executable = await link(toolchain, objects, options.workFolder);
     install(executable, Object.keys(options.programs), options.targetFolder);
     return statSync(executable).size;
   } finally {
@@ -112,7 +99,7 @@ async function compileBundle({ programs, workFolder, define }: ExecutableOptions
   const [script, bytecode] = [join(workFolder, "bundle.js"), join(workFolder, "bundle.bytecode")];
   if (writeIfChanged(script, text(".js")) || !existsSync(bytecode)) {
     rmSync(bytecode, { force: true });
-    await run(join(engine, "mkbc"), [script, "bundle", `${bytecode}.new`]);
+    await run(join(engineFolder, "mkbc"), [script, "bundle", `${bytecode}.new`]);
     renameSync(`${bytecode}.new`, bytecode);
   }
   writeIfChanged(join(workFolder, "bundle.lines"), lineTable(text(".js.map"), workFolder));
@@ -145,14 +132,12 @@ function lineTable(sourceMap: string, folder: string): string {
 }
 
 /** One object per C file, under a name that says what it was made of. */
-async function compileHost(): Promise<readonly string[]> {
-  const folder = join(root, "build/host");
-  mkdirSync(folder, { recursive: true });
-  const shared = [compiler, ...compilerFlags, read(join(nativeFolder, "host.h")), read(join(engine, "stamp"))];
-  const sources = readdirSync(nativeFolder).filter((file) => file.endsWith(".c") && file !== "mkbc.c");
-  const objects = sources.map((file) => ({
-    source: join(nativeFolder, file),
-    object: join(folder, `${basename(file, ".c")}-${digest([...shared, read(join(nativeFolder, file))])}.o`),
+async function compileHost({ compiler, compilerFlags, sources, objectFolder }: Toolchain): Promise<readonly string[]> {
+  mkdirSync(objectFolder, { recursive: true });
+  const shared = [compiler, ...compilerFlags, read(hostHeader), read(join(engineFolder, "stamp"))];
+  const objects = sources.map((source) => ({
+    source,
+    object: join(objectFolder, `${basename(source, ".c")}-${digest([...shared, read(source)])}.o`),
   }));
   const wanted = new Set(objects.map(({ object }) => basename(object)));
   await Promise.all(
@@ -164,31 +149,48 @@ async function compileHost(): Promise<readonly string[]> {
         renameSync(temporary, object);
       }),
   );
-  for (const file of readdirSync(folder)) {
-    if (file.endsWith(".o") && !wanted.has(file)) rmSync(join(folder, file));
+  for (const file of readdirSync(objectFolder)) {
+    if (file.endsWith(".o") && !wanted.has(file)) rmSync(join(objectFolder, file));
   }
   return objects.map(({ object }) => object);
 }
 
-/** Links twice: the first executable, run, writes the image that the second one holds (see image.c). */
-async function link(objects: readonly string[], folder: string): Promise<string> {
+async function link(toolchain: Toolchain, objects: readonly string[], folder: string): Promise<string> {
   const executable = join(folder, "executable");
   const inputs = ["bundle.bytecode", "bundle.lines"].map((file) => read(join(folder, file)));
-  const stamp = digest([...objects, ...inputs, read(fileURLToPath(import.meta.url))]);
+  const library = statSync(toolchain.library).mtimeMs;
+  const stamp = digest([
+    ...objects,
+    ...inputs,
+    ...toolchain.linkerFlags,
+    `${library}`,
+    read(fileURLToPath(import.meta.url)),
+  ]);
   if (existsSync(executable) && existsSync(`${executable}.stamp`) && read(`${executable}.stamp`) === stamp) {
     return executable;
   }
-  const empty = join(folder, "image");
-  await linkOnce(empty, objects, blobTable(folder, {}));
-  const image = join(folder, "image.bin");
-  writeFileSync(image, await takeImage(empty));
   const temporary = `${executable}.${process.pid}`;
-  await linkOnce(temporary, objects, blobTable(folder, { image }));
-  await refuseOtherLayout(empty, temporary);
-  await run("strip", [temporary]);
+  if (toolchain.hasImage) await linkWithImage(toolchain, temporary, objects, folder);
+  else await linkOnce(toolchain, temporary, objects, blobTable(folder, {}));
   renameSync(temporary, executable);
   writeFileSync(`${executable}.stamp`, stamp);
   return executable;
+}
+
+/** Links twice: the first executable, run, writes the image that the second one holds (see image.c). */
+async function linkWithImage(
+  toolchain: Toolchain,
+  output: string,
+  objects: readonly string[],
+  folder: string,
+): Promise<void> {
+  const empty = join(folder, "image");
+  await linkOnce(toolchain, empty, objects, blobTable(folder, {}));
+  const image = join(folder, "image.bin");
+  writeFileSync(image, await takeImage(empty));
+  await linkOnce(toolchain, output, objects, blobTable(folder, { image }));
+  await refuseOtherLayout(empty, output);
+  await run("strip", [output]);
 }
 
 /** Two runs that differ show a module whose top level asks for the time, the environment or the like. */
@@ -224,14 +226,14 @@ async function refuseOtherLayout(one: string, other: string): Promise<void> {
   }
 }
 
-async function linkOnce(output: string, objects: readonly string[], table: string): Promise<void> {
+async function linkOnce(
+  { compiler, linkerFlags, library }: Toolchain,
+  output: string,
+  objects: readonly string[],
+  table: string,
+): Promise<void> {
   const source = `${output.replace(/\.\d+$/, "")}.blobs.s`;
   writeFileSync(source, table);
-  const linkerFlags = [
-    ...["-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"],
-    ...["-Wl,--section-start=.image=0x40000000", "-Wl,--section-start=.programs=0x60000000"],
-  ];
-  const library = join(engine, "target/libquickjs.a");
   await run(compiler, [...linkerFlags, "-o", output, source, ...objects, library, "-lm"]);
 }
 

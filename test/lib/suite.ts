@@ -1,10 +1,12 @@
 /** Where the rings that run executables find them. */
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const ourPluginDir = process.env.TORTIE_PLUGINS ?? join(root, "dist/bin");
+export const ourPluginDir = resolve(root, process.env.TORTIE_PLUGINS ?? "dist/bin");
+/** Whether the executables are those that the sanitizers watch (`scripts/build.ts --sanitized`): dynamic, large, in need of /proc. */
+export const isSanitized = ourPluginDir === join(root, "build/sanitized/bin");
 /** Debian's containernetworking-plugins: the reference, and host-local and static for delegation. */
 export const goPluginDir = "/usr/lib/cni";
 export const pluginDirs: readonly string[] = [ourPluginDir, goPluginDir];

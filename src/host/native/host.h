@@ -1,7 +1,8 @@
 /*
  * The native host: one C function per call of src/host/native.ts, each a thin layer over system calls, without policy.
  *
- *   main.c        start, choice of the bundle by the executable's name, the last resort when TypeScript cannot answer
+ *   main.c        start, choice of the bundle by the executable's name
+ *   die.c         the last resort, when TypeScript cannot answer
  *   image.c       the engine made ready, at build time or at the start
  *   heap.c        the memory of the engine
  *   value.c       arguments and results of native functions, failures as exceptions
@@ -129,7 +130,7 @@ void image_prepare(void);
 /* Writes the image to standard output: what the build runs. */
 _Noreturn void image_write(void);
 
-/* main.c */
+/* die.c */
 
 _Noreturn void die_of_error(JSContext *ctx, JSValue error);
 /* The last resort: answers the runtime with an error object of code 999 and ends with status 1. */

@@ -1,0 +1,76 @@
+/**
+ * What an executable is built with. Two:
+ *
+ *     release     musl, static, the engine's heap an image in the file: what runs on nodes
+ *     sanitized   clang with the address and the undefined-behaviour sanitizer, this machine's libc, malloc, no image: what tests run
+ */
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const nativeFolder = join(root, "src/host/native");
+export const engineFolder = join(root, "build/engine");
+/** Where executables of the sanitized build write what they find. */
+export const findingsFolder = join(root, "build/sanitized/findings");
+
+export interface Toolchain {
+  readonly compiler: string;
+  readonly compilerFlags: readonly string[];
+  readonly linkerFlags: readonly string[];
+  /** The engine. */
+  readonly library: string;
+  /** C files of the host. */
+  readonly sources: readonly string[];
+  /** Where objects are kept. */
+  readonly objectFolder: string;
+  /** The heap of the engine made ready becomes part of the file; see image.c. */
+  readonly hasImage: boolean;
+}
+
+const sharedFlags = [
+  ...["-std=gnu11", "-D_GNU_SOURCE"],
+  ...["-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wno-sign-conversion"],
+  ...["-isystem", join(engineFolder, "source"), "-isystem", join(engineFolder, "include")],
+];
+
+export const release: Toolchain = {
+  compiler: process.env.TORTIE_CC ?? "musl-gcc",
+  compilerFlags: ["-O2", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", ...sharedFlags],
+  linkerFlags: [
+    ...["-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"],
+    ...["-Wl,--section-start=.image=0x40000000", "-Wl,--section-start=.programs=0x60000000"],
+  ],
+  library: join(engineFolder, "target/libquickjs.a"),
+  sources: hostSources(),
+  objectFolder: join(root, "build/host"),
+  hasImage: true,
+};
+
+/** As `scripts/engine --sanitized` compiles the engine, and with what the engine is not held to. */
+const sanitizers = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"];
+
+export const sanitized: Toolchain = {
+  compiler: process.env.TORTIE_SANITIZED_CC ?? "clang-14",
+  compilerFlags: [
+    ...["-O1", "-g", "-fno-omit-frame-pointer", ...sanitizers, "-fsanitize=fuzzer-no-link"],
+    `-DTORTIE_FINDINGS=${JSON.stringify(findingsFolder)}`,
+    ...sharedFlags,
+  ],
+  linkerFlags: [...sanitizers, "-Wl,-z,noexecstack"],
+  library: join(engineFolder, "sanitized/libquickjs.a"),
+  sources: [...hostSources().filter((file) => !file.endsWith("/heap.c")), ...cFiles(join(nativeFolder, "sanitized"))],
+  objectFolder: join(root, "build/sanitized/host"),
+  hasImage: false,
+};
+
+/** All but what runs at build time. */
+function hostSources(): readonly string[] {
+  return cFiles(nativeFolder).filter((file) => !file.endsWith("/mkbc.c"));
+}
+
+function cFiles(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(".c"))
+    .map((file) => join(folder, file));
+}
