@@ -36,11 +36,7 @@ export const nodeSys: Sys = {
   writeFile: (path, text) => withFile(path, fs.constants.O_WRONLY, 0, (fd) => writeOnce(fd, text, path)),
   createFile,
   replaceFile,
-  appendFile: (path, text, mode) =>
-    withFile(path, fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT, mode, (fd) => {
-      writeOnce(fd, text, path);
-      return fs.fstatSync(fd).size;
-    }),
+  appendFile,
   rename: (from, to) => call("rename", from, () => fs.renameSync(from, to)),
   removeFile: (path) => call("unlink", path, () => fs.unlinkSync(path)),
   removeDir: (path) => call("rmdir", path, () => fs.rmdirSync(path)),
@@ -129,6 +125,18 @@ function writeAll(fd: number, text: string, object: string): void {
 function writeOnce(fd: number, text: string, path: string): void {
   if (call("write", path, () => fs.writeSync(fd, text)) < Buffer.byteLength(text))
     throw failure("ENOSPC", "write", path);
+}
+
+function appendFile(path: string, text: string, mode: number): number {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  for (;;) {
+    const { nlink, size } = withFile(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode, (fd) => {
+      if (!fs.fstatSync(fd).isFile()) throw failure("EINVAL", "open", path);
+      writeOnce(fd, text, path);
+      return fs.fstatSync(fd);
+    });
+    if (nlink > 0) return size;
+  }
 }
 
 /** Writes a temporary neighbour, hands its name to `publish`, and leaves none behind. */

@@ -45,7 +45,11 @@ export interface Sys {
    * A reader sees the old text or the new one, after a power failure too when `durable`.
    */
   replaceFile(path: string, text: string, options: { readonly mode: number; readonly durable: boolean }): void;
-  /** Appends with O_APPEND, one write(2), creating the file with `mode`. Returns its size afterwards, in bytes. */
+  /**
+   * Appends with O_APPEND, one write(2), creating the file with `mode`. Returns its size afterwards, in bytes. What the text went into is
+   * there afterwards: a file that another process deletes meanwhile gets a successor. Never follows a link in the path's last part
+   * (`ELOOP`), never waits for a reader (`ENXIO`), writes to plain files only (`EINVAL`).
+   */
   appendFile(path: string, text: string, mode: number): number;
   rename(from: string, to: string): void;
   /** unlink(2). */

@@ -2,12 +2,12 @@
  * The logger of the plugins: pino's line shape, to a file and, at level debug or once the operation has failed, to stderr.
  *
  *     {"level":30,"time":1700000000000,"pid":42,"hostname":"n1","plugin":"calico","msg":"…"}
- *
- * **Failing to log never fails an operation**: a full disk or a closed stderr costs lines.
  */
-import { isErrno, type Sys } from "../host/sys.ts";
+import type { Sys } from "../host/sys.ts";
 import type { Level, Logger } from "./logger.ts";
-import { type Rotation, rotate } from "./rotation.ts";
+import { quietly } from "./quietly.ts";
+import { type Rotation, rollingFile } from "./rolling-file.ts";
+import { nowMs } from "./time.ts";
 
 export interface LogOptions {
   readonly level: Level;
@@ -28,10 +28,11 @@ export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: Fields
   const threshold = numbers[level];
   const kept: string[] = [];
   const toStderr = (text: string) => quietly(() => sys.write("stderr", text));
+  const toFile = file && rollingFile(sys, file.path, file.rotation);
   const emit = (line: string) => {
     if (threshold === numbers.debug) toStderr(line);
     else kept.push(line);
-    if (file !== undefined) quietly(() => append(sys, file.path, file.rotation, line));
+    if (toFile !== undefined) quietly(() => toFile(line));
   };
   const make = (own: Fields): JsonLogger => {
     const at = (number: number) => (message: string, more?: () => Fields) => {
@@ -53,27 +54,5 @@ export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: Fields
 }
 
 function line(sys: Sys, level: number, fields: Fields, msg: string): string {
-  const { seconds, nanoseconds } = sys.wallClock();
-  const time = seconds * 1000 + Math.floor(nanoseconds / 1e6);
-  return `${JSON.stringify({ level, time, pid: sys.pid(), hostname: sys.hostname(), ...fields, msg })}\n`;
-}
-
-function append(sys: Sys, path: string, rotation: Rotation, text: string): void {
-  let size: number;
-  try {
-    size = sys.appendFile(path, text, 0o644);
-  } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
-    sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o755);
-    size = sys.appendFile(path, text, 0o644);
-  }
-  if (size >= rotation.maxBytes) rotate(sys, path, rotation);
-}
-
-function quietly(action: () => void): void {
-  try {
-    action();
-  } catch {
-    // There is no place left to say it.
-  }
+  return `${JSON.stringify({ level, time: nowMs(sys), pid: sys.pid(), hostname: sys.hostname(), ...fields, msg })}\n`;
 }

@@ -3,15 +3,24 @@ import type { ProtocolKeys } from "../cni/document.ts";
 import type { LogOptions } from "./json-logger.ts";
 import type { Level } from "./logger.ts";
 
-const levels: readonly string[] = ["debug", "info", "warning", "error"] satisfies readonly Level[];
+/** Calico's names, and the others of logrus and pino for what we have. */
+const levels: ReadonlyMap<unknown, Level> = new Map([
+  ["trace", "debug"],
+  ["debug", "debug"],
+  ["info", "info"],
+  ["warn", "warning"],
+  ["warning", "warning"],
+  ["error", "error"],
+  ["fatal", "error"],
+  ["panic", "error"],
+]);
 
 const mebibyte = 1024 * 1024;
 const dayMs = 24 * 3600 * 1000;
 
 export function logOptions(keys: ProtocolKeys): LogOptions {
   const { log_level: level, log_file_path: path } = keys;
-  const lower = typeof level === "string" ? level.toLowerCase() : "";
-  const options = { level: (levels.includes(lower) ? lower : "info") as Level };
+  const options = { level: levels.get(typeof level === "string" && level.toLowerCase()) ?? "info" };
   if (typeof path !== "string" || path === "") return options;
   const rotation = {
     maxBytes: numberOr(keys.log_file_max_size, 100) * mebibyte,

@@ -19,8 +19,8 @@ export const datastoreKeys = {
 };
 
 export const logKeys = {
-  log_level: z.string().optional().describe("debug, info, warning or error; info by default"),
-  log_file_path: z.string().optional().describe("a file for the log; without it the log goes to stderr"),
+  log_level: z.string().optional().describe("debug, info, warning or error, in any case; info by default"),
+  log_file_path: z.string().optional().describe("a file for the log; without it what led to a failure goes to stderr"),
   log_file_max_size: z.int().min(0).optional().describe("megabytes at which the file is rotated; 100 by default"),
   log_file_max_age: z.int().min(0).optional().describe("days that rotated files are kept; 30 by default"),
   log_file_max_count: z.int().min(0).optional().describe("rotated files that are kept; 10 by default"),

@@ -94,6 +94,23 @@ export const sysCases: readonly SysCase[] = [
     },
   },
   {
+    name: "appendFile() writes to plain files only: it follows no link and waits for no reader",
+    run(sys, folder) {
+      sys.run([shell, "-c", `cd ${folder} && : >victim && ln -s victim link && ln -s none dangling && mkfifo fifo`], {
+        env: { PATH: "/usr/bin:/bin" },
+        stdin: "",
+        timeoutMs: 10_000,
+      });
+      expectErrno("ELOOP", () => sys.appendFile(`${folder}/link`, "x", 0o600));
+      expectErrno("ELOOP", () => sys.appendFile(`${folder}/dangling`, "x", 0o600));
+      expectErrno("ENXIO", () => sys.appendFile(`${folder}/fifo`, "x", 0o600));
+      expectErrno("EISDIR", () => sys.appendFile(folder, "x", 0o600));
+      expectErrno("EINVAL", () => sys.appendFile("/dev/null", "x", 0o600));
+      expectEqual(sys.readFile(`${folder}/victim`), "");
+      expectEqual(sys.stat(`${folder}/none`), undefined);
+    },
+  },
+  {
     name: "makeDirs() makes missing parents, takes what exists, and refuses a file in the way",
     run(sys, folder) {
       sys.makeDirs(`${folder}/x/y/z`, 0o750);

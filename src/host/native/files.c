@@ -148,19 +148,24 @@ static JSValue replace_file(JSContext *ctx, JSValueConst this, int argc, JSValue
   return failed == NULL ? JS_UNDEFINED : throw_errno(ctx, errno, failed, path.bytes);
 }
 
-/* appendFile(path, text, mode): the size afterwards. */
+/* appendFile(path, text, mode): the size afterwards. O_NONBLOCK: a FIFO in the place of the file must not make us wait for its reader. */
 static JSValue append_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int mode;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
   OWNED_TEXT text = text_argument(ctx, argv[1]);
   if (path.bytes == NULL || text.bytes == NULL || !int_argument(ctx, argv[2], &mode)) return JS_EXCEPTION;
-  OWNED_FD fd = open_retrying(path.bytes, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, mode);
-  if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
-  if (!write_once(fd, text)) return throw_errno(ctx, errno, "write", path.bytes);
-  struct stat status;
-  if (fstat(fd, &status) != 0) return throw_errno(ctx, errno, "fstat", path.bytes);
-  return JS_NewInt64(ctx, status.st_size);
+  for (;;) {
+    OWNED_FD fd = open_retrying(path.bytes, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode);
+    if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
+    struct stat status;
+    if (fstat(fd, &status) != 0) return throw_errno(ctx, errno, "fstat", path.bytes);
+    if (!S_ISREG(status.st_mode)) return throw_errno(ctx, EINVAL, "open", path.bytes);
+    if (!write_once(fd, text)) return throw_errno(ctx, errno, "write", path.bytes);
+    if (fstat(fd, &status) != 0) return throw_errno(ctx, errno, "fstat", path.bytes);
+    /* Without a name another process has deleted it, and with it what we wrote. */
+    if (status.st_nlink > 0) return JS_NewInt64(ctx, status.st_size);
+  }
 }
 
 const JSCFunctionListEntry files_functions[] = {

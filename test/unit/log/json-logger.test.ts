@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { jsonLogger } from "../../../src/log/json-logger.ts";
 import type { Level } from "../../../src/log/logger.ts";
 import { logOptions } from "../../../src/log/options.ts";
-import { rotate } from "../../../src/log/rotation.ts";
 import { Process } from "../plugin/process.ts";
 
 const path = "/var/log/cni.log";
@@ -80,43 +79,6 @@ describe("jsonLogger()", () => {
     log.flush();
     expect(process.files.size).toBe(0);
   });
-
-  test("rotates a file that is full", () => {
-    const process = new Process({});
-    process.files.set(path, "x".repeat(990));
-    jsonLogger(process.sys, { level: "info", file: { path, rotation } }, {}).info("the last");
-    expect([...process.files.keys()]).toEqual(["/var/log/cni-1700000000000-42.log"]);
-  });
-});
-
-describe("rotate()", () => {
-  test("keeps the youngest, and nothing that is too old or not its own", () => {
-    const process = new Process({});
-    const day = 86_400_000;
-    const now = 1_700_000_000_000;
-    const names = [
-      "cni.log",
-      `cni-${now - 1}-7.log`,
-      `cni-${now - 2}-7.log`,
-      `cni-${now - 2 * day}-7.log`,
-      "cni-plugin.log",
-      "other.log",
-    ];
-    for (const name of names) process.files.set(`/var/log/${name}`, "x".repeat(1000));
-    rotate(process.sys, path, rotation);
-    expect([...process.files.keys()].sort()).toEqual(
-      [`cni-${now}-42.log`, `cni-${now - 1}-7.log`, "cni-plugin.log", "other.log"]
-        .map((name) => `/var/log/${name}`)
-        .sort(),
-    );
-  });
-
-  test("leaves a file alone that another process has rotated meanwhile", () => {
-    const process = new Process({});
-    process.files.set(path, "fresh");
-    rotate(process.sys, path, rotation);
-    expect([...process.files.keys()]).toEqual([path]);
-  });
 });
 
 describe("logOptions()", () => {
@@ -124,7 +86,13 @@ describe("logOptions()", () => {
     [{}, { level: "info" }],
     [{ log_level: "DEBUG" }, { level: "debug" }],
     [{ log_level: "Warning" }, { level: "warning" }],
+    [{ log_level: "WARN" }, { level: "warning" }],
+    [{ log_level: "Error" }, { level: "error" }],
+    [{ log_level: "fatal" }, { level: "error" }],
+    [{ log_level: "trace" }, { level: "debug" }],
     [{ log_level: "verbose" }, { level: "info" }],
+    [{ log_level: "constructor" }, { level: "info" }],
+    [{ log_level: "" }, { level: "info" }],
     [{ log_level: 5, log_file_path: 5 }, { level: "info" }],
     [{ log_file_path: "" }, { level: "info" }],
     [

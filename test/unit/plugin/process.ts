@@ -73,15 +73,6 @@ function fakeSys(process: Process, machine: Machine): Sys {
     makeDirs: (path) => {
       folders.add(path);
     },
-    rename: (from, to) => {
-      files.set(to, files.get(from) ?? "");
-      files.delete(from);
-    },
-    removeFile: (path) => {
-      files.delete(path);
-    },
-    listDir: (path) =>
-      [...files.keys()].filter((file) => parentOf(file) === path).map((file) => file.slice(path.length + 1)),
     stat: (path) => {
       const program =
         machine.programs?.[path] !== undefined || path === machine.ownExecutable || path === "/proc/self/exe";
