@@ -43,7 +43,7 @@ export const nodeAddress6 = "2001:db8:99::1";
 export const outsideAddress4 = "203.0.113.2";
 export const outsideAddress6 = "2001:db8:99::2";
 
-const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const namespaces = ["--mount", "--net", "--uts", "--ipc"];
 
 export class Node {
@@ -79,7 +79,9 @@ export class Node {
       encoding: "utf8",
       maxBuffer: 64 * 1024 * 1024,
     });
-    if (done.error !== undefined) throw new Error(`cannot run ${argv.join(" ")}: ${done.error.message}`);
+    // A program need not read its stdin.
+    const failed = done.error !== undefined && (done.error as NodeJS.ErrnoException).code !== "EPIPE";
+    if (failed) throw new Error(`cannot run ${argv.join(" ")}: ${done.error?.message}`);
     return {
       status: done.status ?? undefined,
       signal: done.signal ?? undefined,

@@ -16,14 +16,15 @@ export function ping(node: Node, from: Spot, address: string): boolean {
 }
 
 /**
- * Starts a TCP service that answers `<name> sees <address of the peer>`, on every address of the spot, and waits until it listens.
+ * Starts a TCP service that answers `<name> sees <address of the peer>`, on every address of the spot or on one, and waits until it listens.
  * busybox's web server with one CGI program: it serves many clients and both families.
  */
-export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.name): ChildProcess {
+export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.name, address?: string): ChildProcess {
   const folder = `/run/.node/www-${name}-${port}`;
   const program = `${folder}/cgi-bin/who`;
   node.sh(`mkdir -p ${folder}/cgi-bin; cat > ${program}; chmod 755 ${program}`, { stdin: cgi(name) });
-  const server = node.start(["busybox", "httpd", "-f", "-p", String(port), "-h", folder], at(spot));
+  const where = address === undefined ? String(port) : `${address}:${port}`;
+  const server = node.start(["busybox", "httpd", "-f", "-p", where, "-h", folder], at(spot));
   waitForPort(node, spot, port);
   return server;
 }

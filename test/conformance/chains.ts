@@ -1,0 +1,38 @@
+/** Conflists made of the subject's, and what a runtime sends with them. */
+import { type Conflist, isNewer, type JsonObject } from "../lib/conflist.ts";
+import { ipamOf, type Subject } from "./subject.ts";
+
+const limits = { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressBurst: 1e6 };
+
+/** The main plugin alone. */
+export function onlyMain(list: Conflist): Conflist {
+  return { ...list, plugins: list.plugins.slice(0, 1) };
+}
+
+/** The same list with another `ipam` object in its main plugin. */
+export function withIpam(list: Conflist, ipam: JsonObject): Conflist {
+  return withMain(list, { ipam });
+}
+
+/** The same list with other keys in its main plugin. */
+export function withMain(list: Conflist, keys: JsonObject): Conflist {
+  const [main, ...rest] = list.plugins;
+  if (main === undefined) throw new Error("a conflist has plugins");
+  return { ...list, plugins: [{ ...main, ...keys }, ...rest] };
+}
+
+/** The capability arguments of a container with one host port, which leads to its port 80, and with limits in both directions. */
+export function attached(hostPort: number): JsonObject {
+  return { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }], bandwidth: limits };
+}
+
+/** The same chain with an IPv4 and an IPv6 address, where the suite knows how to tell the IPAM plugin. */
+export function bothFamilies({ list, dialect }: Subject): Conflist {
+  return dialect ? withIpam(list, dialect.ranges(ipamOf(list.plugins[0]), ["10.44.0.0/16", "fd00:44::/64"])) : list;
+}
+
+/** What an IPAM plugin may answer, in the list's version. */
+export function ipamAnswer({ cniVersion }: Conflist): JsonObject {
+  const labelled = isNewer("1.0.0", cniVersion) ? { version: "4" } : {};
+  return { cniVersion, ips: [{ ...labelled, address: "10.55.0.7/24", gateway: "10.55.0.1" }] };
+}

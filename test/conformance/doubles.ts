@@ -1,0 +1,79 @@
+/**
+ * Plugins that stand in for a delegate: each writes down how it was called and answers as it was told.
+ *
+ *     /run/.node/doubles/<type>             the executable
+ *     /run/.node/doubles/<type>.d/calls     one folder per call, 1, 2, …: env, stdin, fds
+ *
+ * Outside of everything that a snapshot looks at.
+ */
+import type { JsonObject } from "../lib/conflist.ts";
+import type { Node } from "../lib/netns.ts";
+
+export const doublesFolder = "/run/.node/doubles";
+
+export interface Double {
+  readonly type: string;
+  /** What it prints on ADD, byte for byte. */
+  readonly answer?: string;
+  /** The exit status of `answer`. */
+  readonly status?: number;
+  /** What it writes on stderr, whatever it is asked. */
+  readonly stderr?: string;
+  /** A command other than ADD to which it answers with this error object. */
+  readonly refuses?: { readonly command: string; readonly error: JsonObject };
+  /** Instead of an answer on ADD: it kills itself. */
+  readonly dies?: boolean;
+}
+
+export interface DoubleCall {
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+  /** Descriptors that it was given beside 0, 1 and 2. */
+  readonly descriptors: readonly number[];
+}
+
+export function place(node: Node, double: Double): void {
+  const { type, answer = "", status = 0, stderr = "", refuses, dies = false } = double;
+  const home = `${doublesFolder}/${type}.d`;
+  const script = `#!/bin/sh
+n=1
+while ! mkdir ${home}/calls/$n 2>/dev/null; do n=$((n + 1)); done
+call=${home}/calls/$n
+ls /proc/$$/fd > $call/fds
+env > $call/env
+cat > $call/stdin
+cat ${home}/stderr >&2
+case $CNI_COMMAND in
+  ADD) ${dies ? "kill -9 $$" : `cat ${home}/answer; exit ${status}`} ;;
+  ${refuses?.command ?? "-"}) cat ${home}/refusal; exit 1 ;;
+esac
+`;
+  const write = (path: string, text: string) => node.sh(`cat > ${path}`, { stdin: text });
+  node.sh(`rm -rf ${home}; mkdir -p ${home}/calls`);
+  write(`${home}/answer`, answer);
+  write(`${home}/stderr`, stderr);
+  write(`${home}/refusal`, JSON.stringify(refuses?.error ?? {}));
+  write(`${doublesFolder}/${type}`, script);
+  node.sh(`chmod 755 ${doublesFolder}/${type}`);
+}
+
+/** How the double was called so far, in order. */
+export function callsOf(node: Node, type: string): readonly DoubleCall[] {
+  const calls = `${doublesFolder}/${type}.d/calls`;
+  const numbers = node.sh(`ls ${calls} | sort -n`).trim().split("\n").filter(Boolean);
+  return numbers.map((number) => {
+    const read = (name: string) => node.sh(`cat ${calls}/${number}/${name}`);
+    const lines = read("env").trim().split("\n");
+    return {
+      env: Object.fromEntries(
+        lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+      ),
+      stdin: read("stdin"),
+      descriptors: read("fds")
+        .trim()
+        .split("\n")
+        .map(Number)
+        .filter((descriptor) => descriptor > 2),
+    };
+  });
+}

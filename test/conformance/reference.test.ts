@@ -1,0 +1,25 @@
+/**
+ * The reference's column, as a record: it is printed where it is not what was written down, and gates nothing. What fails here is the suite
+ * itself, when a row comes to no outcome with plugins that it was not made for.
+ */
+import { existsSync } from "node:fs";
+import { expect, test } from "vitest";
+import { goPluginDir } from "../lib/suite.ts";
+import { readRecord } from "./record.ts";
+import type { Outcome } from "./row.ts";
+import { runRow } from "./run.ts";
+import { rows } from "./sections.ts";
+import { loadSubject, referenceSource } from "./subject.ts";
+import { total } from "./table.ts";
+
+test("every row comes to an outcome with the reference's plugins", { timeout: 600_000 }, async ({ skip }) => {
+  if (!existsSync(goPluginDir)) skip(`there are no reference plugins in ${goPluginDir}`);
+  const subject = await loadSubject(referenceSource());
+  const outcomes: Outcome[] = [];
+  for (const row of rows) outcomes.push(await runRow(row, subject));
+  const written = readRecord().find(({ name }) => name === subject.name)?.outcomes ?? [];
+  const changed = outcomes.filter(({ number, is }) => written.find((one) => one.number === number)?.is !== is);
+  for (const outcome of changed) console.log(`${subject.name}: not as recorded: ${JSON.stringify(outcome)}`);
+  console.log(total({ name: subject.name, outcomes }));
+  expect(outcomes.map(({ number }) => number)).toEqual(rows.map(({ number }) => number));
+});

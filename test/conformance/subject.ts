@@ -1,0 +1,168 @@
+/** Whom the rows are about: a directory of plugins and a conflist that says which of them does what. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Conflist, isNewer, type JsonObject, loadConflist } from "../lib/conflist.ts";
+import { Node, systemPath } from "../lib/netns.ts";
+import { example, goPluginDir, ourPluginDir, root } from "../lib/suite.ts";
+import { type Dialect, dialectOf } from "./dialect.ts";
+
+export type PluginConf = JsonObject & { readonly type: string };
+
+/** What a plugin does in the chain. Loopback stands beside it: runtimes run it for itself. */
+export type Role = "main" | "ipam" | "bandwidth" | "portmap" | "loopback";
+
+/** A plugin as it is asked on its own. */
+export interface Part {
+  readonly role: Role;
+  readonly type: string;
+  /** Its configuration; for an IPAM plugin that of the main plugin, as the specification has it. */
+  readonly conf: PluginConf;
+  readonly ifname: string;
+  /** Whether it works on the result of the plugins before it. */
+  readonly chained: boolean;
+  /** The versions that it says it speaks, oldest first. */
+  readonly versions: readonly string[];
+}
+
+export interface Subject {
+  /** As it stands over the column. */
+  readonly name: string;
+  readonly dir: string;
+  /** The conflist, in the newest version that every plugin of it speaks. */
+  readonly list: Conflist;
+  readonly parts: readonly Part[];
+  /** `undefined` when nobody described the IPAM plugin to the suite. */
+  readonly dialect: Dialect | undefined;
+  /** What `backend` of portmap may say; `undefined` alone where the plugin has no such key. */
+  readonly portmapBackends: readonly (string | undefined)[];
+}
+
+export interface Source {
+  readonly dir: string;
+  readonly conflist: string;
+  readonly name: string;
+}
+
+/** The conflist for the Go plugins: what ours does, done by `ptp` and `host-local`. */
+export const referenceConflist = join(root, "test/conformance/reference.conflist");
+
+/** This project's plugins, unless the environment names others and how they are chained. */
+export function ownSource({ CONFORMANCE_PLUGINS: dir, CONFORMANCE_CONFLIST: conflist } = process.env): Source {
+  if (dir === undefined && conflist === undefined) {
+    return { dir: ourPluginDir, conflist: example("10-calico.conflist"), name: "Tortie" };
+  }
+  const where = dir ?? ourPluginDir;
+  return { dir: where, conflist: conflist ?? conflistFor(where), name: where };
+}
+
+/** The reference plugins, of Debian's package or of another directory. */
+export function referenceSource(dir = goPluginDir): Source {
+  return { dir, conflist: conflistFor(dir), name: `reference ${packageVersion(dir) ?? dir}` };
+}
+
+/** Our conflist where our main plugin is, the reference's elsewhere. */
+function conflistFor(dir: string): string {
+  return existsSync(join(dir, "calico")) ? example("10-calico.conflist") : referenceConflist;
+}
+
+/** Throws when the directory lacks a plugin of the conflist, or one of them does not answer to VERSION. */
+export async function loadSubject(source: Source): Promise<Subject> {
+  const node = await Node.start();
+  try {
+    return describe(source, node);
+  } finally {
+    await node.stop();
+  }
+}
+
+function describe({ dir, conflist, name }: Source, node: Node): Subject {
+  const list = loadConflist(conflist);
+  const parts = partsOf(list, dir, node);
+  const missing = parts.filter(({ type }) => !existsSync(join(dir, type)));
+  if (missing.length > 0) {
+    throw new Error(`cannot judge "${name}": ${missing.map(({ type }) => type).join(", ")} missing in ${dir}`);
+  }
+  const chain = parts.filter(({ role }) => role !== "loopback");
+  const shared = (chain[0]?.versions ?? []).filter((one) => chain.every(({ versions }) => versions.includes(one)));
+  const cniVersion = shared.sort((a, b) => (isNewer(a, b) ? -1 : 1))[0];
+  if (cniVersion === undefined) throw new Error(`cannot judge "${name}": its plugins share no version`);
+  const main = parts.find(({ role }) => role === "main");
+  return {
+    name,
+    dir,
+    list: { ...list, cniVersion },
+    parts,
+    dialect: dialectOf(ipamOf(main?.conf).type),
+    portmapBackends: parts.some(({ role }) => role === "portmap")
+      ? backendsOf(join(dir, "portmap"), cniVersion, node)
+      : [],
+  };
+}
+
+export function ipamOf(conf: JsonObject | undefined): PluginConf {
+  return conf?.ipam as PluginConf;
+}
+
+/** Whether the subject has a role of the chain, or an executable of that name. */
+export function has({ parts, dir }: Subject, requirement: string): boolean {
+  return parts.some(({ role }) => role === requirement) || existsSync(join(dir, requirement));
+}
+
+function partsOf({ plugins }: Conflist, dir: string, node: Node): readonly Part[] {
+  const [main] = plugins;
+  if (main === undefined) throw new Error("cannot judge a conflist without plugins");
+  const part = (role: Role, conf: PluginConf, type = conf.type): Part => ({
+    role,
+    type,
+    conf,
+    ifname: role === "loopback" ? "lo" : "eth0",
+    chained: role === "bandwidth" || role === "portmap",
+    versions: versionsOf(join(dir, type), node),
+  });
+  const declares = (capability: string) =>
+    plugins.find(({ capabilities }) => (capabilities as JsonObject | undefined)?.[capability] === true);
+  const [bandwidth, portmap] = [declares("bandwidth"), declares("portMappings")];
+  return [
+    part("main", main),
+    part("ipam", main, ipamOf(main).type),
+    ...(bandwidth ? [part("bandwidth", bandwidth)] : []),
+    ...(portmap ? [part("portmap", portmap)] : []),
+    ...(existsSync(join(dir, "loopback")) ? [part("loopback", { type: "loopback" })] : []),
+  ];
+}
+
+function versionsOf(path: string, node: Node): readonly string[] {
+  if (!existsSync(path)) return [];
+  const answer = ask(path, { CNI_COMMAND: "VERSION" }, { cniVersion: "1.0.0" }, node);
+  if (Array.isArray(answer?.supportedVersions)) return answer.supportedVersions as readonly string[];
+  throw new Error(`cannot ask ${path} for its versions`);
+}
+
+/** A plugin that knows the key refuses a value that makes no sense. Nothing is to be mapped, so nothing is done. */
+function backendsOf(path: string, cniVersion: string, node: Node): readonly (string | undefined)[] {
+  const env = { CNI_COMMAND: "ADD", CNI_CONTAINERID: "probe", CNI_NETNS: node.addPod("probe"), CNI_IFNAME: "eth0" };
+  const request = { cniVersion, name: "probe", type: "portmap", backend: "none", prevResult: { cniVersion } };
+  return ask(path, env, request, node)?.code === undefined ? [undefined] : ["nftables", "iptables"];
+}
+
+function ask(path: string, env: Record<string, string>, request: JsonObject, node: Node): JsonObject | undefined {
+  const { stdout } = node.run([path], {
+    env: { PATH: systemPath, CNI_PATH: "/none", ...env },
+    stdin: JSON.stringify(request),
+  });
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The upstream version of Debian's package, `1.1.1`, that put the directory's plugins there. */
+function packageVersion(dir: string): string | undefined {
+  const query = (...argv: string[]) => spawnSync("dpkg-query", argv, { encoding: "utf8" }).stdout ?? "";
+  const name = query("--search", join(dir, "host-local")).split(":")[0];
+  if (!name) return undefined;
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's language
+  return query("--show", "--showformat", "${source:Upstream-Version}", name).replace(/[+~].*/, "");
+}
