@@ -4,9 +4,10 @@ import type { z } from "zod";
 import { validate } from "#validators/calico-ipam";
 import { confParser } from "../../src/cni/conf.ts";
 import { CniError, code } from "../../src/cni/error.ts";
+import type { RouteConfig } from "../../src/cni/result.ts";
 import type { Wanted } from "../../src/ipam/pool-selection.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
-import { addressOf } from "../../src/net/prefix.ts";
+import { addressOf, canonicalPrefix } from "../../src/net/prefix.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
 import { refuseUnsupported } from "../../src/plugin/unsupported.ts";
@@ -19,6 +20,9 @@ export interface IpamConf {
   readonly wanted: readonly Wanted[];
   /** Addresses asked for by name, canonical; they take the place of `wanted`. */
   readonly addresses: readonly string[];
+  /** Canonical. */
+  readonly gateways: readonly string[];
+  readonly routes: readonly RouteConfig[];
 }
 
 const parse = confParser<z.infer<typeof schema>>(validate);
@@ -28,6 +32,7 @@ export function parseConf(document: JsonObject): IpamConf {
   refuseUnsupported(document);
   const conf = parse(document);
   const { assign_ipv4 = true, assign_ipv6 = false, ipv4_pools = [], ipv6_pools = [] } = conf.ipam;
+  const { gateways = [], routes = [] } = conf.ipam;
   const wanted: Wanted[] = [];
   if (String(assign_ipv4) !== "false") wanted.push({ family: 4, pools: ipv4_pools });
   if (String(assign_ipv6) === "true") wanted.push({ family: 6, pools: ipv6_pools });
@@ -37,6 +42,8 @@ export function parseConf(document: JsonObject): IpamConf {
     lockFile: conf.ipam_lock_file || undefined,
     wanted,
     addresses: ips.map((text) => requestedAddress(text, "ips")),
+    gateways: gateways.map((text) => canonicalAddress(text) ?? refuse(`use gateway "${text}": not an IP address`)),
+    routes: routes.map(parseRoute),
   };
 }
 
@@ -49,5 +56,15 @@ export function requestedAddresses(conf: IpamConf, args: Readonly<Record<string,
 function requestedAddress(text: string, key: string): string {
   const address = canonicalAddress(addressOf(text.trim()));
   if (address !== undefined) return address;
-  throw new CniError(code.invalidConfig, `cannot assign address "${text}": "${key}" must hold IP addresses`);
+  return refuse(`assign address "${text}": "${key}" must hold IP addresses`);
+}
+
+function parseRoute({ dst, gw }: { readonly dst: string; readonly gw?: string | undefined }): RouteConfig {
+  if (canonicalPrefix(dst) === undefined) refuse(`use route to "${dst}": not an address with a prefix length`);
+  if (gw === undefined) return { dst };
+  return { dst, gw: canonicalAddress(gw) ?? refuse(`use route to "${dst}": its gateway "${gw}" is not an IP address`) };
+}
+
+function refuse(what: string): never {
+  throw new CniError(code.invalidConfig, `cannot ${what}`);
 }

@@ -21,6 +21,7 @@ import { rememberPools } from "../../src/ipam/known-pools.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/last-pool.ts";
 import { reclaimBlocks } from "../../src/ipam/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
+import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { type AddRequest, type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
@@ -45,12 +46,13 @@ export default definePlugin<IpamConf>({
     let isWhole = true;
     const assign = function* () {
       const wanted = conf.wanted.map((one) => ({ ...one, count: 1 }));
-      const last = addresses.length > 0 ? undefined : yield* assignFromLast({ ...claimant, wanted });
+      const request = { ...claimant, wanted, reserved: conf.gateways };
+      const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
       if (last !== undefined) return last;
       const pools = yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
       if (isWhole) rememberPools(context.sys, pools);
       if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses });
-      const assigned = yield* autoAssign({ ...claimant, pools, wanted });
+      const assigned = yield* autoAssign({ ...request, pools });
       yield* noteLastPools(claimant.node, wanted, pools, assigned);
       return assigned;
     };
@@ -66,7 +68,7 @@ export default definePlugin<IpamConf>({
       handle: claimant.handleId,
       ips: assigned.map(({ address }) => address),
     }));
-    return resultOf(assigned, addresses.length > 0);
+    return resultOf(assigned, addresses.length > 0, conf);
   },
 
   check({ attachment, prevResult }, { sys }) {
@@ -181,11 +183,14 @@ function lockFileOf(document: JsonObject): string | undefined {
   return typeof path === "string" && path !== "" ? path : undefined;
 }
 
-/** As Calico: with the block's mask, for addresses asked for by name with their own. */
-function resultOf(assigned: readonly Assigned[], byName: boolean): Result {
+/** As Calico: with the block's mask, for addresses asked for by name with their own. But a gateway is of use in a subnet only. */
+function resultOf(assigned: readonly Assigned[], byName: boolean, { gateways, routes }: IpamConf): Result {
   return {
-    ips: assigned.map(({ address, block }) => ({
-      address: byName ? hostPrefix(address) : `${address}/${lengthOf(block)}`,
-    })),
+    ips: assigned.map(({ address, block }) => {
+      const gateway = gateways.find((one) => familyOf(one) === familyOf(address));
+      if (gateway !== undefined) return { address: `${address}/${lengthOf(block)}`, gateway };
+      return { address: byName ? hostPrefix(address) : `${address}/${lengthOf(block)}` };
+    }),
+    ...(routes.length === 0 ? {} : { routes }),
   };
 }

@@ -23,6 +23,14 @@ export const schema = z.object({
       .optional()
       .describe("pools to take from, by name or CIDR, in this order; on first use, CIDRs are made pools"),
     ipv6_pools: z.array(z.string()).optional().describe("the same for IPv6"),
+    gateways: z
+      .array(z.string())
+      .optional()
+      .describe("one per family: the gateway in the result, for main plugins that take one (ptp, bridge)"),
+    routes: z
+      .array(z.looseObject({ dst: z.string(), gw: z.string().optional() }))
+      .optional()
+      .describe("routes of the result, as host-local's"),
   }),
   runtimeConfig: requestedIps.describe("addresses from the runtime (capability `ips`)"),
   args: z.looseObject({ cni: requestedIps }).optional().describe("`args.cni.ips`, as runtimeConfig.ips"),

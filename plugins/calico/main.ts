@@ -13,7 +13,13 @@
 import { ownerOf } from "../../src/cni/attachment.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
-import { hasEndpoint, removeEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
+import {
+  type Endpoint,
+  hasEndpoint,
+  readEndpoint,
+  removeEndpoint,
+  writeEndpoint,
+} from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
@@ -25,6 +31,7 @@ import calicoIpam from "../calico-ipam/main.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
 import { planForwarding } from "./forwarding.ts";
+import { gatewaysIn, withGateways } from "./gateways.ts";
 import { type Identity, identify, mayReplace } from "./identity.ts";
 import { planNat } from "./nat.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
@@ -45,7 +52,9 @@ export default definePlugin<CalicoConf>({
     const node = nodename(conf.node, sys);
     const ipam = delegateAdd(conf.ipamType, request, context, builtin);
     const wanted = wantedAtAdd(request, identity, ipam, sys);
-    record(identity, node, wanted, netns, context);
+    const { hostInterface, mac, addresses } = wanted;
+    const { attachment, pod } = identity;
+    record({ attachment, pod, node, hostInterface, mac, addresses, gateways: gatewaysIn(ipam), netns }, context);
     const sandbox = sys.openNetns(netns);
     const plan = planOf(identity, wanted, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
@@ -55,7 +64,9 @@ export default definePlugin<CalicoConf>({
 
   check(request, context) {
     const { sys } = context;
-    delegateCheck(request.conf.ipamType, request, context, builtin);
+    const gateways = readEndpoint(sys, request.attachment)?.gateways ?? [];
+    const document = withGateways(request.document, gateways);
+    delegateCheck(request.conf.ipamType, { ...request, document }, context, builtin);
     const identity = identify(request.attachment, request.args);
     const wanted = wantedAtCheck(request, identity);
     const scene = { sys, sandbox: sys.openNetns(request.netns) };
@@ -85,16 +96,15 @@ export default definePlugin<CalicoConf>({
 });
 
 /** Writes the endpoint's record, before there is anything in the kernel to lose. */
-function record(identity: Identity, node: string, wanted: EndpointSpec, netns: string, { sys, undo }: Context): void {
-  const { attachment, pod } = identity;
+function record(endpoint: Endpoint, { sys, undo }: Context): void {
+  const { attachment } = endpoint;
   // A record that was there before this call describes what was there before this call.
   const known = hasEndpoint(sys, attachment);
   undo("remove the endpoint's record", () => {
     if (!known) removeEndpoint(sys, attachment);
     removeIdleNat(sys);
   });
-  const { hostInterface, mac, addresses } = wanted;
-  writeEndpoint(sys, { attachment, node, pod, hostInterface, mac, addresses, netns });
+  writeEndpoint(sys, endpoint);
 }
 
 function planOf({ owner }: Identity, wanted: EndpointSpec, sys: Sys): Plan {

@@ -6,7 +6,13 @@
  * whatever others do: it adds to shared chains what was missing, and of what is our own it first takes out what was there.
  */
 import { CniError, code } from "../../src/cni/error.ts";
-import { type IptablesFamily, restoreIptables, type SavedTables, saveIptables } from "../../src/dataplane/iptables.ts";
+import {
+  type IptablesFamily,
+  mayHaveNatChain,
+  restoreIptables,
+  type SavedTables,
+  saveIptables,
+} from "../../src/dataplane/iptables.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { runDir } from "../../src/plan/names.ts";
@@ -39,17 +45,12 @@ export const iptables: Backend = {
     return targets.flatMap((target) => {
       const rules = rulesOf(attachment, conf, target);
       if (rules.own.length === 0) return [];
-      const { nat, raw } = savedOrFail(target.family, sys);
+      const { nat } = savedOrFail(target.family, sys);
       const program = target.family === "ip" ? "iptables" : "ip6tables";
+      // Not the guard in the raw table: the Go plugin has none.
       const missing = [
         ...[...rules.shared, ...rules.own].filter((rule) => !nat.includes(rule)),
-        ...rules.raw.filter((rule) => !raw.includes(rule)),
-        // iptables prints conditions in words of its own.
-        ...(conf.conditions[target.family].length > 0
-          ? nat.some((rule) => leadsTo(rule, rules.chain))
-            ? []
-            : rules.entries
-          : rules.entries.filter((rule) => !nat.includes(rule))),
+        ...missingEntries(rules, nat, conf.conditions[target.family].length > 0),
       ];
       return missing.map((rule) => `${program} rule "${rule}" is missing`);
     });
@@ -68,6 +69,11 @@ export const iptables: Backend = {
         .filter(({ rule, chain }) => rule.includes(prefix) && !kept.has(chain))
         .map(({ chain }) => chain),
     );
+  },
+
+  mayHold(attachment, sys) {
+    const chain = attachment === undefined ? dnatChain : ownChainOf(attachment);
+    return families.some((family) => mayHaveNatChain(family, chain, sys));
   },
 
   status(sys) {
@@ -130,6 +136,24 @@ export function removeLines(chains: readonly string[], saved: SavedTables): read
 /** All are emptied before any is deleted: they lead into each other. */
 function removals(chains: readonly string[]): readonly string[] {
   return [...chains.map((chain) => `-F ${chain}`), ...chains.map((chain) => `-X ${chain}`)];
+}
+
+/** Matches before and after what an entry always has are conditions; the group in the middle is its protocol, the next its ports. */
+const entryPattern =
+  /^-A CNI-HOSTPORT-DNAT( .*)? -p (\S+) -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) -m multiport --dports (\S+)( .*)? -j (\S+)$/;
+
+/**
+ * The entries of which a port does not lead into the own chain. Not compared as texts: the Go plugin names in an entry also what is mapped in
+ * the other family alone, and iptables prints conditions in words of its own.
+ */
+function missingEntries({ chain, entries }: Rules, nat: readonly string[], conditional: boolean): readonly string[] {
+  const portsOf = (rule: string): readonly string[] => {
+    const [, before, protocol, ports = "", after, target] = entryPattern.exec(rule) ?? [];
+    if (target !== chain || ((before || after) && !conditional)) return [];
+    return ports.split(",").map((port) => `${protocol} ${port}`);
+  };
+  const leading = new Set(nat.flatMap(portsOf));
+  return entries.filter((entry) => portsOf(entry).some((port) => !leading.has(port)));
 }
 
 /** Throws when another's rule has one of the host ports; returns the chains that lead to this very address: nobody alive has them. */
@@ -207,10 +231,6 @@ function entryRemovals(nat: readonly string[], chains: readonly string[]): reado
 
 function asRemoval(rule: string): string {
   return `-D${rule.slice("-A".length)}`;
-}
-
-function leadsTo(rule: string, chain: string): boolean {
-  return rule.startsWith(`-A ${dnatChain} `) && rule.endsWith(` -j ${chain}`);
 }
 
 function isDeclared(nat: readonly string[], chain: string): boolean {

@@ -10,11 +10,14 @@
  * A chained plugin. It finds the container's addresses in the result of those before it and passes the result on unchanged. DEL needs
  * nothing but the attachment: neither the mappings nor the result.
  */
+import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import { forgetUdpFlows } from "../../src/dataplane/conntrack.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
-import { type Context, definePlugin } from "../../src/plugin/plugin.ts";
+import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { runEvery } from "../../src/plugin/steps.ts";
+import type { Backend } from "./backend.ts";
 import { backendOf, type PortmapConf, parseConf } from "./conf.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
@@ -55,18 +58,34 @@ export default definePlugin<PortmapConf>({
   },
 
   del({ attachment, document }, context) {
-    forget(backends[backendOf(document)].del(attachment, context.sys), context);
+    inEach(document, attachment, context, (backend) => backend.del(attachment, context.sys));
   },
 
   gc({ network, valid, document }, context) {
     const kept = valid.map((attachment) => ({ network, ...attachment }));
-    forget(backends[backendOf(document)].gc(network, kept, context.sys), context);
+    inEach(document, undefined, context, (backend) => backend.gc(network, kept, context.sys));
   },
 
   status({ conf }, { sys }) {
     notReady(() => backends[conf.backend].status(sys));
   },
 });
+
+/**
+ * Removes from the back end that the configuration names, and from the other one if it may hold something: the configuration may have been
+ * changed since ADD, or that was the Go plugin's, whose default is iptables.
+ */
+function inEach(
+  document: JsonObject,
+  attachment: Attachment | undefined,
+  context: Context,
+  remove: (backend: Backend) => readonly number[],
+): void {
+  const named = backends[backendOf(document)];
+  const other = named === nftables ? iptables : nftables;
+  const steps = other.mayHold(attachment, context.sys) ? [named, other] : [named];
+  runEvery(steps.map((backend) => () => forget(remove(backend), context)));
+}
 
 /** Ends what connection tracking remembers of the UDP ports; that it could not is no reason to fail. */
 function forget(udpPorts: readonly number[], { sys, log }: Context): void {

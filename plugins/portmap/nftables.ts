@@ -11,6 +11,7 @@ import { CniError, code } from "../../src/cni/error.ts";
 import { type AppliedNft, applyNft } from "../../src/dataplane/nft-apply.ts";
 import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
 import { diffNft } from "../../src/dataplane/nft-diff.ts";
+import { hasNftTable } from "../../src/dataplane/nft-has.ts";
 import { findHolders } from "../../src/dataplane/nft-holders.ts";
 import { collectNft, removeNft } from "../../src/dataplane/nft-remove.ts";
 import { probeNft } from "../../src/dataplane/nft-session.ts";
@@ -51,6 +52,8 @@ export const nftables: Backend = {
     const removed = collectNft(tables, ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName), sys);
     return udpPortsOf(removed);
   },
+
+  mayHold: (_, sys) => hasNftTable(tables, sys),
 
   status: probeNft,
 };

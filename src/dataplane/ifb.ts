@@ -1,7 +1,8 @@
-/** Judges an ifb link. */
+/** Judges an ifb link. Its name is the owner's alone: without an alias it is what the Go plugin made. */
 import type { IfbLink } from "../plan/resource.ts";
 import type { LinkDriver } from "./driver.ts";
 import { differenceSuffix } from "./places.ts";
+import { isUnclaimed } from "./unclaimed.ts";
 
 export const ifbDriver: LinkDriver<IfbLink> = {
   how: "link",
@@ -16,7 +17,7 @@ export const ifbDriver: LinkDriver<IfbLink> = {
       judge("type", found.kind, "ifb");
       judge("mtu", found.mtu, mtu || undefined);
       judge("qlen", found.txQueueLength, txQueueLength);
-      judge("alias", `"${found.alias ?? ""}"`, `"${world.owner}"`);
+      if (!isUnclaimed(found, { kind: "ifb" })) judge("alias", `"${found.alias}"`, `"${world.owner}"`);
     }
     return texts.map((text) => `link ${name} ${text}${differenceSuffix(at)}`);
   },

@@ -5,6 +5,7 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
+import { hasNftChain } from "./nft-has.ts";
 
 export type IptablesFamily = "ip" | "ip6";
 
@@ -35,6 +36,16 @@ export function restoreIptables(family: IptablesFamily, lines: readonly string[]
     throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${folders.join(", ")}`);
   }
   runProgram([program, "--noflush", "--wait", String(waitSeconds)], `${lines.join("\n")}\n`, sys);
+}
+
+/**
+ * Whether the family's nat table may have this chain, without running a program. Of tables of the older kind (iptables-legacy) only
+ * their names can be read.
+ */
+export function mayHaveNatChain(family: IptablesFamily, chain: string, sys: Sys): boolean {
+  if (hasNftChain(family, "nat", chain, sys)) return true;
+  const names = `/proc/net/${family}_tables_names`;
+  return sys.stat(names) !== undefined && sys.readFile(names).split("\n").includes("nat");
 }
 
 export function parseSaved(text: string): SavedTables {

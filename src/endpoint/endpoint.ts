@@ -8,6 +8,7 @@
  */
 import { type Attachment, attachmentKey } from "../cni/attachment.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
+import { type Family, familyOf } from "../net/address.ts";
 import { runDir } from "../plan/names.ts";
 
 export interface Endpoint {
@@ -19,6 +20,8 @@ export interface Endpoint {
   readonly mac: string;
   /** Addresses with their prefix lengths, /32 and /128. */
   readonly addresses: readonly string[];
+  /** Gateways that the IPAM plugin named; the result of ADD has none. */
+  readonly gateways?: readonly string[];
   /** The path of the sandbox's namespace as the runtime gave it. */
   readonly netns: string;
 }
@@ -112,6 +115,8 @@ export interface WorkloadEndpoint {
     readonly pod?: string;
     readonly endpoint: string;
     readonly ipNetworks: readonly string[];
+    readonly ipv4Gateway?: string;
+    readonly ipv6Gateway?: string;
     readonly interfaceName: string;
     readonly mac: string;
   };
@@ -121,6 +126,8 @@ function toResource(endpoint: Endpoint, seconds: number): WorkloadEndpoint {
   const { attachment, node, pod } = endpoint;
   const orchestrator = pod === undefined ? "cni" : "k8s";
   const namespace = pod?.namespace ?? "default";
+  const gateway = (family: Family) => endpoint.gateways?.find((address) => familyOf(address) === family);
+  const [ipv4Gateway, ipv6Gateway] = [gateway(4), gateway(6)];
   return {
     apiVersion: "projectcalico.org/v3",
     kind: "WorkloadEndpoint",
@@ -138,6 +145,8 @@ function toResource(endpoint: Endpoint, seconds: number): WorkloadEndpoint {
       containerID: attachment.containerId,
       endpoint: attachment.ifname,
       ipNetworks: endpoint.addresses,
+      ...(ipv4Gateway === undefined ? {} : { ipv4Gateway }),
+      ...(ipv6Gateway === undefined ? {} : { ipv6Gateway }),
       interfaceName: endpoint.hostInterface,
       mac: endpoint.mac,
     },
@@ -160,6 +169,7 @@ export function decodeEndpoint({ metadata, spec }: WorkloadEndpoint): Endpoint |
     hostInterface: spec.interfaceName,
     mac: spec.mac,
     addresses: spec.ipNetworks,
+    gateways: [spec.ipv4Gateway, spec.ipv6Gateway].filter((address) => address !== undefined),
     netns: metadata.annotations[netnsAnnotation] ?? "",
   };
 }

@@ -9,6 +9,7 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Family } from "../net/address.ts";
+import { hostPrefix } from "../net/prefix.ts";
 import { create, maxTries, type Transaction, update } from "../store/transaction.ts";
 import { type AllocationAttribute, assign, withSpec } from "./block.ts";
 import { findBlock, noteFull, type Search } from "./candidate.ts";
@@ -36,6 +37,8 @@ export interface AssignRequest extends Claimant {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
   /** Looks no further than the node's own blocks and new ones: whoever asks has other pools to try then. */
   readonly isFirstTry?: boolean;
+  /** Addresses that are kept back beside those of reservations. */
+  readonly reserved?: readonly string[];
 }
 
 /** A block to be written, with the ordinals that the handle gains in it. */
@@ -89,7 +92,7 @@ function* findChanges(request: AssignRequest, held: Held): Transaction<readonly 
     .filter(({ count }) => count > 0);
   if (missing.length === 0) return [];
   const config = yield* readIpamConfig();
-  const reservedCidrs = yield* listReservedCidrs();
+  const reservedCidrs = [...(yield* listReservedCidrs()), ...(request.reserved ?? []).map(hostPrefix)];
   const scope = yield* readScope(request.pools.pools, request.node, request.attributes.namespace);
   const { node, now, isFirstTry = false } = request;
   const changes: Change[] = [];

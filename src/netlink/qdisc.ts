@@ -37,11 +37,24 @@ export function addTokenBucket(index: number, bucket: TokenBucketParameters, rep
   const writer = tcHeader(index, rootHandle, TC_H_ROOT, 0).string(TCA_KIND, "tbf");
   writer.nest(TCA_OPTIONS, () => {
     writer.bytes(TCA_TBF_PARMS, bucketParameters(bucket));
-    // As tc(8) of iproute2 6.1 does: the burst in bytes wins over the ticks, which round.
-    writer.u32(TCA_TBF_BURST, bucket.burstBytes);
+    if (!ticksSuffice(bucket)) writer.u32(TCA_TBF_BURST, bucket.burstBytes);
     if (bucket.rateBytes >= rateIn64) writer.u64(TCA_TBF_RATE64, bucket.rateBytes);
   });
   return acked(RTM_NEWQDISC, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
+}
+
+/** The largest packet that a queue sees, before it is cut into segments. */
+const largestPacket = 65536;
+/** A millisecond: whoever rounds to a microsecond is then right to a thousandth. */
+const preciseTicks = 15_625;
+const ticksMax = 0xffffffff;
+
+/**
+ * The kernel takes the burst in bytes before the time in ticks, as tc(8) of iproute2 6.1 sends both. The Go plugin sends ticks alone, and its
+ * CHECK wants the very number back: so do we where that makes the bucket a byte smaller at most and no packet can fill it.
+ */
+function ticksSuffice({ burstBytes, bufferTicks }: TokenBucketParameters): boolean {
+  return burstBytes > largestPacket && bufferTicks >= preciseTicks && bufferTicks < ticksMax;
 }
 
 /** The hook for filters on what arrives. */

@@ -18,6 +18,7 @@ export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sy
   return new Proxy({} as Sys, {
     get: (_, name) => {
       if (name === "openNetlink") return open;
+      if (name === "stat") return () => undefined;
       if (name === "writeFile") return (path: string, text: string) => void files.set(path, text);
       throw new Error(`this test has no ${String(name)}`);
     },

@@ -108,6 +108,33 @@ describe("ADD", () => {
     expect(add().ips).toEqual(older);
   });
 
+  test("names the gateways and routes that the configuration has, and gives no pod a gateway's address", () => {
+    put("IPPool", "subnet", { cidr: "10.9.0.0/29", blockSize: 29 });
+    const ipam = { ipv4_pools: ["subnet"], gateways: ["10.9.0.1"], routes: [{ dst: "0.0.0.0/0" }] };
+    const answers = ["a", "b", "c"].map((container) => run("ADD", { container, ipam }));
+    expect(answers[1]).toEqual({
+      cniVersion: "1.1.0",
+      ips: [{ address: "10.9.0.2/29", gateway: "10.9.0.1" }],
+      routes: [{ dst: "0.0.0.0/0" }],
+    });
+    const byName = run("ADD", { container: "d", ipam, args: "IP=10.9.0.6" });
+    expect(byName).toMatchObject({ ips: [{ address: "10.9.0.6/29", gateway: "10.9.0.1" }] });
+    const rest = ["e", "f", "g"].flatMap((container) => add({ container, ipam }).ips);
+    expect(rest).toEqual(["10.9.0.4/29", "10.9.0.5/29", "10.9.0.7/29"]);
+    expect(run("ADD", { container: "h", ipam })).toMatchObject({ code: 102 });
+  });
+
+  test.each([
+    [{ gateways: ["10.9.0"] }, 'cannot use gateway "10.9.0": not an IP address'],
+    [{ routes: [{ dst: "10.9.0.0" }] }, 'cannot use route to "10.9.0.0": not an address with a prefix length'],
+    [
+      { routes: [{ dst: "10.9.0.0/8", gw: "eth0" }] },
+      'cannot use route to "10.9.0.0/8": its gateway "eth0" is not an IP address',
+    ],
+  ])("refuses %j", (ipam, msg) => {
+    expect(run("ADD", { ipam })).toMatchObject({ code: 7, msg });
+  });
+
   test("with both families off answers without addresses", () => {
     expect(add({ ipam: { assign_ipv4: "false" } }).ips).toEqual([]);
   });

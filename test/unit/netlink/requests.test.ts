@@ -127,16 +127,28 @@ test.each<[string, Request, string]>([
     "36 605 00000000 02000000 0000ffff f1ffffff 00000000   0c00 0100 696e677265737300",
   ],
   [
-    "tc qdisc add dev cali1 root handle 1: tbf rate 125000bps burst 125000 limit 128125",
-    addTokenBucket(2, bucket, false),
+    "tc qdisc add dev cali1 root handle 1: tbf rate 125000bps burst 15000 limit 18125",
+    addTokenBucket(2, { ...bucket, burstBytes: 15000, limitBytes: 18125, bufferTicks: 1_875_000 }, false),
     `36 605 00000000 02000000 00000100 ffffffff 00000000   0800 0100 74626600   3400 0280
-     2800 0100 00 01 0000 ffff 0000 48e80100   00000000 00000000 00000000   7df40100 286bee00 00000000   0800 0600 48e80100`,
+     2800 0100 00 01 0000 ffff 0000 48e80100   00000000 00000000 00000000   cd460000 389c1c00 00000000   0800 0600 983a0000`,
+  ],
+  [
+    "a burst that no packet fills, in ticks alone as the Go plugin has it",
+    addTokenBucket(2, bucket, false),
+    `36 605 00000000 02000000 00000100 ffffffff 00000000   0800 0100 74626600   2c00 0280
+     2800 0100 00 01 0000 ffff 0000 48e80100   00000000 00000000 00000000   7df40100 286bee00 00000000`,
+  ],
+  [
+    "a burst whose ticks do not fit",
+    addTokenBucket(2, { ...bucket, bufferTicks: 0xffffffff }, false),
+    `36 605 00000000 02000000 00000100 ffffffff 00000000   0800 0100 74626600   3400 0280
+     2800 0100 00 01 0000 ffff 0000 48e80100   00000000 00000000 00000000   7df40100 ffffffff 00000000   0800 0600 48e80100`,
   ],
   [
     "a rate above 2^32",
-    addTokenBucket(2, { ...bucket, rateBytes: 6e9 }, true),
+    addTokenBucket(2, { ...bucket, rateBytes: 6e9, bufferTicks: 325 }, true),
     `36 505 00000000 02000000 00000100 ffffffff 00000000   0800 0100 74626600   4000 0280
-     2800 0100 00 01 0000 ffff 0000 ffffffff   00000000 00000000 00000000   7df40100 286bee00 00000000   0800 0600 48e80100
+     2800 0100 00 01 0000 ffff 0000 ffffffff   00000000 00000000 00000000   7df40100 45010000 00000000   0800 0600 48e80100
      0c00 0400 00bca06501000000`,
   ],
   ["tc qdisc delete dev cali1 root", deleteQdisc(2, "tbf"), "37 5 00000000 02000000 00000100 ffffffff 00000000"],
