@@ -20,4 +20,21 @@ export interface Cli {
   readonly note: (line: string) => void;
   /** Runs a program and returns what it wrote to stdout. Throws `Error` when it fails or is missing. */
   readonly program: (argv: readonly string[]) => Promise<string>;
+  /** Runs a program to its end, whatever that is. Throws `Error` when it cannot be run or does not end in time. */
+  readonly execute: (argv: readonly string[], options: ExecuteOptions) => Promise<Executed>;
+}
+
+export interface ExecuteOptions {
+  /** The whole environment but for PATH. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+  /** It is killed afterwards. */
+  readonly timeoutMs: number;
+}
+
+export interface Executed {
+  /** `undefined` when a signal ended it. */
+  readonly status: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
 }

@@ -2,22 +2,45 @@
  * What the node shows of its sandboxes: endpoints' records, links with an owner, and every address that is really on an interface.
  *
  * **Evidence from everywhere**: an address counts as in use wherever it is seen, in a namespace below /run/netns, in one that an endpoint's
- * record names, on the node itself, or as the target of a host route. So a plugin other than ours may be the one that uses it.
+ * record names or that a process is in, on the node itself, or as the target of a host route. So a plugin other than ours may be the one
+ * that uses it.
  */
 import { listEndpoints } from "../endpoint/endpoint.ts";
 import { isErrno } from "../host/sys.ts";
 import type { SeenAddress, SeenEndpoint, SeenLink } from "../ipam/check.ts";
 import { canonicalAddress } from "../net/address.ts";
 import { addressOf } from "../net/prefix.ts";
-import { hostInterfacePrefix, ownerPrefix } from "../plan/names.ts";
+import { hostInterfacePrefix, ifbPrefix, ownerPrefix } from "../plan/names.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, messageOf } from "./error.ts";
-import { type IpAddresses, type IpLink, type IpRoute, ipAddresses, ipLinks, ipRoutes } from "./iproute.ts";
+import {
+  type IpAddresses,
+  type IpInterface,
+  type IpLink,
+  type IpRoute,
+  ipAddresses,
+  ipLinks,
+  ipRoutes,
+} from "./iproute.ts";
+import { listProcesses, type Process } from "./processes.ts";
 
 export interface Facts {
   readonly endpoints: readonly SeenEndpoint[];
   readonly links: readonly SeenLink[];
   readonly seen: readonly SeenAddress[];
+  /** Every link of the node's own namespace. */
+  readonly hostLinks: readonly IpLink[];
+  /** Every other namespace that has a name or a process. */
+  readonly namespaces: readonly SeenNamespace[];
+  readonly processes: readonly Process[];
+}
+
+export interface SeenNamespace {
+  readonly path: string;
+  readonly inode: number;
+  /** The process that its path is made of, where nothing else names it. */
+  readonly holder: Pick<Process, "pid" | "name"> | undefined;
+  readonly interfaces: IpAddresses;
 }
 
 /** Where `ip netns` and the runtimes keep namespaces. */
@@ -28,22 +51,31 @@ const atOnce = 8;
 /** Throws `CliError` when the node itself cannot be looked at. */
 export async function gatherFacts(cli: Cli): Promise<Facts> {
   const endpoints = seenEndpoints(cli);
+  const processes = listProcesses(cli.sys);
   const [links, addresses, routes4, routes6] = await Promise.all([
     ip(cli, ["link", "show"], ipLinks),
     ip(cli, ["address", "show"], ipAddresses),
     ip(cli, ["-4", "route", "show"], ipRoutes),
     ip(cli, ["-6", "route", "show"], ipRoutes),
   ]);
-  const paths = new Set([...namespacePaths(cli), ...endpoints.flatMap((one) => (one.netnsExists ? [one.netns] : []))]);
+  const namespaces = await lookInside(cli, namespacesOf(cli, endpoints, processes));
   return {
     endpoints,
     links: links.flatMap(ownedLink),
     seen: [
       ...seenOn(addresses, "on the node"),
       ...[...routes4, ...routes6].flatMap(seenByRoute),
-      ...(await seenInside(cli, [...paths])),
+      ...namespaces.flatMap((namespace) => seenOn(namespace.interfaces, `in ${describeNamespace(namespace)}`)),
     ],
+    hostLinks: links,
+    namespaces,
+    processes,
   };
+}
+
+/** `"/run/netns/web"`, `the namespace of process 812 (nginx)`. */
+export function describeNamespace({ path, holder }: Pick<SeenNamespace, "path" | "holder">): string {
+  return holder === undefined ? `"${path}"` : `the namespace of process ${holder.pid} (${holder.name})`;
 }
 
 function seenEndpoints(cli: Cli): readonly SeenEndpoint[] {
@@ -53,25 +85,34 @@ function seenEndpoints(cli: Cli): readonly SeenEndpoint[] {
     hostInterface,
     addresses: addresses.map(addressOf),
     netns,
-    netnsExists: isNamespace(cli, netns),
+    netnsExists: namespaceAt(cli, netns) !== undefined,
   }));
 }
 
-/** A file of another file system is what is left when a namespace was unmounted. */
-function isNamespace({ sys }: Cli, path: string): boolean {
+/** The inode of a namespace. A file of another file system is what is left when a namespace was unmounted. */
+function namespaceAt({ sys }: Cli, path: string): number | undefined {
   const stat = path === "" ? undefined : sys.stat(path);
-  return stat !== undefined && stat.device === sys.ownNetns().device;
+  return stat !== undefined && stat.device === sys.ownNetns().device ? stat.inode : undefined;
 }
 
-/** /var/run is mostly a link to /run: a namespace is looked at once. */
-function namespacePaths(cli: Cli): readonly string[] {
-  const byInode = new Map<number, string>();
-  for (const folder of netnsFolders) {
-    for (const name of filesIn(cli, folder)) {
-      const path = `${folder}/${name}`;
-      const inode = cli.sys.stat(path)?.inode;
-      if (inode !== undefined && !byInode.has(inode) && isNamespace(cli, path)) byInode.set(inode, path);
-    }
+type Namespace = Omit<SeenNamespace, "interfaces">;
+
+/** A namespace is looked at once: /var/run is mostly a link to /run. */
+function namespacesOf(
+  cli: Cli,
+  endpoints: readonly SeenEndpoint[],
+  processes: readonly Process[],
+): readonly Namespace[] {
+  const byInode = new Map<number, Namespace>();
+  const names = netnsFolders.flatMap((folder) => filesIn(cli, folder).map((name) => `${folder}/${name}`));
+  for (const path of [...names, ...endpoints.flatMap((one) => (one.netnsExists ? [one.netns] : []))]) {
+    const inode = namespaceAt(cli, path);
+    if (inode !== undefined && !byInode.has(inode)) byInode.set(inode, { path, inode, holder: undefined });
+  }
+  const own = cli.sys.ownNetns().inode;
+  for (const { pid, name, netns: inode } of processes) {
+    if (inode === undefined || inode === own || byInode.has(inode)) continue;
+    byInode.set(inode, { path: `/proc/${pid}/ns/net`, inode, holder: { pid, name } });
   }
   return [...byInode.values()];
 }
@@ -85,11 +126,11 @@ function filesIn({ sys }: Cli, folder: string): readonly string[] {
   }
 }
 
-async function seenInside(cli: Cli, paths: readonly string[]): Promise<readonly SeenAddress[]> {
-  cli.progress.begin("looking into namespaces", paths.length);
-  const seen: SeenAddress[] = [];
-  for (let first = 0; first < paths.length; first += atOnce) {
-    const some = paths.slice(first, first + atOnce).map((path) => seenInNamespace(cli, path));
+async function lookInside(cli: Cli, namespaces: readonly Namespace[]): Promise<readonly SeenNamespace[]> {
+  cli.progress.begin("looking into namespaces", namespaces.length);
+  const seen: SeenNamespace[] = [];
+  for (let first = 0; first < namespaces.length; first += atOnce) {
+    const some = namespaces.slice(first, first + atOnce).map((namespace) => lookIntoOne(cli, namespace));
     seen.push(...(await Promise.all(some)).flat());
   }
   cli.progress.end();
@@ -97,15 +138,17 @@ async function seenInside(cli: Cli, paths: readonly string[]): Promise<readonly 
 }
 
 /** A namespace that went away meanwhile holds no address; one that stays and cannot be looked into is an error: it might hold any. */
-async function seenInNamespace(cli: Cli, path: string): Promise<readonly SeenAddress[]> {
+async function lookIntoOne(cli: Cli, namespace: Namespace): Promise<readonly SeenNamespace[]> {
   cli.progress.tick();
+  const { path, inode } = namespace;
   const folder = netnsFolders.find((known) => path.startsWith(`${known}/`));
   const enter = folder === undefined ? ["nsenter", `--net=${path}`, "ip"] : ["ip", "-n", path.slice(folder.length + 1)];
   try {
-    return seenOn(ipAddresses(await cli.program([...enter, "-j", "address", "show"])), `in "${path}"`);
+    return [{ ...namespace, interfaces: ipAddresses(await cli.program([...enter, "-j", "address", "show"])) }];
   } catch (error) {
-    if (!isNamespace(cli, path)) return [];
-    throw new CliError(`cannot look into the namespace "${path}": ${messageOf(error)}`);
+    if (namespaceAt(cli, path) !== inode) return [];
+    const what = namespace.holder === undefined ? `the namespace "${path}"` : describeNamespace(namespace);
+    throw new CliError(`cannot look into ${what}: ${messageOf(error)}`);
   }
 }
 
@@ -117,17 +160,24 @@ async function ip<T>(cli: Cli, args: readonly string[], parse: (text: string) =>
   }
 }
 
+/** An ifb bears its owner too, but outlives the sandbox: it is no evidence of one. */
 function ownedLink({ ifname, ifalias }: IpLink): readonly SeenLink[] {
+  if (ifname.startsWith(ifbPrefix)) return [];
   return ifalias?.startsWith(ownerPrefix) ? [{ name: ifname, owner: ifalias }] : [];
 }
 
 function seenOn(links: IpAddresses, place: string): readonly SeenAddress[] {
-  return links.flatMap(({ ifname, addr_info }) =>
-    addr_info.flatMap(({ local, scope }) => {
-      const address = local === undefined || scope !== "global" ? undefined : canonicalAddress(local);
-      return address === undefined ? [] : [{ address, where: `${ifname} ${place}` }];
-    }),
+  return links.flatMap((one) =>
+    globalAddresses(one).map(({ address }) => ({ address, where: `${one.ifname} ${place}` })),
   );
+}
+
+/** What an interface is reached by from elsewhere. */
+export function globalAddresses({ addr_info }: IpInterface): readonly { readonly address: string }[] {
+  return addr_info.flatMap(({ local, scope }) => {
+    const address = local === undefined || scope !== "global" ? undefined : canonicalAddress(local);
+    return address === undefined ? [] : [{ address }];
+  });
 }
 
 /** A route to one address through a host interface of ours: the sandbox behind it has the address. */

@@ -1,17 +1,29 @@
 /** What `ip -j` writes, as far as it is needed. Each function throws `Error` when the text is something else. */
 import * as z from "zod";
 
-const links = z.array(z.object({ ifname: z.string(), ifalias: z.string().optional() }));
+const end = {
+  ifname: z.string(),
+  ifindex: z.int().optional(),
+  /** Of a veth: the index of its other end, in the namespace that this is in. */
+  link_index: z.int().nullish(),
+  flags: z.array(z.string()).default([]),
+  /** The MAC address. */
+  address: z.string().optional(),
+};
+const links = z.array(z.object({ ...end, ifalias: z.string().optional() }));
 const addresses = z.array(
   z.object({
-    ifname: z.string(),
-    addr_info: z.array(z.object({ local: z.string().optional(), scope: z.string().optional() })).default([]),
+    ...end,
+    addr_info: z
+      .array(z.object({ local: z.string().optional(), scope: z.string().optional(), prefixlen: z.int().optional() }))
+      .default([]),
   }),
 );
 const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
 
 export type IpLink = z.infer<typeof links>[number];
 export type IpAddresses = z.infer<typeof addresses>;
+export type IpInterface = IpAddresses[number];
 export type IpRoute = z.infer<typeof routes>[number];
 
 export function ipLinks(text: string): readonly IpLink[] {

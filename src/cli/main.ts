@@ -38,5 +38,21 @@ function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
       log.debug({ argv: [file, ...args], durationMs }, "program ran");
       return stdout;
     },
+    execute: async ([file = "", ...args], { env, stdin, timeoutMs }) => {
+      const done = await execa(file, args, {
+        env: { PATH: process.env.PATH ?? "", ...env },
+        extendEnv: false,
+        input: stdin,
+        timeout: timeoutMs,
+        killSignal: "SIGKILL",
+        reject: false,
+        stripFinalNewline: false,
+      });
+      log.debug({ argv: [file, ...args], env, durationMs: done.durationMs, exitCode: done.exitCode }, "program ran");
+      if (done.timedOut) throw new Error(`no answer within ${timeoutMs / 1000} s`);
+      if (done.exitCode === undefined && done.signal === undefined)
+        throw new Error(done.originalMessage ?? done.message);
+      return { status: done.exitCode, stdout: done.stdout, stderr: done.stderr };
+    },
   };
 }

@@ -1,6 +1,7 @@
 /** The command line: options that every command has, the commands, and how each ends. */
 import yargs, { type Argv } from "yargs";
 import type { Cli } from "./cli.ts";
+import { doctorCommand } from "./doctor-command.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
 import { ipamCommand } from "./ipam-commands.ts";
 import { defaultFolders, type StoreFolders } from "./redirected-sys.ts";
@@ -70,6 +71,7 @@ function program({ environment }: Host, run: Run): Argv {
       describe: "this node's name (TORTIE_NODENAME)",
     })
     .option("log-level", { choices: logLevels, default: "warn", describe: "log to stderr" })
+    .command(doctorCommand(run))
     .command(ipamCommand(run));
   for (const command of resourceCommands(run)) parser.command(command);
   return parser

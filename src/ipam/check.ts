@@ -38,6 +38,8 @@ export interface Snapshot {
   readonly links: readonly SeenLink[];
   /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
   readonly seen: readonly SeenAddress[];
+  /** How old an address is at least before it counts as leaked for want of an endpoint, in nanoseconds; a minute when absent. */
+  readonly graceNs?: bigint;
 }
 
 export function checkIpam(snapshot: Snapshot): Report {

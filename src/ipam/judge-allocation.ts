@@ -107,8 +107,10 @@ function judgeAttachment(
     return { state: "leaked", reason: `its sandbox "${endpoint.netns}" is gone${recorded}` };
   }
   const since = secondary?.timestamp === undefined ? undefined : parseGoTime(secondary.timestamp);
-  if (since !== undefined && snapshot.takenAt - since < youngestNs) {
-    return { state: "unjudged", reason: "assigned less than a minute ago: its ADD may not have ended" };
+  const { graceNs = youngestNs } = snapshot;
+  if (since !== undefined && snapshot.takenAt - since < graceNs) {
+    const age = graceNs === youngestNs ? "a minute" : `${graceNs / 1_000_000_000n} s`;
+    return { state: "unjudged", reason: `assigned less than ${age} ago: its ADD may not have ended` };
   }
   return { state: "leaked", reason: "it has no endpoint and no host interface" };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ReportFile } from "../../../src/cli/report-file.ts";
+import { ownerOf } from "../../../src/cni/attachment.ts";
 import { type Endpoint, writeEndpoint } from "../../../src/endpoint/endpoint.ts";
 import { autoAssign } from "../../../src/ipam/assign.ts";
 import { handleIdOf } from "../../../src/ipam/handle.ts";
@@ -103,6 +104,17 @@ Check complete; found 0 problems.
     });
     expect(report.allocations.map(({ state }) => state)).toEqual(["leaked", "in use"]);
     expect((await world.run("ipam check -o -")).stdout).toBe(world.sys.readFile("/tmp/r.json"));
+  });
+
+  test("an ifb that outlived its pod is no sign that the pod's address is in use", async () => {
+    const world = await node();
+    const address = addPod(world, "a");
+    world.removeNamespace("a");
+    const alias = ownerOf({ network: "net", containerId: "a", ifname: "eth0" });
+    world.programs.set("ip -j link show", JSON.stringify([{ ifname: "bwp0123456789ab", ifalias: alias }]));
+    const { status, stdout } = await world.run("ipam check");
+    expect(status).toBe(3);
+    expect(stdout).toContain(`  ${address} is of default/a eth0, and its sandbox "/run/netns/a" is gone\n`);
   });
 
   test("names an address that is in use and that no block records", async () => {

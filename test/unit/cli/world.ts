@@ -99,6 +99,12 @@ export class World {
         if (text === undefined) throw new Error(`cannot run "${argv.join(" ")}"`);
         return text;
       },
+      execute: async (argv, { env }) => {
+        const line = [...(env.CNI_COMMAND === undefined ? [] : [env.CNI_COMMAND]), ...argv].join(" ");
+        const stdout = this.programs.get(line);
+        if (stdout === undefined) throw new Error(`cannot run "${line}"`);
+        return { status: 0, stdout, stderr: "" };
+      },
     });
     const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
     const status = await runCommandLine(argv, { environment: {}, out, note, cli });

@@ -1,0 +1,37 @@
+/** What `tortie ipam check` finds, but for what the DEL of an attachment mends anyway. */
+import type { Problem, ProblemKind, Report } from "../../ipam/check.ts";
+import { handleIdOf } from "../../ipam/handle.ts";
+import type { Finding } from "./finding.ts";
+import type { Trace } from "./sandboxes.ts";
+
+/** `dead`: attachments of which everything goes. */
+export function judgeAddresses(report: Report, dead: readonly Trace[]): readonly Finding[] {
+  const handles = new Set(dead.map(({ attachment }) => handleIdOf(attachment)));
+  const addresses = new Set(dead.flatMap(({ allocations }) => allocations.map(({ address }) => address)));
+  const goes = ({ kind, subject }: Problem) =>
+    kind === "leaked address"
+      ? addresses.has(subject)
+      : ["leaked handle", "missing handle", "wrong handle count"].includes(kind) && handles.has(subject);
+  return report.problems.filter((problem) => !goes(problem)).map(findingOf);
+}
+
+/** Nobody but a person can tell what an address outside of all pools is for. */
+const forPeople: readonly ProblemKind[] = ["address outside pools"];
+
+function findingOf(problem: Problem): Finding {
+  const { kind, subject, reason } = problem;
+  const finding = {
+    id: kind.replaceAll(" ", "-"),
+    section: "addresses",
+    severity: "error",
+    subject,
+    text: reason,
+  } as const;
+  if (forPeople.includes(kind))
+    return { ...finding, remedy: "# tortie apply a pool that holds it, or end who uses it" };
+  return {
+    ...finding,
+    remedy: "tortie ipam check -o report.json; tortie ipam release --from-report report.json",
+    fix: { kind: "address", problem },
+  };
+}

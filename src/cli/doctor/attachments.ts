@@ -1,0 +1,207 @@
+/**
+ * Whether every attachment is whole, or wholly gone.
+ *
+ * **An attachment lives while its sandbox does**: while the path that its record names is a network namespace, or the other end of its host
+ * interface is found in a namespace that has a name or a process. Nothing of it is taken away then.
+ *
+ * **What a plugin is at work on is not judged**, nor what is younger than the grace: an ADD may be between two of its steps.
+ *
+ *     sandbox   record   interface        finding
+ *     lives     is       is, CHECK: well  (none)
+ *     lives     is       is, CHECK: no    attachment-different   ADD once more
+ *     lives     is       missing          attachment-broken      ADD once more, or DEL
+ *     lives     missing  is               record-missing         write it
+ *     gone      any      any              attachment-left        the DEL that never came
+ */
+import { ownerPrefix } from "../../plan/names.ts";
+import { describeNamespace, type Facts, globalAddresses } from "../facts.ts";
+import type { Process } from "../processes.ts";
+import type { Finding } from "./finding.ts";
+import { mendByAdd, mendByDel, type Tools } from "./mending.ts";
+import { quote } from "./plugin-call.ts";
+import type { Trace } from "./sandboxes.ts";
+
+export interface AttachmentContext {
+  readonly node: string;
+  readonly facts: Facts;
+  readonly tools: Tools;
+  /** What CHECK found, by owner; absent for those that were not asked. */
+  readonly checks: ReadonlyMap<string, readonly string[]>;
+  readonly graceSeconds: number;
+  /** Addresses of attachments that live, and whose they are. */
+  readonly living: ReadonlyMap<string, string>;
+}
+
+/** Whether an ADD or a DEL of the attachment is running. */
+export function isAtWork({ attachment }: Trace, processes: readonly Process[]): boolean {
+  return processes.some(
+    ({ plugin }) =>
+      plugin !== undefined &&
+      (plugin.command === "ADD" || plugin.command === "DEL") &&
+      plugin.containerId === attachment.containerId &&
+      plugin.ifname === attachment.ifname,
+  );
+}
+
+export function livesIn(trace: Trace): boolean {
+  return trace.hasSandbox || trace.peer !== undefined;
+}
+
+/** `default/web-0 eth0`, `container "c1" eth0`. */
+export function nameOfTrace({ attachment, pod }: Trace): string {
+  const who = pod === undefined ? `container "${attachment.containerId}"` : `${pod.namespace}/${pod.name}`;
+  return `${who} ${attachment.ifname}`;
+}
+
+/** `network/container/interface`. */
+export function subjectOf({ attachment: { network, containerId, ifname } }: Trace): string {
+  return `${network}/${containerId}/${ifname}`;
+}
+
+/** The path by which the sandbox can be entered. */
+export function sandboxPath({ record, hasSandbox, peer }: Trace): string | undefined {
+  if (hasSandbox && record?.endpoint !== undefined) return record.endpoint.netns;
+  return peer?.namespace.path;
+}
+
+export function judgeAttachment(trace: Trace, context: AttachmentContext): readonly Finding[] {
+  if (isAtWork(trace, context.facts.processes)) return [];
+  if (trace.record?.fault !== undefined) return judgeDamagedRecord(trace, trace.record.fault, context);
+  if (!livesIn(trace)) return judgeDead(trace, context);
+  if (trace.record === undefined) return judgeUnrecorded(trace, context);
+  if (trace.record.ageSeconds < context.graceSeconds) return [];
+  return trace.link?.ifalias === trace.owner ? judgeWhole(trace, context) : judgeBroken(trace, context);
+}
+
+function finding(id: string, trace: Trace, text: string, rest: Pick<Finding, "remedy" | "fix">): Finding {
+  const subject = subjectOf(trace);
+  return { id, section: "attachments", severity: "error", subject, text: `(${nameOfTrace(trace)}) ${text}`, ...rest };
+}
+
+function judgeDamagedRecord(trace: Trace, fault: string, context: AttachmentContext): readonly Finding[] {
+  const { tools } = context;
+  const text = `has a record that cannot be read: ${fault}`;
+  const rewritten = trace.peer === undefined ? undefined : rewriteRecord(trace, context);
+  if (rewritten !== undefined) return [finding("record-damaged", trace, text, rewritten)];
+  return [finding("record-damaged", trace, text, mendByDel(trace, tools))];
+}
+
+function judgeDead(trace: Trace, context: AttachmentContext): readonly Finding[] {
+  const { record, allocations } = trace;
+  const what = leftovers(trace, context);
+  if (what.length === 0) return [];
+  if (record !== undefined && record.ageSeconds < context.graceSeconds) return [];
+  // An ADD assigns addresses first of all.
+  if (record === undefined && allocations.some(({ state }) => state === "unjudged")) return [];
+  const netns = record?.endpoint?.netns;
+  const why = netns === undefined ? "no sandbox of its is known" : `its sandbox "${netns}" is gone`;
+  const text = `has left ${listed(what)}, and ${why}: its DEL never came, or was killed`;
+  const elsewhere = trace.link === undefined ? allocations.find(({ state }) => state === "in use") : undefined;
+  if (record === undefined || elsewhere === undefined) {
+    return [finding("attachment-left", trace, text, mendByDel(trace, context.tools))];
+  }
+  const { address, reason } = elsewhere;
+  const remedy = `# find out who uses ${address}: ${reason}; released, it would be given to another`;
+  return [finding("attachment-left", trace, text, { remedy })];
+}
+
+/** What of a dead attachment is nobody else's. */
+function leftovers(trace: Trace, { living, facts }: AttachmentContext): readonly string[] {
+  const seen = new Set(facts.seen.map(({ address }) => address));
+  // Another main plugin than ours keeps no record: what its container's address is seen for is in use.
+  const isLost = (target: string | undefined) => {
+    if (target === undefined || trace.record !== undefined || trace.link !== undefined) return true;
+    return !seen.has(target) || (living.get(target) ?? trace.owner) !== trace.owner;
+  };
+  const leaked = trace.allocations.filter(({ state }) => state !== "in use" || trace.record !== undefined);
+  return [
+    ...(trace.record === undefined ? [] : ["its record"]),
+    ...(trace.link === undefined ? [] : [`host interface ${trace.link.ifname}`]),
+    ...leaked.map(({ address }) => `address ${address}`),
+    ...trace.ports.filter(({ target }) => isLost(target)).map(({ text }) => `host port ${text}`),
+    ...trace.chains.filter(({ targets }) => targets.every(isLost)).map(({ chain }) => `iptables chain ${chain}`),
+    ...(trace.ifb === undefined || trace.ifb.servedTo.length > 0 ? [] : [`ifb ${trace.ifb.name}`]),
+  ];
+}
+
+function judgeUnrecorded(trace: Trace, context: AttachmentContext): readonly Finding[] {
+  const { link, peer } = trace;
+  if (link === undefined || peer === undefined) return [];
+  const text =
+    `has host interface ${link.ifname}, whose other end is ${peer.ifname} in ${describeNamespace(peer.namespace)}, ` +
+    "and no record: its DEL would have to search, and GC and CHECK do not know it";
+  return [finding("record-missing", trace, text, rewriteRecord(trace, context) ?? mendByDel(trace, context.tools))];
+}
+
+/** `undefined` where the other end has no address. */
+function rewriteRecord(trace: Trace, { node }: AttachmentContext): Pick<Finding, "remedy" | "fix"> | undefined {
+  const { attachment, pod, link, peer } = trace;
+  const end = peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname);
+  if (link === undefined || peer === undefined || end === undefined) return undefined;
+  const addresses = globalAddresses(end).map(({ address }) => `${address}/${address.includes(":") ? 128 : 32}`);
+  const netns = peer.namespace.path;
+  const { ifname: hostInterface } = link;
+  const endpoint = { attachment, node, pod, hostInterface, mac: end.address ?? "", addresses, netns };
+  return {
+    remedy: "tortie doctor --fix   # writes the record out of what the interface shows",
+    fix: { kind: "record", endpoint },
+  };
+}
+
+function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding[] {
+  const { record, link, usurper } = trace;
+  const { tools, facts } = context;
+  const endpoint = record?.endpoint;
+  if (endpoint === undefined) return [];
+  const broken = (text: string, rest: Pick<Finding, "remedy" | "fix">) =>
+    finding("attachment-broken", trace, text, rest);
+  if (usurper !== undefined) {
+    const whose = usurper.startsWith(ownerPrefix) ? usurper.slice(ownerPrefix.length) : `"${usurper}"`;
+    const text = `has lost its host interface ${endpoint.hostInterface} to ${whose}: nothing is left to serve it`;
+    return [broken(text, mendByDel(trace, tools))];
+  }
+  const held = facts.namespaces.find(({ interfaces }) =>
+    interfaces
+      .flatMap((one) => globalAddresses(one))
+      .some(({ address }) => endpoint.addresses.some((own) => own.startsWith(`${address}/`))),
+  );
+  const text =
+    link === undefined
+      ? `has no host interface ${endpoint.hostInterface}: its pod has no network`
+      : `has a host interface ${link.ifname} without an owner: its ADD was killed half-way`;
+  const netns = sandboxPath(trace);
+  const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools);
+  if (again !== undefined) return [broken(text, again)];
+  if (held === undefined) return [broken(text, mendByDel(trace, tools))];
+  const where = describeNamespace(held);
+  return [
+    broken(`${text}, yet its address is on an interface in ${where}`, {
+      remedy: `# look what ${where} is attached to; then have its runtime make the pod anew`,
+    }),
+  ];
+}
+
+function judgeWhole(trace: Trace, context: AttachmentContext): readonly Finding[] {
+  const { record, hasSandbox, peer, owner } = trace;
+  if (!hasSandbox && peer?.namespace.holder !== undefined) {
+    const { holder } = peer.namespace;
+    const text =
+      `has lost its sandbox's path "${record?.endpoint?.netns}", and process ${holder.pid} (${holder.name}) is still in it: ` +
+      "its runtime may have forgotten it";
+    const remedy = `kill ${holder.pid}   # if its runtime does not know it any more; what is left then, tortie doctor --fix removes`;
+    return [{ ...finding("sandbox-without-path", trace, text, { remedy }), severity: "warning" }];
+  }
+  const differences = context.checks.get(owner) ?? [];
+  if (differences.length === 0) return [];
+  const netns = sandboxPath(trace);
+  const again = netns === undefined ? undefined : mendByAdd(trace, netns, context.tools);
+  const remedy = `# have its runtime make the pod anew: network ${quote(trace.attachment.network)} is not configured any more`;
+  return [
+    finding("attachment-different", trace, `is not as it was made: ${differences.join("; ")}`, again ?? { remedy }),
+  ];
+}
+
+function listed(items: readonly string[]): string {
+  if (items.length < 2) return items.join();
+  return `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+}

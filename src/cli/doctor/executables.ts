@@ -1,0 +1,85 @@
+/** The plugins' executables: where they are, whose they are, and what they answer. */
+import { isErrno } from "../../host/sys.ts";
+import { commit, version } from "../../plugin/build-info.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import { callPlugin } from "./plugin-call.ts";
+
+export interface ExecutableFacts {
+  /** As CNI_PATH. */
+  readonly folders: readonly string[];
+  readonly executables: readonly Executable[];
+}
+
+export interface Executable {
+  readonly name: string;
+  /** Where it was found; `undefined` when it is in none of the folders. */
+  readonly path: string | undefined;
+  readonly mode: number;
+  readonly inode: number;
+  /** `0.1.0, commit 0123456789ab`; `undefined` when it is not one of ours. */
+  readonly build: string | undefined;
+  /** The versions of the protocol that it answers to VERSION. */
+  readonly versions: readonly string[];
+  /** Why it did not answer. */
+  readonly fault: string | undefined;
+}
+
+/** The suite's own, in the order of a chain. */
+export const suite = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
+
+/** The build of this command. */
+export const ownBuild = `${version}, commit ${commit}`;
+
+const answerMs = 10_000;
+
+export async function gatherExecutables(
+  cli: Cli,
+  folders: readonly string[],
+  types: readonly string[],
+): Promise<ExecutableFacts> {
+  const names = [...new Set([...suite, ...types])];
+  return { folders, executables: await Promise.all(names.map((name) => lookAt(cli, folders, name))) };
+}
+
+/** The path of one of ours; `undefined` when it is missing, somebody else's, or does not answer. */
+export function ourExecutable({ executables }: ExecutableFacts, name: string): string | undefined {
+  const found = executables.find((one) => one.name === name);
+  return found?.build !== undefined && found.fault === undefined ? found.path : undefined;
+}
+
+async function lookAt(cli: Cli, folders: readonly string[], name: string): Promise<Executable> {
+  const nothing = { name, path: undefined, mode: 0, inode: 0, build: undefined, versions: [], fault: undefined };
+  const path = folders.map((folder) => `${folder}/${name}`).find((one) => cli.sys.stat(one)?.kind === "file");
+  const stat = path === undefined ? undefined : cli.sys.stat(path);
+  if (path === undefined || stat === undefined) return nothing;
+  const found = { ...nothing, path, mode: stat.mode, inode: stat.inode };
+  if ((stat.mode & 0o111) === 0) return { ...found, fault: "it is not executable" };
+  try {
+    const [build, versions] = await Promise.all([buildOf(cli, path, name), versionsOf(cli, path, folders)]);
+    return { ...found, build, versions };
+  } catch (error) {
+    const reason = isErrno(error, "ENOENT") ? "its interpreter is missing" : messageOf(error);
+    return { ...found, fault: reason };
+  }
+}
+
+/** Others write what they like, and to where they like. */
+async function buildOf(cli: Cli, path: string, name: string): Promise<string | undefined> {
+  const { stdout } = await cli.execute([path, "-v"], { env: {}, stdin: "", timeoutMs: answerMs });
+  const [, known, release, revision] = /^(\S+) (\S+) \(Tortie\), commit ([^,\s]+),/.exec(stdout) ?? [];
+  return known === name ? `${release}, commit ${revision}` : undefined;
+}
+
+async function versionsOf(cli: Cli, path: string, folders: readonly string[]): Promise<readonly string[]> {
+  const document = { cniVersion: "1.0.0" };
+  const call = { path, command: "VERSION", pluginPath: folders.join(":"), document } as const;
+  const { stdout } = await callPlugin(cli, call, answerMs);
+  try {
+    const { supportedVersions } = JSON.parse(stdout) as { readonly supportedVersions?: readonly string[] };
+    if (Array.isArray(supportedVersions)) return supportedVersions;
+  } catch {
+    // Told below.
+  }
+  throw new Error(`it answers VERSION with ${stdout === "" ? "nothing" : JSON.stringify(stdout.slice(0, 100))}`);
+}

@@ -1,0 +1,63 @@
+/** What is wrong with a node, and what mends it: data, as people and programs get it. */
+import type { Attachment } from "../../cni/attachment.ts";
+import type { Endpoint } from "../../endpoint/endpoint.ts";
+import type { Problem } from "../../ipam/check.ts";
+
+/** In the order in which they are told. */
+export const sections = [
+  "kernel",
+  "executables",
+  "networks",
+  "state",
+  "locks",
+  "attachments",
+  "firewall",
+  "limits",
+  "addresses",
+] as const;
+
+export type Section = (typeof sections)[number];
+
+export interface Finding {
+  /** Kebab-case. Never change: scripts match on it. */
+  readonly id: string;
+  readonly section: Section;
+  /** A warning does no harm as things are: it does not make the exit status 3. */
+  readonly severity: "error" | "warning";
+  /** What it is about; with the id it tells one finding from another. */
+  readonly subject: string;
+  /** What is wrong and why it matters, as the end of a sentence that begins with the subject. */
+  readonly text: string;
+  /** What mends it: lines for a shell; one that is for people to do begins with `#`. */
+  readonly remedy: string;
+  /** What `--fix` does; absent where it is for people to decide. */
+  readonly fix?: Fix;
+}
+
+export type Fix =
+  /** Plugins are called in this order; the later ones even when an earlier one fails. */
+  | { readonly kind: "plugins"; readonly calls: readonly PluginCall[] }
+  /** Programs are run in this order, up to the first that fails. */
+  | { readonly kind: "programs"; readonly argvs: readonly (readonly string[])[] }
+  | { readonly kind: "record"; readonly endpoint: Endpoint }
+  | { readonly kind: "address"; readonly problem: Problem }
+  /** Files that nobody reads, removed under the store's lock. */
+  | { readonly kind: "remove"; readonly paths: readonly string[] };
+
+export interface PluginCall {
+  /** The path of the executable. */
+  readonly path: string;
+  readonly command: "ADD" | "CHECK" | "DEL" | "GC" | "STATUS" | "VERSION";
+  readonly attachment?: Attachment;
+  readonly netns?: string;
+  /** CNI_ARGS. */
+  readonly args?: string;
+  /** CNI_PATH. */
+  readonly pluginPath: string;
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+/** By which one look's finding is found in another's. */
+export function titleOf({ id, subject }: Finding): string {
+  return `${id} ${subject}`;
+}

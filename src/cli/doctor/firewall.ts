@@ -1,0 +1,159 @@
+/** Port mappings in nf_tables and in iptables, by whom they belong to. */
+import { isErrno } from "../../host/sys.ts";
+import { natTable, portmapTable, runDir } from "../../plan/names.ts";
+import { ownerSetPrefix } from "../../plan/nft-owner.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+
+export interface FirewallFacts {
+  /** Why nf_tables could not be looked at. */
+  readonly nftFault: string | undefined;
+  readonly nftTables: readonly NftTable[];
+  readonly iptables: readonly IptablesTables[];
+}
+
+export interface NftTable {
+  readonly family: "ip" | "ip6";
+  readonly name: string;
+  /** Comments of the owners' indexes. */
+  readonly owners: readonly string[];
+  readonly elements: readonly NftElement[];
+}
+
+export interface NftElement {
+  readonly set: string;
+  /** `tcp . 8080` */
+  readonly key: string;
+  /** The owner. */
+  readonly comment: string | undefined;
+  /** The address that a port leads to. */
+  readonly target: string | undefined;
+}
+
+export interface IptablesTables {
+  readonly family: "ip" | "ip6";
+  readonly entries: readonly IptablesEntry[];
+  /** Rules of our guard of 127.0.0.0/8. */
+  readonly guards: readonly string[];
+}
+
+/** What leads from the shared chain to an attachment's own. */
+export interface IptablesEntry {
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifname: string;
+  readonly chain: string;
+  /** The addresses that the chain leads to. */
+  readonly targets: readonly string[];
+}
+
+const families = ["ip", "ip6"] as const;
+/** Never change: the iptables back end's lock, which is there once that was used. */
+const iptablesLock = `${runDir}/iptables.lock`;
+const guardComment = "127.0.0.0/8 is for the host alone";
+
+export async function gatherFirewall(cli: Cli): Promise<FirewallFacts> {
+  const [nft, iptables] = await Promise.all([gatherNft(cli), gatherIptables(cli)]);
+  return { ...nft, iptables };
+}
+
+async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nftTables">> {
+  try {
+    const objects = nftObjects(await cli.program(["nft", "-j", "list", "tables"]));
+    const ours = objects
+      .map(({ table }) => table as { family: string; name: string } | undefined)
+      .filter((table) => table !== undefined)
+      .filter(({ family, name }) => ["ip", "ip6"].includes(family) && [natTable, portmapTable].includes(name));
+    const tables = ours.map(({ family, name }) => readTable(cli, family as "ip" | "ip6", name));
+    return { nftFault: undefined, nftTables: (await Promise.all(tables)).flat() };
+  } catch (error) {
+    return { nftFault: messageOf(error), nftTables: [] };
+  }
+}
+
+/** One that goes away meanwhile has nothing to tell. */
+async function readTable(cli: Cli, family: "ip" | "ip6", name: string): Promise<readonly NftTable[]> {
+  let text: string;
+  try {
+    text = await cli.program(["nft", "-j", "list", "table", family, name]);
+  } catch (error) {
+    if (/No such file or directory/.test(messageOf(error))) return [];
+    throw error;
+  }
+  const sets = nftObjects(text).flatMap((object) => ((object.set ?? object.map) as NftSet | undefined) ?? []);
+  const isIndex = (set: NftSet) => set.name.startsWith(ownerSetPrefix);
+  return [
+    {
+      family,
+      name,
+      owners: sets.filter(isIndex).map(({ comment = "" }) => comment),
+      elements: sets
+        .filter((set) => !isIndex(set))
+        .flatMap((set) => (set.elem ?? []).map((element) => readElement(set.name, element))),
+    },
+  ];
+}
+
+interface NftSet {
+  readonly name: string;
+  readonly comment?: string;
+  readonly elem?: readonly unknown[];
+}
+
+/** A set's element is a value, a map's a pair; each is wrapped where it has a comment. */
+function readElement(set: string, element: unknown): NftElement {
+  const [key, data] = Array.isArray(element) ? element : [element, undefined];
+  const wrapped = (key as { readonly elem?: { readonly val: unknown; readonly comment?: string } }).elem;
+  const target = data === undefined ? undefined : wordsOf(data)[0];
+  return { set, key: wordsOf(wrapped?.val ?? key).join(" . "), comment: wrapped?.comment, target };
+}
+
+function wordsOf(value: unknown): readonly string[] {
+  if (typeof value !== "object" || value === null) return [String(value)];
+  const { concat, prefix } = value as {
+    readonly concat?: readonly unknown[];
+    readonly prefix?: { readonly addr: string; readonly len: number };
+  };
+  if (prefix !== undefined) return [`${prefix.addr}/${prefix.len}`];
+  return concat === undefined ? [JSON.stringify(value)] : concat.map(String);
+}
+
+function nftObjects(text: string): readonly Readonly<Record<string, unknown>>[] {
+  return (JSON.parse(text) as { readonly nftables: readonly Readonly<Record<string, unknown>>[] }).nftables;
+}
+
+async function gatherIptables(cli: Cli): Promise<readonly IptablesTables[]> {
+  if (cli.sys.stat(iptablesLock) === undefined) return [];
+  const saved = families.map(async (family) => {
+    try {
+      return [readIptables(family, await cli.program([family === "ip" ? "iptables-save" : "ip6tables-save"]))];
+    } catch (error) {
+      // As for the plugin: where the program is missing there is nothing.
+      if (isErrno(error, "ENOENT")) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all(saved)).flat();
+}
+
+/** Out of what `iptables-save` writes. */
+export function readIptables(family: "ip" | "ip6", text: string): IptablesTables {
+  const lines = text.split("\n");
+  const entries = new Map<string, IptablesEntry>();
+  for (const line of lines) {
+    const match =
+      /^-A CNI-HOSTPORT-DNAT .*dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?.* -j (\S+)$/.exec(line);
+    if (match === null) continue;
+    const [, network = "", containerId = "", ifname = "eth0", chain = ""] = match;
+    const targets = lines.flatMap((rule) => (rule.startsWith(`-A ${chain} `) ? targetOf(rule) : []));
+    entries.set(chain, { network, containerId, ifname, chain, targets: [...new Set(targets)] });
+  }
+  const guards = lines.filter((line) => line.startsWith("-A PREROUTING ") && line.includes(guardComment));
+  return { family, entries: [...entries.values()], guards };
+}
+
+function targetOf(rule: string): readonly string[] {
+  const [, six, four] = / --to-destination (?:\[([^\]]+)\]|([^:\s]+)):\d+/.exec(rule) ?? [];
+  const target = six ?? four;
+  return target === undefined ? [] : [target];
+}

@@ -1,0 +1,108 @@
+/** Does what a finding's `fix` says. */
+import { CniError } from "../../cni/error.ts";
+import { writeEndpoint } from "../../endpoint/endpoint.ts";
+import { isErrno } from "../../host/sys.ts";
+import { checkIpam } from "../../ipam/check.ts";
+import { confirmed, mend } from "../../ipam/mend.ts";
+import { withFileStore } from "../../store/lock.ts";
+import { drive } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import { gatherFacts } from "../facts.ts";
+import { takeSnapshot } from "../snapshot.ts";
+import type { Finding, Fix, PluginCall } from "./finding.ts";
+import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
+
+/** What was done, in a line each. Throws `Error` with the reason why not. */
+export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly string[]> {
+  if (fix === undefined) throw new Error(`${id} ${subject} is for you to mend`);
+  switch (fix.kind) {
+    case "plugins":
+      return callAll(cli, fix.calls);
+    case "programs":
+      for (const argv of fix.argvs) await cli.program(argv);
+      return describeFix(fix);
+    case "record":
+      writeEndpoint(cli.sys, fix.endpoint);
+      return describeFix(fix);
+    case "address":
+      return mendAddress(cli, fix, graceNs);
+    case "remove":
+      return removeFiles(cli, fix);
+  }
+}
+
+/** The same without doing it. */
+export function describeFix(fix: Fix): readonly string[] {
+  switch (fix.kind) {
+    case "plugins":
+      return fix.calls.map(describeCall);
+    case "programs":
+      return fix.argvs.map((argv) => `ran ${argv.map(quote).join(" ")}`);
+    case "record": {
+      const { network, containerId, ifname } = fix.endpoint.attachment;
+      return [`wrote the record of ${network}/${containerId}/${ifname}`];
+    }
+    case "address":
+      return [`mended ${fix.problem.kind} ${fix.problem.subject}`];
+    case "remove":
+      return fix.paths.map((path) => `removed ${path}`);
+  }
+}
+
+function describeCall({ command, path, attachment }: PluginCall): string {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  if (attachment === undefined) return `called ${command} of ${name}`;
+  const { network, containerId, ifname } = attachment;
+  return `called ${command} of ${name} for ${network}/${containerId}/${ifname}`;
+}
+
+/** One that fails does not keep the others: what they remove is their own. */
+async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly string[]> {
+  const faults: string[] = [];
+  for (const call of calls) {
+    const fault = faultOfPlugin(await callPlugin(cli, call));
+    if (fault !== undefined) faults.push(`${call.command} of ${call.path}: ${fault.message}`);
+  }
+  if (faults.length > 0) throw new Error(faults.join("; "));
+  return calls.map(describeCall);
+}
+
+/** By a look of its own, under the lock that it is taken in: what was mended before may have been the cause. */
+async function mendAddress(
+  cli: Cli,
+  { problem }: Extract<Fix, { kind: "address" }>,
+  graceNs: bigint,
+): Promise<readonly string[]> {
+  const facts = await gatherFacts(cli);
+  return withFileStore(cli.sys, {}, (store) => {
+    const snapshot = { ...takeSnapshot(cli, facts), graceNs };
+    const fresh = checkIpam(snapshot);
+    const known = fresh.problems.filter(({ kind, subject }) => kind === problem.kind && subject === problem.subject);
+    if (known.length === 0) return [];
+    try {
+      return confirmed([{ ...fresh, problems: known }], fresh).map((one) => {
+        const done = drive(mend(one, fresh, snapshot), store);
+        if (done === undefined) throw new Error(`it is for you to decide: it ${one.reason}`);
+        return done;
+      });
+    } catch (error) {
+      if (error instanceof CniError) throw new Error(error.message);
+      throw error;
+    }
+  });
+}
+
+/** Nobody else is writing while the lock is held. */
+function removeFiles(cli: Cli, fix: Extract<Fix, { kind: "remove" }>): readonly string[] {
+  return withFileStore(cli.sys, {}, () => {
+    for (const path of fix.paths) {
+      try {
+        cli.sys.removeFile(path);
+      } catch (error) {
+        if (!isErrno(error, "ENOENT")) throw new Error(messageOf(error));
+      }
+    }
+    return describeFix(fix);
+  });
+}

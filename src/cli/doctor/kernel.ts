@@ -1,0 +1,182 @@
+/**
+ * What the kernel can do and how it is set.
+ *
+ * **A feature is tried, not looked up**: a module may be built in, or bear another name. It is tried in a network namespace that ends with
+ * the attempt, by the very objects that the plugins make.
+ */
+import { isErrno } from "../../host/sys.ts";
+import { familyOf } from "../../net/address.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import { livesIn } from "./attachments.ts";
+import type { Finding } from "./finding.ts";
+import { type NetworkFacts, networksIn } from "./networks.ts";
+import type { Trace } from "./sandboxes.ts";
+
+export interface KernelFacts {
+  /** `6.1.0-28-amd64`. */
+  readonly release: string;
+  /** What the kernel, or the program that asked it, said of each feature; empty: it is there. */
+  readonly features: Readonly<Record<FeatureName, string>>;
+}
+
+export type FeatureName = (typeof features)[number]["name"];
+
+interface Feature {
+  readonly name: string;
+  /** What needs it. */
+  readonly plugin: string;
+  readonly purpose: string;
+  /** Modules that bring it, any of which may be built in. */
+  readonly modules: readonly string[];
+  readonly attempt: string;
+}
+
+const features = [
+  {
+    name: "veth",
+    plugin: "calico",
+    purpose: "pods have no interface without it",
+    modules: ["veth"],
+    attempt: "ip link add v0 type veth peer name v1",
+  },
+  {
+    name: "nf_tables",
+    plugin: "calico",
+    purpose: "pods do not leave the node by its address without it",
+    modules: ["nf_tables", "nft_chain_nat", "nft_masq"],
+    attempt:
+      "nft 'add table ip t; add chain ip t p { type nat hook postrouting priority 100; }; " +
+      "add set ip t s { type ipv4_addr; flags interval; }; add rule ip t p ip saddr @s masquerade'",
+  },
+  {
+    name: "nf_tables maps of host ports",
+    plugin: "portmap",
+    purpose: "no host port leads to a pod without it",
+    modules: ["nft_fib_ipv4", "nft_ct", "nft_nat", "nft_chain_nat"],
+    attempt:
+      "nft 'add table ip m; add map ip m p { type inet_proto . inet_service : ipv4_addr . inet_service; }; " +
+      "add chain ip m d { type nat hook prerouting priority -100; }; " +
+      "add rule ip m d fib daddr type local dnat ip to meta l4proto . th dport map @p; add rule ip m d ct status dnat accept'",
+  },
+  {
+    name: "ifb",
+    plugin: "bandwidth",
+    purpose: "what pods send cannot be limited without it",
+    modules: ["ifb"],
+    attempt: "ip link add i0 type ifb",
+  },
+  {
+    name: "tbf",
+    plugin: "bandwidth",
+    purpose: "no limit can be set without it",
+    modules: ["sch_tbf"],
+    attempt: "tc qdisc add dev lo root tbf rate 1mbit burst 10k latency 25ms",
+  },
+  {
+    name: "ingress",
+    plugin: "bandwidth",
+    purpose: "what pods send cannot be limited without it",
+    modules: ["sch_ingress"],
+    attempt: "tc qdisc add dev lo ingress",
+  },
+  {
+    name: "u32 and mirred",
+    plugin: "bandwidth",
+    purpose: "what pods send cannot be limited without it",
+    modules: ["cls_u32", "act_mirred"],
+    attempt: "tc filter add dev lo parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev lo",
+  },
+] as const satisfies readonly Feature[];
+
+/** The oldest that the plugins are made for. */
+const oldest = [4, 19] as const;
+
+export async function gatherKernel(cli: Cli): Promise<KernelFacts> {
+  const release = cli.sys.readFile("/proc/sys/kernel/osrelease").trim();
+  // What an attempt that fails has to say, and then a mark.
+  const script = features
+    .map(({ attempt }) => `said=$( { ${attempt}; } 2>&1 ) || echo "\${said:-it failed}"\necho @\n`)
+    .join("");
+  const options = { env: {}, stdin: script, timeoutMs: 60_000 };
+  const { stdout, stderr } = await cli.execute(["unshare", "--net", "sh"], options);
+  const answers = stdout
+    .split("@\n")
+    .slice(0, -1)
+    .map((answer) => answer.trim().replaceAll("\n", " "));
+  const said = features.map(({ name }, index) => [name, answers[index] ?? (stderr.trim() || "not tried")]);
+  return { release, features: Object.fromEntries(said) as KernelFacts["features"] };
+}
+
+/** `types`: the plugins that networks name. */
+export function judgeKernel({ release, features: said }: KernelFacts, networks: NetworkFacts): readonly Finding[] {
+  const used = new Set(networksIn(networks).flatMap(({ plugins }) => plugins.map(({ type }) => type)));
+  return [
+    ...judgeRelease(release),
+    ...features
+      .filter(({ name }) => said[name] !== "")
+      .map(
+        ({ name, plugin, purpose, modules }): Finding => ({
+          id: "feature-missing",
+          section: "kernel",
+          severity: used.has(plugin) || plugin === "calico" ? "error" : "warning",
+          subject: name,
+          text: `cannot be used: ${said[name]}: ${purpose} (plugin ${plugin})`,
+          remedy: `modprobe -a ${modules.join(" ")}   # or a kernel that has them built in`,
+          fix: { kind: "programs", argvs: [["modprobe", "-a", ...modules]] },
+        }),
+      ),
+  ];
+}
+
+function judgeRelease(release: string): readonly Finding[] {
+  const [major = 0, minor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
+  if (major > oldest[0] || (major === oldest[0] && minor >= oldest[1])) return [];
+  return [
+    {
+      id: "kernel-old",
+      section: "kernel",
+      severity: "error",
+      subject: release,
+      text: `is older than ${oldest.join(".")}, the oldest kernel that the plugins are made for`,
+      remedy: `# boot a kernel of ${oldest.join(".")} or newer`,
+    },
+  ];
+}
+
+/** Whether the node forwards, by family; `undefined` where the kernel has no such family. */
+export type ForwardingFacts = Readonly<Record<4 | 6, string | undefined>>;
+
+const switches = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
+
+export function gatherForwarding({ sys }: Cli): ForwardingFacts {
+  const read = (path: string) => {
+    try {
+      return sys.readFile(`/proc/sys/${path}`).trim();
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw new Error(`cannot read /proc/sys/${path}: ${messageOf(error)}`);
+    }
+  };
+  return { 4: read(switches[4]), 6: read(switches[6]) };
+}
+
+/** Only pods that are there need it: the first ADD turns it on. */
+export function judgeForwarding(forwarding: ForwardingFacts, traces: readonly Trace[]): readonly Finding[] {
+  const addresses = traces.filter(livesIn).flatMap(({ record }) => record?.endpoint?.addresses ?? []);
+  return ([4, 6] as const).flatMap((family): readonly Finding[] => {
+    if (forwarding[family] !== "0" || !addresses.some((address) => familyOf(address) === family)) return [];
+    const setting = `${switches[family].replaceAll("/", ".")}=1`;
+    return [
+      {
+        id: "forwarding-off",
+        section: "kernel",
+        severity: "error",
+        subject: switches[family],
+        text: `is 0: no pod's IPv${family} packets leave the node, nor reach another pod`,
+        remedy: `sysctl -w ${setting}`,
+        fix: { kind: "programs", argvs: [["sysctl", "-q", "-w", setting]] },
+      },
+    ];
+  });
+}

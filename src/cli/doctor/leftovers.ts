@@ -1,0 +1,137 @@
+/** Objects in the kernel that no attachment can be told of: tables that serve nobody, elements that no index lists, limits of nobody's. */
+import { natTable, portmapTable } from "../../plan/names.ts";
+import type { AttachmentContext } from "./attachments.ts";
+import { isAtWork, livesIn, nameOfTrace, subjectOf } from "./attachments.ts";
+import { ourExecutable } from "./executables.ts";
+import type { Finding } from "./finding.ts";
+import type { FirewallFacts, NftTable } from "./firewall.ts";
+import type { LimitFacts } from "./limits.ts";
+import { mendByDelOf, type Tools } from "./mending.ts";
+import { commandLine, quote } from "./plugin-call.ts";
+import type { RecordFile, Trace } from "./sandboxes.ts";
+
+export interface LeftoverSources extends AttachmentContext {
+  readonly records: readonly RecordFile[];
+  readonly traces: readonly Trace[];
+  readonly firewall: FirewallFacts;
+  readonly limits: LimitFacts;
+}
+
+export function judgeLeftovers(sources: LeftoverSources): readonly Finding[] {
+  return [...judgeTables(sources), ...judgeGuards(sources), ...judgeIfbs(sources)];
+}
+
+/** No network has this name: what is collected for it is what belongs to nobody at all. */
+const nobody = "tortie-doctor";
+
+function judgeTables({ records, firewall, tools }: LeftoverSources): readonly Finding[] {
+  return firewall.nftTables.flatMap((table) => {
+    if (table.name === natTable) {
+      return records.length > 0 ? [] : [idleTable(table, "calico", "no attachment is left that leaves by it", tools)];
+    }
+    const unlisted = table.name === portmapTable ? unlistedElements(table) : [];
+    if (table.owners.length === 0 && unlisted.length === 0) {
+      return [idleTable(table, "portmap", "no attachment has a port in it", tools)];
+    }
+    return unlisted;
+  });
+}
+
+function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: string, tools: Tools): Finding {
+  const finding = {
+    id: "table-left",
+    section: "firewall",
+    severity: "error",
+    subject: `table ${family} ${name}`,
+    text: `is there, and ${why}: the DEL that should have removed it was killed`,
+  } as const;
+  const path = ourExecutable(tools.executables, type);
+  if (path === undefined) return { ...finding, remedy: `# install ${type} first; its GC removes what serves nobody` };
+  const document = {
+    cniVersion: "1.1.0",
+    name: nobody,
+    type,
+    ...(type === "calico" && { ipam: { type: "calico-ipam" } }),
+    "cni.dev/valid-attachments": [],
+  };
+  const call = { path, command: "GC", pluginPath: tools.executables.folders.join(":"), document } as const;
+  return { ...finding, remedy: commandLine(call), fix: { kind: "plugins", calls: [call] } };
+}
+
+/** Removal goes by the index: what it does not list stays for ever. */
+function unlistedElements({ family, name, owners, elements }: NftTable): readonly Finding[] {
+  return elements
+    .filter(({ comment }) => comment !== undefined && !owners.includes(comment))
+    .map(({ set, key, comment }) => {
+      const argv = ["nft", "delete", "element", family, name, set, "{", ...key.split(" "), "}"];
+      return {
+        id: "element-unlisted",
+        section: "firewall",
+        severity: "error",
+        subject: `element { ${key} } of ${family} ${name} ${set}`,
+        text: `belongs to ${comment}, which has no index there: no DEL would find it`,
+        remedy: argv.map(quote).join(" "),
+        fix: { kind: "programs", argvs: [argv] },
+      };
+    });
+}
+
+/** The guard goes with the last mapping. */
+function judgeGuards({ firewall }: LeftoverSources): readonly Finding[] {
+  return firewall.iptables.flatMap(({ family, entries, guards }) => {
+    if (entries.length > 0 || guards.length === 0) return [];
+    const program = family === "ip" ? "iptables" : "ip6tables";
+    const argvs = guards.map((rule) => [program, "-t", "raw", ...wordsOf(rule.replace(/^-A /, "-D "))]);
+    return [
+      {
+        id: "guard-left",
+        section: "firewall",
+        severity: "error",
+        subject: `${program} raw PREROUTING`,
+        text: "keeps the guard of 127.0.0.0/8, and no attachment has a host port in iptables any more",
+        remedy: argvs.map((argv) => argv.map(quote).join(" ")).join("\n"),
+        fix: { kind: "programs", argvs },
+      } as const,
+    ];
+  });
+}
+
+/** Of a rule as iptables-save prints it. */
+function wordsOf(rule: string): readonly string[] {
+  return [...rule.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+}
+
+function judgeIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly Finding[] {
+  return limits.ifbs.flatMap((ifb): readonly Finding[] => {
+    const { name, owner, servedTo } = ifb;
+    if (servedTo.length > 0) return [];
+    const trace = traces.find((one) => one.ifb === ifb);
+    if (trace === undefined) {
+      // Whose it was to be cannot be told of a digest: any ADD that is at work may just be making it.
+      if (facts.processes.some(({ plugin }) => plugin?.command === "ADD" || plugin?.command === "DEL")) return [];
+      const argv = ["ip", "link", "delete", "dev", name];
+      return [
+        {
+          id: "ifb-left",
+          section: "limits",
+          severity: "error",
+          subject: name,
+          text: `sends nobody's packets, and ${owner === undefined ? "has no owner" : `its owner ${owner} is not known`}`,
+          remedy: argv.join(" "),
+          fix: { kind: "programs", argvs: [argv] },
+        },
+      ];
+    }
+    if (!livesIn(trace) || isAtWork(trace, facts.processes)) return [];
+    return [
+      {
+        id: "limits-broken",
+        section: "limits",
+        severity: "error",
+        subject: subjectOf(trace),
+        text: `(${nameOfTrace(trace)}) has ifb ${name}, and nothing is sent through it: what it sends is not limited`,
+        ...mendByDelOf("bandwidth", trace, tools),
+      },
+    ];
+  });
+}

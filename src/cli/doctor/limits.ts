@@ -1,0 +1,63 @@
+/** The ifb links of rate limits, and what sends packets through them. */
+import { ifbPrefix } from "../../plan/names.ts";
+import type { Cli } from "../cli.ts";
+import type { IpLink } from "../iproute.ts";
+
+export interface LimitFacts {
+  readonly ifbs: readonly Ifb[];
+}
+
+export interface Ifb {
+  readonly name: string;
+  /** The alias. */
+  readonly owner: string | undefined;
+  /** The interfaces whose packets are sent through it. */
+  readonly servedTo: readonly string[];
+}
+
+/** Asks for queues and filters only where there is an ifb of ours. */
+export async function gatherLimits(cli: Cli, links: readonly IpLink[]): Promise<LimitFacts> {
+  const ifbs = links.filter(({ ifname, link_index }) => ifname.startsWith(ifbPrefix) && !link_index);
+  if (ifbs.length === 0) return { ifbs: [] };
+  const redirects = await redirectsOf(cli);
+  return {
+    ifbs: ifbs.map(({ ifname: name, ifalias: owner }) => ({
+      name,
+      owner,
+      servedTo: redirects.filter(({ to }) => to === name).map(({ from }) => from),
+    })),
+  };
+}
+
+interface Redirect {
+  readonly from: string;
+  readonly to: string;
+}
+
+async function redirectsOf(cli: Cli): Promise<readonly Redirect[]> {
+  const qdiscs = JSON.parse(await cli.program(["tc", "-j", "qdisc", "show"])) as readonly {
+    readonly kind: string;
+    readonly dev: string;
+  }[];
+  const found: Redirect[] = [];
+  for (const { dev } of qdiscs.filter(({ kind }) => kind === "ingress" || kind === "clsact")) {
+    found.push(...(await redirectsFrom(cli, dev)));
+  }
+  return found;
+}
+
+async function redirectsFrom(cli: Cli, from: string): Promise<readonly Redirect[]> {
+  let text: string;
+  try {
+    text = await cli.program(["tc", "-j", "filter", "show", "dev", from, "ingress"]);
+  } catch {
+    // The interface is gone.
+    return [];
+  }
+  const filters = JSON.parse(text || "[]") as readonly {
+    readonly options?: { readonly actions?: readonly { readonly to_dev?: string }[] };
+  }[];
+  return filters
+    .flatMap(({ options }) => options?.actions ?? [])
+    .flatMap(({ to_dev: to }) => (to === undefined ? [] : [{ from, to }]));
+}

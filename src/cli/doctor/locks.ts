@@ -1,0 +1,83 @@
+/** Who holds the locks. A lock is free again when its holder ends, however it ends: only a holder that does not go on is in the way. */
+import { isErrno } from "../../host/sys.ts";
+import { runDir } from "../../plan/names.ts";
+import { storeLock } from "../../store/lock.ts";
+import type { Cli } from "../cli.ts";
+import type { Process } from "../processes.ts";
+import type { Finding } from "./finding.ts";
+
+export interface LockFacts {
+  readonly held: readonly HeldLock[];
+}
+
+export interface HeldLock {
+  readonly path: string;
+  readonly pid: number;
+  /** `undefined` when the process has ended, and one that got the open file from it goes on. */
+  readonly name: string | undefined;
+}
+
+const lockPaths = [storeLock, `${runDir}/iptables.lock`];
+
+/** `more`: locks that a configuration names. */
+export function gatherLocks({ sys }: Cli, processes: readonly Process[], more: readonly string[]): LockFacts {
+  const byInode = new Map(
+    [...lockPaths, ...more].flatMap((path) => {
+      const inode = sys.stat(path)?.inode;
+      return inode === undefined ? [] : [[inode, path] as const];
+    }),
+  );
+  const names = new Map(processes.map(({ pid, name }) => [pid, name]));
+  return {
+    held: readLocks(sys).flatMap(({ inode, pid }) => {
+      const path = byInode.get(inode);
+      return path === undefined ? [] : [{ path, pid, name: names.get(pid) }];
+    }),
+  };
+}
+
+/** `1: FLOCK  ADVISORY  WRITE 812 00:1a:4711 0 EOF`; a line with `->` is one who waits. */
+function readLocks(sys: Cli["sys"]): readonly { readonly inode: number; readonly pid: number }[] {
+  let text: string;
+  try {
+    text = sys.readFile("/proc/locks");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+  return [...text.matchAll(/^\d+: FLOCK +\S+ +\S+ +(-?\d+) [0-9a-f]+:[0-9a-f]+:(\d+) /gm)].map(([, pid, inode]) => ({
+    inode: Number(inode),
+    pid: Number(pid),
+  }));
+}
+
+/** How long a lock is watched before its holder counts as one that does not go on. */
+const patienceMs = 5000;
+const pauseMs = 100;
+
+/** Those of the locks that the same process still holds when nobody's turn lasts so long. */
+export function watchLocks(cli: Cli, first: LockFacts, look: () => LockFacts): LockFacts {
+  const deadline = cli.sys.monotonicMs() + patienceMs;
+  let held = first.held;
+  while (held.length > 0 && cli.sys.monotonicMs() < deadline) {
+    cli.sys.sleepMs(pauseMs);
+    const now = look().held;
+    held = held.filter((one) => now.some(({ path, pid }) => path === one.path && pid === one.pid));
+  }
+  return { held };
+}
+
+export function judgeLocks({ held }: LockFacts): readonly Finding[] {
+  return held.map(({ path, pid, name }) => {
+    const who =
+      name === undefined ? `process ${pid}, which has ended, and gave it to another` : `process ${pid} (${name})`;
+    return {
+      id: "lock-held",
+      section: "locks",
+      severity: "error",
+      subject: path,
+      text: `is held by ${who}: every ADD and DEL waits for it, and fails after a minute`,
+      remedy: name === undefined ? `fuser -v ${path}   # and end who has it` : `kill ${pid}   # if it does not go on`,
+    };
+  });
+}

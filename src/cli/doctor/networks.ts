@@ -1,0 +1,103 @@
+/** The network configuration files: which there are, which one a runtime takes, and what each plugin of a network gets on stdin. */
+import { isErrno } from "../../host/sys.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+
+export interface NetworkFacts {
+  readonly folder: string;
+  /** In the order in which runtimes read them. */
+  readonly files: readonly NetworkFile[];
+}
+
+export type NetworkFile =
+  | { readonly path: string; readonly fault: string }
+  | { readonly path: string; readonly fault?: undefined; readonly network: Network };
+
+export interface Network {
+  readonly name: string;
+  readonly cniVersion: string;
+  readonly plugins: readonly PluginConf[];
+}
+
+export interface PluginConf {
+  readonly type: string;
+  /** What the plugin reads on stdin, but for what comes with an attachment. */
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+/** What libcni takes for a configuration (libcni/conf.go). */
+const extensions = [".conf", ".conflist", ".json"];
+
+export function gatherNetworks(cli: Cli, folder: string): NetworkFacts {
+  const files = filesIn(cli, folder)
+    .filter((name) => extensions.some((extension) => name.endsWith(extension)))
+    .sort()
+    .map((name): NetworkFile => readNetwork(cli, `${folder}/${name}`));
+  return { folder, files };
+}
+
+/** The networks that can be used, the one that a runtime takes first. */
+export function networksIn({ files }: NetworkFacts): readonly Network[] {
+  return files.flatMap((file) => (file.fault === undefined ? [file.network] : []));
+}
+
+export function networkNamed(facts: NetworkFacts, name: string): Network | undefined {
+  return networksIn(facts).find((network) => network.name === name);
+}
+
+function filesIn({ sys }: Cli, folder: string): readonly string[] {
+  try {
+    return sys.listDir(folder);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+function readNetwork({ sys }: Cli, path: string): NetworkFile {
+  try {
+    return { path, network: parseNetwork(JSON.parse(sys.readFile(path))) };
+  } catch (error) {
+    return { path, fault: messageOf(error) };
+  }
+}
+
+/** A list, or one plugin alone as in the days before lists. Throws `Error` with what is wrong. */
+function parseNetwork(document: unknown): Network {
+  const list = objectOf(document, "the document");
+  const { name } = list;
+  if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
+    throw new Error(`"name" is ${JSON.stringify(name) ?? "missing"}: wanted letters, digits, "_", "." and "-"`);
+  }
+  const cniVersion = versionOf(list);
+  const plugins = "type" in list ? [list] : list.plugins;
+  if (!Array.isArray(plugins) || plugins.length === 0) throw new Error('"plugins" is no list of plugins');
+  return { name, cniVersion, plugins: plugins.map((plugin, index) => parsePlugin(plugin, index, name, cniVersion)) };
+}
+
+/** The newest that the file offers and that there is. */
+function versionOf({ cniVersion = "0.1.0", cniVersions = [] }: Readonly<Record<string, unknown>>): string {
+  const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])];
+  for (const version of offered) {
+    if (typeof version !== "string" || !/^\d+\.\d+\.\d+$/.test(version)) {
+      throw new Error(`"cniVersion" is ${JSON.stringify(version)}: wanted a version like "1.0.0"`);
+    }
+  }
+  return (offered as string[]).sort((one, other) => one.localeCompare(other, "en", { numeric: true })).at(-1) as string;
+}
+
+function parsePlugin(value: unknown, index: number, name: string, cniVersion: string): PluginConf {
+  const plugin = objectOf(value, `plugins[${index}]`);
+  const { type } = plugin;
+  if (typeof type !== "string" || type === "" || /[/\\]/.test(type)) {
+    throw new Error(
+      `"plugins[${index}].type" is ${JSON.stringify(type) ?? "missing"}: wanted the name of an executable`,
+    );
+  }
+  return { type, document: { ...plugin, name, cniVersion } };
+}
+
+function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`${what} is no JSON object`);
+  return value as Readonly<Record<string, unknown>>;
+}

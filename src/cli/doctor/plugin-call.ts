@@ -1,0 +1,50 @@
+/** One call of a plugin's executable: as an environment and a document, and as a person would type it. */
+import type { Cli, Executed } from "../cli.ts";
+import type { PluginCall } from "./finding.ts";
+
+/** Longer than a plugin waits for a lock. */
+const timeoutMs = 70_000;
+
+export function environmentOf({ command, attachment, netns, args, pluginPath }: PluginCall): Record<string, string> {
+  return {
+    CNI_COMMAND: command,
+    ...(attachment && { CNI_CONTAINERID: attachment.containerId, CNI_IFNAME: attachment.ifname }),
+    ...(netns !== undefined && { CNI_NETNS: netns }),
+    ...(args !== undefined && { CNI_ARGS: args }),
+    CNI_PATH: pluginPath,
+  };
+}
+
+export function callPlugin(cli: Cli, call: PluginCall, patienceMs: number = timeoutMs): Promise<Executed> {
+  const options = { env: environmentOf(call), stdin: JSON.stringify(call.document), timeoutMs: patienceMs };
+  return cli.execute([call.path], options);
+}
+
+/** The error that a plugin printed; `undefined` when it printed none and ended well. */
+export function faultOfPlugin({
+  status,
+  stdout,
+  stderr,
+}: Executed): { readonly code: number; readonly message: string } | undefined {
+  try {
+    const { code, msg, details } = JSON.parse(stdout) as { code?: unknown; msg?: unknown; details?: unknown };
+    if (typeof code === "number" && typeof msg === "string") {
+      return { code, message: typeof details === "string" && details !== "" ? `${msg}: ${details}` : msg };
+    }
+  } catch {
+    // No answer, or none in JSON: the exit status tells.
+  }
+  if (status === 0) return undefined;
+  const words = (stdout.trim() || stderr.trim()).slice(-200);
+  return { code: 100, message: `exit status ${status ?? "none"}${words === "" ? "" : `: ${words}`}` };
+}
+
+export function commandLine(call: PluginCall): string {
+  const environment = Object.entries(environmentOf(call)).map(([name, value]) => `${name}=${quote(value)}`);
+  return `echo ${quote(JSON.stringify(call.document))} | ${environment.join(" ")} ${quote(call.path)}`;
+}
+
+/** A word for a shell. */
+export function quote(word: string): string {
+  return /^[\w.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

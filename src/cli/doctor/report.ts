@@ -1,0 +1,86 @@
+/** How findings are told: text for people, and JSON for programs. */
+import * as z from "zod";
+import type { Cli } from "../cli.ts";
+import { formatDocument } from "../document-text.ts";
+import { type Finding, type Section, sections } from "./finding.ts";
+
+/** Exported for whoever reads it with another program: `z.toJSONSchema(doctorReport)`. */
+export const doctorReport = z.object({
+  version: z.literal(1),
+  node: z.string(),
+  /** RFC 3339. */
+  takenAt: z.iso.datetime(),
+  /** Whether there is no error; warnings do no harm as things are. */
+  healthy: z.boolean(),
+  findings: z.array(
+    z.object({
+      id: z.string(),
+      section: z.enum(sections),
+      severity: z.enum(["error", "warning"]),
+      subject: z.string(),
+      text: z.string(),
+      remedy: z.string(),
+      /** Whether `--fix` mends it. */
+      fixable: z.boolean(),
+    }),
+  ),
+});
+
+export type DoctorReport = z.infer<typeof doctorReport>;
+
+export function reportOf(cli: Cli, findings: readonly Finding[]): string {
+  const { seconds } = cli.sys.wallClock();
+  const report: DoctorReport = {
+    version: 1,
+    node: cli.node,
+    takenAt: new Date(seconds * 1000).toISOString(),
+    healthy: findings.every(({ severity }) => severity !== "error"),
+    findings: findings.map(({ id, section, severity, subject, text, remedy, fix }) => ({
+      id,
+      section,
+      severity,
+      subject,
+      text,
+      remedy,
+      fixable: fix !== undefined,
+    })),
+  };
+  return formatDocument(report, "json");
+}
+
+const titles: Readonly<Record<Section, string>> = {
+  kernel: "kernel",
+  executables: "executables",
+  networks: "network configuration",
+  state: "state folders",
+  locks: "locks",
+  attachments: "attachments",
+  firewall: "firewall",
+  limits: "rate limits",
+  addresses: "addresses",
+};
+
+export function describeFindings(
+  findings: readonly Finding[],
+  { fix, dryRun }: { readonly fix: boolean; readonly dryRun: boolean },
+): string {
+  const lines = sections.flatMap((section) => {
+    const some = findings.filter((finding) => finding.section === section);
+    const head = `Checking ${titles[section]}...`;
+    return some.length === 0 ? [`${head.padEnd(36)}OK`] : [head, ...some.flatMap(describeFinding)];
+  });
+  const errors = findings.filter(({ severity }) => severity === "error").length;
+  const fixable = findings.filter((finding) => finding.fix !== undefined).length;
+  const hint = fixable > 0 && (!fix || dryRun) ? `; tortie doctor --fix mends ${fixable}` : "";
+  lines.push("", `Found ${errors} errors and ${findings.length - errors} warnings${hint}.`);
+  return `${lines.join("\n")}\n`;
+}
+
+function describeFinding({ severity, subject, text, remedy }: Finding): readonly string[] {
+  const [first = "", ...rest] = remedy.split("\n");
+  return [
+    `  ${severity === "error" ? "FAIL   " : "WARNING"}  ${subject} ${text}`,
+    `           mend: ${first}`,
+    ...rest.map((line) => `                 ${line}`),
+  ];
+}

@@ -1,0 +1,210 @@
+/**
+ * Every attachment that has left any trace on the node, with all its traces together.
+ *
+ *     record   /run/tortie/endpoints/<network>:<containerID>:<ifname>.json ┐
+ *     host interface, by its alias                                          │
+ *     addresses, by their handle                                            ├─► one `Trace` per attachment
+ *     port mappings, by comment, in nf_tables and in iptables               │
+ *     ifb of its limits, by alias                                           ┘
+ */
+import { type Attachment, attachmentKey, ownerOf } from "../../cni/attachment.ts";
+import { decodeEndpoint, type Endpoint, endpointFolder, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
+import { isErrno } from "../../host/sys.ts";
+import { attributeAt, isBlock } from "../../ipam/block.ts";
+import type { Allocation, Report, Snapshot } from "../../ipam/check.ts";
+import { handleIdOf, ownerOfHandle } from "../../ipam/handle.ts";
+import { ownerPrefix } from "../../plan/names.ts";
+import { nftOwnerComment } from "../../plan/nft-owner.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import type { Facts, SeenNamespace } from "../facts.ts";
+import type { IpLink } from "../iproute.ts";
+import type { FirewallFacts, IptablesEntry } from "./firewall.ts";
+import type { Ifb, LimitFacts } from "./limits.ts";
+
+/** A file among the endpoints' records. */
+export interface RecordFile {
+  readonly path: string;
+  readonly ageSeconds: number;
+  /** `undefined` when it cannot be read as a record. */
+  readonly endpoint: Endpoint | undefined;
+  readonly fault: string | undefined;
+}
+
+export function gatherRecords({ sys }: Cli): readonly RecordFile[] {
+  const now = sys.wallClock().seconds * 1000;
+  return recordFiles(sys).flatMap((path): readonly RecordFile[] => {
+    const stat = sys.stat(path);
+    if (stat === undefined) return [];
+    const ageSeconds = Math.max(0, Math.round((now - stat.modifiedMs) / 1000));
+    try {
+      const endpoint = decodeEndpoint(JSON.parse(sys.readFile(path)) as WorkloadEndpoint);
+      return [
+        { path, ageSeconds, endpoint, fault: endpoint === undefined ? "it names no network of ours" : undefined },
+      ];
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return [];
+      return [{ path, ageSeconds, endpoint: undefined, fault: messageOf(error) }];
+    }
+  });
+}
+
+function recordFiles(sys: Cli["sys"]): readonly string[] {
+  try {
+    const names = sys.listDir(endpointFolder).filter((name) => name.endsWith(".json") && !name.startsWith("."));
+    return names.sort().map((name) => `${endpointFolder}/${name}`);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+export interface Trace {
+  readonly attachment: Attachment;
+  readonly owner: string;
+  readonly pod: Endpoint["pod"];
+  readonly record: RecordFile | undefined;
+  /** The host interface: that with its owner's alias, else the one that the record names and that has no alias. */
+  readonly link: IpLink | undefined;
+  /** Whose alias the interface has that the record names. */
+  readonly usurper: string | undefined;
+  /** Where the other end of the host interface is. */
+  readonly peer: { readonly namespace: SeenNamespace; readonly ifname: string } | undefined;
+  /** Whether the path that the record names is a namespace. */
+  readonly hasSandbox: boolean;
+  readonly allocations: readonly Allocation[];
+  readonly ports: readonly Port[];
+  readonly chains: readonly IptablesEntry[];
+  readonly ifb: Ifb | undefined;
+}
+
+export interface Port {
+  /** `8080/tcp`, `192.0.2.1:8080/tcp`. */
+  readonly text: string;
+  readonly target: string | undefined;
+}
+
+export interface TraceSources {
+  readonly facts: Facts;
+  readonly records: readonly RecordFile[];
+  readonly snapshot: Snapshot;
+  readonly report: Report;
+  readonly firewall: FirewallFacts;
+  readonly limits: LimitFacts;
+}
+
+export function tracesOf(sources: TraceSources): readonly Trace[] {
+  const { report, snapshot } = sources;
+  const known: Known = { allocations: groupedByHandle(report), pods: podsOf(snapshot) };
+  return [...attachmentsIn(sources).values()].map((attachment) => traceOf(attachment, sources, known));
+}
+
+/** What one asks thousands of addresses for, by handle. */
+interface Known {
+  readonly allocations: ReadonlyMap<string, readonly Allocation[]>;
+  readonly pods: ReadonlyMap<string, NonNullable<Trace["pod"]>>;
+}
+
+function groupedByHandle({ allocations }: Report): Known["allocations"] {
+  const groups = new Map<string, Allocation[]>();
+  for (const allocation of allocations) {
+    const group = groups.get(allocation.handle);
+    if (group === undefined) groups.set(allocation.handle, [allocation]);
+    else group.push(allocation);
+  }
+  return groups;
+}
+
+/** The pods that addresses were assigned for. */
+function podsOf({ blocks }: Snapshot): Known["pods"] {
+  const pods = new Map<string, NonNullable<Trace["pod"]>>();
+  for (const { spec } of blocks.filter(isBlock)) {
+    for (const ordinal of spec.allocations.keys()) {
+      const { handle_id, secondary } = attributeAt(spec, ordinal) ?? {};
+      const { namespace, pod } = secondary ?? {};
+      if (handle_id && namespace !== undefined && pod !== undefined) pods.set(handle_id, { namespace, name: pod });
+    }
+  }
+  return pods;
+}
+
+/** By owner. */
+function attachmentsIn(sources: TraceSources): ReadonlyMap<string, Attachment> {
+  const { facts, records, report, snapshot, firewall, limits } = sources;
+  const found = new Map<string, Attachment>();
+  const add = (attachment: Attachment | undefined) => {
+    if (attachment !== undefined) found.set(ownerOf(attachment), attachment);
+  };
+  for (const { endpoint, path } of records) add(endpoint?.attachment ?? attachmentOfRecord(path));
+  for (const { owner } of facts.links) add(attachmentOfOwner(owner));
+  // What is assigned on another node has its traces there.
+  for (const { handle, node } of report.allocations) {
+    if (node === snapshot.node || node === "") add(ownerOfHandle(handle));
+  }
+  for (const { owners, elements } of firewall.nftTables) {
+    for (const owner of [...owners, ...elements.flatMap(({ comment }) => comment ?? [])]) add(attachmentOfOwner(owner));
+  }
+  for (const { entries } of firewall.iptables) for (const entry of entries) add(entry);
+  for (const { owner = "" } of limits.ifbs) add(attachmentOfOwner(owner));
+  return found;
+}
+
+/** `undefined` where a digest stands for the attachment, or where it is no owner of ours. */
+export function attachmentOfOwner(owner: string): Attachment | undefined {
+  if (!owner.startsWith(ownerPrefix) || owner.includes("~")) return undefined;
+  const [network, containerId, ifname, ...rest] = owner.slice(ownerPrefix.length).split("/");
+  if (!network || !containerId || !ifname || rest.length > 0) return undefined;
+  return { network, containerId, ifname };
+}
+
+function attachmentOfRecord(path: string): Attachment | undefined {
+  const name = path.slice(path.lastIndexOf("/") + 1, -".json".length);
+  const [network, containerId, ifname, ...rest] = name.split(":");
+  return network && containerId && ifname && rest.length === 0 ? { network, containerId, ifname } : undefined;
+}
+
+function traceOf(attachment: Attachment, sources: TraceSources, { allocations, pods }: Known): Trace {
+  const { facts, records, firewall, limits } = sources;
+  const owner = ownerOf(attachment);
+  const handle = handleIdOf(attachment);
+  const file = `/${attachmentKey(attachment)}.json`;
+  const record = records.find(({ path }) => path.endsWith(file));
+  const named = facts.hostLinks.find(({ ifname }) => ifname === record?.endpoint?.hostInterface);
+  const owned = facts.hostLinks.find(({ ifalias, link_index }) => ifalias === owner && Boolean(link_index));
+  const link = owned ?? (named !== undefined && named.ifalias === undefined ? named : undefined);
+  const comment = nftOwnerComment(owner);
+  return {
+    attachment,
+    owner,
+    pod: record?.endpoint?.pod ?? pods.get(handle),
+    record,
+    link,
+    usurper: named === undefined || named.ifalias === owner ? undefined : named.ifalias,
+    peer: link === undefined ? undefined : peerOf(link, facts),
+    hasSandbox: facts.endpoints.some((one) => ownerOf(one.attachment) === owner && one.netnsExists),
+    allocations: allocations.get(handle) ?? [],
+    ports: firewall.nftTables.flatMap(({ elements }) =>
+      elements
+        .filter((one) => one.comment === comment && /^(hostip_)?ports$/.test(one.set))
+        .map(({ key, target }) => ({ text: portText(key), target })),
+    ),
+    chains: firewall.iptables.flatMap(({ entries }) => entries.filter((one) => ownerOf(one) === owner)),
+    ifb: limits.ifbs.find((one) => one.owner === owner),
+  };
+}
+
+/** Both ends of a veth name each other's index. */
+function peerOf({ ifindex, link_index }: IpLink, { namespaces }: Facts): Trace["peer"] {
+  for (const namespace of namespaces) {
+    const end = namespace.interfaces.find((one) => one.ifindex === link_index && one.link_index === ifindex);
+    if (end !== undefined && ifindex !== undefined) return { namespace, ifname: end.ifname };
+  }
+  return undefined;
+}
+
+/** `tcp . 8080` and `192.0.2.1 . tcp . 8080`. */
+function portText(key: string): string {
+  const [port, protocol, address] = key.split(" . ").reverse();
+  if (address === undefined) return `${port}/${protocol}`;
+  return `${address.includes(":") ? `[${address}]` : address}:${port}/${protocol}`;
+}

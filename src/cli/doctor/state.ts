@@ -1,0 +1,181 @@
+/** The folders of the store and of the endpoints: modes, owners, file systems, and what does not belong there. */
+import { endpointFolder } from "../../endpoint/endpoint.ts";
+import { runDir, stateDir } from "../../plan/names.ts";
+import { places } from "../../store/file.ts";
+import type { Cli } from "../cli.ts";
+import type { Finding } from "./finding.ts";
+import { quote } from "./plugin-call.ts";
+
+export interface StateFacts {
+  readonly files: readonly StateFile[];
+  /** The type of the file system below `/run/tortie`; `undefined` when there is no such folder. */
+  readonly runFileSystem: string | undefined;
+}
+
+export interface StateFile {
+  readonly path: string;
+  readonly kind: "folder" | "file" | "link" | "other";
+  readonly mode: number;
+  /** User ID. */
+  readonly user: number;
+  readonly ageSeconds: number;
+}
+
+const folderMode = 0o700;
+const fileMode = 0o600;
+
+export async function gatherState(cli: Cli): Promise<StateFacts> {
+  const folders = [runDir, stateDir].filter((folder) => cli.sys.stat(folder) !== undefined);
+  const listed = folders.length === 0 ? "" : await list(cli, folders);
+  const { seconds } = cli.sys.wallClock();
+  const files = listed.split("\0").flatMap((line) => readLine(line, seconds));
+  return { files, runFileSystem: folders.includes(runDir) ? fileSystemOf(cli, runDir) : undefined };
+}
+
+/** find ends with 1 when a file went away while it looked. */
+async function list(cli: Cli, folders: readonly string[]): Promise<string> {
+  const argv = ["find", ...folders, "-printf", "%y %m %U %T@ %p\\0"];
+  const { stdout, stderr } = await cli.execute(argv, { env: {}, stdin: "", timeoutMs: 60_000 });
+  if (stdout === "") throw new Error(`cannot list ${folders.join(" and ")}: ${stderr.trim()}`);
+  return stdout;
+}
+
+function readLine(line: string, now: number): readonly StateFile[] {
+  const [, letter = "", mode = "", user = "", modified = "", path = ""] =
+    /^(\S) (\d+) (\d+) (\S+) (.*)$/s.exec(line) ?? [];
+  if (path === "") return [];
+  const kinds: Readonly<Record<string, StateFile["kind"]>> = { d: "folder", f: "file", l: "link" };
+  return [
+    {
+      path,
+      kind: kinds[letter] ?? "other",
+      mode: Number.parseInt(mode, 8),
+      user: Number(user),
+      ageSeconds: Math.max(0, Math.round(now - Number(modified))),
+    },
+  ];
+}
+
+/** That of the longest mount point above the path. */
+function fileSystemOf({ sys }: Cli, path: string): string {
+  const mounts = sys
+    .readFile("/proc/self/mountinfo")
+    .split("\n")
+    .flatMap((line) => {
+      const [before = "", after = ""] = line.split(" - ");
+      const point = before.split(" ")[4];
+      const type = after.split(" ")[0];
+      return point === undefined || type === undefined ? [] : [{ point, type }];
+    })
+    .filter(({ point }) => point === "/" || path === point || path.startsWith(`${point}/`));
+  // A later mount on the same point hides the earlier.
+  return mounts.reduce((best, one) => (one.point.length >= best.point.length ? one : best), { point: "", type: "" })
+    .type;
+}
+
+/** `graceSeconds`: a file that is younger may be somebody's who is just writing it. */
+export function judgeState({ files, runFileSystem }: StateFacts, graceSeconds: number): readonly Finding[] {
+  return [
+    ...judgeFileSystem(runFileSystem),
+    ...files.filter(({ path }) => !isTemporary(path)).flatMap((file) => [...judgeMode(file), ...judgeOwner(file)]),
+    ...files.flatMap((file) => judgeLeftover(file, graceSeconds)),
+  ];
+}
+
+const volatileFileSystems = ["tmpfs", "ramfs"];
+
+function judgeFileSystem(type: string | undefined): readonly Finding[] {
+  if (type === undefined || volatileFileSystems.includes(type)) return [];
+  return [
+    {
+      id: "state-not-volatile",
+      section: "state",
+      severity: "error",
+      subject: runDir,
+      text: `is on ${type}, not on a tmpfs: addresses of pods that a reboot ends would stay assigned`,
+      remedy: "# mount a tmpfs on /run, as systemd does, and reboot",
+    },
+  ];
+}
+
+/** More than these may others not do: who may know which pod talks from where is root's to say. */
+function judgeMode({ path, kind, mode }: StateFile): readonly Finding[] {
+  const wanted = kind === "folder" ? folderMode : fileMode;
+  if ((kind !== "folder" && kind !== "file") || isForPeople(path)) return [];
+  const text = (mode & ~wanted) !== 0 ? "others may read or change it" : "its owner may not read and write it";
+  if (mode === wanted || ((mode & ~wanted) === 0 && (mode & 0o600) === 0o600)) return [];
+  return [
+    {
+      id: "mode-wrong",
+      section: "state",
+      severity: "error",
+      subject: path,
+      text: `has mode ${octal(mode)}, wanted ${octal(wanted)}: ${text}`,
+      ...programs([["chmod", octal(wanted), path]]),
+    },
+  ];
+}
+
+/** Pools and settings that a person wrote may be as readable as that person likes. */
+function isForPeople(path: string): boolean {
+  return path === stateDir || path.startsWith(`${stateDir}/`);
+}
+
+function judgeOwner({ path, user }: StateFile): readonly Finding[] {
+  if (user === 0) return [];
+  return [
+    {
+      id: "owner-wrong",
+      section: "state",
+      severity: "error",
+      subject: path,
+      text: `belongs to user ${user}, not to root: that user can change who has which address`,
+      ...programs([["chown", "-h", "root:root", path]]),
+    },
+  ];
+}
+
+const folders = [endpointFolder, ...Object.values(places).map(({ folder }) => folder)];
+
+function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: number): readonly Finding[] {
+  const at = path.lastIndexOf("/");
+  const name = path.slice(at + 1);
+  if (kind !== "file" || !folders.includes(path.slice(0, at))) return [];
+  if (isTemporary(path) && ageSeconds >= graceSeconds) {
+    return [
+      {
+        id: "temporary-file-left",
+        section: "state",
+        severity: "error",
+        subject: path,
+        text: "is what a process that was killed in the middle of a write left behind",
+        remedy: `rm ${quote(path)}`,
+        fix: { kind: "remove", paths: [path] },
+      },
+    ];
+  }
+  if (!/\.damaged-[\d.]+\+*$/.test(name)) return [];
+  return [
+    {
+      id: "damaged-file-kept",
+      section: "state",
+      severity: "warning",
+      subject: path,
+      text: "was set aside when it could not be read, and its object was rebuilt: it is kept for you to look at",
+      remedy: `rm ${quote(path)}`,
+    },
+  ];
+}
+
+/** The names that files are written under before they get their own (src/host). */
+function isTemporary(path: string): boolean {
+  return path.slice(path.lastIndexOf("/") + 1).startsWith(".tmp-");
+}
+
+function programs(argvs: readonly (readonly string[])[]): Pick<Finding, "remedy" | "fix"> {
+  return { remedy: argvs.map((argv) => argv.map(quote).join(" ")).join("\n"), fix: { kind: "programs", argvs } };
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
+}
