@@ -27,6 +27,7 @@ void heap_start(char *chunk, char *end) {
 }
 
 char *heap_seal(void) {
+  memset(image.heap.free_blocks, 0, sizeof image.heap.free_blocks);
   image.heap.end = image.heap.next;
   return image.heap.next;
 }
@@ -78,6 +79,7 @@ static void *allocate(size_t size) {
 }
 
 static void release(void *block) {
+  if (js_is_frozen(block)) return;
   size_t size = *header(block);
   if ((char *)block + size == image.heap.next) {
     image.heap.next = (char *)block - HEADER;

@@ -12,7 +12,8 @@
  *
  * This holds because the executable is static and not relocatable, and because the engine keeps nothing outside of its heap:
  * pointers in the image lead into the image or to code and constants. What the process adds goes to other memory (heap.c).
- * The pages of the image are private: one that is written to, a reference count for instance, is copied by the kernel.
+ * The pages of the image are private: one that is written to is copied by the kernel. What lies in them is frozen, so that few are
+ * (patches/frozen.patch).
  *
  * Without an image (a build for a machine whose executables cannot run here) the same is done at every start.
  */
@@ -89,6 +90,7 @@ static JSValue load_bundle(JSContext *ctx) {
 void image_prepare(void) {
   if (image.taken) {
     JS_UpdateStackTop(image.runtime);
+    JS_Freeze(image.runtime, &image, image_end);
     return;
   }
   preparing = true;

@@ -83,7 +83,7 @@ const exhauster = `
   }
 `;
 
-/** What the engine of that version does not compile unpatched: see quickjs.patch. */
+/** What the engine of that version does not compile unpatched: see patches/yield-in-for-of.patch. */
 const generator = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   const log = [];
@@ -111,10 +111,63 @@ const generator = `
   }
 `;
 
+/** Changes everything that can be of the image, where nobody counts who else refers to it: see patches/frozen.patch. */
+const mutations = `
+  const text = ["sha", "red"].join("");
+  const [one, other] = [{ a: 1, b: 2 }, { a: 3, b: 4 }];
+  const single = { p: 1, q: 2, r: 3, s: 4, t: 5 };
+  const bag = {};
+  for (const index of [1, 2, 3]) bag["key" + index] = index;
+  const list = [1, 2, 3];
+  const map = new Map([["x", { deep: [text] }]]);
+  let variable = [text];
+  class Counter {
+    static made = 0;
+    #count = 0;
+    up() {
+      Counter.made++;
+      return ++this.#count;
+    }
+  }
+  const counter = new Counter();
+
+  function mutate() {
+    let longer = text;
+    longer += "!";
+    longer += longer;
+    one.c = (one.c ?? 0) + 1;
+    delete other.a;
+    other.d = { ...one };
+    delete bag.key1;
+    bag["key" + (4 + one.c)] = longer;
+    list.push(4, text);
+    list.shift();
+    list.reverse();
+    map.get("x").deep.push(longer);
+    map.set("y" + one.c, one);
+    variable = [longer, ...variable];
+    Counter.prototype.down = function () { return -this.up(); };
+    Object.defineProperty(other, "e", { get: () => text.length, enumerable: true, configurable: true });
+    const fresh = { a: 6, b: 7 };
+    fresh.c = text + text;
+    const twin = { p: 6, q: 7, r: 8, s: 9, t: 10 };
+    twin.u = 11;
+    return JSON.stringify([text, one, other, single, Object.keys(single), twin, bag, list, [...map], variable, counter.down(), Counter.made, fresh, longer]);
+  }
+`;
+
+const mutator = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  ${mutations}
+  export function main() {
+    for (let round = 0; round < 20; round++) sys.write("stdout", mutate() + "\\n");
+  }
+`;
+
 let node: Node;
 
 beforeAll(async () => {
-  const programs = { case: runCase, echo, limited, opener, thrower, stacker, exhauster, generator };
+  const programs = { case: runCase, echo, limited, opener, thrower, stacker, exhauster, generator, mutator };
   await buildExecutable({ programs, workFolder, targetFolder, define: {} }, isSanitized ? sanitized : release);
   node = await Node.start();
   node.addPod("other");
@@ -203,6 +256,12 @@ describe("the executable", () => {
 
   test("runs a yield in the head of for-of", () => {
     expect(start("generator", {}).stdout).toBe("1 2 3 three finally asked early");
+  });
+
+  test("changes what comes out of the image as if nothing were frozen", () => {
+    const mutate: () => string = new Function(`${mutations} return mutate;`)();
+    const wanted = Array.from({ length: 20 }, () => `${mutate()}\n`).join("");
+    expect(start("mutator", {}).stdout).toBe(wanted);
   });
 
   test("does the same without an image", ({ skip }) => {
