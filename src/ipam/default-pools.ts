@@ -5,7 +5,7 @@
  */
 import type { Family } from "../net/address.ts";
 import { formatAddress } from "../net/address.ts";
-import { canonicalPrefix, maskPrefix } from "../net/prefix.ts";
+import { canonicalPrefix, lengthOf, maskPrefix } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
 import { create, list, type Transaction } from "../store/transaction.ts";
 import { blockName } from "./object-name.ts";
@@ -59,7 +59,8 @@ function newPool(name: string, cidr: string): StoredObject<PoolSpec> {
     metadata: { name },
     spec: {
       cidr,
-      blockSize: cidr.includes(":") ? 122 : 26,
+      // A pool is one block at least.
+      blockSize: Math.max(cidr.includes(":") ? 122 : 26, lengthOf(cidr)),
       allowedUses: ["Workload", "Tunnel"],
       ipipMode: "Never",
       vxlanMode: "Never",

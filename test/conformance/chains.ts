@@ -1,6 +1,6 @@
 /** Conflists made of the subject's, and what a runtime sends with them. */
 import { type Conflist, isNewer, type JsonObject } from "../lib/conflist.ts";
-import { ipamOf, type Subject } from "./subject.ts";
+import { ipamOf, type PluginConf, type Subject } from "./subject.ts";
 
 const limits = { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressBurst: 1e6 };
 
@@ -16,9 +16,12 @@ export function withIpam(list: Conflist, ipam: JsonObject): Conflist {
 
 /** The same list with other keys in its main plugin. */
 export function withMain(list: Conflist, keys: JsonObject): Conflist {
-  const [main, ...rest] = list.plugins;
-  if (main === undefined) throw new Error("a conflist has plugins");
-  return { ...list, plugins: [{ ...main, ...keys }, ...rest] };
+  return { ...list, plugins: [{ ...mainOf(list), ...keys }, ...list.plugins.slice(1)] };
+}
+
+export function mainOf({ name, plugins: [main] }: Conflist): PluginConf {
+  if (main === undefined) throw new Error(`conflist "${name}" has no plugins`);
+  return main;
 }
 
 /** The capability arguments of a container with one host port, which leads to its port 80, and with limits in both directions. */
@@ -28,7 +31,7 @@ export function attached(hostPort: number): JsonObject {
 
 /** The same chain with an IPv4 and an IPv6 address, where the suite knows how to tell the IPAM plugin. */
 export function bothFamilies({ list, dialect }: Subject): Conflist {
-  return dialect ? withIpam(list, dialect.ranges(ipamOf(list.plugins[0]), ["10.44.0.0/16", "fd00:44::/64"])) : list;
+  return dialect ? withIpam(list, dialect.ranges(ipamOf(mainOf(list)), ["10.44.0.0/16", "fd00:44::/64"])) : list;
 }
 
 /** What an IPAM plugin may answer, in the list's version. */

@@ -1,9 +1,10 @@
 /** Every row, by section, in the order of the checklist. */
 import type { Row, Section } from "./row.ts";
+import { add } from "./rows/add.ts";
 import { chaining } from "./rows/chaining.ts";
 import { protocol } from "./rows/protocol.ts";
 import { versions } from "./rows/versions.ts";
 
-export const sections: readonly Section[] = [protocol, versions, chaining];
+export const sections: readonly Section[] = [protocol, versions, chaining, add];
 
 export const rows: readonly Row[] = sections.flatMap((section) => section.rows);

@@ -10,7 +10,7 @@ import { type Completed, Node, systemPath } from "../lib/netns.ts";
 import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { snapshot } from "../lib/snapshot.ts";
 import { answers, ping } from "../lib/traffic.ts";
-import { attached } from "./chains.ts";
+import { attached, mainOf } from "./chains.ts";
 import { doublesFolder } from "./doubles.ts";
 import { about, want } from "./row.ts";
 import type { Part, Role, Subject } from "./subject.ts";
@@ -85,6 +85,11 @@ export class Stage {
     const found = this.parts.find((part) => part.role === role);
     if (found === undefined) throw new Error(`the conflist has no ${role}`);
     return found;
+  }
+
+  /** The main plugin, by the configuration that a list has for it. */
+  main(list = this.list): Part {
+    return { ...this.part("main"), conf: mainOf(list) };
   }
 
   /** Judges every plugin, or those of some roles, one after the other. */

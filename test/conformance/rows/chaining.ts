@@ -151,7 +151,7 @@ export const chaining: Section = {
       number: 62,
       title: "a main plugin that gets a result ignores it or refuses, and mixes nothing",
       run(stage) {
-        const part = stage.part("main");
+        const part = stage.main();
         const prevResult = someResult(newest(part.versions), "/run/netns/other");
         const answer = stage.ask(part, { pod: stage.newPod(), request: { prevResult } });
         if (!orderly(answer)) return;
@@ -165,7 +165,7 @@ export const chaining: Section = {
 /** A new sandbox with the main plugin's interface. */
 function begin(stage: Stage): { readonly pod: Pod; readonly result: CniResult } {
   const pod = stage.newPod();
-  return { pod, result: resultOf(stage.ask(stage.part("main"), { pod })) };
+  return { pod, result: resultOf(stage.ask(stage.main(), { pod })) };
 }
 
 /** ADD of a chained plugin with a host port and limits. */

@@ -206,7 +206,7 @@ export const protocol: Section = {
           .replaceAll('"ipam":', '"IPAM":')
           .replaceAll('"capabilities":', '"Capabilities":');
         want(renamed.includes('"IPAM":'), "a configuration with ipam", renamed);
-        const part = stage.part("main");
+        const part = stage.main();
         const pod = stage.newPod();
         const { cniVersion, ...rest } = stage.requestFor(part);
         const { ipam, ...others } = rest as { readonly ipam: unknown };
@@ -256,7 +256,7 @@ export const protocol: Section = {
         for (const redirection of ["2>&-", "2>/dev/full"]) {
           about(redirection, () => {
             const under = ["sh", "-c", `exec "$0" ${redirection}`];
-            const part = stage.part("main");
+            const part = stage.main();
             const pod = stage.newPod();
             resultOf(stage.ask(part, { pod, under }));
             refused(stage.ask(part, { pod, under, stdin: "{" }), { code: 6 });
@@ -273,7 +273,7 @@ export const protocol: Section = {
         const clean = stage.settle(list);
         for (const redirection of [">&-", ">/dev/full"]) {
           about(redirection, () => {
-            const part = stage.part("main");
+            const part = stage.main();
             const pod = stage.newPod();
             const answer = stage.ask(part, { pod, under: ["sh", "-c", `exec "$0" ${redirection}`] });
             want(answer.status !== 0, "a failure", `status ${answer.status}`);
@@ -289,7 +289,7 @@ export const protocol: Section = {
       run(stage) {
         place(stage.node, { type: "witness", answer: JSON.stringify(ipamAnswer(stage.list)) });
         const list = withIpam(stage.list, { type: "witness" });
-        const main = { ...stage.part("main"), conf: list.plugins[0] as Part["conf"] };
+        const main = stage.main(list);
         // The reader ends when the last copy of the pipe's other end is closed; the shell has none any more.
         const script = `d=$(mktemp -d) && mkfifo $d/p && { timeout 20 cat $d/p & "$0" 9>$d/p; done=$?; wait $! && exit $done; }`;
         const answer = stage.ask(main, { pod: stage.newPod(), under: ["bash", "--norc", "-c", script] });
@@ -317,7 +317,7 @@ export const protocol: Section = {
       run(stage) {
         const list = onlyMain(stage.list);
         const clean = stage.settle(list);
-        const part = stage.part("main");
+        const part = stage.main();
         const pods = Array.from({ length: 12 }, (_, step) => {
           const pod = stage.newPod();
           stage.ask(part, { pod, under: ["timeout", "--signal=TERM", `${0.0005 + step * 0.001}`] });
@@ -402,7 +402,7 @@ function refuseEach(stage: Stage, variable: string, values: readonly string[]): 
 
 function unchanged(stage: Stage, action: () => unknown): void {
   // The first question makes the sandbox that it is asked about.
-  stage.ask(stage.part("main"), { command: "VERSION" });
+  stage.ask(stage.main(), { command: "VERSION" });
   const before = stage.look();
   action();
   stage.wantUnchanged(before);

@@ -105,7 +105,7 @@ export const versions: Section = {
       title: "the container's interface has CNI_NETNS as its sandbox, the host's have none",
       run(stage) {
         const pod = stage.newPod();
-        const { interfaces = [] } = resultOf(stage.ask(stage.part("main"), { pod }));
+        const { interfaces = [] } = resultOf(stage.ask(stage.main(), { pod }));
         want(interfaces.length > 0, "interfaces", "none");
         for (const { name, sandbox = "" } of interfaces) {
           const wanted = name === pod.ifname ? pod.netns : "";
@@ -117,7 +117,7 @@ export const versions: Section = {
       number: 45,
       title: "every address names the container's interface by its index",
       run(stage) {
-        const { interfaces = [], ips = [] } = resultOf(stage.ask(stage.part("main"), { pod: stage.newPod() }));
+        const { interfaces = [], ips = [] } = resultOf(stage.ask(stage.main(), { pod: stage.newPod() }));
         want(ips.length > 0, "addresses", "none");
         for (const { address, interface: index } of ips) {
           const name = index === undefined ? undefined : interfaces[index]?.name;
@@ -130,7 +130,7 @@ export const versions: Section = {
       title: "MAC addresses are the kernel's, in lower case",
       run(stage) {
         const pod = stage.newPod();
-        const { interfaces = [] } = resultOf(stage.ask(stage.part("main"), { pod }));
+        const { interfaces = [] } = resultOf(stage.ask(stage.main(), { pod }));
         for (const { name, mac, sandbox } of interfaces) {
           const [link] = JSON.parse(stage.node.sh(`ip -j link show ${name}`, sandbox ? { in: pod.pod } : {}));
           want(mac === link.address, `${link.address} for "${name}"`, mac ?? "no mac");
@@ -157,7 +157,7 @@ export const versions: Section = {
           [own, own],
         ]) {
           const list = withMain(withIpam(stage.list, { type: "resolver" }), dns === undefined ? {} : { dns });
-          const part = { ...stage.part("main"), conf: list.plugins[0] as Part["conf"] };
+          const part = stage.main(list);
           const pod = stage.newPod();
           const result = resultOf(stage.ask(part, { pod }));
           silent(stage.ask(part, { command: "DEL", pod }));
@@ -172,10 +172,7 @@ export const versions: Section = {
       run(stage) {
         const route = { dst: "198.18.0.0/15", mtu: 1300, advmss: 1260, priority: 77, table: 100, scope: 0 };
         place(stage.node, { type: "router", answer: JSON.stringify({ ...ipamAnswer(stage.list), routes: [route] }) });
-        const main = {
-          ...stage.part("main"),
-          conf: withIpam(stage.list, { type: "router" }).plugins[0] as Part["conf"],
-        };
+        const main = stage.main(withIpam(stage.list, { type: "router" }));
         const pod = stage.newPod();
         const { routes = [] } = resultOf(stage.ask(main, { pod })) as { routes?: JsonObject[] };
         const found = routes.find(({ dst }) => dst === route.dst) ?? {};
@@ -225,7 +222,7 @@ function beginsAChain({ chained }: Part): boolean {
 function resultIn(version: string, part: Part, stage: Stage, list = stage.list): CniResult {
   const pod = { ...stage.newPod(), ifname: part.ifname };
   const first = part.role === "main" || part.role === "ipam";
-  const asked = { ...part, conf: first ? (list.plugins[0] as Part["conf"]) : part.conf };
+  const asked = { ...part, conf: first ? mainOf(list) : part.conf };
   const question = { pod, stdin: JSON.stringify(stage.requestFor(asked, version)) };
   const result = about(`in version ${version}`, () => resultOf(stage.ask(asked, question)));
   // A DEL that were refused would be another row's.

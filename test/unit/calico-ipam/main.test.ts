@@ -59,6 +59,13 @@ describe("ADD", () => {
     });
   });
 
+  test.each([
+    ["10.7.0.0/29", "10.7.0.0/29", { ipv4_pools: ["10.7.0.0/29"] }],
+    ["fd77::9/128", "fd77::9/128", { assign_ipv4: "false", assign_ipv6: "true", ipv6_pools: ["fd77::9/128"] }],
+  ])("makes a pool of %s one block of its own size", (_, ip, ipam) => {
+    expect(add({ ipam }).ips).toEqual([ip]);
+  });
+
   test("repeated gives the same address", () => {
     expect(add()).toEqual(add());
   });
