@@ -32,6 +32,8 @@ export interface EndpointSpec {
   /** What the pod reaches through the host. */
   readonly routes: readonly RouteConfig[];
   readonly allowIpForwarding: boolean;
+  /** Whether the pod has its gateways' MAC addresses from us. */
+  readonly knowsGateways: boolean;
 }
 
 export function planEndpoint(spec: EndpointSpec): readonly Resource[] {
@@ -69,7 +71,13 @@ export function planEndpoint(spec: EndpointSpec): readonly Resource[] {
 /** The routes that a pod gets when its IPAM plugin names none. */
 export const defaultRoutes: readonly RouteConfig[] = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }];
 
-function planIpv4({ hostInterface, ifname, routes, allowIpForwarding }: EndpointSpec): readonly Resource[] {
+function planIpv4({
+  hostInterface,
+  ifname,
+  routes,
+  allowIpForwarding,
+  knowsGateways,
+}: EndpointSpec): readonly Resource[] {
   const conf = `net/ipv4/conf/${hostInterface}`;
   return [
     // Lets 127.0.0.1:<host port> reach the pod; the guard of 127.0.0.0/8 in `natOutgoing` keeps pods out of the host's own loopback.
@@ -87,12 +95,18 @@ function planIpv4({ hostInterface, ifname, routes, allowIpForwarding }: Endpoint
       scope: "link",
       ...priorityOf(metricOf(ifname)),
     },
-    neighbour(ifname, gateway4),
+    ...(knowsGateways ? [neighbour(ifname, gateway4)] : []),
     ...routesThrough(gateway4, 4, ifname, routes),
   ];
 }
 
-function planIpv6({ hostInterface, ifname, routes, allowIpForwarding }: EndpointSpec): readonly Resource[] {
+function planIpv6({
+  hostInterface,
+  ifname,
+  routes,
+  allowIpForwarding,
+  knowsGateways,
+}: EndpointSpec): readonly Resource[] {
   const conf = `net/ipv6/conf/${hostInterface}`;
   return [
     // EUI-64: the gateway's address must be the one made of the MAC address, whatever the machine's default says.
@@ -106,7 +120,7 @@ function planIpv6({ hostInterface, ifname, routes, allowIpForwarding }: Endpoint
     // No duplicate address detection: it would keep the address from use for a second or more.
     sysctl("sandbox", `net/ipv6/conf/${ifname}/accept_dad`, "0"),
     sysctl("sandbox", "net/ipv6/conf/all/forwarding", allowIpForwarding ? "1" : "0", { initial: true }),
-    neighbour(ifname, gateway6),
+    ...(knowsGateways ? [neighbour(ifname, gateway6)] : []),
     ...routesThrough(gateway6, 6, ifname, routes),
   ];
 }

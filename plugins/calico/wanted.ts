@@ -22,7 +22,8 @@ export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity,
   }
   return {
     ...common(identity, conf),
-    mac: conf.mac ?? macOf(request.args.MAC) ?? stableMac(identity.hostInterface),
+    mac: givenMac(request, identity),
+    knowsGateways: true,
     mtu: conf.mtu === 0 ? mtuOfFile(sys, conf.requireMtuFile) : conf.mtu,
     addresses,
     routes: routesOf(conf, ipam, addresses),
@@ -51,9 +52,13 @@ export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Ident
   const addresses = (prevResult.ips ?? [])
     .filter((ip) => ip.interface === undefined || ip.interface === index)
     .map(narrowed);
+  const given = givenMac(request, identity);
+  const mac = canonicalMac(found.mac ?? "") ?? given;
   return {
     ...common(identity, conf),
-    mac: canonicalMac(found.mac ?? "") ?? stableMac(identity.hostInterface),
+    mac,
+    // The kernel forgets all neighbours of a link whose MAC address is changed (net/core/neighbour.c, neigh_changeaddr).
+    knowsGateways: mac === given,
     // A later plugin may have changed it: only what the final result says is judged.
     mtu: found.mtu ?? 0,
     addresses,
@@ -78,6 +83,11 @@ export function resultOf(
     ...(ipam.routes === undefined ? {} : { routes: ipam.routes }),
     ...(dns === undefined ? {} : { dns }),
   };
+}
+
+/** The MAC address that ADD gives. */
+function givenMac({ conf, args }: AddRequest<CalicoConf> | CheckRequest<CalicoConf>, { hostInterface }: Identity) {
+  return conf.mac ?? macOf(args.MAC) ?? stableMac(hostInterface);
 }
 
 function common(identity: Identity, conf: CalicoConf) {

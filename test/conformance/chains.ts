@@ -9,6 +9,12 @@ export function onlyMain(list: Conflist): Conflist {
   return { ...list, plugins: list.plugins.slice(0, 1) };
 }
 
+/** The same list with another back end of its portmap, or as it is. */
+export function withBackend(list: Conflist, backend: string | undefined): Conflist {
+  if (backend === undefined) return list;
+  return { ...list, plugins: list.plugins.map((one) => (one.type === "portmap" ? { ...one, backend } : one)) };
+}
+
 /** The same list with another `ipam` object in its main plugin. */
 export function withIpam(list: Conflist, ipam: JsonObject): Conflist {
   return withMain(list, { ipam });

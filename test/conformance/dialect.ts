@@ -27,6 +27,7 @@ const hostLocal: Dialect = {
         ? { subnet: "10.33.0.0/24", rangeStart: "10.33.0.9", rangeEnd: "10.33.0.9" }
         : { subnet: "fd00:33::/64", rangeStart: "fd00:33::9", rangeEnd: "fd00:33::9" },
     ]),
+    routes: families.map((family) => ({ dst: family === 4 ? "0.0.0.0/0" : "::/0" })),
   }),
   takesIpRanges: true,
   wrongTypes: { ranges: "10.33.0.0/24" },

@@ -2,9 +2,12 @@
 import type { Row, Section } from "./row.ts";
 import { add } from "./rows/add.ts";
 import { chaining } from "./rows/chaining.ts";
+import { check } from "./rows/check.ts";
+import { del } from "./rows/del.ts";
 import { protocol } from "./rows/protocol.ts";
+import { statusGc } from "./rows/status-gc.ts";
 import { versions } from "./rows/versions.ts";
 
-export const sections: readonly Section[] = [protocol, versions, chaining, add];
+export const sections: readonly Section[] = [protocol, versions, chaining, add, del, check, statusGc];
 
 export const rows: readonly Row[] = sections.flatMap((section) => section.rows);

@@ -10,9 +10,9 @@ import { type Completed, Node, systemPath } from "../lib/netns.ts";
 import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { snapshot } from "../lib/snapshot.ts";
 import { answers, ping } from "../lib/traffic.ts";
-import { attached, mainOf } from "./chains.ts";
+import { attached, mainOf, withBackend } from "./chains.ts";
 import { doublesFolder } from "./doubles.ts";
-import { about, want } from "./row.ts";
+import { about, Unmet, want } from "./row.ts";
 import type { Part, Role, Subject } from "./subject.ts";
 
 /** A sandbox, and the name by which `Node` runs programs in it. */
@@ -97,6 +97,14 @@ export class Stage {
     for (const part of this.parts.filter(among)) about(part.type, () => judge(part));
   }
 
+  /** Judges the chain with each back end that its portmap has, one after the other. */
+  everyBackend(judge: (list: Conflist) => void): void {
+    const { portmapBackends: backends } = this.subject;
+    for (const backend of backends.length > 0 ? backends : [undefined]) {
+      about(backend ?? "the chain", () => judge(withBackend(this.list, backend)));
+    }
+  }
+
   /** A new, empty sandbox. */
   newPod(more: Partial<Sandbox> = {}): Pod {
     this.#pods += 1;
@@ -104,13 +112,18 @@ export class Stage {
     return { pod, containerId: `${pod}-5f1c0e9ab2`, netns: this.node.addPod(pod), ifname: "eth0", ...more };
   }
 
-  /** Asks one plugin one thing, as a runtime would. */
+  /** Asks one plugin one thing, as a runtime would. Throws `Unmet` when there is no answer for a minute. */
   ask(part: Part, question: Question = {}): Answer {
     const { command = "ADD", request = {}, under = [] } = question;
-    const path = `${this.subject.dir}/${part.type}`;
+    const asked = `${part.type} ${command}`;
+    const argv = [...under, `${this.subject.dir}/${part.type}`];
     const stdin = question.stdin ?? JSON.stringify({ ...this.requestFor(part), ...request });
-    const done = this.node.run([...under, path], { env: this.#environment(part, command, question), stdin });
-    return { ...done, asked: `${part.type} ${command}` };
+    try {
+      return { ...this.node.run(argv, { env: this.#environment(part, command, question), stdin }), asked };
+    } catch (error) {
+      if (!String(error).includes("ETIMEDOUT")) throw error;
+      throw new Unmet(`an answer of ${asked} within a minute`, "none");
+    }
   }
 
   /** A request that is right in everything, in the newest version that the plugin speaks; a chained plugin's has a result to work on. */
@@ -162,10 +175,23 @@ export class Stage {
 
   /** Throws `Unmet` when the node has anything that it had not then, or remembers a container that is gone. */
   wantNothingLeft(since: Sight, gone: readonly Pick<Sandbox, "containerId">[]): void {
-    const come = [...this.look().lines].filter((line) => !since.lines.has(line));
+    // The kernel takes the links of a network namespace away some time after it.
+    const come = this.#until(
+      () => [...this.look().lines].filter((line) => !since.lines.has(line)),
+      (lines) => lines.length === 0,
+    );
     want(come.length === 0, "nothing left on the node", come.join("; "));
     const files = gone.flatMap(({ containerId }) => this.#filesNaming(containerId));
     want(files.length === 0, "no file that names the container", files);
+  }
+
+  /** Ends a sandbox as a crash does, without a DEL, and waits until the node has lost its interfaces. */
+  kill({ pod }: Pod): void {
+    const links = () => this.node.sh("ip -o link").split("\n").length;
+    const peers = this.node.sh("ip -o link", { in: pod }).split("@").length - 1;
+    const before = links();
+    this.node.removePod(pod);
+    this.#until(links, (now) => now <= before - peers);
   }
 
   /** Throws `Unmet` unless all is as it was, contents of files included. */
@@ -188,6 +214,16 @@ export class Stage {
         want(answers(this.node, "outside", "203.0.113.1", hostPort), `an answer on host port ${hostPort}`, "none");
       }
     });
+  }
+
+  /** Looks again for a second, until what it sees will do. */
+  #until<T>(see: () => T, isEnough: (seen: T) => boolean): T {
+    let seen = see();
+    for (let turn = 0; turn < 20 && !isEnough(seen); turn++) {
+      this.node.sh("sleep 0.05");
+      seen = see();
+    }
+    return seen;
   }
 
   #idlePod(): Pod {

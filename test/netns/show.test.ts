@@ -40,6 +40,7 @@ const endpoint = {
   addresses: ["10.0.0.5/32"],
   routes: defaultRoutes,
   allowIpForwarding: false,
+  knowsGateways: true,
 };
 const limit = { rateBytes: 2_500_000, burstBytes: 125_000 };
 const link = { hostInterface: endpoint.hostInterface, mtu: 1440, ifb: "bwp0123456789ab" };

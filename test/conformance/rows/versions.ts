@@ -2,7 +2,7 @@
 import type { JsonObject } from "../../lib/conflist.ts";
 import { isNewer } from "../../lib/conflist.ts";
 import type { CniResult } from "../../lib/runner.ts";
-import { bothFamilies, ipamAnswer, withIpam, withMain } from "../chains.ts";
+import { bothFamilies, ipamAnswer, mainOf, withIpam, withMain } from "../chains.ts";
 import { place } from "../doubles.ts";
 import { refused, resultOf, silent } from "../judge.ts";
 import { about, type Section, want } from "../row.ts";

@@ -178,6 +178,17 @@ describe("CHECK", () => {
     });
   });
 
+  test("confirms a MAC address that a later plugin changed, and that made the kernel forget the gateway's", () => {
+    const { json } = node.run("ADD");
+    const sandbox = node.machine.netnsPaths.get("/var/run/netns/c1");
+    const eth0 = [...(sandbox?.links.values() ?? [])].find(({ name }) => name === "eth0");
+    Object.assign(eth0 ?? {}, { mac: "02:00:00:00:10:07" });
+    sandbox?.neighbours.splice(0);
+    expect(node.run("CHECK", { conf: { prevResult: json } }).json).toMatchObject({ code: 101 });
+    json.interfaces[1].mac = "02:00:00:00:10:07";
+    expect(node.run("CHECK", { conf: { prevResult: json } })).toMatchObject({ status: 0, json: undefined });
+  });
+
   test("refuses a prevResult of another sandbox", () => {
     const { json } = node.run("ADD");
     json.interfaces[1].sandbox = "/var/run/netns/other";

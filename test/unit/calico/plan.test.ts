@@ -12,6 +12,7 @@ const spec: EndpointSpec = {
   addresses: ["192.168.9.128/32"],
   routes: defaultRoutes,
   allowIpForwarding: false,
+  knowsGateways: true,
 };
 
 function commands(change: Partial<EndpointSpec>): readonly string[] {

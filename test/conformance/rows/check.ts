@@ -1,0 +1,172 @@
+/** What CHECK confirms, and what it misses. */
+import type { CniResult } from "../../lib/runner.ts";
+import { attached, onlyMain } from "../chains.ts";
+import { refused, silent } from "../judge.ts";
+import { about, type Section, want } from "../row.ts";
+import { addressesOf, type Pod, type Stage } from "../stage.ts";
+import type { Part } from "../subject.ts";
+
+export const check: Section = {
+  title: "CHECK",
+  rows: [
+    {
+      number: 102,
+      title: "CHECK right after ADD confirms the whole chain, and says nothing",
+      run: (stage) =>
+        stage.everyBackend((list) => {
+          const pod = stage.newPod({ capabilities: attached(8080) });
+          const prevResult = stage.add(pod, list);
+          for (const answer of stage.each("CHECK", pod, { prevResult }, list)) silent(answer);
+          stage.del(pod, list);
+        }),
+    },
+    {
+      number: 103,
+      title: "CHECK without prevResult is an error",
+      note: "IPAM plugins and loopback may know without",
+      run: (stage) =>
+        stage.everyPart(
+          (part) => void refused(stage.ask(part, { command: "CHECK", request: { prevResult: undefined } })),
+          ({ role }) => role !== "ipam" && role !== "loopback",
+        ),
+    },
+    {
+      number: 104,
+      title: "CHECK names the interface, address, MAC address or route that is not as in prevResult",
+      run(stage) {
+        for (const { what, harm, says } of harms) {
+          about(what, () => {
+            const pod = stage.newPod();
+            const result = stage.add(pod, onlyMain(stage.list));
+            const [address = ""] = addressesOf(result);
+            stage.node.sh(harm(address), { in: pod.pod });
+            const answer = stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult: result } });
+            refused(answer, { says: [says(address)] });
+            // What was harmed goes, whatever the plugins think of it.
+            stage.ask(stage.main(), { command: "DEL", pod });
+          });
+        }
+      },
+    },
+    {
+      number: 105,
+      title: "CHECK misses firewall rules and queues that are gone",
+      requires: ["portmap", "bandwidth"],
+      run(stage) {
+        stage.everyBackend((list) => {
+          const { pod, prevResult } = attach(stage, list);
+          stage.node.sh("nft flush ruleset");
+          refused(
+            stage.ask(partOf(stage, "portmap", list), { command: "CHECK", pod, request: asked(pod, prevResult) }),
+          );
+          stage.each("DEL", pod, { prevResult }, list);
+        });
+        for (const where of ["ingress", "egress"]) {
+          about(`the queue of ${where}`, () => {
+            const { pod, prevResult } = attach(stage, stage.list);
+            const [veth, ifb] = shapedLinks(prevResult);
+            stage.node.sh(`tc qdisc del dev ${where === "ingress" ? veth : ifb} root`);
+            const part = stage.part("bandwidth");
+            refused(stage.ask(part, { command: "CHECK", pod, request: asked(pod, prevResult) }));
+            stage.each("DEL", pod, { prevResult });
+          });
+        }
+      },
+    },
+    {
+      number: 106,
+      title: "CHECK misses an address that is not allocated any more",
+      run(stage) {
+        const pod = stage.newPod();
+        const prevResult = stage.add(pod, onlyMain(stage.list));
+        silent(stage.ask(stage.part("ipam"), { command: "DEL", pod }));
+        refused(stage.ask(stage.part("ipam"), { command: "CHECK", pod, request: { prevResult } }));
+        refused(stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult } }));
+      },
+    },
+    {
+      number: 107,
+      title: "CHECK takes what a later plugin changed and said so in the result",
+      run(stage) {
+        const pod = stage.newPod();
+        const result = stage.add(pod, onlyMain(stage.list));
+        const mac = "02:00:00:00:10:07";
+        stage.node.sh(`ip link set eth0 address ${mac}`, { in: pod.pod });
+        const interfaces = result.interfaces?.map((one) => (one.sandbox ? { ...one, mac } : one));
+        silent(stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult: { ...result, interfaces } } }));
+      },
+    },
+    {
+      number: 108,
+      title: "CHECK misses a sandbox other than that of prevResult",
+      run(stage) {
+        const pod = stage.newPod();
+        const result = stage.add(pod, onlyMain(stage.list));
+        const interfaces = result.interfaces?.map((one) => (one.sandbox ? { ...one, sandbox: "/run/netns/x" } : one));
+        refused(stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult: { ...result, interfaces } } }));
+      },
+    },
+    {
+      number: 109,
+      title: "CHECK changes nothing, whatever it finds",
+      run: (stage) =>
+        stage.everyBackend((list) => {
+          const { pod, prevResult } = attach(stage, list);
+          const before = stage.look();
+          for (const answer of stage.each("CHECK", pod, { prevResult }, list)) silent(answer);
+          stage.wantUnchanged(before);
+          stage.node.sh("nft flush ruleset; ip route flush table main dev eth0", { in: pod.pod });
+          stage.node.sh("nft flush ruleset");
+          const spoilt = stage.look();
+          stage.each("CHECK", pod, { prevResult }, list);
+          stage.wantUnchanged(spoilt);
+          stage.each("DEL", pod, { prevResult }, list);
+        }),
+    },
+  ],
+};
+
+interface Harm {
+  readonly what: string;
+  /** A shell script for the sandbox. */
+  harm(address: string): string;
+  /** What the error must name. */
+  says(address: string): RegExp;
+}
+
+const harms: readonly Harm[] = [
+  { what: "a link that is gone", harm: () => "ip link del eth0", says: () => /eth0/ },
+  { what: "a link that is down", harm: () => "ip link set eth0 down", says: () => /eth0|down/ },
+  {
+    what: "another MAC address",
+    harm: () => "ip link set eth0 address 02:00:00:00:01:04",
+    says: () => /eth0|02:00:00:00:01:04/,
+  },
+  {
+    what: "an address that is gone",
+    harm: (address) => `ip address flush dev eth0 to ${address}`,
+    says: (address) => new RegExp(address.replaceAll(".", "\\.")),
+  },
+  { what: "a route that is gone", harm: () => "ip route del default", says: () => /default|0\.0\.0\.0\/0/ },
+];
+
+function attach(stage: Stage, list: Stage["list"]): { readonly pod: Pod; readonly prevResult: CniResult } {
+  const pod = stage.newPod({ capabilities: attached(8080) });
+  return { pod, prevResult: stage.add(pod, list) };
+}
+
+function partOf(stage: Stage, role: "portmap", list: Stage["list"]): Part {
+  const part = stage.part(role);
+  return { ...part, conf: list.plugins.find(({ type }) => type === part.type) ?? part.conf };
+}
+
+function asked({ capabilities }: Pod, prevResult: CniResult) {
+  return { prevResult, ...(capabilities && { runtimeConfig: capabilities }) };
+}
+
+/** The host's end of the veth, and the ifb of egress, which the shaping plugin added to the result. */
+function shapedLinks({ interfaces = [] }: CniResult): readonly [string, string] {
+  const ofHost = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name);
+  want(ofHost.length === 2, "the host's veth and an ifb in the result", ofHost);
+  return ofHost as unknown as [string, string];
+}

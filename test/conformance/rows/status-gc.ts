@@ -1,0 +1,204 @@
+/** STATUS: whether an ADD could work. GC: what belongs to no valid attachment goes. Both came with 1.1.0. */
+import type { JsonObject } from "../../lib/conflist.ts";
+import type { Sandbox } from "../../lib/runner.ts";
+import { serve } from "../../lib/traffic.ts";
+import { attached, ipamAnswer, onlyMain, withIpam } from "../chains.ts";
+import { callsOf, place } from "../doubles.ts";
+import { refused, silent } from "../judge.ts";
+import { about, DoesNotApply, type Section, want } from "../row.ts";
+import type { Answer, Pod, Stage } from "../stage.ts";
+import { ipamOf } from "../subject.ts";
+
+const cniVersion = "1.1.0";
+const validKey = "cni.dev/valid-attachments";
+
+export const statusGc: Section = {
+  title: "STATUS, GC",
+  rows: [
+    {
+      number: 110,
+      title: "STATUS needs CNI_COMMAND and CNI_PATH alone, and says nothing when all is well",
+      run: (stage) =>
+        stage.everyPart((part) => {
+          for (const value of ["", undefined]) {
+            const answer = stage.ask(part, { command: "STATUS", env: bare(value), request: { cniVersion } });
+            if (answer.status === 0) silent(answer);
+            else refused(answer, { code: [50, 51] });
+          }
+        }),
+    },
+    {
+      number: 111,
+      title: "STATUS answers 50 when the IPAM plugin is not there",
+      run(stage) {
+        const main = stage.main(withIpam(stage.list, { type: "nowhere" }));
+        refused(stage.ask(main, { command: "STATUS", request: { cniVersion } }), { code: 50, says: ["nowhere"] });
+      },
+    },
+    {
+      number: 112,
+      title: "STATUS answers 50 or 51 when no address is left",
+      run(stage) {
+        const { dialect } = stage.subject;
+        if (dialect === undefined) throw new DoesNotApply("how to give a single address is not known here");
+        const list = withIpam(stage.list, dialect.single(ipamOf(stage.main().conf), [4]));
+        const main = stage.main(list);
+        silent(stage.ask(main, { command: "STATUS", request: { cniVersion } }));
+        const pod = stage.newPod();
+        stage.add(pod, onlyMain(list));
+        refused(stage.ask(main, { command: "STATUS", request: { cniVersion } }), { code: [50, 51] });
+        stage.del(pod, onlyMain(list));
+        silent(stage.ask(main, { command: "STATUS", request: { cniVersion } }));
+      },
+    },
+    {
+      number: 113,
+      title: "STATUS, asked a hundred times as a kubelet asks it, changes nothing",
+      run(stage) {
+        const ask = () => stage.each("STATUS", undefined, { cniVersion }).forEach(silent);
+        stage.settle();
+        ask();
+        const before = stage.look();
+        for (let turn = 0; turn < 99; turn++) ask();
+        stage.wantUnchanged(before);
+      },
+    },
+    {
+      number: 114,
+      title: "GC needs CNI_COMMAND and CNI_PATH alone, and says nothing",
+      run: (stage) =>
+        stage.everyPart((part) => {
+          for (const value of ["", undefined]) {
+            const request = { cniVersion, [validKey]: [] };
+            silent(stage.ask(part, { command: "GC", env: bare(value), request }));
+          }
+        }),
+    },
+    {
+      number: 115,
+      title: "GC removes what a container that is not valid has, and leaves the valid one's",
+      run: (stage) =>
+        stage.everyBackend((list) => {
+          stage.settle(list);
+          const valid = attach(stage, 8080, list);
+          serve(stage.node, valid.pod, 80);
+          const before = stage.look();
+          const stale = attach(stage, 8081, list);
+          stage.kill(stale);
+          collect(stage, [valid], list).forEach(silent);
+          stage.wantNothingLeft(before, [stale]);
+          stage.wantServed(valid, list);
+          stage.del(valid, list);
+        }),
+    },
+    {
+      number: 116,
+      title: "GC with an empty list removes all of the network",
+      run: (stage) =>
+        stage.everyBackend((list) => {
+          const clean = stage.settle(list);
+          const pods = [8080, 8081].map((port) => attach(stage, port, list));
+          pods.forEach((pod) => void stage.kill(pod));
+          collect(stage, [], list).forEach(silent);
+          stage.wantNothingLeft(clean, pods);
+        }),
+    },
+    {
+      number: 117,
+      title: "GC without a list, or with null, removes nothing",
+      run(stage) {
+        const pod = attach(stage, 8080);
+        serve(stage.node, pod.pod, 80);
+        const before = stage.look();
+        for (const keys of [{}, { [validKey]: null }]) {
+          for (const answer of stage.each("GC", undefined, { cniVersion, ...keys })) {
+            about(JSON.stringify(keys), () => (answer.status === 0 ? silent(answer) : refused(answer)));
+          }
+        }
+        stage.wantUnchanged(before);
+        stage.wantServed(pod);
+      },
+    },
+    {
+      number: 118,
+      title: "GC of one network leaves another's attachments",
+      run(stage) {
+        const other = { ...stage.list, name: "another" };
+        const pod = attach(stage, 8080, other);
+        serve(stage.node, pod.pod, 80);
+        const before = stage.look();
+        collect(stage, []).forEach(silent);
+        stage.wantUnchanged(before);
+        stage.wantServed(pod, other);
+      },
+    },
+    {
+      number: 119,
+      title: "GC tells the interfaces of a container apart",
+      run(stage) {
+        const clean = stage.settle();
+        const pod = attach(stage, 8080);
+        stage.kill(pod);
+        collect(stage, [{ ...pod, ifname: "eth1" }]).forEach(silent);
+        stage.wantNothingLeft(clean, [pod]);
+      },
+    },
+    {
+      number: 120,
+      title: "GC goes on to the IPAM plugin, with the same stdin",
+      run(stage) {
+        place(stage.node, { type: "gatherer", answer: JSON.stringify(ipamAnswer(stage.list)) });
+        const main = stage.main(withIpam(stage.list, { type: "gatherer" }));
+        const request = { cniVersion, [validKey]: [{ containerID: "c1", ifname: "eth0" }] };
+        silent(stage.ask(main, { command: "GC", request }));
+        const [call] = callsOf(stage.node, "gatherer");
+        want(call?.env.CNI_COMMAND === "GC", "GC of the IPAM plugin", call?.env.CNI_COMMAND ?? "no call");
+        const sent = { ...stage.requestFor(main), ...request };
+        want(canonical(JSON.parse(call?.stdin ?? "")) === canonical(sent), JSON.stringify(sent), call?.stdin);
+      },
+    },
+    {
+      number: 121,
+      title: "GC that fails in one thing does the rest, and reports",
+      run(stage) {
+        const error = { cniVersion, code: 104, msg: "cannot collect: jammed" };
+        const answer = JSON.stringify(ipamAnswer(stage.list));
+        place(stage.node, { type: "jammed", answer, refuses: { command: "GC", error } });
+        const list = onlyMain(withIpam(stage.list, { type: "jammed" }));
+        const pod = stage.newPod();
+        const { interfaces = [] } = stage.add(pod, list);
+        const [refusal] = collect(stage, [], list) as [Answer];
+        refused(refusal, { says: ["jammed"] });
+        const links = stage.node.sh("ip -br link");
+        const left = interfaces.filter(({ name, sandbox }) => !sandbox && links.includes(name));
+        want(left.length === 0, "the host's interface gone nevertheless", left);
+      },
+    },
+  ],
+};
+
+/** The variables of an attachment, unset or, as libcni has it, empty. */
+function bare(value: string | undefined): Readonly<Record<string, string | undefined>> {
+  const names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"];
+  return Object.fromEntries(names.map((name) => [name, value]));
+}
+
+function attach(stage: Stage, port: number, list = stage.list): Pod {
+  const pod = stage.newPod({ capabilities: attached(port) });
+  stage.add(pod, list);
+  return pod;
+}
+
+/** GC of every plugin of the list, without the DELs that libcni sends before. */
+function collect(
+  stage: Stage,
+  valid: readonly Pick<Sandbox, "containerId" | "ifname">[],
+  list = stage.list,
+): readonly Answer[] {
+  const attachments = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+  return stage.each("GC", undefined, { cniVersion, [validKey]: attachments, "cni.dev/attachments": attachments }, list);
+}
+
+function canonical(value: JsonObject): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))));
+}
