@@ -15,15 +15,25 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 export async function generateValidators(): Promise<void> {
   const target = join(root, "build/validators");
   mkdirSync(target, { recursive: true });
+  const tables: (readonly [string, Schema])[] = [];
   for (const name of readdirSync(join(root, "plugins"))) {
     const path = join(root, "plugins", name, "schema.ts");
     if (!existsSync(path)) continue;
     const { schema } = (await import(pathToFileURL(path).href)) as { schema: z.ZodType };
-    const table = JSON.stringify(tableOf(schema, name));
-    writeChanged(
-      join(target, `${name}.js`),
-      `import { validator } from "../../src/cni/conf.ts";\nexport const validate = validator(${table});\n`,
-    );
+    tables.push([name, tableOf(schema, name)]);
+  }
+  const parts = repeatedParts(tables.map(([, table]) => table));
+  const declarations = parts.map(
+    (part, at) => `export const part${at} = ${codeOf(JSON.parse(part), parts.slice(0, at))};\n`,
+  );
+  writeChanged(join(target, "parts.js"), declarations.join(""));
+  for (const [name, table] of tables) {
+    const code = codeOf(table, parts);
+    const imports = [
+      'import { validator } from "../../src/cni/conf.ts";',
+      `import { ${[...new Set(code.match(/\bpart\d+\b/g))].join(", ")} } from "./parts.js";`,
+    ];
+    writeChanged(join(target, `${name}.js`), `${imports.join("\n")}\nexport const validate = validator(${code});\n`);
     writeChanged(
       join(target, `${name}.d.ts`),
       'import type { Validate } from "../../src/cni/conf.ts";\nexport declare const validate: Validate;\n',
@@ -37,6 +47,33 @@ export const setup = generateValidators;
 /** The table of a zod schema. Throws where it says what the interpreter does not know; `name` is for the message. */
 export function tableOf(schema: z.ZodType, name: string): Schema {
   return reduce(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, name);
+}
+
+/**
+ * What occurs more than once in the tables, as JSON, the small before the large: made once, for every object weighs some 150 bytes in
+ * the executable.
+ */
+function repeatedParts(tables: readonly Schema[]): readonly string[] {
+  const counts = new Map<string, number>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    const text = JSON.stringify(value);
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+    for (const inner of Object.values(value)) visit(inner);
+  };
+  for (const table of tables) visit(table);
+  const repeated = [...counts].flatMap(([text, count]) => (count > 1 ? [text] : []));
+  return repeated.sort((one, other) => one.length - other.length);
+}
+
+/** A table as code that refers to the parts by their names. */
+function codeOf(value: unknown, parts: readonly string[]): string {
+  const known = parts.indexOf(JSON.stringify(value));
+  if (known >= 0) return `part${known}`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((item) => codeOf(item, parts)).join(", ")}]`;
+  const entries = Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}: ${codeOf(inner, parts)}`);
+  return `{ ${entries.join(", ")} }`;
 }
 
 type JsonSchema = { readonly [keyword: string]: unknown };
