@@ -62,6 +62,25 @@ static bool add_chunk(size_t size) {
   return true;
 }
 
+/*
+ * While the image is made: a table that grows leaves blocks behind that no other table has a use for. Small blocks are cut from the
+ * largest of them, which would be dead weight in the image. (A process that lives wants its large blocks whole again.)
+ */
+static void *cut_from_hole(Heap *heap, size_t size) {
+  if (size > SMALL || (size_t)(heap->hole_end - heap->hole) < HEADER + size) return NULL;
+  char *block = heap->hole + HEADER;
+  heap->hole += HEADER + size;
+  *header(block) = size;
+  return block;
+}
+
+static bool becomes_hole(Heap *heap, char *block, size_t size) {
+  if (!heap->frugal || size <= SMALL || size <= (size_t)(heap->hole_end - heap->hole)) return false;
+  heap->hole = block - HEADER;
+  heap->hole_end = block + size;
+  return true;
+}
+
 static void *allocate(size_t size) {
   if (size > ((size_t)1 << 47)) return NULL;
   Heap *heap = &image.heap;
@@ -71,6 +90,8 @@ static void *allocate(size_t size) {
     memcpy(&heap->free_blocks[class], block, sizeof(void *));
     return block;
   }
+  block = cut_from_hole(heap, size);
+  if (block != NULL) return block;
   if ((size_t)(heap->end - heap->next) < HEADER + size && !add_chunk(size)) return NULL;
   block = heap->next + HEADER;
   heap->next += HEADER + size;
@@ -85,6 +106,7 @@ static void release(void *block) {
     image.heap.next = (char *)block - HEADER;
     return;
   }
+  if (becomes_hole(&image.heap, block, size)) return;
   size_t class = classify(&size);
   memcpy(block, &image.heap.free_blocks[class], sizeof(void *));
   image.heap.free_blocks[class] = block;

@@ -37,6 +37,8 @@ const char *errno_name(int number, char *unknown);
 
 typedef struct Heap {
   char *next, *end;
+  bool frugal;           /* small blocks are cut from the hole */
+  char *hole, *hole_end; /* a large block that was given back */
   void *free_blocks[HEAP_CLASSES];
 } Heap;
 

@@ -93,7 +93,7 @@ void image_prepare(void) {
     JS_Freeze(image.runtime, &image, image_end);
     return;
   }
-  preparing = true;
+  preparing = image.heap.frugal = true;
   heap_start((char *)(&image + 1), image_end);
   image.runtime = JS_NewRuntime2(&heap_functions, NULL);
   image.ctx = image.runtime == NULL ? NULL : JS_NewContextRaw(image.runtime);
@@ -102,7 +102,8 @@ void image_prepare(void) {
   add_intrinsics(image.ctx);
   add_native(image.ctx);
   image.mains = load_bundle(image.ctx);
-  preparing = false;
+  preparing = image.heap.frugal = false;
+  image.heap.hole = image.heap.hole_end = NULL;
 }
 
 /* The bounds of the stack, which image_prepare sets anew, are at another address in each process. */
