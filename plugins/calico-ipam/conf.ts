@@ -6,23 +6,39 @@ import { confParser } from "../../src/cni/conf.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import type { RouteConfig } from "../../src/cni/result.ts";
 import type { Wanted } from "../../src/ipam/pool-selection.ts";
-import { canonicalAddress } from "../../src/net/address.ts";
+import { canonicalAddress, type Family, familyOf } from "../../src/net/address.ts";
 import { addressOf, canonicalPrefix } from "../../src/net/prefix.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
+import {
+  type Annotations,
+  annotationsCapability,
+  badAnnotation,
+  listAnnotation,
+  refuseAnnotations,
+} from "../../src/plugin/pod-annotations.ts";
 import { refuseUnsupported } from "../../src/plugin/unsupported.ts";
 import type { schema } from "./schema.ts";
 
 export interface IpamConf {
   readonly node: NodenameConf;
   readonly lockFile: string | undefined;
-  /** One address of each. */
-  readonly wanted: readonly Wanted[];
-  /** Addresses asked for by name, canonical; they take the place of `wanted`. */
-  readonly addresses: readonly string[];
+  /** What the conflist and the runtime wish for any interface. */
+  readonly wishes: Wishes;
+  /** The same with the annotations of the pod, which speak of its first interface. */
+  readonly wishesOfPod: Wishes;
   /** Canonical. */
   readonly gateways: readonly string[];
   readonly routes: readonly RouteConfig[];
+}
+
+export interface Wishes {
+  /** One address of each. */
+  readonly wanted: readonly Wanted[];
+  /** The same families with the conflist's own pools: those are made where a family has none. */
+  readonly configured: readonly Wanted[];
+  /** Addresses asked for by name, canonical; they take the place of `wanted`. */
+  readonly addresses: readonly string[];
 }
 
 const parse = confParser<z.infer<typeof schema>>(validate);
@@ -33,24 +49,73 @@ export function parseConf(document: JsonObject): IpamConf {
   const conf = parse(document);
   const { assign_ipv4 = true, assign_ipv6 = false, ipv4_pools = [], ipv6_pools = [] } = conf.ipam;
   const { gateways = [], routes = [] } = conf.ipam;
-  const wanted: Wanted[] = [];
-  if (String(assign_ipv4) !== "false") wanted.push({ family: 4, pools: ipv4_pools });
-  if (String(assign_ipv6) === "true") wanted.push({ family: 6, pools: ipv6_pools });
-  const ips = [...(conf.runtimeConfig?.ips ?? []), ...(conf.args?.cni?.ips ?? [])];
+  const { ips = [], ipRanges = [], [annotationsCapability]: annotations } = conf.runtimeConfig ?? {};
+  if (ipRanges.length > 0) throw cannotUseRanges(ipRanges);
+  const families: Family[] = [];
+  if (String(assign_ipv4) !== "false") families.push(4);
+  if (String(assign_ipv6) === "true") families.push(6);
+  const pools = { 4: ipv4_pools, 6: ipv6_pools };
+  const configured = wantedOf(families, pools);
+  const addresses = [...ips, ...(conf.args?.cni?.ips ?? [])].map((text) => requestedAddress(text, "ips"));
+  const wishes = { wanted: configured, configured, addresses };
   return {
     node: nodenameConf(conf),
     lockFile: conf.ipam_lock_file || undefined,
-    wanted,
-    addresses: ips.map((text) => requestedAddress(text, "ips")),
+    wishes,
+    wishesOfPod: annotations === undefined ? wishes : annotatedWishes(wishes, pools, annotations),
     gateways: gateways.map((text) => canonicalAddress(text) ?? refuse(`use gateway "${text}": not an IP address`)),
     routes: routes.map(parseRoute),
   };
 }
 
-/** What the configuration and `IP=` in CNI_ARGS (one address or several, joined by commas) ask for by name; each once. */
-export function requestedAddresses(conf: IpamConf, args: Readonly<Record<string, string>>): readonly string[] {
+type Pools = Readonly<Record<Family, readonly string[]>>;
+
+function wantedOf(families: readonly Family[], pools: Pools): readonly Wanted[] {
+  return families.map((family) => ({ family, pools: pools[family] }));
+}
+
+function annotatedWishes(plain: Wishes, pools: Pools, annotations: Annotations): Wishes {
+  refuseAnnotations(annotations);
+  const families = familiesIn(annotations) ?? plain.configured.map(({ family }) => family);
+  const named = {
+    4: listAnnotation(annotations, "ipv4pools") ?? pools[4],
+    6: listAnnotation(annotations, "ipv6pools") ?? pools[6],
+  };
+  return {
+    wanted: wantedOf(families, named),
+    configured: wantedOf(families, pools),
+    addresses: [...plain.addresses, ...addressesIn(annotations)],
+  };
+}
+
+function familiesIn(annotations: Annotations): readonly Family[] | undefined {
+  const name = "ipFamilies";
+  const list = listAnnotation(annotations, name);
+  const unknown = list?.find((family) => family !== "IPv4" && family !== "IPv6");
+  if (unknown !== undefined) throw badAnnotation(name, unknown, 'want "IPv4" or "IPv6"');
+  return list && ([4, 6] as const).filter((family) => list.includes(`IPv${family}`));
+}
+
+/** As in Calico one of each family at most. */
+function addressesIn(annotations: Annotations): readonly string[] {
+  const name = "ipAddrs";
+  const addresses = (listAnnotation(annotations, name) ?? []).map((text) => requestedAddress(text, name));
+  if (new Set(addresses.map(familyOf)).size === addresses.length) return addresses;
+  throw badAnnotation(name, addresses.join(","), "want one address of each family at most");
+}
+
+function cannotUseRanges(ipRanges: readonly unknown[]): CniError {
+  const remedy = 'name pools in "ipam.ipv4_pools", or remove the capability';
+  return new CniError(
+    code.unsupportedField,
+    `cannot use key "runtimeConfig.ipRanges" with value ${JSON.stringify(ipRanges)}: addresses come from pools; ${remedy}`,
+  );
+}
+
+/** What `IP=` in CNI_ARGS (one address or several, joined by commas) and the configuration ask for by name; each once. */
+export function requestedAddresses({ addresses }: Wishes, args: Readonly<Record<string, string>>): readonly string[] {
   const texts = (args.IP ?? "").split(",").filter((text) => text !== "");
-  return [...new Set([...texts.map((text) => requestedAddress(text, "IP")), ...conf.addresses])];
+  return [...new Set([...texts.map((text) => requestedAddress(text, "IP")), ...addresses])];
 }
 
 function requestedAddress(text: string, key: string): string {

@@ -40,16 +40,17 @@ export default definePlugin<IpamConf>({
   parseConf,
 
   add(request, context) {
-    const { conf, args } = request;
+    const { conf, args, attachment } = request;
     const claimant = claimantOf(request, context.sys);
-    const addresses = requestedAddresses(conf, args);
+    const wishes = attachment.ifname === "eth0" ? conf.wishesOfPod : conf.wishes;
+    const addresses = requestedAddresses(wishes, args);
     let isWhole = true;
     const assign = function* () {
-      const wanted = conf.wanted.map((one) => ({ ...one, count: 1 }));
+      const wanted = wishes.wanted.map((one) => ({ ...one, count: 1 }));
       const request = { ...claimant, wanted, reserved: conf.gateways };
       const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
       if (last !== undefined) return last;
-      const pools = yield* ensureDefaultPools(conf.wanted, () => context.sys.randomBytes(5));
+      const pools = yield* ensureDefaultPools(wishes.configured, () => context.sys.randomBytes(5));
       if (isWhole) rememberPools(context.sys, pools);
       if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses });
       const assigned = yield* autoAssign({ ...request, pools });

@@ -17,7 +17,7 @@ export function checkReadiness(
   run: (transaction: Transaction<void>) => void,
 ): void {
   try {
-    run(checkFamilies(conf.wanted, node, sys));
+    run(checkFamilies(conf.wishes.wanted, node, sys));
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
     throw new CniError(code.pluginNotAvailable, error.message, error.details);

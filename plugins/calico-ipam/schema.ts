@@ -1,10 +1,10 @@
 /** The configuration of `calico-ipam`: Calico's keys, those of the main plugin at the top and its own under `ipam`. */
 import { z } from "zod";
-import { datastoreKeys, logKeys, nodenameKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
+import { datastoreKeys, logKeys, nodenameKeys, podAnnotationKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
 
-const requestedIps = z
-  .looseObject({ ips: z.array(z.string()).optional().describe("addresses to assign, with or without a prefix length") })
-  .optional();
+const requestedIps = {
+  ips: z.array(z.string()).optional().describe("addresses to assign, with or without a prefix length"),
+};
 
 export const schema = z.object({
   ...nodenameKeys,
@@ -32,6 +32,12 @@ export const schema = z.object({
       .optional()
       .describe("routes of the result, as host-local's"),
   }),
-  runtimeConfig: requestedIps.describe("addresses from the runtime (capability `ips`)"),
-  args: z.looseObject({ cni: requestedIps }).optional().describe("`args.cni.ips`, as runtimeConfig.ips"),
+  runtimeConfig: z
+    .looseObject({
+      ...requestedIps,
+      ipRanges: z.array(z.unknown()).optional().describe("refused: addresses come from pools"),
+      ...podAnnotationKeys,
+    })
+    .optional(),
+  args: z.looseObject({ cni: z.looseObject(requestedIps).optional() }).optional(),
 });

@@ -8,6 +8,7 @@ import type { Dns } from "../../src/cni/result.ts";
 import { canonicalMac } from "../../src/net/mac.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
+import { annotation, annotationsCapability } from "../../src/plugin/pod-annotations.ts";
 import { refuseUnsupported } from "../../src/plugin/unsupported.ts";
 import type { schema } from "./schema.ts";
 
@@ -22,16 +23,24 @@ export interface CalicoConf {
   readonly includeDefaultRoutes: boolean;
   /** The MAC address that the runtime or the conflist asks for, canonical. */
   readonly mac: string | undefined;
+  /** The one that the pod's annotation asks for, for its first interface. */
+  readonly macOfPod: string | undefined;
   /** Goes before the IPAM plugin's when it says anything at all. */
   readonly dns: Dns | undefined;
+  /** What the runtime says goes before both, key by key. */
+  readonly runtimeDns: Dns;
 }
 
-const parse = confParser<z.infer<typeof schema>>(validate);
+type RawConf = z.infer<typeof schema>;
+type RuntimeDns = NonNullable<NonNullable<RawConf["runtimeConfig"]>["dns"]>;
+
+const parse = confParser<RawConf>(validate);
 
 /** Throws `CniError` 7 naming the key that is wrong, or 2 naming one that this version cannot honour. */
 export function parseConf(document: JsonObject): CalicoConf {
   refuseUnsupported(document);
   const conf = parse(document);
+  const annotations = conf.runtimeConfig?.[annotationsCapability];
   return {
     node: nodenameConf(conf),
     ipamType: conf.ipam.type,
@@ -40,16 +49,30 @@ export function parseConf(document: JsonObject): CalicoConf {
     queues: Math.max(1, conf.num_queues ?? 1),
     allowIpForwarding: conf.container_settings?.allow_ip_forwarding ?? false,
     includeDefaultRoutes: conf.include_default_routes ?? false,
-    mac: macOf(conf.runtimeConfig?.mac ?? conf.args?.cni?.mac),
+    mac: macOf(conf.runtimeConfig?.mac || conf.args?.cni?.mac),
+    macOfPod: macOf(annotation(annotations, "hwAddr")),
     dns: conf.dns as Dns | undefined,
+    runtimeDns: runtimeDnsOf(conf.runtimeConfig?.dns ?? {}),
   };
 }
 
-/** Parses a requested MAC address. */
+/** The conventions call the keys of a result's dns by other names. Empty lists say nothing: containerd always sends all three. */
+function runtimeDnsOf({ servers = [], searches = [], options = [] }: RuntimeDns): Dns {
+  return {
+    ...(servers.length > 0 && { nameservers: servers }),
+    ...(searches.length > 0 && { search: searches }),
+    ...(options.length > 0 && { options }),
+  };
+}
+
+/** Parses a requested MAC address. Throws `CniError` 7. */
 export function macOf(text: string | undefined): string | undefined {
   if (text === undefined || text === "") return undefined;
+  const refuse = (reason: string) => new CniError(code.invalidConfig, `cannot use MAC address "${text}": ${reason}`);
   const mac = canonicalMac(text);
-  if (mac === undefined)
-    throw new CniError(code.invalidConfig, `cannot use MAC address "${text}": not six octets in hexadecimal`);
+  if (mac === undefined) throw refuse("not six octets in hexadecimal");
+  // What the kernel refuses (is_valid_ether_addr, linux/etherdevice.h): groups, by the lowest bit of the first octet, and zero.
+  if ((Number.parseInt(mac.slice(0, 2), 16) & 1) !== 0) throw refuse("the address of a group");
+  if (mac === "00:00:00:00:00:00") throw refuse("no address");
   return mac;
 }

@@ -1,6 +1,8 @@
 /** The configuration of `calico` as it stands in a conflist: Calico's keys, in Calico's spelling. */
 import { z } from "zod";
-import { datastoreKeys, logKeys, nodenameKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
+import { datastoreKeys, logKeys, nodenameKeys, podAnnotationKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
+
+const texts = z.array(z.string());
 
 export const schema = z.object({
   ...nodenameKeys,
@@ -34,18 +36,26 @@ export const schema = z.object({
     .describe("the IPAM plugin and its keys"),
   dns: z
     .looseObject({
-      nameservers: z.array(z.string()).optional(),
+      nameservers: texts.optional(),
       domain: z.string().optional(),
-      search: z.array(z.string()).optional(),
-      options: z.array(z.string()).optional(),
+      search: texts.optional(),
+      options: texts.optional(),
     })
     .optional()
     .describe("the result's dns, instead of the IPAM plugin's"),
   runtimeConfig: z
-    .looseObject({ mac: z.string().optional().describe("MAC address of the pod's interface") })
+    .looseObject({
+      mac: z.string().optional().describe("MAC address of the pod's interface (capability `mac`)"),
+      dns: z
+        .looseObject({ servers: texts.optional(), searches: texts.optional(), options: texts.optional() })
+        .optional()
+        .describe("`servers`, `searches`, `options`: for the result's dns, key by key (capability `dns`)"),
+      ...podAnnotationKeys,
+    })
     .optional(),
   args: z
-    .looseObject({ cni: z.looseObject({ mac: z.string().optional() }).optional() })
-    .optional()
-    .describe("`args.cni.mac`, as runtimeConfig.mac"),
+    .looseObject({
+      cni: z.looseObject({ mac: z.string().optional().describe("the same, where the runtime names none") }).optional(),
+    })
+    .optional(),
 });

@@ -73,7 +73,8 @@ export function resultOf(
   mtu: number,
   ipam: Result,
 ): Result {
-  const dns = conf.dns !== undefined && Object.keys(conf.dns).length > 0 ? conf.dns : ipam.dns;
+  const configured = conf.dns !== undefined && Object.keys(conf.dns).length > 0 ? conf.dns : ipam.dns;
+  const dns = { ...configured, ...conf.runtimeDns };
   return {
     interfaces: [
       { name: spec.hostInterface, mac: hostMac },
@@ -81,13 +82,17 @@ export function resultOf(
     ],
     ips: spec.addresses.map((address) => ({ address, interface: 1 })),
     ...(ipam.routes === undefined ? {} : { routes: ipam.routes }),
-    ...(dns === undefined ? {} : { dns }),
+    ...(Object.keys(dns).length === 0 ? {} : { dns }),
   };
 }
 
-/** The MAC address that ADD gives. */
-function givenMac({ conf, args }: AddRequest<CalicoConf> | CheckRequest<CalicoConf>, { hostInterface }: Identity) {
-  return conf.mac ?? macOf(args.MAC) ?? stableMac(hostInterface);
+/** The MAC address that ADD gives. As in the reference's bridge, what is said of this very interface goes before what is said of the pod. */
+function givenMac(
+  { conf, args, attachment }: AddRequest<CalicoConf> | CheckRequest<CalicoConf>,
+  { hostInterface }: Identity,
+): string {
+  const ofPod = attachment.ifname === "eth0" ? conf.macOfPod : undefined;
+  return conf.mac ?? macOf(args.MAC) ?? ofPod ?? stableMac(hostInterface);
 }
 
 function common(identity: Identity, conf: CalicoConf) {

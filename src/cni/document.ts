@@ -28,7 +28,8 @@ export interface ProtocolKeys {
 }
 
 export interface Document {
-  /** As it came. */
+  /** As it came, and parsed. */
+  readonly text: string;
   readonly document: JsonObject;
   readonly keys: ProtocolKeys;
 }
@@ -60,7 +61,7 @@ export function parseDocument(text: string): Document {
   if (!isObject(document)) {
     throw new CniError(code.decoding, "error unmarshall network config: the document must be an object");
   }
-  return { document, keys: foldKeys(protocolSchema, document) as ProtocolKeys };
+  return { text, document, keys: foldKeys(protocolSchema, document) as ProtocolKeys };
 }
 
 /** The network's name. Throws `CniError` 6 or 7. */

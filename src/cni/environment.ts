@@ -22,6 +22,8 @@ export interface Environment {
   readonly path: string;
   /** CNI_NETNS may be the plugin's own namespace. */
   readonly netnsOverride: boolean;
+  /** TRACEPARENT of W3C Trace Context, as it came: libcni sets it where the runtime traces. */
+  readonly traceparent: string;
 }
 
 /** Throws `CniError` 4. CNI_COMMAND must be there (without it a plugin is not asked as one). */
@@ -43,6 +45,7 @@ export function readEnvironment(env: Readonly<Record<string, string>>): Environm
     args: env.CNI_ARGS ?? "",
     path: env.CNI_PATH ?? "",
     netnsOverride: /^(true|1)$/i.test(env.CNI_NETNS_OVERRIDE ?? ""),
+    traceparent: env.TRACEPARENT ?? "",
   };
 }
 

@@ -24,7 +24,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const numbers: Readonly<Record<Level, number>> = { debug: 20, info: 30, warning: 40, error: 50 };
 
-export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: Fields): JsonLogger {
+/** `fields` are those of every line; they are asked for once, at the first. */
+export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: () => Fields): JsonLogger {
   const threshold = numbers[level];
   const kept: string[] = [];
   const toStderr = (text: string) => quietly(() => sys.write("stderr", text));
@@ -34,10 +35,14 @@ export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: Fields
     else kept.push(line);
     if (toFile !== undefined) quietly(() => toFile(line));
   };
+  let common: Fields | undefined;
   const make = (own: Fields): JsonLogger => {
     const at = (number: number) => (message: string, more?: () => Fields) => {
       if (number < threshold) return;
-      quietly(() => emit(line(sys, number, { ...own, ...more?.() }, message)));
+      quietly(() => {
+        common ??= fields();
+        emit(line(sys, number, { ...common, ...own, ...more?.() }, message));
+      });
     };
     return {
       with: (more) => make({ ...own, ...more }),
@@ -50,7 +55,7 @@ export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: Fields
       },
     };
   };
-  return make(fields);
+  return make({});
 }
 
 function line(sys: Sys, level: number, fields: Fields, msg: string): string {

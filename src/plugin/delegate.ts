@@ -47,7 +47,7 @@ export function delegateAdd(
   const takeBack = () => delegateDel(type, { ...rest, conf: undefined }, context, builtin);
   const undo = undoStack();
   try {
-    const result = readResult(execute(context.sys, delegate.path, "ADD", request.document), type, request);
+    const result = readResult(execute(context.sys, delegate.path, "ADD", request.text), type, request);
     context.undo(`DEL of plugin "${type}"`, takeBack);
     return result;
   } catch (error) {
@@ -110,7 +110,7 @@ function run(
 ): void {
   const delegate = resolve(type, request, context, builtin);
   if ("plugin" in delegate) inProcess(delegate.plugin, context, call);
-  else execute(context.sys, delegate.path, command, request.document);
+  else execute(context.sys, delegate.path, command, request.text);
 }
 
 function resolve(

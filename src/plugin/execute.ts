@@ -1,4 +1,4 @@
-/** One exec of another plugin: the environment that it gets, and its answer read. */
+/** One exec of another plugin, in the environment and with the document that this one got (specification section 4). */
 import { CniError, code } from "../cni/error.ts";
 import { isObject } from "../cni/schema.ts";
 import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
@@ -11,13 +11,13 @@ const busyRetries = 20;
 const busyPauseMs = 50;
 
 /**
- * Runs `command` of the plugin at `path` with the document on its stdin. Returns its stdout.
+ * Runs `command` of the plugin at `path` with the document, as text, on its stdin. Returns its stdout.
  * Throws the plugin's own error, code and message kept; `CniError` 100 when it could not be run, or fell silent, or died.
  */
-export function execute(sys: Sys, path: string, command: string, document: unknown): string {
+export function execute(sys: Sys, path: string, command: string, document: string): string {
   const options = {
-    env: { ...inherited(sys.environment()), CNI_COMMAND: command },
-    stdin: JSON.stringify(document),
+    env: { ...sys.environment(), CNI_COMMAND: command },
+    stdin: document,
     timeoutMs,
   };
   const result = runRetrying(sys, path, options);
@@ -26,14 +26,6 @@ export function execute(sys: Sys, path: string, command: string, document: unkno
   if (answered !== undefined) throw answered;
   if (result.status !== 0) throw new CniError(code.refused, `cannot run ${path}: ${wordless(result)}`);
   return result.stdout;
-}
-
-/** The request's variables, and what a plugin needs to find tools and to be traced; the rest of the runtime's environment is its own. */
-function inherited(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const others = ["PATH", "TRACEPARENT", "TRACESTATE", "BAGGAGE"];
-  return Object.fromEntries(
-    Object.entries(environment).filter(([name]) => name.startsWith("CNI_") || others.includes(name)),
-  );
 }
 
 function runRetrying(sys: Sys, path: string, options: Parameters<Sys["run"]>[1]): RunResult {

@@ -24,8 +24,10 @@ interface Request<Conf> {
   readonly cniVersion: CniVersion;
   readonly network: string;
   readonly conf: Conf;
-  /** The document from stdin, unchanged but parsed: what a delegate gets. */
+  /** The document from stdin, unchanged but parsed. */
   readonly document: JsonObject;
+  /** The same as it came: what a delegate gets. */
+  readonly text: string;
   /** CNI_PATH, split. */
   readonly path: readonly string[];
   /** CNI_ARGS, parsed leniently: unknown keys are kept, never refused. */

@@ -24,7 +24,7 @@ export interface Source {
 /** Throws `CniError` 6, 7, 4 or 1: the document's name, the command, the version, in this order. */
 export function readCommon(
   environment: Environment,
-  { document, keys }: Document,
+  { document, keys, text }: Document,
   command: Command | undefined,
 ): Common {
   const network = networkOf(keys);
@@ -35,6 +35,7 @@ export function readCommon(
     cniVersion: versionOf(keys, command),
     network,
     document,
+    text,
     path: parsePath(environment.path),
     args: parseArgs(environment.args),
   };

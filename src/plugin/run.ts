@@ -15,6 +15,7 @@ import { isErrno, type Sys } from "../host/sys.ts";
 import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
 import { logOptions } from "../log/options.ts";
 import { aboutText, buildText, errorText, latestVersion, resultText, versionsText } from "./answer.ts";
+import { logFields } from "./log-fields.ts";
 import type { Context, Plugin } from "./plugin.ts";
 import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Source, statusRequest } from "./request.ts";
 import { refuseOwnNetns } from "./sandbox.ts";
@@ -61,7 +62,7 @@ function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
     sys.write("stderr", `${plugin.name}: unknown flag "${flag}" (-h lists the flags)\n`);
     return 2;
   }
-  const log = jsonLogger(sys, { level: "info" }, { plugin: plugin.name });
+  const log = jsonLogger(sys, { level: "info" }, () => ({ plugin: plugin.name }));
   const undo = undoStack();
   try {
     return run({ sys, log, undo: undo.push });
@@ -94,7 +95,7 @@ function labelOf({ keys: { cniVersion } }: Document): string {
 
 function answer<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
   let label: string | undefined;
-  let log = jsonLogger(sys, { level: "info" }, { plugin: plugin.name });
+  let log = jsonLogger(sys, { level: "info" }, () => ({ plugin: plugin.name }));
   const undo = undoStack();
   try {
     const environment = readEnvironment(sys.environment());
@@ -165,8 +166,7 @@ function writeResult(sys: Sys, text: string): void {
 }
 
 function loggerOf(sys: Sys, plugin: string, environment: Environment, { keys }: Document): JsonLogger {
-  const { command, containerId, ifname } = environment;
-  return jsonLogger(sys, logOptions(keys), { plugin, command, network: keys.name, containerID: containerId, ifname });
+  return jsonLogger(sys, logOptions(keys), () => logFields(plugin, environment, keys.name));
 }
 
 /** An error without a code is a bug, or a system call that was expected to succeed: its stack goes to the log. */

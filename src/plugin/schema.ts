@@ -1,5 +1,6 @@
 /** Keys that several plugins' configurations share, as zod schemas. Read when the validators and the documents are generated; never on a node. */
 import { z } from "zod";
+import { annotationsCapability } from "./pod-annotations.ts";
 
 /** Calico writes these booleans as the strings `"true"` and `"false"`; both forms are taken. */
 export const stringOrBoolean = z.union([z.boolean(), z.enum(["true", "false"])]);
@@ -16,6 +17,14 @@ export const nodenameKeys = {
 
 export const datastoreKeys = {
   datastore_type: z.string().optional().describe('`"file"`, the embedded store, is the only one today'),
+};
+
+/** The capability by which containerd and CRI-O hand on what Kubernetes knows of the pod. */
+export const podAnnotationKeys = {
+  [annotationsCapability]: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe("the pod's annotations, of which Calico's `cni.projectcalico.org/…` are honoured"),
 };
 
 export const logKeys = {

@@ -13,7 +13,7 @@ export interface LogJob {
 
 export function runLogWriter(sys: Sys): void {
   const { path, rotation, writer, lines } = JSON.parse(sys.args()[1] ?? "") as LogJob;
-  const log = jsonLogger(sys, { level: "info", file: { path, rotation } }, { plugin: "log-writer" });
+  const log = jsonLogger(sys, { level: "info", file: { path, rotation } }, () => ({ plugin: "log-writer" }));
   for (let line = 0; line < lines; line++) log.info("written", () => ({ writer, line }));
   sys.exit(0);
 }

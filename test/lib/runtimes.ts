@@ -17,6 +17,8 @@ export interface PodWishes {
   readonly egressRate?: number;
   readonly ip?: string;
   readonly mac?: string;
+  /** Kubernetes' annotations, where the runtime hands them on. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface Sent {
@@ -35,15 +37,9 @@ export function containerd(pod: PodWishes): Sent {
       ["K8S_POD_NAMESPACE", pod.namespace],
     ],
     capabilities: {
-      dns: { Servers: [], Searches: [], Options: [] },
-      ...(pod.ports && {
-        portMappings: pod.ports.map(({ hostPort, containerPort, protocol, hostIP = "" }) => ({
-          HostPort: hostPort,
-          ContainerPort: containerPort,
-          Protocol: protocol.toLowerCase(),
-          HostIP: hostIP,
-        })),
-      }),
+      dns: { Servers: ["10.96.0.10"], Searches: null, Options: null },
+      ...(pod.annotations && { "io.kubernetes.cri.pod-annotations": pod.annotations }),
+      ...goPorts(pod),
       ...(shaped(pod) && {
         bandwidth: {
           IngressRate: pod.ingressRate ?? 0,
@@ -53,6 +49,19 @@ export function containerd(pod: PodWishes): Sent {
         },
       }),
     },
+  };
+}
+
+/** The same library without Kubernetes: fixed addresses and MAC addresses come in CNI_ARGS. */
+export function nerdctl(pod: PodWishes): Sent {
+  return {
+    args: [
+      ["IgnoreUnknown", "1"],
+      ["NERDCTL_CNI_DHCP_HOSTNAME", pod.name],
+      ...(pod.mac ? [["MAC", pod.mac] as const] : []),
+      ...(pod.ip ? [["IP", pod.ip] as const] : []),
+    ],
+    capabilities: goPorts(pod),
   };
 }
 
@@ -70,6 +79,7 @@ export function crio(pod: PodWishes): Sent {
     ],
     capabilities: {
       cgroupPath: "kubepods-besteffort.slice",
+      ...(pod.annotations && { "io.kubernetes.cri.pod-annotations": pod.annotations }),
       ...(shaped(pod) && {
         bandwidth: {
           ...(pod.ingressRate && { ingressRate: pod.ingressRate, ingressBurst: crioBurst }),
@@ -97,10 +107,49 @@ export function podman(pod: PodWishes): Sent {
   };
 }
 
+/** A plugin that is a runtime itself: what the pod's annotation asks for becomes capabilities, beside the arguments of the runtime above. */
+export function multus(pod: PodWishes): Sent {
+  return {
+    args: crio(pod).args.filter(([key]) => key.startsWith("K8S_") || key === "IgnoreUnknown"),
+    capabilities: {
+      ...(pod.ip && { ips: [`${pod.ip}/24`] }),
+      ...(pod.mac && { mac: pod.mac }),
+      ...(pod.ports && { portMappings: pod.ports }),
+      ...(shaped(pod) && {
+        bandwidth: {
+          ingressRate: pod.ingressRate ?? 0,
+          ingressBurst: pod.ingressRate ?? 0,
+          egressRate: pod.egressRate ?? 0,
+          egressBurst: pod.egressRate ?? 0,
+        },
+      }),
+      deviceID: "",
+    },
+  };
+}
+
+/** CNI_ARGS and CAP_ARGS as a person types them. */
+export function cnitool(pod: PodWishes): Sent {
+  const { capabilities } = multus(pod);
+  return { args: [["K8S_POD_NAME", pod.name]], capabilities };
+}
+
 /** In bits: 2^32-1 (containerd, internal/cri/server). */
 export const containerdBurst = 2 ** 32 - 1;
 /** In bits: the largest burst whose bytes fit 32 bits (CRI-O, server/sandbox_network.go). */
 export const crioBurst = (2 ** 32 - 1) * 8 - 1;
+
+function goPorts({ ports }: PodWishes): JsonObject {
+  if (ports === undefined) return {};
+  return {
+    portMappings: ports.map(({ hostPort, containerPort, protocol, hostIP = "" }) => ({
+      HostPort: hostPort,
+      ContainerPort: containerPort,
+      Protocol: protocol.toLowerCase(),
+      HostIP: hostIP,
+    })),
+  };
+}
 
 function shaped({ ingressRate, egressRate }: PodWishes): boolean {
   return ingressRate !== undefined || egressRate !== undefined;

@@ -11,7 +11,7 @@ const rotation = { maxBytes: 1000, maxAgeMs: 86_400_000, maxCount: 2 };
 describe("jsonLogger()", () => {
   test("writes lines of pino's shape", () => {
     const process = new Process({});
-    jsonLogger(process.sys, { level: "info", file: { path, rotation } }, { plugin: "calico" }).warning(
+    jsonLogger(process.sys, { level: "info", file: { path, rotation } }, () => ({ plugin: "calico" })).warning(
       "careful",
       () => ({ n: 1 }),
     );
@@ -37,7 +37,7 @@ describe("jsonLogger()", () => {
     ["error", ["e"]],
   ])("at level %s writes %j", (level, expected) => {
     const process = new Process({});
-    const log = jsonLogger(process.sys, { level, file: { path, rotation } }, {});
+    const log = jsonLogger(process.sys, { level, file: { path, rotation } }, () => ({}));
     log.debug("d");
     log.info("i");
     log.warning("w");
@@ -48,7 +48,7 @@ describe("jsonLogger()", () => {
 
   test("keeps lines from stderr until they are asked for", () => {
     const process = new Process({});
-    const log = jsonLogger(process.sys, { level: "info" }, {});
+    const log = jsonLogger(process.sys, { level: "info" }, () => ({}));
     log.with({ plugin: "inner" }).info("kept");
     expect(process.stderr).toBe("");
     log.flush();
@@ -64,13 +64,13 @@ describe("jsonLogger()", () => {
   test("makes the folder that is missing", () => {
     const process = new Process({});
     const file = { path: "/var/log/calico/cni/cni.log", rotation };
-    jsonLogger(process.sys, { level: "info", file }, {}).info("x");
+    jsonLogger(process.sys, { level: "info", file }, () => ({})).info("x");
     expect(process.files.has(file.path)).toBe(true);
   });
 
   test("fails nothing when nothing can be written or said", () => {
     const process = new Process({ full: ["stderr"], unwritable: [path] });
-    const log = jsonLogger(process.sys, { level: "debug", file: { path, rotation } }, {});
+    const log = jsonLogger(process.sys, { level: "debug", file: { path, rotation } }, () => ({}));
     log.info("lost");
     log.info("lost", () => {
       throw new Error("cannot say it");

@@ -14,10 +14,12 @@ const env = {
   CNI_NETNS: "/run/netns/T",
   CNI_IFNAME: "eth0",
   CNI_PATH: "/none:/bin",
-  CNI_ARGS: "A=1",
+  CNI_ARGS: "K8S_POD_NAME=web-0;FOO;A=B=C;IgnoreUnknown=1;MAC=02:00:00:00:00:07",
   PATH: "/usr/bin",
-  TRACEPARENT: "00-1",
-  SECRET: "x",
+  TRACEPARENT: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  TRACESTATE: "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+  BAGGAGE: "userId=alice",
+  HTTPS_PROXY: "http://proxy.example",
 };
 const answered: Program = () => ({ stdout: '{"ips":[{"address":"10.0.0.5/32"}]}' });
 
@@ -52,17 +54,23 @@ function call(
 
 describe("a delegate by exec", () => {
   test.each(["ADD", "DEL", "CHECK", "GC", "STATUS"])(
-    "gets %s with the whole document and the request's variables",
+    "gets %s with the document as it came, to the digit, and the whole environment",
     (command) => {
       let seen: RunOptions | undefined;
-      const { status, calls } = call(command, (options) => {
-        seen = options;
-        return answered(options);
-      });
+      const stdin = `{ "name": "net1", "cniVersion": "1.1.0", "type": "main", "ipam": {"type":"ipam", "big": 9007199254740993},
+        "RuntimeConfig": {"ipRanges": [[{"subnet": "10.1.0.0/16"}]], "ips": ["10.1.0.9"], "dns": {"Servers": ["10.0.0.10"]}},
+        "prevResult": {}, "cni.dev/valid-attachments": [], "args": {"cni": {"ips": ["10.1.0.9"]}}, "__proto__": 1 }`;
+      const { status, calls } = call(
+        command,
+        (options) => {
+          seen = options;
+          return answered(options);
+        },
+        { stdin },
+      );
       expect([status, calls]).toEqual([0, [`${command} /bin/ipam`]]);
-      expect(JSON.parse(seen?.stdin ?? "")).toEqual({ ...document, prevResult: {}, "cni.dev/valid-attachments": [] });
-      const { SECRET: _, ...passed } = env;
-      expect(seen?.env).toEqual({ ...passed, CNI_COMMAND: command });
+      expect(seen?.stdin).toBe(stdin);
+      expect(seen?.env).toEqual({ ...env, CNI_COMMAND: command });
       expect(seen?.timeoutMs).toBe(55_000);
     },
   );

@@ -359,6 +359,7 @@ describe("ADD", () => {
           attachment: { network: "net1", containerId: "c1", ifname: "eth0" },
           conf: { mtu: 1400 },
           document,
+          text: JSON.stringify(document),
           netns: "/run/netns/T",
           path: ["/a", "/b"],
           args: { IgnoreUnknown: "1" },

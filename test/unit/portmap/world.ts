@@ -40,6 +40,7 @@ export function portmapOn(sys: Sys) {
     cniVersion: "1.1.0" as const,
     network: attachment.network,
     document: json,
+    text: JSON.stringify(json),
     path: [],
     args: {},
     attachment,

@@ -1,0 +1,52 @@
+/**
+ * Calico's annotations of a pod, read without the Kubernetes API: containerd and CRI-O hand a pod's annotations to plugins that declare the
+ * capability `io.kubernetes.cri.pod-annotations`.
+ *
+ *     cni.projectcalico.org/ipAddrs: '["10.65.0.7"]'      one address per family, asked for by name
+ *     cni.projectcalico.org/ipv4pools: '["pool-a"]'       instead of `ipv4_pools`; ipv6pools likewise
+ *     cni.projectcalico.org/ipFamilies: '["IPv6"]'        instead of `assign_ipv4` and `assign_ipv6`
+ *     cni.projectcalico.org/hwAddr: 0a:00:00:00:00:07     the MAC address
+ */
+import { CniError, code } from "../cni/error.ts";
+
+export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
+
+const prefix = "cni.projectcalico.org/";
+
+export type Annotations = Readonly<Record<string, string>>;
+
+/** `undefined` when the pod has no such annotation. */
+export function annotation(annotations: Annotations | undefined, name: string): string | undefined {
+  return annotations?.[prefix + name] || undefined;
+}
+
+/** The same for one that holds a list of texts. Throws `CniError` 7 when it holds something else. */
+export function listAnnotation(annotations: Annotations | undefined, name: string): readonly string[] | undefined {
+  const text = annotation(annotations, name);
+  if (text === undefined) return undefined;
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch {
+    // Judged with what is no list.
+  }
+  if (Array.isArray(list) && list.length > 0 && list.every((item) => typeof item === "string")) return list;
+  throw badAnnotation(name, text, 'want a JSON list of texts, like ["a", "b"]');
+}
+
+export function badAnnotation(name: string, value: unknown, reason: string): CniError {
+  return new CniError(
+    code.invalidConfig,
+    `cannot use annotation "${prefix}${name}" with value ${JSON.stringify(value)}: ${reason}`,
+  );
+}
+
+/** Throws `CniError` 2 for an annotation that this version cannot honour. */
+export function refuseAnnotations(annotations: Annotations | undefined): void {
+  for (const name of ["ipAddrsNoIpam", "floatingIPs"]) {
+    const value = annotation(annotations, name);
+    if (value === undefined) continue;
+    const reason = "this version cannot honour it; remove the annotation";
+    throw new CniError(code.unsupportedField, badAnnotation(name, value, reason).message);
+  }
+}
