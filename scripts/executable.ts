@@ -33,6 +33,7 @@ import { engineFolder, release, type Toolchain } from "./toolchain.ts";
 const run = promisify(execFile);
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const hostHeader = join(root, "src/host/native/host.h");
+const engineHeader = join(engineFolder, "source/quickjs.h");
 /** One build at a time: they share the objects of the host. */
 const lockMs = 60_000;
 /** More than all programs need when they are read in. */
@@ -134,7 +135,7 @@ function lineTable(sourceMap: string, folder: string): string {
 /** One object per C file, under a name that says what it was made of. */
 async function compileHost({ compiler, compilerFlags, sources, objectFolder }: Toolchain): Promise<readonly string[]> {
   mkdirSync(objectFolder, { recursive: true });
-  const shared = [compiler, ...compilerFlags, read(hostHeader), read(join(engineFolder, "stamp"))];
+  const shared = [compiler, ...compilerFlags, read(hostHeader), read(engineHeader)];
   const objects = sources.map((source) => ({
     source,
     object: join(objectFolder, `${basename(source, ".c")}-${digest([...shared, read(source)])}.o`),

@@ -1,8 +1,9 @@
 /**
- * What an executable is built with. Two:
+ * What an executable is built with. Three:
  *
- *     release     musl, static, the engine's heap an image in the file: what runs on nodes
- *     sanitized   clang with the address and the undefined-behaviour sanitizer, this machine's libc, malloc, no image: what tests run
+ *     release        musl, static, the engine's heap an image in the file: what runs on nodes
+ *     instrumented   the same with an engine that counts what it runs: what the release's is compiled by (scripts/training.ts)
+ *     sanitized      clang with the address and the undefined-behaviour sanitizer, this machine's libc, malloc, no image: what tests run
  */
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -45,6 +46,15 @@ export const release: Toolchain = {
   sources: hostSources(),
   objectFolder: join(root, "build/host"),
   hasImage: true,
+};
+
+/** It writes its counts at exit, so it must not leave without. */
+export const instrumented: Toolchain = {
+  ...release,
+  compilerFlags: [...release.compilerFlags, "-D_exit=exit"],
+  linkerFlags: [...release.linkerFlags, "-fprofile-generate"],
+  library: join(engineFolder, "instrumented/libquickjs.a"),
+  objectFolder: join(root, "build/instrumented/host"),
 };
 
 /** As `scripts/engine --sanitized` compiles the engine, and with what the engine is not held to. */

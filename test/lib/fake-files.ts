@@ -1,5 +1,6 @@
 /** A small file system in memory: files, folders, nothing else. Strict about what exists. */
 import type { FileStat } from "../../src/host/sys.ts";
+import { encodeUtf8 } from "../../src/net/text.ts";
 import { sysError } from "./fake-errno.ts";
 
 interface Node {
@@ -49,7 +50,7 @@ export class FakeFiles {
     const whole = (this.#nodes.get(path)?.text ?? "") + text;
     this.#folderOf("open", path);
     this.#put(path, whole, this.#nodes.get(path)?.mode ?? mode);
-    return Buffer.byteLength(whole);
+    return encodeUtf8(whole).length;
   }
 
   rename(from: string, to: string): void {
@@ -100,7 +101,7 @@ export class FakeFiles {
     return (
       node && {
         kind: node.text === undefined ? "directory" : "file",
-        size: Buffer.byteLength(node.text ?? ""),
+        size: encodeUtf8(node.text ?? "").length,
         mode: node.mode,
         device: 1,
         inode: node.inode,

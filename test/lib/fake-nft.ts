@@ -323,7 +323,10 @@ function refuseOverlaps(elements: readonly Element[]): void {
 
 /** An interval may begin where another ends. */
 function byKey(one: Element, other: Element): number {
-  const difference = Buffer.compare(one.key, other.key);
+  const length = Math.min(one.key.length, other.key.length);
+  let at = 0;
+  while (at < length && one.key[at] === other.key[at]) at++;
+  const difference = (one.key[at] ?? -1) - (other.key[at] ?? -1);
   return difference === 0 ? Number(other.end) - Number(one.end) : difference;
 }
 

@@ -5,6 +5,7 @@
  * (Receiving is no step: what the kernel did is done when `send` returns.)
  */
 import type { FileLock, FileStat, NetlinkSocket, Netns, RunOptions, RunResult, Sys } from "../../src/host/sys.ts";
+import { encodeUtf8 } from "../../src/net/text.ts";
 import { sysError } from "./fake-errno.ts";
 import { FakeFiles } from "./fake-files.ts";
 import { FakeKernel } from "./fake-kernel.ts";
@@ -117,7 +118,7 @@ export class FakeSys implements Sys {
   readStdin(maxBytes: number): string {
     this.#step("read", "stdin");
     const text = this.#process.stdin ?? "";
-    if (Buffer.byteLength(text) > maxBytes) throw sysError("EFBIG", "read", "stdin");
+    if (encodeUtf8(text).length > maxBytes) throw sysError("EFBIG", "read", "stdin");
     return text;
   }
 
