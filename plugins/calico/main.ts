@@ -22,7 +22,14 @@ import {
 } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Plan } from "../../src/plan/resource.ts";
-import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
+import {
+  delegateAdd,
+  delegateCheck,
+  delegateDel,
+  delegateGc,
+  delegateStatus,
+  withDocument,
+} from "../../src/plugin/delegate.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
@@ -65,8 +72,8 @@ export default definePlugin<CalicoConf>({
   check(request, context) {
     const { sys } = context;
     const gateways = readEndpoint(sys, request.attachment)?.gateways ?? [];
-    const document = withGateways(request.document, gateways);
-    delegateCheck(request.conf.ipamType, { ...request, document }, context, builtin);
+    const forIpam = withDocument(request, withGateways(request.document, gateways));
+    delegateCheck(request.conf.ipamType, forIpam, context, builtin);
     const identity = identify(request.attachment, request.args);
     const wanted = wantedAtCheck(request, identity);
     const scene = { sys, sandbox: sys.openNetns(request.netns) };

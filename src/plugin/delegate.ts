@@ -97,6 +97,11 @@ export function delegateStatus(
   });
 }
 
+/** The request with another document, where a delegate must see one. */
+export function withDocument<R extends Pick<Common, "document" | "text">>(request: R, document: JsonObject): R {
+  return document === request.document ? request : { ...request, document, text: JSON.stringify(document) };
+}
+
 type Call<T> = (plugin: Plugin<unknown>, context: Context) => T;
 
 /** Every command but ADD: nothing comes back. */

@@ -26,7 +26,7 @@ interface Request<Conf> {
   readonly conf: Conf;
   /** The document from stdin, unchanged but parsed. */
   readonly document: JsonObject;
-  /** The same as it came: what a delegate gets. */
+  /** The same as it came: what a delegate gets. Who changes the one changes the other (`withDocument`). */
   readonly text: string;
   /** CNI_PATH, split. */
   readonly path: readonly string[];
