@@ -1,5 +1,7 @@
 /** Conflists made of the subject's, and what a runtime sends with them. */
 import { type Conflist, isNewer, type JsonObject } from "../lib/conflist.ts";
+import type { Range } from "./dialect.ts";
+import { DoesNotApply } from "./row.ts";
 import { ipamOf, type PluginConf, type Subject } from "./subject.ts";
 
 const limits = { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressBurst: 1e6 };
@@ -7,12 +9,6 @@ const limits = { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressB
 /** The main plugin alone. */
 export function onlyMain(list: Conflist): Conflist {
   return { ...list, plugins: list.plugins.slice(0, 1) };
-}
-
-/** The same list with another back end of its portmap, or as it is. */
-export function withBackend(list: Conflist, backend: string | undefined): Conflist {
-  if (backend === undefined) return list;
-  return { ...list, plugins: list.plugins.map((one) => (one.type === "portmap" ? { ...one, backend } : one)) };
 }
 
 /** The same list with another `ipam` object in its main plugin. */
@@ -35,9 +31,16 @@ export function attached(hostPort: number): JsonObject {
   return { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }], bandwidth: limits };
 }
 
-/** The same chain with an IPv4 and an IPv6 address, where the suite knows how to tell the IPAM plugin. */
-export function bothFamilies({ list, dialect }: Subject): Conflist {
-  return dialect ? withIpam(list, dialect.ranges(ipamOf(mainOf(list)), ["10.44.0.0/16", "fd00:44::/64"])) : list;
+/** The same chain with one address out of each of these. Throws `DoesNotApply` when nobody told the suite how to say so. */
+export function withRanges({ list, dialect }: Subject, ...ranges: readonly Range[]): Conflist {
+  const ipam = ipamOf(mainOf(list));
+  if (dialect === undefined) throw new DoesNotApply(`how to give ranges to "${ipam.type}" is not known to the suite`);
+  return withIpam(list, dialect.ranges(ipam, ranges));
+}
+
+/** The same chain with an IPv4 and an IPv6 address. */
+export function bothFamilies(subject: Subject): Conflist {
+  return withRanges(subject, "10.44.0.0/16", "fd00:44::/64");
 }
 
 /** What an IPAM plugin may answer, in the list's version. */

@@ -9,6 +9,8 @@ export interface Row {
   readonly title: string;
   /** Roles of the conflist ("portmap") and executables ("firewall") that the row is about; without one of them it does not apply. */
   readonly requires?: readonly string[];
+  /** Whether it is run with each back end that the chain's portmap has. */
+  readonly everyBackend?: true;
   /** Where the row says it otherwise than the checklist, or of some plugins alone: why. */
   readonly note?: string;
   /** Throws `Unmet` or `DoesNotApply`; so does the promise, where it returns one. */

@@ -4,10 +4,12 @@ import { add } from "./rows/add.ts";
 import { chaining } from "./rows/chaining.ts";
 import { check } from "./rows/check.ts";
 import { del } from "./rows/del.ts";
+import { ipam } from "./rows/ipam.ts";
+import { portmap } from "./rows/portmap.ts";
 import { protocol } from "./rows/protocol.ts";
 import { statusGc } from "./rows/status-gc.ts";
 import { versions } from "./rows/versions.ts";
 
-export const sections: readonly Section[] = [protocol, versions, chaining, add, del, check, statusGc];
+export const sections: readonly Section[] = [protocol, versions, chaining, add, del, check, statusGc, ipam, portmap];
 
 export const rows: readonly Row[] = sections.flatMap((section) => section.rows);

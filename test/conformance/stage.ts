@@ -10,7 +10,7 @@ import { type Completed, Node, systemPath } from "../lib/netns.ts";
 import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { snapshot } from "../lib/snapshot.ts";
 import { answers, ping } from "../lib/traffic.ts";
-import { attached, mainOf, withBackend } from "./chains.ts";
+import { attached, mainOf } from "./chains.ts";
 import { doublesFolder } from "./doubles.ts";
 import { about, Unmet, want } from "./row.ts";
 import type { Part, Role, Subject } from "./subject.ts";
@@ -97,14 +97,6 @@ export class Stage {
     for (const part of this.parts.filter(among)) about(part.type, () => judge(part));
   }
 
-  /** Judges the chain with each back end that its portmap has, one after the other. */
-  everyBackend(judge: (list: Conflist) => void): void {
-    const { portmapBackends: backends } = this.subject;
-    for (const backend of backends.length > 0 ? backends : [undefined]) {
-      about(backend ?? "the chain", () => judge(withBackend(this.list, backend)));
-    }
-  }
-
   /** A new, empty sandbox. */
   newPod(more: Partial<Sandbox> = {}): Pod {
     this.#pods += 1;
@@ -124,6 +116,15 @@ export class Stage {
       if (!String(error).includes("ETIMEDOUT")) throw error;
       throw new Unmet(`an answer of ${asked} within a minute`, "none");
     }
+  }
+
+  /** The same, beside others. */
+  async askBeside(part: Part, question: Question = {}): Promise<Answer> {
+    const { command = "ADD", request = {} } = question;
+    const stdin = question.stdin ?? JSON.stringify({ ...this.requestFor(part), ...request });
+    const env = this.#environment(part, command, question);
+    const done = await this.node.runBeside([`${this.subject.dir}/${part.type}`], { env, stdin });
+    return { ...done, asked: `${part.type} ${command}` };
   }
 
   /** A request that is right in everything, in the newest version that the plugin speaks; a chained plugin's has a result to work on. */
@@ -181,7 +182,7 @@ export class Stage {
       (lines) => lines.length === 0,
     );
     want(come.length === 0, "nothing left on the node", come.join("; "));
-    const files = gone.flatMap(({ containerId }) => this.#filesNaming(containerId));
+    const files = gone.flatMap(({ containerId }) => this.filesNaming(containerId));
     want(files.length === 0, "no file that names the container", files);
   }
 
@@ -247,7 +248,8 @@ export class Stage {
     return Object.fromEntries(set);
   }
 
-  #filesNaming(containerId: string): readonly string[] {
+  /** Files of the node, logs left out, that hold a container's ID. */
+  filesNaming(containerId: string): readonly string[] {
     const script = `
 cd /run; grep -rlF --exclude-dir=.node --exclude-dir=netns -e ${containerId} . | sed 's#^.#/run#'
 for folder in etc opt var/lib; do

@@ -100,6 +100,18 @@ function describe({ dir, conflist, name }: Source, node: Node): Subject {
   };
 }
 
+/** The same subject with that back end of its portmap. */
+export function withBackend(subject: Subject, backend: string | undefined): Subject {
+  if (backend === undefined) return subject;
+  const changed = <T extends PluginConf>(conf: T): T => (conf.type === "portmap" ? { ...conf, backend } : conf);
+  return {
+    ...subject,
+    list: { ...subject.list, plugins: subject.list.plugins.map(changed) },
+    parts: subject.parts.map((part) => ({ ...part, conf: changed(part.conf) })),
+    portmapBackends: [backend],
+  };
+}
+
 export function ipamOf(conf: JsonObject | undefined): PluginConf {
   return conf?.ipam as PluginConf;
 }

@@ -90,6 +90,32 @@ export class Node {
     };
   }
 
+  /** The same, beside others. */
+  runBeside(argv: readonly string[], options: RunOptions = {}): Promise<Completed> {
+    const child = spawn("/usr/bin/nsenter", [...this.#enter(options.in), ...argv], {
+      env: options.env ?? { PATH: systemPath },
+      stdio: "pipe",
+      timeout: options.timeoutMs ?? 60_000,
+      killSignal: "SIGKILL",
+    });
+    const texts = { stdout: "", stderr: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      texts.stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      texts.stderr += text;
+    });
+    // A program need not read its stdin.
+    child.stdin.on("error", () => {});
+    child.stdin.end(options.stdin ?? "");
+    return new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (status, signal) =>
+        resolve({ status: status ?? undefined, signal: signal ?? undefined, ...texts }),
+      );
+    });
+  }
+
   /** Runs a shell script that must succeed; returns what it wrote. */
   sh(script: string, options: RunOptions = {}): string {
     const { status, signal, stdout, stderr } = this.run(["/bin/sh", "-ec", script], options);

@@ -4,7 +4,6 @@ import { attached, onlyMain } from "../chains.ts";
 import { refused, silent } from "../judge.ts";
 import { about, type Section, want } from "../row.ts";
 import { addressesOf, type Pod, type Stage } from "../stage.ts";
-import type { Part } from "../subject.ts";
 
 export const check: Section = {
   title: "CHECK",
@@ -12,13 +11,12 @@ export const check: Section = {
     {
       number: 102,
       title: "CHECK right after ADD confirms the whole chain, and says nothing",
-      run: (stage) =>
-        stage.everyBackend((list) => {
-          const pod = stage.newPod({ capabilities: attached(8080) });
-          const prevResult = stage.add(pod, list);
-          for (const answer of stage.each("CHECK", pod, { prevResult }, list)) silent(answer);
-          stage.del(pod, list);
-        }),
+      everyBackend: true,
+      run(stage) {
+        const pod = stage.newPod({ capabilities: attached(8080) });
+        const prevResult = stage.add(pod);
+        for (const answer of stage.each("CHECK", pod, { prevResult })) silent(answer);
+      },
     },
     {
       number: 103,
@@ -52,23 +50,25 @@ export const check: Section = {
       number: 105,
       title: "CHECK misses firewall rules and queues that are gone",
       requires: ["portmap", "bandwidth"],
+      everyBackend: true,
       run(stage) {
-        stage.everyBackend((list) => {
-          const { pod, prevResult } = attach(stage, list);
-          stage.node.sh("nft flush ruleset");
-          refused(
-            stage.ask(partOf(stage, "portmap", list), { command: "CHECK", pod, request: asked(pod, prevResult) }),
-          );
-          stage.each("DEL", pod, { prevResult }, list);
-        });
-        for (const where of ["ingress", "egress"]) {
-          about(`the queue of ${where}`, () => {
-            const { pod, prevResult } = attach(stage, stage.list);
-            const [veth, ifb] = shapedLinks(prevResult);
-            stage.node.sh(`tc qdisc del dev ${where === "ingress" ? veth : ifb} root`);
-            const part = stage.part("bandwidth");
-            refused(stage.ask(part, { command: "CHECK", pod, request: asked(pod, prevResult) }));
-            stage.each("DEL", pod, { prevResult });
+        const { pod, prevResult } = attach(stage);
+        const request = { prevResult, runtimeConfig: pod.capabilities };
+        const [veth, ifb] = shapedLinks(prevResult);
+        const check = (role: "portmap" | "bandwidth") =>
+          stage.ask(stage.part(role), { command: "CHECK", pod, request });
+        stage.node.sh("nft flush ruleset");
+        refused(check("portmap"));
+        silent(check("bandwidth"));
+        for (const link of [veth, ifb]) {
+          about(`the queue of ${link}`, () => {
+            const queue = stage.node.sh(`tc qdisc show dev ${link} root`);
+            stage.node.sh(`tc qdisc del dev ${link} root`);
+            refused(check("bandwidth"));
+            stage.node.sh(
+              `tc qdisc add dev ${link} root ${queue.replace(/^qdisc tbf (\S+) root refcnt \d+/, "handle $1 tbf")}`,
+            );
+            silent(check("bandwidth"));
           });
         }
       },
@@ -109,19 +109,18 @@ export const check: Section = {
     {
       number: 109,
       title: "CHECK changes nothing, whatever it finds",
-      run: (stage) =>
-        stage.everyBackend((list) => {
-          const { pod, prevResult } = attach(stage, list);
-          const before = stage.look();
-          for (const answer of stage.each("CHECK", pod, { prevResult }, list)) silent(answer);
-          stage.wantUnchanged(before);
-          stage.node.sh("nft flush ruleset; ip route flush table main dev eth0", { in: pod.pod });
-          stage.node.sh("nft flush ruleset");
-          const spoilt = stage.look();
-          stage.each("CHECK", pod, { prevResult }, list);
-          stage.wantUnchanged(spoilt);
-          stage.each("DEL", pod, { prevResult }, list);
-        }),
+      everyBackend: true,
+      run(stage) {
+        const { pod, prevResult } = attach(stage);
+        const before = stage.look();
+        for (const answer of stage.each("CHECK", pod, { prevResult })) silent(answer);
+        stage.wantUnchanged(before);
+        stage.node.sh("ip route flush table main dev eth0", { in: pod.pod });
+        stage.node.sh("nft flush ruleset");
+        const spoilt = stage.look();
+        stage.each("CHECK", pod, { prevResult });
+        stage.wantUnchanged(spoilt);
+      },
     },
   ],
 };
@@ -150,18 +149,9 @@ const harms: readonly Harm[] = [
   { what: "a route that is gone", harm: () => "ip route del default", says: () => /default|0\.0\.0\.0\/0/ },
 ];
 
-function attach(stage: Stage, list: Stage["list"]): { readonly pod: Pod; readonly prevResult: CniResult } {
+function attach(stage: Stage): { readonly pod: Pod; readonly prevResult: CniResult } {
   const pod = stage.newPod({ capabilities: attached(8080) });
-  return { pod, prevResult: stage.add(pod, list) };
-}
-
-function partOf(stage: Stage, role: "portmap", list: Stage["list"]): Part {
-  const part = stage.part(role);
-  return { ...part, conf: list.plugins.find(({ type }) => type === part.type) ?? part.conf };
-}
-
-function asked({ capabilities }: Pod, prevResult: CniResult) {
-  return { prevResult, ...(capabilities && { runtimeConfig: capabilities }) };
+  return { pod, prevResult: stage.add(pod) };
 }
 
 /** The host's end of the veth, and the ifb of egress, which the shaping plugin added to the result. */

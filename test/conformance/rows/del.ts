@@ -2,9 +2,9 @@
 import type { JsonObject } from "../../lib/conflist.ts";
 import { requestOf } from "../../lib/runner.ts";
 import { serve } from "../../lib/traffic.ts";
-import { attached, withIpam } from "../chains.ts";
+import { attached, withRanges } from "../chains.ts";
 import { orderly, silent } from "../judge.ts";
-import { about, DoesNotApply, type Section, want } from "../row.ts";
+import { about, type Section, want } from "../row.ts";
 import { addressesOf, type Pod, type Stage } from "../stage.ts";
 import { ipamOf } from "../subject.ts";
 
@@ -119,38 +119,28 @@ export const del: Section = {
       number: 96,
       title: "DEL removes host ports that the runtime does not name any more",
       requires: ["portmap"],
+      everyBackend: true,
       run: (stage) =>
-        stage.everyBackend((list) =>
-          leaves(
-            stage,
-            (pod) => {
-              const { capabilities: _, ...bare } = pod;
-              delOf(stage, bare, { prevResult: stage.runner.cached(list, pod) }, list);
-            },
-            list,
-          ),
-        ),
+        leaves(stage, (pod) => {
+          const { capabilities: _, ...bare } = pod;
+          delOf(stage, bare, { prevResult: stage.runner.cached(stage.list, pod) });
+        }),
     },
     {
       number: 97,
       title: "DEL without the tools it would run ends in order, and with them leaves nothing",
+      everyBackend: true,
       run: (stage) =>
-        stage.everyBackend((list) =>
-          leaves(
-            stage,
-            (pod) => {
-              for (const plugin of [...list.plugins].reverse()) {
-                const part = stage.parts.find(({ type }) => type === plugin.type);
-                if (part === undefined) continue;
-                const env = { PATH: "/nonexistent" };
-                const stdin = JSON.stringify(requestOf(list, plugin, { sandbox: pod }));
-                orderly(stage.ask(part, { command: "DEL", pod, env, stdin }));
-              }
-              delOf(stage, pod, {}, list);
-            },
-            list,
-          ),
-        ),
+        leaves(stage, (pod) => {
+          for (const plugin of [...stage.list.plugins].reverse()) {
+            const part = stage.parts.find(({ type }) => type === plugin.type);
+            if (part === undefined) continue;
+            const env = { PATH: "/nonexistent" };
+            const stdin = JSON.stringify(requestOf(stage.list, plugin, { sandbox: pod }));
+            orderly(stage.ask(part, { command: "DEL", pod, env, stdin }));
+          }
+          delOf(stage, pod, {});
+        }),
     },
     {
       number: 98,
@@ -186,9 +176,7 @@ export const del: Section = {
       number: 100,
       title: "the late DEL of a container whose address another has by now leaves the other's",
       run(stage) {
-        const { dialect } = stage.subject;
-        if (dialect === undefined) throw new DoesNotApply("how to give a single address is not known here");
-        const list = withIpam(stage.list, dialect.single(ipamOf(stage.main().conf), [4]));
+        const list = withRanges(stage.subject, { one: "10.33.0.9" });
         const [old, young] = [8080, 8081].map((port) => stage.newPod({ capabilities: attached(port) })) as [Pod, Pod];
         const [address] = addressesOf(stage.add(old, list));
         stage.kill(old);
@@ -204,22 +192,22 @@ export const del: Section = {
     {
       number: 101,
       title: "an administrator's own rules are as they were, in words and in order",
-      run: (stage) =>
-        stage.everyBackend((list) => {
-          stage.node.sh(adminsRules);
-          const rules = () => stage.node.sh("nft -s list table inet admin; iptables-save; ip6tables-save");
-          const own = () =>
-            rules()
-              .split("\n")
-              .filter((line) => /admin|192\.0\.2\.200/.test(line))
-              .join("\n");
-          const before = own();
-          const pod = stage.newPod({ capabilities: attached(8080) });
-          stage.add(pod, list);
-          want(own() === before, `after ADD: ${before}`, own());
-          stage.del(pod, list);
-          want(own() === before, `after DEL: ${before}`, own());
-        }),
+      everyBackend: true,
+      run(stage) {
+        stage.node.sh(adminsRules);
+        const rules = () => stage.node.sh("nft -s list table inet admin; iptables-save; ip6tables-save");
+        const own = () =>
+          rules()
+            .split("\n")
+            .filter((line) => /admin|192\.0\.2\.200/.test(line))
+            .join("\n");
+        const before = own();
+        const pod = stage.newPod({ capabilities: attached(8080) });
+        stage.add(pod);
+        want(own() === before, `after ADD: ${before}`, own());
+        stage.del(pod);
+        want(own() === before, `after DEL: ${before}`, own());
+      },
     },
   ],
 };
@@ -238,10 +226,10 @@ ip6tables -A FORWARD -d 2001:db8:200::/48 -m comment --comment admin4 -j ACCEPT
 `;
 
 /** Attaches a container with host port and limits, takes it away as told, and wants nothing left. */
-function leaves(stage: Stage, takeAway: (pod: Pod) => void, list = stage.list): void {
-  const clean = stage.settle(list);
+function leaves(stage: Stage, takeAway: (pod: Pod) => void): void {
+  const clean = stage.settle();
   const pod = stage.newPod({ capabilities: attached(8080) });
-  stage.add(pod, list);
+  stage.add(pod);
   takeAway(pod);
   stage.wantNothingLeft(clean, [pod]);
 }

@@ -2,12 +2,11 @@
 import type { JsonObject } from "../../lib/conflist.ts";
 import type { Sandbox } from "../../lib/runner.ts";
 import { serve } from "../../lib/traffic.ts";
-import { attached, ipamAnswer, onlyMain, withIpam } from "../chains.ts";
+import { attached, ipamAnswer, onlyMain, withIpam, withRanges } from "../chains.ts";
 import { callsOf, place } from "../doubles.ts";
 import { refused, silent } from "../judge.ts";
-import { about, DoesNotApply, type Section, want } from "../row.ts";
+import { about, type Section, want } from "../row.ts";
 import type { Answer, Pod, Stage } from "../stage.ts";
-import { ipamOf } from "../subject.ts";
 
 const cniVersion = "1.1.0";
 const validKey = "cni.dev/valid-attachments";
@@ -39,9 +38,7 @@ export const statusGc: Section = {
       number: 112,
       title: "STATUS answers 50 or 51 when no address is left",
       run(stage) {
-        const { dialect } = stage.subject;
-        if (dialect === undefined) throw new DoesNotApply("how to give a single address is not known here");
-        const list = withIpam(stage.list, dialect.single(ipamOf(stage.main().conf), [4]));
+        const list = withRanges(stage.subject, { one: "10.33.0.9" });
         const main = stage.main(list);
         silent(stage.ask(main, { command: "STATUS", request: { cniVersion } }));
         const pod = stage.newPod();
@@ -77,31 +74,30 @@ export const statusGc: Section = {
     {
       number: 115,
       title: "GC removes what a container that is not valid has, and leaves the valid one's",
-      run: (stage) =>
-        stage.everyBackend((list) => {
-          stage.settle(list);
-          const valid = attach(stage, 8080, list);
-          serve(stage.node, valid.pod, 80);
-          const before = stage.look();
-          const stale = attach(stage, 8081, list);
-          stage.kill(stale);
-          collect(stage, [valid], list).forEach(silent);
-          stage.wantNothingLeft(before, [stale]);
-          stage.wantServed(valid, list);
-          stage.del(valid, list);
-        }),
+      everyBackend: true,
+      run(stage) {
+        stage.settle();
+        const valid = attach(stage, 8080);
+        serve(stage.node, valid.pod, 80);
+        const before = stage.look();
+        const stale = attach(stage, 8081);
+        stage.kill(stale);
+        collect(stage, [valid]).forEach(silent);
+        stage.wantNothingLeft(before, [stale]);
+        stage.wantServed(valid);
+      },
     },
     {
       number: 116,
       title: "GC with an empty list removes all of the network",
-      run: (stage) =>
-        stage.everyBackend((list) => {
-          const clean = stage.settle(list);
-          const pods = [8080, 8081].map((port) => attach(stage, port, list));
-          pods.forEach((pod) => void stage.kill(pod));
-          collect(stage, [], list).forEach(silent);
-          stage.wantNothingLeft(clean, pods);
-        }),
+      everyBackend: true,
+      run(stage) {
+        const clean = stage.settle();
+        const pods = [8080, 8081].map((port) => attach(stage, port));
+        for (const pod of pods) stage.kill(pod);
+        collect(stage, []).forEach(silent);
+        stage.wantNothingLeft(clean, pods);
+      },
     },
     {
       number: 117,
