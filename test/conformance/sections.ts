@@ -1,15 +1,29 @@
 /** Every row, by section, in the order of the checklist. */
 import type { Row, Section } from "./row.ts";
 import { add } from "./rows/add.ts";
+import { bandwidth } from "./rows/bandwidth.ts";
 import { chaining } from "./rows/chaining.ts";
 import { check } from "./rows/check.ts";
 import { del } from "./rows/del.ts";
 import { ipam } from "./rows/ipam.ts";
+import { others } from "./rows/others.ts";
 import { portmap } from "./rows/portmap.ts";
 import { protocol } from "./rows/protocol.ts";
 import { statusGc } from "./rows/status-gc.ts";
 import { versions } from "./rows/versions.ts";
 
-export const sections: readonly Section[] = [protocol, versions, chaining, add, del, check, statusGc, ipam, portmap];
+export const sections: readonly Section[] = [
+  protocol,
+  versions,
+  chaining,
+  add,
+  del,
+  check,
+  statusGc,
+  ipam,
+  portmap,
+  bandwidth,
+  others,
+];
 
 export const rows: readonly Row[] = sections.flatMap((section) => section.rows);

@@ -1,0 +1,145 @@
+/** Limits, by the queues in the kernel and by the rates that come of them. */
+import type { JsonObject } from "../../lib/conflist.ts";
+import { outsideAddress4 } from "../../lib/netns.ts";
+import type { CniResult } from "../../lib/runner.ts";
+import { measureRate, type Rate } from "../../lib/traffic.ts";
+import { accepted, refused, silent } from "../judge.ts";
+import { about, type Section, want } from "../row.ts";
+import { addressesOf, newest, type Pod, type Stage } from "../stage.ts";
+
+/** Of a limit on the wire, TCP's payload in frames of 1514 bytes on links of 1500. */
+const payload = 1448 / 1514;
+
+export const bandwidth: Section = {
+  title: "bandwidth",
+  rows: [
+    {
+      number: 149,
+      title: "ingress: a token bucket on the host's veth, with 25 ms of latency, and the rate that was asked for",
+      requires: ["bandwidth"],
+      run(stage) {
+        const slow = shaped(stage, { ingressRate: 1e6, ingressBurst: 1e6 });
+        const queue = stage.node.sh("tc qdisc show | grep tbf");
+        want(/ rate 1Mbit burst 125000b lat 25ms/.test(queue), "rate 1Mbit burst 125000b lat 25ms", queue);
+        stage.del(slow.pod);
+        const { pod, address } = shaped(stage, { ingressRate: 20e6, ingressBurst: 1e6 });
+        wantRate(stage, measureRate(stage.node, undefined, pod.pod, address), 20e6);
+      },
+    },
+    {
+      number: 150,
+      title: "egress: the rate that was asked for, and an interface in the result that DEL takes away",
+      requires: ["bandwidth"],
+      run(stage) {
+        const before = stage.node.sh("ip -br link | wc -l").trim();
+        const { pod, added } = shaped(stage, { egressRate: 20e6, egressBurst: 1e6 });
+        want(added.length === 1, "one more interface in the result", added);
+        wantRate(stage, measureRate(stage.node, pod.pod, "outside", outsideAddress4), 20e6);
+        stage.del(pod);
+        const now = stage.node.sh("ip -br link | wc -l").trim();
+        want(now === before, `${before} links after DEL`, now);
+      },
+    },
+    {
+      number: 151,
+      title: "a rate without a burst, and a burst without a rate, are refused, and both are named",
+      requires: ["bandwidth"],
+      run(stage) {
+        for (const limits of [{ ingressRate: 1e6 }, { ingressBurst: 1e6 }, { egressRate: 1e6 }, { egressBurst: 1e6 }]) {
+          about(JSON.stringify(limits), () => {
+            refused(stage.ask(stage.part("bandwidth"), { request: limits }), { says: [/rate/, /burst/] });
+          });
+        }
+      },
+    },
+    {
+      number: 152,
+      title: "the bursts that containerd and CRI-O send, 2^32-1 and 34359738359 bits, are taken, and the rate is right",
+      note: "the bucket's size cannot be read back: the kernel tells it in 32 bits of 64 ns",
+      requires: ["bandwidth"],
+      run(stage) {
+        for (const burst of [2 ** 32 - 1, 34359738359]) {
+          about(`a burst of ${burst}`, () => {
+            const limits = { ingressRate: 10e6, ingressBurst: burst, egressRate: 10e6, egressBurst: burst };
+            const { pod } = shaped(stage, limits);
+            const queues = JSON.parse(stage.node.sh("tc -j qdisc show")) as readonly Queue[];
+            const rates = queues.filter(({ kind }) => kind === "tbf").map(({ options }) => options.rate);
+            want(rates.join() === "1250000,1250000", "two buckets of 1250000 bytes per second", rates);
+            const { bitsPerSecond } = measureRate(stage.node, pod.pod, "outside", outsideAddress4, 1);
+            want(bitsPerSecond > 9e6, "10 Mbit/s and what the burst adds", `${bitsPerSecond} bit/s`);
+            stage.del(pod);
+          });
+        }
+      },
+    },
+    {
+      number: 153,
+      title: "without limits the result is passed on, and nothing is done",
+      requires: ["bandwidth"],
+      run(stage) {
+        const { pod, added } = shaped(stage, {});
+        want(added.length === 0, "no more interfaces", added);
+        const queues = stage.node.sh("tc qdisc show");
+        want(!queues.includes("tbf"), "no token bucket", queues);
+        const zero = { ingressRate: 0, ingressBurst: 0, egressRate: 0, egressBurst: 0 };
+        const prevResult = stage.runner.cached(stage.list, pod);
+        accepted(
+          stage.ask(stage.part("bandwidth"), { pod, request: { prevResult, runtimeConfig: { bandwidth: zero } } }),
+        );
+        want(!stage.node.sh("tc qdisc show").includes("tbf"), "no token bucket", "one");
+      },
+    },
+    {
+      number: 154,
+      title: "an interface that is no veth is refused, and nothing is left",
+      requires: ["bandwidth"],
+      run(stage) {
+        const part = stage.part("bandwidth");
+        const pod = stage.newPod();
+        stage.node.sh("ip link add eth0 type bridge; ip link set eth0 up", { in: pod.pod });
+        const interfaces = [{ name: "uplink" }, { name: "eth0", sandbox: pod.netns }];
+        const prevResult = {
+          cniVersion: newest(part.versions),
+          interfaces,
+          ips: [{ address: "10.22.0.2/24", interface: 1 }],
+        };
+        const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 1e6, egressBurst: 1e6 };
+        const before = stage.look();
+        const answer = stage.ask(part, { pod, request: { prevResult, ...limits } });
+        refused(answer);
+        stage.wantUnchanged(before);
+        silent(stage.ask(part, { command: "DEL", pod }));
+      },
+    },
+  ],
+};
+
+interface Queue {
+  readonly kind: string;
+  readonly options: { readonly rate?: number };
+}
+
+interface Shaped {
+  readonly pod: Pod;
+  readonly address: string;
+  /** Interfaces of the result beside the main plugin's. */
+  readonly added: readonly string[];
+}
+
+/** A new container with these limits. */
+function shaped(stage: Stage, limits: JsonObject): Shaped {
+  const pod = stage.newPod(Object.keys(limits).length === 0 ? {} : { capabilities: { bandwidth: limits } });
+  const before = stage.runner.calls.length;
+  const result = stage.add(pod);
+  const namesOf = ({ interfaces = [] }: CniResult) => interfaces.map(({ name }) => name);
+  const known = namesOf(JSON.parse(stage.runner.calls[before]?.stdout ?? "{}"));
+  const added = namesOf(result).filter((name) => !known.includes(name));
+  return { pod, address: addressesOf(result)[0] ?? "", added };
+}
+
+/** Within a tenth of the rate on the wire. */
+function wantRate(stage: Stage, { bitsPerSecond }: Rate, asked: number): void {
+  const share = bitsPerSecond / payload / asked;
+  stage.figure = `${(share * 100).toFixed(1)} % of the rate`;
+  want(share > 0.9 && share < 1.1, `${asked} bit/s, within a tenth`, `${bitsPerSecond} bit/s of payload`);
+}
