@@ -45,12 +45,7 @@ export function doctorCommand(run: Run): CommandModule {
           default: "text" as const,
           describe: "for people, or for programs",
         }),
-    action: (cli, options) =>
-      runDoctor(cli, {
-        ...options,
-        confDir: options["conf-dir"],
-        binDir: options["bin-dir"],
-        dryRun: options["dry-run"],
-      }),
+    action: (cli, { "conf-dir": confDir, "bin-dir": binDirs, "dry-run": dryRun, grace, fix, output }) =>
+      runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds: grace, fix, output }),
   });
 }

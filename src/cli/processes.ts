@@ -25,10 +25,15 @@ export function listProcesses(sys: Sys): readonly Process[] {
   });
 }
 
+/** `undefined` when there is no such process. */
+export function processName(sys: Sys, pid: number): string | undefined {
+  return read(sys, `/proc/${pid}/comm`).trim() || undefined;
+}
+
 function processOf(sys: Sys, pid: number): Process {
   return {
     pid,
-    name: read(sys, `/proc/${pid}/comm`).trim(),
+    name: processName(sys, pid) ?? "",
     netns: inodeOf(sys, `/proc/${pid}/ns/net`),
     plugin: pluginWork(read(sys, `/proc/${pid}/environ`)),
   };

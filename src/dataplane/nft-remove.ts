@@ -20,22 +20,34 @@ import { refusal } from "./refusal.ts";
  * Throws `CniError` 100 when the kernel refuses.
  */
 export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly OwnedElement[] {
-  return removeIndexes(tables, sys, () => [nftOwnerSet(owner)]);
+  return removeIndexes(
+    tables,
+    sys,
+    () => [nftOwnerSet(owner)],
+    (removed) => removed.length > 0,
+  );
 }
 
-/** Removes what belongs to owners of whom `isStale` says so, as their comment names them. Returns the elements it removed. */
+/**
+ * Removes what belongs to owners of whom `isStale` says so, as their comment names them, and a table that serves nobody in any case: a DEL
+ * that was killed between its two transactions leaves one. Returns the elements it removed.
+ */
 export function collectNft(
   tables: readonly NftTable[],
   isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
   sys: Sys,
 ): readonly OwnedElement[] {
-  return removeIndexes(tables, sys, (session, table) =>
-    (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
-      .map(readSet)
-      .filter(
-        ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
-      )
-      .map(({ name }) => name),
+  return removeIndexes(
+    tables,
+    sys,
+    (session, table) =>
+      (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
+        .map(readSet)
+        .filter(
+          ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
+        )
+        .map(({ name }) => name),
+    () => true,
   );
 }
 
@@ -56,12 +68,13 @@ function removeIndexes(
   tables: readonly NftTable[],
   sys: Sys,
   namesOf: (session: NftSession, table: NftTable) => readonly string[],
+  mayBeIdle: (removed: readonly OwnedElement[]) => boolean,
 ): readonly OwnedElement[] {
   const session = new NftSession(sys);
   try {
     return tables.flatMap((table) => {
       const removed = namesOf(session, table).flatMap((name) => removeIndex(session, table, name) ?? []);
-      if (removed.length > 0) dropUnused(session, table, removed);
+      if (mayBeIdle(removed)) dropUnused(session, table, removed);
       return removed;
     });
   } finally {

@@ -53,8 +53,8 @@ export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
     const { status, signal, stdout, stderr } = node.run([...argv, ...more]);
     if (status !== 0 && status !== 3)
       throw new Error(`cannot run the doctor: ${signal ?? `status ${status}`}: ${stderr}`);
-    const { findings } = JSON.parse(stdout) as DoctorReport;
-    return { exitCode: status, findings, notes: stderr.split("\n").filter((line) => line !== "") };
+    const { findings, mended, failed } = JSON.parse(stdout) as DoctorReport;
+    return { exitCode: status, findings, notes: [...mended, ...failed] };
   } finally {
     rmSync(confDir, { recursive: true, force: true });
   }

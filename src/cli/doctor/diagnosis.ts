@@ -8,11 +8,13 @@ import { type CheckFacts, splitShared } from "./checks.ts";
 import type { ExecutableFacts } from "./executables.ts";
 import { type Finding, sections } from "./finding.ts";
 import type { FirewallFacts } from "./firewall.ts";
-import { type ForwardingFacts, judgeForwarding, judgeKernel, type KernelFacts } from "./kernel.ts";
+import { judgeExecutables } from "./judge-executables.ts";
+import { judgeNetworks } from "./judge-networks.ts";
+import { type ForwardingFacts, judgeForwarding, judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
 import { judgeLeftovers } from "./leftovers.ts";
 import type { LimitFacts } from "./limits.ts";
-
 import type { NetworkFacts } from "./networks.ts";
+import { judgeReadiness, type ReadinessFact } from "./readiness.ts";
 import { type RecordFile, type Trace, tracesOf } from "./sandboxes.ts";
 import { judgeState, type StateFacts } from "./state.ts";
 
@@ -21,6 +23,7 @@ export interface Settled {
   readonly kernel: KernelFacts;
   readonly executables: ExecutableFacts;
   readonly networks: NetworkFacts;
+  readonly readiness: readonly ReadinessFact[];
 }
 
 /** What is different at each look, for ADD and DEL go on. */
@@ -36,8 +39,17 @@ export interface Moving {
   readonly checks: CheckFacts;
 }
 
-export function diagnoseSettled({ kernel, networks }: Settled): readonly Finding[] {
-  return [...judgeKernel(kernel, networks)];
+export function diagnoseSettled({ kernel, executables, networks, readiness }: Settled): readonly Finding[] {
+  return [
+    ...judgeKernel(kernel, networks),
+    ...judgeExecutables(executables, networks),
+    ...judgeNetworks(networks, executables),
+    ...judgeReadiness(readiness, { plugins: pluginsMissing(kernel), executables: faultyExecutables(executables) }),
+  ];
+}
+
+function faultyExecutables({ executables }: ExecutableFacts): ReadonlySet<string> {
+  return new Set(executables.flatMap(({ name, path, fault }) => (path && fault === undefined ? [] : [name])));
 }
 
 /** `graceSeconds`: what is younger is not judged where a plugin that cannot be seen might be at work on it. */
@@ -62,7 +74,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     ...judgeState(state, graceSeconds),
     ...attachments,
     ...shared.findings,
-    ...judgeLeftovers({ ...moving, ...context, traces }),
+    ...judgeLeftovers({ ...moving, ...context, traces, hasDead: left.size > 0 }),
     ...judgeAddresses(
       report,
       traces.filter(({ attachment }) => left.has(ownerOf(attachment))),

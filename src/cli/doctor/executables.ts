@@ -3,6 +3,7 @@ import { isErrno } from "../../host/sys.ts";
 import { commit, version } from "../../plugin/build-info.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
+import { type Network, type NetworkFacts, ourNames, ourNetworks } from "./networks.ts";
 import { callPlugin } from "./plugin-call.ts";
 
 export interface ExecutableFacts {
@@ -25,7 +26,7 @@ export interface Executable {
   readonly fault: string | undefined;
 }
 
-/** The suite's own, in the order of a chain. */
+/** Those that leave something which outlives their process, in the order of a chain. */
 export const suite = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
 
 /** The build of this command. */
@@ -38,14 +39,19 @@ export async function gatherExecutables(
   folders: readonly string[],
   types: readonly string[],
 ): Promise<ExecutableFacts> {
-  const names = [...new Set([...suite, ...types])];
-  return { folders, executables: await Promise.all(names.map((name) => lookAt(cli, folders, name))) };
+  const all = [...new Set([...ourNames, ...types])];
+  return { folders, executables: await Promise.all(all.map((name) => lookAt(cli, folders, name))) };
 }
 
 /** The path of one of ours; `undefined` when it is missing, somebody else's, or does not answer. */
 export function ourExecutable({ executables }: ExecutableFacts, name: string): string | undefined {
   const found = executables.find((one) => one.name === name);
   return found?.build !== undefined && found.fault === undefined ? found.path : undefined;
+}
+
+/** The networks that are ours to judge, by whose executables they name. */
+export function networksOfOurs(networks: NetworkFacts, facts: ExecutableFacts): readonly Network[] {
+  return ourNetworks(networks, (type) => ourExecutable(facts, type) !== undefined);
 }
 
 async function lookAt(cli: Cli, folders: readonly string[], name: string): Promise<Executable> {

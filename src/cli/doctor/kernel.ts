@@ -11,6 +11,7 @@ import { messageOf } from "../error.ts";
 import { livesIn } from "./attachments.ts";
 import type { Finding } from "./finding.ts";
 import { type NetworkFacts, networksIn } from "./networks.ts";
+import { byPrograms } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface KernelFacts {
@@ -129,6 +130,11 @@ export function judgeKernel({ release, features: said }: KernelFacts, networks: 
   ];
 }
 
+/** The plugins that a missing feature keeps from working. */
+export function pluginsMissing({ features: said }: KernelFacts): ReadonlySet<string> {
+  return new Set(features.filter(({ name }) => said[name] !== "").map(({ plugin }) => plugin));
+}
+
 function judgeRelease(release: string): readonly Finding[] {
   const [major = 0, minor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
   if (major > oldest[0] || (major === oldest[0] && minor >= oldest[1])) return [];
@@ -174,8 +180,7 @@ export function judgeForwarding(forwarding: ForwardingFacts, traces: readonly Tr
         severity: "error",
         subject: switches[family],
         text: `is 0: no pod's IPv${family} packets leave the node, nor reach another pod`,
-        remedy: `sysctl -w ${setting}`,
-        fix: { kind: "programs", argvs: [["sysctl", "-q", "-w", setting]] },
+        ...byPrograms([["sysctl", "-w", setting]]),
       },
     ];
   });

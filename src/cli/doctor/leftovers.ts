@@ -7,7 +7,7 @@ import type { Finding } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";
 import type { LimitFacts } from "./limits.ts";
 import { mendByDelOf, type Tools } from "./mending.ts";
-import { commandLine, quote } from "./plugin-call.ts";
+import { byPrograms, commandLine } from "./plugin-call.ts";
 import type { RecordFile, Trace } from "./sandboxes.ts";
 
 export interface LeftoverSources extends AttachmentContext {
@@ -15,6 +15,8 @@ export interface LeftoverSources extends AttachmentContext {
   readonly traces: readonly Trace[];
   readonly firewall: FirewallFacts;
   readonly limits: LimitFacts;
+  /** Whether the DEL of some attachment is due: it removes the table that it is the last to leave by. */
+  readonly hasDead: boolean;
 }
 
 export function judgeLeftovers(sources: LeftoverSources): readonly Finding[] {
@@ -24,10 +26,12 @@ export function judgeLeftovers(sources: LeftoverSources): readonly Finding[] {
 /** No network has this name: what is collected for it is what belongs to nobody at all. */
 const nobody = "tortie-doctor";
 
-function judgeTables({ records, firewall, tools }: LeftoverSources): readonly Finding[] {
+function judgeTables({ records, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
   return firewall.nftTables.flatMap((table) => {
     if (table.name === natTable) {
-      return records.length > 0 ? [] : [idleTable(table, "calico", "no attachment is left that leaves by it", tools)];
+      return records.length > 0 || hasDead
+        ? []
+        : [idleTable(table, "calico", "no attachment is left that leaves by it", tools)];
     }
     const unlisted = table.name === portmapTable ? unlistedElements(table) : [];
     if (table.owners.length === 0 && unlisted.length === 0) {
@@ -70,8 +74,7 @@ function unlistedElements({ family, name, owners, elements }: NftTable): readonl
         severity: "error",
         subject: `element { ${key} } of ${family} ${name} ${set}`,
         text: `belongs to ${comment}, which has no index there: no DEL would find it`,
-        remedy: argv.map(quote).join(" "),
-        fix: { kind: "programs", argvs: [argv] },
+        ...byPrograms([argv]),
       };
     });
 }
@@ -89,8 +92,7 @@ function judgeGuards({ firewall }: LeftoverSources): readonly Finding[] {
         severity: "error",
         subject: `${program} raw PREROUTING`,
         text: "keeps the guard of 127.0.0.0/8, and no attachment has a host port in iptables any more",
-        remedy: argvs.map((argv) => argv.map(quote).join(" ")).join("\n"),
-        fix: { kind: "programs", argvs },
+        ...byPrograms(argvs),
       } as const,
     ];
   });
@@ -117,8 +119,7 @@ function judgeIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
           severity: "error",
           subject: name,
           text: `sends nobody's packets, and ${owner === undefined ? "has no owner" : `its owner ${owner} is not known`}`,
-          remedy: argv.join(" "),
-          fix: { kind: "programs", argvs: [argv] },
+          ...byPrograms([argv]),
         },
       ];
     }

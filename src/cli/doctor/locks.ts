@@ -3,7 +3,7 @@ import { isErrno } from "../../host/sys.ts";
 import { runDir } from "../../plan/names.ts";
 import { storeLock } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
-import type { Process } from "../processes.ts";
+import { processName } from "../processes.ts";
 import type { Finding } from "./finding.ts";
 
 export interface LockFacts {
@@ -20,20 +20,18 @@ export interface HeldLock {
 const lockPaths = [storeLock, `${runDir}/iptables.lock`];
 
 /** `more`: locks that a configuration names. */
-export function gatherLocks({ sys }: Cli, processes: readonly Process[], more: readonly string[]): LockFacts {
+export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
   const byInode = new Map(
     [...lockPaths, ...more].flatMap((path) => {
       const inode = sys.stat(path)?.inode;
       return inode === undefined ? [] : [[inode, path] as const];
     }),
   );
-  const names = new Map(processes.map(({ pid, name }) => [pid, name]));
-  return {
-    held: readLocks(sys).flatMap(({ inode, pid }) => {
-      const path = byInode.get(inode);
-      return path === undefined ? [] : [{ path, pid, name: names.get(pid) }];
-    }),
-  };
+  const held = readLocks(sys).flatMap(({ inode, pid }) => {
+    const path = byInode.get(inode);
+    return path === undefined ? [] : [{ path, pid, name: processName(sys, pid) }];
+  });
+  return { held };
 }
 
 /** `1: FLOCK  ADVISORY  WRITE 812 00:1a:4711 0 EOF`; a line with `->` is one who waits. */
@@ -56,11 +54,11 @@ const patienceMs = 5000;
 const pauseMs = 100;
 
 /** Those of the locks that the same process still holds when nobody's turn lasts so long. */
-export function watchLocks(cli: Cli, first: LockFacts, look: () => LockFacts): LockFacts {
-  const deadline = cli.sys.monotonicMs() + patienceMs;
-  let held = first.held;
-  while (held.length > 0 && cli.sys.monotonicMs() < deadline) {
-    cli.sys.sleepMs(pauseMs);
+export function watchLocks({ sys }: Cli, look: () => LockFacts): LockFacts {
+  const deadline = sys.monotonicMs() + patienceMs;
+  let { held } = look();
+  while (held.length > 0 && sys.monotonicMs() < deadline) {
+    sys.sleepMs(pauseMs);
     const now = look().held;
     held = held.filter((one) => now.some(({ path, pid }) => path === one.path && pid === one.pid));
   }

@@ -8,7 +8,7 @@
 import { addressOf } from "../../net/prefix.ts";
 import { type ExecutableFacts, ourExecutable, suite } from "./executables.ts";
 import type { Finding, Fix, PluginCall } from "./finding.ts";
-import { type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
+import { ipamTypeOf, type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
 import { commandLine } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
 
@@ -31,7 +31,7 @@ export function mendByAdd(trace: Trace, netns: string, tools: Tools): Mend | und
   const { record, attachment } = trace;
   const endpoint = record?.endpoint;
   const main = networkNamed(tools.networks, attachment.network)?.plugins[0];
-  if (endpoint === undefined || main?.type !== "calico" || ipamOf(main) !== "calico-ipam") return undefined;
+  if (endpoint === undefined || main?.type !== "calico" || ipamTypeOf(main) !== "calico-ipam") return undefined;
   const args = [
     "IgnoreUnknown=1",
     ...(endpoint.pod === undefined
@@ -86,7 +86,8 @@ function confsForDel(trace: Trace, tools: Tools): readonly PluginConf[] {
   const chain = networkNamed(tools.networks, trace.attachment.network)?.plugins ?? [];
   const calls = [...suite].reverse().filter((type) => needs[type]);
   // The main plugin asks its IPAM plugin itself.
-  const asked = calls.includes("calico") && ipamOf(chain.find(({ type }) => type === "calico")) === "calico-ipam";
+  const main = chain.find(({ type }) => type === "calico");
+  const asked = calls.includes("calico") && (main === undefined || ipamTypeOf(main) === "calico-ipam");
   return [
     ...(trace.chains.length > 0 ? [withBackend(confOf("portmap", trace, tools), "iptables")] : []),
     ...calls
@@ -105,17 +106,10 @@ function withBackend({ type, document }: PluginConf, backend: "nftables" | "ipta
 /** As the network has it; else what DEL can do with. */
 function confOf(type: (typeof suite)[number], { attachment: { network } }: Trace, tools: Tools): PluginConf {
   const chain = networkNamed(tools.networks, network)?.plugins ?? [];
-  const found = chain.find((plugin) => plugin.type === type) ?? chain.find((plugin) => ipamOf(plugin) === type);
+  const found = chain.find((plugin) => plugin.type === type) ?? chain.find((plugin) => ipamTypeOf(plugin) === type);
   if (found !== undefined) return { type, document: found.document };
   const ipam = type.startsWith("calico") ? { ipam: { type: "calico-ipam" } } : {};
   return { type, document: { cniVersion: "1.0.0", name: network, type, ...ipam } };
-}
-
-/** The IPAM plugin that a main plugin asks; our own where nothing is said. */
-function ipamOf(conf: PluginConf | undefined): string | undefined {
-  const { ipam } = conf?.document ?? { ipam: { type: "calico-ipam" } };
-  const { type } = (ipam ?? {}) as { readonly type?: unknown };
-  return typeof type === "string" ? type : undefined;
 }
 
 function callOf(

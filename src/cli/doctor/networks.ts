@@ -25,6 +25,12 @@ export interface PluginConf {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
+/** All names of our one executable. */
+export const ourNames: readonly string[] = ["calico", "calico-ipam", "bandwidth", "portmap", "loopback"];
+
+/** Of these the names that the plugins of others do not bear. */
+const onlyOurs: readonly string[] = ["calico", "calico-ipam"];
+
 /** What libcni takes for a configuration (libcni/conf.go). */
 const extensions = [".conf", ".conflist", ".json"];
 
@@ -43,6 +49,27 @@ export function networksIn({ files }: NetworkFacts): readonly Network[] {
 
 export function networkNamed(facts: NetworkFacts, name: string): Network | undefined {
   return networksIn(facts).find((network) => network.name === name);
+}
+
+/**
+ * Those that are ours to judge: that name a plugin which nobody else has, and the one that runtimes take when a plugin of ours is in it.
+ * `isOurs`: whose the executable of a shared name is.
+ */
+export function ourNetworks(facts: NetworkFacts, isOurs: (type: string) => boolean): readonly Network[] {
+  return networksIn(facts).filter(({ plugins }, index) => {
+    const types = plugins.flatMap(typesOf);
+    return types.some((type) => onlyOurs.includes(type)) || (index === 0 && types.some(isOurs));
+  });
+}
+
+export function typesOf(plugin: PluginConf): readonly string[] {
+  return [plugin.type, ipamTypeOf(plugin) ?? []].flat();
+}
+
+/** The IPAM plugin that a main plugin asks. */
+export function ipamTypeOf({ document: { ipam } }: PluginConf): string | undefined {
+  const { type } = (ipam ?? {}) as { readonly type?: unknown };
+  return typeof type === "string" && type !== "" ? type : undefined;
 }
 
 function filesIn({ sys }: Cli, folder: string): readonly string[] {

@@ -1,6 +1,6 @@
 /** One call of a plugin's executable: as an environment and a document, and as a person would type it. */
 import type { Cli, Executed } from "../cli.ts";
-import type { PluginCall } from "./finding.ts";
+import type { Finding, PluginCall } from "./finding.ts";
 
 /** Longer than a plugin waits for a lock. */
 const timeoutMs = 70_000;
@@ -42,6 +42,11 @@ export function faultOfPlugin({
 export function commandLine(call: PluginCall): string {
   const environment = Object.entries(environmentOf(call)).map(([name, value]) => `${name}=${quote(value)}`);
   return `echo ${quote(JSON.stringify(call.document))} | ${environment.join(" ")} ${quote(call.path)}`;
+}
+
+/** Programs as what mends, and as lines of a shell. */
+export function byPrograms(argvs: readonly (readonly string[])[]): Pick<Finding, "remedy" | "fix"> {
+  return { remedy: argvs.map((argv) => argv.map(quote).join(" ")).join("\n"), fix: { kind: "programs", argvs } };
 }
 
 /** A word for a shell. */

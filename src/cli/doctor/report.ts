@@ -24,11 +24,17 @@ export const doctorReport = z.object({
       fixable: z.boolean(),
     }),
   ),
+  /** What `--fix` did, a line each. */
+  mended: z.array(z.string()),
+  /** What it could not, with the reason. */
+  failed: z.array(z.string()),
 });
 
 export type DoctorReport = z.infer<typeof doctorReport>;
 
-export function reportOf(cli: Cli, findings: readonly Finding[]): string {
+export type Done = Pick<DoctorReport, "mended" | "failed">;
+
+export function reportOf(cli: Cli, findings: readonly Finding[], { mended, failed }: Done): string {
   const { seconds } = cli.sys.wallClock();
   const report: DoctorReport = {
     version: 1,
@@ -44,6 +50,8 @@ export function reportOf(cli: Cli, findings: readonly Finding[]): string {
       remedy,
       fixable: fix !== undefined,
     })),
+    mended: [...mended],
+    failed: [...failed],
   };
   return formatDocument(report, "json");
 }
@@ -60,10 +68,8 @@ const titles: Readonly<Record<Section, string>> = {
   addresses: "addresses",
 };
 
-export function describeFindings(
-  findings: readonly Finding[],
-  { fix, dryRun }: { readonly fix: boolean; readonly dryRun: boolean },
-): string {
+/** `offer`: to tell how much `--fix` would mend. */
+export function describeFindings(findings: readonly Finding[], { offer }: { readonly offer: boolean }): string {
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
     const head = `Checking ${titles[section]}...`;
@@ -71,7 +77,7 @@ export function describeFindings(
   });
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const fixable = findings.filter((finding) => finding.fix !== undefined).length;
-  const hint = fixable > 0 && (!fix || dryRun) ? `; tortie doctor --fix mends ${fixable}` : "";
+  const hint = fixable > 0 && offer ? `; tortie doctor --fix mends ${fixable}` : "";
   lines.push("", `Found ${errors} errors and ${findings.length - errors} warnings${hint}.`);
   return `${lines.join("\n")}\n`;
 }

@@ -4,7 +4,7 @@ import { runDir, stateDir } from "../../plan/names.ts";
 import { places } from "../../store/file.ts";
 import type { Cli } from "../cli.ts";
 import type { Finding } from "./finding.ts";
-import { quote } from "./plugin-call.ts";
+import { byPrograms, quote } from "./plugin-call.ts";
 
 export interface StateFacts {
   readonly files: readonly StateFile[];
@@ -111,7 +111,7 @@ function judgeMode({ path, kind, mode }: StateFile): readonly Finding[] {
       severity: "error",
       subject: path,
       text: `has mode ${octal(mode)}, wanted ${octal(wanted)}: ${text}`,
-      ...programs([["chmod", octal(wanted), path]]),
+      ...byPrograms([["chmod", octal(wanted), path]]),
     },
   ];
 }
@@ -130,7 +130,7 @@ function judgeOwner({ path, user }: StateFile): readonly Finding[] {
       severity: "error",
       subject: path,
       text: `belongs to user ${user}, not to root: that user can change who has which address`,
-      ...programs([["chown", "-h", "root:root", path]]),
+      ...byPrograms([["chown", "-h", "root:root", path]]),
     },
   ];
 }
@@ -170,10 +170,6 @@ function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: numb
 /** The names that files are written under before they get their own (src/host). */
 function isTemporary(path: string): boolean {
   return path.slice(path.lastIndexOf("/") + 1).startsWith(".tmp-");
-}
-
-function programs(argvs: readonly (readonly string[])[]): Pick<Finding, "remedy" | "fix"> {
-  return { remedy: argvs.map((argv) => argv.map(quote).join(" ")).join("\n"), fix: { kind: "programs", argvs } };
 }
 
 function octal(mode: number): string {

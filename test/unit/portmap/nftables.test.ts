@@ -236,6 +236,21 @@ test("gc() removes the network's that are not valid, and no other network's", ()
   expect(nft.print().match(/set owner_\S+/g)).toEqual(["set owner_net1/c2/eth0", "set owner_net10/c1/eth0"]);
 });
 
+test("gc() removes a table that a DEL left when it was killed between its two transactions", () => {
+  const { nft, plugin } = world();
+  plugin.add(c1, [web], first);
+  nft.before = () => {
+    nft.before = () => {
+      throw new Error("killed");
+    };
+  };
+  expect(() => plugin.del(c1)).toThrow("killed");
+  expect(nft.print()).toContain("table ip tortie_portmap");
+  plugin.del(c1);
+  plugin.gc("net1", []);
+  expect(nft.print()).toBe("");
+});
+
 test("a random walk over ADD, CHECK, DEL and GC keeps the kernel equal to a list of who has what", () => {
   const step = fc.record({
     op: fc.constantFrom("add", "add", "check", "del", "gc"),

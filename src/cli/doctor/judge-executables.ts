@@ -1,0 +1,100 @@
+/** Whether the executables that the networks need are there, whole, and of one build. */
+import { type Executable, type ExecutableFacts, networksOfOurs, ownBuild } from "./executables.ts";
+import type { Finding } from "./finding.ts";
+import { type NetworkFacts, ourNames, typesOf } from "./networks.ts";
+import { byPrograms, quote } from "./plugin-call.ts";
+
+export function judgeExecutables(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
+  const needed = new Set(networksOfOurs(networks, facts).flatMap(({ plugins }) => plugins.flatMap(typesOf)));
+  return [
+    ...facts.executables.flatMap((one) => judgeOne(one, facts, needed)),
+    ...judgeBuilds(facts),
+    ...judgeVersions(facts, networks),
+  ];
+}
+
+type Part = Omit<Finding, "section" | "severity"> & Partial<Pick<Finding, "severity">>;
+
+function finding(part: Part): Finding {
+  return { section: "executables", severity: "error", ...part };
+}
+
+/** One that no network needs may be missing, but not be broken: who installs it will need it. */
+function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<string>): readonly Finding[] {
+  const { name, path, fault, build } = one;
+  const isOurs = ourNames.includes(name);
+  const need = needed.has(name)
+    ? "no pod can be attached to a network that names it"
+    : "a network that names it would not work";
+  if (path === undefined) {
+    if (!needed.has(name)) return [];
+    const text = `is in none of ${facts.folders.join(", ")}: ${need}`;
+    return [finding({ id: "executable-missing", subject: name, text, ...mendExecutable(name, facts) })];
+  }
+  if (fault === "it is not executable") {
+    const argv = ["chmod", "0755", path];
+    return [
+      finding({ id: "executable-broken", subject: path, text: `is not executable: ${need}`, ...byPrograms([argv]) }),
+    ];
+  }
+  if (fault !== undefined) {
+    const text = `does not answer: ${fault}: ${need}`;
+    return [finding({ id: "executable-broken", subject: path, text, ...mendExecutable(name, facts) })];
+  }
+  if (isOurs && build === undefined && needed.has(name)) {
+    const text = "is not Tortie's: what it leaves behind, this command does not know";
+    const remedy = installing(name, facts);
+    return [finding({ id: "executable-foreign", severity: "warning", subject: path, text, remedy })];
+  }
+  return [];
+}
+
+/** All names are links to one file: where one of them is whole, it is that of the others as well. */
+function mendExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "remedy" | "fix"> {
+  const whole = facts.executables.find(({ build, fault, path }) => build !== undefined && fault === undefined && path);
+  if (!ourNames.includes(name) || whole?.path === undefined) return { remedy: installing(name, facts) };
+  return byPrograms([["ln", "-f", whole.path, `${folderOf(whole.path)}/${name}`]]);
+}
+
+function installing(name: string, { folders }: ExecutableFacts): string {
+  const target = quote(folders[0] ?? "/opt/cni/bin");
+  if (ourNames.includes(name)) return `install -D -t ${target} dist/bin/${name}`;
+  return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may have it`;
+}
+
+/** An installation that was interrupted leaves some names behind. */
+function judgeBuilds(facts: ExecutableFacts): readonly Finding[] {
+  const ours = facts.executables.filter(({ build, fault }) => build !== undefined && fault === undefined);
+  const builds = [...new Set(ours.map(({ build }) => build))];
+  const current = ours.find(({ build }) => build === ownBuild);
+  if (builds.length > 1) {
+    const old = ours.filter(({ build }) => build !== current?.build).map(({ path = "" }) => path);
+    const text = `are of different builds (${ours.map(({ name, build }) => `${name}: ${build}`).join("; ")}): an installation was interrupted`;
+    const mend =
+      current?.path === undefined
+        ? { remedy: ours.map(({ name }) => installing(name, facts)).join("\n") }
+        : byPrograms(old.map((path) => ["ln", "-f", current.path ?? "", path]));
+    return [finding({ id: "executables-mixed", subject: "executables", text, ...mend })];
+  }
+  const [build] = builds;
+  if (build === undefined || build === ownBuild) return [];
+  const text = `are ${build}, and this command is ${ownBuild}`;
+  const remedy = "# install both of the same build";
+  return [finding({ id: "build-different", severity: "warning", subject: "executables", text, remedy })];
+}
+
+function judgeVersions(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
+  return networksOfOurs(networks, facts).flatMap(({ name, cniVersion, plugins }) =>
+    plugins.flatMap(typesOf).flatMap((type) => {
+      const one = facts.executables.find((executable) => executable.name === type);
+      if (one?.path === undefined || one.fault !== undefined || one.versions.includes(cniVersion)) return [];
+      const text = `does not speak version ${cniVersion} of the protocol, in which network "${name}" is written: it speaks ${one.versions.join(", ")}`;
+      const remedy = `# set "cniVersion" of network "${name}" to ${one.versions.at(-1) ?? "1.0.0"}`;
+      return [finding({ id: "version-unsupported", subject: one.path, text, remedy })];
+    }),
+  );
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}

@@ -1,0 +1,101 @@
+/** Whether a runtime finds a network, and ours. */
+import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
+import type { Finding } from "./finding.ts";
+import type { Network, NetworkFacts } from "./networks.ts";
+import { quote } from "./plugin-call.ts";
+
+export function judgeNetworks(facts: NetworkFacts, executables: ExecutableFacts): readonly Finding[] {
+  const ours = networksOfOurs(facts, executables);
+  return [
+    ...judgeFiles(facts),
+    ...judgeMissing(facts, ours),
+    ...judgeOrder(facts, ours),
+    ...judgeNames(facts),
+    ...judgeCapabilities(facts, ours),
+  ];
+}
+
+function judgeMissing({ folder, files }: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+  if (ours.length > 0 || files.some(({ fault }) => fault !== undefined)) return [];
+  const text =
+    files.length === 0
+      ? "holds no network configuration: a runtime says that the node is not ready, and starts no pod"
+      : "holds no network that names a plugin of ours: no pod gets its network by them";
+  const remedy = `install -D -m 644 conf-examples/10-calico.conflist ${quote(`${folder}/10-calico.conflist`)}`;
+  return [finding("network-missing", folder, text, remedy)];
+}
+
+function finding(
+  id: string,
+  subject: string,
+  text: string,
+  remedy: string,
+  severity: Finding["severity"] = "error",
+): Finding {
+  return { id, section: "networks", severity, subject, text, remedy };
+}
+
+/** A broken file harms nobody after the one that runtimes take. */
+function judgeFiles({ files }: NetworkFacts): readonly Finding[] {
+  const taken = files.findIndex(({ fault }) => fault === undefined);
+  return files.flatMap(({ path, fault }, index) => {
+    if (fault === undefined) return [];
+    const severity = taken >= 0 && taken < index ? "warning" : "error";
+    const text = `cannot be read as a network: ${fault}: runtimes refuse it, or take another network instead`;
+    return [finding("network-broken", path, text, `# change ${path}, or move it away`, severity)];
+  });
+}
+
+interface Readable {
+  readonly path: string;
+  readonly network: Network;
+}
+
+function readableIn({ files }: NetworkFacts): readonly Readable[] {
+  return files.flatMap((file) => (file.fault === undefined ? [file] : []));
+}
+
+/** Runtimes take the first. */
+function judgeOrder(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+  const [first, ...others] = readableIn(facts);
+  const later = others.find(({ network }) => ours.includes(network));
+  if (first === undefined || ours.includes(first.network) || later === undefined) return [];
+  const text = `comes after ${first.path}: pods get network "${first.network.name}", not "${later.network.name}"`;
+  const remedy = `# move ${first.path} away, if pods are to get "${later.network.name}"`;
+  return [finding("network-shadowed", later.path, text, remedy, "warning")];
+}
+
+function judgeNames(facts: NetworkFacts): readonly Finding[] {
+  const readable = readableIn(facts);
+  return readable.flatMap(({ path, network: { name } }, index) => {
+    const other = readable.slice(0, index).find((one) => one.network.name === name);
+    if (other === undefined) return [];
+    const text = `names its network "${name}" as ${other.path} does: attachments of one are taken for the other's`;
+    return [finding("network-name-taken", path, text, "# give one of them another name, or remove it")];
+  });
+}
+
+/** What a runtime passes to a plugin only when the file says so. */
+const needed = [
+  { type: "portmap", capability: "portMappings", effect: "no host port is ever mapped", own: [] },
+  {
+    type: "bandwidth",
+    capability: "bandwidth",
+    effect: "no limit is ever set",
+    own: ["ingressRate", "egressRate"],
+  },
+] as const;
+
+function judgeCapabilities(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+  const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
+  return readable.flatMap(({ path, network: { plugins } }) =>
+    needed.flatMap(({ type, capability, effect, own }) => {
+      const plugin = plugins.find((one) => one.type === type);
+      const { capabilities } = plugin?.document ?? {};
+      const declared = (capabilities as Readonly<Record<string, unknown>> | undefined)?.[capability] === true;
+      if (plugin === undefined || declared || own.some((key) => key in plugin.document)) return [];
+      const text = `does not say "capabilities": {"${capability}": true} of plugin ${type}: ${effect}`;
+      return [finding("capability-missing", `${path} ${type}`, text, `# add it to ${path}`, "warning")];
+    }),
+  );
+}

@@ -1,0 +1,88 @@
+/** Gathers the facts that a diagnosis judges. Changes nothing. */
+import { CniError, code } from "../../cni/error.ts";
+import { checkIpam } from "../../ipam/check.ts";
+import { withFileStore } from "../../store/lock.ts";
+import type { Cli } from "../cli.ts";
+import { gatherFacts } from "../facts.ts";
+import { takeSnapshot } from "../snapshot.ts";
+import { gatherChecks } from "./checks.ts";
+import type { Moving, Settled } from "./diagnosis.ts";
+import { gatherExecutables } from "./executables.ts";
+import { gatherFirewall } from "./firewall.ts";
+import { gatherForwarding, gatherKernel } from "./kernel.ts";
+import { gatherLimits } from "./limits.ts";
+import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
+import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
+import { gatherReadiness } from "./readiness.ts";
+import { gatherRecords, tracesOf } from "./sandboxes.ts";
+import { gatherState } from "./state.ts";
+
+export interface Where {
+  readonly confDir: string;
+  readonly binDirs: readonly string[];
+  /** What is younger is not judged where a plugin that cannot be seen might be at work on it. */
+  readonly graceSeconds: number;
+}
+
+export function graceNs({ graceSeconds }: Where): bigint {
+  return BigInt(Math.round(graceSeconds * 1e9));
+}
+
+/** Locks that stay taken. */
+export function lookAtLocks(cli: Cli, networks: NetworkFacts): LockFacts {
+  return watchLocks(cli, () => gatherLocks(cli, lockFilesOf(networks)));
+}
+
+function lockFilesOf(networks: NetworkFacts): readonly string[] {
+  return networksIn(networks).flatMap(({ plugins }) =>
+    plugins.flatMap(({ document: { ipam_lock_file: path } }) =>
+      typeof path === "string" && path !== "" ? [path] : [],
+    ),
+  );
+}
+
+/** Before it is known whose the executables are. */
+function typesOfInterest(networks: NetworkFacts): readonly string[] {
+  return ourNetworks(networks, () => true).flatMap(({ plugins }) => plugins.flatMap(typesOf));
+}
+
+/** What does not change while one looks. A plugin that would wait for a lock is not asked whether it is ready. */
+export async function lookAtSettled(
+  cli: Cli,
+  { confDir, binDirs }: Where,
+): Promise<Settled & { readonly locks: LockFacts }> {
+  const networks = gatherNetworks(cli, confDir);
+  const locks = lookAtLocks(cli, networks);
+  const [kernel, executables] = await Promise.all([
+    gatherKernel(cli),
+    gatherExecutables(cli, binDirs, typesOfInterest(networks)),
+  ]);
+  const readiness = locks.held.length > 0 ? [] : await gatherReadiness(cli, networks, executables);
+  return { kernel, executables, networks, readiness, locks };
+}
+
+/** `locked`: the store is read under its lock, for what is half-written otherwise looks wrong. */
+export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, locked: boolean): Promise<Moving> {
+  const [facts, firewall, state] = await Promise.all([gatherFacts(cli), gatherFirewall(cli), gatherState(cli)]);
+  const limits = await gatherLimits(cli, facts.hostLinks);
+  const look = () => ({
+    snapshot: { ...takeSnapshot(cli, facts), graceNs: graceNs(where) },
+    records: gatherRecords(cli),
+  });
+  const { snapshot, records } = locked ? underLock(cli, look) : look();
+  const forwarding = gatherForwarding(cli);
+  const seen = { facts, records, snapshot, report: checkIpam(snapshot), firewall, limits, state, forwarding };
+  return { ...seen, checks: await gatherChecks(cli, tracesOf(seen), facts.processes, settled) };
+}
+
+const lockPatienceMs = 10_000;
+
+/** A lock that stays taken keeps a look from nothing but its certainty. */
+function underLock<T>(cli: Cli, look: () => T): T {
+  try {
+    return withFileStore(cli.sys, { timeoutMs: lockPatienceMs }, look);
+  } catch (error) {
+    if (error instanceof CniError && error.code === code.tryAgainLater) return look();
+    throw error;
+  }
+}

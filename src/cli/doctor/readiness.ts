@@ -1,0 +1,104 @@
+/**
+ * STATUS of our plugins, with the configuration that they get: each says itself whether it understands it, and whether an ADD would work now.
+ *
+ * On a node that no pod was on yet STATUS makes /run/tortie. It then runs with a /run of its own, which ends with it.
+ */
+import { runDir } from "../../plan/names.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import { type ExecutableFacts, networksOfOurs, ourExecutable } from "./executables.ts";
+import type { Finding, PluginCall } from "./finding.ts";
+import { type NetworkFacts, type PluginConf, typesOf } from "./networks.ts";
+import { commandLine, environmentOf, faultOfPlugin } from "./plugin-call.ts";
+
+export interface ReadinessFact {
+  /** The network's file. */
+  readonly file: string;
+  readonly type: string;
+  /** The executables that it needs, its own and its IPAM plugin's. */
+  readonly needs: readonly string[];
+  readonly call: PluginCall;
+  /** The error's code; 0 when there was no answer. */
+  readonly code: number;
+  readonly message: string;
+}
+
+const patienceMs = 10_000;
+
+/** Only those that refuse. */
+export async function gatherReadiness(
+  cli: Cli,
+  networks: NetworkFacts,
+  executables: ExecutableFacts,
+): Promise<readonly ReadinessFact[]> {
+  const isVirgin = cli.sys.stat(runDir) === undefined;
+  const ours = networksOfOurs(networks, executables);
+  const asked = networks.files.flatMap((file) =>
+    file.fault === undefined && ours.includes(file.network)
+      ? file.network.plugins.map((plugin) => ask(cli, file.path, plugin, executables, isVirgin))
+      : [],
+  );
+  return (await Promise.all(asked)).flat();
+}
+
+async function ask(
+  cli: Cli,
+  file: string,
+  plugin: PluginConf,
+  executables: ExecutableFacts,
+  isVirgin: boolean,
+): Promise<readonly ReadinessFact[]> {
+  const { type, document } = plugin;
+  const needs = typesOf(plugin);
+  const path = ourExecutable(executables, type);
+  if (path === undefined) return [];
+  // Older versions of the protocol know no STATUS, but its answer is good for them too.
+  const call = {
+    path,
+    command: "STATUS",
+    pluginPath: executables.folders.join(":"),
+    document: { ...document, cniVersion: "1.1.0" },
+  } as const;
+  const argv = isVirgin ? ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$0"', path] : [path];
+  const options = { env: environmentOf(call), stdin: JSON.stringify(call.document), timeoutMs: patienceMs };
+  try {
+    const fault = faultOfPlugin(await cli.execute(argv, options));
+    return fault === undefined ? [] : [{ file, type, needs, call, ...fault }];
+  } catch (error) {
+    return [{ file, type, needs, call, code: 0, message: messageOf(error) }];
+  }
+}
+
+/** A command that the plugin's own IPAM plugin does not know. */
+const badEnvironment = 4;
+/** Codes of what is wrong with the document itself (specification 1.1.0, and 2 for a key that we cannot honour). */
+const ofTheDocument = [1, 2, 6, 7];
+
+/** What would stop ADD, and is told already. */
+export interface KnownFaults {
+  /** Plugins that the kernel lacks a feature for. */
+  readonly plugins: ReadonlySet<string>;
+  /** Executables that are missing or do not answer. */
+  readonly executables: ReadonlySet<string>;
+}
+
+export function judgeReadiness(facts: readonly ReadinessFact[], known: KnownFaults): readonly Finding[] {
+  return facts.flatMap(({ file, type, needs, call, code, message }): readonly Finding[] => {
+    if (code === badEnvironment || needs.some((name) => known.executables.has(name))) return [];
+    const finding = { section: "networks", severity: "error", subject: `${file} ${type}` } as const;
+    if (ofTheDocument.includes(code)) {
+      const text = `is refused by the plugin: ${message}: no pod can be attached`;
+      return [{ ...finding, id: "network-refused", text, remedy: `# change ${file} as the message says` }];
+    }
+    if (known.plugins.has(type)) return [];
+    const text = `is not ready: ${message}: an ADD would fail now`;
+    return [{ ...finding, id: "plugin-not-ready", text, remedy: remedyOf(message, call) }];
+  });
+}
+
+function remedyOf(message: string, call: PluginCall): string {
+  if (/No IPs available/.test(message)) {
+    return "tortie ipam check; tortie ipam show --show-blocks   # then release what leaked, or apply another pool";
+  }
+  return `# mend what the message names; this asks again:\n${commandLine(call)}`;
+}
