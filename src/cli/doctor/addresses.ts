@@ -1,18 +1,18 @@
-/** What `tortie ipam check` finds, but for what the DEL of an attachment mends anyway. */
+/** What `tortie ipam check` finds, but for what belongs to attachments that are judged as a whole. */
 import type { Problem, ProblemKind, Report } from "../../ipam/check.ts";
 import { handleIdOf } from "../../ipam/handle.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 
-/** `dead`: attachments of which everything goes. */
-export function judgeAddresses(report: Report, dead: readonly Trace[]): readonly Finding[] {
-  const handles = new Set(dead.map(({ attachment }) => handleIdOf(attachment)));
-  const addresses = new Set(dead.flatMap(({ allocations }) => allocations.map(({ address }) => address)));
-  const goes = ({ kind, subject }: Problem) =>
+/** `others`: attachments of which everything goes by their DEL, or is not judged now. */
+export function judgeAddresses(report: Report, others: readonly Trace[]): readonly Finding[] {
+  const handles = new Set(others.map(({ attachment }) => handleIdOf(attachment)));
+  const addresses = new Set(others.flatMap(({ allocations }) => allocations.map(({ address }) => address)));
+  const isTheirs = ({ kind, subject }: Problem) =>
     kind === "leaked address"
       ? addresses.has(subject)
       : ["leaked handle", "missing handle", "wrong handle count"].includes(kind) && handles.has(subject);
-  return report.problems.filter((problem) => !goes(problem)).map(findingOf);
+  return report.problems.filter((problem) => !isTheirs(problem)).map(findingOf);
 }
 
 /** Nobody but a person can tell what an address outside of all pools is for. */

@@ -1,12 +1,12 @@
 /** All that is wrong with a node, as a pure judgement on facts that were gathered before. */
-import { ownerOf } from "../../cni/attachment.ts";
 import type { Report, Snapshot } from "../../ipam/check.ts";
+import { runDir } from "../../plan/names.ts";
 import type { Facts } from "../facts.ts";
 import { judgeAddresses } from "./addresses.ts";
-import { judgeAttachment, livesIn } from "./attachments.ts";
+import { isAtWork, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
-import type { ExecutableFacts } from "./executables.ts";
-import { type Finding, sections } from "./finding.ts";
+import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
+import { type Finding, type Section, sections } from "./finding.ts";
 import type { FirewallFacts } from "./firewall.ts";
 import { judgeExecutables } from "./judge-executables.ts";
 import { judgeNetworks } from "./judge-networks.ts";
@@ -14,6 +14,7 @@ import { type ForwardingFacts, judgeForwarding, judgeKernel, type KernelFacts, p
 import { judgeLeftovers } from "./leftovers.ts";
 import type { LimitFacts } from "./limits.ts";
 import type { NetworkFacts } from "./networks.ts";
+import { plural } from "./plural.ts";
 import { judgeReadiness, type ReadinessFact } from "./readiness.ts";
 import { type RecordFile, type Trace, tracesOf } from "./sandboxes.ts";
 import { judgeState, type StateFacts } from "./state.ts";
@@ -39,13 +40,26 @@ export interface Moving {
   readonly checks: CheckFacts;
 }
 
-export function diagnoseSettled({ kernel, executables, networks, readiness }: Settled): readonly Finding[] {
-  return [
+export function diagnoseSettled({ kernel, executables, networks, readiness }: Settled): Diagnosis {
+  const findings = [
     ...judgeKernel(kernel, networks),
     ...judgeExecutables(executables, networks),
     ...judgeNetworks(networks, executables),
     ...judgeReadiness(readiness, { plugins: pluginsMissing(kernel), executables: faultyExecutables(executables) }),
   ];
+  const ours = executables.executables.filter(({ build }) => build !== undefined);
+  const overview = {
+    kernel: `Linux ${kernel.release}; ${Object.keys(kernel.features).join(", ")}`,
+    executables:
+      ours.length === 0
+        ? `none of ours in ${executables.folders.join(", ")}`
+        : `${ours.map(({ name }) => name).join(", ")} in ${executables.folders.join(", ")}; ${ours[0]?.build}`,
+    networks: networksOfOurs(networks, executables)
+      .map(({ name, plugins }) => `${name}: ${plugins.map(({ type }) => type).join(", ")}`)
+      .join("; "),
+    locks: "free",
+  };
+  return { findings, overview };
 }
 
 function faultyExecutables({ executables }: ExecutableFacts): ReadonlySet<string> {
@@ -53,7 +67,7 @@ function faultyExecutables({ executables }: ExecutableFacts): ReadonlySet<string
 }
 
 /** `graceSeconds`: what is younger is not judged where a plugin that cannot be seen might be at work on it. */
-export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: number): readonly Finding[] {
+export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, forwarding, checks } = moving;
   const traces = tracesOf(moving);
   const shared = splitShared(checks, traces, tools);
@@ -66,20 +80,51 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     living: addressesOfTheLiving(traces),
   };
   const attachments = traces.flatMap((trace) => judgeAttachment(trace, context));
-  const left = new Set(
-    attachments.filter(({ id }) => id === "attachment-left").map(({ subject }) => `tortie:${subject}`),
+  const left = new Set(attachments.filter(({ id }) => id === "attachment-left").map(({ subject }) => subject));
+  const dead = traces.filter((trace) => left.has(subjectOf(trace)));
+  const atWork = traces.filter((trace) => isAtWork(trace, facts.processes));
+  const tooYoung = traces.filter(
+    (trace) =>
+      judgeAttachment(trace, context).length === 0 &&
+      judgeAttachment(trace, { ...context, graceSeconds: 0 }).length > 0,
   );
-  return [
+  const findings = [
     ...judgeForwarding(forwarding, traces),
     ...judgeState(state, graceSeconds),
     ...attachments,
     ...shared.findings,
-    ...judgeLeftovers({ ...moving, ...context, traces, hasDead: left.size > 0 }),
-    ...judgeAddresses(
-      report,
-      traces.filter(({ attachment }) => left.has(ownerOf(attachment))),
-    ),
+    ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
+    ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung]),
   ];
+  return {
+    findings,
+    overview: {
+      state: `${runDir}${state.runFileSystem === undefined ? ": not there yet" : ` on ${state.runFileSystem}`}`,
+      attachments: [
+        `${traces.filter(livesIn).length} alive`,
+        ...counted(atWork.length, "at work"),
+        ...counted(tooYoung.length, `younger than ${graceSeconds} s and not judged`),
+      ].join(", "),
+      limits: plural(moving.limits.ifbs.length, "ifb link"),
+      firewall: [
+        plural(moving.firewall.nftTables.length, "table"),
+        plural(traces.flatMap(({ ports, chains }) => [...ports, ...chains]).length, "host port"),
+      ].join(", "),
+      addresses: `${report.allocations.length} assigned`,
+    },
+  };
+}
+
+export interface Diagnosis {
+  readonly findings: readonly Finding[];
+  /** What was looked at, for people. */
+  readonly overview: Overview;
+}
+
+export type Overview = Readonly<Partial<Record<Section, string>>>;
+
+function counted(count: number, what: string): readonly string[] {
+  return count === 0 ? [] : [`${count} ${what}`];
 }
 
 /** Each address, and the owner of the attachment that lives with it. */

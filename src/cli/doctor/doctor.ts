@@ -9,12 +9,12 @@
  */
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
-import { diagnoseMoving, diagnoseSettled, inOrder } from "./diagnosis.ts";
+import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder } from "./diagnosis.ts";
 import { type Finding, titleOf } from "./finding.ts";
 import { describeFix, perform } from "./fixing.ts";
 import { judgeLocks } from "./locks.ts";
 import { graceNs, lookAtMoving, lookAtSettled, type Where } from "./look.ts";
-import { type Done, describeFindings, reportOf } from "./report.ts";
+import { type Done, describeDiagnosis, reportOf } from "./report.ts";
 
 export interface DoctorOptions extends Where {
   readonly fix?: boolean | undefined;
@@ -29,37 +29,41 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   const { fix = false, dryRun = false, output } = options;
   if (dryRun && !fix) throw new CliError("cannot run doctor: --dry-run is for --fix", exitStatus.usage);
   const tell = (line: string) => (output === "json" ? undefined : cli.out(`${line}\n`));
-  let findings = await examine(cli, options);
+  let diagnosis = await examine(cli, options);
   let done: Done = { mended: [], failed: [] };
-  if (dryRun) rehearse(findings, tell);
-  else if (fix) ({ findings, done } = await mendUntilWell(cli, findings, options, tell));
-  cli.out(output === "json" ? reportOf(cli, findings, done) : describeFindings(findings, { offer: !fix || dryRun }));
+  if (dryRun) rehearse(diagnosis.findings, tell);
+  else if (fix) ({ diagnosis, done } = await mendUntilWell(cli, diagnosis, options, tell));
+  const { findings } = diagnosis;
+  cli.out(output === "json" ? reportOf(cli, findings, done) : describeDiagnosis(diagnosis, { offer: !fix || dryRun }));
   return findings.some(({ severity }) => severity === "error") ? exitStatus.problems : exitStatus.done;
 }
 
-async function examine(cli: Cli, where: Where): Promise<readonly Finding[]> {
+async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const { locks, ...settled } = await lookAtSettled(cli, where);
-  const certain = [...diagnoseSettled(settled), ...judgeLocks(locks)];
+  const certain = diagnoseSettled(settled);
   const look = async (locked: boolean) =>
     diagnoseMoving(settled, await lookAtMoving(cli, settled, where, locked), where.graceSeconds);
   const first = await look(false);
-  if (first.length === 0) return inOrder(certain);
-  const titles = new Set(first.map(titleOf));
-  const second = await look(locks.held.length === 0);
-  return inOrder([...certain, ...second.filter((finding) => titles.has(titleOf(finding)))]);
+  const last = first.findings.length === 0 ? first : await look(locks.held.length === 0);
+  const titles = new Set(first.findings.map(titleOf));
+  const confirmed = last.findings.filter((finding) => titles.has(titleOf(finding)));
+  return {
+    findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
+    overview: { ...certain.overview, ...last.overview },
+  };
 }
 
 async function mendUntilWell(
   cli: Cli,
-  first: readonly Finding[],
+  first: Diagnosis,
   where: Where,
   tell: (line: string) => void,
-): Promise<{ readonly findings: readonly Finding[]; readonly done: Done }> {
+): Promise<{ readonly diagnosis: Diagnosis; readonly done: Done }> {
   const mended: string[] = [];
   const failed = new Map<string, string>();
-  let findings = first;
+  let diagnosis = first;
   for (let round = 0; round < mostRounds; round++) {
-    const due = findings.filter((finding) => finding.fix !== undefined && !failed.has(titleOf(finding)));
+    const due = diagnosis.findings.filter((finding) => finding.fix !== undefined && !failed.has(titleOf(finding)));
     if (due.length === 0) break;
     for (const finding of due) {
       try {
@@ -73,9 +77,9 @@ async function mendUntilWell(
         failed.set(titleOf(finding), reason);
       }
     }
-    findings = await examine(cli, where);
+    diagnosis = await examine(cli, where);
   }
-  return { findings, done: { mended, failed: [...failed.values()] } };
+  return { diagnosis, done: { mended, failed: [...failed.values()] } };
 }
 
 function rehearse(findings: readonly Finding[], tell: (line: string) => void): void {

@@ -6,7 +6,7 @@ import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 
 export interface FirewallFacts {
-  /** Why nf_tables could not be looked at. */
+  /** Why nf_tables could not be looked at, though nft is there. */
   readonly nftFault: string | undefined;
   readonly nftTables: readonly NftTable[];
   readonly iptables: readonly IptablesTables[];
@@ -67,6 +67,7 @@ async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nf
     const tables = ours.map(({ family, name }) => readTable(cli, family as "ip" | "ip6", name));
     return { nftFault: undefined, nftTables: (await Promise.all(tables)).flat() };
   } catch (error) {
+    if (isErrno(error, "ENOENT")) return { nftFault: undefined, nftTables: [] };
     return { nftFault: messageOf(error), nftTables: [] };
   }
 }

@@ -19,6 +19,8 @@ export interface KernelFacts {
   readonly release: string;
   /** What the kernel, or the program that asked it, said of each feature; empty: it is there. */
   readonly features: Readonly<Record<FeatureName, string>>;
+  /** Programs that are not installed: what they would have tried is not known. */
+  readonly missingPrograms: readonly string[];
 }
 
 export type FeatureName = (typeof features)[number]["name"];
@@ -93,8 +95,12 @@ const features = [
 /** The oldest that the plugins are made for. */
 const oldest = [4, 19] as const;
 
+const programs = ["ip", "tc", "nft"] as const;
+
 export async function gatherKernel(cli: Cli): Promise<KernelFacts> {
   const release = cli.sys.readFile("/proc/sys/kernel/osrelease").trim();
+  const folders = (cli.sys.environment().PATH ?? "").split(":");
+  const missingPrograms = programs.filter((name) => !folders.some((folder) => cli.sys.stat(`${folder}/${name}`)));
   // What an attempt that fails has to say, and then a mark.
   const script = features
     .map(({ attempt }) => `said=$( { ${attempt}; } 2>&1 ) || echo "\${said:-it failed}"\necho @\n`)
@@ -105,15 +111,31 @@ export async function gatherKernel(cli: Cli): Promise<KernelFacts> {
     .split("@\n")
     .slice(0, -1)
     .map((answer) => answer.trim().replaceAll("\n", " "));
-  const said = features.map(({ name }, index) => [name, answers[index] ?? (stderr.trim() || "not tried")]);
-  return { release, features: Object.fromEntries(said) as KernelFacts["features"] };
+  const said = features.map(({ name, attempt }, index) => {
+    const untried = missingPrograms.some((program) => attempt.startsWith(`${program} `));
+    return [name, untried ? "" : (answers[index] ?? (stderr.trim() || "not tried"))];
+  });
+  return { release, features: Object.fromEntries(said) as KernelFacts["features"], missingPrograms };
 }
 
 /** `types`: the plugins that networks name. */
-export function judgeKernel({ release, features: said }: KernelFacts, networks: NetworkFacts): readonly Finding[] {
+export function judgeKernel(
+  { release, features: said, missingPrograms }: KernelFacts,
+  networks: NetworkFacts,
+): readonly Finding[] {
   const used = new Set(networksIn(networks).flatMap(({ plugins }) => plugins.map(({ type }) => type)));
   return [
     ...judgeRelease(release),
+    ...missingPrograms.map(
+      (name): Finding => ({
+        id: "program-missing",
+        section: "kernel",
+        severity: "warning",
+        subject: name,
+        text: "is not installed: plugins do without, but this command cannot look at what they made by it",
+        remedy: `apt-get install ${name === "nft" ? "nftables" : "iproute2"}`,
+      }),
+    ),
     ...features
       .filter(({ name }) => said[name] !== "")
       .map(

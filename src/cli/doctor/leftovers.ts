@@ -20,7 +20,22 @@ export interface LeftoverSources extends AttachmentContext {
 }
 
 export function judgeLeftovers(sources: LeftoverSources): readonly Finding[] {
-  return [...judgeTables(sources), ...judgeGuards(sources), ...judgeIfbs(sources)];
+  return [...judgeSight(sources), ...judgeTables(sources), ...judgeGuards(sources), ...judgeIfbs(sources)];
+}
+
+/** That nft is not installed is told of the kernel. */
+function judgeSight({ firewall: { nftFault } }: LeftoverSources): readonly Finding[] {
+  if (nftFault === undefined) return [];
+  return [
+    {
+      id: "firewall-unseen",
+      section: "firewall",
+      severity: "warning",
+      subject: "nf_tables",
+      text: `cannot be looked at: ${nftFault}: host ports of attachments that are gone would not be found`,
+      remedy: "nft list tables",
+    },
+  ];
 }
 
 /** No network has this name: what is collected for it is what belongs to nobody at all. */

@@ -2,7 +2,9 @@
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { formatDocument } from "../document-text.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { type Finding, type Section, sections } from "./finding.ts";
+import { plural } from "./plural.ts";
 
 /** Exported for whoever reads it with another program: `z.toJSONSchema(doctorReport)`. */
 export const doctorReport = z.object({
@@ -69,17 +71,33 @@ const titles: Readonly<Record<Section, string>> = {
 };
 
 /** `offer`: to tell how much `--fix` would mend. */
-export function describeFindings(findings: readonly Finding[], { offer }: { readonly offer: boolean }): string {
+export function describeDiagnosis({ findings, overview }: Diagnosis, { offer }: { readonly offer: boolean }): string {
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
     const head = `Checking ${titles[section]}...`;
-    return some.length === 0 ? [`${head.padEnd(36)}OK`] : [head, ...some.flatMap(describeFinding)];
+    if (some.length > 0) return [head, ...describeSome(some)];
+    return [head, `  OK       ${overview[section] ?? ""}`.trimEnd()];
   });
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const fixable = findings.filter((finding) => finding.fix !== undefined).length;
   const hint = fixable > 0 && offer ? `; tortie doctor --fix mends ${fixable}` : "";
-  lines.push("", `Found ${errors} errors and ${findings.length - errors} warnings${hint}.`);
+  lines.push("", `Found ${plural(errors, "error")} and ${plural(findings.length - errors, "warning")}${hint}.`);
   return `${lines.join("\n")}\n`;
+}
+
+/** A node whose runtime lost a thousand pods has a thousand findings that read alike. */
+const mostShown = 10;
+
+function describeSome(findings: readonly Finding[]): readonly string[] {
+  const ids = [...new Set(findings.map(({ id }) => id))];
+  return ids.flatMap((id) => {
+    const some = findings.filter((finding) => finding.id === id);
+    const more = some.length - mostShown;
+    return [
+      ...some.slice(0, mostShown).flatMap(describeFinding),
+      ...(more > 0 ? [`           and ${more} more with id ${id} (-o json)`] : []),
+    ];
+  });
 }
 
 function describeFinding({ severity, subject, text, remedy }: Finding): readonly string[] {

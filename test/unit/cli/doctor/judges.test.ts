@@ -1,0 +1,298 @@
+/** What is judged of the node itself: kernel, executables, networks, state, locks. */
+import { describe, expect, test } from "vitest";
+import type { Settled } from "../../../../src/cli/doctor/diagnosis.ts";
+import type { Executable } from "../../../../src/cli/doctor/executables.ts";
+import { readIptables } from "../../../../src/cli/doctor/firewall.ts";
+import { judgeLocks } from "../../../../src/cli/doctor/locks.ts";
+import type { NetworkFile } from "../../../../src/cli/doctor/networks.ts";
+import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
+import { judgeState, type StateFile } from "../../../../src/cli/doctor/state.ts";
+import { calico, diagnose, type NodeModel, nodeWith } from "./model.ts";
+
+/** What is told of a node without pods, in a line each: severity, id, subject, text, the first line of the remedy. */
+function told(change: (settled: Settled) => Partial<Settled>): readonly string[] {
+  const node: NodeModel = nodeWith();
+  node.settled = { ...node.settled, ...change(node.settled) };
+  return diagnose(node).findings.map(
+    ({ severity, id, subject, text, remedy }) => `${severity} ${id}: ${subject} ${text} ⇒ ${remedy.split("\n")[0]}`,
+  );
+}
+
+function withExecutable(name: string, change: Partial<Executable>) {
+  return ({ executables }: Settled): Partial<Settled> => ({
+    executables: {
+      ...executables,
+      executables: executables.executables.map((one) => (one.name === name ? { ...one, ...change } : one)),
+    },
+  });
+}
+
+function withFiles(...files: readonly NetworkFile[]) {
+  return ({ networks }: Settled): Partial<Settled> => ({ networks: { ...networks, files } });
+}
+
+function withFeature(name: string, said: string) {
+  return ({ kernel }: Settled): Partial<Settled> => ({
+    kernel: { ...kernel, features: { ...kernel.features, [name]: said } },
+  });
+}
+
+const file = { path: "/etc/cni/net.d/10-calico.conflist", network: calico };
+const bridge = {
+  path: "/etc/cni/net.d/00-bridge.conflist",
+  network: { name: "podman", cniVersion: "0.4.0", plugins: [{ type: "bridge", document: {} }] },
+};
+
+describe("kernel", () => {
+  test("a feature that a network needs and the kernel lacks is an error, with its modules", () => {
+    expect(told(withFeature("ifb", "Error: Unknown device type."))).toEqual([
+      "error feature-missing: ifb cannot be used: Error: Unknown device type.: what pods send cannot be limited without it (plugin bandwidth) ⇒ modprobe -a ifb   # or a kernel that has them built in",
+    ]);
+  });
+
+  test("one that no network needs is a warning, and what every pod needs is an error even so", () => {
+    const network = { ...calico, plugins: calico.plugins.slice(0, 1) };
+    const told1 = (name: string) =>
+      told((settled) => ({ ...withFeature(name, "no")(settled), ...withFiles({ ...file, network })(settled) }));
+    expect(told1("tbf")[0]).toMatch(/^warning feature-missing/);
+    expect(told1("veth")[0]).toMatch(/^error feature-missing/);
+  });
+
+  test("an old release, and a program that is not installed", () => {
+    const kernel = (change: object) => told((settled) => ({ kernel: { ...settled.kernel, ...change } }));
+    expect(kernel({ release: "4.18.0-553.el8" })[0]).toMatch(
+      /^error kernel-old: 4\.18\.0-553\.el8 is older than 4\.19/,
+    );
+    expect(kernel({ release: "4.19.0-1" })).toEqual([]);
+    expect(kernel({ missingPrograms: ["nft"] })[0]).toMatch(
+      /^warning program-missing: nft .* ⇒ apt-get install nftables$/,
+    );
+  });
+});
+
+describe("executables", () => {
+  test("one that is missing is linked from another of ours: all names are one file", () => {
+    expect(told(withExecutable("portmap", { path: undefined, build: undefined, versions: [] }))).toEqual([
+      "error executable-missing: portmap is in none of /opt/cni/bin: no pod can be attached to a network that names it ⇒ ln -f /opt/cni/bin/calico /opt/cni/bin/portmap",
+    ]);
+  });
+
+  test("one that no network needs may be missing", () => {
+    expect(told(withExecutable("loopback", { path: undefined, build: undefined, versions: [] }))).toEqual([]);
+  });
+
+  test("one that is not executable, and one that does not answer", () => {
+    expect(told(withExecutable("bandwidth", { mode: 0o644, build: undefined, fault: "it is not executable" }))).toEqual(
+      [
+        "error executable-broken: /opt/cni/bin/bandwidth is not executable: no pod can be attached to a network that names it ⇒ chmod 0755 /opt/cni/bin/bandwidth",
+      ],
+    );
+    expect(told(withExecutable("bandwidth", { build: undefined, fault: "spawn ENOEXEC" }))[0]).toMatch(
+      /^error executable-broken: \S+ does not answer: spawn ENOEXEC: .* ⇒ ln -f \/opt\/cni\/bin\/calico \/opt\/cni\/bin\/bandwidth$/,
+    );
+  });
+
+  test("another's under a name of ours is a warning; so is a build that is not this command's", () => {
+    expect(told(withExecutable("portmap", { build: undefined }))[0]).toMatch(/^warning executable-foreign: \/opt/);
+    const all = told(({ executables }) => ({
+      executables: {
+        ...executables,
+        executables: executables.executables.map((one) => ({ ...one, build: "0.0.1, commit abc" })),
+      },
+    }));
+    expect(all).toEqual([
+      expect.stringMatching(/^warning build-different: executables are 0\.0\.1, commit abc, and this command is /),
+    ]);
+  });
+
+  test("an installation that was interrupted", () => {
+    expect(told(withExecutable("calico", { build: "0.0.1, commit abc" }))).toEqual([
+      expect.stringMatching(
+        /^error executables-mixed: .*calico: 0\.0\.1, commit abc; .*interrupted ⇒ ln -f \/opt\/cni\/bin\/calico-ipam \/opt\/cni\/bin\/calico$/,
+      ),
+    ]);
+  });
+
+  test("one that does not speak the network's version", () => {
+    expect(told(withExecutable("portmap", { versions: ["0.4.0", "1.0.0"] }))).toEqual([
+      expect.stringMatching(
+        /^error version-unsupported: .*version 1\.1\.0 .*speaks 0\.4\.0, 1\.0\.0 ⇒ # set "cniVersion"/,
+      ),
+    ]);
+  });
+});
+
+describe("networks", () => {
+  test.each<[string, (settled: Settled) => Partial<Settled>, RegExp]>([
+    ["none", withFiles(), /^error network-missing: \/etc\/cni\/net\.d holds no network configuration/],
+    ["none of ours", withFiles(bridge), /^error network-missing: .* names a plugin of ours/],
+    [
+      "one after another's",
+      withFiles(bridge, file),
+      /^warning network-shadowed: .* comes after \/etc\/cni\/net\.d\/00/,
+    ],
+    [
+      "one of a name that is taken",
+      withFiles(file, { ...file, path: "/etc/cni/net.d/20.conflist" }),
+      /^error network-name-taken: \/etc\/cni\/net\.d\/20/,
+    ],
+    [
+      "a broken one before ours",
+      withFiles({ path: "/etc/cni/net.d/00-x.conf", fault: "Unexpected end of JSON input" }, file),
+      /^error network-broken: /,
+    ],
+    [
+      "a broken one after ours",
+      withFiles(file, { path: "/etc/cni/net.d/99-x.conf", fault: "Unexpected end of JSON input" }),
+      /^warning network-broken: /,
+    ],
+    [
+      "one that passes no port mappings",
+      withFiles({
+        ...file,
+        network: { ...calico, plugins: calico.plugins.map((one) => ({ ...one, document: { type: one.type } })) },
+      }),
+      /^warning capability-missing: \S+ portmap does not say "capabilities": \{"portMappings": true\}/,
+    ],
+  ])("%s", (_, change, text) => {
+    expect(told(change)).toEqual(expect.arrayContaining([expect.stringMatching(text)]));
+  });
+
+  test("what a plugin says of its configuration, and of an ADD that would come now", () => {
+    const say = (code: number, message: string, type = "calico") =>
+      told(() => ({
+        readiness: [
+          {
+            file: file.path,
+            type,
+            needs: ["calico", "calico-ipam"],
+            call: { path: "/opt/cni/bin/calico", command: "STATUS", pluginPath: "/opt/cni/bin", document: {} },
+            code,
+            message,
+          },
+        ],
+      }));
+    expect(say(7, '"mtu" must be an integer')[0]).toMatch(/^error network-refused: .*calico is refused .*"mtu" must/);
+    expect(say(50, "cannot assign IPv4 addresses: No IPs available in pools: []")[0]).toMatch(
+      /^error plugin-not-ready: .* ⇒ tortie ipam check;/,
+    );
+    // The IPAM plugin of another knows no STATUS.
+    expect(say(4, "unknown CNI_COMMAND: STATUS")).toEqual([]);
+  });
+});
+
+describe("state", () => {
+  const whole: StateFile = {
+    path: "/run/tortie/endpoints/net:a:eth0.json",
+    kind: "file",
+    mode: 0o600,
+    user: 0,
+    ageSeconds: 100,
+  };
+  const folder: StateFile = { ...whole, path: "/run/tortie", kind: "folder", mode: 0o700 };
+  const judge = (change: Partial<StateFile>, runFileSystem = "tmpfs") =>
+    judgeState({ runFileSystem, files: [folder, { ...whole, ...change }] }, 60).map(
+      ({ severity, id, text, remedy }) => `${severity} ${id}: ${text} ⇒ ${remedy}`,
+    );
+
+  test("as it is made it has no finding", () => {
+    expect(judge({})).toEqual([]);
+  });
+
+  test.each<[Partial<StateFile>, RegExp]>([
+    [{ mode: 0o644 }, /^error mode-wrong: has mode 0644, wanted 0600: others may .* ⇒ chmod 0600 /],
+    [{ mode: 0o200 }, /^error mode-wrong: has mode 0200, wanted 0600: its owner may not/],
+    [{ user: 1000 }, /^error owner-wrong: belongs to user 1000, .* ⇒ chown -h root:root /],
+    [
+      { path: "/run/tortie/endpoints/.tmp-00ff" },
+      /^error temporary-file-left: .* ⇒ rm \/run\/tortie\/endpoints\/\.tmp-00ff$/,
+    ],
+    [
+      { path: "/run/tortie/ipam/blocks/10-0-0-0-26.json.damaged-1704067200.5" },
+      /^warning damaged-file-kept: was set aside/,
+    ],
+  ])("%o", (change, text) => {
+    expect(judge(change)).toEqual([expect.stringMatching(text)]);
+  });
+
+  test("a temporary file within the grace may be somebody's who is just writing", () => {
+    expect(judge({ path: "/run/tortie/endpoints/.tmp-00ff", ageSeconds: 59 })).toEqual([]);
+  });
+
+  test("a pool that a person wrote may be readable to others, and whose file is whose", () => {
+    expect(judge({ path: "/var/lib/tortie/ippools/p.json", mode: 0o644 })).toEqual([]);
+  });
+
+  test("a disk under /run keeps addresses of pods that a reboot ended", () => {
+    expect(judge({}, "ext4")).toEqual([expect.stringMatching(/^error state-not-volatile: is on ext4/)]);
+  });
+});
+
+test("a lock is told with its holder, alive or gone", () => {
+  const held = [
+    { path: "/run/tortie/ipam.lock", pid: 812, name: "calico" },
+    { path: "/run/tortie/iptables.lock", pid: 9, name: undefined },
+  ];
+  expect(judgeLocks({ held }).map(({ subject, text, remedy }) => `${subject} ${text} ⇒ ${remedy}`)).toEqual([
+    "/run/tortie/ipam.lock is held by process 812 (calico): every ADD and DEL waits for it, and fails after a minute ⇒ kill 812   # if it does not go on",
+    "/run/tortie/iptables.lock is held by process 9, which has ended, and gave it to another: every ADD and DEL waits for it, and fails after a minute ⇒ fuser -v /run/tortie/iptables.lock   # and end who has it",
+  ]);
+});
+
+test("readIptables() finds whose each chain is and where it leads", () => {
+  const text = `*nat
+:CNI-DN-0123 - [0:0]
+-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"net\\" id: \\"c1\\"" -m multiport --dports 80,81 -j CNI-DN-0123
+-A CNI-HOSTPORT-DNAT -p udp -m comment --comment "dnat name: \\"net\\" id: \\"c1\\" if: \\"net1\\"" -m multiport --dports 53 -j CNI-DN-4567
+-A CNI-DN-0123 -s 10.0.0.5/32 -p tcp -m tcp --dport 80 -j CNI-HOSTPORT-SETMARK
+-A CNI-DN-0123 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.5:8080
+-A CNI-DN-0123 -p tcp -m tcp --dport 81 -j DNAT --to-destination 10.0.0.5:8081
+-A CNI-DN-4567 -p udp -m udp --dport 53 -j DNAT --to-destination [fd00::5]:53
+COMMIT
+*raw
+-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP
+COMMIT
+`;
+  expect(readIptables("ip", text)).toEqual({
+    family: "ip",
+    entries: [
+      { network: "net", containerId: "c1", ifname: "eth0", chain: "CNI-DN-0123", targets: ["10.0.0.5"] },
+      { network: "net", containerId: "c1", ifname: "net1", chain: "CNI-DN-4567", targets: ["fd00::5"] },
+    ],
+    guards: ['-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP'],
+  });
+});
+
+test("describeDiagnosis() tells what was looked at, what is wrong, and at most ten of a kind", () => {
+  const node = nodeWith("a", "b");
+  const text = describeDiagnosis(diagnose(node), { offer: true });
+  expect(text).toMatchInlineSnapshot(`
+    "Checking kernel...
+      OK       Linux 6.1.0-28-amd64; veth, nf_tables, nf_tables maps of host ports, ifb, tbf, ingress, u32 and mirred
+    Checking executables...
+      OK       calico, calico-ipam, bandwidth, portmap, loopback in /opt/cni/bin; 0.0.0-source, commit unknown
+    Checking network configuration...
+      OK       net: calico, bandwidth, portmap
+    Checking state folders...
+      OK       /run/tortie on tmpfs
+    Checking locks...
+      OK       free
+    Checking attachments...
+      OK       2 alive
+    Checking firewall...
+      OK       2 tables, 1 host port
+    Checking rate limits...
+      OK       1 ifb link
+    Checking addresses...
+      OK       2 assigned
+
+    Found 0 errors and 0 warnings.
+    "
+  `);
+  const many = nodeWith(...Array.from({ length: 12 }, (_, index) => `p${index}`));
+  for (const pod of many.pods) Object.assign(pod, { hasNamespace: false, ifb: "missing" });
+  const lines = describeDiagnosis(diagnose(many), { offer: true }).split("\n");
+  expect(lines.filter((line) => line.startsWith("  FAIL"))).toHaveLength(10);
+  expect(lines).toContain("           and 2 more with id attachment-left (-o json)");
+  expect(lines.at(-2)).toBe("Found 12 errors and 0 warnings; tortie doctor --fix mends 12.");
+});

@@ -1,0 +1,314 @@
+/** A node as the doctor sees it, made of pods; every part of a pod can be taken away or be wrong. */
+
+import {
+  type Diagnosis,
+  diagnoseMoving,
+  diagnoseSettled,
+  type Moving,
+  type Settled,
+} from "../../../../src/cli/doctor/diagnosis.ts";
+import { ownBuild } from "../../../../src/cli/doctor/executables.ts";
+import type { Finding } from "../../../../src/cli/doctor/finding.ts";
+import { type Network, ourNames } from "../../../../src/cli/doctor/networks.ts";
+import type { IpLink } from "../../../../src/cli/iproute.ts";
+import { type Attachment, attachmentKey, ownerOf } from "../../../../src/cni/attachment.ts";
+import { endpointFolder } from "../../../../src/endpoint/endpoint.ts";
+import { autoAssign } from "../../../../src/ipam/assign.ts";
+import { checkIpam } from "../../../../src/ipam/check.ts";
+import { handleIdOf } from "../../../../src/ipam/handle.ts";
+import { listPools } from "../../../../src/ipam/pool.ts";
+import { drive } from "../../../../src/store/transaction.ts";
+import { memoryStore } from "../../ipam/memory-store.ts";
+
+export const network = "net";
+
+/** A pod that is whole. */
+export interface Pod {
+  readonly name: string;
+  readonly attachment: Attachment;
+  readonly address: string;
+  hasNamespace: boolean;
+  /** Whether a process keeps the namespace, which then has a path of that. */
+  holder: number | undefined;
+  record: "whole" | "missing" | "damaged";
+  recordAgeSeconds: number;
+  link: "whole" | "missing" | "without alias" | { readonly owner: string };
+  ports: readonly number[];
+  ifb: "missing" | "whole" | "serving nobody";
+  /** What CHECK says. */
+  differences: readonly string[];
+  /** What a plugin does with it now. */
+  work: "ADD" | "DEL" | "CHECK" | undefined;
+}
+
+export interface NodeModel {
+  readonly pods: Pod[];
+  settled: Settled;
+  /** Last of all. */
+  change: (moving: Moving) => Moving;
+}
+
+const takenAt = 1_704_067_200n * 1_000_000_000n;
+const hourNs = 3_600_000_000_000n;
+
+export function nodeWith(...names: readonly string[]): NodeModel {
+  return { pods: names.map(pod), settled: settled(), change: (moving) => moving };
+}
+
+function pod(name: string, index: number): Pod {
+  return {
+    name,
+    attachment: { network, containerId: `${name}-0a`, ifname: "eth0" },
+    address: `10.0.0.${index}`,
+    hasNamespace: true,
+    holder: undefined,
+    record: "whole",
+    recordAgeSeconds: 3600,
+    link: "whole",
+    ports: index % 2 === 0 ? [8000 + index] : [],
+    ifb: index % 3 === 0 ? "whole" : "missing",
+    differences: [],
+    work: undefined,
+  };
+}
+
+export function diagnose(node: NodeModel, graceSeconds = 60): Diagnosis {
+  const certain = diagnoseSettled(node.settled);
+  const moving = diagnoseMoving(node.settled, node.change(movingOf(node, graceSeconds)), graceSeconds);
+  return {
+    findings: [...certain.findings, ...moving.findings],
+    overview: { ...certain.overview, ...moving.overview },
+  };
+}
+
+/** `id subject` of each. */
+export function titles(node: NodeModel, graceSeconds?: number): readonly string[] {
+  return diagnose(node, graceSeconds).findings.map(({ id, subject }: Finding) => `${id} ${subject}`);
+}
+
+export const calico: Network = {
+  name: network,
+  cniVersion: "1.1.0",
+  plugins: [
+    { type: "calico", ipam: { type: "calico-ipam" } },
+    { type: "bandwidth", capabilities: { bandwidth: true } },
+    { type: "portmap", capabilities: { portMappings: true } },
+  ].map((plugin) => ({ type: plugin.type, document: { ...plugin, name: network, cniVersion: "1.1.0" } })),
+};
+
+function settled(): Settled {
+  return {
+    kernel: {
+      release: "6.1.0-28-amd64",
+      features: {
+        veth: "",
+        nf_tables: "",
+        "nf_tables maps of host ports": "",
+        ifb: "",
+        tbf: "",
+        ingress: "",
+        "u32 and mirred": "",
+      },
+      missingPrograms: [],
+    },
+    executables: {
+      folders: ["/opt/cni/bin"],
+      executables: ourNames.map((name) => ({
+        name,
+        path: `/opt/cni/bin/${name}`,
+        mode: 0o755,
+        inode: 7,
+        build: ownBuild,
+        versions: ["0.1.0", "0.4.0", "1.0.0", "1.1.0"],
+        fault: undefined,
+      })),
+    },
+    networks: { folder: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10-calico.conflist", network: calico }] },
+    readiness: [],
+  };
+}
+
+function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
+  const store = memoryStore();
+  store.objects.set("IPPool/p", {
+    apiVersion: "projectcalico.org/v3",
+    kind: "IPPool",
+    metadata: { name: "p" },
+    spec: { cidr: "10.0.0.0/26", blockSize: 26 },
+  });
+  for (const one of pods) assign(store, one);
+  const links = pods.flatMap((one, index) => linksOf(one, index));
+  const owned = links.flatMap(({ ifname: name, ifalias: owner }) =>
+    owner?.startsWith("tortie:") && !name.startsWith("bwp") ? [{ name, owner }] : [],
+  );
+  const namespaces = pods.flatMap((one, index) => namespaceOf(one, index));
+  const endpoints = pods
+    .filter(({ record }) => record === "whole")
+    .map(({ name, attachment, address, hasNamespace, holder }) => ({
+      attachment,
+      pod: { namespace: "default", name },
+      hostInterface: `cali${name}`,
+      addresses: [address],
+      netns: `/run/netns/${name}`,
+      netnsExists: hasNamespace && holder === undefined,
+    }));
+  const facts = {
+    endpoints,
+    links: owned,
+    seen: namespaces.flatMap(({ path, interfaces }) =>
+      interfaces.flatMap(({ addr_info }) =>
+        addr_info.map(({ local }) => ({ address: local ?? "", where: `eth0 in "${path}"` })),
+      ),
+    ),
+    hostLinks: links,
+    namespaces,
+    processes: pods.flatMap(({ attachment: { containerId, ifname }, work }, index) =>
+      work === undefined
+        ? []
+        : [{ pid: 500 + index, name: "calico", netns: 1, plugin: { command: work, containerId, ifname } }],
+    ),
+  };
+  const snapshot = {
+    ...facts,
+    node: "node-1",
+    takenAt: takenAt + hourNs,
+    pools: drive(listPools(), store).pools,
+    blocks: store.all("IPAMBlock"),
+    handles: store.all("IPAMHandle"),
+    affinities: store.all("BlockAffinity"),
+    damaged: [],
+    graceNs: BigInt(graceSeconds) * 1_000_000_000n,
+  };
+  const mapped = pods.filter(({ ports }) => ports.length > 0);
+  return {
+    facts,
+    records: pods.flatMap(recordOf),
+    snapshot,
+    report: checkIpam(snapshot),
+    firewall: {
+      nftFault: undefined,
+      nftTables: [
+        ...(pods.some(({ record }) => record !== "missing")
+          ? [{ family: "ip" as const, name: "tortie", owners: [], elements: [] }]
+          : []),
+        ...(mapped.length === 0
+          ? []
+          : [
+              {
+                family: "ip" as const,
+                name: "tortie_portmap",
+                owners: mapped.map(({ attachment }) => ownerOf(attachment)),
+                elements: mapped.flatMap(({ ports, address: target, attachment }) =>
+                  ports.map((port) => ({ set: "ports", key: `tcp . ${port}`, comment: ownerOf(attachment), target })),
+                ),
+              },
+            ]),
+      ],
+      iptables: [],
+    },
+    limits: {
+      ifbs: pods
+        .filter(({ ifb }) => ifb !== "missing")
+        .map(({ name, attachment, ifb }) => ({
+          name: `bwp${name}`,
+          owner: ownerOf(attachment),
+          servedTo: ifb === "whole" ? [`cali${name}`] : [],
+        })),
+    },
+    state: { runFileSystem: "tmpfs", files: [] },
+    forwarding: { 4: "1", 6: "0" },
+    checks: {
+      byOwner: new Map(
+        pods.flatMap(({ attachment, differences }) =>
+          differences.length === 0 ? [] : [[ownerOf(attachment), differences] as const],
+        ),
+      ),
+    },
+  };
+}
+
+function assign(store: ReturnType<typeof memoryStore>, { name, attachment }: Pod): void {
+  drive(
+    autoAssign({
+      handleId: handleIdOf(attachment),
+      node: "node-1",
+      attributes: {
+        interface: "eth0",
+        namespace: "default",
+        node: "node-1",
+        pod: name,
+        timestamp: "2024-01-01 00:00:00 +0000 UTC",
+      },
+      now: takenAt,
+      pools: drive(listPools(), store),
+      wanted: [{ family: 4, pools: [], count: 1 }],
+    }),
+    store,
+  );
+}
+
+/** The pair's indices: on the host 100 and up, inside always 2. */
+function linksOf({ name, attachment, hasNamespace, link, ifb }: Pod, index: number): readonly IpLink[] {
+  const alias = typeof link === "object" ? link.owner : link === "without alias" ? undefined : ownerOf(attachment);
+  const bandwidth: IpLink = { ifname: `bwp${name}`, ifindex: 200 + index, flags: ["UP"], ifalias: ownerOf(attachment) };
+  return [
+    // The kernel takes the pair with the namespace.
+    ...(link !== "missing" && hasNamespace
+      ? [
+          {
+            ifname: `cali${name}`,
+            ifindex: 100 + index,
+            link_index: 2,
+            flags: ["UP"],
+            ...(alias !== undefined && { ifalias: alias }),
+          },
+        ]
+      : []),
+    ...(ifb === "missing" ? [] : [bandwidth]),
+  ];
+}
+
+function namespaceOf({ name, address, hasNamespace, holder, link }: Pod, index: number): Moving["facts"]["namespaces"] {
+  if (!hasNamespace) return [];
+  const isPaired = link === "whole" || link === "without alias";
+  return [
+    {
+      path: holder === undefined ? `/run/netns/${name}` : `/proc/${holder}/ns/net`,
+      inode: 4000 + index,
+      holder: holder === undefined ? undefined : { pid: holder, name: "sleep" },
+      interfaces: isPaired
+        ? [
+            {
+              ifname: "eth0",
+              ifindex: 2,
+              link_index: 100 + index,
+              flags: ["UP"],
+              address: "02:00:00:00:00:01",
+              addr_info: [{ local: address, scope: "global", prefixlen: 32 }],
+            },
+          ]
+        : [],
+    },
+  ];
+}
+
+function recordOf({ name, attachment, address, record, recordAgeSeconds }: Pod): Moving["records"] {
+  if (record === "missing") return [];
+  const endpoint = {
+    attachment,
+    node: "node-1",
+    pod: { namespace: "default", name },
+    hostInterface: `cali${name}`,
+    mac: "02:00:00:00:00:01",
+    addresses: [`${address}/32`],
+    netns: `/run/netns/${name}`,
+  };
+  return [
+    {
+      path: `${endpointFolder}/${attachmentKey(attachment)}.json`,
+      ageSeconds: recordAgeSeconds,
+      endpoint: record === "whole" ? endpoint : undefined,
+      fault: record === "whole" ? undefined : "Unexpected end of JSON input",
+    },
+  ];
+}
