@@ -1,17 +1,13 @@
 /**
  * podman 4.3 with its CNI back end on a private node: folders, image and configuration of its own, nothing of the machine's.
  *
- * Everything lives on the node's tmpfs and ends with it, but cgroups: containers go under `/tortie-test-<pid>`, which `close` removes,
- * and the next start removes those of test processes that were killed.
+ * Everything lives on the node's tmpfs and ends with it, but cgroups, which `close` removes.
  */
-import { readdirSync, rmdirSync } from "node:fs";
-import { join } from "node:path";
+import { cgroupParent, removeOwnCgroups, removeStaleCgroups } from "./cgroups.ts";
+import { images, makeImage } from "./image.ts";
 import type { Completed, Node } from "./netns.ts";
 
 const home = "/run/.node/podman";
-const image = "localhost/box:1";
-const cgroupRoot = "/sys/fs/cgroup";
-const cgroupPrefix = "tortie-test-";
 
 export interface PodmanOptions {
   readonly pluginDirs: readonly string[];
@@ -23,24 +19,22 @@ export interface PodmanOptions {
 export class Podman {
   readonly #node: Node;
   readonly #network: string;
-  readonly #cgroup = `${cgroupPrefix}${process.pid}`;
 
   /** Writes the configuration and loads the image. */
   constructor(node: Node, { pluginDirs, conflist, network }: PodmanOptions) {
     this.#node = node;
     this.#network = network;
-    removeCgroups((name) => name.startsWith(cgroupPrefix) && !isAlive(Number(name.slice(cgroupPrefix.length))));
+    removeStaleCgroups();
     node.sh(`mkdir -p ${home}/net.d; cat > ${home}/net.d/10-test.conflist`, { stdin: conflist });
     node.sh(`cat > ${home}/containers.conf`, { stdin: containersConf(pluginDirs, network) });
     node.sh(`cat > ${home}/storage.conf`, { stdin: storageConf });
-    node.sh(makeImage);
-    this.#must(["load", "-q", "-i", `${home}/box.tar`]);
+    this.#must(["load", "-q", "-i", makeImage(node, `${home}/image`)]);
   }
 
   /** Starts a container on the network; returns its address. */
   start(name: string, options: readonly string[], command: readonly string[] = []): string {
-    const cgroup = `--cgroup-parent=/${this.#cgroup}`;
-    this.#must(["run", "-d", "--name", name, "--network", this.#network, cgroup, ...options, image, ...command]);
+    const cgroup = `--cgroup-parent=${cgroupParent}`;
+    this.#must(["run", "-d", "--name", name, "--network", this.#network, cgroup, ...options, images.box, ...command]);
     return this.#must(["inspect", "-f", `{{.NetworkSettings.Networks.${this.#network}.IPAddress}}`, name]).trim();
   }
 
@@ -64,7 +58,7 @@ export class Podman {
 
   /** Call it when the node is gone: a cgroup in use cannot be removed. */
   close(): void {
-    removeCgroups((name) => name === this.#cgroup);
+    removeOwnCgroups();
   }
 
   #must(argv: readonly string[]): string {
@@ -101,50 +95,3 @@ driver = "overlay"
 runroot = "${home}/run"
 graphroot = "${home}/root"
 `;
-
-/** A docker-archive of one layer: static busybox, links for some of its applets, and a page to serve. */
-const makeImage = `
-cd ${home}
-mkdir -p layer/bin layer/tmp layer/www
-cp "$(command -v busybox)" layer/bin/busybox
-for applet in sh sleep nc httpd ping echo cat ip; do ln -s busybox layer/bin/$applet; done
-echo page > layer/www/index.html
-tar -C layer -cf layer.tar .
-digest=$(sha256sum layer.tar | cut -d ' ' -f 1)
-case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
-cat > config.json <<END
-{"architecture":"$arch","os":"linux","config":{"Cmd":["/bin/sleep","600"]},"rootfs":{"type":"layers","diff_ids":["sha256:$digest"]}}
-END
-cat > manifest.json <<END
-[{"Config":"config.json","RepoTags":["${image}"],"Layers":["layer.tar"]}]
-END
-tar -cf box.tar manifest.json config.json layer.tar
-`;
-
-/** Version 1 has a folder per controller, version 2 has one tree. */
-function removeCgroups(wanted: (name: string) => boolean): void {
-  for (const parent of [cgroupRoot, ...foldersIn(cgroupRoot)]) {
-    for (const folder of foldersIn(parent).filter((path) => wanted(path.slice(parent.length + 1)))) removeTree(folder);
-  }
-}
-
-/** A cgroup's files go with it; only empty ones can be removed, the deepest first. */
-function removeTree(folder: string): void {
-  for (const child of foldersIn(folder)) removeTree(child);
-  rmdirSync(folder);
-}
-
-function foldersIn(parent: string): readonly string[] {
-  return readdirSync(parent, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join(parent, entry.name));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

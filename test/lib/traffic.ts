@@ -95,13 +95,17 @@ function tryAsk(
 
 const client = `exec 3<>"/dev/tcp/$1/$2" && printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
 
-/** The server listens on an IPv6 socket: an IPv4 peer shows as `[::ffff:192.0.2.1]`. */
-function cgi(name: string): string {
+/**
+ * The program behind `serve`; the name may be an expression of the shell. The server listens on an IPv6 socket: an IPv4 peer shows as
+ * `[::ffff:192.0.2.1]`.
+ */
+export function cgi(name: string): string {
   const strip = "sed -E 's/^\\[(::ffff:)?//; s/]$//'";
   return `#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n${name} sees "; printf %s "$REMOTE_ADDR" | ${strip}`;
 }
 
-function waitForPort(node: Node, spot: Spot, port: number): void {
+/** Waits until something listens on a TCP port. Throws when nothing does in time. */
+export function waitForPort(node: Node, spot: Spot, port: number): void {
   node.sh(
     `for i in $(seq 100); do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.02; done; exit 1`,
     at(spot),

@@ -1,0 +1,212 @@
+/**
+ * A real runtime: containerd with its CRI, called as kubelet calls it, on a node that was installed by the commands of README.md.
+ *
+ * The pods' containers serve their host name, which is the pod's.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { removeOwnCgroups } from "../lib/cgroups.ts";
+import { loadConflist } from "../lib/conflist.ts";
+import { Containerd, containerdIsMissing } from "../lib/containerd.ts";
+import type { Pod, SandboxStatus } from "../lib/cri.ts";
+import { images, serveCommand } from "../lib/image.ts";
+import { install } from "../lib/install.ts";
+import { leaks } from "../lib/kept.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
+import { Runner } from "../lib/runner.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { answers, ask, measureRate, ping, waitForPort } from "../lib/traffic.ts";
+
+let node: Node;
+let containerd: Containerd;
+let clean: string;
+
+interface Running extends SandboxStatus {
+  readonly pod: Pod;
+  readonly id: string;
+}
+
+beforeAll(async () => {
+  if (containerdIsMissing !== undefined) return;
+  requireBuild();
+  node = await Node.start();
+  install(node);
+  containerd = await Containerd.start(node);
+});
+
+afterAll(async () => {
+  containerd?.close();
+  await node?.stop();
+  removeOwnCgroups();
+});
+
+beforeEach((context) => {
+  context.skip(containerdIsMissing !== undefined, containerdIsMissing);
+  clean = snapshot(node);
+});
+
+/** One defect must not make the next test fail. */
+afterEach(async ({ task }) => {
+  if (containerd === undefined) return;
+  if (task.result?.state === "fail") console.error(containerd.log());
+  await removeAll();
+});
+
+async function removeAll(): Promise<void> {
+  const { cri } = containerd;
+  await Promise.all((await cri.list()).map(async ({ id }) => cri.stop(id).then(() => cri.remove(id))));
+}
+
+/** Runs the pods in parallel, each with a container that serves. */
+async function start(...pods: readonly Pod[]): Promise<readonly Running[]> {
+  const { cri } = containerd;
+  return Promise.all(
+    pods.map(async (pod) => {
+      const id = await cri.run(pod);
+      await cri.startContainer(id, pod, images.box, serveCommand);
+      const status = await cri.status(id);
+      waitForPort(node, status.netns, 80);
+      return { pod, id, ...status };
+    }),
+  );
+}
+
+async function remove(...running: readonly Running[]): Promise<void> {
+  const { cri } = containerd;
+  await Promise.all(running.map(({ id }) => cri.stop(id)));
+  await Promise.all(running.map(({ id }) => cri.remove(id)));
+}
+
+/** Folders that the runtimes make and keep. */
+const runtimesOwn = /^\+ file (\/run\/containerd\/|\/run\/runc\/|\/var\/lib\/cni\/(results\/)?$)/;
+
+function expectNothingLeft(since = clean): void {
+  expect(leaks(diff(since, snapshot(node))).filter((line) => !runtimesOwn.test(line))).toEqual([]);
+}
+
+/** Everything that a client may want of a pod: by its address and by its host ports, from everywhere. */
+function expectServed({ pod, ip, netns }: Running): void {
+  expect(ask(node, undefined, ip, 80)).toContain(`${pod.name} sees`);
+  expect(ping(node, netns, outsideAddress4)).toBe(true);
+  for (const { hostPort } of pod.ports ?? []) {
+    expect(ask(node, "outside", nodeAddress4, hostPort)).toBe(`${pod.name} sees ${outsideAddress4}`);
+    expect(ask(node, undefined, "127.0.0.1", hostPort)).toContain(`${pod.name} sees`);
+  }
+}
+
+function port(hostPort: number): Pod["ports"] & object {
+  return [{ hostPort, containerPort: 80 }];
+}
+
+/** iperf3 counts payload: 95.5 % of what is on the wire. A runtime's burst, 512 MB, passes before. */
+function expectRate(from: string | undefined, to: string | undefined, address: string, bitsPerSecond: number): void {
+  const measured = measureRate(node, from, to, address, 1).bitsPerSecond;
+  expect(measured).toBeGreaterThan(0.85 * bitsPerSecond);
+  expect(measured).toBeLessThan(1.05 * bitsPerSecond);
+}
+
+test("the network is ready", async () => {
+  expect(await containerd.cri.isNetworkReady()).toBe(true);
+});
+
+test("a pod has its address, its host port and its limits, and nothing of it is left", async () => {
+  const [web] = await start({ name: "web", ports: port(8080), ingressBandwidth: "20M", egressBandwidth: "10M" });
+  if (web === undefined) throw new Error("no pod");
+  expect(web.ip).toMatch(/^192\.168\./);
+  expectServed(web);
+  expect(ask(node, web.netns, nodeAddress4, 8080)).toContain("web sees");
+  expectRate(undefined, web.netns, web.ip, 20e6);
+  expectRate(web.netns, undefined, nodeAddress4, 10e6);
+  await remove(web);
+  expect(answers(node, "outside", nodeAddress4, 8080)).toBe(false);
+  expectNothingLeft();
+});
+
+test("20 pods at once: an address each, all reachable, host ports and rates right, nothing left", async () => {
+  const pods = Array.from({ length: 20 }, (_, index) => ({
+    name: `web-${index}`,
+    ports: port(8000 + index),
+    ...(index % 5 === 0 && { ingressBandwidth: `${10 + index}M`, egressBandwidth: `${10 + index}M` }),
+  }));
+  const running = await start(...pods);
+  expect(new Set(running.map(({ ip }) => ip)).size).toBe(20);
+  for (const one of running) expectServed(one);
+  const [first, , , , , limited] = running;
+  if (first === undefined || limited === undefined) throw new Error("no pods");
+  for (const { ip } of running) expect(ping(node, first.netns, ip)).toBe(true);
+  expectRate(undefined, limited.netns, limited.ip, 15e6);
+  expectRate(first.netns, undefined, nodeAddress4, 10e6);
+  await remove(...running);
+  expectNothingLeft();
+});
+
+test("a host port that a pod has is refused to the next, by the owner's name, and nothing of that pod is left", async () => {
+  const [web] = await start({ name: "web", ports: port(8080) });
+  const before = snapshot(node);
+  const second = containerd.cri.run({ name: "other", ports: port(8080) });
+  await expect(second).rejects.toThrow(
+    new RegExp(`cannot map host port 8080/tcp: it is taken by container "${web?.id}"`),
+  );
+  expectNothingLeft(before);
+});
+
+test("a pod's next sandbox has its address and host port while the old one is still there, and keeps it", async () => {
+  const pod = { name: "web", namespace: "default" };
+  const [old] = await start(pod);
+  const [young] = await start({ ...pod, attempt: 1 });
+  if (old === undefined || young === undefined) throw new Error("no pods");
+  expectServed(young);
+  await remove(old);
+  expectServed(young);
+  await remove(young);
+  expectNothingLeft();
+});
+
+test("a sandbox whose network namespace is gone is stopped and removed like any other", async () => {
+  const [web] = await start({ name: "web", ports: port(8080), ingressBandwidth: "10M", egressBandwidth: "10M" });
+  if (web === undefined) throw new Error("no pod");
+  node.sh(`umount -l /run/netns/${web.netns}; rm /run/netns/${web.netns}`);
+  await remove(web);
+  expectNothingLeft();
+});
+
+describe.each(["TERM", "KILL"] as const)("after containerd was ended by SIG%s with pods running", (signal) => {
+  test("they are served, new ones come beside them, and nothing is left of either", async () => {
+    const names = Array.from({ length: 20 }, (_, index) => ({ name: `web-${index}`, ports: port(8000 + index) }));
+    const before = await start(...names.slice(0, 10));
+    containerd.end(signal);
+    for (const one of before) expectServed(one);
+    await containerd.begin();
+    const after = await start(...names.slice(10));
+    const all = [...before, ...after];
+    for (const { id, ip } of before) expect(await containerd.cri.status(id)).toMatchObject({ isReady: true, ip });
+    expect(new Set(all.map(({ ip }) => ip)).size).toBe(20);
+    for (const one of all) expectServed(one);
+    await remove(...all);
+    expectNothingLeft();
+  });
+});
+
+test("containerd killed in the middle of 20 pods: the next attempts of them are served, and GC takes what it forgot", async () => {
+  const pods = Array.from({ length: 20 }, (_, index) => ({ name: `web-${index}`, ports: port(8000 + index) }));
+  const attempts = pods.map((pod) => containerd.cri.run(pod));
+  await Promise.any(attempts);
+  containerd.end("KILL");
+  await Promise.allSettled(attempts);
+  await containerd.begin();
+  const { cri } = containerd;
+  // What kubelet does then: a sandbox that is not ready is stopped, and its pod gets another.
+  const listed = await cri.list();
+  for (const { id } of listed.filter(({ isReady }) => !isReady)) await cri.stop(id);
+  const alive = listed.filter(({ isReady }) => isReady).map(({ name }) => name);
+  const again = pods.filter(({ name }) => !alive.includes(name)).map((pod) => ({ ...pod, attempt: 1 }));
+  expect(again.length).toBeGreaterThan(0);
+  for (const one of await start(...again)) expectServed(one);
+  const sandboxes = (await cri.list()).filter(({ isReady }) => isReady);
+  const addresses = await Promise.all(sandboxes.map(async ({ id }) => (await cri.status(id)).ip));
+  expect(new Set(addresses).size).toBe(20);
+  await removeAll();
+  new Runner({ node, pluginDirs }).collect(loadConflist(example("10-calico.conflist")), []);
+  node.sh("for name in $(ls /run/netns | grep ^cni-); do ip netns del $name; done");
+  expectNothingLeft();
+});
