@@ -24,3 +24,8 @@ export interface Backend {
   /** Throws when the back end cannot be used. */
   status(sys: Sys): void;
 }
+
+/** `container "c2" (network "net1", interface "eth0")`. */
+export function describeAttachment({ network, containerId, ifname }: Attachment): string {
+  return `container "${containerId}" (network "${network}", interface "${ifname}")`;
+}

@@ -5,6 +5,7 @@
  * Between the two another process may change the tables, so our own operations take turns by a lock. What the restore does is right
  * whatever others do: it adds to shared chains what was missing, and of what is our own it first takes out what was there.
  */
+import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import {
   type IptablesFamily,
@@ -16,7 +17,7 @@ import {
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { runDir } from "../../src/plan/names.ts";
-import type { Backend, Wanted } from "./backend.ts";
+import { type Backend, describeAttachment, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import {
   commentPrefixOf,
@@ -88,7 +89,7 @@ function addFamily({ attachment, conf }: Wanted, target: Target, sys: Sys): void
   if (rules.own.length === 0) return;
   const saved = savedOrFail(target.family, sys);
   const mappings = conf.mappings.filter((mapping) => mapping.families.includes(target.family));
-  const stale = refuseTaken(saved.nat, rules.chain, mappings, target);
+  const stale = refuseTaken(saved.nat, attachment, mappings, target);
   restoreIptables(target.family, addLines(rules, saved, stale), sys);
 }
 
@@ -156,14 +157,18 @@ function missingEntries({ chain, entries }: Rules, nat: readonly string[], condi
   return entries.filter((entry) => portsOf(entry).some((port) => !leading.has(port)));
 }
 
-/** Throws when another's rule has one of the host ports; returns the chains that lead to this very address: nobody alive has them. */
+/**
+ * Throws when another container's rule has one of the host ports (in another network of the same container, the first rule has it);
+ * returns the chains that lead to this very address: nobody alive has them.
+ */
 export function refuseTaken(
   nat: readonly string[],
-  ownChain: string,
+  attachment: Attachment,
   mappings: readonly Mapping[],
   { family, address }: Target,
 ): readonly string[] {
   const stale = new Set<string>();
+  const ownChain = ownChainOf(attachment);
   const own = family === "ip" ? `${address}:` : `[${address}]:`;
   for (const rule of nat) {
     const match = /^-A (CNI-DN-\S+)(?: -d (\S+))? -p (\S+) -m \S+ --dport (\d+) -j DNAT --to-destination (\S+)/.exec(
@@ -176,7 +181,9 @@ export function refuseTaken(
     );
     if (to.startsWith(own)) stale.add(chain);
     else if (taken !== undefined) {
-      const reason = `it is taken by ${describeHolder(nat, chain)}`;
+      const holder = holderOf(nat, chain);
+      if (holder?.containerId === attachment.containerId) continue;
+      const reason = `it is taken by ${holder === undefined ? `chain ${chain}` : describeAttachment(holder)}`;
       throw new CniError(code.refused, `cannot map host port ${describeHostPort(taken)}: ${reason}`);
     }
   }
@@ -188,13 +195,12 @@ function overlap(hostIp: string | undefined, destination: string | undefined): b
   return destination === hostIp || destination === `${hostIp}/${lengthOf(hostIp)}`;
 }
 
-/** `container "c2" (network "net1", interface "eth0")`. */
-function describeHolder(nat: readonly string[], chain: string): string {
+/** Whose chain it is, by the comment of what leads into it. */
+function holderOf(nat: readonly string[], chain: string): Attachment | undefined {
   const entry = entriesIn(nat).find((one) => one.chain === chain)?.rule ?? "";
-  const match = /dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?/.exec(entry);
-  if (match === null) return `chain ${chain}`;
-  const [, network, container, ifname = "eth0"] = match;
-  return `container "${container}" (network "${network}", interface "${ifname}")`;
+  const [, network, containerId, ifname = "eth0"] =
+    /dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?/.exec(entry) ?? [];
+  return network === undefined || containerId === undefined ? undefined : { network, containerId, ifname };
 }
 
 /** Removes what `choose` names, in both families; that the programs are missing means that there is nothing. */

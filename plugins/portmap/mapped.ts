@@ -44,6 +44,7 @@ function mappedTo(
   ];
 }
 
-function keyOf({ hostIp, protocol, hostPort }: Mapping): readonly string[] {
+/** The key of a mapping in `ports` or `hostip_ports`. */
+export function keyOf({ hostIp, protocol, hostPort }: Mapping): readonly string[] {
   return [...(hostIp === undefined ? [] : [hostIp]), protocol, String(hostPort)];
 }

@@ -5,6 +5,9 @@
  * or when one of them has none (as Kubernetes judges it). Equal addresses collide in the kernel; a mapping of one address and
  * one of all addresses stand in different maps, so each ADD looks for the other kind *after* its own are in: of two that run at the
  * same time at least one sees the other.
+ *
+ * A container in several networks has several attachments, and a runtime (podman) may ask for the same ports in each: the first has them,
+ * and the others do without.
  */
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
@@ -18,11 +21,11 @@ import { probeNft } from "../../src/dataplane/nft-session.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { addressBytes } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";
-import type { NftElements } from "../../src/plan/nft.ts";
+import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
-import type { Backend } from "./backend.ts";
+import { type Backend, describeAttachment } from "./backend.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
-import { mappedPorts } from "./mapped.ts";
+import { keyOf, mappedPorts } from "./mapped.ts";
 import { tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
@@ -39,7 +42,10 @@ export const nftables: Backend = {
   },
 
   check({ attachment, conf, targets }, sys) {
-    return diffNft(mappedPorts(conf, targets), ownerOf(attachment), sys).map(({ text }) => text);
+    const differences = (mappings: readonly Mapping[]): readonly string[] =>
+      diffNft(mappedPorts({ ...conf, mappings }, targets), ownerOf(attachment), sys).map(({ text }) => text);
+    const found = differences(conf.mappings);
+    return found.length === 0 ? found : differences(withoutSiblings(attachment, conf.mappings, sys));
   },
 
   del(attachment, sys) {
@@ -64,15 +70,16 @@ export const nftables: Backend = {
  */
 function applyOverStale(attachment: Attachment, conf: PortmapConf, targets: readonly Target[], sys: Sys): AppliedNft {
   const owner = ownerOf(attachment);
-  const resources = mappedPorts(conf, targets);
-  // Each turn removes one attachment that cannot be alive.
-  for (let turn = 0; turn <= resources.length; turn++) {
+  let { mappings } = conf;
+  // Each turn removes one attachment that cannot be alive, one more leaves out what the container's other attachments have.
+  for (let turns = mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
     try {
-      return applyNft(resources, owner, sys);
+      return applyNft(mappedPorts({ ...conf, mappings }, targets), owner, sys);
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
-      if (!isStale(error, targets)) throw taken(mappingOf(error.element.key), error.holder);
-      removeNft(tables, error.holder as string, sys);
+      if (isStale(error, targets)) removeNft(tables, error.holder as string, sys);
+      else if (isSibling(error.holder, attachment)) mappings = withoutSiblings(attachment, mappings, sys);
+      else throw taken(mappingOf(error.element.key), error.holder);
     }
   }
   throw new CniError(code.refused, "cannot map host ports: other attachments claim the container's address");
@@ -88,6 +95,24 @@ function isStale({ table, set, holder, data }: NftConflict, targets: readonly Ta
   return target !== undefined && data !== undefined && sameAddress(data.subarray(0, width), target);
 }
 
+/** Whether it is of the same container. */
+function isSibling(holder: string | undefined, { containerId }: Attachment): boolean {
+  return holder?.startsWith(ownerPrefix) === true && holder.split("/")[1] === containerId;
+}
+
+/** The mappings less what other attachments of the same container have. */
+function withoutSiblings(attachment: Attachment, mappings: readonly Mapping[], sys: Sys): readonly Mapping[] {
+  const own = nftOwnerComment(ownerOf(attachment));
+  const isFree = (family: NftFamily, mapping: Mapping): boolean => {
+    const set = mapping.hostIp === undefined ? "ports" : "hostip_ports";
+    const [held] = findHolders(tableOf(family), set, [keyOf(mapping)], sys);
+    return held === undefined || held.holder === own || !isSibling(held.holder, attachment);
+  };
+  return mappings
+    .map((mapping) => ({ ...mapping, families: mapping.families.filter((family) => isFree(family, mapping)) }))
+    .filter(({ families }) => families.length > 0);
+}
+
 function sameAddress(bytes: Uint8Array, { address }: Target): boolean {
   const wanted = addressBytes(address);
   return wanted.length === bytes.length && wanted.every((byte, index) => byte === bytes[index]);
@@ -101,14 +126,14 @@ function refuseOverlaps(attachment: Attachment, conf: PortmapConf, targets: read
     const special = mappings.filter(({ hostIp }) => hostIp !== undefined);
     const keys = special.map((mapping) => [mapping.protocol, String(mapping.hostPort)]);
     for (const { key, holder } of findHolders(tableOf(family), "ports", keys, sys)) {
-      if (holder !== own)
+      if (holder !== own && !isSibling(holder, attachment))
         throw taken(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), holder);
     }
     if (general.length === 0) continue;
     // Mappings of single addresses are rare: all of them are looked at.
     for (const { key, holder } of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
       const mapping = general.find((one) => describeKey(one) === key.slice(1).join("/"));
-      if (mapping !== undefined && holder !== own) throw taken(mapping, holder);
+      if (mapping !== undefined && holder !== own && !isSibling(holder, attachment)) throw taken(mapping, holder);
     }
   }
 }
@@ -129,12 +154,11 @@ function taken(mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, holde
   );
 }
 
-/** `container "c2" (network "net1", interface "eth0")`. */
 function describe(holder: string | undefined): string {
   if (holder === undefined) return "an element without an owner in nftables";
-  const [network, container, ifname] = holder.slice(ownerPrefix.length).split("/");
-  if (container === undefined || ifname === undefined) return `"${holder}"`;
-  return `container "${container}" (network "${network}", interface "${ifname}")`;
+  const [network = "", containerId, ifname] = holder.slice(ownerPrefix.length).split("/");
+  if (containerId === undefined || ifname === undefined) return `"${holder}"`;
+  return describeAttachment({ network, containerId, ifname });
 }
 
 function udpPortsOf(removed: readonly { readonly element: { readonly key: readonly string[] } }[]): readonly number[] {

@@ -1,20 +1,31 @@
-/** A real runtime: podman 4 with its CNI back end gives two containers their network by our plugins. */
+/** A real runtime: podman 4 with its CNI back end, on a node that was installed and configured by the words of README.md. */
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { install } from "../lib/install.ts";
 import { leaks } from "../lib/kept.ts";
-import { Node } from "../lib/netns.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
 import { Podman } from "../lib/podman.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
-import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { example, requireBuild } from "../lib/suite.ts";
+import { answers, ask, ping, receive, waitForPort } from "../lib/traffic.ts";
+
+/** That of the example for podman; the other one is README's. */
+const network = "tortie";
+const secondNetwork = "k8s-pod-network";
 
 let node: Node;
 let podman: Podman;
+let clean: string;
 
 beforeAll(async () => {
   requireBuild();
   node = await Node.start();
+  install(node);
   const conflist = readFileSync(example("87-podman.conflist"), "utf8");
-  podman = new Podman(node, { pluginDirs, conflist, network: "tortie" });
+  node.sh("cat > /etc/cni/net.d/87-podman.conflist", { stdin: conflist });
+  podman = new Podman(node);
+  // podman writes its own default network there at first sight.
+  podman.must(["network", "ls"]);
 });
 
 afterAll(async () => {
@@ -22,37 +33,140 @@ afterAll(async () => {
   podman?.close();
 });
 
-test("podman lists the network", () => {
-  expect(podman.run(["network", "ls"]).stdout).toMatch(/\btortie\b/);
+beforeEach(() => {
+  clean = snapshot(node);
 });
 
-test("two containers reach each other, a published port answers, and removal leaves nothing", () => {
-  const before = snapshot(node);
-  const web = podman.start("web", ["-p", "8080:80"], ["httpd", "-f", "-p", "80", "-h", "/www"]);
-  const peer = podman.start("peer", []);
-  expect(web).toMatch(/^10\.88\./);
-  expect(podman.exec("peer", ["ping", "-c", "1", "-W", "2", web]).status).toBe(0);
-  expect(podman.exec("web", ["ping", "-c", "1", "-W", "2", peer]).status).toBe(0);
-  expect(podman.exec("web", ["ping", "-c", "1", "-W", "2", "203.0.113.2"]).status).toBe(0);
-  expect(get("outside", "203.0.113.1")).toContain("page");
-  expect(get(undefined, "127.0.0.1")).toContain("page");
-  podman.remove("web", "peer");
-  expect(leaks(diff(before, snapshot(node))).filter((line) => !podmansOwn.test(line))).toEqual([]);
+afterEach(() => {
+  podman?.run(["rm", "-f", "-a", "-t", "0"]);
 });
 
-test("a container that is restarted gets a network again, and one port only once", () => {
-  podman.start("first", ["-p", "8081:80"]);
-  expect(() => podman.start("second", ["-p", "8081:80"])).toThrow(/8081/);
-  expect(podman.run(["restart", "-t", "0", "first"]).status).toBe(0);
-  expect(podman.exec("first", ["ping", "-c", "1", "-W", "2", "203.0.113.1"]).status).toBe(0);
-  podman.remove("first", "second");
-});
+/** Starts a container that serves; returns its namespace and its address on the first network. */
+function start(name: string, options: readonly string[] = []): { readonly netns: string; readonly ip: string } {
+  const { netns, networks } = podman.start(name, ["--network", network, ...options]);
+  waitForPort(node, netns, 80);
+  return { netns, ip: networks[network]?.IPAddress ?? "" };
+}
 
 /** libcni's cache folder, the runtime's, and podman's lock. */
 const podmansOwn =
   /^\+ file (\/var\/lib\/cni\/|\/run\/(runc|cni|libpod|lock|containers|crun)(\/|$| )|\/(etc|var\/lib)\/containers\/)/;
 
-function get(from: string | undefined, host: string): string {
-  const script = `exec 3<>/dev/tcp/${host}/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
-  return node.run(["timeout", "4", "bash", "--norc", "-c", script], from === undefined ? {} : { in: from }).stdout;
+function expectNothingLeft(): void {
+  expect(leaks(diff(clean, snapshot(node))).filter((line) => !podmansOwn.test(line))).toEqual([]);
 }
+
+test("podman lists the networks", () => {
+  expect(podman.must(["network", "ls", "-q"]).split("\n")).toEqual(expect.arrayContaining([network, secondNetwork]));
+});
+
+test("two containers reach each other, a published port answers, and removal leaves nothing", () => {
+  const web = start("web", ["-p", "8080:80"]);
+  const peer = start("peer");
+  expect(web.ip).toMatch(/^10\.88\./);
+  expect(ping(node, peer.netns, web.ip)).toBe(true);
+  expect(podman.exec("web", ["ping", "-c", "1", "-W", "2", peer.ip]).status).toBe(0);
+  expect(ask(node, peer.netns, web.ip, 80)).toBe(`web sees ${peer.ip}`);
+  expect(ping(node, web.netns, outsideAddress4)).toBe(true);
+  expect(ask(node, "outside", nodeAddress4, 8080)).toBe(`web sees ${outsideAddress4}`);
+  expect(ask(node, undefined, "127.0.0.1", 8080)).toContain("web sees");
+  podman.remove("web", "peer");
+  expectNothingLeft();
+});
+
+test("ranges of ports, UDP ports and ports of one address are published", () => {
+  const ports = ["-p", "8100-8103:80-83", "-p", "5353:53/udp", "-p", `${nodeAddress4}:8443:80`];
+  const { netns } = start("web", ports);
+  podman.exec("web", ["httpd", "-p", "83", "-h", "/www"]);
+  for (const port of [8100, 8103]) expect(ask(node, "outside", nodeAddress4, port)).toContain("web sees");
+  expect(ask(node, "outside", nodeAddress4, 8443)).toContain("web sees");
+  expect(answers(node, undefined, "127.0.0.1", 8443)).toBe(false);
+  const port = { spot: netns, port: 53 };
+  expect(receive(node, port, { spot: "outside", host: nodeAddress4, port: 5353 })).toBe("hello");
+  podman.remove("web");
+  expectNothingLeft();
+});
+
+test("a container gets the addresses that --ip and --mac-address ask for", () => {
+  const { ip } = start("web", ["--ip", "10.88.5.6", "--mac-address", "02:11:22:33:44:55"]);
+  expect(ip).toBe("10.88.5.6");
+  expect(podman.inspect("web").networks[network]?.MacAddress).toBe("02:11:22:33:44:55");
+  expect(podman.exec("web", ["ip", "link", "show", "eth0"]).stdout).toContain("02:11:22:33:44:55");
+  expect(ping(node, undefined, ip)).toBe(true);
+  expect(() => start("other", ["--ip", "10.88.5.6"])).toThrow(/10\.88\.5\.6/);
+  podman.remove("web");
+  podman.run(["rm", "-f", "other"]);
+  expectNothingLeft();
+});
+
+describe("a container in two networks", () => {
+  test("is reached by both addresses, and its published port by the first", () => {
+    const { netns } = start("web", ["--network", secondNetwork, "-p", "8080:80"]);
+    const addresses = Object.values(podman.inspect("web").networks).map(({ IPAddress }) => IPAddress);
+    expect(new Set(addresses).size).toBe(2);
+    for (const address of addresses) expect(ask(node, undefined, address, 80)).toContain("web sees");
+    for (const link of ["eth0", "eth1"]) expect(node.sh("ip -br link", { in: netns })).toContain(link);
+    expect(ask(node, "outside", nodeAddress4, 8080)).toBe(`web sees ${outsideAddress4}`);
+    podman.remove("web");
+    expectNothingLeft();
+  });
+
+  test("may be connected to the second later, and disconnected from it", () => {
+    const { netns, ip } = start("web", ["-p", "8080:80"]);
+    podman.must(["network", "connect", secondNetwork, "web"]);
+    const second = podman.inspect("web").networks[secondNetwork]?.IPAddress ?? "";
+    expect(ask(node, undefined, second, 80)).toContain("web sees");
+    podman.must(["network", "disconnect", secondNetwork, "web"]);
+    expect(node.sh("ip -br link", { in: netns })).not.toContain("eth1");
+    expect(ask(node, undefined, ip, 80)).toContain("web sees");
+    expect(ask(node, "outside", nodeAddress4, 8080)).toContain("web sees");
+    podman.remove("web");
+    expectNothingLeft();
+  });
+});
+
+test("a container that is restarted gets a network again, and one port only once", () => {
+  start("first", ["-p", "8081:80"]);
+  expect(() => start("second", ["-p", "8081:80"])).toThrow(/8081/);
+  podman.must(["restart", "-t", "0", "first"]);
+  waitForPort(node, podman.inspect("first").netns, 80);
+  expect(ask(node, "outside", nodeAddress4, 8081)).toContain("first sees");
+  podman.remove("first", "second");
+  expectNothingLeft();
+});
+
+test("a container that is killed leaves nothing, and serves again when it is started again", () => {
+  start("web", ["-p", "8080:80"]);
+  podman.must(["kill", "web"]);
+  podman.must(["start", "web"]);
+  waitForPort(node, podman.inspect("web").netns, 80);
+  expect(ask(node, "outside", nodeAddress4, 8080)).toContain("web sees");
+  podman.must(["kill", "web"]);
+  podman.remove("web");
+  expectNothingLeft();
+});
+
+test("a container whose conmon was killed too, so that nobody has cleaned up, is removed like any other", () => {
+  start("web", ["-p", "8080:80"]);
+  const monitor = podman.must(["inspect", "-f", "{{.State.ConmonPid}} {{.State.Pid}}", "web"]).trim();
+  node.sh(`kill -9 ${monitor}`);
+  // podman 4.3 may be surprised that it runs no more; the next time it knows.
+  podman.run(["rm", "-f", "-a", "-t", "0"]);
+  podman.must(["rm", "-f", "-a", "-t", "0"]);
+  expectNothingLeft();
+});
+
+test("8 containers started at once get an address each", async () => {
+  const names = Array.from({ length: 8 }, (_, index) => `box-${index}`);
+  await Promise.all(
+    names.map((name, index) => podman.startLater(name, ["--network", network, "-p", `${8200 + index}:80`])),
+  );
+  const containers = names.map((name) => podman.inspect(name));
+  expect(new Set(containers.map(({ networks }) => networks[network]?.IPAddress)).size).toBe(8);
+  for (const [index, { netns }] of containers.entries()) {
+    waitForPort(node, netns, 80);
+    expect(ask(node, "outside", nodeAddress4, 8200 + index)).toContain(`box-${index} sees`);
+  }
+  podman.remove(...names);
+  expectNothingLeft();
+});

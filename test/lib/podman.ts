@@ -4,38 +4,56 @@
  * Everything lives on the node's tmpfs and ends with it, but cgroups, which `close` removes.
  */
 import { cgroupParent, removeOwnCgroups, removeStaleCgroups } from "./cgroups.ts";
-import { images, makeImage } from "./image.ts";
+import { images, makeImage, serveCommand } from "./image.ts";
+import { podmanNetworkConf } from "./install.ts";
 import type { Completed, Node } from "./netns.ts";
 
 const home = "/run/.node/podman";
 
-export interface PodmanOptions {
-  readonly pluginDirs: readonly string[];
-  /** Text of the network's conflist. */
-  readonly conflist: string;
-  readonly network: string;
+export interface Container {
+  /** Of its network namespace, below /run/netns. */
+  readonly netns: string;
+  readonly networks: { readonly [network: string]: { readonly IPAddress: string; readonly MacAddress: string } };
 }
 
 export class Podman {
   readonly #node: Node;
-  readonly #network: string;
 
-  /** Writes the configuration and loads the image. */
-  constructor(node: Node, { pluginDirs, conflist, network }: PodmanOptions) {
+  /** Writes the configuration and loads the image. Networks are those of the node's /etc/cni/net.d. */
+  constructor(node: Node) {
     this.#node = node;
-    this.#network = network;
     removeStaleCgroups();
-    node.sh(`mkdir -p ${home}/net.d; cat > ${home}/net.d/10-test.conflist`, { stdin: conflist });
-    node.sh(`cat > ${home}/containers.conf`, { stdin: containersConf(pluginDirs, network) });
+    node.sh(`mkdir -p ${home}; cat > ${home}/containers.conf`, { stdin: containersConf });
     node.sh(`cat > ${home}/storage.conf`, { stdin: storageConf });
-    this.#must(["load", "-q", "-i", makeImage(node, `${home}/image`)]);
+    this.must(["load", "-q", "-i", makeImage(node, `${home}/image`)]);
   }
 
-  /** Starts a container on the network; returns its address. */
-  start(name: string, options: readonly string[], command: readonly string[] = []): string {
-    const cgroup = `--cgroup-parent=${cgroupParent}`;
-    this.#must(["run", "-d", "--name", name, "--network", this.#network, cgroup, ...options, images.box, ...command]);
-    return this.#must(["inspect", "-f", `{{.NetworkSettings.Networks.${this.#network}.IPAddress}}`, name]).trim();
+  /** Starts a container that serves its name. */
+  start(name: string, options: readonly string[]): Container {
+    this.must(runArguments(name, options));
+    return this.inspect(name);
+  }
+
+  /** The same, while others do the same. */
+  startLater(name: string, options: readonly string[]): Promise<void> {
+    const argv = ["podman", ...runArguments(name, options)];
+    const started = this.#node.start(argv, { env: environment });
+    return new Promise((resolve, reject) => {
+      started.once("exit", (status) =>
+        status === 0 ? resolve() : reject(new Error(`cannot start ${name}: ${status}`)),
+      );
+    });
+  }
+
+  inspect(name: string): Container {
+    const [found] = JSON.parse(this.must(["inspect", name])) as readonly {
+      NetworkSettings: {
+        SandboxKey: string;
+        Networks: { [network: string]: { IPAddress: string; MacAddress: string } };
+      };
+    }[];
+    const { SandboxKey: netns = "", Networks: networks = {} } = found?.NetworkSettings ?? {};
+    return { netns: netns.slice(netns.lastIndexOf("/") + 1), networks };
   }
 
   exec(name: string, command: readonly string[]): Completed {
@@ -43,17 +61,11 @@ export class Podman {
   }
 
   remove(...names: readonly string[]): void {
-    this.#must(["rm", "-f", "-t", "0", ...names]);
+    this.must(["rm", "-f", "-t", "0", ...names]);
   }
 
   run(argv: readonly string[]): Completed {
-    const env = {
-      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-      HOME: home,
-      CONTAINERS_CONF: `${home}/containers.conf`,
-      CONTAINERS_STORAGE_CONF: `${home}/storage.conf`,
-    };
-    return this.#node.run(["podman", ...argv], { env, timeoutMs: 120_000 });
+    return this.#node.run(["podman", ...argv], { env: environment, timeoutMs: 120_000 });
   }
 
   /** Call it when the node is gone: a cgroup in use cannot be removed. */
@@ -61,15 +73,27 @@ export class Podman {
     removeOwnCgroups();
   }
 
-  #must(argv: readonly string[]): string {
+  /** Throws when podman fails; returns what it wrote. */
+  must(argv: readonly string[]): string {
     const { status, stdout, stderr } = this.run(argv);
     if (status !== 0) throw new Error(`cannot run podman ${argv.join(" ")}: ${stderr.trim()}`);
     return stdout;
   }
 }
 
-function containersConf(pluginDirs: readonly string[], network: string): string {
-  return `
+const environment = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: home,
+  CONTAINERS_CONF: `${home}/containers.conf`,
+  CONTAINERS_STORAGE_CONF: `${home}/storage.conf`,
+};
+
+function runArguments(name: string, options: readonly string[]): readonly string[] {
+  const cgroup = `--cgroup-parent=${cgroupParent}`;
+  return ["run", "-d", "--name", name, "--hostname", name, cgroup, ...options, images.box, ...serveCommand];
+}
+
+const containersConf = `
 [containers]
 apparmor_profile = ""
 cgroupns = "host"
@@ -81,13 +105,8 @@ events_logger = "file"
 static_dir = "${home}/static"
 tmp_dir = "${home}/tmp"
 volume_path = "${home}/volumes"
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ${JSON.stringify(pluginDirs)}
-network_config_dir = "${home}/net.d"
-default_network = "${network}"
+${podmanNetworkConf()}
 `;
-}
 
 const storageConf = `
 [storage]

@@ -41,6 +41,23 @@ export function answers(node: Node, from: Spot, host: string, port: number): boo
   return tryAsk(node, from, host, port).status === 0;
 }
 
+/** What a UDP port of one spot receives when another sends `text` to a host and port. */
+export function receive(
+  node: Node,
+  to: { readonly spot: Spot; readonly port: number },
+  from: { readonly spot: Spot; readonly host: string; readonly port: number },
+  text = "hello",
+): string {
+  const file = `/run/.node/received-${to.port}`;
+  node.sh(
+    `timeout 5 nc -u -l ${to.port} > ${file} 2>/dev/null < /dev/null &
+    for i in $(seq 100); do ss -Hlun "sport = :${to.port}" | grep -q . && exit 0; sleep 0.02; done; exit 1`,
+    at(to.spot),
+  );
+  node.sh(`echo ${text} | nc -u -w 1 ${from.host} ${from.port}`, at(from.spot));
+  return node.sh(`cat ${file}`).trim();
+}
+
 /** Measures TCP's rate from one spot to an address of another, which runs the server, after a second that empties the bucket. */
 export function measureRate(node: Node, from: Spot, to: Spot, address: string, seconds = 2): Rate {
   return rateOf(runIperf(node, from, to, address, ["-t", String(seconds)]), "sum_received");

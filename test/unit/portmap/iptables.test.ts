@@ -98,15 +98,22 @@ describe("on tables that hold one attachment", () => {
   test("refuseTaken() names who has the port", () => {
     const { mappings } = parseConf(document([web]));
     const elsewhere = { ...target, address: "10.9.0.3" };
-    expect(() => refuseTaken(saved.nat, ownChainOf(c2), mappings, elsewhere)).toThrow(
+    expect(() => refuseTaken(saved.nat, c2, mappings, elsewhere)).toThrow(
       'cannot map host port 8080/tcp: it is taken by container "c1" (network "net1", interface "eth0")',
     );
-    expect(refuseTaken(saved.nat, ownChainOf(c1), mappings, elsewhere)).toEqual([]);
+    expect(refuseTaken(saved.nat, c1, mappings, elsewhere)).toEqual([]);
+  });
+
+  test("refuseTaken() lets another network of the same container have it behind the first", () => {
+    const { mappings } = parseConf(document([web]));
+    expect(refuseTaken(saved.nat, { ...c1, network: "net2" }, mappings, { ...target, address: "10.9.0.3" })).toEqual(
+      [],
+    );
   });
 
   test("refuseTaken() gives up what leads to the container's own address", () => {
     const { mappings } = parseConf(document([web]));
-    expect(refuseTaken(saved.nat, ownChainOf(c2), mappings, target)).toEqual([ownChainOf(c1)]);
+    expect(refuseTaken(saved.nat, c2, mappings, target)).toEqual([ownChainOf(c1)]);
   });
 
   test("removeLines() of the last takes everything shared with it", () => {

@@ -117,6 +117,45 @@ describe("add()", () => {
     }
   });
 
+  describe("of a container's second network, whose runtime asks for the same ports in each", () => {
+    const next = { ...c1, network: "net2" };
+    const ports = [web, dns, { ...at("192.0.2.1"), hostPort: 8443 }];
+
+    test("leaves them to the first", () => {
+      const { nft, plugin } = world();
+      plugin.add(c1, ports, first);
+      plugin.add(next, [...ports, { ...web, hostPort: 9090 }], second);
+      expect(nft.print()).toContain('tcp . 8080 comment "tortie:net1/c1/eth0" : 10.0.0.5 . 80');
+      expect(nft.print()).toContain('tcp . 9090 comment "tortie:net2/c1/eth0" : 10.0.0.6 . 80');
+      plugin.check(c1, ports, first);
+      plugin.check(next, [...ports, { ...web, hostPort: 9090 }], second);
+      plugin.del(c1);
+      expect(() => plugin.check(next, ports, second)).toThrow("8080");
+      plugin.del(next);
+      expect(nft.print()).toBe("");
+    });
+
+    test("takes one of its addresses' port where the first has it at all", () => {
+      const { nft, plugin } = world();
+      plugin.add(c1, [web], first);
+      plugin.add(next, [at("192.0.2.1")], second);
+      plugin.check(next, [at("192.0.2.1")], second);
+      plugin.del(next);
+      plugin.del(c1);
+      expect(nft.print()).toBe("");
+    });
+
+    test("with all of them at the first needs nothing, and is refused what another container has", () => {
+      const { nft, plugin } = world();
+      plugin.add(c1, [web], first);
+      const before = nft.print();
+      plugin.add(next, [web], second);
+      expect(nft.print().replace(/^.*(net2|10\.0\.0\.6).*\n/gm, "")).toBe(before);
+      plugin.add(c2, [dns], resultOf("10.0.0.7/32"));
+      expect(() => plugin.add(next, [web, dns], second)).toThrow('5353/udp: it is taken by container "c2"');
+    });
+  });
+
   test("removes what a missed DEL left at the container's own address", () => {
     const { nft, plugin } = world();
     plugin.add(c1, [web], first);
