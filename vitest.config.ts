@@ -18,6 +18,7 @@ const rings: readonly Ring[] = [
   { name: "conformance", parallel: false, timeoutMs: 120_000 },
   { name: "crash", parallel: false, timeoutMs: 300_000 },
   { name: "clients", parallel: false, timeoutMs: 300_000 },
+  { name: "fuzz", parallel: false, timeoutMs: 300_000 },
   // Other rings' tests once more, on executables that sanitizers watch; without what the release alone promises (its size, that it is static).
   // Continuous integration takes those that reach most of the native host.
   {

@@ -98,9 +98,10 @@ async function compileBundle({ programs, workFolder, define }: ExecutableOptions
   }
   const text = (suffix: string) => result.outputFiles.find((file) => file.path.endsWith(suffix))?.text ?? "";
   const [script, bytecode] = [join(workFolder, "bundle.js"), join(workFolder, "bundle.bytecode")];
-  if (writeIfChanged(script, text(".js")) || !existsSync(bytecode)) {
+  const mkbc = join(engineFolder, "mkbc");
+  if (writeIfChanged(script, text(".js")) || !existsSync(bytecode) || isOlder(bytecode, mkbc)) {
     rmSync(bytecode, { force: true });
-    await run(join(engineFolder, "mkbc"), [script, "bundle", `${bytecode}.new`]);
+    await run(mkbc, [script, "bundle", `${bytecode}.new`]);
     renameSync(`${bytecode}.new`, bytecode);
   }
   writeIfChanged(join(workFolder, "bundle.lines"), lineTable(text(".js.map"), workFolder));
@@ -284,6 +285,10 @@ function install(executable: string, names: readonly string[], folder: string): 
 
 function read(path: string): string {
   return readFileSync(path, "latin1");
+}
+
+function isOlder(file: string, other: string): boolean {
+  return statSync(file).mtimeMs < statSync(other).mtimeMs;
 }
 
 function digest(parts: readonly string[]): string {

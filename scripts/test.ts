@@ -18,6 +18,7 @@ const rings = [
   { name: "crash", needsRoot: true },
   { name: "clients", needsRoot: true },
   { name: "sanitized", needsRoot: true },
+  { name: "fuzz", needsRoot: false },
 ];
 
 const nothing: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };

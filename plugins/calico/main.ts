@@ -13,13 +13,7 @@
 import { ownerOf } from "../../src/cni/attachment.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
-import {
-  type Endpoint,
-  hasEndpoint,
-  readEndpoint,
-  removeEndpoint,
-  writeEndpoint,
-} from "../../src/endpoint/endpoint.ts";
+import { type Endpoint, hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import {
@@ -42,7 +36,7 @@ import { gatewaysIn, withGateways } from "./gateways.ts";
 import { type Identity, identify, mayReplace } from "./identity.ts";
 import { planNat } from "./nat.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
-import { collectAttachments, removeAttachment, removeIdleNat } from "./removal.ts";
+import { collectAttachments, forgetAttachment, removeAttachment, removeIdleNat } from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
 /** IPAM plugins that run in this process when CNI_PATH leads to this very executable. */
@@ -108,7 +102,7 @@ function record(endpoint: Endpoint, { sys, undo }: Context): void {
   // A record that was there before this call describes what was there before this call.
   const known = hasEndpoint(sys, attachment);
   undo("remove the endpoint's record", () => {
-    if (!known) removeEndpoint(sys, attachment);
+    if (!known) forgetAttachment(sys, attachment, endpoint.hostInterface);
     removeIdleNat(sys);
   });
   writeEndpoint(sys, endpoint);

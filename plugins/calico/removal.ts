@@ -9,6 +9,8 @@ import { runEvery } from "../../src/plugin/steps.ts";
 
 /** What `calico` makes host interfaces as. */
 const born = { kind: "veth", mac: hostMac } as const;
+/** No interface has this alias. */
+const nobody = "";
 
 /** Removes one attachment's record and host interface, and with the latter its peer in the sandbox, its routes and its queues. */
 export function removeAttachment(sys: Sys, attachment: Attachment): void {
@@ -22,6 +24,15 @@ export function removeAttachment(sys: Sys, attachment: Attachment): void {
     () => removeIdleNat(sys),
     ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner, born })),
   ]);
+}
+
+/**
+ * Takes back a record that this call wrote. It stays while there may be an interface that it alone tells of: one that was made, but nobody
+ * heard of it, and which has no owner yet.
+ */
+export function forgetAttachment(sys: Sys, attachment: Attachment, hostInterface: string): void {
+  removeLink({ sys }, { place: "host", name: hostInterface, owner: nobody, born });
+  removeEndpoint(sys, attachment);
 }
 
 /** Removes what belongs to `network` but to none of the owners in `valid`. */

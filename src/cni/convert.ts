@@ -67,7 +67,8 @@ interface OldestFamily {
   readonly routes?: readonly RouteConfig[];
 }
 
-function fromOldest({ ip4, ip6, ...rest }: JsonObject): Result {
+/** Keys of later versions mean nothing in these and are not judged, so they are not taken for what they would be later. */
+function fromOldest({ ip4, ip6, ips: _, interfaces: __, routes: ___, ...rest }: JsonObject): Result {
   const ips: IpConfig[] = [];
   const routes: RouteConfig[] = [];
   for (const family of [ip4, ip6] as readonly (OldestFamily | undefined)[]) {

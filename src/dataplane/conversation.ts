@@ -59,7 +59,7 @@ export class Conversation {
           outcome.replies.push(reply);
           continue;
         }
-        const ack = decodeAck(reply);
+        const ack = readAck(reply);
         outcome.errno = ack.errno;
         outcome.text = ack.text;
         if (outcome === last) return outcomes;
@@ -101,7 +101,7 @@ export class Conversation {
           replies.push(reply);
           continue;
         }
-        const ack = decodeAck(reply);
+        const ack = readAck(reply);
         // EINTR and EBUSY: the dump, or an earlier one on this socket, has to be begun again.
         if (refusedWith(ack, "EINTR", "EBUSY")) return undefined;
         if (ack.errno !== 0) throw refusal(what, ack);
@@ -131,5 +131,13 @@ export class Conversation {
         if (!isErrno(error, "EINTR")) throw refusedCall("talk to the kernel", error);
       }
     }
+  }
+}
+
+function readAck(reply: Reply): Ack {
+  try {
+    return decodeAck(reply);
+  } catch (error) {
+    throw refusedCall("talk to the kernel", error);
   }
 }

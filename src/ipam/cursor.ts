@@ -11,6 +11,7 @@
  * address given twice. What it forgets (a process was killed, a file was lost) is found by a look at all blocks, which happens before
  * anybody is told that there is no address left (`findAnywhere`).
  */
+import { parsePrefix } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
 import { create, read, remove, type Transaction, update } from "../store/transaction.ts";
 import { affinityName } from "./object-name.ts";
@@ -28,10 +29,21 @@ export interface CursorSpec {
 
 export type Cursor = StoredObject<CursorSpec>;
 
+/** A queue that tells of more blocks is damaged, and to look for each would take for ever. */
+const longestQueue = 100_000;
+
 /** The stored cursor, or a new one that is not stored yet. */
 export function* readCursor(node: string, pool: string): Transaction<Cursor> {
   const stored = (yield* read("IPAMCursor", affinityName(node, pool))) as Cursor | undefined;
-  return stored ?? newCursor(node, pool);
+  if (stored === undefined) return newCursor(node, pool);
+  // One that makes no sense is as good as none.
+  return isSound(stored.spec) ? stored : { ...stored, spec: newCursor(node, pool).spec };
+}
+
+function isSound({ current, first, last, probed }: CursorSpec): boolean {
+  if (current !== undefined && (typeof current !== "string" || parsePrefix(current) === undefined)) return false;
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || last - first > longestQueue) return false;
+  return (typeof probed === "bigint" || Number.isSafeInteger(probed)) && probed >= 0;
 }
 
 /** Turns to the next open block, or to none. */

@@ -23,6 +23,8 @@ const headerLength = 4;
 /** Bytes that are not a netlink message: truncated, or lengths that contradict each other. */
 export class MalformedError extends Error {
   override readonly name = "MalformedError";
+  /** What a system call would have said of it: whoever names the errors of those names this one. */
+  readonly code = "EBADMSG";
 }
 
 /** Builds the body of one message: a fixed header by `byte`, `half`, `word`, then attributes. */

@@ -169,12 +169,13 @@ function loggerOf(sys: Sys, plugin: string, environment: Environment, { keys }: 
   return jsonLogger(sys, logOptions(keys), () => logFields(plugin, environment, keys.name));
 }
 
-/** An error without a code is a bug, or a system call that was expected to succeed: its stack goes to the log. */
+/** What is no answer yet is a system call that was expected to succeed, or a bug: its stack goes to the log. */
 function toCniError(error: unknown, log: JsonLogger): CniError {
   if (error instanceof CniError) return error;
   const stack = error instanceof Error ? (error.stack ?? "") : "";
   log.error("unexpected error", () => ({ error: String(error), stack: resolveStack(stack) }));
-  return new CniError(code.internal, messageOf(error));
+  const refused = error instanceof Error && "code" in error;
+  return new CniError(refused ? code.io : code.internal, messageOf(error));
 }
 
 /** When stdout is gone, the exit status still tells. */

@@ -250,7 +250,7 @@ function objectFault(object: Partial<StoredObject> | null, kind: Kind, path: str
 /** Names that Calico makes are file names already; of others, what a file name may not hold is percent-encoded. */
 function pathOf(kind: Kind, name: string): string {
   // A listing passes over hidden files.
-  const file = encodeURIComponent(name).replace(/^\./, "%2E");
+  const file = encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, "\ufffd")).replace(/^\./, "%2E");
   const { folder } = places[kind];
   // A file name takes 255 bytes, and a temporary neighbour needs some more.
   return file.length <= 220 ? `${folder}/${file}${suffix}` : `${folder}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;

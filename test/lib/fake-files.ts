@@ -110,6 +110,11 @@ export class FakeFiles {
     );
   }
 
+  /** Of every file, in order. */
+  paths(): readonly string[] {
+    return [...this.#nodes].flatMap(([path, { text }]) => (text === undefined ? [] : [path])).sort();
+  }
+
   /** Every file as `path: text`, and the empty folders. */
   print(): string {
     const lines = [...this.#nodes]

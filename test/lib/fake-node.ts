@@ -4,7 +4,7 @@ import calico from "../../plugins/calico/main.ts";
 import calicoIpam from "../../plugins/calico-ipam/main.ts";
 import loopback from "../../plugins/loopback/main.ts";
 import portmap from "../../plugins/portmap/main.ts";
-import type { FileStat } from "../../src/host/sys.ts";
+import type { FileStat, Sys } from "../../src/host/sys.ts";
 import type { Plugin } from "../../src/plugin/plugin.ts";
 import { statusOf } from "../../src/plugin/run.ts";
 import { FakeNft } from "./fake-nft.ts";
@@ -85,6 +85,17 @@ export class FakeNode {
       json: sys.stdout === "" || killAt !== undefined ? undefined : JSON.parse(sys.stdout),
       steps: sys.steps,
     };
+  }
+
+  /** A process to be given to `exec`, with exactly this environment and standard input. */
+  process(environment: Readonly<Record<string, string>>, stdin: string): FakeSys {
+    this.machine.nowMs++;
+    return new Process({ machine: this.machine, environment, stdin });
+  }
+
+  /** Runs a plugin as that process, or as one behind another door to the machine. Returns its exit status. */
+  exec(plugin: keyof typeof plugins, sys: Sys): number {
+    return statusOf(plugins[plugin] as Plugin<unknown>, sys);
   }
 
   /** All that a node has and that an attachment could leave behind, as text: the kernel's objects and the attachments' files. */

@@ -86,6 +86,12 @@ Text path_argument(JSContext *ctx, JSValueConst value);
 /* False when an exception is pending. */
 bool int_argument(JSContext *ctx, JSValueConst value, int *number);
 bool double_argument(JSContext *ctx, JSValueConst value, double *number);
+/* Milliseconds, not negative and below a hundred years: what any clock can be told. NaN is 0. */
+bool wait_argument(JSContext *ctx, JSValueConst value, double *milliseconds);
+/* A number of bytes: what is negative or NaN is 0. */
+bool size_argument(JSContext *ctx, JSValueConst value, size_t *size);
+/* Milliseconds as poll(2) takes them, rounded up. */
+int poll_timeout(double milliseconds);
 
 JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length);
 void set_number(JSContext *ctx, JSValueConst object, const char *name, double number);

@@ -60,7 +60,7 @@ static JSValue lock_file(JSContext *ctx, JSValueConst this, int argc, JSValueCon
   double timeout_ms;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
   if (path.bytes == NULL) return JS_EXCEPTION;
-  if (!int_argument(ctx, argv[1], &exclusive) || !double_argument(ctx, argv[2], &timeout_ms)) return JS_EXCEPTION;
+  if (!int_argument(ctx, argv[1], &exclusive) || !wait_argument(ctx, argv[2], &timeout_ms)) return JS_EXCEPTION;
   double deadline = monotonic_ms() + timeout_ms;
   for (;;) {
     OWNED_FD fd = open_retrying(path.bytes, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);

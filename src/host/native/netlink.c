@@ -69,7 +69,7 @@ static JSValue netlink_receive(JSContext *ctx, JSValueConst this, int argc, JSVa
   (void)this, (void)argc;
   int fd;
   double timeout_ms, deadline = 0;
-  if (!int_argument(ctx, argv[0], &fd) || !double_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
+  if (!int_argument(ctx, argv[0], &fd) || !wait_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
   ssize_t count;
   while ((count = receive_from_kernel(fd)) < 0) {
     if (errno != EAGAIN) return throw_errno(ctx, errno, "recv", "netlink");
@@ -77,7 +77,7 @@ static JSValue netlink_receive(JSContext *ctx, JSValueConst this, int argc, JSVa
     if (deadline == 0) deadline = now + timeout_ms;
     if (now >= deadline) return throw_errno(ctx, ETIMEDOUT, "recv", "netlink");
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
-    poll(&wanted, 1, (int)(deadline - now) + 1);
+    poll(&wanted, 1, poll_timeout(deadline - now));
   }
   if ((size_t)count > sizeof datagram) return throw_errno(ctx, EMSGSIZE, "recv", "netlink");
   return new_bytes(ctx, datagram, (size_t)count);

@@ -42,10 +42,10 @@ static JSValue environment(JSContext *ctx, JSValueConst this, int argc, JSValueC
 
 static JSValue read_stdin(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
-  double limit;
-  if (!double_argument(ctx, argv[0], &limit)) return JS_EXCEPTION;
+  size_t limit;
+  if (!size_argument(ctx, argv[0], &limit)) return JS_EXCEPTION;
   OWNED_BUFFER buffer = scratch_buffer();
-  if (!read_all(STDIN_FILENO, &buffer, (size_t)limit)) return throw_errno(ctx, errno, "read", "standard input");
+  if (!read_all(STDIN_FILENO, &buffer, limit)) return throw_errno(ctx, errno, "read", "standard input");
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
 }
 
@@ -55,7 +55,7 @@ static bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
     double left = deadline - monotonic_ms();
     if (left <= 0) return true;
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
-    int ready = poll(&wanted, 1, left > 1e9 ? 1000000000 : (int)left + 1);
+    int ready = poll(&wanted, 1, poll_timeout(left));
     if (ready < 0 && errno != EINTR) return false;
     if (ready <= 0) continue;
     ssize_t count = read_some(fd, buffer, limit);
@@ -66,10 +66,11 @@ static bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
 
 static JSValue read_stdin_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
-  double limit, timeout_ms;
-  if (!double_argument(ctx, argv[0], &limit) || !double_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
+  size_t limit;
+  double timeout_ms;
+  if (!size_argument(ctx, argv[0], &limit) || !wait_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
   OWNED_BUFFER buffer = scratch_buffer();
-  if (!read_until(STDIN_FILENO, &buffer, (size_t)limit, monotonic_ms() + timeout_ms)) {
+  if (!read_until(STDIN_FILENO, &buffer, limit, monotonic_ms() + timeout_ms)) {
     return throw_errno(ctx, errno, "read", "standard input");
   }
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
@@ -124,8 +125,7 @@ static JSValue monotonic_clock(JSContext *ctx, JSValueConst this, int argc, JSVa
 static JSValue sleep_ms(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   double milliseconds;
-  if (!double_argument(ctx, argv[0], &milliseconds)) return JS_EXCEPTION;
-  if (!(milliseconds > 0)) return JS_UNDEFINED;
+  if (!wait_argument(ctx, argv[0], &milliseconds)) return JS_EXCEPTION;
   double seconds = milliseconds / 1e3;
   struct timespec left = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
   while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;

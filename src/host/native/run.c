@@ -133,7 +133,7 @@ static int talk(Child *child, double deadline) {
         {.fd = child->in, .events = POLLOUT}, {.fd = child->out, .events = POLLIN},
         {.fd = child->err, .events = POLLIN}, {.fd = child->exit_fd, .events = POLLIN},
     };
-    int count = poll(wanted, 4, left > 1e9 ? 1000000000 : (int)left + 1);
+    int count = poll(wanted, 4, poll_timeout(left));
     if (count < 0 && errno != EINTR) return errno;
     if (count <= 0) continue;
     if (wanted[0].revents != 0) feed(child);
@@ -194,7 +194,7 @@ static JSValue run(JSContext *ctx, JSValueConst this, int argc, JSValueConst *ar
   OWNED_TEXT input = text_argument(ctx, argv[2]);
   double timeout_ms;
   if (!string_list(ctx, argv[0], &arguments) || !string_list(ctx, argv[1], &env)) return JS_EXCEPTION;
-  if (input.bytes == NULL || !double_argument(ctx, argv[3], &timeout_ms)) return JS_EXCEPTION;
+  if (input.bytes == NULL || !wait_argument(ctx, argv[3], &timeout_ms)) return JS_EXCEPTION;
   if (arguments.count == 0) return throw_errno(ctx, EINVAL, "execve", NULL);
 
   double deadline = monotonic_ms() + timeout_ms;

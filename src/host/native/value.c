@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,26 @@ bool double_argument(JSContext *ctx, JSValueConst value, double *number) {
   return JS_ToFloat64(ctx, number, value) == 0;
 }
 
+static double within(double number, double most) {
+  if (!(number > 0)) return 0;
+  return number < most ? number : most;
+}
+
+bool wait_argument(JSContext *ctx, JSValueConst value, double *milliseconds) {
+  if (!double_argument(ctx, value, milliseconds)) return false;
+  *milliseconds = within(*milliseconds, 3e12);
+  return true;
+}
+
+bool size_argument(JSContext *ctx, JSValueConst value, size_t *size) {
+  double number;
+  if (!double_argument(ctx, value, &number)) return false;
+  *size = (size_t)within(number, 0x1p53);
+  return true;
+}
+
+int poll_timeout(double milliseconds) { return (int)within(milliseconds, 1e9) + 1; }
+
 JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length) {
   JSValue buffer = JS_NewArrayBufferCopy(ctx, bytes, length);
   if (JS_IsException(buffer)) return buffer;
@@ -85,6 +106,6 @@ JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length) {
 }
 
 void set_number(JSContext *ctx, JSValueConst object, const char *name, double number) {
-  bool whole = number == (double)(int64_t)number;
+  bool whole = fabs(number) < 0x1p53 && number == (double)(int64_t)number;
   JS_SetPropertyStr(ctx, object, name, whole ? JS_NewInt64(ctx, (int64_t)number) : JS_NewFloat64(ctx, number));
 }

@@ -1,0 +1,66 @@
+/** A datagram to each decoder of `src/netlink`: a value or a `MalformedError`. The first byte chooses the decoder. */
+import { readAddress } from "../../../src/netlink/address.ts";
+import { listAttributes, MalformedError, readAttributes } from "../../../src/netlink/attribute.ts";
+import { deleteFlow, readUdpFlow } from "../../../src/netlink/conntrack.ts";
+import { readFilter } from "../../../src/netlink/filter.ts";
+import { readLink } from "../../../src/netlink/link.ts";
+import { decodeAck, decodeDatagram, type Reply } from "../../../src/netlink/message.ts";
+import { readNeighbour } from "../../../src/netlink/neighbour.ts";
+import {
+  readChain,
+  readChainUse,
+  readElements,
+  readGeneration,
+  readRule,
+  readSet,
+  readTableUse,
+} from "../../../src/netlink/nftables-read.ts";
+import { readQdisc } from "../../../src/netlink/qdisc.ts";
+import { readRoute } from "../../../src/netlink/route.ts";
+import { Input } from "../input.ts";
+import { tolerate } from "../judge.ts";
+
+/** In this order for ever: the corpus says a decoder by its number. */
+export const decoders: readonly ((reply: Reply) => unknown)[] = [
+  decodeAck,
+  readAddress,
+  readFilter,
+  // Its properties are read when they are asked for.
+  (reply) => {
+    const link = readLink(reply);
+    return [
+      link.index,
+      link.name,
+      link.up,
+      link.mac,
+      link.mtu,
+      link.alias,
+      link.kind,
+      link.peerIndex,
+      link.peerNetnsId,
+    ];
+  },
+  readNeighbour,
+  readChain,
+  readChainUse,
+  readElements,
+  readGeneration,
+  readRule,
+  readSet,
+  readTableUse,
+  readQdisc,
+  readRoute,
+  (reply) => {
+    const flow = readUdpFlow(reply, [53, 8080]);
+    if (flow !== undefined) deleteFlow("ip", flow);
+  },
+  ({ payload }) => [readAttributes(payload).get(1), listAttributes(payload)],
+];
+
+export function main(bytes: Uint8Array): void {
+  const input = new Input(bytes);
+  const decode = input.pick(decoders);
+  tolerate([MalformedError], () => {
+    for (const reply of decodeDatagram(input.rest())) JSON.stringify(decode(reply));
+  });
+}

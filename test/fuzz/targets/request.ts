@@ -1,0 +1,46 @@
+/**
+ * Whole requests on the model of a node: environment and standard input are the fuzzer's. One answer; an ADD that fails, and one that is
+ * followed by DEL, leave the node as it was.
+ */
+
+import { decodeUtf8 } from "../../../src/net/text.ts";
+import { FakeNode } from "../../lib/fake-node.ts";
+import { Input } from "../input.ts";
+import { Finding, judgeAnswer, requireSame } from "../judge.ts";
+
+const plugins = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
+const commands = ["ADD", "DEL", "CHECK", "STATUS", "GC", "VERSION", "add"] as const;
+const sandboxes = ["/var/run/netns/c1", "", "/var/run/netns/none", "/etc", "/proc/self/ns/net"] as const;
+
+export function main(bytes: Uint8Array): void {
+  const input = new Input(bytes);
+  const plugin = input.pick(plugins);
+  const command = input.pick(commands);
+  const environment = {
+    CNI_COMMAND: command,
+    CNI_NETNS: input.pick(sandboxes),
+    CNI_PATH: "/opt/cni/bin",
+    CNI_CONTAINERID: textOr(input, "c1"),
+    CNI_IFNAME: textOr(input, "eth0"),
+    CNI_ARGS: decodeUtf8(input.piece()),
+  };
+  const stdin = input.text();
+  const node = new FakeNode();
+  node.sandbox("c1");
+  const before = node.state();
+  const run = (name: string) => {
+    const sys = node.process({ ...environment, CNI_COMMAND: name }, stdin);
+    const status = node.exec(plugin, sys);
+    judgeAnswer(status, sys.stdout);
+    return status;
+  };
+  const status = run(command);
+  if (command !== "ADD") return;
+  if (status === 0 && run("DEL") !== 0) throw new Finding("DEL refuses what ADD took");
+  requireSame("the state", node.state().split("\n"), before.split("\n"));
+}
+
+function textOr(input: Input, usual: string): string {
+  const piece = input.piece();
+  return piece.length === 0 ? usual : decodeUtf8(piece);
+}
