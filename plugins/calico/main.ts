@@ -60,6 +60,7 @@ export default definePlugin<CalicoConf>({
     const plan = planOf(identity, wanted, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
     context.undo("remove the endpoint", () => applied.undo());
+    context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
   },
 
@@ -75,7 +76,8 @@ export default definePlugin<CalicoConf>({
   },
 
   del(request, context) {
-    removeAttachment(context.sys, request.attachment);
+    const hostInterfaces = removeAttachment(context.sys, request.attachment);
+    context.log.info("endpoint removed", () => ({ hostInterfaces }));
     delegateDel(ipamTypeOf(request.document), request, context, builtin);
   },
 

@@ -12,8 +12,11 @@ const born = { kind: "veth", mac: hostMac } as const;
 /** No interface has this alias. */
 const nobody = "";
 
-/** Removes one attachment's record and host interface, and with the latter its peer in the sandbox, its routes and its queues. */
-export function removeAttachment(sys: Sys, attachment: Attachment): void {
+/**
+ * Removes one attachment's record and host interface, and with the latter its peer in the sandbox, its routes and its queues. Returns the
+ * names of the interfaces that it looked for.
+ */
+export function removeAttachment(sys: Sys, attachment: Attachment): readonly string[] {
   const owner = ownerOf(attachment);
   const record = readEndpoint(sys, attachment);
   // A record is gone when a DEL died half-way, and was never there when there was no ADD: then all aliases are searched.
@@ -24,6 +27,7 @@ export function removeAttachment(sys: Sys, attachment: Attachment): void {
     () => removeIdleNat(sys),
     ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner, born })),
   ]);
+  return names;
 }
 
 /**
@@ -43,7 +47,7 @@ export function collectAttachments(sys: Sys, network: string, valid: ReadonlySet
   const recorded = records.map(
     ({ attachment }) =>
       () =>
-        removeAttachment(sys, attachment),
+        void removeAttachment(sys, attachment),
   );
   const unrecorded = () =>
     runEvery(

@@ -27,21 +27,31 @@ const numbers: Readonly<Record<Level, number>> = { debug: 20, info: 30, warning:
 /** `fields` are those of every line; they are asked for once, at the first. */
 export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: () => Fields): JsonLogger {
   const threshold = numbers[level];
-  const kept: string[] = [];
+  // Most operations succeed, and what they kept back from stderr is never asked for.
+  const kept: (() => string)[] = [];
   const toStderr = (text: string) => quietly(() => sys.write("stderr", text));
   const toFile = file && rollingFile(sys, file.path, file.rotation);
-  const emit = (line: string) => {
-    if (threshold === numbers.debug) toStderr(line);
-    else kept.push(line);
-    if (toFile !== undefined) quietly(() => toFile(line));
+  const emit = (line: () => string) => {
+    if (threshold !== numbers.debug && toFile === undefined) {
+      kept.push(line);
+      return;
+    }
+    const text = line();
+    if (threshold === numbers.debug) toStderr(text);
+    else kept.push(() => text);
+    if (toFile !== undefined) quietly(() => toFile(text));
   };
   let common: Fields | undefined;
   const make = (own: Fields): JsonLogger => {
-    const at = (number: number) => (message: string, more?: () => Fields) => {
+    const at = (number: number) => (msg: string, more?: () => Fields) => {
       if (number < threshold) return;
       quietly(() => {
-        common ??= fields();
-        emit(line(sys, number, { ...common, ...own, ...more?.() }, message));
+        const time = nowMs(sys);
+        emit(() => {
+          common ??= fields();
+          const process = { level: number, time, pid: sys.pid(), hostname: sys.hostname() };
+          return `${JSON.stringify({ ...process, ...common, ...own, ...more?.(), msg })}\n`;
+        });
       });
     };
     return {
@@ -51,13 +61,9 @@ export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: () => 
       warning: at(numbers.warning),
       error: at(numbers.error),
       flush() {
-        if (kept.length > 0) toStderr(kept.splice(0).join(""));
+        for (const line of kept.splice(0)) quietly(() => toStderr(line()));
       },
     };
   };
   return make({});
-}
-
-function line(sys: Sys, level: number, fields: Fields, msg: string): string {
-  return `${JSON.stringify({ level, time: nowMs(sys), pid: sys.pid(), hostname: sys.hostname(), ...fields, msg })}\n`;
 }

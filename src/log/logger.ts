@@ -5,7 +5,7 @@ export type Level = "debug" | "info" | "warning" | "error";
 export interface Logger {
   /** Adds the fields to every line that the returned logger writes. */
   with(fields: Readonly<Record<string, unknown>>): Logger;
-  /** `fields` is a function so that a level that is off costs nothing. */
+  /** `fields` is a function, called at once or when the operation has failed or never, so that what nobody reads costs nothing. */
   debug(message: string, fields?: () => Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: () => Readonly<Record<string, unknown>>): void;
   warning(message: string, fields?: () => Readonly<Record<string, unknown>>): void;

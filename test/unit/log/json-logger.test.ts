@@ -61,6 +61,35 @@ describe("jsonLogger()", () => {
     ).toEqual([expect.objectContaining({ plugin: "inner", msg: "kept" })]);
   });
 
+  test("has a kept line's time from when it was logged, and asks for its fields only when it is wanted", () => {
+    const process = new Process({});
+    const asked: string[] = [];
+    const log = jsonLogger(process.sys, { level: "info" }, () => {
+      asked.push("common");
+      return {};
+    });
+    log.info("one", () => {
+      asked.push("one");
+      return {};
+    });
+    log.info("two", () => {
+      throw new Error("cannot say it");
+    });
+    process.sys.sleepMs(5000);
+    log.error("three");
+    expect(asked).toEqual([]);
+    log.flush();
+    expect(asked).toEqual(["common", "one"]);
+    const lines = process.stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ msg, time }) => [msg, time])).toEqual([
+      ["one", 1_700_000_000_000],
+      ["three", 1_700_000_005_000],
+    ]);
+  });
+
   test("makes the folder that is missing", () => {
     const process = new Process({});
     const file = { path: "/var/log/calico/cni/cni.log", rotation };
