@@ -14,6 +14,7 @@ import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
+import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { type BandwidthConf, parseConf } from "./conf.ts";
 import { hostInterfaceOf } from "./host-interface.ts";
@@ -27,7 +28,7 @@ export default definePlugin<BandwidthConf>({
     const passed = chained("bandwidth", prevResult);
     if (!limits(conf)) return passed;
     const ifb = ifbName(attachment);
-    const applied = withPlaces({ sys, sandbox: sys.openNetns(netns) }, (places) => {
+    const applied = withPlaces({ sys, sandbox: openSandbox(sys, netns) }, (places) => {
       const { name: hostInterface, mtu } = hostInterfaceOf(places, attachment.ifname, passed);
       const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
       return apply(plan, places.scene, { places });
@@ -41,7 +42,7 @@ export default definePlugin<BandwidthConf>({
 
   check({ attachment, conf, netns, prevResult }, { sys }) {
     if (!limits(conf)) return;
-    const scene = { sys, sandbox: sys.openNetns(netns) };
+    const scene = { sys, sandbox: openSandbox(sys, netns) };
     const ifb = ifbName(attachment);
     const { name: hostInterface, mtu } = withPlaces(scene, (places) =>
       hostInterfaceOf(places, attachment.ifname, prevResult),

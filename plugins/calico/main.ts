@@ -27,6 +27,7 @@ import {
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
@@ -56,7 +57,7 @@ export default definePlugin<CalicoConf>({
     const { hostInterface, mac, addresses } = wanted;
     const { attachment, pod } = identity;
     record({ attachment, pod, node, hostInterface, mac, addresses, gateways: gatewaysIn(ipam), netns }, context);
-    const sandbox = sys.openNetns(netns);
+    const sandbox = openSandbox(sys, netns);
     const plan = planOf(identity, wanted, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
     context.undo("remove the endpoint", () => applied.undo());
@@ -71,7 +72,7 @@ export default definePlugin<CalicoConf>({
     delegateCheck(request.conf.ipamType, forIpam, context, builtin);
     const identity = identify(request.attachment, request.args);
     const wanted = wantedAtCheck(request, identity);
-    const scene = { sys, sandbox: sys.openNetns(request.netns) };
+    const scene = { sys, sandbox: openSandbox(sys, request.netns) };
     refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, sys), scene));
   },
 

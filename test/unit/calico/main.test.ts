@@ -189,6 +189,19 @@ describe("CHECK", () => {
     expect(node.run("CHECK", { conf: { prevResult: json } })).toMatchObject({ status: 0, json: undefined });
   });
 
+  test.each([
+    ["is gone", "gone", 3, "it does not exist"],
+    ["is a stale mount point", "stale", 4, "it is not a network namespace"],
+  ])("of a sandbox that %s says so", (_, sandbox, code, text) => {
+    node.machine.files.makeDirs("/var/run/netns", 0o755);
+    node.machine.files.create("/var/run/netns/stale", "", 0o444);
+    const { json } = node.run("ADD");
+    json.interfaces[1].sandbox = `/var/run/netns/${sandbox}`;
+    const { msg, ...rest } = node.run("CHECK", { sandbox, conf: { prevResult: json } }).json;
+    expect(rest).toEqual({ cniVersion: "1.1.0", code });
+    expect(msg).toBe(`cannot open network namespace "/var/run/netns/${sandbox}" of CNI_NETNS: ${text}`);
+  });
+
   test("refuses a prevResult of another sandbox", () => {
     const { json } = node.run("ADD");
     json.interfaces[1].sandbox = "/var/run/netns/other";
