@@ -117,8 +117,10 @@ static void *reallocate(void *block, size_t size) {
   if (size <= old) return block;
   char *tail = (char *)block + old;
   size_t wanted = size;
-  classify(&wanted);
-  if (tail == image.heap.next && (size_t)(image.heap.end - tail) >= wanted - old) {
+  size_t class = classify(&wanted);
+  /* Where one is free of that size, it is taken: else a loop that makes a block, lets it grow and frees it would leave one behind each time. */
+  bool is_last = tail == image.heap.next && image.heap.free_blocks[class] == NULL;
+  if (is_last && (size_t)(image.heap.end - tail) >= wanted - old) {
     image.heap.next += wanted - old;
     *header(block) = wanted;
     return block;
