@@ -28,6 +28,7 @@ import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
 import { build, type Plugin } from "esbuild";
 import { nodeSys } from "../src/host/node.ts";
 import { encodeLineTable, type SourceLine } from "../src/host/stack.ts";
+import { makeBuiltins } from "./builtins.ts";
 import { engineFolder, release, type Toolchain } from "./toolchain.ts";
 
 const run = promisify(execFile);
@@ -99,7 +100,11 @@ async function compileBundle({ programs, workFolder, define }: ExecutableOptions
   const text = (suffix: string) => result.outputFiles.find((file) => file.path.endsWith(suffix))?.text ?? "";
   const [script, bytecode] = [join(workFolder, "bundle.js"), join(workFolder, "bundle.bytecode")];
   const mkbc = join(engineFolder, "mkbc");
-  if (writeIfChanged(script, text(".js")) || !existsSync(bytecode) || isOlder(bytecode, mkbc)) {
+  if (
+    writeIfChanged(script, text(".js") + makeBuiltins(text(".js"))) ||
+    !existsSync(bytecode) ||
+    isOlder(bytecode, mkbc)
+  ) {
     rmSync(bytecode, { force: true });
     await run(mkbc, [script, "bundle", `${bytecode}.new`]);
     renameSync(`${bytecode}.new`, bytecode);
