@@ -18,13 +18,18 @@ import { nftOwnerComment, nftOwnerSet } from "./nft-owner.ts";
 
 /** The commands, each for a shell. */
 export function showNft(resources: readonly NftResource[], owner: string): readonly string[] {
+  return nftCommands(resources, owner).map((command) => `nft '${command}'`);
+}
+
+/** The same as lines of a script for `nft -f`. */
+export function nftCommands(resources: readonly NftResource[], owner: string): readonly string[] {
   const tables = resources.filter((resource) => resource.kind === "nft-table");
   const elements = resources.filter((resource) => resource.kind === "nft-elements");
   return [
     ...tables.flatMap(showTable),
     ...showIndexes(elements, owner),
     ...elements.flatMap((one) => showElements(one, owner)),
-  ].map((command) => `nft '${command}'`);
+  ];
 }
 
 function showTable({ family, name, sets, chains }: NftTable): readonly string[] {

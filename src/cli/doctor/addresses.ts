@@ -1,6 +1,7 @@
 /** What `tortie ipam check` finds, but for what belongs to attachments that are judged as a whole. */
 import type { Problem, ProblemKind, Report } from "../../ipam/check.ts";
 import { handleIdOf } from "../../ipam/handle.ts";
+import { handleName } from "../../ipam/object-name.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 
@@ -8,11 +9,17 @@ import type { Trace } from "./sandboxes.ts";
 export function judgeAddresses(report: Report, others: readonly Trace[]): readonly Finding[] {
   const handles = new Set(others.map(({ attachment }) => handleIdOf(attachment)));
   const addresses = new Set(others.flatMap(({ allocations }) => allocations.map(({ address }) => address)));
+  const damaged = new Set(
+    report.problems.filter(({ kind }) => kind === "damaged object").map(({ subject }) => subject),
+  );
   const isTheirs = ({ kind, subject }: Problem) =>
     kind === "leaked address"
       ? addresses.has(subject)
       : ["leaked handle", "missing handle", "wrong handle count"].includes(kind) && handles.has(subject);
-  return report.problems.filter((problem) => !isTheirs(problem)).map(findingOf);
+  // A handle that cannot be read is not missing as well.
+  const isDamage = ({ kind, subject }: Problem) =>
+    kind === "missing handle" && damaged.has(`IPAMHandle ${handleName(subject)}`);
+  return report.problems.filter((problem) => !isTheirs(problem) && !isDamage(problem)).map(findingOf);
 }
 
 /** Nobody but a person can tell what an address outside of all pools is for. */

@@ -1,11 +1,15 @@
 /** CHECK of every attachment that is there: the plugin itself says what differs from what it made. */
+import { code } from "../../cni/error.ts";
+import type { Pool } from "../../ipam/pool.ts";
+import { natOutgoing } from "../../plan/nat-outgoing.ts";
+import { nftCommands } from "../../plan/show-nft.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import type { Process } from "../processes.ts";
 import { isAtWork, sandboxPath } from "./attachments.ts";
 import type { Finding } from "./finding.ts";
-import { checkCall, mendByAdd, type Tools } from "./mending.ts";
-import { callPlugin, faultOfPlugin } from "./plugin-call.ts";
+import { checkCall, type Tools } from "./mending.ts";
+import { byPrograms, callPlugin, faultOfPlugin } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface CheckFacts {
@@ -13,7 +17,8 @@ export interface CheckFacts {
   readonly byOwner: ReadonlyMap<string, readonly string[]>;
 }
 
-const different = 101;
+/** What CHECK says of the kernel; of anything else (the store, an executable) the others tell. */
+const ofTheKernel = [code.different, code.refused, code.internal] as readonly number[];
 const atOnce = 8;
 
 export async function gatherChecks(
@@ -44,8 +49,7 @@ async function check(cli: Cli, trace: Trace, tools: Tools): Promise<readonly str
   if (call === undefined) return [];
   try {
     const fault = faultOfPlugin(await callPlugin(cli, call));
-    if (fault === undefined) return [];
-    if (fault.code !== different) return [fault.message];
+    if (fault === undefined || !ofTheKernel.includes(fault.code)) return [];
     // What the addresses' own check tells.
     if (fault.message.startsWith("cannot confirm the addresses of handle")) return [];
     return fault.message.replace(/^cannot confirm "[^"]*": /, "").split("; ");
@@ -62,26 +66,19 @@ export interface SharedDifferences {
 }
 
 /** What all attachments share is told once: the sets and rules of the table that they leave by, and the node's forwarding. */
-export function splitShared({ byOwner }: CheckFacts, traces: readonly Trace[], tools: Tools): SharedDifferences {
-  const tables = new Map<string, { readonly texts: Set<string>; readonly trace: Trace }>();
+export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): SharedDifferences {
+  const tables = new Map<string, Set<string>>();
   const own = new Map<string, readonly string[]>();
   for (const [owner, differences] of byOwner) {
-    const trace = traces.find((one) => one.owner === owner);
     const rest: string[] = [];
     for (const text of differences) {
       const table = tableIn(text);
-      if (table !== undefined && trace !== undefined) {
-        const known = tables.get(table) ?? { texts: new Set<string>(), trace };
-        known.texts.add(text);
-        tables.set(table, known);
-      } else if (!/^sysctl net\/ipv[46]\/.*forward/.test(text)) rest.push(text);
+      if (table !== undefined) tables.set(table, (tables.get(table) ?? new Set()).add(text));
+      else if (!/^sysctl net\/ipv[46]\/.*forward/.test(text)) rest.push(text);
     }
     if (rest.length > 0) own.set(owner, rest);
   }
-  return {
-    own,
-    findings: [...tables].map(([table, { texts, trace }]) => sharedTable(table, [...texts], trace, tools)),
-  };
+  return { own, findings: [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)) };
 }
 
 /** `ip tortie` out of `element { 10.0.0.0/8 } of ip tortie nat_pools is missing`. */
@@ -89,15 +86,18 @@ function tableIn(text: string): string | undefined {
   return /\b(ip6? tortie)\b(?!_)/.exec(text)?.[1];
 }
 
-function sharedTable(table: string, texts: readonly string[], trace: Trace, tools: Tools): Finding {
-  const netns = sandboxPath(trace);
-  const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools);
+/** Made anew in one transaction: no packet goes by half a table. */
+function sharedTable(table: string, texts: readonly string[], pools: readonly Pool[]): Finding {
+  const family = table === "ip tortie" ? "ip" : "ip6";
+  const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
+  const wanted = natOutgoing(all, { guarded: family === "ip" }).filter((one) => one.family === family);
+  const script = [`add table ${table}`, `delete table ${table}`, ...nftCommands(wanted, "")].join("; ");
   return {
     id: "nat-different",
     section: "firewall",
     severity: "error",
     subject: `table ${table}`,
     text: `is not as the pools want it: ${texts.join("; ")}: pods may not leave the node by its address`,
-    ...(again ?? { remedy: "# the next ADD on this node mends it" }),
+    ...byPrograms([["nft", script]]),
   };
 }

@@ -24,7 +24,6 @@ export interface Settled {
   readonly kernel: KernelFacts;
   readonly executables: ExecutableFacts;
   readonly networks: NetworkFacts;
-  readonly readiness: readonly ReadinessFact[];
 }
 
 /** What is different at each look, for ADD and DEL go on. */
@@ -40,12 +39,16 @@ export interface Moving {
   readonly checks: CheckFacts;
 }
 
-export function diagnoseSettled({ kernel, executables, networks, readiness }: Settled): Diagnosis {
+/** `readiness`: of the plugins that could be asked. */
+export function diagnoseSettled(
+  { kernel, executables, networks }: Settled,
+  readiness: readonly ReadinessFact[],
+): Diagnosis {
   const findings = [
     ...judgeKernel(kernel, networks),
     ...judgeExecutables(executables, networks),
     ...judgeNetworks(networks, executables),
-    ...judgeReadiness(readiness, { plugins: pluginsMissing(kernel), executables: faultyExecutables(executables) }),
+    ...judgeReadiness(readiness, { plugins: pluginsMissing(kernel), executables }),
   ];
   const ours = executables.executables.filter(({ build }) => build !== undefined);
   const overview = {
@@ -62,15 +65,11 @@ export function diagnoseSettled({ kernel, executables, networks, readiness }: Se
   return { findings, overview };
 }
 
-function faultyExecutables({ executables }: ExecutableFacts): ReadonlySet<string> {
-  return new Set(executables.flatMap(({ name, path, fault }) => (path && fault === undefined ? [] : [name])));
-}
-
 /** `graceSeconds`: what is younger is not judged where a plugin that cannot be seen might be at work on it. */
 export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, forwarding, checks } = moving;
   const traces = tracesOf(moving);
-  const shared = splitShared(checks, traces, tools);
+  const shared = splitShared(checks, snapshot.pools);
   const context = {
     node: snapshot.node,
     facts,

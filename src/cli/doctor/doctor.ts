@@ -9,11 +9,12 @@
  */
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
-import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder } from "./diagnosis.ts";
+import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder, type Moving } from "./diagnosis.ts";
 import { type Finding, titleOf } from "./finding.ts";
 import { describeFix, perform } from "./fixing.ts";
-import { judgeLocks } from "./locks.ts";
+import { judgeLocks, type LockFacts } from "./locks.ts";
 import { graceNs, lookAtMoving, lookAtSettled, type Where } from "./look.ts";
+import { gatherReadiness } from "./readiness.ts";
 import { type Done, describeDiagnosis, reportOf } from "./report.ts";
 
 export interface DoctorOptions extends Where {
@@ -40,17 +41,26 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
 
 async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const { locks, ...settled } = await lookAtSettled(cli, where);
-  const certain = diagnoseSettled(settled);
-  const look = async (locked: boolean) =>
-    diagnoseMoving(settled, await lookAtMoving(cli, settled, where, locked), where.graceSeconds);
-  const first = await look(false);
-  const last = first.findings.length === 0 ? first : await look(locks.held.length === 0);
+  const look = (locked: boolean) => lookAtMoving(cli, settled, where, locked);
+  const judge = (moving: Moving) => diagnoseMoving(settled, moving, where.graceSeconds);
+  const seen = await look(false);
+  const first = judge(seen);
+  const last = first.findings.length === 0 ? first : judge(await look(locks.held.length === 0));
   const titles = new Set(first.findings.map(titleOf));
   const confirmed = last.findings.filter((finding) => titles.has(titleOf(finding)));
+  const readiness = mayAsk(locks, seen) ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
+  const certain = diagnoseSettled(settled, readiness);
   return {
     findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
   };
+}
+
+/** A plugin that is asked whether it is ready waits for locks, and mends the damage that it meets. */
+function mayAsk({ held }: LockFacts, { report }: Moving): boolean {
+  return (
+    held.length === 0 && !report.problems.some(({ kind }) => kind === "damaged object" || kind === "malformed block")
+  );
 }
 
 async function mendUntilWell(

@@ -49,6 +49,15 @@ export function ourExecutable({ executables }: ExecutableFacts, name: string): s
   return found?.build !== undefined && found.fault === undefined ? found.path : undefined;
 }
 
+/** Whether it is missing or does not answer, as far as it was looked at. */
+export function isFaulty({ executables }: ExecutableFacts, name: string): boolean {
+  return executables.some((one) => one.name === name && (one.path === undefined || one.fault !== undefined));
+}
+
+export function speaks({ executables }: ExecutableFacts, name: string, cniVersion: string): boolean {
+  return executables.some((one) => one.name === name && one.versions.includes(cniVersion));
+}
+
 /** The networks that are ours to judge, by whose executables they name. */
 export function networksOfOurs(networks: NetworkFacts, facts: ExecutableFacts): readonly Network[] {
   return ourNetworks(networks, (type) => ourExecutable(facts, type) !== undefined);

@@ -13,7 +13,6 @@ import { gatherForwarding, gatherKernel } from "./kernel.ts";
 import { gatherLimits } from "./limits.ts";
 import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
-import { gatherReadiness } from "./readiness.ts";
 import { gatherRecords, tracesOf } from "./sandboxes.ts";
 import { gatherState } from "./state.ts";
 
@@ -46,7 +45,7 @@ function typesOfInterest(networks: NetworkFacts): readonly string[] {
   return ourNetworks(networks, () => true).flatMap(({ plugins }) => plugins.flatMap(typesOf));
 }
 
-/** What does not change while one looks. A plugin that would wait for a lock is not asked whether it is ready. */
+/** What does not change while one looks. */
 export async function lookAtSettled(
   cli: Cli,
   { confDir, binDirs }: Where,
@@ -57,8 +56,7 @@ export async function lookAtSettled(
     gatherKernel(cli),
     gatherExecutables(cli, binDirs, typesOfInterest(networks)),
   ]);
-  const readiness = locks.held.length > 0 ? [] : await gatherReadiness(cli, networks, executables);
-  return { kernel, executables, networks, readiness, locks };
+  return { kernel, executables, networks, locks };
 }
 
 /** `locked`: the store is read under its lock, for what is half-written otherwise looks wrong. */

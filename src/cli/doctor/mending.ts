@@ -6,7 +6,7 @@
  * addresses that the attachment has.
  */
 import { addressOf } from "../../net/prefix.ts";
-import { type ExecutableFacts, ourExecutable, suite } from "./executables.ts";
+import { type ExecutableFacts, isFaulty, ourExecutable, suite } from "./executables.ts";
 import type { Finding, Fix, PluginCall } from "./finding.ts";
 import { ipamTypeOf, type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
 import { commandLine } from "./plugin-call.ts";
@@ -39,7 +39,9 @@ export function mendByAdd(trace: Trace, netns: string, tools: Tools): Mend | und
       : [`K8S_POD_NAMESPACE=${endpoint.pod.namespace}`, `K8S_POD_NAME=${endpoint.pod.name}`]),
     ...(endpoint.addresses.length === 0 ? [] : [`IP=${endpoint.addresses.map(addressOf).join(",")}`]),
   ];
-  const document = { ...main.document, runtimeConfig: { mac: endpoint.mac } };
+  // An interface that is there keeps its MTU, whatever the network has got since.
+  const mtu = trace.link === undefined ? {} : { mtu: 0 };
+  const document = { ...main.document, ...mtu, runtimeConfig: { mac: macOf(trace) } };
   const call = callOf("ADD", { type: main.type, document }, trace, tools);
   return call === undefined ? undefined : byCalls([{ ...call, netns, args: args.join(";") }]);
 }
@@ -50,23 +52,36 @@ export function checkCall(trace: Trace, netns: string, tools: Tools): PluginCall
   const endpoint = record?.endpoint;
   if (endpoint === undefined || link === undefined) return undefined;
   const main = networkNamed(tools.networks, attachment.network)?.plugins.find(({ type }) => type === "calico");
+  const ipam = (main?.document.ipam ?? { type: "calico-ipam" }) as {
+    readonly type?: unknown;
+    readonly routes?: unknown;
+  };
+  if (isFaulty(tools.executables, String(ipam.type))) return undefined;
   const interfaces = [{ name: endpoint.hostInterface }, { name: attachment.ifname, mac: endpoint.mac, sandbox: netns }];
   const document = {
     type: "calico",
     name: attachment.network,
     cniVersion: "1.0.0",
-    // Only what every attachment has is judged: the network may have got another MTU or other routes since.
-    ipam: main?.document.ipam ?? { type: "calico-ipam" },
+    // Only what every attachment has is judged: the network may have got another MTU since.
+    ipam,
+    include_default_routes: main?.document.include_default_routes ?? false,
     prevResult: {
       cniVersion: "1.0.0",
       interfaces,
       ips: endpoint.addresses.map((address) => ({ address, interface: 1 })),
+      ...(Array.isArray(ipam.routes) && { routes: ipam.routes }),
     },
   };
   const call = callOf("CHECK", { type: "calico", document }, trace, tools);
   const pod = endpoint.pod;
   const args = pod === undefined ? "" : `K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
   return call && { ...call, netns, args };
+}
+
+/** As it is: a later plugin of the chain may have changed it. */
+function macOf({ record, peer }: Trace): string | undefined {
+  const end = peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname);
+  return end?.address ?? record?.endpoint?.mac;
 }
 
 /** By plugins of one kind alone. */

@@ -6,7 +6,7 @@
 import { runDir } from "../../plan/names.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import { type ExecutableFacts, networksOfOurs, ourExecutable } from "./executables.ts";
+import { type ExecutableFacts, isFaulty, networksOfOurs, ourExecutable, speaks } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
 import { type NetworkFacts, type PluginConf, typesOf } from "./networks.ts";
 import { commandLine, environmentOf, faultOfPlugin } from "./plugin-call.ts";
@@ -63,14 +63,15 @@ async function ask(
   const options = { env: environmentOf(call), stdin: JSON.stringify(call.document), timeoutMs: patienceMs };
   try {
     const fault = faultOfPlugin(await cli.execute(argv, options));
-    return fault === undefined ? [] : [{ file, type, needs, call, ...fault }];
+    if (fault === undefined) return [];
+    // An IPAM plugin of before 1.1.0 answers STATUS with whatever comes to its mind.
+    const knowsStatus = needs.every((name) => speaks(executables, name, "1.1.0"));
+    return knowsStatus || ofTheDocument.includes(fault.code) ? [{ file, type, needs, call, ...fault }] : [];
   } catch (error) {
     return [{ file, type, needs, call, code: 0, message: messageOf(error) }];
   }
 }
 
-/** A command that the plugin's own IPAM plugin does not know. */
-const badEnvironment = 4;
 /** Codes of what is wrong with the document itself (specification 1.1.0, and 2 for a key that we cannot honour). */
 const ofTheDocument = [1, 2, 6, 7];
 
@@ -78,13 +79,12 @@ const ofTheDocument = [1, 2, 6, 7];
 export interface KnownFaults {
   /** Plugins that the kernel lacks a feature for. */
   readonly plugins: ReadonlySet<string>;
-  /** Executables that are missing or do not answer. */
-  readonly executables: ReadonlySet<string>;
+  readonly executables: ExecutableFacts;
 }
 
 export function judgeReadiness(facts: readonly ReadinessFact[], known: KnownFaults): readonly Finding[] {
   return facts.flatMap(({ file, type, needs, call, code, message }): readonly Finding[] => {
-    if (code === badEnvironment || needs.some((name) => known.executables.has(name))) return [];
+    if (needs.some((name) => isFaulty(known.executables, name))) return [];
     const finding = { section: "networks", severity: "error", subject: `${file} ${type}` } as const;
     if (ofTheDocument.includes(code)) {
       const text = `is refused by the plugin: ${message}: no pod can be attached`;
@@ -97,7 +97,7 @@ export function judgeReadiness(facts: readonly ReadinessFact[], known: KnownFaul
 }
 
 function remedyOf(message: string, call: PluginCall): string {
-  if (/No IPs available/.test(message)) {
+  if (/No IPs available|no configured Calico pools/.test(message)) {
     return "tortie ipam check; tortie ipam show --show-blocks   # then release what leaked, or apply another pool";
   }
   return `# mend what the message names; this asks again:\n${commandLine(call)}`;

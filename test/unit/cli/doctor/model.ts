@@ -10,6 +10,7 @@ import {
 import { ownBuild } from "../../../../src/cli/doctor/executables.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { type Network, ourNames } from "../../../../src/cli/doctor/networks.ts";
+import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
 import type { IpLink } from "../../../../src/cli/iproute.ts";
 import { type Attachment, attachmentKey, ownerOf } from "../../../../src/cni/attachment.ts";
 import { endpointFolder } from "../../../../src/endpoint/endpoint.ts";
@@ -44,6 +45,7 @@ export interface Pod {
 export interface NodeModel {
   readonly pods: Pod[];
   settled: Settled;
+  readiness: readonly ReadinessFact[];
   /** Last of all. */
   change: (moving: Moving) => Moving;
 }
@@ -52,7 +54,7 @@ const takenAt = 1_704_067_200n * 1_000_000_000n;
 const hourNs = 3_600_000_000_000n;
 
 export function nodeWith(...names: readonly string[]): NodeModel {
-  return { pods: names.map(pod), settled: settled(), change: (moving) => moving };
+  return { pods: names.map(pod), settled: settled(), readiness: [], change: (moving) => moving };
 }
 
 function pod(name: string, index: number): Pod {
@@ -73,7 +75,7 @@ function pod(name: string, index: number): Pod {
 }
 
 export function diagnose(node: NodeModel, graceSeconds = 60): Diagnosis {
-  const certain = diagnoseSettled(node.settled);
+  const certain = diagnoseSettled(node.settled, node.readiness);
   const moving = diagnoseMoving(node.settled, node.change(movingOf(node, graceSeconds)), graceSeconds);
   return {
     findings: [...certain.findings, ...moving.findings],
@@ -124,7 +126,6 @@ function settled(): Settled {
       })),
     },
     networks: { folder: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10-calico.conflist", network: calico }] },
-    readiness: [],
   };
 }
 
