@@ -4,6 +4,10 @@ import type { Sys } from "../../src/host/sys.ts";
 import type { PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
 
+export type Family = Target["family"];
+
+export const families: readonly Family[] = ["ip", "ip6"];
+
 export interface Wanted {
   readonly attachment: Attachment;
   readonly conf: PortmapConf;
@@ -15,8 +19,8 @@ export interface Backend {
   add(wanted: Wanted, sys: Sys): () => void;
   /** What is missing or other than wanted. */
   check(wanted: Wanted, sys: Sys): readonly string[];
-  /** Removes what the attachment has, and returns its UDP ports of the host. */
-  del(attachment: Attachment, sys: Sys): readonly number[];
+  /** Removes what the attachment has in these families, and returns the UDP ports of the host that it had there. */
+  del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly number[];
   /** Removes what attachments of the network have that are not valid, and returns their UDP ports of the host. */
   gc(network: string, valid: readonly Attachment[], sys: Sys): readonly number[];
   /** Whether it may hold anything of the attachment, or of any: a quick look, for the back end that the configuration does not name. */

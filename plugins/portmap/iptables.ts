@@ -17,7 +17,7 @@ import {
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { runDir } from "../../src/plan/names.ts";
-import { type Backend, describeAttachment, type Wanted } from "./backend.ts";
+import { type Backend, describeAttachment, type Family, families, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import {
   commentPrefixOf,
@@ -31,7 +31,6 @@ import {
 } from "./iptables-rules.ts";
 import type { Target } from "./target.ts";
 
-const families = ["ip", "ip6"] as const;
 const lockTimeoutMs = 60_000;
 
 export const iptables: Backend = {
@@ -39,7 +38,7 @@ export const iptables: Backend = {
     locked(sys, () => {
       for (const target of wanted.targets) addFamily(wanted, target, sys);
     });
-    return () => void iptables.del(wanted.attachment, sys);
+    return () => void iptables.del(wanted.attachment, families, sys);
   },
 
   check({ attachment, conf, targets }, sys) {
@@ -57,15 +56,19 @@ export const iptables: Backend = {
     });
   },
 
-  del(attachment, sys) {
+  del(attachment, among, sys) {
     const chain = ownChainOf(attachment);
-    return removeChains(sys, ({ nat }) => (nat.some((line) => line.startsWith(`:${chain} `)) ? [chain] : []));
+    const there = among.filter((family) => mayHaveNatChain(family, chain, sys));
+    if (there.length === 0) return [];
+    return removeChains(sys, there, ({ nat }) =>
+      isDeclared(nat, chain) && foreignHolder(nat, chain, attachment) === undefined ? [chain] : [],
+    );
   },
 
   gc(network, valid, sys) {
     const kept = new Set(valid.map(ownChainOf));
     const prefix = commentPrefixOf(network);
-    return removeChains(sys, ({ nat }) =>
+    return removeChains(sys, families, ({ nat }) =>
       entriesIn(nat)
         .filter(({ rule, chain }) => rule.includes(prefix) && !kept.has(chain))
         .map(({ chain }) => chain),
@@ -88,6 +91,11 @@ function addFamily({ attachment, conf }: Wanted, target: Target, sys: Sys): void
   const rules = rulesOf(attachment, conf, target);
   if (rules.own.length === 0) return;
   const saved = savedOrFail(target.family, sys);
+  const holder = foreignHolder(saved.nat, rules.chain, attachment);
+  if (holder !== undefined) {
+    const reason = `chain ${rules.chain}, of their digest, is that of ${describeAttachment(holder)}`;
+    throw new CniError(code.refused, `cannot map host ports: ${reason}`);
+  }
   const mappings = conf.mappings.filter((mapping) => mapping.families.includes(target.family));
   const stale = refuseTaken(saved.nat, attachment, mappings, target);
   restoreIptables(target.family, addLines(rules, saved, stale), sys);
@@ -190,6 +198,19 @@ export function refuseTaken(
   return [...stale];
 }
 
+/**
+ * Whose chain it is, if another attachment's. The reference joins network and container ID without a separator for the digest in the name,
+ * so that those of two may read alike.
+ */
+export function foreignHolder(
+  nat: readonly string[],
+  chain: string,
+  { network, containerId }: Attachment,
+): Attachment | undefined {
+  const holder = holderOf(nat, chain);
+  return holder?.network === network && holder.containerId === containerId ? undefined : holder;
+}
+
 function overlap(hostIp: string | undefined, destination: string | undefined): boolean {
   if (hostIp === undefined || destination === undefined) return true;
   return destination === hostIp || destination === `${hostIp}/${lengthOf(hostIp)}`;
@@ -203,10 +224,14 @@ function holderOf(nat: readonly string[], chain: string): Attachment | undefined
   return network === undefined || containerId === undefined ? undefined : { network, containerId, ifname };
 }
 
-/** Removes what `choose` names, in both families; that the programs are missing means that there is nothing. */
-function removeChains(sys: Sys, choose: (saved: SavedTables) => readonly string[]): readonly number[] {
+/** Removes what `choose` names; that the programs are missing means that there is nothing. */
+function removeChains(
+  sys: Sys,
+  among: readonly Family[],
+  choose: (saved: SavedTables) => readonly string[],
+): readonly number[] {
   return locked(sys, () =>
-    families.flatMap((family) => {
+    among.flatMap((family) => {
       const saved = saveIptables(family, sys);
       const chains = saved ? [...new Set(choose(saved))] : [];
       if (saved === undefined || chains.length === 0) return [];

@@ -17,12 +17,12 @@ import { chained } from "../../src/plugin/chained.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
-import type { Backend } from "./backend.ts";
+import { type Backend, type Family, families } from "./backend.ts";
 import { backendOf, type PortmapConf, parseConf } from "./conf.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
 import { nftables } from "./nftables.ts";
-import { targetsOf } from "./target.ts";
+import { type Target, targetsOf } from "./target.ts";
 
 const backends = { nftables, iptables } as const;
 
@@ -32,17 +32,21 @@ export default definePlugin<PortmapConf>({
 
   add({ attachment, conf, prevResult }, context) {
     const result = chained("portmap", prevResult);
-    if (conf.mappings.length === 0) return result;
-    const targets = targetsOf(result, attachment.ifname);
-    if (targets.length === 0) return result;
     const { sys } = context;
-    const takeBack = backends[conf.backend].add({ attachment, conf, targets }, sys);
-    context.undo("take back the port mappings", takeBack);
-    forget(
-      conf.mappings.flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : [])),
-      context,
-    );
-    if (conf.snat) routeLocalnet(result, targets, sys);
+    const backend = backends[conf.backend];
+    const targets = conf.mappings.length === 0 ? [] : targetsOf(result, attachment.ifname);
+    if (targets.length > 0) {
+      const takeBack = backend.add({ attachment, conf, targets }, sys);
+      context.undo("take back the port mappings", takeBack);
+      forget(
+        conf.mappings.flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : [])),
+        context,
+      );
+      if (conf.snat) routeLocalnet(result, targets, sys);
+    }
+    // What an earlier ADD of the attachment mapped.
+    const others = families.filter((family) => !mapsTo(family, conf, targets));
+    if (others.length > 0) forget(backend.del(attachment, others, sys), context);
     return result;
   },
 
@@ -58,7 +62,7 @@ export default definePlugin<PortmapConf>({
   },
 
   del({ attachment, document }, context) {
-    inEach(document, attachment, context, (backend) => backend.del(attachment, context.sys));
+    inEach(document, attachment, context, (backend) => backend.del(attachment, families, context.sys));
   },
 
   gc({ network, valid, document }, context) {
@@ -70,6 +74,10 @@ export default definePlugin<PortmapConf>({
     notReady(() => backends[conf.backend].status(sys));
   },
 });
+
+function mapsTo(family: Family, { mappings }: PortmapConf, targets: readonly Target[]): boolean {
+  return targets.some((target) => target.family === family) && mappings.some((one) => one.families.includes(family));
+}
 
 /**
  * Removes from the back end that the configuration names, and from the other one if it may hold something: the configuration may have been

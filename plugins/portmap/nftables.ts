@@ -48,8 +48,9 @@ export const nftables: Backend = {
     return found.length === 0 ? found : differences(withoutSiblings(attachment, conf.mappings, sys));
   },
 
-  del(attachment, sys) {
-    return udpPortsOf(removeNft(tables, ownerOf(attachment), sys));
+  del(attachment, among, sys) {
+    const theirs = tables.filter(({ family }) => among.includes(family));
+    return udpPortsOf(removeNft(theirs, ownerOf(attachment), sys));
   },
 
   gc(network, valid, sys) {

@@ -6,7 +6,7 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
-import { deleteChain, deleteTable, dumpSets, getTable } from "../netlink/nftables.ts";
+import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../netlink/nftables.ts";
 import { readSet, readTableUse } from "../netlink/nftables-read.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../plan/nft-owner.ts";
@@ -20,10 +20,15 @@ import { refusal } from "./refusal.ts";
  * Throws `CniError` 100 when the kernel refuses.
  */
 export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly OwnedElement[] {
+  const name = nftOwnerSet(owner);
   return removeIndexes(
     tables,
     sys,
-    () => [nftOwnerSet(owner)],
+    (session) => {
+      // Most owners have nothing: one question tells so of all tables.
+      const questions = tables.map((table) => getSet(idOf(table), name));
+      return session.askAll(questions, `look for set ${name}`).map((reply) => (reply === undefined ? [] : [name]));
+    },
     (removed) => removed.length > 0,
   );
 }
@@ -40,13 +45,16 @@ export function collectNft(
   return removeIndexes(
     tables,
     sys,
-    (session, table) =>
-      (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
-        .map(readSet)
-        .filter(
-          ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
-        )
-        .map(({ name }) => name),
+    (session) =>
+      tables.map((table) =>
+        (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
+          .map(readSet)
+          .filter(
+            ({ name, comment }) =>
+              name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
+          )
+          .map(({ name }) => name),
+      ),
     () => true,
   );
 }
@@ -64,16 +72,18 @@ export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnuse
   }
 }
 
+/** `namesOf` tells for each table, in their order, which indexes go. */
 function removeIndexes(
   tables: readonly NftTable[],
   sys: Sys,
-  namesOf: (session: NftSession, table: NftTable) => readonly string[],
+  namesOf: (session: NftSession) => readonly (readonly string[])[],
   mayBeIdle: (removed: readonly OwnedElement[]) => boolean,
 ): readonly OwnedElement[] {
   const session = new NftSession(sys);
   try {
-    return tables.flatMap((table) => {
-      const removed = namesOf(session, table).flatMap((name) => removeIndex(session, table, name) ?? []);
+    const names = namesOf(session);
+    return tables.flatMap((table, index) => {
+      const removed = (names[index] ?? []).flatMap((name) => removeIndex(session, table, name) ?? []);
       if (mayBeIdle(removed)) dropUnused(session, table, removed);
       return removed;
     });

@@ -189,6 +189,11 @@ export function deleteSet({ family, table }: InTable, name: string): Request {
   return { type: NFT_MSG_DELSET, flags: 0, payload: inSet(families[family], table, name).finish() };
 }
 
+/** Asks for one set; `ENOENT` when it, or its table, is missing. */
+export function getSet({ family, table }: InTable, name: string): Request {
+  return { type: NFT_MSG_GETSET, flags: 0, payload: inSet(families[family], table, name).finish() };
+}
+
 /** Asks for the sets of a table; `ENOENT` (or none) when it is missing. */
 export function dumpSets({ family, table }: InTable): Request {
   const writer = header(families[family]).string(NFTA_SET_TABLE, table);

@@ -21,6 +21,11 @@ export function withMain(list: Conflist, keys: JsonObject): Conflist {
   return { ...list, plugins: [{ ...mainOf(list), ...keys }, ...list.plugins.slice(1)] };
 }
 
+/** The same list with other keys in a plugin of it. */
+export function withPlugin(list: Conflist, type: string, keys: JsonObject): Conflist {
+  return { ...list, plugins: list.plugins.map((one) => (one.type === type ? { ...one, ...keys } : one)) };
+}
+
 export function mainOf({ name, plugins: [main] }: Conflist): PluginConf {
   if (main === undefined) throw new Error(`conflist "${name}" has no plugins`);
   return main;

@@ -2,12 +2,14 @@
 import type { Row, Section } from "./row.ts";
 import { add } from "./rows/add.ts";
 import { bandwidth } from "./rows/bandwidth.ts";
+import { chain } from "./rows/chain.ts";
 import { chaining } from "./rows/chaining.ts";
 import { check } from "./rows/check.ts";
 import { del } from "./rows/del.ts";
 import { ipam } from "./rows/ipam.ts";
 import { others } from "./rows/others.ts";
 import { portmap } from "./rows/portmap.ts";
+import { promises } from "./rows/promises.ts";
 import { protocol } from "./rows/protocol.ts";
 import { statusGc } from "./rows/status-gc.ts";
 import { versions } from "./rows/versions.ts";
@@ -24,6 +26,8 @@ export const sections: readonly Section[] = [
   portmap,
   bandwidth,
   others,
+  chain,
+  promises,
 ];
 
 export const rows: readonly Row[] = sections.flatMap((section) => section.rows);

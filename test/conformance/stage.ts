@@ -195,6 +195,14 @@ export class Stage {
     this.#until(links, (now) => now <= before - peers);
   }
 
+  /** Throws `Unmet` unless the node has the same objects and files as then. */
+  wantSame(since: Sight): void {
+    const now = this.look().lines;
+    const gone = [...since.lines].filter((line) => !now.has(line));
+    const come = [...now].filter((line) => !since.lines.has(line));
+    want(gone.length + come.length === 0, "a node without changes", [...gone, ...come].join("; "));
+  }
+
   /** Throws `Unmet` unless all is as it was, contents of files included. */
   wantUnchanged(since: Sight): void {
     const now = this.look().text.split("\n");

@@ -1,7 +1,7 @@
 /** Whom the rows are about: a directory of plugins and a conflist that says which of them does what. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Conflist, isNewer, type JsonObject, loadConflist } from "../lib/conflist.ts";
 import { Node, systemPath } from "../lib/netns.ts";
 import { example, goPluginDir, ourPluginDir, root } from "../lib/suite.ts";
@@ -52,17 +52,18 @@ export function ownSource({ CONFORMANCE_PLUGINS: dir, CONFORMANCE_CONFLIST: conf
   if (dir === undefined && conflist === undefined) {
     return { dir: ourPluginDir, conflist: example("10-calico.conflist"), name: "Tortie" };
   }
-  const where = dir ?? ourPluginDir;
-  return { dir: where, conflist: conflist ?? conflistFor(where), name: where };
+  const where = resolve(dir ?? ourPluginDir);
+  return { dir: where, conflist: conflist ?? conflistFor(where), name: dir ?? "Tortie" };
 }
 
 /** The reference plugins, of Debian's package or of another directory. */
-export function referenceSource(dir = goPluginDir): Source {
+export function referenceSource(given = goPluginDir): Source {
+  const dir = resolve(given);
   return { dir, conflist: conflistFor(dir), name: `reference ${packageVersion(dir) ?? dir}` };
 }
 
 /** Our conflist where our main plugin is, the reference's elsewhere. */
-function conflistFor(dir: string): string {
+export function conflistFor(dir: string): string {
   return existsSync(join(dir, "calico")) ? example("10-calico.conflist") : referenceConflist;
 }
 

@@ -198,6 +198,8 @@ export class FakeNft {
         return [{ type: nf.NFT_MSG_NEWTABLE, payload: writer.finish() }];
       }
       case nf.NFT_MSG_GETSET:
+        if ((message.flags & 0x300) === 0)
+          return [{ type: nf.NFT_MSG_NEWSET, payload: setIn(table(), attributes).payload }];
         return [...(this.#find(payload, attributes)?.sets.values() ?? [])].map(({ payload: own }) => ({
           type: nf.NFT_MSG_NEWSET,
           payload: own,

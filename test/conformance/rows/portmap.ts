@@ -3,7 +3,7 @@ import type { Conflist, JsonObject } from "../../lib/conflist.ts";
 import { nodeAddress4, nodeAddress6, outsideAddress4 } from "../../lib/netns.ts";
 import { requestOf } from "../../lib/runner.ts";
 import { answers, ask, type Spot, serve } from "../../lib/traffic.ts";
-import { bothFamilies } from "../chains.ts";
+import { bothFamilies, withPlugin } from "../chains.ts";
 import { askUdp, knockSctp, serveUdp } from "../datagram.ts";
 import { refused, resultOf } from "../judge.ts";
 import { about, type Row, type Section, want } from "../row.ts";
@@ -192,16 +192,12 @@ function mapping(stage: Stage, one: JsonObject): Answer {
   return stage.ask(stage.part("portmap"), { request: { runtimeConfig: ports([one]) } });
 }
 
-function withPortmap(list: Conflist, keys: JsonObject): Conflist {
-  return { ...list, plugins: list.plugins.map((one) => (one.type === "portmap" ? { ...one, ...keys } : one)) };
-}
-
 function options({ stage, list }: Case): void {
   const { node, subject } = stage;
   const [backend] = subject.portmapBackends;
   const exposed = (keys: JsonObject, judge: (pod: Pod) => void) =>
     about(JSON.stringify(keys), () => {
-      const changed = withPortmap(list, keys);
+      const changed = withPlugin(list, "portmap", keys);
       const pod = expose(stage, changed, [tcp(8080)]);
       judge(pod);
       for (const plugin of [...changed.plugins].reverse()) {

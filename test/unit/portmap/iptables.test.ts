@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseConf } from "../../../plugins/portmap/conf.ts";
-import { addLines, refuseTaken, removeLines } from "../../../plugins/portmap/iptables.ts";
+import { addLines, foreignHolder, refuseTaken, removeLines } from "../../../plugins/portmap/iptables.ts";
 import { ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
 import { c1, c2, dns, document, web } from "./world.ts";
@@ -93,6 +93,19 @@ describe("on tables that hold one attachment", () => {
     expect(again.filter((line) => line.startsWith("-D CNI-HOSTPORT-DNAT "))).toHaveLength(2);
     expect(again.filter((line) => /^-[AI] (PREROUTING|OUTPUT|POSTROUTING|CNI-HOSTPORT-MASQ)/.test(line))).toEqual([]);
     expect(again).not.toContain("*raw");
+  });
+
+  test("foreignHolder() tells attachments apart whose network and container ID, joined, read alike", () => {
+    const alike = { network: "net", containerId: "1c1", ifname: "eth0" };
+    expect(ownChainOf(alike)).toBe(ownChainOf(c1));
+    expect(foreignHolder(saved.nat, ownChainOf(c1), c1)).toBeUndefined();
+    expect(foreignHolder(saved.nat, ownChainOf(alike), alike)).toEqual(c1);
+  });
+
+  test("foreignHolder() knows the own chain by a comment that was cut", () => {
+    const long = { ...c1, containerId: "c".repeat(300) };
+    const { chain, entries } = rulesOf(long, conf(), target);
+    expect(foreignHolder(entries, chain, long)).toBeUndefined();
   });
 
   test("refuseTaken() names who has the port", () => {

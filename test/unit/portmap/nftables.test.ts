@@ -42,18 +42,30 @@ describe("add()", () => {
     expect(files).toEqual(new Map([["/proc/sys/net/ipv4/conf/cali1/route_localnet", "1"]]));
   });
 
-  test("takes one transaction, and one look at single addresses, once the table is there", () => {
+  test("takes one transaction, and one look each at single addresses and at the other family, once the table is there", () => {
     const { nft, plugin } = world();
     plugin.add(c1, [web], first);
     nft.datagrams = 0;
     plugin.add(c2, [{ ...web, hostPort: 8081 }], second);
-    expect(nft.datagrams).toBe(2);
+    expect(nft.datagrams).toBe(3);
   });
 
-  test("without mappings asks the kernel nothing", () => {
+  test("without mappings asks the kernel once", () => {
     const { nft, plugin } = world();
     expect(plugin.add(c1, [], first)).toBe(first);
-    expect(nft.datagrams).toBe(0);
+    expect(nft.datagrams).toBe(1);
+  });
+
+  test.each([
+    ["no mappings", []],
+    ["mappings of the other family alone", [{ ...web, hostIP: "2001:db8::1" }]],
+  ])("again with %s takes the earlier ones away", (_, mappings) => {
+    const { nft, plugin } = world();
+    plugin.add(c1, [web, { ...web, protocol: "udp" }], first);
+    nft.forgotten.length = 0;
+    plugin.add(c1, mappings, first);
+    expect(nft.print()).toBe("");
+    expect(nft.forgotten).toEqual([8080, 8080]);
   });
 
   test("again changes nothing", () => {

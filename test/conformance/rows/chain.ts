@@ -1,0 +1,148 @@
+/** Whole chains, many at once, and chains of two suites. */
+import { existsSync } from "node:fs";
+import { loadConflist } from "../../lib/conflist.ts";
+import { Runner, requestOf } from "../../lib/runner.ts";
+import { goPluginDir, ourPluginDir } from "../../lib/suite.ts";
+import { serve } from "../../lib/traffic.ts";
+import { attached, mainOf, withPlugin } from "../chains.ts";
+import { accepted, resultOf, silent } from "../judge.ts";
+import { about, DoesNotApply, type Section, want } from "../row.ts";
+import { type Answer, addressesOf, type Pod, type Sight, type Stage } from "../stage.ts";
+import { conflistFor, ipamOf } from "../subject.ts";
+
+const many = 100;
+const rounds = 5;
+
+export const chain: Section = {
+  title: "Whole chain",
+  rows: [
+    {
+      number: 161,
+      title: "ADD, CHECK and DEL of the whole list, as cnitool asks for them, leave the node as before",
+      note: "asked by the suite's own runtime, which does what libcni does",
+      everyBackend: true,
+      run(stage) {
+        const clean = stage.settle();
+        const pod = stage.newPod({ containerId: "cnitool-4f0c1a2b3c4d5e6f7a8b", capabilities: attached(8080) });
+        stage.add(pod);
+        stage.check(pod);
+        stage.del(pod);
+        stage.wantNothingLeft(clean, [pod]);
+      },
+    },
+    {
+      number: 162,
+      title: "when the last plugin cannot read its configuration, DEL by the same configuration undoes the rest",
+      requires: ["portmap"],
+      run(stage) {
+        const clean = stage.settle();
+        const list = withPlugin(stage.list, "portmap", { snat: "yes" });
+        const pod = stage.newPod({ capabilities: attached(8080) });
+        let failed = false;
+        try {
+          stage.add(pod, list);
+        } catch {
+          failed = true;
+        }
+        want(failed, "a refusal of ADD", "success");
+        stage.each("DEL", pod, {}, list).forEach(silent);
+        stage.wantNothingLeft(clean, [pod]);
+      },
+    },
+    {
+      number: 163,
+      title: `${many} containers at once, ${rounds} times: all are attached, each with an address of its own, and nothing is left`,
+      async run(stage) {
+        const pods = Array.from({ length: many }, (_, index) =>
+          stage.newPod({ capabilities: attached(10_000 + index) }),
+        );
+        let clean: Sight | undefined;
+        for (let round = 0; round < rounds; round++) {
+          const addresses = await Promise.all(pods.map((pod) => addBeside(stage, pod)));
+          want(new Set(addresses).size === many, `${many} addresses`, new Set(addresses).size);
+          await Promise.all(pods.map((pod) => delBeside(stage, pod)));
+          // What so many need for the first time, a further block of addresses, may stay.
+          clean ??= stage.look();
+        }
+        if (clean !== undefined) stage.wantNothingLeft(clean, pods);
+      },
+    },
+    {
+      number: 164,
+      title: "plugins of two suites work in one chain",
+      note: "an IPAM plugin whose answers have no gateway, as routed pools have none, cannot serve ptp: that pair is left out",
+      run(stage) {
+        const other = stage.subject.dir === goPluginDir ? ourPluginDir : goPluginDir;
+        const foreign = existsSync(other) ? loadConflist(conflistFor(other)) : undefined;
+        if (foreign === undefined) throw new DoesNotApply(`there is no other suite in ${other}`);
+        const lists = [stage.list, foreign];
+        const routed = lists.find((list) => ipamOf(mainOf(list)).type === "calico-ipam") ?? foreign;
+        const bridged = lists.find((list) => list !== routed) ?? foreign;
+        const [own, theirs] = [stage.list.plugins.slice(1), foreign.plugins.slice(1)];
+        const mixed = [
+          {
+            what: "an IPAM plugin of one under a main plugin of the other",
+            plugins: [{ ...mainOf(routed), ipam: ipamOf(mainOf(bridged)) }, ...own],
+          },
+          {
+            what: "their chained plugins after this main plugin",
+            plugins: [mainOf(stage.list), ...theirs],
+            first: other,
+          },
+          { what: "these chained plugins after their main plugin", plugins: [mainOf(foreign), ...own] },
+        ];
+        for (const { what, plugins, first = stage.subject.dir } of mixed) {
+          about(what, () => {
+            const runner = new Runner({ node: stage.node, pluginDirs: [first, stage.subject.dir, other] });
+            // What both speak.
+            const list = { ...stage.list, plugins, cniVersion: "1.0.0" };
+            const attach = (port: number) => {
+              const pod = stage.newPod({ capabilities: attached(port) });
+              runner.add(list, pod);
+              return pod;
+            };
+            runner.del(list, attach(8079));
+            const clean = stage.look();
+            const pod = attach(8080);
+            serve(stage.node, pod.pod, 80);
+            stage.wantServed(pod, list);
+            runner.del(list, pod);
+            stage.wantNothingLeft(clean, [pod]);
+          });
+        }
+      },
+    },
+    {
+      number: 165,
+      title: "the time of one exec is known: a thousand times VERSION",
+      note: "a figure, and no limit",
+      run(stage) {
+        const [part] = stage.parts;
+        const script = 'for i in $(seq 1000); do "$0" >/dev/null </dev/null || exit 1; done';
+        const started = performance.now();
+        accepted(stage.ask(part ?? stage.main(), { command: "VERSION", under: ["sh", "-c", script] }));
+        stage.figure = `${((performance.now() - started) / 1000).toFixed(2)} ms`;
+      },
+    },
+  ],
+};
+
+/** The ADDs of the chain, beside those of other containers. Returns the first address. */
+async function addBeside(stage: Stage, pod: Pod): Promise<string> {
+  let last: Answer | undefined;
+  for (const plugin of stage.list.plugins) {
+    const prevResult = last && resultOf(last);
+    last = await askBeside(stage, "ADD", pod, requestOf(stage.list, plugin, { sandbox: pod, prevResult }), plugin.type);
+  }
+  return (last && addressesOf(resultOf(last))[0]) ?? "";
+}
+
+async function delBeside(stage: Stage, pod: Pod): Promise<void> {
+  for (const plugin of [...stage.list.plugins].reverse()) {
+    silent(await askBeside(stage, "DEL", pod, requestOf(stage.list, plugin, { sandbox: pod }), plugin.type));
+  }
+}
+
+function askBeside(stage: Stage, command: string, pod: Pod, request: object, type: string): Promise<Answer> {
+  return stage.askBeside({ ...stage.main(), type }, { command, pod, stdin: JSON.stringify(request) });
+}
