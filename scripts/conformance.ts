@@ -2,6 +2,7 @@
  * `npm run conformance`: the rows of the conformance table against these plugins and, beside them, against the reference's.
  *
  *     --plugins <dir>     whom to put beside them, instead of Debian's containernetworking-plugins; may be given several times
+ *     --alone             nobody beside them
  *     --rows 1-36,98      these rows alone
  *     --record            writes the columns into test/conformance/record.json, of which the documents are made
  *
@@ -20,6 +21,7 @@ import { goPluginDir } from "../test/lib/suite.ts";
 const { values } = parseArgs({
   options: {
     plugins: { type: "string", multiple: true },
+    alone: { type: "boolean", default: false },
     rows: { type: "string" },
     record: { type: "boolean", default: false },
   },
@@ -30,7 +32,8 @@ if (process.getuid?.() !== 0) {
 }
 
 const asked = rows.filter(({ number }) => values.rows === undefined || isAmong(number, values.rows));
-const beside = values.plugins ?? (existsSync(goPluginDir) ? [goPluginDir] : []);
+const reference = existsSync(goPluginDir) ? [goPluginDir] : [];
+const beside = values.alone ? [] : (values.plugins ?? reference);
 const columns: Column[] = [];
 for (const source of [ownSource(), ...beside.map((dir) => referenceSource(dir))]) {
   const subject = await loadSubject(source);

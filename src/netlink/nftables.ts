@@ -191,7 +191,7 @@ export function deleteSet({ family, table }: InTable, name: string): Request {
 
 /** Asks for one set; `ENOENT` when it, or its table, is missing. */
 export function getSet({ family, table }: InTable, name: string): Request {
-  return { type: NFT_MSG_GETSET, flags: 0, payload: inSet(families[family], table, name).finish() };
+  return { type: NFT_MSG_GETSET, flags: NLM_F_ACK, payload: inSet(families[family], table, name).finish() };
 }
 
 /** Asks for the sets of a table; `ENOENT` (or none) when it is missing. */

@@ -170,9 +170,10 @@ export class FakeNft {
     try {
       const replies = this.#answer(message);
       const isDump = (message.flags & 0x300) === 0x300;
+      const acked = (message.flags & NLM_F_ACK) !== 0 ? [ack(message, 0)] : [];
       return [
         ...replies.map(({ type, payload }) => reply(message, type, payload)),
-        isDump ? done(message) : ack(message, 0),
+        ...(isDump ? [done(message)] : acked),
       ];
     } catch (error) {
       if (error instanceof Refusal) return [ack(message, error.errno)];
