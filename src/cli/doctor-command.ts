@@ -2,7 +2,9 @@
 import type { CommandModule } from "yargs";
 import { command } from "./command.ts";
 import { doctorCommand as runDoctor } from "./doctor/doctor.ts";
+import { CliError, exitStatus } from "./error.ts";
 import type { Run } from "./program.ts";
+import { defaultFolders } from "./redirected-sys.ts";
 
 export function doctorCommand(run: Run): CommandModule {
   return command(run, {
@@ -45,7 +47,24 @@ export function doctorCommand(run: Run): CommandModule {
           default: "text" as const,
           describe: "for people, or for programs",
         }),
-    action: (cli, { "conf-dir": confDir, "bin-dir": binDirs, "dry-run": dryRun, grace, fix, output }) =>
-      runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds: grace, fix, output }),
+    action: (cli, options) => {
+      const { "conf-dir": confDir, "bin-dir": binDirs, "dry-run": dryRun, grace, fix, output } = options;
+      refuse(options as Folders, grace);
+      return runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds: grace, fix, output });
+    },
   });
+}
+
+/** Options that every command has. */
+interface Folders {
+  readonly runDir?: string;
+  readonly stateDir?: string;
+}
+
+/** Plugins keep their state where they keep it: of another folder they know nothing. */
+function refuse({ runDir = defaultFolders.run, stateDir = defaultFolders.state }: Folders, grace: number): void {
+  if (runDir !== defaultFolders.run || stateDir !== defaultFolders.state) {
+    throw new CliError("cannot run doctor: it is for the node, not for --run-dir or --state-dir", exitStatus.usage);
+  }
+  if (!(grace >= 0)) throw new CliError("cannot run doctor: --grace wants a number of seconds", exitStatus.usage);
 }

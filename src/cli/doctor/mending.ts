@@ -122,9 +122,16 @@ function withBackend({ type, document }: PluginConf, backend: "nftables" | "ipta
 function confOf(type: (typeof suite)[number], { attachment: { network } }: Trace, tools: Tools): PluginConf {
   const chain = networkNamed(tools.networks, network)?.plugins ?? [];
   const found = chain.find((plugin) => plugin.type === type) ?? chain.find((plugin) => ipamTypeOf(plugin) === type);
-  if (found !== undefined) return { type, document: found.document };
+  if (found !== undefined) return { type, document: forDel(found.document) };
   const ipam = type.startsWith("calico") ? { ipam: { type: "calico-ipam" } } : {};
   return { type, document: { cniVersion: "1.0.0", name: network, type, ...ipam } };
+}
+
+/** What DEL looks at; the rest would make a long line for people. */
+const keysOfDel = ["cniVersion", "name", "type", "ipam", "ipam_lock_file", "backend", "log_level", "log_file_path"];
+
+function forDel(document: PluginConf["document"]): PluginConf["document"] {
+  return Object.fromEntries(Object.entries(document).filter(([key]) => keysOfDel.includes(key)));
 }
 
 function callOf(

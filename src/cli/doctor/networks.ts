@@ -121,7 +121,9 @@ function parsePlugin(value: unknown, index: number, name: string, cniVersion: st
       `"plugins[${index}].type" is ${JSON.stringify(type) ?? "missing"}: wanted the name of an executable`,
     );
   }
-  return { type, document: { ...plugin, name, cniVersion } };
+  const common = { cniVersion, name };
+  // They stand first where people read them, and count whatever the plugin says.
+  return { type, document: { ...common, ...plugin, ...common } };
 }
 
 function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {

@@ -93,10 +93,12 @@ export interface TraceSources {
   readonly limits: LimitFacts;
 }
 
+/** By owner. */
 export function tracesOf(sources: TraceSources): readonly Trace[] {
   const { report, snapshot } = sources;
   const known: Known = { allocations: groupedByHandle(report), pods: podsOf(snapshot) };
-  return [...attachmentsIn(sources).values()].map((attachment) => traceOf(attachment, sources, known));
+  const attachments = [...attachmentsIn(sources)].sort(([one], [other]) => (one < other ? -1 : 1));
+  return attachments.map(([, attachment]) => traceOf(attachment, sources, known));
 }
 
 /** What one asks thousands of addresses for, by handle. */

@@ -89,7 +89,7 @@ describe("an attachment", () => {
       ["DEL", "/opt/cni/bin/calico", "/opt/cni/bin"],
     ]);
     expect(remedy.split("\n").at(-1)).toBe(
-      `echo '{"type":"calico","ipam":{"type":"calico-ipam"},"name":"net","cniVersion":"1.1.0"}' | CNI_COMMAND=DEL CNI_CONTAINERID=a-0a CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin /opt/cni/bin/calico`,
+      `echo '{"cniVersion":"1.1.0","name":"net","type":"calico","ipam":{"type":"calico-ipam"}}' | CNI_COMMAND=DEL CNI_CONTAINERID=a-0a CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin /opt/cni/bin/calico`,
     );
   });
 

@@ -95,7 +95,7 @@ export const calico: Network = {
     { type: "calico", ipam: { type: "calico-ipam" } },
     { type: "bandwidth", capabilities: { bandwidth: true } },
     { type: "portmap", capabilities: { portMappings: true } },
-  ].map((plugin) => ({ type: plugin.type, document: { ...plugin, name: network, cniVersion: "1.1.0" } })),
+  ].map((plugin) => ({ type: plugin.type, document: { cniVersion: "1.1.0", name: network, ...plugin } })),
 };
 
 function settled(): Settled {

@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import { World } from "../world.ts";
+
+test.each([
+  ["doctor --dry-run", "--dry-run is for --fix"],
+  ["doctor --grace x", "--grace wants a number of seconds"],
+  ["doctor --grace -1", "--grace wants a number of seconds"],
+  ["doctor --run-dir /elsewhere", "it is for the node, not for --run-dir or --state-dir"],
+])("tortie %s makes no sense", async (line, reason) => {
+  expect(await new World().run(line)).toEqual({
+    status: 2,
+    stdout: "",
+    stderr: `tortie: cannot run doctor: ${reason}\n`,
+  });
+});
