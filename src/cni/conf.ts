@@ -12,13 +12,14 @@
  * not name are kept and never refused: a document also carries what is meant for the runtime and for delegates.
  */
 import { CniError, code } from "./error.ts";
-import { foldKeys } from "./keys.ts";
+import { foldKeys, learnKeys } from "./keys.ts";
 import { faultOf, type Schema } from "./schema.ts";
 
 /** The document with the schema's spelling of keys and without known keys that are `null`, or its first fault. */
 export type Validate = (document: unknown) => { readonly value: unknown } | { readonly fault: string };
 
 export function validator(schema: Schema): Validate {
+  learnKeys(schema);
   return (document) => {
     const value = foldKeys(schema, document);
     const fault = faultOf(schema, value);

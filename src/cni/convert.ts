@@ -16,7 +16,7 @@ import { CniError, code } from "./error.ts";
 import { foldKeys } from "./keys.ts";
 import type { Interface, IpConfig, Result, RouteConfig } from "./result.ts";
 import { isOld, isOldest, schemaOf } from "./result-schema.ts";
-import { faultOf, type Schema } from "./schema.ts";
+import { faultOf, isObject } from "./schema.ts";
 import type { CniVersion } from "./version.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ type JsonObject = Readonly<Record<string, unknown>>;
  */
 export function parseResult(value: unknown, requestVersion: CniVersion, what: string): Result {
   const refuse = (reason: string) => new CniError(code.decoding, `cannot parse ${what}: ${reason}`);
-  const { cniVersion: label } = foldKeys(labelSchema, value ?? {}) as { readonly cniVersion?: unknown };
+  const label = labelOf(value);
   const version = label === undefined || label === "" ? requestVersion : label;
   if (typeof version !== "string" || !isSupported(version)) {
     throw refuse(`unsupported CNI result version ${JSON.stringify(version)}`);
@@ -59,7 +59,15 @@ export function resultAs(result: Result, version: CniVersion): JsonObject {
   return sorted;
 }
 
-const labelSchema: Schema = { properties: { cniVersion: {} } };
+/** In any spelling, as `foldKeys` finds it: the schema depends on it. */
+function labelOf(value: unknown): unknown {
+  if (!isObject(value)) return undefined;
+  const spellings = Object.keys(value).filter((key) => key.length === 10 && key.toLowerCase() === "cniversion");
+  return spellings
+    .map((key) => value[key])
+    .filter((label) => label !== null)
+    .pop();
+}
 
 interface OldestFamily {
   readonly ip: string;

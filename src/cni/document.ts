@@ -8,7 +8,7 @@
 import type { Command } from "./environment.ts";
 import { isIdentifier } from "./environment.ts";
 import { CniError, code } from "./error.ts";
-import { foldKeys } from "./keys.ts";
+import { foldKeys, learnKeys } from "./keys.ts";
 import { isObject, type Schema } from "./schema.ts";
 import { type CniVersion, supportedVersions } from "./version.ts";
 
@@ -34,7 +34,7 @@ export interface Document {
   readonly keys: ProtocolKeys;
 }
 
-const protocolSchema: Schema = {
+const protocolSchema: Schema = learnKeys({
   properties: {
     cniVersion: {},
     name: {},
@@ -46,7 +46,7 @@ const protocolSchema: Schema = {
     log_file_max_age: {},
     log_file_max_count: {},
   },
-};
+});
 
 /** Throws `CniError` 6 for what is no JSON object. As in Go, a bare `null` is an empty one. */
 export function parseDocument(text: string): Document {

@@ -31,6 +31,7 @@ function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): 
     const spelled = spell(properties, key);
     const of = spelled === undefined ? additionalProperties : properties[spelled];
     if (of === undefined) folded[key] = value;
+    else if (typeof value !== "object") folded[spelled ?? key] = value;
     else if (value !== null) folded[spelled ?? key] = foldKeys(of, value);
   }
   return folded;
@@ -39,9 +40,35 @@ function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): 
 /** The schema's spelling of a key; `undefined` when it does not know it. */
 function spell(properties: Readonly<Record<string, Schema>>, key: string): string | undefined {
   if (Object.hasOwn(properties, key)) return key;
+  // Most keys that a schema does not know differ in length from all that it knows.
+  if (((lengths.get(properties) ?? learnLengths(properties)) & bitOf(key)) === 0) return undefined;
   const folded = key.toLowerCase();
   for (const known in properties) {
     if (known.length === folded.length && known.toLowerCase() === folded) return known;
   }
   return undefined;
+}
+
+/** Per table of properties the lengths of its keys, each as a bit. */
+const lengths = new WeakMap<object, number>();
+
+/** Learns the keys of a schema where a module is evaluated: so it is the build that does it. */
+export function learnKeys<S extends Schema>(schema: S): S {
+  const { properties, additionalProperties, items, anyOf = [] } = schema;
+  if (properties !== undefined) learnLengths(properties);
+  for (const inner of [...Object.values(properties ?? {}), additionalProperties, items, ...anyOf]) {
+    if (inner !== undefined) learnKeys(inner);
+  }
+  return schema;
+}
+
+function learnLengths(properties: Readonly<Record<string, Schema>>): number {
+  let all = 0;
+  for (const key in properties) all |= bitOf(key);
+  lengths.set(properties, all);
+  return all;
+}
+
+function bitOf({ length }: string): number {
+  return 1 << Math.min(length, 31);
 }

@@ -1,4 +1,5 @@
 /** What results must look like, per version; `convert.ts` draws the table of the shapes. */
+import { learnKeys } from "./keys.ts";
 import type { Schema } from "./schema.ts";
 import type { CniVersion } from "./version.ts";
 
@@ -48,9 +49,12 @@ const family: Schema = {
   required: ["ip"],
 };
 
-const oldest: Schema = { type: "object", properties: { cniVersion: string, ip4: family, ip6: family, dns } };
+const oldest: Schema = learnKeys({
+  type: "object",
+  properties: { cniVersion: string, ip4: family, ip6: family, dns },
+});
 
-const current: Schema = {
+const current: Schema = learnKeys({
   type: "object",
   properties: {
     cniVersion: string,
@@ -72,4 +76,4 @@ const current: Schema = {
     routes,
     dns,
   },
-};
+});

@@ -35,13 +35,14 @@ export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys): never {
 export function statusOf<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
   const flag = sys.args()[1];
   if (flag !== undefined) return runFlag(plugin, sys, flag);
-  const command = sys.environment().CNI_COMMAND ?? "";
+  const environment = sys.environment();
+  const command = environment.CNI_COMMAND ?? "";
   if (command === "") {
     sys.write("stderr", aboutText(plugin.name));
     return 0;
   }
   if (command === "VERSION") return answerVersion(sys);
-  return answer(plugin, sys);
+  return answer(plugin, sys, environment);
 }
 
 function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
@@ -93,12 +94,12 @@ function labelOf({ keys: { cniVersion } }: Document): string {
   return typeof cniVersion === "string" ? cniVersion : latestVersion;
 }
 
-function answer<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
+function answer<Conf>(plugin: Plugin<Conf>, sys: Sys, variables: Readonly<Record<string, string>>): number {
   let label: string | undefined;
   let log = jsonLogger(sys, { level: "info" }, () => ({ plugin: plugin.name }));
   const undo = undoStack();
   try {
-    const environment = readEnvironment(sys.environment());
+    const environment = readEnvironment(variables);
     // Without a document to read it from, an error is labelled with the latest version.
     label = latestVersion;
     const document = parseDocument(readStdin(sys));
