@@ -6,7 +6,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { removeOwnCgroups } from "../lib/cgroups.ts";
 import { loadConflist } from "../lib/conflist.ts";
-import { Containerd, containerdIsMissing } from "../lib/containerd.ts";
+import { Containerd, containerdIsMissing, containerdsOwn } from "../lib/containerd.ts";
 import type { Pod, SandboxStatus } from "../lib/cri.ts";
 import { images, serveCommand } from "../lib/image.ts";
 import { install } from "../lib/install.ts";
@@ -77,11 +77,8 @@ async function remove(...running: readonly Running[]): Promise<void> {
   await Promise.all(running.map(({ id }) => cri.remove(id)));
 }
 
-/** Folders that the runtimes make and keep. */
-const runtimesOwn = /^\+ file (\/run\/containerd\/|\/run\/runc\/|\/var\/lib\/cni\/(results\/)?$)/;
-
 function expectNothingLeft(since = clean): void {
-  expect(leaks(diff(since, snapshot(node))).filter((line) => !runtimesOwn.test(line))).toEqual([]);
+  expect(leaks(diff(since, snapshot(node))).filter((line) => !containerdsOwn.test(line))).toEqual([]);
 }
 
 /** Everything that a client may want of a pod: by its address and by its host ports, from everywhere. */

@@ -20,6 +20,9 @@ export const containerdIsMissing = existsSync(join(programs, "containerd"))
   ? undefined
   : "there is no containerd in build/tools: scripts/setup unpacks it where there is apt";
 
+/** Lines of a diff of snapshots: folders that containerd, its runtime and libcni make and keep. */
+export const containerdsOwn = /^\+ file (\/run\/containerd\/|\/run\/runc\/|\/var\/lib\/cni\/(results\/)?$)/;
+
 export class Containerd {
   /** Its socket, as the node sees it. */
   readonly socket = `${home}/containerd.sock`;

@@ -1,0 +1,115 @@
+/** A real client: cnitool of the CNI project, on a node that was installed by the commands of README.md, called as README.md tells. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { goTool, goToolIsMissing } from "../lib/go-tools.ts";
+import { install } from "../lib/install.ts";
+import { leaks } from "../lib/kept.ts";
+import { type Completed, Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
+import type { CniResult } from "../lib/runner.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { requireBuild } from "../lib/suite.ts";
+import { ask, ping, serve } from "../lib/traffic.ts";
+
+const missing = goToolIsMissing("cnitool");
+const network = "k8s-pod-network";
+let node: Node;
+let program: string;
+let clean: string;
+let pods = 0;
+
+beforeAll(async () => {
+  if (missing !== undefined) return;
+  requireBuild();
+  program = goTool("cnitool");
+  node = await Node.start();
+  install(node);
+}, 600_000);
+
+afterAll(async () => {
+  await node?.stop();
+});
+
+beforeEach((context) => {
+  context.skip(missing !== undefined, missing);
+  clean = snapshot(node);
+});
+
+/** One defect must not make the next test fail. */
+afterEach(() => {
+  for (let pod = 1; pod <= pods; pod++) cnitool("del", `/run/netns/pod${pod}`);
+});
+
+function newPod(): { readonly name: string; readonly netns: string } {
+  const name = `pod${++pods}`;
+  return { name, netns: node.addPod(name) };
+}
+
+function cnitool(command: string, netns: string, capabilities: object = {}): Completed {
+  const env = {
+    PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+    CNI_PATH: "/opt/cni/bin",
+    NETCONFPATH: "/etc/cni/net.d",
+    CAP_ARGS: JSON.stringify(capabilities),
+  };
+  return node.run([program, command, network, netns], { env });
+}
+
+/** Throws when cnitool fails; returns what it wrote. */
+function must(command: string, netns: string, capabilities: object = {}): string {
+  const { status, stdout, stderr } = cnitool(command, netns, capabilities);
+  if (status !== 0) throw new Error(`cannot run cnitool ${command}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+function addressOf(stdout: string): string {
+  return ((JSON.parse(stdout) as CniResult).ips?.[0]?.address ?? "").replace(/\/.*/, "");
+}
+
+function expectNothingLeft(since = clean): void {
+  const left = leaks(diff(since, snapshot(node)));
+  expect(left.filter((line) => !/^[-+] file \/var\/lib\/cni\/(results\/)?$/.test(line))).toEqual([]);
+}
+
+const wishes = {
+  portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
+  bandwidth: { ingressRate: 50e6, ingressBurst: 4e6, egressRate: 50e6, egressBurst: 4e6 },
+};
+
+test("add, check and del: a pod with a host port and limits, and nothing left", () => {
+  const { name, netns } = newPod();
+  const address = addressOf(must("add", netns, wishes));
+  must("check", netns, wishes);
+  serve(node, name, 80);
+  expect(ping(node, name, outsideAddress4)).toBe(true);
+  expect(ask(node, undefined, address, 80)).toContain(`${name} sees`);
+  expect(ask(node, "outside", nodeAddress4, 8080)).toBe(`${name} sees ${outsideAddress4}`);
+  must("del", netns, wishes);
+  must("del", netns, wishes);
+  expectNothingLeft();
+});
+
+test("del without the cached result, and without the capabilities, leaves nothing", () => {
+  const { netns } = newPod();
+  must("add", netns, wishes);
+  node.sh("rm -r /var/lib/cni/results");
+  must("del", netns);
+  expectNothingLeft();
+});
+
+test("check tells what is missing", () => {
+  const { name, netns } = newPod();
+  must("add", netns, wishes);
+  node.sh("ip route del default", { in: name });
+  const { status, stderr, stdout } = cnitool("check", netns, wishes);
+  expect(status).not.toBe(0);
+  expect(stdout + stderr).toContain("route 0.0.0.0/0 via 169.254.1.1 dev eth0 is missing");
+  must("del", netns, wishes);
+  expectNothingLeft();
+});
+
+test("status is ready, and gc takes what cnitool knows", () => {
+  const { netns } = newPod();
+  must("status", "");
+  must("add", netns, wishes);
+  must("gc", "");
+  expectNothingLeft();
+});

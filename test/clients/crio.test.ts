@@ -1,0 +1,117 @@
+/** CRI-O's order of calls, with what it sends: VERSION of every plugin, STATUS, GC at start, CHECK right after ADD, DEL once. */
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { loadConflist, withVersion } from "../lib/conflist.ts";
+import { Crio, type CrioPod } from "../lib/crio.ts";
+import { install } from "../lib/install.ts";
+import { leaks } from "../lib/kept.ts";
+import { Node, outsideAddress4 } from "../lib/netns.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { example, requireBuild } from "../lib/suite.ts";
+import { measureRates, ping } from "../lib/traffic.ts";
+
+const usual = loadConflist(example("10-calico.conflist"));
+/** Where README's commands put them, and where CRI-O looks. */
+const pluginDirs = ["/opt/cni/bin"];
+let node: Node;
+let clean: string;
+
+beforeAll(requireBuild);
+
+beforeEach(async () => {
+  node = await Node.start();
+  install(node);
+  clean = snapshot(node);
+});
+
+afterEach(async () => {
+  await node?.stop();
+});
+
+function wishes(name: string, more: object = {}) {
+  return { namespace: "default", name, containerId: `${name}-4f0a`, ...more };
+}
+
+function addressOf({ result }: CrioPod): string {
+  return (result.ips?.[0]?.address ?? "").replace(/\/.*/, "");
+}
+
+/** The rate of the token bucket at a link's root, in bits per second. */
+function rootRate(link: string): number {
+  const [root] = JSON.parse(node.sh(`tc -j qdisc show dev ${link} root`)) as readonly { options: { rate: number } }[];
+  return (root?.options.rate ?? 0) * 8;
+}
+
+function expectNothingLeft(): void {
+  expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
+}
+
+describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
+  const list = withVersion(usual, version);
+
+  test("pods run, are looked at and stopped, and nothing is left", () => {
+    const crio = new Crio(node, pluginDirs, list);
+    const pods = ["a", "b", "c"].map((name) => crio.run(wishes(name)));
+    expect(new Set(pods.map(addressOf)).size).toBe(3);
+    for (const pod of pods) {
+      crio.look(pod);
+      expect(ping(node, undefined, addressOf(pod))).toBe(true);
+      expect(ping(node, pod.containerId, outsideAddress4)).toBe(true);
+    }
+    for (const pod of pods) expect(crio.stop(pod)).toBeUndefined();
+    expectNothingLeft();
+  });
+
+  test("a pod's queues have the rates that it asks for, and CRI-O's burst of 4 GB passes at once", () => {
+    const crio = new Crio(node, pluginDirs, list);
+    const pod = crio.run(wishes("a", { ingressRate: 20e6, egressRate: 10e6 }));
+    crio.look(pod);
+    const links = (pod.result.interfaces ?? []).filter(({ sandbox }) => !sandbox).map(({ name }) => name);
+    expect(links.map(rootRate)).toEqual([20e6, 10e6]);
+    // The reference's numbers wrap around at 32 bits, and leave a queue that is a packet or two short.
+    const { there, back } = measureRates(node, undefined, pod.containerId, addressOf(pod));
+    expect(there.bitsPerSecond).toBeGreaterThan(20e6);
+    expect(back.bitsPerSecond).toBeGreaterThan(10e6);
+    expect(crio.stop(pod)).toBeUndefined();
+    expectNothingLeft();
+  });
+
+  test.each(["with", "without"])("a start of CRI-O %s its cache keeps what is alive and takes what is not", (cache) => {
+    const first = new Crio(node, pluginDirs, list);
+    const [live, dead] = [first.run(wishes("live")), first.run(wishes("dead", { egressRate: 10e6 }))];
+    node.removePod(dead.containerId);
+    if (cache === "without") first.runner.forget();
+    const again = new Crio(node, pluginDirs, list, [live]);
+    // Without the cache it takes the command GC, which came with 1.1.0.
+    const isCollected = cache === "with" || version === "1.1.0";
+    expect(node.sh("ls /run/tortie/endpoints").includes(dead.containerId)).toBe(!isCollected);
+    expect(ping(node, undefined, addressOf(live))).toBe(true);
+    const next = again.run(wishes("next"));
+    expect(addressOf(next)).not.toBe(addressOf(live));
+    for (const pod of [next, live, dead]) expect(again.stop(pod)).toBeUndefined();
+    expectNothingLeft();
+  });
+});
+
+test("an edit of the configuration does not keep a pod from being looked at and stopped", () => {
+  const pod = new Crio(node, pluginDirs, usual).run(wishes("a", { ingressRate: 10e6 }));
+  const edited = { ...usual, plugins: usual.plugins.filter(({ type }) => type === "calico") };
+  const again = new Crio(node, pluginDirs, edited, [pod]);
+  again.look(pod);
+  expect(again.stop(pod)).toBeUndefined();
+  expectNothingLeft();
+});
+
+test.each([
+  ["is gone", (path: string) => `ip netns del ${path.replace(/.*\//, "")}`],
+  ["is a file and no namespace any more", (path: string) => `umount ${path}; [ -f ${path} ]`],
+])("a pod whose network namespace %s is stopped", (_, end) => {
+  const crio = new Crio(node, pluginDirs, usual);
+  const pod = crio.run(wishes("a", { egressRate: 10e6 }));
+  node.sh(end(pod.netns));
+  expect(crio.stop(pod)).toBeUndefined();
+  expectNothingLeft();
+});
+
+test("a version that a plugin does not know keeps the list from being used", () => {
+  expect(() => new Crio(node, pluginDirs, withVersion(usual, "9.9.9"))).toThrow(/does not support config version/);
+});

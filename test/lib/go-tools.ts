@@ -1,0 +1,46 @@
+/** Clients that are there as Go modules only: built once, where Go is at hand, into build/tools/go. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./suite.ts";
+
+const modules = {
+  cnitool: "github.com/containernetworking/cni/cnitool@v1.3.0",
+  crictl: "sigs.k8s.io/cri-tools/cmd/crictl@v1.34.0",
+} as const;
+
+export type GoTool = keyof typeof modules;
+
+const folder = join(root, "build/tools/go");
+const compilers = ["/usr/local/go/bin/go", "/usr/bin/go", "/usr/local/bin/go"];
+/** crictl brings a good part of Kubernetes along. */
+const buildTimeoutMs = 600_000;
+
+/** Why there is no such tool; `undefined` when it is there or can be built. */
+export function goToolIsMissing(tool: GoTool): string | undefined {
+  if (existsSync(pathOf(tool)) || compiler() !== undefined) return undefined;
+  return `${tool} is a Go module, and there is no Go on this machine`;
+}
+
+/** The path of the tool, which is built when it is not there yet. Throws with the compiler's words when that fails. */
+export function goTool(tool: GoTool): string {
+  const path = pathOf(tool);
+  const go = compiler();
+  if (existsSync(path) || go === undefined) return path;
+  const env = { ...process.env, GOBIN: folder, GOTOOLCHAIN: "local" };
+  const { status, stderr, error } = spawnSync(go, ["install", modules[tool]], {
+    env,
+    encoding: "utf8",
+    timeout: buildTimeoutMs,
+  });
+  if (status !== 0) throw new Error(`cannot build ${modules[tool]}: ${error?.message ?? stderr.trim()}`);
+  return path;
+}
+
+function pathOf(tool: GoTool): string {
+  return join(folder, tool);
+}
+
+function compiler(): string | undefined {
+  return compilers.find((path) => existsSync(path));
+}
