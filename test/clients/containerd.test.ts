@@ -8,6 +8,7 @@ import { removeOwnCgroups } from "../lib/cgroups.ts";
 import { loadConflist } from "../lib/conflist.ts";
 import { Containerd, containerdIsMissing, containerdsOwn } from "../lib/containerd.ts";
 import type { Pod, SandboxStatus } from "../lib/cri.ts";
+import { expectRate, queueRates } from "../lib/expect-rate.ts";
 import { images, serveCommand } from "../lib/image.ts";
 import { install } from "../lib/install.ts";
 import { leaks } from "../lib/kept.ts";
@@ -15,7 +16,7 @@ import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
 import { Runner } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ask, measureRate, ping, waitForPort } from "../lib/traffic.ts";
+import { answers, ask, ping, waitForPort } from "../lib/traffic.ts";
 
 let node: Node;
 let containerd: Containerd;
@@ -95,13 +96,6 @@ function port(hostPort: number): Pod["ports"] & object {
   return [{ hostPort, containerPort: 80 }];
 }
 
-/** iperf3 counts payload: 95.5 % of what is on the wire. A runtime's burst, 512 MB, passes before. */
-function expectRate(from: string | undefined, to: string | undefined, address: string, bitsPerSecond: number): void {
-  const measured = measureRate(node, from, to, address, 1).bitsPerSecond;
-  expect(measured).toBeGreaterThan(0.85 * bitsPerSecond);
-  expect(measured).toBeLessThan(1.05 * bitsPerSecond);
-}
-
 test("the network is ready", async () => {
   expect(await containerd.cri.isNetworkReady()).toBe(true);
 });
@@ -112,8 +106,9 @@ test("a pod has its address, its host port and its limits, and nothing of it is 
   expect(web.ip).toMatch(/^192\.168\./);
   expectServed(web);
   expect(ask(node, web.netns, nodeAddress4, 8080)).toContain("web sees");
-  expectRate(undefined, web.netns, web.ip, 20e6);
-  expectRate(web.netns, undefined, nodeAddress4, 10e6);
+  expect(queueRates(node)).toEqual({ toPods: [20e6], fromPods: [10e6] });
+  expectRate(node, undefined, web.netns, web.ip, 20e6);
+  expectRate(node, web.netns, undefined, nodeAddress4, 10e6);
   await remove(web);
   expect(answers(node, "outside", nodeAddress4, 8080)).toBe(false);
   expectNothingLeft();
@@ -131,8 +126,10 @@ test("20 pods at once: an address each, all reachable, host ports and rates righ
   const [first, , , , , limited] = running;
   if (first === undefined || limited === undefined) throw new Error("no pods");
   for (const { ip } of running) expect(ping(node, first.netns, ip)).toBe(true);
-  expectRate(undefined, limited.netns, limited.ip, 15e6);
-  expectRate(first.netns, undefined, nodeAddress4, 10e6);
+  const rates = [10e6, 15e6, 20e6, 25e6];
+  expect(queueRates(node)).toEqual({ toPods: rates, fromPods: rates });
+  expectRate(node, undefined, limited.netns, limited.ip, 15e6);
+  expectRate(node, first.netns, undefined, nodeAddress4, 10e6);
   await remove(...running);
   expectNothingLeft();
 });

@@ -2,12 +2,13 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist, withVersion } from "../lib/conflist.ts";
 import { Crio, type CrioPod } from "../lib/crio.ts";
+import { queueRates } from "../lib/expect-rate.ts";
 import { install } from "../lib/install.ts";
 import { leaks } from "../lib/kept.ts";
-import { Node, outsideAddress4 } from "../lib/netns.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, requireBuild } from "../lib/suite.ts";
-import { measureRates, ping } from "../lib/traffic.ts";
+import { measureRate, ping } from "../lib/traffic.ts";
 
 const usual = loadConflist(example("10-calico.conflist"));
 /** Where README's commands put them, and where CRI-O looks. */
@@ -35,12 +36,6 @@ function addressOf({ result }: CrioPod): string {
   return (result.ips?.[0]?.address ?? "").replace(/\/.*/, "");
 }
 
-/** The rate of the token bucket at a link's root, in bits per second. */
-function rootRate(link: string): number {
-  const [root] = JSON.parse(node.sh(`tc -j qdisc show dev ${link} root`)) as readonly { options: { rate: number } }[];
-  return (root?.options.rate ?? 0) * 8;
-}
-
 function expectNothingLeft(): void {
   expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
 }
@@ -65,12 +60,10 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
     const crio = new Crio(node, pluginDirs, list);
     const pod = crio.run(wishes("a", { ingressRate: 20e6, egressRate: 10e6 }));
     crio.look(pod);
-    const links = (pod.result.interfaces ?? []).filter(({ sandbox }) => !sandbox).map(({ name }) => name);
-    expect(links.map(rootRate)).toEqual([20e6, 10e6]);
+    expect(queueRates(node)).toEqual({ toPods: [20e6], fromPods: [10e6] });
     // The reference's numbers wrap around at 32 bits, and leave a queue that is a packet or two short.
-    const { there, back } = measureRates(node, undefined, pod.containerId, addressOf(pod));
-    expect(there.bitsPerSecond).toBeGreaterThan(20e6);
-    expect(back.bitsPerSecond).toBeGreaterThan(10e6);
+    expect(measureRate(node, undefined, pod.containerId, addressOf(pod), 1).bitsPerSecond).toBeGreaterThan(20e6);
+    expect(measureRate(node, pod.containerId, undefined, nodeAddress4, 1).bitsPerSecond).toBeGreaterThan(10e6);
     expect(crio.stop(pod)).toBeUndefined();
     expectNothingLeft();
   });

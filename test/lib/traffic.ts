@@ -60,39 +60,15 @@ export function receive(
 
 /** Measures TCP's rate from one spot to an address of another, which runs the server, after a second that empties the bucket. */
 export function measureRate(node: Node, from: Spot, to: Spot, address: string, seconds = 2): Rate {
-  return rateOf(runIperf(node, from, to, address, ["-t", String(seconds)]), "sum_received");
-}
-
-/** The same for both directions at once. */
-export function measureRates(
-  node: Node,
-  from: Spot,
-  to: Spot,
-  address: string,
-  seconds = 1,
-): { readonly there: Rate; readonly back: Rate } {
-  const report = runIperf(node, from, to, address, ["--bidir", "-t", String(seconds)]);
-  return { there: rateOf(report, "sum_received"), back: rateOf(report, "sum_received_bidir_reverse") };
-}
-
-interface IperfReport {
-  readonly error?: string;
-  readonly end?: { readonly [sum: string]: { readonly bits_per_second: number } };
-}
-
-function runIperf(node: Node, from: Spot, to: Spot, address: string, options: readonly string[]): IperfReport {
   const port = 5201;
   const server = node.start(["iperf3", "-s", "-1", "-p", String(port)], at(to));
   waitForPort(node, to, port);
-  const argv = ["iperf3", "-J", "-c", address, "-p", String(port), "-O", "1", ...options];
-  const { stdout, stderr } = node.run(argv, at(from));
+  const argv = ["iperf3", "-J", "-c", address, "-p", String(port), "-O", "1", "-t", String(seconds)];
+  const { stdout, stderr } = node.run(argv, { ...at(from), timeoutMs: (seconds + 20) * 1000 });
   server.kill("SIGKILL");
-  return JSON.parse(stdout || JSON.stringify({ error: stderr.trim() })) as IperfReport;
-}
-
-function rateOf({ error, end }: IperfReport, sum: string): Rate {
-  const bitsPerSecond = end?.[sum]?.bits_per_second;
-  if (bitsPerSecond === undefined) throw new Error(`cannot measure the rate: ${error}`);
+  const report = JSON.parse(stdout || "{}") as { error?: string; end?: { sum_received?: { bits_per_second: number } } };
+  const bitsPerSecond = report.end?.sum_received?.bits_per_second;
+  if (bitsPerSecond === undefined) throw new Error(`cannot measure the rate: ${report.error ?? stderr.trim()}`);
   return { bitsPerSecond };
 }
 

@@ -1,0 +1,26 @@
+/** That a limit holds: what the kernel was told, exactly, and what traffic makes of it, roughly. */
+import { expect } from "vitest";
+import type { Node } from "./netns.ts";
+import { measureRate, type Spot } from "./traffic.ts";
+
+/**
+ * On a busy machine a second of measuring may be a quarter off, either way. What it tells apart is a limit from none, from one of another
+ * pod, and from bits taken for bytes.
+ */
+export function expectRate(node: Node, from: Spot, to: Spot, address: string, bitsPerSecond: number): void {
+  const measured = measureRate(node, from, to, address, 1).bitsPerSecond;
+  expect(measured).toBeGreaterThan(0.6 * bitsPerSecond);
+  expect(measured).toBeLessThan(1.4 * bitsPerSecond);
+}
+
+/** The rates of the node's token buckets, in bits per second, smallest first: of those on pods' interfaces, and of those on the ifb links. */
+export function queueRates(node: Node): { readonly toPods: readonly number[]; readonly fromPods: readonly number[] } {
+  type Qdisc = { readonly kind: string; readonly dev: string; readonly options: { readonly rate: number } };
+  const buckets = (JSON.parse(node.sh("tc -j qdisc show")) as readonly Qdisc[]).filter(({ kind }) => kind === "tbf");
+  const rates = (isIfb: boolean) =>
+    buckets
+      .filter(({ dev }) => dev.startsWith("bwp") === isIfb)
+      .map(({ options }) => options.rate * 8)
+      .sort((a, b) => a - b);
+  return { toPods: rates(false), fromPods: rates(true) };
+}
