@@ -3,8 +3,9 @@
  *
  *     /run/tortie/endpoints/<network>:<containerID>:<ifname>.json
  *
- * **It is written before the kernel is touched and removed before the host interface is**, so that whatever an ADD that was killed
- * left behind can be found by it or by the interface's alias. It is never fsynced: it lives on a tmpfs, as long as the interface does.
+ * **It is written before the kernel is touched and removed after the host interface is**, so that whatever an ADD or a DEL that was killed
+ * left behind can be found by it. It is never fsynced: it lives on a tmpfs, as long as the interface does. What a process leaves that is
+ * killed while it writes one, the next that counts the records clears away.
  */
 import { type Attachment, attachmentKey } from "../cni/attachment.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
@@ -28,19 +29,35 @@ export interface Endpoint {
 
 /** Never change: upgrades depend on it. */
 export const endpointFolder = `${runDir}/endpoints`;
+const suffix = ".json";
+const fileMode = 0o600;
 const networkAnnotation = "tortie/network";
 const netnsAnnotation = "tortie/netns";
 
+/** How often one is begun again: whoever counts the records may have taken it for what a killed process left. */
+const writeAttempts = 8;
+
 export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
   const text = `${JSON.stringify(toResource(endpoint, sys.wallClock().seconds), undefined, 2)}\n`;
-  const options = { mode: 0o600, durable: false };
   const path = pathOf(endpoint.attachment);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      writeOnce(sys, path, text);
+      return;
+    } catch (error) {
+      if (!isErrno(error, "ENOENT") || attempt === writeAttempts) throw error;
+      sys.makeDirs(endpointFolder, 0o700);
+    }
+  }
+}
+
+/** Most are new: a file that is created never shows in the folder before it is whole. */
+function writeOnce(sys: Sys, path: string, text: string): void {
   try {
-    sys.replaceFile(path, text, options);
+    sys.createFile(path, text, fileMode);
   } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
-    sys.makeDirs(endpointFolder, 0o700);
-    sys.replaceFile(path, text, options);
+    if (!isErrno(error, "EEXIST")) throw error;
+    sys.replaceFile(path, text, { mode: fileMode, durable: false });
   }
 }
 
@@ -56,8 +73,12 @@ export function readEndpoint(sys: Sys, attachment: Attachment): Endpoint | undef
 
 /** That the record is gone already is success. */
 export function removeEndpoint(sys: Sys, attachment: Attachment): void {
+  removeFile(sys, pathOf(attachment));
+}
+
+function removeFile(sys: Sys, path: string): void {
   try {
-    sys.removeFile(pathOf(attachment));
+    sys.removeFile(path);
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
   }
@@ -68,14 +89,28 @@ export function listEndpoints(sys: Sys): readonly Endpoint[] {
   return recordNames(sys).flatMap((name) => readFile(sys, `${endpointFolder}/${name}`) ?? []);
 }
 
-/** Whether any attachment has a record; reads no file. */
-export function anyEndpoint(sys: Sys): boolean {
-  return recordNames(sys).length > 0;
+/**
+ * Whether any attachment but this one has a record; reads no file. Clears away what was being written: by a process that was killed, or that
+ * begins again.
+ */
+export function anyEndpoint(sys: Sys, but?: Attachment): boolean {
+  const names = namesIn(sys);
+  for (const name of names) if (name.startsWith(".tmp-")) removeFile(sys, `${endpointFolder}/${name}`);
+  const own = but && fileOf(but);
+  return names.some((name) => isRecord(name) && name !== own);
 }
 
 function recordNames(sys: Sys): readonly string[] {
+  return namesIn(sys).filter(isRecord);
+}
+
+function isRecord(name: string): boolean {
+  return name.endsWith(suffix);
+}
+
+function namesIn(sys: Sys): readonly string[] {
   try {
-    return sys.listDir(endpointFolder).filter((name) => name.endsWith(".json"));
+    return sys.listDir(endpointFolder);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
@@ -83,7 +118,11 @@ function recordNames(sys: Sys): readonly string[] {
 }
 
 function pathOf(attachment: Attachment): string {
-  return `${endpointFolder}/${attachmentKey(attachment)}.json`;
+  return `${endpointFolder}/${fileOf(attachment)}`;
+}
+
+function fileOf(attachment: Attachment): string {
+  return attachmentKey(attachment) + suffix;
 }
 
 function readFile(sys: Sys, path: string): Endpoint | undefined {

@@ -31,8 +31,8 @@ export interface Native {
   makeDirs(path: string, mode: number): void;
   listDir(path: string): string[];
   stat(path: string): FileStat | undefined;
-  /** The descriptor that holds the lock. */
-  lock(path: string, exclusive: boolean, timeoutMs: number): number;
+  lock(path: string, exclusive: boolean, timeoutMs: number): { fd: number; abandoned: boolean };
+  unlock(fd: number): void;
   closeFd(fd: number): void;
 
   /** `environment` as `NAME=value`. */

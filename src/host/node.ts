@@ -44,7 +44,7 @@ export const nodeSys: Sys = {
   listDir: (path) => call("opendir", path, () => fs.readdirSync(path)),
   stat,
   lock,
-  unlock: ({ fd }) => fs.closeSync(fd),
+  unlock,
 
   run,
 
@@ -210,10 +210,33 @@ function lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): Fi
     const { status, error } = spawnSync("flock", [`--${mode}`, "--timeout", seconds, "3"], {
       stdio: ["ignore", "ignore", "ignore", fd],
     });
-    if (status === 0 && stat(path)?.inode === fs.fstatSync(fd).ino) return { fd };
+    if (status === 0 && stat(path)?.inode === fs.fstatSync(fd).ino) {
+      return { fd, mode, abandoned: mode === "exclusive" && markHeld(fd) };
+    }
     fs.closeSync(fd);
     if (error !== undefined) throw failure("ENOSYS", "flock", path);
     if (status !== 0) throw failure("ETIMEDOUT", "flock", path);
+  }
+}
+
+/** Whether the last holder was killed. Where the byte cannot be written, nobody is told. */
+function markHeld(fd: number): boolean {
+  const state = Buffer.alloc(1);
+  const abandoned = fs.readSync(fd, state, 0, 1, 0) === 1 && state.toString() === "1";
+  writeState(fd, "1");
+  return abandoned;
+}
+
+function unlock({ fd, mode }: FileLock): void {
+  if (mode === "exclusive") writeState(fd, "0");
+  fs.closeSync(fd);
+}
+
+function writeState(fd: number, state: "0" | "1"): void {
+  try {
+    fs.writeSync(fd, state, 0);
+  } catch {
+    // The disk is full.
   }
 }
 

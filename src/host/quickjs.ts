@@ -31,8 +31,11 @@ export const quickjsSys: Sys = {
   makeDirs: native.makeDirs,
   listDir: native.listDir,
   stat: native.stat,
-  lock: (path, mode, timeoutMs) => ({ fd: native.lock(path, mode === "exclusive", timeoutMs) }),
-  unlock: (lock: FileLock) => native.closeFd(lock.fd),
+  lock: (path, mode, timeoutMs) => {
+    const { fd, abandoned } = native.lock(path, mode === "exclusive", timeoutMs);
+    return { fd, mode, abandoned };
+  },
+  unlock: ({ fd, mode }: FileLock) => (mode === "exclusive" ? native.unlock(fd) : native.closeFd(fd)),
   run: (argv, options: RunOptions) =>
     native.run(
       argv,

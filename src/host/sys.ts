@@ -42,7 +42,8 @@ export interface Sys {
   createFile(path: string, text: string, mode: number): void;
   /**
    * Replaces a file atomically: a temporary neighbour, fsync when `durable`, rename, fsync of the folder when `durable`.
-   * A reader sees the old text or the new one, after a power failure too when `durable`.
+   * A reader sees the old text or the new one, after a power failure too when `durable`. A killed process may leave the neighbour,
+   * `.tmp-<16 hexadecimal digits>`.
    */
   replaceFile(path: string, text: string, options: { readonly mode: number; readonly durable: boolean }): void;
   /**
@@ -64,7 +65,8 @@ export interface Sys {
   stat(path: string): FileStat | undefined;
   /**
    * Takes a flock(2) on a file, which is created (0600) if missing. Waits until `timeoutMs` has passed, then throws `ETIMEDOUT`.
-   * The kernel frees the lock when the process ends, however it ends.
+   * The kernel frees the lock when the process ends, however it ends. The file of an exclusive lock holds `1` while it is held and `0`
+   * afterwards, by which the next holder knows. Never change: releases run side by side.
    */
   lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): FileLock;
   unlock(lock: FileLock): void;
@@ -98,6 +100,9 @@ export interface FileStat {
 
 export interface FileLock {
   readonly fd: number;
+  readonly mode: "shared" | "exclusive";
+  /** The lock is exclusive, and its last exclusive holder ended without `unlock`: it was killed. */
+  readonly abandoned: boolean;
 }
 
 export interface RunOptions {

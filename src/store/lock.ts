@@ -1,13 +1,15 @@
 /**
  * The lock of the embedded store: one flock(2) for the node, held around a transaction.
  *
- * **Lock first, then start the clock**: what waits here does not eat the time of the work. The kernel frees the lock of a killed process.
+ * **Lock first, then start the clock**: what waits here does not eat the time of the work. The kernel frees the lock of a killed process, and
+ * the next one to get it clears away the file that was being written.
  */
 import { CniError, code } from "../cni/error.ts";
 import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
 import { runDir } from "../plan/names.ts";
 import { type FileStoreOptions, fileStore } from "./file.ts";
 import type { Store } from "./transaction.ts";
+import { sweepLeftovers } from "./upkeep.ts";
 
 /** Never change: releases that run side by side lock each other out by it. */
 export const storeLock = `${runDir}/ipam.lock`;
@@ -28,6 +30,7 @@ export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: S
   try {
     const own = takeLock(sys, storeLock, timeoutMs);
     try {
+      if (own.abandoned) sweepLeftovers(sys);
       return body(fileStore(sys, options));
     } finally {
       sys.unlock(own);

@@ -24,7 +24,7 @@ export class FakeMachine {
   readonly files: FakeFiles;
   readonly netnsPaths = new Map<string, FakeNetns>();
   readonly programs = new Map<string, FakeProgram>();
-  readonly locks = new Map<string, { exclusive: boolean; holders: number }>();
+  readonly locks = new Map<string, { exclusive: boolean; holders: number; abandoned?: boolean }>();
   /** How often a lock was taken. */
   lockings = 0;
   /** Makes the nf_tables of a namespace; absent: the kernel has none. */
@@ -100,6 +100,17 @@ export class FakeSys implements Sys {
   /** From this step (from 1) on the process is dead: nothing that it still tries, taking things back included, happens. */
   killAt(step: number): void {
     this.#killedFrom = step;
+  }
+
+  /** The process was killed: the kernel frees its locks. */
+  end(): void {
+    for (const path of this.#heldLocks.values()) {
+      const held = this.machine.locks.get(path);
+      if (held === undefined) continue;
+      held.holders = 0;
+      held.abandoned = held.exclusive;
+    }
+    this.#heldLocks.clear();
   }
 
   /** The step with this number (from 1) fails, once. */
@@ -239,7 +250,7 @@ export class FakeSys implements Sys {
     locks.set(path, { exclusive: mode === "exclusive", holders: (held?.holders ?? 0) + 1 });
     const fd = this.#nextFd++;
     this.#heldLocks.set(fd, path);
-    return { fd };
+    return { fd, mode, abandoned: mode === "exclusive" && held?.abandoned === true };
   }
 
   unlock(lock: FileLock): void {

@@ -155,6 +155,21 @@ export const sysCases: readonly SysCase[] = [
     },
   },
   {
+    name: "lock() tells that the last holder was killed, once, and of exclusive holders alone",
+    run(sys, folder) {
+      const path = `${folder}/lock`;
+      const take = (mode: "shared" | "exclusive") => {
+        const lock = sys.lock(path, mode, 0);
+        sys.unlock(lock);
+        return lock.abandoned;
+      };
+      expectEqual([take("exclusive"), take("exclusive")], [false, false]);
+      // What a holder leaves: a lock that is closed is free, and the byte stays.
+      sys.writeFile(path, "1");
+      expectEqual([take("shared"), take("exclusive"), take("exclusive")], [false, true, false]);
+    },
+  },
+  {
     name: "lock() shared goes together with shared",
     run(sys, folder) {
       const first = sys.lock(`${folder}/lock`, "shared", 0);

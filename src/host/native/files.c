@@ -1,8 +1,9 @@
 /*
  * Whole files: read, write, create, replace, append.
  *
- * A file that is created or replaced is written under the name `.tmp-<16 hex digits>` in the same folder first, and then
- * linked or renamed to its own: a reader sees all of it or nothing. A killed process leaves such a name behind.
+ * A reader sees all of a file or nothing: one that is created is written without a name and then linked to its own; one that
+ * is replaced is written under the name `.tmp-<16 hex digits>` in the same folder, and then renamed. A process that is killed
+ * before the rename leaves such a name behind.
  */
 #include "host.h"
 
@@ -104,28 +105,52 @@ static const char *write_neighbour(const char *path, char *name, size_t size, Te
   return "write";
 }
 
+static void folder_of(const char *path, char *folder, size_t size) {
+  size_t length = folder_length(path);
+  snprintf(folder, size, "%.*s", length == 0 ? 1 : (int)length, length == 0 ? "." : path);
+}
+
 static const char *sync_folder(const char *path) {
   char folder[4096];
-  size_t length = folder_length(path);
-  snprintf(folder, sizeof folder, "%.*s", length == 0 ? 1 : (int)length, length == 0 ? "." : path);
+  folder_of(path, folder, sizeof folder);
   OWNED_FD fd = open_retrying(folder, O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return "open";
   return fsync(fd) == 0 ? NULL : "fsync";
 }
 
-/* createFile(path, text, mode): link(2) refuses a name that exists, unlike rename(2). */
+/* Under a temporary name: for file systems that know no other way. link(2) refuses a name that exists, unlike rename(2). */
+static const char *create_by_neighbour(const char *path, Text text, int mode) {
+  char name[4096];
+  const char *failed = write_neighbour(path, name, sizeof name, text, mode, false);
+  if (failed != NULL) return failed;
+  int number = link(name, path) == 0 ? 0 : errno;
+  unlink(name);
+  errno = number;
+  return number == 0 ? NULL : "link";
+}
+
+/* Creates the file whole, or not at all. Returns the call that failed, or NULL. */
+static const char *create_whole(const char *path, Text text, int mode) {
+  char folder[4096], self[32];
+  folder_of(path, folder, sizeof folder);
+  OWNED_FD fd = open_retrying(folder, O_WRONLY | O_TMPFILE, mode);
+  if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR) return "open";
+  if (fd < 0) return create_by_neighbour(path, text, mode);
+  if (!write_all(fd, text.bytes, text.length)) return "write";
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return NULL;
+  return errno == ENOENT ? create_by_neighbour(path, text, mode) : "link"; /* ENOENT: there is no /proc */
+}
+
+/* createFile(path, text, mode) */
 static JSValue create_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int mode;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
   OWNED_TEXT text = text_argument(ctx, argv[1]);
   if (path.bytes == NULL || text.bytes == NULL || !int_argument(ctx, argv[2], &mode)) return JS_EXCEPTION;
-  char name[4096];
-  const char *failed = write_neighbour(path.bytes, name, sizeof name, text, mode, false);
-  if (failed != NULL) return throw_errno(ctx, errno, failed, path.bytes);
-  int number = link(name, path.bytes) == 0 ? 0 : errno;
-  unlink(name);
-  return number == 0 ? JS_UNDEFINED : throw_errno(ctx, number, "link", path.bytes);
+  const char *failed = create_whole(path.bytes, text, mode);
+  return failed == NULL ? JS_UNDEFINED : throw_errno(ctx, errno, failed, path.bytes);
 }
 
 /* replaceFile(path, text, mode, durable) */

@@ -1,8 +1,11 @@
 /*
- * flock(2) with a deadline.
+ * flock(2) with a deadline, and with a word about the last holder.
  *
  * The call sleeps in the kernel, so that a lock that becomes free is taken at once; an interval timer ends the sleep. The
  * timer goes off again and again: a first signal may come just before the process falls asleep.
+ *
+ * The file of an exclusive lock holds "1" while it is held and "0" afterwards: who gets the lock and reads "1" comes after a
+ * process that was killed. Where the byte cannot be written (no space), nobody is told.
  */
 #include "host.h"
 
@@ -53,7 +56,15 @@ static bool is_current(int fd, const char *path) {
   return open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
 }
 
-/* lock(path, exclusive, timeoutMs): the descriptor that holds the lock. */
+/* Whether the last holder was killed. */
+static bool mark_held(int fd) {
+  char state = '0';
+  bool abandoned = pread(fd, &state, 1, 0) == 1 && state == '1';
+  if (!abandoned && pwrite(fd, "1", 1, 0) != 1) return false;
+  return abandoned;
+}
+
+/* lock(path, exclusive, timeoutMs): { fd, abandoned } */
 static JSValue lock_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int exclusive;
@@ -68,10 +79,23 @@ static JSValue lock_file(JSContext *ctx, JSValueConst this, int argc, JSValueCon
     int number = flock_until(fd, exclusive ? LOCK_EX : LOCK_SH, deadline);
     if (number != 0) return throw_errno(ctx, number, "flock", path.bytes);
     if (!is_current(fd, path.bytes)) continue;
-    int held = fd;
+    JSValue result = JS_NewObject(ctx);
+    set_number(ctx, result, "fd", fd);
+    JS_SetPropertyStr(ctx, result, "abandoned", JS_NewBool(ctx, exclusive && mark_held(fd)));
     fd = -1;
-    return JS_NewInt32(ctx, held);
+    return result;
   }
+}
+
+/* unlock(fd), of an exclusive lock; closing the descriptor frees it. */
+static JSValue unlock_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int fd;
+  if (!int_argument(ctx, argv[0], &fd)) return JS_EXCEPTION;
+  ssize_t ignored = pwrite(fd, "0", 1, 0);
+  (void)ignored;
+  close(fd);
+  return JS_UNDEFINED;
 }
 
 static JSValue close_fd(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -84,6 +108,7 @@ static JSValue close_fd(JSContext *ctx, JSValueConst this, int argc, JSValueCons
 
 const JSCFunctionListEntry lock_functions[] = {
     JS_CFUNC_DEF("lock", 3, lock_file),
+    JS_CFUNC_DEF("unlock", 1, unlock_file),
     JS_CFUNC_DEF("closeFd", 1, close_fd),
 };
 DEFINE_LIST(lock)

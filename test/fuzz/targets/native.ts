@@ -82,8 +82,10 @@ const functions: readonly ((input: Input) => void)[] = [
   (input) => void native.listDir(pathOf(input)),
   (input) => void native.stat(pathOf(input)),
   (input) => {
-    const fd = native.lock(pathOf(input), input.byte() % 2 === 0, input.pick(waits));
-    native.closeFd(fd);
+    const exclusive = input.byte() % 2 === 0;
+    const { fd } = native.lock(pathOf(input), exclusive, input.pick(waits));
+    if (exclusive) native.unlock(fd);
+    else native.closeFd(fd);
   },
   (input) => {
     const argv = ["/bin/true", textOf(input)];
