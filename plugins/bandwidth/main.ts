@@ -9,7 +9,7 @@ import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
 import { probeFeatures } from "../../src/dataplane/probe.ts";
-import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
+import { listOwnedLinks, removeLink, removeUnclaimed } from "../../src/dataplane/remove.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
@@ -18,7 +18,9 @@ import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { type BandwidthConf, parseConf } from "./conf.ts";
 import { hostInterfaceOf } from "./host-interface.ts";
-import { ifbName, planShaping } from "./shaping.ts";
+import { ifbName, isIfbName, planShaping } from "./shaping.ts";
+
+const born = { kind: "ifb" } as const;
 
 export default definePlugin<BandwidthConf>({
   name: "bandwidth",
@@ -56,7 +58,7 @@ export default definePlugin<BandwidthConf>({
       place: "host",
       name: ifbName(attachment),
       owner: ownerOf(attachment),
-      born: { kind: "ifb" },
+      born,
     } as const;
     removeLink({ sys }, link);
   },
@@ -66,13 +68,15 @@ export default definePlugin<BandwidthConf>({
     const stale = listOwnedLinks({ sys }, ownerPrefixOf(network)).filter(
       ({ kind, owner }) => kind === "ifb" && !owners.has(owner),
     );
-    runEvery(
-      stale.map(
+    runEvery([
+      ...stale.map(
         ({ name, owner }) =>
           () =>
             void removeLink({ sys }, { place: "host", name, owner }),
       ),
-    );
+      // What says whose it is was not written yet: DEL knows it by its name, GC by its state.
+      () => removeUnclaimed({ sys }, isIfbName, born),
+    ]);
   },
 
   status(_request, { sys }) {

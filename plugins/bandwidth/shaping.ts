@@ -37,6 +37,11 @@ export function ifbName(attachment: Attachment): string {
   return ifbPrefix + sha512(text).slice(0, 12);
 }
 
+/** Whether `ifbName` may have made it. */
+export function isIfbName(name: string): boolean {
+  return /^[0-9a-f]{12}$/.test(name.slice(ifbPrefix.length)) && name.startsWith(ifbPrefix);
+}
+
 function planEgress(limit: Limit, { hostInterface, mtu, ifb }: ShapedLink): readonly Resource[] {
   return [
     { kind: "ifb", at: "host", name: ifb, mtu, txQueueLength: 0 },

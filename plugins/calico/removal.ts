@@ -13,20 +13,25 @@ const born = { kind: "veth", mac: hostMac } as const;
 const nobody = "";
 
 /**
- * Removes one attachment's record and host interface, and with the latter its peer in the sandbox, its routes and its queues. Returns the
- * names of the interfaces that it looked for.
+ * Removes one attachment's host interface, and with it its peer in the sandbox, its routes and its queues; then its record. Where the
+ * interface cannot be removed, the record stays, by which it is found again. Returns the names of the interfaces that it looked for.
  */
 export function removeAttachment(sys: Sys, attachment: Attachment): readonly string[] {
   const owner = ownerOf(attachment);
   const record = readEndpoint(sys, attachment);
-  // A record is gone when a DEL died half-way, and was never there when there was no ADD: then all aliases are searched.
+  // A record was never there when there was no ADD, or a hand has removed it: then all aliases are searched.
   const names = record === undefined ? ownedInterfaces(sys, owner).map(({ name }) => name) : [record.hostInterface];
+  let idle = false;
   runEvery([
-    () => removeEndpoint(sys, attachment),
     // Before the interface: the kernel's two waits, for either removal, then pass at the same time.
-    () => removeIdleNat(sys),
+    () => {
+      idle = removeIdleNat(sys, attachment);
+    },
     ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner, born })),
   ]);
+  removeEndpoint(sys, attachment);
+  // Of two that end at the same time each has seen the other's record.
+  if (!idle) removeIdleNat(sys);
   return names;
 }
 
@@ -62,13 +67,17 @@ export function collectAttachments(sys: Sys, network: string, valid: ReadonlySet
   runEvery([...recorded, unrecorded, () => removeIdleNat(sys)]);
 }
 
-/** Removes the shared tables when no endpoint is left. Every ADD writes its record before it adds to them, so none can lose them. */
-export function removeIdleNat(sys: Sys): void {
-  if (anyEndpoint(sys)) return;
-  const isUnused = () => !anyEndpoint(sys);
+/**
+ * Removes the shared tables when no endpoint is left but that of `leaving`, and returns whether there was none. Every ADD writes its record
+ * before it adds to them, so none can lose them.
+ */
+export function removeIdleNat(sys: Sys, leaving?: Attachment): boolean {
+  if (anyEndpoint(sys, leaving)) return false;
+  const isUnused = () => !anyEndpoint(sys, leaving);
   runEvery(
     (["ip", "ip6"] as const).map((family) => () => void removeNftTable({ family, name: natTable }, isUnused, sys)),
   );
+  return true;
 }
 
 /** Interfaces of ours, but not the ifb links that `bandwidth` owns. */

@@ -24,6 +24,14 @@ export function ownerOf({ network, containerId, ifname }: Attachment): string {
   return owner.length <= longestOwner ? owner : `${ownerPrefixOf(network)}~${sha256(owner)}`;
 }
 
+/** The attachment that an owner names; `undefined` for a text that is no owner, or that has a digest in it. */
+export function attachmentOf(owner: string): Attachment | undefined {
+  const [network, containerId, ifname, ...more] = owner.slice(ownerPrefix.length).split("/");
+  const isWhole = owner.startsWith(ownerPrefix) && !owner.includes("~") && more.length === 0;
+  if (!isWhole || network === undefined || containerId === undefined || ifname === undefined) return undefined;
+  return { network, containerId, ifname };
+}
+
 /** What the owners of one network's attachments begin with; no other network's do. */
 export function ownerPrefixOf(network: string): string {
   const prefix = `${ownerPrefix}${network}/`;

@@ -38,9 +38,40 @@ export class Conversation {
 
   /**
    * Sends the requests in one datagram; the last has NLM_F_ACK, and its answer is the end. The outcomes are in the order of the requests;
-   * a refusal is an outcome, not an error.
+   * a refusal is an outcome, not an error. Where answers are lost, what was carried out is not known, and all is sent once more: **what the
+   * first sending made is then refused as existing**, and what it removed as missing.
    */
   exchange(requests: readonly Request[]): readonly Outcome[] {
+    const first = this.#exchangeOnce(requests);
+    const outcomes = first instanceof CniError ? this.#exchangeOnce(requests) : first;
+    if (outcomes instanceof CniError) throw outcomes;
+    return outcomes;
+  }
+
+  /** The same for one request. */
+  request(request: Request): Outcome {
+    return this.exchange([request])[0] as Outcome;
+  }
+
+  /** Asks for a table until one answer is whole. Throws `CniError` 100 when the kernel refuses; `what` reads after "cannot". */
+  dump(request: Request, what: string): readonly Reply[] {
+    let loss: CniError | undefined;
+    for (let attempt = 0; attempt < dumpAttempts; attempt++) {
+      const replies = this.#dumpOnce(request, what);
+      if (replies instanceof CniError) {
+        if (loss !== undefined) throw replies;
+        loss = replies;
+      } else if (replies !== undefined) return replies;
+    }
+    throw new CniError(code.refused, `cannot ${what}: the table changed during each of ${dumpAttempts} attempts`);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** Or why answers are lost. */
+  #exchangeOnce(requests: readonly Request[]): readonly Outcome[] | CniError {
     const first = this.#sequence;
     this.#sequence += requests.length;
     this.#send(encodeDatagram(requests, first));
@@ -49,9 +80,7 @@ export class Conversation {
     const last = outcomes.at(-1);
     for (;;) {
       const received = this.#receive();
-      // One of them may have been a refusal: what was carried out is not known.
-      if (received.length === 0)
-        throw new CniError(code.refused, "cannot talk to the kernel: it dropped answers (ENOBUFS)");
+      if (received instanceof CniError) return received;
       for (const reply of received) {
         const outcome = outcomes[reply.sequence - first];
         if (outcome === undefined) continue;
@@ -67,33 +96,20 @@ export class Conversation {
     }
   }
 
-  /** The same for one request. */
-  request(request: Request): Outcome {
-    return this.exchange([request])[0] as Outcome;
-  }
-
-  /** Asks for a table until one answer is whole. Throws `CniError` 100 when the kernel refuses; `what` reads after "cannot". */
-  dump(request: Request, what: string): readonly Reply[] {
-    for (let attempt = 0; attempt < dumpAttempts; attempt++) {
-      const replies = this.#dumpOnce(request, what);
-      if (replies !== undefined) return replies;
-    }
-    throw new CniError(code.refused, `cannot ${what}: the table changed during each of ${dumpAttempts} attempts`);
-  }
-
-  close(): void {
-    this.#socket.close();
-  }
-
-  /** `undefined` when the table changed meanwhile, or when answers were lost. */
-  #dumpOnce(request: Request, what: string): readonly Reply[] | undefined {
+  /** `undefined` when the table changed meanwhile; an error when answers are lost. */
+  #dumpOnce(request: Request, what: string): readonly Reply[] | CniError | undefined {
     const sequence = this.#sequence++;
     this.#send(encodeDatagram([request], sequence));
     const replies: Reply[] = [];
     let whole = true;
     for (;;) {
       const received = this.#receive();
-      if (received.length === 0) whole = false;
+      // The end still comes, and has to be read before anything else is asked.
+      if (received === dropped) {
+        whole = false;
+        continue;
+      }
+      if (received instanceof CniError) return received;
       for (const reply of received) {
         if (reply.sequence !== sequence) continue;
         if ((reply.flags & NLM_F_DUMP_INTR) !== 0) whole = false;
@@ -118,17 +134,16 @@ export class Conversation {
     }
   }
 
-  /** The messages of one datagram; none when the kernel dropped some (ENOBUFS). */
-  #receive(): readonly Reply[] {
+  /** The messages of one datagram, or why answers are lost: the kernel dropped some (ENOBUFS), or none came. */
+  #receive(): readonly Reply[] | CniError {
     for (;;) {
       try {
         return decodeDatagram(this.#socket.receive(receiveTimeoutMs));
       } catch (error) {
-        if (isErrno(error, "ENOBUFS")) return [];
-        if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
-          throw new CniError(code.refused, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
-        }
-        if (!isErrno(error, "EINTR")) throw refusedCall("talk to the kernel", error);
+        if (isErrno(error, "EINTR")) continue;
+        const loss = lossOf(error);
+        if (loss === undefined) throw refusedCall("talk to the kernel", error);
+        return loss;
       }
     }
   }
@@ -140,4 +155,15 @@ function readAck(reply: Reply): Ack {
   } catch (error) {
     throw refusedCall("talk to the kernel", error);
   }
+}
+
+const dropped = new CniError(code.refused, "cannot talk to the kernel: it dropped answers (ENOBUFS)");
+
+/** `undefined` for an error that is none of the operating system's. */
+function lossOf(error: unknown): CniError | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  if (isErrno(error, "ENOBUFS")) return dropped;
+  if (isErrno(error, "ETIMEDOUT", "EAGAIN"))
+    return new CniError(code.refused, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
+  return refusedCall("talk to the kernel", error) as CniError;
 }

@@ -35,10 +35,10 @@ export function makeLinks(stage: Stage, place: Place, mentioned: readonly string
   const requests = wanted.map((link) => creation(stage, link));
   const lookups = names.map((name) => getLink(name));
   const outcomes = stage.places.conversation(place).exchange([...requests, ...lookups]);
-  for (const outcome of outcomes.slice(requests.length)) learn(stage, place, outcome);
   const made = wanted.map((link, at) => ({ link, outcome: outcomes[at] as Outcome }));
   // What the kernel made is noted before anything can fail: it goes on after a message that it refused.
   for (const { link, outcome } of made) if (outcome.errno === 0) registerCreated(stage, link);
+  for (const outcome of outcomes.slice(requests.length)) learn(stage, place, outcome);
   for (const { link, outcome } of made) {
     if (refusedWith(outcome, "EEXIST")) settle(stage, link);
     else if (outcome.errno !== 0) throw refusal(`create ${describeLink(link)}`, outcome);
@@ -101,11 +101,14 @@ function registerCreated(stage: Stage, link: LinkResource): void {
   const name = nameOf(link);
   stage.created.add(`${place}:${name}`);
   if (link.kind === "veth") stage.created.add(`sandbox:${link.sandbox.name}`);
-  const index = stage.indexOf(place, name);
   stage.undo.addRequest(
     () => `delete link "${name}"`,
     place,
-    () => deleteLink(index),
+    (conversation) => {
+      // The look that followed it may have failed.
+      const index = stage.link(place, name)?.index ?? findLink(conversation, name)?.index;
+      return index === undefined ? undefined : deleteLink(index);
+    },
   );
 }
 
@@ -136,9 +139,16 @@ function settle(stage: Stage, link: LinkResource): void {
     }
   }
   const [created, looked] = conversation.exchange([creation(stage, link), getLink(nameOf(link))]) as [Outcome, Outcome];
-  if (created.errno !== 0) throw refusal(`create ${describeLink(link)}`, created);
-  learn(stage, place, looked);
+  // Sent twice, since answers were lost: what is there is what the first sending made.
+  const again =
+    refusedWith(created, "EEXIST") && looked.replies[0] !== undefined && isNew(readLink(looked.replies[0]), link);
+  if (created.errno !== 0 && !again) throw refusal(`create ${describeLink(link)}`, created);
   registerCreated(stage, link);
+  learn(stage, place, looked);
+}
+
+function isNew(found: Link, link: LinkResource): boolean {
+  return isUnclaimed(found, link.kind === "veth" ? { kind: "veth", mac: link.host.mac } : { kind: "ifb" });
 }
 
 /** The link is there already, or it is to be made after `old` (which may have gone by itself) is deleted. */

@@ -36,8 +36,9 @@ export interface AppliedNft {
  */
 export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
   const states = statesOf(resources);
-  const tables = states.map(({ table }) => table);
-  if (tables.length === 0) return { undo: () => {} };
+  if (states.length === 0) return { undo: () => {} };
+  // What is everybody's is not taken back: others may have come to rely on it.
+  const owned = states.filter((state) => state.owned.length > 0).map(({ table }) => table);
   const session = new NftSession(sys);
   try {
     let refused: readonly Refused[] = [];
@@ -45,7 +46,7 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
       const todo = states.filter((state) => !isDone(session, state, owner));
       if (todo.length === 0) return { undo: () => {} };
       refused = session.commit(todo.flatMap((state, index) => requestsOf(state, owner, index)));
-      if (refused.length === 0) return { undo: () => void removeNft(tables, owner, sys) };
+      if (refused.length === 0) return { undo: () => void removeNft(owned, owner, sys) };
       learn(session, todo, owner, refused);
     }
     throw refusal(`apply nf_tables in ${maxAttempts} attempts`, refused[0] as Refused);

@@ -6,13 +6,13 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
+import type { Reply } from "../netlink/message.ts";
 import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../netlink/nftables.ts";
 import { readSet, readTableUse } from "../netlink/nftables-read.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../plan/nft-owner.ts";
 import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
 import { EBUSY, ENOENT, isPassing, maxAttempts, NftSession } from "./nft-session.ts";
-import { chainsOf } from "./nft-table.ts";
 import { refusal } from "./refusal.ts";
 
 /**
@@ -21,41 +21,34 @@ import { refusal } from "./refusal.ts";
  */
 export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly OwnedElement[] {
   const name = nftOwnerSet(owner);
-  return removeIndexes(
-    tables,
-    sys,
-    (session) => {
-      // Most owners have nothing: one question tells so of all tables.
-      const questions = tables.map((table) => getSet(idOf(table), name));
-      return session.askAll(questions, `look for set ${name}`).map((reply) => (reply === undefined ? [] : [name]));
-    },
-    (removed) => removed.length > 0,
-  );
+  return removeIndexes(tables, sys, (session) => {
+    // Most owners have nothing: one message tells so of all tables.
+    const questions = tables.flatMap((table) => [getTable(idOf(table)), getSet(idOf(table), name)]);
+    const answers = session.askAll(questions, `look for set ${name}`);
+    return tables.map((table, at) => {
+      const [there, index] = [answers[2 * at], answers[2 * at + 1]];
+      if (index !== undefined) return { names: [name], mayBeIdle: true };
+      return { names: [], mayBeIdle: there !== undefined && !hasOwners(there, table) };
+    });
+  });
 }
 
-/**
- * Removes what belongs to owners of whom `isStale` says so, as their comment names them, and a table that serves nobody in any case: a DEL
- * that was killed between its two transactions leaves one. Returns the elements it removed.
- */
+/** Removes what belongs to owners of whom `isStale` says so, as their comment names them. Returns the elements it removed. */
 export function collectNft(
   tables: readonly NftTable[],
   isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
   sys: Sys,
 ): readonly OwnedElement[] {
-  return removeIndexes(
-    tables,
-    sys,
-    (session) =>
-      tables.map((table) =>
-        (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
-          .map(readSet)
-          .filter(
-            ({ name, comment }) =>
-              name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
-          )
-          .map(({ name }) => name),
-      ),
-    () => true,
+  return removeIndexes(tables, sys, (session) =>
+    tables.map((table) => {
+      const names = (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
+        .map(readSet)
+        .filter(
+          ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
+        )
+        .map(({ name }) => name);
+      return { names, mayBeIdle: true };
+    }),
   );
 }
 
@@ -72,19 +65,27 @@ export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnuse
   }
 }
 
-/** `namesOf` tells for each table, in their order, which indexes go. */
+/** What is to be done to a table. */
+interface Removal {
+  /** The indexes that go. */
+  readonly names: readonly string[];
+  /** Whether it may serve nobody then: also when a call that was killed between its two transactions has left it so. */
+  readonly mayBeIdle: boolean;
+}
+
+/** `removalsOf` tells for each table, in their order. */
 function removeIndexes(
   tables: readonly NftTable[],
   sys: Sys,
-  namesOf: (session: NftSession) => readonly (readonly string[])[],
-  mayBeIdle: (removed: readonly OwnedElement[]) => boolean,
+  removalsOf: (session: NftSession) => readonly Removal[],
 ): readonly OwnedElement[] {
   const session = new NftSession(sys);
   try {
-    const names = namesOf(session);
-    return tables.flatMap((table, index) => {
-      const removed = (names[index] ?? []).flatMap((name) => removeIndex(session, table, name) ?? []);
-      if (mayBeIdle(removed)) dropUnused(session, table, removed);
+    const removals = removalsOf(session);
+    return tables.flatMap((table, at) => {
+      const { names, mayBeIdle } = removals[at] as Removal;
+      const removed = names.flatMap((name) => removeIndex(session, table, name) ?? []);
+      if (mayBeIdle) dropIdle(session, table);
       return removed;
     });
   } finally {
@@ -92,44 +93,65 @@ function removeIndexes(
   }
 }
 
-/** Removes one index and all that it lists. `undefined` when there is no such index. */
+/**
+ * Removes one index and all that it lists, and the chains that nothing else jumps to, in one transaction: a process that is killed leaves
+ * all of it or nothing. `undefined` when there is no such index.
+ */
 function removeIndex(session: NftSession, table: NftTable, setName: string): readonly OwnedElement[] | undefined {
   const what = `remove set ${table.family} ${table.name} ${setName}`;
+  const busy = new Set<string>();
+  let known: readonly OwnedElement[] | undefined;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const owned = readOwned(session, table, setName);
-    if (owned === undefined) return undefined;
+    // It was there, and the answer to its removal was lost.
+    if (owned === undefined) return known;
+    known = owned;
     // The first time without looking. A single element that a hand removed refuses the whole.
     const present = attempt === 0 ? owned : owned.filter((one) => findElement(session, table, one) !== undefined);
-    const refused = session.commit(deleteOwned(table, setName, present));
+    const chains = chainsOf(session, table, present).filter((chain) => !busy.has(chain));
+    const removals = deleteOwned(table, setName, present);
+    const refused = session.commit([...removals, ...chains.map((chain) => deleteChain(idOf(table), chain))]);
     if (refused.length === 0) return owned;
-    const fatal = refused.find(({ errno }) => !isPassing(errno) && errno !== ENOENT);
+    for (const { index, errno } of refused) if (errno === EBUSY) busy.add(chains[index - removals.length] ?? "");
+    const fatal = refused.find(
+      ({ index, errno }) => !isExpected(errno) && !(errno === EBUSY && index >= removals.length),
+    );
     if (fatal) throw refusal(what, fatal);
   }
   throw new CniError(code.refused, `cannot ${what}: nf_tables changed during each of ${maxAttempts} attempts`);
 }
 
-/** The chains that only the removed elements jumped to, then the table if nobody's index is left in it. */
-function dropUnused(session: NftSession, table: NftTable, removed: readonly OwnedElement[]): void {
+function isExpected(errno: number): boolean {
+  return isPassing(errno) || errno === ENOENT;
+}
+
+/** The chains beside the table's own to which the elements jump. */
+function chainsOf(session: NftSession, table: NftTable, elements: readonly OwnedElement[]): readonly string[] {
   const verdictMaps = table.sets.filter(({ data }) => data?.[0] === "verdict").map(({ name }) => name);
-  if (removed.some(({ set }) => verdictMaps.includes(set))) dropChains(session, table);
+  const jumping = elements.filter(({ set }) => verdictMaps.includes(set));
+  return [
+    ...new Set(
+      jumping.flatMap((one) => {
+        const data = findElement(session, table, one)?.data;
+        return data !== undefined && "jump" in data ? [data.jump] : [];
+      }),
+    ),
+  ];
+}
+
+/** Removes the table if nobody's index is left in it. */
+function dropIdle(session: NftSession, table: NftTable): void {
   dropTable(session, table, () => {
     const reply = session.ask(getTable(idOf(table)), `get table ${table.family} ${table.name}`);
-    // One number tells, however many attachments there are, that somebody is left.
-    if (reply === undefined || readTableUse(reply) > table.sets.length + table.chains.length) return false;
+    if (reply === undefined || hasOwners(reply, table)) return false;
     const sets = session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [];
     return !sets.some((set) => readSet(set).name.startsWith(ownerSetPrefix));
   });
 }
 
-/** Chains beside the table's own: each belongs to the elements that jump to it, and is busy while there is one. */
-function dropChains(session: NftSession, table: NftTable): void {
-  const own = table.chains.map(({ name }) => name);
-  for (const chain of chainsOf(session, table).filter((name) => !own.includes(name))) {
-    const [refused] = session.commit([deleteChain(idOf(table), chain)]);
-    if (refused && !isPassing(refused.errno) && refused.errno !== EBUSY && refused.errno !== ENOENT) {
-      throw refusal(`delete chain ${table.family} ${table.name} ${chain}`, refused);
-    }
-  }
+/** One number tells, however many attachments there are, that somebody has an index in the table. */
+function hasOwners(reply: Reply, { sets, chains }: NftTable): boolean {
+  return readTableUse(reply) > sets.length + chains.length;
 }
 
 function dropTable(session: NftSession, table: Pick<NftTable, "family" | "name">, isUnused: () => boolean): boolean {

@@ -21,7 +21,7 @@ import {
 import { batchBegin, batchEnd, getGeneration } from "../netlink/nftables.ts";
 import { readGeneration } from "../netlink/nftables-read.ts";
 import { Conversation } from "./conversation.ts";
-import { refusal } from "./refusal.ts";
+import { refusal, refusedCall } from "./refusal.ts";
 
 const receiveTimeoutMs = 10_000;
 /** Apart from the numbers that `Conversation` counts up from 1. */
@@ -52,6 +52,8 @@ export class NftSession {
   readonly #socket: NetlinkSocket;
   readonly #conversation: Conversation;
   #sequence = firstBatchSequence;
+  /** A wait for answers that do not come is begun anew once. */
+  #isPatient = true;
 
   constructor(sys: Sys) {
     this.#socket = sys.openNetlink("netfilter");
@@ -67,11 +69,11 @@ export class NftSession {
     messages[requests.length] = { ...answered, flags: answered.flags | NLM_F_ACK };
     const begin = this.#sequence;
     this.#sequence += requests.length + 2;
-    this.#socket.send(encodeDatagram(messages, begin, requests.length));
+    this.#send(encodeDatagram(messages, begin, requests.length));
     const refused: Refused[] = [];
     for (;;) {
       const replies = this.#receive();
-      // Answers were lost: whether it was carried out is not known. What follows a refusal finds out.
+      // Whether it was carried out is not known. What follows a refusal finds out.
       if (replies === undefined) return [{ index: -1, errno: ENOBUFS, text: undefined }];
       for (const reply of replies) {
         const index = reply.sequence - begin - 1;
@@ -117,17 +119,30 @@ export class NftSession {
     this.#socket.close();
   }
 
-  /** `undefined` when the kernel dropped answers. */
+  #send(datagram: Uint8Array): void {
+    try {
+      this.#socket.send(datagram);
+    } catch (error) {
+      throw refusedCall("talk to nf_tables", error);
+    }
+  }
+
+  /** `undefined` when answers are lost: the kernel dropped some, or, once, none came. */
   #receive(): readonly Reply[] | undefined {
     for (;;) {
       try {
         return decodeDatagram(this.#socket.receive(receiveTimeoutMs));
       } catch (error) {
         if (isErrno(error, "ENOBUFS")) return undefined;
+        if (isErrno(error, "EINTR")) continue;
+        if (this.#isPatient && error instanceof Error && "code" in error) {
+          this.#isPatient = false;
+          return undefined;
+        }
         if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
           throw new CniError(code.refused, `cannot talk to nf_tables: no answer within ${receiveTimeoutMs / 1000} s`);
         }
-        if (!isErrno(error, "EINTR")) throw error;
+        throw refusedCall("talk to nf_tables", error);
       }
     }
   }

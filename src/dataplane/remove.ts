@@ -43,6 +43,36 @@ export function removeLink(scene: Scene, { place, name, owner, born }: LinkToRem
   }
 }
 
+/** Longer than a maker of links needs, however busy the machine is, between making one and claiming it. */
+const claimMs = 1000;
+
+/**
+ * Deletes the host's links whose makers were killed before they could claim them: they bear a name of ours, were born as ours are, and are
+ * down, as only such a link is. For names that no record tells. Each is looked at twice: its maker may be alive.
+ */
+export function removeUnclaimed({ sys }: Scene, isOurName: (name: string) => boolean, born: Born): void {
+  const places = new Places({ sys });
+  try {
+    const conversation = places.conversation("host");
+    const find = () =>
+      conversation
+        .dump(dumpLinks(), "list links")
+        .map(readLink)
+        .filter((link) => isOurName(link.name) && !link.up && isUnclaimed(link, born));
+    const suspects = new Set(find().map(({ index }) => index));
+    if (suspects.size === 0) return;
+    sys.sleepMs(claimMs);
+    for (const { index, name } of find()) {
+      if (!suspects.has(index)) continue;
+      const outcome = conversation.request(deleteLink(index));
+      if (outcome.errno !== 0 && !refusedWith(outcome, "ENODEV"))
+        throw refusal(`delete link "${name}" on the host`, outcome);
+    }
+  } finally {
+    places.close();
+  }
+}
+
 /** The host's links whose alias begins with `ownerPrefix`. */
 export function listOwnedLinks(scene: Scene, ownerPrefix: string): readonly OwnedLink[] {
   const places = new Places(scene);

@@ -2,6 +2,7 @@
 import { CniError, code } from "../cni/error.ts";
 import type { Request } from "../netlink/message.ts";
 import type { Place } from "../plan/resource.ts";
+import type { Conversation } from "./conversation.ts";
 import type { Scene } from "./dataplane.ts";
 import { Places, placeText } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
@@ -9,11 +10,17 @@ import { refusal, refusedWith } from "./refusal.ts";
 export class UndoList {
   readonly #steps: { readonly what: () => string; readonly action: (places: Places) => void }[] = [];
 
-  /** Takes back by one message; `what` reads after "cannot". Both are made only when they are needed, which is when a call fails. */
-  addRequest(what: () => string, place: Place, request: () => Request): void {
+  /**
+   * Takes back by one message, or by none where there is nothing; `what` reads after "cannot". Both are made only when they are needed, which
+   * is when a call fails.
+   */
+  addRequest(what: () => string, place: Place, request: (conversation: Conversation) => Request | undefined): void {
     const described = () => `${what()}${placeText(place)}`;
     this.add(described, (places) => {
-      const outcome = places.conversation(place).request(request());
+      const conversation = places.conversation(place);
+      const message = request(conversation);
+      if (message === undefined) return;
+      const outcome = conversation.request(message);
       if (outcome.errno === 0 || refusedWith(outcome, ...gone)) return;
       throw refusal(described(), outcome);
     });

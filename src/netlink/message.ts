@@ -12,6 +12,8 @@
  */
 import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u32Of, viewOf } from "./attribute.ts";
 
+/** The kernel does nothing with it but answer. */
+export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 

@@ -25,9 +25,16 @@ describe("exchange()", () => {
     expect(conversation.exchange([request, request]).map(({ errno }) => errno)).toEqual([17, 19]);
   });
 
-  test("takes no success for granted when answers were dropped", () => {
-    const { conversation } = over([sysError("ENOBUFS", "recvfrom", "netlink"), [ack(2)]]);
-    expect(refusalOf(() => conversation.exchange([request, request]))).toEqual({
+  test("takes no success for granted when answers were dropped: it sends all once more", () => {
+    const dropped = sysError("ENOBUFS", "recvfrom", "netlink");
+    const { conversation, sent } = over([[ack(1)], dropped, [ack(2)], [ack(3, -17)], [ack(4)]]);
+    expect(conversation.exchange([request, request]).map(({ errno }) => errno)).toEqual([17, 0]);
+    expect(sent()).toBe(2);
+  });
+
+  test("gives up when answers are dropped again", () => {
+    const dropped = sysError("ENOBUFS", "recvfrom", "netlink");
+    expect(refusalOf(() => over([dropped, dropped]).conversation.exchange([request, request]))).toEqual({
       code: 100,
       message: "cannot talk to the kernel: it dropped answers (ENOBUFS)",
     });
@@ -44,12 +51,13 @@ describe("exchange()", () => {
   });
 
   test("has an end when the kernel does not answer", () => {
-    const { conversation, timeouts } = over([sysError("ETIMEDOUT", "recvfrom", "netlink")]);
+    const silence = sysError("ETIMEDOUT", "recvfrom", "netlink");
+    const { conversation, timeouts } = over([silence, silence]);
     expect(refusalOf(() => conversation.request(request))).toEqual({
       code: 100,
       message: "cannot talk to the kernel: no answer within 10 s",
     });
-    expect(timeouts).toEqual([10_000]);
+    expect(timeouts).toEqual([10_000, 10_000]);
   });
 });
 
