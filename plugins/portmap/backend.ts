@@ -12,13 +12,15 @@ export interface Wanted {
   readonly attachment: Attachment;
   readonly conf: PortmapConf;
   readonly targets: readonly Target[];
+  /** Whether another attachment is known to have ended, so that its host ports may be taken over. */
+  readonly hasEnded: (other: Attachment) => boolean;
 }
 
 export interface Backend {
   /** Maps the ports, in the place of the attachment's earlier ones. Returns what takes it back. Throws `CniError` naming who has a port. */
   add(wanted: Wanted, sys: Sys): () => void;
   /** What is missing or other than wanted. */
-  check(wanted: Wanted, sys: Sys): readonly string[];
+  check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly string[];
   /** Removes what the attachment has in these families, and returns the UDP ports of the host that it had there. */
   del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly number[];
   /** Removes what attachments of the network have that are not valid, and returns their UDP ports of the host. */
@@ -29,7 +31,7 @@ export interface Backend {
   status(sys: Sys): void;
 }
 
-/** `container "c2" (network "net1", interface "eth0")`. */
+/** `container "c2" (network "net1", interface "eth0")`: who has a port. */
 export function describeAttachment({ network, containerId, ifname }: Attachment): string {
   return `container "${containerId}" (network "${network}", interface "${ifname}")`;
 }

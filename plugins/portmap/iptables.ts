@@ -35,10 +35,18 @@ const lockTimeoutMs = 60_000;
 
 export const iptables: Backend = {
   add(wanted, sys) {
-    locked(sys, () => {
-      for (const target of wanted.targets) addFamily(wanted, target, sys);
-    });
-    return () => void iptables.del(wanted.attachment, families, sys);
+    // A chain that was there before this call has its mappings again.
+    const made: Family[] = [];
+    const takeBack = () => void iptables.del(wanted.attachment, made, sys);
+    try {
+      locked(sys, () => {
+        for (const target of wanted.targets) addFamily(wanted, target, sys, (family) => made.push(family));
+      });
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+    return takeBack;
   },
 
   check({ attachment, conf, targets }, sys) {
@@ -87,7 +95,13 @@ export const iptables: Backend = {
   },
 };
 
-function addFamily({ attachment, conf }: Wanted, target: Target, sys: Sys): void {
+/** `onNew` is told before the chain is made: whether a program that was killed had made it is not known. */
+function addFamily(
+  { attachment, conf, hasEnded }: Wanted,
+  target: Target,
+  sys: Sys,
+  onNew: (family: Family) => void,
+): void {
   const rules = rulesOf(attachment, conf, target);
   if (rules.own.length === 0) return;
   const saved = savedOrFail(target.family, sys);
@@ -97,7 +111,8 @@ function addFamily({ attachment, conf }: Wanted, target: Target, sys: Sys): void
     throw new CniError(code.refused, `cannot map host ports: ${reason}`);
   }
   const mappings = conf.mappings.filter((mapping) => mapping.families.includes(target.family));
-  const stale = refuseTaken(saved.nat, attachment, mappings, target);
+  const stale = refuseTaken(saved.nat, { attachment, mappings, target, hasEnded });
+  if (!isDeclared(saved.nat, rules.chain)) onNew(target.family);
   restoreIptables(target.family, addLines(rules, saved, stale), sys);
 }
 
@@ -165,15 +180,18 @@ function missingEntries({ chain, entries }: Rules, nat: readonly string[], condi
   return entries.filter((entry) => portsOf(entry).some((port) => !leading.has(port)));
 }
 
+interface Claim extends Pick<Wanted, "attachment" | "hasEnded"> {
+  readonly mappings: readonly Mapping[];
+  readonly target: Target;
+}
+
 /**
  * Throws when another container's rule has one of the host ports (in another network of the same container, the first rule has it);
- * returns the chains that lead to this very address: nobody alive has them.
+ * returns the chains that nobody alive has: they lead to this very address, or belong to an attachment that has ended.
  */
 export function refuseTaken(
   nat: readonly string[],
-  attachment: Attachment,
-  mappings: readonly Mapping[],
-  { family, address }: Target,
+  { attachment, mappings, target: { family, address }, hasEnded }: Claim,
 ): readonly string[] {
   const stale = new Set<string>();
   const ownChain = ownChainOf(attachment);
@@ -187,10 +205,10 @@ export function refuseTaken(
     const taken = mappings.find(
       (one) => one.protocol === protocol && one.hostPort === Number(port) && overlap(one.hostIp, destination),
     );
-    if (to.startsWith(own)) stale.add(chain);
-    else if (taken !== undefined) {
-      const holder = holderOf(nat, chain);
-      if (holder?.containerId === attachment.containerId) continue;
+    if (taken === undefined && !to.startsWith(own)) continue;
+    const holder = holderOf(nat, chain);
+    if (to.startsWith(own) || (holder !== undefined && hasEnded(holder))) stale.add(chain);
+    else if (taken !== undefined && holder?.containerId !== attachment.containerId) {
       const reason = `it is taken by ${holder === undefined ? `chain ${chain}` : describeAttachment(holder)}`;
       throw new CniError(code.refused, `cannot map host port ${describeHostPort(taken)}: ${reason}`);
     }

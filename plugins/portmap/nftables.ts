@@ -9,7 +9,7 @@
  * A container in several networks has several attachments, and a runtime (podman) may ask for the same ports in each: the first has them,
  * and the others do without.
  */
-import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import { type AppliedNft, applyNft } from "../../src/dataplane/nft-apply.ts";
 import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
@@ -23,17 +23,17 @@ import { addressBytes } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";
 import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
-import { type Backend, describeAttachment } from "./backend.ts";
-import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
+import { type Backend, describeAttachment, type Wanted } from "./backend.ts";
+import { describeHostPort, type Mapping } from "./conf.ts";
 import { keyOf, mappedPorts } from "./mapped.ts";
 import { tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
-  add({ attachment, conf, targets }, sys) {
-    const applied = applyOverStale(attachment, conf, targets, sys);
+  add(wanted, sys) {
+    const applied = applyOverStale(wanted, sys);
     try {
-      refuseOverlaps(attachment, conf, targets, sys);
+      settleOverlaps(wanted, sys);
     } catch (error) {
       applied.undo();
       throw error;
@@ -67,9 +67,10 @@ export const nftables: Backend = {
 
 /**
  * An address that a mapping leads to belongs to one attachment at a time: what still leads there for another is what a missed DEL left
- * behind, and goes.
+ * behind, and goes; so do the mappings of one that has ended.
  */
-function applyOverStale(attachment: Attachment, conf: PortmapConf, targets: readonly Target[], sys: Sys): AppliedNft {
+function applyOverStale(wanted: Wanted, sys: Sys): AppliedNft {
+  const { attachment, conf, targets, hasEnded } = wanted;
   const owner = ownerOf(attachment);
   let { mappings } = conf;
   // Each turn removes one attachment that cannot be alive, one more leaves out what the container's other attachments have.
@@ -78,7 +79,9 @@ function applyOverStale(attachment: Attachment, conf: PortmapConf, targets: read
       return applyNft(mappedPorts({ ...conf, mappings }, targets), owner, sys);
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
-      if (isStale(error, targets)) removeNft(tables, error.holder as string, sys);
+      const holder = holderOf(error.holder);
+      if (holder !== undefined && (leadsHere(error, targets) || hasEnded(holder)))
+        removeNft(tables, ownerOf(holder), sys);
       else if (isSibling(error.holder, attachment)) mappings = withoutSiblings(attachment, mappings, sys);
       else throw taken(mappingOf(error.element.key), error.holder);
     }
@@ -86,10 +89,13 @@ function applyOverStale(attachment: Attachment, conf: PortmapConf, targets: read
   throw new CniError(code.refused, "cannot map host ports: other attachments claim the container's address");
 }
 
-/** Whether what is in the way leads to this very container's address, for an owner whose name is whole. */
-function isStale({ table, set, holder, data }: NftConflict, targets: readonly Target[]): boolean {
-  if (holder === undefined || !holder.startsWith(ownerPrefix) || nftOwnerComment(holder) !== holder) return false;
-  if (holder.includes("~")) return false;
+/** The attachment that a comment names in full. */
+function holderOf(comment: string | undefined): Attachment | undefined {
+  return comment === undefined || nftOwnerComment(comment) !== comment ? undefined : attachmentOf(comment);
+}
+
+/** Whether what is in the way leads to this very container's address. */
+function leadsHere({ table, set, data }: NftConflict, targets: readonly Target[]): boolean {
   const target = targets.find(({ family }) => family === table.family);
   if (!set.endsWith("ports")) return !set.endsWith("conditions");
   const width = table.family === "ip" ? 4 : 16;
@@ -119,22 +125,28 @@ function sameAddress(bytes: Uint8Array, { address }: Target): boolean {
   return wanted.length === bytes.length && wanted.every((byte, index) => byte === bytes[index]);
 }
 
-function refuseOverlaps(attachment: Attachment, conf: PortmapConf, targets: readonly Target[], sys: Sys): void {
+/** Throws when another has one of the host ports in the other kind of map; what has ended goes. */
+function settleOverlaps({ attachment, conf, targets, hasEnded }: Wanted, sys: Sys): void {
   const own = nftOwnerComment(ownerOf(attachment));
+  const settle = (mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, comment: string | undefined) => {
+    if (comment === own || isSibling(comment, attachment)) return;
+    const holder = holderOf(comment);
+    if (holder === undefined || !hasEnded(holder)) throw taken(mapping, comment);
+    removeNft(tables, ownerOf(holder), sys);
+  };
   for (const { family } of targets) {
     const mappings = conf.mappings.filter(({ families }) => families.includes(family));
     const general = mappings.filter(({ hostIp }) => hostIp === undefined);
     const special = mappings.filter(({ hostIp }) => hostIp !== undefined);
     const keys = special.map((mapping) => [mapping.protocol, String(mapping.hostPort)]);
     for (const { key, holder } of findHolders(tableOf(family), "ports", keys, sys)) {
-      if (holder !== own && !isSibling(holder, attachment))
-        throw taken(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), holder);
+      settle(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), holder);
     }
     if (general.length === 0) continue;
     // Mappings of single addresses are rare: all of them are looked at.
     for (const { key, holder } of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
       const mapping = general.find((one) => describeKey(one) === key.slice(1).join("/"));
-      if (mapping !== undefined && holder !== own && !isSibling(holder, attachment)) throw taken(mapping, holder);
+      if (mapping !== undefined) settle(mapping, holder);
     }
   }
 }
@@ -155,11 +167,10 @@ function taken(mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, holde
   );
 }
 
-function describe(holder: string | undefined): string {
-  if (holder === undefined) return "an element without an owner in nftables";
-  const [network = "", containerId, ifname] = holder.slice(ownerPrefix.length).split("/");
-  if (containerId === undefined || ifname === undefined) return `"${holder}"`;
-  return describeAttachment({ network, containerId, ifname });
+function describe(comment: string | undefined): string {
+  if (comment === undefined) return "an element without an owner in nftables";
+  const holder = attachmentOf(comment);
+  return holder === undefined ? `"${comment}"` : describeAttachment(holder);
 }
 
 function udpPortsOf(removed: readonly { readonly element: { readonly key: readonly string[] } }[]): readonly number[] {

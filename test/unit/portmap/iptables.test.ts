@@ -2,12 +2,14 @@ import { describe, expect, test } from "vitest";
 import { parseConf } from "../../../plugins/portmap/conf.ts";
 import { addLines, foreignHolder, refuseTaken, removeLines } from "../../../plugins/portmap/iptables.ts";
 import { ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
+import type { Attachment } from "../../../src/cni/attachment.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
 import { c1, c2, dns, document, web } from "./world.ts";
 
 const target = { family: "ip", address: "10.9.0.2", subnet: "10.9.0.2/24" } as const;
 const target6 = { family: "ip6", address: "2001:db8::2", subnet: "2001:db8::2/64" } as const;
 const empty = parseSaved("");
+const hasEnded = () => false;
 const ports = [web, dns, { hostPort: 8443, containerPort: 443, protocol: "tcp", hostIP: "192.0.2.1" }];
 const conf = (extra: object = {}) => parseConf(document(ports, { backend: "iptables", ...extra }));
 
@@ -111,22 +113,31 @@ describe("on tables that hold one attachment", () => {
   test("refuseTaken() names who has the port", () => {
     const { mappings } = parseConf(document([web]));
     const elsewhere = { ...target, address: "10.9.0.3" };
-    expect(() => refuseTaken(saved.nat, c2, mappings, elsewhere)).toThrow(
+    const claim = { mappings, target: elsewhere, hasEnded };
+    expect(() => refuseTaken(saved.nat, { ...claim, attachment: c2 })).toThrow(
       'cannot map host port 8080/tcp: it is taken by container "c1" (network "net1", interface "eth0")',
     );
-    expect(refuseTaken(saved.nat, c1, mappings, elsewhere)).toEqual([]);
+    expect(refuseTaken(saved.nat, { ...claim, attachment: c1 })).toEqual([]);
   });
 
   test("refuseTaken() lets another network of the same container have it behind the first", () => {
     const { mappings } = parseConf(document([web]));
-    expect(refuseTaken(saved.nat, { ...c1, network: "net2" }, mappings, { ...target, address: "10.9.0.3" })).toEqual(
-      [],
-    );
+    const sibling = { ...c1, network: "net2" };
+    const claim = { attachment: sibling, mappings, target: { ...target, address: "10.9.0.3" }, hasEnded };
+    expect(refuseTaken(saved.nat, claim)).toEqual([]);
+  });
+
+  test("refuseTaken() gives up what belongs to an attachment that has ended", () => {
+    const { mappings } = parseConf(document([web]));
+    const asked: Attachment[] = [];
+    const claim = { attachment: c2, mappings, target: { ...target, address: "10.9.0.3" } };
+    expect(refuseTaken(saved.nat, { ...claim, hasEnded: (other) => asked.push(other) > 0 })).toEqual([ownChainOf(c1)]);
+    expect(asked).toEqual([c1]);
   });
 
   test("refuseTaken() gives up what leads to the container's own address", () => {
     const { mappings } = parseConf(document([web]));
-    expect(refuseTaken(saved.nat, c2, mappings, target)).toEqual([ownChainOf(c1)]);
+    expect(refuseTaken(saved.nat, { attachment: c2, mappings, target, hasEnded })).toEqual([ownChainOf(c1)]);
   });
 
   test("removeLines() of the last takes everything shared with it", () => {

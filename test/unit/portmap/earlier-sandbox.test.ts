@@ -1,0 +1,36 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { FakeChain, type Pod } from "../../lib/fake-chain.ts";
+
+const old: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
+const young: Pod = { ...old, name: "c2" };
+const stranger: Pod = { ...old, name: "c3", pod: "db-0" };
+
+let chain: FakeChain;
+
+beforeEach(() => {
+  chain = new FakeChain([old, young, stranger]);
+  chain.add(old);
+});
+
+describe("portmap", () => {
+  test("takes host ports over from an earlier sandbox of the same pod, and its late DEL leaves them", () => {
+    expect(chain.add(young).failed).toBeUndefined();
+    expect(chain.check(young).failed).toBeUndefined();
+    expect(chain.del(old).failed).toBeUndefined();
+    expect(chain.check(young).failed).toBeUndefined();
+    chain.del(young);
+    expect(chain.state()).toBe(new FakeChain([]).state());
+  });
+
+  test("takes none from another pod, and says who has it", () => {
+    const { failed, json } = chain.add(stranger);
+    expect(failed).toBe("portmap");
+    expect(json.msg).toContain('it is taken by container "c1"');
+    expect(chain.check(old).failed).toBeUndefined();
+  });
+
+  test("takes none where no endpoint's record says that the pod is the same", () => {
+    chain.node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
+    expect(chain.add(young).failed).toBe("portmap");
+  });
+});
