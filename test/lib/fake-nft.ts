@@ -18,6 +18,7 @@ import {
   NLM_F_EXCL,
   NLMSG_DONE,
   NLMSG_ERROR,
+  NLMSG_NOOP,
   type Reply,
 } from "../../src/netlink/message.ts";
 import * as nf from "../../src/netlink/nftables-numbers.ts";
@@ -217,6 +218,8 @@ export class FakeNft {
         );
       case nf.NFT_MSG_GETSETELEM:
         return elementsAsked(setIn(table(), attributes), payload, attributes);
+      case NLMSG_NOOP:
+        return [];
       default:
         throw new Error(`the model does not know message ${type}`);
     }
@@ -283,6 +286,9 @@ function change(state: State, { type, flags, payload }: Reply): void {
       }
       return;
     }
+    case NLMSG_NOOP:
+      // nfnetlink_rcv_batch (net/netfilter/nfnetlink.c) takes no message of netlink's own.
+      throw new Refusal(EINVAL);
     default:
       throw new Error(`the model does not know message ${type}`);
   }

@@ -9,6 +9,8 @@ import type { Plugin } from "../../src/plugin/plugin.ts";
 import { statusOf } from "../../src/plugin/run.ts";
 import { FakeNft } from "./fake-nft.ts";
 import { FakeMachine, FakeSys } from "./fake-sys.ts";
+import type { Fault, Step } from "./fault.ts";
+import { faultySys } from "./faulty-sys.ts";
 
 const binFolder = "/opt/cni/bin";
 const ownExecutable = "/proc/self/exe";
@@ -25,17 +27,16 @@ export interface Call {
   readonly sandbox?: string | undefined;
   /** Added to the configuration. */
   readonly conf?: object;
-  /** Makes this step of the process fail. */
-  readonly fail?: { readonly step: number; readonly errno: string };
-  /** The process is killed at this step. */
-  readonly killAt?: number;
+  /** What goes wrong with the process. */
+  readonly faults?: readonly Fault[];
 }
 
 export interface Answer {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: a document of any shape, which the tests look into.
   readonly json: any;
-  readonly steps: number;
+  readonly steps: readonly Step[];
+  readonly killed: boolean;
 }
 
 export class FakeNode {
@@ -55,9 +56,9 @@ export class FakeNode {
   }
 
   run(command: string, call: Call = {}): Answer {
-    const { plugin = "calico", container = "c1", ifname = "eth0", args = "", conf = {}, fail, killAt } = call;
+    const { plugin = "calico", container = "c1", ifname = "eth0", args = "", conf = {}, faults = [] } = call;
     const sandbox = "sandbox" in call ? call.sandbox : container;
-    const sys = new Process({
+    const process = new Process({
       machine: this.machine,
       environment: {
         CNI_COMMAND: command,
@@ -77,14 +78,17 @@ export class FakeNode {
     });
     // No two processes run at the same time of the day.
     this.machine.nowMs++;
-    if (fail) sys.failAt(fail.step, fail.errno);
-    if (killAt !== undefined) sys.killAt(killAt);
-    const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
-    return {
-      status,
-      json: sys.stdout === "" || killAt !== undefined ? undefined : JSON.parse(sys.stdout),
-      steps: sys.steps,
+    const steps: Step[] = [];
+    let killed = false;
+    const die = () => {
+      killed = true;
+      process.end();
+      throw new Error("killed");
     };
+    const sys = faultySys(process, { faults, die, onStep: (step) => steps.push(step) });
+    const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
+    const { stdout } = process;
+    return { status, json: stdout === "" || killed ? undefined : JSON.parse(stdout), steps, killed };
   }
 
   /** A process to be given to `exec`, with exactly this environment and standard input. */
@@ -98,15 +102,39 @@ export class FakeNode {
     return statusOf(plugins[plugin] as Plugin<unknown>, sys);
   }
 
-  /** All that a node has and that an attachment could leave behind, as text: the kernel's objects and the attachments' files. */
+  /**
+   * All that a node has and that an attachment could leave behind, as text: the kernel's objects in every namespace, the attachments'
+   * files, the addresses that are taken, the beginnings of files that were never finished.
+   */
   state(): string {
-    const files = this.machine.files
+    // A node that routes goes on routing, and a sandbox's settings are the runtime's affair.
+    const [host = "", ...sandboxes] = this.machine.kernel
+      .print()
+      .replace(/^sysctl .*\n?/gm, "")
+      .split("\n\n");
+    const used = sandboxes.filter((sandbox) => sandbox.trim().includes("\n"));
+    return [host.trimEnd(), ...used, this.nft.print(), ...this.#attachmentFiles(), ...this.#takenAddresses()].join(
+      "\n",
+    );
+  }
+
+  #attachmentFiles(): readonly string[] {
+    return this.machine.files
       .print()
       .split("\n")
-      .filter((line) => /^\/run\/tortie\/(endpoints|ipam\/handles)\/./.test(line));
-    // A node that routes goes on routing: forwarding is the node's, not the attachment's.
-    const kernel = this.machine.kernel.host.print().replace(/^sysctl .*\n?/gm, "");
-    return [kernel.trimEnd(), this.nft.print(), ...files].join("\n");
+      .filter((line) => /^\/run\/tortie\/(endpoints|ipam\/handles)\/.|^\/.*\/\.tmp-/.test(line));
+  }
+
+  #takenAddresses(): readonly string[] {
+    const { files } = this.machine;
+    const folder = "/run/tortie/ipam/blocks";
+    if (files.stat(folder) === undefined) return [];
+    return files.list(folder).flatMap((name) => {
+      if (name.startsWith(".")) return [];
+      const { spec } = JSON.parse(files.read(`${folder}/${name}`)) as { spec: { allocations: (number | null)[] } };
+      const taken = spec.allocations.flatMap((index, ordinal) => (index === null ? [] : [ordinal]));
+      return taken.length === 0 ? [] : [`block ${name}: ${taken.join(" ")}`];
+    });
   }
 }
 

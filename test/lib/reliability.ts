@@ -1,0 +1,45 @@
+/**
+ * What was tried and what was left behind, one small file for each part of the tests; `npm run crash` makes the table of docs/reliability.md of
+ * them.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./suite.ts";
+
+/** Everything, as `npm run crash` has it; else what fits into a run of the tests. */
+export const isFull = process.env.TORTIE_CRASH === "full";
+/** For tests that take long when they are whole. */
+export const timeoutMs = isFull ? 3 * 3600_000 : 120_000;
+
+export const recordFolder = join(root, "build/reliability");
+
+/** The rows of the table, in their order. */
+export const rows = {
+  "model-kill": "process stopped at a step, on the model of the kernel",
+  "model-error": "error at a step, on the model",
+  kill: "process stopped at a step, on the real kernel",
+  error: "error at a step, on the real kernel",
+  random: "killed after random microseconds",
+  vanished: "namespace gone before DEL",
+  storm: "operations in storms",
+  store: "address store: operations of 16 processes at once, some killed",
+} as const;
+export type Row = keyof typeof rows;
+
+export interface Count {
+  readonly tried: number;
+  /** Of these, after how many something stayed, or the pod was not served. */
+  readonly left: number;
+}
+
+export interface ReliabilityRecord extends Count {
+  readonly row: Row;
+  /** The same on the Go plugins. */
+  readonly go?: Count;
+}
+
+/** Writes what one part of the tests counted; `part` names the file. */
+export function record(part: string, counted: ReliabilityRecord): void {
+  mkdirSync(recordFolder, { recursive: true });
+  writeFileSync(join(recordFolder, `${part}.json`), `${JSON.stringify(counted, undefined, 2)}\n`);
+}

@@ -1,0 +1,98 @@
+import { afterAll, describe, expect, test } from "vitest";
+import type { Member } from "../../lib/fake-chain.ts";
+import { record, timeoutMs } from "../../lib/reliability.ts";
+import {
+  add,
+  errorsAt,
+  type FollowUp,
+  followUps,
+  judgeEach,
+  killsAt,
+  mustBe,
+  mustServe,
+  mustSucceed,
+  newChain,
+  pick,
+  pod,
+  type Scene,
+  scenes,
+  stepsOf,
+  troubleOf,
+  withPod,
+} from "./cases.ts";
+
+let kills = 0;
+let errors = 0;
+
+afterAll(() => {
+  record("model-add-kill", { row: "model-kill", tried: kills, left: 0 });
+  record("model-add-error", { row: "model-error", tried: errors, left: 0 });
+});
+
+describe.each(scenes)("ADD on $name", (scene) => {
+  const before = newChain(scene).state();
+  const steps = stepsOf(scene, add);
+
+  test("that is killed at any step leaves nothing after DEL, GC, and the next ADD", {
+    timeout: timeoutMs,
+  }, async () => {
+    const kinds = Object.keys(followUps) as FollowUp[];
+    const cases = killsAt(steps).flatMap((one, index) =>
+      pick(kinds, index).map((kind) => ({ ...one, kind, text: `${one.text}, then ${kind}` })),
+    );
+    kills += await judgeEach(cases, (one) => {
+      const made = newChain(scene);
+      const { killed } = made.add(pod, troubleOf(one));
+      expect(killed).toBe(true);
+      followUps[one.kind](made);
+      mustBe(made.state(), before, "left");
+      mustServe(made, ...scene.others);
+    });
+  });
+
+  test("that fails at any step leaves nothing, and one that succeeds serves", { timeout: timeoutMs }, async () => {
+    errors += await judgeEach(errorsAt(steps), (one) => {
+      const made = newChain(scene);
+      const { failed } = made.add(pod, troubleOf(one));
+      if (failed === undefined) mustServe(made, pod);
+      else mustBe(made.state(), stateBefore(scene, failed), `left by ${failed}`);
+      mustSucceed(made.del(pod));
+      mustBe(made.state(), before, "left after DEL");
+      mustServe(made, ...scene.others);
+    });
+  });
+
+  test("that is repeated and is killed or fails at any step leaves the pod served", {
+    timeout: timeoutMs,
+  }, async () => {
+    const served = withPod(scene);
+    const state = newChain(served).state();
+    const again = stepsOf(served, add);
+    const judge = (one: Parameters<typeof troubleOf>[0]) => {
+      const made = newChain(served);
+      made.add(pod, troubleOf(one));
+      mustServe(made, pod, ...scene.others);
+      mustSucceed(made.add(pod));
+      mustBe(made.state(), state, "left");
+      mustSucceed(made.del(pod));
+      mustBe(made.state(), before, "left after DEL");
+    };
+    kills += await judgeEach(killsAt(again), judge);
+    errors += await judgeEach(errorsAt(again), judge);
+  });
+});
+
+const states = new Map<string, string>();
+
+/** What there was before this process of the chain began. */
+function stateBefore(scene: Scene, member: Member): string {
+  const key = `${scene.name}: ${member}`;
+  let state = states.get(key);
+  if (state === undefined) {
+    const made = newChain(scene);
+    made.add(pod, { member, faults: [{ step: 1, kill: "before" }] });
+    state = made.state();
+    states.set(key, state);
+  }
+  return state;
+}

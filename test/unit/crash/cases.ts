@@ -1,0 +1,180 @@
+/**
+ * Every step of every operation of the whole chain, on the model of the kernel: killed there, failing there with each errno, or a message refused
+ * by the kernel. The tests say what comes next, and that nothing stays.
+ *
+ * With TORTIE_CRASH=full (`npm run crash`) every case is tried; without, each step has one follow-up and one errno in turn, and of these cases
+ * each test tries a few, evenly spread.
+ */
+import { expect } from "vitest";
+import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake-chain.ts";
+import { type Fault, faultText, type Step } from "../../lib/fault.ts";
+import { isFull } from "../../lib/reliability.ts";
+
+export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
+/** The next sandbox of the same pod. */
+const next: Pod = { ...pod, name: "c2" };
+const other: Pod = { name: "c3", pod: "db-0", hostPort: 9090 };
+
+/** What there is before the trouble begins. */
+export interface Scene {
+  readonly name: string;
+  readonly others: readonly Pod[];
+  readonly isPodServed: boolean;
+}
+
+export const scenes: readonly Scene[] = [
+  { name: "an empty node", others: [], isPodServed: false },
+  { name: "a node with another pod", others: [other], isPodServed: false },
+];
+
+export function withPod(scene: Scene): Scene {
+  return { ...scene, name: `${scene.name} that serves the pod`, isPodServed: true };
+}
+
+export function newChain({ others, isPodServed }: Scene): FakeChain {
+  const made = new FakeChain([pod, next, other]);
+  for (const one of [...others, ...(isPodServed ? [pod] : [])]) mustSucceed(made.add(one));
+  return made;
+}
+
+export type Operation = (chain: FakeChain, trouble?: Trouble) => Outcome;
+
+export const add: Operation = (made, trouble) => made.add(pod, trouble);
+export const del: Operation = (made, trouble) => made.del(pod, trouble);
+
+/** One thing that may go wrong, and how it reads. */
+export interface Case {
+  readonly text: string;
+  readonly member: Member;
+  readonly fault: Fault;
+}
+
+export interface TakenStep {
+  readonly member: Member;
+  readonly number: number;
+  readonly step: Step;
+}
+
+/** The steps of an operation that goes well. */
+export function stepsOf(scene: Scene, operation: Operation): readonly TakenStep[] {
+  const outcome = operation(newChain(scene));
+  mustSucceed(outcome);
+  return stepsIn(outcome);
+}
+
+export function stepsIn({ steps }: Outcome): readonly TakenStep[] {
+  return chain.flatMap((member) =>
+    (steps.get(member) ?? []).map((step, index) => ({ member, number: index + 1, step })),
+  );
+}
+
+export function killsAt(steps: readonly TakenStep[]): readonly Case[] {
+  return steps.flatMap(({ member, number, step }) => {
+    const manners =
+      step.call === "replaceFile" ? (["before", "inside", "after"] as const) : (["before", "after"] as const);
+    return manners.map((kill) => caseOf(member, step, { step: number, kill }));
+  });
+}
+
+const errnos = ["ENOSPC", "EROFS", "EMFILE", "EINTR", "ENOBUFS", "EPERM", "ENODEV", "EBUSY", "ETIMEDOUT"] as const;
+/** Not ENODEV nor ENOENT: with these the kernel says that what is asked for is not there, and it does not say so of what is. */
+const refusals = ["EPERM", "EBUSY", "ENOBUFS", "ENOSPC", "ENOMEM"] as const;
+/** What cannot fail. */
+const releases = ["unlock", "close", "closeNetns"];
+
+export function errorsAt(steps: readonly TakenStep[]): readonly Case[] {
+  return steps.flatMap(({ member, number, step }) => {
+    if (releases.includes(step.call)) return [];
+    const failing = pick(errnos, number).map((errno) => caseOf(member, step, { step: number, errno }));
+    const refused = Array.from({ length: step.messages ?? 0 }, (_, message) =>
+      pick(refusals, number + message).map((errno) => caseOf(member, step, { step: number, errno, message })),
+    );
+    return [...failing, ...refused.flat()];
+  });
+}
+
+function caseOf(member: Member, { call, object }: Step, fault: Fault): Case {
+  return { member, fault, text: `${member} ${faultText(fault)} ${call} ${object}`.trim() };
+}
+
+export function troubleOf({ member, fault }: Case, ...more: readonly Fault[]): Trouble {
+  return { member, faults: [fault, ...more] };
+}
+
+/** All of them, or the one whose turn it is. */
+export function pick<T>(all: readonly T[], turn: number): readonly T[] {
+  return isFull ? all : [all[turn % all.length] as T];
+}
+
+/** All of them, or so many, evenly spread. */
+export function sample<T>(all: readonly T[], count: number): readonly T[] {
+  if (isFull || all.length <= count) return all;
+  return Array.from({ length: count }, (_, index) => all[Math.floor((index * all.length) / count)] as T);
+}
+
+/** Of each test, when not all are tried. */
+const tried = 24;
+
+/** Runs `judge` for each case; what it throws is told for all of them at once. Returns how many there were. */
+export async function judgeEach<C extends { readonly text: string }>(
+  cases: readonly C[],
+  judge: (one: C, index: number) => void,
+): Promise<number> {
+  const failures: string[] = [];
+  const sampled = sample(cases, tried);
+  for (const [index, one] of sampled.entries()) {
+    // The runner of the tests wants to hear from them.
+    if (index % 50 === 0) await new Promise(setImmediate);
+    try {
+      judge(one, index);
+    } catch (error) {
+      failures.push(`${one.text}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  expect(failures).toEqual([]);
+  expect(sampled.length).toBeGreaterThan(0);
+  return sampled.length;
+}
+
+export function mustSucceed({ failed, json }: Outcome): void {
+  if (failed !== undefined) throw new Error(`${failed} failed: ${JSON.stringify(json)}`);
+}
+
+/** Throws with the lines that differ. */
+export function mustBe(found: string, wanted: string, what: string): void {
+  if (found === wanted) return;
+  const [has, had] = [found.split("\n"), wanted.split("\n")];
+  const lines = [
+    ...had.filter((line) => !has.includes(line)).map((line) => `- ${line}`),
+    ...has.filter((line) => !had.includes(line)).map((line) => `+ ${line}`),
+  ];
+  throw new Error(`${what}: ${lines.join(" | ")}`);
+}
+
+export function mustServe(made: FakeChain, ...pods: readonly Pod[]): void {
+  for (const one of pods) {
+    const { failed, json } = made.check(one);
+    if (failed !== undefined) throw new Error(`${one.name} is not served, says ${failed}: ${json?.msg}`);
+  }
+}
+
+/** What comes after a process that was killed or failed; each ends where nothing of the pod is left. */
+export const followUps: Readonly<Record<"DEL" | "GC" | "ADD" | "ADD of the next sandbox", (made: FakeChain) => void>> =
+  {
+    DEL: (made) => mustSucceed(made.del(pod)),
+    GC: (made) => mustSucceed(made.gc(made.results.has(other.name) ? [other] : [])),
+    ADD(made) {
+      mustSucceed(made.add(pod));
+      mustServe(made, pod);
+      mustSucceed(made.del(pod));
+    },
+    "ADD of the next sandbox"(made) {
+      mustSucceed(made.add(next));
+      mustServe(made, next);
+      mustSucceed(made.del(pod));
+      mustServe(made, next);
+      mustSucceed(made.del(next));
+    },
+  };
+
+export type FollowUp = keyof typeof followUps;

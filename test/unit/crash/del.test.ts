@@ -1,0 +1,73 @@
+import { afterAll, describe, test } from "vitest";
+import { record, timeoutMs } from "../../lib/reliability.ts";
+import {
+  type Case,
+  del,
+  errorsAt,
+  followUps,
+  judgeEach,
+  killsAt,
+  mustBe,
+  mustServe,
+  newChain,
+  type Operation,
+  pick,
+  pod,
+  scenes,
+  stepsOf,
+  troubleOf,
+  withPod,
+} from "./cases.ts";
+
+let kills = 0;
+let errors = 0;
+
+afterAll(() => {
+  record("model-del-kill", { row: "model-kill", tried: kills, left: 0 });
+  record("model-del-error", { row: "model-error", tried: errors, left: 0 });
+});
+
+describe.each(scenes)("on $name", (scene) => {
+  const before = newChain(scene).state();
+  const served = withPod(scene);
+  const gc: Operation = (made, trouble) => made.gc(scene.others, trouble);
+
+  test.each<[string, Operation]>([
+    ["DEL", del],
+    ["GC", gc],
+  ])(
+    "%s that is killed or fails at any step is completed by DEL and by GC",
+    { timeout: timeoutMs },
+    async (name, operation) => {
+      const steps = stepsOf(served, operation);
+      const judge = (one: Case, index: number) => {
+        for (const kind of pick(["DEL", "GC"] as const, index)) {
+          const made = newChain(served);
+          const { failed } = operation(made, troubleOf(one));
+          if (failed === undefined) mustBe(made.state(), before, `left by a ${name} that said that all was well`);
+          mustServe(made, ...scene.others);
+          followUps[kind](made);
+          mustBe(made.state(), before, `left after ${kind}`);
+          mustServe(made, ...scene.others);
+        }
+      };
+      kills += await judgeEach(killsAt(steps), judge);
+      errors += await judgeEach(errorsAt(steps), judge);
+    },
+  );
+
+  test.each<[string, Operation]>([
+    ["CHECK", (made, trouble) => made.check(pod, trouble)],
+    ["STATUS", (made, trouble) => made.status(trouble)],
+  ])("%s that is killed or fails at any step changes nothing", { timeout: timeoutMs }, async (_, operation) => {
+    const made = newChain(served);
+    const state = made.state();
+    const steps = stepsOf(served, operation);
+    const judge = (one: Case) => {
+      operation(made, troubleOf(one));
+      mustBe(made.state(), state, "changed");
+    };
+    kills += await judgeEach(killsAt(steps), judge);
+    errors += await judgeEach(errorsAt(steps), judge);
+  });
+});
