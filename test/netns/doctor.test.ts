@@ -398,6 +398,43 @@ describe("what was installed", () => {
   });
 });
 
+/** Two that make pods and take them away, each all of a chain, until /run/stop is there; what fails is written. */
+const churn = `
+cd ${ourPluginDir}
+export CNI_IFNAME=eth0 CNI_PATH=${ourPluginDir}
+call() { printf '{"cniVersion":"1.0.0","name":"k8s-pod-network","ipam":{"type":"calico-ipam"}%s}' "$3" | CNI_COMMAND=$1 ./$2 || echo "$1 of $2 failed"; }
+pod() {
+  export CNI_CONTAINERID=$1 CNI_NETNS=/run/netns/$1 CNI_ARGS="K8S_POD_NAMESPACE=default;K8S_POD_NAME=$1"
+  ip netns add $1
+  result=$(call ADD calico "")
+  result=$(call ADD bandwidth ',"egressRate":1000000,"egressBurst":1000000,"prevResult":'"$result")
+  ports='[{"hostPort":'$2',"containerPort":80,"protocol":"tcp"}]'
+  call ADD portmap ',"runtimeConfig":{"portMappings":'"$ports"'},"prevResult":'"$result" | grep failed
+  for plugin in portmap bandwidth calico; do call DEL $plugin ""; done
+  ip netns delete $1
+}
+for worker in 1 2; do
+  (turn=0; while [ ! -e /run/stop ]; do turn=$((turn + 1)); pod churn-$worker-$turn $((9000 + worker)); done) &
+done
+wait
+`;
+
+test("takes no ADD and no DEL that is at work for a wreck, and does not disturb them", async () => {
+  const working = node.start(["/bin/sh", "-c", churn]);
+  let written = "";
+  for (const stream of [working.stdout, working.stderr]) stream?.on("data", (chunk) => (written += String(chunk)));
+  for (let look = 0; look < 10; look++) {
+    expect(doctor(node, { fix: look % 2 === 1 })).toEqual({ exitCode: 0, findings: [], notes: [] });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const ended = new Promise((resolve) => working.once("exit", resolve));
+  node.sh("touch /run/stop");
+  await ended;
+  expect(written).toBe("");
+  expect(doctor(node)).toEqual({ exitCode: 0, findings: [], notes: [] });
+  expectNeighbourServed();
+});
+
 /** From before the process has read anything to after it has ended, at the speed of this machine. */
 const moments = [0.7, 1.5, 2.5, 4].map((ms) => `${ms / 1000}`);
 
