@@ -11,6 +11,7 @@ import type { SeenAddress, SeenEndpoint, SeenLink } from "../ipam/check.ts";
 import { canonicalAddress } from "../net/address.ts";
 import { addressOf } from "../net/prefix.ts";
 import { hostInterfacePrefix, ifbPrefix, ownerPrefix } from "../plan/names.ts";
+import { mapAtOnce } from "./at-once.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, messageOf } from "./error.ts";
 import {
@@ -45,8 +46,6 @@ export interface SeenNamespace {
 
 /** Where `ip netns` and the runtimes keep namespaces. */
 const netnsFolders = ["/run/netns", "/var/run/netns"];
-/** Programs that run at once. */
-const atOnce = 8;
 
 /** Throws `CliError` when the node itself cannot be looked at. */
 export async function gatherFacts(cli: Cli): Promise<Facts> {
@@ -128,13 +127,9 @@ function filesIn({ sys }: Cli, folder: string): readonly string[] {
 
 async function lookInside(cli: Cli, namespaces: readonly Namespace[]): Promise<readonly SeenNamespace[]> {
   cli.progress.begin("looking into namespaces", namespaces.length);
-  const seen: SeenNamespace[] = [];
-  for (let first = 0; first < namespaces.length; first += atOnce) {
-    const some = namespaces.slice(first, first + atOnce).map((namespace) => lookIntoOne(cli, namespace));
-    seen.push(...(await Promise.all(some)).flat());
-  }
+  const seen = await mapAtOnce(namespaces, (namespace) => lookIntoOne(cli, namespace));
   cli.progress.end();
-  return seen;
+  return seen.flat();
 }
 
 /** A namespace that went away meanwhile holds no address; one that stays and cannot be looked into is an error: it might hold any. */

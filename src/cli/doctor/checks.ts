@@ -3,6 +3,7 @@ import { code } from "../../cni/error.ts";
 import type { Pool } from "../../ipam/pool.ts";
 import { natOutgoing } from "../../plan/nat-outgoing.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
+import { mapAtOnce } from "../at-once.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import type { Process } from "../processes.ts";
@@ -19,7 +20,6 @@ export interface CheckFacts {
 
 /** What CHECK says of the kernel; of anything else (the store, an executable) the others tell. */
 const ofTheKernel = [code.different, code.refused, code.internal] as readonly number[];
-const atOnce = 8;
 
 export async function gatherChecks(
   cli: Cli,
@@ -31,16 +31,8 @@ export async function gatherChecks(
     (trace) =>
       trace.link?.ifalias === trace.owner && trace.record?.endpoint !== undefined && !isAtWork(trace, processes),
   );
-  const byOwner = new Map<string, readonly string[]>();
-  for (let first = 0; first < whole.length; first += atOnce) {
-    const some = whole.slice(first, first + atOnce);
-    const found = await Promise.all(some.map((trace) => check(cli, trace, tools)));
-    for (const [at, differences] of found.entries()) {
-      const owner = some[at]?.owner;
-      if (owner !== undefined && differences.length > 0) byOwner.set(owner, differences);
-    }
-  }
-  return { byOwner };
+  const found = await mapAtOnce(whole, async (trace) => [trace.owner, await check(cli, trace, tools)] as const);
+  return { byOwner: new Map(found.filter(([, differences]) => differences.length > 0)) };
 }
 
 async function check(cli: Cli, trace: Trace, tools: Tools): Promise<readonly string[]> {

@@ -1,5 +1,6 @@
 /** The ifb links of rate limits, and what sends packets through them. */
 import { ifbPrefix } from "../../plan/names.ts";
+import { mapAtOnce } from "../at-once.ts";
 import type { Cli } from "../cli.ts";
 import type { IpLink } from "../iproute.ts";
 
@@ -39,11 +40,8 @@ async function redirectsOf(cli: Cli): Promise<readonly Redirect[]> {
     readonly kind: string;
     readonly dev: string;
   }[];
-  const found: Redirect[] = [];
-  for (const { dev } of qdiscs.filter(({ kind }) => kind === "ingress" || kind === "clsact")) {
-    found.push(...(await redirectsFrom(cli, dev)));
-  }
-  return found;
+  const hooked = qdiscs.filter(({ kind }) => kind === "ingress" || kind === "clsact");
+  return (await mapAtOnce(hooked, ({ dev }) => redirectsFrom(cli, dev))).flat();
 }
 
 async function redirectsFrom(cli: Cli, from: string): Promise<readonly Redirect[]> {
