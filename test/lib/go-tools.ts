@@ -1,6 +1,6 @@
 /** Clients that are there as Go modules only: built once, where Go is at hand, into build/tools/go. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./suite.ts";
 
@@ -12,6 +12,7 @@ const modules = {
 export type GoTool = keyof typeof modules;
 
 const folder = join(root, "build/tools/go");
+const workFolder = join(root, "build/tools/.go-build");
 const compilers = ["/usr/local/go/bin/go", "/usr/bin/go", "/usr/local/bin/go"];
 /** crictl brings a good part of Kubernetes along. */
 const buildTimeoutMs = 600_000;
@@ -27,12 +28,19 @@ export function goTool(tool: GoTool): string {
   const path = pathOf(tool);
   const go = compiler();
   if (existsSync(path) || go === undefined) return path;
-  const env = { ...process.env, GOBIN: folder, GOTOOLCHAIN: "local" };
-  const { status, stderr, error } = spawnSync(go, ["install", modules[tool]], {
-    env,
-    encoding: "utf8",
-    timeout: buildTimeoutMs,
-  });
+  // What Go downloads and compiles on the way goes away again, and nothing of it to the user's own folders.
+  rmSync(workFolder, { recursive: true, force: true });
+  const env = {
+    ...process.env,
+    GOBIN: folder,
+    GOTOOLCHAIN: "local",
+    GOFLAGS: "-modcacherw",
+    GOPATH: join(workFolder, "path"),
+    GOCACHE: join(workFolder, "cache"),
+  };
+  const options = { env, encoding: "utf8", timeout: buildTimeoutMs } as const;
+  const { status, stderr, error } = spawnSync(go, ["install", modules[tool]], options);
+  rmSync(workFolder, { recursive: true, force: true });
   if (status !== 0) throw new Error(`cannot build ${modules[tool]}: ${error?.message ?? stderr.trim()}`);
   return path;
 }
