@@ -1,0 +1,79 @@
+/**
+ * `npm run crash`: the tests that stop, fail and storm the plugins, whole, and then the table of docs/reliability.md out of what they recorded in
+ * build/reliability. With `--table` only the table, of what was recorded last.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Count, type ReliabilityRecord, type Row, recordFolder, rows } from "../test/lib/reliability.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const page = join(root, "docs/reliability.md");
+/** Written by `scripts/fuzz.ts`, in a form of its own. */
+const fuzzFile = "fuzz.json";
+
+const failed = process.argv.includes("--table") ? false : !testAll();
+writeTable();
+if (failed) process.exitCode = 1;
+
+function testAll(): boolean {
+  const rings = [
+    ["--project", "unit", "test/unit/crash"],
+    ["--project", "crash"],
+  ];
+  const env = { ...process.env, TORTIE_CRASH: "full" };
+  const statuses = rings.map(
+    (ring) => spawnSync("npx", ["vitest", "run", ...ring], { cwd: root, env, stdio: "inherit" }).status,
+  );
+  return statuses.every((status) => status === 0);
+}
+
+function writeTable(): void {
+  const text = readFileSync(page, "utf8");
+  const table = [
+    "| what | tried | left something | Go plugins: tried | left something |",
+    "| --- | ---: | ---: | ---: | ---: |",
+    ...rowLines(),
+    ...fuzzLine(),
+  ];
+  const fresh = text.replace(
+    /<!-- reliability -->[\s\S]*?<!-- \/reliability -->/,
+    `<!-- reliability -->\n${table.join("\n")}\n<!-- /reliability -->`,
+  );
+  writeFileSync(page, fresh);
+}
+
+/** Parts of the tests that belong to one row are added up; a row that nobody recorded is left out. */
+function rowLines(): readonly string[] {
+  const records = recordFiles().map((file) => readJson(file) as ReliabilityRecord);
+  return (Object.keys(rows) as Row[]).flatMap((row) => {
+    const own = records.filter((one) => one.row === row);
+    const go = own.flatMap((one) => one.go ?? []);
+    if (own.length === 0) return [];
+    return [`| ${rows[row]} | ${counted(own)} | ${go.length === 0 ? "|" : counted(go)} |`];
+  });
+}
+
+function counted(counts: readonly Count[]): string {
+  const sum = (key: keyof Count) => counts.reduce((total, one) => total + one[key], 0).toLocaleString("en");
+  return `${sum("tried")} | ${sum("left")}`;
+}
+
+/** Findings of the fuzzer are mended as they are found: its line tells how much was tried. */
+function fuzzLine(): readonly string[] {
+  if (!existsSync(join(recordFolder, fuzzFile))) return [];
+  const targets = readJson(fuzzFile) as readonly { readonly executions: number; readonly seconds: number }[];
+  const sum = (key: "executions" | "seconds") => targets.reduce((total, one) => total + one[key], 0);
+  const hours = (sum("seconds") / 3600).toFixed(1);
+  return [`| executions of the fuzzers, in ${hours} hours | ${sum("executions").toLocaleString("en")} | | | |`];
+}
+
+function recordFiles(): readonly string[] {
+  if (!existsSync(recordFolder)) return [];
+  return readdirSync(recordFolder).filter((file) => file.endsWith(".json") && file !== fuzzFile);
+}
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(join(recordFolder, file), "utf8"));
+}
