@@ -15,13 +15,15 @@ import { CniError, code } from "../cni/error.ts";
 export type Labels = Readonly<Record<string, string>>;
 export type Selector = (labels: Labels) => boolean;
 
+/** Beyond what people write, and within what any stack holds. */
+const deepest = 20;
 const everything: Selector = () => true;
 
 /** Throws `CniError` 7 that says where the text goes wrong. */
 export function parseSelector(text: string): Selector {
   const tokens = tokensOf(text);
   if (tokens.length === 0) return everything;
-  const reader = { text, tokens, at: 0 };
+  const reader = { text, tokens, at: 0, depth: 0 };
   const selector = parseOr(reader);
   if (reader.at < tokens.length) throw unexpected(reader, "the end");
   return selector;
@@ -38,6 +40,8 @@ interface Reader {
   readonly text: string;
   readonly tokens: readonly Token[];
   at: number;
+  /** Of the parentheses that are open. */
+  depth: number;
 }
 
 const pattern = /\s*(?:"([^"]*)"|'([^']*)'|([\w./-]+)|(==|!=|&&|\|\||[!(){},]))/y;
@@ -59,31 +63,30 @@ function tokensOf(text: string): readonly Token[] {
 }
 
 function parseOr(reader: Reader): Selector {
-  let left = parseAnd(reader);
-  while (takeMark(reader, "||")) {
-    const [one, other] = [left, parseAnd(reader)];
-    left = (labels) => one(labels) || other(labels);
-  }
-  return left;
+  const parts = [parseAnd(reader)];
+  while (takeMark(reader, "||")) parts.push(parseAnd(reader));
+  return (labels) => parts.some((part) => part(labels));
 }
 
 function parseAnd(reader: Reader): Selector {
-  let left = parseNot(reader);
-  while (takeMark(reader, "&&")) {
-    const [one, other] = [left, parseNot(reader)];
-    left = (labels) => one(labels) && other(labels);
-  }
-  return left;
+  const parts = [parseNot(reader)];
+  while (takeMark(reader, "&&")) parts.push(parseNot(reader));
+  return (labels) => parts.every((part) => part(labels));
 }
 
 function parseNot(reader: Reader): Selector {
-  if (takeMark(reader, "!")) {
-    const inner = parseNot(reader);
-    return (labels) => !inner(labels);
-  }
+  let negated = false;
+  while (takeMark(reader, "!")) negated = !negated;
+  const inner = parseOperand(reader);
+  return negated ? (labels) => !inner(labels) : inner;
+}
+
+function parseOperand(reader: Reader): Selector {
   if (takeMark(reader, "(")) {
+    if (++reader.depth > deepest) throw refusal(reader.text, `it is nested more than ${deepest} deep`);
     const inner = parseOr(reader);
     expectMark(reader, ")");
+    reader.depth--;
     return inner;
   }
   const key = takeKind(reader, "word", "a label's name");
