@@ -17,6 +17,7 @@ import {
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { runDir } from "../../src/plan/names.ts";
+import { takeLock } from "../../src/store/lock.ts";
 import { type Backend, describeAttachment, type Family, families, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import {
@@ -30,8 +31,6 @@ import {
   rulesOf,
 } from "./iptables-rules.ts";
 import type { Target } from "./target.ts";
-
-const lockTimeoutMs = 60_000;
 
 export const iptables: Backend = {
   add(wanted, sys) {
@@ -296,8 +295,7 @@ function savedOrFail(family: IptablesFamily, sys: Sys): SavedTables {
 }
 
 function locked<T>(sys: Sys, body: () => T): T {
-  sys.makeDirs(runDir, 0o700);
-  const lock = sys.lock(`${runDir}/iptables.lock`, "exclusive", lockTimeoutMs);
+  const lock = takeLock(sys, `${runDir}/iptables.lock`, "iptables");
   try {
     return body();
   } finally {

@@ -164,6 +164,6 @@ function lossOf(error: unknown): CniError | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   if (isErrno(error, "ENOBUFS")) return dropped;
   if (isErrno(error, "ETIMEDOUT", "EAGAIN"))
-    return new CniError(code.refused, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
+    return new CniError(code.tryAgainLater, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
   return refusedCall("talk to the kernel", error) as CniError;
 }

@@ -4,8 +4,9 @@
  * A restore is a transaction per table, and waits for the lock that all of iptables shares; both have a bound here.
  */
 import { CniError, code } from "../cni/error.ts";
-import type { Sys } from "../host/sys.ts";
+import { isErrno, type RunOptions, type RunResult, type Sys } from "../host/sys.ts";
 import { hasNftChain } from "./nft-has.ts";
+import { refusedCall } from "./refusal.ts";
 
 export type IptablesFamily = "ip" | "ip6";
 
@@ -19,7 +20,7 @@ const programs = { ip: "iptables", ip6: "ip6tables" } as const;
 const folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 const waitSeconds = 30;
 /** Beyond the wait for the lock: the kernel may be slow with a large rule set. */
-const timeoutMs = (waitSeconds + 30) * 1000;
+const timeoutMs = (waitSeconds + 10) * 1000;
 
 /** All rules of the family; `undefined` when its programs are not installed. Throws `CniError` 100 when they fail. */
 export function saveIptables(family: IptablesFamily, sys: Sys): SavedTables | undefined {
@@ -66,9 +67,18 @@ function findProgram(name: string, sys: Sys): string | undefined {
   return searched.map((folder) => `${folder}/${name}`).find((path) => sys.stat(path)?.kind === "file");
 }
 
+function runInTime(argv: readonly string[], options: RunOptions, sys: Sys): RunResult {
+  try {
+    return sys.run(argv, options);
+  } catch (error) {
+    if (!isErrno(error, "ETIMEDOUT")) throw refusedCall(`run ${argv[0]}`, error);
+    throw new CniError(code.tryAgainLater, `cannot run ${argv[0]}: no end within ${timeoutMs / 1000} s, killed`);
+  }
+}
+
 function runProgram(argv: readonly string[], stdin: string, sys: Sys): string {
   const env = { PATH: folders.join(":"), LC_ALL: "C" };
-  const { status, stdout, stderr } = sys.run(argv, { env, stdin, timeoutMs });
+  const { status, stdout, stderr } = runInTime(argv, { env, stdin, timeoutMs }, sys);
   if (status === 0) return stdout;
   const words = stderr.trim().split("\n").join("; ") || `it ended with status ${status}`;
   throw new CniError(code.refused, `cannot run ${argv.join(" ")}: ${words}`);

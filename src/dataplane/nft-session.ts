@@ -140,7 +140,10 @@ export class NftSession {
           return undefined;
         }
         if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
-          throw new CniError(code.refused, `cannot talk to nf_tables: no answer within ${receiveTimeoutMs / 1000} s`);
+          throw new CniError(
+            code.tryAgainLater,
+            `cannot talk to nf_tables: no answer within ${receiveTimeoutMs / 1000} s`,
+          );
         }
         throw refusedCall("talk to nf_tables", error);
       }

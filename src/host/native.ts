@@ -8,7 +8,7 @@ import type { FileStat, RunResult } from "./sys.ts";
 export interface Native {
   args(): string[];
   environment(): Record<string, string>;
-  readStdin(maxBytes: number): string;
+  readStdin(maxBytes: number, timeoutMs: number): string;
   readStdinFor(maxBytes: number, timeoutMs: number): string;
   write(fd: number, text: string): void;
   exit(status: number): never;

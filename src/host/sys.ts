@@ -12,8 +12,10 @@ export interface Sys {
   args(): readonly string[];
   /** The environment of the process. A name set twice keeps its last value. */
   environment(): Readonly<Record<string, string>>;
-  /** Reads standard input to its end. Throws `EFBIG` beyond `maxBytes`. Bytes that are not UTF-8 become U+FFFD. */
-  readStdin(maxBytes: number): string;
+  /**
+   * Reads standard input to its end. Throws `EFBIG` beyond `maxBytes`, `ETIMEDOUT` after `timeoutMs`. Bytes that are not UTF-8 become U+FFFD.
+   */
+  readStdin(maxBytes: number, timeoutMs: number): string;
   /**
    * What comes on standard input until its end or until `timeoutMs` have passed; for answers that do not depend on it.
    * A runtime may hold the pipe open for ever. Empty where standard input is closed. Throws `EFBIG` beyond `maxBytes`.

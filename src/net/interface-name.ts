@@ -13,7 +13,7 @@ export function interfaceNameFault(name: string): "empty" | "too long" | "dots" 
   if (name.length > longestName) return "too long";
   if (name.length * 3 > longestName && encodeUtf8(name).length > longestName) return "too long";
   if (name === "." || name === "..") return "dots";
-  if (/[/:\s\u0085]/.test(name)) return "characters";
+  if (/[/:\0\s\u0085]/.test(name)) return "characters";
   return undefined;
 }
 

@@ -3,8 +3,8 @@ import { CniError, code } from "../cni/error.ts";
 import { isObject } from "../cni/schema.ts";
 import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
 
-/** Shorter than the shortest deadline of a runtime (CRI-O gives DEL one minute). */
-const timeoutMs = 55_000;
+/** What a whole operation has, at most: `deadline.ts`. */
+const timeoutMs = 50_000;
 
 /** How often, and after which pause, an executable that is just being replaced (ETXTBSY) is tried again. */
 const busyRetries = 20;
@@ -12,7 +12,7 @@ const busyPauseMs = 50;
 
 /**
  * Runs `command` of the plugin at `path` with the document, as text, on its stdin. Returns its stdout.
- * Throws the plugin's own error, code and message kept; `CniError` 100 when it could not be run, or fell silent, or died.
+ * Throws the plugin's own error, code and message kept; `CniError` 100 when it could not be run, or died, 11 when it fell silent.
  */
 export function execute(sys: Sys, path: string, command: string, document: string): string {
   const options = {
@@ -36,9 +36,9 @@ function runRetrying(sys: Sys, path: string, options: Parameters<Sys["run"]>[1])
       if (isErrno(error, "ETXTBSY") && attempt < busyRetries) {
         sys.sleepMs(busyPauseMs);
       } else {
-        const silent = isErrno(error, "ETIMEDOUT");
+        const silent = isErrno(error, "ETIMEDOUT") || (error instanceof CniError && error.code === code.tryAgainLater);
         const reason = silent ? `no answer within ${timeoutMs / 1000} s, killed` : String((error as Error).message);
-        throw new CniError(code.refused, `cannot run ${path}: ${reason}`);
+        throw new CniError(silent ? code.tryAgainLater : code.refused, `cannot run ${path}: ${reason}`);
       }
     }
   }

@@ -15,6 +15,7 @@ import { isErrno, type Sys } from "../host/sys.ts";
 import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
 import { logOptions } from "../log/options.ts";
 import { aboutText, buildText, errorText, latestVersion, resultText, versionsText } from "./answer.ts";
+import { type Deadline, noDeadline, startDeadline } from "./deadline.ts";
 import { logFields } from "./log-fields.ts";
 import type { Context, Plugin } from "./plugin.ts";
 import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Source, statusRequest } from "./request.ts";
@@ -25,14 +26,17 @@ import { undoStack } from "./undo.ts";
 const maxStdinBytes = 16 * 1024 * 1024;
 /** How long stdin is waited for where the answer does not depend on it. */
 const peekMs = 100;
+/** How long it is waited for else: the runtime writes it at once. */
+const stdinMs = 30_000;
 
 /** Runs the plugin as the process's arguments and environment ask, and ends the process. */
 export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys): never {
-  sys.exit(statusOf(plugin, sys));
+  const deadline = startDeadline(sys);
+  sys.exit(statusOf(plugin, deadline.sys, deadline));
 }
 
 /** The same without the end: the exit status. */
-export function statusOf<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
+export function statusOf<Conf>(plugin: Plugin<Conf>, sys: Sys, deadline = noDeadline): number {
   const flag = sys.args()[1];
   if (flag !== undefined) return runFlag(plugin, sys, flag);
   const environment = sys.environment();
@@ -42,7 +46,7 @@ export function statusOf<Conf>(plugin: Plugin<Conf>, sys: Sys): number {
     return 0;
   }
   if (command === "VERSION") return answerVersion(sys);
-  return answer(plugin, sys, environment);
+  return answer(plugin, sys, environment, deadline);
 }
 
 function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
@@ -94,7 +98,12 @@ function labelOf({ keys: { cniVersion } }: Document): string {
   return typeof cniVersion === "string" ? cniVersion : latestVersion;
 }
 
-function answer<Conf>(plugin: Plugin<Conf>, sys: Sys, variables: Readonly<Record<string, string>>): number {
+function answer<Conf>(
+  plugin: Plugin<Conf>,
+  sys: Sys,
+  variables: Readonly<Record<string, string>>,
+  deadline: Pick<Deadline, "extend">,
+): number {
   let label: string | undefined;
   let log = jsonLogger(sys, { level: "info" }, () => ({ plugin: plugin.name }));
   const undo = undoStack();
@@ -112,6 +121,7 @@ function answer<Conf>(plugin: Plugin<Conf>, sys: Sys, variables: Readonly<Record
     if (text !== undefined) writeResult(sys, text);
     return 0;
   } catch (error) {
+    deadline.extend();
     undo.run(log);
     const answered = toCniError(error, log);
     log.error(answered.message, () => ({ code: answered.code, details: answered.details }));
@@ -150,8 +160,11 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
 
 function readStdin(sys: Sys): string {
   try {
-    return sys.readStdin(maxStdinBytes);
+    return sys.readStdin(maxStdinBytes, stdinMs);
   } catch (error) {
+    if (isErrno(error, "ETIMEDOUT")) {
+      throw new CniError(code.tryAgainLater, `cannot read stdin: it did not end within ${stdinMs / 1000} s`);
+    }
     const reason = isErrno(error, "EFBIG") ? "more than 16 MiB" : messageOf(error);
     throw new CniError(code.io, `error reading from stdin: ${reason}`);
   }

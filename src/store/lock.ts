@@ -1,13 +1,14 @@
 /**
  * The lock of the embedded store: one flock(2) for the node, held around a transaction.
  *
- * **Lock first, then start the clock**: what waits here does not eat the time of the work. The kernel frees the lock of a killed process, and
+ * The wait for it ends early enough to leave the work its time (`plugin/deadline.ts`). The kernel frees the lock of a killed process, and
  * the next one to get it clears away the file that was being written.
  */
 import { CniError, code } from "../cni/error.ts";
 import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
 import { runDir } from "../plan/names.ts";
 import { type FileStoreOptions, fileStore } from "./file.ts";
+import { holderOf } from "./lock-holder.ts";
 import type { Store } from "./transaction.ts";
 import { sweepLeftovers } from "./upkeep.ts";
 
@@ -20,15 +21,17 @@ export interface LockOptions extends FileStoreOptions {
   readonly timeoutMs?: number;
 }
 
-/** A runtime gives a pod two minutes at least (kubelet's `--runtime-request-timeout`); others wait behind us. */
-const defaultTimeoutMs = 60_000;
+/** Of the 50 s that an operation has. */
+const defaultTimeoutMs = 40_000;
+const addressStore = "the address store";
 
 /** Runs `body` with the store locked. Throws `CniError` 11 when the lock stays taken, 103 when it cannot be made. */
 export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: Store) => T): T {
   const { outerLock, timeoutMs = defaultTimeoutMs } = options;
-  const outer = outerLock === undefined || outerLock === storeLock ? undefined : takeLock(sys, outerLock, timeoutMs);
+  const outer =
+    outerLock === undefined || outerLock === storeLock ? undefined : takeLock(sys, outerLock, addressStore, timeoutMs);
   try {
-    const own = takeLock(sys, storeLock, timeoutMs);
+    const own = takeLock(sys, storeLock, addressStore, timeoutMs);
     try {
       if (own.abandoned) sweepLeftovers(sys);
       return body(fileStore(sys, options));
@@ -40,7 +43,12 @@ export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: S
   }
 }
 
-function takeLock(sys: Sys, path: string, timeoutMs: number): FileLock {
+/**
+ * Takes a lock, whose folder is made when it is missing. `what` reads after "cannot lock". Throws `CniError` 11, which names the holder, when
+ * it stays taken, 103 when it cannot be made.
+ */
+export function takeLock(sys: Sys, path: string, what: string, timeoutMs = defaultTimeoutMs): FileLock {
+  const start = sys.monotonicMs();
   try {
     try {
       return sys.lock(path, "exclusive", timeoutMs);
@@ -50,15 +58,12 @@ function takeLock(sys: Sys, path: string, timeoutMs: number): FileLock {
       return sys.lock(path, "exclusive", timeoutMs);
     }
   } catch (error) {
-    if (isErrno(error, "ETIMEDOUT")) {
-      throw new CniError(
-        code.tryAgainLater,
-        `cannot lock the address store: "${path}" is still held by another process after ${timeoutMs / 1000} s`,
-      );
+    const refused = `cannot lock ${what}`;
+    if (isErrno(error, "ETIMEDOUT") || (error instanceof CniError && error.code === code.tryAgainLater)) {
+      const seconds = Math.round((sys.monotonicMs() - start) / 1000);
+      const reason = `"${path}" is held by ${holderOf(sys, path)} and was not free within ${seconds} s`;
+      throw new CniError(code.tryAgainLater, `${refused}: ${reason}`);
     }
-    throw new CniError(
-      code.datastore,
-      `cannot lock the address store: ${error instanceof Error ? error.message : error}`,
-    );
+    throw new CniError(code.datastore, `${refused}: ${error instanceof Error ? error.message : error}`);
   }
 }

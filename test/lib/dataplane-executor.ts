@@ -36,7 +36,7 @@ export interface DataplaneAnswer {
 const maxBytes = 1 << 22;
 
 export function runDataplaneExecutor(sys: Sys): void {
-  const { netns, steps } = JSON.parse(sys.readStdin(maxBytes)) as DataplaneJob;
+  const { netns, steps } = JSON.parse(sys.readStdin(maxBytes, 10_000)) as DataplaneJob;
   const scenes = new Map<string, Scene>();
   for (const [name, path] of Object.entries(netns)) scenes.set(name, { sys, sandbox: sys.openNetns(path) });
   let last: Applied | undefined;

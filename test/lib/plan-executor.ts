@@ -21,7 +21,7 @@ export interface PlanAnswer {
 const maxBytes = 1 << 22;
 
 export function runPlanExecutor(sys: Sys): void {
-  const { plan, netns } = JSON.parse(sys.readStdin(maxBytes)) as PlanJob;
+  const { plan, netns } = JSON.parse(sys.readStdin(maxBytes, 10_000)) as PlanJob;
   const scene = { sys, ...(netns !== undefined && { sandbox: sys.openNetns(netns) }) };
   apply(plan, scene);
   const answer: PlanAnswer = { differences: diff(plan, scene).map(({ text }) => text) };

@@ -1,7 +1,7 @@
 /** Who holds the locks. A lock is free again when its holder ends, however it ends: only a holder that does not go on is in the way. */
-import { isErrno } from "../../host/sys.ts";
 import { runDir } from "../../plan/names.ts";
 import { storeLock } from "../../store/lock.ts";
+import { readLocks } from "../../store/lock-holder.ts";
 import type { Cli } from "../cli.ts";
 import { processName } from "../processes.ts";
 import type { Finding } from "./finding.ts";
@@ -32,21 +32,6 @@ export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
     return path === undefined ? [] : [{ path, pid, name: processName(sys, pid) }];
   });
   return { held };
-}
-
-/** `1: FLOCK  ADVISORY  WRITE 812 00:1a:4711 0 EOF`; a line with `->` is one who waits. */
-function readLocks(sys: Cli["sys"]): readonly { readonly inode: number; readonly pid: number }[] {
-  let text: string;
-  try {
-    text = sys.readFile("/proc/locks");
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  }
-  return [...text.matchAll(/^\d+: FLOCK +\S+ +\S+ +(-?\d+) [0-9a-f]+:[0-9a-f]+:(\d+) /gm)].map(([, pid, inode]) => ({
-    inode: Number(inode),
-    pid: Number(pid),
-  }));
 }
 
 /** How long a lock is watched before its holder counts as one that does not go on. */

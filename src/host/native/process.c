@@ -40,40 +40,43 @@ static JSValue environment(JSContext *ctx, JSValueConst this, int argc, JSValueC
   return table;
 }
 
-static JSValue read_stdin(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-  (void)this, (void)argc;
-  size_t limit;
-  if (!size_argument(ctx, argv[0], &limit)) return JS_EXCEPTION;
-  OWNED_BUFFER buffer = scratch_buffer();
-  if (!read_all(STDIN_FILENO, &buffer, limit)) return throw_errno(ctx, errno, "read", "standard input");
-  return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
-}
-
-/* Reads until the end or the deadline. */
+/* Reads until the end, or until the deadline: then false with errno ETIMEDOUT. */
 static bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
   for (;;) {
     double left = deadline - monotonic_ms();
-    if (left <= 0) return true;
+    if (left <= 0) {
+      errno = ETIMEDOUT;
+      return false;
+    }
     struct pollfd wanted = {.fd = fd, .events = POLLIN};
     int ready = poll(&wanted, 1, poll_timeout(left));
     if (ready < 0 && errno != EINTR) return false;
     if (ready <= 0) continue;
     ssize_t count = read_some(fd, buffer, limit);
-    if (count == 0 || (count < 0 && errno == EBADF)) return true; /* EBADF: closed when we were started */
+    if (count == 0) return true;
     if (count < 0) return false;
   }
 }
 
-static JSValue read_stdin_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
-  (void)this, (void)argc;
+/* `partial`: what has come by the deadline will do, and so will nothing where the stream was closed when we were started (EBADF). */
+static JSValue read_standard_input(JSContext *ctx, JSValueConst *argv, bool partial) {
   size_t limit;
   double timeout_ms;
   if (!size_argument(ctx, argv[0], &limit) || !wait_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
   OWNED_BUFFER buffer = scratch_buffer();
-  if (!read_until(STDIN_FILENO, &buffer, limit, monotonic_ms() + timeout_ms)) {
-    return throw_errno(ctx, errno, "read", "standard input");
-  }
+  bool whole = read_until(STDIN_FILENO, &buffer, limit, monotonic_ms() + timeout_ms);
+  if (!whole && !(partial && (errno == ETIMEDOUT || errno == EBADF))) return throw_errno(ctx, errno, "read", "standard input");
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
+}
+
+static JSValue read_stdin(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  return read_standard_input(ctx, argv, false);
+}
+
+static JSValue read_stdin_for(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  return read_standard_input(ctx, argv, true);
 }
 
 static JSValue write_stream(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -147,7 +150,7 @@ static JSValue random_bytes(JSContext *ctx, JSValueConst this, int argc, JSValue
 const JSCFunctionListEntry process_functions[] = {
     JS_CFUNC_DEF("args", 0, args),
     JS_CFUNC_DEF("environment", 0, environment),
-    JS_CFUNC_DEF("readStdin", 1, read_stdin),
+    JS_CFUNC_DEF("readStdin", 2, read_stdin),
     JS_CFUNC_DEF("readStdinFor", 2, read_stdin_for),
     JS_CFUNC_DEF("write", 2, write_stream),
     JS_CFUNC_DEF("exit", 1, exit_process),

@@ -56,7 +56,7 @@ function isExpected(error: unknown): boolean {
 const functions: readonly ((input: Input) => void)[] = [
   (input) => {
     harness.setStdin(input.piece());
-    native.readStdin(input.pick(numbers));
+    native.readStdin(input.pick(numbers), input.pick(anyWait));
   },
   (input) => {
     harness.setStdin(input.piece());

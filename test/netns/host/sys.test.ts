@@ -32,7 +32,7 @@ const runCase = `
 const echo = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   export function main() {
-    sys.write("stdout", sys.readStdin(10_000_000));
+    sys.write("stdout", sys.readStdin(10_000_000, 10_000));
     sys.exit(0);
   }
 `;
@@ -40,7 +40,14 @@ const echo = `
 const limited = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   export function main() {
-    try { sys.readStdin(1000); } catch (error) { sys.write("stdout", error.code); }
+    try { sys.readStdin(1000, 10_000); } catch (error) { sys.write("stdout", error.code); }
+  }
+`;
+
+const impatient = `
+  import { quickjsSys as sys } from "./src/host/quickjs.ts";
+  export function main() {
+    try { sys.readStdin(1000, 30); } catch (error) { sys.write("stdout", error.code); }
   }
 `;
 
@@ -167,7 +174,7 @@ const mutator = `
 let node: Node;
 
 beforeAll(async () => {
-  const programs = { case: runCase, echo, limited, opener, thrower, stacker, exhauster, generator, mutator };
+  const programs = { case: runCase, echo, limited, impatient, opener, thrower, stacker, exhauster, generator, mutator };
   await buildExecutable({ programs, workFolder, targetFolder, define: {} }, isSanitized ? sanitized : release);
   node = await Node.start();
   node.addPod("other");
@@ -203,6 +210,11 @@ describe("the executable", () => {
 
   test("refuses more on stdin than its limit", () => {
     expect(start("limited", { input: "x".repeat(100_000) }).stdout).toBe("EFBIG");
+  });
+
+  test("waits no longer than it is told for the end of stdin", () => {
+    const { stdout } = node.run(["/bin/bash", "-c", `${join(targetFolder, "impatient")} < <(echo '{'; exec sleep 5)`]);
+    expect(stdout).toBe("ETIMEDOUT");
   });
 
   test("makes U+FFFD of bytes that are not UTF-8", () => {

@@ -54,7 +54,7 @@ describe("exchange()", () => {
     const silence = sysError("ETIMEDOUT", "recvfrom", "netlink");
     const { conversation, timeouts } = over([silence, silence]);
     expect(refusalOf(() => conversation.request(request))).toEqual({
-      code: 100,
+      code: 11,
       message: "cannot talk to the kernel: no answer within 10 s",
     });
     expect(timeouts).toEqual([10_000, 10_000]);

@@ -71,7 +71,7 @@ describe("a delegate by exec", () => {
       expect([status, calls]).toEqual([0, [`${command} /bin/ipam`]]);
       expect(seen?.stdin).toBe(stdin);
       expect(seen?.env).toEqual({ ...env, CNI_COMMAND: command });
-      expect(seen?.timeoutMs).toBe(55_000);
+      expect(seen?.timeoutMs).toBe(50_000);
     },
   );
 
@@ -116,7 +116,7 @@ describe("a delegate by exec", () => {
       () => {
         throw errno("ETIMEDOUT", "run /bin/ipam: timed out");
       },
-      { code: 100, msg: "cannot run /bin/ipam: no answer within 55 s, killed" },
+      { code: 11, msg: "cannot run /bin/ipam: no answer within 50 s, killed" },
     ],
     [
       "prints garbage",

@@ -181,7 +181,7 @@ describe("withFileStore()", () => {
       expect(() => withFileStore(other, { timeoutMs: 5000 }, () => undefined)).toThrow(
         expect.objectContaining({
           code: 11,
-          message: `cannot lock the address store: "${storeLock}" is still held by another process after 5 s`,
+          message: `cannot lock the address store: "${storeLock}" is held by another process and was not free within 5 s`,
         }),
       );
     });

@@ -1,0 +1,57 @@
+/**
+ * One operation's time. The runtimes' own limits are two minutes (kubelet) and one (CRI-O, for DEL); an answer that comes after them says
+ * nothing to anybody, and what was done stays done.
+ *
+ *     0 s ──── waits for locks ──── 40 s ─── the work ─── 50 s ─── taking back ─── 58 s
+ *
+ * Whatever waits (locks, programs, the kernel's answers, stdin) waits no longer than is left, and then fails with code 11.
+ */
+import { CniError, code } from "../cni/error.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+
+const operationMs = 50_000;
+const undoMs = 8_000;
+
+export interface Deadline {
+  /** The machine, on which nothing takes longer than is left. */
+  readonly sys: Sys;
+  /** What is to be taken back gets some time of its own. */
+  extend(): void;
+}
+
+export function startDeadline(machine: Sys): Deadline {
+  let end = machine.monotonicMs() + operationMs;
+  /** Throws what `wait` throws, but `CniError` 11 when the time was shorter than it asked for. */
+  function within<T>(wantedMs: number, wait: (timeoutMs: number) => T): T {
+    const left = Math.max(0, end - machine.monotonicMs());
+    if (wantedMs <= left) return wait(wantedMs);
+    try {
+      return wait(left);
+    } catch (error) {
+      if (!isErrno(error, "ETIMEDOUT")) throw error;
+      throw new CniError(code.tryAgainLater, `cannot finish within ${operationMs / 1000} s: ${error.message}`);
+    }
+  }
+  const sys: Sys = Object.assign(Object.create(machine) as Sys, {
+    readStdin: (maxBytes, timeoutMs) => within(timeoutMs, (left) => machine.readStdin(maxBytes, left)),
+    lock: (path, mode, timeoutMs) => within(timeoutMs, (left) => machine.lock(path, mode, left)),
+    run: (argv, options) => within(options.timeoutMs, (timeoutMs) => machine.run(argv, { ...options, timeoutMs })),
+    openNetlink(protocol, netns) {
+      const socket = machine.openNetlink(protocol, netns);
+      return {
+        send: socket.send,
+        receive: (timeoutMs) => within(timeoutMs, socket.receive),
+        close: socket.close,
+      };
+    },
+  } satisfies Partial<Sys>);
+  return {
+    sys,
+    extend() {
+      end = machine.monotonicMs() + undoMs;
+    },
+  };
+}
+
+/** For tests of what comes after: no time is ever over. */
+export const noDeadline: Pick<Deadline, "extend"> = { extend() {} };
