@@ -29,6 +29,7 @@ import { nodename } from "../../src/plugin/nodename.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
+import { trustStateFolders } from "../../src/store/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
@@ -102,6 +103,7 @@ export default definePlugin<CalicoConf>({
 /** Writes the endpoint's record, before there is anything in the kernel to lose. */
 function record(endpoint: Endpoint, { sys, undo }: Context): void {
   const { attachment } = endpoint;
+  trustStateFolders(sys);
   // A record that was there before this call describes what was there before this call.
   const known = hasEndpoint(sys, attachment);
   undo("remove the endpoint's record", () => {

@@ -16,9 +16,9 @@ export function redirectedSys(sys: Sys, folders: StoreFolders, onRead: () => voi
   const place = (path: string) => moved(path, runDir, folders.run) ?? moved(path, stateDir, folders.state) ?? path;
   return {
     ...sys,
-    readFile: (path) => {
+    readFile: (path, links) => {
       onRead();
-      return sys.readFile(place(path));
+      return sys.readFile(place(path), links);
     },
     writeFile: (path, text) => sys.writeFile(place(path), text),
     createFile: (path, text, mode) => sys.createFile(place(path), text, mode),
@@ -30,6 +30,7 @@ export function redirectedSys(sys: Sys, folders: StoreFolders, onRead: () => voi
     makeDirs: (path, mode) => sys.makeDirs(place(path), mode),
     listDir: (path) => sys.listDir(place(path)),
     stat: (path) => sys.stat(place(path)),
+    trustFolder: (path) => sys.trustFolder(place(path)),
     lock: (path, mode, timeoutMs) => sys.lock(place(path), mode, timeoutMs),
   };
 }

@@ -79,6 +79,8 @@ function judgeContainerId(value: string): void {
 }
 
 function judgeInterfaceName(value: string): void {
+  // What the host made of bytes that are not UTF-8: the interface would get another name than the runtime's.
+  if (value.includes("\ufffd")) throw new CniError(code.badEnvironment, "interface name is not UTF-8");
   const fault = interfaceNameFault(value);
   if (fault === "too long") {
     const limit = "interface name should be less than 16 characters";

@@ -127,7 +127,7 @@ function fileOf(attachment: Attachment): string {
 
 function readFile(sys: Sys, path: string): Endpoint | undefined {
   try {
-    return decodeEndpoint(JSON.parse(sys.readFile(path)));
+    return decodeEndpoint(JSON.parse(sys.readFile(path, "refused")));
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError || isErrno(error, "ENOENT", "ENOTDIR"))
       return undefined;

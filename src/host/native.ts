@@ -20,7 +20,7 @@ export interface Native {
   /** At most 256 bytes. */
   randomBytes(count: number): Uint8Array;
 
-  readFile(path: string): string;
+  readFile(path: string, links?: "refused"): string;
   writeFile(path: string, text: string): void;
   createFile(path: string, text: string, mode: number): void;
   replaceFile(path: string, text: string, mode: number, durable: boolean): void;
@@ -31,6 +31,7 @@ export interface Native {
   makeDirs(path: string, mode: number): void;
   listDir(path: string): string[];
   stat(path: string): FileStat | undefined;
+  trustFolder(path: string): void;
   lock(path: string, exclusive: boolean, timeoutMs: number): { fd: number; abandoned: boolean };
   unlock(fd: number): void;
   closeFd(fd: number): void;

@@ -32,7 +32,11 @@ export const nodeSys: Sys = {
   sleepMs,
   randomBytes: (count) => new Uint8Array(randomBytes(count)),
 
-  readFile: (path) => withFile(path, fs.constants.O_RDONLY, 0, (fd) => readLimited(fd, path, readLimit)),
+  readFile(path, links) {
+    const noLinks = links === undefined ? 0 : fs.constants.O_NOFOLLOW;
+    const flags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | noLinks;
+    return withFile(path, flags, 0, (fd) => readLimited(fd, path, readLimit));
+  },
   writeFile: (path, text) => withFile(path, fs.constants.O_WRONLY, 0, (fd) => writeOnce(fd, text, path)),
   createFile,
   replaceFile,
@@ -43,6 +47,7 @@ export const nodeSys: Sys = {
   makeDirs: (path, mode) => call("mkdir", path, () => void fs.mkdirSync(path, { recursive: true, mode })),
   listDir: (path) => call("opendir", path, () => fs.readdirSync(path)),
   stat,
+  trustFolder,
   lock,
   unlock,
 
@@ -173,6 +178,14 @@ function replaceFile(path: string, text: string, options: { readonly mode: numbe
     const folder = dirname(path);
     withFile(folder, fs.constants.O_RDONLY, 0, (fd) => call("fsync", folder, () => fs.fsyncSync(fd)));
   }
+}
+
+function trustFolder(path: string): void {
+  const status = fs.lstatSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return;
+  if (status.isSymbolicLink()) throw failure("ELOOP", "trust", path);
+  if (!status.isDirectory()) throw failure("ENOTDIR", "trust", path);
+  if (status.uid !== process.geteuid?.() || (status.mode & 0o022) !== 0) throw failure("EPERM", "trust", path);
 }
 
 function stat(path: string): FileStat | undefined {

@@ -36,8 +36,8 @@ export interface Sys {
   sleepMs(milliseconds: number): void;
   randomBytes(count: number): Uint8Array;
 
-  /** Reads a whole file as UTF-8. Throws `EFBIG` beyond 64 MiB. */
-  readFile(path: string): string;
+  /** Reads a whole file as UTF-8. Throws `EFBIG` beyond 64 MiB, and, if links are refused, `ELOOP` where the path's last part is one. */
+  readFile(path: string, links?: "refused"): string;
   /** Writes to a file that exists, with one write(2); made for /proc/sys and /sys. Never creates or truncates. */
   writeFile(path: string, text: string): void;
   /** Creates a file that must not exist (`EEXIST`), whole or not at all. */
@@ -63,6 +63,11 @@ export interface Sys {
   makeDirs(path: string, mode: number): void;
   /** The names in a folder but `.` and `..`, in no order. */
   listDir(path: string): readonly string[];
+  /**
+   * Throws where others decide what lies in a folder: `ELOOP` where it is a link to one, `ENOTDIR`, and `EPERM` where another user owns it or
+   * may write to it. That nothing is there is fine.
+   */
+  trustFolder(path: string): void;
   /** stat(2), following links; `undefined` when nothing is there (ENOENT, ENOTDIR). */
   stat(path: string): FileStat | undefined;
   /**

@@ -5,7 +5,7 @@ import type { Sys } from "../host/sys.ts";
 /** The first regular file of that name. Throws `CniError` 7, in the reference's words. */
 export function findPlugin(sys: Sys, type: string, path: readonly string[]): string {
   if (type === "") throw new CniError(code.invalidConfig, "no plugin name provided");
-  if (/[/\\]/.test(type)) throw new CniError(code.invalidConfig, `invalid plugin name: ${type}`);
+  if (/[/\\\0]/.test(type)) throw new CniError(code.invalidConfig, `invalid plugin name: ${type}`);
   for (const folder of path) {
     const candidate = `${folder}/${type}`;
     if (sys.stat(candidate)?.kind === "file") return candidate;

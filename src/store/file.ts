@@ -96,7 +96,7 @@ function readFile({ sys, seen }: Context, kind: Kind, path: string): StoredObjec
   const stat = sys.stat(path);
   if (stat === undefined) return undefined;
   try {
-    const object = decodeObject(kind, path, sys.readFile(path));
+    const object = decodeObject(kind, path, sys.readFile(path, "refused"));
     seen.set(path, { stat, revision: revisionOf(object.metadata) });
     return object;
   } catch (error) {
@@ -178,7 +178,7 @@ function setAside(
       return { objects: [] };
     }
     const created = asNew(sys, replacement);
-    if (sys.stat(path) !== undefined) sys.createFile(aside, sys.readFile(path), fileMode);
+    if (sys.stat(path) !== undefined) sys.createFile(aside, sys.readFile(path, "refused"), fileMode);
     inFolder(sys, kind, () =>
       sys.replaceFile(path, formatObject(created), { mode: fileMode, durable: places[kind].durable }),
     );

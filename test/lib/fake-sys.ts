@@ -236,6 +236,9 @@ export class FakeSys implements Sys {
     return { kind: "directory", size: 0, mode: 0o555, device: 2, inode: 1, modifiedMs: 0 };
   }
 
+  /** The model has one user and no links. */
+  trustFolder(): void {}
+
   lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): FileLock {
     this.#step("flock", path);
     const { locks, files } = this.machine;

@@ -133,6 +133,31 @@ export const sysCases: readonly SysCase[] = [
     },
   },
   {
+    name: "trustFolder() refuses links, files, and what others may write to, and takes what is not there",
+    run(sys, folder) {
+      sys.makeDirs(`${folder}/own`, 0o700);
+      sys.trustFolder(`${folder}/own`);
+      sys.trustFolder(`${folder}/none`);
+      sys.createFile(`${folder}/file`, "", 0o600);
+      expectErrno("ENOTDIR", () => sys.trustFolder(`${folder}/file`));
+      const script = `ln -s own ${folder}/link; mkdir ${folder}/open; chmod 777 ${folder}/open`;
+      sys.run([shell, "-c", script], { env: { PATH: "/usr/bin:/bin" }, stdin: "", timeoutMs: 10_000 });
+      expectErrno("ELOOP", () => sys.trustFolder(`${folder}/link`));
+      expectErrno("EPERM", () => sys.trustFolder(`${folder}/open`));
+    },
+  },
+  {
+    name: "readFile() follows a link unless it is told not to, and waits for no FIFO's writer",
+    run(sys, folder) {
+      sys.createFile(`${folder}/a`, "text", 0o600);
+      const script = `ln -s a ${folder}/link; mkfifo ${folder}/fifo`;
+      sys.run([shell, "-c", script], { env: { PATH: "/usr/bin:/bin" }, stdin: "", timeoutMs: 10_000 });
+      expectEqual(sys.readFile(`${folder}/link`), "text");
+      expectErrno("ELOOP", () => sys.readFile(`${folder}/link`, "refused"));
+      expectEqual(sys.readFile(`${folder}/fifo`), "");
+    },
+  },
+  {
     name: "rename(), removeFile() and removeDir() do and refuse as the kernel does",
     run(sys, folder) {
       sys.createFile(`${folder}/a`, "", 0o600);

@@ -52,11 +52,13 @@ bool write_all(int fd, const char *bytes, size_t length) {
   return true;
 }
 
+/* readFile(path, links refused). O_NONBLOCK: a FIFO in the place of the file must not make us wait for its writer. */
 static JSValue read_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
   if (path.bytes == NULL) return JS_EXCEPTION;
-  OWNED_FD fd = open_retrying(path.bytes, O_RDONLY | O_NOCTTY, 0);
+  int links = JS_ToBool(ctx, argv[1]) ? O_NOFOLLOW : 0;
+  OWNED_FD fd = open_retrying(path.bytes, O_RDONLY | O_NOCTTY | O_NONBLOCK | links, 0);
   if (fd < 0) return throw_errno(ctx, errno, "open", path.bytes);
   OWNED_BUFFER buffer = scratch_buffer();
   if (!read_all(fd, &buffer, READ_LIMIT)) return throw_errno(ctx, errno, "read", path.bytes);
@@ -194,7 +196,7 @@ static JSValue append_file(JSContext *ctx, JSValueConst this, int argc, JSValueC
 }
 
 const JSCFunctionListEntry files_functions[] = {
-    JS_CFUNC_DEF("readFile", 1, read_file),       JS_CFUNC_DEF("writeFile", 2, write_file),
+    JS_CFUNC_DEF("readFile", 2, read_file),       JS_CFUNC_DEF("writeFile", 2, write_file),
     JS_CFUNC_DEF("createFile", 3, create_file),   JS_CFUNC_DEF("replaceFile", 4, replace_file),
     JS_CFUNC_DEF("appendFile", 3, append_file),
 };

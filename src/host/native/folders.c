@@ -88,6 +88,19 @@ static JSValue list_dir(JSContext *ctx, JSValueConst this, int argc, JSValueCons
   return throw_errno(ctx, number, "readdir", path.bytes);
 }
 
+/* trustFolder(path): whether nobody but us decides what lies in it. */
+static JSValue trust_folder(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  OWNED_TEXT path = path_argument(ctx, argv[0]);
+  if (path.bytes == NULL) return JS_EXCEPTION;
+  struct stat status;
+  if (lstat(path.bytes, &status) != 0) return errno == ENOENT ? JS_UNDEFINED : throw_errno(ctx, errno, "lstat", path.bytes);
+  if (S_ISLNK(status.st_mode)) return throw_errno(ctx, ELOOP, "trust", path.bytes);
+  if (!S_ISDIR(status.st_mode)) return throw_errno(ctx, ENOTDIR, "trust", path.bytes);
+  bool ours = status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  return ours ? JS_UNDEFINED : throw_errno(ctx, EPERM, "trust", path.bytes);
+}
+
 static JSValue stat_path(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
@@ -112,5 +125,6 @@ const JSCFunctionListEntry folders_functions[] = {
     JS_CFUNC_DEF("rename", 2, rename_path),       JS_CFUNC_DEF("removeFile", 1, remove_file),
     JS_CFUNC_DEF("removeDir", 1, remove_dir),     JS_CFUNC_DEF("makeDirs", 2, make_dirs_call),
     JS_CFUNC_DEF("listDir", 1, list_dir),         JS_CFUNC_DEF("stat", 1, stat_path),
+    JS_CFUNC_DEF("trustFolder", 1, trust_folder),
 };
 DEFINE_LIST(folders)

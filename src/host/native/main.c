@@ -18,7 +18,8 @@ static void occupy_standard_streams(void) {
 
 int main(int argc, char **argv, char **env) {
   occupy_standard_streams();
-  signal(SIGPIPE, SIG_IGN);
+  /* What they tell comes as errno too, and an answer can be given then. */
+  signal(SIGPIPE, SIG_IGN), signal(SIGXFSZ, SIG_IGN);
   process_argc = argc;
   process_argv = argv;
   process_environment = env;

@@ -45,7 +45,7 @@ __attribute__((noinline)) static pid_t spawn(char **argv, char **env, const int 
   pid_t parent = getpid();
   pid_t pid = vfork();
   if (pid != 0) return pid;
-  signal(SIGPIPE, SIG_DFL);
+  signal(SIGPIPE, SIG_DFL), signal(SIGXFSZ, SIG_DFL);
   if (dup2(ends[0], 0) == 0 && dup2(ends[1], 1) == 1 && dup2(ends[2], 2) == 2) {
     close_from_3();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -197,6 +197,8 @@ static JSValue run(JSContext *ctx, JSValueConst this, int argc, JSValueConst *ar
   if (input.bytes == NULL || !wait_argument(ctx, argv[3], &timeout_ms)) return JS_EXCEPTION;
   if (arguments.count == 0) return throw_errno(ctx, EINVAL, "execve", NULL);
 
+  /* A caller that ignores it bequeathed us that, and with it no status of any child. */
+  signal(SIGCHLD, SIG_DFL);
   double deadline = monotonic_ms() + timeout_ms;
   Child child = {.input = input.bytes, .input_left = input.length};
   const char *syscall_name;
