@@ -28,8 +28,10 @@ afterAll(async () => {
   await node?.stop();
 });
 
-beforeEach(() => {
+beforeEach(async () => {
   before = snapshot(node);
+  // Between tests that wait in a child process the runner must be heard, or it gives the file up after a minute.
+  await new Promise((resolve) => setImmediate(resolve));
 });
 
 afterEach(() => {
