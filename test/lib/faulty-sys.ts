@@ -18,7 +18,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
   return {
     args: () => sys.args(),
     environment: () => sys.environment(),
-    readStdin: (maxBytes) => step("readStdin", "", () => sys.readStdin(maxBytes)),
+    readStdin: (maxBytes, timeoutMs) => step("readStdin", "", () => sys.readStdin(maxBytes, timeoutMs)),
     readStdinFor: (maxBytes, timeoutMs) => step("readStdinFor", "", () => sys.readStdinFor(maxBytes, timeoutMs)),
     write: (stream, text) => step("write", stream, () => sys.write(stream, text)),
     exit: (status) => sys.exit(status),
@@ -30,7 +30,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
     sleepMs: (milliseconds) => sys.sleepMs(milliseconds),
     randomBytes: (count) => sys.randomBytes(count),
 
-    readFile: (path) => step("readFile", path, () => sys.readFile(path)),
+    readFile: (path, links) => step("readFile", path, () => sys.readFile(path, links)),
     writeFile: (path, text) => step("writeFile", path, () => sys.writeFile(path, text)),
     createFile: (path, text, mode) => step("createFile", path, () => sys.createFile(path, text, mode)),
     replaceFile(path, text, how) {
@@ -47,6 +47,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
     makeDirs: (path, mode) => step("makeDirs", path, () => sys.makeDirs(path, mode)),
     listDir: (path) => step("listDir", path, () => sys.listDir(path)),
     stat: (path) => step("stat", path, () => sys.stat(path)),
+    trustFolder: (path) => step("trustFolder", path, () => sys.trustFolder(path)),
     lock: (path, mode, timeoutMs) => step("lock", path, () => sys.lock(path, mode, timeoutMs)),
     unlock: (lock) => faults.release("unlock", () => sys.unlock(lock)),
 
