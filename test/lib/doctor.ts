@@ -7,8 +7,8 @@
  *     expect(doctor(node, { fix: true }).exitCode).toBe(0);
  *
  * It asks with no grace: a plugin that is at work is told by its process, which is all there is on a private node. So call it when nothing
- * runs there that is not to be judged, or whenever you like: what is at work is left alone. A run takes some 300 ms, and some 5 ms for each
- * pod; after a wreck it looks twice, with `fix` four times.
+ * runs there that is not to be judged, or whenever you like: what is at work is left alone. A run takes a third of a second on an
+ * idle machine, and three short programs more for each pod; after a wreck it looks twice, with `fix` four times.
  *
  * **It needs the network's configuration** to make anew what lives (`conflist`, a path; conf-examples/10-calico.conflist by default), for
  * nothing is written to the node's /etc: a snapshot taken before and after stays the same.

@@ -100,7 +100,7 @@ function stateOfNeighbour(): string {
 /** The sandbox goes away behind everybody's back. The kernel takes its time with the interfaces. */
 function losePod({ name, hostInterface }: Pick<Pod, "name" | "hostInterface">): void {
   node.removePod(name);
-  node.sh(`for turn in $(seq 500); do [ -e /sys/class/net/${hostInterface} ] || exit 0; sleep 0.01; done; exit 1`);
+  node.sh(`for turn in $(seq 500); do ip link show dev ${hostInterface} >&2 || exit 0; sleep 0.01; done; exit 1`);
 }
 
 function expectNeighbourServed(): void {
