@@ -82,8 +82,8 @@ export class Faults {
   befall<T>(fault: Fault, { call, object }: Step, body: () => T, inside: () => void = () => undefined): T {
     if ("errno" in fault)
       throw Object.assign(new Error(`${call} ${object}: injected`), { code: fault.errno, syscall: call });
-    if (fault.kill === "inside") inside();
     try {
+      if (fault.kill === "inside") inside();
       if (fault.kill === "after") body();
     } catch {
       // It has failed, and nobody gets to know.
