@@ -4,7 +4,7 @@
  *     test/fuzz/corpus/<target>/   inputs that reach something, committed, first replayed and then fuzzed from
  *     test/fuzz/findings/<target>/ inputs that once were findings: replayed each time
  *     build/fuzz/corpus/<target>/  what this machine found; `--minimize` takes into the committed corpus what that lacks
- *     build/reliability/fuzz.json  what was done, added up over runs
+ *     build/fuzz/record.json       what was done, added up over runs
  *
  * The seconds are shared by the targets. Ends with status 1 when something was found, and says where its input lies.
  */
@@ -27,7 +27,7 @@ import { writeSeeds } from "./fuzz-seeds.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = join(root, "test/fuzz");
-const recordFile = join(root, "build/reliability/fuzz.json");
+const recordFile = join(root, "build/fuzz/record.json");
 /** Deep enough for each target's inputs; larger ones are slower and say no more. */
 const longestInput = 4096;
 const limits = ["-timeout=20", "-rss_limit_mb=3000", `-max_len=${longestInput}`];
