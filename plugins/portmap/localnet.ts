@@ -5,7 +5,7 @@
 
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { interfaceTowards } from "../../src/dataplane/route-lookup.ts";
+import { interfaceOf } from "../../src/dataplane/route-lookup.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hostInterfaces, type Target } from "./target.ts";
 
@@ -15,7 +15,9 @@ export function routeLocalnet(result: Result, targets: readonly Target[], sys: S
   if (target === undefined) return;
   const [only, ...others] = hostInterfaces(result);
   // With several in the result (a bridge and a port of it, an ifb) only the kernel knows.
-  const name = only !== undefined && others.length === 0 ? only : interfaceTowards(target.address, sys);
+  const name = only !== undefined && others.length === 0 ? only : interfaceOf(target.address, sys);
+  // What is behind a gateway is not on this host: an attachment that a DEL took away meanwhile, and then that is the host's own uplink.
+  if (name === undefined) return;
   try {
     sys.writeFile(`/proc/sys/net/ipv4/conf/${name}/route_localnet`, "1");
   } catch (error) {

@@ -83,6 +83,8 @@ function port(hostPort: number): Sandbox["capabilities"] & object {
   return { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }] };
 }
 
+type Plugin = Conflist["plugins"][number];
+
 const limits = { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressBurst: 1e6 };
 
 describe.each(supportedVersions)("chain in cniVersion %s", (version) => {
@@ -245,6 +247,20 @@ describe("ADD", () => {
     del(old);
     runner.check(list, young);
     expect(ping(node, undefined, address)).toBe(true);
+  });
+
+  test("whose interface a DEL took away before portmap's turn opens 127.0.0.1 on no other interface", () => {
+    const pod = newPod({ capabilities: { ...port(8094), bandwidth: limits } });
+    const [calico, bandwidth, portmap] = list.plugins as [Plugin, Plugin, Plugin];
+    const step = (plugin: Plugin, prevResult?: CniResult) =>
+      JSON.parse(runner.exec("ADD", plugin.type, requestOf(list, plugin, { sandbox: pod, prevResult }), pod).stdout);
+    const prevResult = step(bandwidth, step(calico)) as CniResult;
+    del(pod);
+    // The way to the pod's address is the node's default route now.
+    step(portmap, prevResult);
+    expect(node.sh("cat /proc/sys/net/ipv4/conf/uplink/route_localnet").trim()).toBe("0");
+    del(pod);
+    expectNothingLeft();
   });
 });
 
