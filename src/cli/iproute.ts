@@ -6,6 +6,8 @@ const end = {
   ifindex: z.int().optional(),
   /** Of a veth: the index of its other end, in the namespace that this is in. */
   link_index: z.int().nullish(),
+  /** The other end's name, when that is in this namespace. */
+  link: z.string().nullish(),
   flags: z.array(z.string()).default([]),
   /** The MAC address. */
   address: z.string().optional(),

@@ -277,6 +277,12 @@ describe("the node", () => {
     removePod(pod);
   });
 
+  test("a veth pair that is named as an ifb of ours is nobody's business", () => {
+    node.sh("ip link add bwpadmin0 type veth peer name bwpadmin1");
+    expect(doctor(node).findings).toEqual([]);
+    node.sh("ip link del bwpadmin0");
+  });
+
   test("element-unlisted: a mapping that no index lists", () => {
     node.sh(`nft 'add element ip tortie_portmap ports { tcp . 7777 comment "tortie:net/x/eth0" : 10.9.9.9 . 80 }'`);
     const { findings } = doctor(node);

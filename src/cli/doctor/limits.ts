@@ -18,7 +18,8 @@ export interface Ifb {
 
 /** Asks for queues and filters only where there is an ifb of ours. */
 export async function gatherLimits(cli: Cli, links: readonly IpLink[]): Promise<LimitFacts> {
-  const ifbs = links.filter(({ ifname, link_index }) => ifname.startsWith(ifbPrefix) && !link_index);
+  // What has another end, in this namespace (`link`) or in another, is somebody's veth of that name.
+  const ifbs = links.filter(({ ifname, link, link_index }) => ifname.startsWith(ifbPrefix) && !link && !link_index);
   if (ifbs.length === 0) return { ifbs: [] };
   const redirects = await redirectsOf(cli);
   return {
