@@ -43,7 +43,7 @@ printf '\\n@@ rule json\\n'; ip -j -4 rule show
 printf '\\n@@ rule6 json\\n'; ip -j -6 rule show
 printf '\\n@@ neighbour json\\n'; ip -j neighbour show nud permanent
 printf '\\n@@ qdisc json\\n'; tc -j qdisc show
-for link in $(ls /proc/sys/net/ipv4/conf | grep -vE '^(all|default)$'); do
+for link in $(tc qdisc show | sed -nE 's/^qdisc (ingress|clsact) ffff: dev ([^ ]+) .*/\\2/p'); do
   printf '\\n@@ filter text\\n'; tc filter show dev $link parent ffff: 2>/dev/null | sed "s/^/$link /" || true
 done
 printf '\\n@@ nft nft\\n'; nft list ruleset
@@ -51,10 +51,9 @@ printf '\\n@@ iptables iptables\\n'; iptables-save 2>/dev/null
 printf '\\n@@ ip6tables iptables\\n'; ip6tables-save 2>/dev/null
 printf '\\n@@ sysctl text\\n'
 cd /proc/sys/net
-for key in ipv4/ip_forward ipv4/conf/*/route_localnet ipv4/conf/*/forwarding ipv4/conf/*/proxy_arp \\
-  ipv4/conf/*/rp_filter ipv6/conf/*/forwarding ipv6/conf/*/proxy_ndp ipv6/conf/*/accept_ra ipv6/conf/*/disable_ipv6; do
-  [ -e $key ] && echo "$key = $(cat $key)"
-done
+grep -s '' ipv4/ip_forward ipv4/conf/*/route_localnet ipv4/conf/*/forwarding ipv4/conf/*/proxy_arp \\
+  ipv4/conf/*/rp_filter ipv6/conf/*/forwarding ipv6/conf/*/proxy_ndp ipv6/conf/*/accept_ra ipv6/conf/*/disable_ipv6 |
+  sed 's/:/ = /' || true
 cd /
 `;
 
