@@ -137,12 +137,10 @@ export class Runner {
 
   /** The GC calls alone, without the DELs that libcni makes of its own cache before. */
   collect(list: Conflist, valid: readonly Pick<Sandbox, "containerId" | "ifname">[]): void {
-    const attachments = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
-    const keys = { "cni.dev/attachments": attachments, "cni.dev/valid-attachments": attachments };
     const errors: unknown[] = [];
     for (const plugin of list.plugins) {
       try {
-        this.exec("GC", plugin.type, { ...requestOf(list, plugin, {}), ...keys }, noSandbox);
+        this.exec("GC", plugin.type, gcRequestOf(list, plugin, valid), noSandbox);
       } catch (error) {
         errors.push(error);
       }
@@ -165,11 +163,26 @@ export class Runner {
 
   /** Runs one plugin, whatever comes of it. */
   tryExec(command: Command, type: string, request: JsonObject, sandbox: Sandbox): Call {
-    const environment = environmentOf(command, sandbox, this.#pluginDirs);
-    const stdin = JSON.stringify(sortKeys(request));
+    const { argv, environment, stdin } = this.#prepare(command, type, request, sandbox);
     const started = performance.now();
-    const done = this.#node.run([...this.#wrap, this.find(type)], { env: environment, stdin });
-    const call: Call = { plugin: type, command, environment, stdin, wallMs: performance.now() - started, ...done };
+    const done = this.#node.run(argv, { env: environment, stdin });
+    return this.#called({ plugin: type, command, environment, stdin, wallMs: performance.now() - started, ...done });
+  }
+
+  /** The same, beside others. */
+  async tryExecBeside(command: Command, type: string, request: JsonObject, sandbox: Sandbox): Promise<Call> {
+    const { argv, environment, stdin } = this.#prepare(command, type, request, sandbox);
+    const started = performance.now();
+    const done = await this.#node.runBeside(argv, { env: environment, stdin });
+    return this.#called({ plugin: type, command, environment, stdin, wallMs: performance.now() - started, ...done });
+  }
+
+  #prepare(command: Command, type: string, request: JsonObject, sandbox: Sandbox) {
+    const environment = environmentOf(command, sandbox, this.#pluginDirs);
+    return { argv: [...this.#wrap, this.find(type)], environment, stdin: JSON.stringify(sortKeys(request)) };
+  }
+
+  #called(call: Call): Call {
     this.calls.push(call);
     return call;
   }
@@ -231,7 +244,7 @@ export class Runner {
 }
 
 /** On STATUS and GC libcni sets the attachment's variables, to nothing. */
-const noSandbox: Sandbox = { containerId: "", netns: "", ifname: "" };
+export const noSandbox: Sandbox = { containerId: "", netns: "", ifname: "" };
 
 /** What one plugin of a list reads on stdin. */
 export function requestOf(
@@ -248,6 +261,17 @@ export function requestOf(
     ...(supplied.length > 0 && { runtimeConfig: Object.fromEntries(supplied) }),
     ...(prevResult && { prevResult }),
   };
+}
+
+/** What one plugin of a list reads on GC. */
+export function gcRequestOf(
+  list: Conflist,
+  plugin: JsonObject,
+  valid: readonly Pick<Sandbox, "containerId" | "ifname">[],
+): JsonObject {
+  const attachments = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+  const keys = { "cni.dev/attachments": attachments, "cni.dev/valid-attachments": attachments };
+  return { ...requestOf(list, plugin, {}), ...keys };
 }
 
 function environmentOf(

@@ -1,0 +1,87 @@
+/** Plugins killed by SIGKILL after random microseconds, ours on the release build and Go's beside them: what the next command makes of it. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { loadConflist, parseConflist } from "../lib/conflist.ts";
+import { doctor } from "../lib/doctor.ts";
+import { Node } from "../lib/netns.ts";
+import { randomOf, seed } from "../lib/random.ts";
+import { type Count, isFull, record, timeoutMs } from "../lib/reliability.ts";
+import type { Sandbox } from "../lib/runner.ts";
+import { example, goPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { goChain, goKeeps } from "./go-chain.ts";
+import { Killing, type KillingOptions, type Trial } from "./killing.ts";
+
+const kills = isFull ? { ours: 3_000, go: 1_000 } : { ours: 150, go: 40 };
+
+/** The ring's own limit holds for the short run. */
+const limitMs = isFull ? timeoutMs : undefined;
+
+let node: Node;
+let go: Count | undefined;
+
+beforeEach(async () => {
+  requireBuild();
+  node = await Node.start();
+});
+
+afterEach(async () => {
+  await node?.stop();
+});
+
+describe(`seed ${seed}`, () => {
+  test(
+    `${kills.go} kills of Go's ptp, host-local, bandwidth and portmap: counted`,
+    async () => {
+      const killing = new Killing({
+        node,
+        list: parseConflist(goChain),
+        random: randomOf(seed),
+        // These have no GC; a second ADD of the same sandbox is not theirs to serve; what vanishes has a test of its own.
+        victims: ["ADD", "ADD", "DEL"],
+        aftermaths: ["del", "del twice", "next sandbox"],
+        pluginDirs: [goPluginDir],
+        alsoKept: goKeeps,
+      });
+      // What these make once and keep is there before the first trial.
+      const first = killing.newSandbox("first");
+      expect([...killing.serve(first), ...killing.del(first)]).toEqual([]);
+      const trials = await killed(killing, kills.go, []);
+      go = { tried: trials.length, left: trials.filter(({ left }) => left.length > 0).length };
+    },
+    limitMs,
+  );
+
+  test(
+    `${kills.ours} kills: the node is as before, the address free, the pod served; the neighbour does not notice; the doctor finds nothing`,
+    async () => {
+      const options: KillingOptions = {
+        node,
+        list: loadConflist(example("10-calico.conflist")),
+        random: randomOf(seed),
+        victims: ["ADD", "ADD", "ADD", "DEL", "DEL", "GC"],
+        aftermaths: ["del", "del twice", "vanished", "gc", "again", "next sandbox"],
+        pluginDirs,
+      };
+      const killing = new Killing(options);
+      const neighbour = killing.newSandbox("neighbour");
+      expect(killing.serve(neighbour)).toEqual([]);
+      const trials = await killed(killing, kills.ours, [neighbour]);
+      killing.check(neighbour);
+      const bad = trials.filter(({ left }) => left.length > 0);
+      record("random", { row: "random", tried: trials.length, left: bad.length, ...(go && { go }) });
+      expect(bad).toEqual([]);
+      expect(doctor(node)).toMatchObject({ exitCode: 0, findings: [] });
+    },
+    limitMs,
+  );
+});
+
+/** So many trials in which a process was killed, and those in which something stayed although it was not. */
+async function killed(killing: Killing, count: number, neighbours: readonly Sandbox[]): Promise<readonly Trial[]> {
+  const trials: Trial[] = [];
+  for (let tries = 0; trials.length < count; tries++) {
+    if (tries > 4 * count) throw new Error(`cannot kill: of ${tries} processes ${trials.length} were still there`);
+    const trial = await killing.try(neighbours);
+    if (trial.wasKilled || trial.left.length > 0) trials.push(trial);
+  }
+  return trials;
+}

@@ -1,0 +1,23 @@
+/** Sandboxes as containerd describes them, with a host port and limits. */
+import type { Node } from "../lib/netns.ts";
+import type { Sandbox } from "../lib/runner.ts";
+import { containerd } from "../lib/runtimes.ts";
+
+export interface PodSandbox extends Sandbox {
+  /** The name of its network namespace. */
+  readonly pod: string;
+}
+
+/** Makes a namespace for the pod `name`; what belongs to this sandbox alone (container, namespace, host port) follows from `count`. */
+export function webSandbox(node: Node, count: number, name = "web"): PodSandbox {
+  const pod = `pod${count}`;
+  return { ...described(pod, count, name), netns: node.addPod(pod) };
+}
+
+/** The same for a namespace that is there, or will be. */
+export function described(pod: string, count: number, name: string): PodSandbox {
+  const containerId = `pod${count}-5707a1`;
+  const ports = [{ hostPort: 10_000 + (count % 20_000), containerPort: 80, protocol: "tcp" }];
+  const wishes = { namespace: "default", name, containerId, ports, ingressRate: 20e6, egressRate: 20e6 };
+  return { pod, containerId, netns: `/run/netns/${pod}`, ifname: "eth0", ...containerd(wishes) };
+}

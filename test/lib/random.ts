@@ -1,0 +1,38 @@
+/** Random choices that a number repeats: what a failure prints, the next run can be given. */
+
+export interface Random {
+  readonly seed: number;
+  /** In [0, 1). */
+  next(): number;
+  /** An integer in [0, bound). */
+  below(bound: number): number;
+  chance(probability: number): boolean;
+  /** Throws when there is nothing to pick from. */
+  pick<T>(from: readonly T[]): T;
+}
+
+/** TORTIE_CRASH_SEED, or one that no run had. */
+export const seed = Number(process.env.TORTIE_CRASH_SEED ?? Date.now() % 1_000_000);
+
+/** Mulberry32: 32 bits of state, good enough to choose by. */
+export function randomOf(seed: number): Random {
+  let state = seed >>> 0;
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const below = (bound: number) => Math.floor(next() * bound);
+  return {
+    seed,
+    next,
+    below,
+    chance: (probability) => next() < probability,
+    pick: (from) => {
+      const picked = from[below(from.length)];
+      if (picked === undefined) throw new Error("cannot pick: there is nothing");
+      return picked;
+    },
+  };
+}
