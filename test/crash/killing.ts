@@ -88,7 +88,7 @@ export class Killing {
     const [victim, aftermath] = [random.pick(victims), random.pick(aftermaths)];
     const prepared = victim === "ADD" ? [] : this.serve(sandbox);
     const { call, delayUs } = this.#kill(victim, sandbox, neighbours);
-    const followed = this.#follow(aftermath, sandbox, neighbours);
+    const followed = this.#follow(aftermath, victim, sandbox, neighbours);
     const left = [...prepared, ...followed, ...(await residue(node, before, alsoKept))];
     this.#before = left.length > 0 ? undefined : before;
     if (aftermath !== "vanished") left.push(...this.#remove(sandbox));
@@ -127,7 +127,12 @@ export class Killing {
     return new Runner({ ...this.#options, wrap: ["timeout", "-s", "KILL", (delayUs / 1e6).toFixed(6)] });
   }
 
-  #follow(aftermath: Aftermath, sandbox: PodSandbox, neighbours: readonly Sandbox[]): readonly string[] {
+  #follow(
+    aftermath: Aftermath,
+    victim: Victim,
+    sandbox: PodSandbox,
+    neighbours: readonly Sandbox[],
+  ): readonly string[] {
     switch (aftermath) {
       case "del":
         return this.del(sandbox);
@@ -141,7 +146,9 @@ export class Killing {
       case "again":
         return [...this.serve(sandbox), ...this.del(sandbox)];
       case "next sandbox": {
-        const young = this.newSandbox();
+        // It wants the same host port. After a GC that was killed that is still the old one's, maybe (docs/reliability.md).
+        const { capabilities = {} } = sandbox;
+        const young = { ...this.newSandbox(), ...(victim !== "GC" && { capabilities }) };
         const served = [...this.serve(young), ...this.del(sandbox)];
         const still = failure("CHECK after the late DEL", () => this.check(young));
         return [...served, ...still, ...this.del(young), ...this.#remove(young)];

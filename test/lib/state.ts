@@ -17,6 +17,8 @@ export function stateOf(node: Node): string {
 /** What stays or is missing, and nothing explains; kernel threads that take dead namespaces down get a second to do so. */
 export async function residue(node: Node, before: string, alsoKept?: RegExp): Promise<readonly string[]> {
   const left = () => leaks(diff(before, stateOf(node))).filter((line) => !alsoKept?.test(line));
+  // The test runner must hear from a test that does all else without a pause.
+  await new Promise((resolve) => setImmediate(resolve));
   let lines = left();
   for (let tries = 0; lines.length > 0 && tries < 4; tries++) {
     await new Promise((resolve) => setTimeout(resolve, 250));
