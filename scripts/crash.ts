@@ -10,8 +10,8 @@ import { type Count, type ReliabilityRecord, type Row, recordFolder, rows } from
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const page = join(root, "docs/reliability.md");
-/** Written by `scripts/fuzz.ts`, in a form of its own. */
-const fuzzFile = "fuzz.json";
+/** Written by `scripts/fuzz.ts`, in a form of its own, added up over its runs. */
+const fuzzFile = join(root, "build/fuzz/record.json");
 
 const failed = process.argv.includes("--table") ? false : !testAll();
 writeTable();
@@ -62,7 +62,7 @@ function counted(counts: readonly Count[]): string {
 
 /** Findings of the fuzzer are mended as they are found: its line tells how much was tried. */
 function fuzzLine(): readonly string[] {
-  if (!existsSync(join(recordFolder, fuzzFile))) return [];
+  if (!existsSync(fuzzFile)) return [];
   const targets = readJson(fuzzFile) as readonly { readonly executions: number; readonly seconds: number }[];
   const sum = (key: "executions" | "seconds") => targets.reduce((total, one) => total + one[key], 0);
   const hours = (sum("seconds") / 3600).toFixed(1);
@@ -71,9 +71,11 @@ function fuzzLine(): readonly string[] {
 
 function recordFiles(): readonly string[] {
   if (!existsSync(recordFolder)) return [];
-  return readdirSync(recordFolder).filter((file) => file.endsWith(".json") && file !== fuzzFile);
+  return readdirSync(recordFolder)
+    .filter((file) => file.endsWith(".json"))
+    .map((file) => join(recordFolder, file));
 }
 
 function readJson(file: string): unknown {
-  return JSON.parse(readFileSync(join(recordFolder, file), "utf8"));
+  return JSON.parse(readFileSync(file, "utf8"));
 }

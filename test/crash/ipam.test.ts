@@ -18,6 +18,7 @@ import { fileStore } from "../../src/store/file.ts";
 import type { StoredObject } from "../../src/store/object.ts";
 import { drive, list } from "../../src/store/transaction.ts";
 import { Node } from "../lib/netns.ts";
+import { record } from "../lib/reliability.ts";
 import { ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
 const operations = Number(process.env.TORTIE_CRASH_OPERATIONS ?? 5_000);
@@ -86,6 +87,7 @@ describe(`16 processes at once, ${operations} operations, ${kills} of them kille
     const store = fileStore(sys);
     for (const problem of confirmed([before], report)) expect(drive(mend(problem, report, fresh), store)).toBeDefined();
     const after = checkIpam(snapshot(outcome));
+    record("store", { row: "store", tried: operations, left: after.problems.length });
     expect(after.problems).toEqual([]);
     expect(after.allocations).toHaveLength(outcome.live.flatMap(([, ips]) => ips).length);
   });

@@ -13,7 +13,7 @@ import { doctor } from "../lib/doctor.ts";
 import { type Fault, faultText, type Step } from "../lib/fault.ts";
 import { leaks } from "../lib/kept.ts";
 import { Node } from "../lib/netns.ts";
-import { isFull, record, timeoutMs } from "../lib/reliability.ts";
+import { isFull, Tally, timeoutMs } from "../lib/reliability.ts";
 import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, goPluginDir, ourPluginDir, requireBuild } from "../lib/suite.ts";
@@ -27,8 +27,8 @@ let node: Node;
 let clean: string;
 let pod: Sandbox;
 let next: Sandbox;
-let stopped = 0;
-let failedCalls = 0;
+const stopped = new Tally();
+const failedCalls = new Tally();
 
 beforeAll(async () => {
   requireBuild();
@@ -44,8 +44,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await node?.stop();
-  record("kill", { row: "kill", tried: stopped, left: 0 });
-  record("error", { row: "error", tried: failedCalls, left: 0 });
+  stopped.record("kill", "kill");
+  failedCalls.record("error", "error");
 });
 
 function sandboxOf(name: string): Sandbox {
@@ -184,7 +184,11 @@ function mustBeClean(): void {
   if (left.length > 0) throw new Error(left.join(" | "));
 }
 
-async function judgeEach(cases: readonly Case[], judge: (one: Case, index: number) => void): Promise<number> {
+async function judgeEach(
+  tally: Tally,
+  cases: readonly Case[],
+  judge: (one: Case, index: number) => void,
+): Promise<void> {
   const failures: string[] = [];
   for (const [index, one] of cases.entries()) {
     await new Promise(setImmediate);
@@ -198,9 +202,9 @@ async function judgeEach(cases: readonly Case[], judge: (one: Case, index: numbe
       runner().collect(list, []);
     }
   }
+  tally.add({ tried: cases.length, left: failures.length });
   expect(failures).toEqual([]);
   expect(doctor(node).findings).toEqual([]);
-  return cases.length;
 }
 
 describe("the chain on the real kernel", () => {
@@ -210,7 +214,7 @@ describe("the chain on the real kernel", () => {
       timeout: timeoutMs,
     },
     async (operation) => {
-      stopped += await judgeEach(casesOf(operation, kills), ({ member, fault }, index) => {
+      await judgeEach(stopped, casesOf(operation, kills), ({ member, fault }, index) => {
         if (operation !== "ADD") operate("ADD");
         expect(operate(operation, member, faultText(fault)).get(member)?.status).toBe(137);
         // What GC was told to be stale is no pod that is served next; docs/reliability.md tells of its ports.
@@ -229,7 +233,7 @@ describe("the chain on the real kernel", () => {
   );
 
   test("ADD failing at any step leaves nothing, and one that succeeds serves", { timeout: timeoutMs }, async () => {
-    failedCalls += await judgeEach(casesOf("ADD", errors), ({ member, fault }) => {
+    await judgeEach(failedCalls, casesOf("ADD", errors), ({ member, fault }) => {
       const calls = operate("ADD", member, faultText(fault));
       const last = calls.get(members.at(-1) ?? "");
       if (last?.status === 0) mustServeResult(JSON.parse(last.stdout) as CniResult);
@@ -240,7 +244,7 @@ describe("the chain on the real kernel", () => {
   test("DEL failing at any step says so or leaves nothing, and the next one ends it", {
     timeout: timeoutMs,
   }, async () => {
-    failedCalls += await judgeEach(casesOf("DEL", errors), ({ member, fault }) => {
+    await judgeEach(failedCalls, casesOf("DEL", errors), ({ member, fault }) => {
       operate("ADD");
       const calls = operate("DEL", member, faultText(fault));
       if (calls.size === members.length && [...calls.values()].every(({ status }) => status === 0)) mustBeClean();

@@ -38,6 +38,23 @@ export interface ReliabilityRecord extends Count {
   readonly go?: Count;
 }
 
+/** Counts what one part of the tests tries, whether its tests pass or not. */
+export class Tally implements Count {
+  tried = 0;
+  left = 0;
+
+  add(more: Count): void {
+    this.tried += more.tried;
+    this.left += more.left;
+  }
+
+  /** Nothing is written for what was not tried: the record of an earlier run stays. */
+  record(part: string, row: Row): void {
+    const { tried, left } = this;
+    if (tried > 0) record(part, { row, tried, left });
+  }
+}
+
 /** Writes what one part of the tests counted; `part` names the file. */
 export function record(part: string, counted: ReliabilityRecord): void {
   mkdirSync(recordFolder, { recursive: true });

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import type { Member } from "../../lib/fake-chain.ts";
-import { record, timeoutMs } from "../../lib/reliability.ts";
+import { Tally, timeoutMs } from "../../lib/reliability.ts";
 import {
   add,
   errorsAt,
@@ -21,12 +21,12 @@ import {
   withPod,
 } from "./cases.ts";
 
-let kills = 0;
-let errors = 0;
+const kills = new Tally();
+const errors = new Tally();
 
 afterAll(() => {
-  record("model-add-kill", { row: "model-kill", tried: kills, left: 0 });
-  record("model-add-error", { row: "model-error", tried: errors, left: 0 });
+  kills.record("model-add-kill", "model-kill");
+  errors.record("model-add-error", "model-error");
 });
 
 describe.each(scenes)("ADD on $name", (scene) => {
@@ -40,7 +40,7 @@ describe.each(scenes)("ADD on $name", (scene) => {
     const cases = killsAt(steps).flatMap((one, index) =>
       pick(kinds, index).map((kind) => ({ ...one, kind, text: `${one.text}, then ${kind}` })),
     );
-    kills += await judgeEach(cases, (one) => {
+    await judgeEach(kills, cases, (one) => {
       const made = newChain(scene);
       const { killed } = made.add(pod, troubleOf(one));
       expect(killed).toBe(true);
@@ -51,7 +51,7 @@ describe.each(scenes)("ADD on $name", (scene) => {
   });
 
   test("that fails at any step leaves nothing, and one that succeeds serves", { timeout: timeoutMs }, async () => {
-    errors += await judgeEach(errorsAt(steps), (one) => {
+    await judgeEach(errors, errorsAt(steps), (one) => {
       const made = newChain(scene);
       const { failed } = made.add(pod, troubleOf(one));
       if (failed === undefined) mustServe(made, pod);
@@ -77,8 +77,8 @@ describe.each(scenes)("ADD on $name", (scene) => {
       mustSucceed(made.del(pod));
       mustBe(made.state(), before, "left after DEL");
     };
-    kills += await judgeEach(killsAt(again), judge);
-    errors += await judgeEach(errorsAt(again), judge);
+    await judgeEach(kills, killsAt(again), judge);
+    await judgeEach(errors, errorsAt(again), judge);
   });
 });
 

@@ -8,7 +8,7 @@
 import { expect } from "vitest";
 import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake-chain.ts";
 import { type Fault, faultText, type Step } from "../../lib/fault.ts";
-import { isFull } from "../../lib/reliability.ts";
+import { isFull, type Tally } from "../../lib/reliability.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 /** The next sandbox of the same pod. */
@@ -115,11 +115,12 @@ export function sample<T>(all: readonly T[], count: number): readonly T[] {
 /** Of each test, when not all are tried. */
 const tried = 24;
 
-/** Runs `judge` for each case; what it throws is told for all of them at once. Returns how many there were. */
+/** Runs `judge` for each case; what it throws is told for all of them at once. The tally gets their number. */
 export async function judgeEach<C extends { readonly text: string }>(
+  tally: Tally,
   cases: readonly C[],
   judge: (one: C, index: number) => void,
-): Promise<number> {
+): Promise<void> {
   const failures: string[] = [];
   const sampled = sample(cases, tried);
   for (const [index, one] of sampled.entries()) {
@@ -131,9 +132,9 @@ export async function judgeEach<C extends { readonly text: string }>(
       failures.push(`${one.text}: ${error instanceof Error ? error.message : error}`);
     }
   }
+  tally.add({ tried: sampled.length, left: failures.length });
   expect(failures).toEqual([]);
   expect(sampled.length).toBeGreaterThan(0);
-  return sampled.length;
 }
 
 export function mustSucceed({ failed, json }: Outcome): void {

@@ -1,5 +1,5 @@
 import { afterAll, describe, test } from "vitest";
-import { record, timeoutMs } from "../../lib/reliability.ts";
+import { Tally, timeoutMs } from "../../lib/reliability.ts";
 import {
   type Case,
   del,
@@ -19,12 +19,12 @@ import {
   withPod,
 } from "./cases.ts";
 
-let kills = 0;
-let errors = 0;
+const kills = new Tally();
+const errors = new Tally();
 
 afterAll(() => {
-  record("model-del-kill", { row: "model-kill", tried: kills, left: 0 });
-  record("model-del-error", { row: "model-error", tried: errors, left: 0 });
+  kills.record("model-del-kill", "model-kill");
+  errors.record("model-del-error", "model-error");
 });
 
 describe.each(scenes)("on $name", (scene) => {
@@ -51,8 +51,8 @@ describe.each(scenes)("on $name", (scene) => {
           mustServe(made, ...scene.others);
         }
       };
-      kills += await judgeEach(killsAt(steps), judge);
-      errors += await judgeEach(errorsAt(steps), judge);
+      await judgeEach(kills, killsAt(steps), judge);
+      await judgeEach(errors, errorsAt(steps), judge);
     },
   );
 
@@ -67,7 +67,7 @@ describe.each(scenes)("on $name", (scene) => {
       operation(made, troubleOf(one));
       mustBe(made.state(), state, "changed");
     };
-    kills += await judgeEach(killsAt(steps), judge);
-    errors += await judgeEach(errorsAt(steps), judge);
+    await judgeEach(kills, killsAt(steps), judge);
+    await judgeEach(errors, errorsAt(steps), judge);
   });
 });

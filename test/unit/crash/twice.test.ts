@@ -1,7 +1,7 @@
 /** Two misfortunes: a failure and a kill while it is taken back; an ADD that is killed, and its DEL too. */
 import { afterAll, describe, test } from "vitest";
 import { type Fault, faultText } from "../../lib/fault.ts";
-import { isFull, record, timeoutMs } from "../../lib/reliability.ts";
+import { isFull, Tally, timeoutMs } from "../../lib/reliability.ts";
 import {
   add,
   del,
@@ -20,9 +20,9 @@ import {
   troubleOf,
 } from "./cases.ts";
 
-let kills = 0;
+const kills = new Tally();
 
-afterAll(() => record("model-twice", { row: "model-kill", tried: kills, left: 0 }));
+afterAll(() => kills.record("model-twice", "model-kill"));
 
 /** How many first misfortunes are followed by each second one: all of both would take hours. */
 const first = isFull ? 150 : 6;
@@ -47,7 +47,7 @@ describe.each(scenes)("ADD on $name", (scene) => {
         return { ...one, kill, text: `${one.text}, then killed at ${faultText(kill)}` };
       });
     });
-    kills += await judgeEach(cases, (one, index) => {
+    await judgeEach(kills, cases, (one, index) => {
       for (const kind of pick(["DEL", "GC"] as const, index)) {
         const made = newChain(scene);
         add(made, troubleOf(one, one.kill));
@@ -70,7 +70,7 @@ describe.each(scenes)("ADD on $name", (scene) => {
         text: `${one.text}, then DEL: ${second.text}`,
       }));
     });
-    kills += await judgeEach(cases, ({ one, second }, index) => {
+    await judgeEach(kills, cases, ({ one, second }, index) => {
       for (const kind of pick(["DEL", "GC"] as const, index)) {
         const made = newChain(scene);
         add(made, troubleOf(one));
