@@ -46,8 +46,11 @@ export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: 
     try {
       // Another process may have been faster, and the file is a fresh one by now.
       if ((sys.stat(path)?.size ?? 0) < maxBytes) return;
-      sys.rename(path, reserve(sys, path));
-      prune(sys, path, rotation);
+      const parts = partsOf(path);
+      const earlier = rotatedNames(sys, parts);
+      const name = reserve(sys, parts, earlier.at(-1));
+      sys.rename(path, `${parts.folder}/${name}`);
+      prune(sys, parts, [...earlier, name], rotation);
     } finally {
       sys.unlock(lock);
     }
@@ -57,7 +60,7 @@ export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: 
     const size = append(sys, path, line);
     looks ??= sys.pid() % lookingProcesses === 0;
     if (size >= maxBytes) quietly(() => rotateLocked(size));
-    else if (looks) quietly(() => prune(sys, path, rotation));
+    else if (looks) quietly(() => prune(sys, partsOf(path), rotatedNames(sys, partsOf(path)), rotation));
     looks = false;
   };
 }
@@ -72,13 +75,16 @@ function append(sys: Sys, path: string, line: string): number {
   }
 }
 
-/** A name that nobody has, of this millisecond or of one of the next. */
-function reserve(sys: Sys, path: string): string {
-  const { folder, stem, suffix } = partsOf(path);
-  for (let ms = nowMs(sys); ; ms++) {
-    const name = `${folder}/${stem}${stampOf(ms)}${suffix}`;
+/**
+ * A name that nobody has, of this millisecond, or later: after all others also where several were full within one, or the clock was set
+ * back. The order of names is what is too much by.
+ */
+function reserve(sys: Sys, { folder, stem, suffix }: Parts, youngest: string | undefined): string {
+  const next = youngest === undefined ? 0 : timeOf(youngest, stem) + 1;
+  for (let ms = Math.max(nowMs(sys), next); ; ms++) {
+    const name = `${stem}${stampOf(ms)}${suffix}`;
     try {
-      sys.createFile(name, "", 0o644);
+      sys.createFile(`${folder}/${name}`, "", 0o644);
       return name;
     } catch (error) {
       if (!isErrno(error, "EEXIST")) throw error;
@@ -87,18 +93,20 @@ function reserve(sys: Sys, path: string): string {
 }
 
 /** Removes what is too much or too old. */
-function prune(sys: Sys, path: string, { maxAgeMs, maxCount }: Rotation): void {
-  const parts = partsOf(path);
-  const { folder, stem } = parts;
+function prune(sys: Sys, { folder, stem }: Parts, rotated: readonly string[], { maxAgeMs, maxCount }: Rotation): void {
   const oldest = stem + stampOf(Math.max(0, nowMs(sys) - maxAgeMs));
-  const youngestFirst = sys
-    .listDir(folder)
-    .filter((name) => isRotated(name, parts))
-    .sort()
-    .reverse();
-  for (const [index, name] of youngestFirst.entries()) {
-    if (index >= maxCount || name < oldest) quietly(() => sys.removeFile(`${folder}/${name}`));
+  for (const [index, name] of rotated.entries()) {
+    const tooMany = index < rotated.length - maxCount;
+    if (tooMany || name < oldest) quietly(() => sys.removeFile(`${folder}/${name}`));
   }
+}
+
+/** Oldest first. */
+function rotatedNames(sys: Sys, parts: Parts): readonly string[] {
+  return sys
+    .listDir(parts.folder)
+    .filter((name) => isRotated(name, parts))
+    .sort();
 }
 
 interface Parts {
@@ -124,6 +132,12 @@ const stampLength = 23;
 
 function stampOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, stampLength).replaceAll(":", "-");
+}
+
+/** Milliseconds since the epoch, of a rotated file's name. */
+function timeOf(name: string, stem: string): number {
+  const [day = "", time = ""] = name.slice(stem.length, stem.length + stampLength).split("T");
+  return Date.parse(`${day}T${time.replaceAll("-", ":")}Z`);
 }
 
 /** Also those that Calico has compressed. */

@@ -57,6 +57,18 @@ describe("rollingFile()", () => {
     expect(allLines()).toEqual(["0", "1", "2", "3", "4", "5", "another's"]);
   });
 
+  test.each([
+    ["within one millisecond", 0],
+    ["while the clock is set back", -1000],
+  ])("keeps the youngest lines, also when files are full %s", (_, step) => {
+    const log = rollingFile(sys, path, { ...rotation, maxCount: 2 });
+    for (let n = 0; n < 16; n++) {
+      log(line(`${10 + n}`));
+      machine.nowMs += step;
+    }
+    expect(allLines()).toEqual(["22", "23", "24", "25"]);
+  });
+
   test("makes the folder that is missing", () => {
     rollingFile(sys, "/var/log/calico/cni/cni.log", rotation)(line("one"));
     expect(machine.files.read("/var/log/calico/cni/cni.log")).toBe(line("one"));
