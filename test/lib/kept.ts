@@ -19,9 +19,9 @@ export const kept: readonly Kept[] = [
     lines: /^[-+] file \/var\/lib\/tortie\//,
   },
   {
-    what: "this node's blocks, their affinities and cursors, lock files, empty folders",
+    what: "this node's blocks, their affinities and cursors, the queue of those with room, lock files, empty folders",
     why: "the next pod takes the next address of the same block",
-    lines: /^[-+] file \/run\/tortie\/(\S*\/ ?|ipam\/(blocks|affinities|cursors)\/\S* .*|\S*lock \d.*)?$/,
+    lines: /^[-+] file \/run\/tortie\/(\S*\/ ?|ipam\/(blocks|affinities|cursors|open)\/\S* .*|\S*lock \d.*)?$/,
   },
   {
     what: "iptables' own tables with their built-in chains, empty",
