@@ -1,12 +1,17 @@
 /**
- * Writes the tables of configuration keys in the documents out of the plugins' schemas; `--check` only tells whether they are up to date.
+ * Writes the tables of the documents; `--check` only tells whether they are up to date.
  *
- * A table stands between `<!-- keys:<plugin> -->` and `<!-- /keys -->`.
+ * - between `<!-- keys:<plugin> -->` and `<!-- /keys -->`: the configuration keys, out of the plugin's schema
+ * - between `<!-- conformance:all -->` or `<!-- conformance:better -->` and `<!-- /conformance -->`: the conformance table, or the rows that
+ *   the reference fails, out of the rows and of the record in `test/conformance`
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { readRecord } from "../test/conformance/record.ts";
+import { sections } from "../test/conformance/sections.ts";
+import { betterTable, wholeTable } from "../test/conformance/table.ts";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const check = process.argv.includes("--check");
@@ -26,13 +31,19 @@ if (check && stale.length > 0) {
 
 function documents(): readonly string[] {
   const plugins = readdirSync(join(root, "plugins")).map((plugin) => `plugins/${plugin}/README.md`);
-  return ["README.md", ...plugins].map((file) => join(root, file)).filter((file) => existsSync(file));
+  return ["README.md", "docs/conformance.md", ...plugins]
+    .map((file) => join(root, file))
+    .filter((file) => existsSync(file));
 }
 
 async function withTables(text: string): Promise<string> {
   let result = text;
   for (const [whole, plugin] of text.matchAll(/<!-- keys:(\S+) -->\n[\s\S]*?<!-- \/keys -->/g)) {
     result = result.replace(whole, `<!-- keys:${plugin} -->\n${await table(plugin ?? "")}\n<!-- /keys -->`);
+  }
+  for (const [whole, which] of text.matchAll(/<!-- conformance:(all|better) -->\n[\s\S]*?<!-- \/conformance -->/g)) {
+    const made = which === "all" ? wholeTable(sections, readRecord()) : betterTable(sections, readRecord());
+    result = result.replace(whole, `<!-- conformance:${which} -->\n${made}\n<!-- /conformance -->`);
   }
   return result;
 }

@@ -33,7 +33,7 @@ export function mainOf({ name, plugins: [main] }: Conflist): PluginConf {
 
 /** The capability arguments of a container with one host port, which leads to its port 80, and with limits in both directions. */
 export function attached(hostPort: number): JsonObject {
-  return { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }], bandwidth: limits };
+  return { portMappings: [tcp(hostPort)], bandwidth: limits };
 }
 
 /** The same chain with one address out of each of these. Throws `DoesNotApply` when nobody told the suite how to say so. */
@@ -46,6 +46,11 @@ export function withRanges({ list, dialect }: Subject, ...ranges: readonly Range
 /** The same chain with an IPv4 and an IPv6 address. */
 export function bothFamilies(subject: Subject): Conflist {
   return withRanges(subject, "10.44.0.0/16", "fd00:44::/64");
+}
+
+/** The host's port leads to port 80. */
+export function tcp(hostPort: number): JsonObject & { readonly hostPort: number } {
+  return { hostPort, containerPort: 80, protocol: "tcp" };
 }
 
 /** What an IPAM plugin may answer, in the list's version. */

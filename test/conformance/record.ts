@@ -17,16 +17,19 @@ export function readRecord(): readonly Column[] {
   return JSON.parse(readFileSync(path, "utf8")) as readonly Column[];
 }
 
-/** Takes these columns in, in the place of those of the same name. What was measured is the machine's and left out. */
+/** Takes outcomes in, each in the place of an older one of the same column and row. What was measured is the machine's and left out. */
 export function writeRecord(columns: readonly Column[]): void {
-  const fresh = columns.map(({ name, outcomes }) => ({ name, outcomes: outcomes.map(withoutFigure) }));
-  const kept = readRecord().map((old) => fresh.find(({ name }) => name === old.name) ?? old);
-  const added = fresh.filter(({ name }) => !kept.some((old) => old.name === name));
-  const lines = [...kept, ...added].map(
-    ({ name, outcomes }) =>
-      `{ "name": ${JSON.stringify(name)}, "outcomes": [\n${outcomes.map((one) => JSON.stringify(one)).join(",\n")}\n]}`,
-  );
-  writeFileSync(path, `[\n${lines.join(",\n")}\n]\n`);
+  const old = readRecord();
+  const names = [...new Set([...old, ...columns].map(({ name }) => name))];
+  const outcomesIn = (all: readonly Column[], name: string) =>
+    all.find((column) => column.name === name)?.outcomes ?? [];
+  const texts = names.map((name) => {
+    const fresh = outcomesIn(columns, name).map(withoutFigure);
+    const kept = outcomesIn(old, name).filter(({ number }) => !fresh.some((one) => one.number === number));
+    const lines = [...kept, ...fresh].sort((a, b) => a.number - b.number).map((outcome) => JSON.stringify(outcome));
+    return `{ "name": ${JSON.stringify(name)}, "outcomes": [\n${lines.join(",\n")}\n]}`;
+  });
+  writeFileSync(path, `[\n${texts.join(",\n")}\n]\n`);
 }
 
 function withoutFigure(outcome: Outcome): Outcome {

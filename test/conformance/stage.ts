@@ -5,14 +5,15 @@
  * container. What a set of plugins sets up once and keeps (a table, a pool, a folder) is there before, for `settle` attaches and detaches
  * one container first.
  */
-import { type Conflist, isNewer, type JsonObject } from "../lib/conflist.ts";
+import type { Conflist, JsonObject } from "../lib/conflist.ts";
 import { type Completed, Node, systemPath } from "../lib/netns.ts";
 import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
-import { snapshot } from "../lib/snapshot.ts";
-import { answers, ping } from "../lib/traffic.ts";
+import { answers, ping, serve } from "../lib/traffic.ts";
 import { attached, mainOf } from "./chains.ts";
 import { doublesFolder } from "./doubles.ts";
+import { addressesOf, newest, someResult } from "./results.ts";
 import { about, Unmet, want } from "./row.ts";
+import { filesNaming, type Sight, sightOf } from "./sight.ts";
 import type { Part, Role, Subject } from "./subject.ts";
 
 /** A sandbox, and the name by which `Node` runs programs in it. */
@@ -39,12 +40,6 @@ export interface Question {
 export interface Answer extends Completed {
   /** `portmap ADD`. */
   readonly asked: string;
-}
-
-/** A node as it was, by kinds of lines. */
-export interface Sight {
-  readonly lines: ReadonlySet<string>;
-  readonly text: string;
 }
 
 export class Stage {
@@ -104,6 +99,13 @@ export class Stage {
     return { pod, containerId: `${pod}-5f1c0e9ab2`, netns: this.node.addPod(pod), ifname: "eth0", ...more };
   }
 
+  /** Runs a shell script on the node or in a pod. Throws `Unmet` when it fails: what it is about is not as the plugins should have made it. */
+  sh(script: string, options: { readonly in?: string; readonly stdin?: string } = {}): string {
+    const { status, stdout, stderr } = this.node.run(["/bin/sh", "-ec", script], options);
+    want(status === 0, `success of: ${script.trim()}`, `${stderr}${stdout}`);
+    return stdout;
+  }
+
   /** Asks one plugin one thing, as a runtime would. Throws `Unmet` when there is no answer for a minute. */
   ask(part: Part, question: Question = {}): Answer {
     const { command = "ADD", request = {}, under = [] } = question;
@@ -146,6 +148,14 @@ export class Stage {
     this.runner.del(list, pod);
   }
 
+  /** Attaches a new container: this port of the host leads to its port 80, where a service answers, and it has limits. */
+  serve(hostPort: number, list = this.list): Pod {
+    const pod = this.newPod({ capabilities: attached(hostPort) });
+    this.add(pod, list);
+    serve(this.node, pod.pod, 80);
+    return pod;
+  }
+
   /** One command to every plugin of a list, in the order of ADD (of DEL for DEL), without anything that a runtime remembers. */
   each(command: Command, pod: Sandbox | undefined, change: JsonObject = {}, list = this.list): readonly Answer[] {
     const plugins = command === "DEL" ? [...list.plugins].reverse() : list.plugins;
@@ -158,17 +168,14 @@ export class Stage {
 
   /** The node as it is now. */
   look(): Sight {
-    const text = snapshot(this.node)
-      .split("\n")
-      .filter((line) => !isLog.test(line))
-      .join("\n");
-    return { text, lines: new Set(text.split("\n").map(withoutContent)) };
+    return sightOf(this.node);
   }
 
   /** Attaches a container, with all that the chain can do, and detaches it, and looks: what is there now stays in any case. */
   settle(list = this.list): Sight {
     const pod = this.newPod({ capabilities: attached(8079) });
     this.add(pod, list);
+    this.wantAttached(pod);
     this.del(pod, list);
     this.node.removePod(pod.pod);
     return this.look();
@@ -176,23 +183,26 @@ export class Stage {
 
   /** Throws `Unmet` when the node has anything that it had not then, or remembers a container that is gone. */
   wantNothingLeft(since: Sight, gone: readonly Pick<Sandbox, "containerId">[]): void {
-    // The kernel takes the links of a network namespace away some time after it.
-    const come = this.#until(
-      () => [...this.look().lines].filter((line) => !since.lines.has(line)),
-      (lines) => lines.length === 0,
-    );
-    want(come.length === 0, "nothing left on the node", come.join("; "));
-    const files = gone.flatMap(({ containerId }) => this.filesNaming(containerId));
-    want(files.length === 0, "no file that names the container", files);
+    const files = this.#wantNoObjectLeft(since).filter((line) => line.startsWith("file "));
+    want(files.length === 0, "no file left on the node", files.join("; "));
+    this.#wantForgotten(gone);
   }
 
-  /** Ends a sandbox as a crash does, without a DEL, and waits until the node has lost its interfaces. */
+  /** The same, but that a plugin's books may have grown, as with many containers they do: files that name none of them may stay. */
+  wantNobodyLeft(since: Sight, gone: readonly Pick<Sandbox, "containerId">[]): void {
+    this.#wantNoObjectLeft(since);
+    this.#wantForgotten(gone);
+  }
+
+  /** Ends a sandbox and all in it as a crash does, without a DEL, and waits until the node has lost its interfaces. */
   kill({ pod }: Pod): void {
     const links = () => this.node.sh("ip -o link").split("\n").length;
     const peers = this.node.sh("ip -o link", { in: pod }).split("@").length - 1;
     const before = links();
+    this.node.sh(`ip netns pids ${pod} | xargs -r kill -9`);
     this.node.removePod(pod);
-    this.#until(links, (now) => now <= before - peers);
+    const after = this.#until(links, (now) => now <= before - peers, 200);
+    if (after > before - peers) throw new Error(`the kernel keeps the interfaces of "${pod}"`);
   }
 
   /** Throws `Unmet` unless the node has the same objects and files as then. */
@@ -203,6 +213,15 @@ export class Stage {
     want(gone.length + come.length === 0, "a node without changes", [...gone, ...come].join("; "));
   }
 
+  /** Throws `Unmet` when the action changes anything on the node. */
+  wantNoChange(action: () => void): void {
+    // The sandbox that questions without one are about.
+    this.#idlePod();
+    const before = this.look();
+    action();
+    this.wantUnchanged(before);
+  }
+
   /** Throws `Unmet` unless all is as it was, contents of files included. */
   wantUnchanged(since: Sight): void {
     const now = this.look().text.split("\n");
@@ -210,6 +229,12 @@ export class Stage {
     const [before, after] = [new Set(old), new Set(now)];
     const different = [...old.filter((line) => !after.has(line)), ...now.filter((line) => !before.has(line))];
     want(different.length === 0, "a node without changes", different.join("; "));
+  }
+
+  /** Throws `Unmet` unless the sandbox has the interface. */
+  wantAttached({ pod, ifname }: Pod): void {
+    const links = this.sh("ip -br link", { in: pod });
+    want(links.includes(`${ifname}@`), `an interface "${ifname}" in the sandbox`, links);
   }
 
   /** Throws `Unmet` unless the node reaches an attachment, and the outside each of its host ports. */
@@ -225,10 +250,31 @@ export class Stage {
     });
   }
 
-  /** Looks again for a second, until what it sees will do. */
-  #until<T>(see: () => T, isEnough: (seen: T) => boolean): T {
+  /** Returns what the node has more than then; throws `Unmet` when there is an object of the kernel among it. */
+  #wantNoObjectLeft(since: Sight): readonly string[] {
+    const isObject = (line: string) => !line.startsWith("file ");
+    // The kernel takes the links of a network namespace away some time after it.
+    const come = this.#until(
+      () => [...this.look().lines].filter((line) => !since.lines.has(line)),
+      (lines) => !lines.some(isObject),
+    );
+    const objects = come.filter(isObject);
+    want(objects.length === 0, "nothing left on the node", objects.join("; "));
+    return come;
+  }
+
+  #wantForgotten(gone: readonly Pick<Sandbox, "containerId">[]): void {
+    const files = filesNaming(
+      this.node,
+      gone.map(({ containerId }) => containerId),
+    );
+    want(files.length === 0, "no file that names a container which is gone", files);
+  }
+
+  /** Looks again, 50 ms later, until what it sees will do. */
+  #until<T>(see: () => T, isEnough: (seen: T) => boolean, turns = 20): T {
     let seen = see();
-    for (let turn = 0; turn < 20 && !isEnough(seen); turn++) {
+    for (let turn = 0; turn < turns && !isEnough(seen); turn++) {
       this.node.sh("sleep 0.05");
       seen = see();
     }
@@ -258,55 +304,11 @@ export class Stage {
 
   /** Files of the node, logs left out, that hold a container's ID. */
   filesNaming(containerId: string): readonly string[] {
-    const script = `
-cd /run; grep -rlF --exclude-dir=.node --exclude-dir=netns -e ${containerId} . | sed 's#^.#/run#'
-for folder in etc opt var/lib; do
-  cd /run/.node/$folder/upper 2>/dev/null || continue
-  grep -rlF -e ${containerId} . | sed "s#^.#/$folder#"
-done
-true`;
-    return this.node
-      .sh(script)
-      .split("\n")
-      .filter((line) => line !== "");
+    return filesNaming(this.node, [containerId]);
   }
 }
 
 interface Mapping {
   readonly hostPort: number;
   readonly protocol: string;
-}
-
-/** The addresses of a result of any version, without their prefix lengths. */
-export function addressesOf(result: CniResult): readonly string[] {
-  const { ip4, ip6 } = result as { readonly ip4?: { readonly ip: string }; readonly ip6?: { readonly ip: string } };
-  const all = [...(result.ips ?? []).map(({ address }) => address), ...[ip4, ip6].flatMap((one) => one?.ip ?? [])];
-  return all.map((address) => address.replace(/\/.*/, ""));
-}
-
-export function newest(versions: readonly string[]): string {
-  return [...versions].sort((a, b) => (isNewer(a, b) ? -1 : 1))[0] ?? "1.0.0";
-}
-
-/** A result such as a chained plugin may get, of a container that is not there. */
-export function someResult(cniVersion: string, sandbox: string): JsonObject {
-  const labelled = isNewer("1.0.0", cniVersion) ? { version: "4" } : {};
-  return {
-    cniVersion,
-    interfaces: [
-      { name: "veth0", mac: "02:00:00:00:00:01" },
-      { name: "eth0", mac: "02:00:00:00:00:02", sandbox },
-    ],
-    ips: [{ ...labelled, address: "10.22.0.2/24", gateway: "10.22.0.1", interface: 1 }],
-    routes: [{ dst: "0.0.0.0/0" }],
-    dns: {},
-  };
-}
-
-/** A log tells what happened, also of what is gone. */
-const isLog = /^file \/var\/log\//;
-
-/** A file is known by its path: what counters and pointers say changes with every container. */
-function withoutContent(line: string): string {
-  return line.startsWith("file ") ? line.replace(/ \d+ \d+ *$/, "") : line;
 }

@@ -59,7 +59,7 @@ export function ownSource({ CONFORMANCE_PLUGINS: dir, CONFORMANCE_CONFLIST: conf
 /** The reference plugins, of Debian's package or of another directory. */
 export function referenceSource(given = goPluginDir): Source {
   const dir = resolve(given);
-  return { dir, conflist: conflistFor(dir), name: `reference ${packageVersion(dir) ?? dir}` };
+  return { dir, conflist: conflistFor(dir), name: `reference ${versionIn(dir) ?? dir}` };
 }
 
 /** Our conflist where our main plugin is, the reference's elsewhere. */
@@ -171,11 +171,14 @@ function ask(path: string, env: Record<string, string>, request: JsonObject, nod
   }
 }
 
-/** The upstream version of Debian's package, `1.1.1`, that put the directory's plugins there. */
-function packageVersion(dir: string): string | undefined {
+/** Of Debian's package, `1.1.1`, that put the plugins there, or by the words of a plugin itself, which Debian's do not know. */
+function versionIn(dir: string): string | undefined {
   const query = (...argv: string[]) => spawnSync("dpkg-query", argv, { encoding: "utf8" }).stdout ?? "";
   const name = query("--search", join(dir, "host-local")).split(":")[0];
-  if (!name) return undefined;
+  if (!name) {
+    const about = spawnSync(join(dir, "host-local"), [], { env: {}, encoding: "utf8" }).stderr ?? "";
+    return /plugin v(\d\S*)/.exec(about)?.[1];
+  }
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's language
   return query("--show", "--showformat", "${source:Upstream-Version}", name).replace(/[+~].*/, "");
 }

@@ -30,10 +30,41 @@ export function terminalTable(sections: readonly Section[], columns: readonly Co
   return [head, ...body, "", ...columns.flatMap(reasons), "", ...columns.map(total)].join("\n");
 }
 
-/** The rows that one column fails and the first passes. */
-export function failedBy(column: Column, rows: readonly Row[], [own]: readonly Column[]): readonly Row[] {
-  const is = ({ outcomes }: Column, number: number) => outcomes.find((one) => one.number === number)?.is;
-  return rows.filter(({ number }) => own && is(own, number) === "pass" && is(column, number) === "fail");
+/** Every row with its outcome in each column, in Markdown. */
+export function wholeTable(sections: readonly Section[], columns: readonly Column[]): string {
+  const rows = sections.flatMap(({ title, rows }) => [
+    `| | **${title}** |${columns.map(() => " |").join("")}`,
+    ...rows.map(
+      (row) => `| ${row.number} | ${textOf(row)} | ${columns.map((column) => wordIn(column, row)).join(" | ")} |`,
+    ),
+  ]);
+  return [...headOf(columns), ...rows].join("\n");
+}
+
+/** The rows that the first column passes and another fails, in Markdown. */
+export function betterTable(sections: readonly Section[], [own, ...others]: readonly Column[]): string {
+  const better = sections
+    .flatMap(({ rows }) => rows)
+    .filter((row) => own && wordIn(own, row) === "pass" && others.some((column) => wordIn(column, row) === "fail"));
+  const lines = better.map(
+    (row) => `| ${row.number} | ${row.title} | ${others.map((column) => wordIn(column, row)).join(" | ")} |`,
+  );
+  return [...headOf(others), ...lines].join("\n");
+}
+
+function headOf(columns: readonly Column[]): readonly string[] {
+  return [
+    `| row | | ${columns.map(({ name }) => name).join(" | ")} |`,
+    `| --- | --- |${columns.map(() => " --- |").join("")}`,
+  ];
+}
+
+function textOf({ title, note }: Row): string {
+  return note === undefined ? title : `${title} *(${note})*`;
+}
+
+function wordIn({ outcomes }: Column, { number }: Row): string {
+  return word(outcomes.find((one) => one.number === number));
 }
 
 /** `47 pass, 2 fail, 3 do not apply`, with the column's name. */

@@ -302,7 +302,7 @@ function resultOf(call: Call, cniVersion: string): CniResult {
 }
 
 /** Go marshals maps with sorted keys. */
-function sortKeys(value: unknown): unknown {
+export function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (value === null || typeof value !== "object") return value;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -2,10 +2,11 @@
 import type { JsonObject } from "../../lib/conflist.ts";
 import { outsideAddress4 } from "../../lib/netns.ts";
 import type { CniResult } from "../../lib/runner.ts";
-import { measureRate, type Rate } from "../../lib/traffic.ts";
+import { measureRate, type Spot } from "../../lib/traffic.ts";
 import { accepted, refused, silent } from "../judge.ts";
-import { about, type Section, want } from "../row.ts";
-import { addressesOf, newest, type Pod, type Stage } from "../stage.ts";
+import { addressesOf, newest } from "../results.ts";
+import { about, type Section, Unmet, want } from "../row.ts";
+import type { Pod, Stage } from "../stage.ts";
 
 /** Of a limit on the wire, TCP's payload in frames of 1514 bytes on links of 1500. */
 const payload = 1448 / 1514;
@@ -19,11 +20,11 @@ export const bandwidth: Section = {
       requires: ["bandwidth"],
       run(stage) {
         const slow = shaped(stage, { ingressRate: 1e6, ingressBurst: 1e6 });
-        const queue = stage.node.sh("tc qdisc show | grep tbf");
+        const queue = stage.sh("tc qdisc show | grep tbf");
         want(/ rate 1Mbit burst 125000b lat 25ms/.test(queue), "rate 1Mbit burst 125000b lat 25ms", queue);
         stage.del(slow.pod);
         const { pod, address } = shaped(stage, { ingressRate: 20e6, ingressBurst: 1e6 });
-        wantRate(stage, measureRate(stage.node, undefined, pod.pod, address), 20e6);
+        wantRate(stage, rateOf(stage, undefined, pod.pod, address), 20e6);
       },
     },
     {
@@ -31,12 +32,12 @@ export const bandwidth: Section = {
       title: "egress: the rate that was asked for, and an interface in the result that DEL takes away",
       requires: ["bandwidth"],
       run(stage) {
-        const before = stage.node.sh("ip -br link | wc -l").trim();
+        const before = stage.sh("ip -br link | wc -l").trim();
         const { pod, added } = shaped(stage, { egressRate: 20e6, egressBurst: 1e6 });
         want(added.length === 1, "one more interface in the result", added);
-        wantRate(stage, measureRate(stage.node, pod.pod, "outside", outsideAddress4), 20e6);
+        wantRate(stage, rateOf(stage, pod.pod, "outside", outsideAddress4), 20e6);
         stage.del(pod);
-        const now = stage.node.sh("ip -br link | wc -l").trim();
+        const now = stage.sh("ip -br link | wc -l").trim();
         want(now === before, `${before} links after DEL`, now);
       },
     },
@@ -62,10 +63,10 @@ export const bandwidth: Section = {
           about(`a burst of ${burst}`, () => {
             const limits = { ingressRate: 10e6, ingressBurst: burst, egressRate: 10e6, egressBurst: burst };
             const { pod } = shaped(stage, limits);
-            const queues = JSON.parse(stage.node.sh("tc -j qdisc show")) as readonly Queue[];
+            const queues = JSON.parse(stage.sh("tc -j qdisc show")) as readonly Queue[];
             const rates = queues.filter(({ kind }) => kind === "tbf").map(({ options }) => options.rate);
             want(rates.join() === "1250000,1250000", "two buckets of 1250000 bytes per second", rates);
-            const { bitsPerSecond } = measureRate(stage.node, pod.pod, "outside", outsideAddress4, 1);
+            const bitsPerSecond = rateOf(stage, pod.pod, "outside", outsideAddress4);
             want(bitsPerSecond > 9e6, "10 Mbit/s and what the burst adds", `${bitsPerSecond} bit/s`);
             stage.del(pod);
           });
@@ -79,14 +80,14 @@ export const bandwidth: Section = {
       run(stage) {
         const { pod, added } = shaped(stage, {});
         want(added.length === 0, "no more interfaces", added);
-        const queues = stage.node.sh("tc qdisc show");
+        const queues = stage.sh("tc qdisc show");
         want(!queues.includes("tbf"), "no token bucket", queues);
         const zero = { ingressRate: 0, ingressBurst: 0, egressRate: 0, egressBurst: 0 };
         const prevResult = stage.runner.cached(stage.list, pod);
         accepted(
           stage.ask(stage.part("bandwidth"), { pod, request: { prevResult, runtimeConfig: { bandwidth: zero } } }),
         );
-        want(!stage.node.sh("tc qdisc show").includes("tbf"), "no token bucket", "one");
+        want(!stage.sh("tc qdisc show").includes("tbf"), "no token bucket", "one");
       },
     },
     {
@@ -96,7 +97,7 @@ export const bandwidth: Section = {
       run(stage) {
         const part = stage.part("bandwidth");
         const pod = stage.newPod();
-        stage.node.sh("ip link add eth0 type bridge; ip link set eth0 up", { in: pod.pod });
+        stage.sh("ip link add eth0 type bridge; ip link set eth0 up", { in: pod.pod });
         const interfaces = [{ name: "uplink" }, { name: "eth0", sandbox: pod.netns }];
         const prevResult = {
           cniVersion: newest(part.versions),
@@ -137,8 +138,16 @@ function shaped(stage: Stage, limits: JsonObject): Shaped {
   return { pod, address: addressesOf(result)[0] ?? "", added };
 }
 
+function rateOf({ node }: Stage, from: Spot, to: Spot, address: string, seconds?: number): number {
+  try {
+    return measureRate(node, from, to, address, seconds).bitsPerSecond;
+  } catch (error) {
+    throw new Unmet(`traffic to ${address}`, (error as Error).message);
+  }
+}
+
 /** Within a tenth of the rate on the wire. */
-function wantRate(stage: Stage, { bitsPerSecond }: Rate, asked: number): void {
+function wantRate(stage: Stage, bitsPerSecond: number, asked: number): void {
   const share = bitsPerSecond / payload / asked;
   stage.figure = `${(share * 100).toFixed(1)} % of the rate`;
   want(share > 0.9 && share < 1.1, `${asked} bit/s, within a tenth`, `${bitsPerSecond} bit/s of payload`);

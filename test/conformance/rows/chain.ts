@@ -6,8 +6,9 @@ import { goPluginDir, ourPluginDir } from "../../lib/suite.ts";
 import { serve } from "../../lib/traffic.ts";
 import { attached, mainOf, withPlugin } from "../chains.ts";
 import { accepted, resultOf, silent } from "../judge.ts";
+import { addressesOf } from "../results.ts";
 import { about, DoesNotApply, type Section, want } from "../row.ts";
-import { type Answer, addressesOf, type Pod, type Sight, type Stage } from "../stage.ts";
+import type { Answer, Pod, Stage } from "../stage.ts";
 import { conflistFor, ipamOf } from "../subject.ts";
 
 const many = 100;
@@ -56,15 +57,13 @@ export const chain: Section = {
         const pods = Array.from({ length: many }, (_, index) =>
           stage.newPod({ capabilities: attached(10_000 + index) }),
         );
-        let clean: Sight | undefined;
+        const clean = stage.settle();
         for (let round = 0; round < rounds; round++) {
           const addresses = await Promise.all(pods.map((pod) => addBeside(stage, pod)));
           want(new Set(addresses).size === many, `${many} addresses`, new Set(addresses).size);
           await Promise.all(pods.map((pod) => delBeside(stage, pod)));
-          // What so many need for the first time, a further block of addresses, may stay.
-          clean ??= stage.look();
         }
-        if (clean !== undefined) stage.wantNothingLeft(clean, pods);
+        stage.wantNobodyLeft(clean, pods);
       },
     },
     {

@@ -1,11 +1,12 @@
 /** What a plugin does with the result of those before it. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import type { CniResult } from "../../lib/runner.ts";
+import { type CniResult, sortKeys } from "../../lib/runner.ts";
 import { answers, serve } from "../../lib/traffic.ts";
 import { attached } from "../chains.ts";
 import { accepted, orderly, refused, resultOf } from "../judge.ts";
+import { newest, someResult } from "../results.ts";
 import { about, DoesNotApply, type Section, want } from "../row.ts";
-import { type Answer, newest, type Pod, type Question, type Stage, someResult } from "../stage.ts";
+import type { Answer, Pod, Question, Stage } from "../stage.ts";
 import type { Part } from "../subject.ts";
 
 const chained = ({ chained }: Part) => chained;
@@ -61,6 +62,7 @@ export const chaining: Section = {
             const pod = stage.newPod({ capabilities: attached(8080) });
             const result = stage.add(pod, list);
             want(result.cniVersion === cniVersion, `a result in ${cniVersion}`, result);
+            stage.wantAttached(pod);
             stage.del(pod, list);
           });
         }
@@ -126,7 +128,7 @@ export const chaining: Section = {
         accepted(work(stage, stage.part("bandwidth"), pod, { prevResult }));
         serve(stage.node, pod.pod, 80, "net1", "10.22.1.2");
         want(answers(stage.node, "outside", "203.0.113.1", 8080), "an answer of net1's address", "none");
-        const shaped = stage.node.sh("tc qdisc show | grep tbf");
+        const shaped = stage.sh("tc qdisc show | grep tbf");
         want(shaped.includes("dev veth1 ") && !shaped.includes("dev veth0 "), "limits on veth1, not on veth0", shaped);
       },
     },
@@ -200,16 +202,9 @@ function wantSame(came: JsonObject, wanted: JsonObject): void {
 }
 
 /** Keys in order, and without an empty dns, which some versions print and some do not. */
-function canonical(value: JsonObject): JsonObject {
-  const sorted = (each: unknown): unknown => {
-    if (Array.isArray(each)) return each.map(sorted);
-    if (typeof each !== "object" || each === null) return each;
-    const entries = Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1));
-    return Object.fromEntries(entries.map(([key, one]) => [key, sorted(one)]));
-  };
-  const { dns, ...rest } = value;
+function canonical({ dns, ...rest }: JsonObject): JsonObject {
   const empty = dns === undefined || Object.keys(dns as object).length === 0;
-  return sorted(empty ? rest : value) as JsonObject;
+  return sortKeys(empty ? rest : { dns, ...rest }) as JsonObject;
 }
 
 /** A sandbox with eth0 and net1, 10.22.0.2 and 10.22.1.2, made without any plugin; returns the result that describes it. */

@@ -2,8 +2,9 @@
 import type { CniResult } from "../../lib/runner.ts";
 import { attached, onlyMain } from "../chains.ts";
 import { refused, silent } from "../judge.ts";
+import { addressesOf } from "../results.ts";
 import { about, type Section, want } from "../row.ts";
-import { addressesOf, type Pod, type Stage } from "../stage.ts";
+import type { Pod, Stage } from "../stage.ts";
 
 export const check: Section = {
   title: "CHECK",
@@ -15,6 +16,7 @@ export const check: Section = {
       run(stage) {
         const pod = stage.newPod({ capabilities: attached(8080) });
         const prevResult = stage.add(pod);
+        stage.wantAttached(pod);
         for (const answer of stage.each("CHECK", pod, { prevResult })) silent(answer);
       },
     },
@@ -37,7 +39,7 @@ export const check: Section = {
             const pod = stage.newPod();
             const result = stage.add(pod, onlyMain(stage.list));
             const [address = ""] = addressesOf(result);
-            stage.node.sh(harm(address), { in: pod.pod });
+            stage.sh(harm(address), { in: pod.pod });
             const answer = stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult: result } });
             refused(answer, { says: [says(address)] });
             // What was harmed goes, whatever the plugins think of it.
@@ -57,15 +59,15 @@ export const check: Section = {
         const [veth, ifb] = shapedLinks(prevResult);
         const check = (role: "portmap" | "bandwidth") =>
           stage.ask(stage.part(role), { command: "CHECK", pod, request });
-        stage.node.sh("nft flush ruleset");
+        stage.sh("nft flush ruleset");
         refused(check("portmap"));
         silent(check("bandwidth"));
         for (const link of [veth, ifb]) {
           about(`the queue of ${link}`, () => {
-            const queue = stage.node.sh(`tc qdisc show dev ${link} root`);
-            stage.node.sh(`tc qdisc del dev ${link} root`);
+            const queue = stage.sh(`tc qdisc show dev ${link} root`);
+            stage.sh(`tc qdisc del dev ${link} root`);
             refused(check("bandwidth"));
-            stage.node.sh(
+            stage.sh(
               `tc qdisc add dev ${link} root ${queue.replace(/^qdisc tbf (\S+) root refcnt \d+/, "handle $1 tbf")}`,
             );
             silent(check("bandwidth"));
@@ -91,7 +93,7 @@ export const check: Section = {
         const pod = stage.newPod();
         const result = stage.add(pod, onlyMain(stage.list));
         const mac = "02:00:00:00:10:07";
-        stage.node.sh(`ip link set eth0 address ${mac}`, { in: pod.pod });
+        stage.sh(`ip link set eth0 address ${mac}`, { in: pod.pod });
         const interfaces = result.interfaces?.map((one) => (one.sandbox ? { ...one, mac } : one));
         silent(stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult: { ...result, interfaces } } }));
       },
@@ -115,8 +117,8 @@ export const check: Section = {
         const before = stage.look();
         for (const answer of stage.each("CHECK", pod, { prevResult })) silent(answer);
         stage.wantUnchanged(before);
-        stage.node.sh("ip route flush table main dev eth0", { in: pod.pod });
-        stage.node.sh("nft flush ruleset");
+        stage.sh("ip route flush table main dev eth0", { in: pod.pod });
+        stage.sh("nft flush ruleset");
         const spoilt = stage.look();
         stage.each("CHECK", pod, { prevResult });
         stage.wantUnchanged(spoilt);
@@ -146,7 +148,7 @@ const harms: readonly Harm[] = [
     harm: (address) => `ip address flush dev eth0 to ${address}`,
     says: (address) => new RegExp(address.replaceAll(".", "\\.")),
   },
-  { what: "a route that is gone", harm: () => "ip route del default", says: () => /default|0\.0\.0\.0\/0/ },
+  { what: "a route that is gone", harm: () => "ip route del default", says: () => /default|0\.0\.0\.0/ },
 ];
 
 function attach(stage: Stage): { readonly pod: Pod; readonly prevResult: CniResult } {

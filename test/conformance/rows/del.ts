@@ -4,8 +4,9 @@ import { requestOf } from "../../lib/runner.ts";
 import { serve } from "../../lib/traffic.ts";
 import { attached, withRanges } from "../chains.ts";
 import { orderly, silent } from "../judge.ts";
+import { addressesOf } from "../results.ts";
 import { about, type Section, want } from "../row.ts";
-import { addressesOf, type Pod, type Stage } from "../stage.ts";
+import type { Pod, Stage } from "../stage.ts";
 import { ipamOf } from "../subject.ts";
 
 export const del: Section = {
@@ -19,7 +20,7 @@ export const del: Section = {
           for (const answer of stage.each("DEL", pod, { prevResult: stage.runner.cached(stage.list, pod) })) {
             silent(answer);
           }
-          const links = stage.node.sh("ip -br link", { in: pod.pod });
+          const links = stage.sh("ip -br link", { in: pod.pod });
           want(!links.includes("@"), "no interface in the sandbox", links);
         }),
     },
@@ -62,8 +63,7 @@ export const del: Section = {
     {
       number: 91,
       title: "DEL with a CNI_NETNS that is a plain file, a stale mount point, leaves nothing",
-      run: (stage) =>
-        leaves(stage, (pod) => delWithNetns(stage, pod, pod.netns, () => stage.node.sh(`touch ${pod.netns}`))),
+      run: (stage) => leaves(stage, (pod) => delWithNetns(stage, pod, pod.netns, () => stage.sh(`touch ${pod.netns}`))),
     },
     {
       number: 92,
@@ -88,7 +88,7 @@ export const del: Section = {
       title: "DEL after the interface was deleted by hand leaves nothing",
       run: (stage) =>
         leaves(stage, (pod) => {
-          stage.node.sh("ip link del eth0", { in: pod.pod });
+          stage.sh("ip link del eth0", { in: pod.pod });
           delOf(stage, pod, { prevResult: stage.runner.cached(stage.list, pod) });
         }),
     },
@@ -154,7 +154,7 @@ export const del: Section = {
           const pod = stage.newPod({ capabilities: attached(8080) });
           addUntilKilled(stage, pod, took);
           for (const answer of stage.each("DEL", pod)) silent(answer);
-          const links = stage.node.sh("ip -br link", { in: pod.pod });
+          const links = stage.sh("ip -br link", { in: pod.pod });
           want(!links.includes("@"), "no interface in the sandbox", links);
           stage.node.removePod(pod.pod);
           return pod;
@@ -194,16 +194,16 @@ export const del: Section = {
       title: "an administrator's own rules are as they were, in words and in order",
       everyBackend: true,
       run(stage) {
-        stage.node.sh(adminsRules);
-        const rules = () => stage.node.sh("nft -s list table inet admin; iptables-save; ip6tables-save");
+        stage.sh(adminsRules);
+        const rules = () => stage.sh("nft -s list table inet admin; iptables-save; ip6tables-save");
         const own = () =>
           rules()
             .split("\n")
             .filter((line) => /admin|192\.0\.2\.200/.test(line))
             .join("\n");
         const before = own();
-        const pod = stage.newPod({ capabilities: attached(8080) });
-        stage.add(pod);
+        const pod = stage.serve(8080);
+        stage.wantServed(pod);
         want(own() === before, `after ADD: ${before}`, own());
         stage.del(pod);
         want(own() === before, `after DEL: ${before}`, own());
@@ -228,8 +228,8 @@ ip6tables -A FORWARD -d 2001:db8:200::/48 -m comment --comment admin4 -j ACCEPT
 /** Attaches a container with host port and limits, takes it away as told, and wants nothing left. */
 function leaves(stage: Stage, takeAway: (pod: Pod) => void): void {
   const clean = stage.settle();
-  const pod = stage.newPod({ capabilities: attached(8080) });
-  stage.add(pod);
+  const pod = stage.serve(8080);
+  stage.wantServed(pod);
   takeAway(pod);
   stage.wantNothingLeft(clean, [pod]);
 }
@@ -247,13 +247,7 @@ function delWithNetns(stage: Stage, pod: Pod, netns: string, meanwhile: () => vo
 }
 
 function twoServed(stage: Stage): readonly [Pod, Pod] {
-  const pods = [8080, 8081].map((port) => {
-    const pod = stage.newPod({ capabilities: attached(port) });
-    stage.add(pod);
-    serve(stage.node, pod.pod, 80);
-    return pod;
-  });
-  return pods as unknown as [Pod, Pod];
+  return [stage.serve(8080), stage.serve(8081)];
 }
 
 /** The chain of ADDs, each killed within about the time that it took once, as far as it comes. */

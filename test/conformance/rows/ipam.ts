@@ -5,8 +5,9 @@ import { ping } from "../../lib/traffic.ts";
 import { onlyMain, withRanges } from "../chains.ts";
 import type { Range } from "../dialect.ts";
 import { accepted, refused, resultOf, silent } from "../judge.ts";
+import { addressesOf } from "../results.ts";
 import { about, DoesNotApply, type Section, want } from "../row.ts";
-import { type Answer, addressesOf, type Pod, type Stage } from "../stage.ts";
+import type { Answer, Pod, Stage } from "../stage.ts";
 import type { Part } from "../subject.ts";
 
 export const ipam: Section = {
@@ -147,9 +148,9 @@ export const ipam: Section = {
         const part = ipamWith(stage, "10.33.0.0/24");
         const { pod, addresses } = take(stage, part);
         const folder = `/var/lib/cni/networks/${stage.list.name}`;
-        const names = stage.node.sh(`ls ${folder}`).trim().split("\n").sort();
+        const names = stage.sh(`ls ${folder}`).trim().split("\n").sort();
         want(names.join() === ["lock", "last_reserved_ip.0", ...addresses].sort().join(), "the files", names);
-        const text = stage.node.sh(`cat ${folder}/${addresses[0]}`);
+        const text = stage.sh(`cat ${folder}/${addresses[0]}`);
         want(text === `${pod.containerId}\r\n${pod.ifname}`, "container ID and interface", JSON.stringify(text));
       },
     },
@@ -161,7 +162,7 @@ export const ipam: Section = {
         const part = ipamWith(stage, "10.33.0.0/24");
         const { pod, addresses } = take(stage, part);
         const file = `/var/lib/cni/networks/${stage.list.name}/${addresses[0]}`;
-        stage.node.sh(`printf %s ${pod.containerId} > ${file}`);
+        stage.sh(`printf %s ${pod.containerId} > ${file}`);
         silent(stage.ask(part, { command: "DEL", pod }));
         want(stage.node.run(["test", "-e", file]).status === 1, "no file", file);
       },
@@ -186,7 +187,7 @@ export const ipam: Section = {
           const file = stage.filesNaming(victim.containerId)[index];
           if (file === undefined) continue;
           about(`"${file}" emptied`, () => {
-            stage.node.sh(`: > ${file}`);
+            stage.sh(`: > ${file}`);
             const other = stage.newPod();
             const [given] = addressesOf(stage.add(other, list));
             want(given !== address, `another address than ${address}, which is in use`, given);

@@ -4,8 +4,9 @@ import { outsideAddress4 } from "../../lib/netns.ts";
 import { ping } from "../../lib/traffic.ts";
 import { onlyMain, withRanges } from "../chains.ts";
 import { refused, resultOf } from "../judge.ts";
+import { addressesOf } from "../results.ts";
 import { about, type Section, want } from "../row.ts";
-import { addressesOf, type Pod, type Stage } from "../stage.ts";
+import type { Pod, Stage } from "../stage.ts";
 import { ipamOf, type Part, type PluginConf } from "../subject.ts";
 
 export const others: Section = {
@@ -16,7 +17,7 @@ export const others: Section = {
       title: "firewall lets a container's traffic through a FORWARD policy of DROP, and the replies",
       requires: ["firewall"],
       run(stage) {
-        stage.node.sh("iptables -P FORWARD DROP");
+        stage.sh("iptables -P FORWARD DROP");
         const pod = stage.newPod();
         stage.add(pod, onlyMain(stage.list));
         want(!ping(stage.node, pod.pod, outsideAddress4), "no way to the outside before", "one");
@@ -92,7 +93,7 @@ export const others: Section = {
           about(`${times} ADD`, () => {
             const pod = stage.newPod();
             const prevResult = stage.add(pod, onlyMain(stage.list));
-            const shown = () => JSON.parse(stage.node.sh("ip -j link show eth0", { in: pod.pod }))[0].address as string;
+            const shown = () => JSON.parse(stage.sh("ip -j link show eth0", { in: pod.pod }))[0].address as string;
             const before = shown();
             for (let turn = 0; turn < times; turn++) {
               const { interfaces = [] } = resultOf(stage.ask(part, { pod, request: { prevResult } }));
@@ -122,7 +123,7 @@ export const others: Section = {
         const net1 = { ...pod, ifname: "net1" };
         const result = stage.add(net1, { ...second, plugins: [main, { type: "sbr" }] });
         const [address] = addressesOf(result);
-        const route = stage.node.sh(`ip route get ${outsideAddress4} from ${address}`, { in: pod.pod });
+        const route = stage.sh(`ip route get ${outsideAddress4} from ${address}`, { in: pod.pod });
         want(route.includes("dev net1"), "a route by net1", route);
       },
     },

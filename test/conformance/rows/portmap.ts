@@ -3,11 +3,12 @@ import type { Conflist, JsonObject } from "../../lib/conflist.ts";
 import { nodeAddress4, nodeAddress6, outsideAddress4 } from "../../lib/netns.ts";
 import { requestOf } from "../../lib/runner.ts";
 import { answers, ask, type Spot, serve } from "../../lib/traffic.ts";
-import { bothFamilies, withPlugin } from "../chains.ts";
+import { bothFamilies, tcp, withPlugin } from "../chains.ts";
 import { askUdp, knockSctp, serveUdp } from "../datagram.ts";
 import { refused, resultOf } from "../judge.ts";
+import { newest, someResult } from "../results.ts";
 import { about, type Row, type Section, want } from "../row.ts";
-import { type Answer, newest, type Pod, type Stage, someResult } from "../stage.ts";
+import type { Answer, Pod, Stage } from "../stage.ts";
 
 /** Another address of the node, of which the outside knows. */
 const otherAddress4 = "203.0.113.9";
@@ -59,7 +60,7 @@ export const portmap: Section = {
     }),
     row(141, "hostIP: that address alone, or all of a family for 0.0.0.0 and ::, or all", ({ stage }) => {
       const list = withoutBandwidth(bothFamilies(stage.subject));
-      stage.node.sh(`ip address add ${otherAddress4}/24 dev uplink`);
+      stage.sh(`ip address add ${otherAddress4}/24 dev uplink`);
       const all = [nodeAddress4, otherAddress4, nodeAddress6];
       const cases: readonly (readonly [string, readonly string[]])[] = [
         [nodeAddress4, [nodeAddress4]],
@@ -148,10 +149,6 @@ function withoutBandwidth(list: Conflist): Conflist {
   return { ...list, plugins: list.plugins.filter((plugin) => !shapes(plugin)) };
 }
 
-function tcp(hostPort: number): JsonObject & { readonly hostPort: number } {
-  return { hostPort, containerPort: 80, protocol: "tcp" };
-}
-
 function ports(portMappings: readonly JsonObject[]): JsonObject {
   return { portMappings };
 }
@@ -177,14 +174,18 @@ function wantUdp(stage: Stage, wanted: string): void {
   want(came === wanted, `"${wanted}"`, came ?? "no answer");
 }
 
-function wantAnswer({ node }: Stage, from: Spot, host: string, port: number, wanted: string): void {
-  let came: string;
-  try {
-    came = ask(node, from, host, port);
-  } catch (error) {
-    came = (error as Error).message;
-  }
+function wantAnswer(stage: Stage, from: Spot, host: string, port: number, wanted: string): void {
+  const came = answerOf(stage, from, host, port);
   want(came.startsWith(wanted), `"${wanted}" for ${from ?? "the node"} at ${host}:${port}`, came);
+}
+
+/** What the service behind a host port says, or why there is no answer. */
+function answerOf({ node }: Stage, from: Spot, host: string, port: number): string {
+  try {
+    return ask(node, from, host, port);
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** ADD of portmap with one mapping, for a container that is not there. */
@@ -209,18 +210,18 @@ function options({ stage, list }: Case): void {
     want(!answers(node, undefined, "127.0.0.1", 8080), "no answer by 127.0.0.1", "an answer");
   });
   exposed({ masqAll: true }, (pod) => {
-    const seen = ask(node, "outside", nodeAddress4, 8080);
+    const seen = answerOf(stage, "outside", nodeAddress4, 8080);
     want(seen.startsWith(`${pod.pod} sees`) && !seen.includes(outsideAddress4), "a client that is hidden", seen);
   });
   // The outside has two addresses; one of them is to be kept out.
   const barred = "203.0.113.66";
-  node.sh(`ip -n outside address add ${barred}/24 dev uplink`);
+  stage.sh(`ip -n outside address add ${barred}/24 dev uplink`);
   const inWords = backend === "nftables" ? ["ip", "saddr", "!=", barred] : ["!", "-s", `${barred}/32`];
   exposed({ conditionsV4: inWords }, () => {
     want(answers(node, "outside", nodeAddress4, 8080), `an answer for ${outsideAddress4}`, "none");
-    node.sh(`ip -n outside route add ${nodeAddress4}/32 dev uplink src ${barred}`);
+    stage.sh(`ip -n outside route add ${nodeAddress4}/32 dev uplink src ${barred}`);
     want(!answers(node, "outside", nodeAddress4, 8080), `no answer for ${barred}`, "an answer");
-    node.sh(`ip -n outside route del ${nodeAddress4}/32 dev uplink src ${barred}`);
+    stage.sh(`ip -n outside route del ${nodeAddress4}/32 dev uplink src ${barred}`);
   });
   if (backend === "nftables") return;
   exposed({ markMasqBit: 5 }, (pod) => {
@@ -235,7 +236,7 @@ function options({ stage, list }: Case): void {
       marks,
     );
   });
-  node.sh("iptables -t nat -N KEEPER; iptables -t nat -A KEEPER -j MARK --set-xmark 0x400/0x400");
+  stage.sh("iptables -t nat -N KEEPER; iptables -t nat -A KEEPER -j MARK --set-xmark 0x400/0x400");
   exposed({ externalSetMarkChain: "KEEPER", markMasqBit: undefined }, () => {
     const jumps = node
       .sh("iptables-save -t nat")

@@ -1,14 +1,13 @@
 /** What the checklist does not ask and this project promises all the same. */
 import { isNewer, type JsonObject } from "../../lib/conflist.ts";
-import { nodeAddress4, nodeAddress6 } from "../../lib/netns.ts";
 import type { CniResult, Sandbox } from "../../lib/runner.ts";
 import { containerd, crio, podman } from "../../lib/runtimes.ts";
 import { answers, ping, serve } from "../../lib/traffic.ts";
-import { attached, bothFamilies, onlyMain, withPlugin, withRanges } from "../chains.ts";
+import { attached, onlyMain, withPlugin, withRanges } from "../chains.ts";
 import { orderly, refused, resultOf, silent } from "../judge.ts";
-import { about, DoesNotApply, type Section, want } from "../row.ts";
-import { addressesOf, type Pod, type Stage } from "../stage.ts";
-import { withBackend } from "../subject.ts";
+import { addressesOf } from "../results.ts";
+import { about, type Section, want } from "../row.ts";
+import type { Pod, Stage } from "../stage.ts";
 
 export const promises: Section = {
   title: "Promises",
@@ -20,16 +19,16 @@ export const promises: Section = {
       everyBackend: true,
       run(stage) {
         const names = () =>
-          new Set(stage.node.sh("ls /sys/class/net 2>/dev/null; ip -br link | sed 's/[@ ].*//'").split("\n"));
+          new Set(stage.sh("ls /sys/class/net 2>/dev/null; ip -br link | sed 's/[@ ].*//'").split("\n"));
         const before = names();
-        const pod = attach(stage, 8080);
+        const pod = stage.serve(8080);
         const links = [...names()].filter((name) => !before.has(name));
         want(links.length > 0, "links of the container", links);
         for (const link of links) {
-          const shown = stage.node.sh(`ip link show ${link}`);
+          const shown = stage.sh(`ip link show ${link}`);
           want(shown.includes(pod.containerId), `${pod.containerId} in the alias of ${link}`, shown);
         }
-        const rules = stage.node.sh("nft list ruleset; iptables-save 2>/dev/null");
+        const rules = stage.sh("nft list ruleset; iptables-save 2>/dev/null");
         want(rules.includes(pod.containerId), `${pod.containerId} in the firewall`, "none");
       },
     },
@@ -58,7 +57,7 @@ export const promises: Section = {
             if (role === "portmap") stage.wantServed(one, first);
             stage.each("DEL", two, {}, second).forEach(silent);
             if (role === "portmap") stage.wantServed(one, first);
-            const limited = stage.node.sh("tc qdisc show | grep -c tbf || true").trim();
+            const limited = stage.sh("tc qdisc show | grep -c tbf || true").trim();
             if (role === "bandwidth") want(limited === "2", "the first one's two limits", limited);
             stage.del(one, first);
             stage.node.removePod(one.pod);
@@ -73,6 +72,7 @@ export const promises: Section = {
       run(stage) {
         const pod = stage.newPod({ capabilities: attached(8080) });
         const first = stage.add(pod);
+        stage.wantAttached(pod);
         const before = stage.look();
         const second = stage.add(pod);
         want(JSON.stringify(second) === JSON.stringify(first), JSON.stringify(first), second);
@@ -82,47 +82,6 @@ export const promises: Section = {
     },
     {
       number: 169,
-      title: "ADD that is repeated with other host ports, or with none, ends with exactly those",
-      requires: ["portmap"],
-      everyBackend: true,
-      run(stage) {
-        const list = onlyMain(bothFamilies(stage.subject));
-        const clean = settleWith(stage, list);
-        const pod = stage.newPod();
-        const prevResult = stage.add(pod, list);
-        serve(stage.node, pod.pod, 80);
-        const sets: readonly (readonly (readonly [number, string])[])[] = [
-          [[8080, ""]],
-          [
-            [8081, ""],
-            [8082, ""],
-          ],
-          [[8082, nodeAddress4]],
-          [[8082, nodeAddress6]],
-          [],
-          [[8083, ""]],
-          [],
-        ];
-        for (const wanted of sets) {
-          about(`host ports ${wanted.map((one) => one.join(" of ")).join(", ") || "none"}`, () => {
-            const portMappings = wanted.map(([hostPort, hostIP]) => ({ ...tcp(hostPort), hostIP }));
-            const request = { prevResult, ...(wanted.length > 0 && { runtimeConfig: { portMappings } }) };
-            resultOf(stage.ask(stage.part("portmap"), { pod, request }));
-            for (const port of [8080, 8081, 8082, 8083]) {
-              for (const host of [nodeAddress4, nodeAddress6]) {
-                const asked = wanted.some(([hostPort, hostIP]) => hostPort === port && (!hostIP || hostIP === host));
-                const open = answers(stage.node, "outside", host, port);
-                want(open === asked, `${host}:${port} ${asked ? "open" : "closed"}`, open ? "open" : "closed");
-              }
-            }
-          });
-        }
-        stage.del(pod, list);
-        stage.wantNothingLeft(clean, [pod]);
-      },
-    },
-    {
-      number: 170,
       title: "the late DEL of a pod's old sandbox leaves the new sandbox of the same pod whole",
       run(stage) {
         const args = [
@@ -140,13 +99,12 @@ export const promises: Section = {
         stage.wantServed(young);
         stage.del(old);
         stage.wantServed(young);
-        stage.check(young);
         stage.del(young);
         stage.wantNothingLeft(clean, [old, young]);
       },
     },
     {
-      number: 171,
+      number: 170,
       title: "DEL in every version, CHECK from 0.4.0 on, STATUS and GC from 1.1.0 on; before, refused with 1",
       run(stage) {
         const [first] = stage.parts;
@@ -156,41 +114,13 @@ export const promises: Section = {
       },
     },
     {
-      number: 172,
-      title: "DEL after the configuration changed portmap's back end leaves nothing",
-      requires: ["portmap"],
-      run(stage) {
-        const backends = stage.subject.portmapBackends;
-        if (backends.length < 2) throw new DoesNotApply("its portmap has one back end");
-        for (const [then, now] of [backends, [...backends].reverse()]) {
-          about(`${then}, then ${now}`, () => {
-            const [before, after] = [then, now].map((one) => withBackend(stage.subject, one).list) as [
-              Stage["list"],
-              Stage["list"],
-            ];
-            const clean = settleBoth(stage, before, after);
-            const pod = stage.newPod({ capabilities: attached(8080) });
-            stage.add(pod, before);
-            stage.each("DEL", pod, {}, after).forEach(silent);
-            stage.wantNothingLeft(clean, [pod]);
-            const stale = stage.newPod({ capabilities: attached(8080) });
-            stage.add(stale, before);
-            const keys = { cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
-            stage.each("GC", undefined, keys, after).forEach(silent);
-            stage.node.removePod(stale.pod);
-            stage.wantNothingLeft(clean, [stale]);
-          });
-        }
-      },
-    },
-    {
-      number: 173,
+      number: 171,
       title: "DEL by a configuration that is not valid any more leaves nothing",
       requires: ["portmap", "bandwidth"],
       everyBackend: true,
       run(stage) {
         const clean = stage.settle();
-        const pod = attach(stage, 8080);
+        const pod = stage.serve(8080);
         const spoilt = { portmap: { markMasqBit: 99, snat: "yes" }, bandwidth: { ingressRate: -1 } };
         let list = withPlugin(stage.list, stage.main().type, { mtu: "wide" });
         for (const role of ["portmap", "bandwidth"] as const) {
@@ -201,25 +131,7 @@ export const promises: Section = {
       },
     },
     {
-      number: 174,
-      title: "a host port that another container has is refused by name, and stays the other's until its DEL",
-      requires: ["portmap"],
-      everyBackend: true,
-      run(stage) {
-        const first = attach(stage, 8080);
-        const second = stage.newPod({ capabilities: attached(8080) });
-        const prevResult = stage.add(second, onlyMain(stage.list));
-        const question = { pod: second, request: { prevResult, runtimeConfig: attached(8080) } };
-        refused(stage.ask(stage.part("portmap"), question), { says: ["8080", first.containerId] });
-        stage.wantServed(first);
-        stage.del(first);
-        resultOf(stage.ask(stage.part("portmap"), question));
-        serve(stage.node, second.pod, 80);
-        want(answers(stage.node, "outside", "203.0.113.1", 8080), "an answer on host port 8080", "none");
-      },
-    },
-    {
-      number: 175,
+      number: 172,
       title: "keys of a result that a chained plugin does not know are passed on",
       run: (stage) =>
         stage.everyPart(
@@ -241,25 +153,25 @@ export const promises: Section = {
         ),
     },
     {
-      number: 176,
+      number: 173,
       title: "the late DEL of a container whose CNI_NETNS leads to another's sandbox by now leaves that one whole",
       run(stage) {
         const clean = stage.settle();
-        const old = attach(stage, 8080);
+        const old = stage.serve(8080);
         stage.kill(old);
         const young = stage.newPod({ capabilities: attached(8081) });
-        stage.node.sh(`touch ${old.netns}; mount --bind ${young.netns} ${old.netns}`);
+        stage.sh(`touch ${old.netns}; mount --bind ${young.netns} ${old.netns}`);
         stage.add({ ...young, netns: old.netns });
         serve(stage.node, young.pod, 80);
         stage.each("DEL", old, { prevResult: stage.runner.cached(stage.list, old) }).forEach(silent);
         stage.wantServed({ ...young, netns: old.netns });
         stage.del({ ...young, netns: old.netns });
-        stage.node.sh(`umount ${old.netns}; rm ${old.netns}`);
+        stage.sh(`umount ${old.netns}; rm ${old.netns}`);
         stage.wantNothingLeft(clean, [old, young]);
       },
     },
     {
-      number: 177,
+      number: 174,
       title: "what containerd, CRI-O, podman and nerdctl send works, from ADD to the last DEL",
       run(stage) {
         const clean = stage.settle();
@@ -287,7 +199,7 @@ export const promises: Section = {
       },
     },
     {
-      number: 178,
+      number: 175,
       title: "IPv6 alone works: ADD, CHECK, traffic and DEL",
       run(stage) {
         const list = withRanges(stage.subject, "fd00:44::/64");
@@ -296,7 +208,8 @@ export const promises: Section = {
         const [address = ""] = addressesOf(stage.add(pod, list));
         want(address.includes(":"), "an IPv6 address", address);
         serve(stage.node, pod.pod, 80);
-        want(ping(stage.node, undefined, address), `an answer from ${address}`, "none");
+        // Where the host's end has an address, its duplicate address detection may take two seconds.
+        stage.sh(`for i in 1 2 3 4 5; do ping -n -c 1 -W 1 ${address} >/dev/null && exit 0; done; exit 1`);
         want(answers(stage.node, "outside", "2001:db8:99::1", 8080), "an answer on host port 8080", "none");
         stage.check(pod, list);
         stage.del(pod, list);
@@ -305,13 +218,6 @@ export const promises: Section = {
     },
   ],
 };
-
-function attach(stage: Stage, port: number): Pod {
-  const pod = stage.newPod({ capabilities: attached(port) });
-  stage.add(pod);
-  serve(stage.node, pod.pod, 80);
-  return pod;
-}
 
 function addressOf(stage: Stage, pod: Sandbox): string {
   return addressesOf(stage.runner.cached(stage.list, pod) ?? {})[0] ?? "";
@@ -339,33 +245,18 @@ function everyCommand(stage: Stage, cniVersion: string): void {
   stage.wantNothingLeft(clean, [pod]);
 }
 
-/** The whole chain's furniture, by a main plugin that another list configures. */
-function settleWith(stage: Stage, { plugins }: Stage["list"]) {
-  return stage.settle({ ...stage.list, plugins: [...plugins, ...stage.list.plugins.slice(1)] });
-}
-
-function tcp(hostPort: number): JsonObject {
-  return { hostPort, containerPort: 80, protocol: "tcp" };
-}
-
-function settleBoth(stage: Stage, one: Stage["list"], other: Stage["list"]) {
-  stage.settle(one);
-  return stage.settle(other);
-}
-
 /** DEL before ADD, a sandbox by the process that lives in it, and the last DEL without it (pkg/ocihook). */
 function nerdctl(stage: Stage): void {
   const clean = stage.settle();
   const pod = stage.newPod({ containerId: "default-4f0c1a2b3c4d", capabilities: attached(8080) });
-  const process = stage.node.start(["sleep", "1000"], { in: pod.pod });
-  const pid = stage.node.sh("until pgrep -n -x sleep; do sleep 0.02; done").trim();
+  stage.node.start(["sleep", "1000"], { in: pod.pod });
+  const pid = stage.sh("until pgrep -n -x sleep; do sleep 0.02; done").trim();
   const asked = { ...pod, netns: `/proc/${pid}/ns/net` };
   stage.each("DEL", { ...asked, netns: "" }).forEach(silent);
   stage.add(asked);
   serve(stage.node, pod.pod, 80);
   stage.wantServed(asked);
-  process.kill("SIGKILL");
-  stage.node.sh(`kill -9 ${pid}; while [ -e /proc/${pid} ]; do sleep 0.02; done`);
+  stage.kill(pod);
   stage.each("DEL", { ...asked, netns: "" }).forEach(silent);
   stage.wantNothingLeft(clean, [pod]);
 }

@@ -1,12 +1,10 @@
 /** STATUS: whether an ADD could work. GC: what belongs to no valid attachment goes. Both came with 1.1.0. */
-import type { JsonObject } from "../../lib/conflist.ts";
-import type { Sandbox } from "../../lib/runner.ts";
-import { serve } from "../../lib/traffic.ts";
-import { attached, ipamAnswer, onlyMain, withIpam, withRanges } from "../chains.ts";
+import { type Sandbox, sortKeys } from "../../lib/runner.ts";
+import { ipamAnswer, onlyMain, withIpam, withRanges } from "../chains.ts";
 import { callsOf, place } from "../doubles.ts";
 import { refused, silent } from "../judge.ts";
 import { about, type Section, want } from "../row.ts";
-import type { Answer, Pod, Stage } from "../stage.ts";
+import type { Answer, Stage } from "../stage.ts";
 
 const cniVersion = "1.1.0";
 const validKey = "cni.dev/valid-attachments";
@@ -77,10 +75,9 @@ export const statusGc: Section = {
       everyBackend: true,
       run(stage) {
         stage.settle();
-        const valid = attach(stage, 8080);
-        serve(stage.node, valid.pod, 80);
+        const valid = stage.serve(8080);
         const before = stage.look();
-        const stale = attach(stage, 8081);
+        const stale = stage.serve(8081);
         stage.kill(stale);
         collect(stage, [valid]).forEach(silent);
         stage.wantNothingLeft(before, [stale]);
@@ -93,7 +90,7 @@ export const statusGc: Section = {
       everyBackend: true,
       run(stage) {
         const clean = stage.settle();
-        const pods = [8080, 8081].map((port) => attach(stage, port));
+        const pods = [8080, 8081].map((port) => stage.serve(port));
         for (const pod of pods) stage.kill(pod);
         collect(stage, []).forEach(silent);
         stage.wantNothingLeft(clean, pods);
@@ -103,8 +100,7 @@ export const statusGc: Section = {
       number: 117,
       title: "GC without a list, or with null, removes nothing",
       run(stage) {
-        const pod = attach(stage, 8080);
-        serve(stage.node, pod.pod, 80);
+        const pod = stage.serve(8080);
         const before = stage.look();
         for (const keys of [{}, { [validKey]: null }]) {
           for (const answer of stage.each("GC", undefined, { cniVersion, ...keys })) {
@@ -120,8 +116,7 @@ export const statusGc: Section = {
       title: "GC of one network leaves another's attachments",
       run(stage) {
         const other = { ...stage.list, name: "another" };
-        const pod = attach(stage, 8080, other);
-        serve(stage.node, pod.pod, 80);
+        const pod = stage.serve(8080, other);
         const before = stage.look();
         collect(stage, []).forEach(silent);
         stage.wantUnchanged(before);
@@ -133,7 +128,7 @@ export const statusGc: Section = {
       title: "GC tells the interfaces of a container apart",
       run(stage) {
         const clean = stage.settle();
-        const pod = attach(stage, 8080);
+        const pod = stage.serve(8080);
         stage.kill(pod);
         collect(stage, [{ ...pod, ifname: "eth1" }]).forEach(silent);
         stage.wantNothingLeft(clean, [pod]);
@@ -150,7 +145,11 @@ export const statusGc: Section = {
         const [call] = callsOf(stage.node, "gatherer");
         want(call?.env.CNI_COMMAND === "GC", "GC of the IPAM plugin", call?.env.CNI_COMMAND ?? "no call");
         const sent = { ...stage.requestFor(main), ...request };
-        want(canonical(JSON.parse(call?.stdin ?? "")) === canonical(sent), JSON.stringify(sent), call?.stdin);
+        want(
+          JSON.stringify(sortKeys(JSON.parse(call?.stdin ?? "{}"))) === JSON.stringify(sortKeys(sent)),
+          JSON.stringify(sent),
+          call?.stdin,
+        );
       },
     },
     {
@@ -165,7 +164,7 @@ export const statusGc: Section = {
         const { interfaces = [] } = stage.add(pod, list);
         const [refusal] = collect(stage, [], list) as [Answer];
         refused(refusal, { says: ["jammed"] });
-        const links = stage.node.sh("ip -br link");
+        const links = stage.sh("ip -br link");
         const left = interfaces.filter(({ name, sandbox }) => !sandbox && links.includes(name));
         want(left.length === 0, "the host's interface gone nevertheless", left);
       },
@@ -179,12 +178,6 @@ function bare(value: string | undefined): Readonly<Record<string, string | undef
   return Object.fromEntries(names.map((name) => [name, value]));
 }
 
-function attach(stage: Stage, port: number, list = stage.list): Pod {
-  const pod = stage.newPod({ capabilities: attached(port) });
-  stage.add(pod, list);
-  return pod;
-}
-
 /** GC of every plugin of the list, without the DELs that libcni sends before. */
 function collect(
   stage: Stage,
@@ -193,8 +186,4 @@ function collect(
 ): readonly Answer[] {
   const attachments = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
   return stage.each("GC", undefined, { cniVersion, [validKey]: attachments, "cni.dev/attachments": attachments }, list);
-}
-
-function canonical(value: JsonObject): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))));
 }

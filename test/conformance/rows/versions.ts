@@ -132,7 +132,7 @@ export const versions: Section = {
         const pod = stage.newPod();
         const { interfaces = [] } = resultOf(stage.ask(stage.main(), { pod }));
         for (const { name, mac, sandbox } of interfaces) {
-          const [link] = JSON.parse(stage.node.sh(`ip -j link show ${name}`, sandbox ? { in: pod.pod } : {}));
+          const [link] = JSON.parse(stage.sh(`ip -j link show ${name}`, sandbox ? { in: pod.pod } : {}));
           want(mac === link.address, `${link.address} for "${name}"`, mac ?? "no mac");
         }
       },
@@ -178,7 +178,7 @@ export const versions: Section = {
         const found = routes.find(({ dst }) => dst === route.dst) ?? {};
         const lost = Object.entries(route).filter(([key, value]) => found[key] !== value);
         want(lost.length === 0, `${JSON.stringify(Object.fromEntries(lost))} in the result`, routes);
-        const lines = stage.node.sh("ip route show table 100", { in: pod.pod });
+        const lines = stage.sh("ip route show table 100", { in: pod.pod });
         const words = ["198.18.0.0/15", "mtu 1300", "advmss 1260", "metric 77"];
         want(
           words.every((word) => lines.includes(word)),

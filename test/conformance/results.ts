@@ -1,0 +1,29 @@
+/** Results of plugins, as rows read and make them. */
+import { isNewer, type JsonObject } from "../lib/conflist.ts";
+import type { CniResult } from "../lib/runner.ts";
+
+/** The addresses of a result of any version, without their prefix lengths. */
+export function addressesOf(result: CniResult): readonly string[] {
+  const { ip4, ip6 } = result as { readonly ip4?: { readonly ip: string }; readonly ip6?: { readonly ip: string } };
+  const all = [...(result.ips ?? []).map(({ address }) => address), ...[ip4, ip6].flatMap((one) => one?.ip ?? [])];
+  return all.map((address) => address.replace(/\/.*/, ""));
+}
+
+export function newest(versions: readonly string[]): string {
+  return [...versions].sort((a, b) => (isNewer(a, b) ? -1 : 1))[0] ?? "1.0.0";
+}
+
+/** A result such as a chained plugin may get, of a container that is not there. */
+export function someResult(cniVersion: string, sandbox: string): JsonObject {
+  const labelled = isNewer("1.0.0", cniVersion) ? { version: "4" } : {};
+  return {
+    cniVersion,
+    interfaces: [
+      { name: "veth0", mac: "02:00:00:00:00:01" },
+      { name: "eth0", mac: "02:00:00:00:00:02", sandbox },
+    ],
+    ips: [{ ...labelled, address: "10.22.0.2/24", gateway: "10.22.0.1", interface: 1 }],
+    routes: [{ dst: "0.0.0.0/0" }],
+    dns: {},
+  };
+}

@@ -1,0 +1,124 @@
+/** What a main plugin does with its IPAM plugin, however that behaves. */
+import type { JsonObject } from "../../lib/conflist.ts";
+import { sortKeys } from "../../lib/runner.ts";
+import { ipamAnswer, withIpam } from "../chains.ts";
+import { callsOf, type Double, place } from "../doubles.ts";
+import { accepted, refused } from "../judge.ts";
+import { about, type Section, want } from "../row.ts";
+import type { Answer, Pod, Stage } from "../stage.ts";
+import type { Part } from "../subject.ts";
+
+export const delegation: Section = {
+  title: "ADD: the IPAM plugin",
+  rows: [
+    {
+      number: 70,
+      title: "an IPAM plugin that is not there is an error that names it, and no interface is left",
+      run(stage) {
+        const clean = stage.settle();
+        const pod = stage.newPod();
+        refused(addWith(stage, { type: "nowhere" }, pod), { says: ["nowhere"] });
+        wantNoInterface(stage, pod);
+        stage.wantNothingLeft(clean, [pod]);
+      },
+    },
+    {
+      number: 71,
+      title: "an IPAM plugin's error goes up with its code and message, and the plugin is told to DEL",
+      run(stage) {
+        const error = { cniVersion: stage.list.cniVersion, code: 123, msg: "no leaf unturned", details: "none" };
+        const { pod, answer } = failingIpam(stage, { type: "empty", answer: JSON.stringify(error), status: 1 });
+        refused(answer, { code: 123, says: ["no leaf unturned"] });
+        wantNoInterface(stage, pod);
+        const commands = callsOf(stage.node, "empty").map(({ env }) => env.CNI_COMMAND);
+        want(commands.join() === "ADD,DEL", "the IPAM plugin called with ADD, then with DEL", commands);
+      },
+    },
+    {
+      number: 72,
+      title: "an IPAM plugin without an answer's addresses is an error, and it is told to DEL",
+      run(stage) {
+        const { cniVersion } = stage.list;
+        const { pod, answer } = failingIpam(stage, { type: "addressless", answer: JSON.stringify({ cniVersion }) });
+        refused(answer);
+        wantNoInterface(stage, pod);
+        const commands = callsOf(stage.node, "addressless").map(({ env }) => env.CNI_COMMAND);
+        want(commands.join() === "ADD,DEL", "the IPAM plugin called with ADD, then with DEL", commands);
+      },
+    },
+    {
+      number: 73,
+      title: "an IPAM plugin that prints garbage, or dies, is an error and nothing worse",
+      run(stage) {
+        const doubles: readonly Double[] = [
+          { type: "mumbler", answer: "mumble {" },
+          { type: "faller", answer: "mumble {", status: 3 },
+          { type: "mute", answer: "", status: 1 },
+          { type: "victim", dies: true },
+        ];
+        for (const double of doubles) {
+          about(`IPAM plugin "${double.type}"`, () => {
+            const { pod, answer } = failingIpam(stage, double);
+            refused(answer);
+            wantNoInterface(stage, pod);
+          });
+        }
+      },
+    },
+    {
+      number: 74,
+      title: "an IPAM plugin gets the same stdin and the same variables",
+      run(stage) {
+        place(stage.node, { type: "mirror", answer: JSON.stringify(ipamAnswer(stage.list)) });
+        const part = withIpamType(stage, "mirror");
+        const pod = stage.newPod({ args: [["K8S_POD_NAME", "web-0"]] });
+        const request = { runtimeConfig: { ips: [] }, args: { cni: { labels: [{ key: "a", value: "b" }] } }, zzz: 1 };
+        accepted(stage.ask(part, { pod, request }));
+        const [call] = callsOf(stage.node, "mirror");
+        const sent = { ...stage.requestFor(part), ...request };
+        const same = JSON.stringify(sortKeys(JSON.parse(call?.stdin ?? "{}"))) === JSON.stringify(sortKeys(sent));
+        want(same, JSON.stringify(sent), call?.stdin);
+        const wanted = {
+          CNI_COMMAND: "ADD",
+          CNI_CONTAINERID: pod.containerId,
+          CNI_NETNS: pod.netns,
+          CNI_IFNAME: "eth0",
+          CNI_ARGS: "K8S_POD_NAME=web-0",
+        };
+        for (const [name, value] of Object.entries(wanted)) {
+          want(call?.env[name] === value, `${name}=${value}`, call?.env[name] ?? "unset");
+        }
+        want(call?.env.CNI_PATH?.startsWith(stage.subject.dir) === true, "CNI_PATH", call?.env);
+      },
+    },
+    {
+      number: 75,
+      title: "what an IPAM plugin writes on stderr goes to stderr",
+      run(stage) {
+        place(stage.node, { type: "talker", answer: JSON.stringify(ipamAnswer(stage.list)), stderr: "talking\n" });
+        const { stderr } = accepted(stage.ask(withIpamType(stage, "talker"), { pod: stage.newPod() }));
+        want(stderr.includes("talking"), '"talking" on stderr', stderr);
+      },
+    },
+  ],
+};
+
+/** The main plugin with a double in the place of its IPAM plugin. */
+function withIpamType(stage: Stage, type: string): Part {
+  return stage.main(withIpam(stage.list, { type }));
+}
+
+function addWith(stage: Stage, ipam: JsonObject, pod: Pod): Answer {
+  return stage.ask(stage.main(withIpam(stage.list, ipam)), { pod });
+}
+
+function failingIpam(stage: Stage, double: Double): { readonly pod: Pod; readonly answer: Answer } {
+  place(stage.node, double);
+  const pod = stage.newPod();
+  return { pod, answer: addWith(stage, { type: double.type }, pod) };
+}
+
+function wantNoInterface(stage: Stage, { pod, ifname }: Pod): void {
+  const links = stage.sh("ip -br link", { in: pod });
+  want(!links.includes(`${ifname}@`), `no ${ifname} in the sandbox`, links);
+}
