@@ -7,6 +7,8 @@ export type Range = string | { readonly one: string };
 export interface Dialect {
   /** The `ipam` object that gives one address out of each of these. */
   ranges(ipam: JsonObject, ranges: readonly Range[]): JsonObject;
+  /** Keys by which the answer has a gateway, and the container a default route. */
+  readonly gatewayed: JsonObject;
   /** Whether the capability `ipRanges` is one of the plugin's. */
   readonly takesIpRanges: boolean;
   /** Keys of the plugin's with values of the wrong type. */
@@ -23,6 +25,7 @@ const hostLocal: Dialect = {
     }),
     routes: ranges.map((range) => ({ dst: isV6(range) ? "::/0" : "0.0.0.0/0" })),
   }),
+  gatewayed: {},
   takesIpRanges: true,
   wrongTypes: { ranges: "10.33.0.0/24" },
 };
@@ -39,6 +42,7 @@ const calicoIpam: Dialect = {
       ipv6_pools: v6.map(pool),
     };
   },
+  gatewayed: { ipv4_pools: ["10.77.0.0/26"], gateways: ["10.77.0.1"], routes: [{ dst: "0.0.0.0/0" }] },
   takesIpRanges: false,
   wrongTypes: { ipv4_pools: "10.33.0.0/24" },
 };

@@ -5,11 +5,12 @@ import { Runner, requestOf } from "../../lib/runner.ts";
 import { goPluginDir, ourPluginDir } from "../../lib/suite.ts";
 import { serve } from "../../lib/traffic.ts";
 import { attached, mainOf, withPlugin } from "../chains.ts";
+import { dialectOf } from "../dialect.ts";
 import { accepted, resultOf, silent } from "../judge.ts";
 import { addressesOf } from "../results.ts";
 import { about, DoesNotApply, type Section, want } from "../row.ts";
 import type { Answer, Pod, Stage } from "../stage.ts";
-import { conflistFor, ipamOf } from "../subject.ts";
+import { conflistFor, ipamOf, type PluginConf } from "../subject.ts";
 
 const many = 100;
 const rounds = 5;
@@ -69,26 +70,23 @@ export const chain: Section = {
     {
       number: 164,
       title: "plugins of two suites work in one chain",
-      note: "an IPAM plugin whose answers have no gateway, as routed pools have none, cannot serve ptp: that pair is left out",
       run(stage) {
         const other = stage.subject.dir === goPluginDir ? ourPluginDir : goPluginDir;
         const foreign = existsSync(other) ? loadConflist(conflistFor(other)) : undefined;
         if (foreign === undefined) throw new DoesNotApply(`there is no other suite in ${other}`);
-        const lists = [stage.list, foreign];
-        const routed = lists.find((list) => ipamOf(mainOf(list)).type === "calico-ipam") ?? foreign;
-        const bridged = lists.find((list) => list !== routed) ?? foreign;
         const [own, theirs] = [stage.list.plugins.slice(1), foreign.plugins.slice(1)];
+        const [main, theirMain] = [mainOf(stage.list), mainOf(foreign)];
         const mixed = [
           {
-            what: "an IPAM plugin of one under a main plugin of the other",
-            plugins: [{ ...mainOf(routed), ipam: ipamOf(mainOf(bridged)) }, ...own],
+            what: "their IPAM plugin under this main plugin",
+            plugins: [{ ...main, ipam: gatewayed(theirMain) }, ...own],
           },
           {
-            what: "their chained plugins after this main plugin",
-            plugins: [mainOf(stage.list), ...theirs],
-            first: other,
+            what: "this IPAM plugin under their main plugin",
+            plugins: [{ ...theirMain, ipam: gatewayed(main) }, ...own],
           },
-          { what: "these chained plugins after their main plugin", plugins: [mainOf(foreign), ...own] },
+          { what: "their chained plugins after this main plugin", plugins: [main, ...theirs], first: other },
+          { what: "these chained plugins after their main plugin", plugins: [theirMain, ...own] },
         ];
         for (const { what, plugins, first = stage.subject.dir } of mixed) {
           about(what, () => {
@@ -125,6 +123,12 @@ export const chain: Section = {
     },
   ],
 };
+
+/** The IPAM plugin's configuration, by which its answers have a gateway: not every main plugin does without. */
+function gatewayed(main: PluginConf): PluginConf {
+  const ipam = ipamOf(main);
+  return { ...ipam, ...dialectOf(ipam.type)?.gatewayed };
+}
 
 /** The ADDs of the chain, beside those of other containers. Returns the first address. */
 async function addBeside(stage: Stage, pod: Pod): Promise<string> {
