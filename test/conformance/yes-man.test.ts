@@ -43,7 +43,7 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test("a plugin that does nothing and says yes fails all rows but those that ask for nothing", {
-  timeout: 300_000,
+  timeout: 900_000,
 }, async () => {
   const subject = await loadSubject({ dir, conflist: referenceConflist, name: "yes-man" });
   const outcomes: Outcome[] = [];
