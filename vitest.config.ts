@@ -15,7 +15,7 @@ interface Ring {
 const rings: readonly Ring[] = [
   { name: "unit", parallel: true, timeoutMs: 20_000 },
   { name: "netns", parallel: false, timeoutMs: 120_000 },
-  { name: "conformance", parallel: true, timeoutMs: 120_000 },
+  { name: "conformance", parallel: false, timeoutMs: 120_000 },
   { name: "crash", parallel: false, timeoutMs: 300_000 },
   { name: "clients", parallel: false, timeoutMs: 300_000 },
   { name: "fuzz", parallel: false, timeoutMs: 300_000 },
