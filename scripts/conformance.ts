@@ -7,7 +7,7 @@
  *     --record            writes the columns into test/conformance/record.json, of which the documents are made
  *
  * CONFORMANCE_PLUGINS and CONFORMANCE_CONFLIST name a directory and a conflist to judge in the place of these plugins.
- * The exit status is 1 when a row fails in the first column; the others are for comparison.
+ * The exit status is 1 when a row fails in the first column (the others are for comparison), 2 when there is nothing to judge.
  */
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -36,7 +36,7 @@ const reference = existsSync(goPluginDir) ? [goPluginDir] : [];
 const beside = values.alone ? [] : (values.plugins ?? reference);
 const columns: Column[] = [];
 for (const source of [ownSource(), ...beside.map((dir) => referenceSource(dir))]) {
-  const subject = await loadSubject(source);
+  const subject = await loadSubject(source).catch(giveUp);
   const outcomes = [];
   for (const row of asked) {
     if (process.stderr.isTTY) process.stderr.write(`\r${subject.name}: row ${row.number} `);
@@ -48,6 +48,11 @@ if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
 console.log(terminalTable(sections, columns));
 if (values.record) writeRecord(columns);
 process.exitCode = columns[0]?.outcomes.some(({ is }) => is === "fail") ? 1 : 0;
+
+function giveUp(error: unknown): never {
+  console.error((error as Error).message);
+  process.exit(2);
+}
 
 function isAmong(number: number, ranges: string): boolean {
   return ranges.split(",").some((range) => {
