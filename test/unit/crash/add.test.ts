@@ -3,6 +3,7 @@ import type { Member } from "../../lib/fake-chain.ts";
 import { Tally, timeoutMs } from "../../lib/reliability.ts";
 import {
   add,
+  type Case,
   errorsAt,
   type FollowUp,
   followUps,
@@ -68,12 +69,14 @@ describe.each(scenes)("ADD on $name", (scene) => {
     const served = withPod(scene);
     const state = newChain(served).state();
     const again = stepsOf(served, add);
-    const judge = (one: Parameters<typeof troubleOf>[0]) => {
+    // Half a record is cleared away by the next DEL: an ADD does not look for it.
+    const halfRecord = /inside replaceFile \/run\/tortie\/endpoints\//;
+    const judge = (one: Case) => {
       const made = newChain(served);
       made.add(pod, troubleOf(one));
       mustServe(made, pod, ...scene.others);
       mustSucceed(made.add(pod));
-      mustBe(made.state(), state, "left");
+      if (!halfRecord.test(one.text)) mustBe(made.state(), state, "left");
       mustSucceed(made.del(pod));
       mustBe(made.state(), before, "left after DEL");
     };
