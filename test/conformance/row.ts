@@ -57,8 +57,13 @@ export function about<T>(what: string, part: () => T): T {
 }
 
 const longest = 300;
+/** The stack of a Go program that crashed: it is of the machine that built it. */
+const stack = / goroutine \d+ \[.*$/;
 
 function show(came: unknown): string {
-  const text = (typeof came === "string" ? came : (JSON.stringify(came) ?? String(came))).replace(/\s+/g, " ").trim();
+  const text = (typeof came === "string" ? came : (JSON.stringify(came) ?? String(came)))
+    .replace(/\s+/g, " ")
+    .replace(stack, "")
+    .trim();
   return text === "" ? "nothing" : text.length > longest ? `${text.slice(0, longest)}…` : text;
 }

@@ -30,8 +30,7 @@ export const delegation: Section = {
         const { pod, answer } = failingIpam(stage, { type: "empty", answer: JSON.stringify(error), status: 1 });
         refused(answer, { code: 123, says: ["no leaf unturned"] });
         wantNoInterface(stage, pod);
-        const commands = callsOf(stage.node, "empty").map(({ env }) => env.CNI_COMMAND);
-        want(commands.join() === "ADD,DEL", "the IPAM plugin called with ADD, then with DEL", commands);
+        wantTakenBack(stage, "empty");
       },
     },
     {
@@ -42,8 +41,7 @@ export const delegation: Section = {
         const { pod, answer } = failingIpam(stage, { type: "addressless", answer: JSON.stringify({ cniVersion }) });
         refused(answer);
         wantNoInterface(stage, pod);
-        const commands = callsOf(stage.node, "addressless").map(({ env }) => env.CNI_COMMAND);
-        want(commands.join() === "ADD,DEL", "the IPAM plugin called with ADD, then with DEL", commands);
+        wantTakenBack(stage, "addressless");
       },
     },
     {
@@ -121,4 +119,9 @@ function failingIpam(stage: Stage, double: Double): { readonly pod: Pod; readonl
 function wantNoInterface(stage: Stage, { pod, ifname }: Pod): void {
   const links = stage.sh("ip -br link", { in: pod });
   want(!links.includes(`${ifname}@`), `no ${ifname} in the sandbox`, links);
+}
+
+function wantTakenBack(stage: Stage, type: string): void {
+  const commands = callsOf(stage.node, type).map(({ env }) => env.CNI_COMMAND);
+  want(commands.join() === "ADD,DEL", "the IPAM plugin called with ADD, then with DEL", commands);
 }
