@@ -1,6 +1,6 @@
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Member } from "../../lib/fake-chain.ts";
-import { Tally, timeoutMs } from "../../lib/reliability.ts";
+import { timeoutMs } from "../../lib/reliability.ts";
 import {
   add,
   type Case,
@@ -18,17 +18,12 @@ import {
   type Scene,
   scenes,
   stepsOf,
+  tallies,
   troubleOf,
   withPod,
 } from "./cases.ts";
 
-const kills = new Tally();
-const errors = new Tally();
-
-afterAll(() => {
-  kills.record("model-add-kill", "model-kill");
-  errors.record("model-add-error", "model-error");
-});
+const { kills, errors } = tallies("model-add");
 
 describe.each(scenes)("ADD on $name", (scene) => {
   const before = newChain(scene).state();

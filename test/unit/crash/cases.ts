@@ -5,10 +5,10 @@
  * With TORTIE_CRASH=full (`npm run crash`) every case is tried; without, each step has one follow-up and one errno in turn, and of these cases
  * each test tries a few, evenly spread.
  */
-import { expect } from "vitest";
+import { afterAll, expect } from "vitest";
 import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake-chain.ts";
 import { type Fault, faultText, type Step } from "../../lib/fault.ts";
-import { isFull, type Tally } from "../../lib/reliability.ts";
+import { isFull, Tally } from "../../lib/reliability.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 /** The next sandbox of the same pod. */
@@ -110,6 +110,16 @@ export function pick<T>(all: readonly T[], turn: number): readonly T[] {
 export function sample<T>(all: readonly T[], count: number): readonly T[] {
   if (isFull || all.length <= count) return all;
   return Array.from({ length: count }, (_, index) => all[Math.floor((index * all.length) / count)] as T);
+}
+
+/** What one part of the tests counts; recorded when its tests have ended. */
+export function tallies(part: string): { readonly kills: Tally; readonly errors: Tally } {
+  const [kills, errors] = [new Tally(), new Tally()];
+  afterAll(() => {
+    kills.record(`${part}-kill`, "model-kill");
+    errors.record(`${part}-error`, "model-error");
+  });
+  return { kills, errors };
 }
 
 /** Of each test, when not all are tried. */

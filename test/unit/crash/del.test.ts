@@ -1,5 +1,5 @@
-import { afterAll, describe, test } from "vitest";
-import { Tally, timeoutMs } from "../../lib/reliability.ts";
+import { describe, test } from "vitest";
+import { timeoutMs } from "../../lib/reliability.ts";
 import {
   type Case,
   del,
@@ -15,17 +15,12 @@ import {
   pod,
   scenes,
   stepsOf,
+  tallies,
   troubleOf,
   withPod,
 } from "./cases.ts";
 
-const kills = new Tally();
-const errors = new Tally();
-
-afterAll(() => {
-  kills.record("model-del-kill", "model-kill");
-  errors.record("model-del-error", "model-error");
-});
+const { kills, errors } = tallies("model-del");
 
 describe.each(scenes)("on $name", (scene) => {
   const before = newChain(scene).state();
