@@ -1,5 +1,6 @@
 /** Handles by the IDs of Calico 2: `<namespace>.<pod>` or the bare container ID. DEL releases what an upgrade left under them. */
 import type { Attachment } from "../../src/cni/attachment.ts";
+import { podOf } from "../../src/cni/pod.ts";
 import type { Assigned } from "../../src/ipam/held.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
@@ -9,8 +10,8 @@ export function legacyHandles(
   args: Readonly<Record<string, string>>,
 ): readonly string[] {
   if (ifname !== "eth0") return [];
-  const { K8S_POD_NAMESPACE: namespace = "", K8S_POD_NAME: name = "" } = args;
-  return [namespace === "" || name === "" ? containerId : `${namespace}.${name}`];
+  const pod = podOf(args);
+  return [pod === undefined ? containerId : `${pod.namespace}.${pod.name}`];
 }
 
 /**

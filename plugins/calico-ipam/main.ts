@@ -7,6 +7,7 @@
  * ADD gives what the attachment holds already, or new addresses: all that were asked for or none. DEL, CHECK and GC go by the handle.
  */
 import { CniError, code } from "../../src/cni/error.ts";
+import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign.ts";
@@ -140,12 +141,10 @@ function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<rea
 function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<Claimant, "pools"> {
   const clock = sys.wallClock();
   const node = nodename(conf.node, sys);
-  const { K8S_POD_NAMESPACE: namespace = "", K8S_POD_NAME: name = "" } = args;
-  const pod = namespace === "" || name === "" ? undefined : { namespace, name };
   return {
     handleId: handleIdOf(attachment),
     node,
-    attributes: attributesOf({ node, ifname: attachment.ifname, pod }, clock),
+    attributes: attributesOf({ node, ifname: attachment.ifname, pod: podOf(args) }, clock),
     now: nanoseconds(clock),
   };
 }

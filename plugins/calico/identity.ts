@@ -1,5 +1,6 @@
 /** Who an attachment is for: a Kubernetes pod or a bare container; and the names that follow from it. */
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+import { isSamePod, podOf } from "../../src/cni/pod.ts";
 import { readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hostInterfaceName, type Pod } from "../../src/net/interface-name.ts";
@@ -14,9 +15,7 @@ export interface Identity {
 }
 
 export function identify(attachment: Attachment, args: Readonly<Record<string, string>>): Identity {
-  const namespace = args.K8S_POD_NAMESPACE ?? "";
-  const name = args.K8S_POD_NAME ?? "";
-  const pod = namespace !== "" && name !== "" ? { namespace, name } : undefined;
+  const pod = podOf(args);
   return { attachment, pod, hostInterface: hostInterfaceName(attachment, pod), owner: ownerOf(attachment) };
 }
 
@@ -43,6 +42,6 @@ export function mayReplace(sys: Sys, identity: Identity): (alias: string) => boo
     if (pod === undefined || !alias.startsWith(prefix) || !alias.endsWith(suffix)) return false;
     const containerId = alias.slice(prefix.length, -suffix.length);
     const other = readEndpoint(sys, { ...attachment, containerId });
-    return other?.pod === undefined || (other.pod.namespace === pod.namespace && other.pod.name === pod.name);
+    return other?.pod === undefined || isSamePod(other.pod, pod);
   };
 }

@@ -1,5 +1,6 @@
 /** Whose host ports a pod may take over: those of its own earlier sandboxes, whose DEL never came (the runtime was killed, or the node's agent). */
 import type { Attachment } from "../../src/cni/attachment.ts";
+import { isSamePod, podOf } from "../../src/cni/pod.ts";
 import { readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 
@@ -12,11 +13,11 @@ export function isEarlierSandbox(
   args: Readonly<Record<string, string>>,
   sys: Sys,
 ): (other: Attachment) => boolean {
-  const { K8S_POD_NAMESPACE: namespace = "", K8S_POD_NAME: name = "" } = args;
+  const pod = podOf(args);
   return (other) => {
-    if (namespace === "" || name === "" || other.containerId === attachment.containerId) return false;
+    if (pod === undefined || other.containerId === attachment.containerId) return false;
     if (other.network !== attachment.network || other.ifname !== attachment.ifname) return false;
-    const pod = readEndpoint(sys, other)?.pod;
-    return pod?.namespace === namespace && pod.name === name;
+    const itsPod = readEndpoint(sys, other)?.pod;
+    return itsPod !== undefined && isSamePod(itsPod, pod);
   };
 }

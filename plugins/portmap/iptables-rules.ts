@@ -8,8 +8,10 @@
  */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
+import { portmapComment, referenceInterface } from "../../src/cni/portmap-comment.ts";
 import { sha512 } from "../../src/net/digest.ts";
 import { hostPrefix, maskPrefix } from "../../src/net/prefix.ts";
+import { guardComment } from "../../src/plan/names.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
 
@@ -19,12 +21,8 @@ export const markChain = "CNI-HOSTPORT-SETMARK";
 export const masqueradeChain = "CNI-HOSTPORT-MASQ";
 const ownChainPrefix = "CNI-DN-";
 const chainLength = 28;
-/** What the reference plugin was made for; its digest has no interface name in it. */
-const referenceInterface = "eth0";
 /** multiport takes so many ports (linux/netfilter/xt_multiport.h). */
 const portsPerEntry = 15;
-/** XT_MAX_COMMENT_LEN without its NUL. */
-const longestComment = 255;
 
 export interface Rules {
   /** Chains that all attachments share. */
@@ -46,11 +44,6 @@ export function ownChainOf({ network, containerId, ifname }: Attachment): string
   return (ownChainPrefix + sha512(key)).slice(0, chainLength);
 }
 
-/** The comment of an attachment's entries, as iptables-save quotes it, up to the container ID. */
-export function commentPrefixOf(network: string): string {
-  return `"dnat name: \\"${network}\\" id: `;
-}
-
 export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Target): Rules {
   const chain = ownChainOf(attachment);
   const mappings = conf.mappings.filter(({ families }) => families.includes(target.family));
@@ -65,8 +58,7 @@ export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Targe
   };
 }
 
-export const loopbackGuard =
-  '-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP';
+export const loopbackGuard = `-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "${guardComment}" -j DROP`;
 
 const jumps = ["PREROUTING", "OUTPUT"].map((hook) => `-A ${hook} -m addrtype --dst-type LOCAL -j ${dnatChain}`);
 
@@ -96,14 +88,12 @@ function ownRules(
 }
 
 function entryRules(
-  { network, containerId, ifname }: Attachment,
+  attachment: Attachment,
   chain: string,
   mappings: readonly Mapping[],
   conditions: readonly string[],
 ): readonly string[] {
-  const interfaceName = ifname === referenceInterface ? "" : ` if: "${ifname}"`;
-  const comment = `dnat name: "${network}" id: "${containerId}"${interfaceName}`;
-  const short = comment.length <= longestComment ? comment : `${comment.slice(0, longestComment - 3)}...`;
+  const comment = quote(portmapComment(attachment));
   const words = conditions.map(quote);
   return (["sctp", "tcp", "udp"] as const).flatMap((protocol) => {
     const ports = [...new Set(mappings.filter((one) => one.protocol === protocol).map(({ hostPort }) => hostPort))];
@@ -112,7 +102,7 @@ function entryRules(
     );
     return parts.map((part) =>
       [
-        `-A ${dnatChain} -p ${protocol} -m comment --comment ${quote(short)} -m multiport --dports ${part.join(",")}`,
+        `-A ${dnatChain} -p ${protocol} -m comment --comment ${comment} -m multiport --dports ${part.join(",")}`,
         ...words,
         `-j ${chain}`,
       ].join(" "),

@@ -7,6 +7,7 @@
  */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
+import { attachmentOfRule, portmapCommentPrefix } from "../../src/cni/portmap-comment.ts";
 import {
   type IptablesFamily,
   mayHaveNatChain,
@@ -16,12 +17,11 @@ import {
 } from "../../src/dataplane/iptables.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
-import { runDir } from "../../src/plan/names.ts";
+import { iptablesLock } from "../../src/plan/names.ts";
 import { takeLock } from "../../src/store/lock.ts";
 import { type Backend, describeAttachment, type Family, families, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import {
-  commentPrefixOf,
   dnatChain,
   loopbackGuard,
   markChain,
@@ -74,7 +74,7 @@ export const iptables: Backend = {
 
   gc(network, valid, sys) {
     const kept = new Set(valid.map(ownChainOf));
-    const prefix = commentPrefixOf(network);
+    const prefix = portmapCommentPrefix(network);
     return removeChains(sys, families, ({ nat }) =>
       entriesIn(nat)
         .filter(({ rule, chain }) => rule.includes(prefix) && !kept.has(chain))
@@ -235,10 +235,7 @@ function overlap(hostIp: string | undefined, destination: string | undefined): b
 
 /** Whose chain it is, by the comment of what leads into it. */
 function holderOf(nat: readonly string[], chain: string): Attachment | undefined {
-  const entry = entriesIn(nat).find((one) => one.chain === chain)?.rule ?? "";
-  const [, network, containerId, ifname = "eth0"] =
-    /dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?/.exec(entry) ?? [];
-  return network === undefined || containerId === undefined ? undefined : { network, containerId, ifname };
+  return attachmentOfRule(entriesIn(nat).find((one) => one.chain === chain)?.rule ?? "");
 }
 
 /** Removes what `choose` names; that the programs are missing means that there is nothing. */
@@ -295,7 +292,7 @@ function savedOrFail(family: IptablesFamily, sys: Sys): SavedTables {
 }
 
 function locked<T>(sys: Sys, body: () => T): T {
-  const lock = takeLock(sys, `${runDir}/iptables.lock`, "iptables");
+  const lock = takeLock(sys, iptablesLock, "iptables");
   try {
     return body();
   } finally {

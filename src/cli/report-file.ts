@@ -1,5 +1,6 @@
 /** The file between `tortie ipam check -o` and `tortie ipam release --from-report`. */
 import * as z from "zod";
+import { nowMs } from "../host/clock.ts";
 import type { Allocation, Problem, ProblemKind, Report } from "../ipam/check.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, messageOf } from "./error.ts";
@@ -54,7 +55,7 @@ export const reportSchema: z.ZodType<ReportFile> = z.object({
 });
 
 export function makeReport(cli: Cli, { allocations, problems }: Report): ReportFile {
-  const takenAt = new Date(nowMs(cli)).toISOString();
+  const takenAt = new Date(nowMs(cli.sys)).toISOString();
   return { version: formatVersion, node: cli.node, store: storeIdentity(cli.sys), takenAt, allocations, problems };
 }
 
@@ -66,7 +67,7 @@ export function readReport(cli: Cli, path: string, force: boolean): ReportFile {
   if (report.store !== storeIdentity(cli.sys)) {
     throw refuse("it is of another store, or from before the node's last boot; run tortie ipam check again");
   }
-  const ageMs = nowMs(cli) - Date.parse(report.takenAt);
+  const ageMs = nowMs(cli.sys) - Date.parse(report.takenAt);
   if (ageMs > oldestMs && !force) {
     throw refuse(
       `it was taken ${Math.floor(ageMs / 60_000)} minutes ago; run tortie ipam check again, or pass --force`,
@@ -85,9 +86,4 @@ function parseReport(cli: Cli, path: string, refuse: (reason: string) => CliErro
     }
     throw refuse(messageOf(error));
   }
-}
-
-function nowMs({ sys }: Cli): number {
-  const { seconds, nanoseconds } = sys.wallClock();
-  return seconds * 1000 + Math.floor(nanoseconds / 1e6);
 }

@@ -28,7 +28,7 @@ export function ownerOf({ network, containerId, ifname }: Attachment): string {
 export function attachmentOf(owner: string): Attachment | undefined {
   const [network, containerId, ifname, ...more] = owner.slice(ownerPrefix.length).split("/");
   const isWhole = owner.startsWith(ownerPrefix) && !owner.includes("~") && more.length === 0;
-  if (!isWhole || network === undefined || containerId === undefined || ifname === undefined) return undefined;
+  if (!isWhole || !network || !containerId || !ifname) return undefined;
   return { network, containerId, ifname };
 }
 

@@ -3,11 +3,11 @@
  *
  *     {"level":30,"time":1700000000000,"pid":42,"hostname":"n1","plugin":"calico","msg":"…"}
  */
+import { nowMs } from "../host/clock.ts";
 import type { Sys } from "../host/sys.ts";
 import type { Level, Logger } from "./logger.ts";
 import { quietly } from "./quietly.ts";
 import { type Rotation, rollingFile } from "./rolling-file.ts";
-import { nowMs } from "./time.ts";
 
 export interface LogOptions {
   readonly level: Level;

@@ -11,9 +11,9 @@
  * a moment, once, so that the file does not grow for as long as that one is not scheduled. The lock is a file of its own
  * (`cni.log.lock`, 0600): whoever may read the log could lock the log itself for ever.
  */
+import { nowMs } from "../host/clock.ts";
 import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
 import { quietly } from "./quietly.ts";
-import { nowMs } from "./time.ts";
 
 export interface Rotation {
   readonly maxBytes: number;
@@ -31,6 +31,7 @@ const patienceMs = 1000;
 /** The function that appends a line. It throws when it cannot; rotation fails in silence, and the file grows. */
 export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: string) => void {
   const { maxBytes } = rotation;
+  const parts = partsOf(path);
   let looks: boolean | undefined;
   let patience = patienceMs;
 
@@ -46,7 +47,6 @@ export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: 
     try {
       // Another process may have been faster, and the file is a fresh one by now.
       if ((sys.stat(path)?.size ?? 0) < maxBytes) return;
-      const parts = partsOf(path);
       const earlier = rotatedNames(sys, parts);
       const name = reserve(sys, parts, earlier.at(-1));
       sys.rename(path, `${parts.folder}/${name}`);
@@ -60,7 +60,7 @@ export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: 
     const size = append(sys, path, line);
     looks ??= sys.pid() % lookingProcesses === 0;
     if (size >= maxBytes) quietly(() => rotateLocked(size));
-    else if (looks) quietly(() => prune(sys, partsOf(path), rotatedNames(sys, partsOf(path)), rotation));
+    else if (looks) quietly(() => prune(sys, parts, rotatedNames(sys, parts), rotation));
     looks = false;
   };
 }

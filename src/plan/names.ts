@@ -17,6 +17,10 @@ export const ifbPrefix = "bwp";
 export const natTable = "tortie";
 /** The table of the port mappings, in families `ip` and `ip6`. */
 export const portmapTable = "tortie_portmap";
+/** The comment of the rule that keeps others out of the host's loopback network, in nf_tables and in iptables. */
+export const guardComment = "127.0.0.0/8 is for the host alone";
+/** The lock of the iptables back end, whose file is there once that was used. */
+export const iptablesLock = `${runDir}/iptables.lock`;
 /** The address that every pod's IPv4 default route goes through. */
 export const gateway4 = "169.254.1.1";
 /** The same for IPv6: the link-local address that EUI-64 makes of `hostMac`. */

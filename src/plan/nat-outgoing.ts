@@ -11,7 +11,7 @@
  * for the host's own loopback address from outside.
  */
 import { familyOf } from "../net/address.ts";
-import { natTable } from "./names.ts";
+import { guardComment, natTable } from "./names.ts";
 import type { NftChain, NftElement, NftElements, NftFamily, NftResource, NftTable } from "./nft.ts";
 
 const allPools = "all_pools";
@@ -102,7 +102,7 @@ export const loopbackGuard: NftChain = {
         { match: "ip daddr", op: "==", value: "127.0.0.0/8" },
         { verdict: "drop" },
       ],
-      comment: "127.0.0.0/8 is for the host alone",
+      comment: guardComment,
     },
   ],
 };

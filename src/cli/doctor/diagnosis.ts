@@ -1,22 +1,17 @@
-/** All that is wrong with a node, as a pure judgement on facts that were gathered before. */
-import type { Report, Snapshot } from "../../ipam/check.ts";
 import { runDir } from "../../plan/names.ts";
-import type { Facts } from "../facts.ts";
 import { judgeAddresses } from "./addresses.ts";
 import { isAtWork, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import { type Finding, type Section, sections } from "./finding.ts";
-import type { FirewallFacts } from "./firewall.ts";
 import { judgeExecutables } from "./judge-executables.ts";
 import { judgeNetworks } from "./judge-networks.ts";
 import { type ForwardingFacts, judgeForwarding, judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
 import { judgeLeftovers } from "./leftovers.ts";
-import type { LimitFacts } from "./limits.ts";
 import type { NetworkFacts } from "./networks.ts";
 import { plural } from "./plural.ts";
 import { judgeReadiness, type ReadinessFact } from "./readiness.ts";
-import { type RecordFile, type Trace, tracesOf } from "./sandboxes.ts";
+import { type Trace, type TraceSources, tracesOf } from "./sandboxes.ts";
 import { judgeState, type StateFacts } from "./state.ts";
 
 /** What does not change while one looks. */
@@ -27,13 +22,7 @@ export interface Settled {
 }
 
 /** What is different at each look, for ADD and DEL go on. */
-export interface Moving {
-  readonly facts: Facts;
-  readonly records: readonly RecordFile[];
-  readonly snapshot: Snapshot;
-  readonly report: Report;
-  readonly firewall: FirewallFacts;
-  readonly limits: LimitFacts;
+export interface Moving extends TraceSources {
   readonly state: StateFacts;
   readonly forwarding: ForwardingFacts;
   readonly checks: CheckFacts;

@@ -1,6 +1,8 @@
 /** Port mappings in nf_tables and in iptables, by whom they belong to. */
+import type { Attachment } from "../../cni/attachment.ts";
+import { attachmentOfRule } from "../../cni/portmap-comment.ts";
 import { isErrno } from "../../host/sys.ts";
-import { natTable, portmapTable, runDir } from "../../plan/names.ts";
+import { guardComment, iptablesLock, natTable, portmapTable } from "../../plan/names.ts";
 import { ownerSetPrefix } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
@@ -38,19 +40,13 @@ export interface IptablesTables {
 }
 
 /** What leads from the shared chain to an attachment's own. */
-export interface IptablesEntry {
-  readonly network: string;
-  readonly containerId: string;
-  readonly ifname: string;
+export interface IptablesEntry extends Attachment {
   readonly chain: string;
   /** The addresses that the chain leads to. */
   readonly targets: readonly string[];
 }
 
 const families = ["ip", "ip6"] as const;
-/** Never change: the iptables back end's lock, which is there once that was used. */
-const iptablesLock = `${runDir}/iptables.lock`;
-const guardComment = "127.0.0.0/8 is for the host alone";
 
 export async function gatherFirewall(cli: Cli): Promise<FirewallFacts> {
   const [nft, iptables] = await Promise.all([gatherNft(cli), gatherIptables(cli)]);
@@ -142,12 +138,11 @@ export function readIptables(family: "ip" | "ip6", text: string): IptablesTables
   const lines = text.split("\n");
   const entries = new Map<string, IptablesEntry>();
   for (const line of lines) {
-    const match =
-      /^-A CNI-HOSTPORT-DNAT .*dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?.* -j (\S+)$/.exec(line);
-    if (match === null) continue;
-    const [, network = "", containerId = "", ifname = "eth0", chain = ""] = match;
+    const chain = /^-A CNI-HOSTPORT-DNAT .* -j (\S+)$/.exec(line)?.[1];
+    const attachment = attachmentOfRule(line);
+    if (chain === undefined || attachment === undefined) continue;
     const targets = lines.flatMap((rule) => (rule.startsWith(`-A ${chain} `) ? targetOf(rule) : []));
-    entries.set(chain, { network, containerId, ifname, chain, targets: [...new Set(targets)] });
+    entries.set(chain, { ...attachment, chain, targets: [...new Set(targets)] });
   }
   const guards = lines.filter((line) => line.startsWith("-A PREROUTING ") && line.includes(guardComment));
   return { family, entries: [...entries.values()], guards };

@@ -1,5 +1,5 @@
 /** Who holds the locks. A lock is free again when its holder ends, however it ends: only a holder that does not go on is in the way. */
-import { runDir } from "../../plan/names.ts";
+import { iptablesLock } from "../../plan/names.ts";
 import { storeLock } from "../../store/lock.ts";
 import { readLocks } from "../../store/lock-holder.ts";
 import type { Cli } from "../cli.ts";
@@ -17,7 +17,7 @@ export interface HeldLock {
   readonly name: string | undefined;
 }
 
-const lockPaths = [storeLock, `${runDir}/iptables.lock`];
+const lockPaths = [storeLock, iptablesLock];
 
 /** `more`: locks that a configuration names. */
 export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {

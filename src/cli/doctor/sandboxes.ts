@@ -7,13 +7,12 @@
  *     port mappings, by comment, in nf_tables and in iptables               │
  *     ifb of its limits, by alias                                           ┘
  */
-import { type Attachment, attachmentKey, ownerOf } from "../../cni/attachment.ts";
+import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../cni/attachment.ts";
 import { decodeEndpoint, type Endpoint, endpointFolder, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
 import { isErrno } from "../../host/sys.ts";
 import { attributeAt, isBlock } from "../../ipam/block.ts";
 import type { Allocation, Report, Snapshot } from "../../ipam/check.ts";
 import { handleIdOf, ownerOfHandle } from "../../ipam/handle.ts";
-import { ownerPrefix } from "../../plan/names.ts";
 import { nftOwnerComment } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
@@ -138,25 +137,17 @@ function attachmentsIn(sources: TraceSources): ReadonlyMap<string, Attachment> {
     if (attachment !== undefined) found.set(ownerOf(attachment), attachment);
   };
   for (const { endpoint, path } of records) add(endpoint?.attachment ?? attachmentOfRecord(path));
-  for (const { owner } of facts.links) add(attachmentOfOwner(owner));
+  for (const { owner } of facts.links) add(attachmentOf(owner));
   // What is assigned on another node has its traces there.
   for (const { handle, node } of report.allocations) {
     if (node === snapshot.node || node === "") add(ownerOfHandle(handle));
   }
   for (const { owners, elements } of firewall.nftTables) {
-    for (const owner of [...owners, ...elements.flatMap(({ comment }) => comment ?? [])]) add(attachmentOfOwner(owner));
+    for (const owner of [...owners, ...elements.flatMap(({ comment }) => comment ?? [])]) add(attachmentOf(owner));
   }
   for (const { entries } of firewall.iptables) for (const entry of entries) add(entry);
-  for (const { owner = "" } of limits.ifbs) add(attachmentOfOwner(owner));
+  for (const { owner = "" } of limits.ifbs) add(attachmentOf(owner));
   return found;
-}
-
-/** `undefined` where a digest stands for the attachment, or where it is no owner of ours. */
-export function attachmentOfOwner(owner: string): Attachment | undefined {
-  if (!owner.startsWith(ownerPrefix) || owner.includes("~")) return undefined;
-  const [network, containerId, ifname, ...rest] = owner.slice(ownerPrefix.length).split("/");
-  if (!network || !containerId || !ifname || rest.length > 0) return undefined;
-  return { network, containerId, ifname };
 }
 
 function attachmentOfRecord(path: string): Attachment | undefined {
