@@ -126,7 +126,7 @@ function hostPorts(node: Node): void {
 }
 
 function shaping(node: Node, webAddress: string): void {
-  step(`rate: ${mbit(rateBits)} configured, on the wire; iperf3 counts payload, about 4.5 % less`);
+  step(`rate: ${mbit(rateBits)} configured, on the wire; the receiver counts up to 4.5 % less, without all headers`);
   for (const [what, from, to, address] of [
     ["towards the pod", undefined, "web", webAddress],
     ["from the pod", "web", undefined, nodeAddress4],
