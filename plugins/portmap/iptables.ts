@@ -136,7 +136,11 @@ export function addLines(rules: Rules, saved: SavedTables, stale: readonly strin
   ];
 }
 
-/** The restore lines of a DEL: the chains, what leads into them, and all that is shared if nothing else leads anywhere. */
+/**
+ * The restore lines of a DEL: the chains, what leads into them, and all that is shared if nothing else leads anywhere. Each table is a
+ * transaction of its own, and the program may be killed between two: the chains go last, as it is by them that the next DEL or GC knows
+ * that something is left.
+ */
 export function removeLines(chains: readonly string[], saved: SavedTables): readonly string[] {
   if (entriesIn(saved.nat).some(({ chain }) => !chains.includes(chain))) {
     return ["*nat", ...entryRemovals(saved.nat, chains), ...removals(chains), "COMMIT"];
@@ -149,10 +153,10 @@ export function removeLines(chains: readonly string[], saved: SavedTables): read
   return [
     "*nat",
     ...jumps.map(asRemoval),
+    ...(guard.length > 0 ? ["COMMIT", "*raw", ...guard.map(asRemoval), "COMMIT", "*nat"] : []),
     // The entries go with their chain: iptables 1.8.9 forgets a rule's removal when its chain is flushed in the same batch.
     ...removals([...shared, ...chains]),
     "COMMIT",
-    ...(guard.length > 0 ? ["*raw", ...guard.map(asRemoval), "COMMIT"] : []),
   ];
 }
 

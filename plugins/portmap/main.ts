@@ -93,8 +93,12 @@ function inEach(
 ): void {
   const named = backends[backendOf(document)];
   const other = named === nftables ? iptables : nftables;
-  const steps = other.mayHold(attachment, context.sys) ? [named, other] : [named];
-  runEvery(steps.map((backend) => () => forget(remove(backend), context)));
+  runEvery([
+    () => forget(remove(named), context),
+    () => {
+      if (other.mayHold(attachment, context.sys)) forget(remove(other), context);
+    },
+  ]);
 }
 
 /** Ends what connection tracking remembers of the UDP ports; that it could not is no reason to fail. */

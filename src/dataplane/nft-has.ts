@@ -1,11 +1,11 @@
 /** Short questions to nf_tables. A kernel without nf_tables has nothing of it. */
-import { CniError } from "../cni/error.ts";
-import type { Sys } from "../host/sys.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
 import type { Request } from "../netlink/message.ts";
 import { getChain, getTable } from "../netlink/nftables.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { idOf } from "./nft-owner.ts";
 import { NftSession } from "./nft-session.ts";
+import { refusedCall } from "./refusal.ts";
 
 /** Whether one of the tables is there. */
 export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
@@ -20,13 +20,17 @@ export function hasNftChain(family: NftTable["family"], table: string, chain: st
   return has([getChain({ family, table }, chain)], sys);
 }
 
+/** Throws `CniError` when it cannot be known: what is taken for absent is not removed. */
 function has(questions: readonly Request[], sys: Sys): boolean {
-  const session = new NftSession(sys);
+  let session: NftSession;
   try {
-    return session.askAll(questions, "look into nf_tables").some((reply) => reply !== undefined);
+    session = new NftSession(sys);
   } catch (error) {
-    if (error instanceof CniError) return false;
-    throw error;
+    if (isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")) return false;
+    throw refusedCall("talk to nf_tables", error);
+  }
+  try {
+    return session.hasAny(questions, "look into nf_tables");
   } finally {
     session.close();
   }

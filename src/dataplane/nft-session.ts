@@ -21,7 +21,7 @@ import {
 import { batchBegin, batchEnd, getGeneration } from "../netlink/nftables.ts";
 import { readGeneration } from "../netlink/nftables-read.ts";
 import { Conversation } from "./conversation.ts";
-import { refusal, refusedCall } from "./refusal.ts";
+import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 
 const receiveTimeoutMs = 10_000;
 /** Apart from the numbers that `Conversation` counts up from 1. */
@@ -96,6 +96,18 @@ export class NftSession {
     return this.#conversation.exchange(requests).map((outcome) => {
       if (outcome.errno !== 0 && outcome.errno !== ENOENT) throw refusal(what, outcome);
       return outcome.replies[0];
+    });
+  }
+
+  /**
+   * Whether there is one of these. A kernel whose netfilter sockets know nothing of nf_tables answers EINVAL (nfnetlink_rcv_msg in
+   * net/netfilter/nfnetlink.c). Throws `CniError` 100 when it refuses otherwise.
+   */
+  hasAny(requests: readonly Request[], what: string): boolean {
+    return this.#conversation.exchange(requests).some((outcome) => {
+      if (refusedWith(outcome, "ENOENT", "EINVAL", "EOPNOTSUPP")) return false;
+      if (outcome.errno !== 0) throw refusal(what, outcome);
+      return true;
     });
   }
 

@@ -4,8 +4,8 @@ import type { Node } from "./netns.ts";
 import { measureRate, type Spot } from "./traffic.ts";
 
 /**
- * On a busy machine a second of measuring may be a quarter off, either way. What it tells apart is a limit from none, from one of another
- * pod, and from bits taken for bytes.
+ * On a busy machine a second of measuring may be a quarter too low; too high by what the bucket held. What it tells apart is a limit from
+ * none, from one of another pod, and from bits taken for bytes.
  */
 export function expectRate(node: Node, from: Spot, to: Spot, address: string, bitsPerSecond: number): void {
   const measured = measureRate(node, from, to, address, 1).bitsPerSecond;

@@ -2,7 +2,8 @@
  * What goes wrong at one step of a process, and when that step has come.
  *
  *     12:before     killed, and the call of step 12 was not made
- *     12:inside     killed while it replaced a file: the temporary neighbour is left, with half of the text
+ *     12:inside     killed while it replaced a file: the temporary neighbour is left, with half of the text; while it ran iptables-restore: the
+ *                   last table is as before
  *     12:after      killed, and the call has taken effect: nobody got to know its result
  *     12:ENOSPC     the call is not made and fails with this errno
  *     12:ENOSPC/2   the kernel refuses message 2, counted from 0, of the datagram, and does with the others what it does then
@@ -20,6 +21,12 @@ export interface Step {
   readonly object: string;
   /** How many messages a send has. */
   readonly messages?: number;
+}
+
+/** The ways to be killed at a step. */
+export function killsOf({ call, object }: Step): readonly ("before" | "inside" | "after")[] {
+  const hasMiddle = call === "replaceFile" || (call === "run" && object.endsWith("-restore"));
+  return hasMiddle ? ["before", "inside", "after"] : ["before", "after"];
 }
 
 export interface FaultOptions {

@@ -51,7 +51,13 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
     lock: (path, mode, timeoutMs) => step("lock", path, () => sys.lock(path, mode, timeoutMs)),
     unlock: (lock) => faults.release("unlock", () => sys.unlock(lock)),
 
-    run: (argv, how) => step("run", argv[0] ?? "", () => sys.run(argv, how)),
+    run(argv, how) {
+      const allButLastTable = () => {
+        const tables = how.stdin.slice(0, how.stdin.lastIndexOf("\n*") + 1);
+        if (tables !== "") sys.run(argv, { ...how, stdin: tables });
+      };
+      return faults.take({ call: "run", object: argv[0] ?? "" }, () => sys.run(argv, how), allButLastTable);
+    },
 
     openNetns: (path) => step("openNetns", path, () => sys.openNetns(path)),
     closeNetns: (netns) => faults.release("closeNetns", () => sys.closeNetns(netns)),

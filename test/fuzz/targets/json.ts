@@ -16,7 +16,7 @@ export function main(bytes: Uint8Array): void {
   }
   if ("failed" in plain) throw new Finding("took what is no JSON");
   requireSame("parseJson", rounded(value.read), plain.read);
-  requireSame("stringifyJson", parseJson(stringifyJson(value.read)), value.read);
+  requireSame("stringifyJson", asWritten(parseJson(stringifyJson(value.read))), asWritten(value.read));
 
   const object = attempt(() => whole(parseObject(text)));
   if ("failed" in object) throw new Finding("parseObject refused what parseJson takes");
@@ -25,7 +25,7 @@ export function main(bytes: Uint8Array): void {
   if (typeof value.read.spec !== "object" || value.read.spec === null || Array.isArray(value.read)) return;
   if (Array.isArray(value.read.spec)) return;
   const formatted = formatObject(parseObject(text) as StoredObject);
-  requireSame("formatObject", whole(parseObject(formatted)), value.read);
+  requireSame("formatObject", asWritten(whole(parseObject(formatted))), asWritten(value.read));
 }
 
 type Attempt = { readonly read: unknown } | { readonly failed: true };
@@ -44,6 +44,15 @@ function attempt(read: () => unknown): Attempt {
 function rounded(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   return mapped(value, rounded);
+}
+
+/** What `1e17` or `100000000000000000.5` is after it was written: that has neither point nor exponent, and is a long integer. */
+function asWritten(value: unknown): unknown {
+  if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    const digits = String(value);
+    return digits.includes("e") ? value : BigInt(digits);
+  }
+  return mapped(value, asWritten);
 }
 
 /** What stays text until it is asked for, asked for. */

@@ -7,7 +7,7 @@
  */
 import { afterAll, expect } from "vitest";
 import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake-chain.ts";
-import { type Fault, faultText, type Step } from "../../lib/fault.ts";
+import { type Fault, faultText, killsOf, type Step } from "../../lib/fault.ts";
 import { isFull, Tally } from "../../lib/reliability.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
@@ -69,11 +69,9 @@ export function stepsIn({ steps }: Outcome): readonly TakenStep[] {
 }
 
 export function killsAt(steps: readonly TakenStep[]): readonly Case[] {
-  return steps.flatMap(({ member, number, step }) => {
-    const manners =
-      step.call === "replaceFile" ? (["before", "inside", "after"] as const) : (["before", "after"] as const);
-    return manners.map((kill) => caseOf(member, step, { step: number, kill }));
-  });
+  return steps.flatMap(({ member, number, step }) =>
+    killsOf(step).map((kill) => caseOf(member, step, { step: number, kill })),
+  );
 }
 
 const errnos = ["ENOSPC", "EROFS", "EMFILE", "EINTR", "ENOBUFS", "EPERM", "ENODEV", "EBUSY", "ETIMEDOUT"] as const;

@@ -145,6 +145,11 @@ describe("on tables that hold one attachment", () => {
 -D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
 -D OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
 -D POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ
+COMMIT
+*raw
+-D PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP
+COMMIT
+*nat
 -F CNI-HOSTPORT-DNAT
 -F CNI-HOSTPORT-MASQ
 -F CNI-HOSTPORT-SETMARK
@@ -153,9 +158,6 @@ describe("on tables that hold one attachment", () => {
 -X CNI-HOSTPORT-MASQ
 -X CNI-HOSTPORT-SETMARK
 -X CNI-DN-c2d892b58e87e28a12fe6
-COMMIT
-*raw
--D PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP
 COMMIT`);
   });
 

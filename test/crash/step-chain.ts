@@ -1,0 +1,139 @@
+/** A chain of executables with the switch of `crash-build.ts`, called as a runtime calls it; one of its processes may be a faulty one. */
+import { expect } from "vitest";
+import type { Conflist } from "../lib/conflist.ts";
+import { crashPluginDir, switchName } from "../lib/crash-build.ts";
+import { type Fault, faultText, type Step } from "../lib/fault.ts";
+import { leaks } from "../lib/kept.ts";
+import type { Node } from "../lib/netns.ts";
+import { isFull } from "../lib/reliability.ts";
+import { type CniResult, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { goPluginDir } from "../lib/suite.ts";
+import { ping } from "../lib/traffic.ts";
+import type { FaultsAt } from "./step-faults.ts";
+
+export type Operation = "ADD" | "DEL" | "GC";
+type Calls = ReadonlyMap<string, ReturnType<Runner["tryExec"]>>;
+
+/** One thing that befalls one process, and how it reads. */
+export interface Case {
+  readonly member: string;
+  readonly fault: Fault;
+  readonly text: string;
+}
+
+export class StepChain {
+  readonly #node: Node;
+  readonly #list: Conflist;
+  /** The node after the first pod, which leaves what all later ones find: pools, a block. */
+  readonly #clean: string;
+  readonly pod: Sandbox;
+  /** The next sandbox of the same pod. */
+  readonly next: Sandbox;
+
+  constructor(node: Node, list: Conflist) {
+    this.#node = node;
+    this.#list = list;
+    this.pod = sandboxOf(node, "old");
+    this.next = sandboxOf(node, "young");
+    this.runner().add(list, this.pod);
+    this.runner().del(list, this.pod);
+    this.#clean = snapshot(node);
+  }
+
+  get members(): readonly string[] {
+    return this.#list.plugins.map(({ type }) => type);
+  }
+
+  runner(wish?: string): Runner {
+    const wrap = wish === undefined ? {} : { wrap: ["/usr/bin/env", `${switchName}=${wish}`] };
+    return new Runner({ node: this.#node, pluginDirs: [crashPluginDir, goPluginDir], ...wrap });
+  }
+
+  add(sandbox: Sandbox): CniResult {
+    return this.runner().add(this.#list, sandbox);
+  }
+
+  del(sandbox: Sandbox): void {
+    this.runner().del(this.#list, sandbox);
+  }
+
+  /** Of a network without attachments. */
+  collect(): void {
+    this.runner().collect(this.#list, []);
+  }
+
+  /** The chain's processes in the order of the operation; the one at `faulty` gets the wish. Ends with the first that fails. */
+  operate(operation: Operation, faulty?: string, wish?: string): Calls {
+    const calls = new Map<string, ReturnType<Runner["tryExec"]>>();
+    let prevResult: CniResult | undefined;
+    for (const type of operation === "DEL" ? [...this.members].reverse() : this.members) {
+      const plugin = this.#list.plugins.find((one) => one.type === type) as Conflist["plugins"][number];
+      const sandbox = operation === "GC" ? { containerId: "", netns: "", ifname: "" } : this.pod;
+      const more = operation === "GC" ? { "cni.dev/valid-attachments": [] } : {};
+      const request = { ...requestOf(this.#list, plugin, { sandbox, prevResult }), ...more };
+      const call = this.runner(type === faulty ? wish : undefined).tryExec(operation, type, request, sandbox);
+      calls.set(type, call);
+      if (call.status !== 0) break;
+      if (operation === "ADD") prevResult = JSON.parse(call.stdout) as CniResult;
+    }
+    return calls;
+  }
+
+  /** What may befall these members in an operation, where it has something to do: all of it, or a sample of this size, evenly spread. */
+  casesOf(operation: Operation, faulty: readonly string[], faultsAt: FaultsAt, sampleSize: number): readonly Case[] {
+    const cases = faulty.flatMap((member) => {
+      if (operation !== "ADD") this.operate("ADD");
+      const steps = JSON.parse(this.operate(operation, member, "trace").get(member)?.stderr ?? "[]") as readonly Step[];
+      this.del(this.pod);
+      expect(steps.length).toBeGreaterThan(5);
+      return steps.flatMap((step, index) =>
+        faultsAt(step, index + 1).map((fault) => ({
+          member,
+          fault,
+          text: `${operation} ${member} ${faultText(fault)} ${step.call} ${step.object}`,
+        })),
+      );
+    });
+    if (isFull || cases.length <= sampleSize) return cases;
+    return Array.from({ length: sampleSize }, (_, at) => cases[Math.floor((at * cases.length) / sampleSize)] as Case);
+  }
+
+  mustServe(sandbox: Sandbox, result: CniResult = this.runner().cached(this.#list, sandbox) ?? {}): void {
+    this.runner().check(this.#list, sandbox);
+    this.mustAnswer(result);
+  }
+
+  mustAnswer(result: CniResult): void {
+    const address = String(result.ips?.[0]?.address).replace(/\/.*/, "");
+    if (!ping(this.#node, undefined, address)) throw new Error(`${address} does not answer`);
+  }
+
+  mustBeClean(): void {
+    const left = [...leaks(diff(this.#clean, snapshot(this.#node)))];
+    const taken = this.#node.sh(
+      `cat /run/tortie/ipam/blocks/*.json | tr -d ' \\n' | grep -o '"allocations":[^]]*' || true`,
+    );
+    if (/\d/.test(taken)) left.push(`an address is not free: ${taken.match(/.{0,3}\d.{0,3}/)?.[0]}`);
+    if (left.length > 0) throw new Error(left.join(" | "));
+  }
+}
+
+function sandboxOf(node: Node, name: string): Sandbox {
+  return {
+    containerId: `${name}-0a1b2c`,
+    netns: node.addPod(name),
+    ifname: "eth0",
+    args: [
+      ["K8S_POD_NAMESPACE", "default"],
+      ["K8S_POD_NAME", "web-0"],
+    ],
+    capabilities: {
+      portMappings: [
+        { hostPort: 8080, containerPort: 80, protocol: "tcp" },
+        { hostPort: 8080, containerPort: 53, protocol: "udp" },
+      ],
+      bandwidth: { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressBurst: 1e6 },
+    },
+  };
+}
