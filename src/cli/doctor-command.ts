@@ -22,6 +22,8 @@ export function doctorCommand(run: Run): CommandModule {
     ],
     options: (yargs) =>
       yargs
+        .hide("run-dir")
+        .hide("state-dir")
         .option("fix", { type: "boolean", describe: "mend what can be mended" })
         .option("dry-run", { type: "boolean", describe: "with --fix: tell what would be done, and do nothing" })
         .option("conf-dir", {

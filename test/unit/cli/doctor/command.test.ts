@@ -13,3 +13,10 @@ test.each([
     stderr: `tortie: cannot run doctor: ${reason}\n`,
   });
 });
+
+test("its help does not offer the folders that it refuses", async () => {
+  const { status, stdout } = await new World().run("doctor --help");
+  expect(status).toBe(0);
+  expect(stdout).toContain("--node");
+  expect(stdout).not.toMatch(/--(run|state)-dir/);
+});
