@@ -131,19 +131,10 @@ function shaping(node: Node, webAddress: string): void {
     ["towards the pod", undefined, "web", webAddress],
     ["from the pod", "web", undefined, nodeAddress4],
   ] as const) {
-    const bitsPerSecond = bestRate(node, from, to, address);
+    const { bitsPerSecond } = measureRate(node, from, to, address, { least: lowest });
     const close = bitsPerSecond > lowest && bitsPerSecond < highest;
     verdict(close, `${what}: ${mbit(bitsPerSecond)} measured (${((100 * bitsPerSecond) / rateBits).toFixed(0)} %)`);
   }
-}
-
-/** A busy machine may be slower than the limit, never faster: what is too slow is measured again. */
-function bestRate(node: Node, from: string | undefined, to: string | undefined, address: string): number {
-  let best = 0;
-  for (let attempt = 0; attempt < 3 && best <= lowest; attempt++) {
-    best = Math.max(best, measureRate(node, from, to, address).bitsPerSecond);
-  }
-  return best;
 }
 
 function checks(node: Node, runner: Runner, list: List, pod: Sandbox, address: string): void {

@@ -19,7 +19,7 @@ let pods = 0;
 beforeAll(async () => {
   if (missing !== undefined) return;
   requireBuild();
-  program = goTool("cnitool");
+  program = await goTool("cnitool");
   node = await Node.start();
   install(node);
 }, 600_000);

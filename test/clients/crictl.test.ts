@@ -20,7 +20,7 @@ let program: string;
 beforeAll(async () => {
   if (missing !== undefined) return;
   requireBuild();
-  program = goTool("crictl");
+  program = await goTool("crictl");
   node = await Node.start();
   install(node);
   containerd = await Containerd.start(node);

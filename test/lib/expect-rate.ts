@@ -4,13 +4,16 @@ import type { Node } from "./netns.ts";
 import { measureRate, type Spot } from "./traffic.ts";
 
 /**
- * On a busy machine a second of measuring may be a quarter too low; too high by what the bucket held. What it tells apart is a limit from
- * none, from one of another pod, and from bits taken for bytes.
+ * Measures until it is right, four times at most: on a busy machine a second of measuring is too low, and too high while the bucket of a burst
+ * of 512 MB is being emptied. What it tells apart is a limit from none, from one of another pod, and from bits taken for bytes.
  */
 export function expectRate(node: Node, from: Spot, to: Spot, address: string, bitsPerSecond: number): void {
-  const measured = measureRate(node, from, to, address, 1).bitsPerSecond;
-  expect(measured).toBeGreaterThan(0.6 * bitsPerSecond);
-  expect(measured).toBeLessThan(1.4 * bitsPerSecond);
+  const [least, most] = [0.6 * bitsPerSecond, 1.4 * bitsPerSecond];
+  const measure = () => measureRate(node, from, to, address, { seconds: 1 }).bitsPerSecond;
+  let measured = measure();
+  for (let turn = 1; turn < 4 && (measured < least || measured > most); turn++) measured = measure();
+  expect(measured).toBeGreaterThan(least);
+  expect(measured).toBeLessThan(most);
 }
 
 /** The rates of the node's token buckets, in bits per second, smallest first: of those on pods' interfaces, and of those on the ifb links. */

@@ -1,7 +1,8 @@
 /** Clients that are there as Go modules only: built once, where Go is at hand, into build/tools/go. */
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { root } from "./suite.ts";
 
 const modules = {
@@ -12,7 +13,6 @@ const modules = {
 export type GoTool = keyof typeof modules;
 
 const folder = join(root, "build/tools/go");
-const workFolder = join(root, "build/tools/.go-build");
 const compilers = ["/usr/local/go/bin/go", "/usr/bin/go", "/usr/local/bin/go"];
 /** crictl brings a good part of Kubernetes along. */
 const buildTimeoutMs = 600_000;
@@ -23,12 +23,16 @@ export function goToolIsMissing(tool: GoTool): string | undefined {
   return `${tool} is a Go module, and there is no Go on this machine`;
 }
 
-/** The path of the tool, which is built when it is not there yet. Throws with the compiler's words when that fails. */
-export function goTool(tool: GoTool): string {
+/**
+ * The path of the tool, which is built when it is not there yet. Throws with the compiler's words when that fails. The build takes minutes on
+ * a busy machine: a test process that did not answer its runner meanwhile would be given up.
+ */
+export async function goTool(tool: GoTool): Promise<string> {
   const path = pathOf(tool);
   const go = compiler();
   if (existsSync(path) || go === undefined) return path;
   // What Go downloads and compiles on the way goes away again, and nothing of it to the user's own folders.
+  const workFolder = join(root, `build/tools/.go-build-${tool}`);
   rmSync(workFolder, { recursive: true, force: true });
   const env = {
     ...process.env,
@@ -38,10 +42,13 @@ export function goTool(tool: GoTool): string {
     GOPATH: join(workFolder, "path"),
     GOCACHE: join(workFolder, "cache"),
   };
-  const options = { env, encoding: "utf8", timeout: buildTimeoutMs } as const;
-  const { status, stderr, error } = spawnSync(go, ["install", modules[tool]], options);
-  rmSync(workFolder, { recursive: true, force: true });
-  if (status !== 0) throw new Error(`cannot build ${modules[tool]}: ${error?.message ?? stderr.trim()}`);
+  try {
+    await promisify(execFile)(go, ["install", modules[tool]], { env, timeout: buildTimeoutMs });
+  } catch (error) {
+    throw new Error(`cannot build ${modules[tool]}: ${(error as Error).message}`);
+  } finally {
+    rmSync(workFolder, { recursive: true, force: true });
+  }
   return path;
 }
 

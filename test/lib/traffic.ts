@@ -58,26 +58,48 @@ export function receive(
   return node.sh(`cat ${file}`).trim();
 }
 
+export interface Measuring {
+  /** Seconds that do not count: in the first one the bucket is emptied. */
+  readonly after?: number;
+  readonly seconds?: number;
+  /** What is less is measured again, twice at most. */
+  readonly least?: number;
+}
+
+/**
+ * Measures the rate of one TCP connection from one spot to an address of another. A busy machine is slower than a limit, never faster, and
+ * so is a connection that recovers from a burst: the highest of the measurements counts.
+ */
+export function measureRate(node: Node, from: Spot, to: Spot, address: string, options: Measuring = {}): Rate {
+  const { after = 1, seconds = 2, least = 0 } = options;
+  let bitsPerSecond = 0;
+  for (let turn = 0; turn < 3 && (turn === 0 || bitsPerSecond < least); turn++) {
+    const port = ++ratePort;
+    const server = ["iperf3", "-s", "-1", "-p", String(port)];
+    const client = ["iperf3", "-c", address, "-p", String(port), "-t", String(after + seconds + 1)];
+    node.start(["timeout", String(after + seconds + 20), ...server], at(to));
+    waitForPort(node, to, port);
+    node.start(client, at(from));
+    bitsPerSecond = Math.max(bitsPerSecond, arrivals(node, to, address, after, seconds));
+  }
+  return { bitsPerSecond };
+}
+
 /** Of each measurement its own: the server of the one before may still be about to end. */
 let ratePort = 5200;
 
 /**
- * Measures the rate of one TCP connection from one spot to an address of another, after a second that empties the bucket.
- * Counts what arrives, not what iperf3 is handed: TCP keeps what follows a lost segment, and a second's worth of it, handed over after the
- * first second, would count as faster than the limit. The clock is read outside of the counts, so that a busy machine only ever seems slower.
+ * What arrives in some seconds from now, in bits per second; not what iperf3 is handed: TCP keeps what follows a lost segment, and a second's
+ * worth of it, handed over when the counting has begun, would count as faster than the limit. The clock is read outside of the counts, so
+ * that a busy machine only ever seems slower.
  */
-export function measureRate(node: Node, from: Spot, to: Spot, address: string, seconds = 2): Rate {
-  const port = String(++ratePort);
+function arrivals(node: Node, spot: Spot, address: string, after: number, seconds: number): number {
   const counter = address.includes(":") ? "Ip6InOctets" : "IpExtInOctets";
-  node.start(["timeout", String(seconds + 20), "iperf3", "-s", "-1", "-p", port], at(to));
-  waitForPort(node, to, Number(port));
-  node.start(["iperf3", "-c", address, "-p", port, "-t", String(seconds + 2)], at(from));
   const count = `nstat -asz ${counter} | awk '/${counter}/ { print $2 }'`;
-  const samples = node.sh(`sleep 1; date +%s%N; ${count}; sleep ${seconds}; ${count}; date +%s%N`, at(to));
+  const samples = node.sh(`sleep ${after}; date +%s%N; ${count}; sleep ${seconds}; ${count}; date +%s%N`, at(spot));
   const [began = 0, first = 0, last = 0, ended = 0] = samples.trim().split("\n").map(Number);
-  if (last - first < leastOctets)
-    throw new Error(`cannot measure the rate: nothing arrives at ${address} port ${port}`);
-  return { bitsPerSecond: (8e9 * (last - first)) / (ended - began) };
+  if (last - first < leastOctets) throw new Error(`cannot measure the rate: nothing arrives at ${address}`);
+  return (8e9 * (last - first)) / (ended - began);
 }
 
 /** Of one full segment: less is no connection. */

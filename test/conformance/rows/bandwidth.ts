@@ -24,7 +24,7 @@ export const bandwidth: Section = {
         want(/ rate 1Mbit burst 125000b lat 25ms/.test(queue), "rate 1Mbit burst 125000b lat 25ms", queue);
         stage.del(slow.pod);
         const { pod, address } = shaped(stage, { ingressRate: 20e6, ingressBurst: 1e6 });
-        wantRate(stage, () => rateOf(stage, undefined, pod.pod, address), 20e6);
+        wantRate(stage, (least) => rateOf(stage, undefined, pod.pod, address, least), 20e6);
       },
     },
     {
@@ -35,7 +35,7 @@ export const bandwidth: Section = {
         const before = stage.sh("ip -br link | wc -l").trim();
         const { pod, added } = shaped(stage, { egressRate: 20e6, egressBurst: 1e6 });
         want(added.length === 1, "one more interface in the result", added);
-        wantRate(stage, () => rateOf(stage, pod.pod, "outside", outsideAddress4), 20e6);
+        wantRate(stage, (least) => rateOf(stage, pod.pod, "outside", outsideAddress4, least), 20e6);
         stage.del(pod);
         const now = stage.sh("ip -br link | wc -l").trim();
         want(now === before, `${before} links after DEL`, now);
@@ -66,7 +66,7 @@ export const bandwidth: Section = {
             const queues = JSON.parse(stage.sh("tc -j qdisc show")) as readonly Queue[];
             const rates = queues.filter(({ kind }) => kind === "tbf").map(({ options }) => options.rate);
             want(rates.join() === "1250000,1250000", "two buckets of 1250000 bytes per second", rates);
-            const bitsPerSecond = measured(() => rateOf(stage, pod.pod, "outside", outsideAddress4), 9e6);
+            const bitsPerSecond = rateOf(stage, pod.pod, "outside", outsideAddress4, 9e6);
             want(bitsPerSecond > 9e6, "10 Mbit/s and what the burst adds", `${bitsPerSecond} bit/s`);
             stage.del(pod);
           });
@@ -138,26 +138,19 @@ function shaped(stage: Stage, limits: JsonObject): Shaped {
   return { pod, address: addressesOf(result)[0] ?? "", added };
 }
 
-function rateOf({ node }: Stage, from: Spot, to: Spot, address: string, seconds?: number): number {
+function rateOf({ node }: Stage, from: Spot, to: Spot, address: string, least: number): number {
   try {
-    return measureRate(node, from, to, address, seconds).bitsPerSecond;
+    return measureRate(node, from, to, address, { least }).bitsPerSecond;
   } catch (error) {
     throw new Unmet(`traffic to ${address}`, (error as Error).message);
   }
 }
 
-/** A busy machine makes a rate lower, never higher: of three the first that reaches `least`, or the last. */
-function measured(measure: () => number, least: number): number {
-  let rate = measure();
-  for (let turn = 1; turn < 3 && rate < least; turn++) rate = measure();
-  return rate;
-}
-
 /** Within a tenth of the rate on the wire. */
-function wantRate(stage: Stage, measure: () => number, asked: number): void {
+function wantRate(stage: Stage, measure: (least: number) => number, asked: number): void {
   const shareOf = (rate: number) => rate / payload / asked;
   const isRight = (rate: number) => shareOf(rate) > 0.9 && shareOf(rate) < 1.1;
-  const rate = measured(measure, 0.9 * payload * asked);
+  const rate = measure(0.9 * payload * asked);
   stage.figure = `${(shareOf(rate) * 100).toFixed(1)} % of the rate`;
   want(isRight(rate), `${asked} bit/s, within a tenth`, `${rate} bit/s of payload`);
 }
