@@ -5,7 +5,6 @@ import { crashPluginDir, switchName } from "../lib/crash-build.ts";
 import { type Fault, faultText, type Step } from "../lib/fault.ts";
 import { leaks } from "../lib/kept.ts";
 import type { Node } from "../lib/netns.ts";
-import { isFull } from "../lib/reliability.ts";
 import { type CniResult, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { goPluginDir } from "../lib/suite.ts";
@@ -34,7 +33,7 @@ export class StepChain {
   constructor(node: Node, list: Conflist) {
     this.#node = node;
     this.#list = list;
-    this.pod = sandboxOf(node, "old");
+    this.pod = sandboxOf(node, podName);
     this.next = sandboxOf(node, "young");
     this.runner().add(list, this.pod);
     this.runner().del(list, this.pod);
@@ -95,7 +94,7 @@ export class StepChain {
         })),
       );
     });
-    if (isFull || cases.length <= sampleSize) return cases;
+    if (cases.length <= sampleSize) return cases;
     return Array.from({ length: sampleSize }, (_, at) => cases[Math.floor((at * cases.length) / sampleSize)] as Case);
   }
 
@@ -109,15 +108,41 @@ export class StepChain {
     if (!ping(this.#node, undefined, address)) throw new Error(`${address} does not answer`);
   }
 
+  /** The pod's sandbox goes away, as it does when nobody tells the runtime. The kernel takes its time with the interfaces. */
+  losePod(): void {
+    const before = this.#podLinks();
+    this.#node.removePod(podName);
+    this.#node.sh(`for link in ${before}; do
+      for turn in $(seq 500); do ip link show dev $link >/dev/null 2>&1 || break; sleep 0.01; done; done`);
+  }
+
+  /** A new sandbox in the same place. */
+  givePodBack(): void {
+    this.#node.addPod(podName);
+  }
+
   mustBeClean(): void {
+    const left = this.leftovers();
+    if (left.length > 0) throw new Error(left.join(" | "));
+  }
+
+  /** What is not as it was before the first of all steps. */
+  leftovers(): readonly string[] {
     const left = [...leaks(diff(this.#clean, snapshot(this.#node)))];
     const taken = this.#node.sh(
       `cat /run/tortie/ipam/blocks/*.json | tr -d ' \\n' | grep -o '"allocations":[^]]*' || true`,
     );
     if (/\d/.test(taken)) left.push(`an address is not free: ${taken.match(/.{0,3}\d.{0,3}/)?.[0]}`);
-    if (left.length > 0) throw new Error(left.join(" | "));
+    return left;
+  }
+
+  #podLinks(): string {
+    const links = JSON.parse(this.#node.sh("ip -j link show type veth")) as readonly { readonly ifname: string }[];
+    return links.map(({ ifname }) => ifname).join(" ");
   }
 }
+
+const podName = "old";
 
 function sandboxOf(node: Node, name: string): Sandbox {
   return {

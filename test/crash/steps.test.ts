@@ -8,33 +8,19 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { buildCrashPlugins, crashPluginDir, switchName } from "../lib/crash-build.ts";
 import { doctor } from "../lib/doctor.ts";
 import { faultText } from "../lib/fault.ts";
 import { Node } from "../lib/netns.ts";
 import { isFull, Tally, timeoutMs } from "../lib/reliability.ts";
 import type { CniResult } from "../lib/runner.ts";
-import { example, ourPluginDir, requireBuild } from "../lib/suite.ts";
+import { ourPluginDir, requireBuild } from "../lib/suite.ts";
 import { type Case, type Operation, StepChain } from "./step-chain.ts";
 import { errors, kills } from "./step-faults.ts";
+import { subjects } from "./subjects.ts";
 
-const list = loadConflist(example("10-calico.conflist"));
-const plugins = list.plugins.map((plugin) => (plugin.type === "portmap" ? { ...plugin, backend: "iptables" } : plugin));
+/** Of each test, when not all are tried; fewer where portmap alone is faulty. */
 const sampleSize = Number(process.env.TORTIE_CRASH_STEPS ?? 16);
-
-interface Subject {
-  readonly name: string;
-  readonly list: Conflist;
-  readonly faulty: readonly string[];
-  /** Of each test, when not all are tried. */
-  readonly sampleSize: number;
-}
-
-const subjects: readonly Subject[] = [
-  { name: "the chain", list, faulty: list.plugins.map(({ type }) => type), sampleSize },
-  { name: "portmap with iptables", list: { ...list, plugins }, faulty: ["portmap"], sampleSize: sampleSize / 2 },
-];
 const stopped = new Tally();
 const failedCalls = new Tally();
 
@@ -65,7 +51,8 @@ const followUps: readonly ((chain: StepChain) => void)[] = [
 /** What GC was told to be stale is no pod that is served next; docs/reliability.md tells of its ports. */
 const followUpsOfGc = followUps.slice(0, 2);
 
-describe.each(subjects)("$name on the real kernel", ({ list, faulty, sampleSize }) => {
+describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
+  const tried = isFull ? Number.POSITIVE_INFINITY : faulty.length > 1 ? sampleSize : sampleSize / 2;
   let node: Node;
   let chain: StepChain;
 
@@ -82,7 +69,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty, sampleSize 
     "%s stopped at any step leaves nothing after what comes next",
     { timeout: timeoutMs },
     async (operation) => {
-      const cases = chain.casesOf(operation, faulty, kills, sampleSize);
+      const cases = chain.casesOf(operation, faulty, kills, tried);
       await judgeEach(stopped, cases, ({ member, fault }, index) => {
         const possible = operation === "GC" ? followUpsOfGc : followUps;
         for (const followUp of isFull ? possible : [possible[index % possible.length]]) {
@@ -96,7 +83,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty, sampleSize 
   );
 
   test("ADD failing at any step leaves nothing, and one that succeeds serves", { timeout: timeoutMs }, async () => {
-    await judgeEach(failedCalls, chain.casesOf("ADD", faulty, errors, sampleSize), ({ member, fault }) => {
+    await judgeEach(failedCalls, chain.casesOf("ADD", faulty, errors, tried), ({ member, fault }) => {
       const last = chain.operate("ADD", member, faultText(fault)).get(chain.members.at(-1) ?? "");
       if (last?.status === 0) chain.mustAnswer(JSON.parse(last.stdout) as CniResult);
       chain.del(chain.pod);
@@ -106,7 +93,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty, sampleSize 
   test("DEL failing at any step says so or leaves nothing, and the next one ends it", {
     timeout: timeoutMs,
   }, async () => {
-    await judgeEach(failedCalls, chain.casesOf("DEL", faulty, errors, sampleSize), ({ member, fault }) => {
+    await judgeEach(failedCalls, chain.casesOf("DEL", faulty, errors, tried), ({ member, fault }) => {
       chain.operate("ADD");
       const calls = chain.operate("DEL", member, faultText(fault));
       const saysSo = calls.size < chain.members.length || [...calls.values()].some(({ status }) => status !== 0);

@@ -19,6 +19,7 @@ export const rows = {
   "model-error": "error at a step, on the model",
   kill: "process stopped at a step, on the real kernel",
   error: "error at a step, on the real kernel",
+  doctor: "wreck of a killed process, for `tortie doctor --fix` to mend",
   random: "killed after random microseconds",
   vanished: "namespace gone before DEL",
   storm: "operations in storms",

@@ -1,5 +1,5 @@
 /**
- * `tortie doctor`, as it is built, on a private node: every kind of wreck by hand and by killing, what it says of it, how it mends it, and that
+ * `tortie doctor`, as it is built, on a private node: every kind of wreck by hand, what it says of it, how it mends it, and that
  * the pod beside it notices nothing.
  */
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -440,51 +440,6 @@ test("takes no ADD and no DEL that is at work for a wreck, and does not disturb 
   expect(doctor(node)).toEqual({ exitCode: 0, findings: [], notes: [] });
   expectNeighbourServed();
 });
-
-/** From before the process has read anything to after it has ended, at the speed of this machine. */
-const moments = [0.7, 1.5, 2.5, 4].map((ms) => `${ms / 1000}`);
-
-describe.each(["ADD", "DEL"] as const)("%s that is killed at any moment", (command) => {
-  test.each(["stays", "is removed"])("is mended when its sandbox %s", (fate) => {
-    for (const plugin of list.plugins) {
-      for (const moment of moments) {
-        const sandbox = newSandbox();
-        const before = snapshot(node);
-        if (command === "DEL") runner.add(list, sandbox);
-        const dying = new Runner({ node, pluginDirs, wrap: ["timeout", "-s", "KILL", moment] });
-        runUntil(command, plugin.type, sandbox, dying);
-        if (fate === "is removed") node.removePod(sandbox.name);
-        const mended = doctor(node, { fix: true });
-        expect({ plugin: plugin.type, moment, ...mended }).toMatchObject({ exitCode: 0, findings: [] });
-        runner.del(list, sandbox);
-        if (fate === "stays") node.removePod(sandbox.name);
-        expect(doctor(node)).toMatchObject({ exitCode: 0, findings: [] });
-        expect(leftOf(before)).toEqual([]);
-      }
-    }
-    expectNeighbourServed();
-  });
-});
-
-/** The chain up to one plugin, which `dying` runs. */
-function runUntil(command: "ADD" | "DEL", last: string, sandbox: Sandbox, dying: Runner): void {
-  const plugins = command === "ADD" ? list.plugins : [...list.plugins].reverse();
-  let prevResult = command === "DEL" ? runner.cached(list, sandbox) : undefined;
-  for (const plugin of plugins) {
-    const request = requestOf(list, plugin, { sandbox, prevResult });
-    const { stdout } = (plugin.type === last ? dying : runner).tryExec(command, plugin.type, request, sandbox);
-    if (plugin.type === last) return;
-    if (command === "ADD") prevResult = JSON.parse(stdout);
-  }
-}
-
-/** Blocks, cursors and the log remember that there was something; a pod's own removal is not under test. */
-function leftOf(before: string): readonly string[] {
-  const remembered = /^[+-] (file \/(run\/tortie\/ipam|var\/log|var\/lib\/tortie)\/|\w+ .*"?p\d+"?$)/;
-  return diff(before, snapshot(node))
-    .split("\n")
-    .filter((line) => line !== "" && !remembered.test(line));
-}
 
 test.each(exampleNames().filter((name) => !name.includes("loopback")))(
   "%s: a pod is well, and what it leaves is mended",

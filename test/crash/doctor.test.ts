@@ -1,0 +1,76 @@
+/**
+ * What a process that is killed at a step leaves is found and mended by `tortie doctor --fix`, whether its sandbox is still there or not, and DEL
+ * never comes.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildCrashPlugins } from "../lib/crash-build.ts";
+import { doctor } from "../lib/doctor.ts";
+import { faultText } from "../lib/fault.ts";
+import { Node } from "../lib/netns.ts";
+import { isFull, Tally, timeoutMs } from "../lib/reliability.ts";
+import { requireBuild } from "../lib/suite.ts";
+import { type Operation, StepChain } from "./step-chain.ts";
+import { kills } from "./step-faults.ts";
+import { subjects } from "./subjects.ts";
+
+/** Of each test: the doctor looks four times, and takes a second or two. */
+const sampleSize = isFull ? 24 : 4;
+const mended = new Tally();
+let folder: string;
+
+beforeAll(async () => {
+  requireBuild();
+  await buildCrashPlugins();
+  folder = mkdtempSync(join(tmpdir(), "tortie-crash-"));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  mended.record("doctor", "doctor");
+});
+
+describe.each(subjects)("$name", ({ list, faulty }) => {
+  let node: Node;
+  let chain: StepChain;
+  let conflist: string;
+
+  beforeAll(async () => {
+    node = await Node.start();
+    chain = new StepChain(node, list);
+    conflist = join(folder, "10-crash.conflist");
+    writeFileSync(conflist, JSON.stringify(list));
+  });
+
+  afterAll(async () => {
+    await node?.stop();
+  });
+
+  test.each<Operation>(["ADD", "DEL", "GC"])(
+    "what %s leaves that was killed at any step is found and mended",
+    { timeout: timeoutMs },
+    async (operation) => {
+      const failures: string[] = [];
+      const cases = chain.casesOf(operation, faulty, kills, sampleSize);
+      for (const [index, { member, fault, text }] of cases.entries()) {
+        // The runner of the tests wants to hear from them.
+        await new Promise(setImmediate);
+        if (operation !== "ADD") chain.operate("ADD");
+        chain.operate(operation, member, faultText(fault));
+        const isGone = index % 2 === 0;
+        if (isGone) chain.losePod();
+        const { findings } = doctor(node, { fix: true, conflist });
+        const left = findings.map((finding) => `${finding.id}: ${finding.text}`);
+        if (isGone) left.push(...chain.leftovers());
+        if (left.length > 0) failures.push(`${text}, sandbox ${isGone ? "gone" : "there"}: ${left.join(" | ")}`);
+        if (isGone) chain.givePodBack();
+        chain.del(chain.pod);
+        chain.mustBeClean();
+      }
+      mended.add({ tried: cases.length, left: failures.length });
+      expect(failures).toEqual([]);
+    },
+  );
+});
