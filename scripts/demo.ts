@@ -8,7 +8,7 @@
 import { loadConflist } from "../test/lib/conflist.ts";
 import { kept, leaks } from "../test/lib/kept.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../test/lib/netns.ts";
-import { type CniResult, PluginError, Runner, type Sandbox } from "../test/lib/runner.ts";
+import { addressOf, PluginError, Runner, type Sandbox } from "../test/lib/runner.ts";
 import { diff, snapshot } from "../test/lib/snapshot.ts";
 import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../test/lib/suite.ts";
 import { ask, measureRate, serve } from "../test/lib/traffic.ts";
@@ -179,12 +179,6 @@ function sandbox(node: Node, name: string): Sandbox {
     ["K8S_POD_NAME", name],
   ] as const;
   return { containerId: name, netns: node.addPod(name), ifname: "eth0", args };
-}
-
-function addressOf(result: CniResult): string {
-  const address = result.ips?.[0]?.address;
-  if (address === undefined) throw new Error("the result has no address");
-  return address.replace(/\/.*/, "");
 }
 
 function complaint(action: () => void): string {

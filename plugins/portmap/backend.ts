@@ -2,6 +2,7 @@
 import type { Attachment } from "../../src/cni/attachment.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { PortmapConf } from "./conf.ts";
+import type { HasEnded } from "./ended.ts";
 import type { Target } from "./target.ts";
 
 export type Family = Target["family"];
@@ -12,8 +13,8 @@ export interface Wanted {
   readonly attachment: Attachment;
   readonly conf: PortmapConf;
   readonly targets: readonly Target[];
-  /** Whether another attachment is known to have ended, so that its host ports may be taken over. */
-  readonly hasEnded: (other: Attachment) => boolean;
+  /** Whose host ports may be taken over. */
+  readonly hasEnded: HasEnded;
 }
 
 export interface Backend {

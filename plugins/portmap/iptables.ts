@@ -210,7 +210,7 @@ export function refuseTaken(
     );
     if (taken === undefined && !to.startsWith(own)) continue;
     const holder = holderOf(nat, chain);
-    if (to.startsWith(own) || (holder !== undefined && hasEnded(holder))) stale.add(chain);
+    if (to.startsWith(own) || (holder !== undefined && hasEnded(holder, addressIn(to)))) stale.add(chain);
     else if (taken !== undefined && holder?.containerId !== attachment.containerId) {
       const reason = `it is taken by ${holder === undefined ? `chain ${chain}` : describeAttachment(holder)}`;
       throw new CniError(code.refused, `cannot map host port ${describeHostPort(taken)}: ${reason}`);
@@ -230,6 +230,11 @@ export function foreignHolder(
 ): Attachment | undefined {
   const holder = holderOf(nat, chain);
   return holder?.network === network && holder.containerId === containerId ? undefined : holder;
+}
+
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+function addressIn(destination: string): string {
+  return destination.slice(0, destination.lastIndexOf(":")).replace(/[[\]]/g, "");
 }
 
 function overlap(hostIp: string | undefined, destination: string | undefined): boolean {

@@ -19,7 +19,7 @@ import { type Context, definePlugin, type JsonObject } from "../../src/plugin/pl
 import { runEvery } from "../../src/plugin/steps.ts";
 import { type Backend, type Family, families } from "./backend.ts";
 import { backendOf, type PortmapConf, parseConf } from "./conf.ts";
-import { isEarlierSandbox } from "./earlier-sandbox.ts";
+import { endedFor } from "./ended.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
 import { nftables } from "./nftables.ts";
@@ -37,7 +37,7 @@ export default definePlugin<PortmapConf>({
     const backend = backends[conf.backend];
     const targets = conf.mappings.length === 0 ? [] : targetsOf(result, attachment.ifname);
     if (targets.length > 0) {
-      const hasEnded = isEarlierSandbox(attachment, args, sys);
+      const hasEnded = endedFor(attachment, args, sys);
       const takeBack = backend.add({ attachment, conf, targets, hasEnded }, sys);
       context.undo("take back the port mappings", takeBack);
       forget(

@@ -15,11 +15,11 @@ import { type AppliedNft, applyNft } from "../../src/dataplane/nft-apply.ts";
 import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
 import { diffNft } from "../../src/dataplane/nft-diff.ts";
 import { hasNftTable } from "../../src/dataplane/nft-has.ts";
-import { findHolders } from "../../src/dataplane/nft-holders.ts";
+import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
 import { collectNft, removeNft } from "../../src/dataplane/nft-remove.ts";
 import { probeNft } from "../../src/dataplane/nft-session.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { addressBytes } from "../../src/net/address.ts";
+import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";
 import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
@@ -80,7 +80,7 @@ function applyOverStale(wanted: Wanted, sys: Sys): AppliedNft {
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
       const holder = holderOf(error.holder);
-      if (holder !== undefined && (leadsHere(error, targets) || hasEnded(holder)))
+      if (holder !== undefined && (leadsHere(error, targets) || hasEnded(holder, destinationIn(error))))
         removeNft(tables, ownerOf(holder), sys);
       else if (isSibling(error.holder, attachment)) mappings = withoutSiblings(attachment, mappings, sys);
       else throw taken(mappingOf(error.element.key), error.holder);
@@ -95,11 +95,20 @@ function holderOf(comment: string | undefined): Attachment | undefined {
 }
 
 /** Whether what is in the way leads to this very container's address. */
-function leadsHere({ table, set, data }: NftConflict, targets: readonly Target[]): boolean {
-  const target = targets.find(({ family }) => family === table.family);
+function leadsHere(conflict: NftConflict, targets: readonly Target[]): boolean {
+  const { table, set } = conflict;
   if (!set.endsWith("ports")) return !set.endsWith("conditions");
-  const width = table.family === "ip" ? 4 : 16;
-  return target !== undefined && data !== undefined && sameAddress(data.subarray(0, width), target);
+  const target = targets.find(({ family }) => family === table.family);
+  return target !== undefined && destinationIn(conflict) === canonicalAddress(target.address);
+}
+
+function destinationIn({ table, set, data }: NftConflict): string | undefined {
+  return set.endsWith("ports") ? destinationOf(table.family, data) : undefined;
+}
+
+/** The container's address out of what a map has for a host port. */
+function destinationOf(family: NftFamily, data: Uint8Array | undefined): string | undefined {
+  return data && formatAddress(data.subarray(0, family === "ip" ? 4 : 16));
 }
 
 /** Whether it is of the same container. */
@@ -120,18 +129,13 @@ function withoutSiblings(attachment: Attachment, mappings: readonly Mapping[], s
     .filter(({ families }) => families.length > 0);
 }
 
-function sameAddress(bytes: Uint8Array, { address }: Target): boolean {
-  const wanted = addressBytes(address);
-  return wanted.length === bytes.length && wanted.every((byte, index) => byte === bytes[index]);
-}
-
 /** Throws when another has one of the host ports in the other kind of map; what has ended goes. */
 function settleOverlaps({ attachment, conf, targets, hasEnded }: Wanted, sys: Sys): void {
   const own = nftOwnerComment(ownerOf(attachment));
-  const settle = (mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, comment: string | undefined) => {
-    if (comment === own || isSibling(comment, attachment)) return;
-    const holder = holderOf(comment);
-    if (holder === undefined || !hasEnded(holder)) throw taken(mapping, comment);
+  const settle = (mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, held: Held, family: NftFamily) => {
+    if (held.holder === own || isSibling(held.holder, attachment)) return;
+    const holder = holderOf(held.holder);
+    if (holder === undefined || !hasEnded(holder, destinationOf(family, held.data))) throw taken(mapping, held.holder);
     removeNft(tables, ownerOf(holder), sys);
   };
   for (const { family } of targets) {
@@ -139,14 +143,15 @@ function settleOverlaps({ attachment, conf, targets, hasEnded }: Wanted, sys: Sy
     const general = mappings.filter(({ hostIp }) => hostIp === undefined);
     const special = mappings.filter(({ hostIp }) => hostIp !== undefined);
     const keys = special.map((mapping) => [mapping.protocol, String(mapping.hostPort)]);
-    for (const { key, holder } of findHolders(tableOf(family), "ports", keys, sys)) {
-      settle(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), holder);
+    for (const held of findHolders(tableOf(family), "ports", keys, sys)) {
+      const { key } = held;
+      settle(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), held, family);
     }
     if (general.length === 0) continue;
     // Mappings of single addresses are rare: all of them are looked at.
-    for (const { key, holder } of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
-      const mapping = general.find((one) => describeKey(one) === key.slice(1).join("/"));
-      if (mapping !== undefined) settle(mapping, holder);
+    for (const held of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
+      const mapping = general.find((one) => describeKey(one) === held.key.slice(1).join("/"));
+      if (mapping !== undefined) settle(mapping, held, family);
     }
   }
 }

@@ -11,6 +11,8 @@ export interface Held {
   readonly key: readonly string[];
   /** The comment; `undefined` when the element has none. */
   readonly holder: string | undefined;
+  /** What the key is mapped to, in register bytes; `undefined` in a set that is no map. */
+  readonly data: Uint8Array | undefined;
 }
 
 /** Those of `keys` that the set has; all of the set's where `keys` is absent. */
@@ -26,7 +28,7 @@ export function findHolders(
     if (keys !== undefined) {
       return keys.flatMap((key) => {
         const found = findElement(session, table, { set, element: { key } });
-        return found ? [{ key, holder: found.comment }] : [];
+        return found ? [{ key, holder: found.comment, data: bytesOf(found.data) }] : [];
       });
     }
     const definition = table.sets.find(({ name }) => name === set);
@@ -34,11 +36,16 @@ export function findHolders(
       dumpElements({ ...idOf(table), set }),
       `list ${set} of table ${table.family} ${table.name}`,
     );
-    return (replies ?? []).flatMap(readElements).map(({ key, comment }) => ({
+    return (replies ?? []).flatMap(readElements).map(({ key, comment, data }) => ({
       key: decodeFields((definition?.key ?? []) as readonly DataType[], key),
       holder: comment,
+      data: bytesOf(data),
     }));
   } finally {
     session.close();
   }
+}
+
+function bytesOf(data: Uint8Array | object | undefined): Uint8Array | undefined {
+  return data instanceof Uint8Array ? data : undefined;
 }

@@ -6,32 +6,60 @@ import { getLink, readLink } from "../netlink/link.ts";
 import { NLM_F_ACK } from "../netlink/message.ts";
 import { RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from "../netlink/route.ts";
 import { addressFamily, RTM_GETROUTE } from "../netlink/rtnetlink.ts";
-import { Conversation } from "./conversation.ts";
-import { refusal } from "./refusal.ts";
+import { Conversation, type Outcome } from "./conversation.ts";
+import { refusal, refusedWith } from "./refusal.ts";
 
 /** The interface's name; `undefined` when the way leads through a gateway. Throws `CniError` 100 when there is no route. */
 export function interfaceOf(address: string, sys: Sys): string | undefined {
   const conversation = new Conversation(sys.openNetlink("route"));
   try {
     const what = `find the interface of ${address}`;
-    const bytes = addressBytes(address);
-    // struct rtmsg: family, destination's length; the rest is of no concern to a lookup.
-    const writer = new AttributeWriter()
-      .byte(addressFamily(familyOf(address)))
-      .byte(bytes.length * 8)
-      .half(0);
-    const payload = writer.word(0).word(0).bytes(RTA_DST, bytes).finish();
-    const [route] = conversation.exchange([{ type: RTM_GETROUTE, flags: NLM_F_ACK, payload }]);
-    const reply = route?.replies[0];
-    const attributes = reply && readAttributes(reply.payload, routeHeaderLength);
+    const route = lookUp(address, conversation);
+    const attributes = attributesOf(route);
     const index = attributes?.get(RTA_OIF);
-    if (attributes?.has(RTA_GATEWAY) || attributes?.has(RTA_VIA)) return undefined;
-    if (index === undefined) throw refusal(what, route ?? { errno: 0, text: "no answer" });
-    const [link] = conversation.exchange([getLink(u32Of(index))]);
-    const found = link?.replies[0];
-    if (found === undefined) throw refusal(what, link ?? { errno: 0, text: "no answer" });
+    if (attributes && leadsAway(attributes)) return undefined;
+    if (index === undefined) throw refusal(what, route);
+    const link = conversation.request(getLink(u32Of(index)));
+    const found = link.replies[0];
+    if (found === undefined) throw refusal(what, link);
     return readLink(found).name;
   } finally {
     conversation.close();
   }
+}
+
+/**
+ * Whether an interface leads to the address without a gateway. A route that says "unreachable", "prohibit" or "blackhole" does not
+ * (fib_props in net/ipv4/fib_semantics.c). Throws `CniError` 100 when it cannot be known.
+ */
+export function isOnHost(address: string, sys: Sys): boolean {
+  const conversation = new Conversation(sys.openNetlink("route"));
+  try {
+    const route = lookUp(address, conversation);
+    if (refusedWith(route, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL")) return false;
+    const attributes = attributesOf(route);
+    if (attributes === undefined) throw refusal(`find the way to ${address}`, route);
+    return attributes.has(RTA_OIF) && !leadsAway(attributes);
+  } finally {
+    conversation.close();
+  }
+}
+
+function lookUp(address: string, conversation: Conversation): Outcome {
+  const bytes = addressBytes(address);
+  // struct rtmsg: family, destination's length; the rest is of no concern to a lookup.
+  const writer = new AttributeWriter()
+    .byte(addressFamily(familyOf(address)))
+    .byte(bytes.length * 8)
+    .half(0);
+  const payload = writer.word(0).word(0).bytes(RTA_DST, bytes).finish();
+  return conversation.request({ type: RTM_GETROUTE, flags: NLM_F_ACK, payload });
+}
+
+function attributesOf({ replies: [reply] }: Outcome): ReturnType<typeof readAttributes> | undefined {
+  return reply && readAttributes(reply.payload, routeHeaderLength);
+}
+
+function leadsAway(attributes: ReturnType<typeof readAttributes>): boolean {
+  return attributes.has(RTA_GATEWAY) || attributes.has(RTA_VIA);
 }

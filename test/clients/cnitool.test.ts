@@ -4,7 +4,7 @@ import { goTool, goToolIsMissing } from "../lib/go-tools.ts";
 import { install } from "../lib/install.ts";
 import { leaks } from "../lib/kept.ts";
 import { type Completed, Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import type { CniResult } from "../lib/runner.ts";
+import { addressOf } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { requireBuild } from "../lib/suite.ts";
 import { ask, ping, serve } from "../lib/traffic.ts";
@@ -60,10 +60,6 @@ function must(command: string, netns: string, capabilities: object = {}): string
   return stdout;
 }
 
-function addressOf(stdout: string): string {
-  return ((JSON.parse(stdout) as CniResult).ips?.[0]?.address ?? "").replace(/\/.*/, "");
-}
-
 function expectNothingLeft(since = clean): void {
   const left = leaks(diff(since, snapshot(node)));
   expect(left.filter((line) => !/^[-+] file \/var\/lib\/cni\/(results\/)?$/.test(line))).toEqual([]);
@@ -76,7 +72,7 @@ const wishes = {
 
 test("add, check and del: a pod with a host port and limits, and nothing left", () => {
   const { name, netns } = newPod();
-  const address = addressOf(must("add", netns, wishes));
+  const address = addressOf(JSON.parse(must("add", netns, wishes)));
   must("check", netns, wishes);
   serve(node, name, 80);
   expect(ping(node, name, outsideAddress4)).toBe(true);

@@ -1,11 +1,12 @@
 /** CRI-O's order of calls, with what it sends: VERSION of every plugin, STATUS, GC at start, CHECK right after ADD, DEL once. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist, withVersion } from "../lib/conflist.ts";
-import { Crio, type CrioPod } from "../lib/crio.ts";
+import { Crio } from "../lib/crio.ts";
 import { queueRates } from "../lib/expect-rate.ts";
 import { install } from "../lib/install.ts";
 import { leaks } from "../lib/kept.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
+import { addressOf } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, requireBuild } from "../lib/suite.ts";
 import { measureRate, ping } from "../lib/traffic.ts";
@@ -32,10 +33,6 @@ function wishes(name: string, more: object = {}) {
   return { namespace: "default", name, containerId: `${name}-4f0a`, ...more };
 }
 
-function addressOf({ result }: CrioPod): string {
-  return (result.ips?.[0]?.address ?? "").replace(/\/.*/, "");
-}
-
 function expectNothingLeft(): void {
   expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
 }
@@ -46,10 +43,10 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
   test("pods run, are looked at and stopped, and nothing is left", () => {
     const crio = new Crio(node, pluginDirs, list);
     const pods = ["a", "b", "c"].map((name) => crio.run(wishes(name)));
-    expect(new Set(pods.map(addressOf)).size).toBe(3);
+    expect(new Set(pods.map(({ result }) => addressOf(result))).size).toBe(3);
     for (const pod of pods) {
       crio.look(pod);
-      expect(ping(node, undefined, addressOf(pod))).toBe(true);
+      expect(ping(node, undefined, addressOf(pod.result))).toBe(true);
       expect(ping(node, pod.containerId, outsideAddress4)).toBe(true);
     }
     for (const pod of pods) expect(crio.stop(pod)).toBeUndefined();
@@ -63,7 +60,9 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
     expect(queueRates(node)).toEqual({ toPods: [20e6], fromPods: [10e6] });
     // The reference's numbers wrap around at 32 bits, and leave a queue that is a packet or two short.
     const atOnce = { after: 0, seconds: 1 };
-    expect(measureRate(node, undefined, pod.containerId, addressOf(pod), atOnce).bitsPerSecond).toBeGreaterThan(40e6);
+    expect(measureRate(node, undefined, pod.containerId, addressOf(pod.result), atOnce).bitsPerSecond).toBeGreaterThan(
+      40e6,
+    );
     expect(measureRate(node, pod.containerId, undefined, nodeAddress4, atOnce).bitsPerSecond).toBeGreaterThan(20e6);
     expect(crio.stop(pod)).toBeUndefined();
     expectNothingLeft();
@@ -78,9 +77,9 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
     // Without the cache it takes the command GC, which came with 1.1.0.
     const isCollected = cache === "with" || version === "1.1.0";
     expect(node.sh("ls /run/tortie/endpoints").includes(dead.containerId)).toBe(!isCollected);
-    expect(ping(node, undefined, addressOf(live))).toBe(true);
+    expect(ping(node, undefined, addressOf(live.result))).toBe(true);
     const next = again.run(wishes("next"));
-    expect(addressOf(next)).not.toBe(addressOf(live));
+    expect(addressOf(next.result)).not.toBe(addressOf(live.result));
     for (const pod of [next, live, dead]) expect(again.stop(pod)).toBeUndefined();
     expectNothingLeft();
   });

@@ -12,7 +12,16 @@
 import type { Conflist } from "../lib/conflist.ts";
 import type { Node } from "../lib/netns.ts";
 import type { Random } from "../lib/random.ts";
-import { type Call, type CniResult, gcRequestOf, noSandbox, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
+import {
+  addressOf,
+  type Call,
+  type CniResult,
+  gcRequestOf,
+  noSandbox,
+  Runner,
+  requestOf,
+  type Sandbox,
+} from "../lib/runner.ts";
 import { residue, stateOf } from "../lib/state.ts";
 import { ping } from "../lib/traffic.ts";
 import { type PodSandbox, webSandbox } from "./sandbox.ts";
@@ -64,8 +73,7 @@ export class Killing {
     try {
       const result = this.#runner.add(this.#options.list, sandbox);
       if (!this.#options.list.disableCheck) this.check(sandbox);
-      const address = String(result.ips?.[0]?.address).replace(/\/.*/, "");
-      return ping(this.#options.node, undefined, address) ? [] : [`${sandbox.pod} is not served: no echo`];
+      return ping(this.#options.node, undefined, addressOf(result)) ? [] : [`${sandbox.pod} is not served: no echo`];
     } catch (error) {
       return [`${sandbox.pod} is not served: ${(error as Error).message}`];
     }

@@ -5,7 +5,7 @@ import { crashPluginDir, switchName } from "../lib/crash-build.ts";
 import { type Fault, faultText, type Step } from "../lib/fault.ts";
 import { leaks } from "../lib/kept.ts";
 import type { Node } from "../lib/netns.ts";
-import { type CniResult, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
+import { addressOf, type CniResult, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { goPluginDir } from "../lib/suite.ts";
 import { ping } from "../lib/traffic.ts";
@@ -104,7 +104,7 @@ export class StepChain {
   }
 
   mustAnswer(result: CniResult): void {
-    const address = String(result.ips?.[0]?.address).replace(/\/.*/, "");
+    const address = addressOf(result);
     if (!ping(this.#node, undefined, address)) throw new Error(`${address} does not answer`);
   }
 

@@ -48,9 +48,6 @@ const followUps: readonly ((chain: StepChain) => void)[] = [
     chain.del(chain.next);
   },
 ];
-/** What GC was told to be stale is no pod that is served next; docs/reliability.md tells of its ports. */
-const followUpsOfGc = followUps.slice(0, 2);
-
 describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   const tried = isFull ? Number.POSITIVE_INFINITY : faulty.length > 1 ? sampleSize : sampleSize / 2;
   let node: Node;
@@ -71,8 +68,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
     async (operation) => {
       const cases = chain.casesOf(operation, faulty, kills, tried);
       await judgeEach(stopped, cases, ({ member, fault }, index) => {
-        const possible = operation === "GC" ? followUpsOfGc : followUps;
-        for (const followUp of isFull ? possible : [possible[index % possible.length]]) {
+        for (const followUp of isFull ? followUps : [followUps[index % followUps.length]]) {
           if (operation !== "ADD") chain.operate("ADD");
           expect(chain.operate(operation, member, faultText(fault)).get(member)?.status).toBe(137);
           followUp?.(chain);

@@ -5,7 +5,7 @@ import { doctor } from "../lib/doctor.ts";
 import { Node } from "../lib/netns.ts";
 import { randomOf, seed } from "../lib/random.ts";
 import { isFull, record, timeoutMs } from "../lib/reliability.ts";
-import { Runner, requestOf } from "../lib/runner.ts";
+import { addressOf, Runner, requestOf } from "../lib/runner.ts";
 import { residue, stateOf } from "../lib/state.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
 import { ping } from "../lib/traffic.ts";
@@ -68,6 +68,6 @@ function faultsOf({ sandbox, result }: Survivor): readonly string[] {
     runner.tryExec("CHECK", plugin.type, requestOf(list, plugin, { sandbox, prevResult: result }), sandbox),
   );
   const faults = calls.filter(({ status }) => status !== 0).map(({ stdout }) => `${sandbox.containerId}: ${stdout}`);
-  const address = String(result.ips?.[0]?.address).replace(/\/.*/, "");
+  const address = addressOf(result);
   return ping(node, undefined, address) ? faults : [...faults, `${sandbox.containerId}: no echo from ${address}`];
 }

@@ -1,8 +1,8 @@
 /** Routes of the fake kernel. */
-import { addressBytes, type Family, familyOf } from "../../src/net/address.ts";
-import { addressOf, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
+import { addressBytes, type Family, familyOf, formatAddress } from "../../src/net/address.ts";
+import { addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
 import { AttributeWriter, readAttributes, u8Of, u32Of } from "../../src/netlink/attribute.ts";
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../src/netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../src/netlink/message.ts";
 import * as route from "../../src/netlink/route.ts";
 import { addressFamily, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "../../src/netlink/rtnetlink.ts";
 import { Refused } from "./fake-errno.ts";
@@ -67,13 +67,25 @@ function deleteRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
   return [];
 }
 
-function getRoutes(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
-  const link = readAttributes(payload, route.routeHeaderLength).get(route.RTA_OIF);
+function getRoutes(netns: FakeNetns, { payload, flags }: Reply): readonly Answer[] {
+  const attributes = readAttributes(payload, route.routeHeaderLength);
+  const wanted = attributes.get(route.RTA_DST);
+  if ((flags & NLM_F_DUMP) === 0 && wanted) return [lookUp(netns, formatAddress(wanted))];
+  const link = attributes.get(route.RTA_OIF);
   if (link && !netns.links.has(u32Of(link))) throw new Refused("ENODEV");
   return netns.routes
     .filter(({ destination }) => addressFamily(familyOf(destination)) === u8Of(payload))
     .filter(({ index }) => link === undefined || index === u32Of(link))
     .map((found) => ({ type: RTM_NEWROUTE, payload: describe(found, familyOf(found.destination)) }));
+}
+
+/** The narrowest route; the node's own addresses are none here. */
+function lookUp(netns: FakeNetns, address: string): Answer {
+  const [found] = netns.routes
+    .filter(({ destination }) => familyOf(destination) === familyOf(address) && contains(destination, address))
+    .sort((a, b) => lengthOf(b.destination) - lengthOf(a.destination));
+  if (found === undefined) throw new Refused("ENETUNREACH");
+  return { type: RTM_NEWROUTE, payload: describe(found, familyOf(address)) };
 }
 
 function describe(found: FakeRoute, family: Family): Uint8Array {

@@ -2,6 +2,9 @@
 import type { NetlinkSocket, Sys } from "../../src/host/sys.ts";
 import type { FakeNft } from "./fake-nft.ts";
 
+/** Every attachment has a record: nobody here has ended. */
+const endpointFolder = "/run/tortie/endpoints/";
+
 export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sys {
   const open = (): NetlinkSocket => {
     const waiting: Uint8Array[] = [];
@@ -18,7 +21,7 @@ export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sy
   return new Proxy({} as Sys, {
     get: (_, name) => {
       if (name === "openNetlink") return open;
-      if (name === "stat") return () => undefined;
+      if (name === "stat") return (path: string) => (path.startsWith(endpointFolder) ? { kind: "file" } : undefined);
       if (name === "writeFile") return (path: string, text: string) => void files.set(path, text);
       throw new Error(`this test has no ${String(name)}`);
     },

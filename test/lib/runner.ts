@@ -40,6 +40,13 @@ export type CniResult = JsonObject & {
   readonly ips?: readonly { readonly address: string; readonly gateway?: string; readonly interface?: number }[];
 };
 
+/** The first address of a result in any version, without its prefix length. Throws when it has none. */
+export function addressOf(result: CniResult): string {
+  const address = result.ips?.[0]?.address ?? (result as { ip4?: { ip: string } }).ip4?.ip;
+  if (address === undefined) throw new Error(`there is no address in ${JSON.stringify(result)}`);
+  return address.replace(/\/.*/, "");
+}
+
 export class PluginError extends Error {
   override readonly name = "PluginError";
   readonly call: Call;

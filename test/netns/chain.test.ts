@@ -4,7 +4,7 @@ import { supportedVersions } from "../../src/cni/version.ts";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
 import { leaks } from "../lib/kept.ts";
 import { Node, outsideAddress4 } from "../lib/netns.ts";
-import { type CniResult, PluginError, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
+import { addressOf, type CniResult, PluginError, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { containerd, crio, podman } from "../lib/runtimes.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
@@ -57,12 +57,6 @@ function add(sandbox: Sandbox, chain: Conflist = list): CniResult {
 function del(sandbox: Sandbox, chain: Conflist = list): void {
   runner.del(chain, sandbox);
   attached.delete(`${sandbox.containerId}/${sandbox.ifname}`);
-}
-
-/** The address of a result, without its prefix length. */
-function addressOf(result: CniResult): string {
-  const old = (result as { ip4?: { ip: string } }).ip4?.ip;
-  return String(result.ips?.[0]?.address ?? old).replace(/\/.*/, "");
 }
 
 function errorOf(action: () => unknown): PluginError {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { type Completed, Node } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
 import { example, pluginDirs, requireBuild, root } from "../lib/suite.ts";
 
 const list = loadConflist(example("10-calico.conflist"));
@@ -33,8 +33,7 @@ function add(pod: string): { readonly sandbox: Sandbox; readonly address: string
     ["K8S_POD_NAME", pod],
   ] as const;
   const sandbox = { containerId: `${pod}-0a1b2c`, netns: node.addPod(pod), ifname: "eth0", args };
-  const { ips } = runner.add(list, sandbox);
-  return { sandbox, address: String(ips?.[0]?.address).replace(/\/.*/, "") };
+  return { sandbox, address: addressOf(runner.add(list, sandbox)) };
 }
 
 describe("tortie on a node with pods", () => {

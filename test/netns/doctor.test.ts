@@ -9,7 +9,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest
 import { loadConflist } from "../lib/conflist.ts";
 import { doctor } from "../lib/doctor.ts";
 import { Node } from "../lib/netns.ts";
-import { Runner, requestOf, type Sandbox } from "../lib/runner.ts";
+import { addressOf, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import {
   example,
@@ -69,12 +69,13 @@ function newSandbox(): Sandbox & { readonly name: string } {
 
 function addPod(): Pod {
   const sandbox = newSandbox();
-  const { interfaces = [], ips } = runner.add(list, sandbox);
+  const result = runner.add(list, sandbox);
+  const { interfaces = [] } = result;
   return {
     ...sandbox,
     hostInterface: interfaces[0]?.name ?? "",
     ifb: interfaces[2]?.name ?? "",
-    address: String(ips?.[0]?.address).replace(/\/.*/, ""),
+    address: addressOf(result),
     record: `/run/tortie/endpoints/k8s-pod-network:${sandbox.containerId}:eth0.json`,
   };
 }

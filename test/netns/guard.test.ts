@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
 import { answers, ping, serve } from "../lib/traffic.ts";
 
@@ -38,7 +38,7 @@ describe.each(chains)("guard of 127.0.0.0/8 with %s and %s", (name, ports, remov
     const result = new Runner({ node, pluginDirs }).add(loadConflist(example(name)), attacker);
     serve(node, undefined, secretPort);
     // The node learns the pod's MAC address now: it would not by a question that comes from 127.0.0.1.
-    ping(node, undefined, String(result.ips?.[0]?.address).replace(/\/.*/, ""));
+    ping(node, undefined, addressOf(result));
     node.sh(pretend, { in: "attacker" });
   });
 

@@ -5,7 +5,7 @@ import { expectRate, queueRates } from "../lib/expect-rate.ts";
 import { leaks } from "../lib/kept.ts";
 import { mixture } from "../lib/mixture.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { type CniResult, Runner, type Sandbox } from "../lib/runner.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
 import { containerdBurst } from "../lib/runtimes.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { requireBuild } from "../lib/suite.ts";
@@ -109,10 +109,6 @@ const dns = { hostPort: 5353, containerPort: 53, protocol: "udp" };
 
 function newPod(name: string, capabilities: JsonObject = {}): Sandbox & { readonly pod: string } {
   return { pod: name, containerId: `${name}-0a1b2c`, netns: node.addPod(name), ifname: "eth0", capabilities };
-}
-
-function addressOf(result: CniResult): string {
-  return (result.ips?.[0]?.address ?? "").replace(/\/.*/, "");
 }
 
 /**

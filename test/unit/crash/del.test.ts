@@ -4,6 +4,7 @@ import {
   type Case,
   del,
   errorsAt,
+  type FollowUp,
   followUps,
   judgeEach,
   killsAt,
@@ -31,12 +32,12 @@ describe.each(scenes)("on $name", (scene) => {
     ["DEL", del],
     ["GC", gc],
   ])(
-    "%s that is killed or fails at any step is completed by DEL and by GC",
+    "%s that is killed or fails at any step is completed by DEL, by GC and by the next ADD",
     { timeout: timeoutMs },
     async (name, operation) => {
       const steps = stepsOf(served, operation);
       const judge = (one: Case, index: number) => {
-        for (const kind of pick(["DEL", "GC"] as const, index)) {
+        for (const kind of pick(Object.keys(followUps) as FollowUp[], index)) {
           const made = newChain(served);
           const { failed } = operation(made, troubleOf(one));
           if (failed === undefined) mustBe(made.state(), before, `left by a ${name} that said that all was well`);

@@ -29,8 +29,19 @@ describe("portmap", () => {
     expect(chain.check(old).failed).toBeUndefined();
   });
 
-  test("takes none where no endpoint's record says that the pod is the same", () => {
+  test("takes host ports over from whom a GC that was killed left with nothing else, and its late DEL leaves them", () => {
+    chain.gc([], { member: "portmap", faults: [{ step: 1, kill: "before" }] });
+    expect(chain.add(stranger).failed).toBeUndefined();
+    expect(chain.del(old).failed).toBeUndefined();
+    expect(chain.check(stranger).failed).toBeUndefined();
+    chain.del(stranger);
+    expect(chain.state()).toBe(new FakeChain([]).state());
+  });
+
+  test("takes none from a pod without a record whose address is on the host", () => {
     chain.node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
-    expect(chain.add(young).failed).toBe("portmap");
+    expect(chain.add(stranger).failed).toBe("portmap");
+    // Its own next sandbox takes the interface first, and so the address is none any more.
+    expect(chain.add(young).failed).toBeUndefined();
   });
 });

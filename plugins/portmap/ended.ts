@@ -1,0 +1,35 @@
+/** Whose host ports a pod may take over: those of attachments that have ended, and whose DEL did not come or was not completed. */
+import type { Attachment } from "../../src/cni/attachment.ts";
+import { isSamePod, podOf } from "../../src/cni/pod.ts";
+import { isOnHost } from "../../src/dataplane/route-lookup.ts";
+import { hasEndpoint, readEndpoint } from "../../src/endpoint/endpoint.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import type { Pod } from "../../src/net/interface-name.ts";
+
+/** Whether another attachment, to which a mapping leads at this address, if that is known, has ended. */
+export type HasEnded = (other: Attachment, address: string | undefined) => boolean;
+
+/** What an ADD of the attachment knows of others. */
+export function endedFor(attachment: Attachment, args: Readonly<Record<string, string>>, sys: Sys): HasEnded {
+  const pod = podOf(args);
+  return (other, address) => isEarlierSandbox(other, attachment, pod, sys) || isAbandoned(other, address, sys);
+}
+
+/**
+ * An earlier sandbox of the same pod, on the same network and interface (the runtime was killed, or the node's agent). What says so is the
+ * endpoint's record that `calico` writes; behind another main plugin there is none.
+ */
+function isEarlierSandbox(other: Attachment, attachment: Attachment, pod: Pod | undefined, sys: Sys): boolean {
+  if (pod === undefined || other.containerId === attachment.containerId) return false;
+  if (other.network !== attachment.network || other.ifname !== attachment.ifname) return false;
+  const itsPod = readEndpoint(sys, other)?.pod;
+  return itsPod !== undefined && isSamePod(itsPod, pod);
+}
+
+/**
+ * No record, and no interface of this host leads to the address: a GC or DEL was killed when the main plugin was done and portmap was not. One
+ * that is just being attached has its route before its host ports.
+ */
+function isAbandoned(other: Attachment, address: string | undefined, sys: Sys): boolean {
+  return address !== undefined && !hasEndpoint(sys, other) && !isOnHost(address, sys);
+}
