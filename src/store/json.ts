@@ -27,7 +27,8 @@ export function parseJson(text: string): unknown {
   const marked = markIntegers(pieces, escapes);
   if (marked === 0) return JSON.parse(text);
   const root = { value: JSON.parse(pieces.join('"')) };
-  restore(root, marked);
+  // One that is in no value was the first of two of the same name, or stood for a name, which is no JSON.
+  if (restore(root, marked) > 0) JSON.parse(text);
   return root.value;
 }
 

@@ -7,8 +7,10 @@ import type { NetlinkSocket } from "../../src/host/sys.ts";
 import { littleEndian, viewOf } from "../../src/netlink/attribute.ts";
 import { errnoOf } from "../../src/netlink/errno.ts";
 import { NLM_F_ACK, NLM_F_DUMP, NLMSG_ERROR, NLMSG_NOOP } from "../../src/netlink/message.ts";
-import { NFNL_MSG_BATCH_BEGIN } from "../../src/netlink/nftables-numbers.ts";
+import { NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END } from "../../src/netlink/nftables-numbers.ts";
 import type { Faults, Step } from "./fault.ts";
+
+const batchEnds: readonly number[] = [NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END];
 
 export function faultySocket(socket: NetlinkSocket, faults: Faults): NetlinkSocket {
   const refusals = new Map<number, number>();
@@ -22,11 +24,11 @@ export function faultySocket(socket: NetlinkSocket, faults: Faults): NetlinkSock
       const at = "errno" in fault && fault.message !== undefined ? places[fault.message] : undefined;
       if (at === undefined) return faults.befall(fault, step, () => socket.send(datagram));
       const errno = errnoOf("errno" in fault ? fault.errno : "");
-      const sequence = viewOf(datagram).getUint32(at + 8, littleEndian);
-      // The message that opens a batch stands for all of it: the kernel then looks at none.
-      if (typeAt(datagram, at) === NFNL_MSG_BATCH_BEGIN) own.push(refusal(sequence, errno));
+      // The message that opens a batch stands for all of it, also where the kernel fails at what the closing one asks for
+      // (nfnetlink_rcv_batch in net/netfilter/nfnetlink.c).
+      if (batchEnds.includes(typeAt(datagram, at))) own.push(refusal(sequenceAt(datagram, 0), errno));
       else {
-        refusals.set(sequence, errno);
+        refusals.set(sequenceAt(datagram, at), errno);
         socket.send(spoilt(datagram, at));
       }
     },
@@ -50,6 +52,10 @@ function lengthAt(datagram: Uint8Array, at: number): number {
   return viewOf(datagram).getUint32(at, littleEndian);
 }
 
+function sequenceAt(datagram: Uint8Array, at: number): number {
+  return viewOf(datagram).getUint32(at + 8, littleEndian);
+}
+
 function typeAt(datagram: Uint8Array, at: number): number {
   return viewOf(datagram).getUint16(at + 4, littleEndian);
 }
@@ -69,7 +75,7 @@ function refused(datagram: Uint8Array, refusals: ReadonlyMap<number, number>): U
   const copy = datagram.slice();
   const view = viewOf(copy);
   for (const at of placesIn(copy)) {
-    const errno = refusals.get(view.getUint32(at + 8, littleEndian));
+    const errno = refusals.get(sequenceAt(copy, at));
     if (errno !== undefined && typeAt(copy, at) === NLMSG_ERROR) view.setInt32(at + 16, -errno, littleEndian);
   }
   return copy;
