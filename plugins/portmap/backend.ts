@@ -26,7 +26,10 @@ export interface Backend {
   del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly number[];
   /** Removes what attachments of the network have that are not valid, and returns their UDP ports of the host. */
   gc(network: string, valid: readonly Attachment[], sys: Sys): readonly number[];
-  /** Whether it may hold anything of the attachment, or of any: a quick look, for the back end that the configuration does not name. Throws when that cannot be known. */
+  /**
+   * Whether it may hold anything of the attachment, or of any: a quick look, for the back end that the configuration does not name. Throws
+   * when that cannot be known.
+   */
   mayHold(attachment: Attachment | undefined, sys: Sys): boolean;
   /** Throws when the back end cannot be used. */
   status(sys: Sys): void;

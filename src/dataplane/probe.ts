@@ -6,7 +6,7 @@
 import type { Sys } from "../host/sys.ts";
 import { probeLinkKind } from "../netlink/link.ts";
 import { probeQdiscKind } from "../netlink/qdisc.ts";
-import { NftSession } from "./nft-session.ts";
+import { probeNft } from "./nft-session.ts";
 import { Places } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 
@@ -33,13 +33,4 @@ export function probeFeatures(sys: Sys, { links = [], qdiscs = [], nft = false }
     places.close();
   }
   if (nft) probeNft(sys);
-}
-
-function probeNft(sys: Sys): void {
-  const session = new NftSession(sys);
-  try {
-    session.generation();
-  } finally {
-    session.close();
-  }
 }
