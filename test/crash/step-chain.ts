@@ -1,10 +1,12 @@
 /** A chain of executables with the switch of `crash-build.ts`, called as a runtime calls it; one of its processes may be a faulty one. */
 import { expect } from "vitest";
+import { hostInterfacePrefix } from "../../src/plan/names.ts";
 import type { Conflist } from "../lib/conflist.ts";
 import { crashPluginDir, switchName } from "../lib/crash-build.ts";
 import { type Fault, faultText, type Step } from "../lib/fault.ts";
 import { leaks } from "../lib/kept.ts";
 import type { Node } from "../lib/netns.ts";
+import { evenly } from "../lib/reliability.ts";
 import { addressOf, type CniResult, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { goPluginDir } from "../lib/suite.ts";
@@ -81,7 +83,7 @@ export class StepChain {
 
   /** What may befall these members in an operation, where it has something to do: all of it, or a sample of this size, evenly spread. */
   casesOf(operation: Operation, faulty: readonly string[], faultsAt: FaultsAt, sampleSize: number): readonly Case[] {
-    const cases = faulty.flatMap((member) => {
+    const cases: readonly Case[] = faulty.flatMap((member) => {
       if (operation !== "ADD") this.operate("ADD");
       const steps = JSON.parse(this.operate(operation, member, "trace").get(member)?.stderr ?? "[]") as readonly Step[];
       this.del(this.pod);
@@ -94,8 +96,7 @@ export class StepChain {
         })),
       );
     });
-    if (cases.length <= sampleSize) return cases;
-    return Array.from({ length: sampleSize }, (_, at) => cases[Math.floor((at * cases.length) / sampleSize)] as Case);
+    return evenly(cases, sampleSize);
   }
 
   mustServe(sandbox: Sandbox, result: CniResult = this.runner().cached(this.#list, sandbox) ?? {}): void {
@@ -110,9 +111,9 @@ export class StepChain {
 
   /** The pod's sandbox goes away, as it does when nobody tells the runtime. The kernel takes its time with the interfaces. */
   losePod(): void {
-    const before = this.#podLinks();
+    const links = this.#hostInterfaces().join(" ");
     this.#node.removePod(podName);
-    this.#node.sh(`for link in ${before}; do
+    this.#node.sh(`for link in ${links}; do
       for turn in $(seq 500); do ip link show dev $link >/dev/null 2>&1 || break; sleep 0.01; done; done`);
   }
 
@@ -136,9 +137,10 @@ export class StepChain {
     return left;
   }
 
-  #podLinks(): string {
+  /** Not the node's own way out, which is a veth too and stays. */
+  #hostInterfaces(): readonly string[] {
     const links = JSON.parse(this.#node.sh("ip -j link show type veth")) as readonly { readonly ifname: string }[];
-    return links.map(({ ifname }) => ifname).join(" ");
+    return links.map(({ ifname }) => ifname).filter((name) => name.startsWith(hostInterfacePrefix));
   }
 }
 

@@ -49,6 +49,7 @@ const followUps: readonly ((chain: StepChain) => void)[] = [
     chain.del(chain.next);
   },
 ];
+
 describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   const tried = isFull ? Number.POSITIVE_INFINITY : faulty.length > 1 ? sampleSize : sampleSize / 2;
   let node: Node;

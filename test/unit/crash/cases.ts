@@ -8,7 +8,7 @@
 import { afterAll, expect } from "vitest";
 import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake-chain.ts";
 import { type Fault, faultText, killsOf, type Step } from "../../lib/fault.ts";
-import { isFull, Tally } from "../../lib/reliability.ts";
+import { evenly, isFull, Tally } from "../../lib/reliability.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 /** The next sandbox of the same pod. */
@@ -106,8 +106,7 @@ export function pick<T>(all: readonly T[], turn: number): readonly T[] {
 
 /** All of them, or so many, evenly spread. */
 export function sample<T>(all: readonly T[], count: number): readonly T[] {
-  if (isFull || all.length <= count) return all;
-  return Array.from({ length: count }, (_, index) => all[Math.floor((index * all.length) / count)] as T);
+  return isFull ? all : evenly(all, count);
 }
 
 /** What one part of the tests counts; recorded when its tests have ended. */

@@ -12,14 +12,19 @@ beforeEach(() => {
   chain.add(old);
 });
 
+/** The pod is served, before and after the late DEL of the old one, and then nothing is left of either. */
+function expectTakeoverBy(pod: Pod): void {
+  expect(chain.add(pod).failed).toBeUndefined();
+  expect(chain.check(pod).failed).toBeUndefined();
+  expect(chain.del(old).failed).toBeUndefined();
+  expect(chain.check(pod).failed).toBeUndefined();
+  chain.del(pod);
+  expect(chain.state()).toBe(new FakeChain([]).state());
+}
+
 describe("portmap", () => {
   test("takes host ports over from an earlier sandbox of the same pod, and its late DEL leaves them", () => {
-    expect(chain.add(young).failed).toBeUndefined();
-    expect(chain.check(young).failed).toBeUndefined();
-    expect(chain.del(old).failed).toBeUndefined();
-    expect(chain.check(young).failed).toBeUndefined();
-    chain.del(young);
-    expect(chain.state()).toBe(new FakeChain([]).state());
+    expectTakeoverBy(young);
   });
 
   test("takes none from another pod, and says who has it", () => {
@@ -31,11 +36,7 @@ describe("portmap", () => {
 
   test("takes host ports over from whom a GC that was killed left with nothing else, and its late DEL leaves them", () => {
     chain.gc([], { member: "portmap", faults: [{ step: 1, kill: "before" }] });
-    expect(chain.add(stranger).failed).toBeUndefined();
-    expect(chain.del(old).failed).toBeUndefined();
-    expect(chain.check(stranger).failed).toBeUndefined();
-    chain.del(stranger);
-    expect(chain.state()).toBe(new FakeChain([]).state());
+    expectTakeoverBy(stranger);
   });
 
   test("takes none from a pod without a record whose address is on the host", () => {
