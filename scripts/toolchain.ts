@@ -54,6 +54,7 @@ export const instrumented: Toolchain = {
   compilerFlags: [...release.compilerFlags, "-D_exit=exit"],
   linkerFlags: [...release.linkerFlags, "-fprofile-generate"],
   library: join(engineFolder, "instrumented/libquickjs.a"),
+  sources: [...hostSources(), ...cFiles(join(nativeFolder, "instrumented"))],
   objectFolder: join(root, "build/instrumented/host"),
 };
 

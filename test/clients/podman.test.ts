@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { install } from "../lib/install.ts";
 import { leaks } from "../lib/kept.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { Podman } from "../lib/podman.ts";
+import { Podman, podmanIsMissing } from "../lib/podman.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, requireBuild } from "../lib/suite.ts";
 import { answers, ask, ping, receive, waitForPort } from "../lib/traffic.ts";
@@ -18,6 +18,7 @@ let podman: Podman;
 let clean: string;
 
 beforeAll(async () => {
+  if (podmanIsMissing !== undefined) return;
   requireBuild();
   node = await Node.start();
   install(node);
@@ -33,7 +34,8 @@ afterAll(async () => {
   podman?.close();
 });
 
-beforeEach(() => {
+beforeEach((context) => {
+  context.skip(podmanIsMissing !== undefined, podmanIsMissing);
   clean = snapshot(node);
 });
 

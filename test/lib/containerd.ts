@@ -7,18 +7,17 @@ import { join } from "node:path";
 import { removeStaleCgroups } from "./cgroups.ts";
 import { Cri, until } from "./cri.ts";
 import { images, makeImage } from "./image.ts";
-import type { Node } from "./netns.ts";
-import { root } from "./suite.ts";
+import { type Node, systemPath } from "./netns.ts";
+import { toolDir } from "./suite.ts";
 
-/** Debian's, unpacked by scripts/setup. */
-const programs = join(root, "build/tools/containerd/usr/bin");
+const programs = toolDir("containerd", "usr/bin", "/usr/bin");
 const home = "/run/.node/containerd";
-const path = `${programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+const path = `${programs}:${toolDir("runc", "usr/sbin", "/usr/sbin")}:${systemPath}`;
 
 /** Why there is no containerd to test with; `undefined` when there is. */
 export const containerdIsMissing = existsSync(join(programs, "containerd"))
   ? undefined
-  : "there is no containerd in build/tools: scripts/setup unpacks it where there is apt";
+  : "there is no containerd: scripts/setup unpacks Debian's where there is apt";
 
 /** Lines of a diff of snapshots: folders that containerd, its runtime and libcni make and keep. */
 export const containerdsOwn = /^\+ file (\/run\/containerd\/|\/run\/runc\/|\/var\/lib\/cni\/(results\/)?$)/;

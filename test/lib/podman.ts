@@ -3,12 +3,27 @@
  *
  * Everything lives on the node's tmpfs and ends with it, but cgroups, which `close` removes.
  */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { cgroupParent, removeOwnCgroups, removeStaleCgroups } from "./cgroups.ts";
 import { images, makeImage, serveCommand } from "./image.ts";
 import { podmanNetworkConf } from "./install.ts";
-import type { Completed, Node } from "./netns.ts";
+import { type Completed, type Node, systemPath } from "./netns.ts";
+import { toolDir } from "./suite.ts";
 
 const home = "/run/.node/podman";
+const programs = toolDir("podman", "usr/bin", "/usr/bin");
+/** What podman wants to know before it loads an image: whom to trust. */
+const policy = `${toolDir("golang-github-containers-common", "etc/containers", "/etc/containers")}/policy.json`;
+
+/** Why there is no podman to test with; `undefined` when there is. */
+export const podmanIsMissing = whyNot();
+
+function whyNot(): string | undefined {
+  if (!existsSync(`${programs}/podman`)) return "there is no podman: scripts/setup unpacks Debian's where there is apt";
+  const version = execFileSync(`${programs}/podman`, ["--version"], { encoding: "utf8" }).trim();
+  return / [0-4]\./.test(version) ? undefined : `${version} has no CNI: its last release with CNI was 4`;
+}
 
 export interface Container {
   /** Of its network namespace, below /run/netns. */
@@ -25,6 +40,7 @@ export class Podman {
     removeStaleCgroups();
     node.sh(`mkdir -p ${home}; cat > ${home}/containers.conf`, { stdin: containersConf });
     node.sh(`cat > ${home}/storage.conf`, { stdin: storageConf });
+    node.sh(`mkdir -p /etc/containers; cat > /etc/containers/policy.json`, { stdin: readFileSync(policy, "utf8") });
     this.must(["load", "-q", "-i", makeImage(node, `${home}/image`)]);
   }
 
@@ -36,7 +52,7 @@ export class Podman {
 
   /** The same, while others do the same. */
   startLater(name: string, options: readonly string[]): Promise<void> {
-    const argv = ["podman", ...runArguments(name, options)];
+    const argv = [`${programs}/podman`, ...runArguments(name, options)];
     const started = this.#node.start(argv, { env: environment });
     return new Promise((resolve, reject) => {
       started.once("exit", (status) =>
@@ -65,7 +81,7 @@ export class Podman {
   }
 
   run(argv: readonly string[]): Completed {
-    return this.#node.run(["podman", ...argv], { env: environment, timeoutMs: 120_000 });
+    return this.#node.run([`${programs}/podman`, ...argv], { env: environment, timeoutMs: 120_000 });
   }
 
   /** Call it when the node is gone: a cgroup in use cannot be removed. */
@@ -82,7 +98,7 @@ export class Podman {
 }
 
 const environment = {
-  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  PATH: `${programs}:${toolDir("runc", "usr/sbin", "/usr/sbin")}:${systemPath}`,
   HOME: home,
   CONTAINERS_CONF: `${home}/containers.conf`,
   CONTAINERS_STORAGE_CONF: `${home}/storage.conf`,
@@ -100,6 +116,7 @@ cgroupns = "host"
 default_sysctls = []
 [engine]
 runtime = "runc"
+conmon_path = ["${toolDir("conmon", "usr/bin", "/usr/bin")}/conmon"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 static_dir = "${home}/static"

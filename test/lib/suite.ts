@@ -8,9 +8,15 @@ export const ourPluginDir = resolve(root, process.env.TORTIE_PLUGINS ?? "dist/bi
 /** Whether the executables are those that the sanitizers watch (`scripts/build.ts --sanitized`): dynamic, large, in need of /proc. */
 export const isSanitized = ourPluginDir === join(root, "build/sanitized/bin");
 /** Debian's containernetworking-plugins: the reference, and host-local and static for delegation. */
-export const goPluginDir = "/usr/lib/cni";
+export const goPluginDir = toolDir("containernetworking-plugins", "usr/lib/cni", "/usr/lib/cni");
 export const pluginDirs: readonly string[] = [ourPluginDir, goPluginDir];
 export const examplesDir = join(root, "conf-examples");
+
+/** A directory of a Debian package that scripts/setup unpacked; where it could not, the machine's own of the same content. */
+export function toolDir(debianPackage: string, below: string, installed: string): string {
+  const unpacked = join(root, "build/tools", debianPackage, below);
+  return existsSync(unpacked) ? unpacked : installed;
+}
 
 export const suite = ["calico", "calico-ipam", "bandwidth", "portmap", "loopback"] as const;
 
