@@ -114,7 +114,8 @@ function planIpv6({
     sysctl("host", `${conf}/disable_ipv6`, "0"),
     sysctl("host", `${conf}/accept_dad`, "0"),
     sysctl("host", `${conf}/proxy_ndp`, "1"),
-    sysctl("host", `${conf}/forwarding`, "1"),
+    // On a node that routes it is born so.
+    sysctl("host", `${conf}/forwarding`, "1", { ifDifferent: true }),
     // Runtimes create sandboxes with IPv6 switched off.
     ...["all", "default", "lo", ifname].map((name) => sysctl("sandbox", `net/ipv6/conf/${name}/disable_ipv6`, "0")),
     // No duplicate address detection: it would keep the address from use for a second or more.
@@ -169,7 +170,7 @@ function sysctl(
   at: Place,
   path: string,
   value: string,
-  more: Partial<Pick<Sysctl, "optional" | "initial">> = {},
+  more: Partial<Pick<Sysctl, "optional" | "initial" | "ifDifferent">> = {},
 ): Sysctl {
   return { kind: "sysctl", at, path, value, ...more };
 }

@@ -115,7 +115,7 @@ function record(endpoint: Endpoint, { sys, undo }: Context): void {
 
 function planOf({ owner }: Identity, wanted: EndpointSpec, sys: Sys): Plan {
   const { addresses } = wanted;
-  return { owner, resources: [...planEndpoint(wanted), ...planForwarding(sys, addresses), ...planNat(sys, addresses)] };
+  return { owner, resources: [...planForwarding(sys, addresses), ...planEndpoint(wanted), ...planNat(sys, addresses)] };
 }
 
 /** DEL and GC go on without a valid configuration: they ask whom it names, or our own IPAM when it names none. */

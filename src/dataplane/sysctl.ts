@@ -29,6 +29,7 @@ function eachPlace(sysctls: readonly Sysctl[], places: Places, body: (sysctl: Sy
 
 function writeSysctl(sysctl: Sysctl, sys: Sys): void {
   try {
+    if (sysctl.ifDifferent && readSysctl(sysctl, sys) === sysctl.value) return;
     sys.writeFile(fileOf(sysctl), sysctl.value);
   } catch (error) {
     // A read-only /proc/sys is no obstacle where the value is right already.

@@ -48,6 +48,8 @@ export interface Sysctl {
   readonly optional?: boolean;
   /** Set once; a later plugin or an administrator may change it: `diff` does not judge it. */
   readonly initial?: boolean;
+  /** Not written where it has the value already: the kernel does more than keep it, whatever it was before. */
+  readonly ifDifferent?: boolean;
 }
 
 /** Sets a link up. */

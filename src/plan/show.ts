@@ -79,8 +79,10 @@ function showIfb({ at, name, mtu, txQueueLength }: IfbLink, owner: string): read
   ];
 }
 
-function showSysctl({ at, path, value, optional }: Sysctl): readonly string[] {
-  return [`${entering(at)}sysctl -q -w ${quoted(`${path}=${value}`)}${optional ? " || true" : ""}`];
+function showSysctl({ at, path, value, optional, ifDifferent }: Sysctl): readonly string[] {
+  const read = `$(${entering(at)}sysctl -n ${quoted(path)})`;
+  const unless = ifDifferent ? `[ "${read}" = ${quoted(value)} ] || ` : "";
+  return [`${unless}${entering(at)}sysctl -q -w ${quoted(`${path}=${value}`)}${optional ? " || true" : ""}`];
 }
 
 function showUp({ at, link }: LinkUp): readonly string[] {

@@ -27,7 +27,7 @@ export interface FakeLink {
 }
 
 export interface FakeRoute extends RouteEntry {
-  readonly protocol: "kernel" | "boot";
+  readonly protocol: "kernel" | "boot" | "ra";
 }
 
 export interface FakeNeighbour {
@@ -55,7 +55,7 @@ export class FakeNetns {
     this.name = name;
     this.inode = inode;
     this.ipv6 = ipv6;
-    this.sysctl = new FakeSysctl(ipv6);
+    this.sysctl = new FakeSysctl(ipv6, () => this.#purgeAdvertised());
     this.#lo = this.addLink({ name: "lo", kind: "loopback", mac: "00:00:00:00:00:00", mtu: 65536 });
     this.#loBornUp = booted;
     if (booted) this.raise(this.#lo);
@@ -142,6 +142,26 @@ export class FakeNetns {
     this.routes = this.routes.filter(({ index }) => index !== link.index);
   }
 
+  /** A router advertises a default route, which a link takes that listens. */
+  advertise(link: FakeLink, gateway: string): void {
+    if (!this.#listens(link)) return;
+    const more = { scope: 0, table: 254, source: undefined, priority: 1024, mtu: undefined, advmss: undefined };
+    this.routes.push({ ...more, destination: "::/0", index: link.index, gateway, protocol: "ra" });
+  }
+
+  #listens({ name }: FakeLink): boolean {
+    const wanted = this.sysctl.get(`ipv6/conf/${name}/forwarding`) === "0" ? ["1", "2"] : ["2"];
+    return wanted.includes(this.sysctl.get(`ipv6/conf/${name}/accept_ra`) ?? "");
+  }
+
+  /** rt6_purge_dflt_routers. */
+  #purgeAdvertised(): void {
+    this.routes = this.routes.filter(({ protocol, index }) => {
+      const name = this.#nameOf(index);
+      return protocol !== "ra" || this.sysctl.get(`ipv6/conf/${name}/accept_ra`) === "2";
+    });
+  }
+
   /** What the kernel gives a link by itself, unless IPv6 is off there. */
   #addOwnAddress(link: FakeLink, address: string): void {
     const enabled = this.sysctl.get(`ipv6/conf/${link.name}/disable_ipv6`) === "0";
@@ -209,7 +229,7 @@ export class FakeNetns {
       ...(mtu === undefined ? {} : { mtu }),
       ...(advmss === undefined ? {} : { advmss }),
     });
-    return `route ${text}${protocol === "kernel" ? " proto kernel" : ""}`;
+    return `route ${text}${protocol === "boot" ? "" : ` proto ${protocol}`}`;
   }
 
   #nameOf(index: number | undefined): string {

@@ -94,7 +94,7 @@ function describe(found: FakeRoute, family: Family): Uint8Array {
   const writer = new AttributeWriter().byte(addressFamily(family)).byte(length).byte(0).byte(0);
   writer
     .byte(table < 256 ? table : 252)
-    .byte(protocol === "kernel" ? 2 : 3)
+    .byte({ kernel: 2, boot: 3, ra: 9 }[protocol])
     .byte(scope)
     .byte(1)
     .word(0);

@@ -34,9 +34,12 @@ export class FakeSysctl {
   readonly #values = new Map<string, string>();
   readonly #born = new Map<string, string>();
   readonly #ipv6: boolean;
+  readonly #onRouter: () => void;
 
-  constructor(ipv6: boolean) {
+  /** `onRouter`: what the kernel does whenever any link's IPv6 `forwarding` is written 1. */
+  constructor(ipv6: boolean, onRouter: () => void = () => {}) {
     this.#ipv6 = ipv6;
+    this.#onRouter = onRouter;
     for (const [path, value] of Object.entries(global)) this.#bear(path, value);
     for (const name of ["all", "default"]) this.addLink(name);
   }
@@ -75,6 +78,7 @@ export class FakeSysctl {
       for (const follower of this.#values.keys()) if (followers.test(follower)) this.#values.set(follower, value);
     }
     this.#values.set(path, value);
+    if (value !== "0" && /^ipv6\/conf\/(?!default\/)[^/]+\/forwarding$/.test(path)) this.#onRouter();
   }
 
   list(path: string): readonly string[] {

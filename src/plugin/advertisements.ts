@@ -1,0 +1,45 @@
+/**
+ * IPv6 router advertisements, by which many a node has its addresses and its default route.
+ *
+ * A router does not listen to them unless `accept_ra` is 2 (Linux, Documentation/networking/ip-sysctl), and **the moment any link's
+ * `forwarding` is written 1, even if it is 1 already, the kernel drops the default routes of all links whose `accept_ra` is not 2**
+ * (addrconf_fixup_forwarding in net/ipv6/addrconf.c, rt6_purge_dflt_routers in net/ipv6/route.c).
+ */
+import { isErrno, type Sys } from "../host/sys.ts";
+import { hostInterfacePrefix, ifbPrefix } from "../plan/names.ts";
+
+const folder = "net/ipv6/conf";
+
+/** Whether each link, and each that comes, is a router's already: then nothing has to be written. */
+function routesAlready(sys: Sys): boolean {
+  return ["all", "default"].every((name) => settingOf(sys, `${name}/forwarding`) === "1");
+}
+
+/**
+ * The links that listen to router advertisements and would not as a router's: `accept_ra` is 1 and `forwarding` 0. With `default`, whose
+ * values later links get. Not `all`, which is no link; not our own, which must never listen to a pod.
+ */
+export function listenersAsHost(sys: Sys): readonly string[] {
+  if (sys.stat(`/proc/sys/${folder}`) === undefined || routesAlready(sys)) return [];
+  return sys
+    .listDir(`/proc/sys/${folder}`)
+    .filter(
+      (link) =>
+        link !== "all" &&
+        link !== "lo" &&
+        !link.startsWith(hostInterfacePrefix) &&
+        !link.startsWith(ifbPrefix) &&
+        settingOf(sys, `${link}/accept_ra`) === "1" &&
+        settingOf(sys, `${link}/forwarding`) === "0",
+    );
+}
+
+/** `undefined` when the link is gone meanwhile. */
+function settingOf(sys: Sys, path: string): string | undefined {
+  try {
+    return sys.readFile(`/proc/sys/${folder}/${path}`).trim();
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
