@@ -10,10 +10,9 @@ import type { z } from "zod";
 import { validate } from "#validators/loopback";
 import { ownerOf } from "../../src/cni/attachment.ts";
 import { confParser } from "../../src/cni/conf.ts";
-import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
-import { lowerLink } from "../../src/dataplane/lower.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
+import { lowerLink, raiseLink } from "../../src/dataplane/raise.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
 import { findSandbox, openSandbox } from "../../src/plugin/sandbox.ts";
@@ -26,11 +25,12 @@ export default definePlugin({
 
   add({ attachment, netns, prevResult }, { sys, undo }) {
     const scene = { sys, sandbox: openSandbox(sys, netns) };
+    const claim = { place: "sandbox", name: lo, owner: ownerOf(attachment) } as const;
     const addresses = withPlaces(scene, (places) => {
       const found = findLo(places);
       if (!found.up) {
-        undo(`set ${lo} down`, () => lowerLink(scene, "sandbox", lo));
-        apply({ owner: ownerOf(attachment), resources: planLo([]) }, scene, { places });
+        undo(`set ${lo} down`, () => withPlaces(scene, (others) => lowerLink(others, claim)));
+        raiseLink(places, claim);
       }
       return addressesOfLo(places, found.index);
     });
@@ -46,9 +46,11 @@ export default definePlugin({
     refuseDifferences(`"${lo}"`, diff(plan, { sys, sandbox: openSandbox(sys, netns) }));
   },
 
-  del({ netns }, { sys }) {
+  del({ attachment, netns }, { sys }) {
     const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
-    if (sandbox !== undefined) lowerLink({ sys, sandbox }, "sandbox", lo);
+    if (sandbox === undefined) return;
+    const claim = { place: "sandbox", name: lo, owner: ownerOf(attachment) } as const;
+    withPlaces({ sys, sandbox }, (places) => lowerLink(places, claim));
   },
 
   gc() {

@@ -90,6 +90,7 @@ export interface LinkChanges {
   readonly up?: boolean;
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;
+  /** Empty: without one. */
   readonly alias?: string | undefined;
   readonly txQueueLength?: number | undefined;
 }
@@ -101,7 +102,8 @@ export function setLink(link: string | number, changes: LinkChanges): Request {
   if (changes.mac !== undefined) writer.bytes(IFLA_ADDRESS, macBytes(changes.mac));
   if (changes.mtu !== undefined) writer.u32(IFLA_MTU, changes.mtu);
   if (changes.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, changes.txQueueLength);
-  if (changes.alias !== undefined) writer.string(IFLA_IFALIAS, changes.alias);
+  if (changes.alias === "") writer.flag(IFLA_IFALIAS);
+  else if (changes.alias !== undefined) writer.string(IFLA_IFALIAS, changes.alias);
   return acked(RTM_SETLINK, 0, writer.finish());
 }
 

@@ -68,10 +68,12 @@ export function delegateCheck(
   });
 }
 
+/** The delegate is told of no sandbox where there is none any more: the reference's skeleton refuses the node's own. */
 export function delegateDel(type: string, request: DelRequest<unknown>, context: Context, builtin: Builtin = {}): void {
-  run(type, "DEL", request, context, builtin, (plugin, inner) => {
+  const call: Call<void> = (plugin, inner) => {
     plugin.del({ ...request, conf: lenientConf(plugin, request.document, context) }, inner);
-  });
+  };
+  run(type, "DEL", request, context, builtin, call, { CNI_NETNS: request.netns ?? "" });
 }
 
 export function delegateGc(type: string, request: GcRequest<unknown>, context: Context, builtin: Builtin = {}): void {
@@ -112,10 +114,11 @@ function run(
   context: Context,
   builtin: Builtin,
   call: Call<void>,
+  environment: Readonly<Record<string, string>> = {},
 ): void {
   const delegate = resolve(type, request, context, builtin);
   if ("plugin" in delegate) inProcess(delegate.plugin, context, call);
-  else execute(context.sys, delegate.path, command, request.text);
+  else execute(context.sys, delegate.path, command, request.text, environment);
 }
 
 function resolve(

@@ -1,4 +1,4 @@
-/** One exec of another plugin, in the environment and with the document that this one got (specification section 4). */
+/** One exec of another plugin, in the environment (but for what is said) and with the document that this one got (specification section 4). */
 import { CniError, code } from "../cni/error.ts";
 import { isObject } from "../cni/schema.ts";
 import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
@@ -14,9 +14,15 @@ const busyPauseMs = 50;
  * Runs `command` of the plugin at `path` with the document, as text, on its stdin. Returns its stdout.
  * Throws the plugin's own error, code and message kept; `CniError` 100 when it could not be run, or died, 11 when it fell silent.
  */
-export function execute(sys: Sys, path: string, command: string, document: string): string {
+export function execute(
+  sys: Sys,
+  path: string,
+  command: string,
+  document: string,
+  environment: Readonly<Record<string, string>> = {},
+): string {
   const options = {
-    env: { ...sys.environment(), CNI_COMMAND: command },
+    env: { ...sys.environment(), CNI_COMMAND: command, ...environment },
     stdin: document,
     timeoutMs,
   };

@@ -51,7 +51,7 @@ export interface CheckRequest<Conf> extends Request<Conf> {
 /** DEL works from the attachment alone; everything else may be missing. */
 export interface DelRequest<Conf> extends Omit<Request<Conf>, "conf"> {
   readonly attachment: Attachment;
-  /** Absent when empty; the path may lead nowhere. */
+  /** Absent when the path is empty, leads to no network namespace, or to the node's own. */
   readonly netns: string | undefined;
   readonly prevResult: Result | undefined;
   /** Absent when the configuration is not valid any more. */

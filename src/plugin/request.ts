@@ -67,14 +67,13 @@ export function checkRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): 
   };
 }
 
-/** Lenient: what does not parse any more is absent, and said in the log. */
-export function delRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): DelRequest<Conf> {
-  const { environment, common, log } = source;
+/** Lenient: what does not parse any more is absent, and said in the log. Without the sandbox, which is looked for elsewhere. */
+export function delRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): Omit<DelRequest<Conf>, "netns"> {
+  const { common, log } = source;
   return {
     ...common,
     attachment: attachmentOf(source),
     conf: orAbsent(log, () => parseConf(common.document)),
-    netns: environment.netns === "" ? undefined : environment.netns,
     prevResult: orAbsent(log, () => prevResultOf(source)),
   };
 }

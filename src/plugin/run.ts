@@ -19,7 +19,7 @@ import { type Deadline, noDeadline, startDeadline } from "./deadline.ts";
 import { logFields } from "./log-fields.ts";
 import type { Context, Plugin } from "./plugin.ts";
 import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Source, statusRequest } from "./request.ts";
-import { refuseOwnNetns } from "./sandbox.ts";
+import { refuseOwnNetns, sandboxAtDel } from "./sandbox.ts";
 import { undoStack } from "./undo.ts";
 
 /** Larger than any real document; go-cni passes pod annotations, which Kubernetes limits to 256 KiB. */
@@ -142,11 +142,13 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
     return text;
   }
   if (command === "DEL") {
-    const request = delRequest(source, plugin.parseConf);
-    refuseOwnNetns(context.sys, environment, "may be gone");
-    plugin.del(request, context);
+    const netns = sandboxAtDel(context.sys, environment);
+    if (netns === undefined) log.debug("going on without the sandbox", () => ({ netns: environment.netns }));
+    plugin.del({ ...delRequest(source, plugin.parseConf), netns }, context);
   } else if (command === "CHECK") {
-    plugin.check(checkRequest(source, plugin.parseConf), context);
+    const request = checkRequest(source, plugin.parseConf);
+    refuseOwnNetns(context.sys, environment, "may be gone");
+    plugin.check(request, context);
   } else if (command === "STATUS") {
     plugin.status(statusRequest(source, plugin.parseConf), context);
   } else {

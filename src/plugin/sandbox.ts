@@ -9,14 +9,33 @@ import { isErrno, type Netns, type Sys } from "../host/sys.ts";
  */
 export function refuseOwnNetns(sys: Sys, environment: Environment, presence: "must be there" | "may be gone"): void {
   const { netns: path, netnsOverride } = environment;
-  if (presence === "may be gone" && path === "") return;
   const netns = presence === "may be gone" ? findSandbox(sys, path) : openSandbox(sys, path);
-  if (netns === undefined) return;
-  const own = sys.ownNetns();
-  const same = netns.device === own.device && netns.inode === own.inode;
-  sys.closeNetns(netns);
-  if (same && !netnsOverride) {
+  if (netns !== undefined && isOwn(sys, netns) && !netnsOverride) {
     throw new CniError(code.sameNetns, "plugin's netns and netns from CNI_NETNS should not be the same", path);
+  }
+}
+
+/**
+ * The path of DEL's sandbox; `undefined` where there is none any more. A path by a process's ID leads to the node's own namespace when the ID
+ * is another process's by now: DEL has nothing to do there, and needs no sandbox for the rest.
+ */
+export function sandboxAtDel(sys: Sys, { netns: path, netnsOverride }: Environment): string | undefined {
+  try {
+    const netns = path === "" ? undefined : findSandbox(sys, path);
+    return netns === undefined || (isOwn(sys, netns) && !netnsOverride) ? undefined : path;
+  } catch {
+    // What cannot be told from the own namespace is not touched.
+    return undefined;
+  }
+}
+
+/** Closes it. */
+function isOwn(sys: Sys, netns: Netns): boolean {
+  try {
+    const own = sys.ownNetns();
+    return netns.device === own.device && netns.inode === own.inode;
+  } finally {
+    sys.closeNetns(netns);
   }
 }
 

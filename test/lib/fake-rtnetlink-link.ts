@@ -83,7 +83,7 @@ function setLink(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
   if (alias && alias.length > 256) throw new Refused("EINVAL");
   if (mac !== undefined) found.mac = mac;
   if (mtu !== undefined) found.mtu = mtu;
-  if (alias) found.alias = stringOf(alias);
+  if (alias) found.alias = alias.length === 0 ? undefined : stringOf(alias);
   found.txQueueLength = numberIn(attributes, link.IFLA_TXQLEN) ?? found.txQueueLength;
   const [flags, change] = [u32Of(payload, 8), u32Of(payload, 12)];
   const up = (change & link.IFF_UP) === 0 ? found.up : (flags & link.IFF_UP) !== 0;

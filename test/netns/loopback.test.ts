@@ -88,13 +88,21 @@ test("ADD refuses lo with another network's address, and lowers what it raised",
   expect(isUp(sandbox.pod)).toBe(false);
 });
 
-test("ADD with the node's own namespace is refused with code 8, and so is DEL: the node's lo stays up", () => {
+test("with the node's own namespace ADD is refused with code 8, DEL succeeds: the node's lo stays up", () => {
   const own = { containerId: "own", netns: "/proc/self/ns/net", ifname: "lo" };
-  for (const command of ["ADD", "DEL"] as const) {
-    const request = { cniVersion: "0.3.1", name: "cni-loopback", type: "loopback" };
-    expect(JSON.parse(runner.tryExec(command, "loopback", request, own).stdout).code).toBe(8);
-  }
+  const request = { cniVersion: "0.3.1", name: "cni-loopback", type: "loopback" };
+  expect(JSON.parse(runner.tryExec("ADD", "loopback", request, own).stdout).code).toBe(8);
+  expect(runner.tryExec("DEL", "loopback", request, own)).toMatchObject({ status: 0, stdout: "" });
   expect(node.sh("ip -json link show lo")).toContain('"UP"');
+});
+
+test("DEL leaves lo that another container has, or that the runtime raised", () => {
+  const [raised, theirs] = [newSandbox(), newSandbox()];
+  node.sh("ip link set lo up", { in: raised.pod });
+  for (const sandbox of [raised, theirs]) runner.add(list, sandbox);
+  runner.del(list, raised);
+  runner.del(list, { ...theirs, containerId: "its-process-id-was-mine" });
+  expect([isUp(raised.pod), isUp(theirs.pod)]).toEqual([true, true]);
 });
 
 test("DEL succeeds where the sandbox is gone, unnamed, or a stale mount point", () => {

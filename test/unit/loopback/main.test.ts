@@ -221,6 +221,29 @@ describe("DEL", () => {
     expect([node.state(), sandbox.print()]).toEqual(state);
   });
 
+  test("leaves lo that was up before ADD, and that of another container whose process has the ID by now", () => {
+    sandbox.raise(lo());
+    const before = sandbox.print();
+    run("ADD");
+    expect(run("DEL").status).toBe(0);
+    expect(sandbox.print()).toBe(before);
+    node.sandbox("c2");
+    const other = node.machine.netnsPaths.get("/var/run/netns/c2") as FakeNetns;
+    run("ADD", {}, { container: "c2" });
+    const served = other.print();
+    expect(run("DEL", {}, { container: "c1", sandbox: "c2" }).status).toBe(0);
+    expect(other.print()).toBe(served);
+  });
+
+  test("of one network leaves lo up for the network that raised it", () => {
+    run("ADD", { name: "cni-loopback" });
+    run("ADD");
+    run("DEL");
+    expect(lo().up).toBe(true);
+    run("DEL", { name: "cni-loopback" });
+    expect(sandbox.print()).not.toContain("link lo");
+  });
+
   test("without a valid configuration and result sets lo down", () => {
     run("ADD");
     expect(run("DEL", { log_level: 5, prevResult: "nonsense" }).status).toBe(0);

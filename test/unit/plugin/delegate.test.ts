@@ -75,6 +75,21 @@ describe("a delegate by exec", () => {
     },
   );
 
+  test.each([
+    ["the node's own namespace, which the ID of an ended process leads to", "/run/netns/own"],
+    ["what is no namespace", "/etc/hostname"],
+    ["nothing", "/run/netns/none"],
+    ["no path", ""],
+  ])("gets DEL without a sandbox where CNI_NETNS leads to %s", (_, path) => {
+    let seen: RunOptions | undefined;
+    const program: Program = (options) => {
+      seen = options;
+      return {};
+    };
+    const { status } = call("DEL", program, { env: { ...env, CNI_COMMAND: "DEL", CNI_NETNS: path } });
+    expect([status, seen?.env]).toEqual([0, { ...env, CNI_COMMAND: "DEL", CNI_NETNS: "" }]);
+  });
+
   test("gives its result, a version of its own included", () => {
     const { stdout } = call("ADD", () => ({ stdout: '{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.5/32"}}' }));
     expect(JSON.parse(stdout)).toEqual({ cniVersion: "1.1.0", ips: [{ address: "10.0.0.5/32" }] });

@@ -1,0 +1,32 @@
+/** A link that is there already, like a sandbox's `lo`: whoever raises it puts the owner on it, and nobody else sets it down. */
+import { setLink } from "../netlink/link.ts";
+import type { Place } from "../plan/resource.ts";
+import { type Places, placeText } from "./places.ts";
+import { refusal, refusedWith } from "./refusal.ts";
+import { findLink } from "./view.ts";
+
+interface Claim {
+  readonly place: Place;
+  readonly name: string;
+  /** The link's alias while it is up. */
+  readonly owner: string;
+}
+
+/** Sets a link up and claims it, in one message. Throws `CniError` 100 when the kernel refuses. */
+export function raiseLink(places: Places, { place, name, owner }: Claim): void {
+  const outcome = places.conversation(place).request(setLink(name, { up: true, alias: owner }));
+  if (outcome.errno !== 0) throw refusal(`set link ${name} up${placeText(place)}`, outcome);
+}
+
+/**
+ * Sets a link down that `raiseLink` set up for the same owner, and leaves any other. That it is not there is no error. Throws `CniError` 100
+ * when the kernel refuses.
+ */
+export function lowerLink(places: Places, { place, name, owner }: Claim): void {
+  const conversation = places.conversation(place);
+  const found = findLink(conversation, name);
+  if (found?.alias !== owner) return;
+  const outcome = conversation.request(setLink(found.index, { up: false, alias: "" }));
+  if (outcome.errno === 0 || refusedWith(outcome, "ENODEV")) return;
+  throw refusal(`set link ${name} down${placeText(place)}`, outcome);
+}
