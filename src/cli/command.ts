@@ -1,45 +1,78 @@
-/** A command with its help: what it does in a line, what there is to know, and examples. */
-import type { Argv, CommandModule } from "yargs";
-import type { Action, Run } from "./program.ts";
+/** A command's definition as yargs takes it, with its help. */
+import type { Argv, CommandModule, Options } from "yargs";
+import type { Command, OptionDefinition, PositionalDefinition } from "./definition.ts";
 
-export interface CommandParts<Options> {
-  /** With the names of the groups that it is in: `ipam show`. Positional arguments follow the name: `get <kind> [names..]`. */
-  readonly path: string;
-  readonly describe: string;
-  readonly long: string;
-  /** A command line, and what it is for. */
-  readonly examples: readonly (readonly [string, string])[];
-  readonly options: (yargs: Argv) => Argv<Options>;
-  readonly action: Action<Options>;
-}
+/** What yargs parsed of a command line. */
+export type Parsed = Readonly<Record<string, unknown>>;
 
 const textWidth = 74;
 
-export function command<Options>(run: Run, parts: CommandParts<Options>): CommandModule {
-  const { path, describe, long, examples, options, action } = parts;
+/** `run` is called with what was parsed when the command line names the command. */
+export function commandModule(command: Command, run: (parsed: Parsed) => Promise<void>): CommandModule {
+  const { path, describe, long, examples, positionals, options, hides } = command;
+  const name = path.split(" ").at(-1) ?? path;
+  const words = Object.entries(positionals);
   return {
-    command: path.replace(/^ipam /, ""),
+    // All are optional to yargs: what is missing is told in our own words.
+    command: [name, ...words.map(([word, { type }]) => (type === "strings" ? `[${word}..]` : `[${word}]`))].join(" "),
     describe,
-    builder: (yargs) =>
-      options(yargs)
-        .usage(`$0 ${path} [options]\n\n${wrapped(`${describe}. ${long}`)}`)
-        .example(examples.map(([line, meaning]) => [line, meaning] as [string, string])) as Argv,
-    handler: run(action) as (options: unknown) => Promise<void>,
+    builder: (yargs) => {
+      for (const [word, positional] of words) {
+        yargs.positional(word, { type: "string", array: positional.type === "strings", ...helpOf(positional) });
+      }
+      for (const option of hides) yargs.hide(option);
+      const usage = ["$0", path, ...words.map(([word, positional]) => shownWord(word, positional)), "[options]"];
+      return yargs
+        .options(yargsOptions(options))
+        .usage(`${usage.join(" ")}\n\n${wrapped(`${describe}. ${long}`)}`)
+        .example(examples.map(([line, meaning]) => [line, meaning] as [string, string]));
+    },
+    handler: (parsed) => run(parsed),
   };
 }
 
-export function group(name: string, describe: string, commands: readonly CommandModule[]): CommandModule {
+export function groupModule(name: string, describe: string, commands: readonly CommandModule[]): CommandModule {
   return {
     command: name,
     describe,
     builder: (yargs) => {
       for (const command of commands) yargs.command(command);
-      return yargs
-        .usage(`$0 ${name} <command>\n\n${describe}.`)
-        .demandCommand(1, `cannot run ${name}: no command; see "tortie ${name} --help"`);
+      return yargs.usage(`$0 ${name} <command>\n\n${describe}.`) as Argv;
     },
     handler: () => undefined,
   };
+}
+
+/** Numbers stay text until they are judged. */
+export function yargsOptions(options: Readonly<Record<string, OptionDefinition>>): Record<string, Options> {
+  return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, yargsOption(option)]));
+}
+
+function yargsOption(option: OptionDefinition): Options {
+  const { type, alias, default: initial, group } = option;
+  const defaultDescription = option.defaultDescription ?? (initial === undefined ? undefined : shown(initial));
+  return {
+    type: type === "boolean" ? "boolean" : "string",
+    ...(alias !== undefined && { alias }),
+    // Not the default itself: yargs would take it for an option without its value.
+    ...(defaultDescription !== undefined && { defaultDescription }),
+    ...(group !== undefined && { group }),
+    ...helpOf(option),
+  };
+}
+
+/** yargs would list choices by itself, and refuse others in its own words. */
+function helpOf({ describe, choices }: Pick<OptionDefinition, "describe" | "choices">): { readonly describe: string } {
+  return { describe: choices === undefined ? describe : `${describe}: ${choices.join(", ")}` };
+}
+
+function shownWord(name: string, { type, required }: PositionalDefinition): string {
+  const word = type === "strings" ? `${name}..` : name;
+  return required === true ? `<${word}>` : `[${word}]`;
+}
+
+function shown(value: NonNullable<OptionDefinition["default"]>): string {
+  return Array.isArray(value) ? value.join(", ") : `${value}`;
 }
 
 /** yargs breaks a usage text in the middle of a word. */

@@ -2,6 +2,7 @@
 import type { Kind } from "../store/object.ts";
 import { CliError, exitStatus } from "./error.ts";
 import type { Resource } from "./resource.ts";
+import { didYouMean } from "./suggest.ts";
 
 /** The store's kinds that people work with; cursors and open blocks are hints that nobody edits. */
 export type StoredKind = Exclude<Kind, "IPAMCursor" | "IPAMOpenBlock">;
@@ -31,8 +32,9 @@ const shortNames: Readonly<Record<string, ResourceKind>> = {
 export function parseKind(text: string): ResourceKind {
   const kind = findKind(text);
   if (kind !== undefined) return kind;
-  const known = resourceKinds.map((one) => one.toLowerCase()).join(", ");
-  throw new CliError(`cannot use kind "${text}": wanted one of ${known}`, exitStatus.usage);
+  const known = resourceKinds.map((one) => one.toLowerCase());
+  const near = didYouMean(text, known);
+  throw new CliError(`cannot use kind "${text}"${near}: wanted one of ${known.join(", ")}`, exitStatus.usage);
 }
 
 export function findKind(text: string): ResourceKind | undefined {

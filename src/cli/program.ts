@@ -1,12 +1,15 @@
 /** The command line: options that every command has, the commands, and how each ends. */
 import yargs, { type Argv } from "yargs";
+import { accept } from "./accept.ts";
 import type { Cli } from "./cli.ts";
-import { doctorCommand } from "./doctor-command.ts";
+import { commandModule, groupModule, type Parsed, yargsOptions } from "./command.ts";
+import { commands, groups } from "./commands.ts";
+import type { Command, OptionDefinitions } from "./definition.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
-import { ipamCommand } from "./ipam-commands.ts";
-import { defaultFolders, type StoreFolders } from "./redirected-sys.ts";
-import { resourceCommands } from "./resource-commands.ts";
-import { versionCommand } from "./version.ts";
+import { generalOptions } from "./general-options.ts";
+import type { StoreFolders } from "./redirected-sys.ts";
+import { didYouMean } from "./suggest.ts";
+import { spelledOut } from "./words.ts";
 
 /** What the options that every command has come to. */
 export interface GlobalOptions {
@@ -23,68 +26,75 @@ export interface Host {
   readonly cli: (options: GlobalOptions) => Cli;
 }
 
-/** What a command does with its options. */
-export type Action<Options> = (cli: Cli, options: Options) => ExitStatus | Promise<ExitStatus>;
-
-/** Makes an action into what yargs calls with the options that it parsed. */
-export type Run = <Options>(action: Action<Options>) => (options: Options) => Promise<void>;
-
-const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
-
 /** Runs one command line to its end. Never throws. */
 export async function runCommandLine(argv: readonly string[], host: Host): Promise<ExitStatus> {
-  let status: ExitStatus = exitStatus.done;
-  const run: Run = (action) => async (options) => {
-    status = await action(host.cli(globalOptions(options as GlobalArguments)), options);
+  const words = spelledOut(argv);
+  const general = generalOptions(host.environment);
+  let status: ExitStatus | undefined;
+  const run = (command: Command) => async (parsed: Parsed) => {
+    const options = accept(command, general, { words, parsed });
+    status = await command.action(host.cli(globalOptions(options as unknown as GlobalArguments)), options as never);
   };
   try {
-    await program(host, run).parseAsync([...argv], {}, (_error, _argv, output) => {
-      if (output !== "") host.out(`${output.trimEnd()}\n`);
+    const parsed = await program(general, run).parseAsync([...words], {}, (_error, _argv, output) => {
+      if (output === "") return;
+      status = exitStatus.done;
+      host.out(`${output.trimEnd()}\n`);
     });
-    return status;
+    return status ?? refuseWords(parsed._.map(String));
   } catch (error) {
     return report(error, host);
   }
 }
 
-function program({ environment }: Host, run: Run): Argv {
+/** No command has run: the words name none. */
+function refuseWords(words: readonly string[]): never {
+  const [first = "", second] = words;
+  const inGroup = first in groups;
+  const known = commands.map(({ path }) => path).filter((path) => !inGroup || path.startsWith(`${first} `));
+  const wanted = inGroup && second !== undefined ? `${first} ${second}` : first;
+  if (wanted === "" || (inGroup && second === undefined)) {
+    const place = inGroup ? ` ${first}` : "";
+    throw new CliError(`cannot run${place}: no command; see "tortie${place} --help"`, exitStatus.usage);
+  }
+  const near = didYouMean(wanted, [...known, ...(inGroup ? [] : Object.keys(groups))]);
+  const help = inGroup ? `tortie ${first} --help` : "tortie --help";
+  throw new CliError(`cannot run "${wanted}": there is no such command${near}; see "${help}"`, exitStatus.usage);
+}
+
+function program(general: OptionDefinitions, run: (command: Command) => (parsed: Parsed) => Promise<void>): Argv {
   const parser = yargs([])
     .scriptName("tortie")
     .usage("$0 <command>\n\nShows and mends what the plugins keep on this node.")
-    .option("run-dir", {
-      type: "string",
-      group: "Node:",
-      default: environment.TORTIE_RUN_DIR ?? defaultFolders.run,
-      describe: "allocations and endpoints (TORTIE_RUN_DIR)",
+    // Of an option's spellings there is one; `accept` judges the words.
+    .parserConfiguration({
+      "camel-case-expansion": false,
+      "dot-notation": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "short-option-groups": false,
     })
-    .option("state-dir", {
-      type: "string",
-      group: "Node:",
-      default: environment.TORTIE_STATE_DIR ?? defaultFolders.state,
-      describe: "pools and settings (TORTIE_STATE_DIR)",
-    })
-    .option("node", {
-      type: "string",
-      group: "Node:",
-      default: environment.TORTIE_NODENAME,
-      defaultDescription: "as the plugins tell it",
-      describe: "this node's name (TORTIE_NODENAME)",
-    })
-    .option("log-level", { choices: logLevels, default: "warn", describe: "log to stderr" })
-    .command(doctorCommand(run))
-    .command(ipamCommand(run));
-  for (const command of resourceCommands(run)) parser.command(command);
+    .options(yargsOptions(general));
+  const added = new Set<string>();
+  for (const command of commands) {
+    const [group = ""] = command.path.split(" ");
+    const describe = groups[group];
+    if (describe === undefined) parser.command(commandModule(command, run(command)));
+    else if (!added.has(group)) {
+      const members = commands.filter(({ path }) => path.startsWith(`${group} `));
+      const modules = members.map((member) => commandModule(member, run(member)));
+      parser.command(groupModule(group, describe, modules));
+      added.add(group);
+    }
+  }
   return parser
-    .command(versionCommand(run))
-    .completion("completion", "Print a completion script for the shell: source <(tortie completion)")
     .version(false)
-    .demandCommand(1, 'cannot run: no command; see "tortie --help"')
-    .strict()
     .fail((message, error) => {
-      throw error ?? new CliError(usageMessage(message), exitStatus.usage);
+      throw error ?? new CliError(`cannot run: ${message}`, exitStatus.usage);
     })
     .exitProcess(false)
     .help()
+    .alias("help", "h")
     .wrap(null);
 }
 
@@ -97,27 +107,12 @@ interface GlobalArguments {
 
 function globalOptions({ runDir, stateDir, node, logLevel }: GlobalArguments): GlobalOptions {
   const folder = (path: string) => path.replace(/(?<=.)\/+$/, "");
-  return { folders: { run: folder(runDir), state: folder(stateDir) }, node: node || undefined, logLevel };
+  return { folders: { run: folder(runDir), state: folder(stateDir) }, node, logLevel };
 }
 
 function report(error: unknown, { note }: Host): ExitStatus {
   // The reader of our output has gone: `tortie … | head`.
   if (error instanceof Error && "code" in error && error.code === "EPIPE") return exitStatus.done;
-  if (error instanceof CliError) {
-    note(`tortie: ${error.message}`);
-    return error.status;
-  }
-  if (error instanceof Error && error.name === "YError") {
-    note(`tortie: ${usageMessage(error.message)}`);
-    return exitStatus.usage;
-  }
   note(`tortie: ${messageOf(error)}`);
-  return exitStatus.failed;
-}
-
-/** yargs' sentences in our form. */
-function usageMessage(message: string): string {
-  if (message.startsWith("cannot ")) return message;
-  const text = message.trim().replace(/\s*\n\s*/g, " ");
-  return `cannot run: ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+  return error instanceof CliError ? error.status : exitStatus.failed;
 }

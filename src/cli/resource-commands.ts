@@ -1,102 +1,120 @@
 /** `tortie get`, `apply`, …: names, options, and help of each command. */
-import type { Argv, CommandModule } from "yargs";
-import { command } from "./command.ts";
+import { type Command, command, dryRun } from "./definition.ts";
 import { resourceKinds } from "./kinds.ts";
-import type { Run } from "./program.ts";
 import type { Verb } from "./resource-write.ts";
 import { deleteResources, getResources, writeResources } from "./resources.ts";
 
-const kinds = resourceKinds.map((kind) => kind.toLowerCase());
+const kinds = resourceKinds.map((kind) => kind.toLowerCase()).join(", ");
 
-export function resourceCommands(run: Run): readonly CommandModule[] {
+const get = command({
+  path: "get",
+  describe: "List resources",
+  long:
+    "Kinds may be written in the plural. YAML and JSON can be given to apply again. " +
+    "One resource that is asked for by name stands alone, several are a list.",
+  examples: [
+    ["$0 get ippools -o wide", "all pools with their modes"],
+    ["$0 get ippool default-ipv4-ippool -o yaml > pool.yaml", "one pool, to be edited and applied"],
+    ["$0 get wep", "every endpoint of the node"],
+  ],
+  positionals: {
+    kind: { type: "string", required: true, describe: `one of ${kinds}`, completes: "kind" },
+    names: { type: "strings", describe: "all without", completes: "name" },
+  },
+  options: {
+    output: {
+      type: "string",
+      alias: "o",
+      choices: ["ps", "wide", "yaml", "json", "name"],
+      default: "ps",
+      describe: "a table, a wider one, the whole resource, or <kind>/<name> alone",
+    },
+  },
+  action: getResources,
+});
+
+const filename = {
+  type: "string",
+  alias: "f",
+  describe: 'a file with resources; "-": standard input',
+  completes: "file",
+} as const;
+
+const howToWrite =
+  "A file holds YAML or JSON, in one document or several. All are judged before any is written; " +
+  "a resourceVersion that is sent must be the one that is stored.";
+
+/** `apply pool.yaml`: what kubectl's users, too, forget. */
+const surplusFile = (words: readonly string[]) =>
+  `a file is given by -f: ${words.map((word) => `-f ${word}`).join(" ")}`;
+
+const apply = command({
+  path: "apply",
+  describe: "Create or change resources",
+  long: `What is there already is changed, the rest is created. ${howToWrite}`,
+  examples: examplesOf("apply"),
+  options: { filename, "dry-run": dryRun },
+  surplus: surplusFile,
+  action: (cli, options) => writeResources(cli, "apply", options),
+});
+
+const create = command({
+  path: "create",
+  describe: "Create resources",
+  long: `What is there already is refused. ${howToWrite}`,
+  examples: examplesOf("create"),
+  options: { filename, "dry-run": dryRun },
+  surplus: surplusFile,
+  action: (cli, options) => writeResources(cli, "create", options),
+});
+
+const replace = command({
+  path: "replace",
+  describe: "Change resources",
+  long: `What is not there yet is refused. ${howToWrite}`,
+  examples: examplesOf("replace"),
+  options: { filename, "dry-run": dryRun },
+  surplus: surplusFile,
+  action: (cli, options) => writeResources(cli, "replace", options),
+});
+
+const validate = command({
+  path: "validate",
+  describe: "Check resources without writing them",
+  long: `As apply, but for the writing: what is wrong is told, with what it collides with. ${howToWrite}`,
+  examples: examplesOf("validate"),
+  options: { filename },
+  surplus: surplusFile,
+  action: (cli, options) => writeResources(cli, "validate", options),
+});
+
+const remove = command({
+  path: "delete",
+  describe: "Delete resources",
+  long:
+    "Deleting a pool disables it, gives its blocks up and then removes it; while it has addresses in use this is refused. " +
+    "So is a block or a handle that holds addresses, and an endpoint whose sandbox is there.",
+  examples: [
+    ["$0 delete ippool old-pool --dry-run", "would it be possible?"],
+    ["$0 delete -f pools.yaml", "whatever is in a file"],
+  ],
+  positionals: {
+    kind: { type: "string", describe: `one of ${kinds}`, completes: "kind" },
+    names: { type: "strings", describe: "of the resources", completes: "name" },
+  },
+  options: {
+    filename: { ...filename, describe: 'the resources; "-": standard input' },
+    force: { type: "boolean", describe: "even while it is in use" },
+    "dry-run": dryRun,
+  },
+  action: deleteResources,
+});
+
+export const resourceCommands: readonly Command[] = [get, apply, create, replace, validate, remove];
+
+function examplesOf(verb: Verb): readonly (readonly [string, string])[] {
   return [
-    getCommand(run),
-    writeCommand(run, "apply", "Create or change resources", "What is there already is changed, the rest is created."),
-    writeCommand(run, "create", "Create resources", "What is there already is refused."),
-    writeCommand(run, "replace", "Change resources", "What is not there yet is refused."),
-    writeCommand(
-      run,
-      "validate",
-      "Check resources without writing them",
-      "As apply, but for the writing: what is wrong is told, with what it collides with.",
-    ),
-    deleteCommand(run),
+    [`$0 ${verb} -f pool.yaml`, "from a file"],
+    [`$0 get ippool -o yaml | $0 ${verb} -f -`, "from a pipe"],
   ];
-}
-
-function getCommand(run: Run): CommandModule {
-  return command(run, {
-    path: "get <kind> [names..]",
-    describe: "List resources",
-    long:
-      "Kinds may be written in the plural. YAML and JSON can be given to apply again. " +
-      "One resource that is asked for by name stands alone, several are a list.",
-    examples: [
-      ["$0 get ippools -o wide", "all pools with their modes"],
-      ["$0 get ippool default-ipv4-ippool -o yaml > pool.yaml", "one pool, to be edited and applied"],
-      ["$0 get wep", "every endpoint of the node"],
-    ],
-    options: (yargs) =>
-      yargs
-        .positional("kind", { type: "string", demandOption: true, describe: kinds.join(", ") })
-        .positional("names", { type: "string", array: true, default: [] as string[], describe: "all without" })
-        .option("output", {
-          alias: "o",
-          choices: ["ps", "wide", "yaml", "json"] as const,
-          default: "ps" as const,
-          describe: "a table, a wider one, or the whole resource",
-        }),
-
-    action: getResources,
-  });
-}
-
-function writeCommand(run: Run, verb: Verb, describe: string, long: string): CommandModule {
-  return command(run, {
-    path: verb,
-    describe,
-    long:
-      `${long} A file holds YAML or JSON, in one document or several. All are judged before any is written; ` +
-      "a resourceVersion that is sent must be the one that is stored.",
-    examples: [
-      [`$0 ${verb} -f pool.yaml`, "from a file"],
-      [`$0 get ippool -o yaml | $0 ${verb} -f -`, "from a pipe"],
-    ],
-    options: (yargs) => (verb === "validate" ? fileOption(yargs) : fileOption(yargs).option("dry-run", dryRun)),
-    action: (cli, options: { readonly filename: string; readonly dryRun?: boolean | undefined }) =>
-      writeResources(cli, verb, options),
-  });
-}
-
-function deleteCommand(run: Run): CommandModule {
-  return command(run, {
-    path: "delete [kind] [names..]",
-    describe: "Delete resources",
-    long:
-      "Deleting a pool disables it, gives its blocks up and then removes it; while it has addresses in use this is refused. " +
-      "So is a block or a handle that holds addresses, and an endpoint whose sandbox is there.",
-    examples: [
-      ["$0 delete ippool old-pool --dry-run", "would it be possible?"],
-      ["$0 delete -f pools.yaml", "whatever is in a file"],
-    ],
-    options: (yargs) =>
-      yargs
-        .positional("kind", { type: "string", describe: kinds.join(", ") })
-        .positional("names", { type: "string", array: true, default: [] as string[] })
-        .option("filename", { alias: "f", type: "string", describe: 'the resources; "-": standard input' })
-        .option("force", { type: "boolean", describe: "even while it is in use" })
-        .option("dry-run", dryRun),
-    action: deleteResources,
-  });
-}
-
-const dryRun = { type: "boolean", describe: "tell what would be done, and do nothing" } as const;
-
-function fileOption(yargs: Argv) {
-  return yargs.option("filename", {
-    alias: "f",
-    type: "string",
-    demandOption: true,
-    describe: 'a file with resources; "-": standard input',
-  });
 }

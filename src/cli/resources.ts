@@ -7,7 +7,7 @@ import { type Format, formatDocument, withoutText } from "./document-text.ts";
 import { dryRunStore } from "./dry-run-store.ts";
 import { isNamed, listEndpointResources, planEndpointDelete, planEndpointWrite } from "./endpoint-resource.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
-import { columnsOf, parseKind, type ResourceKind } from "./kinds.ts";
+import { columnsOf, findKind, parseKind, type ResourceKind } from "./kinds.ts";
 import { nameOf, parseResources, type Resource } from "./resource.ts";
 import { deleteResource } from "./resource-delete.ts";
 import { type Change, type StoredResource, type Verb, writeResource } from "./resource-write.ts";
@@ -17,23 +17,53 @@ import { borderless } from "./table.ts";
 export interface GetOptions {
   readonly kind: string;
   readonly names: readonly string[];
-  readonly output: "ps" | "wide" | Format;
+  readonly output: "ps" | "wide" | "name" | Format;
 }
 
-export function getResources(cli: Cli, { kind: text, names, output }: GetOptions): ExitStatus {
-  const kind = parseKind(text);
+export function getResources(cli: Cli, options: GetOptions): ExitStatus {
+  const { output } = options;
+  const { kind, names } = parseReferences(options.kind, options.names);
   const all = allOf(cli, kind);
   const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isNamed(resource, name)));
   const missing = names.filter((name) => !found.some((resource) => isNamed(resource, name)));
   if (output === "yaml" || output === "json") cli.out(formatDocument(asDocument(kind, names, found), output));
+  else if (output === "name") cli.out(found.map((resource) => `${referenceOf(resource)}\n`).join(""));
   else cli.out(resourceTable(kind, found, output === "wide"));
   for (const name of missing) cli.note(`tortie: cannot get ${kind} "${name}": there is none`);
   return missing.length === 0 ? exitStatus.done : exitStatus.failed;
 }
 
+/** `ippool/default-ipv4-ippool`, which `get` and `delete` take as well. */
+function referenceOf(resource: Resource): string {
+  return `${resource.kind.toLowerCase()}/${endpointName(resource)}`;
+}
+
 function allOf(cli: Cli, kind: ResourceKind): readonly Resource[] {
   if (kind === "WorkloadEndpoint") return listEndpointResources(cli);
   return readObjects(cli, kind).map((object) => withoutText(object) as Resource);
+}
+
+/** `ippool a b`, and what `get -o name` prints: `ippool/a ippool/b`. */
+function parseReferences(
+  first: string,
+  others: readonly string[],
+): { readonly kind: ResourceKind; readonly names: readonly string[] } {
+  const [word = "", name] = split(first);
+  const kind = parseKind(word);
+  if (name === undefined) return { kind, names: others };
+  const names = others.map((other) => {
+    const [otherWord, otherName] = split(other);
+    if (otherName === undefined || findKind(otherWord) !== kind) {
+      throw new CliError(`cannot use "${other}" beside "${first}": wanted ${word}/<name>`, exitStatus.usage);
+    }
+    return otherName;
+  });
+  return { kind, names: [name, ...names] };
+}
+
+function split(reference: string): readonly [string, string | undefined] {
+  const at = reference.indexOf("/");
+  return at < 0 ? [reference, undefined] : [reference.slice(0, at), reference.slice(at + 1)];
 }
 
 /** One that was asked for by name stands for itself; anything else is a list, as Kubernetes has it. */
@@ -49,12 +79,18 @@ function resourceTable(kind: ResourceKind, resources: readonly Resource[], wide:
 }
 
 export interface WriteOptions {
-  readonly filename: string;
+  readonly filename: string | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
 /** What is wrong with one keeps all from being written. */
 export async function writeResources(cli: Cli, verb: Verb, { filename, dryRun }: WriteOptions): Promise<ExitStatus> {
+  if (filename === undefined) {
+    throw new CliError(
+      `cannot run ${verb}: wanted -f with a file, as in "tortie ${verb} -f pool.yaml"`,
+      exitStatus.usage,
+    );
+  }
   const resources = await readResources(cli, filename);
   const write = (store: Store) => (resource: Resource) =>
     isStored(resource) ? { ...drive(writeResource(verb, resource), store) } : planEndpointWrite(cli, verb, resource);
@@ -71,12 +107,13 @@ export interface DeleteOptions {
 
 export async function deleteResources(cli: Cli, options: DeleteOptions): Promise<ExitStatus> {
   const { kind, names, filename, force = false, dryRun = false } = options;
-  if ((filename === undefined) === (kind === undefined || names.length === 0)) {
+  const named = kind === undefined ? undefined : parseReferences(kind, names);
+  if ((filename === undefined) === (named === undefined || named.names.length === 0)) {
     throw new CliError("cannot delete: wanted a kind and names, or -f with a file", exitStatus.usage);
   }
   const targets =
     filename === undefined
-      ? names.map((name) => ({ kind: parseKind(kind ?? ""), metadata: { name } }))
+      ? (named?.names ?? []).map((name) => ({ kind: named?.kind as ResourceKind, metadata: { name } }))
       : await readResources(cli, filename);
   const remove = (store: Store) => (target: Pick<Resource, "kind" | "metadata">) =>
     target.kind === "WorkloadEndpoint"

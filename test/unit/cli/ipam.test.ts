@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { commands } from "../../../src/cli/commands.ts";
 import type { ReportFile } from "../../../src/cli/report-file.ts";
 import { ownerOf } from "../../../src/cni/attachment.ts";
 import { type Endpoint, writeEndpoint } from "../../../src/endpoint/endpoint.ts";
@@ -369,7 +370,7 @@ Successfully set MaxBlocksPerHost to: 3
   test.each([
     ["", 2, "cannot configure: wanted --strictaffinity"],
     ["--max-blocks-per-host=3", 1, "maxBlocksPerHost requires strictAffinity to be true"],
-    ["--ip-cooldown-seconds=1201", 1, "spec.ipCooldownSeconds: too big"],
+    ["--ip-cooldown-seconds=1201", 2, '--ip-cooldown-seconds takes a whole number from 0 to 1200, not "1201"'],
   ])("%s: refused with %i", async (args, status, reason) => {
     const outcome = await (await node()).run(`ipam configure ${args}`);
     expect(outcome.status).toBe(status);
@@ -414,43 +415,70 @@ default     a          node-1   ${address}/32   calia
 
 describe("the command line", () => {
   test.each([
-    ["", "cannot run: no command"],
-    ["ipam", "cannot run ipam: no command"],
-    ["nonsense", "cannot run: unknown"],
-    ["ipam show --nonsense", "cannot run: unknown argument: nonsense"],
-    ["ipam show --ip 10.0.0.1 --map", "mutually exclusive"],
-    ["apply", "cannot run: missing required argument: filename"],
-    ["ipam show -o csv", "cannot run: invalid values:"],
+    ["doctr", 'cannot run "doctr": there is no such command (did you mean "doctor"?); see "tortie --help"'],
+    ["nonsense", 'cannot run "nonsense": there is no such command; see "tortie --help"'],
+    ["ipam chekc", 'cannot run "ipam chekc": there is no such command (did you mean "ipam check"?)'],
+    ["--node node-1", 'cannot run: no command; see "tortie --help"'],
+    ["doctor now", 'cannot run doctor: "now" is a word too many'],
+    ["ipam show --nonsense", "cannot run ipam show: there is no option --nonsense; see"],
+    ["ipam show --show-block", 'there is no option --show-block (did you mean "--show-blocks"?)'],
+    ["ipam show -x", "there is no option -x;"],
+    [
+      "ipam configure --no-strictafinity",
+      'there is no option --no-strictafinity (did you mean "--no-strictaffinity"?)',
+    ],
+    ["apply -f x --dryRun", 'there is no option --dryRun (did you mean "--dry-run"?)'],
+    ["ipam show --ip 10.0.0.1 --map", "--ip and --map do not go together"],
+    ["apply", 'cannot run apply: wanted -f with a file, as in "tortie apply -f pool.yaml"'],
+    ["apply pool.yaml", "cannot run apply: a file is given by -f: -f pool.yaml"],
+    ["ipam show -o csv", '--output takes wide, yaml or json, not "csv"'],
+    ["get ippool -o jsno", '--output takes ps, wide, yaml, json or name, not "jsno" (did you mean "json"?)'],
+    ["get", "cannot run get: <kind> is missing: one of ippool, ipreservation"],
+    ["get ipool", 'cannot use kind "ipool" (did you mean "ippool"?): wanted one of ippool'],
+    ["get ippool/a ipamblock/b", 'cannot use "ipamblock/b" beside "ippool/a": wanted ippool/<name>'],
+    ["ipam split two --name a", '<number> takes a number, not "two"'],
+    ["ipam split 0x2 --name a", '<number> takes a number, not "0x2"'],
+    ["ipam split --name a", "<number> is missing: into how many, a power of 2"],
+    ["ipam split 2 --name a --name b", '--name was given more than once: "a", "b"'],
+    ["ipam split 2 --name", "--name takes a value, and none was given"],
+    [
+      "ipam configure --max-blocks-per-host=",
+      "--max-blocks-per-host takes a whole number, 0 or more, and none was given",
+    ],
+    ["ipam configure --max-blocks-per-host=1.5", '--max-blocks-per-host takes a whole number, 0 or more, not "1.5"'],
+    ["ipam configure --ip-cooldown-seconds=-1", '--ip-cooldown-seconds takes a whole number from 0 to 1200, not "-1"'],
+    ["version --log-level loud", '--log-level takes debug, info, warn, error or silent, not "loud"'],
+    ["version --run-dir=", "--run-dir takes a value, and none was given"],
   ])("tortie %s: a usage error", async (line, reason) => {
     const { status, stdout, stderr } = await new World().run(line);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
     expect(stderr).toContain(reason);
   });
 
-  test.each([
-    "ipam show",
-    "ipam check",
-    "ipam release",
-    "ipam split",
-    "ipam configure",
-    "get",
-    "apply",
-    "create",
-    "replace",
-    "delete",
-    "validate",
-    "version",
-  ])("tortie %s --help: what it is for, its options and examples", async (line) => {
-    const { status, stdout, stderr } = await new World().run(`${line} --help`);
+  test.each(commands.map(({ path }) => path))(
+    "tortie %s --help: what it is for, its options and examples",
+    async (line) => {
+      const { status, stdout, stderr } = await new World().run(`${line} --help`);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      expect(stdout).toMatch(new RegExp(`^tortie ${line}.*\\n\\n[A-Z]`));
+      expect(stdout).toContain(`Examples:\n  tortie `);
+      expect(stdout).toContain("--log-level");
+      expect((await new World().run(`${line} -h`)).stdout).toBe(stdout);
+      expect((await new World().run(`help ${line}`)).stdout).toBe(stdout);
+    },
+  );
+
+  test.each([[[]], [["-h"]], [["--help"]], [["help"]]])("tortie %j: the commands", async (line) => {
+    const { status, stdout, stderr } = await new World().run(line);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(stdout).toMatch(new RegExp(`^tortie ${line}.*\\n\\n[A-Z]`));
-    expect(stdout).toContain(`Examples:\n  tortie `);
-    expect(stdout).toContain("--run-dir");
+    for (const { path } of commands) expect(stdout).toContain(`tortie ${path.split(" ")[0]}`);
   });
 
-  test("completes commands and options", async () => {
-    const { stdout } = await new World().run("--get-yargs-completions tortie ipam show --sh");
-    expect(stdout.split("\n")).toContain("--show-blocks");
-    expect((await new World().run("completion")).stdout).toContain("tortie");
+  test("tortie ipam: its commands", async () => {
+    expect((await new World().run("ipam")).stdout).toContain("tortie ipam configure");
+  });
+
+  test.each(["-v", "-V", "--version"])("tortie %s: the version", async (flag) => {
+    expect((await new World().run(flag)).stdout).toMatch(/^Client Version: /);
   });
 });

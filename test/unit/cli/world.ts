@@ -26,8 +26,11 @@ export interface WorldOptions {
 export class World {
   readonly machine = new FakeMachine();
   readonly sys: FakeSys;
-  /** What programs write, by their command line; others fail. */
+  /** What programs write, by their command line; others fail, unless `anyProgram` says what they write. */
   readonly programs = new Map<string, string>();
+  anyProgram: ((line: string) => string) | undefined;
+  /** The command lines of all programs that were run. */
+  readonly ran: string[] = [];
   readonly #namespaces = new Map<string, number>();
   terminal: Terminal;
   readonly #node: string;
@@ -94,21 +97,22 @@ export class World {
       out,
       input: async () => stdin,
       note,
-      program: async (argv) => {
-        const text = this.programs.get(argv.join(" "));
-        if (text === undefined) throw new Error(`cannot run "${argv.join(" ")}"`);
-        return text;
-      },
+      program: async (argv) => this.#runProgram(argv.join(" ")),
       execute: async (argv, { env }) => {
         const line = [...(env.CNI_COMMAND === undefined ? [] : [env.CNI_COMMAND]), ...argv].join(" ");
-        const stdout = this.programs.get(line);
-        if (stdout === undefined) throw new Error(`cannot run "${line}"`);
-        return { status: 0, stdout, stderr: "" };
+        return { status: 0, stdout: this.#runProgram(line), stderr: "" };
       },
     });
     const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
     const status = await runCommandLine(argv, { environment: {}, out, note, cli });
     return { status, stdout, stderr };
+  }
+
+  #runProgram(line: string): string {
+    this.ran.push(line);
+    const text = this.programs.get(line) ?? this.anyProgram?.(line);
+    if (text === undefined) throw new Error(`cannot run "${line}"`);
+    return text;
   }
 
   #namespaceNames(): readonly string[] {

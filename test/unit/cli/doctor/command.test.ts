@@ -3,8 +3,8 @@ import { World } from "../world.ts";
 
 test.each([
   ["doctor --dry-run", "--dry-run is for --fix"],
-  ["doctor --grace x", "--grace wants a number of seconds"],
-  ["doctor --grace -1", "--grace wants a number of seconds"],
+  ["doctor --grace x", '--grace takes a number, 0 or more, not "x"'],
+  ["doctor --grace -1", '--grace takes a number, 0 or more, not "-1"'],
   ["doctor --run-dir /elsewhere", "it is for the node, not for --run-dir or --state-dir"],
 ])("tortie %s makes no sense", async (line, reason) => {
   expect(await new World().run(line)).toEqual({

@@ -1,0 +1,16 @@
+/** All commands, in the order in which help lists them. */
+import { completionCommand } from "./completion/completion.ts";
+import type { Command } from "./definition.ts";
+import { doctorCommand } from "./doctor-command.ts";
+import { ipamCommands } from "./ipam-commands.ts";
+import { resourceCommands } from "./resource-commands.ts";
+import { versionCommand } from "./version.ts";
+
+/** The first words of commands that have two, and what they are about. */
+export const groups: Readonly<Record<string, string>> = {
+  ipam: "Show and mend the addresses that are given to pods",
+};
+
+const working = [doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];
+
+export const commands: readonly Command[] = [...working, completionCommand(working, groups)];

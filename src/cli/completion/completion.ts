@@ -1,0 +1,41 @@
+/**
+ * `tortie completion`: scripts that complete command lines in bash, zsh and fish.
+ *
+ * A script holds every word that never changes, so that a Tab starts no process; the names of resources alone are asked for, by
+ * `tortie get <kind> -o name`.
+ */
+import { type Command, command } from "../definition.ts";
+import { exitStatus } from "../error.ts";
+import { fishScript } from "./fish.ts";
+import { bashScript, zshScript } from "./posix-shells.ts";
+import { type Shell, shells, type Vocabulary, vocabularyOf } from "./vocabulary.ts";
+
+const scripts: Readonly<Record<Shell, (vocabulary: Vocabulary) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
+
+/** `others`: the commands to complete beside this one. */
+export function completionCommand(others: readonly Command[], groups: Readonly<Record<string, string>>): Command {
+  const own = command({
+    path: "completion",
+    describe: "Print a completion script for a shell",
+    long:
+      "Completes commands, options, kinds and the names of resources. To keep it, write it where the shell looks: " +
+      "/etc/bash_completion.d/tortie, /usr/local/share/zsh/site-functions/_tortie, /etc/fish/completions/tortie.fish.",
+    examples: [
+      ["$0 completion fish | source", "in this shell, fish"],
+      ["source <($0 completion bash)", "in this one, or in ~/.bashrc"],
+      ["source <($0 completion zsh)", "the same, for zsh"],
+    ],
+    positionals: {
+      shell: { type: "string", choices: shells, describe: "bash without", completes: "shell" },
+    },
+    action: (cli, { shell }) => {
+      cli.out(scripts[shell ?? "bash"](vocabularyOf([...others, own], groups)));
+      return exitStatus.done;
+    },
+  });
+  return own;
+}

@@ -1,0 +1,109 @@
+/**
+ * What a command is, as data: its words, its help, its options and what each of them takes.
+ *
+ * The parser, the judgement of what was given (`accept.ts`), shell completion and the tests all read these definitions, so that a new command
+ * or option has all of them without further words.
+ */
+import type { Cli } from "./cli.ts";
+import type { ExitStatus } from "./error.ts";
+
+export interface OptionDefinition {
+  /** `strings`: as often as wanted. A boolean takes no value, `true` or `false`. */
+  readonly type: "boolean" | "number" | "string" | "strings";
+  /** One letter: `-o`. */
+  readonly alias?: string;
+  readonly choices?: readonly string[];
+  /** Of a number. */
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly integer?: true;
+  readonly default?: string | number | readonly string[];
+  readonly defaultDescription?: string;
+  readonly describe: string;
+  /** The heading that help lists it under. */
+  readonly group?: string;
+  /** Options that make no sense beside it. */
+  readonly excludes?: readonly string[];
+  /** What a shell completes its value with. */
+  readonly completes?: "file" | "folder";
+}
+
+export interface PositionalDefinition extends Pick<OptionDefinition, "choices" | "minimum" | "maximum" | "integer"> {
+  readonly type: "number" | "string" | "strings";
+  readonly describe: string;
+  readonly required?: true;
+  readonly completes?: "kind" | "name" | "shell";
+}
+
+export type OptionDefinitions = Readonly<Record<string, OptionDefinition>>;
+export type PositionalDefinitions = Readonly<Record<string, PositionalDefinition>>;
+
+export interface CommandDefinition {
+  /** With the group that it is in: `ipam show`. */
+  readonly path: string;
+  /** One line. */
+  readonly describe: string;
+  /** What there is to know beside it. */
+  readonly long: string;
+  /** A command line, and what it is for. `$0` stands for the program. */
+  readonly examples: readonly (readonly [string, string])[];
+  /** In their order. */
+  readonly positionals: PositionalDefinitions;
+  readonly options: OptionDefinitions;
+  /** Options of every command that this one does not offer. */
+  readonly hides: readonly string[];
+  /** What to say of words that are too many; `undefined`: nothing beyond that. */
+  readonly surplus: (words: readonly string[]) => string | undefined;
+}
+
+/** A command and what it does with the options that `accept.ts` made of a command line. */
+export interface Command extends CommandDefinition {
+  readonly action: (cli: Cli, options: never) => ExitStatus | Promise<ExitStatus>;
+}
+
+/** What an action gets: `dry-run` is `dryRun`, and absent is `undefined`. */
+export type Accepted<Positionals, Options> = ValuesOf<Positionals> & ValuesOf<Options>;
+
+type ValuesOf<Definitions> = {
+  readonly [Name in keyof Definitions & string as CamelCase<Name>]: ValueOf<Definitions[Name]>;
+};
+
+type ValueOf<Definition> = Definition extends { readonly type: "strings" }
+  ? readonly string[]
+  : Definition extends { readonly default: unknown } | { readonly required: true }
+    ? Single<Definition>
+    : Single<Definition> | undefined;
+
+type Single<Definition> = Definition extends { readonly choices: readonly (infer Choice)[] }
+  ? Choice
+  : Definition extends { readonly type: "boolean" }
+    ? boolean
+    : Definition extends { readonly type: "number" }
+      ? number
+      : string;
+
+type CamelCase<Text extends string> = Text extends `${infer First}-${infer Rest}`
+  ? `${First}${Capitalize<CamelCase<Rest>>}`
+  : Text;
+
+type Optional = "positionals" | "options" | "hides" | "surplus";
+
+/** Gives the definition its types; what is left out is empty. */
+export function command<const P extends PositionalDefinitions, const O extends OptionDefinitions>(
+  parts: Omit<CommandDefinition, Optional> & {
+    readonly positionals?: P;
+    readonly options?: O;
+    readonly hides?: readonly string[];
+    readonly surplus?: CommandDefinition["surplus"];
+    readonly action: (cli: Cli, options: Accepted<P, O>) => ExitStatus | Promise<ExitStatus>;
+  },
+): Command {
+  return { positionals: {}, options: {}, hides: [], surplus: () => undefined, ...parts };
+}
+
+export function camelCase(name: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Of every command that writes. */
+export const dryRun = { type: "boolean", describe: "tell what would be done, and do nothing" } as const;

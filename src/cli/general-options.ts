@@ -1,0 +1,37 @@
+/** The options that every command has. */
+import type { OptionDefinitions } from "./definition.ts";
+import { defaultFolders } from "./redirected-sys.ts";
+
+/** With their defaults as the environment sets them. */
+export function generalOptions(environment: Readonly<Record<string, string | undefined>>): OptionDefinitions {
+  const { TORTIE_RUN_DIR, TORTIE_STATE_DIR, TORTIE_NODENAME } = environment;
+  return {
+    "run-dir": {
+      type: "string",
+      group: "Node:",
+      default: TORTIE_RUN_DIR || defaultFolders.run,
+      describe: "allocations and endpoints (TORTIE_RUN_DIR)",
+      completes: "folder",
+    },
+    "state-dir": {
+      type: "string",
+      group: "Node:",
+      default: TORTIE_STATE_DIR || defaultFolders.state,
+      describe: "pools and settings (TORTIE_STATE_DIR)",
+      completes: "folder",
+    },
+    node: {
+      type: "string",
+      group: "Node:",
+      ...(TORTIE_NODENAME ? { default: TORTIE_NODENAME } : {}),
+      defaultDescription: "as the plugins tell it",
+      describe: "this node's name (TORTIE_NODENAME)",
+    },
+    "log-level": {
+      type: "string",
+      choices: ["debug", "info", "warn", "error", "silent"],
+      default: "warn",
+      describe: "log to stderr",
+    },
+  };
+}
