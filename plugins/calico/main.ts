@@ -14,6 +14,7 @@ import { ownerOf } from "../../src/cni/attachment.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { type Endpoint, hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
+import { originOf } from "../../src/endpoint/origin.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import {
@@ -57,7 +58,12 @@ export default definePlugin<CalicoConf>({
     const wanted = wantedAtAdd(request, identity, ipam, sys);
     const { hostInterface, mac, addresses } = wanted;
     const { attachment, pod } = identity;
-    record({ attachment, pod, node, hostInterface, mac, addresses, gateways: gatewaysIn(ipam), netns }, context);
+    const gateways = gatewaysIn(ipam);
+    const origin = originOf(sys);
+    record(
+      { attachment, pod, node, hostInterface, mac, addresses, gateways, netns, ...(origin && { origin }) },
+      context,
+    );
     const sandbox = openSandbox(sys, netns);
     const plan = planOf(identity, wanted, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });

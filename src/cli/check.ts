@@ -2,6 +2,7 @@
 import {
   type Allocation,
   checkIpam,
+  isUnseen,
   type Problem,
   type ProblemKind,
   type Report,
@@ -112,6 +113,8 @@ function describe(snapshot: Snapshot, { allocations, problems }: Report, options
     `Found ${snapshot.pools.filter(({ disabled }) => !disabled).length} active IP pools.`,
     `Found ${snapshot.endpoints.length} workload endpoints; ${new Set(snapshot.seen.map(({ address }) => address)).size} IPs are seen on the node and in its namespaces.`,
   ];
+  const unseen = allocations.filter(isUnseen).length;
+  if (unseen > 0) lines.push(`Found ${unseen} allocations not judged: their sandboxes cannot be seen from here.`);
   for (const { scanning, kinds } of sections) {
     lines.push("", scanning);
     for (const { kind, found } of kinds) {

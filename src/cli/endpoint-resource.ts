@@ -12,9 +12,11 @@ import { isErrno } from "../host/sys.ts";
 import { addressOf } from "../net/prefix.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, messageOf } from "./error.ts";
+import { listProcesses } from "./processes.ts";
 import { nameOf, type Resource } from "./resource.ts";
 import { schemaFaults } from "./resource-schema.ts";
 import type { Change, Verb } from "./resource-write.ts";
+import { sightFrom } from "./sight.ts";
 
 /** Every record as its file has it; one that cannot be read is named on stderr. */
 export function listEndpointResources(cli: Cli): readonly Resource[] {
@@ -76,8 +78,11 @@ export function planEndpointDelete(cli: Cli, name: string, force: boolean): Chan
   }
   const endpoint = decode(only);
   if (endpoint === undefined) throw refuse("it is no record of ours");
-  if (!force && endpoint.netns !== "" && cli.sys.stat(endpoint.netns) !== undefined) {
-    throw refuse(`its sandbox "${endpoint.netns}" is there (pass --force)`);
+  const sandbox = force ? "gone" : sightFrom(cli.sys, listProcesses(cli.sys)).sandboxOf(endpoint);
+  if (sandbox !== "gone") {
+    throw refuse(
+      `its sandbox "${endpoint.netns}" ${sandbox === "there" ? "is there" : "cannot be seen from here"} (pass --force)`,
+    );
   }
   return { action: "deleted", resource: only, perform: () => removeEndpoint(cli.sys, endpoint.attachment) };
 }

@@ -24,9 +24,13 @@ import {
   ipRoutes,
 } from "./iproute.ts";
 import { listProcesses, type Process } from "./processes.ts";
+import { namespaceAt, type Sight, sightFrom } from "./sight.ts";
 
 export interface Facts {
-  readonly endpoints: readonly SeenEndpoint[];
+  readonly endpoints: readonly EndpointFact[];
+  /** Whether there are sandboxes that cannot be looked into from here. */
+  readonly hasUnseen: boolean;
+  readonly sight: Sight;
   readonly links: readonly SeenLink[];
   readonly seen: readonly SeenAddress[];
   /** Every link of the node's own namespace. */
@@ -49,8 +53,9 @@ const netnsFolders = ["/run/netns", "/var/run/netns"];
 
 /** Throws `CliError` when the node itself cannot be looked at. */
 export async function gatherFacts(cli: Cli): Promise<Facts> {
-  const endpoints = seenEndpoints(cli);
   const processes = listProcesses(cli.sys);
+  const sight = sightFrom(cli.sys, processes);
+  const endpoints = seenEndpoints(cli, sight);
   const [links, addresses, routes4, routes6] = await Promise.all([
     ip(cli, ["link", "show"], ipLinks),
     ip(cli, ["address", "show"], ipAddresses),
@@ -58,8 +63,11 @@ export async function gatherFacts(cli: Cli): Promise<Facts> {
     ip(cli, ["-6", "route", "show"], ipRoutes),
   ]);
   const namespaces = await lookInside(cli, namespacesOf(cli, endpoints, processes));
+  const isPaired = (link: IpLink) => !isOurs(link) || peerOf(link, namespaces) !== undefined;
   return {
     endpoints,
+    hasUnseen: endpoints.some(({ sandbox }) => sandbox === "unseen") || !links.every(isPaired),
+    sight,
     links: links.flatMap(ownedLink),
     seen: [
       ...seenOn(addresses, "on the node"),
@@ -77,21 +85,38 @@ export function describeNamespace({ path, holder }: Pick<SeenNamespace, "path" |
   return holder === undefined ? `"${path}"` : `the namespace of process ${holder.pid} (${holder.name})`;
 }
 
-function seenEndpoints(cli: Cli): readonly SeenEndpoint[] {
-  return listEndpoints(cli.sys).map(({ attachment, pod, hostInterface, addresses, netns }) => ({
+function seenEndpoints(cli: Cli, sight: Sight): readonly EndpointFact[] {
+  return listEndpoints(cli.sys).map(({ attachment, pod, hostInterface, addresses, netns, origin }) => ({
     attachment,
     pod,
     hostInterface,
     addresses: addresses.map(addressOf),
     netns,
-    netnsExists: namespaceAt(cli, netns) !== undefined,
+    sandbox: sight.sandboxOf({ netns, origin }),
+    path: sight.pathOf({ netns, origin }),
   }));
 }
 
-/** The inode of a namespace. A file of another file system is what is left when a namespace was unmounted. */
-function namespaceAt({ sys }: Cli, path: string): number | undefined {
-  const stat = path === "" ? undefined : sys.stat(path);
-  return stat !== undefined && stat.device === sys.ownNetns().device ? stat.inode : undefined;
+export interface EndpointFact extends SeenEndpoint {
+  /** Where the sandbox's path is found from here. */
+  readonly path: string | undefined;
+}
+
+/** A host interface of an attachment, whose other end is in another namespace. **While it is there, so is the other end**: they go together. */
+export function isOurs({ ifalias, link_index }: IpLink): boolean {
+  return ifalias?.startsWith(ownerPrefix) === true && Boolean(link_index);
+}
+
+/** The other end, where it can be seen. Both ends of a veth name each other's index. */
+export function peerOf(
+  { ifindex, link_index }: IpLink,
+  namespaces: readonly SeenNamespace[],
+): { readonly namespace: SeenNamespace; readonly ifname: string } | undefined {
+  for (const namespace of namespaces) {
+    const end = namespace.interfaces.find((one) => one.ifindex === link_index && one.link_index === ifindex);
+    if (end !== undefined && ifindex !== undefined) return { namespace, ifname: end.ifname };
+  }
+  return undefined;
 }
 
 type Namespace = Omit<SeenNamespace, "interfaces">;
@@ -99,13 +124,14 @@ type Namespace = Omit<SeenNamespace, "interfaces">;
 /** A namespace is looked at once: /var/run is mostly a link to /run. */
 function namespacesOf(
   cli: Cli,
-  endpoints: readonly SeenEndpoint[],
+  endpoints: readonly EndpointFact[],
   processes: readonly Process[],
 ): readonly Namespace[] {
   const byInode = new Map<number, Namespace>();
   const names = netnsFolders.flatMap((folder) => filesIn(cli, folder).map((name) => `${folder}/${name}`));
-  for (const path of [...names, ...endpoints.flatMap((one) => (one.netnsExists ? [one.netns] : []))]) {
-    const inode = namespaceAt(cli, path);
+  const told = endpoints.flatMap(({ path, sandbox }) => (sandbox === "there" ? (path ?? []) : []));
+  for (const path of [...names, ...told]) {
+    const inode = namespaceAt(cli.sys, path);
     if (inode !== undefined && !byInode.has(inode)) byInode.set(inode, { path, inode, holder: undefined });
   }
   const own = cli.sys.ownNetns().inode;
@@ -141,7 +167,7 @@ async function lookIntoOne(cli: Cli, namespace: Namespace): Promise<readonly See
   try {
     return [{ ...namespace, interfaces: ipAddresses(await cli.program([...enter, "-j", "address", "show"])) }];
   } catch (error) {
-    if (namespaceAt(cli, path) !== inode) return [];
+    if (namespaceAt(cli.sys, path) !== inode) return [];
     const what = namespace.holder === undefined ? `the namespace "${path}"` : describeNamespace(namespace);
     throw new CliError(`cannot look into ${what}: ${messageOf(error)}`);
   }

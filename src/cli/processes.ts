@@ -7,6 +7,8 @@ export interface Process {
   readonly name: string;
   /** The inode of its network namespace; `undefined` when it has none, as it has ended. */
   readonly netns: number | undefined;
+  /** The inode of its mount namespace. */
+  readonly mount: number | undefined;
   /** What it does as a plugin, by its environment. */
   readonly plugin: PluginWork | undefined;
 }
@@ -35,6 +37,7 @@ function processOf(sys: Sys, pid: number): Process {
     pid,
     name: processName(sys, pid) ?? "",
     netns: inodeOf(sys, `/proc/${pid}/ns/net`),
+    mount: inodeOf(sys, `/proc/${pid}/ns/mnt`),
     plugin: pluginWork(read(sys, `/proc/${pid}/environ`)),
   };
 }

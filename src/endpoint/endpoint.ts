@@ -11,6 +11,7 @@ import { type Attachment, attachmentKey } from "../cni/attachment.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import { runDir } from "../plan/names.ts";
+import { formatOrigin, type Origin, parseOrigin } from "./origin.ts";
 
 export interface Endpoint {
   readonly attachment: Attachment;
@@ -25,6 +26,8 @@ export interface Endpoint {
   readonly gateways?: readonly string[];
   /** The path of the sandbox's namespace as the runtime gave it. */
   readonly netns: string;
+  /** Absent in records of earlier releases. */
+  readonly origin?: Origin;
 }
 
 /** Never change: upgrades depend on it. */
@@ -33,6 +36,7 @@ const suffix = ".json";
 const fileMode = 0o600;
 const networkAnnotation = "tortie/network";
 const netnsAnnotation = "tortie/netns";
+const originAnnotation = "tortie/namespaces";
 
 /** How often one is begun again: whoever counts the records may have taken it for what a killed process left. */
 const writeAttempts = 8;
@@ -175,7 +179,11 @@ function toResource(endpoint: Endpoint, seconds: number): WorkloadEndpoint {
       namespace,
       creationTimestamp: new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
       labels: { "projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator },
-      annotations: { [networkAnnotation]: attachment.network, [netnsAnnotation]: endpoint.netns },
+      annotations: {
+        [networkAnnotation]: attachment.network,
+        [netnsAnnotation]: endpoint.netns,
+        ...(endpoint.origin && { [originAnnotation]: formatOrigin(endpoint.origin) }),
+      },
     },
     spec: {
       orchestrator,
@@ -201,6 +209,7 @@ function doubleDashes(part: string): string {
 export function decodeEndpoint({ metadata, spec }: WorkloadEndpoint): Endpoint | undefined {
   const network = metadata.annotations[networkAnnotation];
   if (network === undefined || typeof spec.interfaceName !== "string") return undefined;
+  const origin = parseOrigin(metadata.annotations[originAnnotation]);
   return {
     attachment: { network, containerId: spec.containerID, ifname: spec.endpoint },
     node: spec.node,
@@ -210,5 +219,6 @@ export function decodeEndpoint({ metadata, spec }: WorkloadEndpoint): Endpoint |
     addresses: spec.ipNetworks,
     gateways: [spec.ipv4Gateway, spec.ipv6Gateway].filter((address) => address !== undefined),
     netns: metadata.annotations[netnsAnnotation] ?? "",
+    ...(origin && { origin }),
   };
 }

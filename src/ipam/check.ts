@@ -38,6 +38,8 @@ export interface Snapshot {
   readonly links: readonly SeenLink[];
   /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
   readonly seen: readonly SeenAddress[];
+  /** Whether there are sandboxes on the node that cannot be looked into from here: an address that is seen nowhere may be in one of them. */
+  readonly hasUnseen: boolean;
   /** How old an address is at least before it counts as leaked for want of an endpoint, in nanoseconds; a minute when absent. */
   readonly graceNs?: bigint;
 }
@@ -61,6 +63,11 @@ export function checkIpam(snapshot: Snapshot): Report {
     ...judgeAffinities(snapshot, sound, unreadable),
   ];
   return { allocations, problems };
+}
+
+/** Whether it is not judged because its sandbox cannot be seen from where the facts were gathered. */
+export function isUnseen({ state, reason }: Allocation): boolean {
+  return state === "unjudged" && reason.endsWith("be seen from here");
 }
 
 function byAddress({ address: one }: Allocation, { address: other }: Allocation): number {
@@ -94,8 +101,8 @@ function unknownAddresses(
 ): readonly Problem[] {
   const known = new Set(allocations.map(({ address }) => address));
   const used = new Map(snapshot.seen.map(({ address, where }) => [address, where]));
-  for (const { addresses, netns, netnsExists } of snapshot.endpoints) {
-    if (netnsExists)
+  for (const { addresses, netns, sandbox } of snapshot.endpoints) {
+    if (sandbox === "there")
       for (const address of addresses) used.set(address, used.get(address) ?? `the endpoint in "${netns}"`);
   }
   return [...used]
@@ -108,6 +115,12 @@ function unknownAddresses(
     }));
 }
 
+/**
+ * Whether a sandbox is there. `unseen`: its path has its meaning in a mount namespace that cannot be looked into from here, which proves
+ * nothing.
+ */
+export type Sandbox = "there" | "gone" | "unseen";
+
 /** An endpoint's record, and whether its namespace is there. */
 export interface SeenEndpoint {
   readonly attachment: Attachment;
@@ -116,7 +129,7 @@ export interface SeenEndpoint {
   /** Without prefix lengths. */
   readonly addresses: readonly string[];
   readonly netns: string;
-  readonly netnsExists: boolean;
+  readonly sandbox: Sandbox;
 }
 
 export interface SeenLink {
@@ -149,7 +162,7 @@ export interface Allocation {
   readonly node: string;
   /** For people: `default/web-0 eth0`, `vxlanTunnelAddress of node-1`. */
   readonly owner: string;
-  /** `unjudged`: another node's, or of a use that leaves no trace here. */
+  /** `unjudged`: another node's, of a use that leaves no trace here, or of a sandbox that cannot be seen from here. */
   readonly state: "in use" | "leaked" | "unjudged";
   /** Why it is in that state. */
   readonly reason: string;

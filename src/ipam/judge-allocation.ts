@@ -79,6 +79,8 @@ function judge(address: string, attribute: AllocationAttribute, evidence: Eviden
   if (where !== undefined) return { state: "in use", reason: `seen on ${where}` };
   const { node, type } = attribute.secondary ?? {};
   const handle = attribute.handle_id ?? "";
+  if (isPlaceholder(handle) && snapshot.hasUnseen)
+    return { state: "unjudged", reason: "its block was rebuilt, and not every sandbox can be seen from here" };
   if (isPlaceholder(handle))
     return { state: "leaked", reason: "nobody is known to hold it since its block was rebuilt" };
   if (node !== undefined && node !== snapshot.node) return { state: "unjudged", reason: `assigned on node ${node}` };
@@ -99,8 +101,11 @@ function judgeAttachment(
   const link = links.get(ownerOf(owner));
   if (link !== undefined) return { state: "in use", reason: `its host interface ${link} is there` };
   const endpoint = endpoints.get(handle);
-  if (endpoint?.netnsExists === true) {
+  if (endpoint?.sandbox === "there") {
     return { state: "in use", reason: `its sandbox "${endpoint.netns}" is there` };
+  }
+  if (endpoint?.sandbox === "unseen") {
+    return { state: "unjudged", reason: `its sandbox "${endpoint.netns}" cannot be seen from here` };
   }
   if (endpoint !== undefined) {
     const recorded = endpoint.addresses.includes(address) ? "" : " (whose endpoint records other addresses)";
@@ -111,6 +116,9 @@ function judgeAttachment(
   if (since !== undefined && snapshot.takenAt - since < graceNs) {
     const age = graceNs === youngestNs ? "a minute" : `${graceNs / 1_000_000_000n} s`;
     return { state: "unjudged", reason: `assigned less than ${age} ago: its ADD may not have ended` };
+  }
+  if (snapshot.hasUnseen) {
+    return { state: "unjudged", reason: "it has no endpoint, and not every sandbox can be seen from here" };
   }
   return { state: "leaked", reason: "it has no endpoint and no host interface" };
 }

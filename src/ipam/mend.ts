@@ -7,6 +7,7 @@
  * **Only what is in every report is touched, and only when it is still the same**: an address by its handle and sequence number.
  */
 
+import { ownerOf } from "../cni/attachment.ts";
 import { contains } from "../net/prefix.ts";
 import { objectOfMessage } from "../store/damage.ts";
 import type { StoredObject } from "../store/object.ts";
@@ -161,9 +162,11 @@ function* mendAffinity(name: string, { node, affinities, blocks }: Snapshot): Tr
   return `confirmed affinity "${name}"`;
 }
 
-function knownUses({ node, endpoints }: Snapshot): readonly KnownUse[] {
+/** Of every endpoint that is not proven to be gone: its addresses must not be given to another. */
+function knownUses({ node, endpoints, links }: Snapshot): readonly KnownUse[] {
+  const owners = new Set(links.map(({ owner }) => owner));
   return endpoints
-    .filter(({ netnsExists }) => netnsExists)
+    .filter(({ attachment, sandbox }) => sandbox !== "gone" || owners.has(ownerOf(attachment)))
     .flatMap(({ attachment, pod, addresses }) =>
       addresses.map((address) => ({
         address,

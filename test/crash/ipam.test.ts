@@ -112,9 +112,10 @@ function snapshot({ live }: Outcome): Snapshot {
       hostInterface: "cali0",
       addresses,
       netns: `/run/netns/${containerId}`,
-      netnsExists: true,
+      sandbox: "there" as const,
     })),
     links: [],
     seen: [],
+    hasUnseen: false,
   };
 }

@@ -18,6 +18,9 @@ export interface FakeNetfilter {
 
 export type FakeProgram = (argv: readonly string[], options: RunOptions) => Partial<RunResult>;
 
+/** The inode of the one mount namespace that the model has. */
+const mountNamespace = 4_026_531_841;
+
 /** What several processes share. */
 export class FakeMachine {
   readonly kernel: FakeKernel;
@@ -230,6 +233,8 @@ export class FakeSys implements Sys {
 
   stat(path: string): FileStat | undefined {
     this.#step("stat", path);
+    if (path === "/proc/self/ns/mnt")
+      return { kind: "file", size: 0, mode: 0o444, device: 4, inode: mountNamespace, modifiedMs: 0 };
     const sysctl = sysctlPath(path);
     if (sysctl === undefined) return this.machine.files.stat(path);
     if (!this.#inside.sysctl.hasFolder(sysctl) && this.#inside.sysctl.get(sysctl) === undefined) return undefined;

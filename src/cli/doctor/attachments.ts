@@ -1,8 +1,11 @@
 /**
  * Whether every attachment is whole, or wholly gone.
  *
- * **An attachment lives while its sandbox does**: while the path that its record names is a network namespace, or the other end of its host
- * interface is found in a namespace that has a name or a process. Nothing of it is taken away then.
+ * **An attachment lives while its sandbox does**: while the path that its record names leads to a network namespace, or while its host
+ * interface is there, which the kernel takes away with its other end. Nothing of it is taken away then.
+ *
+ * **Only evidence condemns**: an attachment is gone when its sandbox's path was looked up where it has its meaning, and leads nowhere, and its
+ * host interface is gone too. What cannot be looked up from here is not judged.
  *
  * **What a plugin is at work on is not judged**, nor what is younger than the grace: an ADD may be between two of its steps.
  *
@@ -11,7 +14,8 @@
  *     lives     is       is, CHECK: no    attachment-different   ADD once more
  *     lives     is       missing          attachment-broken      ADD once more, or DEL
  *     lives     missing  is               record-missing         write it
- *     gone      any      any              attachment-left        the DEL that never came
+ *     gone      any      missing          attachment-left        the DEL that never came
+ *     unseen    any      missing          (a note)
  */
 import { ownerPrefix } from "../../plan/names.ts";
 import { describeNamespace, type Facts, globalAddresses } from "../facts.ts";
@@ -43,8 +47,20 @@ export function isAtWork({ attachment }: Trace, processes: readonly Process[]): 
   );
 }
 
-export function livesIn(trace: Trace): boolean {
-  return trace.hasSandbox || trace.peer !== undefined;
+export function livesIn({ sandbox, link }: Trace): boolean {
+  return sandbox === "there" || Boolean(link?.link_index);
+}
+
+/** Whether something of it is there, and it cannot be told from here whether it lives: its sandbox, or any that might be its, is not seen. */
+export function isUnseen(trace: Trace, context: AttachmentContext): boolean {
+  if (livesIn(trace)) return false;
+  if (trace.sandbox !== undefined) return trace.sandbox === "unseen";
+  return context.facts.hasUnseen && leftovers(trace, context).length > 0;
+}
+
+/** Whether it lives, in a sandbox that cannot be entered from here. */
+export function isClosed(trace: Trace): boolean {
+  return livesIn(trace) && sandboxPath(trace) === undefined;
 }
 
 /** `default/web-0 eth0`, `container "c1" eth0`. */
@@ -59,13 +75,12 @@ export function subjectOf({ attachment: { network, containerId, ifname } }: Trac
 }
 
 /** The path by which the sandbox can be entered. */
-export function sandboxPath({ record, hasSandbox, peer }: Trace): string | undefined {
-  if (hasSandbox && record?.endpoint !== undefined) return record.endpoint.netns;
-  return peer?.namespace.path;
+export function sandboxPath({ path, sandbox, peer }: Trace): string | undefined {
+  return sandbox === "there" ? path : peer?.namespace.path;
 }
 
 export function judgeAttachment(trace: Trace, context: AttachmentContext): readonly Finding[] {
-  if (isAtWork(trace, context.facts.processes)) return [];
+  if (isAtWork(trace, context.facts.processes) || isUnseen(trace, context)) return [];
   if (trace.record?.fault !== undefined) return judgeDamagedRecord(trace, trace.record.fault, context);
   if (!livesIn(trace)) return judgeDead(trace, context);
   if (trace.record === undefined) return judgeUnrecorded(trace, context);
@@ -83,6 +98,7 @@ function judgeDamagedRecord(trace: Trace, fault: string, context: AttachmentCont
   const text = `has a record that cannot be read: ${fault}`;
   const rewritten = trace.peer === undefined ? undefined : rewriteRecord(trace, context);
   if (rewritten !== undefined) return [finding("record-damaged", trace, text, rewritten)];
+  if (livesIn(trace)) return [];
   return [finding("record-damaged", trace, text, mendByDel(trace, tools))];
 }
 
@@ -134,14 +150,16 @@ function judgeUnrecorded(trace: Trace, context: AttachmentContext): readonly Fin
 }
 
 /** `undefined` where the other end has no address. */
-function rewriteRecord(trace: Trace, { node }: AttachmentContext): Pick<Finding, "remedy" | "fix"> | undefined {
+function rewriteRecord(trace: Trace, { node, facts }: AttachmentContext): Pick<Finding, "remedy" | "fix"> | undefined {
   const { attachment, pod, link, peer } = trace;
   const end = peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname);
   if (link === undefined || peer === undefined || end === undefined) return undefined;
   const addresses = globalAddresses(end).map(({ address }) => `${address}/${address.includes(":") ? 128 : 32}`);
   const netns = peer.namespace.path;
   const { ifname: hostInterface } = link;
-  const endpoint = { attachment, node, pod, hostInterface, mac: end.address ?? "", addresses, netns };
+  const origin = facts.sight.here;
+  const mac = end.address ?? "";
+  const endpoint = { attachment, node, pod, hostInterface, mac, addresses, netns, ...(origin && { origin }) };
   return {
     remedy: "tortie doctor --fix   # writes the record out of what the interface shows",
     fix: { kind: "record", endpoint },
@@ -172,6 +190,8 @@ function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding
   const netns = sandboxPath(trace);
   const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools);
   if (again !== undefined) return [broken(text, again)];
+  // Its other end lives, and nothing can be done about it from here.
+  if (isClosed(trace)) return [];
   if (held === undefined) return [broken(text, mendByDel(trace, tools))];
   const where = describeNamespace(held);
   return [
@@ -182,15 +202,8 @@ function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding
 }
 
 function judgeWhole(trace: Trace, context: AttachmentContext): readonly Finding[] {
-  const { record, hasSandbox, peer, owner } = trace;
-  if (!hasSandbox && peer?.namespace.holder !== undefined) {
-    const { holder } = peer.namespace;
-    const text =
-      `has lost its sandbox's path "${record?.endpoint?.netns}", and process ${holder.pid} (${holder.name}) is still in it: ` +
-      "its runtime may have forgotten it";
-    const remedy = `kill ${holder.pid}   # if its runtime does not know it any more; what is left then, tortie doctor --fix removes`;
-    return [{ ...finding("sandbox-without-path", trace, text, { remedy }), severity: "warning" }];
-  }
+  const { sandbox, peer, owner } = trace;
+  if (sandbox === "gone" && (peer === undefined || peer.namespace.holder !== undefined)) return [judgeHeld(trace)];
   const differences = context.checks.get(owner) ?? [];
   if (differences.length === 0) return [];
   const netns = sandboxPath(trace);
@@ -199,6 +212,27 @@ function judgeWhole(trace: Trace, context: AttachmentContext): readonly Finding[
   return [
     finding("attachment-different", trace, `is not as it was made: ${differences.join("; ")}`, again ?? { remedy }),
   ];
+}
+
+/** Its path is gone, and the kernel has it still. */
+function judgeHeld(trace: Trace): Finding {
+  const { record, peer } = trace;
+  const holder = peer?.namespace.holder;
+  const lost = `has lost its sandbox's path "${record?.endpoint?.netns}", and`;
+  const warn = (text: string, remedy: string): Finding => ({
+    ...finding("sandbox-without-path", trace, `${lost} ${text}: its runtime may have forgotten it`, { remedy }),
+    severity: "warning",
+  });
+  if (holder === undefined) {
+    return warn(
+      "something that has no name holds it still, an open file or a mount elsewhere",
+      "lsns --type net   # and end who holds it, if its runtime does not know it any more",
+    );
+  }
+  return warn(
+    `process ${holder.pid} (${holder.name}) is still in it`,
+    `kill ${holder.pid}   # if its runtime does not know it any more; what is left then, tortie doctor --fix removes`,
+  );
 }
 
 function listed(items: readonly string[]): string {

@@ -1,9 +1,9 @@
 import { runDir } from "../../plan/names.ts";
 import { judgeAddresses } from "./addresses.ts";
-import { isAtWork, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
+import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
-import { type Finding, type Section, sections } from "./finding.ts";
+import { type Finding, type Note, type Section, sections } from "./finding.ts";
 import { judgeExecutables } from "./judge-executables.ts";
 import { judgeNetworks } from "./judge-networks.ts";
 import { type ForwardingFacts, judgeForwarding, judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
@@ -51,7 +51,7 @@ export function diagnoseSettled(
       .join("; "),
     locks: "free",
   };
-  return { findings, overview };
+  return { findings, overview, notes: [] };
 }
 
 /** `graceSeconds`: what is younger is not judged where a plugin that cannot be seen might be at work on it. */
@@ -88,11 +88,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     findings,
     overview: {
       state: `${runDir}${state.runFileSystem === undefined ? ": not there yet" : ` on ${state.runFileSystem}`}`,
-      attachments: [
-        `${traces.filter(livesIn).length} alive`,
-        ...counted(atWork.length, "at work"),
-        ...counted(tooYoung.length, `younger than ${graceSeconds} s and not judged`),
-      ].join(", "),
+      attachments: [`${traces.filter(livesIn).length} alive`, ...counted(atWork.length, "at work")].join(", "),
       limits: plural(moving.limits.ifbs.length, "ifb link"),
       firewall: [
         plural(moving.firewall.nftTables.length, "table"),
@@ -100,13 +96,39 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       ].join(", "),
       addresses: `${report.allocations.length} assigned`,
     },
+    notes: [
+      ...note(tooYoung, (those) => `not judged, younger than ${graceSeconds} s: ${those}; --grace 0 judges them too`),
+      ...note(
+        traces.filter((trace) => isUnseen(trace, context)),
+        (those) => `not judged, in a sandbox that cannot be seen from here: ${those}; ${whereAllIsSeen}`,
+      ),
+      ...note(
+        traces.filter((trace) => isClosed(trace) && trace.sandbox !== "gone"),
+        (those) =>
+          `alive, and not looked into, for the sandbox cannot be entered from here: ${those}; ${whereAllIsSeen}`,
+      ),
+    ],
   };
+}
+
+const whereAllIsSeen = "run this command on the node itself, where its runtime runs";
+
+/** More would hide the rest. */
+const mostNamed = 3;
+
+function note(traces: readonly Trace[], text: (those: string) => string): readonly Note[] {
+  if (traces.length === 0) return [];
+  const named = traces.slice(0, mostNamed).map(subjectOf);
+  const more = traces.length - named.length;
+  return [{ section: "attachments", text: text([...named, ...(more > 0 ? [`${more} more`] : [])].join(", ")) }];
 }
 
 export interface Diagnosis {
   readonly findings: readonly Finding[];
   /** What was looked at, for people. */
   readonly overview: Overview;
+  /** What was not judged. */
+  readonly notes: readonly Note[];
 }
 
 export type Overview = Readonly<Partial<Record<Section, string>>>;

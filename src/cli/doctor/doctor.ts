@@ -35,7 +35,7 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   if (dryRun) rehearse(diagnosis.findings, tell);
   else if (fix) ({ diagnosis, done } = await mendUntilWell(cli, diagnosis, options, tell));
   const { findings } = diagnosis;
-  cli.out(output === "json" ? reportOf(cli, findings, done) : describeDiagnosis(diagnosis, { offer: !fix || dryRun }));
+  cli.out(output === "json" ? reportOf(cli, diagnosis, done) : describeDiagnosis(diagnosis, { offer: !fix || dryRun }));
   return findings.some(({ severity }) => severity === "error") ? exitStatus.problems : exitStatus.done;
 }
 
@@ -53,6 +53,7 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   return {
     findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
+    notes: [...certain.notes, ...last.notes],
   };
 }
 

@@ -57,6 +57,12 @@ export interface PluginCall {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
+/** What was not judged, and why: told whatever else is found. */
+export interface Note {
+  readonly section: Section;
+  readonly text: string;
+}
+
 /** By which one look's finding is found in another's. */
 export function titleOf({ id, subject }: Finding): string {
   return `${id} ${subject}`;

@@ -26,6 +26,8 @@ export const doctorReport = z.object({
       fixable: z.boolean(),
     }),
   ),
+  /** What was not judged, and why. */
+  notes: z.array(z.object({ section: z.enum(sections), text: z.string() })),
   /** What `--fix` did, a line each. */
   mended: z.array(z.string()),
   /** What it could not, with the reason. */
@@ -36,7 +38,7 @@ export type DoctorReport = z.infer<typeof doctorReport>;
 
 export type Done = Pick<DoctorReport, "mended" | "failed">;
 
-export function reportOf(cli: Cli, findings: readonly Finding[], { mended, failed }: Done): string {
+export function reportOf(cli: Cli, { findings, notes }: Diagnosis, { mended, failed }: Done): string {
   const { seconds } = cli.sys.wallClock();
   const report: DoctorReport = {
     version: 1,
@@ -52,6 +54,7 @@ export function reportOf(cli: Cli, findings: readonly Finding[], { mended, faile
       remedy,
       fixable: fix !== undefined,
     })),
+    notes: [...notes],
     mended: [...mended],
     failed: [...failed],
   };
@@ -71,12 +74,16 @@ const titles: Readonly<Record<Section, string>> = {
 };
 
 /** `offer`: to tell how much `--fix` would mend. */
-export function describeDiagnosis({ findings, overview }: Diagnosis, { offer }: { readonly offer: boolean }): string {
+export function describeDiagnosis(
+  { findings, overview, notes }: Diagnosis,
+  { offer }: { readonly offer: boolean },
+): string {
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
     const head = `Checking ${titles[section]}...`;
-    if (some.length > 0) return [head, ...describeSome(some)];
-    return [head, `  OK       ${overview[section] ?? ""}`.trimEnd()];
+    const unjudged = notes.filter((one) => one.section === section).map(({ text }) => `  NOTE     ${text}`);
+    if (some.length > 0) return [head, ...describeSome(some), ...unjudged];
+    return [head, `  OK       ${overview[section] ?? ""}`.trimEnd(), ...unjudged];
   });
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const fixable = findings.filter((finding) => finding.fix !== undefined).length;

@@ -11,12 +11,12 @@ import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../cni
 import { decodeEndpoint, type Endpoint, endpointFolder, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
 import { isErrno } from "../../host/sys.ts";
 import { attributeAt, isBlock } from "../../ipam/block.ts";
-import type { Allocation, Report, Snapshot } from "../../ipam/check.ts";
+import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check.ts";
 import { handleIdOf, ownerOfHandle } from "../../ipam/handle.ts";
 import { nftOwnerComment } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import type { Facts, SeenNamespace } from "../facts.ts";
+import { type Facts, peerOf, type SeenNamespace } from "../facts.ts";
 import type { IpLink } from "../iproute.ts";
 import type { FirewallFacts, IptablesEntry } from "./firewall.ts";
 import type { Ifb, LimitFacts } from "./limits.ts";
@@ -69,8 +69,10 @@ export interface Trace {
   readonly usurper: string | undefined;
   /** Where the other end of the host interface is. */
   readonly peer: { readonly namespace: SeenNamespace; readonly ifname: string } | undefined;
-  /** Whether the path that the record names is a namespace. */
-  readonly hasSandbox: boolean;
+  /** Whether the path that the record names leads to a namespace; `undefined` without a record that can be read. */
+  readonly sandbox: Sandbox | undefined;
+  /** Where that path is found from here. */
+  readonly path: string | undefined;
   readonly allocations: readonly Allocation[];
   readonly ports: readonly Port[];
   readonly chains: readonly IptablesEntry[];
@@ -166,6 +168,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
   const owned = facts.hostLinks.find(({ ifalias, link_index }) => ifalias === owner && Boolean(link_index));
   const link = owned ?? (named !== undefined && named.ifalias === undefined ? named : undefined);
   const comment = nftOwnerComment(owner);
+  const seen = facts.endpoints.find((one) => ownerOf(one.attachment) === owner);
   return {
     attachment,
     owner,
@@ -173,8 +176,9 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
     record,
     link,
     usurper: named === undefined || named.ifalias === owner ? undefined : named.ifalias,
-    peer: link === undefined ? undefined : peerOf(link, facts),
-    hasSandbox: facts.endpoints.some((one) => ownerOf(one.attachment) === owner && one.netnsExists),
+    peer: link === undefined ? undefined : peerOf(link, facts.namespaces),
+    sandbox: seen?.sandbox,
+    path: seen?.path,
     allocations: allocations.get(handle) ?? [],
     ports: firewall.nftTables.flatMap(({ elements }) =>
       elements
@@ -184,15 +188,6 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
     chains: firewall.iptables.flatMap(({ entries }) => entries.filter((one) => ownerOf(one) === owner)),
     ifb: limits.ifbs.find((one) => one.owner === owner),
   };
-}
-
-/** Both ends of a veth name each other's index. */
-function peerOf({ ifindex, link_index }: IpLink, { namespaces }: Facts): Trace["peer"] {
-  for (const namespace of namespaces) {
-    const end = namespace.interfaces.find((one) => one.ifindex === link_index && one.link_index === ifindex);
-    if (end !== undefined && ifindex !== undefined) return { namespace, ifname: end.ifname };
-  }
-  return undefined;
 }
 
 /** `tcp . 8080` and `192.0.2.1 . tcp . 8080`. */

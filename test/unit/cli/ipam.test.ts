@@ -3,6 +3,7 @@ import { commands } from "../../../src/cli/commands.ts";
 import type { ReportFile } from "../../../src/cli/report-file.ts";
 import { ownerOf } from "../../../src/cni/attachment.ts";
 import { type Endpoint, writeEndpoint } from "../../../src/endpoint/endpoint.ts";
+import { type Origin, originOf } from "../../../src/endpoint/origin.ts";
 import { autoAssign } from "../../../src/ipam/assign.ts";
 import { handleIdOf } from "../../../src/ipam/handle.ts";
 import { decodePool } from "../../../src/ipam/pool.ts";
@@ -19,7 +20,7 @@ async function node(spec = { cidr: "10.0.0.0/28", blockSize: 30 }): Promise<Worl
 }
 
 /** A pod with a namespace and an endpoint's record, as an ADD leaves it. Returns its address. */
-function addPod(world: World, name: string): string {
+function addPod(world: World, name: string, origin: Origin | null | undefined = originOf(world.sys)): string {
   const attachment = { network, containerId: name, ifname: "eth0" };
   const pool = world.object("IPPool", "p");
   if (pool === undefined) throw new Error("no pool");
@@ -43,6 +44,7 @@ function addPod(world: World, name: string): string {
     mac: "ee:ee:ee:ee:ee:ee",
     addresses: [`${address}/32`],
     netns: world.addNamespace(name, [address]),
+    ...(origin && { origin }),
   };
   writeEndpoint(world.sys, endpoint);
   return address;
@@ -205,6 +207,25 @@ describe("tortie ipam release", () => {
     expect(mended).toMatchObject({ status: 0, stderr: "" });
     expect((await world.run("ipam check")).status).toBe(0);
     expect((await world.run(`ipam show --ip ${address}`)).stdout).toContain("is not assigned");
+  });
+
+  test.each([
+    ["of an ADD in another mount namespace", { mount: 7, net: 1 }],
+    ["of an ADD in another network namespace", { mount: 4_026_531_841, net: 99 }],
+    ["of an earlier release", null],
+  ])("leaves alone, with and without a report, what %s cannot be told of", async (_, origin) => {
+    const world = await node();
+    const address = addPod(world, "a", origin);
+    world.removeNamespace("a");
+    expect((await world.run("ipam check -o /tmp/r.json")).status).toBe(0);
+    const reason = 'its sandbox "/run/netns/a" cannot be seen from here';
+    expect((await world.run(`ipam release --ip ${address}`)).stderr).toContain(
+      `may be in use by default/a eth0: ${reason}`,
+    );
+    expect((await world.run("delete wep node--1-k8s-a-eth0")).stderr).toContain(reason);
+    expect((await world.run("ipam release --from-report /tmp/r.json")).stdout).toBe(
+      "0 of 0 confirmed problems mended\n",
+    );
   });
 
   test("--from-report gives the lock to others between batches of many leaks", async () => {

@@ -265,11 +265,12 @@ function snapshot(facts: Partial<Snapshot>): Snapshot {
     endpoints: [],
     links: [],
     seen: [],
+    hasUnseen: false,
     ...facts,
   };
 }
 
-function endpoint(pod: string, netnsExists = true, addresses: readonly string[] = []): SeenEndpoint {
+function endpoint(pod: string, isThere = true, addresses: readonly string[] = []): SeenEndpoint {
   const attachment = { network: "net", containerId: pod, ifname: "eth0" };
   return {
     attachment,
@@ -277,7 +278,7 @@ function endpoint(pod: string, netnsExists = true, addresses: readonly string[] 
     hostInterface: "cali1",
     addresses,
     netns: `/run/netns/${pod}`,
-    netnsExists,
+    sandbox: isThere ? "there" : "gone",
   };
 }
 

@@ -173,6 +173,7 @@ function mendAll(store: MemoryStore): void {
       handles: store.all("IPAMHandle"),
       affinities: store.all("BlockAffinity"),
       damaged: [],
+      hasUnseen: false,
       endpoints: [],
       links: [],
       seen: [...owners(store).keys()].map((address) => ({ address, where: "eth0" })),

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
+import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
 import { diagnose, type NodeModel, nodeWith, type Pod, titles } from "./model.ts";
 
 const names = ["a", "b", "c", "d", "e"];
@@ -160,9 +161,14 @@ describe("an attachment", () => {
 
   test("with a young record is not judged within the grace, and counted", () => {
     const node = broken({ link: "missing", ifb: "missing", recordAgeSeconds: 10 });
-    const { findings, overview } = diagnose(node);
+    const { findings, notes } = diagnose(node);
     expect(findings).toEqual([]);
-    expect(overview.attachments).toBe("2 alive, 1 younger than 60 s and not judged");
+    expect(notes).toEqual([
+      {
+        section: "attachments",
+        text: "not judged, younger than 60 s: net/a-0a/eth0; --grace 0 judges them too",
+      },
+    ]);
     expect(titles(node, 5)).toEqual(["attachment-broken net/a-0a/eth0"]);
   });
 
@@ -270,6 +276,38 @@ describe("what belongs to nobody", () => {
     });
     expect(only(node).remedy).toBe(
       "iptables -t raw -D PREROUTING -d 127.0.0.0/8 '!' -i lo -m comment --comment '127.0.0.0/8 is for the host alone' -j DROP",
+    );
+  });
+});
+
+describe("what cannot be seen from here", () => {
+  test.each<[string, Partial<Pod>]>([
+    ["whose interface is there lives", {}],
+    ["of whose interface nothing is known is not judged", { hasNamespace: false, ifb: "serving nobody" }],
+    [
+      "without a record, of which an address and host ports are there, is not judged",
+      { hasNamespace: false, record: "missing" },
+    ],
+    ["whose record is damaged, and whose interface is there, is not judged", { record: "damaged" }],
+    ["whose record is missing, and whose interface is there, is not judged", { record: "missing" }],
+    ["whose interface has no owner yet is not judged", { link: "without alias" }],
+  ])("an attachment %s, and that is said", (_, change) => {
+    const node = broken({ ...change, isSeen: false });
+    const { findings, notes } = diagnose(node, 0);
+    expect(findings).toEqual([]);
+    expect(notes.map(({ section, text }) => `${section}: ${text}`)).toEqual([
+      expect.stringMatching(
+        /^attachments: (alive, and not looked into|not judged), .* from here: net\/a-0a\/eth0; run this command on the node itself/,
+      ),
+    ]);
+  });
+
+  test("a note is told beside what is wrong", () => {
+    const node = broken({ ...gone, ifb: "missing", isSeen: false });
+    (node.pods[1] as Pod).differences = ["link calib is down"];
+    const text = describeDiagnosis(diagnose(node), { offer: false });
+    expect(text).toMatch(
+      /\n {2}FAIL {5}net\/b-0a.*\n(.*mend.*\n)+ {2}NOTE {5}not judged, in a sandbox that cannot be seen/,
     );
   });
 });

@@ -29,6 +29,8 @@ export interface Pod {
   readonly attachment: Attachment;
   readonly address: string;
   hasNamespace: boolean;
+  /** Whether its sandbox can be looked up, and looked into, from where the doctor runs. */
+  isSeen: boolean;
   /** Whether a process keeps the namespace, which then has a path of that. */
   holder: number | undefined;
   record: "whole" | "missing" | "damaged";
@@ -63,6 +65,7 @@ function pod(name: string, index: number): Pod {
     attachment: { network, containerId: `${name}-0a`, ifname: "eth0" },
     address: `10.0.0.${index}`,
     hasNamespace: true,
+    isSeen: true,
     holder: undefined,
     record: "whole",
     recordAgeSeconds: 3600,
@@ -80,6 +83,7 @@ export function diagnose(node: NodeModel, graceSeconds = 60): Diagnosis {
   return {
     findings: [...certain.findings, ...moving.findings],
     overview: { ...certain.overview, ...moving.overview },
+    notes: [...certain.notes, ...moving.notes],
   };
 }
 
@@ -145,16 +149,23 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
   const namespaces = pods.flatMap((one, index) => namespaceOf(one, index));
   const endpoints = pods
     .filter(({ record }) => record === "whole")
-    .map(({ name, attachment, address, hasNamespace, holder }) => ({
+    .map(({ name, attachment, address, hasNamespace, holder, isSeen }) => ({
       attachment,
       pod: { namespace: "default", name },
       hostInterface: `cali${name}`,
       addresses: [address],
       netns: `/run/netns/${name}`,
-      netnsExists: hasNamespace && holder === undefined,
+      sandbox: !isSeen
+        ? ("unseen" as const)
+        : hasNamespace && holder === undefined
+          ? ("there" as const)
+          : ("gone" as const),
+      path: isSeen ? `/run/netns/${name}` : undefined,
     }));
   const facts = {
     endpoints,
+    hasUnseen: pods.some(({ isSeen }) => !isSeen),
+    sight: { here: undefined, pathOf: () => undefined, sandboxOf: () => "unseen" as const },
     links: owned,
     seen: namespaces.flatMap(({ path, interfaces }) =>
       interfaces.flatMap(({ addr_info }) =>
@@ -166,7 +177,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
     processes: pods.flatMap(({ attachment: { containerId, ifname }, work }, index) =>
       work === undefined
         ? []
-        : [{ pid: 500 + index, name: "calico", netns: 1, plugin: { command: work, containerId, ifname } }],
+        : [{ pid: 500 + index, name: "calico", netns: 1, mount: 1, plugin: { command: work, containerId, ifname } }],
     ),
   };
   const snapshot = {
@@ -269,8 +280,11 @@ function linksOf({ name, attachment, hasNamespace, link, ifb }: Pod, index: numb
   ];
 }
 
-function namespaceOf({ name, address, hasNamespace, holder, link }: Pod, index: number): Moving["facts"]["namespaces"] {
-  if (!hasNamespace) return [];
+function namespaceOf(
+  { name, address, hasNamespace, holder, link, isSeen }: Pod,
+  index: number,
+): Moving["facts"]["namespaces"] {
+  if (!hasNamespace || !isSeen) return [];
   const isPaired = link === "whole" || link === "without alias";
   return [
     {

@@ -1,0 +1,170 @@
+/** `tortie doctor` of the node itself: what belongs to no attachment, the state folders, the locks, and what was installed. */
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Ward } from "../lib/doctor-ward.ts";
+import { goPluginDir, ourPluginDir, requireBuild, root, suite } from "../lib/suite.ts";
+
+let ward: Ward;
+
+beforeAll(requireBuild);
+
+beforeEach(async () => {
+  ward = await Ward.start();
+});
+
+afterEach(async () => {
+  await ward?.stop();
+});
+
+describe("the node", () => {
+  test("forwarding-off: somebody turned it off", () => {
+    ward.node.sh("sysctl -qw net.ipv4.ip_forward=0");
+    ward.expectMended("forwarding-off", /net\/ipv4\/ip_forward is 0/);
+  });
+
+  test("nat-different: somebody emptied a set, and took a rule", () => {
+    ward.node.sh("nft flush set ip tortie nat_pools");
+    ward.expectMended("nat-different", /table ip tortie is not as the pools want it: element/);
+    ward.node.sh("nft flush chain ip tortie postrouting");
+    ward.expectMended("nat-different", /rule .* is missing/);
+  });
+
+  test("ifb-left and limits-broken: an ifb that nothing is sent through", () => {
+    ward.node.sh("ip link add bwp0123456789ab type ifb");
+    ward.expectMended("ifb-left", /bwp0123456789ab sends nobody's packets/);
+    const pod = ward.addPod();
+    ward.node.sh(`tc qdisc delete dev ${pod.hostInterface} ingress`);
+    ward.expectMended("limits-broken", /nothing is sent through it/);
+    ward.removePod(pod);
+  });
+
+  test("a veth pair that is named as an ifb of ours is nobody's business", () => {
+    ward.node.sh("ip link add bwpadmin0 type veth peer name bwpadmin1");
+    expect(ward.doctor().findings).toEqual([]);
+    ward.node.sh("ip link del bwpadmin0");
+  });
+
+  test("element-unlisted: a mapping that no index lists", () => {
+    ward.node.sh(
+      `nft 'add element ip tortie_portmap ports { tcp . 7777 comment "tortie:net/x/eth0" : 10.9.9.9 . 80 }'`,
+    );
+    const { findings } = ward.doctor();
+    expect(findings.map(({ id }) => id)).toEqual(["attachment-left", "element-unlisted"]);
+    ward.removeLeft();
+    ward.expectNeighbourServed();
+  });
+
+  test("temporary-file-left: a write was killed", () => {
+    ward.node.sh("install -m 600 /dev/null /run/tortie/endpoints/.tmp-0011223344556677");
+    ward.expectMended("temporary-file-left", /killed in the middle of a write/);
+    ward.node.sh("install -m 600 /dev/null /run/tortie/ipam/blocks/.tmp-0011223344556677");
+    ward.expectMended("temporary-file-left", /killed in the middle of a write/);
+  });
+
+  test("mode-wrong, owner-wrong: others may read a record, or own a folder", () => {
+    ward.node.sh(`chmod 644 ${ward.neighbour.record}`);
+    ward.expectMended("mode-wrong", /has mode 0644, wanted 0600/);
+    ward.node.sh("chown 1000 /run/tortie/ipam");
+    ward.expectMended("owner-wrong", /belongs to user 1000/);
+  });
+
+  test("damaged objects are rebuilt, and kept aside for a person to look at", () => {
+    ward.node.sh("for file in /run/tortie/ipam/handles/*; do truncate -s 20 $file; done");
+    const { exitCode, findings } = ward.doctor();
+    expect({ exitCode, ids: [...new Set(findings.map(({ id }) => id))] }).toEqual({
+      exitCode: 3,
+      ids: ["damaged-object"],
+    });
+    const mended = ward.doctor({ fix: true });
+    expect(mended.exitCode).toBe(0);
+    expect(mended.findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(["warning damaged-file-kept"]);
+    ward.expectNeighbourServed();
+    ward.node.sh(String(mended.findings[0]?.remedy));
+    expect(ward.doctor()).toMatchObject({ exitCode: 0, findings: [] });
+  });
+
+  test("a damaged block is rebuilt, and the neighbour keeps its address", () => {
+    ward.node.sh("for file in /run/tortie/ipam/blocks/*; do truncate -s 200 $file; done");
+    expect(ward.doctor().findings.map(({ id }) => id)).toContain("damaged-object");
+    const mended = ward.doctor({ fix: true });
+    expect(mended).toMatchObject({ exitCode: 0 });
+    ward.expectNeighbourServed();
+  });
+
+  test("lock-held: a process that does not go on", async () => {
+    const holder = ward.node.start(["flock", "/run/tortie/ipam.lock", "sh", "-c", "echo held; sleep 600"]);
+    await new Promise((resolve) => holder.stdout?.once("data", resolve));
+    const { exitCode, findings } = ward.doctor();
+    expect(exitCode).toBe(3);
+    expect(findings.map(({ id }) => id)).toEqual(["lock-held"]);
+    expect(findings[0]?.text).toMatch(/is held by process \d+ \(flock\)/);
+    ward.node.sh(String(findings[0]?.remedy).replace(/#.*/, ""));
+    ward.node.sh("kill $(cat /proc/[0-9]*/stat | sed -n 's/^\\([0-9]*\\) (sleep) .*/\\1/p')");
+    await expect.poll(() => ward.doctor().findings, { timeout: 20_000 }).toEqual([]);
+  });
+});
+
+describe("what was installed", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "tortie-doctor-bin-"));
+    for (const name of suite) copyFileSync(join(ourPluginDir, name), join(folder, name));
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const look = (options = {}) => ward.doctor({ binDirs: [folder, goPluginDir], ...options });
+
+  test("executable-missing, executable-broken: each is linked from another or made executable", () => {
+    rmSync(join(folder, "portmap"));
+    writeFileSync(join(folder, "bandwidth"), "no program\n");
+    ward.node.sh(`chmod 644 ${join(folder, "calico-ipam")}`);
+    // Debian's portmap is found instead, further down the path.
+    const found = ward.doctor({ binDirs: [folder] });
+    expect(found.exitCode).toBe(3);
+    expect(found.findings.map(({ id, subject }) => `${id} ${subject}`).sort()).toEqual([
+      `executable-broken ${folder}/bandwidth`,
+      `executable-broken ${folder}/calico-ipam`,
+      "executable-missing portmap",
+    ]);
+    expect(ward.doctor({ binDirs: [folder], fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+    ward.expectNeighbourServed();
+  });
+
+  test("executable-foreign: another's plugin under a name of ours is a warning", () => {
+    rmSync(join(folder, "portmap"));
+    const file = join(folder, "10-x.conflist");
+    // What Debian's plugins speak.
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(ward.list.text), cniVersion: "1.0.0", cniVersions: [] }));
+    const { exitCode, findings } = look({ conflist: file });
+    expect({ exitCode, ids: findings.map(({ id }) => id) }).toEqual({ exitCode: 0, ids: ["executable-foreign"] });
+  });
+
+  test("network-broken, network-refused: for a person to change, told in the plugin's words", () => {
+    const file = join(folder, "10-x.conflist");
+    writeFileSync(file, "{");
+    expect(look({ conflist: file })).toMatchObject({ exitCode: 3, findings: [{ id: "network-broken" }] });
+    const text = ward.list.text.replace(/"mtu": \d+/, '"mtu": "large"');
+    writeFileSync(file, text);
+    const { exitCode, findings } = look({ conflist: file });
+    expect(exitCode).toBe(3);
+    expect(findings.map(({ id }) => id)).toEqual(["network-refused"]);
+    expect(findings[0]?.text).toContain('"mtu" must be an integer, not "large"');
+    expect(look({ conflist: file, fix: true })).toMatchObject({ exitCode: 3, notes: [] });
+  });
+
+  test("plugin-not-ready: no address is left", () => {
+    const tortie = (line: string, stdin = "") =>
+      ward.node.run([process.execPath, join(root, "dist/tortie.js"), ...line.split(" ")], { stdin });
+    const pool = JSON.parse(tortie("get ippool default-ipv4-ippool -o json").stdout);
+    const disabled = { ...pool, spec: { ...pool.spec, disabled: true } };
+    expect(tortie("apply -f -", JSON.stringify(disabled)).status).toBe(0);
+    const { findings } = look();
+    expect(findings.map(({ id }) => id)).toEqual(["plugin-not-ready"]);
+    expect(findings[0]?.text).toContain("no configured Calico pools");
+    expect(tortie("apply -f -", JSON.stringify({ ...pool, metadata: { name: pool.metadata.name } })).status).toBe(0);
+    expect(look()).toMatchObject({ exitCode: 0, findings: [] });
+  });
+});

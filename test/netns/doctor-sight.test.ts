@@ -1,0 +1,125 @@
+/**
+ * `tortie doctor` and `tortie ipam` where they do not see everything: in a container's mount and process namespaces, on a node whose runtime has a
+ * mount namespace of its own, beside sandboxes that have no name. What is not seen is not judged, and that is said.
+ */
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { DoctorReport } from "../../src/cli/doctor/report.ts";
+import { type Pod, Ward } from "../lib/doctor-ward.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
+
+const program = `${process.execPath} ${join(root, "dist/tortie.js")}`;
+let ward: Ward;
+let confDir: string;
+
+beforeAll(requireBuild);
+
+beforeEach(async () => {
+  ward = await Ward.start();
+  confDir = mkdtempSync(join(tmpdir(), "tortie-doctor-"));
+  copyFileSync(example("10-calico.conflist"), join(confDir, "10-calico.conflist"));
+});
+
+afterEach(async () => {
+  rmSync(confDir, { recursive: true });
+  await ward?.stop();
+});
+
+/** What a shell says that runs in a container on the node's network: its own processes, its own /run/netns. */
+function inContainer(script: string): string {
+  const inside = `mount -t tmpfs none /run/netns; ${script}`;
+  return ward.node.sh('unshare --mount --pid --fork --mount-proc sh -c "$SCRIPT"', {
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", SCRIPT: inside },
+  });
+}
+
+/** `--fix`, with no grace. */
+function doctorInContainer(): DoctorReport {
+  const options = `--conf-dir ${confDir} --bin-dir ${ourPluginDir} --grace 0 --fix -o json`;
+  return JSON.parse(inContainer(`${program} doctor ${options}; test $? -le 3`)) as DoctorReport;
+}
+
+function notesOf({ notes }: DoctorReport): readonly string[] {
+  return notes.map(({ section, text }) => `${section}: ${text}`);
+}
+
+/** A pod whose namespace has no name and no process: an open file alone holds it. Returns what lets go of it. */
+async function holdByFile({ name }: Pod): Promise<() => void> {
+  const holder = ward.node.start(["sh", "-c", `exec 9< /run/netns/${name}; echo held; exec sleep 600`]);
+  await new Promise((resolve) => holder.stdout?.once("data", resolve));
+  ward.node.removePod(name);
+  return () => ward.node.sh("kill $(sed -n 's/^\\([0-9]*\\) (sleep) .*/\\1/p' /proc/[0-9]*/stat)");
+}
+
+test("in a container a pod that lives is left alone, and is not looked into", () => {
+  const before = snapshot(ward.node);
+  const report = doctorInContainer();
+  expect({ ...report, findings: report.findings.map(({ id }) => id) }).toMatchObject({ findings: [], mended: [] });
+  expect(notesOf(report)).toEqual([
+    expect.stringMatching(
+      /^attachments: alive, and not looked into, .*k8s-pod-network\/p0-0a1b2c\/eth0; run this command on/,
+    ),
+  ]);
+  expect(diff(before, snapshot(ward.node))).toBe("");
+});
+
+test.each([
+  ["whose host interface somebody deleted", (pod: Pod) => void ward.node.sh(`ip link delete ${pod.hostInterface}`)],
+  ["whose sandbox is gone", (pod: Pod) => ward.losePod(pod)],
+])("in a container a pod %s is not judged: the node itself can tell", (_, harm) => {
+  const pod = ward.addPod();
+  harm(pod);
+  const before = snapshot(ward.node);
+  const report = doctorInContainer();
+  expect(report.mended).toEqual([]);
+  expect(notesOf(report)).toContainEqual(
+    expect.stringMatching(/^attachments: not judged, in a sandbox that cannot be seen from here: k8s-pod-network\/p1-/),
+  );
+  expect(inContainer(`${program} ipam check`)).toContain("not judged");
+  inContainer(
+    `${program} ipam check -o /run/r.json; ${program} ipam release --from-report /run/r.json; rm /run/r.json`,
+  );
+  expect(diff(before, snapshot(ward.node))).toBe("");
+  expect(ward.doctor({ fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+  ward.expectNeighbourServed();
+});
+
+test("a runtime's own mount namespace is looked into by its processes", () => {
+  const pod = ward.addPod();
+  ward.losePod(pod);
+  // The doctor alone has another one, in which nothing is below /run/netns; the processes of the node's are there to be seen.
+  const options = `--conf-dir ${confDir} --bin-dir ${ourPluginDir} --grace 0 --fix -o json`;
+  const text = ward.node.sh(
+    `unshare --mount sh -c 'mount -t tmpfs none /run/netns; ${program} doctor ${options}; test $? -le 3'`,
+  );
+  const { findings, mended } = JSON.parse(text) as DoctorReport;
+  expect(findings).toEqual([]);
+  expect(mended).toContain(`called DEL of calico for k8s-pod-network/${pod.containerId}/eth0`);
+  ward.expectNeighbourServed();
+});
+
+test("sandbox-without-path: a namespace that an open file alone holds lives", async () => {
+  const pod = ward.addPod();
+  const letGo = await holdByFile(pod);
+  const { exitCode, findings } = ward.doctor({ fix: true });
+  expect(exitCode).toBe(0);
+  expect(findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(["warning sandbox-without-path"]);
+  expect(findings[0]?.text).toContain("something that has no name holds it still");
+  expect(ward.node.sh(`ip link show dev ${pod.hostInterface}`)).toContain("UP");
+  letGo();
+  await expect.poll(() => ward.doctor({ fix: true }).findings, { timeout: 20_000 }).toEqual([]);
+  expect(ward.node.sh("ls /run/tortie/endpoints").split("\n").filter(Boolean)).toHaveLength(1);
+});
+
+test("a process number that was given to another is no sandbox", () => {
+  const pod = ward.addPod();
+  // As a runtime does that names sandboxes by their processes.
+  ward.node.sh(
+    `sed -i 's|"/run/netns/${pod.name}"|"/proc/1/ns/net"|; s|: "/run/netns/${pod.name}"|: "/proc/1/ns/net"|' ${pod.record}`,
+  );
+  ward.losePod(pod);
+  ward.expectMended("attachment-left", /its sandbox "\/proc\/1\/ns\/net" is gone/);
+});
