@@ -20,6 +20,8 @@ export interface Wanted {
 export interface Backend {
   /** Maps the ports, in the place of the attachment's earlier ones. Returns what takes it back. Throws `CniError` naming who has a port. */
   add(wanted: Wanted, sys: Sys): () => void;
+  /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes what nobody alive has. */
+  settle(wanted: Wanted, sys: Sys): void;
   /** What is missing or other than wanted. */
   check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly string[];
   /** Removes what the attachment has in these families, and returns the UDP ports of the host that it had there. */

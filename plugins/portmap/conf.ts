@@ -22,6 +22,7 @@ export interface Mapping {
 }
 
 export interface PortmapConf {
+  /** The one that is asked for; else the one that other options are for; else nftables. */
   readonly backend: "nftables" | "iptables";
   readonly snat: boolean;
   readonly masqAll: boolean;
@@ -37,7 +38,7 @@ export interface PortmapConf {
 type RawConf = z.infer<typeof schema>;
 type RawMapping = NonNullable<NonNullable<RawConf["runtimeConfig"]>["portMappings"]>[number];
 
-const defaultMarkBit = 13;
+export const defaultMarkBit = 13;
 const both = ["ip", "ip6"] as const;
 
 const parse = confParser<RawConf>(validate);
@@ -77,24 +78,31 @@ export function describeHostPort({
 }
 
 function parseBackend(raw: RawConf): "nftables" | "iptables" {
-  const { backend = "nftables" } = raw;
-  if (backend !== "nftables" && backend !== "iptables") {
+  const { backend } = raw;
+  if (backend !== undefined && backend !== "nftables" && backend !== "iptables") {
     throw invalid(`cannot use backend: unrecognized backend "${backend}" (wanted "nftables" or "iptables")`);
   }
-  const other = (conditions: readonly string[] | undefined, iptables: boolean): boolean =>
-    conditions?.[0] !== undefined && isIptablesStyle(conditions) === iptables;
-  const foreign = [
-    ...(backend === "nftables" && raw.externalSetMarkChain !== undefined ? ["externalSetMarkChain"] : []),
-    ...(other(raw.conditionsV4, backend === "nftables") ? ["conditionsV4"] : []),
-    ...(other(raw.conditionsV6, backend === "nftables") ? ["conditionsV6"] : []),
+  const conditions = (["conditionsV4", "conditionsV6"] as const).filter((key) => raw[key]?.[0] !== undefined);
+  const forNftables = conditions.filter((key) => !isIptablesStyle(raw[key] ?? []));
+  const forIptables = [
+    ...(raw.externalSetMarkChain === undefined ? [] : ["externalSetMarkChain"]),
+    ...conditions.filter((key) => isIptablesStyle(raw[key] ?? [])),
   ];
-  if (foreign.length > 0) {
+  const foreign = backend === "iptables" ? forNftables : forIptables;
+  if (backend !== undefined && foreign.length > 0) {
     const language = backend === "nftables" ? "iptables" : "nftables";
     throw invalid(
       `cannot use backend "${backend}": ${backend} backend was requested but configuration contains ${language}-specific options [${foreign.join(" ")}]`,
     );
   }
-  return backend;
+  if (forNftables.length > 0 && forIptables.length > 0) {
+    throw invalid(
+      `cannot choose a backend: configuration contains nftables-specific options [${forNftables.join(" ")}] and iptables-specific options [${forIptables.join(" ")}]; remove one kind`,
+    );
+  }
+  if (backend !== undefined || forNftables.length > 0) return backend ?? "nftables";
+  // markMasqBit alone means nothing to nftables, and the reference plugin takes it with either.
+  return forIptables.length > 0 || raw.markMasqBit !== undefined ? "iptables" : "nftables";
 }
 
 function parseMarkBit({ markMasqBit, externalSetMarkChain }: RawConf): number {

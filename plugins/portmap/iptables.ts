@@ -48,6 +48,17 @@ export const iptables: Backend = {
     return takeBack;
   },
 
+  settle({ attachment, conf, targets, hasEnded }, sys) {
+    locked(sys, () => {
+      for (const target of targets) {
+        const saved = savedOrFail(target.family, sys);
+        const mappings = mappingsOf(conf, target.family);
+        const stale = refuseTaken(saved.nat, { attachment, mappings, target, hasEnded });
+        if (stale.length > 0) restoreIptables(target.family, removeLines(stale, saved), sys);
+      }
+    });
+  },
+
   check({ attachment, conf, targets }, sys) {
     return targets.flatMap((target) => {
       const rules = rulesOf(attachment, conf, target);
@@ -109,10 +120,14 @@ function addFamily(
     const reason = `chain ${rules.chain}, of their digest, is that of ${describeAttachment(holder)}`;
     throw new CniError(code.refused, `cannot map host ports: ${reason}`);
   }
-  const mappings = conf.mappings.filter((mapping) => mapping.families.includes(target.family));
+  const mappings = mappingsOf(conf, target.family);
   const stale = refuseTaken(saved.nat, { attachment, mappings, target, hasEnded });
   if (!isDeclared(saved.nat, rules.chain)) onNew(target.family);
   restoreIptables(target.family, addLines(rules, saved, stale), sys);
+}
+
+function mappingsOf({ mappings }: Wanted["conf"], family: Family): readonly Mapping[] {
+  return mappings.filter(({ families }) => families.includes(family));
 }
 
 /** The restore lines of an ADD. A chain that is declared is flushed: so is the own one, and a shared one only while it is new. */

@@ -13,6 +13,7 @@
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import { forgetUdpFlows } from "../../src/dataplane/conntrack.ts";
+import { iptablesLock } from "../../src/plan/names.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
@@ -23,6 +24,7 @@ import { endedFor } from "./ended.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
 import { nftables } from "./nftables.ts";
+import { backendFor, hasServiceLink, lookAtNat, moveToIptables } from "./services.ts";
 import { type Target, targetsOf } from "./target.ts";
 
 const backends = { nftables, iptables } as const;
@@ -34,11 +36,15 @@ export default definePlugin<PortmapConf>({
   add({ attachment, args, conf, prevResult }, context) {
     const result = chained("portmap", prevResult);
     const { sys } = context;
-    const backend = backends[conf.backend];
     const targets = conf.mappings.length === 0 ? [] : targetsOf(result, attachment.ifname);
+    const nat = targets.length > 0 ? lookAtNat(familiesOf(targets), sys) : undefined;
+    const backend = nat ? backendFor(conf, nat, familiesOf(targets), context) : backends[conf.backend];
+    const other = backend === nftables ? iptables : nftables;
+    if (nat?.acceptsServices ?? hasServiceLink(sys)) moveToIptables(context);
     if (targets.length > 0) {
-      const hasEnded = endedFor(attachment, args, sys);
-      const takeBack = backend.add({ attachment, conf, targets, hasEnded }, sys);
+      const wanted = { attachment, conf, targets, hasEnded: endedFor(attachment, args, sys) };
+      if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts) other.settle(wanted, sys);
+      const takeBack = backend.add(wanted, sys);
       context.undo("take back the port mappings", takeBack);
       forget(
         conf.mappings.flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : [])),
@@ -49,13 +55,18 @@ export default definePlugin<PortmapConf>({
     // What an earlier ADD of the attachment mapped.
     const others = families.filter((family) => !mapsTo(family, conf, targets));
     if (others.length > 0) forget(backend.del(attachment, others, sys), context);
+    // The other back end may have its earlier ones where that one, or the node's kube-proxy, was another then.
+    const mayHold = other === nftables || sys.stat(iptablesLock) !== undefined;
+    if (mayHold && other.mayHold(attachment, sys)) forget(other.del(attachment, families, sys), context);
     return result;
   },
 
-  check({ attachment, conf, prevResult }, { sys }) {
+  check({ attachment, conf, prevResult }, context) {
+    const { sys } = context;
     const targets = targetsOf(prevResult, attachment.ifname);
     if (conf.mappings.length === 0 || targets.length === 0) return;
-    const found = backends[conf.backend].check({ attachment, conf, targets }, sys);
+    const backend = backendFor(conf, lookAtNat(familiesOf(targets), sys), familiesOf(targets), context);
+    const found = backend.check({ attachment, conf, targets }, sys);
     if (found.length === 0) return;
     throw new CniError(
       code.different,
@@ -72,10 +83,15 @@ export default definePlugin<PortmapConf>({
     inEach(document, undefined, context, (backend) => backend.gc(network, kept, context.sys));
   },
 
-  status({ conf }, { sys }) {
-    notReady(() => backends[conf.backend].status(sys));
+  status({ conf }, context) {
+    const { sys } = context;
+    notReady(() => backendFor(conf, lookAtNat(families, sys), families, context).status(sys));
   },
 });
+
+function familiesOf(targets: readonly Target[]): readonly Family[] {
+  return targets.map(({ family }) => family);
+}
 
 function mapsTo(family: Family, { mappings }: PortmapConf, targets: readonly Target[]): boolean {
   return targets.some((target) => target.family === family) && mappings.some((one) => one.families.includes(family));

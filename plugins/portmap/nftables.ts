@@ -33,13 +33,15 @@ export const nftables: Backend = {
   add(wanted, sys) {
     const applied = applyOverStale(wanted, sys);
     try {
-      settleOverlaps(wanted, sys);
+      settleOverlaps(wanted, "other kind", sys);
     } catch (error) {
       applied.undo();
       throw error;
     }
     return () => applied.undo();
   },
+
+  settle: (wanted, sys) => settleOverlaps(wanted, "both kinds", sys),
 
   check({ attachment, conf, targets }, sys) {
     const differences = (mappings: readonly Mapping[]): readonly string[] =>
@@ -90,7 +92,7 @@ function applyOverStale(wanted: Wanted, sys: Sys): AppliedNft {
 }
 
 /** The attachment that a comment names in full. */
-function holderOf(comment: string | undefined): Attachment | undefined {
+export function holderOf(comment: string | undefined): Attachment | undefined {
   return comment === undefined || nftOwnerComment(comment) !== comment ? undefined : attachmentOf(comment);
 }
 
@@ -129,38 +131,48 @@ function withoutSiblings(attachment: Attachment, mappings: readonly Mapping[], s
     .filter(({ families }) => families.length > 0);
 }
 
-/** Throws when another has one of the host ports in the other kind of map; what has ended goes. */
-function settleOverlaps({ attachment, conf, targets, hasEnded }: Wanted, sys: Sys): void {
+/** Throws when another has one of the host ports in the other kind of map, or in either; what has ended goes. */
+function settleOverlaps(
+  { attachment, conf, targets, hasEnded }: Wanted,
+  where: "other kind" | "both kinds",
+  sys: Sys,
+): void {
   const own = nftOwnerComment(ownerOf(attachment));
-  const settle = (mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, held: Held, family: NftFamily) => {
+  const settle = (mapping: Mapping, held: Held, family: NftFamily) => {
     if (held.holder === own || isSibling(held.holder, attachment)) return;
     const holder = holderOf(held.holder);
     if (holder === undefined || !hasEnded(holder, destinationOf(family, held.data))) throw taken(mapping, held.holder);
     removeNft(tables, ownerOf(holder), sys);
   };
+  const isBoth = where === "both kinds";
   for (const { family } of targets) {
     const mappings = conf.mappings.filter(({ families }) => families.includes(family));
-    const general = mappings.filter(({ hostIp }) => hostIp === undefined);
-    const special = mappings.filter(({ hostIp }) => hostIp !== undefined);
-    const keys = special.map((mapping) => [mapping.protocol, String(mapping.hostPort)]);
-    for (const held of findHolders(tableOf(family), "ports", keys, sys)) {
-      const { key } = held;
-      settle(special.find((one) => describeKey(one) === key.join("/")) ?? mappingOf(key), held, family);
+    const inPorts = mappings.filter(({ hostIp }) => isBoth || hostIp !== undefined);
+    for (const mapping of inPorts) {
+      const key = [mapping.protocol, String(mapping.hostPort)];
+      for (const held of findHolders(tableOf(family), "ports", [key], sys)) settle(mapping, held, family);
     }
-    if (general.length === 0) continue;
+    if (inPorts.length === mappings.length && !isBoth) continue;
     // Mappings of single addresses are rare: all of them are looked at.
     for (const held of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
-      const mapping = general.find((one) => describeKey(one) === held.key.slice(1).join("/"));
+      const { hostIp, ...port } = mappingOf(held.key);
+      const mapping = mappings.find(
+        (one) =>
+          describeKey(one) === describeKey(port) && (one.hostIp === undefined || (isBoth && one.hostIp === hostIp)),
+      );
       if (mapping !== undefined) settle(mapping, held, family);
     }
   }
 }
 
-function describeKey({ protocol, hostPort }: Mapping): string {
+function describeKey({ protocol, hostPort }: Pick<Mapping, "protocol" | "hostPort">): string {
   return `${protocol}/${hostPort}`;
 }
 
-function mappingOf(key: NftElements["elements"][number]["key"]): Pick<Mapping, "hostIp" | "hostPort" | "protocol"> {
+/** The host's side of a mapping, out of its key in `ports` or `hostip_ports`. */
+export function mappingOf(
+  key: NftElements["elements"][number]["key"],
+): Pick<Mapping, "hostIp" | "hostPort" | "protocol"> {
   const [port = "", protocol = "", hostIp] = [...key].reverse();
   return { hostIp, hostPort: Number(port), protocol: protocol as Mapping["protocol"] };
 }

@@ -6,7 +6,10 @@ const port = z.int().min(1).max(65535);
 
 export const schema = z.object({
   ...logKeys,
-  backend: z.string().optional().describe("`nftables` (default) or `iptables`"),
+  backend: z
+    .string()
+    .optional()
+    .describe("`nftables` or `iptables`; without it the one that the other options are for, else nftables"),
   snat: z
     .boolean()
     .optional()

@@ -20,7 +20,12 @@ import { portmapTable } from "../../src/plan/names.ts";
 import { loopbackGuard } from "../../src/plan/nat-outgoing.ts";
 import type { NftChain, NftFamily, NftField, NftRule, NftStatement, NftTable, NftType } from "../../src/plan/nft.ts";
 
-const dstnatPriority = -100;
+/**
+ * Behind iptables' table nat, kube-proxy's nftables and whatever else translates at -100: of the chains of one priority the kernel runs the
+ * one registered last first, and a connection that one chain has translated no other sees. So services win, whoever came first. In front of
+ * firewalld's, at -90.
+ */
+const dstnatPriority = -95;
 const srcnatPriority = 100;
 
 /** Both tables, for what concerns an attachment whatever it has. */

@@ -29,6 +29,11 @@ export function saveIptables(family: IptablesFamily, sys: Sys): SavedTables | un
   return parseSaved(runProgram([program], "", sys));
 }
 
+/** Whether the family's programs are installed. */
+export function hasIptables(family: IptablesFamily, sys: Sys): boolean {
+  return findProgram(`${programs[family]}-restore`, sys) !== undefined;
+}
+
 /** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CniError` 100 with the program's words. */
 export function restoreIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
   const name = `${programs[family]}-restore`;

@@ -12,25 +12,36 @@ export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
   return has(
     tables.map((table) => getTable(idOf(table))),
     sys,
-  );
+  ).includes(true);
 }
 
 /** Whether a table, also another program's, has the chain. */
 export function hasNftChain(family: NftTable["family"], table: string, chain: string, sys: Sys): boolean {
-  return has([getChain({ family, table }, chain)], sys);
+  return hasNftChains([{ family, table, chain }], sys).includes(true);
+}
+
+/** The same for several chains, which are asked for at once. */
+export function hasNftChains(
+  chains: readonly { readonly family: NftTable["family"]; readonly table: string; readonly chain: string }[],
+  sys: Sys,
+): readonly boolean[] {
+  return has(
+    chains.map(({ chain, ...table }) => getChain(table, chain)),
+    sys,
+  );
 }
 
 /** Throws `CniError` when it cannot be known: what is taken for absent is not removed. */
-function has(questions: readonly Request[], sys: Sys): boolean {
+function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
   let session: NftSession;
   try {
     session = new NftSession(sys);
   } catch (error) {
-    if (isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")) return false;
+    if (isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")) return questions.map(() => false);
     throw refusedCall("talk to nf_tables", error);
   }
   try {
-    return session.hasAny(questions, "look into nf_tables");
+    return session.hasEach(questions, "look into nf_tables");
   } finally {
     session.close();
   }

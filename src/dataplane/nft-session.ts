@@ -100,11 +100,11 @@ export class NftSession {
   }
 
   /**
-   * Whether there is one of these. A kernel whose netfilter sockets know nothing of nf_tables answers EINVAL (nfnetlink_rcv_msg in
+   * Whether there is each of these. A kernel whose netfilter sockets know nothing of nf_tables answers EINVAL (nfnetlink_rcv_msg in
    * net/netfilter/nfnetlink.c). Throws `CniError` 100 when it refuses otherwise.
    */
-  hasAny(requests: readonly Request[], what: string): boolean {
-    return this.#conversation.exchange(requests).some((outcome) => {
+  hasEach(requests: readonly Request[], what: string): readonly boolean[] {
+    return this.#conversation.exchange(requests).map((outcome) => {
       if (refusedWith(outcome, "ENOENT", "EINVAL", "EOPNOTSUPP")) return false;
       if (outcome.errno !== 0) throw refusal(what, outcome);
       return true;

@@ -21,6 +21,7 @@ import {
   NLMSG_NOOP,
   type Reply,
 } from "../../src/netlink/message.ts";
+import { newChain, newTable } from "../../src/netlink/nftables.ts";
 import * as nf from "../../src/netlink/nftables-numbers.ts";
 import { readSet, type SetEntry } from "../../src/netlink/nftables-read.ts";
 import { type DataType, decodeFields } from "../../src/netlink/nftables-type.ts";
@@ -102,6 +103,16 @@ export class FakeNft {
     const found = this.#state.get(table)?.chains.get(chain);
     if (found === undefined) throw new Error(`no chain ${chain} in ${table}`);
     found.rules.length = 0;
+  }
+
+  /** Another program makes a chain, and the table if need be: `("ip", "nat", "PREROUTING")`. */
+  addChain(family: "ip" | "ip6", table: string, chain: string): void {
+    for (const { type, flags, payload } of [
+      newTable({ family, table }),
+      newChain({ family, table }, { name: chain }),
+    ]) {
+      change(this.#state, { type, flags, payload, sequence: 0, portId: 0 });
+    }
   }
 
   /** A hand removes a set that no rule names. */

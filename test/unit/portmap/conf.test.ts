@@ -62,7 +62,12 @@ describe("parseConf()", () => {
       "Cannot specify externalSetMarkChain and markMasqBit",
     ],
     [
-      { externalSetMarkChain: "X", conditionsV4: ["-s", "192.0.2.9"], conditionsV6: ["!", "-s", "2001:db8::1"] },
+      {
+        backend: "nftables",
+        externalSetMarkChain: "X",
+        conditionsV4: ["-s", "192.0.2.9"],
+        conditionsV6: ["!", "-s", "2001:db8::1"],
+      },
       "nftables backend was requested but configuration contains iptables-specific options [externalSetMarkChain conditionsV4 conditionsV6]",
     ],
     [
@@ -71,6 +76,30 @@ describe("parseConf()", () => {
     ],
   ])("refuses %j", (extra, message) => {
     expect(() => parseConf(document([], extra))).toThrow(message);
+  });
+
+  test.each<[object, string]>([
+    [{}, "nftables"],
+    [{ externalSetMarkChain: "X" }, "iptables"],
+    [{ markMasqBit: 14 }, "iptables"],
+    [{ conditionsV4: ["!", "-d", "192.0.2.9"] }, "iptables"],
+    [{ conditionsV6: ["-d", "2001:db8::1"], conditionsV4: [] }, "iptables"],
+    [{ conditionsV4: ["ip saddr 192.0.2.9"], markMasqBit: 14 }, "nftables"],
+    [{ backend: "nftables", markMasqBit: 14 }, "nftables"],
+    [{ backend: "iptables" }, "iptables"],
+  ])("chooses for %j the back end that its options are for: %s", (extra, backend) => {
+    expect(parseConf(document([web], extra)).backend).toBe(backend);
+  });
+
+  test("refuses options of both without a backend, and names them", () => {
+    const extra = {
+      externalSetMarkChain: "X",
+      conditionsV4: ["ip saddr 192.0.2.9"],
+      conditionsV6: ["-d", "2001:db8::1"],
+    };
+    expect(() => parseConf(document([], extra))).toThrow(
+      "cannot choose a backend: configuration contains nftables-specific options [conditionsV4] and iptables-specific options [externalSetMarkChain conditionsV6]; remove one kind",
+    );
   });
 });
 

@@ -42,12 +42,12 @@ describe("add()", () => {
     expect(files).toEqual(new Map([["/proc/sys/net/ipv4/conf/cali1/route_localnet", "1"]]));
   });
 
-  test("takes one transaction, and one look each at single addresses and at the other family, once the table is there", () => {
+  test("takes one transaction, and one look each at iptables' table nat, at single addresses and at the other family, once the table is there", () => {
     const { nft, plugin } = world();
     plugin.add(c1, [web], first);
     nft.datagrams = 0;
     plugin.add(c2, [{ ...web, hostPort: 8081 }], second);
-    expect(nft.datagrams).toBe(3);
+    expect(nft.datagrams).toBe(4);
   });
 
   test("without mappings asks the kernel once", () => {

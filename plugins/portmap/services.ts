@@ -1,0 +1,145 @@
+/**
+ * Services whose addresses are on the node, and the host ports that must not take what is for them.
+ *
+ * kube-proxy translates what is for a service before a host port sees it (`tables.ts`), but in IPVS mode: then the addresses of all services are
+ * on the link kube-ipvs0, IPVS takes the packets behind the hooks of nat, and an ACCEPT in kube-proxy's chain of iptables' table nat keeps
+ * host ports off them. An ACCEPT ends its own table and no other. So here host ports stand in iptables too, behind that chain, as the reference
+ * plugin's do, and those that nftables had before kube-proxy came are moved.
+ */
+import type { Attachment } from "../../src/cni/attachment.ts";
+import { hasIptables } from "../../src/dataplane/iptables.ts";
+import { hasNftChains, hasNftTable } from "../../src/dataplane/nft-has.ts";
+import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { formatAddress } from "../../src/net/address.ts";
+import type { NftFamily } from "../../src/plan/nft.ts";
+import type { Context } from "../../src/plugin/plugin.ts";
+import { type Backend, type Family, families } from "./backend.ts";
+import { defaultMarkBit, type Mapping, type PortmapConf } from "./conf.ts";
+import { iptables } from "./iptables.ts";
+import { dnatChain } from "./iptables-rules.ts";
+import { holderOf, mappingOf, nftables } from "./nftables.ts";
+import { tableOf, tables } from "./tables.ts";
+import type { Target } from "./target.ts";
+
+/** There as long as kube-proxy is in IPVS mode (pkg/proxy/ipvs in Kubernetes). */
+const serviceLink = "/proc/sys/net/ipv4/conf/kube-ipvs0";
+/** kube-proxy's chains in table nat: of every mode that has iptables, and of the one that translates there itself. */
+const serviceChain = "KUBE-SERVICES";
+const translatingChain = "KUBE-NODEPORTS";
+
+/** What table nat of iptables holds that concerns an ADD. */
+export interface Nat {
+  /** kube-proxy keeps services apart by an ACCEPT in its chain, and by that alone. */
+  readonly acceptsServices: boolean;
+  /** Host ports stand there, the Go plugin's or ours. */
+  readonly hasHostPorts: boolean;
+}
+
+/** One question to the kernel. Of tables of the older kind (iptables-legacy) the link of kube-proxy tells. */
+export function lookAtNat(among: readonly Family[], sys: Sys): Nat {
+  const names = [serviceChain, translatingChain, dnatChain];
+  const there = hasNftChains(
+    among.flatMap((family) => names.map((chain) => ({ family, table: "nat", chain }))),
+    sys,
+  );
+  const has = (at: number, name: number): boolean => there[names.length * at + name] === true;
+  return {
+    acceptsServices: hasServiceLink(sys) || among.some((_, at) => has(at, 0) && !has(at, 1)),
+    hasHostPorts: among.some((_, at) => has(at, 2)),
+  };
+}
+
+/** The back end that serves the configuration on this node. */
+export function backendFor(
+  conf: PortmapConf,
+  { acceptsServices }: Nat,
+  among: readonly Family[],
+  { sys, log }: Context,
+): Backend {
+  if (conf.backend === "iptables") return iptables;
+  if (!acceptsServices) return nftables;
+  const obstacle = !among.every((family) => hasIptables(family, sys))
+    ? "iptables is not installed"
+    : among.some((family) => conf.statements[family].length > 0)
+      ? "the conditions are in nftables' language"
+      : undefined;
+  if (obstacle === undefined) return iptables;
+  log.warning("host ports take what is for services of kube-proxy in IPVS mode", () => ({ reason: obstacle }));
+  return nftables;
+}
+
+/** Whether kube-proxy is in IPVS mode, as far as one call to the kernel tells. */
+export function hasServiceLink(sys: Sys): boolean {
+  return sys.stat(serviceLink) !== undefined;
+}
+
+/**
+ * Moves to iptables what nftables has, an attachment at a time: its rules are made before its elements go, so that its ports are served all
+ * the time, and one that was killed in between is begun again by the next ADD. What cannot be moved stays and is logged.
+ */
+export function moveToIptables({ sys, log }: Context): void {
+  if (!hasNftTable(tables, sys) || !families.some((family) => hasIptables(family, sys))) return;
+  const tried = new Set<string>();
+  // What goes may give its ports to one that waited for them.
+  for (;;) {
+    const next = families.flatMap((family) => holdersIn(family, sys)).find((holder) => !tried.has(holder));
+    if (next === undefined) return;
+    tried.add(next);
+    try {
+      move(next, sys);
+    } catch (error) {
+      log.warning("cannot move host ports to iptables", () => ({ holder: next, error: String(error) }));
+    }
+  }
+}
+
+function move(comment: string, sys: Sys): void {
+  const attachment = holderOf(comment);
+  if (attachment === undefined) throw new Error("whose they are is not known");
+  for (const family of families) {
+    const wanted = readMappings(attachment, comment, family, sys);
+    if (wanted !== undefined) iptables.add(wanted, sys);
+  }
+  nftables.del(attachment, families, sys);
+}
+
+function holdersIn(family: NftFamily, sys: Sys): readonly string[] {
+  return ["ports", "hostip_ports"].flatMap((set) =>
+    findHolders(tableOf(family), set, undefined, sys).flatMap(({ holder }) => holder ?? []),
+  );
+}
+
+/** What an attachment has in the maps, read back. Throws where it has conditions. */
+function readMappings(attachment: Attachment, comment: string, family: NftFamily, sys: Sys) {
+  const owned = (set: string): readonly Held[] =>
+    findHolders(tableOf(family), set, undefined, sys).filter(({ holder }) => holder === comment);
+  if (owned("conditions").length + owned("hostip_conditions").length > 0) {
+    throw new Error("their conditions are in nftables' language");
+  }
+  const bytes = family === "ip" ? 4 : 16;
+  const held = [...owned("ports"), ...owned("hostip_ports")].flatMap(({ key, data }) => (data ? [{ key, data }] : []));
+  const [first] = held;
+  if (first === undefined) return undefined;
+  const address = formatAddress(first.data.subarray(0, bytes));
+  const mappings = held.map(
+    ({ key, data }): Mapping => ({
+      ...mappingOf(key),
+      containerPort: ((data[bytes] ?? 0) << 8) | (data[bytes + 1] ?? 0),
+      families: [family],
+    }),
+  );
+  const masqAll = owned("masq_all").length > 0;
+  const conf: PortmapConf = {
+    backend: "iptables",
+    snat: masqAll || owned("hairpin").length > 0,
+    masqAll,
+    markMasqBit: defaultMarkBit,
+    externalSetMarkChain: undefined,
+    conditions: { ip: [], ip6: [] },
+    statements: { ip: [], ip6: [] },
+    mappings,
+  };
+  const target: Target = { family, address, subnet: `${address}/${8 * bytes}` };
+  return { attachment, conf, targets: [target], hasEnded: () => false };
+}
