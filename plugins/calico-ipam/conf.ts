@@ -7,7 +7,7 @@ import { CniError, code } from "../../src/cni/error.ts";
 import type { RouteConfig } from "../../src/cni/result.ts";
 import type { Wanted } from "../../src/ipam/pool-selection.ts";
 import { canonicalAddress, type Family, familyOf } from "../../src/net/address.ts";
-import { addressOf, canonicalPrefix } from "../../src/net/prefix.ts";
+import { addressOf, canonicalPrefix, maskPrefix } from "../../src/net/prefix.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
 import {
@@ -49,6 +49,8 @@ export function parseConf(document: JsonObject): IpamConf {
   const conf = parse(document);
   const { assign_ipv4 = true, assign_ipv6 = false, ipv4_pools = [], ipv6_pools = [] } = conf.ipam;
   const { gateways = [], routes = [] } = conf.ipam;
+  checkPools(ipv4_pools, 4);
+  checkPools(ipv6_pools, 6);
   const { ips = [], ipRanges = [], [annotationsCapability]: annotations } = conf.runtimeConfig ?? {};
   if (ipRanges.length > 0) throw cannotUseRanges(ipRanges);
   const families: Family[] = [];
@@ -74,18 +76,44 @@ function wantedOf(families: readonly Family[], pools: Pools): readonly Wanted[] 
   return families.map((family) => ({ family, pools: pools[family] }));
 }
 
+function checkPools(texts: readonly string[], family: Family): void {
+  for (const text of texts) {
+    const fault = poolFault(text, family);
+    if (fault !== undefined) refuse(`use "${text}" of "ipam.ipv${family}_pools": ${fault}`);
+  }
+}
+
+/** Why a text can be neither the name of a pool nor the CIDR of one of this family, and what to write instead. */
+function poolFault(text: string, family: Family): string | undefined {
+  const cidr = canonicalPrefix(text);
+  if (cidr === undefined) {
+    const isName = text !== "" && !text.includes("/") && canonicalAddress(text) === undefined;
+    return isName ? undefined : "it is neither a valid CIDR nor the name of a pool";
+  }
+  if (familyOf(cidr) !== family) return `it is an IPv${familyOf(cidr)} CIDR, and IPv${family} is wanted`;
+  const network = maskPrefix(cidr);
+  return network === cidr ? undefined : `it has host bits; write "${network}"`;
+}
+
 function annotatedWishes(plain: Wishes, pools: Pools, annotations: Annotations): Wishes {
   refuseAnnotations(annotations);
   const families = familiesIn(annotations) ?? plain.configured.map(({ family }) => family);
-  const named = {
-    4: listAnnotation(annotations, "ipv4pools") ?? pools[4],
-    6: listAnnotation(annotations, "ipv6pools") ?? pools[6],
-  };
+  const named = { 4: poolsIn(annotations, 4) ?? pools[4], 6: poolsIn(annotations, 6) ?? pools[6] };
   return {
     wanted: wantedOf(families, named),
     configured: wantedOf(families, pools),
     addresses: [...plain.addresses, ...addressesIn(annotations)],
   };
+}
+
+function poolsIn(annotations: Annotations, family: Family): readonly string[] | undefined {
+  const name = `ipv${family}pools`;
+  const texts = listAnnotation(annotations, name);
+  for (const text of texts ?? []) {
+    const fault = poolFault(text, family);
+    if (fault !== undefined) throw badAnnotation(name, text, fault);
+  }
+  return texts;
 }
 
 function familiesIn(annotations: Annotations): readonly Family[] | undefined {
@@ -109,6 +137,14 @@ function cannotUseRanges(ipRanges: readonly unknown[]): CniError {
   return new CniError(
     code.unsupportedField,
     `cannot use key "runtimeConfig.ipRanges" with value ${JSON.stringify(ipRanges)}: addresses come from pools; ${remedy}`,
+  );
+}
+
+/** Why an attachment that asks for no address by name can have none. */
+export function nothingWanted(): CniError {
+  return new CniError(
+    code.invalidConfig,
+    'cannot assign an address: "ipam.assign_ipv4" is false and "ipam.assign_ipv6" is not true; set one of them to true',
   );
 }
 

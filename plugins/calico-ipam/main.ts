@@ -30,9 +30,10 @@ import { fileStore } from "../../src/store/file.ts";
 import { withFileStore } from "../../src/store/lock.ts";
 import { drive, type Transaction } from "../../src/store/transaction.ts";
 import { sweepLeftovers } from "../../src/store/upkeep.ts";
-import { type IpamConf, parseConf, requestedAddresses } from "./conf.ts";
+import { type IpamConf, nothingWanted, parseConf, requestedAddresses } from "./conf.ts";
 import { differences } from "./differences.ts";
 import { legacyHandles, releaseLegacy } from "./legacy.ts";
+import { nodeOf } from "./node.ts";
 import { checkReadiness } from "./readiness.ts";
 import { driveRepairing } from "./repair.ts";
 
@@ -42,25 +43,29 @@ export default definePlugin<IpamConf>({
 
   add(request, context) {
     const { conf, args, attachment } = request;
-    const claimant = claimantOf(request, context.sys);
     const wishes = attachment.ifname === "eth0" ? conf.wishesOfPod : conf.wishes;
     const addresses = requestedAddresses(wishes, args);
+    if (addresses.length === 0 && wishes.wanted.length === 0) throw nothingWanted();
+    const node = nodeOf(request, context);
+    const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
     let isWhole = true;
     const assign = function* () {
       const wanted = wishes.wanted.map((one) => ({ ...one, count: 1 }));
       const request = { ...claimant, wanted, reserved: conf.gateways };
       const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
       if (last !== undefined) return last;
-      const pools = yield* ensureDefaultPools(wishes.configured, () => context.sys.randomBytes(5));
+      const pools = yield* ensureDefaultPools(wishes.configured, node.surroundings);
       if (isWhole) rememberPools(context.sys, pools);
       if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses });
       const assigned = yield* autoAssign({ ...request, pools });
       yield* noteLastPools(claimant.node, wanted, pools, assigned);
       return assigned;
     };
-    const assigned = locked(context, conf.lockFile, assign, () => {
-      isWhole = false;
-    });
+    const assigned = node.use(() =>
+      locked(context, conf.lockFile, assign, () => {
+        isWhole = false;
+      }),
+    );
     // What the attachment held before has another time.
     const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
     context.undo("assignment of addresses", () =>
@@ -119,8 +124,10 @@ export default definePlugin<IpamConf>({
     }
   },
 
-  status({ conf }, context) {
-    checkReadiness(conf, nodename(conf.node, context.sys), context.sys, (transaction) =>
+  status(request, context) {
+    const { conf } = request;
+    const around = nodeOf(request, context).surroundings;
+    checkReadiness(conf, nodename(conf.node, context.sys), context.sys, around, (transaction) =>
       locked(context, conf.lockFile, () => transaction),
     );
   },

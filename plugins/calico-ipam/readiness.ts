@@ -1,10 +1,12 @@
 /** STATUS: whether an ADD could have its addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import { missingPools, type Surroundings } from "../../src/ipam/default-pools.ts";
 import { hasFreeAddress } from "../../src/ipam/free.ts";
 import { readScope } from "../../src/ipam/labels.ts";
-import { listPools } from "../../src/ipam/pool.ts";
+import { listPools, type Pool } from "../../src/ipam/pool.ts";
 import { selectPools, type Wanted } from "../../src/ipam/pool-selection.ts";
+import { collisionsOf } from "../../src/net/node-networks.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
 import { testWritable } from "../../src/store/upkeep.ts";
 import type { IpamConf } from "./conf.ts";
@@ -14,34 +16,45 @@ export function checkReadiness(
   conf: IpamConf,
   node: string,
   sys: Sys,
+  around: Surroundings,
   run: (transaction: Transaction<void>) => void,
 ): void {
   try {
-    run(checkFamilies(conf.wishes.wanted, node, sys));
+    run(checkFamilies(conf.wishes.wanted, node, sys, around));
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
     throw new CniError(code.pluginNotAvailable, error.message, error.details);
   }
 }
 
-function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys): Transaction<void> {
+function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys, around: Surroundings): Transaction<void> {
   const all = yield* listPools();
   const clock = sys.wallClock();
   const now = BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds);
+  // ADD makes the first pools of a family itself.
+  if ((yield* missingPools(all, wanted, around)).length > 0) testWritable(sys, "IPPool");
   for (const one of wanted) {
-    if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) {
-      // ADD makes the first pool of a family itself.
-      testWritable(sys, "IPPool");
-      continue;
-    }
+    if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) continue;
     const pools = selectPools(all, one, yield* readScope(all.pools, node, undefined));
     let free = false;
     for (const pool of pools) free ||= yield* hasFreeAddress(node, pool, now);
-    if (free) continue;
+    if (free) {
+      warnOfCollisions(pools, around);
+      continue;
+    }
     const cidrs = pools.map(({ cidr }) => cidr).join(" ");
     throw new CniError(
       code.noAddress,
       `cannot assign IPv${one.family} addresses: No IPs available in pools: [${cidrs}]`,
     );
+  }
+}
+
+/** The node's networks may have changed since the pool was made: its pods work, but for what they collide with. */
+function warnOfCollisions(pools: readonly Pool[], { networks, warn }: Surroundings): void {
+  for (const { name, cidr, family } of pools) {
+    const node = networks(family);
+    for (const { text } of node === undefined ? [] : collisionsOf(cidr, node))
+      warn(`IPPool "${name}" (${cidr}) ${text}`);
   }
 }

@@ -21,7 +21,9 @@ export const schema = z.object({
     ipv4_pools: z
       .array(z.string())
       .optional()
-      .describe("pools to take from, by name or CIDR, in this order; on first use, CIDRs are made pools"),
+      .describe(
+        "pools to take from, by name or CIDR, in this order; CIDRs are made pools while the node has none of the family",
+      ),
     ipv6_pools: z.array(z.string()).optional().describe("the same for IPv6"),
     gateways: z
       .array(z.string())

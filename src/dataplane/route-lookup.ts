@@ -1,11 +1,8 @@
 /** Which interface an address is behind, as the kernel's routes have it. */
 import type { Sys } from "../host/sys.ts";
-import { addressBytes, familyOf } from "../net/address.ts";
-import { AttributeWriter, readAttributes, u32Of } from "../netlink/attribute.ts";
+import { readAttributes, u32Of } from "../netlink/attribute.ts";
 import { getLink, readLink } from "../netlink/link.ts";
-import { NLM_F_ACK } from "../netlink/message.ts";
-import { RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from "../netlink/route.ts";
-import { addressFamily, RTM_GETROUTE } from "../netlink/rtnetlink.ts";
+import { lookUpRoute, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from "../netlink/route.ts";
 import { Conversation, type Outcome } from "./conversation.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 
@@ -46,14 +43,7 @@ export function isOnHost(address: string, sys: Sys): boolean {
 }
 
 function lookUp(address: string, conversation: Conversation): Outcome {
-  const bytes = addressBytes(address);
-  // struct rtmsg: family, destination's length; the rest is of no concern to a lookup.
-  const writer = new AttributeWriter()
-    .byte(addressFamily(familyOf(address)))
-    .byte(bytes.length * 8)
-    .half(0);
-  const payload = writer.word(0).word(0).bytes(RTA_DST, bytes).finish();
-  return conversation.request({ type: RTM_GETROUTE, flags: NLM_F_ACK, payload });
+  return conversation.request(lookUpRoute(address));
 }
 
 function attributesOf({ replies: [reply] }: Outcome): ReturnType<typeof readAttributes> | undefined {

@@ -11,7 +11,7 @@ import { CniError, code } from "../cni/error.ts";
 import type { Family } from "../net/address.ts";
 import { hostPrefix } from "../net/prefix.ts";
 import { create, maxTries, type Transaction, update } from "../store/transaction.ts";
-import { type AllocationAttribute, assign, withSpec } from "./block.ts";
+import { type AllocationAttribute, assign, blockAddress, withSpec } from "./block.ts";
 import { findBlock, noteFull, type Search } from "./candidate.ts";
 import { tooManyConflicts } from "./conflict.ts";
 import { newHandle } from "./handle.ts";
@@ -31,7 +31,15 @@ export interface Claimant {
   readonly now: bigint;
   /** All pools there are. */
   readonly pools: PoolList;
+  /** Tells of an address in a pool (by its CIDR) that it is the node's; none is where nobody knows. */
+  readonly nodes?: NodesOwn;
 }
+
+/** `range`: what else is the node's by the same reason, a prefix that holds the address. `reason`: after "it". */
+export type NodesOwn = (
+  address: string,
+  pool: string,
+) => { readonly range: string; readonly reason: string } | undefined;
 
 export interface AssignRequest extends Claimant {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
@@ -97,7 +105,7 @@ function* findChanges(request: AssignRequest, held: Held): Transaction<readonly 
   const { node, now, isFirstTry = false } = request;
   const changes: Change[] = [];
   for (const wanted of missing) {
-    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), isFirstTry };
+    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), isFirstTry, nodes: request.nodes };
     changes.push(
       ...(yield* findFor(request, search, wanted.count, wanted.family, selectPools(request.pools, wanted, scope))),
     );
@@ -118,18 +126,19 @@ function* findFor(
 ): Transaction<readonly Change[]> {
   const changes: Change[] = [];
   const taken = new Set<string>();
+  let { reservedCidrs } = search;
   let got = 0;
   while (got < count) {
-    const found = yield* findBlock({ ...search, taken }, pools);
+    const found = yield* findBlock({ ...search, taken, reservedCidrs }, pools);
     if (found === undefined) throw exhausted(family, got, count, pools, search.config.strictAffinity);
     const { block, pool } = found;
     const { cidr } = block.spec;
-    const { spec, ordinals } = assign(
-      block.spec,
-      count - got,
-      attributeOf(claimant),
-      reservedIn(cidr, search.reservedCidrs),
-    );
+    const { spec, ordinals } = assign(block.spec, count - got, attributeOf(claimant), reservedIn(cidr, reservedCidrs));
+    const own = ordinals.flatMap((ordinal) => search.nodes?.(blockAddress(block.spec, ordinal), pool.cidr) ?? []);
+    if (own.length > 0) {
+      reservedCidrs = [...reservedCidrs, ...own.map(({ range }) => range)];
+      continue;
+    }
     got += ordinals.length;
     taken.add(cidr);
     changes.push({ block: withSpec(block, spec), ordinals, pool });

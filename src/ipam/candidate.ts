@@ -6,10 +6,11 @@
  *     findAnywhere   reads every block: finds what cursors forgot, and what may be borrowed from other nodes
  */
 import { CniError, code } from "../cni/error.ts";
-import { contains } from "../net/prefix.ts";
+import { addressCount, contains } from "../net/prefix.ts";
 import { list, type Transaction } from "../store/transaction.ts";
 import { type AffinitySpec, claimBlock, hostAffinity, readBlock } from "./affinity.ts";
-import { type Block, hasRoom, isBlock, thaw, withSpec } from "./block.ts";
+import type { NodesOwn } from "./assign.ts";
+import { type Block, blockAddress, hasRoom, isBlock, thaw, withSpec } from "./block.ts";
 import { type Cursor, moved, nextOpen, pushOpen, readCursor, saveCursor } from "./cursor.ts";
 import { blockAt, blockCount, blocksToEnd, type Pool } from "./pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "./settings.ts";
@@ -21,6 +22,7 @@ export interface Search {
   readonly now: bigint;
   readonly config: IpamConfig;
   readonly reservedCidrs: readonly string[];
+  readonly nodes?: NodesOwn | undefined;
   /** Blocks that this operation has taken from already, by CIDR. */
   readonly taken: ReadonlySet<string>;
   /** Whether there are other pools to try before all blocks are read. */
@@ -83,7 +85,7 @@ function* claimFrom(search: Search, pool: Pool, cursor: Cursor, start: bigint): 
   const count = blockCount(pool);
   for (let probed = start; probed < count; probed++) {
     const cidr = blockAt(pool, search.node, probed);
-    const reserved = coveringReservation(cidr, search.reservedCidrs);
+    const reserved = coveringReservation(cidr, search.reservedCidrs) ?? coveringNetwork(search, pool, cidr);
     if (reserved !== undefined) probed += blocksToEnd(pool, search.node, probed, reserved) - 1n;
     if (reserved !== undefined || search.taken.has(cidr)) continue;
     if ((yield* readBlock(cidr)) === undefined) yield* checkLimit(search, pool);
@@ -94,6 +96,14 @@ function* claimFrom(search: Search, pool: Pool, cursor: Cursor, start: bigint): 
   }
   yield* saveCursor(cursor, cursor.spec.probed === count ? cursor : moved(cursor, { probed: count }));
   return undefined;
+}
+
+/** The network of the node that covers a block whole. At its ends: one of them may be an address of the node itself, or its broadcast address. */
+function coveringNetwork({ nodes }: Search, pool: Pool, cidr: string): string | undefined {
+  if (nodes === undefined) return undefined;
+  const last = Number(addressCount(cidr)) - 1;
+  const found = [0, last].flatMap((ordinal) => nodes(blockAddress({ cidr }, ordinal), pool.cidr) ?? []);
+  return found.find(({ range }) => contains(range, cidr))?.range;
 }
 
 function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefined> {

@@ -36,6 +36,8 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonl
   const changes = new Map<string, Change>();
   for (const address of missing) {
     const pool = poolOf(request.pools.pools, address);
+    const own = request.nodes?.(address, pool.cidr);
+    if (own !== undefined) throw new CniError(code.noAddress, `cannot assign address ${address}: it ${own.reason}`);
     const cidr = blockOf(pool, address);
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));

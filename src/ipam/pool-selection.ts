@@ -1,9 +1,10 @@
 /** Which pools may give an address: those that were asked for, or those that offer themselves (Calico's determinePools). */
 import { CniError, code } from "../cni/error.ts";
-import type { Family } from "../net/address.ts";
-import { canonicalPrefix } from "../net/prefix.ts";
+import { type Family, familyOf } from "../net/address.ts";
+import { canonicalPrefix, lengthOf } from "../net/prefix.ts";
 import { asks, type Scope } from "./labels.ts";
-import type { Pool, PoolList } from "./pool.ts";
+import { blockName } from "./object-name.ts";
+import { defaultBlockSize, type Pool, type PoolList } from "./pool.ts";
 import { type Labels, parseSelector } from "./selector.ts";
 
 export interface Wanted {
@@ -38,13 +39,35 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
     throw new CniError(
       code.invalidConfig,
       `cannot use pool "${text}": the given pool (${text}) does not exist, or is not enabled; ` +
-        `enabled IPv${family} pools are ${known.map(({ name, cidr }) => `"${name}" (${cidr})`).join(", ") || "none"}${faultText(faults)}`,
+        `enabled IPv${family} pools are ${known.map(({ name, cidr }) => `"${name}" (${cidr})`).join(", ") || "none"}` +
+        `${faultText(faults)}; ${wayOut(pool?.name, cidr)}`,
     );
   }
   if (pool.family !== family) {
     throw new CniError(code.invalidConfig, `cannot use pool "${text}" for IPv${family}: its cidr is ${pool.cidr}`);
   }
   return pool;
+}
+
+/** How the pool comes to be there: a configuration makes pools on a node that has none, and not beside others. */
+function wayOut(disabled: string | undefined, cidr: string | undefined): string {
+  if (disabled !== undefined) {
+    const change = "sed 's/disabled: true/disabled: false/'";
+    return `enable it: tortie get ippool ${disabled} -o yaml | ${change} | tortie apply -f -`;
+  }
+  if (cidr === undefined) return 'name one of these, or make it by "tortie apply"';
+  const spec = { cidr, ...(isNarrow(cidr) && { blockSize: lengthOf(cidr) }), natOutgoing: true };
+  const metadata = { name: `ippool-${blockName(cidr)}` };
+  const pool = { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata, spec };
+  return (
+    "ADD makes pools of a configuration only while the node has none of their family; " +
+    `make it beside them: echo '${JSON.stringify(pool)}' | tortie apply -f -`
+  );
+}
+
+/** Whether it is smaller than a block of Calico's size. */
+function isNarrow(cidr: string): boolean {
+  return lengthOf(cidr) > defaultBlockSize[familyOf(cidr)];
 }
 
 function offeredPools({ pools, faults }: PoolList, family: Family, scope: Scope): readonly Pool[] {

@@ -5,15 +5,7 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import { addressToBigInt, bigIntToAddress, type Family, familyOf } from "../net/address.ts";
-import {
-  addressCount,
-  addressOf,
-  formatPrefix,
-  lengthOf,
-  maskPrefix,
-  type Prefix,
-  parsePrefix,
-} from "../net/prefix.ts";
+import { addressCount, addressOf, canonicalPrefix, lengthOf, maskPrefix } from "../net/prefix.ts";
 import { encodeUtf8 } from "../net/text.ts";
 import type { StoredObject } from "../store/object.ts";
 import { list, type Transaction } from "../store/transaction.ts";
@@ -48,7 +40,7 @@ export interface PoolSpec {
   readonly [unknown: string]: unknown;
 }
 
-const defaultBlockSize = { 4: 26, 6: 122 } as const;
+export const defaultBlockSize = { 4: 26, 6: 122 } as const;
 const smallestBlockSize = { 4: 20, 6: 116 } as const;
 const largestBlockSize = { 4: 32, 6: 128 } as const;
 
@@ -77,10 +69,10 @@ export function* listPools(): Transaction<PoolList> {
 export function decodePool({ metadata, spec }: StoredObject): Pool {
   const pool = spec as Partial<PoolSpec>;
   const refuse = (reason: string) => new CniError(code.datastore, `cannot use IPPool "${metadata.name}": ${reason}`);
-  const prefix = typeof pool.cidr === "string" ? parsePrefix(pool.cidr) : undefined;
-  if (prefix === undefined) throw refuse(`its cidr ${JSON.stringify(pool.cidr)} is no prefix`);
-  const cidr = formatPrefix(prefix);
-  if (hasHostBits(prefix)) throw refuse(`its cidr ${cidr} has bits beyond its length; wanted ${maskPrefix(cidr)}`);
+  const cidr = typeof pool.cidr === "string" ? canonicalPrefix(pool.cidr) : undefined;
+  if (cidr === undefined) throw refuse(`its cidr ${JSON.stringify(pool.cidr)} is not a valid CIDR`);
+  const network = maskPrefix(cidr);
+  if (network !== cidr) throw refuse(`its cidr ${cidr} has host bits; write ${network}`);
   const family = familyOf(cidr);
   const blockSize = pool.blockSize ?? defaultBlockSize[family];
   if (blockSize < smallestBlockSize[family] || blockSize > largestBlockSize[family]) {
@@ -88,7 +80,7 @@ export function decodePool({ metadata, spec }: StoredObject): Pool {
       `its blockSize ${blockSize} is not within ${smallestBlockSize[family]} to ${largestBlockSize[family]}`,
     );
   }
-  if (prefix.length > blockSize) throw refuse(`its cidr ${cidr} is smaller than one block of /${blockSize}`);
+  if (lengthOf(cidr) > blockSize) throw refuse(`its cidr ${cidr} is smaller than one block of /${blockSize}`);
   return {
     name: metadata.name,
     cidr,
@@ -101,14 +93,6 @@ export function decodePool({ metadata, spec }: StoredObject): Pool {
     nodeSelector: pool.nodeSelector ?? "",
     namespaceSelector: pool.namespaceSelector ?? "",
   };
-}
-
-function hasHostBits({ bytes, length }: Prefix): boolean {
-  for (let index = length >> 3; index < bytes.length; index++) {
-    const mask = index === length >> 3 ? 0xff >> (length & 7) : 0xff;
-    if (((bytes[index] ?? 0) & mask) !== 0) return true;
-  }
-  return false;
 }
 
 export function blockCount({ cidr, blockSize }: Pool): bigint {

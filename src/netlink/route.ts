@@ -20,9 +20,11 @@ export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
 /** Set by a program at configuration time: what ip(8) writes, and Calico's plugin. */
 const RTPROT_BOOT = 3;
-const RTN_UNICAST = 1;
+export const RTN_UNICAST = 1;
 /** A copy the kernel made of a route for one destination; dumps of old kernels hold them. */
 const RTM_F_CLONED = 0x200;
+/** A look-up answers with the route as it is in its table, its prefix among it (Linux 4.13). */
+export const RTM_F_FIB_MATCH = 0x2000;
 export const routeHeaderLength = 12;
 
 /** A unicast route with one next hop. */
@@ -54,6 +56,19 @@ export function dumpRoutes(family: Family, index?: number): Request {
   const writer = routeHeader(addressFamily(family), 0, 0, 0, 0);
   if (index !== undefined) writer.u32(RTA_OIF, index);
   return dump(RTM_GETROUTE, writer.finish());
+}
+
+/** Asks which way packets to an address take; `matched`: for the route itself that says so, else for that of this one destination. */
+export function lookUpRoute(address: string, { matched = false } = {}): Request {
+  const bytes = addressBytes(address);
+  // struct rtmsg: family, destination's length; of the rest a look-up reads the flags alone.
+  const writer = new AttributeWriter()
+    .byte(addressFamily(familyOf(address)))
+    .byte(bytes.length * 8)
+    .half(0)
+    .word(0)
+    .word(matched ? RTM_F_FIB_MATCH : 0);
+  return acked(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());
 }
 
 /** Reads an RTM_NEWROUTE; `undefined` for what is no unicast route. Throws `MalformedError`. */

@@ -70,13 +70,31 @@ function deleteRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
 function getRoutes(netns: FakeNetns, { payload, flags }: Reply): readonly Answer[] {
   const attributes = readAttributes(payload, route.routeHeaderLength);
   const wanted = attributes.get(route.RTA_DST);
-  if ((flags & NLM_F_DUMP) === 0 && wanted) return [lookUp(netns, formatAddress(wanted))];
+  if ((flags & NLM_F_DUMP) === 0 && wanted) {
+    const matched = (u32Of(payload, 8) & route.RTM_F_FIB_MATCH) !== 0;
+    return [(matched ? localRoute(netns, formatAddress(wanted)) : undefined) ?? lookUp(netns, formatAddress(wanted))];
+  }
   const link = attributes.get(route.RTA_OIF);
   if (link && !netns.links.has(u32Of(link))) throw new Refused("ENODEV");
   return netns.routes
     .filter(({ destination }) => addressFamily(familyOf(destination)) === u8Of(payload))
     .filter(({ index }) => link === undefined || index === u32Of(link))
     .map((found) => ({ type: RTM_NEWROUTE, payload: describe(found, familyOf(found.destination)) }));
+}
+
+/** Of the table "local", which is modelled for those who ask for the route that matched. */
+function localRoute(netns: FakeNetns, address: string): Answer | undefined {
+  const links = [...netns.links.values()];
+  const link = links.find(({ addresses }) => addresses.some((own) => addressOf(own) === address));
+  if (link === undefined) return undefined;
+  const bytes = addressBytes(address);
+  const writer = new AttributeWriter()
+    .byte(addressFamily(familyOf(address)))
+    .byte(bytes.length * 8)
+    .half(0);
+  // Table 255 "local", protocol "kernel", scope "host", type RTN_LOCAL.
+  writer.byte(255).byte(2).byte(254).byte(2).word(0);
+  return { type: RTM_NEWROUTE, payload: writer.bytes(route.RTA_DST, bytes).u32(route.RTA_OIF, link.index).finish() };
 }
 
 /** The narrowest route; the node's own addresses are none here. */

@@ -176,6 +176,9 @@ for folder in /etc /opt /var/lib /var/log; do
   mkdir -p "/run/.node$folder/upper" "/run/.node$folder/work"
   mount -t overlay -o "lowerdir=$folder,upperdir=/run/.node$folder/upper,workdir=/run/.node$folder/work" overlay "$folder"
 done
+# The default pool keeps clear of resolvers: the machine's own must not decide which one a test gets.
+rm -f /etc/resolv.conf
+echo "nameserver ${outsideAddress4}" >/etc/resolv.conf
 ip link set lo up
 ip netns add outside
 ip -n outside link set lo up

@@ -61,7 +61,12 @@ function prepared(pods: number): MemoryStore {
         { family: 4, pools: ["10.0.0.0/26"] },
         { family: 6, pools: ["fd00::/122"] },
       ],
-      () => new Uint8Array(5),
+      {
+        random: () => new Uint8Array(5),
+        networks: () => undefined,
+        routes: () => [],
+        warn: (message) => expect.fail(message),
+      },
     ),
     store,
   );

@@ -1,0 +1,54 @@
+/** The node around the pools: what in it pods' addresses must keep clear of. */
+import { NodeAddresses } from "../../src/dataplane/node-addresses.ts";
+import { readDestinations, readNodeNetworks } from "../../src/dataplane/node-networks.ts";
+import type { NodesOwn } from "../../src/ipam/assign.ts";
+import type { Surroundings } from "../../src/ipam/default-pools.ts";
+import type { Family } from "../../src/net/address.ts";
+import { type NodeNetworks, withoutPodGateways } from "../../src/net/node-networks.ts";
+import type { Context, JsonObject } from "../../src/plugin/plugin.ts";
+import type { IpamConf } from "./conf.ts";
+
+export interface Node {
+  readonly own: NodesOwn;
+  readonly surroundings: Surroundings;
+  /** Runs `body` and closes what was opened for it. */
+  use<T>(body: () => T): T;
+}
+
+/** `calico` routes pods one by one; the pods of other main plugins (bridge, ptp, macvlan) may be in a network of the node. */
+export function nodeOf(
+  { conf, document }: { readonly conf: IpamConf; readonly document: JsonObject },
+  { sys, log }: Context,
+): Node {
+  const routed = document.type === "calico";
+  const addresses = new NodeAddresses(sys, { routed });
+  const told = new Set<string>();
+  const networks: { [family in Family]?: NodeNetworks } = {};
+  return {
+    own(address, pool) {
+      const found = addresses.find(address, pool);
+      if (found !== undefined && !told.has(found.range)) {
+        told.add(found.range);
+        log.warning("address of the node passed over", () => ({ address, pool, reason: `it ${found.reason}` }));
+      }
+      return found;
+    },
+    surroundings: {
+      random: () => sys.randomBytes(5),
+      networks(family) {
+        if (!routed) return undefined;
+        networks[family] ??= withoutPodGateways(readNodeNetworks(sys, family), conf.gateways);
+        return networks[family];
+      },
+      routes: (family) => readDestinations(sys, family),
+      warn: (message) => log.warning(message),
+    },
+    use(body) {
+      try {
+        return body();
+      } finally {
+        addresses.close();
+      }
+    },
+  };
+}

@@ -1,0 +1,113 @@
+/** A node of the model machine that runs `calico-ipam` as a main plugin does. */
+import calicoIpam from "../../../plugins/calico-ipam/main.ts";
+import { statusOf } from "../../../src/plugin/run.ts";
+import type { FakeLink } from "../../lib/fake-netns.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+
+export interface Call {
+  readonly container?: string;
+  readonly ifname?: string;
+  readonly args?: string;
+  readonly ipam?: object;
+  /** Added to the configuration. */
+  readonly document?: object;
+  readonly hostname?: string;
+}
+
+export interface Answer {
+  readonly ips?: readonly { readonly address: string }[];
+  readonly code?: number;
+  readonly msg?: string;
+}
+
+export class IpamWorld {
+  readonly machine = new FakeMachine();
+  readonly #netns = this.machine.addSandbox("pod");
+  /** What the last process logged. */
+  log = "";
+
+  /** One exec; `{}` when it wrote nothing. */
+  run(command: string, call: Call = {}): Answer {
+    const { container = "3f2a", ifname = "eth0", args = "", ipam = {}, document = {}, hostname = "node-1" } = call;
+    const named = { CNI_CONTAINERID: container, CNI_IFNAME: ifname, CNI_NETNS: this.#netns, CNI_ARGS: args };
+    const process = new FakeSys({
+      machine: this.machine,
+      hostname,
+      args: ["/opt/cni/bin/calico-ipam"],
+      environment: {
+        CNI_COMMAND: command,
+        CNI_PATH: "/opt/cni/bin",
+        ...(/GC|STATUS/.test(command) ? {} : named),
+      },
+      stdin: JSON.stringify({
+        cniVersion: "1.1.0",
+        name: "net1",
+        type: "calico",
+        log_file_path: "/var/log/ipam.log",
+        ipam: { type: "calico-ipam", ...ipam },
+        ...document,
+      }),
+    });
+    this.machine.nowMs++;
+    const before = this.#logged();
+    statusOf(calicoIpam, process);
+    this.log = this.#logged().slice(before.length);
+    return process.stdout === "" ? {} : (JSON.parse(process.stdout) as Answer);
+  }
+
+  /** The addresses that ADD gives. Throws with its answer when it gives none. */
+  add(call: Call = {}): readonly string[] {
+    const answer = this.run("ADD", call);
+    if (answer.ips === undefined) throw new Error(`ADD answers ${JSON.stringify(answer)}`);
+    return answer.ips.map(({ address }) => address.replace(/\/.*/, ""));
+  }
+
+  /** An uplink of the node with these addresses. */
+  uplink(name: string, ...addresses: readonly string[]): FakeLink {
+    const { host } = this.machine.kernel;
+    const link = host.addLink({ name, kind: "device", mac: this.machine.kernel.randomMac(), mtu: 1500 });
+    host.raise(link);
+    for (const address of addresses) host.addAddress(link, address);
+    return link;
+  }
+
+  route(destination: string, link: FakeLink, gateway?: string): void {
+    this.machine.kernel.host.routes.push({
+      destination,
+      index: link.index,
+      gateway,
+      scope: gateway === undefined ? 253 : 0,
+      table: 254,
+      source: undefined,
+      priority: undefined,
+      mtu: undefined,
+      advmss: undefined,
+      protocol: "boot",
+    });
+  }
+
+  write(path: string, text: string): void {
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    this.machine.files.makeDirs(folder, 0o755);
+    this.machine.files.create(path, text, 0o644);
+  }
+
+  pool(name: string, spec: object): void {
+    const object = { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name }, spec };
+    this.write(`/var/lib/tortie/ippools/${name}.json`, JSON.stringify(object));
+  }
+
+  /** The CIDR of each pool by its name. */
+  pools(): Readonly<Record<string, string>> {
+    const folder = "/var/lib/tortie/ippools";
+    if (this.machine.files.stat(folder) === undefined) return {};
+    const names = [...this.machine.files.list(folder)].sort();
+    const cidrOf = (name: string): string => JSON.parse(this.machine.files.read(`${folder}/${name}`)).spec.cidr;
+    return Object.fromEntries(names.map((name) => [name.replace(".json", ""), cidrOf(name)]));
+  }
+
+  #logged(): string {
+    const path = "/var/log/ipam.log";
+    return this.machine.files.stat(path) === undefined ? "" : this.machine.files.read(path);
+  }
+}
