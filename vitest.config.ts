@@ -18,6 +18,7 @@ const rings: readonly Ring[] = [
   { name: "crash", timeoutMs: 300_000 },
   { name: "clients", timeoutMs: 300_000 },
   { name: "fuzz", timeoutMs: 300_000 },
+  { name: "debian", timeoutMs: 900_000 },
   // Other rings' tests once more, on executables that sanitizers watch; without what the release alone promises (its size, that it is static).
   // Continuous integration takes those that reach most of the native host.
   {

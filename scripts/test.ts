@@ -1,9 +1,10 @@
 /**
- * `npm test`: every ring by vitest, one after the other, whatever became of the ones before; the last line is the total.
+ * `npm test`: the rings of tests by vitest, one after the other, whatever became of the ones before; the last line is the total.
  *
  *     N passed, N failed[, N skipped]
  *
- * Arguments are names of rings: `npm test -- unit netns`. Rings that make namespaces need root; without it they count as one skip each.
+ * Arguments are names of rings: `npm test -- unit netns`; `all` stands for every ring, the long ones too, as continuous integration runs
+ * them. Rings that make namespaces need root; without it they count as one skip each.
  */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +12,14 @@ import { startVitest } from "vitest/node";
 import { type Totals, TotalsReporter } from "../test/lib/reporter.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const rings = [
+interface Ring {
+  readonly name: string;
+  readonly needsRoot: boolean;
+  /** Runs only when it is asked for. */
+  readonly isLong?: boolean;
+}
+
+const rings: readonly Ring[] = [
   { name: "unit", needsRoot: false },
   { name: "netns", needsRoot: true },
   { name: "conformance", needsRoot: true },
@@ -19,21 +27,22 @@ const rings = [
   { name: "clients", needsRoot: true },
   { name: "sanitized", needsRoot: true },
   { name: "fuzz", needsRoot: false },
+  { name: "debian", needsRoot: true, isLong: true },
 ];
 
 const nothing: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };
 
 const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !rings.some((ring) => ring.name === name));
+const unknown = asked.filter((name) => name !== "all" && !rings.some((ring) => ring.name === name));
 if (unknown.length > 0) {
   console.error(
-    `cannot test: no ring is called ${unknown.join(", ")}; there are ${rings.map(({ name }) => name).join(", ")}`,
+    `cannot test: no ring is called ${unknown.join(", ")}; there are ${rings.map(({ name }) => name).join(", ")}, all`,
   );
   process.exit(2);
 }
 
 const results: Totals[] = [];
-for (const ring of rings.filter(({ name }) => asked.length === 0 || asked.includes(name))) {
+for (const ring of rings.filter(isAsked)) {
   results.push(await run(ring));
 }
 const total = (key: "passed" | "failed" | "skipped") => results.reduce((sum, result) => sum + result[key], 0);
@@ -44,7 +53,11 @@ console.log(
 // A test that left something running must not hold the total back.
 process.exit(total("failed") > 0 ? 1 : 0);
 
-async function run({ name, needsRoot }: (typeof rings)[number]): Promise<Totals> {
+function isAsked({ name, isLong = false }: Ring): boolean {
+  return asked.length === 0 ? !isLong : asked.includes(name) || asked.includes("all");
+}
+
+async function run({ name, needsRoot }: Ring): Promise<Totals> {
   if (needsRoot && process.getuid?.() !== 0) {
     return { ...nothing, skipped: 1, skips: [`ring ${name}: it makes network namespaces, which needs root`] };
   }

@@ -172,3 +172,10 @@ test("8 containers started at once get an address each", async () => {
   podman.remove(...names);
   expectNothingLeft();
 });
+
+// Last: the Go plugins leave their bridge and their chains.
+test("a container without --network gets podman's own default network, as before", () => {
+  const { netns } = podman.start("plain", []);
+  expect(node.sh("ip -br address show eth0", { in: netns })).toContain("UP");
+  podman.remove("plain");
+});

@@ -9,7 +9,7 @@ import { cgroupParent, removeOwnCgroups, removeStaleCgroups } from "./cgroups.ts
 import { images, makeImage, serveCommand } from "./image.ts";
 import { podmanNetworkConf } from "./install.ts";
 import { type Completed, type Node, systemPath } from "./netns.ts";
-import { toolDir } from "./suite.ts";
+import { goPluginDir, toolDir } from "./suite.ts";
 
 const home = "/run/.node/podman";
 const programs = toolDir("podman", "usr/bin", "/usr/bin");
@@ -122,7 +122,7 @@ events_logger = "file"
 static_dir = "${home}/static"
 tmp_dir = "${home}/tmp"
 volume_path = "${home}/volumes"
-${podmanNetworkConf()}
+${podmanNetworkConf().replace("/usr/lib/cni", goPluginDir)}
 `;
 
 const storageConf = `
