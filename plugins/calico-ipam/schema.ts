@@ -37,7 +37,7 @@ export const schema = z.object({
   runtimeConfig: z
     .looseObject({
       ...requestedIps,
-      ipRanges: z.array(z.unknown()).optional().describe("refused: addresses come from pools"),
+      ipRanges: z.array(z.unknown()).optional().describe("not supported: an ADD with it is refused; use pools"),
       ...podAnnotationKeys,
     })
     .optional(),

@@ -55,7 +55,14 @@ export const schema = z.object({
     .optional(),
   args: z
     .looseObject({
-      cni: z.looseObject({ mac: z.string().optional().describe("the same, where the runtime names none") }).optional(),
+      cni: z
+        .looseObject({
+          mac: z
+            .string()
+            .optional()
+            .describe("MAC address of the pod's interface, where `runtimeConfig.mac` is not given"),
+        })
+        .optional(),
     })
     .optional(),
 });

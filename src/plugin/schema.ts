@@ -12,7 +12,10 @@ export const nodenameKeys = {
     .optional()
     .describe("a file that holds the node's name, /var/lib/calico/nodename by default"),
   nodename_file_optional: z.boolean().optional().describe("go on without `nodename_file` when it is missing"),
-  hostname: z.string().optional().describe("deprecated: `nodename`, after the file"),
+  hostname: z
+    .string()
+    .optional()
+    .describe("the old name of `nodename`; used where neither `nodename` nor the file gives one"),
 };
 
 export const datastoreKeys = {
