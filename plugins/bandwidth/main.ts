@@ -8,7 +8,7 @@ import { ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
-import { probeFeatures } from "../../src/dataplane/probe.ts";
+import { probeLinks, probeQueues } from "../../src/dataplane/probe.ts";
 import { listOwnedLinks, removeLink, removeUnclaimed } from "../../src/dataplane/remove.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
@@ -80,7 +80,10 @@ export default definePlugin<BandwidthConf>({
   },
 
   status(_request, { sys }) {
-    notReady(() => probeFeatures(sys, { links: ["ifb"], qdiscs: ["tbf"] }));
+    notReady(() => {
+      probeLinks(sys, ["ifb"]);
+      probeQueues(sys);
+    });
   },
 });
 

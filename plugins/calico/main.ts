@@ -99,7 +99,7 @@ export default definePlugin<CalicoConf>({
   },
 
   status(request, context) {
-    checkReadiness(context.sys);
+    checkReadiness(context);
     delegateStatus(request.conf.ipamType, request, context, builtin);
   },
 

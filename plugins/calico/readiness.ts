@@ -1,14 +1,16 @@
 /** STATUS and `-t`: whether an ADD could work now. */
 import { code } from "../../src/cni/error.ts";
-import { probeFeatures } from "../../src/dataplane/probe.ts";
-import type { Sys } from "../../src/host/sys.ts";
+import { probeLinks } from "../../src/dataplane/probe.ts";
 import { runDir } from "../../src/plan/names.ts";
-import { notReady } from "../../src/plugin/not-ready.ts";
+import { natTables } from "../../src/plan/nat-outgoing.ts";
+import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 
 /** Throws `CniError` 50 with the reason. */
-export function checkReadiness(sys: Sys): void {
-  notReady(() => probeFeatures(sys, { links: ["veth"], nft: true }));
+export function checkReadiness(context: Context): void {
+  const { sys } = context;
+  notReady(() => probeLinks(sys, ["veth"]));
+  notReadyForTables(context, natTables, ["nft_chain_nat", "nft_masq"]);
   notReady(() => {
     sys.makeDirs(runDir, 0o700);
     if (sys.stat(runDir)?.kind !== "directory") throw new Error(`cannot use "${runDir}": not a folder`);
@@ -16,9 +18,10 @@ export function checkReadiness(sys: Sys): void {
 }
 
 /** `calico -t`: the datastore's health, as Calico's scripts ask for it. Returns the exit status. */
-export function testDatastore({ sys }: Context): number {
+export function testDatastore(context: Context): number {
+  const { sys } = context;
   try {
-    checkReadiness(sys);
+    checkReadiness(context);
     return 0;
   } catch (error) {
     sys.write(

@@ -1,6 +1,7 @@
 /** What a back end does; `nftables.ts` and `iptables.ts` are the two. */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import type { Context } from "../../src/plugin/plugin.ts";
 import type { PortmapConf } from "./conf.ts";
 import type { HasEnded } from "./ended.ts";
 import type { Target } from "./target.ts";
@@ -33,8 +34,8 @@ export interface Backend {
    * when that cannot be known.
    */
   mayHold(attachment: Attachment | undefined, sys: Sys): boolean;
-  /** Throws when the back end cannot be used. */
-  status(sys: Sys): void;
+  /** Throws `CniError` when an ADD with this configuration could not map ports; what IPv6 alone lacks goes to the log. */
+  status(conf: PortmapConf, context: Context): void;
 }
 
 /** `container "c2" (network "net1", interface "eth0")`: who has a port. */

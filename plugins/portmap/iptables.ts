@@ -9,18 +9,20 @@ import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import { attachmentOfRule, portmapCommentPrefix } from "../../src/cni/portmap-comment.ts";
 import {
+  hasIptables,
   type IptablesFamily,
   mayHaveNatChain,
   restoreIptables,
   type SavedTables,
   saveIptables,
+  testIptables,
 } from "../../src/dataplane/iptables.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { iptablesLock } from "../../src/plan/names.ts";
 import { takeLock } from "../../src/store/lock.ts";
 import { type Backend, describeAttachment, type Family, families, type Wanted } from "./backend.ts";
-import { describeHostPort, type Mapping } from "./conf.ts";
+import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
 import {
   dnatChain,
   loopbackGuard,
@@ -98,12 +100,41 @@ export const iptables: Backend = {
     return families.some((family) => mayHaveNatChain(family, chain, sys));
   },
 
-  status(sys) {
-    const usable = families.filter((family) => saveIptables(family, sys) !== undefined);
-    if (usable.length > 0) return;
-    throw new CniError(code.refused, "cannot use iptables: neither iptables-save nor ip6tables-save is installed");
+  status(conf, { sys, log }) {
+    const usable = families.filter((family) => hasIptables(family, sys));
+    if (usable.length === 0) {
+      throw new CniError(
+        code.refused,
+        "cannot use iptables: neither iptables nor ip6tables is installed; install iptables",
+      );
+    }
+    for (const family of usable) {
+      try {
+        tryFamily(family, conf, sys);
+      } catch (error) {
+        if (family === "ip" || !(error instanceof CniError)) throw error;
+        log.warning("IPv6 cannot be served", () => ({ error: error.message }));
+      }
+    }
   },
 };
+
+/** Who is nobody. */
+const example: Attachment = { network: "status", containerId: "status", ifname: "eth0" };
+const examples: { readonly [family in Family]: Target } = {
+  ip: { family: "ip", address: "192.0.2.1", subnet: "192.0.2.0/24" },
+  ip6: { family: "ip6", address: "2001:db8::1", subnet: "2001:db8::/64" },
+};
+
+/** What an ADD would restore, as a test: the kernel is asked for every extension, and nothing changes. Not while it is seen to have worked. */
+function tryFamily(family: Family, conf: PortmapConf, sys: Sys): void {
+  const saved = savedOrFail(family, sys);
+  if (isDeclared(saved.nat, dnatChain)) return;
+  const port = { hostPort: 1, containerPort: 1, hostIp: undefined, families };
+  const mappings = (["tcp", "udp"] as const).map((protocol) => ({ ...port, protocol }));
+  const rules = rulesOf(example, { ...conf, mappings }, examples[family]);
+  testIptables(family, addLines(rules, saved, []), sys);
+}
 
 /** `onNew` is told before the chain is made: whether a program that was killed had made it is not known. */
 function addFamily(

@@ -84,8 +84,7 @@ export default definePlugin<PortmapConf>({
   },
 
   status({ conf }, context) {
-    const { sys } = context;
-    notReady(() => backendFor(conf, lookAtNat(families, sys), families, context).status(sys));
+    notReady(() => backendFor(conf, lookAtNat(families, context.sys), families, context).status(conf, context));
   },
 });
 

@@ -17,16 +17,16 @@ import { diffNft } from "../../src/dataplane/nft-diff.ts";
 import { hasNftTable } from "../../src/dataplane/nft-has.ts";
 import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
 import { collectNft, removeNft } from "../../src/dataplane/nft-remove.ts";
-import { probeNft } from "../../src/dataplane/nft-session.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";
 import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import { notReadyForTables } from "../../src/plugin/not-ready.ts";
 import { type Backend, describeAttachment, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import { keyOf, mappedPorts } from "./mapped.ts";
-import { tableOf, tables } from "./tables.ts";
+import { longestTarget, tableModules, tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
@@ -64,7 +64,9 @@ export const nftables: Backend = {
 
   mayHold: (_, sys) => hasNftTable(tables, sys),
 
-  status: probeNft,
+  status(_, context) {
+    notReadyForTables(context, [...tables, longestTarget], tableModules);
+  },
 };
 
 /**

@@ -18,7 +18,16 @@
 import { sha1 } from "../../src/net/digest.ts";
 import { portmapTable } from "../../src/plan/names.ts";
 import { loopbackGuard } from "../../src/plan/nat-outgoing.ts";
-import type { NftChain, NftFamily, NftField, NftRule, NftStatement, NftTable, NftType } from "../../src/plan/nft.ts";
+import type {
+  NftChain,
+  NftElements,
+  NftFamily,
+  NftField,
+  NftRule,
+  NftStatement,
+  NftTable,
+  NftType,
+} from "../../src/plan/nft.ts";
 
 /**
  * Behind iptables' table nat, kube-proxy's nftables and whatever else translates at -100: of the chains of one priority the kernel runs the
@@ -30,6 +39,18 @@ const srcnatPriority = 100;
 
 /** Both tables, for what concerns an attachment whatever it has. */
 export const tables: readonly NftTable[] = [tableOf("ip"), tableOf("ip6")];
+
+/** What the tables need in the kernel, for IPv4 at least. */
+export const tableModules = ["nft_chain_nat", "nft_ct", "nft_fib_ipv4", "nft_masq", "nft_nat"] as const;
+
+/** A mapping to an IPv6 address, whose 20 bytes a kernel before 5.8 does not take. */
+export const longestTarget: NftElements = {
+  kind: "nft-elements",
+  family: "ip6",
+  table: portmapTable,
+  set: "ports",
+  elements: [{ key: ["tcp", "1"], data: ["::1", "1"] }],
+};
 
 export function tableOf(family: NftFamily): NftTable {
   const address: NftType = family === "ip" ? "ipv4_addr" : "ipv6_addr";

@@ -36,12 +36,21 @@ export function hasIptables(family: IptablesFamily, sys: Sys): boolean {
 
 /** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CniError` 100 with the program's words. */
 export function restoreIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
+  restore(family, lines, [], sys);
+}
+
+/** The same, but nothing is changed. The kernel is asked whether it has what the lines name, and loads it. */
+export function testIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
+  restore(family, lines, ["--test"], sys);
+}
+
+function restore(family: IptablesFamily, lines: readonly string[], options: readonly string[], sys: Sys): void {
   const name = `${programs[family]}-restore`;
   const program = findProgram(name, sys);
   if (program === undefined) {
     throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${folders.join(", ")}`);
   }
-  runProgram([program, "--noflush", "--wait", String(waitSeconds)], `${lines.join("\n")}\n`, sys);
+  runProgram([program, ...options, "--noflush", "--wait", String(waitSeconds)], `${lines.join("\n")}\n`, sys);
 }
 
 /**

@@ -4,6 +4,7 @@
  *     elements only ──ok──> done                              the common case: one send, one receive
  *       │ ENOENT: something shared is missing
  *       ├──> look; make good what is lacking, and the elements, in one transaction (EEXIST: another was faster, look again)
+ *       │      └ ENOENT again, with nothing else missing than before: the kernel has no such chain or expression
  *       │ EEXIST on an element that is everybody's: it overlaps an older one, or maps to something else
  *       ├──> the shared elements in the place of all that their sets hold
  *       │ EEXIST on the owner's index: this attachment has been here before
@@ -18,7 +19,8 @@ import type { NftElements, NftResource, NftTable } from "../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../plan/nft-owner.ts";
 import { compileElement } from "./nft-compile.ts";
 import { NftConflict } from "./nft-conflict.ts";
-import { lackOf, repairs } from "./nft-look.ts";
+import { lackingFeature } from "./nft-lacking.ts";
+import { isSameLack, lackOf, repairs } from "./nft-look.ts";
 import { addOwned, chunks, deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
 import { removeNft } from "./nft-remove.ts";
 import { EBUSY, EEXIST, ENOENT, isPassing, maxAttempts, NftSession, type Refused } from "./nft-session.ts";
@@ -45,9 +47,10 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const todo = states.filter((state) => !isDone(session, state, owner));
       if (todo.length === 0) return { undo: () => {} };
-      refused = session.commit(todo.flatMap((state, index) => requestsOf(state, owner, index)));
+      const requests = todo.flatMap((state, index) => requestsOf(state, owner, index));
+      refused = session.commit(requests);
       if (refused.length === 0) return { undo: () => void removeNft(owned, owner, sys) };
-      learn(session, todo, owner, refused);
+      learn(session, todo, owner, { requests, refused });
     }
     throw refusal(`apply nf_tables in ${maxAttempts} attempts`, refused[0] as Refused);
   } finally {
@@ -99,18 +102,44 @@ function sharedRequests(table: NftTable, { set: name, elements }: NftElements, o
   return outdated ? [flushSet(set), ...additions] : additions;
 }
 
+/** A transaction that was not carried out. */
+interface Refusal {
+  readonly requests: readonly Request[];
+  readonly refused: readonly Refused[];
+}
+
 /** Looks at the kernel for what the next attempt has to do. Throws what no further attempt can change. */
-function learn(session: NftSession, states: readonly TableState[], owner: string, refused: readonly Refused[]): void {
-  const fatal = refused.find(({ errno }) => !isPassing(errno) && ![ENOENT, EEXIST, EBUSY].includes(errno));
-  if (fatal) throw refusal("apply nf_tables", fatal);
+function learn(session: NftSession, states: readonly TableState[], owner: string, transaction: Refusal): void {
+  const { refused } = transaction;
+  throwFatal(transaction);
   // Where something shared is missing, everything that names it was refused too.
   const incomplete = refused.some(({ errno }) => errno === ENOENT || errno === EEXIST || errno === EBUSY);
   if (!incomplete) return;
+  let sameAsBefore = true;
   for (const state of states) {
-    state.lack = lackOf(session, state.table);
+    const lack = lackOf(session, state.table);
+    sameAsBefore &&= isSameLack(state.lack, lack);
+    state.lack = lack;
     state.outdated = true;
     state.former = formerOf(session, state, owner);
     if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
+  }
+  // All that was missing was to be made by what was refused: it is not that something is not there.
+  if (sameAsBefore) throwLacking(transaction);
+}
+
+function throwFatal({ requests, refused }: Refusal): void {
+  const fatal = refused.find(({ errno }) => !isPassing(errno) && ![ENOENT, EEXIST, EBUSY].includes(errno));
+  if (fatal === undefined) return;
+  const request = requests[fatal.index];
+  throw (request && lackingFeature(request, fatal)) ?? refusal("apply nf_tables", fatal);
+}
+
+function throwLacking({ requests, refused }: Refusal): void {
+  for (const one of refused) {
+    const request = requests[one.index];
+    const lacking = request && lackingFeature(request, one);
+    if (lacking) throw lacking;
   }
 }
 

@@ -1,11 +1,10 @@
 /** Short questions to nf_tables. A kernel without nf_tables has nothing of it. */
-import { isErrno, type Sys } from "../host/sys.ts";
+import type { Sys } from "../host/sys.ts";
 import type { Request } from "../netlink/message.ts";
 import { getChain, getTable } from "../netlink/nftables.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { idOf } from "./nft-owner.ts";
-import { NftSession } from "./nft-session.ts";
-import { refusedCall } from "./refusal.ts";
+import { lookIntoNft } from "./nft-session.ts";
 
 /** Whether one of the tables is there. */
 export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
@@ -33,16 +32,8 @@ export function hasNftChains(
 
 /** Throws `CniError` when it cannot be known: what is taken for absent is not removed. */
 function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
-  let session: NftSession;
-  try {
-    session = new NftSession(sys);
-  } catch (error) {
-    if (isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")) return questions.map(() => false);
-    throw refusedCall("talk to nf_tables", error);
-  }
-  try {
-    return session.hasEach(questions, "look into nf_tables");
-  } finally {
-    session.close();
-  }
+  const none = questions.map(() => false);
+  return lookIntoNft(sys, none, (session) =>
+    session.askAll(questions, "look into nf_tables").map((answer) => answer !== undefined),
+  );
 }

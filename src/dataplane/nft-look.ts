@@ -30,6 +30,13 @@ export function lackOf(session: NftSession, table: NftTable): Lack | undefined {
   return missing.sets.length + missing.chains.length + emptied.length === 0 ? undefined : { missing, emptied };
 }
 
+/** Whether the same is lacking as before. */
+export function isSameLack(before: Lack | undefined, now: Lack | undefined): boolean {
+  const names = ({ missing: { sets, chains }, emptied }: Lack): string =>
+    [sets, chains, emptied].map((each) => each.map(({ name }) => name).join()).join("/");
+  return before === undefined || now === undefined ? before === now : names(before) === names(now);
+}
+
 /** What makes good what is lacking. `setId` is free from there on. */
 export function repairs(table: NftTable, { missing, emptied }: Lack, setId: number): readonly Request[] {
   const id = idOf(table);

@@ -3,6 +3,8 @@
  *
  * **A table is removed by compare-and-swap only**: the generation is read before the table is found unused, and the kernel refuses the
  * removal when anything was changed since. So no ADD loses its elements to a DEL that runs at the same time.
+ *
+ * A kernel without nf_tables has nothing to remove.
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
@@ -12,7 +14,7 @@ import { readSet, readTableUse } from "../netlink/nftables-read.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../plan/nft-owner.ts";
 import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
-import { EBUSY, ENOENT, isPassing, maxAttempts, NftSession } from "./nft-session.ts";
+import { EBUSY, ENOENT, isPassing, lookIntoNft, maxAttempts, type NftSession } from "./nft-session.ts";
 import { refusal } from "./refusal.ts";
 
 /**
@@ -57,12 +59,7 @@ export function collectNft(
  * For a table whose users are known elsewhere; they must be known there before they apply.
  */
 export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean, sys: Sys): boolean {
-  const session = new NftSession(sys);
-  try {
-    return dropTable(session, table, isUnused);
-  } finally {
-    session.close();
-  }
+  return lookIntoNft(sys, true, (session) => dropTable(session, table, isUnused));
 }
 
 /** What is to be done to a table. */
@@ -79,8 +76,7 @@ function removeIndexes(
   sys: Sys,
   removalsOf: (session: NftSession) => readonly Removal[],
 ): readonly OwnedElement[] {
-  const session = new NftSession(sys);
-  try {
+  return lookIntoNft(sys, [], (session): readonly OwnedElement[] => {
     const removals = removalsOf(session);
     return tables.flatMap((table, at) => {
       const { names, mayBeIdle } = removals[at] as Removal;
@@ -88,9 +84,7 @@ function removeIndexes(
       if (mayBeIdle) dropIdle(session, table);
       return removed;
     });
-  } finally {
-    session.close();
-  }
+  });
 }
 
 /**

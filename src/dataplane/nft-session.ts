@@ -32,6 +32,7 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 const EINTR = 4;
 const EAGAIN = 11;
+const EINVAL = 22;
 const ERESTART = 85;
 const ENOBUFS = 105;
 
@@ -48,6 +49,13 @@ export interface Refused extends Ack {
   readonly index: number;
 }
 
+/** The kernel has no nf_tables and cannot load them, or not even netfilter's sockets. */
+export class NoNftables extends CniError {
+  constructor() {
+    super(code.refused, "cannot use nf_tables: the kernel does not have them; load module nf_tables");
+  }
+}
+
 export class NftSession {
   readonly #socket: NetlinkSocket;
   readonly #conversation: Conversation;
@@ -55,8 +63,9 @@ export class NftSession {
   /** A wait for answers that do not come is begun anew once. */
   #isPatient = true;
 
+  /** Throws `NoNftables`, and `CniError` 100 when there may be nf_tables, but no socket can be had. */
   constructor(sys: Sys) {
-    this.#socket = sys.openNetlink("netfilter");
+    this.#socket = openSocket(sys);
     this.#conversation = new Conversation(this.#socket);
   }
 
@@ -79,13 +88,17 @@ export class NftSession {
         const index = reply.sequence - begin - 1;
         if (reply.type !== NLMSG_ERROR || index < -1 || index > last) continue;
         const ack = decodeAck(reply);
+        if (index === -1 && refusedWith(ack, "EOPNOTSUPP")) throw new NoNftables();
         if (ack.errno !== 0) refused.push({ index, ...ack });
         if (index === last || (index === -1 && ack.errno !== 0)) return refused;
       }
     }
   }
 
-  /** The answer to a single question; `undefined` when there is no such thing. Throws `CniError` 100 when the kernel refuses otherwise. */
+  /**
+   * The answer to a single question; `undefined` when there is no such thing. Throws `NoNftables`, and `CniError` 100 when the kernel refuses
+   * otherwise.
+   */
   ask(request: Request, what: string): Reply | undefined {
     return this.askAll([request], what)[0];
   }
@@ -94,30 +107,19 @@ export class NftSession {
   askAll(requests: readonly Request[], what: string): readonly (Reply | undefined)[] {
     if (requests.length === 0) return [];
     return this.#conversation.exchange(requests).map((outcome) => {
-      if (outcome.errno !== 0 && outcome.errno !== ENOENT) throw refusal(what, outcome);
+      if (outcome.errno !== 0 && outcome.errno !== ENOENT) throw this.#refusalOf(what, outcome);
       return outcome.replies[0];
     });
   }
 
-  /**
-   * Whether there is each of these. A kernel whose netfilter sockets know nothing of nf_tables answers EINVAL (nfnetlink_rcv_msg in
-   * net/netfilter/nfnetlink.c). Throws `CniError` 100 when it refuses otherwise.
-   */
-  hasEach(requests: readonly Request[], what: string): readonly boolean[] {
-    return this.#conversation.exchange(requests).map((outcome) => {
-      if (refusedWith(outcome, "ENOENT", "EINVAL", "EOPNOTSUPP")) return false;
-      if (outcome.errno !== 0) throw refusal(what, outcome);
-      return true;
-    });
-  }
-
-  /** All answers to a dump; `undefined` when the table or set is missing. Throws `CniError` 100 when the kernel refuses otherwise. */
+  /** All answers to a dump; `undefined` when the table or set is missing. Throws as `ask` does. */
   dump(request: Request, what: string): readonly Reply[] | undefined {
     try {
       return this.#conversation.dump(request, what);
     } catch (error) {
-      if (error instanceof CniError && error.message.includes(errnoText(ENOENT))) return undefined;
-      throw error;
+      if (!(error instanceof CniError)) throw error;
+      if (error.message.includes(errnoText(ENOENT))) return undefined;
+      throw error.message.includes(errnoText(EINVAL)) && this.#isDeaf() ? new NoNftables() : error;
     }
   }
 
@@ -129,6 +131,15 @@ export class NftSession {
 
   close(): void {
     this.#socket.close();
+  }
+
+  #refusalOf(what: string, outcome: Ack): CniError {
+    return isDeafness(outcome) && this.#isDeaf() ? new NoNftables() : refusal(what, outcome);
+  }
+
+  /** Whether the kernel refuses even the question that has nothing in it to be refused. */
+  #isDeaf(): boolean {
+    return isDeafness(this.#conversation.request(getGeneration()));
   }
 
   #send(datagram: Uint8Array): void {
@@ -163,12 +174,35 @@ export class NftSession {
   }
 }
 
-/** Throws `CniError` 100 when the kernel has no nf_tables or does not let us use them. */
-export function probeNft(sys: Sys): void {
-  const session = new NftSession(sys);
+/**
+ * What `body` finds by a session, which ends with it; `nothing` where the kernel has no nf_tables: **what cannot be there is not there**. For
+ * the way out and for what only looks; who makes something uses `NftSession`.
+ */
+export function lookIntoNft<T>(sys: Sys, nothing: T, body: (session: NftSession) => T): T {
   try {
-    session.generation();
-  } finally {
-    session.close();
+    const session = new NftSession(sys);
+    try {
+      return body(session);
+    } finally {
+      session.close();
+    }
+  } catch (error) {
+    if (error instanceof NoNftables) return nothing;
+    throw error;
+  }
+}
+
+/** How netfilter's sockets answer a question about nf_tables when they know nothing of them (nfnetlink_rcv_msg in net/netfilter/nfnetlink.c). */
+function isDeafness(outcome: Ack): boolean {
+  return refusedWith(outcome, "EINVAL", "EOPNOTSUPP");
+}
+
+function openSocket(sys: Sys): NetlinkSocket {
+  try {
+    return sys.openNetlink("netfilter");
+  } catch (error) {
+    throw isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")
+      ? new NoNftables()
+      : refusedCall("talk to nf_tables", error);
   }
 }

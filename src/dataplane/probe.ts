@@ -1,36 +1,87 @@
 /**
- * Whether the kernel has a feature, asked without making anything: each request is one that the kernel must refuse, and how it refuses
- * tells whether it knows the kind. It loads the module on the way, as the first real use would.
+ * Whether the kernel has what an ADD needs, tried without leaving anything: a request that the kernel must refuse, and how it refuses tells whether
+ * it knows the kind; a transaction that is taken back; or the real thing in a network namespace that ends with the attempt. The kernel loads
+ * modules on the way, as at the first real use.
+ *
+ * STATUS is asked every few seconds. What is loaded is there: only what does not show as a module is tried again.
  */
-
-import type { Sys } from "../host/sys.ts";
+import type { CniError } from "../cni/error.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+import { addRedirect } from "../netlink/filter.ts";
 import { probeLinkKind } from "../netlink/link.ts";
-import { probeQdiscKind } from "../netlink/qdisc.ts";
-import { probeNft } from "./nft-session.ts";
-import { Places } from "./places.ts";
-import { refusal, refusedWith } from "./refusal.ts";
+import type { Ack, Request } from "../netlink/message.ts";
+import { addIngress, loopback, probeQdiscKind } from "../netlink/qdisc.ts";
+import type { NftFamily, NftResource } from "../plan/nft.ts";
+import { Conversation } from "./conversation.ts";
+import { probeNft } from "./nft-probe.ts";
+import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 
-export interface Features {
-  readonly links?: readonly ("veth" | "ifb")[];
-  readonly qdiscs?: readonly "tbf"[];
-  readonly nft?: boolean;
+/** Throws `CniError` 100 that names the first kind that is missing, and its module. */
+export function probeLinks(sys: Sys, kinds: readonly ("veth" | "ifb")[]): void {
+  talk(sys, (conversation) => {
+    for (const kind of kinds) {
+      const outcome = conversation.request(probeLinkKind(kind));
+      if (!refusedWith(outcome, "EINVAL")) throw missing(`create links of kind "${kind}"`, outcome, kind);
+    }
+  });
 }
 
-/** Throws `CniError` 100 that names the first feature that is missing. */
-export function probeFeatures(sys: Sys, { links = [], qdiscs = [], nft = false }: Features): void {
-  const places = new Places({ sys });
+/** The token bucket, and the filter that leads to an ifb. Throws as `probeLinks` does. */
+export function probeQueues(sys: Sys): void {
+  talk(sys, (conversation) => {
+    const outcome = conversation.request(probeQdiscKind("tbf"));
+    // EEXIST: somebody has given the loopback interface a queue, and the kernel did not look further.
+    if (!refusedWith(outcome, "EINVAL", "EEXIST")) throw missing('create qdiscs of kind "tbf"', outcome, "sch_tbf");
+  });
+  if (areLoaded(sys, ["sch_ingress", "cls_u32", "act_mirred"])) return;
   try {
-    const conversation = places.conversation("host");
-    for (const kind of links) {
-      const outcome = conversation.request(probeLinkKind(kind));
-      if (!refusedWith(outcome, "EINVAL")) throw refusal(`create links of kind "${kind}"`, outcome);
-    }
-    for (const kind of qdiscs) {
-      const outcome = conversation.request(probeQdiscKind(kind));
-      if (!refusedWith(outcome, "EINVAL")) throw refusal(`create qdiscs of kind "${kind}"`, outcome);
-    }
-  } finally {
-    places.close();
+    sys.inNewNetns(() => talk(sys, probeRedirect));
+  } catch (error) {
+    // The limit of namespaces is reached. It passes, and says nothing of queues.
+    if (!isErrno(error, "ENOSPC")) throw refusedCall("try filters in a network namespace", error);
   }
-  if (nft) probeNft(sys);
+}
+
+/** A filter is looked up behind its queue alone, so that there has to be one. */
+function probeRedirect(conversation: Conversation): void {
+  const attempt = (request: Request, what: string, moduleOf: (outcome: Ack) => string): void => {
+    const outcome = conversation.request(request);
+    if (outcome.errno !== 0) throw missing(what, outcome, moduleOf(outcome));
+  };
+  attempt(addIngress(loopback), 'create qdiscs of kind "ingress"', () => "sch_ingress");
+  attempt(addRedirect(loopback, loopback, false), 'create filters of kind "u32" with action "mirred"', ({ text }) =>
+    text === undefined ? "cls_u32 act_mirred" : text.includes("action") ? "act_mirred" : "cls_u32",
+  );
+}
+
+/**
+ * What keeps an ADD from making the tables, the first reason for each family. `modules`: what they need. Throws `CniError` 100 when the kernel has no nf_tables
+ * or does not let us use them.
+ */
+export function probeTables(
+  sys: Sys,
+  resources: readonly NftResource[],
+  modules: readonly string[],
+): ReadonlyMap<NftFamily, CniError> {
+  return probeNft(areLoaded(sys, modules) ? [] : resources, sys);
+}
+
+/** Whether the kernel has all of these modules by now. What is built in may not show. */
+function areLoaded(sys: Sys, modules: readonly string[]): boolean {
+  return modules.every((name) => sys.stat(`/sys/module/${name}`) !== undefined);
+}
+
+/** The refusal; where the kernel does not know the kind, with the module that brings it. */
+function missing(what: string, outcome: Ack, module: string): CniError {
+  const isUnknown = refusedWith(outcome, "ENOENT", "EOPNOTSUPP");
+  return refusal(what, outcome, isUnknown ? `load module ${module}` : undefined);
+}
+
+function talk(sys: Sys, body: (conversation: Conversation) => void): void {
+  const conversation = new Conversation(sys.openNetlink("route"));
+  try {
+    body(conversation);
+  } finally {
+    conversation.close();
+  }
 }

@@ -8,11 +8,14 @@ export function refusedWith(ack: Ack, ...names: readonly string[]): boolean {
   return ack.errno !== 0 && names.includes(errnoName(ack.errno));
 }
 
-/** `cannot <what>: No such device (ENODEV): <the kernel's own words>`. */
-export function refusal(what: string, ack: Ack): CniError {
+/** `cannot <what>: No such device (ENODEV): <the kernel's own words>; <remedy>`. */
+export function refusal(what: string, ack: Ack, remedy?: string): CniError {
   const { errno, text } = ack;
   const own = text === undefined ? "" : `: ${text.endsWith(".") ? text.slice(0, -1) : text}`;
-  return new CniError(code.refused, `cannot ${what}: ${errnoText(errno)}${own}`);
+  return new CniError(
+    code.refused,
+    `cannot ${what}: ${errnoText(errno)}${own}${remedy === undefined ? "" : `; ${remedy}`}`,
+  );
 }
 
 /** `cannot <what>: <message>` for a failed system call; any other error is a bug and stays what it is. */

@@ -42,6 +42,7 @@ export interface Native {
   openNetns(path: string): { fd: number; device: number; inode: number };
   ownNetns(): { device: number; inode: number };
   inNetns<T>(fd: number, body: () => T): T;
+  inNewNetns<T>(body: () => T): T;
   /** `netnsFd` -1: in the namespace we are in. */
   openNetlink(protocol: number, netnsFd: number): number;
   netlinkSend(fd: number, datagram: Uint8Array): void;

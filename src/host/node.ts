@@ -60,6 +60,7 @@ export const nodeSys: Sys = {
     return { device: dev, inode: ino };
   },
   inNetns: () => unavailable("setns"),
+  inNewNetns: () => unavailable("unshare"),
   openNetlink: () => unavailable("socket"),
 };
 

@@ -48,6 +48,7 @@ export const quickjsSys: Sys = {
   closeNetns: (netns: Netns) => native.closeFd(netns.fd),
   ownNetns: native.ownNetns,
   inNetns: (netns, body) => native.inNetns(netns.fd, body),
+  inNewNetns: native.inNewNetns,
   openNetlink: (protocol, netns) => netlinkSocket(native.openNetlink(netlinkProtocol[protocol], netns?.fd ?? -1)),
 };
 

@@ -91,6 +91,8 @@ export interface Sys {
   ownNetns(): { readonly device: number; readonly inode: number };
   /** Runs `body` with the process inside `netns`; comes back however `body` ends. */
   inNetns<T>(netns: Netns, body: () => T): T;
+  /** The same in a network namespace of its own, which ends with `body`. */
+  inNewNetns<T>(body: () => T): T;
   /** Opens a netlink socket; in `netns` if one is given. */
   openNetlink(protocol: "route" | "netfilter", netns?: Netns): NetlinkSocket;
 }

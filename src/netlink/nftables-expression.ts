@@ -3,6 +3,9 @@
  *
  * Numbers and attributes are those of linux/netfilter/nf_tables.h; everything nf_tables is told is in network order, but what a
  * register holds of metadata (marks, states, route types) is in the machine's.
+ *
+ * **Only attributes that Linux 4.19 has**: an older kernel ignores one that it does not know and leaves it out when it is asked, so that CHECK
+ * would miss it for ever.
  */
 import { type AttributeWriter, littleEndian } from "./attribute.ts";
 
@@ -140,8 +143,8 @@ function instruction(expression: Expression): readonly [string, (writer: Attribu
 }
 
 function writeAnd(writer: AttributeWriter, register: Register, mask: Uint8Array): void {
-  // NFTA_BITWISE_SREG, _DREG, _LEN, _OP (and, xor), _MASK, _XOR
-  writer.be32(1, register).be32(2, register).be32(6, 0).be32(3, mask.length);
+  // NFTA_BITWISE_SREG, _DREG, _LEN, _MASK, _XOR. Not NFTA_BITWISE_OP (Linux 5.6): without it the kernel takes this very operation.
+  writer.be32(1, register).be32(2, register).be32(3, mask.length);
   writeValue(writer, 4, mask);
   writeValue(writer, 5, new Uint8Array(mask.length));
 }

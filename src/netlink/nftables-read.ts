@@ -69,7 +69,7 @@ export interface ChainEntry {
   readonly hook: { readonly number: number; readonly priority: number } | undefined;
 }
 
-export function readChain(reply: Reply): ChainEntry {
+export function readChain(reply: Pick<Reply, "payload">): ChainEntry {
   const attributes = attributesOf(reply);
   const hook = attributes.get(NFTA_CHAIN_HOOK);
   const hooked = hook && readAttributes(hook);
@@ -95,7 +95,7 @@ export interface RuleEntry {
   readonly expressions: Uint8Array;
 }
 
-export function readRule(reply: Reply): RuleEntry {
+export function readRule(reply: Pick<Reply, "payload">): RuleEntry {
   const attributes = attributesOf(reply);
   return {
     comment: commentIn(attributes.get(NFTA_RULE_USERDATA), plainComment),
@@ -135,7 +135,7 @@ function commentIn(data: Uint8Array | undefined, type: number): string | undefin
   return undefined;
 }
 
-function attributesOf({ payload }: Reply): Attributes {
+function attributesOf({ payload }: Pick<Reply, "payload">): Attributes {
   return readAttributes(payload, nfHeaderLength);
 }
 

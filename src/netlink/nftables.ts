@@ -119,6 +119,13 @@ export function newTable({ family, table }: InTable): Request {
   return { type: NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, payload: writer.finish() };
 }
 
+/** A table without a name: always refused, EINVAL (nft_table_lookup in net/netfilter/nf_tables_api.c). A transaction with it is only a try. */
+export const namelessTable: Request = {
+  type: NFT_MSG_NEWTABLE,
+  flags: NLM_F_CREATE,
+  payload: header(families.ip).finish(),
+};
+
 /** Removes a table with all that is in it. */
 export function deleteTable({ family, table }: InTable): Request {
   return {

@@ -70,7 +70,7 @@ export function deleteQdisc(index: number, discipline: "tbf" | "ingress"): Reque
 }
 
 /** The loopback interface has index 1 in every namespace. */
-const loopback = 1;
+export const loopback = 1;
 
 /**
  * A request that is always refused: EINVAL, for a qdisc without its options, where the kernel knows the kind; else ENOENT

@@ -108,3 +108,6 @@ export const loopbackGuard: NftChain = {
 };
 
 const tables = { ip: tableOf("ip"), ip6: tableOf("ip6") } as const;
+
+/** Both tables, without pools. */
+export const natTables: readonly NftTable[] = [tables.ip, tables.ip6];

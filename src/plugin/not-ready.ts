@@ -1,5 +1,8 @@
 /** STATUS's answer to what is missing. */
 import { CniError, code } from "../cni/error.ts";
+import { probeTables } from "../dataplane/probe.ts";
+import type { NftResource } from "../plan/nft.ts";
+import type { Context } from "./plugin.ts";
 
 /** Runs a probe; what it throws goes on as `CniError` 50, the reason kept. */
 export function notReady(probe: () => void): void {
@@ -9,4 +12,21 @@ export function notReady(probe: () => void): void {
     const { message } = error as Error;
     throw new CniError(code.pluginNotAvailable, message, error instanceof CniError ? error.details : undefined);
   }
+}
+
+/**
+ * Tries whether the kernel can make the tables. What only IPv6 lacks goes to the log: nobody knows here whether a pod will have IPv6, and its
+ * ADD says it again. `modules`: what both families need.
+ */
+export function notReadyForTables(
+  { sys, log }: Context,
+  resources: readonly NftResource[],
+  modules: readonly string[],
+): void {
+  notReady(() => {
+    const lacking = probeTables(sys, resources, modules);
+    const [ip, ip6] = [lacking.get("ip"), lacking.get("ip6")];
+    if (ip) throw ip;
+    if (ip6) log.warning("IPv6 cannot be served", () => ({ error: ip6.message }));
+  });
 }

@@ -31,6 +31,7 @@ const plausible: Readonly<Record<string, readonly string[]>> = {
   run: ["EMFILE", "EPERM", "ETIMEDOUT"],
   openNetns: ["EMFILE", "EPERM"],
   inNetns: ["EPERM"],
+  inNewNetns: ["EPERM", "ENOSPC"],
   openNetlink: ["EMFILE", "EPERM", "ENOBUFS"],
   send: ["ENOBUFS", "EPERM", "EINTR"],
   receive: ["ENOBUFS", "EINTR", "ETIMEDOUT"],

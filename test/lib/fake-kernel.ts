@@ -43,6 +43,8 @@ export class FakeKernel {
   /** What stands behind file descriptors of network namespaces. */
   readonly descriptors = new Map<number, FakeNetns>();
   #macs = 0;
+  /** Modules that this kernel does not have. */
+  readonly lacking = new Set<string>();
   /** How many more dumps end with NLM_F_DUMP_INTR. */
   interruptedDumps = 0;
 

@@ -26,11 +26,14 @@ import * as nf from "../../src/netlink/nftables-numbers.ts";
 import { readSet, type SetEntry } from "../../src/netlink/nftables-read.ts";
 import { type DataType, decodeFields } from "../../src/netlink/nftables-type.ts";
 
+const EPERM = 1;
 const EBUSY = 16;
 const EEXIST = 17;
 const ENOENT = 2;
 const EINVAL = 22;
+const EOVERFLOW = 75;
 const ERESTART = 85;
+const EOPNOTSUPP = 95;
 const familyNames: { readonly [family: number]: string } = { 2: "ip", 10: "ip6" };
 const typeNames: { readonly [id: number]: DataType } = {
   7: "ipv4_addr",
@@ -84,11 +87,21 @@ export class FakeNft {
   before: (() => void) | undefined;
   /** UDP ports whose flows were deleted. */
   readonly forgotten: number[] = [];
+  /** The caller may not talk to netfilter: EPERM (nfnetlink_rcv in net/netfilter/nfnetlink.c). */
+  isForbidden = false;
+  /** Modules that this kernel does not have; `nf_tables` is all of it. */
+  readonly lacking = new Set<string>();
+  /** Whether it tells of rules more than it was told, as newer kernels do. */
+  addsAttributes = false;
+  /** How many bytes of data an element may have: 16 before Linux 5.8. */
+  longestDatum = 64;
 
   /** The answers to one datagram, each a datagram. */
   handle(datagram: Uint8Array): Uint8Array[] {
     this.datagrams++;
     const messages = decodeDatagram(datagram);
+    if (this.isForbidden) return messages.map((message) => ack(message, EPERM));
+    if (this.lacking.has("nf_tables")) return withoutNft(messages);
     if (messages[0]?.type === nf.NFNL_MSG_BATCH_BEGIN) {
       const before = this.before;
       this.before = undefined;
@@ -163,6 +176,7 @@ export class FakeNft {
     let failed = false;
     for (const message of inner) {
       try {
+        this.#refuseLacking(message);
         change(draft, message);
         if (message.flags & NLM_F_ACK) answers.push(ack(message, 0));
       } catch (error) {
@@ -176,6 +190,21 @@ export class FakeNft {
       this.#generation++;
     }
     return answers;
+  }
+
+  /** As nf_tables_chain_type_lookup, nft_expr_type_get and nft_data_init refuse. */
+  #refuseLacking({ type, payload }: Reply): void {
+    const attributes = readAttributes(payload, nf.nfHeaderLength);
+    const needed =
+      type === nf.NFT_MSG_NEWCHAIN && attributes.has(nf.NFTA_CHAIN_HOOK)
+        ? [`nft_chain_${text(attributes, nf.NFTA_CHAIN_TYPE)}`]
+        : type === nf.NFT_MSG_NEWRULE
+          ? expressionsOf(attributes).map(({ name }) => moduleOf(name, familyNames[payload[0] ?? 0]))
+          : [];
+    if (needed.some((module) => this.lacking.has(module))) throw new Refusal(ENOENT);
+    if (type !== nf.NFT_MSG_NEWSETELEM) return;
+    if (elementsOf(attributes).some(({ data }) => (data?.length ?? 0) > this.longestDatum))
+      throw new Refusal(EOVERFLOW);
   }
 
   #question(message: Reply): Uint8Array[] {
@@ -225,7 +254,7 @@ export class FakeNft {
           .map(({ payload: own }) => ({ type: nf.NFT_MSG_NEWCHAIN, payload: own }));
       case nf.NFT_MSG_GETRULE:
         return (this.#find(payload, attributes)?.chains.get(text(attributes, nf.NFTA_RULE_CHAIN))?.rules ?? []).map(
-          (own) => ({ type: nf.NFT_MSG_NEWRULE, payload: own }),
+          (own) => ({ type: nf.NFT_MSG_NEWRULE, payload: this.addsAttributes ? withBitwiseOp(own) : own }),
         );
       case nf.NFT_MSG_GETSETELEM:
         return elementsAsked(setIn(table(), attributes), payload, attributes);
@@ -241,11 +270,103 @@ export class FakeNft {
   }
 }
 
-function change(state: State, { type, flags, payload }: Reply): void {
+/** A netfilter socket of a kernel without nf_tables (nfnetlink_rcv_batch, nfnetlink_rcv_msg in net/netfilter/nfnetlink.c). */
+function withoutNft(messages: readonly Reply[]): Uint8Array[] {
+  const [first] = messages;
+  if (first?.type === nf.NFNL_MSG_BATCH_BEGIN) return [ack(first, EOPNOTSUPP)];
+  return messages.map((message) => ack(message, EINVAL));
+}
+
+/** The highest attribute of each object and expression in Linux 4.19: an older kernel ignores what is above, and does not dump it. */
+const known: { readonly [message: number]: number } = {
+  [nf.NFT_MSG_NEWTABLE]: 4,
+  [nf.NFT_MSG_NEWCHAIN]: 8,
+  [nf.NFT_MSG_NEWRULE]: 9,
+  [nf.NFT_MSG_NEWSET]: 16,
+  [nf.NFT_MSG_NEWSETELEM]: 4,
+};
+const highestElementAttribute = 9;
+const knownOfExpressions: { readonly [name: string]: number } = {
+  bitwise: 5,
+  cmp: 3,
+  ct: 4,
+  fib: 3,
+  immediate: 2,
+  lookup: 5,
+  masq: 3,
+  meta: 3,
+  nat: 7,
+  payload: 8,
+  range: 4,
+};
+
+/** Throws where a message says something that the oldest kernel does not know. */
+function refuseNewer({ type, payload }: Reply): void {
+  const attributes = readAttributes(payload, nf.nfHeaderLength);
+  refuseAbove(`message ${type}`, payload.subarray(nf.nfHeaderLength), known[type]);
+  if (type === nf.NFT_MSG_NEWSETELEM) {
+    for (const { raw } of elementsOf(attributes)) refuseAbove("an element", raw, highestElementAttribute);
+  }
+  if (type !== nf.NFT_MSG_NEWRULE) return;
+  for (const { name, bytes } of expressionsOf(attributes)) {
+    refuseAbove(`expression ${name}`, bytes, knownOfExpressions[name] ?? 0);
+  }
+}
+
+function refuseAbove(what: string, bytes: Uint8Array, highest = Number.POSITIVE_INFINITY): void {
+  const newer = listAttributes(bytes).find(({ type }) => type > highest);
+  if (newer) throw new Error(`${what} has attribute ${newer.type}, which Linux 4.19 does not know`);
+}
+
+interface RuleExpression {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly data: Attributes;
+}
+
+function expressionsOf(attributes: Attributes): readonly RuleExpression[] {
+  return listAttributes(attributes.get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array()).map(({ value }) => {
+    const expression = readAttributes(value);
+    const bytes = expression.get(2) ?? new Uint8Array();
+    return { name: text(expression, 1), bytes, data: readAttributes(bytes) };
+  });
+}
+
+/** NFTA_BITWISE_OP, which Linux 5.6 and later print, is NFT_BITWISE_BOOL (0). */
+function withBitwiseOp(rule: Uint8Array): Uint8Array {
+  const writer = new AttributeWriter();
+  for (const byte of rule.subarray(0, nf.nfHeaderLength)) writer.byte(byte);
+  for (const { type, value } of listAttributes(rule, nf.nfHeaderLength)) {
+    if (type !== nf.NFTA_RULE_EXPRESSIONS) writer.bytes(type, value);
+    else {
+      writer.nest(type, () => {
+        for (const { name, bytes } of expressionsOf(readAttributes(rule, nf.nfHeaderLength))) {
+          writer.nest(1, () => {
+            writer.string(1, name).nest(2, () => {
+              for (const part of listAttributes(bytes)) writer.bytes(part.type, part.value);
+              if (name === "bitwise") writer.be32(6, 0);
+            });
+          });
+        }
+      });
+    }
+  }
+  return writer.finish();
+}
+
+/** Those of the expressions that are in nf_tables itself are never lacking. */
+function moduleOf(expression: string, family: string | undefined): string {
+  return expression === "fib" ? `nft_fib_ip${family === "ip" ? "v4" : "v6"}` : `nft_${expression}`;
+}
+
+function change(state: State, message: Reply): void {
+  const { type, flags, payload } = message;
+  refuseNewer(message);
   const attributes = readAttributes(payload, nf.nfHeaderLength);
   const name = `${familyNames[payload[0] ?? 0]} ${text(attributes, 1)}`;
   switch (type) {
     case nf.NFT_MSG_NEWTABLE:
+      if (!attributes.has(nf.NFTA_TABLE_NAME)) throw new Refusal(EINVAL);
       if (!state.has(name)) state.set(name, { sets: new Map(), chains: new Map() });
       return;
     case nf.NFT_MSG_DELTABLE:
@@ -308,12 +429,10 @@ function change(state: State, { type, flags, payload }: Reply): void {
 function addRule(table: TableState, payload: Uint8Array, attributes: Attributes): void {
   const chain = table.chains.get(text(attributes, nf.NFTA_RULE_CHAIN));
   if (chain === undefined) throw new Refusal(ENOENT);
-  for (const { value } of listAttributes(attributes.get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array())) {
-    const expression = readAttributes(value);
-    const data = readAttributes(expression.get(2) ?? new Uint8Array());
-    if (text(expression, 1) === "lookup" && !table.sets.has(text(data, 1))) throw new Refusal(ENOENT);
+  for (const { name, data } of expressionsOf(attributes)) {
+    if (name === "lookup" && !table.sets.has(text(data, 1))) throw new Refusal(ENOENT);
     const jump = jumpIn(data.get(2));
-    if (text(expression, 1) === "immediate" && jump && !table.chains.has(jump)) throw new Refusal(ENOENT);
+    if (name === "immediate" && jump && !table.chains.has(jump)) throw new Refusal(ENOENT);
   }
   chain.rules.push(payload);
 }

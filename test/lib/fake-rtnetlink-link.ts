@@ -25,12 +25,13 @@ export const linkHandlers: Readonly<Record<number, Handler>> = {
 
 function newLink(netns: FakeNetns, request: Reply, kernel: FakeKernel): readonly Answer[] {
   const attributes = readAttributes(request.payload, link.linkHeaderLength);
+  const info = readAttributes(attributes.get(link.IFLA_LINKINFO) ?? new Uint8Array());
+  const kind = stringOf(info.get(link.IFLA_INFO_KIND) ?? new Uint8Array());
+  if (kernel.lacking.has(kind)) throw new Refused("EOPNOTSUPP", "Unknown device type");
   const name = nameIn(attributes);
   if ((request.flags & NLM_F_CREATE) === 0) return setLink(netns, request);
   if (netns.find(name) !== undefined) throw new Refused("EEXIST");
   if ((request.flags & NLM_F_EXCL) === 0) throw new Error(`NEWLINK ${name} without NLM_F_EXCL`);
-  const info = readAttributes(attributes.get(link.IFLA_LINKINFO) ?? new Uint8Array());
-  const kind = stringOf(info.get(link.IFLA_INFO_KIND) ?? new Uint8Array());
   const end = endOf(attributes);
   if (kind === "ifb") netns.addLink({ ...end, kind, mac: end.mac ?? kernel.randomMac() });
   else if (kind === "veth") newVeth(netns, end, info, kernel);

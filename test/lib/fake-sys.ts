@@ -56,7 +56,7 @@ export class FakeMachine {
   }
 
   netfilterOf(netns: FakeNetns): FakeNetfilter {
-    const known = this.#netfilters.get(netns) ?? this.netfilter?.(netns);
+    const known = this.netfilter && (this.#netfilters.get(netns) ?? this.netfilter(netns));
     if (known === undefined) throw sysError("EPROTONOSUPPORT", "socket", "netfilter");
     this.#netfilters.set(netns, known);
     return known;
@@ -301,6 +301,18 @@ export class FakeSys implements Sys {
     try {
       return body();
     } finally {
+      this.#inside = outside;
+    }
+  }
+
+  inNewNetns<T>(body: () => T): T {
+    this.#step("unshare", "CLONE_NEWNET");
+    const outside = this.#inside;
+    this.#inside = this.machine.kernel.addNetns("new");
+    try {
+      return body();
+    } finally {
+      this.machine.kernel.removeNetns(this.#inside);
       this.#inside = outside;
     }
   }

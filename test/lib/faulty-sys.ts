@@ -66,6 +66,10 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
       step("inNetns", "", () => undefined);
       return sys.inNetns(netns, body);
     },
+    inNewNetns(body) {
+      step("inNewNetns", "", () => undefined);
+      return sys.inNewNetns(body);
+    },
     openNetlink: (protocol, netns) =>
       faultySocket(
         step("openNetlink", protocol, () => sys.openNetlink(protocol, netns)),

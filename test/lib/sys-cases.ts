@@ -407,6 +407,32 @@ export const nativeSysCases: readonly SysCase[] = [
     },
   },
   {
+    name: "inNewNetns() runs in an empty namespace and comes back, from an exception too",
+    run(sys) {
+      const own = sys.ownNetns();
+      const inodes = [1, 2].map(() =>
+        sys.inNewNetns(() => {
+          const socket = sys.openNetlink("route");
+          expectEqual(linkNames(socket), ["lo"]);
+          socket.close();
+          return sys.ownNetns().inode;
+        }),
+      );
+      expectEqual(inodes.includes(own.inode), false);
+      expectEqual(sys.ownNetns(), own);
+      let caught: unknown;
+      try {
+        sys.inNewNetns(() => {
+          throw new Error("on purpose");
+        });
+      } catch (error) {
+        caught = error;
+      }
+      expectEqual((caught as Error).message, "on purpose");
+      expectEqual(sys.ownNetns(), own);
+    },
+  },
+  {
     name: "/proc/sys/net is that of the namespace inNetns() is in",
     run(sys) {
       const path = "/proc/sys/net/ipv4/ip_forward";

@@ -15,9 +15,15 @@
 static const char own_path[] = "/proc/thread-self/ns/net";
 static int own_fd = -1;
 
-int enter_netns(int fd) {
+/* Returns 0 or an errno. */
+static int remember_own(void) {
   if (own_fd < 0) own_fd = open_retrying(own_path, O_RDONLY, 0);
-  if (own_fd < 0) return errno;
+  return own_fd < 0 ? errno : 0;
+}
+
+int enter_netns(int fd) {
+  int number = remember_own();
+  if (number != 0) return number;
   return setns(fd, CLONE_NEWNET) == 0 ? 0 : errno;
 }
 
@@ -75,9 +81,21 @@ static JSValue in_netns(JSContext *ctx, JSValueConst this, int argc, JSValueCons
   return result;
 }
 
+/* inNewNetns(body): the namespace ends when nothing is left that body opened in it. */
+static JSValue in_new_netns(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int number = remember_own();
+  if (number != 0) return throw_errno(ctx, number, "open", own_path);
+  if (unshare(CLONE_NEWNET) != 0) return throw_errno(ctx, errno, "unshare", NULL);
+  JSValue result = JS_Call(ctx, argv[0], JS_UNDEFINED, 0, NULL);
+  leave_netns();
+  return result;
+}
+
 const JSCFunctionListEntry namespaces_functions[] = {
     JS_CFUNC_DEF("openNetns", 1, open_netns),
     JS_CFUNC_DEF("ownNetns", 0, own_netns),
     JS_CFUNC_DEF("inNetns", 2, in_netns),
+    JS_CFUNC_DEF("inNewNetns", 1, in_new_netns),
 };
 DEFINE_LIST(namespaces)

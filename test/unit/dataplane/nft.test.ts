@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { longestTarget, tableOf } from "../../../plugins/portmap/tables.ts";
 import { applyNft } from "../../../src/dataplane/nft-apply.ts";
 import { NftConflict } from "../../../src/dataplane/nft-conflict.ts";
 import { diffNft } from "../../../src/dataplane/nft-diff.ts";
@@ -97,6 +98,100 @@ describe("applyNft()", () => {
     expect(() => applyNft([table, wrong], owner, nftSys(new FakeNft()))).toThrow(
       "cannot apply nf_tables: Invalid argument (EINVAL)",
     );
+  });
+});
+
+describe("on a kernel that lacks something applyNft() says so at once, and by name:", () => {
+  const nat = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
+  const ports = (family: "ip" | "ip6"): readonly NftResource[] => [
+    tableOf(family),
+    {
+      kind: "nft-elements",
+      family,
+      table: "tortie_portmap",
+      set: "ports",
+      elements: [{ key: ["tcp", "80"], data: [family === "ip" ? "10.0.0.5" : "fd00::5", "80"] }],
+    },
+  ];
+  const node = 'make rule "pods leave by the address of the node" of chain ip tortie postrouting';
+  const entry = 'make rule "to an address of the host" of chain';
+
+  test.each<[string, readonly NftResource[], string]>([
+    ["nf_tables", nat, "use nf_tables: the kernel does not have them; load module nf_tables"],
+    [
+      "nft_chain_nat",
+      nat,
+      "make chain ip tortie postrouting: the kernel has no nat chains in nf_tables; load module nft_chain_nat",
+    ],
+    ["nft_masq", nat, `${node}: the kernel has no masquerading in nf_tables; load module nft_masq`],
+    [
+      "nft_fib_ipv4",
+      ports("ip"),
+      `${entry} ip tortie_portmap prerouting: the kernel has no fib lookups in nf_tables; load module nft_fib_ipv4`,
+    ],
+    [
+      "nft_fib_ipv6",
+      ports("ip6"),
+      `${entry} ip6 tortie_portmap prerouting: the kernel has no fib lookups in nf_tables; load module nft_fib_ipv6`,
+    ],
+    [
+      "nft_nat",
+      ports("ip"),
+      'make rule "ports of one address" of chain ip tortie_portmap hostports: the kernel has no destination NAT in nf_tables; load module nft_nat',
+    ],
+    [
+      "nft_ct",
+      ports("ip"),
+      'make rule "a container to itself" of chain ip tortie_portmap masquerading: the kernel has no conntrack matches or masquerading in nf_tables; load module nft_ct nft_masq',
+    ],
+  ])("%s", (module, resources, message) => {
+    const nft = new FakeNft();
+    nft.lacking.add(module);
+    expect(() => applyNft(resources, owner, nftSys(nft))).toThrow(`cannot ${message}`);
+    expect(nft.print()).toBe("");
+    // Two transactions and what is looked at after each; the first names what is not there yet.
+    expect(nft.datagrams).toBeLessThan(12);
+    nft.lacking.clear();
+    applyNft(resources, owner, nftSys(nft));
+    expect(diffNft(resources, owner, nftSys(nft))).toEqual([]);
+  });
+
+  test("room for an IPv6 address and a port", () => {
+    const nft = new FakeNft();
+    nft.longestDatum = 16;
+    expect(() => applyNft(ports("ip6"), owner, nftSys(nft))).toThrow(
+      "cannot add to map ip6 tortie_portmap ports: the kernel takes at most 16 bytes of data, an IPv6 address with a port has 20; " +
+        "IPv6 host ports need Linux 5.8 or newer",
+    );
+    expect(nft.print()).toBe("");
+    applyNft(ports("ip"), owner, nftSys(nft));
+  });
+});
+
+test("a table that comes and goes between the attempts is no lack of the kernel's", () => {
+  const nft = new FakeNft();
+  const sys = nftSys(nft);
+  const nat = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
+  applyNft(nat, other, sys);
+  const remove = () => removeNftTable({ family: "ip", name: "tortie" }, () => true, sys);
+  nft.flushChain("ip tortie", "postrouting");
+  nft.removeChain("ip tortie", "guard");
+  nft.removeSet("ip tortie", "nat_pools");
+  // The first attempt finds it in part; before the second it is gone, before the third it is there in part again.
+  nft.before = () => {
+    nft.before = remove;
+  };
+  applyNft(nat, owner, sys);
+  expect(diffNft(nat, owner, sys)).toEqual([]);
+});
+
+describe("diffNft()", () => {
+  test("passes over attributes that a newer kernel tells of besides", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft([tableOf("ip6"), longestTarget], owner, sys);
+    nft.addsAttributes = true;
+    expect(diffNft([tableOf("ip6"), longestTarget], owner, sys)).toEqual([]);
   });
 });
 

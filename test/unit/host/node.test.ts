@@ -18,6 +18,7 @@ test.each([
   () => nodeSys.openNetns("/proc/self/ns/net"),
   () => nodeSys.openNetlink("route"),
   () => nodeSys.inNetns({ fd: 0, device: 0, inode: 0 }, () => 0),
+  () => nodeSys.inNewNetns(() => 0),
 ])("on Node, namespaces and netlink are ENOSYS (%#)", (body) => {
   expect(body).toThrow(expect.objectContaining({ code: "ENOSYS" }));
 });
