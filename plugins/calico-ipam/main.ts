@@ -32,6 +32,7 @@ import { drive, type Transaction } from "../../src/store/transaction.ts";
 import { sweepLeftovers } from "../../src/store/upkeep.ts";
 import { type IpamConf, nothingWanted, parseConf, requestedAddresses } from "./conf.ts";
 import { differences } from "./differences.ts";
+import { isEarlierSandbox } from "./earlier.ts";
 import { legacyHandles, releaseLegacy } from "./legacy.ts";
 import { nodeOf } from "./node.ts";
 import { checkReadiness } from "./readiness.ts";
@@ -48,6 +49,7 @@ export default definePlugin<IpamConf>({
     if (addresses.length === 0 && wishes.wanted.length === 0) throw nothingWanted();
     const node = nodeOf(request, context);
     const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
+    const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
     let isWhole = true;
     const assign = function* () {
       const wanted = wishes.wanted.map((one) => ({ ...one, count: 1 }));
@@ -56,7 +58,7 @@ export default definePlugin<IpamConf>({
       if (last !== undefined) return last;
       const pools = yield* ensureDefaultPools(wishes.configured, node.surroundings);
       if (isWhole) rememberPools(context.sys, pools);
-      if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses });
+      if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses, mayTakeOver });
       const assigned = yield* autoAssign({ ...request, pools });
       yield* noteLastPools(claimant.node, wanted, pools, assigned);
       return assigned;

@@ -131,7 +131,7 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
   if (!refusedWith(outcome, "EEXIST")) throw refusal(what, outcome);
   const conversation = stage.places.conversation(at);
   const view = new View(() => conversation);
-  const world: World = { owner: stage.plan.owner, view: () => view };
+  const world: World = { owner: stage.plan.owner, view: () => view, isEarlier: stage.options.mayReplace };
   const differences = driver.judge(resource, world);
   if (differences.length === 0) return;
   if (!driver.mayReplace(resource, world)) {

@@ -11,6 +11,8 @@ export interface World {
   /** The plan's. */
   readonly owner: string;
   view(place: Place): View;
+  /** Whether a host link with this alias is an earlier sandbox's of the same pod; absent where nobody is to be replaced. */
+  readonly isEarlier?: ((alias: string) => boolean) | undefined;
 }
 
 /** A kind that is one rtnetlink message. */

@@ -29,10 +29,18 @@ export const routeDriver: MessageDriver<Route> = {
     const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], view)})`;
     return [`route ${describeRoute(route)} is missing${differenceSuffix(route.at)}${other}`];
   },
-  /** Over the plan's own link another route to the same place is an older form of this one. */
+  /**
+   * Over the plan's own link another route to the same place is an older form of this one. Over that of the pod's earlier sandbox it is the one
+   * to an address that this sandbox has taken over.
+   */
   mayReplace(route, world) {
     const view = world.view(route.at);
-    return rivalsOver(view.link(route.link)?.index, route, view).length > 0;
+    if (rivalsOver(view.link(route.link)?.index, route, view).length > 0) return true;
+    const rivals = world.isEarlier === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination)), route);
+    return rivals.some(({ index }) => {
+      const alias = index === undefined ? undefined : view.link(index)?.alias;
+      return alias !== undefined && world.isEarlier?.(alias) === true;
+    });
   },
 };
 

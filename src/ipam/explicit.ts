@@ -2,6 +2,9 @@
  * Assignment of addresses that somebody asked for by name: all of them or none.
  *
  * Reservations do not count (they keep addresses from being given away unasked), and the node claims the block that it takes from.
+ *
+ * **An address changes its owner in one write of its block**, where the holder is one whose release never came. The handle that had it is put
+ * right afterwards: until then it names a block without having anything in it, and a late release of it finds nothing of its own.
  */
 import { CniError, code } from "../cni/error.ts";
 import { familyOf } from "../net/address.ts";
@@ -9,15 +12,28 @@ import { contains } from "../net/prefix.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { claimBlock, hostAffinity, readBlock } from "./affinity.ts";
 import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
-import { assignOrdinal, attributeAt, type Block, blockOrdinal, thaw, withSpec } from "./block.ts";
+import {
+  type AllocationAttribute,
+  assignOrdinal,
+  attributeAt,
+  type Block,
+  blockOrdinal,
+  isCooling,
+  release,
+  thaw,
+  withSpec,
+} from "./block.ts";
 import { type Assigned, addressesOf, type Held } from "./held.ts";
 import { blockOf, type Pool } from "./pool.ts";
 import { forWorkloads } from "./pool-selection.ts";
+import { releaseByHandle } from "./release.ts";
 import { type IpamConfig, readIpamConfig } from "./settings.ts";
 
 export interface ExplicitRequest extends Claimant {
   /** Canonical, each once. */
   readonly addresses: readonly string[];
+  /** Whether an address may be taken from who holds it. Nobody may where this is missing. */
+  readonly mayTakeOver?: (holder: AllocationAttribute) => boolean;
 }
 
 /**
@@ -25,15 +41,29 @@ export interface ExplicitRequest extends Claimant {
  * holds already.
  */
 export function* assignAddresses(request: ExplicitRequest): Transaction<readonly Assigned[]> {
-  return yield* assignWith(request, (held) => findChanges(request, held));
+  let losers: readonly string[] = [];
+  const assigned = yield* assignWith(request, function* (held) {
+    const found = yield* findChanges(request, held);
+    losers = found.losers;
+    return found.changes;
+  });
+  for (const handle of losers) yield* putRight(handle);
+  return assigned;
 }
 
-function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonly Change[]> {
+interface Found {
+  readonly changes: readonly Change[];
+  /** The handles that lose an address. */
+  readonly losers: readonly string[];
+}
+
+function* findChanges(request: ExplicitRequest, held: Held): Transaction<Found> {
   const has = new Set(addressesOf(held).map(({ address }) => address));
   const missing = request.addresses.filter((address) => !has.has(address));
-  if (missing.length === 0) return [];
-  const config = yield* readIpamConfig();
   const changes = new Map<string, Change>();
+  const losers = new Set<string>();
+  if (missing.length === 0) return { changes: [], losers: [] };
+  const config = yield* readIpamConfig();
   for (const address of missing) {
     const pool = poolOf(request.pools.pools, address);
     const own = request.nodes?.(address, pool.cidr);
@@ -42,11 +72,25 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<readonl
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));
     const ordinal = blockOrdinal(cidr, address) ?? 0;
-    const spec = assignOrdinal(thaw(block.spec, config.ipCooldownSeconds, request.now), ordinal, attributeOf(request));
-    if (spec === undefined) throw taken(block, ordinal, address);
+    const thawed = thaw(block.spec, config.ipCooldownSeconds, request.now);
+    const holder = attributeAt(thawed, ordinal);
+    const loser = holder !== undefined && request.mayTakeOver?.(holder) ? holder.handle_id : undefined;
+    if (loser) losers.add(loser);
+    const free = loser ? release(thawed, [ordinal]) : thawed;
+    const spec = assignOrdinal(free, ordinal, attributeOf(request));
+    if (spec === undefined) throw taken(block, ordinal, address, config);
     changes.set(cidr, { block: withSpec(block, spec), ordinals: [...(earlier?.ordinals ?? []), ordinal], pool });
   }
-  return [...changes.values()];
+  return { changes: [...changes.values()], losers: [...losers] };
+}
+
+/** Makes a handle name what it still has. What fails in here is left for its release. */
+function* putRight(handleId: string): Transaction<void> {
+  try {
+    yield* releaseByHandle(handleId, () => false);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+  }
 }
 
 function poolOf(pools: readonly Pool[], address: string): Pool {
@@ -85,12 +129,13 @@ function* blockFor(
   );
 }
 
-function taken({ spec }: Block, ordinal: number, address: string): CniError {
-  const owner = attributeAt(spec, ordinal);
-  const { namespace, pod } = owner?.secondary ?? {};
+function taken({ spec }: Block, ordinal: number, address: string, { ipCooldownSeconds }: IpamConfig): CniError {
+  const refuse = (reason: string) => new CniError(code.noAddress, `cannot assign address ${address}: ${reason}`);
+  const owner = attributeAt(spec, ordinal) ?? {};
+  if (isCooling(owner)) {
+    return refuse(`it was released less than ${ipCooldownSeconds} s ago (ipCooldownSeconds of IPAMConfig "default")`);
+  }
+  const { namespace, pod } = owner.secondary ?? {};
   const who = pod === undefined ? "" : ` (pod ${namespace}/${pod})`;
-  return new CniError(
-    code.noAddress,
-    `cannot assign address ${address}: Address already assigned in block ${spec.cidr}, to handle "${owner?.handle_id ?? ""}"${who}`,
-  );
+  return refuse(`Address already assigned in block ${spec.cidr}, to handle "${owner.handle_id ?? ""}"${who}`);
 }

@@ -68,7 +68,7 @@ function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Tr
   }
   const old = yield* readable(name, cidr);
   const affinity = old?.affinity ?? (yield* ownerByAffinity(cidr));
-  const known = knownOwners(cidr, old, uses);
+  const known = knownOwners(cidr, old, yield* byHandles(cidr, uses));
   let block = fill(orderedAs(newBlock(cidr, affinity ?? "", firstNumber(old, now)), old), known);
   const lost = yield* lostHandles(cidr, block);
   const kept = block.spec.unallocated;
@@ -98,6 +98,16 @@ function* ownerByAffinity(cidr: string): Transaction<string | undefined> {
   const specs = (yield* list("BlockAffinity")).map(({ spec }) => spec as AffinitySpec);
   const owner = specs.find((spec) => spec.cidr === cidr && spec.state !== "pendingDeletion");
   return owner === undefined ? undefined : hostAffinity(owner.node);
+}
+
+/** Those last whose handle names the block: a pod's next sandbox may have taken an address over, and the earlier one's record still claims it. */
+function* byHandles(cidr: string, uses: readonly KnownUse[]): Transaction<readonly KnownUse[]> {
+  const specs = (yield* list("IPAMHandle")).map((object) => object.spec as Partial<HandleSpec>);
+  const named = new Set(specs.filter(({ block }) => block?.[cidr] !== undefined).map(({ handleID }) => handleID));
+  return [
+    ...uses.filter(({ handleId }) => !named.has(handleId)),
+    ...uses.filter(({ handleId }) => named.has(handleId)),
+  ];
 }
 
 /** By ordinal. What the block itself says comes before what others say of it. */

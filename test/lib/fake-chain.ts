@@ -19,6 +19,8 @@ export interface Pod {
   /** Kubernetes' name of the pod; two sandboxes of one pod have the same. */
   readonly pod: string;
   readonly hostPort: number;
+  /** The addresses that it asks for by name, joined by commas. */
+  readonly fixed?: string;
 }
 
 export interface Outcome {
@@ -37,9 +39,12 @@ const nobody: Pod = { name: "none", pod: "none", hostPort: 1 };
 
 const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 2e6, egressBurst: 1e6 };
 
+/** What holds the addresses of `fixed`. */
+const fixedPools = { ipv4_pools: ["10.65.0.0/24"], ipv6_pools: ["fd65::/64"] };
+
 /** Both families, limits both ways, and host ports of every kind. */
-function confOf(member: Member, { hostPort }: Pod): object {
-  if (member === "calico") return { ipam: { type: "calico-ipam", assign_ipv6: "true" } };
+function confOf(member: Member, { hostPort, fixed }: Pod): object {
+  if (member === "calico") return { ipam: { type: "calico-ipam", assign_ipv6: "true", ...(fixed && fixedPools) } };
   if (member === "bandwidth") return limits;
   const portMappings = [
     { hostPort, containerPort: 80, protocol: "tcp" },
@@ -112,7 +117,7 @@ export class FakeChain {
       const call: Call = {
         plugin: member,
         container: pod.name,
-        args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.pod}`,
+        args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.pod}${pod.fixed === undefined ? "" : `;IP=${pod.fixed}`}`,
         conf: { ...confOf(member, pod), ...more(answer) },
         faults: trouble?.member === member ? trouble.faults : [],
       };

@@ -10,7 +10,7 @@ import { decodePool, listPools } from "../../../src/ipam/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { drive } from "../../../src/store/transaction.ts";
-import { diskFull, type MemoryStore, memoryStore } from "./memory-store.ts";
+import { diskFull, Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
 
 let store: MemoryStore;
 
@@ -285,6 +285,80 @@ describe("assignAddresses()", () => {
   });
 });
 
+describe("assignAddresses() from who may lose them", () => {
+  const mayTakeOver = ({ handle_id }: AllocationAttribute) => handle_id === "net.old";
+
+  test("takes one over in one write of its block, and a late release of the loser leaves it", () => {
+    pool("v4", "10.0.0.0/24", 26);
+    pool("v6", "fd00::/64", 122);
+    ask("net.old", ["10.0.0.1", "10.0.0.2", "fd00::5"]);
+    store.restart();
+    expect(ask("net.new", ["10.0.0.1", "fd00::5"], mayTakeOver)).toEqual(["10.0.0.1", "fd00::5"]);
+    expect(store.log.filter((line) => line.startsWith("update IPAMBlock"))).toHaveLength(2);
+    expect(store.objects.get("IPAMHandle/net.old")?.spec).toMatchObject({ block: { "10.0.0.0/26": 1 } });
+    expect(del("net.old")).toEqual(["10.0.0.2"]);
+    expect(del("net.new")).toEqual(["10.0.0.1", "fd00::5"]);
+    expect(store.all("IPAMHandle")).toEqual([]);
+  });
+
+  test("the loser's handle goes with its last address", () => {
+    pool("v4", "10.0.0.0/24", 26);
+    ask("net.old", ["10.0.0.1"]);
+    ask("net.new", ["10.0.0.1"], mayTakeOver);
+    expect(store.objects.has("IPAMHandle/net.old")).toBe(false);
+    expect(del("net.old")).toEqual([]);
+    expect(held("net.new")).toEqual([1]);
+  });
+
+  test("takes nothing where one of several is another's", () => {
+    pool("v4", "10.0.0.0/24", 26);
+    ask("net.old", ["10.0.0.1"]);
+    ask("net.other", ["10.0.0.2"]);
+    expect(() => ask("net.new", ["10.0.0.1", "10.0.0.2"], mayTakeOver)).toThrow('to handle "net.other"');
+    expect(held("net.old")).toEqual([1]);
+    expect(store.objects.has("IPAMHandle/net.new")).toBe(false);
+  });
+
+  test("killed at any write leaves the address with one of the two, and who asks again has it", () => {
+    for (let step = 0; ; step++) {
+      store = memoryStore();
+      pool("v4", "10.0.0.0/24", 26);
+      ask("net.old", ["10.0.0.1"]);
+      store.restart();
+      store.beforeWrite = (index) => {
+        if (index === step) throw new Killed();
+      };
+      let isDone = true;
+      try {
+        ask("net.new", ["10.0.0.1"], mayTakeOver);
+      } catch (error) {
+        if (!(error instanceof Killed)) throw error;
+        isDone = false;
+      }
+      store.restart();
+      expect([...held("net.old"), ...held("net.new")]).toEqual([1]);
+      if (step % 2 === 0) del("net.old");
+      expect(ask("net.new", ["10.0.0.1"], mayTakeOver)).toEqual(["10.0.0.1"]);
+      del("net.old");
+      expect(held("net.new")).toEqual([1]);
+      del("net.new");
+      expect(store.all("IPAMHandle")).toEqual([]);
+      if (isDone) break;
+      expect(step).toBeLessThan(10);
+    }
+  });
+
+  test("one that cools down is told apart from one that is taken", () => {
+    pool("v4", "10.0.0.0/24", 26);
+    put("IPAMConfig", "default", { ipCooldownSeconds: 60 });
+    ask("net.old", ["10.0.0.1"]);
+    drive(releaseByHandle("net.old", undefined, claimant("net.old").now), store);
+    expect(() => ask("net.new", ["10.0.0.1"], mayTakeOver)).toThrow(
+      'cannot assign address 10.0.0.1: it was released less than 60 s ago (ipCooldownSeconds of IPAMConfig "default")',
+    );
+  });
+});
+
 describe("releaseByHandle()", () => {
   test("is success when there is nothing", () => {
     expect(del("net.nobody")).toEqual([]);
@@ -379,8 +453,13 @@ function add(
   return drive(autoAssign(request), store).map(({ address }) => address);
 }
 
-function ask(handleId: string, addresses: readonly string[]): string[] {
-  return drive(assignAddresses({ ...claimant(handleId), addresses }), store).map(({ address }) => address);
+function ask(
+  handleId: string,
+  addresses: readonly string[],
+  mayTakeOver: (holder: AllocationAttribute) => boolean = () => false,
+): string[] {
+  const request = { ...claimant(handleId), addresses, mayTakeOver };
+  return drive(assignAddresses(request), store).map(({ address }) => address);
 }
 
 function del(handleId: string): string[] {

@@ -1,0 +1,24 @@
+/** Whose address a pod may take over: that of its own earlier sandbox, whose DEL did not come. */
+import type { Attachment } from "../../src/cni/attachment.ts";
+import { isSamePod } from "../../src/cni/pod.ts";
+import type { AllocationAttribute } from "../../src/ipam/block.ts";
+import { ownerOfHandle } from "../../src/ipam/handle.ts";
+import type { Pod } from "../../src/net/interface-name.ts";
+
+/**
+ * Tells of who holds an address whether that is an earlier sandbox of the same pod, on the same network and interface (the runtime was
+ * killed, or the node's agent). The block itself notes the pod, so that it works behind every main plugin. A container without a pod has no
+ * earlier one.
+ */
+export function isEarlierSandbox(
+  { network, containerId, ifname }: Attachment,
+  pod: Pod | undefined,
+): (holder: AllocationAttribute) => boolean {
+  return ({ handle_id, secondary }) => {
+    const other = ownerOfHandle(handle_id ?? "");
+    const { namespace, pod: name } = secondary ?? {};
+    if (pod === undefined || other === undefined || namespace === undefined || name === undefined) return false;
+    if (other.network !== network || other.ifname !== ifname || other.containerId === containerId) return false;
+    return isSamePod({ namespace, name }, pod);
+  };
+}
