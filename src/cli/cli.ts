@@ -1,12 +1,14 @@
 /** What a command works with: the node, the streams, the terminal. Tests make one of a model of the node. */
 import type { Logger } from "pino";
 import type { Sys } from "../host/sys.ts";
+import type { ExecutableFiles } from "./install/executable-files.ts";
 import type { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Cli {
   /** The operating system; the store's folders are where `--run-dir` and `--state-dir` say. */
   readonly sys: Sys;
+  readonly files: ExecutableFiles;
   /** This node's name. */
   readonly node: string;
   readonly terminal: Terminal;

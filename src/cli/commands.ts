@@ -2,6 +2,7 @@
 import { completionCommand } from "./completion/completion.ts";
 import type { Command } from "./definition.ts";
 import { doctorCommand } from "./doctor-command.ts";
+import { installCommand } from "./install-command.ts";
 import { ipamCommands } from "./ipam-commands.ts";
 import { resourceCommands } from "./resource-commands.ts";
 import { versionCommand } from "./version.ts";
@@ -11,6 +12,6 @@ export const groups: Readonly<Record<string, string>> = {
   ipam: "Show and mend the addresses that are given to pods",
 };
 
-const working = [doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];
+const working = [installCommand, doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];
 
 export const commands: readonly Command[] = [...working, completionCommand(working, groups)];

@@ -6,6 +6,7 @@ import pino from "pino";
 import { nodeSys } from "../host/node.ts";
 import { defaultNodename, nodename } from "../plugin/nodename.ts";
 import type { Cli } from "./cli.ts";
+import { nodeExecutableFiles } from "./install/executable-files.ts";
 import { type GlobalOptions, runCommandLine } from "./program.ts";
 import { stderrProgress } from "./progress.ts";
 import { redirectedSys } from "./redirected-sys.ts";
@@ -25,6 +26,7 @@ function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
   const sys = redirectedSys(nodeSys, folders, progress.tick);
   return {
     sys,
+    files: nodeExecutableFiles,
     node: nodename({ ...defaultNodename, name: node }, sys),
     // A pipe that `process.stdout` was made for no longer blocks, and a long text would not fit it.
     terminal: terminalOf(isatty(1) ? process.stdout : {}, process.env),

@@ -53,12 +53,23 @@ export class FakeFiles {
     return encodeUtf8(whole).length;
   }
 
+  /** link(2): the same node under another name. */
+  link(from: string, to: string): void {
+    const node = this.#node("link", from);
+    if (node.text === undefined) throw sysError("EPERM", "link", from);
+    if (this.#nodes.has(to)) throw sysError("EEXIST", "link", to);
+    this.#folderOf("link", to);
+    this.#nodes.set(to, node);
+  }
+
   rename(from: string, to: string): void {
     const node = this.#node("rename", from);
     this.#folderOf("rename", to);
     if (this.#nodes.has(to) && (this.#nodes.get(to)?.text === undefined) !== (node.text === undefined)) {
       throw sysError(node.text === undefined ? "ENOTDIR" : "EISDIR", "rename", to);
     }
+    // rename(2): two names of one file stay as they are.
+    if (this.#nodes.get(to) === node) return;
     for (const path of [...this.#nodes.keys()]) {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
       this.#nodes.set(to + path.slice(from.length), this.#nodes.get(path) as Node);

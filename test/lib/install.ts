@@ -6,8 +6,16 @@ import { ourPluginDir, root } from "./suite.ts";
 
 /** The plugins go to /opt/cni/bin, the usual conflist to /etc/cni/net.d, all in the node's own overlays. */
 export function install(node: Node): void {
-  const commands = block("npm run build").match(/^install .*$/gm) ?? [];
-  node.sh(`cd ${root}\n${commands.join("\n").replaceAll("dist/bin/", `${ourPluginDir}/`)}`);
+  const [command] = block("npm run build").match(/^node dist\/tortie.js install .*$/m) ?? [];
+  if (command === undefined) throw new Error("cannot install: README.md does not say how");
+  node.sh(`cd ${root}\n${command.replace(/^node/, process.execPath)} --from ${ourPluginDir}`);
+}
+
+/** The same by the lines of docs/operations.md for a node without Node. */
+export function installByShell(node: Node): void {
+  const [, lines] = readFileSync(join(root, "docs/operations.md"), "utf8").match(/^```\n(mkdir [^`]*)^```/m) ?? [];
+  if (lines === undefined) throw new Error("cannot install: docs/operations.md does not say how");
+  node.sh(`set -e\ncd ${root}\n${lines.replaceAll("dist/bin/", `${ourPluginDir}/`)}`);
 }
 
 /** What podman's containers.conf needs. */

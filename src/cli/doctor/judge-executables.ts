@@ -43,7 +43,7 @@ function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
   }
   if (isOurs && build === undefined && needed.has(name)) {
     const text = "is not Tortie's: what it leaves behind, this command does not know";
-    const remedy = installing(name, facts);
+    const remedy = `${installing(name, facts)} --force   # replaces it`;
     return [finding({ id: "executable-foreign", severity: "warning", subject: path, text, remedy })];
   }
   return [];
@@ -58,7 +58,7 @@ function mendExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "re
 
 function installing(name: string, { folders }: ExecutableFacts): string {
   const target = quote(folders[0] ?? "/opt/cni/bin");
-  if (ourNames.includes(name)) return `install -D -t ${target} dist/bin/${name}`;
+  if (ourNames.includes(name)) return `tortie install --bin-dir ${target}`;
   return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may have it`;
 }
 
@@ -72,7 +72,7 @@ function judgeBuilds(facts: ExecutableFacts): readonly Finding[] {
     const text = `are of different builds (${ours.map(({ name, build }) => `${name}: ${build}`).join("; ")}): an installation was interrupted`;
     const mend =
       current?.path === undefined
-        ? { remedy: ours.map(({ name }) => installing(name, facts)).join("\n") }
+        ? { remedy: installing(ours[0]?.name ?? "", facts) }
         : byPrograms(old.map((path) => ["ln", "-f", current.path ?? "", path]));
     return [finding({ id: "executables-mixed", subject: "executables", text, ...mend })];
   }

@@ -81,7 +81,7 @@ function filesIn({ sys }: Cli, folder: string): readonly string[] {
   }
 }
 
-function readNetwork({ sys }: Cli, path: string): NetworkFile {
+export function readNetwork({ sys }: Cli, path: string): NetworkFile {
   try {
     return { path, network: parseNetwork(JSON.parse(sys.readFile(path))) };
   } catch (error) {

@@ -136,7 +136,16 @@ function prepared(): World {
   // The doctor mends what disagrees with the fixture's block, whatever else it finds of a machine that answers nothing.
   world.write("/proc/sys/kernel/osrelease", "6.1.0\n");
   world.write("/proc/self/mountinfo", "1 1 0:1 / /run rw - tmpfs tmpfs rw\n");
+  // What `install` installs.
+  world.write("/usr/lib/tortie/bin/calico", "");
+  world.machine.files.replace("/usr/lib/tortie/bin/calico", "an executable", 0o755);
+  world.write(
+    "/tmp/10-calico.conflist",
+    JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [{ type: "calico" }] }),
+  );
   world.anyProgram = (line) => {
+    if (line === "/usr/lib/tortie/bin/calico -v") return "calico 0.1.0 (Tortie), commit 0123456789ab, engine x\n";
+    if (line.startsWith("VERSION ")) return '{"supportedVersions":["1.0.0"]}';
     if (line.startsWith("find ")) return "d 700 0 1 /run/tortie\0";
     return line.includes(" -j") ? "[]" : "";
   };
@@ -165,7 +174,7 @@ function filesOf({ machine }: World): string {
 function examplesOf({ path, examples }: Command): readonly string[] {
   return examples.map(([line]) => {
     const own = line.split(/ \| | > /).find((part) => part.startsWith(`$0 ${path}`)) ?? "";
-    return own.replace("$0 ", "").replace(/(?<= )[\w-]+\.(yaml|json)/g, "/tmp/$&");
+    return own.replace("$0 ", "").replace(/(?<= )[\w-]+\.(yaml|json|conflist)/g, "/tmp/$&");
   });
 }
 

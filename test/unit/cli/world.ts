@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import pino from "pino";
 import type { Cli } from "../../../src/cli/cli.ts";
+import type { ExecutableFiles } from "../../../src/cli/install/executable-files.ts";
 import { runCommandLine } from "../../../src/cli/program.ts";
 import type { Terminal } from "../../../src/cli/terminal.ts";
 import type { FileStat, Sys } from "../../../src/host/sys.ts";
@@ -31,6 +32,8 @@ export class World {
   anyProgram: ((line: string) => string) | undefined;
   /** The command lines of all programs that were run. */
   readonly ran: string[] = [];
+  /** Called before each step that changes files; what it throws, the step throws. */
+  beforeStep: ((call: string) => void) | undefined;
   readonly #namespaces = new Map<string, number>();
   terminal: Terminal;
   readonly #node: string;
@@ -87,9 +90,11 @@ export class World {
     const sys = replaced(this.sys, {
       stat: (path) => this.#statNamespace(path) ?? this.sys.stat(path),
       listDir: (path) => (path === "/run/netns" ? this.#namespaceNames() : this.sys.listDir(path)),
+      ...stepped(this.sys, ["makeDirs", "rename", "removeFile", "replaceFile"], (call) => this.beforeStep?.(call)),
     });
     const cli = (): Cli => ({
       sys,
+      files: this.#files(),
       node: this.#node,
       terminal: this.terminal,
       progress: { begin: () => undefined, tick: () => undefined, end: () => undefined },
@@ -106,6 +111,18 @@ export class World {
     const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
     const status = await runCommandLine(argv, { environment: {}, out, note, cli });
     return { status, stdout, stderr };
+  }
+
+  #files(): ExecutableFiles {
+    const { files } = this.machine;
+    const real: ExecutableFiles = {
+      ownFolder: "/usr/lib/tortie",
+      digest: (path) => files.read(path),
+      copy: (from, to) => files.create(to, files.read(from), 0o755),
+      link: (from, to) => files.link(from, to),
+      syncFolder: (folder) => void files.list(folder),
+    };
+    return { ...real, ...stepped(real, ["copy", "link", "syncFolder"], (call) => this.beforeStep?.(call)) };
   }
 
   #runProgram(line: string): string {
@@ -134,6 +151,18 @@ function replaced(sys: Sys, calls: Partial<Sys>): Sys {
       return typeof own === "function" ? own.bind(key in calls ? calls : target) : own;
     },
   });
+}
+
+/** Some calls, each after a word to `before`. */
+function stepped<T extends object>(target: T, names: readonly (keyof T & string)[], before: (call: string) => void) {
+  const calls = names.map((name) => {
+    const call = (...args: readonly unknown[]) => {
+      before(name);
+      return (target[name] as (...args: readonly unknown[]) => unknown).call(target, ...args);
+    };
+    return [name, call];
+  });
+  return Object.fromEntries(calls) as Partial<T>;
 }
 
 /** Calico's own dump of a block with eight addresses in use, and of its pool. */

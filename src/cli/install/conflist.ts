@@ -1,0 +1,61 @@
+/** The network configuration that is installed with the executables, or goes before them. */
+import type { Cli } from "../cli.ts";
+import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
+import { CliError, messageOf } from "../error.ts";
+
+export interface Conflist {
+  readonly path: string;
+  readonly text: string;
+  /** The plugins that it names. */
+  readonly types: readonly string[];
+  readonly state: "missing" | "current" | "different";
+}
+
+/** Looks only. Throws `CliError` when the file is no network configuration. */
+export function readConflist(cli: Cli, file: string, confDir: string): Conflist {
+  const name = file.slice(file.lastIndexOf("/") + 1);
+  const refuse = (reason: string) => new CliError(`cannot install "${file}": ${reason}`);
+  if (!/.\.(conf|conflist|json)$/.test(name)) throw refuse("runtimes read *.conflist, *.conf and *.json alone");
+  const read = readNetwork(cli, file);
+  if (read.fault !== undefined) throw refuse(read.fault);
+  const text = cli.sys.readFile(file);
+  const path = `${confDir}/${name}`;
+  const present = cli.sys.stat(path) === undefined ? undefined : cli.sys.readFile(path);
+  const types = [...new Set(typesIn(read))];
+  return { path, text, types, state: present === undefined ? "missing" : present === text ? "current" : "different" };
+}
+
+/** Last of all, so that a runtime that sees it finds every plugin. Throws `CliError`. */
+export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
+  try {
+    sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o755);
+    sys.replaceFile(path, text, { mode: 0o644, durable: true });
+  } catch (error) {
+    throw new CliError(`cannot write "${path}": ${messageOf(error)}`);
+  }
+}
+
+/** The file that a runtime takes before this one; `undefined` when it takes this one. */
+export function shadowOf(cli: Cli, path: string): string | undefined {
+  const confDir = path.slice(0, path.lastIndexOf("/"));
+  const [first] = [...gatherNetworks(cli, confDir).files.map((file) => file.path), path].sort();
+  return first === path ? undefined : first;
+}
+
+export interface Named {
+  readonly path: string;
+  /** The names that it has of those that were asked for. */
+  readonly names: readonly string[];
+}
+
+/** The files that name one of these executables. */
+export function conflistsNaming(cli: Cli, confDir: string, names: readonly string[]): readonly Named[] {
+  return gatherNetworks(cli, confDir).files.flatMap((file) => {
+    const found = typesIn(file).filter((type) => names.includes(type));
+    return found.length === 0 ? [] : [{ path: file.path, names: [...new Set(found)] }];
+  });
+}
+
+function typesIn(file: NetworkFile): readonly string[] {
+  return file.fault === undefined ? file.network.plugins.flatMap(typesOf) : [];
+}

@@ -1,0 +1,130 @@
+/**
+ * `tortie install`: puts the executables and a network configuration where the runtime looks, or takes them away.
+ *
+ * Everything is looked at before anything is changed. What is another's is left alone unless forced; the configuration comes last and goes
+ * first, so that no runtime sees one whose plugins are not there.
+ */
+import { listEndpoints } from "../../endpoint/endpoint.ts";
+import { runDir, stateDir } from "../../plan/names.ts";
+import type { Cli } from "../cli.ts";
+import { ourNames } from "../doctor/networks.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { type Conflist, conflistsNaming, readConflist, shadowOf, writeConflist } from "./conflist.ts";
+import { findSource, linkExecutables, lookAtTargets, removeExecutables, type Target } from "./executables.ts";
+
+export interface InstallOptions {
+  readonly binDir: string;
+  readonly confDir: string;
+  readonly conflist?: string | undefined;
+  readonly from?: string | undefined;
+  readonly keep?: boolean | undefined;
+  readonly force?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export async function install(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
+  const { binDir, confDir, keep = false, force = false, dryRun = false } = options;
+  const source = await findSource(cli, options.from);
+  const conflist = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir);
+  const targets = await lookAtTargets(cli, binDir, source);
+  if (!force) refuseForeign(binDir, targets, keep);
+  if (!force && conflist !== undefined) refuseDifferent(conflist);
+  const due = targets.filter(({ state }) => state !== "current" && (force || state !== "foreign"));
+  const tell = tellerOf(cli, dryRun);
+  if (!dryRun) linkExecutables(cli, binDir, source, due);
+  for (const target of targets) tell(`${target.path} ${doneWith(target, due.includes(target), source.build)}`);
+  if (conflist !== undefined) {
+    if (conflist.state !== "current" && !dryRun) writeConflist(cli, conflist);
+    tell(`${conflist.path} ${{ missing: "written", different: "replaced", current: "unchanged" }[conflist.state]}`);
+    for (const line of warningsOf(cli, conflist, binDir)) cli.note(`tortie: ${line}`);
+  }
+  return exitStatus.done;
+}
+
+export async function uninstall(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
+  const { binDir, confDir, force = false, dryRun = false } = options;
+  const targets = await lookAtTargets(cli, binDir, undefined);
+  const ours = targets.filter(({ state }) => state === "ours");
+  if (!force && ours.length > 0) refuseAttached(cli);
+  const tell = tellerOf(cli, dryRun);
+  const names = ours.map(({ name }) => name);
+  // Only these are our own alone: other files may name a portmap that was another's before.
+  const own = conflistsNaming(cli, confDir, names.filter(isOnlyOurs));
+  const others = conflistsNaming(cli, confDir, names).filter(({ path }) => !own.some((one) => one.path === path));
+  for (const { path } of own) {
+    if (!dryRun) cli.sys.removeFile(path);
+    tell(`${path} removed`);
+  }
+  if (!dryRun) removeExecutables(cli, binDir, ours);
+  for (const { path } of ours) tell(`${path} removed`);
+  for (const { path, build } of targets.filter(({ state }) => state === "foreign")) {
+    tell(`${path} left alone: it is ${build ?? "another's"}`);
+  }
+  for (const { path, names } of others) {
+    cli.note(`tortie: "${path}" names ${listed(names)}, of which "${binDir}" has none any more`);
+  }
+  if (ours.length + own.length === 0) tell(`nothing of ours is in "${binDir}" and "${confDir}"`);
+  else cli.note(`tortie: left are ${runDir} (until the next boot) and ${stateDir} (pools and settings)`);
+  return exitStatus.done;
+}
+
+function refuseForeign(binDir: string, targets: readonly Target[], keep: boolean): void {
+  const foreign = targets.filter(({ state }) => state === "foreign").map(({ name }) => name);
+  // Without this one there is nothing to install.
+  if (foreign.length === 0 || (keep && !foreign.includes("calico"))) return;
+  const are = foreign.length === 1 ? "is another's plugin" : "are another's plugins";
+  throw new CliError(
+    `cannot install in "${binDir}": ${listed(foreign)} there ${are}; pass --keep to leave ${foreign.length === 1 ? "it" : "them"} and install the rest, or --force to replace`,
+  );
+}
+
+function refuseDifferent({ path, state }: Conflist): void {
+  if (state !== "different") return;
+  throw new CliError(`cannot install "${path}": it is there and has another content; pass --force to replace it`);
+}
+
+/** Without the plugins nobody can take a pod's interface, addresses and host ports away again. */
+function refuseAttached(cli: Cli): void {
+  const pods = listEndpoints(cli.sys).map(({ pod, attachment }) =>
+    pod === undefined ? `container ${attachment.containerId}` : `${pod.namespace}/${pod.name}`,
+  );
+  if (pods.length === 0) return;
+  const shown = pods.slice(0, mostShown);
+  const more = pods.length > shown.length ? ` and ${pods.length - shown.length} more` : "";
+  throw new CliError(
+    `cannot uninstall: ${pods.length === 1 ? "an attachment is" : `${pods.length} attachments are`} left, of ${listed(shown)}${more}; ` +
+      "end the pods first, then mend what is dead by tortie doctor --fix, or pass --force",
+  );
+}
+
+const mostShown = 5;
+
+/** What keeps the network from working that installing does not mend. */
+function warningsOf(cli: Cli, { path, types }: Conflist, binDir: string): readonly string[] {
+  const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
+  const shadow = shadowOf(cli, path);
+  return [
+    ...missing.map((type) => `"${path}" names the plugin "${type}", which is not in "${binDir}"`),
+    ...(shadow === undefined
+      ? []
+      : [`runtimes take the first file in alphabetical order, which is "${shadow}" and not "${path}"`]),
+  ];
+}
+
+function doneWith({ state, build }: Target, isDue: boolean, installed: string): string {
+  if (!isDue) return state === "current" ? `unchanged (${installed})` : "left alone: it is another's";
+  if (state === "missing") return `installed (${installed})`;
+  return build === installed ? `linked anew (${build})` : `replaced (${build ?? "another's"} by ${installed})`;
+}
+
+function isOnlyOurs(name: string): boolean {
+  return name.startsWith("calico") && ourNames.includes(name);
+}
+
+function tellerOf(cli: Cli, dryRun: boolean): (line: string) => void {
+  return (line) => cli.out(`${line}${dryRun ? " (dry run)" : ""}\n`);
+}
+
+function listed(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}

@@ -1,0 +1,89 @@
+/** Installing as the documents say, on a private node, and what comes of it. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadConflist } from "../lib/conflist.ts";
+import { install, installByShell } from "../lib/install.ts";
+import { type Completed, Node } from "../lib/netns.ts";
+import { Runner } from "../lib/runner.ts";
+import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
+
+const names = ["bandwidth", "calico", "calico-ipam", "loopback", "portmap"];
+const list = loadConflist(example("10-calico.conflist"));
+let node: Node;
+
+beforeEach(async () => {
+  requireBuild();
+  node = await Node.start();
+});
+
+afterEach(async () => {
+  await node?.stop();
+});
+
+function tortie(...words: readonly string[]): Completed {
+  return node.run([process.execPath, `${root}/dist/tortie.js`, ...words]);
+}
+
+/** Inode, mode and name of everything in the folder. */
+function executables(): readonly string[] {
+  return node
+    .sh("ls -A /opt/cni/bin | while read -r name; do stat -c '%i %a %n' \"/opt/cni/bin/$name\"; done")
+    .trim()
+    .split("\n");
+}
+
+test.each([
+  ["README.md", install],
+  ["docs/operations.md, without Node", installByShell],
+])("as %s says: one file, and calico-ipam runs in calico's process", (_, how) => {
+  how(node);
+  const found = executables().map((line) => line.split(" "));
+  expect(found.map(([, mode, path = ""]) => `${mode} ${path.slice("/opt/cni/bin/".length)}`)).toEqual(
+    names.map((name) => `755 ${name}`),
+  );
+  expect(new Set(found.map(([inode]) => inode)).size).toBe(1);
+
+  const runner = new Runner({ node, pluginDirs: ["/opt/cni/bin"] });
+  const sandbox = { containerId: "web-0a1b2c", netns: node.addPod("web"), ifname: "eth0", args: [] };
+  runner.add(list, sandbox);
+  const lines = node.sh("cat /var/log/calico/cni/cni.log").trim().split("\n");
+  const pidOf = (plugin: string) => {
+    const line = lines.map((text) => JSON.parse(text)).find((one) => one.plugin === plugin && one.command === "ADD");
+    return line?.pid;
+  };
+  expect(pidOf("calico-ipam")).toBeGreaterThan(0);
+  expect(pidOf("calico-ipam")).toBe(pidOf("calico"));
+  runner.del(list, sandbox);
+});
+
+test("uninstall is refused while a pod is attached, and leaves the folders as they were before", () => {
+  const look = () => node.sh("find /opt /etc/cni -type f 2>/dev/null | sort");
+  const before = look();
+  install(node);
+  const runner = new Runner({ node, pluginDirs: ["/opt/cni/bin"] });
+  const sandbox = { containerId: "web-0a1b2c", netns: node.addPod("web"), ifname: "eth0", args: [] };
+  runner.add(list, sandbox);
+  const installed = look();
+  expect(tortie("install", "--uninstall")).toMatchObject({
+    status: 1,
+    stdout: "",
+    stderr: expect.stringContaining("cannot uninstall: an attachment is left"),
+  });
+  expect(look()).toBe(installed);
+  runner.del(list, sandbox);
+  expect(tortie("install", "--uninstall").status).toBe(0);
+  expect(look()).toBe(before);
+});
+
+test("a plugin that is started while it is replaced is the old one or the new one", () => {
+  install(node);
+  // 300 starts beside 6 installations, each of which finds five copies to make one of.
+  const loop = `
+    i=0; while [ $i -lt 300 ]; do i=$((i + 1)); /opt/cni/bin/portmap -v >/dev/null || echo "failed: $?"; done & asked=$!
+    for i in 1 2 3 4 5 6; do
+      for name in ${names.join(" ")}; do cp /opt/cni/bin/$name /opt/cni/bin/.copy; mv -f /opt/cni/bin/.copy /opt/cni/bin/$name; done
+      ${process.execPath} ${root}/dist/tortie.js install --from ${ourPluginDir} >/dev/null
+    done
+    wait $asked`;
+  expect(node.sh(loop)).toBe("");
+  expect(executables()).toHaveLength(names.length);
+});

@@ -1,0 +1,262 @@
+/** `tortie install` on files in memory: what is left alone, and what is there when it is stopped at any step. */
+import { describe, expect, test } from "vitest";
+import { ourNames } from "../../../src/cli/doctor/networks.ts";
+import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
+import { World } from "./world.ts";
+
+const build = "0.1.0, commit 0123456789ab";
+const bin = "/opt/cni/bin";
+const conflist = { name: "net", cniVersion: "1.0.0", plugins: [{ type: "calico" }, { type: "portmap" }] };
+const installed = "/etc/cni/net.d/10-net.conflist";
+
+/** A machine with executables of ours beside the command, a configuration in /tmp, and what else is said. */
+function world(files: Readonly<Record<string, string>> = {}): World {
+  const made = new World();
+  made.write("/usr/lib/tortie/bin/calico", "ours, new");
+  made.write("/tmp/10-net.conflist", JSON.stringify(conflist));
+  for (const [path, text] of Object.entries(files)) made.write(path, text);
+  for (const path of Object.keys(files)) {
+    const node = made.sys.stat(path);
+    if (path.startsWith(bin) && node !== undefined) made.machine.files.replace(path, files[path] ?? "", 0o755);
+  }
+  // An executable says what it is by its text.
+  made.anyProgram = (line) => {
+    if (line.startsWith("VERSION ")) return '{"supportedVersions":["1.0.0"]}';
+    const [path = ""] = line.split(" ");
+    if (!made.machine.files.read(path).startsWith("ours")) return "CNI portmap plugin v1.1.1\n";
+    const release = made.machine.files.read(path) === "ours, old" ? "0.0.9, commit ba9876543210" : build;
+    return `${path.slice(path.lastIndexOf("/") + 1)} ${release.replace(",", " (Tortie),")}, engine x\n`;
+  };
+  made.machine.files.replace("/usr/lib/tortie/bin/calico", "ours, new", 0o755);
+  return made;
+}
+
+const foreignPortmap = { [`${bin}/portmap`]: "Go" };
+const oldOnes = Object.fromEntries(ourNames.map((name) => [`${bin}/${name}`, "ours, old"]));
+
+function inodes({ machine }: World): ReadonlySet<number | undefined> {
+  return new Set(ourNames.map((name) => machine.files.stat(`${bin}/${name}`)?.inode));
+}
+
+function filesBelow({ machine }: World, folder: string): readonly string[] {
+  return machine.files.paths().filter((path) => path.startsWith(`${folder}/`));
+}
+
+describe("tortie install", () => {
+  test("links one file under all names, and writes the configuration", async () => {
+    const one = world();
+    expect(await one.run("install --conflist /tmp/10-net.conflist")).toEqual({
+      status: 0,
+      stdout: `${ourNames.map((name) => `${bin}/${name} installed (${build})\n`).join("")}${installed} written\n`,
+      stderr: "",
+    });
+    expect(inodes(one).size).toBe(1);
+    expect(filesBelow(one, bin)).toEqual(ourNames.map((name) => `${bin}/${name}`).sort());
+    expect(one.machine.files.stat(`${bin}/calico`)?.mode).toBe(0o755);
+    expect(one.machine.files.read(installed)).toBe(JSON.stringify(conflist));
+  });
+
+  test("is idempotent", async () => {
+    const one = world();
+    await one.run("install --conflist /tmp/10-net.conflist");
+    const before = [one.machine.files.print(), ...inodes(one)];
+    const { stdout } = await one.run("install --conflist /tmp/10-net.conflist");
+    expect(stdout).toBe(
+      `${ourNames.map((name) => `${bin}/${name} unchanged (${build})\n`).join("")}${installed} unchanged\n`,
+    );
+    expect([one.machine.files.print(), ...inodes(one)]).toEqual(before);
+  });
+
+  test("upgrades, and makes one file of copies", async () => {
+    const upgraded = world(oldOnes);
+    expect((await upgraded.run("install")).stdout).toContain(
+      `/calico replaced (0.0.9, commit ba9876543210 by ${build})\n`,
+    );
+    const copies = world(Object.fromEntries(ourNames.map((name) => [`${bin}/${name}`, "ours, new"])));
+    expect(inodes(copies).size).toBe(ourNames.length);
+    expect((await copies.run("install")).stdout).toContain(`/calico linked anew (${build})\n`);
+    for (const one of [upgraded, copies]) expect(inodes(one).size).toBe(1);
+  });
+
+  test("replaces no plugin of another's, and says which", async () => {
+    const one = world(foreignPortmap);
+    const before = one.machine.files.print();
+    expect(await one.run("install")).toEqual({
+      status: 1,
+      stdout: "",
+      stderr:
+        'tortie: cannot install in "/opt/cni/bin": portmap there is another\'s plugin; pass --keep to leave it and install the rest, or --force to replace\n',
+    });
+    expect(one.machine.files.print()).toBe(before);
+    expect((await one.run("install --keep")).stdout).toContain("/opt/cni/bin/portmap left alone: it is another's\n");
+    expect(one.machine.files.read(`${bin}/portmap`)).toBe("Go");
+    expect(one.machine.files.read(`${bin}/bandwidth`)).toBe("ours, new");
+    expect((await one.run("install --force")).stdout).toContain(
+      `/opt/cni/bin/portmap replaced (another's by ${build})\n`,
+    );
+    expect(inodes(one).size).toBe(1);
+  });
+
+  test("--keep does not keep a calico of another's: there would be nothing to install", async () => {
+    expect(await world({ [`${bin}/calico`]: "Go" }).run("install --keep")).toMatchObject({ status: 1, stdout: "" });
+  });
+
+  test("leaves a configuration alone that was changed, unless forced", async () => {
+    const one = world({ [installed]: "{}" });
+    const { status, stderr } = await one.run("install --conflist /tmp/10-net.conflist");
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: `tortie: cannot install "${installed}": it is there and has another content; pass --force to replace it\n`,
+    });
+    expect(filesBelow(one, bin)).toEqual([]);
+    await one.run("install --force --conflist /tmp/10-net.conflist");
+    expect(one.machine.files.read(installed)).toBe(JSON.stringify(conflist));
+  });
+
+  test.each([
+    ["--from /nowhere", 'cannot install "/nowhere/calico": there is no such file\n'],
+    ["--conflist /tmp/none.conflist", 'cannot install "/tmp/none.conflist": open /tmp/none.conflist: '],
+    ["--conflist /tmp/broken.conflist", 'cannot install "/tmp/broken.conflist": "name" is missing'],
+    ["--conflist /usr/lib/tortie/bin/calico", "runtimes read *.conflist, *.conf and *.json alone"],
+  ])("%s: refused before anything is changed", async (options, reason) => {
+    const one = world({ "/tmp/broken.conflist": "{}" });
+    const { status, stderr } = await one.run(`install ${options}`);
+    expect(status).toBe(1);
+    expect(stderr).toContain(reason);
+    expect(filesBelow(one, bin)).toEqual([]);
+  });
+
+  test("says that the folder of the executables is to be named when none is beside the command", async () => {
+    const one = world();
+    one.sys.removeFile("/usr/lib/tortie/bin/calico");
+    expect((await one.run("install")).stderr).toContain("pass --from with the folder of the executables");
+  });
+
+  test("warns of a configuration that comes first, and of a plugin that is not there", async () => {
+    const one = world({
+      "/etc/cni/net.d/05-other.conflist": "{}",
+      "/tmp/10-net.conflist": JSON.stringify({ ...conflist, plugins: [{ type: "calico" }, { type: "tuning" }] }),
+    });
+    const { stderr } = await one.run("install --conflist /tmp/10-net.conflist");
+    expect(stderr).toContain('names the plugin "tuning", which is not in "/opt/cni/bin"');
+    expect(stderr).toContain('the first file in alphabetical order, which is "/etc/cni/net.d/05-other.conflist"');
+  });
+});
+
+describe("tortie install --uninstall", () => {
+  test("takes away what install made, configuration first, and nothing else", async () => {
+    const one = world({
+      [`${bin}/tuning`]: "Go",
+      "/etc/cni/net.d/87-podman.conflist": JSON.stringify({
+        ...conflist,
+        plugins: [{ type: "bridge" }, { type: "portmap" }],
+      }),
+    });
+    const before = one.machine.files.print();
+    await one.run("install --conflist /tmp/10-net.conflist");
+    const removed: string[] = [];
+    one.beforeStep = (call) => void removed.push(`${call} ${one.machine.files.paths().includes(installed)}`);
+    const { status, stdout, stderr } = await one.run("install --uninstall");
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: `${installed} removed\n${ourNames.map((name) => `${bin}/${name} removed\n`).join("")}`,
+    });
+    expect(removed.slice(0, 2)).toEqual(["removeFile true", "removeFile false"]);
+    expect(stderr).toContain(
+      '"/etc/cni/net.d/87-podman.conflist" names portmap, of which "/opt/cni/bin" has none any more',
+    );
+    expect(one.machine.files.print().replace("/etc/cni/net.d/\n", "")).toBe(before);
+    expect((await one.run("install --uninstall")).stdout).toContain("nothing of ours is in");
+  });
+
+  test("leaves another's plugins and their configuration", async () => {
+    const files = { [`${bin}/calico`]: "Go", ...foreignPortmap, [installed]: JSON.stringify(conflist) };
+    const one = world(files);
+    const before = one.machine.files.print();
+    expect((await one.run("install --uninstall --force")).stdout).toContain(
+      "/opt/cni/bin/calico left alone: it is another's\n",
+    );
+    expect(one.machine.files.print()).toBe(before);
+  });
+
+  test("is refused while attachments are left, and says whose", async () => {
+    const one = world();
+    await one.run("install --conflist /tmp/10-net.conflist");
+    writeEndpoint(one.sys, {
+      attachment: { network: "net", containerId: "web-0a", ifname: "eth0" },
+      pod: { namespace: "default", name: "web" },
+      node: "node-a",
+      hostInterface: "cali0123456789a",
+      addresses: ["10.0.0.1/32"],
+      mac: "ee:ee:ee:ee:ee:ee",
+      netns: "/run/netns/web",
+    } as never);
+    const before = one.machine.files.print();
+    const { status, stderr } = await one.run("install --uninstall");
+    expect(status).toBe(1);
+    expect(stderr).toContain("cannot uninstall: an attachment is left, of default/web; end the pods first");
+    expect(one.machine.files.print()).toBe(before);
+    expect((await one.run("install --uninstall --force")).status).toBe(0);
+    expect(filesBelow(one, bin)).toEqual([]);
+  });
+});
+
+class Killed extends Error {}
+
+/** Runs a line whose process dies before its k-th step; whether it died. */
+async function runKilled(one: World, line: string, killedAt: number, look: () => void): Promise<boolean> {
+  let steps = 0;
+  one.beforeStep = () => {
+    steps++;
+    // What is dead does nothing more, cleaning up included.
+    if (steps >= killedAt) throw new Killed("killed");
+    look();
+  };
+  await one.run(line);
+  one.beforeStep = undefined;
+  look();
+  return steps >= killedAt;
+}
+
+describe.each([
+  ["install", "install --conflist /tmp/10-net.conflist", {}],
+  ["upgrade", "install --conflist /tmp/10-net.conflist", oldOnes],
+  ["force", "install --force --conflist /tmp/10-net.conflist", { ...foreignPortmap, [installed]: "{}" }],
+] as const)("%s, killed at any step", (_, line, files) => {
+  test("a name is the old file or the new one, the configuration comes last, and the next one completes it", async () => {
+    for (let killedAt = 1; ; killedAt++) {
+      const one = world(files);
+      const before = new Map(ourNames.map((name) => [name, files[`${bin}/${name}` as never] as string | undefined]));
+      const look = () => {
+        const now = ourNames.map(
+          (name) => one.machine.files.stat(`${bin}/${name}`) && one.machine.files.read(`${bin}/${name}`),
+        );
+        for (const [index, name] of ourNames.entries()) expect([before.get(name), "ours, new"]).toContain(now[index]);
+        const isWritten = one.machine.files.stat(installed) !== undefined && one.machine.files.read(installed) !== "{}";
+        if (isWritten) expect(new Set(now)).toEqual(new Set(["ours, new"]));
+      };
+      const died = await runKilled(one, line, killedAt, look);
+      expect((await one.run(line)).status).toBe(0);
+      expect(inodes(one).size).toBe(1);
+      expect(filesBelow(one, bin)).toHaveLength(ourNames.length);
+      expect(one.machine.files.read(installed)).toBe(JSON.stringify(conflist));
+      if (!died) return;
+      expect(killedAt).toBeLessThan(40);
+    }
+  });
+});
+
+test("uninstall, killed at any step: the configuration goes before the plugins, and the next one completes it", async () => {
+  for (let killedAt = 1; ; killedAt++) {
+    const one = world();
+    await one.run("install --conflist /tmp/10-net.conflist");
+    const died = await runKilled(one, "install --uninstall", killedAt, () => {
+      const all = ourNames.every((name) => one.machine.files.stat(`${bin}/${name}`) !== undefined);
+      if (!all) expect(one.machine.files.stat(installed)).toBeUndefined();
+    });
+    expect((await one.run("install --uninstall")).status).toBe(0);
+    expect([...filesBelow(one, bin), ...filesBelow(one, "/etc/cni/net.d")]).toEqual([]);
+    if (!died) return;
+    expect(killedAt).toBeLessThan(40);
+  }
+});
