@@ -41,7 +41,7 @@ function offered(line: string): readonly string[] {
 describe("completion in bash", () => {
   test.each([
     ["tortie doc", ["doctor"]],
-    ["tortie i", ["ipam"]],
+    ["tortie i", ["install", "ipam"]],
     ["tortie ipam sh", ["show"]],
     ["tortie ipam show --show-b", ["--show-blocks", "--show-borrowed"]],
     ["tortie --node a ipam show --ma", ["--map"]],
