@@ -16,9 +16,9 @@
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
-import { sha1 } from "../../src/net/digest.ts";
 import { gateway4, gateway6, hostMac } from "../../src/plan/names.ts";
-import type { Place, Resource, Route, Sysctl } from "../../src/plan/resource.ts";
+import type { Place, Resource, Sysctl } from "../../src/plan/resource.ts";
+import { isFirst, metricOf, planRoutes } from "./routes.ts";
 
 export interface EndpointSpec {
   readonly hostInterface: string;
@@ -68,16 +68,8 @@ export function planEndpoint(spec: EndpointSpec): readonly Resource[] {
   ];
 }
 
-/** The routes that a pod gets when its IPAM plugin names none. */
-export const defaultRoutes: readonly RouteConfig[] = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }];
-
-function planIpv4({
-  hostInterface,
-  ifname,
-  routes,
-  allowIpForwarding,
-  knowsGateways,
-}: EndpointSpec): readonly Resource[] {
+function planIpv4(spec: EndpointSpec): readonly Resource[] {
+  const { hostInterface, ifname, allowIpForwarding, knowsGateways } = spec;
   const conf = `net/ipv4/conf/${hostInterface}`;
   return [
     // Lets 127.0.0.1:<host port> reach the pod; the guard of 127.0.0.0/8 in `natOutgoing` keeps pods out of the host's own loopback.
@@ -93,20 +85,15 @@ function planIpv4({
       link: ifname,
       destination: `${gateway4}/32`,
       scope: "link",
-      ...priorityOf(metricOf(ifname)),
+      ...(isFirst(ifname) ? {} : { priority: metricOf(ifname) }),
     },
     ...(knowsGateways ? [neighbour(ifname, gateway4)] : []),
-    ...routesThrough(gateway4, 4, ifname, routes),
+    ...planRoutes(spec, 4),
   ];
 }
 
-function planIpv6({
-  hostInterface,
-  ifname,
-  routes,
-  allowIpForwarding,
-  knowsGateways,
-}: EndpointSpec): readonly Resource[] {
+function planIpv6(spec: EndpointSpec): readonly Resource[] {
+  const { hostInterface, ifname, allowIpForwarding, knowsGateways } = spec;
   const conf = `net/ipv6/conf/${hostInterface}`;
   return [
     // EUI-64: the gateway's address must be the one made of the MAC address, whatever the machine's default says.
@@ -122,37 +109,8 @@ function planIpv6({
     sysctl("sandbox", `net/ipv6/conf/${ifname}/accept_dad`, "0"),
     sysctl("sandbox", "net/ipv6/conf/all/forwarding", allowIpForwarding ? "1" : "0", { initial: true }),
     ...(knowsGateways ? [neighbour(ifname, gateway6)] : []),
-    ...routesThrough(gateway6, 6, ifname, routes),
+    ...planRoutes(spec, 6),
   ];
-}
-
-/** The gateway that a route names is the IPAM plugin's idea of a subnet; here everything goes through the host. */
-function routesThrough(gateway: string, family: 4 | 6, link: string, routes: readonly RouteConfig[]): readonly Route[] {
-  return routes
-    .filter((route) => familyOf(route.dst) === family)
-    .map((route) => ({
-      kind: "route",
-      at: "sandbox",
-      link,
-      destination: route.dst,
-      gateway,
-      ...(route.mtu === undefined ? {} : { mtu: route.mtu }),
-      ...(route.advmss === undefined ? {} : { advmss: route.advmss }),
-      ...priorityOf(route.priority ?? metricOf(link)),
-      ...(route.table === undefined ? {} : { table: route.table }),
-    }));
-}
-
-/**
- * Every interface of a pod has the same gateway, and the kernel takes one route to a destination at each metric. `eth0` has the kernel's own
- * metrics; another has its routes behind them (IPv6's default is 1024), at a metric that follows from its name alone.
- */
-function metricOf(ifname: string): number | undefined {
-  return ifname === "eth0" ? undefined : 1025 + Number.parseInt(sha1(ifname).slice(0, 4), 16);
-}
-
-function priorityOf(priority: number | undefined): { readonly priority?: number } {
-  return priority === undefined ? {} : { priority };
 }
 
 /**

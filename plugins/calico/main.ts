@@ -84,7 +84,7 @@ export default definePlugin<CalicoConf>({
   },
 
   del(request, context) {
-    const hostInterfaces = removeAttachment(context.sys, request.attachment);
+    const hostInterfaces = removeAttachment(context.sys, request.attachment, request.netns);
     context.log.info("endpoint removed", () => ({ hostInterfaces }));
     delegateDel(ipamTypeOf(request.document), request, context, builtin);
   },

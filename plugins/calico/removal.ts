@@ -1,11 +1,16 @@
 /** Taking endpoints away: by name and owner alone, whatever of ADD's circumstances is left. */
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { removeNftTable } from "../../src/dataplane/nft-remove.ts";
+import { findVethEnds } from "../../src/dataplane/peer.ts";
+import { withPlaces } from "../../src/dataplane/places.ts";
 import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
+import { removeRules } from "../../src/dataplane/rule.ts";
 import { anyEndpoint, listEndpoints, readEndpoint, removeEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { hostMac, natTable } from "../../src/plan/names.ts";
+import { hostMac, natTable, sourceRulePriority } from "../../src/plan/names.ts";
+import { findSandbox, sandboxAtDel } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
+import { isFirst, tableOf } from "./routes.ts";
 
 /** What `calico` makes host interfaces as. */
 const born = { kind: "veth", mac: hostMac } as const;
@@ -14,15 +19,21 @@ const nobody = "";
 
 /**
  * Removes one attachment's host interface, and with it its peer in the sandbox, its routes and its queues; then its record. Where the
- * interface cannot be removed, the record stays, by which it is found again. Returns the names of the interfaces that it looked for.
+ * interface cannot be removed, the record stays, by which it is found again. `netns`: the sandbox's path, where the caller knows one; else
+ * the record's. Returns the names of the interfaces that it looked for.
  */
-export function removeAttachment(sys: Sys, attachment: Attachment): readonly string[] {
+export function removeAttachment(sys: Sys, attachment: Attachment, netns?: string): readonly string[] {
   const owner = ownerOf(attachment);
   const record = readEndpoint(sys, attachment);
   // A record was never there when there was no ADD, or a hand has removed it: then all aliases are searched.
   const names = record === undefined ? ownedInterfaces(sys, owner).map(({ name }) => name) : [record.hostInterface];
+  const path = isFirst(attachment.ifname)
+    ? undefined
+    : (netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false }));
   let idle = false;
   runEvery([
+    // Before the interface, by which the sandbox is known to be its own.
+    () => removeSourceRules(sys, attachment.ifname, names, path),
     // Before the interface: the kernel's two waits, for either removal, then pass at the same time.
     () => {
       idle = removeIdleNat(sys, attachment);
@@ -33,6 +44,22 @@ export function removeAttachment(sys: Sys, attachment: Attachment): readonly str
   // Of two that end at the same time each has seen the other's record.
   if (!idle) removeIdleNat(sys);
   return names;
+}
+
+/** The rules of a further interface outlive it where its sandbox goes on, or has come to be another's. */
+function removeSourceRules(
+  sys: Sys,
+  ifname: string,
+  hostInterfaces: readonly string[],
+  netns: string | undefined,
+): void {
+  const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
+  if (sandbox === undefined) return;
+  withPlaces({ sys, sandbox }, (places) => {
+    const ends = findVethEnds(places, ifname);
+    if (ends !== undefined && !hostInterfaces.includes(ends.host?.name ?? "")) return;
+    removeRules(places, { table: tableOf(ifname), priority: sourceRulePriority });
+  });
 }
 
 /**

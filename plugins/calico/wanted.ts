@@ -7,8 +7,9 @@ import { addressOf, canonicalPrefix, hostPrefix } from "../../src/net/prefix.ts"
 import { hostMac } from "../../src/plan/names.ts";
 import type { AddRequest, CheckRequest } from "../../src/plugin/plugin.ts";
 import { type CalicoConf, macOf } from "./conf.ts";
-import { defaultRoutes, type EndpointSpec } from "./endpoint.ts";
+import type { EndpointSpec } from "./endpoint.ts";
 import { type Identity, stableMac } from "./identity.ts";
+import { defaultRoutes } from "./routes.ts";
 
 /** Throws `CniError` 100 when the IPAM plugin gave no address. */
 export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity, ipam: Result, sys: Sys): EndpointSpec {

@@ -7,6 +7,7 @@ import { neighbourDriver } from "./neighbour.ts";
 import { qdiscDriver } from "./qdisc.ts";
 import { redirectDriver } from "./redirect.ts";
 import { routeDriver } from "./route.ts";
+import { ruleDriver } from "./rule.ts";
 import { upDriver } from "./up.ts";
 import { vethDriver } from "./veth.ts";
 
@@ -24,6 +25,7 @@ const drivers = {
   address: addressDriver,
   neighbour: neighbourDriver,
   route: routeDriver,
+  rule: ruleDriver,
   qdisc: qdiscDriver,
   redirect: redirectDriver,
   "nft-table": { how: "table" },

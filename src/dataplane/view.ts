@@ -7,6 +7,7 @@ import type { Reply } from "../netlink/message.ts";
 import { dumpNeighbours, type NeighbourEntry, readNeighbour } from "../netlink/neighbour.ts";
 import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
 import { dumpRoutes, type RouteEntry, readRoute } from "../netlink/route.ts";
+import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
 import type { Conversation } from "./conversation.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 
@@ -40,6 +41,14 @@ export class View {
       const routes = this.#conversation().dump(dumpRoutes(family, index), "list routes").map(readRoute);
       return routes.filter((route) => route !== undefined && (index === undefined || route.index === index));
     }) as readonly RouteEntry[];
+  }
+
+  rules(family: Family): readonly RuleEntry[] {
+    return this.#once(`rules ${family}`, () =>
+      this.#conversation()
+        .dump(dumpRules(family), "list rules")
+        .flatMap((reply) => readRule(reply) ?? []),
+    );
   }
 
   neighbours(family: Family): readonly NeighbourEntry[] {

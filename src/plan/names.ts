@@ -27,3 +27,5 @@ export const gateway4 = "169.254.1.1";
 export const gateway6 = "fe80::ecee:eeff:feee:eeee";
 /** The MAC address of every host interface. */
 export const hostMac = "ee:ee:ee:ee:ee:ee";
+/** The place of the rules of a pod's further interfaces among all rules of the pod: before `main` (32766). */
+export const sourceRulePriority = 32_000;

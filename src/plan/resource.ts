@@ -97,6 +97,17 @@ export interface Route {
   readonly advmss?: number;
 }
 
+/** A rule of policy routing: what has a source within the prefix is led by a table first. */
+export interface Rule {
+  readonly kind: "rule";
+  readonly at: Place;
+  /** With its prefix length. */
+  readonly from: string;
+  readonly table: number;
+  /** Its place among the rules: 0 is the first, which leads to the node's own addresses; `main` is asked at 32766. */
+  readonly priority: number;
+}
+
 /** A queueing discipline: token bucket at the root, or the ingress hook. */
 export type Qdisc = TokenBucket | IngressHook;
 
@@ -139,6 +150,7 @@ export type Resource =
   | LinkAddress
   | Neighbour
   | Route
+  | Rule
   | Qdisc
   | Redirect
   | NftTable
@@ -167,10 +179,11 @@ export const phaseOf: { readonly [K in ResourceKind]: number } = {
   address: 3,
   neighbour: 4,
   route: 5,
-  qdisc: 6,
-  redirect: 7,
-  "nft-table": 8,
-  "nft-elements": 8,
+  rule: 6,
+  qdisc: 7,
+  redirect: 8,
+  "nft-table": 9,
+  "nft-elements": 9,
 };
 
 /** What `diff` found: the plan's words, the kernel's words. */

@@ -5,7 +5,7 @@
  */
 
 import { familyOf } from "../net/address.ts";
-import { describeRoute } from "./describe.ts";
+import { describeRoute, describeRule } from "./describe.ts";
 import type { NftResource } from "./nft.ts";
 import { inOrder } from "./order.ts";
 import type {
@@ -21,6 +21,7 @@ import type {
   ResourceKind,
   ResourceOf,
   Route,
+  Rule,
   Sysctl,
   VethPair,
 } from "./resource.ts";
@@ -54,6 +55,7 @@ const showers: {
   address: showAddress,
   neighbour: showNeighbour,
   route: showRoute,
+  rule: showRule,
   qdisc: showQdisc,
   redirect: showRedirect,
 };
@@ -98,8 +100,16 @@ function showNeighbour({ at, link, address, mac }: Neighbour): readonly string[]
 }
 
 function showRoute(route: Route): readonly string[] {
-  const family = familyOf(route.destination) === 6 ? "ip -6" : "ip";
-  return [`${entering(route.at)}${family} route add ${describeRoute(route)}`];
+  return [`${entering(route.at)}${ip(route.destination)} route add ${describeRoute(route)}`];
+}
+
+function showRule(rule: Rule): readonly string[] {
+  return [`${entering(rule.at)}${ip(rule.from)} rule add ${describeRule(rule)}`];
+}
+
+/** ip(8) for the family of a prefix. */
+function ip(prefix: string): string {
+  return familyOf(prefix) === 6 ? "ip -6" : "ip";
 }
 
 function showQdisc(qdisc: Qdisc): readonly string[] {

@@ -19,7 +19,10 @@ export function refuseOwnNetns(sys: Sys, environment: Environment, presence: "mu
  * The path of DEL's sandbox; `undefined` where there is none any more. A path by a process's ID leads to the node's own namespace when the ID
  * is another process's by now: DEL has nothing to do there, and needs no sandbox for the rest.
  */
-export function sandboxAtDel(sys: Sys, { netns: path, netnsOverride }: Environment): string | undefined {
+export function sandboxAtDel(
+  sys: Sys,
+  { netns: path, netnsOverride }: Pick<Environment, "netns" | "netnsOverride">,
+): string | undefined {
   try {
     const netns = path === "" ? undefined : findSandbox(sys, path);
     return netns === undefined || (isOwn(sys, netns) && !netnsOverride) ? undefined : path;

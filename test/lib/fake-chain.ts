@@ -59,7 +59,10 @@ export class FakeChain {
   /** Final results by pod. */
   readonly results = new Map<string, unknown>();
 
-  constructor(pods: readonly Pod[]) {
+  readonly #ifname: string;
+
+  constructor(pods: readonly Pod[], ifname = "eth0") {
+    this.#ifname = ifname;
     for (const { name } of pods) this.node.sandbox(name);
   }
 
@@ -92,7 +95,7 @@ export class FakeChain {
 
   /** Goes on after a failure; the first one is told of. */
   gc(valid: readonly Pod[], trouble?: Trouble): Outcome {
-    const attachments = valid.map(({ name }) => ({ containerID: name, ifname: "eth0" }));
+    const attachments = valid.map(({ name }) => ({ containerID: name, ifname: this.#ifname }));
     const outcomes = chain.map((member) =>
       this.#each("GC", [member], nobody, trouble, () => ({ "cni.dev/valid-attachments": attachments })),
     );
@@ -117,6 +120,7 @@ export class FakeChain {
       const call: Call = {
         plugin: member,
         container: pod.name,
+        ifname: this.#ifname,
         args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.pod}${pod.fixed === undefined ? "" : `;IP=${pod.fixed}`}`,
         conf: { ...confOf(member, pod), ...more(answer) },
         faults: trouble?.member === member ? trouble.faults : [],

@@ -18,6 +18,7 @@ import { FakeNetns } from "./fake-netns.ts";
 import { addressHandlers } from "./fake-rtnetlink-address.ts";
 import { linkHandlers } from "./fake-rtnetlink-link.ts";
 import { routeHandlers } from "./fake-rtnetlink-route.ts";
+import { ruleHandlers } from "./fake-rtnetlink-rule.ts";
 import { trafficHandlers } from "./fake-rtnetlink-traffic.ts";
 
 /** One message of an answer. */
@@ -33,6 +34,7 @@ const handlers: Readonly<Record<number, Handler>> = {
   ...linkHandlers,
   ...addressHandlers,
   ...routeHandlers,
+  ...ruleHandlers,
   ...trafficHandlers,
 };
 

@@ -4,6 +4,7 @@ import { linkLocalOf } from "../../src/net/mac.ts";
 import { contains, maskPrefix } from "../../src/net/prefix.ts";
 import type { TokenBucketParameters } from "../../src/netlink/qdisc.ts";
 import type { RouteEntry } from "../../src/netlink/route.ts";
+import type { RuleEntry } from "../../src/netlink/rule.ts";
 import { describeRoute } from "../../src/plan/describe.ts";
 import { FakeSysctl } from "./fake-sysctl.ts";
 
@@ -43,6 +44,7 @@ export class FakeNetns {
   readonly sysctl: FakeSysctl;
   readonly links = new Map<number, FakeLink>();
   routes: FakeRoute[] = [];
+  rules: RuleEntry[] = [];
   neighbours: FakeNeighbour[] = [];
   /** Being dismantled: its links are there yet, but nobody finds the way to it. */
   dying = false;
@@ -186,6 +188,9 @@ export class FakeNetns {
         .map(({ index, address, mac }) => `neighbour ${address} lladdr ${mac} dev ${this.#nameOf(index)}`)
         .sort(),
       ...this.routes.map((route) => this.#printRoute(route)).sort(),
+      ...this.rules
+        .map(({ from = "all", table, priority }) => `rule from ${from} lookup ${table} pref ${priority}`)
+        .sort(),
       ...this.sysctl.print(),
     ].join("\n");
   }

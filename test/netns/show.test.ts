@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { planShaping } from "../../plugins/bandwidth/shaping.ts";
-import { defaultRoutes, planEndpoint } from "../../plugins/calico/endpoint.ts";
+import { planEndpoint } from "../../plugins/calico/endpoint.ts";
+import { defaultRoutes } from "../../plugins/calico/routes.ts";
 import { buildExecutable } from "../../scripts/executable.ts";
 import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
@@ -63,6 +64,12 @@ const plans: Readonly<Record<string, readonly Resource[]>> = {
       { dst: "10.8.0.0/16", table: 100 },
       { dst: "fd09::/48", priority: 9 },
     ],
+  }),
+  "a further interface, whose replies leave by it": planEndpoint({
+    ...endpoint,
+    ifname: "net1",
+    addresses: ["10.0.0.5/32", "fd00::5/128"],
+    routes: [{ dst: "10.9.0.0/16", mtu: 1400 }, { dst: "::/0" }],
   }),
   "limits both ways": [...planEndpoint(endpoint), ...planShaping({ ingress: limit, egress: limit }, link)],
   "the limits of containerd's burst": [

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { tableOf } from "../../../plugins/calico/routes.ts";
+import type { FakeNetns } from "../../lib/fake-netns.ts";
 import { FakeNode } from "../../lib/fake-node.ts";
 
 let node: FakeNode;
@@ -92,6 +94,30 @@ describe("ADD", () => {
     expect(node.run("CHECK", { conf: { prevResult: json } }).json).toBeUndefined();
   });
 
+  test("leads replies of a second interface by it, again the same when repeated, and takes it back when it fails", () => {
+    node.run("ADD", { conf: dual });
+    const sandbox = node.machine.netnsPaths.get("/var/run/netns/c1") as FakeNetns;
+    const alone = sandbox.print();
+    const refused = node.run("ADD", {
+      ifname: "net1",
+      conf: dual,
+      faults: [{ step: lastStepOf("net1"), errno: "ENOMEM" }],
+    });
+    expect(refused.status).toBe(1);
+    expect(sandbox.print()).toBe(alone);
+    const { json } = node.run("ADD", { ifname: "net1", conf: dual });
+    const [v4, v6] = json.ips.map(({ address }: { address: string }) => address);
+    const table = tableOf("net1");
+    expect(rulesIn(sandbox)).toEqual([`${v4} ${table}`, `${v6} ${table}`]);
+    expect(sandbox.routes.filter((route) => route.table === table).map(({ destination }) => destination)).toEqual([
+      "0.0.0.0/0",
+      "::/0",
+    ]);
+    const served = sandbox.print();
+    expect(node.run("ADD", { ifname: "net1", conf: dual }).json).toEqual(json);
+    expect(sandbox.print()).toBe(served);
+  });
+
   test("refuses a datastore that it cannot reach, by name", () => {
     const { json } = node.run("ADD", { conf: { datastore_type: "kubernetes" } });
     expect(json).toMatchObject({ code: 2, msg: expect.stringContaining('"datastore_type"') });
@@ -124,7 +150,80 @@ describe("DEL", () => {
   });
 });
 
+/** The number of the step at which an ADD of that interface writes its answer, when all is done. */
+function lastStepOf(ifname: string): number {
+  const other = new FakeNode();
+  other.sandbox("c1");
+  other.run("ADD", { conf: dual });
+  return other.run("ADD", { ifname, conf: dual }).steps.length;
+}
+
+function rulesIn({ rules }: FakeNetns): readonly string[] {
+  return rules.map(({ from, table }) => `${from} ${table}`);
+}
+
+describe("DEL of a second interface", () => {
+  let sandbox: FakeNetns;
+  let alone: string;
+
+  beforeEach(() => {
+    sandbox = node.machine.netnsPaths.get("/var/run/netns/c1") as FakeNetns;
+    node.run("ADD", { conf: dual });
+    alone = sandbox.print();
+    node.run("ADD", { ifname: "net1", conf: dual });
+  });
+
+  test.each([
+    ["with the sandbox's path", {}],
+    ["without a path, by that of the record", { sandbox: undefined }],
+    ["with a path that leads nowhere", { sandbox: "gone" }],
+  ])("%s leaves the sandbox as it was before", (_, call) => {
+    expect(node.run("DEL", { ifname: "net1", ...call }).status).toBe(0);
+    expect(sandbox.print()).toBe(alone);
+  });
+
+  test("without a record, by the table's number, and of an interface that a hand has removed", () => {
+    node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:net1.json");
+    node.run("DEL", { ifname: "net1" });
+    expect(sandbox.print()).toBe(alone);
+    node.run("ADD", { ifname: "net1", conf: dual });
+    sandbox.deleteLink(sandbox.find("net1") ?? expect.fail("net1 is gone"));
+    expect(rulesIn(sandbox)).toHaveLength(2);
+    node.run("DEL", { ifname: "net1" });
+    expect(sandbox.print()).toBe(alone);
+  });
+
+  test("whose path leads to another pod by now leaves that pod's rules", () => {
+    node.run("ADD", { container: "c2", ifname: "net1", conf: dual });
+    const other = node.machine.netnsPaths.get("/var/run/netns/c2") as FakeNetns;
+    const served = other.print();
+    expect(node.run("DEL", { ifname: "net1", sandbox: "c2" }).status).toBe(0);
+    expect(other.print()).toBe(served);
+  });
+
+  test("by GC leaves the sandbox as it was before", () => {
+    node.run("GC", { conf: { "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] } });
+    expect(sandbox.print()).toBe(alone);
+  });
+});
+
 describe("CHECK", () => {
+  test("names a rule and a table of a second interface that a hand has removed", () => {
+    const sandbox = node.machine.netnsPaths.get("/var/run/netns/c1") as FakeNetns;
+    const { json } = node.run("ADD", { ifname: "net1" });
+    const call = { ifname: "net1", conf: { prevResult: json } };
+    expect(node.run("CHECK", call).json).toBeUndefined();
+    sandbox.routes = sandbox.routes.filter(({ table }) => table === 254);
+    sandbox.rules = [];
+    const { msg } = node.run("CHECK", call).json;
+    expect(msg).toContain(
+      `rule from ${json.ips[0].address} lookup ${tableOf("net1")} pref 32000 is missing in the sandbox`,
+    );
+    expect(msg).toContain(
+      `route 0.0.0.0/0 via 169.254.1.1 dev net1 table ${tableOf("net1")} is missing in the sandbox`,
+    );
+  });
+
   test("names what a hand has removed", () => {
     const { json } = node.run("ADD");
     expect(node.run("CHECK", { conf: { prevResult: json } })).toMatchObject({ status: 0, json: undefined });

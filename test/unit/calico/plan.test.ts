@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { defaultRoutes, type EndpointSpec, planEndpoint } from "../../../plugins/calico/endpoint.ts";
+import { type EndpointSpec, planEndpoint } from "../../../plugins/calico/endpoint.ts";
 import { identify, stableMac } from "../../../plugins/calico/identity.ts";
+import { defaultRoutes, tableOf } from "../../../plugins/calico/routes.ts";
 import { show } from "../../../src/plan/show.ts";
 
 const spec: EndpointSpec = {
@@ -32,6 +33,23 @@ describe("planEndpoint()", () => {
     const both = commands({ addresses: ["192.168.9.128/32", "fd00::5/128"] });
     for (const line of [...commands({}), ...commands({ addresses: ["fd00::5/128"] })]) expect(both).toContain(line);
     expect(both.filter((line) => line.includes("type veth"))).toHaveLength(1);
+  });
+
+  test("makes a further interface by these commands: a table of its own, which a rule leads to", () => {
+    const lines = commands({ ifname: "net1", addresses: ["192.168.9.128/32", "fd00::5/128"] });
+    expect(lines.filter((line) => / (route|rule) add /.test(line))).toMatchSnapshot();
+  });
+
+  test("leads replies of a further interface by it also where the pod may ask for one destination only", () => {
+    const routes = [
+      { dst: "10.0.0.0/8", mtu: 1300 },
+      { dst: "10.9.0.0/16", table: 77 },
+    ];
+    const lines = commands({ ifname: "net1", routes }).filter((line) => line.includes(`table ${tableOf("net1")}`));
+    expect(lines.map((line) => line.replace(/^.*route add /, "").replace(/ table \d+/, ""))).toEqual([
+      "10.0.0.0/8 via 169.254.1.1 dev net1 mtu 1300",
+      "0.0.0.0/0 via 169.254.1.1 dev net1",
+    ]);
   });
 
   test("sends an IPAM plugin's routes through the host, whatever gateway they name", () => {
@@ -77,5 +95,17 @@ describe("stableMac()", () => {
     expect(mac).toBe("32:c4:40:f4:55:69");
     expect(Number.parseInt(mac.slice(0, 2), 16) & 3).toBe(2);
     expect(stableMac("calic440f455694")).not.toBe(mac);
+  });
+});
+
+describe("tableOf()", () => {
+  test("gives the usual names tables of their own, none of which is the kernel's or a small number", () => {
+    const names = ["eth", "net", "ens", "veth", "macvlan"].flatMap((name) =>
+      Array.from({ length: 2_000 }, (_, index) => `${name}${index}`),
+    );
+    const tables = names.map(tableOf);
+    expect(new Set(tables).size).toBe(names.length);
+    expect(Math.min(...tables)).toBeGreaterThanOrEqual(10_000);
+    expect(Math.max(...tables)).toBeLessThan(2 ** 32);
   });
 });

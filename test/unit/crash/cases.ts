@@ -20,19 +20,22 @@ export interface Scene {
   readonly name: string;
   readonly others: readonly Pod[];
   readonly isPodServed: boolean;
+  /** Default: eth0. */
+  readonly ifname?: string;
 }
 
 export const scenes: readonly Scene[] = [
   { name: "an empty node", others: [], isPodServed: false },
   { name: "a node with another pod", others: [other], isPodServed: false },
+  { name: "an empty node, with a further interface", others: [], isPodServed: false, ifname: "net1" },
 ];
 
 export function withPod(scene: Scene): Scene {
   return { ...scene, name: `${scene.name} that serves the pod`, isPodServed: true };
 }
 
-export function newChain({ others, isPodServed }: Scene): FakeChain {
-  const made = new FakeChain([pod, next, other]);
+export function newChain({ others, isPodServed, ifname }: Scene): FakeChain {
+  const made = new FakeChain([pod, next, other], ifname);
   for (const one of [...others, ...(isPodServed ? [pod] : [])]) mustSucceed(made.add(one));
   return made;
 }

@@ -10,6 +10,7 @@ import type { Request } from "../../../src/netlink/message.ts";
 import { addNeighbour } from "../../../src/netlink/neighbour.ts";
 import { addIngress, addTokenBucket, deleteQdisc } from "../../../src/netlink/qdisc.ts";
 import { addRoute, dumpRoutes, type RouteEntry } from "../../../src/netlink/route.ts";
+import { addRule, deleteRule } from "../../../src/netlink/rule.ts";
 import { hex } from "./hex.ts";
 
 const route: RouteEntry = {
@@ -120,6 +121,17 @@ test.each<[string, Request, string]>([
     "ip route replace",
     addRoute(route, true),
     "24 505 02 20 00 00 fe 03 fd 01 00000000   0800 0100 0a000005   0800 0400 02000000",
+  ],
+  [
+    "ip rule add from 10.0.0.9/32 lookup 30398897 pref 32000",
+    addRule({ family: 4, from: "10.0.0.9/32", table: 30_398_897, priority: 32_000 }),
+    "32 605 02 00 20 00 00 0000 01 00000000   0800 0200 0a000009   0800 0600 007d0000   0800 0f00 b1d9cf01",
+  ],
+  [
+    "ip -6 rule delete from fd00::5/128 lookup 300 pref 32000",
+    deleteRule({ family: 6, from: "fd00::5/128", table: 300, priority: 32_000 }),
+    `33 5 0a 00 80 00 00 0000 01 00000000   1400 0200 fd000000000000000000000000000005   0800 0600 007d0000
+     0800 0f00 2c010000`,
   ],
   [
     "tc qdisc add dev cali1 handle ffff: ingress",

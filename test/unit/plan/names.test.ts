@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { ifbName } from "../../../plugins/bandwidth/shaping.ts";
+import { tableOf } from "../../../plugins/calico/routes.ts";
 import { dnatChain, markChain, masqueradeChain } from "../../../plugins/portmap/iptables-rules.ts";
 import { attachmentKey, ownerOf } from "../../../src/cni/attachment.ts";
 import * as names from "../../../src/plan/names.ts";
@@ -15,6 +16,7 @@ test("persistent names are what they were: an upgrade finds and removes what an 
     key: attachmentKey(attachment),
     ownerSet: ownerSetPrefix,
     ifb: ifbName(attachment),
+    table: tableOf("net1"),
     iptables: [dnatChain, markChain, masqueradeChain],
   }).toMatchSnapshot();
 });

@@ -1,0 +1,116 @@
+/** A pod's second network, on a node that drops what comes by an unexpected interface (rp_filter): replies leave by the interface they came for. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { tableOf } from "../../plugins/calico/routes.ts";
+import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
+import { type CniResult, Runner, type Sandbox } from "../lib/runner.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { ask, ping, serve } from "../lib/traffic.ts";
+
+const list = loadConflist(example("10-calico-dual-stack.conflist"));
+let node: Node;
+let runner: Runner;
+let first: Sandbox;
+let second: Sandbox;
+
+beforeEach(async () => {
+  requireBuild();
+  node = await Node.start();
+  runner = new Runner({ node, pluginDirs });
+  const netns = node.addPod("a");
+  first = { containerId: "a", netns, ifname: "eth0" };
+  second = { ...first, ifname: "net1" };
+});
+
+afterEach(async () => {
+  await node?.stop();
+});
+
+function addressesOf({ ips = [] }: CniResult): readonly string[] {
+  return ips.map(({ address }) => address.replace(/\/.*/, ""));
+}
+
+function filterReversePaths(value: number): void {
+  node.sh(`for file in /proc/sys/net/ipv4/conf/*/rp_filter; do echo ${value} >$file; done`);
+}
+
+describe.each([0, 1, 2])("with rp_filter %i", (value) => {
+  test("each interface of a pod answers the node, other pods and the outside, in both families", () => {
+    filterReversePaths(value);
+    const addresses = [first, second].flatMap((sandbox) => addressesOf(runner.add(list, sandbox)));
+    runner.add(list, { containerId: "b", netns: node.addPod("b"), ifname: "eth0" });
+    for (const address of addresses) {
+      expect([address, ping(node, undefined, address)]).toEqual([address, true]);
+      expect([address, ping(node, "b", address)]).toEqual([address, true]);
+    }
+    // A router outside knows the way to the pods here.
+    const [eth4, eth6, net4, net6] = addresses as [string, string, string, string];
+    for (const address of [eth4, net4]) node.sh(`ip route add ${address} via 203.0.113.1`, { in: "outside" });
+    for (const address of [eth6, net6]) node.sh(`ip -6 route add ${address} via 2001:db8:99::1`, { in: "outside" });
+    for (const address of addresses) expect([address, ping(node, "outside", address)]).toEqual([address, true]);
+    expect([ping(node, "a", outsideAddress4), ping(node, "a", outsideAddress6)]).toEqual([true, true]);
+    for (const sandbox of [first, second]) runner.check(list, sandbox);
+  });
+});
+
+test("a host port that leads to the second interface answers, and what the pod asks for itself goes by eth0", () => {
+  filterReversePaths(1);
+  runner.add(list, first);
+  const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
+  runner.add(list, { ...second, capabilities: { portMappings } });
+  serve(node, "a", 80);
+  expect(ask(node, "outside", "203.0.113.1", 8080)).toBe(`a sees ${outsideAddress4}`);
+  expect(node.sh("ip -o route get 203.0.113.2; ip -o -6 route get 2001:db8:99::2", { in: "a" })).toMatch(
+    / dev eth0 .*\n.* dev eth0 /,
+  );
+});
+
+test("the second interface goes on when eth0 has gone, and DEL of either leaves the sandbox as before", () => {
+  filterReversePaths(1);
+  const empty = snapshot(node, { in: "a" });
+  runner.add(list, first);
+  const alone = snapshot(node, { in: "a" });
+  runner.add(list, second);
+  const both = snapshot(node, { in: "a" });
+  runner.add(list, second);
+  expect(diff(both, snapshot(node, { in: "a" }))).toBe("");
+  runner.del(list, second);
+  expect(diff(alone, snapshot(node, { in: "a" }))).toBe("");
+  const [net4 = "", net6 = ""] = addressesOf(runner.add(list, second));
+  runner.del(list, first);
+  expect([ping(node, undefined, net4), ping(node, undefined, net6)]).toEqual([true, true]);
+  expect(ping(node, "a", outsideAddress4)).toBe(true);
+  runner.del(list, { ...second, netns: "" });
+  expect(diff(empty, snapshot(node, { in: "a" }))).toBe("");
+});
+
+test("CHECK names a rule that is gone", () => {
+  runner.add(withVersion(list, "1.0.0"), second);
+  node.sh("ip rule del pref 32000", { in: "a" });
+  expect(() => runner.check(withVersion(list, "1.0.0"), second)).toThrow(
+    new RegExp(`rule from [\\d.]+/32 lookup ${tableOf("net1")} pref 32000 is missing in the sandbox`),
+  );
+});
+
+test("beside the reference's sbr for another network each has its own rules", () => {
+  const ptp: Conflist = {
+    ...withVersion(list, "1.0.0"),
+    name: "ptp",
+    plugins: [
+      {
+        type: "ptp",
+        ipam: { type: "host-local", ranges: [[{ subnet: "10.78.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] },
+      },
+      { type: "sbr" },
+    ],
+  };
+  filterReversePaths(1);
+  const addresses = [
+    ...addressesOf(runner.add(list, first)),
+    ...addressesOf(runner.add(ptp, { ...first, ifname: "net7" })),
+    ...addressesOf(runner.add(list, second)),
+  ];
+  for (const address of addresses) expect([address, ping(node, undefined, address)]).toEqual([address, true]);
+  for (const sandbox of [first, second]) runner.check(list, sandbox);
+});
