@@ -7,7 +7,7 @@
  * same time at least one sees the other.
  *
  * A container in several networks has several attachments, and a runtime (podman) may ask for the same ports in each: the first has them,
- * and the others do without.
+ * and the others wait. The DEL that lets a port go gives it to one that waits, in the same transaction.
  */
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
@@ -16,7 +16,7 @@ import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
 import { diffNft } from "../../src/dataplane/nft-diff.ts";
 import { hasNftTable } from "../../src/dataplane/nft-has.ts";
 import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
-import { collectNft, removeNft } from "../../src/dataplane/nft-remove.ts";
+import { collectNft, moveWaitingIn, removeNft } from "../../src/dataplane/nft-remove.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";
@@ -25,14 +25,16 @@ import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
 import { type Backend, describeAttachment, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
-import { keyOf, mappedPorts } from "./mapped.ts";
+import { keyOf, mappedPorts, type Waits } from "./mapped.ts";
 import { longestTarget, tableModules, tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
   add(wanted, sys) {
-    const applied = applyOverStale(wanted, sys);
+    const { applied, isWaiting } = applyOverStale(wanted, sys);
     try {
+      // Who had the port may have let it go meanwhile, and did not see that it was waited for.
+      if (isWaiting) moveWaitingIn(tables, sys);
       settleOverlaps(wanted, "other kind", sys);
     } catch (error) {
       applied.undo();
@@ -44,10 +46,10 @@ export const nftables: Backend = {
   settle: (wanted, sys) => settleOverlaps(wanted, "both kinds", sys),
 
   check({ attachment, conf, targets }, sys) {
-    const differences = (mappings: readonly Mapping[]): readonly string[] =>
-      diffNft(mappedPorts({ ...conf, mappings }, targets), ownerOf(attachment), sys).map(({ text }) => text);
-    const found = differences(conf.mappings);
-    return found.length === 0 ? found : differences(withoutSiblings(attachment, conf.mappings, sys));
+    const differences = (waits?: Waits): readonly string[] =>
+      diffNft(mappedPorts(conf, targets, waits), ownerOf(attachment), sys).map(({ text }) => text);
+    const found = differences();
+    return found.length === 0 ? found : differences(behindSiblings(attachment, sys));
   },
 
   del(attachment, among, sys) {
@@ -59,6 +61,7 @@ export const nftables: Backend = {
     const prefix = ownerPrefixOf(network);
     const kept = new Set(valid.map((attachment) => nftOwnerSet(ownerOf(attachment))));
     const removed = collectNft(tables, ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName), sys);
+    moveWaitingIn(tables, sys);
     return udpPortsOf(removed);
   },
 
@@ -73,20 +76,20 @@ export const nftables: Backend = {
  * An address that a mapping leads to belongs to one attachment at a time: what still leads there for another is what a missed DEL left
  * behind, and goes; so do the mappings of one that has ended.
  */
-function applyOverStale(wanted: Wanted, sys: Sys): AppliedNft {
+function applyOverStale(wanted: Wanted, sys: Sys): { readonly applied: AppliedNft; readonly isWaiting: boolean } {
   const { attachment, conf, targets, hasEnded } = wanted;
   const owner = ownerOf(attachment);
-  let { mappings } = conf;
-  // Each turn removes one attachment that cannot be alive, one more leaves out what the container's other attachments have.
-  for (let turns = mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
+  let waits: Waits | undefined;
+  // Each turn removes one attachment that cannot be alive, whose own siblings may have waited, or finds what the container's others have.
+  for (let turns = 2 * mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
     try {
-      return applyNft(mappedPorts({ ...conf, mappings }, targets), owner, sys);
+      return { applied: applyNft(mappedPorts(conf, targets, waits), owner, sys), isWaiting: waits !== undefined };
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
       const holder = holderOf(error.holder);
       if (holder !== undefined && (leadsHere(error, targets) || hasEnded(holder, destinationIn(error))))
         removeNft(tables, ownerOf(holder), sys);
-      else if (isSibling(error.holder, attachment)) mappings = withoutSiblings(attachment, mappings, sys);
+      else if (isSibling(error.holder, attachment)) waits = behindSiblings(attachment, sys);
       else throw taken(mappingOf(error.element.key), error.holder);
     }
   }
@@ -120,17 +123,14 @@ function isSibling(holder: string | undefined, { containerId }: Attachment): boo
   return holder?.startsWith(ownerPrefix) === true && holder.split("/")[1] === containerId;
 }
 
-/** The mappings less what other attachments of the same container have. */
-function withoutSiblings(attachment: Attachment, mappings: readonly Mapping[], sys: Sys): readonly Mapping[] {
+/** Whether another attachment of the same container has the port. */
+function behindSiblings(attachment: Attachment, sys: Sys): Waits {
   const own = nftOwnerComment(ownerOf(attachment));
-  const isFree = (family: NftFamily, mapping: Mapping): boolean => {
+  return (family, mapping) => {
     const set = mapping.hostIp === undefined ? "ports" : "hostip_ports";
     const [held] = findHolders(tableOf(family), set, [keyOf(mapping)], sys);
-    return held === undefined || held.holder === own || !isSibling(held.holder, attachment);
+    return held !== undefined && held.holder !== own && isSibling(held.holder, attachment);
   };
-  return mappings
-    .map((mapping) => ({ ...mapping, families: mapping.families.filter((family) => isFree(family, mapping)) }))
-    .filter(({ families }) => families.length > 0);
 }
 
 /** Throws when another has one of the host ports in the other kind of map, or in either; what has ended goes. */

@@ -5,6 +5,7 @@
  *       map  hostip_ports        { ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }   hostIP given
  *       map  ports               { inet_proto . inet_service : ipv4_addr . inet_service }               any address of the host
  *       map  hostip_conditions, conditions   the same keys : jump conditions_<digest>
+ *       map  waiting_<each of the four>      its key . ipv4_addr : the same     what a container's further networks want, until the first lets it go
  *       set  hairpin, localhost, masq_all    whose sources are hidden behind the node
  *       chain prerouting, output             fib daddr type local jump hostports
  *       chain hostports                      conditions, then dnat; a given hostIP before any address
@@ -24,6 +25,7 @@ import type {
   NftFamily,
   NftField,
   NftRule,
+  NftSetDefinition,
   NftStatement,
   NftTable,
   NftType,
@@ -36,6 +38,9 @@ import type {
  */
 const dstnatPriority = -95;
 const srcnatPriority = 100;
+
+/** Maps whose elements wait are named after those for whose keys they wait. */
+export const waitingPrefix = "waiting_";
 
 /** Both tables, for what concerns an attachment whatever it has. */
 export const tables: readonly NftTable[] = [tableOf("ip"), tableOf("ip6")];
@@ -65,12 +70,33 @@ export function tableOf(family: NftFamily): NftTable {
       { name: "hostip_ports", key: [address, ...port], data: target },
       { name: "conditions", key: port, data: ["verdict"] },
       { name: "hostip_conditions", key: [address, ...port], data: ["verdict"] },
+      ...waitingSets(address, port, target),
       { name: "hairpin", key: [address, address] },
       ...(family === "ip" ? [{ name: "localhost", key: [address] }] : []),
       { name: "masq_all", key: [address] },
     ],
     chains: chainsOf(family),
   };
+}
+
+function waitingSets(
+  address: NftType,
+  port: readonly NftType[],
+  target: readonly NftType[],
+): readonly NftSetDefinition[] {
+  return (["", "hostip_"] as const).flatMap((kind) => {
+    const key = [...(kind === "" ? [] : [address]), ...port, address];
+    const ports = `${waitingPrefix}${kind}ports`;
+    return [
+      { name: ports, key, data: target, waitsFor: { map: `${kind}ports` } },
+      {
+        name: `${waitingPrefix}${kind}conditions`,
+        key,
+        data: ["verdict"],
+        waitsFor: { map: `${kind}conditions`, behind: ports },
+      },
+    ] as const;
+  });
 }
 
 /** The chain that lets pass what meets the conditions and keeps the rest from being mapped. Equal conditions share one. */

@@ -25,6 +25,7 @@ import { addOwned, chunks, deleteOwned, findElement, idOf, type OwnedElement, re
 import { removeNft } from "./nft-remove.ts";
 import { EBUSY, EEXIST, ENOENT, isPassing, maxAttempts, NftSession, type Refused } from "./nft-session.ts";
 import { sameDatum, statesOf, type TableState } from "./nft-state.ts";
+import { locate, movesTo } from "./nft-waiting.ts";
 import { refusal } from "./refusal.ts";
 
 export interface AppliedNft {
@@ -61,10 +62,11 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
 /** Whether a table needs nothing: it lacks nothing, the owner's elements are those that it had, and all of them are there. */
 function isDone(session: NftSession, { table, owned, former, lack }: TableState, owner: string): boolean {
   if (former === undefined || lack !== undefined) return false;
-  const key = ({ set, element }: OwnedElement): string => `${set} ${element.key.join(" . ")}`;
-  const had = new Set(former.map(key));
+  const had = new Set(former.map(nameOf));
   const comment = nftOwnerComment(owner);
-  return had.size === owned.length && owned.every((one) => had.has(key(one)) && isSame(session, table, one, comment));
+  return (
+    had.size === owned.length && owned.every((one) => had.has(nameOf(one)) && isSame(session, table, one, comment))
+  );
 }
 
 function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comment: string): boolean {
@@ -75,7 +77,7 @@ function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comme
 }
 
 function requestsOf(
-  { table, shared, owned, lack, former, outdated }: TableState,
+  { table, shared, owned, lack, former, moves = [], outdated }: TableState,
   owner: string,
   index: number,
 ): readonly Request[] {
@@ -85,6 +87,7 @@ function requestsOf(
     ...(lack ? repairs(table, lack, setId + 1) : []),
     ...shared.flatMap((resource) => sharedRequests(table, resource, outdated === true)),
     ...(former ? deleteOwned(table, nftOwnerSet(owner), former) : []),
+    ...moves,
     ...(owned.length > 0 ? addOwned(table, owner, owned, setId) : []),
   ];
 }
@@ -122,6 +125,7 @@ function learn(session: NftSession, states: readonly TableState[], owner: string
     state.lack = lack;
     state.outdated = true;
     state.former = formerOf(session, state, owner);
+    state.moves = state.former && movesTo(session, state.table, notAgain(state.former, state.owned));
     if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
   }
   // All that was missing was to be made by what was refused: it is not that something is not there.
@@ -145,8 +149,19 @@ function throwLacking({ requests, refused }: Refusal): void {
 
 /** What the owner's index lists and is still there: a hand may have removed an element. */
 function formerOf(session: NftSession, { table }: TableState, owner: string): readonly OwnedElement[] | undefined {
-  const former = readOwned(session, table, nftOwnerSet(owner));
-  return former?.filter((one) => findElement(session, table, one) !== undefined);
+  const index = nftOwnerSet(owner);
+  const former = readOwned(session, table, index);
+  return former && locate(session, table, index, former);
+}
+
+/** What an owner had and does not want any more. */
+function notAgain(former: readonly OwnedElement[], owned: readonly OwnedElement[]): readonly OwnedElement[] {
+  const wanted = new Set(owned.map(nameOf));
+  return former.filter((one) => !wanted.has(nameOf(one)));
+}
+
+function nameOf({ set, element }: OwnedElement): string {
+  return `${set} ${element.key.join(" . ")}`;
 }
 
 function refuseConflicts(session: NftSession, { table, owned, former = [] }: TableState, owner: string): void {

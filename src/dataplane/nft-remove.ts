@@ -14,7 +14,8 @@ import { readSet, readTableUse } from "../netlink/nftables-read.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../plan/nft-owner.ts";
 import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
-import { EBUSY, ENOENT, isPassing, lookIntoNft, maxAttempts, type NftSession } from "./nft-session.ts";
+import { EBUSY, EEXIST, ENOENT, isPassing, lookIntoNft, maxAttempts, type NftSession } from "./nft-session.ts";
+import { locate, movesTo, moveWaiting } from "./nft-waiting.ts";
 import { refusal } from "./refusal.ts";
 
 /**
@@ -62,6 +63,13 @@ export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnuse
   return lookIntoNft(sys, true, (session) => dropTable(session, table, isUnused));
 }
 
+/** Moves what waits for a key that is free, in each of these tables. Throws `CniError` 100 when the kernel refuses. */
+export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
+  lookIntoNft(sys, undefined, (session) => {
+    for (const table of tables) moveWaiting(session, table);
+  });
+}
+
 /** What is to be done to a table. */
 interface Removal {
   /** The indexes that go. */
@@ -81,15 +89,21 @@ function removeIndexes(
     return tables.flatMap((table, at) => {
       const { names, mayBeIdle } = removals[at] as Removal;
       const removed = names.flatMap((name) => removeIndex(session, table, name) ?? []);
+      // Who began to wait while a key was let go did not see it go, and was not seen.
+      if (removed.some(({ set }) => isAwaited(table, set))) moveWaiting(session, table);
       if (mayBeIdle) dropIdle(session, table);
       return removed;
     });
   });
 }
 
+function isAwaited({ sets }: NftTable, map: string): boolean {
+  return sets.some(({ waitsFor }) => waitsFor?.map === map);
+}
+
 /**
- * Removes one index and all that it lists, and the chains that nothing else jumps to, in one transaction: a process that is killed leaves
- * all of it or nothing. `undefined` when there is no such index.
+ * Removes one index and all that it lists, and the chains that nothing else jumps to, and moves what waited for these elements' keys, in one
+ * transaction: a process that is killed leaves all of it or nothing. `undefined` when there is no such index.
  */
 function removeIndex(session: NftSession, table: NftTable, setName: string): readonly OwnedElement[] | undefined {
   const what = `remove set ${table.family} ${table.name} ${setName}`;
@@ -99,14 +113,16 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
     const owned = readOwned(session, table, setName);
     // It was there, and the answer to its removal was lost.
     if (owned === undefined) return known;
-    known = owned;
-    // The first time without looking. A single element that a hand removed refuses the whole.
-    const present = attempt === 0 ? owned : owned.filter((one) => findElement(session, table, one) !== undefined);
+    // The first time without looking. A single element that a hand removed, or that waits no longer, refuses the whole.
+    const present = attempt === 0 ? owned : locate(session, table, setName, owned);
+    known = present;
     const chains = chainsOf(session, table, present).filter((chain) => !busy.has(chain));
-    const removals = deleteOwned(table, setName, present);
+    const removals = [...deleteOwned(table, setName, present), ...movesTo(session, table, present)];
     const refused = session.commit([...removals, ...chains.map((chain) => deleteChain(idOf(table), chain))]);
-    if (refused.length === 0) return owned;
-    for (const { index, errno } of refused) if (errno === EBUSY) busy.add(chains[index - removals.length] ?? "");
+    if (refused.length === 0) return present;
+    // Where elements are elsewhere than was thought, they may be what leads to the chain.
+    const isAllFound = refused.every(({ errno }) => errno === EBUSY);
+    for (const { index } of isAllFound ? refused : []) busy.add(chains[index - removals.length] ?? "");
     const fatal = refused.find(
       ({ index, errno }) => !isExpected(errno) && !(errno === EBUSY && index >= removals.length),
     );
@@ -116,7 +132,7 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
 }
 
 function isExpected(errno: number): boolean {
-  return isPassing(errno) || errno === ENOENT;
+  return isPassing(errno) || errno === ENOENT || errno === EEXIST;
 }
 
 /** The chains beside the table's own to which the elements jump. */

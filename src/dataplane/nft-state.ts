@@ -1,4 +1,5 @@
 /** A plan's nf_tables resources, gathered by table. */
+import type { Request } from "../netlink/message.ts";
 import type { NftElements, NftResource, NftTable } from "../plan/nft.ts";
 import type { compileElement } from "./nft-compile.ts";
 import type { Lack } from "./nft-look.ts";
@@ -16,6 +17,8 @@ export interface TableState {
   outdated?: boolean;
   /** What the owner had before, where that is to be replaced. */
   former?: readonly OwnedElement[] | undefined;
+  /** What moves the elements that wait for what of it is not wanted any more. */
+  moves?: readonly Request[] | undefined;
 }
 
 /** Gathers the resources by table. */

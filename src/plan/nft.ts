@@ -34,6 +34,11 @@ export interface NftSetDefinition {
   readonly data?: readonly NftType[];
   /** Elements are prefixes (NFT_SET_INTERVAL). */
   readonly interval?: boolean;
+  /**
+   * This map's elements wait for keys of that one: a key here is one there and an address more, by which those that wait for the same are told
+   * apart. As soon as it is free there, the element moves. With `behind`, it follows the element of the same key in that waiting map.
+   */
+  readonly waitsFor?: { readonly map: string; readonly behind?: string };
   /** At most 127 bytes. */
   readonly comment?: string;
 }

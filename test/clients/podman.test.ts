@@ -125,6 +125,14 @@ describe("a container in two networks", () => {
     podman.remove("web");
     expectNothingLeft();
   });
+
+  test("goes on by the second when it is disconnected from the first", () => {
+    start("web", ["--network", secondNetwork, "-p", "8080:80"]);
+    podman.must(["network", "disconnect", network, "web"]);
+    expect(ask(node, "outside", nodeAddress4, 8080)).toContain("web sees");
+    podman.remove("web");
+    expectNothingLeft();
+  });
 });
 
 test("a container that is restarted gets a network again, and one port only once", () => {

@@ -1,0 +1,73 @@
+/** Host ports beside what else happens on a node, with both back ends. */
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Conflist, type JsonObject, loadConflist } from "../lib/conflist.ts";
+import { leaks } from "../lib/kept.ts";
+import { Node, nodeAddress4, nodeAddress6 } from "../lib/netns.ts";
+import { Runner, type Sandbox } from "../lib/runner.ts";
+import { diff, snapshot } from "../lib/snapshot.ts";
+import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { ask, serve } from "../lib/traffic.ts";
+
+const calico = loadConflist(example("10-calico.conflist"));
+const backends = ["nftables", "iptables"] as const;
+
+let node: Node;
+let runner: Runner;
+let clean: string;
+
+beforeAll(requireBuild);
+
+beforeEach(async () => {
+  node = await Node.start();
+  runner = new Runner({ node, pluginDirs });
+  clean = snapshot(node);
+});
+
+afterEach(async () => {
+  await node?.stop();
+});
+
+/** The chain in both families, with more for `portmap`. */
+function listOf(portmap: JsonObject, name = calico.name): Conflist {
+  const ipam = { type: "calico-ipam", assign_ipv6: "true" };
+  const plugins = calico.plugins.map((plugin) => {
+    if (plugin.type === "calico") return { ...plugin, ipam };
+    return plugin.type === "portmap" ? { ...plugin, ...portmap } : plugin;
+  });
+  return { ...calico, name, plugins };
+}
+
+function newPod(name: string, portMappings: readonly JsonObject[]): Sandbox & { readonly pod: string } {
+  return { pod: name, containerId: name, netns: node.addPod(name), ifname: "eth0", capabilities: { portMappings } };
+}
+
+const web = { hostPort: 8080, containerPort: 80, protocol: "tcp" };
+
+describe.each(backends)("by %s", (backend) => {
+  const list = listOf({ backend });
+
+  test("a port that two networks of a container ask for goes on by the second when the first is gone", () => {
+    const pod = newPod("web", [web, { ...web, hostPort: 8081, hostIP: nodeAddress4 }]);
+    const further = { ...pod, ifname: "eth1" };
+    const other = listOf({ backend }, "other");
+    runner.add(list, pod);
+    runner.add(other, further);
+    serve(node, "web", 80);
+    const expectServed = () => {
+      for (const [address, port] of [
+        [nodeAddress4, 8080],
+        [nodeAddress6, 8080],
+        [nodeAddress4, 8081],
+      ] as const) {
+        expect(ask(node, "outside", address, port)).toContain("web sees");
+      }
+    };
+    expectServed();
+    runner.check(other, further);
+    runner.del(list, pod);
+    expectServed();
+    runner.check(other, further);
+    runner.del(other, further);
+    expect(leaks(diff(clean, snapshot(node))).join("\n")).toBe("");
+  });
+});
