@@ -25,6 +25,7 @@ const born = { kind: "ifb" } as const;
 export default definePlugin<BandwidthConf>({
   name: "bandwidth",
   parseConf,
+  makes: ({ conf }) => limits(conf),
 
   add({ attachment, conf, netns, prevResult }, { sys, undo }) {
     const passed = chained("bandwidth", prevResult);

@@ -41,6 +41,8 @@ import { driveRepairing } from "./repair.ts";
 export default definePlugin<IpamConf>({
   name: "calico-ipam",
   parseConf,
+  // Asked by another main plugin than ours, of which nothing else is recorded.
+  makes: () => true,
 
   add(request, context) {
     const { conf, args, attachment } = request;

@@ -48,6 +48,7 @@ const builtin = { "calico-ipam": calicoIpam };
 export default definePlugin<CalicoConf>({
   name: "calico",
   parseConf,
+  makes: () => true,
 
   add(request, context) {
     const { conf, netns } = request;

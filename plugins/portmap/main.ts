@@ -12,6 +12,7 @@
  */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
+import type { Result } from "../../src/cni/result.ts";
 import { forgetUdpFlows } from "../../src/dataplane/conntrack.ts";
 import { iptablesLock } from "../../src/plan/names.ts";
 import { chained } from "../../src/plugin/chained.ts";
@@ -32,11 +33,12 @@ const backends = { nftables, iptables } as const;
 export default definePlugin<PortmapConf>({
   name: "portmap",
   parseConf,
+  makes: (request) => request.prevResult !== undefined && targetsIn(request, request.prevResult).length > 0,
 
   add({ attachment, args, conf, prevResult }, context) {
     const result = chained("portmap", prevResult);
     const { sys } = context;
-    const targets = conf.mappings.length === 0 ? [] : targetsOf(result, attachment.ifname);
+    const targets = targetsIn({ conf, attachment }, result);
     const nat = targets.length > 0 ? lookAtNat(familiesOf(targets), sys) : undefined;
     const backend = nat ? backendFor(conf, nat, familiesOf(targets), context) : backends[conf.backend];
     const other = backend === nftables ? iptables : nftables;
@@ -90,6 +92,14 @@ export default definePlugin<PortmapConf>({
 
 function familiesOf(targets: readonly Target[]): readonly Family[] {
   return targets.map(({ family }) => family);
+}
+
+/** The container's addresses, where any port is mapped. */
+function targetsIn(
+  { conf, attachment }: { readonly conf: PortmapConf; readonly attachment: Attachment },
+  result: Result,
+): readonly Target[] {
+  return conf.mappings.length === 0 ? [] : targetsOf(result, attachment.ifname);
 }
 
 function mapsTo(family: Family, { mappings }: PortmapConf, targets: readonly Target[]): boolean {

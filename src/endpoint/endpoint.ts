@@ -1,5 +1,6 @@
 /**
- * The record of one attachment's endpoint: Calico's `WorkloadEndpoint`, one JSON file under the attachment's key.
+ * The record of one attachment's endpoint: Calico's `WorkloadEndpoint`, one JSON file under the attachment's key. `part.ts` has what each
+ * plugin of the chain was asked to make for it.
  *
  *     /run/tortie/endpoints/<network>:<containerID>:<ifname>.json
  *
@@ -11,6 +12,7 @@ import { type Attachment, attachmentKey } from "../cni/attachment.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import { runDir } from "../plan/names.ts";
+import { inFolder, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
 import { formatOrigin, type Origin, parseOrigin } from "./origin.ts";
 
 export interface Endpoint {
@@ -33,35 +35,23 @@ export interface Endpoint {
 /** Never change: upgrades depend on it. */
 export const endpointFolder = `${runDir}/endpoints`;
 const suffix = ".json";
-const fileMode = 0o600;
 const networkAnnotation = "tortie/network";
 const netnsAnnotation = "tortie/netns";
 const originAnnotation = "tortie/namespaces";
 
-/** How often one is begun again: whoever counts the records may have taken it for what a killed process left. */
-const writeAttempts = 8;
-
 export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
   const text = `${JSON.stringify(toResource(endpoint, sys.wallClock().seconds), undefined, 2)}\n`;
   const path = pathOf(endpoint.attachment);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      writeOnce(sys, path, text);
-      return;
-    } catch (error) {
-      if (!isErrno(error, "ENOENT") || attempt === writeAttempts) throw error;
-      sys.makeDirs(endpointFolder, 0o700);
-    }
-  }
+  inFolder(sys, endpointFolder, () => writeOnce(sys, path, text));
 }
 
 /** Most are new: a file that is created never shows in the folder before it is whole. */
 function writeOnce(sys: Sys, path: string, text: string): void {
   try {
-    sys.createFile(path, text, fileMode);
+    sys.createFile(path, text, recordMode);
   } catch (error) {
     if (!isErrno(error, "EEXIST")) throw error;
-    sys.replaceFile(path, text, { mode: fileMode, durable: false });
+    sys.replaceFile(path, text, { mode: recordMode, durable: false });
   }
 }
 
@@ -77,20 +67,14 @@ export function readEndpoint(sys: Sys, attachment: Attachment): Endpoint | undef
 
 /** That the record is gone already is success. */
 export function removeEndpoint(sys: Sys, attachment: Attachment): void {
-  removeFile(sys, pathOf(attachment));
-}
-
-function removeFile(sys: Sys, path: string): void {
-  try {
-    sys.removeFile(path);
-  } catch (error) {
-    if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
-  }
+  removeRecord(sys, pathOf(attachment));
 }
 
 /** All readable records. */
 export function listEndpoints(sys: Sys): readonly Endpoint[] {
-  return recordNames(sys).flatMap((name) => readFile(sys, `${endpointFolder}/${name}`) ?? []);
+  return namesIn(sys, endpointFolder)
+    .filter(isRecord)
+    .flatMap((name) => readFile(sys, `${endpointFolder}/${name}`) ?? []);
 }
 
 /**
@@ -98,27 +82,10 @@ export function listEndpoints(sys: Sys): readonly Endpoint[] {
  * begins again.
  */
 export function anyEndpoint(sys: Sys, but?: Attachment): boolean {
-  const names = namesIn(sys);
-  for (const name of names) if (name.startsWith(".tmp-")) removeFile(sys, `${endpointFolder}/${name}`);
+  const names = namesIn(sys, endpointFolder);
+  for (const name of names) if (name.startsWith(".tmp-")) removeRecord(sys, `${endpointFolder}/${name}`);
   const own = but && fileOf(but);
   return names.some((name) => isRecord(name) && name !== own);
-}
-
-function recordNames(sys: Sys): readonly string[] {
-  return namesIn(sys).filter(isRecord);
-}
-
-function isRecord(name: string): boolean {
-  return name.endsWith(suffix);
-}
-
-function namesIn(sys: Sys): readonly string[] {
-  try {
-    return sys.listDir(endpointFolder);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
-  }
 }
 
 function pathOf(attachment: Attachment): string {

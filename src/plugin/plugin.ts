@@ -78,6 +78,11 @@ export interface Plugin<Conf> {
   del(request: DelRequest<Conf>, context: Context): void;
   gc(request: GcRequest<Conf>, context: Context): void;
   status(request: StatusRequest<Conf>, context: Context): void;
+  /**
+   * Whether this ADD makes something for the attachment, that can be lost behind its back. Of such an attachment the plugin's part is
+   * recorded (`src/endpoint/part.ts`) before `add` is called, until DEL or GC has removed what was made.
+   */
+  makes?(request: AddRequest<Conf>): boolean;
   /** Switches beside `-v`: `calico -t`. Returns the exit status. */
   readonly flags?: Readonly<Record<string, (context: Context) => number>>;
 }

@@ -10,6 +10,7 @@
 import { type Document, parseDocument } from "../cni/document.ts";
 import { type Command, commands, type Environment, readEnvironment } from "../cni/environment.ts";
 import { CniError, code } from "../cni/error.ts";
+import { collectParts, removePart, writePart } from "../endpoint/part.ts";
 import { resolveStack } from "../host/stack.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
@@ -17,7 +18,7 @@ import { logOptions } from "../log/options.ts";
 import { aboutText, buildText, errorText, latestVersion, resultText, versionsText } from "./answer.ts";
 import { type Deadline, noDeadline, startDeadline } from "./deadline.ts";
 import { logFields } from "./log-fields.ts";
-import type { Context, Plugin } from "./plugin.ts";
+import type { AddRequest, Context, GcRequest, Plugin } from "./plugin.ts";
 import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Source, statusRequest } from "./request.ts";
 import { refuseOwnNetns, sandboxAtDel } from "./sandbox.ts";
 import { undoStack } from "./undo.ts";
@@ -137,14 +138,20 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
   if (command === "ADD") {
     const request = addRequest(source, plugin.parseConf);
     refuseOwnNetns(context.sys, environment, "must be there");
+    const makes = plugin.makes?.(request);
+    if (makes === true) recordPart(plugin.name, request, environment, context);
     const text = resultText(plugin.add(request, context), request.cniVersion);
+    // What an earlier ADD made, and this one took back.
+    if (makes === false) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
     log.debug("end", () => ({ result: text }));
     return text;
   }
   if (command === "DEL") {
     const netns = sandboxAtDel(context.sys, environment);
     if (netns === undefined) log.debug("going on without the sandbox", () => ({ netns: environment.netns }));
-    plugin.del({ ...delRequest(source, plugin.parseConf), netns }, context);
+    const request = { ...delRequest(source, plugin.parseConf), netns };
+    plugin.del(request, context);
+    if (plugin.makes) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
   } else if (command === "CHECK") {
     const request = checkRequest(source, plugin.parseConf);
     refuseOwnNetns(context.sys, environment, "may be gone");
@@ -154,10 +161,29 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
   } else {
     const request = gcRequest(source, plugin.parseConf);
     if (request === undefined) log.warning("nothing collected: the runtime did not say which attachments are valid");
-    else plugin.gc(request, context);
+    else collect(plugin, request, context);
   }
   log.debug("end");
   return undefined;
+}
+
+/** Before there is anything that it tells of. */
+function recordPart(
+  type: string,
+  { attachment, netns, document }: AddRequest<unknown>,
+  { args }: Environment,
+  { sys, undo }: Context,
+): void {
+  const takeBack = writePart(sys, { type, attachment, netns, args, document });
+  undo("take back the part of the record", takeBack);
+}
+
+function collect<Conf>(plugin: Plugin<Conf>, request: GcRequest<Conf>, context: Context): void {
+  const { network, valid } = request;
+  plugin.gc(request, context);
+  if (plugin.makes === undefined) return;
+  const kept = valid.map((attachment) => ({ network, ...attachment }));
+  collectParts(context.sys, plugin.name, network, kept);
 }
 
 function readStdin(sys: Sys): string {

@@ -122,7 +122,7 @@ export class FakeNode {
     return this.machine.files
       .print()
       .split("\n")
-      .filter((line) => /^\/run\/tortie\/(endpoints|ipam\/handles)\/.|^\/.*\/\.tmp-/.test(line));
+      .filter((line) => /^\/run\/tortie\/(endpoints|parts|ipam\/handles)\/.|^\/.*\/\.tmp-/.test(line));
   }
 
   #takenAddresses(): readonly string[] {

@@ -18,7 +18,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/store": ["src/host", "src/net", "src/cni"],
   "src/ipam": ["src/store", "src/host", "src/net", "src/cni"],
   "src/endpoint": ["src/host", "src/net", "src/cni"],
-  "src/plugin": ["src/cni", "src/plan", "src/dataplane", "src/host", "src/log", "src/net"],
+  "src/plugin": ["src/cni", "src/plan", "src/dataplane", "src/endpoint", "src/host", "src/log", "src/net"],
   "src/cli": ["src/ipam", "src/store", "src/endpoint", "src/host", "src/net", "src/cni", "src/plan", "src/plugin"],
   plugins: [
     "src/plugin",

@@ -1,5 +1,6 @@
 /** The folders of the store and of the endpoints: modes, owners, file systems, and what does not belong there. */
 import { endpointFolder } from "../../endpoint/endpoint.ts";
+import { partFolder } from "../../endpoint/part.ts";
 import { runDir, stateDir } from "../../plan/names.ts";
 import { places } from "../../store/file.ts";
 import type { Cli } from "../cli.ts";
@@ -135,7 +136,7 @@ function judgeOwner({ path, user }: StateFile): readonly Finding[] {
   ];
 }
 
-const folders = [endpointFolder, ...Object.values(places).map(({ folder }) => folder)];
+const folders = [endpointFolder, partFolder, ...Object.values(places).map(({ folder }) => folder)];
 
 function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: number): readonly Finding[] {
   const at = path.lastIndexOf("/");

@@ -1,0 +1,121 @@
+/**
+ * What one plugin of a chain was asked to make for one attachment: its part of the attachment's record.
+ *
+ *     /run/tortie/parts/<network>:<containerID>:<ifname>:<type>.json
+ *
+ * The parts of an attachment together say how all of it can be checked and made once more, when the runtime, which alone knew the host ports
+ * and limits, does not say it again (`tortie doctor`). **DEL and GC need none of it.**
+ *
+ * A file for each plugin: one write in an ADD, one unlink in a DEL, nothing to read, and nobody changes what another wrote. As the endpoint's
+ * record it is written before the kernel is touched and removed last.
+ */
+import { type Attachment, attachmentKey } from "../cni/attachment.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+import { runDir } from "../plan/names.ts";
+import { inFolder, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
+import { formatOrigin, type Origin, originOf, parseOrigin } from "./origin.ts";
+
+export interface Part {
+  /** The plugin. */
+  readonly type: string;
+  readonly attachment: Attachment;
+  /** The sandbox's path, as the runtime gave it. */
+  readonly netns: string;
+  readonly origin: Origin | undefined;
+  /** CNI_ARGS. */
+  readonly args: string;
+  /** What the plugin got on stdin, with `runtimeConfig`, without `prevResult`. */
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+/** Never change: upgrades depend on it. */
+export const partFolder = `${runDir}/parts`;
+
+/**
+ * Writes the part in the place of an earlier one. Returns what takes that back. Throws where /run/tortie is not root's alone: what lies in it is
+ * done again.
+ */
+export function writePart(sys: Sys, part: Omit<Part, "origin">): () => void {
+  const path = pathOf(part);
+  const text = textOf(part, originOf(sys));
+  const earlier = sys.stat(path) === undefined ? undefined : sys.readFile(path, "refused");
+  if (earlier === text) return () => {};
+  sys.trustFolder(runDir);
+  const put = (what: string) => {
+    // Not replaced, but removed and created: a process that is killed leaves nothing that is half written.
+    if (earlier !== undefined) removeRecord(sys, path);
+    inFolder(sys, partFolder, () => createOnce(sys, path, what));
+  };
+  put(text);
+  return () => (earlier === undefined ? removeRecord(sys, path) : put(earlier));
+}
+
+/** Of two calls for one attachment that run at once, which no runtime should make, either's will do. */
+function createOnce(sys: Sys, path: string, text: string): void {
+  try {
+    sys.createFile(path, text, recordMode);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+  }
+}
+
+/** That there is none is success. */
+export function removePart(sys: Sys, part: Pick<Part, "type" | "attachment">): void {
+  const path = pathOf(part);
+  // To look first is cheaper: most have none, and an error has a stack to collect.
+  if (sys.stat(path) !== undefined) removeRecord(sys, path);
+}
+
+/** Removes the plugin's parts of those attachments of a network that are not valid. */
+export function collectParts(sys: Sys, type: string, network: string, valid: readonly Attachment[]): void {
+  const kept = new Set(valid.map((attachment) => fileOf({ type, attachment })));
+  for (const name of namesIn(sys, partFolder)) {
+    if (!name.endsWith(`:${type}.json`) || kept.has(name) || networkIn(sys, name) !== network) continue;
+    removeRecord(sys, `${partFolder}/${name}`);
+  }
+}
+
+/** By its name; what has a digest for a name tells it inside. */
+function networkIn(sys: Sys, name: string): string | undefined {
+  if (!name.startsWith("~")) return name.slice(0, name.indexOf(":"));
+  try {
+    return readPart(sys, name)?.attachment.network;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names of all files that `readPart` takes. */
+export function partNames(sys: Sys): readonly string[] {
+  return namesIn(sys, partFolder).filter(isRecord);
+}
+
+/** `undefined` when it is gone. Throws `Error` when it is no part. */
+export function readPart(sys: Sys, name: string): Part | undefined {
+  const path = `${partFolder}/${name}`;
+  if (sys.stat(path) === undefined) return undefined;
+  const { type, network, containerID, ifname, netns, namespaces, args, document } = JSON.parse(
+    sys.readFile(path, "refused"),
+  ) as Readonly<Record<string, unknown>>;
+  const texts = [type, network, containerID, ifname, netns, args];
+  if (!texts.every((text) => typeof text === "string") || typeof document !== "object" || document === null) {
+    throw new Error("it does not say what was made for whom");
+  }
+  const attachment = { network, containerId: containerID, ifname } as Attachment;
+  return { type, attachment, netns, args, document, origin: parseOrigin(namespaces) } as Part;
+}
+
+function textOf({ type, attachment, netns, args, document }: Omit<Part, "origin">, origin: Origin | undefined): string {
+  const { network, containerId: containerID, ifname } = attachment;
+  const namespaces = origin && formatOrigin(origin);
+  const told = Object.fromEntries(Object.entries(document).filter(([key]) => key.toLowerCase() !== "prevresult"));
+  return `${JSON.stringify({ type, network, containerID, ifname, netns, namespaces, args, document: told })}\n`;
+}
+
+function pathOf(part: Pick<Part, "type" | "attachment">): string {
+  return `${partFolder}/${fileOf(part)}`;
+}
+
+function fileOf({ type, attachment }: Pick<Part, "type" | "attachment">): string {
+  return `${attachmentKey(attachment)}:${type}.json`;
+}
