@@ -1,45 +1,51 @@
-/** Bundles the operator's command with all that it needs of npm into one file, `dist/tortie.js`. */
+/**
+ * Bundles the operator's command with all that it needs of npm into one file, `dist/tortie.js`.
+ *
+ * Whether Node takes a file for a module or for CommonJS follows from its name, from a `package.json` in a folder above it, and from Node's
+ * version. People copy this one to `/usr/local/bin/tortie`, so it is both: no import or export, no top-level `await`, and `require` comes from
+ * `import()`, which either has.
+ */
 import { chmodSync, renameSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 
 export interface CliBundle {
   /** The root of the repository. */
   readonly root: string;
+  /** `dist/tortie.js` without. */
+  readonly target?: string;
   /** Constants in the program, as JSON. */
   readonly define: Readonly<Record<string, string>>;
 }
 
-/** Packages that are CommonJS ask for Node's modules by `require`. */
 const banner = `#!/usr/bin/env node
-import { createRequire as __createRequire } from "node:module";
-import { dirname as __dirnameOf } from "node:path";
-import { fileURLToPath as __pathOf } from "node:url";
-const require = __createRequire(import.meta.url);
-const __filename = __pathOf(import.meta.url);
-const __dirname = __dirnameOf(__filename);`;
+"use strict";
+import("node:module").then(({ createRequire }) => {
+const require = createRequire("file:///tortie.js"), module = { exports: {} };
+const __filename = process.argv[1], __dirname = require("node:path").dirname(__filename);
+const __url = require("node:url").pathToFileURL(__filename).href;`;
 
-export async function buildCli({ root, define }: CliBundle): Promise<void> {
+export async function buildCli({ root, define, target = join(root, "dist/tortie.js") }: CliBundle): Promise<void> {
   const start = performance.now();
-  const target = join(root, "dist/tortie.js");
   // Whoever runs the old one meanwhile has it whole.
-  const neighbour = join(root, `dist/.tortie-${process.pid}.js`);
+  const neighbour = join(dirname(target), `.tortie-${process.pid}.js`);
   await build({
     entryPoints: [join(root, "src/cli/main.ts")],
     outfile: neighbour,
     bundle: true,
     platform: "node",
     target: "node18.19",
-    format: "esm",
+    format: "cjs",
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: "none",
     banner: { js: banner },
-    define: { ...define },
+    footer: { js: "});" },
+    define: { ...define, "import.meta.url": "__url" },
     logLevel: "warning",
   });
   chmodSync(neighbour, 0o755);
   renameSync(neighbour, target);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  process.stderr.write(`build: dist/tortie.js: ${statSync(target).size} bytes, in ${seconds} s\n`);
+  process.stderr.write(`build: ${relative(root, target)}: ${statSync(target).size} bytes, in ${seconds} s\n`);
 }

@@ -15,7 +15,10 @@ import { terminalOf } from "./terminal.ts";
 const out = (text: string) => nodeSys.write("stdout", text);
 const note = (line: string) => nodeSys.write("stderr", `${line}\n`);
 
-process.exitCode = await runCommandLine(process.argv.slice(2), { environment: process.env, out, note, cli: cliOf });
+// Not awaited here: the bundle is no module (scripts/cli-bundle.ts).
+runCommandLine(process.argv.slice(2), { environment: process.env, out, note, cli: cliOf }).then((status) => {
+  process.exitCode = status;
+});
 
 function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
   const progress = stderrProgress((text) => nodeSys.write("stderr", text), {

@@ -1,0 +1,80 @@
+/** The bundle of the operator's command, copied to where people copy it, under each Node that is here (`TORTIE_NODES`: paths, by colons). */
+import { spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildCli } from "../../../scripts/cli-bundle.ts";
+
+const nodes = [process.execPath, ...(process.env.TORTIE_NODES?.split(":") ?? [])];
+const define = { TORTIE_VERSION: '"1.2.3"', TORTIE_COMMIT: '"0123456789ab"', TORTIE_ENGINE: '"none"' };
+let folder: string;
+let bundle: string;
+
+beforeAll(async () => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "tortie-bundle-")));
+  bundle = join(folder, "tortie.js");
+  await buildCli({ root: process.cwd(), define, target: bundle });
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The bundle under another name, with what is to lie in its folder. */
+function placed(name: string, packageJson?: object): string {
+  const place = mkdtempSync(join(folder, "place-"));
+  const path = join(place, name);
+  mkdirSync(dirname(path), { recursive: true });
+  if (packageJson !== undefined) writeFileSync(join(place, "package.json"), JSON.stringify(packageJson));
+  copyFileSync(bundle, path);
+  return path;
+}
+
+describe.each(nodes)("under %s", (node) => {
+  test.each([
+    ["usr/local/bin/tortie", undefined],
+    ["tortie", { type: "module" }],
+    ["tortie", { type: "commonjs" }],
+    ["tortie.js", undefined],
+    ["tortie.js", { type: "module" }],
+    ["tortie.js", {}],
+    ["tortie.mjs", undefined],
+    ["tortie.cjs", undefined],
+  ])("runs as %s beside a package.json of %j", (name, packageJson) => {
+    const program = placed(name, packageJson);
+    const link = join(dirname(program), "linked");
+    symlinkSync(program, link);
+    for (const path of [program, link]) {
+      const done = spawnSync(node, [path, "version"], { encoding: "utf8", cwd: "/" });
+      expect(done).toMatchObject({
+        status: 0,
+        stdout: "Client Version:   1.2.3\nGit commit:       0123456789ab\n",
+        stderr: "",
+      });
+    }
+  });
+
+  test("reads and writes a store, and ends with the status of its command", () => {
+    const program = placed("tortie");
+    const place = dirname(program);
+    const run = (words: readonly string[], input = "") =>
+      spawnSync(node, [program, ...words, "--run-dir", place, "--state-dir", place], { encoding: "utf8", input });
+    const pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: blue}\nspec: {cidr: 10.77.0.0/24}\n";
+    expect(run(["apply", "-f", "-"], pool)).toMatchObject({ status: 0, stdout: 'IPPool "blue" created\n', stderr: "" });
+    expect(run(["get", "ippool", "-o", "name"])).toMatchObject({ status: 0, stdout: "ippool/blue\n" });
+    expect(run(["get", "ippool", "red"]).status).toBe(1);
+    expect(run(["get", "nonsense"]).status).toBe(2);
+  });
+});
+
+test("begins as a program of Node", () => {
+  expect(readFileSync(bundle, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+});
