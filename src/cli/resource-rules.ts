@@ -3,7 +3,6 @@ import type { Block, BlockSpec } from "../ipam/block.ts";
 import { blockFault } from "../ipam/block-fault.ts";
 import { decodePool, type Pool, type PoolSpec } from "../ipam/pool.ts";
 import { parseSelector } from "../ipam/selector.ts";
-import { familyOf } from "../net/address.ts";
 import { contains, lengthOf, overlaps } from "../net/prefix.ts";
 import type { StoredObject } from "../store/object.ts";
 import { messageOf } from "./error.ts";
@@ -44,7 +43,12 @@ function poolFaults(pool: StoredObject<FullPoolSpec>, near: Neighbours): readonl
     }
   }
   if (faults.length === 0) faults.push(...sizeFaults(pool, near.blocks));
-  return [...faults, ...encapsulationFaults(pool.spec), ...useFaults(pool.spec), ...selectorFaults(pool.spec)];
+  return [
+    ...faults,
+    ...encapsulationFaults(pool.spec, near.stored?.spec as FullPoolSpec | undefined),
+    ...useFaults(pool.spec),
+    ...selectorFaults(pool.spec),
+  ];
 }
 
 /** What an assignment would refuse to work with. */
@@ -75,13 +79,28 @@ function sizeFaults(pool: StoredObject<FullPoolSpec>, blocks: readonly Block[]):
   return odd === undefined ? [] : [`its blockSize ${blockSize} is not that of the block ${odd} in its range`];
 }
 
-function encapsulationFaults({ cidr, ipipMode = "Never", vxlanMode = "Never" }: FullPoolSpec): readonly string[] {
-  const faults: string[] = [];
-  if (ipipMode !== "Never" && vxlanMode !== "Never") {
-    faults.push(`its ipipMode ${ipipMode} and its vxlanMode ${vxlanMode} exclude each other`);
-  }
-  if (ipipMode !== "Never" && familyOf(cidr) === 6) faults.push(`its ipipMode ${ipipMode} is not possible for IPv6`);
-  return faults;
+/** A mode that was stored already stays: it does no harm to change the rest. */
+function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefined): readonly string[] {
+  return (["ipipMode", "vxlanMode"] as const).flatMap((key) => {
+    const mode = spec[key] ?? "Never";
+    if (mode === "Never" || mode === before?.[key]) return [];
+    return `its ${key} is ${mode}, and there are no tunnels here; set it to Never, or leave it out`;
+  });
+}
+
+/** What a resource asks for and nothing here does: to be told, and no reason to refuse it. */
+export function effectWarnings({ kind, spec }: StoredObject): readonly string[] {
+  if (kind === "IPPool") return poolWarnings(spec as FullPoolSpec);
+  const { kubeVirtVMAddressPersistence } = spec as Readonly<Record<string, unknown>>;
+  if (kind !== "IPAMConfig" || kubeVirtVMAddressPersistence !== "Enabled") return [];
+  return ["its kubeVirtVMAddressPersistence has no effect here: nothing here knows of virtual machines"];
+}
+
+function poolWarnings({ ipipMode = "Never", vxlanMode = "Never", allowedUses = [] }: FullPoolSpec): readonly string[] {
+  const modes = Object.entries({ ipipMode, vxlanMode }).filter(([, mode]) => mode !== "Never");
+  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect here: there are no tunnels`);
+  if (allowedUses.length === 0 || allowedUses.includes("Workload")) return warnings;
+  return [...warnings, `it gives no address: its allowedUses (${allowedUses.join(", ")}) do not hold Workload`];
 }
 
 function useFaults(spec: FullPoolSpec): readonly string[] {

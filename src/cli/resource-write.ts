@@ -10,7 +10,7 @@ import { withoutText } from "./document-text.ts";
 import { CliError } from "./error.ts";
 import type { StoredKind } from "./kinds.ts";
 import { nameOf, type Resource } from "./resource.ts";
-import { ruleFaults } from "./resource-rules.ts";
+import { effectWarnings, ruleFaults } from "./resource-rules.ts";
 import { schemaFaults } from "./resource-schema.ts";
 
 export type Verb = "create" | "apply" | "replace" | "validate";
@@ -20,6 +20,8 @@ export interface Change {
   readonly resource: Pick<Resource, "kind" | "metadata">;
   /** What went with it. */
   readonly more?: string;
+  /** What it asks for and nothing here does, one text each. */
+  readonly warnings?: readonly string[];
 }
 
 export type StoredResource = Resource & { readonly kind: StoredKind };
@@ -41,7 +43,8 @@ export function* writeResource(verb: Verb, resource: StoredResource): Transactio
     );
   }
   const wanted = merged(resource, stored);
-  if (stored !== undefined && sameObject(stored, wanted)) return { action: "unchanged", resource };
+  const warnings = effectWarnings(wanted);
+  if (stored !== undefined && sameObject(stored, wanted)) return { action: "unchanged", resource, warnings };
   const broken = ruleFaults(wanted, {
     stored,
     pools: (yield* list("IPPool")) as readonly StoredObject<PoolSpec>[],
@@ -50,7 +53,7 @@ export function* writeResource(verb: Verb, resource: StoredResource): Transactio
   if (broken.length > 0) throw refuse(broken.join("; "));
   const written = stored === undefined ? yield* create(wanted) : yield* update(wanted);
   if (written === undefined) throw refuse("another process changed it meanwhile; try again");
-  return { action: stored === undefined ? "created" : "updated", resource };
+  return { action: stored === undefined ? "created" : "updated", resource, warnings };
 }
 
 /** Identity and revision are the store's; the rest is the document's, with Calico's defaults. */
@@ -58,18 +61,25 @@ function merged(
   resource: StoredResource,
   stored: StoredObject | undefined,
 ): StoredObject & { readonly kind: StoredKind } {
-  const { resourceVersion: _, ...metadata } = resource.metadata;
+  const { status: _status, ...document } = resource;
+  const { resourceVersion: _version, managedFields: _fields, ...metadata } = resource.metadata;
   const { resourceVersion, creationTimestamp, uid }: Partial<Metadata> = stored?.metadata ?? {};
   return {
-    ...resource,
+    ...(document as StoredResource),
     metadata: {
       ...metadata,
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(creationTimestamp !== undefined && { creationTimestamp }),
       ...(uid !== undefined && { uid }),
     },
-    spec: resource.kind === "IPPool" ? withDefaults(resource.spec as PoolSpec, stored) : resource.spec,
+    spec: storedSpec(resource, stored),
   };
+}
+
+function storedSpec({ kind, spec }: StoredResource, stored: StoredObject | undefined): object {
+  if (kind === "IPPool") return withDefaults(spec as PoolSpec, stored);
+  if (kind === "BlockAffinity") return { ...spec, deleted: `${(spec as { readonly deleted?: unknown }).deleted}` };
+  return spec;
 }
 
 /** A new pool gets the defaults of Calico's schema; of one that is there, a block size that is not named stays. */

@@ -2,7 +2,8 @@
 import type { Metadata } from "../store/object.ts";
 import { parseDocuments } from "./document-text.ts";
 import { CliError, exitStatus, messageOf } from "./error.ts";
-import { findKind, type ResourceKind, resourceKinds } from "./kinds.ts";
+import { type ResourceKind, resourceKinds } from "./kinds.ts";
+import { didYouMean } from "./suggest.ts";
 
 export interface Resource {
   readonly apiVersion: string;
@@ -47,14 +48,34 @@ function decodeResource(value: unknown, place: string): Resource {
   const refuse = (reason: string) => new CliError(`cannot read ${place}: ${reason}`);
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw refuse("it is no object");
   const { apiVersion, kind, metadata, spec } = value as Partial<Resource>;
-  const known = typeof kind === "string" ? findKind(kind) : undefined;
-  if (known === undefined || known !== kind) {
-    throw refuse(`its kind is ${JSON.stringify(kind)}; wanted one of ${resourceKinds.join(", ")}`);
-  }
+  const known = kindOf(kind);
+  if (known === undefined) throw refuse(kindFault(kind));
   if (typeof apiVersion !== "string") throw refuse("it has no apiVersion");
   if (typeof metadata?.name !== "string" || metadata.name === "") throw refuse("it has no metadata.name");
   // Kubernetes' own dump of a namespace may have none.
-  if (spec === undefined && (kind === "Node" || kind === "Namespace")) return { ...(value as Resource), spec: {} };
-  if (typeof spec !== "object" || spec === null) throw refuse(`${nameOf({ kind, metadata })} has no spec`);
-  return value as Resource;
+  if (spec === undefined && (known === "Node" || known === "Namespace")) return { ...(value as Resource), spec: {} };
+  if (typeof spec !== "object" || spec === null) throw refuse(`${nameOf({ kind: known, metadata })} has no spec`);
+  return { ...(value as Resource), kind: known };
+}
+
+/** As Kubernetes writes it. */
+function kindOf(kind: unknown): ResourceKind | undefined {
+  // The name that it has in the API of Calico 3.32.
+  if (kind === "IPAMConfiguration") return "IPAMConfig";
+  return resourceKinds.find((known) => known === kind);
+}
+
+/** Kinds of Calico's and Kubernetes' that nothing here would act on, by the end of their names. */
+const foreignKinds: readonly (readonly [RegExp, string])[] = [
+  [/Policy$|NetworkSet$|^HostEndpoint$|^Profile$|^Tier$/, "no network policy is enforced here"],
+  [/^BGP/, "no routes are announced here (BGP)"],
+  [/^FelixConfiguration$|^KubeControllersConfiguration$|^ClusterInformation$/, "no agent of Calico runs here"],
+];
+
+function kindFault(kind: unknown): string {
+  const wanted = `wanted one of ${resourceKinds.join(", ")}`;
+  if (typeof kind !== "string") return `it has no kind; ${wanted}`;
+  const why = foreignKinds.find(([pattern]) => pattern.test(kind))?.[1];
+  const text = `its kind is "${kind}"${why === undefined ? didYouMean(kind, resourceKinds) : `: ${why}`}`;
+  return `${text}; ${wanted}`;
 }

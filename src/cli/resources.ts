@@ -162,7 +162,8 @@ function planAll<T>(cli: Cli, items: readonly T[], change: (item: T) => Planned)
 
 function finish(cli: Cli, changes: readonly Planned[] | undefined, verb: string, suffix: string): ExitStatus {
   if (changes === undefined) return exitStatus.failed;
-  for (const { action, resource, more } of changes) {
+  for (const { action, resource, more, warnings = [] } of changes) {
+    for (const warning of warnings) cli.note(`tortie: warning: ${nameOf(resource)}: ${warning}`);
     const done = verb === "validate" ? "valid" : `${action}${more === undefined ? "" : `, ${more}`}${suffix}`;
     cli.out(`${nameOf(resource)} ${done}\n`);
   }

@@ -147,7 +147,10 @@ describe("tortie apply, create, replace", () => {
 
   test("reads a file, and says so when there is none", async () => {
     const world = new World();
-    world.write("/tmp/pool.yaml", "apiVersion: v1\nkind: IPPool\nmetadata: {name: a}\nspec: {cidr: 10.0.0.0/16}\n");
+    world.write(
+      "/tmp/pool.yaml",
+      "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: a}\nspec: {cidr: 10.0.0.0/16}\n",
+    );
     expect((await world.run("apply -f /tmp/pool.yaml")).stdout).toBe('IPPool "a" created\n');
     expect((await world.run("apply -f /tmp/none.yaml")).stderr).toMatch(/^tortie: cannot read "\/tmp\/none.yaml": /);
   });
@@ -157,6 +160,16 @@ describe("tortie apply, create, replace", () => {
     ["[1]", "it is no object"],
     ["a: [", "Flow sequence in block collection must be"],
     ["{kind: Pod, apiVersion: v1, metadata: {name: a}, spec: {}}", 'its kind is "Pod"; wanted one of IPPool'],
+    [
+      "{kind: IPpool, apiVersion: v1, metadata: {name: a}, spec: {}}",
+      'its kind is "IPpool" (did you mean "IPPool"?); wanted',
+    ],
+    [
+      "{kind: NetworkPolicy, apiVersion: v1, metadata: {name: a}}",
+      '"NetworkPolicy": no network policy is enforced here; wanted',
+    ],
+    ["{kind: BGPPeer, apiVersion: v1, metadata: {name: a}}", '"BGPPeer": no routes are announced here (BGP); wanted'],
+    ["{apiVersion: v1, metadata: {name: a}}", "it has no kind; wanted one of"],
     ["{kind: IPPool, apiVersion: v1, metadata: {}, spec: {}}", "it has no metadata.name"],
     ["{kind: IPPool, apiVersion: v1, metadata: {name: a}}", 'IPPool "a" has no spec'],
   ])("refuses %j: %s", async (text, reason) => {
@@ -169,20 +182,30 @@ describe("tortie apply, create, replace", () => {
 
 describe("tortie validate", () => {
   test.each<[string, object, string]>([
-    ["no cidr", {}, "spec.cidr: invalid input"],
-    ["bits beyond the length", { cidr: "10.0.0.1/16" }, "spec.cidr: has bits beyond its length"],
+    ["no cidr", {}, "spec.cidr is missing"],
+    [
+      "bits beyond the length",
+      { cidr: "10.0.0.1/16" },
+      'spec.cidr: has host bits or is not in its usual form; write "10.0.0.0/16"',
+    ],
     ["a small block size", { cidr: "10.0.0.0/16", blockSize: 19 }, "its blockSize 19 is not within 20 to 32"],
     ["a large block size", { cidr: "fd00::/64", blockSize: 129 }, "its blockSize 129 is not within 116 to 128"],
     ["a pool smaller than a block", { cidr: "10.0.0.0/28" }, "is smaller than one block of /26"],
     ["overlap", { cidr: "192.168.4.0/24" }, 'overlaps with that of IPPool "default-ipv4-ippool", 192.168.0.0/16'],
     ["link-local", { cidr: "169.254.0.0/20" }, "overlaps with link-local 169.254.0.0/16"],
     ["link-local IPv6", { cidr: "fe80::/64" }, "overlaps with link-local fe80::/10"],
+    ["IPIP", { cidr: "10.0.0.0/16", ipipMode: "Always" }, "its ipipMode is Always, and there are no tunnels here"],
     [
-      "two encapsulations",
-      { cidr: "10.0.0.0/16", ipipMode: "Always", vxlanMode: "CrossSubnet" },
-      "its ipipMode Always and its vxlanMode CrossSubnet exclude each other",
+      "VXLAN",
+      { cidr: "fd00::/64", vxlanMode: "CrossSubnet" },
+      "its vxlanMode is CrossSubnet, and there are no tunnels",
     ],
-    ["IPIP over IPv6", { cidr: "fd00::/64", ipipMode: "Always" }, "is not possible for IPv6"],
+    ["a mode in lower case", { cidr: "10.0.0.0/16", vxlanMode: "never" }, 'not "never" (did you mean "Never"?)'],
+    [
+      "text for a switch",
+      { cidr: "10.0.0.0/16", natOutgoing: "yes" },
+      'spec.natOutgoing must be true or false, not "yes"',
+    ],
     [
       "LoadBalancer with others",
       { cidr: "10.0.0.0/16", allowedUses: ["LoadBalancer", "Workload"] },
@@ -203,7 +226,11 @@ describe("tortie validate", () => {
       { cidr: "10.0.0.0/16", nodeSelector: "global()" },
       "its nodeSelector holds global(), which no pool may",
     ],
-    ["a use that is none", { cidr: "10.0.0.0/16", allowedUses: ["Pods"] }, "spec.allowedUses[0]: invalid option"],
+    [
+      "a use that is none",
+      { cidr: "10.0.0.0/16", allowedUses: ["Pods"] },
+      'spec.allowedUses[0] must be "Workload", "Tunnel" or "LoadBalancer", not "Pods"',
+    ],
     ["blocks of another size", { cidr: "172.16.0.0/16" }, "is not that of the block 172.16.0.0/28 in its range"],
   ])("refuses a pool with %s", async (_, spec, reason) => {
     const world = fixtureWorld();
@@ -227,16 +254,16 @@ describe("tortie validate", () => {
     ["IPAMConfig", { strictAffinity: false, maxBlocksPerHost: 2 }, "maxBlocksPerHost requires strictAffinity"],
     ["IPAMConfig", { ipCooldownSeconds: 1201 }, "spec.ipCooldownSeconds: too big"],
     ["IPAMConfig", {}, 'metadata.name: wanted "default"'],
-    ["IPReservation", { reservedCIDRs: ["10.0.0.1"] }, "spec.reservedCIDRs[0]: is no prefix like 10.0.0.0/16"],
+    ["IPReservation", { reservedCIDRs: ["10.0.0.1"] }, "spec.reservedCIDRs[0]: is not a CIDR like 10.0.0.0/16"],
     ["IPAMHandle", { handleID: "net.a", block: {} }, 'metadata.name: wanted "net.a"'],
     [
       "BlockAffinity",
       { cidr: "10.0.0.0/26", node: "n", state: "confirmed", deleted: "false" },
       'wanted "n-10-0-0-0-26"',
     ],
-    ["WorkloadEndpoint", { ipNetworks: ["10.0.0.1/32"] }, "spec.containerID: invalid input"],
+    ["WorkloadEndpoint", { ipNetworks: ["10.0.0.1/32"] }, "spec.containerID is missing"],
   ])("refuses %s %j: %s", async (kind, spec, reason) => {
-    const document = JSON.stringify({ apiVersion: "v1", kind, metadata: { name: "odd" }, spec });
+    const document = JSON.stringify({ apiVersion: "projectcalico.org/v3", kind, metadata: { name: "odd" }, spec });
     const { status, stderr } = await new World().run("validate -f -", document);
     expect(status).toBe(1);
     expect(stderr).toContain(reason);
