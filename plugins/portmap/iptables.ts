@@ -10,13 +10,16 @@ import { CniError, code } from "../../src/cni/error.ts";
 import { attachmentOfRule, portmapCommentPrefix } from "../../src/cni/portmap-comment.ts";
 import {
   hasIptables,
+  hasLegacyNat,
   type IptablesFamily,
+  type IptablesKind,
   mayHaveNatChain,
   restoreIptables,
   type SavedTables,
   saveIptables,
   testIptables,
 } from "../../src/dataplane/iptables.ts";
+import { hasNftChain } from "../../src/dataplane/nft-has.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { iptablesLock } from "../../src/plan/names.ts";
@@ -80,9 +83,16 @@ export const iptables: Backend = {
     const chain = ownChainOf(attachment);
     const there = among.filter((family) => mayHaveNatChain(family, chain, sys));
     if (there.length === 0) return [];
-    return removeChains(sys, there, ({ nat }) =>
-      isDeclared(nat, chain) && foreignHolder(nat, chain, attachment) === undefined ? [chain] : [],
-    );
+    const seen = new Set<Family>();
+    const removed = removeChains(sys, there, ({ nat }, family) => {
+      if (!isDeclared(nat, chain)) return [];
+      seen.add(family);
+      return foreignHolder(nat, chain, attachment) === undefined ? [chain] : [];
+    });
+    const hidden = there.find((family) => !seen.has(family) && hasNftChain(family, "nat", chain, sys));
+    if (hidden === undefined) return removed;
+    const reason = `no iptables of this node shows it ("nft list chain ${hidden} nat ${chain}"); install iptables-nft`;
+    throw new CniError(code.refused, `cannot remove chain ${chain}: ${reason}`);
   },
 
   gc(network, valid, sys) {
@@ -293,19 +303,33 @@ function holderOf(nat: readonly string[], chain: string): Attachment | undefined
   return attachmentOfRule(entriesIn(nat).find((one) => one.chain === chain)?.rule ?? "");
 }
 
-/** Removes what `choose` names; that the programs are missing means that there is nothing. */
+/**
+ * Removes what `choose` names; that the programs are missing means that there is nothing. Where the node has tables of both kinds, or what it
+ * calls iptables is of the other kind than when the rules were made, those of the other kind too.
+ */
 function removeChains(
   sys: Sys,
   among: readonly Family[],
-  choose: (saved: SavedTables) => readonly string[],
+  choose: (saved: SavedTables, family: Family) => readonly string[],
 ): readonly number[] {
+  const removeFrom = (family: Family, saved: SavedTables | undefined, kind: IptablesKind): readonly number[] => {
+    const chains = saved ? [...new Set(choose(saved, family))] : [];
+    if (saved === undefined || chains.length === 0) return [];
+    restoreIptables(family, removeLines(chains, saved), sys, kind);
+    return chains.flatMap((chain) => udpPortsIn(saved.nat, chain));
+  };
   return locked(sys, () =>
     among.flatMap((family) => {
       const saved = saveIptables(family, sys);
-      const chains = saved ? [...new Set(choose(saved))] : [];
-      if (saved === undefined || chains.length === 0) return [];
-      restoreIptables(family, removeLines(chains, saved), sys);
-      return chains.flatMap((chain) => udpPortsIn(saved.nat, chain));
+      const isOther = saved !== undefined && !isDeclared(saved.nat, dnatChain);
+      const others: readonly IptablesKind[] = [
+        ...(isOther && hasNftChain(family, "nat", dnatChain, sys) ? (["-nft"] as const) : []),
+        ...(hasLegacyNat(family, sys) ? (["-legacy"] as const) : []),
+      ];
+      return [
+        ...removeFrom(family, saved, ""),
+        ...others.flatMap((kind) => removeFrom(family, saveIptables(family, sys, kind), kind)),
+      ];
     }),
   );
 }

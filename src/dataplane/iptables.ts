@@ -16,17 +16,34 @@ export interface SavedTables {
   readonly raw: readonly string[];
 }
 
+/**
+ * Which programs: those that the node calls iptables, or those of one kind, where the node has both. iptables-nft keeps its tables in
+ * nf_tables, iptables-legacy its own; neither sees the other's.
+ */
+export type IptablesKind = "" | "-nft" | "-legacy";
+
 const programs = { ip: "iptables", ip6: "ip6tables" } as const;
 const folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 const waitSeconds = 30;
 /** Beyond the wait for the lock: the kernel may be slow with a large rule set. */
 const timeoutMs = (waitSeconds + 10) * 1000;
 
-/** All rules of the family; `undefined` when its programs are not installed. Throws `CniError` 100 when they fail. */
-export function saveIptables(family: IptablesFamily, sys: Sys): SavedTables | undefined {
-  const program = findProgram(`${programs[family]}-save`, sys);
+/**
+ * All rules of the family; `undefined` when its programs are not installed. Throws `CniError` 100 when they fail, and where a table that is asked
+ * for has rules that iptables cannot read: it then prints a remark in the place of the table, and succeeds.
+ */
+export function saveIptables(family: IptablesFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
+  const program = findProgram(`${programs[family]}${kind}-save`, sys);
   if (program === undefined) return undefined;
-  return parseSaved(runProgram([program], "", sys));
+  const text = runProgram([program], "", sys);
+  const unreadable = [...text.matchAll(/^# Table `(nat|raw)' is incompatible/gm)].map(([, table]) => table);
+  // Of IPv6 nothing is in raw.
+  const [table] = unreadable.filter((one) => one === "nat" || family === "ip");
+  if (table === undefined) return parseSaved(text);
+  throw new CniError(
+    code.refused,
+    `cannot read table ${table} of ${programs[family]}: it has rules of nft's that iptables does not understand ("nft list table ${family} ${table}"); move them to a table of their own`,
+  );
 }
 
 /** Whether the family's programs are installed. */
@@ -35,17 +52,21 @@ export function hasIptables(family: IptablesFamily, sys: Sys): boolean {
 }
 
 /** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CniError` 100 with the program's words. */
-export function restoreIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
-  restore(family, lines, [], sys);
+export function restoreIptables(
+  family: IptablesFamily,
+  lines: readonly string[],
+  sys: Sys,
+  kind: IptablesKind = "",
+): void {
+  restore(`${programs[family]}${kind}-restore`, lines, [], sys);
 }
 
 /** The same, but nothing is changed. The kernel is asked whether it has what the lines name, and loads it. */
 export function testIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
-  restore(family, lines, ["--test"], sys);
+  restore(`${programs[family]}-restore`, lines, ["--test"], sys);
 }
 
-function restore(family: IptablesFamily, lines: readonly string[], options: readonly string[], sys: Sys): void {
-  const name = `${programs[family]}-restore`;
+function restore(name: string, lines: readonly string[], options: readonly string[], sys: Sys): void {
   const program = findProgram(name, sys);
   if (program === undefined) {
     throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${folders.join(", ")}`);
@@ -58,7 +79,11 @@ function restore(family: IptablesFamily, lines: readonly string[], options: read
  * their names can be read.
  */
 export function mayHaveNatChain(family: IptablesFamily, chain: string, sys: Sys): boolean {
-  if (hasNftChain(family, "nat", chain, sys)) return true;
+  return hasNftChain(family, "nat", chain, sys) || hasLegacyNat(family, sys);
+}
+
+/** Whether there is a table nat of iptables-legacy's. */
+export function hasLegacyNat(family: IptablesFamily, sys: Sys): boolean {
   const names = `/proc/net/${family}_tables_names`;
   return sys.stat(names) !== undefined && sys.readFile(names).split("\n").includes("nat");
 }

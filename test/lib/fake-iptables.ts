@@ -19,16 +19,17 @@ export class FakeIptables {
   /** What iptables-save says instead of a table: `ip nat`. */
   readonly unreadable = new Map<string, string>();
 
-  constructor(machine: FakeMachine) {
+  /** `kind`: `-legacy` where the node calls other programs iptables. */
+  constructor(machine: FakeMachine, kind = "") {
     for (const folder of ["/usr", "/usr/sbin", "/proc/net"]) machine.files.makeDirs(folder, 0o755);
     for (const [family, program] of Object.entries(families) as [Family, string][]) {
       for (const table of ["nat", "raw"] as const) {
         this.#tables.set(`${family} ${table}`, new Map(builtIn[table].map((chain) => [chain, []])));
       }
-      machine.files.create(`/proc/net/${family}_tables_names`, "raw\nnat\n", 0o444);
-      for (const name of ["save", "restore"]) machine.files.create(`/usr/sbin/${program}-${name}`, "", 0o755);
-      machine.programs.set(`/usr/sbin/${program}-save`, () => ({ stdout: this.print(family) }));
-      machine.programs.set(`/usr/sbin/${program}-restore`, (_, options) => this.#restore(family, options));
+      machine.files.replace(`/proc/net/${family}_tables_names`, "raw\nnat\n", 0o444);
+      for (const name of ["save", "restore"]) machine.files.create(`/usr/sbin/${program}${kind}-${name}`, "", 0o755);
+      machine.programs.set(`/usr/sbin/${program}${kind}-save`, () => ({ stdout: this.print(family) }));
+      machine.programs.set(`/usr/sbin/${program}${kind}-restore`, (_, options) => this.#restore(family, options));
     }
   }
 

@@ -71,3 +71,32 @@ describe.each(backends)("by %s", (backend) => {
     expect(leaks(diff(clean, snapshot(node))).join("\n")).toBe("");
   });
 });
+
+describe("where iptables cannot read its table nat, for nft has put a rule of its own there", () => {
+  const list = listOf({ backend: "iptables" });
+  const foreign = `nft 'table ip nat {
+    set uplinks { type ipv4_addr; flags interval; elements = { 10.9.0.0/16 }; }
+    chain POSTROUTING { type nat hook postrouting priority 100; ip saddr @uplinks masquerade; }
+  }'`;
+  const words = /cannot read table nat of iptables: .* \("nft list table ip nat"\)/;
+
+  test("ADD is refused by name, and has stolen nothing", () => {
+    node.sh(foreign);
+    const before = snapshot(node);
+    const pod = newPod("web", [web]);
+    expect(() => runner.add(list, pod)).toThrow(words);
+    runner.del(list, pod);
+    expect(leaks(diff(before, snapshot(node))).join("\n")).toBe("");
+  });
+
+  test("DEL of what was made before fails, and succeeds when it can be read", () => {
+    const pod = newPod("web", [web]);
+    runner.add(list, pod);
+    node.sh(foreign);
+    expect(() => runner.check(list, pod)).toThrow(words);
+    expect(() => runner.del(list, pod)).toThrow(words);
+    node.sh("nft flush chain ip nat POSTROUTING; nft delete set ip nat uplinks");
+    runner.del(list, pod);
+    expect(leaks(diff(clean, snapshot(node))).join("\n")).toBe("");
+  });
+});

@@ -4,7 +4,10 @@ import { addLines, foreignHolder, refuseTaken, removeLines } from "../../../plug
 import { ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
 import type { Attachment } from "../../../src/cni/attachment.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
-import { c1, c2, dns, document, web } from "./world.ts";
+import { FakeIptables } from "../../lib/fake-iptables.ts";
+import { FakeNft } from "../../lib/fake-nft.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { c1, c2, dns, document, portmapOn, resultOf, web } from "./world.ts";
 
 const target = { family: "ip", address: "10.9.0.2", subnet: "10.9.0.2/24" } as const;
 const target6 = { family: "ip6", address: "2001:db8::2", subnet: "2001:db8::2/64" } as const;
@@ -169,5 +172,73 @@ COMMIT`);
       removed.filter((line) => line.startsWith("-D")).every((line) => line.startsWith("-D CNI-HOSTPORT-DNAT")),
     ).toBe(true);
     expect(removed).not.toContain("-X CNI-HOSTPORT-DNAT");
+  });
+});
+
+describe("on a node", () => {
+  const machine = () => {
+    const made = new FakeMachine();
+    const iptables = new FakeIptables(made);
+    made.files.makeDirs("/run/tortie/endpoints", 0o755);
+    made.kernel.host.addLink({ name: "cali1", kind: "veth", mac: "ee:ee:ee:ee:ee:ee", mtu: 1500 });
+    const nft = new FakeNft();
+    made.netfilter = () => nft;
+    return { iptables, nft, plugin: portmapOn(new FakeSys({ machine: made })) };
+  };
+  const byIptables = { backend: "iptables" };
+  const result = resultOf("10.9.0.2/24", "2001:db8::2/64");
+  const remark = (table: string) => `# Table \`${table}' is incompatible, use 'nft' tool.\n`;
+
+  test.each(["nat", "raw"])(
+    "whose table %s iptables cannot read: ADD, CHECK and DEL say so, and later DEL succeeds",
+    (table) => {
+      const { iptables, plugin } = machine();
+      const words = `cannot read table ${table} of iptables: it has rules of nft's that iptables does not understand`;
+      const before = iptables.print("ip");
+      iptables.unreadable.set(`ip ${table}`, remark(table));
+      expect(() => plugin.add(c1, [web], result, byIptables)).toThrow(words);
+      iptables.unreadable.clear();
+      expect(iptables.print("ip")).toBe(before);
+      plugin.add(c1, [web], result, byIptables);
+      iptables.unreadable.set(`ip ${table}`, remark(table));
+      expect(() => plugin.check(c1, [web], result, byIptables)).toThrow(words);
+      expect(() => plugin.del(c1, byIptables)).toThrow(words);
+      expect(() => plugin.gc("net1", [])).toThrow(words);
+      iptables.unreadable.clear();
+      plugin.del(c1, byIptables);
+      expect(iptables.print("ip")).toBe(before);
+    },
+  );
+
+  test("whose table raw of IPv6, or another table, iptables cannot read works: nothing of it is asked for", () => {
+    const { iptables, plugin } = machine();
+    iptables.unreadable.set("ip6 raw", `${remark("raw")}${remark("filter")}`);
+    plugin.add(c1, [web], result, byIptables);
+    plugin.check(c1, [web], result, byIptables);
+    plugin.del(c1, byIptables);
+    expect(iptables.print("ip6")).not.toContain("CNI-");
+  });
+
+  test("that called another kind of program iptables when the rules were made: DEL finds them by that kind", () => {
+    const made = new FakeMachine();
+    const legacy = new FakeIptables(made, "-legacy");
+    const plain = new FakeIptables(made);
+    made.files.makeDirs("/run/tortie/endpoints", 0o755);
+    const plugin = portmapOn(new FakeSys({ machine: made }));
+    const lines = addLines(rulesOf(c1, conf(), target), empty, []);
+    const raw = lines.indexOf("*raw");
+    legacy.run("ip", "nat", ...lines.slice(1, raw - 1));
+    legacy.run("ip", "raw", ...lines.slice(raw + 1, -1));
+    const before = plain.print("ip");
+    plugin.del(c1, byIptables);
+    expect([legacy.print("ip"), plain.print("ip")]).toEqual([before, before]);
+  });
+
+  test("on which no program shows a chain that is there: DEL says so", () => {
+    const { nft, plugin } = machine();
+    nft.addChain("ip", "nat", ownChainOf(c1));
+    expect(() => plugin.del(c1, byIptables)).toThrow(
+      `cannot remove chain ${ownChainOf(c1)}: no iptables of this node shows it ("nft list chain ip nat ${ownChainOf(c1)}"); install iptables-nft`,
+    );
   });
 });
