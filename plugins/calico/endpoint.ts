@@ -18,7 +18,7 @@ import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { gateway4, gateway6, hostMac } from "../../src/plan/names.ts";
 import type { Place, Resource, Sysctl } from "../../src/plan/resource.ts";
-import { isFirst, metricOf, planRoutes } from "./routes.ts";
+import { planRoutes } from "./routes.ts";
 
 export interface EndpointSpec {
   readonly hostInterface: string;
@@ -79,14 +79,6 @@ function planIpv4(spec: EndpointSpec): readonly Resource[] {
     sysctl("host", `${conf}/proxy_arp`, "1"),
     sysctl("host", `${conf}/forwarding`, "1"),
     sysctl("sandbox", "net/ipv4/ip_forward", allowIpForwarding ? "1" : "0", { initial: true }),
-    {
-      kind: "route",
-      at: "sandbox",
-      link: ifname,
-      destination: `${gateway4}/32`,
-      scope: "link",
-      ...(isFirst(ifname) ? {} : { priority: metricOf(ifname) }),
-    },
     ...(knowsGateways ? [neighbour(ifname, gateway4)] : []),
     ...planRoutes(spec, 4),
   ];

@@ -10,7 +10,7 @@ import type { Sys } from "../../src/host/sys.ts";
 import { hostMac, natTable, sourceRulePriority } from "../../src/plan/names.ts";
 import { findSandbox, sandboxAtDel } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
-import { isFirst, tableOf } from "./routes.ts";
+import { tableOf } from "./routes.ts";
 
 /** What `calico` makes host interfaces as. */
 const born = { kind: "veth", mac: hostMac } as const;
@@ -27,9 +27,7 @@ export function removeAttachment(sys: Sys, attachment: Attachment, netns?: strin
   const record = readEndpoint(sys, attachment);
   // A record was never there when there was no ADD, or a hand has removed it: then all aliases are searched.
   const names = record === undefined ? ownedInterfaces(sys, owner).map(({ name }) => name) : [record.hostInterface];
-  const path = isFirst(attachment.ifname)
-    ? undefined
-    : (netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false }));
+  const path = netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false });
   let idle = false;
   runEvery([
     // Before the interface, by which the sandbox is known to be its own.
@@ -46,7 +44,7 @@ export function removeAttachment(sys: Sys, attachment: Attachment, netns?: strin
   return names;
 }
 
-/** The rules of a further interface outlive it where its sandbox goes on, or has come to be another's. */
+/** Rules outlive the interface, where its sandbox goes on. It may have come to be another's: what has that name there is judged first. */
 function removeSourceRules(
   sys: Sys,
   ifname: string,
@@ -56,9 +54,11 @@ function removeSourceRules(
   const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
   if (sandbox === undefined) return;
   withPlaces({ sys, sandbox }, (places) => {
-    const ends = findVethEnds(places, ifname);
-    if (ends !== undefined && !hostInterfaces.includes(ends.host?.name ?? "")) return;
-    removeRules(places, { table: tableOf(ifname), priority: sourceRulePriority });
+    const isOwn = () => {
+      const ends = findVethEnds(places, ifname);
+      return ends === undefined || hostInterfaces.includes(ends.host?.name ?? "");
+    };
+    removeRules(places, { table: tableOf(ifname), priority: sourceRulePriority }, isOwn);
   });
 }
 

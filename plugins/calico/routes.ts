@@ -5,16 +5,17 @@
  *     from elsewhere   ────────► main:          default via 169.254.1.1 dev eth0
  *                                               default via 169.254.1.1 dev net1 metric 42081
  *
- * All have the same gateway, and the kernel takes one route to a destination at each metric. `eth0` has the main table's own metrics;
- * another interface has its routes there behind them, for a pod that loses its `eth0`. And **what is sent from an interface's address leaves
+ * All have the same gateway, and the kernel takes one route to a destination at each metric. `eth0` has the main table's own metrics, unless
+ * another network's plugin was there first; another interface has its routes there behind them, for a pod that loses its `eth0`. And **what is sent from an interface's address leaves
  * by that interface**: else replies would leave by `eth0`, and the host drops a packet that does not come by the interface by which it has
  * a route to the packet's source (`rp_filter` 1; and 2, for the host's interfaces have no address).
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { sha1 } from "../../src/net/digest.ts";
+import { lengthOf } from "../../src/net/prefix.ts";
 import { gateway4, gateway6, sourceRulePriority } from "../../src/plan/names.ts";
-import type { Resource, Route } from "../../src/plan/resource.ts";
+import type { Route, Rule } from "../../src/plan/resource.ts";
 import type { EndpointSpec } from "./endpoint.ts";
 
 /** The routes that a pod gets when its IPAM plugin names none. */
@@ -23,13 +24,38 @@ export const defaultRoutes: readonly RouteConfig[] = [{ dst: "0.0.0.0/0" }, { ds
 const gateways = { 4: gateway4, 6: gateway6 } as const;
 
 /** Routes and rules of one family. */
-export function planRoutes({ ifname, routes, addresses }: EndpointSpec, family: 4 | 6): readonly Resource[] {
+export function planRoutes(spec: EndpointSpec, family: 4 | 6): readonly (Route | Rule)[] {
+  const { ifname, routes } = spec;
   const own = routes.filter(({ dst }) => familyOf(dst) === family);
-  if (isFirst(ifname)) return through(family, ifname, own, {});
+  const main = [...toGateway(family, ifname), ...through(family, ifname, own)];
+  const bySource = planBySource(spec, family, own);
+  if (!isFirst(ifname)) return [...main.map((route) => behind(route, ifname)), ...bySource];
+  return main.map((route) => {
+    if (route.table !== undefined) return route;
+    // Who comes second to the default route is as a further interface.
+    const isDefault = lengthOf(route.destination) === 0;
+    return { ...route, instead: [{ ...route, priority: metricOf(ifname) }, ...(isDefault ? bySource : [])] };
+  });
+}
+
+/** IPv6's is a link-local address, which needs no route. */
+function toGateway(family: 4 | 6, link: string): readonly Route[] {
+  if (family === 6) return [];
+  return [{ kind: "route", at: "sandbox", link, destination: `${gateway4}/32`, scope: "link" }];
+}
+
+function behind(route: Route, ifname: string): Route {
+  return { ...route, priority: route.priority ?? metricOf(ifname) };
+}
+
+function planBySource(
+  { ifname, addresses }: EndpointSpec,
+  family: 4 | 6,
+  routes: readonly RouteConfig[],
+): readonly (Route | Rule)[] {
   const table = tableOf(ifname);
   return [
-    ...through(family, ifname, own, { priority: metricOf(ifname) }),
-    ...through(family, ifname, withDefault(family, own), { table }),
+    ...through(family, ifname, withDefault(family, routes)).map((route) => ({ ...route, table })),
     ...addresses
       .filter((from) => familyOf(from) === family)
       .map((from) => ({ kind: "rule", at: "sandbox", from, table, priority: sourceRulePriority }) as const),
@@ -37,19 +63,13 @@ export function planRoutes({ ifname, routes, addresses }: EndpointSpec, family: 
 }
 
 /** The gateway that a route names is the IPAM plugin's idea of a subnet; here everything goes through the host. */
-function through(
-  family: 4 | 6,
-  link: string,
-  routes: readonly RouteConfig[],
-  unlessSaid: Pick<Route, "priority" | "table">,
-): readonly Route[] {
+function through(family: 4 | 6, link: string, routes: readonly RouteConfig[]): readonly Route[] {
   return routes.map(({ dst, mtu, advmss, priority, table }) => ({
     kind: "route",
     at: "sandbox",
     link,
     destination: dst,
     gateway: gateways[family],
-    ...unlessSaid,
     ...(mtu === undefined ? {} : { mtu }),
     ...(advmss === undefined ? {} : { advmss }),
     ...(priority === undefined ? {} : { priority }),
@@ -64,14 +84,22 @@ function withDefault(family: 4 | 6, routes: readonly RouteConfig[]): readonly Ro
   return [...main, ...everywhere.filter(({ dst }) => !main.some((route) => route.dst === dst))];
 }
 
-/** Whether an interface has the main table to itself. */
+const first = "eth0";
+/** Every pod has one: worked out when the executable is built. */
+const digestOfFirst = sha1(first);
+
+/** Whether an interface has the main table's own metrics. */
 export function isFirst(ifname: string): boolean {
-  return ifname === "eth0";
+  return ifname === first;
 }
 
-/** The metric of an interface's routes in the main table: behind `eth0`'s (IPv6's default is 1024). Follows from the name alone. */
+function digestOf(ifname: string): string {
+  return isFirst(ifname) ? digestOfFirst : sha1(ifname);
+}
+
+/** The metric behind the main table's own (IPv6's default is 1024). Follows from the name alone. */
 export function metricOf(ifname: string): number {
-  return 1025 + Number.parseInt(sha1(ifname).slice(0, 4), 16);
+  return 1025 + Number.parseInt(digestOf(ifname).slice(0, 4), 16);
 }
 
 /**
@@ -79,5 +107,5 @@ export function metricOf(ifname: string): number {
  * that people and other plugins give (`sbr` counts from 100; the kernel's own are 0 and 253 to 255). Never change: see names.ts.
  */
 export function tableOf(ifname: string): number {
-  return 10_000 + Number.parseInt(sha1(ifname).slice(4, 11), 16);
+  return 10_000 + Number.parseInt(digestOf(ifname).slice(4, 11), 16);
 }

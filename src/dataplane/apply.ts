@@ -79,7 +79,10 @@ function mentionedLinks(messages: readonly MessageResource[], place: Place): rea
 /** One send for all of a place, and with it a last look at the links made there. */
 function sendMessages(stage: Stage, place: Place, all: readonly MessageResource[]): void {
   const messages = all.filter(({ at }) => at === place);
-  const looks = finalLooks(stage, place);
+  send(stage, place, messages, finalLooks(stage, place));
+}
+
+function send(stage: Stage, place: Place, messages: readonly MessageResource[], looks: readonly string[]): void {
   if (messages.length + looks.length === 0) return;
   const indexOf = (name: string) => stage.indexOf(place, name);
   const requests = messages.map((resource) => messageDriver(resource).create(resource, indexOf, false));
@@ -135,7 +138,10 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
   const differences = driver.judge(resource, world);
   if (differences.length === 0) return;
   if (!driver.mayReplace(resource, world)) {
-    throw new CniError(code.refused, `cannot ${what}: another is in the way: ${differences.join("; ")}`);
+    const instead = resource.kind === "route" ? resource.instead : undefined;
+    if (!instead) throw new CniError(code.refused, `cannot ${what}: another is in the way: ${differences.join("; ")}`);
+    send(stage, at, instead, []);
+    return;
   }
   const replaced = conversation.request(driver.create(resource, (name) => stage.indexOf(at, name), true));
   if (replaced.errno !== 0) throw refusal(`${what} in the place of another`, replaced);

@@ -6,6 +6,7 @@ import type { World } from "./driver.ts";
 import { isLink, isMessage, isTable, type LinkResource, linkDriver, messageDriver } from "./drivers.ts";
 import { diffNft } from "./nft-diff.ts";
 import { Places } from "./places.ts";
+import { isTaken } from "./route.ts";
 import { judgeSysctls } from "./sysctl.ts";
 import { View } from "./view.ts";
 
@@ -55,8 +56,10 @@ function endsOf(link: LinkResource): readonly (readonly [Place, string])[] {
 
 function judge(resource: Resource, world: World): readonly string[] {
   if (isLink(resource)) return linkDriver(resource).judge(resource, world);
-  if (isMessage(resource)) return messageDriver(resource).judge(resource, world);
-  return [];
+  if (!isMessage(resource)) return [];
+  const texts = messageDriver(resource).judge(resource, world);
+  if (texts.length === 0 || resource.kind !== "route" || !resource.instead || !isTaken(resource, world)) return texts;
+  return resource.instead.flatMap((one) => judge(one, world));
 }
 
 function worldOf(plan: Plan, places: Places): World {

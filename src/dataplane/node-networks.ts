@@ -30,7 +30,8 @@ export function readDestinations(sys: Sys, family: Family): readonly string[] {
   return conversing(sys, (conversation) =>
     conversation
       .dump(dumpRoutes(family), "list the node's routes")
-      .flatMap((reply) => readRoute(reply)?.destination ?? []),
+      .flatMap(readRoute)
+      .map(({ destination }) => destination),
   );
 }
 

@@ -9,7 +9,7 @@ import {
 } from "../netlink/route.ts";
 import { describeRoute, routeScopes } from "../plan/describe.ts";
 import type { Route } from "../plan/resource.ts";
-import type { MessageDriver } from "./driver.ts";
+import type { MessageDriver, World } from "./driver.ts";
 import { differenceSuffix } from "./places.ts";
 import type { View } from "./view.ts";
 
@@ -35,7 +35,9 @@ export const routeDriver: MessageDriver<Route> = {
    */
   mayReplace(route, world) {
     const view = world.view(route.at);
-    if (rivalsOver(view.link(route.link)?.index, route, view).length > 0) return true;
+    // NLM_F_REPLACE takes the first of several, and others may have put theirs before this one.
+    if (rivalsOver(view.link(route.link)?.index, route, view).length > 0)
+      return !route.instead || !isTaken(route, world);
     const rivals = world.isEarlier === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination)), route);
     return rivals.some(({ index }) => {
       const alias = index === undefined ? undefined : view.link(index)?.alias;
@@ -44,10 +46,20 @@ export const routeDriver: MessageDriver<Route> = {
   },
 };
 
+/** Whether another link has a route of the same destination, table and metric. */
+export function isTaken(route: Route, world: World): boolean {
+  const view = world.view(route.at);
+  const own = view.link(route.link)?.index;
+  return rivalsAmong(view.routes(familyOf(route.destination)), route).some(({ index }) => index !== own);
+}
+
 /** Those of one link. */
 function rivalsOver(index: number | undefined, route: Route, view: View): readonly RouteEntry[] {
   return index === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination), index), route);
 }
+
+/** What the kernel takes where none is said (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
+const defaultPriority = { 4: 0, 6: 1024 } as const;
 
 /** The kernel tells routes apart by destination, table and priority. */
 function rivalsAmong(
@@ -58,7 +70,7 @@ function rivalsAmong(
     (found) =>
       found.destination === destination &&
       found.table === table &&
-      (priority === undefined || (found.priority ?? 0) === priority),
+      (found.priority ?? 0) === (priority || defaultPriority[familyOf(destination)]),
   );
 }
 

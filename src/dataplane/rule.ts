@@ -24,18 +24,25 @@ export const ruleDriver: MessageDriver<Rule> = {
   mayReplace: () => false,
 };
 
-/** Deletes the sandbox's rules of this number that lead to the table. Throws `CniError` 100 when the kernel refuses. */
-export function removeRules(places: Places, { table, priority }: Pick<Rule, "table" | "priority">): void {
+/**
+ * Deletes the sandbox's rules of this number that lead to the table, if there are any and the sandbox is the right one. Throws `CniError` 100
+ * when the kernel refuses.
+ */
+export function removeRules(
+  places: Places,
+  { table, priority }: Pick<Rule, "table" | "priority">,
+  isRightSandbox: () => boolean,
+): void {
   const conversation = places.conversation("sandbox");
-  for (const family of [4, 6] as const) {
-    for (const reply of conversation.dump(dumpRules(family), "list rules in the sandbox")) {
-      const rule = readRule(reply);
-      // A kernel without IPv6 answers a question for it with the rules of all families.
-      if (rule?.family !== family || rule.table !== table || rule.priority !== priority) continue;
-      const outcome = conversation.request(deleteRule(rule));
-      if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) {
-        throw refusal(`delete the rule from ${rule.from ?? "all"}${placeText("sandbox")}`, outcome);
-      }
+  const found = conversation
+    .dump(dumpRules(), "list rules in the sandbox")
+    .flatMap((reply) => readRule(reply) ?? [])
+    .filter((rule) => rule.table === table && rule.priority === priority);
+  if (found.length === 0 || !isRightSandbox()) return;
+  for (const rule of found) {
+    const outcome = conversation.request(deleteRule(rule));
+    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) {
+      throw refusal(`delete the rule from ${rule.from ?? "all"}${placeText("sandbox")}`, outcome);
     }
   }
 }

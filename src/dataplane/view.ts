@@ -38,9 +38,9 @@ export class View {
   /** Over one link, or all of them: on a router those are many. */
   routes(family: Family, index?: number): readonly RouteEntry[] {
     return this.#once(`routes ${family} ${index}`, () => {
-      const routes = this.#conversation().dump(dumpRoutes(family, index), "list routes").map(readRoute);
-      return routes.filter((route) => route !== undefined && (index === undefined || route.index === index));
-    }) as readonly RouteEntry[];
+      const routes = this.#conversation().dump(dumpRoutes(family, index), "list routes").flatMap(readRoute);
+      return index === undefined ? routes : routes.filter((route) => route.index === index);
+    });
   }
 
   rules(family: Family): readonly RuleEntry[] {

@@ -1,7 +1,16 @@
 /** Routes: `struct rtmsg` and RTA_* (linux/rtnetlink.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import {
+  type Attributes,
+  AttributeWriter,
+  align,
+  MalformedError,
+  readAttributes,
+  u8Of,
+  u16Of,
+  u32Of,
+} from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { acked, addressFamily, addressIn, dump, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "./rtnetlink.ts";
 
@@ -11,6 +20,7 @@ export const RTA_GATEWAY = 5;
 export const RTA_PRIORITY = 6;
 export const RTA_PREFSRC = 7;
 export const RTA_METRICS = 8;
+export const RTA_MULTIPATH = 9;
 export const RTA_TABLE = 15;
 export const RTA_VIA = 18;
 export const RTAX_MTU = 2;
@@ -26,6 +36,7 @@ const RTM_F_CLONED = 0x200;
 /** A look-up answers with the route as it is in its table, its prefix among it (Linux 4.13). */
 export const RTM_F_FIB_MATCH = 0x2000;
 export const routeHeaderLength = 12;
+const hopHeaderLength = 8;
 
 /** A unicast route with one next hop. */
 export interface RouteEntry {
@@ -71,30 +82,49 @@ export function lookUpRoute(address: string, { matched = false } = {}): Request 
   return acked(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());
 }
 
-/** Reads an RTM_NEWROUTE; `undefined` for what is no unicast route. Throws `MalformedError`. */
-export function readRoute({ payload }: Reply): RouteEntry | undefined {
-  if (u8Of(payload, 7) !== RTN_UNICAST || (u32Of(payload, 8) & RTM_F_CLONED) !== 0) return undefined;
+/**
+ * Reads an RTM_NEWROUTE: an entry for each of its next hops (IPv6 makes one route of those that are appended), none for what is no unicast
+ * route. Throws `MalformedError`.
+ */
+export function readRoute({ payload }: Reply): readonly RouteEntry[] {
+  if (u8Of(payload, 7) !== RTN_UNICAST || (u32Of(payload, 8) & RTM_F_CLONED) !== 0) return [];
   const attributes = readAttributes(payload, routeHeaderLength);
-  const number = (type: number): number | undefined => {
-    const value = attributes.get(type);
-    return value && u32Of(value);
-  };
+  const number = (type: number): number | undefined => numberIn(attributes, type);
   const metrics = attributes.get(RTA_METRICS);
   const metric = metrics && readAttributes(metrics);
-  const mtu = metric?.get(RTAX_MTU);
-  const advmss = metric?.get(RTAX_ADVMSS);
   const anywhere = u8Of(payload, 0) === addressFamily(4) ? "0.0.0.0" : "::";
-  return {
+  const common = {
     destination: `${addressIn(attributes, RTA_DST) ?? anywhere}/${u8Of(payload, 1)}`,
-    index: number(RTA_OIF),
-    gateway: addressIn(attributes, RTA_GATEWAY),
     scope: u8Of(payload, 6),
     table: number(RTA_TABLE) ?? u8Of(payload, 4),
     source: addressIn(attributes, RTA_PREFSRC),
     priority: number(RTA_PRIORITY),
-    mtu: mtu && u32Of(mtu),
-    advmss: advmss && u32Of(advmss),
+    mtu: metric && numberIn(metric, RTAX_MTU),
+    advmss: metric && numberIn(metric, RTAX_ADVMSS),
   };
+  const hops = attributes.get(RTA_MULTIPATH);
+  if (hops !== undefined) return readHops(hops).map((hop) => ({ ...common, ...hop }));
+  return [{ ...common, index: number(RTA_OIF), gateway: addressIn(attributes, RTA_GATEWAY) }];
+}
+
+/** `struct rtnexthop`, one after another: length, flags, hops, interface; then attributes. */
+function readHops(bytes: Uint8Array): readonly Pick<RouteEntry, "index" | "gateway">[] {
+  const hops: Pick<RouteEntry, "index" | "gateway">[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = u16Of(bytes, at);
+    if (length < hopHeaderLength || at + length > bytes.length) {
+      throw new MalformedError(`cannot read a next hop: its length is ${length}, ${bytes.length - at} bytes are left`);
+    }
+    const attributes = readAttributes(bytes.subarray(at, at + length), hopHeaderLength);
+    hops.push({ index: u32Of(bytes, at + 4), gateway: addressIn(attributes, RTA_GATEWAY) });
+    at += align(length);
+  }
+  return hops;
+}
+
+function numberIn(attributes: Attributes, type: number): number | undefined {
+  const value = attributes.get(type);
+  return value && u32Of(value);
 }
 
 function routePayload(route: RouteEntry): Uint8Array {

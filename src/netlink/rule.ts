@@ -30,18 +30,20 @@ export function deleteRule(rule: RuleEntry): Request {
   return acked(RTM_DELRULE, 0, rulePayload(rule));
 }
 
-export function dumpRules(family: Family): Request {
-  return dump(RTM_GETRULE, ruleHeader(addressFamily(family), 0, 0, 0).finish());
+/** Asks for the rules of a family, or of all. */
+export function dumpRules(family?: Family): Request {
+  return dump(RTM_GETRULE, ruleHeader(family === undefined ? 0 : addressFamily(family), 0, 0, 0).finish());
 }
 
-/** Reads an RTM_NEWRULE; `undefined` for what leads to no table. Throws `MalformedError`. */
+/** Reads an RTM_NEWRULE; `undefined` for what leads to no table, and for other families (multicast has rules too). Throws `MalformedError`. */
 export function readRule({ payload }: Reply): RuleEntry | undefined {
-  if (u8Of(payload, 7) !== FR_ACT_TO_TBL) return undefined;
+  const family = ([4, 6] as const).find((one) => addressFamily(one) === u8Of(payload));
+  if (family === undefined || u8Of(payload, 7) !== FR_ACT_TO_TBL) return undefined;
   const attributes = readAttributes(payload, ruleHeaderLength);
   const [table, priority] = [attributes.get(FRA_TABLE), attributes.get(FRA_PRIORITY)];
   const from = addressIn(attributes, FRA_SRC);
   return {
-    family: u8Of(payload) === addressFamily(4) ? 4 : 6,
+    family,
     from: from === undefined ? undefined : `${from}/${u8Of(payload, 2)}`,
     table: table === undefined ? u8Of(payload, 4) : u32Of(table),
     priority: priority === undefined ? 0 : u32Of(priority),

@@ -95,6 +95,8 @@ export interface Route {
   readonly table?: number;
   readonly mtu?: number;
   readonly advmss?: number;
+  /** What is wanted in its place where another link has a route of the same destination, table and metric. */
+  readonly instead?: readonly (Route | Rule)[];
 }
 
 /** A rule of policy routing: what has a source within the prefix is led by a table first. */

@@ -100,7 +100,9 @@ function showNeighbour({ at, link, address, mac }: Neighbour): readonly string[]
 }
 
 function showRoute(route: Route): readonly string[] {
-  return [`${entering(route.at)}${ip(route.destination)} route add ${describeRoute(route)}`];
+  const command = `${entering(route.at)}${ip(route.destination)} route add ${describeRoute(route)}`;
+  const instead = (route.instead ?? []).flatMap((one) => (one.kind === "route" ? showRoute(one) : showRule(one)));
+  return [instead.length === 0 ? command : `${command} || { ${instead.join(" && ")}; }`];
 }
 
 function showRule(rule: Rule): readonly string[] {

@@ -133,7 +133,7 @@ function describe(found: FakeRoute, family: Family): Uint8Array {
 
 /** As the kernel keeps it: IPv6 has a metric and no scope. */
 function routeIn(request: Reply, protocol: FakeRoute["protocol"]): FakeRoute {
-  const wanted = route.readRoute(request);
+  const [wanted] = route.readRoute(request);
   if (wanted === undefined) throw new Error("only unicast routes are modelled");
   const table = wanted.table === 0 ? 254 : wanted.table;
   if (familyOf(wanted.destination) === 4) return { ...wanted, table, protocol };

@@ -33,7 +33,7 @@ function deleteRule(netns: FakeNetns, request: Reply): readonly Answer[] {
 
 function getRules(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
   return netns.rules
-    .filter(({ family }) => addressFamily(family) === u8Of(payload))
+    .filter(({ family }) => [0, addressFamily(family)].includes(u8Of(payload)))
     .map((found) => ({ type: RTM_NEWRULE, payload: describe(found) }));
 }
 

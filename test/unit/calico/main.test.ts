@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { tableOf } from "../../../plugins/calico/routes.ts";
+import { metricOf, tableOf } from "../../../plugins/calico/routes.ts";
 import type { FakeNetns } from "../../lib/fake-netns.ts";
 import { FakeNode } from "../../lib/fake-node.ts";
 
@@ -116,6 +116,87 @@ describe("ADD", () => {
     const served = sandbox.print();
     expect(node.run("ADD", { ifname: "net1", conf: dual }).json).toEqual(json);
     expect(sandbox.print()).toBe(served);
+  });
+
+  describe("beside another network's default route", () => {
+    let sandbox: FakeNetns;
+    let before: string;
+
+    beforeEach(() => {
+      sandbox = node.machine.netnsPaths.get("/var/run/netns/c1") as FakeNetns;
+      const eth1 = sandbox.addLink({ name: "eth1", kind: "device", mac: "02:00:00:00:77:01", mtu: 1500 });
+      sandbox.raise(eth1);
+      const more = {
+        index: eth1.index,
+        source: undefined,
+        mtu: undefined,
+        advmss: undefined,
+        protocol: "boot",
+      } as const;
+      const at = { scope: 0, table: 254, ...more };
+      sandbox.routes.push(
+        { ...at, destination: "0.0.0.0/0", gateway: "10.78.0.1", priority: undefined },
+        { ...at, destination: "::/0", gateway: "fd78::1", priority: 1024 },
+      );
+      before = sandbox.print();
+    });
+
+    test("takes its place behind it, with a table and rules of its own; CHECK confirms, DEL leaves the other", () => {
+      const { status, json } = node.run("ADD", { conf: dual });
+      expect(status).toBe(0);
+      const foreign = sandbox.routes.filter(({ gateway }) => gateway === "10.78.0.1" || gateway === "fd78::1");
+      expect(foreign).toHaveLength(2);
+      const behind = sandbox.routes.filter(({ destination, table }) => destination.endsWith("/0") && table === 254);
+      expect(behind.map(({ priority }) => priority)).toEqual([undefined, 1024, metricOf("eth0"), metricOf("eth0")]);
+      expect(rulesIn(sandbox)).toEqual(
+        json.ips.map(({ address }: { address: string }) => `${address} ${tableOf("eth0")}`),
+      );
+      expect(node.run("CHECK", { conf: { ...dual, prevResult: json } }).json).toBeUndefined();
+      const served = sandbox.print();
+      expect(node.run("ADD", { conf: dual }).json).toEqual(json);
+      expect(sandbox.print()).toBe(served);
+      node.run("DEL");
+      expect(sandbox.print()).toBe(before);
+    });
+
+    test("is missed by CHECK when it is gone from there", () => {
+      const { json } = node.run("ADD", { conf: dual });
+      sandbox.routes = sandbox.routes.filter(({ priority }) => priority !== metricOf("eth0"));
+      const { msg } = node.run("CHECK", { conf: { ...dual, prevResult: json } }).json;
+      expect(msg).toContain(
+        `route 0.0.0.0/0 via 169.254.1.1 dev eth0 metric ${metricOf("eth0")} is missing in the sandbox`,
+      );
+      expect(msg).toContain(`route ::/0 via fe80::ecee:eeff:feee:eeee dev eth0 metric ${metricOf("eth0")} is missing`);
+    });
+
+    test("that fails at any step leaves the sandbox as it was", () => {
+      const { steps } = node.run("ADD", { conf: dual });
+      node.run("DEL");
+      let failed = 0;
+      for (let step = 1; step <= steps.length; step++) {
+        if (node.run("ADD", { conf: dual, faults: [{ step, errno: "ENOMEM" }] }).status === 0) node.run("DEL");
+        else failed++;
+        expect(
+          sandbox
+            .print()
+            .replace(/^sysctl .*\n?/gm, "")
+            .trimEnd(),
+          `step ${step}`,
+        ).toBe(before.replace(/^sysctl .*\n?/gm, "").trimEnd());
+      }
+      expect(failed).toBeGreaterThan(20);
+    });
+
+    test("that comes later and before ours in the table is not replaced by a repeated ADD", () => {
+      node.run("DEL");
+      const foreign = sandbox.routes.splice(0);
+      const first = node.run("ADD").json;
+      sandbox.routes.unshift(...foreign);
+      const conf = { ipam: { type: "calico-ipam", routes: [{ dst: "0.0.0.0/0", mtu: 1400 }] } };
+      expect(node.run("CHECK", { conf: { prevResult: first } }).json).toBeUndefined();
+      expect(node.run("ADD", { conf }).json.ips).toEqual(first.ips);
+      expect(sandbox.routes.slice(0, 2)).toEqual(foreign);
+    });
   });
 
   test("refuses a datastore that it cannot reach, by name", () => {

@@ -1,5 +1,6 @@
 /** What the kernel reports (Linux 6.18), read by the codec. */
 import { expect, test } from "vitest";
+import { MalformedError } from "../../../src/netlink/attribute.ts";
 import { readFilter } from "../../../src/netlink/filter.ts";
 import type { Reply } from "../../../src/netlink/message.ts";
 import { readQdisc, TC_H_INGRESS, TC_H_ROOT } from "../../../src/netlink/qdisc.ts";
@@ -53,21 +54,43 @@ test("readFilter() finds no redirect in u32's hash table", () => {
 
 test("readRoute() reads a host route", () => {
   const bytes = "02200000 fe03 fd01 00000000 0800 0f00 fe000000 0800 0100 0a000005 0800 0400 02000000";
-  expect(readRoute(reply(bytes))).toEqual({
-    destination: "10.0.0.5/32",
-    index: 2,
-    gateway: undefined,
-    scope: 253,
-    table: 254,
-    source: undefined,
-    priority: undefined,
-    mtu: undefined,
-    advmss: undefined,
-  });
+  expect(readRoute(reply(bytes))).toEqual([
+    {
+      destination: "10.0.0.5/32",
+      index: 2,
+      gateway: undefined,
+      scope: 253,
+      table: 254,
+      source: undefined,
+      priority: undefined,
+      mtu: undefined,
+      advmss: undefined,
+    },
+  ]);
 });
 
 test("readRoute() passes over what is no unicast route", () => {
   const local =
     "02200000 ff02 fe02 00000000 0800 0f00 ff000000 0800 0100 7f000001 0800 0700 7f000001 0800 0400 01000000";
-  expect(readRoute(reply(local))).toBeUndefined();
+  expect(readRoute(reply(local))).toEqual([]);
+});
+
+/** As `ip -6 route show default` of Linux 6.18 reads it: `nexthop via fe80::1 dev #2 weight 1`, `nexthop via fd78::1 dev #3 weight 1`. */
+const multipath = `0a000000 fe03 0001 00000000 0800 0f00 fe000000 0800 0600 00040000
+  3c00 0900 1c00 0000 02000000 1400 0500 fe800000000000000000000000000001 1c00 0000 03000000 1400 0500 fd780000000000000000000000000001`;
+
+test("readRoute() reads each next hop of a route that has several", () => {
+  const found = readRoute(reply(multipath));
+  expect(found.map(({ destination, index, gateway, priority }) => [destination, index, gateway, priority])).toEqual([
+    ["::/0", 2, "fe80::1", 1024],
+    ["::/0", 3, "fd78::1", 1024],
+  ]);
+});
+
+test.each([
+  ["none", "0000 0000"],
+  ["more than is left", "ff00 0000"],
+])("readRoute() refuses a next hop whose length is %s", (_, length) => {
+  const damaged = multipath.replace("1c00 0000 03000000", `${length} 03000000`);
+  expect(() => readRoute(reply(damaged))).toThrow(MalformedError);
 });
