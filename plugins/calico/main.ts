@@ -27,6 +27,7 @@ import {
 } from "../../src/plugin/delegate.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
+import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
@@ -37,6 +38,7 @@ import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
 import { planForwarding } from "./forwarding.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
 import { type Identity, identify, mayReplace } from "./identity.ts";
+import { configuredMtu } from "./mtu.ts";
 import { planNat } from "./nat.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
 import { collectAttachments, forgetAttachment, removeAttachment, removeIdleNat } from "./removal.ts";
@@ -101,6 +103,7 @@ export default definePlugin<CalicoConf>({
 
   status(request, context) {
     checkReadiness(context);
+    notReady(() => configuredMtu(request.conf, context.sys));
     delegateStatus(request.conf.ipamType, request, context, builtin);
   },
 

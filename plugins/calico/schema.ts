@@ -13,7 +13,9 @@ export const schema = z.object({
     .min(0)
     .max(65535)
     .optional()
-    .describe("MTU of both ends; 0 or absent: the number in /var/lib/calico/mtu, else the kernel's default"),
+    .describe(
+      "MTU of both ends, 68 or more, with IPv6 1280; 0 or absent: the number in /var/lib/calico/mtu, else the kernel's default",
+    ),
   require_mtu_file: z.boolean().optional().describe("refuse ADD while /var/lib/calico/mtu is missing"),
   num_queues: z.int().optional().describe("transmit and receive queues of both ends; 1 by default"),
   container_settings: z

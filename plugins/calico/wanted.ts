@@ -9,9 +9,10 @@ import type { AddRequest, CheckRequest } from "../../src/plugin/plugin.ts";
 import { type CalicoConf, macOf } from "./conf.ts";
 import type { EndpointSpec } from "./endpoint.ts";
 import { type Identity, stableMac } from "./identity.ts";
+import { mtuFor } from "./mtu.ts";
 import { defaultRoutes } from "./routes.ts";
 
-/** Throws `CniError` 100 when the IPAM plugin gave no address. */
+/** Throws `CniError` 100 when the IPAM plugin gave no address, 7 when the MTU is too small for one. */
 export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity, ipam: Result, sys: Sys): EndpointSpec {
   const { conf, attachment } = request;
   const addresses = (ipam.ips ?? []).map(narrowed);
@@ -25,7 +26,7 @@ export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity,
     ...common(identity, conf),
     mac: givenMac(request, identity),
     knowsGateways: true,
-    mtu: conf.mtu === 0 ? mtuOfFile(sys, conf.requireMtuFile) : conf.mtu,
+    mtu: mtuFor(conf, addresses, sys),
     addresses,
     routes: routesOf(conf, ipam, addresses),
   };
@@ -118,23 +119,4 @@ function routesOf(conf: CalicoConf, { routes = [] }: Result, addresses: readonly
   const named = routes.filter(({ dst }) => !addresses.includes(dst));
   if (named.length === 0) return defaultRoutes;
   return conf.includeDefaultRoutes ? [...defaultRoutes, ...named] : named;
-}
-
-/** Where Calico's node agent leaves the MTU that suits the node's encapsulation. */
-const mtuFile = "/var/lib/calico/mtu";
-
-function mtuOfFile(sys: Sys, required: boolean): number {
-  // To look first is cheaper: most nodes have none, and an error has a stack to collect.
-  if (!required && sys.stat(mtuFile) === undefined) return 0;
-  let text: string;
-  try {
-    text = sys.readFile(mtuFile).trim();
-  } catch (error) {
-    throw new CniError(code.refused, `cannot read the MTU from "${mtuFile}": ${(error as Error).message}`);
-  }
-  if (/^\d{1,5}$/.test(text)) return Number(text);
-  throw new CniError(
-    code.refused,
-    `cannot read the MTU from "${mtuFile}": wanted a number, found "${text.slice(0, 40)}"`,
-  );
 }

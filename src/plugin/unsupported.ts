@@ -1,5 +1,6 @@
 /**
- * Calico's keys that this version cannot honour: they are refused by name, for a key that is ignored is a promise broken in silence.
+ * Calico's keys that this version cannot honour: they are refused by name, for a key that is ignored is a promise broken in silence. All that a
+ * document has are told at once: a conflist of a Calico cluster has four.
  *
  * A key that is set to its neutral value (the one that asks for nothing) passes, so that conflists made by a template work.
  */
@@ -41,12 +42,12 @@ const rules: readonly Rule[] = [
   { path: ["readiness_gates"], why: "this version waits for no other service", remedy: remove },
   {
     path: ["feature_control", "ip_addrs_no_ipam"],
-    why: "this version reads no pod annotations",
+    why: "this version takes addresses from IPAM alone",
     remedy: "set it to false or remove it",
   },
   {
     path: ["feature_control", "floating_ips"],
-    why: "this version reads no pod annotations",
+    why: "this version gives pods no floating IPs",
     remedy: "set it to false or remove it",
   },
   {
@@ -66,21 +67,52 @@ const rulesByKey: ReadonlyMap<string, readonly Rule[]> = (() => {
   return byKey;
 })();
 
-/** Throws `CniError` 2 that names the first key this version cannot honour, with the reason and the remedy. */
+/** Throws `CniError` 2 that names every key this version cannot honour, with its reason and its remedy. */
 export function refuseUnsupported(document: JsonObject): void {
-  for (const key in document) {
-    const own = rulesByKey.get(key.toLowerCase());
-    if (own === undefined) continue;
-    for (const rule of own) refuseValue(rule, valueAt(document[key], rule.path[1]));
-  }
+  const found = unsupportedIn(document);
+  if (found.length === 0) return;
+  // One key alone is a slip; several are a conflist that was written for something else.
+  const isCluster = found.length > 1 && found.some(({ rule }) => rule.why === embedded);
+  const message = isCluster
+    ? "cannot use this conflist: it is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; " +
+      `${found.map(briefly).join(", ")}; see docs/operations.md`
+    : `cannot use ${found.map(describeUnsupported).join("; and ")}`;
+  throw new CniError(code.unsupportedField, message);
 }
 
-function refuseValue({ path, neutral, why, remedy }: Rule, value: unknown): void {
-  if (asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()))) return;
-  throw new CniError(
-    code.unsupportedField,
-    `cannot use key "${path.join(".")}" with value ${JSON.stringify(value)}: ${why}; ${remedy}`,
-  );
+interface Unsupported {
+  readonly rule: Rule;
+  readonly value: unknown;
+}
+
+export function unsupportedIn(document: JsonObject): readonly Unsupported[] {
+  const found: Unsupported[] = [];
+  for (const key in document) {
+    for (const rule of rulesByKey.get(key.toLowerCase()) ?? []) {
+      const value = valueAt(document[key], rule.path[1]);
+      if (!isNeutral(rule, value)) found.push({ rule, value });
+    }
+  }
+  return found;
+}
+
+/** `key "mode" with value "vxlan": this version makes no overlay; remove the key`. */
+export function describeUnsupported({ rule: { path, why, remedy }, value }: Unsupported): string {
+  return `key "${path.join(".")}" with value ${shown(path, value)}: ${why}; ${remedy}`;
+}
+
+/** `"policy.type" is "k8s" (remove the key)`. */
+function briefly({ rule: { path, remedy }, value }: Unsupported): string {
+  return `"${path.join(".")}" is ${shown(path, value)} (${remedy})`;
+}
+
+/** A message goes to logs that many may read. */
+function shown(path: Rule["path"], value: unknown): string {
+  return path[1] === "k8s_auth_token" ? "a secret" : JSON.stringify(value);
+}
+
+function isNeutral({ neutral }: Rule, value: unknown): boolean {
+  return asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()) === true);
 }
 
 /** The value itself, or the one under a key of it. */

@@ -415,3 +415,52 @@ test("any walk over ADD, CHECK, DEL and GC ends, after DEL of all, in the state 
     { numRuns: 60 },
   );
 });
+
+describe("the MTU", () => {
+  const refused = (mtu: number, source: string) =>
+    `cannot use MTU ${mtu} of ${source}: the smallest is 68, and 1280 with IPv6; 0 stands for the kernel's default`;
+  const ipv6 = { type: "calico-ipam", assign_ipv4: "false", assign_ipv6: "true" };
+
+  test.each([
+    [20, {}],
+    [67, {}],
+    [1279, dual],
+    [1279, { ipam: ipv6 }],
+    [68, { ipam: ipv6 }],
+  ])("%i is refused by ADD and by STATUS, in the same words, with %j", (mtu, conf) => {
+    for (const command of ["ADD", "STATUS"] as const) {
+      const { json } = node.run(command, { conf: { mtu, ...conf } });
+      expect(json).toMatchObject({ code: 7, msg: refused(mtu, 'key "mtu"') });
+    }
+    expect(node.state()).toBe(untouched());
+  });
+
+  test.each([
+    [68, {}],
+    [1279, {}],
+    [1280, dual],
+    [0, dual],
+  ])("%i is taken, with %j", (mtu, conf) => {
+    expect(node.run("ADD", { conf: { mtu, ...conf } }).json.interfaces[1].mtu).toBe(mtu || 1500);
+  });
+
+  test("of the node's file is judged alike", () => {
+    node.machine.files.makeDirs("/var/lib/calico", 0o755);
+    node.machine.files.replace("/var/lib/calico/mtu", "20", 0o644);
+    expect(node.run("ADD").json).toMatchObject({ code: 7, msg: refused(20, '"/var/lib/calico/mtu"') });
+    expect(node.run("STATUS").json).toMatchObject({ code: 50, msg: refused(20, '"/var/lib/calico/mtu"') });
+    node.machine.files.replace("/var/lib/calico/mtu", "1279", 0o644);
+    expect(node.run("ADD").status).toBe(0);
+    expect(node.run("ADD", { container: "c2", conf: dual }).json).toMatchObject({
+      code: 7,
+      msg: refused(1279, '"/var/lib/calico/mtu"'),
+    });
+  });
+
+  test("that must come from the file is asked for by STATUS, too", () => {
+    expect(node.run("STATUS", { conf: { require_mtu_file: true } }).json).toMatchObject({
+      code: 50,
+      msg: expect.stringContaining('cannot read the MTU from "/var/lib/calico/mtu"'),
+    });
+  });
+});

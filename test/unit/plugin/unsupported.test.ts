@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { refuseUnsupported } from "../../../src/plugin/unsupported.ts";
 
@@ -39,4 +40,36 @@ test.each([
   { something: { of: "another plugin" } },
 ])("refuseUnsupported() lets pass what asks for nothing: %j", (document) => {
   expect(() => refuseUnsupported(document)).not.toThrow();
+});
+
+test("refuseUnsupported() names all keys of a Calico cluster's conflist at once", () => {
+  const { plugins } = JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8"));
+  expect(() => refuseUnsupported(plugins[0])).toThrow(
+    expect.objectContaining({
+      code: 2,
+      message:
+        "cannot use this conflist: it is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; " +
+        '"datastore_type" is "kubernetes" (set it to "file" or remove it), "kubernetes.kubeconfig" is "/etc/cni/net.d/calico-kubeconfig" ' +
+        '(remove the key), "kubernetes.k8s_api_root" is "https://10.96.0.1:443" (remove the key), "policy.type" is "k8s" (remove the key); ' +
+        "see docs/operations.md",
+    }),
+  );
+});
+
+test("refuseUnsupported() names several keys that are no cluster's as well", () => {
+  expect(() => refuseUnsupported({ mode: "vxlan", Device_Type: "netkit" })).toThrow(
+    'cannot use key "mode" with value "vxlan": this version makes no overlay; remove the key; and key "device_type" with value "netkit": ' +
+      "this version makes veth pairs only; remove the key",
+  );
+});
+
+test("no sentence says that pod annotations are not read: they are", () => {
+  for (const key of ["ip_addrs_no_ipam", "floating_ips"]) {
+    expect(() => refuseUnsupported({ feature_control: { [key]: true } })).toThrow(/^(?!.*annotation)/);
+  }
+});
+
+test("a token is not told to a log", () => {
+  const policy = { type: "k8s", k8s_auth_token: "eyJhbGciOi" };
+  expect(() => refuseUnsupported({ policy })).toThrow(/^(?!.*eyJhbGciOi).*"policy.k8s_auth_token" is a secret/);
 });
