@@ -9,7 +9,7 @@ export const doctorCommand = command({
   describe: "Say what is wrong with this node, and mend it",
   long:
     "Looks at the kernel, the executables, the network configuration, the state, its locks, every attachment with all that belongs to it, " +
-    "the firewall and the addresses. Says of each thing that is wrong which command mends it. Changes nothing without --fix, and never " +
+    "the firewall and the addresses, and asks for the way of pods' packets. Says of each thing that is wrong which command mends it. Changes nothing without --fix, and never " +
     "takes away what belongs to a sandbox that is there. Ends with 3 when something is wrong.",
   examples: [
     ["$0 doctor", "is anything wrong?"],
@@ -39,6 +39,11 @@ export const doctorCommand = command({
       default: 60,
       describe: "seconds for which something half-made may be an ADD that cannot be seen",
     },
+    probe: {
+      type: "boolean",
+      describe: "send some packets from a few pods, which go no farther than the first router; --no-probe sends none",
+      defaultDescription: "true",
+    },
     output: {
       type: "string",
       alias: "o",
@@ -48,9 +53,9 @@ export const doctorCommand = command({
     },
   },
   action: (cli, options) => {
-    const { confDir, binDir: binDirs, dryRun, grace: graceSeconds, fix, output } = options;
+    const { confDir, binDir: binDirs, dryRun, grace: graceSeconds, fix, probe = true, output } = options;
     refuseFolders(options);
-    return runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds, fix, output });
+    return runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds, fix, probe, output });
   },
 });
 

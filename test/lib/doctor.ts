@@ -37,6 +37,8 @@ export interface DoctorOptions {
   /** The network's configuration file. */
   readonly conflist?: string;
   readonly binDirs?: readonly string[];
+  /** Whether it may send packets; it may when absent. */
+  readonly probe?: boolean;
 }
 
 const program = join(root, "dist/tortie.js");
@@ -44,12 +46,22 @@ const program = join(root, "dist/tortie.js");
 /** Throws when the doctor itself fails. */
 export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
   if (!existsSync(program)) throw new Error(`cannot test: ${program} is missing; run "npm run build"`);
-  const { fix = false, grace = 0, conflist = example("10-calico.conflist"), binDirs = pluginDirs } = options;
+  const {
+    fix = false,
+    grace = 0,
+    conflist = example("10-calico.conflist"),
+    binDirs = pluginDirs,
+    probe = true,
+  } = options;
   const confDir = mkdtempSync(join(tmpdir(), "tortie-doctor-"));
   try {
     copyFileSync(conflist, join(confDir, basename(conflist)));
     const argv = [process.execPath, program, "doctor", "-o", "json", "--grace", `${grace}`, "--conf-dir", confDir];
-    const more = [...binDirs.flatMap((dir) => ["--bin-dir", dir]), ...(fix ? ["--fix"] : [])];
+    const more = [
+      ...binDirs.flatMap((dir) => ["--bin-dir", dir]),
+      ...(fix ? ["--fix"] : []),
+      ...(probe ? [] : ["--no-probe"]),
+    ];
     const { status, signal, stdout, stderr } = node.run([...argv, ...more]);
     if (status !== 0 && status !== 3)
       throw new Error(`cannot run the doctor: ${signal ?? `status ${status}`}: ${stderr}`);

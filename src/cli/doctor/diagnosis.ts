@@ -6,10 +6,12 @@ import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import { type Finding, type Note, type Section, sections } from "./finding.ts";
 import { judgeExecutables } from "./judge-executables.ts";
 import { judgeNetworks } from "./judge-networks.ts";
-import { type ForwardingFacts, judgeForwarding, judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
+import { judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
 import { judgeLeftovers } from "./leftovers.ts";
 import type { NetworkFacts } from "./networks.ts";
 import { plural } from "./plural.ts";
+import type { ReachFacts } from "./reach/facts.ts";
+import { describeReach, judgeReach } from "./reach/reach.ts";
 import { judgeReadiness, type ReadinessFact } from "./readiness.ts";
 import { type Trace, type TraceSources, tracesOf } from "./sandboxes.ts";
 import { judgeState, type StateFacts } from "./state.ts";
@@ -24,7 +26,7 @@ export interface Settled {
 /** What is different at each look, for ADD and DEL go on. */
 export interface Moving extends TraceSources {
   readonly state: StateFacts;
-  readonly forwarding: ForwardingFacts;
+  readonly reach: ReachFacts;
   readonly checks: CheckFacts;
 }
 
@@ -56,7 +58,7 @@ export function diagnoseSettled(
 
 /** `graceSeconds`: what is younger is not judged where a plugin that cannot be seen might be at work on it. */
 export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: number): Diagnosis {
-  const { facts, snapshot, report, state, forwarding, checks } = moving;
+  const { facts, snapshot, report, state, reach, checks } = moving;
   const traces = tracesOf(moving);
   const shared = splitShared(checks, snapshot.pools);
   const context = {
@@ -77,12 +79,12 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       judgeAttachment(trace, { ...context, graceSeconds: 0 }).length > 0,
   );
   const findings = [
-    ...judgeForwarding(forwarding, traces),
     ...judgeState(state, graceSeconds),
     ...attachments,
     ...shared.findings,
     ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
     ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung]),
+    ...judgeReach(reach, snapshot.pools),
   ];
   return {
     findings,
@@ -95,6 +97,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
         plural(traces.flatMap(({ ports, chains }) => [...ports, ...chains]).length, "host port"),
       ].join(", "),
       addresses: `${report.allocations.length} assigned`,
+      reach: describeReach(reach),
     },
     notes: [
       ...note(tooYoung, (those) => `not judged, younger than ${graceSeconds} s: ${those}; --grace 0 judges them too`),
@@ -107,6 +110,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
         (those) =>
           `alive, and not looked into, for the sandbox cannot be entered from here: ${those}; ${whereAllIsSeen}`,
       ),
+      ...reach.unseen.map((text): Note => ({ section: "reach", text: `not judged: ${text}` })),
     ],
   };
 }

@@ -14,6 +14,7 @@ export const sections = [
   "firewall",
   "limits",
   "addresses",
+  "reach",
 ] as const;
 
 export type Section = (typeof sections)[number];

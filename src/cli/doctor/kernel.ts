@@ -4,15 +4,9 @@
  * **A feature is tried, not looked up**: a module may be built in, or bear another name. It is tried in a network namespace that ends with
  * the attempt, by the very objects that the plugins make.
  */
-import { isErrno } from "../../host/sys.ts";
-import { familyOf } from "../../net/address.ts";
 import type { Cli } from "../cli.ts";
-import { messageOf } from "../error.ts";
-import { livesIn } from "./attachments.ts";
 import type { Finding } from "./finding.ts";
 import { type NetworkFacts, networksIn } from "./networks.ts";
-import { byPrograms } from "./plugin-call.ts";
-import type { Trace } from "./sandboxes.ts";
 
 export interface KernelFacts {
   /** `6.1.0-28-amd64`. */
@@ -170,40 +164,4 @@ function judgeRelease(release: string): readonly Finding[] {
       remedy: `# boot a kernel of ${oldest.join(".")} or newer`,
     },
   ];
-}
-
-/** Whether the node forwards, by family; `undefined` where the kernel has no such family. */
-export type ForwardingFacts = Readonly<Record<4 | 6, string | undefined>>;
-
-const switches = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
-
-export function gatherForwarding({ sys }: Cli): ForwardingFacts {
-  const read = (path: string) => {
-    try {
-      return sys.readFile(`/proc/sys/${path}`).trim();
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return undefined;
-      throw new Error(`cannot read /proc/sys/${path}: ${messageOf(error)}`);
-    }
-  };
-  return { 4: read(switches[4]), 6: read(switches[6]) };
-}
-
-/** Only pods that are there need it: the first ADD turns it on. */
-export function judgeForwarding(forwarding: ForwardingFacts, traces: readonly Trace[]): readonly Finding[] {
-  const addresses = traces.filter(livesIn).flatMap(({ record }) => record?.endpoint?.addresses ?? []);
-  return ([4, 6] as const).flatMap((family): readonly Finding[] => {
-    if (forwarding[family] !== "0" || !addresses.some((address) => familyOf(address) === family)) return [];
-    const setting = `${switches[family].replaceAll("/", ".")}=1`;
-    return [
-      {
-        id: "forwarding-off",
-        section: "kernel",
-        severity: "error",
-        subject: switches[family],
-        text: `is 0: no pod's IPv${family} packets leave the node, nor reach another pod`,
-        ...byPrograms([["sysctl", "-w", setting]]),
-      },
-    ];
-  });
 }

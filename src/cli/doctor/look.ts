@@ -5,14 +5,15 @@ import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
 import { gatherFacts } from "../facts.ts";
 import { takeSnapshot } from "../snapshot.ts";
-import { gatherChecks } from "./checks.ts";
+import { gatherChecks, splitShared } from "./checks.ts";
 import type { Moving, Settled } from "./diagnosis.ts";
 import { gatherExecutables } from "./executables.ts";
 import { gatherFirewall } from "./firewall.ts";
-import { gatherForwarding, gatherKernel } from "./kernel.ts";
+import { gatherKernel } from "./kernel.ts";
 import { gatherLimits } from "./limits.ts";
 import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
+import { gatherReach } from "./reach/gather.ts";
 import { gatherRecords, tracesOf } from "./sandboxes.ts";
 import { gatherState } from "./state.ts";
 
@@ -21,6 +22,8 @@ export interface Where {
   readonly binDirs: readonly string[];
   /** What is younger is not judged where a plugin that cannot be seen might be at work on it. */
   readonly graceSeconds: number;
+  /** Whether packets may be sent. */
+  readonly probe: boolean;
 }
 
 export function graceNs({ graceSeconds }: Where): bigint {
@@ -68,9 +71,18 @@ export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, loc
     records: gatherRecords(cli),
   });
   const { snapshot, records } = locked ? underLock(cli, look) : look();
-  const forwarding = gatherForwarding(cli);
-  const seen = { facts, records, snapshot, report: checkIpam(snapshot), firewall, limits, state, forwarding };
-  return { ...seen, checks: await gatherChecks(cli, tracesOf(seen), facts.processes, settled) };
+  const seen = { facts, records, snapshot, report: checkIpam(snapshot), firewall, limits, state };
+  const traces = tracesOf(seen);
+  const checks = await gatherChecks(cli, traces, facts.processes, settled);
+  const shared = splitShared(checks, snapshot.pools);
+  const reach = await gatherReach(cli, traces, {
+    pools: snapshot.pools,
+    processes: facts.processes,
+    differences: shared.own,
+    brokenNat: shared.findings.map(({ subject }) => (subject.includes("ip6") ? 6 : 4)),
+    probe: where.probe,
+  });
+  return { ...seen, checks, reach };
 }
 
 const lockPatienceMs = 10_000;

@@ -71,6 +71,7 @@ const titles: Readonly<Record<Section, string>> = {
   firewall: "firewall",
   limits: "rate limits",
   addresses: "addresses",
+  reach: "the way of packets",
 };
 
 /** `offer`: to tell how much `--fix` would mend. */

@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
+import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
+
 import { diagnose, type NodeModel, nodeWith, type Pod, titles } from "./model.ts";
 
 const names = ["a", "b", "c", "d", "e"];
@@ -316,8 +318,17 @@ test("what all attachments share is told once", () => {
   const node = nodeWith("a", "b");
   const shared = "element { 10.0.0.0/26 } of ip tortie nat_pools is missing";
   for (const pod of node.pods) pod.differences = [shared, `sysctl net/ipv4/conf/cali${pod.name}/forwarding is "0"`];
-  node.change = (moving) => ({ ...moving, forwarding: { 4: "0", 6: "0" } });
-  expect(titles(node)).toEqual(["forwarding-off net/ipv4/ip_forward", "nat-different table ip tortie"]);
+  const pods = node.pods.map(({ name, address }) => ({
+    name,
+    hostInterface: `cali${name}`,
+    address,
+    family: 4 as const,
+    netns: undefined,
+    hasNat: true,
+  }));
+  const sysctls = new Map([["net/ipv4/ip_forward", "0"]]);
+  node.change = (moving) => ({ ...moving, reach: { ...noReachFacts, pods, sysctls } });
+  expect(titles(node)).toEqual(["nat-different table ip tortie", "forwarding-off net/ipv4/ip_forward"]);
 });
 
 test("each wreck of any pod of any node is found, it alone, and nothing of the other pods is taken away", () => {

@@ -278,6 +278,8 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
       OK       1 ifb link
     Checking addresses...
       OK       2 assigned
+    Checking the way of packets...
+      OK       no pod to be asked for
 
     Found 0 errors and 0 warnings.
     "

@@ -10,6 +10,7 @@ import {
 import { ownBuild } from "../../../../src/cli/doctor/executables.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { type Network, ourNames } from "../../../../src/cli/doctor/networks.ts";
+import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
 import type { IpLink } from "../../../../src/cli/iproute.ts";
 import { type Attachment, attachmentKey, ownerOf } from "../../../../src/cni/attachment.ts";
@@ -228,7 +229,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
         })),
     },
     state: { runFileSystem: "tmpfs", files: [] },
-    forwarding: { 4: "1", 6: "0" },
+    reach: noReachFacts,
     checks: {
       byOwner: new Map(
         pods.flatMap(({ attachment, differences }) =>

@@ -1,0 +1,57 @@
+/**
+ * Whether the node forwards. IPv4 asks the interface that a packet comes in by; writing `ip_forward` sets them all. IPv6 asks `all` alone.
+ *
+ * All of these an ADD turns on, or relies on: `--fix` turns them on again.
+ */
+import type { Family } from "../../../net/address.ts";
+import type { Finding } from "../finding.ts";
+import { byPrograms } from "../plugin-call.ts";
+import type { ReachFacts } from "./facts.ts";
+
+const switches = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
+
+/** Whether packets that come in by an interface are not forwarded; by none: the node's own are never. */
+export function isForwardingOff({ sysctls }: ReachFacts, family: Family, iif: string | undefined): boolean {
+  if (iif === undefined) return false;
+  if (sysctls.get(switches[family]) === "0") return true;
+  return family === 4 && sysctls.get(`net/ipv4/conf/${iif}/forwarding`) === "0";
+}
+
+/** Only pods that are there need it: the first ADD turns it on. */
+export function judgeForwarding(facts: ReachFacts): readonly Finding[] {
+  const families = ([4, 6] as const).filter((family) => facts.pods.some((pod) => pod.family === family));
+  return families.flatMap((family): readonly Finding[] => {
+    if (facts.sysctls.get(switches[family]) === "0") {
+      const text = `is 0: no pod's IPv${family} packets leave the node, nor reach another pod`;
+      return [forwardingOff(switches[family], text)];
+    }
+    return family === 4 ? judgeLinks(facts) : [];
+  });
+}
+
+function judgeLinks(facts: ReachFacts): readonly Finding[] {
+  const { pods, ways, sysctls } = facts;
+  const own = new Set(pods.filter(({ family }) => family === 4).map(({ hostInterface }) => hostInterface));
+  const uplinks = new Set(
+    ways.flatMap(({ out }, index) => (out.kind === "route" && pods[index]?.family === 4 ? [out.dev] : [])),
+  );
+  const uplink = facts.uplinks[4];
+  if (uplink.kind === "route") uplinks.add(uplink.dev);
+  return [...own, ...uplinks].flatMap((name): readonly Finding[] => {
+    const path = `net/ipv4/conf/${name}/forwarding`;
+    if (sysctls.get(path) !== "0") return [];
+    const what = own.has(name) ? "nothing that its pod sends goes on" : `no pod gets answers that come in by ${name}`;
+    return [forwardingOff(path, `is 0: ${what}; somebody turned it off for this interface alone`)];
+  });
+}
+
+function forwardingOff(path: string, text: string): Finding {
+  return {
+    id: "forwarding-off",
+    section: "reach",
+    severity: "error",
+    subject: path,
+    text,
+    ...byPrograms([["sysctl", "-w", `${path.replaceAll("/", ".")}=1`]]),
+  };
+}

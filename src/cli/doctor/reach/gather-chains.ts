@@ -1,0 +1,106 @@
+/**
+ * The rules that packets meet, from nf_tables and from iptables.
+ *
+ * What iptables-nft keeps in nf_tables is read by its own program: nft does not know iptables' extensions. Sets are not read (`-t`): they
+ * may be long, and what they decide is not known here anyway.
+ */
+import { isErrno } from "../../../host/sys.ts";
+import { natTable, portmapTable } from "../../../plan/names.ts";
+import type { Cli } from "../../cli.ts";
+import { messageOf } from "../../error.ts";
+import type { BaseChain } from "./filter.ts";
+import { readIptablesChains, tablesIn } from "./filter-iptables.ts";
+import { isFilter, nftChains, nftObjects, readNftChains } from "./filter-nft.ts";
+
+export interface ChainFacts {
+  readonly chains: readonly BaseChain[];
+  /** What could not be looked at. */
+  readonly unseen: readonly string[];
+}
+
+const patienceMs = 30_000;
+
+export async function gatherChains(cli: Cli): Promise<ChainFacts> {
+  const [saved, legacy, listed] = await Promise.all([gatherIptables(cli), gatherLegacy(cli), listTables(cli)]);
+  const known = saved.tables;
+  const tables = (listed.tables ?? []).filter((table) => !known.includes(table));
+  const rest = await Promise.all(tables.map((table) => readTable(cli, table)));
+  return {
+    chains: [...saved.chains, ...legacy.chains, ...rest.flat()],
+    unseen: [...(listed.fault === undefined ? [] : [listed.fault]), ...legacy.unseen],
+  };
+}
+
+/** `ip filter` of those tables that have a chain where packets may be dropped, but for our own. */
+async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string[]; readonly fault?: string }> {
+  try {
+    const chains = nftChains(nftObjects(await cli.program(["nft", "-j", "list", "chains"]))).filter(isFilter);
+    const tables = chains.filter(({ table }) => table !== natTable && table !== portmapTable);
+    return { tables: [...new Set(tables.map(({ family, table }) => `${family} ${table}`))] };
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return { fault: "rules of nf_tables: no nft here" };
+    return { fault: `rules of nf_tables: ${messageOf(error)}` };
+  }
+}
+
+/** One that goes away meanwhile drops nothing any more. */
+async function readTable(cli: Cli, table: string): Promise<readonly BaseChain[]> {
+  try {
+    return readNftChains(nftObjects(await cli.program(["nft", "-j", "-t", "list", "table", ...table.split(" ")])));
+  } catch (error) {
+    if (/No such file or directory/.test(messageOf(error))) return [];
+    throw error;
+  }
+}
+
+/** `undefined` when there is no such program. */
+async function save(cli: Cli, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) {
+    try {
+      const { stdout } = await cli.execute([name], { env: {}, stdin: "", timeoutMs: patienceMs });
+      return stdout;
+    } catch (error) {
+      if (!/ENOENT/.test(messageOf(error))) throw error;
+    }
+  }
+  return undefined;
+}
+
+const families = ["ip", "ip6"] as const;
+
+async function gatherIptables(
+  cli: Cli,
+): Promise<{ readonly chains: readonly BaseChain[]; readonly tables: readonly string[] }> {
+  const saved = families.map(async (family) => {
+    const name = family === "ip" ? "iptables" : "ip6tables";
+    const text = (await save(cli, [`${name}-nft-save`, `${name}-save`])) ?? "";
+    const tables = tablesIn(text).map((table) => `${family} ${table}`);
+    return { chains: readIptablesChains(text, "iptables", family), tables };
+  });
+  const all = await Promise.all(saved);
+  return { chains: all.flatMap(({ chains }) => chains), tables: all.flatMap(({ tables }) => tables) };
+}
+
+/** The file names the tables that legacy iptables has made; its program would make them. */
+const namesOfTables = { ip: "/proc/net/ip_tables_names", ip6: "/proc/net/ip6_tables_names" } as const;
+
+async function gatherLegacy(cli: Cli): Promise<ChainFacts> {
+  const read = families.map(async (family): Promise<ChainFacts> => {
+    if (namesIn(cli, namesOfTables[family]).trim() === "") return { chains: [], unseen: [] };
+    const name = family === "ip" ? "iptables" : "ip6tables";
+    const text = await save(cli, [`${name}-legacy-save`]);
+    if (text === undefined) return { chains: [], unseen: [`rules of legacy ${name}: no ${name}-legacy-save here`] };
+    return { chains: readIptablesChains(text, "iptables-legacy", family), unseen: [] };
+  });
+  const all = await Promise.all(read);
+  return { chains: all.flatMap(({ chains }) => chains), unseen: all.flatMap(({ unseen }) => unseen) };
+}
+
+function namesIn({ sys }: Cli, path: string): string {
+  try {
+    return sys.readFile(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "EACCES", "EPERM")) return "";
+    throw error;
+  }
+}

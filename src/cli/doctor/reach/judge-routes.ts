@@ -1,0 +1,196 @@
+/**
+ * Look-ups that do not lead where they should, each told once, by what is to blame for it.
+ *
+ *     refused   forwarding is off (forwarding.ts) ─ a policy rule ─ a route
+ *     elsewhere a policy rule before the main table ─ a route that is better than the pod's own
+ */
+import type { Family } from "../../../net/address.ts";
+import { contains } from "../../../net/prefix.ts";
+import type { Finding } from "../finding.ts";
+import { byPrograms } from "../plugin-call.ts";
+import { makerOfRule } from "./culprits.ts";
+import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
+import { isForwardingOff } from "./forwarding.ts";
+import { isStray } from "./gather.ts";
+import { farAway } from "./probe.ts";
+import { cutOff } from "./words.ts";
+
+/** What is wrong with one pod's way; those with the same title are told together. */
+interface Complaint {
+  readonly pod: ReachPod;
+  readonly id: string;
+  readonly subject: string;
+  readonly why: string;
+  readonly mend: Pick<Finding, "remedy" | "fix">;
+}
+
+export function judgeRoutes(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
+  const complaints = facts.pods.flatMap((pod, index) => {
+    const way = facts.ways[index];
+    return way === undefined ? [] : complain(pod, way, facts, pools);
+  });
+  return [...groupedByTitle(complaints), ...judgeDefaultRoute(facts)];
+}
+
+function groupedByTitle(complaints: readonly Complaint[]): readonly Finding[] {
+  const groups = new Map<string, Complaint[]>();
+  for (const one of complaints) {
+    const title = `${one.id} ${one.subject}`;
+    groups.set(title, [...(groups.get(title) ?? []), one]);
+  }
+  return [...groups.values()].flatMap((group): readonly Finding[] => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const { id, subject, why, mend } = first;
+    const text = `${why}: ${cutOff(group.map(({ pod }) => pod))}`;
+    return [{ id, section: "reach", severity: "error", subject, text, ...mend }];
+  });
+}
+
+function complain(pod: ReachPod, way: Way, facts: ReachFacts, pools: readonly string[]): readonly Complaint[] {
+  const stray = [way.toPod, way.back].find((lookup) => isStray(lookup, pod));
+  if (stray?.kind === "route") return [complainOfStray(pod, way, stray, facts, pools)];
+  const entry = [way.out, facts.uplinks[pod.family]].find((one) => one.kind === "route");
+  const refused = [
+    { lookup: way.toPod, to: pod.address, iif: undefined, what: "packets to a pod" },
+    {
+      lookup: way.back,
+      to: pod.address,
+      iif: entry?.kind === "route" ? entry.dev : undefined,
+      what: "answers to a pod",
+    },
+    { lookup: way.out, to: farAway[pod.family], iif: pod.hostInterface, what: "what a pod sends out of the node" },
+  ].find(({ lookup, iif }) => lookup.kind === "refused" && !isForwardingOff(facts, pod.family, iif));
+  if (refused?.lookup.kind !== "refused") return [];
+  return complainOfRefusal(pod, { ...refused, reason: refused.lookup.reason }, facts, pools);
+}
+
+function complainOfStray(
+  pod: ReachPod,
+  { strayRoute }: Way,
+  stray: Extract<Lookup, { kind: "route" }>,
+  { rules }: ReachFacts,
+  pools: readonly string[],
+): Complaint {
+  const { family } = pod;
+  const where = stray.gateway === undefined ? stray.dev : `${stray.dev} via ${stray.gateway}`;
+  const rule = ruleOfTable(rules[family], stray.table);
+  if (rule !== undefined) {
+    const why = `comes before the main table and sends packets for pods to ${where}${madeBy(rule)}`;
+    return { pod, id: "way-diverted", subject: nameOfRule(rule, family), why, mend: mendRule(rule, family, pools) };
+  }
+  const destination = strayRoute?.destination ?? pod.address;
+  const maker = strayRoute?.protocol === undefined ? "" : ` (made by "${strayRoute.protocol}")`;
+  return {
+    pod,
+    id: "way-diverted",
+    subject: `route ${destination} dev ${stray.dev}`,
+    why: `is preferred to the pod's own route and sends its packets to ${where}${maker}; it is not ours to remove`,
+    mend: {
+      remedy: `ip -${family} route delete ${destination} dev ${stray.dev}   # or stop the program that makes it`,
+    },
+  };
+}
+
+/** The first that looks into the table; those of the main table are no diversion. */
+function ruleOfTable(rules: readonly IpRule[], table: string | undefined): IpRule | undefined {
+  if (table === undefined || table === "main" || table === "local" || table === "default") return undefined;
+  return rules.find((rule) => rule.table === table && rule.action === undefined);
+}
+
+interface Refused {
+  readonly reason: string;
+  /** The address that is looked for. */
+  readonly to: string;
+  readonly iif: string | undefined;
+  readonly what: string;
+}
+
+function complainOfRefusal(
+  pod: ReachPod,
+  { reason, to, iif, what }: Refused,
+  facts: ReachFacts,
+  pools: readonly string[],
+): readonly Complaint[] {
+  const { family } = pod;
+  const rule = facts.rules[family].find(({ action }) => action !== undefined);
+  if (rule !== undefined) {
+    const why = `refuses ${what} (${rule.action})${madeBy(rule)}`;
+    return [{ pod, id: "way-refused", subject: nameOfRule(rule, family), why, mend: mendRule(rule, family, pools) }];
+  }
+  const route = facts.refusing[family].find(
+    ({ destination }) => destination === "default" || contains(destination, to),
+  );
+  if (route !== undefined) {
+    const subject = `route ${route.type} ${route.destination} of table ${route.table}`;
+    const argv = ["ip", `-${family}`, "route", "delete", route.type, route.destination, "table", route.table];
+    const why = `refuses ${what}; it is not ours to remove`;
+    return [{ pod, id: "way-refused", subject, why, mend: { remedy: byPrograms([argv]).remedy } }];
+  }
+  if (isWithoutDefault(facts, family) && to === farAway[family]) return [];
+  return [
+    {
+      pod,
+      id: "way-refused",
+      subject: `IPv${family} routes`,
+      why: `refuse ${what} (${reason})`,
+      mend: {
+        remedy: `ip -${family} route get ${to}${iif === undefined ? "" : ` from ${to === pod.address ? farAway[family] : pod.address} iif ${iif}`}; ip -${family} rule`,
+      },
+    },
+  ];
+}
+
+function nameOfRule({ priority, text }: IpRule, family: Family): string {
+  return `IPv${family} rule ${priority} (${text})`;
+}
+
+function madeBy(rule: IpRule): string {
+  const maker = makerOfRule(rule);
+  return maker === undefined
+    ? "; such rules are made by VPN clients, NetworkManager and administrators, and are not ours to remove"
+    : `; ${maker} made it, and it is not ours to remove`;
+}
+
+/** Pods' prefixes are looked up in the main table before the rule. */
+function mendRule({ priority }: IpRule, family: Family, pools: readonly string[]): Pick<Finding, "remedy"> {
+  const own = pools.filter((pool) => pool.includes(":") === (family === 6));
+  if (priority < 2 || own.length === 0) return { remedy: `ip -${family} rule delete pref ${priority}` };
+  const before = priority - 1;
+  return {
+    remedy: own.map((pool) => `ip -${family} rule add pref ${before} to ${pool} lookup main`).join("\n"),
+  };
+}
+
+function isWithoutDefault({ uplinks }: ReachFacts, family: Family): boolean {
+  const uplink = uplinks[family];
+  return uplink.kind === "refused" && uplink.reason === "unreachable network";
+}
+
+/** Pods reach each other and the node all the same. A node without IPv6 outside is common; one where it was switched off is told of. */
+function judgeDefaultRoute(facts: ReachFacts): readonly Finding[] {
+  return ([4, 6] as const).flatMap((family): readonly Finding[] => {
+    const uplink = facts.uplinks[4];
+    const off = uplink.kind === "route" ? `net/ipv6/conf/${uplink.dev}/disable_ipv6` : undefined;
+    const isOff = family === 6 && off !== undefined && facts.sysctls.get(off) === "1";
+    const pods = facts.pods.filter((pod) => pod.family === family);
+    if (pods.length === 0 || !isWithoutDefault(facts, family) || (family === 6 && !isOff)) return [];
+    const finding = { id: "no-default-route", section: "reach", severity: "warning" } as const;
+    if (isOff && off !== undefined) {
+      const text =
+        "is 1, and the node has no IPv6 default route: pods' IPv6 packets do not leave the node; it is the node's own setting";
+      return [
+        {
+          ...finding,
+          subject: off,
+          text,
+          remedy: `sysctl -w ${off.replaceAll("/", ".")}=0   # and an IPv6 default route`,
+        },
+      ];
+    }
+    const text = "has no default route: pods reach each other and the node, and nothing outside";
+    return [
+      { ...finding, subject: `the node (IPv${family})`, text, remedy: `ip -${family} route add default via GATEWAY` },
+    ];
+  });
+}

@@ -1,0 +1,229 @@
+/**
+ * A probe packet: what no look-up tells, whether the firewall lets it pass.
+ *
+ *     pod ── UDP, ports 53 and 443, TTL 2 ──► node ──► first router, where it ends      did connection tracking see it leave?
+ *     pod ── TCP, port 53 ──► the gateway                                              did an answer come?
+ *     node ── the same ──►                                                             the control: else nobody can be asked
+ *
+ * **It goes no farther than the first router**: that takes the last hop from it. It is sent from the pod's namespace by a process of its own,
+ * changes nothing, and leaves an entry of connection tracking for half a minute.
+ *
+ * **A connection is confirmed when its first packet has passed every hook** (nf_conntrack_confirm, at the end of postrouting): one that a
+ * rule dropped is not in the table.
+ */
+import { canonicalAddress, type Family } from "../../../net/address.ts";
+import { mapAtOnce } from "../../at-once.ts";
+import type { Cli } from "../../cli.ts";
+import { messageOf } from "../../error.ts";
+import type { Lookup, ProbeFacts, ProbeResult, ReachPod } from "./facts.ts";
+
+/** a.root-servers.net: far away on every network, and what asks a name server is let through where anything is. */
+export const farAway: Readonly<Record<Family, string>> = { 4: "198.41.0.4", 6: "2001:503:ba3e::2:30" };
+
+/** Each costs a process: what is wrong with one pod alone is found by look-ups and by CHECK. */
+const mostPods = 2;
+/** The table is read as a whole. */
+const mostConnections = 50_000;
+const answerMs = 300;
+
+export const trackingTable = "/proc/net/nf_conntrack";
+
+interface Task {
+  readonly family: Family;
+  /** The source; absent: the node's own. */
+  readonly source?: string;
+  readonly target: string;
+  readonly ttl: number;
+  readonly gateway?: string;
+}
+
+interface Sent {
+  readonly family: Family;
+  /** The source ports of what was sent. */
+  readonly ports: readonly number[];
+  readonly answer: "came" | "missing" | "refused" | "unknown";
+}
+
+/** `outs`: the way out of each pod, in their order. */
+export async function sendProbes(cli: Cli, pods: readonly ReachPod[], outs: readonly Lookup[]): Promise<ProbeFacts> {
+  const asked = pods.flatMap((pod, index) => {
+    const out = outs[index];
+    return pod.netns !== undefined && out?.kind === "route" ? [{ pod, gateway: gatewayOf(out) }] : [];
+  });
+  const some = ([4, 6] as const).flatMap((family) =>
+    asked.filter(({ pod }) => pod.family === family).slice(0, mostPods),
+  );
+  if (some.length === 0) return { unsent: "no pod has a way out to be asked", results: [], reversePathDrops: 0 };
+  try {
+    const before = reversePathDrops(cli);
+    const results = await probeAll(cli, some);
+    return { unsent: undefined, results, reversePathDrops: reversePathDrops(cli) - before };
+  } catch (error) {
+    return { unsent: messageOf(error), isFaulty: true, results: [], reversePathDrops: 0 };
+  }
+}
+
+/** The kernel's count; 0 where it does not show one. */
+function reversePathDrops({ sys }: Cli): number {
+  try {
+    return counterIn(sys.readFile("/proc/net/netstat"), "TcpExt", "IPReversePathFilter");
+  } catch {
+    return 0;
+  }
+}
+
+/** Two lines for each group, of names and of values. */
+export function counterIn(text: string, group: string, name: string): number {
+  const [names = [], values = []] = text
+    .split("\n")
+    .filter((line) => line.startsWith(`${group}: `))
+    .map((line) => line.split(" "));
+  return Number(values[names.indexOf(name)] ?? 0);
+}
+
+/** One of the link alone cannot be asked from behind a router. */
+function gatewayOf({ gateway }: Extract<Lookup, { kind: "route" }>): string | undefined {
+  return gateway?.startsWith("fe80:") ? undefined : gateway;
+}
+
+interface Asked {
+  readonly pod: ReachPod;
+  readonly gateway: string | undefined;
+}
+
+async function probeAll(cli: Cli, asked: readonly Asked[]): Promise<readonly ProbeResult[]> {
+  const byNamespace = new Map<string, Asked[]>();
+  for (const one of asked) {
+    const { netns = "" } = one.pod;
+    byNamespace.set(netns, [...(byNamespace.get(netns) ?? []), one]);
+  }
+  const controls = ([4, 6] as const).flatMap((family) => asked.find(({ pod }) => pod.family === family) ?? []);
+  const control = send(
+    cli,
+    undefined,
+    controls.map(({ pod, gateway }) => taskOf(pod.family, 1, gateway)),
+  );
+  const sent = await mapAtOnce([...byNamespace], ([netns, some]) =>
+    send(
+      cli,
+      netns,
+      some.map(({ pod, gateway }) => ({ ...taskOf(pod.family, 2, gateway), source: pod.address })),
+    ),
+  );
+  const own = await control;
+  const tracked = readTracked(cli);
+  return [...byNamespace.values()].flatMap((some, at) =>
+    some.map(({ pod }, index) => {
+      const ofNode = own.find(({ family }) => family === pod.family);
+      const isTracked =
+        tracked !== undefined && (ofNode?.ports ?? []).some((port) => tracked.has(keyOf(pod.family, port)));
+      return resultOf(pod, sent[at]?.[index], ofNode, isTracked ? tracked : undefined);
+    }),
+  );
+}
+
+function taskOf(family: Family, ttl: number, gateway: string | undefined): Task {
+  return { family, target: farAway[family], ttl, ...(gateway !== undefined && { gateway }) };
+}
+
+/** `tracked` is absent where connection tracking cannot tell. */
+export function resultOf(
+  pod: ReachPod,
+  sent: Sent | undefined,
+  control: Sent | undefined,
+  tracked: Tracked | undefined,
+): ProbeResult {
+  if (sent === undefined) return { pod, left: "unknown", leftAs: undefined, answer: "unknown" };
+  const seen = sent.ports
+    .map((port) => tracked?.get(keyOf(pod.family, port)))
+    .find((one) => one !== undefined && one.source === pod.address);
+  const canTell = tracked !== undefined && sent.ports.length > 0;
+  return {
+    pod,
+    left: seen !== undefined ? "yes" : canTell ? "no" : "unknown",
+    leftAs: seen?.leftAs,
+    answer: isOwed(sent.answer, pod, control) ? sent.answer : "unknown",
+  };
+}
+
+/** What the gateway would not answer the node either says nothing; nor does silence where it has no way back to the pod's own address. */
+function isOwed(answer: Sent["answer"], { hasNat }: ReachPod, control: Sent | undefined): boolean {
+  if (answer === "refused") return control?.answer !== "refused";
+  return answer === "came" || (control?.answer === "came" && hasNat);
+}
+
+/** By the family and the source port of what was sent to `farAway`. */
+export type Tracked = ReadonlyMap<string, { readonly source: string; readonly leftAs: string }>;
+
+function keyOf(family: Family, port: number): string {
+  return `${family} ${port}`;
+}
+
+/** `undefined` where the kernel does not show the table, or it is too long to read. */
+function readTracked({ sys }: Cli): Tracked | undefined {
+  try {
+    if (Number(sys.readFile("/proc/sys/net/netfilter/nf_conntrack_count")) > mostConnections) return undefined;
+    return tracksIn(sys.readFile(trackingTable));
+  } catch {
+    return undefined;
+  }
+}
+
+/** `ipv4 2 udp 17 29 src=10.0.0.5 dst=198.41.0.4 sport=44581 dport=53 [UNREPLIED] src=198.41.0.4 dst=192.0.2.1 …` */
+export function tracksIn(text: string): Tracked {
+  const tracks = new Map<string, { readonly source: string; readonly leftAs: string }>();
+  for (const line of text.split("\n")) {
+    const [, source = "", target = "", port = "", leftAs = ""] =
+      /\budp\b.*? src=(\S+) dst=(\S+) sport=(\d+) .* src=\S+ dst=(\S+) /.exec(line) ?? [];
+    const to = canonicalAddress(target);
+    const family = ([4, 6] as const).find((one) => farAway[one] === to);
+    if (family === undefined) continue;
+    tracks.set(keyOf(family, Number(port)), {
+      source: canonicalAddress(source) ?? source,
+      leftAs: canonicalAddress(leftAs) ?? leftAs,
+    });
+  }
+  return tracks;
+}
+
+async function send(cli: Cli, netns: string | undefined, tasks: readonly Task[]): Promise<readonly Sent[]> {
+  const enter = netns === undefined ? [] : ["nsenter", `--net=${netns}`, "--"];
+  const argv = [...enter, process.execPath, "-e", sender, JSON.stringify(tasks)];
+  const { stdout, stderr } = await cli.execute(argv, { env: {}, stdin: "", timeoutMs: 10_000 });
+  try {
+    return JSON.parse(stdout) as readonly Sent[];
+  } catch {
+    throw new Error(`cannot send a packet from ${netns ?? "the node"}: ${stderr.trim().split("\n")[0]}`);
+  }
+}
+
+/** Runs in the pod's namespace, where nothing else of this command is. */
+const sender = `
+const { createSocket } = require("node:dgram");
+const { connect } = require("node:net");
+const datagram = ({ family, source, target, ttl }, port) => new Promise((resolve) => {
+  const socket = createSocket("udp" + family);
+  const end = (result) => { socket.close(); resolve(result); };
+  socket.on("error", () => end([]));
+  socket.bind(0, source, () => {
+    socket.setTTL(ttl);
+    const own = socket.address().port;
+    socket.send("", port, target, (error) => end(error ? [] : [own]));
+  });
+});
+const ask = ({ source, gateway }) => new Promise((resolve) => {
+  if (gateway === undefined) return resolve("unknown");
+  const socket = connect({ host: gateway, port: 53, localAddress: source });
+  const end = (result) => { socket.destroy(); resolve(result); };
+  const timer = setTimeout(() => end("missing"), ${answerMs});
+  socket.on("connect", () => { clearTimeout(timer); end("came"); });
+  socket.on("error", ({ code }) => {
+    clearTimeout(timer);
+    end(code === "ECONNREFUSED" ? "came" : code === "EHOSTUNREACH" || code === "EACCES" ? "refused" : "missing");
+  });
+});
+Promise.all(JSON.parse(process.argv[1]).map(async (task) => {
+  const [one, other, answer] = await Promise.all([datagram(task, 53), datagram(task, 443), ask(task)]);
+  return { family: task.family, ports: [...one, ...other], answer };
+})).then((sent) => console.log(JSON.stringify(sent)));
+`;

@@ -1,0 +1,61 @@
+/** The way of packets: all that is judged of it, and what was asked. */
+import type { Pool } from "../../../ipam/pool.ts";
+import type { Family } from "../../../net/address.ts";
+import { contains, hostPrefix } from "../../../net/prefix.ts";
+import type { Finding } from "../finding.ts";
+import { plural } from "../plural.ts";
+import type { ReachFacts } from "./facts.ts";
+import { judgeForwarding } from "./forwarding.ts";
+import { judgeFirewall, judgeProbes, outcomeOf } from "./judge-firewall.ts";
+import { judgeLinks } from "./judge-links.ts";
+import { judgeRoutes } from "./judge-routes.ts";
+
+export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
+  if (facts.pods.length === 0) return [];
+  const prefixes = prefixesOf(facts, pools);
+  const certain = (some: ReachFacts) => [
+    ...judgeForwarding(some),
+    ...judgeRoutes(some, prefixes),
+    ...judgeFirewall(some, prefixes),
+  ];
+  // What a probe lost is told where nothing that is told of its family explains it.
+  const explained = ([4, 6] as const).filter((family) =>
+    certain(ofFamily(facts, family)).some(({ id, severity }) => severity === "error" || id === "forward-dropped"),
+  );
+  return [
+    ...certain(facts),
+    ...judgeProbes(facts, ({ family }) => explained.includes(family)),
+    ...judgeLinks(facts, prefixes),
+  ];
+}
+
+function ofFamily(facts: ReachFacts, family: Family): ReachFacts {
+  const isOf = (pod: { readonly family: Family } | undefined) => pod?.family === family;
+  return { ...facts, pods: facts.pods.filter(isOf), ways: facts.ways.filter((_, index) => isOf(facts.pods[index])) };
+}
+
+/** What was asked, for people. */
+export function describeReach(facts: ReachFacts): string {
+  const { pods, probe, uplinks } = facts;
+  if (pods.length === 0) return "no pod to be asked for";
+  const ways = ([4, 6] as const).flatMap((family) => {
+    if (!pods.some((pod) => pod.family === family)) return [];
+    const uplink = uplinks[family];
+    return [`IPv${family} by ${uplink.kind === "route" ? uplink.dev : "no default route"}`];
+  });
+  const passed = probe.results.filter((one) => outcomeOf(one, "out") === "passed").length;
+  const answered = probe.results.filter(({ answer }) => answer === "came").length;
+  const probes =
+    probe.unsent === undefined
+      ? `${plural(probe.results.length, "probe packet")} sent, ${passed} seen to leave, ${answered} answered`
+      : `no probe packet sent (${probe.unsent})`;
+  return [pods.length === 1 ? "1 address of a pod" : `${pods.length} addresses of pods`, ...ways, probes].join("; ");
+}
+
+/** Where pods are: the pools, and addresses outside all of them. */
+function prefixesOf({ pods }: ReachFacts, pools: readonly Pool[]): readonly string[] {
+  const prefixes = pods.map(
+    ({ address }) => pools.find(({ cidr }) => contains(cidr, address))?.cidr ?? hostPrefix(address),
+  );
+  return [...new Set(prefixes)];
+}

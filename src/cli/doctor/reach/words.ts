@@ -1,0 +1,22 @@
+/** Sentences that several judges need. */
+import type { ReachPod } from "./facts.ts";
+
+const mostNamed = 2;
+
+/** `default/web-0 eth0 (10.0.0.5), default/web-1 eth0 (10.0.0.6) and 3 more`. */
+export function namesOf(pods: readonly ReachPod[]): string {
+  const more = pods.length - mostNamed;
+  const named = pods.slice(0, mostNamed).map(({ name, address }) => `${name} (${address})`);
+  return `${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+/** `1 address of a pod is cut off: …` */
+export function cutOff(pods: readonly ReachPod[]): string {
+  const what = pods.length === 1 ? "1 address of a pod is" : `${pods.length} addresses of pods are`;
+  return `${what} cut off: ${namesOf(pods)}`;
+}
+
+/** `docker and ufw`. */
+export function listOf(names: readonly string[]): string {
+  return names.join(" and ");
+}

@@ -1,0 +1,119 @@
+/** `tortie doctor` on pods that are cut off by something outside of their attachment: each way is found, its culprit named, and mended. */
+import { setImmediate } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { loadConflist } from "../lib/conflist.ts";
+import { type CutOff, cutOffs } from "../lib/cut-offs.ts";
+import { type DoctorFinding, doctor } from "../lib/doctor.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
+import { Runner, type Sandbox } from "../lib/runner.ts";
+import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { serve } from "../lib/traffic.ts";
+
+const conflist = example("10-calico-dual-stack.conflist");
+const list = loadConflist(conflist);
+const port = 5555;
+let node: Node;
+let runner: Runner;
+let sandboxes: readonly Sandbox[];
+/** What the rows' scripts know of the first pod. */
+let variables: string;
+
+beforeAll(requireBuild);
+
+/** A node is for all rows, until one of them fails. */
+let isWhole = false;
+
+beforeEach(async () => {
+  if (isWhole) return;
+  await node?.stop();
+  node = await Node.start();
+  runner = new Runner({ node, pluginDirs });
+  sandboxes = ["a", "b"].map((name) => ({
+    containerId: `${name}-0a1b2c`,
+    netns: node.addPod(name),
+    ifname: "eth0",
+    args: [
+      ["K8S_POD_NAMESPACE", "default"],
+      ["K8S_POD_NAME", name],
+    ],
+  }));
+  const results = sandboxes.map((sandbox) => runner.add(list, sandbox));
+  const { interfaces = [], ips = [] } = results[0] ?? {};
+  const [v4, v6] = ips.map(({ address }) => address.replace(/\/\d+$/, ""));
+  variables = `IF=${interfaces[0]?.name} A4=${v4} A6=${v6}; `;
+  serve(node, "outside", port);
+  isWhole = true;
+});
+
+afterAll(async () => {
+  await node?.stop();
+});
+
+const targets = { 4: outsideAddress4, 6: outsideAddress6 } as const;
+
+/** The families in which the first pod is not answered from outside. */
+function deadFamilies(): readonly number[] {
+  return ([4, 6] as const).filter((family) => {
+    const client = `exec 3<>/dev/tcp/${targets[family]}/${port}`;
+    return node.run(["timeout", "1", "bash", "--norc", "-c", client], { in: "a" }).status !== 0;
+  });
+}
+
+function say({ id, subject, text }: DoctorFinding): string {
+  return `${id}: ${subject} ${text}`;
+}
+
+const look = (options = {}) => doctor(node, { conflist, ...options });
+
+afterEach(async ({ task }) => {
+  // What waits for programs all the time does not let the test runner hear of it.
+  await setImmediate();
+  isWhole = false;
+  if (task.result?.state === "fail") return;
+  expect(look()).toEqual({ exitCode: 0, findings: [], notes: [] });
+  expect(deadFamilies()).toEqual([]);
+  for (const sandbox of sandboxes) runner.check(list, sandbox);
+  isWhole = true;
+});
+
+describe("a pod is cut off by", () => {
+  test.each(cutOffs.map((row) => [row.name, row] as const))("%s", (_, row) => {
+    node.sh(variables + row.script);
+    try {
+      expect(deadFamilies()).toEqual(row.dead ?? [4, 6]);
+      const finding = expectFound(row);
+      mend(row, finding);
+    } finally {
+      if (row.undo !== undefined) node.run(["sh", "-c", `(${variables + row.undo}) 2>/dev/null; true`]);
+    }
+  });
+});
+
+function expectFound(row: CutOff): DoctorFinding {
+  const { beside = [], needsProbe } = row;
+  const [id, words] = row.finds;
+  const severity: string = row.severity ?? "error";
+  const { findings, exitCode } = look();
+  const [found] = findings.filter((one) => one.id === id);
+  expect(found === undefined ? findings.map(say).join("\n") : `${found.subject} ${found.text}`).toMatch(words);
+  if (found === undefined) throw new Error("it is not found");
+  expect(found.severity).toBe(severity);
+  expect(new Set(findings.map((one) => one.id))).toEqual(new Set([id, ...beside]));
+  expect(exitCode).toBe(severity === "error" ? 3 : 0);
+  if (needsProbe === undefined)
+    expect(look({ probe: false }).findings.map(say)).toContain(say(found).replace("; a probe packet was lost", ""));
+  return found;
+}
+
+/** Afterwards nothing is wrong, also before what is left of the mending is taken away. */
+function mend({ mend: how, finds: [id] }: CutOff, finding: DoctorFinding): void {
+  expect(finding.fixable, "--fix mends what is ours, and that alone").toBe(how === "fix");
+  if (how === "fix") {
+    const { exitCode, findings } = look({ fix: true });
+    expect({ exitCode, findings }).toEqual({ exitCode: 0, findings: [] });
+  } else {
+    node.sh(variables + (how === "remedy" ? finding.remedy : how.as));
+    expect(look().findings.map(say), `after the mend of ${id}`).toEqual([]);
+  }
+  expect(deadFamilies()).toEqual([]);
+}
