@@ -26,6 +26,7 @@ import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { type AddRequest, type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { orAbsent } from "../../src/plugin/request.ts";
 import { fileStore } from "../../src/store/file.ts";
 import { withFileStore } from "../../src/store/lock.ts";
 import { drive, type Transaction } from "../../src/store/transaction.ts";
@@ -106,6 +107,7 @@ export default definePlugin<IpamConf>({
 
   gc({ network, valid, conf, document }, context) {
     const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
+    const node = conf && orAbsent(context.log, () => nodename(conf.node, context.sys));
     let leftOut: CniError | undefined;
     const collectAll = function* () {
       leftOut = undefined;
@@ -113,7 +115,7 @@ export default definePlugin<IpamConf>({
       const collected = yield* collect(network, (owner) => handles.has(handleIdOf(owner)));
       // A handle that cannot be read is rebuilt, and then may be stale like any other.
       if (leftOut !== undefined) throw leftOut;
-      if (conf !== undefined) yield* reclaimBlocks(nodename(conf.node, context.sys));
+      if (node !== undefined) yield* reclaimBlocks(node);
       return collected;
     };
     const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), collectAll, (error) => {

@@ -3,9 +3,12 @@ import { text } from "node:stream/consumers";
 import { isatty } from "node:tty";
 import { execa } from "execa";
 import pino from "pino";
+import { CniError } from "../cni/error.ts";
 import { nodeSys } from "../host/node.ts";
+import type { Sys } from "../host/sys.ts";
 import { defaultNodename, nodename } from "../plugin/nodename.ts";
 import type { Cli } from "./cli.ts";
+import { CliError, exitStatus } from "./error.ts";
 import { nodeExecutableFiles } from "./install/executable-files.ts";
 import { type GlobalOptions, runCommandLine } from "./program.ts";
 import { stderrProgress } from "./progress.ts";
@@ -20,6 +23,17 @@ runCommandLine(process.argv.slice(2), { environment: process.env, out, note, cli
   process.exitCode = status;
 });
 
+/** What the plugins refuse as a name is no reason to show nothing: their STATUS tells of it. One that was asked for has to be one. */
+function nodeOf(sys: Sys, name: string | undefined): string {
+  try {
+    return nodename({ ...defaultNodename, name }, sys);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    if (name !== undefined) throw new CliError(error.message.replace('"nodename"', "--node"), exitStatus.usage);
+    return sys.hostname().trim().toLowerCase();
+  }
+}
+
 function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
   const progress = stderrProgress((text) => nodeSys.write("stderr", text), {
     isTerminal: isatty(2),
@@ -30,7 +44,7 @@ function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
   return {
     sys,
     files: nodeExecutableFiles,
-    node: nodename({ ...defaultNodename, name: node }, sys),
+    node: nodeOf(sys, node),
     // A pipe that `process.stdout` was made for no longer blocks, and a long text would not fit it.
     terminal: terminalOf(isatty(1) ? process.stdout : {}, process.env),
     progress,

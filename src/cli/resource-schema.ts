@@ -2,14 +2,11 @@
 import * as z from "zod";
 import { affinityName, blockName, handleName } from "../ipam/object-name.ts";
 import { canonicalAddress } from "../net/address.ts";
+import { isDnsSubdomain } from "../net/dns-name.ts";
 import { addressOf, canonicalPrefix, maskPrefix } from "../net/prefix.ts";
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 import { issueTexts } from "./schema-issue.ts";
-
-/** Kubernetes' names: a DNS subdomain (RFC 1123). */
-const dnsName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const longestName = 253;
 
 const prefix = z.string().refine((text) => canonicalPrefix(text) !== undefined, "is not a CIDR like 10.0.0.0/16");
 const network = prefix.refine((text) => canonicalPrefix(text) === undefined || maskPrefix(text) === text, {
@@ -20,6 +17,7 @@ const addressWithLength = z
   .refine((text) => canonicalAddress(addressOf(text)) !== undefined, "is not an address");
 const integer = z.union([z.int(), z.bigint()]);
 const counts = z.record(z.string(), z.int().nonnegative());
+const nodeName = z.string().refine(isDnsSubdomain, "is not the name of a node");
 const anything = z.unknown().optional();
 const texts = z.record(z.string(), z.string());
 const encapsulation = z.enum(["Never", "Always", "CrossSubnet"]);
@@ -80,7 +78,7 @@ const specs: Readonly<Record<ResourceKind, z.ZodType>> = {
   IPAMHandle: z.strictObject({ handleID: z.string(), block: counts, deleted: z.boolean().optional() }),
   BlockAffinity: z.strictObject({
     cidr: network,
-    node: z.string().regex(dnsName, "is not the name of a node"),
+    node: nodeName,
     state: z.enum(["pending", "confirmed", "pendingDeletion", ""]),
     type: z.string().optional(),
     // A string by a mistake in Calico's schema that cannot be mended; the API of 3.32 has a boolean.
@@ -89,7 +87,7 @@ const specs: Readonly<Record<ResourceKind, z.ZodType>> = {
   // With Calico's fields that mean nothing here.
   WorkloadEndpoint: z.strictObject({
     orchestrator: z.string(),
-    node: z.string().min(1),
+    node: nodeName,
     containerID: z.string().min(1),
     endpoint: z.string().min(1),
     interfaceName: z.string().min(1).max(15),
@@ -173,6 +171,6 @@ function nameFaults({ kind, metadata: { name }, spec }: Resource): readonly stri
   };
   const wanted = made[kind];
   if (wanted !== undefined) return name === wanted ? [] : [`metadata.name: wanted "${wanted}"`];
-  if (kind === "WorkloadEndpoint" || (dnsName.test(name) && name.length <= longestName)) return [];
+  if (kind === "WorkloadEndpoint" || isDnsSubdomain(name)) return [];
   return [`metadata.name: wanted a DNS subdomain: lower-case letters, digits, "-" and "."`];
 }

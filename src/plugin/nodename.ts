@@ -1,10 +1,12 @@
 /**
  * The node's name: what IPAM's affinities and the endpoints are filed under.
  *
- * Calico's order of sources: `nodename`, the nodename file, the deprecated `hostname`, the host name in lower case.
+ * Calico's order of sources: `nodename`, the nodename file, the deprecated `hostname`, the host name in lower case. **Whatever it comes from, it is
+ * a name that Kubernetes could give a node**: it becomes a part of file names and of tables that people read.
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
+import { isDnsSubdomain } from "../net/dns-name.ts";
 
 export interface NodenameConf {
   /** `nodename`. */
@@ -46,9 +48,21 @@ export function nodenameConf(conf: {
   };
 }
 
-/** Throws `CniError` 7 when a file that the configuration names is missing or empty. */
+/** Throws `CniError` 7 when a file that the configuration names is missing or empty, or when what was found is no name of a node. */
 export function nodename(conf: NodenameConf, sys: Sys): string {
-  return conf.name ?? fromFile(conf, sys) ?? conf.fallback ?? sys.hostname().trim().toLowerCase();
+  if (conf.name !== undefined) return checked(conf.name, '"nodename"');
+  const name = fromFile(conf, sys);
+  if (name !== undefined) return checked(name, `nodename_file "${conf.file}"`);
+  if (conf.fallback !== undefined) return checked(conf.fallback, '"hostname"');
+  return checked(sys.hostname().trim().toLowerCase(), "the host name");
+}
+
+function checked(name: string, source: string): string {
+  if (isDnsSubdomain(name)) return name;
+  throw unknown(
+    `${source} is ${JSON.stringify(name)}, and a node's name has lower-case letters, digits, "-" and "." alone; ` +
+      'set "nodename" to such a name',
+  );
 }
 
 /** White space around the name is cut: a file that ends in a newline must not make another node (Calico keeps it). */
@@ -56,14 +70,21 @@ function fromFile({ file, fileRequired }: NodenameConf, sys: Sys): string | unde
   const name = readFile(file, sys)?.trim();
   if (name !== undefined && name !== "") return name;
   if (!fileRequired) return undefined;
-  throw new CniError(
-    code.invalidConfig,
-    `cannot tell the node's name: nodename_file "${file}" is ${name === undefined ? "missing" : "empty"}; ` +
+  throw unknown(
+    `nodename_file "${file}" is ${name === undefined ? "missing" : "empty"}; ` +
       'write the name into it, set "nodename", or set "nodename_file_optional" to true',
   );
 }
 
 /** `undefined` when there is none. To look first is cheaper: most nodes have none, and an error has a stack to collect. */
 function readFile(file: string, sys: Sys): string | undefined {
-  return sys.stat(file) === undefined ? undefined : sys.readFile(file);
+  const stat = sys.stat(file);
+  if (stat === undefined) return undefined;
+  if (stat.kind === "file") return sys.readFile(file);
+  const kind = stat.kind === "directory" ? "a folder" : "no regular file";
+  throw unknown(`nodename_file "${file}" is ${kind}; remove it and write the name into a file, or set "nodename"`);
+}
+
+function unknown(reason: string): CniError {
+  return new CniError(code.invalidConfig, `cannot tell the node's name: ${reason}`);
 }

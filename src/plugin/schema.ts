@@ -6,12 +6,20 @@ import { annotationsCapability } from "./pod-annotations.ts";
 export const stringOrBoolean = z.union([z.boolean(), z.enum(["true", "false"])]);
 
 export const nodenameKeys = {
-  nodename: z.string().optional().describe("this node's name; comes before the file and the host name"),
+  nodename: z
+    .string()
+    .optional()
+    .describe(
+      "this node's name, as Kubernetes has it: lower-case letters, digits, `-` and `.`; comes before the file and the host name",
+    ),
   nodename_file: z
     .string()
     .optional()
     .describe("a file that holds the node's name, /var/lib/calico/nodename by default"),
-  nodename_file_optional: z.boolean().optional().describe("go on without `nodename_file` when it is missing"),
+  nodename_file_optional: z
+    .boolean()
+    .optional()
+    .describe("go on when the file that `nodename_file` names is missing; without that key it may be missing anyway"),
   hostname: z
     .string()
     .optional()

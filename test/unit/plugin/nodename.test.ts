@@ -28,6 +28,36 @@ test.each([
   );
 });
 
+const wrong = ["a b", "a\nb", "Node-1", "node_1", "-a", "a-", "a..b", ".", "a/b", "\udfff", "ü", "a".repeat(254)];
+const why = 'and a node\'s name has lower-case letters, digits, "-" and "." alone; set "nodename" to such a name';
+
+test.each(wrong)("nodename() refuses %j, wherever it comes from", (name) => {
+  const text = JSON.stringify(name);
+  const refuse = (conf: object, sys: FakeSys, source: string) =>
+    expect(() => nodename(nodenameConf(conf), sys)).toThrow(`cannot tell the node's name: ${source} is ${text}, ${why}`);
+  refuse({ nodename: name }, sysWith(undefined), '"nodename"');
+  refuse({ hostname: name }, sysWith(undefined), '"hostname"');
+  // A file holds UTF-8.
+  if (name !== "\udfff") refuse({}, sysWith(name), 'nodename_file "/var/lib/calico/nodename"');
+});
+
+test("nodename() takes a name of 253 characters, and its own host's in any case", () => {
+  const longest = "a".repeat(253);
+  expect(nodename(nodenameConf({ nodename: longest }), sysWith(undefined))).toBe(longest);
+  expect(() => nodename(nodenameConf({}), new FakeSys({ hostname: "my_host" }))).toThrow('the host name is "my_host"');
+});
+
+test.each([
+  ["a named one", { nodename_file: "/etc/names" }],
+  ["one that may be missing", { nodename_file: "/etc/names", nodename_file_optional: true }],
+])("nodename() refuses a folder in the place of the file: %s", (_, conf) => {
+  const sys = sysWith(undefined);
+  sys.makeDirs("/etc/names", 0o755);
+  expect(() => nodename(nodenameConf(conf), sys)).toThrow(
+    'cannot tell the node\'s name: nodename_file "/etc/names" is a folder; remove it and write the name into a file, or set "nodename"',
+  );
+});
+
 function sysWith(file: string | undefined): FakeSys {
   const sys = new FakeSys({ hostname: "Node-1.Example.com" });
   if (file !== undefined) {
