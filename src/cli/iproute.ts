@@ -21,7 +21,7 @@ const addresses = z.array(
       .default([]),
   }),
 );
-const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
+const routes = z.array(z.object({ dst: z.string(), dev: z.string().optional(), gateway: z.string().optional() }));
 
 export type IpLink = z.infer<typeof links>[number];
 export type IpAddresses = z.infer<typeof addresses>;

@@ -8,6 +8,7 @@ import { dryRunStore } from "./dry-run-store.ts";
 import { isNamed, listEndpointResources, planEndpointDelete, planEndpointWrite } from "./endpoint-resource.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
 import { columnsOf, findKind, parseKind, type ResourceKind } from "./kinds.ts";
+import { collisionWarnings } from "./node-networks.ts";
 import { nameOf, parseResources, type Resource } from "./resource.ts";
 import { deleteResource } from "./resource-delete.ts";
 import { type Change, type StoredResource, type Verb, writeResource } from "./resource-write.ts";
@@ -94,7 +95,10 @@ export async function writeResources(cli: Cli, verb: Verb, { filename, dryRun }:
   const resources = await readResources(cli, filename);
   const write = (store: Store) => (resource: Resource) =>
     isStored(resource) ? { ...drive(writeResource(verb, resource), store) } : planEndpointWrite(cli, verb, resource);
-  return changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
+  const status = changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
+  const warnings = status === exitStatus.done ? await collisionWarnings(cli, resources) : [];
+  for (const warning of warnings) cli.note(`tortie: warning: ${warning}`);
+  return status;
 }
 
 export interface DeleteOptions {

@@ -1,5 +1,7 @@
+import { addressOf } from "../../net/prefix.ts";
 import { runDir } from "../../plan/names.ts";
 import { judgeAddresses } from "./addresses.ts";
+import { type AddressingFacts, judgeAddressing } from "./addressing.ts";
 import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
@@ -21,6 +23,7 @@ export interface Settled {
   readonly kernel: KernelFacts;
   readonly executables: ExecutableFacts;
   readonly networks: NetworkFacts;
+  readonly addressing: AddressingFacts;
 }
 
 /** What is different at each look, for ADD and DEL go on. */
@@ -32,13 +35,14 @@ export interface Moving extends TraceSources {
 
 /** `readiness`: of the plugins that could be asked. */
 export function diagnoseSettled(
-  { kernel, executables, networks }: Settled,
+  { kernel, executables, networks, addressing }: Settled,
   readiness: readonly ReadinessFact[],
 ): Diagnosis {
   const findings = [
     ...judgeKernel(kernel, networks),
     ...judgeExecutables(executables, networks),
     ...judgeNetworks(networks, executables),
+    ...judgeAddressing(addressing),
     ...judgeReadiness(readiness, { plugins: pluginsMissing(kernel), executables }),
   ];
   const ours = executables.executables.filter(({ build }) => build !== undefined);
@@ -83,7 +87,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     ...attachments,
     ...shared.findings,
     ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
-    ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung]),
+    ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung]).filter((finding) => !isOfNode(finding, tools)),
     ...judgeReach(reach, snapshot.pools),
   ];
   return {
@@ -113,6 +117,11 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       ...reach.unseen.map((text): Note => ({ section: "reach", text: `not judged: ${text}` })),
     ],
   };
+}
+
+/** An address of the node itself in a pool: no pod gets it, and the pool is told of. */
+function isOfNode({ id, subject }: Finding, { addressing }: Settled): boolean {
+  return id === "unknown-address" && addressing.node.addresses.some(({ address }) => addressOf(address) === subject);
 }
 
 const whereAllIsSeen = "run this command on the node itself, where its runtime runs";

@@ -42,6 +42,8 @@ export type Fix =
   | { readonly kind: "programs"; readonly argvs: readonly (readonly string[])[] }
   | { readonly kind: "record"; readonly endpoint: Endpoint }
   | { readonly kind: "address"; readonly problem: Problem }
+  /** An empty block that another node's name keeps, given up. */
+  | { readonly kind: "reclaim"; readonly node: string; readonly cidr: string }
   /** Files that nobody reads, removed under the store's lock. */
   | { readonly kind: "remove"; readonly paths: readonly string[] };
 

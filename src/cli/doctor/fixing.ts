@@ -2,6 +2,8 @@
 import { CniError } from "../../cni/error.ts";
 import { writeEndpoint } from "../../endpoint/endpoint.ts";
 import { isErrno } from "../../host/sys.ts";
+import { readBlock, releaseBlock } from "../../ipam/affinity.ts";
+import { isEmpty } from "../../ipam/block.ts";
 import { checkIpam } from "../../ipam/check.ts";
 import { confirmed, mend } from "../../ipam/mend.ts";
 import { withFileStore } from "../../store/lock.ts";
@@ -27,6 +29,8 @@ export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: 
       return describeFix(fix);
     case "address":
       return mendAddress(cli, fix, graceNs);
+    case "reclaim":
+      return reclaim(cli, fix);
     case "remove":
       return removeFiles(cli, fix);
   }
@@ -45,6 +49,8 @@ export function describeFix(fix: Fix): readonly string[] {
     }
     case "address":
       return [`mended ${fix.problem.kind} ${fix.problem.subject}`];
+    case "reclaim":
+      return [`gave up block ${fix.cidr} of node ${JSON.stringify(fix.node)}`];
     case "remove":
       return fix.paths.map((path) => `removed ${path}`);
   }
@@ -90,6 +96,16 @@ async function mendAddress(
       if (error instanceof CniError) throw new Error(error.message);
       throw error;
     }
+  });
+}
+
+/** Unless an address of it was taken since. */
+function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly string[] {
+  return withFileStore(cli.sys, {}, (store) => {
+    const block = drive(readBlock(fix.cidr), store);
+    if (block !== undefined && !isEmpty(block.spec)) return [];
+    drive(releaseBlock(fix.node, fix.cidr), store);
+    return describeFix(fix);
   });
 }
 

@@ -5,6 +5,7 @@ import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
 import { gatherFacts } from "../facts.ts";
 import { takeSnapshot } from "../snapshot.ts";
+import { gatherAddressing } from "./addressing.ts";
 import { gatherChecks, splitShared } from "./checks.ts";
 import type { Moving, Settled } from "./diagnosis.ts";
 import { gatherExecutables } from "./executables.ts";
@@ -55,11 +56,12 @@ export async function lookAtSettled(
 ): Promise<Settled & { readonly locks: LockFacts }> {
   const networks = gatherNetworks(cli, confDir);
   const locks = lookAtLocks(cli, networks);
-  const [kernel, executables] = await Promise.all([
+  const [kernel, executables, addressing] = await Promise.all([
     gatherKernel(cli),
     gatherExecutables(cli, binDirs, typesOfInterest(networks)),
+    gatherAddressing(cli, networks),
   ]);
-  return { kernel, executables, networks, locks };
+  return { kernel, executables, networks, addressing, locks };
 }
 
 /** `locked`: the store is read under its lock, for what is half-written otherwise looks wrong. */

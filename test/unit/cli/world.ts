@@ -78,6 +78,32 @@ export class World {
     this.#namespaces.delete(name);
   }
 
+  /** What a command has to do with the node; what it writes goes nowhere, unless told where. */
+  cli(streams: Partial<Pick<Cli, "out" | "note" | "input">> = {}): Cli {
+    const sys = replaced(this.sys, {
+      stat: (path) => this.#statNamespace(path) ?? this.sys.stat(path),
+      listDir: (path) => (path === "/run/netns" ? this.#namespaceNames() : this.sys.listDir(path)),
+      ...stepped(this.sys, ["makeDirs", "rename", "removeFile", "replaceFile"], (call) => this.beforeStep?.(call)),
+    });
+    return {
+      sys,
+      files: this.#files(),
+      node: this.#node,
+      terminal: this.terminal,
+      progress: { begin: () => undefined, tick: () => undefined, end: () => undefined },
+      log: pino({ level: "silent" }),
+      out: () => undefined,
+      input: async () => "",
+      note: () => undefined,
+      program: async (argv) => this.#runProgram(argv.join(" ")),
+      execute: async (argv, { env }) => {
+        const line = [...(env.CNI_COMMAND === undefined ? [] : [env.CNI_COMMAND]), ...argv].join(" ");
+        return { status: 0, stdout: this.#runProgram(line), stderr: "" };
+      },
+      ...streams,
+    };
+  }
+
   async run(line: string | readonly string[], stdin = ""): Promise<Outcome> {
     let stdout = "";
     let stderr = "";
@@ -87,27 +113,7 @@ export class World {
     const note = (text: string) => {
       stderr += `${text}\n`;
     };
-    const sys = replaced(this.sys, {
-      stat: (path) => this.#statNamespace(path) ?? this.sys.stat(path),
-      listDir: (path) => (path === "/run/netns" ? this.#namespaceNames() : this.sys.listDir(path)),
-      ...stepped(this.sys, ["makeDirs", "rename", "removeFile", "replaceFile"], (call) => this.beforeStep?.(call)),
-    });
-    const cli = (): Cli => ({
-      sys,
-      files: this.#files(),
-      node: this.#node,
-      terminal: this.terminal,
-      progress: { begin: () => undefined, tick: () => undefined, end: () => undefined },
-      log: pino({ level: "silent" }),
-      out,
-      input: async () => stdin,
-      note,
-      program: async (argv) => this.#runProgram(argv.join(" ")),
-      execute: async (argv, { env }) => {
-        const line = [...(env.CNI_COMMAND === undefined ? [] : [env.CNI_COMMAND]), ...argv].join(" ");
-        return { status: 0, stdout: this.#runProgram(line), stderr: "" };
-      },
-    });
+    const cli = () => this.cli({ out, note, input: async () => stdin });
     const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
     const status = await runCommandLine(argv, { environment: {}, out, note, cli });
     return { status, stdout, stderr };

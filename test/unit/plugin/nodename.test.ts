@@ -34,7 +34,9 @@ const why = 'and a node\'s name has lower-case letters, digits, "-" and "." alon
 test.each(wrong)("nodename() refuses %j, wherever it comes from", (name) => {
   const text = JSON.stringify(name);
   const refuse = (conf: object, sys: FakeSys, source: string) =>
-    expect(() => nodename(nodenameConf(conf), sys)).toThrow(`cannot tell the node's name: ${source} is ${text}, ${why}`);
+    expect(() => nodename(nodenameConf(conf), sys)).toThrow(
+      `cannot tell the node's name: ${source} is ${text}, ${why}`,
+    );
   refuse({ nodename: name }, sysWith(undefined), '"nodename"');
   refuse({ hostname: name }, sysWith(undefined), '"hostname"');
   // A file holds UTF-8.

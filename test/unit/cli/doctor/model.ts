@@ -131,6 +131,13 @@ function settled(): Settled {
       })),
     },
     networks: { folder: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10-calico.conflist", network: calico }] },
+    addressing: {
+      node: { addresses: [], gateways: [], resolvers: [] },
+      pools: [],
+      affinities: [],
+      blocks: [],
+      names: ["node"],
+    },
   };
 }
 

@@ -1,0 +1,151 @@
+/**
+ * What addresses are given from, beside the node: pools that collide with its networks, fields of pools that nobody reads, and blocks that are
+ * kept for a node of another name.
+ */
+import { CniError } from "../../cni/error.ts";
+import type { AffinitySpec } from "../../ipam/affinity.ts";
+import { type Block, isBlock, isEmpty } from "../../ipam/block.ts";
+import { decodePool, type Pool } from "../../ipam/pool.ts";
+import { canonicalAddress } from "../../net/address.ts";
+import { collisionsOf, type NodeNetworks, withoutPodGateways } from "../../net/node-networks.ts";
+import { nodename, nodenameConf } from "../../plugin/nodename.ts";
+import { fileStore } from "../../store/file.ts";
+import type { Kind, StoredObject } from "../../store/object.ts";
+import { drive, list } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { withoutText } from "../document-text.ts";
+import { gatherNodeNetworks } from "../node-networks.ts";
+import { specFaults } from "../resource-schema.ts";
+import type { Finding } from "./finding.ts";
+import { ipamTypeOf, type NetworkFacts, networksIn, type PluginConf } from "./networks.ts";
+
+export interface AddressingFacts {
+  /** Without those of bridges and the like, whose gateways the networks name. */
+  readonly node: NodeNetworks;
+  readonly pools: readonly StoredObject[];
+  readonly affinities: readonly AffinitySpec[];
+  readonly blocks: readonly Block[];
+  /** Under which `calico-ipam` takes blocks here; empty where no network asks it for addresses. */
+  readonly names: readonly string[];
+}
+
+export async function gatherAddressing(cli: Cli, networks: NetworkFacts): Promise<AddressingFacts> {
+  const node = await gatherNodeNetworks(cli);
+  const confs = networksIn(networks)
+    .flatMap(({ plugins }) => plugins)
+    .filter((plugin) => ipamTypeOf(plugin) === "calico-ipam");
+  return {
+    node: withoutPodGateways(node, confs.flatMap(gatewaysOf)),
+    pools: objects(cli, "IPPool"),
+    affinities: objects(cli, "BlockAffinity").map(({ spec }) => spec as AffinitySpec),
+    blocks: objects(cli, "IPAMBlock").filter(isBlock),
+    names: [...new Set(confs.flatMap((conf) => nameFor(cli, conf)))],
+  };
+}
+
+/** What is damaged is told elsewhere. */
+function objects(cli: Cli, kind: Kind): readonly StoredObject[] {
+  return drive(list(kind), fileStore(cli.sys)).map((object) => withoutText(object) as StoredObject);
+}
+
+function gatewaysOf({ document }: PluginConf): readonly string[] {
+  const { gateways } = document.ipam as { readonly gateways?: unknown };
+  return Array.isArray(gateways) ? gateways.flatMap((text) => canonicalAddress(String(text)) ?? []) : [];
+}
+
+/** What the plugin itself cannot tell it says in its STATUS. */
+function nameFor({ sys }: Cli, { document }: PluginConf): readonly string[] {
+  try {
+    return [nodename(nodenameConf(textsOf(document)), sys)];
+  } catch (error) {
+    if (error instanceof CniError) return [];
+    throw error;
+  }
+}
+
+/** The keys that a plugin would take: it refuses those of another type. */
+function textsOf(document: PluginConf["document"]): Parameters<typeof nodenameConf>[0] {
+  const text = (key: string) => (typeof document[key] === "string" ? document[key] : undefined);
+  return {
+    nodename: text("nodename"),
+    nodename_file: text("nodename_file"),
+    nodename_file_optional: document.nodename_file_optional === true,
+    hostname: text("hostname"),
+  };
+}
+
+export function judgeAddressing(facts: AddressingFacts): readonly Finding[] {
+  return [...facts.pools.flatMap((pool) => judgePool(pool, facts)), ...judgeStrays(facts)];
+}
+
+function judgePool(object: StoredObject, { node }: AddressingFacts): readonly Finding[] {
+  const { name } = object.metadata;
+  const unknown = specFaults({ kind: "IPPool", spec: object.spec as object });
+  const pool = decoded(object);
+  return [
+    ...(unknown.length === 0 ? [] : [fieldFinding(name, unknown)]),
+    ...(pool === undefined || pool.disabled ? [] : collisionFindings(pool, node)),
+  ];
+}
+
+/** One that makes no sense as a pool is told elsewhere. */
+function decoded(object: StoredObject): Pool | undefined {
+  try {
+    return decodePool(object);
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
+}
+
+function fieldFinding(name: string, faults: readonly string[]): Finding {
+  return {
+    id: "pool-field-wrong",
+    section: "addresses",
+    severity: "warning",
+    subject: `IPPool "${name}"`,
+    text: `has ${faults.join("; ")}: it does not do what its writer thinks`,
+    remedy: `tortie get ippool ${name} -o yaml > pool.yaml   # mend it, then: tortie apply -f pool.yaml`,
+  };
+}
+
+function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly Finding[] {
+  const collisions = collisionsOf(cidr, node);
+  if (collisions.length === 0) return [];
+  const breaks = collisions.some((collision) => collision.breaks);
+  const effect = breaks ? "pods cannot reach that" : "pods cannot reach who else has their addresses there";
+  return [
+    {
+      id: "pool-overlaps-node",
+      section: "addresses",
+      severity: breaks ? "error" : "warning",
+      subject: `IPPool "${name}"`,
+      text: `(${cidr}) ${collisions.map(({ text }) => text).join(" and ")}: ${effect}`,
+      remedy: `tortie delete ippool ${name}   # when its pods have ended; name a range outside of the node's networks, or none`,
+    },
+  ];
+}
+
+/** Blocks are claimed by node. Of one with another name nobody here takes addresses unasked, and with strict affinity nobody at all. */
+function judgeStrays({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
+  if (names.length === 0) return [];
+  const byCidr = new Map(blocks.map(({ spec, metadata }) => [spec.cidr, { spec, name: metadata.name }]));
+  return affinities
+    .filter(({ node, type }) => !names.includes(node) && (type ?? "host") === "host")
+    .map(({ node, cidr }) => {
+      const block = byCidr.get(cidr);
+      const used = block === undefined ? 0 : block.spec.allocations.length - block.spec.unallocated.length;
+      const whose = `is kept for node ${JSON.stringify(node)}, and this one is "${names.join('" or "')}"`;
+      const finding = { id: "block-of-other-node", section: "addresses", severity: "warning", subject: cidr } as const;
+      if (block !== undefined && !isEmpty(block.spec)) {
+        const text = `${whose}: ${used === 1 ? "1 address of it is" : `${used} addresses of it are`} in use yet`;
+        return { ...finding, text, remedy: "# it can be given up when its pods have ended" };
+      }
+      return {
+        ...finding,
+        text: `${whose}: nobody takes addresses from it`,
+        remedy: "tortie doctor --fix",
+        fix: { kind: "reclaim", node, cidr } as const,
+      };
+    });
+}
