@@ -2,6 +2,7 @@
  * The rules of the iptables back end, with the reference plugin's chains and names, in the words in which iptables-save prints them.
  *
  *     PREROUTING, OUTPUT ── to an address of the host ──> CNI-HOSTPORT-DNAT ── one entry per protocol and 15 ports ──> CNI-DN-<digest>
+ *     CNI-HOSTPORT-DNAT   to ::1: RETURN, before any entry
  *     CNI-DN-<digest>     from the container's subnet or 127.0.0.1: CNI-HOSTPORT-SETMARK; then DNAT
  *     POSTROUTING ──> CNI-HOSTPORT-MASQ ── marked: MASQUERADE
  *     raw PREROUTING      to 127.0.0.0/8, not from lo: DROP
@@ -19,7 +20,7 @@ import type { Target } from "./target.ts";
 export const dnatChain = "CNI-HOSTPORT-DNAT";
 export const markChain = "CNI-HOSTPORT-SETMARK";
 export const masqueradeChain = "CNI-HOSTPORT-MASQ";
-const ownChainPrefix = "CNI-DN-";
+export const ownChainPrefix = "CNI-DN-";
 const chainLength = 28;
 /** multiport takes so many ports (linux/netfilter/xt_multiport.h). */
 const portsPerEntry = 15;
@@ -29,6 +30,8 @@ export interface Rules {
   readonly sharedChains: readonly string[];
   /** Rules of the nat table that all share. */
   readonly shared: readonly string[];
+  /** The same, but the Go plugin has none. */
+  readonly loopback: readonly string[];
   /** Rules of the raw table that all share. */
   readonly raw: readonly string[];
   readonly chain: string;
@@ -51,6 +54,7 @@ export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Targe
   return {
     sharedChains: [dnatChain, ...(marks ? [markChain, masqueradeChain] : [])],
     shared: [...jumps, ...(marks ? markRules(conf.markMasqBit) : [])],
+    loopback: target.family === "ip6" ? [ownLoopback] : [],
     raw: target.family === "ip" && conf.snat ? [loopbackGuard] : [],
     chain,
     own: mappings.flatMap((mapping) => ownRules(chain, mapping, conf, target)),
@@ -59,6 +63,9 @@ export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Targe
 }
 
 export const loopbackGuard = `-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "${guardComment}" -j DROP`;
+
+/** What is for ::1 the kernel does not forward, as there is no `route_localnet` for IPv6: it is the host's own. */
+const ownLoopback = `-A ${dnatChain} -d ::1/128 -j RETURN`;
 
 const jumps = ["PREROUTING", "OUTPUT"].map((hook) => `-A ${hook} -m addrtype --dst-type LOCAL -j ${dnatChain}`);
 

@@ -32,6 +32,7 @@ import {
   markChain,
   masqueradeChain,
   ownChainOf,
+  ownChainPrefix,
   type Rules,
   rulesOf,
 } from "./iptables-rules.ts";
@@ -179,10 +180,7 @@ export function addLines(rules: Rules, saved: SavedTables, stale: readonly strin
     "*nat",
     ...rules.sharedChains.filter((chain) => !has(chain)).map((chain) => `:${chain} - [0:0]`),
     `:${rules.chain} - [0:0]`,
-    ...rules.shared
-      .filter((rule) => !saved.nat.includes(rule))
-      // Before anything else that masquerades.
-      .map((rule) => (rule.startsWith("-A POSTROUTING ") ? rule.replace("-A POSTROUTING", "-I POSTROUTING 1") : rule)),
+    ...[...rules.shared, ...rules.loopback].filter((rule) => !saved.nat.includes(rule)).map(atItsPlace),
     ...entryRemovals(saved.nat, [rules.chain, ...stale]),
     ...removals(stale),
     ...rules.own,
@@ -190,6 +188,11 @@ export function addLines(rules: Rules, saved: SavedTables, stale: readonly strin
     "COMMIT",
     ...(guard.length > 0 ? ["*raw", ...guard, "COMMIT"] : []),
   ];
+}
+
+/** Before anything else that masquerades, and before any entry. */
+function atItsPlace(rule: string): string {
+  return rule.replace(/^-A (POSTROUTING|CNI-HOSTPORT-DNAT) /, "-I $1 1 ");
 }
 
 /**
@@ -344,7 +347,8 @@ function udpPortsIn(nat: readonly string[], chain: string): readonly number[] {
 function entriesIn(nat: readonly string[]): readonly { readonly rule: string; readonly chain: string }[] {
   return nat
     .filter((rule) => rule.startsWith(`-A ${dnatChain} `))
-    .map((rule) => ({ rule, chain: rule.slice(rule.lastIndexOf(" -j ") + 4) }));
+    .map((rule) => ({ rule, chain: rule.slice(rule.lastIndexOf(" -j ") + 4) }))
+    .filter(({ chain }) => chain.startsWith(ownChainPrefix));
 }
 
 function entryRemovals(nat: readonly string[], chains: readonly string[]): readonly string[] {

@@ -20,8 +20,9 @@ import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { type Backend, type Family, families } from "./backend.ts";
-import { backendOf, type PortmapConf, parseConf } from "./conf.ts";
+import { backendOf, type Mapping, type PortmapConf, parseConf } from "./conf.ts";
 import { endedFor } from "./ended.ts";
+import { warnOfHostProcesses } from "./host-processes.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
 import { nftables } from "./nftables.ts";
@@ -46,6 +47,7 @@ export default definePlugin<PortmapConf>({
     if (targets.length > 0) {
       const wanted = { attachment, conf, targets, hasEnded: endedFor(attachment, args, sys) };
       if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts) other.settle(wanted, sys);
+      warnOfHostProcesses(servedBy(conf, targets), context);
       const takeBack = backend.add(wanted, sys);
       context.undo("take back the port mappings", takeBack);
       forget(
@@ -89,6 +91,12 @@ export default definePlugin<PortmapConf>({
     notReady(() => backendFor(conf, lookAtNat(families, context.sys), families, context).status(conf, context));
   },
 });
+
+/** The mappings, for the families in which they lead somewhere. */
+function servedBy({ mappings }: PortmapConf, targets: readonly Target[]): readonly Mapping[] {
+  const there = familiesOf(targets);
+  return mappings.map((one) => ({ ...one, families: one.families.filter((family) => there.includes(family)) }));
+}
 
 function familiesOf(targets: readonly Target[]): readonly Family[] {
   return targets.map(({ family }) => family);

@@ -123,8 +123,8 @@ function chainsOf(family: NftFamily): readonly NftChain[] {
         { statements: [{ dnatMap: port, map: "ports" }], comment: "ports of any address" },
       ],
     },
-    entry("prerouting"),
-    entry("output"),
+    entry(family, "prerouting"),
+    entry(family, "output"),
     {
       name: "masquerading",
       hook: { type: "nat", hook: "postrouting", priority: srcnatPriority },
@@ -134,13 +134,15 @@ function chainsOf(family: NftFamily): readonly NftChain[] {
   ];
 }
 
-function entry(hook: "prerouting" | "output"): NftChain {
+/** Not ::1: what is for it the kernel does not forward, as there is no `route_localnet` for IPv6. It is the host's own. */
+function entry(family: NftFamily, hook: "prerouting" | "output"): NftChain {
+  const isForwarded: readonly NftStatement[] = family === "ip" ? [] : [{ match: "ip6 daddr", op: "!=", value: "::1" }];
   return {
     name: hook,
     hook: { type: "nat", hook, priority: dstnatPriority },
     rules: [
       {
-        statements: [{ match: "fib daddr type", op: "==", value: "local" }, { jump: "hostports" }],
+        statements: [...isForwarded, { match: "fib daddr type", op: "==", value: "local" }, { jump: "hostports" }],
         comment: "to an address of the host",
       },
     ],

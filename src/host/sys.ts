@@ -94,8 +94,10 @@ export interface Sys {
   /** The same in a network namespace of its own, which ends with `body`. */
   inNewNetns<T>(body: () => T): T;
   /** Opens a netlink socket; in `netns` if one is given. */
-  openNetlink(protocol: "route" | "netfilter", netns?: Netns): NetlinkSocket;
+  openNetlink(protocol: NetlinkProtocol, netns?: Netns): NetlinkSocket;
 }
+
+export type NetlinkProtocol = "route" | "netfilter" | "sock_diag";
 
 export interface FileStat {
   readonly kind: "file" | "directory" | "other";

@@ -4,8 +4,18 @@
  * Every call that can fail on a real machine is a step, and `failAt` makes the k-th step fail: what proves that a rollback is whole.
  * (Receiving is no step: what the kernel did is done when `send` returns.)
  */
-import type { FileLock, FileStat, NetlinkSocket, Netns, RunOptions, RunResult, Sys } from "../../src/host/sys.ts";
+import type {
+  FileLock,
+  FileStat,
+  NetlinkProtocol,
+  NetlinkSocket,
+  Netns,
+  RunOptions,
+  RunResult,
+  Sys,
+} from "../../src/host/sys.ts";
 import { encodeUtf8 } from "../../src/net/text.ts";
+import { FakeDiag } from "./fake-diag.ts";
 import { sysError } from "./fake-errno.ts";
 import { FakeFiles } from "./fake-files.ts";
 import { FakeKernel } from "./fake-kernel.ts";
@@ -24,6 +34,8 @@ const mountNamespace = 4_026_531_841;
 /** What several processes share. */
 export class FakeMachine {
   readonly kernel: FakeKernel;
+  /** Of the host's namespace. */
+  readonly diag = new FakeDiag();
   readonly files: FakeFiles;
   readonly netnsPaths = new Map<string, FakeNetns>();
   readonly programs = new Map<string, FakeProgram>();
@@ -317,16 +329,17 @@ export class FakeSys implements Sys {
     }
   }
 
-  openNetlink(protocol: "route" | "netfilter", netns?: Netns): NetlinkSocket {
+  openNetlink(protocol: NetlinkProtocol, netns?: Netns): NetlinkSocket {
     this.#step("socket", "netlink");
     const where = netns === undefined ? this.#inside : this.#behind(netns);
     const { kernel } = this.machine;
     const netfilter = protocol === "netfilter" ? this.machine.netfilterOf(where) : undefined;
+    const other = protocol === "sock_diag" ? this.machine.diag : netfilter;
     const queue: Uint8Array[] = [];
     return {
       send: (datagram) => {
         this.#step("sendto", "netlink");
-        queue.push(...(netfilter ? netfilter.handle(datagram) : kernel.handle(where, datagram)));
+        queue.push(...(other ? other.handle(datagram) : kernel.handle(where, datagram)));
       },
       receive: (timeoutMs) => {
         const datagram = queue.shift();

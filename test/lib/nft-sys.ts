@@ -1,15 +1,17 @@
 /** A `Sys` that has nf_tables and a few files, and nothing else. */
 import type { NetlinkSocket, Sys } from "../../src/host/sys.ts";
+import { FakeDiag } from "./fake-diag.ts";
 import type { FakeNft } from "./fake-nft.ts";
 
 /** Every attachment has a record: nobody here has ended. */
 const endpointFolder = "/run/tortie/endpoints/";
 
 export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sys {
-  const open = (): NetlinkSocket => {
+  const diag = new FakeDiag();
+  const open = (protocol: string): NetlinkSocket => {
     const waiting: Uint8Array[] = [];
     return {
-      send: (datagram) => void waiting.push(...nft.handle(datagram)),
+      send: (datagram) => void waiting.push(...(protocol === "sock_diag" ? diag : nft).handle(datagram)),
       receive: () => {
         const next = waiting.shift();
         if (next === undefined) throw Object.assign(new Error("recv: nothing will come"), { code: "ETIMEDOUT" });

@@ -1,12 +1,13 @@
 /** Host ports beside what else happens on a node, with both back ends. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, type JsonObject, loadConflist } from "../lib/conflist.ts";
+import { doctor } from "../lib/doctor.ts";
 import { leaks } from "../lib/kept.ts";
 import { Node, nodeAddress4, nodeAddress6 } from "../lib/netns.ts";
 import { Runner, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ask, serve } from "../lib/traffic.ts";
+import { answers, ask, serve } from "../lib/traffic.ts";
 
 const calico = loadConflist(example("10-calico.conflist"));
 const backends = ["nftables", "iptables"] as const;
@@ -69,6 +70,47 @@ describe.each(backends)("by %s", (backend) => {
     runner.check(other, further);
     runner.del(other, further);
     expect(leaks(diff(clean, snapshot(node))).join("\n")).toBe("");
+  });
+
+  test("[::1] is the host's own: a process there answers, and where there is none the answer comes at once", () => {
+    const pod = newPod("web", [web, { ...web, hostPort: 8081 }]);
+    runner.add(list, pod);
+    serve(node, "web", 80);
+    serve(node, undefined, 8080, "host", "[::1]");
+    expect(ask(node, undefined, "::1", 8080)).toContain("host sees");
+    expect(ask(node, "outside", nodeAddress6, 8080)).toContain("web sees");
+    const began = Date.now();
+    expect(answers(node, undefined, "::1", 8081)).toBe(false);
+    expect(Date.now() - began).toBeLessThan(1500);
+    runner.check(list, pod);
+    runner.del(list, pod);
+    expect(leaks(diff(clean, snapshot(node))).join("\n")).toBe("");
+  });
+
+  test("ADD's log and the doctor name the process whose port the pod takes", () => {
+    const log = "/run/portmap.log";
+    const logging = listOf({ backend, log_file_path: log });
+    const server = serve(node, undefined, 2222, "sshd");
+    const pod = newPod("web", [{ ...web, hostPort: 2222 }, web]);
+    runner.add(logging, pod);
+    const lines = node
+      .sh(`cat ${log}`)
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines).toMatchObject([
+      {
+        level: 40,
+        msg: "a host port takes what is for a process of the node",
+        listens: "[::]:2222/tcp",
+        process: expect.stringMatching(/^busybox \(pid \d+\)$/),
+      },
+    ]);
+    const { findings } = doctor(node);
+    expect(findings).toMatchObject([{ id: "host-port-of-process", subject: "[::]:2222/tcp", severity: "warning" }]);
+    expect(findings[0]?.text).toMatch(/^is what busybox \(pid \d+\) listens on/);
+    server.kill();
+    runner.del(logging, pod);
   });
 });
 

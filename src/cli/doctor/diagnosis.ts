@@ -6,6 +6,7 @@ import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, subjectOf } fro
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import { type Finding, type Note, type Section, sections } from "./finding.ts";
+import { judgeHostProcesses, type ListenerFact } from "./host-processes.ts";
 import { judgeExecutables } from "./judge-executables.ts";
 import { judgeNetworks } from "./judge-networks.ts";
 import { judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
@@ -31,6 +32,7 @@ export interface Moving extends TraceSources {
   readonly state: StateFacts;
   readonly reach: ReachFacts;
   readonly checks: CheckFacts;
+  readonly listeners: readonly ListenerFact[];
 }
 
 /** `readiness`: of the plugins that could be asked. */
@@ -87,6 +89,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     ...attachments,
     ...shared.findings,
     ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
+    ...judgeHostProcesses(moving.firewall, moving.listeners),
     ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung]).filter((finding) => !isOfNode(finding, tools)),
     ...judgeReach(reach, snapshot.pools),
   ];

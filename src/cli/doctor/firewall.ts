@@ -44,6 +44,12 @@ export interface IptablesEntry extends Attachment {
   readonly chain: string;
   /** The addresses that the chain leads to. */
   readonly targets: readonly string[];
+  /** The host ports that it takes; `hostIp` where it takes one address of the host alone. */
+  readonly ports: readonly {
+    readonly protocol: string;
+    readonly port: number;
+    readonly hostIp: string | undefined;
+  }[];
 }
 
 const families = ["ip", "ip6"] as const;
@@ -141,11 +147,17 @@ export function readIptables(family: "ip" | "ip6", text: string): IptablesTables
     const chain = /^-A CNI-HOSTPORT-DNAT .* -j (\S+)$/.exec(line)?.[1];
     const attachment = attachmentOfRule(line);
     if (chain === undefined || attachment === undefined) continue;
-    const targets = lines.flatMap((rule) => (rule.startsWith(`-A ${chain} `) ? targetOf(rule) : []));
-    entries.set(chain, { ...attachment, chain, targets: [...new Set(targets)] });
+    const rules = lines.filter((rule) => rule.startsWith(`-A ${chain} `));
+    const targets = [...new Set(rules.flatMap(targetOf))];
+    entries.set(chain, { ...attachment, chain, targets, ports: rules.flatMap(portOf) });
   }
   const guards = lines.filter((line) => line.startsWith("-A PREROUTING ") && line.includes(guardComment));
   return { family, entries: [...entries.values()], guards };
+}
+
+function portOf(rule: string): IptablesEntry["ports"] {
+  const [, hostIp, protocol, port] = / (?:-d ([^ /]+)\S* )?-p (\S+) .*--dport (\d+) -j DNAT /.exec(rule) ?? [];
+  return protocol === undefined ? [] : [{ protocol, port: Number(port), hostIp }];
 }
 
 function targetOf(rule: string): readonly string[] {

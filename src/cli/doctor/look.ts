@@ -10,6 +10,7 @@ import { gatherChecks, splitShared } from "./checks.ts";
 import type { Moving, Settled } from "./diagnosis.ts";
 import { gatherExecutables } from "./executables.ts";
 import { gatherFirewall } from "./firewall.ts";
+import { gatherListeners } from "./host-processes.ts";
 import { gatherKernel } from "./kernel.ts";
 import { gatherLimits } from "./limits.ts";
 import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
@@ -73,7 +74,8 @@ export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, loc
     records: gatherRecords(cli),
   });
   const { snapshot, records } = locked ? underLock(cli, look) : look();
-  const seen = { facts, records, snapshot, report: checkIpam(snapshot), firewall, limits, state };
+  const listeners = gatherListeners(cli, firewall);
+  const seen = { facts, records, snapshot, report: checkIpam(snapshot), firewall, listeners, limits, state };
   const traces = tracesOf(seen);
   const checks = await gatherChecks(cli, traces, facts.processes, settled);
   const shared = splitShared(checks, snapshot.pools);

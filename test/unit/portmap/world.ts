@@ -32,10 +32,16 @@ export function resultOf(...addresses: readonly string[]): Result {
 
 const quiet: Logger = { with: () => quiet, debug: () => {}, info: () => {}, warning: () => {}, error: () => {} };
 
+/** Keeps the warnings, each with its fields. */
+export function loggerTo(warnings: unknown[]): Logger {
+  const warning: Logger["warning"] = (message, fields) => void warnings.push({ message, ...fields?.() });
+  return { ...quiet, with: () => loggerTo(warnings), warning };
+}
+
 /** The operations on one `Sys`; `add` runs what was registered to take back when it fails, as the run of a plugin does. */
-export function portmapOn(sys: Sys) {
+export function portmapOn(sys: Sys, log: Logger = quiet) {
   const undo: (() => void)[] = [];
-  const context: Context = { sys, log: quiet, undo: (_, action) => void undo.push(action) };
+  const context: Context = { sys, log, undo: (_, action) => void undo.push(action) };
   const base = (attachment: Attachment, json: { readonly [key: string]: unknown }) => ({
     cniVersion: "1.1.0" as const,
     network: attachment.network,

@@ -246,11 +246,13 @@ COMMIT
 -A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP
 COMMIT
 `;
+  const c1 = { network: "net", containerId: "c1" };
+  const port = (protocol: string, number: number) => ({ protocol, port: number, hostIp: undefined });
   expect(readIptables("ip", text)).toEqual({
     family: "ip",
     entries: [
-      { network: "net", containerId: "c1", ifname: "eth0", chain: "CNI-DN-0123", targets: ["10.0.0.5"] },
-      { network: "net", containerId: "c1", ifname: "net1", chain: "CNI-DN-4567", targets: ["fd00::5"] },
+      { ...c1, ifname: "eth0", chain: "CNI-DN-0123", targets: ["10.0.0.5"], ports: [port("tcp", 80), port("tcp", 81)] },
+      { ...c1, ifname: "net1", chain: "CNI-DN-4567", targets: ["fd00::5"], ports: [port("udp", 53)] },
     ],
     guards: ['-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP'],
   });

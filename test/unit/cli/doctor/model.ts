@@ -226,6 +226,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
       ],
       iptables: [],
     },
+    listeners: [],
     limits: {
       ifbs: pods
         .filter(({ ifb }) => ifb !== "missing")

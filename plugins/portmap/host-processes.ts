@@ -1,0 +1,28 @@
+/** What a mapping takes from the node itself, or cannot give: said in the log, for as Kubernetes has it the pod gets the port. */
+import { findListeners } from "../../src/dataplane/listeners.ts";
+import type { Context } from "../../src/plugin/plugin.ts";
+import { describeHostPort, type Mapping } from "./conf.ts";
+
+/** podman listens on what it publishes, by the container's monitor, so that nobody else does. */
+const reserving = /^(conmon|podman|rootlessport) /;
+
+export function warnOfHostProcesses(mappings: readonly Mapping[], { sys, log }: Context): void {
+  for (const mapping of mappings) {
+    if (mapping.hostIp !== "::1") continue;
+    log.warning("a host port leads nowhere: the kernel forwards nothing that is for ::1", () => ({
+      port: describeHostPort(mapping),
+    }));
+  }
+  try {
+    for (const { protocol, port, address, process } of findListeners(mappings, sys)) {
+      if (process !== undefined && reserving.test(process)) continue;
+      const listens = describeHostPort({ protocol, hostPort: port, hostIp: address });
+      log.warning("a host port takes what is for a process of the node", () => ({
+        listens,
+        process: process ?? "unknown",
+      }));
+    }
+  } catch (error) {
+    log.debug("cannot tell whether a process of the node listens on a host port", () => ({ error: String(error) }));
+  }
+}

@@ -1,0 +1,152 @@
+/** Processes of the node that listen on ports which lead to a container: what is for them does not reach them. */
+import { isErrno, type Sys } from "../../host/sys.ts";
+import { familyOf, formatAddress } from "../../net/address.ts";
+import { portmapTable } from "../../plan/names.ts";
+import type { Cli } from "../cli.ts";
+import { processName } from "../processes.ts";
+import type { Finding } from "./finding.ts";
+import type { FirewallFacts } from "./firewall.ts";
+
+/** A host port that leads to a container. */
+export interface MappedPort {
+  readonly family: "ip" | "ip6";
+  readonly protocol: string;
+  readonly port: number;
+  /** The one address of the host; `undefined`: all. */
+  readonly hostIp: string | undefined;
+  readonly target: string | undefined;
+}
+
+export interface ListenerFact {
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+  readonly inode: number;
+  /** `sshd (pid 42)`; `undefined` where the process cannot be seen. */
+  readonly process: string | undefined;
+}
+
+/** podman listens on what it publishes, by the container's monitor, so that nobody else does. */
+const reserving = /^(conmon|podman|rootlessport) /;
+
+/** The sockets that listen on these ports. */
+export function gatherListeners(cli: Cli, firewall: FirewallFacts): readonly ListenerFact[] {
+  const mapped = mappedPorts(firewall);
+  if (mapped.length === 0) return [];
+  const found = [...readSockets(cli.sys), ...readSctp(cli.sys)].filter((one) =>
+    mapped.some((port) => isTaken(port, one)),
+  );
+  const names = namesOf(cli.sys, new Set(found.map(({ inode }) => inode)));
+  return found.map((one) => ({ ...one, process: names.get(one.inode) }));
+}
+
+export function judgeHostProcesses(firewall: FirewallFacts, listeners: readonly ListenerFact[]): readonly Finding[] {
+  const mapped = mappedPorts(firewall);
+  return listeners
+    .filter(({ process }) => process === undefined || !reserving.test(process))
+    .map((one) => {
+      const port = mapped.find((candidate) => isTaken(candidate, one));
+      const where = `${familyOf(one.address) === 6 ? `[${one.address}]` : one.address}:${one.port}/${one.protocol}`;
+      return {
+        id: "host-port-of-process",
+        section: "firewall",
+        severity: "warning",
+        subject: where,
+        text: `is what ${one.process ?? "a process that cannot be seen from here"} listens on, and what comes for it goes to the pod at ${port?.target ?? "another address"}, which has the port as its host port`,
+        remedy: "# give the process or the pod another port",
+      } as const;
+    });
+}
+
+function mappedPorts({ nftTables, iptables }: FirewallFacts): readonly MappedPort[] {
+  const inNft = nftTables
+    .filter(({ name }) => name === portmapTable)
+    .flatMap(({ family, elements }) =>
+      elements
+        .filter(({ set }) => set === "ports" || set === "hostip_ports")
+        .map(({ key, target }) => {
+          const [port, protocol = "", hostIp] = key.split(" . ").reverse();
+          return { family, protocol, port: Number(port), hostIp, target };
+        }),
+    );
+  return [
+    ...inNft,
+    ...iptables.flatMap(({ family, entries }) =>
+      entries.flatMap(({ ports, targets }) => ports.map((port) => ({ family, ...port, target: targets[0] }))),
+    ),
+  ];
+}
+
+/** ::1 is never mapped; a socket on `::` takes IPv4 too. */
+function isTaken({ family, protocol, port, hostIp }: MappedPort, socket: Omit<ListenerFact, "process">): boolean {
+  if (protocol !== socket.protocol || port !== socket.port || socket.address === "::1") return false;
+  if (socket.address === "::") return true;
+  if ((familyOf(socket.address) === 6) !== (family === "ip6")) return false;
+  return hostIp === undefined || socket.address === "0.0.0.0" || socket.address === hostIp;
+}
+
+/** TCP_LISTEN, and TCP_CLOSE, in which a UDP socket is that takes packets from everybody, as /proc/net has them. */
+const listening: Readonly<Record<string, string>> = { tcp: "0A", udp: "07" };
+
+type Socket = Omit<ListenerFact, "process">;
+
+/** /proc/net/tcp: `0: 0100007F:1F90 00000000:0000 0A …`, the address in words of the machine's order. */
+function readSockets(sys: Sys): readonly Socket[] {
+  return Object.entries(listening).flatMap(([protocol, state]) =>
+    ["", "6"].flatMap((suffix) =>
+      linesOf(sys, `/proc/net/${protocol}${suffix}`).flatMap((fields) => {
+        const [, local = "", , st] = fields;
+        const [address = "", port = ""] = local.split(":");
+        if (st !== state) return [];
+        const words = (address.match(/.{8}/g) ?? []).map((word) => Number.parseInt(word, 16));
+        const bytes = new Uint8Array(Uint32Array.from(words).buffer);
+        return [{ protocol, address: formatAddress(bytes), port: Number.parseInt(port, 16), inode: Number(fields[9]) }];
+      }),
+    ),
+  );
+}
+
+/** /proc/net/sctp/eps: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`, the listening ones in state 10. */
+function readSctp(sys: Sys): readonly Socket[] {
+  return linesOf(sys, "/proc/net/sctp/eps").flatMap(([, , , state, , port, , inode, ...addresses]) =>
+    state === "10"
+      ? addresses.map((address) => ({ protocol: "sctp", address, port: Number(port), inode: Number(inode) }))
+      : [],
+  );
+}
+
+/** Without the heading. */
+function linesOf(sys: Sys, path: string): readonly (readonly string[])[] {
+  if (sys.stat(path) === undefined) return [];
+  return sys
+    .readFile(path)
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/));
+}
+
+function namesOf(sys: Sys, inodes: ReadonlySet<number>): ReadonlyMap<number, string> {
+  if (inodes.size === 0) return new Map();
+  const pids = sys.listDir("/proc").filter((name) => /^\d+$/.test(name));
+  return new Map(
+    pids.flatMap((pid) =>
+      socketsOf(sys, pid)
+        .filter((inode) => inodes.has(inode))
+        .map((inode) => [inode, `${processName(sys, Number(pid)) ?? "a process"} (pid ${pid})`] as const),
+    ),
+  );
+}
+
+function socketsOf(sys: Sys, pid: string): readonly number[] {
+  try {
+    return sys.listDir(`/proc/${pid}/fd`).flatMap((fd) => {
+      const found = sys.stat(`/proc/${pid}/fd/${fd}`);
+      return found?.kind === "other" ? [found.inode] : [];
+    });
+  } catch (error) {
+    // It has ended, or is not ours to look into.
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+/** sock_diag (linux/sock_diag.h, linux/inet_diag.h): which sockets of this network namespace listen on a port. */
+import { formatAddress } from "../net/address.ts";
+import { AttributeWriter, be16Of, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { NLM_F_DUMP, type Reply, type Request } from "./message.ts";
+
+const SOCK_DIAG_BY_FAMILY = 20;
+const INET_DIAG_SKV6ONLY = 11;
+const families = { ip: 2, ip6: 10 } as const;
+const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
+/** Bits of `idiag_states`: TCP_LISTEN, and TCP_CLOSE, in which a UDP socket is that takes packets from everybody. */
+const states = { tcp: 1 << 10, udp: 1 << 7, sctp: 1 << 10 } as const;
+/** `struct inet_diag_msg`. */
+const headerLength = 72;
+
+export type DiagProtocol = keyof typeof protocols;
+
+export interface Listener {
+  readonly port: number;
+  /** `0.0.0.0` and `::` stand for all. */
+  readonly address: string;
+  /** The socket is IPv6's, and takes IPv4 too where it listens on `::`. */
+  readonly takesIpv4: boolean;
+  readonly inode: number;
+}
+
+/** Asks for the sockets of one family and protocol that listen on a port, or, with 0, on any. `ENOENT` when the kernel cannot tell. */
+export function dumpListeners(family: "ip" | "ip6", protocol: DiagProtocol, port: number): Request {
+  const writer = new AttributeWriter().byte(families[family]).byte(protocols[protocol]).half(0);
+  // `struct inet_diag_sockid`: the ports, both addresses, the interface and the cookie.
+  writer.word(states[protocol]).halfBe(port).halfBe(0);
+  for (let words = 0; words < 11; words++) writer.word(0);
+  return { type: SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: writer.finish() };
+}
+
+/** Throws `MalformedError` on an answer that is too short. */
+export function readListener({ payload }: Reply): Listener {
+  const isIpv6 = payload[0] === families.ip6;
+  const attributes = readAttributes(payload, headerLength);
+  const only = attributes.get(INET_DIAG_SKV6ONLY);
+  return {
+    port: be16Of(payload.subarray(4, 6)),
+    address: formatAddress(payload.subarray(8, isIpv6 ? 24 : 12)),
+    takesIpv4: !isIpv6 || only === undefined || u8Of(only) === 0,
+    inode: u32Of(payload.subarray(68, 72)),
+  };
+}
