@@ -1,5 +1,5 @@
 /** The configuration of `bandwidth`: the reference plugin's keys. */
-import { z } from "zod";
+import * as z from "zod";
 import { logKeys } from "../../src/plugin/schema.ts";
 
 const limit = (meaning: string) => z.number().int().min(0).optional().describe(meaning);

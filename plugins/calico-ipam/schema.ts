@@ -1,5 +1,5 @@
 /** The configuration of `calico-ipam`: Calico's keys, those of the main plugin at the top and its own under `ipam`. */
-import { z } from "zod";
+import * as z from "zod";
 import { datastoreKeys, logKeys, nodenameKeys, podAnnotationKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
 
 const requestedIps = {

@@ -1,5 +1,5 @@
 /** The configuration of `calico` as it stands in a conflist: Calico's keys, in Calico's spelling. */
-import { z } from "zod";
+import * as z from "zod";
 import { datastoreKeys, logKeys, nodenameKeys, podAnnotationKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
 
 const texts = z.array(z.string());

@@ -1,5 +1,5 @@
 /** The configuration of `loopback`: nothing of its own. */
-import { z } from "zod";
+import * as z from "zod";
 import { logKeys } from "../../src/plugin/schema.ts";
 
 export const schema = z.object({ ...logKeys });

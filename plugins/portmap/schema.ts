@@ -1,5 +1,5 @@
 /** The configuration of `portmap`: the reference plugin's keys. */
-import { z } from "zod";
+import * as z from "zod";
 import { logKeys } from "../../src/plugin/schema.ts";
 
 const port = z.int().min(1).max(65535);

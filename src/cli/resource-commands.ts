@@ -1,8 +1,9 @@
 /** `tortie get`, `apply`, …: names, options, and help of each command. */
 import { type Command, command, dryRun } from "./definition.ts";
 import { resourceKinds } from "./kinds.ts";
+import { getResources } from "./resource-get.ts";
 import type { Verb } from "./resource-write.ts";
-import { deleteResources, getResources, writeResources } from "./resources.ts";
+import { deleteResources, writeResources } from "./resources.ts";
 
 const kinds = resourceKinds.map((kind) => kind.toLowerCase()).join(", ");
 
@@ -29,15 +30,30 @@ const get = command({
       default: "ps",
       describe: "a table, a wider one, the whole resource, or <kind>/<name> alone",
     },
+    selector: {
+      type: "string",
+      alias: "l",
+      describe: "by labels: key=value, key!=value, key, !key, with commas between them",
+    },
+    namespace: { type: "string", alias: "n", describe: "workloadendpoints of this namespace" },
+    "all-namespaces": {
+      type: "boolean",
+      alias: "A",
+      describe: "workloadendpoints of every namespace, as without",
+      excludes: ["namespace"],
+    },
   },
   action: getResources,
 });
 
-const filename = {
-  type: "string",
-  alias: "f",
-  describe: 'a file with resources; "-": standard input',
-  completes: "file",
+const files = {
+  filename: {
+    type: "strings",
+    alias: "f",
+    describe: 'a file with resources, or a folder of such files; "-": standard input; as often as wanted',
+    completes: "file",
+  },
+  recursive: { type: "boolean", alias: "R", describe: "the folders in a folder, too" },
 } as const;
 
 const howToWrite =
@@ -53,7 +69,7 @@ const apply = command({
   describe: "Create or change resources",
   long: `What is there already is changed, the rest is created. ${howToWrite}`,
   examples: examplesOf("apply"),
-  options: { filename, "dry-run": dryRun },
+  options: { ...files, "dry-run": dryRun },
   surplus: surplusFile,
   action: (cli, options) => writeResources(cli, "apply", options),
 });
@@ -63,7 +79,7 @@ const create = command({
   describe: "Create resources",
   long: `What is there already is refused. ${howToWrite}`,
   examples: examplesOf("create"),
-  options: { filename, "dry-run": dryRun },
+  options: { ...files, "dry-run": dryRun },
   surplus: surplusFile,
   action: (cli, options) => writeResources(cli, "create", options),
 });
@@ -73,17 +89,20 @@ const replace = command({
   describe: "Change resources",
   long: `What is not there yet is refused. ${howToWrite}`,
   examples: examplesOf("replace"),
-  options: { filename, "dry-run": dryRun },
+  options: { ...files, "dry-run": dryRun },
   surplus: surplusFile,
   action: (cli, options) => writeResources(cli, "replace", options),
 });
 
 const validate = command({
   path: "validate",
-  describe: "Check resources without writing them",
-  long: `As apply, but for the writing: what is wrong is told, with what it collides with. ${howToWrite}`,
-  examples: examplesOf("validate"),
-  options: { filename },
+  describe: "Check resources and network configurations without writing them",
+  long:
+    `As apply, but for the writing: what is wrong is told, with what it collides with. ${howToWrite} ` +
+    "Of a network configuration (.conflist, .conf) every key that no plugin knows is named, every value that ADD would refuse or take for " +
+    "something else, and what this version cannot honour.",
+  examples: [...examplesOf("validate"), ["$0 validate -f /etc/cni/net.d", "the network configuration of this node"]],
+  options: files,
   surplus: surplusFile,
   action: (cli, options) => writeResources(cli, "validate", options),
 });
@@ -103,7 +122,7 @@ const remove = command({
     names: { type: "strings", describe: "of the resources", completes: "name" },
   },
   options: {
-    filename: { ...filename, describe: 'the resources; "-": standard input' },
+    ...files,
     force: { type: "boolean", describe: "even while it is in use" },
     "dry-run": dryRun,
   },
@@ -115,6 +134,7 @@ export const resourceCommands: readonly Command[] = [get, apply, create, replace
 function examplesOf(verb: Verb): readonly (readonly [string, string])[] {
   return [
     [`$0 ${verb} -f pool.yaml`, "from a file"],
-    [`$0 get ippool -o yaml | $0 ${verb} -f -`, "from a pipe"],
+    [`$0 ${verb} -f pools/ -R`, "from every file of a folder, and of the folders in it"],
+    ...(verb === "create" ? [] : [[`$0 get ippool -o yaml | $0 ${verb} -f -`, "from a pipe"] as const]),
   ];
 }

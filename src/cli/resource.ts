@@ -2,6 +2,7 @@
 import type { Metadata } from "../store/object.ts";
 import { parseDocuments } from "./document-text.ts";
 import { CliError, exitStatus, messageOf } from "./error.ts";
+import { jsonFault } from "./json-fault.ts";
 import { type ResourceKind, resourceKinds } from "./kinds.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -35,7 +36,7 @@ function documents(text: string, source: string): readonly unknown[] {
   try {
     return parseDocuments(text);
   } catch (error) {
-    throw new CliError(`cannot read ${source}: ${messageOf(error)}`);
+    throw new CliError(`cannot read ${source}: ${jsonFault(text) ?? messageOf(error)}`);
   }
 }
 

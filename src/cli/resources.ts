@@ -1,127 +1,83 @@
-/** `tortie get`, `create`, `apply`, `replace`, `validate` and `delete`. */
+/** `tortie create`, `apply`, `replace`, `validate` and `delete`. */
 import { fileStore } from "../store/file.ts";
 import { withFileStore } from "../store/lock.ts";
 import { drive, type Store } from "../store/transaction.ts";
 import type { Cli } from "./cli.ts";
-import { type Format, formatDocument, withoutText } from "./document-text.ts";
 import { dryRunStore } from "./dry-run-store.ts";
-import { isNamed, listEndpointResources, planEndpointDelete, planEndpointWrite } from "./endpoint-resource.ts";
-import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
-import { columnsOf, findKind, parseKind, type ResourceKind } from "./kinds.ts";
+import { planEndpointDelete, planEndpointWrite } from "./endpoint-resource.ts";
+import { CliError, type ExitStatus, exitStatus } from "./error.ts";
+import { type Input, readInputs } from "./input-files.ts";
+import type { ResourceKind } from "./kinds.ts";
+import { networkIn, validateNetwork } from "./lint/validate.ts";
 import { collisionWarnings } from "./node-networks.ts";
+import { parseReferences, qualifiedName } from "./references.ts";
 import { nameOf, parseResources, type Resource } from "./resource.ts";
 import { deleteResource } from "./resource-delete.ts";
 import { type Change, type StoredResource, type Verb, writeResource } from "./resource-write.ts";
-import { readObjects } from "./store.ts";
-import { borderless } from "./table.ts";
-
-export interface GetOptions {
-  readonly kind: string;
-  readonly names: readonly string[];
-  readonly output: "ps" | "wide" | "name" | Format;
-}
-
-export function getResources(cli: Cli, options: GetOptions): ExitStatus {
-  const { output } = options;
-  const { kind, names } = parseReferences(options.kind, options.names);
-  const all = allOf(cli, kind);
-  const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isNamed(resource, name)));
-  const missing = names.filter((name) => !found.some((resource) => isNamed(resource, name)));
-  if (output === "yaml" || output === "json") cli.out(formatDocument(asDocument(kind, names, found), output));
-  else if (output === "name") cli.out(found.map((resource) => `${referenceOf(resource)}\n`).join(""));
-  else cli.out(resourceTable(kind, found, output === "wide"));
-  for (const name of missing) cli.note(`tortie: cannot get ${kind} "${name}": there is none`);
-  return missing.length === 0 ? exitStatus.done : exitStatus.failed;
-}
-
-/** `ippool/default-ipv4-ippool`, which `get` and `delete` take as well. */
-function referenceOf(resource: Resource): string {
-  return `${resource.kind.toLowerCase()}/${endpointName(resource)}`;
-}
-
-function allOf(cli: Cli, kind: ResourceKind): readonly Resource[] {
-  if (kind === "WorkloadEndpoint") return listEndpointResources(cli);
-  return readObjects(cli, kind).map((object) => withoutText(object) as Resource);
-}
-
-/** `ippool a b`, and what `get -o name` prints: `ippool/a ippool/b`. */
-function parseReferences(
-  first: string,
-  others: readonly string[],
-): { readonly kind: ResourceKind; readonly names: readonly string[] } {
-  const [word = "", name] = split(first);
-  const kind = parseKind(word);
-  if (name === undefined) return { kind, names: others };
-  const names = others.map((other) => {
-    const [otherWord, otherName] = split(other);
-    if (otherName === undefined || findKind(otherWord) !== kind) {
-      throw new CliError(`cannot use "${other}" beside "${first}": wanted ${word}/<name>`, exitStatus.usage);
-    }
-    return otherName;
-  });
-  return { kind, names: [name, ...names] };
-}
-
-function split(reference: string): readonly [string, string | undefined] {
-  const at = reference.indexOf("/");
-  return at < 0 ? [reference, undefined] : [reference.slice(0, at), reference.slice(at + 1)];
-}
-
-/** One that was asked for by name stands for itself; anything else is a list, as Kubernetes has it. */
-function asDocument(kind: ResourceKind, names: readonly string[], found: readonly Resource[]): unknown {
-  const [only] = found;
-  if (names.length === 1 && found.length === 1) return only;
-  return { apiVersion: "projectcalico.org/v3", kind: `${kind}List`, items: found };
-}
-
-function resourceTable(kind: ResourceKind, resources: readonly Resource[], wide: boolean): string {
-  const columns = columnsOf[kind].filter((column) => wide || column.wide !== true);
-  return borderless({ columns, rows: resources.map((resource) => columns.map(({ value }) => value(resource))) });
-}
 
 export interface WriteOptions {
-  readonly filename: string | undefined;
+  readonly filename: readonly string[];
+  readonly recursive?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
 /** What is wrong with one keeps all from being written. */
-export async function writeResources(cli: Cli, verb: Verb, { filename, dryRun }: WriteOptions): Promise<ExitStatus> {
-  if (filename === undefined) {
+export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions): Promise<ExitStatus> {
+  const { filename, recursive = false, dryRun } = options;
+  if (filename.length === 0) {
     throw new CliError(
       `cannot run ${verb}: wanted -f with a file, as in "tortie ${verb} -f pool.yaml"`,
       exitStatus.usage,
     );
   }
-  const resources = await readResources(cli, filename);
+  const inputs = await readInputs(cli, filename, { recursive, withNetworks: verb === "validate" });
+  const isWell = inputs.map((input) => judgeNetwork(cli, verb, input)).every((judged) => judged !== false);
+  const others = inputs.filter((input) => networkIn(input) === undefined);
+  if (others.length === 0) return isWell ? exitStatus.done : exitStatus.failed;
+  const resources = others.flatMap(({ text, source }) => parseResources(text, source));
   const write = (store: Store) => (resource: Resource) =>
     isStored(resource) ? { ...drive(writeResource(verb, resource), store) } : planEndpointWrite(cli, verb, resource);
   const status = changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
   const warnings = status === exitStatus.done ? await collisionWarnings(cli, resources) : [];
   for (const warning of warnings) cli.note(`tortie: warning: ${warning}`);
-  return status;
+  return isWell ? status : exitStatus.failed;
+}
+
+/** Whether a network configuration is as it should be; `undefined` for what is none. Throws `CliError` where it would be written. */
+function judgeNetwork(cli: Cli, verb: Verb, input: Input): boolean | undefined {
+  const network = networkIn(input);
+  if (network === undefined) return undefined;
+  if (verb === "validate") return validateNetwork(cli, input, network);
+  throw new CliError(
+    `cannot ${verb} ${input.source}: it is a network configuration of container runtimes; "tortie validate" judges it, ` +
+      '"tortie install --conflist" installs it',
+  );
 }
 
 export interface DeleteOptions {
   readonly kind?: string | undefined;
   readonly names: readonly string[];
-  readonly filename?: string | undefined;
+  readonly filename: readonly string[];
+  readonly recursive?: boolean | undefined;
   readonly force?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
 export async function deleteResources(cli: Cli, options: DeleteOptions): Promise<ExitStatus> {
-  const { kind, names, filename, force = false, dryRun = false } = options;
+  const { kind, names, filename, recursive = false, force = false, dryRun = false } = options;
   const named = kind === undefined ? undefined : parseReferences(kind, names);
-  if ((filename === undefined) === (named === undefined || named.names.length === 0)) {
+  if ((filename.length === 0) === (named === undefined || named.names.length === 0)) {
     throw new CliError("cannot delete: wanted a kind and names, or -f with a file", exitStatus.usage);
   }
   const targets =
-    filename === undefined
+    filename.length === 0
       ? (named?.names ?? []).map((name) => ({ kind: named?.kind as ResourceKind, metadata: { name } }))
-      : await readResources(cli, filename);
+      : (await readInputs(cli, filename, { recursive, withNetworks: false })).flatMap(({ text, source }) =>
+          parseResources(text, source),
+        );
   const remove = (store: Store) => (target: Pick<Resource, "kind" | "metadata">) =>
     target.kind === "WorkloadEndpoint"
-      ? planEndpointDelete(cli, endpointName(target), force)
+      ? planEndpointDelete(cli, qualifiedName(target), force)
       : { ...drive(deleteResource(target.kind, target.metadata.name, force), store) };
   return changeAll(cli, targets, remove, dryRun, "delete");
 }
@@ -176,21 +132,4 @@ function finish(cli: Cli, changes: readonly Planned[] | undefined, verb: string,
 
 function isStored(resource: Resource): resource is StoredResource {
   return resource.kind !== "WorkloadEndpoint";
-}
-
-function endpointName({ metadata }: Pick<Resource, "metadata">): string {
-  return typeof metadata.namespace === "string" ? `${metadata.namespace}/${metadata.name}` : metadata.name;
-}
-
-async function readResources(cli: Cli, filename: string): Promise<readonly Resource[]> {
-  if (filename === "-") return parseResources(await cli.input(), "standard input");
-  return parseResources(readText(cli, filename), `"${filename}"`);
-}
-
-function readText({ sys }: Cli, filename: string): string {
-  try {
-    return sys.readFile(filename);
-  } catch (error) {
-    throw new CliError(`cannot read "${filename}": ${messageOf(error)}`);
-  }
 }

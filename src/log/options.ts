@@ -30,6 +30,11 @@ export function logOptions(keys: ProtocolKeys): LogOptions {
   return { ...options, file: { path, rotation } };
 }
 
+/** Whether a text is one of these names; any other counts as `info`. */
+export function isLogLevel(text: string): boolean {
+  return levels.has(text.toLowerCase());
+}
+
 function numberOr(value: unknown, fallback: number): number {
   return typeof value === "number" && value > 0 ? value : fallback;
 }

@@ -1,5 +1,5 @@
 /** Keys that several plugins' configurations share, as zod schemas. Read when the validators and the documents are generated; never on a node. */
-import { z } from "zod";
+import * as z from "zod";
 import { annotationsCapability } from "./pod-annotations.ts";
 
 /** Calico writes these booleans as the strings `"true"` and `"false"`; both forms are taken. */

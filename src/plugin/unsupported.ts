@@ -80,6 +80,11 @@ export function refuseUnsupported(document: JsonObject): void {
   throw new CniError(code.unsupportedField, message);
 }
 
+/** The first keys of what is judged here, in lower case: Calico's, and known therefore, whatever their value. */
+export function calicoKeys(): readonly string[] {
+  return [...rulesByKey.keys()];
+}
+
 interface Unsupported {
   readonly rule: Rule;
   readonly value: unknown;

@@ -1,4 +1,5 @@
 /** Whether a runtime finds a network, and ours. */
+import { lintNetwork } from "../lint/network.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import type { Finding } from "./finding.ts";
 import type { Network, NetworkFacts } from "./networks.ts";
@@ -12,6 +13,7 @@ export function judgeNetworks(facts: NetworkFacts, executables: ExecutableFacts)
     ...judgeOrder(facts, ours),
     ...judgeNames(facts),
     ...judgeCapabilities(facts, ours),
+    ...judgeKeys(facts, ours),
   ];
 }
 
@@ -98,4 +100,20 @@ function judgeCapabilities(facts: NetworkFacts, ours: readonly Network[]): reado
       return [finding("capability-missing", `${path} ${type}`, text, `# add it to ${path}`, "warning")];
     }),
   );
+}
+
+/** What ADD passes over in silence, and what STATUS would tell key after key. */
+function judgeKeys(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+  const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
+  return readable.flatMap(({ path, network: { name, cniVersion, plugins } }) => {
+    const document = { name, cniVersion, plugins: plugins.map((plugin) => plugin.document) };
+    const slips = lintNetwork(document).slips.map(({ path: place, text }) =>
+      place === "" ? text : `${place}: ${text}`,
+    );
+    if (slips.length === 0) return [];
+    const remedy = `# change ${path}; tortie validate -f ${quote(path)} judges it`;
+    return [
+      finding("network-slip", path, `has what the plugins do not understand: ${slips.join("; ")}`, remedy, "warning"),
+    ];
+  });
 }

@@ -131,6 +131,7 @@ function prepared(): World {
   const world = fixtureWorld().withNode();
   world.write("/var/lib/tortie/ippools/old-pool.json", pool("old-pool", "10.66.0.0/24"));
   world.write("/tmp/pool.yaml", pool("default-ipv4-ippool", "192.168.0.0/16"));
+  world.write("/tmp/pools/more/blue.yaml", pool("blue", "10.77.0.0/24"));
   world.write("/tmp/pools.yaml", pool("old-pool", "10.66.0.0/24"));
   for (const name of ["report", "r1", "r2"]) world.write(`/tmp/${name}.json`, report);
   // The doctor mends what disagrees with the fixture's block, whatever else it finds of a machine that answers nothing.
@@ -174,7 +175,7 @@ function filesOf({ machine }: World): string {
 function examplesOf({ path, examples }: Command): readonly string[] {
   return examples.map(([line]) => {
     const own = line.split(/ \| | > /).find((part) => part.startsWith(`$0 ${path}`)) ?? "";
-    return own.replace("$0 ", "").replace(/(?<= )[\w-]+\.(yaml|json|conflist)/g, "/tmp/$&");
+    return own.replace("$0 ", "").replace(/(?<= )([\w-]+\.(yaml|json|conflist)|pools\/)/g, "/tmp/$&");
   });
 }
 

@@ -1,0 +1,98 @@
+/**
+ * Judges a network configuration for people: everything at once that the plugins would refuse, one try after the other, or pass over in
+ * silence. ADD keeps keys that it does not know, for they may be another's; a person wants to hear of a slip of the pen.
+ *
+ * Only what is ours is judged. Keys of others' plugins, and of others' IPAM plugins, are theirs.
+ */
+import { isObject } from "../../cni/schema.ts";
+import { supportedVersions } from "../../cni/version.ts";
+import { didYouMean } from "../suggest.ts";
+import { lintPlugin, type Slip } from "./plugin.ts";
+import { knownPlugins } from "./plugins.ts";
+
+export interface NetworkLint {
+  /** In the order of the document. */
+  readonly slips: readonly Slip[];
+  /** What was not judged, and why: `plugins[2] (tuning): it is another's`. */
+  readonly unjudged: readonly string[];
+}
+
+/** Of a list, beside each plugin's own (specification, section 1). */
+const listKeys = [
+  "cniVersion",
+  "cniVersions",
+  "name",
+  "disableCheck",
+  "disableGC",
+  "loadOnlyInlinedPlugins",
+  "plugins",
+];
+
+/** `document`: a list, or one plugin alone as in the days before lists. */
+export function lintNetwork(document: unknown): NetworkLint {
+  if (!isObject(document)) return { slips: [{ path: "", text: "it is no JSON object" }], unjudged: [] };
+  const { cniVersion, name } = document;
+  if (!("plugins" in document)) return joined([headOf(document), lintOne(document, "")]);
+  const { plugins } = document;
+  const unknown = Object.keys(document).filter((key) => !listKeys.includes(key));
+  const head: NetworkLint = {
+    slips: unknown.map((key) => ({ path: key, text: `a list has no such key${didYouMean(key, listKeys)}` })),
+    unjudged: [],
+  };
+  if (!Array.isArray(plugins) || plugins.length === 0) {
+    return joined([
+      headOf(document),
+      head,
+      { slips: [{ path: "plugins", text: "must be a list of plugins" }], unjudged: [] },
+    ]);
+  }
+  const each = plugins.map((plugin, index) =>
+    isObject(plugin)
+      ? lintOne({ cniVersion, name, ...plugin }, `plugins[${index}]`)
+      : { slips: [{ path: `plugins[${index}]`, text: "must be an object" }], unjudged: [] },
+  );
+  return joined([headOf(document), head, ...each]);
+}
+
+/** Whether a document is meant for a container runtime, and is no resource. */
+export function isNetwork(document: unknown): document is Readonly<Record<string, unknown>> {
+  if (!isObject(document) || "kind" in document || "apiVersion" in document) return false;
+  return "plugins" in document || ("type" in document && ("cniVersion" in document || "ipam" in document));
+}
+
+function headOf({ name, cniVersion = "0.1.0", cniVersions = [] }: Readonly<Record<string, unknown>>): NetworkLint {
+  const slips: Slip[] = [];
+  if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
+    const text = name === undefined ? "is missing" : 'must be letters, digits, "_", "." and "-"';
+    slips.push({ path: "name", text });
+  }
+  const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [cniVersions])];
+  if (!offered.some((version) => (supportedVersions as readonly unknown[]).includes(version))) {
+    const text = `is ${offered.map((version) => JSON.stringify(version)).join(", ")}, and the plugins speak ${supportedVersions.join(", ")}`;
+    slips.push({ path: "cniVersion", text });
+  }
+  return { slips, unjudged: [] };
+}
+
+function lintOne(document: Readonly<Record<string, unknown>>, path: string): NetworkLint {
+  const { type, ipam } = document;
+  const at = path === "" ? "" : `${path}.`;
+  if (typeof type !== "string" || type === "") {
+    return { slips: [{ path: `${at}type`, text: "must be the name of a plugin" }], unjudged: [] };
+  }
+  const ipamType = isObject(ipam) && typeof ipam.type === "string" ? ipam.type : undefined;
+  const isOurs = Object.hasOwn(knownPlugins, type);
+  const isIpamOurs = ipamType !== undefined && Object.hasOwn(knownPlugins, ipamType);
+  const place = path === "" ? "the plugin" : path;
+  return {
+    slips: isOurs || isIpamOurs ? lintPlugin(document, path) : [],
+    unjudged: [
+      ...(isOurs ? [] : [`${place} (${type})`]),
+      ...(ipamType === undefined || isIpamOurs ? [] : [`${at}ipam (${ipamType})`]),
+    ],
+  };
+}
+
+function joined(parts: readonly NetworkLint[]): NetworkLint {
+  return { slips: parts.flatMap(({ slips }) => slips), unjudged: parts.flatMap(({ unjudged }) => unjudged) };
+}

@@ -1,0 +1,155 @@
+/** Judges one plugin's part of a network configuration by its schema, and by what the plugin itself says of it. */
+import { faultOf, isObject, type Schema } from "../../cni/schema.ts";
+import { isLogLevel } from "../../log/options.ts";
+import { calicoKeys, describeUnsupported, unsupportedIn } from "../../plugin/unsupported.ts";
+import { messageOf } from "../error.ts";
+import { didYouMean } from "../suggest.ts";
+import { type KnownPlugin, knownPlugins } from "./plugins.ts";
+
+export interface Slip {
+  /** `plugins[0].ipam.ipv4_pool`; empty for the document itself. */
+  readonly path: string;
+  /** Reads after the path. */
+  readonly text: string;
+}
+
+type Document = Readonly<Record<string, unknown>>;
+
+/** The specification's keys of every plugin (section 2), and what libcni adds. */
+const commonKeys = ["cniVersion", "name", "type", "capabilities", "args", "runtimeConfig", "prevResult", "ipam", "dns"];
+/** Of others' making, or judged apart. */
+const opaque = ["args", "runtimeConfig", "ipam"];
+
+/** The plugin, its IPAM plugin, or both must be ours: of the other's keys nothing is said. */
+export function lintPlugin(document: Document, path: string): readonly Slip[] {
+  const ipam = isObject(document.ipam) ? document.ipam : {};
+  const main = ours(document.type);
+  const delegate = ours(ipam.type);
+  const plugins = [main, delegate].flatMap((plugin) => plugin ?? []);
+  const name = `${document.type}`;
+  const top = merged(plugins);
+  const wrong = [
+    ...unsupportedIn(document).map((found) => ({ path, text: `cannot use ${describeUnsupported(found)}` })),
+    ...(main === undefined ? [] : valueSlips(document, { ...top, required: main.schema.required ?? [] }, path)),
+    ...(delegate === undefined ? [] : valueSlips(ipam, top.properties?.ipam ?? {}, under(path, "ipam"))),
+  ];
+  return [
+    ...wrong,
+    ...(main === undefined ? [] : unknownKeys(document, top, [...commonKeys, ...calicoKeys()], path, name)),
+    ...(delegate === undefined
+      ? []
+      : unknownKeys(ipam, top.properties?.ipam ?? {}, [], under(path, "ipam"), `${ipam.type}`)),
+    ...(main === undefined ? [] : [...capabilitySlips(document, top, path, name), ...senselessValues(document, path)]),
+    // What a plugin finds by more than its schema; it has the words for it.
+    ...(wrong.length > 0 ? [] : plugins.flatMap(({ parseConf }) => refusals(parseConf, document, path)).slice(0, 1)),
+  ];
+}
+
+function ours(type: unknown): KnownPlugin | undefined {
+  return typeof type === "string" && Object.hasOwn(knownPlugins, type) ? knownPlugins[type] : undefined;
+}
+
+/** What both read: a plugin and its delegate get one document. */
+function merged(plugins: readonly KnownPlugin[]): Schema {
+  return plugins.map(({ schema }) => schema).reduce(union, {});
+}
+
+function union(one: Schema, other: Schema): Schema {
+  const keys = Object.keys({ ...one.properties, ...other.properties });
+  if (keys.length === 0) return { ...other, ...one };
+  const of = (schema: Schema, key: string) => schema.properties?.[key] ?? {};
+  return { ...one, properties: Object.fromEntries(keys.map((key) => [key, union(of(one, key), of(other, key))])) };
+}
+
+/** Every value that ADD refuses; it would name the first. */
+function valueSlips(value: Document, { properties = {}, required = [] }: Schema, path: string): readonly Slip[] {
+  const missing = required.filter((key) => !Object.keys(value).some((own) => isSame(own, key)));
+  return [
+    ...missing.map((key) => ({ path: under(path, key), text: "is missing" })),
+    ...Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
+      const schema = schemaOf(properties, key);
+      if (schema === undefined || item === null || isSame(key, "ipam")) return [];
+      const isDeep = schema.properties !== undefined && isObject(item) && !opaque.includes(key);
+      return isDeep ? valueSlips(item, schema, under(path, key)) : faultSlips(schema, item, under(path, key));
+    }),
+  ];
+}
+
+function faultSlips(schema: Schema, value: unknown, path: string): readonly Slip[] {
+  const [, place, text] = /^"(.*?)" (.*)$/s.exec(faultOf(schema, value, path) ?? "") ?? [];
+  return place === undefined || text === undefined ? [] : [{ path: place, text }];
+}
+
+/** Keys that nobody reads. */
+function unknownKeys(
+  value: Document,
+  { properties = {} }: Schema,
+  others: readonly string[],
+  path: string,
+  plugin: string,
+): readonly Slip[] {
+  const known = [...Object.keys(properties), ...others];
+  return Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
+    const place = under(path, key);
+    if (!known.some((one) => isSame(one, key)) && !key.startsWith("cni.dev/")) {
+      return [{ path: place, text: `${plugin} has no such key${didYouMean(key, known)}` }];
+    }
+    const inner = schemaOf(properties, key);
+    const isDeep = inner?.properties !== undefined && isObject(item) && !opaque.some((one) => isSame(one, key));
+    return isDeep ? unknownKeys(item, inner, [], place, plugin) : [];
+  });
+}
+
+/** A runtime passes on what a plugin says that it takes, under these very names. */
+function capabilitySlips(
+  { capabilities }: Document,
+  { properties }: Schema,
+  path: string,
+  plugin: string,
+): readonly Slip[] {
+  const place = under(path, "capabilities");
+  if (capabilities === undefined || capabilities === null) return [];
+  if (!isObject(capabilities)) return [{ path: place, text: "must be an object" }];
+  const known = Object.keys(properties?.runtimeConfig?.properties ?? {});
+  return Object.entries(capabilities).flatMap(([key, value]): readonly Slip[] => {
+    const own = under(place, key);
+    if (!known.includes(key))
+      return [{ path: own, text: `${plugin} takes no such capability${didYouMean(key, known)}` }];
+    return typeof value === "boolean" ? [] : [{ path: own, text: `must be a boolean, not ${JSON.stringify(value)}` }];
+  });
+}
+
+/** Values that ADD takes for something else. */
+function senselessValues(document: Document, path: string): readonly Slip[] {
+  return Object.entries(document).flatMap(([key, value]): readonly Slip[] => {
+    const slip = (text: string) => [{ path: under(path, key), text }];
+    if (isSame(key, "log_level") && typeof value === "string" && value !== "" && !isLogLevel(value)) {
+      return slip(`is ${JSON.stringify(value)}, which counts as info; wanted debug, info, warning or error`);
+    }
+    if (isSame(key, "num_queues") && typeof value === "number" && value < 1)
+      return slip(`is ${value}, which counts as 1`);
+    return [];
+  });
+}
+
+function refusals(parse: KnownPlugin["parseConf"], document: Document, path: string): readonly Slip[] {
+  try {
+    parse(document);
+    return [];
+  } catch (error) {
+    return [{ path, text: messageOf(error) }];
+  }
+}
+
+function schemaOf(properties: Readonly<Record<string, Schema>>, key: string): Schema | undefined {
+  return Object.entries(properties).find(([known]) => isSame(known, key))?.[1];
+}
+
+/** Plugins match keys in any case. */
+function isSame(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}
+
+function under(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
+}

@@ -1,0 +1,40 @@
+/** `tortie validate` of a network configuration: every slip in a line of its own. */
+import type { Cli } from "../cli.ts";
+import type { Input } from "../input-files.ts";
+import { jsonFault } from "../json-fault.ts";
+import { isNetwork, lintNetwork } from "./network.ts";
+
+/** The document of a network configuration; `undefined` when the text is something else. Runtimes read JSON alone. */
+export function networkIn({
+  text,
+  path,
+}: Input): { readonly document: unknown } | { readonly fault: string } | undefined {
+  const isNamed = path !== undefined && /\.(conf|conflist)$/.test(path);
+  try {
+    const document: unknown = JSON.parse(text);
+    return isNamed || isNetwork(document) ? { document } : undefined;
+  } catch (error) {
+    return isNamed ? { fault: `it is not JSON: ${jsonFault(text) ?? (error as Error).message}` } : undefined;
+  }
+}
+
+/** Whether it is as it should be. */
+export function validateNetwork(
+  cli: Cli,
+  { source }: Input,
+  network: NonNullable<ReturnType<typeof networkIn>>,
+): boolean {
+  const refuse = (reason: string) => cli.note(`tortie: cannot validate ${source}: ${reason}`);
+  if ("fault" in network) {
+    refuse(network.fault);
+    return false;
+  }
+  const { slips, unjudged } = lintNetwork(network.document);
+  for (const { path, text } of slips) refuse(path === "" ? text : `${path}: ${text}`);
+  const name = JSON.stringify((network.document as { readonly name?: unknown }).name);
+  const others = unjudged.length === 0 ? "" : `; not judged, for the plugins of others: ${unjudged.join(", ")}`;
+  if (slips.length === 0) cli.out(`network ${name} valid${others}\n`);
+  else if (unjudged.length > 0)
+    cli.note(`tortie: not judged in ${source}, for the plugins of others: ${unjudged.join(", ")}`);
+  return slips.length === 0;
+}

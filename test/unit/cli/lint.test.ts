@@ -1,0 +1,164 @@
+/** What is said of a network configuration: all at once, and of ours alone. */
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { isNetwork, lintNetwork } from "../../../src/cli/lint/network.ts";
+import { knownPlugins } from "../../../src/cli/lint/plugins.ts";
+import { FakeNode } from "../../lib/fake-node.ts";
+
+const usual = { type: "calico", datastore_type: "file", ipam: { type: "calico-ipam" } };
+
+function list(...plugins: readonly object[]) {
+  return { name: "net", cniVersion: "1.0.0", plugins };
+}
+
+/** Each as `path: text`. */
+function slipsOf(document: unknown): readonly string[] {
+  return lintNetwork(document).slips.map(({ path, text }) => `${path}: ${text}`);
+}
+
+test.each(readdirSync("conf-examples").filter((name) => name.endsWith(".conflist")))(
+  "conf-examples/%s has none",
+  (name) => {
+    expect(slipsOf(JSON.parse(readFileSync(`conf-examples/${name}`, "utf8")))).toEqual([]);
+  },
+);
+
+test("all that is wrong with a conflist is told at once", () => {
+  const plugins = [
+    {
+      ...usual,
+      mttu: 1400,
+      log_level: "verbose",
+      num_queues: 0,
+      nodename_file_optional: "yes",
+      container_settings: { allow_ip_forward: true },
+      policy: { type: "k8s" },
+      ipam: { type: "calico-ipam", ipv4_pool: ["10.0.0.0/24"], assign_ipv4: "maybe" },
+    },
+    { type: "portmap", snat: "true", capabilities: { portmappings: true } },
+    { type: "tuning", sysctll: {} },
+  ];
+  expect(lintNetwork({ ...list(...plugins), disableChek: true })).toEqual({
+    slips: [
+      { path: "disableChek", text: 'a list has no such key (did you mean "disableCheck"?)' },
+      {
+        path: "plugins[0]",
+        text: 'cannot use key "policy.type" with value "k8s": this version enforces no network policy; remove the key',
+      },
+      { path: "plugins[0].nodename_file_optional", text: 'must be a boolean, not "yes"' },
+      { path: "plugins[0].ipam.assign_ipv4", text: 'must be a boolean or "true" or "false", not "maybe"' },
+      { path: "plugins[0].mttu", text: 'calico has no such key (did you mean "mtu"?)' },
+      {
+        path: "plugins[0].container_settings.allow_ip_forward",
+        text: 'calico has no such key (did you mean "allow_ip_forwarding"?)',
+      },
+      { path: "plugins[0].ipam.ipv4_pool", text: 'calico-ipam has no such key (did you mean "ipv4_pools"?)' },
+      {
+        path: "plugins[0].log_level",
+        text: 'is "verbose", which counts as info; wanted debug, info, warning or error',
+      },
+      { path: "plugins[0].num_queues", text: "is 0, which counts as 1" },
+      { path: "plugins[1].snat", text: 'must be a boolean, not "true"' },
+      {
+        path: "plugins[1].capabilities.portmappings",
+        text: 'portmap takes no such capability (did you mean "portMappings"?)',
+      },
+    ],
+    unjudged: ["plugins[2] (tuning)"],
+  });
+});
+
+describe("one slip", () => {
+  test.each([
+    ["an MTU that is too small", { ...usual, mtu: 20 }, /^plugins\[0\]: cannot use MTU 20 of key "mtu"/],
+    [
+      "a pool that is none",
+      { ...usual, ipam: { type: "calico-ipam", ipv4_pools: ["10.0.0.0/33"] } },
+      /ipv4_pools|10\.0\.0\.0\/33/,
+    ],
+    ["a burst without a rate", { type: "bandwidth", ingressBurst: 8000 }, /if burst is set, rate must also be set/],
+    ["no ipam", { type: "calico" }, /^plugins\[0\]\.ipam: is missing$/],
+    ["no type", {}, /^plugins\[0\]\.type: must be the name of a plugin$/],
+    [
+      "another's main plugin with our IPAM",
+      { type: "bridge", brdge: "x", ipam: { type: "calico-ipam", ipv4pools: [] } },
+      /^plugins\[0\]\.ipam\.ipv4pools: calico-ipam has no such key/,
+    ],
+    [
+      "a key of the annotation's capability",
+      { ...usual, capabilities: { "io.kubernetes.cri.pod-annotation": true } },
+      /did you mean "io.kubernetes.cri.pod-annotations"/,
+    ],
+  ])("%s", (_, plugin, wanted) => {
+    const slips = slipsOf(list(plugin));
+    expect(slips).toHaveLength(1);
+    expect(slips[0]).toMatch(wanted);
+  });
+
+  test.each([
+    ["a name with a space", { ...list(usual), name: "my net" }, "name: must be letters"],
+    ["no name", { plugins: [usual], cniVersion: "1.0.0" }, "name: is missing"],
+    [
+      "an unknown version",
+      { ...list(usual), cniVersion: "2.0.0" },
+      'cniVersion: is "2.0.0", and the plugins speak 0.1.0',
+    ],
+    ["no plugins", list(), "plugins: must be a list of plugins"],
+    ["a plugin that is text", { ...list(), plugins: ["calico"] }, "plugins[0]: must be an object"],
+    ["no object", [], ": it is no JSON object"],
+  ])("of the document: %s", (_, document, wanted) => {
+    expect(slipsOf(document)).toEqual([expect.stringContaining(wanted)]);
+  });
+});
+
+test("what may be written is no slip: any case, null, keys of the specification, Calico's with values that ask for nothing", () => {
+  const plugin = {
+    ...usual,
+    MTU: 1400,
+    Nodename: null,
+    dns: { nameservers: ["10.0.0.1"] },
+    args: { anything: { at: "all" } },
+    "cni.dev/attachments": [],
+    policy: {},
+    kubernetes: {},
+    etcd_endpoints: "",
+    log_level: "WARNING",
+    ipam: { type: "calico-ipam", ASSIGN_IPV6: "true" },
+  };
+  expect(slipsOf(list(plugin))).toEqual([]);
+  expect(slipsOf({ ...plugin, name: "net", cniVersion: "0.3.1" })).toEqual([]);
+});
+
+test("another's keys are not judged, and that is said", () => {
+  const ipam = { type: "host-local", rangess: [] };
+  expect(lintNetwork(list({ ...usual, ipam }, { type: "tuning", mtuu: 1 }))).toEqual({
+    slips: [],
+    unjudged: ["plugins[0].ipam (host-local)", "plugins[1] (tuning)"],
+  });
+});
+
+test("every key of every schema is known, and a letter more in it is not", () => {
+  for (const [type, { schema }] of Object.entries(knownPlugins)) {
+    if (type === "calico-ipam") continue;
+    for (const key of Object.keys(schema.properties ?? {})) {
+      const plugin = { ...(type === "calico" ? usual : { type }), [`${key}x`]: null };
+      expect(slipsOf(list(plugin))).toEqual([expect.stringContaining(`plugins[0].${key}x: ${type} has no such key`)]);
+    }
+  }
+});
+
+test("ADD is no stricter than before: keys that nobody knows are kept", () => {
+  const node = new FakeNode();
+  node.sandbox("c1");
+  expect(node.run("ADD", { conf: { mttu: 1400, ipam: { type: "calico-ipam", ipv4_pool: [] } } }).status).toBe(0);
+});
+
+test.each([
+  [list(usual), true],
+  [{ type: "calico", cniVersion: "1.0.0" }, true],
+  [{ apiVersion: "projectcalico.org/v3", kind: "IPPool", plugins: [] }, false],
+  [{ name: "net" }, false],
+  ["text", false],
+])("isNetwork() tells %j from resources: %s", (document, wanted) => {
+  expect(isNetwork(document)).toBe(wanted);
+});
