@@ -141,6 +141,18 @@ describe("an address of the node", () => {
   });
 });
 
+test("a pool inside the node's network leaves the node its neighbours, and its pods too", () => {
+  writePool("lan", { cidr: "203.0.113.0/24" });
+  writePool("lan6", { cidr: "2001:db8:99::/112" });
+  const pod = newPod();
+  const list = conflist({ assign_ipv6: "true", ipv4_pools: ["lan"], ipv6_pools: ["lan6"] });
+  runner.add(list, pod);
+  for (const address of [outsideAddress4, outsideAddress6]) expect(ping(node, undefined, address), address).toBe(true);
+  for (const address of [nodeAddress4, nodeAddress6]) expect(ping(node, pod.pod, address), address).toBe(true);
+  runner.del(list, pod);
+  for (const address of [outsideAddress4, outsideAddress6]) expect(ping(node, undefined, address), address).toBe(true);
+});
+
 test("a node without any route attaches pods", () => {
   node.sh("ip link set uplink down; ip route flush all; ip -6 route flush all");
   const ipam = { assign_ipv6: "true", ipv4_pools: ["10.71.0.0/24"], ipv6_pools: ["fd71::/64"] };
