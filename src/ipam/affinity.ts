@@ -57,7 +57,7 @@ export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | und
     const block = yield* create(newBlock(cidr, hostAffinity(node), now));
     if (block === undefined) continue;
     yield* setState(node, cidr, "confirmed");
-    return decodeBlock(block);
+    return decodeBlock(block, cidr);
   }
   throw tooManyConflicts(`claim block ${cidr}`);
 }
@@ -78,7 +78,7 @@ export function* releaseBlock(node: string, cidr: string): Transaction<void> {
 
 export function* readBlock(cidr: string): Transaction<Block | undefined> {
   const object = yield* read("IPAMBlock", blockName(cidr));
-  return object === undefined ? undefined : decodeBlock(object);
+  return object === undefined ? undefined : decodeBlock(object, cidr);
 }
 
 /** Whether it is gone now; `false` when another process changed it meanwhile. */

@@ -10,7 +10,7 @@
  * away again is recognised.
  */
 import { addressBytes, formatAddress } from "../net/address.ts";
-import { addressCount, addressOf, ordinalOf } from "../net/prefix.ts";
+import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../net/prefix.ts";
 import { DamagedError } from "../store/damage.ts";
 import { JsonText } from "../store/json-text.ts";
 import type { StoredObject } from "../store/object.ts";
@@ -67,13 +67,21 @@ export function newBlock(cidr: string, affinity: string, now: bigint): Block {
   };
 }
 
-/** Throws `DamagedError` when the spec has not the shape of a block. */
-export function decodeBlock(object: StoredObject): Block {
-  if (isBlock(object)) return object;
-  throw malformed(object.metadata.name, "its spec lacks cidr, sequenceNumber, allocations, unallocated or attributes");
+/** Throws `DamagedError` when the spec has not the shape of a block, or is that of another one than `cidr`. */
+export function decodeBlock(object: StoredObject, cidr: string): Block {
+  const { name } = object.metadata;
+  if (!hasShape(object)) {
+    throw malformed(name, "its spec lacks cidr, sequenceNumber, allocations, unallocated or attributes");
+  }
+  if (object.spec.cidr !== cidr) throw malformed(name, `its cidr is ${JSON.stringify(object.spec.cidr)}, not ${cidr}`);
+  return object;
 }
 
 export function isBlock(object: StoredObject): object is Block {
+  return hasShape(object) && canonicalPrefix(object.spec.cidr) === object.spec.cidr;
+}
+
+function hasShape(object: StoredObject): object is Block {
   const spec = object.spec as Partial<BlockSpec>;
   const lists = Array.isArray(spec.allocations) && Array.isArray(spec.unallocated) && Array.isArray(spec.attributes);
   return typeof spec.cidr === "string" && spec.sequenceNumber !== undefined && lists;

@@ -3,7 +3,7 @@
  *
  * That is a block whose pool is gone or selects other nodes. **Blocks of the node's own pools stay**, empty or not: the next pod takes from them.
  */
-import { contains } from "../net/prefix.ts";
+import { canonicalPrefix, contains } from "../net/prefix.ts";
 import { list, type Transaction } from "../store/transaction.ts";
 import { type AffinitySpec, readBlock, releaseBlock } from "./affinity.ts";
 import { isEmpty } from "./block.ts";
@@ -19,7 +19,7 @@ export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
   const reclaimed: string[] = [];
   for (const object of yield* list("BlockAffinity")) {
     const { node: owner, cidr } = object.spec as AffinitySpec;
-    if (owner !== node || isWanted(pools, scope, cidr)) continue;
+    if (owner !== node || canonicalPrefix(cidr) !== cidr || isWanted(pools, scope, cidr)) continue;
     const block = yield* readBlock(cidr);
     if (block !== undefined && !isEmpty(block.spec)) continue;
     yield* releaseBlock(node, cidr);

@@ -2,6 +2,7 @@
 import { redirectedSys } from "../../src/cli/redirected-sys.ts";
 import { nodeSys } from "../../src/host/node.ts";
 import { attributeAt, blockAddress, decodeBlock } from "../../src/ipam/block.ts";
+import { blockCidrOf } from "../../src/ipam/object-name.ts";
 import { runDir, stateDir } from "../../src/plan/names.ts";
 import { fileStore } from "../../src/store/file.ts";
 import { drive, list } from "../../src/store/transaction.ts";
@@ -31,7 +32,9 @@ function addressLines(node: Node): readonly string[] {
   const folders = { run: node.outerPath(runDir), state: node.outerPath(stateDir) };
   const store = fileStore(redirectedSys(nodeSys, folders, () => undefined));
   const handles = drive(list("IPAMHandle"), store).map(({ metadata }) => metadata.name);
-  const blocks = drive(list("IPAMBlock"), store).map((object) => decodeBlock(object).spec);
+  const blocks = drive(list("IPAMBlock"), store).map(
+    (object) => decodeBlock(object, blockCidrOf(object.metadata.name) ?? "").spec,
+  );
   const addresses = blocks.flatMap((spec) =>
     spec.allocations.flatMap((index, ordinal) =>
       index === null ? [] : [`address ${blockAddress(spec, ordinal)} of ${attributeAt(spec, ordinal)?.handle_id}`],

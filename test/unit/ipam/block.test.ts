@@ -8,6 +8,7 @@ import {
   type Block,
   type BlockSpec,
   decodeBlock,
+  isBlock,
   newBlock,
   ordinalsOfHandle,
   release,
@@ -159,11 +160,22 @@ function small(): Block {
   return newBlock("10.0.0.0/30", "host:n", 1690113884806720472n);
 }
 
+test.each<[string, object, string]>([
+  ["without its lists", { allocations: undefined }, "its spec lacks cidr"],
+  ["of another range", { cidr: "10.0.0.64/26" }, 'its cidr is "10.0.0.64/26", not 10.0.0.0/26'],
+  ["of no range", { cidr: "10.0.0-0/26" }, 'its cidr is "10.0.0-0/26", not 10.0.0.0/26'],
+])("decodeBlock() refuses one %s", (_, change, reason) => {
+  const block = newBlock("10.0.0.0/26", "host:n", 1n);
+  const object = { ...block, spec: { ...block.spec, ...change } } as StoredObject;
+  expect(() => decodeBlock(object, "10.0.0.0/26")).toThrow(reason);
+  expect(isBlock(object)).toBe(reason.includes("10.0.0.64/26"));
+});
+
 function attribute(handle: string): AllocationAttribute {
   return { handle_id: handle, secondary: { node: "n" } };
 }
 
 function fixture(name: "before" | "after"): Block {
   const text = readFileSync(`test/fixtures/ipamblock-192-168-185-0-26.${name}.json`, "utf8");
-  return decodeBlock(parseJson(text) as StoredObject);
+  return decodeBlock(parseJson(text) as StoredObject, "192.168.185.0/26");
 }
