@@ -19,6 +19,7 @@ const rings: readonly Ring[] = [
   { name: "clients", timeoutMs: 300_000 },
   { name: "fuzz", timeoutMs: 300_000 },
   { name: "debian", timeoutMs: 900_000 },
+  { name: "vm", timeoutMs: 300_000 },
   // Other rings' tests once more, on executables that sanitizers watch; without what the release alone promises (its size, that it is static).
   // Continuous integration takes those that reach most of the native host.
   {

@@ -46,7 +46,17 @@ export const outsideAddress6 = "2001:db8:99::2";
 export const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const namespaces = ["--mount", "--net", "--uts", "--ipc"];
 
-export class Node {
+/** A node to a runtime and to the tests: a private one of this machine (`Node`), or a virtual machine (`Guest`). */
+export interface Machine {
+  readonly name: string;
+  run(argv: readonly string[], options?: RunOptions): Completed;
+  runBeside(argv: readonly string[], options?: RunOptions): Promise<Completed>;
+  sh(script: string, options?: RunOptions): string;
+  start(argv: readonly string[], options?: RunOptions): unknown;
+  outerPath(path: string): string;
+}
+
+export class Node implements Machine {
   readonly name: string;
   readonly #holder: ChildProcess;
   readonly #pid: number;
@@ -166,8 +176,8 @@ export class Node {
   }
 }
 
-/** bash reaps orphans while it waits in `read`, as pid 1 must. */
-const setUp = `
+/** Makes the node out of the namespaces that bash is in; its host name is the first argument. */
+export const nodeSetUp = `
 set -e
 hostname "$1"
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -193,6 +203,10 @@ ip address add fe80::1/64 dev uplink nodad
 ip -n outside address add fe80::2/64 dev uplink nodad
 ip route add default via ${outsideAddress4}
 ip -6 route add default via ${outsideAddress6}
+`;
+
+/** bash reaps orphans while it waits in `read`, as pid 1 must. */
+const setUp = `${nodeSetUp}
 echo ready
 while read -r _; do :; done
 `;

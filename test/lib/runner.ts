@@ -9,7 +9,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type Conflist, isNewer, type JsonObject } from "./conflist.ts";
-import type { Completed, Node } from "./netns.ts";
+import type { Completed, Machine } from "./netns.ts";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
 
@@ -63,7 +63,7 @@ export class PluginError extends Error {
 }
 
 export interface RunnerOptions {
-  readonly node: Node;
+  readonly node: Machine;
   /** CNI_PATH. */
   readonly pluginDirs: readonly string[];
   /** Programs to run each plugin under: `["strace", "-f"]`. */
@@ -88,7 +88,7 @@ const cacheFolder = "/run/.node/results";
 export class Runner {
   /** Every exec so far, oldest first. */
   readonly calls: Call[] = [];
-  readonly #node: Node;
+  readonly #node: Machine;
   readonly #pluginDirs: readonly string[];
   readonly #wrap: readonly string[];
 

@@ -5,7 +5,7 @@
  * and folder under /run, /etc, /opt, /var/lib and /var/log that was written since the node began.
  * Indices, counters, ages and handles are left out: they change by themselves.
  */
-import type { Node } from "./netns.ts";
+import type { Machine } from "./netns.ts";
 
 export interface SnapshotOptions {
   /** The name of a pod; the node itself when absent. */
@@ -15,7 +15,7 @@ export interface SnapshotOptions {
 }
 
 /** Sections in this order; each line begins with its section's name. */
-export function snapshot(node: Node, options: SnapshotOptions = {}): string {
+export function snapshot(node: Machine, options: SnapshotOptions = {}): string {
   const where = options.in === undefined ? {} : { in: options.in };
   const files = options.files ?? options.in === undefined;
   return node

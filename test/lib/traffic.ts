@@ -1,6 +1,6 @@
 /** Traffic between a node, its pods and the outside: pings, small TCP services that tell whom they see, and measured rates. */
 import type { ChildProcess } from "node:child_process";
-import type { Node } from "./netns.ts";
+import type { Machine, Node } from "./netns.ts";
 
 /** Where traffic comes from or goes to: the name of a pod, `"outside"`, or the node itself when `undefined`. */
 export type Spot = string | undefined;
@@ -11,7 +11,7 @@ export interface Rate {
 }
 
 /** Whether one echo request is answered. */
-export function ping(node: Node, from: Spot, address: string): boolean {
+export function ping(node: Machine, from: Spot, address: string): boolean {
   return node.run(["ping", "-n", "-c", "1", "-W", "2", address], at(from)).status === 0;
 }
 
@@ -20,30 +20,35 @@ export function ping(node: Node, from: Spot, address: string): boolean {
  * busybox's web server with one CGI program: it serves many clients and both families.
  */
 export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.name, address?: string): ChildProcess {
-  const folder = `/run/.node/www-${name}-${port}`;
-  const program = `${folder}/cgi-bin/who`;
-  node.sh(`mkdir -p ${folder}/cgi-bin; cat > ${program}; chmod 755 ${program}`, { stdin: cgi(name) });
-  const where = address === undefined ? String(port) : `${address}:${port}`;
-  const server = node.start(["busybox", "httpd", "-f", "-p", where, "-h", folder], at(spot));
+  const server = node.start(serviceOf(node, port, name, address), at(spot));
   waitForPort(node, spot, port);
   return server;
 }
 
+/** Prepares the service, and returns the command that serves. */
+export function serviceOf(node: Machine, port: number, name: string, address?: string): readonly string[] {
+  const folder = `/run/.node/www-${name}-${port}`;
+  const program = `${folder}/cgi-bin/who`;
+  node.sh(`mkdir -p ${folder}/cgi-bin; cat > ${program}; chmod 755 ${program}`, { stdin: cgi(name) });
+  const where = address === undefined ? String(port) : `${address}:${port}`;
+  return ["busybox", "httpd", "-f", "-p", where, "-h", folder];
+}
+
 /** What the service behind a host and port says; throws when nothing answers in time. */
-export function ask(node: Node, from: Spot, host: string, port: number): string {
+export function ask(node: Machine, from: Spot, host: string, port: number): string {
   const { status, stdout, stderr } = tryAsk(node, from, host, port);
   if (status !== 0) throw new Error(`cannot reach ${host} port ${port} from ${from ?? node.name}: ${stderr.trim()}`);
   return stdout;
 }
 
 /** Whether anything answers at a host and port. */
-export function answers(node: Node, from: Spot, host: string, port: number): boolean {
+export function answers(node: Machine, from: Spot, host: string, port: number): boolean {
   return tryAsk(node, from, host, port).status === 0;
 }
 
 /** What a UDP port of one spot receives when another sends `text` to a host and port. */
 export function receive(
-  node: Node,
+  node: Machine,
   to: { readonly spot: Spot; readonly port: number },
   from: { readonly spot: Spot; readonly host: string; readonly port: number },
   text = "hello",
@@ -70,7 +75,7 @@ export interface Measuring {
  * Measures the rate of one TCP connection from one spot to an address of another. A busy machine is slower than a limit, never faster, and
  * so is a connection that recovers from a burst: the highest of the measurements counts.
  */
-export function measureRate(node: Node, from: Spot, to: Spot, address: string, options: Measuring = {}): Rate {
+export function measureRate(node: Machine, from: Spot, to: Spot, address: string, options: Measuring = {}): Rate {
   const { after = 1, seconds = 2, least = 0 } = options;
   let bitsPerSecond = 0;
   for (let turn = 0; turn < 3 && (turn === 0 || bitsPerSecond < least); turn++) {
@@ -93,7 +98,7 @@ let ratePort = 5200;
  * worth of it, handed over when the counting has begun, would count as faster than the limit. The clock is read outside of the counts, so
  * that a busy machine only ever seems slower.
  */
-function arrivals(node: Node, spot: Spot, address: string, after: number, seconds: number): number {
+function arrivals(node: Machine, spot: Spot, address: string, after: number, seconds: number): number {
   const counter = address.includes(":") ? "Ip6InOctets" : "IpExtInOctets";
   const count = `nstat -asz ${counter} | awk '/${counter}/ { print $2 }'`;
   const samples = node.sh(`sleep ${after}; date +%s%N; ${count}; sleep ${seconds}; ${count}; date +%s%N`, at(spot));
@@ -106,7 +111,7 @@ function arrivals(node: Node, spot: Spot, address: string, after: number, second
 const leastOctets = 1500;
 
 function tryAsk(
-  node: Node,
+  node: Machine,
   from: Spot,
   host: string,
   port: number,
@@ -131,7 +136,7 @@ export function cgi(name: string): string {
 }
 
 /** Waits until something listens on a TCP port. Throws when nothing does in time. */
-export function waitForPort(node: Node, spot: Spot, port: number): void {
+export function waitForPort(node: Machine, spot: Spot, port: number): void {
   node.sh(
     `for i in $(seq 500); do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.02; done; exit 1`,
     at(spot),

@@ -24,65 +24,120 @@ interface Feature {
   /** What needs it. */
   readonly plugin: string;
   readonly purpose: string;
-  /** Modules that bring it, any of which may be built in. */
-  readonly modules: readonly string[];
+  /** What brings it, and may be built in; none: only another kernel brings it. */
+  readonly module?: string;
+  /** The feature without which this one cannot be tried, and is not judged. */
+  readonly needs?: string;
+  /** Most nodes do without: a warning, whatever networks name. */
+  readonly isRare?: boolean;
   readonly attempt: string;
 }
 
+const noWayOut = "pods do not leave the node by its address without it";
+const noHostPorts = "no host port leads to a pod without it";
+const noHostPorts6 = "no host port of IPv6 leads to a pod without it";
+const noEgressLimit = "what pods send cannot be limited without it";
+const rule = (hook: string, priority: number, text: string): string =>
+  `nft 'add chain ip t ${hook} { type nat hook ${hook} priority ${priority}; }; add rule ip t ${hook} ${text}'`;
+
+/** In the order in which the plugins need them. */
 const features = [
   {
     name: "veth",
     plugin: "calico",
     purpose: "pods have no interface without it",
-    modules: ["veth"],
+    module: "veth",
     attempt: "ip link add v0 type veth peer name v1",
   },
+  { name: "nf_tables", plugin: "calico", purpose: noWayOut, module: "nf_tables", attempt: "nft add table ip t" },
   {
-    name: "nf_tables",
+    name: "NAT chains",
     plugin: "calico",
-    purpose: "pods do not leave the node by its address without it",
-    modules: ["nf_tables", "nft_chain_nat", "nft_masq"],
-    attempt:
-      "nft 'add table ip t; add chain ip t p { type nat hook postrouting priority 100; }; " +
-      "add set ip t s { type ipv4_addr; flags interval; }; add rule ip t p ip saddr @s masquerade'",
+    purpose: noWayOut,
+    module: "nft_chain_nat",
+    needs: "nf_tables",
+    attempt: "nft 'add chain ip t postrouting { type nat hook postrouting priority 100; }'",
   },
   {
-    name: "nf_tables maps of host ports",
+    name: "masquerading",
+    plugin: "calico",
+    purpose: noWayOut,
+    module: "nft_masq",
+    needs: "NAT chains",
+    attempt: rule("postrouting", 100, "masquerade"),
+  },
+  {
+    name: "fib lookups",
     plugin: "portmap",
-    purpose: "no host port leads to a pod without it",
-    modules: ["nft_fib_ipv4", "nft_ct", "nft_nat", "nft_chain_nat"],
-    attempt:
-      "nft 'add table ip m; add map ip m p { type inet_proto . inet_service : ipv4_addr . inet_service; }; " +
-      "add chain ip m d { type nat hook prerouting priority -100; }; " +
-      "add rule ip m d fib daddr type local dnat ip to meta l4proto . th dport map @p; add rule ip m d ct status dnat accept'",
+    purpose: noHostPorts,
+    module: "nft_fib_ipv4",
+    needs: "NAT chains",
+    attempt: rule("prerouting", -100, "fib daddr type local"),
   },
   {
-    name: "ifb",
-    plugin: "bandwidth",
-    purpose: "what pods send cannot be limited without it",
-    modules: ["ifb"],
-    attempt: "ip link add i0 type ifb",
+    name: "destination NAT",
+    plugin: "portmap",
+    purpose: noHostPorts,
+    module: "nft_nat",
+    needs: "NAT chains",
+    attempt: rule("prerouting", -100, "dnat to 192.0.2.1"),
   },
+  {
+    name: "conntrack matches",
+    plugin: "portmap",
+    purpose: noHostPorts,
+    module: "nft_ct",
+    needs: "NAT chains",
+    attempt: rule("postrouting", 100, "ct status dnat"),
+  },
+  {
+    name: "IPv6 fib lookups",
+    plugin: "portmap",
+    purpose: noHostPorts6,
+    module: "nft_fib_ipv6",
+    needs: "nf_tables",
+    isRare: true,
+    attempt: "nft 'add table ip6 t; add chain ip6 t c; add rule ip6 t c fib daddr type local'",
+  },
+  {
+    name: "IPv6 host ports",
+    plugin: "portmap",
+    purpose: noHostPorts6,
+    needs: "nf_tables",
+    isRare: true,
+    attempt:
+      "nft 'add table ip6 t; add map ip6 t m { type inet_service : ipv6_addr . inet_service; }; " +
+      "add element ip6 t m { 1 : ::1 . 1 }'",
+  },
+  { name: "ifb", plugin: "bandwidth", purpose: noEgressLimit, module: "ifb", attempt: "ip link add i0 type ifb" },
   {
     name: "tbf",
     plugin: "bandwidth",
     purpose: "no limit can be set without it",
-    modules: ["sch_tbf"],
+    module: "sch_tbf",
     attempt: "tc qdisc add dev lo root tbf rate 1mbit burst 10k latency 25ms",
   },
   {
     name: "ingress",
     plugin: "bandwidth",
-    purpose: "what pods send cannot be limited without it",
-    modules: ["sch_ingress"],
+    purpose: noEgressLimit,
+    module: "sch_ingress",
     attempt: "tc qdisc add dev lo ingress",
   },
   {
-    name: "u32 and mirred",
+    name: "u32",
     plugin: "bandwidth",
-    purpose: "what pods send cannot be limited without it",
-    modules: ["cls_u32", "act_mirred"],
-    attempt: "tc filter add dev lo parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev lo",
+    purpose: noEgressLimit,
+    module: "cls_u32",
+    needs: "ingress",
+    attempt: "tc filter add dev lo parent ffff: protocol all u32 match u32 0 0 flowid 1:1",
+  },
+  {
+    name: "mirred",
+    plugin: "bandwidth",
+    purpose: noEgressLimit,
+    module: "act_mirred",
+    attempt: "tc actions add action mirred egress redirect dev lo",
   },
 ] as const satisfies readonly Feature[];
 
@@ -130,25 +185,41 @@ export function judgeKernel(
         remedy: `apt-get install ${name === "nft" ? "nftables" : "iproute2"}`,
       }),
     ),
-    ...features
-      .filter(({ name }) => said[name] !== "")
-      .map(
-        ({ name, plugin, purpose, modules }): Finding => ({
-          id: "feature-missing",
-          section: "kernel",
-          severity: used.has(plugin) || plugin === "calico" ? "error" : "warning",
-          subject: name,
-          text: `cannot be used: ${said[name]}: ${purpose} (plugin ${plugin})`,
-          remedy: `modprobe -a ${modules.join(" ")}   # or a kernel that has them built in`,
-          fix: { kind: "programs", argvs: [["modprobe", "-a", ...modules]] },
-        }),
-      ),
+    ...missingIn(said).map(({ name, plugin, purpose, module, isRare }): Finding => {
+      const isNeeded = !isRare && (used.has(plugin) || plugin === "calico");
+      return {
+        id: "feature-missing",
+        section: "kernel",
+        severity: isNeeded ? "error" : "warning",
+        subject: name,
+        text: `cannot be used: ${said[name]}: ${purpose} (plugin ${plugin})`,
+        ...(module === undefined
+          ? { remedy: "# boot a kernel of 5.8 or newer" }
+          : {
+              remedy: `modprobe ${module}   # or a kernel that has it built in`,
+              fix: { kind: "programs", argvs: [["modprobe", module]] },
+            }),
+      };
+    }),
   ];
+}
+
+/** Of those that build on each other the first. */
+function missingIn(said: KernelFacts["features"]): readonly (Feature & { readonly name: FeatureName })[] {
+  const missing = (name: string): boolean => said[name as FeatureName] !== "";
+  const all: readonly (Feature & { readonly name: FeatureName })[] = features;
+  const isRooted = ({ needs }: Feature): boolean => needs === undefined || (!missing(needs) && isRooted(named(needs)));
+  const named = (name: string): Feature => all.find((one) => one.name === name) as Feature;
+  return all.filter((feature) => missing(feature.name) && isRooted(feature));
 }
 
 /** The plugins that a missing feature keeps from working. */
 export function pluginsMissing({ features: said }: KernelFacts): ReadonlySet<string> {
-  return new Set(features.filter(({ name }) => said[name] !== "").map(({ plugin }) => plugin));
+  return new Set(
+    missingIn(said)
+      .filter(({ isRare }) => !isRare)
+      .map(({ plugin }) => plugin),
+  );
 }
 
 function judgeRelease(release: string): readonly Finding[] {

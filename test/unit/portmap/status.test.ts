@@ -56,6 +56,11 @@ describe("STATUS with iptables", () => {
     expect(nodeWith(["iptables", "ip6tables"], lacking("ip6tables")).status().status).toBe(0);
   });
 
+  test("takes what iptables-legacy only warns of for what it is", () => {
+    const warned = nodeWith(["iptables"], () => ({ status: 0, stderr: `Warning: ${missing}` }));
+    expect(warned.status().json).toMatchObject({ code: 50, msg: expect.stringContaining(missing) });
+  });
+
   test("tests nothing while a port is mapped", () => {
     const { status, calls } = nodeWith(["iptables"], fine, "*nat\n:CNI-HOSTPORT-DNAT - [0:0]\nCOMMIT\n");
     expect(status().status).toBe(0);

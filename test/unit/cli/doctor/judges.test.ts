@@ -51,7 +51,7 @@ const bridge = {
 describe("kernel", () => {
   test("a feature that a network needs and the kernel lacks is an error, with its modules", () => {
     expect(told(withFeature("ifb", "Error: Unknown device type."))).toEqual([
-      "error feature-missing: ifb cannot be used: Error: Unknown device type.: what pods send cannot be limited without it (plugin bandwidth) ⇒ modprobe -a ifb   # or a kernel that has them built in",
+      "error feature-missing: ifb cannot be used: Error: Unknown device type.: what pods send cannot be limited without it (plugin bandwidth) ⇒ modprobe ifb   # or a kernel that has it built in",
     ]);
   });
 
@@ -61,6 +61,24 @@ describe("kernel", () => {
       told((settled) => ({ ...withFeature(name, "no")(settled), ...withFiles({ ...file, network })(settled) }));
     expect(told1("tbf")[0]).toMatch(/^warning feature-missing/);
     expect(told1("veth")[0]).toMatch(/^error feature-missing/);
+  });
+
+  test("of features that build on each other the first is named, and what IPv6 alone needs is a warning", () => {
+    const without = (...names: readonly string[]) =>
+      told(({ kernel }) => ({
+        kernel: {
+          ...kernel,
+          features: { ...kernel.features, ...Object.fromEntries(names.map((name) => [name, "no"])) },
+        },
+      })).map((line) => line.replace(/: no: .* ⇒ /, " ⇒ "));
+    expect(without("nf_tables", "NAT chains", "masquerading", "fib lookups", "IPv6 host ports")).toEqual([
+      "error feature-missing: nf_tables cannot be used ⇒ modprobe nf_tables   # or a kernel that has it built in",
+    ]);
+    expect(without("NAT chains", "masquerading", "IPv6 fib lookups", "IPv6 host ports")).toEqual([
+      "error feature-missing: NAT chains cannot be used ⇒ modprobe nft_chain_nat   # or a kernel that has it built in",
+      "warning feature-missing: IPv6 fib lookups cannot be used ⇒ modprobe nft_fib_ipv6   # or a kernel that has it built in",
+      "warning feature-missing: IPv6 host ports cannot be used ⇒ # boot a kernel of 5.8 or newer",
+    ]);
   });
 
   test("an old release, and a program that is not installed", () => {
@@ -263,7 +281,7 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
   const text = describeDiagnosis(diagnose(node), { offer: true });
   expect(text).toMatchInlineSnapshot(`
     "Checking kernel...
-      OK       Linux 6.1.0-28-amd64; veth, nf_tables, nf_tables maps of host ports, ifb, tbf, ingress, u32 and mirred
+      OK       Linux 6.1.0-28-amd64; veth, nf_tables, NAT chains, masquerading, fib lookups, destination NAT, conntrack matches, IPv6 fib lookups, IPv6 host ports, ifb, tbf, ingress, u32, mirred
     Checking executables...
       OK       calico, calico-ipam, bandwidth, portmap, loopback in /opt/cni/bin; 0.0.0-source, commit unknown
     Checking network configuration...
