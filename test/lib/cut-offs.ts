@@ -247,6 +247,15 @@ export const cutOffs: readonly CutOff[] = [
     dead: [4],
   },
   {
+    name: "a neighbour entry of the node's that is not the pod's",
+    script: "ip neighbour replace $A4 lladdr 02:00:00:00:00:01 dev $IF nud permanent",
+    finds: ["neighbour-wrong", /^neighbour [\d.]+ dev cali\w+ .* has MAC address 02:00:00:00:00:01, and the pod's is/],
+    mend: "fix",
+    undo: "ip neighbour del $A4 dev $IF",
+    beside: ["answers-lost"],
+    dead: [4],
+  },
+  {
     name: "IPv6 is off on the uplink",
     script: "sysctl -qw net.ipv6.conf.uplink.disable_ipv6=1",
     finds: ["no-default-route", /^net\/ipv6\/conf\/uplink\/disable_ipv6 is 1, and the node has no IPv6 default route/],

@@ -26,6 +26,8 @@ export interface ReachFacts {
   readonly sysctls: ReadonlyMap<string, string>;
   readonly chains: readonly BaseChain[];
   readonly links: readonly LinkFact[];
+  /** Of the gateways and of pods. */
+  readonly neighbours: readonly NeighbourFact[];
   /** Addresses of the node itself. */
   readonly ownAddresses: readonly string[];
   /** Programs that run and manage networks. */
@@ -42,6 +44,9 @@ export interface ReachPod {
   /** `default/web-0 eth0` */
   readonly name: string;
   readonly hostInterface: string;
+  /** Inside: what a further interface sends may leave by another of the pod's. */
+  readonly ifname: string;
+  readonly mac: string | undefined;
   readonly address: string;
   readonly family: Family;
   /** The path of its namespace. */
@@ -104,6 +109,14 @@ export interface LinkFact {
   readonly programs: readonly string[];
 }
 
+export interface NeighbourFact {
+  readonly address: string;
+  readonly dev: string;
+  readonly mac: string | undefined;
+  /** Nobody answered when it was asked for. */
+  readonly isFailed: boolean;
+}
+
 export interface ProbeFacts {
   /** Why none was sent. */
   readonly unsent: string | undefined;
@@ -134,6 +147,7 @@ export const noReachFacts: ReachFacts = {
   sysctls: new Map(),
   chains: [],
   links: [],
+  neighbours: [],
   ownAddresses: [],
   services: [],
   servesDns: false,

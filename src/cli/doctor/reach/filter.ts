@@ -195,6 +195,21 @@ function isWithin(address: Uint8Array, { bytes, length }: Prefix): boolean {
   return rest === 0 || (((bytes[whole] ?? 0) ^ (address[whole] ?? 0)) & (0xff00 >> rest) & 0xff) === 0;
 }
 
+type Telling = Exclude<Match, { readonly kind: "unknown" | "state" | "protocol" | "family" }>;
+
+/** All that the chains tell interfaces and addresses by. */
+export function distinguishing(chains: readonly BaseChain[]): readonly Telling[] {
+  const kinds: readonly string[] = ["iif", "oif", "saddr", "daddr"];
+  const tables = new Set(chains.map((base) => base.chains));
+  const rules = [...tables].flatMap((table) => [...table.values()].flat());
+  return rules.flatMap(({ matches: own }) => own.filter((match): match is Telling => kinds.includes(match.kind)));
+}
+
+/** Packets of one direction for which this is equal have the same fate. */
+export function tellApart(matchers: readonly Telling[], packet: Packet): string {
+  return matchers.flatMap((match, index) => (holds(match, packet) ? [index] : [])).join();
+}
+
 /** Of an address or a prefix; `undefined` for anything else, and for a mask that is not one of leading bits. */
 export function prefixIn(text: string): Prefix | undefined {
   return parsePrefix(text.includes("/") ? text : hostPrefix(text));

@@ -14,6 +14,8 @@ import { isFilter, nftChains, nftObjects, readNftChains } from "./filter-nft.ts"
 
 export interface ChainFacts {
   readonly chains: readonly BaseChain[];
+  /** Whether some packets are kept from connection tracking. */
+  readonly hasNotrack: boolean;
   /** What could not be looked at. */
   readonly unseen: readonly string[];
 }
@@ -26,7 +28,8 @@ export async function gatherChains(cli: Cli): Promise<ChainFacts> {
   const tables = (listed.tables ?? []).filter((table) => !known.includes(table));
   const rest = await Promise.all(tables.map((table) => readTable(cli, table)));
   return {
-    chains: [...saved.chains, ...legacy.chains, ...rest.flat()],
+    chains: [...saved.chains, ...legacy.chains, ...rest.flatMap(({ chains }) => chains)],
+    hasNotrack: [saved, legacy, ...rest].some((one) => one.hasNotrack),
     unseen: [...(listed.fault === undefined ? [] : [listed.fault]), ...legacy.unseen],
   };
 }
@@ -44,14 +47,18 @@ async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string
 }
 
 /** One that goes away meanwhile drops nothing any more. */
-async function readTable(cli: Cli, table: string): Promise<readonly BaseChain[]> {
+async function readTable(cli: Cli, table: string): Promise<Pick<ChainFacts, "chains" | "hasNotrack">> {
   try {
-    return readNftChains(nftObjects(await cli.program(["nft", "-j", "-t", "list", "table", ...table.split(" ")])));
+    const text = await cli.program(["nft", "-j", "-t", "list", "table", ...table.split(" ")]);
+    return { chains: readNftChains(nftObjects(text)), hasNotrack: notrack.test(text) };
   } catch (error) {
-    if (/No such file or directory/.test(messageOf(error))) return [];
+    if (/No such file or directory/.test(messageOf(error))) return { chains: [], hasNotrack: false };
     throw error;
   }
 }
+
+/** The statement of nft, and the target of iptables in its two spellings. */
+const notrack = /"notrack"|--notrack|-j NOTRACK/;
 
 /** `undefined` when there is no such program. */
 async function save(cli: Cli, names: readonly string[]): Promise<string | undefined> {
@@ -70,15 +77,19 @@ const families = ["ip", "ip6"] as const;
 
 async function gatherIptables(
   cli: Cli,
-): Promise<{ readonly chains: readonly BaseChain[]; readonly tables: readonly string[] }> {
+): Promise<Pick<ChainFacts, "chains" | "hasNotrack"> & { readonly tables: readonly string[] }> {
   const saved = families.map(async (family) => {
     const name = family === "ip" ? "iptables" : "ip6tables";
     const text = (await save(cli, [`${name}-nft-save`, `${name}-save`])) ?? "";
     const tables = tablesIn(text).map((table) => `${family} ${table}`);
-    return { chains: readIptablesChains(text, "iptables", family), tables };
+    return { chains: readIptablesChains(text, "iptables", family), tables, hasNotrack: notrack.test(text) };
   });
   const all = await Promise.all(saved);
-  return { chains: all.flatMap(({ chains }) => chains), tables: all.flatMap(({ tables }) => tables) };
+  return {
+    chains: all.flatMap(({ chains }) => chains),
+    tables: all.flatMap(({ tables }) => tables),
+    hasNotrack: all.some((one) => one.hasNotrack),
+  };
 }
 
 /** The file names the tables that legacy iptables has made; its program would make them. */
@@ -86,14 +97,22 @@ const namesOfTables = { ip: "/proc/net/ip_tables_names", ip6: "/proc/net/ip6_tab
 
 async function gatherLegacy(cli: Cli): Promise<ChainFacts> {
   const read = families.map(async (family): Promise<ChainFacts> => {
-    if (namesIn(cli, namesOfTables[family]).trim() === "") return { chains: [], unseen: [] };
+    if (namesIn(cli, namesOfTables[family]).trim() === "") return { chains: [], unseen: [], hasNotrack: false };
     const name = family === "ip" ? "iptables" : "ip6tables";
     const text = await save(cli, [`${name}-legacy-save`]);
-    if (text === undefined) return { chains: [], unseen: [`rules of legacy ${name}: no ${name}-legacy-save here`] };
-    return { chains: readIptablesChains(text, "iptables-legacy", family), unseen: [] };
+    if (text === undefined) {
+      const unseen = [`rules of legacy ${name}: no ${name}-legacy-save here`];
+      return { chains: [], hasNotrack: false, unseen };
+    }
+    const chains = readIptablesChains(text, "iptables-legacy", family);
+    return { chains, hasNotrack: notrack.test(text), unseen: [] };
   });
   const all = await Promise.all(read);
-  return { chains: all.flatMap(({ chains }) => chains), unseen: all.flatMap(({ unseen }) => unseen) };
+  return {
+    chains: all.flatMap(({ chains }) => chains),
+    hasNotrack: all.some((one) => one.hasNotrack),
+    unseen: all.flatMap(({ unseen }) => unseen),
+  };
 }
 
 function namesIn({ sys }: Cli, path: string): string {

@@ -1,28 +1,18 @@
 /** Looks at what the pods' packets meet. Changes nothing; a handful of programs, whatever the number of pods. */
-import * as z from "zod";
 import { isErrno } from "../../../host/sys.ts";
 import type { Pool } from "../../../ipam/pool.ts";
-import { canonicalAddress, type Family, familyOf } from "../../../net/address.ts";
+import { type Family, familyOf } from "../../../net/address.ts";
 import { addressOf, contains } from "../../../net/prefix.ts";
-import { gateway6 } from "../../../plan/names.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import type { Process } from "../../processes.ts";
 import { isAtWork, livesIn, nameOfTrace, sandboxPath } from "../attachments.ts";
 import type { Trace } from "../sandboxes.ts";
-import {
-  type IpRule,
-  type LinkFact,
-  type Lookup,
-  noReachFacts,
-  type ProbeFacts,
-  type ReachFacts,
-  type ReachPod,
-  type Way,
-} from "./facts.ts";
+import { type LinkFact, noReachFacts, type ProbeFacts, type ReachFacts, type ReachPod, type Way } from "./facts.ts";
 import { gatherChains } from "./gather-chains.ts";
-import { lookUp, type Question } from "./lookup.ts";
-import { farAway, sendProbes } from "./probe.ts";
+import { gatherLinks, gatherNeighbours } from "./gather-links.ts";
+import { gatherRefusing, gatherRules, gatherWays } from "./gather-ways.ts";
+import { sendProbes } from "./probe.ts";
 
 export interface ReachOptions {
   readonly pools: readonly Pool[];
@@ -35,39 +25,49 @@ export interface ReachOptions {
   readonly probe: boolean;
 }
 
+/** What cannot be looked at at all is said, and is no reason to say nothing of the rest of the node. */
 export async function gatherReach(cli: Cli, traces: readonly Trace[], options: ReachOptions): Promise<ReachFacts> {
   const pods = podsIn(traces, options);
   if (pods.length === 0) return noReachFacts;
   cli.progress.begin("asking for the way of packets");
-  const [routing, chains, rules, links] = await Promise.all([
-    gatherWays(cli, pods),
+  try {
+    return await look(cli, pods, options);
+  } catch (error) {
+    return { ...noReachFacts, unseen: [`the way of packets: ${messageOf(error)}`] };
+  } finally {
+    cli.progress.end();
+  }
+}
+
+async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions): Promise<ReachFacts> {
+  const families = ([4, 6] as const).filter((family) => pods.some((pod) => pod.family === family));
+  const [routing, { chains, hasNotrack, unseen }, rules, links, neighbours] = await Promise.all([
+    gatherWays(cli, pods, families),
     gatherChains(cli),
-    gatherRules(cli),
+    gatherRules(cli, families),
     gatherLinks(cli, pods),
+    gatherNeighbours(cli),
   ]);
   const { ways, uplinks } = routing;
+  const outs = ways.map(({ out }) => out);
   const probe: ProbeFacts = options.probe
-    ? await sendProbes(
-        cli,
-        pods,
-        ways.map(({ out }) => out),
-      )
+    ? await sendProbes(cli, pods, outs, !hasNotrack)
     : { unsent: "--no-probe", results: [], reversePathDrops: 0 };
-  cli.progress.end();
   return {
     pods,
     ways,
     uplinks,
     rules,
-    refusing: await gatherRefusing(cli, ways),
+    refusing: await gatherRefusing(cli, ways, families),
     sysctls: gatherSysctls(cli, pods, ways, links.facts),
-    chains: chains.chains,
+    chains,
     links: links.facts,
+    neighbours,
     ownAddresses: links.ownAddresses,
     services: servicesIn(options.processes),
     servesDns: servesDns(cli),
     probe,
-    unseen: [...chains.unseen, ...(probe.isFaulty ? [`whether packets pass: ${probe.unsent}`] : [])],
+    unseen: [...unseen, ...(probe.isFaulty ? [`whether packets pass: ${probe.unsent}`] : [])],
   };
 }
 
@@ -84,6 +84,8 @@ function podsIn(
     return endpoint.addresses.map(addressOf).map((address) => ({
       name: nameOfTrace(trace),
       hostInterface,
+      ifname: trace.attachment.ifname,
+      mac: macOf(trace),
       address,
       family: familyOf(address),
       netns: sandboxPath(trace),
@@ -94,123 +96,9 @@ function podsIn(
   });
 }
 
-async function gatherWays(cli: Cli, pods: readonly ReachPod[]): Promise<Pick<ReachFacts, "ways" | "uplinks">> {
-  const asked = await lookUp(cli, [
-    ...pods.map(({ address, family, hostInterface }) => ({ to: farAway[family], from: address, iif: hostInterface })),
-    ...pods.map(({ address }) => ({ to: address })),
-    { to: farAway[4] },
-    { to: farAway[6] },
-  ]);
-  const at = (index: number): Lookup => asked[index] ?? { kind: "unasked" };
-  const uplinks = { 4: at(pods.length * 2), 6: at(pods.length * 2 + 1) };
-  // What does not find its way out would come back by the way that the node has.
-  const second = pods.flatMap((pod, index): readonly (Question & { readonly index: number })[] => {
-    const entry = [at(index), uplinks[pod.family]].find((one) => one.kind === "route");
-    const own = at(pods.length + index);
-    return [
-      ...(entry?.kind === "route" ? [{ index, to: pod.address, from: farAway[pod.family], iif: entry.dev }] : []),
-      ...(own.kind === "route" && own.source !== undefined ? [{ index, to: pod.address, from: own.source }] : []),
-    ];
-  });
-  const answers = await lookUp(cli, second);
-  const found = (index: number, hasIif: boolean): Lookup | undefined =>
-    answers[second.findIndex((one) => one.index === index && (one.iif !== undefined) === hasIif)];
-  const ways = pods.map((pod, index): Way => {
-    const before = at(pods.length + index);
-    const toPod = isStray(before, pod) ? before : (found(index, false) ?? before);
-    return { out: at(index), toPod, back: found(index, true) ?? { kind: "unasked" }, strayRoute: undefined };
-  });
-  return { uplinks, ways: await nameStrays(cli, pods, ways) };
-}
-
-const matched = z.array(z.object({ dst: z.string(), protocol: z.string().optional() }));
-
-/** A route of the main table that leads a pod's packets elsewhere is named, the first few. */
-async function nameStrays(cli: Cli, pods: readonly ReachPod[], ways: readonly Way[]): Promise<readonly Way[]> {
-  let left = 4;
-  return Promise.all(
-    ways.map(async (way, index) => {
-      const pod = pods[index];
-      if (pod === undefined || !isStray(way.toPod, pod) || left-- <= 0) return way;
-      const argv = ["ip", "-j", `-${pod.family}`, "route", "get", "fibmatch", pod.address];
-      const [route] = matched.parse(JSON.parse(await cli.program(argv)));
-      if (route === undefined) return way;
-      return { ...way, strayRoute: { destination: route.dst, protocol: route.protocol } };
-    }),
-  );
-}
-
-/** Whether it leads elsewhere than to the pod. */
-export function isStray(lookup: Lookup, { hostInterface }: ReachPod): boolean {
-  return lookup.kind === "route" && lookup.dev !== hostInterface;
-}
-
-const rule = z.looseObject({
-  priority: z.int(),
-  src: z.string().optional(),
-  srclen: z.int().optional(),
-  dst: z.string().optional(),
-  dstlen: z.int().optional(),
-  table: z.string().optional(),
-  action: z.string().optional(),
-  fwmark: z.string().optional(),
-  not: z.unknown().optional(),
-});
-
-async function gatherRules(cli: Cli): Promise<ReachFacts["rules"]> {
-  const ofFamily = async (family: Family) => readRules(await cli.program(["ip", "-j", `-${family}`, "rule", "show"]));
-  const [v4, v6] = await Promise.all([ofFamily(4), ofFamily(6)]);
-  return { 4: v4, 6: v6 };
-}
-
-const ofAnything = ["priority", "src", "table", "action", "protocol"];
-
-export function readRules(text: string): readonly IpRule[] {
-  return z
-    .array(rule)
-    .parse(JSON.parse(text.trim() === "" ? "[]" : text))
-    .map((one) => {
-      const { priority, src, srclen, dst, dstlen, table, action, fwmark } = one;
-      const prefix = (address: string, length: number | undefined) =>
-        length === undefined ? address : `${address}/${length}`;
-      const words = [
-        ...("not" in one ? ["not"] : []),
-        `from ${prefix(src ?? "all", srclen)}`,
-        ...(dst === undefined ? [] : [`to ${prefix(dst, dstlen)}`]),
-        ...(fwmark === undefined ? [] : [`fwmark ${fwmark}`]),
-        ...(typeof one.iif === "string" ? [`iif ${one.iif}`] : []),
-        action ?? (table === undefined ? "" : `lookup ${table}`),
-      ];
-      return {
-        priority,
-        text: words.join(" ").trim(),
-        table,
-        action: action !== undefined && ["blackhole", "unreachable", "prohibit"].includes(action) ? action : undefined,
-        forAll: (src ?? "all") === "all" && Object.keys(one).every((key) => ofAnything.includes(key)),
-        mark: fwmark,
-      };
-    });
-}
-
-const refusingTypes = ["blackhole", "unreachable", "prohibit"] as const;
-const refusingRoutes = z.array(
-  z.object({ type: z.string().optional(), dst: z.string(), table: z.string().optional() }),
-);
-
-/** A node may have many routes: it is asked only where a look-up was refused. */
-async function gatherRefusing(cli: Cli, ways: readonly Way[]): Promise<ReachFacts["refusing"]> {
-  const isRefused = ways.some(({ out, back, toPod }) => [out, back, toPod].some(({ kind }) => kind === "refused"));
-  const ofFamily = async (family: Family) => {
-    if (!isRefused) return [];
-    const lists = refusingTypes.map(async (type) => {
-      const text = await cli.program(["ip", "-j", `-${family}`, "route", "show", "table", "all", "type", type]);
-      const routes = refusingRoutes.parse(JSON.parse(text.trim() === "" ? "[]" : text));
-      return routes.map(({ dst, table = "main" }) => ({ type, destination: dst, table }));
-    });
-    return (await Promise.all(lists)).flat();
-  };
-  const [v4, v6] = await Promise.all([ofFamily(4), ofFamily(6)]);
-  return { 4: v4, 6: v6 };
+/** As its interface has it: a later plugin may have changed what was recorded. */
+function macOf({ peer }: Trace): string | undefined {
+  return peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname)?.address;
 }
 
 function gatherSysctls(
@@ -241,52 +129,6 @@ function gatherSysctls(
       }
     }),
   );
-}
-
-const link = z.object({
-  ifname: z.string(),
-  mtu: z.int().default(0),
-  xdp: z.object({ prog: z.object({ id: z.int().optional() }).optional() }).optional(),
-  addr_info: z.array(z.object({ local: z.string().optional(), prefixlen: z.int().optional() })).default([]),
-});
-const qdisc = z.object({ kind: z.string(), dev: z.string().optional() });
-
-async function gatherLinks(
-  cli: Cli,
-  pods: readonly ReachPod[],
-): Promise<{ readonly facts: readonly LinkFact[]; readonly ownAddresses: readonly string[] }> {
-  const [text, qdiscs] = await Promise.all([
-    cli.program(["ip", "-j", "-d", "address", "show"]),
-    cli.program(["tc", "-j", "qdisc", "show"]).catch(() => "[]"),
-  ]);
-  const own = new Set(pods.map(({ hostInterface }) => hostInterface));
-  const classified = z
-    .array(qdisc)
-    .parse(JSON.parse(qdiscs.trim() === "" ? "[]" : qdiscs))
-    .filter(({ kind }) => kind === "clsact");
-  const listed = (JSON.parse(text) as readonly object[]).filter((one) => Object.keys(one).length > 0);
-  const links = z.array(link).parse(listed);
-  const facts = links.map(({ ifname: name, mtu, xdp, addr_info }) => ({
-    name,
-    mtu,
-    addresses: own.has(name) ? addr_info.flatMap(({ local, prefixlen }) => foreignAddress(local, prefixlen)) : [],
-    programs: own.has(name)
-      ? [
-          ...(xdp === undefined ? [] : [`XDP program ${xdp.prog?.id ?? ""}`.trim()]),
-          ...(classified.some(({ dev }) => dev === name) ? ["clsact"] : []),
-        ]
-      : [],
-  }));
-  const ownAddresses = links
-    .filter(({ ifname }) => !own.has(ifname) && ifname !== "lo")
-    .flatMap(({ addr_info }) => addr_info.flatMap(({ local = "" }) => canonicalAddress(local) ?? []));
-  return { facts, ownAddresses };
-}
-
-/** The plugins give a host interface none; the kernel gives it the gateway's. */
-function foreignAddress(local: string | undefined, length: number | undefined): readonly string[] {
-  const address = canonicalAddress(local ?? "");
-  return address === undefined || address === gateway6 || address.startsWith("fe80:") ? [] : [`${address}/${length}`];
 }
 
 /** The name of a process as the kernel has it, 15 characters, and of the program that people know. */

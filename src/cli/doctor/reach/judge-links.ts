@@ -2,8 +2,9 @@
 import { addressBytes } from "../../../net/address.ts";
 import { hostInterfacePrefix } from "../../../plan/names.ts";
 import type { Finding } from "../finding.ts";
+import { byPrograms } from "../plugin-call.ts";
 import { culpritsOf, describeBase, letThrough, linkManagers } from "./culprits.ts";
-import type { ReachFacts, ReachPod } from "./facts.ts";
+import type { Lookup, ReachFacts, ReachPod } from "./facts.ts";
 import { concerns, type Packet, type Place, walk } from "./filter.ts";
 import { belongsTo, describePlace } from "./judge-firewall.ts";
 import { listOf, namesOf } from "./words.ts";
@@ -11,6 +12,7 @@ import { listOf, namesOf } from "./words.ts";
 export function judgeLinks(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   return [
     ...judgeTracking(facts),
+    ...judgeNeighbours(facts),
     ...judgeManaged(facts),
     ...judgePrograms(facts),
     ...judgeMtu(facts),
@@ -34,6 +36,46 @@ function judgeTracking({ sysctls }: ReachFacts): readonly Finding[] {
       subject: "net/netfilter/nf_conntrack_max",
       text: `is ${most}, and ${count} connections are tracked: ${isFull ? "packets of new connections are dropped" : "soon packets of new connections are dropped"}, the node's own too; how much memory they may take is for you to say`,
       remedy: `sysctl -w net.netfilter.nf_conntrack_max=${most * 2}`,
+    },
+  ];
+}
+
+/** Packets for a pod go to the MAC address that the node believes in. */
+function judgeNeighbours({ pods, neighbours, probe, uplinks }: ReachFacts): readonly Finding[] {
+  const ofPods = pods.flatMap((pod): readonly Finding[] => {
+    const entry = neighbours.find(({ address, dev }) => address === pod.address && dev === pod.hostInterface);
+    const isWrong = entry?.mac !== undefined && pod.mac !== undefined && entry.mac !== pod.mac;
+    const isDeaf = entry?.isFailed && !probe.results.some((one) => one.pod === pod && one.answer === "came");
+    if (!isWrong && !isDeaf) return [];
+    const about = pod.family === 4 ? "ARP" : "neighbour discovery";
+    return [
+      {
+        id: "neighbour-wrong",
+        section: "reach",
+        severity: isWrong ? "error" : "warning",
+        subject: `neighbour ${pod.address} dev ${pod.hostInterface}`,
+        text: isWrong
+          ? `(${pod.name}) has MAC address ${entry?.mac}, and the pod's is ${pod.mac}: nothing that is sent to the pod arrives`
+          : `(${pod.name}) does not answer ${about}: nothing that is sent to the pod arrives; look into the pod: its interface, its addresses, arp_ignore`,
+        ...byPrograms([["ip", "neighbour", "delete", pod.address, "dev", pod.hostInterface]]),
+      },
+    ];
+  });
+  return [...ofPods, ...([4, 6] as const).flatMap((family) => judgeGateway(uplinks[family], neighbours))];
+}
+
+function judgeGateway(uplink: Lookup, neighbours: ReachFacts["neighbours"]): readonly Finding[] {
+  if (uplink.kind !== "route" || uplink.gateway === undefined) return [];
+  const { gateway, dev } = uplink;
+  if (!neighbours.some((one) => one.address === gateway && one.dev === dev && one.isFailed)) return [];
+  return [
+    {
+      id: "gateway-silent",
+      section: "reach",
+      severity: "warning",
+      subject: gateway,
+      text: `is the gateway by ${dev}, and does not answer who it is: neither pods nor the node itself reach what is outside`,
+      remedy: `ip neighbour show dev ${dev}   # then look at the cable, the network's switch and the gateway`,
     },
   ];
 }

@@ -11,7 +11,7 @@ import { byPrograms } from "../plugin-call.ts";
 import { makerOfRule } from "./culprits.ts";
 import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
 import { isForwardingOff } from "./forwarding.ts";
-import { isStray } from "./gather.ts";
+import { isStray } from "./gather-ways.ts";
 import { farAway } from "./probe.ts";
 import { cutOff } from "./words.ts";
 

@@ -24,7 +24,8 @@ export const farAway: Readonly<Record<Family, string>> = { 4: "198.41.0.4", 6: "
 const mostPods = 2;
 /** The table is read as a whole. */
 const mostConnections = 50_000;
-const answerMs = 300;
+/** For the node's own gateway to answer, and for an answer that the node has got to come to a pod as well. */
+const patience = { nodeMs: 300, podMs: 1000 };
 
 export const trackingTable = "/proc/net/nf_conntrack";
 
@@ -35,6 +36,7 @@ interface Task {
   readonly target: string;
   readonly ttl: number;
   readonly gateway?: string;
+  readonly answerMs: number;
 }
 
 interface Sent {
@@ -44,11 +46,17 @@ interface Sent {
   readonly answer: "came" | "missing" | "refused" | "unknown";
 }
 
-/** `outs`: the way out of each pod, in their order. */
-export async function sendProbes(cli: Cli, pods: readonly ReachPod[], outs: readonly Lookup[]): Promise<ProbeFacts> {
+/** `outs`: the way out of each pod, in their order. `tracks`: whether connection tracking sees all packets. */
+export async function sendProbes(
+  cli: Cli,
+  pods: readonly ReachPod[],
+  outs: readonly Lookup[],
+  tracks: boolean,
+): Promise<ProbeFacts> {
   const asked = pods.flatMap((pod, index) => {
     const out = outs[index];
-    return pod.netns !== undefined && out?.kind === "route" ? [{ pod, gateway: gatewayOf(out) }] : [];
+    if (pod.netns === undefined || pod.ifname !== "eth0" || out?.kind !== "route") return [];
+    return [{ pod, netns: pod.netns, gateway: gatewayOf(out) }];
   });
   const some = ([4, 6] as const).flatMap((family) =>
     asked.filter(({ pod }) => pod.family === family).slice(0, mostPods),
@@ -56,7 +64,7 @@ export async function sendProbes(cli: Cli, pods: readonly ReachPod[], outs: read
   if (some.length === 0) return { unsent: "no pod has a way out to be asked", results: [], reversePathDrops: 0 };
   try {
     const before = reversePathDrops(cli);
-    const results = await probeAll(cli, some);
+    const results = await probeAll(cli, some, tracks);
     return { unsent: undefined, results, reversePathDrops: reversePathDrops(cli) - before };
   } catch (error) {
     return { unsent: messageOf(error), isFaulty: true, results: [], reversePathDrops: 0 };
@@ -88,42 +96,42 @@ function gatewayOf({ gateway }: Extract<Lookup, { kind: "route" }>): string | un
 
 interface Asked {
   readonly pod: ReachPod;
+  readonly netns: string;
   readonly gateway: string | undefined;
 }
 
-async function probeAll(cli: Cli, asked: readonly Asked[]): Promise<readonly ProbeResult[]> {
-  const byNamespace = new Map<string, Asked[]>();
-  for (const one of asked) {
-    const { netns = "" } = one.pod;
-    byNamespace.set(netns, [...(byNamespace.get(netns) ?? []), one]);
-  }
+async function probeAll(cli: Cli, asked: readonly Asked[], tracks: boolean): Promise<readonly ProbeResult[]> {
   const controls = ([4, 6] as const).flatMap((family) => asked.find(({ pod }) => pod.family === family) ?? []);
-  const control = send(
+  const own = await send(
     cli,
     undefined,
-    controls.map(({ pod, gateway }) => taskOf(pod.family, 1, gateway)),
+    controls.map(({ pod, gateway }) => taskOf(pod.family, gateway, { ttl: 1, answerMs: patience.nodeMs })),
   );
-  const sent = await mapAtOnce([...byNamespace], ([netns, some]) =>
-    send(
-      cli,
-      netns,
-      some.map(({ pod, gateway }) => ({ ...taskOf(pod.family, 2, gateway), source: pod.address })),
-    ),
-  );
-  const own = await control;
-  const tracked = readTracked(cli);
-  return [...byNamespace.values()].flatMap((some, at) =>
-    some.map(({ pod }, index) => {
-      const ofNode = own.find(({ family }) => family === pod.family);
-      const isTracked =
-        tracked !== undefined && (ofNode?.ports ?? []).some((port) => tracked.has(keyOf(pod.family, port)));
-      return resultOf(pod, sent[at]?.[index], ofNode, isTracked ? tracked : undefined);
-    }),
-  );
+  const ofNode = (family: Family) => own.find((one) => one.family === family);
+  const namespaces = [...new Set(asked.map(({ netns }) => netns))];
+  const sent = await mapAtOnce(namespaces, async (netns) => {
+    const tasks = asked
+      .filter((one) => one.netns === netns)
+      .map(({ pod, gateway }) => {
+        // Who does not answer the node is not waited for.
+        const answers = ofNode(pod.family)?.answer !== "missing";
+        const more = { ttl: 2, answerMs: patience.podMs };
+        return { ...taskOf(pod.family, answers ? gateway : undefined, more), source: pod.address };
+      });
+    // A pod that goes away meanwhile has nothing to tell.
+    return await send(cli, netns, tasks).catch(() => []);
+  });
+  const tracked = tracks ? readTracked(cli) : undefined;
+  return asked.map(({ pod, netns }) => {
+    const control = ofNode(pod.family);
+    const seesNode = tracked?.some(({ port, source }) => control?.ports.includes(port) && source !== pod.address);
+    const answer = sent[namespaces.indexOf(netns)]?.find(({ family }) => family === pod.family);
+    return resultOf(pod, answer, control, seesNode ? tracked : undefined);
+  });
 }
 
-function taskOf(family: Family, ttl: number, gateway: string | undefined): Task {
-  return { family, target: farAway[family], ttl, ...(gateway !== undefined && { gateway }) };
+function taskOf(family: Family, gateway: string | undefined, more: Pick<Task, "ttl" | "answerMs">): Task {
+  return { family, target: farAway[family], ...(gateway !== undefined && { gateway }), ...more };
 }
 
 /** `tracked` is absent where connection tracking cannot tell. */
@@ -134,9 +142,7 @@ export function resultOf(
   tracked: Tracked | undefined,
 ): ProbeResult {
   if (sent === undefined) return { pod, left: "unknown", leftAs: undefined, answer: "unknown" };
-  const seen = sent.ports
-    .map((port) => tracked?.get(keyOf(pod.family, port)))
-    .find((one) => one !== undefined && one.source === pod.address);
+  const seen = tracked?.find(({ source, port }) => source === pod.address && sent.ports.includes(port));
   const canTell = tracked !== undefined && sent.ports.length > 0;
   return {
     pod,
@@ -152,12 +158,12 @@ function isOwed(answer: Sent["answer"], { hasNat }: ReachPod, control: Sent | un
   return answer === "came" || (control?.answer === "came" && hasNat);
 }
 
-/** By the family and the source port of what was sent to `farAway`. */
-export type Tracked = ReadonlyMap<string, { readonly source: string; readonly leftAs: string }>;
-
-function keyOf(family: Family, port: number): string {
-  return `${family} ${port}`;
-}
+/** What was sent to `farAway`: from which address and port, and which address it left with. */
+export type Tracked = readonly {
+  readonly source: string;
+  readonly port: number;
+  readonly leftAs: string;
+}[];
 
 /** `undefined` where the kernel does not show the table, or it is too long to read. */
 function readTracked({ sys }: Cli): Tracked | undefined {
@@ -171,19 +177,19 @@ function readTracked({ sys }: Cli): Tracked | undefined {
 
 /** `ipv4 2 udp 17 29 src=10.0.0.5 dst=198.41.0.4 sport=44581 dport=53 [UNREPLIED] src=198.41.0.4 dst=192.0.2.1 …` */
 export function tracksIn(text: string): Tracked {
-  const tracks = new Map<string, { readonly source: string; readonly leftAs: string }>();
-  for (const line of text.split("\n")) {
+  return text.split("\n").flatMap((line) => {
     const [, source = "", target = "", port = "", leftAs = ""] =
       /\budp\b.*? src=(\S+) dst=(\S+) sport=(\d+) .* src=\S+ dst=(\S+) /.exec(line) ?? [];
     const to = canonicalAddress(target);
-    const family = ([4, 6] as const).find((one) => farAway[one] === to);
-    if (family === undefined) continue;
-    tracks.set(keyOf(family, Number(port)), {
-      source: canonicalAddress(source) ?? source,
-      leftAs: canonicalAddress(leftAs) ?? leftAs,
-    });
-  }
-  return tracks;
+    if (to !== farAway[4] && to !== farAway[6]) return [];
+    return [
+      {
+        source: canonicalAddress(source) ?? source,
+        port: Number(port),
+        leftAs: canonicalAddress(leftAs) ?? leftAs,
+      },
+    ];
+  });
 }
 
 async function send(cli: Cli, netns: string | undefined, tasks: readonly Task[]): Promise<readonly Sent[]> {
@@ -211,11 +217,11 @@ const datagram = ({ family, source, target, ttl }, port) => new Promise((resolve
     socket.send("", port, target, (error) => end(error ? [] : [own]));
   });
 });
-const ask = ({ source, gateway }) => new Promise((resolve) => {
+const ask = ({ source, gateway, answerMs }) => new Promise((resolve) => {
   if (gateway === undefined) return resolve("unknown");
   const socket = connect({ host: gateway, port: 53, localAddress: source });
   const end = (result) => { socket.destroy(); resolve(result); };
-  const timer = setTimeout(() => end("missing"), ${answerMs});
+  const timer = setTimeout(() => end("missing"), answerMs);
   socket.on("connect", () => { clearTimeout(timer); end("came"); });
   socket.on("error", ({ code }) => {
     clearTimeout(timer);

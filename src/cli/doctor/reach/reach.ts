@@ -6,9 +6,11 @@ import type { Finding } from "../finding.ts";
 import { plural } from "../plural.ts";
 import type { ReachFacts } from "./facts.ts";
 import { judgeForwarding } from "./forwarding.ts";
-import { judgeFirewall, judgeProbes, outcomeOf } from "./judge-firewall.ts";
+import { judgeFirewall } from "./judge-firewall.ts";
 import { judgeLinks } from "./judge-links.ts";
+import { judgeProbes } from "./judge-probes.ts";
 import { judgeRoutes } from "./judge-routes.ts";
+import { outcomeOf } from "./verdict.ts";
 
 export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
   if (facts.pods.length === 0) return [];
@@ -19,14 +21,13 @@ export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
     ...judgeFirewall(some, prefixes),
   ];
   // What a probe lost is told where nothing that is told of its family explains it.
-  const explained = ([4, 6] as const).filter((family) =>
-    certain(ofFamily(facts, family)).some(({ id, severity }) => severity === "error" || id === "forward-dropped"),
+  const all = certain(facts);
+  const explained = ([4, 6] as const).filter(
+    (family) =>
+      all.length > 0 &&
+      certain(ofFamily(facts, family)).some(({ id, severity }) => severity === "error" || id === "forward-dropped"),
   );
-  return [
-    ...certain(facts),
-    ...judgeProbes(facts, ({ family }) => explained.includes(family)),
-    ...judgeLinks(facts, prefixes),
-  ];
+  return [...all, ...judgeProbes(facts, ({ family }) => explained.includes(family)), ...judgeLinks(facts, prefixes)];
 }
 
 function ofFamily(facts: ReachFacts, family: Family): ReachFacts {

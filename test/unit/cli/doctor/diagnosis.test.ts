@@ -321,6 +321,8 @@ test("what all attachments share is told once", () => {
   const pods = node.pods.map(({ name, address }) => ({
     name,
     hostInterface: `cali${name}`,
+    ifname: "eth0",
+    mac: undefined,
     address,
     family: 4 as const,
     netns: undefined,

@@ -7,10 +7,16 @@ import {
   type ReachFacts,
   type ReachPod,
 } from "../../../../src/cli/doctor/reach/facts.ts";
-import { type BaseChain, type Packet, walk } from "../../../../src/cli/doctor/reach/filter.ts";
+import {
+  type BaseChain,
+  distinguishing,
+  type Packet,
+  tellApart,
+  walk,
+} from "../../../../src/cli/doctor/reach/filter.ts";
 import { readIptablesChains, tablesIn } from "../../../../src/cli/doctor/reach/filter-iptables.ts";
 import { readNftChains } from "../../../../src/cli/doctor/reach/filter-nft.ts";
-import { readRules } from "../../../../src/cli/doctor/reach/gather.ts";
+import { readRules } from "../../../../src/cli/doctor/reach/gather-ways.ts";
 import { readBatch } from "../../../../src/cli/doctor/reach/lookup.ts";
 import { counterIn, resultOf, tracksIn } from "../../../../src/cli/doctor/reach/probe.ts";
 import { describeReach, judgeReach } from "../../../../src/cli/doctor/reach/reach.ts";
@@ -130,6 +136,23 @@ describe("rules of iptables", () => {
       }),
     );
   });
+
+  test("packets that no rule tells apart have the same fate", () => {
+    const octet = fc.integer({ min: 0, max: 7 });
+    const word = octet.map((last) => `-s 10.65.0.${last}/${29 + (last % 4)}`);
+    const line = fc
+      .tuple(word, fc.constantFrom("ACCEPT", "DROP"))
+      .map(([match, end]) => `-A FORWARD ${match} -j ${end}`);
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 5 }), octet, octet, (rules, one, other) => {
+        const chains = [forward(rules)].flatMap((base) => base ?? []);
+        const packets = [one, other].map((last) => ({ ...packet, saddr: addressBytes(`10.65.0.${last}`) }));
+        const [left, right] = packets.map((each) => tellApart(distinguishing(chains), each));
+        const [mine, yours] = packets.map((each) => fate(chains[0], each));
+        return left !== right || mine === yours;
+      }),
+    );
+  });
 });
 
 /** As `nft -j list table` of nft 1.0.6 wrote it. */
@@ -227,6 +250,8 @@ describe("what ip writes", () => {
 const pod: ReachPod = {
   name: "default/a eth0",
   hostInterface: packet.iif,
+  ifname: "eth0",
+  mac: "02:01:23:45:67:89",
   address: "10.65.0.5",
   family: 4,
   netns: "/run/netns/a",
@@ -240,9 +265,9 @@ describe("a probe packet", () => {
     "ipv6     10 udp      17 29 src=fd65:0000:0000:0000:0000:0000:0000:0005 dst=2001:0503:ba3e:0000:0000:0000:0002:0030 sport=7 dport=443 [UNREPLIED] src=2001:0503:ba3e:0000:0000:0000:0002:0030 dst=fd31:0250:0000:0000:0000:0000:0000:0001 sport=443 dport=7 mark=0 use=2\n";
 
   test("connection tracking shows what left, and as whom", () => {
-    expect([...tracksIn(table)]).toEqual([
-      ["4 44581", { source: "10.65.0.5", leftAs: "172.31.250.1" }],
-      ["6 7", { source: "fd65::5", leftAs: "fd31:250::1" }],
+    expect(tracksIn(table)).toEqual([
+      { source: "10.65.0.5", port: 44581, leftAs: "172.31.250.1" },
+      { source: "fd65::5", port: 7, leftAs: "fd31:250::1" },
     ]);
   });
 
@@ -365,6 +390,24 @@ describe("a verdict", () => {
     expect(tracked(94)).toEqual([]);
     expect(tracked(96)).toEqual([expect.stringMatching(/^warning connections-full: .*soon packets/)]);
     expect(tracked(100)).toEqual([expect.stringMatching(/^error connections-full: .*new connections are dropped/)]);
+  });
+
+  test("a neighbour entry that is not the pod's, one that nobody answers for, and a gateway that is silent", () => {
+    const entry = { address: pod.address, dev: pod.hostInterface, mac: pod.mac, isFailed: false };
+    expect(told({ neighbours: [entry] })).toEqual([]);
+    expect(told({ neighbours: [{ ...entry, mac: "02:00:00:00:00:01" }] })).toEqual([
+      expect.stringMatching(
+        /^error neighbour-wrong: neighbour 10\.65\.0\.5 dev cali\w+ .* has MAC address 02:00:00:00:00:01/,
+      ),
+    ]);
+    const failed = { ...entry, mac: undefined, isFailed: true };
+    expect(told({ neighbours: [failed] })).toEqual([
+      expect.stringMatching(/^warning neighbour-wrong: .*does not answer ARP/),
+    ]);
+    expect(told({ neighbours: [failed], probe: probed({}) })).toEqual([]);
+    expect(told({ neighbours: [{ ...failed, address: "172.31.250.2", dev: "up0" }] })).toEqual([
+      expect.stringMatching(/^warning gateway-silent: 172\.31\.250\.2 is the gateway by up0/),
+    ]);
   });
 
   test("an XDP program on a host interface, by its number", () => {

@@ -1,0 +1,75 @@
+/** What others did to interfaces, and whom the node believes behind them. */
+import * as z from "zod";
+import { canonicalAddress } from "../../../net/address.ts";
+import { gateway6 } from "../../../plan/names.ts";
+import type { Cli } from "../../cli.ts";
+import type { LinkFact, NeighbourFact, ReachPod } from "./facts.ts";
+
+const link = z.object({
+  ifname: z.string(),
+  mtu: z.int().default(0),
+  xdp: z.object({ prog: z.object({ id: z.int().optional() }).optional() }).optional(),
+  addr_info: z.array(z.object({ local: z.string().optional(), prefixlen: z.int().optional() })).default([]),
+});
+const qdisc = z.object({ kind: z.string(), dev: z.string().optional() });
+
+export async function gatherLinks(
+  cli: Cli,
+  pods: readonly ReachPod[],
+): Promise<{ readonly facts: readonly LinkFact[]; readonly ownAddresses: readonly string[] }> {
+  const [text, qdiscs] = await Promise.all([
+    cli.program(["ip", "-j", "-d", "address", "show"]),
+    cli.program(["tc", "-j", "qdisc", "show"]).catch(() => "[]"),
+  ]);
+  const own = new Set(pods.map(({ hostInterface }) => hostInterface));
+  const classified = z
+    .array(qdisc)
+    .parse(JSON.parse(qdiscs.trim() === "" ? "[]" : qdiscs))
+    .filter(({ kind }) => kind === "clsact");
+  const listed = (JSON.parse(text) as readonly object[]).filter((one) => Object.keys(one).length > 0);
+  const links = z.array(link).parse(listed);
+  const facts = links.map(({ ifname: name, mtu, xdp, addr_info }) => ({
+    name,
+    mtu,
+    addresses: own.has(name) ? addr_info.flatMap(({ local, prefixlen }) => foreignAddress(local, prefixlen)) : [],
+    programs: own.has(name)
+      ? [
+          ...(xdp === undefined ? [] : [`XDP program ${xdp.prog?.id ?? ""}`.trim()]),
+          ...(classified.some(({ dev }) => dev === name) ? ["clsact"] : []),
+        ]
+      : [],
+  }));
+  const ownAddresses = links
+    .filter(({ ifname }) => !own.has(ifname) && ifname !== "lo")
+    .flatMap(({ addr_info }) => addr_info.flatMap(({ local = "" }) => canonicalAddress(local) ?? []));
+  return { facts, ownAddresses };
+}
+
+/** The plugins give a host interface none; the kernel gives it the gateway's. */
+function foreignAddress(local: string | undefined, length: number | undefined): readonly string[] {
+  const address = canonicalAddress(local ?? "");
+  return address === undefined || address === gateway6 || address.startsWith("fe80:") ? [] : [`${address}/${length}`];
+}
+
+const neighbour = z.object({
+  dst: z.string(),
+  dev: z.string(),
+  lladdr: z.string().optional(),
+  state: z.array(z.string()).default([]),
+});
+
+export async function gatherNeighbours(cli: Cli): Promise<readonly NeighbourFact[]> {
+  const text = await cli.program(["ip", "-j", "neighbour", "show"]);
+  const listed = (JSON.parse(text.trim() === "" ? "[]" : text) as readonly object[]).filter(
+    (one) => Object.keys(one).length > 0,
+  );
+  return z
+    .array(neighbour)
+    .parse(listed)
+    .map(({ dst, dev, lladdr: mac, state }) => ({
+      address: canonicalAddress(dst) ?? dst,
+      dev,
+      mac,
+      isFailed: state.includes("FAILED"),
+    }));
+}

@@ -1,0 +1,135 @@
+/** Where packets of pods and for pods go, and what rules and routes may be to blame. */
+import * as z from "zod";
+import type { Family } from "../../../net/address.ts";
+import type { Cli } from "../../cli.ts";
+import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
+import { lookUp, type Question } from "./lookup.ts";
+import { farAway } from "./probe.ts";
+
+export async function gatherWays(
+  cli: Cli,
+  pods: readonly ReachPod[],
+  families: readonly Family[],
+): Promise<Pick<ReachFacts, "ways" | "uplinks">> {
+  const asked = await lookUp(cli, [
+    ...pods.map(({ address, family, hostInterface }) => ({ to: farAway[family], from: address, iif: hostInterface })),
+    ...pods.map(({ address }) => ({ to: address })),
+    ...families.map((family) => ({ to: farAway[family] })),
+  ]);
+  const at = (index: number): Lookup => asked[index] ?? { kind: "unasked" };
+  const uplinkOf = (family: Family) => at(families.includes(family) ? pods.length * 2 + families.indexOf(family) : -1);
+  const uplinks = { 4: uplinkOf(4), 6: uplinkOf(6) };
+  // What does not find its way out would come back by the way that the node has.
+  const second = pods.flatMap((pod, index): readonly (Question & { readonly index: number })[] => {
+    const entry = [at(index), uplinks[pod.family]].find((one) => one.kind === "route");
+    const own = at(pods.length + index);
+    return [
+      ...(entry?.kind === "route" ? [{ index, to: pod.address, from: farAway[pod.family], iif: entry.dev }] : []),
+      ...(own.kind === "route" && own.source !== undefined ? [{ index, to: pod.address, from: own.source }] : []),
+    ];
+  });
+  const answers = await lookUp(cli, second);
+  const found = (index: number, hasIif: boolean): Lookup | undefined =>
+    answers[second.findIndex((one) => one.index === index && (one.iif !== undefined) === hasIif)];
+  const ways = pods.map((pod, index): Way => {
+    const before = at(pods.length + index);
+    const toPod = isStray(before, pod) ? before : (found(index, false) ?? before);
+    return { out: at(index), toPod, back: found(index, true) ?? { kind: "unasked" }, strayRoute: undefined };
+  });
+  return { uplinks, ways: await nameStrays(cli, pods, ways) };
+}
+
+const matched = z.array(z.object({ dst: z.string(), protocol: z.string().optional() }));
+
+/** A route of the main table that leads a pod's packets elsewhere is named, the first few. */
+async function nameStrays(cli: Cli, pods: readonly ReachPod[], ways: readonly Way[]): Promise<readonly Way[]> {
+  let left = 4;
+  return Promise.all(
+    ways.map(async (way, index) => {
+      const pod = pods[index];
+      if (pod === undefined || !isStray(way.toPod, pod) || left-- <= 0) return way;
+      const argv = ["ip", "-j", `-${pod.family}`, "route", "get", "fibmatch", pod.address];
+      const [route] = matched.parse(JSON.parse(await cli.program(argv)));
+      if (route === undefined) return way;
+      return { ...way, strayRoute: { destination: route.dst, protocol: route.protocol } };
+    }),
+  );
+}
+
+/** Whether it leads elsewhere than to the pod. */
+export function isStray(lookup: Lookup, { hostInterface }: ReachPod): boolean {
+  return lookup.kind === "route" && lookup.dev !== hostInterface;
+}
+
+const rule = z.looseObject({
+  priority: z.int(),
+  src: z.string().optional(),
+  srclen: z.int().optional(),
+  dst: z.string().optional(),
+  dstlen: z.int().optional(),
+  table: z.string().optional(),
+  action: z.string().optional(),
+  fwmark: z.string().optional(),
+  not: z.unknown().optional(),
+});
+
+export async function gatherRules(cli: Cli, families: readonly Family[]): Promise<ReachFacts["rules"]> {
+  const ofFamily = async (family: Family) =>
+    families.includes(family) ? readRules(await cli.program(["ip", "-j", `-${family}`, "rule", "show"])) : [];
+  const [v4, v6] = await Promise.all([ofFamily(4), ofFamily(6)]);
+  return { 4: v4, 6: v6 };
+}
+
+const ofAnything = ["priority", "src", "table", "action", "protocol"];
+
+export function readRules(text: string): readonly IpRule[] {
+  return z
+    .array(rule)
+    .parse(JSON.parse(text.trim() === "" ? "[]" : text))
+    .map((one) => {
+      const { priority, src, srclen, dst, dstlen, table, action, fwmark } = one;
+      const prefix = (address: string, length: number | undefined) =>
+        length === undefined ? address : `${address}/${length}`;
+      const words = [
+        ...("not" in one ? ["not"] : []),
+        `from ${prefix(src ?? "all", srclen)}`,
+        ...(dst === undefined ? [] : [`to ${prefix(dst, dstlen)}`]),
+        ...(fwmark === undefined ? [] : [`fwmark ${fwmark}`]),
+        ...(typeof one.iif === "string" ? [`iif ${one.iif}`] : []),
+        action ?? (table === undefined ? "" : `lookup ${table}`),
+      ];
+      return {
+        priority,
+        text: words.join(" ").trim(),
+        table,
+        action: action !== undefined && ["blackhole", "unreachable", "prohibit"].includes(action) ? action : undefined,
+        forAll: (src ?? "all") === "all" && Object.keys(one).every((key) => ofAnything.includes(key)),
+        mark: fwmark,
+      };
+    });
+}
+
+const refusingTypes = ["blackhole", "unreachable", "prohibit"] as const;
+const refusingRoutes = z.array(
+  z.object({ type: z.string().optional(), dst: z.string(), table: z.string().optional() }),
+);
+
+/** A node may have many routes: it is asked only where a look-up was refused. */
+export async function gatherRefusing(
+  cli: Cli,
+  ways: readonly Way[],
+  families: readonly Family[],
+): Promise<ReachFacts["refusing"]> {
+  const isRefused = ways.some(({ out, back, toPod }) => [out, back, toPod].some(({ kind }) => kind === "refused"));
+  const ofFamily = async (family: Family) => {
+    if (!isRefused || !families.includes(family)) return [];
+    const lists = refusingTypes.map(async (type) => {
+      const text = await cli.program(["ip", "-j", `-${family}`, "route", "show", "table", "all", "type", type]);
+      const routes = refusingRoutes.parse(JSON.parse(text.trim() === "" ? "[]" : text));
+      return routes.map(({ dst, table = "main" }) => ({ type, destination: dst, table }));
+    });
+    return (await Promise.all(lists)).flat();
+  };
+  const [v4, v6] = await Promise.all([ofFamily(4), ofFamily(6)]);
+  return { 4: v4, 6: v6 };
+}

@@ -1,0 +1,101 @@
+/** What the rules can do to each pod's packets. */
+import { addressBytes, type Family } from "../../../net/address.ts";
+import { hostInterfacePrefix } from "../../../plan/names.ts";
+import type { ProbeResult, ReachFacts, ReachPod } from "./facts.ts";
+import { type BaseChain, concerns, distinguishing, type Packet, type Place, tellApart, walk } from "./filter.ts";
+import { farAway } from "./probe.ts";
+
+export type Direction = "out" | "back";
+
+export interface Fate {
+  readonly fate: "passes" | "may be dropped" | "dropped";
+  readonly place: Place | undefined;
+  /** Whether a rule accepts packets by a pod's interface or address: somebody has thought of pods. */
+  readonly isProvidedFor: boolean;
+}
+
+/** The fate of a pod's packets of one direction. */
+export interface Verdict extends Fate {
+  readonly pod: ReachPod;
+  readonly direction: Direction;
+}
+
+const hooks = ["prerouting", "forward", "postrouting"] as const;
+const directions = ["out", "back"] as const;
+
+/** Rules are walked once for all the pods that they do not tell apart. */
+export function verdictsOf({ pods, ways, uplinks, chains }: ReachFacts): readonly Verdict[] {
+  const known = new Map<string, Fate>();
+  const passed = { 4: passedBy(chains, 4), 6: passedBy(chains, 6) };
+  const apart = { 4: distinguishing(passed[4]), 6: distinguishing(passed[6]) };
+  return pods.flatMap((pod, index): readonly Verdict[] => {
+    const { family } = pod;
+    const out = ways[index]?.out;
+    const uplink = out?.kind === "route" ? out : uplinks[family];
+    if (uplink.kind !== "route") return [];
+    return directions.map((direction) => {
+      const packet = packetOf(pod, uplink.dev, direction);
+      const key = `${family} ${direction} ${tellApart(apart[family], packet)}`;
+      const fate = known.get(key) ?? fateOf(passed[family], packet);
+      known.set(key, fate);
+      return { pod, direction, ...fate };
+    });
+  });
+}
+
+/** In the order in which a packet meets them. */
+function passedBy(chains: readonly BaseChain[], family: Family): readonly BaseChain[] {
+  return hooks.flatMap((hook) => chains.filter((base) => base.hook === hook && concerns(base, { family })));
+}
+
+/** A way is closed when neither protocol has a chance. */
+function fateOf(passed: readonly BaseChain[], packet: Packet): Fate {
+  const fates = (["udp", "tcp"] as const).map((protocol) => {
+    const outcomes = passed.map((base) => walk(base, { ...packet, protocol }));
+    return { sure: outcomes.find(({ accept }) => !accept), possible: outcomes.find(({ drop }) => drop) };
+  });
+  const sure = fates.every((one) => one.sure !== undefined) ? fates[0]?.sure : undefined;
+  const possible = sure ?? fates.map((one) => one.sure ?? one.possible).find((one) => one !== undefined);
+  const place = possible?.places[0];
+  return {
+    fate: sure !== undefined ? "dropped" : possible !== undefined ? "may be dropped" : "passes",
+    place,
+    isProvidedFor: place !== undefined && providesFor(place.base, packet),
+  };
+}
+
+function packetOf(pod: ReachPod, uplink: string, direction: Direction): Packet {
+  const { family, hostInterface } = pod;
+  const [own, other] = [addressBytes(pod.address), addressBytes(farAway[family])];
+  return direction === "out"
+    ? { family, iif: hostInterface, oif: uplink, saddr: own, daddr: other, protocol: "udp", state: "new" }
+    : { family, iif: uplink, oif: hostInterface, saddr: other, daddr: own, protocol: "udp", state: "established" };
+}
+
+function providesFor(base: BaseChain, packet: Packet): boolean {
+  return [...base.chains.values()].flat().some(({ matches, verdict }) => {
+    if (verdict.kind !== "accept") return false;
+    const specific = matches.filter(
+      (match) =>
+        ((match.kind === "iif" || match.kind === "oif") &&
+          match.names.some((name) => name.startsWith(hostInterfacePrefix))) ||
+        match.kind === "saddr" ||
+        match.kind === "daddr",
+    );
+    const only = {
+      ...base,
+      policy: "drop",
+      chains: new Map([[base.name, [{ matches: specific, verdict, text: "" }]]]),
+    } as const;
+    return specific.length > 0 && walk(only, packet).accept;
+  });
+}
+
+/** What a probe says of a pod's direction. */
+export function outcomeOf(result: ProbeResult | undefined, direction: Direction): "passed" | "lost" | "unknown" {
+  if (result === undefined) return "unknown";
+  if (direction === "out") {
+    return result.left === "yes" ? "passed" : result.left === "no" || result.answer === "refused" ? "lost" : "unknown";
+  }
+  return result.answer === "came" ? "passed" : result.answer === "unknown" ? "unknown" : "lost";
+}
