@@ -102,7 +102,7 @@ export default definePlugin<IpamConf>({
       const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
       return [...own, ...legacy];
     });
-    context.log.info("addresses released", () => ({ handle: handleId, ips: released.map(({ address }) => address) }));
+    logReleased(context, "addresses released", released, { handle: handleId });
   },
 
   gc({ network, valid, conf, document }, context) {
@@ -121,7 +121,7 @@ export default definePlugin<IpamConf>({
     const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), collectAll, (error) => {
       leftOut = error;
     });
-    context.log.info("stale addresses released", () => ({ ips: released.map(({ address }) => address) }));
+    logReleased(context, "stale addresses released", released);
     if (errors.length > 0) {
       throw new CniError(
         code.datastore,
@@ -160,6 +160,18 @@ function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys):
     attributes: attributesOf({ node, ifname: attachment.ifname, pod: podOf(args) }, clock),
     now: nanoseconds(clock),
   };
+}
+
+/** Nothing released is no news: DEL and GC are repeated. */
+function logReleased(
+  { log }: Context,
+  message: string,
+  released: readonly { readonly address: string }[],
+  more = {},
+): void {
+  const fields = () => ({ ...more, ips: released.map(({ address }) => address) });
+  if (released.length > 0) log.info(message, fields);
+  else log.debug(message, fields);
 }
 
 function nowOf(sys: Sys): bigint {

@@ -88,7 +88,8 @@ export default definePlugin<CalicoConf>({
 
   del(request, context) {
     const hostInterfaces = removeAttachment(context.sys, request.attachment, request.netns);
-    context.log.info("endpoint removed", () => ({ hostInterfaces }));
+    if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
+    else context.log.debug("no endpoint to remove");
     delegateDel(ipamTypeOf(request.document), request, context, builtin);
   },
 

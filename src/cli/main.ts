@@ -13,13 +13,15 @@ import { nodeExecutableFiles } from "./install/executable-files.ts";
 import { type GlobalOptions, runCommandLine } from "./program.ts";
 import { stderrProgress } from "./progress.ts";
 import { redirectedSys } from "./redirected-sys.ts";
+import { tellingLock } from "./telling-lock.ts";
 import { terminalOf } from "./terminal.ts";
 
 const out = (text: string) => nodeSys.write("stdout", text);
 const note = (line: string) => nodeSys.write("stderr", `${line}\n`);
 
 // Not awaited here: the bundle is no module (scripts/cli-bundle.ts).
-runCommandLine(process.argv.slice(2), { environment: process.env, out, note, cli: cliOf }).then((status) => {
+const isRoot = process.geteuid?.() === 0;
+runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isRoot, cli: cliOf }).then((status) => {
   process.exitCode = status;
 });
 
@@ -40,7 +42,7 @@ function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
     nowMs: nodeSys.monotonicMs,
   });
   const log = pino({ level: logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
-  const sys = redirectedSys(nodeSys, folders, progress.tick);
+  const sys = redirectedSys({ ...nodeSys, lock: tellingLock(nodeSys, note) }, folders, progress.tick);
   return {
     sys,
     files: nodeExecutableFiles,

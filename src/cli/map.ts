@@ -18,6 +18,9 @@ const mostCells = 65_536n;
 const widestRow = 256;
 
 export function poolMaps({ pools, orphans }: Utilisation, node: string, terminal: Terminal): string {
+  if (pools.length + orphans.length === 0) {
+    return 'there is no pool yet: the first pod makes the one of its conflist, and "tortie apply -f" any other\n';
+  }
   const parts = pools.map((pool) => poolMap(pool, node, terminal));
   if (orphans.length > 0) parts.push(`blocks in no pool: ${orphans.map(({ cidr }) => cidr).join(", ")}\n`);
   return `${parts.join("\n")}\n${legend(terminal)}`;

@@ -7,7 +7,7 @@ import { commands, groups } from "./commands.ts";
 import type { Command, OptionDefinitions } from "./definition.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
 import { generalOptions } from "./general-options.ts";
-import type { StoreFolders } from "./redirected-sys.ts";
+import { defaultFolders, type StoreFolders } from "./redirected-sys.ts";
 import { didYouMean } from "./suggest.ts";
 import { spelledOut } from "./words.ts";
 
@@ -23,6 +23,8 @@ export interface Host {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly out: (text: string) => void;
   readonly note: (line: string) => void;
+  /** Whether the process may look at everything: what it may not, root may. */
+  readonly isRoot: boolean;
   readonly cli: (options: GlobalOptions) => Cli;
 }
 
@@ -33,7 +35,9 @@ export async function runCommandLine(argv: readonly string[], host: Host): Promi
   let status: ExitStatus | undefined;
   const run = (command: Command) => async (parsed: Parsed) => {
     const options = accept(command, general, { words, parsed });
-    status = await command.action(host.cli(globalOptions(options as unknown as GlobalArguments)), options as never);
+    const cli = host.cli(globalOptions(options as unknown as GlobalArguments));
+    if (!command.hides.includes("run-dir")) refuseMissingFolders(cli, command, options as unknown as GlobalArguments);
+    status = await command.action(cli, options as never);
   };
   try {
     const parsed = await program(general, run).parseAsync([...words], {}, (_error, _argv, output) => {
@@ -110,9 +114,24 @@ function globalOptions({ runDir, stateDir, node, logLevel }: GlobalArguments): G
   return { folders: { run: folder(runDir), state: folder(stateDir) }, node, logLevel };
 }
 
-function report(error: unknown, { note }: Host): ExitStatus {
+/** A folder that was named and is not there is a slip; the usual ones come with the first pod. */
+function refuseMissingFolders({ sys }: Cli, { path }: Command, { runDir, stateDir }: GlobalArguments): void {
+  const named = [
+    ["--run-dir", runDir, defaultFolders.run],
+    ["--state-dir", stateDir, defaultFolders.state],
+  ] as const;
+  for (const [option, folder, usual] of named) {
+    // The system that commands see has the folder in the usual one's place.
+    if (folder === usual || sys.stat(usual)?.kind === "directory") continue;
+    throw new CliError(`cannot run ${path}: ${option} is "${folder}", and there is no such folder`, exitStatus.usage);
+  }
+}
+
+function report(error: unknown, { note, isRoot }: Host): ExitStatus {
   // The reader of our output has gone: `tortie … | head`.
   if (error instanceof Error && "code" in error && error.code === "EPIPE") return exitStatus.done;
-  note(`tortie: ${messageOf(error)}`);
+  const message = messageOf(error);
+  const isDenied = /permission denied|operation not permitted/i.test(message);
+  note(`tortie: ${message}${isDenied && !isRoot ? "; run it as root" : ""}`);
   return error instanceof CliError ? error.status : exitStatus.failed;
 }

@@ -9,13 +9,26 @@ export function trustStateFolders(sys: Sys): void {
     try {
       sys.trustFolder(folder);
     } catch (error) {
-      throw new CniError(code.datastore, `cannot trust "${folder}": ${reasonOf(error)}`);
+      throw new CniError(code.datastore, `cannot trust "${folder}": ${reasonOf(error, sys)}`);
     }
   }
 }
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, sys: Sys): string {
   if (isErrno(error, "ELOOP")) return "it is a symbolic link, want a folder of root's";
-  if (isErrno(error, "EPERM")) return "it is owned by another user or writable to others, want root's alone";
+  if (isErrno(error, "EPERM")) {
+    if (!isRoot(sys)) return "this process is not root's; run it as root";
+    return "it is owned by another user or writable to others, want root's alone";
+  }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** By the effective user ID (proc(5): real, effective, saved, file system). Where that cannot be told, it is taken for root's. */
+function isRoot(sys: Sys): boolean {
+  try {
+    const [, effective] = /^Uid:\t\d+\t(\d+)/m.exec(sys.readFile("/proc/self/status")) ?? [];
+    return effective === undefined || effective === "0";
+  } catch {
+    return true;
+  }
 }

@@ -464,3 +464,20 @@ describe("the MTU", () => {
     });
   });
 });
+
+test("DEL of what was never added, and the second of two, are no news in the log", () => {
+  const log = () => {
+    const path = "/var/log/cni.log";
+    return node.machine.files.stat(path) === undefined ? "" : node.machine.files.read(path);
+  };
+  const conf = { log_file_path: "/var/log/cni.log", log_level: "info" };
+  node.run("DEL", { conf });
+  expect(log()).toBe("");
+  node.run("ADD", { conf });
+  node.run("DEL", { conf });
+  expect(log()).toContain('"endpoint removed"');
+  expect(log()).toContain('"addresses released"');
+  const before = log();
+  node.run("DEL", { conf });
+  expect(log()).toBe(before);
+});

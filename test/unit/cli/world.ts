@@ -36,6 +36,7 @@ export class World {
   beforeStep: ((call: string) => void) | undefined;
   readonly #namespaces = new Map<string, number>();
   terminal: Terminal;
+  isRoot = true;
   readonly #node: string;
 
   constructor({ node = "mac-k8s", terminal = pipe }: WorldOptions = {}) {
@@ -115,7 +116,7 @@ export class World {
     };
     const cli = () => this.cli({ out, note, input: async () => stdin });
     const argv = typeof line === "string" ? line.split(" ").filter((word) => word !== "") : line;
-    const status = await runCommandLine(argv, { environment: {}, out, note, cli });
+    const status = await runCommandLine(argv, { environment: {}, out, note, isRoot: this.isRoot, cli });
     return { status, stdout, stderr };
   }
 
