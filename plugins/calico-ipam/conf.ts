@@ -65,7 +65,7 @@ export function parseConf(document: JsonObject): IpamConf {
     lockFile: conf.ipam_lock_file || undefined,
     wishes,
     wishesOfPod: annotations === undefined ? wishes : annotatedWishes(wishes, pools, annotations),
-    gateways: gateways.map((text) => canonicalAddress(text) ?? refuse(`use gateway "${text}": not an IP address`)),
+    gateways: gateways.map(parseGateway),
     routes: routes.map(parseRoute),
   };
 }
@@ -160,8 +160,16 @@ function requestedAddress(text: string, key: string): string {
   return refuse(`assign address "${text}": "${key}" must hold IP addresses`);
 }
 
+function parseGateway(text: string, index: number, all: readonly string[]): string {
+  const gateway = canonicalAddress(text) ?? refuse(`use gateway "${text}": not an IP address`);
+  const other = all.slice(0, index).find((one) => one.includes(":") === gateway.includes(":"));
+  return other === undefined ? gateway : refuse(`use gateway "${text}" beside "${other}": one of each family is used`);
+}
+
 function parseRoute({ dst, gw }: { readonly dst: string; readonly gw?: string | undefined }): RouteConfig {
-  if (canonicalPrefix(dst) === undefined) refuse(`use route to "${dst}": not an address with a prefix length`);
+  const destination = canonicalPrefix(dst) ?? refuse(`use route to "${dst}": not an address with a prefix length`);
+  const network = maskPrefix(destination);
+  if (network !== destination) refuse(`use route to "${dst}": it has host bits; write "${network}"`);
   if (gw === undefined) return { dst };
   return { dst, gw: canonicalAddress(gw) ?? refuse(`use route to "${dst}": its gateway "${gw}" is not an IP address`) };
 }

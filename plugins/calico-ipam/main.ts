@@ -20,7 +20,7 @@ import { handleIdOf } from "../../src/ipam/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/held.ts";
 import { rememberPools } from "../../src/ipam/known-pools.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/last-pool.ts";
-import { reclaimBlocks } from "../../src/ipam/reclaim.ts";
+import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
@@ -61,8 +61,11 @@ export default definePlugin<IpamConf>({
       if (last !== undefined) return last;
       const pools = yield* ensureDefaultPools(wishes.configured, node.surroundings);
       if (isWhole) rememberPools(context.sys, pools);
-      if (addresses.length > 0) return yield* assignAddresses({ ...claimant, pools, addresses, mayTakeOver });
-      const assigned = yield* autoAssign({ ...request, pools });
+      if (addresses.length > 0) {
+        const named = { ...claimant, pools, addresses, mayTakeOver };
+        return yield* orWithStrays(claimant.node, () => assignAddresses(named));
+      }
+      const assigned = yield* orWithStrays(claimant.node, () => autoAssign({ ...request, pools }));
       yield* noteLastPools(claimant.node, wanted, pools, assigned);
       return assigned;
     };
@@ -115,7 +118,10 @@ export default definePlugin<IpamConf>({
       const collected = yield* collect(network, (owner) => handles.has(handleIdOf(owner)));
       // A handle that cannot be read is rebuilt, and then may be stale like any other.
       if (leftOut !== undefined) throw leftOut;
-      if (node !== undefined) yield* reclaimBlocks(node);
+      if (node !== undefined) {
+        yield* reclaimBlocks(node);
+        yield* reclaimStrays(node);
+      }
       return collected;
     };
     const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), collectAll, (error) => {

@@ -2,7 +2,7 @@
 import { contains } from "../net/prefix.ts";
 import { list, type Transaction } from "../store/transaction.ts";
 import { hostAffinity, readBlock } from "./affinity.ts";
-import { type Block, hasRoom, isBlock, thaw } from "./block.ts";
+import { type Block, hasRoom, isBlock, isEmpty, thaw } from "./block.ts";
 import { readCursor } from "./cursor.ts";
 import { blockCount, type Pool } from "./pool.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "./settings.ts";
@@ -21,5 +21,9 @@ export function* hasFreeAddress(node: string, pool: Pool, now: bigint): Transact
   const mayClaim =
     config.autoAllocateBlocks && (config.maxBlocksPerHost <= 0 || owned.length < config.maxBlocksPerHost);
   if (mayClaim && BigInt(blocks.length) < blockCount(pool)) return true;
-  return (config.strictAffinity ? owned : blocks).some(roomy);
+  // An empty block of another node's name is given up by the ADD that needs it.
+  const usable = config.strictAffinity
+    ? blocks.filter((block) => owned.includes(block) || isEmpty(block.spec))
+    : blocks;
+  return usable.some(roomy);
 }

@@ -133,10 +133,15 @@ describe("ADD", () => {
 
   test.each([
     [{ gateways: ["10.9.0"] }, 'cannot use gateway "10.9.0": not an IP address'],
+    [
+      { gateways: ["10.9.0.1", "fd00::1", "10.9.0.2"] },
+      'cannot use gateway "10.9.0.2" beside "10.9.0.1": one of each family is used',
+    ],
+    [{ routes: [{ dst: "10.9.0.0/8" }] }, 'cannot use route to "10.9.0.0/8": it has host bits; write "10.0.0.0/8"'],
     [{ routes: [{ dst: "10.9.0.0" }] }, 'cannot use route to "10.9.0.0": not an address with a prefix length'],
     [
-      { routes: [{ dst: "10.9.0.0/8", gw: "eth0" }] },
-      'cannot use route to "10.9.0.0/8": its gateway "eth0" is not an IP address',
+      { routes: [{ dst: "10.0.0.0/8", gw: "eth0" }] },
+      'cannot use route to "10.0.0.0/8": its gateway "eth0" is not an IP address',
     ],
   ])("refuses %j", (ipam, msg) => {
     expect(run("ADD", { ipam })).toMatchObject({ code: 7, msg });

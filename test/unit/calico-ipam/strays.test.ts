@@ -1,0 +1,77 @@
+/** Blocks that are kept for the name that the node had before. */
+import { beforeEach, expect, test } from "vitest";
+import { IpamWorld } from "./world.ts";
+
+let world: IpamWorld;
+
+beforeEach(() => {
+  world = new IpamWorld();
+  world.pool("p", { cidr: "10.7.0.0/29", blockSize: 30 });
+});
+
+const old = { hostname: "old-name" };
+
+function strict(): void {
+  const object = {
+    apiVersion: "projectcalico.org/v3",
+    kind: "IPAMConfig",
+    metadata: { name: "default" },
+    spec: { strictAffinity: true },
+  };
+  world.write("/var/lib/tortie/ipamconfigs/default.json", JSON.stringify(object));
+}
+
+/** The affinities that there are, without the block. */
+function owners(): readonly string[] {
+  return world.machine.files.list("/run/tortie/ipam/affinities").map((name) => name.replace(/-10-7.*/, ""));
+}
+
+/** Takes an address of each block, and leaves both empty. */
+function useBoth(): void {
+  for (let i = 0; i < 8; i++) world.add({ ...old, container: `c${i}` });
+  for (let i = 0; i < 8; i++) world.run("DEL", { ...old, container: `c${i}` });
+  expect(owners()).toEqual(["old-name", "old-name"]);
+}
+
+test("are given up by an ADD that strict affinity leaves without an address, and STATUS knows", () => {
+  useBoth();
+  strict();
+  expect(world.run("STATUS")).toEqual({});
+  expect(world.add()).toHaveLength(1);
+  expect(owners()).toEqual(["node-1"]);
+});
+
+test("are given up for an address that is asked for by name", () => {
+  useBoth();
+  strict();
+  expect(world.add({ args: "IP=10.7.0.6" })).toEqual(["10.7.0.6"]);
+});
+
+test("stay while an address of theirs is in use", () => {
+  useBoth();
+  const kept = ["a", "b", "c", "d", "e"].map((container) => world.add({ ...old, container }));
+  strict();
+  expect(world.run("STATUS")).toMatchObject({ code: 50 });
+  expect(world.run("ADD")).toMatchObject({ code: 102 });
+  expect(owners()).toEqual(["old-name", "old-name"]);
+  expect(["a", "b", "c", "d", "e"].map((container) => world.add({ ...old, container }))).toEqual(kept);
+});
+
+test("are given up by GC when they are empty", () => {
+  world.add({ ...old, container: "a" });
+  const document = { "cni.dev/valid-attachments": [{ containerID: "a", ifname: "eth0" }] };
+  world.run("GC", { document });
+  expect(owners()).toEqual(["old-name"]);
+  world.run("GC", { ...old, document: { "cni.dev/valid-attachments": [] } });
+  expect(owners()).toEqual(["old-name"]);
+  world.run("GC", { document: { "cni.dev/valid-attachments": [] } });
+  expect(owners()).toEqual([]);
+});
+
+test("GC does what it can where the node has no valid name", () => {
+  world.add({ ...old, container: "a" });
+  const document = { nodename: "a b", "cni.dev/valid-attachments": [] };
+  expect(world.run("GC", { document })).toEqual({});
+  expect(world.machine.files.list("/run/tortie/ipam/handles")).toEqual([]);
+  expect(world.log).toContain("cannot tell the node's name");
+});
