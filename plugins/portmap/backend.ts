@@ -2,7 +2,7 @@
 import type { Attachment } from "../../src/cni/attachment.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
-import type { PortmapConf } from "./conf.ts";
+import type { Mapping, PortmapConf } from "./conf.ts";
 import type { HasEnded } from "./ended.ts";
 import type { Target } from "./target.ts";
 
@@ -18,17 +18,32 @@ export interface Wanted {
   readonly hasEnded: HasEnded;
 }
 
+/** A host port that a container had. */
+export interface FormerPort {
+  readonly family: Family;
+  readonly protocol: Mapping["protocol"];
+  readonly port: number;
+  /** Where it led. */
+  readonly address: string;
+}
+
+export interface Added {
+  /** What it took from attachments that have ended. */
+  readonly former: readonly FormerPort[];
+  takeBack(): void;
+}
+
 export interface Backend {
-  /** Maps the ports, in the place of the attachment's earlier ones. Returns what takes it back. Throws `CniError` naming who has a port. */
-  add(wanted: Wanted, sys: Sys): () => void;
-  /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes what nobody alive has. */
-  settle(wanted: Wanted, sys: Sys): void;
+  /** Maps the ports, in the place of the attachment's earlier ones. Throws `CniError` naming who has a port. */
+  add(wanted: Wanted, sys: Sys): Added;
+  /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes and returns what nobody alive has. */
+  settle(wanted: Wanted, sys: Sys): readonly FormerPort[];
   /** What is missing or other than wanted. */
   check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly string[];
-  /** Removes what the attachment has in these families, and returns the UDP ports of the host that it had there. */
-  del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly number[];
-  /** Removes what attachments of the network have that are not valid, and returns their UDP ports of the host. */
-  gc(network: string, valid: readonly Attachment[], sys: Sys): readonly number[];
+  /** Removes what the attachment has in these families, and returns it. */
+  del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly FormerPort[];
+  /** Removes what attachments of the network have that are not valid, and returns it. */
+  gc(network: string, valid: readonly Attachment[], sys: Sys): readonly FormerPort[];
   /**
    * Whether it may hold anything of the attachment, or of any: a quick look, for the back end that the configuration does not name. Throws
    * when that cannot be known.

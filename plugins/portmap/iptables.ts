@@ -24,7 +24,7 @@ import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { iptablesLock } from "../../src/plan/names.ts";
 import { takeLock } from "../../src/store/lock.ts";
-import { type Backend, describeAttachment, type Family, families, type Wanted } from "./backend.ts";
+import { type Backend, describeAttachment, type Family, type FormerPort, families, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
 import {
   dnatChain,
@@ -44,25 +44,26 @@ export const iptables: Backend = {
     const made: Family[] = [];
     const takeBack = () => void iptables.del(wanted.attachment, made, sys);
     try {
-      locked(sys, () => {
-        for (const target of wanted.targets) addFamily(wanted, target, sys, (family) => made.push(family));
-      });
+      const former = locked(sys, () =>
+        wanted.targets.flatMap((target) => addFamily(wanted, target, sys, (family) => made.push(family))),
+      );
+      return { former, takeBack };
     } catch (error) {
       takeBack();
       throw error;
     }
-    return takeBack;
   },
 
   settle({ attachment, conf, targets, hasEnded }, sys) {
-    locked(sys, () => {
-      for (const target of targets) {
+    return locked(sys, () =>
+      targets.flatMap((target) => {
         const saved = savedOrFail(target.family, sys);
         const mappings = mappingsOf(conf, target.family);
         const stale = refuseTaken(saved.nat, { attachment, mappings, target, hasEnded });
         if (stale.length > 0) restoreIptables(target.family, removeLines(stale, saved), sys);
-      }
-    });
+        return stale.flatMap((chain) => formerPorts(target.family, saved.nat, chain));
+      }),
+    );
   },
 
   check({ attachment, conf, targets }, sys) {
@@ -153,9 +154,9 @@ function addFamily(
   target: Target,
   sys: Sys,
   onNew: (family: Family) => void,
-): void {
+): readonly FormerPort[] {
   const rules = rulesOf(attachment, conf, target);
-  if (rules.own.length === 0) return;
+  if (rules.own.length === 0) return [];
   const saved = savedOrFail(target.family, sys);
   const holder = foreignHolder(saved.nat, rules.chain, attachment);
   if (holder !== undefined) {
@@ -166,6 +167,7 @@ function addFamily(
   const stale = refuseTaken(saved.nat, { attachment, mappings, target, hasEnded });
   if (!isDeclared(saved.nat, rules.chain)) onNew(target.family);
   restoreIptables(target.family, addLines(rules, saved, stale), sys);
+  return stale.flatMap((chain) => formerPorts(target.family, saved.nat, chain));
 }
 
 function mappingsOf({ mappings }: Wanted["conf"], family: Family): readonly Mapping[] {
@@ -314,12 +316,12 @@ function removeChains(
   sys: Sys,
   among: readonly Family[],
   choose: (saved: SavedTables, family: Family) => readonly string[],
-): readonly number[] {
-  const removeFrom = (family: Family, saved: SavedTables | undefined, kind: IptablesKind): readonly number[] => {
+): readonly FormerPort[] {
+  const removeFrom = (family: Family, saved: SavedTables | undefined, kind: IptablesKind): readonly FormerPort[] => {
     const chains = saved ? [...new Set(choose(saved, family))] : [];
     if (saved === undefined || chains.length === 0) return [];
     restoreIptables(family, removeLines(chains, saved), sys, kind);
-    return chains.flatMap((chain) => udpPortsIn(saved.nat, chain));
+    return chains.flatMap((chain) => formerPorts(family, saved.nat, chain));
   };
   return locked(sys, () =>
     among.flatMap((family) => {
@@ -337,11 +339,16 @@ function removeChains(
   );
 }
 
-function udpPortsIn(nat: readonly string[], chain: string): readonly number[] {
+/** What the rules of a chain lead to. */
+function formerPorts(family: Family, nat: readonly string[], chain: string): readonly FormerPort[] {
   return nat
-    .filter((rule) => rule.startsWith(`-A ${chain} `) && rule.includes(" -j DNAT "))
-    .flatMap((rule) => / -p udp -m udp --dport (\d+) /.exec(rule)?.[1] ?? [])
-    .map(Number);
+    .filter((rule) => rule.startsWith(`-A ${chain} `))
+    .flatMap((rule) => {
+      const [, protocol, port, to = ""] =
+        / -p (tcp|udp|sctp) .*--dport (\d+) -j DNAT --to-destination (\S+)/.exec(rule) ?? [];
+      if (protocol === undefined) return [];
+      return [{ family, protocol: protocol as Mapping["protocol"], port: Number(port), address: addressIn(to) }];
+    });
 }
 
 function entriesIn(nat: readonly string[]): readonly { readonly rule: string; readonly chain: string }[] {

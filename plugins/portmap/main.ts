@@ -13,15 +13,15 @@
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { forgetUdpFlows } from "../../src/dataplane/conntrack.ts";
 import { iptablesLock } from "../../src/plan/names.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
-import { type Backend, type Family, families } from "./backend.ts";
+import { type Backend, type Family, type FormerPort, families } from "./backend.ts";
 import { backendOf, type Mapping, type PortmapConf, parseConf } from "./conf.ts";
 import { endedFor } from "./ended.ts";
+import { forgetFormer, forgetUnanswered } from "./flows.ts";
 import { warnOfHostProcesses } from "./host-processes.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
@@ -46,22 +46,21 @@ export default definePlugin<PortmapConf>({
     if (nat?.acceptsServices ?? hasServiceLink(sys)) moveToIptables(context);
     if (targets.length > 0) {
       const wanted = { attachment, conf, targets, hasEnded: endedFor(attachment, args, sys) };
-      if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts) other.settle(wanted, sys);
+      if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts)
+        forgetFormer(other.settle(wanted, sys), context);
       warnOfHostProcesses(servedBy(conf, targets), context);
-      const takeBack = backend.add(wanted, sys);
+      const { former, takeBack } = backend.add(wanted, sys);
       context.undo("take back the port mappings", takeBack);
-      forget(
-        conf.mappings.flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : [])),
-        context,
-      );
+      forgetFormer(former, context);
+      forgetUnanswered(conf, targets, context);
       if (conf.snat) routeLocalnet(result, targets, sys);
     }
     // What an earlier ADD of the attachment mapped.
     const others = families.filter((family) => !mapsTo(family, conf, targets));
-    if (others.length > 0) forget(backend.del(attachment, others, sys), context);
+    if (others.length > 0) forgetFormer(backend.del(attachment, others, sys), context);
     // The other back end may have its earlier ones where that one, or the node's kube-proxy, was another then.
     const mayHold = other === nftables || sys.stat(iptablesLock) !== undefined;
-    if (mayHold && other.mayHold(attachment, sys)) forget(other.del(attachment, families, sys), context);
+    if (mayHold && other.mayHold(attachment, sys)) forgetFormer(other.del(attachment, families, sys), context);
     return result;
   },
 
@@ -122,24 +121,14 @@ function inEach(
   document: JsonObject,
   attachment: Attachment | undefined,
   context: Context,
-  remove: (backend: Backend) => readonly number[],
+  remove: (backend: Backend) => readonly FormerPort[],
 ): void {
   const named = backends[backendOf(document)];
   const other = named === nftables ? iptables : nftables;
   runEvery([
-    () => forget(remove(named), context),
+    () => forgetFormer(remove(named), context),
     () => {
-      if (other.mayHold(attachment, context.sys)) forget(remove(other), context);
+      if (other.mayHold(attachment, context.sys)) forgetFormer(remove(other), context);
     },
   ]);
-}
-
-/** Ends what connection tracking remembers of the UDP ports; that it could not is no reason to fail. */
-function forget(udpPorts: readonly number[], { sys, log }: Context): void {
-  if (udpPorts.length === 0) return;
-  try {
-    forgetUdpFlows(["ip", "ip6"], [...new Set(udpPorts)], sys);
-  } catch (error) {
-    log.warning("cannot forget UDP flows", () => ({ ports: udpPorts, error: String(error) }));
-  }
 }

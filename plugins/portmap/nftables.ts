@@ -16,14 +16,14 @@ import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
 import { diffNft } from "../../src/dataplane/nft-diff.ts";
 import { hasNftTable } from "../../src/dataplane/nft-has.ts";
 import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
-import { collectNft, moveWaitingIn, removeNft } from "../../src/dataplane/nft-remove.ts";
+import { collectNft, moveWaitingIn, type RemovedElement, removeNft } from "../../src/dataplane/nft-remove.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";
 import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
-import { type Backend, describeAttachment, type Wanted } from "./backend.ts";
+import { type Backend, describeAttachment, type FormerPort, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import { keyOf, mappedPorts, type Waits } from "./mapped.ts";
 import { longestTarget, tableModules, tableOf, tables } from "./tables.ts";
@@ -31,16 +31,16 @@ import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
   add(wanted, sys) {
-    const { applied, isWaiting } = applyOverStale(wanted, sys);
+    const { applied, isWaiting, former } = applyOverStale(wanted, sys);
     try {
       // Who had the port may have let it go meanwhile, and did not see that it was waited for.
       if (isWaiting) moveWaitingIn(tables, sys);
-      settleOverlaps(wanted, "other kind", sys);
+      const overlapping = settleOverlaps(wanted, "other kind", sys);
+      return { former: [...former, ...overlapping], takeBack: () => applied.undo() };
     } catch (error) {
       applied.undo();
       throw error;
     }
-    return () => applied.undo();
   },
 
   settle: (wanted, sys) => settleOverlaps(wanted, "both kinds", sys),
@@ -54,7 +54,7 @@ export const nftables: Backend = {
 
   del(attachment, among, sys) {
     const theirs = tables.filter(({ family }) => among.includes(family));
-    return udpPortsOf(removeNft(theirs, ownerOf(attachment), sys));
+    return formerPorts(removeNft(theirs, ownerOf(attachment), sys));
   },
 
   gc(network, valid, sys) {
@@ -62,7 +62,7 @@ export const nftables: Backend = {
     const kept = new Set(valid.map((attachment) => nftOwnerSet(ownerOf(attachment))));
     const removed = collectNft(tables, ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName), sys);
     moveWaitingIn(tables, sys);
-    return udpPortsOf(removed);
+    return formerPorts(removed);
   },
 
   mayHold: (_, sys) => hasNftTable(tables, sys),
@@ -76,19 +76,24 @@ export const nftables: Backend = {
  * An address that a mapping leads to belongs to one attachment at a time: what still leads there for another is what a missed DEL left
  * behind, and goes; so do the mappings of one that has ended.
  */
-function applyOverStale(wanted: Wanted, sys: Sys): { readonly applied: AppliedNft; readonly isWaiting: boolean } {
+function applyOverStale(
+  wanted: Wanted,
+  sys: Sys,
+): { readonly applied: AppliedNft; readonly isWaiting: boolean; readonly former: readonly FormerPort[] } {
   const { attachment, conf, targets, hasEnded } = wanted;
   const owner = ownerOf(attachment);
   let waits: Waits | undefined;
+  const former: FormerPort[] = [];
   // Each turn removes one attachment that cannot be alive, whose own siblings may have waited, or finds what the container's others have.
   for (let turns = 2 * mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
     try {
-      return { applied: applyNft(mappedPorts(conf, targets, waits), owner, sys), isWaiting: waits !== undefined };
+      const applied = applyNft(mappedPorts(conf, targets, waits), owner, sys);
+      return { applied, isWaiting: waits !== undefined, former };
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
       const holder = holderOf(error.holder);
       if (holder !== undefined && (leadsHere(error, targets) || hasEnded(holder, destinationIn(error))))
-        removeNft(tables, ownerOf(holder), sys);
+        former.push(...formerPorts(removeNft(tables, ownerOf(holder), sys)));
       else if (isSibling(error.holder, attachment)) waits = behindSiblings(attachment, sys);
       else throw taken(mappingOf(error.element.key), error.holder);
     }
@@ -138,13 +143,14 @@ function settleOverlaps(
   { attachment, conf, targets, hasEnded }: Wanted,
   where: "other kind" | "both kinds",
   sys: Sys,
-): void {
+): readonly FormerPort[] {
+  const former: FormerPort[] = [];
   const own = nftOwnerComment(ownerOf(attachment));
   const settle = (mapping: Mapping, held: Held, family: NftFamily) => {
     if (held.holder === own || isSibling(held.holder, attachment)) return;
     const holder = holderOf(held.holder);
     if (holder === undefined || !hasEnded(holder, destinationOf(family, held.data))) throw taken(mapping, held.holder);
-    removeNft(tables, ownerOf(holder), sys);
+    former.push(...formerPorts(removeNft(tables, ownerOf(holder), sys)));
   };
   const isBoth = where === "both kinds";
   for (const { family } of targets) {
@@ -165,6 +171,7 @@ function settleOverlaps(
       if (mapping !== undefined) settle(mapping, held, family);
     }
   }
+  return former;
 }
 
 function describeKey({ protocol, hostPort }: Pick<Mapping, "protocol" | "hostPort">): string {
@@ -192,8 +199,12 @@ function describe(comment: string | undefined): string {
   return holder === undefined ? `"${comment}"` : describeAttachment(holder);
 }
 
-function udpPortsOf(removed: readonly { readonly element: { readonly key: readonly string[] } }[]): readonly number[] {
-  return removed
-    .map(({ element }) => mappingOf(element.key))
-    .flatMap(({ protocol, hostPort }) => (protocol === "udp" ? [hostPort] : []));
+/** Out of the elements of both tables that were removed. */
+function formerPorts(removed: readonly RemovedElement[]): readonly FormerPort[] {
+  return removed.flatMap(({ table: { family }, set, element }) => {
+    if (set !== "ports" && set !== "hostip_ports") return [];
+    const { protocol, hostPort } = mappingOf(element.key);
+    const [address] = element.data ?? [];
+    return address === undefined ? [] : [{ family, protocol, port: hostPort, address }];
+  });
 }

@@ -1,31 +1,60 @@
 /**
- * Forgets UDP flows to host ports. A flow keeps the translation it began with: without this, packets of a client that never pauses
- * would go to the container that had the port before, or to nobody, and would not reach the new one.
+ * Forgets flows to host ports. A flow keeps the translation that it began with: without this, packets of a client that keeps its port would go
+ * to the container that had the host port before, or to nobody, and would not reach the new one.
  */
 import type { Sys } from "../host/sys.ts";
-import { deleteFlow, deleteUdpFlows, dumpFlows, readUdpFlow } from "../netlink/conntrack.ts";
+import {
+  deleteFlow,
+  deleteFlows,
+  dumpFlows,
+  type Flow,
+  type FlowFilter,
+  isMeant,
+  readFlow,
+} from "../netlink/conntrack.ts";
+import type { Request } from "../netlink/message.ts";
 import { Conversation } from "./conversation.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 
+export type { FlowFilter };
+
+type Family = "ip" | "ip6";
+
 /** Throws `CniError` 100 when the kernel refuses; a kernel without connection tracking refuses. */
-export function forgetUdpFlows(families: readonly ("ip" | "ip6")[], ports: readonly number[], sys: Sys): void {
-  const socket = sys.openNetlink("netfilter");
-  const conversation = new Conversation(socket);
-  try {
-    for (const family of families) forget(conversation, family, ports);
-  } finally {
-    conversation.close();
+export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys: Sys): void {
+  if (filters.length === 0) return;
+  converse(sys, (conversation) => {
+    const outcomes = conversation.exchange(filters.map((filter) => deleteFlows(family, filter)));
+    const refused = outcomes.find((outcome) => outcome.errno !== 0 && !refusedWith(outcome, "ENOENT"));
+    if (refused === undefined) return;
+    if (!refusedWith(refused, "EINVAL", "EOPNOTSUPP")) throw refusal(what, refused);
+    forgetEach(conversation, family, (flow) => filters.some((filter) => isMeant(filter, flow)));
+  });
+}
+
+/** The same, one by one, for what no filter can say. */
+export function forgetFlowsThat(family: Family, isOver: (flow: Flow) => boolean, sys: Sys): void {
+  converse(sys, (conversation) => forgetEach(conversation, family, isOver));
+}
+
+const what = "forget flows to host ports";
+
+function forgetEach(conversation: Conversation, family: Family, isOver: (flow: Flow) => boolean): void {
+  const deletions = conversation.dump(dumpFlows(family), what).flatMap((reply): readonly Request[] => {
+    const flow = readFlow(reply);
+    return flow !== undefined && isOver(flow) ? [deleteFlow(family, flow)] : [];
+  });
+  if (deletions.length === 0) return;
+  for (const outcome of conversation.exchange(deletions)) {
+    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) throw refusal(what, outcome);
   }
 }
 
-function forget(conversation: Conversation, family: "ip" | "ip6", ports: readonly number[]): void {
-  const what = `forget UDP flows to port ${ports.join(", ")}`;
-  const outcomes = conversation.exchange(ports.map((port) => deleteUdpFlows(family, port)));
-  const refused = outcomes.find((outcome) => outcome.errno !== 0 && !refusedWith(outcome, "ENOENT"));
-  if (refused === undefined) return;
-  if (!refusedWith(refused, "EINVAL", "EOPNOTSUPP")) throw refusal(what, refused);
-  const flows = conversation.dump(dumpFlows(family), what).flatMap((reply) => readUdpFlow(reply, ports) ?? []);
-  for (const outcome of conversation.exchange(flows.map((flow) => deleteFlow(family, flow)))) {
-    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) throw refusal(what, outcome);
+function converse(sys: Sys, body: (conversation: Conversation) => void): void {
+  const conversation = new Conversation(sys.openNetlink("netfilter"));
+  try {
+    body(conversation);
+  } finally {
+    conversation.close();
   }
 }

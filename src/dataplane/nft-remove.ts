@@ -11,6 +11,7 @@ import type { Sys } from "../host/sys.ts";
 import type { Reply } from "../netlink/message.ts";
 import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../netlink/nftables.ts";
 import { readSet, readTableUse } from "../netlink/nftables-read.ts";
+import { type DataType, decodeFields } from "../netlink/nftables-type.ts";
 import type { NftTable } from "../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../plan/nft-owner.ts";
 import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./nft-owner.ts";
@@ -18,11 +19,16 @@ import { EBUSY, EEXIST, ENOENT, isPassing, lookIntoNft, maxAttempts, type NftSes
 import { locate, movesTo, moveWaiting } from "./nft-waiting.ts";
 import { refusal } from "./refusal.ts";
 
+/** An element that was removed, as it was. */
+export interface RemovedElement extends OwnedElement {
+  readonly table: NftTable;
+}
+
 /**
- * Removes what the owner has in these tables. Returns the elements it removed (without their data); that there are none is success.
+ * Removes what the owner has in these tables. Returns the elements it removed; that there are none is success.
  * Throws `CniError` 100 when the kernel refuses.
  */
-export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly OwnedElement[] {
+export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly RemovedElement[] {
   const name = nftOwnerSet(owner);
   return removeIndexes(tables, sys, (session) => {
     // Most owners have nothing: one message tells so of all tables.
@@ -41,7 +47,7 @@ export function collectNft(
   tables: readonly NftTable[],
   isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
   sys: Sys,
-): readonly OwnedElement[] {
+): readonly RemovedElement[] {
   return removeIndexes(tables, sys, (session) =>
     tables.map((table) => {
       const names = (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
@@ -83,8 +89,8 @@ function removeIndexes(
   tables: readonly NftTable[],
   sys: Sys,
   removalsOf: (session: NftSession) => readonly Removal[],
-): readonly OwnedElement[] {
-  return lookIntoNft(sys, [], (session): readonly OwnedElement[] => {
+): readonly RemovedElement[] {
+  return lookIntoNft(sys, [], (session): readonly RemovedElement[] => {
     const removals = removalsOf(session);
     return tables.flatMap((table, at) => {
       const { names, mayBeIdle } = removals[at] as Removal;
@@ -105,21 +111,21 @@ function isAwaited({ sets }: NftTable, map: string): boolean {
  * Removes one index and all that it lists, and the chains that nothing else jumps to, and moves what waited for these elements' keys, in one
  * transaction: a process that is killed leaves all of it or nothing. `undefined` when there is no such index.
  */
-function removeIndex(session: NftSession, table: NftTable, setName: string): readonly OwnedElement[] | undefined {
+function removeIndex(session: NftSession, table: NftTable, setName: string): readonly RemovedElement[] | undefined {
   const what = `remove set ${table.family} ${table.name} ${setName}`;
   const busy = new Set<string>();
-  let known: readonly OwnedElement[] | undefined;
+  let known: readonly RemovedElement[] | undefined;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const owned = readOwned(session, table, setName);
     // It was there, and the answer to its removal was lost.
     if (owned === undefined) return known;
     // The first time without looking. A single element that a hand removed, or that waits no longer, refuses the whole.
     const present = attempt === 0 ? owned : locate(session, table, setName, owned);
-    known = present;
+    known = withData(session, table, present);
     const chains = chainsOf(session, table, present).filter((chain) => !busy.has(chain));
     const removals = [...deleteOwned(table, setName, present), ...movesTo(session, table, present)];
     const refused = session.commit([...removals, ...chains.map((chain) => deleteChain(idOf(table), chain))]);
-    if (refused.length === 0) return present;
+    if (refused.length === 0) return known;
     // Where elements are elsewhere than was thought, they may be what leads to the chain.
     const isAllFound = refused.every(({ errno }) => errno === EBUSY);
     for (const { index } of isAllFound ? refused : []) busy.add(chains[index - removals.length] ?? "");
@@ -129,6 +135,17 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
     if (fatal) throw refusal(what, fatal);
   }
   throw new CniError(code.refused, `cannot ${what}: nf_tables changed during each of ${maxAttempts} attempts`);
+}
+
+/** With what they map to; one that is gone has nothing. */
+function withData(session: NftSession, table: NftTable, elements: readonly OwnedElement[]): readonly RemovedElement[] {
+  return elements.map(({ set, element: { key } }) => {
+    const types = table.sets.find(({ name }) => name === set)?.data;
+    const found =
+      types && types[0] !== "verdict" ? findElement(session, table, { set, element: { key } })?.data : undefined;
+    const data = found instanceof Uint8Array ? decodeFields(types as readonly DataType[], found) : undefined;
+    return { table, set, element: { key, ...(data && { data }) } };
+  });
 }
 
 function isExpected(errno: number): boolean {

@@ -1,6 +1,6 @@
 /** Which interface an address is behind, as the kernel's routes have it. */
 import type { Sys } from "../host/sys.ts";
-import { readAttributes, u32Of } from "../netlink/attribute.ts";
+import { readAttributes, u8Of, u32Of } from "../netlink/attribute.ts";
 import { getLink, readLink } from "../netlink/link.ts";
 import { lookUpRoute, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from "../netlink/route.ts";
 import { Conversation, type Outcome } from "./conversation.ts";
@@ -41,6 +41,21 @@ export function isOnHost(address: string, sys: Sys): boolean {
     conversation.close();
   }
 }
+
+/** Whether it is an address of this host. */
+export function isLocal(address: string, sys: Sys): boolean {
+  const conversation = new Conversation(sys.openNetlink("route"));
+  try {
+    const [reply] = conversation.request(lookUpRoute(address, { matched: true })).replies;
+    return reply !== undefined && u8Of(reply.payload, typeOffset) === RTN_LOCAL;
+  } finally {
+    conversation.close();
+  }
+}
+
+/** `rtm_type` of `struct rtmsg` (linux/rtnetlink.h). */
+const typeOffset = 7;
+const RTN_LOCAL = 2;
 
 function lookUp(address: string, conversation: Conversation): Outcome {
   return conversation.request(lookUpRoute(address));

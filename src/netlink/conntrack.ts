@@ -1,71 +1,138 @@
-/** ctnetlink (linux/netfilter/nfnetlink_conntrack.h): forgetting the UDP flows to a port. */
-import { AttributeWriter, be16Of, readAttributes, u8Of } from "./attribute.ts";
+/** ctnetlink (linux/netfilter/nfnetlink_conntrack.h): forgetting flows. */
+import { addressBytes, formatAddress } from "../net/address.ts";
+import { type Attributes, AttributeWriter, be16Of, readAttributes, u8Of } from "./attribute.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Reply, type Request } from "./message.ts";
 
 const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
 const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
 const CTA_ID = 12;
 const CTA_FILTER = 25;
 const CTA_FILTER_ORIG_FLAGS = 1;
-/** CTA_FILTER_F_CTA_PROTO_NUM, CTA_FILTER_F_CTA_PROTO_DST_PORT. */
-const protocolAndPort = (1 << 3) | (1 << 5);
-const IPPROTO_UDP = 17;
+const CTA_FILTER_REPLY_FLAGS = 2;
+/** CTA_FILTER_F_CTA_IP_SRC and so on (linux/netfilter/nf_conntrack_common.h has none of them: net/netfilter/nf_internals.h). */
+const filterFlags = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, port: 1 << 5 } as const;
 const families = { ip: 2, ip6: 10 } as const;
+/** CTA_IP_V4_SRC, CTA_IP_V4_DST; CTA_IP_V6_SRC, CTA_IP_V6_DST. */
+const addressTypes = { ip: { source: 1, destination: 2 }, ip6: { source: 3, destination: 4 } } as const;
+const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
 const headerLength = 4;
 
-/** One flow, as it is named for deletion. */
+export type FlowProtocol = keyof typeof protocols;
+
+/** Which flows; what is absent may be anything. */
+export interface FlowFilter {
+  readonly protocol?: FlowProtocol;
+  /** The port that the first packet was for. */
+  readonly port?: number;
+  /** The address that the first packet was for. */
+  readonly destination?: string;
+  /** Who answers: the address that the first packet was translated to, where it was. */
+  readonly answerer?: string;
+}
+
+/** One flow. */
 export interface Flow {
-  /** The value of CTA_TUPLE_ORIG. */
+  /** The value of CTA_TUPLE_ORIG, by which it is named. */
   readonly tuple: Uint8Array;
   readonly id: Uint8Array | undefined;
+  readonly protocol: FlowProtocol;
+  readonly port: number;
+  readonly destination: string | undefined;
+  readonly answerer: string | undefined;
 }
 
 /**
- * Deletes the flows of a family whose first packet was UDP to this port, in one request (Linux 5.8). An older kernel does not know the
- * filter, reads the tuple as that of one flow and refuses it: `EINVAL`.
+ * Deletes the flows of a family for which all of the filter holds, in one request (Linux 5.8). An older kernel does not know the filter,
+ * reads the tuple as that of one flow and refuses it: `EINVAL`.
  */
-export function deleteUdpFlows(family: "ip" | "ip6", port: number): Request {
-  const writer = header(family)
-    .nest(CTA_TUPLE_ORIG, (tuple) => {
-      tuple.nest(CTA_TUPLE_PROTO, () => {
-        tuple.u8(CTA_PROTO_NUM, IPPROTO_UDP).be16(CTA_PROTO_DST_PORT, port);
-      });
-    })
-    .nest(CTA_FILTER, (filter) => {
-      filter.u32(CTA_FILTER_ORIG_FLAGS, protocolAndPort);
+export function deleteFlows(family: "ip" | "ip6", { protocol, port, destination, answerer }: FlowFilter): Request {
+  const types = addressTypes[family];
+  const writer = header(family);
+  writer.nest(CTA_TUPLE_ORIG, () => {
+    if (destination !== undefined) {
+      writer.nest(CTA_TUPLE_IP, () => void writer.bytes(types.destination, addressBytes(destination)));
+    }
+    writer.nest(CTA_TUPLE_PROTO, () => {
+      if (protocol !== undefined) writer.u8(CTA_PROTO_NUM, protocols[protocol]);
+      if (port !== undefined) writer.be16(CTA_PROTO_DST_PORT, port);
     });
+  });
+  if (answerer !== undefined) {
+    writer.nest(CTA_TUPLE_REPLY, () => {
+      writer.nest(CTA_TUPLE_IP, () => void writer.bytes(types.source, addressBytes(answerer)));
+    });
+  }
+  const flags =
+    (protocol === undefined ? 0 : filterFlags.protocol) |
+    (port === undefined ? 0 : filterFlags.port) |
+    (destination === undefined ? 0 : filterFlags.destination);
+  writer.nest(CTA_FILTER, () => {
+    writer.u32(CTA_FILTER_ORIG_FLAGS, flags);
+    if (answerer !== undefined) writer.u32(CTA_FILTER_REPLY_FLAGS, filterFlags.source);
+  });
   return { type: IPCTNL_MSG_CT_DELETE, flags: NLM_F_ACK, payload: writer.finish() };
 }
 
-/** Asks for all flows of a family: for kernels without the filter. */
+/** Asks for all flows of a family. */
 export function dumpFlows(family: "ip" | "ip6"): Request {
   return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: header(family).finish() };
 }
 
-/** The flow in an answer, if its first packet was UDP to one of these ports. */
-export function readUdpFlow({ payload }: Reply, ports: readonly number[]): Flow | undefined {
+/** The flow in an answer, if it is of a protocol with ports. Throws `MalformedError`. */
+export function readFlow({ payload }: Reply): Flow | undefined {
   const attributes = readAttributes(payload, headerLength);
   const tuple = attributes.get(CTA_TUPLE_ORIG);
-  const protocol = tuple && readAttributes(tuple).get(CTA_TUPLE_PROTO);
-  if (tuple === undefined || protocol === undefined) return undefined;
-  const parts = readAttributes(protocol);
-  const number = parts.get(CTA_PROTO_NUM);
-  const port = parts.get(CTA_PROTO_DST_PORT);
-  if (number === undefined || port === undefined || u8Of(number) !== IPPROTO_UDP) return undefined;
-  return ports.includes(be16Of(port)) ? { tuple, id: attributes.get(CTA_ID) } : undefined;
+  const protocol = tuple && partOf(tuple, CTA_TUPLE_PROTO);
+  const number = protocol?.get(CTA_PROTO_NUM);
+  const port = protocol?.get(CTA_PROTO_DST_PORT);
+  if (tuple === undefined || number === undefined || port === undefined) return undefined;
+  const name = (["tcp", "udp", "sctp"] as const).find((one) => protocols[one] === u8Of(number));
+  if (name === undefined) return undefined;
+  const reply = attributes.get(CTA_TUPLE_REPLY);
+  return {
+    tuple,
+    id: attributes.get(CTA_ID),
+    protocol: name,
+    port: be16Of(port),
+    destination: addressIn(tuple, "destination"),
+    answerer: reply && addressIn(reply, "source"),
+  };
+}
+
+export function isMeant({ protocol, port, destination, answerer }: FlowFilter, flow: Flow): boolean {
+  const holds = <T>(wanted: T | undefined, found: T | undefined): boolean => wanted === undefined || wanted === found;
+  return (
+    holds(protocol, flow.protocol) &&
+    holds(port, flow.port) &&
+    holds(destination, flow.destination) &&
+    holds(answerer, flow.answerer)
+  );
 }
 
 /** Deletes one flow; `ENOENT` when it is over. */
-export function deleteFlow(family: "ip" | "ip6", { tuple, id }: Flow): Request {
+export function deleteFlow(family: "ip" | "ip6", { tuple, id }: Pick<Flow, "tuple" | "id">): Request {
   const writer = header(family).bytes(CTA_TUPLE_ORIG | 0x8000, tuple);
   // The id keeps a flow apart from a later one with the same tuple.
   if (id !== undefined) writer.bytes(CTA_ID, id);
   return { type: IPCTNL_MSG_CT_DELETE, flags: NLM_F_ACK, payload: writer.finish() };
+}
+
+function partOf(tuple: Uint8Array, type: number): Attributes | undefined {
+  const part = readAttributes(tuple).get(type);
+  return part && readAttributes(part);
+}
+
+function addressIn(tuple: Uint8Array, which: "source" | "destination"): string | undefined {
+  const part = partOf(tuple, CTA_TUPLE_IP);
+  const bytes = part?.get(addressTypes.ip[which]) ?? part?.get(addressTypes.ip6[which]);
+  return bytes?.length === 4 || bytes?.length === 16 ? formatAddress(bytes) : undefined;
 }
 
 /** With version 1 the family of the header restricts a filter (Linux 5.8). */

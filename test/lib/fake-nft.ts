@@ -2,6 +2,7 @@
  * A strict model of nf_tables and ctnetlink that reads the same bytes as the kernel: all-or-nothing transactions, generations, EEXIST, ENOENT, EBUSY,
  * ERESTART; it prints itself much as nft does (of rules only their comments).
  */
+import { addressBytes, formatAddress } from "../../src/net/address.ts";
 import {
   type Attributes,
   AttributeWriter,
@@ -85,8 +86,12 @@ export class FakeNft {
   datagrams = 0;
   /** Called before a transaction is looked at: another process's turn. */
   before: (() => void) | undefined;
-  /** UDP ports whose flows were deleted. */
-  readonly forgotten: number[] = [];
+  /** What connection tracking knows. */
+  flows: FakeFlow[] = [];
+  /** Which flows were to be deleted: `ip udp 5353`, `ip6 tcp 8080 to 192.0.2.1 answered by 10.0.0.5`. */
+  readonly forgotten: string[] = [];
+  /** A kernel before 5.8: it knows no filter. */
+  isOld = false;
   /** The caller may not talk to netfilter: EPERM (nfnetlink_rcv in net/netfilter/nfnetlink.c). */
   isForbidden = false;
   /** Modules that this kernel does not have; `nf_tables` is all of it. */
@@ -228,10 +233,13 @@ export class FakeNft {
     const family = familyNames[payload[0] ?? 0];
     const table = (): TableState => tableIn(this.#state, payload, attributes);
     switch (type) {
-      case 0x102: {
-        this.forgotten.push(conntrackPort(attributes));
+      case 0x101:
+        return this.flows
+          .filter((flow) => flow.family === family)
+          .map((flow) => ({ type: 0x100, payload: flowPayload(flow) }));
+      case 0x102:
+        this.#forget(payload, attributes);
         return [];
-      }
       case nf.NFT_MSG_GETGEN:
         return [{ type: nf.NFT_MSG_NEWGEN, payload: new AttributeWriter().word(0).be32(1, this.#generation).finish() }];
       case nf.NFT_MSG_GETTABLE: {
@@ -263,6 +271,28 @@ export class FakeNft {
       default:
         throw new Error(`the model does not know message ${type}`);
     }
+  }
+
+  #forget(payload: Uint8Array, attributes: Attributes): void {
+    const family = familyNames[payload[0] ?? 0];
+    if (!attributes.has(25)) {
+      const named = this.flows.find((flow) => flow.family === family && sameFlow(flow, attributes));
+      if (named === undefined) throw new Refusal(EINVAL);
+      this.flows = this.flows.filter((flow) => flow !== named);
+      return;
+    }
+    if (this.isOld) throw new Refusal(EINVAL);
+    const { protocol, port, destination, answerer } = filterOf(attributes);
+    const words = [family, protocol, port, destination && `to ${destination}`, answerer && `answered by ${answerer}`];
+    this.forgotten.push(words.filter((word) => word !== undefined).join(" "));
+    this.flows = this.flows.filter(
+      (flow) =>
+        flow.family !== family ||
+        (protocol !== undefined && flow.protocol !== protocol) ||
+        (port !== undefined && flow.port !== port) ||
+        (destination !== undefined && flow.destination !== destination) ||
+        (answerer !== undefined && flow.answerer !== answerer),
+    );
   }
 
   #find(payload: Uint8Array, attributes: Attributes): TableState | undefined {
@@ -590,10 +620,68 @@ function commentOf(rule: Uint8Array): string {
   return data ? stringOf(data.subarray(2)) : "?";
 }
 
-function conntrackPort(attributes: Attributes): number {
-  const tuple = readAttributes(attributes.get(1) ?? new Uint8Array());
-  const port = readAttributes(tuple.get(2) ?? new Uint8Array()).get(3) ?? new Uint8Array(2);
-  return ((port[0] ?? 0) << 8) | (port[1] ?? 0);
+/** A flow that connection tracking knows. */
+export interface FakeFlow {
+  readonly family: "ip" | "ip6";
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** What its first packet was for. */
+  readonly destination: string;
+  readonly port: number;
+  /** Who answers. */
+  readonly answerer: string;
+}
+
+const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const;
+const flowSource = "198.51.100.9";
+
+function tupleOf(writer: AttributeWriter, type: number, flow: FakeFlow): void {
+  const address = addressBytes(type === 1 ? flow.destination : flow.answerer);
+  const four = address.length === 4;
+  const source = four ? addressBytes(flowSource) : addressBytes("2001:db8:51::9");
+  const [from, to] = type === 1 ? [source, address] : [address, source];
+  writer.nest(type, () => {
+    writer.nest(1, () => void writer.bytes(four ? 1 : 3, from).bytes(four ? 2 : 4, to));
+    writer.nest(2, () => void writer.u8(1, protocolNumbers[flow.protocol]).be16(type === 1 ? 3 : 2, flow.port));
+  });
+}
+
+function flowPayload(flow: FakeFlow): Uint8Array {
+  const writer = new AttributeWriter()
+    .byte(flow.family === "ip" ? 2 : 10)
+    .byte(0)
+    .half(0);
+  tupleOf(writer, 1, flow);
+  tupleOf(writer, 2, flow);
+  return writer.finish();
+}
+
+/** Whether a flow is the one that a tuple names. */
+function sameFlow(flow: FakeFlow, attributes: Attributes): boolean {
+  const own = readAttributes(flowPayload(flow), nf.nfHeaderLength).get(1);
+  return String(own) === String(attributes.get(1));
+}
+
+function filterOf(attributes: Attributes): {
+  protocol?: string;
+  port?: number;
+  destination?: string;
+  answerer?: string;
+} {
+  const flags = readAttributes(attributes.get(25) ?? new Uint8Array());
+  const nested = (type: number, part: number) =>
+    readAttributes(readAttributes(attributes.get(type) ?? new Uint8Array()).get(part) ?? new Uint8Array());
+  const flagsOf = (type: number) => (flags.get(type) ?? new Uint8Array(4))[0] ?? 0;
+  const orig = flagsOf(1);
+  const address = (type: number, ...kinds: readonly number[]) =>
+    formatAddress(kinds.map((kind) => nested(type, 1).get(kind)).find((bytes) => bytes !== undefined) as Uint8Array);
+  const number = nested(1, 2).get(1)?.[0];
+  const port = nested(1, 2).get(3) ?? new Uint8Array(2);
+  return {
+    ...(orig & 8 && { protocol: Object.entries(protocolNumbers).find(([, one]) => one === number)?.[0] ?? "?" }),
+    ...(orig & 32 && { port: ((port[0] ?? 0) << 8) | (port[1] ?? 0) }),
+    ...(orig & 2 && { destination: address(1, 2, 4) }),
+    ...(flagsOf(2) & 1 && { answerer: address(2, 1, 3) }),
+  };
 }
 
 function keyOf(key: Uint8Array, end: boolean): string {

@@ -7,7 +7,7 @@ import { Node, nodeAddress4, nodeAddress6 } from "../lib/netns.ts";
 import { Runner, type Sandbox } from "../lib/runner.ts";
 import { diff, snapshot } from "../lib/snapshot.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ask, serve } from "../lib/traffic.ts";
+import { answers, ask, serve, waitForPort } from "../lib/traffic.ts";
 
 const calico = loadConflist(example("10-calico.conflist"));
 const backends = ["nftables", "iptables"] as const;
@@ -70,6 +70,44 @@ describe.each(backends)("by %s", (backend) => {
     runner.check(other, further);
     runner.del(other, further);
     expect(leaks(diff(clean, snapshot(node))).join("\n")).toBe("");
+  });
+
+  test("a client that keeps its port reaches the pod that has the host port now: TCP", () => {
+    const first = newPod("first", [web]);
+    runner.add(list, first);
+    serve(node, "first", 80);
+    const talk = ["nc", "-p", "45000", "-w", "3", nodeAddress4, "8080"];
+    const client = node.start(["sh", "-c", `sleep 20 | ${talk.join(" ")}`], { in: "outside" });
+    node.sh("for i in $(seq 200); do ss -Htn state established | grep -q ':80 ' && exit 0; sleep 0.02; done; exit 1", {
+      in: "first",
+    });
+    runner.del(list, first);
+    node.removePod("first");
+    const second = newPod("second", [web]);
+    runner.add(list, second);
+    serve(node, "second", 80);
+    node.sh("pkill -x nc");
+    client.kill();
+    const asked = node.sh(`printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | ${talk.join(" ")}`, { in: "outside" });
+    expect(asked).toContain("second sees");
+    runner.del(list, second);
+  });
+
+  test("a TCP connection with a process of the node, once it is tracked, goes on", () => {
+    runner.add(list, newPod("first", [{ ...web, hostPort: 9001 }]));
+    const file = "/run/.node/kept";
+    const server = node.start(["sh", "-c", `nc -l 9000 > ${file}`]);
+    waitForPort(node, undefined, 9000);
+    const talk = `(echo one; while [ ! -e ${file}.go ]; do sleep 0.02; done; echo two; sleep 1) | nc ${nodeAddress4} 9000`;
+    const client = node.start(["sh", "-c", talk], { in: "outside" });
+    const arrives = (word: string) =>
+      node.sh(`for i in $(seq 200); do grep -q ${word} ${file} && exit 0; sleep 0.02; done; exit 1`);
+    arrives("one");
+    runner.add(list, newPod("second", [{ ...web, hostPort: 9000 }]));
+    node.sh(`touch ${file}.go`);
+    arrives("two");
+    server.kill();
+    client.kill();
   });
 
   test("[::1] is the host's own: a process there answers, and where there is none the answer comes at once", () => {
