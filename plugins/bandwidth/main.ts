@@ -10,6 +10,7 @@ import { diff } from "../../src/dataplane/diff.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
 import { probeLinks, probeQueues } from "../../src/dataplane/probe.ts";
 import { listOwnedLinks, removeLink, removeUnclaimed } from "../../src/dataplane/remove.ts";
+import type { Logger } from "../../src/log/logger.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
@@ -18,7 +19,7 @@ import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { type BandwidthConf, parseConf } from "./conf.ts";
 import { hostInterfaceOf } from "./host-interface.ts";
-import { ifbName, isIfbName, planShaping } from "./shaping.ts";
+import { ifbName, isIfbName, planShaping, withRoom } from "./shaping.ts";
 
 const born = { kind: "ifb" } as const;
 
@@ -27,12 +28,13 @@ export default definePlugin<BandwidthConf>({
   parseConf,
   makes: ({ conf }) => limits(conf),
 
-  add({ attachment, conf, netns, prevResult }, { sys, undo }) {
+  add({ attachment, conf, netns, prevResult }, { sys, log, undo }) {
     const passed = chained("bandwidth", prevResult);
     if (!limits(conf)) return passed;
     const ifb = ifbName(attachment);
     const applied = withPlaces({ sys, sandbox: openSandbox(sys, netns) }, (places) => {
       const { name: hostInterface, mtu } = hostInterfaceOf(places, attachment.ifname, passed);
+      warnOfRaised(conf, mtu, log);
       const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
       return apply(plan, places.scene, { places });
     });
@@ -90,4 +92,19 @@ export default definePlugin<BandwidthConf>({
 
 function limits({ ingress, egress }: BandwidthConf): boolean {
   return ingress !== undefined || egress !== undefined;
+}
+
+/** A runtime that asks for a burst below a packet gets a limit that works rather than no pod. */
+function warnOfRaised(conf: BandwidthConf, mtu: number, log: Logger): void {
+  for (const direction of ["ingress", "egress"] as const) {
+    const limit = conf[direction];
+    const raised = limit && withRoom(limit, mtu).burstBytes;
+    if (raised === limit?.burstBytes) continue;
+    log.warning("a burst below the size of a packet would let none pass: it is raised", () => ({
+      direction,
+      askedBits: 8 * (limit?.burstBytes ?? 0),
+      burstBits: 8 * (raised ?? 0),
+      mtu,
+    }));
+  }
 }

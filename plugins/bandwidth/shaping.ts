@@ -22,7 +22,7 @@ export interface ShapedLink {
 
 export function planShaping({ ingress, egress }: BandwidthConf, link: ShapedLink): readonly Resource[] {
   return [
-    ...(ingress === undefined ? [] : [tokenBucket(link.hostInterface, ingress)]),
+    ...(ingress === undefined ? [] : [tokenBucket(link.hostInterface, withRoom(ingress, link.mtu))]),
     ...(egress === undefined ? [] : planEgress(egress, link)),
   ];
 }
@@ -48,8 +48,19 @@ function planEgress(limit: Limit, { hostInterface, mtu, ifb }: ShapedLink): read
     { kind: "up", at: "host", link: ifb },
     { kind: "qdisc", at: "host", link: hostInterface, discipline: "ingress" },
     { kind: "redirect", at: "host", link: hostInterface, target: ifb },
-    tokenBucket(ifb, limit),
+    tokenBucket(ifb, withRoom(limit, mtu)),
   ];
+}
+
+/** Of Ethernet, with a VLAN tag. */
+const headerLength = 18;
+
+/**
+ * The limit with a burst that a packet fits into: the bucket never lets a larger one pass (tbf_enqueue in net/sched/sch_tbf.c; what is larger for
+ * segmentation's sake it takes apart).
+ */
+export function withRoom(limit: Limit, mtu: number): Limit {
+  return { ...limit, burstBytes: Math.max(limit.burstBytes, mtu + headerLength) };
 }
 
 /** What a packet may wait for its tokens, in seconds. */

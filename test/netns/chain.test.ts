@@ -185,6 +185,17 @@ describe("ADD", () => {
     expect(error.message).toContain(a.containerId);
   });
 
+  test("with a burst below the size of a packet lets full packets pass, both ways", () => {
+    const small = { ingressRate: 1e6, ingressBurst: 8000, egressRate: 1e6, egressBurst: 8 };
+    const pod = newPod({ capabilities: { bandwidth: small } });
+    const address = addressOf(add(pod));
+    const { stdout } = node.run(["ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", "-s", "1400", address]);
+    expect(stdout).toContain("3 received");
+    runner.check(list, pod);
+    del(pod);
+    expectNothingLeft();
+  });
+
   test("with the node's own namespace is refused with code 8 before anything is done", () => {
     const error = errorOf(() => runner.add(list, { containerId: "own", netns: "/proc/self/ns/net", ifname: "eth0" }));
     expect(error.code).toBe(8);

@@ -71,6 +71,23 @@ describe("ADD", () => {
   });
 });
 
+test("ADD with a burst below the size of a packet raises it, says so in the log, and CHECK agrees", () => {
+  const small = { ...both, ingressBurst: 8000, log_file_path: "/tmp/cni.log" };
+  const { json } = run("ADD", small);
+  const lines = node.machine.files.read("/tmp/cni.log").trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    {
+      level: 40,
+      msg: expect.stringContaining("it is raised"),
+      direction: "ingress",
+      askedBits: 8000,
+      burstBits: 12144,
+      mtu: 1500,
+    },
+  ]);
+  expect(run("CHECK", { ...small, prevResult: json })).toMatchObject({ status: 0, json: undefined });
+});
+
 describe("CHECK", () => {
   test("is silent right after ADD, and names a limit that is another now", () => {
     const { json } = run("ADD");

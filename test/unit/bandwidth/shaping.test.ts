@@ -14,9 +14,6 @@ function bucketOf(rate: number, burst: number) {
 
 describe("planShaping()", () => {
   test.each([
-    [8, 8, 1, 15625000, 1],
-    [16, 8, 2, 7812500, 1],
-    [8000, 80, 1000, 156250, 35],
     [1e6, 1e6, 125000, 15625000, 128125],
     [1e7, 8e5, 1250000, 1250000, 131250],
     [1e8, 3.2e6, 12500000, 500000, 712500],
@@ -25,6 +22,26 @@ describe("planShaping()", () => {
     "gives %d bit/s with a burst of %d bits the reference's numbers",
     (rate, burst, rateBytes, bufferTicks, limitBytes) => {
       expect(bucketOf(rate, burst)).toMatchObject({ rateBytes, bufferTicks, limitBytes, burstBytes: burst / 8 });
+    },
+  );
+
+  test.each([
+    [8, 8, 1468],
+    [8000, 80, 1468],
+    [1e6, 8000, 1468],
+    [1e6, 8 * 1467, 1468],
+    [1e6, 8 * 1468, 1468],
+    [1e6, 8 * 1469, 1469],
+  ])(
+    "raises for %d bit/s a burst of %d bits to a packet of the MTU, with its header: %d bytes",
+    (rate, burst, burstBytes) => {
+      const limitBytes = Math.floor((rate / 8) * 0.025) + burstBytes;
+      expect(bucketOf(rate, burst)).toMatchObject({ burstBytes, limitBytes });
+      const { egressRate, egressBurst } = { egressRate: rate, egressBurst: burst };
+      const plan = planShaping(parseConf({ egressRate, egressBurst }), link);
+      expect(plan).toContainEqual(
+        expect.objectContaining({ link: link.ifb, discipline: "tbf", burstBytes, limitBytes }),
+      );
     },
   );
 
