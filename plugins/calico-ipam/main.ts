@@ -22,6 +22,7 @@ import { rememberPools } from "../../src/ipam/known-pools.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/last-pool.ts";
 import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release.ts";
+import { rememberReleased } from "../../src/ipam/released.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
@@ -105,6 +106,10 @@ export default definePlugin<IpamConf>({
       const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
       return [...own, ...legacy];
     });
+    rememberReleased(
+      context.sys,
+      released.map(({ address }) => address),
+    );
     logReleased(context, "addresses released", released, { handle: handleId });
   },
 

@@ -6,16 +6,21 @@
  *               ▼
  *             endpoint.ts     veth pair, sysctls, routes       ┐
  *             forwarding.ts   the node routes for its pods     ├─ one plan ──► kernel
+ *             blocks.ts       what no pod has ends here        │
  *             nat-outgoing    pods leave by the node's address ┘
  *
- * ADD writes the endpoint's record before it touches the kernel. DEL and GC find the host interface by the record, or by its alias.
+ * ADD writes the endpoint's record before it touches the kernel. DEL and GC find the host interface by the record, or by its alias, and remove the
+ * record last.
  */
 import { ownerOf } from "../../src/cni/attachment.ts";
+import type { Result } from "../../src/cni/result.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
-import { type Endpoint, hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
+import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import { takeReleased } from "../../src/ipam/released.ts";
+import { canonicalAddress } from "../../src/net/address.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import {
   delegateAdd,
@@ -28,20 +33,30 @@ import {
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
-import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { trustStateFolders } from "../../src/store/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
+import { planBlocks, reconcileBlocks } from "./blocks.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
 import { planForwarding } from "./forwarding.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
 import { type Identity, identify, mayReplace } from "./identity.ts";
 import { configuredMtu } from "./mtu.ts";
-import { planNat } from "./nat.ts";
+import { planNat, readPools } from "./nat.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
-import { collectAttachments, forgetAttachment, removeAttachment, removeIdleNat } from "./removal.ts";
+import {
+  collectInterfaces,
+  forget,
+  type Leaving,
+  type Recorded,
+  removeIdleNat,
+  removeInterfaces,
+  takeBack,
+} from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
 /** IPAM plugins that run in this process when CNI_PATH leads to this very executable. */
@@ -57,18 +72,24 @@ export default definePlugin<CalicoConf>({
     const { sys } = context;
     const identity = identify(request.attachment, request.args);
     const node = nodename(conf.node, sys);
+    let recorded: Recorded | undefined;
+    // Runs last, when the addresses are given back: by the record DEL finds what a process leaves that is killed before.
+    context.undo("remove the endpoint's record", () => recorded && takeBack(sys, recorded));
     const ipam = delegateAdd(conf.ipamType, request, context, builtin);
     const wanted = wantedAtAdd(request, identity, ipam, sys);
     const { hostInterface, mac, addresses } = wanted;
     const { attachment, pod } = identity;
     const gateways = gatewaysIn(ipam);
     const origin = originOf(sys);
-    record(
-      { attachment, pod, node, hostInterface, mac, addresses, gateways, netns, ...(origin && { origin }) },
-      context,
-    );
+    trustStateFolders(sys);
+    recorded = {
+      endpoint: { attachment, pod, node, hostInterface, mac, addresses, gateways, netns, ...(origin && { origin }) },
+      isNew: !hasEndpoint(sys, attachment),
+    };
+    // Before there is anything in the kernel to lose.
+    writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, sys);
+    const plan = planOf(identity, wanted, node, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
     context.undo("remove the endpoint", () => applied.undo());
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
@@ -77,28 +98,37 @@ export default definePlugin<CalicoConf>({
 
   check(request, context) {
     const { sys } = context;
-    const gateways = readEndpoint(sys, request.attachment)?.gateways ?? [];
-    const forIpam = withDocument(request, withGateways(request.document, gateways));
+    const record = readEndpoint(sys, request.attachment);
+    const forIpam = withDocument(request, withGateways(request.document, record?.gateways ?? []));
     delegateCheck(request.conf.ipamType, forIpam, context, builtin);
     const identity = identify(request.attachment, request.args);
     const wanted = wantedAtCheck(request, identity);
     const scene = { sys, sandbox: openSandbox(sys, request.netns) };
-    refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, sys), scene));
+    const node = record?.node ?? nodename(request.conf.node, sys);
+    refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, node, sys), scene));
   },
 
   del(request, context) {
-    const hostInterfaces = removeAttachment(context.sys, request.attachment, request.netns);
+    const { sys } = context;
+    const leaving = removeInterfaces(sys, request.attachment, request.netns);
+    const { hostInterfaces } = leaving;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
     delegateDel(ipamTypeOf(request.document), request, context, builtin);
+    forget(sys, leaving, [...takeReleased(sys), ...addressesIn(request.prevResult)]);
   },
 
   gc(request, context) {
-    const { network } = request;
+    const { sys } = context;
+    const { network, conf } = request;
     const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
+    const collected: Leaving[] = [];
     runEvery([
-      () => collectAttachments(context.sys, network, valid),
+      () => collectInterfaces(sys, network, valid, (leaving) => collected.push(leaving)),
       () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+      () => runEvery(collected.map((leaving) => () => forget(sys, leaving))),
+      () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
+      () => removeIdleNat(sys),
     ]);
   },
 
@@ -111,22 +141,22 @@ export default definePlugin<CalicoConf>({
   flags: { "-t": testDatastore },
 });
 
-/** Writes the endpoint's record, before there is anything in the kernel to lose. */
-function record(endpoint: Endpoint, { sys, undo }: Context): void {
-  const { attachment } = endpoint;
-  trustStateFolders(sys);
-  // A record that was there before this call describes what was there before this call.
-  const known = hasEndpoint(sys, attachment);
-  undo("remove the endpoint's record", () => {
-    if (!known) forgetAttachment(sys, attachment, endpoint.hostInterface);
-    removeIdleNat(sys);
-  });
-  writeEndpoint(sys, endpoint);
+function planOf({ owner }: Identity, wanted: EndpointSpec, node: string, sys: Sys): Plan {
+  const { addresses } = wanted;
+  const pools = readPools(sys);
+  return {
+    owner,
+    resources: [
+      ...planForwarding(sys, addresses),
+      ...planEndpoint(wanted),
+      ...planBlocks(sys, pools, node, addresses),
+      ...planNat(pools, addresses),
+    ],
+  };
 }
 
-function planOf({ owner }: Identity, wanted: EndpointSpec, sys: Sys): Plan {
-  const { addresses } = wanted;
-  return { owner, resources: [...planForwarding(sys, addresses), ...planEndpoint(wanted), ...planNat(sys, addresses)] };
+function addressesIn(result: Result | undefined): readonly string[] {
+  return (result?.ips ?? []).flatMap(({ address }) => canonicalAddress(address.replace(/\/.*/, "")) ?? []);
 }
 
 /** DEL and GC go on without a valid configuration: they ask whom it names, or our own IPAM when it names none. */

@@ -4,18 +4,21 @@
  */
 import type { Sys } from "../../src/host/sys.ts";
 import { takePools } from "../../src/ipam/known-pools.ts";
-import { listPools } from "../../src/ipam/pool.ts";
+import { listPools, type Pool } from "../../src/ipam/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { fileStore } from "../../src/store/file.ts";
 import { drive } from "../../src/store/transaction.ts";
 
-/** The shared tables with all pools of the families that the addresses belong to. */
-export function planNat(sys: Sys, addresses: readonly string[]): readonly Resource[] {
+/** All pools, also those that give no new addresses: what they gave still needs its way out. Throws `CniError` 103 where one cannot be read. */
+export function readPools(sys: Sys): readonly Pool[] {
+  return (takePools(sys) ?? drive(listPools(), fileStore(sys, { onDamaged: refuse }))).pools;
+}
+
+/** The shared tables with the pools of the families that the addresses belong to. */
+export function planNat(pools: readonly Pool[], addresses: readonly string[]): readonly Resource[] {
   const families = new Set(addresses.map(familyOf));
-  const { pools } = takePools(sys) ?? drive(listPools(), fileStore(sys, { onDamaged: refuse }));
-  // A disabled pool gives no new addresses, but those that it gave still need their way out.
   return natOutgoing(
     pools.filter(({ family }) => families.has(family)).map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),
     { guarded: families.has(4) },

@@ -132,6 +132,7 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
   const { at } = resource;
   const what = `${resource.kind === "up" ? "set" : "add"} ${driver.describe(resource)}${placeText(at)}`;
   if (!refusedWith(outcome, "EEXIST")) throw refusal(what, outcome);
+  if (driver.isShared) return;
   const conversation = stage.places.conversation(at);
   const view = new View(() => conversation);
   const world: World = { owner: stage.plan.owner, view: () => view, isEarlier: stage.options.mayReplace };

@@ -26,6 +26,8 @@ export interface MessageDriver<R extends Resource> {
   create(resource: R, indexOf: IndexOf, replace: boolean): Request;
   /** Takes back what `create` made; absent where there is nothing to take back. */
   remove?(resource: R, indexOf: IndexOf): Request;
+  /** Whether that it exists is all that is wanted, whoever made it: then it is not looked at. */
+  readonly isShared?: boolean;
   /** What differs from the plan, one text each. */
   judge(resource: R, world: World): readonly string[];
   /** Whether what is in the way is ours to replace. */

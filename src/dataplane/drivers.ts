@@ -1,6 +1,7 @@
 /** The drivers by kind: a new kind does not compile until it has one. */
 import type { IfbLink, Resource, ResourceKind, ResourceOf, VethPair } from "../plan/resource.ts";
 import { addressDriver } from "./address.ts";
+import { blackholeDriver } from "./blackhole.ts";
 import type { LinkDriver, MessageDriver, SysctlDriver, TableDriver } from "./driver.ts";
 import { ifbDriver } from "./ifb.ts";
 import { neighbourDriver } from "./neighbour.ts";
@@ -25,6 +26,7 @@ const drivers = {
   address: addressDriver,
   neighbour: neighbourDriver,
   route: routeDriver,
+  blackhole: blackholeDriver,
   rule: ruleDriver,
   qdisc: qdiscDriver,
   redirect: redirectDriver,

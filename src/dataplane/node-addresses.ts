@@ -80,9 +80,30 @@ export interface Way {
   readonly link: number | undefined;
 }
 
-/** The way that packets to an address take; `undefined` where none gets. Throws `CniError` 100 when it cannot be known. */
-export function wayTo(address: string, conversation: Conversation): Way | undefined {
-  return routeIn(conversation.request(lookUpRoute(address)), address);
+/**
+ * The way that packets to an address take; `undefined` where none gets. `matched`: by the route itself that says so, else by that of this one
+ * destination. Throws `CniError` 100 when it cannot be known.
+ */
+export function wayTo(address: string, conversation: Conversation, { matched = false } = {}): Way | undefined {
+  return routeIn(conversation.request(lookUpRoute(address, { matched })), address);
+}
+
+/**
+ * Whether a range of addresses is a part of a network of the node, where others than pods may be: the way to it leads through no gateway. Asked of
+ * these addresses of the range, until one has no narrower way of its own; `undefined` when none tells.
+ */
+export function isInNetwork(range: string, addresses: readonly string[], sys: Sys): boolean | undefined {
+  const conversation = new Conversation(sys.openNetlink("route"));
+  try {
+    for (const address of addresses) {
+      const way = wayTo(address, conversation, { matched: true });
+      if (way === undefined) return false;
+      if (lengthOf(way.network) < lengthOf(range)) return !way.leadsAway && lengthOf(way.network) > 0;
+    }
+    return undefined;
+  } finally {
+    conversation.close();
+  }
 }
 
 /** `undefined` where no packet gets: routes that say so among them, and a kernel without the family. */

@@ -6,7 +6,7 @@ import { getLink, type Link, readLink } from "../netlink/link.ts";
 import type { Reply } from "../netlink/message.ts";
 import { dumpNeighbours, type NeighbourEntry, readNeighbour } from "../netlink/neighbour.ts";
 import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
-import { dumpRoutes, type RouteEntry, readRoute } from "../netlink/route.ts";
+import { dumpBlackholes, dumpRoutes, type RouteEntry, readBlackhole, readRange, readRoute } from "../netlink/route.ts";
 import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
 import type { Conversation } from "./conversation.ts";
 import { refusal, refusedWith } from "./refusal.ts";
@@ -41,6 +41,22 @@ export class View {
       const routes = this.#conversation().dump(dumpRoutes(family, index), "list routes").flatMap(readRoute);
       return index === undefined ? routes : routes.filter((route) => route.index === index);
     });
+  }
+
+  /** The ranges that the main table has routes to, whatever they say. */
+  ranges(family: Family): readonly string[] {
+    return this.#once(`ranges ${family}`, () =>
+      this.#conversation().dump(dumpRoutes(family), "list routes").flatMap(readRange),
+    );
+  }
+
+  /** The ranges that end here, by routes of that protocol. */
+  blackholes(family: Family, protocol: number): readonly string[] {
+    return this.#once(`blackholes ${family} ${protocol}`, () =>
+      this.#conversation()
+        .dump(dumpBlackholes(family, protocol), "list routes")
+        .flatMap((reply) => readBlackhole(reply, protocol)),
+    );
   }
 
   rules(family: Family): readonly RuleEntry[] {

@@ -76,6 +76,11 @@ export function* releaseBlock(node: string, cidr: string): Transaction<void> {
   throw tooManyConflicts(`release block ${cidr}`);
 }
 
+/** Whether the node has, or is about to have, the block. */
+export function* hasAffinity(node: string, cidr: string): Transaction<boolean> {
+  return (yield* read("BlockAffinity", affinityName(node, cidr))) !== undefined;
+}
+
 export function* readBlock(cidr: string): Transaction<Block | undefined> {
   const object = yield* read("IPAMBlock", blockName(cidr));
   return object === undefined ? undefined : decodeBlock(object, cidr);

@@ -204,6 +204,11 @@ export function isEmpty(spec: BlockSpec): boolean {
   return spec.unallocated.length === spec.allocations.length;
 }
 
+/** Whether anybody has an address of it: those that cool down are nobody's. (Every attribute is used.) */
+export function isServing(spec: BlockSpec): boolean {
+  return spec.attributes.some((_, index) => coolingAt(spec, index) === undefined);
+}
+
 export function blockAddress({ cidr }: Pick<BlockSpec, "cidr">, ordinal: number): string {
   const bytes = addressBytes(addressOf(cidr));
   let carry = ordinal;

@@ -44,6 +44,14 @@ export const defaultBlockSize = { 4: 26, 6: 122 } as const;
 const smallestBlockSize = { 4: 20, 6: 116 } as const;
 const largestBlockSize = { 4: 32, 6: 128 } as const;
 
+/** The sizes that blocks of more than one address can have, the default first. */
+export function blockSizes(family: Family): readonly number[] {
+  const smallest = smallestBlockSize[family];
+  const all = Array.from({ length: largestBlockSize[family] - smallest }, (_, index) => smallest + index);
+  const usual = defaultBlockSize[family];
+  return [usual, ...all.filter((size) => size !== usual)];
+}
+
 export interface PoolList {
   /** By name. */
   readonly pools: readonly Pool[];

@@ -30,6 +30,7 @@ export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
 /** Set by a program at configuration time: what ip(8) writes, and Calico's plugin. */
 const RTPROT_BOOT = 3;
+export const RTN_BLACKHOLE = 6;
 export const RTN_UNICAST = 1;
 /** A copy the kernel made of a route for one destination; dumps of old kernels hold them. */
 const RTM_F_CLONED = 0x200;
@@ -64,9 +65,43 @@ export function deleteRoute(route: RouteEntry): Request {
 
 /** Asks for the routes of a family, of one link if it is named; kernels before 4.20 answer with those of all links nevertheless. */
 export function dumpRoutes(family: Family, index?: number): Request {
-  const writer = routeHeader(addressFamily(family), 0, 0, 0, 0);
+  const writer = routeHeader({ family: addressFamily(family), length: 0, table: 0, scope: 0, type: 0, protocol: 0 });
   if (index !== undefined) writer.u32(RTA_OIF, index);
   return dump(RTM_GETROUTE, writer.finish());
+}
+
+/** Adds a route at which a range ends; that there is a route to the range already is `EEXIST`. */
+export function addBlackhole(destination: string, protocol: number): Request {
+  return acked(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, blackholePayload(destination, protocol));
+}
+
+/** Deletes it, if it is of this protocol. */
+export function deleteBlackhole(destination: string, protocol: number): Request {
+  return acked(RTM_DELROUTE, 0, blackholePayload(destination, protocol));
+}
+
+/** Asks for the main table's; kernels before 4.20 answer with all routes nevertheless. */
+export function dumpBlackholes(family: Family, protocol: number): Request {
+  const to = { family: addressFamily(family), length: 0, table: RT_TABLE_MAIN };
+  return dump(RTM_GETROUTE, routeHeader({ ...to, scope: 0, type: RTN_BLACKHOLE, protocol }).finish());
+}
+
+/** Reads an RTM_NEWROUTE: the range of a blackhole of that protocol in the main table, none for another route. Throws `MalformedError`. */
+export function readBlackhole({ payload }: Reply, protocol: number): readonly string[] {
+  if (u8Of(payload, 7) !== RTN_BLACKHOLE || u8Of(payload, 5) !== protocol || u8Of(payload, 4) !== RT_TABLE_MAIN)
+    return [];
+  return [destinationIn(payload, readAttributes(payload, routeHeaderLength))];
+}
+
+/** Reads an RTM_NEWROUTE of any type: the range, none for a route of another table than main. Throws `MalformedError`. */
+export function readRange({ payload }: Reply): readonly string[] {
+  return u8Of(payload, 4) === RT_TABLE_MAIN ? [destinationIn(payload, readAttributes(payload, routeHeaderLength))] : [];
+}
+
+function blackholePayload(destination: string, protocol: number): Uint8Array {
+  const to = { family: addressFamily(familyOf(destination)), length: lengthOf(destination), table: RT_TABLE_MAIN };
+  const writer = routeHeader({ ...to, scope: RT_SCOPE_UNIVERSE, type: RTN_BLACKHOLE, protocol });
+  return writer.bytes(RTA_DST, addressBytes(addressOf(destination))).finish();
 }
 
 /** Asks which way packets to an address take; `matched`: for the route itself that says so, else for that of this one destination. */
@@ -92,9 +127,8 @@ export function readRoute({ payload }: Reply): readonly RouteEntry[] {
   const number = (type: number): number | undefined => numberIn(attributes, type);
   const metrics = attributes.get(RTA_METRICS);
   const metric = metrics && readAttributes(metrics);
-  const anywhere = u8Of(payload, 0) === addressFamily(4) ? "0.0.0.0" : "::";
   const common = {
-    destination: `${addressIn(attributes, RTA_DST) ?? anywhere}/${u8Of(payload, 1)}`,
+    destination: destinationIn(payload, attributes),
     scope: u8Of(payload, 6),
     table: number(RTA_TABLE) ?? u8Of(payload, 4),
     source: addressIn(attributes, RTA_PREFSRC),
@@ -105,6 +139,11 @@ export function readRoute({ payload }: Reply): readonly RouteEntry[] {
   const hops = attributes.get(RTA_MULTIPATH);
   if (hops !== undefined) return readHops(hops).map((hop) => ({ ...common, ...hop }));
   return [{ ...common, index: number(RTA_OIF), gateway: addressIn(attributes, RTA_GATEWAY) }];
+}
+
+function destinationIn(payload: Uint8Array, attributes: Attributes): string {
+  const anywhere = u8Of(payload, 0) === addressFamily(4) ? "0.0.0.0" : "::";
+  return `${addressIn(attributes, RTA_DST) ?? anywhere}/${u8Of(payload, 1)}`;
 }
 
 /** `struct rtnexthop`, one after another: length, flags, hops, interface; then attributes. */
@@ -131,13 +170,14 @@ function routePayload(route: RouteEntry): Uint8Array {
   const { destination, index, gateway, source, priority, table, mtu, advmss } = route;
   const length = lengthOf(destination);
   // rtm_table has one byte; 0 (unspecified) sends the kernel to RTA_TABLE.
-  const writer = routeHeader(
-    addressFamily(familyOf(destination)),
+  const writer = routeHeader({
+    family: addressFamily(familyOf(destination)),
     length,
-    table < 256 ? table : 0,
-    route.scope,
-    RTN_UNICAST,
-  );
+    table: table < 256 ? table : 0,
+    scope: route.scope,
+    type: RTN_UNICAST,
+    protocol: RTPROT_BOOT,
+  });
   if (length > 0) writer.bytes(RTA_DST, addressBytes(addressOf(destination)));
   if (gateway !== undefined) writer.bytes(RTA_GATEWAY, addressBytes(gateway));
   if (index !== undefined) writer.u32(RTA_OIF, index);
@@ -154,12 +194,14 @@ function routePayload(route: RouteEntry): Uint8Array {
 }
 
 /** rtm_family, dst_len, src_len, tos, table, protocol, scope, type, flags. */
-function routeHeader(family: number, length: number, table: number, scope: number, type: number): AttributeWriter {
-  const writer = new AttributeWriter().byte(family).byte(length).byte(0).byte(0);
-  return writer
-    .byte(table)
-    .byte(type === 0 ? 0 : RTPROT_BOOT)
-    .byte(scope)
-    .byte(type)
-    .word(0);
+function routeHeader(to: {
+  readonly family: number;
+  readonly length: number;
+  readonly table: number;
+  readonly scope: number;
+  readonly type: number;
+  readonly protocol: number;
+}): AttributeWriter {
+  const writer = new AttributeWriter().byte(to.family).byte(to.length).byte(0).byte(0);
+  return writer.byte(to.table).byte(to.protocol).byte(to.scope).byte(to.type).word(0);
 }

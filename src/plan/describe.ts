@@ -1,6 +1,6 @@
 /** Resources in the words of ip(8), where errors, differences and printed commands share them. */
 import { familyOf } from "../net/address.ts";
-import type { Route, Rule } from "./resource.ts";
+import type { Blackhole, Route, Rule } from "./resource.ts";
 
 /** Scopes by their names (linux/rtnetlink.h). */
 export const routeScopes = { global: 0, site: 200, link: 253, host: 254 } as const;
@@ -32,4 +32,9 @@ function scopeName(scope: NonNullable<Route["scope"]>): string {
 /** `from 10.0.0.9/32 lookup 12345 pref 32000`: what follows `ip rule add`. */
 export function describeRule({ from, table, priority }: Rule): string {
   return `from ${from} lookup ${table} pref ${priority}`;
+}
+
+/** `blackhole 10.65.0.0/26 proto 80`: what follows `ip route add`. */
+export function describeBlackhole({ destination, protocol }: Pick<Blackhole, "destination" | "protocol">): string {
+  return `blackhole ${destination} proto ${protocol}`;
 }

@@ -29,3 +29,5 @@ export const gateway6 = "fe80::ecee:eeff:feee:eeee";
 export const hostMac = "ee:ee:ee:ee:ee:ee";
 /** The place of the rules of a pod's further interfaces among all rules of the pod: before `main` (32766). */
 export const sourceRulePriority = 32_000;
+/** The protocol of the routes of the node's blocks: Calico's number. */
+export const blockRouteProtocol = 80;

@@ -99,6 +99,19 @@ export interface Route {
   readonly instead?: readonly (Route | Rule)[];
 }
 
+/**
+ * A route at which a range of addresses ends, where no narrower one leads on. It may be many attachments' and stays when a plan is taken back;
+ * another's route to the same range does as well.
+ */
+export interface Blackhole {
+  readonly kind: "blackhole";
+  readonly at: Place;
+  /** With its prefix length. */
+  readonly destination: string;
+  /** Who made it, by its number (rtm_protocol, linux/rtnetlink.h). */
+  readonly protocol: number;
+}
+
 /** A rule of policy routing: what has a source within the prefix is led by a table first. */
 export interface Rule {
   readonly kind: "rule";
@@ -152,6 +165,7 @@ export type Resource =
   | LinkAddress
   | Neighbour
   | Route
+  | Blackhole
   | Rule
   | Qdisc
   | Redirect
@@ -181,6 +195,7 @@ export const phaseOf: { readonly [K in ResourceKind]: number } = {
   address: 3,
   neighbour: 4,
   route: 5,
+  blackhole: 5,
   rule: 6,
   qdisc: 7,
   redirect: 8,

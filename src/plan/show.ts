@@ -5,10 +5,11 @@
  */
 
 import { familyOf } from "../net/address.ts";
-import { describeRoute, describeRule } from "./describe.ts";
+import { describeBlackhole, describeRoute, describeRule } from "./describe.ts";
 import type { NftResource } from "./nft.ts";
 import { inOrder } from "./order.ts";
 import type {
+  Blackhole,
   IfbLink,
   LinkAddress,
   LinkUp,
@@ -55,6 +56,7 @@ const showers: {
   address: showAddress,
   neighbour: showNeighbour,
   route: showRoute,
+  blackhole: showBlackhole,
   rule: showRule,
   qdisc: showQdisc,
   redirect: showRedirect,
@@ -103,6 +105,11 @@ function showRoute(route: Route): readonly string[] {
   const command = `${entering(route.at)}${ip(route.destination)} route add ${describeRoute(route)}`;
   const instead = (route.instead ?? []).flatMap((one) => (one.kind === "route" ? showRoute(one) : showRule(one)));
   return [instead.length === 0 ? command : `${command} || { ${instead.join(" && ")}; }`];
+}
+
+function showBlackhole(blackhole: Blackhole): readonly string[] {
+  const { at, destination } = blackhole;
+  return [`${entering(at)}${ip(destination)} route add ${describeBlackhole(blackhole)} || true`];
 }
 
 function showRule(rule: Rule): readonly string[] {

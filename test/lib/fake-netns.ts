@@ -28,7 +28,9 @@ export interface FakeLink {
 }
 
 export interface FakeRoute extends RouteEntry {
-  readonly protocol: "kernel" | "boot" | "ra";
+  readonly protocol: "kernel" | "boot" | "ra" | 80;
+  /** Default: it leads on. */
+  readonly type?: "blackhole";
 }
 
 export interface FakeNeighbour {
@@ -223,7 +225,9 @@ export class FakeNetns {
     source,
     mtu,
     advmss,
+    type,
   }: FakeRoute): string {
+    if (type === "blackhole") return `route blackhole ${destination} proto ${protocol}`;
     const route = { kind: "route", at: "host", destination, scope, link: this.#nameOf(index) } as const;
     const text = describeRoute({
       ...route,

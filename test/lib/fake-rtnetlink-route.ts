@@ -17,20 +17,26 @@ export const routeHandlers: Readonly<Record<number, Handler>> = {
 
 function newRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
   const { flags } = request;
-  const wanted = routeIn(request, "boot");
+  const wanted = routeIn(request);
+  if (wanted.type === "blackhole" && familyOf(wanted.destination) === 6 && !netns.ipv6)
+    throw new Refused("EAFNOSUPPORT");
   const link = netns.links.get(wanted.index ?? 0);
   if (maskPrefix(wanted.destination) !== wanted.destination) {
     throw new Refused("EINVAL", "Invalid prefix for given prefix length");
   }
-  if (link === undefined) throw new Refused("ENODEV");
-  if (familyOf(wanted.destination) === 4) checkNexthop4(netns, link, wanted);
-  else checkNexthop6(netns, link, wanted);
+  if (wanted.type !== "blackhole") checkNexthop(netns, link, wanted);
   const at = netns.routes.findIndex((has) => sameKey(has, wanted));
   if (at >= 0 && (flags & NLM_F_EXCL) !== 0) throw new Refused("EEXIST");
   if (at < 0 && (flags & NLM_F_CREATE) === 0) throw new Refused("ENOENT");
   if (at >= 0 && (flags & NLM_F_REPLACE) !== 0) netns.routes.splice(at, 1, wanted);
   else netns.routes.push(wanted);
   return [];
+}
+
+function checkNexthop(netns: FakeNetns, link: FakeLink | undefined, wanted: FakeRoute): void {
+  if (link === undefined) throw new Refused("ENODEV");
+  if (familyOf(wanted.destination) === 4) checkNexthop4(netns, link, wanted);
+  else checkNexthop6(netns, link, wanted);
 }
 
 function checkNexthop4(netns: FakeNetns, link: FakeLink, { gateway, scope, source }: FakeRoute): void {
@@ -55,10 +61,12 @@ function checkNexthop6(netns: FakeNetns, link: FakeLink, { gateway }: FakeRoute)
 }
 
 function deleteRoute(netns: FakeNetns, request: Reply): readonly Answer[] {
-  const wanted = routeIn(request, "boot");
+  const wanted = routeIn(request);
   const at = netns.routes.findIndex(
     (has) =>
       sameKey(has, wanted) &&
+      has.type === wanted.type &&
+      (has.type === undefined || has.protocol === wanted.protocol) &&
       (wanted.index === undefined || wanted.index === has.index) &&
       (wanted.gateway === undefined || wanted.gateway === has.gateway),
   );
@@ -79,6 +87,9 @@ function getRoutes(netns: FakeNetns, { payload, flags }: Reply): readonly Answer
   return netns.routes
     .filter(({ destination }) => addressFamily(familyOf(destination)) === u8Of(payload))
     .filter(({ index }) => link === undefined || index === u32Of(link))
+    .filter(
+      ({ type }) => u8Of(payload, 7) === 0 || (type === "blackhole") === (u8Of(payload, 7) === route.RTN_BLACKHOLE),
+    )
     .map((found) => ({ type: RTM_NEWROUTE, payload: describe(found, familyOf(found.destination)) }));
 }
 
@@ -103,18 +114,19 @@ function lookUp(netns: FakeNetns, address: string): Answer {
     .filter(({ destination }) => familyOf(destination) === familyOf(address) && contains(destination, address))
     .sort((a, b) => lengthOf(b.destination) - lengthOf(a.destination));
   if (found === undefined) throw new Refused("ENETUNREACH");
+  if (found.type === "blackhole") throw new Refused("EINVAL");
   return { type: RTM_NEWROUTE, payload: describe(found, familyOf(address)) };
 }
 
 function describe(found: FakeRoute, family: Family): Uint8Array {
-  const { destination, index, gateway, scope, table, source, priority, mtu, advmss, protocol } = found;
+  const { destination, index, gateway, scope, table, source, priority, mtu, advmss, protocol, type } = found;
   const length = lengthOf(destination);
   const writer = new AttributeWriter().byte(addressFamily(family)).byte(length).byte(0).byte(0);
   writer
     .byte(table < 256 ? table : 252)
-    .byte({ kernel: 2, boot: 3, ra: 9 }[protocol])
+    .byte({ kernel: 2, boot: 3, ra: 9, 80: 80 }[protocol])
     .byte(scope)
-    .byte(1)
+    .byte(type === "blackhole" ? route.RTN_BLACKHOLE : route.RTN_UNICAST)
     .word(0);
   writer.u32(route.RTA_TABLE, table);
   if (length > 0) writer.bytes(route.RTA_DST, addressBytes(addressOf(destination)));
@@ -132,13 +144,28 @@ function describe(found: FakeRoute, family: Family): Uint8Array {
 }
 
 /** As the kernel keeps it: IPv6 has a metric and no scope. */
-function routeIn(request: Reply, protocol: FakeRoute["protocol"]): FakeRoute {
+function routeIn(request: Reply): FakeRoute {
+  const [range] = route.readBlackhole(request, 80);
   const [wanted] = route.readRoute(request);
-  if (wanted === undefined) throw new Error("only unicast routes are modelled");
+  if (range !== undefined)
+    return { ...blackhole, destination: range, priority: familyOf(range) === 4 ? undefined : 1024 };
+  if (wanted === undefined) throw new Error("only unicast routes and blackholes of protocol 80 are modelled");
   const table = wanted.table === 0 ? 254 : wanted.table;
-  if (familyOf(wanted.destination) === 4) return { ...wanted, table, protocol };
-  return { ...wanted, table, protocol, scope: 0, priority: wanted.priority ?? 1024 };
+  if (familyOf(wanted.destination) === 4) return { ...wanted, table, protocol: "boot" };
+  return { ...wanted, table, protocol: "boot", scope: 0, priority: wanted.priority ?? 1024 };
 }
+
+const blackhole = {
+  index: undefined,
+  gateway: undefined,
+  scope: 0,
+  table: 254,
+  source: undefined,
+  mtu: undefined,
+  advmss: undefined,
+  protocol: 80,
+  type: "blackhole",
+} as const;
 
 function sameKey(one: FakeRoute, other: FakeRoute): boolean {
   return (

@@ -71,6 +71,10 @@ const plans: Readonly<Record<string, readonly Resource[]>> = {
     addresses: ["10.0.0.5/32", "fd00::5/128"],
     routes: [{ dst: "10.9.0.0/16", mtu: 1400 }, { dst: "::/0" }],
   }),
+  "the routes of blocks": [
+    { kind: "blackhole", at: "host", destination: "10.0.0.0/26", protocol: 80 },
+    { kind: "blackhole", at: "host", destination: "fd00::/122", protocol: 80 },
+  ],
   "limits both ways": [...planEndpoint(endpoint), ...planShaping({ ingress: limit, egress: limit }, link)],
   "the limits of containerd's burst": [
     ...planEndpoint(endpoint),
@@ -133,7 +137,7 @@ function runOn(node: Node, plan: Plan, netns: string): void {
 }
 
 function cleanUp(node: Node): void {
-  node.sh("nft flush ruleset");
+  node.sh("nft flush ruleset; ip route flush proto 80; ip -6 route flush proto 80");
   for (const name of [endpoint.hostInterface, link.ifb]) node.run(["ip", "link", "del", name]);
 }
 

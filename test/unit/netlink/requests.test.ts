@@ -9,7 +9,14 @@ import { createIfb, createVeth, deleteLink, getLink, setLink } from "../../../sr
 import type { Request } from "../../../src/netlink/message.ts";
 import { addNeighbour } from "../../../src/netlink/neighbour.ts";
 import { addIngress, addTokenBucket, deleteQdisc } from "../../../src/netlink/qdisc.ts";
-import { addRoute, dumpRoutes, type RouteEntry } from "../../../src/netlink/route.ts";
+import {
+  addBlackhole,
+  addRoute,
+  deleteBlackhole,
+  dumpBlackholes,
+  dumpRoutes,
+  type RouteEntry,
+} from "../../../src/netlink/route.ts";
 import { addRule, deleteRule } from "../../../src/netlink/rule.ts";
 import { hex } from "./hex.ts";
 
@@ -132,6 +139,21 @@ test.each<[string, Request, string]>([
     deleteRule({ family: 6, from: "fd00::5/128", table: 300, priority: 32_000 }),
     `33 5 0a 00 80 00 00 0000 01 00000000   1400 0200 fd000000000000000000000000000005   0800 0600 007d0000
      0800 0f00 2c010000`,
+  ],
+  [
+    "ip route add blackhole 10.0.0.0/26 proto 80",
+    addBlackhole("10.0.0.0/26", 80),
+    "24 605 02 1a 00 00 fe 50 00 06 00000000   0800 0100 0a000000",
+  ],
+  [
+    "ip -6 route delete blackhole fd00::/122 proto 80",
+    deleteBlackhole("fd00::/122", 80),
+    "25 5 0a 7a 00 00 fe 50 00 06 00000000   1400 0100 fd000000000000000000000000000000",
+  ],
+  [
+    "ip route list type blackhole proto 80, of a family",
+    dumpBlackholes(4, 80),
+    "26 301 02 00 00 00 fe 50 00 06 00000000",
   ],
   [
     "tc qdisc add dev cali1 handle ffff: ingress",

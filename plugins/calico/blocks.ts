@@ -1,0 +1,121 @@
+/**
+ * The node's blocks: a packet to one of their addresses that no pod has ends here, as with Calico.
+ *
+ *     10.65.0.0/26   blackhole, protocol 80         one per block, whatever the number of pods
+ *     10.65.0.5/32   dev cali…                      narrower: a pod's own
+ *
+ * Without it such a packet would take the node's default route, and come back from a router that knows whose the block is. A block of one
+ * address has none: it would be in its pod's way. Nor has one within a network of the node, where others than pods have addresses.
+ *
+ * **A block's route is there as long as the block is the node's and an address of it is taken, and nobody holds a lock for it**: ADD takes its
+ * address and then adds the route; DEL gives its address up, removes the route of a block that it finds empty, and looks again. Whichever
+ * comes first, one of the two has seen the other.
+ */
+import { withBlackholes } from "../../src/dataplane/blackhole.ts";
+import { isInNetwork } from "../../src/dataplane/node-addresses.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/affinity.ts";
+import { isServing } from "../../src/ipam/block.ts";
+import { blockCidrOf } from "../../src/ipam/object-name.ts";
+import { blockOf, blockSizes, type Pool } from "../../src/ipam/pool.ts";
+import { familyOf } from "../../src/net/address.ts";
+import { addressAt, addressCount, addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
+import { blockRouteProtocol } from "../../src/plan/names.ts";
+import type { Resource } from "../../src/plan/resource.ts";
+import { DamagedError } from "../../src/store/damage.ts";
+import { fileStore } from "../../src/store/file.ts";
+import { drive, list, maxTries } from "../../src/store/transaction.ts";
+
+/** The routes of the blocks that the addresses are from: of those that are the node's. */
+export function planBlocks(
+  sys: Sys,
+  pools: readonly Pool[],
+  node: string,
+  addresses: readonly string[],
+): readonly Resource[] {
+  const blocks = new Map<string, string>();
+  for (const address of addresses.map(addressOf)) {
+    const pool = pools.find(({ cidr }) => contains(cidr, address));
+    if (pool !== undefined && pool.blockSize < lengthOf(address)) blocks.set(blockOf(pool, address), address);
+  }
+  return [...blocks]
+    .filter(([block, address]) => isOwn(sys, node, block) && !isShared(sys, block, address))
+    .map(([destination]) => ({ kind: "blackhole", at: "host", destination, protocol: blockRouteProtocol }));
+}
+
+/**
+ * Whether a block is a part of a network of the node: who has its other addresses is reached there. An address that a pod has just been given
+ * has no route of its own yet; one that it has had does not tell, and another of the block is asked.
+ */
+function isShared(sys: Sys, block: string, address = addressOf(block)): boolean {
+  const others = () => [addressOf(block), addressAt(block, addressCount(block) - 1n)];
+  return isInNetwork(block, [address], sys) ?? isInNetwork(block, others(), sys) ?? false;
+}
+
+/** As far as the affinity tells, which is smaller to read than the block. Without the route a pod is served as well. */
+function isOwn(sys: Sys, node: string, block: string): boolean {
+  return unlessDamaged(() => drive(hasAffinity(node, block), fileStore(sys))) === true;
+}
+
+/**
+ * Removes the routes of blocks that the addresses were from and that serve nobody any more. Knows no pool, for that may be gone, and its block
+ * too: then a block of each size is thought of.
+ */
+export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: readonly string[]): void {
+  const idle = addresses.flatMap((address) => {
+    const candidates = blockSizes(familyOf(address)).map((size) => maskPrefix(`${addressOf(address)}/${size}`));
+    for (const block of candidates) {
+      const use = useOf(sys, node, block);
+      if (use !== "none") return use === "idle" ? [block] : [];
+    }
+    return candidates;
+  });
+  follow(sys, node, [...new Set(idle)]);
+}
+
+/** For GC: makes it so for all blocks, whatever processes have left that were killed. */
+export function reconcileBlocks(sys: Sys, node: string | undefined): void {
+  const objects = drive(list("IPAMBlock"), fileStore(sys));
+  follow(
+    sys,
+    node,
+    objects.flatMap(({ metadata: { name } }) => blockCidrOf(name) ?? []),
+  );
+}
+
+/** Adds or removes the route of each block, until the block says the same before and after. */
+function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): void {
+  if (blocks.length === 0) return;
+  withBlackholes(sys, blockRouteProtocol, (blackholes) => {
+    for (const block of blocks) {
+      let use = useOf(sys, node, block);
+      for (let tries = 0; tries < maxTries; tries++) {
+        if (use === "used") {
+          if (!isShared(sys, block)) blackholes.add(block);
+        } else if (use !== "unknown") blackholes.remove(block);
+        const now = useOf(sys, node, block);
+        if (now === use) break;
+        use = now;
+      }
+    }
+  });
+}
+
+/** A block that is another node's, or nobody's, or that is one address, has no route here. */
+function useOf(sys: Sys, node: string | undefined, cidr: string): "used" | "idle" | "none" | "unknown" {
+  const block = unlessDamaged(() => drive(readBlock(cidr), fileStore(sys)));
+  if (block === "damaged") return "unknown";
+  if (block === undefined) return "none";
+  const { spec } = block;
+  const isNodes = node === undefined || spec.affinity === hostAffinity(node);
+  return isNodes && isServing(spec) && spec.allocations.length > 1 ? "used" : "idle";
+}
+
+function unlessDamaged<T>(read: () => T): T | "damaged" {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DamagedError) return "damaged";
+    throw error;
+  }
+}
