@@ -47,7 +47,9 @@ test.each([
   runner.add(list, sandbox);
   const lines = node.sh("cat /var/log/calico/cni/cni.log").trim().split("\n");
   const pidOf = (plugin: string) => {
-    const line = lines.map((text) => JSON.parse(text)).find((one) => one.plugin === plugin && one.command === "ADD");
+    const line = lines
+      .map((text) => JSON.parse(text))
+      .find((one) => one.plugin === plugin && one.containerID === sandbox.containerId);
     return line?.pid;
   };
   expect(pidOf("calico-ipam")).toBeGreaterThan(0);

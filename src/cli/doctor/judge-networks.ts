@@ -23,7 +23,7 @@ function judgeMissing({ folder, files }: NetworkFacts, ours: readonly Network[])
     files.length === 0
       ? "holds no network configuration: a runtime says that the node is not ready, and starts no pod"
       : "holds no network that names a plugin of ours: no pod gets its network by them";
-  const remedy = `install -D -m 644 conf-examples/10-calico.conflist ${quote(`${folder}/10-calico.conflist`)}`;
+  const remedy = `tortie install --conflist conf-examples/10-calico.conflist --conf-dir ${quote(folder)}`;
   return [finding("network-missing", folder, text, remedy)];
 }
 

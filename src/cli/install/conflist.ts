@@ -2,6 +2,7 @@
 import type { Cli } from "../cli.ts";
 import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
 import { CliError, messageOf } from "../error.ts";
+import { lintNetwork } from "../lint/network.ts";
 
 export interface Conflist {
   readonly path: string;
@@ -11,8 +12,11 @@ export interface Conflist {
   readonly state: "missing" | "current" | "different";
 }
 
-/** Looks only. Throws `CliError` when the file is no network configuration. */
-export function readConflist(cli: Cli, file: string, confDir: string): Conflist {
+/**
+ * Looks only. Throws `CliError` when the file is no network configuration, or one that the plugins would not understand, unless `force` says
+ * that it is to be installed all the same.
+ */
+export function readConflist(cli: Cli, file: string, confDir: string, force: boolean): Conflist {
   const name = file.slice(file.lastIndexOf("/") + 1);
   const refuse = (reason: string) => new CliError(`cannot install "${file}": ${reason}`);
   if (!/.\.(conf|conflist|json)$/.test(name)) throw refuse("runtimes read *.conflist, *.conf and *.json alone");
@@ -21,6 +25,11 @@ export function readConflist(cli: Cli, file: string, confDir: string): Conflist 
   const text = cli.sys.readFile(file);
   const path = `${confDir}/${name}`;
   const present = cli.sys.stat(path) === undefined ? undefined : cli.sys.readFile(path);
+  const { slips } = lintNetwork(JSON.parse(text));
+  if (slips.length > 0 && !force) {
+    const said = slips.map(({ path: place, text: what }) => (place === "" ? what : `${place}: ${what}`));
+    throw refuse(`${said.join("; ")}; change it, or pass --force`);
+  }
   const types = [...new Set(typesIn(read))];
   return { path, text, types, state: present === undefined ? "missing" : present === text ? "current" : "different" };
 }

@@ -25,7 +25,7 @@ export interface InstallOptions {
 export async function install(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
   const { binDir, confDir, keep = false, force = false, dryRun = false } = options;
   const source = await findSource(cli, options.from);
-  const conflist = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir);
+  const conflist = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir, force);
   const targets = await lookAtTargets(cli, binDir, source);
   if (!force) refuseForeign(binDir, targets, keep);
   if (!force && conflist !== undefined) refuseDifferent(conflist);

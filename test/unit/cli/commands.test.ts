@@ -142,7 +142,7 @@ function prepared(): World {
   world.machine.files.replace("/usr/lib/tortie/bin/calico", "an executable", 0o755);
   world.write(
     "/tmp/10-calico.conflist",
-    JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [{ type: "calico" }] }),
+    JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [{ type: "calico", ipam: { type: "calico-ipam" } }] }),
   );
   world.anyProgram = (line) => {
     if (line === "/usr/lib/tortie/bin/calico -v") return "calico 0.1.0 (Tortie), commit 0123456789ab, engine x\n";

@@ -6,7 +6,11 @@ import { World } from "./world.ts";
 
 const build = "0.1.0, commit 0123456789ab";
 const bin = "/opt/cni/bin";
-const conflist = { name: "net", cniVersion: "1.0.0", plugins: [{ type: "calico" }, { type: "portmap" }] };
+const conflist = {
+  name: "net",
+  cniVersion: "1.0.0",
+  plugins: [{ type: "calico", ipam: { type: "calico-ipam" } }, { type: "portmap" }],
+};
 const installed = "/etc/cni/net.d/10-net.conflist";
 
 /** A machine with executables of ours beside the command, a configuration in /tmp, and what else is said. */
@@ -132,10 +136,22 @@ describe("tortie install", () => {
     expect((await one.run("install")).stderr).toContain("pass --from with the folder of the executables");
   });
 
+  test("installs no configuration that the plugins would refuse or misunderstand, unless forced", async () => {
+    const cluster = { ...conflist, plugins: [{ ...conflist.plugins[0], mttu: 1400, policy: { type: "k8s" } }] };
+    const one = world({ "/tmp/20-cluster.conflist": JSON.stringify(cluster) });
+    const { status, stderr } = await one.run("install --conflist /tmp/20-cluster.conflist");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /plugins\[0\]: cannot use key "policy.type".*; plugins\[0\].mttu: .*; change it, or pass --force\n$/,
+    );
+    expect(filesBelow(one, bin)).toEqual([]);
+    expect((await one.run("install --force --conflist /tmp/20-cluster.conflist")).status).toBe(0);
+  });
+
   test("warns of a configuration that comes first, and of a plugin that is not there", async () => {
     const one = world({
       "/etc/cni/net.d/05-other.conflist": "{}",
-      "/tmp/10-net.conflist": JSON.stringify({ ...conflist, plugins: [{ type: "calico" }, { type: "tuning" }] }),
+      "/tmp/10-net.conflist": JSON.stringify({ ...conflist, plugins: [conflist.plugins[0], { type: "tuning" }] }),
     });
     const { stderr } = await one.run("install --conflist /tmp/10-net.conflist");
     expect(stderr).toContain('names the plugin "tuning", which is not in "/opt/cni/bin"');
