@@ -252,7 +252,6 @@ export const cutOffs: readonly CutOff[] = [
     finds: ["neighbour-wrong", /^neighbour [\d.]+ dev cali\w+ .* has MAC address 02:00:00:00:00:01, and the pod's is/],
     mend: "fix",
     undo: "ip neighbour del $A4 dev $IF",
-    beside: ["answers-lost"],
     dead: [4],
   },
   {
@@ -301,6 +300,14 @@ export const cutOffs: readonly CutOff[] = [
     mend: { as: "tc qdisc del dev $IF clsact" },
     needsProbe: true,
     beside: ["foreign-program"],
+  },
+  {
+    name: "a rate limit whose ifb link is gone",
+    script: `ip link add bwp0123456789ab type ifb; ip link set bwp0123456789ab up; tc qdisc add dev $IF ingress
+      tc filter add dev $IF ingress protocol all u32 match u32 0 0 action mirred egress redirect dev bwp0123456789ab
+      ip link del bwp0123456789ab`,
+    finds: ["redirect-lost", /^cali\w+ sends what its pod sends to the ifb link of a rate limit, which is gone/],
+    mend: "fix",
   },
   {
     name: "another's source NAT comes before ours",

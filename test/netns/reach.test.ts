@@ -1,4 +1,5 @@
 /** `tortie doctor` on pods that are cut off by something outside of their attachment: each way is found, its culprit named, and mended. */
+import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
@@ -6,7 +7,7 @@ import { type CutOff, cutOffs } from "../lib/cut-offs.ts";
 import { type DoctorFinding, doctor } from "../lib/doctor.ts";
 import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
 import { Runner, type Sandbox } from "../lib/runner.ts";
-import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { example, pluginDirs, requireBuild, root } from "../lib/suite.ts";
 import { serve } from "../lib/traffic.ts";
 
 const conflist = example("10-calico-dual-stack.conflist");
@@ -120,3 +121,37 @@ function mend({ mend: how, finds: [id] }: CutOff, finding: DoctorFinding): void 
   }
   expect(deadFamilies()).toEqual([]);
 }
+
+describe("a node without nft and iptables", () => {
+  const programs = ["ip", "tc", "sh", "find", "unshare", "nsenter", "flock", "mount"];
+
+  /** What the doctor writes where these are all the programs that there are. */
+  function lookWithout(): string {
+    node.sh(`mkdir -p /run/few; for name in ${programs.join(" ")}; do ln -sf $(command -v $name) /run/few/$name; done`);
+    const program = join(root, "dist/tortie.js");
+    const argv = [
+      process.execPath,
+      program,
+      "doctor",
+      "--grace",
+      "0",
+      "--conf-dir",
+      "/run/few",
+      "--bin-dir",
+      "/run/few",
+    ];
+    return node.run(argv, { env: { PATH: "/run/few" } }).stdout;
+  }
+
+  test("what cannot be read is said, and what a probe packet loses is found all the same", async () => {
+    expect(lookWithout()).toMatch(
+      /^Checking the way of packets\.\.\.\n[\s\S]*not judged: rules of nf_tables: no nft here/m,
+    );
+    expect(lookWithout()).not.toMatch(/FAIL {5}probe packet/);
+    node.sh("iptables -P FORWARD DROP");
+    expect(lookWithout()).toMatch(/FAIL {5}probe packet of a pod did not leave the node/);
+    node.sh("iptables -P FORWARD ACCEPT");
+    isTidied = true;
+    await setImmediate();
+  });
+});

@@ -45,7 +45,8 @@ async function redirectsOf(cli: Cli): Promise<readonly Redirect[]> {
   return (await mapAtOnce(hooked, ({ dev }) => redirectsFrom(cli, dev))).flat();
 }
 
-async function redirectsFrom(cli: Cli, from: string): Promise<readonly Redirect[]> {
+/** Where the packets that come in by an interface are sent; `*`: to an interface that is gone. */
+export async function redirectsFrom(cli: Cli, from: string): Promise<readonly Redirect[]> {
   let text: string;
   try {
     text = await cli.program(["tc", "-j", "filter", "show", "dev", from, "ingress"]);

@@ -89,11 +89,15 @@ export interface IpRule {
   readonly table: string | undefined;
   /** `blackhole`, `unreachable`, `prohibit`; absent for a look-up. */
   readonly action: string | undefined;
-  /** Whether it takes packets of every source, destination, mark and interface. */
-  readonly forAll: boolean;
+  /** The packets that it is for; what is absent, any. `not`: all but those. */
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+  readonly iif: string | undefined;
+  readonly not: boolean;
   readonly mark: string | undefined;
 }
 
+/** That is not of the plugins' own making. */
 export interface RefusingRoute {
   readonly type: string;
   readonly destination: string;
@@ -107,6 +111,8 @@ export interface LinkFact {
   readonly addresses: readonly string[];
   /** What is attached to it from elsewhere: `XDP program 12`, `clsact`. */
   readonly programs: readonly string[];
+  /** Whether all that comes in by it is sent to an interface that is gone. */
+  readonly isLost: boolean;
 }
 
 export interface NeighbourFact {

@@ -1,8 +1,10 @@
 /** What others did to interfaces, and whom the node believes behind them. */
 import * as z from "zod";
 import { canonicalAddress } from "../../../net/address.ts";
-import { gateway6 } from "../../../plan/names.ts";
+import { gateway6, ifbPrefix } from "../../../plan/names.ts";
+import { mapAtOnce } from "../../at-once.ts";
 import type { Cli } from "../../cli.ts";
+import { redirectsFrom } from "../limits.ts";
 import type { LinkFact, NeighbourFact, ReachPod } from "./facts.ts";
 
 const link = z.object({
@@ -22,12 +24,15 @@ export async function gatherLinks(
     cli.program(["tc", "-j", "qdisc", "show"]).catch(() => "[]"),
   ]);
   const own = new Set(pods.map(({ hostInterface }) => hostInterface));
-  const classified = z
-    .array(qdisc)
-    .parse(JSON.parse(qdiscs.trim() === "" ? "[]" : qdiscs))
-    .filter(({ kind }) => kind === "clsact");
+  const classified = z.array(qdisc).parse(JSON.parse(qdiscs.trim() === "" ? "[]" : qdiscs));
+  const devicesOf = (wanted: string) => classified.flatMap(({ kind, dev }) => (kind === wanted ? (dev ?? []) : []));
   const listed = (JSON.parse(text) as readonly object[]).filter((one) => Object.keys(one).length > 0);
   const links = z.array(link).parse(listed);
+  const lost = await lostIn(
+    cli,
+    devicesOf("ingress").filter((dev) => own.has(dev)),
+    links.filter(({ ifname }) => ifname.startsWith(ifbPrefix)).length,
+  );
   const facts = links.map(({ ifname: name, mtu, xdp, addr_info }) => ({
     name,
     mtu,
@@ -35,14 +40,22 @@ export async function gatherLinks(
     programs: own.has(name)
       ? [
           ...(xdp === undefined ? [] : [`XDP program ${xdp.prog?.id ?? ""}`.trim()]),
-          ...(classified.some(({ dev }) => dev === name) ? ["clsact"] : []),
+          ...(devicesOf("clsact").includes(name) ? ["clsact"] : []),
         ]
       : [],
+    isLost: lost.includes(name),
   }));
   const ownAddresses = links
     .filter(({ ifname }) => !own.has(ifname) && ifname !== "lo")
     .flatMap(({ addr_info }) => addr_info.flatMap(({ local = "" }) => canonicalAddress(local) ?? []));
   return { facts, ownAddresses };
+}
+
+/** Each limit has an ifb of its own: filters are asked for only where there are fewer of these. */
+async function lostIn(cli: Cli, limited: readonly string[], ifbs: number): Promise<readonly string[]> {
+  if (limited.length <= ifbs) return [];
+  const redirects = await mapAtOnce(limited, (dev) => redirectsFrom(cli, dev));
+  return redirects.flat().flatMap(({ from, to }) => (to === "*" ? [from] : []));
 }
 
 /** The plugins give a host interface none; the kernel gives it the gateway's. */

@@ -80,20 +80,19 @@ export async function gatherRules(cli: Cli, families: readonly Family[]): Promis
   return { 4: v4, 6: v6 };
 }
 
-const ofAnything = ["priority", "src", "table", "action", "protocol"];
-
 export function readRules(text: string): readonly IpRule[] {
   return z
     .array(rule)
     .parse(JSON.parse(text.trim() === "" ? "[]" : text))
     .map((one) => {
       const { priority, src, srclen, dst, dstlen, table, action, fwmark } = one;
-      const prefix = (address: string, length: number | undefined) =>
-        length === undefined ? address : `${address}/${length}`;
+      const prefix = (address: string | undefined, length: number | undefined) =>
+        address === undefined || address === "all" || length === undefined ? address : `${address}/${length}`;
+      const [from, to] = [prefix(src, srclen), prefix(dst, dstlen)];
       const words = [
         ...("not" in one ? ["not"] : []),
-        `from ${prefix(src ?? "all", srclen)}`,
-        ...(dst === undefined ? [] : [`to ${prefix(dst, dstlen)}`]),
+        `from ${from ?? "all"}`,
+        ...(to === undefined ? [] : [`to ${to}`]),
         ...(fwmark === undefined ? [] : [`fwmark ${fwmark}`]),
         ...(typeof one.iif === "string" ? [`iif ${one.iif}`] : []),
         action ?? (table === undefined ? "" : `lookup ${table}`),
@@ -103,15 +102,20 @@ export function readRules(text: string): readonly IpRule[] {
         text: words.join(" ").trim(),
         table,
         action: action !== undefined && ["blackhole", "unreachable", "prohibit"].includes(action) ? action : undefined,
-        forAll: (src ?? "all") === "all" && Object.keys(one).every((key) => ofAnything.includes(key)),
+        from: from === "all" ? undefined : from,
+        to: to === "all" ? undefined : to,
+        iif: typeof one.iif === "string" ? one.iif : undefined,
+        not: "not" in one,
         mark: fwmark,
       };
     });
 }
 
+/** Calico's, of routes for a whole block of addresses: a pod's own is preferred to them. */
+const ownProtocol = "80";
 const refusingTypes = ["blackhole", "unreachable", "prohibit"] as const;
 const refusingRoutes = z.array(
-  z.object({ type: z.string().optional(), dst: z.string(), table: z.string().optional() }),
+  z.object({ dst: z.string(), table: z.string().optional(), protocol: z.string().optional() }),
 );
 
 /** A node may have many routes: it is asked only where a look-up was refused. */
@@ -126,7 +130,9 @@ export async function gatherRefusing(
     const lists = refusingTypes.map(async (type) => {
       const text = await cli.program(["ip", "-j", `-${family}`, "route", "show", "table", "all", "type", type]);
       const routes = refusingRoutes.parse(JSON.parse(text.trim() === "" ? "[]" : text));
-      return routes.map(({ dst, table = "main" }) => ({ type, destination: dst, table }));
+      return routes
+        .filter(({ protocol }) => protocol !== ownProtocol)
+        .map(({ dst, table = "main" }) => ({ type, destination: dst, table }));
     });
     return (await Promise.all(lists)).flat();
   };

@@ -1,4 +1,5 @@
 /** Looks at what the pods' packets meet. Changes nothing; a handful of programs, whatever the number of pods. */
+import { setTimeout } from "node:timers/promises";
 import { isErrno } from "../../../host/sys.ts";
 import type { Pool } from "../../../ipam/pool.ts";
 import { type Family, familyOf } from "../../../net/address.ts";
@@ -13,6 +14,7 @@ import { gatherChains } from "./gather-chains.ts";
 import { gatherLinks, gatherNeighbours } from "./gather-links.ts";
 import { gatherRefusing, gatherRules, gatherWays } from "./gather-ways.ts";
 import { sendProbes } from "./probe.ts";
+import { hasPuzzle } from "./reach.ts";
 
 export interface ReachOptions {
   readonly pools: readonly Pool[];
@@ -49,11 +51,14 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
     gatherNeighbours(cli),
   ]);
   const { ways, uplinks } = routing;
-  const outs = ways.map(({ out }) => out);
-  const probe: ProbeFacts = options.probe
-    ? await sendProbes(cli, pods, outs, !hasNotrack)
-    : { unsent: "--no-probe", results: [], reversePathDrops: 0 };
-  return {
+  const sendAll = (): Promise<ProbeFacts> =>
+    sendProbes(
+      cli,
+      pods,
+      ways.map(({ out }) => out),
+      !hasNotrack,
+    );
+  const without: ReachFacts = {
     pods,
     ways,
     uplinks,
@@ -66,9 +71,22 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
     ownAddresses: links.ownAddresses,
     services: servicesIn(options.processes),
     servesDns: servesDns(cli),
-    probe,
-    unseen: [...unseen, ...(probe.isFaulty ? [`whether packets pass: ${probe.unsent}`] : [])],
+    probe: { unsent: "--no-probe", results: [], reversePathDrops: 0 },
+    unseen,
   };
+  if (!options.probe) return without;
+  const first = { ...without, probe: await sendAll() };
+  if (!hasPuzzle(first, options.pools)) return withFault(first);
+  // An interface that has just come up lets nothing pass until the kernel has looked at its carrier, which it does once a second.
+  await setTimeout(carrierMs);
+  return withFault({ ...first, probe: await sendAll() });
+}
+
+const carrierMs = 1100;
+
+function withFault(facts: ReachFacts): ReachFacts {
+  const { probe, unseen } = facts;
+  return probe.isFaulty ? { ...facts, unseen: [...unseen, `whether packets pass: ${probe.unsent}`] } : facts;
 }
 
 /** Those that are whole, and that nothing is at work on. */

@@ -8,6 +8,7 @@
  *
  * The same for what comes back, where the probe is the gateway's answer.
  */
+import { familyOf } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
 import { culpritsOf, describeBase, letThrough } from "./culprits.ts";
 import type { ReachFacts } from "./facts.ts";
@@ -31,6 +32,8 @@ interface Accusation {
 function accuse(verdict: Verdict, all: readonly Verdict[], { probe }: ReachFacts): readonly Accusation[] {
   const { pod, direction, fate, place, isProvidedFor } = verdict;
   if (place === undefined) return [];
+  // That pods are kept from each other may be meant so, and no probe is sent for it.
+  if (direction === "among") return fate === "dropped" ? [{ verdict, place, severity: "warning", proof: "" }] : [];
   const result = probe.results.find((one) => one.pod.address === pod.address);
   const ofFamily = probe.results.filter((one) => one.pod.family === pod.family);
   const own = outcomeOf(result, direction);
@@ -50,6 +53,12 @@ function accuse(verdict: Verdict, all: readonly Verdict[], { probe }: ReachFacts
   if (isAsked || isProvidedFor || place.base.policy !== "drop" || direction === "back") return [];
   return [{ verdict, place, severity: "warning", proof: "" }];
 }
+
+const whatGoes = {
+  out: "what pods send out of the node",
+  back: "what is answered to them",
+  among: "what pods send each other",
+} as const;
 
 function groupedByChain(
   accusations: readonly Accusation[],
@@ -80,11 +89,10 @@ function findingOf(
   );
   const severity = group.some((one) => one.severity === "error") ? "error" : "warning";
   const directions = [...new Set(group.map(({ verdict: one }) => one.direction))];
-  const what = directions.map((one) => (one === "out" ? "what pods send out of the node" : "what is answered to them"));
+  const what = directions.map((one) => whatGoes[one]);
   const proof = group.some((one) => one.proof !== "") ? "; a probe packet was lost" : "";
   const pods = [...new Set(group.map(({ verdict: one }) => one.pod))];
-  const { family } = verdict.pod;
-  const own = pools.filter((pool) => pool.includes(":") === (family === 6));
+  const own = pools.filter((pool) => pods.some(({ family }) => family === familyOf(pool)));
   return {
     id: isSure ? "forward-dropped" : "forward-may-drop",
     section: "reach",
@@ -93,7 +101,7 @@ function findingOf(
     text:
       `${isSure ? "drops" : "may drop"} ${listOf(what)}, by ${describePlace(place)}${proof}; ${belongsTo(culprits, place)}: ` +
       (isSure && severity === "error" ? cutOff(pods) : namesOf(pods)),
-    remedy: letThrough(place, culprits, family, own),
+    remedy: letThrough(place, culprits, verdict.pod.family, own),
   };
 }
 

@@ -7,7 +7,7 @@ import { culpritsOf, describeBase, letThrough, linkManagers } from "./culprits.t
 import type { Lookup, ReachFacts, ReachPod } from "./facts.ts";
 import { concerns, type Packet, type Place, walk } from "./filter.ts";
 import { belongsTo, describePlace } from "./judge-firewall.ts";
-import { listOf, namesOf } from "./words.ts";
+import { cutOff, listOf, namesOf } from "./words.ts";
 
 export function judgeLinks(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   return [
@@ -15,6 +15,7 @@ export function judgeLinks(facts: ReachFacts, pools: readonly string[]): readonl
     ...judgeNeighbours(facts),
     ...judgeManaged(facts),
     ...judgePrograms(facts),
+    ...judgeRedirects(facts),
     ...judgeMtu(facts),
     ...judgeNode(facts, pools),
   ];
@@ -130,6 +131,20 @@ function judgePrograms({ links }: ReachFacts): readonly Finding[] {
       remedy: programs.includes("clsact")
         ? `tc filter show dev ${name} ingress; tc filter show dev ${name} egress   # tc qdisc delete dev ${name} clsact takes all of it away`
         : `bpftool net show dev ${name}   # ip link set dev ${name} xdp off takes it away`,
+    }));
+}
+
+/** The rest of a rate limit: act_mirred drops what it cannot redirect. Without it the pod sends, and without a limit. */
+function judgeRedirects({ links, pods }: ReachFacts): readonly Finding[] {
+  return links
+    .filter(({ name, isLost }) => isLost && pods.some(({ hostInterface }) => hostInterface === name))
+    .map(({ name }) => ({
+      id: "redirect-lost",
+      section: "reach",
+      severity: "error",
+      subject: name,
+      text: `sends what its pod sends to the ifb link of a rate limit, which is gone: ${cutOff(pods.filter(({ hostInterface }) => hostInterface === name))}; a DEL of bandwidth was killed, or somebody deleted the link`,
+      ...byPrograms([["tc", "qdisc", "delete", "dev", name, "ingress"]]),
     }));
 }
 

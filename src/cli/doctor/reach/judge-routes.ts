@@ -51,15 +51,13 @@ function complain(pod: ReachPod, way: Way, facts: ReachFacts, pools: readonly st
   const stray = [way.toPod, way.back].find((lookup) => isStray(lookup, pod));
   if (stray?.kind === "route") return [complainOfStray(pod, way, stray, facts, pools)];
   const entry = [way.out, facts.uplinks[pod.family]].find((one) => one.kind === "route");
+  const { address, family, hostInterface } = pod;
+  const far = farAway[family];
+  const incoming = entry?.kind === "route" ? entry.dev : undefined;
   const refused = [
-    { lookup: way.toPod, to: pod.address, iif: undefined, what: "packets to a pod" },
-    {
-      lookup: way.back,
-      to: pod.address,
-      iif: entry?.kind === "route" ? entry.dev : undefined,
-      what: "answers to a pod",
-    },
-    { lookup: way.out, to: farAway[pod.family], iif: pod.hostInterface, what: "what a pod sends out of the node" },
+    { lookup: way.toPod, to: address, from: undefined, iif: undefined, what: "packets to a pod" },
+    { lookup: way.back, to: address, from: far, iif: incoming, what: "answers to a pod" },
+    { lookup: way.out, to: far, from: address, iif: hostInterface, what: "what a pod sends out of the node" },
   ].find(({ lookup, iif }) => lookup.kind === "refused" && !isForwardingOff(facts, pod.family, iif));
   if (refused?.lookup.kind !== "refused") return [];
   return complainOfRefusal(pod, { ...refused, reason: refused.lookup.reason }, facts, pools);
@@ -102,24 +100,29 @@ interface Refused {
   readonly reason: string;
   /** The address that is looked for. */
   readonly to: string;
+  /** Absent: an address of the node's. */
+  readonly from: string | undefined;
   readonly iif: string | undefined;
   readonly what: string;
 }
 
 function complainOfRefusal(
   pod: ReachPod,
-  { reason, to, iif, what }: Refused,
+  refused: Refused,
   facts: ReachFacts,
   pools: readonly string[],
 ): readonly Complaint[] {
   const { family } = pod;
-  const rule = facts.rules[family].find(({ action }) => action !== undefined);
+  const { reason, to, from, iif, what } = refused;
+  const rules = facts.rules[family].filter((one) => mayTake(one, refused));
+  const rule = rules.find(({ action }) => action !== undefined);
   if (rule !== undefined) {
     const why = `refuses ${what} (${rule.action})${madeBy(rule)}`;
     return [{ pod, id: "way-refused", subject: nameOfRule(rule, family), why, mend: mendRule(rule, family, pools) }];
   }
   const route = facts.refusing[family].find(
-    ({ destination }) => destination === "default" || contains(destination, to),
+    ({ destination, table }) =>
+      rules.some((one) => one.table === table) && (destination === "default" || contains(destination, to)),
   );
   if (route !== undefined) {
     const subject = `route ${route.type} ${route.destination} of table ${route.table}`;
@@ -135,10 +138,18 @@ function complainOfRefusal(
       subject: `IPv${family} routes`,
       why: `refuse ${what} (${reason})`,
       mend: {
-        remedy: `ip -${family} route get ${to}${iif === undefined ? "" : ` from ${to === pod.address ? farAway[family] : pod.address} iif ${iif}`}; ip -${family} rule`,
+        remedy: `ip -${family} route get ${to}${iif === undefined ? "" : ` from ${from} iif ${iif}`}; ip -${family} rule`,
       },
     },
   ];
+}
+
+/** Whether the rule is for such a packet, which has no mark. */
+function mayTake(rule: IpRule, { to, from, iif }: Refused): boolean {
+  if (rule.not) return true;
+  if (rule.mark !== undefined || (rule.iif !== undefined && rule.iif !== iif)) return false;
+  if (rule.to !== undefined && !contains(rule.to, to)) return false;
+  return rule.from === undefined || from === undefined || contains(rule.from, from);
 }
 
 function nameOfRule({ priority, text }: IpRule, family: Family): string {

@@ -19,6 +19,7 @@ export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
     ...judgeForwarding(some),
     ...judgeRoutes(some, prefixes),
     ...judgeFirewall(some, prefixes),
+    ...judgeLinks(some, prefixes),
   ];
   // What a probe lost is told where nothing that is told of its family explains it.
   const all = certain(facts);
@@ -27,8 +28,15 @@ export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
       all.length > 0 &&
       certain(ofFamily(facts, family)).some(({ id, severity }) => severity === "error" || id === "forward-dropped"),
   );
-  return [...all, ...judgeProbes(facts, ({ family }) => explained.includes(family)), ...judgeLinks(facts, prefixes)];
+  return [...all, ...judgeProbes(facts, ({ family }) => explained.includes(family))];
 }
+
+/** Whether a probe shows what nothing explains. */
+export function hasPuzzle(facts: ReachFacts, pools: readonly Pool[]): boolean {
+  return judgeReach(facts, pools).some(({ id }) => puzzles.includes(id));
+}
+
+const puzzles: readonly string[] = ["packets-lost", "answers-lost"];
 
 function ofFamily(facts: ReachFacts, family: Family): ReachFacts {
   const isOf = (pod: { readonly family: Family } | undefined) => pod?.family === family;

@@ -5,7 +5,8 @@ import type { ProbeResult, ReachFacts, ReachPod } from "./facts.ts";
 import { type BaseChain, concerns, distinguishing, type Packet, type Place, tellApart, walk } from "./filter.ts";
 import { farAway } from "./probe.ts";
 
-export type Direction = "out" | "back";
+/** `among`: to another pod of the node. */
+export type Direction = "out" | "back" | "among";
 
 export interface Fate {
   readonly fate: "passes" | "may be dropped" | "dropped";
@@ -21,7 +22,6 @@ export interface Verdict extends Fate {
 }
 
 const hooks = ["prerouting", "forward", "postrouting"] as const;
-const directions = ["out", "back"] as const;
 
 /** Rules are walked once for all the pods that they do not tell apart. */
 export function verdictsOf({ pods, ways, uplinks, chains }: ReachFacts): readonly Verdict[] {
@@ -33,8 +33,10 @@ export function verdictsOf({ pods, ways, uplinks, chains }: ReachFacts): readonl
     const out = ways[index]?.out;
     const uplink = out?.kind === "route" ? out : uplinks[family];
     if (uplink.kind !== "route") return [];
-    return directions.map((direction) => {
-      const packet = packetOf(pod, uplink.dev, direction);
+    const other = pods.find((one) => one.family === family && one.hostInterface !== pod.hostInterface);
+    const packets = { ...packetsOf(pod, uplink.dev), ...(other !== undefined && { among: packetTo(pod, other) }) };
+    return Object.entries(packets).map(([name, packet]) => {
+      const direction = name as Direction;
       const key = `${family} ${direction} ${tellApart(apart[family], packet)}`;
       const fate = known.get(key) ?? fateOf(passed[family], packet);
       known.set(key, fate);
@@ -64,12 +66,26 @@ function fateOf(passed: readonly BaseChain[], packet: Packet): Fate {
   };
 }
 
-function packetOf(pod: ReachPod, uplink: string, direction: Direction): Packet {
+function packetsOf(pod: ReachPod, uplink: string): Readonly<Record<"out" | "back", Packet>> {
   const { family, hostInterface } = pod;
-  const [own, other] = [addressBytes(pod.address), addressBytes(farAway[family])];
-  return direction === "out"
-    ? { family, iif: hostInterface, oif: uplink, saddr: own, daddr: other, protocol: "udp", state: "new" }
-    : { family, iif: uplink, oif: hostInterface, saddr: other, daddr: own, protocol: "udp", state: "established" };
+  const [own, far] = [addressBytes(pod.address), addressBytes(farAway[family])];
+  const common = { family, protocol: "udp" } as const;
+  return {
+    out: { ...common, iif: hostInterface, oif: uplink, saddr: own, daddr: far, state: "new" },
+    back: { ...common, iif: uplink, oif: hostInterface, saddr: far, daddr: own, state: "established" },
+  };
+}
+
+function packetTo(pod: ReachPod, other: ReachPod): Packet {
+  return {
+    family: pod.family,
+    iif: pod.hostInterface,
+    oif: other.hostInterface,
+    saddr: addressBytes(pod.address),
+    daddr: addressBytes(other.address),
+    protocol: "udp",
+    state: "new",
+  };
 }
 
 function providesFor(base: BaseChain, packet: Packet): boolean {
@@ -93,7 +109,7 @@ function providesFor(base: BaseChain, packet: Packet): boolean {
 
 /** What a probe says of a pod's direction. */
 export function outcomeOf(result: ProbeResult | undefined, direction: Direction): "passed" | "lost" | "unknown" {
-  if (result === undefined) return "unknown";
+  if (result === undefined || direction === "among") return "unknown";
   if (direction === "out") {
     return result.left === "yes" ? "passed" : result.left === "no" || result.answer === "refused" ? "lost" : "unknown";
   }

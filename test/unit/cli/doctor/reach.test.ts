@@ -236,12 +236,12 @@ describe("what ip writes", () => {
     const text = `[{"priority":0,"src":"all","table":"local"},{"priority":50,"src":"all","action":"blackhole"},
       {"priority":32764,"src":"all","table":"main","suppress_prefixlen":0},{"not":null,"priority":32765,"src":"all","fwmark":"0xca6c","table":"51820"},
       {"priority":32765,"src":"10.1.0.0","srclen":16,"iif":"eth1","table":"7"}]`;
-    expect(readRules(text).map(({ priority, text: words, forAll }) => [priority, words, forAll])).toEqual([
-      [0, "from all lookup local", true],
-      [50, "from all blackhole", true],
-      [32764, "from all lookup main", false],
-      [32765, "not from all fwmark 0xca6c lookup 51820", false],
-      [32765, "from 10.1.0.0/16 iif eth1 lookup 7", false],
+    expect(readRules(text).map(({ priority, text: words, not, from }) => [priority, words, not, from])).toEqual([
+      [0, "from all lookup local", false, undefined],
+      [50, "from all blackhole", false, undefined],
+      [32764, "from all lookup main", false, undefined],
+      [32765, "not from all fwmark 0xca6c lookup 51820", true, undefined],
+      [32765, "from 10.1.0.0/16 iif eth1 lookup 7", false, "10.1.0.0/16"],
     ]);
     expect(readRules("")).toEqual([]);
   });
@@ -411,10 +411,50 @@ describe("a verdict", () => {
   });
 
   test("an XDP program on a host interface, by its number", () => {
-    const links = [{ name: pod.hostInterface, mtu: 1500, addresses: [], programs: ["XDP program 12"] }];
+    const links = [{ name: pod.hostInterface, mtu: 1500, addresses: [], programs: ["XDP program 12"], isLost: false }];
     expect(told({ links })).toEqual([
       expect.stringMatching(/^warning foreign-program: cali\w+ has .*\(XDP program 12\)/),
     ]);
+  });
+
+  test("that pods are kept from each other is a warning: it may be meant so", () => {
+    const rules = ["-A FORWARD -i cali+ -o cali+ -j DROP"];
+    const chains = [forward(rules, "ACCEPT")].flatMap((one) => one ?? []);
+    const pods = [pod, { ...pod, hostInterface: "calib", address: "10.65.0.6" }];
+    const ways = pods.map(() => ({ out, back: home, toPod: { ...home }, strayRoute: undefined }));
+    const other = { ...home, dev: "calib" };
+    expect(
+      told({
+        pods,
+        ways: [ways[0] ?? well.ways[0], { ...ways[0], out, back: other, toPod: other }].flatMap(
+          (way) => way ?? [],
+        ) as ReachFacts["ways"],
+        chains,
+      }),
+    ).toEqual([
+      expect.stringMatching(
+        /^warning forward-dropped: iptables filter FORWARD drops what pods send each other, by -A FORWARD -i cali\+ -o/,
+      ),
+    ]);
+  });
+
+  test("a refusal is blamed on a rule that is for such packets, or on a route of a table that is looked into", () => {
+    const refused = { kind: "refused", reason: "prohibited" } as const;
+    const ways = [{ out: refused, back: home, toPod: home, strayRoute: undefined }];
+    const text = (rules: string, refusing: ReachFacts["refusing"][4] = []) =>
+      told({ ways, rules: { 4: readRules(rules), 6: [] }, refusing: { 4: refusing, 6: [] } });
+    const others =
+      '{"priority":9,"src":"10.9.0.0","srclen":16,"action":"prohibit"},{"priority":10,"src":"all","iif":"eth7","action":"prohibit"}';
+    const route = { type: "prohibit", destination: "default", table: "7" };
+    expect(text(`[${others},{"priority":11,"src":"10.65.0.0","srclen":24,"action":"prohibit"}]`)[0]).toMatch(
+      /^error way-refused: IPv4 rule 11 \(from 10\.65\.0\.0\/24 prohibit\) refuses what a pod sends out of the node/,
+    );
+    expect(text(`[${others},{"priority":12,"src":"all","table":"7"}]`, [{ ...route, table: "8" }, route])[0]).toMatch(
+      /^error way-refused: route prohibit default of table 7 refuses/,
+    );
+    expect(text(`[${others}]`, [route])[0]).toMatch(
+      /^error way-refused: IPv4 routes refuse what a pod sends .*\(prohibited\)/,
+    );
   });
 
   test("a hundred pods are told once", () => {
