@@ -100,12 +100,17 @@ export default definePlugin<CalicoConf>({
     const { sys } = context;
     const record = readEndpoint(sys, request.attachment);
     const forIpam = withDocument(request, withGateways(request.document, record?.gateways ?? []));
-    delegateCheck(request.conf.ipamType, forIpam, context, builtin);
     const identity = identify(request.attachment, request.args);
     const wanted = wantedAtCheck(request, identity);
-    const scene = { sys, sandbox: openSandbox(sys, request.netns) };
     const node = record?.node ?? nodename(request.conf.node, sys);
-    refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, node, sys), scene));
+    runEvery([
+      () => {
+        const scene = { sys, sandbox: openSandbox(sys, request.netns) };
+        refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, node, sys), scene));
+      },
+      // An address store that is damaged does not hide what the kernel lacks.
+      () => delegateCheck(request.conf.ipamType, forIpam, context, builtin),
+    ]);
   },
 
   del(request, context) {

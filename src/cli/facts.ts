@@ -5,7 +5,11 @@
  * record names or that a process is in, on the node itself, or as the target of a host route. So a plugin other than ours may be the one
  * that uses it.
  */
+import { parseArgs } from "../cni/args.ts";
+import { ownerOf } from "../cni/attachment.ts";
+import { podOf } from "../cni/pod.ts";
 import { listEndpoints } from "../endpoint/endpoint.ts";
+import { listParts } from "../endpoint/part.ts";
 import { isErrno } from "../host/sys.ts";
 import type { SeenAddress, SeenEndpoint, SeenLink } from "../ipam/check.ts";
 import { canonicalAddress } from "../net/address.ts";
@@ -24,7 +28,7 @@ import {
   ipRoutes,
 } from "./iproute.ts";
 import { listProcesses, type Process } from "./processes.ts";
-import { namespaceAt, type Sight, sightFrom } from "./sight.ts";
+import { namespaceAt, type Sight, sightFrom, type Told } from "./sight.ts";
 
 export interface Facts {
   readonly endpoints: readonly EndpointFact[];
@@ -85,21 +89,39 @@ export function describeNamespace({ path, holder }: Pick<SeenNamespace, "path" |
   return holder === undefined ? `"${path}"` : `the namespace of process ${holder.pid} (${holder.name})`;
 }
 
+/** Of an attachment that another main plugin made, what ours were asked to make for it tells of its sandbox. */
 function seenEndpoints(cli: Cli, sight: Sight): readonly EndpointFact[] {
-  return listEndpoints(cli.sys).map(({ attachment, pod, hostInterface, addresses, netns, origin }) => ({
+  const seen = (told: Told) => {
+    const path = sight.pathOf(told);
+    const inode = path === undefined ? undefined : namespaceAt(cli.sys, path);
+    return { netns: told.netns, sandbox: sight.sandboxOf(told), path, inode };
+  };
+  const own = listEndpoints(cli.sys).map(({ attachment, pod, hostInterface, addresses, netns, origin }) => ({
     attachment,
     pod,
     hostInterface,
     addresses: addresses.map(addressOf),
-    netns,
-    sandbox: sight.sandboxOf({ netns, origin }),
-    path: sight.pathOf({ netns, origin }),
+    ...seen({ netns, origin }),
   }));
+  const known = new Set(own.map(({ attachment }) => ownerOf(attachment)));
+  const others = new Map(listParts(cli.sys).map((part) => [ownerOf(part.attachment), part]));
+  const parts = [...others].filter(([owner]) => !known.has(owner));
+  return [
+    ...own,
+    ...parts.map(([, { attachment, args, ...told }]) => ({
+      attachment,
+      pod: podOf(parseArgs(args)),
+      hostInterface: "",
+      addresses: [],
+      ...seen(told),
+    })),
+  ];
 }
 
 export interface EndpointFact extends SeenEndpoint {
-  /** Where the sandbox's path is found from here. */
+  /** Where the sandbox's path is found from here, and the inode of the namespace there. */
   readonly path: string | undefined;
+  readonly inode: number | undefined;
 }
 
 /** A host interface of an attachment, whose other end is in another namespace. **While it is there, so is the other end**: they go together. */

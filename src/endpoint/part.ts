@@ -105,6 +105,17 @@ export function readPart(sys: Sys, name: string): Part | undefined {
   return { type, attachment, netns, args, document, origin: parseOrigin(namespaces) } as Part;
 }
 
+/** All that can be read. */
+export function listParts(sys: Sys): readonly Part[] {
+  return partNames(sys).flatMap((name) => {
+    try {
+      return readPart(sys, name) ?? [];
+    } catch {
+      return [];
+    }
+  });
+}
+
 function textOf({ type, attachment, netns, args, document }: Omit<Part, "origin">, origin: Origin | undefined): string {
   const { network, containerId: containerID, ifname } = attachment;
   const namespaces = origin && formatOrigin(origin);

@@ -125,6 +125,7 @@ export type Sandbox = "there" | "gone" | "unseen";
 export interface SeenEndpoint {
   readonly attachment: Attachment;
   readonly pod: { readonly namespace: string; readonly name: string } | undefined;
+  /** Empty where another main plugin than ours made the attachment. */
   readonly hostInterface: string;
   /** Without prefix lengths. */
   readonly addresses: readonly string[];

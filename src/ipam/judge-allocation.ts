@@ -108,7 +108,8 @@ function judgeAttachment(
     return { state: "unjudged", reason: `its sandbox "${endpoint.netns}" cannot be seen from here` };
   }
   if (endpoint !== undefined) {
-    const recorded = endpoint.addresses.includes(address) ? "" : " (whose endpoint records other addresses)";
+    const isRecorded = endpoint.hostInterface === "" || endpoint.addresses.includes(address);
+    const recorded = isRecorded ? "" : " (whose endpoint records other addresses)";
     return { state: "leaked", reason: `its sandbox "${endpoint.netns}" is gone${recorded}` };
   }
   const since = secondary?.timestamp === undefined ? undefined : parseGoTime(secondary.timestamp);

@@ -23,6 +23,14 @@ export interface Pod extends Sandbox {
   readonly hostPort: number;
 }
 
+export interface WardOptions {
+  readonly conflist?: string;
+  /** The pods' `bandwidth`. */
+  readonly limits?: object;
+}
+
+const egressOnly = { egressRate: 1_000_000, egressBurst: 1_000_000 };
+
 export class Ward {
   readonly node: Node;
   readonly runner: Runner;
@@ -30,10 +38,12 @@ export class Ward {
   readonly #conflist: string;
   readonly neighbour: Pod;
   readonly #neighbourBefore: string;
+  readonly #limits: object;
   #pods = 0;
 
-  private constructor(node: Node, conflist: string) {
+  private constructor(node: Node, conflist: string, limits: object) {
     this.node = node;
+    this.#limits = limits;
     this.runner = new Runner({ node, pluginDirs });
     this.#conflist = conflist;
     this.list = loadConflist(conflist);
@@ -41,8 +51,11 @@ export class Ward {
     this.#neighbourBefore = this.#stateOfNeighbour();
   }
 
-  static async start(conflist = example("10-calico.conflist")): Promise<Ward> {
-    return new Ward(await Node.start(), conflist);
+  static async start({
+    conflist = example("10-calico.conflist"),
+    limits = egressOnly,
+  }: WardOptions = {}): Promise<Ward> {
+    return new Ward(await Node.start(), conflist, limits);
   }
 
   stop(): Promise<void> {
@@ -61,12 +74,13 @@ export class Ward {
       netns: this.node.addPod(name),
       ifname: "eth0",
       args: [
+        ["IgnoreUnknown", "1"],
         ["K8S_POD_NAMESPACE", "default"],
         ["K8S_POD_NAME", name],
       ],
       capabilities: {
         portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }],
-        bandwidth: { egressRate: 1_000_000, egressBurst: 1_000_000 },
+        bandwidth: this.#limits,
       },
     };
     const result = this.runner.add(this.list, sandbox);

@@ -26,6 +26,8 @@ export interface Doctored {
   /** 0: well, 3: something is wrong. */
   readonly exitCode: number;
   readonly findings: readonly DoctorFinding[];
+  /** What was not judged, and why. */
+  readonly remarks: readonly string[];
   /** What `--fix` did, a line each, and what it could not. */
   readonly notes: readonly string[];
 }
@@ -65,8 +67,11 @@ export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
     const { status, signal, stdout, stderr } = node.run([...argv, ...more]);
     if (status !== 0 && status !== 3)
       throw new Error(`cannot run the doctor: ${signal ?? `status ${status}`}: ${stderr}`);
-    const { findings, mended, failed } = JSON.parse(stdout) as DoctorReport;
-    return { exitCode: status, findings, notes: [...mended, ...failed] };
+    const { findings, notes, mended, failed } = JSON.parse(stdout) as DoctorReport;
+    const remarks = notes.map(({ text, subjects }) =>
+      [...(subjects.length === 0 ? [] : [subjects.join(", ")]), text].join(": "),
+    );
+    return { exitCode: status, findings, remarks, notes: [...mended, ...failed] };
   } finally {
     rmSync(confDir, { recursive: true, force: true });
   }

@@ -31,12 +31,12 @@ describe("the node", () => {
     ward.expectMended("nat-different", /rule .* is missing/);
   });
 
-  test("ifb-left and limits-broken: an ifb that nothing is sent through", () => {
+  test("ifb-left and limits-different: an ifb that nothing is sent through", () => {
     ward.node.sh("ip link add bwp0123456789ab type ifb");
     ward.expectMended("ifb-left", /bwp0123456789ab sends nobody's packets/);
     const pod = ward.addPod();
     ward.node.sh(`tc qdisc delete dev ${pod.hostInterface} ingress`);
-    ward.expectMended("limits-broken", /nothing is sent through it/);
+    ward.expectMended("limits-different", /ingress .* is missing/);
     ward.removePod(pod);
   });
 

@@ -43,7 +43,7 @@ function doctorInContainer(): DoctorReport {
 }
 
 function notesOf({ notes }: DoctorReport): readonly string[] {
-  return notes.map(({ section, text }) => `${section}: ${text}`);
+  return notes.map(({ section, text, subjects }) => `${section}: ${subjects.join(", ")}: ${text}`);
 }
 
 /** A pod whose namespace has no name and no process: an open file alone holds it. Returns what lets go of it. */
@@ -60,7 +60,7 @@ test("in a container a pod that lives is left alone, and is not looked into", ()
   expect({ ...report, findings: report.findings.map(({ id }) => id) }).toMatchObject({ findings: [], mended: [] });
   expect(notesOf(report)).toEqual([
     expect.stringMatching(
-      /^attachments: alive, and not looked into, .*k8s-pod-network\/p0-0a1b2c\/eth0; run this command on/,
+      /^attachments: k8s-pod-network\/p0-0a1b2c\/eth0: alive, and not looked into, .* run this command on/,
     ),
   ]);
   expect(diff(before, snapshot(ward.node))).toBe("");
@@ -76,7 +76,9 @@ test.each([
   const report = doctorInContainer();
   expect(report.mended).toEqual([]);
   expect(notesOf(report)).toContainEqual(
-    expect.stringMatching(/^attachments: not judged, in a sandbox that cannot be seen from here: k8s-pod-network\/p1-/),
+    expect.stringMatching(
+      /^attachments: k8s-pod-network\/p1-\S+: not judged, in a sandbox that cannot be seen from here/,
+    ),
   );
   expect(inContainer(`${program} ipam check`)).toContain("not judged");
   inContainer(

@@ -37,14 +37,14 @@ test("takes no ADD and no DEL that is at work for a wreck, and does not disturb 
     let written = "";
     for (const stream of [working.stdout, working.stderr]) stream?.on("data", (chunk) => (written += String(chunk)));
     for (let look = 0; look < 10; look++) {
-      expect(ward.doctor({ fix: look % 2 === 1 })).toEqual({ exitCode: 0, findings: [], notes: [] });
+      expect(ward.doctor({ fix: look % 2 === 1 })).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const ended = new Promise((resolve) => working.once("exit", resolve));
     ward.node.sh("touch /run/stop");
     await ended;
     expect(written).toBe("");
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], notes: [] });
+    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
     ward.expectNeighbourServed();
   } finally {
     await ward.stop();

@@ -26,7 +26,7 @@ afterEach(async () => {
 describe("tortie doctor", () => {
   test("finds nothing on a node whose pods are well, and changes nothing there", () => {
     const before = snapshot(ward.node);
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], notes: [] });
+    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
     expect(diff(before, snapshot(ward.node))).toBe("");
   });
 
@@ -75,9 +75,14 @@ describe("an attachment that is gone", () => {
   });
 
   test.each([
-    ["its address", ["portmap", "bandwidth"], "removes", /has left address [\d.]+, and no sandbox of its is known/],
-    ["its host ports", ["calico", "bandwidth"], "", /has left host port \d+\/tcp, and no sandbox of its is known/],
-    ["its ifb", ["calico", "portmap"], "", /has left ifb bwp\w+, and no sandbox of its is known/],
+    [
+      "its address",
+      ["portmap", "bandwidth"],
+      "removes",
+      /has left its record and address [\d.]+, and its sandbox \S+ is gone/,
+    ],
+    ["its host ports", ["calico", "bandwidth"], "", /has left its record and host port \d+\/tcp, and its sandbox/],
+    ["its ifb", ["calico", "portmap"], "", /has left its record and ifb bwp\w+, and its sandbox/],
   ])("attachment-left: %s alone is left", (_, deleted, record, text) => {
     const pod = ward.addPod();
     for (const plugin of ward.list.plugins.filter(({ type }) => deleted.includes(type)).reverse()) {

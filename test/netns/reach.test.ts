@@ -73,7 +73,7 @@ afterEach(async ({ task }) => {
   await setImmediate();
   isWhole = false;
   if (task.result?.state === "fail") return;
-  if (isTidied) expect(look()).toEqual({ exitCode: 0, findings: [], notes: [] });
+  if (isTidied) expect(look()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
   if (isTidied) expect(deadFamilies()).toEqual([]);
   for (const sandbox of sandboxes) runner.check(list, sandbox);
   isWhole = true;

@@ -14,14 +14,18 @@
  *     lives     is       is, CHECK: no    attachment-different   ADD once more
  *     lives     is       missing          attachment-broken      ADD once more, or DEL
  *     lives     missing  is               record-missing         write it
+ *     lives     missing  missing          attachment-broken      ADD once more, where a part says how
+ *     lives     another main plugin's, and CHECK of ours: no     ADD of ours once more
  *     gone      any      missing          attachment-left        the DEL that never came
  *     unseen    any      missing          (a note)
  */
 import { ownerPrefix } from "../../plan/names.ts";
 import { describeNamespace, type Facts, globalAddresses } from "../facts.ts";
 import type { Process } from "../processes.ts";
-import type { Finding } from "./finding.ts";
-import { mendByAdd, mendByDel, type Tools } from "./mending.ts";
+import type { Tools } from "./chain.ts";
+import type { Difference } from "./checks.ts";
+import { type Finding, type Section, subjectOfAttachment } from "./finding.ts";
+import { mendByAdd, mendByDel } from "./mending.ts";
 import { quote } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
 
@@ -30,7 +34,7 @@ export interface AttachmentContext {
   readonly facts: Facts;
   readonly tools: Tools;
   /** What CHECK found, by owner; absent for those that were not asked. */
-  readonly checks: ReadonlyMap<string, readonly string[]>;
+  readonly checks: ReadonlyMap<string, readonly Difference[]>;
   readonly graceSeconds: number;
   /** Addresses of attachments that live, and whose they are. */
   readonly living: ReadonlyMap<string, string>;
@@ -70,8 +74,8 @@ export function nameOfTrace({ attachment, pod }: Trace): string {
 }
 
 /** `network/container/interface`. */
-export function subjectOf({ attachment: { network, containerId, ifname } }: Trace): string {
-  return `${network}/${containerId}/${ifname}`;
+export function subjectOf({ attachment }: Trace): string {
+  return subjectOfAttachment(attachment);
 }
 
 /** The path by which the sandbox can be entered. */
@@ -83,8 +87,9 @@ export function judgeAttachment(trace: Trace, context: AttachmentContext): reado
   if (isAtWork(trace, context.facts.processes) || isUnseen(trace, context)) return [];
   if (trace.record?.fault !== undefined) return judgeDamagedRecord(trace, trace.record.fault, context);
   if (!livesIn(trace)) return judgeDead(trace, context);
-  if (trace.record === undefined) return judgeUnrecorded(trace, context);
-  if (trace.record.ageSeconds < context.graceSeconds) return [];
+  if (trace.record === undefined && trace.link !== undefined) return judgeUnrecorded(trace, context);
+  if (trace.ageSeconds < context.graceSeconds) return [];
+  if (trace.record === undefined) return [...judgeUnmade(trace, context), ...judgeDifferences(trace, context)];
   return trace.link?.ifalias === trace.owner ? judgeWhole(trace, context) : judgeBroken(trace, context);
 }
 
@@ -106,10 +111,10 @@ function judgeDead(trace: Trace, context: AttachmentContext): readonly Finding[]
   const { record, allocations } = trace;
   const what = leftovers(trace, context);
   if (what.length === 0) return [];
-  if (record !== undefined && record.ageSeconds < context.graceSeconds) return [];
+  if (trace.ageSeconds < context.graceSeconds) return [];
   // An ADD assigns addresses first of all.
   if (record === undefined && allocations.some(({ state }) => state === "unjudged")) return [];
-  const netns = record?.endpoint?.netns;
+  const netns = record?.endpoint?.netns ?? trace.parts[0]?.netns;
   const why = netns === undefined ? "no sandbox of its is known" : `its sandbox "${netns}" is gone`;
   const text = `has left ${listed(what)}, and ${why}: its DEL never came, or was killed`;
   const elsewhere = trace.link === undefined ? allocations.find(({ state }) => state === "in use") : undefined;
@@ -126,12 +131,12 @@ function leftovers(trace: Trace, { living, facts }: AttachmentContext): readonly
   const seen = new Set(facts.seen.map(({ address }) => address));
   // Another main plugin than ours keeps no record: what its container's address is seen for is in use.
   const isLost = (target: string | undefined) => {
-    if (target === undefined || trace.record !== undefined || trace.link !== undefined) return true;
+    if (target === undefined || trace.sandbox !== undefined || trace.link !== undefined) return true;
     return !seen.has(target) || (living.get(target) ?? trace.owner) !== trace.owner;
   };
   const leaked = trace.allocations.filter(({ state }) => state !== "in use" || trace.record !== undefined);
   return [
-    ...(trace.record === undefined ? [] : ["its record"]),
+    ...(trace.record === undefined && trace.parts.length === 0 ? [] : ["its record"]),
     ...(trace.link === undefined ? [] : [`host interface ${trace.link.ifname}`]),
     ...leaked.map(({ address }) => `address ${address}`),
     ...trace.ports.filter(({ target }) => isLost(target)).map(({ text }) => `host port ${text}`),
@@ -188,7 +193,7 @@ function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding
       ? `has no host interface ${endpoint.hostInterface}: its pod has no network`
       : `has a host interface ${link.ifname} without an owner: its ADD was killed half-way`;
   const netns = sandboxPath(trace);
-  const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools);
+  const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools, "all");
   if (again !== undefined) return [broken(text, again)];
   // Its other end lives, and nothing can be done about it from here.
   if (isClosed(trace)) return [];
@@ -202,17 +207,42 @@ function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding
 }
 
 function judgeWhole(trace: Trace, context: AttachmentContext): readonly Finding[] {
-  const { sandbox, peer, owner } = trace;
+  const { sandbox, peer } = trace;
   if (sandbox === "gone" && (peer === undefined || peer.namespace.holder !== undefined)) return [judgeHeld(trace)];
-  const differences = context.checks.get(owner) ?? [];
-  if (differences.length === 0) return [];
-  const netns = sandboxPath(trace);
-  const again = netns === undefined ? undefined : mendByAdd(trace, netns, context.tools);
-  const remedy = `# have its runtime make the pod anew: network ${quote(trace.attachment.network)} is not configured any more`;
-  return [
-    finding("attachment-different", trace, `is not as it was made: ${differences.join("; ")}`, again ?? { remedy }),
-  ];
+  return judgeDifferences(trace, context);
 }
+
+/** An ADD was killed before there was anything, or somebody removed the record and the interface. */
+function judgeUnmade(trace: Trace, { tools }: AttachmentContext): readonly Finding[] {
+  const netns = sandboxPath(trace);
+  if (netns === undefined || !trace.parts.some(({ type }) => type === "calico")) return [];
+  const again = mendByAdd(trace, netns, tools, "all");
+  const text = "has neither a host interface nor an endpoint's record: its pod has no network";
+  return again === undefined ? [] : [finding("attachment-broken", trace, text, again)];
+}
+
+/** What each plugin of the chain finds other than it made it. */
+function judgeDifferences(trace: Trace, { checks, tools }: AttachmentContext): readonly Finding[] {
+  const netns = sandboxPath(trace);
+  return (checks.get(trace.owner) ?? []).map(({ plugin, texts }) => {
+    const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools, [plugin]);
+    const remedy = `# have its runtime make the pod anew: network ${quote(trace.attachment.network)} is not configured any more`;
+    const { id, section, made } = work[plugin] ?? {
+      id: "plugin-different",
+      section: "attachments",
+      made: `is not as plugin "${plugin}" made it`,
+    };
+    const found = finding(id, trace, `${made}: ${texts.join("; ")}`, again ?? { remedy });
+    return { ...found, section, subject: id === "plugin-different" ? `${found.subject} ${plugin}` : found.subject };
+  });
+}
+
+/** What is told of each plugin's work. */
+const work: Readonly<Record<string, { readonly id: string; readonly section: Section; readonly made: string }>> = {
+  calico: { id: "attachment-different", section: "attachments", made: "is not as it was made" },
+  bandwidth: { id: "limits-different", section: "limits", made: "has limits that are not as they were set" },
+  portmap: { id: "host-ports-different", section: "firewall", made: "has host ports that are not as they were mapped" },
+};
 
 /** Its path is gone, and the kernel has it still. */
 function judgeHeld(trace: Trace): Finding {

@@ -1,4 +1,4 @@
-/** CHECK of every attachment that is there: the plugin itself says what differs from what it made. */
+/** CHECK of every attachment that is there, by each plugin of its chain: the plugins themselves say what differs from what they made. */
 import { code } from "../../cni/error.ts";
 import type { Pool } from "../../ipam/pool.ts";
 import { natOutgoing } from "../../plan/nat-outgoing.ts";
@@ -7,15 +7,25 @@ import { mapAtOnce } from "../at-once.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import type { Process } from "../processes.ts";
-import { isAtWork, sandboxPath } from "./attachments.ts";
-import type { Finding } from "./finding.ts";
-import { checkCall, type Tools } from "./mending.ts";
+import { isAtWork, livesIn, sandboxPath } from "./attachments.ts";
+import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tools } from "./chain.ts";
+import { ourExecutable } from "./executables.ts";
+import type { Finding, PluginCall } from "./finding.ts";
+import { checkCall } from "./mending.ts";
 import { byPrograms, callPlugin, faultOfPlugin } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface CheckFacts {
   /** What differs, by owner. */
-  readonly byOwner: ReadonlyMap<string, readonly string[]>;
+  readonly byOwner: ReadonlyMap<string, readonly Difference[]>;
+  /** Plugins whose work could not be checked, by owner. */
+  readonly unknown: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What one plugin finds other than it made it. */
+export interface Difference {
+  readonly plugin: string;
+  readonly texts: readonly string[];
 }
 
 /** What CHECK says of the kernel; of anything else (the store, an executable) the others tell. */
@@ -27,47 +37,111 @@ export async function gatherChecks(
   processes: readonly Process[],
   tools: Tools,
 ): Promise<CheckFacts> {
-  const whole = traces.filter(
-    (trace) =>
-      trace.link?.ifalias === trace.owner && trace.record?.endpoint !== undefined && !isAtWork(trace, processes),
-  );
-  const found = await mapAtOnce(whole, async (trace) => [trace.owner, await check(cli, trace, tools)] as const);
-  return { byOwner: new Map(found.filter(([, differences]) => differences.length > 0)) };
+  const whole = traces.filter((trace) => isWhole(trace) && !isAtWork(trace, processes));
+  const checked = await mapAtOnce(whole, async (trace) => ({
+    owner: trace.owner,
+    ...(await checkChain(cli, trace, tools)),
+  }));
+  const told = <T>(of: (one: (typeof checked)[number]) => readonly T[]) =>
+    new Map(checked.flatMap((one) => (of(one).length === 0 ? [] : [[one.owner, of(one)] as const])));
+  return { byOwner: told(({ differences }) => differences), unknown: told(({ unknown }) => unknown) };
 }
 
-async function check(cli: Cli, trace: Trace, tools: Tools): Promise<readonly string[]> {
+/** Whether it has its interface: ours by its owner's alias, that of another main plugin in the sandbox. */
+function isWhole(trace: Trace): boolean {
+  if (trace.record?.endpoint !== undefined) return trace.link?.ifalias === trace.owner;
+  return trace.record === undefined && trace.link === undefined && livesIn(trace) && trace.hostEnd !== undefined;
+}
+
+interface Checked {
+  readonly differences: readonly Difference[];
+  readonly unknown: readonly string[];
+}
+
+async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked> {
   const netns = sandboxPath(trace);
-  const call = netns === undefined ? undefined : checkCall(trace, netns, tools);
-  if (call === undefined) return [];
+  if (netns === undefined) return { differences: [], unknown: [] };
+  const chain = chainOf(trace, tools);
+  const differences: Difference[] = [];
+  const unknown: string[] = [];
+  for (const member of chain.members) {
+    const call = checkOf(member, chain, trace, netns, tools);
+    if (call === "other's") continue;
+    if (call === undefined) unknown.push(member.type);
+    else {
+      const isOurs = ourExecutable(tools.executables, member.type) !== undefined;
+      const texts = await check(cli, call, isOurs);
+      if (texts.length > 0) differences.push({ plugin: member.type, texts });
+    }
+  }
+  return { differences, unknown };
+}
+
+/** `undefined` where nobody knows what the plugin was asked; `other's` where its own runtime alone judges it. */
+function checkOf(
+  member: Member,
+  chain: Chain,
+  trace: Trace,
+  netns: string,
+  tools: Tools,
+): PluginCall | undefined | "other's" {
+  const { type } = member;
+  const isOurs = ourExecutable(tools.executables, type) !== undefined;
+  if (type === "calico" && isOurs) return checkCall(trace, member, netns, tools) ?? "other's";
+  // What another main plugin made is its own.
+  if (trace.record?.endpoint === undefined && member === chain.members[0] && !isOurs) return "other's";
+  const call = callOfMember("CHECK", member, trace, netns, tools);
+  if (call === undefined || chain.result === undefined) return undefined;
+  const { cniVersion } = call.document as { readonly cniVersion?: string };
+  // Older versions of the protocol know no CHECK, but ours answer it in any.
+  const version = isOurs ? "1.0.0" : (cniVersion ?? "1.0.0");
+  if (/^0\.[0-3]\./.test(version)) return undefined;
+  const prevResult = prevResultOf(chain.result, netns, version);
+  return { ...call, document: { ...call.document, cniVersion: version, prevResult } };
+}
+
+async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly string[]> {
   try {
     const fault = faultOfPlugin(await callPlugin(cli, call));
     if (fault === undefined || !ofTheKernel.includes(fault.code)) return [];
-    // What the addresses' own check tells.
-    if (fault.message.startsWith("cannot confirm the addresses of handle")) return [];
-    return fault.message.replace(/^cannot confirm "[^"]*": /, "").split("; ");
+    if (!isOurs) return [fault.message];
+    return fault.message
+      .split(/; (?=cannot )/)
+      .filter((one) => !isOfTheStore(one))
+      .flatMap((one) => one.replace(/^cannot confirm [^:]*: /, "").split("; "));
   } catch (error) {
     return [messageOf(error)];
   }
+}
+
+/** What the addresses' own check tells. */
+function isOfTheStore(message: string): boolean {
+  return (
+    message.startsWith("cannot confirm the addresses of handle") || !/^cannot (confirm|check|limit|find) /.test(message)
+  );
 }
 
 export interface SharedDifferences {
   /** By table. */
   readonly findings: readonly Finding[];
   /** The rest, by owner. */
-  readonly own: ReadonlyMap<string, readonly string[]>;
+  readonly own: ReadonlyMap<string, readonly Difference[]>;
 }
 
 /** What all attachments share is told once: the sets and rules of the table that they leave by, and the node's forwarding. */
 export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): SharedDifferences {
   const tables = new Map<string, Set<string>>();
-  const own = new Map<string, readonly string[]>();
+  const own = new Map<string, readonly Difference[]>();
+  const isOwn = (text: string): boolean => {
+    const table = tableIn(text);
+    if (table !== undefined) tables.set(table, (tables.get(table) ?? new Set()).add(text));
+    return table === undefined && !/^sysctl net\/ipv[46]\/.*forward/.test(text);
+  };
   for (const [owner, differences] of byOwner) {
-    const rest: string[] = [];
-    for (const text of differences) {
-      const table = tableIn(text);
-      if (table !== undefined) tables.set(table, (tables.get(table) ?? new Set()).add(text));
-      else if (!/^sysctl net\/ipv[46]\/.*forward/.test(text)) rest.push(text);
-    }
+    const rest = differences.flatMap(({ plugin, texts }) => {
+      const ofIts = plugin === "calico" ? texts.filter(isOwn) : texts;
+      return ofIts.length === 0 ? [] : [{ plugin, texts: ofIts }];
+    });
     if (rest.length > 0) own.set(owner, rest);
   }
   return { own, findings: [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)) };

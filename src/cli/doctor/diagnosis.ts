@@ -12,6 +12,7 @@ import { judgeNetworks } from "./judge-networks.ts";
 import { judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
 import { judgeLeftovers } from "./leftovers.ts";
 import type { NetworkFacts } from "./networks.ts";
+import { judgeParts } from "./parts.ts";
 import { plural } from "./plural.ts";
 import type { ReachFacts } from "./reach/facts.ts";
 import { describeReach, judgeReach } from "./reach/reach.ts";
@@ -87,6 +88,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
   const findings = [
     ...judgeState(state, graceSeconds),
     ...attachments,
+    ...judgeParts(moving.parts),
     ...shared.findings,
     ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
     ...judgeHostProcesses(moving.firewall, moving.listeners),
@@ -107,17 +109,15 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       reach: describeReach(reach),
     },
     notes: [
-      ...note(tooYoung, (those) => `not judged, younger than ${graceSeconds} s: ${those}; --grace 0 judges them too`),
-      ...note(
-        traces.filter((trace) => isUnseen(trace, context)),
-        (those) => `not judged, in a sandbox that cannot be seen from here: ${those}; ${whereAllIsSeen}`,
-      ),
-      ...note(
-        traces.filter((trace) => isClosed(trace) && trace.sandbox !== "gone"),
-        (those) =>
-          `alive, and not looked into, for the sandbox cannot be entered from here: ${those}; ${whereAllIsSeen}`,
-      ),
-      ...reach.unseen.map((text): Note => ({ section: "reach", text: `not judged: ${text}` })),
+      ...notChecked(traces, checks),
+      ...tooYoung.map(noteOf(`not judged, younger than ${graceSeconds} s; --grace 0 judges them too`)),
+      ...traces
+        .filter((trace) => isUnseen(trace, context))
+        .map(noteOf(`not judged, in a sandbox that cannot be seen from here; ${whereAllIsSeen}`)),
+      ...traces
+        .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
+        .map(noteOf(`alive, and not looked into, for the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
+      ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not judged: ${text}` })),
     ],
   };
 }
@@ -129,14 +129,17 @@ function isOfNode({ id, subject }: Finding, { addressing }: Settled): boolean {
 
 const whereAllIsSeen = "run this command on the node itself, where its runtime runs";
 
-/** More would hide the rest. */
-const mostNamed = 3;
+function noteOf(text: string): (trace: Trace) => Note {
+  return (trace) => ({ section: "attachments", subject: subjectOf(trace), text });
+}
 
-function note(traces: readonly Trace[], text: (those: string) => string): readonly Note[] {
-  if (traces.length === 0) return [];
-  const named = traces.slice(0, mostNamed).map(subjectOf);
-  const more = traces.length - named.length;
-  return [{ section: "attachments", text: text([...named, ...(more > 0 ? [`${more} more`] : [])].join(", ")) }];
+/** What a plugin made, and nobody knows how. */
+function notChecked(traces: readonly Trace[], { unknown }: CheckFacts): readonly Note[] {
+  return traces.flatMap((trace) =>
+    (unknown.get(trace.owner) ?? []).map((plugin) =>
+      noteOf(`what plugin "${plugin}" made is not judged, for nobody recorded what it was asked`)(trace),
+    ),
+  );
 }
 
 export interface Diagnosis {

@@ -10,7 +10,7 @@
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
 import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder, type Moving } from "./diagnosis.ts";
-import { type Finding, titleOf } from "./finding.ts";
+import { type Finding, titleOf, titleOfNote } from "./finding.ts";
 import { describeFix, perform } from "./fixing.ts";
 import { judgeLocks, type LockFacts } from "./locks.ts";
 import { graceNs, lookAtMoving, lookAtSettled, type Where } from "./look.ts";
@@ -45,15 +45,17 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const judge = (moving: Moving) => diagnoseMoving(settled, moving, where.graceSeconds);
   const seen = await look(false);
   const first = judge(seen);
-  const last = first.findings.length === 0 ? first : judge(await look(locks.held.length === 0));
+  const isClear = first.findings.length === 0 && first.notes.length === 0;
+  const last = isClear ? first : judge(await look(locks.held.length === 0));
   const titles = new Set(first.findings.map(titleOf));
   const confirmed = last.findings.filter((finding) => titles.has(titleOf(finding)));
+  const told = new Set(first.notes.map(titleOfNote));
   const readiness = mayAsk(locks, seen) ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
   const certain = diagnoseSettled(settled, readiness);
   return {
     findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
-    notes: [...certain.notes, ...last.notes],
+    notes: [...certain.notes, ...last.notes.filter((note) => told.has(titleOfNote(note)))],
   };
 }
 

@@ -1,6 +1,7 @@
 /** What is wrong with a node, and what mends it: data, as people and programs get it. */
 import type { Attachment } from "../../cni/attachment.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
+import type { Part } from "../../endpoint/part.ts";
 import type { Problem } from "../../ipam/check.ts";
 
 /** In the order in which they are told. */
@@ -38,6 +39,8 @@ export interface Finding {
 export type Fix =
   /** Plugins are called in this order; the later ones even when an earlier one fails. */
   | { readonly kind: "plugins"; readonly calls: readonly PluginCall[] }
+  /** ADD of plugins of one chain, in this order, each with the result of the one before. */
+  | { readonly kind: "chain"; readonly calls: readonly ChainCall[] }
   /** Programs are run in this order, up to the first that fails. */
   | { readonly kind: "programs"; readonly argvs: readonly (readonly string[])[] }
   | { readonly kind: "record"; readonly endpoint: Endpoint }
@@ -60,10 +63,28 @@ export interface PluginCall {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
-/** What was not judged, and why: told whatever else is found. */
+export interface ChainCall extends PluginCall {
+  /** What the runtime asked of the plugin, which is to be on record afterwards too; nothing is, where nobody knows. */
+  readonly part: Part | undefined;
+}
+
+/** `network/container/interface`. */
+export function subjectOfAttachment({ network, containerId, ifname }: Attachment): string {
+  return `${network}/${containerId}/${ifname}`;
+}
+
+/** What was not judged: told whatever else is found. */
 export interface Note {
   readonly section: Section;
+  /** Whose; empty where it is of the whole node. */
+  readonly subject: string;
+  /** What of it, and why. Those that share it are told together. */
   readonly text: string;
+}
+
+/** By which one look's note is found in another's. */
+export function titleOfNote({ section, subject, text }: Note): string {
+  return `${section} ${subject} ${text}`;
 }
 
 /** By which one look's finding is found in another's. */

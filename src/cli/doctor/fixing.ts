@@ -1,6 +1,7 @@
 /** Does what a finding's `fix` says. */
 import { CniError } from "../../cni/error.ts";
 import { writeEndpoint } from "../../endpoint/endpoint.ts";
+import { removePart, writePart } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import { readBlock, releaseBlock } from "../../ipam/affinity.ts";
 import { isEmpty } from "../../ipam/block.ts";
@@ -12,7 +13,7 @@ import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { gatherFacts } from "../facts.ts";
 import { takeSnapshot } from "../snapshot.ts";
-import type { Finding, Fix, PluginCall } from "./finding.ts";
+import type { ChainCall, Finding, Fix, PluginCall } from "./finding.ts";
 import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
 
 /** What was done, in a line each. Throws `Error` with the reason why not. */
@@ -21,6 +22,8 @@ export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: 
   switch (fix.kind) {
     case "plugins":
       return callAll(cli, fix.calls);
+    case "chain":
+      return addAll(cli, fix.calls);
     case "programs":
       for (const argv of fix.argvs) await cli.program(argv);
       return describeFix(fix);
@@ -40,6 +43,7 @@ export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: 
 export function describeFix(fix: Fix): readonly string[] {
   switch (fix.kind) {
     case "plugins":
+    case "chain":
       return fix.calls.map(describeCall);
     case "programs":
       return fix.argvs.map((argv) => `ran ${argv.map(quote).join(" ")}`);
@@ -72,6 +76,25 @@ async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly
   }
   if (faults.length > 0) throw new Error(faults.join("; "));
   return calls.map(describeCall);
+}
+
+/** Ends with the first that fails. */
+async function addAll(cli: Cli, calls: readonly ChainCall[]): Promise<readonly string[]> {
+  let result: Readonly<Record<string, unknown>> = {};
+  for (const call of calls) {
+    const answer = await callPlugin(cli, { ...call, document: { ...call.document, ...result } });
+    const fault = faultOfPlugin(answer);
+    // What the plugin recorded now is what this command asked.
+    restorePart(cli, call);
+    if (fault !== undefined) throw new Error(`${call.command} of ${call.path}: ${fault.message}`);
+    result = { prevResult: JSON.parse(answer.stdout) };
+  }
+  return calls.map(describeCall);
+}
+
+function restorePart({ sys }: Cli, { part, path, attachment }: ChainCall): void {
+  if (part !== undefined) writePart(sys, part);
+  else if (attachment !== undefined) removePart(sys, { type: path.slice(path.lastIndexOf("/") + 1), attachment });
 }
 
 /** By a look of its own, under the lock that it is taken in: what was mended before may have been the cause. */

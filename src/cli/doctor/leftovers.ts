@@ -2,11 +2,12 @@
 import { natTable, portmapTable } from "../../plan/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
 import { isAtWork, livesIn, nameOfTrace, subjectOf } from "./attachments.ts";
+import type { Tools } from "./chain.ts";
 import { ourExecutable } from "./executables.ts";
 import type { Finding } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";
 import type { LimitFacts } from "./limits.ts";
-import { mendByDelOf, type Tools } from "./mending.ts";
+import { mendByDelOf } from "./mending.ts";
 import { byPrograms, commandLine } from "./plugin-call.ts";
 import type { RecordFile, Trace } from "./sandboxes.ts";
 
@@ -41,10 +42,11 @@ function judgeSight({ firewall: { nftFault } }: LeftoverSources): readonly Findi
 /** No network has this name: what is collected for it is what belongs to nobody at all. */
 const nobody = "tortie-doctor";
 
-function judgeTables({ records, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
+function judgeTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
   return firewall.nftTables.flatMap((table) => {
     if (table.name === natTable) {
-      return records.length > 0 || hasDead
+      // A record that is missing is told of where its interface is.
+      return records.length > 0 || hasDead || traces.some(({ link, parts }) => link ?? parts[0])
         ? []
         : [idleTable(table, "calico", "no attachment is left that leaves by it", tools)];
     }
@@ -94,8 +96,9 @@ function unlistedElements({ family, name, owners, elements }: NftTable): readonl
     });
 }
 
-/** The guard goes with the last mapping. */
-function judgeGuards({ firewall }: LeftoverSources): readonly Finding[] {
+/** The guard goes with the last mapping; it serves those too that are lost, and are mapped again. */
+function judgeGuards({ firewall, traces }: LeftoverSources): readonly Finding[] {
+  if (traces.some((trace) => livesIn(trace) && trace.parts.some(({ type }) => type === "portmap"))) return [];
   return firewall.iptables.flatMap(({ family, entries, guards }) => {
     if (entries.length > 0 || guards.length === 0) return [];
     const program = family === "ip" ? "iptables" : "ip6tables";
@@ -139,6 +142,8 @@ function judgeIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
       ];
     }
     if (!livesIn(trace) || isAtWork(trace, facts.processes)) return [];
+    // CHECK finds it.
+    if (trace.parts.some(({ type }) => type === "bandwidth") || trace.cached !== undefined) return [];
     return [
       {
         id: "limits-broken",

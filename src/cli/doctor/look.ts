@@ -1,9 +1,10 @@
 /** Gathers the facts that a diagnosis judges. Changes nothing. */
+import { ownerOf } from "../../cni/attachment.ts";
 import { CniError, code } from "../../cni/error.ts";
 import { checkIpam } from "../../ipam/check.ts";
 import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
-import { gatherFacts } from "../facts.ts";
+import { type Facts, gatherFacts } from "../facts.ts";
 import { takeSnapshot } from "../snapshot.ts";
 import { gatherAddressing } from "./addressing.ts";
 import { gatherChecks, splitShared } from "./checks.ts";
@@ -12,9 +13,11 @@ import { gatherExecutables } from "./executables.ts";
 import { gatherFirewall } from "./firewall.ts";
 import { gatherListeners } from "./host-processes.ts";
 import { gatherKernel } from "./kernel.ts";
+import { readCached } from "./libcni-cache.ts";
 import { gatherLimits } from "./limits.ts";
 import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
+import { gatherParts } from "./parts.ts";
 import { gatherReach } from "./reach/gather.ts";
 import { gatherRecords, tracesOf } from "./sandboxes.ts";
 import { gatherState } from "./state.ts";
@@ -72,21 +75,35 @@ export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, loc
   const look = () => ({
     snapshot: { ...takeSnapshot(cli, facts), graceNs: graceNs(where) },
     records: gatherRecords(cli),
+    parts: gatherParts(cli),
   });
-  const { snapshot, records } = locked ? underLock(cli, look) : look();
+  const { snapshot, records, parts } = locked ? underLock(cli, look) : look();
   const listeners = gatherListeners(cli, firewall);
-  const seen = { facts, records, snapshot, report: checkIpam(snapshot), firewall, listeners, limits, state };
+  const cached = gatherCached(cli, facts);
+  const report = checkIpam(snapshot);
+  const seen = { facts, records, parts, cached, snapshot, report, firewall, listeners, limits, state };
   const traces = tracesOf(seen);
   const checks = await gatherChecks(cli, traces, facts.processes, settled);
   const shared = splitShared(checks, snapshot.pools);
   const reach = await gatherReach(cli, traces, {
     pools: snapshot.pools,
     processes: facts.processes,
-    differences: shared.own,
+    // What they cut off needs no probe: a pod whose limits lead nowhere as well.
+    differences: new Map([...shared.own].filter(([, found]) => found.some(({ plugin }) => plugin !== "portmap"))),
     brokenNat: shared.findings.map(({ subject }) => (subject.includes("ip6") ? 6 : 4)),
     probe: where.probe,
   });
   return { ...seen, checks, reach };
+}
+
+/** By owner. */
+function gatherCached(cli: Cli, { endpoints }: Facts): Moving["cached"] {
+  return new Map(
+    endpoints.flatMap(({ attachment }) => {
+      const found = readCached(cli, attachment);
+      return found === undefined ? [] : [[ownerOf(attachment), found] as const];
+    }),
+  );
 }
 
 const lockPatienceMs = 10_000;

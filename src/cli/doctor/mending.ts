@@ -6,16 +6,12 @@
  * addresses that the attachment has.
  */
 import { addressOf } from "../../net/prefix.ts";
-import { type ExecutableFacts, isFaulty, ourExecutable, suite } from "./executables.ts";
-import type { Finding, Fix, PluginCall } from "./finding.ts";
-import { ipamTypeOf, type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
-import { commandLine } from "./plugin-call.ts";
+import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tools } from "./chain.ts";
+import { isFaulty, ourExecutable, suite } from "./executables.ts";
+import type { ChainCall, Finding, Fix, PluginCall } from "./finding.ts";
+import { ipamTypeOf, networkNamed, type PluginConf } from "./networks.ts";
+import { chainLines, commandLine } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
-
-export interface Tools {
-  readonly executables: ExecutableFacts;
-  readonly networks: NetworkFacts;
-}
 
 type Mend = Pick<Finding, "remedy" | "fix">;
 
@@ -26,33 +22,68 @@ export function mendByDel(trace: Trace, tools: Tools): Mend {
   return calls.length < confs.length ? missingExecutable(confs, tools) : byCalls(calls);
 }
 
-/** `undefined` where the attachment cannot be made anew as it was. */
-export function mendByAdd(trace: Trace, netns: string, tools: Tools): Mend | undefined {
-  const { record, attachment } = trace;
-  const endpoint = record?.endpoint;
-  const main = networkNamed(tools.networks, attachment.network)?.plugins[0];
-  if (endpoint === undefined || main?.type !== "calico" || ipamTypeOf(main) !== "calico-ipam") return undefined;
-  const args = [
-    "IgnoreUnknown=1",
-    ...(endpoint.pod === undefined
-      ? []
-      : [`K8S_POD_NAMESPACE=${endpoint.pod.namespace}`, `K8S_POD_NAME=${endpoint.pod.name}`]),
-    ...(endpoint.addresses.length === 0 ? [] : [`IP=${endpoint.addresses.map(addressOf).join(",")}`]),
-  ];
-  // An interface that is there keeps its MTU, whatever the network has got since.
-  const mtu = trace.link === undefined ? {} : { mtu: 0 };
-  const document = { ...main.document, ...mtu, runtimeConfig: { mac: macOf(trace) } };
-  const call = callOf("ADD", { type: main.type, document }, trace, tools);
-  return call === undefined ? undefined : byCalls([{ ...call, netns, args: args.join(";") }]);
+/**
+ * ADD of these plugins of the chain, or of all, each with the result of the one before. `undefined` where the attachment cannot be made anew as
+ * it was.
+ */
+export function mendByAdd(
+  trace: Trace,
+  netns: string,
+  tools: Tools,
+  only: readonly string[] | "all",
+): Mend | undefined {
+  const chain = chainOf(trace, tools);
+  const [main] = chain.members;
+  const due = chain.members.filter(({ type }) => only === "all" || only.includes(type));
+  const calls = due.flatMap((member): readonly ChainCall[] => {
+    const { part } = member;
+    const asked = member.type === "calico" ? asMade(member, trace) : member;
+    const call = asked && callOfMember("ADD", asked, trace, netns, tools);
+    return call === undefined ? [] : [{ ...call, part }];
+  });
+  const first = due.indexOf(main as Member) === 0 ? calls[0] : undefined;
+  // The interface comes first, and that of another main plugin is its own runtime's to make.
+  if (calls.length === 0 || (due.includes(main as Member) && first?.path.endsWith("/calico") !== true))
+    return undefined;
+  return byChain(first === undefined ? withResult(calls, chain, netns) : calls);
 }
 
-/** What CHECK needs of an attachment that nobody remembers the result of. */
-export function checkCall(trace: Trace, netns: string, tools: Tools): PluginCall | undefined {
+function byChain(calls: readonly ChainCall[] | undefined): Mend | undefined {
+  return calls && { remedy: chainLines(calls), fix: { kind: "chain", calls } };
+}
+
+/** The first of them gets what the chain answered. */
+function withResult(calls: readonly ChainCall[], { result }: Chain, netns: string): readonly ChainCall[] | undefined {
+  const [first, ...rest] = calls;
+  if (first === undefined || result === undefined) return undefined;
+  const { cniVersion = "1.0.0" } = first.document as { readonly cniVersion?: string };
+  return [{ ...first, document: { ...first.document, prevResult: prevResultOf(result, netns, cniVersion) } }, ...rest];
+}
+
+/** Asked for the very addresses that it has. `undefined` where another IPAM plugin gave them, which would give others. */
+function asMade(member: Member, { record, link, ...trace }: Trace): Member | undefined {
+  const { document, args } = member;
+  const endpoint = record?.endpoint;
+  if (document === undefined || ipamTypeOf({ type: "calico", document }) !== "calico-ipam") return undefined;
+  const asksAddress = /(^|;)IP=/.test(args) || !endpoint?.addresses.length;
+  const more = asksAddress ? [] : [`IP=${endpoint.addresses.map(addressOf).join(",")}`];
+  // An interface that is there keeps its MTU and its MAC address, whatever the network, or a later plugin, has given it since.
+  const runtimeConfig = { ...(document.runtimeConfig as object | undefined), mac: macOf({ record, ...trace }) };
+  const mtu = link === undefined ? {} : { mtu: 0 };
+  return {
+    ...member,
+    document: { ...document, ...mtu, runtimeConfig },
+    args: [args, ...more].filter(Boolean).join(";"),
+  };
+}
+
+/** CHECK of the interface by its record. */
+export function checkCall(trace: Trace, member: Member, netns: string, tools: Tools): PluginCall | undefined {
   const { record, attachment, link } = trace;
   const endpoint = record?.endpoint;
   if (endpoint === undefined || link === undefined) return undefined;
-  const main = networkNamed(tools.networks, attachment.network)?.plugins.find(({ type }) => type === "calico");
-  const ipam = (main?.document.ipam ?? { type: "calico-ipam" }) as {
+  const main = member.document;
+  const ipam = (main?.ipam ?? { type: "calico-ipam" }) as {
     readonly type?: unknown;
     readonly routes?: unknown;
   };
@@ -64,7 +95,7 @@ export function checkCall(trace: Trace, netns: string, tools: Tools): PluginCall
     cniVersion: "1.0.0",
     // Only what every attachment has is judged: the network may have got another MTU since.
     ipam,
-    include_default_routes: main?.document.include_default_routes ?? false,
+    include_default_routes: main?.include_default_routes ?? false,
     prevResult: {
       cniVersion: "1.0.0",
       interfaces,
@@ -73,13 +104,11 @@ export function checkCall(trace: Trace, netns: string, tools: Tools): PluginCall
     },
   };
   const call = callOf("CHECK", { type: "calico", document }, trace, tools);
-  const pod = endpoint.pod;
-  const args = pod === undefined ? "" : `K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
-  return call && { ...call, netns, args };
+  return call && { ...call, netns, args: member.args };
 }
 
 /** As it is: a later plugin of the chain may have changed it. */
-function macOf({ record, peer }: Trace): string | undefined {
+function macOf({ record, peer }: Pick<Trace, "record" | "peer">): string | undefined {
   const end = peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname);
   return end?.address ?? record?.endpoint?.mac;
 }
@@ -92,11 +121,12 @@ export function mendByDelOf(type: (typeof suite)[number], trace: Trace, tools: T
 }
 
 function confsForDel(trace: Trace, tools: Tools): readonly PluginConf[] {
+  const has = (type: string) => trace.parts.some((part) => part.type === type);
   const needs: Readonly<Record<(typeof suite)[number], boolean>> = {
-    portmap: trace.ports.length > 0,
-    bandwidth: trace.ifb !== undefined,
-    calico: trace.record !== undefined || trace.link !== undefined,
-    "calico-ipam": trace.allocations.length > 0,
+    portmap: trace.ports.length > 0 || has("portmap"),
+    bandwidth: trace.ifb !== undefined || has("bandwidth"),
+    calico: trace.record !== undefined || trace.link !== undefined || has("calico"),
+    "calico-ipam": trace.allocations.length > 0 || has("calico-ipam"),
   };
   const chain = networkNamed(tools.networks, trace.attachment.network)?.plugins ?? [];
   const calls = [...suite].reverse().filter((type) => needs[type]);
@@ -119,8 +149,8 @@ function withBackend({ type, document }: PluginConf, backend: "nftables" | "ipta
 }
 
 /** As the network has it; else what DEL can do with. */
-function confOf(type: (typeof suite)[number], { attachment: { network } }: Trace, tools: Tools): PluginConf {
-  const chain = networkNamed(tools.networks, network)?.plugins ?? [];
+function confOf(type: (typeof suite)[number], { attachment: { network }, parts }: Trace, tools: Tools): PluginConf {
+  const chain = [...parts, ...(networkNamed(tools.networks, network)?.plugins ?? [])];
   const found = chain.find((plugin) => plugin.type === type) ?? chain.find((plugin) => ipamTypeOf(plugin) === type);
   if (found !== undefined) return { type, document: forDel(found.document) };
   const ipam = type.startsWith("calico") ? { ipam: { type: "calico-ipam" } } : {};

@@ -90,7 +90,7 @@ export function readNetwork({ sys }: Cli, path: string): NetworkFile {
 }
 
 /** A list, or one plugin alone as in the days before lists. Throws `Error` with what is wrong. */
-function parseNetwork(document: unknown): Network {
+export function parseNetwork(document: unknown): Network {
   const list = objectOf(document, "the document");
   const { name } = list;
   if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {

@@ -44,6 +44,21 @@ export function commandLine(call: PluginCall): string {
   return `echo ${quote(JSON.stringify(call.document))} | ${environment.join(" ")} ${quote(call.path)}`;
 }
 
+/** The same of a chain, in which each gets the result of the one before. */
+export function chainLines(calls: readonly PluginCall[]): string {
+  const [first, ...rest] = calls;
+  if (first === undefined) return "";
+  const handed = rest.map((call) => {
+    const document = JSON.stringify(call.document).slice(0, -1);
+    return commandLine(call).replace(
+      /^echo .* \| (?=CNI_)/s,
+      () => `echo ${quote(`${document},"prevResult":`)}"$r"'}' | `,
+    );
+  });
+  const lines = [commandLine(first), ...handed];
+  return lines.map((line, index) => (index < lines.length - 1 ? `r=$(${line})` : line)).join("\n");
+}
+
 /** Programs as what mends, and as lines of a shell. */
 export function byPrograms(argvs: readonly (readonly string[])[]): Pick<Finding, "remedy" | "fix"> {
   return { remedy: argvs.map((argv) => argv.map(quote).join(" ")).join("\n"), fix: { kind: "programs", argvs } };

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { formatDocument } from "../document-text.ts";
 import type { Diagnosis } from "./diagnosis.ts";
-import { type Finding, type Section, sections } from "./finding.ts";
+import { type Finding, type Note, type Section, sections } from "./finding.ts";
 import { plural } from "./plural.ts";
 
 /** Exported for whoever reads it with another program: `z.toJSONSchema(doctorReport)`. */
@@ -27,7 +27,7 @@ export const doctorReport = z.object({
     }),
   ),
   /** What was not judged, and why. */
-  notes: z.array(z.object({ section: z.enum(sections), text: z.string() })),
+  notes: z.array(z.object({ section: z.enum(sections), text: z.string(), subjects: z.array(z.string()) })),
   /** What `--fix` did, a line each. */
   mended: z.array(z.string()),
   /** What it could not, with the reason. */
@@ -54,7 +54,7 @@ export function reportOf(cli: Cli, { findings, notes }: Diagnosis, { mended, fai
       remedy,
       fixable: fix !== undefined,
     })),
-    notes: [...notes],
+    notes: [...groupsOf(notes)],
     mended: [...mended],
     failed: [...failed],
   };
@@ -82,7 +82,7 @@ export function describeDiagnosis(
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
     const head = `Checking ${titles[section]}...`;
-    const unjudged = notes.filter((one) => one.section === section).map(({ text }) => `  NOTE     ${text}`);
+    const unjudged = groupsOf(notes.filter((one) => one.section === section)).map(describeNotes);
     if (some.length > 0) return [head, ...describeSome(some), ...unjudged];
     return [head, `  OK       ${overview[section] ?? ""}`.trimEnd(), ...unjudged];
   });
@@ -91,6 +91,31 @@ export function describeDiagnosis(
   const hint = fixable > 0 && offer ? `; tortie doctor --fix mends ${fixable}` : "";
   lines.push("", `Found ${plural(errors, "error")} and ${plural(findings.length - errors, "warning")}${hint}.`);
   return `${lines.join("\n")}\n`;
+}
+
+interface NoteGroup {
+  readonly section: Section;
+  readonly text: string;
+  readonly subjects: string[];
+}
+
+function groupsOf(notes: readonly Note[]): readonly NoteGroup[] {
+  const groups = new Map<string, NoteGroup>();
+  for (const { section, text, subject } of notes) {
+    const group = groups.get(`${section} ${text}`) ?? { section, text, subjects: [] };
+    if (subject !== "") group.subjects.push(subject);
+    groups.set(`${section} ${text}`, group);
+  }
+  return [...groups.values()];
+}
+
+/** More names would hide the rest. */
+const mostNamed = 3;
+
+function describeNotes({ text, subjects }: NoteGroup): string {
+  const more = subjects.length - mostNamed;
+  const named = [...subjects.slice(0, mostNamed), ...(more > 0 ? [`${more} more`] : [])];
+  return `  NOTE     ${[...(named.length === 0 ? [] : [named.join(", ")]), text].join(": ")}`;
 }
 
 /** A node whose runtime lost a thousand pods has a thousand findings that read alike. */

@@ -9,6 +9,7 @@
  */
 import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../cni/attachment.ts";
 import { decodeEndpoint, type Endpoint, endpointFolder, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
+import type { Part } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import { attributeAt, isBlock } from "../../ipam/block.ts";
 import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check.ts";
@@ -18,8 +19,11 @@ import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { type Facts, peerOf, type SeenNamespace } from "../facts.ts";
 import type { IpLink } from "../iproute.ts";
+import { hostEndOf } from "./chain.ts";
 import type { FirewallFacts, IptablesEntry } from "./firewall.ts";
+import type { CachedAttachment } from "./libcni-cache.ts";
 import type { Ifb, LimitFacts } from "./limits.ts";
+import type { PartFile } from "./parts.ts";
 
 /** A file among the endpoints' records. */
 export interface RecordFile {
@@ -73,6 +77,15 @@ export interface Trace {
   readonly sandbox: Sandbox | undefined;
   /** Where that path is found from here. */
   readonly path: string | undefined;
+  /** The sandbox, as it was looked into. */
+  readonly inside: SeenNamespace | undefined;
+  /** The host's end of the attachment's interface, whoever made it. */
+  readonly hostEnd: IpLink | undefined;
+  /** What each plugin of ours was asked to make. */
+  readonly parts: readonly Part[];
+  /** How old the record is at least: its youngest part. */
+  readonly ageSeconds: number;
+  readonly cached: CachedAttachment | undefined;
   readonly allocations: readonly Allocation[];
   readonly ports: readonly Port[];
   readonly chains: readonly IptablesEntry[];
@@ -88,6 +101,9 @@ export interface Port {
 export interface TraceSources {
   readonly facts: Facts;
   readonly records: readonly RecordFile[];
+  readonly parts: readonly PartFile[];
+  /** What the runtimes remember of each, by owner. */
+  readonly cached: ReadonlyMap<string, CachedAttachment>;
   readonly snapshot: Snapshot;
   readonly report: Report;
   readonly firewall: FirewallFacts;
@@ -133,12 +149,13 @@ function podsOf({ blocks }: Snapshot): Known["pods"] {
 
 /** By owner. */
 function attachmentsIn(sources: TraceSources): ReadonlyMap<string, Attachment> {
-  const { facts, records, report, snapshot, firewall, limits } = sources;
+  const { facts, records, parts, report, snapshot, firewall, limits } = sources;
   const found = new Map<string, Attachment>();
   const add = (attachment: Attachment | undefined) => {
     if (attachment !== undefined) found.set(ownerOf(attachment), attachment);
   };
   for (const { endpoint, path } of records) add(endpoint?.attachment ?? attachmentOfRecord(path));
+  for (const { attachment } of parts) add(attachment);
   for (const { owner } of facts.links) add(attachmentOf(owner));
   // What is assigned on another node has its traces there.
   for (const { handle, node } of report.allocations) {
@@ -169,16 +186,23 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
   const link = owned ?? (named !== undefined && named.ifalias === undefined ? named : undefined);
   const comment = nftOwnerComment(owner);
   const seen = facts.endpoints.find((one) => ownerOf(one.attachment) === owner);
+  const own = sources.parts.filter((one) => one.attachment !== undefined && ownerOf(one.attachment) === owner);
+  const inside = facts.namespaces.find(({ inode }) => seen?.sandbox === "there" && inode === seen.inode);
   return {
     attachment,
     owner,
-    pod: record?.endpoint?.pod ?? pods.get(handle),
+    pod: record?.endpoint?.pod ?? pods.get(handle) ?? seen?.pod,
     record,
     link,
     usurper: named === undefined || named.ifalias === owner ? undefined : named.ifalias,
     peer: link === undefined ? undefined : peerOf(link, facts.namespaces),
     sandbox: seen?.sandbox,
     path: seen?.path,
+    inside,
+    hostEnd: hostEndOf(attachment, inside, facts.hostLinks),
+    parts: own.flatMap(({ part }) => part ?? []),
+    ageSeconds: Math.min(...[record, ...own].flatMap((one) => one?.ageSeconds ?? [])),
+    cached: sources.cached.get(owner),
     allocations: allocations.get(handle) ?? [],
     ports: firewall.nftTables.flatMap(({ elements }) =>
       elements

@@ -112,7 +112,7 @@ describe("an attachment", () => {
   test("that lives gets ADD once more, for its sandbox and the very addresses and MAC address that it has", () => {
     const { fix } = only(broken({ link: "missing", ifb: "missing" }));
     expect(fix).toMatchObject({
-      kind: "plugins",
+      kind: "chain",
       calls: [
         {
           command: "ADD",
@@ -168,7 +168,8 @@ describe("an attachment", () => {
     expect(notes).toEqual([
       {
         section: "attachments",
-        text: "not judged, younger than 60 s: net/a-0a/eth0; --grace 0 judges them too",
+        subject: "net/a-0a/eth0",
+        text: "not judged, younger than 60 s; --grace 0 judges them too",
       },
     ]);
     expect(titles(node, 5)).toEqual(["attachment-broken net/a-0a/eth0"]);
@@ -297,9 +298,9 @@ describe("what cannot be seen from here", () => {
     const node = broken({ ...change, isSeen: false });
     const { findings, notes } = diagnose(node, 0);
     expect(findings).toEqual([]);
-    expect(notes.map(({ section, text }) => `${section}: ${text}`)).toEqual([
+    expect(notes.map(({ section, subject, text }) => `${section}: ${subject} ${text}`)).toEqual([
       expect.stringMatching(
-        /^attachments: (alive, and not looked into|not judged), .* from here: net\/a-0a\/eth0; run this command on the node itself/,
+        /^attachments: net\/a-0a\/eth0 (alive, and not looked into|not judged), .* from here; run this command on the node itself/,
       ),
     ]);
   });
@@ -309,7 +310,7 @@ describe("what cannot be seen from here", () => {
     (node.pods[1] as Pod).differences = ["link calib is down"];
     const text = describeDiagnosis(diagnose(node), { offer: false });
     expect(text).toMatch(
-      /\n {2}FAIL {5}net\/b-0a.*\n(.*mend.*\n)+ {2}NOTE {5}not judged, in a sandbox that cannot be seen/,
+      /\n {2}FAIL {5}net\/b-0a.*\n(.*mend.*\n)+ {2}NOTE {5}net\/a-0a\/eth0: not judged, in a sandbox that cannot be seen/,
     );
   });
 });

@@ -176,6 +176,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
           ? ("there" as const)
           : ("gone" as const),
       path: isSeen ? `/run/netns/${name}` : undefined,
+      inode: undefined,
     }));
   const facts = {
     endpoints,
@@ -210,6 +211,8 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
   return {
     facts,
     records: pods.flatMap(recordOf),
+    parts: [],
+    cached: new Map(),
     snapshot,
     report: checkIpam(snapshot),
     firewall: {
@@ -248,9 +251,10 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
     checks: {
       byOwner: new Map(
         pods.flatMap(({ attachment, differences }) =>
-          differences.length === 0 ? [] : [[ownerOf(attachment), differences] as const],
+          differences.length === 0 ? [] : [[ownerOf(attachment), [{ plugin: "calico", texts: differences }]] as const],
         ),
       ),
+      unknown: new Map(),
     },
   };
 }

@@ -1,0 +1,145 @@
+/**
+ * The chain of plugins that an attachment was made by, with what each was asked.
+ *
+ *     which, in which order      libcni's memory of the attachment, else the network's configuration, else the parts of its record
+ *     what each was asked        its part of the record; for plugins of others libcni's memory, or a configuration that takes nothing from
+ *                                the runtime
+ *
+ * One of ours without a part had nothing to do. Of attachments that an earlier release made there are no parts.
+ */
+import type { Attachment } from "../../cni/attachment.ts";
+import { resultAs } from "../../cni/convert.ts";
+import type { Result } from "../../cni/result.ts";
+import { type CniVersion, supportedVersions } from "../../cni/version.ts";
+import type { Part } from "../../endpoint/part.ts";
+import type { IpLink } from "../iproute.ts";
+import { type ExecutableFacts, ourExecutable, suite } from "./executables.ts";
+import type { PluginCall } from "./finding.ts";
+import { type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
+import type { Trace } from "./sandboxes.ts";
+
+export interface Tools {
+  readonly executables: ExecutableFacts;
+  readonly networks: NetworkFacts;
+}
+
+export interface Member {
+  readonly type: string;
+  /** What it got on stdin, but for the result before it; `undefined` where nobody knows. */
+  readonly document: PluginConf["document"] | undefined;
+  /** CNI_ARGS. */
+  readonly args: string;
+  readonly part: Part | undefined;
+}
+
+export interface Chain {
+  readonly members: readonly Member[];
+  /** What the last of them answered; `undefined` where it cannot be told. */
+  readonly result: Result | undefined;
+}
+
+export function chainOf(trace: Trace, tools: Tools): Chain {
+  const { parts, cached } = trace;
+  const plugins = pluginsOf(trace, tools);
+  const named = new Set(plugins.map(({ type }) => type));
+  const others = suite.flatMap((type) => parts.find((part) => part.type === type && !named.has(type)) ?? []);
+  const known = [
+    ...plugins.flatMap((plugin) => memberOf(plugin, trace, tools)),
+    ...others.filter(({ type }) => type !== "calico-ipam").map(recorded),
+  ];
+  const isForgotten = trace.record?.endpoint !== undefined && !known.some(({ type }) => type === "calico");
+  const forgotten = { type: "calico", document: undefined, args: argsOf(trace.pod), part: undefined };
+  const members = isForgotten ? [forgotten, ...known] : known;
+  return { members, result: cached?.result ?? resultOf(trace) };
+}
+
+/** A network that was given another main plugin since says nothing of what was made before. */
+function pluginsOf({ attachment, parts, cached, record }: Trace, { networks }: Tools): readonly PluginConf[] {
+  if (cached !== undefined) return cached.plugins;
+  const plugins = networkNamed(networks, attachment.network)?.plugins ?? [];
+  const isCalico = record?.endpoint !== undefined || parts.some(({ type }) => type === "calico");
+  const hasCalico = plugins.some(({ type }) => type === "calico");
+  return isCalico === hasCalico ? plugins : [];
+}
+
+function memberOf({ type, document }: PluginConf, trace: Trace, { executables }: Tools): readonly Member[] {
+  const { parts, cached, record } = trace;
+  const part = parts.find((one) => one.type === type);
+  if (part !== undefined) return [recorded(part)];
+  const isOurs = ourExecutable(executables, type) !== undefined;
+  if (type === "loopback" || (isOurs && parts.length > 0)) return [];
+  const args = cached?.args ?? argsOf(record?.endpoint?.pod);
+  const asksRuntime = Object.values(document.capabilities ?? {}).includes(true);
+  const isKnown = cached !== undefined || !asksRuntime || type === "calico";
+  const { netns = "" } = record?.endpoint ?? {};
+  const { attachment } = trace;
+  // What the runtime remembers is what it asked.
+  const again =
+    isOurs && cached !== undefined ? { type, attachment, netns, origin: undefined, args, document } : undefined;
+  return [{ type, document: isKnown ? document : undefined, args, part: again }];
+}
+
+function recorded(part: Part): Member {
+  const { type, document, args } = part;
+  return { type, document, args, part };
+}
+
+export function argsOf(pod: Trace["pod"]): string {
+  return pod === undefined ? "" : `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
+}
+
+/** Out of the endpoint's record; behind another main plugin out of what the sandbox shows. */
+function resultOf(trace: Trace): Result | undefined {
+  const { attachment, record, inside } = trace;
+  const endpoint = record?.endpoint;
+  if (endpoint !== undefined) {
+    return {
+      interfaces: [
+        { name: endpoint.hostInterface },
+        { name: attachment.ifname, mac: endpoint.mac, sandbox: endpoint.netns },
+      ],
+      ips: endpoint.addresses.map((address) => ({ address, interface: 1 })),
+    };
+  }
+  const end = inside?.interfaces.find(({ ifname }) => ifname === attachment.ifname);
+  if (inside === undefined || end === undefined) return undefined;
+  const ips = end.addr_info.flatMap(({ local, scope, prefixlen }) =>
+    local !== undefined && scope === "global" ? [`${local}/${prefixlen ?? (local.includes(":") ? 128 : 32)}`] : [],
+  );
+  const host = trace.hostEnd === undefined ? [] : [{ name: trace.hostEnd.ifname }];
+  return {
+    interfaces: [...host, { name: attachment.ifname, sandbox: inside.path, ...(end.address && { mac: end.address }) }],
+    ips: ips.map((address) => ({ address, interface: host.length })),
+  };
+}
+
+/** The host's end of the pair that an interface in a sandbox is of. */
+export function hostEndOf(
+  { ifname }: Attachment,
+  inside: Trace["inside"],
+  links: readonly IpLink[],
+): IpLink | undefined {
+  const end = inside?.interfaces.find((one) => one.ifname === ifname);
+  if (end?.ifindex === undefined) return undefined;
+  return links.find((link) => link.ifindex === end.link_index && link.link_index === end.ifindex);
+}
+
+/** The result as a plugin gets it that has been given this path of the sandbox. */
+export function prevResultOf(result: Result, netns: string, version: string): Readonly<Record<string, unknown>> {
+  const interfaces = result.interfaces?.map((one) => (one.sandbox ? { ...one, sandbox: netns } : one));
+  const known = (supportedVersions as readonly string[]).includes(version) ? (version as CniVersion) : "1.0.0";
+  return resultAs({ ...result, ...(interfaces && { interfaces }) }, known);
+}
+
+/** One call of a member; `undefined` where nobody knows what it was asked, or its executable is missing. */
+export function callOfMember(
+  command: PluginCall["command"],
+  { type, document, args }: Member,
+  { attachment }: Trace,
+  netns: string,
+  { executables }: Tools,
+): PluginCall | undefined {
+  const found = executables.executables.find((one) => one.name === type);
+  if (document === undefined || found?.path === undefined || found.fault !== undefined) return undefined;
+  return { path: found.path, command, attachment, netns, args, pluginPath: executables.folders.join(":"), document };
+}

@@ -1,0 +1,58 @@
+/** What the plugins recorded of what they were asked to make (`src/endpoint/part.ts`), as the doctor reads it. */
+import type { Attachment } from "../../cni/attachment.ts";
+import { type Part, partFolder, partNames, readPart } from "../../endpoint/part.ts";
+import { isErrno } from "../../host/sys.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import { type Finding, subjectOfAttachment } from "./finding.ts";
+
+export interface PartFile {
+  readonly path: string;
+  readonly ageSeconds: number;
+  /** By its content, else by its name; `undefined` where that is a digest. */
+  readonly attachment: Attachment | undefined;
+  /** `undefined` when it cannot be read. */
+  readonly part: Part | undefined;
+  readonly fault: string | undefined;
+}
+
+export function gatherParts({ sys }: Cli): readonly PartFile[] {
+  const now = sys.wallClock().seconds * 1000;
+  return [...partNames(sys)].sort().flatMap((name): readonly PartFile[] => {
+    const path = `${partFolder}/${name}`;
+    const stat = sys.stat(path);
+    if (stat === undefined) return [];
+    const ageSeconds = Math.max(0, Math.round((now - stat.modifiedMs) / 1000));
+    try {
+      const part = readPart(sys, name);
+      return part === undefined ? [] : [{ path, ageSeconds, attachment: part.attachment, part, fault: undefined }];
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return [];
+      return [{ path, ageSeconds, attachment: attachmentOfFile(name), part: undefined, fault: messageOf(error) }];
+    }
+  });
+}
+
+function attachmentOfFile(name: string): Attachment | undefined {
+  const [network, containerId, ifname, type, ...rest] = name.split(":");
+  return network && containerId && ifname && type && rest.length === 0 ? { network, containerId, ifname } : undefined;
+}
+
+/** Nothing can be made again by it. */
+export function judgeParts(parts: readonly PartFile[]): readonly Finding[] {
+  return parts.flatMap(({ path, attachment, fault }): readonly Finding[] => {
+    if (fault === undefined) return [];
+    const whose = attachment === undefined ? "an attachment" : subjectOfAttachment(attachment);
+    return [
+      {
+        id: "part-damaged",
+        section: "attachments",
+        severity: "error",
+        subject: path,
+        text: `cannot be read: ${fault}: what ${whose} was to get by this plugin can be neither checked nor made again`,
+        remedy: `rm ${path}   # its runtime alone can make it anew, with the pod`,
+        fix: { kind: "remove", paths: [path] },
+      },
+    ];
+  });
+}

@@ -1,0 +1,401 @@
+/**
+ * Ways to break what a chain made for a pod that lives: the doctor finds each and names it, `--fix` mends it, CHECK of the whole chain passes
+ * afterwards, and the host port and the limits work.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
+import { loadConflist } from "../lib/conflist.ts";
+import { doctor } from "../lib/doctor.ts";
+import { type Pod, Ward } from "../lib/doctor-ward.ts";
+import { queueRates } from "../lib/expect-rate.ts";
+import { Node, nodeAddress4 } from "../lib/netns.ts";
+import { Runner, type Sandbox } from "../lib/runner.ts";
+import { example, goPluginDir, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
+import { answers, ask, serve } from "../lib/traffic.ts";
+
+const limits = { ingressRate: 20_000_000, ingressBurst: 2_000_000, egressRate: 10_000_000, egressBurst: 1_000_000 };
+
+let folder: string;
+
+beforeAll(() => {
+  requireBuild();
+  folder = mkdtempSync(join(tmpdir(), "tortie-doctor-"));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** A conflist like the example's, with another back end of `portmap`. */
+function withBackend(backend: "nftables" | "iptables"): string {
+  const path = join(folder, `10-${backend}.conflist`);
+  const list = JSON.parse(loadConflist(example("10-calico.conflist")).text);
+  for (const plugin of list.plugins) if (plugin.type === "portmap") plugin.backend = backend;
+  writeFileSync(path, JSON.stringify(list));
+  return path;
+}
+
+interface Breakage {
+  readonly name: string;
+  readonly script: (pod: Pod) => string;
+  /** Ids of what is found, in any order; and what the texts say. */
+  readonly ids: readonly string[];
+  readonly text: RegExp;
+}
+
+const breakages: readonly Breakage[] = [
+  {
+    name: "nft flush ruleset",
+    script: () => "nft flush ruleset",
+    ids: ["nat-different", "host-ports-different", "host-ports-different"],
+    text: /(?=[\s\S]*table ip tortie is missing)[\s\S]*table ip tortie_portmap is missing/,
+  },
+  {
+    name: "the port mappings' table",
+    script: () => "nft delete table ip tortie_portmap",
+    ids: ["host-ports-different", "host-ports-different"],
+    text: /table ip tortie_portmap is missing/,
+  },
+  {
+    name: "the rules of one chain",
+    script: () => "nft flush chain ip tortie_portmap hostports",
+    ids: ["host-ports-different", "host-ports-different"],
+    text: /rule .* of chain ip tortie_portmap hostports is missing/,
+  },
+  {
+    name: "one port in the map",
+    script: ({ hostPort }) => `nft delete element ip tortie_portmap ports '{ tcp . ${hostPort} }'`,
+    ids: ["host-ports-different"],
+    text: /has host ports that are not as they were mapped: element .* of ip tortie_portmap ports is missing/,
+  },
+  {
+    name: "the queue towards the pod",
+    script: ({ hostInterface }) => `tc qdisc del dev ${hostInterface} root`,
+    ids: ["limits-different"],
+    text: /has limits that are not as they were set: qdisc tbf .* is missing/,
+  },
+  {
+    name: "the ifb",
+    script: ({ ifb }) => `ip link del ${ifb}`,
+    ids: ["limits-different"],
+    text: /link bwp\w+ is missing/,
+  },
+  {
+    name: "the queue of the ifb",
+    script: ({ ifb }) => `tc qdisc del dev ${ifb} root`,
+    ids: ["limits-different"],
+    text: /qdisc tbf .* is missing/,
+  },
+  {
+    name: "the filter that sends packets to the ifb",
+    script: ({ hostInterface }) => `tc filter del dev ${hostInterface} ingress`,
+    ids: ["limits-different"],
+    text: /redirect|filter/,
+  },
+  {
+    name: "the ingress hook",
+    script: ({ hostInterface }) => `tc qdisc del dev ${hostInterface} ingress`,
+    ids: ["limits-different"],
+    text: /ingress .* is missing/,
+  },
+  {
+    name: "the ifb's owner is down",
+    script: ({ ifb }) => `ip link set ${ifb} down`,
+    ids: ["limits-different"],
+    text: /link bwp\w+ is down/,
+  },
+  {
+    name: "the host interface",
+    script: ({ hostInterface }) => `ip link del ${hostInterface}`,
+    ids: ["attachment-broken"],
+    text: /has no host interface cali\w+: its pod has no network/,
+  },
+  {
+    name: "the pod's interface",
+    script: ({ name }) => `ip -n ${name} link del eth0`,
+    ids: ["attachment-broken"],
+    text: /has no host interface/,
+  },
+  {
+    name: "the host interface and its record",
+    script: ({ hostInterface, record }) => `ip link del ${hostInterface}; rm ${record}`,
+    ids: ["attachment-broken"],
+    text: /has neither a host interface nor an endpoint's record/,
+  },
+  {
+    name: "the node's route to the pod",
+    script: ({ address }) => `ip route del ${address}/32`,
+    ids: ["attachment-different"],
+    text: /route .* is missing/,
+  },
+  {
+    name: "the pod's default route",
+    script: ({ name }) => `ip -n ${name} route del default`,
+    ids: ["attachment-different"],
+    text: /route 0\.0\.0\.0\/0 .* is missing/,
+  },
+  {
+    name: "the pod's address",
+    script: ({ name, address }) => `ip -n ${name} address del ${address}/32 dev eth0`,
+    ids: ["attachment-different"],
+    text: /address .* is missing/,
+  },
+  {
+    name: "the pod's neighbour",
+    script: ({ name }) => `ip -n ${name} neighbour del 169.254.1.1 dev eth0`,
+    ids: ["attachment-different"],
+    text: /neighbour|169\.254\.1\.1/,
+  },
+  {
+    name: "proxy ARP",
+    script: ({ hostInterface }) => `sysctl -qw net.ipv4.conf.${hostInterface}.proxy_arp=0`,
+    ids: ["attachment-different"],
+    text: /proxy_arp is "0", wanted "1"/,
+  },
+  {
+    name: "the pod's interface is down",
+    script: ({ name }) => `ip -n ${name} link set eth0 down`,
+    ids: ["attachment-different"],
+    text: /link eth0 is down/,
+  },
+  {
+    name: "the host interface is down",
+    script: ({ hostInterface }) => `ip link set ${hostInterface} down`,
+    ids: ["attachment-different"],
+    text: /link cali\w+ is down/,
+  },
+  {
+    name: "the record",
+    script: ({ record }) => `rm ${record}`,
+    ids: ["record-missing"],
+    text: /and no record/,
+  },
+  {
+    name: "the record, torn",
+    script: ({ record }) => `truncate -s 100 ${record}`,
+    ids: ["record-damaged"],
+    text: /has a record that cannot be read/,
+  },
+];
+
+/** Those of `iptables` that the other back end does not have. */
+const breakagesOfIptables: readonly Breakage[] = [
+  {
+    name: "iptables -t nat -F",
+    script: () => "iptables -t nat -F",
+    ids: ["host-ports-different", "host-ports-different"],
+    text: /has host ports that are not as they were mapped: /,
+  },
+  {
+    name: "the jump from PREROUTING",
+    script: () => "iptables -t nat -S PREROUTING | sed -n 's/^-A/iptables -t nat -D/p' | sh",
+    ids: ["host-ports-different", "host-ports-different"],
+    text: /PREROUTING/,
+  },
+];
+
+describe.each([
+  ["nftables", breakages],
+  ["iptables", breakagesOfIptables],
+] as const)("with back end %s, of a pod that lives somebody breaks", (backend, table) => {
+  let ward: Ward;
+  let pod: Pod;
+
+  beforeAll(async () => {
+    ward = await Ward.start({ conflist: withBackend(backend), limits });
+    pod = ward.addPod();
+    for (const { name } of [ward.neighbour, pod]) serve(ward.node, name, 80);
+    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+  });
+
+  afterAll(async () => {
+    await ward?.stop();
+  });
+
+  test.each(table)("$name", async ({ script, ids, text }) => {
+    // The runner of the tests wants to hear from them.
+    await setImmediate();
+    onTestFailed(() => void ward.doctor({ fix: true }));
+    ward.node.sh(script(pod));
+    const { exitCode, findings } = ward.doctor();
+    expect(findings.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    expect(findings.map((finding) => finding.text).join("\n")).toMatch(text);
+    expect(exitCode).toBe(3);
+    const mended = ward.doctor({ fix: true });
+    expect(mended.notes.filter((line) => line.startsWith("cannot"))).toEqual([]);
+    expect(mended).toMatchObject({ exitCode: 0, findings: [] });
+    ward.runner.check(ward.list, pod);
+    ward.runner.check(ward.list, ward.neighbour);
+    for (const { name, hostPort } of [ward.neighbour, pod]) {
+      expect(ask(ward.node, "outside", nodeAddress4, hostPort)).toContain(`${name} sees`);
+    }
+    expect(queueRates(ward.node)).toEqual({
+      toPods: [limits.ingressRate, limits.ingressRate],
+      fromPods: [limits.egressRate, limits.egressRate],
+    });
+  });
+
+  test("nothing, and DEL leaves nothing of it", () => {
+    ward.removePod(pod);
+    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+    expect(ward.node.sh("ls /run/tortie/parts").split("\n").filter(Boolean)).toHaveLength(3);
+    ward.expectNeighbourServed();
+  });
+});
+
+describe("behind another main plugin", () => {
+  test("host ports are judged by what the pod has, mended, and go with a sandbox that is gone", async () => {
+    const path = join(folder, "20-bridge.conflist");
+    const plugins = [
+      {
+        type: "bridge",
+        bridge: "br-x",
+        isGateway: true,
+        ipMasq: false,
+        ipam: { type: "host-local", subnet: "10.77.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+      },
+      { type: "portmap", capabilities: { portMappings: true } },
+    ];
+    writeFileSync(path, JSON.stringify({ cniVersion: "1.0.0", name: "bridged", plugins }));
+    const list = loadConflist(path);
+    const node = await Node.start();
+    try {
+      const runner = new Runner({ node, pluginDirs });
+      const at = { conflist: path, binDirs: [ourPluginDir, goPluginDir] };
+      const pod: Sandbox = {
+        containerId: "c1",
+        netns: node.addPod("c1"),
+        ifname: "eth0",
+        capabilities: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+      };
+      runner.add(list, pod);
+      serve(node, "c1", 80);
+      expect(ask(node, "outside", nodeAddress4, 8080)).toContain("c1 sees");
+      expect(doctor(node, at)).toMatchObject({ exitCode: 0, findings: [] });
+      node.sh("nft flush ruleset");
+      expect(answers(node, "outside", nodeAddress4, 8080)).toBe(false);
+      expect(doctor(node, at).findings.map(({ id }) => id)).toEqual(["host-ports-different"]);
+      expect(doctor(node, { ...at, fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+      expect(ask(node, "outside", nodeAddress4, 8080)).toContain("c1 sees");
+      runner.check(list, pod);
+      node.removePod("c1");
+      expect(doctor(node, at).findings.map(({ id }) => id)).toEqual(["attachment-left"]);
+      expect(doctor(node, { ...at, fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+      expect(node.sh("ls /run/tortie/parts")).toBe("");
+    } finally {
+      await node.stop();
+    }
+  });
+});
+
+/** The example's chain with Debian's tuning in it, which sets a sysctl in the pod. */
+function withTuning(): string {
+  const path = join(folder, "30-tuning.conflist");
+  const list = JSON.parse(loadConflist(example("10-calico.conflist")).text);
+  list.cniVersion = "1.0.0";
+  delete list.cniVersions;
+  list.plugins.splice(1, 0, { type: "tuning", sysctl: { "net.ipv4.tcp_syncookies": "2" } });
+  writeFileSync(path, JSON.stringify(list));
+  return path;
+}
+
+describe("with another's plugin in the chain", () => {
+  let ward: Ward;
+  let pod: Pod;
+
+  beforeAll(async () => {
+    ward = await Ward.start({ conflist: withTuning(), limits });
+    pod = ward.addPod();
+    for (const { name } of [ward.neighbour, pod]) serve(ward.node, name, 80);
+    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+  });
+
+  afterAll(async () => {
+    await ward?.stop();
+  });
+
+  test("plugin-different: what it made is judged and mended as well", () => {
+    ward.node.sh("sysctl -qw net.ipv4.tcp_syncookies=0", { in: pod.name });
+    ward.expectMended("plugin-different", /tuning .*is not as plugin "tuning" made it/);
+    expect(ward.node.sh("sysctl -n net.ipv4.tcp_syncookies", { in: pod.name })).toBe("2\n");
+  });
+
+  test("attachment-broken: the whole chain is called, in its order", () => {
+    ward.node.sh(`ip link del ${pod.hostInterface}`);
+    const { notes } = ward.doctor({ fix: true });
+    expect(notes.map((line) => line.replace(/ for .*/, ""))).toEqual(
+      ["calico", "tuning", "bandwidth", "portmap"].map((type) => `called ADD of ${type}`),
+    );
+    ward.runner.check(ward.list, pod);
+    expect(ask(ward.node, "outside", nodeAddress4, pod.hostPort)).toContain(`${pod.name} sees`);
+  });
+});
+
+describe("made by an earlier release, which recorded no parts", () => {
+  let ward: Ward;
+  let pod: Pod;
+
+  beforeAll(async () => {
+    ward = await Ward.start({ limits });
+    pod = ward.addPod();
+    serve(ward.node, pod.name, 80);
+    ward.node.sh(`rm /run/tortie/parts/*; sed -i -z 's|,\\s*"tortie/namespaces": "[^"]*"||' /run/tortie/endpoints/*`);
+    ward.node.sh(`tc qdisc del dev ${pod.hostInterface} root; nft delete table ip tortie_portmap`);
+  });
+
+  afterAll(async () => {
+    await ward?.stop();
+  });
+
+  /** As libcni writes it. */
+  function remember({ containerId, netns, capabilities }: Pod): void {
+    const result = ward.runner.cached(ward.list, { containerId, netns, ifname: "eth0" });
+    const config = Buffer.from(ward.list.text).toString("base64");
+    const entry = { kind: "cniCacheV1", containerId, config, ifName: "eth0", networkName: ward.list.name, netns };
+    const cniArgs = [
+      ["IgnoreUnknown", "1"],
+      ["K8S_POD_NAMESPACE", "default"],
+      ["K8S_POD_NAME", containerId.slice(0, 2)],
+    ];
+    ward.node.sh(`mkdir -p /var/lib/cni/results; cat > /var/lib/cni/results/${ward.list.name}-${containerId}-eth0`, {
+      stdin: JSON.stringify({ ...entry, cniArgs, capabilityArgs: capabilities, result }),
+    });
+  }
+
+  test("what nobody remembers is not judged, and that is said", () => {
+    const { findings, remarks } = ward.doctor();
+    expect(findings).toEqual([]);
+    expect(remarks).toEqual([
+      expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "bandwidth" made is not judged/),
+      expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "portmap" made is not judged/),
+    ]);
+  });
+
+  test("what libcni remembers is judged and mended, and recorded from then on", () => {
+    for (const one of [pod, ward.neighbour]) remember(one);
+    const ids = ward.doctor().findings.map(({ id }) => id);
+    expect(ids.sort()).toEqual(["host-ports-different", "host-ports-different", "limits-different"]);
+    expect(ward.doctor({ fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+    ward.runner.check(ward.list, pod);
+    expect(ask(ward.node, "outside", nodeAddress4, pod.hostPort)).toContain(`${pod.name} sees`);
+    expect(ward.node.sh(`cat /run/tortie/parts/*:${pod.containerId}:eth0:portmap.json`)).toContain(`${pod.hostPort}`);
+  });
+});
+
+test("a damaged block hides nothing of what the kernel lacks", async () => {
+  const ward = await Ward.start();
+  try {
+    ward.node.sh("for file in /run/tortie/ipam/blocks/*; do truncate -s 200 $file; done; nft flush ruleset");
+    const ids = new Set(ward.doctor().findings.map(({ id }) => id));
+    expect([...ids].sort()).toEqual(
+      expect.arrayContaining(["damaged-object", "host-ports-different", "nat-different"]),
+    );
+    expect(ward.doctor({ fix: true })).toMatchObject({ exitCode: 0 });
+    ward.runner.check(ward.list, ward.neighbour);
+  } finally {
+    await ward.stop();
+  }
+});
