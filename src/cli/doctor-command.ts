@@ -15,11 +15,22 @@ export const doctorCommand = command({
     ["$0 doctor", "is anything wrong?"],
     ["$0 doctor --fix --dry-run", "what would be done about it?"],
     ["$0 doctor --fix", "do it, and look again"],
+    ["$0 doctor --fix --only host-ports-different", "of this kind alone"],
+    ["$0 doctor --verbose", "the commands that mend it, to be pasted"],
     ["$0 doctor -o json | jq -r '.findings[].remedy'", "for programs"],
   ],
   hides: ["run-dir", "state-dir"],
   options: {
     fix: { type: "boolean", describe: "mend what can be mended" },
+    only: {
+      type: "strings",
+      describe: "with --fix: what has this id, and nothing else",
+    },
+    verbose: {
+      type: "boolean",
+      alias: "v",
+      describe: "each command that mends something, and every line of what was done",
+    },
     "dry-run": { ...dryRun, describe: `with --fix: ${dryRun.describe}` },
     "conf-dir": {
       type: "string",
@@ -53,9 +64,9 @@ export const doctorCommand = command({
     },
   },
   action: (cli, options) => {
-    const { confDir, binDir: binDirs, dryRun, grace: graceSeconds, fix, probe = true, output } = options;
+    const { confDir, binDir: binDirs, dryRun, grace: graceSeconds, fix, only, verbose, probe = true, output } = options;
     refuseFolders(options);
-    return runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds, fix, probe, output });
+    return runDoctor(cli, { confDir, binDirs, dryRun, graceSeconds, fix, only, verbose, probe, output });
   },
 });
 

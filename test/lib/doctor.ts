@@ -34,6 +34,8 @@ export interface Doctored {
 
 export interface DoctorOptions {
   readonly fix?: boolean;
+  /** Ids of what is mended; all when absent. */
+  readonly only?: readonly string[];
   /** Seconds; 0 when absent. */
   readonly grace?: number;
   /** The network's configuration file. */
@@ -50,6 +52,7 @@ export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
   if (!existsSync(program)) throw new Error(`cannot test: ${program} is missing; run "npm run build"`);
   const {
     fix = false,
+    only = [],
     grace = 0,
     conflist = example("10-calico.conflist"),
     binDirs = pluginDirs,
@@ -62,6 +65,7 @@ export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
     const more = [
       ...binDirs.flatMap((dir) => ["--bin-dir", dir]),
       ...(fix ? ["--fix"] : []),
+      ...only.flatMap((id) => ["--only", id]),
       ...(probe ? [] : ["--no-probe"]),
     ];
     const { status, signal, stdout, stderr } = node.run([...argv, ...more]);

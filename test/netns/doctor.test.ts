@@ -46,12 +46,24 @@ describe("tortie doctor", () => {
       expect(stdout).toContain(
         `  FAIL     k8s-pod-network/${pod.containerId}/eth0 (default/${pod.name} eth0) has left`,
       );
+      expect(stdout).toContain("\n           mend: tortie doctor --fix --only attachment-left\n");
       expect(stdout).toMatch(/^Found 1 error and 0 warnings; tortie doctor --fix mends 1\.$/m);
     } finally {
       rmSync(confDir, { recursive: true });
     }
     expect(diff(before, snapshot(ward.node))).toBe("");
     ward.removeLeft();
+  });
+
+  test("mends what --only names, and leaves the rest", () => {
+    const pod = ward.addPod();
+    ward.node.sh(`nft flush map ip tortie_portmap ports; ip link set ${pod.hostInterface} down`);
+    const ids = () => [...new Set(ward.doctor().findings.map(({ id }) => id))].sort();
+    expect(ids()).toEqual(["attachment-different", "host-ports-different"]);
+    expect(ward.doctor({ fix: true, only: ["host-ports-different"] }).exitCode).toBe(3);
+    expect(ids()).toEqual(["attachment-different"]);
+    expect(ward.doctor({ fix: true, only: ["host-ports-different", "attachment-different"] }).exitCode).toBe(0);
+    ward.expectNeighbourServed();
   });
 
   test("does what its remedies say when a person pastes them", () => {

@@ -10,16 +10,19 @@
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
 import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder, type Moving } from "./diagnosis.ts";
-import { type Finding, titleOf, titleOfNote } from "./finding.ts";
+import { type Finding, type Note, titleOf, titleOfNote } from "./finding.ts";
 import { describeFix, perform } from "./fixing.ts";
 import { judgeLocks, type LockFacts } from "./locks.ts";
 import { graceNs, lookAtMoving, lookAtSettled, type Where } from "./look.ts";
 import { gatherReadiness } from "./readiness.ts";
-import { type Done, describeDiagnosis, reportOf } from "./report.ts";
+import { type Done, describeDiagnosis, reportOf, summed } from "./report.ts";
 
 export interface DoctorOptions extends Where {
   readonly fix?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** Ids of what is mended; all when absent. */
+  readonly only?: readonly string[] | undefined;
+  readonly verbose?: boolean | undefined;
   readonly output: "text" | "json";
 }
 
@@ -27,15 +30,19 @@ export interface DoctorOptions extends Where {
 const mostRounds = 4;
 
 export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<ExitStatus> {
-  const { fix = false, dryRun = false, output } = options;
+  const { fix = false, dryRun = false, only = [], verbose = false, output } = options;
   if (dryRun && !fix) throw new CliError("cannot run doctor: --dry-run is for --fix", exitStatus.usage);
-  const tell = (line: string) => (output === "json" ? undefined : cli.out(`${line}\n`));
+  if (only.length > 0 && !fix) throw new CliError("cannot run doctor: --only is for --fix", exitStatus.usage);
+  const tell = (lines: readonly string[]) => {
+    if (output === "text") for (const line of verbose ? lines : summed(lines)) cli.out(`${line}\n`);
+  };
   let diagnosis = await examine(cli, options);
   let done: Done = { mended: [], failed: [] };
-  if (dryRun) rehearse(diagnosis.findings, tell);
+  if (dryRun) tell(rehearse(dueOf(diagnosis, only)));
   else if (fix) ({ diagnosis, done } = await mendUntilWell(cli, diagnosis, options, tell));
   const { findings } = diagnosis;
-  cli.out(output === "json" ? reportOf(cli, diagnosis, done) : describeDiagnosis(diagnosis, { offer: !fix || dryRun }));
+  const view = { offer: !fix || dryRun, verbose, colours: cli.terminal.colours };
+  cli.out(output === "json" ? reportOf(cli, diagnosis, done) : describeDiagnosis(diagnosis, view));
   return findings.some(({ severity }) => severity === "error") ? exitStatus.problems : exitStatus.done;
 }
 
@@ -55,9 +62,19 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   return {
     findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
-    notes: [...certain.notes, ...last.notes.filter((note) => told.has(titleOfNote(note)))],
+    notes: [
+      ...certain.notes,
+      ...(mayAsk(locks, seen) ? [] : [notAsked]),
+      ...last.notes.filter((note) => told.has(titleOfNote(note))),
+    ],
   };
 }
+
+const notAsked: Note = {
+  section: "networks",
+  subject: "",
+  text: "the plugins were not asked whether they are ready: they would wait for the lock that is held, or mend the damage that is told below",
+};
 
 /** A plugin that is asked whether it is ready waits for locks, and mends the damage that it meets. */
 function mayAsk({ held }: LockFacts, { report }: Moving): boolean {
@@ -69,20 +86,19 @@ function mayAsk({ held }: LockFacts, { report }: Moving): boolean {
 async function mendUntilWell(
   cli: Cli,
   first: Diagnosis,
-  where: Where,
-  tell: (line: string) => void,
+  { only = [], ...where }: DoctorOptions,
+  tell: (lines: readonly string[]) => void,
 ): Promise<{ readonly diagnosis: Diagnosis; readonly done: Done }> {
   const mended: string[] = [];
   const failed = new Map<string, string>();
   let diagnosis = first;
   for (let round = 0; round < mostRounds; round++) {
-    const due = diagnosis.findings.filter((finding) => finding.fix !== undefined && !failed.has(titleOf(finding)));
+    const due = dueOf(diagnosis, only).filter((finding) => !failed.has(titleOf(finding)));
     if (due.length === 0) break;
+    const lines: string[] = [];
     for (const finding of due) {
       try {
-        const lines = await perform(cli, finding, graceNs(where));
-        for (const line of lines) tell(line);
-        mended.push(...lines);
+        lines.push(...(await perform(cli, finding, graceNs(where))));
       } catch (error) {
         const reason = `cannot mend ${titleOf(finding)}: ${messageOf(error)}`;
         cli.note(`tortie: ${reason}`);
@@ -90,12 +106,18 @@ async function mendUntilWell(
         failed.set(titleOf(finding), reason);
       }
     }
+    tell(lines);
+    mended.push(...lines);
     diagnosis = await examine(cli, where);
   }
   return { diagnosis, done: { mended, failed: [...failed.values()] } };
 }
 
-function rehearse(findings: readonly Finding[], tell: (line: string) => void): void {
-  for (const { fix } of findings)
-    for (const line of fix === undefined ? [] : describeFix(fix)) tell(`${line} (dry run)`);
+/** What can be mended, of these kinds. */
+function dueOf({ findings }: Diagnosis, only: readonly string[]): readonly Finding[] {
+  return findings.filter(({ id, fix }) => fix !== undefined && (only.length === 0 || only.includes(id)));
+}
+
+function rehearse(findings: readonly Finding[]): readonly string[] {
+  return findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix).map((line) => `${line} (dry run)`)));
 }

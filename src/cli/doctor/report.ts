@@ -74,23 +74,38 @@ const titles: Readonly<Record<Section, string>> = {
   reach: "the way of packets",
 };
 
-/** `offer`: to tell how much `--fix` would mend. */
-export function describeDiagnosis(
-  { findings, overview, notes }: Diagnosis,
-  { offer }: { readonly offer: boolean },
-): string {
+export interface View {
+  /** To tell how much `--fix` would mend. */
+  readonly offer: boolean;
+  /** The commands that mend each thing, instead of the one that mends all of its kind. */
+  readonly verbose: boolean;
+  readonly colours: boolean;
+}
+
+/** Of a line's first word. */
+const colourOf: Readonly<Record<string, string>> = { FAIL: "31", WARNING: "33", OK: "32", NOTE: "36" };
+
+export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view: View): string {
+  const { offer, colours } = view;
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
     const head = `Checking ${titles[section]}...`;
     const unjudged = groupsOf(notes.filter((one) => one.section === section)).map(describeNotes);
-    if (some.length > 0) return [head, ...describeSome(some), ...unjudged];
+    if (some.length > 0) return [head, ...describeSome(some, view), ...unjudged];
     return [head, `  OK       ${overview[section] ?? ""}`.trimEnd(), ...unjudged];
   });
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const fixable = findings.filter((finding) => finding.fix !== undefined).length;
   const hint = fixable > 0 && offer ? `; tortie doctor --fix mends ${fixable}` : "";
   lines.push("", `Found ${plural(errors, "error")} and ${plural(findings.length - errors, "warning")}${hint}.`);
-  return `${lines.join("\n")}\n`;
+  return `${(colours ? lines.map(painted) : lines).join("\n")}\n`;
+}
+
+function painted(line: string): string {
+  const [, indent = "", word = ""] = /^( {2})([A-Z]+)(?= )/.exec(line) ?? [];
+  const colour = colourOf[word];
+  if (colour === undefined) return line;
+  return `${indent}\x1b[${colour}m${word}\x1b[0m${line.slice(indent.length + word.length)}`;
 }
 
 interface NoteGroup {
@@ -121,23 +136,48 @@ function describeNotes({ text, subjects }: NoteGroup): string {
 /** A node whose runtime lost a thousand pods has a thousand findings that read alike. */
 const mostShown = 10;
 
-function describeSome(findings: readonly Finding[]): readonly string[] {
+function describeSome(findings: readonly Finding[], { verbose }: View): readonly string[] {
   const ids = [...new Set(findings.map(({ id }) => id))];
   return ids.flatMap((id) => {
     const some = findings.filter((finding) => finding.id === id);
     const more = some.length - mostShown;
+    const isShort = ({ fix }: Finding) => fix !== undefined && !verbose;
     return [
-      ...some.slice(0, mostShown).flatMap(describeFinding),
+      ...some.slice(0, mostShown).flatMap((one) => describeFinding(one, isShort(one) ? [] : one.remedy.split("\n"))),
       ...(more > 0 ? [`           and ${more} more with id ${id} (-o json)`] : []),
+      // One command mends all of a kind.
+      ...(some.some(isShort) ? remedyLines([`tortie doctor --fix --only ${id}`]) : []),
     ];
   });
 }
 
-function describeFinding({ severity, subject, text, remedy }: Finding): readonly string[] {
-  const [first = "", ...rest] = remedy.split("\n");
-  return [
-    `  ${severity === "error" ? "FAIL   " : "WARNING"}  ${subject} ${text}`,
-    `           mend: ${first}`,
-    ...rest.map((line) => `                 ${line}`),
-  ];
+function describeFinding({ severity, subject, text }: Finding, remedy: readonly string[]): readonly string[] {
+  return [`  ${severity === "error" ? "FAIL   " : "WARNING"}  ${subject} ${text}`, ...remedyLines(remedy)];
+}
+
+function remedyLines(remedy: readonly string[]): readonly string[] {
+  return remedy.map((line, index) => `           ${index === 0 ? "mend:" : "     "} ${line}`);
+}
+
+/** Lines that tell the same of many things are told of the first few, and counted. */
+export function summed(lines: readonly string[]): readonly string[] {
+  const kinds = new Map<string, string[]>();
+  for (const line of lines) {
+    const kind = kindOf(line);
+    const group = kinds.get(kind);
+    if (group === undefined) kinds.set(kind, [line]);
+    else group.push(line);
+  }
+  return [...kinds].flatMap(([kind, group]) => {
+    const more = group.length - mostTold;
+    return more <= 1 ? group : [...group.slice(0, mostTold), `${kind} …: ${more} more (--verbose)`];
+  });
+}
+
+const mostTold = 3;
+
+/** `called DEL of portmap`, `released`: what a line says but for whom it was done. */
+function kindOf(line: string): string {
+  const [call] = line.split(" for ");
+  return line.startsWith("called ") && call !== undefined ? call : (line.split(" ")[0] ?? "");
 }

@@ -3,6 +3,7 @@ import { World } from "../world.ts";
 
 test.each([
   ["doctor --dry-run", "--dry-run is for --fix"],
+  ["doctor --only attachment-left", "--only is for --fix"],
   ["doctor --grace x", '--grace takes a number, 0 or more, not "x"'],
   ["doctor --grace -1", '--grace takes a number, 0 or more, not "-1"'],
   ["doctor --run-dir /elsewhere", "it is for the node, not for --run-dir or --state-dir"],

@@ -308,9 +308,9 @@ describe("what cannot be seen from here", () => {
   test("a note is told beside what is wrong", () => {
     const node = broken({ ...gone, ifb: "missing", isSeen: false });
     (node.pods[1] as Pod).differences = ["link calib is down"];
-    const text = describeDiagnosis(diagnose(node), { offer: false });
+    const text = describeDiagnosis(diagnose(node), { offer: false, verbose: false, colours: false });
     expect(text).toMatch(
-      /\n {2}FAIL {5}net\/b-0a.*\n(.*mend.*\n)+ {2}NOTE {5}net\/a-0a\/eth0: not judged, in a sandbox that cannot be seen/,
+      /\n {2}FAIL {5}net\/b-0a.*\n {11}mend: .*\n {2}NOTE {5}net\/a-0a\/eth0: not judged, in a sandbox that cannot be seen/,
     );
   });
 });

@@ -6,7 +6,7 @@ import { readIptables } from "../../../../src/cli/doctor/firewall.ts";
 import { judgeLocks } from "../../../../src/cli/doctor/locks.ts";
 import type { NetworkFile } from "../../../../src/cli/doctor/networks.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
-import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
+import { describeDiagnosis, summed } from "../../../../src/cli/doctor/report.ts";
 import { judgeState, type StateFile } from "../../../../src/cli/doctor/state.ts";
 import { calico, diagnose, type NodeModel, nodeWith } from "./model.ts";
 
@@ -276,9 +276,39 @@ COMMIT
   });
 });
 
+test("describeDiagnosis() tells what mends each thing with --verbose, and what is for people to do always", () => {
+  const node = nodeWith("a", "b");
+  Object.assign(node.pods[0] as object, { hasNamespace: false, ifb: "missing" });
+  const verbose = describeDiagnosis(diagnose(node), { offer: true, verbose: true, colours: false });
+  expect(verbose).toMatch(/mend: echo .* CNI_COMMAND=DEL .*\n {17}echo .* CNI_COMMAND=DEL /);
+  Object.assign(node.pods[0] as object, { hasNamespace: true, holder: 812, ifb: "whole" });
+  const text = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: false });
+  expect(text).toContain("           mend: kill 812   # if its runtime does not know it any more;");
+});
+
+test("describeDiagnosis() has colours on a terminal: of the word that says how it is", () => {
+  const node = nodeWith("a");
+  const plain = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: false });
+  const coloured = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: true });
+  expect(coloured).toContain("  \x1b[32mOK\x1b[0m       1 alive\n");
+  expect(coloured.replace(/\x1b\[\d+m/g, "")).toBe(plain);
+});
+
+test("summed() tells the first few of many lines that say the same, and counts the rest", () => {
+  const called = (n: number) => `called ADD of portmap for net/c${n}/eth0`;
+  const released = (n: number) => `released 10.0.0.${n} of handle "net.c${n}"`;
+  const numbers = Array.from({ length: 58 }, (_, index) => index);
+  expect(summed([called(0), "ran modprobe ifb", ...numbers.map(released), called(1), called(2), called(3)])).toEqual([
+    ...[0, 1, 2, 3].map(called),
+    "ran modprobe ifb",
+    ...[0, 1, 2].map(released),
+    "released …: 55 more (--verbose)",
+  ]);
+});
+
 test("describeDiagnosis() tells what was looked at, what is wrong, and at most ten of a kind", () => {
   const node = nodeWith("a", "b");
-  const text = describeDiagnosis(diagnose(node), { offer: true });
+  const text = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: false });
   expect(text).toMatchInlineSnapshot(`
     "Checking kernel...
       OK       Linux 6.1.0-28-amd64; veth, nf_tables, NAT chains, masquerading, fib lookups, destination NAT, conntrack matches, IPv6 fib lookups, IPv6 host ports, ifb, tbf, ingress, u32, mirred
@@ -306,8 +336,11 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
   `);
   const many = nodeWith(...Array.from({ length: 12 }, (_, index) => `p${index}`));
   for (const pod of many.pods) Object.assign(pod, { hasNamespace: false, ifb: "missing" });
-  const lines = describeDiagnosis(diagnose(many), { offer: true }).split("\n");
+  const lines = describeDiagnosis(diagnose(many), { offer: true, verbose: false, colours: false }).split("\n");
   expect(lines.filter((line) => line.startsWith("  FAIL"))).toHaveLength(10);
   expect(lines).toContain("           and 2 more with id attachment-left (-o json)");
+  expect(lines.filter((line) => line.includes("mend:"))).toEqual([
+    "           mend: tortie doctor --fix --only attachment-left",
+  ]);
   expect(lines.at(-2)).toBe("Found 12 errors and 0 warnings; tortie doctor --fix mends 12.");
 });
