@@ -19,10 +19,14 @@ import { buildRequests } from "./nft-table.ts";
 import { refusal } from "./refusal.ts";
 
 /**
- * What keeps an ADD from making these tables and elements, the first reason for each family. Throws `CniError` 100 when the kernel has no
- * nf_tables or does not let us use them.
+ * What keeps an ADD from making these tables and elements, the first reason for each family. With `isCapable` the kernel is known to have what they
+ * need, and is only asked whether it lets us. Throws `CniError` 100 when it has no nf_tables or does not let us use them.
  */
-export function probeNft(resources: readonly NftResource[], sys: Sys): ReadonlyMap<NftFamily, CniError> {
+export function probeNft(
+  resources: readonly NftResource[],
+  sys: Sys,
+  isCapable = false,
+): ReadonlyMap<NftFamily, CniError> {
   const states = statesOf(resources);
   const session = new NftSession(sys);
   try {
@@ -30,7 +34,7 @@ export function probeNft(resources: readonly NftResource[], sys: Sys): ReadonlyM
       states.map(({ table }) => getTable(idOf(table))),
       "look into nf_tables",
     );
-    return there.some((answer) => answer !== undefined) ? new Map() : attempt(session, states);
+    return isCapable || there.some((answer) => answer !== undefined) ? new Map() : attempt(session, states);
   } finally {
     session.close();
   }

@@ -63,7 +63,7 @@ export function probeTables(
   resources: readonly NftResource[],
   modules: readonly string[],
 ): ReadonlyMap<NftFamily, CniError> {
-  return probeNft(areLoaded(sys, modules) ? [] : resources, sys);
+  return probeNft(resources, sys, areLoaded(sys, modules));
 }
 
 /** Whether the kernel has all of these modules by now. What is built in may not show. */

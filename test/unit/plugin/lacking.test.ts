@@ -96,6 +96,24 @@ describe.each<[string, Member, string]>([
   });
 });
 
+test("STATUS does not try again what is loaded", () => {
+  const made = new FakeChain([pod]);
+  const calls = (member: Member) => (made.status().steps.get(member) ?? []).map(({ call }) => call);
+  expect(calls("bandwidth")).toContain("inNewNetns");
+  const tried = made.node.nft.datagrams;
+  made.status();
+  const perStatus = made.node.nft.datagrams - tried;
+  for (const module of ["sch_ingress", "cls_u32", "act_mirred", "nft_chain_nat", "nft_masq"]) {
+    made.node.machine.files.makeDirs(`/sys/module/${module}`, 0o755);
+  }
+  expect(calls("bandwidth")).not.toContain("inNewNetns");
+  const before = made.node.nft.datagrams;
+  made.status();
+  expect(made.node.nft.datagrams - before).toBeLessThan(perStatus);
+  made.node.nft.isForbidden = true;
+  expect(said(made.status())).toEqual(["calico", 50, expect.stringContaining("EPERM")]);
+});
+
 test("what IPv6 alone lacks does not make a node unready", () => {
   const made = new FakeChain([pod]);
   made.node.nft.lacking.add("nft_fib_ipv6");
