@@ -81,7 +81,9 @@ function judge(cidrs: readonly string[], family: Family, { networks, warn }: Sur
     decodePool(newPool(defaultName(family), cidr));
     for (const { breaks, text } of node === undefined ? [] : collisionsOf(cidr, node)) {
       if (breaks)
-        throw refuse(`it ${text}, which its pods could not reach; name a range outside of the node's networks`);
+        throw refuse(
+          `it ${text}, and its pods could not reach who is there; name a range outside of the node's networks`,
+        );
       warn(`pool "${cidr}" of "ipam.ipv${family}_pools" ${text}: nobody else there may use its addresses`);
     }
   });

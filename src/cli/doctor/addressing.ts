@@ -113,7 +113,7 @@ function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly F
   const collisions = collisionsOf(cidr, node);
   if (collisions.length === 0) return [];
   const breaks = collisions.some((collision) => collision.breaks);
-  const effect = breaks ? "pods cannot reach that" : "pods cannot reach who else has their addresses there";
+  const effect = breaks ? "pods cannot reach who is there" : "pods cannot reach who else has their addresses there";
   return [
     {
       id: "pool-overlaps-node",

@@ -157,7 +157,7 @@ describe("a pool of the configuration", () => {
     const link = world.uplink("eth0", "192.168.1.10/24");
     world.route("0.0.0.0/0", link, "192.168.1.1");
     world.write("/etc/resolv.conf", "nameserver 192.168.1.53\n");
-    const msg = `cannot make a pool of "${cidr}" of "ipam.ipv4_pools": ${reason}, which its pods could not reach; name a range outside of the node's networks`;
+    const msg = `cannot make a pool of "${cidr}" of "ipam.ipv4_pools": ${reason}, and its pods could not reach who is there; name a range outside of the node's networks`;
     expect(world.run("STATUS", { ipam: { ipv4_pools: [cidr] } })).toMatchObject({ code: 50, msg });
     expect(world.run("ADD", { ipam: { ipv4_pools: [cidr] } })).toMatchObject({ code: 7, msg });
     expect(world.pools()).toEqual({});

@@ -53,7 +53,7 @@ async function findings(world: World, ...conf: Parameters<typeof networks>) {
 describe("a pool", () => {
   test.each([
     ["192.168.0.0/16", "error", "holds the node's own address 192.168.1.10 (\"eth0\") and holds the node's gateway"],
-    ["192.168.1.0/30", "error", "holds the node's gateway 192.168.1.1: pods cannot reach that"],
+    ["192.168.1.0/30", "error", "holds the node's gateway 192.168.1.1: pods cannot reach who is there"],
     ["10.53.0.0/24", "error", "holds the node's resolver 10.53.0.53"],
     ["fd00:1::/112", "error", "holds the node's own address fd00:1::10"],
     ["192.168.1.64/26", "warning", "lies in the node's network 192.168.1.0/24"],
