@@ -102,18 +102,15 @@ function judgeCapabilities(facts: NetworkFacts, ours: readonly Network[]): reado
   );
 }
 
-/** What ADD passes over in silence, and what STATUS would tell key after key. */
+/** What ADD passes over in silence; what it refuses STATUS tells, in the plugin's own words. */
 function judgeKeys(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
   return readable.flatMap(({ path, network: { name, cniVersion, plugins } }) => {
     const document = { name, cniVersion, plugins: plugins.map((plugin) => plugin.document) };
-    const slips = lintNetwork(document).slips.map(({ path: place, text }) =>
-      place === "" ? text : `${place}: ${text}`,
-    );
-    if (slips.length === 0) return [];
+    const ignored = lintNetwork(document).slips.filter(({ effect }) => effect === "ignored");
+    if (ignored.length === 0) return [];
+    const said = ignored.map(({ path: place, text }) => `${place}: ${text}`).join("; ");
     const remedy = `# change ${path}; tortie validate -f ${quote(path)} judges it`;
-    return [
-      finding("network-slip", path, `has what the plugins do not understand: ${slips.join("; ")}`, remedy, "warning"),
-    ];
+    return [finding("network-slip", path, `has what the plugins do not understand: ${said}`, remedy, "warning")];
   });
 }

@@ -30,26 +30,31 @@ const listKeys = [
 
 /** `document`: a list, or one plugin alone as in the days before lists. */
 export function lintNetwork(document: unknown): NetworkLint {
-  if (!isObject(document)) return { slips: [{ path: "", text: "it is no JSON object" }], unjudged: [] };
+  if (!isObject(document))
+    return { slips: [{ path: "", text: "it is no JSON object", effect: "refused" }], unjudged: [] };
   const { cniVersion, name } = document;
   if (!("plugins" in document)) return joined([headOf(document), lintOne(document, "")]);
   const { plugins } = document;
   const unknown = Object.keys(document).filter((key) => !listKeys.includes(key));
   const head: NetworkLint = {
-    slips: unknown.map((key) => ({ path: key, text: `a list has no such key${didYouMean(key, listKeys)}` })),
+    slips: unknown.map((key) => ({
+      path: key,
+      text: `a list has no such key${didYouMean(key, listKeys)}`,
+      effect: "ignored" as const,
+    })),
     unjudged: [],
   };
   if (!Array.isArray(plugins) || plugins.length === 0) {
     return joined([
       headOf(document),
       head,
-      { slips: [{ path: "plugins", text: "must be a list of plugins" }], unjudged: [] },
+      { slips: [{ path: "plugins", text: "must be a list of plugins", effect: "refused" }], unjudged: [] },
     ]);
   }
   const each = plugins.map((plugin, index) =>
     isObject(plugin)
       ? lintOne({ cniVersion, name, ...plugin }, `plugins[${index}]`)
-      : { slips: [{ path: `plugins[${index}]`, text: "must be an object" }], unjudged: [] },
+      : { slips: [{ path: `plugins[${index}]`, text: "must be an object", effect: "refused" as const }], unjudged: [] },
   );
   return joined([headOf(document), head, ...each]);
 }
@@ -64,12 +69,12 @@ function headOf({ name, cniVersion = "0.1.0", cniVersions = [] }: Readonly<Recor
   const slips: Slip[] = [];
   if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
     const text = name === undefined ? "is missing" : 'must be letters, digits, "_", "." and "-"';
-    slips.push({ path: "name", text });
+    slips.push({ path: "name", text, effect: "refused" });
   }
   const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [cniVersions])];
   if (!offered.some((version) => (supportedVersions as readonly unknown[]).includes(version))) {
     const text = `is ${offered.map((version) => JSON.stringify(version)).join(", ")}, and the plugins speak ${supportedVersions.join(", ")}`;
-    slips.push({ path: "cniVersion", text });
+    slips.push({ path: "cniVersion", text, effect: "refused" });
   }
   return { slips, unjudged: [] };
 }
@@ -78,7 +83,7 @@ function lintOne(document: Readonly<Record<string, unknown>>, path: string): Net
   const { type, ipam } = document;
   const at = path === "" ? "" : `${path}.`;
   if (typeof type !== "string" || type === "") {
-    return { slips: [{ path: `${at}type`, text: "must be the name of a plugin" }], unjudged: [] };
+    return { slips: [{ path: `${at}type`, text: "must be the name of a plugin", effect: "refused" }], unjudged: [] };
   }
   const ipamType = isObject(ipam) && typeof ipam.type === "string" ? ipam.type : undefined;
   const isOurs = Object.hasOwn(knownPlugins, type);

@@ -11,6 +11,8 @@ export interface Slip {
   readonly path: string;
   /** Reads after the path. */
   readonly text: string;
+  /** What a runtime or ADD does about it. */
+  readonly effect: "refused" | "ignored";
 }
 
 type Document = Readonly<Record<string, unknown>>;
@@ -29,7 +31,11 @@ export function lintPlugin(document: Document, path: string): readonly Slip[] {
   const name = `${document.type}`;
   const top = merged(plugins);
   const wrong = [
-    ...unsupportedIn(document).map((found) => ({ path, text: `cannot use ${describeUnsupported(found)}` })),
+    ...unsupportedIn(document).map((found) => ({
+      path,
+      text: `cannot use ${describeUnsupported(found)}`,
+      effect: "refused" as const,
+    })),
     ...(main === undefined ? [] : valueSlips(document, { ...top, required: main.schema.required ?? [] }, path)),
     ...(delegate === undefined ? [] : valueSlips(ipam, top.properties?.ipam ?? {}, under(path, "ipam"))),
   ];
@@ -65,7 +71,7 @@ function union(one: Schema, other: Schema): Schema {
 function valueSlips(value: Document, { properties = {}, required = [] }: Schema, path: string): readonly Slip[] {
   const missing = required.filter((key) => !Object.keys(value).some((own) => isSame(own, key)));
   return [
-    ...missing.map((key) => ({ path: under(path, key), text: "is missing" })),
+    ...missing.map((key) => ({ path: under(path, key), text: "is missing", effect: "refused" as const })),
     ...Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
       const schema = schemaOf(properties, key);
       if (schema === undefined || item === null || isSame(key, "ipam")) return [];
@@ -77,7 +83,7 @@ function valueSlips(value: Document, { properties = {}, required = [] }: Schema,
 
 function faultSlips(schema: Schema, value: unknown, path: string): readonly Slip[] {
   const [, place, text] = /^"(.*?)" (.*)$/s.exec(faultOf(schema, value, path) ?? "") ?? [];
-  return place === undefined || text === undefined ? [] : [{ path: place, text }];
+  return place === undefined || text === undefined ? [] : [{ path: place, text, effect: "refused" }];
 }
 
 /** Keys that nobody reads. */
@@ -92,7 +98,7 @@ function unknownKeys(
   return Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
     const place = under(path, key);
     if (!known.some((one) => isSame(one, key)) && !key.startsWith("cni.dev/")) {
-      return [{ path: place, text: `${plugin} has no such key${didYouMean(key, known)}` }];
+      return [{ path: place, text: `${plugin} has no such key${didYouMean(key, known)}`, effect: "ignored" }];
     }
     const inner = schemaOf(properties, key);
     const isDeep = inner?.properties !== undefined && isObject(item) && !opaque.some((one) => isSame(one, key));
@@ -109,20 +115,22 @@ function capabilitySlips(
 ): readonly Slip[] {
   const place = under(path, "capabilities");
   if (capabilities === undefined || capabilities === null) return [];
-  if (!isObject(capabilities)) return [{ path: place, text: "must be an object" }];
+  if (!isObject(capabilities)) return [{ path: place, text: "must be an object", effect: "ignored" }];
   const known = Object.keys(properties?.runtimeConfig?.properties ?? {});
   return Object.entries(capabilities).flatMap(([key, value]): readonly Slip[] => {
     const own = under(place, key);
     if (!known.includes(key))
-      return [{ path: own, text: `${plugin} takes no such capability${didYouMean(key, known)}` }];
-    return typeof value === "boolean" ? [] : [{ path: own, text: `must be a boolean, not ${JSON.stringify(value)}` }];
+      return [{ path: own, text: `${plugin} takes no such capability${didYouMean(key, known)}`, effect: "ignored" }];
+    return typeof value === "boolean"
+      ? []
+      : [{ path: own, text: `must be a boolean, not ${JSON.stringify(value)}`, effect: "ignored" }];
   });
 }
 
 /** Values that ADD takes for something else. */
 function senselessValues(document: Document, path: string): readonly Slip[] {
   return Object.entries(document).flatMap(([key, value]): readonly Slip[] => {
-    const slip = (text: string) => [{ path: under(path, key), text }];
+    const slip = (text: string) => [{ path: under(path, key), text, effect: "ignored" as const }];
     if (isSame(key, "log_level") && typeof value === "string" && value !== "" && !isLogLevel(value)) {
       return slip(`is ${JSON.stringify(value)}, which counts as info; wanted debug, info, warning or error`);
     }
@@ -137,7 +145,7 @@ function refusals(parse: KnownPlugin["parseConf"], document: Document, path: str
     parse(document);
     return [];
   } catch (error) {
-    return [{ path, text: messageOf(error) }];
+    return [{ path, text: messageOf(error), effect: "refused" }];
   }
 }
 

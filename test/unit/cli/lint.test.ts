@@ -38,34 +38,39 @@ test("all that is wrong with a conflist is told at once", () => {
     { type: "portmap", snat: "true", capabilities: { portmappings: true } },
     { type: "tuning", sysctll: {} },
   ];
-  expect(lintNetwork({ ...list(...plugins), disableChek: true })).toEqual({
-    slips: [
-      { path: "disableChek", text: 'a list has no such key (did you mean "disableCheck"?)' },
-      {
-        path: "plugins[0]",
-        text: 'cannot use key "policy.type" with value "k8s": this version enforces no network policy; remove the key',
-      },
-      { path: "plugins[0].nodename_file_optional", text: 'must be a boolean, not "yes"' },
-      { path: "plugins[0].ipam.assign_ipv4", text: 'must be a boolean or "true" or "false", not "maybe"' },
-      { path: "plugins[0].mttu", text: 'calico has no such key (did you mean "mtu"?)' },
-      {
-        path: "plugins[0].container_settings.allow_ip_forward",
-        text: 'calico has no such key (did you mean "allow_ip_forwarding"?)',
-      },
-      { path: "plugins[0].ipam.ipv4_pool", text: 'calico-ipam has no such key (did you mean "ipv4_pools"?)' },
-      {
-        path: "plugins[0].log_level",
-        text: 'is "verbose", which counts as info; wanted debug, info, warning or error',
-      },
-      { path: "plugins[0].num_queues", text: "is 0, which counts as 1" },
-      { path: "plugins[1].snat", text: 'must be a boolean, not "true"' },
-      {
-        path: "plugins[1].capabilities.portmappings",
-        text: 'portmap takes no such capability (did you mean "portMappings"?)',
-      },
-    ],
-    unjudged: ["plugins[2] (tuning)"],
-  });
+  const { slips, unjudged } = lintNetwork({ ...list(...plugins), disableChek: true });
+  expect(unjudged).toEqual(["plugins[2] (tuning)"]);
+  expect(slips.filter(({ effect }) => effect === "refused").map(({ path }) => path)).toEqual([
+    "plugins[0]",
+    "plugins[0].nodename_file_optional",
+    "plugins[0].ipam.assign_ipv4",
+    "plugins[1].snat",
+  ]);
+  expect(slips.map(({ path, text }) => ({ path, text }))).toEqual([
+    { path: "disableChek", text: 'a list has no such key (did you mean "disableCheck"?)' },
+    {
+      path: "plugins[0]",
+      text: 'cannot use key "policy.type" with value "k8s": this version enforces no network policy; remove the key',
+    },
+    { path: "plugins[0].nodename_file_optional", text: 'must be a boolean, not "yes"' },
+    { path: "plugins[0].ipam.assign_ipv4", text: 'must be a boolean or "true" or "false", not "maybe"' },
+    { path: "plugins[0].mttu", text: 'calico has no such key (did you mean "mtu"?)' },
+    {
+      path: "plugins[0].container_settings.allow_ip_forward",
+      text: 'calico has no such key (did you mean "allow_ip_forwarding"?)',
+    },
+    { path: "plugins[0].ipam.ipv4_pool", text: 'calico-ipam has no such key (did you mean "ipv4_pools"?)' },
+    {
+      path: "plugins[0].log_level",
+      text: 'is "verbose", which counts as info; wanted debug, info, warning or error',
+    },
+    { path: "plugins[0].num_queues", text: "is 0, which counts as 1" },
+    { path: "plugins[1].snat", text: 'must be a boolean, not "true"' },
+    {
+      path: "plugins[1].capabilities.portmappings",
+      text: 'portmap takes no such capability (did you mean "portMappings"?)',
+    },
+  ]);
 });
 
 describe("one slip", () => {

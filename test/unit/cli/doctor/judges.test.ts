@@ -177,6 +177,17 @@ describe("networks", () => {
       }),
       /^warning capability-missing: \S+ portmap does not say "capabilities": \{"portMappings": true\}/,
     ],
+    [
+      "one with a slip of the pen, of which what ADD refuses is told by STATUS alone",
+      withFiles({
+        ...file,
+        network: {
+          ...calico,
+          plugins: calico.plugins.map((one) => ({ ...one, document: { ...one.document, mttu: 1400, log_level: 7 } })),
+        },
+      }),
+      /^warning network-slip: \S+ has what the plugins do not understand: plugins\[0\]\.mttu: calico has no such key \(did you mean "mtu"\?\); plugins\[1\]\.mttu(?!.*log_level).* ⇒ # change .*; tortie validate -f/,
+    ],
   ])("%s", (_, change, text) => {
     expect(told(change)).toEqual(expect.arrayContaining([expect.stringMatching(text)]));
   });
