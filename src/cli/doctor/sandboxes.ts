@@ -83,7 +83,7 @@ export interface Trace {
   readonly hostEnd: IpLink | undefined;
   /** What each plugin of ours was asked to make. */
   readonly parts: readonly Part[];
-  /** How old the record is at least: its youngest part. */
+  /** How long there has been any record of it; for ever, where there is none. What is repeated or mended later makes it no younger. */
   readonly ageSeconds: number;
   readonly cached: CachedAttachment | undefined;
   readonly allocations: readonly Allocation[];
@@ -187,6 +187,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
   const comment = nftOwnerComment(owner);
   const seen = facts.endpoints.find((one) => ownerOf(one.attachment) === owner);
   const own = sources.parts.filter((one) => one.attachment !== undefined && ownerOf(one.attachment) === owner);
+  const ages = [record, ...own].flatMap((one) => one?.ageSeconds ?? []);
   const inside = facts.namespaces.find(({ inode }) => seen?.sandbox === "there" && inode === seen.inode);
   return {
     attachment,
@@ -201,7 +202,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
     inside,
     hostEnd: hostEndOf(attachment, inside, facts.hostLinks),
     parts: own.flatMap(({ part }) => part ?? []),
-    ageSeconds: Math.min(...[record, ...own].flatMap((one) => one?.ageSeconds ?? [])),
+    ageSeconds: ages.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...ages),
     cached: sources.cached.get(owner),
     allocations: allocations.get(handle) ?? [],
     ports: firewall.nftTables.flatMap(({ elements }) =>

@@ -1,0 +1,146 @@
+/** What each plugin of a chain was asked, where that is known from, and how it is asked again. */
+import { expect, test } from "vitest";
+import type { Difference } from "../../../../src/cli/doctor/checks.ts";
+import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
+import type { ChainCall, Finding } from "../../../../src/cli/doctor/finding.ts";
+import { ownerOf } from "../../../../src/cni/attachment.ts";
+import type { Part } from "../../../../src/endpoint/part.ts";
+import { diagnose, type NodeModel, nodeWith, type Pod } from "./model.ts";
+
+const attachment = { network: "net", containerId: "a-0a", ifname: "eth0" };
+const portMappings = [{ hostPort: 8000, containerPort: 80, protocol: "tcp" }];
+const asked = {
+  calico: { mtu: 1400, ipam: { type: "calico-ipam" } },
+  bandwidth: { runtimeConfig: { bandwidth: { ingressRate: 8000, ingressBurst: 8000 } } },
+  portmap: { runtimeConfig: { portMappings } },
+};
+
+function part(type: keyof typeof asked): Part {
+  return {
+    type,
+    attachment,
+    netns: "/run/netns/a",
+    origin: undefined,
+    args: "K8S_POD_NAMESPACE=default;K8S_POD_NAME=a;K8S_POD_UID=7",
+    document: { cniVersion: "1.1.0", name: "net", type, ...asked[type] },
+  };
+}
+
+/** A node with a pod of which these parts are recorded and these differences are found. */
+function nodeOf(
+  change: Partial<Pod>,
+  types: readonly (keyof typeof asked)[],
+  differences: readonly Difference[] = [],
+  ageSeconds = 3600,
+): NodeModel {
+  const node = nodeWith("a");
+  Object.assign(node.pods[0] as Pod, { ifb: "missing", ...change });
+  node.change = (moving): Moving => ({
+    ...moving,
+    parts: types.map((type) => ({
+      path: `/run/tortie/parts/net:a-0a:eth0:${type}.json`,
+      ageSeconds,
+      attachment,
+      part: part(type),
+      fault: undefined,
+    })),
+    checks: { byOwner: new Map([[ownerOf(attachment), differences]]), unknown: new Map() },
+  });
+  return node;
+}
+
+function callsOf(finding: Finding | undefined): readonly ChainCall[] {
+  return finding?.fix?.kind === "chain" ? finding.fix.calls : [];
+}
+
+const all = ["calico", "bandwidth", "portmap"] as const;
+
+test("a pod that has lost its interface gets ADD of the whole chain, in its order, as the runtime asked it", () => {
+  const { findings } = diagnose(nodeOf({ link: "missing" }, ["portmap", "calico", "bandwidth"]));
+  expect(findings.map(({ id }) => id)).toEqual(["attachment-broken"]);
+  const calls = callsOf(findings[0]);
+  expect(calls.map(({ path, command }) => `${command} ${path}`)).toEqual(all.map((type) => `ADD /opt/cni/bin/${type}`));
+  expect(calls.map(({ document }) => document)).toMatchObject(all.map((type) => asked[type]));
+  expect(calls[0]?.args).toBe("K8S_POD_NAMESPACE=default;K8S_POD_NAME=a;K8S_POD_UID=7;IP=10.0.0.0");
+  // What the doctor adds is not what the runtime asked.
+  expect(calls.map((call) => call.part)).toEqual(all.map(part));
+});
+
+test("as lines for a shell each plugin gets the result of the one before", () => {
+  const lines = diagnose(nodeOf({ link: "missing" }, all)).findings[0]?.remedy.split("\n") ?? [];
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toMatch(/^r=\$\(echo '\{.*\}' \| CNI_COMMAND=ADD .* \/opt\/cni\/bin\/calico\)$/);
+  expect(lines[2]).toMatch(/^echo '\{.*,"prevResult":'"\$r"'\}' \| CNI_COMMAND=ADD .* \/opt\/cni\/bin\/portmap$/);
+});
+
+test.each<[string, string, string]>([
+  ["portmap", "host-ports-different", "firewall"],
+  ["bandwidth", "limits-different", "limits"],
+])("what %s alone finds different, it alone makes again, of the result that is there", (plugin, id, section) => {
+  const { findings } = diagnose(nodeOf({}, all, [{ plugin, texts: ["x is missing", "y is missing"] }]));
+  expect(findings).toMatchObject([{ id, section, subject: "net/a-0a/eth0", severity: "error" }]);
+  expect(findings[0]?.text).toMatch(/: x is missing; y is missing$/);
+  const calls = callsOf(findings[0]);
+  expect(calls).toHaveLength(1);
+  expect(calls[0]?.document).toMatchObject({
+    type: plugin,
+    prevResult: {
+      cniVersion: "1.1.0",
+      interfaces: [{ name: "calia" }, { name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/run/netns/a" }],
+      ips: [{ address: "10.0.0.0/32", interface: 1 }],
+    },
+  });
+});
+
+test("an interface that is there keeps its MTU and its MAC address, and only its own plugin is called", () => {
+  const { findings } = diagnose(nodeOf({}, all, [{ plugin: "calico", texts: ["link calia is down"] }]));
+  const calls = callsOf(findings.find(({ id }) => id === "attachment-different"));
+  expect(calls).toHaveLength(1);
+  expect(calls[0]?.document).toMatchObject({ mtu: 0, runtimeConfig: { mac: "02:00:00:00:00:01" } });
+});
+
+test("a network that is not configured any more does not keep a pod from what its record says", () => {
+  const node = nodeOf({ link: "missing" }, all);
+  node.settled = { ...node.settled, networks: { ...node.settled.networks, files: [] } };
+  expect(callsOf(diagnose(node).findings.find(({ id }) => id === "attachment-broken")).map(({ path }) => path)).toEqual(
+    all.map((type) => `/opt/cni/bin/${type}`),
+  );
+});
+
+test("an attachment whose parts are left and whose sandbox is gone gets DEL of each", () => {
+  const { findings } = diagnose(nodeOf({ hasNamespace: false }, all));
+  const fix = findings.find(({ id }) => id === "attachment-left")?.fix;
+  expect(fix?.kind === "plugins" ? fix.calls.map(({ command, path }) => `${command} ${path}`) : []).toEqual(
+    [...all].reverse().map((type) => `DEL /opt/cni/bin/${type}`),
+  );
+});
+
+test("what nobody recorded is told, beside what is found", () => {
+  const node = nodeOf({}, all, [{ plugin: "portmap", texts: ["x is missing"] }]);
+  const { change } = node;
+  node.change = (moving) => {
+    const changed = change(moving);
+    return { ...changed, checks: { ...changed.checks, unknown: new Map([[ownerOf(attachment), ["sbr"]]]) } };
+  };
+  const { findings, notes } = diagnose(node);
+  expect(findings).toHaveLength(1);
+  expect(notes).toEqual([
+    {
+      section: "attachments",
+      subject: "net/a-0a/eth0",
+      text: 'what plugin "sbr" made is not judged, for nobody recorded what it was asked',
+    },
+  ]);
+});
+
+test("a part that cannot be read is told of, and taken away", () => {
+  const node = nodeWith("a");
+  const path = "/run/tortie/parts/net:a-0a:eth0:portmap.json";
+  node.change = (moving) => ({
+    ...moving,
+    parts: [{ path, ageSeconds: 3600, attachment, part: undefined, fault: "Unexpected end of JSON input" }],
+  });
+  expect(diagnose(node).findings).toMatchObject([
+    { id: "part-damaged", subject: path, fix: { kind: "remove", paths: [path] } },
+  ]);
+});
