@@ -109,7 +109,10 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "the node's own /etc/nftables.conf with policy drop",
     script: `nft 'table inet filter { chain forward { type filter hook forward priority 0; policy drop; ct state established,related accept; }; }'`,
-    finds: ["forward-dropped", /^nft inet filter forward drops what pods send out of the node, by its policy "drop"/],
+    finds: [
+      "forward-dropped",
+      /^nft inet filter forward drops what pods send out of the node and what pods send each other, by its policy "drop"/,
+    ],
     mend: "remedy",
     undo: "nft delete table inet filter",
   },
@@ -134,7 +137,7 @@ export const cutOffs: readonly CutOff[] = [
     script: "iptables -I FORWARD -i cali+ -j REJECT",
     finds: [
       "forward-dropped",
-      /^iptables filter FORWARD drops what pods send out of the node, by -A FORWARD -i cali\+ -j REJECT/,
+      /^iptables filter FORWARD drops what pods send out of the node and what pods send each other, by -A FORWARD -i cali\+ -j REJECT/,
     ],
     mend: "remedy",
     undo: flushIptables,

@@ -16,7 +16,7 @@ export function cutOff(pods: readonly ReachPod[]): string {
   return `${what} cut off: ${namesOf(pods)}`;
 }
 
-/** `docker and ufw`. */
+/** `docker, ufw and firewalld`. */
 export function listOf(names: readonly string[]): string {
-  return names.join(" and ");
+  return [names.slice(0, -1).join(", "), ...names.slice(-1)].filter((part) => part !== "").join(" and ");
 }
