@@ -1,5 +1,6 @@
 /**
- * A sign of life on stderr from whatever takes more than a second: one line that is written over on a terminal, one line a second elsewhere.
+ * A sign of life on stderr from whatever takes long: on a terminal after a second, one line that is written over; elsewhere a line after five
+ * seconds, and then a line a second.
  */
 
 export interface Progress {
@@ -11,7 +12,7 @@ export interface Progress {
   end(): void;
 }
 
-const quietMs = 1000;
+const quietMs = { terminal: 1000, pipe: 5000 };
 const betweenMs = { terminal: 100, pipe: 1000 };
 
 export function stderrProgress(
@@ -31,7 +32,7 @@ export function stderrProgress(
       clear();
       task = { what, total };
       done = 0;
-      nextMs = nowMs() + quietMs;
+      nextMs = nowMs() + (isTerminal ? quietMs.terminal : quietMs.pipe);
     },
     tick() {
       done++;

@@ -10,7 +10,7 @@ test("the demo ends with status 0 and shows every step", () => {
   const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
   const { status, stdout } = spawnSync(process.execPath, argv, { cwd: root, encoding: "utf8", input: "" });
   expect(stdout.split("\n").filter((line) => /^( {2}no |failed:)/.test(line))).toEqual([]);
-  const titles = ["ADD web", "pod to pod", "pod to node", "natOutgoing", "host port", "rate", "CHECK", "DEL"];
+  const titles = ["ADD web", "pod to pod", "pod to node", "natOutgoing", "host port", "rate", "CHECK", "doctor", "DEL"];
   expect(titles.filter((title) => !new RegExp(`^\\d+\\. .*${title}`, "m").test(stdout))).toEqual([]);
   expect(stdout).not.toContain("\u001b");
   expect(status).toBe(0);

@@ -164,6 +164,6 @@ function sharedTable(table: string, texts: readonly string[], pools: readonly Po
     severity: "error",
     subject: `table ${table}`,
     text: `is not as the pools want it: ${texts.join("; ")}: pods may not leave the node by its address`,
-    ...byPrograms([["nft", script]]),
+    ...byPrograms([["nft", script]], `made table ${table} anew`),
   };
 }

@@ -41,8 +41,8 @@ export type Fix =
   | { readonly kind: "plugins"; readonly calls: readonly PluginCall[] }
   /** ADD of plugins of one chain, in this order, each with the result of the one before. */
   | { readonly kind: "chain"; readonly calls: readonly ChainCall[] }
-  /** Programs are run in this order, up to the first that fails. */
-  | { readonly kind: "programs"; readonly argvs: readonly (readonly string[])[] }
+  /** Programs are run in this order, up to the first that fails. `does`: what they do together, in the past tense, where they are long. */
+  | { readonly kind: "programs"; readonly argvs: readonly (readonly string[])[]; readonly does?: string }
   | { readonly kind: "record"; readonly endpoint: Endpoint }
   | { readonly kind: "address"; readonly problem: Problem }
   /** An empty block that another node's name keeps, given up. */

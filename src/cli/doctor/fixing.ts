@@ -46,7 +46,7 @@ export function describeFix(fix: Fix): readonly string[] {
     case "chain":
       return fix.calls.map(describeCall);
     case "programs":
-      return fix.argvs.map((argv) => `ran ${argv.map(quote).join(" ")}`);
+      return fix.does === undefined ? fix.argvs.map((argv) => `ran ${argv.map(quote).join(" ")}`) : [fix.does];
     case "record": {
       const { network, containerId, ifname } = fix.endpoint.attachment;
       return [`wrote the record of ${network}/${containerId}/${ifname}`];

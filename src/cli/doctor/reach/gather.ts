@@ -31,7 +31,7 @@ export interface ReachOptions {
 export async function gatherReach(cli: Cli, traces: readonly Trace[], options: ReachOptions): Promise<ReachFacts> {
   const pods = podsIn(traces, options);
   if (pods.length === 0) return noReachFacts;
-  cli.progress.begin("asking for the way of packets");
+  cli.progress.begin("following packets, questions asked");
   try {
     return await look(cli, pods, options);
   } catch (error) {
