@@ -24,6 +24,8 @@ export interface ReachFacts {
   readonly refusing: Readonly<Record<Family, readonly RefusingRoute[]>>;
   /** By path below /proc/sys; those that the kernel does not have are missing. */
   readonly sysctls: ReadonlyMap<string, string>;
+  /** Links that would lose the routes of router advertisements when IPv6's forwarding is written. */
+  readonly listeners: readonly string[];
   readonly chains: readonly BaseChain[];
   readonly links: readonly LinkFact[];
   /** Of the gateways and of pods. */
@@ -151,6 +153,7 @@ export const noReachFacts: ReachFacts = {
   rules: { 4: [], 6: [] },
   refusing: { 4: [], 6: [] },
   sysctls: new Map(),
+  listeners: [],
   chains: [],
   links: [],
   neighbours: [],

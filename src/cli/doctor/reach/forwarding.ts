@@ -1,12 +1,14 @@
 /**
  * Whether the node forwards. IPv4 asks the interface that a packet comes in by; writing `ip_forward` sets them all. IPv6 asks `all` alone.
  *
- * All of these an ADD turns on, or relies on: `--fix` turns them on again.
+ * All of these an ADD turns on, or relies on: `--fix` turns them on again. As in an ADD, links that listen to router advertisements are first
+ * told to go on listening: writing IPv6's forwarding takes their default routes from all others.
  */
 import type { Family } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
 import { byPrograms } from "../plugin-call.ts";
 import type { ReachFacts } from "./facts.ts";
+import { sysctlName } from "./sysctl.ts";
 
 const switches = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
@@ -23,7 +25,8 @@ export function judgeForwarding(facts: ReachFacts): readonly Finding[] {
   return families.flatMap((family): readonly Finding[] => {
     if (facts.sysctls.get(switches[family]) === "0") {
       const text = `is 0: no pod's IPv${family} packets leave the node, nor reach another pod`;
-      return [forwardingOff(switches[family], text)];
+      const listeners = family === 6 ? facts.listeners.map((link) => `net/ipv6/conf/${link}/accept_ra=2`) : [];
+      return [forwardingOff(switches[family], text, listeners)];
     }
     return family === 4 ? judgeLinks(facts) : [];
   });
@@ -45,13 +48,13 @@ function judgeLinks(facts: ReachFacts): readonly Finding[] {
   });
 }
 
-function forwardingOff(path: string, text: string): Finding {
+function forwardingOff(path: string, text: string, before: readonly string[] = []): Finding {
   return {
     id: "forwarding-off",
     section: "reach",
     severity: "error",
     subject: path,
     text,
-    ...byPrograms([["sysctl", "-w", `${path.replaceAll("/", ".")}=1`]]),
+    ...byPrograms([...before, `${path}=1`].map((setting) => ["sysctl", "-w", sysctlName(setting)])),
   };
 }

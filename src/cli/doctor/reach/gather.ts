@@ -4,6 +4,7 @@ import { isErrno } from "../../../host/sys.ts";
 import type { Pool } from "../../../ipam/pool.ts";
 import { type Family, familyOf } from "../../../net/address.ts";
 import { addressOf, contains } from "../../../net/prefix.ts";
+import { listenersAsHost } from "../../../plugin/advertisements.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import type { Process } from "../../processes.ts";
@@ -65,6 +66,7 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
     rules,
     refusing: await gatherRefusing(cli, ways, families),
     sysctls: gatherSysctls(cli, pods, ways, links.facts),
+    listeners: listenersAsHost(cli.sys),
     chains,
     links: links.facts,
     neighbours,

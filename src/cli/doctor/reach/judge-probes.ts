@@ -1,6 +1,7 @@
 /** What a probe packet shows and rules, routes and sysctls do not. */
 import type { Finding } from "../finding.ts";
 import type { ReachFacts, ReachPod } from "./facts.ts";
+import { sysctlName } from "./sysctl.ts";
 import { outcomeOf } from "./verdict.ts";
 import { cutOff, namesOf } from "./words.ts";
 
@@ -63,7 +64,7 @@ function judgeReversePath(facts: ReachFacts, mute: readonly ReachPod[]): Finding
     severity: "error",
     subject: `rp_filter of ${strict.join(", ")}`,
     text: `is strict, and dropped what was answered to a probe packet, for it came in by another interface than the node would send to its source by; it is the node's own protection, and yours to loosen: ${cutOff(mute)}`,
-    remedy: strict.map((name) => `sysctl -w net.ipv4.conf.${name}.rp_filter=2`).join("\n"),
+    remedy: strict.map((name) => `sysctl -w ${sysctlName(`net/ipv4/conf/${name}/rp_filter`)}=2`).join("\n"),
   };
 }
 

@@ -13,6 +13,7 @@ import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
 import { isForwardingOff } from "./forwarding.ts";
 import { isStray } from "./gather-ways.ts";
 import { farAway } from "./probe.ts";
+import { sysctlName } from "./sysctl.ts";
 import { cutOff } from "./words.ts";
 
 /** What is wrong with one pod's way; those with the same title are told together. */
@@ -195,7 +196,7 @@ function judgeDefaultRoute(facts: ReachFacts): readonly Finding[] {
           ...finding,
           subject: off,
           text,
-          remedy: `sysctl -w ${off.replaceAll("/", ".")}=0   # and an IPv6 default route`,
+          remedy: `sysctl -w ${sysctlName(off)}=0   # and an IPv6 default route`,
         },
       ];
     }
