@@ -26,9 +26,9 @@ const born = { kind: "ifb" } as const;
 export default definePlugin<BandwidthConf>({
   name: "bandwidth",
   parseConf,
-  makes: ({ conf }) => limits(conf),
+  records: true,
 
-  add({ attachment, conf, netns, prevResult }, { sys, log, undo }) {
+  add({ attachment, conf, netns, prevResult }, { sys, log, undo, record }) {
     const passed = chained("bandwidth", prevResult);
     if (!limits(conf)) return passed;
     const ifb = ifbName(attachment);
@@ -36,6 +36,7 @@ export default definePlugin<BandwidthConf>({
       const { name: hostInterface, mtu } = hostInterfaceOf(places, attachment.ifname, passed);
       warnOfRaised(conf, mtu, log);
       const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
+      record();
       return apply(plan, places.scene, { places });
     });
     undo("remove the limits", () => applied.undo());

@@ -44,7 +44,7 @@ export default definePlugin<IpamConf>({
   name: "calico-ipam",
   parseConf,
   // Asked by another main plugin than ours, of which nothing else is recorded.
-  makes: () => true,
+  records: true,
 
   add(request, context) {
     const { conf, args, attachment } = request;
@@ -70,6 +70,7 @@ export default definePlugin<IpamConf>({
       yield* noteLastPools(claimant.node, wanted, pools, assigned);
       return assigned;
     };
+    context.record();
     const assigned = node.use(() =>
       locked(context, conf.lockFile, assign, () => {
         isWhole = false;

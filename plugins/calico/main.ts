@@ -65,7 +65,7 @@ const builtin = { "calico-ipam": calicoIpam };
 export default definePlugin<CalicoConf>({
   name: "calico",
   parseConf,
-  makes: () => true,
+  records: true,
 
   add(request, context) {
     const { conf, netns } = request;
@@ -87,6 +87,7 @@ export default definePlugin<CalicoConf>({
       isNew: !hasEndpoint(sys, attachment),
     };
     // Before there is anything in the kernel to lose.
+    context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
     const plan = planOf(identity, wanted, node, sys);

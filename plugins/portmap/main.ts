@@ -34,7 +34,7 @@ const backends = { nftables, iptables } as const;
 export default definePlugin<PortmapConf>({
   name: "portmap",
   parseConf,
-  makes: (request) => request.prevResult !== undefined && targetsIn(request, request.prevResult).length > 0,
+  records: true,
 
   add({ attachment, args, conf, prevResult }, context) {
     const result = chained("portmap", prevResult);
@@ -49,6 +49,7 @@ export default definePlugin<PortmapConf>({
       if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts)
         forgetFormer(other.settle(wanted, sys), context);
       warnOfHostProcesses(servedBy(conf, targets), context);
+      context.record();
       const { former, takeBack } = backend.add(wanted, sys);
       context.undo("take back the port mappings", takeBack);
       forgetFormer(former, context);

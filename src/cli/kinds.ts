@@ -33,7 +33,7 @@ export function parseKind(text: string): ResourceKind {
   const kind = findKind(text);
   if (kind !== undefined) return kind;
   const known = resourceKinds.map((one) => one.toLowerCase());
-  const near = didYouMean(text, known);
+  const near = didYouMean(text.replace(/s$/i, ""), known);
   throw new CliError(`cannot use kind "${text}"${near}: wanted one of ${known.join(", ")}`, exitStatus.usage);
 }
 

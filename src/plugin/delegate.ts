@@ -137,7 +137,7 @@ function inProcess<T>(plugin: Plugin<unknown>, context: Context, call: Call<T>):
   const log = context.log.with({ plugin: plugin.name });
   const undo = undoStack();
   try {
-    const result = call(plugin, { sys: context.sys, log, undo: undo.push });
+    const result = call(plugin, { sys: context.sys, log, undo: undo.push, record: () => {} });
     context.undo(`ADD of plugin "${plugin.name}"`, () => undo.run(log));
     return result;
   } catch (error) {

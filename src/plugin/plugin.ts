@@ -18,6 +18,11 @@ export interface Context {
   readonly log: Logger;
   /** Registers what takes back the step just done, should this call fail later. Errors in it are logged, not thrown. */
   undo(what: string, action: () => void): void;
+  /**
+   * Records what an ADD was asked to make (`src/endpoint/part.ts`). A plugin that `records` calls it when nothing can be refused any more and
+   * nothing is made yet. Throws `CniError` 103 when it cannot be written. Does nothing but in a plugin's own ADD.
+   */
+  record(): void;
 }
 
 interface Request<Conf> {
@@ -79,10 +84,10 @@ export interface Plugin<Conf> {
   gc(request: GcRequest<Conf>, context: Context): void;
   status(request: StatusRequest<Conf>, context: Context): void;
   /**
-   * Whether this ADD makes something for the attachment, that can be lost behind its back. Of such an attachment the plugin's part is
-   * recorded (`src/endpoint/part.ts`) before `add` is called, until DEL or GC has removed what was made.
+   * What its ADD makes for an attachment can be lost behind its back: it calls `record` before. The record is there until DEL, GC or an ADD that
+   * makes nothing has removed what was made.
    */
-  makes?(request: AddRequest<Conf>): boolean;
+  readonly records?: true;
   /** Switches beside `-v`: `calico -t`. Returns the exit status. */
   readonly flags?: Readonly<Record<string, (context: Context) => number>>;
 }

@@ -71,7 +71,7 @@ function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
   const log = jsonLogger(sys, { level: "info" }, () => ({ plugin: plugin.name }));
   const undo = undoStack();
   try {
-    return run({ sys, log, undo: undo.push });
+    return run({ sys, log, undo: undo.push, record: () => {} });
   } catch (error) {
     undo.run(log);
     sys.write("stderr", `${plugin.name}: ${messageOf(error)}\n`);
@@ -117,7 +117,7 @@ function answer<Conf>(
     log = loggerOf(sys, plugin.name, environment, document);
     const command = commands.find((known) => known === environment.command);
     const source = { environment, document, common: readCommon(environment, document, command), log };
-    const context = { sys, log, undo: undo.push };
+    const context = { sys, log, undo: undo.push, record: () => {} };
     const text = operate(plugin, command as Command, source, context);
     if (text !== undefined) writeResult(sys, text);
     return 0;
@@ -138,11 +138,14 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
   if (command === "ADD") {
     const request = addRequest(source, plugin.parseConf);
     refuseOwnNetns(context.sys, environment, "must be there");
-    const makes = plugin.makes?.(request);
-    if (makes === true) recordPart(plugin.name, request, environment, context);
-    const text = resultText(plugin.add(request, context), request.cniVersion);
+    let isRecorded = false;
+    const record = () => {
+      recordPart(plugin.name, request, environment, context);
+      isRecorded = true;
+    };
+    const text = resultText(plugin.add(request, { ...context, record }), request.cniVersion);
     // What an earlier ADD made, and this one took back.
-    if (makes === false) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
+    if (plugin.records && !isRecorded) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
     log.debug("end", () => ({ result: text }));
     return text;
   }
@@ -151,7 +154,7 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
     if (netns === undefined) log.debug("going on without the sandbox", () => ({ netns: environment.netns }));
     const request = { ...delRequest(source, plugin.parseConf), netns };
     plugin.del(request, context);
-    if (plugin.makes) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
+    if (plugin.records) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
   } else if (command === "CHECK") {
     const request = checkRequest(source, plugin.parseConf);
     refuseOwnNetns(context.sys, environment, "may be gone");
@@ -167,21 +170,23 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
   return undefined;
 }
 
-/** Before there is anything that it tells of. */
 function recordPart(
   type: string,
   { attachment, netns, document }: AddRequest<unknown>,
   { args }: Environment,
   { sys, undo }: Context,
 ): void {
-  const takeBack = writePart(sys, { type, attachment, netns, args, document });
-  undo("take back the part of the record", takeBack);
+  try {
+    undo("take back the part of the record", writePart(sys, { type, attachment, netns, args, document }));
+  } catch (error) {
+    throw new CniError(code.datastore, `cannot record what ${type} is to make: ${messageOf(error)}`);
+  }
 }
 
 function collect<Conf>(plugin: Plugin<Conf>, request: GcRequest<Conf>, context: Context): void {
   const { network, valid } = request;
   plugin.gc(request, context);
-  if (plugin.makes === undefined) return;
+  if (!plugin.records) return;
   const kept = valid.map((attachment) => ({ network, ...attachment }));
   collectParts(context.sys, plugin.name, network, kept);
 }

@@ -41,7 +41,7 @@ export function loggerTo(warnings: unknown[]): Logger {
 /** The operations on one `Sys`; `add` runs what was registered to take back when it fails, as the run of a plugin does. */
 export function portmapOn(sys: Sys, log: Logger = quiet) {
   const undo: (() => void)[] = [];
-  const context: Context = { sys, log, undo: (_, action) => void undo.push(action) };
+  const context: Context = { sys, log, undo: (_, action) => void undo.push(action), record: () => {} };
   const base = (attachment: Attachment, json: { readonly [key: string]: unknown }) => ({
     cniVersion: "1.1.0" as const,
     network: attachment.network,
