@@ -7,6 +7,7 @@
  *             endpoint.ts     veth pair, sysctls, routes       ┐
  *             forwarding.ts   the node routes for its pods     ├─ one plan ──► kernel
  *             blocks.ts       what no pod has ends here        │
+ *             pool-rules.ts   nor does it leave by the uplink  │
  *             nat-outgoing    pods leave by the node's address ┘
  *
  * ADD writes the endpoint's record before it touches the kernel. DEL and GC find the host interface by the record, or by its alias, and remove the
@@ -47,13 +48,14 @@ import { gatewaysIn, withGateways } from "./gateways.ts";
 import { type Identity, identify, mayReplace } from "./identity.ts";
 import { configuredMtu } from "./mtu.ts";
 import { planNat, readPools } from "./nat.ts";
+import { planPoolRules, reconcilePoolRules } from "./pool-rules.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
 import {
   collectInterfaces,
   forget,
   type Leaving,
   type Recorded,
-  removeIdleNat,
+  removeIdle,
   removeInterfaces,
   takeBack,
 } from "./removal.ts";
@@ -90,7 +92,7 @@ export default definePlugin<CalicoConf>({
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, node, sys);
+    const plan = planOf(identity, wanted, node, conf.ipamType, sys);
     const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
     context.undo("remove the endpoint", () => applied.undo());
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
@@ -107,7 +109,10 @@ export default definePlugin<CalicoConf>({
     runEvery([
       () => {
         const scene = { sys, sandbox: openSandbox(sys, request.netns) };
-        refuseDifferences(`"${wanted.ifname}"`, diff(planOf(identity, wanted, node, sys), scene));
+        refuseDifferences(
+          `"${wanted.ifname}"`,
+          diff(planOf(identity, wanted, node, request.conf.ipamType, sys), scene),
+        );
       },
       // An address store that is damaged does not hide what the kernel lacks.
       () => delegateCheck(request.conf.ipamType, forIpam, context, builtin),
@@ -134,7 +139,11 @@ export default definePlugin<CalicoConf>({
       () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
       () => runEvery(collected.map((leaving) => () => forget(sys, leaving))),
       () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
-      () => removeIdleNat(sys),
+      () =>
+        reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document)) ? network : undefined, () =>
+          orAbsent(context.log, () => readPools(sys)),
+        ),
+      () => removeIdle(sys),
     ]);
   },
 
@@ -147,7 +156,7 @@ export default definePlugin<CalicoConf>({
   flags: { "-t": testDatastore },
 });
 
-function planOf({ owner }: Identity, wanted: EndpointSpec, node: string, sys: Sys): Plan {
+function planOf({ owner }: Identity, wanted: EndpointSpec, node: string, ipamType: string, sys: Sys): Plan {
   const { addresses } = wanted;
   const pools = readPools(sys);
   return {
@@ -156,6 +165,7 @@ function planOf({ owner }: Identity, wanted: EndpointSpec, node: string, sys: Sy
       ...planForwarding(sys, addresses),
       ...planEndpoint(wanted),
       ...planBlocks(sys, pools, node, addresses),
+      ...planPoolRules(hasPools(ipamType) ? pools : [], addresses),
       ...planNat(pools, addresses),
     ],
   };
@@ -163,6 +173,11 @@ function planOf({ owner }: Identity, wanted: EndpointSpec, node: string, sys: Sy
 
 function addressesIn(result: Result | undefined): readonly string[] {
   return (result?.ips ?? []).flatMap(({ address }) => canonicalAddress(address.replace(/\/.*/, "")) ?? []);
+}
+
+/** Whether addresses are from pools: another's plugin may give such as are in a pool by chance. */
+function hasPools(ipamType: string): boolean {
+  return ipamType === calicoIpam.name;
 }
 
 /** DEL and GC go on without a valid configuration: they ask whom it names, or our own IPAM when it names none. */

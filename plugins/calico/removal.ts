@@ -17,6 +17,7 @@ import { hostMac, natTable, sourceRulePriority } from "../../src/plan/names.ts";
 import { findSandbox, sandboxAtDel } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { removeIdleBlocks } from "./blocks.ts";
+import { removeIdlePoolRules } from "./pool-rules.ts";
 import { tableOf } from "./routes.ts";
 
 /** What `calico` makes host interfaces as. */
@@ -30,7 +31,7 @@ export interface Leaving {
   readonly record: Endpoint | undefined;
   /** The names that were looked for. */
   readonly hostInterfaces: readonly string[];
-  /** Whether the shared tables went, as nobody else had a use for them. */
+  /** Whether what attachments share went, as nobody else had a use for them. */
   readonly wasLast: boolean;
 }
 
@@ -50,7 +51,7 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
     () => removeSourceRules(sys, attachment.ifname, names, path),
     // Before the interface: the kernel's two waits, for either removal, then pass at the same time.
     () => {
-      wasLast = removeIdleNat(sys, attachment);
+      wasLast = removeIdle(sys, attachment);
     },
     ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner, born })),
   ]);
@@ -65,7 +66,7 @@ export function forget(sys: Sys, { attachment, record, wasLast }: Leaving, relea
   removeIdleBlocks(sys, record?.node, record?.addresses ?? released);
   removeEndpoint(sys, attachment);
   // Of two that end at the same time each has seen the other's record.
-  if (!wasLast) removeIdleNat(sys);
+  if (!wasLast) removeIdle(sys);
 }
 
 /** Rules outlive the interface, where its sandbox goes on. It may have come to be another's: what has that name there is judged first. */
@@ -104,7 +105,7 @@ export function takeBack(sys: Sys, { endpoint, isNew }: Recorded): void {
       removeIdleBlocks(sys, node, addresses);
       if (isNew) removeEndpoint(sys, attachment);
     },
-    () => void removeIdleNat(sys),
+    () => void removeIdle(sys),
   ]);
 }
 
@@ -135,15 +136,16 @@ export function collectInterfaces(
 }
 
 /**
- * Removes the shared tables when no endpoint is left but that of `leaving`, and returns whether there was none. Every ADD writes its record
- * before it adds to them, so none can lose them.
+ * Removes the shared tables and rules when no endpoint is left but that of `leaving`, and returns whether there was none. Every ADD writes its
+ * record before it adds to them, so none can lose them.
  */
-export function removeIdleNat(sys: Sys, leaving?: Attachment): boolean {
+export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   if (anyEndpoint(sys, leaving)) return false;
   const isUnused = () => !anyEndpoint(sys, leaving);
-  runEvery(
-    (["ip", "ip6"] as const).map((family) => () => void removeNftTable({ family, name: natTable }, isUnused, sys)),
-  );
+  runEvery([
+    ...(["ip", "ip6"] as const).map((family) => () => void removeNftTable({ family, name: natTable }, isUnused, sys)),
+    () => removeIdlePoolRules(sys, leaving),
+  ]);
   return true;
 }
 

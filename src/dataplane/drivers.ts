@@ -9,6 +9,7 @@ import { qdiscDriver } from "./qdisc.ts";
 import { redirectDriver } from "./redirect.ts";
 import { routeDriver } from "./route.ts";
 import { ruleDriver } from "./rule.ts";
+import { sharedRuleDriver } from "./shared-rule.ts";
 import { upDriver } from "./up.ts";
 import { vethDriver } from "./veth.ts";
 
@@ -28,6 +29,7 @@ const drivers = {
   route: routeDriver,
   blackhole: blackholeDriver,
   rule: ruleDriver,
+  "shared-rule": sharedRuleDriver,
   qdisc: qdiscDriver,
   redirect: redirectDriver,
   "nft-table": { how: "table" },

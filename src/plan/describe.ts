@@ -1,9 +1,12 @@
 /** Resources in the words of ip(8), where errors, differences and printed commands share them. */
 import { familyOf } from "../net/address.ts";
-import type { Blackhole, Route, Rule } from "./resource.ts";
+import type { Blackhole, Route, Rule, SharedRule } from "./resource.ts";
 
 /** Scopes by their names (linux/rtnetlink.h). */
 export const routeScopes = { global: 0, site: 200, link: 253, host: 254 } as const;
+
+/** RT_TABLE_MAIN (linux/rtnetlink.h). */
+export const mainTable = 254;
 
 /** `10.0.0.5/32 dev cali123 scope link`: what follows `ip route add`. */
 export function describeRoute(route: Route): string {
@@ -29,9 +32,23 @@ function scopeName(scope: NonNullable<Route["scope"]>): string {
   return `${scope}`;
 }
 
+type RuleKeys = Pick<Rule, "from" | "table"> & Omit<SharedRule, "kind" | "at" | "family" | "priority" | "table">;
+/** What a rule says, whoever's it is. */
+export type RuleWords = Pick<Rule, "priority"> & { readonly [K in keyof RuleKeys]?: RuleKeys[K] | undefined };
+
 /** `from 10.0.0.9/32 lookup 12345 pref 32000`: what follows `ip rule add`. */
-export function describeRule({ from, table, priority }: Rule): string {
-  return `from ${from} lookup ${table} pref ${priority}`;
+export function describeRule(rule: RuleWords): string {
+  const { from = "all", to, iif, action, table, suppressPrefixLength, target, priority, protocol } = rule;
+  const words = ["from", from];
+  if (to !== undefined) words.push("to", to);
+  if (iif !== undefined) words.push("iif", iif);
+  if (action === undefined) words.push("lookup", table === mainTable ? "main" : `${table}`);
+  else words.push(action);
+  if (suppressPrefixLength !== undefined) words.push("suppress_prefixlength", `${suppressPrefixLength}`);
+  if (target !== undefined) words.push(`${target}`);
+  words.push("pref", `${priority}`);
+  if (protocol) words.push("proto", `${protocol}`);
+  return words.join(" ");
 }
 
 /** `blackhole 10.65.0.0/26 proto 80`: what follows `ip route add`. */

@@ -29,5 +29,12 @@ export const gateway6 = "fe80::ecee:eeff:feee:eeee";
 export const hostMac = "ee:ee:ee:ee:ee:ee";
 /** The place of the rules of a pod's further interfaces among all rules of the pod: before `main` (32766). */
 export const sourceRulePriority = 32_000;
+/**
+ * The places, among all rules of the host, of those that keep forwarded packets to pools from the default route: before `main` (32766). What the
+ * node itself sends goes from `skip` on at `end`.
+ */
+export const poolRulePriorities = { skip: 32_001, lookup: 32_002, blackhole: 32_003, end: 32_004 } as const;
+/** Their protocol (rtm_protocol, linux/rtnetlink.h), by which they are told from others' rules: Calico's number. */
+export const poolRuleProtocol = 80;
 /** The protocol of the routes of the node's blocks: Calico's number. */
 export const blockRouteProtocol = 80;

@@ -4,6 +4,7 @@
  * Addresses and prefixes are canonical text (`"169.254.1.1"`, `"10.0.0.5/32"`), MAC addresses lower case with colons.
  * `at` says in which network namespace a resource lives: the host's or the sandbox's.
  */
+import type { Family } from "../net/address.ts";
 import type { NftElements, NftTable } from "./nft.ts";
 
 export type Place = "host" | "sandbox";
@@ -123,6 +124,30 @@ export interface Rule {
   readonly priority: number;
 }
 
+/**
+ * A rule of policy routing that is for a range of addresses, not for an attachment. It may be many attachments' and stays when a plan is taken
+ * back.
+ */
+export interface SharedRule {
+  readonly kind: "shared-rule";
+  readonly at: Place;
+  readonly family: Family;
+  /** With its prefix length; absent in a rule for every destination. */
+  readonly to?: string;
+  /** The interface that the packet has come in by: `lo` for what the host itself sends. Absent: any. */
+  readonly iif?: string;
+  /** Absent: asks `table`. `goto` goes on at the rule `target`; `nop` does nothing; `blackhole` drops the packet. */
+  readonly action?: "goto" | "nop" | "blackhole";
+  readonly table?: number;
+  /** A route of the table whose prefix is no longer than this does not count. */
+  readonly suppressPrefixLength?: number;
+  /** A priority, higher than the rule's own. */
+  readonly target?: number;
+  readonly priority: number;
+  /** Who made it, by its number (rtm_protocol, linux/rtnetlink.h). */
+  readonly protocol: number;
+}
+
 /** A queueing discipline: token bucket at the root, or the ingress hook. */
 export type Qdisc = TokenBucket | IngressHook;
 
@@ -167,6 +192,7 @@ export type Resource =
   | Route
   | Blackhole
   | Rule
+  | SharedRule
   | Qdisc
   | Redirect
   | NftTable
@@ -197,6 +223,7 @@ export const phaseOf: { readonly [K in ResourceKind]: number } = {
   route: 5,
   blackhole: 5,
   rule: 6,
+  "shared-rule": 6,
   qdisc: 7,
   redirect: 8,
   "nft-table": 9,

@@ -23,6 +23,7 @@ import type {
   ResourceOf,
   Route,
   Rule,
+  SharedRule,
   Sysctl,
   VethPair,
 } from "./resource.ts";
@@ -58,6 +59,7 @@ const showers: {
   route: showRoute,
   blackhole: showBlackhole,
   rule: showRule,
+  "shared-rule": showSharedRule,
   qdisc: showQdisc,
   redirect: showRedirect,
 };
@@ -114,6 +116,11 @@ function showBlackhole(blackhole: Blackhole): readonly string[] {
 
 function showRule(rule: Rule): readonly string[] {
   return [`${entering(rule.at)}${ip(rule.from)} rule add ${describeRule(rule)}`];
+}
+
+function showSharedRule(rule: SharedRule): readonly string[] {
+  const command = rule.family === 6 ? "ip -6" : "ip";
+  return [`${entering(rule.at)}${command} rule add ${describeRule(rule)} || true`];
 }
 
 /** ip(8) for the family of a prefix. */

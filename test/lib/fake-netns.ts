@@ -5,7 +5,7 @@ import { contains, maskPrefix } from "../../src/net/prefix.ts";
 import type { TokenBucketParameters } from "../../src/netlink/qdisc.ts";
 import type { RouteEntry } from "../../src/netlink/route.ts";
 import type { RuleEntry } from "../../src/netlink/rule.ts";
-import { describeRoute } from "../../src/plan/describe.ts";
+import { describeRoute, describeRule } from "../../src/plan/describe.ts";
 import { FakeSysctl } from "./fake-sysctl.ts";
 
 export interface FakeLink {
@@ -190,9 +190,7 @@ export class FakeNetns {
         .map(({ index, address, mac }) => `neighbour ${address} lladdr ${mac} dev ${this.#nameOf(index)}`)
         .sort(),
       ...this.routes.map((route) => this.#printRoute(route)).sort(),
-      ...this.rules
-        .map(({ from = "all", table, priority }) => `rule from ${from} lookup ${table} pref ${priority}`)
-        .sort(),
+      ...this.rules.map((rule) => `${rule.family === 6 ? "IPv6 " : ""}rule ${describeRule(rule)}`).sort(),
       ...this.sysctl.print(),
     ].join("\n");
   }

@@ -5,6 +5,7 @@ import { AttributeWriter, u8Of } from "../../src/netlink/attribute.ts";
 import { NLM_F_EXCL, type Reply } from "../../src/netlink/message.ts";
 import { addressFamily, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "../../src/netlink/rtnetlink.ts";
 import * as rule from "../../src/netlink/rule.ts";
+import { describeRule } from "../../src/plan/describe.ts";
 import { Refused } from "./fake-errno.ts";
 import type { Answer, Handler } from "./fake-kernel.ts";
 import type { FakeNetns } from "./fake-netns.ts";
@@ -39,27 +40,35 @@ function getRules(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
 
 function ruleIn(netns: FakeNetns, request: Reply): rule.RuleEntry {
   const wanted = rule.readRule(request);
-  if (wanted === undefined) throw new Error("only rules that lead to a table are modelled");
+  if (wanted === undefined) throw new Error("only rules that RuleEntry can say are modelled");
   if (wanted.family === 6 && !netns.ipv6) throw new Refused("EAFNOSUPPORT");
+  if (wanted.action === "goto" && (wanted.target ?? 0) <= wanted.priority)
+    throw new Refused("EINVAL", "Backward goto not supported");
   if (wanted.table === 0) throw new Refused("EINVAL", "Invalid table");
   return wanted;
 }
 
 function isSame(one: rule.RuleEntry, other: rule.RuleEntry): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+  const text = (entry: rule.RuleEntry) => `${entry.family} ${describeRule(entry)}`;
+  return text(one) === text(other);
 }
 
-function describe({ family, from, table, priority }: rule.RuleEntry): Uint8Array {
+function describe(found: rule.RuleEntry): Uint8Array {
+  const { family, from, to, iif, action, table = 0, suppressPrefixLength, target, priority, protocol = 0 } = found;
   const writer = new AttributeWriter()
     .byte(addressFamily(family))
-    .byte(0)
+    .byte(to === undefined ? 0 : lengthOf(to))
     .byte(from === undefined ? 0 : lengthOf(from));
   writer
     .byte(0)
     .byte(table < 256 ? table : 252)
     .half(0)
-    .byte(1)
+    .byte(action === undefined ? 1 : rule.ruleActions[action])
     .word(0);
+  if (to !== undefined) writer.bytes(rule.FRA_DST, addressBytes(addressOf(to)));
   if (from !== undefined) writer.bytes(rule.FRA_SRC, addressBytes(addressOf(from)));
+  if (iif !== undefined) writer.string(rule.FRA_IIFNAME, iif);
+  if (target !== undefined) writer.u32(rule.FRA_GOTO, target);
+  writer.u32(rule.FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength ?? 0xffff_ffff).u8(rule.FRA_PROTOCOL, protocol);
   return writer.u32(rule.FRA_TABLE, table).u32(rule.FRA_PRIORITY, priority).finish();
 }

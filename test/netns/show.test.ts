@@ -6,8 +6,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { planShaping } from "../../plugins/bandwidth/shaping.ts";
 import { planEndpoint } from "../../plugins/calico/endpoint.ts";
+import { planPoolRules } from "../../plugins/calico/pool-rules.ts";
 import { defaultRoutes } from "../../plugins/calico/routes.ts";
 import { buildExecutable } from "../../scripts/executable.ts";
+import { decodePool } from "../../src/ipam/pool.ts";
+import { poolRulePriorities } from "../../src/plan/names.ts";
 import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
 import { show } from "../../src/plan/show.ts";
@@ -75,6 +78,12 @@ const plans: Readonly<Record<string, readonly Resource[]>> = {
     { kind: "blackhole", at: "host", destination: "10.0.0.0/26", protocol: 80 },
     { kind: "blackhole", at: "host", destination: "fd00::/122", protocol: 80 },
   ],
+  "the rules of pools": planPoolRules(
+    ["10.0.0.0/16", "fd00::/64"].map((cidr) =>
+      decodePool({ apiVersion: "crd.projectcalico.org/v1", kind: "IPPool", metadata: { name: "p" }, spec: { cidr } }),
+    ),
+    ["10.0.0.5/32", "fd00::5/128"],
+  ),
   "limits both ways": [...planEndpoint(endpoint), ...planShaping({ ingress: limit, egress: limit }, link)],
   "the limits of containerd's burst": [
     ...planEndpoint(endpoint),
@@ -138,6 +147,9 @@ function runOn(node: Node, plan: Plan, netns: string): void {
 
 function cleanUp(node: Node): void {
   node.sh("nft flush ruleset; ip route flush proto 80; ip -6 route flush proto 80");
+  for (const pref of Object.values(poolRulePriorities)) {
+    for (const family of ["-4", "-6"]) node.run(["ip", family, "rule", "del", "pref", `${pref}`]);
+  }
   for (const name of [endpoint.hostInterface, link.ifb]) node.run(["ip", "link", "del", name]);
 }
 

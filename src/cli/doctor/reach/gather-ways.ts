@@ -1,6 +1,7 @@
 /** Where packets of pods and for pods go, and what rules and routes may be to blame. */
 import * as z from "zod";
 import type { Family } from "../../../net/address.ts";
+import { poolRulePriorities, poolRuleProtocol } from "../../../plan/names.ts";
 import type { Cli } from "../../cli.ts";
 import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
 import { lookUp, type Question } from "./lookup.ts";
@@ -70,6 +71,7 @@ const rule = z.looseObject({
   table: z.string().optional(),
   action: z.string().optional(),
   fwmark: z.string().optional(),
+  protocol: z.string().optional(),
   not: z.unknown().optional(),
 });
 
@@ -84,6 +86,7 @@ export function readRules(text: string): readonly IpRule[] {
   return z
     .array(rule)
     .parse(JSON.parse(text.trim() === "" ? "[]" : text))
+    .filter((one) => !isOwnRule(one))
     .map((one) => {
       const { priority, src, srclen, dst, dstlen, table, action, fwmark } = one;
       const prefix = (address: string | undefined, length: number | undefined) =>
@@ -109,6 +112,11 @@ export function readRules(text: string): readonly IpRule[] {
         mark: fwmark,
       };
     });
+}
+
+/** Of those that keep packets to pools from the default route: what a pod has is found before. */
+function isOwnRule({ priority, protocol }: z.infer<typeof rule>): boolean {
+  return protocol === `${poolRuleProtocol}` && Object.values<number>(poolRulePriorities).includes(priority);
 }
 
 /** Calico's, of routes for a whole block of addresses: a pod's own is preferred to them. */

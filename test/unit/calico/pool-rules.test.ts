@@ -1,0 +1,225 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { removeIdle } from "../../../plugins/calico/removal.ts";
+import type { Sys } from "../../../src/host/sys.ts";
+import type { RuleEntry } from "../../../src/netlink/rule.ts";
+import { describeRule } from "../../../src/plan/describe.ts";
+import { FakeNode } from "../../lib/fake-node.ts";
+
+const conf = { ipam: { type: "calico-ipam" } };
+const poolFolder = "/var/lib/tortie/ippools";
+const both = ["10.65.0.0/16", "10.66.0.0/24"];
+
+let node: FakeNode;
+
+beforeEach(() => {
+  node = new FakeNode();
+  for (const name of ["c1", "c2"]) node.sandbox(name);
+});
+
+function rules(): readonly string[] {
+  return node.machine.kernel.host.rules.map(describeRule).sort();
+}
+
+/** What a pool's own rules are for. */
+function ranges(): readonly string[] {
+  return node.machine.kernel.host.rules.flatMap(({ action, to }) => (action === "blackhole" ? [`${to}`] : []));
+}
+
+function pool(name: string, cidr: string, more: object = {}): void {
+  node.machine.files.makeDirs(poolFolder, 0o700);
+  const object = {
+    apiVersion: "crd.projectcalico.org/v1",
+    kind: "IPPool",
+    metadata: { name },
+    spec: { cidr, ...more },
+  };
+  const path = `${poolFolder}/${name}.json`;
+  if (node.machine.files.list(poolFolder).includes(`${name}.json`)) node.machine.files.removeFile(path);
+  node.machine.files.create(path, JSON.stringify(object), 0o600);
+}
+
+function add(container: string, more: object = conf): string {
+  const { status, json } = node.run("ADD", { container, conf: more });
+  expect(status).toBe(0);
+  return json.ips[0].address.replace(/\/.*/, "");
+}
+
+function gc(...containers: string[]): void {
+  const valid = containers.map((containerID) => ({ containerID, ifname: "eth0" }));
+  expect(node.run("GC", { conf: { ...conf, "cni.dev/valid-attachments": valid } }).status).toBe(0);
+}
+
+const from = (cidr: string) => ({ ipam: { type: "calico-ipam", ipv4_pools: [cidr] } });
+
+test("the first pod of a pool adds its rules, and the last pod's DEL removes them all", () => {
+  add("c1", { ipam: { type: "calico-ipam", assign_ipv6: "true", ipv4_pools: ["10.65.0.0/16"] } });
+  const [v6 = ""] = ranges().filter((one) => one.includes(":"));
+  expect(rules()).toEqual(
+    [
+      "from all nop pref 32004 proto 80",
+      "from all iif lo goto 32004 pref 32001 proto 80",
+      "from all to 10.65.0.0/16 lookup main suppress_prefixlength 0 pref 32002 proto 80",
+      "from all to 10.65.0.0/16 blackhole pref 32003 proto 80",
+      "from all nop pref 32004 proto 80",
+      "from all iif lo goto 32004 pref 32001 proto 80",
+      `from all to ${v6} lookup main suppress_prefixlength 0 pref 32002 proto 80`,
+      `from all to ${v6} blackhole pref 32003 proto 80`,
+    ].sort(),
+  );
+  const before = rules();
+  add("c2", from("10.65.0.0/16"));
+  expect(rules()).toEqual(before);
+  node.run("DEL", { container: "c1", conf });
+  expect(rules()).toEqual(before);
+  node.run("DEL", { container: "c2", conf });
+  expect(rules()).toEqual([]);
+});
+
+test.each([
+  ["that is one address", "10.66.0.9/32", { blockSize: 32 }],
+  ["that is one address of IPv6", "fd66::9/128", { blockSize: 128 }],
+])("a pool %s has none", (_, cidr, spec) => {
+  pool("one", cidr, spec);
+  const v6 = cidr.includes(":");
+  add("c1", {
+    ipam: {
+      type: "calico-ipam",
+      assign_ipv4: `${!v6}`,
+      assign_ipv6: `${v6}`,
+      [v6 ? "ipv6_pools" : "ipv4_pools"]: [cidr],
+    },
+  });
+  expect(rules()).toEqual([]);
+});
+
+test("a disabled pool has none, though a pod has an address of it; a pool that nobody is from has none", () => {
+  pool("a", "10.65.0.0/16");
+  pool("b", "10.66.0.0/24");
+  add("c1", from("10.65.0.0/16"));
+  expect(ranges()).toEqual(["10.65.0.0/16"]);
+  pool("a", "10.65.0.0/16", { disabled: true });
+  gc("c1");
+  expect(rules()).toEqual([]);
+  add("c1", from("10.65.0.0/16"));
+  expect(rules()).toEqual([]);
+});
+
+test("addresses of another's IPAM plugin have none, though a pool covers them; GC makes none for them", () => {
+  pool("a", "10.65.0.0/16");
+  node.machine.files.create("/opt/cni/bin/other", "", 0o755);
+  node.machine.programs.set("/opt/cni/bin/other", () => ({
+    stdout: '{"cniVersion":"1.1.0","ips":[{"address":"10.65.9.5/24"}]}',
+  }));
+  const other = { ipam: { type: "other" } };
+  add("c1", other);
+  const valid = [{ containerID: "c1", ifname: "eth0" }];
+  node.run("GC", { conf: { ...other, "cni.dev/valid-attachments": valid } });
+  expect(rules()).toEqual([]);
+});
+
+describe("rules of others", () => {
+  const others: readonly RuleEntry[] = [
+    // At a number of ours, but not of our protocol; of our protocol, but not at a number of ours.
+    { family: 4, to: "10.65.0.0/16", action: "blackhole", priority: 32_003, protocol: 4 },
+    { family: 4, to: "10.65.0.0/16", table: 77, priority: 1077, protocol: 80 },
+  ];
+
+  test("stay", () => {
+    node.machine.kernel.host.rules.push(...others);
+    add("c1");
+    node.run("DEL", { container: "c1", conf });
+    gc();
+    expect(node.machine.kernel.host.rules).toEqual(others);
+  });
+});
+
+test("CHECK names each rule that is gone, and GC and the next ADD put it back", () => {
+  pool("a", "10.65.0.0/16");
+  const { json } = node.run("ADD", { container: "c1", conf: from("10.65.0.0/16") });
+  const whole = rules();
+  const check = () => node.run("CHECK", { container: "c1", conf: { ...from("10.65.0.0/16"), prevResult: json } }).json;
+  expect(check()).toBeUndefined();
+  const { host } = node.machine.kernel;
+  for (const gone of host.rules) {
+    for (const mend of [() => gc("c1"), () => add("c1", from("10.65.0.0/16"))]) {
+      host.rules = host.rules.filter((rule) => describeRule(rule) !== describeRule(gone));
+      expect(check().msg).toContain(`rule ${describeRule(gone)} is missing`);
+      mend();
+      expect(rules()).toEqual(whole);
+      expect(check()).toBeUndefined();
+    }
+  }
+});
+
+describe("GC", () => {
+  test("removes the rules of a pool that is gone, and keeps another network's", () => {
+    pool("a", "10.65.0.0/16");
+    pool("b", "10.66.0.0/24");
+    add("c1", from("10.65.0.0/16"));
+    add("c2", { name: "net2", ...from("10.66.0.0/24") });
+    expect([...ranges()].sort()).toEqual(both);
+    gc("c1");
+    expect([...ranges()].sort()).toEqual(both);
+    node.machine.files.removeFile(`${poolFolder}/a.json`);
+    gc("c1");
+    expect(ranges()).toEqual(["10.66.0.0/24"]);
+    expect(rules()).toContain("from all iif lo goto 32004 pref 32001 proto 80");
+  });
+
+  test("leaves all as it is where a pool cannot be read", () => {
+    pool("a", "10.65.0.0/16");
+    add("c1", from("10.65.0.0/16"));
+    const before = rules();
+    node.machine.files.write(`${poolFolder}/a.json`, "{");
+    node.run("GC", { conf: { ...conf, "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] } });
+    expect(rules()).toEqual(before);
+  });
+
+  test("removes what a DEL left that was killed", () => {
+    add("c1");
+    const left = [...node.machine.kernel.host.rules];
+    node.run("DEL", { container: "c1", conf });
+    node.machine.kernel.host.rules.push(...left);
+    gc();
+    expect(rules()).toEqual([]);
+  });
+});
+
+test("DEL of the last pod removes the rules of pools that are gone meanwhile", () => {
+  pool("a", "10.65.0.0/16");
+  add("c1", from("10.65.0.0/16"));
+  node.machine.files.removeFile(`${poolFolder}/a.json`);
+  expect(node.run("DEL", { container: "c1", conf }).status).toBe(0);
+  expect(rules()).toEqual([]);
+});
+
+test.each([1, 2])("an ADD that comes at message %i of the last DEL keeps its rules", (at) => {
+  pool("a", "10.65.0.0/16");
+  add("c1", from("10.65.0.0/16"));
+  const before = rules();
+  node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
+  // The rules are asked for with the first message and removed with the second.
+  removeIdle(interrupted(at, () => add("c2", from("10.65.0.0/16"))));
+  expect(rules()).toEqual(before);
+});
+
+/** A process on the machine that has something happen just before a message about rules. */
+function interrupted(at: number, happens: () => void): Sys {
+  const sys = node.process({}, "");
+  const open = sys.openNetlink.bind(sys);
+  let sent = 0;
+  sys.openNetlink = (...where) => {
+    const socket = open(...where);
+    if (where[0] !== "route") return socket;
+    return {
+      ...socket,
+      receive: (timeoutMs) => socket.receive(timeoutMs),
+      close: () => socket.close(),
+      send(datagram) {
+        if (++sent === at) happens();
+        socket.send(datagram);
+      },
+    };
+  };
+  return sys;
+}
