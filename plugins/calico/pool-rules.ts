@@ -1,14 +1,12 @@
 /**
- * Forwarded packets to an address of an enabled pool take a route that leads to it, and never the default route.
+ * A pod's packets to an address of its own pool take a route that leads to it, and never the default route.
  *
- *     32001  from all iif lo goto 32004                                 the node's own packets: as before
- *     32002  from all to <pool> lookup main suppress_prefixlength 0     any route but a default route: pods, blocks, networks of the node
- *     32003  from all to <pool> blackhole                               nobody has it
- *     32004  from all nop
+ *     32001  from <pool> to <pool> lookup main suppress_prefixlength 0     any route but a default route: pods, blocks, networks of the node
+ *     32002  from <pool> to <pool> blackhole                               nobody has it
  *
- * By rules and not by a route for the pool: that would cut the node itself off from networks behind the default route that the pool covers, and
- * would be in the way of an administrator's. By `goto` and not by `lookup main`: the node's own packets meet all the rules that they met before,
- * such as a VPN's. Reverse-path filters ask as the node itself when the packet is for the node.
+ * By rules and not by a route for the pool: that would cut the node itself, and whoever else it forwards for, off from networks behind the default
+ * route that the pool covers, and would be in the way of an administrator's. A pod loses nothing: it is not masqueraded there, so no answer
+ * would find it.
  *
  * A disabled pool has none: with such pools administrators name what is elsewhere. Nor has a pool that is one address.
  *
@@ -26,9 +24,9 @@ import { mainTable } from "../../src/plan/describe.ts";
 import { poolRulePriorities, poolRuleProtocol } from "../../src/plan/names.ts";
 import type { SharedRule } from "../../src/plan/resource.ts";
 
-const { skip, lookup, blackhole, end } = poolRulePriorities;
-/** First what drops, last what keeps the node's own packets from it. */
-const ours: RuleOwner = { protocol: poolRuleProtocol, priorities: [blackhole, lookup, skip, end] };
+const { lookup, blackhole } = poolRulePriorities;
+/** First what drops. */
+const ours: RuleOwner = { protocol: poolRuleProtocol, priorities: [blackhole, lookup] };
 
 /** The rules of the pools that the addresses are from. */
 export function planPoolRules(pools: readonly Pool[], addresses: readonly string[]): readonly SharedRule[] {
@@ -37,15 +35,19 @@ export function planPoolRules(pools: readonly Pool[], addresses: readonly string
     ({ cidr, disabled }) =>
       !disabled && lengthOf(cidr) < lengthOf(addressOf(cidr)) && hosts.some((one) => contains(cidr, one)),
   );
-  return ([4, 6] as const).flatMap((family): readonly SharedRule[] => {
-    const own = used.filter((pool) => pool.family === family);
-    if (own.length === 0) return [];
-    const common = { kind: "shared-rule", at: "host", family, protocol: poolRuleProtocol } as const;
+  return used.flatMap(({ cidr, family }): readonly SharedRule[] => {
+    const common = {
+      kind: "shared-rule",
+      at: "host",
+      family,
+      from: cidr,
+      to: cidr,
+      protocol: poolRuleProtocol,
+    } as const;
+    // Never the one that drops without the other.
     return [
-      { ...common, priority: end, action: "nop" },
-      { ...common, priority: skip, iif: "lo", action: "goto", target: end },
-      ...own.map(({ cidr }) => ({ ...common, priority: lookup, to: cidr, table: mainTable, suppressPrefixLength: 0 })),
-      ...own.map(({ cidr }) => ({ ...common, priority: blackhole, to: cidr, action: "blackhole" }) as const),
+      { ...common, priority: lookup, table: mainTable, suppressPrefixLength: 0 },
+      { ...common, priority: blackhole, action: "blackhole" },
     ];
   });
 }

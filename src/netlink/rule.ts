@@ -1,42 +1,36 @@
 /** Routing policy rules: `struct fib_rule_hdr` and FRA_* (linux/fib_rules.h). */
 import { addressBytes, type Family } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { AttributeWriter, readAttributes, stringOf, u8Of, u32Of } from "./attribute.ts";
+import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
 import { acked, addressFamily, addressIn, dump, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "./rtnetlink.ts";
 
 export const FRA_DST = 1;
 export const FRA_SRC = 2;
-export const FRA_IIFNAME = 3;
-export const FRA_GOTO = 4;
 export const FRA_PRIORITY = 6;
 export const FRA_SUPPRESS_PREFIXLEN = 14;
 export const FRA_TABLE = 15;
 /** Linux 4.17; an older kernel takes no notice. */
 export const FRA_PROTOCOL = 21;
 const FR_ACT_TO_TBL = 1;
-/** FR_ACT_GOTO, FR_ACT_NOP and FR_ACT_BLACKHOLE. */
-export const ruleActions = { goto: 2, nop: 3, blackhole: 6 } as const;
+/** FR_ACT_BLACKHOLE. */
+export const ruleActions = { blackhole: 6 } as const;
 export const ruleHeaderLength = 12;
 /** FRA_SUPPRESS_PREFIXLEN of a rule that suppresses nothing. */
 const nothing = 0xffff_ffff;
 
-/** What becomes of packets from, to, come in by. */
+/** What becomes of packets from and to. */
 export interface RuleEntry {
   readonly family: Family;
   /** With its prefix length; absent in a rule for every source. */
   readonly from?: string | undefined;
   /** With its prefix length; absent in a rule for every destination. */
   readonly to?: string | undefined;
-  /** The interface that they have come in by: `lo` for the host's own. */
-  readonly iif?: string | undefined;
   /** Absent: the table is asked. */
   readonly action?: keyof typeof ruleActions | undefined;
   readonly table?: number | undefined;
   /** A route of the table whose prefix is no longer than this does not count. */
   readonly suppressPrefixLength?: number | undefined;
-  /** The priority of the rule that `goto` goes on at. */
-  readonly target?: number | undefined;
   /** The rules are asked in the order of this number. */
   readonly priority: number;
   /** Who made it, by number; 0 and absent: nobody says. */
@@ -64,7 +58,7 @@ export function dumpRules(family?: Family): Request {
 export function readRule({ payload }: Reply): RuleEntry | undefined {
   const family = ([4, 6] as const).find((one) => addressFamily(one) === u8Of(payload));
   const number = u8Of(payload, 7);
-  const action = (["goto", "nop", "blackhole"] as const).find((one) => ruleActions[one] === number);
+  const action = number === ruleActions.blackhole ? ("blackhole" as const) : undefined;
   if (family === undefined || (action === undefined && number !== FR_ACT_TO_TBL)) return undefined;
   const attributes = readAttributes(payload, ruleHeaderLength);
   const wordIn = (type: number) => {
@@ -75,35 +69,27 @@ export function readRule({ payload }: Reply): RuleEntry | undefined {
     const address = addressIn(attributes, type);
     return address === undefined ? undefined : `${address}/${length}`;
   };
-  const [iif, protocol, suppress] = [
-    attributes.get(FRA_IIFNAME),
-    attributes.get(FRA_PROTOCOL),
-    wordIn(FRA_SUPPRESS_PREFIXLEN),
-  ];
+  const [protocol, suppress] = [attributes.get(FRA_PROTOCOL), wordIn(FRA_SUPPRESS_PREFIXLEN)];
   return {
     family,
     from: prefixIn(FRA_SRC, u8Of(payload, 2)),
     to: prefixIn(FRA_DST, u8Of(payload, 1)),
-    iif: iif && stringOf(iif),
     action,
     table: action === undefined ? (wordIn(FRA_TABLE) ?? u8Of(payload, 4)) : undefined,
     suppressPrefixLength: suppress === nothing ? undefined : suppress,
-    target: wordIn(FRA_GOTO),
     priority: wordIn(FRA_PRIORITY) ?? 0,
     protocol: protocol && u8Of(protocol),
   };
 }
 
 function rulePayload(rule: RuleEntry): Uint8Array {
-  const { family, from, to, iif, action, table, suppressPrefixLength, target, priority, protocol } = rule;
+  const { family, from, to, action, table, suppressPrefixLength, priority, protocol } = rule;
   const number = action === undefined ? FR_ACT_TO_TBL : ruleActions[action];
   const length = (prefix: string | undefined) => (prefix === undefined ? 0 : lengthOf(prefix));
   // The header's table has one byte; FRA_TABLE goes before it.
   const writer = ruleHeader(addressFamily(family), length(to), length(from), number);
   if (to !== undefined) writer.bytes(FRA_DST, addressBytes(addressOf(to)));
   if (from !== undefined) writer.bytes(FRA_SRC, addressBytes(addressOf(from)));
-  if (iif !== undefined) writer.string(FRA_IIFNAME, iif);
-  if (target !== undefined) writer.u32(FRA_GOTO, target);
   writer.u32(FRA_PRIORITY, priority);
   if (suppressPrefixLength !== undefined) writer.u32(FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength);
   if (table !== undefined) writer.u32(FRA_TABLE, table);

@@ -32,20 +32,18 @@ function scopeName(scope: NonNullable<Route["scope"]>): string {
   return `${scope}`;
 }
 
-type RuleKeys = Pick<Rule, "from" | "table"> & Omit<SharedRule, "kind" | "at" | "family" | "priority" | "table">;
+type RuleKeys = Pick<Rule, "table"> & Omit<SharedRule, "kind" | "at" | "family" | "priority" | "table">;
 /** What a rule says, whoever's it is. */
 export type RuleWords = Pick<Rule, "priority"> & { readonly [K in keyof RuleKeys]?: RuleKeys[K] | undefined };
 
 /** `from 10.0.0.9/32 lookup 12345 pref 32000`: what follows `ip rule add`. */
 export function describeRule(rule: RuleWords): string {
-  const { from = "all", to, iif, action, table, suppressPrefixLength, target, priority, protocol } = rule;
+  const { from = "all", to, action, table, suppressPrefixLength, priority, protocol } = rule;
   const words = ["from", from];
   if (to !== undefined) words.push("to", to);
-  if (iif !== undefined) words.push("iif", iif);
   if (action === undefined) words.push("lookup", table === mainTable ? "main" : `${table}`);
   else words.push(action);
   if (suppressPrefixLength !== undefined) words.push("suppress_prefixlength", `${suppressPrefixLength}`);
-  if (target !== undefined) words.push(`${target}`);
   words.push("pref", `${priority}`);
   if (protocol) words.push("proto", `${protocol}`);
   return words.join(" ");

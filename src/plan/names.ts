@@ -30,10 +30,9 @@ export const hostMac = "ee:ee:ee:ee:ee:ee";
 /** The place of the rules of a pod's further interfaces among all rules of the pod: before `main` (32766). */
 export const sourceRulePriority = 32_000;
 /**
- * The places, among all rules of the host, of those that keep forwarded packets to pools from the default route: before `main` (32766). What the
- * node itself sends goes from `skip` on at `end`.
+ * The places, among all rules of the host, of those that keep pods' packets to their pools from the default route: before `main` (32766).
  */
-export const poolRulePriorities = { skip: 32_001, lookup: 32_002, blackhole: 32_003, end: 32_004 } as const;
+export const poolRulePriorities = { lookup: 32_001, blackhole: 32_002 } as const;
 /** Their protocol (rtm_protocol, linux/rtnetlink.h), by which they are told from others' rules: Calico's number. */
 export const poolRuleProtocol = 80;
 /** The protocol of the routes of the node's blocks: Calico's number. */

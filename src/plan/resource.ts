@@ -132,17 +132,14 @@ export interface SharedRule {
   readonly kind: "shared-rule";
   readonly at: Place;
   readonly family: Family;
-  /** With its prefix length; absent in a rule for every destination. */
-  readonly to?: string;
-  /** The interface that the packet has come in by: `lo` for what the host itself sends. Absent: any. */
-  readonly iif?: string;
-  /** Absent: asks `table`. `goto` goes on at the rule `target`; `nop` does nothing; `blackhole` drops the packet. */
-  readonly action?: "goto" | "nop" | "blackhole";
+  /** With their prefix lengths. */
+  readonly from: string;
+  readonly to: string;
+  /** Drops the packet; absent: asks `table`. */
+  readonly action?: "blackhole";
   readonly table?: number;
   /** A route of the table whose prefix is no longer than this does not count. */
   readonly suppressPrefixLength?: number;
-  /** A priority, higher than the rule's own. */
-  readonly target?: number;
   readonly priority: number;
   /** Who made it, by its number (rtm_protocol, linux/rtnetlink.h). */
   readonly protocol: number;

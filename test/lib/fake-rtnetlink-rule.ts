@@ -42,8 +42,6 @@ function ruleIn(netns: FakeNetns, request: Reply): rule.RuleEntry {
   const wanted = rule.readRule(request);
   if (wanted === undefined) throw new Error("only rules that RuleEntry can say are modelled");
   if (wanted.family === 6 && !netns.ipv6) throw new Refused("EAFNOSUPPORT");
-  if (wanted.action === "goto" && (wanted.target ?? 0) <= wanted.priority)
-    throw new Refused("EINVAL", "Backward goto not supported");
   if (wanted.table === 0) throw new Refused("EINVAL", "Invalid table");
   return wanted;
 }
@@ -54,7 +52,7 @@ function isSame(one: rule.RuleEntry, other: rule.RuleEntry): boolean {
 }
 
 function describe(found: rule.RuleEntry): Uint8Array {
-  const { family, from, to, iif, action, table = 0, suppressPrefixLength, target, priority, protocol = 0 } = found;
+  const { family, from, to, action, table = 0, suppressPrefixLength, priority, protocol = 0 } = found;
   const writer = new AttributeWriter()
     .byte(addressFamily(family))
     .byte(to === undefined ? 0 : lengthOf(to))
@@ -67,8 +65,6 @@ function describe(found: rule.RuleEntry): Uint8Array {
     .word(0);
   if (to !== undefined) writer.bytes(rule.FRA_DST, addressBytes(addressOf(to)));
   if (from !== undefined) writer.bytes(rule.FRA_SRC, addressBytes(addressOf(from)));
-  if (iif !== undefined) writer.string(rule.FRA_IIFNAME, iif);
-  if (target !== undefined) writer.u32(rule.FRA_GOTO, target);
   writer.u32(rule.FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength ?? 0xffff_ffff).u8(rule.FRA_PROTOCOL, protocol);
   return writer.u32(rule.FRA_TABLE, table).u32(rule.FRA_PRIORITY, priority).finish();
 }

@@ -1,4 +1,4 @@
-/** Forwarded packets to addresses of pools that nobody has end on the node; the node's own, and those that a route leads on, go where they went. */
+/** Pods' packets to addresses of their pools that nobody has end on the node; all others, and those that a route leads on, go where they went. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { leaks } from "../lib/kept.ts";
@@ -31,6 +31,8 @@ interface Range {
   readonly part: string;
   readonly outside: string;
   readonly node: string;
+  /** A container's and its host's end. */
+  readonly other: { readonly own: string; readonly host: string };
 }
 
 const ranges: readonly Range[] = [
@@ -42,6 +44,7 @@ const ranges: readonly Range[] = [
     part: "10.65.9.0/24",
     outside: outsideAddress4,
     node: "203.0.113.1",
+    other: { own: "172.30.0.2/24", host: "172.30.0.1/24" },
   },
   {
     family: 6,
@@ -51,6 +54,7 @@ const ranges: readonly Range[] = [
     part: "fd65::9:0:0:0/80",
     outside: outsideAddress6,
     node: "2001:db8:99::1",
+    other: { own: "fd30::2/64 nodad", host: "fd30::1/64 nodad" },
   },
 ];
 
@@ -80,12 +84,12 @@ function add(name: string, chain: Conflist): Sandbox {
   return sandbox;
 }
 
-/** `32003 10.65.0.0/16`: number and destination of the rules of ours. */
+/** `32002 10.65.0.0/16`: number and pool of the rules of ours. */
 function rules(): readonly string[] {
   const text = node.sh("ip -4 rule; ip -6 rule");
   return text.split("\n").flatMap((line) => {
-    const [, priority, to = "all"] = /^(\d+):\sfrom all(?: to (\S+))? .*proto 80\s*$/.exec(line) ?? [];
-    return priority === undefined ? [] : [`${priority} ${to}`];
+    const [, priority, pool] = /^(\d+):\sfrom (\S+) to \2 .*proto 80\s*$/.exec(line) ?? [];
+    return priority === undefined ? [] : [`${priority} ${pool}`];
   });
 }
 
@@ -116,17 +120,14 @@ function routePoolHere({ pool, remote, node: via, family }: Range): void {
 }
 
 describe.each(ranges)("$pool", (range) => {
-  test("a pod's packets to an address that nobody has claimed stay here, and a router's do not come back to it", () => {
-    routePoolHere(range);
+  test("a pod's packets to an address that nobody has claimed stay here", () => {
     const chain = withPools();
     const pod = add("a", chain);
     expect(arrivedOutside(range, () => sendFrom("a", range.unclaimed))).toBe(0);
-    expect(arrivedOutside(range, () => sendFrom("outside", range.unclaimed))).toBe(0);
     // The counter counts.
-    for (const family of [4, 6]) node.sh(`ip -${family} rule del pref 32003`);
+    for (const family of [4, 6]) node.sh(`ip -${family} rule del pref 32002`);
     expect(arrivedOutside(range, () => sendFrom("a", range.unclaimed))).toBeGreaterThan(0);
-    expect(arrivedOutside(range, () => sendFrom("outside", range.unclaimed))).toBeGreaterThan(0);
-    expect(() => runner.check(chain, pod)).toThrow(/rule from all to \S+ blackhole pref 32003 proto 80 is missing/);
+    expect(() => runner.check(chain, pod)).toThrow(/rule from \S+ to \S+ blackhole pref 32002 proto 80 is missing/);
     runner.gc(chain, [pod]);
     runner.check(chain, pod);
     expect(arrivedOutside(range, () => sendFrom("a", range.unclaimed))).toBe(0);
@@ -145,6 +146,18 @@ describe.each(ranges)("$pool", (range) => {
       expect(ping(node, "a", range.outside)).toBe(true);
     },
   );
+
+  test("a container of another's on the node reaches it too", () => {
+    routePoolHere(range);
+    add("a", withPools());
+    node.addPod("other");
+    const { family, other } = range;
+    node.sh(`ip link add other0 type veth peer name eth0 netns other; ip address add ${other.host} dev other0; ip link set other0 up
+      ip -n other address add ${other.own} dev eth0; ip -n other link set eth0 up`);
+    node.sh(`ip -${family} route add default via ${other.host.replace(/\/.*/, "")}`, { in: "other" });
+    node.sh(`ip -${family} route add ${other.own.replace(/\/.*/, "")} via ${range.node}`, { in: "outside" });
+    expect(ping(node, "other", range.remote)).toBe(true);
+  });
 
   test("the node's own packets meet the rules that come later, such as a VPN's", () => {
     add("a", withPools());
@@ -167,7 +180,7 @@ test("one pair of rules per pool, whatever the number of pods; they go with the 
   const clean = snapshot(node);
   const chain = withPools();
   const pods = ["a", "b"].map((name) => add(name, chain));
-  expect(rules()).toEqual(ranges.flatMap(({ pool }) => ["32001 all", `32002 ${pool}`, `32003 ${pool}`, "32004 all"]));
+  expect(rules()).toEqual(ranges.flatMap(({ pool }) => [`32001 ${pool}`, `32002 ${pool}`]));
   const [, other] = pods;
   for (const address of node
     .sh("ip -j address show dev eth0 scope global", { in: "b" })
@@ -176,7 +189,7 @@ test("one pair of rules per pool, whatever the number of pods; they go with the 
   }
   if (other !== undefined) runner.check(chain, other);
   for (const pod of pods) {
-    expect(rules()).toHaveLength(8);
+    expect(rules()).toHaveLength(4);
     runner.del(chain, pod);
   }
   expect(rules()).toEqual([]);
@@ -186,7 +199,7 @@ test("one pair of rules per pool, whatever the number of pods; they go with the 
 test("a pool that is disabled has none: GC takes them away, and no ADD makes them", () => {
   const chain = withPools();
   const pod = add("a", chain);
-  expect(rules()).toHaveLength(8);
+  expect(rules()).toHaveLength(4);
   withPools({ disabled: true });
   runner.gc(chain, [pod]);
   expect(rules()).toEqual([]);
@@ -197,7 +210,7 @@ test("a pool that is disabled has none: GC takes them away, and no ADD makes the
 
 test("rules of others at the same numbers stay", () => {
   node.sh(
-    "ip rule add pref 32003 to 192.0.2.0/24 blackhole; ip rule add pref 500 to 192.0.2.0/24 lookup main proto 80",
+    "ip rule add pref 32002 to 192.0.2.0/24 blackhole; ip rule add pref 500 to 192.0.2.0/24 lookup main proto 80",
   );
   const others = node.sh("ip rule");
   const chain = withPools();

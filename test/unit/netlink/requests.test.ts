@@ -141,28 +141,31 @@ test.each<[string, Request, string]>([
      0800 0f00 2c010000`,
   ],
   [
-    "ip rule add from all iif lo goto 32004 pref 32001 proto 80",
-    addRule({ family: 4, iif: "lo", action: "goto", target: 32_004, priority: 32_001, protocol: 80 }),
-    "32 605 02 00 00 00 00 0000 02 00000000   0700 0300 6c6f0000   0800 0400 047d0000   0800 0600 017d0000   0500 1500 50000000",
-  ],
-  [
-    "ip rule add from all to 10.0.0.0/16 lookup main suppress_prefixlength 0 pref 32002 proto 80",
+    "ip rule add from 10.0.0.0/16 to 10.0.0.0/16 lookup main suppress_prefixlength 0 pref 32001 proto 80",
     addRule({
       family: 4,
+      from: "10.0.0.0/16",
       to: "10.0.0.0/16",
       table: 254,
       suppressPrefixLength: 0,
+      priority: 32_001,
+      protocol: 80,
+    }),
+    `32 605 02 10 10 00 00 0000 01 00000000   0800 0100 0a000000   0800 0200 0a000000   0800 0600 017d0000
+     0800 0e00 00000000   0800 0f00 fe000000   0500 1500 50000000`,
+  ],
+  [
+    "ip -6 rule delete from fd00::/64 to fd00::/64 blackhole pref 32002 proto 80",
+    deleteRule({
+      family: 6,
+      from: "fd00::/64",
+      to: "fd00::/64",
+      action: "blackhole",
       priority: 32_002,
       protocol: 80,
     }),
-    `32 605 02 10 00 00 00 0000 01 00000000   0800 0100 0a000000   0800 0600 027d0000   0800 0e00 00000000
-     0800 0f00 fe000000   0500 1500 50000000`,
-  ],
-  [
-    "ip -6 rule delete from all to fd00::/64 blackhole pref 32003 proto 80",
-    deleteRule({ family: 6, to: "fd00::/64", action: "blackhole", priority: 32_003, protocol: 80 }),
-    `33 5 0a 40 00 00 00 0000 06 00000000   1400 0100 fd000000000000000000000000000000   0800 0600 037d0000
-     0500 1500 50000000`,
+    `33 5 0a 40 40 00 00 0000 06 00000000   1400 0100 fd000000000000000000000000000000
+     1400 0200 fd000000000000000000000000000000   0800 0600 027d0000   0500 1500 50000000`,
   ],
   [
     "ip route add blackhole 10.0.0.0/26 proto 80",

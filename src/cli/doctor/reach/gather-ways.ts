@@ -114,7 +114,7 @@ export function readRules(text: string): readonly IpRule[] {
     });
 }
 
-/** Of those that keep packets to pools from the default route: what a pod has is found before. */
+/** Of those that keep pods' packets to their pools from the default route: what a pod has is found before. */
 function isOwnRule({ priority, protocol }: z.infer<typeof rule>): boolean {
   return protocol === `${poolRuleProtocol}` && Object.values<number>(poolRulePriorities).includes(priority);
 }

@@ -234,16 +234,15 @@ describe("what ip writes", () => {
 
   test("rules, in words", () => {
     const text = `[{"priority":0,"src":"all","table":"local"},{"priority":50,"src":"all","action":"blackhole"},
-      {"priority":32001,"src":"all","iif":"lo","goto":32004,"protocol":"80"},
-      {"priority":32003,"src":"all","dst":"10.65.0.0","dstlen":16,"action":"blackhole","protocol":"80"},
-      {"priority":32003,"src":"all","dst":"10.66.0.0","dstlen":16,"action":"blackhole"},
+      {"priority":32002,"src":"10.65.0.0","srclen":16,"dst":"10.65.0.0","dstlen":16,"action":"blackhole","protocol":"80"},
+      {"priority":32002,"src":"all","dst":"10.66.0.0","dstlen":16,"action":"blackhole"},
       {"priority":32764,"src":"all","table":"main","suppress_prefixlen":0},{"not":null,"priority":32765,"src":"all","fwmark":"0xca6c","table":"51820"},
       {"priority":32765,"src":"10.1.0.0","srclen":16,"iif":"eth1","table":"7"}]`;
     expect(readRules(text).map(({ priority, text: words, not, from }) => [priority, words, not, from])).toEqual([
       [0, "from all lookup local", false, undefined],
       [50, "from all blackhole", false, undefined],
       // Those of pools are the plugins' own.
-      [32003, "from all to 10.66.0.0/16 blackhole", false, undefined],
+      [32002, "from all to 10.66.0.0/16 blackhole", false, undefined],
       [32764, "from all lookup main", false, undefined],
       [32765, "not from all fwmark 0xca6c lookup 51820", true, undefined],
       [32765, "from 10.1.0.0/16 iif eth1 lookup 7", false, "10.1.0.0/16"],
