@@ -72,8 +72,9 @@ export default definePlugin<IpamConf>({
     };
     context.record();
     const assigned = node.use(() =>
-      locked(context, conf.lockFile, assign, () => {
+      locked(context, conf.lockFile, assign, (error) => {
         isWhole = false;
+        node.leftOut(error);
       }),
     );
     // What the attachment held before has another time.
@@ -144,9 +145,9 @@ export default definePlugin<IpamConf>({
 
   status(request, context) {
     const { conf } = request;
-    const around = nodeOf(request, context).surroundings;
-    checkReadiness(conf, nodename(conf.node, context.sys), context.sys, around, (transaction) =>
-      locked(context, conf.lockFile, () => transaction),
+    const node = nodeOf(request, context);
+    checkReadiness(conf, nodename(conf.node, context.sys), context.sys, node.surroundings, (transaction) =>
+      locked(context, conf.lockFile, () => transaction, node.leftOut),
     );
   },
 });

@@ -1,4 +1,5 @@
 /** The node around the pools: what in it pods' addresses must keep clear of. */
+import type { CniError } from "../../src/cni/error.ts";
 import { NodeAddresses } from "../../src/dataplane/node-addresses.ts";
 import { readDestinations, readNodeNetworks } from "../../src/dataplane/node-networks.ts";
 import type { NodesOwn } from "../../src/ipam/assign.ts";
@@ -6,11 +7,14 @@ import type { Surroundings } from "../../src/ipam/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
 import { type NodeNetworks, withoutPodGateways } from "../../src/net/node-networks.ts";
 import type { Context, JsonObject } from "../../src/plugin/plugin.ts";
+import { DamagedError } from "../../src/store/damage.ts";
 import type { IpamConf } from "./conf.ts";
 
 export interface Node {
   readonly own: NodesOwn;
   readonly surroundings: Surroundings;
+  /** To be told of what the store leaves out because it is damaged. */
+  leftOut(error: CniError): void;
   /** Runs `body` and closes what was opened for it. */
   use<T>(body: () => T): T;
 }
@@ -23,6 +27,7 @@ export function nodeOf(
   const routed = document.type === "calico";
   const addresses = new NodeAddresses(sys, { routed });
   const told = new Set<string>();
+  let damagedPool: CniError | undefined;
   const networks: { [family in Family]?: NodeNetworks } = {};
   return {
     own(address, pool) {
@@ -42,6 +47,10 @@ export function nodeOf(
       },
       routes: (family) => readDestinations(sys, family),
       warn: (message) => log.warning(message),
+      damagedPool: () => damagedPool,
+    },
+    leftOut(error) {
+      if (error instanceof DamagedError && error.object.kind === "IPPool") damagedPool ??= error;
     },
     use(body) {
       try {

@@ -29,6 +29,9 @@ export function checkReadiness(
 
 function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys, around: Surroundings): Transaction<void> {
   const all = yield* listPools();
+  // ADD cannot know whether a pod's address is from a pool that cannot be read.
+  const damage = around.damagedPool();
+  if (damage !== undefined) throw damage;
   const clock = sys.wallClock();
   const now = BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds);
   // ADD makes the first pools of a family itself.

@@ -25,9 +25,14 @@ export interface Surroundings {
   readonly routes: (family: Family) => readonly string[];
   /** Told of a pool that lies in a network of the node. */
   readonly warn: (message: string) => void;
+  /** Of a pool whose file cannot be read, if the store has met one. */
+  readonly damagedPool: () => CniError | undefined;
 }
 
-/** All pools, with what was made. Throws `CniError` 7 that names the CIDR when one of them must not be made. */
+/**
+ * All pools, with what was made. Throws `CniError` 7 that names the CIDR when one of them must not be made, and 103 when one would have to be
+ * made beside a damaged one.
+ */
 export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<PoolList> {
   const all = yield* listPools();
   const cidrs = yield* missingPools(all, wanted, around);
@@ -54,6 +59,9 @@ export function* missingPools(
     if (all.pools.some((pool) => pool.family === family)) continue;
     // A pool that is there and makes no sense is somebody's: it is not replaced by another.
     if ((yield* list("IPPool")).some(({ spec }) => isOfFamily(spec as Partial<PoolSpec>, family))) continue;
+    // So is one that cannot be read; nobody knows its family.
+    const damage = around.damagedPool();
+    if (damage !== undefined) throw damage;
     const named = [...new Set(names.flatMap((name) => canonicalPrefix(name) ?? []))];
     if (names.length === 0) cidrs.push(clearCidr(family, around));
     else judge(named, family, around);

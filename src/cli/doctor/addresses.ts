@@ -2,6 +2,7 @@
 import type { Problem, ProblemKind, Report } from "../../ipam/check.ts";
 import { handleIdOf } from "../../ipam/handle.ts";
 import { handleName } from "../../ipam/object-name.ts";
+import { places } from "../../store/file.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 
@@ -25,6 +26,11 @@ export function judgeAddresses(report: Report, others: readonly Trace[]): readon
 /** Nobody but a person can tell what an address outside of all pools is for. */
 const forPeople: readonly ProblemKind[] = ["address outside pools"];
 
+/** Kinds that no other object tells of. */
+function isSetting(kind: string | undefined): kind is "IPPool" | "IPReservation" | "IPAMConfig" {
+  return kind === "IPPool" || kind === "IPReservation" || kind === "IPAMConfig";
+}
+
 function findingOf(problem: Problem): Finding {
   const { kind, subject, reason } = problem;
   const finding = {
@@ -36,6 +42,15 @@ function findingOf(problem: Problem): Finding {
   } as const;
   if (forPeople.includes(kind))
     return { ...finding, remedy: "# tortie apply a pool that holds it, or end who uses it" };
+  const [ofKind, name] = subject.split(" ");
+  if (kind === "damaged object" && isSetting(ofKind)) {
+    // What an administrator wrote stands nowhere else.
+    const file = `${places[ofKind].folder}/${name}.json`;
+    return {
+      ...finding,
+      remedy: `# write ${subject} anew: rm ${file}, and tortie apply it; until then every ADD fails`,
+    };
+  }
   return {
     ...finding,
     remedy: "tortie ipam check -o report.json; tortie ipam release --from-report report.json",

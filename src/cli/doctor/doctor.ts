@@ -9,6 +9,7 @@
  */
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
+import { didYouMean } from "../suggest.ts";
 import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder, type Moving } from "./diagnosis.ts";
 import { type Finding, type Note, titleOf, titleOfNote } from "./finding.ts";
 import { describeFix, perform } from "./fixing.ts";
@@ -37,6 +38,7 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
     if (output === "text") for (const line of verbose ? lines : summed(lines)) cli.out(`${line}\n`);
   };
   let diagnosis = await examine(cli, options);
+  for (const id of only) noteAbsent(cli, id, diagnosis);
   let done: Done = { mended: [], failed: [] };
   if (dryRun) tell(rehearse(dueOf(diagnosis, only)));
   else if (fix) ({ diagnosis, done } = await mendUntilWell(cli, diagnosis, options, tell));
@@ -44,6 +46,12 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   const view = { offer: !fix || dryRun, verbose, colours: cli.terminal.colours };
   cli.out(output === "json" ? reportOf(cli, diagnosis, done) : describeDiagnosis(diagnosis, view));
   return findings.some(({ severity }) => severity === "error") ? exitStatus.problems : exitStatus.done;
+}
+
+/** A finding that was asked for and is not there: it was mended meanwhile, or its id is misspelt. */
+function noteAbsent(cli: Cli, id: string, { findings }: Diagnosis): void {
+  const found = [...new Set(findings.map((finding) => finding.id))];
+  if (!found.includes(id)) cli.note(`tortie: nothing of id "${id}" was found${didYouMean(id, found)}`);
 }
 
 async function examine(cli: Cli, where: Where): Promise<Diagnosis> {

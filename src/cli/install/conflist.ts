@@ -44,11 +44,17 @@ export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
   }
 }
 
-/** The file that a runtime takes before this one; `undefined` when it takes this one. */
-export function shadowOf(cli: Cli, path: string): string | undefined {
+/** The other files of its folder, in the order in which a runtime looks for one to take: by name. */
+export function othersBeside(
+  cli: Cli,
+  path: string,
+): { readonly before: readonly string[]; readonly after: readonly string[] } {
   const confDir = path.slice(0, path.lastIndexOf("/"));
-  const [first] = [...gatherNetworks(cli, confDir).files.map((file) => file.path), path].sort();
-  return first === path ? undefined : first;
+  const others = gatherNetworks(cli, confDir)
+    .files.map((file) => file.path)
+    .filter((other) => other !== path)
+    .sort();
+  return { before: others.filter((other) => other < path), after: others.filter((other) => other > path) };
 }
 
 export interface Named {

@@ -9,7 +9,7 @@ import { runDir, stateDir } from "../../plan/names.ts";
 import type { Cli } from "../cli.ts";
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { type Conflist, conflistsNaming, readConflist, shadowOf, writeConflist } from "./conflist.ts";
+import { type Conflist, conflistsNaming, othersBeside, readConflist, writeConflist } from "./conflist.ts";
 import { findSource, linkExecutables, lookAtTargets, removeExecutables, type Target } from "./executables.ts";
 
 export interface InstallOptions {
@@ -102,12 +102,17 @@ const mostShown = 5;
 /** What keeps the network from working that installing does not mend. */
 function warningsOf(cli: Cli, { path, types }: Conflist, binDir: string): readonly string[] {
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
-  const shadow = shadowOf(cli, path);
+  const { before, after } = othersBeside(cli, path);
   return [
     ...missing.map((type) => `"${path}" names the plugin "${type}", which is not in "${binDir}"`),
-    ...(shadow === undefined
+    ...(before[0] === undefined
       ? []
-      : [`runtimes take the first file in alphabetical order, which is "${shadow}" and not "${path}"`]),
+      : [`runtimes take the first file in alphabetical order, which is "${before[0]}" and not "${path}"`]),
+    ...(before[0] !== undefined || after[0] === undefined
+      ? []
+      : [
+          `runtimes take the first file in alphabetical order, which is "${path}" from now on and no longer "${after[0]}"`,
+        ]),
   ];
 }
 

@@ -264,3 +264,39 @@ describe("an address of the node", () => {
     expect(world.add({ container: "b" })).not.toEqual([address]);
   });
 });
+
+describe("a pool whose file cannot be read", () => {
+  const folder = "/var/lib/tortie/ippools";
+
+  function names(world: IpamWorld): readonly string[] {
+    return world.machine.files.list(folder).filter((name) => name.endsWith(".json"));
+  }
+
+  test.each<[string, object]>([
+    ["without pools in the configuration", {}],
+    ["with another pool in the configuration", { ipv4_pools: ["10.244.64.0/20"] }],
+  ])("%s: no pool is made beside it, STATUS and ADD say which it is, and its repair is enough", (_, ipam) => {
+    const world = new IpamWorld();
+    world.add();
+    const [name = ""] = names(world);
+    const whole = world.machine.files.read(`${folder}/${name}`);
+    world.machine.files.write(`${folder}/${name}`, "");
+    // The node remembers which pool gave last; another node's namespace does not.
+    for (const call of [
+      { container: "c2", ipam },
+      { container: "c3", ipam, hostname: "node-2" },
+    ]) {
+      const answer = world.run("ADD", call);
+      if (call.hostname !== undefined) {
+        expect(answer).toMatchObject({ code: 103, msg: expect.stringContaining('IPPool "default-ipv4-ippool"') });
+      }
+      expect(names(world)).toEqual([name]);
+    }
+    expect(world.run("STATUS", { ipam })).toMatchObject({
+      code: 50,
+      msg: expect.stringContaining('cannot read IPPool "default-ipv4-ippool"'),
+    });
+    world.machine.files.write(`${folder}/${name}`, whole);
+    expect(world.run("STATUS", {})).toEqual({});
+  });
+});

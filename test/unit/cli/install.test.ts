@@ -157,6 +157,15 @@ describe("tortie install", () => {
     expect(stderr).toContain('names the plugin "tuning", which is not in "/opt/cni/bin"');
     expect(stderr).toContain('the first file in alphabetical order, which is "/etc/cni/net.d/05-other.conflist"');
   });
+
+  test("warns when the node's network is another from now on", async () => {
+    const one = world({ "/etc/cni/net.d/20-other.conflist": "{}", "/tmp/10-net.conflist": JSON.stringify(conflist) });
+    const { status, stderr } = await one.run("install --conflist /tmp/10-net.conflist");
+    expect(stderr).toContain(
+      '"/etc/cni/net.d/10-net.conflist" from now on and no longer "/etc/cni/net.d/20-other.conflist"',
+    );
+    expect(status).toBe(0);
+  });
 });
 
 describe("tortie install --uninstall", () => {

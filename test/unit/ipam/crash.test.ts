@@ -65,6 +65,7 @@ function prepared(pods: number): MemoryStore {
         random: () => new Uint8Array(5),
         networks: () => undefined,
         routes: () => [],
+        damagedPool: () => undefined,
         warn: (message) => expect.fail(message),
       },
     ),
