@@ -71,13 +71,19 @@ const rulesByKey: ReadonlyMap<string, readonly Rule[]> = (() => {
 export function refuseUnsupported(document: JsonObject): void {
   const found = unsupportedIn(document);
   if (found.length === 0) return;
-  // One key alone is a slip; several are a conflist that was written for something else.
-  const isCluster = found.length > 1 && found.some(({ rule }) => rule.why === embedded);
-  const message = isCluster
-    ? "cannot use this conflist: it is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; " +
-      `${found.map(briefly).join(", ")}; see docs/operations.md`
+  const message = isOfCluster(found)
+    ? `cannot use this conflist: it ${ofCluster}; ${found.map(briefly).join(", ")}; see docs/operations.md`
     : `cannot use ${found.map(describeUnsupported).join("; and ")}`;
   throw new CniError(code.unsupportedField, message);
+}
+
+/** What is said of a Calico cluster's configuration. */
+export const ofCluster =
+  "is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy";
+
+/** One key alone is a slip; several are a conflist that was written for something else. */
+export function isOfCluster(found: readonly Unsupported[]): boolean {
+  return found.length > 1 && found.some(({ rule }) => rule.why === embedded);
 }
 
 /** The first keys of what is judged here, in lower case: Calico's, and known therefore, whatever their value. */

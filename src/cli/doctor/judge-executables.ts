@@ -88,8 +88,8 @@ function judgeVersions(facts: ExecutableFacts, networks: NetworkFacts): readonly
     plugins.flatMap(typesOf).flatMap((type) => {
       const one = facts.executables.find((executable) => executable.name === type);
       if (one?.path === undefined || one.fault !== undefined || one.versions.includes(cniVersion)) return [];
-      const text = `does not speak version ${cniVersion} of the protocol, in which network "${name}" is written: it speaks ${one.versions.join(", ")}`;
-      const remedy = `# set "cniVersion" of network "${name}" to ${one.versions.at(-1) ?? "1.0.0"}`;
+      const text = `does not speak version ${cniVersion} of the protocol, the newest that network "${name}" offers: it speaks ${one.versions.join(", ")}`;
+      const remedy = `# let network "${name}" offer ${one.versions.at(-1) ?? "1.0.0"} at most, in "cniVersion" and in "cniVersions"`;
       return [finding({ id: "version-unsupported", subject: one.path, text, remedy })];
     }),
   );

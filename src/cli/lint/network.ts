@@ -6,6 +6,7 @@
  */
 import { isObject } from "../../cni/schema.ts";
 import { supportedVersions } from "../../cni/version.ts";
+import { isOfCluster, ofCluster, unsupportedIn } from "../../plugin/unsupported.ts";
 import { didYouMean } from "../suggest.ts";
 import { lintPlugin, type Slip } from "./plugin.ts";
 import { knownPlugins } from "./plugins.ts";
@@ -87,13 +88,19 @@ function lintOne(document: Readonly<Record<string, unknown>>, path: string): Net
   }
   const ipamType = isObject(ipam) && typeof ipam.type === "string" ? ipam.type : undefined;
   const isOurs = Object.hasOwn(knownPlugins, type);
+  const ours = Object.keys(knownPlugins);
   const isIpamOurs = ipamType !== undefined && Object.hasOwn(knownPlugins, ipamType);
   const place = path === "" ? "the plugin" : path;
   return {
-    slips: isOurs || isIpamOurs ? lintPlugin(document, path) : [],
+    slips: [
+      ...(isOurs && isOfCluster(unsupportedIn(document))
+        ? [{ path, text: `${ofCluster}; see docs/operations.md`, effect: "refused" as const }]
+        : []),
+      ...(isOurs || isIpamOurs ? lintPlugin(document, path) : []),
+    ],
     unjudged: [
-      ...(isOurs ? [] : [`${place} (${type})`]),
-      ...(ipamType === undefined || isIpamOurs ? [] : [`${at}ipam (${ipamType})`]),
+      ...(isOurs ? [] : [`${place} (${type})${didYouMean(type, ours)}`]),
+      ...(ipamType === undefined || isIpamOurs ? [] : [`${at}ipam (${ipamType})${didYouMean(ipamType, ours)}`]),
     ],
   };
 }

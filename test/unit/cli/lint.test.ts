@@ -167,3 +167,20 @@ test.each([
 ])("isNetwork() tells %j from resources: %s", (document, wanted) => {
   expect(isNetwork(document)).toBe(wanted);
 });
+
+test("a Calico cluster's conflist is called one, before its keys", () => {
+  const [first, ...rest] = slipsOf(JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8")));
+  expect(first).toBe(
+    "plugins[0]: is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; see docs/operations.md",
+  );
+  expect(rest.length).toBeGreaterThan(2);
+  expect(slipsOf(list({ ...usual, datastore_type: "etcdv3" }))).toHaveLength(1);
+});
+
+test("another's plugin whose name is nearly one of ours is asked about", () => {
+  const { unjudged } = lintNetwork(list({ ...usual, ipam: { type: "calico-ipan" } }, { type: "bandwith" }));
+  expect(unjudged).toEqual([
+    'plugins[0].ipam (calico-ipan) (did you mean "calico-ipam"?)',
+    'plugins[1] (bandwith) (did you mean "bandwidth"?)',
+  ]);
+});

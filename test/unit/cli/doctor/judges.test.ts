@@ -139,7 +139,7 @@ describe("executables", () => {
   test("one that does not speak the network's version", () => {
     expect(told(withExecutable("portmap", { versions: ["0.4.0", "1.0.0"] }))).toEqual([
       expect.stringMatching(
-        /^error version-unsupported: .*version 1\.1\.0 .*speaks 0\.4\.0, 1\.0\.0 ⇒ # set "cniVersion"/,
+        /^error version-unsupported: .*version 1\.1\.0 .*speaks 0\.4\.0, 1\.0\.0 ⇒ # let network "net" offer 1\.0\.0 at most/,
       ),
     ]);
   });
