@@ -1,6 +1,7 @@
 /** Which processes of the node listen on ports that are to be a container's. */
 import { CniError } from "../cni/error.ts";
-import { isErrno, type Sys } from "../host/sys.ts";
+import { socketsOf } from "../host/process-sockets.ts";
+import type { Sys } from "../host/sys.ts";
 import { familyOf } from "../net/address.ts";
 import { type DiagProtocol, dumpListeners, type Listener, readListener } from "../netlink/sock-diag.ts";
 import { Conversation } from "./conversation.ts";
@@ -93,17 +94,4 @@ function namesOf(inodes: readonly number[], sys: Sys): ReadonlyMap<number, strin
     }
   }
   return names;
-}
-
-function socketsOf(pid: string, sys: Sys): readonly number[] {
-  try {
-    return sys.listDir(`/proc/${pid}/fd`).flatMap((fd) => {
-      const found = sys.stat(`/proc/${pid}/fd/${fd}`);
-      return found?.kind === "other" ? [found.inode] : [];
-    });
-  } catch (error) {
-    // It has ended, or is not ours to look into.
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return [];
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 /** Processes of the node that listen on ports which lead to a container: what is for them does not reach them. */
-import { isErrno, type Sys } from "../../host/sys.ts";
+import { socketsOf } from "../../host/process-sockets.ts";
+import type { Sys } from "../../host/sys.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
 import { portmapTable } from "../../plan/names.ts";
 import type { Cli } from "../cli.ts";
@@ -131,22 +132,9 @@ function namesOf(sys: Sys, inodes: ReadonlySet<number>): ReadonlyMap<number, str
   const pids = sys.listDir("/proc").filter((name) => /^\d+$/.test(name));
   return new Map(
     pids.flatMap((pid) =>
-      socketsOf(sys, pid)
+      socketsOf(pid, sys)
         .filter((inode) => inodes.has(inode))
         .map((inode) => [inode, `${processName(sys, Number(pid)) ?? "a process"} (pid ${pid})`] as const),
     ),
   );
-}
-
-function socketsOf(sys: Sys, pid: string): readonly number[] {
-  try {
-    return sys.listDir(`/proc/${pid}/fd`).flatMap((fd) => {
-      const found = sys.stat(`/proc/${pid}/fd/${fd}`);
-      return found?.kind === "other" ? [found.inode] : [];
-    });
-  } catch (error) {
-    // It has ended, or is not ours to look into.
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return [];
-    throw error;
-  }
 }
