@@ -15,6 +15,7 @@ import yargs from "yargs";
 import { type Conflist, loadConflist, parseConflist } from "../test/lib/conflist.ts";
 import { Node } from "../test/lib/netns.ts";
 import { Runner, requestOf } from "../test/lib/runner.ts";
+import { goPluginDir } from "../test/lib/suite.ts";
 import { benchIpam, ipamTable, isFlat } from "./bench-ipam.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -34,7 +35,7 @@ const options = await yargs(process.argv.slice(2))
   })
   .option("standing", { type: "boolean", default: true, describe: "leave one pod of each chain on the node" })
   .option("plugins", { type: "string", default: join(root, "dist/bin"), describe: "folder of our executables" })
-  .option("go", { type: "string", default: "/usr/lib/cni", describe: "folder of the Go plugins" })
+  .option("go", { type: "string", default: goPluginDir, describe: "folder of the Go plugins" })
   .option("ipam", { type: "boolean", default: false, describe: "calico-ipam alone, with few addresses and with many" })
   .option("check", { type: "boolean", default: false, describe: "fail when a ratio is above its target" })
   .strict()
