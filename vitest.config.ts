@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 interface Ring {
   readonly name: string;
   readonly timeoutMs: number;
-  /** Default: the folder of `test` that has the ring's name. */
+  /** Default: the directory of `test` that has the ring's name. */
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
   readonly setup?: string;

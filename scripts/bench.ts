@@ -13,10 +13,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import yargs from "yargs";
 import { type Conflist, loadConflist, parseConflist } from "../test/lib/conflist.ts";
-import { Node } from "../test/lib/netns.ts";
-import { Runner, requestOf } from "../test/lib/runner.ts";
+import { Node } from "../test/lib/node/netns.ts";
+import { Runner, requestOf } from "../test/lib/runtimes/runner.ts";
 import { goPluginDir } from "../test/lib/suite.ts";
-import { benchIpam, ipamTable, isFlat } from "./bench-ipam.ts";
+import { benchIpam, ipamTable, isFlat } from "./bench/ipam.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const workDir = join(root, "build/bench");
@@ -34,8 +34,8 @@ const options = await yargs(process.argv.slice(2))
     describe: "form of the result",
   })
   .option("standing", { type: "boolean", default: true, describe: "leave one pod of each chain on the node" })
-  .option("plugins", { type: "string", default: join(root, "dist/bin"), describe: "folder of our executables" })
-  .option("go", { type: "string", default: goPluginDir, describe: "folder of the Go plugins" })
+  .option("plugins", { type: "string", default: join(root, "dist/bin"), describe: "directory of our executables" })
+  .option("go", { type: "string", default: goPluginDir, describe: "directory of the Go plugins" })
   .option("ipam", { type: "boolean", default: false, describe: "calico-ipam alone, with few addresses and with many" })
   .option("check", { type: "boolean", default: false, describe: "fail when a ratio is above its target" })
   .strict()
@@ -163,12 +163,12 @@ function writePlan(): string {
 }
 
 /** The first plugin gets a `null` as its prevResult, which libcni would leave out: both sides read it as absent. */
-function chainLines(name: string, list: Conflist, folder: string, full: boolean): readonly string[] {
+function chainLines(name: string, list: Conflist, directory: string, full: boolean): readonly string[] {
   const sandbox = { containerId: "", netns: "", ifname: "eth0", ...(full && { capabilities }) };
   return [
     `chain ${name}`,
     ...list.plugins.map((plugin, i) => {
-      const path = join(folder, plugin.type);
+      const path = join(directory, plugin.type);
       if (!existsSync(path)) throw new Error(`cannot measure ${name}: no plugin at ${path}`);
       const request = { ...requestOf(list, plugin, { sandbox }), prevResult: "@prevResult@" };
       const file = join(workDir, `${name}-${i}.json`);

@@ -2,15 +2,15 @@
  * Builds the plugins and the operator's command: `tsx scripts/build.ts`. With `--sanitized`, the plugins alone, into `build/sanitized/bin`,
  * for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`.
  *
- * Each folder of `plugins/` with a `main.ts` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
+ * Each directory of `plugins/` with a `main.ts` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildCli } from "./cli-bundle.ts";
-import { buildExecutable } from "./executable.ts";
-import { findingsFolder, release, sanitized, type Toolchain } from "./toolchain.ts";
+import { buildCli } from "./build/cli-bundle.ts";
+import { buildExecutable } from "./build/executable.ts";
+import { findingsDirectory, release, sanitized, type Toolchain } from "./build/toolchain.ts";
 import { generateValidators } from "./validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -18,7 +18,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 try {
   if (process.argv.includes("--sanitized")) {
     execFileSync(join(root, "scripts/engine"), ["--sanitized"], { stdio: "inherit" });
-    mkdirSync(findingsFolder, { recursive: true });
+    mkdirSync(findingsDirectory, { recursive: true });
     await buildPlugins("build/sanitized/bin", "build/sanitized", sanitized);
   } else {
     await buildPlugins("dist/bin", "build/release", release);
@@ -29,14 +29,14 @@ try {
   process.exitCode = 1;
 }
 
-async function buildPlugins(target: string, workFolder: string, toolchain: Toolchain): Promise<void> {
+async function buildPlugins(target: string, workDirectory: string, toolchain: Toolchain): Promise<void> {
   const start = performance.now();
   const names = pluginNames();
   await generateValidators();
   const options = {
     programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
-    workFolder: join(root, workFolder),
-    targetFolder: join(root, target),
+    workDirectory: join(root, workDirectory),
+    targetDirectory: join(root, target),
     define: buildInfo(),
   };
   const size = await buildExecutable(options, toolchain);

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Count, type ReliabilityRecord, type Row, recordFolder, rows } from "../test/lib/reliability.ts";
+import { type Count, type ReliabilityRecord, type Row, recordDirectory, rows } from "../test/lib/faults/reliability.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const page = join(root, "docs/reliability.md");
@@ -70,10 +70,10 @@ function fuzzLine(): readonly string[] {
 }
 
 function recordFiles(): readonly string[] {
-  if (!existsSync(recordFolder)) return [];
-  return readdirSync(recordFolder)
+  if (!existsSync(recordDirectory)) return [];
+  return readdirSync(recordDirectory)
     .filter((file) => file.endsWith(".json"))
-    .map((file) => join(recordFolder, file));
+    .map((file) => join(recordDirectory, file));
 }
 
 function readJson(file: string): unknown {

@@ -6,8 +6,8 @@
  * Every step prints what really came back, and a step that does not come out ends the demo with status 1.
  */
 import { spawnSync } from "node:child_process";
-import { Node } from "../test/lib/netns.ts";
-import { PluginError } from "../test/lib/runner.ts";
+import { Node } from "../test/lib/node/netns.ts";
+import { PluginError } from "../test/lib/runtimes/runner.ts";
 import { requireBuild, suite } from "../test/lib/suite.ts";
 import { bold, red, say } from "./demo/screen.ts";
 import { showAll } from "./demo/steps.ts";

@@ -22,15 +22,15 @@ import {
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { buildFuzzTargets, executableOf, fuzzFolder, scriptTargets } from "./fuzz-build.ts";
-import { writeSeeds } from "./fuzz-seeds.ts";
+import { buildFuzzTargets, executableOf, fuzzDirectory, scriptTargets } from "./fuzz/build.ts";
+import { writeSeeds } from "./fuzz/seeds.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = join(root, "test/fuzz");
 const recordFile = join(root, "build/fuzz/record.json");
 /** Deep enough for each target's inputs; larger ones are slower and say no more. */
-const longestInput = 4096;
-const limits = ["-timeout=20", "-rss_limit_mb=3000", `-max_len=${longestInput}`];
+const maxInputBytes = 4096;
+const limits = ["-timeout=20", "-rss_limit_mb=3000", `-max_len=${maxInputBytes}`];
 /** Addresses that are the same in every process make the same input reach the same counters. */
 const sameAddresses = ["setarch", "-R"];
 const sanitizerOptions =
@@ -62,7 +62,7 @@ async function main(): Promise<void> {
     process.exit(2);
   }
   await buildFuzzTargets();
-  writeSeeds(join(fuzzFolder, "corpus"));
+  writeSeeds(join(fuzzDirectory, "corpus"));
   if (values.minimize) {
     for (const target of values.target) minimize(target);
     return;
@@ -88,7 +88,7 @@ export async function fuzz(
   const records: FuzzRecord[] = [];
   for (const target of targets) {
     const share = Math.max(1, Math.round(seconds / targets.length));
-    const own = fromCommitted ? mkdtempSync(join(fuzzFolder, "fresh-")) : found(target);
+    const own = fromCommitted ? mkdtempSync(join(fuzzDirectory, "fresh-")) : found(target);
     const record = await fuzzOne(target, share, own);
     if (fromCommitted) rmSync(own, { recursive: true, force: true });
     addToRecord(record);
@@ -99,8 +99,8 @@ export async function fuzz(
 
 /** Runs each committed input of a target once. Returns what the program said, and whether all passed. */
 export function replay(target: string): { readonly passed: boolean; readonly output: string } {
-  const folders = [committed(target), known(target)].filter((folder) => existsSync(folder));
-  const inputs = folders.flatMap((folder) => readdirSync(folder).map((file) => join(folder, file)));
+  const directories = [committed(target), known(target)].filter((directory) => existsSync(directory));
+  const inputs = directories.flatMap((directory) => readdirSync(directory).map((file) => join(directory, file)));
   if (inputs.length === 0) return { passed: false, output: `there are no inputs for ${target}` };
   try {
     const output = execFileSync(executableOf(target), [...limits, ...inputs], { env, encoding: "utf8", stdio: "pipe" });
@@ -119,13 +119,13 @@ function known(target: string): string {
 }
 
 function found(target: string): string {
-  return join(fuzzFolder, "corpus", target);
+  return join(fuzzDirectory, "corpus", target);
 }
 
-/** What is found goes to the folder `own`. */
+/** What is found goes to the directory `own`. */
 async function fuzzOne(target: string, seconds: number, own: string): Promise<FuzzRecord> {
-  const artifacts = join(fuzzFolder, "artifacts", target);
-  for (const folder of [own, artifacts, committed(target)]) mkdirSync(folder, { recursive: true });
+  const artifacts = join(fuzzDirectory, "artifacts", target);
+  for (const directory of [own, artifacts, committed(target)]) mkdirSync(directory, { recursive: true });
   const before = readdirSync(artifacts).length;
   const argv = [
     ...limits,
@@ -133,7 +133,7 @@ async function fuzzOne(target: string, seconds: number, own: string): Promise<Fu
     `-artifact_prefix=${artifacts}/`,
     "-print_final_stats=1",
     ...dictionary(target),
-    ...[own, committed(target), known(target)].filter((folder) => existsSync(folder)),
+    ...[own, committed(target), known(target)].filter((directory) => existsSync(directory)),
   ];
   const [program = "", ...first] = sameAddresses;
   const child = spawn(program, [...first, executableOf(target), ...argv], { env, stdio: ["ignore", "ignore", "pipe"] });
@@ -170,7 +170,7 @@ function minimize(target: string): void {
   rmSync(merged, { recursive: true, force: true });
   mkdirSync(merged, { recursive: true });
   const [program = "", ...first] = sameAddresses;
-  const from = [committed(target), found(target)].filter((folder) => existsSync(folder));
+  const from = [committed(target), found(target)].filter((directory) => existsSync(directory));
   execFileSync(program, [...first, executableOf(target), ...limits, "-merge=1", "-use_counters=0", merged, ...from], {
     env,
     stdio: "pipe",

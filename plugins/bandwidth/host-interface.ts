@@ -1,7 +1,7 @@
 /** Where the limits go: the host's end of the veth whose other end is the container's interface. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { findVethEnds } from "../../src/dataplane/peer.ts";
+import { findVethEnds } from "../../src/dataplane/links/peer.ts";
 import type { Places } from "../../src/dataplane/places.ts";
 
 /**

@@ -5,7 +5,7 @@ import { validate } from "#validators/calico-ipam";
 import { confParser } from "../../src/cni/conf.ts";
 import { CniError, code } from "../../src/cni/error.ts";
 import type { RouteConfig } from "../../src/cni/result.ts";
-import type { Wanted } from "../../src/ipam/pool-selection.ts";
+import type { Wanted } from "../../src/ipam/assign/pool-selection.ts";
 import { canonicalAddress, type Family, familyOf } from "../../src/net/address.ts";
 import { addressOf, canonicalPrefix, maskPrefix } from "../../src/net/prefix.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
@@ -24,15 +24,15 @@ export interface IpamConf {
   readonly node: NodenameConf;
   readonly lockFile: string | undefined;
   /** What the conflist and the runtime wish for any interface. */
-  readonly wishes: Wishes;
+  readonly requests: IpRequests;
   /** The same with the annotations of the pod, which speak of its first interface. */
-  readonly wishesOfPod: Wishes;
+  readonly requestsOfPod: IpRequests;
   /** Canonical. */
   readonly gateways: readonly string[];
   readonly routes: readonly RouteConfig[];
 }
 
-export interface Wishes {
+export interface IpRequests {
   /** One address of each. */
   readonly wanted: readonly Wanted[];
   /** The same families with the conflist's own pools: those are made where a family has none. */
@@ -59,12 +59,12 @@ export function parseConf(document: JsonObject): IpamConf {
   const pools = { 4: ipv4_pools, 6: ipv6_pools };
   const configured = wantedOf(families, pools);
   const addresses = [...ips, ...(conf.args?.cni?.ips ?? [])].map((text) => requestedAddress(text, "ips"));
-  const wishes = { wanted: configured, configured, addresses };
+  const requests = { wanted: configured, configured, addresses };
   return {
     node: nodenameConf(conf),
     lockFile: conf.ipam_lock_file || undefined,
-    wishes,
-    wishesOfPod: annotations === undefined ? wishes : annotatedWishes(wishes, pools, annotations),
+    requests,
+    requestsOfPod: annotations === undefined ? requests : annotatedRequests(requests, pools, annotations),
     gateways: gateways.map(parseGateway),
     routes: routes.map(parseRoute),
   };
@@ -95,7 +95,7 @@ function poolFault(text: string, family: Family): string | undefined {
   return network === cidr ? undefined : `it has host bits; write "${network}"`;
 }
 
-function annotatedWishes(plain: Wishes, pools: Pools, annotations: Annotations): Wishes {
+function annotatedRequests(plain: IpRequests, pools: Pools, annotations: Annotations): IpRequests {
   refuseAnnotations(annotations);
   const families = familiesIn(annotations) ?? plain.configured.map(({ family }) => family);
   const named = { 4: poolsIn(annotations, 4) ?? pools[4], 6: poolsIn(annotations, 6) ?? pools[6] };
@@ -149,7 +149,10 @@ export function nothingWanted(): CniError {
 }
 
 /** What `IP=` in CNI_ARGS (one address or several, joined by commas) and the configuration ask for by name; each once. */
-export function requestedAddresses({ addresses }: Wishes, args: Readonly<Record<string, string>>): readonly string[] {
+export function requestedAddresses(
+  { addresses }: IpRequests,
+  args: Readonly<Record<string, string>>,
+): readonly string[] {
   const texts = (args.IP ?? "").split(",").filter((text) => text !== "");
   return [...new Set([...texts.map((text) => requestedAddress(text, "IP")), ...addresses])];
 }

@@ -1,8 +1,8 @@
 /** Whose address a pod may take over: that of its own earlier sandbox, whose DEL did not come. */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { isSamePod } from "../../src/cni/pod.ts";
-import type { AllocationAttribute } from "../../src/ipam/block.ts";
-import { ownerOfHandle } from "../../src/ipam/handle.ts";
+import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
+import { ownerOfHandle } from "../../src/ipam/model/handle.ts";
 import type { Pod } from "../../src/net/interface-name.ts";
 
 /**

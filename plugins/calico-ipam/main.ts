@@ -10,19 +10,19 @@ import { CniError, code } from "../../src/cni/error.ts";
 import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign.ts";
-import { attributesOf } from "../../src/ipam/attributes.ts";
-import type { AllocationAttribute } from "../../src/ipam/block.ts";
-import { ensureDefaultPools } from "../../src/ipam/default-pools.ts";
-import { assignAddresses } from "../../src/ipam/explicit.ts";
-import { collect } from "../../src/ipam/gc.ts";
-import { handleIdOf } from "../../src/ipam/handle.ts";
-import { type Assigned, addressesOf, readHeld } from "../../src/ipam/held.ts";
-import { rememberPools } from "../../src/ipam/known-pools.ts";
-import { noteLastPools, readLastPools } from "../../src/ipam/last-pool.ts";
-import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/reclaim.ts";
-import { releaseByHandle } from "../../src/ipam/release.ts";
-import { rememberReleased } from "../../src/ipam/released.ts";
+import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign/assign.ts";
+import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
+import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
+import { rememberPools } from "../../src/ipam/assign/known-pools.ts";
+import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
+import { attributesOf } from "../../src/ipam/model/attributes.ts";
+import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
+import { handleIdOf } from "../../src/ipam/model/handle.ts";
+import { type Assigned, addressesOf, readHeld } from "../../src/ipam/model/held.ts";
+import { collect } from "../../src/ipam/release/gc.ts";
+import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/release/reclaim.ts";
+import { releaseByHandle } from "../../src/ipam/release/release.ts";
+import { rememberReleased } from "../../src/ipam/release/released.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
@@ -48,19 +48,19 @@ export default definePlugin<IpamConf>({
 
   add(request, context) {
     const { conf, args, attachment } = request;
-    const wishes = attachment.ifname === "eth0" ? conf.wishesOfPod : conf.wishes;
-    const addresses = requestedAddresses(wishes, args);
-    if (addresses.length === 0 && wishes.wanted.length === 0) throw nothingWanted();
+    const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;
+    const addresses = requestedAddresses(requests, args);
+    if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
     const node = nodeOf(request, context);
     const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
     const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
     let isWhole = true;
     const assign = function* () {
-      const wanted = wishes.wanted.map((one) => ({ ...one, count: 1 }));
+      const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
       const request = { ...claimant, wanted, reserved: conf.gateways };
       const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
       if (last !== undefined) return last;
-      const pools = yield* ensureDefaultPools(wishes.configured, node.surroundings);
+      const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
       if (isWhole) rememberPools(context.sys, pools);
       if (addresses.length > 0) {
         const named = { ...claimant, pools, addresses, mayTakeOver };

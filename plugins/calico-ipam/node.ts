@@ -1,9 +1,9 @@
 /** The node around the pools: what in it pods' addresses must keep clear of. */
 import type { CniError } from "../../src/cni/error.ts";
-import { NodeAddresses } from "../../src/dataplane/node-addresses.ts";
-import { readDestinations, readNodeNetworks } from "../../src/dataplane/node-networks.ts";
-import type { NodesOwn } from "../../src/ipam/assign.ts";
-import type { Surroundings } from "../../src/ipam/default-pools.ts";
+import { NodeAddresses } from "../../src/dataplane/node/addresses.ts";
+import { readDestinations, readNodeNetworks } from "../../src/dataplane/node/networks.ts";
+import type { NodesOwn } from "../../src/ipam/assign/assign.ts";
+import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
 import { type NodeNetworks, withoutPodGateways } from "../../src/net/node-networks.ts";
 import type { Context, JsonObject } from "../../src/plugin/plugin.ts";

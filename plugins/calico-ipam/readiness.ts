@@ -1,11 +1,11 @@
 /** STATUS: whether an ADD could have its addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { missingPools, type Surroundings } from "../../src/ipam/default-pools.ts";
-import { hasFreeAddress } from "../../src/ipam/free.ts";
-import { readScope } from "../../src/ipam/labels.ts";
-import { listPools, type Pool } from "../../src/ipam/pool.ts";
-import { selectPools, type Wanted } from "../../src/ipam/pool-selection.ts";
+import { missingPools, type Surroundings } from "../../src/ipam/assign/default-pools.ts";
+import { hasFreeAddress } from "../../src/ipam/assign/free.ts";
+import { selectPools, type Wanted } from "../../src/ipam/assign/pool-selection.ts";
+import { readScope } from "../../src/ipam/model/labels.ts";
+import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { collisionsOf } from "../../src/net/node-networks.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
 import { testWritable } from "../../src/store/upkeep.ts";
@@ -20,7 +20,7 @@ export function checkReadiness(
   run: (transaction: Transaction<void>) => void,
 ): void {
   try {
-    run(checkFamilies(conf.wishes.wanted, node, sys, around));
+    run(checkFamilies(conf.requests.wanted, node, sys, around));
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
     throw new CniError(code.pluginNotAvailable, error.message, error.details);

@@ -1,8 +1,8 @@
 /** Damaged objects that an operation meets are set aside and rebuilt on the spot, under the same lock, and the operation starts again. */
 import { listEndpoints } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { handleIdOf } from "../../src/ipam/handle.ts";
-import { type KnownUse, rebuild } from "../../src/ipam/rebuild.ts";
+import { type KnownUse, rebuild } from "../../src/ipam/check/rebuild.ts";
+import { handleIdOf } from "../../src/ipam/model/handle.ts";
 import { addressOf } from "../../src/net/prefix.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { DamagedError } from "../../src/store/damage.ts";

@@ -11,13 +11,13 @@
  * address and then adds the route; DEL gives its address up, removes the route of a block that it finds empty, and looks again. Whichever
  * comes first, one of the two has seen the other.
  */
-import { withBlackholes } from "../../src/dataplane/blackhole.ts";
-import { isInNetwork } from "../../src/dataplane/node-addresses.ts";
+import { withBlackholes } from "../../src/dataplane/kinds/blackhole.ts";
+import { isInNetwork } from "../../src/dataplane/node/addresses.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/affinity.ts";
-import { isServing } from "../../src/ipam/block.ts";
-import { blockCidrOf } from "../../src/ipam/object-name.ts";
-import { blockOf, blockSizes, type Pool } from "../../src/ipam/pool.ts";
+import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/model/affinity.ts";
+import { isServing } from "../../src/ipam/model/block.ts";
+import { blockCidrOf } from "../../src/ipam/model/object-name.ts";
+import { blockOf, blockSizes, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressAt, addressCount, addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
 import { blockRouteProtocol } from "../../src/plan/names.ts";

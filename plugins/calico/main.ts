@@ -20,7 +20,7 @@ import { diff } from "../../src/dataplane/diff.ts";
 import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { takeReleased } from "../../src/ipam/released.ts";
+import { takeReleased } from "../../src/ipam/release/released.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import {
@@ -38,7 +38,7 @@ import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
-import { trustStateFolders } from "../../src/store/trust.ts";
+import { trustStateDirectories } from "../../src/store/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { planBlocks, reconcileBlocks } from "./blocks.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
@@ -83,7 +83,7 @@ export default definePlugin<CalicoConf>({
     const { attachment, pod } = identity;
     const gateways = gatewaysIn(ipam);
     const origin = originOf(sys);
-    trustStateFolders(sys);
+    trustStateDirectories(sys);
     recorded = {
       endpoint: { attachment, pod, node, hostInterface, mac, addresses, gateways, netns, ...(origin && { origin }) },
       isNew: !hasEndpoint(sys, attachment),

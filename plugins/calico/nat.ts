@@ -3,8 +3,8 @@
  * the host interfaces' `route_localnet`.
  */
 import type { Sys } from "../../src/host/sys.ts";
-import { takePools } from "../../src/ipam/known-pools.ts";
-import { listPools, type Pool } from "../../src/ipam/pool.ts";
+import { takePools } from "../../src/ipam/assign/known-pools.ts";
+import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Resource } from "../../src/plan/resource.ts";

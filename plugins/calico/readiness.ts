@@ -13,7 +13,7 @@ export function checkReadiness(context: Context): void {
   notReadyForTables(context, natTables, ["nft_chain_nat", "nft_masq"]);
   notReady(() => {
     sys.makeDirs(runDir, 0o700);
-    if (sys.stat(runDir)?.kind !== "directory") throw new Error(`cannot use "${runDir}": not a folder`);
+    if (sys.stat(runDir)?.kind !== "directory") throw new Error(`cannot use "${runDir}": not a directory`);
   });
 }
 

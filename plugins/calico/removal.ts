@@ -1,10 +1,10 @@
 /** Taking endpoints away: by name and owner alone, whatever of ADD's circumstances is left. */
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
-import { removeNftTable } from "../../src/dataplane/nft-remove.ts";
-import { findVethEnds } from "../../src/dataplane/peer.ts";
+import { removeRules } from "../../src/dataplane/kinds/rule.ts";
+import { findVethEnds } from "../../src/dataplane/links/peer.ts";
+import { removeNftTable } from "../../src/dataplane/nftables/remove.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
 import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
-import { removeRules } from "../../src/dataplane/rule.ts";
 import {
   anyEndpoint,
   type Endpoint,

@@ -24,7 +24,7 @@ export function planLo(addresses: readonly string[]): readonly Resource[] {
 
 /** Throws `CniError` 100 when the sandbox has none. */
 export function findLo(places: Places) {
-  const found = findLink(places.conversation("sandbox"), lo);
+  const found = findLink(places.connection("sandbox"), lo);
   if (found === undefined) throw refused("there is no link of this name");
   places.learn("sandbox", found);
   return found;
@@ -32,7 +32,7 @@ export function findLo(places: Places) {
 
 /** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is no loopback address. */
 export function addressesOfLo(places: Places, index: number): readonly string[] {
-  const view = new View(() => places.conversation("sandbox"));
+  const view = new View(() => places.connection("sandbox"));
   const families = ([4, 6] as const).map((family) =>
     view
       .addresses(family)

@@ -1,7 +1,7 @@
 /** Whose host ports a pod may take over: those of attachments that have ended, and whose DEL did not come or was not completed. */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { isSamePod, podOf } from "../../src/cni/pod.ts";
-import { isOnHost } from "../../src/dataplane/route-lookup.ts";
+import { isOnHost } from "../../src/dataplane/node/route-lookup.ts";
 import { hasEndpoint, readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Pod } from "../../src/net/interface-name.ts";

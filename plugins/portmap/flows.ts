@@ -7,22 +7,22 @@
  *                       SCTP: the same, at the node's own addresses alone, for what is forwarded here cannot begin anew in its middle
  *                       TCP: none. A client that is refused begins anew, and what is with a process of the node goes on
  */
-import { type FlowFilter, forgetFlows, forgetFlowsThat } from "../../src/dataplane/conntrack.ts";
-import { isLocal } from "../../src/dataplane/route-lookup.ts";
+import { type FlowFilter, forgetFlows, forgetFlowsThat } from "../../src/dataplane/node/conntrack.ts";
+import { isLocal } from "../../src/dataplane/node/route-lookup.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { type FormerPort, families } from "./backend.ts";
 import type { PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
 
 /** The kernel looks through its whole table for each filter. */
-const mostFilters = 16;
+const maxFilters = 16;
 
 /** Ends the flows to host ports that containers had. That it could not is no reason to fail. */
 export function forgetFormer(former: readonly FormerPort[], context: Context): void {
   for (const family of families) {
     const ports = former.filter((one) => one.family === family);
     const filters: readonly FlowFilter[] =
-      ports.length <= mostFilters
+      ports.length <= maxFilters
         ? ports.map(({ protocol, port, address: answerer }) => ({ protocol, port, answerer }))
         : [...new Set(ports.map(({ address }) => address))].map((answerer) => ({ answerer }));
     quietly(context, () => forgetFlows(family, filters, context.sys));

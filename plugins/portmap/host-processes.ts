@@ -1,5 +1,5 @@
 /** What a mapping takes from the node itself, or cannot give: said in the log, for as Kubernetes has it the pod gets the port. */
-import { findListeners } from "../../src/dataplane/listeners.ts";
+import { findListeners } from "../../src/dataplane/node/listeners.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 

@@ -19,7 +19,7 @@ import {
   saveIptables,
   testIptables,
 } from "../../src/dataplane/iptables.ts";
-import { hasNftChain } from "../../src/dataplane/nft-has.ts";
+import { hasNftChain } from "../../src/dataplane/nftables/has.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import { iptablesLock } from "../../src/plan/names.ts";

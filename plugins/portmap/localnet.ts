@@ -5,7 +5,7 @@
 
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { interfaceOf } from "../../src/dataplane/route-lookup.ts";
+import { interfaceOf } from "../../src/dataplane/node/route-lookup.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hostInterfaces, type Target } from "./target.ts";
 

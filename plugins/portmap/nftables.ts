@@ -11,12 +11,12 @@
  */
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
 import { CniError, code } from "../../src/cni/error.ts";
-import { type AppliedNft, applyNft } from "../../src/dataplane/nft-apply.ts";
-import { NftConflict } from "../../src/dataplane/nft-conflict.ts";
-import { diffNft } from "../../src/dataplane/nft-diff.ts";
-import { hasNftTable } from "../../src/dataplane/nft-has.ts";
-import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
-import { collectNft, moveWaitingIn, type RemovedElement, removeNft } from "../../src/dataplane/nft-remove.ts";
+import { type AppliedNft, applyNft } from "../../src/dataplane/nftables/apply.ts";
+import { NftConflict } from "../../src/dataplane/nftables/conflict.ts";
+import { diffNft } from "../../src/dataplane/nftables/diff.ts";
+import { hasNftTable } from "../../src/dataplane/nftables/has.ts";
+import { findHolders, type Held } from "../../src/dataplane/nftables/holders.ts";
+import { collectNft, moveWaitingIn, type RemovedElement, removeNft } from "../../src/dataplane/nftables/remove.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
 import { ownerPrefix } from "../../src/plan/names.ts";

@@ -8,8 +8,8 @@
  */
 import type { Attachment } from "../../src/cni/attachment.ts";
 import { hasIptables } from "../../src/dataplane/iptables.ts";
-import { hasNftChains, hasNftTable } from "../../src/dataplane/nft-has.ts";
-import { findHolders, type Held } from "../../src/dataplane/nft-holders.ts";
+import { hasNftChains, hasNftTable } from "../../src/dataplane/nftables/has.ts";
+import { findHolders, type Held } from "../../src/dataplane/nftables/holders.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import type { NftFamily } from "../../src/plan/nft.ts";

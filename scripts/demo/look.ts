@@ -1,8 +1,8 @@
 /** How the demo looks at its node: by commands, pings and questions, each shown with what really came back. */
 import { join } from "node:path";
-import type { Node } from "../../test/lib/netns.ts";
+import type { Node } from "../../test/lib/node/netns.ts";
+import { ask } from "../../test/lib/node/traffic.ts";
 import { root } from "../../test/lib/suite.ts";
-import { ask } from "../../test/lib/traffic.ts";
 import { output, prompt, verdict } from "./screen.ts";
 
 const tortie = `${process.execPath} ${join(root, "dist/tortie.js")}`;

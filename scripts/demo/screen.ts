@@ -42,7 +42,7 @@ function green(text: string): string {
   return styled(text, 32, 39);
 }
 
-/** Paths of the project as one types them in its folder. */
+/** Paths of the project as one types them in its directory. */
 function fromHere(text: string): string {
   return text.replaceAll(`${process.cwd()}/`, "");
 }

@@ -1,13 +1,13 @@
 /** The steps of the demo, in their order. */
 import { readFileSync } from "node:fs";
 import { loadConflist } from "../../test/lib/conflist.ts";
-import { install } from "../../test/lib/install.ts";
-import { kept, leaks } from "../../test/lib/kept.ts";
-import { type Node, nodeAddress4, outsideAddress4 } from "../../test/lib/netns.ts";
-import { addressOf, PluginError, Runner, type Sandbox } from "../../test/lib/runner.ts";
-import { diff, snapshot } from "../../test/lib/snapshot.ts";
+import { install } from "../../test/lib/node/install.ts";
+import { kept, leaks } from "../../test/lib/node/kept.ts";
+import { type Node, nodeAddress4, outsideAddress4 } from "../../test/lib/node/netns.ts";
+import { diff, snapshot } from "../../test/lib/node/snapshot.ts";
+import { measureRate, serve } from "../../test/lib/node/traffic.ts";
+import { addressOf, PluginError, Runner, type Sandbox } from "../../test/lib/runtimes/runner.ts";
 import { example } from "../../test/lib/suite.ts";
-import { measureRate, serve } from "../../test/lib/traffic.ts";
 import { asked, command, pinged, refused } from "./look.ts";
 import { bold, output, prompt, say, step, verdict } from "./screen.ts";
 

@@ -2,11 +2,11 @@
 import type { Logger } from "pino";
 import type { Sys } from "../host/sys.ts";
 import type { ExecutableFiles } from "./install/executable-files.ts";
-import type { Progress } from "./progress.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Progress } from "./ui/progress.ts";
+import type { Terminal } from "./ui/terminal.ts";
 
 export interface Cli {
-  /** The operating system; the store's folders are where `--run-dir` and `--state-dir` say. */
+  /** The operating system; the store's directories are where `--run-dir` and `--state-dir` say. */
   readonly sys: Sys;
   readonly files: ExecutableFiles;
   /** This node's name. */

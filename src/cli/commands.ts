@@ -1,10 +1,10 @@
 /** All commands, in the order in which help lists them. */
 import { completionCommand } from "./completion/completion.ts";
 import type { Command } from "./definition.ts";
-import { doctorCommand } from "./doctor-command.ts";
-import { installCommand } from "./install-command.ts";
-import { ipamCommands } from "./ipam-commands.ts";
-import { resourceCommands } from "./resource-commands.ts";
+import { doctorCommand } from "./doctor/command.ts";
+import { installCommand } from "./install/command.ts";
+import { ipamCommands } from "./ipam/commands.ts";
+import { resourceCommands } from "./resources/commands.ts";
 import { versionCommand } from "./version.ts";
 
 /** The first words of commands that have two, and what they are about. */

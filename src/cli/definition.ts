@@ -25,7 +25,7 @@ export interface OptionDefinition {
   /** Options that make no sense beside it. */
   readonly excludes?: readonly string[];
   /** What a shell completes its value with. */
-  readonly completes?: "file" | "folder";
+  readonly completes?: "file" | "directory";
 }
 
 export interface PositionalDefinition extends Pick<OptionDefinition, "choices" | "minimum" | "maximum" | "integer"> {

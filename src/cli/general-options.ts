@@ -1,6 +1,6 @@
 /** The options that every command has. */
 import type { OptionDefinitions } from "./definition.ts";
-import { defaultFolders } from "./redirected-sys.ts";
+import { defaultDirectories } from "./node/redirected-sys.ts";
 
 /** With their defaults as the environment sets them. */
 export function generalOptions(environment: Readonly<Record<string, string | undefined>>): OptionDefinitions {
@@ -9,16 +9,16 @@ export function generalOptions(environment: Readonly<Record<string, string | und
     "run-dir": {
       type: "string",
       group: "Node:",
-      default: TORTIE_RUN_DIR || defaultFolders.run,
+      default: TORTIE_RUN_DIR || defaultDirectories.run,
       describe: "allocations and endpoints (TORTIE_RUN_DIR)",
-      completes: "folder",
+      completes: "directory",
     },
     "state-dir": {
       type: "string",
       group: "Node:",
-      default: TORTIE_STATE_DIR || defaultFolders.state,
+      default: TORTIE_STATE_DIR || defaultDirectories.state,
       describe: "pools and settings (TORTIE_STATE_DIR)",
-      completes: "folder",
+      completes: "directory",
     },
     node: {
       type: "string",

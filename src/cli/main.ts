@@ -10,16 +10,16 @@ import { defaultNodename, nodename } from "../plugin/nodename.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, exitStatus } from "./error.ts";
 import { nodeExecutableFiles } from "./install/executable-files.ts";
+import { redirectedSys } from "./node/redirected-sys.ts";
 import { type GlobalOptions, runCommandLine } from "./program.ts";
-import { stderrProgress } from "./progress.ts";
-import { redirectedSys } from "./redirected-sys.ts";
 import { tellingLock } from "./telling-lock.ts";
-import { terminalOf } from "./terminal.ts";
+import { stderrProgress } from "./ui/progress.ts";
+import { terminalOf } from "./ui/terminal.ts";
 
 const out = (text: string) => nodeSys.write("stdout", text);
 const note = (line: string) => nodeSys.write("stderr", `${line}\n`);
 
-// Not awaited here: the bundle is no module (scripts/cli-bundle.ts).
+// Not awaited here: the bundle is no module (scripts/build/cli-bundle.ts).
 const isRoot = process.geteuid?.() === 0;
 runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isRoot, cli: cliOf }).then((status) => {
   process.exitCode = status;
@@ -36,13 +36,13 @@ function nodeOf(sys: Sys, name: string | undefined): string {
   }
 }
 
-function cliOf({ folders, node, logLevel }: GlobalOptions): Cli {
+function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
   const progress = stderrProgress((text) => nodeSys.write("stderr", text), {
     isTerminal: isatty(2),
     nowMs: nodeSys.monotonicMs,
   });
   const log = pino({ level: logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
-  const sys = redirectedSys({ ...nodeSys, lock: tellingLock(nodeSys, note) }, folders, progress.tick);
+  const sys = redirectedSys({ ...nodeSys, lock: tellingLock(nodeSys, note) }, directories, progress.tick);
   return {
     sys,
     files: nodeExecutableFiles,

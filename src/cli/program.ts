@@ -7,13 +7,13 @@ import { commands, groups } from "./commands.ts";
 import type { Command, OptionDefinitions } from "./definition.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
 import { generalOptions } from "./general-options.ts";
-import { defaultFolders, type StoreFolders } from "./redirected-sys.ts";
+import { defaultDirectories, type StoreDirectories } from "./node/redirected-sys.ts";
 import { didYouMean } from "./suggest.ts";
 import { spelledOut } from "./words.ts";
 
 /** What the options that every command has come to. */
 export interface GlobalOptions {
-  readonly folders: StoreFolders;
+  readonly directories: StoreDirectories;
   /** `undefined`: as the plugins tell it. */
   readonly node: string | undefined;
   readonly logLevel: string;
@@ -36,7 +36,8 @@ export async function runCommandLine(argv: readonly string[], host: Host): Promi
   const run = (command: Command) => async (parsed: Parsed) => {
     const options = accept(command, general, { words, parsed });
     const cli = host.cli(globalOptions(options as unknown as GlobalArguments));
-    if (!command.hides.includes("run-dir")) refuseMissingFolders(cli, command, options as unknown as GlobalArguments);
+    if (!command.hides.includes("run-dir"))
+      refuseMissingDirectories(cli, command, options as unknown as GlobalArguments);
     status = await command.action(cli, options as never);
   };
   try {
@@ -110,20 +111,23 @@ interface GlobalArguments {
 }
 
 function globalOptions({ runDir, stateDir, node, logLevel }: GlobalArguments): GlobalOptions {
-  const folder = (path: string) => path.replace(/(?<=.)\/+$/, "");
-  return { folders: { run: folder(runDir), state: folder(stateDir) }, node, logLevel };
+  const directory = (path: string) => path.replace(/(?<=.)\/+$/, "");
+  return { directories: { run: directory(runDir), state: directory(stateDir) }, node, logLevel };
 }
 
-/** A folder that was named and is not there is a slip; the usual ones come with the first pod. */
-function refuseMissingFolders({ sys }: Cli, { path }: Command, { runDir, stateDir }: GlobalArguments): void {
+/** A directory that was named and is not there is a slip; the usual ones come with the first pod. */
+function refuseMissingDirectories({ sys }: Cli, { path }: Command, { runDir, stateDir }: GlobalArguments): void {
   const named = [
-    ["--run-dir", runDir, defaultFolders.run],
-    ["--state-dir", stateDir, defaultFolders.state],
+    ["--run-dir", runDir, defaultDirectories.run],
+    ["--state-dir", stateDir, defaultDirectories.state],
   ] as const;
-  for (const [option, folder, usual] of named) {
-    // The system that commands see has the folder in the usual one's place.
-    if (folder === usual || sys.stat(usual)?.kind === "directory") continue;
-    throw new CliError(`cannot run ${path}: ${option} is "${folder}", and there is no such folder`, exitStatus.usage);
+  for (const [option, directory, usual] of named) {
+    // The system that commands see has the directory in the usual one's place.
+    if (directory === usual || sys.stat(usual)?.kind === "directory") continue;
+    throw new CliError(
+      `cannot run ${path}: ${option} is "${directory}", and there is no such directory`,
+      exitStatus.usage,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** The embedded store as commands see it: what is damaged is told on stderr, the rest goes on. */
 import type { CniError } from "../cni/error.ts";
-import { type Block, isBlock } from "../ipam/block.ts";
-import { listPools, type Pool } from "../ipam/pool.ts";
+import { type Block, isBlock } from "../ipam/model/block.ts";
+import { listPools, type Pool } from "../ipam/model/pool.ts";
 import { fileStore } from "../store/file.ts";
 import { withFileStore } from "../store/lock.ts";
 import type { Kind, StoredObject } from "../store/object.ts";

@@ -14,5 +14,5 @@ export function parseArgs(text: string): Readonly<Record<string, string>> {
 }
 
 export function parsePath(text: string): readonly string[] {
-  return text.split(":").filter((folder) => folder !== "");
+  return text.split(":").filter((directory) => directory !== "");
 }

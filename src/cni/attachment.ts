@@ -14,14 +14,14 @@ export interface Attachment {
 }
 
 /** An alias takes 255 bytes (IFALIASZ, linux/if.h). */
-const longestOwner = 255;
+const maxOwnerLength = 255;
 /** A file name takes 255 bytes; some room is left for suffixes. */
-const longestKey = 200;
+const maxKeyLength = 200;
 
 /** `tortie:<network>/<containerID>/<ifname>`; its digest stands for the last two where that is too long for a link's alias. */
 export function ownerOf({ network, containerId, ifname }: Attachment): string {
   const owner = `${ownerPrefixOf(network)}${containerId}/${ifname}`;
-  return owner.length <= longestOwner ? owner : `${ownerPrefixOf(network)}~${sha256(owner)}`;
+  return owner.length <= maxOwnerLength ? owner : `${ownerPrefixOf(network)}~${sha256(owner)}`;
 }
 
 /** The attachment that an owner names; `undefined` for a text that is no owner, or that has a digest in it. */
@@ -41,5 +41,5 @@ export function ownerPrefixOf(network: string): string {
 /** `<network>:<containerID>:<ifname>`: the name of a file that belongs to the attachment; a digest where that is too long. */
 export function attachmentKey({ network, containerId, ifname }: Attachment): string {
   const key = `${network}:${containerId}:${ifname}`;
-  return key.length <= longestKey ? key : `~${sha256(key)}`;
+  return key.length <= maxKeyLength ? key : `~${sha256(key)}`;
 }

@@ -11,13 +11,13 @@ import type { Attachment } from "./attachment.ts";
 /** The interface that the reference plugin was made for: its texts have no interface name in them. */
 export const referenceInterface = "eth0";
 /** XT_MAX_COMMENT_LEN (linux/netfilter/xt_comment.h) without its NUL. */
-const longest = 255;
+const maxCommentLength = 255;
 
 /** As iptables is told it; cut where it is too long. */
 export function portmapComment({ network, containerId, ifname }: Attachment): string {
   const interfaceName = ifname === referenceInterface ? "" : ` if: "${ifname}"`;
   const comment = `dnat name: "${network}" id: "${containerId}"${interfaceName}`;
-  return comment.length <= longest ? comment : `${comment.slice(0, longest - 3)}...`;
+  return comment.length <= maxCommentLength ? comment : `${comment.slice(0, maxCommentLength - 3)}...`;
 }
 
 /** What the comments of one network's attachments begin with, as iptables-save prints them. */

@@ -17,17 +17,17 @@ import { CniError, code } from "../cni/error.ts";
 import { getLink, readLink } from "../netlink/link.ts";
 import { inOrder } from "../plan/order.ts";
 import type { Place, Plan, Resource } from "../plan/resource.ts";
-import type { Outcome } from "./conversation.ts";
+import type { Outcome } from "./connection.ts";
 import type { Applied, Scene } from "./dataplane.ts";
 import type { World } from "./driver.ts";
 import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
-import { makeLinks } from "./links.ts";
-import { holdMacs } from "./macs.ts";
-import { applyNft } from "./nft-apply.ts";
+import { writeSysctls } from "./kinds/sysctl.ts";
+import { makeLinks } from "./links/links.ts";
+import { holdMacs } from "./links/macs.ts";
+import { applyNft } from "./nftables/apply.ts";
 import { type Places, placeText } from "./places.ts";
 import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 import { Stage } from "./stage.ts";
-import { writeSysctls } from "./sysctl.ts";
 import { View } from "./view.ts";
 
 export interface ApplyOptions {
@@ -86,7 +86,7 @@ function send(stage: Stage, place: Place, messages: readonly MessageResource[], 
   if (messages.length + looks.length === 0) return;
   const indexOf = (name: string) => stage.indexOf(place, name);
   const requests = messages.map((resource) => messageDriver(resource).create(resource, indexOf, false));
-  const outcomes = stage.places.conversation(place).exchange([...requests, ...looks.map((name) => getLink(name))]);
+  const outcomes = stage.places.connection(place).exchange([...requests, ...looks.map((name) => getLink(name))]);
   const sent = messages.map((resource, at) => ({ resource, outcome: outcomes[at] as Outcome }));
   for (const { resource, outcome } of sent) if (outcome.errno === 0) registerRemoval(stage, resource);
   for (const { resource, outcome } of sent) if (outcome.errno !== 0) settle(stage, resource, outcome);
@@ -133,8 +133,8 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
   const what = `${resource.kind === "up" ? "set" : "add"} ${driver.describe(resource)}${placeText(at)}`;
   if (!refusedWith(outcome, "EEXIST")) throw refusal(what, outcome);
   if (driver.isShared) return;
-  const conversation = stage.places.conversation(at);
-  const view = new View(() => conversation);
+  const connection = stage.places.connection(at);
+  const view = new View(() => connection);
   const world: World = { owner: stage.plan.owner, view: () => view, isEarlier: stage.options.mayReplace };
   const differences = driver.judge(resource, world);
   if (differences.length === 0) return;
@@ -144,7 +144,7 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
     send(stage, at, instead, []);
     return;
   }
-  const replaced = conversation.request(driver.create(resource, (name) => stage.indexOf(at, name), true));
+  const replaced = connection.request(driver.create(resource, (name) => stage.indexOf(at, name), true));
   if (replaced.errno !== 0) throw refusal(`${what} in the place of another`, replaced);
 }
 

@@ -4,10 +4,10 @@ import type { Difference, Place, Plan, Resource } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
 import type { World } from "./driver.ts";
 import { isLink, isMessage, isTable, type LinkResource, linkDriver, messageDriver } from "./drivers.ts";
-import { diffNft } from "./nft-diff.ts";
+import { isTaken } from "./kinds/route.ts";
+import { judgeSysctls } from "./kinds/sysctl.ts";
+import { diffNft } from "./nftables/diff.ts";
 import { Places } from "./places.ts";
-import { isTaken } from "./route.ts";
-import { judgeSysctls } from "./sysctl.ts";
 import { View } from "./view.ts";
 
 /** What the plan says and the kernel does not hold, in the order of the phases. Changes nothing. */
@@ -64,8 +64,8 @@ function judge(resource: Resource, world: World): readonly string[] {
 
 function worldOf(plan: Plan, places: Places): World {
   const views: { readonly [P in Place]: View } = {
-    host: new View(() => places.conversation("host")),
-    sandbox: new View(() => places.conversation("sandbox")),
+    host: new View(() => places.connection("host")),
+    sandbox: new View(() => places.connection("sandbox")),
   };
   return { owner: plan.owner, view: (place) => views[place] };
 }

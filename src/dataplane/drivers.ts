@@ -1,17 +1,17 @@
 /** The drivers by kind: a new kind does not compile until it has one. */
 import type { IfbLink, Resource, ResourceKind, ResourceOf, VethPair } from "../plan/resource.ts";
-import { addressDriver } from "./address.ts";
-import { blackholeDriver } from "./blackhole.ts";
 import type { LinkDriver, MessageDriver, SysctlDriver, TableDriver } from "./driver.ts";
-import { ifbDriver } from "./ifb.ts";
-import { neighbourDriver } from "./neighbour.ts";
-import { qdiscDriver } from "./qdisc.ts";
-import { redirectDriver } from "./redirect.ts";
-import { routeDriver } from "./route.ts";
-import { ruleDriver } from "./rule.ts";
-import { sharedRuleDriver } from "./shared-rule.ts";
-import { upDriver } from "./up.ts";
-import { vethDriver } from "./veth.ts";
+import { addressDriver } from "./kinds/address.ts";
+import { blackholeDriver } from "./kinds/blackhole.ts";
+import { neighbourDriver } from "./kinds/neighbour.ts";
+import { qdiscDriver } from "./kinds/qdisc.ts";
+import { redirectDriver } from "./kinds/redirect.ts";
+import { routeDriver } from "./kinds/route.ts";
+import { ruleDriver } from "./kinds/rule.ts";
+import { sharedRuleDriver } from "./kinds/shared-rule.ts";
+import { upDriver } from "./kinds/up.ts";
+import { ifbDriver } from "./links/ifb.ts";
+import { vethDriver } from "./links/veth.ts";
 
 type AnyDriver<R extends Resource> =
   | MessageDriver<R>

@@ -5,7 +5,7 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type RunOptions, type RunResult, type Sys } from "../host/sys.ts";
-import { hasNftChain } from "./nft-has.ts";
+import { hasNftChain } from "./nftables/has.ts";
 import { refusedCall } from "./refusal.ts";
 
 export type IptablesFamily = "ip" | "ip6";
@@ -23,7 +23,7 @@ export interface SavedTables {
 export type IptablesKind = "" | "-nft" | "-legacy";
 
 const programs = { ip: "iptables", ip6: "ip6tables" } as const;
-const folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+const directories = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 const waitSeconds = 30;
 const testOption = "--test";
 /** Beyond the wait for the lock: the kernel may be slow with a large rule set. */
@@ -70,7 +70,7 @@ export function testIptables(family: IptablesFamily, lines: readonly string[], s
 function restore(name: string, lines: readonly string[], options: readonly string[], sys: Sys): void {
   const program = findProgram(name, sys);
   if (program === undefined) {
-    throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${folders.join(", ")}`);
+    throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${directories.join(", ")}`);
   }
   runProgram([program, ...options, "--noflush", "--wait", String(waitSeconds)], `${lines.join("\n")}\n`, sys);
 }
@@ -101,10 +101,10 @@ export function parseSaved(text: string): SavedTables {
 
 function findProgram(name: string, sys: Sys): string | undefined {
   const searched = [
-    ...folders,
-    ...(sys.environment().PATH ?? "").split(":").filter((folder) => folder.startsWith("/")),
+    ...directories,
+    ...(sys.environment().PATH ?? "").split(":").filter((directory) => directory.startsWith("/")),
   ];
-  return searched.map((folder) => `${folder}/${name}`).find((path) => sys.stat(path)?.kind === "file");
+  return searched.map((directory) => `${directory}/${name}`).find((path) => sys.stat(path)?.kind === "file");
 }
 
 function runInTime(argv: readonly string[], options: RunOptions, sys: Sys): RunResult {
@@ -117,7 +117,7 @@ function runInTime(argv: readonly string[], options: RunOptions, sys: Sys): RunR
 }
 
 function runProgram(argv: readonly string[], stdin: string, sys: Sys): string {
-  const env = { PATH: folders.join(":"), LC_ALL: "C" };
+  const env = { PATH: directories.join(":"), LC_ALL: "C" };
   const { status, stdout, stderr } = runInTime(argv, { env, stdin, timeoutMs }, sys);
   // In a test iptables-legacy 1.8.9 only warns of what then fails.
   const isWarned = argv.includes(testOption) && stderr.includes("missing kernel module");

@@ -1,15 +1,15 @@
-/** The two places of a scene: a netlink conversation in each, opened when it is first needed, and the links that were seen there. */
+/** The two places of a scene: a netlink connection in each, opened when it is first needed, and the links that were seen there. */
 import { CniError, code } from "../cni/error.ts";
 import type { Netns } from "../host/sys.ts";
 import type { Link } from "../netlink/link.ts";
 import type { Place } from "../plan/resource.ts";
-import { Conversation } from "./conversation.ts";
+import { NetlinkConnection } from "./connection.ts";
 import type { Scene } from "./dataplane.ts";
 import { refusedCall } from "./refusal.ts";
 
 export class Places {
   readonly scene: Scene;
-  readonly #conversations = new Map<Place, Conversation>();
+  readonly #connections = new Map<Place, NetlinkConnection>();
   readonly #links = new Map<string, Link>();
 
   constructor(scene: Scene) {
@@ -17,22 +17,22 @@ export class Places {
   }
 
   /** Throws `CniError` 100 when the place is a sandbox that the scene has not. */
-  conversation(place: Place): Conversation {
-    let conversation = this.#conversations.get(place);
-    if (conversation === undefined) {
-      conversation = openConversation(this.scene, place);
-      this.#conversations.set(place, conversation);
+  connection(place: Place): NetlinkConnection {
+    let connection = this.#connections.get(place);
+    if (connection === undefined) {
+      connection = openConversation(this.scene, place);
+      this.#connections.set(place, connection);
     }
-    return conversation;
+    return connection;
   }
 
-  /** Runs `body` with the process in the place; the conversation there is opened on the way, which saves entering twice. */
+  /** Runs `body` with the process in the place; the connection there is opened on the way, which saves entering twice. */
   inside<T>(place: Place, body: () => T): T {
     if (place === "host") return body();
     const { sys } = this.scene;
     return sys.inNetns(sandboxOf(this.scene), () => {
-      if (!this.#conversations.has(place)) {
-        this.#conversations.set(place, openConversation({ sys }, "host"));
+      if (!this.#connections.has(place)) {
+        this.#connections.set(place, openConversation({ sys }, "host"));
       }
       return body();
     });
@@ -48,12 +48,12 @@ export class Places {
   }
 
   close(): void {
-    for (const conversation of this.#conversations.values()) conversation.close();
-    this.#conversations.clear();
+    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.clear();
   }
 }
 
-/** Several steps over the same conversations, which end with `body`. */
+/** Several steps over the same connections, which end with `body`. */
 export function withPlaces<T>(scene: Scene, body: (places: Places) => T): T {
   const places = new Places(scene);
   try {
@@ -73,10 +73,10 @@ export function differenceSuffix(place: Place): string {
   return place === "host" ? "" : " in the sandbox";
 }
 
-function openConversation(scene: Scene, place: Place): Conversation {
+function openConversation(scene: Scene, place: Place): NetlinkConnection {
   const netns = place === "host" ? undefined : sandboxOf(scene);
   try {
-    return new Conversation(scene.sys.openNetlink("route", netns));
+    return new NetlinkConnection(scene.sys.openNetlink("route", netns));
   } catch (error) {
     throw refusedCall(`open a netlink socket${placeText(place)}`, error);
   }

@@ -12,15 +12,15 @@ import { probeLinkKind } from "../netlink/link.ts";
 import type { Ack, Request } from "../netlink/message.ts";
 import { addIngress, loopback, probeQdiscKind } from "../netlink/qdisc.ts";
 import type { NftFamily, NftResource } from "../plan/nft.ts";
-import { Conversation } from "./conversation.ts";
-import { probeNft } from "./nft-probe.ts";
+import { NetlinkConnection } from "./connection.ts";
+import { probeNft } from "./nftables/probe.ts";
 import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 
 /** Throws `CniError` 100 that names the first kind that is missing, and its module. */
 export function probeLinks(sys: Sys, kinds: readonly ("veth" | "ifb")[]): void {
-  talk(sys, (conversation) => {
+  talk(sys, (connection) => {
     for (const kind of kinds) {
-      const outcome = conversation.request(probeLinkKind(kind));
+      const outcome = connection.request(probeLinkKind(kind));
       if (!refusedWith(outcome, "EINVAL")) throw missing(`create links of kind "${kind}"`, outcome, kind);
     }
   });
@@ -28,8 +28,8 @@ export function probeLinks(sys: Sys, kinds: readonly ("veth" | "ifb")[]): void {
 
 /** The token bucket, and the filter that leads to an ifb. Throws as `probeLinks` does. */
 export function probeQueues(sys: Sys): void {
-  talk(sys, (conversation) => {
-    const outcome = conversation.request(probeQdiscKind("tbf"));
+  talk(sys, (connection) => {
+    const outcome = connection.request(probeQdiscKind("tbf"));
     // EEXIST: somebody has given the loopback interface a queue, and the kernel did not look further.
     if (!refusedWith(outcome, "EINVAL", "EEXIST")) throw missing('create qdiscs of kind "tbf"', outcome, "sch_tbf");
   });
@@ -43,9 +43,9 @@ export function probeQueues(sys: Sys): void {
 }
 
 /** A filter is looked up behind its queue alone, so that there has to be one. */
-function probeRedirect(conversation: Conversation): void {
+function probeRedirect(connection: NetlinkConnection): void {
   const attempt = (request: Request, what: string, moduleOf: (outcome: Ack) => string): void => {
-    const outcome = conversation.request(request);
+    const outcome = connection.request(request);
     if (outcome.errno !== 0) throw missing(what, outcome, moduleOf(outcome));
   };
   attempt(addIngress(loopback), 'create qdiscs of kind "ingress"', () => "sch_ingress");
@@ -77,11 +77,11 @@ function missing(what: string, outcome: Ack, module: string): CniError {
   return refusal(what, outcome, isUnknown ? `load module ${module}` : undefined);
 }
 
-function talk(sys: Sys, body: (conversation: Conversation) => void): void {
-  const conversation = new Conversation(sys.openNetlink("route"));
+function talk(sys: Sys, body: (connection: NetlinkConnection) => void): void {
+  const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
-    body(conversation);
+    body(connection);
   } finally {
-    conversation.close();
+    connection.close();
   }
 }

@@ -14,7 +14,7 @@ interface Claim {
 
 /** Sets a link up and claims it, in one message. Throws `CniError` 100 when the kernel refuses. */
 export function raiseLink(places: Places, { place, name, owner }: Claim): void {
-  const outcome = places.conversation(place).request(setLink(name, { up: true, alias: owner }));
+  const outcome = places.connection(place).request(setLink(name, { up: true, alias: owner }));
   if (outcome.errno !== 0) throw refusal(`set link ${name} up${placeText(place)}`, outcome);
 }
 
@@ -23,10 +23,10 @@ export function raiseLink(places: Places, { place, name, owner }: Claim): void {
  * when the kernel refuses.
  */
 export function lowerLink(places: Places, { place, name, owner }: Claim): void {
-  const conversation = places.conversation(place);
-  const found = findLink(conversation, name);
+  const connection = places.connection(place);
+  const found = findLink(connection, name);
   if (found?.alias !== owner) return;
-  const outcome = conversation.request(setLink(found.index, { up: false, alias: "" }));
+  const outcome = connection.request(setLink(found.index, { up: false, alias: "" }));
   if (outcome.errno === 0 || refusedWith(outcome, "ENODEV")) return;
   throw refusal(`set link ${name} down${placeText(place)}`, outcome);
 }

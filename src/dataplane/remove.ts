@@ -2,9 +2,9 @@
 import { deleteLink, dumpLinks, readLink } from "../netlink/link.ts";
 import type { Place } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
+import { type Born, isUnclaimed } from "./links/unclaimed.ts";
 import { Places, placeText } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
-import { type Born, isUnclaimed } from "./unclaimed.ts";
 import { findLink } from "./view.ts";
 
 export interface OwnedLink {
@@ -29,12 +29,12 @@ export interface LinkToRemove {
 export function removeLink(scene: Scene, { place, name, owner, born }: LinkToRemove): boolean {
   const places = new Places(scene);
   try {
-    const conversation = places.conversation(place);
-    const found = findLink(conversation, name);
+    const connection = places.connection(place);
+    const found = findLink(connection, name);
     if (found === undefined) return false;
     if (found.alias !== owner && !(born !== undefined && isUnclaimed(found, born))) return false;
     // By index: between the two messages the name may come to be another's.
-    const outcome = conversation.request(deleteLink(found.index));
+    const outcome = connection.request(deleteLink(found.index));
     if (refusedWith(outcome, "ENODEV")) return false;
     if (outcome.errno !== 0) throw refusal(`delete link "${name}"${placeText(place)}`, outcome);
     return true;
@@ -53,9 +53,9 @@ const claimMs = 1000;
 export function removeUnclaimed({ sys }: Scene, isOurName: (name: string) => boolean, born: Born): void {
   const places = new Places({ sys });
   try {
-    const conversation = places.conversation("host");
+    const connection = places.connection("host");
     const find = () =>
-      conversation
+      connection
         .dump(dumpLinks(), "list links")
         .map(readLink)
         .filter((link) => isOurName(link.name) && !link.up && isUnclaimed(link, born));
@@ -64,7 +64,7 @@ export function removeUnclaimed({ sys }: Scene, isOurName: (name: string) => boo
     sys.sleepMs(claimMs);
     for (const { index, name } of find()) {
       if (!suspects.has(index)) continue;
-      const outcome = conversation.request(deleteLink(index));
+      const outcome = connection.request(deleteLink(index));
       if (outcome.errno !== 0 && !refusedWith(outcome, "ENODEV"))
         throw refusal(`delete link "${name}" on the host`, outcome);
     }
@@ -78,7 +78,7 @@ export function listOwnedLinks(scene: Scene, ownerPrefix: string): readonly Owne
   const places = new Places(scene);
   try {
     return places
-      .conversation("host")
+      .connection("host")
       .dump(dumpLinks(), "list links")
       .map(readLink)
       .flatMap(({ name, alias, kind }) => (alias?.startsWith(ownerPrefix) ? [{ name, owner: alias, kind }] : []));

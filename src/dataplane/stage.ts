@@ -47,7 +47,7 @@ export class Stage {
     return index;
   }
 
-  /** Ends what `apply` began: conversations that were handed to it go on. */
+  /** Ends what `apply` began: connections that were handed to it go on. */
   close(): void {
     if (this.options.places === undefined) this.places.close();
   }

@@ -2,7 +2,7 @@
 import { CniError, code } from "../cni/error.ts";
 import type { Request } from "../netlink/message.ts";
 import type { Place } from "../plan/resource.ts";
-import type { Conversation } from "./conversation.ts";
+import type { NetlinkConnection } from "./connection.ts";
 import type { Scene } from "./dataplane.ts";
 import { Places, placeText } from "./places.ts";
 import { refusal, refusedWith } from "./refusal.ts";
@@ -14,13 +14,13 @@ export class UndoList {
    * Takes back by one message, or by none where there is nothing; `what` reads after "cannot". Both are made only when they are needed, which
    * is when a call fails.
    */
-  addRequest(what: () => string, place: Place, request: (conversation: Conversation) => Request | undefined): void {
+  addRequest(what: () => string, place: Place, request: (connection: NetlinkConnection) => Request | undefined): void {
     const described = () => `${what()}${placeText(place)}`;
     this.add(described, (places) => {
-      const conversation = places.conversation(place);
-      const message = request(conversation);
+      const connection = places.connection(place);
+      const message = request(connection);
       if (message === undefined) return;
-      const outcome = conversation.request(message);
+      const outcome = connection.request(message);
       if (outcome.errno === 0 || refusedWith(outcome, ...gone)) return;
       throw refusal(described(), outcome);
     });

@@ -8,20 +8,20 @@ import { dumpNeighbours, type NeighbourEntry, readNeighbour } from "../netlink/n
 import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
 import { dumpBlackholes, dumpRoutes, type RouteEntry, readBlackhole, readRange, readRoute } from "../netlink/route.ts";
 import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
-import type { Conversation } from "./conversation.ts";
+import type { NetlinkConnection } from "./connection.ts";
 import { refusal, refusedWith } from "./refusal.ts";
 
 export class View {
-  readonly #conversation: () => Conversation;
+  readonly #connection: () => NetlinkConnection;
   readonly #seen = new Map<string, unknown>();
 
-  constructor(conversation: () => Conversation) {
-    this.#conversation = conversation;
+  constructor(connection: () => NetlinkConnection) {
+    this.#connection = connection;
   }
 
   /** By name or by index; `undefined` when there is none. */
   link(link: string | number): Link | undefined {
-    return this.#once(`link ${typeof link} ${link}`, () => findLink(this.#conversation(), link));
+    return this.#once(`link ${typeof link} ${link}`, () => findLink(this.#connection(), link));
   }
 
   /** The name of the link with this index, or what stands for it. */
@@ -31,14 +31,14 @@ export class View {
 
   addresses(family: Family): readonly InterfaceAddress[] {
     return this.#once(`addresses ${family}`, () =>
-      this.#conversation().dump(dumpAddresses(family), "list addresses").map(readAddress),
+      this.#connection().dump(dumpAddresses(family), "list addresses").map(readAddress),
     );
   }
 
   /** Over one link, or all of them: on a router those are many. */
   routes(family: Family, index?: number): readonly RouteEntry[] {
     return this.#once(`routes ${family} ${index}`, () => {
-      const routes = this.#conversation().dump(dumpRoutes(family, index), "list routes").flatMap(readRoute);
+      const routes = this.#connection().dump(dumpRoutes(family, index), "list routes").flatMap(readRoute);
       return index === undefined ? routes : routes.filter((route) => route.index === index);
     });
   }
@@ -46,14 +46,14 @@ export class View {
   /** The ranges that the main table has routes to, whatever they say. */
   ranges(family: Family): readonly string[] {
     return this.#once(`ranges ${family}`, () =>
-      this.#conversation().dump(dumpRoutes(family), "list routes").flatMap(readRange),
+      this.#connection().dump(dumpRoutes(family), "list routes").flatMap(readRange),
     );
   }
 
   /** The ranges that end here, by routes of that protocol. */
   blackholes(family: Family, protocol: number): readonly string[] {
     return this.#once(`blackholes ${family} ${protocol}`, () =>
-      this.#conversation()
+      this.#connection()
         .dump(dumpBlackholes(family, protocol), "list routes")
         .flatMap((reply) => readBlackhole(reply, protocol)),
     );
@@ -61,7 +61,7 @@ export class View {
 
   rules(family: Family): readonly RuleEntry[] {
     return this.#once(`rules ${family}`, () =>
-      this.#conversation()
+      this.#connection()
         .dump(dumpRules(family), "list rules")
         .flatMap((reply) => readRule(reply) ?? []),
     );
@@ -69,7 +69,7 @@ export class View {
 
   neighbours(family: Family): readonly NeighbourEntry[] {
     return this.#once(`neighbours ${family}`, () =>
-      this.#conversation().dump(dumpNeighbours(family), "list neighbours").map(readNeighbour),
+      this.#connection().dump(dumpNeighbours(family), "list neighbours").map(readNeighbour),
     );
   }
 
@@ -85,11 +85,11 @@ export class View {
   #ofLink<T extends { readonly index: number }>(
     what: string,
     index: number,
-    request: Parameters<Conversation["dump"]>[0],
+    request: Parameters<NetlinkConnection["dump"]>[0],
     read: (reply: Reply) => T,
   ): readonly T[] {
     return this.#once(`${what} ${index}`, () => {
-      const entries = this.#conversation().dump(request, `list ${what}`).map(read);
+      const entries = this.#connection().dump(request, `list ${what}`).map(read);
       return entries.filter((entry) => entry.index === index);
     });
   }
@@ -101,8 +101,8 @@ export class View {
 }
 
 /** Asks for one link; `undefined` when there is none. */
-export function findLink(conversation: Conversation, link: string | number): Link | undefined {
-  const outcome = conversation.request(getLink(link));
+export function findLink(connection: NetlinkConnection, link: string | number): Link | undefined {
+  const outcome = connection.request(getLink(link));
   const reply = outcome.replies[0];
   if (refusedWith(outcome, "ENODEV")) return undefined;
   if (outcome.errno !== 0 || reply === undefined) throw refusal(`look for link ${link}`, outcome);

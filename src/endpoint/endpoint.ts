@@ -12,7 +12,7 @@ import { type Attachment, attachmentKey } from "../cni/attachment.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import { runDir } from "../plan/names.ts";
-import { inFolder, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
+import { inDirectory, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
 import { formatOrigin, type Origin, parseOrigin } from "./origin.ts";
 
 export interface Endpoint {
@@ -33,7 +33,7 @@ export interface Endpoint {
 }
 
 /** Never change: upgrades depend on it. */
-export const endpointFolder = `${runDir}/endpoints`;
+export const endpointDirectory = `${runDir}/endpoints`;
 const suffix = ".json";
 const networkAnnotation = "tortie/network";
 const netnsAnnotation = "tortie/netns";
@@ -42,10 +42,10 @@ const originAnnotation = "tortie/namespaces";
 export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
   const text = `${JSON.stringify(toResource(endpoint, sys.wallClock().seconds), undefined, 2)}\n`;
   const path = pathOf(endpoint.attachment);
-  inFolder(sys, endpointFolder, () => writeOnce(sys, path, text));
+  inDirectory(sys, endpointDirectory, () => writeOnce(sys, path, text));
 }
 
-/** Most are new: a file that is created never shows in the folder before it is whole. */
+/** Most are new: a file that is created never shows in the directory before it is whole. */
 function writeOnce(sys: Sys, path: string, text: string): void {
   try {
     sys.createFile(path, text, recordMode);
@@ -72,9 +72,9 @@ export function removeEndpoint(sys: Sys, attachment: Attachment): void {
 
 /** All readable records. */
 export function listEndpoints(sys: Sys): readonly Endpoint[] {
-  return namesIn(sys, endpointFolder)
+  return namesIn(sys, endpointDirectory)
     .filter(isRecord)
-    .flatMap((name) => readFile(sys, `${endpointFolder}/${name}`) ?? []);
+    .flatMap((name) => readFile(sys, `${endpointDirectory}/${name}`) ?? []);
 }
 
 /**
@@ -82,14 +82,14 @@ export function listEndpoints(sys: Sys): readonly Endpoint[] {
  * begins again.
  */
 export function anyEndpoint(sys: Sys, but?: Attachment): boolean {
-  const names = namesIn(sys, endpointFolder);
-  for (const name of names) if (name.startsWith(".tmp-")) removeRecord(sys, `${endpointFolder}/${name}`);
+  const names = namesIn(sys, endpointDirectory);
+  for (const name of names) if (name.startsWith(".tmp-")) removeRecord(sys, `${endpointDirectory}/${name}`);
   const own = but && fileOf(but);
   return names.some((name) => isRecord(name) && name !== own);
 }
 
 function pathOf(attachment: Attachment): string {
-  return `${endpointFolder}/${fileOf(attachment)}`;
+  return `${endpointDirectory}/${fileOf(attachment)}`;
 }
 
 function fileOf(attachment: Attachment): string {

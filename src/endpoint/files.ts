@@ -2,21 +2,21 @@
 import { isErrno, type Sys } from "../host/sys.ts";
 
 export const recordMode = 0o600;
-const folderMode = 0o700;
+const directoryMode = 0o700;
 const suffix = ".json";
 
 /** How often one is begun again: whoever counts the records may have taken it for what a killed process left. */
 const writeAttempts = 8;
 
-/** Runs `write` until the folder of what it writes is there. */
-export function inFolder(sys: Sys, folder: string, write: () => void): void {
+/** Runs `write` until the directory of what it writes is there. */
+export function inDirectory(sys: Sys, directory: string, write: () => void): void {
   for (let attempt = 1; ; attempt++) {
     try {
       write();
       return;
     } catch (error) {
       if (!isErrno(error, "ENOENT") || attempt === writeAttempts) throw error;
-      sys.makeDirs(folder, folderMode);
+      sys.makeDirs(directory, directoryMode);
     }
   }
 }
@@ -31,9 +31,9 @@ export function removeRecord(sys: Sys, path: string): void {
 }
 
 /** All names, those of files that are just being written included. */
-export function namesIn(sys: Sys, folder: string): readonly string[] {
+export function namesIn(sys: Sys, directory: string): readonly string[] {
   try {
-    return sys.listDir(folder);
+    return sys.listDir(directory);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw error;

@@ -12,7 +12,7 @@
 import { type Attachment, attachmentKey } from "../cni/attachment.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { runDir } from "../plan/names.ts";
-import { inFolder, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
+import { inDirectory, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
 import { formatOrigin, type Origin, originOf, parseOrigin } from "./origin.ts";
 
 export interface Part {
@@ -29,7 +29,7 @@ export interface Part {
 }
 
 /** Never change: upgrades depend on it. */
-export const partFolder = `${runDir}/parts`;
+export const partDirectory = `${runDir}/parts`;
 
 /**
  * Writes the part in the place of an earlier one. Returns what takes that back. Throws where /run/tortie is not root's alone: what lies in it is
@@ -40,11 +40,11 @@ export function writePart(sys: Sys, part: Omit<Part, "origin">): () => void {
   const text = textOf(part, originOf(sys));
   const earlier = sys.stat(path) === undefined ? undefined : sys.readFile(path, "refused");
   if (earlier === text) return () => {};
-  sys.trustFolder(runDir);
+  sys.trustDirectory(runDir);
   const put = (what: string) => {
     // Not replaced, but removed and created: a process that is killed leaves nothing that is half written.
     if (earlier !== undefined) removeRecord(sys, path);
-    inFolder(sys, partFolder, () => createOnce(sys, path, what));
+    inDirectory(sys, partDirectory, () => createOnce(sys, path, what));
   };
   put(text);
   return () => (earlier === undefined ? removeRecord(sys, path) : put(earlier));
@@ -69,9 +69,9 @@ export function removePart(sys: Sys, part: Pick<Part, "type" | "attachment">): v
 /** Removes the plugin's parts of those attachments of a network that are not valid. */
 export function collectParts(sys: Sys, type: string, network: string, valid: readonly Attachment[]): void {
   const kept = new Set(valid.map((attachment) => fileOf({ type, attachment })));
-  for (const name of namesIn(sys, partFolder)) {
+  for (const name of namesIn(sys, partDirectory)) {
     if (!name.endsWith(`:${type}.json`) || kept.has(name) || networkIn(sys, name) !== network) continue;
-    removeRecord(sys, `${partFolder}/${name}`);
+    removeRecord(sys, `${partDirectory}/${name}`);
   }
 }
 
@@ -87,12 +87,12 @@ function networkIn(sys: Sys, name: string): string | undefined {
 
 /** Names of all files that `readPart` takes. */
 export function partNames(sys: Sys): readonly string[] {
-  return namesIn(sys, partFolder).filter(isRecord);
+  return namesIn(sys, partDirectory).filter(isRecord);
 }
 
 /** `undefined` when it is gone. Throws `Error` when it is no part. */
 export function readPart(sys: Sys, name: string): Part | undefined {
-  const path = `${partFolder}/${name}`;
+  const path = `${partDirectory}/${name}`;
   if (sys.stat(path) === undefined) return undefined;
   const { type, network, containerID, ifname, netns, namespaces, args, document } = JSON.parse(
     sys.readFile(path, "refused"),
@@ -124,7 +124,7 @@ function textOf({ type, attachment, netns, args, document }: Omit<Part, "origin"
 }
 
 function pathOf(part: Pick<Part, "type" | "attachment">): string {
-  return `${partFolder}/${fileOf(part)}`;
+  return `${partDirectory}/${fileOf(part)}`;
 }
 
 function fileOf({ type, attachment }: Pick<Part, "type" | "attachment">): string {

@@ -31,7 +31,7 @@ export interface Native {
   makeDirs(path: string, mode: number): void;
   listDir(path: string): string[];
   stat(path: string): FileStat | undefined;
-  trustFolder(path: string): void;
+  trustDirectory(path: string): void;
   lock(path: string, exclusive: boolean, timeoutMs: number): { fd: number; abandoned: boolean };
   unlock(fd: number): void;
   closeFd(fd: number): void;

@@ -47,7 +47,7 @@ export const nodeSys: Sys = {
   makeDirs: (path, mode) => call("mkdir", path, () => void fs.mkdirSync(path, { recursive: true, mode })),
   listDir: (path) => call("opendir", path, () => fs.readdirSync(path)),
   stat,
-  trustFolder,
+  trustDirectory,
   lock,
   unlock,
 
@@ -176,12 +176,12 @@ function replaceFile(path: string, text: string, options: { readonly mode: numbe
     call("rename", path, () => fs.renameSync(neighbour, path));
   });
   if (options.durable) {
-    const folder = dirname(path);
-    withFile(folder, fs.constants.O_RDONLY, 0, (fd) => call("fsync", folder, () => fs.fsyncSync(fd)));
+    const directory = dirname(path);
+    withFile(directory, fs.constants.O_RDONLY, 0, (fd) => call("fsync", directory, () => fs.fsyncSync(fd)));
   }
 }
 
-function trustFolder(path: string): void {
+function trustDirectory(path: string): void {
   const status = fs.lstatSync(path, { throwIfNoEntry: false });
   if (status === undefined) return;
   if (status.isSymbolicLink()) throw failure("ELOOP", "trust", path);

@@ -31,7 +31,7 @@ export const quickjsSys: Sys = {
   makeDirs: native.makeDirs,
   listDir: native.listDir,
   stat: native.stat,
-  trustFolder: native.trustFolder,
+  trustDirectory: native.trustDirectory,
   lock: (path, mode, timeoutMs) => {
     const { fd, abandoned } = native.lock(path, mode === "exclusive", timeoutMs);
     return { fd, mode, abandoned };

@@ -43,7 +43,7 @@ export interface Sys {
   /** Creates a file that must not exist (`EEXIST`), whole or not at all. */
   createFile(path: string, text: string, mode: number): void;
   /**
-   * Replaces a file atomically: a temporary neighbour, fsync when `durable`, rename, fsync of the folder when `durable`.
+   * Replaces a file atomically: a temporary neighbour, fsync when `durable`, rename, fsync of the directory when `durable`.
    * A reader sees the old text or the new one, after a power failure too when `durable`. A killed process may leave the neighbour,
    * `.tmp-<16 hexadecimal digits>`.
    */
@@ -59,15 +59,15 @@ export interface Sys {
   removeFile(path: string): void;
   /** rmdir(2). */
   removeDir(path: string): void;
-  /** Creates a folder and its missing parents with `mode`; that it exists already is success. */
+  /** Creates a directory and its missing parents with `mode`; that it exists already is success. */
   makeDirs(path: string, mode: number): void;
-  /** The names in a folder but `.` and `..`, in no order. */
+  /** The names in a directory but `.` and `..`, in no order. */
   listDir(path: string): readonly string[];
   /**
-   * Throws where others decide what lies in a folder: `ELOOP` where it is a link to one, `ENOTDIR`, and `EPERM` where another user owns it or
+   * Throws where others decide what lies in a directory: `ELOOP` where it is a link to one, `ENOTDIR`, and `EPERM` where another user owns it or
    * may write to it. That nothing is there is fine.
    */
-  trustFolder(path: string): void;
+  trustDirectory(path: string): void;
   /** stat(2), following links; `undefined` when nothing is there (ENOENT, ENOTDIR). */
   stat(path: string): FileStat | undefined;
   /**

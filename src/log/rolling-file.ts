@@ -22,7 +22,7 @@ export interface Rotation {
   readonly maxCount: number;
 }
 
-/** Calico lists the folder in every process. What grows old grows old slowly: each 64th process is enough. */
+/** Calico lists the directory in every process. What grows old grows old slowly: each 64th process is enough. */
 const lookingProcesses = 64;
 
 /** How long a process waits in all for others that rotate the file. */
@@ -49,7 +49,7 @@ export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: 
       if ((sys.stat(path)?.size ?? 0) < maxBytes) return;
       const earlier = rotatedNames(sys, parts);
       const name = reserve(sys, parts, earlier.at(-1));
-      sys.rename(path, `${parts.folder}/${name}`);
+      sys.rename(path, `${parts.directory}/${name}`);
       prune(sys, parts, [...earlier, name], rotation);
     } finally {
       sys.unlock(lock);
@@ -70,7 +70,7 @@ function append(sys: Sys, path: string, line: string): number {
     return sys.appendFile(path, line, 0o644);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
-    sys.makeDirs(partsOf(path).folder, 0o755);
+    sys.makeDirs(partsOf(path).directory, 0o755);
     return sys.appendFile(path, line, 0o644);
   }
 }
@@ -79,12 +79,12 @@ function append(sys: Sys, path: string, line: string): number {
  * A name that nobody has, of this millisecond, or later: after all others also where several were full within one, or the clock was set
  * back. The order of names is what is too much by.
  */
-function reserve(sys: Sys, { folder, stem, suffix }: Parts, youngest: string | undefined): string {
+function reserve(sys: Sys, { directory, stem, suffix }: Parts, youngest: string | undefined): string {
   const next = youngest === undefined ? 0 : timeOf(youngest, stem) + 1;
   for (let ms = Math.max(nowMs(sys), next); ; ms++) {
     const name = `${stem}${stampOf(ms)}${suffix}`;
     try {
-      sys.createFile(`${folder}/${name}`, "", 0o644);
+      sys.createFile(`${directory}/${name}`, "", 0o644);
       return name;
     } catch (error) {
       if (!isErrno(error, "EEXIST")) throw error;
@@ -93,24 +93,29 @@ function reserve(sys: Sys, { folder, stem, suffix }: Parts, youngest: string | u
 }
 
 /** Removes what is too much or too old. */
-function prune(sys: Sys, { folder, stem }: Parts, rotated: readonly string[], { maxAgeMs, maxCount }: Rotation): void {
+function prune(
+  sys: Sys,
+  { directory, stem }: Parts,
+  rotated: readonly string[],
+  { maxAgeMs, maxCount }: Rotation,
+): void {
   const oldest = stem + stampOf(Math.max(0, nowMs(sys) - maxAgeMs));
   for (const [index, name] of rotated.entries()) {
     const tooMany = index < rotated.length - maxCount;
-    if (tooMany || name < oldest) quietly(() => sys.removeFile(`${folder}/${name}`));
+    if (tooMany || name < oldest) quietly(() => sys.removeFile(`${directory}/${name}`));
   }
 }
 
 /** Oldest first. */
 function rotatedNames(sys: Sys, parts: Parts): readonly string[] {
   return sys
-    .listDir(parts.folder)
+    .listDir(parts.directory)
     .filter((name) => isRotated(name, parts))
     .sort();
 }
 
 interface Parts {
-  readonly folder: string;
+  readonly directory: string;
   /** What the names of rotated files begin and end with. */
   readonly stem: string;
   readonly suffix: string;
@@ -121,7 +126,7 @@ function partsOf(path: string): Parts {
   const name = path.slice(slash + 1);
   const dot = name.lastIndexOf(".");
   return {
-    folder: slash < 0 ? "." : path.slice(0, slash) || "/",
+    directory: slash < 0 ? "." : path.slice(0, slash) || "/",
     stem: `${dot > 0 ? name.slice(0, dot) : name}-`,
     suffix: dot > 0 ? name.slice(dot) : "",
   };

@@ -48,12 +48,12 @@ export function collisionsOf(cidr: string, networks: NodeNetworks): readonly Col
 }
 
 /** A route wider than this is a default route in parts, as VPNs make them (0.0.0.0/1 and 128.0.0.0/1). */
-const widestRoute = 8;
+const minRouteLength = 8;
 
 /** Whether the range touches nothing that the node is in or has a route to; `routes`: the destinations of all its routes. */
 export function isClear(cidr: string, networks: NodeNetworks, routes: readonly string[]): boolean {
   if (collisionsOf(cidr, networks).length > 0) return false;
-  return routes.every((route) => lengthOf(route) < widestRoute || !overlaps(route, cidr));
+  return routes.every((route) => lengthOf(route) < minRouteLength || !overlaps(route, cidr));
 }
 
 /** Links of pods, and Calico's tunnels, whose addresses come from the pools themselves. */

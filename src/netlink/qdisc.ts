@@ -44,7 +44,7 @@ export function addTokenBucket(index: number, bucket: TokenBucketParameters, rep
 }
 
 /** The largest packet that a queue sees, before it is cut into segments. */
-const largestPacket = 65536;
+const maxPacketBytes = 65536;
 /** A millisecond: whoever rounds to a microsecond is then right to a thousandth. */
 const preciseTicks = 15_625;
 const ticksMax = 0xffffffff;
@@ -54,7 +54,7 @@ const ticksMax = 0xffffffff;
  * CHECK wants the very number back: so do we where that makes the bucket a byte smaller at most and no packet can fill it.
  */
 function ticksSuffice({ burstBytes, bufferTicks }: TokenBucketParameters): boolean {
-  return burstBytes > largestPacket && bufferTicks >= preciseTicks && bufferTicks < ticksMax;
+  return burstBytes > maxPacketBytes && bufferTicks >= preciseTicks && bufferTicks < ticksMax;
 }
 
 /** The hook for filters on what arrives. */

@@ -1,7 +1,7 @@
 /** How an attachment is named in nf_tables: as a set, and as a comment. */
 import { sha256 } from "../net/digest.ts";
 import { ownerPrefix } from "./names.ts";
-import { longestComment } from "./nft.ts";
+import { maxCommentLength } from "./nft.ts";
 
 /** Sets whose name begins so list what an attachment has in the table. Never change: an upgrade finds and removes by it. */
 export const ownerSetPrefix = "owner_";
@@ -17,5 +17,5 @@ export function nftOwnerSet(owner: string): string {
 
 /** An owner as a comment: cut, with a piece of its digest, where it is too long for one. Its network's prefix is never cut. */
 export function nftOwnerComment(owner: string): string {
-  return owner.length <= longestComment ? owner : `${owner.slice(0, 120)}~${sha256(owner).slice(0, 6)}`;
+  return owner.length <= maxCommentLength ? owner : `${owner.slice(0, 120)}~${sha256(owner).slice(0, 6)}`;
 }

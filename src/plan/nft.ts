@@ -107,4 +107,4 @@ export interface NftElement {
 export type NftResource = NftTable | NftElements;
 
 /** A comment takes 128 bytes with its NUL (NFTNL_UDATA_COMMENT_MAXLEN, libnftnl 1.2). */
-export const longestComment = 127;
+export const maxCommentLength = 127;

@@ -8,7 +8,7 @@
 import { isErrno, type Sys } from "../host/sys.ts";
 import { hostInterfacePrefix, ifbPrefix } from "../plan/names.ts";
 
-const folder = "net/ipv6/conf";
+const directory = "net/ipv6/conf";
 
 /** Whether each link, and each that comes, is a router's already: then nothing has to be written. */
 function routesAlready(sys: Sys): boolean {
@@ -20,9 +20,9 @@ function routesAlready(sys: Sys): boolean {
  * values later links get. Not `all`, which is no link; not our own, which must never listen to a pod.
  */
 export function listenersAsHost(sys: Sys): readonly string[] {
-  if (sys.stat(`/proc/sys/${folder}`) === undefined || routesAlready(sys)) return [];
+  if (sys.stat(`/proc/sys/${directory}`) === undefined || routesAlready(sys)) return [];
   return sys
-    .listDir(`/proc/sys/${folder}`)
+    .listDir(`/proc/sys/${directory}`)
     .filter(
       (link) =>
         link !== "all" &&
@@ -37,7 +37,7 @@ export function listenersAsHost(sys: Sys): readonly string[] {
 /** `undefined` when the link is gone meanwhile. */
 function settingOf(sys: Sys, path: string): string | undefined {
   try {
-    return sys.readFile(`/proc/sys/${folder}/${path}`).trim();
+    return sys.readFile(`/proc/sys/${directory}/${path}`).trim();
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
     throw error;

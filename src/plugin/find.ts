@@ -6,8 +6,8 @@ import type { Sys } from "../host/sys.ts";
 export function findPlugin(sys: Sys, type: string, path: readonly string[]): string {
   if (type === "") throw new CniError(code.invalidConfig, "no plugin name provided");
   if (/[/\\\0]/.test(type)) throw new CniError(code.invalidConfig, `invalid plugin name: ${type}`);
-  for (const folder of path) {
-    const candidate = `${folder}/${type}`;
+  for (const directory of path) {
+    const candidate = `${directory}/${type}`;
     if (sys.stat(candidate)?.kind === "file") return candidate;
   }
   throw new CniError(code.invalidConfig, `failed to find plugin "${type}" in path [${path.join(":")}]`);

@@ -81,7 +81,7 @@ function readFile(file: string, sys: Sys): string | undefined {
   const stat = sys.stat(file);
   if (stat === undefined) return undefined;
   if (stat.kind === "file") return sys.readFile(file);
-  const kind = stat.kind === "directory" ? "a folder" : "no regular file";
+  const kind = stat.kind === "directory" ? "a directory" : "no regular file";
   throw unknown(`nodename_file "${file}" is ${kind}; remove it and write the name into a file, or set "nodename"`);
 }
 

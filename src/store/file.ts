@@ -25,26 +25,26 @@ export interface FileStoreOptions {
 }
 
 interface Place {
-  readonly folder: string;
+  readonly directory: string;
   readonly durable: boolean;
 }
 
 /** Never change: upgrades depend on it. */
 export const places: Readonly<Record<Kind, Place>> = {
-  IPPool: { folder: `${stateDir}/ippools`, durable: true },
-  IPReservation: { folder: `${stateDir}/ipreservations`, durable: true },
-  IPAMConfig: { folder: `${stateDir}/ipamconfigs`, durable: true },
-  Node: { folder: `${stateDir}/nodes`, durable: true },
-  Namespace: { folder: `${stateDir}/namespaces`, durable: true },
-  IPAMBlock: { folder: `${runDir}/ipam/blocks`, durable: false },
-  BlockAffinity: { folder: `${runDir}/ipam/affinities`, durable: false },
-  IPAMHandle: { folder: `${runDir}/ipam/handles`, durable: false },
-  IPAMCursor: { folder: `${runDir}/ipam/cursors`, durable: false },
-  IPAMOpenBlock: { folder: `${runDir}/ipam/open`, durable: false },
+  IPPool: { directory: `${stateDir}/ippools`, durable: true },
+  IPReservation: { directory: `${stateDir}/ipreservations`, durable: true },
+  IPAMConfig: { directory: `${stateDir}/ipamconfigs`, durable: true },
+  Node: { directory: `${stateDir}/nodes`, durable: true },
+  Namespace: { directory: `${stateDir}/namespaces`, durable: true },
+  IPAMBlock: { directory: `${runDir}/ipam/blocks`, durable: false },
+  BlockAffinity: { directory: `${runDir}/ipam/affinities`, durable: false },
+  IPAMHandle: { directory: `${runDir}/ipam/handles`, durable: false },
+  IPAMCursor: { directory: `${runDir}/ipam/cursors`, durable: false },
+  IPAMOpenBlock: { directory: `${runDir}/ipam/open`, durable: false },
 };
 
 /** Who may read who talks from where is root's to say. */
-const folderMode = 0o700;
+const directoryMode = 0o700;
 export const fileMode = 0o600;
 const suffix = ".json";
 
@@ -106,11 +106,11 @@ function readFile({ sys, seen }: Context, kind: Kind, path: string): StoredObjec
 }
 
 function listObjects(context: Context, kind: Kind): StoredObject[] {
-  const { folder } = places[kind];
+  const { directory } = places[kind];
   const objects: StoredObject[] = [];
   for (const file of filesIn(context.sys, kind)) {
     try {
-      const object = attempt("read", kind, nameOf(file), () => readFile(context, kind, `${folder}/${file}`));
+      const object = attempt("read", kind, nameOf(file), () => readFile(context, kind, `${directory}/${file}`));
       if (object !== undefined) objects.push(object);
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
@@ -121,10 +121,10 @@ function listObjects(context: Context, kind: Kind): StoredObject[] {
 }
 
 function filesIn(sys: Sys, kind: Kind): string[] {
-  const { folder } = places[kind];
+  const { directory } = places[kind];
   return attempt("list", kind, "", () => {
-    if (sys.stat(folder) === undefined) return [];
-    const files = sys.listDir(folder).filter((file) => file.endsWith(suffix) && !file.startsWith("."));
+    if (sys.stat(directory) === undefined) return [];
+    const files = sys.listDir(directory).filter((file) => file.endsWith(suffix) && !file.startsWith("."));
     return files.sort();
   });
 }
@@ -136,11 +136,11 @@ function createObject({ sys }: Context, object: StoredObject): StoreReply {
   return attempt("create", kind, metadata.name, () => {
     if (places[kind].durable) {
       if (sys.stat(path) !== undefined) return conflict;
-      inFolder(sys, kind, () => sys.replaceFile(path, formatObject(created), { mode: fileMode, durable: true }));
+      inDirectory(sys, kind, () => sys.replaceFile(path, formatObject(created), { mode: fileMode, durable: true }));
       return { objects: [created] };
     }
     try {
-      inFolder(sys, kind, () => sys.createFile(path, formatObject(created), fileMode));
+      inDirectory(sys, kind, () => sys.createFile(path, formatObject(created), fileMode));
     } catch (error) {
       if (isErrno(error, "EEXIST")) return conflict;
       throw error;
@@ -179,7 +179,7 @@ function setAside(
     }
     const created = asNew(sys, replacement);
     if (sys.stat(path) !== undefined) sys.createFile(aside, sys.readFile(path, "refused"), fileMode);
-    inFolder(sys, kind, () =>
+    inDirectory(sys, kind, () =>
       sys.replaceFile(path, formatObject(created), { mode: fileMode, durable: places[kind].durable }),
     );
     return { objects: [created] };
@@ -251,9 +251,11 @@ function objectFault(object: Partial<StoredObject> | null, kind: Kind, path: str
 function pathOf(kind: Kind, name: string): string {
   // A listing passes over hidden files.
   const file = encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, "\ufffd")).replace(/^\./, "%2E");
-  const { folder } = places[kind];
+  const { directory } = places[kind];
   // A file name takes 255 bytes, and a temporary neighbour needs some more.
-  return file.length <= 220 ? `${folder}/${file}${suffix}` : `${folder}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;
+  return file.length <= 220
+    ? `${directory}/${file}${suffix}`
+    : `${directory}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;
 }
 
 /** What a file's name says of the object's; of a name that was cut, what is left of it. */
@@ -266,13 +268,13 @@ function nameOf(file: string): string {
   }
 }
 
-/** Runs a write, making the folder when it is missing. */
-function inFolder(sys: Sys, kind: Kind, write: () => void): void {
+/** Runs a write, making the directory when it is missing. */
+function inDirectory(sys: Sys, kind: Kind, write: () => void): void {
   try {
     write();
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
-    sys.makeDirs(places[kind].folder, folderMode);
+    sys.makeDirs(places[kind].directory, directoryMode);
     write();
   }
 }
@@ -283,7 +285,7 @@ function attempt<T>(verb: string, kind: Kind, name: string, body: () => T): T {
   } catch (error) {
     if (!(error instanceof Error) || error instanceof CniError) throw error;
     if (error instanceof SyntaxError) throw new DamagedError("read", { kind, name }, error.message);
-    const what = name === "" ? `${kind} objects in "${places[kind].folder}"` : `${kind} "${name}"`;
+    const what = name === "" ? `${kind} objects in "${places[kind].directory}"` : `${kind} "${name}"`;
     throw new CniError(code.datastore, `cannot ${verb} ${what}: ${error.message}`);
   }
 }

@@ -10,7 +10,7 @@ import { runDir } from "../plan/names.ts";
 import { type FileStoreOptions, fileStore } from "./file.ts";
 import { holderOf } from "./lock-holder.ts";
 import type { Store } from "./transaction.ts";
-import { trustStateFolders } from "./trust.ts";
+import { trustStateDirectories } from "./trust.ts";
 import { sweepLeftovers } from "./upkeep.ts";
 
 /** Never change: releases that run side by side lock each other out by it. */
@@ -29,7 +29,7 @@ const addressStore = "the address store";
 /** Runs `body` with the store locked. Throws `CniError` 11 when the lock stays taken, 103 when it cannot be made. */
 export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: Store) => T): T {
   const { outerLock, timeoutMs = defaultTimeoutMs } = options;
-  trustStateFolders(sys);
+  trustStateDirectories(sys);
   const outer =
     outerLock === undefined || outerLock === storeLock ? undefined : takeLock(sys, outerLock, addressStore, timeoutMs);
   try {
@@ -46,7 +46,7 @@ export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: S
 }
 
 /**
- * Takes a lock, whose folder is made when it is missing. `what` reads after "cannot lock". Throws `CniError` 11, which names the holder, when
+ * Takes a lock, whose directory is made when it is missing. `what` reads after "cannot lock". Throws `CniError` 11, which names the holder, when
  * it stays taken, 103 when it cannot be made.
  */
 export function takeLock(sys: Sys, path: string, what: string, timeoutMs = defaultTimeoutMs): FileLock {

@@ -1,4 +1,4 @@
-/** What keeps the embedded store's folders in order; the caller holds the lock, as for every write. */
+/** What keeps the embedded store's directories in order; the caller holds the lock, as for every write. */
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { fileMode, places } from "./file.ts";
@@ -9,15 +9,15 @@ const leftover = /^\.tmp-/;
 
 /** Removes what processes that were killed in the middle of a write left behind. Nobody else is writing while the lock is held. */
 export function sweepLeftovers(sys: Sys): void {
-  for (const { folder } of Object.values(places)) {
-    for (const name of namesIn(sys, folder)) if (leftover.test(name)) removeFile(sys, `${folder}/${name}`);
+  for (const { directory } of Object.values(places)) {
+    for (const name of namesIn(sys, directory)) if (leftover.test(name)) removeFile(sys, `${directory}/${name}`);
   }
 }
 
-/** Throws `CniError` 103 when objects of this kind cannot be made. Tries it where the first one would make its folders, and leaves nothing. */
+/** Throws `CniError` 103 when objects of this kind cannot be made. Tries it where the first one would make its directories, and leaves nothing. */
 export function testWritable(sys: Sys, kind: Kind): void {
-  const { folder } = places[kind];
-  const parts = folder.split("/");
+  const { directory } = places[kind];
+  const parts = directory.split("/");
   while (sys.stat(parts.join("/") || "/") === undefined) parts.pop();
   const probe = `${parts.join("/")}/.tmp-probe-${sys.pid()}`;
   try {
@@ -25,12 +25,12 @@ export function testWritable(sys: Sys, kind: Kind): void {
     removeFile(sys, probe);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    throw new CniError(code.datastore, `cannot create ${kind} objects in "${folder}": ${error.message}`);
+    throw new CniError(code.datastore, `cannot create ${kind} objects in "${directory}": ${error.message}`);
   }
 }
 
-function namesIn(sys: Sys, folder: string): readonly string[] {
-  return sys.stat(folder) === undefined ? [] : sys.listDir(folder);
+function namesIn(sys: Sys, directory: string): readonly string[] {
+  return sys.stat(directory) === undefined ? [] : sys.listDir(directory);
 }
 
 function removeFile(sys: Sys, path: string): void {

@@ -1,13 +1,13 @@
 /** A real client: cnitool of the CNI project, on a node that was installed by the commands of README.md, called as README.md tells. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { goTool, goToolIsMissing } from "../lib/go-tools.ts";
-import { install } from "../lib/install.ts";
-import { leaks } from "../lib/kept.ts";
-import { type Completed, Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { addressOf } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { install } from "../lib/node/install.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { type Completed, Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { ask, ping, serve } from "../lib/node/traffic.ts";
+import { goTool, goToolIsMissing } from "../lib/runtimes/go-tools.ts";
+import { addressOf } from "../lib/runtimes/runner.ts";
 import { requireBuild } from "../lib/suite.ts";
-import { ask, ping, serve } from "../lib/traffic.ts";
 
 const missing = goToolIsMissing("cnitool");
 const network = "k8s-pod-network";
@@ -65,27 +65,27 @@ function expectNothingLeft(since = clean): void {
   expect(left.filter((line) => !/^[-+] file \/var\/lib\/cni\/(results\/)?$/.test(line))).toEqual([]);
 }
 
-const wishes = {
+const requests = {
   portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
   bandwidth: { ingressRate: 50e6, ingressBurst: 4e6, egressRate: 50e6, egressBurst: 4e6 },
 };
 
 test("add, check and del: a pod with a host port and limits, and nothing left", () => {
   const { name, netns } = newPod();
-  const address = addressOf(JSON.parse(must("add", netns, wishes)));
-  must("check", netns, wishes);
+  const address = addressOf(JSON.parse(must("add", netns, requests)));
+  must("check", netns, requests);
   serve(node, name, 80);
   expect(ping(node, name, outsideAddress4)).toBe(true);
   expect(ask(node, undefined, address, 80)).toContain(`${name} sees`);
   expect(ask(node, "outside", nodeAddress4, 8080)).toBe(`${name} sees ${outsideAddress4}`);
-  must("del", netns, wishes);
-  must("del", netns, wishes);
+  must("del", netns, requests);
+  must("del", netns, requests);
   expectNothingLeft();
 });
 
 test("del without the cached result, and without the capabilities, leaves nothing", () => {
   const { netns } = newPod();
-  must("add", netns, wishes);
+  must("add", netns, requests);
   node.sh("rm -r /var/lib/cni/results");
   must("del", netns);
   expectNothingLeft();
@@ -93,19 +93,19 @@ test("del without the cached result, and without the capabilities, leaves nothin
 
 test("check tells what is missing", () => {
   const { name, netns } = newPod();
-  must("add", netns, wishes);
+  must("add", netns, requests);
   node.sh("ip route del default", { in: name });
-  const { status, stderr, stdout } = cnitool("check", netns, wishes);
+  const { status, stderr, stdout } = cnitool("check", netns, requests);
   expect(status).not.toBe(0);
   expect(stdout + stderr).toContain("route 0.0.0.0/0 via 169.254.1.1 dev eth0 is missing");
-  must("del", netns, wishes);
+  must("del", netns, requests);
   expectNothingLeft();
 });
 
 test("status is ready, and gc takes what cnitool knows", () => {
   const { netns } = newPod();
   must("status", "");
-  must("add", netns, wishes);
+  must("add", netns, requests);
   must("gc", "");
   expectNothingLeft();
 });

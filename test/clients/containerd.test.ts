@@ -4,19 +4,19 @@
  * The pods' containers serve their host name, which is the pod's.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { removeOwnCgroups } from "../lib/cgroups.ts";
 import { loadConflist } from "../lib/conflist.ts";
-import { Containerd, containerdIsMissing, containerdsOwn } from "../lib/containerd.ts";
-import type { Pod, SandboxStatus } from "../lib/cri.ts";
-import { expectRate, queueRates } from "../lib/expect-rate.ts";
-import { images, serveCommand } from "../lib/image.ts";
-import { install } from "../lib/install.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { Runner } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { removeOwnCgroups } from "../lib/node/cgroups.ts";
+import { expectRate, queueRates } from "../lib/node/expect-rate.ts";
+import { install } from "../lib/node/install.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, ping, waitForPort } from "../lib/node/traffic.ts";
+import { Containerd, containerdIsMissing, containerdsOwn } from "../lib/runtimes/containerd.ts";
+import type { Pod, SandboxStatus } from "../lib/runtimes/cri.ts";
+import { images, serveCommand } from "../lib/runtimes/image.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ask, ping, waitForPort } from "../lib/traffic.ts";
 
 let node: Node;
 let containerd: Containerd;

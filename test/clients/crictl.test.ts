@@ -1,18 +1,18 @@
-/** A real client of containerd's CRI: crictl, which speaks the whole of the interface, where `test/lib/cri.proto` has the part that we use. */
+/** A real client of containerd's CRI: crictl, which speaks the whole of the interface, where `test/lib/runtimes/cri.proto` has the part that we use. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { cgroupParent, removeOwnCgroups } from "../lib/cgroups.ts";
-import { Containerd, containerdIsMissing, containerdsOwn } from "../lib/containerd.ts";
-import { goTool, goToolIsMissing } from "../lib/go-tools.ts";
-import { images, serveCommand } from "../lib/image.ts";
-import { install } from "../lib/install.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { cgroupParent, removeOwnCgroups } from "../lib/node/cgroups.ts";
+import { install } from "../lib/node/install.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, ping, waitForPort } from "../lib/node/traffic.ts";
+import { Containerd, containerdIsMissing, containerdsOwn } from "../lib/runtimes/containerd.ts";
+import { goTool, goToolIsMissing } from "../lib/runtimes/go-tools.ts";
+import { images, serveCommand } from "../lib/runtimes/image.ts";
 import { requireBuild } from "../lib/suite.ts";
-import { answers, ask, ping, waitForPort } from "../lib/traffic.ts";
 
 const missing = containerdIsMissing ?? goToolIsMissing("crictl");
-const folder = "/run/.node/crictl";
+const directory = "/run/.node/crictl";
 let node: Node;
 let containerd: Containerd;
 let program: string;
@@ -39,7 +39,7 @@ beforeEach((context) => {
 /** Throws when crictl fails; returns what it wrote. */
 function crictl(...argv: readonly string[]): string {
   const endpoint = `unix://${containerd.socket}`;
-  const at = [program, "--runtime-endpoint", endpoint, "--image-endpoint", endpoint, "--config", `${folder}/none`];
+  const at = [program, "--runtime-endpoint", endpoint, "--image-endpoint", endpoint, "--config", `${directory}/none`];
   const { status, stdout, stderr } = node.run([...at, ...argv]);
   if (status !== 0) throw new Error(`cannot run crictl ${argv.join(" ")}: ${stderr.trim()}\n${containerd.log()}`);
   return stdout.trim();
@@ -47,10 +47,10 @@ function crictl(...argv: readonly string[]): string {
 
 /** Writes an object where crictl reads it; returns the path. */
 function file(name: string, content: object): string {
-  node.sh(`mkdir -p ${folder}; echo '{}' > ${folder}/none; cat > ${folder}/${name}`, {
+  node.sh(`mkdir -p ${directory}; echo '{}' > ${directory}/none; cat > ${directory}/${name}`, {
     stdin: JSON.stringify(content),
   });
-  return `${folder}/${name}`;
+  return `${directory}/${name}`;
 }
 
 test("crictl runs, inspects, stops and removes a pod with a host port and a container", () => {

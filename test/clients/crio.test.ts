@@ -1,15 +1,15 @@
 /** CRI-O's order of calls, with what it sends: VERSION of every plugin, STATUS, GC at start, CHECK right after ADD, DEL once. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist, withVersion } from "../lib/conflist.ts";
-import { Crio } from "../lib/crio.ts";
-import { queueRates } from "../lib/expect-rate.ts";
-import { install } from "../lib/install.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { addressOf } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { queueRates } from "../lib/node/expect-rate.ts";
+import { install } from "../lib/node/install.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { measureRate, ping } from "../lib/node/traffic.ts";
+import { Crio } from "../lib/runtimes/crio.ts";
+import { addressOf } from "../lib/runtimes/runner.ts";
 import { example, requireBuild } from "../lib/suite.ts";
-import { measureRate, ping } from "../lib/traffic.ts";
 
 const usual = loadConflist(example("10-calico.conflist"));
 /** Where README's commands put them, and where CRI-O looks. */
@@ -29,7 +29,7 @@ afterEach(async () => {
   await node?.stop();
 });
 
-function wishes(name: string, more: object = {}) {
+function requests(name: string, more: object = {}) {
   return { namespace: "default", name, containerId: `${name}-4f0a`, ...more };
 }
 
@@ -42,7 +42,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
 
   test("pods run, are looked at and stopped, and nothing is left", () => {
     const crio = new Crio(node, pluginDirs, list);
-    const pods = ["a", "b", "c"].map((name) => crio.run(wishes(name)));
+    const pods = ["a", "b", "c"].map((name) => crio.run(requests(name)));
     expect(new Set(pods.map(({ result }) => addressOf(result))).size).toBe(3);
     for (const pod of pods) {
       crio.look(pod);
@@ -55,7 +55,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
 
   test("a pod's queues have the rates that it asks for, and CRI-O's burst of 4 GB passes at once", () => {
     const crio = new Crio(node, pluginDirs, list);
-    const pod = crio.run(wishes("a", { ingressRate: 20e6, egressRate: 10e6 }));
+    const pod = crio.run(requests("a", { ingressRate: 20e6, egressRate: 10e6 }));
     crio.look(pod);
     expect(queueRates(node)).toEqual({ toPods: [20e6], fromPods: [10e6] });
     // The reference's numbers wrap around at 32 bits, and leave a queue that is a packet or two short.
@@ -70,7 +70,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
 
   test.each(["with", "without"])("a start of CRI-O %s its cache keeps what is alive and takes what is not", (cache) => {
     const first = new Crio(node, pluginDirs, list);
-    const [live, dead] = [first.run(wishes("live")), first.run(wishes("dead", { egressRate: 10e6 }))];
+    const [live, dead] = [first.run(requests("live")), first.run(requests("dead", { egressRate: 10e6 }))];
     node.removePod(dead.containerId);
     if (cache === "without") first.runner.forget();
     const again = new Crio(node, pluginDirs, list, [live]);
@@ -78,7 +78,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
     const isCollected = cache === "with" || version === "1.1.0";
     expect(node.sh("ls /run/tortie/endpoints").includes(dead.containerId)).toBe(!isCollected);
     expect(ping(node, undefined, addressOf(live.result))).toBe(true);
-    const next = again.run(wishes("next"));
+    const next = again.run(requests("next"));
     expect(addressOf(next.result)).not.toBe(addressOf(live.result));
     for (const pod of [next, live, dead]) expect(again.stop(pod)).toBeUndefined();
     expectNothingLeft();
@@ -86,7 +86,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
 });
 
 test("an edit of the configuration does not keep a pod from being looked at and stopped", () => {
-  const pod = new Crio(node, pluginDirs, usual).run(wishes("a", { ingressRate: 10e6 }));
+  const pod = new Crio(node, pluginDirs, usual).run(requests("a", { ingressRate: 10e6 }));
   const edited = { ...usual, plugins: usual.plugins.filter(({ type }) => type === "calico") };
   const again = new Crio(node, pluginDirs, edited, [pod]);
   again.look(pod);
@@ -99,7 +99,7 @@ test.each([
   ["is a file and no namespace any more", (path: string) => `umount ${path}; [ -f ${path} ]`],
 ])("a pod whose network namespace %s is stopped", (_, end) => {
   const crio = new Crio(node, pluginDirs, usual);
-  const pod = crio.run(wishes("a", { egressRate: 10e6 }));
+  const pod = crio.run(requests("a", { egressRate: 10e6 }));
   node.sh(end(pod.netns));
   expect(crio.stop(pod)).toBeUndefined();
   expectNothingLeft();

@@ -1,13 +1,13 @@
 /** A real runtime: podman 4 with its CNI back end, on a node that was installed and configured by the words of README.md. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { install } from "../lib/install.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { Podman, podmanIsMissing } from "../lib/podman.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { install } from "../lib/node/install.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, ping, receive, waitForPort } from "../lib/node/traffic.ts";
+import { Podman, podmanIsMissing } from "../lib/runtimes/podman.ts";
 import { example, requireBuild } from "../lib/suite.ts";
-import { answers, ask, ping, receive, waitForPort } from "../lib/traffic.ts";
 
 /** That of the example for podman; the other one is README's. */
 const network = "tortie";
@@ -50,7 +50,7 @@ function start(name: string, options: readonly string[] = []): { readonly netns:
   return { netns, ip: networks[network]?.IPAddress ?? "" };
 }
 
-/** libcni's cache folder, the runtime's, and podman's lock. */
+/** libcni's cache directory, the runtime's, and podman's lock. */
 const podmansOwn =
   /^\+ file (\/var\/lib\/cni\/|\/run\/(runc|cni|libpod|lock|containers|crun)(\/|$| )|\/(etc|var\/lib)\/containers\/)/;
 

@@ -5,8 +5,8 @@
  * all track it.
  */
 import type { ChildProcess } from "node:child_process";
-import type { Node } from "../lib/netns.ts";
-import type { Spot } from "../lib/traffic.ts";
+import type { Node } from "../lib/node/netns.ts";
+import type { Spot } from "../lib/node/traffic.ts";
 
 /** Starts a service that answers `<name> sees <address>:<port>` to each datagram, and waits until it listens. */
 export function serveUdp(node: Node, spot: Spot, port: number, name: string): ChildProcess {

@@ -2,14 +2,14 @@
  * Plugins that stand in for a delegate: each writes down how it was called and answers as it was told.
  *
  *     /run/.node/doubles/<type>             the executable
- *     /run/.node/doubles/<type>.d/calls     one folder per call, 1, 2, …: env, stdin, fds
+ *     /run/.node/doubles/<type>.d/calls     one directory per call, 1, 2, …: env, stdin, fds
  *
  * Outside of everything that a snapshot looks at.
  */
 import type { JsonObject } from "../lib/conflist.ts";
-import type { Node } from "../lib/netns.ts";
+import type { Node } from "../lib/node/netns.ts";
 
-export const doublesFolder = "/run/.node/doubles";
+export const doublesDirectory = "/run/.node/doubles";
 
 export interface Double {
   readonly type: string;
@@ -34,7 +34,7 @@ export interface DoubleCall {
 
 export function place(node: Node, double: Double): void {
   const { type, answer = "", status = 0, stderr = "", refuses, dies = false } = double;
-  const home = `${doublesFolder}/${type}.d`;
+  const home = `${doublesDirectory}/${type}.d`;
   const script = `#!/bin/sh
 n=1
 while ! mkdir ${home}/calls/$n 2>/dev/null; do n=$((n + 1)); done
@@ -53,13 +53,13 @@ esac
   write(`${home}/answer`, answer);
   write(`${home}/stderr`, stderr);
   write(`${home}/refusal`, JSON.stringify(refuses?.error ?? {}));
-  write(`${doublesFolder}/${type}`, script);
-  node.sh(`chmod 755 ${doublesFolder}/${type}`);
+  write(`${doublesDirectory}/${type}`, script);
+  node.sh(`chmod 755 ${doublesDirectory}/${type}`);
 }
 
 /** How the double was called so far, in order. */
 export function callsOf(node: Node, type: string): readonly DoubleCall[] {
-  const calls = `${doublesFolder}/${type}.d/calls`;
+  const calls = `${doublesDirectory}/${type}.d/calls`;
   const numbers = node.sh(`ls ${calls} | sort -n`).trim().split("\n").filter(Boolean);
   return numbers.map((number) => {
     const read = (name: string) => node.sh(`cat ${calls}/${number}/${name}`);

@@ -1,6 +1,6 @@
 /** What an answer of a plugin must be. Each throws `Unmet` that names the plugin and the command. */
 import type { JsonObject } from "../lib/conflist.ts";
-import type { CniResult } from "../lib/runner.ts";
+import type { CniResult } from "../lib/runtimes/runner.ts";
 import { about, Unmet, want } from "./row.ts";
 import type { Answer } from "./stage.ts";
 

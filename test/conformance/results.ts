@@ -1,6 +1,6 @@
 /** Results of plugins, as rows read and make them. */
 import { isNewer, type JsonObject } from "../lib/conflist.ts";
-import type { CniResult } from "../lib/runner.ts";
+import type { CniResult } from "../lib/runtimes/runner.ts";
 
 /** The addresses of a result of any version, without their prefix lengths. */
 export function addressesOf(result: CniResult): readonly string[] {

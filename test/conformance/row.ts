@@ -1,5 +1,5 @@
 /** What a row of the conformance table is: one behaviour that can be seen from outside, and whether a set of plugins shows it. */
-import { PluginError } from "../lib/runner.ts";
+import { PluginError } from "../lib/runtimes/runner.ts";
 import type { Stage } from "./stage.ts";
 
 export interface Row {

@@ -1,5 +1,5 @@
 /** Runs rows against a subject. */
-import { PluginError } from "../lib/runner.ts";
+import { PluginError } from "../lib/runtimes/runner.ts";
 import { DoesNotApply, type Outcome, type Row, Unmet } from "./row.ts";
 import { Stage } from "./stage.ts";
 import { has, type Subject, withBackend } from "./subject.ts";

@@ -1,6 +1,6 @@
 /** What a row sees of a node: objects of the kernel and files, without logs. */
-import type { Node } from "../lib/netns.ts";
-import { snapshot } from "../lib/snapshot.ts";
+import type { Node } from "../lib/node/netns.ts";
+import { snapshot } from "../lib/node/snapshot.ts";
 
 export interface Sight {
   /** One line per object; a file is known by its path alone, for what counters and pointers say changes with every container. */
@@ -22,9 +22,9 @@ export function sightOf(node: Node): Sight {
 export function filesNaming(node: Node, texts: readonly string[]): readonly string[] {
   const script = `
 cd /run; grep -rlF --exclude-dir=.node --exclude-dir=netns -f /run/.node/texts . | sed 's#^.#/run#'
-for folder in etc opt var/lib; do
-  cd /run/.node/$folder/upper 2>/dev/null || continue
-  grep -rlF -f /run/.node/texts . | sed "s#^.#/$folder#"
+for directory in etc opt var/lib; do
+  cd /run/.node/$directory/upper 2>/dev/null || continue
+  grep -rlF -f /run/.node/texts . | sed "s#^.#/$directory#"
 done
 true`;
   node.sh("cat > /run/.node/texts", { stdin: texts.join("\n") });

@@ -2,15 +2,15 @@
  * One subject on a private node of its own: the row's hands and eyes. A row gets a stage that no other row has touched.
  *
  * **Nothing left** means: no object in the kernel and no file that was not there before, and no file outside of logs that still names the
- * container. What a set of plugins sets up once and keeps (a table, a pool, a folder) is there before, for `settle` attaches and detaches
+ * container. What a set of plugins sets up once and keeps (a table, a pool, a directory) is there before, for `settle` attaches and detaches
  * one container first.
  */
 import type { Conflist, JsonObject } from "../lib/conflist.ts";
-import { type Completed, Node, systemPath } from "../lib/netns.ts";
-import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
-import { answers, ping, serve } from "../lib/traffic.ts";
+import { type Completed, Node, systemPath } from "../lib/node/netns.ts";
+import { answers, ping, serve } from "../lib/node/traffic.ts";
+import { type CniResult, type Command, Runner, requestOf, type Sandbox } from "../lib/runtimes/runner.ts";
 import { attached, mainOf } from "./chains.ts";
-import { doublesFolder } from "./doubles.ts";
+import { doublesDirectory } from "./doubles.ts";
 import { addressesOf, newest, someResult } from "./results.ts";
 import { about, Unmet, want } from "./row.ts";
 import { filesNaming, type Sight, sightOf } from "./sight.ts";
@@ -54,7 +54,7 @@ export class Stage {
   private constructor(subject: Subject, node: Node) {
     this.subject = subject;
     this.node = node;
-    this.runner = new Runner({ node, pluginDirs: [subject.dir, doublesFolder] });
+    this.runner = new Runner({ node, pluginDirs: [subject.dir, doublesDirectory] });
   }
 
   static async open(subject: Subject): Promise<Stage> {
@@ -295,7 +295,7 @@ export class Stage {
       CNI_NETNS: sandbox.netns,
       CNI_IFNAME: sandbox.ifname,
       CNI_ARGS: (sandbox.args ?? []).map(([key, value]) => `${key}=${value}`).join(";"),
-      CNI_PATH: `${this.subject.dir}:${doublesFolder}`,
+      CNI_PATH: `${this.subject.dir}:${doublesDirectory}`,
       ...env,
     };
     const set = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined);

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Conflist, isNewer, type JsonObject, loadConflist } from "../lib/conflist.ts";
-import { Node, systemPath } from "../lib/netns.ts";
+import { Node, systemPath } from "../lib/node/netns.ts";
 import { example, goPluginDir, ourPluginDir, root } from "../lib/suite.ts";
 import { type Dialect, dialectOf } from "./dialect.ts";
 

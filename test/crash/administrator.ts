@@ -1,5 +1,5 @@
 /** What an administrator has on a node besides the pods: links, addresses, routes, rules, limits, firewall, settings, some named much like ours. */
-import type { Node } from "../lib/netns.ts";
+import type { Node } from "../lib/node/netns.ts";
 
 /** Makes it all. */
 export function administer(node: Node): void {

@@ -6,11 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildCrashPlugins } from "../lib/crash-build.ts";
-import { doctor } from "../lib/doctor.ts";
-import { faultText } from "../lib/fault.ts";
-import { Node } from "../lib/netns.ts";
-import { isFull, Tally, timeoutMs } from "../lib/reliability.ts";
+import { buildCrashPlugins } from "../lib/faults/crash-build.ts";
+import { faultText } from "../lib/faults/fault.ts";
+import { isFull, Tally, timeoutMs } from "../lib/faults/reliability.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Node } from "../lib/node/netns.ts";
 import { requireBuild } from "../lib/suite.ts";
 import { type Operation, StepChain } from "./step-chain.ts";
 import { kills } from "./step-faults.ts";
@@ -19,16 +19,16 @@ import { subjects } from "./subjects.ts";
 /** Of each test: the doctor looks four times, and takes a second or two. */
 const sampleSize = isFull ? 24 : 4;
 const mended = new Tally();
-let folder: string;
+let directory: string;
 
 beforeAll(async () => {
   requireBuild();
   await buildCrashPlugins();
-  folder = mkdtempSync(join(tmpdir(), "tortie-crash-"));
+  directory = mkdtempSync(join(tmpdir(), "tortie-crash-"));
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
   mended.record("doctor", "doctor");
 });
 
@@ -40,7 +40,7 @@ describe.each(subjects)("$name", ({ list, faulty }) => {
   beforeAll(async () => {
     node = await Node.start();
     chain = new StepChain(node, list);
-    conflist = join(folder, "10-crash.conflist");
+    conflist = join(directory, "10-crash.conflist");
     writeFileSync(conflist, JSON.stringify(list));
   });
 

@@ -8,17 +8,17 @@
  */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { redirectedSys } from "../../src/cli/redirected-sys.ts";
+import { redirectedSys } from "../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../src/host/node.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { checkIpam, type Report, type Snapshot } from "../../src/ipam/check.ts";
-import { confirmed, mend } from "../../src/ipam/mend.ts";
-import { listPools } from "../../src/ipam/pool.ts";
+import { checkIpam, type Report, type Snapshot } from "../../src/ipam/check/check.ts";
+import { confirmed, mend } from "../../src/ipam/check/mend.ts";
+import { listPools } from "../../src/ipam/model/pool.ts";
 import { fileStore } from "../../src/store/file.ts";
 import type { StoredObject } from "../../src/store/object.ts";
 import { drive, list } from "../../src/store/transaction.ts";
-import { Node } from "../lib/netns.ts";
-import { record } from "../lib/reliability.ts";
+import { record } from "../lib/faults/reliability.ts";
+import { Node } from "../lib/node/netns.ts";
 import { ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
 const operations = Number(process.env.TORTIE_CRASH_OPERATIONS ?? 5_000);
@@ -45,8 +45,8 @@ beforeAll(async () => {
     node.sh(`mkdir -p /var/lib/tortie/ippools; cat >${path}`, { stdin: JSON.stringify(pool) });
   }
   node.addPod("pod");
-  const folders = { run: node.outerPath("/run/tortie"), state: node.outerPath("/var/lib/tortie") };
-  sys = redirectedSys(nodeSys, folders, () => undefined);
+  const directories = { run: node.outerPath("/run/tortie"), state: node.outerPath("/var/lib/tortie") };
+  sys = redirectedSys(nodeSys, directories, () => undefined);
 });
 
 afterAll(async () => {

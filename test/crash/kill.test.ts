@@ -1,11 +1,11 @@
 /** Plugins killed by SIGKILL after random microseconds, ours on the release build and Go's beside them: what the next command makes of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist, parseConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { Node } from "../lib/netns.ts";
+import { type Count, isFull, record, timeoutMs } from "../lib/faults/reliability.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Node } from "../lib/node/netns.ts";
 import { randomOf, seed } from "../lib/random.ts";
-import { type Count, isFull, record, timeoutMs } from "../lib/reliability.ts";
-import type { Sandbox } from "../lib/runner.ts";
+import type { Sandbox } from "../lib/runtimes/runner.ts";
 import { example, goPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
 import { goChain, goKeeps } from "./go-chain.ts";
 import { Killing, type KillingOptions, type Trial } from "./killing.ts";

@@ -10,7 +10,9 @@
  * and those do not count as killed.
  */
 import type { Conflist } from "../lib/conflist.ts";
-import type { Node } from "../lib/netns.ts";
+import type { Node } from "../lib/node/netns.ts";
+import { residue, stateOf } from "../lib/node/state.ts";
+import { ping } from "../lib/node/traffic.ts";
 import type { Random } from "../lib/random.ts";
 import {
   addressOf,
@@ -21,9 +23,7 @@ import {
   Runner,
   requestOf,
   type Sandbox,
-} from "../lib/runner.ts";
-import { residue, stateOf } from "../lib/state.ts";
-import { ping } from "../lib/traffic.ts";
+} from "../lib/runtimes/runner.ts";
 import { type PodSandbox, webSandbox } from "./sandbox.ts";
 
 export type Victim = "ADD" | "DEL" | "GC";

@@ -1,7 +1,7 @@
 /** Sandboxes as containerd describes them, with a host port and limits. */
-import type { Node } from "../lib/netns.ts";
-import type { Sandbox } from "../lib/runner.ts";
-import { containerd } from "../lib/runtimes.ts";
+import type { Node } from "../lib/node/netns.ts";
+import type { Sandbox } from "../lib/runtimes/runner.ts";
+import { containerd } from "../lib/runtimes/runtimes.ts";
 
 export interface PodSandbox extends Sandbox {
   /** The name of its network namespace. */
@@ -18,6 +18,6 @@ export function webSandbox(node: Node, count: number, name = "web"): PodSandbox 
 export function described(pod: string, count: number, name: string): PodSandbox {
   const containerId = `pod${count}-5707a1`;
   const ports = [{ hostPort: 10_000 + (count % 20_000), containerPort: 80, protocol: "tcp" }];
-  const wishes = { namespace: "default", name, containerId, ports, ingressRate: 20e6, egressRate: 20e6 };
-  return { pod, containerId, netns: `/run/netns/${pod}`, ifname: "eth0", ...containerd(wishes) };
+  const requests = { namespace: "default", name, containerId, ports, ingressRate: 20e6, egressRate: 20e6 };
+  return { pod, containerId, netns: `/run/netns/${pod}`, ifname: "eth0", ...containerd(requests) };
 }

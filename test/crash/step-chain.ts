@@ -2,15 +2,15 @@
 import { expect } from "vitest";
 import { hostInterfacePrefix } from "../../src/plan/names.ts";
 import type { Conflist } from "../lib/conflist.ts";
-import { crashPluginDir, switchName } from "../lib/crash-build.ts";
-import { type Fault, faultText, type Step } from "../lib/fault.ts";
-import { leaks } from "../lib/kept.ts";
-import type { Node } from "../lib/netns.ts";
-import { evenly } from "../lib/reliability.ts";
-import { addressOf, type CniResult, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { crashPluginDir, switchName } from "../lib/faults/crash-build.ts";
+import { type Fault, faultText, type Step } from "../lib/faults/fault.ts";
+import { evenly } from "../lib/faults/reliability.ts";
+import { leaks } from "../lib/node/kept.ts";
+import type { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { ping } from "../lib/node/traffic.ts";
+import { addressOf, type CniResult, Runner, requestOf, type Sandbox } from "../lib/runtimes/runner.ts";
 import { goPluginDir } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 import type { FaultsAt } from "./step-faults.ts";
 
 export type Operation = "ADD" | "DEL" | "GC";

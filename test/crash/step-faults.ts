@@ -1,5 +1,5 @@
 /** What may befall a step of a process on the real kernel. */
-import { type Fault, killsOf, type Step } from "../lib/fault.ts";
+import { type Fault, killsOf, type Step } from "../lib/faults/fault.ts";
 
 export type FaultsAt = (step: Step, number: number) => readonly Fault[];
 

@@ -9,12 +9,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildCrashPlugins, crashPluginDir, switchName } from "../lib/crash-build.ts";
-import { doctor } from "../lib/doctor.ts";
-import { faultText } from "../lib/fault.ts";
-import { Node } from "../lib/netns.ts";
-import { isFull, Tally, timeoutMs } from "../lib/reliability.ts";
-import type { CniResult } from "../lib/runner.ts";
+import { buildCrashPlugins, crashPluginDir, switchName } from "../lib/faults/crash-build.ts";
+import { faultText } from "../lib/faults/fault.ts";
+import { isFull, Tally, timeoutMs } from "../lib/faults/reliability.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Node } from "../lib/node/netns.ts";
+import type { CniResult } from "../lib/runtimes/runner.ts";
 import { ourPluginDir, requireBuild } from "../lib/suite.ts";
 import { type Case, type Operation, StepChain } from "./step-chain.ts";
 import { errors, kills } from "./step-faults.ts";

@@ -1,14 +1,14 @@
 /** Storms of ADD, DEL and GC on the release build: what was not deleted is served, everything else is gone, the administrator's things untouched. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { Node } from "../lib/netns.ts";
+import { isFull, record, timeoutMs } from "../lib/faults/reliability.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Node } from "../lib/node/netns.ts";
+import { residue, stateOf } from "../lib/node/state.ts";
+import { ping } from "../lib/node/traffic.ts";
 import { randomOf, seed } from "../lib/random.ts";
-import { isFull, record, timeoutMs } from "../lib/reliability.ts";
-import { addressOf, Runner, requestOf } from "../lib/runner.ts";
-import { residue, stateOf } from "../lib/state.ts";
+import { addressOf, Runner, requestOf } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 import { administer, administered } from "./administrator.ts";
 import { Storm, type Survivor } from "./storm.ts";
 

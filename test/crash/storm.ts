@@ -7,9 +7,16 @@
  * **What must hold**: an ADD that nobody disturbs succeeds, DEL always does, and whoever was not deleted is served at the end.
  */
 import type { Conflist } from "../lib/conflist.ts";
-import type { Node } from "../lib/netns.ts";
+import type { Node } from "../lib/node/netns.ts";
 import type { Random } from "../lib/random.ts";
-import { type CniResult, gcRequestOf, noSandbox, type Runner, requestOf, type Sandbox } from "../lib/runner.ts";
+import {
+  type CniResult,
+  gcRequestOf,
+  noSandbox,
+  type Runner,
+  requestOf,
+  type Sandbox,
+} from "../lib/runtimes/runner.ts";
 import { described, type PodSandbox } from "./sandbox.ts";
 
 export interface StormOptions {

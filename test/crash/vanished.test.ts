@@ -4,11 +4,11 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist, parseConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { Node } from "../lib/netns.ts";
-import { type Count, isFull, record, timeoutMs } from "../lib/reliability.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
-import { residue, stateOf } from "../lib/state.ts";
+import { type Count, isFull, record, timeoutMs } from "../lib/faults/reliability.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Node } from "../lib/node/netns.ts";
+import { residue, stateOf } from "../lib/node/state.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, goPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
 import { goChain, goKeeps } from "./go-chain.ts";
 import { type PodSandbox, webSandbox } from "./sandbox.ts";

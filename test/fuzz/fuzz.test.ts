@@ -5,8 +5,8 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { buildFuzzTargets } from "../../scripts/fuzz/build.ts";
 import { allTargets, fuzz, replay } from "../../scripts/fuzz.ts";
-import { buildFuzzTargets } from "../../scripts/fuzz-build.ts";
 import { root } from "../lib/suite.ts";
 
 const seconds = Number(process.env.TORTIE_FUZZ_SECONDS ?? 60);

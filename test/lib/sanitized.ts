@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { findingsFolder } from "../../scripts/toolchain.ts";
+import { findingsDirectory } from "../../scripts/build/toolchain.ts";
 import { root } from "./suite.ts";
 
 export function setup(): void {
@@ -14,13 +14,13 @@ export function setup(): void {
     cwd: root,
     stdio: "inherit",
   });
-  rmSync(findingsFolder, { recursive: true, force: true });
-  mkdirSync(findingsFolder, { recursive: true });
+  rmSync(findingsDirectory, { recursive: true, force: true });
+  mkdirSync(findingsDirectory, { recursive: true });
 }
 
 export function teardown(): void {
-  const findings = readdirSync(findingsFolder);
+  const findings = readdirSync(findingsDirectory);
   if (findings.length === 0) return;
-  const first = readFileSync(join(findingsFolder, findings[0] ?? ""), "utf8").slice(0, 4000);
+  const first = readFileSync(join(findingsDirectory, findings[0] ?? ""), "utf8").slice(0, 4000);
   throw new Error(`the sanitizers found something ${findings.length} times, the first time:\n${first}`);
 }

@@ -1,10 +1,10 @@
 /** Host ports of an attachment that nothing but its mapping is left of: who asks for them gets them, unless its address is still on the host. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { ask, serve } from "../lib/node/traffic.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ask, serve } from "../lib/traffic.ts";
 
 const list = loadConflist(example("10-calico.conflist"));
 const portmap = list.plugins.findIndex(({ type }) => type === "portmap");

@@ -1,12 +1,12 @@
 /** Packets to an address of the node's blocks that no pod has end on the node, and the node is as before when the last pod has gone. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node } from "../lib/netns.ts";
-import { type CniResult, Runner, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { ping } from "../lib/node/traffic.ts";
+import { type CniResult, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 
 const list = loadConflist(example("10-calico-dual-stack.conflist"));
 let node: Node;

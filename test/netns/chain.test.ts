@@ -2,13 +2,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../src/cni/version.ts";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, outsideAddress4 } from "../lib/netns.ts";
-import { addressOf, type CniResult, PluginError, Runner, requestOf, type Sandbox } from "../lib/runner.ts";
-import { containerd, crio, podman } from "../lib/runtimes.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, ping, serve } from "../lib/node/traffic.ts";
+import { addressOf, type CniResult, PluginError, Runner, requestOf, type Sandbox } from "../lib/runtimes/runner.ts";
+import { containerd, crio, podman } from "../lib/runtimes/runtimes.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ask, ping, serve } from "../lib/traffic.ts";
 
 const list = loadConflist(example("10-calico.conflist"));
 let node: Node;
@@ -214,7 +214,7 @@ describe("ADD", () => {
     ["podman", podman],
   ] as const)("takes what %s sends", (_, sent) => {
     const pod = newPod();
-    const wishes = {
+    const requests = {
       namespace: "default",
       name: pod.pod,
       containerId: pod.containerId,
@@ -222,7 +222,7 @@ describe("ADD", () => {
       egressRate: 10e6,
     };
     const ports = [{ hostPort: 8086, containerPort: 80, protocol: "tcp" }];
-    const sandbox = { ...pod, ...sent({ ...wishes, ports }) };
+    const sandbox = { ...pod, ...sent({ ...requests, ports }) };
     add(sandbox);
     runner.check(list, sandbox);
     del(sandbox);

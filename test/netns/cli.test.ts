@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { type Completed, Node } from "../lib/netns.ts";
-import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
+import { type Completed, Node } from "../lib/node/netns.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild, root } from "../lib/suite.ts";
 
 const list = loadConflist(example("10-calico.conflist"));

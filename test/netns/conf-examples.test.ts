@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node } from "../lib/netns.ts";
-import { Runner } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { ask, ping, serve } from "../lib/node/traffic.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
 import { example, exampleNames, examplesDir, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ask, ping, serve } from "../lib/traffic.ts";
 
 const capabilities = {
   portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],

@@ -1,15 +1,15 @@
 /** The executor on the real kernel where something is in its way: repeated, foreign, half done, another's. */
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { buildExecutable } from "../../scripts/executable.ts";
+import { buildExecutable } from "../../scripts/build/executable.ts";
 import type { Plan } from "../../src/plan/resource.ts";
-import type { DataplaneAnswer, DataplaneJob, DataplaneStep } from "../lib/dataplane-executor.ts";
-import { Node } from "../lib/netns.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import type { DataplaneAnswer, DataplaneJob, DataplaneStep } from "../lib/programs/dataplane-executor.ts";
 import { root } from "../lib/suite.ts";
 import { endpointPlan } from "../unit/dataplane/scene.ts";
 
-const targetFolder = join(root, "build/test-bin-dataplane");
+const targetDirectory = join(root, "build/test-bin-dataplane");
 const plan = endpointPlan();
 const { owner } = plan;
 let node: Node;
@@ -19,13 +19,13 @@ let count = 0;
 beforeAll(async () => {
   const program = `
     import { quickjsSys } from "./src/host/quickjs.ts";
-    import { runDataplaneExecutor } from "./test/lib/dataplane-executor.ts";
+    import { runDataplaneExecutor } from "./test/lib/programs/dataplane-executor.ts";
     export const main = () => runDataplaneExecutor(quickjsSys);
   `;
   await buildExecutable({
     programs: { "dataplane-executor": program },
-    workFolder: join(root, "build/dataplane-executor"),
-    targetFolder,
+    workDirectory: join(root, "build/dataplane-executor"),
+    targetDirectory,
     define: { TORTIE_VERSION: '"0"', TORTIE_COMMIT: '"test"', TORTIE_ENGINE: '"quickjs"', TORTIE_FAULTS: "false" },
   });
   node = await Node.start("node");
@@ -184,7 +184,7 @@ function take(...steps: readonly DataplaneStep[]): readonly DataplaneAnswer[] {
   const inUse = steps.flatMap((step) => ("in" in step ? [step.in] : []));
   const netns = Object.fromEntries(inUse.map((name) => [name, pods[name] ?? name]));
   const job: DataplaneJob = { netns, steps };
-  const { status, stdout, stderr } = node.run([join(targetFolder, "dataplane-executor")], {
+  const { status, stdout, stderr } = node.run([join(targetDirectory, "dataplane-executor")], {
     stdin: JSON.stringify(job),
   });
   if (status !== 0) throw new Error(`cannot take the steps: ${stdout}${stderr}`);

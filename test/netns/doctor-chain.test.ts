@@ -8,30 +8,30 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { type Pod, Ward } from "../lib/doctor-ward.ts";
-import { queueRates } from "../lib/expect-rate.ts";
-import { Node, nodeAddress4 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { type Pod, Ward } from "../lib/node/doctor-ward.ts";
+import { queueRates } from "../lib/node/expect-rate.ts";
+import { Node, nodeAddress4 } from "../lib/node/netns.ts";
+import { answers, ask, serve } from "../lib/node/traffic.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, goPluginDir, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ask, serve } from "../lib/traffic.ts";
 
 const limits = { ingressRate: 20_000_000, ingressBurst: 2_000_000, egressRate: 10_000_000, egressBurst: 1_000_000 };
 
-let folder: string;
+let directory: string;
 
 beforeAll(() => {
   requireBuild();
-  folder = mkdtempSync(join(tmpdir(), "tortie-doctor-"));
+  directory = mkdtempSync(join(tmpdir(), "tortie-doctor-"));
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 /** A conflist like the example's, with another back end of `portmap`. */
 function withBackend(backend: "nftables" | "iptables"): string {
-  const path = join(folder, `10-${backend}.conflist`);
+  const path = join(directory, `10-${backend}.conflist`);
   const list = JSON.parse(loadConflist(example("10-calico.conflist")).text);
   for (const plugin of list.plugins) if (plugin.type === "portmap") plugin.backend = backend;
   writeFileSync(path, JSON.stringify(list));
@@ -248,7 +248,7 @@ describe.each([
 
 describe("behind another main plugin", () => {
   test("host ports are judged by what the pod has, mended, and go with a sandbox that is gone", async () => {
-    const path = join(folder, "20-bridge.conflist");
+    const path = join(directory, "20-bridge.conflist");
     const plugins = [
       {
         type: "bridge",
@@ -293,7 +293,7 @@ describe("behind another main plugin", () => {
 
 /** The example's chain with Debian's tuning in it, which sets a sysctl in the pod. */
 function withTuning(): string {
-  const path = join(folder, "30-tuning.conflist");
+  const path = join(directory, "30-tuning.conflist");
   const list = JSON.parse(loadConflist(example("10-calico.conflist")).text);
   list.cniVersion = "1.0.0";
   delete list.cniVersions;

@@ -1,9 +1,9 @@
-/** `tortie doctor` of the node itself: what belongs to no attachment, the state folders, the locks, and what was installed. */
+/** `tortie doctor` of the node itself: what belongs to no attachment, the state directories, the locks, and what was installed. */
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Ward } from "../lib/doctor-ward.ts";
+import { Ward } from "../lib/node/doctor-ward.ts";
 import { goPluginDir, ourPluginDir, requireBuild, root, suite } from "../lib/suite.ts";
 
 let ward: Ward;
@@ -63,7 +63,7 @@ describe("the node", () => {
     ward.expectMended("temporary-file-left", /killed in the middle of a write/);
   });
 
-  test("mode-wrong, owner-wrong: others may read a record, or own a folder", () => {
+  test("mode-wrong, owner-wrong: others may read a record, or own a directory", () => {
     ward.node.sh(`chmod 644 ${ward.neighbour.record}`);
     ward.expectMended("mode-wrong", /has mode 0644, wanted 0600/);
     ward.node.sh("chown 1000 /run/tortie/ipam");
@@ -107,35 +107,35 @@ describe("the node", () => {
 });
 
 describe("what was installed", () => {
-  let folder: string;
+  let directory: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), "tortie-doctor-bin-"));
-    for (const name of suite) copyFileSync(join(ourPluginDir, name), join(folder, name));
+    directory = mkdtempSync(join(tmpdir(), "tortie-doctor-bin-"));
+    for (const name of suite) copyFileSync(join(ourPluginDir, name), join(directory, name));
   });
   afterEach(() => {
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   });
-  const look = (options = {}) => ward.doctor({ binDirs: [folder, goPluginDir], ...options });
+  const look = (options = {}) => ward.doctor({ binDirs: [directory, goPluginDir], ...options });
 
   test("executable-missing, executable-broken: each is linked from another or made executable", () => {
-    rmSync(join(folder, "portmap"));
-    writeFileSync(join(folder, "bandwidth"), "no program\n");
-    ward.node.sh(`chmod 644 ${join(folder, "calico-ipam")}`);
+    rmSync(join(directory, "portmap"));
+    writeFileSync(join(directory, "bandwidth"), "no program\n");
+    ward.node.sh(`chmod 644 ${join(directory, "calico-ipam")}`);
     // Debian's portmap is found instead, further down the path.
-    const found = ward.doctor({ binDirs: [folder] });
+    const found = ward.doctor({ binDirs: [directory] });
     expect(found.exitCode).toBe(3);
     expect(found.findings.map(({ id, subject }) => `${id} ${subject}`).sort()).toEqual([
-      `executable-broken ${folder}/bandwidth`,
-      `executable-broken ${folder}/calico-ipam`,
+      `executable-broken ${directory}/bandwidth`,
+      `executable-broken ${directory}/calico-ipam`,
       "executable-missing portmap",
     ]);
-    expect(ward.doctor({ binDirs: [folder], fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+    expect(ward.doctor({ binDirs: [directory], fix: true })).toMatchObject({ exitCode: 0, findings: [] });
     ward.expectNeighbourServed();
   });
 
   test("executable-foreign: another's plugin under a name of ours is a warning", () => {
-    rmSync(join(folder, "portmap"));
-    const file = join(folder, "10-x.conflist");
+    rmSync(join(directory, "portmap"));
+    const file = join(directory, "10-x.conflist");
     // What Debian's plugins speak.
     writeFileSync(file, JSON.stringify({ ...JSON.parse(ward.list.text), cniVersion: "1.0.0", cniVersions: [] }));
     const { exitCode, findings } = look({ conflist: file });
@@ -143,7 +143,7 @@ describe("what was installed", () => {
   });
 
   test("network-broken, network-refused: for a person to change, told in the plugin's words", () => {
-    const file = join(folder, "10-x.conflist");
+    const file = join(directory, "10-x.conflist");
     writeFileSync(file, "{");
     expect(look({ conflist: file })).toMatchObject({ exitCode: 3, findings: [{ id: "network-broken" }] });
     const text = ward.list.text.replace(/"mtu": \d+/, '"mtu": "large"');

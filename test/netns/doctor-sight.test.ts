@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { DoctorReport } from "../../src/cli/doctor/report.ts";
-import { type Pod, Ward } from "../lib/doctor-ward.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { type Pod, Ward } from "../lib/node/doctor-ward.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
 import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
 const program = `${process.execPath} ${join(root, "dist/tortie.js")}`;

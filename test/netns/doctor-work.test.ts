@@ -1,10 +1,10 @@
 /** `tortie doctor` beside plugins at work, and with every configuration of conf-examples. */
 import { beforeAll, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { Ward } from "../lib/doctor-ward.ts";
-import { Node } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Ward } from "../lib/node/doctor-ward.ts";
+import { Node } from "../lib/node/netns.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, exampleNames, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
 
 beforeAll(requireBuild);

@@ -6,9 +6,9 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Pod, Ward } from "../lib/doctor-ward.ts";
-import { requestOf } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { type Pod, Ward } from "../lib/node/doctor-ward.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { requestOf } from "../lib/runtimes/runner.ts";
 import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
 let ward: Ward;

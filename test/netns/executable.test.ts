@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { Node } from "../lib/netns.ts";
-import { Runner } from "../lib/runner.ts";
+import { Node } from "../lib/node/netns.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
 import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../lib/suite.ts";
 
 beforeAll(requireBuild);
@@ -29,10 +29,10 @@ describe.each(suite)("%s", (name) => {
   });
 
   test("answers VERSION in an empty read-only root with an empty environment", () => {
-    const folder = mkdtempSync(join(tmpdir(), "tortie-"));
+    const directory = mkdtempSync(join(tmpdir(), "tortie-"));
     try {
-      copyFileSync(path, join(folder, name));
-      const script = `mount --bind ${folder} ${folder} && mount -o remount,bind,ro ${folder} && exec env -i CNI_COMMAND=VERSION /usr/sbin/chroot ${folder} /${name}`;
+      copyFileSync(path, join(directory, name));
+      const script = `mount --bind ${directory} ${directory} && mount -o remount,bind,ro ${directory} && exec env -i CNI_COMMAND=VERSION /usr/sbin/chroot ${directory} /${name}`;
       const { status, stdout, stderr } = spawnSync("unshare", ["--mount", "--net", "sh", "-c", script], {
         encoding: "utf8",
         input: "",
@@ -40,7 +40,7 @@ describe.each(suite)("%s", (name) => {
       expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
       expect(JSON.parse(stdout).supportedVersions).toContain("1.1.0");
     } finally {
-      rmSync(folder, { recursive: true });
+      rmSync(directory, { recursive: true });
     }
   });
 

@@ -1,10 +1,10 @@
 /** A pod's next sandbox gets the pod's fixed addresses, whether the one before is gone or still there, and its late DEL leaves them. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, parseConflist } from "../lib/conflist.ts";
-import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { ping } from "../lib/node/traffic.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 
 const list: Conflist = parseConflist(
   JSON.stringify({

@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { Node } from "../lib/netns.ts";
-import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
+import { Node } from "../lib/node/netns.ts";
+import { answers, ping, serve } from "../lib/node/traffic.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ping, serve } from "../lib/traffic.ts";
 
 const secretPort = 9000;
 const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];

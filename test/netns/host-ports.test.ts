@@ -1,13 +1,13 @@
 /** Host ports beside what else happens on a node, with both back ends. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, type JsonObject, loadConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, nodeAddress4, nodeAddress6 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, nodeAddress4, nodeAddress6 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, serve, waitForPort } from "../lib/node/traffic.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { answers, ask, serve, waitForPort } from "../lib/traffic.ts";
 
 const calico = loadConflist(example("10-calico.conflist"));
 const backends = ["nftables", "iptables"] as const;

@@ -5,9 +5,9 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { leaks } from "../lib/kept.ts";
-import { type Completed, Node } from "../lib/netns.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { type Completed, Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
 import { isSanitized, ourPluginDir, requireBuild } from "../lib/suite.ts";
 
 const usual = { cniVersion: "1.1.0", name: "net", type: "calico", ipam: { type: "calico-ipam" } };
@@ -233,18 +233,18 @@ describe("another plugin's result", () => {
   const routes = Array.from({ length: 10_000 }, (_, n) => ({
     dst: `10.${100 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}/32`,
   }));
-  const folder = "/run/.node/plugins";
+  const directory = "/run/.node/plugins";
 
   /** An IPAM plugin that prints a text. */
   function ipam(text: string): Circumstances {
-    node.sh(`mkdir -p ${folder}`);
-    const path = node.outerPath(`${folder}/fake-ipam`);
+    node.sh(`mkdir -p ${directory}`);
+    const path = node.outerPath(`${directory}/fake-ipam`);
     writeFileSync(`${path}.json`, text);
-    writeFileSync(path, `#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] && exec /bin/cat ${folder}/fake-ipam.json\nexit 0\n`);
+    writeFileSync(path, `#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] && exec /bin/cat ${directory}/fake-ipam.json\nexit 0\n`);
     chmodSync(path, 0o755);
     return {
       stdin: JSON.stringify({ ...usual, ipam: { type: "fake-ipam" } }),
-      env: { CNI_PATH: `${ourPluginDir}:${folder}` },
+      env: { CNI_PATH: `${ourPluginDir}:${directory}` },
     };
   }
 
@@ -273,7 +273,7 @@ describe("another plugin's result", () => {
   test("of megabytes without an end is cut off", () => {
     const circumstances = ipam("");
     writeFileSync(
-      node.outerPath(`${folder}/fake-ipam`),
+      node.outerPath(`${directory}/fake-ipam`),
       '#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] && exec /usr/bin/yes\nexit 0\n',
     );
     expect(errorOf(call("ADD", circumstances)).msg).toContain("cannot run");
@@ -281,7 +281,7 @@ describe("another plugin's result", () => {
 });
 
 describe("a symbolic link that a stranger planted", () => {
-  test.each(["/run/tortie", "/var/lib/tortie"])("in the place of the folder %s is not followed", (path) => {
+  test.each(["/run/tortie", "/var/lib/tortie"])("in the place of the directory %s is not followed", (path) => {
     node.sh(`mkdir /run/.node/elsewhere; mv ${path} /run/.node/kept; ln -s /run/.node/elsewhere ${path}`);
     try {
       expect(errorOf(call("ADD"))).toMatchObject({ code: 103, msg: expect.stringContaining("symbolic link") });
@@ -321,7 +321,7 @@ describe("a symbolic link that a stranger planted", () => {
 });
 
 describe("files of the store", () => {
-  test("have mode 0600 and folders 0700, whatever the umask", () => {
+  test("have mode 0600 and directories 0700, whatever the umask", () => {
     node.sh("mv /run/tortie /run/.node/kept");
     try {
       expect(call("ADD", { shell: 'umask 000; exec "$@"' }).status).toBe(0);
@@ -332,7 +332,7 @@ describe("files of the store", () => {
     }
   });
 
-  test("in a folder of another user's are not trusted", () => {
+  test("in a directory of another user's are not trusted", () => {
     node.sh("chown 65534 /run/tortie");
     try {
       expect(errorOf(call("ADD")).msg).toContain("owned by");
@@ -444,7 +444,7 @@ describe("what a child of ours gets", () => {
     const env = { CNI_PATH: `${ourPluginDir}:/run/.node/spy` };
     // Descriptors that the runtime forgot to close are not handed on either.
     errorOf(call("ADD", { stdin, env, shell: 'exec 7</etc/passwd 8>/dev/null; exec "$@"' }));
-    // ls itself opens the folder as 3.
+    // ls itself opens the directory as 3.
     expect(node.sh("cat /run/.node/spy/fds")).toBe("0\n1\n2\n3\n");
   });
 });

@@ -1,9 +1,9 @@
 /** Installing as the documents say, on a private node, and what comes of it. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { install, installByShell } from "../lib/install.ts";
-import { type Completed, Node } from "../lib/netns.ts";
-import { Runner } from "../lib/runner.ts";
+import { install, installByShell } from "../lib/node/install.ts";
+import { type Completed, Node } from "../lib/node/netns.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
 import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
 const names = ["bandwidth", "calico", "calico-ipam", "loopback", "portmap"];
@@ -23,7 +23,7 @@ function tortie(...words: readonly string[]): Completed {
   return node.run([process.execPath, `${root}/dist/tortie.js`, ...words]);
 }
 
-/** Inode, mode and name of everything in the folder. */
+/** Inode, mode and name of everything in the directory. */
 function executables(): readonly string[] {
   return node
     .sh("ls -A /opt/cni/bin | while read -r name; do stat -c '%i %a %n' \"/opt/cni/bin/$name\"; done")
@@ -57,7 +57,7 @@ test.each([
   runner.del(list, sandbox);
 });
 
-test("uninstall is refused while a pod is attached, and leaves the folders as they were before", () => {
+test("uninstall is refused while a pod is attached, and leaves the directories as they were before", () => {
   const look = () => node.sh("find /opt /etc/cni -type f 2>/dev/null | sort");
   const before = look();
   install(node);

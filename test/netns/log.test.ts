@@ -15,44 +15,44 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { buildExecutable } from "../../scripts/executable.ts";
+import { buildExecutable } from "../../scripts/build/executable.ts";
 import type { Rotation } from "../../src/log/rolling-file.ts";
-import type { LogJob } from "../lib/log-writer.ts";
+import type { LogJob } from "../lib/programs/log-writer.ts";
 import { ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
-const targetFolder = join(root, "build/test-bin-log");
+const targetDirectory = join(root, "build/test-bin-log");
 const keepAll: Rotation = { maxBytes: 64 * 1024, maxAgeMs: 86_400_000, maxCount: 1_000_000 };
-let folder: string;
+let directory: string;
 
 beforeAll(async () => {
   requireBuild();
   const program = `
     import { quickjsSys } from "./src/host/quickjs.ts";
-    import { runLogWriter } from "./test/lib/log-writer.ts";
+    import { runLogWriter } from "./test/lib/programs/log-writer.ts";
     export const main = () => runLogWriter(quickjsSys);
   `;
   await buildExecutable({
     programs: { "log-writer": program },
-    workFolder: join(root, "build/log-writer"),
-    targetFolder,
+    workDirectory: join(root, "build/log-writer"),
+    targetDirectory,
     define: {},
   });
 });
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "tortie-log-"));
+  directory = mkdtempSync(join(tmpdir(), "tortie-log-"));
 });
 
 afterEach(() => {
-  rmSync(folder, { recursive: true });
+  rmSync(directory, { recursive: true });
 });
 
 test("16 processes logging 10,000 lines each with a 64 KiB rotation limit: no line lost, torn or doubled", async () => {
   await write(16, { lines: 10_000, rotation: keepAll });
-  const seen = linesOf(folder).map(readLine);
+  const seen = linesOf(directory).map(readLine);
   expect(seen.length).toBe(160_000);
   expect(new Set(seen.map(({ writer, line }) => writer * 10_000 + line)).size).toBe(160_000);
-  const sizes = rotatedFiles().map((name) => statSync(join(folder, name)).size);
+  const sizes = rotatedFiles().map((name) => statSync(join(directory, name)).size);
   expect(sizes.length).toBeGreaterThan(50);
   expect(sizes.filter((size) => size < keepAll.maxBytes)).toEqual([]);
 });
@@ -61,7 +61,8 @@ test("processes that remove old files while others write to them keep each write
   await write(16, { lines: 2_000, rotation: { ...keepAll, maxBytes: 2048, maxCount: 2 } });
   expect(rotatedFiles().length).toBeLessThanOrEqual(2);
   const kept = new Map<number, number[]>();
-  for (const { writer, line } of linesOf(folder).map(readLine)) kept.set(writer, [...(kept.get(writer) ?? []), line]);
+  for (const { writer, line } of linesOf(directory).map(readLine))
+    kept.set(writer, [...(kept.get(writer) ?? []), line]);
   expect(kept.size).toBeGreaterThan(0);
   for (const lines of kept.values()) {
     const first = 2_000 - lines.length;
@@ -70,7 +71,7 @@ test("processes that remove old files while others write to them keep each write
 });
 
 test("processes that are killed leave nothing that stops or spoils the others' lines", async () => {
-  const path = join(folder, "cni.log");
+  const path = join(directory, "cni.log");
   const rotation = { ...keepAll, maxBytes: 16_384 };
   const doomed = Array.from({ length: 8 }, (_, writer) => start({ path, writer: 100 + writer, lines: 1e9, rotation }));
   const written = write(8, { lines: 5_000, rotation });
@@ -80,14 +81,14 @@ test("processes that are killed leave nothing that stops or spoils the others' l
   }
   await written;
   await Promise.all(doomed.map(({ ended }) => ended));
-  const survivors = linesOf(folder).flatMap((text) => (/"writer":\d,/.test(text) ? [readLine(text)] : []));
+  const survivors = linesOf(directory).flatMap((text) => (/"writer":\d,/.test(text) ? [readLine(text)] : []));
   expect(survivors.length).toBe(40_000);
   expect(new Set(survivors.map(({ writer, line }) => writer * 5_000 + line)).size).toBe(40_000);
 });
 
 describe("the plugins themselves", () => {
   test("16 at once, by the keys of their configuration: each line is there, and the file is rotated at a megabyte", async () => {
-    const path = join(folder, "deep/er/cni.log");
+    const path = join(directory, "deep/er/cni.log");
     const padding = "x".repeat(30_000);
     for (let round = 0; round < 12; round++) {
       const runs = Array.from({ length: 16 }, (_, n) =>
@@ -95,45 +96,45 @@ describe("the plugins themselves", () => {
       );
       for (const { status } of await Promise.all(runs)) expect(status).toBe(0);
     }
-    const lines = linesOf(join(folder, "deep/er")).map(
+    const lines = linesOf(join(directory, "deep/er")).map(
       (text) => JSON.parse(text) as { containerID: string; msg: string },
     );
     const wanted = Array.from({ length: 192 }, (_, n) => `${Math.floor(n / 16)}-${n % 16}`);
     expect(lines.map(({ containerID, msg }) => `${containerID} ${msg}`).sort()).toEqual(
       wanted.flatMap((id) => [`${id} begin`, `${id} end`]).sort(),
     );
-    const files = rotatedFiles(join(folder, "deep/er"));
+    const files = rotatedFiles(join(directory, "deep/er"));
     expect(files.length).toBeGreaterThanOrEqual(4);
     for (const name of files) expect(name).toMatch(/^cni-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}\.log$/);
   });
 
   test.each<[string, (path: string) => void]>([
-    ["a link to another file", (path) => symlinkSync(join(folder, "victim"), path)],
-    ["a link to nothing", (path) => symlinkSync(join(folder, "nothing"), path)],
+    ["a link to another file", (path) => symlinkSync(join(directory, "victim"), path)],
+    ["a link to nothing", (path) => symlinkSync(join(directory, "nothing"), path)],
     ["a FIFO that nobody reads", (path) => execFileSync("mkfifo", [path])],
-    ["a folder", (path) => mkdirSync(path)],
-    ["a link in the place of the lock", (path) => symlinkSync(join(folder, "nothing"), `${path}.lock`)],
+    ["a directory", (path) => mkdirSync(path)],
+    ["a link in the place of the lock", (path) => symlinkSync(join(directory, "nothing"), `${path}.lock`)],
     [
-      "a file in its folder's place",
+      "a file in its directory's place",
       (path) => {
         rmdirSync(dirname(path));
         writeFileSync(dirname(path), "");
       },
     ],
   ])("with %s in the log's place do their work, follow nothing and wait for nobody", async (_, plant) => {
-    writeFileSync(join(folder, "victim"), "precious");
-    const path = join(folder, "log/cni.log");
+    writeFileSync(join(directory, "victim"), "precious");
+    const path = join(directory, "log/cni.log");
     mkdirSync(dirname(path));
     plant(path);
     const { status, stdout } = await plugin({ log_level: "debug", log_file_path: path, log_file_max_size: 1 }, "c1");
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toEqual(prevResult);
-    expect(readFileSync(join(folder, "victim"), "utf8")).toBe("precious");
-    expect(existsSync(join(folder, "nothing"))).toBe(false);
+    expect(readFileSync(join(directory, "victim"), "utf8")).toBe("precious");
+    expect(existsSync(join(directory, "nothing"))).toBe(false);
   });
 
   test("write nothing to stderr when they succeed, whatever the file says, and at debug what the file says", async () => {
-    const path = join(folder, "cni.log");
+    const path = join(directory, "cni.log");
     for (const log_level of [undefined, "info", "Warning", "error", "verbose"]) {
       expect(await plugin({ log_level, log_file_path: path }, "c1")).toMatchObject({ status: 0, stderr: "" });
     }
@@ -142,7 +143,7 @@ describe("the plugins themselves", () => {
   });
 
   test("write to stderr what went wrong when they fail, and the same to the file", async () => {
-    const path = join(folder, "cni.log");
+    const path = join(directory, "cni.log");
     const { status, stderr } = await plugin({ log_file_path: path, ingressRate: 1 }, "c1");
     expect(status).toBe(1);
     expect(JSON.parse(stderr)).toMatchObject({ level: 50, plugin: "bandwidth", command: "ADD", containerID: "c1" });
@@ -164,12 +165,12 @@ function readLine(text: string): { readonly writer: number; readonly line: numbe
   return JSON.parse(text) as { writer: number; line: number };
 }
 
-function rotatedFiles(of = folder): readonly string[] {
+function rotatedFiles(of = directory): readonly string[] {
   return readdirSync(of).filter((name) => name.startsWith("cni-"));
 }
 
 async function write(processes: number, job: Omit<LogJob, "path" | "writer">): Promise<void> {
-  const path = join(folder, "cni.log");
+  const path = join(directory, "cni.log");
   const started = Array.from({ length: processes }, (_, writer) => start({ ...job, path, writer }));
   const ends = await Promise.all(started.map(({ ended }) => ended));
   expect(ends).toEqual(ends.map(() => ({ status: 0, stdout: "", stderr: "" })));
@@ -187,7 +188,7 @@ interface Started {
 }
 
 function start(job: LogJob): Started {
-  return spawned(join(targetFolder, "log-writer"), [JSON.stringify(job)], { environment: {}, stdin: "" });
+  return spawned(join(targetDirectory, "log-writer"), [JSON.stringify(job)], { environment: {}, stdin: "" });
 }
 
 function spawned(
@@ -210,7 +211,7 @@ function spawned(
   return { child, ended };
 }
 
-function linesOf(folder: string): readonly string[] {
-  const files = readdirSync(folder).filter((name) => name.endsWith(".log"));
-  return files.flatMap((name) => readFileSync(join(folder, name), "utf8").split("\n").slice(0, -1));
+function linesOf(directory: string): readonly string[] {
+  const files = readdirSync(directory).filter((name) => name.endsWith(".log"));
+  return files.flatMap((name) => readFileSync(join(directory, name), "utf8").split("\n").slice(0, -1));
 }

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../src/cni/version.ts";
 import { type Conflist, loadConflist, parseConflist, withVersion } from "../lib/conflist.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
-import { containerd } from "../lib/runtimes.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
+import { containerd } from "../lib/runtimes/runtimes.ts";
 import { example, goPluginDir, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
 
 /** What containerd keeps inside for every pod. */
@@ -29,9 +29,9 @@ afterAll(async () => {
 /** A sandbox as a runtime makes it: lo is down. */
 function newSandbox(): Sandbox & { readonly pod: string } {
   const pod = `pod${++pods}`;
-  const wishes = { namespace: "default", name: pod, containerId: `${pod}-0a1b` };
+  const requests = { namespace: "default", name: pod, containerId: `${pod}-0a1b` };
   node.sh(`ip netns add ${pod}`);
-  return { pod, containerId: wishes.containerId, netns: `/run/netns/${pod}`, ifname: "lo", ...containerd(wishes) };
+  return { pod, containerId: requests.containerId, netns: `/run/netns/${pod}`, ifname: "lo", ...containerd(requests) };
 }
 
 function isUp(pod: string): boolean {

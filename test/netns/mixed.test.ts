@@ -1,15 +1,15 @@
 /** Chains of mixed origin: our plugins with the Go ones in one conflist, and either's work checked and removed by the other. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, type JsonObject, parseConflist } from "../lib/conflist.ts";
-import { expectRate, queueRates } from "../lib/expect-rate.ts";
-import { leaks } from "../lib/kept.ts";
-import { mixture } from "../lib/mixture.ts";
-import { Node, nodeAddress4, outsideAddress4 } from "../lib/netns.ts";
-import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
-import { containerdBurst } from "../lib/runtimes.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { expectRate, queueRates } from "../lib/node/expect-rate.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, ping, serve } from "../lib/node/traffic.ts";
+import { mixture } from "../lib/runtimes/mixture.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
+import { containerdBurst } from "../lib/runtimes/runtimes.ts";
 import { requireBuild } from "../lib/suite.ts";
-import { answers, ask, ping, serve } from "../lib/traffic.ts";
 
 const bandwidth = { type: "bandwidth", capabilities: { bandwidth: true } };
 const portmap = { type: "portmap", snat: true, capabilities: { portMappings: true } };
@@ -77,9 +77,9 @@ const chains: readonly Chain[] = [
 
 /** A subnet: a pool that is one block, without its first and its last address. */
 function makeSubnetPool(node: Node): void {
-  const write = (folder: string, kind: string, spec: JsonObject) => {
+  const write = (directory: string, kind: string, spec: JsonObject) => {
     const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name: "subnet" }, spec };
-    const path = `/var/lib/tortie/${folder}`;
+    const path = `/var/lib/tortie/${directory}`;
     node.sh(`mkdir -p ${path}; cat > ${path}/subnet.json`, { stdin: JSON.stringify(object) });
   };
   write("ippools", "IPPool", { cidr: "10.9.0.0/24", blockSize: 24 });
@@ -121,7 +121,7 @@ function check(runner: Runner, list: Conflist, sandbox: Sandbox, fromGo: readonl
   runner.check({ ...list, plugins: able }, sandbox);
 }
 
-/** What Go plugins and iptables leave on a node on purpose: shared chains, folders, the bridge. */
+/** What Go plugins and iptables leave on a node on purpose: shared chains, directories, the bridge. */
 const goKeeps = [
   /^\+ nft table ip6? (nat|filter|raw)( \/ chain (CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)|[A-Z]+)( \/ .*)?)?$/,
   /^\+ ip6?tables \*(nat|filter|raw) (\*|:[A-Z]+ ACCEPT|(:|-A )CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)|-A [A-Z]+ .*-j CNI-(HOSTPORT-(DNAT|MASQ)|FORWARD)$)/,

@@ -4,12 +4,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Node } from "../lib/netns.ts";
+import { Node } from "../lib/node/netns.ts";
 import { root } from "../lib/suite.ts";
 
 /** Starts a node with a pod and a server in it, tells the children's ids, and stays. */
 const maker = `
-  import { Node } from ${JSON.stringify(join(root, "test/lib/netns.ts"))};
+  import { Node } from ${JSON.stringify(join(root, "test/lib/node/netns.ts"))};
   const node = await Node.start();
   node.addPod("a");
   node.start(["sleep", "600"], { in: "a" });
@@ -43,11 +43,11 @@ test("nothing that a node does shows on the machine", async () => {
 });
 
 function machine(): unknown {
-  const folders = ["/run/netns", "/var/lib/tortie", "/etc/cni/net.d"].map((path) =>
+  const directories = ["/run/netns", "/var/lib/tortie", "/etc/cni/net.d"].map((path) =>
     existsSync(path) ? readdirSync(path) : undefined,
   );
   return [
-    folders,
+    directories,
     readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8"),
     readFileSync("/proc/net/dev", "utf8").split("\n").length,
   ];

@@ -1,12 +1,12 @@
 /** Pods' packets to addresses of their pools that nobody has end on the node; all others, and those that a route leads on, go where they went. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { ping } from "../lib/node/traffic.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 
 const list = loadConflist(example("10-calico-dual-stack.conflist"));
 let node: Node;

@@ -1,10 +1,10 @@
 /** Pools beside the node's networks, on the real kernel: its routes tell what is the node's, in both families. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, parseConflist } from "../lib/conflist.ts";
-import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { addressOf, Runner, type Sandbox } from "../lib/runner.ts";
+import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { ping } from "../lib/node/traffic.ts";
+import { addressOf, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 
 let node: Node;
 let runner: Runner;

@@ -3,13 +3,13 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { busyNodes } from "../lib/busy-nodes.ts";
 import { loadConflist } from "../lib/conflist.ts";
-import { doctor } from "../lib/doctor.ts";
-import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { addressOf, Runner } from "../lib/runner.ts";
+import { busyNodes } from "../lib/node/busy-nodes.ts";
+import { doctor } from "../lib/node/doctor.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { ask, serve } from "../lib/node/traffic.ts";
+import { addressOf, Runner } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ask, serve } from "../lib/traffic.ts";
 
 const conflist = example("10-calico-dual-stack.conflist");
 const list = loadConflist(conflist);

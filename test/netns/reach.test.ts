@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { type CutOff, cutOffs } from "../lib/cut-offs.ts";
-import { type DoctorFinding, doctor } from "../lib/doctor.ts";
-import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { type CutOff, cutOffs } from "../lib/node/cut-offs.ts";
+import { type DoctorFinding, doctor } from "../lib/node/doctor.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { serve } from "../lib/node/traffic.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild, root } from "../lib/suite.ts";
-import { serve } from "../lib/traffic.ts";
 
 const conflist = example("10-calico-dual-stack.conflist");
 const list = loadConflist(conflist);

@@ -1,8 +1,8 @@
 /** The node becomes a router, and stays what it was else: its routes from router advertisements, and the links that are no router's. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
-import { Node, outsideAddress6 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { Node, outsideAddress6 } from "../lib/node/netns.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
 
 const list = loadConflist(example("10-calico-dual-stack.conflist"));

@@ -2,11 +2,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { tableOf } from "../../plugins/calico/routes.ts";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
-import { Node, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { type CniResult, Runner, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { Node, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { ask, ping, type Spot, serve } from "../lib/node/traffic.ts";
+import { type CniResult, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ask, ping, type Spot, serve } from "../lib/traffic.ts";
 
 const list = loadConflist(example("10-calico-dual-stack.conflist"));
 let node: Node;

@@ -4,10 +4,10 @@
  */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
-import { Node, nodeAddress4, nodeAddress6 } from "../lib/netns.ts";
-import { Runner, type Sandbox } from "../lib/runner.ts";
+import { Node, nodeAddress4, nodeAddress6 } from "../lib/node/netns.ts";
+import { ask, serve } from "../lib/node/traffic.ts";
+import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ask, serve } from "../lib/traffic.ts";
 
 const calico = loadConflist(example("10-calico.conflist"));
 const dual: Conflist = {

@@ -8,29 +8,29 @@ import { planShaping } from "../../plugins/bandwidth/shaping.ts";
 import { planEndpoint } from "../../plugins/calico/endpoint.ts";
 import { planPoolRules } from "../../plugins/calico/pool-rules.ts";
 import { defaultRoutes } from "../../plugins/calico/routes.ts";
-import { buildExecutable } from "../../scripts/executable.ts";
-import { decodePool } from "../../src/ipam/pool.ts";
+import { buildExecutable } from "../../scripts/build/executable.ts";
+import { decodePool } from "../../src/ipam/model/pool.ts";
 import { poolRulePriorities } from "../../src/plan/names.ts";
 import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
 import { show } from "../../src/plan/show.ts";
-import { Node } from "../lib/netns.ts";
-import type { PlanAnswer, PlanJob } from "../lib/plan-executor.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import type { PlanAnswer, PlanJob } from "../lib/programs/plan-executor.ts";
 import { root } from "../lib/suite.ts";
 
-const targetFolder = join(root, "build/plan-executor/bin");
+const targetDirectory = join(root, "build/plan-executor/bin");
 
 beforeAll(async () => {
   const program = `
     import { quickjsSys } from "./src/host/quickjs.ts";
-    import { runPlanExecutor } from "./test/lib/plan-executor.ts";
+    import { runPlanExecutor } from "./test/lib/programs/plan-executor.ts";
     export const main = () => runPlanExecutor(quickjsSys);
   `;
   await buildExecutable({
     programs: { "plan-executor": program },
-    workFolder: join(root, "build/plan-executor"),
-    targetFolder,
+    workDirectory: join(root, "build/plan-executor"),
+    targetDirectory,
     define: { TORTIE_VERSION: '"0"', TORTIE_COMMIT: '"test"', TORTIE_ENGINE: '"quickjs"', TORTIE_FAULTS: "false" },
   });
 });
@@ -136,7 +136,7 @@ test.each(Object.entries(plans))("apply() and the commands of show() agree on %s
 /** Returns what the executor's own `diff` finds after `apply`. */
 function applyOn(node: Node, plan: Plan, netns: string): readonly string[] {
   const job: PlanJob = { plan, netns };
-  const { status, stdout, stderr } = node.run([join(targetFolder, "plan-executor")], { stdin: JSON.stringify(job) });
+  const { status, stdout, stderr } = node.run([join(targetDirectory, "plan-executor")], { stdin: JSON.stringify(job) });
   if (status !== 0) throw new Error(`cannot apply: ${stdout}${stderr}`);
   return (JSON.parse(stdout) as PlanAnswer).differences;
 }

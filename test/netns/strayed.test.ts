@@ -1,13 +1,13 @@
 /**
  * DEL with a CNI_NETNS that leads astray. Runtimes name a sandbox by a process (`/proc/<pid>/ns/net`), and when that has ended, its ID may be
- * another's: a process of the node, or of another pod. Files and folders of that name may be left as well.
+ * another's: a process of the node, or of another pod. Files and directories of that name may be left as well.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
-import { leaks } from "../lib/kept.ts";
-import { Node } from "../lib/netns.ts";
-import { Runner, requestOf, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { Node } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { Runner, requestOf, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
 
 const ours = withVersion(loadConflist(example("10-calico-dual-stack.conflist")), "1.0.0");
@@ -32,7 +32,7 @@ beforeAll(async () => {
   node = await Node.start();
   runner = new Runner({ node, pluginDirs });
   node.sh(
-    "mkdir -p /run/netns; echo text > /run/netns/file; mkdir /run/netns/folder; ln -s /run/netns/loop /run/netns/loop",
+    "mkdir -p /run/netns; echo text > /run/netns/file; mkdir /run/netns/directory; ln -s /run/netns/loop /run/netns/loop",
   );
   // What a node keeps is there already.
   for (const list of [chain, withHostLocal]) runner.del(list, add(list));
@@ -70,7 +70,7 @@ const paths: readonly (readonly [string, string])[] = [
   ["the node's own namespace", "/proc/1/ns/net"],
   ["another kind of namespace", "/proc/1/ns/mnt"],
   ["a plain file", "/run/netns/file"],
-  ["a folder", "/run/netns/folder"],
+  ["a directory", "/run/netns/directory"],
   ["a link to itself", "/run/netns/loop"],
   ["a process that has ended", "/proc/4194304/ns/net"],
 ];

@@ -1,13 +1,13 @@
-/** What a runtime and a pod may wish for, as `10-calico-wishes.conflist` lets them; and that a delegate gets all of it. */
+/** What a runtime and a pod may wish for, as `10-calico-requests.conflist` lets them; and that a delegate gets all of it. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
-import { Node } from "../lib/netns.ts";
-import { type CniResult, Runner, type Sandbox } from "../lib/runner.ts";
-import { containerd, crio } from "../lib/runtimes.ts";
+import { Node } from "../lib/node/netns.ts";
+import { ping } from "../lib/node/traffic.ts";
+import { type CniResult, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
+import { containerd, crio } from "../lib/runtimes/runtimes.ts";
 import { example, goPluginDir, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
-import { ping } from "../lib/traffic.ts";
 
-const list = loadConflist(example("10-calico-wishes.conflist"));
+const list = loadConflist(example("10-calico-requests.conflist"));
 let node: Node;
 let runner: Runner;
 let pods = 0;
@@ -64,8 +64,8 @@ describe("a pod gets the addresses that", () => {
       "192.168.70.2",
       "0a:00:00:00:00:02",
     ],
-  ])("%s", (_, wishes, address, mac) => {
-    const { result, link } = attach(newPod(wishes));
+  ])("%s", (_, requests, address, mac) => {
+    const { result, link } = attach(newPod(requests));
     expect(result.ips).toMatchObject([{ address: `${address}/32` }]);
     expect(link).toContain(mac);
     expect(link).toContain(`${address}/32`);
@@ -76,8 +76,8 @@ describe("a pod gets the addresses that", () => {
     ["CRI-O", crio],
   ])("Calico's annotations ask for, as %s hands them on", (_, sent) => {
     const pod = newPod();
-    const wishes = sent({ namespace: "default", name: pod.pod, containerId: pod.containerId, annotations });
-    const { result, link } = attach({ ...pod, ...wishes });
+    const requests = sent({ namespace: "default", name: pod.pod, containerId: pod.containerId, annotations });
+    const { result, link } = attach({ ...pod, ...requests });
     expect(result.ips).toMatchObject([{ address: "192.168.77.7/32" }]);
     expect(link).toContain("0a:00:00:00:00:77");
   });

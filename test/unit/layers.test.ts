@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /**
- * Which folder may import which: the direction of the design, as data. A folder may always import itself. `src/plan/names.ts` (persistent
+ * Which directory may import which: the direction of the design, as data. A directory may always import itself. `src/plan/names.ts` (persistent
  * names) and the types of `src/host/sys.ts` are open to all.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -61,7 +61,7 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-const imports = ["src", "plugins"].flatMap((folder) => sources(join(root, folder))).flatMap(importsOf);
+const imports = ["src", "plugins"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);
 
 describe("layers", () => {
   test("finds the sources that it judges", () => {
@@ -112,8 +112,8 @@ function describeImport({ file, target }: Import): string {
   return `${file} imports ${target}`;
 }
 
-function sources(folder: string): readonly string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
+function sources(directory: string): readonly string[] {
+  return readdirSync(directory, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }

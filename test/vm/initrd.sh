@@ -16,5 +16,5 @@ done
 mount -t ext4 /dev/vda /new || fail "no root file system"
 mount -t ext4 -o ro /dev/vdb /new/lib/modules || fail "no modules"
 mount -t ext4 -o ro /dev/vdc /new/test || fail "no test disk"
-for folder in proc sys dev; do mount --move /$folder /new/$folder; done
+for directory in proc sys dev; do mount --move /$directory /new/$directory; done
 exec switch_root /new /bin/bash /test/guest.sh

@@ -5,8 +5,8 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
-import { type Kernel, kernels, whyNoGuests } from "../lib/guest.ts";
-import { snapshot } from "../lib/snapshot.ts";
+import { snapshot } from "../lib/node/snapshot.ts";
+import { type Kernel, kernels, whyNoGuests } from "../lib/runtimes/guest.ts";
 import { example, requireBuild } from "../lib/suite.ts";
 import { lifeOfPods } from "./life-of-pods.ts";
 import {
@@ -18,10 +18,10 @@ import {
   ofModules,
   plain,
   refusal,
+  requests,
   stage,
   useIptables,
   variants,
-  wishes,
 } from "./stage.ts";
 
 const chosen = (process.env.TORTIE_VM_KERNELS ?? kernels.join()).split(",") as readonly Kernel[];
@@ -100,14 +100,14 @@ describe.each(chosen)("Linux %s", (kernel) => {
   describe("without", () => {
     beforeAll(() => {
       if (why !== undefined) return;
-      // The node's uplink would keep veth in use; and the kernel is kept from loading what the folder's files name.
+      // The node's uplink would keep veth in use; and the kernel is kept from loading what the directory's files name.
       stage.guest.sh(`ip link del uplink; ip netns del outside; mkdir -p /run/.node/modprobe.d; printf '#!/bin/sh\\nexec modprobe -C /run/.node/modprobe.d "$@"\\n' > /run/.node/modprobe
         chmod 755 /run/.node/modprobe; echo /run/.node/modprobe > /proc/sys/kernel/modprobe`);
     });
     const proveLack = (module: string, says: RegExp, list: Conflist): void =>
       withoutModule(module, () => {
         expect(refusal(() => stage.runner.status(list)).message).toMatch(says);
-        const pod = newPod("p9", wishes(8080));
+        const pod = newPod("p9", requests(8080));
         expect(refusal(() => stage.runner.add(list, pod)).code).toBe(100);
         stage.runner.del(list, pod);
         stage.guest.removePod("p9");
@@ -126,7 +126,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
     test("nft_fib_ipv6: IPv4 is served", () => {
       withoutModule("nft_fib_ipv6", () => {
         stage.runner.status(dual);
-        const pod = newPod("p9", wishes(8080));
+        const pod = newPod("p9", requests(8080));
         stage.runner.add(plain, pod);
         stage.runner.check(plain, pod);
         stage.runner.del(plain, pod);

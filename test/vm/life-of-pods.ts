@@ -1,9 +1,9 @@
 /** The life of three pods under one chain, whatever the kernel. */
 import { expect, test } from "vitest";
 import type { Conflist } from "../lib/conflist.ts";
-import type { CniResult } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
-import { answers, ask, measureRate, ping } from "../lib/traffic.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { answers, ask, measureRate, ping } from "../lib/node/traffic.ts";
+import type { CniResult } from "../lib/runtimes/runner.ts";
 import {
   byIptables,
   expectClean,
@@ -13,9 +13,9 @@ import {
   newPod,
   type Pod,
   refusal,
+  requests,
   serve,
   stage,
-  wishes,
 } from "./stage.ts";
 
 /** The tests of a chain, which build on each other. */
@@ -38,7 +38,7 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
     stage.guest.sh("rm -rf /run/tortie /var/lib/tortie");
     stage.clean = snapshot(stage.guest);
     stage.runner.status(list);
-    pods = [newPod("p1", wishes(8080)), newPod("p2", wishes(8090))];
+    pods = [newPod("p1", requests(8080)), newPod("p2", requests(8090))];
     for (const pod of pods) add(pod);
     for (const pod of pods) stage.runner.check(list, pod);
     for (const pod of pods) serve(pod.name, 80);
@@ -103,7 +103,7 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
 
   test("a host port that is taken is refused, and nothing of that pod stays", () => {
     const before = snapshot(stage.guest, { files: false });
-    const third = newPod("p3", wishes(8080));
+    const third = newPod("p3", requests(8080));
     expect(refusal(() => stage.runner.add(list, third)).message).toContain("taken");
     stage.runner.del(list, third);
     stage.guest.removePod("p3");

@@ -1,13 +1,13 @@
 /** What the tests of one guest share: the guest, a runtime on it, pods, and what they ask for. */
 import { expect } from "vitest";
 import { type Conflist, type JsonObject, loadConflist } from "../lib/conflist.ts";
-import { Guest, guestPluginDir, type Kernel } from "../lib/guest.ts";
-import { leaks } from "../lib/kept.ts";
-import { nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/netns.ts";
-import { PluginError, Runner, type Sandbox } from "../lib/runner.ts";
-import { diff, snapshot } from "../lib/snapshot.ts";
+import { leaks } from "../lib/node/kept.ts";
+import { nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { diff, snapshot } from "../lib/node/snapshot.ts";
+import { serviceOf, waitForPort } from "../lib/node/traffic.ts";
+import { Guest, guestPluginDir, type Kernel } from "../lib/runtimes/guest.ts";
+import { PluginError, Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example } from "../lib/suite.ts";
-import { serviceOf, waitForPort } from "../lib/traffic.ts";
 
 export const plain = loadConflist(example("10-calico.conflist"));
 export const dual = loadConflist(example("10-calico-dual-stack.conflist"));
@@ -40,7 +40,7 @@ export function boot(kernel: Kernel): void {
 }
 
 /** What a pod asks for; without it the plugins would not reach what is missing. */
-export function wishes(hostPort: number): JsonObject {
+export function requests(hostPort: number): JsonObject {
   return {
     portMappings: [
       { hostPort, containerPort: 80, protocol: "tcp" },

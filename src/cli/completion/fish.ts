@@ -29,7 +29,7 @@ function optionLine(path: string, { name, alias, choices, completes, takesValue,
   const values = {
     choices: () => ` -x -a "${choices?.join(" ")}"`,
     file: () => " -r -F",
-    folder: () => ' -x -a "(__fish_complete_directories)"',
+    directory: () => ' -x -a "(__fish_complete_directories)"',
     text: () => " -x",
   };
   const value = takesValue ? values[choices === undefined ? (completes ?? "text") : "choices"]() : "";

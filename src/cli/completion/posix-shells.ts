@@ -5,7 +5,7 @@ export function bashScript(vocabulary: Vocabulary): string {
   return `# Completion of tortie in bash: source <(tortie completion bash)
 _tortie_words() { COMPREPLY=($(compgen -W "$*" -- "$_tortie_begun")); }
 _tortie_files() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$_tortie_begun")); }
-_tortie_folders() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$_tortie_begun")); }
+_tortie_directories() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$_tortie_begun")); }
 ${wordFunctions(vocabulary)}
 _tortie() {
   COMPREPLY=()
@@ -23,10 +23,10 @@ complete -F _tortie tortie
 
 export function zshScript(vocabulary: Vocabulary): string {
   return `#compdef tortie
-# Completion of tortie in zsh: source <(tortie completion zsh), or this text as _tortie in a folder of $fpath
+# Completion of tortie in zsh: source <(tortie completion zsh), or this text as _tortie in a directory of $fpath
 _tortie_words() { compadd -- "$@"; }
 _tortie_files() { _files; }
-_tortie_folders() { _files -/; }
+_tortie_directories() { _files -/; }
 ${wordFunctions(vocabulary)}
 _tortie() {
   _tortie_complete "$words[CURRENT]" "\${(@)words[2,CURRENT-1]}"
@@ -95,8 +95,8 @@ function valueArms({ path, options }: CommandWords): readonly string[] {
   });
 }
 
-function completer(what: "file" | "folder" | undefined): string | undefined {
-  return what && { file: "_tortie_files", folder: "_tortie_folders" }[what];
+function completer(what: "file" | "directory" | undefined): string | undefined {
+  return what && { file: "_tortie_files", directory: "_tortie_directories" }[what];
 }
 
 function positionalArm({ path, positionals }: CommandWords, kinds: readonly string[]): readonly string[] {

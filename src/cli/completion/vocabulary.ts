@@ -1,7 +1,7 @@
 /** What can be completed, out of the commands' definitions. */
 import type { Command, OptionDefinition, PositionalDefinition } from "../definition.ts";
 import { generalOptions } from "../general-options.ts";
-import { resourceKinds } from "../kinds.ts";
+import { resourceKinds } from "../resources/kinds.ts";
 
 export interface Vocabulary {
   readonly commands: readonly CommandWords[];

@@ -1,7 +1,7 @@
 /** What `tortie ipam check` finds, but for what belongs to attachments that are judged as a whole. */
-import type { Problem, ProblemKind, Report } from "../../ipam/check.ts";
-import { handleIdOf } from "../../ipam/handle.ts";
-import { handleName } from "../../ipam/object-name.ts";
+import type { Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
+import { handleIdOf } from "../../ipam/model/handle.ts";
+import { handleName } from "../../ipam/model/object-name.ts";
 import { places } from "../../store/file.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
@@ -45,7 +45,7 @@ function findingOf(problem: Problem): Finding {
   const [ofKind, name] = subject.split(" ");
   if (kind === "damaged object" && isSetting(ofKind)) {
     // What an administrator wrote stands nowhere else.
-    const file = `${places[ofKind].folder}/${name}.json`;
+    const file = `${places[ofKind].directory}/${name}.json`;
     return {
       ...finding,
       remedy: `# write ${subject} anew: rm ${file}, and tortie apply it; until then every ADD fails`,

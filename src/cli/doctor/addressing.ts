@@ -3,9 +3,9 @@
  * kept for a node of another name.
  */
 import { CniError } from "../../cni/error.ts";
-import type { AffinitySpec } from "../../ipam/affinity.ts";
-import { type Block, isBlock, isEmpty } from "../../ipam/block.ts";
-import { decodePool, type Pool } from "../../ipam/pool.ts";
+import type { AffinitySpec } from "../../ipam/model/affinity.ts";
+import { type Block, isBlock, isEmpty } from "../../ipam/model/block.ts";
+import { decodePool, type Pool } from "../../ipam/model/pool.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { collisionsOf, type NodeNetworks, withoutPodGateways } from "../../net/node-networks.ts";
 import { nodename, nodenameConf } from "../../plugin/nodename.ts";
@@ -13,9 +13,9 @@ import { fileStore } from "../../store/file.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import { drive, list } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
-import { withoutText } from "../document-text.ts";
-import { gatherNodeNetworks } from "../node-networks.ts";
-import { specFaults } from "../resource-schema.ts";
+import { gatherNodeNetworks } from "../node/networks.ts";
+import { withoutText } from "../resources/document-text.ts";
+import { specFaults } from "../resources/schema.ts";
 import type { Finding } from "./finding.ts";
 import { ipamTypeOf, type NetworkFacts, networksIn, type PluginConf } from "./networks.ts";
 

@@ -20,8 +20,8 @@
  *     unseen    any      missing          (a note)
  */
 import { ownerPrefix } from "../../plan/names.ts";
-import { describeNamespace, type Facts, globalAddresses } from "../facts.ts";
-import type { Process } from "../processes.ts";
+import { describeNamespace, type Facts, globalAddresses } from "../node/facts.ts";
+import type { Process } from "../node/processes.ts";
 import type { Tools } from "./chain.ts";
 import type { Difference } from "./checks.ts";
 import { type Finding, type Section, subjectOfAttachment } from "./finding.ts";
@@ -172,14 +172,16 @@ function rewriteRecord(trace: Trace, { node, facts }: AttachmentContext): Pick<F
 }
 
 function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding[] {
-  const { record, link, usurper } = trace;
+  const { record, link, conflictingOwner } = trace;
   const { tools, facts } = context;
   const endpoint = record?.endpoint;
   if (endpoint === undefined) return [];
   const broken = (text: string, rest: Pick<Finding, "remedy" | "fix">) =>
     finding("attachment-broken", trace, text, rest);
-  if (usurper !== undefined) {
-    const whose = usurper.startsWith(ownerPrefix) ? usurper.slice(ownerPrefix.length) : `"${usurper}"`;
+  if (conflictingOwner !== undefined) {
+    const whose = conflictingOwner.startsWith(ownerPrefix)
+      ? conflictingOwner.slice(ownerPrefix.length)
+      : `"${conflictingOwner}"`;
     const text = `has lost its host interface ${endpoint.hostInterface} to ${whose}: nothing is left to serve it`;
     return [broken(text, mendByDel(trace, tools))];
   }

@@ -12,7 +12,7 @@ import { resultAs } from "../../cni/convert.ts";
 import type { Result } from "../../cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../cni/version.ts";
 import type { Part } from "../../endpoint/part.ts";
-import type { IpLink } from "../iproute.ts";
+import type { IpLink } from "../node/iproute.ts";
 import { type ExecutableFacts, ourExecutable, suite } from "./executables.ts";
 import type { PluginCall } from "./finding.ts";
 import { type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
@@ -141,5 +141,13 @@ export function callOfMember(
 ): PluginCall | undefined {
   const found = executables.executables.find((one) => one.name === type);
   if (document === undefined || found?.path === undefined || found.fault !== undefined) return undefined;
-  return { path: found.path, command, attachment, netns, args, pluginPath: executables.folders.join(":"), document };
+  return {
+    path: found.path,
+    command,
+    attachment,
+    netns,
+    args,
+    pluginPath: executables.directories.join(":"),
+    document,
+  };
 }

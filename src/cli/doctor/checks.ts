@@ -1,12 +1,12 @@
 /** CHECK of every attachment that is there, by each plugin of its chain: the plugins themselves say what differs from what they made. */
 import { code } from "../../cni/error.ts";
-import type { Pool } from "../../ipam/pool.ts";
+import type { Pool } from "../../ipam/model/pool.ts";
 import { natOutgoing } from "../../plan/nat-outgoing.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
-import { mapAtOnce } from "../at-once.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import type { Process } from "../processes.ts";
+import { mapAtOnce } from "../node/at-once.ts";
+import type { Process } from "../node/processes.ts";
 import { isAtWork, livesIn, sandboxPath } from "./attachments.ts";
 import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tools } from "./chain.ts";
 import { ourExecutable } from "./executables.ts";

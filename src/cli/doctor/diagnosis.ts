@@ -53,8 +53,8 @@ export function diagnoseSettled(
     kernel: `Linux ${kernel.release}; ${Object.keys(kernel.features).join(", ")}`,
     executables:
       ours.length === 0
-        ? `none of ours in ${executables.folders.join(", ")}`
-        : `${ours.map(({ name }) => name).join(", ")} in ${executables.folders.join(", ")}; ${ours[0]?.build}`,
+        ? `none of ours in ${executables.directories.join(", ")}`
+        : `${ours.map(({ name }) => name).join(", ")} in ${executables.directories.join(", ")}; ${ours[0]?.build}`,
     networks: networksOfOurs(networks, executables)
       .map(({ name, plugins }) => `${name}: ${plugins.map(({ type }) => type).join(", ")}`)
       .join("; "),

@@ -28,7 +28,7 @@ export interface DoctorOptions extends Where {
 }
 
 /** What mends one thing may lay bare another: so often at most. */
-const mostRounds = 4;
+const maxRounds = 4;
 
 export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<ExitStatus> {
   const { fix = false, dryRun = false, only = [], verbose = false, output } = options;
@@ -100,7 +100,7 @@ async function mendUntilWell(
   const mended: string[] = [];
   const failed = new Map<string, string>();
   let diagnosis = first;
-  for (let round = 0; round < mostRounds; round++) {
+  for (let round = 0; round < maxRounds; round++) {
     const due = dueOf(diagnosis, only).filter((finding) => !failed.has(titleOf(finding)));
     if (due.length === 0) break;
     const lines: string[] = [];

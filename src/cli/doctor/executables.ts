@@ -8,13 +8,13 @@ import { callPlugin } from "./plugin-call.ts";
 
 export interface ExecutableFacts {
   /** As CNI_PATH. */
-  readonly folders: readonly string[];
+  readonly directories: readonly string[];
   readonly executables: readonly Executable[];
 }
 
 export interface Executable {
   readonly name: string;
-  /** Where it was found; `undefined` when it is in none of the folders. */
+  /** Where it was found; `undefined` when it is in none of the directories. */
   readonly path: string | undefined;
   readonly mode: number;
   readonly inode: number;
@@ -36,11 +36,11 @@ const answerMs = 10_000;
 
 export async function gatherExecutables(
   cli: Cli,
-  folders: readonly string[],
+  directories: readonly string[],
   types: readonly string[],
 ): Promise<ExecutableFacts> {
   const all = [...new Set([...ourNames, ...types])];
-  return { folders, executables: await Promise.all(all.map((name) => lookAt(cli, folders, name))) };
+  return { directories, executables: await Promise.all(all.map((name) => lookAt(cli, directories, name))) };
 }
 
 /** The path of one of ours; `undefined` when it is missing, somebody else's, or does not answer. */
@@ -63,15 +63,15 @@ export function networksOfOurs(networks: NetworkFacts, facts: ExecutableFacts): 
   return ourNetworks(networks, (type) => ourExecutable(facts, type) !== undefined);
 }
 
-async function lookAt(cli: Cli, folders: readonly string[], name: string): Promise<Executable> {
+async function lookAt(cli: Cli, directories: readonly string[], name: string): Promise<Executable> {
   const nothing = { name, path: undefined, mode: 0, inode: 0, build: undefined, versions: [], fault: undefined };
-  const path = folders.map((folder) => `${folder}/${name}`).find((one) => cli.sys.stat(one)?.kind === "file");
+  const path = directories.map((directory) => `${directory}/${name}`).find((one) => cli.sys.stat(one)?.kind === "file");
   const stat = path === undefined ? undefined : cli.sys.stat(path);
   if (path === undefined || stat === undefined) return nothing;
   const found = { ...nothing, path, mode: stat.mode, inode: stat.inode };
   if ((stat.mode & 0o111) === 0) return { ...found, fault: "it is not executable" };
   try {
-    const [build, versions] = await Promise.all([buildOf(cli, path, name), versionsOf(cli, path, folders)]);
+    const [build, versions] = await Promise.all([buildOf(cli, path, name), versionsOf(cli, path, directories)]);
     return { ...found, build, versions };
   } catch (error) {
     const reason = isErrno(error, "ENOENT") ? "its interpreter is missing" : messageOf(error);
@@ -86,9 +86,9 @@ async function buildOf(cli: Cli, path: string, name: string): Promise<string | u
   return known === name ? `${release}, commit ${revision}` : undefined;
 }
 
-async function versionsOf(cli: Cli, path: string, folders: readonly string[]): Promise<readonly string[]> {
+async function versionsOf(cli: Cli, path: string, directories: readonly string[]): Promise<readonly string[]> {
   const document = { cniVersion: "1.0.0" };
-  const call = { path, command: "VERSION", pluginPath: folders.join(":"), document } as const;
+  const call = { path, command: "VERSION", pluginPath: directories.join(":"), document } as const;
   const { stdout } = await callPlugin(cli, call, answerMs);
   try {
     const { supportedVersions } = JSON.parse(stdout) as { readonly supportedVersions?: readonly string[] };

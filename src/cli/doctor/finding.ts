@@ -2,7 +2,7 @@
 import type { Attachment } from "../../cni/attachment.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
-import type { Problem } from "../../ipam/check.ts";
+import type { Problem } from "../../ipam/check/check.ts";
 
 /** In the order in which they are told. */
 export const sections = [

@@ -4,7 +4,7 @@ import type { Sys } from "../../host/sys.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
 import { portmapTable } from "../../plan/names.ts";
 import type { Cli } from "../cli.ts";
-import { processName } from "../processes.ts";
+import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";
 import type { FirewallFacts } from "./firewall.ts";
 

@@ -28,7 +28,7 @@ function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
     : "a network that names it would not work";
   if (path === undefined) {
     if (!needed.has(name)) return [];
-    const text = `is in none of ${facts.folders.join(", ")}: ${need}`;
+    const text = `is in none of ${facts.directories.join(", ")}: ${need}`;
     return [finding({ id: "executable-missing", subject: name, text, ...mendExecutable(name, facts) })];
   }
   if (fault === "it is not executable") {
@@ -53,11 +53,11 @@ function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
 function mendExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "remedy" | "fix"> {
   const whole = facts.executables.find(({ build, fault, path }) => build !== undefined && fault === undefined && path);
   if (!ourNames.includes(name) || whole?.path === undefined) return { remedy: installing(name, facts) };
-  return byPrograms([["ln", "-f", whole.path, `${folderOf(whole.path)}/${name}`]]);
+  return byPrograms([["ln", "-f", whole.path, `${directoryOf(whole.path)}/${name}`]]);
 }
 
-function installing(name: string, { folders }: ExecutableFacts): string {
-  const target = quote(folders[0] ?? "/opt/cni/bin");
+function installing(name: string, { directories }: ExecutableFacts): string {
+  const target = quote(directories[0] ?? "/opt/cni/bin");
   if (ourNames.includes(name)) return `tortie install --bin-dir ${target}`;
   return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may have it`;
 }
@@ -95,6 +95,6 @@ function judgeVersions(facts: ExecutableFacts, networks: NetworkFacts): readonly
   );
 }
 
-function folderOf(path: string): string {
+function directoryOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
 }

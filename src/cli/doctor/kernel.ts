@@ -148,8 +148,10 @@ const programs = ["ip", "tc", "nft"] as const;
 
 export async function gatherKernel(cli: Cli): Promise<KernelFacts> {
   const release = cli.sys.readFile("/proc/sys/kernel/osrelease").trim();
-  const folders = (cli.sys.environment().PATH ?? "").split(":");
-  const missingPrograms = programs.filter((name) => !folders.some((folder) => cli.sys.stat(`${folder}/${name}`)));
+  const directories = (cli.sys.environment().PATH ?? "").split(":");
+  const missingPrograms = programs.filter(
+    (name) => !directories.some((directory) => cli.sys.stat(`${directory}/${name}`)),
+  );
   // What an attempt that fails has to say, and then a mark.
   const script = features
     .map(({ attempt }) => `said=$( { ${attempt}; } 2>&1 ) || echo "\${said:-it failed}"\necho @\n`)

@@ -75,7 +75,7 @@ function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: 
     ...(type === "calico" && { ipam: { type: "calico-ipam" } }),
     "cni.dev/valid-attachments": [],
   };
-  const call = { path, command: "GC", pluginPath: tools.executables.folders.join(":"), document } as const;
+  const call = { path, command: "GC", pluginPath: tools.executables.directories.join(":"), document } as const;
   return { ...finding, remedy: commandLine(call), fix: { kind: "plugins", calls: [call] } };
 }
 

@@ -23,7 +23,7 @@ export interface CachedAttachment {
   readonly result: Result | undefined;
 }
 
-const folder = "/var/lib/cni/results";
+const directory = "/var/lib/cni/results";
 
 const cachedInfo = z.object({
   kind: z.literal("cniCacheV1"),
@@ -39,7 +39,7 @@ const cachedInfo = z.object({
 /** `undefined` where the runtime keeps none, or what cannot be read. */
 export function readCached({ sys }: Cli, attachment: Attachment): CachedAttachment | undefined {
   const { network, containerId, ifname } = attachment;
-  const path = `${folder}/${network}-${containerId}-${ifname}`;
+  const path = `${directory}/${network}-${containerId}-${ifname}`;
   try {
     if (sys.stat(path) === undefined) return undefined;
     const found = cachedInfo.parse(JSON.parse(sys.readFile(path)));

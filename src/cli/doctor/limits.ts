@@ -1,8 +1,8 @@
 /** The ifb links of rate limits, and what sends packets through them. */
 import { ifbPrefix } from "../../plan/names.ts";
-import { mapAtOnce } from "../at-once.ts";
 import type { Cli } from "../cli.ts";
-import type { IpLink } from "../iproute.ts";
+import { mapAtOnce } from "../node/at-once.ts";
+import type { IpLink } from "../node/iproute.ts";
 
 export interface LimitFacts {
   readonly ifbs: readonly Ifb[];

@@ -3,7 +3,7 @@ import { iptablesLock } from "../../plan/names.ts";
 import { storeLock } from "../../store/lock.ts";
 import { readLocks } from "../../store/lock-holder.ts";
 import type { Cli } from "../cli.ts";
-import { processName } from "../processes.ts";
+import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";
 
 export interface LockFacts {

@@ -1,11 +1,11 @@
 /** Gathers the facts that a diagnosis judges. Changes nothing. */
 import { ownerOf } from "../../cni/attachment.ts";
 import { CniError, code } from "../../cni/error.ts";
-import { checkIpam } from "../../ipam/check.ts";
+import { checkIpam } from "../../ipam/check/check.ts";
 import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
-import { type Facts, gatherFacts } from "../facts.ts";
-import { takeSnapshot } from "../snapshot.ts";
+import { takeSnapshot } from "../ipam/snapshot.ts";
+import { type Facts, gatherFacts } from "../node/facts.ts";
 import { gatherAddressing } from "./addressing.ts";
 import { gatherChecks, splitShared } from "./checks.ts";
 import type { Moving, Settled } from "./diagnosis.ts";

@@ -172,7 +172,7 @@ function callOf(
 ): PluginCall | undefined {
   const path = ourExecutable(executables, type);
   if (path === undefined) return undefined;
-  return { path, command, attachment, pluginPath: executables.folders.join(":"), document };
+  return { path, command, attachment, pluginPath: executables.directories.join(":"), document };
 }
 
 function byCalls(calls: readonly PluginCall[]): { readonly remedy: string; readonly fix: Fix } {
@@ -181,5 +181,5 @@ function byCalls(calls: readonly PluginCall[]): { readonly remedy: string; reado
 
 function missingExecutable(confs: readonly PluginConf[], { executables }: Tools): Mend {
   const missing = confs.map(({ type }) => type).filter((type) => ourExecutable(executables, type) === undefined);
-  return { remedy: `# install ${missing.join(", ")} in ${executables.folders.join(" or ")} first` };
+  return { remedy: `# install ${missing.join(", ")} in ${executables.directories.join(" or ")} first` };
 }

@@ -4,7 +4,7 @@ import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 
 export interface NetworkFacts {
-  readonly folder: string;
+  readonly directory: string;
   /** In the order in which runtimes read them. */
   readonly files: readonly NetworkFile[];
 }
@@ -34,12 +34,12 @@ const onlyOurs: readonly string[] = ["calico", "calico-ipam"];
 /** What libcni takes for a configuration (libcni/conf.go). */
 const extensions = [".conf", ".conflist", ".json"];
 
-export function gatherNetworks(cli: Cli, folder: string): NetworkFacts {
-  const files = filesIn(cli, folder)
+export function gatherNetworks(cli: Cli, directory: string): NetworkFacts {
+  const files = filesIn(cli, directory)
     .filter((name) => extensions.some((extension) => name.endsWith(extension)))
     .sort()
-    .map((name): NetworkFile => readNetwork(cli, `${folder}/${name}`));
-  return { folder, files };
+    .map((name): NetworkFile => readNetwork(cli, `${directory}/${name}`));
+  return { directory, files };
 }
 
 /** The networks that can be used, the one that a runtime takes first. */
@@ -72,9 +72,9 @@ export function ipamTypeOf({ document: { ipam } }: PluginConf): string | undefin
   return typeof type === "string" && type !== "" ? type : undefined;
 }
 
-function filesIn({ sys }: Cli, folder: string): readonly string[] {
+function filesIn({ sys }: Cli, directory: string): readonly string[] {
   try {
-    return sys.listDir(folder);
+    return sys.listDir(directory);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw error;

@@ -1,6 +1,6 @@
 /** What the plugins recorded of what they were asked to make (`src/endpoint/part.ts`), as the doctor reads it. */
 import type { Attachment } from "../../cni/attachment.ts";
-import { type Part, partFolder, partNames, readPart } from "../../endpoint/part.ts";
+import { type Part, partDirectory, partNames, readPart } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
@@ -19,7 +19,7 @@ export interface PartFile {
 export function gatherParts({ sys }: Cli): readonly PartFile[] {
   const now = sys.wallClock().seconds * 1000;
   return [...partNames(sys)].sort().flatMap((name): readonly PartFile[] => {
-    const path = `${partFolder}/${name}`;
+    const path = `${partDirectory}/${name}`;
     const stat = sys.stat(path);
     if (stat === undefined) return [];
     const ageSeconds = Math.max(0, Math.round((now - stat.modifiedMs) / 1000));

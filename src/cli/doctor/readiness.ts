@@ -56,7 +56,7 @@ async function ask(
   const call = {
     path,
     command: "STATUS",
-    pluginPath: executables.folders.join(":"),
+    pluginPath: executables.directories.join(":"),
     document: { ...document, cniVersion: "1.1.0" },
   } as const;
   const argv = isVirgin ? ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$0"', path] : [path];

@@ -1,7 +1,7 @@
 /** How findings are told: text for people, and JSON for programs. */
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
-import { formatDocument } from "../document-text.ts";
+import { formatDocument } from "../resources/document-text.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import { type Finding, type Note, type Section, sections } from "./finding.ts";
 import { plural } from "./plural.ts";
@@ -65,7 +65,7 @@ const titles: Readonly<Record<Section, string>> = {
   kernel: "kernel",
   executables: "executables",
   networks: "network configuration",
-  state: "state folders",
+  state: "state directories",
   locks: "locks",
   attachments: "attachments",
   firewall: "firewall",
@@ -125,25 +125,25 @@ function groupsOf(notes: readonly Note[]): readonly NoteGroup[] {
 }
 
 /** More names would hide the rest. */
-const mostNamed = 3;
+const maxNamed = 3;
 
 function describeNotes({ text, subjects }: NoteGroup): string {
-  const more = subjects.length - mostNamed;
-  const named = [...subjects.slice(0, mostNamed), ...(more > 0 ? [`${more} more`] : [])];
+  const more = subjects.length - maxNamed;
+  const named = [...subjects.slice(0, maxNamed), ...(more > 0 ? [`${more} more`] : [])];
   return `  NOTE     ${[...(named.length === 0 ? [] : [named.join(", ")]), text].join(": ")}`;
 }
 
 /** A node whose runtime lost a thousand pods has a thousand findings that read alike. */
-const mostShown = 10;
+const maxShown = 10;
 
 function describeSome(findings: readonly Finding[], { verbose }: View): readonly string[] {
   const ids = [...new Set(findings.map(({ id }) => id))];
   return ids.flatMap((id) => {
     const some = findings.filter((finding) => finding.id === id);
-    const more = some.length - mostShown;
+    const more = some.length - maxShown;
     const isShort = ({ fix }: Finding) => fix !== undefined && !verbose;
     return [
-      ...some.slice(0, mostShown).flatMap((one) => describeFinding(one, isShort(one) ? [] : one.remedy.split("\n"))),
+      ...some.slice(0, maxShown).flatMap((one) => describeFinding(one, isShort(one) ? [] : one.remedy.split("\n"))),
       ...(more > 0 ? [`           and ${more} more with id ${id} (-o json)`] : []),
       // One command mends all of a kind.
       ...(some.some(isShort) ? remedyLines([`tortie doctor --fix --only ${id}`]) : []),
@@ -169,12 +169,12 @@ export function summed(lines: readonly string[]): readonly string[] {
     else group.push(line);
   }
   return [...kinds].flatMap(([kind, group]) => {
-    const more = group.length - mostTold;
-    return more <= 1 ? group : [...group.slice(0, mostTold), `${kind} …: ${more} more (--verbose)`];
+    const more = group.length - maxTold;
+    return more <= 1 ? group : [...group.slice(0, maxTold), `${kind} …: ${more} more (--verbose)`];
   });
 }
 
-const mostTold = 3;
+const maxTold = 3;
 
 /** `called DEL of portmap`, `released`: what a line says but for whom it was done. */
 function kindOf(line: string): string {

@@ -8,17 +8,17 @@
  *     ifb of its limits, by alias                                           ┘
  */
 import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../cni/attachment.ts";
-import { decodeEndpoint, type Endpoint, endpointFolder, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
+import { decodeEndpoint, type Endpoint, endpointDirectory, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
-import { attributeAt, isBlock } from "../../ipam/block.ts";
-import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check.ts";
-import { handleIdOf, ownerOfHandle } from "../../ipam/handle.ts";
+import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check/check.ts";
+import { attributeAt, isBlock } from "../../ipam/model/block.ts";
+import { handleIdOf, ownerOfHandle } from "../../ipam/model/handle.ts";
 import { nftOwnerComment } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import { type Facts, peerOf, type SeenNamespace } from "../facts.ts";
-import type { IpLink } from "../iproute.ts";
+import { type Facts, peerOf, type SeenNamespace } from "../node/facts.ts";
+import type { IpLink } from "../node/iproute.ts";
 import { hostEndOf } from "./chain.ts";
 import type { FirewallFacts, IptablesEntry } from "./firewall.ts";
 import type { CachedAttachment } from "./libcni-cache.ts";
@@ -54,8 +54,8 @@ export function gatherRecords({ sys }: Cli): readonly RecordFile[] {
 
 function recordFiles(sys: Cli["sys"]): readonly string[] {
   try {
-    const names = sys.listDir(endpointFolder).filter((name) => name.endsWith(".json") && !name.startsWith("."));
-    return names.sort().map((name) => `${endpointFolder}/${name}`);
+    const names = sys.listDir(endpointDirectory).filter((name) => name.endsWith(".json") && !name.startsWith("."));
+    return names.sort().map((name) => `${endpointDirectory}/${name}`);
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
     throw error;
@@ -70,7 +70,7 @@ export interface Trace {
   /** The host interface: that with its owner's alias, else the one that the record names and that has no alias. */
   readonly link: IpLink | undefined;
   /** Whose alias the interface has that the record names. */
-  readonly usurper: string | undefined;
+  readonly conflictingOwner: string | undefined;
   /** Where the other end of the host interface is. */
   readonly peer: { readonly namespace: SeenNamespace; readonly ifname: string } | undefined;
   /** Whether the path that the record names leads to a namespace; `undefined` without a record that can be read. */
@@ -195,7 +195,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
     pod: record?.endpoint?.pod ?? pods.get(handle) ?? seen?.pod,
     record,
     link,
-    usurper: named === undefined || named.ifalias === owner ? undefined : named.ifalias,
+    conflictingOwner: named === undefined || named.ifalias === owner ? undefined : named.ifalias,
     peer: link === undefined ? undefined : peerOf(link, facts.namespaces),
     sandbox: seen?.sandbox,
     path: seen?.path,

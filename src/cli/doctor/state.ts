@@ -1,6 +1,6 @@
-/** The folders of the store and of the endpoints: modes, owners, file systems, and what does not belong there. */
-import { endpointFolder } from "../../endpoint/endpoint.ts";
-import { partFolder } from "../../endpoint/part.ts";
+/** The directories of the store and of the endpoints: modes, owners, file systems, and what does not belong there. */
+import { endpointDirectory } from "../../endpoint/endpoint.ts";
+import { partDirectory } from "../../endpoint/part.ts";
 import { runDir, stateDir } from "../../plan/names.ts";
 import { places } from "../../store/file.ts";
 import type { Cli } from "../cli.ts";
@@ -9,35 +9,35 @@ import { byPrograms, quote } from "./plugin-call.ts";
 
 export interface StateFacts {
   readonly files: readonly StateFile[];
-  /** The type of the file system below `/run/tortie`; `undefined` when there is no such folder. */
+  /** The type of the file system below `/run/tortie`; `undefined` when there is no such directory. */
   readonly runFileSystem: string | undefined;
 }
 
 export interface StateFile {
   readonly path: string;
-  readonly kind: "folder" | "file" | "link" | "other";
+  readonly kind: "directory" | "file" | "link" | "other";
   readonly mode: number;
   /** User ID. */
   readonly user: number;
   readonly ageSeconds: number;
 }
 
-const folderMode = 0o700;
+const directoryMode = 0o700;
 const fileMode = 0o600;
 
 export async function gatherState(cli: Cli): Promise<StateFacts> {
-  const folders = [runDir, stateDir].filter((folder) => cli.sys.stat(folder) !== undefined);
-  const listed = folders.length === 0 ? "" : await list(cli, folders);
+  const directories = [runDir, stateDir].filter((directory) => cli.sys.stat(directory) !== undefined);
+  const listed = directories.length === 0 ? "" : await list(cli, directories);
   const { seconds } = cli.sys.wallClock();
   const files = listed.split("\0").flatMap((line) => readLine(line, seconds));
-  return { files, runFileSystem: folders.includes(runDir) ? fileSystemOf(cli, runDir) : undefined };
+  return { files, runFileSystem: directories.includes(runDir) ? fileSystemOf(cli, runDir) : undefined };
 }
 
 /** find ends with 1 when a file went away while it looked. */
-async function list(cli: Cli, folders: readonly string[]): Promise<string> {
-  const argv = ["find", ...folders, "-printf", "%y %m %U %T@ %p\\0"];
+async function list(cli: Cli, directories: readonly string[]): Promise<string> {
+  const argv = ["find", ...directories, "-printf", "%y %m %U %T@ %p\\0"];
   const { stdout, stderr } = await cli.execute(argv, { env: {}, stdin: "", timeoutMs: 60_000 });
-  if (stdout === "") throw new Error(`cannot list ${folders.join(" and ")}: ${stderr.trim()}`);
+  if (stdout === "") throw new Error(`cannot list ${directories.join(" and ")}: ${stderr.trim()}`);
   return stdout;
 }
 
@@ -45,7 +45,7 @@ function readLine(line: string, now: number): readonly StateFile[] {
   const [, letter = "", mode = "", user = "", modified = "", path = ""] =
     /^(\S) (\d+) (\d+) (\S+) (.*)$/s.exec(line) ?? [];
   if (path === "") return [];
-  const kinds: Readonly<Record<string, StateFile["kind"]>> = { d: "folder", f: "file", l: "link" };
+  const kinds: Readonly<Record<string, StateFile["kind"]>> = { d: "directory", f: "file", l: "link" };
   return [
     {
       path,
@@ -101,8 +101,8 @@ function judgeFileSystem(type: string | undefined): readonly Finding[] {
 
 /** More than these may others not do: who may know which pod talks from where is root's to say. */
 function judgeMode({ path, kind, mode }: StateFile): readonly Finding[] {
-  const wanted = kind === "folder" ? folderMode : fileMode;
-  if ((kind !== "folder" && kind !== "file") || isForPeople(path)) return [];
+  const wanted = kind === "directory" ? directoryMode : fileMode;
+  if ((kind !== "directory" && kind !== "file") || isForPeople(path)) return [];
   const text = (mode & ~wanted) !== 0 ? "others may read or change it" : "its owner may not read and write it";
   if (mode === wanted || ((mode & ~wanted) === 0 && (mode & 0o600) === 0o600)) return [];
   return [
@@ -136,12 +136,12 @@ function judgeOwner({ path, user }: StateFile): readonly Finding[] {
   ];
 }
 
-const folders = [endpointFolder, partFolder, ...Object.values(places).map(({ folder }) => folder)];
+const directories = [endpointDirectory, partDirectory, ...Object.values(places).map(({ directory }) => directory)];
 
 function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: number): readonly Finding[] {
   const at = path.lastIndexOf("/");
   const name = path.slice(at + 1);
-  if (kind !== "file" || !folders.includes(path.slice(0, at))) return [];
+  if (kind !== "file" || !directories.includes(path.slice(0, at))) return [];
   if (isTemporary(path) && ageSeconds >= graceSeconds) {
     return [
       {

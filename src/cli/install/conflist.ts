@@ -44,7 +44,7 @@ export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
   }
 }
 
-/** The other files of its folder, in the order in which a runtime looks for one to take: by name. */
+/** The other files of its directory, in the order in which a runtime looks for one to take: by name. */
 export function othersBeside(
   cli: Cli,
   path: string,

@@ -4,20 +4,20 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 
 export interface ExecutableFiles {
-  /** The folder of this program's own file, links followed; `undefined` when that cannot be told. */
-  readonly ownFolder: string | undefined;
+  /** The directory of this program's own file, links followed; `undefined` when that cannot be told. */
+  readonly ownDirectory: string | undefined;
   /** SHA-256 of a file's bytes. */
   readonly digest: (path: string) => string;
   /** A copy that is executable and on the disk. `to` must not exist. */
   readonly copy: (from: string, to: string) => void;
   /** link(2): another name of the same file. `to` must not exist. */
   readonly link: (from: string, to: string) => void;
-  /** The names in a folder are on the disk afterwards. */
-  readonly syncFolder: (folder: string) => void;
+  /** The names in a directory are on the disk afterwards. */
+  readonly syncDirectory: (directory: string) => void;
 }
 
 export const nodeExecutableFiles: ExecutableFiles = {
-  get ownFolder() {
+  get ownDirectory() {
     const [, program] = process.argv;
     return program === undefined ? undefined : dirname(fs.realpathSync(program));
   },
@@ -30,7 +30,7 @@ export const nodeExecutableFiles: ExecutableFiles = {
     });
   },
   link: fs.linkSync,
-  syncFolder: (folder) => withFile(folder, "r", fs.fsyncSync),
+  syncDirectory: (directory) => withFile(directory, "r", fs.fsyncSync),
 };
 
 function withFile(path: string, flags: string, body: (fd: number) => void): void {

@@ -1,5 +1,5 @@
 /**
- * The executables in the runtime's folder: one file under five names.
+ * The executables in the runtime's directory: one file under five names.
  *
  *     <from>/calico ── copy ──► <bin-dir>/.tortie-<digits> ── link, rename ──► calico, calico-ipam, bandwidth, portmap, loopback
  *
@@ -30,20 +30,20 @@ export interface Target {
 
 /** Looks only. Throws `CliError` when there is no executable of ours to install. */
 export async function findSource(cli: Cli, from: string | undefined): Promise<Source> {
-  const folder = from ?? `${cli.files.ownFolder ?? ""}/bin`;
+  const directory = from ?? `${cli.files.ownDirectory ?? ""}/bin`;
   const [name = ""] = ourNames;
-  const found = await lookAt(cli, folder);
+  const found = await lookAt(cli, directory);
   const executable = found.find((one) => one.name === name);
-  const missing = from === undefined ? "pass --from with the folder of the executables, dist/bin after a build" : "";
+  const missing = from === undefined ? "pass --from with the directory of the executables, dist/bin after a build" : "";
   const refuse = (reason: string) =>
-    new CliError(`cannot install "${folder}/${name}": ${reason}${missing === "" ? "" : `; ${missing}`}`);
+    new CliError(`cannot install "${directory}/${name}": ${reason}${missing === "" ? "" : `; ${missing}`}`);
   if (executable?.path === undefined) throw refuse("there is no such file");
   if (executable.fault !== undefined) throw refuse(`it does not run here: ${executable.fault}`);
   if (executable.build === undefined) throw refuse("it is not Tortie's");
   return { path: executable.path, build: executable.build };
 }
 
-/** What stands under our names in the folder; `current`: it is the source already, under one inode with the others. */
+/** What stands under our names in the directory; `current`: it is the source already, under one inode with the others. */
 export async function lookAtTargets(cli: Cli, binDir: string, source: Source | undefined): Promise<readonly Target[]> {
   const found = await lookAt(cli, binDir);
   const targets = ourNames.map((name): Target => {
@@ -87,7 +87,7 @@ export function linkExecutables(cli: Cli, binDir: string, source: Source, target
     } finally {
       sys.removeFile(neighbour);
     }
-    files.syncFolder(binDir);
+    files.syncDirectory(binDir);
   } catch (error) {
     throw new CliError(`cannot install in "${binDir}": ${messageOf(error)}`);
   }
@@ -99,14 +99,14 @@ export function removeExecutables(cli: Cli, binDir: string, targets: readonly Ta
     for (const { path } of targets) cli.sys.removeFile(path);
     if (cli.sys.stat(binDir) === undefined) return;
     sweep(cli, binDir);
-    cli.files.syncFolder(binDir);
+    cli.files.syncDirectory(binDir);
   } catch (error) {
     throw new CliError(`cannot uninstall from "${binDir}": ${messageOf(error)}`);
   }
 }
 
-async function lookAt(cli: Cli, folder: string): Promise<readonly Executable[]> {
-  return (await gatherExecutables(cli, [folder], [])).executables;
+async function lookAt(cli: Cli, directory: string): Promise<readonly Executable[]> {
+  return (await gatherExecutables(cli, [directory], [])).executables;
 }
 
 const neighbourPattern = /^\.tortie-[0-9a-f]{16}$/;
@@ -116,6 +116,6 @@ function neighbourName({ sys }: Cli): string {
   return `.tortie-${digits.join("")}`;
 }
 
-function sweep({ sys }: Cli, folder: string): void {
-  for (const name of sys.listDir(folder)) if (neighbourPattern.test(name)) sys.removeFile(`${folder}/${name}`);
+function sweep({ sys }: Cli, directory: string): void {
+  for (const name of sys.listDir(directory)) if (neighbourPattern.test(name)) sys.removeFile(`${directory}/${name}`);
 }

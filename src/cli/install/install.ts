@@ -89,7 +89,7 @@ function refuseAttached(cli: Cli): void {
     pod === undefined ? `container ${attachment.containerId}` : `${pod.namespace}/${pod.name}`,
   );
   if (pods.length === 0) return;
-  const shown = pods.slice(0, mostShown);
+  const shown = pods.slice(0, maxShown);
   const more = pods.length > shown.length ? ` and ${pods.length - shown.length} more` : "";
   throw new CliError(
     `cannot uninstall: ${pods.length === 1 ? "an attachment is" : `${pods.length} attachments are`} left, of ${listed(shown)}${more}; ` +
@@ -97,7 +97,7 @@ function refuseAttached(cli: Cli): void {
   );
 }
 
-const mostShown = 5;
+const maxShown = 5;
 
 /** What keeps the network from working that installing does not mend. */
 function warningsOf(cli: Cli, { path, types }: Conflist, binDir: string): readonly string[] {

@@ -1,7 +1,7 @@
 /** `tortie validate` of a network configuration: every slip in a line of its own. */
 import type { Cli } from "../cli.ts";
-import type { Input } from "../input-files.ts";
-import { jsonFault } from "../json-fault.ts";
+import type { Input } from "../resources/input-files.ts";
+import { jsonFault } from "../resources/json-fault.ts";
 import { isNetwork, lintNetwork } from "./network.ts";
 
 /** The document of a network configuration; `undefined` when the text is something else. Runtimes read JSON alone. */

@@ -2,7 +2,7 @@
  * Whole files: read, write, create, replace, append.
  *
  * A reader sees all of a file or nothing: one that is created is written without a name and then linked to its own; one that
- * is replaced is written under the name `.tmp-<16 hex digits>` in the same folder, and then renamed. A process that is killed
+ * is replaced is written under the name `.tmp-<16 hex digits>` in the same directory, and then renamed. A process that is killed
  * before the rename leaves such a name behind.
  */
 #include "host.h"
@@ -83,8 +83,8 @@ static JSValue write_file(JSContext *ctx, JSValueConst this, int argc, JSValueCo
   return write_once(fd, text) ? JS_UNDEFINED : throw_errno(ctx, errno, "write", path.bytes);
 }
 
-/* The length of the folder's part of a path, its slash included; 0 for a name alone. */
-static size_t folder_length(const char *path) {
+/* The length of the directory's part of a path, its slash included; 0 for a name alone. */
+static size_t directory_length(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash == NULL ? 0 : (size_t)(slash - path) + 1;
 }
@@ -93,7 +93,7 @@ static size_t folder_length(const char *path) {
 static const char *write_neighbour(const char *path, char *name, size_t size, Text text, int mode, bool durable) {
   uint64_t tag;
   if (getrandom(&tag, sizeof tag, 0) != sizeof tag) return "getrandom";
-  int length = snprintf(name, size, "%.*s.tmp-%016llx", (int)folder_length(path), path, (unsigned long long)tag);
+  int length = snprintf(name, size, "%.*s.tmp-%016llx", (int)directory_length(path), path, (unsigned long long)tag);
   if (length < 0 || (size_t)length >= size) {
     errno = ENAMETOOLONG;
     return "open";
@@ -107,15 +107,15 @@ static const char *write_neighbour(const char *path, char *name, size_t size, Te
   return "write";
 }
 
-static void folder_of(const char *path, char *folder, size_t size) {
-  size_t length = folder_length(path);
-  snprintf(folder, size, "%.*s", length == 0 ? 1 : (int)length, length == 0 ? "." : path);
+static void directory_of(const char *path, char *directory, size_t size) {
+  size_t length = directory_length(path);
+  snprintf(directory, size, "%.*s", length == 0 ? 1 : (int)length, length == 0 ? "." : path);
 }
 
-static const char *sync_folder(const char *path) {
-  char folder[4096];
-  folder_of(path, folder, sizeof folder);
-  OWNED_FD fd = open_retrying(folder, O_RDONLY | O_DIRECTORY, 0);
+static const char *sync_directory(const char *path) {
+  char directory[4096];
+  directory_of(path, directory, sizeof directory);
+  OWNED_FD fd = open_retrying(directory, O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return "open";
   return fsync(fd) == 0 ? NULL : "fsync";
 }
@@ -133,9 +133,9 @@ static const char *create_by_neighbour(const char *path, Text text, int mode) {
 
 /* Creates the file whole, or not at all. Returns the call that failed, or NULL. */
 static const char *create_whole(const char *path, Text text, int mode) {
-  char folder[4096], self[32];
-  folder_of(path, folder, sizeof folder);
-  OWNED_FD fd = open_retrying(folder, O_WRONLY | O_TMPFILE, mode);
+  char directory[4096], self[32];
+  directory_of(path, directory, sizeof directory);
+  OWNED_FD fd = open_retrying(directory, O_WRONLY | O_TMPFILE, mode);
   if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR) return "open";
   if (fd < 0) return create_by_neighbour(path, text, mode);
   if (!write_all(fd, text.bytes, text.length)) return "write";
@@ -171,7 +171,7 @@ static JSValue replace_file(JSContext *ctx, JSValueConst this, int argc, JSValue
     unlink(name);
     return throw_errno(ctx, number, "rename", path.bytes);
   }
-  if (durable) failed = sync_folder(path.bytes);
+  if (durable) failed = sync_directory(path.bytes);
   return failed == NULL ? JS_UNDEFINED : throw_errno(ctx, errno, failed, path.bytes);
 }
 

@@ -9,7 +9,7 @@
  *   errors.c      the names of errno
  *   process.c     arguments, environment, standard streams, clocks, random bytes
  *   files.c       whole files: read, write, create, replace, append
- *   folders.c     names: rename, unlink, mkdir, readdir, stat
+ *   directories.c     names: rename, unlink, mkdir, readdir, stat
  *   lock.c        flock with a deadline
  *   run.c         running a program
  *   namespaces.c  network namespaces
@@ -144,12 +144,12 @@ _Noreturn void die_of_error(JSContext *ctx, JSValue error);
 /* The last resort: answers the runtime with an error object of code 999 and ends with status 1. */
 _Noreturn void die(const char *message, const char *details);
 
-/* What scripts/executable.ts puts beside the code: all programs in one bundle, and the line table of that. */
+/* What scripts/build/executable.ts puts beside the code: all programs in one bundle, and the line table of that. */
 extern const uint8_t bytecode[], bytecode_end[];
 extern const char lines[], lines_end[];
 
 /* The functions each file adds to the object `native`. */
-#define FUNCTION_LISTS(X) X(process) X(files) X(folders) X(lock) X(run) X(namespaces) X(netlink)
+#define FUNCTION_LISTS(X) X(process) X(files) X(directories) X(lock) X(run) X(namespaces) X(netlink)
 #define DECLARE_LIST(area) \
   extern const JSCFunctionListEntry area##_functions[]; \
   extern const int area##_function_count;

@@ -1,5 +1,5 @@
 /** What ADD leaves when it fails, and when it is repeated. */
-import { serve } from "../../lib/traffic.ts";
+import { serve } from "../../lib/node/traffic.ts";
 import { attached } from "../chains.ts";
 import { orderly, refused, resultOf, silent } from "../judge.ts";
 import { addressesOf } from "../results.ts";

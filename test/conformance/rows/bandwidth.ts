@@ -1,8 +1,8 @@
 /** Limits, by the queues in the kernel and by the rates that come of them. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import { outsideAddress4 } from "../../lib/netns.ts";
-import type { CniResult } from "../../lib/runner.ts";
-import { measureRate, type Spot } from "../../lib/traffic.ts";
+import { outsideAddress4 } from "../../lib/node/netns.ts";
+import { measureRate, type Spot } from "../../lib/node/traffic.ts";
+import type { CniResult } from "../../lib/runtimes/runner.ts";
 import { accepted, refused, silent } from "../judge.ts";
 import { addressesOf, newest } from "../results.ts";
 import { about, type Section, Unmet, want } from "../row.ts";

@@ -1,9 +1,9 @@
 /** Whole chains, many at once, and chains of two suites. */
 import { existsSync } from "node:fs";
 import { loadConflist } from "../../lib/conflist.ts";
-import { Runner, requestOf } from "../../lib/runner.ts";
+import { serve } from "../../lib/node/traffic.ts";
+import { Runner, requestOf } from "../../lib/runtimes/runner.ts";
 import { goPluginDir, ourPluginDir } from "../../lib/suite.ts";
-import { serve } from "../../lib/traffic.ts";
 import { attached, mainOf, withPlugin } from "../chains.ts";
 import { dialectOf } from "../dialect.ts";
 import { accepted, resultOf, silent } from "../judge.ts";

@@ -1,7 +1,7 @@
 /** What a plugin does with the result of those before it. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import { type CniResult, sortKeys } from "../../lib/runner.ts";
-import { answers, serve } from "../../lib/traffic.ts";
+import { answers, serve } from "../../lib/node/traffic.ts";
+import { type CniResult, sortKeys } from "../../lib/runtimes/runner.ts";
 import { attached } from "../chains.ts";
 import { accepted, orderly, refused, resultOf } from "../judge.ts";
 import { newest, someResult } from "../results.ts";

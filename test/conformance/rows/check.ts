@@ -1,5 +1,5 @@
 /** What CHECK confirms, and what it misses. */
-import type { CniResult } from "../../lib/runner.ts";
+import type { CniResult } from "../../lib/runtimes/runner.ts";
 import { attached, onlyMain } from "../chains.ts";
 import { refused, silent } from "../judge.ts";
 import { addressesOf } from "../results.ts";

@@ -1,7 +1,7 @@
 /** What DEL takes away, from whatever is left of ADD's circumstances. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import { requestOf } from "../../lib/runner.ts";
-import { serve } from "../../lib/traffic.ts";
+import { serve } from "../../lib/node/traffic.ts";
+import { requestOf } from "../../lib/runtimes/runner.ts";
 import { attached, withRanges } from "../chains.ts";
 import { orderly, silent } from "../judge.ts";
 import { addressesOf } from "../results.ts";

@@ -1,6 +1,6 @@
 /** What a main plugin does with its IPAM plugin, however that behaves. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import { sortKeys } from "../../lib/runner.ts";
+import { sortKeys } from "../../lib/runtimes/runner.ts";
 import { ipamAnswer, withIpam } from "../chains.ts";
 import { callsOf, type Double, place } from "../doubles.ts";
 import { accepted, refused } from "../judge.ts";

@@ -1,7 +1,7 @@
 /** What ADD makes, and what of the runtime's arguments it takes. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import type { CniResult } from "../../lib/runner.ts";
-import { ping } from "../../lib/traffic.ts";
+import { ping } from "../../lib/node/traffic.ts";
+import type { CniResult } from "../../lib/runtimes/runner.ts";
 import { bothFamilies, onlyMain } from "../chains.ts";
 import { accepted, orderly, refused, resultOf, silent } from "../judge.ts";
 import { addressesOf } from "../results.ts";
@@ -50,12 +50,12 @@ export const interfaceRows: Section = {
       run(stage) {
         const part = macTaker(stage);
         const mac = "02:00:00:00:be:ef";
-        const wishes: readonly (readonly [string, JsonObject, string])[] = [
+        const requests: readonly (readonly [string, JsonObject, string])[] = [
           ["runtimeConfig.mac", { runtimeConfig: { mac } }, ""],
           ["args.cni.mac", { args: { cni: { mac } } }, ""],
           ["CNI_ARGS", {}, `MAC=${mac};IgnoreUnknown=1`],
         ];
-        for (const [what, request, args] of wishes) {
+        for (const [what, request, args] of requests) {
           about(what, () => {
             const pod = stage.newPod();
             const { interfaces = [] } = resultOf(stage.ask(part, { pod, request, env: { CNI_ARGS: args } }));

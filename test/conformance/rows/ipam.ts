@@ -1,7 +1,7 @@
 /** Which addresses are given, and to how many. */
 import type { JsonObject } from "../../lib/conflist.ts";
-import type { CniResult } from "../../lib/runner.ts";
-import { ping } from "../../lib/traffic.ts";
+import { ping } from "../../lib/node/traffic.ts";
+import type { CniResult } from "../../lib/runtimes/runner.ts";
 import { onlyMain, withRanges } from "../chains.ts";
 import type { Range } from "../dialect.ts";
 import { accepted, refused, resultOf, silent } from "../judge.ts";
@@ -147,10 +147,10 @@ export const ipam: Section = {
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/24");
         const { pod, addresses } = take(stage, part);
-        const folder = `/var/lib/cni/networks/${stage.list.name}`;
-        const names = stage.sh(`ls ${folder}`).trim().split("\n").sort();
+        const directory = `/var/lib/cni/networks/${stage.list.name}`;
+        const names = stage.sh(`ls ${directory}`).trim().split("\n").sort();
         want(names.join() === ["lock", "last_reserved_ip.0", ...addresses].sort().join(), "the files", names);
-        const text = stage.sh(`cat ${folder}/${addresses[0]}`);
+        const text = stage.sh(`cat ${directory}/${addresses[0]}`);
         want(text === `${pod.containerId}\r\n${pod.ifname}`, "container ID and interface", JSON.stringify(text));
       },
     },

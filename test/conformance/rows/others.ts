@@ -1,7 +1,7 @@
 /** Plugins that only some suites have: firewall, tuning, sbr. */
 import type { Conflist, JsonObject } from "../../lib/conflist.ts";
-import { outsideAddress4 } from "../../lib/netns.ts";
-import { ping } from "../../lib/traffic.ts";
+import { outsideAddress4 } from "../../lib/node/netns.ts";
+import { ping } from "../../lib/node/traffic.ts";
 import { onlyMain, withRanges } from "../chains.ts";
 import { refused, resultOf } from "../judge.ts";
 import { addressesOf } from "../results.ts";

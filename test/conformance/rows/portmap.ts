@@ -1,8 +1,8 @@
 /** Host ports, by the packets that arrive; each row with every back end. */
 import type { Conflist, JsonObject } from "../../lib/conflist.ts";
-import { nodeAddress4, nodeAddress6, outsideAddress4 } from "../../lib/netns.ts";
-import { requestOf } from "../../lib/runner.ts";
-import { answers, ask, type Spot, serve } from "../../lib/traffic.ts";
+import { nodeAddress4, nodeAddress6, outsideAddress4 } from "../../lib/node/netns.ts";
+import { answers, ask, type Spot, serve } from "../../lib/node/traffic.ts";
+import { requestOf } from "../../lib/runtimes/runner.ts";
 import { bothFamilies, tcp, withPlugin } from "../chains.ts";
 import { askUdp, knockSctp, serveUdp } from "../datagram.ts";
 import { refused, resultOf } from "../judge.ts";

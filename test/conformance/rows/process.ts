@@ -1,5 +1,5 @@
 /** What a plugin does as a process: streams, descriptors, children, signals. */
-import type { Node } from "../../lib/netns.ts";
+import type { Node } from "../../lib/node/netns.ts";
 import { attached, ipamAnswer, onlyMain, withIpam } from "../chains.ts";
 import { callsOf, place } from "../doubles.ts";
 import { accepted, refused, resultOf, silent } from "../judge.ts";

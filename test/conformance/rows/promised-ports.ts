@@ -1,6 +1,6 @@
 /** What is promised of host ports beyond the checklist. */
-import { nodeAddress4, nodeAddress6 } from "../../lib/netns.ts";
-import { answers, serve } from "../../lib/traffic.ts";
+import { nodeAddress4, nodeAddress6 } from "../../lib/node/netns.ts";
+import { answers, serve } from "../../lib/node/traffic.ts";
 import { attached, bothFamilies, onlyMain, tcp } from "../chains.ts";
 import { refused, resultOf, silent } from "../judge.ts";
 import { about, DoesNotApply, type Section, want } from "../row.ts";

@@ -1,8 +1,8 @@
 /** What the checklist does not ask and this project promises all the same. */
 import { isNewer, type JsonObject } from "../../lib/conflist.ts";
-import type { CniResult, Sandbox } from "../../lib/runner.ts";
-import { containerd, crio, podman } from "../../lib/runtimes.ts";
-import { answers, ping, serve } from "../../lib/traffic.ts";
+import { answers, ping, serve } from "../../lib/node/traffic.ts";
+import type { CniResult, Sandbox } from "../../lib/runtimes/runner.ts";
+import { containerd, crio, podman } from "../../lib/runtimes/runtimes.ts";
 import { attached, onlyMain, withPlugin, withRanges } from "../chains.ts";
 import { orderly, refused, resultOf, silent } from "../judge.ts";
 import { addressesOf } from "../results.ts";
@@ -179,14 +179,14 @@ export const promises: Section = {
           about(runtime, () => {
             const pod = stage.newPod();
             const ports = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
-            const wishes = {
+            const requests = {
               namespace: "default",
               name: pod.pod,
               containerId: pod.containerId,
               ingressRate: 10e6,
               ports,
             };
-            const asked = { ...pod, ...sent(wishes) };
+            const asked = { ...pod, ...sent(requests) };
             stage.add(asked);
             want(ping(stage.node, undefined, addressOf(stage, asked)), "an answer to the node's ping", "none");
             // CRI-O does so after each ADD.

@@ -1,5 +1,5 @@
 /** STATUS: whether an ADD could work. GC: what belongs to no valid attachment goes. Both came with 1.1.0. */
-import { type Sandbox, sortKeys } from "../../lib/runner.ts";
+import { type Sandbox, sortKeys } from "../../lib/runtimes/runner.ts";
 import { ipamAnswer, onlyMain, withIpam, withRanges } from "../chains.ts";
 import { callsOf, place } from "../doubles.ts";
 import { refused, silent } from "../judge.ts";

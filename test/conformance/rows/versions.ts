@@ -1,7 +1,7 @@
 /** Which versions a plugin speaks, and the shape of a result in each. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { isNewer } from "../../lib/conflist.ts";
-import type { CniResult } from "../../lib/runner.ts";
+import type { CniResult } from "../../lib/runtimes/runner.ts";
 import { bothFamilies, ipamAnswer, mainOf, withIpam, withMain } from "../chains.ts";
 import { place } from "../doubles.ts";
 import { refused, resultOf, silent } from "../judge.ts";

@@ -5,14 +5,14 @@
 import type { NetlinkSocket, Sys } from "../../../src/host/sys.ts";
 import { littleEndian, viewOf } from "../../../src/netlink/attribute.ts";
 import { NLM_F_DUMP_INTR } from "../../../src/netlink/message.ts";
-import { sysError } from "../../lib/fake-errno.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { sysError } from "../../lib/fake/errno.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
 import { Finding, judgeAnswer, requireSame } from "../judge.ts";
 
 /** Far beyond what an operation on a model with two pods needs. */
-const mostReceives = 5_000;
-const binFolder = "/opt/cni/bin";
+const maxReceives = 5_000;
+const binDirectory = "/opt/cni/bin";
 
 const prevResult = {
   cniVersion: "1.1.0",
@@ -72,7 +72,7 @@ function answer(node: FakeNode, { plugin, command, conf }: Request, answers?: An
     CNI_CONTAINERID: "c1",
     CNI_NETNS: "/var/run/netns/c1",
     CNI_IFNAME: "eth0",
-    CNI_PATH: binFolder,
+    CNI_PATH: binDirectory,
   };
   const sys = node.process(environment, JSON.stringify({ cniVersion: "1.1.0", name: "net1", type: plugin, ...conf }));
   if (answers !== undefined) {
@@ -104,7 +104,7 @@ class Answers {
   }
 
   spoil(receive: () => Uint8Array, held: Uint8Array[]): Uint8Array {
-    if (++this.#receives > mostReceives) throw new Finding("does not end");
+    if (++this.#receives > maxReceives) throw new Finding("does not end");
     const input = this.#input;
     switch (input.isEmpty ? 0 : input.byte() % 16) {
       case 1:

@@ -1,6 +1,6 @@
 /**
  * The functions of the native host, called with whatever: numbers that are none, paths of all kinds, bytes on standard input, in files and
- * in sockets. Each call returns or throws an `Error` that names an errno. All paths lie in a folder of the process's own.
+ * in sockets. Each call returns or throws an `Error` that names an errno. All paths lie in a directory of the process's own.
  */
 import type { Native } from "../../../src/host/native.ts";
 import { Input } from "../input.ts";
@@ -22,9 +22,9 @@ const anyWait = [...waits, 1e12, 1e300, Number.POSITIVE_INFINITY, 2 ** 31] as co
 const names = [
   "a",
   "b",
-  "folder",
-  "folder/c",
-  "folder/deeper/d",
+  "directory",
+  "directory/c",
+  "directory/deeper/d",
   "link",
   ".",
   "..",
@@ -33,7 +33,7 @@ const names = [
   "x".repeat(300),
 ] as const;
 
-let folder = "";
+let directory = "";
 
 export function main(bytes: Uint8Array): void {
   const input = new Input(bytes);
@@ -108,17 +108,17 @@ const functions: readonly ((input: Input) => void)[] = [
   (input) => void native.inNetns(-1, () => input),
 ];
 
-/** A folder with a file, a folder and a link to itself; its name is the process's. */
+/** A directory with a file, a directory and a link to itself; its name is the process's. */
 function prepare(): void {
-  if (folder === "") {
-    folder = `/tmp/tortie-fuzz-${native.pid()}`;
-    native.makeDirs(`${folder}/folder`, 0o700);
+  if (directory === "") {
+    directory = `/tmp/tortie-fuzz-${native.pid()}`;
+    native.makeDirs(`${directory}/directory`, 0o700);
   }
 }
 
 function pathOf(input: Input): string {
   const name = input.byte() % 4 === 0 ? textOf(input).replaceAll("/", "_") : input.pick(names);
-  return name.includes("..") ? folder : `${folder}/${name}`;
+  return name.includes("..") ? directory : `${directory}/${name}`;
 }
 
 /** Any UTF-16, lone surrogates included. */

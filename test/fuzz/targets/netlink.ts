@@ -14,7 +14,7 @@ import {
   readRule,
   readSet,
   readTableUse,
-} from "../../../src/netlink/nftables-read.ts";
+} from "../../../src/netlink/nftables/read.ts";
 import { readQdisc } from "../../../src/netlink/qdisc.ts";
 import { readRoute } from "../../../src/netlink/route.ts";
 import { Input } from "../input.ts";

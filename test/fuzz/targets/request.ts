@@ -4,7 +4,7 @@
  */
 
 import { decodeUtf8 } from "../../../src/net/text.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
 import { Finding, judgeAnswer, requireSame } from "../judge.ts";
 

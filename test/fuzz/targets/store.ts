@@ -3,7 +3,7 @@
  * bug's.
  */
 import { decodeUtf8 } from "../../../src/net/text.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
 import { judgeAnswer } from "../judge.ts";
 

@@ -6,7 +6,7 @@ import { attachmentKey, ownerOf } from "../../../src/cni/attachment.ts";
 import { isIdentifier } from "../../../src/cni/environment.ts";
 import { CniError } from "../../../src/cni/error.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
-import { parseSelector } from "../../../src/ipam/selector.ts";
+import { parseSelector } from "../../../src/ipam/model/selector.ts";
 import { canonicalAddress, formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { interfaceNameFault } from "../../../src/net/interface-name.ts";
 import { canonicalMac } from "../../../src/net/mac.ts";

@@ -3,24 +3,24 @@ import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildExecutable } from "../../../scripts/executable.ts";
-import { release, sanitized } from "../../../scripts/toolchain.ts";
-import { type Completed, Node } from "../../lib/netns.ts";
+import { buildExecutable } from "../../../scripts/build/executable.ts";
+import { release, sanitized } from "../../../scripts/build/toolchain.ts";
+import { type Completed, Node } from "../../lib/node/netns.ts";
+import { nativeSysCases, sysCases } from "../../lib/programs/sys-cases.ts";
 import { isSanitized } from "../../lib/suite.ts";
-import { nativeSysCases, sysCases } from "../../lib/sys-cases.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
-const workFolder = join(root, isSanitized ? "build/sanitized/sys-test" : "build/sys-test");
-const targetFolder = join(workFolder, "bin");
+const workDirectory = join(root, isSanitized ? "build/sanitized/sys-test" : "build/sys-test");
+const targetDirectory = join(workDirectory, "bin");
 
-/** Runs the case that its first argument names, in the folder that its second names. */
+/** Runs the case that its first argument names, in the directory that its second names. */
 const runCase = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
-  import { nativeSysCases, sysCases } from "./test/lib/sys-cases.ts";
+  import { nativeSysCases, sysCases } from "./test/lib/programs/sys-cases.ts";
   export function main() {
-    const [, name, folder] = sys.args();
+    const [, name, directory] = sys.args();
     try {
-      [...sysCases, ...nativeSysCases].find((candidate) => candidate.name === name).run(sys, folder);
+      [...sysCases, ...nativeSysCases].find((candidate) => candidate.name === name).run(sys, directory);
       sys.write("stdout", "kept");
     } catch (error) {
       sys.write("stdout", String(error) + "\\n" + error.stack);
@@ -175,7 +175,7 @@ let node: Node;
 
 beforeAll(async () => {
   const programs = { case: runCase, echo, limited, impatient, opener, thrower, stacker, exhauster, generator, mutator };
-  await buildExecutable({ programs, workFolder, targetFolder, define: {} }, isSanitized ? sanitized : release);
+  await buildExecutable({ programs, workDirectory, targetDirectory, define: {} }, isSanitized ? sanitized : release);
   node = await Node.start();
   node.addPod("other");
   node.sh("ip -n other link add marker0 type ifb; mkdir /run/cases");
@@ -190,8 +190,8 @@ test.for([...sysCases, ...nativeSysCases])("on the native host, $name", ({ name 
     isSanitized && name.startsWith("memory that is freed"),
     "sanitizers keep freed memory, to see who still uses it",
   );
-  const folder = node.sh("mktemp -d /run/cases/XXXXXX").trim();
-  const program = node.start([join(targetFolder, "case"), name, folder]);
+  const directory = node.sh("mktemp -d /run/cases/XXXXXX").trim();
+  const program = node.start([join(targetDirectory, "case"), name, directory]);
   return new Promise<void>((resolve, reject) => {
     let output = "";
     program.stdout?.setEncoding("utf8").on("data", (text: string) => {
@@ -213,19 +213,23 @@ describe("the executable", () => {
   });
 
   test("waits no longer than it is told for the end of stdin", () => {
-    const { stdout } = node.run(["/bin/bash", "-c", `${join(targetFolder, "impatient")} < <(echo '{'; exec sleep 5)`]);
+    const { stdout } = node.run([
+      "/bin/bash",
+      "-c",
+      `${join(targetDirectory, "impatient")} < <(echo '{'; exec sleep 5)`,
+    ]);
     expect(stdout).toBe("ETIMEDOUT");
   });
 
   test("makes U+FFFD of bytes that are not UTF-8", () => {
-    const { stdout } = node.run(["/bin/sh", "-c", `printf 'a\\377b' | ${join(targetFolder, "echo")}`]);
+    const { stdout } = node.run(["/bin/sh", "-c", `printf 'a\\377b' | ${join(targetDirectory, "echo")}`]);
     expect(stdout).toBe("a\ufffdb");
   });
 
   test.each(["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])(
     "opens no file as a standard stream when started with %s",
     (closed) => {
-      const { status } = node.run(["/bin/sh", "-c", `${join(targetFolder, "opener")} /run/lock-file ${closed}`]);
+      const { status } = node.run(["/bin/sh", "-c", `${join(targetDirectory, "opener")} /run/lock-file ${closed}`]);
       // What the lock itself writes, and nothing of the streams.
       expect({ status, text: node.sh("cat /run/lock-file") }).toEqual({ status: 0, text: "1" });
     },
@@ -236,7 +240,7 @@ describe("the executable", () => {
       "/bin/bash",
       "--norc",
       "-c",
-      `{ sleep 0.2; ${join(targetFolder, "opener")} /run/pipe-lock; } | true`,
+      `{ sleep 0.2; ${join(targetDirectory, "opener")} /run/pipe-lock; } | true`,
     ]);
     expect(stderr).toBe("EPIPE");
   });
@@ -261,7 +265,7 @@ describe("the executable", () => {
       "/bin/bash",
       "--norc",
       "-c",
-      `exec -a /opt/cni/bin/other ${join(targetFolder, "echo")}`,
+      `exec -a /opt/cni/bin/other ${join(targetDirectory, "echo")}`,
     ]);
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ code: 999, details: "other" });
@@ -279,9 +283,9 @@ describe("the executable", () => {
 
   test("does the same without an image", ({ skip }) => {
     skip(isSanitized, "the sanitized build never has one");
-    const folder = node.sh("mktemp -d /run/cases/XXXXXX").trim();
-    node.sh(`cp ${join(workFolder, "image")} ${folder}/generator`);
-    expect(node.run([`${folder}/generator`]).stdout).toBe("1 2 3 three finally asked early");
+    const directory = node.sh("mktemp -d /run/cases/XXXXXX").trim();
+    node.sh(`cp ${join(workDirectory, "image")} ${directory}/generator`);
+    expect(node.run([`${directory}/generator`]).stdout).toBe("1 2 3 three finally asked early");
   });
 
   test.each([
@@ -291,11 +295,11 @@ describe("the executable", () => {
     ["its process id", "sys.pid()"],
   ])("is not built from a module whose top level asks for %s", async (_, call) => {
     const frozen = `import { quickjsSys as sys } from "./src/host/quickjs.ts"; const kept = ${call}; export const main = () => kept;`;
-    const folder = join(root, "build/sys-test-frozen");
+    const directory = join(root, "build/sys-test-frozen");
     const built = buildExecutable({
       programs: { frozen },
-      workFolder: folder,
-      targetFolder: join(folder, "bin"),
+      workDirectory: directory,
+      targetDirectory: join(directory, "bin"),
       define: {},
     });
     await expect(built).rejects.toThrow("the top level of some module asks");
@@ -307,7 +311,7 @@ describe("the executable", () => {
 });
 
 function start(program: string, options: { readonly input?: string }): Completed {
-  const { status, signal, stdout, stderr } = spawnSync(join(targetFolder, program), [], {
+  const { status, signal, stdout, stderr } = spawnSync(join(targetDirectory, program), [], {
     input: options.input ?? "",
     encoding: "utf8",
     env: {},

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { type Call, FakeNode } from "../../lib/fake-node.ts";
+import { type Call, FakeNode } from "../../lib/fake/node.ts";
 
 let node: FakeNode;
 /** What `calico` answered for container c1. */

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
 import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
 import { statusOf } from "../../../src/plugin/run.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 const blocks = "/run/tortie/ipam/blocks";
 const handles = "/run/tortie/ipam/handles";
@@ -101,8 +101,8 @@ function blockFiles(): readonly string[] {
   return machine.files.list(blocks).filter((name) => name.endsWith(".json"));
 }
 
-function aside(folder: string): readonly string[] {
-  return machine.files.list(folder).filter((name) => name.includes(".damaged-"));
+function aside(directory: string): readonly string[] {
+  return machine.files.list(directory).filter((name) => name.includes(".damaged-"));
 }
 
 function add(container: string): string {
@@ -144,7 +144,7 @@ function record(containerId: string, address: string): void {
   });
 }
 
-function put(folder: string, name: string, object: unknown): void {
-  machine.files.makeDirs(folder, 0o755);
-  machine.files.create(`${folder}/${name}`, JSON.stringify(object), 0o644);
+function put(directory: string, name: string, object: unknown): void {
+  machine.files.makeDirs(directory, 0o755);
+  machine.files.create(`${directory}/${name}`, JSON.stringify(object), 0o644);
 }

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
 import { statusOf } from "../../../src/plugin/run.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 let machine: FakeMachine;
 let netns: string;
@@ -236,7 +236,7 @@ describe("GC", () => {
   test("removes what writers that were killed left behind; until then nobody reads it", () => {
     const { ips } = add();
     const leftovers = ["/run/tortie/ipam/blocks", "/run/tortie/ipam/handles", "/var/lib/tortie/ippools"].map(
-      (folder) => `${folder}/.tmp-0123456789abcdef`,
+      (directory) => `${directory}/.tmp-0123456789abcdef`,
     );
     for (const path of leftovers) machine.files.create(path, '{"torn', 0o600);
     expect(add().ips).toEqual(ips);
@@ -286,7 +286,7 @@ interface Call {
   readonly document?: object;
   /** Whoever reads stdout is gone. */
   readonly brokenPipe?: boolean;
-  /** Nothing can be written below this folder. */
+  /** Nothing can be written below this directory. */
   readonly readOnly?: string;
 }
 

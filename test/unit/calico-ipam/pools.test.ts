@@ -266,10 +266,10 @@ describe("an address of the node", () => {
 });
 
 describe("a pool whose file cannot be read", () => {
-  const folder = "/var/lib/tortie/ippools";
+  const directory = "/var/lib/tortie/ippools";
 
   function names(world: IpamWorld): readonly string[] {
-    return world.machine.files.list(folder).filter((name) => name.endsWith(".json"));
+    return world.machine.files.list(directory).filter((name) => name.endsWith(".json"));
   }
 
   test.each<[string, object]>([
@@ -279,8 +279,8 @@ describe("a pool whose file cannot be read", () => {
     const world = new IpamWorld();
     world.add();
     const [name = ""] = names(world);
-    const whole = world.machine.files.read(`${folder}/${name}`);
-    world.machine.files.write(`${folder}/${name}`, "");
+    const whole = world.machine.files.read(`${directory}/${name}`);
+    world.machine.files.write(`${directory}/${name}`, "");
     // The node remembers which pool gave last; another node's namespace does not.
     for (const call of [
       { container: "c2", ipam },
@@ -296,7 +296,7 @@ describe("a pool whose file cannot be read", () => {
       code: 50,
       msg: expect.stringContaining('cannot read IPPool "default-ipv4-ippool"'),
     });
-    world.machine.files.write(`${folder}/${name}`, whole);
+    world.machine.files.write(`${directory}/${name}`, whole);
     expect(world.run("STATUS", {})).toEqual({});
   });
 });

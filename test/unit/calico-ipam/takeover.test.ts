@@ -1,7 +1,7 @@
 /** A pod's next sandbox and the fixed address of the one before, whose DEL has not come. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
-import { FakeSys } from "../../lib/fake-sys.ts";
+import { FakeSys } from "../../lib/fake/sys.ts";
 import { type Call, IpamWorld } from "./world.ts";
 
 let world: IpamWorld;

@@ -1,8 +1,8 @@
 /** A node of the model machine that runs `calico-ipam` as a main plugin does. */
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
 import { statusOf } from "../../../src/plugin/run.ts";
-import type { FakeLink } from "../../lib/fake-netns.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import type { FakeLink } from "../../lib/fake/netns.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 export interface Call {
   readonly container?: string;
@@ -87,8 +87,8 @@ export class IpamWorld {
   }
 
   write(path: string, text: string): void {
-    const folder = path.slice(0, path.lastIndexOf("/"));
-    this.machine.files.makeDirs(folder, 0o755);
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    this.machine.files.makeDirs(directory, 0o755);
     this.machine.files.create(path, text, 0o644);
   }
 
@@ -99,10 +99,10 @@ export class IpamWorld {
 
   /** The CIDR of each pool by its name. */
   pools(): Readonly<Record<string, string>> {
-    const folder = "/var/lib/tortie/ippools";
-    if (this.machine.files.stat(folder) === undefined) return {};
-    const names = [...this.machine.files.list(folder)].sort();
-    const cidrOf = (name: string): string => JSON.parse(this.machine.files.read(`${folder}/${name}`)).spec.cidr;
+    const directory = "/var/lib/tortie/ippools";
+    if (this.machine.files.stat(directory) === undefined) return {};
+    const names = [...this.machine.files.list(directory)].sort();
+    const cidrOf = (name: string): string => JSON.parse(this.machine.files.read(`${directory}/${name}`)).spec.cidr;
     return Object.fromEntries(names.map((name) => [name.replace(".json", ""), cidrOf(name)]));
   }
 

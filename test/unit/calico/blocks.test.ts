@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { removeIdleBlocks } from "../../../plugins/calico/blocks.ts";
 import type { Sys } from "../../../src/host/sys.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 const conf = { ipam: { type: "calico-ipam", assign_ipv6: "true" } };
-const blockFolder = "/run/tortie/ipam/blocks";
-const affinityFolder = "/run/tortie/ipam/affinities";
+const blockDirectory = "/run/tortie/ipam/blocks";
+const affinityDirectory = "/run/tortie/ipam/affinities";
 
 let node: FakeNode;
 
@@ -66,20 +66,22 @@ test("an address that cools down is nobody's", () => {
   node.machine.files.create("/var/lib/tortie/ipamconfigs/default.json", JSON.stringify(config), 0o600);
   add("c1");
   node.run("DEL", { container: "c1", conf });
-  expect(node.machine.files.read(`${blockFolder}/${node.machine.files.list(blockFolder)[0]}`)).toContain("releasedAt");
+  expect(node.machine.files.read(`${blockDirectory}/${node.machine.files.list(blockDirectory)[0]}`)).toContain(
+    "releasedAt",
+  );
   expect(routes()).toEqual([]);
 });
 
 test("a borrowed address's block, which is another node's, gets no route", () => {
   add("c1");
   node.run("DEL", { container: "c1", conf });
-  for (const file of node.machine.files.list(blockFolder)) {
-    const path = `${blockFolder}/${file}`;
+  for (const file of node.machine.files.list(blockDirectory)) {
+    const path = `${blockDirectory}/${file}`;
     node.machine.files.write(path, node.machine.files.read(path).replace("host:node-1", "host:node-2"));
   }
-  for (const file of node.machine.files.list(affinityFolder))
-    node.machine.files.removeFile(`${affinityFolder}/${file}`);
-  const [block = ""] = node.machine.files.list(blockFolder);
+  for (const file of node.machine.files.list(affinityDirectory))
+    node.machine.files.removeFile(`${affinityDirectory}/${file}`);
+  const [block = ""] = node.machine.files.list(blockDirectory);
   const borrowed = block.replace(
     /^(\d+)-(\d+)-(\d+)-(\d+)-26\.json$/,
     (_, a, b, c, d) => `${a}.${b}.${c}.${Number(d) + 9}`,
@@ -124,11 +126,11 @@ describe("DEL", () => {
 
   test.each([
     ["pool", () => ["/var/lib/tortie/ippools"]],
-    ["pool and block", () => ["/var/lib/tortie/ippools", blockFolder, affinityFolder]],
-  ])("removes it though the %s is gone", (_, folders) => {
+    ["pool and block", () => ["/var/lib/tortie/ippools", blockDirectory, affinityDirectory]],
+  ])("removes it though the %s is gone", (_, directories) => {
     add("c1");
-    for (const folder of folders()) {
-      for (const file of node.machine.files.list(folder)) node.machine.files.removeFile(`${folder}/${file}`);
+    for (const directory of directories()) {
+      for (const file of node.machine.files.list(directory)) node.machine.files.removeFile(`${directory}/${file}`);
     }
     expect(node.run("DEL", { container: "c1", conf }).status).toBe(0);
     expect(routes()).toEqual([]);

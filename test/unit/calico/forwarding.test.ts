@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { FakeLink, FakeNetns } from "../../lib/fake-netns.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import type { FakeLink, FakeNetns } from "../../lib/fake/netns.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 const dual = { ipam: { type: "calico-ipam", assign_ipv6: "true" } };
 const router = "fe80::1";

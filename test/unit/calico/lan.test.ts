@@ -1,8 +1,8 @@
 /** A pool that is a part of a network of the node, as an administrator may have made one: the node goes on reaching who else is there. */
 import { describe, expect, test } from "vitest";
-import { interfaceOf } from "../../../src/dataplane/route-lookup.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
-import { FakeSys } from "../../lib/fake-sys.ts";
+import { interfaceOf } from "../../../src/dataplane/node/route-lookup.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
+import { FakeSys } from "../../lib/fake/sys.ts";
 
 function nodeOn(address: string, cidr: string, blockSize: number): FakeNode {
   const node = new FakeNode();

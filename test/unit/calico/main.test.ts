@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { metricOf, tableOf } from "../../../plugins/calico/routes.ts";
-import type { FakeNetns } from "../../lib/fake-netns.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import type { FakeNetns } from "../../lib/fake/netns.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 let node: FakeNode;
 

@@ -3,10 +3,10 @@ import { removeIdle } from "../../../plugins/calico/removal.ts";
 import type { Sys } from "../../../src/host/sys.ts";
 import type { RuleEntry } from "../../../src/netlink/rule.ts";
 import { describeRule } from "../../../src/plan/describe.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 const conf = { ipam: { type: "calico-ipam" } };
-const poolFolder = "/var/lib/tortie/ippools";
+const poolDirectory = "/var/lib/tortie/ippools";
 const both = ["10.65.0.0/16", "10.66.0.0/24"];
 
 let node: FakeNode;
@@ -26,15 +26,15 @@ function ranges(): readonly string[] {
 }
 
 function pool(name: string, cidr: string, more: object = {}): void {
-  node.machine.files.makeDirs(poolFolder, 0o700);
+  node.machine.files.makeDirs(poolDirectory, 0o700);
   const object = {
     apiVersion: "crd.projectcalico.org/v1",
     kind: "IPPool",
     metadata: { name },
     spec: { cidr, ...more },
   };
-  const path = `${poolFolder}/${name}.json`;
-  if (node.machine.files.list(poolFolder).includes(`${name}.json`)) node.machine.files.removeFile(path);
+  const path = `${poolDirectory}/${name}.json`;
+  if (node.machine.files.list(poolDirectory).includes(`${name}.json`)) node.machine.files.removeFile(path);
   node.machine.files.create(path, JSON.stringify(object), 0o600);
 }
 
@@ -156,7 +156,7 @@ describe("GC", () => {
     expect([...ranges()].sort()).toEqual(both);
     gc("c1");
     expect([...ranges()].sort()).toEqual(both);
-    node.machine.files.removeFile(`${poolFolder}/a.json`);
+    node.machine.files.removeFile(`${poolDirectory}/a.json`);
     gc("c1");
     expect(ranges()).toEqual(["10.66.0.0/24"]);
   });
@@ -165,7 +165,7 @@ describe("GC", () => {
     pool("a", "10.65.0.0/16");
     add("c1", from("10.65.0.0/16"));
     const before = rules();
-    node.machine.files.write(`${poolFolder}/a.json`, "{");
+    node.machine.files.write(`${poolDirectory}/a.json`, "{");
     node.run("GC", { conf: { ...conf, "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] } });
     expect(rules()).toEqual(before);
   });
@@ -183,7 +183,7 @@ describe("GC", () => {
 test("DEL of the last pod removes the rules of pools that are gone meanwhile", () => {
   pool("a", "10.65.0.0/16");
   add("c1", from("10.65.0.0/16"));
-  node.machine.files.removeFile(`${poolFolder}/a.json`);
+  node.machine.files.removeFile(`${poolDirectory}/a.json`);
   expect(node.run("DEL", { container: "c1", conf }).status).toBe(0);
   expect(rules()).toEqual([]);
 });

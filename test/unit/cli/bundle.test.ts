@@ -13,24 +13,24 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildCli } from "../../../scripts/cli-bundle.ts";
+import { buildCli } from "../../../scripts/build/cli-bundle.ts";
 
 const nodes = [process.execPath, ...(process.env.TORTIE_NODES?.split(":") ?? [])];
 const define = { TORTIE_VERSION: '"1.2.3"', TORTIE_COMMIT: '"0123456789ab"', TORTIE_ENGINE: '"none"' };
-let folder: string;
+let directory: string;
 let bundle: string;
 
 beforeAll(async () => {
-  folder = realpathSync(mkdtempSync(join(tmpdir(), "tortie-bundle-")));
-  bundle = join(folder, "tortie.js");
+  directory = realpathSync(mkdtempSync(join(tmpdir(), "tortie-bundle-")));
+  bundle = join(directory, "tortie.js");
   await buildCli({ root: process.cwd(), define, target: bundle });
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** The bundle under another name, with what is to lie in its folder. */
+/** The bundle under another name, with what is to lie in its directory. */
 function placed(name: string, packageJson?: object): string {
-  const place = mkdtempSync(join(folder, "place-"));
+  const place = mkdtempSync(join(directory, "place-"));
   const path = join(place, name);
   mkdirSync(dirname(path), { recursive: true });
   if (packageJson !== undefined) writeFileSync(join(place, "package.json"), JSON.stringify(packageJson));

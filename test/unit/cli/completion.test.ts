@@ -7,14 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { commands } from "../../../src/cli/commands.ts";
 import { World } from "./world.ts";
 
-let folder: string;
+let directory: string;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "tortie-completion-"));
-  for (const shell of ["bash", "zsh", "fish"]) writeFileSync(join(folder, shell), await scriptOf(shell));
+  directory = mkdtempSync(join(tmpdir(), "tortie-completion-"));
+  for (const shell of ["bash", "zsh", "fish"]) writeFileSync(join(directory, shell), await scriptOf(shell));
   // What is asked for names.
   writeFileSync(
-    join(folder, "tortie"),
+    join(directory, "tortie"),
     '#!/bin/sh\n[ "$*" = "get ippools -o name" ] && echo ippool/blue && echo ippool/red\n',
     {
       mode: 0o755,
@@ -22,7 +22,7 @@ beforeAll(async () => {
   );
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 async function scriptOf(shell: string): Promise<string> {
   const { status, stdout, stderr } = await new World().run(`completion ${shell}`);
@@ -33,9 +33,9 @@ async function scriptOf(shell: string): Promise<string> {
 /** What bash offers for the last word of a line. */
 function offered(line: string): readonly string[] {
   const words = line.split(" ");
-  const script = `source ${folder}/bash; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _tortie; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const env = { PATH: `${folder}:${process.env.PATH}` };
-  return execFileSync("bash", ["--norc", "-c", script], { encoding: "utf8", env, cwd: folder }).trim().split("\n");
+  const script = `source ${directory}/bash; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _tortie; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const env = { PATH: `${directory}:${process.env.PATH}` };
+  return execFileSync("bash", ["--norc", "-c", script], { encoding: "utf8", env, cwd: directory }).trim().split("\n");
 }
 
 describe("completion in bash", () => {
@@ -73,7 +73,7 @@ test.each([
   ["zsh", ["-n"]],
   ["fish", ["--no-execute"]],
 ])("%s, where it is installed, reads its script", (shell, options) => {
-  const { error, status, stderr } = spawnSync(shell, [...options, join(folder, shell)], { encoding: "utf8" });
+  const { error, status, stderr } = spawnSync(shell, [...options, join(directory, shell)], { encoding: "utf8" });
   if (error === undefined) expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 });
 

@@ -1,7 +1,7 @@
 /** What `-f` takes, what is said of texts that are none, and what `get` selects by. */
 import { describe, expect, test } from "vitest";
-import { jsonFault } from "../../../src/cli/json-fault.ts";
-import { parseLabels } from "../../../src/cli/labels.ts";
+import { jsonFault } from "../../../src/cli/resources/json-fault.ts";
+import { parseLabels } from "../../../src/cli/resources/labels.ts";
 import { World } from "./world.ts";
 
 function pool(name: string, cidr: string, labels: object = {}): string {
@@ -15,7 +15,7 @@ function world(files: Readonly<Record<string, string>>): World {
   return made;
 }
 
-const folder = {
+const directory = {
   "/pools/b.yaml": pool("b", "10.2.0.0/24"),
   "/pools/a.json": pool("a", "10.1.0.0/24"),
   "/pools/README.md": "no resource",
@@ -31,22 +31,22 @@ describe("-f", () => {
     ["-f/pools/more/c.yml", ["c"]],
     ["-f - -f /pools/a.json", ["d", "a"]],
   ])("apply %s", async (options, names) => {
-    const { status, stdout } = await world(folder).run(`apply ${options}`, pool("d", "10.4.0.0/24"));
+    const { status, stdout } = await world(directory).run(`apply ${options}`, pool("d", "10.4.0.0/24"));
     expect({ status, stdout }).toEqual({
       status: 0,
       stdout: names.map((name) => `IPPool "${name}" created\n`).join(""),
     });
   });
 
-  test("delete takes folders, too", async () => {
-    const one = world(folder);
+  test("delete takes directories, too", async () => {
+    const one = world(directory);
     await one.run("apply -f /pools");
     expect((await one.run("delete -f /pools")).stdout).toMatch(/^IPPool "a" deleted.*\nIPPool "b" deleted/);
   });
 
   test.each([
     ["-f /nowhere", 1, 'cannot read "/nowhere": '],
-    ["-f /empty", 1, 'cannot read "/empty": no file of the folder ends in .yaml, .yml or .json'],
+    ["-f /empty", 1, 'cannot read "/empty": no file of the directory ends in .yaml, .yml or .json'],
     [
       "-f https://example.com/pool.yaml",
       2,
@@ -54,7 +54,7 @@ describe("-f", () => {
     ],
     ["-f /pools/10-net.conflist", 1, "cannot apply"],
   ])("apply %s is refused", async (options, status, reason) => {
-    const one = world({ ...folder, "/empty/README.md": "" });
+    const one = world({ ...directory, "/empty/README.md": "" });
     one.write("/pools/10-net.conflist", '{"name":"n","plugins":[]}');
     const outcome = await one.run(`apply ${options}`);
     expect(outcome.status).toBe(status);
@@ -89,7 +89,7 @@ tortie: not judged in "/n/a.conflist", for the plugins of others: plugins[1] (tu
     });
   });
 
-  test("from a pipe, in a folder, beside resources", async () => {
+  test("from a pipe, in a directory, beside resources", async () => {
     expect((await new World().run("validate -f -", JSON.stringify(good))).stdout).toBe('network "net" valid\n');
     const files = {
       "/n/a.conflist": JSON.stringify(good),

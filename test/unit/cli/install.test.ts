@@ -42,8 +42,8 @@ function inodes({ machine }: World): ReadonlySet<number | undefined> {
   return new Set(ourNames.map((name) => machine.files.stat(`${bin}/${name}`)?.inode));
 }
 
-function filesBelow({ machine }: World, folder: string): readonly string[] {
-  return machine.files.paths().filter((path) => path.startsWith(`${folder}/`));
+function filesBelow({ machine }: World, directory: string): readonly string[] {
+  return machine.files.paths().filter((path) => path.startsWith(`${directory}/`));
 }
 
 describe("tortie install", () => {
@@ -130,10 +130,10 @@ describe("tortie install", () => {
     expect(filesBelow(one, bin)).toEqual([]);
   });
 
-  test("says that the folder of the executables is to be named when none is beside the command", async () => {
+  test("says that the directory of the executables is to be named when none is beside the command", async () => {
     const one = world();
     one.sys.removeFile("/usr/lib/tortie/bin/calico");
-    expect((await one.run("install")).stderr).toContain("pass --from with the folder of the executables");
+    expect((await one.run("install")).stderr).toContain("pass --from with the directory of the executables");
   });
 
   test("installs no configuration that the plugins would refuse or misunderstand, unless forced", async () => {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { isNetwork, lintNetwork } from "../../../src/cli/lint/network.ts";
 import { knownPlugins } from "../../../src/cli/lint/plugins.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 const usual = { type: "calico", datastore_type: "file", ipam: { type: "calico-ipam" } };
 

@@ -1,9 +1,9 @@
 /** What a command says where it cannot go on, or has to wait. */
 import { expect, test } from "vitest";
 import { tellingLock } from "../../../src/cli/telling-lock.ts";
-import { trustStateFolders } from "../../../src/store/trust.ts";
-import { sysError } from "../../lib/fake-errno.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { trustStateDirectories } from "../../../src/store/trust.ts";
+import { sysError } from "../../lib/fake/errno.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { World } from "./world.ts";
 
 test.each([
@@ -26,11 +26,11 @@ test.each([
   expect(outcome.stderr).toContain(stderr.slice("tortie: ".length));
 });
 
-test.each(["--run-dir", "--state-dir"])("%s of a folder that is not there", async (option) => {
+test.each(["--run-dir", "--state-dir"])("%s of a directory that is not there", async (option) => {
   expect(await new World().run(`ipam show ${option} /nope`)).toEqual({
     status: 2,
     stdout: "",
-    stderr: `tortie: cannot run ipam show: ${option} is "/nope", and there is no such folder\n`,
+    stderr: `tortie: cannot run ipam show: ${option} is "/nope", and there is no such directory\n`,
   });
 });
 
@@ -63,12 +63,12 @@ test("a lock that is free is not spoken of", () => {
 test.each([
   ["Uid:\t1000\t1000\t1000\t1000\n", "this process is not root's; run it as root"],
   ["Uid:\t1000\t0\t0\t0\n", "it is owned by another user or writable to others, want root's alone"],
-])("a folder that is not this process's own: %j", (status, reason) => {
+])("a directory that is not this process's own: %j", (status, reason) => {
   const sys = new FakeSys();
   sys.machine.files.makeDirs("/proc/self", 0o755);
   sys.machine.files.replace("/proc/self/status", `Name:\tx\n${status}`, 0o444);
-  sys.trustFolder = () => {
+  sys.trustDirectory = () => {
     throw sysError("EPERM", "trust", "/run/tortie");
   };
-  expect(() => trustStateFolders(sys)).toThrow(`cannot trust "/run/tortie": ${reason}`);
+  expect(() => trustStateDirectories(sys)).toThrow(`cannot trust "/run/tortie": ${reason}`);
 });

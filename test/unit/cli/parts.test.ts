@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatDocument, parseDocuments } from "../../../src/cli/document-text.ts";
-import { stderrProgress } from "../../../src/cli/progress.ts";
-import { finder } from "../../../src/cli/range.ts";
-import { redirectedSys } from "../../../src/cli/redirected-sys.ts";
-import { borderless, boxed } from "../../../src/cli/table.ts";
-import { terminalOf } from "../../../src/cli/terminal.ts";
+import { finder } from "../../../src/cli/ipam/range.ts";
+import { redirectedSys } from "../../../src/cli/node/redirected-sys.ts";
+import { formatDocument, parseDocuments } from "../../../src/cli/resources/document-text.ts";
+import { stderrProgress } from "../../../src/cli/ui/progress.ts";
+import { borderless, boxed } from "../../../src/cli/ui/table.ts";
+import { terminalOf } from "../../../src/cli/ui/terminal.ts";
 import { nodeSys } from "../../../src/host/node.ts";
 import { bigIntToAddress } from "../../../src/net/address.ts";
 import { contains, maskPrefix } from "../../../src/net/prefix.ts";
@@ -130,7 +130,7 @@ describe("stderrProgress()", () => {
 });
 
 describe("redirectedSys()", () => {
-  test("moves the store's folders and nothing else", () => {
+  test("moves the store's directories and nothing else", () => {
     const seen: string[] = [];
     const stat = (path: string) => {
       seen.push(path);

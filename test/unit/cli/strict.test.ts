@@ -1,7 +1,7 @@
 /** What a resource's document may hold: nothing is dropped in silence, and what Calico and Kubernetes export goes through. */
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { newBlock } from "../../../src/ipam/block.ts";
+import { newBlock } from "../../../src/ipam/model/block.ts";
 import { fixture, fixtureWorld, World } from "./world.ts";
 
 const verbs = ["create", "apply", "replace", "validate"] as const;

@@ -4,12 +4,12 @@ import pino from "pino";
 import type { Cli } from "../../../src/cli/cli.ts";
 import type { ExecutableFiles } from "../../../src/cli/install/executable-files.ts";
 import { runCommandLine } from "../../../src/cli/program.ts";
-import type { Terminal } from "../../../src/cli/terminal.ts";
+import type { Terminal } from "../../../src/cli/ui/terminal.ts";
 import type { FileStat, Sys } from "../../../src/host/sys.ts";
 import { fileStore } from "../../../src/store/file.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { drive, read, type Transaction } from "../../../src/store/transaction.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 export interface Outcome {
   readonly status: number;
@@ -123,13 +123,13 @@ export class World {
   #files(): ExecutableFiles {
     const { files } = this.machine;
     const real: ExecutableFiles = {
-      ownFolder: "/usr/lib/tortie",
+      ownDirectory: "/usr/lib/tortie",
       digest: (path) => files.read(path),
       copy: (from, to) => files.create(to, files.read(from), 0o755),
       link: (from, to) => files.link(from, to),
-      syncFolder: (folder) => void files.list(folder),
+      syncDirectory: (directory) => void files.list(directory),
     };
-    return { ...real, ...stepped(real, ["copy", "link", "syncFolder"], (call) => this.beforeStep?.(call)) };
+    return { ...real, ...stepped(real, ["copy", "link", "syncDirectory"], (call) => this.beforeStep?.(call)) };
   }
 
   #runProgram(line: string): string {

@@ -16,4 +16,4 @@ describe("parseArgs()", () => {
   ])("reads %j", (text, expected) => expect(parseArgs(text)).toEqual(expected));
 });
 
-test("parsePath() drops empty folders", () => expect(parsePath("/a::/b:")).toEqual(["/a", "/b"]));
+test("parsePath() drops empty directories", () => expect(parsePath("/a::/b:")).toEqual(["/a", "/b"]));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Member } from "../../lib/fake-chain.ts";
-import { timeoutMs } from "../../lib/reliability.ts";
+import type { Member } from "../../lib/fake/chain.ts";
+import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   add,
   type Case,

@@ -6,9 +6,9 @@
  * each test tries a few, evenly spread.
  */
 import { afterAll, expect } from "vitest";
-import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake-chain.ts";
-import { type Fault, faultText, killsOf, type Step } from "../../lib/fault.ts";
-import { evenly, isFull, Tally } from "../../lib/reliability.ts";
+import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake/chain.ts";
+import { type Fault, faultText, killsOf, type Step } from "../../lib/faults/fault.ts";
+import { evenly, isFull, Tally } from "../../lib/faults/reliability.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 /** The next sandbox of the same pod. */

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { timeoutMs } from "../../lib/reliability.ts";
+import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   type Case,
   del,

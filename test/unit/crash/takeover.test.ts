@@ -1,7 +1,7 @@
 /** The next sandbox of a pod with fixed addresses, while the one before is there yet: every step of its ADD. */
 import { describe, test } from "vitest";
-import { FakeChain, type Pod } from "../../lib/fake-chain.ts";
-import { timeoutMs } from "../../lib/reliability.ts";
+import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
+import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   errorsAt,
   judgeEach,

@@ -1,7 +1,7 @@
 /** Two misfortunes: a failure and a kill while it is taken back; an ADD that is killed, and its DEL too. */
 import { afterAll, describe, test } from "vitest";
-import { type Fault, faultText } from "../../lib/fault.ts";
-import { isFull, Tally, timeoutMs } from "../../lib/reliability.ts";
+import { type Fault, faultText } from "../../lib/faults/fault.ts";
+import { isFull, Tally, timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   add,
   del,

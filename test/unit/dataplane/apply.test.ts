@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { apply } from "../../../src/dataplane/apply.ts";
 import type { Plan, Resource, VethPair } from "../../../src/plan/resource.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { applied, differences, endpointPlan, newStand, refusalOf, type Stand } from "./scene.ts";
 
 describe("apply()", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Plan } from "../../../src/plan/resource.ts";
-import type { FakeLink, FakeNetns } from "../../lib/fake-netns.ts";
-import type { FakeMachine } from "../../lib/fake-sys.ts";
+import type { FakeLink, FakeNetns } from "../../lib/fake/netns.ts";
+import type { FakeMachine } from "../../lib/fake/sys.ts";
 import { applied, differences, endpointPlan, newStand } from "./scene.ts";
 
 interface Inside {

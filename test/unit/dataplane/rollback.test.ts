@@ -6,7 +6,7 @@ import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
 import { diff } from "../../../src/dataplane/diff.ts";
 import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
 import type { Plan } from "../../../src/plan/resource.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { applied, endpointPlan, newStand, refusalOf, shapingOf } from "./scene.ts";
 
 /** The steps of a whole `apply` of this plan. */

@@ -3,7 +3,7 @@ import { apply } from "../../../src/dataplane/apply.ts";
 import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
 import { diff } from "../../../src/dataplane/diff.ts";
 import type { Plan, Resource } from "../../../src/plan/resource.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 export interface Stand {
   readonly machine: FakeMachine;

@@ -8,7 +8,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { seeds } from "../../../scripts/fuzz-seeds.ts";
+import { seeds } from "../../../scripts/fuzz/seeds.ts";
 import { main as document } from "../../fuzz/targets/document.ts";
 import { main as json } from "../../fuzz/targets/json.ts";
 import { main as kernel } from "../../fuzz/targets/kernel.ts";
@@ -82,8 +82,8 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
-function inputsOf(folder: "findings", target: string): readonly (readonly [string, Uint8Array])[] {
-  const path = join(root, "test/fuzz", folder, target);
+function inputsOf(directory: "findings", target: string): readonly (readonly [string, Uint8Array])[] {
+  const path = join(root, "test/fuzz", directory, target);
   if (!existsSync(path)) return [];
   return readdirSync(path).map((file) => [file, Uint8Array.from(readFileSync(join(path, file)))]);
 }

@@ -3,14 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { nodeSys } from "../../../src/host/node.ts";
-import { sysCases } from "../../lib/sys-cases.ts";
+import { sysCases } from "../../lib/programs/sys-cases.ts";
 
 test.each(sysCases)("on Node, $name", ({ run }) => {
-  const folder = mkdtempSync(join(tmpdir(), "tortie-sys-"));
+  const directory = mkdtempSync(join(tmpdir(), "tortie-sys-"));
   try {
-    run(nodeSys, folder);
+    run(nodeSys, directory);
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 });
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { releaseBlock } from "../../../src/ipam/affinity.ts";
-import { autoAssign } from "../../../src/ipam/assign.ts";
-import { attributeAt, type BlockSpec, blockAddress } from "../../../src/ipam/block.ts";
-import { ensureDefaultPools } from "../../../src/ipam/default-pools.ts";
-import type { HandleSpec } from "../../../src/ipam/handle.ts";
-import { listPools } from "../../../src/ipam/pool.ts";
-import { releaseByHandle } from "../../../src/ipam/release.ts";
+import { autoAssign } from "../../../src/ipam/assign/assign.ts";
+import { ensureDefaultPools } from "../../../src/ipam/assign/default-pools.ts";
+import { releaseBlock } from "../../../src/ipam/model/affinity.ts";
+import { attributeAt, type BlockSpec, blockAddress } from "../../../src/ipam/model/block.ts";
+import type { HandleSpec } from "../../../src/ipam/model/handle.ts";
+import { listPools } from "../../../src/ipam/model/pool.ts";
+import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import { drive, type Transaction } from "../../../src/store/transaction.ts";
 import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
 

@@ -1,7 +1,7 @@
 /** A store in memory for tests: keeps every invariant in sight, and can be killed or made to fail at any write. */
 import { CniError, code } from "../../../src/cni/error.ts";
-import type { BlockSpec } from "../../../src/ipam/block.ts";
-import { blockFault } from "../../../src/ipam/block-fault.ts";
+import type { BlockSpec } from "../../../src/ipam/model/block.ts";
+import { blockFault } from "../../../src/ipam/model/block-fault.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import type { Store, StoreReply, StoreRequest } from "../../../src/store/transaction.ts";
 

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { attributesOf } from "../../../src/ipam/attributes.ts";
-import { handleIdOf, ownerOfHandle } from "../../../src/ipam/handle.ts";
-import { hostnameHash } from "../../../src/ipam/hostname-hash.ts";
-import { affinityName, blockName, handleName } from "../../../src/ipam/object-name.ts";
+import { attributesOf } from "../../../src/ipam/model/attributes.ts";
+import { handleIdOf, ownerOfHandle } from "../../../src/ipam/model/handle.ts";
+import { hostnameHash } from "../../../src/ipam/model/hostname-hash.ts";
+import { affinityName, blockName, handleName } from "../../../src/ipam/model/object-name.ts";
 
 describe("object names", () => {
   test.each([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { leaks } from "../../lib/kept.ts";
-import { diff } from "../../lib/snapshot.ts";
+import { leaks } from "../../lib/node/kept.ts";
+import { diff } from "../../lib/node/snapshot.ts";
 
 describe("leaks()", () => {
   test.each([

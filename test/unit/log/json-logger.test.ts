@@ -90,7 +90,7 @@ describe("jsonLogger()", () => {
     ]);
   });
 
-  test("makes the folder that is missing", () => {
+  test("makes the directory that is missing", () => {
     const process = new Process({});
     const file = { path: "/var/log/calico/cni/cni.log", rotation };
     jsonLogger(process.sys, { level: "info", file }, () => ({})).info("x");

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Sys } from "../../../src/host/sys.ts";
 import { rollingFile } from "../../../src/log/rolling-file.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 const path = "/var/log/cni.log";
 const dayMs = 86_400_000;
@@ -69,7 +69,7 @@ describe("rollingFile()", () => {
     expect(allLines()).toEqual(["22", "23", "24", "25"]);
   });
 
-  test("makes the folder that is missing", () => {
+  test("makes the directory that is missing", () => {
     rollingFile(sys, "/var/log/calico/cni/cni.log", rotation)(line("one"));
     expect(machine.files.read("/var/log/calico/cni/cni.log")).toBe(line("one"));
   });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../../src/cni/version.ts";
-import type { FakeNetns } from "../../lib/fake-netns.ts";
-import { type Call, FakeNode } from "../../lib/fake-node.ts";
+import type { FakeNetns } from "../../lib/fake/netns.ts";
+import { type Call, FakeNode } from "../../lib/fake/node.ts";
 
 let node: FakeNode;
 let sandbox: FakeNetns;

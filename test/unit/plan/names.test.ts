@@ -5,7 +5,7 @@ import { dnatChain, markChain, masqueradeChain } from "../../../plugins/portmap/
 import { attachmentKey, ownerOf } from "../../../src/cni/attachment.ts";
 import * as names from "../../../src/plan/names.ts";
 import { ownerSetPrefix } from "../../../src/plan/nft-owner.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
 

@@ -1,6 +1,6 @@
 /** The chain on kernels that lack something: STATUS and ADD name it, ADD leaves nothing, DEL and GC succeed. */
 import { describe, expect, test } from "vitest";
-import { FakeChain, type Member, type Outcome, type Pod } from "../../lib/fake-chain.ts";
+import { FakeChain, type Member, type Outcome, type Pod } from "../../lib/fake/chain.ts";
 
 const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 const noNft = "cannot use nf_tables: the kernel does not have them; load module nf_tables";

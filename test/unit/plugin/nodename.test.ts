@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { nodename, nodenameConf } from "../../../src/plugin/nodename.ts";
-import { FakeSys } from "../../lib/fake-sys.ts";
+import { FakeSys } from "../../lib/fake/sys.ts";
 
 test.each([
   ["nodename before all", { nodename: "a", hostname: "c" }, "b\n", "a"],
@@ -52,11 +52,11 @@ test("nodename() takes a name of 253 characters, and its own host's in any case"
 test.each([
   ["a named one", { nodename_file: "/etc/names" }],
   ["one that may be missing", { nodename_file: "/etc/names", nodename_file_optional: true }],
-])("nodename() refuses a folder in the place of the file: %s", (_, conf) => {
+])("nodename() refuses a directory in the place of the file: %s", (_, conf) => {
   const sys = sysWith(undefined);
   sys.makeDirs("/etc/names", 0o755);
   expect(() => nodename(nodenameConf(conf), sys)).toThrow(
-    'cannot tell the node\'s name: nodename_file "/etc/names" is a folder; remove it and write the name into a file, or set "nodename"',
+    'cannot tell the node\'s name: nodename_file "/etc/names" is a directory; remove it and write the name into a file, or set "nodename"',
   );
 });
 

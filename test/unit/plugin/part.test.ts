@@ -1,9 +1,9 @@
 /** What is recorded of what each plugin was asked to make: written before it is made, gone when that is gone. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { partNames, readPart } from "../../../src/endpoint/part.ts";
-import { FakeChain, type Pod } from "../../lib/fake-chain.ts";
-import type { Call, FakeNode } from "../../lib/fake-node.ts";
-import { FakeSys } from "../../lib/fake-sys.ts";
+import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
+import type { Call, FakeNode } from "../../lib/fake/node.ts";
+import { FakeSys } from "../../lib/fake/sys.ts";
 
 const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 let chain: FakeChain;

@@ -21,7 +21,7 @@ export class Process {
   stdout = "";
   stderr = "";
   readonly files = new Map<string, string>();
-  readonly folders = new Set<string>(["/var/log"]);
+  readonly directories = new Set<string>(["/var/log"]);
   /** What was done to the system, in order. */
   readonly calls: string[] = [];
   readonly sys: Sys;
@@ -39,7 +39,7 @@ export function errno(name: string, message: string): Error {
 const namespaces: Readonly<Record<string, number>> = { "/run/netns/T": 2, "/run/netns/own": 1 };
 
 function fakeSys(process: Process, machine: Machine): Sys {
-  const { files, folders, calls } = process;
+  const { files, directories, calls } = process;
   let now = 1_700_000_000_000;
   const present: Partial<Sys> = {
     args: () => machine.args ?? ["/opt/cni/bin/plugin"],
@@ -66,12 +66,12 @@ function fakeSys(process: Process, machine: Machine): Sys {
     },
     appendFile: (path, text) => {
       if (machine.unwritable?.includes(path)) throw errno("EACCES", `open ${path}: permission denied`);
-      if (!folders.has(parentOf(path))) throw errno("ENOENT", `open ${path}: no such file or directory`);
+      if (!directories.has(parentOf(path))) throw errno("ENOENT", `open ${path}: no such file or directory`);
       files.set(path, (files.get(path) ?? "") + text);
       return files.get(path)?.length ?? 0;
     },
     makeDirs: (path) => {
-      folders.add(path);
+      directories.add(path);
     },
     stat: (path) => {
       const program =

@@ -2,14 +2,14 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { hostInterfaceName } from "../../../src/net/interface-name.ts";
-import { FakeNode } from "../../lib/fake-node.ts";
-import { cnitool, containerd, crio, multus, nerdctl, podman, type Sent } from "../../lib/runtimes.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
+import { cnitool, containerd, crio, multus, nerdctl, podman, type Sent } from "../../lib/runtimes/runtimes.ts";
 
 const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
 const podName = hostInterfaceName(attachment, { namespace: "default", name: "web-0" });
 const containerName = hostInterfaceName(attachment, undefined);
 
-const wishes = {
+const requests = {
   namespace: "default",
   name: "web-0",
   containerId: "c1",
@@ -53,7 +53,7 @@ function textOf(args: Sent["args"]): string {
 const limited = (rate: number) => expect.stringContaining(`qdisc tbf rate ${rate / 8} `);
 const mapped = expect.stringMatching(/tcp \. 8080 .* : [\d.]+ \. 80\n/);
 
-describe.each<[string, (pod: typeof wishes) => Sent, object]>([
+describe.each<[string, (pod: typeof requests) => Sent, object]>([
   ["containerd", containerd, { name: podName, ports: true, limits: true, ip: false, mac: false, dns: ["10.96.0.10"] }],
   ["CRI-O", crio, { name: podName, ports: false, limits: true, ip: true, mac: true }],
   ["podman", podman, { name: containerName, ports: true, limits: false, ip: true, mac: true }],
@@ -71,10 +71,10 @@ describe.each<[string, (pod: typeof wishes) => Sent, object]>([
   };
 
   test("is honoured: the pod's name, address, MAC address, dns, host port and limits", () => {
-    const { result, state } = addChain(sent(wishes));
+    const { result, state } = addChain(sent(requests));
     expect(result.interfaces[0].name).toBe(wanted.name);
     expect(result.ips[0].address === "192.168.7.9/32").toBe(wanted.ip);
-    expect(result.interfaces[1].mac === wishes.mac).toBe(wanted.mac);
+    expect(result.interfaces[1].mac === requests.mac).toBe(wanted.mac);
     expect(result.dns?.nameservers).toEqual(wanted.dns);
     expect(state).toEqual(wanted.ports ? mapped : expect.not.stringContaining("8080"));
     expect(state).toEqual(wanted.limits ? limited(8e6) : expect.not.stringContaining("tbf"));
@@ -82,7 +82,7 @@ describe.each<[string, (pod: typeof wishes) => Sent, object]>([
   });
 
   test("is honoured in any order of CNI_ARGS, with arguments that are unknown or malformed between them", () => {
-    const { args, capabilities } = sent(wishes);
+    const { args, capabilities } = sent(requests);
     const { result } = addChain({ args, capabilities });
     fc.assert(
       fc.property(fc.shuffledSubarray([...args], { minLength: args.length }), fc.nat(args.length), (shuffled, at) => {

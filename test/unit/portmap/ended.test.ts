@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { FakeChain, type Pod } from "../../lib/fake-chain.ts";
+import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
 
 const old: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 const young: Pod = { ...old, name: "c2" };

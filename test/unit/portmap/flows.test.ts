@@ -1,8 +1,8 @@
 /** Which flows connection tracking forgets when a host port gets a container or loses it. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { FakeIptables } from "../../lib/fake-iptables.ts";
-import { type FakeFlow, FakeNft } from "../../lib/fake-nft.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeIptables } from "../../lib/fake/iptables.ts";
+import { type FakeFlow, FakeNft } from "../../lib/fake/nft.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { c1, c2, type Port, portmapOn, resultOf, web } from "./world.ts";
 
 const first = resultOf("10.0.0.5/32", "fd00::5/128");

@@ -1,8 +1,8 @@
 /** ADD's log names the processes of the node that listen on a port which is the pod's from now on. */
 import { beforeEach, describe, expect, test } from "vitest";
-import type { FakeListener } from "../../lib/fake-diag.ts";
-import { FakeNft } from "../../lib/fake-nft.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import type { FakeListener } from "../../lib/fake/diag.ts";
+import { FakeNft } from "../../lib/fake/nft.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { c1, dns, loggerTo, type Port, portmapOn, resultOf, web } from "./world.ts";
 
 const dual = resultOf("10.0.0.5/32", "fd00::5/128");

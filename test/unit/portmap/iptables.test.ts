@@ -4,9 +4,9 @@ import { addLines, foreignHolder, refuseTaken, removeLines } from "../../../plug
 import { ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
 import type { Attachment } from "../../../src/cni/attachment.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
-import { FakeIptables } from "../../lib/fake-iptables.ts";
-import { FakeNft } from "../../lib/fake-nft.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeIptables } from "../../lib/fake/iptables.ts";
+import { FakeNft } from "../../lib/fake/nft.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { c1, c2, dns, document, portmapOn, resultOf, web } from "./world.ts";
 
 const target = { family: "ip", address: "10.9.0.2", subnet: "10.9.0.2/24" } as const;

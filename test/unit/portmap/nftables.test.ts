@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ownerOf } from "../../../src/cni/attachment.ts";
-import { FakeNft } from "../../lib/fake-nft.ts";
-import { nftSys } from "../../lib/nft-sys.ts";
+import { FakeNft } from "../../lib/fake/nft.ts";
+import { nftSys } from "../../lib/fake/nft-sys.ts";
 import { c1, c2, dns, type Port, portmapOn, resultOf, web } from "./world.ts";
 
 function world() {

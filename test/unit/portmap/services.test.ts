@@ -1,8 +1,8 @@
 /** Host ports on a node whose kube-proxy keeps them off services by an ACCEPT in iptables, as it does in IPVS mode. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { FakeIptables } from "../../lib/fake-iptables.ts";
-import { FakeNft } from "../../lib/fake-nft.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeIptables } from "../../lib/fake/iptables.ts";
+import { FakeNft } from "../../lib/fake/nft.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { c1, c2, portmapOn, resultOf, web } from "./world.ts";
 
 const first = resultOf("10.0.0.5/32", "fd00::5/128");

@@ -1,6 +1,6 @@
 /** STATUS of the iptables back end; that of nftables is in `test/unit/plugin/lacking.test.ts`. */
 import { describe, expect, test } from "vitest";
-import { FakeNode } from "../../lib/fake-node.ts";
+import { FakeNode } from "../../lib/fake/node.ts";
 
 /** A node whose iptables programs answer so; those of `families` are installed. */
 function nodeWith(

@@ -1,10 +1,10 @@
 /** A container in several networks that asks for the same host ports in each: they go from one to the next and are lost at no step. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FakeNft } from "../../lib/fake-nft.ts";
-import { type Fault, killsOf, type Step } from "../../lib/fault.ts";
-import { faultySys } from "../../lib/faulty-sys.ts";
-import { nftSys } from "../../lib/nft-sys.ts";
+import { FakeNft } from "../../lib/fake/nft.ts";
+import { nftSys } from "../../lib/fake/nft-sys.ts";
+import { type Fault, killsOf, type Step } from "../../lib/faults/fault.ts";
+import { faultySys } from "../../lib/faults/faulty-sys.ts";
 import { c1, c2, dns, type Port, portmapOn, resultOf, web } from "./world.ts";
 
 const networks = [0, 1, 2].map((number) => ({ ...c1, network: `net${number}` }));

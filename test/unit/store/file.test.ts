@@ -5,7 +5,7 @@ import { fileStore } from "../../../src/store/file.ts";
 import { storeLock, withFileStore } from "../../../src/store/lock.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { create, drive, list, read, remove, update } from "../../../src/store/transaction.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake-sys.ts";
+import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 const handles = "/run/tortie/ipam/handles";
 
@@ -55,7 +55,7 @@ describe("fileStore()", () => {
   });
 
   test.each(["../../../etc/passwd", "a/b", ".", "Großer Name", `${"n".repeat(230)}.x`, "%2e%2e"])(
-    "finds, lists and removes an object named %j inside its folder",
+    "finds, lists and removes an object named %j inside its directory",
     (name) => {
       const { sys, store } = fresh();
       const created = drive(create(object("IPAMHandle", name, {})), store);
@@ -69,14 +69,14 @@ describe("fileStore()", () => {
   test.each(["IPAMHandle", "IPPool"] as const)("lets nobody but root read %s", (kind) => {
     const { sys, store } = fresh();
     const created = drive(create(object(kind, "x", {})), store) as StoredObject;
-    const folder = kind === "IPPool" ? "/var/lib/tortie/ippools" : handles;
+    const directory = kind === "IPPool" ? "/var/lib/tortie/ippools" : handles;
     drive(update(created), store);
-    expect([folder.replace(/\/[^/]*$/, ""), folder, `${folder}/x.json`].map((path) => sys.stat(path)?.mode)).toEqual([
-      0o700, 0o700, 0o600,
-    ]);
+    expect(
+      [directory.replace(/\/[^/]*$/, ""), directory, `${directory}/x.json`].map((path) => sys.stat(path)?.mode),
+    ).toEqual([0o700, 0o700, 0o600]);
   });
 
-  test("lists in the order of names, and nothing where there is no folder", () => {
+  test("lists in the order of names, and nothing where there is no directory", () => {
     const { store } = fresh();
     expect(drive(list("IPPool"), store)).toEqual([]);
     for (const name of ["b", "a", "c"]) drive(create(object("IPPool", name, {})), store);

@@ -101,10 +101,10 @@ interface Places {
 }
 
 /** The kernel allows 16 jumps. */
-const deepest = 16;
+const maxDepth = 16;
 
 function through(base: BaseChain, chain: string, packet: Packet, places: Places, depth: number): Ends {
-  if (depth > deepest) return { accept: true, drop: false, fall: true };
+  if (depth > maxDepth) return { accept: true, drop: false, fall: true };
   // `fall`: it may have left the chain by a rule that may match.
   let [accept, drop, fall] = [false, false, false];
   for (const rule of base.chains.get(chain) ?? []) {

@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { canonicalAddress } from "../../../net/address.ts";
 import { gateway6, ifbPrefix } from "../../../plan/names.ts";
-import { mapAtOnce } from "../../at-once.ts";
 import type { Cli } from "../../cli.ts";
+import { mapAtOnce } from "../../node/at-once.ts";
 import { redirectsFrom } from "../limits.ts";
 import type { LinkFact, NeighbourFact, ReachPod } from "./facts.ts";
 

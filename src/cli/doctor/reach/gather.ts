@@ -1,13 +1,13 @@
 /** Looks at what the pods' packets meet. Changes nothing; a handful of programs, whatever the number of pods. */
 import { setTimeout } from "node:timers/promises";
 import { isErrno } from "../../../host/sys.ts";
-import type { Pool } from "../../../ipam/pool.ts";
+import type { Pool } from "../../../ipam/model/pool.ts";
 import { type Family, familyOf } from "../../../net/address.ts";
 import { addressOf, contains } from "../../../net/prefix.ts";
 import { listenersAsHost } from "../../../plugin/advertisements.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
-import type { Process } from "../../processes.ts";
+import type { Process } from "../../node/processes.ts";
 import { isAtWork, livesIn, nameOfTrace, sandboxPath } from "../attachments.ts";
 import type { Trace } from "../sandboxes.ts";
 import { type LinkFact, noReachFacts, type ProbeFacts, type ReachFacts, type ReachPod, type Way } from "./facts.ts";

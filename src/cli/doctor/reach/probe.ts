@@ -12,18 +12,18 @@
  * rule dropped is not in the table.
  */
 import { canonicalAddress, type Family } from "../../../net/address.ts";
-import { mapAtOnce } from "../../at-once.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
+import { mapAtOnce } from "../../node/at-once.ts";
 import type { Lookup, ProbeFacts, ProbeResult, ReachPod } from "./facts.ts";
 
 /** a.root-servers.net: far away on every network, and what asks a name server is let through where anything is. */
 export const farAway: Readonly<Record<Family, string>> = { 4: "198.41.0.4", 6: "2001:503:ba3e::2:30" };
 
 /** Each costs a process: what is wrong with one pod alone is found by look-ups and by CHECK. */
-const mostPods = 2;
+const maxPods = 2;
 /** The table is read as a whole. */
-const mostConnections = 50_000;
+const maxConnections = 50_000;
 /** For the node's own gateway to answer, and for an answer that the node has got to come to a pod as well. */
 const patience = { nodeMs: 300, podMs: 1000 };
 
@@ -59,7 +59,7 @@ export async function sendProbes(
     return [{ pod, netns: pod.netns, gateway: gatewayOf(out) }];
   });
   const some = ([4, 6] as const).flatMap((family) =>
-    asked.filter(({ pod }) => pod.family === family).slice(0, mostPods),
+    asked.filter(({ pod }) => pod.family === family).slice(0, maxPods),
   );
   if (some.length === 0) return { unsent: "no pod has a way out to be asked", results: [], reversePathDrops: 0 };
   try {
@@ -168,7 +168,7 @@ export type Tracked = readonly {
 /** `undefined` where the kernel does not show the table, or it is too long to read. */
 function readTracked({ sys }: Cli): Tracked | undefined {
   try {
-    if (Number(sys.readFile("/proc/sys/net/netfilter/nf_conntrack_count")) > mostConnections) return undefined;
+    if (Number(sys.readFile("/proc/sys/net/netfilter/nf_conntrack_count")) > maxConnections) return undefined;
     return tracksIn(sys.readFile(trackingTable));
   } catch {
     return undefined;

@@ -1,5 +1,5 @@
 /** The way of packets: all that is judged of it, and what was asked. */
-import type { Pool } from "../../../ipam/pool.ts";
+import type { Pool } from "../../../ipam/model/pool.ts";
 import type { Family } from "../../../net/address.ts";
 import { contains, hostPrefix } from "../../../net/prefix.ts";
 import type { Finding } from "../finding.ts";

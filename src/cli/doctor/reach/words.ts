@@ -1,12 +1,12 @@
 /** Sentences that several judges need. */
 import type { ReachPod } from "./facts.ts";
 
-const mostNamed = 2;
+const maxNamed = 2;
 
 /** `default/web-0 eth0 (10.0.0.5), default/web-1 eth0 (10.0.0.6) and 3 more`. */
 export function namesOf(pods: readonly ReachPod[]): string {
-  const more = pods.length - mostNamed;
-  const named = pods.slice(0, mostNamed).map(({ name, address }) => `${name} (${address})`);
+  const more = pods.length - maxNamed;
+  const named = pods.slice(0, maxNamed).map(({ name, address }) => `${name} (${address})`);
   return `${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 

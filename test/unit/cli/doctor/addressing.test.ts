@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { type AddressingFacts, gatherAddressing, judgeAddressing } from "../../../../src/cli/doctor/addressing.ts";
 import { perform } from "../../../../src/cli/doctor/fixing.ts";
-import { newAffinity } from "../../../../src/ipam/affinity.ts";
-import { assign, newBlock, withSpec } from "../../../../src/ipam/block.ts";
+import { newAffinity } from "../../../../src/ipam/model/affinity.ts";
+import { assign, newBlock, withSpec } from "../../../../src/ipam/model/block.ts";
 import { formatObject } from "../../../../src/store/layout.ts";
 import type { StoredObject } from "../../../../src/store/object.ts";
 import { World } from "../world.ts";
@@ -43,7 +43,7 @@ function pool(name: string, spec: object): StoredObject {
 function networks(ipam: object = {}, more: object = {}) {
   const document = { type: "calico", ...more, ipam: { type: "calico-ipam", ...ipam } };
   const network = { name: "net", cniVersion: "1.1.0", plugins: [{ type: "calico", document }] };
-  return { folder: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10.conflist", network }] };
+  return { directory: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10.conflist", network }] };
 }
 
 async function findings(world: World, ...conf: Parameters<typeof networks>) {
@@ -170,7 +170,7 @@ describe("a block that is kept for another node's name", () => {
   });
 
   test("is not judged where no network asks calico-ipam", async () => {
-    const facts = await gatherAddressing(strayWorld({ node: "old-name" }).cli(), { folder: "/x", files: [] });
+    const facts = await gatherAddressing(strayWorld({ node: "old-name" }).cli(), { directory: "/x", files: [] });
     expect(judgeAddressing(facts)).toEqual([]);
   });
 });

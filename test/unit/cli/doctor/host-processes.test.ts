@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Cli } from "../../../../src/cli/cli.ts";
 import { type FirewallFacts, readIptables } from "../../../../src/cli/doctor/firewall.ts";
 import { gatherListeners, judgeHostProcesses } from "../../../../src/cli/doctor/host-processes.ts";
-import { FakeSys } from "../../../lib/fake-sys.ts";
+import { FakeSys } from "../../../lib/fake/sys.ts";
 
 const nftTable = (elements: readonly (readonly [set: string, key: string])[]): FirewallFacts => ({
   nftFault: undefined,

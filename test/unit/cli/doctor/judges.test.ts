@@ -211,9 +211,9 @@ describe("state", () => {
     user: 0,
     ageSeconds: 100,
   };
-  const folder: StateFile = { ...whole, path: "/run/tortie", kind: "folder", mode: 0o700 };
+  const directory: StateFile = { ...whole, path: "/run/tortie", kind: "directory", mode: 0o700 };
   const judge = (change: Partial<StateFile>, runFileSystem = "tmpfs") =>
-    judgeState({ runFileSystem, files: [folder, { ...whole, ...change }] }, 60).map(
+    judgeState({ runFileSystem, files: [directory, { ...whole, ...change }] }, 60).map(
       ({ severity, id, text, remedy }) => `${severity} ${id}: ${text} ⇒ ${remedy}`,
     );
 
@@ -327,7 +327,7 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
       OK       calico, calico-ipam, bandwidth, portmap, loopback in /opt/cni/bin; 0.0.0-source, commit unknown
     Checking network configuration...
       OK       net: calico, bandwidth, portmap
-    Checking state folders...
+    Checking state directories...
       OK       /run/tortie on tmpfs
     Checking locks...
       OK       free

@@ -12,13 +12,13 @@ import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { type Network, ourNames } from "../../../../src/cli/doctor/networks.ts";
 import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
-import type { IpLink } from "../../../../src/cli/iproute.ts";
+import type { IpLink } from "../../../../src/cli/node/iproute.ts";
 import { type Attachment, attachmentKey, ownerOf } from "../../../../src/cni/attachment.ts";
-import { endpointFolder } from "../../../../src/endpoint/endpoint.ts";
-import { autoAssign } from "../../../../src/ipam/assign.ts";
-import { checkIpam } from "../../../../src/ipam/check.ts";
-import { handleIdOf } from "../../../../src/ipam/handle.ts";
-import { listPools } from "../../../../src/ipam/pool.ts";
+import { endpointDirectory } from "../../../../src/endpoint/endpoint.ts";
+import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
+import { checkIpam } from "../../../../src/ipam/check/check.ts";
+import { handleIdOf } from "../../../../src/ipam/model/handle.ts";
+import { listPools } from "../../../../src/ipam/model/pool.ts";
 import { drive } from "../../../../src/store/transaction.ts";
 import { memoryStore } from "../../ipam/memory-store.ts";
 
@@ -126,7 +126,7 @@ function settled(): Settled {
       missingPrograms: [],
     },
     executables: {
-      folders: ["/opt/cni/bin"],
+      directories: ["/opt/cni/bin"],
       executables: ourNames.map((name) => ({
         name,
         path: `/opt/cni/bin/${name}`,
@@ -137,7 +137,7 @@ function settled(): Settled {
         fault: undefined,
       })),
     },
-    networks: { folder: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10-calico.conflist", network: calico }] },
+    networks: { directory: "/etc/cni/net.d", files: [{ path: "/etc/cni/net.d/10-calico.conflist", network: calico }] },
     addressing: {
       node: { addresses: [], gateways: [], resolvers: [] },
       pools: [],
@@ -340,7 +340,7 @@ function recordOf({ name, attachment, address, record, recordAgeSeconds }: Pod):
   };
   return [
     {
-      path: `${endpointFolder}/${attachmentKey(attachment)}.json`,
+      path: `${endpointDirectory}/${attachmentKey(attachment)}.json`,
       ageSeconds: recordAgeSeconds,
       endpoint: record === "whole" ? endpoint : undefined,
       fault: record === "whole" ? undefined : "Unexpected end of JSON input",

@@ -1,0 +1,307 @@
+/**
+ * Makes one executable out of JavaScript programs and the native host, here with the release's toolchain:
+ *
+ *   programs --esbuild--> bundle.js --mkbc--> bundle.bytecode --run once--> image.bin --\
+ *                  \--> source map --> bundle.lines ------------------------------------+--> one static file,
+ *   src/host/native/*.c --musl-gcc--> *.o, libquickjs.a ---------------------------------/     linked under each name
+ *
+ * Every step is skipped when what goes into it is unchanged. Programs may come in only from this repository: nothing of npm
+ * runs on a node.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
+import { build, type Plugin } from "esbuild";
+import { nodeSys } from "../../src/host/node.ts";
+import { encodeLineTable, type SourceLine } from "../../src/host/stack.ts";
+import { makeBuiltins } from "./builtins.ts";
+import { engineDirectory, release, type Toolchain } from "./toolchain.ts";
+
+const run = promisify(execFile);
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const hostHeader = join(root, "src/host/native/host.h");
+const engineHeader = join(engineDirectory, "source/quickjs.h");
+/** One build at a time: they share the objects of the host. */
+const lockMs = 60_000;
+/** More than all programs need when they are read in. */
+const imageRoom = 64 << 20;
+
+export interface ExecutableOptions {
+  /**
+   * Name of a program to the text of its entry module, which exports the function `main`. Paths in it are relative to the root of
+   * the repository. Top levels of modules are evaluated by the build: they must not ask the machine for anything.
+   */
+  readonly programs: Readonly<Record<string, string>>;
+  /** Where intermediate files live: one directory per executable, below `build/`. */
+  readonly workDirectory: string;
+  /** Where the names go. Names of programs that are no more are removed. */
+  readonly targetDirectory: string;
+  /** Constants in the programs, as JSON. */
+  readonly define: Readonly<Record<string, string>>;
+}
+
+/** Builds and installs. Returns the size of the executable in bytes. */
+export async function buildExecutable(options: ExecutableOptions, toolchain = release): Promise<number> {
+  mkdirSync(options.workDirectory, { recursive: true });
+  const lock = nodeSys.lock(join(root, "build/executable.lock"), "exclusive", lockMs);
+  try {
+    const [objects] = await Promise.all([compileHost(toolchain), compileBundle(options)]);
+    const executable = await link(toolchain, objects, options.workDirectory);
+    install(executable, Object.keys(options.programs), options.targetDirectory);
+    return statSync(executable).size;
+  } finally {
+    nodeSys.unlock(lock);
+  }
+}
+
+/** All programs in one module, so that what they share is there once. */
+async function compileBundle({ programs, workDirectory, define }: ExecutableOptions): Promise<void> {
+  const names = Object.keys(programs).sort();
+  const entry = [
+    ...names.map((name, index) => `import { main as main${index} } from "program:${name}";`),
+    `export const mains = { __proto__: null, ${names.map((name, index) => `${JSON.stringify(name)}: main${index}`).join(", ")} };`,
+  ];
+  const result = await build({
+    stdin: { contents: entry.join("\n"), resolveDir: root, sourcefile: "mains.ts", loader: "ts" },
+    plugins: [programModules(programs)],
+    absWorkingDir: root,
+    outfile: join(workDirectory, "bundle.js"),
+    bundle: true,
+    write: false,
+    metafile: true,
+    format: "esm",
+    platform: "neutral",
+    target: "es2023",
+    charset: "utf8",
+    legalComments: "none",
+    sourcemap: "external",
+    sourcesContent: false,
+    define: { ...define },
+    logLevel: "error",
+  });
+  const foreign = Object.keys(result.metafile.inputs).find((input) => input.includes("node_modules/"));
+  if (foreign !== undefined) {
+    throw new Error(`cannot bundle ${names.join(", ")}: ${foreign} is reached, and nothing of npm may run on a node`);
+  }
+  const text = (suffix: string) => result.outputFiles.find((file) => file.path.endsWith(suffix))?.text ?? "";
+  const [script, bytecode] = [join(workDirectory, "bundle.js"), join(workDirectory, "bundle.bytecode")];
+  const mkbc = join(engineDirectory, "mkbc");
+  if (
+    writeIfChanged(script, text(".js") + makeBuiltins(text(".js"))) ||
+    !existsSync(bytecode) ||
+    isOlder(bytecode, mkbc)
+  ) {
+    rmSync(bytecode, { force: true });
+    await run(mkbc, [script, "bundle", `${bytecode}.new`]);
+    renameSync(`${bytecode}.new`, bytecode);
+  }
+  writeIfChanged(join(workDirectory, "bundle.lines"), lineTable(text(".js.map"), workDirectory));
+}
+
+/** Serves the text of each program as the module `program:<name>`. */
+function programModules(programs: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: "programs",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^program:/ }, ({ path }) => ({ path: path.slice("program:".length), namespace: "program" }));
+      onLoad({ filter: /.*/, namespace: "program" }, ({ path }) => ({
+        contents: programs[path] ?? "",
+        resolveDir: root,
+        loader: "ts",
+      }));
+    },
+  };
+}
+
+/** The first place of each line of the bundle: esbuild prints a statement per line, so that is close enough. */
+function lineTable(sourceMap: string, directory: string): string {
+  const lines: SourceLine[] = [];
+  eachMapping(new TraceMap(sourceMap), ({ generatedLine, source, originalLine }) => {
+    if (source === null || originalLine === null || lines[generatedLine - 1] !== undefined) return;
+    const path = source.startsWith("program:") ? source : join(directory, source).replace(`${root}/`, "");
+    lines[generatedLine - 1] = { source: path, line: originalLine };
+  });
+  return encodeLineTable(Array.from(lines));
+}
+
+/** One object per C file, under a name that says what it was made of. */
+async function compileHost({ compiler, compilerFlags, sources, objectDirectory }: Toolchain): Promise<readonly string[]> {
+  mkdirSync(objectDirectory, { recursive: true });
+  const shared = [compiler, ...compilerFlags, read(hostHeader), read(engineHeader)];
+  const objects = sources.map((source) => ({
+    source,
+    object: join(objectDirectory, `${basename(source, ".c")}-${digest([...shared, read(source)])}.o`),
+  }));
+  const wanted = new Set(objects.map(({ object }) => basename(object)));
+  await Promise.all(
+    objects
+      .filter(({ object }) => !existsSync(object))
+      .map(async ({ source, object }) => {
+        const temporary = `${object}.${process.pid}`;
+        await run(compiler, [...compilerFlags, "-c", source, "-o", temporary]);
+        renameSync(temporary, object);
+      }),
+  );
+  for (const file of readdirSync(objectDirectory)) {
+    if (file.endsWith(".o") && !wanted.has(file)) rmSync(join(objectDirectory, file));
+  }
+  return objects.map(({ object }) => object);
+}
+
+async function link(toolchain: Toolchain, objects: readonly string[], directory: string): Promise<string> {
+  const executable = join(directory, "executable");
+  const inputs = ["bundle.bytecode", "bundle.lines"].map((file) => read(join(directory, file)));
+  const library = statSync(toolchain.library).mtimeMs;
+  const stamp = digest([
+    ...objects,
+    ...inputs,
+    ...toolchain.linkerFlags,
+    `${library}`,
+    read(fileURLToPath(import.meta.url)),
+  ]);
+  if (existsSync(executable) && existsSync(`${executable}.stamp`) && read(`${executable}.stamp`) === stamp) {
+    return executable;
+  }
+  const temporary = `${executable}.${process.pid}`;
+  if (toolchain.hasImage) await linkWithImage(toolchain, temporary, objects, directory);
+  else await linkOnce(toolchain, temporary, objects, blobTable(directory, {}));
+  renameSync(temporary, executable);
+  writeFileSync(`${executable}.stamp`, stamp);
+  return executable;
+}
+
+/** Links twice: the first executable, run, writes the image that the second one holds (see image.c). */
+async function linkWithImage(
+  toolchain: Toolchain,
+  output: string,
+  objects: readonly string[],
+  directory: string,
+): Promise<void> {
+  const empty = join(directory, "image");
+  await linkOnce(toolchain, empty, objects, blobTable(directory, {}));
+  const image = join(directory, "image.bin");
+  writeFileSync(image, await takeImage(empty));
+  await linkOnce(toolchain, output, objects, blobTable(directory, { image }));
+  await refuseOtherLayout(empty, output);
+  await run("strip", [output]);
+}
+
+/** Two runs that differ show a module whose top level asks for the time, the environment or the like. */
+async function takeImage(executable: string): Promise<Buffer> {
+  const [one, other] = await Promise.all(
+    ["one", "other"].map(async (name) => {
+      const environment = { RUN: name };
+      const options = { encoding: "buffer", env: environment, maxBuffer: imageRoom, timeout: 10_000 } as const;
+      const running = run(executable, [], options);
+      running.child.stdin?.end();
+      return (await running).stdout;
+    }),
+  );
+  if (one === undefined || other === undefined || !one.equals(other)) {
+    throw new Error(
+      "cannot take an image of the programs: the top level of some module asks the process or the machine for something",
+    );
+  }
+  return one;
+}
+
+/** Code and data must not move: `image.c` tells why. */
+async function refuseOtherLayout(one: string, other: string): Promise<void> {
+  const symbols = async (file: string) => {
+    const { stdout } = await run("nm", [file], { maxBuffer: 64 << 20 });
+    const lines = stdout.split("\n").filter((line) => !/ (image_end|bytecode_end)$/.test(line));
+    return lines.map((line) => line.replace(/ \w /, " "));
+  };
+  const [left, right] = await Promise.all([symbols(one), symbols(other)]);
+  const moved = left.findIndex((line, index) => line !== right[index]);
+  if (moved >= 0 || left.length !== right.length) {
+    throw new Error(`cannot put the image into the executable: "${left[moved]}" became "${right[moved]}"`);
+  }
+}
+
+async function linkOnce(
+  { compiler, linkerFlags, library }: Toolchain,
+  output: string,
+  objects: readonly string[],
+  table: string,
+): Promise<void> {
+  const source = `${output.replace(/\.\d+$/, "")}.blobs.s`;
+  writeFileSync(source, table);
+  await run(compiler, [...linkerFlags, "-o", output, source, ...objects, library, "-lm"]);
+}
+
+/** The bundle and room for the image, or the image in which the bundle is. */
+function blobTable(directory: string, { image }: { readonly image?: string }): string {
+  const bytecode = image === undefined ? incbin(join(directory, "bundle.bytecode")) : "";
+  const content = image === undefined ? `.skip ${imageRoom}` : incbin(image);
+  return [
+    section(`.image, "aw", ${image === undefined ? "@nobits" : "@progbits"}`, "image", content),
+    section('.programs, "a"', "bytecode", bytecode),
+    section(".rodata", "lines", incbin(join(directory, "bundle.lines"))),
+  ].join("\n");
+}
+
+/** Puts content between the symbols `<name>` and `<name>_end`. */
+function section(where: string, name: string, content: string): string {
+  const lines = [
+    `.section ${where}`,
+    `.globl ${name}, ${name}_end`,
+    ".balign 4096",
+    `${name}:`,
+    content,
+    `${name}_end:`,
+  ];
+  return `${[...lines, where.endsWith("@nobits") ? "" : ".byte 0"].join("\n")}\n`;
+}
+
+function incbin(file: string): string {
+  return `.incbin ${JSON.stringify(file)}`;
+}
+
+/** Renames over each name, so that a plugin that runs is not disturbed and a name is never missing. */
+function install(executable: string, names: readonly string[], directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  const inode = statSync(executable).ino;
+  for (const name of names) {
+    const target = join(directory, name);
+    if (existsSync(target) && statSync(target).ino === inode) continue;
+    const temporary = join(directory, `.${name}.${process.pid}`);
+    linkSync(executable, temporary);
+    renameSync(temporary, target);
+  }
+  for (const file of readdirSync(directory)) {
+    if (!names.includes(file)) rmSync(join(directory, file), { recursive: true });
+  }
+}
+
+function read(path: string): string {
+  return readFileSync(path, "latin1");
+}
+
+function isOlder(file: string, other: string): boolean {
+  return statSync(file).mtimeMs < statSync(other).mtimeMs;
+}
+
+function digest(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+function writeIfChanged(path: string, text: string): boolean {
+  if (existsSync(path) && readFileSync(path, "utf8") === text) return false;
+  writeFileSync(path, text);
+  return true;
+}

@@ -1,0 +1,137 @@
+/** `tortie ipam check`: looks, judges, looks again, and tells in calicoctl's words. */
+import {
+  type Allocation,
+  checkIpam,
+  isUnseen,
+  type Problem,
+  type ProblemKind,
+  type Report,
+  type Snapshot,
+} from "../../ipam/check/check.ts";
+import { confirmed } from "../../ipam/check/mend.ts";
+import { withFileStore } from "../../store/lock.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
+import { gatherFacts } from "../node/facts.ts";
+import { formatDocument } from "../resources/document-text.ts";
+import { makeReport } from "./report-file.ts";
+import { takeSnapshot } from "./snapshot.ts";
+
+export interface CheckOptions {
+  readonly showAllIps?: boolean | undefined;
+  readonly showProblemIps?: boolean | undefined;
+  /** Where the report goes; `-`: to stdout, instead of the text. */
+  readonly output?: string | undefined;
+}
+
+/** Without being asked for all. */
+const maxShown = 10;
+
+export async function checkCommand(cli: Cli, options: CheckOptions): Promise<ExitStatus> {
+  const { snapshot, report } = await judge(cli);
+  const file = () => formatDocument(makeReport(cli, report), "json");
+  if (options.output === "-") cli.out(file());
+  else cli.out(describe(snapshot, report, options));
+  if (options.output !== undefined && options.output !== "-") writeReport(cli, options.output, file());
+  return report.problems.length === 0 ? exitStatus.done : exitStatus.problems;
+}
+
+/**
+ * The first look takes no lock, so that it keeps no pod waiting; what is half-done at that instant looks like a problem. Only what a second
+ * look, under the lock, finds as well is one.
+ */
+async function judge(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly report: Report }> {
+  const snapshot = takeSnapshot(cli, await gatherFacts(cli));
+  const first = checkIpam(snapshot);
+  if (first.problems.length === 0) return { snapshot, report: first };
+  const facts = await gatherFacts(cli);
+  const again = withFileStore(cli.sys, {}, () => takeSnapshot(cli, facts));
+  const second = checkIpam(again);
+  return { snapshot: again, report: { ...second, problems: confirmed([first], second) } };
+}
+
+function writeReport(cli: Cli, path: string, text: string): void {
+  try {
+    cli.sys.replaceFile(path, text, { mode: 0o600, durable: false });
+  } catch (error) {
+    throw new CliError(`cannot write the report to "${path}": ${messageOf(error)}`);
+  }
+}
+
+interface Section {
+  /** calicoctl's, where it looks for the same. */
+  readonly scanning: string;
+  readonly kinds: readonly { readonly kind: ProblemKind; readonly found: string }[];
+}
+
+const sections: readonly Section[] = [
+  {
+    scanning: "Scanning for damaged objects and malformed blocks...",
+    kinds: [
+      { kind: "damaged object", found: "objects that cannot be read" },
+      { kind: "malformed block", found: "malformed blocks" },
+    ],
+  },
+  {
+    scanning: "Scanning for IPs that are allocated but not actually in use...",
+    kinds: [{ kind: "leaked address", found: "IPs that are allocated in IPAM but not actually in use" }],
+  },
+  {
+    scanning: "Scanning for IPs that are in use by a workload or node but not allocated in IPAM...",
+    kinds: [
+      {
+        kind: "unknown address",
+        found: "in-use IPs that are in active IP pools but have no corresponding IPAM allocation",
+      },
+      { kind: "address outside pools", found: "allocated IPs that are not in active IP pools" },
+    ],
+  },
+  {
+    scanning: "Scanning for IPAM handles with no matching IPs...",
+    kinds: [{ kind: "leaked handle", found: "handles with no matching IPs" }],
+  },
+  {
+    scanning: "Scanning for IPs with missing handle...",
+    kinds: [
+      { kind: "missing handle", found: "handles mentioned in blocks with no matching handle resource" },
+      { kind: "wrong handle count", found: "handles that do not count what their blocks hold" },
+    ],
+  },
+  {
+    scanning: "Scanning for affinities that disagree with their blocks...",
+    kinds: [{ kind: "stale affinity", found: "affinities that disagree with their blocks" }],
+  },
+];
+
+function describe(snapshot: Snapshot, { allocations, problems }: Report, options: CheckOptions): string {
+  const lines = [
+    "Checking IPAM for inconsistencies...",
+    "",
+    `Found ${snapshot.blocks.length} IPAM blocks.`,
+    `IPAM blocks record ${allocations.length} allocations.`,
+    ...(options.showAllIps === true ? allocations.map(describeAllocation) : []),
+    `Found ${snapshot.pools.filter(({ disabled }) => !disabled).length} active IP pools.`,
+    `Found ${snapshot.endpoints.length} workload endpoints; ${new Set(snapshot.seen.map(({ address }) => address)).size} IPs are seen on the node and in its namespaces.`,
+  ];
+  const unseen = allocations.filter(isUnseen).length;
+  if (unseen > 0) lines.push(`Found ${unseen} allocations not judged: their sandboxes cannot be seen from here.`);
+  for (const { scanning, kinds } of sections) {
+    lines.push("", scanning);
+    for (const { kind, found } of kinds) {
+      const some = problems.filter((problem) => problem.kind === kind);
+      lines.push(`Found ${some.length} ${found}.`, ...describeProblems(some, options.showProblemIps === true));
+    }
+  }
+  return `${[...lines, "", `Check complete; found ${problems.length} problems.`].join("\n")}\n`;
+}
+
+function describeAllocation({ address, owner, handle, state, reason }: Allocation): string {
+  return `  ${address} ${state}: ${owner}, handle ${handle}: ${reason}`;
+}
+
+function describeProblems(problems: readonly Problem[], all: boolean): readonly string[] {
+  const shown = all ? problems : problems.slice(0, maxShown);
+  const more = problems.length - shown.length;
+  const lines = shown.map(({ subject, reason }) => `  ${subject} ${reason}`);
+  return more === 0 ? lines : [...lines, `  and ${more} more (--show-problem-ips)`];
+}

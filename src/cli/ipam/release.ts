@@ -1,0 +1,170 @@
+/** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
+import { CniError } from "../../cni/error.ts";
+import { type Allocation, checkIpam, type Problem, type Report, type Snapshot } from "../../ipam/check/check.ts";
+import { confirmed, mend } from "../../ipam/check/mend.ts";
+import { releaseIps } from "../../ipam/release/release-ips.ts";
+import { canonicalAddress } from "../../net/address.ts";
+import { withFileStore } from "../../store/lock.ts";
+import { drive, type Store } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { gatherFacts } from "../node/facts.ts";
+import { dryRunStore } from "../resources/dry-run-store.ts";
+import { readReport } from "./report-file.ts";
+import { takeSnapshot } from "./snapshot.ts";
+
+export interface ReleaseOptions {
+  readonly ip?: string | undefined;
+  readonly fromReport?: readonly string[] | undefined;
+  readonly force?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export async function releaseCommand(cli: Cli, options: ReleaseOptions): Promise<ExitStatus> {
+  const { ip, fromReport = [] } = options;
+  if ((ip === undefined) === (fromReport.length === 0)) {
+    throw new CliError("cannot release: wanted either --ip or --from-report", exitStatus.usage);
+  }
+  return ip === undefined ? releaseReported(cli, fromReport, options) : releaseAddress(cli, ip, options);
+}
+
+/** A fresh look, and the store that it was taken of, locked. */
+async function looking(
+  cli: Cli,
+  { dryRun = false }: ReleaseOptions,
+  body: (store: Store, fresh: Report, snapshot: Snapshot) => ExitStatus,
+): Promise<ExitStatus> {
+  const facts = await gatherFacts(cli);
+  return withFileStore(cli.sys, {}, (store) => {
+    const snapshot = takeSnapshot(cli, facts);
+    return body(dryRun ? dryRunStore(store) : store, checkIpam(snapshot), snapshot);
+  });
+}
+
+async function releaseAddress(cli: Cli, text: string, options: ReleaseOptions): Promise<ExitStatus> {
+  const address = canonicalAddress(text);
+  if (address === undefined) throw new CliError(`cannot release "${text}": it is no IP address`, exitStatus.usage);
+  return looking(cli, options, (store, { allocations }) => {
+    const allocation = allocations.find((one) => one.address === address);
+    if (allocation === undefined) throw new CliError(`cannot release ${address}: it is not assigned`);
+    if (allocation.state !== "leaked" && options.force !== true) throw stillThere(allocation);
+    const { handle, sequenceNumber } = allocation;
+    const { errors } = drive(releaseIps([{ address, handle, sequenceNumber: BigInt(sequenceNumber) }]), store);
+    for (const error of errors) throw error;
+    cli.out(`Successfully released IP address ${address}, of ${allocation.owner}${suffixOf(options)}\n`);
+    return exitStatus.done;
+  });
+}
+
+function stillThere({ address, owner, state, reason }: Allocation): CliError {
+  const how = state === "in use" ? "is in use by" : "may be in use by";
+  return new CliError(`cannot release ${address}: it ${how} ${owner}: ${reason} (pass --force)`);
+}
+
+/**
+ * How many addresses are released before others get the store's lock: a second or two. A runtime's ADD waits for it, for a minute at most.
+ */
+const leaksPerHold = 500;
+
+async function releaseReported(cli: Cli, paths: readonly string[], options: ReleaseOptions): Promise<ExitStatus> {
+  const reports = paths.map((path) => readReport(cli, path, options.force === true));
+  let later: readonly ((store: Store) => boolean)[] = [];
+  let tally: Tally = { mended: 0, failed: 0 };
+  await looking(cli, options, (store, fresh, snapshot) => {
+    const problems = confirmed(reports, fresh);
+    noteUnconfirmed(cli, reports, problems);
+    cli.progress.begin("mending", problems.length);
+    const mendNow = (problem: Problem) => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store);
+    const leaks = problems.filter(({ kind }) => kind === "leaked address");
+    const many = leaks.length > leaksPerHold && options.dryRun !== true;
+    tally = tallyOf(
+      cli,
+      (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => mendNow(problem)),
+    );
+    if (many) {
+      // A release is guarded by handle and sequence number: it needs the look, and not the lock since then.
+      later = leaks
+        .slice(leaksPerHold)
+        .map((problem) => (own) => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), own));
+    }
+    return exitStatus.done;
+  });
+  for (let at = 0; at < later.length; at += leaksPerHold) {
+    const batch = later.slice(at, at + leaksPerHold);
+    const { mended, failed } = withFileStore(cli.sys, {}, (store) =>
+      tallyOf(
+        cli,
+        batch.map((step) => () => step(store)),
+      ),
+    );
+    tally = { mended: tally.mended + mended, failed: tally.failed + failed };
+  }
+  const others = later.length > 0 ? await mendOthers(cli, reports, options) : { mended: 0, failed: 0 };
+  cli.progress.end();
+  const mended = tally.mended + others.mended;
+  const failed = tally.failed + others.failed;
+  cli.out(`${mended} of ${mended + failed} confirmed problems mended${suffixOf(options)}\n`);
+  return failed === 0 ? exitStatus.done : exitStatus.failed;
+}
+
+/** What is no leak is judged by everything else: once the lock was given up, by a look of its own. */
+async function mendOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
+  let tally: Tally = { mended: 0, failed: 0 };
+  await looking(cli, options, (store, fresh, snapshot) => {
+    const problems = confirmed(reports, fresh).filter(({ kind }) => kind !== "leaked address");
+    const steps = problems.map(
+      (problem) => () => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store),
+    );
+    tally = tallyOf(cli, steps);
+    return exitStatus.done;
+  });
+  return tally;
+}
+
+interface Tally {
+  readonly mended: number;
+  readonly failed: number;
+}
+
+function tallyOf(cli: Cli, steps: readonly (() => boolean)[]): Tally {
+  let mended = 0;
+  for (const step of steps) {
+    cli.progress.tick();
+    if (step()) mended++;
+  }
+  return { mended, failed: steps.length - mended };
+}
+
+function noteUnconfirmed(cli: Cli, reports: readonly Report[], problems: readonly Problem[]): void {
+  const now = new Set(problems.map(titleOf));
+  const gone = reports[0]?.problems.filter((problem) => !now.has(titleOf(problem))) ?? [];
+  for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: not confirmed any more`);
+}
+
+/** Whether it could be mended; one that cannot does not keep the others. */
+function mendOne(
+  cli: Cli,
+  { kind, subject, reason }: Problem,
+  options: ReleaseOptions,
+  transaction: () => ReturnType<typeof mend>,
+  store: Store,
+): boolean {
+  try {
+    const done = drive(transaction(), store);
+    if (done === undefined) cli.note(`tortie: cannot mend ${kind} ${subject}: it is for you to decide: it ${reason}`);
+    else cli.out(`${done}${suffixOf(options)}\n`);
+    return done !== undefined;
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    cli.note(`tortie: cannot mend ${kind} ${subject}: ${error.message}`);
+    return false;
+  }
+}
+
+function titleOf({ kind, subject }: Problem): string {
+  return `${kind} ${subject}`;
+}
+
+function suffixOf({ dryRun }: ReleaseOptions): string {
+  return dryRun === true ? " (dry run)" : "";
+}

@@ -1,0 +1,89 @@
+/** The file between `tortie ipam check -o` and `tortie ipam release --from-report`. */
+import * as z from "zod";
+import { nowMs } from "../../host/clock.ts";
+import type { Allocation, Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, messageOf } from "../error.ts";
+import { storeIdentity } from "./identity.ts";
+
+export interface ReportFile extends Report {
+  /** Of this format. */
+  readonly version: typeof formatVersion;
+  readonly node: string;
+  readonly store: string;
+  /** RFC 3339. */
+  readonly takenAt: string;
+}
+
+const formatVersion = 1;
+/** An older report is about another day: sandboxes have come and gone. */
+const maxAgeMs = 60 * 60_000;
+
+const problemKinds = [
+  "leaked address",
+  "unknown address",
+  "address outside pools",
+  "leaked handle",
+  "missing handle",
+  "wrong handle count",
+  "malformed block",
+  "stale affinity",
+  "damaged object",
+] as const satisfies readonly ProblemKind[];
+
+const allocation: z.ZodType<Allocation> = z.object({
+  address: z.string(),
+  block: z.string(),
+  handle: z.string(),
+  sequenceNumber: z.string(),
+  node: z.string(),
+  owner: z.string(),
+  state: z.enum(["in use", "leaked", "unjudged"]),
+  reason: z.string(),
+});
+
+const problem: z.ZodType<Problem> = z.object({ kind: z.enum(problemKinds), subject: z.string(), reason: z.string() });
+
+/** Exported for whoever reads reports with another program: `z.toJSONSchema(reportSchema)`. */
+export const reportSchema: z.ZodType<ReportFile> = z.object({
+  version: z.literal(formatVersion),
+  node: z.string(),
+  store: z.string(),
+  takenAt: z.iso.datetime(),
+  allocations: z.array(allocation),
+  problems: z.array(problem),
+});
+
+export function makeReport(cli: Cli, { allocations, problems }: Report): ReportFile {
+  const takenAt = new Date(nowMs(cli.sys)).toISOString();
+  return { version: formatVersion, node: cli.node, store: storeIdentity(cli.sys), takenAt, allocations, problems };
+}
+
+/** Throws `CliError` when it is no report, or none of this node and of this store's present life; an old one needs `force`. */
+export function readReport(cli: Cli, path: string, force: boolean): ReportFile {
+  const refuse = (reason: string) => new CliError(`cannot use report "${path}": ${reason}`);
+  const report = parseReport(cli, path, refuse);
+  if (report.node !== cli.node) throw refuse(`it is of node "${report.node}", and this is "${cli.node}"`);
+  if (report.store !== storeIdentity(cli.sys)) {
+    throw refuse("it is of another store, or from before the node's last boot; run tortie ipam check again");
+  }
+  const ageMs = nowMs(cli.sys) - Date.parse(report.takenAt);
+  if (ageMs > maxAgeMs && !force) {
+    throw refuse(
+      `it was taken ${Math.floor(ageMs / 60_000)} minutes ago; run tortie ipam check again, or pass --force`,
+    );
+  }
+  return report;
+}
+
+function parseReport(cli: Cli, path: string, refuse: (reason: string) => CliError): ReportFile {
+  try {
+    return reportSchema.parse(JSON.parse(cli.sys.readFile(path)));
+  } catch (error) {
+    if (error instanceof z.ZodError) {
+      const [issue] = error.issues;
+      throw refuse(`it is no report of tortie ipam check: ${issue?.path.join(".")}: ${issue?.message}`);
+    }
+    throw refuse(messageOf(error));
+  }
+}

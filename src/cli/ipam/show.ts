@@ -1,0 +1,163 @@
+/** `tortie ipam show`: calicoctl's tables, and a map. */
+import { type AllocationAttribute, attributeAt, type Block, blockOrdinal } from "../../ipam/model/block.ts";
+import { sequenceNumberOf } from "../../ipam/model/sequence-numbers.ts";
+import { listReservedCidrs, readIpamConfig } from "../../ipam/model/settings.ts";
+import { canonicalAddress } from "../../net/address.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { type Format, formatDocument } from "../resources/document-text.ts";
+import { look, readBlocks, readPools } from "../store.ts";
+import { borderless, boxed, type Column, type Table } from "../ui/table.ts";
+import { propertyOf } from "./configure.ts";
+import { poolMaps } from "./map.ts";
+import { finder } from "./range.ts";
+import { type BlockUse, type Loan, loansOf, type PoolUse, type Use, utilisation } from "./utilisation.ts";
+
+export interface ShowOptions {
+  readonly ip?: string | undefined;
+  readonly showBlocks?: boolean | undefined;
+  readonly showBorrowed?: boolean | undefined;
+  readonly showConfiguration?: boolean | undefined;
+  readonly map?: boolean | undefined;
+  readonly format: "wide" | Format;
+}
+
+export function showIpam(cli: Cli, options: ShowOptions): ExitStatus {
+  if (options.ip !== undefined) return showAddress(cli, options.ip, options.format);
+  if (options.showConfiguration === true) return showConfiguration(cli, options.format);
+  const blocks = readBlocks(cli);
+  const reservedCidrs = look(cli, listReservedCidrs());
+  const use = utilisation(readPools(cli), blocks, reservedCidrs);
+  const loans = options.showBorrowed === true ? blocks.flatMap(loansOf) : [];
+  if (options.format !== "wide") {
+    const borrowed = options.showBorrowed === true ? { borrowed: loans } : {};
+    cli.out(formatDocument({ ...withFree(use.pools, use.orphans), ...borrowed }, options.format));
+    return exitStatus.done;
+  }
+  if (options.map === true) {
+    cli.out(poolMaps(use, cli.node, cli.terminal));
+    return exitStatus.done;
+  }
+  const withReserved = reservedCidrs.length > 0;
+  cli.out(render(cli, useTable(use.pools, use.orphans, { withBlocks: options.showBlocks === true, withReserved })));
+  if (options.showBorrowed === true) cli.out(render(cli, loanTable(loans)));
+  return exitStatus.done;
+}
+
+export function render({ terminal }: Cli, table: Table): string {
+  return terminal.isTerminal ? boxed(table) : borderless(table);
+}
+
+function showAddress(cli: Cli, text: string, format: ShowOptions["format"]): ExitStatus {
+  const address = canonicalAddress(text);
+  if (address === undefined) throw new CliError(`cannot show address "${text}": it is no IP address`, exitStatus.usage);
+  const found = allocationOf(readBlocks(cli), address);
+  if (format !== "wide") cli.out(formatDocument({ ip: address, assigned: found !== undefined, ...found }, format));
+  else cli.out(found === undefined ? `${address} is not assigned\n` : describeAllocation(address, found));
+  return exitStatus.done;
+}
+
+interface Allocation {
+  readonly block: string;
+  readonly handle: string | undefined;
+  readonly sequenceNumber: string | undefined;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+function allocationOf(blocks: readonly Block[], address: string): Allocation | undefined {
+  const specs = blocks.map(({ spec }) => spec);
+  const spec = finder(specs)(address);
+  const ordinal = spec === undefined ? undefined : blockOrdinal(spec.cidr, address);
+  if (spec === undefined || ordinal === undefined) return undefined;
+  const attribute: AllocationAttribute | undefined = attributeAt(spec, ordinal);
+  if (attribute === undefined) return undefined;
+  return {
+    block: spec.cidr,
+    handle: attribute.handle_id ?? undefined,
+    sequenceNumber: sequenceNumberOf(spec, ordinal).toString(),
+    attributes: attribute.secondary ?? {},
+  };
+}
+
+function describeAllocation(address: string, { handle, attributes }: Allocation): string {
+  const lines = Object.entries(attributes).map(([key, value]) => `  ${key}: ${value}\n`);
+  return `IP ${address} is in use\nAttributes:\n${lines.join("")}Handle ID: ${handle ?? "none"}\n`;
+}
+
+function showConfiguration(cli: Cli, format: ShowOptions["format"]): ExitStatus {
+  const config = look(cli, readIpamConfig());
+  if (format !== "wide") {
+    cli.out(formatDocument(config, format));
+    return exitStatus.done;
+  }
+  const rows = Object.entries(config).map(([key, value]) => [propertyOf(key), `${value}`]);
+  cli.out(render(cli, { columns: [{ title: "PROPERTY" }, { title: "VALUE" }], rows }));
+  return exitStatus.done;
+}
+
+function useTable(
+  pools: readonly PoolUse[],
+  orphans: readonly BlockUse[],
+  { withBlocks, withReserved }: { readonly withBlocks: boolean; readonly withReserved: boolean },
+): Table {
+  const row = (grouping: string, use: Use) => useRow(grouping, use, withReserved);
+  const rows = pools.flatMap((pool) => [
+    row("IP Pool", pool),
+    ...(withBlocks ? pool.blocks.map((block) => row("Block", block)) : []),
+  ]);
+  const columns: Column[] = [{ title: "GROUPING" }, { title: "CIDR" }, { title: "IPS TOTAL", align: "right" }];
+  columns.push({ title: "IPS IN USE" });
+  if (withReserved) columns.push({ title: "IPS RESERVED" });
+  columns.push({ title: "IPS FREE" });
+  return { columns, rows: [...rows, ...orphans.map((block) => row("No Pool", block))] };
+}
+
+function useRow(grouping: string, use: Use, withReserved: boolean): readonly string[] {
+  const share = (count: bigint) => `${formatCount(count)} (${percentOf(count, use.total)}%)`;
+  const reserved = withReserved ? [share(use.reserved)] : [];
+  return [grouping, use.cidr, formatCount(use.total), share(use.inUse), ...reserved, share(freeOf(use))];
+}
+
+function loanTable(loans: readonly Loan[]): Table {
+  const titles = ["IP", "BORROWING-NODE", "BLOCK", "BLOCK OWNER", "TYPE", "ALLOCATED-TO"];
+  return {
+    columns: titles.map((title) => ({ title })),
+    rows: loans.map((loan) => [
+      loan.address,
+      loan.borrower,
+      loan.block,
+      loan.owner ?? "none",
+      loan.type,
+      loan.allocatedTo,
+    ]),
+  };
+}
+
+function withFree(pools: readonly PoolUse[], orphans: readonly BlockUse[]): object {
+  const block = ({ reservedInUse: _, ...use }: BlockUse) => ({ ...use, free: freeOf(use) });
+  return {
+    pools: pools.map((pool) => ({ ...pool, free: freeOf(pool), blocks: pool.blocks.map(block) })),
+    blocksInNoPool: orphans.map(block),
+  };
+}
+
+export function freeOf({ total, inUse, reserved }: Use): bigint {
+  return total - inUse - reserved;
+}
+
+/** As long as it can be read; beyond that as calicoctl does it, by C's `%.5g`: `1.2089e+24`. */
+export function formatCount(count: bigint): string {
+  if (count < 10n ** 10n) return count.toString();
+  const [mantissa = "", exponent = ""] = Number(count).toExponential(4).split("e");
+  return `${mantissa.replace(/\.?0+$/, "")}e${exponent}`;
+}
+
+/** A half is rounded to the even number, as Go does it: 12.5 and 87.5 give 12 and 88, a hundred together. */
+export function percentOf(part: bigint, whole: bigint): string {
+  if (whole === 0n) return "0";
+  const doubled = (part * 200n) / whole;
+  const isHalf = doubled % 2n === 1n && (part * 200n) % whole === 0n;
+  const down = doubled / 2n;
+  if (isHalf) return `${down + (down % 2n)}`;
+  return `${(doubled + 1n) / 2n}`;
+}

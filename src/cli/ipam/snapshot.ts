@@ -1,0 +1,42 @@
+/** All the facts that a check judges, as of one moment: the store's objects and what the node shows. */
+
+import type { Snapshot } from "../../ipam/check/check.ts";
+import { isBlock } from "../../ipam/model/block.ts";
+import { listPools } from "../../ipam/model/pool.ts";
+import { fileStore } from "../../store/file.ts";
+import type { Kind, StoredObject } from "../../store/object.ts";
+import { drive, list } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import type { Facts } from "../node/facts.ts";
+import { withoutText } from "../resources/document-text.ts";
+
+export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
+  const damaged: string[] = [];
+  const store = fileStore(cli.sys, { onDamaged: ({ message }) => damaged.push(message) });
+  cli.progress.begin("reading the store");
+  const objects = (kind: Kind): readonly StoredObject[] => drive(list(kind), store);
+  const { pools, faults } = drive(listPools(), store);
+  const { seconds, nanoseconds } = cli.sys.wallClock();
+  const snapshot: Snapshot = {
+    ...facts,
+    node: cli.node,
+    takenAt: BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds),
+    pools,
+    blocks: objects("IPAMBlock").map(readable),
+    handles: objects("IPAMHandle"),
+    affinities: objects("BlockAffinity"),
+    damaged: [...damaged, ...faults.map(({ message }) => message)],
+  };
+  cli.progress.end();
+  return snapshot;
+}
+
+/** A text among the attributes that is no JSON stays, for the judge to find. */
+function readable(object: StoredObject): StoredObject {
+  if (!isBlock(object)) return object;
+  try {
+    return withoutText(object) as StoredObject;
+  } catch {
+    return object;
+  }
+}

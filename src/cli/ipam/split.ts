@@ -1,0 +1,106 @@
+/**
+ * `tortie ipam split`: cuts a pool into equal parts, in calicoctl's way and with its names.
+ *
+ *     default-ipv4-ippool 192.168.0.0/16 ─► split-default-ipv4-ippool-0 192.168.0.0/17, split-default-ipv4-ippool-1 192.168.128.0/17
+ *
+ * Blocks and addresses stay as they are. **The old pool is disabled before the first part is made and removed after the last**: a process
+ * that is killed in between leaves addresses in pools, and the same command finishes the work.
+ */
+import type { Pool, PoolSpec } from "../../ipam/model/pool.ts";
+import { decodePool } from "../../ipam/model/pool.ts";
+import { addressToBigInt, bigIntToAddress } from "../../net/address.ts";
+import { addressCount, addressOf, canonicalPrefix, lengthOf } from "../../net/prefix.ts";
+import { fileStore } from "../../store/file.ts";
+import { withFileStore } from "../../store/lock.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { create, drive, list, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { forgetCursors } from "../resources/delete.ts";
+import { dryRunStore } from "../resources/dry-run-store.ts";
+
+export interface SplitOptions {
+  readonly number: number;
+  readonly cidr?: string | undefined;
+  readonly name?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export function splitPool(cli: Cli, options: SplitOptions): ExitStatus {
+  const { number, cidr, name, dryRun = false } = options;
+  if ((cidr === undefined) === (name === undefined)) {
+    throw new CliError("cannot split: wanted either --cidr or --name", exitStatus.usage);
+  }
+  if (!Number.isInteger(number) || number < 2 || (number & (number - 1)) !== 0) {
+    throw new CliError(`cannot split into ${number}: wanted a power of 2`, exitStatus.usage);
+  }
+  const transaction = split(options);
+  const parts = dryRun
+    ? drive(transaction, dryRunStore(fileStore(cli.sys)))
+    : withFileStore(cli.sys, {}, (store) => drive(transaction, store));
+  for (const part of parts) cli.out(`IPPool "${part.metadata.name}" ${part.spec.cidr}${dryRun ? " (dry run)" : ""}\n`);
+  cli.out(`Successfully split pool ${name ?? cidr} into ${number}${dryRun ? " (dry run)" : ""}\n`);
+  return exitStatus.done;
+}
+
+function* split({ number, cidr, name }: SplitOptions): Transaction<readonly StoredObject<PoolSpec>[]> {
+  const found = yield* findPool(name, cidr);
+  const parts = partsOf(found, number);
+  // Whether the old pool was enabled is noted in it for the case that this process is killed.
+  const wasDisabled = found.metadata.annotations?.[splitAnnotation] ?? `${found.spec.disabled === true}`;
+  const disabled = yield* update(disable(found, wasDisabled));
+  if (disabled === undefined) throw conflict(found);
+  for (const part of parts) {
+    const wanted = { ...part, spec: { ...part.spec, disabled: wasDisabled === "true" } };
+    if ((yield* create(wanted)) !== undefined) continue;
+    const other = (yield* read("IPPool", part.metadata.name)) as StoredObject<PoolSpec> | undefined;
+    if (other?.spec.cidr !== part.spec.cidr) {
+      throw new CliError(`cannot split ${nameOf(found)}: IPPool "${part.metadata.name}" exists, ${other?.spec.cidr}`);
+    }
+  }
+  yield* forgetCursors(found.spec.cidr);
+  if (!(yield* remove(disabled))) throw conflict(found);
+  return parts;
+}
+
+const splitAnnotation = "tortie/disabled-before-split";
+
+function disable(pool: StoredObject<PoolSpec>, wasDisabled: string): StoredObject<PoolSpec> {
+  const annotations = { ...pool.metadata.annotations, [splitAnnotation]: wasDisabled };
+  return { ...pool, metadata: { ...pool.metadata, annotations }, spec: { ...pool.spec, disabled: true } };
+}
+
+function* findPool(name: string | undefined, cidr: string | undefined): Transaction<StoredObject<PoolSpec>> {
+  const wanted = cidr === undefined ? undefined : canonicalPrefix(cidr);
+  const pools = (yield* list("IPPool")) as readonly StoredObject<PoolSpec>[];
+  const found = pools.find((pool) => (name === undefined ? pool.spec.cidr === wanted : pool.metadata.name === name));
+  if (found === undefined) throw new CliError(`cannot split pool ${name ?? cidr}: there is none`);
+  return found;
+}
+
+function partsOf(pool: StoredObject<PoolSpec>, number: number): readonly StoredObject<PoolSpec>[] {
+  const { cidr, family, blockSize }: Pool = decodePool(pool);
+  const length = lengthOf(cidr) + Math.log2(number);
+  if (length > blockSize) {
+    throw new CliError(
+      `cannot split ${nameOf(pool)} into ${number}: a part of /${length} is smaller than a block of /${blockSize}`,
+    );
+  }
+  const step = addressCount(cidr) / BigInt(number);
+  const first = addressToBigInt(addressOf(cidr));
+  const { labels } = pool.metadata;
+  return Array.from({ length: number }, (_, index) => ({
+    apiVersion: pool.apiVersion,
+    kind: "IPPool",
+    metadata: { name: `split-${pool.metadata.name}-${index}`, ...(labels !== undefined && { labels }) },
+    spec: { ...pool.spec, blockSize, cidr: `${bigIntToAddress(first + step * BigInt(index), family)}/${length}` },
+  }));
+}
+
+function nameOf({ metadata }: StoredObject): string {
+  return `IPPool "${metadata.name}"`;
+}
+
+function conflict(pool: StoredObject): CliError {
+  return new CliError(`cannot split ${nameOf(pool)}: another process changed it meanwhile; try again`);
+}

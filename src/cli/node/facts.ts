@@ -1,0 +1,232 @@
+/**
+ * What the node shows of its sandboxes: endpoints' records, links with an owner, and every address that is really on an interface.
+ *
+ * **Evidence from everywhere**: an address counts as in use wherever it is seen, in a namespace below /run/netns, in one that an endpoint's
+ * record names or that a process is in, on the node itself, or as the target of a host route. So a plugin other than ours may be the one
+ * that uses it.
+ */
+import { parseArgs } from "../../cni/args.ts";
+import { ownerOf } from "../../cni/attachment.ts";
+import { podOf } from "../../cni/pod.ts";
+import { listEndpoints } from "../../endpoint/endpoint.ts";
+import { listParts } from "../../endpoint/part.ts";
+import { isErrno } from "../../host/sys.ts";
+import type { SeenAddress, SeenEndpoint, SeenLink } from "../../ipam/check/check.ts";
+import { canonicalAddress } from "../../net/address.ts";
+import { addressOf } from "../../net/prefix.ts";
+import { hostInterfacePrefix, ifbPrefix, ownerPrefix } from "../../plan/names.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, messageOf } from "../error.ts";
+import { mapAtOnce } from "./at-once.ts";
+import {
+  type IpAddresses,
+  type IpInterface,
+  type IpLink,
+  type IpRoute,
+  ipAddresses,
+  ipLinks,
+  ipRoutes,
+} from "./iproute.ts";
+import { listProcesses, type Process } from "./processes.ts";
+import { namespaceAt, type Sight, sightFrom, type Told } from "./sight.ts";
+
+export interface Facts {
+  readonly endpoints: readonly EndpointFact[];
+  /** Whether there are sandboxes that cannot be looked into from here. */
+  readonly hasUnseen: boolean;
+  readonly sight: Sight;
+  readonly links: readonly SeenLink[];
+  readonly seen: readonly SeenAddress[];
+  /** Every link of the node's own namespace. */
+  readonly hostLinks: readonly IpLink[];
+  /** Every other namespace that has a name or a process. */
+  readonly namespaces: readonly SeenNamespace[];
+  readonly processes: readonly Process[];
+}
+
+export interface SeenNamespace {
+  readonly path: string;
+  readonly inode: number;
+  /** The process that its path is made of, where nothing else names it. */
+  readonly holder: Pick<Process, "pid" | "name"> | undefined;
+  readonly interfaces: IpAddresses;
+}
+
+/** Where `ip netns` and the runtimes keep namespaces. */
+const netnsDirectories = ["/run/netns", "/var/run/netns"];
+
+/** Throws `CliError` when the node itself cannot be looked at. */
+export async function gatherFacts(cli: Cli): Promise<Facts> {
+  const processes = listProcesses(cli.sys);
+  const sight = sightFrom(cli.sys, processes);
+  const endpoints = seenEndpoints(cli, sight);
+  const [links, addresses, routes4, routes6] = await Promise.all([
+    ip(cli, ["link", "show"], ipLinks),
+    ip(cli, ["address", "show"], ipAddresses),
+    ip(cli, ["-4", "route", "show"], ipRoutes),
+    ip(cli, ["-6", "route", "show"], ipRoutes),
+  ]);
+  const namespaces = await lookInside(cli, namespacesOf(cli, endpoints, processes));
+  const isPaired = (link: IpLink) => !isOurs(link) || peerOf(link, namespaces) !== undefined;
+  return {
+    endpoints,
+    hasUnseen: endpoints.some(({ sandbox }) => sandbox === "unseen") || !links.every(isPaired),
+    sight,
+    links: links.flatMap(ownedLink),
+    seen: [
+      ...seenOn(addresses, "on the node"),
+      ...[...routes4, ...routes6].flatMap(seenByRoute),
+      ...namespaces.flatMap((namespace) => seenOn(namespace.interfaces, `in ${describeNamespace(namespace)}`)),
+    ],
+    hostLinks: links,
+    namespaces,
+    processes,
+  };
+}
+
+/** `"/run/netns/web"`, `the namespace of process 812 (nginx)`. */
+export function describeNamespace({ path, holder }: Pick<SeenNamespace, "path" | "holder">): string {
+  return holder === undefined ? `"${path}"` : `the namespace of process ${holder.pid} (${holder.name})`;
+}
+
+/** Of an attachment that another main plugin made, what ours were asked to make for it tells of its sandbox. */
+function seenEndpoints(cli: Cli, sight: Sight): readonly EndpointFact[] {
+  const seen = (told: Told) => {
+    const path = sight.pathOf(told);
+    const inode = path === undefined ? undefined : namespaceAt(cli.sys, path);
+    return { netns: told.netns, sandbox: sight.sandboxOf(told), path, inode };
+  };
+  const own = listEndpoints(cli.sys).map(({ attachment, pod, hostInterface, addresses, netns, origin }) => ({
+    attachment,
+    pod,
+    hostInterface,
+    addresses: addresses.map(addressOf),
+    ...seen({ netns, origin }),
+  }));
+  const known = new Set(own.map(({ attachment }) => ownerOf(attachment)));
+  const others = new Map(listParts(cli.sys).map((part) => [ownerOf(part.attachment), part]));
+  const parts = [...others].filter(([owner]) => !known.has(owner));
+  return [
+    ...own,
+    ...parts.map(([, { attachment, args, ...told }]) => ({
+      attachment,
+      pod: podOf(parseArgs(args)),
+      hostInterface: "",
+      addresses: [],
+      ...seen(told),
+    })),
+  ];
+}
+
+export interface EndpointFact extends SeenEndpoint {
+  /** Where the sandbox's path is found from here, and the inode of the namespace there. */
+  readonly path: string | undefined;
+  readonly inode: number | undefined;
+}
+
+/** A host interface of an attachment, whose other end is in another namespace. **While it is there, so is the other end**: they go together. */
+export function isOurs({ ifalias, link_index }: IpLink): boolean {
+  return ifalias?.startsWith(ownerPrefix) === true && Boolean(link_index);
+}
+
+/** The other end, where it can be seen. Both ends of a veth name each other's index. */
+export function peerOf(
+  { ifindex, link_index }: IpLink,
+  namespaces: readonly SeenNamespace[],
+): { readonly namespace: SeenNamespace; readonly ifname: string } | undefined {
+  for (const namespace of namespaces) {
+    const end = namespace.interfaces.find((one) => one.ifindex === link_index && one.link_index === ifindex);
+    if (end !== undefined && ifindex !== undefined) return { namespace, ifname: end.ifname };
+  }
+  return undefined;
+}
+
+type Namespace = Omit<SeenNamespace, "interfaces">;
+
+/** A namespace is looked at once: /var/run is mostly a link to /run. */
+function namespacesOf(
+  cli: Cli,
+  endpoints: readonly EndpointFact[],
+  processes: readonly Process[],
+): readonly Namespace[] {
+  const byInode = new Map<number, Namespace>();
+  const names = netnsDirectories.flatMap((directory) => filesIn(cli, directory).map((name) => `${directory}/${name}`));
+  const told = endpoints.flatMap(({ path, sandbox }) => (sandbox === "there" ? (path ?? []) : []));
+  for (const path of [...names, ...told]) {
+    const inode = namespaceAt(cli.sys, path);
+    if (inode !== undefined && !byInode.has(inode)) byInode.set(inode, { path, inode, holder: undefined });
+  }
+  const own = cli.sys.ownNetns().inode;
+  for (const { pid, name, netns: inode } of processes) {
+    if (inode === undefined || inode === own || byInode.has(inode)) continue;
+    byInode.set(inode, { path: `/proc/${pid}/ns/net`, inode, holder: { pid, name } });
+  }
+  return [...byInode.values()];
+}
+
+function filesIn({ sys }: Cli, directory: string): readonly string[] {
+  try {
+    return [...sys.listDir(directory)].sort();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
+  }
+}
+
+async function lookInside(cli: Cli, namespaces: readonly Namespace[]): Promise<readonly SeenNamespace[]> {
+  cli.progress.begin("looking into namespaces", namespaces.length);
+  const seen = await mapAtOnce(namespaces, (namespace) => lookIntoOne(cli, namespace));
+  cli.progress.end();
+  return seen.flat();
+}
+
+/** A namespace that went away meanwhile holds no address; one that stays and cannot be looked into is an error: it might hold any. */
+async function lookIntoOne(cli: Cli, namespace: Namespace): Promise<readonly SeenNamespace[]> {
+  cli.progress.tick();
+  const { path, inode } = namespace;
+  const directory = netnsDirectories.find((known) => path.startsWith(`${known}/`));
+  const enter =
+    directory === undefined ? ["nsenter", `--net=${path}`, "ip"] : ["ip", "-n", path.slice(directory.length + 1)];
+  try {
+    return [{ ...namespace, interfaces: ipAddresses(await cli.program([...enter, "-j", "address", "show"])) }];
+  } catch (error) {
+    if (namespaceAt(cli.sys, path) !== inode) return [];
+    const what = namespace.holder === undefined ? `the namespace "${path}"` : describeNamespace(namespace);
+    throw new CliError(`cannot look into ${what}: ${messageOf(error)}`);
+  }
+}
+
+async function ip<T>(cli: Cli, args: readonly string[], parse: (text: string) => T): Promise<T> {
+  try {
+    return parse(await cli.program(["ip", "-j", ...args]));
+  } catch (error) {
+    throw new CliError(`cannot look at the node's interfaces: ${messageOf(error)}`);
+  }
+}
+
+/** An ifb bears its owner too, but outlives the sandbox: it is no evidence of one. */
+function ownedLink({ ifname, ifalias }: IpLink): readonly SeenLink[] {
+  if (ifname.startsWith(ifbPrefix)) return [];
+  return ifalias?.startsWith(ownerPrefix) ? [{ name: ifname, owner: ifalias }] : [];
+}
+
+function seenOn(links: IpAddresses, place: string): readonly SeenAddress[] {
+  return links.flatMap((one) =>
+    globalAddresses(one).map(({ address }) => ({ address, where: `${one.ifname} ${place}` })),
+  );
+}
+
+/** What an interface is reached by from elsewhere. */
+export function globalAddresses({ addr_info }: IpInterface): readonly { readonly address: string }[] {
+  return addr_info.flatMap(({ local, scope }) => {
+    const address = local === undefined || scope !== "global" ? undefined : canonicalAddress(local);
+    return address === undefined ? [] : [{ address }];
+  });
+}
+
+/** A route to one address through a host interface of ours: the sandbox behind it has the address. */
+function seenByRoute({ dst, dev }: IpRoute): readonly SeenAddress[] {
+  if (dev === undefined || !dev.startsWith(hostInterfacePrefix)) return [];
+  const address = canonicalAddress(dst.replace(/\/(32|128)$/, ""));
+  return address === undefined ? [] : [{ address, where: `the route to ${dev}` }];
+}

@@ -1,0 +1,87 @@
+/** Deletion of the store's objects, as transactions: what is in use is refused unless forced. */
+import { type AffinitySpec, hostAffinity, readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
+import { type Block, isBlock } from "../../ipam/model/block.ts";
+import { readHeld } from "../../ipam/model/held.ts";
+import { affinityName } from "../../ipam/model/object-name.ts";
+import type { PoolSpec } from "../../ipam/model/pool.ts";
+import { contains } from "../../net/prefix.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { list, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import { CliError } from "../error.ts";
+import { ownerOfBlock } from "../ipam/utilisation.ts";
+import type { StoredKind } from "./kinds.ts";
+import { nameOf } from "./resource.ts";
+import type { Change } from "./write.ts";
+
+/** Throws `CliError` when there is none, or when something needs it and `force` is not set. */
+export function* deleteResource(kind: StoredKind, name: string, force: boolean): Transaction<Change> {
+  const resource = { kind, metadata: { name } };
+  const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
+  const stored = yield* read(kind, name);
+  if (stored === undefined) throw refuse("there is none");
+  const need = force ? undefined : yield* needOf(stored);
+  if (need !== undefined) throw refuse(`${need} (pass --force)`);
+  if (kind === "IPPool")
+    return { action: "deleted", resource, more: yield* deletePool(stored as StoredObject<PoolSpec>) };
+  if (kind === "IPAMBlock" && isBlock(stored)) yield* giveUp(stored);
+  const left = yield* read(kind, name);
+  if (left !== undefined && !(yield* remove(left))) throw refuse("another process changed it meanwhile; try again");
+  return { action: "deleted", resource };
+}
+
+/** Who needs it; `undefined` when nobody does. */
+function* needOf(stored: StoredObject): Transaction<string | undefined> {
+  if (stored.kind === "IPPool") return inUse(yield* blocksOf(stored as StoredObject<PoolSpec>));
+  if (stored.kind === "IPAMBlock") return isBlock(stored) ? inUse([stored]) : undefined;
+  if (stored.kind === "IPAMHandle") {
+    const held = yield* readHeld((stored.spec as { readonly handleID: string }).handleID);
+    return held.blocks.length === 0 ? undefined : "it holds addresses; use tortie ipam release";
+  }
+  if (stored.kind === "BlockAffinity") {
+    const { node, cidr } = stored.spec as AffinitySpec;
+    const block = yield* readBlock(cidr);
+    return block?.spec.affinity === hostAffinity(node) ? `"${node}" owns the block ${cidr}` : undefined;
+  }
+  return undefined;
+}
+
+function inUse(blocks: readonly Block[]): string | undefined {
+  const counts = blocks.map(({ spec }) => spec.allocations.length - spec.unallocated.length);
+  const count = counts.reduce((sum, some) => sum + some, 0);
+  if (count === 0) return undefined;
+  return `${count} of its addresses ${count === 1 ? "is" : "are"} in use`;
+}
+
+/** As calicoctl: no new addresses, then no owners, then no pool. A process that is killed in between leaves a pool that gives nothing. */
+function* deletePool(pool: StoredObject<PoolSpec>): Transaction<string> {
+  const disabled =
+    pool.spec.disabled === true ? pool : yield* update({ ...pool, spec: { ...pool.spec, disabled: true } });
+  if (disabled === undefined) throw new CliError(`cannot delete ${nameOf(pool as never)}: another process changed it`);
+  const blocks = yield* blocksOf(pool);
+  const owned = blocks.filter((block) => ownerOfBlock(block) !== undefined);
+  for (const block of owned) yield* giveUp(block);
+  yield* forgetCursors(pool.spec.cidr);
+  yield* remove(disabled);
+  return `${owned.length} ${owned.length === 1 ? "affinity" : "affinities"} released`;
+}
+
+function* giveUp(block: Block): Transaction<void> {
+  const owner = ownerOfBlock(block);
+  if (owner !== undefined && block.spec.affinity === hostAffinity(owner)) yield* releaseBlock(owner, block.spec.cidr);
+}
+
+/** Hints about blocks that are gone. */
+export function* forgetCursors(cidr: string): Transaction<void> {
+  for (const cursor of yield* list("IPAMCursor")) {
+    const { node, pool } = cursor.spec as { readonly node: string; readonly pool: string };
+    if (pool !== cidr) continue;
+    const prefix = `${affinityName(node, pool)}-`;
+    for (const open of yield* list("IPAMOpenBlock")) if (open.metadata.name.startsWith(prefix)) yield* remove(open);
+    yield* remove(cursor);
+  }
+}
+
+function* blocksOf({ spec }: StoredObject<PoolSpec>): Transaction<readonly Block[]> {
+  const blocks = (yield* list("IPAMBlock")).filter(isBlock);
+  return blocks.filter((block) => contains(spec.cidr, block.spec.cidr));
+}

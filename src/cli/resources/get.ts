@@ -1,0 +1,68 @@
+/** `tortie get`: resources as a table, as documents, or by name. */
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { readObjects } from "../store.ts";
+import { borderless } from "../ui/table.ts";
+import { type Format, formatDocument, withoutText } from "./document-text.ts";
+import { isNamed, listEndpointResources } from "./endpoint.ts";
+import { columnsOf, type ResourceKind } from "./kinds.ts";
+import { parseLabels } from "./labels.ts";
+import { parseReferences, referenceOf } from "./references.ts";
+import type { Resource } from "./resource.ts";
+
+export interface GetOptions {
+  readonly kind: string;
+  readonly names: readonly string[];
+  readonly output: "ps" | "wide" | "name" | Format;
+  readonly selector?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly allNamespaces?: boolean | undefined;
+}
+
+export function getResources(cli: Cli, options: GetOptions): ExitStatus {
+  const { output } = options;
+  const { kind, names } = parseReferences(options.kind, options.names);
+  const all = selected(allOf(cli, kind), kind, options);
+  const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isNamed(resource, name)));
+  const missing = names.filter((name) => !found.some((resource) => isNamed(resource, name)));
+  if (output === "yaml" || output === "json") cli.out(formatDocument(asDocument(kind, names, found), output));
+  else if (output === "name") cli.out(found.map((resource) => `${referenceOf(resource)}\n`).join(""));
+  else cli.out(resourceTable(kind, found, output === "wide"));
+  for (const name of missing) cli.note(`tortie: cannot get ${kind} "${name}": there is none`);
+  return missing.length === 0 ? exitStatus.done : exitStatus.failed;
+}
+
+function allOf(cli: Cli, kind: ResourceKind): readonly Resource[] {
+  if (kind === "WorkloadEndpoint") return listEndpointResources(cli);
+  return readObjects(cli, kind).map((object) => withoutText(object) as Resource);
+}
+
+/** By what kubectl's users know. All namespaces are listed anyway. */
+function selected(all: readonly Resource[], kind: ResourceKind, options: GetOptions): readonly Resource[] {
+  const { selector, namespace, allNamespaces } = options;
+  if (kind !== "WorkloadEndpoint" && (namespace !== undefined || allNamespaces === true)) {
+    const option = namespace === undefined ? "-A" : "-n";
+    throw new CliError(
+      `cannot get ${kind} by ${option}: it belongs to no namespace; leave ${option} out`,
+      exitStatus.usage,
+    );
+  }
+  const matches = selector === undefined ? undefined : parseLabels(selector);
+  return all.filter(
+    ({ metadata }) =>
+      (matches === undefined || matches(metadata.labels ?? {})) &&
+      (namespace === undefined || metadata.namespace === namespace),
+  );
+}
+
+/** One that was asked for by name stands for itself; anything else is a list, as Kubernetes has it. */
+function asDocument(kind: ResourceKind, names: readonly string[], found: readonly Resource[]): unknown {
+  const [only] = found;
+  if (names.length === 1 && found.length === 1) return only;
+  return { apiVersion: "projectcalico.org/v3", kind: `${kind}List`, items: found };
+}
+
+function resourceTable(kind: ResourceKind, resources: readonly Resource[], wide: boolean): string {
+  const columns = columnsOf[kind].filter((column) => wide || column.wide !== true);
+  return borderless({ columns, rows: resources.map((resource) => columns.map(({ value }) => value(resource))) });
+}

@@ -1,0 +1,135 @@
+/** `tortie create`, `apply`, `replace`, `validate` and `delete`. */
+import { fileStore } from "../../store/file.ts";
+import { withFileStore } from "../../store/lock.ts";
+import { drive, type Store } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { networkIn, validateNetwork } from "../lint/validate.ts";
+import { collisionWarnings } from "../node/networks.ts";
+import { deleteResource } from "./delete.ts";
+import { dryRunStore } from "./dry-run-store.ts";
+import { planEndpointDelete, planEndpointWrite } from "./endpoint.ts";
+import { type Input, readInputs } from "./input-files.ts";
+import type { ResourceKind } from "./kinds.ts";
+import { parseReferences, qualifiedName } from "./references.ts";
+import { nameOf, parseResources, type Resource } from "./resource.ts";
+import { type Change, type StoredResource, type Verb, writeResource } from "./write.ts";
+
+export interface WriteOptions {
+  readonly filename: readonly string[];
+  readonly recursive?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** What is wrong with one keeps all from being written. */
+export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions): Promise<ExitStatus> {
+  const { filename, recursive = false, dryRun } = options;
+  if (filename.length === 0) {
+    throw new CliError(
+      `cannot run ${verb}: wanted -f with a file, as in "tortie ${verb} -f pool.yaml"`,
+      exitStatus.usage,
+    );
+  }
+  const inputs = await readInputs(cli, filename, { recursive, withNetworks: verb === "validate" });
+  const isWell = inputs.map((input) => judgeNetwork(cli, verb, input)).every((judged) => judged !== false);
+  const others = inputs.filter((input) => networkIn(input) === undefined);
+  if (others.length === 0) return isWell ? exitStatus.done : exitStatus.failed;
+  const resources = others.flatMap(({ text, source }) => parseResources(text, source));
+  const write = (store: Store) => (resource: Resource) =>
+    isStored(resource) ? { ...drive(writeResource(verb, resource), store) } : planEndpointWrite(cli, verb, resource);
+  const status = changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
+  const warnings = status === exitStatus.done ? await collisionWarnings(cli, resources) : [];
+  for (const warning of warnings) cli.note(`tortie: warning: ${warning}`);
+  return isWell ? status : exitStatus.failed;
+}
+
+/** Whether a network configuration is as it should be; `undefined` for what is none. Throws `CliError` where it would be written. */
+function judgeNetwork(cli: Cli, verb: Verb, input: Input): boolean | undefined {
+  const network = networkIn(input);
+  if (network === undefined) return undefined;
+  if (verb === "validate") return validateNetwork(cli, input, network);
+  throw new CliError(
+    `cannot ${verb} ${input.source}: it is a network configuration of container runtimes; "tortie validate" judges it, ` +
+      '"tortie install --conflist" installs it',
+  );
+}
+
+export interface DeleteOptions {
+  readonly kind?: string | undefined;
+  readonly names: readonly string[];
+  readonly filename: readonly string[];
+  readonly recursive?: boolean | undefined;
+  readonly force?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+export async function deleteResources(cli: Cli, options: DeleteOptions): Promise<ExitStatus> {
+  const { kind, names, filename, recursive = false, force = false, dryRun = false } = options;
+  const named = kind === undefined ? undefined : parseReferences(kind, names);
+  if ((filename.length === 0) === (named === undefined || named.names.length === 0)) {
+    throw new CliError("cannot delete: wanted a kind and names, or -f with a file", exitStatus.usage);
+  }
+  const targets =
+    filename.length === 0
+      ? (named?.names ?? []).map((name) => ({ kind: named?.kind as ResourceKind, metadata: { name } }))
+      : (await readInputs(cli, filename, { recursive, withNetworks: false })).flatMap(({ text, source }) =>
+          parseResources(text, source),
+        );
+  const remove = (store: Store) => (target: Pick<Resource, "kind" | "metadata">) =>
+    target.kind === "WorkloadEndpoint"
+      ? planEndpointDelete(cli, qualifiedName(target), force)
+      : { ...drive(deleteResource(target.kind, target.metadata.name, force), store) };
+  return changeAll(cli, targets, remove, dryRun, "delete");
+}
+
+type Planned = Change & { readonly perform?: () => void };
+
+/** First over a copy of the store, then, when all of it succeeded, over the store; both under its lock. */
+function changeAll<T>(
+  cli: Cli,
+  items: readonly T[],
+  change: (store: Store) => (item: T) => Planned,
+  dryRun: boolean,
+  verb: Verb | "delete",
+): ExitStatus {
+  const plan = (store: Store) => planAll(cli, items, change(dryRunStore(store)));
+  // A dry run needs no lock, so that whoever may only read can make one.
+  if (dryRun) return finish(cli, plan(fileStore(cli.sys)), verb, " (dry run)");
+  const changes = withFileStore(cli.sys, {}, (store) => {
+    if (plan(store) === undefined) return undefined;
+    return items.map((item) => {
+      const planned = change(store)(item);
+      planned.perform?.();
+      return planned;
+    });
+  });
+  return finish(cli, changes, verb, "");
+}
+
+/** `undefined` when one of them is refused; each refusal is told. */
+function planAll<T>(cli: Cli, items: readonly T[], change: (item: T) => Planned): readonly Planned[] | undefined {
+  const planned: Planned[] = [];
+  for (const item of items) {
+    try {
+      planned.push(change(item));
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      cli.note(`tortie: ${error.message}`);
+    }
+  }
+  return planned.length === items.length ? planned : undefined;
+}
+
+function finish(cli: Cli, changes: readonly Planned[] | undefined, verb: string, suffix: string): ExitStatus {
+  if (changes === undefined) return exitStatus.failed;
+  for (const { action, resource, more, warnings = [] } of changes) {
+    for (const warning of warnings) cli.note(`tortie: warning: ${nameOf(resource)}: ${warning}`);
+    const done = verb === "validate" ? "valid" : `${action}${more === undefined ? "" : `, ${more}`}${suffix}`;
+    cli.out(`${nameOf(resource)} ${done}\n`);
+  }
+  return exitStatus.done;
+}
+
+function isStored(resource: Resource): resource is StoredResource {
+  return resource.kind !== "WorkloadEndpoint";
+}

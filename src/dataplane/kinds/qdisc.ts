@@ -1,0 +1,65 @@
+import { addIngress, addTokenBucket, deleteQdisc, TC_H_INGRESS, TC_H_ROOT } from "../../netlink/qdisc.ts";
+import type { Qdisc, TokenBucket } from "../../plan/resource.ts";
+import type { MessageDriver, World } from "../driver.ts";
+import { differenceSuffix } from "../places.ts";
+
+/** The kernel keeps the burst as a time of 64 ns ticks, computed from bytes and rate with rounding (psched_l2t_ns). */
+const ticksTolerance = 0.001;
+/** A longer time does not fit into what the kernel reports. */
+const ticksLimit = 2 ** 32;
+const ticksPerSecond = 1e9 / 64;
+
+export const qdiscDriver: MessageDriver<Qdisc> = {
+  how: "message",
+  describe,
+  links: ({ link }) => [link],
+  create(qdisc, indexOf, replace) {
+    const index = indexOf(qdisc.link);
+    return qdisc.discipline === "tbf" ? addTokenBucket(index, qdisc, replace) : addIngress(index);
+  },
+  remove: ({ link, discipline }, indexOf) => deleteQdisc(indexOf(link), discipline),
+  judge(qdisc, world) {
+    const texts = qdisc.discipline === "tbf" ? judgeTokenBucket(qdisc, world) : judgeIngress(qdisc, world);
+    return texts.map((text) => `qdisc ${qdisc.discipline} on ${qdisc.link} ${text}${differenceSuffix(qdisc.at)}`);
+  },
+  /** A token bucket with other numbers is an older form of this one; another discipline is another's work. */
+  mayReplace: (qdisc, world) => qdisc.discipline === "tbf" && rootOf(qdisc, world)?.kind === "tbf",
+};
+
+function describe(qdisc: Qdisc): string {
+  const { discipline, link } = qdisc;
+  if (discipline === "ingress") return `qdisc ingress on ${link}`;
+  return `qdisc tbf on ${link} (rate ${qdisc.rateBytes} B/s, burst ${qdisc.burstBytes} B, limit ${qdisc.limitBytes} B)`;
+}
+
+function judgeTokenBucket(qdisc: TokenBucket, world: World): readonly string[] {
+  const root = rootOf(qdisc, world);
+  const found = root?.tokenBucket;
+  if (found === undefined) return [root ? `is missing (found ${root.kind})` : "is missing"];
+  const texts: string[] = [];
+  const { rateBytes, limitBytes, burstBytes } = qdisc;
+  if (found.rateBytes !== rateBytes) texts.push(`has rate ${found.rateBytes} B/s, wanted ${rateBytes} B/s`);
+  if (found.limitBytes !== limitBytes) texts.push(`has limit ${found.limitBytes} B, wanted ${limitBytes} B`);
+  const ticks = (burstBytes / rateBytes) * ticksPerSecond;
+  const tolerance = Math.max(2, ticks * ticksTolerance);
+  if (found.rateBytes === rateBytes && ticks < ticksLimit && Math.abs(found.bufferTicks - ticks) > tolerance) {
+    const foundBurst = Math.round((found.bufferTicks / ticksPerSecond) * rateBytes);
+    texts.push(`has burst ${foundBurst} B, wanted ${burstBytes} B`);
+  }
+  return texts;
+}
+
+function judgeIngress(qdisc: Qdisc, world: World): readonly string[] {
+  const found = qdiscsOf(qdisc, world).some(({ kind, parent }) => kind === "ingress" && parent === TC_H_INGRESS);
+  return found ? [] : ["is missing"];
+}
+
+function rootOf(qdisc: Qdisc, world: World) {
+  return qdiscsOf(qdisc, world).find(({ parent }) => parent === TC_H_ROOT);
+}
+
+function qdiscsOf({ at, link }: Qdisc, world: World) {
+  const view = world.view(at);
+  const index = view.link(link)?.index;
+  return index === undefined ? [] : view.qdiscs(index);
+}

@@ -1,0 +1,116 @@
+import { familyOf } from "../../net/address.ts";
+import {
+  addRoute,
+  deleteRoute,
+  type RouteEntry,
+  RT_SCOPE_LINK,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+} from "../../netlink/route.ts";
+import { describeRoute, routeScopes } from "../../plan/describe.ts";
+import type { Route } from "../../plan/resource.ts";
+import type { MessageDriver, World } from "../driver.ts";
+import { differenceSuffix } from "../places.ts";
+import type { View } from "../view.ts";
+
+export const routeDriver: MessageDriver<Route> = {
+  how: "message",
+  describe: (route) => `route ${describeRoute(route)}`,
+  links: ({ link }) => [link],
+  create: (route, indexOf, replace) => addRoute(entryOf(route, indexOf(route.link)), replace),
+  remove: (route, indexOf) => deleteRoute(entryOf(route, indexOf(route.link))),
+  judge(route, world) {
+    const view = world.view(route.at);
+    const index = view.link(route.link)?.index;
+    const wanted = entryOf(route, index);
+    if (rivalsOver(index, route, view).some((found) => sameRoute(wanted, found))) return [];
+    // Only now all routes of the node are of interest, which may be those of the whole internet.
+    const rivals = rivalsAmong(view.routes(familyOf(route.destination)), route);
+    const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], view)})`;
+    return [`route ${describeRoute(route)} is missing${differenceSuffix(route.at)}${other}`];
+  },
+  /**
+   * Over the plan's own link another route to the same place is an older form of this one. Over that of the pod's earlier sandbox it is the one
+   * to an address that this sandbox has taken over.
+   */
+  mayReplace(route, world) {
+    const view = world.view(route.at);
+    // NLM_F_REPLACE takes the first of several, and others may have put theirs before this one.
+    if (rivalsOver(view.link(route.link)?.index, route, view).length > 0)
+      return !route.instead || !isTaken(route, world);
+    const rivals = world.isEarlier === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination)), route);
+    return rivals.some(({ index }) => {
+      const alias = index === undefined ? undefined : view.link(index)?.alias;
+      return alias !== undefined && world.isEarlier?.(alias) === true;
+    });
+  },
+};
+
+/** Whether another link has a route of the same destination, table and metric. */
+export function isTaken(route: Route, world: World): boolean {
+  const view = world.view(route.at);
+  const own = view.link(route.link)?.index;
+  return rivalsAmong(view.routes(familyOf(route.destination)), route).some(({ index }) => index !== own);
+}
+
+/** Those of one link. */
+function rivalsOver(index: number | undefined, route: Route, view: View): readonly RouteEntry[] {
+  return index === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination), index), route);
+}
+
+/** What the kernel takes where none is said (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
+const defaultPriority = { 4: 0, 6: 1024 } as const;
+
+/** The kernel tells routes apart by destination, table and priority. */
+function rivalsAmong(
+  routes: readonly RouteEntry[],
+  { destination, priority, table = RT_TABLE_MAIN }: Route,
+): readonly RouteEntry[] {
+  return routes.filter(
+    (found) =>
+      found.destination === destination &&
+      found.table === table &&
+      (found.priority ?? 0) === (priority || defaultPriority[familyOf(destination)]),
+  );
+}
+
+function entryOf(route: Route, index: number | undefined): RouteEntry {
+  const { destination, gateway, scope, source, priority, mtu, advmss } = route;
+  const word = scope ?? (gateway === undefined ? "link" : "global");
+  return {
+    destination,
+    index,
+    gateway,
+    // IPv6 knows no scopes: the kernel reports 0 whatever it was told.
+    scope: familyOf(destination) === 6 ? RT_SCOPE_UNIVERSE : typeof word === "number" ? word : routeScopes[word],
+    table: route.table ?? RT_TABLE_MAIN,
+    source,
+    priority,
+    mtu,
+    advmss,
+  };
+}
+
+function sameRoute(wanted: RouteEntry, found: RouteEntry): boolean {
+  return (
+    found.index === wanted.index &&
+    found.gateway === wanted.gateway &&
+    found.scope === wanted.scope &&
+    (wanted.source === undefined || found.source === wanted.source) &&
+    found.mtu === wanted.mtu &&
+    found.advmss === wanted.advmss
+  );
+}
+
+function describeEntry(found: RouteEntry, view: View): string {
+  const { destination, index, gateway, source, scope, mtu, advmss } = found;
+  const route = { kind: "route", at: "host", destination, link: view.linkName(index) } as const;
+  return describeRoute({
+    ...route,
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(source === undefined ? {} : { source }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(advmss === undefined ? {} : { advmss }),
+    scope: scope === RT_SCOPE_LINK ? "link" : scope,
+  });
+}

@@ -1,0 +1,52 @@
+import { familyOf } from "../../net/address.ts";
+import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../netlink/rule.ts";
+import { describeRule } from "../../plan/describe.ts";
+import type { Rule } from "../../plan/resource.ts";
+import type { MessageDriver } from "../driver.ts";
+import { differenceSuffix, type Places, placeText } from "../places.ts";
+import { refusal, refusedWith } from "../refusal.ts";
+
+/** A rule speaks of no link: it outlives the one that its table leads by. */
+export const ruleDriver: MessageDriver<Rule> = {
+  how: "message",
+  describe: (rule) => `rule ${describeRule(rule)}`,
+  links: () => [],
+  create: (rule) => addRule(entryOf(rule)),
+  remove: (rule) => deleteRule(entryOf(rule)),
+  judge(rule, world) {
+    const { at, from, table, priority } = rule;
+    const found = world
+      .view(at)
+      .rules(familyOf(from))
+      .some((has) => has.from === from && has.table === table && has.priority === priority);
+    return found ? [] : [`rule ${describeRule(rule)} is missing${differenceSuffix(at)}`];
+  },
+  mayReplace: () => false,
+};
+
+/**
+ * Deletes the sandbox's rules of this number that lead to the table, if there are any and the sandbox is the right one. Throws `CniError` 100
+ * when the kernel refuses.
+ */
+export function removeRules(
+  places: Places,
+  { table, priority }: Pick<Rule, "table" | "priority">,
+  isRightSandbox: () => boolean,
+): void {
+  const connection = places.connection("sandbox");
+  const found = connection
+    .dump(dumpRules(), "list rules in the sandbox")
+    .flatMap((reply) => readRule(reply) ?? [])
+    .filter((rule) => rule.table === table && rule.priority === priority);
+  if (found.length === 0 || !isRightSandbox()) return;
+  for (const rule of found) {
+    const outcome = connection.request(deleteRule(rule));
+    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) {
+      throw refusal(`delete the rule from ${rule.from ?? "all"}${placeText("sandbox")}`, outcome);
+    }
+  }
+}
+
+function entryOf({ from, table, priority }: Rule): RuleEntry {
+  return { family: familyOf(from), from, table, priority };
+}

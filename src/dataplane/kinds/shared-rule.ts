@@ -1,0 +1,88 @@
+/** Rules of policy routing that belong to a range of addresses, not to an attachment. */
+import type { Sys } from "../../host/sys.ts";
+import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../netlink/rule.ts";
+import { describeRule } from "../../plan/describe.ts";
+import type { SharedRule } from "../../plan/resource.ts";
+import { NetlinkConnection } from "../connection.ts";
+import type { MessageDriver } from "../driver.ts";
+import { differenceSuffix } from "../places.ts";
+import { refusal, refusedWith } from "../refusal.ts";
+
+/** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
+export const sharedRuleDriver: MessageDriver<SharedRule> = {
+  how: "message",
+  // The kernel answers EEXIST to the very same one alone.
+  isShared: true,
+  describe: textOf,
+  links: () => [],
+  create: (rule) => addRule(rule),
+  judge(rule, world) {
+    const found = world
+      .view(rule.at)
+      .rules(rule.family)
+      .some((other) => isSameRule(rule, other));
+    return found ? [] : [`${textOf(rule)} is missing${differenceSuffix(rule.at)}`];
+  },
+  mayReplace: () => false,
+};
+
+/** Which rules are whose. */
+export interface RuleOwner {
+  readonly protocol: number;
+  /** What is taken away goes in this order. */
+  readonly priorities: readonly number[];
+}
+
+/** After so many changes of what is wanted the next one to look makes it good. */
+const maxTries = 16;
+
+/**
+ * Makes the host's rules of this owner those that are `wanted`, which is told the rules that were there, and which is asked again after each
+ * change: of two that change them at the same time the last one has seen what the other saw. Throws `CniError` 100 when the kernel refuses.
+ */
+export function followRules(
+  sys: Sys,
+  { protocol, priorities }: RuleOwner,
+  wanted: (found: readonly RuleEntry[]) => readonly RuleEntry[],
+): void {
+  const connection = new NetlinkConnection(sys.openNetlink("route"));
+  try {
+    const found = connection
+      .dump(dumpRules(), "list rules on the host")
+      .flatMap((reply) => readRule(reply) ?? [])
+      .filter((rule) => rule.protocol === protocol && priorities.includes(rule.priority));
+    let held = found;
+    for (let tries = 0; tries < maxTries; tries++) {
+      const wants = wanted(found);
+      const missing = wants.filter((rule) => !held.some((other) => isSameRule(rule, other)));
+      const extra = held.filter((rule) => !wants.some((other) => isSameRule(rule, other)));
+      if (missing.length + extra.length === 0) return;
+      change(connection, missing, inOrder(extra, priorities));
+      held = [...wants];
+    }
+  } finally {
+    connection.close();
+  }
+}
+
+function change(connection: NetlinkConnection, missing: readonly RuleEntry[], extra: readonly RuleEntry[]): void {
+  const outcomes = connection.exchange([...missing.map(addRule), ...extra.map(deleteRule)]);
+  for (const [at, rule] of [...missing, ...extra].entries()) {
+    const outcome = outcomes[at];
+    if (outcome === undefined || outcome.errno === 0 || refusedWith(outcome, "EEXIST", "ENOENT")) continue;
+    throw refusal(`${at < missing.length ? "add" : "delete"} ${textOf(rule)} on the host`, outcome);
+  }
+}
+
+function inOrder(rules: readonly RuleEntry[], priorities: readonly number[]): readonly RuleEntry[] {
+  return priorities.flatMap((one) => rules.filter(({ priority }) => priority === one));
+}
+
+/** Whether two rules say the same. */
+export function isSameRule(one: RuleEntry, other: RuleEntry): boolean {
+  return textOf(one) === textOf(other);
+}
+
+function textOf(rule: RuleEntry): string {
+  return `${rule.family === 6 ? "IPv6 " : ""}rule ${describeRule(rule)}`;
+}

@@ -1,0 +1,70 @@
+/** Files under /proc/sys, which show the network namespace of the process that opens them. */
+import { CniError, code } from "../../cni/error.ts";
+import { isErrno, type Sys } from "../../host/sys.ts";
+import type { Place, Sysctl } from "../../plan/resource.ts";
+import { differenceSuffix, type Places, placeText } from "../places.ts";
+
+/** Writes them in their order. Throws `CniError` 100 at the first that is refused and not optional. */
+export function writeSysctls(sysctls: readonly Sysctl[], places: Places): void {
+  eachPlace(sysctls, places, (sysctl) => writeSysctl(sysctl, places.scene.sys));
+}
+
+/** What differs, in their order; those that are `initial` are not judged. */
+export function judgeSysctls(sysctls: readonly Sysctl[], places: Places): ReadonlyMap<Sysctl, string> {
+  const texts = new Map<Sysctl, string>();
+  const judged = sysctls.filter(({ initial }) => !initial);
+  eachPlace(judged, places, (sysctl) => {
+    const text = judgeSysctl(sysctl, places.scene.sys);
+    if (text !== undefined) texts.set(sysctl, text);
+  });
+  return texts;
+}
+
+function eachPlace(sysctls: readonly Sysctl[], places: Places, body: (sysctl: Sysctl) => void): void {
+  for (const place of ["host", "sandbox"] satisfies Place[]) {
+    const there = sysctls.filter(({ at }) => at === place);
+    if (there.length > 0) places.inside(place, () => there.forEach(body));
+  }
+}
+
+function writeSysctl(sysctl: Sysctl, sys: Sys): void {
+  try {
+    if (sysctl.ifDifferent && readSysctl(sysctl, sys) === sysctl.value) return;
+    sys.writeFile(fileOf(sysctl), sysctl.value);
+  } catch (error) {
+    // A read-only /proc/sys is no obstacle where the value is right already.
+    if (sysctl.optional || (isErrno(error, "EROFS", "EACCES", "EPERM") && readSysctl(sysctl, sys) === sysctl.value)) {
+      return;
+    }
+    const what = `cannot set sysctl ${sysctl.path} to "${sysctl.value}"${placeText(sysctl.at)}`;
+    throw new CniError(code.refused, `${what}: ${reasonOf(error, sysctl, sys)}`);
+  }
+}
+
+function judgeSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
+  const found = readSysctl(sysctl, sys);
+  if (found === sysctl.value || (found === undefined && sysctl.optional)) return undefined;
+  const has = found === undefined ? "is missing" : `is "${found}"`;
+  return `sysctl ${sysctl.path} ${has}, wanted "${sysctl.value}"${differenceSuffix(sysctl.at)}`;
+}
+
+/** The value, with one space between its parts; `undefined` when there is no such file. */
+function readSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
+  try {
+    return sys.readFile(fileOf(sysctl)).trim().replace(/\s+/g, " ");
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "EACCES")) return undefined;
+    throw error;
+  }
+}
+
+function reasonOf(error: unknown, { path }: Sysctl, sys: Sys): string {
+  if (isErrno(error, "ENOENT") && path.startsWith("net/ipv6/") && sys.stat("/proc/sys/net/ipv6") === undefined) {
+    return "the kernel has no IPv6; load the module or remove the IPv6 addresses from the configuration";
+  }
+  return error instanceof Error ? error.message : `${error}`;
+}
+
+function fileOf({ path }: Sysctl): string {
+  return `/proc/sys/${path}`;
+}

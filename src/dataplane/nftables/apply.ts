@@ -1,0 +1,176 @@
+/**
+ * Applies the nf_tables resources of a plan in one transaction.
+ *
+ *     elements only ──ok──> done                              the common case: one send, one receive
+ *       │ ENOENT: something shared is missing
+ *       ├──> look; make good what is lacking, and the elements, in one transaction (EEXIST: another was faster, look again)
+ *       │      └ ENOENT again, with nothing else missing than before: the kernel has no such chain or expression
+ *       │ EEXIST on an element that is everybody's: it overlaps an older one, or maps to something else
+ *       ├──> the shared elements in the place of all that their sets hold
+ *       │ EEXIST on the owner's index: this attachment has been here before
+ *       ├──> the same elements, all there: done; else the old ones out and the new ones in, in one transaction
+ *       │ EEXIST on an element: another attachment has it
+ *       └──> `NftConflict`
+ */
+import type { Sys } from "../../host/sys.ts";
+import type { Request } from "../../netlink/message.ts";
+import { flushSet, newElements } from "../../netlink/nftables/elements.ts";
+import type { NftElements, NftResource, NftTable } from "../../plan/nft.ts";
+import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
+import { refusal } from "../refusal.ts";
+import { compileElement } from "./compile.ts";
+import { NftConflict } from "./conflict.ts";
+import { lackingFeature } from "./lacking.ts";
+import { isSameLack, lackOf, repairs } from "./look.ts";
+import { addOwned, chunks, deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./owner.ts";
+import { removeNft } from "./remove.ts";
+import { EBUSY, EEXIST, ENOENT, isTransient, maxAttempts, NftSession, type Refused } from "./session.ts";
+import { sameDatum, statesOf, type TableState } from "./state.ts";
+import { locate, movesTo } from "./waiting.ts";
+
+export interface AppliedNft {
+  /** Takes back what the call created for the owner. */
+  undo(): void;
+}
+
+/**
+ * Makes nf_tables hold the resources. A repeated call is harmless, and one with other elements replaces the owner's earlier ones at
+ * once. Throws `NftConflict` when an element is another owner's, `CniError` 100 when the kernel refuses.
+ */
+export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
+  const states = statesOf(resources);
+  if (states.length === 0) return { undo: () => {} };
+  // What is everybody's is not taken back: others may have come to rely on it.
+  const owned = states.filter((state) => state.owned.length > 0).map(({ table }) => table);
+  const session = new NftSession(sys);
+  try {
+    let refused: readonly Refused[] = [];
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const todo = states.filter((state) => !isDone(session, state, owner));
+      if (todo.length === 0) return { undo: () => {} };
+      const requests = todo.flatMap((state, index) => requestsOf(state, owner, index));
+      refused = session.commit(requests);
+      if (refused.length === 0) return { undo: () => void removeNft(owned, owner, sys) };
+      learn(session, todo, owner, { requests, refused });
+    }
+    throw refusal(`apply nf_tables in ${maxAttempts} attempts`, refused[0] as Refused);
+  } finally {
+    session.close();
+  }
+}
+
+/** Whether a table needs nothing: it lacks nothing, the owner's elements are those that it had, and all of them are there. */
+function isDone(session: NftSession, { table, owned, former, lack }: TableState, owner: string): boolean {
+  if (former === undefined || lack !== undefined) return false;
+  const had = new Set(former.map(nameOf));
+  const comment = nftOwnerComment(owner);
+  return (
+    had.size === owned.length && owned.every((one) => had.has(nameOf(one)) && isSame(session, table, one, comment))
+  );
+}
+
+function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comment: string): boolean {
+  const set = table.sets.find(({ name }) => name === owned.set);
+  const found = findElement(session, table, owned);
+  const [wanted] = set ? compileElement(set, owned.element) : [];
+  return found?.comment === comment && sameDatum(found.data, wanted?.data);
+}
+
+function requestsOf(
+  { table, shared, owned, lack, former, moves = [], outdated }: TableState,
+  owner: string,
+  index: number,
+): readonly Request[] {
+  // The kernel wants an id for each new set that no other in the batch has.
+  const setId = index * 1000 + 1;
+  return [
+    ...(lack ? repairs(table, lack, setId + 1) : []),
+    ...shared.flatMap((resource) => sharedRequests(table, resource, outdated === true)),
+    ...(former ? deleteOwned(table, nftOwnerSet(owner), former) : []),
+    ...moves,
+    ...(owned.length > 0 ? addOwned(table, owner, owned, setId) : []),
+  ];
+}
+
+/**
+ * Adds elements that are everybody's; in the place of all others where those are `outdated`, for prefixes that overlap them would be refused.
+ * Not each time: that an element is removed costs the transaction a grace period, 10 ms.
+ */
+function sharedRequests(table: NftTable, { set: name, elements }: NftElements, outdated: boolean): readonly Request[] {
+  const definition = table.sets.find((one) => one.name === name);
+  if (definition === undefined) throw new Error(`table ${table.name} of the plan has no set ${name}`);
+  const set = { ...idOf(table), set: name };
+  const compiled = elements.flatMap((element) => compileElement(definition, element));
+  const additions = chunks(compiled).map((part) => newElements(set, part, false));
+  return outdated ? [flushSet(set), ...additions] : additions;
+}
+
+/** A transaction that was not carried out. */
+interface Refusal {
+  readonly requests: readonly Request[];
+  readonly refused: readonly Refused[];
+}
+
+/** Looks at the kernel for what the next attempt has to do. Throws what no further attempt can change. */
+function learn(session: NftSession, states: readonly TableState[], owner: string, transaction: Refusal): void {
+  const { refused } = transaction;
+  throwFatal(transaction);
+  // Where something shared is missing, everything that names it was refused too.
+  const incomplete = refused.some(({ errno }) => errno === ENOENT || errno === EEXIST || errno === EBUSY);
+  if (!incomplete) return;
+  let sameAsBefore = true;
+  for (const state of states) {
+    const lack = lackOf(session, state.table);
+    sameAsBefore &&= isSameLack(state.lack, lack);
+    state.lack = lack;
+    state.outdated = true;
+    state.former = formerOf(session, state, owner);
+    state.moves = state.former && movesTo(session, state.table, notAgain(state.former, state.owned));
+    if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
+  }
+  // All that was missing was to be made by what was refused: it is not that something is not there.
+  if (sameAsBefore) throwLacking(transaction);
+}
+
+function throwFatal({ requests, refused }: Refusal): void {
+  const fatal = refused.find(({ errno }) => !isTransient(errno) && ![ENOENT, EEXIST, EBUSY].includes(errno));
+  if (fatal === undefined) return;
+  const request = requests[fatal.index];
+  throw (request && lackingFeature(request, fatal)) ?? refusal("apply nf_tables", fatal);
+}
+
+function throwLacking({ requests, refused }: Refusal): void {
+  for (const one of refused) {
+    const request = requests[one.index];
+    const lacking = request && lackingFeature(request, one);
+    if (lacking) throw lacking;
+  }
+}
+
+/** What the owner's index lists and is still there: a hand may have removed an element. */
+function formerOf(session: NftSession, { table }: TableState, owner: string): readonly OwnedElement[] | undefined {
+  const index = nftOwnerSet(owner);
+  const former = readOwned(session, table, index);
+  return former && locate(session, table, index, former);
+}
+
+/** What an owner had and does not want any more. */
+function notAgain(former: readonly OwnedElement[], owned: readonly OwnedElement[]): readonly OwnedElement[] {
+  const wanted = new Set(owned.map(nameOf));
+  return former.filter((one) => !wanted.has(nameOf(one)));
+}
+
+function nameOf({ set, element }: OwnedElement): string {
+  return `${set} ${element.key.join(" . ")}`;
+}
+
+function refuseConflicts(session: NftSession, { table, owned, former = [] }: TableState, owner: string): void {
+  const comment = nftOwnerComment(owner);
+  for (const one of owned) {
+    const found = findElement(session, table, one);
+    const own = former.some(({ set, element }) => set === one.set && element.key.join() === one.element.key.join());
+    if (found === undefined || own || found.comment === comment) continue;
+    const data = found.data && !("jump" in found.data) ? found.data : undefined;
+    throw new NftConflict(table, one.set, one.element, found.comment, data);
+  }
+}

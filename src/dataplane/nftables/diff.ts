@@ -1,0 +1,149 @@
+/** Compares the nf_tables resources of a plan with the kernel: what is missing, what is other than planned. */
+import type { Sys } from "../../host/sys.ts";
+import { AttributeWriter, align, littleEndian, NLA_F_NESTED, viewOf } from "../../netlink/attribute.ts";
+import { writeExpressions } from "../../netlink/nftables/expression.ts";
+import { dumpChains, dumpRules, dumpSets } from "../../netlink/nftables/nftables.ts";
+import { hooks, NFT_DATA_VERDICT } from "../../netlink/nftables/numbers.ts";
+import { type ChainEntry, readChain, readRule, readSet, type SetEntry } from "../../netlink/nftables/read.ts";
+import { typeId } from "../../netlink/nftables/type.ts";
+import type { NftChain, NftResource, NftSetDefinition, NftTable } from "../../plan/nft.ts";
+import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
+import type { Difference } from "../../plan/resource.ts";
+import { compileElement, compileSet, compileStatements } from "./compile.ts";
+import { findElement, idOf, type OwnedElement } from "./owner.ts";
+import { NftSession } from "./session.ts";
+import { sameDatum, statesOf, type TableState } from "./state.ts";
+
+/** What the resources say and nf_tables do not hold. Throws `CniError` 100 when the kernel does not answer. */
+export function diffNft(resources: readonly NftResource[], owner: string, sys: Sys): readonly Difference[] {
+  const session = new NftSession(sys);
+  try {
+    return statesOf(resources).flatMap((state) =>
+      judgeTable(session, state, owner).map((text) => ({ resource: state.table, text })),
+    );
+  } finally {
+    session.close();
+  }
+}
+
+function judgeTable(session: NftSession, { table, shared, owned }: TableState, owner: string): readonly string[] {
+  const id = idOf(table);
+  const name = `${table.family} ${table.name}`;
+  const sets = (session.dump(dumpSets(id), `list sets of table ${name}`) ?? []).map(readSet);
+  const chains = (session.dump(dumpChains(id), `list chains of table ${name}`) ?? [])
+    .map(readChain)
+    .filter((chain) => chain.table === table.name);
+  if (sets.length + chains.length === 0) return [`table ${name} is missing`];
+  const sharedElements = shared.flatMap(({ set, elements }) => elements.map((element) => ({ set, element })));
+  const index = nftOwnerSet(owner);
+  return [
+    ...table.sets.flatMap((set) =>
+      judgeSet(
+        name,
+        set,
+        sets.find((one) => one.name === set.name),
+      ),
+    ),
+    ...table.chains.flatMap((chain) =>
+      judgeChain(
+        session,
+        table,
+        chain,
+        chains.find((one) => one.name === chain.name),
+      ),
+    ),
+    ...(owned.length > 0 && !sets.some((set) => set.name === index) ? [`set ${name} ${index} is missing`] : []),
+    ...sharedElements.flatMap((element) => judgeElement(session, table, element, undefined)),
+    ...owned.flatMap((element) => judgeElement(session, table, element, nftOwnerComment(owner))),
+  ];
+}
+
+function judgeSet(table: string, wanted: NftSetDefinition, found: SetEntry | undefined): readonly string[] {
+  const what = `${wanted.data ? "map" : "set"} ${table} ${wanted.name}`;
+  if (found === undefined) return [`${what} is missing`];
+  const { key, data } = compileSet(wanted);
+  const dataType = data === undefined ? 0 : data === "verdict" ? NFT_DATA_VERDICT : typeId(data);
+  return found.keyType === typeId(key) && found.dataType === dataType ? [] : [`${what} is of another type`];
+}
+
+function judgeChain(
+  session: NftSession,
+  table: NftTable,
+  wanted: NftChain,
+  found: ChainEntry | undefined,
+): readonly string[] {
+  const what = `chain ${table.family} ${table.name} ${wanted.name}`;
+  if (found === undefined) return [`${what} is missing`];
+  const { hook } = wanted;
+  const hooked = hook
+    ? found.type === hook.type && found.hook?.number === hooks[hook.hook] && found.hook.priority === hook.priority
+    : found.hook === undefined;
+  const rules = (session.dump(dumpRules(idOf(table), wanted.name), `list ${what}`) ?? []).map(readRule);
+  const missing = wanted.rules.filter(({ statements, comment }) => {
+    const writer = new AttributeWriter();
+    writeExpressions(writer, compileStatements(table.family, statements));
+    const expressions = writer.finish();
+    return !rules.some((rule) => rule.comment === comment && holds(rule.expressions, expressions));
+  });
+  return [
+    ...(hooked ? [] : [`${what} is hooked elsewhere`]),
+    ...missing.map(({ comment }) => `rule "${comment}" of ${what} is missing`),
+  ];
+}
+
+function judgeElement(
+  session: NftSession,
+  table: NftTable,
+  wanted: OwnedElement,
+  comment: string | undefined,
+): readonly string[] {
+  const what = `element { ${wanted.element.key.join(" . ")} } of ${table.family} ${table.name} ${wanted.set}`;
+  const found = findElement(session, table, wanted);
+  if (found === undefined) return [`${what} is missing`];
+  if (comment !== undefined && found.comment !== comment) return [`${what} belongs to ${found.comment ?? "nobody"}`];
+  const set = table.sets.find(({ name }) => name === wanted.set);
+  const [element] = set ? compileElement(set, wanted.element) : [];
+  return sameDatum(found.data, element?.data) ? [] : [`${what} maps to another target`];
+}
+
+/**
+ * Whether the kernel's attributes hold all of ours, list items in order and none left over. The kernel adds attributes of its own to
+ * what it was told (defaults, counters).
+ */
+function holds(found: Uint8Array, wanted: Uint8Array): boolean {
+  const theirs = attributesOf(found);
+  let next = 0;
+  for (const ours of attributesOf(wanted)) {
+    const isItem = ours.type === 1 && ours.nested;
+    const at = isItem ? next : 0;
+    const match = theirs.findIndex((one, index) => index >= at && one.type === ours.type);
+    if (match < 0) return false;
+    if (isItem) next = match + 1;
+    const value = (theirs[match] as RawAttribute).value;
+    if (ours.nested ? !holds(value, ours.value) : !sameDatum(value, ours.value)) return false;
+  }
+  return next === 0 || !theirs.some(({ type }, index) => type === 1 && index >= next);
+}
+
+interface RawAttribute {
+  readonly type: number;
+  readonly nested: boolean;
+  readonly value: Uint8Array;
+}
+
+/** With the flag of nesting, which only what we wrote has everywhere. */
+function attributesOf(bytes: Uint8Array): readonly RawAttribute[] {
+  const view = viewOf(bytes);
+  const attributes: RawAttribute[] = [];
+  for (let at = 0; at + 4 <= bytes.length; ) {
+    const length = Math.max(4, view.getUint16(at, littleEndian));
+    const type = view.getUint16(at + 2, littleEndian);
+    attributes.push({
+      type: type & 0x3fff,
+      nested: (type & NLA_F_NESTED) !== 0,
+      value: bytes.subarray(at + 4, Math.min(at + length, bytes.length)),
+    });
+    at += align(length);
+  }
+  return attributes;
+}

@@ -1,0 +1,39 @@
+/** Short questions to nf_tables. A kernel without nf_tables has nothing of it. */
+import type { Sys } from "../../host/sys.ts";
+import type { Request } from "../../netlink/message.ts";
+import { getChain, getTable } from "../../netlink/nftables/nftables.ts";
+import type { NftTable } from "../../plan/nft.ts";
+import { idOf } from "./owner.ts";
+import { lookIntoNft } from "./session.ts";
+
+/** Whether one of the tables is there. */
+export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
+  return has(
+    tables.map((table) => getTable(idOf(table))),
+    sys,
+  ).includes(true);
+}
+
+/** Whether a table, also another program's, has the chain. */
+export function hasNftChain(family: NftTable["family"], table: string, chain: string, sys: Sys): boolean {
+  return hasNftChains([{ family, table, chain }], sys).includes(true);
+}
+
+/** The same for several chains, which are asked for at once. */
+export function hasNftChains(
+  chains: readonly { readonly family: NftTable["family"]; readonly table: string; readonly chain: string }[],
+  sys: Sys,
+): readonly boolean[] {
+  return has(
+    chains.map(({ chain, ...table }) => getChain(table, chain)),
+    sys,
+  );
+}
+
+/** Throws `CniError` when it cannot be known: what is taken for absent is not removed. */
+function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
+  const none = questions.map(() => false);
+  return lookIntoNft(sys, none, (session) =>
+    session.askAll(questions, "look into nf_tables").map((answer) => answer !== undefined),
+  );
+}

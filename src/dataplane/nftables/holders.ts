@@ -1,0 +1,51 @@
+/** Who has what in a map: elements with their owners' comments. */
+import type { Sys } from "../../host/sys.ts";
+import { dumpElements } from "../../netlink/nftables/elements.ts";
+import { readElements } from "../../netlink/nftables/read.ts";
+import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
+import type { NftTable } from "../../plan/nft.ts";
+import { findElement, idOf } from "./owner.ts";
+import { NftSession } from "./session.ts";
+
+export interface Held {
+  readonly key: readonly string[];
+  /** The comment; `undefined` when the element has none. */
+  readonly holder: string | undefined;
+  /** What the key is mapped to, in register bytes; `undefined` in a set that is no map. */
+  readonly data: Uint8Array | undefined;
+}
+
+/** Those of `keys` that the set has; all of the set's where `keys` is absent. */
+export function findHolders(
+  table: NftTable,
+  set: string,
+  keys: readonly (readonly string[])[] | undefined,
+  sys: Sys,
+): readonly Held[] {
+  if (keys?.length === 0) return [];
+  const session = new NftSession(sys);
+  try {
+    if (keys !== undefined) {
+      return keys.flatMap((key) => {
+        const found = findElement(session, table, { set, element: { key } });
+        return found ? [{ key, holder: found.comment, data: bytesOf(found.data) }] : [];
+      });
+    }
+    const definition = table.sets.find(({ name }) => name === set);
+    const replies = session.dump(
+      dumpElements({ ...idOf(table), set }),
+      `list ${set} of table ${table.family} ${table.name}`,
+    );
+    return (replies ?? []).flatMap(readElements).map(({ key, comment, data }) => ({
+      key: decodeFields((definition?.key ?? []) as readonly DataType[], key),
+      holder: comment,
+      data: bytesOf(data),
+    }));
+  } finally {
+    session.close();
+  }
+}
+
+function bytesOf(data: Uint8Array | object | undefined): Uint8Array | undefined {
+  return data instanceof Uint8Array ? data : undefined;
+}

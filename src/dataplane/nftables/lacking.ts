@@ -1,0 +1,72 @@
+/**
+ * What a kernel lacks when it refuses part of a table although all that the part names is there: nf_tables loads a module for each kind of chain
+ * and expression, and answers ENOENT when there is none (nf_tables_chain_type_lookup, nft_expr_type_get in net/netfilter/nf_tables_api.c).
+ */
+import { CniError, code } from "../../cni/error.ts";
+import { listAttributes, readAttributes, stringOf } from "../../netlink/attribute.ts";
+import type { Ack, Request } from "../../netlink/message.ts";
+import {
+  families,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSETELEM,
+  NFTA_RULE_CHAIN,
+  NFTA_RULE_EXPRESSIONS,
+  NFTA_RULE_TABLE,
+  NFTA_SET_NAME,
+  nfHeaderLength,
+} from "../../netlink/nftables/numbers.ts";
+import { readChain, readRule } from "../../netlink/nftables/read.ts";
+import { refusedWith } from "../refusal.ts";
+
+/** The expressions that are modules of their own, and what they do. The rest is in nf_tables itself. */
+const expressions: { readonly [name: string]: readonly [purpose: string, module: string] } = {
+  ct: ["conntrack matches", "nft_ct"],
+  fib: ["fib lookups", "nft_fib_ipv"],
+  masq: ["masquerading", "nft_masq"],
+  nat: ["destination NAT", "nft_nat"],
+};
+
+/**
+ * The refusal of one request of a transaction, in terms of what the kernel lacks; `undefined` when it says nothing of that. **ENOENT says so
+ * only where everything that the request names is there or made in the same transaction.**
+ */
+export function lackingFeature(request: Request, ack: Ack): CniError | undefined {
+  const attributes = readAttributes(request.payload, nfHeaderLength);
+  const family = request.payload[0] === families.ip ? "ip" : "ip6";
+  const text = (type: number): string => stringOf(attributes.get(type) ?? new Uint8Array());
+  if (request.type === NFT_MSG_NEWCHAIN && refusedWith(ack, "ENOENT")) {
+    const { table, name, type } = readChain(request);
+    if (type === "") return undefined;
+    return lacks(`make chain ${family} ${table} ${name}`, `${type} chains`, `nft_chain_${type}`);
+  }
+  if (request.type === NFT_MSG_NEWRULE && refusedWith(ack, "ENOENT")) {
+    const used = namesIn(attributes.get(NFTA_RULE_EXPRESSIONS)).flatMap((name) => {
+      const known = expressions[name];
+      return known ? [[known[0], name === "fib" ? `${known[1]}${family === "ip" ? 4 : 6}` : known[1]] as const] : [];
+    });
+    if (used.length === 0) return undefined;
+    const place = `chain ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_RULE_CHAIN)}`;
+    const what = `make rule "${readRule(request).comment ?? ""}" of ${place}`;
+    const [purposes, modules] = [used.map(([purpose]) => purpose), used.map(([, module]) => module)];
+    return lacks(what, purposes.join(" or "), modules.join(" "));
+  }
+  if (request.type === NFT_MSG_NEWSETELEM && refusedWith(ack, "EOVERFLOW")) {
+    return new CniError(
+      code.refused,
+      `cannot add to map ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_SET_NAME)}: the kernel takes at most 16 bytes of data, ` +
+        "an IPv6 address with a port has 20; IPv6 host ports need Linux 5.8 or newer",
+    );
+  }
+  return undefined;
+}
+
+function lacks(what: string, purpose: string, module: string): CniError {
+  return new CniError(code.refused, `cannot ${what}: the kernel has no ${purpose} in nf_tables; load module ${module}`);
+}
+
+function namesIn(list: Uint8Array | undefined): readonly string[] {
+  return listAttributes(list ?? new Uint8Array()).map(({ value }) =>
+    stringOf(readAttributes(value).get(1) ?? new Uint8Array()),
+  );
+}

@@ -1,0 +1,47 @@
+/** What a shared table lacks of what the plan says: sets, chains, rules. Looked for only when a transaction was refused. */
+import type { Request } from "../../netlink/message.ts";
+import { flushChain, getChain } from "../../netlink/nftables/nftables.ts";
+import { readChainUse } from "../../netlink/nftables/read.ts";
+import type { NftChain, NftTable } from "../../plan/nft.ts";
+import { idOf } from "./owner.ts";
+import type { NftSession } from "./session.ts";
+import { buildRequests, missingOf, ruleRequests } from "./table.ts";
+
+/** What is to be done to a table before it is as the plan says. */
+export interface Lack {
+  /** Sets and chains to be made. */
+  readonly missing: NftTable;
+  /** Chains that are there with fewer rules than they should have: a hand flushed them. */
+  readonly emptied: readonly NftChain[];
+}
+
+/** `undefined` when the table lacks nothing. */
+export function lackOf(session: NftSession, table: NftTable): Lack | undefined {
+  const missing = missingOf(session, table);
+  const there = table.chains.filter((chain) => !missing.chains.includes(chain));
+  const found = session.askAll(
+    there.map(({ name }) => getChain(idOf(table), name)),
+    `get chains of table ${table.family} ${table.name}`,
+  );
+  const emptied = there.filter(({ rules }, index) => {
+    const reply = found[index];
+    return reply !== undefined && readChainUse(reply) < rules.length;
+  });
+  return missing.sets.length + missing.chains.length + emptied.length === 0 ? undefined : { missing, emptied };
+}
+
+/** Whether the same is lacking as before. */
+export function isSameLack(before: Lack | undefined, now: Lack | undefined): boolean {
+  const names = ({ missing: { sets, chains }, emptied }: Lack): string =>
+    [sets, chains, emptied].map((each) => each.map(({ name }) => name).join()).join("/");
+  return before === undefined || now === undefined ? before === now : names(before) === names(now);
+}
+
+/** What makes good what is lacking. `setId` is free from there on. */
+export function repairs(table: NftTable, { missing, emptied }: Lack, setId: number): readonly Request[] {
+  const id = idOf(table);
+  return [
+    ...buildRequests(missing, setId),
+    ...emptied.flatMap((chain) => [flushChain(id, chain.name), ...ruleRequests(table, chain)]),
+  ];
+}

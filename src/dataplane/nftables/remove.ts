@@ -1,0 +1,194 @@
+/**
+ * Removes nf_tables elements by owner, and a table that then serves nobody.
+ *
+ * **A table is removed by compare-and-swap only**: the generation is read before the table is found unused, and the kernel refuses the
+ * removal when anything was changed since. So no ADD loses its elements to a DEL that runs at the same time.
+ *
+ * A kernel without nf_tables has nothing to remove.
+ */
+import { CniError, code } from "../../cni/error.ts";
+import type { Sys } from "../../host/sys.ts";
+import type { Reply } from "../../netlink/message.ts";
+import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../../netlink/nftables/nftables.ts";
+import { readSet, readTableUse } from "../../netlink/nftables/read.ts";
+import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
+import type { NftTable } from "../../plan/nft.ts";
+import { nftOwnerSet, ownerSetPrefix } from "../../plan/nft-owner.ts";
+import { refusal } from "../refusal.ts";
+import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./owner.ts";
+import { EBUSY, EEXIST, ENOENT, isTransient, lookIntoNft, maxAttempts, type NftSession } from "./session.ts";
+import { locate, movesTo, moveWaiting } from "./waiting.ts";
+
+/** An element that was removed, as it was. */
+export interface RemovedElement extends OwnedElement {
+  readonly table: NftTable;
+}
+
+/**
+ * Removes what the owner has in these tables. Returns the elements it removed; that there are none is success.
+ * Throws `CniError` 100 when the kernel refuses.
+ */
+export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly RemovedElement[] {
+  const name = nftOwnerSet(owner);
+  return removeIndexes(tables, sys, (session) => {
+    // Most owners have nothing: one message tells so of all tables.
+    const questions = tables.flatMap((table) => [getTable(idOf(table)), getSet(idOf(table), name)]);
+    const answers = session.askAll(questions, `look for set ${name}`);
+    return tables.map((table, at) => {
+      const [there, index] = [answers[2 * at], answers[2 * at + 1]];
+      if (index !== undefined) return { names: [name], mayBeIdle: true };
+      return { names: [], mayBeIdle: there !== undefined && !hasOwners(there, table) };
+    });
+  });
+}
+
+/** Removes what belongs to owners of whom `isStale` says so, as their comment names them. Returns the elements it removed. */
+export function collectNft(
+  tables: readonly NftTable[],
+  isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
+  sys: Sys,
+): readonly RemovedElement[] {
+  return removeIndexes(tables, sys, (session) =>
+    tables.map((table) => {
+      const names = (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
+        .map(readSet)
+        .filter(
+          ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
+        )
+        .map(({ name }) => name);
+      return { names, mayBeIdle: true };
+    }),
+  );
+}
+
+/**
+ * Removes a table when `isUnused` says so and nothing in nf_tables has changed since it was asked. Returns whether the table is gone.
+ * For a table whose users are known elsewhere; they must be known there before they apply.
+ */
+export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean, sys: Sys): boolean {
+  return lookIntoNft(sys, true, (session) => dropTable(session, table, isUnused));
+}
+
+/** Moves what waits for a key that is free, in each of these tables. Throws `CniError` 100 when the kernel refuses. */
+export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
+  lookIntoNft(sys, undefined, (session) => {
+    for (const table of tables) moveWaiting(session, table);
+  });
+}
+
+/** What is to be done to a table. */
+interface Removal {
+  /** The indexes that go. */
+  readonly names: readonly string[];
+  /** Whether it may serve nobody then: also when a call that was killed between its two transactions has left it so. */
+  readonly mayBeIdle: boolean;
+}
+
+/** `removalsOf` tells for each table, in their order. */
+function removeIndexes(
+  tables: readonly NftTable[],
+  sys: Sys,
+  removalsOf: (session: NftSession) => readonly Removal[],
+): readonly RemovedElement[] {
+  return lookIntoNft(sys, [], (session): readonly RemovedElement[] => {
+    const removals = removalsOf(session);
+    return tables.flatMap((table, at) => {
+      const { names, mayBeIdle } = removals[at] as Removal;
+      const removed = names.flatMap((name) => removeIndex(session, table, name) ?? []);
+      // Who began to wait while a key was let go did not see it go, and was not seen.
+      if (removed.some(({ set }) => isAwaited(table, set))) moveWaiting(session, table);
+      if (mayBeIdle) dropIdle(session, table);
+      return removed;
+    });
+  });
+}
+
+function isAwaited({ sets }: NftTable, map: string): boolean {
+  return sets.some(({ waitsFor }) => waitsFor?.map === map);
+}
+
+/**
+ * Removes one index and all that it lists, and the chains that nothing else jumps to, and moves what waited for these elements' keys, in one
+ * transaction: a process that is killed leaves all of it or nothing. `undefined` when there is no such index.
+ */
+function removeIndex(session: NftSession, table: NftTable, setName: string): readonly RemovedElement[] | undefined {
+  const what = `remove set ${table.family} ${table.name} ${setName}`;
+  const busy = new Set<string>();
+  let known: readonly RemovedElement[] | undefined;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const owned = readOwned(session, table, setName);
+    // It was there, and the answer to its removal was lost.
+    if (owned === undefined) return known;
+    // The first time without looking. A single element that a hand removed, or that waits no longer, refuses the whole.
+    const present = attempt === 0 ? owned : locate(session, table, setName, owned);
+    known = withData(session, table, present);
+    const chains = chainsOf(session, table, present).filter((chain) => !busy.has(chain));
+    const removals = [...deleteOwned(table, setName, present), ...movesTo(session, table, present)];
+    const refused = session.commit([...removals, ...chains.map((chain) => deleteChain(idOf(table), chain))]);
+    if (refused.length === 0) return known;
+    // Where elements are elsewhere than was thought, they may be what leads to the chain.
+    const isAllFound = refused.every(({ errno }) => errno === EBUSY);
+    for (const { index } of isAllFound ? refused : []) busy.add(chains[index - removals.length] ?? "");
+    const fatal = refused.find(
+      ({ index, errno }) => !isExpected(errno) && !(errno === EBUSY && index >= removals.length),
+    );
+    if (fatal) throw refusal(what, fatal);
+  }
+  throw new CniError(code.refused, `cannot ${what}: nf_tables changed during each of ${maxAttempts} attempts`);
+}
+
+/** With what they map to; one that is gone has nothing. */
+function withData(session: NftSession, table: NftTable, elements: readonly OwnedElement[]): readonly RemovedElement[] {
+  return elements.map(({ set, element: { key } }) => {
+    const types = table.sets.find(({ name }) => name === set)?.data;
+    const found =
+      types && types[0] !== "verdict" ? findElement(session, table, { set, element: { key } })?.data : undefined;
+    const data = found instanceof Uint8Array ? decodeFields(types as readonly DataType[], found) : undefined;
+    return { table, set, element: { key, ...(data && { data }) } };
+  });
+}
+
+function isExpected(errno: number): boolean {
+  return isTransient(errno) || errno === ENOENT || errno === EEXIST;
+}
+
+/** The chains beside the table's own to which the elements jump. */
+function chainsOf(session: NftSession, table: NftTable, elements: readonly OwnedElement[]): readonly string[] {
+  const verdictMaps = table.sets.filter(({ data }) => data?.[0] === "verdict").map(({ name }) => name);
+  const jumping = elements.filter(({ set }) => verdictMaps.includes(set));
+  return [
+    ...new Set(
+      jumping.flatMap((one) => {
+        const data = findElement(session, table, one)?.data;
+        return data !== undefined && "jump" in data ? [data.jump] : [];
+      }),
+    ),
+  ];
+}
+
+/** Removes the table if nobody's index is left in it. */
+function dropIdle(session: NftSession, table: NftTable): void {
+  dropTable(session, table, () => {
+    const reply = session.ask(getTable(idOf(table)), `get table ${table.family} ${table.name}`);
+    if (reply === undefined || hasOwners(reply, table)) return false;
+    const sets = session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [];
+    return !sets.some((set) => readSet(set).name.startsWith(ownerSetPrefix));
+  });
+}
+
+/** One number tells, however many attachments there are, that somebody has an index in the table. */
+function hasOwners(reply: Reply, { sets, chains }: NftTable): boolean {
+  return readTableUse(reply) > sets.length + chains.length;
+}
+
+function dropTable(session: NftSession, table: Pick<NftTable, "family" | "name">, isUnused: () => boolean): boolean {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const generation = session.generation();
+    if (!isUnused()) return false;
+    const [refused] = session.commit([deleteTable({ family: table.family, table: table.name })], generation);
+    if (refused === undefined || refused.errno === ENOENT) return true;
+    if (!isTransient(refused.errno)) throw refusal(`delete table ${table.family} ${table.name}`, refused);
+  }
+  // Others change nf_tables all the time; one of them, or the next DEL, removes the table.
+  return false;
+}

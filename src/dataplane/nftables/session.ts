@@ -1,0 +1,208 @@
+/**
+ * One netlink socket to nf_tables: transactions with what the kernel refused of them, single questions, dumps.
+ *
+ * A transaction is one datagram. The kernel looks at every message even after one was refused, answers each refusal, and carries out all
+ * or nothing. Only the last message asks for an answer in any case, so that the common case is one send and one short receive. An
+ * answer to the opening message concerns the whole: the generation has moved (ERESTART), nf_tables is missing (EOPNOTSUPP), no right.
+ */
+import { CniError, code } from "../../cni/error.ts";
+import { isErrno, type NetlinkSocket, type Sys } from "../../host/sys.ts";
+import { errnoText } from "../../netlink/errno.ts";
+import {
+  type Ack,
+  decodeAck,
+  decodeDatagram,
+  encodeDatagram,
+  NLM_F_ACK,
+  NLMSG_ERROR,
+  type Reply,
+  type Request,
+} from "../../netlink/message.ts";
+import { batchBegin, batchEnd, getGeneration } from "../../netlink/nftables/nftables.ts";
+import { readGeneration } from "../../netlink/nftables/read.ts";
+import { NetlinkConnection } from "../connection.ts";
+import { refusal, refusedCall, refusedWith } from "../refusal.ts";
+
+const receiveTimeoutMs = 10_000;
+/** Apart from the numbers that `NetlinkConnection` counts up from 1. */
+const firstBatchSequence = 0x4000_0000;
+
+export const ENOENT = 2;
+export const EBUSY = 16;
+export const EEXIST = 17;
+const EINTR = 4;
+const EAGAIN = 11;
+const EINVAL = 22;
+const ERESTART = 85;
+const ENOBUFS = 105;
+
+/** Each further attempt means that another process changed nf_tables in between. */
+export const maxAttempts = 32;
+
+/** Whether the next attempt may succeed as it is. */
+export function isTransient(errno: number): boolean {
+  return errno === EINTR || errno === EAGAIN || errno === ERESTART || errno === ENOBUFS;
+}
+
+/** One message the kernel refused; `index` counts the transaction's requests from 0, -1 stands for all of it. */
+export interface Refused extends Ack {
+  readonly index: number;
+}
+
+/** The kernel has no nf_tables and cannot load them, or not even netfilter's sockets. */
+export class NoNftables extends CniError {
+  constructor() {
+    super(code.refused, "cannot use nf_tables: the kernel does not have them; load module nf_tables");
+  }
+}
+
+export class NftSession {
+  readonly #socket: NetlinkSocket;
+  readonly #connection: NetlinkConnection;
+  #sequence = firstBatchSequence;
+  /** A wait for answers that do not come is begun anew once. */
+  #isPatient = true;
+
+  /** Throws `NoNftables`, and `CniError` 100 when there may be nf_tables, but no socket can be had. */
+  constructor(sys: Sys) {
+    this.#socket = openSocket(sys);
+    this.#connection = new NetlinkConnection(this.#socket);
+  }
+
+  /** Carries out all requests or, when any is refused, none; with a generation only while that is the current one. */
+  commit(requests: readonly Request[], generation?: number): readonly Refused[] {
+    const last = requests.length - 1;
+    const messages = [batchBegin(generation), ...requests, batchEnd()];
+    // Kernels before 6.10 give no answer to the closing message.
+    const answered = messages[requests.length] as Request;
+    messages[requests.length] = { ...answered, flags: answered.flags | NLM_F_ACK };
+    const begin = this.#sequence;
+    this.#sequence += requests.length + 2;
+    this.#send(encodeDatagram(messages, begin, requests.length));
+    const refused: Refused[] = [];
+    for (;;) {
+      const replies = this.#receive();
+      // Whether it was carried out is not known. What follows a refusal finds out.
+      if (replies === undefined) return [{ index: -1, errno: ENOBUFS, text: undefined }];
+      for (const reply of replies) {
+        const index = reply.sequence - begin - 1;
+        if (reply.type !== NLMSG_ERROR || index < -1 || index > last) continue;
+        const ack = decodeAck(reply);
+        if (index === -1 && refusedWith(ack, "EOPNOTSUPP")) throw new NoNftables();
+        if (ack.errno !== 0) refused.push({ index, ...ack });
+        if (index === last || (index === -1 && ack.errno !== 0)) return refused;
+      }
+    }
+  }
+
+  /**
+   * The answer to a single question; `undefined` when there is no such thing. Throws `NoNftables`, and `CniError` 100 when the kernel refuses
+   * otherwise.
+   */
+  ask(request: Request, what: string): Reply | undefined {
+    return this.askAll([request], what)[0];
+  }
+
+  /** The same for several questions, which are asked at once. */
+  askAll(requests: readonly Request[], what: string): readonly (Reply | undefined)[] {
+    if (requests.length === 0) return [];
+    return this.#connection.exchange(requests).map((outcome) => {
+      if (outcome.errno !== 0 && outcome.errno !== ENOENT) throw this.#refusalOf(what, outcome);
+      return outcome.replies[0];
+    });
+  }
+
+  /** All answers to a dump; `undefined` when the table or set is missing. Throws as `ask` does. */
+  dump(request: Request, what: string): readonly Reply[] | undefined {
+    try {
+      return this.#connection.dump(request, what);
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      if (error.message.includes(errnoText(ENOENT))) return undefined;
+      throw error.message.includes(errnoText(EINVAL)) && this.#isDeaf() ? new NoNftables() : error;
+    }
+  }
+
+  /** The number of the rule set's current generation, for `commit`. */
+  generation(): number {
+    const reply = this.ask(getGeneration(), "read the generation of nf_tables");
+    return reply === undefined ? 0 : readGeneration(reply);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #refusalOf(what: string, outcome: Ack): CniError {
+    return isDeafness(outcome) && this.#isDeaf() ? new NoNftables() : refusal(what, outcome);
+  }
+
+  /** Whether the kernel refuses even the question that has nothing in it to be refused. */
+  #isDeaf(): boolean {
+    return isDeafness(this.#connection.request(getGeneration()));
+  }
+
+  #send(datagram: Uint8Array): void {
+    try {
+      this.#socket.send(datagram);
+    } catch (error) {
+      throw refusedCall("talk to nf_tables", error);
+    }
+  }
+
+  /** `undefined` when answers are lost: the kernel dropped some, or, once, none came. */
+  #receive(): readonly Reply[] | undefined {
+    for (;;) {
+      try {
+        return decodeDatagram(this.#socket.receive(receiveTimeoutMs));
+      } catch (error) {
+        if (isErrno(error, "ENOBUFS")) return undefined;
+        if (isErrno(error, "EINTR")) continue;
+        if (this.#isPatient && error instanceof Error && "code" in error) {
+          this.#isPatient = false;
+          return undefined;
+        }
+        if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
+          throw new CniError(
+            code.tryAgainLater,
+            `cannot talk to nf_tables: no answer within ${receiveTimeoutMs / 1000} s`,
+          );
+        }
+        throw refusedCall("talk to nf_tables", error);
+      }
+    }
+  }
+}
+
+/**
+ * What `body` finds by a session, which ends with it; `nothing` where the kernel has no nf_tables: **what cannot be there is not there**. For
+ * the way out and for what only looks; who makes something uses `NftSession`.
+ */
+export function lookIntoNft<T>(sys: Sys, nothing: T, body: (session: NftSession) => T): T {
+  try {
+    const session = new NftSession(sys);
+    try {
+      return body(session);
+    } finally {
+      session.close();
+    }
+  } catch (error) {
+    if (error instanceof NoNftables) return nothing;
+    throw error;
+  }
+}
+
+/** How netfilter's sockets answer a question about nf_tables when they know nothing of them (nfnetlink_rcv_msg in net/netfilter/nfnetlink.c). */
+function isDeafness(outcome: Ack): boolean {
+  return refusedWith(outcome, "EINVAL", "EOPNOTSUPP");
+}
+
+function openSocket(sys: Sys): NetlinkSocket {
+  try {
+    return sys.openNetlink("netfilter");
+  } catch (error) {
+    throw isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")
+      ? new NoNftables()
+      : refusedCall("talk to nf_tables", error);
+  }
+}

@@ -1,0 +1,56 @@
+/** A plan's nf_tables resources, gathered by table. */
+import type { Request } from "../../netlink/message.ts";
+import type { NftElements, NftResource, NftTable } from "../../plan/nft.ts";
+import type { compileElement } from "./compile.ts";
+import type { Lack } from "./look.ts";
+import type { OwnedElement } from "./owner.ts";
+
+/** What a plan says of one table, and what has been learned of the kernel's. */
+export interface TableState {
+  /** All resources that name the table, taken together. */
+  readonly table: NftTable;
+  readonly shared: readonly NftElements[];
+  readonly owned: readonly OwnedElement[];
+  /** What is to be made good; absent until it was looked for. */
+  lack?: Lack | undefined;
+  /** Whether the shared sets may hold what they should not: nobody looked before a transaction was refused. */
+  outdated?: boolean;
+  /** What the owner had before, where that is to be replaced. */
+  former?: readonly OwnedElement[] | undefined;
+  /** What moves the elements that wait for what of it is not wanted any more. */
+  moves?: readonly Request[] | undefined;
+}
+
+/** Gathers the resources by table. */
+export function statesOf(resources: readonly NftResource[]): readonly TableState[] {
+  const tables = new Map<string, NftTable>();
+  for (const resource of resources) {
+    if (resource.kind !== "nft-table") continue;
+    const key = `${resource.family} ${resource.name}`;
+    const { sets = [], chains = [] } = tables.get(key) ?? {};
+    tables.set(key, { ...resource, sets: [...sets, ...resource.sets], chains: [...chains, ...resource.chains] });
+  }
+  return [...tables.values()].map((table) => {
+    const inTable = resources.filter(
+      (resource): resource is NftElements =>
+        resource.kind === "nft-elements" && resource.family === table.family && resource.table === table.name,
+    );
+    return {
+      table,
+      shared: inTable.filter(({ shared }) => shared),
+      owned: inTable
+        .filter(({ shared }) => !shared)
+        .flatMap(({ set, elements }) => elements.map((element) => ({ set, element }))),
+    };
+  });
+}
+
+/** What a map holds for a key, in register bytes. */
+type Datum = ReturnType<typeof compileElement>[number]["data"];
+
+/** Whether two data are equal; that of a set's element is `undefined`. */
+export function sameDatum(one: Datum, other: Datum): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  if ("jump" in one || "jump" in other) return "jump" in one && "jump" in other && one.jump === other.jump;
+  return one.length === other.length && one.every((byte, index) => byte === other[index]);
+}

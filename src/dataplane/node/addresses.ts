@@ -1,0 +1,129 @@
+/**
+ * Whether an address belongs to the node, which pods then must not get: asked of the kernel's routes, address by address, so that it costs the
+ * same whatever the number of pods, and follows the node's addresses wherever they come from.
+ *
+ *     192.168.1.10   local                         an address of the node
+ *     192.168.1.1    the gateway of a look-up      the node's gateway
+ *     192.168.1.77   192.168.1.0/24 dev eth0       in the node's network, if that is a part of the pool
+ */
+import type { Sys } from "../../host/sys.ts";
+import { familyOf, formatAddress } from "../../net/address.ts";
+import { contains, hostPrefix, lengthOf } from "../../net/prefix.ts";
+import { readAttributes, u8Of, u32Of } from "../../netlink/attribute.ts";
+import { getLink, readLink } from "../../netlink/link.ts";
+import {
+  lookUpRoute,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_OIF,
+  RTA_VIA,
+  RTN_UNICAST,
+  routeHeaderLength,
+} from "../../netlink/route.ts";
+import { NetlinkConnection, type Outcome } from "../connection.ts";
+import { refusal, refusedWith } from "../refusal.ts";
+
+export interface NodeAddress {
+  /** What else is the node's by the same reason: a prefix that holds the address. */
+  readonly range: string;
+  /** After "it". */
+  readonly reason: string;
+}
+
+/** Addresses of documentation (RFC 5737, RFC 3849): the way to them is the default route. */
+export const elsewhere = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
+
+export class NodeAddresses {
+  readonly #sys: Sys;
+  /** Whether pods are routed one by one, so that a network of the node is no place for them. */
+  readonly #routed: boolean;
+  #connection: NetlinkConnection | undefined;
+
+  constructor(sys: Sys, { routed }: { readonly routed: boolean }) {
+    this.#sys = sys;
+    this.#routed = routed;
+  }
+
+  /** `undefined` for an address that a pod of the pool (by its CIDR) may have. Throws `CniError` 100 when it cannot be known. */
+  find(address: string, pool: string): NodeAddress | undefined {
+    this.#connection ??= new NetlinkConnection(this.#sys.openNetlink("route"));
+    const requests = [lookUpRoute(address, { matched: true }), lookUpRoute(elsewhere[familyOf(address)])];
+    const [matched, away] = this.#connection.exchange(requests) as [Outcome, Outcome];
+    const gateway = routeIn(away, address)?.gateway;
+    if (gateway === address) return { range: hostPrefix(address), reason: "is the node's gateway" };
+    const route = routeIn(matched, address);
+    if (route === undefined) return undefined;
+    if (route.type !== RTN_UNICAST) return { range: hostPrefix(address), reason: "is an address of the node" };
+    const { network } = route;
+    const isNetwork = !route.leadsAway && lengthOf(network) > 0 && lengthOf(network) < lengthOf(address);
+    if (!this.#routed || !isNetwork || contains(network, pool)) return undefined;
+    return { range: network, reason: `is in the node's network ${network}${this.#linkText(route.link)}` };
+  }
+
+  close(): void {
+    this.#connection?.close();
+  }
+
+  #linkText(index: number | undefined): string {
+    const [link] = index === undefined ? [] : (this.#connection?.request(getLink(index)).replies ?? []);
+    return link === undefined ? "" : ` ("${readLink(link).name}")`;
+  }
+}
+
+export interface Way {
+  /** RTN_*. */
+  readonly type: number;
+  readonly network: string;
+  readonly leadsAway: boolean;
+  readonly gateway: string | undefined;
+  /** Its index. */
+  readonly link: number | undefined;
+}
+
+/**
+ * The way that packets to an address take; `undefined` where none gets. `matched`: by the route itself that says so, else by that of this one
+ * destination. Throws `CniError` 100 when it cannot be known.
+ */
+export function wayTo(address: string, connection: NetlinkConnection, { matched = false } = {}): Way | undefined {
+  return routeIn(connection.request(lookUpRoute(address, { matched })), address);
+}
+
+/**
+ * Whether a range of addresses is a part of a network of the node, where others than pods may be: the way to it leads through no gateway. Asked of
+ * these addresses of the range, until one has no narrower way of its own; `undefined` when none tells.
+ */
+export function isInNetwork(range: string, addresses: readonly string[], sys: Sys): boolean | undefined {
+  const connection = new NetlinkConnection(sys.openNetlink("route"));
+  try {
+    for (const address of addresses) {
+      const way = wayTo(address, connection, { matched: true });
+      if (way === undefined) return false;
+      if (lengthOf(way.network) < lengthOf(range)) return !way.leadsAway && lengthOf(way.network) > 0;
+    }
+    return undefined;
+  } finally {
+    connection.close();
+  }
+}
+
+/** `undefined` where no packet gets: routes that say so among them, and a kernel without the family. */
+function routeIn(outcome: Outcome, address: string): Way | undefined {
+  const [reply] = outcome.replies;
+  if (reply === undefined) {
+    if (refusedWith(outcome, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "EAFNOSUPPORT", "EOPNOTSUPP"))
+      return undefined;
+    throw refusal(`find the way to ${address}`, outcome);
+  }
+  const attributes = readAttributes(reply.payload, routeHeaderLength);
+  const destination = attributes.get(RTA_DST);
+  const gateway = attributes.get(RTA_GATEWAY);
+  const link = attributes.get(RTA_OIF);
+  const anything = familyOf(address) === 4 ? "0.0.0.0" : "::";
+  return {
+    type: u8Of(reply.payload, 7),
+    network: `${destination === undefined ? anything : formatAddress(destination)}/${u8Of(reply.payload, 1)}`,
+    leadsAway: gateway !== undefined || attributes.has(RTA_VIA),
+    gateway: gateway && formatAddress(gateway),
+    link: link && u32Of(link),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * Forgets flows to host ports. A flow keeps the translation that it began with: without this, packets of a client that keeps its port would go
+ * to the container that had the host port before, or to nobody, and would not reach the new one.
+ */
+import type { Sys } from "../../host/sys.ts";
+import {
+  deleteFlow,
+  deleteFlows,
+  dumpFlows,
+  type Flow,
+  type FlowFilter,
+  isMeant,
+  readFlow,
+} from "../../netlink/conntrack.ts";
+import type { Request } from "../../netlink/message.ts";
+import { NetlinkConnection } from "../connection.ts";
+import { refusal, refusedWith } from "../refusal.ts";
+
+export type { FlowFilter };
+
+type Family = "ip" | "ip6";
+
+/** Throws `CniError` 100 when the kernel refuses; a kernel without connection tracking refuses. */
+export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys: Sys): void {
+  if (filters.length === 0) return;
+  converse(sys, (connection) => {
+    const outcomes = connection.exchange(filters.map((filter) => deleteFlows(family, filter)));
+    const refused = outcomes.find((outcome) => outcome.errno !== 0 && !refusedWith(outcome, "ENOENT"));
+    if (refused === undefined) return;
+    if (!refusedWith(refused, "EINVAL", "EOPNOTSUPP")) throw refusal(what, refused);
+    forgetEach(connection, family, (flow) => filters.some((filter) => isMeant(filter, flow)));
+  });
+}
+
+/** The same, one by one, for what no filter can say. */
+export function forgetFlowsThat(family: Family, isOver: (flow: Flow) => boolean, sys: Sys): void {
+  converse(sys, (connection) => forgetEach(connection, family, isOver));
+}
+
+const what = "forget flows to host ports";
+
+function forgetEach(connection: NetlinkConnection, family: Family, isOver: (flow: Flow) => boolean): void {
+  const deletions = connection.dump(dumpFlows(family), what).flatMap((reply): readonly Request[] => {
+    const flow = readFlow(reply);
+    return flow !== undefined && isOver(flow) ? [deleteFlow(family, flow)] : [];
+  });
+  if (deletions.length === 0) return;
+  for (const outcome of connection.exchange(deletions)) {
+    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) throw refusal(what, outcome);
+  }
+}
+
+function converse(sys: Sys, body: (connection: NetlinkConnection) => void): void {
+  const connection = new NetlinkConnection(sys.openNetlink("netfilter"));
+  try {
+    body(connection);
+  } finally {
+    connection.close();
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The pools that a node begins with: what the configuration names by CIDR, else one of Calico's start-up.
+ *
+ * **Made once per family, when it has no pool at all**: whoever deletes or changes them later is not overruled while one is left. **All are
+ * judged before one is made**: a configuration that is refused leaves nothing behind.
+ */
+import { CniError, code } from "../../cni/error.ts";
+import type { Family } from "../../net/address.ts";
+import { familyOf, formatAddress } from "../../net/address.ts";
+import { collisionsOf, isClear, type NodeNetworks } from "../../net/node-networks.ts";
+import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { create, list, type Transaction } from "../../store/transaction.ts";
+import { blockName } from "../model/object-name.ts";
+import { decodePool, defaultBlockSize, listPools, type PoolList, type PoolSpec } from "../model/pool.ts";
+import type { Wanted } from "./pool-selection.ts";
+
+/** What is asked for when a pool is made, and not before. */
+export interface Surroundings {
+  /** 5 random bytes. */
+  readonly random: () => Uint8Array;
+  /** That a new pool must keep clear of; `undefined` where a pool may be one of the node's networks. */
+  readonly networks: (family: Family) => NodeNetworks | undefined;
+  /** The destinations of the node's routes. */
+  readonly routes: (family: Family) => readonly string[];
+  /** Told of a pool that lies in a network of the node. */
+  readonly warn: (message: string) => void;
+  /** Of a pool whose file cannot be read, if the store has met one. */
+  readonly damagedPool: () => CniError | undefined;
+}
+
+/**
+ * All pools, with what was made. Throws `CniError` 7 that names the CIDR when one of them must not be made, and 103 when one would have to be
+ * made beside a damaged one.
+ */
+export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<PoolList> {
+  const all = yield* listPools();
+  const cidrs = yield* missingPools(all, wanted, around);
+  if (cidrs.length === 0) return all;
+  const named = new Set<Family>();
+  for (const cidr of cidrs) {
+    const family = familyOf(cidr);
+    const first = named.has(family) ? undefined : yield* create(newPool(defaultName(family), cidr));
+    // The name may be taken: by a pool that was given another family's CIDR.
+    if (first === undefined) yield* create(newPool(`ippool-${blockName(cidr)}`, cidr));
+    named.add(family);
+  }
+  return yield* listPools();
+}
+
+/** The CIDRs of the pools that an ADD would make now, none of which is refused. Changes nothing. */
+export function* missingPools(
+  all: PoolList,
+  wanted: readonly Wanted[],
+  around: Surroundings,
+): Transaction<readonly string[]> {
+  const cidrs: string[] = [];
+  for (const { family, pools: names } of wanted) {
+    if (all.pools.some((pool) => pool.family === family)) continue;
+    // A pool that is there and makes no sense is somebody's: it is not replaced by another.
+    if ((yield* list("IPPool")).some(({ spec }) => isOfFamily(spec as Partial<PoolSpec>, family))) continue;
+    // So is one that cannot be read; nobody knows its family.
+    const damage = around.damagedPool();
+    if (damage !== undefined) throw damage;
+    const named = [...new Set(names.flatMap((name) => canonicalPrefix(name) ?? []))];
+    if (names.length === 0) cidrs.push(clearCidr(family, around));
+    else judge(named, family, around);
+    cidrs.push(...named);
+  }
+  return cidrs;
+}
+
+function isOfFamily({ cidr }: Partial<PoolSpec>, family: Family): boolean {
+  return typeof cidr === "string" && cidr.includes(":") === (family === 6);
+}
+
+/** What holds no address that can be a pod's. */
+const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"];
+
+function judge(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
+  const node = cidrs.length === 0 ? undefined : networks(family);
+  cidrs.forEach((cidr, index) => {
+    const refuse = (reason: string) =>
+      new CniError(code.invalidConfig, `cannot make a pool of "${cidr}" of "ipam.ipv${family}_pools": ${reason}`);
+    const range = unusable.find((one) => overlaps(one, cidr));
+    if (range !== undefined) throw refuse(`it overlaps with ${range}, which is for no pod`);
+    const other = cidrs.slice(0, index).find((one) => overlaps(one, cidr));
+    if (other !== undefined) throw refuse(`it overlaps with "${other}"`);
+    decodePool(newPool(defaultName(family), cidr));
+    for (const { breaks, text } of node === undefined ? [] : collisionsOf(cidr, node)) {
+      if (breaks)
+        throw refuse(
+          `it ${text}, and its pods could not reach who is there; name a range outside of the node's networks`,
+        );
+      warn(`pool "${cidr}" of "ipam.ipv${family}_pools" ${text}: nobody else there may use its addresses`);
+    }
+  });
+}
+
+/**
+ * Calico's: 192.168.0.0/16, or where that touches the node's networks the first of 172.16.0.0/16 to 172.31.0.0/16 that does not; for IPv6 a /48 of
+ * unique local addresses with a random global ID (RFC 4193 section 3).
+ */
+function clearCidr(family: Family, { random, networks, routes }: Surroundings): string {
+  if (family === 6) return uniqueLocal(random());
+  const node = networks(4);
+  const destinations = node === undefined ? [] : routes(4);
+  const candidates = ["192.168.0.0/16", ...Array.from({ length: 16 }, (_, index) => `172.${16 + index}.0.0/16`)];
+  const clear = candidates.find((cidr) => node === undefined || isClear(cidr, node, destinations));
+  if (clear !== undefined) return clear;
+  throw new CniError(
+    code.invalidConfig,
+    "cannot choose a default pool: 192.168.0.0/16 and 172.16.0.0/16 to 172.31.0.0/16 all overlap with networks of the node; " +
+      'name a free range in "ipam.ipv4_pools"',
+  );
+}
+
+function uniqueLocal(random: Uint8Array): string {
+  const bytes = new Uint8Array(16);
+  bytes[0] = 0xfd;
+  bytes.set(random.subarray(0, 5), 1);
+  return `${formatAddress(bytes)}/48`;
+}
+
+function defaultName(family: Family): string {
+  return `default-ipv${family}-ippool`;
+}
+
+function newPool(name: string, cidr: string): StoredObject<PoolSpec> {
+  return {
+    apiVersion: "projectcalico.org/v3",
+    kind: "IPPool",
+    metadata: { name },
+    spec: {
+      cidr,
+      // A pool is one block at least.
+      blockSize: Math.max(defaultBlockSize[familyOf(cidr)], lengthOf(cidr)),
+      allowedUses: ["Workload", "Tunnel"],
+      ipipMode: "Never",
+      vxlanMode: "Never",
+      // Nobody outside knows a way back to these addresses, unique local ones included, while no agent announces them.
+      natOutgoing: true,
+      nodeSelector: "all()",
+    },
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * Assignment of addresses that somebody asked for by name: all of them or none.
+ *
+ * Reservations do not count (they keep addresses from being given away unasked), and the node claims the block that it takes from.
+ *
+ * **An address changes its owner in one write of its block**, where the holder is one whose release never came. The handle that had it is put
+ * right afterwards: until then it names a block without having anything in it, and a late release of it finds nothing of its own.
+ */
+import { CniError, code } from "../../cni/error.ts";
+import { familyOf } from "../../net/address.ts";
+import { contains } from "../../net/prefix.ts";
+import type { Transaction } from "../../store/transaction.ts";
+import { claimBlock, hostAffinity, readBlock } from "../model/affinity.ts";
+import {
+  type AllocationAttribute,
+  assignOrdinal,
+  attributeAt,
+  type Block,
+  blockOrdinal,
+  expireCooldowns,
+  isCooling,
+  release,
+  withSpec,
+} from "../model/block.ts";
+import { type Assigned, addressesOf, type Held } from "../model/held.ts";
+import { blockOf, type Pool } from "../model/pool.ts";
+import { type IpamConfig, readIpamConfig } from "../model/settings.ts";
+import { releaseByHandle } from "../release/release.ts";
+import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
+import { forWorkloads } from "./pool-selection.ts";
+
+export interface ExplicitRequest extends Claimant {
+  /** Canonical, each once. */
+  readonly addresses: readonly string[];
+  /** Whether an address may be taken from who holds it. Nobody may where this is missing. */
+  readonly mayTakeOver?: (holder: AllocationAttribute) => boolean;
+}
+
+/**
+ * Throws `CniError` 102 when an address is taken or belongs to another node's block, 7 when no pool has it or it is not what the handle
+ * holds already.
+ */
+export function* assignAddresses(request: ExplicitRequest): Transaction<readonly Assigned[]> {
+  let losers: readonly string[] = [];
+  const assigned = yield* assignWith(request, function* (held) {
+    const found = yield* findChanges(request, held);
+    losers = found.losers;
+    return found.changes;
+  });
+  for (const handle of losers) yield* putRight(handle);
+  return assigned;
+}
+
+interface Found {
+  readonly changes: readonly Change[];
+  /** The handles that lose an address. */
+  readonly losers: readonly string[];
+}
+
+function* findChanges(request: ExplicitRequest, held: Held): Transaction<Found> {
+  const has = new Set(addressesOf(held).map(({ address }) => address));
+  const missing = request.addresses.filter((address) => !has.has(address));
+  const changes = new Map<string, Change>();
+  const losers = new Set<string>();
+  if (missing.length === 0) return { changes: [], losers: [] };
+  const config = yield* readIpamConfig();
+  for (const address of missing) {
+    const pool = poolOf(request.pools.pools, address);
+    const own = request.nodes?.(address, pool.cidr);
+    if (own !== undefined) throw new CniError(code.noAddress, `cannot assign address ${address}: it ${own.reason}`);
+    const cidr = blockOf(pool, address);
+    const earlier = changes.get(cidr);
+    const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));
+    const ordinal = blockOrdinal(cidr, address) ?? 0;
+    const thawed = expireCooldowns(block.spec, config.ipCooldownSeconds, request.now);
+    const holder = attributeAt(thawed, ordinal);
+    const loser = holder !== undefined && request.mayTakeOver?.(holder) ? holder.handle_id : undefined;
+    if (loser) losers.add(loser);
+    const free = loser ? release(thawed, [ordinal]) : thawed;
+    const spec = assignOrdinal(free, ordinal, attributeOf(request));
+    if (spec === undefined) throw taken(block, ordinal, address, config);
+    changes.set(cidr, { block: withSpec(block, spec), ordinals: [...(earlier?.ordinals ?? []), ordinal], pool });
+  }
+  return { changes: [...changes.values()], losers: [...losers] };
+}
+
+/** Makes a handle name what it still has. What fails in here is left for its release. */
+function* putRight(handleId: string): Transaction<void> {
+  try {
+    yield* releaseByHandle(handleId, () => false);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+  }
+}
+
+function poolOf(pools: readonly Pool[], address: string): Pool {
+  const pool = pools.find((candidate) => !candidate.disabled && contains(candidate.cidr, address));
+  if (pool === undefined) {
+    const known = pools.filter(({ family, disabled }) => family === familyOf(address) && !disabled);
+    throw new CniError(
+      code.invalidConfig,
+      `cannot assign address ${address}: The provided IP address is not in a configured pool; ` +
+        `configured are ${known.map(({ name, cidr }) => `"${name}" (${cidr})`).join(", ") || "none of its family"}`,
+    );
+  }
+  if (!forWorkloads(pool)) {
+    throw new CniError(
+      code.invalidConfig,
+      `cannot assign address ${address}: IP address ${address} is in IP pool "${pool.name}", ` +
+        `which is not allowed for use "Workload" (allowedUses: [${pool.allowedUses.join(" ")}])`,
+    );
+  }
+  return pool;
+}
+
+/** The block, claimed if nobody has it. Another's may be borrowed from unless affinity is strict. */
+function* blockFor(
+  { node, now }: Claimant,
+  { cidr: pool }: Pool,
+  cidr: string,
+  { strictAffinity }: IpamConfig,
+): Transaction<Block> {
+  const block = (yield* readBlock(cidr)) ?? (yield* claimBlock({ node, pool, now }, cidr)) ?? (yield* readBlock(cidr));
+  if (block !== undefined && (!strictAffinity || block.spec.affinity === hostAffinity(node))) return block;
+  throw new CniError(
+    code.noAddress,
+    `cannot assign an address of block ${cidr}: Block host affinity does not match; ` +
+      `strict affinity is on, the block's owner is "${block?.spec.affinity ?? ""}" and this node is "${node}"`,
+  );
+}
+
+function taken({ spec }: Block, ordinal: number, address: string, { ipCooldownSeconds }: IpamConfig): CniError {
+  const refuse = (reason: string) => new CniError(code.noAddress, `cannot assign address ${address}: ${reason}`);
+  const owner = attributeAt(spec, ordinal) ?? {};
+  if (isCooling(owner)) {
+    return refuse(`it was released less than ${ipCooldownSeconds} s ago (ipCooldownSeconds of IPAMConfig "default")`);
+  }
+  const { namespace, pod } = owner.secondary ?? {};
+  const who = pod === undefined ? "" : ` (pod ${namespace}/${pod})`;
+  return refuse(`Address already assigned in block ${spec.cidr}, to handle "${owner.handle_id ?? ""}"${who}`);
+}

@@ -1,0 +1,90 @@
+/**
+ * The pool that gave last: where there are many, an assignment reads this one first and the others only when it has no room.
+ *
+ *     IPAMCursor <node>-last-ipv4     pool 10.3.0.0/16, its name, and the pools that were asked for
+ *
+ * **It is a hint**: the pool is read and judged anew before it gives. A node with few pools has none, for reading all is as cheap.
+ */
+import { CniError } from "../../cni/error.ts";
+import type { Family } from "../../net/address.ts";
+import { contains } from "../../net/prefix.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { create, read, type Transaction, update } from "../../store/transaction.ts";
+import type { Assigned } from "../model/held.ts";
+import { readScope } from "../model/labels.ts";
+import { affinityName } from "../model/object-name.ts";
+import { decodePool, type Pool, type PoolList } from "../model/pool.ts";
+import { selectPools, type Wanted } from "./pool-selection.ts";
+
+interface HintSpec {
+  readonly node: string;
+  /** The pool's name. */
+  readonly pool: string;
+  /** `Wanted.pools`, joined. */
+  readonly wanted: string;
+}
+
+const minPools = 16;
+
+/** The pool that gave last of each family, as long as each may give still; `undefined` otherwise. */
+export function* readLastPools(
+  node: string,
+  wanted: readonly Wanted[],
+  namespace: string | undefined,
+): Transaction<PoolList | undefined> {
+  const pools: Pool[] = [];
+  for (const one of wanted) {
+    const hint = (yield* read("IPAMCursor", hintName(node, one.family))) as StoredObject<HintSpec> | undefined;
+    if (hint === undefined || hint.spec.wanted !== one.pools.join(" ")) return undefined;
+    const object = yield* read("IPPool", hint.spec.pool);
+    const pool = object === undefined ? undefined : yield* usable(object, one, node, namespace);
+    if (pool === undefined) return undefined;
+    pools.push(pool);
+  }
+  return wanted.length === 0 ? undefined : { pools, faults: [] };
+}
+
+/** Notes the pools that these addresses are from, where there are many. */
+export function* noteLastPools(
+  node: string,
+  wanted: readonly Wanted[],
+  { pools }: PoolList,
+  assigned: readonly Assigned[],
+): Transaction<void> {
+  if (pools.length <= minPools) return;
+  for (const { family, pools: names } of wanted) {
+    const address = assigned.find((one) => one.family === family)?.address;
+    const pool = address === undefined ? undefined : pools.find(({ cidr }) => contains(cidr, address));
+    if (pool !== undefined) yield* note(family, { node, pool: pool.name, wanted: names.join(" ") });
+  }
+}
+
+/** `undefined` when it may not give any more. */
+function* usable(
+  object: StoredObject,
+  wanted: Wanted,
+  node: string,
+  namespace: string | undefined,
+): Transaction<Pool | undefined> {
+  try {
+    const pool = decodePool(object);
+    const scope = yield* readScope([pool], node, namespace);
+    // Of the pools that were asked for it is one, for its CIDR never changes.
+    const named = wanted.pools.length === 0 ? [] : [pool.name];
+    return selectPools({ pools: [pool], faults: [] }, { family: wanted.family, pools: named }, scope)[0];
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return undefined;
+  }
+}
+
+function* note(family: Family, spec: HintSpec): Transaction<void> {
+  const name = hintName(spec.node, family);
+  const stored = yield* read("IPAMCursor", name);
+  if (stored !== undefined) yield* update({ ...stored, spec });
+  else yield* create({ apiVersion: "tortie/v1", kind: "IPAMCursor", metadata: { name }, spec });
+}
+
+function hintName(node: string, family: Family): string {
+  return affinityName(node, `last-ipv${family}`);
+}

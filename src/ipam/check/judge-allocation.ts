@@ -1,0 +1,133 @@
+/** Whose an allocated address is, and whether its sandbox is still there. */
+import { ownerOf } from "../../cni/attachment.ts";
+import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCooling } from "../model/block.ts";
+import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
+import { isPlaceholder } from "../model/placeholder.ts";
+import { sequenceNumberOf } from "../model/sequence-numbers.ts";
+import type { Allocation, Snapshot } from "./check.ts";
+
+/** An ADD writes the address first and its endpoint right after; one that is younger may be between the two. */
+const minAgeNs = 60_000_000_000n;
+
+/** Judges every allocated address of a sound block. */
+export function allocationsOf(blocks: readonly Block[], snapshot: Snapshot): readonly Allocation[] {
+  const evidence = gather(snapshot);
+  return blocks.flatMap((block) =>
+    block.spec.allocations.flatMap((index, ordinal) => {
+      const attribute = index === null ? undefined : attributeAt(block.spec, ordinal);
+      // An address that cools down after its release has no owner.
+      if (attribute === undefined || isCooling(attribute)) return [];
+      return [allocationOf(block, ordinal, attribute, evidence)];
+    }),
+  );
+}
+
+/** The snapshot by what one asks it for. */
+interface Evidence {
+  readonly snapshot: Snapshot;
+  /** Where each address is seen. */
+  readonly seen: ReadonlyMap<string, string>;
+  /** By handle. */
+  readonly endpoints: ReadonlyMap<string, Snapshot["endpoints"][number]>;
+  /** Host interfaces by owner. */
+  readonly links: ReadonlyMap<string, string>;
+}
+
+function gather(snapshot: Snapshot): Evidence {
+  return {
+    snapshot,
+    seen: new Map(snapshot.seen.map(({ address, where }) => [address, where])),
+    endpoints: new Map(snapshot.endpoints.map((endpoint) => [handleIdOf(endpoint.attachment), endpoint])),
+    links: new Map(snapshot.links.map(({ owner, name }) => [owner, name])),
+  };
+}
+
+function allocationOf(
+  { spec }: Block,
+  ordinal: number,
+  attribute: AllocationAttribute,
+  evidence: Evidence,
+): Allocation {
+  const address = blockAddress(spec, ordinal);
+  const { node = "" } = attribute.secondary ?? {};
+  return {
+    address,
+    block: spec.cidr,
+    handle: attribute.handle_id ?? "",
+    sequenceNumber: sequenceNumberOf(spec, ordinal).toString(),
+    node,
+    owner: ownerText(attribute),
+    ...judge(address, attribute, evidence),
+  };
+}
+
+function ownerText({ handle_id, secondary }: AllocationAttribute): string {
+  const { namespace, pod, interface: ifname, type, node } = secondary ?? {};
+  if (pod !== undefined)
+    return [`${namespace ?? "default"}/${pod}`, ...(ifname === undefined ? [] : [ifname])].join(" ");
+  if (type !== undefined) return `${type} of ${node ?? "an unknown node"}`;
+  const owner = ownerOfHandle(handle_id ?? "");
+  return owner === undefined ? `handle ${handle_id ?? ""}` : `container ${owner.containerId} ${owner.ifname}`;
+}
+
+type Verdict = Pick<Allocation, "state" | "reason">;
+
+/** From the strongest evidence to the weakest. */
+function judge(address: string, attribute: AllocationAttribute, evidence: Evidence): Verdict {
+  const { snapshot, seen } = evidence;
+  const where = seen.get(address);
+  if (where !== undefined) return { state: "in use", reason: `seen on ${where}` };
+  const { node, type } = attribute.secondary ?? {};
+  const handle = attribute.handle_id ?? "";
+  if (isPlaceholder(handle) && snapshot.hasUnseen)
+    return { state: "unjudged", reason: "its block was rebuilt, and not every sandbox can be seen from here" };
+  if (isPlaceholder(handle))
+    return { state: "leaked", reason: "nobody is known to hold it since its block was rebuilt" };
+  if (node !== undefined && node !== snapshot.node) return { state: "unjudged", reason: `assigned on node ${node}` };
+  const owner = ownerOfHandle(handle);
+  if (type !== undefined || owner === undefined) {
+    return { state: "unjudged", reason: "this use leaves no trace on the node" };
+  }
+  return judgeAttachment(address, attribute, handle, owner, evidence);
+}
+
+function judgeAttachment(
+  address: string,
+  { secondary }: AllocationAttribute,
+  handle: string,
+  owner: NonNullable<ReturnType<typeof ownerOfHandle>>,
+  { snapshot, endpoints, links }: Evidence,
+): Verdict {
+  const link = links.get(ownerOf(owner));
+  if (link !== undefined) return { state: "in use", reason: `its host interface ${link} is there` };
+  const endpoint = endpoints.get(handle);
+  if (endpoint?.sandbox === "there") {
+    return { state: "in use", reason: `its sandbox "${endpoint.netns}" is there` };
+  }
+  if (endpoint?.sandbox === "unseen") {
+    return { state: "unjudged", reason: `its sandbox "${endpoint.netns}" cannot be seen from here` };
+  }
+  if (endpoint !== undefined) {
+    const isRecorded = endpoint.hostInterface === "" || endpoint.addresses.includes(address);
+    const recorded = isRecorded ? "" : " (whose endpoint records other addresses)";
+    return { state: "leaked", reason: `its sandbox "${endpoint.netns}" is gone${recorded}` };
+  }
+  const since = secondary?.timestamp === undefined ? undefined : parseGoTime(secondary.timestamp);
+  const { graceNs = minAgeNs } = snapshot;
+  if (since !== undefined && snapshot.takenAt - since < graceNs) {
+    const age = graceNs === minAgeNs ? "a minute" : `${graceNs / 1_000_000_000n} s`;
+    return { state: "unjudged", reason: `assigned less than ${age} ago: its ADD may not have ended` };
+  }
+  if (snapshot.hasUnseen) {
+    return { state: "unjudged", reason: "it has no endpoint, and not every sandbox can be seen from here" };
+  }
+  return { state: "leaked", reason: "it has no endpoint and no host interface" };
+}
+
+/** Nanoseconds since the epoch of Go's `2022-07-26 17:35:23.756365378 +0000 UTC`; `undefined` for other zones and texts. */
+function parseGoTime(text: string): bigint | undefined {
+  const [, day, time, fraction = ""] =
+    /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? \+0000 UTC/.exec(text) ?? [];
+  const ms = Date.parse(`${day}T${time}Z`);
+  return Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n + BigInt(fraction.padEnd(9, "0"));
+}

@@ -1,0 +1,132 @@
+/** Whether handles, blocks and affinities agree. */
+import { objectOfMessage } from "../../store/damage.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { type AffinitySpec, hostAffinity } from "../model/affinity.ts";
+import { type Block, isBlock } from "../model/block.ts";
+import { blockFault } from "../model/block-fault.ts";
+import type { HandleSpec } from "../model/handle.ts";
+import { affinityName, handleName } from "../model/object-name.ts";
+import type { Allocation, Problem, Snapshot } from "./check.ts";
+
+/** The blocks that can be judged, and what is wrong with the others. */
+export function soundBlocks({ blocks, takenAt }: Snapshot): {
+  readonly sound: readonly Block[];
+  readonly malformed: readonly Problem[];
+} {
+  const sound: Block[] = [];
+  const malformed: Problem[] = [];
+  for (const object of blocks) {
+    // Calico up to 3.26 leaves the numbers of released addresses behind, which harms nobody.
+    const fault = isBlock(object)
+      ? blockFault({ ...object.spec, sequenceNumberForAllocation: null }, takenAt)
+      : "its spec lacks cidr, sequenceNumber, allocations, unallocated or attributes";
+    if (isBlock(object) && fault === undefined) sound.push(object);
+    else malformed.push({ kind: "malformed block", subject: object.metadata.name, reason: fault ?? "" });
+  }
+  return { sound, malformed };
+}
+
+/** Blocks that cannot be judged are not held against their handles. */
+export function judgeHandles(
+  snapshot: Snapshot,
+  allocations: readonly Allocation[],
+  unreadable: ReadonlySet<string>,
+): readonly Problem[] {
+  const counts = countsOf(allocations);
+  const specs = snapshot.handles.map(({ spec }) => spec as HandleSpec);
+  const problems = specs.flatMap((spec) => judgeHandle(spec, counts.get(spec.handleID) ?? {}, unreadable));
+  const known = new Set(snapshot.handles.map(({ metadata }) => metadata.name));
+  const lost = [...counts].filter(([handle]) => !known.has(handleName(handle)));
+  return [
+    ...problems,
+    ...lost.map(([handle, blocks]) => ({
+      kind: "missing handle" as const,
+      subject: handle,
+      reason: `has addresses in ${Object.keys(blocks).join(", ")}, and there is no such handle`,
+    })),
+  ];
+}
+
+function judgeHandle(
+  { handleID, block }: HandleSpec,
+  held: Readonly<Record<string, number>>,
+  unreadable: ReadonlySet<string>,
+): readonly Problem[] {
+  const named = Object.entries(block).filter(([cidr]) => !unreadable.has(cidr));
+  if (Object.keys(held).length === 0 && named.length === Object.keys(block).length) {
+    const blocks = named.map(([cidr]) => cidr).join(", ") || "no block";
+    return [{ kind: "leaked handle", subject: handleID, reason: `names ${blocks} and has nothing in it` }];
+  }
+  const unnamed = Object.keys(held).filter((cidr) => !(cidr in block));
+  if (unnamed.length > 0) {
+    return [
+      {
+        kind: "missing handle",
+        subject: handleID,
+        reason: `has addresses in ${unnamed.join(", ")}, which it does not name`,
+      },
+    ];
+  }
+  const wrong = named.filter(([cidr, count]) => count !== (held[cidr] ?? 0));
+  if (wrong.length === 0) return [];
+  const reason = wrong.map(([cidr, count]) => `counts ${count} in ${cidr}, which has ${held[cidr] ?? 0}`).join("; ");
+  return [{ kind: "wrong handle count", subject: handleID, reason }];
+}
+
+/** By handle, the addresses in each block. */
+export function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Readonly<Record<string, number>>> {
+  const counts = new Map<string, Record<string, number>>();
+  for (const { handle, block } of allocations) {
+    if (handle === "") continue;
+    const blocks = counts.get(handle) ?? {};
+    blocks[block] = (blocks[block] ?? 0) + 1;
+    counts.set(handle, blocks);
+  }
+  return counts;
+}
+
+/** Of this node's: affinities without their block or half-made, and blocks without their affinity. */
+export function judgeAffinities(
+  { node, affinities }: Snapshot,
+  sound: readonly Block[],
+  unreadable: ReadonlySet<string>,
+): readonly Problem[] {
+  const owners = new Map(sound.map(({ spec }) => [spec.cidr, spec.affinity ?? undefined]));
+  const ours = (affinities as readonly StoredObject<AffinitySpec>[]).filter(
+    ({ spec }) => spec.node === node && !unreadable.has(spec.cidr),
+  );
+  const stale = ours.flatMap(({ metadata, spec }): readonly Problem[] => {
+    const reason = affinityFault(spec, owners, hostAffinity(node));
+    return reason === undefined ? [] : [{ kind: "stale affinity", subject: metadata.name, reason }];
+  });
+  const known = new Set(ours.map(({ spec }) => spec.cidr));
+  const missing = [...owners].filter(([cidr, owner]) => owner === hostAffinity(node) && !known.has(cidr));
+  return [
+    ...stale,
+    ...missing.map(([cidr]) => ({
+      kind: "stale affinity" as const,
+      subject: affinityName(node, cidr),
+      reason: `is missing, and block ${cidr} names the node as its owner`,
+    })),
+  ];
+}
+
+function affinityFault(
+  { cidr, state }: AffinitySpec,
+  owners: ReadonlyMap<string, string | undefined>,
+  us: string,
+): string | undefined {
+  if (!owners.has(cidr)) return `is ${state || "confirmed"}, and there is no block ${cidr}`;
+  const owner = owners.get(cidr);
+  if (owner !== us)
+    return `is ${state || "confirmed"}, and block ${cidr} is ${owner === undefined ? "nobody's" : `of "${owner}"`}`;
+  return state === "confirmed" || state === "" ? undefined : `is ${state}, and block ${cidr} is the node's`;
+}
+
+export function judgeDamage({ damaged }: Snapshot): readonly Problem[] {
+  return damaged.map((message) => {
+    const object = objectOfMessage(message);
+    const subject = object === undefined ? message : `${object.kind} ${object.name}`;
+    return { kind: "damaged object", subject, reason: message.slice(message.indexOf(": ") + 2) };
+  });
+}

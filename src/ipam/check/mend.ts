@@ -1,0 +1,181 @@
+/**
+ * Mending: what a check found and a fresh look confirms is put right, each problem by itself.
+ *
+ *     reports ─┐
+ *     fresh ───┴─► confirmed() ─► mend() each      under the lock that the fresh look was taken in
+ *
+ * **Only what is in every report is touched, and only when it is still the same**: an address by its handle and sequence number.
+ */
+
+import { ownerOf } from "../../cni/attachment.ts";
+import { contains } from "../../net/prefix.ts";
+import { objectOfMessage } from "../../store/damage.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { create, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import { type AffinitySpec, hostAffinity, newAffinity, readBlock } from "../model/affinity.ts";
+import { assignOrdinal, blockOrdinal, isBlock, ordinalsOfHandle, withSpec } from "../model/block.ts";
+import { type HandleSpec, handleIdOf, newHandle, readHandle } from "../model/handle.ts";
+import { affinityName } from "../model/object-name.ts";
+import { blockOf } from "../model/pool.ts";
+import { releaseIps } from "../release/release-ips.ts";
+import type { Allocation, Problem, Report, Snapshot } from "./check.ts";
+import { type KnownUse, rebuild } from "./rebuild.ts";
+
+/** The problems of the fresh report that every other has too. */
+export function confirmed(reports: readonly Report[], fresh: Report): readonly Problem[] {
+  const known = reports.map((report) => new Set(report.problems.map((problem) => identityOf(problem, report))));
+  return fresh.problems.filter((problem) => {
+    const identity = identityOf(problem, fresh);
+    return known.every((identities) => identities.has(identity));
+  });
+}
+
+/** What tells one problem from another; of a leak the assignment, for the address may have been given away again. */
+function identityOf({ kind, subject }: Problem, report: Report): string {
+  const leak = kind === "leaked address" ? leakedAt(report, subject) : undefined;
+  return JSON.stringify([kind, subject, leak?.handle, leak?.sequenceNumber]);
+}
+
+/** By address. A report may hold as many as a node has addresses, and each is asked for. */
+const leaksOf = new WeakMap<Report, ReadonlyMap<string, Allocation>>();
+
+function leakedAt(report: Report, address: string): Allocation | undefined {
+  let leaks = leaksOf.get(report);
+  if (leaks === undefined) {
+    const leaked = report.allocations.filter(({ state }) => state === "leaked");
+    leaks = new Map(leaked.map((allocation) => [allocation.address, allocation]));
+    leaksOf.set(report, leaks);
+  }
+  return leaks.get(address);
+}
+
+/**
+ * What was done, for people; `undefined` when the kind is a person's to decide. Throws `CniError` when the store refuses.
+ *
+ * Mend problems in the order of the report: what is mended first may have been the cause of what follows.
+ */
+export function* mend(problem: Problem, fresh: Report, snapshot: Snapshot): Transaction<string | undefined> {
+  const { kind, subject } = problem;
+  switch (kind) {
+    case "leaked address":
+      return yield* mendLeak(subject, fresh);
+    case "unknown address":
+      return yield* recordAddress(subject, snapshot);
+    case "leaked handle":
+    case "missing handle":
+    case "wrong handle count":
+      return yield* mendHandle(subject, snapshot);
+    case "malformed block":
+      return yield* rebuild({ kind: "IPAMBlock", name: subject }, knownUses(snapshot), snapshot.takenAt);
+    case "stale affinity":
+      return yield* mendAffinity(subject, snapshot);
+    case "damaged object": {
+      const object = snapshot.damaged.map(objectOfMessage).find((one) => `${one?.kind} ${one?.name}` === subject);
+      return object === undefined ? undefined : yield* rebuild(object, knownUses(snapshot), snapshot.takenAt);
+    }
+    case "address outside pools":
+      return undefined;
+  }
+}
+
+function* mendLeak(address: string, fresh: Report): Transaction<string | undefined> {
+  const leak = leakedAt(fresh, address);
+  if (leak === undefined) return undefined;
+  const { handle, sequenceNumber } = leak;
+  const { errors } = yield* releaseIps([{ address, handle, sequenceNumber: BigInt(sequenceNumber) }]);
+  for (const error of errors) throw error;
+  return `released ${address} of handle "${handle}"`;
+}
+
+/** Notes what an endpoint that is there really has; without an endpoint nobody knows whose it is. */
+function* recordAddress(address: string, snapshot: Snapshot): Transaction<string | undefined> {
+  const use = knownUses(snapshot).find((one) => one.address === address);
+  const pool = snapshot.pools.find(({ cidr }) => contains(cidr, address));
+  if (use === undefined || pool === undefined) return undefined;
+  const block = yield* readBlock(blockOf(pool, address));
+  if (block === undefined) return undefined;
+  const { cidr } = block.spec;
+  const attribute = { handle_id: use.handleId, secondary: use.attributes };
+  const spec = assignOrdinal(block.spec, blockOrdinal(cidr, address) ?? 0, attribute);
+  if (spec === undefined) return undefined;
+  yield* countOne(use.handleId, cidr);
+  yield* update(withSpec(block, spec));
+  return `recorded ${address} for handle "${use.handleId}"`;
+}
+
+function* countOne(handleId: string, cidr: string): Transaction<void> {
+  const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
+  if (handle === undefined) {
+    yield* create(newHandle(handleId, { [cidr]: 1 }));
+    return;
+  }
+  const block = { ...handle.spec.block, [cidr]: (handle.spec.block[cidr] ?? 0) + 1 };
+  yield* update({ ...handle, spec: { ...handle.spec, block } });
+}
+
+/** Brings a handle to what its blocks hold now: other problems may have been mended since the look. */
+function* mendHandle(handleId: string, snapshot: Snapshot): Transaction<string> {
+  const counts = yield* countNow(handleId, snapshot);
+  const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
+  if (Object.keys(counts).length === 0) {
+    if (handle !== undefined) yield* remove(handle);
+    return `removed handle "${handleId}", which has nothing`;
+  }
+  if (handle === undefined) yield* create(newHandle(handleId, counts));
+  else yield* update({ ...handle, spec: { ...handle.spec, block: counts } });
+  return `handle "${handleId}" counts ${Object.entries(counts)
+    .map(([cidr, count]) => `${count} in ${cidr}`)
+    .join(", ")}`;
+}
+
+function* countNow(handleId: string, snapshot: Snapshot): Transaction<Readonly<Record<string, number>>> {
+  const named = snapshot.handles.map(({ spec }) => spec as HandleSpec).find(({ handleID }) => handleID === handleId);
+  const cidrs = new Set(Object.keys(named?.block ?? {}));
+  for (const { spec } of snapshot.blocks.filter(isBlock)) {
+    if (ordinalsOfHandle(spec, handleId).length > 0) cidrs.add(spec.cidr);
+  }
+  const counts: Record<string, number> = {};
+  for (const cidr of cidrs) {
+    const block = yield* readBlock(cidr);
+    const count = block === undefined ? 0 : ordinalsOfHandle(block.spec, handleId).length;
+    if (count > 0) counts[cidr] = count;
+  }
+  return counts;
+}
+
+/** Finishes what was half done: the affinity of a block that is the node's is confirmed, any other goes. */
+function* mendAffinity(name: string, { node, affinities, blocks }: Snapshot): Transaction<string | undefined> {
+  const specs = [
+    ...affinities.map(({ spec }) => spec as AffinitySpec),
+    ...blocks.filter(isBlock).map(({ spec: { cidr } }) => ({ node, cidr })),
+  ];
+  const cidr = specs.find((spec) => spec.node === node && affinityName(node, spec.cidr) === name)?.cidr;
+  if (cidr === undefined) return undefined;
+  const affinity = (yield* read("BlockAffinity", name)) as StoredObject<AffinitySpec> | undefined;
+  const block = yield* readBlock(cidr);
+  if (block?.spec.affinity !== hostAffinity(node)) {
+    if (affinity !== undefined) yield* remove(affinity);
+    return `removed affinity "${name}"`;
+  }
+  if (affinity === undefined) yield* create(newAffinity(node, cidr, "confirmed"));
+  else yield* update({ ...affinity, spec: { ...affinity.spec, state: "confirmed" as const } });
+  return `confirmed affinity "${name}"`;
+}
+
+/** Of every endpoint that is not proven to be gone: its addresses must not be given to another. */
+function knownUses({ node, endpoints, links }: Snapshot): readonly KnownUse[] {
+  const owners = new Set(links.map(({ owner }) => owner));
+  return endpoints
+    .filter(({ attachment, sandbox }) => sandbox !== "gone" || owners.has(ownerOf(attachment)))
+    .flatMap(({ attachment, pod, addresses }) =>
+      addresses.map((address) => ({
+        address,
+        handleId: handleIdOf(attachment),
+        attributes: {
+          interface: attachment.ifname,
+          ...(pod !== undefined && { namespace: pod.namespace, pod: pod.name }),
+          node,
+        },
+      })),
+    );
+}

@@ -1,0 +1,204 @@
+/**
+ * Rebuilding: an object that cannot be used is set aside, never deleted, and made anew of what else is known.
+ *
+ *     block      what can still be read of it, endpoints' records; its owner by the affinities; what handles claim and nobody can
+ *                point to goes to a placeholder
+ *     handle     the blocks that note it
+ *     affinity   the block that names the node as its owner
+ *     cursor     nothing: it is a hint
+ *
+ * **No address gets a second owner by it.** Pools, reservations and settings are a person's: they are reported and left alone.
+ */
+import { canonicalAddress } from "../../net/address.ts";
+import { contains } from "../../net/prefix.ts";
+import { DamagedError, type DamagedObject } from "../../store/damage.ts";
+import { create, list, read, remove, setAside, type Transaction } from "../../store/transaction.ts";
+import { type AffinitySpec, hostAffinity, newAffinity } from "../model/affinity.ts";
+import {
+  type AllocationAttribute,
+  assignOrdinal,
+  attributeAt,
+  type Block,
+  type BlockSpec,
+  blockOrdinal,
+  isBlock,
+  newBlock,
+  ordinalsOfHandle,
+  withSpec,
+} from "../model/block.ts";
+import { type HandleSpec, newHandle, readHandle } from "../model/handle.ts";
+import { affinityName, blockCidrOf, handleName } from "../model/object-name.ts";
+import { placeholderOf } from "../model/placeholder.ts";
+
+/** An address that something outside of the store says is in use. */
+export interface KnownUse {
+  readonly address: string;
+  readonly handleId: string;
+  /** As an assignment would note them (`secondary`). */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** What was done, for people; `undefined` when it is a person's to decide. `now` in nanoseconds since the epoch. */
+export function* rebuild(
+  { kind, name }: DamagedObject,
+  uses: readonly KnownUse[],
+  now: bigint,
+): Transaction<string | undefined> {
+  switch (kind) {
+    case "IPAMBlock":
+      return yield* rebuildBlock(name, uses, now);
+    case "IPAMHandle":
+      return yield* rebuildHandle(name);
+    case "BlockAffinity":
+      return yield* rebuildAffinity(name);
+    case "IPAMCursor":
+    case "IPAMOpenBlock":
+      yield* setAside(kind, name);
+      return `set ${kind} "${name}" aside: it is a hint, and is found again`;
+    default:
+      return undefined;
+  }
+}
+
+function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Transaction<string> {
+  const cidr = blockCidrOf(name);
+  if (cidr === undefined) {
+    yield* setAside("IPAMBlock", name);
+    return `set IPAMBlock "${name}" aside: its name is no block's`;
+  }
+  const old = yield* readable(name, cidr);
+  const affinity = old?.affinity ?? (yield* ownerByAffinity(cidr));
+  const known = knownOwners(cidr, old, yield* byHandles(cidr, uses));
+  let block = fill(orderedAs(newBlock(cidr, affinity ?? "", firstNumber(old, now)), old), known);
+  const lost = yield* lostHandles(cidr, block);
+  const kept = block.spec.unallocated;
+  if (lost.length > 0 && kept.length > 0) {
+    const handle = placeholderOf(cidr);
+    yield* putHandle(handle, { [cidr]: kept.length });
+    block = fill(block, new Map(kept.map((ordinal) => [ordinal, { handle_id: handle }])));
+  }
+  if (affinity === undefined) block = withSpec(block, { ...block.spec, affinity: null });
+  yield* setAside("IPAMBlock", name, block);
+  const withheld = lost.length > 0 ? `, ${kept.length} withheld for ${lost.map((id) => `"${id}"`).join(", ")}` : "";
+  return `set IPAMBlock "${name}" aside and rebuilt it: ${known.size} addresses are known to be in use${withheld}`;
+}
+
+/** What can be read of the block; `undefined` where that is nothing. */
+function* readable(name: string, cidr: string): Transaction<BlockSpec | undefined> {
+  try {
+    const object = yield* read("IPAMBlock", name);
+    return object !== undefined && isBlock(object) && object.spec.cidr === cidr ? object.spec : undefined;
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return undefined;
+  }
+}
+
+function* ownerByAffinity(cidr: string): Transaction<string | undefined> {
+  const specs = (yield* list("BlockAffinity")).map(({ spec }) => spec as AffinitySpec);
+  const owner = specs.find((spec) => spec.cidr === cidr && spec.state !== "pendingDeletion");
+  return owner === undefined ? undefined : hostAffinity(owner.node);
+}
+
+/** Those last whose handle names the block: a pod's next sandbox may have taken an address over, and the earlier one's record still claims it. */
+function* byHandles(cidr: string, uses: readonly KnownUse[]): Transaction<readonly KnownUse[]> {
+  const specs = (yield* list("IPAMHandle")).map((object) => object.spec as Partial<HandleSpec>);
+  const named = new Set(specs.filter(({ block }) => block?.[cidr] !== undefined).map(({ handleID }) => handleID));
+  return [
+    ...uses.filter(({ handleId }) => !named.has(handleId)),
+    ...uses.filter(({ handleId }) => named.has(handleId)),
+  ];
+}
+
+/** By ordinal. What the block itself says comes before what others say of it. */
+function knownOwners(
+  cidr: string,
+  old: BlockSpec | undefined,
+  uses: readonly KnownUse[],
+): ReadonlyMap<number, AllocationAttribute> {
+  const known = new Map<number, AllocationAttribute>();
+  for (const { address, handleId, attributes } of uses) {
+    const canonical = canonicalAddress(address);
+    if (canonical === undefined || !contains(cidr, canonical)) continue;
+    known.set(blockOrdinal(cidr, canonical) ?? 0, { handle_id: handleId, secondary: attributes });
+  }
+  const size = newBlock(cidr, "", 0n).spec.allocations.length;
+  for (let ordinal = 0; old !== undefined && ordinal < size; ordinal++) {
+    const attribute = attributeOf(old, ordinal);
+    if (attribute !== undefined) known.set(ordinal, attribute);
+  }
+  return known;
+}
+
+function attributeOf(spec: BlockSpec, ordinal: number): AllocationAttribute | undefined {
+  try {
+    const attribute = attributeAt(spec, ordinal);
+    return typeof attribute === "object" && attribute !== null ? attribute : undefined;
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return undefined;
+  }
+}
+
+/** Later than every number that the block can have given. */
+function firstNumber(old: BlockSpec | undefined, now: bigint): bigint {
+  const { sequenceNumber } = old ?? {};
+  const last =
+    typeof sequenceNumber === "bigint" || Number.isSafeInteger(sequenceNumber) ? BigInt(sequenceNumber ?? 0) : 0n;
+  return last >= now ? last + 1n : now;
+}
+
+/** Addresses that were released last come last again. */
+function orderedAs(block: Block, old: BlockSpec | undefined): Block {
+  const all = block.spec.unallocated;
+  const before = (old?.unallocated ?? []).filter((ordinal) => all.includes(ordinal));
+  return withSpec(block, { ...block.spec, unallocated: [...new Set([...before, ...all])] });
+}
+
+function fill(block: Block, owners: ReadonlyMap<number, AllocationAttribute>): Block {
+  let { spec } = block;
+  for (const [ordinal, attribute] of owners) spec = assignOrdinal(spec, ordinal, attribute) ?? spec;
+  return withSpec(block, spec);
+}
+
+/** Handles that name the block and have less in it than they count. */
+function* lostHandles(cidr: string, { spec }: Block): Transaction<readonly string[]> {
+  const handles = (yield* list("IPAMHandle")).map((object) => object.spec as Partial<HandleSpec>);
+  return handles.flatMap(({ handleID, block }) => {
+    if (handleID === undefined || handleID === placeholderOf(cidr)) return [];
+    return (block?.[cidr] ?? 0) > ordinalsOfHandle(spec, handleID).length ? [handleID] : [];
+  });
+}
+
+function* putHandle(handleId: string, counts: Readonly<Record<string, number>>): Transaction<void> {
+  const before = yield* readHandle(handleId);
+  if (before !== undefined) yield* remove(before);
+  yield* create(newHandle(handleId, counts));
+}
+
+function* rebuildHandle(name: string): Transaction<string> {
+  const counts: Record<string, number> = {};
+  let handleId = "";
+  for (const object of yield* list("IPAMBlock")) {
+    if (!isBlock(object)) continue;
+    const { spec } = object;
+    for (let ordinal = 0; ordinal < spec.allocations.length; ordinal++) {
+      const id = attributeOf(spec, ordinal)?.handle_id ?? "";
+      if (id === "" || handleName(id) !== name) continue;
+      handleId = id;
+      counts[spec.cidr] = (counts[spec.cidr] ?? 0) + 1;
+    }
+  }
+  yield* setAside("IPAMHandle", name, handleId === "" ? undefined : newHandle(handleId, counts));
+  const blocks = Object.keys(counts).join(", ");
+  return `set IPAMHandle "${name}" aside${handleId === "" ? ": no block notes it" : ` and rebuilt it of ${blocks}`}`;
+}
+
+function* rebuildAffinity(name: string): Transaction<string> {
+  const owned = (yield* list("IPAMBlock")).filter(isBlock).flatMap(({ spec: { cidr, affinity } }) => {
+    const node = affinity?.startsWith(hostAffinity("")) ? affinity.slice(hostAffinity("").length) : undefined;
+    return node !== undefined && affinityName(node, cidr) === name ? [newAffinity(node, cidr, "confirmed")] : [];
+  });
+  yield* setAside("BlockAffinity", name, owned[0]);
+  return `set BlockAffinity "${name}" aside${owned[0] === undefined ? ": no block names it" : " and rebuilt it of its block"}`;
+}

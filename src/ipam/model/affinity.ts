@@ -1,0 +1,134 @@
+/**
+ * Affinities: which node owns which block, recorded before the block is made and after it is given up.
+ *
+ *     claim     affinity pending → block created → affinity confirmed
+ *     release   affinity pendingDeletion → block deleted (or, while in use, left without owner) → affinity deleted
+ *
+ * **The block decides**: a block that names the node as its owner is the node's, whatever state the affinity was left in by a process
+ * that was killed. Whoever comes next finishes the claim.
+ */
+import type { StoredObject } from "../../store/object.ts";
+import { create, maxTries, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import { tooManyConflicts } from "../conflict.ts";
+import { type Block, decodeBlock, isEmpty, newBlock, withSpec } from "./block.ts";
+import { hostnameHash } from "./hostname-hash.ts";
+import { affinityName, blockName } from "./object-name.ts";
+
+export interface AffinitySpec {
+  readonly cidr: string;
+  readonly node: string;
+  readonly type: "host";
+  /** Empty in old data: confirmed. */
+  readonly state: "pending" | "confirmed" | "pendingDeletion" | "";
+  /** A string, by a mistake in Calico's schema that cannot be mended. */
+  readonly deleted: "false" | "true";
+}
+
+/** So that a release finds the pool's cursor without reading all pools. */
+const poolAnnotation = "tortie/pool";
+
+type Affinity = StoredObject<AffinitySpec>;
+
+/** What a block says of its owner. */
+export function hostAffinity(node: string): string {
+  return `host:${node}`;
+}
+
+export interface Claim {
+  readonly node: string;
+  /** The CIDR of the pool that the block is cut from. */
+  readonly pool: string;
+  /** Nanoseconds since the epoch. */
+  readonly now: bigint;
+}
+
+/** The node's block of this range, made if it is nobody's; `undefined` when it is another's or has no owner. */
+export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | undefined> {
+  const { node, now } = claim;
+  for (let tries = 0; tries < maxTries; tries++) {
+    const existing = yield* readBlock(cidr);
+    if (existing !== undefined && existing.spec.affinity !== hostAffinity(node)) {
+      yield* removeAffinity(node, cidr);
+      return undefined;
+    }
+    const pending = yield* setState(node, cidr, existing === undefined ? "pending" : "confirmed", claim.pool);
+    if (pending === undefined) continue;
+    if (existing !== undefined) return existing;
+    const block = yield* create(newBlock(cidr, hostAffinity(node), now));
+    if (block === undefined) continue;
+    yield* setState(node, cidr, "confirmed");
+    return decodeBlock(block, cidr);
+  }
+  throw tooManyConflicts(`claim block ${cidr}`);
+}
+
+/** Gives a block up. A block in use keeps its addresses and loses its owner. */
+export function* releaseBlock(node: string, cidr: string): Transaction<void> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const block = yield* readBlock(cidr);
+    if (block?.spec.affinity === hostAffinity(node)) {
+      if ((yield* setState(node, cidr, "pendingDeletion")) === undefined) continue;
+      const done = isEmpty(block.spec) ? yield* remove(block) : yield* update(withoutOwner(block));
+      if (!done) continue;
+    }
+    if (yield* removeAffinity(node, cidr)) return;
+  }
+  throw tooManyConflicts(`release block ${cidr}`);
+}
+
+/** Whether the node has, or is about to have, the block. */
+export function* hasAffinity(node: string, cidr: string): Transaction<boolean> {
+  return (yield* read("BlockAffinity", affinityName(node, cidr))) !== undefined;
+}
+
+export function* readBlock(cidr: string): Transaction<Block | undefined> {
+  const object = yield* read("IPAMBlock", blockName(cidr));
+  return object === undefined ? undefined : decodeBlock(object, cidr);
+}
+
+/** Whether it is gone now; `false` when another process changed it meanwhile. */
+function* removeAffinity(node: string, cidr: string): Transaction<boolean> {
+  const affinity = yield* read("BlockAffinity", affinityName(node, cidr));
+  return affinity === undefined || (yield* remove(affinity));
+}
+
+/** Brings the affinity to a state, making it if needed; `undefined` when another process changed it meanwhile. */
+function* setState(
+  node: string,
+  cidr: string,
+  state: AffinitySpec["state"],
+  pool?: string,
+): Transaction<Affinity | undefined> {
+  const stored = (yield* read("BlockAffinity", affinityName(node, cidr))) as Affinity | undefined;
+  if (stored === undefined) return (yield* create(newAffinity(node, cidr, state, pool))) as Affinity | undefined;
+  if (stored.spec.state === state) return stored;
+  return (yield* update({ ...stored, spec: { ...stored.spec, state } })) as Affinity | undefined;
+}
+
+/** The CIDR of the pool of a block that the node owns; `undefined` where the affinity does not say. */
+export function* poolOfBlock(node: string, cidr: string): Transaction<string | undefined> {
+  return (yield* read("BlockAffinity", affinityName(node, cidr)))?.metadata.annotations?.[poolAnnotation];
+}
+
+export function newAffinity(node: string, cidr: string, state: AffinitySpec["state"], pool?: string): Affinity {
+  return {
+    apiVersion: "crd.projectcalico.org/v1",
+    kind: "BlockAffinity",
+    metadata: {
+      name: affinityName(node, cidr),
+      // Calico 3.31 and later find affinities by these labels alone.
+      labels: {
+        "projectcalico.org/affinity-type": "host",
+        "projectcalico.org/hostname-hash": hostnameHash(node),
+        "projectcalico.org/ip-version": cidr.includes(":") ? "6" : "4",
+      },
+      ...(pool !== undefined && { annotations: { [poolAnnotation]: pool } }),
+    },
+    spec: { cidr, node, type: "host", state, deleted: "false" },
+  };
+}
+
+function withoutOwner(block: Block): Block {
+  const { affinity: _affinity, ...spec } = block.spec;
+  return withSpec(block, { ...spec, sequenceNumber: BigInt(spec.sequenceNumber) + 1n } as Block["spec"]);
+}

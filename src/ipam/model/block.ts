@@ -1,0 +1,304 @@
+/**
+ * Blocks: a range of addresses, who has which, and in what order the free ones are given away. Pure: each function makes a new spec.
+ *
+ *     allocations   [0, 1, null, null]     per ordinal: index into attributes, or free
+ *     unallocated   [3, 2]                 free ordinals: taken from the head, given back at the tail
+ *     attributes    [{handle_id: "a"}, {handle_id: "b"}]
+ *
+ * **Every ordinal is allocated or in `unallocated`, once. Every attribute is used.** (`blockFault` tells.) **A block's sequence number
+ * grows with every write, and an ordinal remembers the one it was taken at**, so that a stale release of an address that was given
+ * away again is recognised.
+ */
+import { addressBytes, formatAddress } from "../../net/address.ts";
+import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../../net/prefix.ts";
+import { DamagedError } from "../../store/damage.ts";
+import { JsonText } from "../../store/json-text.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { blockName } from "./object-name.ts";
+import { type SequenceNumbers, withNumber, withoutNumber } from "./sequence-numbers.ts";
+
+export interface AllocationAttribute {
+  readonly handle_id?: string | null;
+  readonly secondary?: Readonly<Record<string, string>> | null;
+  readonly [unknown: string]: unknown;
+}
+
+/** As text where a file held it and nobody has asked for it yet. */
+export type StoredAttribute = AllocationAttribute | JsonText<AllocationAttribute>;
+
+export interface BlockSpec {
+  readonly cidr: string;
+  /** `"host:<node>"`; absent when no node owns the block. */
+  readonly affinity?: string | null;
+  readonly sequenceNumber: bigint | number;
+  /** By ordinal (`sequenceNumberOf`). */
+  readonly sequenceNumberForAllocation?: SequenceNumbers | JsonText<SequenceNumbers> | null;
+  readonly strictAffinity: boolean;
+  readonly deleted: boolean;
+  readonly attributes: readonly StoredAttribute[];
+  readonly allocations: readonly (number | null)[];
+  readonly unallocated: readonly number[];
+  readonly [unknown: string]: unknown;
+}
+
+export type Block = StoredObject<BlockSpec>;
+
+/** Tells which ordinals of a block must not be given away by themselves. */
+export type Reserved = (ordinal: number) => boolean;
+
+/** `now` in nanoseconds since the epoch. */
+export function newBlock(cidr: string, affinity: string, now: bigint): Block {
+  const size = Number(addressCount(cidr));
+  return {
+    apiVersion: "crd.projectcalico.org/v1",
+    kind: "IPAMBlock",
+    metadata: { name: blockName(cidr) },
+    spec: {
+      cidr,
+      affinity,
+      sequenceNumber: now,
+      sequenceNumberForAllocation: {},
+      strictAffinity: false,
+      deleted: false,
+      attributes: [],
+      allocations: new Array<null>(size).fill(null),
+      unallocated: Array.from({ length: size }, (_, ordinal) => ordinal),
+    },
+  };
+}
+
+/** Throws `DamagedError` when the spec has not the shape of a block, or is that of another one than `cidr`. */
+export function decodeBlock(object: StoredObject, cidr: string): Block {
+  const { name } = object.metadata;
+  if (!hasShape(object)) {
+    throw malformed(name, "its spec lacks cidr, sequenceNumber, allocations, unallocated or attributes");
+  }
+  if (object.spec.cidr !== cidr) throw malformed(name, `its cidr is ${JSON.stringify(object.spec.cidr)}, not ${cidr}`);
+  return object;
+}
+
+export function isBlock(object: StoredObject): object is Block {
+  return hasShape(object) && canonicalPrefix(object.spec.cidr) === object.spec.cidr;
+}
+
+function hasShape(object: StoredObject): object is Block {
+  const spec = object.spec as Partial<BlockSpec>;
+  const lists = Array.isArray(spec.allocations) && Array.isArray(spec.unallocated) && Array.isArray(spec.attributes);
+  return typeof spec.cidr === "string" && spec.sequenceNumber !== undefined && lists;
+}
+
+export function withSpec(block: Block, spec: BlockSpec): Block {
+  return { ...block, spec };
+}
+
+export interface Assignment {
+  readonly spec: BlockSpec;
+  readonly ordinals: readonly number[];
+}
+
+/** Takes up to `count` ordinals from the head of the unallocated list; reserved ones keep their place in it. */
+export function assign(spec: BlockSpec, count: number, attribute: AllocationAttribute, reserved: Reserved): Assignment {
+  const ordinals: number[] = [];
+  const passedOver: number[] = [];
+  for (const ordinal of spec.unallocated) {
+    if (ordinals.length === count) break;
+    (reserved(ordinal) ? passedOver : ordinals).push(ordinal);
+  }
+  if (ordinals.length === 0) return { spec, ordinals };
+  const rest = spec.unallocated.slice(passedOver.length + ordinals.length);
+  return { spec: allocate({ ...spec, unallocated: passedOver.concat(rest) }, ordinals, attribute), ordinals };
+}
+
+/** Takes one ordinal wherever it stands in the list; `undefined` when it is not free. */
+export function assignOrdinal(spec: BlockSpec, ordinal: number, attribute: AllocationAttribute): BlockSpec | undefined {
+  if (!spec.unallocated.includes(ordinal)) return undefined;
+  const unallocated = spec.unallocated.filter((other) => other !== ordinal);
+  return allocate({ ...spec, unallocated }, [ordinal], attribute);
+}
+
+/** Gives allocated ordinals back, at the tail of the list; attributes that nothing uses any more go. */
+export function release(spec: BlockSpec, ordinals: readonly number[]): BlockSpec {
+  return {
+    ...releaseTo(spec, ordinals, null, spec.attributes),
+    unallocated: [...spec.unallocated, ...ordinals],
+  };
+}
+
+/** Gives allocated ordinals back when they have cooled down: until then they have no owner and are not free (`expireCooldowns`). RFC 3339. */
+export function releaseWithCooldown(spec: BlockSpec, ordinals: readonly number[], releasedAt: string): BlockSpec {
+  return releaseTo(spec, ordinals, spec.attributes.length, [...spec.attributes, { releasedAt }]);
+}
+
+/** Frees the ordinals that were released `cooldownSeconds` before `now` (nanoseconds since the epoch); the same spec when there are none. */
+export function expireCooldowns(spec: BlockSpec, cooldownSeconds: number, now: bigint): BlockSpec {
+  const latest = Number(now / 1_000_000n) - cooldownSeconds * 1000;
+  const thawed = spec.attributes.flatMap((_, index) => {
+    const { releasedAt } = coolingAt(spec, index) ?? {};
+    return typeof releasedAt === "string" && Date.parse(releasedAt) <= latest ? [index] : [];
+  });
+  if (thawed.length === 0) return spec;
+  const ordinals = spec.allocations.flatMap((index, ordinal) =>
+    index !== null && thawed.includes(index) ? [ordinal] : [],
+  );
+  return release(spec, ordinals);
+}
+
+/** Whether this is the note of a release, and nobody's. */
+export function isCooling({ handle_id, releasedAt }: AllocationAttribute): boolean {
+  return typeof releasedAt === "string" && (handle_id ?? "") === "";
+}
+
+function coolingAt(spec: BlockSpec, index: number): AllocationAttribute | undefined {
+  const stored = spec.attributes[index];
+  if (stored instanceof JsonText && !stored.mayHold('"releasedAt"')) return undefined;
+  const attribute = decodeAttribute(spec, index);
+  return attribute !== undefined && isCooling(attribute) ? attribute : undefined;
+}
+
+function releaseTo(
+  spec: BlockSpec,
+  ordinals: readonly number[],
+  index: number | null,
+  attributes: readonly StoredAttribute[],
+): BlockSpec {
+  const allocations = spec.allocations.slice();
+  let numbers = spec.sequenceNumberForAllocation ?? {};
+  for (const ordinal of ordinals) {
+    allocations[ordinal] = index;
+    numbers = withoutNumber(numbers, ordinal);
+  }
+  return {
+    ...spec,
+    ...compact(allocations, attributes),
+    sequenceNumber: BigInt(spec.sequenceNumber) + 1n,
+    sequenceNumberForAllocation: numbers,
+  };
+}
+
+/** The ordinals that a handle holds, ascending. */
+export function ordinalsOfHandle(spec: BlockSpec, handleId: string): number[] {
+  const { attributes, allocations } = spec;
+  const mayBeOf = handleFilter(handleId);
+  const held: number[] = [];
+  for (let i = 0; i < attributes.length; i++) {
+    if (mayBeOf(attributes[i]) && decodeAttribute(spec, i)?.handle_id === handleId) held.push(i);
+  }
+  const ordinals: number[] = [];
+  for (const index of held) {
+    for (let at = allocations.indexOf(index); at >= 0; at = allocations.indexOf(index, at + 1)) ordinals.push(at);
+  }
+  return held.length > 1 ? ordinals.sort((one, other) => one - other) : ordinals;
+}
+
+/** Throws `DamagedError` when it cannot be read. */
+export function attributeAt(spec: BlockSpec, ordinal: number): AllocationAttribute | undefined {
+  const index = spec.allocations[ordinal];
+  return typeof index === "number" ? decodeAttribute(spec, index) : undefined;
+}
+
+export function hasRoom(spec: BlockSpec, reserved: Reserved): boolean {
+  return spec.unallocated.some((ordinal) => !reserved(ordinal));
+}
+
+export function isEmpty(spec: BlockSpec): boolean {
+  return spec.unallocated.length === spec.allocations.length;
+}
+
+/** Whether anybody has an address of it: those that cool down are nobody's. (Every attribute is used.) */
+export function isServing(spec: BlockSpec): boolean {
+  return spec.attributes.some((_, index) => coolingAt(spec, index) === undefined);
+}
+
+export function blockAddress({ cidr }: Pick<BlockSpec, "cidr">, ordinal: number): string {
+  const bytes = addressBytes(addressOf(cidr));
+  let carry = ordinal;
+  for (let i = bytes.length - 1; carry > 0 && i >= 0; i--) {
+    carry += bytes[i] ?? 0;
+    bytes[i] = carry & 0xff;
+    carry >>= 8;
+  }
+  return formatAddress(bytes);
+}
+
+/** `undefined` when the address is none of the block's. */
+export function blockOrdinal(cidr: string, address: string): number | undefined {
+  const ordinal = ordinalOf(cidr, address);
+  return ordinal === undefined ? undefined : Number(ordinal);
+}
+
+function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: AllocationAttribute): BlockSpec {
+  const found = indexOfAttribute(spec, attribute);
+  const index = found < 0 ? spec.attributes.length : found;
+  const allocations = spec.allocations.slice();
+  let numbers = spec.sequenceNumberForAllocation ?? {};
+  for (const ordinal of ordinals) {
+    // The last guard of a file that somebody edited: an address that has an owner is given to nobody else.
+    if (allocations[ordinal] !== null) throw malformed(blockName(spec.cidr), `ordinal ${ordinal} is free and is not`);
+    allocations[ordinal] = index;
+    numbers = withNumber(numbers, ordinal, spec.sequenceNumber);
+  }
+  return {
+    ...spec,
+    allocations,
+    attributes: found < 0 ? [...spec.attributes, attribute] : spec.attributes,
+    sequenceNumber: BigInt(spec.sequenceNumber) + 1n,
+    sequenceNumberForAllocation: numbers,
+  };
+}
+
+/** -1 when the block has none that is the same. */
+function indexOfAttribute(spec: BlockSpec, attribute: AllocationAttribute): number {
+  const mayBeOf = handleFilter(attribute.handle_id ?? "");
+  return spec.attributes.findIndex((stored, index) => {
+    const other = mayBeOf(stored) ? decodeAttribute(spec, index) : undefined;
+    return other !== undefined && sameAttribute(other, attribute);
+  });
+}
+
+/** Passes over most attributes of other handles without reading them. */
+function handleFilter(handleId: string): (attribute: StoredAttribute | undefined) => boolean {
+  const quoted = JSON.stringify(handleId);
+  return (attribute) => !(attribute instanceof JsonText) || attribute.mayHold(quoted);
+}
+
+function decodeAttribute({ attributes, cidr }: BlockSpec, index: number): AllocationAttribute | undefined {
+  const attribute = attributes[index];
+  if (!(attribute instanceof JsonText)) return attribute;
+  try {
+    return attribute.value();
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw malformed(blockName(cidr), `its attribute ${index} is damaged: ${error.message}`);
+  }
+}
+
+function malformed(name: string, reason: string): DamagedError {
+  return new DamagedError("use", { kind: "IPAMBlock", name }, reason);
+}
+
+/** An attribute that holds more than a handle and its secondary keys (an alternate owner, a release time) is nobody else's. */
+function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): boolean {
+  if (one.handle_id !== other.handle_id) return false;
+  const { handle_id: _one, secondary: oneKeys, ...oneRest } = one;
+  const { handle_id: _other, secondary: otherKeys, ...otherRest } = other;
+  if (Object.keys(oneRest).length > 0 || Object.keys(otherRest).length > 0) return false;
+  const keys = Object.entries(oneKeys ?? {});
+  return (
+    keys.length === Object.keys(otherKeys ?? {}).length && keys.every(([key, value]) => otherKeys?.[key] === value)
+  );
+}
+
+/** Takes away the attributes that no ordinal names any more; those behind them move up. */
+function compact(
+  allocations: readonly (number | null)[],
+  attributes: readonly StoredAttribute[],
+): Pick<BlockSpec, "allocations" | "attributes"> {
+  let named = allocations;
+  const kept = attributes.slice();
+  for (let index = kept.length - 1; index >= 0; index--) {
+    if (named.includes(index)) continue;
+    kept.splice(index, 1);
+    named = named.map((other) => (other !== null && other > index ? other - 1 : other));
+  }
+  return { allocations: named, attributes: kept };
+}

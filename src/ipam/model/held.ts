@@ -1,0 +1,50 @@
+/** What a handle holds by now: the blocks that it names, and its ordinals in each. */
+import type { Family } from "../../net/address.ts";
+import { familyOf } from "../../net/address.ts";
+import type { StoredObject } from "../../store/object.ts";
+import type { Transaction } from "../../store/transaction.ts";
+import { readBlock } from "./affinity.ts";
+import { type Block, type BlockSpec, blockAddress, ordinalsOfHandle } from "./block.ts";
+import { type HandleSpec, readHandle } from "./handle.ts";
+
+export interface HeldBlock {
+  readonly block: Block;
+  readonly ordinals: readonly number[];
+}
+
+export interface Held {
+  /** As it is stored; `undefined` when there is none. */
+  readonly handle: StoredObject<HandleSpec> | undefined;
+  /** The blocks in which it really holds something: **the block decides, the handle's counts do not**. */
+  readonly blocks: readonly HeldBlock[];
+}
+
+/** An address that was assigned. */
+export interface Assigned {
+  readonly address: string;
+  readonly family: Family;
+  /** The CIDR of its block. */
+  readonly block: string;
+}
+
+export function* readHeld(handleId: string): Transaction<Held> {
+  const handle = yield* readHandle(handleId);
+  const blocks: HeldBlock[] = [];
+  for (const cidr in handle?.spec.block) {
+    const block = yield* readBlock(cidr);
+    if (block === undefined) continue;
+    const ordinals = ordinalsOfHandle(block.spec, handleId);
+    if (ordinals.length > 0) blocks.push({ block, ordinals });
+  }
+  return { handle, blocks };
+}
+
+export function assignedAt(spec: BlockSpec, ordinal: number): Assigned {
+  return { address: blockAddress(spec, ordinal), family: familyOf(spec.cidr), block: spec.cidr };
+}
+
+/** IPv4 first, in ascending order. */
+export function addressesOf({ blocks }: Held): readonly Assigned[] {
+  const all = blocks.flatMap(({ block: { spec }, ordinals }) => ordinals.map((ordinal) => assignedAt(spec, ordinal)));
+  return all.sort((one, other) => one.family - other.family);
+}

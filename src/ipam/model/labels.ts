@@ -1,0 +1,43 @@
+/**
+ * The labels that pools' selectors ask for.
+ *
+ *     node        kubernetes.io/hostname=<node>                  and those of /var/lib/tortie/nodes/<node>.json, a Calico Node
+ *     namespace   kubernetes.io/metadata.name=<namespace>        and those of /var/lib/tortie/namespaces/<namespace>.json
+ *
+ * **Nothing is read unless a pool has a selector that asks for more than `all()`.** The last label, of the object, wins.
+ */
+
+import type { Kind } from "../../store/object.ts";
+import { read, type Transaction } from "../../store/transaction.ts";
+import type { Pool } from "./pool.ts";
+import type { Labels } from "./selector.ts";
+
+/** Whom addresses are for, as selectors see it. */
+export interface Scope {
+  readonly node: string;
+  readonly nodeLabels: Labels;
+  /** `undefined` when no namespace is known: then no namespaceSelector matches. */
+  readonly namespaceLabels: Labels | undefined;
+}
+
+export function* readScope(pools: readonly Pool[], node: string, namespace: string | undefined): Transaction<Scope> {
+  const isAsked = pools.some(({ nodeSelector }) => asks(nodeSelector));
+  const isNamespaceAsked = namespace !== undefined && pools.some(({ namespaceSelector }) => asks(namespaceSelector));
+  return {
+    node,
+    nodeLabels: isAsked ? yield* labelsOf("Node", node, { "kubernetes.io/hostname": node }) : {},
+    namespaceLabels: isNamespaceAsked
+      ? yield* labelsOf("Namespace", namespace, { "kubernetes.io/metadata.name": namespace })
+      : undefined,
+  };
+}
+
+/** Whether a selector has to be evaluated: nearly all are one of these. */
+export function asks(selector: string): boolean {
+  return selector !== "" && selector !== "all()";
+}
+
+function* labelsOf(kind: Kind, name: string, implied: Labels): Transaction<Labels> {
+  const object = yield* read(kind, name);
+  return { ...implied, ...object?.metadata.labels };
+}

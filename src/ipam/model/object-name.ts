@@ -1,0 +1,33 @@
+/** The names of IPAM's objects: Calico's, so that its tools find ours (libcalico-go, backend/k8s/resources). */
+import { sha256 } from "../../net/digest.ts";
+import { canonicalPrefix } from "../../net/prefix.ts";
+
+/** `192.168.185.0/26` gives `192-168-185-0-26`. */
+export function blockName(cidr: string): string {
+  return cidr.replace(/[.:/]/g, "-");
+}
+
+/** The CIDR of a block by its name; `undefined` when it is no block's name. */
+export function blockCidrOf(name: string): string | undefined {
+  const end = name.lastIndexOf("-");
+  const separator = /^\d+-\d+-\d+-\d+-\d+$/.test(name) ? "." : ":";
+  return canonicalPrefix(`${name.slice(0, Math.max(0, end)).replaceAll("-", separator)}/${name.slice(end + 1)}`);
+}
+
+/** `<node>-<block>`; a longer one is cut, with a digest. */
+export function affinityName(node: string, cidr: string): string {
+  const block = blockName(cidr);
+  const name = `${node}-${block}`;
+  if (name.length < 253) return name;
+  return `${node.slice(0, 252 - block.length - 13)}-${block}-${sha256(`${node}+${block}`).slice(0, 11)}`;
+}
+
+/**
+ * The handle's ID where Kubernetes allows it as a name, as all of Calico's are. Others get a digest: Calico turns them to lower case, and
+ * two that differ in case alone become one.
+ */
+export function handleName(handleId: string): string {
+  if (handleId.length <= 200 && /^[a-z0-9][a-z0-9._-]*$/.test(handleId)) return handleId;
+  const readable = handleId.toLowerCase().replace(/[^a-z0-9._-]/g, "-");
+  return `${readable.slice(0, 180)}-${sha256(handleId).slice(0, 16)}`;
+}

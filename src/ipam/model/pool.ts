@@ -1,0 +1,138 @@
+/**
+ * Pools: the ranges that blocks are cut from, by the meaning of Calico's `IPPool`.
+ *
+ *     cidr 192.168.0.0/16, blockSize 26    blocks 192.168.0.0/26, 192.168.0.64/26, … 1,024 of them
+ */
+import { CniError, code } from "../../cni/error.ts";
+import { addressToBigInt, bigIntToAddress, type Family, familyOf } from "../../net/address.ts";
+import { addressCount, addressOf, canonicalPrefix, lengthOf, maskPrefix } from "../../net/prefix.ts";
+import { encodeUtf8 } from "../../net/text.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { list, type Transaction } from "../../store/transaction.ts";
+
+export interface Pool {
+  readonly name: string;
+  /** Canonical. */
+  readonly cidr: string;
+  readonly family: Family;
+  /** The length of the blocks' prefixes. */
+  readonly blockSize: number;
+  /** Gives no new addresses; those it gave stay. */
+  readonly disabled: boolean;
+  readonly natOutgoing: boolean;
+  /** Whether it gives addresses that nobody asked it for by name. */
+  readonly automatic: boolean;
+  readonly allowedUses: readonly string[];
+  readonly nodeSelector: string;
+  readonly namespaceSelector: string;
+}
+
+/** The keys of `IPPool` that mean something here. */
+export interface PoolSpec {
+  readonly cidr: string;
+  readonly blockSize?: number;
+  readonly disabled?: boolean;
+  readonly natOutgoing?: boolean;
+  readonly assignmentMode?: string;
+  readonly allowedUses?: readonly string[];
+  readonly nodeSelector?: string;
+  readonly namespaceSelector?: string;
+  readonly [unknown: string]: unknown;
+}
+
+export const defaultBlockSize = { 4: 26, 6: 122 } as const;
+const smallestBlockSize = { 4: 20, 6: 116 } as const;
+const maxBlockSize = { 4: 32, 6: 128 } as const;
+
+/** The sizes that blocks of more than one address can have, the default first. */
+export function blockSizes(family: Family): readonly number[] {
+  const smallest = smallestBlockSize[family];
+  const all = Array.from({ length: maxBlockSize[family] - smallest }, (_, index) => smallest + index);
+  const usual = defaultBlockSize[family];
+  return [usual, ...all.filter((size) => size !== usual)];
+}
+
+export interface PoolList {
+  /** By name. */
+  readonly pools: readonly Pool[];
+  /** What is wrong with each of the others: one pool that makes no sense does not take the rest away. */
+  readonly faults: readonly CniError[];
+}
+
+export function* listPools(): Transaction<PoolList> {
+  const pools: Pool[] = [];
+  const faults: CniError[] = [];
+  for (const object of yield* list("IPPool")) {
+    try {
+      pools.push(decodePool(object));
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      faults.push(error);
+    }
+  }
+  return { pools, faults };
+}
+
+/** Throws `CniError` 103 that names the pool and the key when it makes no sense. */
+export function decodePool({ metadata, spec }: StoredObject): Pool {
+  const pool = spec as Partial<PoolSpec>;
+  const refuse = (reason: string) => new CniError(code.datastore, `cannot use IPPool "${metadata.name}": ${reason}`);
+  const cidr = typeof pool.cidr === "string" ? canonicalPrefix(pool.cidr) : undefined;
+  if (cidr === undefined) throw refuse(`its cidr ${JSON.stringify(pool.cidr)} is not a valid CIDR`);
+  const network = maskPrefix(cidr);
+  if (network !== cidr) throw refuse(`its cidr ${cidr} has host bits; write ${network}`);
+  const family = familyOf(cidr);
+  const blockSize = pool.blockSize ?? defaultBlockSize[family];
+  if (blockSize < smallestBlockSize[family] || blockSize > maxBlockSize[family]) {
+    throw refuse(`its blockSize ${blockSize} is not within ${smallestBlockSize[family]} to ${maxBlockSize[family]}`);
+  }
+  if (lengthOf(cidr) > blockSize) throw refuse(`its cidr ${cidr} is smaller than one block of /${blockSize}`);
+  return {
+    name: metadata.name,
+    cidr,
+    family,
+    blockSize,
+    disabled: pool.disabled === true,
+    natOutgoing: pool.natOutgoing === true,
+    automatic: pool.assignmentMode !== "Manual",
+    allowedUses: pool.allowedUses ?? [],
+    nodeSelector: pool.nodeSelector ?? "",
+    namespaceSelector: pool.namespaceSelector ?? "",
+  };
+}
+
+export function blockCount({ cidr, blockSize }: Pool): bigint {
+  return 1n << BigInt(blockSize - lengthOf(cidr));
+}
+
+/** The block at an index, counted from the node's own start and around: nodes that look for blocks at once seldom meet. */
+export function blockAt(pool: Pool, node: string, index: bigint): string {
+  const position = (startOf(node) + index) % blockCount(pool);
+  const width = pool.family === 4 ? 32 : 128;
+  const first = addressToBigInt(addressOf(pool.cidr)) + (position << BigInt(width - pool.blockSize));
+  return `${bigIntToAddress(first, pool.family)}/${pool.blockSize}`;
+}
+
+/**
+ * How many blocks further the first one lies that a range does not cover whole; the block at `index` is within the range. Pools of IPv6 have
+ * too many blocks to look at each.
+ */
+export function blocksToEnd(pool: Pool, node: string, index: bigint, range: string): bigint {
+  const width = BigInt((pool.family === 4 ? 32 : 128) - pool.blockSize);
+  const afterRange = addressToBigInt(addressOf(maskPrefix(range))) + addressCount(range);
+  const position = (startOf(node) + index) % blockCount(pool);
+  const end = (afterRange - addressToBigInt(addressOf(pool.cidr))) >> width;
+  return (end < blockCount(pool) ? end : blockCount(pool)) - position;
+}
+
+/** The block of an address of the pool. */
+export function blockOf(pool: Pool, address: string): string {
+  return maskPrefix(`${address}/${pool.blockSize}`);
+}
+
+/** FNV-1 of 32 bits, as in Calico. */
+function startOf(node: string): bigint {
+  let hash = 0x811c9dc5;
+  for (const byte of encodeUtf8(node)) hash = Math.imul(hash, 0x01000193) ^ byte;
+  return BigInt(hash >>> 0);
+}

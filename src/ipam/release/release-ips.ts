@@ -1,0 +1,137 @@
+/**
+ * Release by address, each with the guards that whoever asks for it knows: Calico's ReleaseIPs.
+ *
+ *     {address, handle, sequenceNumber}     the handle and the block's number of the allocation that is meant
+ *
+ * **A guard that does not hold refuses its block whole**: the address was given away again since. Addresses of other blocks go on.
+ */
+import { CniError, code } from "../../cni/error.ts";
+import { contains } from "../../net/prefix.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { list, maxTries, type Transaction } from "../../store/transaction.ts";
+import { tooManyConflicts } from "../conflict.ts";
+import { readBlock } from "../model/affinity.ts";
+import { attributeAt, type Block, type BlockSpec, blockOrdinal, isCooling, ordinalsOfHandle } from "../model/block.ts";
+import { type HandleSpec, readHandle } from "../model/handle.ts";
+import { type Assigned, assignedAt } from "../model/held.ts";
+import { blockOf, listPools } from "../model/pool.ts";
+import { sequenceNumberOf } from "../model/sequence-numbers.ts";
+import { writeHandle, writeReleased } from "./release.ts";
+
+export interface ReleaseOption {
+  /** Canonical. */
+  readonly address: string;
+  readonly handle?: string;
+  /** The block's number when the address was assigned. */
+  readonly sequenceNumber?: bigint;
+}
+
+export interface ReleasedIps {
+  readonly released: readonly Assigned[];
+  /** Addresses that nobody had. */
+  readonly unallocated: readonly string[];
+  /** Of blocks that refused. */
+  readonly errors: readonly CniError[];
+}
+
+/** `now` in nanoseconds since the epoch: where given, addresses cool down as IPAMConfig says. */
+export function* releaseIps(options: readonly ReleaseOption[], now?: bigint): Transaction<ReleasedIps> {
+  const released: Assigned[] = [];
+  const unallocated: string[] = [];
+  const errors: CniError[] = [];
+  for (const [cidr, ofBlock] of yield* groupByBlock(options, unallocated)) {
+    try {
+      const outcome = yield* releaseFrom(cidr, ofBlock, now);
+      released.push(...outcome.released);
+      unallocated.push(...outcome.unallocated);
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      errors.push(error);
+    }
+  }
+  return { released, unallocated, errors };
+}
+
+/** By the pools that there are, or, where a pool is gone, by a look at all blocks. An address that is asked for twice counts once. */
+function* groupByBlock(
+  options: readonly ReleaseOption[],
+  unallocated: string[],
+): Transaction<ReadonlyMap<string, readonly ReleaseOption[]>> {
+  const { pools } = yield* listPools();
+  const groups = new Map<string, ReleaseOption[]>();
+  let blocks: readonly StoredObject[] | undefined;
+  for (const option of new Map(options.map((one) => [one.address, one])).values()) {
+    const { address } = option;
+    const pool = pools.find(({ cidr }) => contains(cidr, address));
+    let cidr = pool === undefined ? undefined : blockOf(pool, address);
+    if (cidr === undefined || (yield* readBlock(cidr)) === undefined) {
+      blocks ??= yield* list("IPAMBlock");
+      cidr = blocks.map(({ spec }) => (spec as BlockSpec).cidr).find((range) => contains(range, address));
+    }
+    if (cidr === undefined) unallocated.push(address);
+    else groups.set(cidr, [...(groups.get(cidr) ?? []), option]);
+  }
+  return groups;
+}
+
+function* releaseFrom(
+  cidr: string,
+  options: readonly ReleaseOption[],
+  now: bigint | undefined,
+): Transaction<Omit<ReleasedIps, "errors">> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const block = yield* readBlock(cidr);
+    if (block === undefined) return { released: [], unallocated: options.map(({ address }) => address) };
+    const { spec } = block;
+    const chosen: number[] = [];
+    const unallocated: string[] = [];
+    for (const option of options) {
+      const ordinal = blockOrdinal(cidr, option.address) ?? 0;
+      if (isFree(spec, ordinal)) unallocated.push(option.address);
+      else chosen.push(guarded(spec, ordinal, option));
+    }
+    if (chosen.length === 0) return { released: [], unallocated };
+    const handles = new Set(chosen.map((ordinal) => attributeAt(spec, ordinal)?.handle_id ?? ""));
+    const written = yield* writeReleased(block, chosen, now);
+    if (written === undefined) continue;
+    for (const handle of handles) yield* recount(handle, written);
+    return { released: chosen.map((ordinal) => assignedAt(spec, ordinal)), unallocated };
+  }
+  throw tooManyConflicts(`release addresses of block ${cidr}`);
+}
+
+function isFree(spec: BlockSpec, ordinal: number): boolean {
+  const attribute = attributeAt(spec, ordinal);
+  return attribute === undefined || isCooling(attribute);
+}
+
+/** The ordinal, when it is the allocation that is meant. */
+function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNumber }: ReleaseOption): number {
+  const owner = attributeAt(spec, ordinal)?.handle_id ?? "";
+  if (handle !== undefined && handle !== owner) {
+    throw new CniError(
+      code.datastore,
+      `cannot release address ${address}: wanted that of handle "${handle}", and it is handle "${owner}"'s`,
+    );
+  }
+  const number = sequenceNumberOf(spec, ordinal);
+  if (sequenceNumber !== undefined && sequenceNumber !== number) {
+    throw new CniError(
+      code.datastore,
+      `cannot release address ${address}: wanted the assignment with sequence number ${sequenceNumber}, and it was assigned again with ${number}`,
+    );
+  }
+  return ordinal;
+}
+
+/** Brings a handle's count of one block to what the block really has. */
+export function* recount(handleId: string, { spec }: Block): Transaction<void> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
+    if (handle === undefined) return;
+    const { [spec.cidr]: _before, ...others } = handle.spec.block;
+    const count = ordinalsOfHandle(spec, handleId).length;
+    if (yield* writeHandle(handle, count === 0 ? others : { ...others, [spec.cidr]: count })) return;
+  }
+  throw tooManyConflicts(`release handle "${handleId}"`);
+}

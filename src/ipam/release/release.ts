@@ -1,0 +1,148 @@
+/**
+ * Release: what a handle holds, or some of it, goes back to its blocks.
+ *
+ *     write each block → remove the handle (or write what it still holds)
+ *
+ * **The handle goes last**: a process that is killed in between leaves a handle that names blocks without having anything in them, and
+ * the next release finds nothing in them and removes it. That nothing is there is success.
+ */
+import { CniError } from "../../cni/error.ts";
+import { contains } from "../../net/prefix.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { maxTries, remove, type Transaction, update } from "../../store/transaction.ts";
+import { noteOpen } from "../assign/candidate.ts";
+import { tooManyConflicts } from "../conflict.ts";
+import { hostAffinity, poolOfBlock, readBlock } from "../model/affinity.ts";
+import {
+  type AllocationAttribute,
+  attributeAt,
+  type Block,
+  type BlockSpec,
+  hasRoom,
+  isEmpty,
+  ordinalsOfHandle,
+  release,
+  releaseWithCooldown,
+  withSpec,
+} from "../model/block.ts";
+import { type HandleSpec, readHandle } from "../model/handle.ts";
+import { type Assigned, assignedAt } from "../model/held.ts";
+import { listPools } from "../model/pool.ts";
+import { listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
+
+/** Chooses among what a handle holds. */
+export type Choice = (assigned: Assigned, attribute: AllocationAttribute) => boolean;
+
+const everything: Choice = () => true;
+
+/**
+ * Releases what the handle holds, as far as `choice` takes it. Returns what was released.
+ *
+ * A block that cannot be read or written does not keep the others: it stays in the handle, and its error is thrown at the end.
+ *
+ * `now` in nanoseconds since the epoch: where given, addresses cool down as IPAMConfig says; without it they are free at once, which is
+ * for addresses that nobody has used.
+ */
+export function* releaseByHandle(
+  handleId: string,
+  choice: Choice = everything,
+  now?: bigint,
+): Transaction<readonly Assigned[]> {
+  const released: Assigned[] = [];
+  for (let tries = 0; tries < maxTries; tries++) {
+    const handle = yield* readHandle(handleId);
+    if (handle === undefined) return released;
+    const kept: Record<string, number> = {};
+    let failure: CniError | undefined;
+    for (const [cidr, count] of Object.entries(handle.spec.block)) {
+      try {
+        const outcome = yield* releaseInBlock(cidr, handleId, choice, now);
+        released.push(...outcome.released);
+        if (outcome.kept > 0) kept[cidr] = outcome.kept;
+      } catch (error) {
+        if (!(error instanceof CniError)) throw error;
+        failure ??= error;
+        kept[cidr] = count;
+      }
+    }
+    if (!(yield* writeHandle(handle, kept))) continue;
+    if (failure !== undefined) throw failure;
+    return released;
+  }
+  throw tooManyConflicts(`release handle "${handleId}"`);
+}
+
+interface Outcome {
+  readonly released: readonly Assigned[];
+  /** How many the handle still holds. */
+  readonly kept: number;
+}
+
+function* releaseInBlock(
+  cidr: string,
+  handleId: string,
+  choice: Choice,
+  now: bigint | undefined,
+): Transaction<Outcome> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    const block = yield* readBlock(cidr);
+    if (block === undefined) return { released: [], kept: 0 };
+    const { spec } = block;
+    const held = ordinalsOfHandle(spec, handleId);
+    const chosen = held.filter((ordinal) => choice(assignedAt(spec, ordinal), attributeAt(spec, ordinal) ?? {}));
+    const outcome = {
+      released: chosen.map((ordinal) => assignedAt(spec, ordinal)),
+      kept: held.length - chosen.length,
+    };
+    if (chosen.length === 0) return outcome;
+    if ((yield* writeReleased(block, chosen, now)) !== undefined) return outcome;
+  }
+  throw tooManyConflicts(`release handle "${handleId}" in block ${cidr}`);
+}
+
+/** The block as it is after giving ordinals back, stored or removed; `undefined` when another process changed it meanwhile. */
+export function* writeReleased(
+  block: Block,
+  ordinals: readonly number[],
+  now: bigint | undefined,
+): Transaction<Block | undefined> {
+  const { spec } = block;
+  const cools = now !== undefined && (yield* readIpamConfig()).ipCooldownSeconds > 0;
+  const after = cools ? releaseWithCooldown(spec, ordinals, rfc3339(now)) : release(spec, ordinals);
+  // A block without an owner is kept for its addresses alone.
+  const orphaned = typeof spec.affinity !== "string" && isEmpty(after);
+  const done = orphaned ? yield* remove(block) : yield* update(withSpec(block, after));
+  if (!done) return undefined;
+  yield* noteRoom(spec);
+  return withSpec(block, after);
+}
+
+function rfc3339(now: bigint): string {
+  return new Date(Number(now / 1_000_000n)).toISOString();
+}
+
+/** Tells the owner's cursor that a block, full until now, has room. */
+function* noteRoom(before: BlockSpec): Transaction<void> {
+  const owner = hostAffinity("");
+  if (typeof before.affinity !== "string" || !before.affinity.startsWith(owner)) return;
+  if (before.unallocated.length > 0 && hasRoom(before, reservedIn(before.cidr, yield* listReservedCidrs()))) return;
+  const node = before.affinity.slice(owner.length);
+  const pool = (yield* poolOfBlock(node, before.cidr)) ?? (yield* poolByList(before.cidr));
+  if (pool !== undefined) yield* noteOpen(node, pool, before.cidr);
+}
+
+function* poolByList(block: string): Transaction<string | undefined> {
+  return (yield* listPools()).pools.find(({ cidr }) => contains(cidr, block))?.cidr;
+}
+
+/** Whether the handle names just these blocks now, or is removed because it names none. */
+export function* writeHandle(
+  handle: StoredObject<HandleSpec>,
+  block: Readonly<Record<string, number>>,
+): Transaction<boolean> {
+  const cidrs = Object.keys(block);
+  if (cidrs.length === 0) return yield* remove(handle);
+  const before = handle.spec.block;
+  if (cidrs.length === Object.keys(before).length && cidrs.every((cidr) => block[cidr] === before[cidr])) return true;
+  return (yield* update({ ...handle, spec: { ...handle.spec, block } })) !== undefined;
+}

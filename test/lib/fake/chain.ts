@@ -1,0 +1,135 @@
+/** The chain calico, bandwidth, portmap on a node of the model, called as a runtime calls it; one of its processes may be a faulty one. */
+
+import type { Fault, Step } from "../faults/fault.ts";
+import { type Answer, type Call, FakeNode } from "./node.ts";
+
+export const chain = ["calico", "bandwidth", "portmap"] as const;
+export type Member = (typeof chain)[number];
+export type Command = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS";
+
+/** What goes wrong, and with which process of the chain. */
+export interface Trouble {
+  readonly member: Member;
+  readonly faults: readonly Fault[];
+}
+
+export interface Pod {
+  /** Container and sandbox. */
+  readonly name: string;
+  /** Kubernetes' name of the pod; two sandboxes of one pod have the same. */
+  readonly pod: string;
+  readonly hostPort: number;
+  /** The addresses that it asks for by name, joined by commas. */
+  readonly fixed?: string;
+}
+
+export interface Outcome {
+  /** The process that ended it: it failed, or it was killed. */
+  readonly failed: Member | undefined;
+  readonly killed: boolean;
+  /** Of the last process that answered. */
+  // biome-ignore lint/suspicious/noExplicitAny: a document of any shape, which the tests look into.
+  readonly json: any;
+  /** The steps of each process that ran. */
+  readonly steps: ReadonlyMap<Member, readonly Step[]>;
+}
+
+/** What needs no pod still has a name for it. */
+const nobody: Pod = { name: "none", pod: "none", hostPort: 1 };
+
+const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 2e6, egressBurst: 1e6 };
+
+/** What holds the addresses of `fixed`. */
+const fixedPools = { ipv4_pools: ["10.65.0.0/24"], ipv6_pools: ["fd65::/64"] };
+
+/** Both families, limits both ways, and host ports of every kind. */
+function confOf(member: Member, { hostPort, fixed }: Pod): object {
+  if (member === "calico") return { ipam: { type: "calico-ipam", assign_ipv6: "true", ...(fixed && fixedPools) } };
+  if (member === "bandwidth") return limits;
+  const portMappings = [
+    { hostPort, containerPort: 80, protocol: "tcp" },
+    { hostPort, containerPort: 53, protocol: "udp" },
+    { hostPort: hostPort + 1, containerPort: 443, protocol: "tcp", hostIP: "192.0.2.1" },
+  ];
+  return { runtimeConfig: { portMappings } };
+}
+
+export class FakeChain {
+  readonly node = new FakeNode();
+  /** Final results by pod. */
+  readonly results = new Map<string, unknown>();
+
+  readonly #ifname: string;
+
+  constructor(pods: readonly Pod[], ifname = "eth0") {
+    this.#ifname = ifname;
+    for (const { name } of pods) this.node.sandbox(name);
+  }
+
+  /** Stops at the first failure, and calls no DEL then. */
+  add(pod: Pod, trouble?: Trouble): Outcome {
+    let prevResult: unknown;
+    const outcome = this.#each("ADD", chain, pod, trouble, (answer) => {
+      prevResult = answer.json;
+      return { prevResult };
+    });
+    if (outcome.failed === undefined) this.results.set(pod.name, outcome.json);
+    return outcome;
+  }
+
+  /** Needs the result of an ADD that went well. */
+  check(pod: Pod, trouble?: Trouble): Outcome {
+    return this.#each("CHECK", chain, pod, trouble, () => ({ prevResult: this.results.get(pod.name) }));
+  }
+
+  /** Stops at the first failure. */
+  del(pod: Pod, trouble?: Trouble): Outcome {
+    const outcome = this.#each("DEL", [...chain].reverse(), pod, trouble, () => ({}));
+    if (outcome.failed === undefined) this.results.delete(pod.name);
+    return outcome;
+  }
+
+  status(trouble?: Trouble): Outcome {
+    return this.#each("STATUS", chain, nobody, trouble, () => ({}));
+  }
+
+  /** Goes on after a failure; the first one is told of. */
+  gc(valid: readonly Pod[], trouble?: Trouble): Outcome {
+    const attachments = valid.map(({ name }) => ({ containerID: name, ifname: this.#ifname }));
+    const outcomes = chain.map((member) =>
+      this.#each("GC", [member], nobody, trouble, () => ({ "cni.dev/valid-attachments": attachments })),
+    );
+    const steps = new Map(outcomes.flatMap((outcome) => [...outcome.steps]));
+    return { ...(outcomes.find(({ failed }) => failed !== undefined) ?? (outcomes[0] as Outcome)), steps };
+  }
+
+  state(): string {
+    return this.node.state();
+  }
+
+  #each(
+    command: Command,
+    members: readonly Member[],
+    pod: Pod,
+    trouble: Trouble | undefined,
+    more: (answer: Partial<Answer>) => object,
+  ): Outcome {
+    const steps = new Map<Member, readonly Step[]>();
+    let answer: Partial<Answer> = {};
+    for (const member of members) {
+      const call: Call = {
+        plugin: member,
+        container: pod.name,
+        ifname: this.#ifname,
+        args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.pod}${pod.fixed === undefined ? "" : `;IP=${pod.fixed}`}`,
+        conf: { ...confOf(member, pod), ...more(answer) },
+        faults: trouble?.member === member ? trouble.faults : [],
+      };
+      const done = this.node.run(command, call);
+      answer = done;
+      steps.set(member, done.steps);
+      if (done.killed || done.status !== 0) return { failed: member, killed: done.killed, json: done.json, steps };
+    }
+    return { failed: undefined, killed: false, json: answer.json, steps };
+  }
+}

@@ -1,0 +1,146 @@
+/** A node of the model machine: our plugins run on it as a runtime would call them, one process each. */
+import bandwidth from "../../../plugins/bandwidth/main.ts";
+import calico from "../../../plugins/calico/main.ts";
+import calicoIpam from "../../../plugins/calico-ipam/main.ts";
+import loopback from "../../../plugins/loopback/main.ts";
+import portmap from "../../../plugins/portmap/main.ts";
+import type { FileStat, Sys } from "../../../src/host/sys.ts";
+import type { Plugin } from "../../../src/plugin/plugin.ts";
+import { statusOf } from "../../../src/plugin/run.ts";
+import type { Fault, Step } from "../faults/fault.ts";
+import { faultySys } from "../faults/faulty-sys.ts";
+import { FakeNft } from "./nft.ts";
+import { FakeMachine, FakeSys } from "./sys.ts";
+
+const binDirectory = "/opt/cni/bin";
+const ownExecutable = "/proc/self/exe";
+
+const plugins = { bandwidth, calico, "calico-ipam": calicoIpam, loopback, portmap };
+
+export interface Call {
+  /** Default: calico. */
+  readonly plugin?: keyof typeof plugins;
+  readonly container?: string;
+  readonly ifname?: string;
+  readonly args?: string;
+  /** The sandbox's name; `undefined` in DEL means that the runtime has none any more. */
+  readonly sandbox?: string | undefined;
+  /** Added to the configuration. */
+  readonly conf?: object;
+  /** What goes wrong with the process. */
+  readonly faults?: readonly Fault[];
+}
+
+export interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: a document of any shape, which the tests look into.
+  readonly json: any;
+  readonly steps: readonly Step[];
+  readonly killed: boolean;
+}
+
+export class FakeNode {
+  readonly machine = new FakeMachine();
+  readonly nft = new FakeNft();
+
+  constructor() {
+    this.machine.netfilter = () => this.nft;
+    this.machine.files.makeDirs("/proc/self", 0o755);
+    this.machine.files.makeDirs(binDirectory, 0o755);
+    this.machine.files.create(ownExecutable, "", 0o755);
+  }
+
+  /** Makes the sandbox of that name unless there is one. */
+  sandbox(name: string): void {
+    if (!this.machine.netnsPaths.has(`/var/run/netns/${name}`)) this.machine.addSandbox(name);
+  }
+
+  run(command: string, call: Call = {}): Answer {
+    const { plugin = "calico", container = "c1", ifname = "eth0", args = "", conf = {}, faults = [] } = call;
+    const sandbox = "sandbox" in call ? call.sandbox : container;
+    const process = new Process({
+      machine: this.machine,
+      environment: {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: container,
+        CNI_NETNS: sandbox === undefined ? "" : `/var/run/netns/${sandbox}`,
+        CNI_IFNAME: ifname,
+        CNI_ARGS: args,
+        CNI_PATH: binDirectory,
+      },
+      stdin: JSON.stringify({
+        cniVersion: "1.1.0",
+        name: "net1",
+        type: plugin,
+        ipam: { type: "calico-ipam" },
+        ...conf,
+      }),
+    });
+    // No two processes run at the same time of the day.
+    this.machine.nowMs++;
+    const steps: Step[] = [];
+    let killed = false;
+    const die = () => {
+      killed = true;
+      process.end();
+      throw new Error("killed");
+    };
+    const sys = faultySys(process, { faults, die, onStep: (step) => steps.push(step) });
+    const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
+    const { stdout } = process;
+    return { status, json: stdout === "" || killed ? undefined : JSON.parse(stdout), steps, killed };
+  }
+
+  /** A process to be given to `exec`, with exactly this environment and standard input. */
+  process(environment: Readonly<Record<string, string>>, stdin: string): FakeSys {
+    this.machine.nowMs++;
+    return new Process({ machine: this.machine, environment, stdin });
+  }
+
+  /** Runs a plugin as that process, or as one behind another door to the machine. Returns its exit status. */
+  exec(plugin: keyof typeof plugins, sys: Sys): number {
+    return statusOf(plugins[plugin] as Plugin<unknown>, sys);
+  }
+
+  /**
+   * All that a node has and that an attachment could leave behind, as text: the kernel's objects in every namespace, the attachments'
+   * files, the addresses that are taken, the beginnings of files that were never finished.
+   */
+  state(): string {
+    // A node that routes goes on routing, and a sandbox's settings are the runtime's affair.
+    const [host = "", ...sandboxes] = this.machine.kernel
+      .print()
+      .replace(/^sysctl .*\n?/gm, "")
+      .split("\n\n");
+    const used = sandboxes.filter((sandbox) => sandbox.trim().includes("\n"));
+    return [host.trimEnd(), ...used, this.nft.print(), ...this.#attachmentFiles(), ...this.#takenAddresses()].join(
+      "\n",
+    );
+  }
+
+  #attachmentFiles(): readonly string[] {
+    return this.machine.files
+      .print()
+      .split("\n")
+      .filter((line) => /^\/run\/tortie\/(endpoints|parts|ipam\/handles)\/.|^\/.*\/\.tmp-/.test(line));
+  }
+
+  #takenAddresses(): readonly string[] {
+    const { files } = this.machine;
+    const directory = "/run/tortie/ipam/blocks";
+    if (files.stat(directory) === undefined) return [];
+    return files.list(directory).flatMap((name) => {
+      if (name.startsWith(".")) return [];
+      const { spec } = JSON.parse(files.read(`${directory}/${name}`)) as { spec: { allocations: (number | null)[] } };
+      const taken = spec.allocations.flatMap((index, ordinal) => (index === null ? [] : [ordinal]));
+      return taken.length === 0 ? [] : [`block ${name}: ${taken.join(" ")}`];
+    });
+  }
+}
+
+/** A process whose executable has the names of all plugins. */
+class Process extends FakeSys {
+  override stat(path: string): FileStat | undefined {
+    return super.stat(path.startsWith(`${binDirectory}/`) ? ownExecutable : path);
+  }
+}

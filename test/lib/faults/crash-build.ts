@@ -1,0 +1,52 @@
+/**
+ * The plugins with a switch in them that stops or fails them at a step: executables of their own in build/crash, never in dist/bin.
+ *
+ *     TORTIE_FAULT=12:after      what `fault.ts` reads
+ *     TORTIE_FAULT=trace         nothing befalls it, and it ends with its steps on stderr, as JSON
+ */
+import { join } from "node:path";
+import { buildExecutable } from "../../../scripts/build/executable.ts";
+import { root } from "../suite.ts";
+
+export const crashPluginDir = join(root, "build/crash/bin");
+export const switchName = "TORTIE_FAULT";
+
+const names = ["calico", "calico-ipam", "bandwidth", "portmap"];
+
+export async function buildCrashPlugins(): Promise<void> {
+  await buildExecutable({
+    programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
+    workDirectory: join(root, "build/crash"),
+    targetDirectory: crashPluginDir,
+    define: {
+      TORTIE_VERSION: '"crash"',
+      TORTIE_COMMIT: '"unknown"',
+      TORTIE_ENGINE: '"quickjs"',
+    },
+  });
+}
+
+/**
+ * To end with `_exit` at once is to be killed, as far as anybody can tell: what a plugin takes back it takes back in TypeScript, nothing is
+ * buffered, and the kernel frees locks and descriptors of either alike, and kills a delegate with its caller.
+ */
+function entryOf(name: string): string {
+  return `
+    import plugin from "../plugins/${name}/main.ts";
+    import { quickjsSys } from "../src/host/quickjs.ts";
+    import { runPlugin } from "../src/plugin/run.ts";
+    import { parseFault } from "../test/lib/faults/fault.ts";
+    import { faultySys } from "../test/lib/faults/faulty-sys.ts";
+    export function main() {
+      const wish = quickjsSys.environment().${switchName} ?? "";
+      const steps = [];
+      const exit = (status) => {
+        if (wish === "trace") quickjsSys.write("stderr", JSON.stringify(steps));
+        return quickjsSys.exit(status);
+      };
+      const faults = wish === "" || wish === "trace" ? [] : [parseFault(wish)];
+      const die = () => quickjsSys.exit(137);
+      runPlugin(plugin, { ...faultySys(quickjsSys, { faults, die, onStep: (step) => steps.push(step) }), exit });
+    }
+  `;
+}

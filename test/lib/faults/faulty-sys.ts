@@ -1,0 +1,79 @@
+/**
+ * A `Sys` in which one step goes wrong (`fault.ts`). It is put over the real one in the executables of `crash-build.ts`, and over the model in
+ * the unit tests; no release has it.
+ *
+ * A step is a call that can fail or that leaves something behind. Clocks, arguments and the like are none: a process that dies there dies as
+ * it does at its next step.
+ */
+import type { Sys } from "../../../src/host/sys.ts";
+import { type FaultOptions, Faults } from "./fault.ts";
+import { faultySocket } from "./faulty-socket.ts";
+
+/** The name that the native host would have made up. */
+const neighbour = `.tmp-${"0".repeat(16)}`;
+
+export function faultySys(sys: Sys, options: FaultOptions): Sys {
+  const faults = new Faults(options);
+  const step = <T>(call: string, object: string, body: () => T): T => faults.take({ call, object }, body);
+  return {
+    args: () => sys.args(),
+    environment: () => sys.environment(),
+    readStdin: (maxBytes, timeoutMs) => step("readStdin", "", () => sys.readStdin(maxBytes, timeoutMs)),
+    readStdinFor: (maxBytes, timeoutMs) => step("readStdinFor", "", () => sys.readStdinFor(maxBytes, timeoutMs)),
+    write: (stream, text) => step("write", stream, () => sys.write(stream, text)),
+    exit: (status) => sys.exit(status),
+    hostname: () => step("hostname", "", () => sys.hostname()),
+    pid: () => sys.pid(),
+
+    wallClock: () => sys.wallClock(),
+    monotonicMs: () => sys.monotonicMs(),
+    sleepMs: (milliseconds) => sys.sleepMs(milliseconds),
+    randomBytes: (count) => sys.randomBytes(count),
+
+    readFile: (path, links) => step("readFile", path, () => sys.readFile(path, links)),
+    writeFile: (path, text) => step("writeFile", path, () => sys.writeFile(path, text)),
+    createFile: (path, text, mode) => step("createFile", path, () => sys.createFile(path, text, mode)),
+    replaceFile(path, text, how) {
+      const begin = () => {
+        const directory = path.slice(0, path.lastIndexOf("/"));
+        sys.createFile(`${directory}/${neighbour}`, text.slice(0, text.length / 2), 0o600);
+      };
+      faults.take({ call: "replaceFile", object: path }, () => sys.replaceFile(path, text, how), begin);
+    },
+    appendFile: (path, text, mode) => step("appendFile", path, () => sys.appendFile(path, text, mode)),
+    rename: (from, to) => step("rename", from, () => sys.rename(from, to)),
+    removeFile: (path) => step("removeFile", path, () => sys.removeFile(path)),
+    removeDir: (path) => step("removeDir", path, () => sys.removeDir(path)),
+    makeDirs: (path, mode) => step("makeDirs", path, () => sys.makeDirs(path, mode)),
+    listDir: (path) => step("listDir", path, () => sys.listDir(path)),
+    stat: (path) => step("stat", path, () => sys.stat(path)),
+    trustDirectory: (path) => step("trustDirectory", path, () => sys.trustDirectory(path)),
+    lock: (path, mode, timeoutMs) => step("lock", path, () => sys.lock(path, mode, timeoutMs)),
+    unlock: (lock) => faults.release("unlock", () => sys.unlock(lock)),
+
+    run(argv, how) {
+      const allButLastTable = () => {
+        const tables = how.stdin.slice(0, how.stdin.lastIndexOf("\n*") + 1);
+        if (tables !== "") sys.run(argv, { ...how, stdin: tables });
+      };
+      return faults.take({ call: "run", object: argv[0] ?? "" }, () => sys.run(argv, how), allButLastTable);
+    },
+
+    openNetns: (path) => step("openNetns", path, () => sys.openNetns(path)),
+    closeNetns: (netns) => faults.release("closeNetns", () => sys.closeNetns(netns)),
+    ownNetns: () => step("ownNetns", "", () => sys.ownNetns()),
+    inNetns(netns, body) {
+      step("inNetns", "", () => undefined);
+      return sys.inNetns(netns, body);
+    },
+    inNewNetns(body) {
+      step("inNewNetns", "", () => undefined);
+      return sys.inNewNetns(body);
+    },
+    openNetlink: (protocol, netns) =>
+      faultySocket(
+        step("openNetlink", protocol, () => sys.openNetlink(protocol, netns)),
+        faults,
+      ),
+  };
+}

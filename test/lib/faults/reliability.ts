@@ -1,0 +1,69 @@
+/**
+ * What was tried and what was left behind, one small file for each part of the tests; `npm run crash` makes the table of docs/reliability.md of
+ * them.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../suite.ts";
+
+/** Everything, as `npm run crash` has it; else what fits into a run of the tests. */
+export const isFull = process.env.TORTIE_CRASH === "full";
+/** For tests that take long when they are whole. */
+export const timeoutMs = isFull ? 3 * 3600_000 : 120_000;
+
+/** So many of them, evenly spread; all where there are no more. */
+export function evenly<T>(all: readonly T[], count: number): readonly T[] {
+  if (all.length <= count) return all;
+  return Array.from({ length: count }, (_, at) => all[Math.floor((at * all.length) / count)] as T);
+}
+
+export const recordDirectory = join(root, "build/reliability");
+
+/** The rows of the table, in their order. */
+export const rows = {
+  "model-kill": "process stopped at a step, on the model of the kernel",
+  "model-error": "error at a step, on the model",
+  kill: "process stopped at a step, on the real kernel",
+  error: "error at a step, on the real kernel",
+  doctor: "wreck of a killed process, for `tortie doctor --fix` to mend",
+  random: "killed after random microseconds",
+  vanished: "namespace gone before DEL",
+  storm: "operations in storms",
+  store: "address store: operations of 16 processes at once, some killed",
+} as const;
+export type Row = keyof typeof rows;
+
+export interface Count {
+  readonly tried: number;
+  /** Of these, after how many something stayed, or the pod was not served. */
+  readonly left: number;
+}
+
+export interface ReliabilityRecord extends Count {
+  readonly row: Row;
+  /** The same on the Go plugins. */
+  readonly go?: Count;
+}
+
+/** Counts what one part of the tests tries, whether its tests pass or not. */
+export class Tally implements Count {
+  tried = 0;
+  left = 0;
+
+  add(more: Count): void {
+    this.tried += more.tried;
+    this.left += more.left;
+  }
+
+  /** Nothing is written for what was not tried: the record of an earlier run stays. */
+  record(part: string, row: Row): void {
+    const { tried, left } = this;
+    if (tried > 0) record(part, { row, tried, left });
+  }
+}
+
+/** Writes what one part of the tests counted; `part` names the file. */
+export function record(part: string, counted: ReliabilityRecord): void {
+  mkdirSync(recordDirectory, { recursive: true });
+  writeFileSync(join(recordDirectory, `${part}.json`), `${JSON.stringify(counted, undefined, 2)}\n`);
+}

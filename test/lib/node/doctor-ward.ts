@@ -1,0 +1,142 @@
+/**
+ * A private node with pods for the doctor: one pod, the neighbour, that nothing may happen to, and others that a test breaks.
+ *
+ *     const ward = await Ward.start();
+ *     const pod = ward.addPod();
+ *     ward.node.sh(`ip link set ${pod.hostInterface} down`);
+ *     ward.expectMended("attachment-different", /is down/);
+ */
+import { expect } from "vitest";
+import { type Conflist, loadConflist } from "../conflist.ts";
+import { addressOf, Runner, type Sandbox } from "../runtimes/runner.ts";
+import { example, pluginDirs } from "../suite.ts";
+import { type Doctored, type DoctorOptions, doctor } from "./doctor.ts";
+import { Node } from "./netns.ts";
+import { diff, snapshot } from "./snapshot.ts";
+
+export interface Pod extends Sandbox {
+  readonly name: string;
+  readonly hostInterface: string;
+  readonly ifb: string;
+  readonly address: string;
+  readonly record: string;
+  readonly hostPort: number;
+}
+
+export interface WardOptions {
+  readonly conflist?: string;
+  /** The pods' `bandwidth`. */
+  readonly limits?: object;
+}
+
+const egressOnly = { egressRate: 1_000_000, egressBurst: 1_000_000 };
+
+export class Ward {
+  readonly node: Node;
+  readonly runner: Runner;
+  readonly list: Conflist;
+  readonly #conflist: string;
+  readonly neighbour: Pod;
+  readonly #neighbourBefore: string;
+  readonly #limits: object;
+  #pods = 0;
+
+  private constructor(node: Node, conflist: string, limits: object) {
+    this.node = node;
+    this.#limits = limits;
+    this.runner = new Runner({ node, pluginDirs });
+    this.#conflist = conflist;
+    this.list = loadConflist(conflist);
+    this.neighbour = this.addPod();
+    this.#neighbourBefore = this.#stateOfNeighbour();
+  }
+
+  static async start({
+    conflist = example("10-calico.conflist"),
+    limits = egressOnly,
+  }: WardOptions = {}): Promise<Ward> {
+    return new Ward(await Node.start(), conflist, limits);
+  }
+
+  stop(): Promise<void> {
+    return this.node.stop();
+  }
+
+  doctor(options: DoctorOptions = {}): Doctored {
+    return doctor(this.node, { conflist: this.#conflist, ...options });
+  }
+
+  addPod(): Pod {
+    const name = `p${this.#pods++}`;
+    const hostPort = 8000 + this.#pods;
+    const sandbox: Sandbox = {
+      containerId: `${name}-0a1b2c`,
+      netns: this.node.addPod(name),
+      ifname: "eth0",
+      args: [
+        ["IgnoreUnknown", "1"],
+        ["K8S_POD_NAMESPACE", "default"],
+        ["K8S_POD_NAME", name],
+      ],
+      capabilities: {
+        portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }],
+        bandwidth: this.#limits,
+      },
+    };
+    const result = this.runner.add(this.list, sandbox);
+    const { interfaces = [] } = result;
+    return {
+      ...sandbox,
+      name,
+      hostPort,
+      hostInterface: interfaces[0]?.name ?? "",
+      ifb: interfaces[2]?.name ?? "",
+      address: addressOf(result),
+      record: `/run/tortie/endpoints/${this.list.name}:${sandbox.containerId}:eth0.json`,
+    };
+  }
+
+  removePod(pod: Pod): void {
+    this.runner.del(this.list, pod);
+    this.node.removePod(pod.name);
+  }
+
+  /** The sandbox goes away behind everybody's back. The kernel takes its time with the interfaces. */
+  losePod({ name, hostInterface }: Pick<Pod, "name" | "hostInterface">): void {
+    this.node.removePod(name);
+    this.node.sh(
+      `for turn in $(seq 500); do ip link show dev ${hostInterface} >&2 || exit 0; sleep 0.01; done; exit 1`,
+    );
+  }
+
+  /** What there is of the neighbour, on the node and in its sandbox. A record tells when it was written. */
+  #stateOfNeighbour(): string {
+    const { neighbour, node } = this;
+    const own = [neighbour.hostInterface, neighbour.ifb, neighbour.containerId];
+    const lines = snapshot(node)
+      .split("\n")
+      .filter((line) => own.some((word) => line.includes(word)) && !line.startsWith("file "));
+    const record = node.sh(`grep -v creationTimestamp ${neighbour.record}`);
+    return [...lines, record, snapshot(node, { in: neighbour.name })].join("\n");
+  }
+
+  expectNeighbourServed(): void {
+    this.runner.check(this.list, this.neighbour);
+    expect(diff(this.#neighbourBefore, this.#stateOfNeighbour())).toBe("");
+  }
+
+  /** It is found, it alone, and mended; nothing is left, and the neighbour is as it was. */
+  expectMended(id: string, text: RegExp): void {
+    const { exitCode, findings } = this.doctor();
+    expect(findings.map((finding) => finding.id)).toEqual([id]);
+    expect(`${findings[0]?.subject} ${findings[0]?.text}`).toMatch(text);
+    expect(exitCode).toBe(3);
+    expect(this.doctor({ fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+    this.expectNeighbourServed();
+  }
+
+  /** What is there and is no pod's. */
+  removeLeft(): void {
+    expect(this.doctor({ fix: true })).toMatchObject({ exitCode: 0 });
+  }
+}

@@ -1,0 +1,32 @@
+/** Installs on a private node as README.md tells: with its very words. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ourPluginDir, root } from "../suite.ts";
+import type { Node } from "./netns.ts";
+
+/** The plugins go to /opt/cni/bin, the usual conflist to /etc/cni/net.d, all in the node's own overlays. */
+export function install(node: Node): void {
+  const [command] = block("npm run build").match(/^node dist\/tortie.js install .*$/m) ?? [];
+  if (command === undefined) throw new Error("cannot install: README.md does not say how");
+  node.sh(`cd ${root}\n${command.replace(/^node/, process.execPath)} --from ${ourPluginDir}`);
+}
+
+/** The same by the lines of docs/operations.md for a node without Node. */
+export function installByShell(node: Node): void {
+  const [, lines] = readFileSync(join(root, "docs/operations.md"), "utf8").match(/^```\n(mkdir [^`]*)^```/m) ?? [];
+  if (lines === undefined) throw new Error("cannot install: docs/operations.md does not say how");
+  node.sh(`set -e\ncd ${root}\n${lines.replaceAll("dist/bin/", `${ourPluginDir}/`)}`);
+}
+
+/** What podman's containers.conf needs. */
+export function podmanNetworkConf(): string {
+  return block("[network]");
+}
+
+/** The block under "Use it" that begins so. */
+function block(start: string): string {
+  const [, section = ""] = readFileSync(join(root, "README.md"), "utf8").split("\n## Use it\n");
+  const found = section.split(/^```\n/m).find((text) => text.startsWith(start));
+  if (found === undefined) throw new Error(`cannot install: README.md has no block "${start}" under "Use it"`);
+  return found;
+}

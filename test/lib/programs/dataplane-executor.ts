@@ -1,0 +1,74 @@
+/**
+ * A program for the native host that takes steps of the executor one after another, and answers what came of each.
+ *
+ * In:  `{"netns": {"a": "/run/netns/a"}, "steps": [{"step": "apply", "in": "a", "plan": …}, …]}`      Out: one answer per step
+ */
+import { apply } from "../../../src/dataplane/apply.ts";
+import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
+import { diff } from "../../../src/dataplane/diff.ts";
+import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
+import type { Sys } from "../../../src/host/sys.ts";
+import type { Plan } from "../../../src/plan/resource.ts";
+
+export type DataplaneStep =
+  /** Answers the links by `<place>:<name>`. `mayReplace` is an owner. */
+  | { readonly step: "apply"; readonly in: string; readonly plan: Plan; readonly mayReplace?: string }
+  /** Answers the texts of the differences. */
+  | { readonly step: "diff"; readonly in: string; readonly plan: Plan }
+  /** Takes back the last `apply`. */
+  | { readonly step: "undo" }
+  | { readonly step: "remove"; readonly name: string; readonly owner: string }
+  /** Answers `<name> <kind> <owner>`. */
+  | { readonly step: "list"; readonly ownerPrefix: string };
+
+export interface DataplaneJob {
+  readonly netns: Readonly<Record<string, string>>;
+  readonly steps: readonly DataplaneStep[];
+}
+
+export interface DataplaneAnswer {
+  readonly value?: unknown;
+  /** The message of the error that the step threw. */
+  readonly refused?: string;
+  readonly ms: number;
+}
+
+const maxBytes = 1 << 22;
+
+export function runDataplaneExecutor(sys: Sys): void {
+  const { netns, steps } = JSON.parse(sys.readStdin(maxBytes, 10_000)) as DataplaneJob;
+  const scenes = new Map<string, Scene>();
+  for (const [name, path] of Object.entries(netns)) scenes.set(name, { sys, sandbox: sys.openNetns(path) });
+  let last: Applied | undefined;
+
+  function take(step: DataplaneStep): unknown {
+    const scene = ("in" in step && scenes.get(step.in)) || { sys };
+    switch (step.step) {
+      case "apply": {
+        const { plan, mayReplace } = step;
+        last = apply(plan, scene, mayReplace === undefined ? {} : { mayReplace: (alias) => alias === mayReplace });
+        return Object.fromEntries(last.links);
+      }
+      case "diff":
+        return diff(step.plan, scene).map(({ text }) => text);
+      case "undo":
+        return last?.undo();
+      case "remove":
+        return removeLink(scene, { place: "host", name: step.name, owner: step.owner });
+      case "list":
+        return listOwnedLinks(scene, step.ownerPrefix).map(({ name, kind, owner }) => `${name} ${kind} ${owner}`);
+    }
+  }
+
+  const answers = steps.map((step): DataplaneAnswer => {
+    const start = sys.monotonicMs();
+    try {
+      const value = take(step);
+      return { value, ms: sys.monotonicMs() - start };
+    } catch (error) {
+      return { refused: error instanceof Error ? error.message : `${error}`, ms: sys.monotonicMs() - start };
+    }
+  });
+  sys.write("stdout", JSON.stringify(answers));
+  sys.exit(0);
+}

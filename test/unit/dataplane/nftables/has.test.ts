@@ -1,0 +1,59 @@
+import { describe, expect, test } from "vitest";
+import { applyNft } from "../../../../src/dataplane/nftables/apply.ts";
+import { hasNftChain, hasNftTable } from "../../../../src/dataplane/nftables/has.ts";
+import type { NftElements, NftTable } from "../../../../src/plan/nft.ts";
+import { FakeNft } from "../../../lib/fake/nft.ts";
+import { nftSys } from "../../../lib/fake/nft-sys.ts";
+import { parseFault } from "../../../lib/faults/fault.ts";
+import { faultySys } from "../../../lib/faults/faulty-sys.ts";
+
+const table: NftTable = {
+  kind: "nft-table",
+  family: "ip",
+  name: "t",
+  sets: [{ name: "m", key: ["inet_service"], data: ["ipv4_addr", "inet_service"] }],
+  chains: [{ name: "c", rules: [{ statements: [{ verdict: "drop" }], comment: "end" }] }],
+};
+const elements: NftElements = {
+  kind: "nft-elements",
+  family: "ip",
+  table: "t",
+  set: "m",
+  elements: [{ key: ["80"], data: ["10.0.0.1", "80"] }],
+};
+const sys = nftSys(new FakeNft());
+applyNft([table, elements], "tortie:net/c1/eth0", sys);
+
+const has = { hasNftTable: () => hasNftTable([table], sys), hasNftChain: () => hasNftChain("ip", "t", "c", sys) };
+const die = () => {
+  throw new Error("killed");
+};
+
+test("hasNftTable() and hasNftChain() tell what is there from what is not", () => {
+  expect([has.hasNftTable(), has.hasNftChain()]).toEqual([true, true]);
+  expect(hasNftTable([{ ...table, family: "ip6" }], sys)).toBe(false);
+  expect(hasNftTable([{ ...table, family: "ip6" }, table], sys)).toBe(true);
+  expect(hasNftChain("ip", "t", "d", sys)).toBe(false);
+});
+
+/** The steps are: a socket, a send, a receive. */
+describe("hasNftChain()", () => {
+  const failing = (fault: string) => () =>
+    hasNftChain("ip", "t", "c", faultySys(sys, { faults: [parseFault(fault)], die }));
+
+  test.each(["1:EPROTONOSUPPORT", "1:EAFNOSUPPORT"])("is false on a kernel without netfilter (%s)", (fault) =>
+    expect(failing(fault)()).toBe(false),
+  );
+
+  test("is false on a kernel whose netfilter has no nf_tables", () => {
+    const nft = new FakeNft();
+    nft.lacking.add("nf_tables");
+    expect(hasNftChain("ip", "t", "c", nftSys(nft))).toBe(false);
+  });
+
+  // EINVAL: of this question alone, while nf_tables answers others.
+  test.each(["1:EMFILE", "1:EPERM", "2:ENOBUFS", "2:EPERM", "2:EPERM/0", "2:EINVAL/0"])(
+    "throws where it cannot know (%s)",
+    (fault) => expect(failing(fault)).toThrow(/^cannot .* (nf_tables|the kernel): /),
+  );
+});
