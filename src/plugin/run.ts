@@ -17,6 +17,7 @@ import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
 import { logOptions } from "../log/options.ts";
 import { aboutText, buildText, errorText, latestVersion, resultText, versionsText } from "./answer.ts";
 import { type Deadline, noDeadline, startDeadline } from "./deadline.ts";
+import { protocolError } from "./error-codes.ts";
 import { logFields } from "./log-fields.ts";
 import type { AddRequest, Context, GcRequest, Plugin } from "./plugin.ts";
 import { addRequest, checkRequest, delRequest, gcRequest, readCommon, type Source, statusRequest } from "./request.ts";
@@ -218,7 +219,8 @@ function loggerOf(sys: Sys, plugin: string, environment: Environment, { keys }: 
 
 /** What is no answer yet is a system call that was expected to succeed, or a bug: its stack goes to the log. */
 function toCniError(error: unknown, log: JsonLogger): CniError {
-  if (error instanceof CniError) return error;
+  const known = protocolError(error);
+  if (known !== undefined) return known;
   const stack = error instanceof Error ? (error.stack ?? "") : "";
   log.error("unexpected error", () => ({ error: String(error), stack: resolveStack(stack) }));
   const refused = error instanceof Error && "code" in error;
