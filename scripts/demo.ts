@@ -34,7 +34,7 @@ async function main(): Promise<number> {
 }
 
 const whatNow = `${bold("What now?")}
-  On a node of your own: "Use it" in README.md; "node dist/tortie.js install" links the ${suite.length} names and writes the conflist that you name.
+  On a node of your own: "Install" in README.md; "node dist/tortie.js install" links the ${suite.length} names and writes the conflist that you name.
   Another network than this one: conf-examples/README.md.
   What is in the kernel, and why: docs/dataplane.md. When something is wrong: docs/operations.md.
   Everything else is proved by npm test.`;

@@ -31,7 +31,7 @@ if (check && stale.length > 0) {
 
 function documents(): readonly string[] {
   const plugins = readdirSync(join(root, "plugins")).map((plugin) => `plugins/${plugin}/README.md`);
-  return ["README.md", "docs/conformance.md", ...plugins]
+  return ["docs/configuration.md", "docs/conformance.md", ...plugins]
     .map((file) => join(root, file))
     .filter((file) => existsSync(file));
 }

@@ -5,10 +5,10 @@ import { logKeys } from "../../src/plugin/schema.ts";
 const limit = (meaning: string) => z.number().int().min(0).optional().describe(meaning);
 
 const limits = {
-  ingressRate: limit("to the container, bits per second"),
-  ingressBurst: limit("to the container, bits that may pass at once"),
-  egressRate: limit("from the container, bits per second"),
-  egressBurst: limit("from the container, bits that may pass at once"),
+  ingressRate: limit("rate to the container, in bits per second"),
+  ingressBurst: limit("burst to the container, in bits"),
+  egressRate: limit("rate from the container, in bits per second"),
+  egressBurst: limit("burst from the container, in bits"),
 };
 
 export const schema = z.object({
@@ -19,7 +19,9 @@ export const schema = z.object({
       bandwidth: z
         .looseObject(limits)
         .optional()
-        .describe("the same keys from the runtime (capability `bandwidth`); ignored when one stands at the top level"),
+        .describe(
+          "the same keys, set by the runtime (capability `bandwidth`); ignored if any of them is set at the top level",
+        ),
     })
     .optional(),
 });

@@ -13,31 +13,33 @@ export const schema = z.object({
   ipam_lock_file: z
     .string()
     .optional()
-    .describe("a lock to take besides the store's own, /run/tortie/ipam.lock, where another program shares it"),
+    .describe(
+      "additional lock file to take, if another program uses one; the datastore's own is /run/tortie/ipam.lock",
+    ),
   ipam: z.looseObject({
     type: z.string().optional(),
-    assign_ipv4: stringOrBoolean.optional().describe("`false`: assign no IPv4 address; one by default"),
-    assign_ipv6: stringOrBoolean.optional().describe("`true`: assign an IPv6 address; none by default"),
+    assign_ipv4: stringOrBoolean.optional().describe("assign an IPv4 address; default true"),
+    assign_ipv6: stringOrBoolean.optional().describe("assign an IPv6 address; default false"),
     ipv4_pools: z
       .array(z.string())
       .optional()
       .describe(
-        "pools to take from, by name or CIDR, in this order; CIDRs are made pools while the node has none of the family",
+        "pools to assign from, by name or CIDR, in this order; while there is no pool of the family, a CIDR is created as a pool",
       ),
     ipv6_pools: z.array(z.string()).optional().describe("the same for IPv6"),
     gateways: z
       .array(z.string())
       .optional()
-      .describe("one per family: the gateway in the result, for main plugins that take one (ptp, bridge)"),
+      .describe("gateway in the result, one per family, for main plugins that use one (ptp, bridge)"),
     routes: z
       .array(z.looseObject({ dst: z.string(), gw: z.string().optional() }))
       .optional()
-      .describe("routes of the result, as host-local's"),
+      .describe("routes in the result, as in host-local"),
   }),
   runtimeConfig: z
     .looseObject({
       ...requestedIps,
-      ipRanges: z.array(z.unknown()).optional().describe("not supported: an ADD with it is refused; use pools"),
+      ipRanges: z.array(z.unknown()).optional().describe("not supported: ADD is refused; use pools"),
       ...podAnnotationKeys,
     })
     .optional(),

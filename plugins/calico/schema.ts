@@ -14,25 +14,22 @@ export const schema = z.object({
     .max(65535)
     .optional()
     .describe(
-      "MTU of both ends, 68 or more, with IPv6 1280; 0 or absent: the number in /var/lib/calico/mtu, else the kernel's default",
+      "MTU of both ends, at least 68 (1280 with IPv6); if 0 or unset, the number in /var/lib/calico/mtu, otherwise the kernel's default",
     ),
-  require_mtu_file: z.boolean().optional().describe("refuse ADD while /var/lib/calico/mtu is missing"),
-  num_queues: z.int().optional().describe("transmit and receive queues of both ends; 1 by default"),
+  require_mtu_file: z.boolean().optional().describe("refuse ADD if /var/lib/calico/mtu is missing"),
+  num_queues: z.int().optional().describe("number of transmit and of receive queues of both ends; default 1"),
   container_settings: z
     .object({
-      allow_ip_forwarding: z.boolean().optional().describe("let the pod forward packets between its interfaces"),
+      allow_ip_forwarding: z.boolean().optional().describe("allow the pod to forward packets between its interfaces"),
     })
     .optional(),
-  include_default_routes: z
-    .boolean()
-    .optional()
-    .describe("add the default routes to the routes that the IPAM plugin returned"),
+  include_default_routes: z.boolean().optional().describe("add default routes to those that the IPAM plugin returned"),
   ipam: z
     .looseObject({
-      type: z.string().min(1).describe("the IPAM plugin to delegate to: calico-ipam, host-local, static, …"),
-      assign_ipv4: stringOrBoolean.optional().describe("calico-ipam: `false` for none"),
-      assign_ipv6: stringOrBoolean.optional().describe("calico-ipam: `true` for one"),
-      ipv4_pools: z.array(z.string()).optional().describe("calico-ipam: pools to take from, by name or CIDR"),
+      type: z.string().min(1).describe("IPAM plugin to delegate to: calico-ipam, host-local, static, …"),
+      assign_ipv4: stringOrBoolean.optional().describe("calico-ipam: assign an IPv4 address; default true"),
+      assign_ipv6: stringOrBoolean.optional().describe("calico-ipam: assign an IPv6 address; default false"),
+      ipv4_pools: z.array(z.string()).optional().describe("calico-ipam: pools to assign from, by name or CIDR"),
       ipv6_pools: z.array(z.string()).optional().describe("calico-ipam: the same for IPv6"),
     })
     .describe("the IPAM plugin and its keys"),
@@ -44,14 +41,16 @@ export const schema = z.object({
       options: texts.optional(),
     })
     .optional()
-    .describe("the result's dns, instead of the IPAM plugin's"),
+    .describe("DNS settings in the result, instead of the IPAM plugin's"),
   runtimeConfig: z
     .looseObject({
       mac: z.string().optional().describe("MAC address of the pod's interface (capability `mac`)"),
       dns: z
         .looseObject({ servers: texts.optional(), searches: texts.optional(), options: texts.optional() })
         .optional()
-        .describe("`servers`, `searches`, `options`: for the result's dns, key by key (capability `dns`)"),
+        .describe(
+          "`servers`, `searches`, `options`: each replaces that key of the result's DNS settings (capability `dns`)",
+        ),
       ...podAnnotationKeys,
     })
     .optional(),
@@ -59,10 +58,7 @@ export const schema = z.object({
     .looseObject({
       cni: z
         .looseObject({
-          mac: z
-            .string()
-            .optional()
-            .describe("MAC address of the pod's interface, where `runtimeConfig.mac` is not given"),
+          mac: z.string().optional().describe("MAC address of the pod's interface, if `runtimeConfig.mac` is unset"),
         })
         .optional(),
     })

@@ -9,35 +9,34 @@ export const schema = z.object({
   backend: z
     .string()
     .optional()
-    .describe("`nftables` or `iptables`; without it the one that the other options are for, else nftables"),
+    .describe("`nftables` or `iptables`; default: the back end that the other options require, otherwise nftables"),
   snat: z
     .boolean()
     .optional()
-    .describe("let the host by 127.0.0.1, and the container itself, use the host port; true by default"),
-  masqAll: z.boolean().optional().describe("hide every client behind the node's address"),
-  markMasqBit: z
-    .int()
-    .optional()
-    .describe("iptables: the bit, 0 to 31, that marks what is to be hidden; 13 by default"),
-  externalSetMarkChain: z.string().optional().describe("iptables: a chain of another's that sets its own mark instead"),
+    .describe(
+      "SNAT traffic from 127.0.0.1 and from the container to itself, so that both can use the host port; default true",
+    ),
+  masqAll: z.boolean().optional().describe("SNAT all traffic to the container"),
+  markMasqBit: z.int().optional().describe("iptables: the mark bit, 0 to 31, of traffic to masquerade; default 13"),
+  externalSetMarkChain: z.string().optional().describe("iptables: an existing chain that sets the masquerade mark"),
   conditionsV4: z
     .array(z.string())
     .optional()
-    .describe("further matches of IPv4, one word each, in the back end's language"),
+    .describe("additional IPv4 matches in the back end's syntax, one word per item"),
   conditionsV6: z.array(z.string()).optional().describe("the same for IPv6"),
   runtimeConfig: z
     .looseObject({
       portMappings: z
         .array(
           z.looseObject({
-            hostPort: port.describe("port of the host"),
-            containerPort: port.describe("port of the container"),
+            hostPort: port.describe("port on the host"),
+            containerPort: port.describe("port in the container"),
             protocol: z.string().describe("tcp, udp or sctp"),
-            hostIP: z.string().optional().describe("this address of the host only; all when empty"),
+            hostIP: z.string().optional().describe("only this address of the host; all if empty"),
           }),
         )
         .optional()
-        .describe("what the runtime asks for (capability `portMappings`)"),
+        .describe("the mappings, set by the runtime (capability `portMappings`)"),
     })
     .optional(),
 });

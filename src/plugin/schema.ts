@@ -10,24 +10,21 @@ export const nodenameKeys = {
     .string()
     .optional()
     .describe(
-      "this node's name, as Kubernetes has it: lower-case letters, digits, `-` and `.`; comes before the file and the host name",
+      "this node's name in Kubernetes: lower-case letters, digits, `-` and `.`; takes precedence over the file and the host name",
     ),
-  nodename_file: z
-    .string()
-    .optional()
-    .describe("a file that holds the node's name, /var/lib/calico/nodename by default"),
+  nodename_file: z.string().optional().describe("file that holds the node's name; default /var/lib/calico/nodename"),
   nodename_file_optional: z
     .boolean()
     .optional()
-    .describe("go on when the file that `nodename_file` names is missing; without that key it may be missing anyway"),
-  hostname: z
-    .string()
-    .optional()
-    .describe("the old name of `nodename`; used where neither `nodename` nor the file gives one"),
+    .describe("if true, the file named by `nodename_file` may be missing; the default file always may"),
+  hostname: z.string().optional().describe("old name of `nodename`; used if neither `nodename` nor the file is set"),
 };
 
 export const datastoreKeys = {
-  datastore_type: z.string().optional().describe('`"file"`, the embedded store, is the only one today'),
+  datastore_type: z
+    .string()
+    .optional()
+    .describe('where objects are stored; only `"file"`, the embedded datastore, is supported today'),
 };
 
 /** The capability by which containerd and CRI-O hand on what Kubernetes knows of the pod. */
@@ -35,13 +32,16 @@ export const podAnnotationKeys = {
   [annotationsCapability]: z
     .record(z.string(), z.string())
     .optional()
-    .describe("the pod's annotations, of which Calico's `cni.projectcalico.org/…` are honoured"),
+    .describe("the pod's annotations; those of Calico (`cni.projectcalico.org/…`) are used"),
 };
 
 export const logKeys = {
-  log_level: z.string().optional().describe("debug, info, warning or error, in any case; info by default"),
-  log_file_path: z.string().optional().describe("a file for the log; without it what led to a failure goes to stderr"),
-  log_file_max_size: z.int().min(0).optional().describe("megabytes at which the file is rotated; 100 by default"),
-  log_file_max_age: z.int().min(0).optional().describe("days that rotated files are kept; 30 by default"),
-  log_file_max_count: z.int().min(0).optional().describe("rotated files that are kept; 10 by default"),
+  log_level: z.string().optional().describe("debug, info, warning or error (case-insensitive); default info"),
+  log_file_path: z
+    .string()
+    .optional()
+    .describe("log file; if unset, logs are written to stderr, and only when the call fails"),
+  log_file_max_size: z.int().min(0).optional().describe("size in MB at which the file is rotated; default 100"),
+  log_file_max_age: z.int().min(0).optional().describe("days to keep rotated files; default 30"),
+  log_file_max_count: z.int().min(0).optional().describe("number of rotated files to keep; default 10"),
 };

@@ -23,10 +23,10 @@ export function podmanNetworkConf(): string {
   return block("[network]");
 }
 
-/** The block under "Use it" that begins so. */
+/** The block under "Install" that begins so. */
 function block(start: string): string {
-  const [, section = ""] = readFileSync(join(root, "README.md"), "utf8").split("\n## Use it\n");
+  const [, section = ""] = readFileSync(join(root, "README.md"), "utf8").split("\n## Install\n");
   const found = section.split(/^```\n/m).find((text) => text.startsWith(start));
-  if (found === undefined) throw new Error(`cannot install: README.md has no block "${start}" under "Use it"`);
+  if (found === undefined) throw new Error(`cannot install: README.md has no block "${start}" under "Install"`);
   return found;
 }
