@@ -4,12 +4,13 @@
  * A chained plugin: the veth is another one's. ADD adds the ifb that egress needs to the result; DEL removes it, and the queues on the
  * veth end with the veth.
  */
-import { ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
 import { probeLinks, probeQueues } from "../../src/dataplane/probe.ts";
 import { listOwnedLinks, removeLink, removeUnclaimed } from "../../src/dataplane/remove.ts";
+import { ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import type { Logger } from "../../src/log/logger.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";

@@ -7,9 +7,9 @@
  *
  * A queue can only hold what leaves an interface. What arrives is therefore sent through an ifb, where it leaves once more.
  */
-import { type Attachment, ownerOf } from "../../src/cni/attachment.ts";
+import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
+import { ifbPrefix } from "../../src/identity/names.ts";
 import { sha512 } from "../../src/net/digest.ts";
-import { ifbPrefix } from "../../src/plan/names.ts";
 import type { Resource, TokenBucket } from "../../src/plan/resource.ts";
 import type { BandwidthConf, Limit } from "./conf.ts";
 

@@ -1,9 +1,9 @@
 /** Whose address a pod may take over: that of its own earlier sandbox, whose DEL did not come. */
-import type { Attachment } from "../../src/cni/attachment.ts";
-import { isSamePod } from "../../src/cni/pod.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
+import type { Pod } from "../../src/identity/pod.ts";
+import { isSamePod } from "../../src/identity/pod.ts";
 import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
 import { ownerOfHandle } from "../../src/ipam/model/handle.ts";
-import type { Pod } from "../../src/net/interface-name.ts";
 
 /**
  * Tells of who holds an address whether that is an earlier sandbox of the same pod, on the same network and interface (the runtime was

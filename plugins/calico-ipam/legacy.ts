@@ -1,6 +1,7 @@
 /** Handles by the IDs of Calico 2: `<namespace>.<pod>` or the bare container ID. DEL releases what an upgrade left under them. */
-import type { Attachment } from "../../src/cni/attachment.ts";
+
 import { podOf } from "../../src/cni/pod.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Assigned } from "../../src/ipam/model/held.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
 import type { Transaction } from "../../src/store/transaction.ts";

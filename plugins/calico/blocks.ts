@@ -20,11 +20,11 @@ import { blockCidrOf } from "../../src/ipam/model/object-name.ts";
 import { blockOf, blockSizes, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressAt, addressCount, addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
-import { blockRouteProtocol } from "../../src/plan/names.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { DamagedError } from "../../src/store/damage.ts";
 import { fileStore } from "../../src/store/file.ts";
 import { drive, list, maxTries } from "../../src/store/transaction.ts";
+import { blockRouteProtocol } from "./names.ts";
 
 /** The routes of the blocks that the addresses are from: of those that are the node's. */
 export function planBlocks(

@@ -16,8 +16,8 @@
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
-import { gateway4, gateway6, hostMac } from "../../src/plan/names.ts";
 import type { Place, Resource, Sysctl } from "../../src/plan/resource.ts";
+import { gateway4, gateway6, hostMac } from "./names.ts";
 import { planRoutes } from "./routes.ts";
 
 export interface EndpointSpec {

@@ -1,9 +1,12 @@
 /** Who an attachment is for: a Kubernetes pod or a bare container; and the names that follow from it. */
-import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
-import { isSamePod, podOf } from "../../src/cni/pod.ts";
+
+import { podOf } from "../../src/cni/pod.ts";
 import { readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { hostInterfaceName, type Pod } from "../../src/net/interface-name.ts";
+import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import type { Pod } from "../../src/identity/pod.ts";
+import { isSamePod } from "../../src/identity/pod.ts";
+import { hostInterfaceName } from "./host-interface.ts";
 
 export interface Identity {
   readonly attachment: Attachment;

@@ -13,13 +13,14 @@
  * ADD writes the endpoint's record before it touches the kernel. DEL and GC find the host interface by the record, or by its alias, and remove the
  * record last.
  */
-import { ownerOf } from "../../src/cni/attachment.ts";
+
 import type { Result } from "../../src/cni/result.ts";
 import { apply } from "../../src/dataplane/apply.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import { ownerOf } from "../../src/identity/attachment.ts";
 import { takeReleased } from "../../src/ipam/release/released.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
 import type { Plan } from "../../src/plan/resource.ts";

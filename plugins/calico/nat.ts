@@ -6,10 +6,10 @@ import type { Sys } from "../../src/host/sys.ts";
 import { takePools } from "../../src/ipam/assign/known-pools.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
-import { natOutgoing } from "../../src/plan/nat-outgoing.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { fileStore } from "../../src/store/file.ts";
 import { drive } from "../../src/store/transaction.ts";
+import { natOutgoing } from "./nat-outgoing.ts";
 
 /** All pools, also those that give no new addresses: what they gave still needs its way out. Throws `CniError` 103 where one cannot be read. */
 export function readPools(sys: Sys): readonly Pool[] {

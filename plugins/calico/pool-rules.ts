@@ -14,15 +14,15 @@
  * at the records once more.
  */
 
-import type { Attachment } from "../../src/cni/attachment.ts";
 import { followRules, isSameRule, type RuleOwner } from "../../src/dataplane/kinds/shared-rule.ts";
 import { anyEndpoint, listEndpoints } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains, lengthOf } from "../../src/net/prefix.ts";
 import { mainTable } from "../../src/plan/describe.ts";
-import { poolRulePriorities, poolRuleProtocol } from "../../src/plan/names.ts";
 import type { SharedRule } from "../../src/plan/resource.ts";
+import { poolRulePriorities, poolRuleProtocol } from "./names.ts";
 
 const { lookup, blackhole } = poolRulePriorities;
 /** First what drops. */

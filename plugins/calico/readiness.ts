@@ -1,10 +1,10 @@
 /** STATUS and `-t`: whether an ADD could work now. */
 import { code } from "../../src/cni/error.ts";
 import { probeLinks } from "../../src/dataplane/probe.ts";
-import { runDir } from "../../src/plan/names.ts";
-import { natTables } from "../../src/plan/nat-outgoing.ts";
+import { runDir } from "../../src/identity/names.ts";
 import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
+import { natTables } from "./nat-outgoing.ts";
 
 /** Throws `CniError` 50 with the reason. */
 export function checkReadiness(context: Context): void {

@@ -1,5 +1,5 @@
 /** Taking endpoints away: by name and owner alone, whatever of ADD's circumstances is left. */
-import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+
 import { removeRules } from "../../src/dataplane/kinds/rule.ts";
 import { findVethEnds } from "../../src/dataplane/links/peer.ts";
 import { removeNftTable } from "../../src/dataplane/nftables/remove.ts";
@@ -13,10 +13,11 @@ import {
   removeEndpoint,
 } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { hostMac, natTable, sourceRulePriority } from "../../src/plan/names.ts";
+import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import { findSandbox, sandboxAtDel } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
 import { removeIdleBlocks } from "./blocks.ts";
+import { hostMac, natTable, sourceRulePriority } from "./names.ts";
 import { removeIdlePoolRules } from "./pool-rules.ts";
 import { tableOf } from "./routes.ts";
 

@@ -14,9 +14,9 @@ import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { sha1 } from "../../src/net/digest.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
-import { gateway4, gateway6, sourceRulePriority } from "../../src/plan/names.ts";
 import type { Route, Rule } from "../../src/plan/resource.ts";
 import type { EndpointSpec } from "./endpoint.ts";
+import { gateway4, gateway6, sourceRulePriority } from "./names.ts";
 
 /** The routes that a pod gets when its IPAM plugin names none. */
 export const defaultRoutes: readonly RouteConfig[] = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }];

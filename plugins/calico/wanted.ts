@@ -4,12 +4,12 @@ import type { IpConfig, Result, RouteConfig } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { canonicalMac } from "../../src/net/mac.ts";
 import { addressOf, canonicalPrefix, hostPrefix } from "../../src/net/prefix.ts";
-import { hostMac } from "../../src/plan/names.ts";
 import type { AddRequest, CheckRequest } from "../../src/plugin/plugin.ts";
 import { type CalicoConf, macOf } from "./conf.ts";
 import type { EndpointSpec } from "./endpoint.ts";
 import { type Identity, stableMac } from "./identity.ts";
 import { mtuFor } from "./mtu.ts";
+import { hostMac } from "./names.ts";
 import { defaultRoutes } from "./routes.ts";
 
 /** Throws `CniError` 100 when the IPAM plugin gave no address, 7 when the MTU is too small for one. */

@@ -8,11 +8,11 @@
  */
 import type { z } from "zod";
 import { validate } from "#validators/loopback";
-import { ownerOf } from "../../src/cni/attachment.ts";
 import { confParser } from "../../src/cni/conf.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
 import { lowerLink, raiseLink } from "../../src/dataplane/raise.ts";
+import { ownerOf } from "../../src/identity/attachment.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
 import { findSandbox, openSandbox } from "../../src/plugin/sandbox.ts";

@@ -1,6 +1,7 @@
 /** What a back end does; `nftables.ts` and `iptables.ts` are the two. */
-import type { Attachment } from "../../src/cni/attachment.ts";
+
 import type { Sys } from "../../src/host/sys.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import type { HasEnded } from "./ended.ts";

@@ -1,10 +1,12 @@
 /** Whose host ports a pod may take over: those of attachments that have ended, and whose DEL did not come or was not completed. */
-import type { Attachment } from "../../src/cni/attachment.ts";
-import { isSamePod, podOf } from "../../src/cni/pod.ts";
+
+import { podOf } from "../../src/cni/pod.ts";
 import { isOnHost } from "../../src/dataplane/node/route-lookup.ts";
 import { hasEndpoint, readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import type { Pod } from "../../src/net/interface-name.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
+import type { Pod } from "../../src/identity/pod.ts";
+import { isSamePod } from "../../src/identity/pod.ts";
 
 /** Whether another attachment, to which a mapping leads at this address, if that is known, has ended. */
 export type HasEnded = (other: Attachment, address: string | undefined) => boolean;

@@ -7,12 +7,13 @@
  *     POSTROUTING ──> CNI-HOSTPORT-MASQ ── marked: MASQUERADE
  *     raw PREROUTING      to 127.0.0.0/8, not from lo: DROP
  */
-import type { Attachment } from "../../src/cni/attachment.ts";
+
 import { CniError, code } from "../../src/cni/error.ts";
-import { portmapComment, referenceInterface } from "../../src/cni/portmap-comment.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import { sha512 } from "../../src/net/digest.ts";
 import { hostPrefix, maskPrefix } from "../../src/net/prefix.ts";
-import { guardComment } from "../../src/plan/names.ts";
+import { guardComment } from "../../src/plan/loopback-guard.ts";
+import { portmapComment, referenceInterface } from "./comment.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
 

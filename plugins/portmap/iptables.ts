@@ -5,9 +5,8 @@
  * Between the two another process may change the tables, so our own operations take turns by a lock. What the restore does is right
  * whatever others do: it adds to shared chains what was missing, and of what is our own it first takes out what was there.
  */
-import type { Attachment } from "../../src/cni/attachment.ts";
+
 import { CniError, code } from "../../src/cni/error.ts";
-import { attachmentOfRule, portmapCommentPrefix } from "../../src/cni/portmap-comment.ts";
 import {
   hasIptables,
   hasLegacyNat,
@@ -21,10 +20,11 @@ import {
 } from "../../src/dataplane/iptables.ts";
 import { hasNftChain } from "../../src/dataplane/nftables/has.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
-import { iptablesLock } from "../../src/plan/names.ts";
 import { takeLock } from "../../src/store/lock.ts";
 import { type Backend, describeAttachment, type Family, type FormerPort, families, type Wanted } from "./backend.ts";
+import { attachmentOfRule, portmapCommentPrefix } from "./comment.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
 import {
   dnatChain,
@@ -36,6 +36,7 @@ import {
   type Rules,
   rulesOf,
 } from "./iptables-rules.ts";
+import { iptablesLock } from "./names.ts";
 import type { Target } from "./target.ts";
 
 export const iptables: Backend = {

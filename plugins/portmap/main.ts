@@ -10,10 +10,10 @@
  * A chained plugin. It finds the container's addresses in the result of those before it and passes the result on unchanged. DEL needs
  * nothing but the attachment: neither the mappings nor the result.
  */
-import type { Attachment } from "../../src/cni/attachment.ts";
+
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { iptablesLock } from "../../src/plan/names.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
@@ -25,6 +25,7 @@ import { forgetFormer, forgetUnanswered } from "./flows.ts";
 import { warnOfHostProcesses } from "./host-processes.ts";
 import { iptables } from "./iptables.ts";
 import { routeLocalnet } from "./localnet.ts";
+import { iptablesLock } from "./names.ts";
 import { nftables } from "./nftables.ts";
 import { backendFor, hasServiceLink, lookAtNat, moveToIptables } from "./services.ts";
 import { type Target, targetsOf } from "./target.ts";

@@ -1,8 +1,8 @@
 /** What an attachment's mappings put into the tables of the nftables back end. */
 
-import { portmapTable } from "../../src/plan/names.ts";
 import type { NftElement, NftElements, NftFamily, NftResource } from "../../src/plan/nft.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
+import { portmapTable } from "./names.ts";
 import { conditionsChain, tableOf, waitingPrefix } from "./tables.ts";
 import type { Target } from "./target.ts";
 

@@ -9,7 +9,7 @@
  * A container in several networks has several attachments, and a runtime (podman) may ask for the same ports in each: the first has them,
  * and the others wait. The DEL that lets a port go gives it to one that waits, in the same transaction.
  */
-import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/cni/attachment.ts";
+
 import { CniError, code } from "../../src/cni/error.ts";
 import { type AppliedNft, applyNft } from "../../src/dataplane/nftables/apply.ts";
 import { NftConflict } from "../../src/dataplane/nftables/conflict.ts";
@@ -18,8 +18,9 @@ import { hasNftTable } from "../../src/dataplane/nftables/has.ts";
 import { findHolders, type Held } from "../../src/dataplane/nftables/holders.ts";
 import { collectNft, moveWaitingIn, type RemovedElement, removeNft } from "../../src/dataplane/nftables/remove.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import { ownerPrefix } from "../../src/identity/names.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
-import { ownerPrefix } from "../../src/plan/names.ts";
 import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";

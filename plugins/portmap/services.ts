@@ -6,11 +6,12 @@
  * host ports off them. An ACCEPT ends its own table and no other. So here host ports stand in iptables too, behind that chain, as the reference
  * plugin's do, and those that nftables had before kube-proxy came are moved.
  */
-import type { Attachment } from "../../src/cni/attachment.ts";
+
 import { hasIptables } from "../../src/dataplane/iptables.ts";
 import { hasNftChains, hasNftTable } from "../../src/dataplane/nftables/has.ts";
 import { findHolders, type Held } from "../../src/dataplane/nftables/holders.ts";
 import type { Sys } from "../../src/host/sys.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import type { NftFamily } from "../../src/plan/nft.ts";
 import type { Context } from "../../src/plugin/plugin.ts";

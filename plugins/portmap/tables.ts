@@ -17,8 +17,7 @@
  * **The maps are the claims**: one key has one owner, and the kernel says EEXIST to the second.
  */
 import { sha1 } from "../../src/net/digest.ts";
-import { portmapTable } from "../../src/plan/names.ts";
-import { loopbackGuard } from "../../src/plan/nat-outgoing.ts";
+import { loopbackGuard } from "../../src/plan/loopback-guard.ts";
 import type {
   NftChain,
   NftElements,
@@ -30,6 +29,7 @@ import type {
   NftTable,
   NftType,
 } from "../../src/plan/nft.ts";
+import { portmapTable } from "./names.ts";
 
 /**
  * Behind iptables' table nat, kube-proxy's nftables and whatever else translates at -100: of the chains of one priority the kernel runs the

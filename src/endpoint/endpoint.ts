@@ -8,10 +8,11 @@
  * left behind can be found by it. It is never fsynced: it lives on a tmpfs, as long as the interface does. What a process leaves that is
  * killed while it writes one, the next that counts the records clears away.
  */
-import { type Attachment, attachmentKey } from "../cni/attachment.ts";
+
 import { isErrno, type Sys } from "../host/sys.ts";
+import { type Attachment, attachmentKey } from "../identity/attachment.ts";
+import { runDir } from "../identity/names.ts";
 import { type Family, familyOf } from "../net/address.ts";
-import { runDir } from "../plan/names.ts";
 import { inDirectory, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
 import { formatOrigin, type Origin, parseOrigin } from "./origin.ts";
 

@@ -9,9 +9,10 @@
  * A file for each plugin: one write in an ADD, one unlink in a DEL, nothing to read, and nobody changes what another wrote. As the endpoint's
  * record it is written before the kernel is touched and removed last.
  */
-import { type Attachment, attachmentKey } from "../cni/attachment.ts";
+
 import { isErrno, type Sys } from "../host/sys.ts";
-import { runDir } from "../plan/names.ts";
+import { type Attachment, attachmentKey } from "../identity/attachment.ts";
+import { runDir } from "../identity/names.ts";
 import { inDirectory, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
 import { formatOrigin, type Origin, originOf, parseOrigin } from "./origin.ts";
 

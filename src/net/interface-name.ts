@@ -1,6 +1,4 @@
-/** Names of network interfaces: which are valid, and how those on the host's side are made. */
-import { hostInterfacePrefix } from "../plan/names.ts";
-import { sha1 } from "./digest.ts";
+/** Names of network interfaces: which are valid. */
 import { encodeUtf8 } from "./text.ts";
 
 /** IFNAMSIZ (linux/if.h) less its final zero byte. */
@@ -15,26 +13,4 @@ export function interfaceNameFault(name: string): "empty" | "too long" | "dots" 
   if (name === "." || name === "..") return "dots";
   if (/[/:\0\s\u0085]/.test(name)) return "characters";
   return undefined;
-}
-
-export interface Pod {
-  readonly namespace: string;
-  readonly name: string;
-}
-
-/**
- * The host's end of an attachment's veth.
- *
- * A pod's `eth0` gets Calico's name, made of the namespace and the pod's name, which a later sandbox of the same pod therefore shares.
- * Everything else gets a name of its own made of the attachment's whole key (Calico cuts the container ID instead, and two IDs that
- * begin alike collide).
- */
-export function hostInterfaceName(
-  attachment: { readonly network: string; readonly containerId: string; readonly ifname: string },
-  pod: Pod | undefined,
-): string {
-  const { network, containerId, ifname } = attachment;
-  const key =
-    pod !== undefined && ifname === "eth0" ? `${pod.namespace}.${pod.name}` : `${network}.${containerId}.${ifname}`;
-  return hostInterfacePrefix + sha1(key).slice(0, 11);
 }

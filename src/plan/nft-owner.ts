@@ -1,6 +1,7 @@
 /** How an attachment is named in nf_tables: as a set, and as a comment. */
+
+import { ownerPrefix } from "../identity/names.ts";
 import { sha256 } from "../net/digest.ts";
-import { ownerPrefix } from "./names.ts";
 import { maxCommentLength } from "./nft.ts";
 
 /** Sets whose name begins so list what an attachment has in the table. Never change: an upgrade finds and removes by it. */

@@ -6,7 +6,7 @@
  * (addrconf_fixup_forwarding in net/ipv6/addrconf.c, rt6_purge_dflt_routers in net/ipv6/route.c).
  */
 import { isErrno, type Sys } from "../host/sys.ts";
-import { hostInterfacePrefix, ifbPrefix } from "../plan/names.ts";
+import { hostInterfacePrefix, ifbPrefix } from "../identity/names.ts";
 
 const directory = "net/ipv6/conf";
 

@@ -4,10 +4,11 @@
  * `runPlugin` (`run.ts`) parses everything at the edge, so that a request carries its guarantees in its type, calls the
  * function, and answers on stdout. On any error it runs what the plugin registered with `undo`, last first.
  */
-import type { Attachment } from "../cni/attachment.ts";
+
 import type { Result } from "../cni/result.ts";
 import type { CniVersion } from "../cni/version.ts";
 import type { Sys } from "../host/sys.ts";
+import type { Attachment } from "../identity/attachment.ts";
 import type { Logger } from "../log/logger.ts";
 
 export type JsonObject = { readonly [key: string]: unknown };

@@ -12,8 +12,8 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import { type FileStat, isErrno, type Sys } from "../host/sys.ts";
+import { runDir, stateDir } from "../identity/names.ts";
 import { sha256 } from "../net/digest.ts";
-import { runDir, stateDir } from "../plan/names.ts";
 import { DamagedError } from "./damage.ts";
 import { formatObject, parseObject } from "./layout.ts";
 import type { Kind, Metadata, StoredObject } from "./object.ts";

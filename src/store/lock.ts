@@ -6,7 +6,7 @@
  */
 import { CniError, code } from "../cni/error.ts";
 import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
-import { runDir } from "../plan/names.ts";
+import { runDir } from "../identity/names.ts";
 import { type FileStoreOptions, fileStore } from "./file.ts";
 import { holderOf } from "./lock-holder.ts";
 import type { Store } from "./transaction.ts";

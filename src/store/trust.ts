@@ -1,7 +1,7 @@
 /** Whose our directories are. Whoever else could write to them could give addresses away, and have us remove what is not ours. */
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
-import { runDir, stateDir } from "../plan/names.ts";
+import { runDir, stateDir } from "../identity/names.ts";
 
 /** Throws `CniError` 103 where a directory of ours is a link, or another user's, or writable to others. What lies below is then root's alone. */
 export function trustStateDirectories(sys: Sys): void {

@@ -1,6 +1,6 @@
 /** A chain of executables with the switch of `crash-build.ts`, called as a runtime calls it; one of its processes may be a faulty one. */
 import { expect } from "vitest";
-import { hostInterfacePrefix } from "../../src/plan/names.ts";
+import { hostInterfacePrefix } from "../../src/identity/names.ts";
 import type { Conflist } from "../lib/conflist.ts";
 import { crashPluginDir, switchName } from "../lib/faults/crash-build.ts";
 import { type Fault, faultText, type Step } from "../lib/faults/fault.ts";

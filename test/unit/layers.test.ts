@@ -4,22 +4,24 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /**
- * Which directory may import which: the direction of the design, as data. A directory may always import itself. `src/plan/names.ts` (persistent
- * names) and the types of `src/host/sys.ts` are open to all.
+ * Which directory may import which: the direction of the design, as data. A directory may always import itself. The types of
+ * `src/host/sys.ts` are open to all.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/errors": [],
   "src/net": [],
-  "src/cni": ["src/errors", "src/net"],
+  "src/identity": ["src/net"],
+  "src/cni": ["src/identity", "src/errors", "src/net"],
   "src/netlink": ["src/errors", "src/net"],
   "src/host": [],
   "src/log": ["src/errors", "src/host", "src/cni"],
-  "src/plan": ["src/errors", "src/net"],
+  "src/plan": ["src/identity", "src/errors", "src/net"],
   "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net", "src/cni"],
-  "src/store": ["src/errors", "src/host", "src/net", "src/cni"],
-  "src/ipam": ["src/errors", "src/store", "src/host", "src/net", "src/cni"],
-  "src/endpoint": ["src/errors", "src/host", "src/net", "src/cni"],
+  "src/store": ["src/identity", "src/errors", "src/host", "src/net", "src/cni"],
+  "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net", "src/cni"],
+  "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net", "src/cni"],
   "src/plugin": [
+    "src/identity",
     "src/errors",
     "src/cni",
     "src/plan",
@@ -30,6 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/net",
   ],
   "src/cli": [
+    "src/identity",
     "src/errors",
     "src/ipam",
     "src/store",
@@ -42,6 +45,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/log",
   ],
   plugins: [
+    "src/identity",
     "src/errors",
     "src/plugin",
     "src/cni",
@@ -57,9 +61,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The file that everybody may import. */
-const openFiles = ["src/plan/names.ts", "src/host/sys.ts"];
-/** What `tortie validate` judges a configuration by: what each plugin takes, and how it reads it. */
-const configurations = /^plugins\/[^/]+\/(schema|conf)\.ts$/;
+const openFiles = ["src/host/sys.ts"];
+/** What the operator's command knows of a plugin: what it takes and how it reads it, and what its traces on a node are called. */
+const configurations = /^plugins\/[^/]+\/(schema|conf|names|comment|nat-outgoing)\.ts$/;
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
 const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */

@@ -19,7 +19,7 @@
  *     gone      any      missing          attachment-left        the DEL that never came
  *     unseen    any      missing          (a note)
  */
-import { ownerPrefix } from "../../plan/names.ts";
+import { ownerPrefix } from "../../identity/names.ts";
 import { describeNamespace, type Facts, globalAddresses } from "../node/facts.ts";
 import type { Process } from "../node/processes.ts";
 import type { Tools } from "./chain.ts";

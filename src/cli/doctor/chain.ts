@@ -7,11 +7,12 @@
  *
  * One of ours without a part had nothing to do. Of attachments that an earlier release made there are no parts.
  */
-import type { Attachment } from "../../cni/attachment.ts";
+
 import { resultAs } from "../../cni/convert.ts";
 import type { Result } from "../../cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../cni/version.ts";
 import type { Part } from "../../endpoint/part.ts";
+import type { Attachment } from "../../identity/attachment.ts";
 import type { IpLink } from "../node/iproute.ts";
 import { type ExecutableFacts, ourExecutable, suite } from "./executables.ts";
 import type { PluginCall } from "./finding.ts";

@@ -1,7 +1,8 @@
 /** CHECK of every attachment that is there, by each plugin of its chain: the plugins themselves say what differs from what they made. */
+
+import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { code } from "../../cni/error.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
-import { natOutgoing } from "../../plan/nat-outgoing.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";

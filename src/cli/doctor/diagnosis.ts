@@ -1,5 +1,5 @@
+import { runDir } from "../../identity/names.ts";
 import { addressOf } from "../../net/prefix.ts";
-import { runDir } from "../../plan/names.ts";
 import { judgeAddresses } from "./addresses.ts";
 import { type AddressingFacts, judgeAddressing } from "./addressing.ts";
 import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";

@@ -1,7 +1,8 @@
 /** What is wrong with a node, and what mends it: data, as people and programs get it. */
-import type { Attachment } from "../../cni/attachment.ts";
+
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
+import type { Attachment } from "../../identity/attachment.ts";
 import type { Problem } from "../../ipam/check/check.ts";
 
 /** In the order in which they are told. */

@@ -1,8 +1,11 @@
 /** Port mappings in nf_tables and in iptables, by whom they belong to. */
-import type { Attachment } from "../../cni/attachment.ts";
-import { attachmentOfRule } from "../../cni/portmap-comment.ts";
+
+import { natTable } from "../../../plugins/calico/names.ts";
+import { attachmentOfRule } from "../../../plugins/portmap/comment.ts";
+import { iptablesLock, portmapTable } from "../../../plugins/portmap/names.ts";
 import { isErrno } from "../../host/sys.ts";
-import { guardComment, iptablesLock, natTable, portmapTable } from "../../plan/names.ts";
+import type { Attachment } from "../../identity/attachment.ts";
+import { guardComment } from "../../plan/loopback-guard.ts";
 import { ownerSetPrefix } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";

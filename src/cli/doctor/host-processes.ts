@@ -1,8 +1,9 @@
 /** Processes of the node that listen on ports which lead to a container: what is for them does not reach them. */
+
+import { portmapTable } from "../../../plugins/portmap/names.ts";
 import { socketsOf } from "../../host/process-sockets.ts";
 import type { Sys } from "../../host/sys.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
-import { portmapTable } from "../../plan/names.ts";
 import type { Cli } from "../cli.ts";
 import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";

@@ -1,5 +1,6 @@
 /** Objects in the kernel that no attachment can be told of: tables that serve nobody, elements that no index lists, limits of nobody's. */
-import { natTable, portmapTable } from "../../plan/names.ts";
+import { natTable } from "../../../plugins/calico/names.ts";
+import { portmapTable } from "../../../plugins/portmap/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
 import { isAtWork, livesIn, nameOfTrace, subjectOf } from "./attachments.ts";
 import type { Tools } from "./chain.ts";

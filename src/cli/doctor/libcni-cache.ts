@@ -6,10 +6,10 @@
  * It alone knows what plugins of others were asked.
  */
 import * as z from "zod";
-import type { Attachment } from "../../cni/attachment.ts";
 import { parseResult } from "../../cni/convert.ts";
 import type { Result } from "../../cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../cni/version.ts";
+import type { Attachment } from "../../identity/attachment.ts";
 import type { Cli } from "../cli.ts";
 import { type Network, type PluginConf, parseNetwork } from "./networks.ts";
 

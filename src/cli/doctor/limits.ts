@@ -1,5 +1,5 @@
 /** The ifb links of rate limits, and what sends packets through them. */
-import { ifbPrefix } from "../../plan/names.ts";
+import { ifbPrefix } from "../../identity/names.ts";
 import type { Cli } from "../cli.ts";
 import { mapAtOnce } from "../node/at-once.ts";
 import type { IpLink } from "../node/iproute.ts";

@@ -1,6 +1,7 @@
 /** Gathers the facts that a diagnosis judges. Changes nothing. */
-import { ownerOf } from "../../cni/attachment.ts";
+
 import { CniError, code } from "../../cni/error.ts";
+import { ownerOf } from "../../identity/attachment.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
 import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";

@@ -1,7 +1,8 @@
 /** What the plugins recorded of what they were asked to make (`src/endpoint/part.ts`), as the doctor reads it. */
-import type { Attachment } from "../../cni/attachment.ts";
+
 import { type Part, partDirectory, partNames, readPart } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
+import type { Attachment } from "../../identity/attachment.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { type Finding, subjectOfAttachment } from "./finding.ts";

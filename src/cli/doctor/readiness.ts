@@ -3,7 +3,7 @@
  *
  * On a node that no pod was on yet STATUS makes /run/tortie. It then runs with a /run of its own, which ends with it.
  */
-import { runDir } from "../../plan/names.ts";
+import { runDir } from "../../identity/names.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { type ExecutableFacts, isFaulty, networksOfOurs, ourExecutable, speaks } from "./executables.ts";

@@ -7,10 +7,11 @@
  *     port mappings, by comment, in nf_tables and in iptables               │
  *     ifb of its limits, by alias                                           ┘
  */
-import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../cni/attachment.ts";
+
 import { decodeEndpoint, type Endpoint, endpointDirectory, type WorkloadEndpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
+import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../identity/attachment.ts";
 import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check/check.ts";
 import { attributeAt, isBlock } from "../../ipam/model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../../ipam/model/handle.ts";

@@ -1,7 +1,7 @@
 /** The directories of the store and of the endpoints: modes, owners, file systems, and what does not belong there. */
 import { endpointDirectory } from "../../endpoint/endpoint.ts";
 import { partDirectory } from "../../endpoint/part.ts";
-import { runDir, stateDir } from "../../plan/names.ts";
+import { runDir, stateDir } from "../../identity/names.ts";
 import { places } from "../../store/file.ts";
 import type { Cli } from "../cli.ts";
 import type { Finding } from "./finding.ts";

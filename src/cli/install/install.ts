@@ -5,7 +5,7 @@
  * first, so that no runtime sees one whose plugins are not there.
  */
 import { listEndpoints } from "../../endpoint/endpoint.ts";
-import { runDir, stateDir } from "../../plan/names.ts";
+import { runDir, stateDir } from "../../identity/names.ts";
 import type { Cli } from "../cli.ts";
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";

@@ -1,6 +1,6 @@
 /** Which store, and in which life of it: addresses die with the boot, and a report about an earlier one must not be acted on. */
 import { isErrno, type Sys } from "../../host/sys.ts";
-import { runDir } from "../../plan/names.ts";
+import { runDir } from "../../identity/names.ts";
 
 const bootIdFile = "/proc/sys/kernel/random/boot_id";
 

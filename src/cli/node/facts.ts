@@ -6,15 +6,15 @@
  * that uses it.
  */
 import { parseArgs } from "../../cni/args.ts";
-import { ownerOf } from "../../cni/attachment.ts";
 import { podOf } from "../../cni/pod.ts";
 import { listEndpoints } from "../../endpoint/endpoint.ts";
 import { listParts } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
+import { ownerOf } from "../../identity/attachment.ts";
+import { hostInterfacePrefix, ifbPrefix, ownerPrefix } from "../../identity/names.ts";
 import type { SeenAddress, SeenEndpoint, SeenLink } from "../../ipam/check/check.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
-import { hostInterfacePrefix, ifbPrefix, ownerPrefix } from "../../plan/names.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, messageOf } from "../error.ts";
 import { mapAtOnce } from "./at-once.ts";

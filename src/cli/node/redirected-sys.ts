@@ -1,6 +1,6 @@
 /** A `Sys` whose store is elsewhere: paths below `/run/tortie` and `/var/lib/tortie` go to other directories. */
 import type { Sys } from "../../host/sys.ts";
-import { runDir, stateDir } from "../../plan/names.ts";
+import { runDir, stateDir } from "../../identity/names.ts";
 
 export interface StoreDirectories {
   /** Instead of `/run/tortie`. */

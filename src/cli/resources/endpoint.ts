@@ -1,5 +1,5 @@
 /** Endpoints' records as resources. They are no part of the address store: the plugin writes them, and each is one file. */
-import { attachmentKey } from "../../cni/attachment.ts";
+
 import {
   decodeEndpoint,
   type Endpoint,
@@ -9,6 +9,7 @@ import {
   writeEndpoint,
 } from "../../endpoint/endpoint.ts";
 import { isErrno } from "../../host/sys.ts";
+import { attachmentKey } from "../../identity/attachment.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, messageOf } from "../error.ts";

@@ -11,7 +11,7 @@
  *
  * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not judged here.**
  */
-import type { Attachment } from "../../cni/attachment.ts";
+import type { Attachment } from "../../identity/attachment.ts";
 import { addressBytes } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";

@@ -1,5 +1,5 @@
 /** Whose an allocated address is, and whether its sandbox is still there. */
-import { ownerOf } from "../../cni/attachment.ts";
+import { ownerOf } from "../../identity/attachment.ts";
 import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCooling } from "../model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
 import { isPlaceholder } from "../model/placeholder.ts";

@@ -7,7 +7,7 @@
  * **Only what is in every report is touched, and only when it is still the same**: an address by its handle and sequence number.
  */
 
-import { ownerOf } from "../../cni/attachment.ts";
+import { ownerOf } from "../../identity/attachment.ts";
 import { contains } from "../../net/prefix.ts";
 import { objectOfMessage } from "../../store/damage.ts";
 import type { StoredObject } from "../../store/object.ts";

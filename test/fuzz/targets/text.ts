@@ -2,10 +2,10 @@
 
 import { compileConditions, isIptablesStyle } from "../../../plugins/portmap/conditions.ts";
 import { parseArgs, parsePath } from "../../../src/cni/args.ts";
-import { attachmentKey, ownerOf } from "../../../src/cni/attachment.ts";
 import { isIdentifier } from "../../../src/cni/environment.ts";
 import { CniError } from "../../../src/cni/error.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
+import { attachmentKey, ownerOf } from "../../../src/identity/attachment.ts";
 import { parseSelector } from "../../../src/ipam/model/selector.ts";
 import { canonicalAddress, formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { interfaceNameFault } from "../../../src/net/interface-name.ts";

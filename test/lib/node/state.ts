@@ -1,9 +1,9 @@
 /** A node with its addresses: a snapshot, and a line for each address that somebody has. */
 import { redirectedSys } from "../../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../../src/host/node.ts";
+import { runDir, stateDir } from "../../../src/identity/names.ts";
 import { attributeAt, blockAddress, decodeBlock } from "../../../src/ipam/model/block.ts";
 import { blockCidrOf } from "../../../src/ipam/model/object-name.ts";
-import { runDir, stateDir } from "../../../src/plan/names.ts";
 import { fileStore } from "../../../src/store/file.ts";
 import { drive, list } from "../../../src/store/transaction.ts";
 import { leaks } from "./kept.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { commands } from "../../../src/cli/commands.ts";
 import type { ReportFile } from "../../../src/cli/ipam/report-file.ts";
-import { ownerOf } from "../../../src/cni/attachment.ts";
 import { type Endpoint, writeEndpoint } from "../../../src/endpoint/endpoint.ts";
 import { type Origin, originOf } from "../../../src/endpoint/origin.ts";
+import { ownerOf } from "../../../src/identity/attachment.ts";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import { handleIdOf } from "../../../src/ipam/model/handle.ts";
 import { decodePool } from "../../../src/ipam/model/pool.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { longestTarget, tableOf } from "../../../plugins/portmap/tables.ts";
 import { applyNft } from "../../../src/dataplane/nftables/apply.ts";
 import { NftConflict } from "../../../src/dataplane/nftables/conflict.ts";
 import { diffNft } from "../../../src/dataplane/nftables/diff.ts";
 import { removeNft, removeNftTable } from "../../../src/dataplane/nftables/remove.ts";
-import { natOutgoing } from "../../../src/plan/nat-outgoing.ts";
 import type { NftElements, NftResource, NftTable } from "../../../src/plan/nft.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { nftSys } from "../../lib/fake/nft-sys.ts";

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { hostInterfaceName } from "../../../plugins/calico/host-interface.ts";
 import { sha1, sha256, sha512 } from "../../../src/net/digest.ts";
-import { hostInterfaceName, interfaceNameFault } from "../../../src/net/interface-name.ts";
+import { interfaceNameFault } from "../../../src/net/interface-name.ts";
 import { canonicalMac, formatMac, linkLocalOf, parseMac } from "../../../src/net/mac.ts";
 import { decodeUtf8, encodeUtf8 } from "../../../src/net/text.ts";
 

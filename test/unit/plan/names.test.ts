@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
 import { ifbName } from "../../../plugins/bandwidth/shaping.ts";
+import * as namesOfCalico from "../../../plugins/calico/names.ts";
 import { tableOf } from "../../../plugins/calico/routes.ts";
 import { dnatChain, markChain, masqueradeChain } from "../../../plugins/portmap/iptables-rules.ts";
-import { attachmentKey, ownerOf } from "../../../src/cni/attachment.ts";
-import * as names from "../../../src/plan/names.ts";
+import * as namesOfPortmap from "../../../plugins/portmap/names.ts";
+import { attachmentKey, ownerOf } from "../../../src/identity/attachment.ts";
+import * as names from "../../../src/identity/names.ts";
+import { guardComment } from "../../../src/plan/loopback-guard.ts";
 import { ownerSetPrefix } from "../../../src/plan/nft-owner.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 
@@ -12,6 +15,9 @@ const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
 test("persistent names are what they were: an upgrade finds and removes what an older release made", () => {
   expect({
     ...names,
+    ...namesOfCalico,
+    ...namesOfPortmap,
+    guardComment,
     owner: ownerOf(attachment),
     key: attachmentKey(attachment),
     ownerSet: ownerSetPrefix,

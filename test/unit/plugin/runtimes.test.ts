@@ -1,7 +1,7 @@
 /** What each runtime sends (CNI_ARGS, capabilities) and what becomes of it, over the model of the kernel. */
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { hostInterfaceName } from "../../../src/net/interface-name.ts";
+import { hostInterfaceName } from "../../../plugins/calico/host-interface.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 import { cnitool, containerd, crio, multus, nerdctl, podman, type Sent } from "../../lib/runtimes/runtimes.ts";
 

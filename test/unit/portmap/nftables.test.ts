@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ownerOf } from "../../../src/cni/attachment.ts";
+import { ownerOf } from "../../../src/identity/attachment.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { nftSys } from "../../lib/fake/nft-sys.ts";
 import { c1, c2, dns, type Port, portmapOn, resultOf, web } from "./world.ts";

@@ -1,8 +1,8 @@
 /** What the tests of `portmap` share: attachments, configurations, one call of the plugin. */
 import portmap from "../../../plugins/portmap/main.ts";
-import type { Attachment } from "../../../src/cni/attachment.ts";
 import type { Result } from "../../../src/cni/result.ts";
 import type { Sys } from "../../../src/host/sys.ts";
+import type { Attachment } from "../../../src/identity/attachment.ts";
 import type { Logger } from "../../../src/log/logger.ts";
 import type { Context } from "../../../src/plugin/plugin.ts";
 

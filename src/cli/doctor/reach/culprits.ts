@@ -1,6 +1,7 @@
 /** Who cuts pods off, by the names that their programs give to what they make, and what a person types to be let through. */
+
+import { hostInterfacePrefix } from "../../../identity/names.ts";
 import type { Family } from "../../../net/address.ts";
-import { hostInterfacePrefix } from "../../../plan/names.ts";
 import type { IpRule } from "./facts.ts";
 import type { BaseChain, Place } from "./filter.ts";
 

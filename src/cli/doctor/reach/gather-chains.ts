@@ -4,8 +4,10 @@
  * What iptables-nft keeps in nf_tables is read by its own program: nft does not know iptables' extensions. Sets are not read (`-t`): they
  * may be long, and what they decide is not known here anyway.
  */
+
+import { natTable } from "../../../../plugins/calico/names.ts";
+import { portmapTable } from "../../../../plugins/portmap/names.ts";
 import { isErrno } from "../../../host/sys.ts";
-import { natTable, portmapTable } from "../../../plan/names.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import type { BaseChain } from "./filter.ts";

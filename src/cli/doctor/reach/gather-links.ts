@@ -1,7 +1,8 @@
 /** What others did to interfaces, and whom the node believes behind them. */
 import * as z from "zod";
+import { gateway6 } from "../../../../plugins/calico/names.ts";
+import { ifbPrefix } from "../../../identity/names.ts";
 import { canonicalAddress } from "../../../net/address.ts";
-import { gateway6, ifbPrefix } from "../../../plan/names.ts";
 import type { Cli } from "../../cli.ts";
 import { mapAtOnce } from "../../node/at-once.ts";
 import { redirectsFrom } from "../limits.ts";

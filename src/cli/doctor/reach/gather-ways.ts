@@ -1,7 +1,7 @@
 /** Where packets of pods and for pods go, and what rules and routes may be to blame. */
 import * as z from "zod";
+import { poolRulePriorities, poolRuleProtocol } from "../../../../plugins/calico/names.ts";
 import type { Family } from "../../../net/address.ts";
-import { poolRulePriorities, poolRuleProtocol } from "../../../plan/names.ts";
 import type { Cli } from "../../cli.ts";
 import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
 import { lookUp, type Question } from "./lookup.ts";

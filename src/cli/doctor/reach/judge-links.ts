@@ -1,6 +1,7 @@
 /** What else stands in the way: on the interfaces, in connection tracking, and between a pod and the node itself. */
+
+import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes } from "../../../net/address.ts";
-import { hostInterfacePrefix } from "../../../plan/names.ts";
 import type { Finding } from "../finding.ts";
 import { byPrograms } from "../plugin-call.ts";
 import { culpritsOf, describeBase, letThrough, linkManagers } from "./culprits.ts";

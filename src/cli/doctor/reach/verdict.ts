@@ -1,6 +1,7 @@
 /** What the rules can do to each pod's packets. */
+
+import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes, type Family } from "../../../net/address.ts";
-import { hostInterfacePrefix } from "../../../plan/names.ts";
 import type { ProbeResult, ReachFacts, ReachPod } from "./facts.ts";
 import { type BaseChain, concerns, distinguishing, type Packet, type Place, tellApart, walk } from "./filter.ts";
 import { farAway } from "./probe.ts";

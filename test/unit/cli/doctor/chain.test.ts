@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import type { Difference } from "../../../../src/cli/doctor/checks.ts";
 import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { ChainCall, Finding } from "../../../../src/cli/doctor/finding.ts";
-import { ownerOf } from "../../../../src/cni/attachment.ts";
 import type { Part } from "../../../../src/endpoint/part.ts";
+import { ownerOf } from "../../../../src/identity/attachment.ts";
 import { diagnose, type NodeModel, nodeWith, type Pod } from "./model.ts";
 
 const attachment = { network: "net", containerId: "a-0a", ifname: "eth0" };

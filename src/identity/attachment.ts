@@ -5,7 +5,7 @@
  * attachments share a text (the reference plugins join without a separator, so that `"a"+"bc"` equals `"ab"+"c"`).
  */
 import { sha256 } from "../net/digest.ts";
-import { ownerPrefix } from "../plan/names.ts";
+import { ownerPrefix } from "./names.ts";
 
 export interface Attachment {
   readonly network: string;

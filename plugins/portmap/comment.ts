@@ -6,7 +6,7 @@
  *
  * Never change: upgrades find by it what an older release made. iptables-save prints it with its quotes escaped.
  */
-import type { Attachment } from "./attachment.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
 
 /** The interface that the reference plugin was made for: its texts have no interface name in them. */
 export const referenceInterface = "eth0";

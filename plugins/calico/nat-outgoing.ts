@@ -6,19 +6,15 @@
  *
  * The digest is that of the pools as they were last written. A map refuses a second datum for a key: so an ADD that only adds what should
  * be there is told, without looking, that pools have changed, and then rewrites the sets.
- *
- * The guard belongs to `route_localnet`, which lets the host reach a pod's port by 127.0.0.1: with it the kernel would also take packets
- * for the host's own loopback address from outside.
  */
-import { familyOf } from "../net/address.ts";
-import { guardComment, natTable } from "./names.ts";
-import type { NftChain, NftElement, NftElements, NftFamily, NftResource, NftTable } from "./nft.ts";
+import { familyOf } from "../../src/net/address.ts";
+import { loopbackGuard } from "../../src/plan/loopback-guard.ts";
+import type { NftElement, NftElements, NftFamily, NftResource, NftTable } from "../../src/plan/nft.ts";
+import { natTable } from "./names.ts";
 
 const allPools = "all_pools";
 const natPools = "nat_pools";
 const poolsDigest = "pools_digest";
-/** Before connection tracking (-200), which would give a reply's address back to 127.0.0.1. */
-const rawPriority = -300;
 const srcnatPriority = 100;
 
 /**
@@ -90,22 +86,6 @@ function tableOf(family: NftFamily): NftTable {
     ],
   };
 }
-
-/** Drops what comes to the host's loopback network from elsewhere. */
-export const loopbackGuard: NftChain = {
-  name: "guard",
-  hook: { type: "filter", hook: "prerouting", priority: rawPriority },
-  rules: [
-    {
-      statements: [
-        { match: "iifname", op: "!=", value: "lo" },
-        { match: "ip daddr", op: "==", value: "127.0.0.0/8" },
-        { verdict: "drop" },
-      ],
-      comment: guardComment,
-    },
-  ],
-};
 
 const tables = { ip: tableOf("ip"), ip6: tableOf("ip6") } as const;
 

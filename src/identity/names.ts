@@ -1,0 +1,15 @@
+/**
+ * Persistent names. Never change: upgrades depend on it (a new release finds and removes what an older one made).
+ * `test/unit/plan/names.test.ts` holds them as golden text.
+ */
+
+/** Allocations, endpoints, locks: state that dies with the sandboxes it describes (tmpfs). */
+export const runDir = "/run/tortie";
+/** Pools, reservations and settings: state that survives a reboot. */
+export const stateDir = "/var/lib/tortie";
+/** Owners are `tortie:<network>/<containerID>/<ifname>`. */
+export const ownerPrefix = "tortie:";
+/** Calico's prefix of host interfaces. */
+export const hostInterfacePrefix = "cali";
+/** The reference bandwidth plugin's prefix of ifb links. */
+export const ifbPrefix = "bwp";

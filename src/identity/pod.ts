@@ -1,0 +1,10 @@
+/** A Kubernetes pod by its name. */
+
+export interface Pod {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export function isSamePod(one: Pod, other: Pod): boolean {
+  return one.namespace === other.namespace && one.name === other.name;
+}
