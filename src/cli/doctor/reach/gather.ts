@@ -15,7 +15,7 @@ import { gatherChains } from "./gather-chains.ts";
 import { gatherLinks, gatherNeighbours } from "./gather-links.ts";
 import { gatherRefusing, gatherRules, gatherWays } from "./gather-ways.ts";
 import { sendProbes } from "./probe.ts";
-import { hasPuzzle } from "./reach.ts";
+import { hasPuzzle, judgeReach } from "./reach.ts";
 
 export interface ReachOptions {
   readonly pools: readonly Pool[];
@@ -34,7 +34,7 @@ export async function gatherReach(cli: Cli, traces: readonly Trace[], options: R
   if (pods.length === 0) return noReachFacts;
   cli.progress.begin("following packets, questions asked");
   try {
-    return await look(cli, pods, options);
+    return await withoutDeparted(cli, await look(cli, pods, options), options);
   } catch (error) {
     return { ...noReachFacts, unseen: [`the way of packets: ${messageOf(error)}`] };
   } finally {
@@ -85,6 +85,29 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
 }
 
 const carrierMs = 1100;
+
+/**
+ * A DEL that began after the pods were listed takes the routes first and the interface last, up to 50 ms later: what is wrong with a pod counts if
+ * its interface is still there after a while.
+ */
+async function withoutDeparted(cli: Cli, facts: ReachFacts, { pools }: ReachOptions): Promise<ReachFacts> {
+  if (judgeReach(facts, pools).length === 0) return facts;
+  await setTimeout(departureMs);
+  const isThere = ({ hostInterface }: ReachPod) =>
+    cli.sys.stat(`/proc/sys/net/ipv4/conf/${hostInterface}`) !== undefined;
+  const stay = facts.pods.map(isThere);
+  const departed = facts.pods.filter((_, index) => !stay[index]).map(({ hostInterface }) => hostInterface);
+  const { results } = facts.probe;
+  return {
+    ...facts,
+    pods: facts.pods.filter((_, index) => stay[index]),
+    ways: facts.ways.filter((_, index) => stay[index]),
+    links: facts.links.filter(({ name }) => !departed.includes(name)),
+    probe: { ...facts.probe, results: results.filter(({ pod }) => !departed.includes(pod.hostInterface)) },
+  };
+}
+
+const departureMs = 250;
 
 function withFault(facts: ReachFacts): ReachFacts {
   const { probe, unseen } = facts;
