@@ -19,6 +19,7 @@ import { attributesOf } from "../../src/ipam/model/attributes.ts";
 import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
 import { handleIdOf } from "../../src/ipam/model/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/model/held.ts";
+import { NoAddressError } from "../../src/ipam/no-address.ts";
 import { collect } from "../../src/ipam/release/gc.ts";
 import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
@@ -30,6 +31,7 @@ import { type AddRequest, type Context, definePlugin, type JsonObject } from "..
 import { orAbsent } from "../../src/plugin/request.ts";
 import { fileStore } from "../../src/store/file.ts";
 import { withFileStore } from "../../src/store/lock.ts";
+import type { StoreError } from "../../src/store/store-error.ts";
 import { drive, type Transaction } from "../../src/store/transaction.ts";
 import { sweepLeftovers } from "../../src/store/upkeep.ts";
 import { type IpamConf, nothingWanted, parseConf, requestedAddresses } from "./conf.ts";
@@ -118,7 +120,7 @@ export default definePlugin<IpamConf>({
   gc({ network, valid, conf, document }, context) {
     const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
     const node = conf && orAbsent(context.log, () => nodename(conf.node, context.sys));
-    let leftOut: CniError | undefined;
+    let leftOut: StoreError | undefined;
     const collectAll = function* () {
       leftOut = undefined;
       sweepLeftovers(context.sys);
@@ -159,7 +161,7 @@ function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<rea
   try {
     return yield* autoAssign({ ...request, pools, isFirstTry: true });
   } catch (error) {
-    if (error instanceof CniError && error.code === code.noAddress) return undefined;
+    if (error instanceof NoAddressError) return undefined;
     throw error;
   }
 }
@@ -203,10 +205,10 @@ function locked<T>(
   context: Context,
   outerLock: string | undefined,
   transaction: () => Transaction<T>,
-  onLeftOut?: (error: CniError) => void,
+  onLeftOut?: (error: StoreError) => void,
 ): T {
   const { sys, log } = context;
-  const onDamaged = (error: CniError) => {
+  const onDamaged = (error: StoreError) => {
     log.warning("object left out", () => ({ error: error.message }));
     onLeftOut?.(error);
   };

@@ -1,5 +1,4 @@
 /** The node around the pools: what in it pods' addresses must keep clear of. */
-import type { CniError } from "../../src/cni/error.ts";
 import { NodeAddresses } from "../../src/dataplane/node/addresses.ts";
 import { readDestinations, readNodeNetworks } from "../../src/dataplane/node/networks.ts";
 import type { NodesOwn } from "../../src/ipam/assign/assign.ts";
@@ -8,13 +7,14 @@ import type { Family } from "../../src/net/address.ts";
 import { type NodeNetworks, withoutPodGateways } from "../../src/net/node-networks.ts";
 import type { Context, JsonObject } from "../../src/plugin/plugin.ts";
 import { DamagedError } from "../../src/store/damage.ts";
+import type { StoreError } from "../../src/store/store-error.ts";
 import type { IpamConf } from "./conf.ts";
 
 export interface Node {
   readonly own: NodesOwn;
   readonly surroundings: Surroundings;
   /** To be told of what the store leaves out because it is damaged. */
-  leftOut(error: CniError): void;
+  leftOut(error: StoreError): void;
   /** Runs `body` and closes what was opened for it. */
   use<T>(body: () => T): T;
 }
@@ -27,7 +27,7 @@ export function nodeOf(
   const routed = document.type === "calico";
   const addresses = new NodeAddresses(sys, { routed });
   const told = new Set<string>();
-  let damagedPool: CniError | undefined;
+  let damagedPool: StoreError | undefined;
   const networks: { [family in Family]?: NodeNetworks } = {};
   return {
     own(address, pool) {

@@ -7,6 +7,7 @@ import { selectPools, type Wanted } from "../../src/ipam/assign/pool-selection.t
 import { readScope } from "../../src/ipam/model/labels.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { collisionsOf } from "../../src/net/node-networks.ts";
+import { protocolError } from "../../src/plugin/error-codes.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
 import { testWritable } from "../../src/store/upkeep.ts";
 import type { IpamConf } from "./conf.ts";
@@ -22,8 +23,9 @@ export function checkReadiness(
   try {
     run(checkFamilies(conf.requests.wanted, node, sys, around));
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    throw new CniError(code.pluginNotAvailable, error.message, error.details);
+    const refused = protocolError(error);
+    if (refused === undefined) throw error;
+    throw new CniError(code.pluginNotAvailable, refused.message, refused.details);
   }
 }
 

@@ -1,4 +1,5 @@
 /** How a command ends, and an error that says so. */
+import { isErrno } from "../host/sys.ts";
 
 export const exitStatus = {
   done: 0,
@@ -16,10 +17,21 @@ export class CliError extends Error {
   override readonly name = "CliError";
   readonly status: ExitStatus;
 
-  constructor(message: string, status: ExitStatus = exitStatus.failed) {
-    super(message);
+  constructor(message: string, status: ExitStatus = exitStatus.failed, cause?: unknown) {
+    super(message, { cause });
     this.status = status;
   }
+}
+
+/** That something could not be done because of another error, which is kept. */
+export function failed(what: string, error: unknown): CliError {
+  return new CliError(`${what}: ${messageOf(error)}`, exitStatus.failed, error);
+}
+
+/** Whether the error, or one underneath it, is the kernel's refusal of what root alone may do. */
+export function isDenied(error: unknown): boolean {
+  if (isErrno(error, "EACCES", "EPERM")) return true;
+  return error instanceof Error && error.cause !== undefined && isDenied(error.cause);
 }
 
 export function messageOf(error: unknown): string {

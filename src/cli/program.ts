@@ -5,7 +5,7 @@ import type { Cli } from "./cli.ts";
 import { commandModule, groupModule, type Parsed, yargsOptions } from "./command.ts";
 import { commands, groups } from "./commands.ts";
 import type { Command, OptionDefinitions } from "./definition.ts";
-import { CliError, type ExitStatus, exitStatus, messageOf } from "./error.ts";
+import { CliError, type ExitStatus, exitStatus, isDenied, messageOf } from "./error.ts";
 import { generalOptions } from "./general-options.ts";
 import { defaultDirectories, type StoreDirectories } from "./node/redirected-sys.ts";
 import { didYouMean } from "./suggest.ts";
@@ -135,7 +135,6 @@ function report(error: unknown, { note, isRoot }: Host): ExitStatus {
   // The reader of our output has gone: `tortie … | head`.
   if (error instanceof Error && "code" in error && error.code === "EPIPE") return exitStatus.done;
   const message = messageOf(error);
-  const isDenied = /permission denied|operation not permitted/i.test(message);
-  note(`tortie: ${message}${isDenied && !isRoot ? "; run it as root" : ""}`);
+  note(`tortie: ${message}${isDenied(error) && !isRoot ? "; run it as root" : ""}`);
   return error instanceof CliError ? error.status : exitStatus.failed;
 }

@@ -1,10 +1,10 @@
 /** The embedded store as commands see it: what is damaged is told on stderr, the rest goes on. */
-import type { CniError } from "../cni/error.ts";
 import { type Block, isBlock } from "../ipam/model/block.ts";
 import { listPools, type Pool } from "../ipam/model/pool.ts";
 import { fileStore } from "../store/file.ts";
 import { withFileStore } from "../store/lock.ts";
 import type { Kind, StoredObject } from "../store/object.ts";
+import type { StoreError } from "../store/store-error.ts";
 import { drive, list, type Transaction } from "../store/transaction.ts";
 import type { Cli } from "./cli.ts";
 
@@ -38,6 +38,6 @@ export function readPools(cli: Cli): readonly Pool[] {
   return pools;
 }
 
-function noteDamage(cli: Cli, { message }: CniError): void {
+function noteDamage(cli: Cli, { message }: StoreError): void {
   cli.note(`tortie: left out: ${message}`);
 }

@@ -4,6 +4,7 @@
  * Neither a network name nor a container ID may hold `/` or `:`, and an interface name holds neither: joined with them, no two
  * attachments share a text (the reference plugins join without a separator, so that `"a"+"bc"` equals `"ab"+"c"`).
  */
+
 import { sha256 } from "../net/digest.ts";
 import { ownerPrefix } from "./names.ts";
 

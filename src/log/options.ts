@@ -1,7 +1,15 @@
 /** Calico's log keys, read out of the document before the plugin's own code runs. A value that makes no sense is its default. */
-import type { ProtocolKeys } from "../cni/document.ts";
 import type { LogOptions } from "./json-logger.ts";
 import type { Level } from "./logger.ts";
+
+/** As they stand in the document; their values are not judged yet. */
+interface LogKeys {
+  readonly log_level?: unknown;
+  readonly log_file_path?: unknown;
+  readonly log_file_max_size?: unknown;
+  readonly log_file_max_age?: unknown;
+  readonly log_file_max_count?: unknown;
+}
 
 /** Calico's names, and the others of logrus and pino for what we have. */
 const levels: ReadonlyMap<unknown, Level> = new Map([
@@ -18,7 +26,7 @@ const levels: ReadonlyMap<unknown, Level> = new Map([
 const mebibyte = 1024 * 1024;
 const dayMs = 24 * 3600 * 1000;
 
-export function logOptions(keys: ProtocolKeys): LogOptions {
+export function logOptions(keys: LogKeys): LogOptions {
   const { log_level: level, log_file_path: path } = keys;
   const options = { level: levels.get(typeof level === "string" && level.toLowerCase()) ?? "info" };
   if (typeof path !== "string" || path === "") return options;

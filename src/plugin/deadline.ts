@@ -6,11 +6,20 @@
  *
  * Whatever waits (locks, programs, the kernel's answers, stdin) waits no longer than is left, and then fails with code 11.
  */
-import { CniError, code } from "../cni/error.ts";
+import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 
 const operationMs = 50_000;
 const undoMs = 8_000;
+
+export class DeadlineExceeded extends CoreError {
+  override readonly name = "DeadlineExceeded";
+  readonly kind = "timeout";
+
+  constructor(cause: Error) {
+    super(`cannot finish within ${operationMs / 1000} s: ${cause.message}`, { cause });
+  }
+}
 
 export interface Deadline {
   /** The machine, on which nothing takes longer than is left. */
@@ -21,7 +30,7 @@ export interface Deadline {
 
 export function startDeadline(machine: Sys): Deadline {
   let end = machine.monotonicMs() + operationMs;
-  /** Throws what `wait` throws, but `CniError` 11 when the time was shorter than it asked for. */
+  /** Throws what `wait` throws, but `DeadlineExceeded` when the time was shorter than it asked for. */
   function within<T>(wantedMs: number, wait: (timeoutMs: number) => T): T {
     const left = Math.max(0, end - machine.monotonicMs());
     if (wantedMs <= left) return wait(wantedMs);
@@ -29,7 +38,7 @@ export function startDeadline(machine: Sys): Deadline {
       return wait(left);
     } catch (error) {
       if (!isErrno(error, "ETIMEDOUT")) throw error;
-      throw new CniError(code.tryAgainLater, `cannot finish within ${operationMs / 1000} s: ${error.message}`);
+      throw new DeadlineExceeded(error);
     }
   }
   const sys: Sys = Object.assign(Object.create(machine) as Sys, {

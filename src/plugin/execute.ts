@@ -2,6 +2,7 @@
 import { CniError, code } from "../cni/error.ts";
 import { isObject } from "../cni/schema.ts";
 import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
+import { DeadlineExceeded } from "./deadline.ts";
 
 /** What a whole operation has, at most: `deadline.ts`. */
 const timeoutMs = 50_000;
@@ -42,7 +43,7 @@ function runRetrying(sys: Sys, path: string, options: Parameters<Sys["run"]>[1])
       if (isErrno(error, "ETXTBSY") && attempt < busyRetries) {
         sys.sleepMs(busyPauseMs);
       } else {
-        const silent = isErrno(error, "ETIMEDOUT") || (error instanceof CniError && error.code === code.tryAgainLater);
+        const silent = isErrno(error, "ETIMEDOUT") || error instanceof DeadlineExceeded;
         const reason = silent ? `no answer within ${timeoutMs / 1000} s, killed` : String((error as Error).message);
         throw new CniError(silent ? code.tryAgainLater : code.refused, `cannot run ${path}: ${reason}`);
       }

@@ -1,5 +1,6 @@
 /** Clean-up goes on after an error, and reports every one. */
 import { CniError, code } from "../cni/error.ts";
+import { protocolError } from "./error-codes.ts";
 
 /** Runs every step. Throws the error of the one that failed, or one error that tells of all that did, with the first one's code. */
 export function runEvery(steps: readonly (() => void)[]): void {
@@ -16,7 +17,7 @@ export function runEvery(steps: readonly (() => void)[]): void {
 }
 
 function codeOf(error: unknown): number {
-  return error instanceof CniError ? error.code : code.internal;
+  return protocolError(error)?.code ?? code.internal;
 }
 
 function messageOf(error: unknown): string {

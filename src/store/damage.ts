@@ -1,24 +1,11 @@
-/** Damage: an object that is there and cannot be used. It is an error that names it, so that whoever can rebuild it knows which. */
-import { CniError, code } from "../cni/error.ts";
-import type { Kind } from "./object.ts";
+/** Damage: an object that is there and cannot be used. Whoever can rebuild it learns from the error which it is. */
+import { type ObjectRef, StoreError } from "./store-error.ts";
 
-export interface DamagedObject {
-  readonly kind: Kind;
-  readonly name: string;
-}
+export class DamagedError extends StoreError {
+  override readonly name: string = "DamagedError";
 
-export class DamagedError extends CniError {
-  readonly object: DamagedObject;
-
-  /** `action`: what could not be done, `read` or `use`. */
-  constructor(action: "read" | "use", object: DamagedObject, reason: string) {
-    super(code.datastore, `cannot ${action} ${object.kind} "${object.name}": ${reason}`);
-    this.object = object;
+  /** `action`: what could not be done. */
+  constructor(action: "read" | "use", object: ObjectRef, reason: string) {
+    super({ action, object, reason });
   }
-}
-
-/** The object that the message of a `DamagedError` is about: reports keep the message alone. */
-export function objectOfMessage(message: string): DamagedObject | undefined {
-  const [, kind, name] = /^cannot (?:read|use) (\w+) "([^"]+)": /.exec(message) ?? [];
-  return kind === undefined || name === undefined ? undefined : { kind: kind as Kind, name };
 }

@@ -10,18 +10,19 @@
  * comparison cannot be overtaken. **One damaged object does not hide the others**: reading it fails by name, listing leaves it out, and
  * setting it aside keeps it beside its place as `<file>.damaged-<time>`, which nobody reads.
  */
-import { CniError, code } from "../cni/error.ts";
+import { CoreError } from "../errors/core-error.ts";
 import { type FileStat, isErrno, type Sys } from "../host/sys.ts";
 import { runDir, stateDir } from "../identity/names.ts";
 import { sha256 } from "../net/digest.ts";
 import { DamagedError } from "./damage.ts";
 import { formatObject, parseObject } from "./layout.ts";
 import type { Kind, Metadata, StoredObject } from "./object.ts";
+import { StoreError } from "./store-error.ts";
 import type { Store, StoreReply, StoreRequest } from "./transaction.ts";
 
 export interface FileStoreOptions {
   /** Told of objects that a listing left out. */
-  readonly onDamaged?: (error: CniError) => void;
+  readonly onDamaged?: (error: StoreError) => void;
 }
 
 interface Place {
@@ -113,7 +114,7 @@ function listObjects(context: Context, kind: Kind): StoredObject[] {
       const object = attempt("read", kind, nameOf(file), () => readFile(context, kind, `${directory}/${file}`));
       if (object !== undefined) objects.push(object);
     } catch (error) {
-      if (!(error instanceof CniError)) throw error;
+      if (!(error instanceof StoreError)) throw error;
       context.onDamaged?.(error);
     }
   }
@@ -283,9 +284,9 @@ function attempt<T>(verb: string, kind: Kind, name: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof CniError) throw error;
+    if (!(error instanceof Error) || error instanceof CoreError) throw error;
     if (error instanceof SyntaxError) throw new DamagedError("read", { kind, name }, error.message);
-    const what = name === "" ? `${kind} objects in "${places[kind].directory}"` : `${kind} "${name}"`;
-    throw new CniError(code.datastore, `cannot ${verb} ${what}: ${error.message}`);
+    const place = name === "" ? { place: places[kind].directory } : {};
+    throw new StoreError({ action: verb, object: { kind, name }, reason: error.message, cause: error, ...place });
   }
 }

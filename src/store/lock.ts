@@ -4,10 +4,11 @@
  * The wait for it ends early enough to leave the work its time (`plugin/deadline.ts`). The kernel frees the lock of a killed process, and
  * the next one to get it clears away the file that was being written.
  */
-import { CniError, code } from "../cni/error.ts";
+import { CoreError } from "../errors/core-error.ts";
 import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
 import { runDir } from "../identity/names.ts";
 import { type FileStoreOptions, fileStore } from "./file.ts";
+import { LockError, LockTimeout } from "./lock-error.ts";
 import { holderOf } from "./lock-holder.ts";
 import type { Store } from "./transaction.ts";
 import { trustStateDirectories } from "./trust.ts";
@@ -26,7 +27,7 @@ export interface LockOptions extends FileStoreOptions {
 const defaultTimeoutMs = 40_000;
 const addressStore = "the address store";
 
-/** Runs `body` with the store locked. Throws `CniError` 11 when the lock stays taken, 103 when it cannot be made. */
+/** Runs `body` with the store locked. Throws `LockTimeout` when the lock stays taken, `LockError` when it cannot be made. */
 export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: Store) => T): T {
   const { outerLock, timeoutMs = defaultTimeoutMs } = options;
   trustStateDirectories(sys);
@@ -46,8 +47,8 @@ export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: S
 }
 
 /**
- * Takes a lock, whose directory is made when it is missing. `what` reads after "cannot lock". Throws `CniError` 11, which names the holder, when
- * it stays taken, 103 when it cannot be made.
+ * Takes a lock, whose directory is made when it is missing. `what` reads after "cannot lock". Throws `LockTimeout`, which names the holder,
+ * when it stays taken, `LockError` when it cannot be made.
  */
 export function takeLock(sys: Sys, path: string, what: string, timeoutMs = defaultTimeoutMs): FileLock {
   const start = sys.monotonicMs();
@@ -60,12 +61,9 @@ export function takeLock(sys: Sys, path: string, what: string, timeoutMs = defau
       return sys.lock(path, "exclusive", timeoutMs);
     }
   } catch (error) {
-    const refused = `cannot lock ${what}`;
-    if (isErrno(error, "ETIMEDOUT") || (error instanceof CniError && error.code === code.tryAgainLater)) {
-      const seconds = Math.round((sys.monotonicMs() - start) / 1000);
-      const reason = `"${path}" is held by ${holderOf(sys, path)} and was not free within ${seconds} s`;
-      throw new CniError(code.tryAgainLater, `${refused}: ${reason}`);
+    if (isErrno(error, "ETIMEDOUT") || (error instanceof CoreError && error.kind === "timeout")) {
+      throw new LockTimeout({ what, path, holder: holderOf(sys, path), waitedMs: sys.monotonicMs() - start });
     }
-    throw new CniError(code.datastore, `${refused}: ${error instanceof Error ? error.message : error}`);
+    throw new LockError(what, path, error);
   }
 }

@@ -38,7 +38,7 @@ export type StoreReply =
 export type Transaction<T> = Generator<StoreRequest, T, StoreReply>;
 
 export interface Store {
-  /** Throws `CniError` 103 that names the object when it cannot be read or written. */
+  /** Throws `StoreError` that names the object when it cannot be read or written. */
   handle(request: StoreRequest): StoreReply;
 }
 

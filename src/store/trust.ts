@@ -1,15 +1,26 @@
 /** Whose our directories are. Whoever else could write to them could give addresses away, and have us remove what is not ours. */
-import { CniError, code } from "../cni/error.ts";
+import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { runDir, stateDir } from "../identity/names.ts";
 
-/** Throws `CniError` 103 where a directory of ours is a link, or another user's, or writable to others. What lies below is then root's alone. */
+export class UntrustedDirectory extends CoreError {
+  override readonly name = "UntrustedDirectory";
+  readonly kind = "datastore";
+  readonly directory: string;
+
+  constructor(directory: string, reason: string, cause: unknown) {
+    super(`cannot trust "${directory}": ${reason}`, { cause });
+    this.directory = directory;
+  }
+}
+
+/** Throws `UntrustedDirectory` where a directory of ours is a link, or another user's, or writable to others. What lies below is then root's alone. */
 export function trustStateDirectories(sys: Sys): void {
   for (const directory of [runDir, stateDir]) {
     try {
       sys.trustDirectory(directory);
     } catch (error) {
-      throw new CniError(code.datastore, `cannot trust "${directory}": ${reasonOf(error, sys)}`);
+      throw new UntrustedDirectory(directory, reasonOf(error, sys), error);
     }
   }
 }

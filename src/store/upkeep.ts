@@ -1,8 +1,8 @@
 /** What keeps the embedded store's directories in order; the caller holds the lock, as for every write. */
-import { CniError, code } from "../cni/error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { fileMode, places } from "./file.ts";
 import type { Kind } from "./object.ts";
+import { StoreError } from "./store-error.ts";
 
 /** The names that files are written under before they get their own (src/host). */
 const leftover = /^\.tmp-/;
@@ -14,7 +14,7 @@ export function sweepLeftovers(sys: Sys): void {
   }
 }
 
-/** Throws `CniError` 103 when objects of this kind cannot be made. Tries it where the first one would make its directories, and leaves nothing. */
+/** Throws `StoreError` when objects of this kind cannot be made. Tries it where the first one would make its directories, and leaves nothing. */
 export function testWritable(sys: Sys, kind: Kind): void {
   const { directory } = places[kind];
   const parts = directory.split("/");
@@ -25,7 +25,8 @@ export function testWritable(sys: Sys, kind: Kind): void {
     removeFile(sys, probe);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    throw new CniError(code.datastore, `cannot create ${kind} objects in "${directory}": ${error.message}`);
+    const object = { kind, name: "" };
+    throw new StoreError({ action: "create", object, reason: error.message, place: directory, cause: error });
   }
 }
 

@@ -95,8 +95,8 @@ describe(`16 processes at once, ${operations} operations, ${kills} of them kille
 
 /** What a check sees: of sandboxes, those that were added and not deleted. All are old enough to be judged. */
 function snapshot({ live }: Outcome): Snapshot {
-  const damaged: string[] = [];
-  const store = fileStore(sys, { onDamaged: ({ message }) => damaged.push(message) });
+  const damaged: Snapshot["damaged"][number][] = [];
+  const store = fileStore(sys, { onDamaged: (error) => damaged.push(error) });
   const objects = (kind: StoredObject["kind"]) => drive(list(kind), store);
   return {
     node: "node-a",

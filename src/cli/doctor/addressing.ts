@@ -11,6 +11,7 @@ import { collisionsOf, type NodeNetworks, withoutPodGateways } from "../../net/n
 import { nodename, nodenameConf } from "../../plugin/nodename.ts";
 import { fileStore } from "../../store/file.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { drive, list } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { gatherNodeNetworks } from "../node/networks.ts";
@@ -93,7 +94,7 @@ function decoded(object: StoredObject): Pool | undefined {
   try {
     return decodePool(object);
   } catch (error) {
-    if (error instanceof CniError) return undefined;
+    if (error instanceof StoreError) return undefined;
     throw error;
   }
 }

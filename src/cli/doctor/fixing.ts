@@ -1,7 +1,8 @@
 /** Does what a finding's `fix` says. */
-import { CniError } from "../../cni/error.ts";
+
 import { writeEndpoint } from "../../endpoint/endpoint.ts";
 import { removePart, writePart } from "../../endpoint/part.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import { isErrno } from "../../host/sys.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmed, mend } from "../../ipam/check/mend.ts";
@@ -116,7 +117,7 @@ async function mendAddress(
         return done;
       });
     } catch (error) {
-      if (error instanceof CniError) throw new Error(error.message);
+      if (error instanceof CoreError) throw new Error(error.message);
       throw error;
     }
   });

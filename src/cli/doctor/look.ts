@@ -1,9 +1,9 @@
 /** Gathers the facts that a diagnosis judges. Changes nothing. */
 
-import { CniError, code } from "../../cni/error.ts";
 import { ownerOf } from "../../identity/attachment.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
 import { withFileStore } from "../../store/lock.ts";
+import { LockTimeout } from "../../store/lock-error.ts";
 import type { Cli } from "../cli.ts";
 import { takeSnapshot } from "../ipam/snapshot.ts";
 import { type Facts, gatherFacts } from "../node/facts.ts";
@@ -114,7 +114,7 @@ function underLock<T>(cli: Cli, look: () => T): T {
   try {
     return withFileStore(cli.sys, { timeoutMs: lockPatienceMs }, look);
   } catch (error) {
-    if (error instanceof CniError && error.code === code.tryAgainLater) return look();
+    if (error instanceof LockTimeout) return look();
     throw error;
   }
 }

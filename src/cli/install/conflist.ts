@@ -1,7 +1,7 @@
 /** The network configuration that is installed with the executables, or goes before them. */
 import type { Cli } from "../cli.ts";
 import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
-import { CliError, messageOf } from "../error.ts";
+import { CliError, failed } from "../error.ts";
 import { lintNetwork } from "../lint/network.ts";
 
 export interface Conflist {
@@ -40,7 +40,7 @@ export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
     sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o755);
     sys.replaceFile(path, text, { mode: 0o644, durable: true });
   } catch (error) {
-    throw new CliError(`cannot write "${path}": ${messageOf(error)}`);
+    throw failed(`cannot write "${path}"`, error);
   }
 }
 

@@ -10,7 +10,7 @@
 import type { Cli } from "../cli.ts";
 import { type Executable, gatherExecutables } from "../doctor/executables.ts";
 import { ourNames } from "../doctor/networks.ts";
-import { CliError, messageOf } from "../error.ts";
+import { CliError, failed } from "../error.ts";
 
 export interface Source {
   readonly path: string;
@@ -89,7 +89,7 @@ export function linkExecutables(cli: Cli, binDir: string, source: Source, target
     }
     files.syncDirectory(binDir);
   } catch (error) {
-    throw new CliError(`cannot install in "${binDir}": ${messageOf(error)}`);
+    throw failed(`cannot install in "${binDir}"`, error);
   }
 }
 
@@ -101,7 +101,7 @@ export function removeExecutables(cli: Cli, binDir: string, targets: readonly Ta
     sweep(cli, binDir);
     cli.files.syncDirectory(binDir);
   } catch (error) {
-    throw new CliError(`cannot uninstall from "${binDir}": ${messageOf(error)}`);
+    throw failed(`cannot uninstall from "${binDir}"`, error);
   }
 }
 

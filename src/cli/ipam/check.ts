@@ -2,7 +2,6 @@
 import {
   type Allocation,
   checkIpam,
-  isUnseen,
   type Problem,
   type ProblemKind,
   type Report,
@@ -11,7 +10,7 @@ import {
 import { confirmed } from "../../ipam/check/mend.ts";
 import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
-import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
+import { type ExitStatus, exitStatus, failed } from "../error.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { formatDocument } from "../resources/document-text.ts";
 import { makeReport } from "./report-file.ts";
@@ -54,7 +53,7 @@ function writeReport(cli: Cli, path: string, text: string): void {
   try {
     cli.sys.replaceFile(path, text, { mode: 0o600, durable: false });
   } catch (error) {
-    throw new CliError(`cannot write the report to "${path}": ${messageOf(error)}`);
+    throw failed(`cannot write the report to "${path}"`, error);
   }
 }
 
@@ -113,7 +112,7 @@ function describe(snapshot: Snapshot, { allocations, problems }: Report, options
     `Found ${snapshot.pools.filter(({ disabled }) => !disabled).length} active IP pools.`,
     `Found ${snapshot.endpoints.length} workload endpoints; ${new Set(snapshot.seen.map(({ address }) => address)).size} IPs are seen on the node and in its namespaces.`,
   ];
-  const unseen = allocations.filter(isUnseen).length;
+  const unseen = allocations.filter(({ isUnseen }) => isUnseen).length;
   if (unseen > 0) lines.push(`Found ${unseen} allocations not judged: their sandboxes cannot be seen from here.`);
   for (const { scanning, kinds } of sections) {
     lines.push("", scanning);

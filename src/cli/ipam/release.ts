@@ -1,5 +1,5 @@
 /** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
-import { CniError } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import { type Allocation, checkIpam, type Problem, type Report, type Snapshot } from "../../ipam/check/check.ts";
 import { confirmed, mend } from "../../ipam/check/mend.ts";
 import { releaseIps } from "../../ipam/release/release-ips.ts";
@@ -155,7 +155,7 @@ function mendOne(
     else cli.out(`${done}${suffixOf(options)}\n`);
     return done !== undefined;
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof CoreError)) throw error;
     cli.note(`tortie: cannot mend ${kind} ${subject}: ${error.message}`);
     return false;
   }

@@ -40,6 +40,7 @@ const allocation: z.ZodType<Allocation> = z.object({
   owner: z.string(),
   state: z.enum(["in use", "leaked", "unjudged"]),
   reason: z.string(),
+  isUnseen: z.literal(true).optional(),
 });
 
 const problem: z.ZodType<Problem> = z.object({ kind: z.enum(problemKinds), subject: z.string(), reason: z.string() });

@@ -5,14 +5,15 @@ import { isBlock } from "../../ipam/model/block.ts";
 import { listPools } from "../../ipam/model/pool.ts";
 import { fileStore } from "../../store/file.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
+import type { StoreError } from "../../store/store-error.ts";
 import { drive, list } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import type { Facts } from "../node/facts.ts";
 import { withoutText } from "../resources/document-text.ts";
 
 export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
-  const damaged: string[] = [];
-  const store = fileStore(cli.sys, { onDamaged: ({ message }) => damaged.push(message) });
+  const damaged: StoreError[] = [];
+  const store = fileStore(cli.sys, { onDamaged: (error) => damaged.push(error) });
   cli.progress.begin("reading the store");
   const objects = (kind: Kind): readonly StoredObject[] => drive(list(kind), store);
   const { pools, faults } = drive(listPools(), store);
@@ -25,7 +26,7 @@ export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
     blocks: objects("IPAMBlock").map(readable),
     handles: objects("IPAMHandle"),
     affinities: objects("BlockAffinity"),
-    damaged: [...damaged, ...faults.map(({ message }) => message)],
+    damaged: [...damaged, ...faults],
   };
   cli.progress.end();
   return snapshot;

@@ -16,7 +16,7 @@ import type { SeenAddress, SeenEndpoint, SeenLink } from "../../ipam/check/check
 import { canonicalAddress } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";
-import { CliError, messageOf } from "../error.ts";
+import { failed } from "../error.ts";
 import { mapAtOnce } from "./at-once.ts";
 import {
   type IpAddresses,
@@ -192,7 +192,7 @@ async function lookIntoOne(cli: Cli, namespace: Namespace): Promise<readonly See
   } catch (error) {
     if (namespaceAt(cli.sys, path) !== inode) return [];
     const what = namespace.holder === undefined ? `the namespace "${path}"` : describeNamespace(namespace);
-    throw new CliError(`cannot look into ${what}: ${messageOf(error)}`);
+    throw failed(`cannot look into ${what}`, error);
   }
 }
 
@@ -200,7 +200,7 @@ async function ip<T>(cli: Cli, args: readonly string[], parse: (text: string) =>
   try {
     return parse(await cli.program(["ip", "-j", ...args]));
   } catch (error) {
-    throw new CliError(`cannot look at the node's interfaces: ${messageOf(error)}`);
+    throw failed(`cannot look at the node's interfaces`, error);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What `-f` names: files, directories, standard input. */
 import type { Cli } from "../cli.ts";
-import { CliError, exitStatus, messageOf } from "../error.ts";
+import { CliError, exitStatus, failed } from "../error.ts";
 
 export interface Input {
   readonly text: string;
@@ -66,6 +66,6 @@ function attempt<T>(path: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    throw new CliError(`cannot read "${path}": ${messageOf(error)}`);
+    throw failed(`cannot read "${path}"`, error);
   }
 }

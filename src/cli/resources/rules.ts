@@ -5,7 +5,7 @@ import { decodePool, type Pool, type PoolSpec } from "../../ipam/model/pool.ts";
 import { parseSelector } from "../../ipam/model/selector.ts";
 import { contains, lengthOf, overlaps } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { messageOf } from "../error.ts";
+import { StoreError } from "../../store/store-error.ts";
 import type { StoredKind } from "./kinds.ts";
 
 export interface Neighbours {
@@ -57,7 +57,8 @@ function decodingFaults(pool: StoredObject<FullPoolSpec>): string[] {
     decodePool(pool);
     return [];
   } catch (error) {
-    return [messageOf(error).replace(/^cannot use IPPool ".*?": /, "")];
+    if (!(error instanceof StoreError)) throw error;
+    return [error.reason];
   }
 }
 
@@ -135,7 +136,7 @@ function syntaxFaults(key: string, selector: string): readonly string[] {
     parseSelector(selector);
     return [];
   } catch (error) {
-    return [`its ${key} "${selector}" is no selector: ${(error as Error).message}`];
+    return [`its ${key} "${selector}" is not a selector: ${(error as Error).message}`];
   }
 }
 

@@ -7,17 +7,18 @@
  * process that is killed in between leaves a handle that names a block without having anything in it, and the next ADD or DEL of the
  * attachment puts that right. **The same handle asking again gets what it holds.**
  */
-import { CniError, code } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import type { Family } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
+import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, type Transaction, update } from "../../store/transaction.ts";
-import { tooManyConflicts } from "../conflict.ts";
 import { type AllocationAttribute, assign, blockAddress, withSpec } from "../model/block.ts";
 import { newHandle } from "../model/handle.ts";
 import { type Assigned, addressesOf, type Held, type HeldBlock, readHeld } from "../model/held.ts";
 import { readScope } from "../model/labels.ts";
 import type { Pool, PoolList } from "../model/pool.ts";
-import { listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
+import { type IpamConfig, listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
+import { PoolsExhausted } from "../no-address.ts";
 import { releaseByHandle } from "../release/release.ts";
 import { findBlock, noteFull, type Search } from "./candidate.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
@@ -54,7 +55,7 @@ export interface Change extends HeldBlock {
   readonly pool: Pool;
 }
 
-/** Throws `CniError` 102 when not all addresses are to be had; then none is taken. */
+/** Throws `NoAddressError` when not all addresses are to be had; then none is taken. */
 export function* autoAssign(request: AssignRequest): Transaction<readonly Assigned[]> {
   return yield* assignWith(request, (held) => findChanges(request, held));
 }
@@ -83,7 +84,7 @@ export function* assignWith(
       }
       return addressesOf({ handle: held.handle, blocks: [...held.blocks, ...changes] });
     }
-    throw tooManyConflicts(`assign addresses to handle "${handleId}"`);
+    throw new TooManyConflicts(`assign addresses to handle "${handleId}"`);
   } catch (error) {
     if (before !== undefined) yield* takeBack(handleId, before);
     throw error;
@@ -130,7 +131,7 @@ function* findFor(
   let got = 0;
   while (got < count) {
     const found = yield* findBlock({ ...search, taken, reservedCidrs }, pools);
-    if (found === undefined) throw exhausted(family, got, count, pools, search.config.strictAffinity);
+    if (found === undefined) throw exhausted(family, got, count, pools, search.config);
     const { block, pool } = found;
     const { cidr } = block.spec;
     const { spec, ordinals } = assign(block.spec, count - got, attributeOf(claimant), reservedIn(cidr, reservedCidrs));
@@ -146,15 +147,14 @@ function* findFor(
   return changes;
 }
 
-/** Calico's words, which people search for. */
-function exhausted(family: Family, got: number, count: number, pools: readonly Pool[], strict: boolean): CniError {
-  const reasons = strict ? ["No more free affine blocks and strict affinity enabled"] : [];
-  reasons.push(`No IPs available in pools: [${pools.map(({ cidr }) => cidr).join(" ")}]`);
-  return new CniError(
-    code.noAddress,
-    `failed to request IPv${family} addresses: Assigned ${got} out of ${count} requested IPv${family} addresses; ` +
-      reasons.join("; "),
-  );
+function exhausted(
+  family: Family,
+  assigned: number,
+  requested: number,
+  pools: readonly Pool[],
+  { strictAffinity }: IpamConfig,
+): PoolsExhausted {
+  return new PoolsExhausted({ family, assigned, requested, pools: pools.map(({ cidr }) => cidr), strictAffinity });
 }
 
 /** Whether all is written; `false` when another process changed something meanwhile. */
@@ -179,6 +179,6 @@ function* takeBack(handleId: string, before: ReadonlySet<string>): Transaction<v
   try {
     yield* releaseByHandle(handleId, ({ address }) => !before.has(address));
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof CoreError)) throw error;
   }
 }

@@ -5,13 +5,13 @@
  *     findNew        claims the next block of the pool that nobody has
  *     findAnywhere   reads every block: finds what cursors forgot, and what may be borrowed from other nodes
  */
-import { CniError, code } from "../../cni/error.ts";
 import { addressCount, contains } from "../../net/prefix.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
 import { type AffinitySpec, claimBlock, hostAffinity, readBlock } from "../model/affinity.ts";
 import { type Block, blockAddress, expireCooldowns, hasRoom, isBlock, withSpec } from "../model/block.ts";
 import { blockAt, blockCount, blocksToEnd, type Pool } from "../model/pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "../model/settings.ts";
+import { BlockLimitReached } from "../no-address.ts";
 import type { NodesOwn } from "./assign.ts";
 import { type Cursor, moved, nextOpen, pushOpen, readCursor, saveCursor } from "./cursor.ts";
 
@@ -140,16 +140,12 @@ function isUsable({ taken, reservedCidrs }: Search, { spec }: Block): boolean {
   return !spec.deleted && !taken.has(spec.cidr) && hasRoom(spec, reservedIn(spec.cidr, reservedCidrs));
 }
 
-/** Throws `CniError` 102 when the node may own no further block. Reads all affinities, and only where a limit is set. */
+/** Throws `BlockLimitReached` when the node may own no further block. Reads all affinities, and only where a limit is set. */
 function* checkLimit({ node, config }: Search, { family }: Pool): Transaction<void> {
   const limit = config.maxBlocksPerHost;
   if (limit <= 0) return;
   const specs = (yield* list("BlockAffinity")).map(({ spec }) => spec as AffinitySpec);
   const owned = specs.filter((spec) => spec.node === node && spec.cidr.includes(":") === (family === 6));
   if (owned.length < limit) return;
-  throw new CniError(
-    code.noAddress,
-    `cannot assign IPv${family} addresses: Need to allocate an IPAM block but could not - ` +
-      `limit of ${limit} blocks reached for this node`,
-  );
+  throw new BlockLimitReached(family, limit);
 }

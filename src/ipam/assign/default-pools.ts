@@ -4,13 +4,14 @@
  * **Made once per family, when it has no pool at all**: whoever deletes or changes them later is not overruled while one is left. **All are
  * judged before one is made**: a configuration that is refused leaves nothing behind.
  */
-import { CniError, code } from "../../cni/error.ts";
 import type { Family } from "../../net/address.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
 import { collisionsOf, isClear, type NodeNetworks } from "../../net/node-networks.ts";
 import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
+import type { StoreError } from "../../store/store-error.ts";
 import { create, list, type Transaction } from "../../store/transaction.ts";
+import { NoDefaultPool, PoolRefused } from "../invalid-request.ts";
 import { blockName } from "../model/object-name.ts";
 import { decodePool, defaultBlockSize, listPools, type PoolList, type PoolSpec } from "../model/pool.ts";
 import type { Wanted } from "./pool-selection.ts";
@@ -26,12 +27,12 @@ export interface Surroundings {
   /** Told of a pool that lies in a network of the node. */
   readonly warn: (message: string) => void;
   /** Of a pool whose file cannot be read, if the store has met one. */
-  readonly damagedPool: () => CniError | undefined;
+  readonly damagedPool: () => StoreError | undefined;
 }
 
 /**
- * All pools, with what was made. Throws `CniError` 7 that names the CIDR when one of them must not be made, and 103 when one would have to be
- * made beside a damaged one.
+ * All pools, with what was made. Throws `InvalidRequest` when one of them must not be made, and `StoreError` when one would have to be made
+ * beside a damaged one.
  */
 export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<PoolList> {
   const all = yield* listPools();
@@ -80,8 +81,7 @@ const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "
 function judge(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
   const node = cidrs.length === 0 ? undefined : networks(family);
   cidrs.forEach((cidr, index) => {
-    const refuse = (reason: string) =>
-      new CniError(code.invalidConfig, `cannot make a pool of "${cidr}" of "ipam.ipv${family}_pools": ${reason}`);
+    const refuse = (reason: string) => new PoolRefused(cidr, family, reason);
     const range = unusable.find((one) => overlaps(one, cidr));
     if (range !== undefined) throw refuse(`it overlaps with ${range}, which is for no pod`);
     const other = cidrs.slice(0, index).find((one) => overlaps(one, cidr));
@@ -108,11 +108,7 @@ function clearCidr(family: Family, { random, networks, routes }: Surroundings): 
   const candidates = ["192.168.0.0/16", ...Array.from({ length: 16 }, (_, index) => `172.${16 + index}.0.0/16`)];
   const clear = candidates.find((cidr) => node === undefined || isClear(cidr, node, destinations));
   if (clear !== undefined) return clear;
-  throw new CniError(
-    code.invalidConfig,
-    "cannot choose a default pool: 192.168.0.0/16 and 172.16.0.0/16 to 172.31.0.0/16 all overlap with networks of the node; " +
-      'name a free range in "ipam.ipv4_pools"',
-  );
+  throw new NoDefaultPool();
 }
 
 function uniqueLocal(random: Uint8Array): string {

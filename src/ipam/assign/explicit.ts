@@ -6,10 +6,11 @@
  * **An address changes its owner in one write of its block**, where the holder is one whose release never came. The handle that had it is put
  * right afterwards: until then it names a block without having anything in it, and a late release of it finds nothing of its own.
  */
-import { CniError, code } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import { familyOf } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import type { Transaction } from "../../store/transaction.ts";
+import { AddressNotForWorkloads, AddressOutsidePools } from "../invalid-request.ts";
 import { claimBlock, hostAffinity, readBlock } from "../model/affinity.ts";
 import {
   type AllocationAttribute,
@@ -25,6 +26,7 @@ import {
 import { type Assigned, addressesOf, type Held } from "../model/held.ts";
 import { blockOf, type Pool } from "../model/pool.ts";
 import { type IpamConfig, readIpamConfig } from "../model/settings.ts";
+import { AddressCooling, AddressOfNode, AddressTaken, BlockNotAffine, type NoAddressError } from "../no-address.ts";
 import { releaseByHandle } from "../release/release.ts";
 import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
 import { forWorkloads } from "./pool-selection.ts";
@@ -37,8 +39,7 @@ export interface ExplicitRequest extends Claimant {
 }
 
 /**
- * Throws `CniError` 102 when an address is taken or belongs to another node's block, 7 when no pool has it or it is not what the handle
- * holds already.
+ * Throws `NoAddressError` when an address is taken or belongs to another node's block, `InvalidRequest` when no pool has it.
  */
 export function* assignAddresses(request: ExplicitRequest): Transaction<readonly Assigned[]> {
   let losers: readonly string[] = [];
@@ -67,7 +68,7 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<Found> 
   for (const address of missing) {
     const pool = poolOf(request.pools.pools, address);
     const own = request.nodes?.(address, pool.cidr);
-    if (own !== undefined) throw new CniError(code.noAddress, `cannot assign address ${address}: it ${own.reason}`);
+    if (own !== undefined) throw new AddressOfNode(address, own.reason);
     const cidr = blockOf(pool, address);
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));
@@ -89,7 +90,7 @@ function* putRight(handleId: string): Transaction<void> {
   try {
     yield* releaseByHandle(handleId, () => false);
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof CoreError)) throw error;
   }
 }
 
@@ -97,19 +98,9 @@ function poolOf(pools: readonly Pool[], address: string): Pool {
   const pool = pools.find((candidate) => !candidate.disabled && contains(candidate.cidr, address));
   if (pool === undefined) {
     const known = pools.filter(({ family, disabled }) => family === familyOf(address) && !disabled);
-    throw new CniError(
-      code.invalidConfig,
-      `cannot assign address ${address}: The provided IP address is not in a configured pool; ` +
-        `configured are ${known.map(({ name, cidr }) => `"${name}" (${cidr})`).join(", ") || "none of its family"}`,
-    );
+    throw new AddressOutsidePools(address, known);
   }
-  if (!forWorkloads(pool)) {
-    throw new CniError(
-      code.invalidConfig,
-      `cannot assign address ${address}: IP address ${address} is in IP pool "${pool.name}", ` +
-        `which is not allowed for use "Workload" (allowedUses: [${pool.allowedUses.join(" ")}])`,
-    );
-  }
+  if (!forWorkloads(pool)) throw new AddressNotForWorkloads(address, pool.name, pool.allowedUses);
   return pool;
 }
 
@@ -122,20 +113,13 @@ function* blockFor(
 ): Transaction<Block> {
   const block = (yield* readBlock(cidr)) ?? (yield* claimBlock({ node, pool, now }, cidr)) ?? (yield* readBlock(cidr));
   if (block !== undefined && (!strictAffinity || block.spec.affinity === hostAffinity(node))) return block;
-  throw new CniError(
-    code.noAddress,
-    `cannot assign an address of block ${cidr}: Block host affinity does not match; ` +
-      `strict affinity is on, the block's owner is "${block?.spec.affinity ?? ""}" and this node is "${node}"`,
-  );
+  throw new BlockNotAffine(cidr, block?.spec.affinity ?? undefined, node);
 }
 
-function taken({ spec }: Block, ordinal: number, address: string, { ipCooldownSeconds }: IpamConfig): CniError {
-  const refuse = (reason: string) => new CniError(code.noAddress, `cannot assign address ${address}: ${reason}`);
+function taken({ spec }: Block, ordinal: number, address: string, { ipCooldownSeconds }: IpamConfig): NoAddressError {
   const owner = attributeAt(spec, ordinal) ?? {};
-  if (isCooling(owner)) {
-    return refuse(`it was released less than ${ipCooldownSeconds} s ago (ipCooldownSeconds of IPAMConfig "default")`);
-  }
-  const { namespace, pod } = owner.secondary ?? {};
-  const who = pod === undefined ? "" : ` (pod ${namespace}/${pod})`;
-  return refuse(`Address already assigned in block ${spec.cidr}, to handle "${owner.handle_id ?? ""}"${who}`);
+  if (isCooling(owner)) return new AddressCooling(address, ipCooldownSeconds);
+  const { namespace, pod: name } = owner.secondary ?? {};
+  const pod = name === undefined ? {} : { pod: { namespace, name } };
+  return new AddressTaken(address, spec.cidr, { handle: owner.handle_id ?? "", ...pod });
 }

@@ -5,7 +5,7 @@
  *
  * **It is a hint**: the pool is read and judged anew before it gives. A node with few pools has none, for reading all is as cheap.
  */
-import { CniError } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import type { Family } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -73,7 +73,7 @@ function* usable(
     const named = wanted.pools.length === 0 ? [] : [pool.name];
     return selectPools({ pools: [pool], faults: [] }, { family: wanted.family, pools: named }, scope)[0];
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
+    if (!(error instanceof CoreError)) throw error;
     return undefined;
   }
 }

@@ -1,11 +1,13 @@
 /** Which pools may give an address: those that were asked for, or those that offer themselves (Calico's determinePools). */
-import { CniError, code } from "../../cni/error.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { canonicalPrefix, lengthOf } from "../../net/prefix.ts";
+import { InvalidObject } from "../../store/invalid-object.ts";
+import { PoolNotUsable, PoolOfOtherFamily, SelectorError } from "../invalid-request.ts";
 import { asks, type Scope } from "../model/labels.ts";
 import { blockName } from "../model/object-name.ts";
 import { defaultBlockSize, type Pool, type PoolList } from "../model/pool.ts";
 import { type Labels, parseSelector } from "../model/selector.ts";
+import { NoPoolForWorkloads, NoPoolOffered } from "../no-address.ts";
 
 export interface Wanted {
   readonly family: Family;
@@ -13,17 +15,13 @@ export interface Wanted {
   readonly pools: readonly string[];
 }
 
-/** Throws `CniError` 7 when a pool that was asked for cannot give, 102 when none offers itself. */
+/** Throws `InvalidRequest` when a pool that was asked for cannot give, `NoAddressError` when none offers itself. */
 export function selectPools(all: PoolList, { family, pools: wanted }: Wanted, scope: Scope): readonly Pool[] {
   const chosen =
     wanted.length > 0 ? wanted.map((text) => requestedPool(all, family, text)) : offeredPools(all, family, scope);
   const usable = chosen.filter(forWorkloads);
   if (usable.length > 0) return usable;
-  const uses = chosen.map(({ name, allowedUses }) => `"${name}" allows ${allowedUses.join(", ")}`).join("; ");
-  throw new CniError(
-    code.noAddress,
-    `cannot find a qualified ippool, no pools match the required use (Workload): ${uses}`,
-  );
+  throw new NoPoolForWorkloads(chosen.map(({ name, allowedUses }) => ({ name, allowedUses })));
 }
 
 export function forWorkloads({ allowedUses }: Pool): boolean {
@@ -36,16 +34,9 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
   const pool = pools.find((candidate) => candidate.name === text || candidate.cidr === cidr);
   if (pool === undefined || pool.disabled) {
     const known = pools.filter((other) => other.family === family && !other.disabled);
-    throw new CniError(
-      code.invalidConfig,
-      `cannot use pool "${text}": the given pool (${text}) does not exist, or is not enabled; ` +
-        `enabled IPv${family} pools are ${known.map(({ name, cidr }) => `"${name}" (${cidr})`).join(", ") || "none"}` +
-        `${faultText(faults)}; ${wayOut(pool?.name, cidr)}`,
-    );
+    throw new PoolNotUsable(text, family, known, faults, wayOut(pool?.name, cidr));
   }
-  if (pool.family !== family) {
-    throw new CniError(code.invalidConfig, `cannot use pool "${text}" for IPv${family}: its cidr is ${pool.cidr}`);
-  }
+  if (pool.family !== family) throw new PoolOfOtherFamily(text, family, pool.cidr);
   return pool;
 }
 
@@ -75,16 +66,7 @@ function offeredPools({ pools, faults }: PoolList, family: Family, scope: Scope)
   const offered = enabled.filter((pool) => pool.automatic && selects(pool, scope));
   if (offered.length > 0) return offered;
   const why = enabled.map((pool) => `"${pool.name}" ${pool.automatic ? "selects others" : "is Manual"}`);
-  throw new CniError(
-    code.noAddress,
-    `cannot find an IPv${family} pool: no configured Calico pools for node ${scope.node}` +
-      (why.length === 0 ? "" : `: ${why.join("; ")}`) +
-      faultText(faults),
-  );
-}
-
-function faultText(faults: PoolList["faults"]): string {
-  return faults.map(({ message }) => `; ${message}`).join("");
+  throw new NoPoolOffered(family, scope.node, why, faults);
 }
 
 /** Whether a pool offers itself to this node and namespace. */
@@ -100,7 +82,8 @@ function matches(pool: string, key: string, selector: string, labels: Labels | u
   try {
     return labels !== undefined && parseSelector(selector)(labels);
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    throw new CniError(error.code, `cannot use IPPool "${pool}": its ${key}: ${error.message}`);
+    if (!(error instanceof SelectorError)) throw error;
+    const wanted = `a selector: ${error.reason}`;
+    throw new InvalidObject({ kind: "IPPool", name: pool }, { field: `spec.${key}`, wanted, found: selector });
   }
 }

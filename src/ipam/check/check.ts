@@ -15,6 +15,7 @@ import type { Attachment } from "../../identity/attachment.ts";
 import { addressBytes } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
+import type { ObjectRef } from "../../store/store-error.ts";
 import { blockCidrOf } from "../model/object-name.ts";
 import type { Pool } from "../model/pool.ts";
 import { allocationsOf } from "./judge-allocation.ts";
@@ -31,8 +32,8 @@ export interface Snapshot {
   readonly blocks: readonly StoredObject[];
   readonly handles: readonly StoredObject[];
   readonly affinities: readonly StoredObject[];
-  /** What the store said of each object that could not be read. */
-  readonly damaged: readonly string[];
+  /** What cannot be read or used, and why. */
+  readonly damaged: readonly { readonly object: ObjectRef; readonly reason: string }[];
   readonly endpoints: readonly SeenEndpoint[];
   /** Every link of the node's own namespace that carries an owner. */
   readonly links: readonly SeenLink[];
@@ -49,7 +50,7 @@ export function checkIpam(snapshot: Snapshot): Report {
   const allocations = [...allocationsOf(sound, snapshot)].sort(byAddress);
   const damaged = judgeDamage(snapshot);
   const unreadable = new Set(
-    [...malformed.map(({ subject }) => subject), ...damaged.map(({ subject }) => subject.replace(/^IPAMBlock /, ""))]
+    [...malformed.map(({ subject }) => subject), ...damagedBlocks(snapshot)]
       .map(blockCidrOf)
       .filter((cidr) => cidr !== undefined),
   );
@@ -65,9 +66,8 @@ export function checkIpam(snapshot: Snapshot): Report {
   return { allocations, problems };
 }
 
-/** Whether it is not judged because its sandbox cannot be seen from where the facts were gathered. */
-export function isUnseen({ state, reason }: Allocation): boolean {
-  return state === "unjudged" && reason.endsWith("be seen from here");
+function damagedBlocks({ damaged }: Snapshot): readonly string[] {
+  return damaged.flatMap(({ object: { kind, name } }) => (kind === "IPAMBlock" ? [name] : []));
 }
 
 function byAddress({ address: one }: Allocation, { address: other }: Allocation): number {
@@ -167,6 +167,8 @@ export interface Allocation {
   readonly state: "in use" | "leaked" | "unjudged";
   /** Why it is in that state. */
   readonly reason: string;
+  /** Not judged because a sandbox cannot be seen from where the facts were gathered. */
+  readonly isUnseen?: true | undefined;
 }
 
 export type ProblemKind =

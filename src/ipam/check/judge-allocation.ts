@@ -70,7 +70,11 @@ function ownerText({ handle_id, secondary }: AllocationAttribute): string {
   return owner === undefined ? `handle ${handle_id ?? ""}` : `container ${owner.containerId} ${owner.ifname}`;
 }
 
-type Verdict = Pick<Allocation, "state" | "reason">;
+type Verdict = Pick<Allocation, "state" | "reason" | "isUnseen">;
+
+function unseen(reason: string): Verdict {
+  return { state: "unjudged", reason, isUnseen: true };
+}
 
 /** From the strongest evidence to the weakest. */
 function judge(address: string, attribute: AllocationAttribute, evidence: Evidence): Verdict {
@@ -80,7 +84,7 @@ function judge(address: string, attribute: AllocationAttribute, evidence: Eviden
   const { node, type } = attribute.secondary ?? {};
   const handle = attribute.handle_id ?? "";
   if (isPlaceholder(handle) && snapshot.hasUnseen)
-    return { state: "unjudged", reason: "its block was rebuilt, and not every sandbox can be seen from here" };
+    return unseen("its block was rebuilt, and not every sandbox can be seen from here");
   if (isPlaceholder(handle))
     return { state: "leaked", reason: "nobody is known to hold it since its block was rebuilt" };
   if (node !== undefined && node !== snapshot.node) return { state: "unjudged", reason: `assigned on node ${node}` };
@@ -105,7 +109,7 @@ function judgeAttachment(
     return { state: "in use", reason: `its sandbox "${endpoint.netns}" is there` };
   }
   if (endpoint?.sandbox === "unseen") {
-    return { state: "unjudged", reason: `its sandbox "${endpoint.netns}" cannot be seen from here` };
+    return unseen(`its sandbox "${endpoint.netns}" cannot be seen from here`);
   }
   if (endpoint !== undefined) {
     const isRecorded = endpoint.hostInterface === "" || endpoint.addresses.includes(address);
@@ -119,7 +123,7 @@ function judgeAttachment(
     return { state: "unjudged", reason: `assigned less than ${age} ago: its ADD may not have ended` };
   }
   if (snapshot.hasUnseen) {
-    return { state: "unjudged", reason: "it has no endpoint, and not every sandbox can be seen from here" };
+    return unseen("it has no endpoint, and not every sandbox can be seen from here");
   }
   return { state: "leaked", reason: "it has no endpoint and no host interface" };
 }

@@ -1,6 +1,6 @@
 /** Whether handles, blocks and affinities agree. */
-import { objectOfMessage } from "../../store/damage.ts";
 import type { StoredObject } from "../../store/object.ts";
+import type { ObjectRef } from "../../store/store-error.ts";
 import { type AffinitySpec, hostAffinity } from "../model/affinity.ts";
 import { type Block, isBlock } from "../model/block.ts";
 import { blockFault } from "../model/block-fault.ts";
@@ -123,10 +123,11 @@ function affinityFault(
   return state === "confirmed" || state === "" ? undefined : `is ${state}, and block ${cidr} is the node's`;
 }
 
+/** What a problem calls a damaged object. */
+export function subjectOf({ kind, name }: ObjectRef): string {
+  return `${kind} ${name}`;
+}
+
 export function judgeDamage({ damaged }: Snapshot): readonly Problem[] {
-  return damaged.map((message) => {
-    const object = objectOfMessage(message);
-    const subject = object === undefined ? message : `${object.kind} ${object.name}`;
-    return { kind: "damaged object", subject, reason: message.slice(message.indexOf(": ") + 2) };
-  });
+  return damaged.map(({ object, reason }) => ({ kind: "damaged object", subject: subjectOf(object), reason }));
 }

@@ -9,7 +9,6 @@
 
 import { ownerOf } from "../../identity/attachment.ts";
 import { contains } from "../../net/prefix.ts";
-import { objectOfMessage } from "../../store/damage.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { create, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import { type AffinitySpec, hostAffinity, newAffinity, readBlock } from "../model/affinity.ts";
@@ -19,6 +18,7 @@ import { affinityName } from "../model/object-name.ts";
 import { blockOf } from "../model/pool.ts";
 import { releaseIps } from "../release/release-ips.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./check.ts";
+import { subjectOf } from "./judge-objects.ts";
 import { type KnownUse, rebuild } from "./rebuild.ts";
 
 /** The problems of the fresh report that every other has too. */
@@ -50,7 +50,7 @@ function leakedAt(report: Report, address: string): Allocation | undefined {
 }
 
 /**
- * What was done, for people; `undefined` when the kind is a person's to decide. Throws `CniError` when the store refuses.
+ * What was done, for people; `undefined` when the kind is a person's to decide. Throws `CoreError` when the store refuses.
  *
  * Mend problems in the order of the report: what is mended first may have been the cause of what follows.
  */
@@ -70,7 +70,7 @@ export function* mend(problem: Problem, fresh: Report, snapshot: Snapshot): Tran
     case "stale affinity":
       return yield* mendAffinity(subject, snapshot);
     case "damaged object": {
-      const object = snapshot.damaged.map(objectOfMessage).find((one) => `${one?.kind} ${one?.name}` === subject);
+      const object = snapshot.damaged.map((one) => one.object).find((one) => subjectOf(one) === subject);
       return object === undefined ? undefined : yield* rebuild(object, knownUses(snapshot), snapshot.takenAt);
     }
     case "address outside pools":

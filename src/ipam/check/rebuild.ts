@@ -11,7 +11,8 @@
  */
 import { canonicalAddress } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
-import { DamagedError, type DamagedObject } from "../../store/damage.ts";
+import { DamagedError } from "../../store/damage.ts";
+import type { ObjectRef } from "../../store/store-error.ts";
 import { create, list, read, remove, setAside, type Transaction } from "../../store/transaction.ts";
 import { type AffinitySpec, hostAffinity, newAffinity } from "../model/affinity.ts";
 import {
@@ -40,7 +41,7 @@ export interface KnownUse {
 
 /** What was done, for people; `undefined` when it is a person's to decide. `now` in nanoseconds since the epoch. */
 export function* rebuild(
-  { kind, name }: DamagedObject,
+  { kind, name }: ObjectRef,
   uses: readonly KnownUse[],
   now: bigint,
 ): Transaction<string | undefined> {

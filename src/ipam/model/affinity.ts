@@ -8,8 +8,8 @@
  * that was killed. Whoever comes next finishes the claim.
  */
 import type { StoredObject } from "../../store/object.ts";
+import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, read, remove, type Transaction, update } from "../../store/transaction.ts";
-import { tooManyConflicts } from "../conflict.ts";
 import { type Block, decodeBlock, isEmpty, newBlock, withSpec } from "./block.ts";
 import { hostnameHash } from "./hostname-hash.ts";
 import { affinityName, blockName } from "./object-name.ts";
@@ -59,7 +59,7 @@ export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | und
     yield* setState(node, cidr, "confirmed");
     return decodeBlock(block, cidr);
   }
-  throw tooManyConflicts(`claim block ${cidr}`);
+  throw new TooManyConflicts(`claim block ${cidr}`);
 }
 
 /** Gives a block up. A block in use keeps its addresses and loses its owner. */
@@ -73,7 +73,7 @@ export function* releaseBlock(node: string, cidr: string): Transaction<void> {
     }
     if (yield* removeAffinity(node, cidr)) return;
   }
-  throw tooManyConflicts(`release block ${cidr}`);
+  throw new TooManyConflicts(`release block ${cidr}`);
 }
 
 /** Whether the node has, or is about to have, the block. */

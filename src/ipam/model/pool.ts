@@ -3,11 +3,12 @@
  *
  *     cidr 192.168.0.0/16, blockSize 26    blocks 192.168.0.0/26, 192.168.0.64/26, … 1,024 of them
  */
-import { CniError, code } from "../../cni/error.ts";
 import { addressToBigInt, bigIntToAddress, type Family, familyOf } from "../../net/address.ts";
 import { addressCount, addressOf, canonicalPrefix, lengthOf, maskPrefix } from "../../net/prefix.ts";
 import { encodeUtf8 } from "../../net/text.ts";
+import { InvalidObject } from "../../store/invalid-object.ts";
 import type { StoredObject } from "../../store/object.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
 
 export interface Pool {
@@ -56,37 +57,38 @@ export interface PoolList {
   /** By name. */
   readonly pools: readonly Pool[];
   /** What is wrong with each of the others: one pool that makes no sense does not take the rest away. */
-  readonly faults: readonly CniError[];
+  readonly faults: readonly StoreError[];
 }
 
 export function* listPools(): Transaction<PoolList> {
   const pools: Pool[] = [];
-  const faults: CniError[] = [];
+  const faults: StoreError[] = [];
   for (const object of yield* list("IPPool")) {
     try {
       pools.push(decodePool(object));
     } catch (error) {
-      if (!(error instanceof CniError)) throw error;
+      if (!(error instanceof StoreError)) throw error;
       faults.push(error);
     }
   }
   return { pools, faults };
 }
 
-/** Throws `CniError` 103 that names the pool and the key when it makes no sense. */
+/** Throws `InvalidObject` that names the pool and the key when it makes no sense. */
 export function decodePool({ metadata, spec }: StoredObject): Pool {
   const pool = spec as Partial<PoolSpec>;
-  const refuse = (reason: string) => new CniError(code.datastore, `cannot use IPPool "${metadata.name}": ${reason}`);
+  const refuse = (field: string, wanted: string, found: unknown) =>
+    new InvalidObject({ kind: "IPPool", name: metadata.name }, { field, wanted, found });
   const cidr = typeof pool.cidr === "string" ? canonicalPrefix(pool.cidr) : undefined;
-  if (cidr === undefined) throw refuse(`its cidr ${JSON.stringify(pool.cidr)} is not a valid CIDR`);
+  if (cidr === undefined) throw refuse("spec.cidr", "a CIDR", pool.cidr);
   const network = maskPrefix(cidr);
-  if (network !== cidr) throw refuse(`its cidr ${cidr} has host bits; write ${network}`);
+  if (network !== cidr) throw refuse("spec.cidr", `no host bits: "${network}"`, cidr);
   const family = familyOf(cidr);
   const blockSize = pool.blockSize ?? defaultBlockSize[family];
   if (blockSize < smallestBlockSize[family] || blockSize > maxBlockSize[family]) {
-    throw refuse(`its blockSize ${blockSize} is not within ${smallestBlockSize[family]} to ${maxBlockSize[family]}`);
+    throw refuse("spec.blockSize", `${smallestBlockSize[family]} to ${maxBlockSize[family]}`, blockSize);
   }
-  if (lengthOf(cidr) > blockSize) throw refuse(`its cidr ${cidr} is smaller than one block of /${blockSize}`);
+  if (lengthOf(cidr) > blockSize) throw refuse("spec.cidr", `room for a block of /${blockSize}`, cidr);
   return {
     name: metadata.name,
     cidr,

@@ -1,6 +1,6 @@
 /** What an operator may set beside pools: `IPAMConfig` "default" and `IPReservation`s. */
-import { CniError, code } from "../../cni/error.ts";
 import { canonicalPrefix, contains, overlaps } from "../../net/prefix.ts";
+import { InvalidObject } from "../../store/invalid-object.ts";
 import { list, read, type Transaction } from "../../store/transaction.ts";
 import { blockAddress, type Reserved } from "./block.ts";
 
@@ -27,17 +27,16 @@ export function* readIpamConfig(): Transaction<IpamConfig> {
   return object === undefined ? defaults : { ...defaults, ...(object.spec as Partial<IpamConfig>) };
 }
 
-/** All reserved ranges. Throws `CniError` 103 that names a reservation when one of its ranges is none. */
+/** All reserved ranges. Throws `InvalidObject` when one of them is none. */
 export function* listReservedCidrs(): Transaction<readonly string[]> {
   const cidrs: string[] = [];
   for (const { metadata, spec } of yield* list("IPReservation")) {
-    for (const text of (spec as { readonly reservedCIDRs?: readonly string[] }).reservedCIDRs ?? []) {
+    const texts = (spec as { readonly reservedCIDRs?: readonly string[] }).reservedCIDRs ?? [];
+    for (const [index, text] of texts.entries()) {
       const cidr = canonicalPrefix(text);
       if (cidr === undefined) {
-        throw new CniError(
-          code.datastore,
-          `cannot use IPReservation "${metadata.name}": "${text}" in reservedCIDRs is no prefix`,
-        );
+        const object = { kind: "IPReservation", name: metadata.name } as const;
+        throw new InvalidObject(object, { field: `spec.reservedCIDRs[${index}]`, wanted: "a CIDR", found: text });
       }
       cidrs.push(cidr);
     }

@@ -3,7 +3,6 @@
  *
  * That is a block whose pool is gone or selects other nodes. **Blocks of the node's own pools stay**, empty or not: the next pod takes from them.
  */
-import { CniError, code } from "../../cni/error.ts";
 import { canonicalPrefix, contains } from "../../net/prefix.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
 import { selects } from "../assign/pool-selection.ts";
@@ -11,6 +10,7 @@ import { type AffinitySpec, readBlock, releaseBlock } from "../model/affinity.ts
 import { isEmpty } from "../model/block.ts";
 import { readScope, type Scope } from "../model/labels.ts";
 import { listPools, type Pool } from "../model/pool.ts";
+import { NoAddressError } from "../no-address.ts";
 
 /** The CIDRs of what was given up. Does nothing while a pool cannot be read: it may be the block's. */
 export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
@@ -51,7 +51,7 @@ export function* orWithStrays<T>(node: string, assign: () => Transaction<T>): Tr
   try {
     return yield* assign();
   } catch (error) {
-    if (!(error instanceof CniError) || error.code !== code.noAddress) throw error;
+    if (!(error instanceof NoAddressError)) throw error;
     if ((yield* reclaimStrays(node)).length === 0) throw error;
     return yield* assign();
   }

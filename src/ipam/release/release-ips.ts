@@ -5,11 +5,11 @@
  *
  * **A guard that does not hold refuses its block whole**: the address was given away again since. Addresses of other blocks go on.
  */
-import { CniError, code } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
+import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { list, maxTries, type Transaction } from "../../store/transaction.ts";
-import { tooManyConflicts } from "../conflict.ts";
 import { readBlock } from "../model/affinity.ts";
 import { attributeAt, type Block, type BlockSpec, blockOrdinal, isCooling, ordinalsOfHandle } from "../model/block.ts";
 import { type HandleSpec, readHandle } from "../model/handle.ts";
@@ -26,26 +26,38 @@ export interface ReleaseOption {
   readonly sequenceNumber?: bigint;
 }
 
+/** The address has been given away again since. */
+export class OtherAssignment extends CoreError {
+  override readonly name = "OtherAssignment";
+  readonly kind = "datastore";
+  readonly address: string;
+
+  constructor(address: string, reason: string) {
+    super(`cannot release address ${address}: ${reason}`);
+    this.address = address;
+  }
+}
+
 export interface ReleasedIps {
   readonly released: readonly Assigned[];
   /** Addresses that nobody had. */
   readonly unallocated: readonly string[];
   /** Of blocks that refused. */
-  readonly errors: readonly CniError[];
+  readonly errors: readonly CoreError[];
 }
 
 /** `now` in nanoseconds since the epoch: where given, addresses cool down as IPAMConfig says. */
 export function* releaseIps(options: readonly ReleaseOption[], now?: bigint): Transaction<ReleasedIps> {
   const released: Assigned[] = [];
   const unallocated: string[] = [];
-  const errors: CniError[] = [];
+  const errors: CoreError[] = [];
   for (const [cidr, ofBlock] of yield* groupByBlock(options, unallocated)) {
     try {
       const outcome = yield* releaseFrom(cidr, ofBlock, now);
       released.push(...outcome.released);
       unallocated.push(...outcome.unallocated);
     } catch (error) {
-      if (!(error instanceof CniError)) throw error;
+      if (!(error instanceof CoreError)) throw error;
       errors.push(error);
     }
   }
@@ -97,7 +109,7 @@ function* releaseFrom(
     for (const handle of handles) yield* recount(handle, written);
     return { released: chosen.map((ordinal) => assignedAt(spec, ordinal)), unallocated };
   }
-  throw tooManyConflicts(`release addresses of block ${cidr}`);
+  throw new TooManyConflicts(`release addresses of block ${cidr}`);
 }
 
 function isFree(spec: BlockSpec, ordinal: number): boolean {
@@ -109,17 +121,12 @@ function isFree(spec: BlockSpec, ordinal: number): boolean {
 function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNumber }: ReleaseOption): number {
   const owner = attributeAt(spec, ordinal)?.handle_id ?? "";
   if (handle !== undefined && handle !== owner) {
-    throw new CniError(
-      code.datastore,
-      `cannot release address ${address}: wanted that of handle "${handle}", and it is handle "${owner}"'s`,
-    );
+    throw new OtherAssignment(address, `wanted that of handle "${handle}", and it is handle "${owner}"'s`);
   }
   const number = sequenceNumberOf(spec, ordinal);
   if (sequenceNumber !== undefined && sequenceNumber !== number) {
-    throw new CniError(
-      code.datastore,
-      `cannot release address ${address}: wanted the assignment with sequence number ${sequenceNumber}, and it was assigned again with ${number}`,
-    );
+    const wanted = `wanted the assignment with sequence number ${sequenceNumber}`;
+    throw new OtherAssignment(address, `${wanted}, and it was assigned again with ${number}`);
   }
   return ordinal;
 }
@@ -133,5 +140,5 @@ export function* recount(handleId: string, { spec }: Block): Transaction<void> {
     const count = ordinalsOfHandle(spec, handleId).length;
     if (yield* writeHandle(handle, count === 0 ? others : { ...others, [spec.cidr]: count })) return;
   }
-  throw tooManyConflicts(`release handle "${handleId}"`);
+  throw new TooManyConflicts(`release handle "${handleId}"`);
 }

@@ -6,12 +6,12 @@
  * **The handle goes last**: a process that is killed in between leaves a handle that names blocks without having anything in them, and
  * the next release finds nothing in them and removes it. That nothing is there is success.
  */
-import { CniError } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
+import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { maxTries, remove, type Transaction, update } from "../../store/transaction.ts";
 import { noteOpen } from "../assign/candidate.ts";
-import { tooManyConflicts } from "../conflict.ts";
 import { hostAffinity, poolOfBlock, readBlock } from "../model/affinity.ts";
 import {
   type AllocationAttribute,
@@ -53,14 +53,14 @@ export function* releaseByHandle(
     const handle = yield* readHandle(handleId);
     if (handle === undefined) return released;
     const kept: Record<string, number> = {};
-    let failure: CniError | undefined;
+    let failure: CoreError | undefined;
     for (const [cidr, count] of Object.entries(handle.spec.block)) {
       try {
         const outcome = yield* releaseInBlock(cidr, handleId, choice, now);
         released.push(...outcome.released);
         if (outcome.kept > 0) kept[cidr] = outcome.kept;
       } catch (error) {
-        if (!(error instanceof CniError)) throw error;
+        if (!(error instanceof CoreError)) throw error;
         failure ??= error;
         kept[cidr] = count;
       }
@@ -69,7 +69,7 @@ export function* releaseByHandle(
     if (failure !== undefined) throw failure;
     return released;
   }
-  throw tooManyConflicts(`release handle "${handleId}"`);
+  throw new TooManyConflicts(`release handle "${handleId}"`);
 }
 
 interface Outcome {
@@ -97,7 +97,7 @@ function* releaseInBlock(
     if (chosen.length === 0) return outcome;
     if ((yield* writeReleased(block, chosen, now)) !== undefined) return outcome;
   }
-  throw tooManyConflicts(`release handle "${handleId}" in block ${cidr}`);
+  throw new TooManyConflicts(`release handle "${handleId}" in block ${cidr}`);
 }
 
 /** The block as it is after giving ordinals back, stored or removed; `undefined` when another process changed it meanwhile. */

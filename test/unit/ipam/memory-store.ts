@@ -1,8 +1,9 @@
 /** A store in memory for tests: keeps every invariant in sight, and can be killed or made to fail at any write. */
-import { CniError, code } from "../../../src/cni/error.ts";
+
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
 import { blockFault } from "../../../src/ipam/model/block-fault.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
+import { StoreError } from "../../../src/store/store-error.ts";
 import type { Store, StoreReply, StoreRequest } from "../../../src/store/transaction.ts";
 
 /** Thrown out of `drive` and past every handler: the process is no more. */
@@ -92,7 +93,11 @@ export function memoryStore(): MemoryStore {
 
 /** A write that fails as a full disk does. */
 export function diskFull(): never {
-  throw new CniError(code.datastore, "cannot write: No space left on device");
+  throw new StoreError({
+    action: "write",
+    object: { kind: "IPAMBlock", name: "x" },
+    reason: "No space left on device",
+  });
 }
 
 function judge(spec: BlockSpec, before: BlockSpec | undefined): void {

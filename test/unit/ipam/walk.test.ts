@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CniError } from "../../../src/cni/error.ts";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import { assignAddresses } from "../../../src/ipam/assign/explicit.ts";
 import { checkIpam, type Snapshot } from "../../../src/ipam/check/check.ts";
@@ -10,6 +9,7 @@ import { attributeAt, type BlockSpec } from "../../../src/ipam/model/block.ts";
 import type { HandleSpec } from "../../../src/ipam/model/handle.ts";
 import { addressesOf, readHeld } from "../../../src/ipam/model/held.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
+import { AddressTaken, NoAddressError } from "../../../src/ipam/no-address.ts";
 import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import { releaseIps } from "../../../src/ipam/release/release-ips.ts";
 import { contains } from "../../../src/net/prefix.ts";
@@ -73,8 +73,8 @@ function run(store: MemoryStore, action: Action): Outcome {
     return drive(transaction(action), store);
   } catch (error) {
     if (error instanceof Killed) return "killed";
-    if (!(error instanceof CniError) || error.code !== 102) throw error;
-    return error.message.includes("already assigned") ? "taken" : "full";
+    if (!(error instanceof NoAddressError)) throw error;
+    return error instanceof AddressTaken ? "taken" : "full";
   }
 }
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { CniError } from "../../../src/cni/error.ts";
 import { fileStore } from "../../../src/store/file.ts";
 import { storeLock, withFileStore } from "../../../src/store/lock.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
+import type { StoreError } from "../../../src/store/store-error.ts";
 import { create, drive, list, read, remove, update } from "../../../src/store/transaction.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
@@ -128,7 +128,7 @@ describe("fileStore()", () => {
     ["no object", "null", "it is not a JSON object"],
   ])("names a damaged object and goes on with the others: %s", (_, text, reason) => {
     const { sys, machine } = fresh();
-    const left: CniError[] = [];
+    const left: StoreError[] = [];
     const store = fileStore(sys, { onDamaged: (error) => left.push(error) });
     drive(create(object("IPAMHandle", "a", {})), store);
     machine.files.create(`${handles}/x.json`, text, 0o644);
@@ -147,7 +147,7 @@ describe("fileStore()", () => {
     };
     expect(() => drive(update(created), store)).toThrow(
       expect.objectContaining({
-        code: 103,
+        kind: "datastore",
         message: 'cannot write IPAMHandle "x": open x: No space left on device',
       }),
     );
@@ -180,7 +180,7 @@ describe("withFileStore()", () => {
       const other = new FakeSys({ machine });
       expect(() => withFileStore(other, { timeoutMs: 5000 }, () => undefined)).toThrow(
         expect.objectContaining({
-          code: 11,
+          kind: "timeout",
           message: `cannot lock the address store: "${storeLock}" is held by another process and was not free within 5 s`,
         }),
       );

@@ -124,7 +124,7 @@ describe("autoAssign()", () => {
     ["disabled", ["p"], { disabled: true }, "the given pool (p) does not exist, or is not enabled"],
     ["other family", ["fd00::/64"], {}, 'cannot use pool "fd00::/64" for IPv4: its cidr is fd00::/64'],
     ["other use", ["p"], { allowedUses: ["Tunnel"] }, 'no pools match the required use (Workload): "p" allows Tunnel'],
-    ["makes no sense", ["p"], { blockSize: 33 }, "is not within 20 to 32"],
+    ["makes no sense", ["p"], { blockSize: 33 }, "its spec.blockSize is 33, want 20 to 32"],
   ])("refuses a requested pool that cannot give: %s", (_, pools, change, message) => {
     pool("p", "10.0.0.0/24", 26, change);
     pool("other", "10.9.0.0/24", 26);

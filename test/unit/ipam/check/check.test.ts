@@ -170,7 +170,9 @@ describe("checkIpam()", () => {
       "object that cannot be read",
       "damaged object",
       "IPAMHandle net.z",
-      () => ({ damaged: ['cannot read IPAMHandle "net.z": "/run/z" is damaged: Unexpected end'] }),
+      () => ({
+        damaged: [{ object: { kind: "IPAMHandle", name: "net.z" }, reason: '"/run/z" is damaged: Unexpected end' }],
+      }),
     ],
   ])("finds one %s, by name", (_, kind, subject, damage) => {
     add("a");

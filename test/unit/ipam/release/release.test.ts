@@ -135,7 +135,7 @@ describe("pools with selectors", () => {
 
   test("that cannot be read are refused by name", () => {
     put("IPPool", "p", { cidr: "10.0.0.0/30", blockSize: 30, nodeSelector: "rack = 'r1'" });
-    expect(() => add("a")).toThrow('cannot use IPPool "p": its nodeSelector: cannot read selector "rack = \'r1\'"');
+    expect(() => add("a")).toThrow("its spec.nodeSelector is \"rack = 'r1'\", want a selector: nothing begins at");
   });
 });
 

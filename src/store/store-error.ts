@@ -1,0 +1,36 @@
+/** What a datastore refused: which request, about which object, and why. */
+import { CoreError } from "../errors/core-error.ts";
+import type { Kind } from "./object.ts";
+
+/** An object of the store. Without a name: all of its kind. */
+export interface ObjectRef {
+  readonly kind: Kind;
+  readonly name: string;
+}
+
+export interface Refusal {
+  /** What could not be done with it, as in `cannot read`. */
+  readonly action: string;
+  readonly object: ObjectRef;
+  readonly reason: string;
+  /** Where the store keeps the kind, for a refusal that is about all of it. */
+  readonly place?: string;
+  /** The error underneath, if there is one. */
+  readonly cause?: unknown;
+}
+
+export class StoreError extends CoreError {
+  override readonly name: string = "StoreError";
+  readonly kind = "datastore";
+  readonly action: string;
+  readonly object: ObjectRef;
+  readonly reason: string;
+
+  constructor({ action, object, reason, place, cause }: Refusal) {
+    const what = place === undefined ? `${object.kind} "${object.name}"` : `${object.kind} objects in "${place}"`;
+    super(`cannot ${action} ${what}: ${reason}`, { cause });
+    this.action = action;
+    this.object = object;
+    this.reason = reason;
+  }
+}
