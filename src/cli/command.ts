@@ -1,4 +1,5 @@
 /** A command's definition as yargs takes it, with its help. */
+import wrapAnsi from "wrap-ansi";
 import type { Argv, CommandModule, Options } from "yargs";
 import type { Command, OptionDefinition, PositionalDefinition } from "./definition.ts";
 
@@ -24,7 +25,7 @@ export function commandModule(command: Command, run: (parsed: Parsed) => Promise
       const usage = ["$0", path, ...words.map(([word, positional]) => shownWord(word, positional)), "[options]"];
       return yargs
         .options(yargsOptions(options))
-        .usage(`${usage.join(" ")}\n\n${wrapped(`${describe}. ${long}`)}`)
+        .usage(`${usage.join(" ")}\n\n${wrapAnsi(`${describe}. ${long}`, textWidth)}`)
         .example(examples.map(([line, meaning]) => [line, meaning] as [string, string]));
     },
     handler: (parsed) => run(parsed),
@@ -73,18 +74,4 @@ function shownWord(name: string, { type, required }: PositionalDefinition): stri
 
 function shown(value: NonNullable<OptionDefinition["default"]>): string {
   return Array.isArray(value) ? value.join(", ") : `${value}`;
-}
-
-/** yargs breaks a usage text in the middle of a word. */
-function wrapped(text: string): string {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + word.length >= textWidth) {
-      lines.push(line);
-      line = "";
-    }
-    line += line === "" ? word : ` ${word}`;
-  }
-  return [...lines, line].join("\n");
 }

@@ -1,4 +1,5 @@
 /** How findings are told: text for people, and JSON for programs. */
+import { createColors } from "picocolors";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
 import { formatDocument } from "../resources/document-text.ts";
@@ -83,7 +84,14 @@ export interface View {
 }
 
 /** Of a line's first word. */
-const colourOf: Readonly<Record<string, string>> = { FAIL: "31", WARNING: "33", OK: "32", NOTE: "36" };
+const colourOf: Readonly<Record<string, "red" | "yellow" | "green" | "cyan">> = {
+  FAIL: "red",
+  WARNING: "yellow",
+  OK: "green",
+  NOTE: "cyan",
+};
+/** That the output may have colours is decided before. */
+const painters = createColors(true);
 
 export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view: View): string {
   const { offer, colours } = view;
@@ -105,7 +113,7 @@ function painted(line: string): string {
   const [, indent = "", word = ""] = /^( {2})([A-Z]+)(?= )/.exec(line) ?? [];
   const colour = colourOf[word];
   if (colour === undefined) return line;
-  return `${indent}\x1b[${colour}m${word}\x1b[0m${line.slice(indent.length + word.length)}`;
+  return `${indent}${painters[colour](word)}${line.slice(indent.length + word.length)}`;
 }
 
 interface NoteGroup {

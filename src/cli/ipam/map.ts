@@ -8,6 +8,7 @@
  * (its length is a power of two). Rows without any block are drawn as one. A pool of more blocks than anybody can look at shows its claimed
  * blocks alone.
  */
+import { createColors } from "picocolors";
 import { addressOf } from "../../net/prefix.ts";
 import type { Terminal } from "../ui/terminal.ts";
 import { blockAt, blockCount, blockIndex } from "./block-index.ts";
@@ -45,7 +46,7 @@ function title(pool: PoolUse, { colours }: Terminal): string {
   const full = pool.blocks.filter(isFull).length;
   const blocks = `${grouped(blockCount(pool))} blocks of /${pool.blockSize}, ${pool.blocks.length} claimed, ${full} full`;
   const use = `${grouped(pool.inUse)} of ${grouped(pool.total)} addresses in use`;
-  const name = colours ? `\x1b[1m${pool.name}\x1b[0m` : pool.name;
+  const name = createColors(colours).bold(pool.name);
   return `${name}  ${pool.cidr}${pool.disabled ? "  disabled" : ""}\n${use}; ${blocks}`;
 }
 
@@ -86,25 +87,24 @@ type State = "unclaimed" | "owned" | "full" | "borrowed from" | "another node's"
 
 interface Look {
   readonly plain: string;
-  /** SGR parameters (ECMA-48). */
-  readonly colour: string;
+  readonly colour: "gray" | "green" | "red" | "yellow" | "blue" | "magenta";
   readonly meaning: string;
 }
 
 const looks: Readonly<Record<State, Look>> = {
-  unclaimed: { plain: ".", colour: "90", meaning: "unclaimed" },
-  owned: { plain: "0-9", colour: "32", meaning: "this node's, tenths in use" },
-  full: { plain: "#", colour: "31", meaning: "full" },
-  "borrowed from": { plain: "b", colour: "33", meaning: "borrowed from by another node" },
-  "another node's": { plain: "o", colour: "34", meaning: "another node's" },
-  "nobody's": { plain: "x", colour: "35", meaning: "without an owner" },
+  unclaimed: { plain: ".", colour: "gray", meaning: "unclaimed" },
+  owned: { plain: "0-9", colour: "green", meaning: "this node's, tenths in use" },
+  full: { plain: "#", colour: "red", meaning: "full" },
+  "borrowed from": { plain: "b", colour: "yellow", meaning: "borrowed from by another node" },
+  "another node's": { plain: "o", colour: "blue", meaning: "another node's" },
+  "nobody's": { plain: "x", colour: "magenta", meaning: "without an owner" },
 };
 
 function cellOf(block: BlockUse | undefined, node: string, { colours }: Terminal): string {
   const state = stateOf(block, node);
   const { plain, colour } = looks[state];
   if (!colours) return state === "owned" ? tenths(block) : plain;
-  return `\x1b[${colour}m${block === undefined ? "·" : barOf(block)}\x1b[0m`;
+  return createColors(true)[colour](block === undefined ? "·" : barOf(block));
 }
 
 function stateOf(block: BlockUse | undefined, node: string): State {
@@ -133,7 +133,7 @@ function legend({ colours }: Terminal): string {
   const entries = Object.entries(looks).map(([state, { plain, colour, meaning }]) => {
     if (!colours) return `${plain} ${meaning}`;
     const sign = state === "unclaimed" ? "·" : state === "owned" ? "▁▄█" : "█";
-    return `\x1b[${colour}m${sign}\x1b[0m ${state === "owned" ? "this node's, by use" : meaning}`;
+    return `${createColors(true)[colour](sign)} ${state === "owned" ? "this node's, by use" : meaning}`;
   });
   return `${entries.slice(0, 3).join("   ")}\n${entries.slice(3).join("   ")}\n`;
 }

@@ -6,10 +6,11 @@
  * Blocks and addresses stay as they are. **The old pool is disabled before the first part is made and removed after the last**: a process
  * that is killed in between leaves addresses in pools, and the same command finishes the work.
  */
+import { IPv4CidrRange, IPv4Prefix, IPv6CidrRange, IPv6Prefix } from "ip-num";
 import type { Pool, PoolSpec } from "../../ipam/model/pool.ts";
 import { decodePool } from "../../ipam/model/pool.ts";
-import { addressToBigInt, bigIntToAddress } from "../../net/address.ts";
-import { addressCount, addressOf, canonicalPrefix, lengthOf } from "../../net/prefix.ts";
+import type { Family } from "../../net/address.ts";
+import { canonicalPrefix, lengthOf, maskPrefix } from "../../net/prefix.ts";
 import { fileStore } from "../../store/file.ts";
 import { withFileStore } from "../../store/lock.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -86,15 +87,21 @@ function partsOf(pool: StoredObject<PoolSpec>, number: number): readonly StoredO
       `cannot split ${nameOf(pool)} into ${number}: a part of /${length} is smaller than a block of /${blockSize}`,
     );
   }
-  const step = addressCount(cidr) / BigInt(number);
-  const first = addressToBigInt(addressOf(cidr));
   const { labels } = pool.metadata;
-  return Array.from({ length: number }, (_, index) => ({
+  return equalParts(cidr, family, length).map((part, index) => ({
     apiVersion: pool.apiVersion,
     kind: "IPPool",
     metadata: { name: `split-${pool.metadata.name}-${index}`, ...(labels !== undefined && { labels }) },
-    spec: { ...pool.spec, blockSize, cidr: `${bigIntToAddress(first + step * BigInt(index), family)}/${length}` },
+    spec: { ...pool.spec, blockSize, cidr: part },
   }));
+}
+
+function equalParts(cidr: string, family: Family, length: number): readonly string[] {
+  const parts =
+    family === 4
+      ? IPv4CidrRange.fromCidr(cidr).splitInto(IPv4Prefix.fromNumber(BigInt(length)))
+      : IPv6CidrRange.fromCidr(cidr).splitInto(IPv6Prefix.fromNumber(BigInt(length)));
+  return parts.map((part) => maskPrefix(part.toCidrString()));
 }
 
 function nameOf({ metadata }: StoredObject): string {

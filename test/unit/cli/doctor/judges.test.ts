@@ -301,7 +301,7 @@ test("describeDiagnosis() has colours on a terminal: of the word that says how i
   const node = nodeWith("a");
   const plain = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: false });
   const coloured = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: true });
-  expect(coloured).toContain("  \x1b[32mOK\x1b[0m       1 alive\n");
+  expect(coloured).toContain("  \x1b[32mOK\x1b[39m       1 alive\n");
   expect(coloured.replace(/\x1b\[\d+m/g, "")).toBe(plain);
 });
 

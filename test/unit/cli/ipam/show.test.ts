@@ -157,7 +157,7 @@ b borrowed from by another node   o another node's   x without an owner
     expect((await world.run("ipam show --map")).stdout.split("\n")[2]).toBe("10.0.0.0      08#box..");
     world.terminal = { isTerminal: true, columns: 80, colours: true };
     expect((await world.run("ipam show --map")).stdout.split("\n")[2]).toBe(
-      "10.0.0.0      \x1b[32m▁\x1b[0m\x1b[32m▇\x1b[0m\x1b[31m█\x1b[0m\x1b[33m▃\x1b[0m\x1b[34m▃\x1b[0m\x1b[35m▃\x1b[0m\x1b[90m·\x1b[0m\x1b[90m·\x1b[0m",
+      "10.0.0.0      \x1b[32m▁\x1b[39m\x1b[32m▇\x1b[39m\x1b[31m█\x1b[39m\x1b[33m▃\x1b[39m\x1b[34m▃\x1b[39m\x1b[35m▃\x1b[39m\x1b[90m·\x1b[39m\x1b[90m·\x1b[39m",
     );
   });
 
