@@ -4,7 +4,7 @@ import { hostInterfacePrefix } from "../../src/identity/names.ts";
 import type { Conflist } from "../lib/conflist.ts";
 import { crashPluginDir, switchName } from "../lib/faults/crash-build.ts";
 import { type Fault, faultText, type Step } from "../lib/faults/fault.ts";
-import { evenly } from "../lib/faults/reliability.ts";
+import { evenly } from "../lib/how-many.ts";
 import { leaks } from "../lib/node/kept.ts";
 import type { Node } from "../lib/node/netns.ts";
 import { diff, snapshot } from "../lib/node/snapshot.ts";

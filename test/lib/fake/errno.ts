@@ -5,13 +5,12 @@ export function sysError(name: string, syscall: string, object: string): Error &
   return Object.assign(new Error(`${syscall} ${object}: ${wordsOf(name)}`), { code: name, syscall });
 }
 
-/** What a request is answered with; thrown by the fake kernel's handlers. */
-export class Refused extends Error {
+/** What a request is answered with; thrown by the fake kernel's handlers, thousands of times: no `Error`, which would take its stack. */
+export class Refused {
   readonly errno: number;
   readonly text: string | undefined;
 
   constructor(name: string, text?: string) {
-    super(name);
     this.errno = errnoOf(name);
     this.text = text;
   }

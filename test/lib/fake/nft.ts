@@ -71,10 +71,10 @@ interface TableState {
 
 type State = Map<string, TableState>;
 
-class Refusal extends Error {
+/** No `Error`, which would take its stack, thousands of times. */
+class Refusal {
   readonly errno: number;
   constructor(errno: number) {
-    super(`errno ${errno}`);
     this.errno = errno;
   }
 }

@@ -11,12 +11,6 @@ export const isFull = process.env.TORTIE_CRASH === "full";
 /** For tests that take long when they are whole. */
 export const timeoutMs = isFull ? 3 * 3600_000 : 120_000;
 
-/** So many of them, evenly spread; all where there are no more. */
-export function evenly<T>(all: readonly T[], count: number): readonly T[] {
-  if (all.length <= count) return all;
-  return Array.from({ length: count }, (_, at) => all[Math.floor((at * all.length) / count)] as T);
-}
-
 export const recordDirectory = join(root, "build/reliability");
 
 /** The rows of the table, in their order. */

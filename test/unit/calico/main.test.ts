@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { metricOf, tableOf } from "../../../plugins/calico/routes.ts";
 import type { FakeNetns } from "../../lib/fake/netns.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
+import { howMany, someOf } from "../../lib/how-many.ts";
 
 let node: FakeNode;
 
@@ -173,7 +174,8 @@ describe("ADD", () => {
       const { steps } = node.run("ADD", { conf: dual });
       node.run("DEL");
       let failed = 0;
-      for (let step = 1; step <= steps.length; step++) {
+      const numbers = someOf([...steps.keys()]);
+      for (const step of numbers.map((index) => index + 1)) {
         if (node.run("ADD", { conf: dual, faults: [{ step, errno: "ENOMEM" }] }).status === 0) node.run("DEL");
         else failed++;
         expect(
@@ -184,7 +186,7 @@ describe("ADD", () => {
           `step ${step}`,
         ).toBe(before.replace(/^sysctl .*\n?/gm, "").trimEnd());
       }
-      expect(failed).toBeGreaterThan(20);
+      expect(failed).toBeGreaterThan(numbers.length / 3);
     });
 
     test("that comes later and before ours in the table is not replaced by a repeated ADD", () => {
@@ -412,7 +414,7 @@ test("any walk over ADD, CHECK, DEL and GC ends, after DEL of all, in the state 
       for (const container of ["c1", "c2", "c3"]) walked.run("DEL", { container });
       expect(walked.state()).toBe(untouched());
     }),
-    { numRuns: 60 },
+    { numRuns: howMany(60) },
   );
 });
 

@@ -6,6 +6,7 @@ import { tableOf } from "../../../scripts/validators.ts";
 import { confParser, validator } from "../../../src/cni/conf.ts";
 import { foldKeys } from "../../../src/cni/keys.ts";
 import { faultOf } from "../../../src/cni/schema.ts";
+import { howMany } from "../../lib/how-many.ts";
 
 /** One of everything that plugins' schemas use. */
 const schema = z.object({
@@ -135,9 +136,9 @@ describe("faultOf()", () => {
         if (expected) valid++;
         expect(faultOf(table, document) === undefined).toBe(expected);
       }),
-      { numRuns: 5000 },
+      { numRuns: howMany(5000) },
     );
-    expect(valid).toBeGreaterThan(100);
+    expect(valid).toBeGreaterThan(howMany(100));
   });
 });
 

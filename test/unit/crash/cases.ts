@@ -3,12 +3,13 @@
  * by the kernel. The tests say what comes next, and that nothing stays.
  *
  * With TORTIE_CRASH=full (`npm run crash`) every case is tried; without, each step has one follow-up and one errno in turn, and of these cases
- * each test tries a few, evenly spread.
+ * each test tries some, evenly spread: a few, or many (`how-many.ts` in test/lib).
  */
 import { afterAll, expect } from "vitest";
 import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake/chain.ts";
 import { type Fault, faultText, killsOf, type Step } from "../../lib/faults/fault.ts";
-import { evenly, isFull, Tally } from "../../lib/faults/reliability.ts";
+import { isFull, Tally } from "../../lib/faults/reliability.ts";
+import { evenly, howMany } from "../../lib/how-many.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 /** The next sandbox of the same pod. */
@@ -123,7 +124,7 @@ export function tallies(part: string): { readonly kills: Tally; readonly errors:
 }
 
 /** Of each test, when not all are tried. */
-const tried = 24;
+const tried = howMany(24);
 
 /** Runs `judge` for each case; what it throws is told for all of them at once. The tally gets their number. */
 export async function judgeEach<C extends { readonly text: string }>(

@@ -2,6 +2,7 @@
 import { afterAll, describe, test } from "vitest";
 import { type Fault, faultText } from "../../lib/faults/fault.ts";
 import { isFull, Tally, timeoutMs } from "../../lib/faults/reliability.ts";
+import { howMany } from "../../lib/how-many.ts";
 import {
   add,
   del,
@@ -25,7 +26,7 @@ const kills = new Tally();
 afterAll(() => kills.record("model-twice", "model-kill"));
 
 /** How many first misfortunes are followed by each second one: all of both would take hours. */
-const first = isFull ? 40 : 6;
+const first = isFull ? 40 : howMany(6);
 
 function spread<T>(all: readonly T[], count: number): readonly T[] {
   return all.filter((_, index) => index % Math.max(1, Math.floor(all.length / count)) === 0);

@@ -7,6 +7,7 @@ import { diff } from "../../../src/dataplane/diff.ts";
 import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
 import type { Plan } from "../../../src/plan/resource.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
+import { howMany } from "../../lib/how-many.ts";
 import { applied, endpointPlan, newStand, refusalOf, shapingOf } from "./scene.ts";
 
 /** The steps of a whole `apply` of this plan. */
@@ -72,7 +73,7 @@ test("any walk over k attachments ends where the survivors alone would be", () =
       expect(walked.print()).toBe(direct.print());
       expect(walked.owners()).toEqual(direct.owners());
     }),
-    { numRuns: 150 },
+    { numRuns: howMany(150) },
   );
 });
 

@@ -16,6 +16,7 @@ import { main as netlink } from "../../fuzz/targets/netlink.ts";
 import { main as request } from "../../fuzz/targets/request.ts";
 import { main as store } from "../../fuzz/targets/store.ts";
 import { main as text } from "../../fuzz/targets/text.ts";
+import { howMany } from "../../lib/how-many.ts";
 import { root } from "../../lib/suite.ts";
 
 /** Cheap ones often, whole requests less so. */
@@ -40,7 +41,7 @@ describe.each(targets)("the fuzz target $name", ({ name, main, runs }) => {
   test("takes random bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => main(bytes)),
-      { numRuns: runs * times },
+      { numRuns: howMany(runs) * times },
     );
   });
 
@@ -49,7 +50,7 @@ describe.each(targets)("the fuzz target $name", ({ name, main, runs }) => {
     expect(inputs.length).toBeGreaterThan(0);
     fc.assert(
       fc.property(fc.constantFrom(...inputs), changes, (input, list) => main(list.reduce(changed, input))),
-      { numRuns: runs * times },
+      { numRuns: howMany(runs) * times },
     );
   });
 });

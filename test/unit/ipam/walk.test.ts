@@ -14,6 +14,7 @@ import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import { releaseIps } from "../../../src/ipam/release/release-ips.ts";
 import { contains } from "../../../src/net/prefix.ts";
 import { create, drive, read, type Transaction, update } from "../../../src/store/transaction.ts";
+import { howMany } from "../../lib/how-many.ts";
 import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
 
 /** Three blocks of four addresses, two nodes, six handles: small enough that everything meets. */
@@ -59,7 +60,7 @@ test("assign and release agree with a map of owners, whatever comes and whoever 
       mendAll(store);
       expect(owners(store)).toEqual(model);
     }),
-    { numRuns: 150 },
+    { numRuns: howMany(150) },
   );
 });
 

@@ -10,6 +10,7 @@ import {
   formatAddress,
   parseAddress,
 } from "../../../src/net/address.ts";
+import { howMany } from "../../lib/how-many.ts";
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 /** IPv6 bytes with runs of zeros, where "::" goes. */
@@ -34,7 +35,7 @@ describe("parseAddress()", () => {
         const expected = !text.includes("%") && (isIPv4(text) || isIPv6(text));
         expect(parseAddress(text) !== undefined).toBe(expected);
       }),
-      { numRuns: 3000 },
+      { numRuns: howMany(3000) },
     );
   });
 

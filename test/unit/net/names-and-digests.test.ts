@@ -6,6 +6,7 @@ import { sha1, sha256, sha512 } from "../../../src/net/digest.ts";
 import { interfaceNameFault } from "../../../src/net/interface-name.ts";
 import { canonicalMac, formatMac, linkLocalOf, parseMac } from "../../../src/net/mac.ts";
 import { decodeUtf8, encodeUtf8 } from "../../../src/net/text.ts";
+import { howMany } from "../../lib/how-many.ts";
 
 describe.each([
   ["sha1", sha1],
@@ -61,7 +62,7 @@ describe("UTF-8", () => {
         const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
         expect(decodeUtf8(Uint8Array.from(bytes))).toBe(decoder.decode(Uint8Array.from(bytes)));
       }),
-      { numRuns: 2000 },
+      { numRuns: howMany(2000) },
     );
   });
 });

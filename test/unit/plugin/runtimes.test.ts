@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { hostInterfaceName } from "../../../plugins/calico/host-interface.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
+import { howMany } from "../../lib/how-many.ts";
 import { cnitool, containerd, crio, multus, nerdctl, podman, type Sent } from "../../lib/runtimes/runtimes.ts";
 
 const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
@@ -91,7 +92,7 @@ describe.each<[string, (pod: typeof requests) => Sent, object]>([
         const odd = [...shuffled.slice(0, at), ["FOO", "1"], ["", ""], ["A", "B=C"], ...shuffled.slice(at)] as const;
         expect(addChain({ args: odd, capabilities }).result).toEqual(result);
       }),
-      { numRuns: 10 },
+      { numRuns: howMany(10) },
     );
   });
 });

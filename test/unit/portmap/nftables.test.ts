@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { ownerOf } from "../../../src/identity/attachment.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { nftSys } from "../../lib/fake/nft-sys.ts";
+import { howMany } from "../../lib/how-many.ts";
 import { c1, c2, dns, type Port, portmapOn, resultOf, web } from "./world.ts";
 
 function world() {
@@ -338,7 +339,7 @@ test("a random walk over ADD, CHECK, DEL and GC keeps the kernel equal to a list
         if (has.size === 0) expect(nft.print()).toBe("");
       }
     }),
-    { numRuns: 60 },
+    { numRuns: howMany(60) },
   );
 });
 

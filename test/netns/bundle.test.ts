@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildCli } from "../../../scripts/build/cli-bundle.ts";
+import { buildCli } from "../../scripts/build/cli-bundle.ts";
 
 const nodes = [process.execPath, ...(process.env.TORTIE_NODES?.split(":") ?? [])];
 const define = { TORTIE_VERSION: '"1.2.3"', TORTIE_COMMIT: '"0123456789ab"', TORTIE_ENGINE: '"none"' };

@@ -1,0 +1,22 @@
+/** `npm run ok`: format and lint, types, documents and unit tests side by side; each shows its output when it has ended, and all of them are run. */
+import { execa } from "execa";
+import { generateValidators } from "./validators.ts";
+
+// A worker loads each module once for all its files: the unit tests keep nothing in modules.
+const checks = [
+  "vitest run --project unit --no-isolate",
+  "tsc --noEmit",
+  "biome check .",
+  "tsx scripts/docs.ts --check",
+];
+
+// The types and the tests need them.
+await generateValidators();
+const passed = await Promise.all(checks.map(check));
+process.exitCode = passed.every(Boolean) ? 0 : 1;
+
+async function check(line: string): Promise<boolean> {
+  const { exitCode, all } = await execa({ all: true, reject: false, preferLocal: true })`${line.split(" ")}`;
+  console.log(`${exitCode === 0 ? "ok" : "not ok"}: ${line}\n${all}`.trimEnd());
+  return exitCode === 0;
+}
