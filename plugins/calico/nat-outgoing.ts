@@ -34,7 +34,7 @@ export function natOutgoing(
       tables[family],
       shared(family, allPools, all),
       shared(family, natPools, outgoing),
-      shared(family, poolsDigest, [{ key: ["1"], data: [`${digestOf(own)}`] }]),
+      { ...shared(family, poolsDigest, [{ key: ["1"], data: [`${digestOf(own)}`] }]), digest: true },
     ];
   });
 }

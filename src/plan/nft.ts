@@ -97,6 +97,11 @@ export interface NftElements {
   readonly elements: readonly NftElement[];
   /** The elements belong to everybody (a pool's prefix): that they exist already is success, and DEL leaves them. */
   readonly shared?: boolean;
+  /**
+   * They tell of what the table's other shared elements were made: where the kernel holds another datum, those are of an earlier state, and the
+   * next ADD writes them anew. `diff` does not compare them then, for what changed is not the attachment's.
+   */
+  readonly digest?: boolean;
 }
 
 export interface NftElement {

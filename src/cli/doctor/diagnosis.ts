@@ -3,6 +3,7 @@ import { addressOf } from "../../net/prefix.ts";
 import { judgeAddresses } from "./addresses.ts";
 import { type AddressingFacts, judgeAddressing } from "./addressing.ts";
 import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
+import { notesOfChangedPools } from "./changed-pools.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import { type Finding, type Note, type Section, sections } from "./finding.ts";
@@ -117,6 +118,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       ...traces
         .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
         .map(noteOf(`alive, and not looked into, for the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
+      ...notesOfChangedPools(moving.firewall, snapshot.pools),
       ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not judged: ${text}` })),
     ],
   };

@@ -1,5 +1,6 @@
 /** Rules of policy routing that belong to a range of addresses, not to an attachment. */
 import type { Sys } from "../../host/sys.ts";
+import { contains } from "../../net/prefix.ts";
 import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../netlink/rule.ts";
 import { describeRule } from "../../plan/describe.ts";
 import type { SharedRule } from "../../plan/resource.ts";
@@ -20,11 +21,19 @@ export const sharedRuleDriver: MessageDriver<SharedRule> = {
     const found = world
       .view(rule.at)
       .rules(rule.family)
-      .some((other) => isSameRule(rule, other));
+      .some((other) => covers(other, rule));
     return found ? [] : [`${textOf(rule)} is missing${differenceSuffix(rule.at)}`];
   },
   mayReplace: () => false,
 };
+
+/** Whether a rule says the same of a wider range: one made before its range was cut into parts serves each of them. */
+function covers({ from, to, ...other }: RuleEntry, rule: SharedRule): boolean {
+  if (from === undefined || to === undefined || other.family !== rule.family) return false;
+  return (
+    contains(from, rule.from) && contains(to, rule.to) && isSameRule({ ...rule, from, to }, { from, to, ...other })
+  );
+}
 
 /** Which rules are whose. */
 export interface RuleOwner {

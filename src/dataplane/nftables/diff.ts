@@ -6,7 +6,7 @@ import { dumpChains, dumpRules, dumpSets } from "../../netlink/nftables/nftables
 import { hooks, NFT_DATA_VERDICT } from "../../netlink/nftables/numbers.ts";
 import { type ChainEntry, readChain, readRule, readSet, type SetEntry } from "../../netlink/nftables/read.ts";
 import { typeId } from "../../netlink/nftables/type.ts";
-import type { NftChain, NftResource, NftSetDefinition, NftTable } from "../../plan/nft.ts";
+import type { NftChain, NftElements, NftResource, NftSetDefinition, NftTable } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
 import type { Difference } from "../../plan/resource.ts";
 import { compileElement, compileSet, compileStatements } from "./compile.ts";
@@ -34,7 +34,7 @@ function judgeTable(session: NftSession, { table, shared, owned }: TableState, o
     .map(readChain)
     .filter((chain) => chain.table === table.name);
   if (sets.length + chains.length === 0) return [`table ${name} is missing`];
-  const sharedElements = shared.flatMap(({ set, elements }) => elements.map((element) => ({ set, element })));
+  const sharedElements = isOutdated(session, table, shared) ? [] : shared.flatMap(elementsOf);
   const index = nftOwnerSet(owner);
   return [
     ...table.sets.flatMap((set) =>
@@ -56,6 +56,26 @@ function judgeTable(session: NftSession, { table, shared, owned }: TableState, o
     ...sharedElements.flatMap((element) => judgeElement(session, table, element, undefined)),
     ...owned.flatMap((element) => judgeElement(session, table, element, nftOwnerComment(owner))),
   ];
+}
+
+/** Whether the shared elements are those of an earlier state. */
+function isOutdated(session: NftSession, table: NftTable, shared: readonly NftElements[]): boolean {
+  return shared
+    .filter(({ digest }) => digest)
+    .flatMap(elementsOf)
+    .some((one) => {
+      const found = findElement(session, table, one);
+      return found !== undefined && !sameDatum(found.data, datumOf(table, one));
+    });
+}
+
+function elementsOf({ set, elements }: NftElements): readonly OwnedElement[] {
+  return elements.map((element) => ({ set, element }));
+}
+
+function datumOf(table: NftTable, { set, element }: OwnedElement): Parameters<typeof sameDatum>[1] {
+  const definition = table.sets.find(({ name }) => name === set);
+  return definition && compileElement(definition, element)[0]?.data;
 }
 
 function judgeSet(table: string, wanted: NftSetDefinition, found: SetEntry | undefined): readonly string[] {
@@ -101,9 +121,7 @@ function judgeElement(
   const found = findElement(session, table, wanted);
   if (found === undefined) return [`${what} is missing`];
   if (comment !== undefined && found.comment !== comment) return [`${what} belongs to ${found.comment ?? "nobody"}`];
-  const set = table.sets.find(({ name }) => name === wanted.set);
-  const [element] = set ? compileElement(set, wanted.element) : [];
-  return sameDatum(found.data, element?.data) ? [] : [`${what} maps to another target`];
+  return sameDatum(found.data, datumOf(table, wanted)) ? [] : [`${what} maps to another target`];
 }
 
 /**

@@ -147,6 +147,20 @@ test("CHECK names each rule that is gone, and GC and the next ADD put it back", 
   }
 });
 
+test("CHECK finds nothing missing where a pool was cut into parts: the rules of the whole serve each, until GC makes theirs", () => {
+  pool("a", "10.65.0.0/24");
+  const { json } = node.run("ADD", { container: "c1", conf });
+  pool("a", "10.65.0.0/25");
+  pool("b", "10.65.0.128/25");
+  const check = () => node.run("CHECK", { container: "c1", conf: { ...conf, prevResult: json } }).json;
+  expect(check()).toBeUndefined();
+  expect(ranges()).toEqual(["10.65.0.0/24"]);
+  gc("c1");
+  expect(check()).toBeUndefined();
+  expect(ranges()).toHaveLength(1);
+  expect(ranges()[0]).toMatch(/\/25$/);
+});
+
 describe("GC", () => {
   test("removes the rules of a pool that is gone, and keeps another network's", () => {
     pool("a", "10.65.0.0/16");

@@ -228,6 +228,22 @@ describe("applyNft() of what belongs to everybody", () => {
     );
   });
 
+  test.each<[string, readonly { readonly cidr: string; readonly nat: boolean }[]]>([
+    ["a pool that came", [{ cidr: "10.2.0.0/16", nat: true }]],
+    ["natOutgoing that was switched on", [{ cidr: "10.0.0.0/16", nat: true }]],
+    ["a pool that went", []],
+  ])("is of other pools since %s: diffNft() does not compare the sets, but chains and rules", (_, changed) => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    applyNft(natOutgoing([{ cidr: "10.0.0.0/16", nat: false }]), owner, sys);
+    const now = natOutgoing(changed, { guarded: true });
+    expect(diffNft(now, other, sys)).toEqual([]);
+    nft.flushChain("ip tortie", "guard");
+    expect(diffNft(now, other, sys).map(({ text }) => text)).toEqual([
+      expect.stringContaining("chain ip tortie guard"),
+    ]);
+  });
+
   test("makes good a rule that a hand removed, when it has to look", () => {
     const nft = new FakeNft();
     const sys = nftSys(nft);

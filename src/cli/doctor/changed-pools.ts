@@ -1,0 +1,50 @@
+/** Pools that an administrator changed after the last ADD: the shared tables still hold the earlier ones, which damages no pod. */
+
+import { natTable } from "../../../plugins/calico/names.ts";
+import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
+import type { Pool } from "../../ipam/model/pool.ts";
+import type { NftElements } from "../../plan/nft.ts";
+import type { Note } from "./finding.ts";
+import type { FirewallFacts, NftTable } from "./firewall.ts";
+
+/** What the next ADD brings up to date, table by table. */
+export function notesOfChangedPools({ nftTables }: FirewallFacts, pools: readonly Pool[]): readonly Note[] {
+  const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
+  const wanted = natOutgoing(all).filter((one) => one.kind === "nft-elements");
+  return nftTables.filter(({ name }) => name === natTable).flatMap((table) => noteOf(table, wanted));
+}
+
+function noteOf(table: NftTable, wanted: readonly NftElements[]): readonly Note[] {
+  const ofTable = wanted.filter(({ family }) => family === table.family);
+  const digestSet = wanted.find(({ digest }) => digest)?.set;
+  const digest = ofTable.find(({ set }) => set === digestSet)?.elements[0]?.data?.[0];
+  const held = table.elements.find(({ set }) => set === digestSet)?.target;
+  // Without a digest nobody has written the sets, and with the same one they are as these pools want them, or damaged.
+  if (held === undefined || Number(held) === Number(digest)) return [];
+  const changes = ofTable
+    .filter(({ set }) => set !== digestSet)
+    .flatMap(({ set, elements }) => changesOf(table, set, elements));
+  const what = changes.length === 0 ? "" : ` (${changes.join(", ")})`;
+  return [
+    {
+      section: "firewall",
+      subject: `table ${table.family} ${table.name}`,
+      text: `the pools have changed since the last ADD${what}: that takes effect with the next ADD`,
+    },
+  ];
+}
+
+function changesOf(table: NftTable, set: string, elements: NftElements["elements"]): readonly string[] {
+  const held = table.elements.filter((one) => one.set === set).map(({ key }) => withLength(key, table.family));
+  const wanted = elements.map(({ key }) => key.join(" . "));
+  const sides = [
+    { verb: "joins", keys: wanted.filter((key) => !held.includes(key)) },
+    { verb: "leaves", keys: held.filter((key) => !wanted.includes(key)) },
+  ];
+  return sides.flatMap(({ verb, keys }) => keys.map((key) => `${key} ${verb} ${set}`));
+}
+
+/** nft leaves out the length of a single address. */
+function withLength(key: string, family: NftTable["family"]): string {
+  return key.includes("/") ? key : `${key}/${family === "ip" ? 32 : 128}`;
+}
