@@ -1,10 +1,10 @@
 /** Installing as the documents say, on a private node, and what comes of it. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadConflist } from "../lib/conflist.ts";
-import { install, installByShell } from "../lib/node/install.ts";
+import { loadConflist, parseConflist } from "../lib/conflist.ts";
+import { install, installByShell, uninstallByShell } from "../lib/node/install.ts";
 import { type Completed, Node } from "../lib/node/netns.ts";
 import { Runner } from "../lib/runtimes/runner.ts";
-import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
+import { example, goPluginDir, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
 const names = ["bandwidth", "calico", "calico-ipam", "loopback", "portmap"];
 const list = loadConflist(example("10-calico.conflist"));
@@ -74,6 +74,35 @@ test("uninstall is refused while a pod is attached, and leaves the directories a
   runner.del(list, sandbox);
   expect(tortie("install", "--uninstall").status).toBe(0);
   expect(look()).toBe(before);
+});
+
+test("the lines for a node without Node take away what is ours, and leave another's plugin of the same name", () => {
+  const look = () => node.sh("find /opt /etc/cni -type f 2>/dev/null | sort");
+  const before = look();
+  installByShell(node);
+  uninstallByShell(node);
+  expect(look()).toBe(before);
+  installByShell(node);
+  node.sh(`cp ${goPluginDir}/portmap /opt/cni/bin/.go && mv /opt/cni/bin/.go /opt/cni/bin/portmap`);
+  uninstallByShell(node);
+  expect(executables().map((line) => line.split("/").at(-1))).toEqual(["portmap"]);
+});
+
+test("beside Go's plugins that are kept: the network offers what all of its plugins speak, and a pod is attached by it", () => {
+  node.sh(`mkdir -p /opt/cni/bin && cp ${goPluginDir}/portmap ${goPluginDir}/bandwidth /opt/cni/bin/`);
+  const file = example("10-calico.conflist");
+  const { status, stderr } = tortie("install", "--keep", "--from", ourPluginDir, "--conflist", file);
+  expect({ status, stderr }).toEqual({
+    status: 0,
+    stderr: expect.stringMatching(
+      /offers 0\.3\.1, 0\.4\.0 and 1\.0\.0, and not 1\.1\.0: .*bandwidth" and .*portmap" do not speak it/,
+    ),
+  });
+  const installed = parseConflist(node.sh("cat /etc/cni/net.d/10-calico.conflist"));
+  const runner = new Runner({ node, pluginDirs: ["/opt/cni/bin"] });
+  const sandbox = { containerId: "web-0a1b2c", netns: node.addPod("web"), ifname: "eth0", args: [] };
+  runner.add(installed, sandbox);
+  runner.del(installed, sandbox);
 });
 
 test("a plugin that is started while it is replaced is the old one or the new one", () => {

@@ -22,6 +22,7 @@
 import { ownerPrefix } from "../../identity/names.ts";
 import { describeNamespace, type Facts, globalAddresses } from "../node/facts.ts";
 import type { Process } from "../node/processes.ts";
+import { listed } from "../ui/listed.ts";
 import type { Tools } from "./chain.ts";
 import type { Difference } from "./checks.ts";
 import { type Finding, type Section, subjectOfAttachment } from "./finding.ts";
@@ -265,9 +266,4 @@ function judgeHeld(trace: Trace): Finding {
     `process ${holder.pid} (${holder.name}) is still in it`,
     `kill ${holder.pid}   # if its runtime does not know it any more; what is left then, tortie doctor --fix removes`,
   );
-}
-
-function listed(items: readonly string[]): string {
-  if (items.length < 2) return items.join();
-  return `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
 }

@@ -10,6 +10,8 @@ export interface ExecutableFacts {
   /** As CNI_PATH. */
   readonly directories: readonly string[];
   readonly executables: readonly Executable[];
+  /** Whether those that came with this command are beside it, from where it installs them. */
+  readonly areBeside: boolean;
 }
 
 export interface Executable {
@@ -32,6 +34,11 @@ export const suite = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
 /** The build of this command. */
 export const ownBuild = `${version}, commit ${commit}`;
 
+/** Where the plugins are that came with this command: as after a build, and as an archive unpacks. */
+export function directoriesBeside({ files: { ownDirectory } }: Cli): readonly string[] {
+  return ownDirectory === undefined ? [] : [`${ownDirectory}/bin`, ownDirectory];
+}
+
 const answerMs = 10_000;
 
 export async function gatherExecutables(
@@ -40,7 +47,11 @@ export async function gatherExecutables(
   types: readonly string[],
 ): Promise<ExecutableFacts> {
   const all = [...new Set([...ourNames, ...types])];
-  return { directories, executables: await Promise.all(all.map((name) => lookAt(cli, directories, name))) };
+  return {
+    directories,
+    executables: await Promise.all(all.map((name) => lookAt(cli, directories, name))),
+    areBeside: directoriesBeside(cli).some((directory) => cli.sys.stat(`${directory}/calico`)?.kind === "file"),
+  };
 }
 
 /** The path of one of ours; `undefined` when it is missing, somebody else's, or does not answer. */

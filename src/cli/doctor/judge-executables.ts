@@ -43,7 +43,7 @@ function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
   }
   if (isOurs && build === undefined && needed.has(name)) {
     const text = "is not Tortie's: what it leaves behind, this command does not know";
-    const remedy = `${installing(name, facts)} --force   # replaces it`;
+    const remedy = `${installing(name, facts)} --force${facts.areBeside ? "   # replaces it" : ""}`;
     return [finding({ id: "executable-foreign", severity: "warning", subject: path, text, remedy })];
   }
   return [];
@@ -56,9 +56,10 @@ function mendExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "re
   return byPrograms([["ln", "-f", whole.path, `${directoryOf(whole.path)}/${name}`]]);
 }
 
-function installing(name: string, { directories }: ExecutableFacts): string {
+function installing(name: string, { directories, areBeside }: ExecutableFacts): string {
   const target = quote(directories[0] ?? "/opt/cni/bin");
-  if (ourNames.includes(name)) return `tortie install --bin-dir ${target}`;
+  if (ourNames.includes(name) && areBeside) return `tortie install --bin-dir ${target}`;
+  if (ourNames.includes(name)) return `# build Tortie, and from there: node dist/tortie.js install --bin-dir ${target}`;
   return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may have it`;
 }
 

@@ -17,13 +17,16 @@ export function judgeNetworks(facts: NetworkFacts, executables: ExecutableFacts)
   ];
 }
 
-function judgeMissing({ directory, files }: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+function judgeMissing({ directory, files, example }: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   if (ours.length > 0 || files.some(({ fault }) => fault !== undefined)) return [];
   const text =
     files.length === 0
       ? "holds no network configuration: a runtime says that the node is not ready, and starts no pod"
       : "holds no network that names a plugin of ours: no pod gets its network by them";
-  const remedy = `tortie install --conflist conf-examples/10-calico.conflist --conf-dir ${quote(directory)}`;
+  const remedy =
+    example === undefined
+      ? `# write one: docs/operations.md and conf-examples/10-calico.conflist of the project show how; put it into ${directory}`
+      : `tortie install --conflist ${quote(example)} --conf-dir ${quote(directory)}`;
   return [finding("network-missing", directory, text, remedy)];
 }
 

@@ -7,6 +7,8 @@ export interface NetworkFacts {
   readonly directory: string;
   /** In the order in which runtimes read them. */
   readonly files: readonly NetworkFile[];
+  /** The path of a configuration that came with this command; absent where none did. */
+  readonly example?: string | undefined;
 }
 
 export type NetworkFile =
@@ -39,7 +41,15 @@ export function gatherNetworks(cli: Cli, directory: string): NetworkFacts {
     .filter((name) => extensions.some((extension) => name.endsWith(extension)))
     .sort()
     .map((name): NetworkFile => readNetwork(cli, `${directory}/${name}`));
-  return { directory, files };
+  return { directory, files, example: exampleBeside(cli) };
+}
+
+/** As in the repository, and as an archive unpacks. */
+function exampleBeside({ sys, files: { ownDirectory } }: Cli): string | undefined {
+  if (ownDirectory === undefined) return undefined;
+  const parent = ownDirectory.slice(0, Math.max(1, ownDirectory.lastIndexOf("/")));
+  const paths = [parent, ownDirectory].map((directory) => `${directory}/conf-examples/10-calico.conflist`);
+  return paths.find((path) => sys.stat(path)?.kind === "file");
 }
 
 /** The networks that can be used, the one that a runtime takes first. */

@@ -11,7 +11,7 @@ export const installCommand = command({
     "and removed first. --uninstall takes away what is Tortie's, and is refused while pods have attachments.",
   examples: [
     ["$0 install --conflist 10-calico.conflist", "the plugins, and a network that names them"],
-    ["$0 install --keep", "beside the Go plugins: whatever name is theirs stays theirs"],
+    ["$0 install --keep", "beside the Go plugins: names that are theirs stay theirs"],
     ["$0 install --uninstall --dry-run", "what would be taken away?"],
   ],
   options: {
@@ -30,7 +30,7 @@ export const installCommand = command({
     conflist: { type: "string", describe: "a network configuration to install", completes: "file" },
     from: {
       type: "string",
-      defaultDescription: "the directory bin beside this program",
+      defaultDescription: "beside this program",
       describe: "where the executables are",
       completes: "directory",
     },

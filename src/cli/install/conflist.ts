@@ -9,6 +9,8 @@ export interface Conflist {
   readonly text: string;
   /** The plugins that it names. */
   readonly types: readonly string[];
+  /** What stands there now. */
+  readonly present: string | undefined;
   readonly state: "missing" | "current" | "different";
 }
 
@@ -31,7 +33,13 @@ export function readConflist(cli: Cli, file: string, confDir: string, force: boo
     throw refuse(`${said.join("; ")}; change it, or pass --force`);
   }
   const types = [...new Set(typesIn(read))];
-  return { path, text, types, state: present === undefined ? "missing" : present === text ? "current" : "different" };
+  return withText({ path, text, types, present, state: "missing" }, text);
+}
+
+/** The same with another content. */
+export function withText(conflist: Conflist, text: string): Conflist {
+  const { present } = conflist;
+  return { ...conflist, text, state: present === undefined ? "missing" : present === text ? "current" : "different" };
 }
 
 /** Last of all, so that a runtime that sees it finds every plugin. Throws `CliError`. */

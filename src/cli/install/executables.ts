@@ -8,14 +8,18 @@
  * neighbours, which the next one clears away.
  */
 import type { Cli } from "../cli.ts";
-import { type Executable, gatherExecutables } from "../doctor/executables.ts";
+import { directoriesBeside, type Executable, gatherExecutables, ownBuild } from "../doctor/executables.ts";
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
+import { listed } from "../ui/listed.ts";
+import type { Speaker } from "./offered-versions.ts";
 
 export interface Source {
   readonly path: string;
   /** `0.1.0, commit 0123456789ab`. */
   readonly build: string;
+  /** The versions of the protocol that it speaks. */
+  readonly versions: readonly string[];
 }
 
 export type State = "missing" | "ours" | "current" | "foreign";
@@ -28,23 +32,58 @@ export interface Target {
   readonly build: string | undefined;
 }
 
-/** Looks only. Throws `CliError` when there is no executable of ours to install. */
-export async function findSource(cli: Cli, from: string | undefined): Promise<Source> {
-  const directory = from ?? `${cli.files.ownDirectory ?? ""}/bin`;
-  const [name = ""] = ourNames;
-  const found = await lookAt(cli, directory);
-  const executable = found.find((one) => one.name === name);
-  const missing = from === undefined ? "pass --from with the directory of the executables, dist/bin after a build" : "";
-  const refuse = (reason: string) =>
-    new CliError(`cannot install "${directory}/${name}": ${reason}${missing === "" ? "" : `; ${missing}`}`);
-  if (executable?.path === undefined) throw refuse("there is no such file");
-  if (executable.fault !== undefined) throw refuse(`it does not run here: ${executable.fault}`);
-  if (executable.build === undefined) throw refuse("it is not Tortie's");
-  return { path: executable.path, build: executable.build };
+/**
+ * Looks only: in `from`, or beside this command, or in `binDir`, where an installation may have lost some of its names. Throws `CliError` when there
+ * is no executable of ours to install.
+ */
+export async function findSource(cli: Cli, from: string | undefined, binDir: string): Promise<Source> {
+  const directories = from === undefined ? [...directoriesBeside(cli), binDir] : [from];
+  const found: Executable[] = [];
+  for (const directory of directories) {
+    const executable = (await lookAt(cli, directory)).find(({ name }) => name === first);
+    if (executable?.path === undefined) continue;
+    found.push(executable);
+    const { path, build, versions, fault } = executable;
+    // What is installed already is no upgrade to another build, nor is it asked for.
+    const isMeant = directory !== binDir || directory === from || build === ownBuild;
+    if (fault === undefined && build !== undefined && isMeant) return { path, build, versions };
+  }
+  throw new CliError(noSource(found[0], directories, from, binDir));
 }
 
-/** What stands under our names in the directory; `current`: it is the source already, under one inode with the others. */
-export async function lookAtTargets(cli: Cli, binDir: string, source: Source | undefined): Promise<readonly Target[]> {
+const [first = ""] = ourNames;
+
+function noSource(
+  found: Executable | undefined,
+  directories: readonly string[],
+  from: string | undefined,
+  binDir: string,
+): string {
+  if (found?.path === undefined) {
+    if (from !== undefined) return `cannot install "${from}/${first}": there is no such file`;
+    return `cannot install: the plugins are not beside this command, in ${listed(directories, "or")}; pass --from with their directory, dist/bin after a build`;
+  }
+  const { path, fault, build } = found;
+  const reason =
+    fault !== undefined
+      ? `it does not run here: ${fault}`
+      : build === undefined
+        ? "it is not Tortie's"
+        : `it is ${build}, and this command is ${ownBuild}`;
+  const remedy =
+    from === undefined || path.startsWith(`${binDir}/`)
+      ? "; pass --from with the directory of the plugins, dist/bin after a build"
+      : "";
+  return `cannot install "${path}": ${reason}${remedy}`;
+}
+
+/** What stands under our names in the directory; `current`: it is the source already, under one inode with the others that are not kept. */
+export async function lookAtTargets(
+  cli: Cli,
+  binDir: string,
+  source: Source | undefined,
+  keep = false,
+): Promise<readonly Target[]> {
   const found = await lookAt(cli, binDir);
   const targets = ourNames.map((name): Target => {
     const path = `${binDir}/${name}`;
@@ -54,14 +93,23 @@ export async function lookAtTargets(cli: Cli, binDir: string, source: Source | u
     const isThere = executable?.path !== undefined || cli.sys.stat(path) !== undefined;
     return { name, path, build, state: !isThere ? "missing" : build === undefined ? "foreign" : "ours" };
   });
-  return source === undefined || !isCurrent(cli, found, source)
-    ? targets
-    : targets.map((target) => ({ ...target, state: "current" }));
+  const isKept = ({ state }: Target) => keep && state === "foreign";
+  const due = targets.filter((target) => !isKept(target)).map(({ name }) => name);
+  if (source === undefined || !isCurrent(cli, found, source, due)) return targets;
+  return targets.map((target) => (isKept(target) ? target : { ...target, state: "current" }));
 }
 
-/** Never half: all names are one file, and it is the source. */
-function isCurrent(cli: Cli, found: readonly Executable[], source: Source): boolean {
-  const ours = found.filter(({ name }) => ourNames.includes(name));
+/** What the plugins of a chain speak; nothing where they are missing or do not answer. */
+export async function lookAtSpeakers(cli: Cli, binDir: string, types: readonly string[]): Promise<readonly Speaker[]> {
+  const { executables } = await gatherExecutables(cli, [binDir], types);
+  return executables
+    .filter(({ name }) => types.includes(name))
+    .map(({ name, versions }) => ({ name, path: `${binDir}/${name}`, versions }));
+}
+
+/** Never half: all of these names are one file, and it is the source. */
+function isCurrent(cli: Cli, found: readonly Executable[], source: Source, names: readonly string[]): boolean {
+  const ours = found.filter(({ name }) => names.includes(name));
   const [first] = ours;
   if (first?.path === undefined || ours.some(({ build, inode }) => build === undefined || inode !== first.inode)) {
     return false;

@@ -5,12 +5,22 @@
  * first, so that no runtime sees one whose plugins are not there.
  */
 import { listEndpoints } from "../../endpoint/endpoint.ts";
-import { runDir, stateDir } from "../../identity/names.ts";
 import type { Cli } from "../cli.ts";
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { type Conflist, conflistsNaming, othersBeside, readConflist, writeConflist } from "./conflist.ts";
-import { findSource, linkExecutables, lookAtTargets, removeExecutables, type Target } from "./executables.ts";
+import { listed } from "../ui/listed.ts";
+import { type Conflist, conflistsNaming, othersBeside, readConflist, withText, writeConflist } from "./conflist.ts";
+import {
+  findSource,
+  linkExecutables,
+  lookAtSpeakers,
+  lookAtTargets,
+  removeExecutables,
+  type Source,
+  type Target,
+} from "./executables.ts";
+import { offerWhatAllSpeak } from "./offered-versions.ts";
+import { describeRemains } from "./remains.ts";
 
 export interface InstallOptions {
   readonly binDir: string;
@@ -24,21 +34,47 @@ export interface InstallOptions {
 
 export async function install(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
   const { binDir, confDir, keep = false, force = false, dryRun = false } = options;
-  const source = await findSource(cli, options.from);
-  const conflist = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir, force);
-  const targets = await lookAtTargets(cli, binDir, source);
+  const source = await findSource(cli, options.from, binDir);
+  const asked = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir, force);
+  const targets = await lookAtTargets(cli, binDir, source, keep);
   if (!force) refuseForeign(binDir, targets, keep);
-  if (!force && conflist !== undefined) refuseDifferent(conflist);
   const due = targets.filter(({ state }) => state !== "current" && (force || state !== "foreign"));
+  const { conflist, notes } = await offered(cli, asked, { binDir, source, due });
+  if (!force && conflist !== undefined) refuseDifferent(conflist);
   const tell = tellerOf(cli, dryRun);
   if (!dryRun) linkExecutables(cli, binDir, source, due);
   for (const target of targets) tell(`${target.path} ${doneWith(target, due.includes(target), source.build)}`);
   if (conflist !== undefined) {
     if (conflist.state !== "current" && !dryRun) writeConflist(cli, conflist);
     tell(`${conflist.path} ${{ missing: "written", different: "replaced", current: "unchanged" }[conflist.state]}`);
-    for (const line of warningsOf(cli, conflist, binDir)) cli.note(`tortie: ${line}`);
+    for (const line of [...notes, ...warningsOf(cli, conflist, binDir)]) cli.note(`tortie: ${line}`);
   }
   return exitStatus.done;
+}
+
+interface Installing {
+  readonly binDir: string;
+  readonly source: Source;
+  /** What gets the source. */
+  readonly due: readonly Target[];
+}
+
+/** The configuration with the versions that every plugin of its chain speaks. */
+async function offered(
+  cli: Cli,
+  conflist: Conflist | undefined,
+  { binDir, source, due }: Installing,
+): Promise<{ readonly conflist: Conflist | undefined; readonly notes: readonly string[] }> {
+  if (conflist === undefined) return { conflist, notes: [] };
+  const speakers = (await lookAtSpeakers(cli, binDir, conflist.types)).map((one) =>
+    due.some(({ name }) => name === one.name) ? { ...one, versions: source.versions } : one,
+  );
+  // One that does not answer, or is not there, the warnings below and the doctor tell of.
+  const { text, notes } = offerWhatAllSpeak(
+    conflist,
+    speakers.filter(({ versions }) => versions.length > 0),
+  );
+  return { conflist: withText(conflist, text), notes };
 }
 
 export async function uninstall(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
@@ -51,6 +87,10 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
   // Only these are our own alone: other files may name a portmap that was another's before.
   const own = conflistsNaming(cli, confDir, names.filter(isOnlyOurs));
   const others = conflistsNaming(cli, confDir, names).filter(({ path }) => !own.some((one) => one.path === path));
+  const remains = describeRemains(
+    cli,
+    own.map(({ path }) => path),
+  );
   for (const { path } of own) {
     if (!dryRun) cli.sys.removeFile(path);
     tell(`${path} removed`);
@@ -64,7 +104,7 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
     cli.note(`tortie: "${path}" names ${listed(names)}, of which "${binDir}" has none any more`);
   }
   if (ours.length + own.length === 0) tell(`nothing of ours is in "${binDir}" and "${confDir}"`);
-  else cli.note(`tortie: left are ${runDir} (until the next boot) and ${stateDir} (pools and settings)`);
+  else cli.note(`tortie: left are ${remains}`);
   return exitStatus.done;
 }
 
@@ -128,8 +168,4 @@ function isOnlyOurs(name: string): boolean {
 
 function tellerOf(cli: Cli, dryRun: boolean): (line: string) => void {
   return (line) => cli.out(`${line}${dryRun ? " (dry run)" : ""}\n`);
-}
-
-function listed(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

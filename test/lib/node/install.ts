@@ -13,9 +13,19 @@ export function install(node: Node): void {
 
 /** The same by the lines of docs/operations.md for a node without Node. */
 export function installByShell(node: Node): void {
-  const [, lines] = readFileSync(join(root, "docs/operations.md"), "utf8").match(/^```\n(mkdir [^`]*)^```/m) ?? [];
-  if (lines === undefined) throw new Error("cannot install: docs/operations.md does not say how");
-  node.sh(`set -e\ncd ${root}\n${lines.replaceAll("dist/bin/", `${ourPluginDir}/`)}`);
+  node.sh(`set -e\ncd ${root}\n${linesForShell("mkdir ").replaceAll("dist/bin/", `${ourPluginDir}/`)}`);
+}
+
+export function uninstallByShell(node: Node): void {
+  node.sh(`set -e\n${linesForShell("rm -f ")}`);
+}
+
+/** The block of docs/operations.md that begins so. */
+function linesForShell(start: string): string {
+  const blocks = readFileSync(join(root, "docs/operations.md"), "utf8").split(/^```\n/m);
+  const found = blocks.find((text) => text.startsWith(start));
+  if (found === undefined) throw new Error(`docs/operations.md has no block "${start}"`);
+  return found;
 }
 
 /** What podman's containers.conf needs. */

@@ -1,10 +1,11 @@
 /** `tortie install` on files in memory: what is left alone, and what is there when it is stopped at any step. */
 import { describe, expect, test } from "vitest";
+import { ownBuild } from "../../../src/cli/doctor/executables.ts";
 import { ourNames } from "../../../src/cli/doctor/networks.ts";
 import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
 import { World } from "./world.ts";
 
-const build = "0.1.0, commit 0123456789ab";
+const build = ownBuild;
 const bin = "/opt/cni/bin";
 const conflist = {
   name: "net",
@@ -133,7 +134,38 @@ describe("tortie install", () => {
   test("says that the directory of the executables is to be named when none is beside the command", async () => {
     const one = world();
     one.sys.removeFile("/usr/lib/tortie/bin/calico");
-    expect((await one.run("install")).stderr).toContain("pass --from with the directory of the executables");
+    expect(await one.run("install")).toEqual({
+      status: 1,
+      stdout: "",
+      stderr:
+        "tortie: cannot install: the plugins are not beside this command, in /usr/lib/tortie/bin, /usr/lib/tortie or /opt/cni/bin; " +
+        "pass --from with their directory, dist/bin after a build\n",
+    });
+  });
+
+  test("finds the executables in the directory of the command itself, as an archive unpacks", async () => {
+    const one = world();
+    one.sys.removeFile("/usr/lib/tortie/bin/calico");
+    one.machine.files.create("/usr/lib/tortie/calico", "ours, new", 0o755);
+    expect((await one.run("install")).status).toBe(0);
+    expect(one.machine.files.read(`${bin}/portmap`)).toBe("ours, new");
+  });
+
+  test("links names that an installation has lost to the one that is there, though nothing is beside the command", async () => {
+    const one = world();
+    await one.run("install");
+    one.sys.removeFile("/usr/lib/tortie/bin/calico");
+    one.sys.removeFile(`${bin}/portmap`);
+    expect((await one.run("install")).stdout).toContain(`${bin}/portmap installed (${build})\n`);
+    expect(inodes(one).size).toBe(1);
+  });
+
+  test("is no upgrade where only an old installation is there", async () => {
+    const one = world(oldOnes);
+    one.sys.removeFile("/usr/lib/tortie/bin/calico");
+    const { status, stderr } = await one.run("install");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/"\/opt\/cni\/bin\/calico": it is 0\.0\.9, .* and this command is .*; pass --from /);
   });
 
   test("installs no configuration that the plugins would refuse or misunderstand, unless forced", async () => {
@@ -168,6 +200,59 @@ describe("tortie install", () => {
   });
 });
 
+describe("tortie install --conflist beside a plugin that is kept", () => {
+  const versions = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+  const text = JSON.stringify({ cniVersions: versions, ...conflist }, undefined, 2);
+
+  /** The kept portmap is older than the rest. */
+  function beside(file: string): World {
+    const one = world({ ...foreignPortmap, "/tmp/10-net.conflist": file });
+    const other = one.anyProgram as (line: string) => string;
+    one.anyProgram = (line) =>
+      line.startsWith("VERSION ")
+        ? JSON.stringify({ supportedVersions: line.includes("portmap") ? versions.slice(0, 3) : versions })
+        : other(line);
+    return one;
+  }
+
+  test("offers the versions that all plugins of the chain speak, and says who does not speak the others", async () => {
+    const one = beside(text);
+    const { status, stdout, stderr } = await one.run("install --keep --conflist /tmp/10-net.conflist");
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: `tortie: "${installed}" offers 0.3.1, 0.4.0 and 1.0.0, and not 1.1.0: "${bin}/portmap" does not speak it\n`,
+    });
+    expect(one.machine.files.read(installed)).toBe(text.replace(/,\s*"1\.1\.0"/, ""));
+    const again = await one.run("install --keep --conflist /tmp/10-net.conflist");
+    expect(again.stdout).toBe(stdout.replace(/written|installed/g, "unchanged"));
+  });
+
+  test("offers all where it replaces the plugin", async () => {
+    const one = beside(text);
+    expect((await one.run("install --force --conflist /tmp/10-net.conflist")).stderr).toBe("");
+    expect(one.machine.files.read(installed)).toBe(text);
+  });
+
+  test("warns by name where the file offers one version alone", async () => {
+    const alone = JSON.stringify({ ...conflist, cniVersion: "1.1.0" });
+    const one = beside(alone);
+    expect((await one.run("install --keep --conflist /tmp/10-net.conflist")).stderr).toBe(
+      `tortie: "${installed}" offers version 1.1.0: "${bin}/portmap" does not speak it, and no pod can be attached by it\n`,
+    );
+    expect(one.machine.files.read(installed)).toBe(alone);
+  });
+
+  test.each([
+    ["in one line", '"cniVersions":["1.0.0","1.1.0"]', '"cniVersions":["1.0.0"]'],
+    ["with spaces", '"cniVersions" : [ "0.4.0", "1.0.0", "1.1.0" ]', '"cniVersions" : [ "0.4.0", "1.0.0" ]'],
+  ])("keeps the file's layout: %s", async (_, before, after) => {
+    const file = JSON.stringify(conflist).replace("{", () => `{${before},`);
+    const one = beside(file);
+    await one.run("install --keep --conflist /tmp/10-net.conflist");
+    expect(one.machine.files.read(installed)).toBe(file.replace(before, after));
+  });
+});
+
 describe("tortie install --uninstall", () => {
   test("takes away what install made, configuration first, and nothing else", async () => {
     const one = world({
@@ -192,6 +277,23 @@ describe("tortie install --uninstall", () => {
     );
     expect(one.machine.files.print().replace("/etc/cni/net.d/\n", "")).toBe(before);
     expect((await one.run("install --uninstall")).stdout).toContain("nothing of ours is in");
+  });
+
+  test("says what stays: state, the log, and forwarding that pods needed", async () => {
+    const logging = {
+      ...conflist,
+      plugins: [{ ...conflist.plugins[0], log_file_path: "/var/log/calico/cni/cni.log" }],
+    };
+    const one = world({ "/var/log/calico/cni/cni.log": "{}", "/tmp/10-net.conflist": JSON.stringify(logging) });
+    one.sys.writeFile("/proc/sys/net/ipv4/ip_forward", "1");
+    await one.run("install --conflist /tmp/10-net.conflist");
+    const rehearsed = (await one.run("install --uninstall --dry-run")).stderr;
+    const { stderr } = await one.run("install --uninstall");
+    expect(stderr).toBe(
+      "tortie: left are /run/tortie (until the next boot), /var/lib/tortie (pools and settings), /var/log/calico/cni/cni.log (the log) " +
+        "and net.ipv4.ip_forward = 1 (pods needed it, others may)\n",
+    );
+    expect(rehearsed).toBe(stderr);
   });
 
   test("leaves another's plugins and their configuration", async () => {

@@ -127,6 +127,7 @@ function settled(): Settled {
     },
     executables: {
       directories: ["/opt/cni/bin"],
+      areBeside: true,
       executables: ourNames.map((name) => ({
         name,
         path: `/opt/cni/bin/${name}`,

@@ -1,0 +1,36 @@
+/** What uninstalling leaves on the node, for whoever wants to take it away as well. */
+import { runDir, stateDir } from "../../identity/names.ts";
+import type { Cli } from "../cli.ts";
+import { readNetwork } from "../doctor/networks.ts";
+import { listed } from "../ui/listed.ts";
+
+/** The first pod of a family turns its one on; whether another needs it by now nobody can tell. */
+const forwarding = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
+
+/** To be asked while the configurations are there that say where the log is. */
+export function describeRemains(cli: Cli, conflists: readonly string[]): string {
+  const { sys } = cli;
+  const logs = new Set(conflists.flatMap((path) => logsOf(cli, path)));
+  const on = forwarding.filter((path) => readSysctl(cli, path) === "1").map((path) => path.replaceAll("/", "."));
+  return listed([
+    `${runDir} (until the next boot)`,
+    `${stateDir} (pools and settings)`,
+    ...[...logs].filter((path) => sys.stat(path) !== undefined).map((path) => `${path} (the log)`),
+    ...(on.length === 0 ? [] : [`${listed(on)} = 1 (pods needed ${on.length === 1 ? "it" : "them"}, others may)`]),
+  ]);
+}
+
+function logsOf(cli: Cli, path: string): readonly string[] {
+  const file = readNetwork(cli, path);
+  if (file.fault !== undefined) return [];
+  return file.network.plugins.flatMap(({ document: { log_file_path: log } }) => (typeof log === "string" ? [log] : []));
+}
+
+function readSysctl({ sys }: Cli, path: string): string | undefined {
+  try {
+    return sys.readFile(`/proc/sys/${path}`).trim();
+  } catch {
+    // A kernel without the family has no such file.
+    return undefined;
+  }
+}
