@@ -2,12 +2,17 @@
 import type { Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
 import { handleName } from "../../ipam/model/object-name.ts";
+import { hostPrefix } from "../../net/prefix.ts";
 import { places } from "../../store/file.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 
-/** `others`: attachments of which everything goes by their DEL, or is not judged now. */
-export function judgeAddresses(report: Report, others: readonly Trace[]): readonly Finding[] {
+/** `others`: attachments of which everything goes by their DEL, or is not judged now. `repairable`: what a command can put right. */
+export function judgeAddresses(
+  report: Report,
+  others: readonly Trace[],
+  repairable: ReadonlySet<Problem>,
+): readonly Finding[] {
   const handles = new Set(others.map(({ attachment }) => handleIdOf(attachment)));
   const addresses = new Set(others.flatMap(({ allocations }) => allocations.map(({ address }) => address)));
   const damaged = new Set(
@@ -20,18 +25,24 @@ export function judgeAddresses(report: Report, others: readonly Trace[]): readon
   // A handle that cannot be read is not missing as well.
   const isDamage = ({ kind, subject }: Problem) =>
     kind === "missing handle" && damaged.has(`IPAMHandle ${handleName(subject)}`);
-  return report.problems.filter((problem) => !isTheirs(problem) && !isDamage(problem)).map(findingOf);
+  return report.problems
+    .filter((problem) => !isTheirs(problem) && !isDamage(problem))
+    .map((problem) => findingOf(problem, repairable.has(problem)));
 }
 
-/** Nobody but a person can tell what an address outside of all pools is for. */
-const forPeople: readonly ProblemKind[] = ["address outside pools"];
+/** What is for a person to decide, by its kind. */
+const waysOut: Readonly<Partial<Record<ProblemKind, (address: string) => string>>> = {
+  "address outside pools": () => "# tortie apply a pool that holds it, or end who uses it",
+  "unknown address": (address) =>
+    `# take ${address} from that interface, if a pod may have it; if it is to stay there, apply an IPReservation with reservedCIDRs ["${hostPrefix(address)}"]`,
+};
 
 /** Kinds that no other object tells of. */
 function isSetting(kind: string | undefined): kind is "IPPool" | "IPReservation" | "IPAMConfig" {
   return kind === "IPPool" || kind === "IPReservation" || kind === "IPAMConfig";
 }
 
-function findingOf(problem: Problem): Finding {
+function findingOf(problem: Problem, isRepairable: boolean): Finding {
   const { kind, subject, reason } = problem;
   const finding = {
     id: kind.replaceAll(" ", "-"),
@@ -40,8 +51,6 @@ function findingOf(problem: Problem): Finding {
     subject,
     text: reason,
   } as const;
-  if (forPeople.includes(kind))
-    return { ...finding, remedy: "# tortie apply a pool that holds it, or end who uses it" };
   const [ofKind, name] = subject.split(" ");
   if (kind === "damaged object" && isSetting(ofKind)) {
     // What an administrator wrote stands nowhere else.
@@ -51,6 +60,7 @@ function findingOf(problem: Problem): Finding {
       remedy: `# write ${subject} anew: rm ${file}, and tortie apply it; until then every ADD fails`,
     };
   }
+  if (!isRepairable) return { ...finding, remedy: waysOut[kind]?.(subject) ?? `# look at ${subject}: ${reason}` };
   return {
     ...finding,
     remedy: "tortie ipam check -o report.json; tortie ipam release --from-report report.json",

@@ -247,6 +247,11 @@ const work: Readonly<Record<string, { readonly id: string; readonly section: Sec
   portmap: { id: "host-ports-different", section: "firewall", made: "has host ports that are not as they were mapped" },
 };
 
+/** Where what a plugin made is told of. */
+export function sectionOfWork(plugin: string): Section {
+  return work[plugin]?.section ?? "attachments";
+}
+
 /** Its path is gone, and the kernel has it still. */
 function judgeHeld(trace: Trace): Finding {
   const { record, peer } = trace;

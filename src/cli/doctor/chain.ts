@@ -14,9 +14,9 @@ import { type CniVersion, supportedVersions } from "../../cni/version.ts";
 import type { Part } from "../../endpoint/part.ts";
 import type { Attachment } from "../../identity/attachment.ts";
 import type { IpLink } from "../node/iproute.ts";
-import { type ExecutableFacts, ourExecutable, suite } from "./executables.ts";
+import { type ExecutableFacts, isFaulty, ourExecutable, suite } from "./executables.ts";
 import type { PluginCall } from "./finding.ts";
-import { type NetworkFacts, networkNamed, type PluginConf } from "./networks.ts";
+import { type NetworkFacts, networkNamed, ourNames, type PluginConf } from "./networks.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface Tools {
@@ -68,7 +68,9 @@ function memberOf({ type, document }: PluginConf, trace: Trace, { executables }:
   const part = parts.find((one) => one.type === type);
   if (part !== undefined) return [recorded(part)];
   const isOurs = ourExecutable(executables, type) !== undefined;
-  if (type === "loopback" || (isOurs && parts.length > 0)) return [];
+  // Ours by its name, where the executable is gone.
+  const isGone = ourNames.includes(type) && isFaulty(executables, type);
+  if (type === "loopback" || ((isOurs || isGone) && parts.length > 0)) return [];
   const args = cached?.args ?? argsOf(record?.endpoint?.pod);
   const asksRuntime = Object.values(document.capabilities ?? {}).includes(true);
   const isKnown = cached !== undefined || !asksRuntime || type === "calico";

@@ -20,7 +20,13 @@ export interface CheckFacts {
   /** What differs, by owner. */
   readonly byOwner: ReadonlyMap<string, readonly Difference[]>;
   /** Plugins whose work could not be checked, by owner. */
-  readonly unknown: ReadonlyMap<string, readonly string[]>;
+  readonly unknown: ReadonlyMap<string, readonly Unchecked[]>;
+}
+
+export interface Unchecked {
+  readonly plugin: string;
+  /** Why, as the end of a sentence: `nobody recorded what it was asked`. */
+  readonly reason: string;
 }
 
 /** What one plugin finds other than it made it. */
@@ -56,7 +62,7 @@ function isWhole(trace: Trace): boolean {
 
 interface Checked {
   readonly differences: readonly Difference[];
-  readonly unknown: readonly string[];
+  readonly unknown: readonly Unchecked[];
 }
 
 async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked> {
@@ -64,11 +70,11 @@ async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked
   if (netns === undefined) return { differences: [], unknown: [] };
   const chain = chainOf(trace, tools);
   const differences: Difference[] = [];
-  const unknown: string[] = [];
+  const unknown: Unchecked[] = [];
   for (const member of chain.members) {
     const call = checkOf(member, chain, trace, netns, tools);
-    if (call === "other's") continue;
-    if (call === undefined) unknown.push(member.type);
+    if (call === undefined) continue;
+    if (typeof call === "string") unknown.push({ plugin: member.type, reason: call });
     else {
       const isOurs = ourExecutable(tools.executables, member.type) !== undefined;
       const texts = await check(cli, call, isOurs);
@@ -78,27 +84,35 @@ async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked
   return { differences, unknown };
 }
 
-/** `undefined` where nobody knows what the plugin was asked; `other's` where its own runtime alone judges it. */
+/** The reason where it cannot be asked; `undefined` where its own runtime alone judges it. */
 function checkOf(
   member: Member,
   chain: Chain,
   trace: Trace,
   netns: string,
   tools: Tools,
-): PluginCall | undefined | "other's" {
+): PluginCall | string | undefined {
   const { type } = member;
   const isOurs = ourExecutable(tools.executables, type) !== undefined;
-  if (type === "calico" && isOurs) return checkCall(trace, member, netns, tools) ?? "other's";
+  if (type === "calico" && isOurs) return checkCall(trace, member, netns, tools);
   // What another main plugin made is its own.
-  if (trace.record?.endpoint === undefined && member === chain.members[0] && !isOurs) return "other's";
+  if (trace.record?.endpoint === undefined && member === chain.members[0] && !isOurs) return undefined;
   const call = callOfMember("CHECK", member, trace, netns, tools);
-  if (call === undefined || chain.result === undefined) return undefined;
+  if (call === undefined) return whyNot(member, tools);
+  if (chain.result === undefined) return "nobody recorded what the chain answered";
   const { cniVersion } = call.document as { readonly cniVersion?: string };
   // Older versions of the protocol know no CHECK, but ours answer it in any.
   const version = isOurs ? "1.0.0" : (cniVersion ?? "1.0.0");
-  if (/^0\.[0-3]\./.test(version)) return undefined;
+  if (/^0\.[0-3]\./.test(version)) return `CNI ${version}, which its network has, knows no CHECK`;
   const prevResult = prevResultOf(chain.result, netns, version);
   return { ...call, document: { ...call.document, cniVersion: version, prevResult } };
+}
+
+function whyNot({ type }: Member, { executables }: Tools): string {
+  const found = executables.executables.find(({ name }) => name === type);
+  if (found?.path === undefined) return `its executable is in none of ${executables.directories.join(", ")}`;
+  if (found.fault !== undefined) return `"${found.path}" does not answer: ${found.fault}`;
+  return "nobody recorded what it was asked";
 }
 
 async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly string[]> {

@@ -1,8 +1,9 @@
 import { runDir } from "../../identity/names.ts";
+import type { Problem } from "../../ipam/check/check.ts";
 import { addressOf } from "../../net/prefix.ts";
 import { judgeAddresses } from "./addresses.ts";
 import { type AddressingFacts, judgeAddressing } from "./addressing.ts";
-import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, subjectOf } from "./attachments.ts";
+import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, sectionOfWork, subjectOf } from "./attachments.ts";
 import { notesOfChangedPools } from "./changed-pools.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
@@ -34,6 +35,8 @@ export interface Moving extends TraceSources {
   readonly state: StateFacts;
   readonly reach: ReachFacts;
   readonly checks: CheckFacts;
+  /** Of the report's problems those that a command can put right. */
+  readonly repairable: ReadonlySet<Problem>;
   readonly listeners: readonly ListenerFact[];
 }
 
@@ -52,10 +55,7 @@ export function diagnoseSettled(
   const ours = executables.executables.filter(({ build }) => build !== undefined);
   const overview = {
     kernel: `Linux ${kernel.release}; ${Object.keys(kernel.features).join(", ")}`,
-    executables:
-      ours.length === 0
-        ? `none of ours in ${executables.directories.join(", ")}`
-        : `${ours.map(({ name }) => name).join(", ")} in ${executables.directories.join(", ")}; ${ours[0]?.build}`,
+    executables: `${ours.map(({ name }) => name).join(", ")} in ${executables.directories.join(", ")}; ${ours[0]?.build}`,
     networks: networksOfOurs(networks, executables)
       .map(({ name, plugins }) => `${name}: ${plugins.map(({ type }) => type).join(", ")}`)
       .join("; "),
@@ -93,7 +93,9 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     ...shared.findings,
     ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
     ...judgeHostProcesses(moving.firewall, moving.listeners),
-    ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung]).filter((finding) => !isOfNode(finding, tools)),
+    ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung], moving.repairable).filter(
+      (finding) => !isOfNode(finding, tools),
+    ),
     ...judgeReach(reach, snapshot.pools),
   ];
   return {
@@ -135,12 +137,14 @@ function noteOf(text: string): (trace: Trace) => Note {
   return (trace) => ({ section: "attachments", subject: subjectOf(trace), text });
 }
 
-/** What a plugin made, and nobody knows how. */
+/** What a plugin made, and nobody can ask it whether it is still so. */
 function notChecked(traces: readonly Trace[], { unknown }: CheckFacts): readonly Note[] {
   return traces.flatMap((trace) =>
-    (unknown.get(trace.owner) ?? []).map((plugin) =>
-      noteOf(`what plugin "${plugin}" made is not judged, for nobody recorded what it was asked`)(trace),
-    ),
+    (unknown.get(trace.owner) ?? []).map(({ plugin, reason }) => ({
+      section: sectionOfWork(plugin),
+      subject: subjectOf(trace),
+      text: `what plugin "${plugin}" made is not judged, for ${reason}`,
+    })),
   );
 }
 

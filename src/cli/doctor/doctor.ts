@@ -65,30 +65,28 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const titles = new Set(first.findings.map(titleOf));
   const confirmed = last.findings.filter((finding) => titles.has(titleOf(finding)));
   const told = new Set(first.notes.map(titleOfNote));
-  const readiness = mayAsk(locks, seen) ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
+  const mayAsk = notAsked(locks, seen).length === 0;
+  const readiness = mayAsk ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
   const certain = diagnoseSettled(settled, readiness);
   return {
     findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
-    notes: [
-      ...certain.notes,
-      ...(mayAsk(locks, seen) ? [] : [notAsked]),
-      ...last.notes.filter((note) => told.has(titleOfNote(note))),
-    ],
+    notes: [...certain.notes, ...notAsked(locks, seen), ...last.notes.filter((note) => told.has(titleOfNote(note)))],
   };
 }
 
-const notAsked: Note = {
-  section: "networks",
-  subject: "",
-  text: "the plugins were not asked whether they are ready: they would wait for the lock that is held, or mend the damage that is told below",
-};
-
-/** A plugin that is asked whether it is ready waits for locks, and mends the damage that it meets. */
-function mayAsk({ held }: LockFacts, { report }: Moving): boolean {
-  return (
-    held.length === 0 && !report.problems.some(({ kind }) => kind === "damaged object" || kind === "malformed block")
-  );
+/** Why the plugins are not asked whether they are ready: one that is asked waits for locks, and mends the damage that it meets. */
+function notAsked({ held }: LockFacts, { report }: Moving): readonly Note[] {
+  const isDamaged = report.problems.some(({ kind }) => kind === "damaged object" || kind === "malformed block");
+  const why =
+    held.length > 0
+      ? "each would wait for the lock that is held"
+      : isDamaged
+        ? "each would repair the damage that is told under addresses"
+        : undefined;
+  if (why === undefined) return [];
+  const text = `the plugins were not asked by STATUS whether they are ready, because ${why}`;
+  return [{ section: "networks", subject: "", text }];
 }
 
 async function mendUntilWell(
@@ -126,6 +124,9 @@ function dueOf({ findings }: Diagnosis, only: readonly string[]): readonly Findi
   return findings.filter(({ id, fix }) => fix !== undefined && (only.length === 0 || only.includes(id)));
 }
 
+/** What a repair lays bare is known when it is made: --fix looks again after each round. */
 function rehearse(findings: readonly Finding[]): readonly string[] {
-  return findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix).map((line) => `${line} (dry run)`)));
+  const lines = findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix)));
+  const more = "looked again, and mended what these repairs reveal: plugins say only then what else differs";
+  return (lines.length === 0 ? [] : [...lines, more]).map((line) => `${line} (dry run)`);
 }

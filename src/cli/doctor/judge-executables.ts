@@ -6,6 +6,7 @@ import { byPrograms, quote } from "./plugin-call.ts";
 
 export function judgeExecutables(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
   const needed = new Set(networksOfOurs(networks, facts).flatMap(({ plugins }) => plugins.flatMap(typesOf)));
+  if (needed.size === 0 && facts.executables.every(({ build }) => build === undefined)) return [notInstalled(facts)];
   return [
     ...facts.executables.flatMap((one) => judgeOne(one, facts, needed)),
     ...judgeBuilds(facts),
@@ -17,6 +18,11 @@ type Part = Omit<Finding, "section" | "severity"> & Partial<Pick<Finding, "sever
 
 function finding(part: Part): Finding {
   return { section: "executables", severity: "error", ...part };
+}
+
+function notInstalled(facts: ExecutableFacts): Finding {
+  const text = `is not installed: none of its plugins is in ${facts.directories.join(", ")}`;
+  return finding({ id: "executable-missing", subject: "Tortie", text, remedy: installing("calico", facts) });
 }
 
 /** One that no network needs may be missing, but not be broken: who installs it will need it. */

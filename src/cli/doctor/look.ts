@@ -20,6 +20,7 @@ import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
 import { gatherParts } from "./parts.ts";
 import { gatherReach } from "./reach/gather.ts";
+import { repairableProblems } from "./repairable.ts";
 import { gatherRecords, tracesOf } from "./sandboxes.ts";
 import { gatherState } from "./state.ts";
 
@@ -82,7 +83,8 @@ export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, loc
   const listeners = gatherListeners(cli, firewall);
   const cached = gatherCached(cli, facts);
   const report = checkIpam(snapshot);
-  const seen = { facts, records, parts, cached, snapshot, report, firewall, listeners, limits, state };
+  const repairable = repairableProblems(cli, report, snapshot);
+  const seen = { facts, records, parts, cached, snapshot, report, repairable, firewall, listeners, limits, state };
   const traces = tracesOf(seen);
   const checks = await gatherChecks(cli, traces, facts.processes, settled);
   const shared = splitShared(checks, snapshot.pools);

@@ -3,10 +3,12 @@
 import type { Snapshot } from "../../ipam/check/check.ts";
 import { isBlock } from "../../ipam/model/block.ts";
 import { listPools } from "../../ipam/model/pool.ts";
+import { listReservedCidrs } from "../../ipam/model/settings.ts";
 import { fileStore } from "../../store/file.ts";
+import { InvalidObject } from "../../store/invalid-object.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
-import { drive, list } from "../../store/transaction.ts";
+import { drive, list, type Store } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import type { Facts } from "../node/facts.ts";
 import { withoutText } from "../resources/document-text.ts";
@@ -27,9 +29,20 @@ export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
     handles: objects("IPAMHandle"),
     affinities: objects("BlockAffinity"),
     damaged: [...damaged, ...faults],
+    reserved: reservedOf(store),
   };
   cli.progress.end();
   return snapshot;
+}
+
+/** Of a reservation that cannot be understood ADD tells. */
+function reservedOf(store: Store): readonly string[] {
+  try {
+    return drive(listReservedCidrs(), store);
+  } catch (error) {
+    if (error instanceof InvalidObject) return [];
+    throw error;
+  }
 }
 
 /** A text among the attributes that is no JSON stays, for the judge to find. */

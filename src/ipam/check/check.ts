@@ -39,6 +39,8 @@ export interface Snapshot {
   readonly links: readonly SeenLink[];
   /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
   readonly seen: readonly SeenAddress[];
+  /** Prefixes of reservations: who uses such an address without a block is known to the administrator. */
+  readonly reserved?: readonly string[];
   /** Whether there are sandboxes on the node that cannot be looked into from here: an address that is seen nowhere may be in one of them. */
   readonly hasUnseen: boolean;
   /** How old an address is at least before it counts as leaked for want of an endpoint, in nanoseconds; a minute when absent. */
@@ -100,7 +102,10 @@ function unknownAddresses(
   unreadable: ReadonlySet<string>,
 ): readonly Problem[] {
   const known = new Set(allocations.map(({ address }) => address));
-  const used = new Map(snapshot.seen.map(({ address, where }) => [address, where]));
+  const isReserved = (address: string) => snapshot.reserved?.some((cidr) => contains(cidr, address)) === true;
+  const used = new Map(
+    snapshot.seen.filter(({ address }) => !isReserved(address)).map(({ address, where }) => [address, where]),
+  );
   for (const { addresses, netns, sandbox } of snapshot.endpoints) {
     if (sandbox === "there")
       for (const address of addresses) used.set(address, used.get(address) ?? `the endpoint in "${netns}"`);

@@ -4,7 +4,7 @@ import type { Family } from "../../../net/address.ts";
 import { contains, hostPrefix } from "../../../net/prefix.ts";
 import type { Finding } from "../finding.ts";
 import { plural } from "../plural.ts";
-import type { ReachFacts } from "./facts.ts";
+import type { ProbeResult, ReachFacts } from "./facts.ts";
 import { judgeForwarding } from "./forwarding.ts";
 import { judgeFirewall } from "./judge-firewall.ts";
 import { judgeLinks } from "./judge-links.ts";
@@ -52,13 +52,23 @@ export function describeReach(facts: ReachFacts): string {
     const uplink = uplinks[family];
     return [`IPv${family} by ${uplink.kind === "route" ? uplink.dev : "no default route"}`];
   });
-  const passed = probe.results.filter((one) => outcomeOf(one, "out") === "passed").length;
-  const answered = probe.results.filter(({ answer }) => answer === "came").length;
-  const probes =
-    probe.unsent === undefined
-      ? `${plural(probe.results.length, "probe packet")} sent, ${passed} seen to leave, ${answered} answered`
-      : `no probe packet sent (${probe.unsent})`;
+  const probes = probe.unsent === undefined ? describeProbes(probe.results) : `no probe packet sent (${probe.unsent})`;
   return [pods.length === 1 ? "1 address of a pod" : `${pods.length} addresses of pods`, ...ways, probes].join("; ");
+}
+
+/** What was seen of the packets, and of how many nothing could be seen. */
+function describeProbes(results: readonly ProbeResult[]): string {
+  const passed = results.filter((one) => outcomeOf(one, "out") === "passed").length;
+  const unseen = results.filter((one) => outcomeOf(one, "out") === "unknown").length;
+  const answered = results.filter(({ answer }) => answer === "came").length;
+  const silent = results.filter(({ answer }) => answer === "unknown").length;
+  return [
+    `${plural(results.length, "probe packet")} sent`,
+    ...(passed > 0 || unseen === 0 ? [`${passed} seen to leave`] : []),
+    ...(unseen > 0 ? [`of ${unseen} it cannot be seen from here whether ${unseen === 1 ? "it" : "they"} left`] : []),
+    ...(answered > 0 || silent === 0 ? [`${answered} answered`] : []),
+    ...(silent > 0 ? [`for ${silent} no answer is to be expected`] : []),
+  ].join(", ");
 }
 
 /** Where pods are: the pools, and addresses outside all of them. */

@@ -120,7 +120,13 @@ test("what nobody recorded is told, beside what is found", () => {
   const { change } = node;
   node.change = (moving) => {
     const changed = change(moving);
-    return { ...changed, checks: { ...changed.checks, unknown: new Map([[ownerOf(attachment), ["sbr"]]]) } };
+    return {
+      ...changed,
+      checks: {
+        ...changed.checks,
+        unknown: new Map([[ownerOf(attachment), [{ plugin: "sbr", reason: "nobody recorded what it was asked" }]]]),
+      },
+    };
   };
   const { findings, notes } = diagnose(node);
   expect(findings).toHaveLength(1);

@@ -209,13 +209,15 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
     graceNs: BigInt(graceSeconds) * 1_000_000_000n,
   };
   const mapped = pods.filter(({ ports }) => ports.length > 0);
+  const report = checkIpam(snapshot);
   return {
     facts,
     records: pods.flatMap(recordOf),
     parts: [],
     cached: new Map(),
     snapshot,
-    report: checkIpam(snapshot),
+    report,
+    repairable: new Set(report.problems),
     firewall: {
       nftFault: undefined,
       nftTables: [

@@ -486,5 +486,13 @@ describe("a verdict", () => {
     expect(describeReach({ ...well, probe: { unsent: "--no-probe", results: [], reversePathDrops: 0 } })).toBe(
       "1 address of a pod; IPv4 by up0; no probe packet sent (--no-probe)",
     );
+    const blind = probed({ left: "unknown", answer: "unknown" });
+    expect(describeReach({ ...well, probe: blind })).toBe(
+      "1 address of a pod; IPv4 by up0; 1 probe packet sent, of 1 it cannot be seen from here whether it left, for 1 no answer is to be expected",
+    );
+    const half = { ...blind, results: [...blind.results, ...probed({}).results] };
+    expect(describeReach({ ...well, probe: half })).toContain(
+      "2 probe packets sent, 1 seen to leave, of 1 it cannot be seen from here whether it left, 1 answered, for 1 no answer is to be expected",
+    );
   });
 });

@@ -1,0 +1,23 @@
+/** Which problems with addresses can be repaired by a command: each repair is tried on a store that keeps nothing. */
+import type { Problem, Report, Snapshot } from "../../ipam/check/check.ts";
+import { mend } from "../../ipam/check/mend.ts";
+import { fileStore } from "../../store/file.ts";
+import { drive } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { dryRunStore } from "../resources/dry-run-store.ts";
+
+/** The rest is for a person to decide. */
+export function repairableProblems(cli: Cli, report: Report, snapshot: Snapshot): ReadonlySet<Problem> {
+  // What is damaged is a problem of the report itself.
+  const store = dryRunStore(fileStore(cli.sys, { onDamaged: () => {} }));
+  return new Set(
+    report.problems.filter((problem) => {
+      try {
+        return drive(mend(problem, report, snapshot), store) !== undefined;
+      } catch {
+        // The store has changed since the look, or refuses for now: what is done in earnest looks again, and says why.
+        return true;
+      }
+    }),
+  );
+}
