@@ -2,14 +2,15 @@
 import type { Result } from "../../src/cni/result.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
 import { addressOf } from "../../src/net/prefix.ts";
+import type { ReportedDifference } from "../../src/plugin/differences.ts";
 
-/** What differs, in words; empty when the handle holds exactly the result's addresses. */
-export function differences(held: readonly string[], { ips = [] }: Result): readonly string[] {
+/** What differs; empty when the handle holds exactly the result's addresses. */
+export function differences(held: readonly string[], { ips = [] }: Result): readonly ReportedDifference[] {
   const wanted = new Set(ips.map(({ address }) => canonicalAddress(addressOf(address)) ?? address));
   const lost = [...wanted].filter((address) => !held.includes(address));
   const extra = held.filter((address) => !wanted.has(address));
   return [
     ...lost.map((address) => `${address} of prevResult is not assigned to it`),
     ...extra.map((address) => `it holds ${address}, which prevResult does not name`),
-  ];
+  ].map((text) => ({ kind: "allocation", text }));
 }

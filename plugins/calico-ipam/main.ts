@@ -26,6 +26,7 @@ import { releaseByHandle } from "../../src/ipam/release/release.ts";
 import { rememberReleased } from "../../src/ipam/release/released.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
+import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { type AddRequest, type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
@@ -98,9 +99,7 @@ export default definePlugin<IpamConf>({
       held.map(({ address }) => address),
       prevResult,
     );
-    if (found.length > 0) {
-      throw new CniError(code.different, `cannot confirm the addresses of handle "${handleId}": ${found.join("; ")}`);
-    }
+    refuseDifferences(`the addresses of handle "${handleId}"`, found);
   },
 
   del({ attachment, args, conf, document }, context) {

@@ -2,6 +2,8 @@
 
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
+import type { Difference } from "../../src/plan/resource.ts";
+import type { ReportedDifference } from "../../src/plugin/differences.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import type { HasEnded } from "./ended.ts";
@@ -40,7 +42,7 @@ export interface Backend {
   /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes and returns what nobody alive has. */
   settle(wanted: Wanted, sys: Sys): readonly FormerPort[];
   /** What is missing or other than wanted. */
-  check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly string[];
+  check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly (Difference | ReportedDifference)[];
   /** Removes what the attachment has in these families, and returns it. */
   del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly FormerPort[];
   /** Removes what attachments of the network have that are not valid, and returns it. */

@@ -19,6 +19,7 @@ import {
   testIptables,
 } from "../../src/dataplane/iptables.ts";
 import { hasNftChain } from "../../src/dataplane/nftables/has.ts";
+import { CoreError } from "../../src/errors/core-error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
@@ -78,7 +79,7 @@ export const iptables: Backend = {
         ...[...rules.shared, ...rules.own].filter((rule) => !nat.includes(rule)),
         ...missingEntries(rules, nat, conf.conditions[target.family].length > 0),
       ];
-      return missing.map((rule) => `${program} rule "${rule}" is missing`);
+      return missing.map((rule) => ({ kind: "iptables-rule", text: `${program} rule "${rule}" is missing` }));
     });
   },
 
@@ -125,7 +126,7 @@ export const iptables: Backend = {
       try {
         tryFamily(family, conf, sys);
       } catch (error) {
-        if (family === "ip" || !(error instanceof CniError)) throw error;
+        if (family === "ip" || !(error instanceof CoreError)) throw error;
         log.warning("IPv6 cannot be served", () => ({ error: error.message }));
       }
     }

@@ -11,10 +11,10 @@
  * nothing but the attachment: neither the mappings nor the result.
  */
 
-import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { chained } from "../../src/plugin/chained.ts";
+import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
@@ -71,12 +71,7 @@ export default definePlugin<PortmapConf>({
     const targets = targetsOf(prevResult, attachment.ifname);
     if (conf.mappings.length === 0 || targets.length === 0) return;
     const backend = backendFor(conf, lookAtNat(familiesOf(targets), sys), familiesOf(targets), context);
-    const found = backend.check({ attachment, conf, targets }, sys);
-    if (found.length === 0) return;
-    throw new CniError(
-      code.different,
-      `cannot confirm the port mappings of "${attachment.ifname}": ${found.join("; ")}`,
-    );
+    refuseDifferences(`the port mappings of "${attachment.ifname}"`, backend.check({ attachment, conf, targets }, sys));
   },
 
   del({ attachment, document }, context) {

@@ -47,8 +47,7 @@ export const nftables: Backend = {
   settle: (wanted, sys) => settleOverlaps(wanted, "both kinds", sys),
 
   check({ attachment, conf, targets }, sys) {
-    const differences = (waits?: Waits): readonly string[] =>
-      diffNft(mappedPorts(conf, targets, waits), ownerOf(attachment), sys).map(({ text }) => text);
+    const differences = (waits?: Waits) => diffNft(mappedPorts(conf, targets, waits), ownerOf(attachment), sys);
     const found = differences();
     return found.length === 0 ? found : differences(behindSiblings(attachment, sys));
   },

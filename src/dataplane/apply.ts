@@ -13,7 +13,7 @@
  * Sysctls are not taken back on failure: those of links go with them, the others belong to the node.
  */
 
-import { CniError, code } from "../cni/error.ts";
+import { CoreError } from "../errors/core-error.ts";
 import { getLink, readLink } from "../netlink/link.ts";
 import { inOrder } from "../plan/order.ts";
 import type { Place, Plan, Resource } from "../plan/resource.ts";
@@ -21,12 +21,12 @@ import type { Outcome } from "./connection.ts";
 import type { Applied, Scene } from "./dataplane.ts";
 import type { World } from "./driver.ts";
 import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
+import { ConflictError, KernelError, refusedWith, systemCallError } from "./errors.ts";
 import { writeSysctls } from "./kinds/sysctl.ts";
 import { makeLinks } from "./links/links.ts";
 import { holdMacs } from "./links/macs.ts";
 import { applyNft } from "./nftables/apply.ts";
 import { type Places, placeText } from "./places.ts";
-import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 import { Stage } from "./stage.ts";
 import { View } from "./view.ts";
 
@@ -38,7 +38,7 @@ export interface ApplyOptions {
 }
 
 /**
- * Makes the kernel hold what the plan says; a repeated call is harmless. Throws `CniError` 100 that names the resource, and takes back
+ * Makes the kernel hold what the plan says; a repeated call is harmless. Throws an error that names the resource, and takes back
  * what it created before that.
  */
 export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): Applied {
@@ -56,13 +56,13 @@ export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): App
     if (tables.length > 0) {
       const applied = applyNft(tables, plan.owner, scene.sys);
       stage.undo.add(
-        () => "take back nf_tables objects",
+        () => ["take back", "nf_tables objects"],
         () => applied.undo(),
       );
     }
     return { links: linksOf(stage), undo: () => stage.undo.run(scene) };
   } catch (error) {
-    throw withRollback(stage, refusedCall("apply the plan", error));
+    throw withRollback(stage, systemCallError(["apply", "the plan"], error));
   } finally {
     stage.close();
   }
@@ -92,7 +92,8 @@ function send(stage: Stage, place: Place, messages: readonly MessageResource[], 
   for (const { resource, outcome } of sent) if (outcome.errno !== 0) settle(stage, resource, outcome);
   for (const outcome of outcomes.slice(messages.length)) {
     const reply = outcome.replies[0];
-    if (outcome.errno !== 0 || reply === undefined) throw refusal(`read a link back${placeText(place)}`, outcome);
+    if (outcome.errno !== 0 || reply === undefined)
+      throw new KernelError(["read", `a link back${placeText(place)}`], outcome);
     stage.learn(place, readLink(reply));
   }
 }
@@ -120,7 +121,7 @@ function registerRemoval(stage: Stage, resource: MessageResource): void {
   const { remove } = driver;
   if (remove === undefined || driver.links(resource).some((name) => stage.created.has(`${at}:${name}`))) return;
   stage.undo.addRequest(
-    () => `remove ${driver.describe(resource)}`,
+    () => ["remove", driver.describe(resource)],
     at,
     () => remove(resource, (name) => stage.indexOf(at, name)),
   );
@@ -130,8 +131,9 @@ function registerRemoval(stage: Stage, resource: MessageResource): void {
 function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void {
   const driver = messageDriver(resource);
   const { at } = resource;
-  const what = `${resource.kind === "up" ? "set" : "add"} ${driver.describe(resource)}${placeText(at)}`;
-  if (!refusedWith(outcome, "EEXIST")) throw refusal(what, outcome);
+  const verb = resource.kind === "up" ? "set" : "add";
+  const what = `${driver.describe(resource)}${placeText(at)}`;
+  if (!refusedWith(outcome, "EEXIST")) throw new KernelError([verb, what], outcome);
   if (driver.isShared) return;
   const connection = stage.places.connection(at);
   const view = new View(() => connection);
@@ -140,12 +142,12 @@ function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void
   if (differences.length === 0) return;
   if (!driver.mayReplace(resource, world)) {
     const instead = resource.kind === "route" ? resource.instead : undefined;
-    if (!instead) throw new CniError(code.refused, `cannot ${what}: another is in the way: ${differences.join("; ")}`);
+    if (!instead) throw new ConflictError([verb, what], `another is in the way: ${differences.join("; ")}`);
     send(stage, at, instead, []);
     return;
   }
   const replaced = connection.request(driver.create(resource, (name) => stage.indexOf(at, name), true));
-  if (replaced.errno !== 0) throw refusal(`${what} in the place of another`, replaced);
+  if (replaced.errno !== 0) throw new KernelError([verb, `${what} in the place of another`], replaced);
 }
 
 function linksOf(stage: Stage): Applied["links"] {
@@ -159,13 +161,13 @@ function linksOf(stage: Stage): Applied["links"] {
   return links;
 }
 
-/** The error, with what could not be taken back in its details. */
+/** The error, with what could not be taken back. */
 function withRollback(stage: Stage, error: unknown): unknown {
   try {
     stage.undo.run(stage.places.scene);
     return error;
   } catch (failure) {
-    if (!(error instanceof CniError) || !(failure instanceof CniError)) return error;
-    return new CniError(error.code, error.message, `and then: ${failure.message}`);
+    if (error instanceof CoreError && failure instanceof CoreError) error.rollback = failure;
+    return error;
   }
 }

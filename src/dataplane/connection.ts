@@ -3,7 +3,7 @@
  *
  * Answers are matched by sequence number, so that what is left of an earlier, interrupted exchange is passed over.
  */
-import { CniError, code } from "../cni/error.ts";
+import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type NetlinkSocket } from "../host/sys.ts";
 import {
   type Ack,
@@ -16,7 +16,16 @@ import {
   type Reply,
   type Request,
 } from "../netlink/message.ts";
-import { refusal, refusedCall, refusedWith } from "./refusal.ts";
+import {
+  type Attempt,
+  isSystemCallError,
+  KernelError,
+  refusedWith,
+  SystemCallError,
+  systemCallError,
+  TimeoutError,
+  UnstableError,
+} from "./errors.ts";
 
 /** The kernel answers within microseconds; a wait this long is a kernel in trouble. */
 const receiveTimeoutMs = 10_000;
@@ -43,8 +52,8 @@ export class NetlinkConnection {
    */
   exchange(requests: readonly Request[]): readonly Outcome[] {
     const first = this.#exchangeOnce(requests);
-    const outcomes = first instanceof CniError ? this.#exchangeOnce(requests) : first;
-    if (outcomes instanceof CniError) throw outcomes;
+    const outcomes = first instanceof CoreError ? this.#exchangeOnce(requests) : first;
+    if (outcomes instanceof CoreError) throw outcomes;
     return outcomes;
   }
 
@@ -53,17 +62,17 @@ export class NetlinkConnection {
     return this.exchange([request])[0] as Outcome;
   }
 
-  /** Asks for a table until one answer is whole. Throws `CniError` 100 when the kernel refuses; `what` reads after "cannot". */
-  dump(request: Request, what: string): readonly Reply[] {
-    let loss: CniError | undefined;
+  /** Asks for a table until one answer is whole. Throws `KernelError` when the kernel refuses; `what` reads after "cannot". */
+  dump(request: Request, what: Attempt): readonly Reply[] {
+    let loss: CoreError | undefined;
     for (let attempt = 0; attempt < dumpAttempts; attempt++) {
       const replies = this.#dumpOnce(request, what);
-      if (replies instanceof CniError) {
+      if (replies instanceof CoreError) {
         if (loss !== undefined) throw replies;
         loss = replies;
       } else if (replies !== undefined) return replies;
     }
-    throw new CniError(code.refused, `cannot ${what}: the table changed during each of ${dumpAttempts} attempts`);
+    throw new UnstableError(what, `the table changed during each of ${dumpAttempts} attempts`);
   }
 
   close(): void {
@@ -71,7 +80,7 @@ export class NetlinkConnection {
   }
 
   /** Or why answers are lost. */
-  #exchangeOnce(requests: readonly Request[]): readonly Outcome[] | CniError {
+  #exchangeOnce(requests: readonly Request[]): readonly Outcome[] | CoreError {
     const first = this.#sequence;
     this.#sequence += requests.length;
     this.#send(encodeDatagram(requests, first));
@@ -80,7 +89,7 @@ export class NetlinkConnection {
     const last = outcomes.at(-1);
     for (;;) {
       const received = this.#receive();
-      if (received instanceof CniError) return received;
+      if (received instanceof CoreError) return received;
       for (const reply of received) {
         const outcome = outcomes[reply.sequence - first];
         if (outcome === undefined) continue;
@@ -97,7 +106,7 @@ export class NetlinkConnection {
   }
 
   /** `undefined` when the table changed meanwhile; an error when answers are lost. */
-  #dumpOnce(request: Request, what: string): readonly Reply[] | CniError | undefined {
+  #dumpOnce(request: Request, what: Attempt): readonly Reply[] | CoreError | undefined {
     const sequence = this.#sequence++;
     this.#send(encodeDatagram([request], sequence));
     const replies: Reply[] = [];
@@ -109,7 +118,7 @@ export class NetlinkConnection {
         whole = false;
         continue;
       }
-      if (received instanceof CniError) return received;
+      if (received instanceof CoreError) return received;
       for (const reply of received) {
         if (reply.sequence !== sequence) continue;
         if ((reply.flags & NLM_F_DUMP_INTR) !== 0) whole = false;
@@ -120,7 +129,7 @@ export class NetlinkConnection {
         const ack = readAck(reply);
         // EINTR and EBUSY: the dump, or an earlier one on this socket, has to be begun again.
         if (refusedWith(ack, "EINTR", "EBUSY")) return undefined;
-        if (ack.errno !== 0) throw refusal(what, ack);
+        if (ack.errno !== 0) throw new KernelError(what, ack);
         return whole ? replies : undefined;
       }
     }
@@ -130,19 +139,19 @@ export class NetlinkConnection {
     try {
       this.#socket.send(datagram);
     } catch (error) {
-      throw refusedCall("talk to the kernel", error);
+      throw systemCallError(talking, error);
     }
   }
 
   /** The messages of one datagram, or why answers are lost: the kernel dropped some (ENOBUFS), or none came. */
-  #receive(): readonly Reply[] | CniError {
+  #receive(): readonly Reply[] | CoreError {
     for (;;) {
       try {
         return decodeDatagram(this.#socket.receive(receiveTimeoutMs));
       } catch (error) {
         if (isErrno(error, "EINTR")) continue;
         const loss = lossOf(error);
-        if (loss === undefined) throw refusedCall("talk to the kernel", error);
+        if (loss === undefined) throw error;
         return loss;
       }
     }
@@ -153,17 +162,19 @@ function readAck(reply: Reply): Ack {
   try {
     return decodeAck(reply);
   } catch (error) {
-    throw refusedCall("talk to the kernel", error);
+    throw systemCallError(talking, error);
   }
 }
 
-const dropped = new CniError(code.refused, "cannot talk to the kernel: it dropped answers (ENOBUFS)");
+const talking: Attempt = ["talk to", "the kernel"];
+const dropped = new UnstableError(talking, "it dropped answers (ENOBUFS)");
 
-/** `undefined` for an error that is none of the operating system's. */
-function lossOf(error: unknown): CniError | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
+/** `undefined` for a bug. */
+function lossOf(error: unknown): CoreError | undefined {
+  // Its time was shorter than a wait for the kernel.
+  if (error instanceof CoreError) return error;
+  if (!isSystemCallError(error)) return undefined;
   if (isErrno(error, "ENOBUFS")) return dropped;
-  if (isErrno(error, "ETIMEDOUT", "EAGAIN"))
-    return new CniError(code.tryAgainLater, `cannot talk to the kernel: no answer within ${receiveTimeoutMs / 1000} s`);
-  return refusedCall("talk to the kernel", error) as CniError;
+  if (isErrno(error, "ETIMEDOUT", "EAGAIN")) return new TimeoutError(talking, receiveTimeoutMs, "answer");
+  return new SystemCallError(talking, error);
 }

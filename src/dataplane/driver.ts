@@ -3,7 +3,7 @@ import type { Request } from "../netlink/message.ts";
 import type { IfbLink, Place, Resource, VethPair } from "../plan/resource.ts";
 import type { View } from "./view.ts";
 
-/** The index of a link by its name; throws `CniError` 100 when there is no such link. */
+/** The index of a link by its name; throws `MissingError` when there is no such link. */
 export type IndexOf = (name: string) => number;
 
 /** What a resource is judged against. */

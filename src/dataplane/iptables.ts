@@ -3,10 +3,9 @@
  *
  * A restore is a transaction per table, and waits for the lock that all of iptables shares; both have a bound here.
  */
-import { CniError, code } from "../cni/error.ts";
 import { isErrno, type RunOptions, type RunResult, type Sys } from "../host/sys.ts";
+import { CommandError, ConflictError, MissingError, systemCallError, TimeoutError } from "./errors.ts";
 import { hasNftChain } from "./nftables/has.ts";
-import { refusedCall } from "./refusal.ts";
 
 export type IptablesFamily = "ip" | "ip6";
 
@@ -30,7 +29,7 @@ const testOption = "--test";
 const timeoutMs = (waitSeconds + 10) * 1000;
 
 /**
- * All rules of the family; `undefined` when its programs are not installed. Throws `CniError` 100 when they fail, and where a table that is asked
+ * All rules of the family; `undefined` when its programs are not installed. Throws `CommandError` when they fail, `ConflictError` where a table that is asked
  * for has rules that iptables cannot read: it then prints a remark in the place of the table, and succeeds.
  */
 export function saveIptables(family: IptablesFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
@@ -41,9 +40,9 @@ export function saveIptables(family: IptablesFamily, sys: Sys, kind: IptablesKin
   // Of IPv6 nothing is in raw.
   const [table] = unreadable.filter((one) => one === "nat" || family === "ip");
   if (table === undefined) return parseSaved(text);
-  throw new CniError(
-    code.refused,
-    `cannot read table ${table} of ${programs[family]}: it has rules of nft's that iptables does not understand ("nft list table ${family} ${table}"); move them to a table of their own`,
+  throw new ConflictError(
+    ["read", `table ${table} of ${programs[family]}`],
+    `it has rules of nft's that iptables does not understand ("nft list table ${family} ${table}"); move them to a table of their own`,
   );
 }
 
@@ -52,7 +51,7 @@ export function hasIptables(family: IptablesFamily, sys: Sys): boolean {
   return findProgram(`${programs[family]}-restore`, sys) !== undefined;
 }
 
-/** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CniError` 100 with the program's words. */
+/** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CommandError` with the program's words. */
 export function restoreIptables(
   family: IptablesFamily,
   lines: readonly string[],
@@ -70,7 +69,7 @@ export function testIptables(family: IptablesFamily, lines: readonly string[], s
 function restore(name: string, lines: readonly string[], options: readonly string[], sys: Sys): void {
   const program = findProgram(name, sys);
   if (program === undefined) {
-    throw new CniError(code.refused, `cannot change iptables: ${name} is not in PATH nor in ${directories.join(", ")}`);
+    throw new MissingError(["change", "iptables"], `${name} is not in PATH nor in ${directories.join(", ")}`);
   }
   runProgram([program, ...options, "--noflush", "--wait", String(waitSeconds)], `${lines.join("\n")}\n`, sys);
 }
@@ -111,8 +110,8 @@ function runInTime(argv: readonly string[], options: RunOptions, sys: Sys): RunR
   try {
     return sys.run(argv, options);
   } catch (error) {
-    if (!isErrno(error, "ETIMEDOUT")) throw refusedCall(`run ${argv[0]}`, error);
-    throw new CniError(code.tryAgainLater, `cannot run ${argv[0]}: no end within ${timeoutMs / 1000} s, killed`);
+    if (!isErrno(error, "ETIMEDOUT")) throw systemCallError(["run", `${argv[0]}`], error);
+    throw new TimeoutError(["run", `${argv[0]}`], timeoutMs, "end");
   }
 }
 
@@ -122,6 +121,5 @@ function runProgram(argv: readonly string[], stdin: string, sys: Sys): string {
   // In a test iptables-legacy 1.8.9 only warns of what then fails.
   const isWarned = argv.includes(testOption) && stderr.includes("missing kernel module");
   if (status === 0 && !isWarned) return stdout;
-  const words = stderr.trim().split("\n").join("; ") || `it ended with status ${status}`;
-  throw new CniError(code.refused, `cannot run ${argv.join(" ")}: ${words}`);
+  throw new CommandError(argv, { status, stderr });
 }

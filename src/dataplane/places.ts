@@ -1,11 +1,10 @@
 /** The two places of a scene: a netlink connection in each, opened when it is first needed, and the links that were seen there. */
-import { CniError, code } from "../cni/error.ts";
 import type { Netns } from "../host/sys.ts";
 import type { Link } from "../netlink/link.ts";
 import type { Place } from "../plan/resource.ts";
 import { NetlinkConnection } from "./connection.ts";
 import type { Scene } from "./dataplane.ts";
-import { refusedCall } from "./refusal.ts";
+import { MissingError, systemCallError } from "./errors.ts";
 
 export class Places {
   readonly scene: Scene;
@@ -16,7 +15,7 @@ export class Places {
     this.scene = scene;
   }
 
-  /** Throws `CniError` 100 when the place is a sandbox that the scene has not. */
+  /** Throws `MissingError` when the place is a sandbox that the scene has not. */
   connection(place: Place): NetlinkConnection {
     let connection = this.#connections.get(place);
     if (connection === undefined) {
@@ -78,13 +77,13 @@ function openConversation(scene: Scene, place: Place): NetlinkConnection {
   try {
     return new NetlinkConnection(scene.sys.openNetlink("route", netns));
   } catch (error) {
-    throw refusedCall(`open a netlink socket${placeText(place)}`, error);
+    throw systemCallError(["open", `a netlink socket${placeText(place)}`], error);
   }
 }
 
 function sandboxOf(scene: Scene): Netns {
   if (scene.sandbox === undefined) {
-    throw new CniError(code.refused, "cannot work in the sandbox: its network namespace is not there");
+    throw new MissingError(["work in", "the sandbox"], "its network namespace is not there");
   }
   return scene.sandbox;
 }

@@ -5,7 +5,7 @@
  *
  * STATUS is asked every few seconds. What is loaded is there: only what does not show as a module is tried again.
  */
-import type { CniError } from "../cni/error.ts";
+import type { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import { addRedirect } from "../netlink/filter.ts";
 import { probeLinkKind } from "../netlink/link.ts";
@@ -13,15 +13,15 @@ import type { Ack, Request } from "../netlink/message.ts";
 import { addIngress, loopback, probeQdiscKind } from "../netlink/qdisc.ts";
 import type { NftFamily, NftResource } from "../plan/nft.ts";
 import { NetlinkConnection } from "./connection.ts";
+import { KernelError, refusedWith, systemCallError } from "./errors.ts";
 import { probeNft } from "./nftables/probe.ts";
-import { refusal, refusedCall, refusedWith } from "./refusal.ts";
 
-/** Throws `CniError` 100 that names the first kind that is missing, and its module. */
+/** Throws `KernelError` that names the first kind that is missing, and its module. */
 export function probeLinks(sys: Sys, kinds: readonly ("veth" | "ifb")[]): void {
   talk(sys, (connection) => {
     for (const kind of kinds) {
       const outcome = connection.request(probeLinkKind(kind));
-      if (!refusedWith(outcome, "EINVAL")) throw missing(`create links of kind "${kind}"`, outcome, kind);
+      if (!refusedWith(outcome, "EINVAL")) throw missing(`links of kind "${kind}"`, outcome, kind);
     }
   });
 }
@@ -31,14 +31,14 @@ export function probeQueues(sys: Sys): void {
   talk(sys, (connection) => {
     const outcome = connection.request(probeQdiscKind("tbf"));
     // EEXIST: somebody has given the loopback interface a queue, and the kernel did not look further.
-    if (!refusedWith(outcome, "EINVAL", "EEXIST")) throw missing('create qdiscs of kind "tbf"', outcome, "sch_tbf");
+    if (!refusedWith(outcome, "EINVAL", "EEXIST")) throw missing('qdiscs of kind "tbf"', outcome, "sch_tbf");
   });
   if (areLoaded(sys, ["sch_ingress", "cls_u32", "act_mirred"])) return;
   try {
     sys.inNewNetns(() => talk(sys, probeRedirect));
   } catch (error) {
     // The limit of namespaces is reached. It passes, and says nothing of queues.
-    if (!isErrno(error, "ENOSPC")) throw refusedCall("try filters in a network namespace", error);
+    if (!isErrno(error, "ENOSPC")) throw systemCallError(["try", "filters in a network namespace"], error);
   }
 }
 
@@ -48,21 +48,21 @@ function probeRedirect(connection: NetlinkConnection): void {
     const outcome = connection.request(request);
     if (outcome.errno !== 0) throw missing(what, outcome, moduleOf(outcome));
   };
-  attempt(addIngress(loopback), 'create qdiscs of kind "ingress"', () => "sch_ingress");
-  attempt(addRedirect(loopback, loopback, false), 'create filters of kind "u32" with action "mirred"', ({ text }) =>
+  attempt(addIngress(loopback), 'qdiscs of kind "ingress"', () => "sch_ingress");
+  attempt(addRedirect(loopback, loopback, false), 'filters of kind "u32" with action "mirred"', ({ text }) =>
     text === undefined ? "cls_u32 act_mirred" : text.includes("action") ? "act_mirred" : "cls_u32",
   );
 }
 
 /**
- * What keeps an ADD from making the tables, the first reason for each family. `modules`: what they need. Throws `CniError` 100 when the kernel has no nf_tables
+ * What keeps an ADD from making the tables, the first reason for each family. `modules`: what they need. Throws `KernelError` when the kernel has no nf_tables
  * or does not let us use them.
  */
 export function probeTables(
   sys: Sys,
   resources: readonly NftResource[],
   modules: readonly string[],
-): ReadonlyMap<NftFamily, CniError> {
+): ReadonlyMap<NftFamily, CoreError> {
   return probeNft(resources, sys, areLoaded(sys, modules));
 }
 
@@ -72,9 +72,9 @@ function areLoaded(sys: Sys, modules: readonly string[]): boolean {
 }
 
 /** The refusal; where the kernel does not know the kind, with the module that brings it. */
-function missing(what: string, outcome: Ack, module: string): CniError {
+function missing(object: string, outcome: Ack, module: string): KernelError {
   const isUnknown = refusedWith(outcome, "ENOENT", "EOPNOTSUPP");
-  return refusal(what, outcome, isUnknown ? `load module ${module}` : undefined);
+  return new KernelError(["create", object], outcome, isUnknown ? `load module ${module}` : undefined);
 }
 
 function talk(sys: Sys, body: (connection: NetlinkConnection) => void): void {

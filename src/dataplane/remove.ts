@@ -2,9 +2,9 @@
 import { deleteLink, dumpLinks, readLink } from "../netlink/link.ts";
 import type { Place } from "../plan/resource.ts";
 import type { Scene } from "./dataplane.ts";
+import { KernelError, refusedWith } from "./errors.ts";
 import { type Born, isUnclaimed } from "./links/unclaimed.ts";
 import { Places, placeText } from "./places.ts";
-import { refusal, refusedWith } from "./refusal.ts";
 import { findLink } from "./view.ts";
 
 export interface OwnedLink {
@@ -36,7 +36,7 @@ export function removeLink(scene: Scene, { place, name, owner, born }: LinkToRem
     // By index: between the two messages the name may come to be another's.
     const outcome = connection.request(deleteLink(found.index));
     if (refusedWith(outcome, "ENODEV")) return false;
-    if (outcome.errno !== 0) throw refusal(`delete link "${name}"${placeText(place)}`, outcome);
+    if (outcome.errno !== 0) throw new KernelError(["delete", `link "${name}"${placeText(place)}`], outcome);
     return true;
   } finally {
     places.close();
@@ -56,7 +56,7 @@ export function removeUnclaimed({ sys }: Scene, isOurName: (name: string) => boo
     const connection = places.connection("host");
     const find = () =>
       connection
-        .dump(dumpLinks(), "list links")
+        .dump(dumpLinks(), ["list", "links"])
         .map(readLink)
         .filter((link) => isOurName(link.name) && !link.up && isUnclaimed(link, born));
     const suspects = new Set(find().map(({ index }) => index));
@@ -66,7 +66,7 @@ export function removeUnclaimed({ sys }: Scene, isOurName: (name: string) => boo
       if (!suspects.has(index)) continue;
       const outcome = connection.request(deleteLink(index));
       if (outcome.errno !== 0 && !refusedWith(outcome, "ENODEV"))
-        throw refusal(`delete link "${name}" on the host`, outcome);
+        throw new KernelError(["delete", `link "${name}" on the host`], outcome);
     }
   } finally {
     places.close();
@@ -79,7 +79,7 @@ export function listOwnedLinks(scene: Scene, ownerPrefix: string): readonly Owne
   try {
     return places
       .connection("host")
-      .dump(dumpLinks(), "list links")
+      .dump(dumpLinks(), ["list", "links"])
       .map(readLink)
       .flatMap(({ name, alias, kind }) => (alias?.startsWith(ownerPrefix) ? [{ name, owner: alias, kind }] : []));
   } finally {

@@ -1,9 +1,9 @@
 /** What one `apply` knows while it runs: the links it met, those it made, and how to take back what it did. */
-import { CniError, code } from "../cni/error.ts";
 import type { Link } from "../netlink/link.ts";
 import type { Place, Plan } from "../plan/resource.ts";
 import type { ApplyOptions } from "./apply.ts";
 import type { Scene } from "./dataplane.ts";
+import { MissingError } from "./errors.ts";
 import { Places, placeText } from "./places.ts";
 import { UndoList } from "./undo.ts";
 
@@ -42,7 +42,7 @@ export class Stage {
   indexOf(place: Place, name: string): number {
     const index = this.places.link(place, name)?.index ?? this.#indexes.get(`${place}:${name}`);
     if (index === undefined) {
-      throw new CniError(code.refused, `cannot find link "${name}"${placeText(place)}: there is no link of this name`);
+      throw new MissingError(["find", `link "${name}"${placeText(place)}`], "there is no link of this name");
     }
     return index;
   }
@@ -55,7 +55,7 @@ export class Stage {
   sandboxFd(): number {
     const { sandbox } = this.places.scene;
     if (sandbox === undefined) {
-      throw new CniError(code.refused, "cannot make a veth: the sandbox's network namespace is not there");
+      throw new MissingError(["make", "a veth"], "the sandbox's network namespace is not there");
     }
     return sandbox.fd;
   }

@@ -9,7 +9,7 @@ import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
 import { dumpBlackholes, dumpRoutes, type RouteEntry, readBlackhole, readRange, readRoute } from "../netlink/route.ts";
 import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
 import type { NetlinkConnection } from "./connection.ts";
-import { refusal, refusedWith } from "./refusal.ts";
+import { KernelError, refusedWith } from "./errors.ts";
 
 export class View {
   readonly #connection: () => NetlinkConnection;
@@ -31,14 +31,14 @@ export class View {
 
   addresses(family: Family): readonly InterfaceAddress[] {
     return this.#once(`addresses ${family}`, () =>
-      this.#connection().dump(dumpAddresses(family), "list addresses").map(readAddress),
+      this.#connection().dump(dumpAddresses(family), ["list", "addresses"]).map(readAddress),
     );
   }
 
   /** Over one link, or all of them: on a router those are many. */
   routes(family: Family, index?: number): readonly RouteEntry[] {
     return this.#once(`routes ${family} ${index}`, () => {
-      const routes = this.#connection().dump(dumpRoutes(family, index), "list routes").flatMap(readRoute);
+      const routes = this.#connection().dump(dumpRoutes(family, index), ["list", "routes"]).flatMap(readRoute);
       return index === undefined ? routes : routes.filter((route) => route.index === index);
     });
   }
@@ -46,7 +46,7 @@ export class View {
   /** The ranges that the main table has routes to, whatever they say. */
   ranges(family: Family): readonly string[] {
     return this.#once(`ranges ${family}`, () =>
-      this.#connection().dump(dumpRoutes(family), "list routes").flatMap(readRange),
+      this.#connection().dump(dumpRoutes(family), ["list", "routes"]).flatMap(readRange),
     );
   }
 
@@ -54,7 +54,7 @@ export class View {
   blackholes(family: Family, protocol: number): readonly string[] {
     return this.#once(`blackholes ${family} ${protocol}`, () =>
       this.#connection()
-        .dump(dumpBlackholes(family, protocol), "list routes")
+        .dump(dumpBlackholes(family, protocol), ["list", "routes"])
         .flatMap((reply) => readBlackhole(reply, protocol)),
     );
   }
@@ -62,14 +62,14 @@ export class View {
   rules(family: Family): readonly RuleEntry[] {
     return this.#once(`rules ${family}`, () =>
       this.#connection()
-        .dump(dumpRules(family), "list rules")
+        .dump(dumpRules(family), ["list", "rules"])
         .flatMap((reply) => readRule(reply) ?? []),
     );
   }
 
   neighbours(family: Family): readonly NeighbourEntry[] {
     return this.#once(`neighbours ${family}`, () =>
-      this.#connection().dump(dumpNeighbours(family), "list neighbours").map(readNeighbour),
+      this.#connection().dump(dumpNeighbours(family), ["list", "neighbours"]).map(readNeighbour),
     );
   }
 
@@ -89,7 +89,9 @@ export class View {
     read: (reply: Reply) => T,
   ): readonly T[] {
     return this.#once(`${what} ${index}`, () => {
-      const entries = this.#connection().dump(request, `list ${what}`).map(read);
+      const entries = this.#connection()
+        .dump(request, ["list", `${what}`])
+        .map(read);
       return entries.filter((entry) => entry.index === index);
     });
   }
@@ -105,6 +107,6 @@ export function findLink(connection: NetlinkConnection, link: string | number): 
   const outcome = connection.request(getLink(link));
   const reply = outcome.replies[0];
   if (refusedWith(outcome, "ENODEV")) return undefined;
-  if (outcome.errno !== 0 || reply === undefined) throw refusal(`look for link ${link}`, outcome);
+  if (outcome.errno !== 0 || reply === undefined) throw new KernelError(["look for", `link ${link}`], outcome);
   return readLink(reply);
 }

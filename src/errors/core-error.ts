@@ -23,4 +23,6 @@ export type ErrorKind =
 
 export abstract class CoreError extends Error {
   abstract readonly kind: ErrorKind;
+  /** What could not be taken back afterwards; set by whoever tried. */
+  rollback: CoreError | undefined;
 }

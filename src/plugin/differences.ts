@@ -1,9 +1,34 @@
-/** CHECK's answer to what `diff` found. */
+/** CHECK's answer: what differs as text in the message, and as data in the details. */
 import { CniError, code } from "../cni/error.ts";
-import type { Difference } from "../plan/resource.ts";
+import type { Difference, Place } from "../plan/resource.ts";
 
-/** Throws `CniError` 101 that names every difference; `what` is what was to be confirmed. */
-export function refuseDifferences(what: string, differences: readonly Difference[]): void {
+/** One difference, as the details of the answer have it: a JSON list of these. */
+export interface ReportedDifference {
+  /** The resource's kind, or what else it is that differs. */
+  readonly kind: string;
+  readonly at?: Place;
+  /** Reads on its own: `route 10.0.0.5/32 dev cali123 is missing`. */
+  readonly text: string;
+}
+
+export class DifferencesError extends CniError {
+  readonly differences: readonly ReportedDifference[];
+
+  constructor(message: string, differences: readonly ReportedDifference[]) {
+    super(code.different, message, JSON.stringify(differences));
+    this.differences = differences;
+  }
+}
+
+/** Throws `DifferencesError` that names every difference; `what` is what was to be confirmed. */
+export function refuseDifferences(what: string, differences: readonly (Difference | ReportedDifference)[]): void {
   if (differences.length === 0) return;
-  throw new CniError(code.different, `cannot confirm ${what}: ${differences.map(({ text }) => text).join("; ")}`);
+  const message = `cannot confirm ${what}: ${differences.map(({ text }) => text).join("; ")}`;
+  throw new DifferencesError(message, differences.map(reported));
+}
+
+function reported(difference: Difference | ReportedDifference): ReportedDifference {
+  if (!("resource" in difference)) return difference;
+  const { resource, text } = difference;
+  return { kind: resource.kind, ...("at" in resource && { at: resource.at }), text };
 }

@@ -14,5 +14,6 @@ const codes: Readonly<Record<ErrorKind, number>> = {
 /** The error as the runtime gets it; `undefined` when it is neither of the protocol nor of the core: a failed system call, or a bug. */
 export function protocolError(error: unknown): CniError | undefined {
   if (error instanceof CniError) return error;
-  return error instanceof CoreError ? new CniError(codes[error.kind], error.message) : undefined;
+  if (!(error instanceof CoreError)) return undefined;
+  return new CniError(codes[error.kind], error.message, error.rollback && `and then: ${error.rollback.message}`);
 }

@@ -2,6 +2,7 @@
 import { CniError, code } from "../cni/error.ts";
 import { probeTables } from "../dataplane/probe.ts";
 import type { NftResource } from "../plan/nft.ts";
+import { protocolError } from "./error-codes.ts";
 import type { Context } from "./plugin.ts";
 
 /** Runs a probe; what it throws goes on as `CniError` 50, the reason kept. */
@@ -10,7 +11,7 @@ export function notReady(probe: () => void): void {
     probe();
   } catch (error) {
     const { message } = error as Error;
-    throw new CniError(code.pluginNotAvailable, message, error instanceof CniError ? error.details : undefined);
+    throw new CniError(code.pluginNotAvailable, message, protocolError(error)?.details);
   }
 }
 

@@ -16,7 +16,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/host": [],
   "src/log": ["src/errors", "src/host"],
   "src/plan": ["src/identity", "src/errors", "src/net"],
-  "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net", "src/cni"],
+  "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net"],
   "src/store": ["src/identity", "src/errors", "src/host", "src/net"],
   "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net"],
   "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net"],

@@ -119,21 +119,12 @@ async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<reado
   try {
     const fault = faultOfPlugin(await callPlugin(cli, call));
     if (fault === undefined || !ofTheKernel.includes(fault.code)) return [];
-    if (!isOurs) return [fault.message];
-    return fault.message
-      .split(/; (?=cannot )/)
-      .filter((one) => !isOfTheStore(one))
-      .flatMap((one) => one.replace(/^cannot confirm [^:]*: /, "").split("; "));
+    if (!isOurs || fault.differences === undefined) return [fault.message];
+    // What the addresses' own check tells is not the kernel's.
+    return fault.differences.filter(({ kind }) => kind !== "allocation").map(({ text }) => text);
   } catch (error) {
     return [messageOf(error)];
   }
-}
-
-/** What the addresses' own check tells. */
-function isOfTheStore(message: string): boolean {
-  return (
-    message.startsWith("cannot confirm the addresses of handle") || !/^cannot (confirm|check|limit|find) /.test(message)
-  );
 }
 
 export interface SharedDifferences {

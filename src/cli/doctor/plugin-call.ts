@@ -1,4 +1,5 @@
 /** One call of a plugin's executable: as an environment and a document, and as a person would type it. */
+import type { ReportedDifference } from "../../plugin/differences.ts";
 import type { Cli, Executed } from "../cli.ts";
 import type { Finding, PluginCall } from "./finding.ts";
 
@@ -20,23 +21,42 @@ export function callPlugin(cli: Cli, call: PluginCall, patienceMs: number = time
   return cli.execute([call.path], options);
 }
 
+export interface PluginFault {
+  readonly code: number;
+  /** With the details, where these are words. */
+  readonly message: string;
+  /** The details of a CHECK of ours: what differs. */
+  readonly differences: readonly ReportedDifference[] | undefined;
+}
+
 /** The error that a plugin printed; `undefined` when it printed none and ended well. */
-export function faultOfPlugin({
-  status,
-  stdout,
-  stderr,
-}: Executed): { readonly code: number; readonly message: string } | undefined {
+export function faultOfPlugin({ status, stdout, stderr }: Executed): PluginFault | undefined {
   try {
     const { code, msg, details } = JSON.parse(stdout) as { code?: unknown; msg?: unknown; details?: unknown };
     if (typeof code === "number" && typeof msg === "string") {
-      return { code, message: typeof details === "string" && details !== "" ? `${msg}: ${details}` : msg };
+      const differences = differencesIn(details);
+      const words = typeof details === "string" && details !== "" && differences === undefined ? `: ${details}` : "";
+      return { code, message: `${msg}${words}`, differences };
     }
   } catch {
     // No answer, or none in JSON: the exit status tells.
   }
   if (status === 0) return undefined;
   const words = (stdout.trim() || stderr.trim()).slice(-200);
-  return { code: 100, message: `exit status ${status ?? "none"}${words === "" ? "" : `: ${words}`}` };
+  const message = `exit status ${status ?? "none"}${words === "" ? "" : `: ${words}`}`;
+  return { code: 100, message, differences: undefined };
+}
+
+/** `undefined` for details that are words, or another plugin's. */
+function differencesIn(details: unknown): readonly ReportedDifference[] | undefined {
+  try {
+    const list: unknown = JSON.parse(String(details));
+    const isOne = (one: unknown): one is ReportedDifference =>
+      typeof one === "object" && one !== null && "kind" in one && "text" in one;
+    return Array.isArray(list) && list.every(isOne) ? list : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function commandLine(call: PluginCall): string {

@@ -6,8 +6,8 @@ import { describeBlackhole } from "../../plan/describe.ts";
 import type { Blackhole } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
+import { KernelError, refusedWith } from "../errors.ts";
 import { differenceSuffix } from "../places.ts";
-import { refusal, refusedWith } from "../refusal.ts";
 
 /** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
 export const blackholeDriver: MessageDriver<Blackhole> = {
@@ -46,19 +46,19 @@ class Blackholes {
     this.#protocol = protocol;
   }
 
-  /** One that is there already is success. Throws `CniError` 100 when the kernel refuses. */
+  /** One that is there already is success. Throws `KernelError` when the kernel refuses. */
   add(destination: string): void {
     const outcome = this.#connection.request(addBlackhole(destination, this.#protocol));
     if (outcome.errno !== 0 && !refusedWith(outcome, "EEXIST"))
-      throw refusal(`add ${this.#text(destination)}`, outcome);
+      throw new KernelError(["add", `${this.#text(destination)}`], outcome);
   }
 
-  /** That there is none is success; another's route to the same range stays. Throws `CniError` 100 when the kernel refuses. */
+  /** That there is none is success; another's route to the same range stays. Throws `KernelError` when the kernel refuses. */
   remove(destination: string): void {
     const outcome = this.#connection.request(deleteBlackhole(destination, this.#protocol));
     // ESRCH: not there; the others: a kernel without IPv6.
     if (outcome.errno === 0 || refusedWith(outcome, "ESRCH", "EAFNOSUPPORT", "EOPNOTSUPP")) return;
-    throw refusal(`delete ${this.#text(destination)}`, outcome);
+    throw new KernelError(["delete", `${this.#text(destination)}`], outcome);
   }
 
   close(): void {

@@ -3,8 +3,8 @@ import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../
 import { describeRule } from "../../plan/describe.ts";
 import type { Rule } from "../../plan/resource.ts";
 import type { MessageDriver } from "../driver.ts";
+import { KernelError, refusedWith } from "../errors.ts";
 import { differenceSuffix, type Places, placeText } from "../places.ts";
-import { refusal, refusedWith } from "../refusal.ts";
 
 /** A rule speaks of no link: it outlives the one that its table leads by. */
 export const ruleDriver: MessageDriver<Rule> = {
@@ -25,7 +25,7 @@ export const ruleDriver: MessageDriver<Rule> = {
 };
 
 /**
- * Deletes the sandbox's rules of this number that lead to the table, if there are any and the sandbox is the right one. Throws `CniError` 100
+ * Deletes the sandbox's rules of this number that lead to the table, if there are any and the sandbox is the right one. Throws `KernelError`
  * when the kernel refuses.
  */
 export function removeRules(
@@ -35,14 +35,14 @@ export function removeRules(
 ): void {
   const connection = places.connection("sandbox");
   const found = connection
-    .dump(dumpRules(), "list rules in the sandbox")
+    .dump(dumpRules(), ["list", "rules in the sandbox"])
     .flatMap((reply) => readRule(reply) ?? [])
     .filter((rule) => rule.table === table && rule.priority === priority);
   if (found.length === 0 || !isRightSandbox()) return;
   for (const rule of found) {
     const outcome = connection.request(deleteRule(rule));
     if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) {
-      throw refusal(`delete the rule from ${rule.from ?? "all"}${placeText("sandbox")}`, outcome);
+      throw new KernelError(["delete", `the rule from ${rule.from ?? "all"}${placeText("sandbox")}`], outcome);
     }
   }
 }

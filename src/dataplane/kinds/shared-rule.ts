@@ -6,8 +6,8 @@ import { describeRule } from "../../plan/describe.ts";
 import type { SharedRule } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
+import { KernelError, refusedWith } from "../errors.ts";
 import { differenceSuffix } from "../places.ts";
-import { refusal, refusedWith } from "../refusal.ts";
 
 /** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
 export const sharedRuleDriver: MessageDriver<SharedRule> = {
@@ -47,7 +47,7 @@ const maxTries = 16;
 
 /**
  * Makes the host's rules of this owner those that are `wanted`, which is told the rules that were there, and which is asked again after each
- * change: of two that change them at the same time the last one has seen what the other saw. Throws `CniError` 100 when the kernel refuses.
+ * change: of two that change them at the same time the last one has seen what the other saw. Throws `KernelError` when the kernel refuses.
  */
 export function followRules(
   sys: Sys,
@@ -57,7 +57,7 @@ export function followRules(
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
     const found = connection
-      .dump(dumpRules(), "list rules on the host")
+      .dump(dumpRules(), ["list", "rules on the host"])
       .flatMap((reply) => readRule(reply) ?? [])
       .filter((rule) => rule.protocol === protocol && priorities.includes(rule.priority));
     let held = found;
@@ -79,7 +79,7 @@ function change(connection: NetlinkConnection, missing: readonly RuleEntry[], ex
   for (const [at, rule] of [...missing, ...extra].entries()) {
     const outcome = outcomes[at];
     if (outcome === undefined || outcome.errno === 0 || refusedWith(outcome, "EEXIST", "ENOENT")) continue;
-    throw refusal(`${at < missing.length ? "add" : "delete"} ${textOf(rule)} on the host`, outcome);
+    throw new KernelError([at < missing.length ? "add" : "delete", `${textOf(rule)} on the host`], outcome);
   }
 }
 

@@ -1,10 +1,10 @@
 /** Files under /proc/sys, which show the network namespace of the process that opens them. */
-import { CniError, code } from "../../cni/error.ts";
 import { isErrno, type Sys } from "../../host/sys.ts";
 import type { Place, Sysctl } from "../../plan/resource.ts";
+import { isSystemCallError, SystemCallError } from "../errors.ts";
 import { differenceSuffix, type Places, placeText } from "../places.ts";
 
-/** Writes them in their order. Throws `CniError` 100 at the first that is refused and not optional. */
+/** Writes them in their order. Throws `SystemCallError` at the first that is refused and not optional. */
 export function writeSysctls(sysctls: readonly Sysctl[], places: Places): void {
   eachPlace(sysctls, places, (sysctl) => writeSysctl(sysctl, places.scene.sys));
 }
@@ -36,8 +36,9 @@ function writeSysctl(sysctl: Sysctl, sys: Sys): void {
     if (sysctl.optional || (isErrno(error, "EROFS", "EACCES", "EPERM") && readSysctl(sysctl, sys) === sysctl.value)) {
       return;
     }
-    const what = `cannot set sysctl ${sysctl.path} to "${sysctl.value}"${placeText(sysctl.at)}`;
-    throw new CniError(code.refused, `${what}: ${reasonOf(error, sysctl, sys)}`);
+    if (!isSystemCallError(error)) throw error;
+    const what = `sysctl ${sysctl.path} to "${sysctl.value}"${placeText(sysctl.at)}`;
+    throw new SystemCallError(["set", what], error, reasonOf(error, sysctl, sys));
   }
 }
 
@@ -58,11 +59,11 @@ function readSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
   }
 }
 
-function reasonOf(error: unknown, { path }: Sysctl, sys: Sys): string {
+function reasonOf(error: Error, { path }: Sysctl, sys: Sys): string {
   if (isErrno(error, "ENOENT") && path.startsWith("net/ipv6/") && sys.stat("/proc/sys/net/ipv6") === undefined) {
     return "the kernel has no IPv6; load the module or remove the IPv6 addresses from the configuration";
   }
-  return error instanceof Error ? error.message : `${error}`;
+  return error.message;
 }
 
 function fileOf({ path }: Sysctl): string {

@@ -10,14 +10,13 @@
  * The alias cannot go with NEWLINK, and not into the same send either: after EEXIST it would land on another's link. A process killed
  * between the two leaves a link without an owner: it counts as ours by what it was born with (`isUnclaimed`).
  */
-import { CniError, code } from "../../cni/error.ts";
 import { createIfb, createVeth, deleteLink, getLink, type Link, readLink, setLink } from "../../netlink/link.ts";
 import type { Request } from "../../netlink/message.ts";
 import type { IfbLink, Place, VethPair } from "../../plan/resource.ts";
 import type { Outcome } from "../connection.ts";
 import { isLink, type LinkResource } from "../drivers.ts";
+import { ConflictError, KernelError, refusedWith } from "../errors.ts";
 import { placeText } from "../places.ts";
-import { refusal, refusedWith } from "../refusal.ts";
 import type { Stage } from "../stage.ts";
 import { findLink } from "../view.ts";
 import { isUnclaimed } from "./unclaimed.ts";
@@ -41,7 +40,7 @@ export function makeLinks(stage: Stage, place: Place, mentioned: readonly string
   for (const outcome of outcomes.slice(requests.length)) learn(stage, place, outcome);
   for (const { link, outcome } of made) {
     if (refusedWith(outcome, "EEXIST")) settle(stage, link);
-    else if (outcome.errno !== 0) throw refusal(`create ${describeLink(link)}`, outcome);
+    else if (outcome.errno !== 0) throw new KernelError(["create", `${describeLink(link)}`], outcome);
   }
   claim(stage, place, wanted);
   for (const link of wanted) if (link.kind === "veth") learnPeer(stage, link);
@@ -69,7 +68,7 @@ function creation(stage: Stage, link: LinkResource): Request {
 function learn(stage: Stage, place: Place, outcome: Outcome): void {
   const reply = outcome.replies[0];
   if (outcome.errno === 0 && reply !== undefined) stage.learn(place, readLink(reply));
-  else if (!refusedWith(outcome, "ENODEV")) throw refusal(`look for links${placeText(place)}`, outcome);
+  else if (!refusedWith(outcome, "ENODEV")) throw new KernelError(["look for", `links${placeText(place)}`], outcome);
 }
 
 /** What is known of the other end without looking: a new pair has one MTU and the addresses that it was made with. */
@@ -102,7 +101,7 @@ function registerCreated(stage: Stage, link: LinkResource): void {
   stage.created.add(`${place}:${name}`);
   if (link.kind === "veth") stage.created.add(`sandbox:${link.sandbox.name}`);
   stage.undo.addRequest(
-    () => `delete link "${name}"`,
+    () => ["delete", `link "${name}"`],
     place,
     (connection) => {
       // The look that followed it may have failed.
@@ -122,7 +121,10 @@ function claim(stage: Stage, place: Place, wanted: readonly LinkResource[]): voi
     .exchange(fresh.map((link) => setLink(stage.indexOf(place, nameOf(link)), { alias })));
   for (const [at, outcome] of outcomes.entries()) {
     if (outcome.errno === 0) continue;
-    throw refusal(`set alias "${alias}" on link "${nameOf(fresh[at] as LinkResource)}"${placeText(place)}`, outcome);
+    throw new KernelError(
+      ["set alias", `"${alias}" on link "${nameOf(fresh[at] as LinkResource)}"${placeText(place)}`],
+      outcome,
+    );
   }
 }
 
@@ -135,14 +137,14 @@ function settle(stage: Stage, link: LinkResource): void {
     const deleted = connection.request(deleteLink(settled.old.index));
     // It may go by itself meanwhile: its sandbox is being dismantled.
     if (deleted.errno !== 0 && !refusedWith(deleted, "ENODEV")) {
-      throw refusal(`replace link "${settled.old.name}"${placeText(place)}`, deleted);
+      throw new KernelError(["replace", `link "${settled.old.name}"${placeText(place)}`], deleted);
     }
   }
   const [created, looked] = connection.exchange([creation(stage, link), getLink(nameOf(link))]) as [Outcome, Outcome];
   // Sent twice, since answers were lost: what is there is what the first sending made.
   const again =
     refusedWith(created, "EEXIST") && looked.replies[0] !== undefined && isNew(readLink(looked.replies[0]), link);
-  if (created.errno !== 0 && !again) throw refusal(`create ${describeLink(link)}`, created);
+  if (created.errno !== 0 && !again) throw new KernelError(["create", `${describeLink(link)}`], created);
   registerCreated(stage, link);
   learn(stage, place, looked);
 }
@@ -167,7 +169,7 @@ function settleVeth(stage: Stage, pair: VethPair): Settled {
   if (inside !== undefined && unclaimed && arePair(ours, inside)) return { old: ours };
   if (inside !== undefined) {
     const reason = `a link of the name "${sandbox.name}" is there already, and it is not ours`;
-    throw new CniError(code.refused, `cannot create ${describeLink(pair)}: ${reason}`);
+    throw new ConflictError(["create", describeLink(pair)], reason, inside.alias);
   }
   if (ours === undefined || unclaimed || mayTakeAway(ours, stage)) return { old: ours };
   const later = awaitDismantling(stage, ours);
@@ -211,9 +213,9 @@ function peerIsGone({ kind, peerIndex, peerNetnsId }: Link): boolean {
   return kind === "veth" && (peerNetnsId === -1 || !peerIndex);
 }
 
-function inTheWay(link: LinkResource, found: Link): CniError {
+function inTheWay(link: LinkResource, found: Link): ConflictError {
   const whose = found.alias === undefined ? "and has no owner that we know" : `and belongs to "${found.alias}"`;
-  return new CniError(code.refused, `cannot create ${describeLink(link)}: link "${found.name}" exists ${whose}`);
+  return new ConflictError(["create", describeLink(link)], `link "${found.name}" exists ${whose}`, found.alias);
 }
 
 function adjust(
@@ -234,5 +236,5 @@ function adjust(
   stage.learn(place, found);
   if (Object.values(changes).every((change) => change === undefined)) return;
   const outcome = stage.places.connection(place).request(setLink(found.index, changes));
-  if (outcome.errno !== 0) throw refusal(`change link "${found.name}"${placeText(place)}`, outcome);
+  if (outcome.errno !== 0) throw new KernelError(["change", `link "${found.name}"${placeText(place)}`], outcome);
 }

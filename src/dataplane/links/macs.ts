@@ -2,11 +2,10 @@
  * Makes sure that MAC addresses hold. udev's MACAddressPolicy=persistent may replace an address after the link was made (systemd issue
  * 21185); an address given at creation is safe from it on most versions, and is read back nevertheless.
  */
-import { CniError, code } from "../../cni/error.ts";
 import { setLink } from "../../netlink/link.ts";
 import type { Place, VethPair } from "../../plan/resource.ts";
+import { KernelError, MissingError, UnstableError } from "../errors.ts";
 import { placeText } from "../places.ts";
-import { refusal } from "../refusal.ts";
 import type { Stage } from "../stage.ts";
 import { findLink } from "../view.ts";
 
@@ -14,7 +13,7 @@ const patienceMs = 5_000;
 const firstPauseMs = 20;
 const maxPauseMs = 100;
 
-/** Throws `CniError` 100 when an address does not hold within five seconds. */
+/** Throws `KernelError` when an address does not hold within five seconds. */
 export function holdMacs(stage: Stage): void {
   for (const pair of stage.plan.resources) {
     if (pair.kind !== "veth") continue;
@@ -30,18 +29,15 @@ function holdMac(stage: Stage, place: Place, { name, mac }: VethPair["host"]): v
   for (let pause = firstPauseMs; ; pause = Math.min(pause * 2, maxPauseMs)) {
     const found = stage.link(place, name);
     if (found?.mac === mac) return;
-    const what = `set mac ${mac} on link "${name}"${placeText(place)}`;
+    const what = ["set", `mac ${mac} on link "${name}"${placeText(place)}`] as const;
     if (sys.monotonicMs() > deadline) {
-      throw new CniError(
-        code.refused,
-        `cannot ${what}: something sets it back to ${found?.mac} (udev's MACAddressPolicy?)`,
-      );
+      throw new UnstableError(what, `something sets it back to ${found?.mac} (udev's MACAddressPolicy?)`);
     }
     const outcome = connection.request(setLink(stage.indexOf(place, name), { mac }));
-    if (outcome.errno !== 0) throw refusal(what, outcome);
+    if (outcome.errno !== 0) throw new KernelError(what, outcome);
     sys.sleepMs(pause);
     const again = findLink(connection, stage.indexOf(place, name));
-    if (again === undefined) throw new CniError(code.refused, `cannot ${what}: the link is gone`);
+    if (again === undefined) throw new MissingError(what, "the link is gone");
     stage.learn(place, again);
   }
 }

@@ -17,7 +17,7 @@ import type { Request } from "../../netlink/message.ts";
 import { flushSet, newElements } from "../../netlink/nftables/elements.ts";
 import type { NftElements, NftResource, NftTable } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
-import { refusal } from "../refusal.ts";
+import { KernelError } from "../errors.ts";
 import { compileElement } from "./compile.ts";
 import { NftConflict } from "./conflict.ts";
 import { lackingFeature } from "./lacking.ts";
@@ -35,7 +35,7 @@ export interface AppliedNft {
 
 /**
  * Makes nf_tables hold the resources. A repeated call is harmless, and one with other elements replaces the owner's earlier ones at
- * once. Throws `NftConflict` when an element is another owner's, `CniError` 100 when the kernel refuses.
+ * once. Throws `NftConflict` when an element is another owner's, `KernelError` when the kernel refuses.
  */
 export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
   const states = statesOf(resources);
@@ -53,7 +53,7 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
       if (refused.length === 0) return { undo: () => void removeNft(owned, owner, sys) };
       learn(session, todo, owner, { requests, refused });
     }
-    throw refusal(`apply nf_tables in ${maxAttempts} attempts`, refused[0] as Refused);
+    throw new KernelError(["apply", `nf_tables in ${maxAttempts} attempts`], refused[0] as Refused);
   } finally {
     session.close();
   }
@@ -136,7 +136,7 @@ function throwFatal({ requests, refused }: Refusal): void {
   const fatal = refused.find(({ errno }) => !isTransient(errno) && ![ENOENT, EEXIST, EBUSY].includes(errno));
   if (fatal === undefined) return;
   const request = requests[fatal.index];
-  throw (request && lackingFeature(request, fatal)) ?? refusal("apply nf_tables", fatal);
+  throw (request && lackingFeature(request, fatal)) ?? new KernelError(["apply", "nf_tables"], fatal);
 }
 
 function throwLacking({ requests, refused }: Refusal): void {

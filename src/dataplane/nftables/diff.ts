@@ -14,7 +14,7 @@ import { findElement, idOf, type OwnedElement } from "./owner.ts";
 import { NftSession } from "./session.ts";
 import { sameDatum, statesOf, type TableState } from "./state.ts";
 
-/** What the resources say and nf_tables do not hold. Throws `CniError` 100 when the kernel does not answer. */
+/** What the resources say and nf_tables do not hold. Throws `KernelError` when the kernel does not answer. */
 export function diffNft(resources: readonly NftResource[], owner: string, sys: Sys): readonly Difference[] {
   const session = new NftSession(sys);
   try {
@@ -29,8 +29,8 @@ export function diffNft(resources: readonly NftResource[], owner: string, sys: S
 function judgeTable(session: NftSession, { table, shared, owned }: TableState, owner: string): readonly string[] {
   const id = idOf(table);
   const name = `${table.family} ${table.name}`;
-  const sets = (session.dump(dumpSets(id), `list sets of table ${name}`) ?? []).map(readSet);
-  const chains = (session.dump(dumpChains(id), `list chains of table ${name}`) ?? [])
+  const sets = (session.dump(dumpSets(id), ["list", `sets of table ${name}`]) ?? []).map(readSet);
+  const chains = (session.dump(dumpChains(id), ["list", `chains of table ${name}`]) ?? [])
     .map(readChain)
     .filter((chain) => chain.table === table.name);
   if (sets.length + chains.length === 0) return [`table ${name} is missing`];
@@ -98,7 +98,7 @@ function judgeChain(
   const hooked = hook
     ? found.type === hook.type && found.hook?.number === hooks[hook.hook] && found.hook.priority === hook.priority
     : found.hook === undefined;
-  const rules = (session.dump(dumpRules(idOf(table), wanted.name), `list ${what}`) ?? []).map(readRule);
+  const rules = (session.dump(dumpRules(idOf(table), wanted.name), ["list", `${what}`]) ?? []).map(readRule);
   const missing = wanted.rules.filter(({ statements, comment }) => {
     const writer = new AttributeWriter();
     writeExpressions(writer, compileStatements(table.family, statements));

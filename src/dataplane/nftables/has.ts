@@ -30,10 +30,10 @@ export function hasNftChains(
   );
 }
 
-/** Throws `CniError` when it cannot be known: what is taken for absent is not removed. */
+/** Throws when it cannot be known: what is taken for absent is not removed. */
 function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
   const none = questions.map(() => false);
   return lookIntoNft(sys, none, (session) =>
-    session.askAll(questions, "look into nf_tables").map((answer) => answer !== undefined),
+    session.askAll(questions, ["look into", "nf_tables"]).map((answer) => answer !== undefined),
   );
 }

@@ -32,10 +32,10 @@ export function findHolders(
       });
     }
     const definition = table.sets.find(({ name }) => name === set);
-    const replies = session.dump(
-      dumpElements({ ...idOf(table), set }),
-      `list ${set} of table ${table.family} ${table.name}`,
-    );
+    const replies = session.dump(dumpElements({ ...idOf(table), set }), [
+      "list",
+      `${set} of table ${table.family} ${table.name}`,
+    ]);
     return (replies ?? []).flatMap(readElements).map(({ key, comment, data }) => ({
       key: decodeFields((definition?.key ?? []) as readonly DataType[], key),
       holder: comment,

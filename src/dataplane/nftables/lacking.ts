@@ -2,7 +2,6 @@
  * What a kernel lacks when it refuses part of a table although all that the part names is there: nf_tables loads a module for each kind of chain
  * and expression, and answers ENOENT when there is none (nf_tables_chain_type_lookup, nft_expr_type_get in net/netfilter/nf_tables_api.c).
  */
-import { CniError, code } from "../../cni/error.ts";
 import { listAttributes, readAttributes, stringOf } from "../../netlink/attribute.ts";
 import type { Ack, Request } from "../../netlink/message.ts";
 import {
@@ -17,7 +16,7 @@ import {
   nfHeaderLength,
 } from "../../netlink/nftables/numbers.ts";
 import { readChain, readRule } from "../../netlink/nftables/read.ts";
-import { refusedWith } from "../refusal.ts";
+import { MissingFeature, refusedWith } from "../errors.ts";
 
 /** The expressions that are modules of their own, and what they do. The rest is in nf_tables itself. */
 const expressions: { readonly [name: string]: readonly [purpose: string, module: string] } = {
@@ -31,14 +30,14 @@ const expressions: { readonly [name: string]: readonly [purpose: string, module:
  * The refusal of one request of a transaction, in terms of what the kernel lacks; `undefined` when it says nothing of that. **ENOENT says so
  * only where everything that the request names is there or made in the same transaction.**
  */
-export function lackingFeature(request: Request, ack: Ack): CniError | undefined {
+export function lackingFeature(request: Request, ack: Ack): MissingFeature | undefined {
   const attributes = readAttributes(request.payload, nfHeaderLength);
   const family = request.payload[0] === families.ip ? "ip" : "ip6";
   const text = (type: number): string => stringOf(attributes.get(type) ?? new Uint8Array());
   if (request.type === NFT_MSG_NEWCHAIN && refusedWith(ack, "ENOENT")) {
     const { table, name, type } = readChain(request);
     if (type === "") return undefined;
-    return lacks(`make chain ${family} ${table} ${name}`, `${type} chains`, `nft_chain_${type}`);
+    return lacks(`chain ${family} ${table} ${name}`, `${type} chains`, `nft_chain_${type}`);
   }
   if (request.type === NFT_MSG_NEWRULE && refusedWith(ack, "ENOENT")) {
     const used = namesIn(attributes.get(NFTA_RULE_EXPRESSIONS)).flatMap((name) => {
@@ -47,22 +46,21 @@ export function lackingFeature(request: Request, ack: Ack): CniError | undefined
     });
     if (used.length === 0) return undefined;
     const place = `chain ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_RULE_CHAIN)}`;
-    const what = `make rule "${readRule(request).comment ?? ""}" of ${place}`;
+    const what = `rule "${readRule(request).comment ?? ""}" of ${place}`;
     const [purposes, modules] = [used.map(([purpose]) => purpose), used.map(([, module]) => module)];
     return lacks(what, purposes.join(" or "), modules.join(" "));
   }
   if (request.type === NFT_MSG_NEWSETELEM && refusedWith(ack, "EOVERFLOW")) {
-    return new CniError(
-      code.refused,
-      `cannot add to map ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_SET_NAME)}: the kernel takes at most 16 bytes of data, ` +
-        "an IPv6 address with a port has 20; IPv6 host ports need Linux 5.8 or newer",
-    );
+    const reason =
+      "the kernel takes at most 16 bytes of data, an IPv6 address with a port has 20; IPv6 host ports need Linux 5.8 or newer";
+    const map = `map ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_SET_NAME)}`;
+    return new MissingFeature(["add to", map], { feature: "elements of more than 16 bytes", reason });
   }
   return undefined;
 }
 
-function lacks(what: string, purpose: string, module: string): CniError {
-  return new CniError(code.refused, `cannot ${what}: the kernel has no ${purpose} in nf_tables; load module ${module}`);
+function lacks(what: string, feature: string, module: string): MissingFeature {
+  return new MissingFeature(["make", what], { feature, module, reason: `the kernel has no ${feature} in nf_tables` });
 }
 
 function namesIn(list: Uint8Array | undefined): readonly string[] {

@@ -21,7 +21,7 @@ export function lackOf(session: NftSession, table: NftTable): Lack | undefined {
   const there = table.chains.filter((chain) => !missing.chains.includes(chain));
   const found = session.askAll(
     there.map(({ name }) => getChain(idOf(table), name)),
-    `get chains of table ${table.family} ${table.name}`,
+    ["get", `chains of table ${table.family} ${table.name}`],
   );
   const emptied = there.filter(({ rules }, index) => {
     const reply = found[index];

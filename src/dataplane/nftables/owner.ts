@@ -72,10 +72,10 @@ export function deleteOwned(table: NftTable, setName: string, owned: readonly Ow
 
 /** The elements that an index lists, without their data; `undefined` when there is no such index. */
 export function readOwned(session: NftSession, table: NftTable, setName: string): readonly OwnedElement[] | undefined {
-  const replies = session.dump(
-    dumpElements({ ...idOf(table), set: setName }),
-    `list set ${table.family} ${table.name} ${setName}`,
-  );
+  const replies = session.dump(dumpElements({ ...idOf(table), set: setName }), [
+    "list",
+    `set ${table.family} ${table.name} ${setName}`,
+  ]);
   return replies?.flatMap(readElements).map(({ comment = "" }) => {
     const space = comment.indexOf(" ");
     return { set: comment.slice(0, space), element: { key: comment.slice(space + 1).split(" . ") } };
@@ -91,10 +91,10 @@ export function findElement(
   const definition = table.sets.find(({ name }) => name === set);
   const [wanted] = definition ? compileElement(definition, { key: element.key }) : [];
   if (wanted === undefined) return undefined;
-  const reply = session.ask(
-    getElement({ ...idOf(table), set }, wanted.key),
-    `get element ${table.family} ${table.name} ${set} { ${element.key.join(" . ")} }`,
-  );
+  const reply = session.ask(getElement({ ...idOf(table), set }, wanted.key), [
+    "get",
+    `element ${table.family} ${table.name} ${set} { ${element.key.join(" . ")} }`,
+  ]);
   return reply && readElements(reply)[0];
 }
 

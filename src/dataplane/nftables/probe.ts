@@ -5,12 +5,12 @@
  * A transaction that is taken back costs a grace period, 10 ms. Once one of the tables is there the kernel has shown that it can, and a question
  * is enough.
  */
-import type { CniError } from "../../cni/error.ts";
+import type { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
 import { newElements } from "../../netlink/nftables/elements.ts";
 import { getTable, namelessTable } from "../../netlink/nftables/nftables.ts";
 import type { NftFamily, NftResource } from "../../plan/nft.ts";
-import { refusal } from "../refusal.ts";
+import { KernelError } from "../errors.ts";
 import { compileElement } from "./compile.ts";
 import { lackingFeature } from "./lacking.ts";
 import { idOf } from "./owner.ts";
@@ -20,19 +20,19 @@ import { buildRequests } from "./table.ts";
 
 /**
  * What keeps an ADD from making these tables and elements, the first reason for each family. With `isCapable` the kernel is known to have what they
- * need, and is only asked whether it lets us. Throws `CniError` 100 when it has no nf_tables or does not let us use them.
+ * need, and is only asked whether it lets us. Throws `KernelError` when it has no nf_tables or does not let us use them.
  */
 export function probeNft(
   resources: readonly NftResource[],
   sys: Sys,
   isCapable = false,
-): ReadonlyMap<NftFamily, CniError> {
+): ReadonlyMap<NftFamily, CoreError> {
   const states = statesOf(resources);
   const session = new NftSession(sys);
   try {
     const there = session.askAll(
       states.map(({ table }) => getTable(idOf(table))),
-      "look into nf_tables",
+      ["look into", "nf_tables"],
     );
     return isCapable || there.some((answer) => answer !== undefined) ? new Map() : attempt(session, states);
   } finally {
@@ -40,18 +40,18 @@ export function probeNft(
   }
 }
 
-function attempt(session: NftSession, states: readonly TableState[]): ReadonlyMap<NftFamily, CniError> {
+function attempt(session: NftSession, states: readonly TableState[]): ReadonlyMap<NftFamily, CoreError> {
   const parts = states.flatMap((state, index) =>
     requestsOf(state, index * 1000 + 1).map((request) => ({ family: state.table.family, request })),
   );
-  const found = new Map<NftFamily, CniError>();
+  const found = new Map<NftFamily, CoreError>();
   for (const refused of session.commit([...parts.map(({ request }) => request), namelessTable])) {
     const part = parts[refused.index];
-    if (refused.index < 0 && !isTransient(refused.errno)) throw refusal("use nf_tables", refused);
+    if (refused.index < 0 && !isTransient(refused.errno)) throw new KernelError(["use", "nf_tables"], refused);
     // EEXIST: an ADD has made the table meanwhile.
     if (part === undefined || found.has(part.family) || refused.errno === EEXIST || isTransient(refused.errno))
       continue;
-    found.set(part.family, lackingFeature(part.request, refused) ?? refusal("use nf_tables", refused));
+    found.set(part.family, lackingFeature(part.request, refused) ?? new KernelError(["use", "nf_tables"], refused));
   }
   return found;
 }

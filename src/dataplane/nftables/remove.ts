@@ -6,7 +6,6 @@
  *
  * A kernel without nf_tables has nothing to remove.
  */
-import { CniError, code } from "../../cni/error.ts";
 import type { Sys } from "../../host/sys.ts";
 import type { Reply } from "../../netlink/message.ts";
 import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../../netlink/nftables/nftables.ts";
@@ -14,7 +13,7 @@ import { readSet, readTableUse } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
 import type { NftTable } from "../../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../../plan/nft-owner.ts";
-import { refusal } from "../refusal.ts";
+import { KernelError, UnstableError } from "../errors.ts";
 import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./owner.ts";
 import { EBUSY, EEXIST, ENOENT, isTransient, lookIntoNft, maxAttempts, type NftSession } from "./session.ts";
 import { locate, movesTo, moveWaiting } from "./waiting.ts";
@@ -26,14 +25,14 @@ export interface RemovedElement extends OwnedElement {
 
 /**
  * Removes what the owner has in these tables. Returns the elements it removed; that there are none is success.
- * Throws `CniError` 100 when the kernel refuses.
+ * Throws `KernelError` when the kernel refuses.
  */
 export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly RemovedElement[] {
   const name = nftOwnerSet(owner);
   return removeIndexes(tables, sys, (session) => {
     // Most owners have nothing: one message tells so of all tables.
     const questions = tables.flatMap((table) => [getTable(idOf(table)), getSet(idOf(table), name)]);
-    const answers = session.askAll(questions, `look for set ${name}`);
+    const answers = session.askAll(questions, ["look for", `set ${name}`]);
     return tables.map((table, at) => {
       const [there, index] = [answers[2 * at], answers[2 * at + 1]];
       if (index !== undefined) return { names: [name], mayBeIdle: true };
@@ -50,7 +49,7 @@ export function collectNft(
 ): readonly RemovedElement[] {
   return removeIndexes(tables, sys, (session) =>
     tables.map((table) => {
-      const names = (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [])
+      const names = (session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? [])
         .map(readSet)
         .filter(
           ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
@@ -69,7 +68,7 @@ export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnuse
   return lookIntoNft(sys, true, (session) => dropTable(session, table, isUnused));
 }
 
-/** Moves what waits for a key that is free, in each of these tables. Throws `CniError` 100 when the kernel refuses. */
+/** Moves what waits for a key that is free, in each of these tables. Throws `KernelError` when the kernel refuses. */
 export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
   lookIntoNft(sys, undefined, (session) => {
     for (const table of tables) moveWaiting(session, table);
@@ -112,7 +111,7 @@ function isAwaited({ sets }: NftTable, map: string): boolean {
  * transaction: a process that is killed leaves all of it or nothing. `undefined` when there is no such index.
  */
 function removeIndex(session: NftSession, table: NftTable, setName: string): readonly RemovedElement[] | undefined {
-  const what = `remove set ${table.family} ${table.name} ${setName}`;
+  const what = ["remove", `set ${table.family} ${table.name} ${setName}`] as const;
   const busy = new Set<string>();
   let known: readonly RemovedElement[] | undefined;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
@@ -132,9 +131,9 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
     const fatal = refused.find(
       ({ index, errno }) => !isExpected(errno) && !(errno === EBUSY && index >= removals.length),
     );
-    if (fatal) throw refusal(what, fatal);
+    if (fatal) throw new KernelError(what, fatal);
   }
-  throw new CniError(code.refused, `cannot ${what}: nf_tables changed during each of ${maxAttempts} attempts`);
+  throw new UnstableError(what, `nf_tables changed during each of ${maxAttempts} attempts`);
 }
 
 /** With what they map to; one that is gone has nothing. */
@@ -169,9 +168,9 @@ function chainsOf(session: NftSession, table: NftTable, elements: readonly Owned
 /** Removes the table if nobody's index is left in it. */
 function dropIdle(session: NftSession, table: NftTable): void {
   dropTable(session, table, () => {
-    const reply = session.ask(getTable(idOf(table)), `get table ${table.family} ${table.name}`);
+    const reply = session.ask(getTable(idOf(table)), ["get", `table ${table.family} ${table.name}`]);
     if (reply === undefined || hasOwners(reply, table)) return false;
-    const sets = session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? [];
+    const sets = session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? [];
     return !sets.some((set) => readSet(set).name.startsWith(ownerSetPrefix));
   });
 }
@@ -187,7 +186,7 @@ function dropTable(session: NftSession, table: Pick<NftTable, "family" | "name">
     if (!isUnused()) return false;
     const [refused] = session.commit([deleteTable({ family: table.family, table: table.name })], generation);
     if (refused === undefined || refused.errno === ENOENT) return true;
-    if (!isTransient(refused.errno)) throw refusal(`delete table ${table.family} ${table.name}`, refused);
+    if (!isTransient(refused.errno)) throw new KernelError(["delete", `table ${table.family} ${table.name}`], refused);
   }
   // Others change nf_tables all the time; one of them, or the next DEL, removes the table.
   return false;

@@ -5,9 +5,8 @@
  * or nothing. Only the last message asks for an answer in any case, so that the common case is one send and one short receive. An
  * answer to the opening message concerns the whole: the generation has moved (ERESTART), nf_tables is missing (EOPNOTSUPP), no right.
  */
-import { CniError, code } from "../../cni/error.ts";
+import type { CoreError } from "../../errors/core-error.ts";
 import { isErrno, type NetlinkSocket, type Sys } from "../../host/sys.ts";
-import { errnoText } from "../../netlink/errno.ts";
 import {
   type Ack,
   decodeAck,
@@ -21,9 +20,10 @@ import {
 import { batchBegin, batchEnd, getGeneration } from "../../netlink/nftables/nftables.ts";
 import { readGeneration } from "../../netlink/nftables/read.ts";
 import { NetlinkConnection } from "../connection.ts";
-import { refusal, refusedCall, refusedWith } from "../refusal.ts";
+import { type Attempt, KernelError, MissingFeature, refusedWith, systemCallError, TimeoutError } from "../errors.ts";
 
 const receiveTimeoutMs = 10_000;
+const attempt: Attempt = ["talk to", "nf_tables"];
 /** Apart from the numbers that `NetlinkConnection` counts up from 1. */
 const firstBatchSequence = 0x4000_0000;
 
@@ -32,7 +32,6 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 const EINTR = 4;
 const EAGAIN = 11;
-const EINVAL = 22;
 const ERESTART = 85;
 const ENOBUFS = 105;
 
@@ -50,9 +49,10 @@ export interface Refused extends Ack {
 }
 
 /** The kernel has no nf_tables and cannot load them, or not even netfilter's sockets. */
-export class NoNftables extends CniError {
+export class NoNftables extends MissingFeature {
   constructor() {
-    super(code.refused, "cannot use nf_tables: the kernel does not have them; load module nf_tables");
+    const reason = "the kernel does not have them";
+    super(["use", "nf_tables"], { feature: "nf_tables", module: "nf_tables", reason });
   }
 }
 
@@ -63,7 +63,7 @@ export class NftSession {
   /** A wait for answers that do not come is begun anew once. */
   #isPatient = true;
 
-  /** Throws `NoNftables`, and `CniError` 100 when there may be nf_tables, but no socket can be had. */
+  /** Throws `NoNftables`, and `SystemCallError` when there may be nf_tables, but no socket can be had. */
   constructor(sys: Sys) {
     this.#socket = openSocket(sys);
     this.#connection = new NetlinkConnection(this.#socket);
@@ -96,15 +96,15 @@ export class NftSession {
   }
 
   /**
-   * The answer to a single question; `undefined` when there is no such thing. Throws `NoNftables`, and `CniError` 100 when the kernel refuses
+   * The answer to a single question; `undefined` when there is no such thing. Throws `NoNftables`, and `KernelError` when the kernel refuses
    * otherwise.
    */
-  ask(request: Request, what: string): Reply | undefined {
+  ask(request: Request, what: Attempt): Reply | undefined {
     return this.askAll([request], what)[0];
   }
 
   /** The same for several questions, which are asked at once. */
-  askAll(requests: readonly Request[], what: string): readonly (Reply | undefined)[] {
+  askAll(requests: readonly Request[], what: Attempt): readonly (Reply | undefined)[] {
     if (requests.length === 0) return [];
     return this.#connection.exchange(requests).map((outcome) => {
       if (outcome.errno !== 0 && outcome.errno !== ENOENT) throw this.#refusalOf(what, outcome);
@@ -113,19 +113,19 @@ export class NftSession {
   }
 
   /** All answers to a dump; `undefined` when the table or set is missing. Throws as `ask` does. */
-  dump(request: Request, what: string): readonly Reply[] | undefined {
+  dump(request: Request, what: Attempt): readonly Reply[] | undefined {
     try {
       return this.#connection.dump(request, what);
     } catch (error) {
-      if (!(error instanceof CniError)) throw error;
-      if (error.message.includes(errnoText(ENOENT))) return undefined;
-      throw error.message.includes(errnoText(EINVAL)) && this.#isDeaf() ? new NoNftables() : error;
+      if (!(error instanceof KernelError)) throw error;
+      if (error.is("ENOENT")) return undefined;
+      throw error.is("EINVAL") && this.#isDeaf() ? new NoNftables() : error;
     }
   }
 
   /** The number of the rule set's current generation, for `commit`. */
   generation(): number {
-    const reply = this.ask(getGeneration(), "read the generation of nf_tables");
+    const reply = this.ask(getGeneration(), ["read", "the generation of nf_tables"]);
     return reply === undefined ? 0 : readGeneration(reply);
   }
 
@@ -133,8 +133,8 @@ export class NftSession {
     this.#socket.close();
   }
 
-  #refusalOf(what: string, outcome: Ack): CniError {
-    return isDeafness(outcome) && this.#isDeaf() ? new NoNftables() : refusal(what, outcome);
+  #refusalOf(what: Attempt, outcome: Ack): CoreError {
+    return isDeafness(outcome) && this.#isDeaf() ? new NoNftables() : new KernelError(what, outcome);
   }
 
   /** Whether the kernel refuses even the question that has nothing in it to be refused. */
@@ -146,7 +146,7 @@ export class NftSession {
     try {
       this.#socket.send(datagram);
     } catch (error) {
-      throw refusedCall("talk to nf_tables", error);
+      throw systemCallError(attempt, error);
     }
   }
 
@@ -163,12 +163,9 @@ export class NftSession {
           return undefined;
         }
         if (isErrno(error, "ETIMEDOUT", "EAGAIN")) {
-          throw new CniError(
-            code.tryAgainLater,
-            `cannot talk to nf_tables: no answer within ${receiveTimeoutMs / 1000} s`,
-          );
+          throw new TimeoutError(attempt, receiveTimeoutMs, "answer");
         }
-        throw refusedCall("talk to nf_tables", error);
+        throw systemCallError(attempt, error);
       }
     }
   }
@@ -201,8 +198,6 @@ function openSocket(sys: Sys): NetlinkSocket {
   try {
     return sys.openNetlink("netfilter");
   } catch (error) {
-    throw isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT")
-      ? new NoNftables()
-      : refusedCall("talk to nf_tables", error);
+    throw isErrno(error, "EPROTONOSUPPORT", "EAFNOSUPPORT") ? new NoNftables() : systemCallError(attempt, error);
   }
 }

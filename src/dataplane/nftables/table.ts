@@ -9,7 +9,7 @@ import type { NftSession } from "./session.ts";
 
 /** The sets and chains of the table that do not exist. */
 export function missingOf(session: NftSession, table: NftTable): NftTable {
-  const sets = (session.dump(dumpSets(idOf(table)), `list sets of table ${table.family} ${table.name}`) ?? []).map(
+  const sets = (session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? []).map(
     (reply) => readSet(reply).name,
   );
   const chains = chainsOf(session, table);
@@ -22,7 +22,7 @@ export function missingOf(session: NftSession, table: NftTable): NftTable {
 
 /** The names of the chains that the table has. */
 export function chainsOf(session: NftSession, table: NftTable): readonly string[] {
-  return (session.dump(dumpChains(idOf(table)), `list chains of ${table.family}`) ?? [])
+  return (session.dump(dumpChains(idOf(table)), ["list", `chains of ${table.family}`]) ?? [])
     .map(readChain)
     .filter((chain) => chain.table === table.name)
     .map(({ name }) => name);

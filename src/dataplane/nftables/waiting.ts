@@ -13,7 +13,7 @@ import { getSet } from "../../netlink/nftables/nftables.ts";
 import { readElements, readSet } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields, typeLength } from "../../netlink/nftables/type.ts";
 import type { NftElement, NftSetDefinition, NftTable } from "../../plan/nft.ts";
-import { refusal } from "../refusal.ts";
+import { KernelError } from "../errors.ts";
 import { findElement, idOf, type OwnedElement } from "./owner.ts";
 import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession } from "./session.ts";
 
@@ -65,7 +65,7 @@ export function moveWaiting(session: NftSession, table: NftTable): void {
     const fatal = session
       .commit(moves)
       .find(({ errno }) => errno !== ENOENT && errno !== EEXIST && !isTransient(errno));
-    if (fatal) throw refusal(`move what waits in table ${table.family} ${table.name}`, fatal);
+    if (fatal) throw new KernelError(["move", `what waits in table ${table.family} ${table.name}`], fatal);
   }
 }
 
@@ -83,14 +83,17 @@ export function locate(
     if (set?.waitsFor === undefined) return [];
     const moved = { set: set.waitsFor.map, element: { key: one.element.key.slice(0, -1) } };
     const reply =
-      comment === undefined ? session.ask(getSet(idOf(table), indexName), `get set ${indexName}`) : undefined;
+      comment === undefined ? session.ask(getSet(idOf(table), indexName), ["get", `set ${indexName}`]) : undefined;
     comment ??= reply && readSet(reply).comment;
     return comment !== undefined && findElement(session, table, moved)?.comment === comment ? [moved] : [];
   });
 }
 
 function waitingIn(session: NftSession, table: NftTable, set: NftSetDefinition): readonly SetElement[] {
-  const replies = session.dump(dumpElements({ ...idOf(table), set: set.name }), `list ${set.name} of ${table.name}`);
+  const replies = session.dump(dumpElements({ ...idOf(table), set: set.name }), [
+    "list",
+    `${set.name} of ${table.name}`,
+  ]);
   return (replies ?? []).flatMap(readElements);
 }
 

@@ -21,7 +21,7 @@ import {
   routeHeaderLength,
 } from "../../netlink/route.ts";
 import { NetlinkConnection, type Outcome } from "../connection.ts";
-import { refusal, refusedWith } from "../refusal.ts";
+import { KernelError, refusedWith } from "../errors.ts";
 
 export interface NodeAddress {
   /** What else is the node's by the same reason: a prefix that holds the address. */
@@ -44,7 +44,7 @@ export class NodeAddresses {
     this.#routed = routed;
   }
 
-  /** `undefined` for an address that a pod of the pool (by its CIDR) may have. Throws `CniError` 100 when it cannot be known. */
+  /** `undefined` for an address that a pod of the pool (by its CIDR) may have. Throws `KernelError` when it cannot be known. */
   find(address: string, pool: string): NodeAddress | undefined {
     this.#connection ??= new NetlinkConnection(this.#sys.openNetlink("route"));
     const requests = [lookUpRoute(address, { matched: true }), lookUpRoute(elsewhere[familyOf(address)])];
@@ -82,7 +82,7 @@ export interface Way {
 
 /**
  * The way that packets to an address take; `undefined` where none gets. `matched`: by the route itself that says so, else by that of this one
- * destination. Throws `CniError` 100 when it cannot be known.
+ * destination. Throws `KernelError` when it cannot be known.
  */
 export function wayTo(address: string, connection: NetlinkConnection, { matched = false } = {}): Way | undefined {
   return routeIn(connection.request(lookUpRoute(address, { matched })), address);
@@ -112,7 +112,7 @@ function routeIn(outcome: Outcome, address: string): Way | undefined {
   if (reply === undefined) {
     if (refusedWith(outcome, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "EAFNOSUPPORT", "EOPNOTSUPP"))
       return undefined;
-    throw refusal(`find the way to ${address}`, outcome);
+    throw new KernelError(["find the way", `to ${address}`], outcome);
   }
   const attributes = readAttributes(reply.payload, routeHeaderLength);
   const destination = attributes.get(RTA_DST);

@@ -14,20 +14,20 @@ import {
 } from "../../netlink/conntrack.ts";
 import type { Request } from "../../netlink/message.ts";
 import { NetlinkConnection } from "../connection.ts";
-import { refusal, refusedWith } from "../refusal.ts";
+import { KernelError, refusedWith } from "../errors.ts";
 
 export type { FlowFilter };
 
 type Family = "ip" | "ip6";
 
-/** Throws `CniError` 100 when the kernel refuses; a kernel without connection tracking refuses. */
+/** Throws `KernelError` when the kernel refuses; a kernel without connection tracking refuses. */
 export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys: Sys): void {
   if (filters.length === 0) return;
   converse(sys, (connection) => {
     const outcomes = connection.exchange(filters.map((filter) => deleteFlows(family, filter)));
     const refused = outcomes.find((outcome) => outcome.errno !== 0 && !refusedWith(outcome, "ENOENT"));
     if (refused === undefined) return;
-    if (!refusedWith(refused, "EINVAL", "EOPNOTSUPP")) throw refusal(what, refused);
+    if (!refusedWith(refused, "EINVAL", "EOPNOTSUPP")) throw new KernelError(what, refused);
     forgetEach(connection, family, (flow) => filters.some((filter) => isMeant(filter, flow)));
   });
 }
@@ -37,7 +37,7 @@ export function forgetFlowsThat(family: Family, isOver: (flow: Flow) => boolean,
   converse(sys, (connection) => forgetEach(connection, family, isOver));
 }
 
-const what = "forget flows to host ports";
+const what = ["forget", "flows to host ports"] as const;
 
 function forgetEach(connection: NetlinkConnection, family: Family, isOver: (flow: Flow) => boolean): void {
   const deletions = connection.dump(dumpFlows(family), what).flatMap((reply): readonly Request[] => {
@@ -46,7 +46,7 @@ function forgetEach(connection: NetlinkConnection, family: Family, isOver: (flow
   });
   if (deletions.length === 0) return;
   for (const outcome of connection.exchange(deletions)) {
-    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) throw refusal(what, outcome);
+    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) throw new KernelError(what, outcome);
   }
 }
 

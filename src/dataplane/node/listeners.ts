@@ -1,5 +1,5 @@
 /** Which processes of the node listen on ports that are to be a container's. */
-import { CniError } from "../../cni/error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 import { socketsOf } from "../../host/process-sockets.ts";
 import type { Sys } from "../../host/sys.ts";
 import { familyOf } from "../../net/address.ts";
@@ -61,10 +61,10 @@ export function findListeners(ports: readonly HostPort[], sys: Sys): readonly Ta
 function listeners(connection: NetlinkConnection, protocol: DiagProtocol, port: number): readonly Listener[] {
   try {
     return (["ip", "ip6"] as const).flatMap((family) =>
-      connection.dump(dumpListeners(family, protocol, port), `list what listens on ${protocol}`).map(readListener),
+      connection.dump(dumpListeners(family, protocol, port), ["list", `what listens on ${protocol}`]).map(readListener),
     );
   } catch (error) {
-    if (error instanceof CniError) return [];
+    if (error instanceof CoreError) return [];
     throw error;
   }
 }

@@ -13,7 +13,7 @@ import { elsewhere, wayTo } from "./addresses.ts";
 
 const resolverFile = "/etc/resolv.conf";
 
-/** Throws `CniError` 100 when the kernel does not tell. */
+/** Throws `KernelError` when the kernel does not tell. */
 export function readNodeNetworks(sys: Sys, family: Family): NodeNetworks {
   return conversing(sys, (connection) => {
     const gateway = wayTo(elsewhere[family], connection)?.gateway;
@@ -25,11 +25,11 @@ export function readNodeNetworks(sys: Sys, family: Family): NodeNetworks {
   });
 }
 
-/** The destinations of all routes. Throws `CniError` 100 when the kernel does not tell. */
+/** The destinations of all routes. Throws `KernelError` when the kernel does not tell. */
 export function readDestinations(sys: Sys, family: Family): readonly string[] {
   return conversing(sys, (connection) =>
     connection
-      .dump(dumpRoutes(family), "list the node's routes")
+      .dump(dumpRoutes(family), ["list", "the node's routes"])
       .flatMap(readRoute)
       .map(({ destination }) => destination),
   );
@@ -47,7 +47,7 @@ function conversing<T>(sys: Sys, body: (connection: NetlinkConnection) => T): T 
 /** Links are asked for their names where an address is of interest: each host interface of a pod has a link-local one. */
 function addressesOf(connection: NetlinkConnection, family: Family): readonly LinkAddress[] {
   const found = connection
-    .dump(dumpAddresses(family), "list the node's addresses")
+    .dump(dumpAddresses(family), ["list", "the node's addresses"])
     .map(readAddress)
     .filter(({ address }) => isOfNode({ link: "", address }));
   const names = new Map<number, string>();

@@ -4,21 +4,21 @@ import { readAttributes, u8Of, u32Of } from "../../netlink/attribute.ts";
 import { getLink, readLink } from "../../netlink/link.ts";
 import { lookUpRoute, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from "../../netlink/route.ts";
 import { NetlinkConnection, type Outcome } from "../connection.ts";
-import { refusal, refusedWith } from "../refusal.ts";
+import { KernelError, refusedWith } from "../errors.ts";
 
-/** The interface's name; `undefined` when the way leads through a gateway. Throws `CniError` 100 when there is no route. */
+/** The interface's name; `undefined` when the way leads through a gateway. Throws `KernelError` when there is no route. */
 export function interfaceOf(address: string, sys: Sys): string | undefined {
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
-    const what = `find the interface of ${address}`;
+    const what = ["find", `the interface of ${address}`] as const;
     const route = lookUp(address, connection);
     const attributes = attributesOf(route);
     const index = attributes?.get(RTA_OIF);
     if (attributes && leadsAway(attributes)) return undefined;
-    if (index === undefined) throw refusal(what, route);
+    if (index === undefined) throw new KernelError(what, route);
     const link = connection.request(getLink(u32Of(index)));
     const found = link.replies[0];
-    if (found === undefined) throw refusal(what, link);
+    if (found === undefined) throw new KernelError(what, link);
     return readLink(found).name;
   } finally {
     connection.close();
@@ -27,7 +27,7 @@ export function interfaceOf(address: string, sys: Sys): string | undefined {
 
 /**
  * Whether an interface leads to the address without a gateway. A route that says "unreachable", "prohibit" or "blackhole" does not
- * (fib_props in net/ipv4/fib_semantics.c). Throws `CniError` 100 when it cannot be known.
+ * (fib_props in net/ipv4/fib_semantics.c). Throws `KernelError` when it cannot be known.
  */
 export function isOnHost(address: string, sys: Sys): boolean {
   const connection = new NetlinkConnection(sys.openNetlink("route"));
@@ -35,7 +35,7 @@ export function isOnHost(address: string, sys: Sys): boolean {
     const route = lookUp(address, connection);
     if (refusedWith(route, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL")) return false;
     const attributes = attributesOf(route);
-    if (attributes === undefined) throw refusal(`find the way to ${address}`, route);
+    if (attributes === undefined) throw new KernelError(["find the way", `to ${address}`], route);
     return attributes.has(RTA_OIF) && !leadsAway(attributes);
   } finally {
     connection.close();

@@ -143,7 +143,7 @@ describe("apply() on a name that is taken", () => {
     sandboxOf(stand).addLink({ name: "eth0", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
     const before = stand.machine.kernel.print();
     expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
-      code: 100,
+      kind: "conflict",
       message: `cannot create ${names}: a link of the name "eth0" is there already, and it is not ours`,
     });
     expect(stand.machine.kernel.print()).toBe(before);
@@ -155,7 +155,7 @@ describe("apply() on a name that is taken", () => {
     const stand = newStand(machine, "mine");
     const before = machine.kernel.print();
     expect(refusalOf(() => applied(stand, plan([veth])))).toEqual({
-      code: 100,
+      kind: "conflict",
       message: `cannot create ${names}: link "cali5" exists and belongs to "tortie:net/other/eth0"`,
     });
     expect(machine.kernel.print()).toBe(before);
@@ -207,7 +207,7 @@ describe("apply() on a name that is taken", () => {
     applied(stand, plan([{ kind: "route", at: "host", link: "ens1", destination: "10.0.0.5/32" }]));
     const before = machine.kernel.print();
     expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
-      code: 100,
+      kind: "conflict",
       message:
         "cannot add route 10.0.0.5/32 dev cali5 scope link on the host: another is in the way: " +
         "route 10.0.0.5/32 dev cali5 scope link is missing (found 10.0.0.5/32 dev ens1 scope link)",
@@ -250,7 +250,7 @@ describe("apply() names the resource that the kernel refuses", () => {
   ])("%s", (_, resources, message) => {
     const stand = newStand();
     const before = stand.machine.kernel.print();
-    expect(refusalOf(() => applied(stand, plan(resources)))).toEqual({ code: 100, message });
+    expect(refusalOf(() => applied(stand, plan(resources)))).toEqual({ kind: "refused", message });
     expect(stand.machine.kernel.print()).toBe(before);
   });
 

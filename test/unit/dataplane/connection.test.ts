@@ -35,7 +35,7 @@ describe("exchange()", () => {
   test("gives up when answers are dropped again", () => {
     const dropped = sysError("ENOBUFS", "recvfrom", "netlink");
     expect(refusalOf(() => over([dropped, dropped]).connection.exchange([request, request]))).toEqual({
-      code: 100,
+      kind: "refused",
       message: "cannot talk to the kernel: it dropped answers (ENOBUFS)",
     });
   });
@@ -54,7 +54,7 @@ describe("exchange()", () => {
     const silence = sysError("ETIMEDOUT", "recvfrom", "netlink");
     const { connection, timeouts } = over([silence, silence]);
     expect(refusalOf(() => connection.request(request))).toEqual({
-      code: 11,
+      kind: "timeout",
       message: "cannot talk to the kernel: no answer within 10 s",
     });
     expect(timeouts).toEqual([10_000, 10_000]);
@@ -67,7 +67,7 @@ describe("dump()", () => {
       [reply(16, 1), reply(16, 1)],
       [reply(16, 1), done(1)],
     ]);
-    expect(connection.dump(dump, "list links")).toHaveLength(3);
+    expect(connection.dump(dump, ["list", "links"])).toHaveLength(3);
     expect(sent()).toBe(1);
   });
 
@@ -85,14 +85,14 @@ describe("dump()", () => {
     ["an earlier dump was not read to its end", [[ack(1, -16)], [reply(16, 1), done(1), reply(16, 2), done(2)]]],
   ])("asks again when %s", (_, received) => {
     const { connection, sent } = over(received);
-    expect(connection.dump(dump, "list links")).toHaveLength(1);
+    expect(connection.dump(dump, ["list", "links"])).toHaveLength(1);
     expect(sent()).toBe(2);
   });
 
   test("says what the kernel refuses", () => {
     const { connection } = over([[ack(1, -1)]]);
-    expect(refusalOf(() => connection.dump(dump, "list links"))).toEqual({
-      code: 100,
+    expect(refusalOf(() => connection.dump(dump, ["list", "links"]))).toEqual({
+      kind: "refused",
       message: "cannot list links: Operation not permitted (EPERM)",
     });
   });

@@ -36,7 +36,7 @@ describe("removeLink()", () => {
     const stand = newStand();
     stand.sys.failAt(stand.sys.steps + 2, "ENOBUFS");
     expect(refusalOf(() => removeLink(stand.scene, { place: "host", name: "cali5", owner }))).toEqual({
-      code: 100,
+      kind: "refused",
       message: "cannot talk to the kernel: sendto netlink: No buffer space available",
     });
   });

@@ -48,8 +48,8 @@ test.each<[string, Plan, Plan | undefined]>([
     prepare(stand);
     const before = stand.machine.kernel.print();
     stand.sys.failAt(stand.sys.steps + step, "ENOMEM");
-    const { code, message } = refusalOf(() => applied(stand, plan));
-    expect([step, code]).toEqual([step, 100]);
+    const { kind, message } = refusalOf(() => applied(stand, plan));
+    expect([step, kind]).toEqual([step, "refused"]);
     expect(message).toMatch(/^cannot .*Out of memory|Cannot allocate memory/);
     expect(stand.machine.kernel.print()).toBe(before);
     applied(stand, plan);

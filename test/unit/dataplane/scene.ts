@@ -2,6 +2,7 @@
 import { apply } from "../../../src/dataplane/apply.ts";
 import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
 import { diff } from "../../../src/dataplane/diff.ts";
+import { CoreError } from "../../../src/errors/core-error.ts";
 import type { Plan, Resource } from "../../../src/plan/resource.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
@@ -67,12 +68,12 @@ export function differences(stand: Stand, plan: Plan): readonly string[] {
 }
 
 /** What the call throws: its code and its message. */
-export function refusalOf(body: () => unknown): { readonly code: unknown; readonly message: string } {
+export function refusalOf(body: () => unknown): { readonly kind: unknown; readonly message: string } {
   try {
     body();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    return { code: (error as { code?: unknown }).code, message: error.message };
+    return { kind: error instanceof CoreError ? error.kind : undefined, message: error.message };
   }
   throw new Error("it did not throw");
 }

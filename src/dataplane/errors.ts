@@ -1,0 +1,164 @@
+/**
+ * What the kernel, or a program that speaks for it, did not do: errors that carry what was tried, on what, and what stood against it.
+ * **Nobody reads their messages**: who has to decide asks the class and its fields.
+ */
+import { CoreError, type ErrorKind } from "../errors/core-error.ts";
+import type { RunResult } from "../host/sys.ts";
+import { errnoName, errnoText } from "../netlink/errno.ts";
+import type { Ack } from "../netlink/message.ts";
+
+/** What is tried, as it reads after "cannot": `["delete", 'link "cali1" on the host']`. */
+export type Attempt = readonly [operation: string, object: string];
+
+abstract class DataplaneError extends CoreError {
+  readonly kind: ErrorKind = "refused";
+  readonly operation: string;
+  readonly object: string;
+
+  constructor([operation, object]: Attempt, reason: string) {
+    super(`cannot ${operation} ${object}: ${reason}`);
+    this.operation = operation;
+    this.object = object;
+  }
+}
+
+/** The kernel refused a request: `No such device (ENODEV): <the kernel's own words>; <remedy>`. */
+export class KernelError extends DataplaneError {
+  override readonly name = "KernelError";
+  readonly errno: number;
+  /** The kernel's own words (NLMSGERR_ATTR_MSG), where it had any. */
+  readonly extack: string | undefined;
+  readonly remedy: string | undefined;
+
+  constructor(attempt: Attempt, { errno, text }: Ack, remedy?: string) {
+    const own = text === undefined ? "" : `: ${text.endsWith(".") ? text.slice(0, -1) : text}`;
+    super(attempt, `${errnoText(errno)}${own}${remedy === undefined ? "" : `; ${remedy}`}`);
+    this.errno = errno;
+    this.extack = text;
+    this.remedy = remedy;
+  }
+
+  is(...names: readonly string[]): boolean {
+    return names.includes(errnoName(this.errno));
+  }
+}
+
+/** The machine refused a system call on the way: a socket, a file, a program. */
+export class SystemCallError extends DataplaneError {
+  override readonly name = "SystemCallError";
+  /** The errno's name. */
+  readonly errno: string;
+
+  constructor(attempt: Attempt, cause: Error & { readonly code: string }, reason = cause.message) {
+    super(attempt, reason);
+    this.errno = cause.code;
+  }
+}
+
+/** An answer, or the end of a program, did not come. */
+export class TimeoutError extends DataplaneError {
+  override readonly name = "TimeoutError";
+  override readonly kind = "timeout";
+  readonly waitedMs: number;
+
+  constructor(attempt: Attempt, waitedMs: number, awaited: "answer" | "end") {
+    super(attempt, `no ${awaited} within ${waitedMs / 1000} s${awaited === "end" ? ", killed" : ""}`);
+    this.waitedMs = waitedMs;
+  }
+}
+
+/** What is to be made is there already, and is not ours to replace. */
+export class ConflictError extends DataplaneError {
+  override readonly name: string = "ConflictError";
+  override readonly kind = "conflict";
+  /** The owner that is written on it; `undefined` where none is. */
+  readonly holder: string | undefined;
+
+  constructor(attempt: Attempt, reason: string, holder?: string) {
+    super(attempt, reason);
+    this.holder = holder;
+  }
+}
+
+/** What the attempt needs is not there: a link, a sandbox, a program. */
+export class MissingError extends DataplaneError {
+  override readonly name = "MissingError";
+}
+
+/** Something else changed what the attempt is about, each time that it was made. */
+export class UnstableError extends DataplaneError {
+  override readonly name = "UnstableError";
+}
+
+/** The kernel was built or booted without something. */
+export class MissingFeature extends DataplaneError {
+  override readonly name = "MissingFeature";
+  readonly feature: string;
+  /** The modules that bring it, by a space; `undefined` where only a newer kernel has it. */
+  readonly module: string | undefined;
+
+  constructor(attempt: Attempt, { feature, module, reason }: Feature) {
+    super(attempt, `${reason}${module === undefined ? "" : `; load module ${module}`}`);
+    this.feature = feature;
+    this.module = module;
+  }
+}
+
+interface Feature {
+  readonly feature: string;
+  readonly reason: string;
+  readonly module?: string;
+}
+
+/** A program ended with an error. */
+export class CommandError extends DataplaneError {
+  override readonly name = "CommandError";
+  readonly argv: readonly string[];
+  /** `undefined`: a signal ended it. */
+  readonly status: number | undefined;
+  readonly stderr: string;
+
+  constructor(argv: readonly string[], { status, stderr }: Pick<RunResult, "status" | "stderr">) {
+    const words = stderr.trim().split("\n").join("; ") || `it ended with status ${status}`;
+    super(["run", argv.join(" ")], words);
+    this.argv = argv;
+    this.status = status;
+    this.stderr = stderr;
+  }
+}
+
+/** A bug on the way out, which must not keep the rest from being taken back. */
+export class UnexpectedError extends DataplaneError {
+  override readonly name = "UnexpectedError";
+
+  constructor(attempt: Attempt, cause: unknown) {
+    super(attempt, `${cause}`);
+  }
+}
+
+/** What was done could not be taken back, or not all of it. */
+export class UndoError extends CoreError {
+  override readonly name = "UndoError";
+  readonly kind = "refused";
+  readonly failures: readonly CoreError[];
+
+  constructor(failures: readonly CoreError[]) {
+    super(failures.map(({ message }) => message).join("; "));
+    this.failures = failures;
+  }
+}
+
+/** Whether the kernel refused with one of these errno names. */
+export function refusedWith(ack: Ack, ...names: readonly string[]): boolean {
+  return ack.errno !== 0 && names.includes(errnoName(ack.errno));
+}
+
+/** Whether it is a failed system call: any other error is the core's, or a bug. */
+export function isSystemCallError(error: unknown): error is Error & { readonly code: string } {
+  return error instanceof Error && "code" in error && typeof error.code === "string";
+}
+
+/** A failed system call as an error of the core; any other error stays what it is. */
+export function systemCallError(attempt: Attempt, error: unknown): unknown {
+  return isSystemCallError(error) ? new SystemCallError(attempt, error) : error;
+}
