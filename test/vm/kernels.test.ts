@@ -59,7 +59,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
     await stage.guest?.stop();
   });
 
-  test("STATUS is ready on a node that has loaded nothing yet, and the first ADD loads the rest", () => {
+  test("STATUS with no modules loaded; the first ADD loads the rest", () => {
     stage.clean = snapshot(stage.guest);
     for (const list of [plain, dual]) stage.runner.status(list);
     expectClean(ofModules);
@@ -123,7 +123,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
       proveLack("xt_multiport", /Extension multiport .*missing kernel module/, byIptables);
     });
 
-    test("nft_fib_ipv6: IPv4 is served", () => {
+    test("nft_fib_ipv6: IPv4 works", () => {
       withoutModule("nft_fib_ipv6", () => {
         stage.runner.status(dual);
         const pod = newPod("p9", requests(8080));
@@ -135,7 +135,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
     });
   });
 
-  test("the kernel's log has no warning", () => {
+  test("the kernel logs no warning", () => {
     const bad =
       /WARNING|BUG:|Oops|Call Trace|unregister_netdevice|refcount|hung task|lockup|Unknown symbol|page allocation failure/;
     const lines = stage.guest.sh("dmesg").split("\n");

@@ -66,7 +66,7 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
     expect(ask(stage.guest, "outside", node, 8090)).toContain("p2 sees");
   });
 
-  test("limits hold", () => {
+  test("rate limits are effective", () => {
     const [family = 4] = among;
     const { bitsPerSecond } = measureRate(stage.guest, "p1", "outside", families[family].outside, {
       least: 15 * megabit,
@@ -76,7 +76,7 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
     expect(bitsPerSecond / megabit).toBeLessThan(21.5);
   });
 
-  test("a repeated ADD answers the same and changes nothing", () => {
+  test("a repeated ADD returns the same result and changes nothing", () => {
     const before = snapshot(stage.guest, { files: false });
     const answered = results.get("p1");
     expect(add(first())).toEqual(answered);
@@ -84,7 +84,7 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
     stage.runner.check(list, first());
   });
 
-  test("CHECK misses a route, a queue and host ports, and the next ADD mends them", () => {
+  test("CHECK reports a missing route, qdisc, host port; the next ADD repairs them", () => {
     const [family = 4] = among;
     const losses: readonly (readonly [string, string])[] = [
       ["calico", `ip -${family} route del ${address(first(), family)} dev ${hostInterface()}`],
@@ -101,7 +101,7 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
     }
   });
 
-  test("a host port that is taken is refused, and nothing of that pod stays", () => {
+  test("ADD rejects a host port that is in use, and leaves nothing", () => {
     const before = snapshot(stage.guest, { files: false });
     const third = newPod("p3", requests(8080));
     expect(refusal(() => stage.runner.add(list, third)).message).toContain("taken");
@@ -110,14 +110,14 @@ export function lifeOfPods(list: Conflist, among: readonly Family[]): void {
     expect(diff(before, snapshot(stage.guest, { files: false }))).toBe("");
   });
 
-  test("GC removes what is not valid and keeps the rest", () => {
+  test("GC removes attachments that are not valid and keeps the others", () => {
     stage.runner.gc(list, [first()]);
     stage.runner.check(list, first());
     expect(answers(stage.guest, "outside", families[among[0] ?? 4].node, 8090)).toBe(false);
     for (const family of among) expect(ask(stage.guest, "outside", families[family].node, 8080)).toContain("p1 sees");
   });
 
-  test("DEL, also where the namespace is gone, and nothing is left", () => {
+  test("DEL, with and without the namespace; nothing is left", () => {
     stage.guest.removePod("p1");
     for (const pod of pods) for (const netns of [pod.netns, ""]) stage.runner.del(list, { ...pod, netns });
     stage.guest.removePod("p2");

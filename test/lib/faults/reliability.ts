@@ -15,15 +15,15 @@ export const recordDirectory = join(root, "build/reliability");
 
 /** The rows of the table, in their order. */
 export const rows = {
-  "model-kill": "process stopped at a step, on the model of the kernel",
-  "model-error": "error at a step, on the model",
+  "model-kill": "process stopped at a step, on the fake kernel",
+  "model-error": "error at a step, on the fake kernel",
   kill: "process stopped at a step, on the real kernel",
   error: "error at a step, on the real kernel",
-  doctor: "wreck of a killed process, for `tortie doctor --fix` to mend",
+  doctor: "leftovers of a killed process, for `tortie doctor --fix` to repair",
   random: "killed after random microseconds",
   vanished: "namespace gone before DEL",
   storm: "operations in storms",
-  store: "address store: operations of 16 processes at once, some killed",
+  store: "IPAM datastore: operations of 16 processes at once, some killed",
 } as const;
 export type Row = keyof typeof rows;
 
