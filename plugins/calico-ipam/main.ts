@@ -9,6 +9,7 @@
 import { CniError, code } from "../../src/cni/error.ts";
 import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
+import { nowNs } from "../../src/host/clock.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign/assign.ts";
 import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
@@ -17,7 +18,7 @@ import { rememberPools } from "../../src/ipam/assign/known-pools.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
 import { attributesOf } from "../../src/ipam/model/attributes.ts";
 import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
-import { handleIdOf } from "../../src/ipam/model/handle.ts";
+import { type HandleOwner, handleIdOf } from "../../src/ipam/model/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/model/held.ts";
 import { NoAddressError } from "../../src/ipam/no-address.ts";
 import { collect } from "../../src/ipam/release/gc.ts";
@@ -30,18 +31,17 @@ import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import { type AddRequest, type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
-import { fileStore } from "../../src/store/file.ts";
-import { withFileStore } from "../../src/store/lock.ts";
+import type { Datastore } from "../../src/store/datastore.ts";
+import { datastoreType, openDatastore } from "../../src/store/open.ts";
 import type { StoreError } from "../../src/store/store-error.ts";
 import { drive, type Transaction } from "../../src/store/transaction.ts";
-import { sweepLeftovers } from "../../src/store/upkeep.ts";
 import { type IpamConf, nothingWanted, parseConf, requestedAddresses } from "./conf.ts";
 import { differences } from "./differences.ts";
 import { isEarlierSandbox } from "./earlier.ts";
 import { legacyHandles, releaseLegacy } from "./legacy.ts";
 import { nodeOf } from "./node.ts";
 import { checkReadiness } from "./readiness.ts";
-import { driveRepairing } from "./repair.ts";
+import { repair } from "./repair.ts";
 
 export default definePlugin<IpamConf>({
   name: "calico-ipam",
@@ -58,6 +58,11 @@ export default definePlugin<IpamConf>({
     const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
     const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
     let isWhole = true;
+    const datastore = datastoreOf(request, context, (error) => {
+      isWhole = false;
+      node.leftOut(error);
+    });
+    const strays = datastore.isNodesOwn ? claimant.node : undefined;
     const assign = function* () {
       const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
       const request = { ...claimant, wanted, reserved: conf.gateways };
@@ -67,23 +72,20 @@ export default definePlugin<IpamConf>({
       if (isWhole) rememberPools(context.sys, pools);
       if (addresses.length > 0) {
         const named = { ...claimant, pools, addresses, mayTakeOver };
-        return yield* orWithStrays(claimant.node, () => assignAddresses(named));
+        return yield* orWithStrays(strays, () => assignAddresses(named));
       }
-      const assigned = yield* orWithStrays(claimant.node, () => autoAssign({ ...request, pools }));
+      const assigned = yield* orWithStrays(strays, () => autoAssign({ ...request, pools }));
       yield* noteLastPools(claimant.node, wanted, pools, assigned);
       return assigned;
     };
     context.record();
-    const assigned = node.use(() =>
-      locked(context, conf.lockFile, assign, (error) => {
-        isWhole = false;
-        node.leftOut(error);
-      }),
-    );
+    const assigned = node.use(() => datastore.transact(assign));
     // What the attachment held before has another time.
     const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
     context.undo("assignment of addresses", () =>
-      locked(context, conf.lockFile, () => releaseByHandle(claimant.handleId, (_, attribute) => isNew(attribute))),
+      datastoreOf(request, context).transact(() =>
+        releaseByHandle(claimant.handleId, (_, attribute) => isNew(attribute)),
+      ),
     );
     context.log.info("addresses assigned", () => ({
       handle: claimant.handleId,
@@ -92,9 +94,9 @@ export default definePlugin<IpamConf>({
     return resultOf(assigned, addresses.length > 0, conf);
   },
 
-  check({ attachment, prevResult }, { sys }) {
+  check({ attachment, prevResult, document }, { sys }) {
     const handleId = handleIdOf(attachment);
-    const held = addressesOf(drive(readHeld(handleId), fileStore(sys)));
+    const held = addressesOf(drive(readHeld(handleId), openDatastore(datastoreType(document), sys).store));
     const found = differences(
       held.map(({ address }) => address),
       prevResult,
@@ -102,10 +104,11 @@ export default definePlugin<IpamConf>({
     refuseDifferences(`the addresses of handle "${handleId}"`, found);
   },
 
-  del({ attachment, args, conf, document }, context) {
+  del(request, context) {
+    const { attachment, args } = request;
     const handleId = handleIdOf(attachment);
-    const released = locked(context, conf?.lockFile ?? lockFileOf(document), function* () {
-      const own = yield* releaseByHandle(handleId, undefined, nowOf(context.sys));
+    const released = datastoreOf(request, context).transact(function* () {
+      const own = yield* releaseByHandle(handleId, undefined, nowNs(context.sys));
       const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
       return [...own, ...legacy];
     });
@@ -116,24 +119,31 @@ export default definePlugin<IpamConf>({
     logReleased(context, "addresses released", released, { handle: handleId });
   },
 
-  gc({ network, valid, conf, document }, context) {
+  gc(request, context) {
+    const { network, valid, conf } = request;
     const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
     const node = conf && orAbsent(context.log, () => nodename(conf.node, context.sys));
     let leftOut: StoreError | undefined;
-    const collectAll = function* () {
+    const datastore = datastoreOf(request, context, (error) => {
+      leftOut = error;
+    });
+    const collector = {
+      network,
+      node: datastore.isNodesOwn ? undefined : requireNode(node),
+      now: nowNs(context.sys),
+      isValid: (owner: HandleOwner) => handles.has(handleIdOf(owner)),
+    };
+    const { released, errors } = datastore.transact(function* () {
       leftOut = undefined;
-      sweepLeftovers(context.sys);
-      const collected = yield* collect(network, (owner) => handles.has(handleIdOf(owner)));
+      yield { op: "sweep" };
+      const collected = yield* collect(collector);
       // A handle that cannot be read is rebuilt, and then may be stale like any other.
       if (leftOut !== undefined) throw leftOut;
       if (node !== undefined) {
         yield* reclaimBlocks(node);
-        yield* reclaimStrays(node);
+        if (datastore.isNodesOwn) yield* reclaimStrays(node);
       }
       return collected;
-    };
-    const { released, errors } = locked(context, conf?.lockFile ?? lockFileOf(document), collectAll, (error) => {
-      leftOut = error;
     });
     logReleased(context, "stale addresses released", released);
     if (errors.length > 0) {
@@ -147,9 +157,8 @@ export default definePlugin<IpamConf>({
   status(request, context) {
     const { conf } = request;
     const node = nodeOf(request, context);
-    checkReadiness(conf, nodename(conf.node, context.sys), context.sys, node.surroundings, (transaction) =>
-      locked(context, conf.lockFile, () => transaction, node.leftOut),
-    );
+    const datastore = datastoreOf(request, context, node.leftOut);
+    checkReadiness(conf, nodename(conf.node, context.sys), node.surroundings, nowNs(context.sys), datastore);
   },
 });
 
@@ -172,7 +181,7 @@ function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys):
     handleId: handleIdOf(attachment),
     node,
     attributes: attributesOf({ node, ifname: attachment.ifname, pod: podOf(args) }, clock),
-    now: nanoseconds(clock),
+    now: BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds),
   };
 }
 
@@ -188,35 +197,32 @@ function logReleased(
   else log.debug(message, fields);
 }
 
-function nowOf(sys: Sys): bigint {
-  return nanoseconds(sys.wallClock());
-}
-
-function nanoseconds(clock: ReturnType<Sys["wallClock"]>): bigint {
-  return BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds);
+/** In a store that other nodes use, too, nobody frees anything without knowing who it is. */
+function requireNode(node: string | undefined): string {
+  if (node !== undefined) return node;
+  throw new CniError(code.invalidConfig, "cannot collect stale addresses: this node's name is not known");
 }
 
 /**
- * Runs a transaction over the embedded store under the node's lock, rebuilding damaged objects that it meets; `onLeftOut` is told of those
- * that a listing leaves out.
+ * Where the addresses are, with damaged objects rebuilt when they are met; `onLeftOut` is told of those that a listing leaves out. DEL and GC
+ * go on without a valid configuration, but not without its lock.
  */
-function locked<T>(
+function datastoreOf(
+  { conf, document }: { readonly conf: IpamConf | undefined; readonly document: JsonObject },
   context: Context,
-  outerLock: string | undefined,
-  transaction: () => Transaction<T>,
   onLeftOut?: (error: StoreError) => void,
-): T {
+): Datastore {
   const { sys, log } = context;
-  const onDamaged = (error: StoreError) => {
-    log.warning("object left out", () => ({ error: error.message }));
-    onLeftOut?.(error);
-  };
-  return withFileStore(sys, { outerLock, onDamaged }, (store) =>
-    driveRepairing(context, transaction, store, () => nowOf(sys)),
-  );
+  return openDatastore(datastoreType(document), sys, {
+    lockFile: conf?.lockFile ?? lockFileOf(document),
+    repair: (error) => repair(context, error),
+    onDamaged(error) {
+      log.warning("object left out", () => ({ error: error.message }));
+      onLeftOut?.(error);
+    },
+  });
 }
 
-/** DEL and GC go on without a valid configuration, but not without its lock. */
 function lockFileOf(document: JsonObject): string | undefined {
   const path = document.ipam_lock_file;
   return typeof path === "string" && path !== "" ? path : undefined;

@@ -1,6 +1,5 @@
 /** STATUS: whether an ADD could have its addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
-import type { Sys } from "../../src/host/sys.ts";
 import { missingPools, type Surroundings } from "../../src/ipam/assign/default-pools.ts";
 import { hasFreeAddress } from "../../src/ipam/assign/free.ts";
 import { selectPools, type Wanted } from "../../src/ipam/assign/pool-selection.ts";
@@ -8,20 +7,20 @@ import { readScope } from "../../src/ipam/model/labels.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { collisionsOf } from "../../src/net/node-networks.ts";
 import { protocolError } from "../../src/plugin/error-codes.ts";
+import type { Datastore } from "../../src/store/datastore.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
-import { testWritable } from "../../src/store/upkeep.ts";
 import type { IpamConf } from "./conf.ts";
 
-/** Throws `CniError` 50 with the reason. `run` runs a transaction under the lock. */
+/** Throws `CniError` 50 with the reason. `now` in nanoseconds since the epoch. */
 export function checkReadiness(
   conf: IpamConf,
   node: string,
-  sys: Sys,
   around: Surroundings,
-  run: (transaction: Transaction<void>) => void,
+  now: bigint,
+  datastore: Datastore,
 ): void {
   try {
-    run(checkFamilies(conf.requests.wanted, node, sys, around));
+    datastore.transact(() => checkFamilies(conf.requests.wanted, node, around, now));
   } catch (error) {
     const refused = protocolError(error);
     if (refused === undefined) throw error;
@@ -29,15 +28,13 @@ export function checkReadiness(
   }
 }
 
-function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys, around: Surroundings): Transaction<void> {
+function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroundings, now: bigint): Transaction<void> {
   const all = yield* listPools();
   // ADD cannot know whether a pod's address is from a pool that cannot be read.
   const damage = around.damagedPool();
   if (damage !== undefined) throw damage;
-  const clock = sys.wallClock();
-  const now = BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds);
   // ADD makes the first pools of a family itself.
-  if ((yield* missingPools(all, wanted, around)).length > 0) testWritable(sys, "IPPool");
+  if ((yield* missingPools(all, wanted, around)).length > 0) yield { op: "test", kind: "IPPool" };
   for (const one of wanted) {
     if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) continue;
     const pools = selectPools(all, one, yield* readScope(all.pools, node, undefined));
@@ -49,7 +46,7 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, sys: Sys, aroun
     }
     const cidrs = pools.map(({ cidr }) => cidr).join(" ");
     throw new CniError(
-      code.noAddress,
+      code.pluginNotAvailable,
       `cannot assign IPv${one.family} addresses: No IPs available in pools: [${cidrs}]`,
     );
   }

@@ -16,14 +16,14 @@ import { isInNetwork } from "../../src/dataplane/node/addresses.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/model/affinity.ts";
 import { isServing } from "../../src/ipam/model/block.ts";
-import { blockCidrOf } from "../../src/ipam/model/object-name.ts";
 import { blockOf, blockSizes, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressAt, addressCount, addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { DamagedError } from "../../src/store/damage.ts";
-import { fileStore } from "../../src/store/file.ts";
-import { drive, list, maxTries } from "../../src/store/transaction.ts";
+import { blockCidrOf } from "../../src/store/object-name.ts";
+import { openDatastore } from "../../src/store/open.ts";
+import { drive, list, maxTries, type Store } from "../../src/store/transaction.ts";
 import { blockRouteProtocol } from "./names.ts";
 
 /** The routes of the blocks that the addresses are from: of those that are the node's. */
@@ -54,7 +54,7 @@ function isShared(sys: Sys, block: string, address = addressOf(block)): boolean 
 
 /** As far as the affinity tells, which is smaller to read than the block. Without the route a pod is served as well. */
 function isOwn(sys: Sys, node: string, block: string): boolean {
-  return unlessDamaged(() => drive(hasAffinity(node, block), fileStore(sys))) === true;
+  return unlessDamaged(() => drive(hasAffinity(node, block), blockStore(sys))) === true;
 }
 
 /**
@@ -75,7 +75,7 @@ export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: 
 
 /** For GC: makes it so for all blocks, whatever processes have left that were killed. */
 export function reconcileBlocks(sys: Sys, node: string | undefined): void {
-  const objects = drive(list("IPAMBlock"), fileStore(sys));
+  const objects = drive(list("IPAMBlock"), blockStore(sys));
   follow(
     sys,
     node,
@@ -103,7 +103,7 @@ function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): 
 
 /** A block that is another node's, or nobody's, or that is one address, has no route here. */
 function useOf(sys: Sys, node: string | undefined, cidr: string): "used" | "idle" | "none" | "unknown" {
-  const block = unlessDamaged(() => drive(readBlock(cidr), fileStore(sys)));
+  const block = unlessDamaged(() => drive(readBlock(cidr), blockStore(sys)));
   if (block === "damaged") return "unknown";
   if (block === undefined) return "none";
   const { spec } = block;
@@ -118,4 +118,8 @@ function unlessDamaged<T>(read: () => T): T | "damaged" {
     if (error instanceof DamagedError) return "damaged";
     throw error;
   }
+}
+
+function blockStore(sys: Sys): Store {
+  return openDatastore("file", sys).store;
 }

@@ -39,7 +39,7 @@ import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { runEvery } from "../../src/plugin/steps.ts";
-import { trustStateDirectories } from "../../src/store/trust.ts";
+import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { planBlocks, reconcileBlocks } from "./blocks.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";

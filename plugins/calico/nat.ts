@@ -7,13 +7,13 @@ import { takePools } from "../../src/ipam/assign/known-pools.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import type { Resource } from "../../src/plan/resource.ts";
-import { fileStore } from "../../src/store/file.ts";
+import { openDatastore } from "../../src/store/open.ts";
 import { drive } from "../../src/store/transaction.ts";
 import { natOutgoing } from "./nat-outgoing.ts";
 
 /** All pools, also those that give no new addresses: what they gave still needs its way out. Throws `CniError` 103 where one cannot be read. */
 export function readPools(sys: Sys): readonly Pool[] {
-  return (takePools(sys) ?? drive(listPools(), fileStore(sys, { onDamaged: refuse }))).pools;
+  return (takePools(sys) ?? drive(listPools(), openDatastore("file", sys, { onDamaged: refuse }).store)).pools;
 }
 
 /** The shared tables with the pools of the families that the addresses belong to. */

@@ -23,7 +23,7 @@ import { CoreError } from "../../src/errors/core-error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
-import { takeLock } from "../../src/store/lock.ts";
+import { takeLock } from "../../src/store/file/lock.ts";
 import { type Backend, describeAttachment, type Family, type FormerPort, families, type Wanted } from "./backend.ts";
 import { attachmentOfRule, portmapCommentPrefix } from "./comment.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";

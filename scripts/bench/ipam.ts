@@ -14,9 +14,9 @@ import { assign, newBlock, withSpec } from "../../src/ipam/model/block.ts";
 import { newHandle } from "../../src/ipam/model/handle.ts";
 import { blockAt, decodePool } from "../../src/ipam/model/pool.ts";
 import { addressAt } from "../../src/net/prefix.ts";
-import { fileStore } from "../../src/store/file.ts";
+import { fileStore } from "../../src/store/file/store.ts";
 import type { StoredObject } from "../../src/store/object.ts";
-import type { Store } from "../../src/store/transaction.ts";
+import { create, drive, type Store } from "../../src/store/transaction.ts";
 import { Node } from "../../test/lib/node/netns.ts";
 
 export interface IpamBenchOptions {
@@ -148,7 +148,7 @@ function fillBlock(store: Store, pool: string, cidr: string, count: number): voi
 }
 
 function put(store: Store, object: StoredObject): void {
-  store.handle({ op: "create", object });
+  drive(create(object), store);
 }
 
 function measure({ driver, workDir, plugins, go }: IpamBenchOptions, { plugin, chunk }: Case, node: Node): Sample {

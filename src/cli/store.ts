@@ -1,20 +1,26 @@
 /** The embedded store as commands see it: what is damaged is told on stderr, the rest goes on. */
 import { type Block, isBlock } from "../ipam/model/block.ts";
 import { listPools, type Pool } from "../ipam/model/pool.ts";
-import { fileStore } from "../store/file.ts";
-import { withFileStore } from "../store/lock.ts";
+import type { Datastore, DatastoreOptions } from "../store/datastore.ts";
 import type { Kind, StoredObject } from "../store/object.ts";
+import { openDatastore } from "../store/open.ts";
 import type { StoreError } from "../store/store-error.ts";
 import { drive, list, type Transaction } from "../store/transaction.ts";
 import type { Cli } from "./cli.ts";
 
+/** Where the command looks for addresses and settings. */
+export function datastoreOf({ sys }: Pick<Cli, "sys">, options: DatastoreOptions = {}): Datastore {
+  return openDatastore("file", sys, options);
+}
+
 /** A transaction that only reads; needs no lock, for every file is old or new. */
 export function look<T>(cli: Cli, transaction: Transaction<T>): T {
-  return drive(transaction, fileStore(cli.sys, { onDamaged: (error) => noteDamage(cli, error) }));
+  return drive(transaction, datastoreOf(cli, { onDamaged: (error) => noteDamage(cli, error) }).store);
 }
 
 export function locked<T>(cli: Cli, transaction: Transaction<T>): T {
-  return withFileStore(cli.sys, { onDamaged: (error) => noteDamage(cli, error) }, (store) => drive(transaction, store));
+  const datastore = datastoreOf(cli, { onDamaged: (error) => noteDamage(cli, error) });
+  return datastore.exclusively((store) => drive(transaction, store));
 }
 
 export function readObjects(cli: Cli, kind: Kind): readonly StoredObject[] {

@@ -1,6 +1,6 @@
 /** The wait for a lock, told: a command that is silent for 40 seconds looks as if it hung. */
 import { isErrno, type Sys } from "../host/sys.ts";
-import { holderOf } from "../store/lock-holder.ts";
+import { holderOf } from "../store/file/lock-holder.ts";
 
 const quietMs = 2000;
 

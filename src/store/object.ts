@@ -1,4 +1,4 @@
-/** What a store holds: resources in the shape of Kubernetes', each under its kind and name, with a revision for compare-and-swap. */
+/** What a store holds: resources in the shape of Kubernetes', each with a revision for compare-and-swap. `key.ts` says how one is asked for. */
 
 export type Kind =
   | "IPPool"
@@ -9,13 +9,11 @@ export type Kind =
   | "Namespace"
   | "IPAMBlock"
   | "BlockAffinity"
-  | "IPAMHandle"
-  | "IPAMCursor"
-  | "IPAMOpenBlock";
+  | "IPAMHandle";
 
 export interface Metadata {
   readonly name: string;
-  /** The revision; the store gives it, and a new one with every write. Never used twice for one name. */
+  /** The revision, which means something to the store alone: it gives a new one with every write, and never one twice for one object. */
   readonly resourceVersion?: string;
   readonly creationTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -24,9 +22,9 @@ export interface Metadata {
 }
 
 /** Keys that we do not know are kept. */
-export interface StoredObject<Spec = unknown> {
+export interface StoredObject<Spec = unknown, K extends string = Kind> {
   readonly apiVersion: string;
-  readonly kind: Kind;
+  readonly kind: K;
   readonly metadata: Metadata;
   readonly spec: Spec;
   readonly [unknown: string]: unknown;

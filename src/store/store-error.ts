@@ -1,10 +1,9 @@
 /** What a datastore refused: which request, about which object, and why. */
 import { CoreError } from "../errors/core-error.ts";
-import type { Kind } from "./object.ts";
 
-/** An object of the store. Without a name: all of its kind. */
+/** An object as the store calls it. Without a name: all of its kind. */
 export interface ObjectRef {
-  readonly kind: Kind;
+  readonly kind: string;
   readonly name: string;
 }
 

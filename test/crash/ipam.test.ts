@@ -14,7 +14,7 @@ import type { Sys } from "../../src/host/sys.ts";
 import { checkIpam, type Report, type Snapshot } from "../../src/ipam/check/check.ts";
 import { confirmed, mend } from "../../src/ipam/check/mend.ts";
 import { listPools } from "../../src/ipam/model/pool.ts";
-import { fileStore } from "../../src/store/file.ts";
+import { fileStore } from "../../src/store/file/store.ts";
 import type { StoredObject } from "../../src/store/object.ts";
 import { drive, list } from "../../src/store/transaction.ts";
 import { record } from "../lib/faults/reliability.ts";

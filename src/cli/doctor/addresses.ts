@@ -1,9 +1,9 @@
 /** What `tortie ipam check` finds, but for what belongs to attachments that are judged as a whole. */
 import type { Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
-import { handleName } from "../../ipam/model/object-name.ts";
 import { hostPrefix } from "../../net/prefix.ts";
-import { places } from "../../store/file.ts";
+import { places } from "../../store/file/places.ts";
+import { handleName } from "../../store/object-name.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 

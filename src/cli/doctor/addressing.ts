@@ -9,7 +9,6 @@ import { decodePool, type Pool } from "../../ipam/model/pool.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { collisionsOf, type NodeNetworks, withoutPodGateways } from "../../net/node-networks.ts";
 import { nodename, nodenameConf } from "../../plugin/nodename.ts";
-import { fileStore } from "../../store/file.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { drive, list } from "../../store/transaction.ts";
@@ -17,6 +16,7 @@ import type { Cli } from "../cli.ts";
 import { gatherNodeNetworks } from "../node/networks.ts";
 import { withoutText } from "../resources/document-text.ts";
 import { specFaults } from "../resources/schema.ts";
+import { datastoreOf } from "../store.ts";
 import type { Finding } from "./finding.ts";
 import { ipamTypeOf, type NetworkFacts, networksIn, type PluginConf } from "./networks.ts";
 
@@ -46,7 +46,7 @@ export async function gatherAddressing(cli: Cli, networks: NetworkFacts): Promis
 
 /** What is damaged is told elsewhere. */
 function objects(cli: Cli, kind: Kind): readonly StoredObject[] {
-  return drive(list(kind), fileStore(cli.sys)).map((object) => withoutText(object) as StoredObject);
+  return drive(list(kind), datastoreOf(cli).store).map((object) => withoutText(object) as StoredObject);
 }
 
 function gatewaysOf({ document }: PluginConf): readonly string[] {

@@ -8,12 +8,12 @@ import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmed, mend } from "../../ipam/check/mend.ts";
 import { readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { isEmpty } from "../../ipam/model/block.ts";
-import { withFileStore } from "../../store/lock.ts";
 import { drive } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { takeSnapshot } from "../ipam/snapshot.ts";
 import { gatherFacts } from "../node/facts.ts";
+import { datastoreOf } from "../store.ts";
 import type { ChainCall, Finding, Fix, PluginCall } from "./finding.ts";
 import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
 
@@ -105,7 +105,7 @@ async function mendAddress(
   graceNs: bigint,
 ): Promise<readonly string[]> {
   const facts = await gatherFacts(cli);
-  return withFileStore(cli.sys, {}, (store) => {
+  return datastoreOf(cli).exclusively((store) => {
     const snapshot = { ...takeSnapshot(cli, facts), graceNs };
     const fresh = checkIpam(snapshot);
     const known = fresh.problems.filter(({ kind, subject }) => kind === problem.kind && subject === problem.subject);
@@ -125,7 +125,7 @@ async function mendAddress(
 
 /** Unless an address of it was taken since. */
 function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly string[] {
-  return withFileStore(cli.sys, {}, (store) => {
+  return datastoreOf(cli).exclusively((store) => {
     const block = drive(readBlock(fix.cidr), store);
     if (block !== undefined && !isEmpty(block.spec)) return [];
     drive(releaseBlock(fix.node, fix.cidr), store);
@@ -135,7 +135,7 @@ function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly str
 
 /** Nobody else is writing while the lock is held. */
 function removeFiles(cli: Cli, fix: Extract<Fix, { kind: "remove" }>): readonly string[] {
-  return withFileStore(cli.sys, {}, () => {
+  return datastoreOf(cli).exclusively(() => {
     for (const path of fix.paths) {
       try {
         cli.sys.removeFile(path);

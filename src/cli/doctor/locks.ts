@@ -1,7 +1,7 @@
 /** Who holds the locks. A lock is free again when its holder ends, however it ends: only a holder that does not go on is in the way. */
 import { iptablesLock } from "../../../plugins/portmap/names.ts";
-import { storeLock } from "../../store/lock.ts";
-import { readLocks } from "../../store/lock-holder.ts";
+import { storeLock } from "../../store/file/lock.ts";
+import { readLocks } from "../../store/file/lock-holder.ts";
 import type { Cli } from "../cli.ts";
 import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";

@@ -2,11 +2,11 @@
 
 import { ownerOf } from "../../identity/attachment.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
-import { withFileStore } from "../../store/lock.ts";
-import { LockTimeout } from "../../store/lock-error.ts";
+import { LockTimeout } from "../../store/file/lock-error.ts";
 import type { Cli } from "../cli.ts";
 import { takeSnapshot } from "../ipam/snapshot.ts";
 import { type Facts, gatherFacts } from "../node/facts.ts";
+import { datastoreOf } from "../store.ts";
 import { gatherAddressing } from "./addressing.ts";
 import { gatherChecks, splitShared } from "./checks.ts";
 import type { Moving, Settled } from "./diagnosis.ts";
@@ -114,7 +114,7 @@ const lockPatienceMs = 10_000;
 /** A lock that stays taken keeps a look from nothing but its certainty. */
 function underLock<T>(cli: Cli, look: () => T): T {
   try {
-    return withFileStore(cli.sys, { timeoutMs: lockPatienceMs }, look);
+    return datastoreOf(cli, { lockTimeoutMs: lockPatienceMs }).exclusively(look);
   } catch (error) {
     if (error instanceof LockTimeout) return look();
     throw error;

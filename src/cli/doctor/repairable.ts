@@ -1,15 +1,14 @@
 /** Which problems with addresses can be repaired by a command: each repair is tried on a store that keeps nothing. */
 import type { Problem, Report, Snapshot } from "../../ipam/check/check.ts";
 import { mend } from "../../ipam/check/mend.ts";
-import { fileStore } from "../../store/file.ts";
 import { drive } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { dryRunStore } from "../resources/dry-run-store.ts";
+import { datastoreOf } from "../store.ts";
 
 /** The rest is for a person to decide. */
 export function repairableProblems(cli: Cli, report: Report, snapshot: Snapshot): ReadonlySet<Problem> {
-  // What is damaged is a problem of the report itself.
-  const store = dryRunStore(fileStore(cli.sys, { onDamaged: () => {} }));
+  const store = dryRunStore(datastoreOf(cli).store);
   return new Set(
     report.problems.filter((problem) => {
       try {

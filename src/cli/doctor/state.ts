@@ -2,7 +2,7 @@
 import { endpointDirectory } from "../../endpoint/endpoint.ts";
 import { partDirectory } from "../../endpoint/part.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
-import { places } from "../../store/file.ts";
+import { places } from "../../store/file/places.ts";
 import type { Cli } from "../cli.ts";
 import type { Finding } from "./finding.ts";
 import { byPrograms, quote } from "./plugin-call.ts";

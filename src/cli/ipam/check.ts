@@ -8,11 +8,11 @@ import {
   type Snapshot,
 } from "../../ipam/check/check.ts";
 import { confirmed } from "../../ipam/check/mend.ts";
-import { withFileStore } from "../../store/lock.ts";
 import type { Cli } from "../cli.ts";
 import { type ExitStatus, exitStatus, failed } from "../error.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { formatDocument } from "../resources/document-text.ts";
+import { datastoreOf } from "../store.ts";
 import { makeReport } from "./report-file.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
@@ -44,7 +44,7 @@ async function judge(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly 
   const first = checkIpam(snapshot);
   if (first.problems.length === 0) return { snapshot, report: first };
   const facts = await gatherFacts(cli);
-  const again = withFileStore(cli.sys, {}, () => takeSnapshot(cli, facts));
+  const again = datastoreOf(cli).exclusively(() => takeSnapshot(cli, facts));
   const second = checkIpam(again);
   return { snapshot: again, report: { ...second, problems: confirmed([first], second) } };
 }

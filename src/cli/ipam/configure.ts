@@ -1,12 +1,11 @@
 /** `tortie ipam configure`: the settings of IPAM, Calico's `IPAMConfig` "default". */
 import { readIpamConfig } from "../../ipam/model/settings.ts";
-import { fileStore } from "../../store/file.ts";
-import { withFileStore } from "../../store/lock.ts";
 import { drive, read, type Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { dryRunStore } from "../resources/dry-run-store.ts";
 import { type Change, writeResource } from "../resources/write.ts";
+import { datastoreOf } from "../store.ts";
 
 export interface ConfigureOptions {
   readonly strictaffinity?: boolean | undefined;
@@ -26,8 +25,8 @@ export function configureIpam(cli: Cli, { dryRun = false, ...options }: Configur
     );
   }
   const change = configure(Object.fromEntries(wanted));
-  if (dryRun) drive(change, dryRunStore(fileStore(cli.sys)));
-  else withFileStore(cli.sys, {}, (store) => drive(change, store));
+  if (dryRun) drive(change, dryRunStore(datastoreOf(cli).store));
+  else datastoreOf(cli).exclusively((store) => drive(change, store));
   for (const [key, value] of wanted) {
     cli.out(`Successfully set ${propertyOf(key)} to: ${value}${dryRun ? " (dry run)" : ""}\n`);
   }
@@ -40,7 +39,7 @@ export function propertyOf(key: string): string {
 }
 
 function* configure(wanted: object): Transaction<Change> {
-  const stored = yield* read("IPAMConfig", "default");
+  const stored = yield* read({ kind: "IPAMConfig", name: "default" });
   const { strictAffinity, autoAllocateBlocks } = yield* readIpamConfig();
   return yield* writeResource("apply", {
     apiVersion: "projectcalico.org/v3",

@@ -4,12 +4,12 @@ import { type Allocation, checkIpam, type Problem, type Report, type Snapshot } 
 import { confirmed, mend } from "../../ipam/check/mend.ts";
 import { releaseIps } from "../../ipam/release/release-ips.ts";
 import { canonicalAddress } from "../../net/address.ts";
-import { withFileStore } from "../../store/lock.ts";
 import { drive, type Store } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { gatherFacts } from "../node/facts.ts";
 import { dryRunStore } from "../resources/dry-run-store.ts";
+import { datastoreOf } from "../store.ts";
 import { readReport } from "./report-file.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
@@ -35,7 +35,7 @@ async function looking(
   body: (store: Store, fresh: Report, snapshot: Snapshot) => ExitStatus,
 ): Promise<ExitStatus> {
   const facts = await gatherFacts(cli);
-  return withFileStore(cli.sys, {}, (store) => {
+  return datastoreOf(cli).exclusively((store) => {
     const snapshot = takeSnapshot(cli, facts);
     return body(dryRun ? dryRunStore(store) : store, checkIpam(snapshot), snapshot);
   });
@@ -91,7 +91,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
   });
   for (let at = 0; at < later.length; at += leaksPerHold) {
     const batch = later.slice(at, at + leaksPerHold);
-    const { mended, failed } = withFileStore(cli.sys, {}, (store) =>
+    const { mended, failed } = datastoreOf(cli).exclusively((store) =>
       tallyOf(
         cli,
         batch.map((step) => () => step(store)),

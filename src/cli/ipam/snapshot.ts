@@ -1,10 +1,10 @@
 /** All the facts that a check judges, as of one moment: the store's objects and what the node shows. */
 
+import { nowNs } from "../../host/clock.ts";
 import type { Snapshot } from "../../ipam/check/check.ts";
 import { isBlock } from "../../ipam/model/block.ts";
 import { listPools } from "../../ipam/model/pool.ts";
 import { listReservedCidrs } from "../../ipam/model/settings.ts";
-import { fileStore } from "../../store/file.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
@@ -12,18 +12,18 @@ import { drive, list, type Store } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import type { Facts } from "../node/facts.ts";
 import { withoutText } from "../resources/document-text.ts";
+import { datastoreOf } from "../store.ts";
 
 export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
   const damaged: StoreError[] = [];
-  const store = fileStore(cli.sys, { onDamaged: (error) => damaged.push(error) });
+  const store = datastoreOf(cli, { onDamaged: (error) => damaged.push(error) }).store;
   cli.progress.begin("reading the store");
   const objects = (kind: Kind): readonly StoredObject[] => drive(list(kind), store);
   const { pools, faults } = drive(listPools(), store);
-  const { seconds, nanoseconds } = cli.sys.wallClock();
   const snapshot: Snapshot = {
     ...facts,
     node: cli.node,
-    takenAt: BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds),
+    takenAt: nowNs(cli.sys),
     pools,
     blocks: objects("IPAMBlock").map(readable),
     handles: objects("IPAMHandle"),

@@ -11,14 +11,12 @@ import type { Pool, PoolSpec } from "../../ipam/model/pool.ts";
 import { decodePool } from "../../ipam/model/pool.ts";
 import type { Family } from "../../net/address.ts";
 import { canonicalPrefix, lengthOf, maskPrefix } from "../../net/prefix.ts";
-import { fileStore } from "../../store/file.ts";
-import { withFileStore } from "../../store/lock.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { create, drive, list, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { forgetCursors } from "../resources/delete.ts";
 import { dryRunStore } from "../resources/dry-run-store.ts";
+import { datastoreOf } from "../store.ts";
 
 export interface SplitOptions {
   readonly number: number;
@@ -37,8 +35,8 @@ export function splitPool(cli: Cli, options: SplitOptions): ExitStatus {
   }
   const transaction = split(options);
   const parts = dryRun
-    ? drive(transaction, dryRunStore(fileStore(cli.sys)))
-    : withFileStore(cli.sys, {}, (store) => drive(transaction, store));
+    ? drive(transaction, dryRunStore(datastoreOf(cli).store))
+    : datastoreOf(cli).exclusively((store) => drive(transaction, store));
   for (const part of parts) cli.out(`IPPool "${part.metadata.name}" ${part.spec.cidr}${dryRun ? " (dry run)" : ""}\n`);
   cli.out(`Successfully split pool ${name ?? cidr} into ${number}${dryRun ? " (dry run)" : ""}\n`);
   return exitStatus.done;
@@ -54,12 +52,12 @@ function* split({ number, cidr, name }: SplitOptions): Transaction<readonly Stor
   for (const part of parts) {
     const wanted = { ...part, spec: { ...part.spec, disabled: wasDisabled === "true" } };
     if ((yield* create(wanted)) !== undefined) continue;
-    const other = (yield* read("IPPool", part.metadata.name)) as StoredObject<PoolSpec> | undefined;
+    const other = (yield* read({ kind: "IPPool", name: part.metadata.name })) as StoredObject<PoolSpec> | undefined;
     if (other?.spec.cidr !== part.spec.cidr) {
       throw new CliError(`cannot split ${nameOf(found)}: IPPool "${part.metadata.name}" exists, ${other?.spec.cidr}`);
     }
   }
-  yield* forgetCursors(found.spec.cidr);
+  yield { op: "forget room", pool: found.spec.cidr };
   if (!(yield* remove(disabled))) throw conflict(found);
   return parts;
 }

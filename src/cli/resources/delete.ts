@@ -2,7 +2,6 @@
 import { type AffinitySpec, hostAffinity, readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { type Block, isBlock } from "../../ipam/model/block.ts";
 import { readHeld } from "../../ipam/model/held.ts";
-import { affinityName } from "../../ipam/model/object-name.ts";
 import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -17,14 +16,14 @@ import type { Change } from "./write.ts";
 export function* deleteResource(kind: StoredKind, name: string, force: boolean): Transaction<Change> {
   const resource = { kind, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
-  const stored = yield* read(kind, name);
+  const stored = yield* read({ kind, name });
   if (stored === undefined) throw refuse("there is none");
   const need = force ? undefined : yield* needOf(stored);
   if (need !== undefined) throw refuse(`${need} (pass --force)`);
   if (kind === "IPPool")
     return { action: "deleted", resource, more: yield* deletePool(stored as StoredObject<PoolSpec>) };
   if (kind === "IPAMBlock" && isBlock(stored)) yield* giveUp(stored);
-  const left = yield* read(kind, name);
+  const left = yield* read({ kind, name });
   if (left !== undefined && !(yield* remove(left))) throw refuse("another process changed it meanwhile; try again");
   return { action: "deleted", resource };
 }
@@ -60,7 +59,7 @@ function* deletePool(pool: StoredObject<PoolSpec>): Transaction<string> {
   const blocks = yield* blocksOf(pool);
   const owned = blocks.filter((block) => ownerOfBlock(block) !== undefined);
   for (const block of owned) yield* giveUp(block);
-  yield* forgetCursors(pool.spec.cidr);
+  yield { op: "forget room", pool: pool.spec.cidr };
   yield* remove(disabled);
   return `${owned.length} ${owned.length === 1 ? "affinity" : "affinities"} released`;
 }
@@ -68,17 +67,6 @@ function* deletePool(pool: StoredObject<PoolSpec>): Transaction<string> {
 function* giveUp(block: Block): Transaction<void> {
   const owner = ownerOfBlock(block);
   if (owner !== undefined && block.spec.affinity === hostAffinity(owner)) yield* releaseBlock(owner, block.spec.cidr);
-}
-
-/** Hints about blocks that are gone. */
-export function* forgetCursors(cidr: string): Transaction<void> {
-  for (const cursor of yield* list("IPAMCursor")) {
-    const { node, pool } = cursor.spec as { readonly node: string; readonly pool: string };
-    if (pool !== cidr) continue;
-    const prefix = `${affinityName(node, pool)}-`;
-    for (const open of yield* list("IPAMOpenBlock")) if (open.metadata.name.startsWith(prefix)) yield* remove(open);
-    yield* remove(cursor);
-  }
 }
 
 function* blocksOf({ spec }: StoredObject<PoolSpec>): Transaction<readonly Block[]> {

@@ -4,8 +4,7 @@ import { CliError, exitStatus } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 import type { Resource } from "./resource.ts";
 
-/** The store's kinds that people work with; cursors and open blocks are hints that nobody edits. */
-export type StoredKind = Exclude<Kind, "IPAMCursor" | "IPAMOpenBlock">;
+export type StoredKind = Kind;
 export type ResourceKind = StoredKind | "WorkloadEndpoint";
 
 export const resourceKinds: readonly ResourceKind[] = [

@@ -1,11 +1,11 @@
 /** `tortie create`, `apply`, `replace`, `validate` and `delete`. */
-import { fileStore } from "../../store/file.ts";
-import { withFileStore } from "../../store/lock.ts";
+
 import { drive, type Store } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { networkIn, validateNetwork } from "../lint/validate.ts";
 import { collisionWarnings } from "../node/networks.ts";
+import { datastoreOf } from "../store.ts";
 import { deleteResource } from "./delete.ts";
 import { dryRunStore } from "./dry-run-store.ts";
 import { planEndpointDelete, planEndpointWrite } from "./endpoint.ts";
@@ -94,8 +94,8 @@ function changeAll<T>(
 ): ExitStatus {
   const plan = (store: Store) => planAll(cli, items, change(dryRunStore(store)));
   // A dry run needs no lock, so that whoever may only read can make one.
-  if (dryRun) return finish(cli, plan(fileStore(cli.sys)), verb, " (dry run)");
-  const changes = withFileStore(cli.sys, {}, (store) => {
+  if (dryRun) return finish(cli, plan(datastoreOf(cli).store), verb, " (dry run)");
+  const changes = datastoreOf(cli).exclusively((store) => {
     if (plan(store) === undefined) return undefined;
     return items.map((item) => {
       const planned = change(store)(item);

@@ -1,9 +1,9 @@
 /** The shape of each kind's spec, and what one resource's keys must be for themselves; `resource-rules.ts` has what they must be for others. */
 import * as z from "zod";
-import { affinityName, blockName, handleName } from "../../ipam/model/object-name.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
 import { addressOf, canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
+import { affinityName, blockName, handleName } from "../../store/object-name.ts";
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 import { issueTexts } from "./schema-issue.ts";

@@ -32,7 +32,7 @@ export function* writeResource(verb: Verb, resource: StoredResource): Transactio
   const refuse = (reason: string) => new CliError(`cannot ${verb} ${nameOf(resource)}: ${reason}`);
   const faults = schemaFaults(resource);
   if (faults.length > 0) throw refuse(faults.join("; "));
-  const stored = yield* read(kind, metadata.name);
+  const stored = yield* read({ kind, name: metadata.name });
   if (verb === "create" && stored !== undefined) throw refuse("it exists already; use apply or replace");
   if (verb === "replace" && stored === undefined) throw refuse("it does not exist; use apply or create");
   const revision = metadata.resourceVersion;

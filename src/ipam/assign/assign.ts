@@ -11,15 +11,15 @@ import { CoreError } from "../../errors/core-error.ts";
 import type { Family } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
-import { create, maxTries, type Transaction, update } from "../../store/transaction.ts";
+import { create, maxTries, pause, type Transaction, update } from "../../store/transaction.ts";
 import { type AllocationAttribute, assign, blockAddress, withSpec } from "../model/block.ts";
-import { newHandle } from "../model/handle.ts";
+import { type HandleSpec, newHandle } from "../model/handle.ts";
 import { type Assigned, addressesOf, type Held, type HeldBlock, readHeld } from "../model/held.ts";
-import { readScope } from "../model/labels.ts";
+import { readScope, type Scope } from "../model/labels.ts";
 import type { Pool, PoolList } from "../model/pool.ts";
 import { type IpamConfig, listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
-import { PoolsExhausted } from "../no-address.ts";
-import { releaseByHandle } from "../release/release.ts";
+import { NoAddressError } from "../no-address.ts";
+import { releaseByHandle, writeHandle } from "../release/release.ts";
 import { findBlock, noteFull, type Search } from "./candidate.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 
@@ -57,7 +57,14 @@ export interface Change extends HeldBlock {
 
 /** Throws `NoAddressError` when not all addresses are to be had; then none is taken. */
 export function* autoAssign(request: AssignRequest): Transaction<readonly Assigned[]> {
-  return yield* assignWith(request, (held) => findChanges(request, held));
+  // What is set does not change between two tries.
+  let settings: Settings | undefined;
+  return yield* assignWith(request, function* (held) {
+    const missing = missingOf(request, held);
+    if (missing.length === 0) return [];
+    settings ??= yield* readSettings(request);
+    return yield* findChanges(request, missing, settings);
+  });
 }
 
 /**
@@ -73,6 +80,7 @@ export function* assignWith(
   let before: ReadonlySet<string> | undefined;
   try {
     for (let tries = 0; tries < maxTries; tries++) {
+      yield* pause(tries);
       const held = yield* readHeld(handleId);
       const addresses = addressesOf(held);
       before ??= new Set(addresses.map(({ address }) => address));
@@ -95,21 +103,34 @@ export function attributeOf({ handleId, attributes }: Claimant): AllocationAttri
   return { handle_id: handleId, secondary: attributes };
 }
 
-function* findChanges(request: AssignRequest, held: Held): Transaction<readonly Change[]> {
-  const missing = request.wanted
-    .map((wanted) => ({ ...wanted, count: wanted.count - heldOf(held, wanted.family) }))
-    .filter(({ count }) => count > 0);
-  if (missing.length === 0) return [];
+function missingOf({ wanted }: AssignRequest, held: Held): AssignRequest["wanted"] {
+  const missing = wanted.map((one) => ({ ...one, count: one.count - heldOf(held, one.family) }));
+  return missing.filter(({ count }) => count > 0);
+}
+
+interface Settings {
+  readonly config: IpamConfig;
+  readonly reservedCidrs: readonly string[];
+  readonly scope: Scope;
+}
+
+function* readSettings({ reserved = [], pools, node, attributes }: AssignRequest): Transaction<Settings> {
   const config = yield* readIpamConfig();
-  const reservedCidrs = [...(yield* listReservedCidrs()), ...(request.reserved ?? []).map(hostPrefix)];
-  const scope = yield* readScope(request.pools.pools, request.node, request.attributes.namespace);
-  const { node, now, isFirstTry = false } = request;
+  const reservedCidrs = [...(yield* listReservedCidrs()), ...reserved.map(hostPrefix)];
+  return { config, reservedCidrs, scope: yield* readScope(pools.pools, node, attributes.namespace) };
+}
+
+function* findChanges(
+  request: AssignRequest,
+  missing: AssignRequest["wanted"],
+  { config, reservedCidrs, scope }: Settings,
+): Transaction<readonly Change[]> {
+  const { node, now, nodes, isFirstTry = false } = request;
   const changes: Change[] = [];
-  for (const wanted of missing) {
-    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), isFirstTry, nodes: request.nodes };
-    changes.push(
-      ...(yield* findFor(request, search, wanted.count, wanted.family, selectPools(request.pools, wanted, scope))),
-    );
+  for (const { count, ...wanted } of missing) {
+    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), isFirstTry, nodes };
+    const pools = selectPools(request.pools, wanted, scope);
+    changes.push(...(yield* findFor(request, search, count, wanted.family, pools)));
   }
   return changes;
 }
@@ -153,8 +174,9 @@ function exhausted(
   requested: number,
   pools: readonly Pool[],
   { strictAffinity }: IpamConfig,
-): PoolsExhausted {
-  return new PoolsExhausted({ family, assigned, requested, pools: pools.map(({ cidr }) => cidr), strictAffinity });
+): NoAddressError {
+  const cidrs = pools.map(({ cidr }) => cidr);
+  return new NoAddressError({ why: "pools exhausted", family, assigned, requested, pools: cidrs, strictAffinity });
 }
 
 /** Whether all is written; `false` when another process changed something meanwhile. */
@@ -164,14 +186,15 @@ function* writeChanges(claimant: Claimant, held: Held, changes: readonly Change[
   for (const { block, ordinals } of changes) {
     counts[block.spec.cidr] = (counts[block.spec.cidr] ?? 0) + ordinals.length;
   }
-  const { handle } = held;
-  const written =
-    handle === undefined
-      ? yield* create(newHandle(claimant.handleId, counts))
-      : yield* update({ ...handle, spec: { ...handle.spec, block: counts } });
-  if (written === undefined) return false;
+  if (!(yield* writeCounts(claimant.handleId, held.handle, counts))) return false;
   for (const { block } of changes) if ((yield* update(block)) === undefined) return false;
   return true;
+}
+
+/** Whether the handle counts just these; a try that was overtaken has written them already. */
+function* writeCounts(handleId: string, handle: Held["handle"], counts: HandleSpec["block"]): Transaction<boolean> {
+  if (handle === undefined) return (yield* create(newHandle(handleId, counts))) !== undefined;
+  return yield* writeHandle(handle, counts);
 }
 
 /** The first error is the one to report: what fails in here is left for the next operation on the handle. */

@@ -1,19 +1,18 @@
 /**
  * The search for a block with room, cheapest first: the one in use, one that has room again, a new one, and only then all of them.
  *
- *     findOpen       the cursor's current block and queue: no full block is read
+ *     findOpen       what the store hints at: no full block is read
  *     findNew        claims the next block of the pool that nobody has
- *     findAnywhere   reads every block: finds what cursors forgot, and what may be borrowed from other nodes
+ *     findAnywhere   reads every block: finds what hints forgot, and what may be borrowed from other nodes
  */
 import { addressCount, contains } from "../../net/prefix.ts";
-import { list, type Transaction } from "../../store/transaction.ts";
+import { hintRoom, list, type Transaction } from "../../store/transaction.ts";
 import { type AffinitySpec, claimBlock, hostAffinity, readBlock } from "../model/affinity.ts";
 import { type Block, blockAddress, expireCooldowns, hasRoom, isBlock, withSpec } from "../model/block.ts";
 import { blockAt, blockCount, blocksToEnd, type Pool } from "../model/pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "../model/settings.ts";
-import { BlockLimitReached } from "../no-address.ts";
+import { NoAddressError } from "../no-address.ts";
 import type { NodesOwn } from "./assign.ts";
-import { type Cursor, moved, nextOpen, pushOpen, readCursor, saveCursor } from "./cursor.ts";
 
 /** What the search knows. */
 export interface Search {
@@ -45,42 +44,52 @@ export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<
   return undefined;
 }
 
-/** Notes that a block of a pool (by its CIDR) has become full: the cursor turns to the next one. */
+/** Notes that a block of a pool (by its CIDR) has become full. */
 export function* noteFull(node: string, pool: string, cidr: string): Transaction<void> {
-  const cursor = yield* readCursor(node, pool);
-  if (cursor.spec.current === cidr) yield* saveCursor(cursor, yield* nextOpen(cursor));
+  yield* hintRoom(node, pool, { op: "full", cidr });
 }
 
 /** Notes that a block that was full has room again. */
 export function* noteOpen(node: string, pool: string, cidr: string): Transaction<void> {
-  const cursor = yield* readCursor(node, pool);
-  yield* saveCursor(cursor, yield* pushOpen(cursor, cidr));
+  yield* hintRoom(node, pool, { op: "open", cidrs: [cidr] });
 }
 
 function* findOpen(search: Search, pool: Pool): Transaction<Block | undefined> {
-  const stored = yield* readCursor(search.node, pool.cidr);
-  let cursor = stored;
-  let found: Block | undefined;
-  while (cursor.spec.current !== undefined) {
-    const stored = yield* readBlock(cursor.spec.current);
-    const block = stored !== undefined && search.config.ipCooldownSeconds > 0 ? thawed(search, stored) : stored;
-    if (block !== undefined && isOurs(search, block) && isUsable(search, block)) {
-      found = block;
-      break;
-    }
-    cursor = yield* nextOpen(cursor);
+  let room = yield* hintRoom(search.node, pool.cidr, { op: "look" });
+  if (room === undefined) return yield* findOwned(search, pool);
+  while (room?.current !== undefined) {
+    const cidr: string = room.current;
+    const block = yield* usableBlock(search, cidr);
+    if (block !== undefined) return block;
+    room = yield* hintRoom(search.node, pool.cidr, { op: "full", cidr });
   }
-  yield* saveCursor(stored, cursor);
-  return found;
+  return undefined;
+}
+
+/** Where nobody hints: all blocks of the node, for one of them may have room, and a node's blocks are counted. */
+function* findOwned(search: Search, pool: Pool): Transaction<Block | undefined> {
+  for (const { spec } of yield* list("BlockAffinity", { node: search.node, family: pool.family })) {
+    const { cidr } = spec as AffinitySpec;
+    const block = contains(pool.cidr, cidr) ? yield* usableBlock(search, cidr) : undefined;
+    if (block !== undefined) return block;
+  }
+  return undefined;
+}
+
+/** The block, if it is the node's and has room. */
+function* usableBlock(search: Search, cidr: string): Transaction<Block | undefined> {
+  const stored = yield* readBlock(cidr);
+  const block = stored !== undefined && search.config.ipCooldownSeconds > 0 ? thawed(search, stored) : stored;
+  return block !== undefined && isOurs(search, block) && isUsable(search, block) ? block : undefined;
 }
 
 function* findNew(search: Search, pool: Pool): Transaction<Block | undefined> {
-  const cursor = yield* readCursor(search.node, pool.cidr);
-  return yield* claimFrom(search, pool, cursor, BigInt(cursor.spec.probed));
+  const room = yield* hintRoom(search.node, pool.cidr, { op: "look" });
+  return yield* claimFrom(search, pool, room?.probed ?? 0n);
 }
 
 /** Claims the first block at `start` or later that can be had. */
-function* claimFrom(search: Search, pool: Pool, cursor: Cursor, start: bigint): Transaction<Block | undefined> {
+function* claimFrom(search: Search, pool: Pool, start: bigint): Transaction<Block | undefined> {
   if (!search.config.autoAllocateBlocks) return undefined;
   const count = blockCount(pool);
   for (let probed = start; probed < count; probed++) {
@@ -91,10 +100,10 @@ function* claimFrom(search: Search, pool: Pool, cursor: Cursor, start: bigint): 
     if ((yield* readBlock(cidr)) === undefined) yield* checkLimit(search, pool);
     const block = yield* claimBlock({ node: search.node, pool: pool.cidr, now: search.now }, cidr);
     if (block === undefined || !isUsable(search, block)) continue;
-    yield* saveCursor(cursor, moved(cursor, { probed: probed + 1n, current: cidr }));
+    yield* hintRoom(search.node, pool.cidr, { op: "claimed", probed: probed + 1n, current: cidr });
     return block;
   }
-  yield* saveCursor(cursor, cursor.spec.probed === count ? cursor : moved(cursor, { probed: count }));
+  yield* hintRoom(search.node, pool.cidr, { op: "claimed", probed: count, current: undefined });
   return undefined;
 }
 
@@ -107,22 +116,19 @@ function coveringNetwork({ nodes }: Search, pool: Pool, cidr: string): string | 
 }
 
 function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefined> {
-  const blocks = (yield* list("IPAMBlock"))
+  const blocks = (yield* list("IPAMBlock", { family: pool.family }))
     .filter(isBlock)
     .filter(({ spec }) => contains(pool.cidr, spec.cidr))
     .map((block) => thawed(search, block));
   const usable = blocks.filter((block) => isUsable(search, block));
   const ours = usable.filter((block) => isOurs(search, block));
-  const stored = yield* readCursor(search.node, pool.cidr);
   if (ours.length > 0) {
-    // The cursor learns them again, so that the next search is short.
-    let cursor = stored;
-    for (const { spec } of ours) cursor = yield* pushOpen(cursor, spec.cidr);
-    yield* saveCursor(stored, cursor);
+    // The store learns them again, so that the next search is short.
+    yield* hintRoom(search.node, pool.cidr, { op: "open", cidrs: ours.map(({ spec }) => spec.cidr) });
     return ours[0];
   }
-  // Blocks that were given up, or whose reservation has ended, lie behind the cursor.
-  const forgotten = BigInt(blocks.length) < blockCount(pool) ? yield* claimFrom(search, pool, stored, 0n) : undefined;
+  // Blocks that were given up, or whose reservation has ended, lie behind what has been probed.
+  const forgotten = BigInt(blocks.length) < blockCount(pool) ? yield* claimFrom(search, pool, 0n) : undefined;
   return forgotten ?? (search.config.strictAffinity ? undefined : usable[0]);
 }
 
@@ -140,12 +146,10 @@ function isUsable({ taken, reservedCidrs }: Search, { spec }: Block): boolean {
   return !spec.deleted && !taken.has(spec.cidr) && hasRoom(spec, reservedIn(spec.cidr, reservedCidrs));
 }
 
-/** Throws `BlockLimitReached` when the node may own no further block. Reads all affinities, and only where a limit is set. */
+/** Throws `NoAddressError` when the node may own no further block. Reads all affinities, and only where a limit is set. */
 function* checkLimit({ node, config }: Search, { family }: Pool): Transaction<void> {
   const limit = config.maxBlocksPerHost;
   if (limit <= 0) return;
-  const specs = (yield* list("BlockAffinity")).map(({ spec }) => spec as AffinitySpec);
-  const owned = specs.filter((spec) => spec.node === node && spec.cidr.includes(":") === (family === 6));
-  if (owned.length < limit) return;
-  throw new BlockLimitReached(family, limit);
+  if ((yield* list("BlockAffinity", { node, family })).length < limit) return;
+  throw new NoAddressError({ why: "block limit", family, limit });
 }

@@ -9,10 +9,10 @@ import { familyOf, formatAddress } from "../../net/address.ts";
 import { collisionsOf, isClear, type NodeNetworks } from "../../net/node-networks.ts";
 import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
+import { blockName } from "../../store/object-name.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import { create, list, type Transaction } from "../../store/transaction.ts";
-import { NoDefaultPool, PoolRefused } from "../invalid-request.ts";
-import { blockName } from "../model/object-name.ts";
+import { InvalidRequest } from "../invalid-request.ts";
 import { decodePool, defaultBlockSize, listPools, type PoolList, type PoolSpec } from "../model/pool.ts";
 import type { Wanted } from "./pool-selection.ts";
 
@@ -81,7 +81,7 @@ const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "
 function judge(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
   const node = cidrs.length === 0 ? undefined : networks(family);
   cidrs.forEach((cidr, index) => {
-    const refuse = (reason: string) => new PoolRefused(cidr, family, reason);
+    const refuse = (reason: string) => new InvalidRequest({ what: "new pool", cidr, family, reason });
     const range = unusable.find((one) => overlaps(one, cidr));
     if (range !== undefined) throw refuse(`it overlaps with ${range}, which is for no pod`);
     const other = cidrs.slice(0, index).find((one) => overlaps(one, cidr));
@@ -108,7 +108,7 @@ function clearCidr(family: Family, { random, networks, routes }: Surroundings): 
   const candidates = ["192.168.0.0/16", ...Array.from({ length: 16 }, (_, index) => `172.${16 + index}.0.0/16`)];
   const clear = candidates.find((cidr) => node === undefined || isClear(cidr, node, destinations));
   if (clear !== undefined) return clear;
-  throw new NoDefaultPool();
+  throw new InvalidRequest({ what: "default pool" });
 }
 
 function uniqueLocal(random: Uint8Array): string {

@@ -10,7 +10,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { familyOf } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import type { Transaction } from "../../store/transaction.ts";
-import { AddressNotForWorkloads, AddressOutsidePools } from "../invalid-request.ts";
+import { InvalidRequest } from "../invalid-request.ts";
 import { claimBlock, hostAffinity, readBlock } from "../model/affinity.ts";
 import {
   type AllocationAttribute,
@@ -26,7 +26,7 @@ import {
 import { type Assigned, addressesOf, type Held } from "../model/held.ts";
 import { blockOf, type Pool } from "../model/pool.ts";
 import { type IpamConfig, readIpamConfig } from "../model/settings.ts";
-import { AddressCooling, AddressOfNode, AddressTaken, BlockNotAffine, type NoAddressError } from "../no-address.ts";
+import { NoAddressError } from "../no-address.ts";
 import { releaseByHandle } from "../release/release.ts";
 import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
 import { forWorkloads } from "./pool-selection.ts";
@@ -68,7 +68,7 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<Found> 
   for (const address of missing) {
     const pool = poolOf(request.pools.pools, address);
     const own = request.nodes?.(address, pool.cidr);
-    if (own !== undefined) throw new AddressOfNode(address, own.reason);
+    if (own !== undefined) throw new NoAddressError({ why: "the node's", address, reason: own.reason });
     const cidr = blockOf(pool, address);
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));
@@ -98,9 +98,10 @@ function poolOf(pools: readonly Pool[], address: string): Pool {
   const pool = pools.find((candidate) => !candidate.disabled && contains(candidate.cidr, address));
   if (pool === undefined) {
     const known = pools.filter(({ family, disabled }) => family === familyOf(address) && !disabled);
-    throw new AddressOutsidePools(address, known);
+    throw new InvalidRequest({ what: "address outside pools", address, enabled: known });
   }
-  if (!forWorkloads(pool)) throw new AddressNotForWorkloads(address, pool.name, pool.allowedUses);
+  const { name, allowedUses } = pool;
+  if (!forWorkloads(pool)) throw new InvalidRequest({ what: "pool's use", address, pool: name, allowedUses });
   return pool;
 }
 
@@ -113,13 +114,14 @@ function* blockFor(
 ): Transaction<Block> {
   const block = (yield* readBlock(cidr)) ?? (yield* claimBlock({ node, pool, now }, cidr)) ?? (yield* readBlock(cidr));
   if (block !== undefined && (!strictAffinity || block.spec.affinity === hostAffinity(node))) return block;
-  throw new BlockNotAffine(cidr, block?.spec.affinity ?? undefined, node);
+  throw new NoAddressError({ why: "not affine", block: cidr, owner: block?.spec.affinity ?? undefined, node });
 }
 
 function taken({ spec }: Block, ordinal: number, address: string, { ipCooldownSeconds }: IpamConfig): NoAddressError {
   const owner = attributeAt(spec, ordinal) ?? {};
-  if (isCooling(owner)) return new AddressCooling(address, ipCooldownSeconds);
+  if (isCooling(owner)) return new NoAddressError({ why: "cooling", address, cooldownSeconds: ipCooldownSeconds });
   const { namespace, pod: name } = owner.secondary ?? {};
   const pod = name === undefined ? {} : { pod: { namespace, name } };
-  return new AddressTaken(address, spec.cidr, { handle: owner.handle_id ?? "", ...pod });
+  const holder = { handle: owner.handle_id ?? "", ...pod };
+  return new NoAddressError({ why: "taken", address, block: spec.cidr, holder });
 }

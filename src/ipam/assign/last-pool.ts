@@ -1,28 +1,16 @@
 /**
  * The pool that gave last: where there are many, an assignment reads this one first and the others only when it has no room.
  *
- *     IPAMCursor <node>-last-ipv4     pool 10.3.0.0/16, its name, and the pools that were asked for
- *
  * **It is a hint**: the pool is read and judged anew before it gives. A node with few pools has none, for reading all is as cheap.
  */
 import { CoreError } from "../../errors/core-error.ts";
-import type { Family } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { create, read, type Transaction, update } from "../../store/transaction.ts";
+import { read, type Transaction } from "../../store/transaction.ts";
 import type { Assigned } from "../model/held.ts";
 import { readScope } from "../model/labels.ts";
-import { affinityName } from "../model/object-name.ts";
 import { decodePool, type Pool, type PoolList } from "../model/pool.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
-
-interface HintSpec {
-  readonly node: string;
-  /** The pool's name. */
-  readonly pool: string;
-  /** `Wanted.pools`, joined. */
-  readonly wanted: string;
-}
 
 const minPools = 16;
 
@@ -34,9 +22,9 @@ export function* readLastPools(
 ): Transaction<PoolList | undefined> {
   const pools: Pool[] = [];
   for (const one of wanted) {
-    const hint = (yield* read("IPAMCursor", hintName(node, one.family))) as StoredObject<HintSpec> | undefined;
-    if (hint === undefined || hint.spec.wanted !== one.pools.join(" ")) return undefined;
-    const object = yield* read("IPPool", hint.spec.pool);
+    const reply = yield { op: "last pool", node, family: one.family };
+    if (!("lastPool" in reply) || reply.lastPool.wanted !== one.pools.join(" ")) return undefined;
+    const object = yield* read({ kind: "IPPool", name: reply.lastPool.pool });
     const pool = object === undefined ? undefined : yield* usable(object, one, node, namespace);
     if (pool === undefined) return undefined;
     pools.push(pool);
@@ -55,7 +43,8 @@ export function* noteLastPools(
   for (const { family, pools: names } of wanted) {
     const address = assigned.find((one) => one.family === family)?.address;
     const pool = address === undefined ? undefined : pools.find(({ cidr }) => contains(cidr, address));
-    if (pool !== undefined) yield* note(family, { node, pool: pool.name, wanted: names.join(" ") });
+    if (pool === undefined) continue;
+    yield { op: "last pool", node, family, note: { pool: pool.name, wanted: names.join(" ") } };
   }
 }
 
@@ -76,15 +65,4 @@ function* usable(
     if (!(error instanceof CoreError)) throw error;
     return undefined;
   }
-}
-
-function* note(family: Family, spec: HintSpec): Transaction<void> {
-  const name = hintName(spec.node, family);
-  const stored = yield* read("IPAMCursor", name);
-  if (stored !== undefined) yield* update({ ...stored, spec });
-  else yield* create({ apiVersion: "tortie/v1", kind: "IPAMCursor", metadata: { name }, spec });
-}
-
-function hintName(node: string, family: Family): string {
-  return affinityName(node, `last-ipv${family}`);
 }

@@ -2,12 +2,12 @@
 import { type Family, familyOf } from "../../net/address.ts";
 import { canonicalPrefix, lengthOf } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
-import { PoolNotUsable, PoolOfOtherFamily, SelectorError } from "../invalid-request.ts";
+import { blockName } from "../../store/object-name.ts";
+import { InvalidRequest } from "../invalid-request.ts";
 import { asks, type Scope } from "../model/labels.ts";
-import { blockName } from "../model/object-name.ts";
 import { defaultBlockSize, type Pool, type PoolList } from "../model/pool.ts";
 import { type Labels, parseSelector } from "../model/selector.ts";
-import { NoPoolForWorkloads, NoPoolOffered } from "../no-address.ts";
+import { NoAddressError } from "../no-address.ts";
 
 export interface Wanted {
   readonly family: Family;
@@ -21,7 +21,7 @@ export function selectPools(all: PoolList, { family, pools: wanted }: Wanted, sc
     wanted.length > 0 ? wanted.map((text) => requestedPool(all, family, text)) : offeredPools(all, family, scope);
   const usable = chosen.filter(forWorkloads);
   if (usable.length > 0) return usable;
-  throw new NoPoolForWorkloads(chosen.map(({ name, allowedUses }) => ({ name, allowedUses })));
+  throw new NoAddressError({ why: "no pool for workloads", pools: chosen });
 }
 
 export function forWorkloads({ allowedUses }: Pool): boolean {
@@ -34,9 +34,12 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
   const pool = pools.find((candidate) => candidate.name === text || candidate.cidr === cidr);
   if (pool === undefined || pool.disabled) {
     const known = pools.filter((other) => other.family === family && !other.disabled);
-    throw new PoolNotUsable(text, family, known, faults, wayOut(pool?.name, cidr));
+    const remedy = wayOut(pool?.name, cidr);
+    throw new InvalidRequest({ what: "unknown pool", pool: text, family, enabled: known, faults, remedy });
   }
-  if (pool.family !== family) throw new PoolOfOtherFamily(text, family, pool.cidr);
+  if (pool.family !== family) {
+    throw new InvalidRequest({ what: "pool's family", pool: text, family, cidr: pool.cidr });
+  }
   return pool;
 }
 
@@ -66,7 +69,7 @@ function offeredPools({ pools, faults }: PoolList, family: Family, scope: Scope)
   const offered = enabled.filter((pool) => pool.automatic && selects(pool, scope));
   if (offered.length > 0) return offered;
   const why = enabled.map((pool) => `"${pool.name}" ${pool.automatic ? "selects others" : "is Manual"}`);
-  throw new NoPoolOffered(family, scope.node, why, faults);
+  throw new NoAddressError({ why: "no pool offered", family, node: scope.node, passedOver: why, faults });
 }
 
 /** Whether a pool offers itself to this node and namespace. */
@@ -82,8 +85,8 @@ function matches(pool: string, key: string, selector: string, labels: Labels | u
   try {
     return labels !== undefined && parseSelector(selector)(labels);
   } catch (error) {
-    if (!(error instanceof SelectorError)) throw error;
-    const wanted = `a selector: ${error.reason}`;
+    if (!(error instanceof InvalidRequest) || error.fault.what !== "selector") throw error;
+    const wanted = `a selector: ${error.fault.reason}`;
     throw new InvalidObject({ kind: "IPPool", name: pool }, { field: `spec.${key}`, wanted, found: selector });
   }
 }

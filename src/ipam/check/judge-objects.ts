@@ -1,11 +1,11 @@
 /** Whether handles, blocks and affinities agree. */
 import type { StoredObject } from "../../store/object.ts";
+import { affinityName, handleName } from "../../store/object-name.ts";
 import type { ObjectRef } from "../../store/store-error.ts";
 import { type AffinitySpec, hostAffinity } from "../model/affinity.ts";
 import { type Block, isBlock } from "../model/block.ts";
 import { blockFault } from "../model/block-fault.ts";
 import type { HandleSpec } from "../model/handle.ts";
-import { affinityName, handleName } from "../model/object-name.ts";
 import type { Allocation, Problem, Snapshot } from "./check.ts";
 
 /** The blocks that can be judged, and what is wrong with the others. */

@@ -10,11 +10,11 @@
 import { ownerOf } from "../../identity/attachment.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { create, read, remove, type Transaction, update } from "../../store/transaction.ts";
-import { type AffinitySpec, hostAffinity, newAffinity, readBlock } from "../model/affinity.ts";
+import { affinityName } from "../../store/object-name.ts";
+import { create, remove, type Transaction, update } from "../../store/transaction.ts";
+import { type AffinitySpec, hostAffinity, newAffinity, readAffinity, readBlock } from "../model/affinity.ts";
 import { assignOrdinal, blockOrdinal, isBlock, ordinalsOfHandle, withSpec } from "../model/block.ts";
 import { type HandleSpec, handleIdOf, newHandle, readHandle } from "../model/handle.ts";
-import { affinityName } from "../model/object-name.ts";
 import { blockOf } from "../model/pool.ts";
 import { releaseIps } from "../release/release-ips.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./check.ts";
@@ -151,7 +151,7 @@ function* mendAffinity(name: string, { node, affinities, blocks }: Snapshot): Tr
   ];
   const cidr = specs.find((spec) => spec.node === node && affinityName(node, spec.cidr) === name)?.cidr;
   if (cidr === undefined) return undefined;
-  const affinity = (yield* read("BlockAffinity", name)) as StoredObject<AffinitySpec> | undefined;
+  const affinity = yield* readAffinity(node, cidr);
   const block = yield* readBlock(cidr);
   if (block?.spec.affinity !== hostAffinity(node)) {
     if (affinity !== undefined) yield* remove(affinity);

@@ -5,13 +5,13 @@
  *                point to goes to a placeholder
  *     handle     the blocks that note it
  *     affinity   the block that names the node as its owner
- *     cursor     nothing: it is a hint
  *
  * **No address gets a second owner by it.** Pools, reservations and settings are a person's: they are reported and left alone.
  */
 import { canonicalAddress } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import { DamagedError } from "../../store/damage.ts";
+import { affinityName, blockCidrOf, handleName } from "../../store/object-name.ts";
 import type { ObjectRef } from "../../store/store-error.ts";
 import { create, list, read, remove, setAside, type Transaction } from "../../store/transaction.ts";
 import { type AffinitySpec, hostAffinity, newAffinity } from "../model/affinity.ts";
@@ -28,7 +28,6 @@ import {
   withSpec,
 } from "../model/block.ts";
 import { type HandleSpec, newHandle, readHandle } from "../model/handle.ts";
-import { affinityName, blockCidrOf, handleName } from "../model/object-name.ts";
 import { placeholderOf } from "../model/placeholder.ts";
 
 /** An address that something outside of the store says is in use. */
@@ -52,10 +51,6 @@ export function* rebuild(
       return yield* rebuildHandle(name);
     case "BlockAffinity":
       return yield* rebuildAffinity(name);
-    case "IPAMCursor":
-    case "IPAMOpenBlock":
-      yield* setAside(kind, name);
-      return `set ${kind} "${name}" aside: it is a hint, and is found again`;
     default:
       return undefined;
   }
@@ -64,7 +59,7 @@ export function* rebuild(
 function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Transaction<string> {
   const cidr = blockCidrOf(name);
   if (cidr === undefined) {
-    yield* setAside("IPAMBlock", name);
+    yield* setAside({ kind: "IPAMBlock", name });
     return `set IPAMBlock "${name}" aside: its name is no block's`;
   }
   const old = yield* readable(name, cidr);
@@ -79,7 +74,7 @@ function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Tr
     block = fill(block, new Map(kept.map((ordinal) => [ordinal, { handle_id: handle }])));
   }
   if (affinity === undefined) block = withSpec(block, { ...block.spec, affinity: null });
-  yield* setAside("IPAMBlock", name, block);
+  yield* setAside({ kind: "IPAMBlock", name }, block);
   const withheld = lost.length > 0 ? `, ${kept.length} withheld for ${lost.map((id) => `"${id}"`).join(", ")}` : "";
   return `set IPAMBlock "${name}" aside and rebuilt it: ${known.size} addresses are known to be in use${withheld}`;
 }
@@ -87,7 +82,7 @@ function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Tr
 /** What can be read of the block; `undefined` where that is nothing. */
 function* readable(name: string, cidr: string): Transaction<BlockSpec | undefined> {
   try {
-    const object = yield* read("IPAMBlock", name);
+    const object = yield* read({ kind: "IPAMBlock", name });
     return object !== undefined && isBlock(object) && object.spec.cidr === cidr ? object.spec : undefined;
   } catch (error) {
     if (!(error instanceof DamagedError)) throw error;
@@ -190,7 +185,7 @@ function* rebuildHandle(name: string): Transaction<string> {
       counts[spec.cidr] = (counts[spec.cidr] ?? 0) + 1;
     }
   }
-  yield* setAside("IPAMHandle", name, handleId === "" ? undefined : newHandle(handleId, counts));
+  yield* setAside({ kind: "IPAMHandle", name }, handleId === "" ? undefined : newHandle(handleId, counts));
   const blocks = Object.keys(counts).join(", ");
   return `set IPAMHandle "${name}" aside${handleId === "" ? ": no block notes it" : ` and rebuilt it of ${blocks}`}`;
 }
@@ -200,6 +195,6 @@ function* rebuildAffinity(name: string): Transaction<string> {
     const node = affinity?.startsWith(hostAffinity("")) ? affinity.slice(hostAffinity("").length) : undefined;
     return node !== undefined && affinityName(node, cidr) === name ? [newAffinity(node, cidr, "confirmed")] : [];
   });
-  yield* setAside("BlockAffinity", name, owned[0]);
+  yield* setAside({ kind: "BlockAffinity", name }, owned[0]);
   return `set BlockAffinity "${name}" aside${owned[0] === undefined ? ": no block names it" : " and rebuilt it of its block"}`;
 }

@@ -8,11 +8,11 @@
  * that was killed. Whoever comes next finishes the claim.
  */
 import type { StoredObject } from "../../store/object.ts";
+import { affinityName } from "../../store/object-name.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
-import { create, maxTries, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import { create, maxTries, pause, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import { type Block, decodeBlock, isEmpty, newBlock, withSpec } from "./block.ts";
 import { hostnameHash } from "./hostname-hash.ts";
-import { affinityName, blockName } from "./object-name.ts";
 
 export interface AffinitySpec {
   readonly cidr: string;
@@ -46,6 +46,7 @@ export interface Claim {
 export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | undefined> {
   const { node, now } = claim;
   for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
     const existing = yield* readBlock(cidr);
     if (existing !== undefined && existing.spec.affinity !== hostAffinity(node)) {
       yield* removeAffinity(node, cidr);
@@ -65,6 +66,7 @@ export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | und
 /** Gives a block up. A block in use keeps its addresses and loses its owner. */
 export function* releaseBlock(node: string, cidr: string): Transaction<void> {
   for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
     const block = yield* readBlock(cidr);
     if (block?.spec.affinity === hostAffinity(node)) {
       if ((yield* setState(node, cidr, "pendingDeletion")) === undefined) continue;
@@ -78,17 +80,21 @@ export function* releaseBlock(node: string, cidr: string): Transaction<void> {
 
 /** Whether the node has, or is about to have, the block. */
 export function* hasAffinity(node: string, cidr: string): Transaction<boolean> {
-  return (yield* read("BlockAffinity", affinityName(node, cidr))) !== undefined;
+  return (yield* readAffinity(node, cidr)) !== undefined;
 }
 
 export function* readBlock(cidr: string): Transaction<Block | undefined> {
-  const object = yield* read("IPAMBlock", blockName(cidr));
+  const object = yield* read({ kind: "IPAMBlock", cidr });
   return object === undefined ? undefined : decodeBlock(object, cidr);
+}
+
+export function* readAffinity(node: string, cidr: string): Transaction<Affinity | undefined> {
+  return (yield* read({ kind: "BlockAffinity", node, cidr })) as Affinity | undefined;
 }
 
 /** Whether it is gone now; `false` when another process changed it meanwhile. */
 function* removeAffinity(node: string, cidr: string): Transaction<boolean> {
-  const affinity = yield* read("BlockAffinity", affinityName(node, cidr));
+  const affinity = yield* readAffinity(node, cidr);
   return affinity === undefined || (yield* remove(affinity));
 }
 
@@ -99,7 +105,7 @@ function* setState(
   state: AffinitySpec["state"],
   pool?: string,
 ): Transaction<Affinity | undefined> {
-  const stored = (yield* read("BlockAffinity", affinityName(node, cidr))) as Affinity | undefined;
+  const stored = yield* readAffinity(node, cidr);
   if (stored === undefined) return (yield* create(newAffinity(node, cidr, state, pool))) as Affinity | undefined;
   if (stored.spec.state === state) return stored;
   return (yield* update({ ...stored, spec: { ...stored.spec, state } })) as Affinity | undefined;
@@ -107,7 +113,7 @@ function* setState(
 
 /** The CIDR of the pool of a block that the node owns; `undefined` where the affinity does not say. */
 export function* poolOfBlock(node: string, cidr: string): Transaction<string | undefined> {
-  return (yield* read("BlockAffinity", affinityName(node, cidr)))?.metadata.annotations?.[poolAnnotation];
+  return (yield* readAffinity(node, cidr))?.metadata.annotations?.[poolAnnotation];
 }
 
 export function newAffinity(node: string, cidr: string, state: AffinitySpec["state"], pool?: string): Affinity {

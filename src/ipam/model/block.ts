@@ -14,7 +14,7 @@ import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../../net/p
 import { DamagedError } from "../../store/damage.ts";
 import { JsonText } from "../../store/json-text.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { blockName } from "./object-name.ts";
+import { blockName } from "../../store/object-name.ts";
 import { type SequenceNumbers, withNumber, withoutNumber } from "./sequence-numbers.ts";
 
 export interface AllocationAttribute {

@@ -11,8 +11,8 @@
  */
 import { DamagedError } from "../../store/damage.ts";
 import type { StoredObject } from "../../store/object.ts";
+import { handleName } from "../../store/object-name.ts";
 import { read, type Transaction } from "../../store/transaction.ts";
-import { handleName } from "./object-name.ts";
 
 export interface HandleSpec {
   readonly handleID: string;
@@ -46,7 +46,7 @@ export function ownerOfHandle(handleId: string): HandleOwner | undefined {
 
 /** `undefined` when there is none. Throws `DamagedError` when it cannot be used. */
 export function* readHandle(handleId: string): Transaction<StoredObject<HandleSpec> | undefined> {
-  const object = yield* read("IPAMHandle", handleName(handleId));
+  const object = yield* read({ kind: "IPAMHandle", handleId });
   return object === undefined ? undefined : decodeHandle(object);
 }
 

@@ -38,6 +38,6 @@ export function asks(selector: string): boolean {
 }
 
 function* labelsOf(kind: Kind, name: string, implied: Labels): Transaction<Labels> {
-  const object = yield* read(kind, name);
+  const object = yield* read({ kind, name });
   return { ...implied, ...object?.metadata.labels };
 }

@@ -4,7 +4,7 @@
  * When a block's file is lost and a handle still names it, some address of it is in use and nobody knows which. All of them but the known
  * ones go to the placeholder: **none is given to a second owner**. A check finds and releases them once they are not seen in use.
  */
-import { blockName } from "./object-name.ts";
+import { blockName } from "../../store/object-name.ts";
 
 const prefix = "set-aside-";
 

@@ -10,7 +10,7 @@
  *
  * A label that is missing passes `!=` and `not in`, and no other test. An empty selector is `all()`.
  */
-import { SelectorError } from "../invalid-request.ts";
+import { InvalidRequest } from "../invalid-request.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 export type Selector = (labels: Labels) => boolean;
@@ -19,7 +19,7 @@ export type Selector = (labels: Labels) => boolean;
 const maxDepth = 20;
 const everything: Selector = () => true;
 
-/** Throws `SelectorError` that says where the text goes wrong. */
+/** Throws `InvalidRequest` that says where the text goes wrong. */
 export function parseSelector(text: string): Selector {
   const tokens = tokensOf(text);
   if (tokens.length === 0) return everything;
@@ -53,7 +53,7 @@ function tokensOf(text: string): readonly Token[] {
   while (pattern.lastIndex < end) {
     const start = pattern.lastIndex;
     const match = pattern.exec(text);
-    if (match === null) throw new SelectorError(text, `nothing begins at "${text.slice(start).trim()}"`);
+    if (match === null) throw refusal(text, `nothing begins at "${text.slice(start).trim()}"`);
     const [, double, single, word, mark] = match;
     if (word !== undefined) tokens.push({ kind: "word", value: word, start });
     else if (mark !== undefined) tokens.push({ kind: "mark", value: mark, start });
@@ -83,7 +83,7 @@ function parseNot(reader: Reader): Selector {
 
 function parseOperand(reader: Reader): Selector {
   if (takeMark(reader, "(")) {
-    if (++reader.depth > maxDepth) throw new SelectorError(reader.text, `it is nested more than ${maxDepth} deep`);
+    if (++reader.depth > maxDepth) throw refusal(reader.text, `it is nested more than ${maxDepth} deep`);
     const inner = parseOr(reader);
     expectMark(reader, ")");
     reader.depth--;
@@ -99,7 +99,7 @@ function parseCall(reader: Reader, name: string): Selector {
     expectMark(reader, ")");
     return (labels) => Object.hasOwn(labels, key);
   }
-  if (name !== "all" && name !== "global") throw new SelectorError(reader.text, `there is no "${name}()"`);
+  if (name !== "all" && name !== "global") throw refusal(reader.text, `there is no "${name}()"`);
   expectMark(reader, ")");
   // global() asks for what has no namespace; nodes and namespaces have none.
   return everything;
@@ -179,10 +179,14 @@ function expectMark(reader: Reader, mark: string): void {
   if (!takeMark(reader, mark)) throw unexpected(reader, mark);
 }
 
-function unexpected({ text, tokens, at }: Reader, wanted: string): SelectorError {
+function unexpected({ text, tokens, at }: Reader, wanted: string): InvalidRequest {
   const token = tokens[at];
-  return new SelectorError(
+  return refusal(
     text,
     `wanted ${wanted}, found ${token === undefined ? "the end" : `"${text.slice(token.start).trim()}"`}`,
   );
+}
+
+function refusal(selector: string, reason: string): InvalidRequest {
+  return new InvalidRequest({ what: "selector", selector, reason });
 }

@@ -23,7 +23,7 @@ const defaults: IpamConfig = {
 };
 
 export function* readIpamConfig(): Transaction<IpamConfig> {
-  const object = yield* read("IPAMConfig", "default");
+  const object = yield* read({ kind: "IPAMConfig", name: "default" });
   return object === undefined ? defaults : { ...defaults, ...(object.spec as Partial<IpamConfig>) };
 }
 

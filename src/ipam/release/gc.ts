@@ -1,9 +1,16 @@
-/** Collection: releases everything of one network that belongs to no attachment which is still there. */
+/**
+ * Collection: releases what belongs to no attachment of one network that is still there.
+ *
+ * **A node frees what it holds, and nothing of another's**: whoever asks knows the attachments of its own node alone. An address is held by
+ * the node that it was assigned on, which is noted with it; one without that note by the node that owns its block.
+ */
 import { CoreError } from "../../errors/core-error.ts";
+import type { StoredObject } from "../../store/object.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
-import { decodeHandle, type HandleOwner, ownerOfHandle } from "../model/handle.ts";
-import type { Assigned } from "../model/held.ts";
-import { releaseByHandle } from "./release.ts";
+import { hostAffinity, readBlock } from "../model/affinity.ts";
+import { decodeHandle, type HandleOwner, type HandleSpec, ownerOfHandle } from "../model/handle.ts";
+import { type Assigned, readHeld } from "../model/held.ts";
+import { type Choice, releaseByHandle } from "./release.ts";
 
 export interface Collected {
   readonly released: readonly Assigned[];
@@ -11,19 +18,52 @@ export interface Collected {
   readonly errors: readonly CoreError[];
 }
 
-/** `isValid` tells of an attachment of this network whether it is still there. Handles of other networks and uses are left alone. */
-export function* collect(network: string, isValid: (owner: HandleOwner) => boolean): Transaction<Collected> {
+export interface Collector {
+  readonly network: string;
+  /** `undefined`: every name's, in a store that is one node's alone, for that node may have had other names. */
+  readonly node: string | undefined;
+  /** Nanoseconds since the epoch. */
+  readonly now: bigint;
+  /** Whether an attachment of this network is still there. */
+  readonly isValid: (owner: HandleOwner) => boolean;
+}
+
+/** Handles of other networks and uses are left alone. */
+export function* collect(collector: Collector): Transaction<Collected> {
+  const { network, node, isValid } = collector;
   const released: Assigned[] = [];
   const errors: CoreError[] = [];
-  for (const object of yield* list("IPAMHandle")) {
+  for (const object of yield* list("IPAMHandle", { network })) {
     try {
-      const { handleID } = decodeHandle(object).spec;
-      const owner = ownerOfHandle(handleID);
-      if (owner?.network === network && !isValid(owner)) released.push(...(yield* releaseByHandle(handleID)));
+      const handle = decodeHandle(object);
+      const owner = ownerOfHandle(handle.spec.handleID);
+      if (owner?.network !== network || isValid(owner)) continue;
+      if (node !== undefined && (yield* isAtWork(handle, node, collector.now))) continue;
+      released.push(...(yield* releaseByHandle(handle.spec.handleID, node === undefined ? undefined : heldBy(node))));
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
       errors.push(error);
     }
   }
   return { released, errors };
+}
+
+function heldBy(node: string): Choice {
+  return (_, { secondary }, { affinity }) =>
+    secondary?.node === undefined ? affinity === hostAffinity(node) : secondary.node === node;
+}
+
+/** Longer than an ADD takes from its handle to its block. */
+const minAgeMs = 60_000;
+
+/** Whether a handle that has nothing may be one that another node is just about to assign for: it is written before the block. */
+function* isAtWork({ spec, metadata }: StoredObject<HandleSpec>, node: string, now: bigint): Transaction<boolean> {
+  if ((yield* readHeld(spec.handleID)).blocks.length > 0) return false;
+  const madeMs = Date.parse(metadata.creationTimestamp ?? "");
+  if (!(Number(now / 1_000_000n) - madeMs > minAgeMs)) return true;
+  for (const cidr of Object.keys(spec.block)) {
+    const block = yield* readBlock(cidr);
+    if (block !== undefined && block.spec.affinity !== hostAffinity(node)) return true;
+  }
+  return false;
 }

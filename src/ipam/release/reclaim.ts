@@ -46,12 +46,12 @@ export function* reclaimStrays(node: string): Transaction<readonly string[]> {
   return reclaimed;
 }
 
-/** Runs an assignment; where it finds no address, once more with what `reclaimStrays` gave up. */
-export function* orWithStrays<T>(node: string, assign: () => Transaction<T>): Transaction<T> {
+/** Runs an assignment; where it finds no address, once more with what `reclaimStrays` gave up. `undefined`: the store is not one node's. */
+export function* orWithStrays<T>(node: string | undefined, assign: () => Transaction<T>): Transaction<T> {
   try {
     return yield* assign();
   } catch (error) {
-    if (!(error instanceof NoAddressError)) throw error;
+    if (!(error instanceof NoAddressError) || node === undefined) throw error;
     if ((yield* reclaimStrays(node)).length === 0) throw error;
     return yield* assign();
   }

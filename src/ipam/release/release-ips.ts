@@ -9,7 +9,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
-import { list, maxTries, type Transaction } from "../../store/transaction.ts";
+import { list, maxTries, pause, type Transaction } from "../../store/transaction.ts";
 import { readBlock } from "../model/affinity.ts";
 import { attributeAt, type Block, type BlockSpec, blockOrdinal, isCooling, ordinalsOfHandle } from "../model/block.ts";
 import { type HandleSpec, readHandle } from "../model/handle.ts";
@@ -92,6 +92,7 @@ function* releaseFrom(
   now: bigint | undefined,
 ): Transaction<Omit<ReleasedIps, "errors">> {
   for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
     const block = yield* readBlock(cidr);
     if (block === undefined) return { released: [], unallocated: options.map(({ address }) => address) };
     const { spec } = block;
@@ -134,6 +135,7 @@ function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNu
 /** Brings a handle's count of one block to what the block really has. */
 export function* recount(handleId: string, { spec }: Block): Transaction<void> {
   for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
     const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
     if (handle === undefined) return;
     const { [spec.cidr]: _before, ...others } = handle.spec.block;

@@ -10,7 +10,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
-import { maxTries, remove, type Transaction, update } from "../../store/transaction.ts";
+import { maxTries, pause, remove, type Transaction, update } from "../../store/transaction.ts";
 import { noteOpen } from "../assign/candidate.ts";
 import { hostAffinity, poolOfBlock, readBlock } from "../model/affinity.ts";
 import {
@@ -31,7 +31,11 @@ import { listPools } from "../model/pool.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 
 /** Chooses among what a handle holds. */
-export type Choice = (assigned: Assigned, attribute: AllocationAttribute) => boolean;
+export type Choice = (
+  assigned: Assigned,
+  attribute: AllocationAttribute,
+  block: Pick<BlockSpec, "affinity">,
+) => boolean;
 
 const everything: Choice = () => true;
 
@@ -50,6 +54,7 @@ export function* releaseByHandle(
 ): Transaction<readonly Assigned[]> {
   const released: Assigned[] = [];
   for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
     const handle = yield* readHandle(handleId);
     if (handle === undefined) return released;
     const kept: Record<string, number> = {};
@@ -85,11 +90,12 @@ function* releaseInBlock(
   now: bigint | undefined,
 ): Transaction<Outcome> {
   for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
     const block = yield* readBlock(cidr);
     if (block === undefined) return { released: [], kept: 0 };
     const { spec } = block;
     const held = ordinalsOfHandle(spec, handleId);
-    const chosen = held.filter((ordinal) => choice(assignedAt(spec, ordinal), attributeAt(spec, ordinal) ?? {}));
+    const chosen = held.filter((ordinal) => choice(assignedAt(spec, ordinal), attributeAt(spec, ordinal) ?? {}, spec));
     const outcome = {
       released: chosen.map((ordinal) => assignedAt(spec, ordinal)),
       kept: held.length - chosen.length,

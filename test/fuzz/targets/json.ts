@@ -1,7 +1,8 @@
 /** Texts of store files. Our reader of long integers against the engine's, and the layout with its shortcuts against plain JSON. */
+
+import { formatObject, parseObject } from "../../../src/store/file/layout.ts";
 import { parseJson, stringifyJson } from "../../../src/store/json.ts";
 import { JsonText } from "../../../src/store/json-text.ts";
-import { formatObject, parseObject } from "../../../src/store/layout.ts";
 import type { StoredObject } from "../../../src/store/object.ts";
 import { Input } from "../input.ts";
 import { Finding, requireSame } from "../judge.ts";

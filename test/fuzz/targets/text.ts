@@ -6,7 +6,7 @@ import { isIdentifier } from "../../../src/cni/environment.ts";
 import { CniError } from "../../../src/cni/error.ts";
 import { parseSaved } from "../../../src/dataplane/iptables.ts";
 import { attachmentKey, ownerOf } from "../../../src/identity/attachment.ts";
-import { SelectorError } from "../../../src/ipam/invalid-request.ts";
+import { InvalidRequest } from "../../../src/ipam/invalid-request.ts";
 import { parseSelector } from "../../../src/ipam/model/selector.ts";
 import { canonicalAddress, formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { interfaceNameFault } from "../../../src/net/interface-name.ts";
@@ -26,7 +26,7 @@ const readers: readonly ((text: string) => void)[] = [
     const prefix = parsePrefix(text);
     if (prefix !== undefined && prefix.length > prefix.bytes.length * 8) throw new Finding(`length of ${text}`);
   },
-  (text) => tolerate([SelectorError], () => parseSelector(text)({ a: "b", "k8s.io/name": "x" })),
+  (text) => tolerate([InvalidRequest], () => parseSelector(text)({ a: "b", "k8s.io/name": "x" })),
   (text) => {
     parseArgs(text);
     parsePath(text);

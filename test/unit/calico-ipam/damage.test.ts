@@ -68,6 +68,19 @@ describe.each([
   });
 });
 
+test.each(["", '{"kind":', '{"kind":"IPAMCursor","metadata":{"name":"x"},"spec":{}}'])(
+  "a cursor's file that is %j is set aside, and costs nobody an address",
+  (text) => {
+    const addresses = ["a", "b"].map(add);
+    const cursors = "/run/tortie/ipam/cursors";
+    const [file = ""] = machine.files.list(cursors);
+    machine.files.replace(`${cursors}/${file}`, text, 0o600);
+    const later = ["c", "d", "e", "f"].map(add);
+    expect(new Set([...addresses, ...later]).size).toBe(6);
+    expect(aside(cursors)).toEqual([expect.stringContaining(`${file}.damaged-`)]);
+  },
+);
+
 test("an ordinal that is allocated and free is given to nobody else", () => {
   const a = add("a");
   const path = `${blocks}/${blockFiles()[0]}`;

@@ -1,7 +1,7 @@
 /** What a command says where it cannot go on, or has to wait. */
 import { expect, test } from "vitest";
 import { tellingLock } from "../../../src/cli/telling-lock.ts";
-import { trustStateDirectories } from "../../../src/store/trust.ts";
+import { trustStateDirectories } from "../../../src/store/file/trust.ts";
 import { sysError } from "../../lib/fake/errno.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { World } from "./world.ts";

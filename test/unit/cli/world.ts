@@ -6,7 +6,7 @@ import type { ExecutableFiles } from "../../../src/cli/install/executable-files.
 import { runCommandLine } from "../../../src/cli/program.ts";
 import type { Terminal } from "../../../src/cli/ui/terminal.ts";
 import type { FileStat, Sys } from "../../../src/host/sys.ts";
-import { fileStore } from "../../../src/store/file.ts";
+import { fileStore } from "../../../src/store/file/store.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { drive, read, type Transaction } from "../../../src/store/transaction.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
@@ -56,7 +56,7 @@ export class World {
   }
 
   object(kind: Kind, name: string): StoredObject | undefined {
-    return this.drive(read(kind, name));
+    return this.drive(read({ kind, name }));
   }
 
   /** A node with nothing on it but what is added. */

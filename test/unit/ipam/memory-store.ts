@@ -1,8 +1,13 @@
 /** A store in memory for tests: keeps every invariant in sight, and can be killed or made to fail at any write. */
-
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
 import { blockFault } from "../../../src/ipam/model/block-fault.ts";
+import { answerHint } from "../../../src/store/file/cursors.ts";
+import type { FileObject, Objects } from "../../../src/store/file/objects.ts";
+import type { FileKind } from "../../../src/store/file/places.ts";
+import { matches } from "../../../src/store/filter.ts";
+import { keyOf } from "../../../src/store/key.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
+import { nameOf } from "../../../src/store/object-name.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
 import type { Store, StoreReply, StoreRequest } from "../../../src/store/transaction.ts";
 
@@ -10,23 +15,83 @@ import type { Store, StoreReply, StoreRequest } from "../../../src/store/transac
 export class Killed extends Error {}
 
 export interface MemoryStore extends Store {
-  readonly objects: Map<string, StoredObject>;
+  readonly objects: Map<string, FileObject>;
   /** What was set aside. */
-  readonly aside: StoredObject[];
-  /** Requests since the last reset, as `op kind name`. */
+  readonly aside: FileObject[];
+  /** What was asked of the objects since the last reset, as `op kind name`. */
   readonly log: string[];
   /** Called before each write with its number from 0; throws to kill (`Killed`) or to fail. */
   beforeWrite: (index: number) => void;
   /** Counts writes from 0 again, and lives again. */
   restart(): void;
-  all<Spec>(kind: Kind): readonly StoredObject<Spec>[];
+  all<Spec>(kind: FileKind): readonly StoredObject<Spec>[];
+  /** An object that somebody made. */
+  put(kind: Kind, name: string, spec: unknown): void;
 }
 
-export function memoryStore(): MemoryStore {
+/** `hints`: whether it keeps them, as files do, or answers with nothing, as a cluster does. */
+export function memoryStore({ hints = true } = {}): MemoryStore {
   let revision = 0;
   let writes = 0;
   let dead = false;
-  const objects = new Map<string, StoredObject>();
+  const objects = new Map<string, FileObject>();
+
+  /** Runs a write, unless the process dies of it. */
+  function writing<T>(op: string, kind: FileKind, name: string, body: (stored: FileObject | undefined) => T): T {
+    note(`${op} ${kind} ${name}`);
+    try {
+      store.beforeWrite(writes++);
+    } catch (error) {
+      dead = error instanceof Killed;
+      throw error;
+    }
+    return body(objects.get(`${kind}/${name}`));
+  }
+
+  function note(line: string): void {
+    if (dead) throw new Killed();
+    store.log.push(line);
+  }
+
+  function stored(object: FileObject, before?: FileObject): FileObject {
+    if (object.kind === "IPAMBlock") judge(object.spec as BlockSpec, before?.spec as BlockSpec | undefined);
+    const written = structuredClone({ ...object, metadata: { ...object.metadata, resourceVersion: `${++revision}` } });
+    objects.set(`${object.kind}/${object.metadata.name}`, written);
+    return structuredClone(written);
+  }
+
+  const access: Objects = {
+    read(kind, name) {
+      note(`read ${kind} ${name}`);
+      return structuredClone(objects.get(`${kind}/${name}`));
+    },
+    list(kind) {
+      note(`list ${kind}`);
+      return structuredClone([...objects.values()].filter((object) => object.kind === kind)).sort((a, b) =>
+        a.metadata.name < b.metadata.name ? -1 : 1,
+      );
+    },
+    create: (object) =>
+      writing("create", object.kind, object.metadata.name, (before) =>
+        before === undefined ? stored(object) : undefined,
+      ),
+    update: (object) =>
+      writing("update", object.kind, object.metadata.name, (before) =>
+        isCurrent(object, before) ? stored(object, before) : undefined,
+      ),
+    remove: (object) =>
+      writing("delete", object.kind, object.metadata.name, (before) => {
+        if (!isCurrent(object, before)) return false;
+        return objects.delete(`${object.kind}/${object.metadata.name}`);
+      }),
+    setAside: (kind, name, replacement) =>
+      writing("set aside", kind, name, (before) => {
+        if (before !== undefined) store.aside.push(before);
+        objects.delete(`${kind}/${name}`);
+        if (replacement !== undefined) stored(replacement);
+      }),
+  };
+
   const store: MemoryStore = {
     objects,
     aside: [],
@@ -38,57 +103,58 @@ export function memoryStore(): MemoryStore {
       store.beforeWrite = () => undefined;
       store.log.length = 0;
     },
-    all: <Spec>(kind: Kind) =>
+    all: <Spec>(kind: FileKind) =>
       [...objects.values()].filter((object) => object.kind === kind) as readonly StoredObject<Spec>[],
-    handle(request) {
-      if (dead) throw new Killed();
-      store.log.push(describe(request));
-      if (request.op === "read") {
-        const object = objects.get(`${request.kind}/${request.name}`);
-        return { objects: object === undefined ? [] : [structuredClone(object)] };
-      }
-      if (request.op === "list") {
-        const objects = structuredClone([...store.all(request.kind)]);
-        return { objects: objects.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)) };
-      }
-      try {
-        store.beforeWrite(writes++);
-      } catch (error) {
-        dead = error instanceof Killed;
-        throw error;
-      }
-      return write(request);
+    put(kind, name, spec) {
+      stored({ apiVersion: "v1", kind, metadata: { name }, spec });
     },
+    handle: (request) => answer(access, hints, request),
   };
-
-  function write(request: Exclude<StoreRequest, { op: "read" | "list" }>): StoreReply {
-    if (request.op === "set aside") return setAside(request);
-    const { object, op } = request;
-    const key = `${object.kind}/${object.metadata.name}`;
-    const stored = objects.get(key);
-    if (op === "create" ? stored !== undefined : stored?.metadata.resourceVersion !== object.metadata.resourceVersion) {
-      return { conflict: true };
-    }
-    if (op !== "create" && stored === undefined) return { conflict: true };
-    if (op === "delete") {
-      objects.delete(key);
-      return { objects: [] };
-    }
-    if (object.kind === "IPAMBlock") judge(object.spec as BlockSpec, stored?.spec as BlockSpec | undefined);
-    const written = structuredClone({ ...object, metadata: { ...object.metadata, resourceVersion: `${++revision}` } });
-    objects.set(key, written);
-    return { objects: [structuredClone(written)] };
-  }
-
-  function setAside({ kind, name, replacement }: Extract<StoreRequest, { op: "set aside" }>): StoreReply {
-    const key = `${kind}/${name}`;
-    const stored = objects.get(key);
-    if (stored !== undefined) store.aside.push(stored);
-    objects.delete(key);
-    return replacement === undefined ? { objects: [] } : write({ op: "create", object: replacement });
-  }
-
   return store;
+}
+
+function answer(objects: Objects, hints: boolean, request: StoreRequest): StoreReply {
+  switch (request.op) {
+    case "read":
+      return found(objects.read(request.key.kind, nameOf(request.key)));
+    case "list": {
+      const all = objects.list(request.kind) as readonly StoredObject[];
+      return { objects: all.filter((object) => matches(object, request.filter)) };
+    }
+    case "create":
+    case "update": {
+      requireKey(request);
+      const written = request.op === "create" ? objects.create(request.object) : objects.update(request.object);
+      return written === undefined ? { conflict: true } : found(written);
+    }
+    case "delete":
+      requireKey(request);
+      return objects.remove(request.object) ? found(undefined) : { conflict: true };
+    case "set aside":
+      objects.setAside(request.object.kind as FileKind, request.object.name, request.replacement);
+      return { nothing: true };
+    case "room":
+    case "forget room":
+    case "last pool":
+      return hints ? answerHint(objects, request) : { nothing: true };
+    default:
+      return { nothing: true };
+  }
+}
+
+/** Files tell by the name, other stores by the key: both are the object's. */
+function requireKey({ key, object }: Extract<StoreRequest, { op: "create" | "update" | "delete" }>): void {
+  if (nameOf(key) !== object.metadata.name || JSON.stringify(key) !== JSON.stringify(keyOf(object))) {
+    throw new Error(`${JSON.stringify(key)} is not the key of ${object.kind} ${object.metadata.name}`);
+  }
+}
+
+function found(object: FileObject | undefined): StoreReply {
+  return { objects: object === undefined ? [] : [object as StoredObject] };
+}
+
+function isCurrent({ metadata }: FileObject, stored: FileObject | undefined): boolean {
+  return stored !== undefined && stored.metadata.resourceVersion === metadata.resourceVersion;
 }
 
 /** A write that fails as a full disk does. */
@@ -106,10 +172,4 @@ function judge(spec: BlockSpec, before: BlockSpec | undefined): void {
   if (before !== undefined && BigInt(spec.sequenceNumber) <= BigInt(before.sequenceNumber)) {
     throw new Error(`block ${spec.cidr}: sequence number ${spec.sequenceNumber} does not grow`);
   }
-}
-
-function describe(request: StoreRequest): string {
-  if (request.op === "list") return `list ${request.kind}`;
-  if (request.op === "read" || request.op === "set aside") return `${request.op} ${request.kind} ${request.name}`;
-  return `${request.op} ${request.object.kind} ${request.object.metadata.name}`;
 }

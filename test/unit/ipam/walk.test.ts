@@ -9,7 +9,7 @@ import { attributeAt, type BlockSpec } from "../../../src/ipam/model/block.ts";
 import type { HandleSpec } from "../../../src/ipam/model/handle.ts";
 import { addressesOf, readHeld } from "../../../src/ipam/model/held.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
-import { AddressTaken, NoAddressError } from "../../../src/ipam/no-address.ts";
+import { NoAddressError } from "../../../src/ipam/no-address.ts";
 import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import { releaseIps } from "../../../src/ipam/release/release-ips.ts";
 import { contains } from "../../../src/net/prefix.ts";
@@ -42,8 +42,7 @@ test("assign and release agree with a map of owners, whatever comes and whoever 
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       const store = memoryStore();
-      const spec = { cidr: "10.0.0.0/28", blockSize: 30 };
-      store.handle({ op: "create", object: { apiVersion: "v1", kind: "IPPool", metadata: { name: "p" }, spec } });
+      store.put("IPPool", "p", { cidr: "10.0.0.0/28", blockSize: 30 });
       let model = new Map<string, string>();
       reserved = [];
       for (const { action, killAt } of steps) {
@@ -75,7 +74,7 @@ function run(store: MemoryStore, action: Action): Outcome {
   } catch (error) {
     if (error instanceof Killed) return "killed";
     if (!(error instanceof NoAddressError)) throw error;
-    return error instanceof AddressTaken ? "taken" : "full";
+    return error.shortage.why === "taken" ? "taken" : "full";
   }
 }
 
@@ -146,7 +145,7 @@ function afterKill(model: Map<string, string>, found: Map<string, string>, actio
 }
 
 function* reserve(ranges: readonly string[]): Transaction<readonly string[]> {
-  const before = yield* read("IPReservation", "r");
+  const before = yield* read({ kind: "IPReservation", name: "r" });
   const object = {
     apiVersion: "v1",
     kind: "IPReservation" as const,

@@ -4,7 +4,7 @@ import { type AddressingFacts, gatherAddressing, judgeAddressing } from "../../.
 import { perform } from "../../../../src/cli/doctor/fixing.ts";
 import { newAffinity } from "../../../../src/ipam/model/affinity.ts";
 import { assign, newBlock, withSpec } from "../../../../src/ipam/model/block.ts";
-import { formatObject } from "../../../../src/store/layout.ts";
+import { formatObject } from "../../../../src/store/file/layout.ts";
 import type { StoredObject } from "../../../../src/store/object.ts";
 import { World } from "../world.ts";
 

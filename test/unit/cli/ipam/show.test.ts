@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatCount, percentOf } from "../../../../src/cli/ipam/show.ts";
 import { assign, type Block, newBlock, withSpec } from "../../../../src/ipam/model/block.ts";
-import { formatObject } from "../../../../src/store/layout.ts";
+import { formatObject } from "../../../../src/store/file/layout.ts";
 import { fixtureWorld, World } from "../world.ts";
 
 const onTerminal = { isTerminal: true, columns: 80, colours: false };

@@ -4,8 +4,8 @@ import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
 import { type Block, newBlock } from "../../../../src/ipam/model/block.ts";
 import { decodePool } from "../../../../src/ipam/model/pool.ts";
 import { releaseByHandle } from "../../../../src/ipam/release/release.ts";
+import { formatObject } from "../../../../src/store/file/layout.ts";
 import { parseJson, stringifyJson } from "../../../../src/store/json.ts";
-import { formatObject } from "../../../../src/store/layout.ts";
 import type { StoredObject } from "../../../../src/store/object.ts";
 import { fixture, fixtureWorld, World } from "../world.ts";
 

@@ -23,7 +23,6 @@ describe("autoAssign()", () => {
     pool("v4", "10.0.0.0/24", 26);
     expect(add("net.a")).toHaveLength(1);
     expect(writes()).toEqual([
-      "create IPPool v4",
       "create BlockAffinity node-10-0-0-",
       "create IPAMBlock 10-0-0-",
       "update BlockAffinity node-10-0-0-",
@@ -397,7 +396,7 @@ describe("collect()", () => {
       add(handle);
     }
     const { released, errors } = drive(
-      collect("net", ({ containerId }) => containerId === "live"),
+      collect({ network: "net", node: undefined, now: 0n, isValid: ({ containerId }) => containerId === "live" }),
       store,
     );
     expect(released).toHaveLength(2);
@@ -467,7 +466,7 @@ function del(handleId: string): string[] {
 }
 
 function put(kind: Kind, name: string, spec: unknown): void {
-  store.handle({ op: "create", object: { apiVersion: "v1", kind, metadata: { name }, spec } });
+  store.put(kind, name, spec);
 }
 
 function pool(name: string, cidr: string, blockSize: number, change: object = {}): void {

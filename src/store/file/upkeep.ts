@@ -1,8 +1,8 @@
 /** What keeps the embedded store's directories in order; the caller holds the lock, as for every write. */
-import { isErrno, type Sys } from "../host/sys.ts";
-import { fileMode, places } from "./file.ts";
-import type { Kind } from "./object.ts";
-import { StoreError } from "./store-error.ts";
+import { isErrno, type Sys } from "../../host/sys.ts";
+import type { Kind } from "../object.ts";
+import { StoreError } from "../store-error.ts";
+import { fileMode, places } from "./places.ts";
 
 /** The names that files are written under before they get their own (src/host). */
 const leftover = /^\.tmp-/;

@@ -1,5 +1,5 @@
 /** Who holds a flock(2): the kernel tells by /proc/locks, to those who can see the holder. */
-import { isErrno, type Sys } from "../host/sys.ts";
+import { isErrno, type Sys } from "../../host/sys.ts";
 
 export interface HeldFile {
   readonly inode: number;

@@ -1,5 +1,5 @@
 /** Why a lock is not held. */
-import { CoreError } from "../errors/core-error.ts";
+import { CoreError } from "../../errors/core-error.ts";
 
 export interface LockWait {
   /** What it guards; reads after "cannot lock". */

@@ -1,7 +1,7 @@
 /** Whose our directories are. Whoever else could write to them could give addresses away, and have us remove what is not ours. */
-import { CoreError } from "../errors/core-error.ts";
-import { isErrno, type Sys } from "../host/sys.ts";
-import { runDir, stateDir } from "../identity/names.ts";
+import { CoreError } from "../../errors/core-error.ts";
+import { isErrno, type Sys } from "../../host/sys.ts";
+import { runDir, stateDir } from "../../identity/names.ts";
 
 export class UntrustedDirectory extends CoreError {
   override readonly name = "UntrustedDirectory";

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseJson } from "../../../src/store/json.ts";
-import { JsonText } from "../../../src/store/json-text.ts";
-import { formatObject, parseObject } from "../../../src/store/layout.ts";
-import type { StoredObject } from "../../../src/store/object.ts";
+import { formatObject, parseObject } from "../../../../src/store/file/layout.ts";
+import { parseJson } from "../../../../src/store/json.ts";
+import { JsonText } from "../../../../src/store/json-text.ts";
+import type { StoredObject } from "../../../../src/store/object.ts";
 
 const block = parseJson(readFileSync("test/fixtures/ipamblock-192-168-185-0-26.after.json", "utf8")) as StoredObject<{
   readonly attributes: readonly unknown[];

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { fileStore } from "../../../src/store/file.ts";
-import { storeLock, withFileStore } from "../../../src/store/lock.ts";
-import type { Kind, StoredObject } from "../../../src/store/object.ts";
-import type { StoreError } from "../../../src/store/store-error.ts";
-import { create, drive, list, read, remove, update } from "../../../src/store/transaction.ts";
-import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
+import { storeLock, withFileStore } from "../../../../src/store/file/lock.ts";
+import { fileStore } from "../../../../src/store/file/store.ts";
+import type { Kind, StoredObject } from "../../../../src/store/object.ts";
+import type { StoreError } from "../../../../src/store/store-error.ts";
+import { create, drive, list, read, remove, update } from "../../../../src/store/transaction.ts";
+import { FakeMachine, FakeSys } from "../../../lib/fake/sys.ts";
 
 const handles = "/run/tortie/ipam/handles";
 
@@ -32,13 +32,11 @@ describe("fileStore()", () => {
     ["IPAMBlock", "/run/tortie/ipam/blocks/x.json"],
     ["BlockAffinity", "/run/tortie/ipam/affinities/x.json"],
     ["IPAMHandle", "/run/tortie/ipam/handles/x.json"],
-    ["IPAMCursor", "/run/tortie/ipam/cursors/x.json"],
-    ["IPAMOpenBlock", "/run/tortie/ipam/open/x.json"],
   ])("keeps %s in %s", (kind, path) => {
     const { sys, store } = fresh();
     drive(create(object(kind, "x", { a: 1 })), store);
     expect(sys.stat(path)?.kind).toBe("file");
-    expect(drive(read(kind, "x"), store)?.spec).toEqual({ a: 1 });
+    expect(drive(read({ kind, name: "x" }), store)?.spec).toEqual({ a: 1 });
   });
 
   test("keeps Calico's block as it is but for the revision, sequence numbers exact", () => {
@@ -47,7 +45,7 @@ describe("fileStore()", () => {
     const path = "/run/tortie/ipam/blocks/192-168-185-0-26.json";
     sys.makeDirs("/run/tortie/ipam/blocks", 0o755);
     sys.createFile(path, text, 0o644);
-    const block = drive(read("IPAMBlock", "192-168-185-0-26"), store) as StoredObject;
+    const block = drive(read({ kind: "IPAMBlock", name: "192-168-185-0-26" }), store) as StoredObject;
     drive(update(block), store);
     const written = sys.readFile(path);
     expect(compact(written)).toBe(compact(text).replace('"resourceVersion":"6653"', '"resourceVersion":"6654"'));
@@ -87,7 +85,7 @@ describe("fileStore()", () => {
     const { store } = fresh();
     expect(drive(create(object(kind, "x", { a: 1 })), store)).toBeDefined();
     expect(drive(create(object(kind, "x", { a: 2 })), store)).toBeUndefined();
-    expect(drive(read(kind, "x"), store)?.spec).toEqual({ a: 1 });
+    expect(drive(read({ kind, name: "x" }), store)?.spec).toEqual({ a: 1 });
   });
 
   test("update() and remove() with a revision that is not the stored one are conflicts", () => {
@@ -97,7 +95,7 @@ describe("fileStore()", () => {
     expect(second?.metadata.resourceVersion).not.toBe(first.metadata.resourceVersion);
     expect(drive(update({ ...first, spec: { a: 3 } }), store)).toBeUndefined();
     expect(drive(remove(first), store)).toBe(false);
-    expect(drive(read("IPAMHandle", "x"), store)?.spec).toEqual({ a: 2 });
+    expect(drive(read({ kind: "IPAMHandle", name: "x" }), store)?.spec).toEqual({ a: 2 });
     expect(drive(remove(second as StoredObject), store)).toBe(true);
     expect(drive(update({ ...first, spec: { a: 3 } }), store)).toBeUndefined();
   });
@@ -105,7 +103,7 @@ describe("fileStore()", () => {
   test("a write between this store's read and its write is seen", () => {
     const { machine, store } = fresh();
     drive(create(object("IPAMHandle", "x", { a: 1 })), store);
-    const mine = drive(read("IPAMHandle", "x"), store) as StoredObject;
+    const mine = drive(read({ kind: "IPAMHandle", name: "x" }), store) as StoredObject;
     drive(update({ ...mine, spec: { a: 2 } }), fileStore(new FakeSys({ machine })));
     expect(drive(update({ ...mine, spec: { a: 3 } }), store)).toBeUndefined();
   });
@@ -133,8 +131,8 @@ describe("fileStore()", () => {
     drive(create(object("IPAMHandle", "a", {})), store);
     machine.files.create(`${handles}/x.json`, text, 0o644);
     const message = `cannot read IPAMHandle "x": "${handles}/x.json" is damaged: `;
-    expect(() => drive(read("IPAMHandle", "x"), store)).toThrow(message);
-    expect(() => drive(read("IPAMHandle", "x"), store)).toThrow(reason);
+    expect(() => drive(read({ kind: "IPAMHandle", name: "x" }), store)).toThrow(message);
+    expect(() => drive(read({ kind: "IPAMHandle", name: "x" }), store)).toThrow(reason);
     expect(drive(list("IPAMHandle"), store)).toHaveLength(1);
     expect(left.map(({ message: text }) => text.startsWith(message))).toEqual([true]);
   });

@@ -16,9 +16,9 @@
  * **Any other layout of the same JSON is read as well**: people edit these files. In this one, such a list's items stay text, and so do a
  * block's sequence numbers: 64 integers of 19 digits, of which an operation is about one.
  */
-import { parseJson, stringifyJson } from "./json.ts";
-import { JsonText } from "./json-text.ts";
-import type { StoredObject } from "./object.ts";
+import { parseJson, stringifyJson } from "../json.ts";
+import { JsonText } from "../json-text.ts";
+import type { StoredObject } from "../object.ts";
 
 const listStart = '": [\n    {';
 const listEnd = "}\n  ]";
@@ -26,7 +26,7 @@ const lineStart = "\n    {";
 const numbersKey = "sequenceNumberForAllocation";
 const numbersStart = `\n  "${numbersKey}": `;
 
-export function formatObject(object: StoredObject): string {
+export function formatObject(object: StoredObject<unknown, string>): string {
   let text = "{\n";
   for (const key in object) {
     const value = object[key];

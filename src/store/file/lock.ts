@@ -4,13 +4,13 @@
  * The wait for it ends early enough to leave the work its time (`plugin/deadline.ts`). The kernel frees the lock of a killed process, and
  * the next one to get it clears away the file that was being written.
  */
-import { CoreError } from "../errors/core-error.ts";
-import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
-import { runDir } from "../identity/names.ts";
-import { type FileStoreOptions, fileStore } from "./file.ts";
+import { CoreError } from "../../errors/core-error.ts";
+import { type FileLock, isErrno, type Sys } from "../../host/sys.ts";
+import { runDir } from "../../identity/names.ts";
+import type { Store } from "../transaction.ts";
 import { LockError, LockTimeout } from "./lock-error.ts";
 import { holderOf } from "./lock-holder.ts";
-import type { Store } from "./transaction.ts";
+import { type FileStoreOptions, fileStore } from "./store.ts";
 import { trustStateDirectories } from "./trust.ts";
 import { sweepLeftovers } from "./upkeep.ts";
 

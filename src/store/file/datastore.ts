@@ -1,0 +1,36 @@
+/** The embedded store as a datastore: one lock around each transaction, and damage repaired under it. */
+import type { Sys } from "../../host/sys.ts";
+import { DamagedError } from "../damage.ts";
+import type { Datastore, DatastoreOptions } from "../datastore.ts";
+import { drive, type Store, type Transaction } from "../transaction.ts";
+import { withFileStore } from "./lock.ts";
+import { fileStore } from "./store.ts";
+
+export function fileDatastore(sys: Sys, options: DatastoreOptions): Datastore {
+  const { lockFile, lockTimeoutMs, onDamaged, repair } = options;
+  const told = onDamaged === undefined ? {} : { onDamaged };
+  const locking = { ...told, outerLock: lockFile, ...(lockTimeoutMs !== undefined && { timeoutMs: lockTimeoutMs }) };
+  const exclusively = <T>(body: (store: Store) => T): T => withFileStore(sys, locking, body);
+  return {
+    isNodesOwn: true,
+    store: fileStore(sys, told),
+    exclusively,
+    transact: (transaction) => exclusively((store) => driveRepairing(transaction, store, repair)),
+  };
+}
+
+/** Each damaged object is repaired once; what cannot be is thrown. */
+function driveRepairing<T>(transaction: () => Transaction<T>, store: Store, repair: DatastoreOptions["repair"]): T {
+  const repaired = new Set<string>();
+  for (;;) {
+    try {
+      return drive(transaction(), store);
+    } catch (error) {
+      if (!(error instanceof DamagedError) || repair === undefined) throw error;
+      const object = `${error.object.kind} ${error.object.name}`;
+      if (repaired.has(object)) throw error;
+      repaired.add(object);
+      if (!drive(repair(error), store)) throw error;
+    }
+  }
+}
