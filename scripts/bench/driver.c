@@ -3,10 +3,20 @@
  *
  *     driver PLAN ROUNDS PARALLEL
  *
- * PLAN is text: `chain NAME`, then for each of its plugins `plugin PATH REQUEST-FILE`. In a request, "@prevResult@" stands for the
- * result so far and "@hostPort@" for a port of the pod's own. Pods are /run/netns/bench0 and up, PARALLEL of them.
+ * PLAN is text:
  *
- * Each round takes every chain once, in an order that turns round each time: one pod's ADD and DEL, then all pods' at once. Each prints
+ *     node PID                                      a private node: the namespaces that this process is in, and its children's
+ *     chain NAME OPERATIONS CNI_PATH=DIRECTORIES    runs on the node above it; OPERATIONS is "add,check,del" or "add,del"
+ *     plugin PATH REQUEST-FILE                      of the chain above it
+ *
+ * In a request, "@prevResult@" stands for the result so far and "@hostPort@" for a port of the pod's own. Pods are /run/netns/bench0 and
+ * up on every node, PARALLEL of them.
+ *
+ *     driver ──turn──> a process on node 1 ──> plugins        One node at a time works: each waits for its turn in a pipe, and says in
+ *        └────turn──> a process on node 2 ──> plugins        another when it is over.
+ *
+ * Each round takes every chain once, in an order that turns round each time: one pod's ADD, CHECK and DEL, then all pods' ADD and DEL at
+ * once. Each prints
  *
  *     CHAIN OPERATION ROUND WALL-us CPU-us PEAK-KiB
  *
@@ -16,6 +26,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,15 +36,24 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_CHAINS = 8, MAX_PLUGINS = 8, MAX_TEXT = 1 << 16, MAX_PODS = 64 };
+enum { MAX_NODES = 16, MAX_CHAINS = 32, MAX_PLUGINS = 8, MAX_TEXT = 1 << 16, MAX_PODS = 64 };
 
 struct plugin {
 	char *path;
 	char *request;
 };
 
+struct node {
+	char *pid;
+	int turn; /* one writes the number of a chain and of a round into it */
+	int over; /* and reads a byte from this */
+};
+
 struct chain {
 	char *name;
+	char *operations;
+	char *path; /* CNI_PATH */
+	int node;
 	struct plugin plugins[MAX_PLUGINS];
 	int count;
 };
@@ -43,16 +63,21 @@ struct usage {
 	long peak_kib;
 };
 
-/* What DEL of a pod gets as prevResult; shared with the workers, which run the ADD. */
+/* What CHECK and DEL of a pod get as prevResult; shared with the workers, which run the ADD. */
 struct pod {
 	char result[MAX_TEXT];
 	struct usage usage;
 };
 
+enum operation { ADD, CHECK, DEL };
+static const char *const names[] = {"add", "check", "del"};
+static char *const commands[] = {"CNI_COMMAND=ADD", "CNI_COMMAND=CHECK", "CNI_COMMAND=DEL"};
+
+static struct node nodes[MAX_NODES];
+static int node_count;
 static struct chain chains[MAX_CHAINS];
 static int chain_count;
 static struct pod *pods;
-static char *cni_path;
 
 static void fail(const char *what)
 {
@@ -85,11 +110,15 @@ static void read_plan(const char *path)
 {
 	char *plan = read_file(path);
 	for (char *line = strtok(plan, "\n"); line; line = strtok(NULL, "\n")) {
-		char *first, *second;
-		if (sscanf(line, "path %ms", &first) == 1) {
-			cni_path = first;
-		} else if (sscanf(line, "chain %ms", &first) == 1) {
-			chains[chain_count++].name = first;
+		char *first, *second, *third;
+		if (sscanf(line, "node %ms", &first) == 1 && node_count < MAX_NODES) {
+			nodes[node_count++].pid = first;
+		} else if (sscanf(line, "chain %ms %ms %ms", &first, &second, &third) == 3 && node_count > 0 && chain_count < MAX_CHAINS) {
+			struct chain *chain = &chains[chain_count++];
+			chain->name = first;
+			chain->operations = second;
+			chain->path = third;
+			chain->node = node_count - 1;
 		} else if (sscanf(line, "plugin %ms %ms", &first, &second) == 2 && chain_count > 0) {
 			struct chain *chain = &chains[chain_count - 1];
 			chain->plugins[chain->count++] = (struct plugin){first, read_file(second)};
@@ -161,8 +190,8 @@ static void run(const char *path, char *const environment[], const char *request
 		usage->peak_kib = used.ru_maxrss;
 }
 
-/* ADD in order, DEL in reverse, for the pod of this number. */
-static void run_chain(const struct chain *chain, int adding, int number)
+/* In order, DEL in reverse, for the pod of this number. */
+static void run_chain(const struct chain *chain, enum operation operation, int number)
 {
 	static char request[2 * MAX_TEXT], with_port[2 * MAX_TEXT], answer[MAX_TEXT];
 	char id[128], netns[64], port[16];
@@ -173,16 +202,15 @@ static void run_chain(const struct chain *chain, int adding, int number)
 	snprintf(port, sizeof port, "%d", 20000 + number);
 	char *const environment[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		adding ? "CNI_COMMAND=ADD" : "CNI_COMMAND=DEL",
-		id, netns, "CNI_IFNAME=eth0", "CNI_ARGS=", cni_path, NULL,
+		commands[operation], id, netns, "CNI_IFNAME=eth0", "CNI_ARGS=", chain->path, NULL,
 	};
 	for (int i = 0; i < chain->count; i++) {
-		const struct plugin *plugin = &chain->plugins[adding ? i : chain->count - 1 - i];
-		const char *result = adding && i == 0 ? "null" : pod->result;
+		const struct plugin *plugin = &chain->plugins[operation == DEL ? chain->count - 1 - i : i];
+		const char *result = operation == ADD && i == 0 ? "null" : pod->result;
 		replace(with_port, plugin->request, "\"@hostPort@\"", port);
 		replace(request, with_port, "\"@prevResult@\"", result);
 		run(plugin->path, environment, request, answer, &pod->usage);
-		if (adding)
+		if (operation == ADD)
 			strcpy(pod->result, answer);
 	}
 }
@@ -198,16 +226,17 @@ static void report(const struct chain *chain, const char *operation, int round, 
 	printf("%s %s %d %ld %ld %ld\n", chain->name, operation, round, wall_us, all.cpu_us, all.peak_kib);
 }
 
-static void one(const struct chain *chain, int round, int adding)
+static void one(const struct chain *chain, int round, enum operation operation)
 {
 	long started = now_us();
-	run_chain(chain, adding, 0);
-	report(chain, adding ? "add" : "del", round, now_us() - started, 1);
+	run_chain(chain, operation, 0);
+	report(chain, names[operation], round, now_us() - started, 1);
 }
 
 /* The workers wait at a pipe until all of them are there. */
-static void many(const struct chain *chain, int round, int adding, int count)
+static void many(const struct chain *chain, int round, enum operation operation, int count)
 {
+	char name[32];
 	int gate[2];
 	if (pipe2(gate, O_CLOEXEC))
 		fail("pipe");
@@ -222,7 +251,7 @@ static void many(const struct chain *chain, int round, int adding, int count)
 		close(gate[1]);
 		if (read(gate[0], &byte, 1) < 0)
 			fail("read");
-		run_chain(chain, adding, i);
+		run_chain(chain, operation, i);
 		_exit(0);
 	}
 	close(gate[0]);
@@ -234,7 +263,86 @@ static void many(const struct chain *chain, int round, int adding, int count)
 		if (wait(&status) < 0 || status != 0)
 			exit(1);
 	}
-	report(chain, adding ? "add-parallel" : "del-parallel", round, now_us() - started, count);
+	snprintf(name, sizeof name, "%s-parallel", names[operation]);
+	report(chain, name, round, now_us() - started, count);
+}
+
+static void enter(const struct node *node)
+{
+	static const char *const kinds[] = {"uts", "ipc", "net", "pid_for_children", "mnt"};
+	int opened[sizeof kinds / sizeof *kinds];
+	/* All of them first: in the node's mount namespace /proc shows the node's own processes. */
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "/proc/%s/ns/%s", node->pid, kinds[i]);
+		opened[i] = open(path, O_RDONLY | O_CLOEXEC);
+		if (opened[i] < 0)
+			fail(path);
+	}
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		if (setns(opened[i], 0))
+			fail(kinds[i]);
+		close(opened[i]);
+	}
+}
+
+/* One turn: a chain, all its operations. */
+struct turn {
+	int chain;
+	int round;
+};
+
+/* Works on the node until the driver has ended. */
+static void serve(int turns, int over, int parallel)
+{
+	struct turn turn;
+	while (read(turns, &turn, sizeof turn) == sizeof turn) {
+		const struct chain *chain = &chains[turn.chain];
+		one(chain, turn.round, ADD);
+		if (strstr(chain->operations, "check"))
+			one(chain, turn.round, CHECK);
+		one(chain, turn.round, DEL);
+		many(chain, turn.round, ADD, parallel);
+		many(chain, turn.round, DEL, parallel);
+		fflush(stdout);
+		if (write(over, "", 1) != 1)
+			fail("write");
+	}
+	exit(0);
+}
+
+static void start(struct node *node, int parallel)
+{
+	int turns[2], over[2];
+	if (pipe2(turns, O_CLOEXEC) || pipe2(over, O_CLOEXEC))
+		fail("pipe");
+	pid_t pid = fork();
+	if (pid < 0)
+		fail("fork");
+	if (pid == 0) {
+		close(turns[1]);
+		close(over[0]);
+		/* Else these would be held open by each other: the driver's end would not be seen. */
+		for (struct node *earlier = nodes; earlier < node; earlier++)
+			close(earlier->turn), close(earlier->over);
+		enter(node);
+		serve(turns[0], over[1], parallel);
+	}
+	close(turns[0]);
+	close(over[1]);
+	node->turn = turns[1];
+	node->over = over[0];
+}
+
+static void take_turn(int chain, int round)
+{
+	const struct node *node = &nodes[chains[chain].node];
+	char byte;
+	if (write(node->turn, &(struct turn){chain, round}, sizeof(struct turn)) < 0)
+		fail("write");
+	/* It has told what was wrong. */
+	if (read(node->over, &byte, 1) != 1)
+		exit(1);
 }
 
 int main(int argc, char **argv)
@@ -250,15 +358,10 @@ int main(int argc, char **argv)
 	if (pods == MAP_FAILED)
 		fail("mmap");
 	read_plan(argv[1]);
-	for (int round = 0; round < rounds; round++) {
-		for (int i = 0; i < chain_count; i++) {
-			const struct chain *chain = &chains[round % 2 ? chain_count - 1 - i : i];
-			one(chain, round, 1);
-			one(chain, round, 0);
-			many(chain, round, 1, parallel);
-			many(chain, round, 0, parallel);
-			fflush(stdout);
-		}
-	}
+	for (int i = 0; i < node_count; i++)
+		start(&nodes[i], parallel);
+	for (int round = 0; round < rounds; round++)
+		for (int i = 0; i < chain_count; i++)
+			take_turn(round % 2 ? chain_count - 1 - i : i, round);
 	return 0;
 }

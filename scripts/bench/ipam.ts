@@ -7,6 +7,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { execaSync } from "execa";
 import { redirectedSys } from "../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../src/host/node.ts";
 import { newAffinity } from "../../src/ipam/model/affinity.ts";
@@ -161,14 +162,13 @@ function measure({ driver, workDir, plugins, go }: IpamBenchOptions, { plugin, c
     JSON.stringify({ cniVersion: "1.0.0", name: "bench", type: "calico", ipam, prevResult: "@prevResult@" }),
   );
   const directory = plugin === "host-local" ? go : plugins;
-  writeFileSync(plan, `path CNI_PATH=${directory}\nchain ipam\nplugin ${join(directory, plugin)} ${request}\n`);
+  writeFileSync(
+    plan,
+    `node ${node.pid}\nchain ipam add,del CNI_PATH=${directory}\nplugin ${join(directory, plugin)} ${request}\n`,
+  );
   // One more, for the first exec after another node's finds cold caches.
-  const { status, stdout, stderr } = node.run([driver, plan, String(chunk + 1), "1"], { timeoutMs: 5 * 60_000 });
-  if (status !== 0) throw new Error(`cannot measure ${plugin}: ${stderr.trim()}`);
-  const lines = stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" "));
+  const { stdout } = execaSync(driver, [plan, String(chunk + 1), "1"]);
+  const lines = stdout.split("\n").map((line) => line.split(" "));
   const of = (operation: string) =>
     median(lines.filter((line) => line[1] === operation && line[2] !== "0").map((line) => Number(line[3]) / 1000));
   return { add: of("add"), del: of("del") };

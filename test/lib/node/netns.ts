@@ -58,13 +58,14 @@ export interface Machine {
 
 export class Node implements Machine {
   readonly name: string;
+  /** The process that holds the node's namespaces; those of its children are the node's too. */
+  readonly pid: number;
   readonly #holder: ChildProcess;
-  readonly #pid: number;
 
   private constructor(name: string, holder: ChildProcess, pid: number) {
     this.name = name;
     this.#holder = holder;
-    this.#pid = pid;
+    this.pid = pid;
   }
 
   /** Makes a node; its host name is `name`. Throws with what the set-up wrote when that fails. */
@@ -157,7 +158,7 @@ export class Node implements Machine {
 
   /** The path by which this process reaches a file of the node. */
   outerPath(path: string): string {
-    return `/proc/${this.#pid}/root${path}`;
+    return `/proc/${this.pid}/root${path}`;
   }
 
   async stop(): Promise<void> {
@@ -171,8 +172,8 @@ export class Node implements Machine {
   /** A path through /proc/PID/root is resolved before the mount namespace is entered, as nsenter opens its files first. */
   #enter(netns: string | undefined): readonly string[] {
     const net = netns === undefined ? "--net" : `--net=${this.outerPath(`/run/netns/${netns}`)}`;
-    const pid = `--pid=/proc/${this.#pid}/ns/pid_for_children`;
-    return [`--target=${this.#pid}`, "--mount", net, "--uts", "--ipc", pid, "--"];
+    const pid = `--pid=/proc/${this.pid}/ns/pid_for_children`;
+    return [`--target=${this.pid}`, "--mount", net, "--uts", "--ipc", pid, "--"];
   }
 }
 

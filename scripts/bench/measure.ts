@@ -1,0 +1,127 @@
+/**
+ * Runs the chains of several suites of plugins by `driver.c`, each suite on nodes of its own: what one leaves in the firewall another would find,
+ * and pay for. Rounds are interleaved: in each, every chain of every suite has its turn, so that a ratio within a round is touched least by
+ * the machine's ups and downs.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { execa, execaSync } from "execa";
+import type { Conflist, JsonObject } from "../../test/lib/conflist.ts";
+import { Node } from "../../test/lib/node/netns.ts";
+import { Runner, requestOf } from "../../test/lib/runtimes/runner.ts";
+import { root } from "../../test/lib/suite.ts";
+import { type Scenario, standingRequests } from "./scenarios.ts";
+
+export const workDir = join(root, "build/bench");
+const warmUpRounds = 2;
+
+/** A directory of plugins, and which of a scenario's lists it serves. */
+export interface Suite {
+  readonly name: string;
+  readonly list: "go" | "ours";
+  readonly directory: string;
+}
+
+export interface MeasureOptions {
+  readonly suites: readonly Suite[];
+  readonly scenarios: readonly Scenario[];
+  readonly rounds: number;
+  readonly parallel: number;
+}
+
+/** One line of the driver. */
+export interface Measure {
+  readonly suite: string;
+  readonly scenario: string;
+  readonly operation: string;
+  readonly round: number;
+  readonly wallUs: number;
+  readonly cpuUs: number;
+  readonly peakKib: number;
+}
+
+/** Chains that share a node. */
+interface Stand {
+  readonly suite: Suite;
+  readonly scenarios: readonly Scenario[];
+}
+
+export async function measure(options: MeasureOptions): Promise<readonly Measure[]> {
+  const driver = buildDriver();
+  const nodes: Node[] = [];
+  try {
+    const lines: string[] = [];
+    for (const stand of standsOf(options)) {
+      const node = await prepare(stand, options.parallel);
+      nodes.push(node);
+      lines.push(`node ${node.pid}`, ...stand.scenarios.flatMap((scenario) => chainLines(stand.suite, scenario)));
+    }
+    const plan = join(workDir, "plan");
+    writeFileSync(plan, `${lines.join("\n")}\n`);
+    const argv = [plan, `${options.rounds + warmUpRounds}`, `${options.parallel}`];
+    const { exitCode, stdout, stderr } = await execa(driver, argv, { reject: false });
+    if (exitCode !== 0) throw new Error(`cannot measure: ${stderr}`);
+    return stdout
+      .split("\n")
+      .map(parseMeasure)
+      .filter(({ round }) => round >= warmUpRounds);
+  } finally {
+    await Promise.all(nodes.map((node) => node.stop()));
+  }
+}
+
+/** Static and small: its own size would otherwise show in what it measures (a child begins as a copy of its parent). */
+export function buildDriver(): string {
+  mkdirSync(workDir, { recursive: true });
+  const driver = join(workDir, "driver");
+  const source = join(root, "scripts/bench/driver.c");
+  execaSync("musl-gcc", ["-static", "-O2", "-Wall", "-Werror", "-o", driver, source], { stdio: "inherit" });
+  return driver;
+}
+
+/** Each network has its node, so that the pods of one are not those that another's first or last pod finds. */
+function standsOf({ suites, scenarios }: MeasureOptions): readonly Stand[] {
+  const key = ({ isStanding, ours }: Scenario) => `${isStanding} ${ours.text}`;
+  return [...new Set(scenarios.map(key))].flatMap((wanted) => {
+    const alike = scenarios.filter((scenario) => key(scenario) === wanted);
+    return suites.map((suite) => ({ suite, scenarios: alike }));
+  });
+}
+
+async function prepare({ suite, scenarios }: Stand, pods: number): Promise<Node> {
+  const node = await Node.start("bench");
+  for (let i = 0; i < pods; i++) node.addPod(`bench${i}`);
+  const [first] = scenarios;
+  if (first?.isStanding) {
+    const sandbox = { containerId: "standing", netns: node.addPod("standing"), ifname: "eth0" };
+    const runner = new Runner({ node, pluginDirs: [suite.directory] });
+    runner.add(first[suite.list], { ...sandbox, capabilities: standingRequests });
+  }
+  return node;
+}
+
+/** The first plugin gets a `null` as its prevResult, which libcni would leave out: all read it as absent. */
+function chainLines({ name, list, directory }: Suite, scenario: Scenario): readonly string[] {
+  const chain = `${name}.${scenario.name}`;
+  const plugins = scenario[list].plugins.map((plugin, index) => {
+    const path = join(directory, plugin.type);
+    if (!existsSync(path)) throw new Error(`cannot measure ${chain}: no plugin at ${path}`);
+    const file = join(workDir, `${name}-${scenario.name}-${index}.json`);
+    writeFileSync(file, JSON.stringify(requestFor(scenario[list], plugin, scenario.capabilities)));
+    return `plugin ${path} ${file}`;
+  });
+  const operations = list === "ours" || scenario.canGoCheck ? "add,check,del" : "add,del";
+  return [`chain ${chain} ${operations} CNI_PATH=${directory}`, ...plugins];
+}
+
+function requestFor(list: Conflist, plugin: Conflist["plugins"][number], capabilities: JsonObject): JsonObject {
+  const sandbox = { containerId: "", netns: "", ifname: "eth0", capabilities };
+  return { ...requestOf(list, plugin, { sandbox }), prevResult: "@prevResult@" };
+}
+
+function parseMeasure(line: string): Measure {
+  const [chain = "", operation = "", ...numbers] = line.split(" ");
+  const [suite = "", scenario = ""] = chain.split(".");
+  const [round = 0, wallUs = 0, cpuUs = 0, peakKib = 0] = numbers.map(Number);
+  return { suite, scenario, operation, round, wallUs, cpuUs, peakKib };
+}

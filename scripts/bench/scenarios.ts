@@ -1,0 +1,74 @@
+/** What `npm run bench` measures: pods that both suites can serve, each by a chain of its own, on a node with a pod already or on an empty one. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Conflist, type JsonObject, parseConflist } from "../../test/lib/conflist.ts";
+import { root } from "../../test/lib/suite.ts";
+
+export interface Scenario {
+  readonly name: string;
+  /** What the pod asks for. */
+  readonly capabilities: JsonObject;
+  /** On a node that serves another pod: else each ADD is that of a node's first pod, and each DEL that of its last. */
+  readonly isStanding: boolean;
+  /** Go's bandwidth crashes in CHECK of a pod without limits, and Go's portmap looks for rules of the other family where there are host ports. */
+  readonly canGoCheck: boolean;
+  readonly go: Conflist;
+  readonly ours: Conflist;
+}
+
+const requests = {
+  portMappings: [{ hostPort: "@hostPort@", containerPort: 80, protocol: "tcp" }],
+  bandwidth: { ingressRate: 1e8, ingressBurst: 8e6, egressRate: 1e8, egressBurst: 8e6 },
+};
+const plain = { capabilities: {}, canGoCheck: false };
+const limited = { capabilities: { bandwidth: requests.bandwidth }, canGoCheck: true };
+const full = { capabilities: requests, canGoCheck: false };
+/** The port of the pod that stays, in the place of the driver's. */
+export const standingRequests = {
+  ...requests,
+  portMappings: [{ hostPort: 19_000, containerPort: 80, protocol: "tcp" }],
+};
+
+const v4 = { go: goList([["10.210.0.0/16", "0.0.0.0/0"]]), ours: ourList("10-calico.conflist") };
+const dual = {
+  go: goList([
+    ["10.210.0.0/16", "0.0.0.0/0"],
+    ["fd10:210::/64", "::/0"],
+  ]),
+  ours: ourList("10-calico-dual-stack.conflist"),
+};
+
+/**
+ * Plain: an address. Limited: rate limits besides. Full: these and a host port. Go's ptp does not masquerade here, ours does: an empty node gets its nf_tables,
+ * and the kernel's connection tracking with them, from the first pod.
+ */
+export const scenarios: readonly Scenario[] = [
+  { name: "plain", ...plain, isStanding: true, ...v4 },
+  { name: "limited", ...limited, isStanding: true, ...v4 },
+  { name: "full", ...full, isStanding: true, ...v4 },
+  { name: "plain-dual", ...plain, isStanding: true, ...dual },
+  { name: "full-dual", ...full, isStanding: true, ...dual },
+  { name: "plain-empty", ...plain, isStanding: false, ...v4 },
+  { name: "full-empty", ...full, isStanding: false, ...v4 },
+];
+
+/** A subnet for each family, with its default route. */
+function goList(subnets: readonly (readonly [subnet: string, route: string])[]): Conflist {
+  const ranges = subnets.map(([subnet]) => [{ subnet }]);
+  const routes = subnets.map(([, dst]) => ({ dst }));
+  return parseConflist(
+    JSON.stringify({
+      name: "go-bench",
+      cniVersion: "1.0.0",
+      plugins: [
+        { type: "ptp", ipam: { type: "host-local", ranges, routes } },
+        { type: "bandwidth", capabilities: { bandwidth: true } },
+        { type: "portmap", snat: true, capabilities: { portMappings: true } },
+      ],
+    }),
+  );
+}
+
+function ourList(file: string): Conflist {
+  return parseConflist(readFileSync(join(root, "conf-examples", file), "utf8"), { newest: "1.0.0" });
+}
