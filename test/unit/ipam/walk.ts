@@ -1,21 +1,25 @@
+/**
+ * A walk through ADDs, DELs, reservations and blocks given up, of two nodes on one store, beside a map of who has which address: what every
+ * datastore must be able to do. Processes are killed at any write, or never hear of what they wrote.
+ */
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import { assignAddresses } from "../../../src/ipam/assign/explicit.ts";
 import { checkIpam, type Snapshot } from "../../../src/ipam/check/check.ts";
 import { confirmed, mend } from "../../../src/ipam/check/mend.ts";
 import { releaseBlock } from "../../../src/ipam/model/affinity.ts";
-import { attributeAt, type BlockSpec } from "../../../src/ipam/model/block.ts";
-import type { HandleSpec } from "../../../src/ipam/model/handle.ts";
+import { attributeAt, type BlockSpec, blockAddress } from "../../../src/ipam/model/block.ts";
 import { addressesOf, readHeld } from "../../../src/ipam/model/held.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
 import { NoAddressError } from "../../../src/ipam/no-address.ts";
 import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import { releaseIps } from "../../../src/ipam/release/release-ips.ts";
 import { contains } from "../../../src/net/prefix.ts";
-import { create, drive, read, type Transaction, update } from "../../../src/store/transaction.ts";
-import { howMany } from "../../lib/how-many.ts";
-import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
+import type { Kind, StoredObject } from "../../../src/store/object.ts";
+import { create, read, type Transaction, update } from "../../../src/store/transaction.ts";
+import { AnswerLost } from "./ground.ts";
+import { Killed } from "./memory-store.ts";
 
 /** Three blocks of four addresses, two nodes, six handles: small enough that everything meets. */
 const cidrs = ["10.0.0.0/30", "10.0.0.4/30", "10.0.0.8/30", "10.0.0.12/30"];
@@ -38,41 +42,47 @@ const step = fc.record({
 });
 type Action = typeof step extends fc.Arbitrary<infer Step extends { action: unknown }> ? Step["action"] : never;
 
-test("assign and release agree with a map of owners, whatever comes and whoever is killed", () => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-      const store = memoryStore();
-      store.put("IPPool", "p", { cidr: "10.0.0.0/28", blockSize: 30 });
+/** A store that is walked on. */
+export interface Ground {
+  run<T>(transaction: () => Transaction<T>): Promise<T>;
+  /** What happens to the write with this number, counted from 0; with `undefined` all goes well again. */
+  trouble(at: number | undefined): void;
+  all<Spec>(kind: Kind): readonly StoredObject<Spec>[];
+  put(kind: Kind, name: string, spec: unknown): void;
+}
+
+export async function walk(makeGround: () => Ground, numRuns: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+      const ground = makeGround();
+      ground.put("IPPool", "p", { cidr: "10.0.0.0/28", blockSize: 30 });
       let model = new Map<string, string>();
       reserved = [];
       for (const { action, killAt } of steps) {
-        store.restart();
-        store.beforeWrite = (index) => {
-          if (index === killAt) throw new Killed();
-        };
-        const outcome = run(store, action);
-        store.restart();
-        model = outcome === "killed" ? afterKill(model, owners(store), action) : after(model, outcome, action);
-        expect(owners(store)).toEqual(model);
-        for (const [address, owner] of model) expect(held(store, owner)).toContain(address);
+        ground.trouble(killAt ?? undefined);
+        const outcome = await run(ground, action);
+        ground.trouble(undefined);
+        model = outcome === "broken off" ? afterTrouble(model, ground, action) : after(model, outcome, action);
+        expect(owners(ground)).toEqual(model);
+        for (const [address, owner] of model) expect(await held(ground, owner)).toContain(address);
       }
-      mendAll(store);
-      expect(owners(store)).toEqual(model);
+      await mendAll(ground);
+      expect(owners(ground)).toEqual(model);
     }),
-    { numRuns: howMany(150) },
+    { numRuns },
   );
-});
+}
 
 /** What is reserved at this step. */
 let reserved: readonly string[] = [];
 
-type Outcome = readonly string[] | "killed" | "full" | "taken";
+type Outcome = readonly string[] | "broken off" | "full" | "taken";
 
-function run(store: MemoryStore, action: Action): Outcome {
+async function run(ground: Ground, action: Action): Promise<Outcome> {
   try {
-    return drive(transaction(action), store);
+    return await ground.run(() => transaction(action));
   } catch (error) {
-    if (error instanceof Killed) return "killed";
+    if (error instanceof Killed || error instanceof AnswerLost) return "broken off";
     if (!(error instanceof NoAddressError)) throw error;
     return error.shortage.why === "taken" ? "taken" : "full";
   }
@@ -136,8 +146,11 @@ function after(model: Map<string, string>, outcome: Outcome, action: Action): Ma
   return next;
 }
 
-/** A killed operation may have been done in part, but only to its own handle's addresses. */
-function afterKill(model: Map<string, string>, found: Map<string, string>, action: Action): Map<string, string> {
+/** An operation that was broken off may have been done in part, but only to its own handle's addresses. */
+function afterTrouble(model: Map<string, string>, ground: Ground, action: Action): Map<string, string> {
+  const found = owners(ground);
+  const [reservation] = ground.all<{ readonly reservedCIDRs: readonly string[] }>("IPReservation");
+  reserved = reservation?.spec.reservedCIDRs ?? [];
   const mine = "handle" in action ? action.handle : undefined;
   for (const [address, owner] of found) if (owner !== mine) expect(model.get(address)).toBe(owner);
   for (const [address, owner] of model) if (owner !== mine) expect(found.get(address)).toBe(owner);
@@ -162,42 +175,44 @@ function isReserved(address: string): boolean {
   return reserved.some((range) => contains(range, address));
 }
 
-/** What kills left behind is found and mended, on both nodes, and no address with it: all count as seen. */
-function mendAll(store: MemoryStore): void {
+/** What was left behind is found and mended, on both nodes, and no address with it: all count as seen. */
+async function mendAll(ground: Ground): Promise<void> {
   for (const name of ["one", "two"]) {
+    const { pools } = await ground.run(() => listPools());
     const look = (): Snapshot => ({
       node: name,
       takenAt: 0n,
-      pools: drive(listPools(), store).pools,
-      blocks: store.all("IPAMBlock"),
-      handles: store.all("IPAMHandle"),
-      affinities: store.all("BlockAffinity"),
+      pools,
+      blocks: ground.all("IPAMBlock"),
+      handles: ground.all("IPAMHandle"),
+      affinities: ground.all("BlockAffinity"),
       damaged: [],
       hasUnseen: false,
+      reserved: [],
       endpoints: [],
       links: [],
-      seen: [...owners(store).keys()].map((address) => ({ address, where: "eth0" })),
+      seen: [...owners(ground).keys()].map((address) => ({ address, where: "eth0" })),
     });
     const fresh = look();
     const report = checkIpam(fresh);
-    for (const problem of confirmed([report], report)) drive(mend(problem, report, fresh), store);
+    for (const problem of confirmed([report], report)) await ground.run(() => mend(problem, report, fresh));
     expect(checkIpam(look()).problems).toEqual([]);
   }
 }
 
-function owners(store: MemoryStore): Map<string, string> {
+/** By address, as the blocks say. */
+export function owners(ground: Pick<Ground, "all">): Map<string, string> {
   const found = new Map<string, string>();
-  for (const { spec } of store.all<BlockSpec>("IPAMBlock")) {
-    const base = Number.parseInt(spec.cidr.slice("10.0.0.".length), 10);
-    for (const [ordinal, index] of spec.allocations.entries()) {
-      if (index !== null) found.set(`10.0.0.${base + ordinal}`, attributeAt(spec, ordinal)?.handle_id ?? "");
+  for (const { spec } of ground.all<BlockSpec>("IPAMBlock")) {
+    for (const ordinal of spec.allocations.keys()) {
+      const owner = attributeAt(spec, ordinal)?.handle_id;
+      if (owner !== undefined && owner !== null) found.set(blockAddress(spec, ordinal), owner);
     }
   }
   return new Map([...found].sort());
 }
 
 /** By the handle, as DEL and CHECK see it. */
-function held(store: MemoryStore, handleId: string): readonly string[] {
-  expect(store.all<HandleSpec>("IPAMHandle").some(({ spec }) => spec.handleID === handleId)).toBe(true);
-  return addressesOf(drive(readHeld(handleId), store)).map(({ address }) => address);
+async function held(ground: Ground, handleId: string): Promise<readonly string[]> {
+  return addressesOf(await ground.run(() => readHeld(handleId))).map(({ address }) => address);
 }

@@ -1,0 +1,13 @@
+/** How long to wait after a conflict, so that many who want the same object seldom meet again. */
+
+const firstMs = 20;
+const maxMs = 2000;
+const growth = 4;
+
+/**
+ * `attempt` counts conflicts from 0, `random` is in [0, 1). Anything up to a bound that grows: a wait of a fixed length would have all come
+ * back together.
+ */
+export function backoffMs(attempt: number, random: number): number {
+  return random * Math.min(maxMs, firstMs * growth ** Math.min(attempt, 10));
+}
