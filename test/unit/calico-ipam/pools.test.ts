@@ -1,5 +1,7 @@
 /** Which pools a configuration makes, and which it is refused. */
+
 import { beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { IpamWorld } from "./world.ts";
 
 let world: IpamWorld;
@@ -69,8 +71,8 @@ describe("a pool that is not there", () => {
   test("is made by the command that the message has", () => {
     world.add();
     const { msg = "" } = world.run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/28"] } });
-    const [, json = ""] = /echo '(.*)' \| tortie apply -f -$/.exec(msg) ?? [];
-    const { kind, metadata, spec } = JSON.parse(json);
+    const [, text = ""] = /echo '(.*)' \| tortie apply -f -$/.exec(msg) ?? [];
+    const { kind, metadata, spec } = parse(text);
     expect(kind).toBe("IPPool");
     world.pool(metadata.name, spec);
     expect(world.add({ container: "b", ipam: { ipv4_pools: ["10.9.0.0/28"] } })[0]).toMatch(/^10\.9\.0\./);
