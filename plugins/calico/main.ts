@@ -15,10 +15,10 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
-import { apply } from "../../src/dataplane/apply.ts";
-import { diff } from "../../src/dataplane/diff.ts";
+import { withExecutor } from "../../src/dataplane/executor.ts";
 import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
+import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { takeReleased } from "../../src/ipam/release/released.ts";
@@ -38,7 +38,6 @@ import { notReady } from "../../src/plugin/not-ready.ts";
 import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
-import { runEvery } from "../../src/plugin/steps.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { planBlocks, reconcileBlocks } from "./blocks.ts";
@@ -94,7 +93,9 @@ export default definePlugin<CalicoConf>({
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
     const plan = planOf(identity, wanted, node, conf.ipamType, sys);
-    const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
+    const applied = withExecutor(sys, sandbox, (executor) =>
+      executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
+    );
     context.undo("remove the endpoint", () => applied.undo());
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
@@ -109,10 +110,11 @@ export default definePlugin<CalicoConf>({
     const node = record?.node ?? nodename(request.conf.node, sys);
     runEvery([
       () => {
-        const scene = { sys, sandbox: openSandbox(sys, request.netns) };
+        const sandbox = openSandbox(sys, request.netns);
+        const plan = planOf(identity, wanted, node, request.conf.ipamType, sys);
         refuseDifferences(
           `"${wanted.ifname}"`,
-          diff(planOf(identity, wanted, node, request.conf.ipamType, sys), scene),
+          withExecutor(sys, sandbox, (executor) => executor.diff(plan)),
         );
       },
       // An address store that is damaged does not hide what the kernel lacks.
