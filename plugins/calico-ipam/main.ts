@@ -174,7 +174,7 @@ function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<rea
   }
 }
 
-function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<Claimant, "pools"> {
+export function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<Claimant, "pools"> {
   const clock = sys.wallClock();
   const node = nodename(conf.node, sys);
   return {
@@ -229,7 +229,7 @@ function lockFileOf(document: JsonObject): string | undefined {
 }
 
 /** As Calico: with the block's mask, for addresses asked for by name with their own. But a gateway is of use in a subnet only. */
-function resultOf(assigned: readonly Assigned[], byName: boolean, { gateways, routes }: IpamConf): Result {
+export function resultOf(assigned: readonly Assigned[], byName: boolean, { gateways, routes }: IpamConf): Result {
   return {
     ips: assigned.map(({ address, block }) => {
       const gateway = gateways.find((one) => familyOf(one) === familyOf(address));

@@ -1,5 +1,6 @@
 /** The node around the pools: what in it pods' addresses must keep clear of. */
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeAddresses } from "../../src/dataplane/node/addresses.ts";
+import { readDestinations, readNodeNetworks } from "../../src/dataplane/node/networks.ts";
 import type { NodesOwn } from "../../src/ipam/assign/assign.ts";
 import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
@@ -24,8 +25,7 @@ export function nodeOf(
   { sys, log }: Context,
 ): Node {
   const routed = document.type === "calico";
-  const { node } = new Executor(sys);
-  const addresses = node.addresses({ routed });
+  const addresses = new NodeAddresses(sys, { routed });
   const told = new Set<string>();
   let damagedPool: StoreError | undefined;
   const networks: { [family in Family]?: NodeNetworks } = {};
@@ -42,10 +42,10 @@ export function nodeOf(
       random: () => sys.randomBytes(5),
       networks(family) {
         if (!routed) return undefined;
-        networks[family] ??= withoutPodGateways(node.networks(family), conf.gateways);
+        networks[family] ??= withoutPodGateways(readNodeNetworks(sys, family), conf.gateways);
         return networks[family];
       },
-      routes: (family) => node.destinations(family),
+      routes: (family) => readDestinations(sys, family),
       warn: (message) => log.warning(message),
       damagedPool: () => damagedPool,
     },

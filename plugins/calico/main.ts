@@ -15,15 +15,13 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
-import { withExecutor } from "../../src/dataplane/executor.ts";
+import { apply } from "../../src/dataplane/apply.ts";
+import { diff } from "../../src/dataplane/diff.ts";
 import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
-import { runEvery } from "../../src/errors/run-every.ts";
-import type { Sys } from "../../src/host/sys.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { takeReleased } from "../../src/ipam/release/released.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
-import type { Plan } from "../../src/plan/resource.ts";
 import {
   delegateAdd,
   delegateCheck,
@@ -38,17 +36,17 @@ import { notReady } from "../../src/plugin/not-ready.ts";
 import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
+import { runEvery } from "../../src/plugin/steps.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
-import { planBlocks, reconcileBlocks } from "./blocks.ts";
+import { reconcileBlocks } from "./blocks.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
-import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
-import { planForwarding } from "./forwarding.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
-import { type Identity, identify, mayReplace } from "./identity.ts";
+import { identify, mayReplace } from "./identity.ts";
 import { configuredMtu } from "./mtu.ts";
-import { planNat, readPools } from "./nat.ts";
-import { planPoolRules, reconcilePoolRules } from "./pool-rules.ts";
+import { readPools } from "./nat.ts";
+import { hasPools, planOf } from "./plan.ts";
+import { reconcilePoolRules } from "./pool-rules.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
 import {
   collectInterfaces,
@@ -92,10 +90,8 @@ export default definePlugin<CalicoConf>({
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, node, conf.ipamType, sys);
-    const applied = withExecutor(sys, sandbox, (executor) =>
-      executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
-    );
+    const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType });
+    const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
     context.undo("remove the endpoint", () => applied.undo());
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
@@ -110,11 +106,10 @@ export default definePlugin<CalicoConf>({
     const node = record?.node ?? nodename(request.conf.node, sys);
     runEvery([
       () => {
-        const sandbox = openSandbox(sys, request.netns);
-        const plan = planOf(identity, wanted, node, request.conf.ipamType, sys);
+        const scene = { sys, sandbox: openSandbox(sys, request.netns) };
         refuseDifferences(
           `"${wanted.ifname}"`,
-          withExecutor(sys, sandbox, (executor) => executor.diff(plan)),
+          diff(planOf(identity, wanted, { sys, node, ipamType: request.conf.ipamType }), scene),
         );
       },
       // An address store that is damaged does not hide what the kernel lacks.
@@ -159,28 +154,8 @@ export default definePlugin<CalicoConf>({
   flags: { "-t": testDatastore },
 });
 
-function planOf({ owner }: Identity, wanted: EndpointSpec, node: string, ipamType: string, sys: Sys): Plan {
-  const { addresses } = wanted;
-  const pools = readPools(sys);
-  return {
-    owner,
-    resources: [
-      ...planForwarding(sys, addresses),
-      ...planEndpoint(wanted),
-      ...planBlocks(sys, pools, node, addresses),
-      ...planPoolRules(hasPools(ipamType) ? pools : [], addresses),
-      ...planNat(pools, addresses),
-    ],
-  };
-}
-
 function addressesIn(result: Result | undefined): readonly string[] {
   return (result?.ips ?? []).flatMap(({ address }) => canonicalAddress(address.replace(/\/.*/, "")) ?? []);
-}
-
-/** Whether addresses are from pools: another's plugin may give such as are in a pool by chance. */
-function hasPools(ipamType: string): boolean {
-  return ipamType === calicoIpam.name;
 }
 
 /** DEL and GC go on without a valid configuration: they ask whom it names, or our own IPAM when it names none. */

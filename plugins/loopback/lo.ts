@@ -5,7 +5,8 @@
  */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import type { Executor } from "../../src/dataplane/executor.ts";
+import type { Places } from "../../src/dataplane/places.ts";
+import { findLink, View } from "../../src/dataplane/view.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { contains } from "../../src/net/prefix.ts";
 import type { Resource } from "../../src/plan/resource.ts";
@@ -13,26 +14,31 @@ import type { Resource } from "../../src/plan/resource.ts";
 export const lo = "lo";
 
 /** Up, with the addresses that an earlier look found on it. */
-export function planLo(addresses: readonly string[], { claim }: { readonly claim: boolean }): readonly Resource[] {
+export function planLo(addresses: readonly string[]): readonly Resource[] {
   const at = "sandbox";
   return [
-    { kind: "up", at, link: lo, claim },
+    { kind: "up", at, link: lo },
     ...addresses.map((address) => ({ kind: "address", at, link: lo, address }) as const),
   ];
 }
 
 /** Throws `CniError` 100 when the sandbox has none. */
-export function findLo(executor: Executor) {
-  const found = executor.link("sandbox", lo);
+export function findLo(places: Places) {
+  const found = findLink(places.connection("sandbox"), lo);
   if (found === undefined) throw refused("there is no link of this name");
+  places.learn("sandbox", found);
   return found;
 }
 
 /** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is no loopback address. */
-export function addressesOfLo(executor: Executor, index: number): readonly string[] {
+export function addressesOfLo(places: Places, index: number): readonly string[] {
+  const view = new View(() => places.connection("sandbox"));
   const families = ([4, 6] as const).map((family) =>
-    // A kernel without IPv6 answers a question for it with all that it has.
-    executor.addresses("sandbox", index, family).filter((address) => familyOf(address) === family),
+    view
+      .addresses(family)
+      // A kernel without IPv6 answers a question for it with all that it has.
+      .filter((has) => has.index === index && familyOf(has.address) === family)
+      .map(({ address }) => address),
   );
   const foreign = families.flat().find((address) => !isLoopback(address));
   if (foreign !== undefined) throw refused(`its address ${foreign} is no loopback address`);

@@ -9,7 +9,9 @@
 import type { z } from "zod";
 import { validate } from "#validators/loopback";
 import { confParser } from "../../src/cni/conf.ts";
-import { withExecutor } from "../../src/dataplane/executor.ts";
+import { diff } from "../../src/dataplane/diff.ts";
+import { withPlaces } from "../../src/dataplane/places.ts";
+import { lowerLink, raiseLink } from "../../src/dataplane/raise.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
@@ -22,13 +24,15 @@ export default definePlugin({
   parseConf: confParser<z.infer<typeof schema>>(validate),
 
   add({ attachment, netns, prevResult }, { sys, undo }) {
-    const addresses = withExecutor(sys, openSandbox(sys, netns), (executor) => {
-      const found = findLo(executor);
+    const scene = { sys, sandbox: openSandbox(sys, netns) };
+    const claim = { place: "sandbox", name: lo, owner: ownerOf(attachment) } as const;
+    const addresses = withPlaces(scene, (places) => {
+      const found = findLo(places);
       if (!found.up) {
-        const applied = executor.apply({ owner: ownerOf(attachment), resources: planLo([], { claim: true }) });
-        undo(`set ${lo} down`, () => applied.undo());
+        undo(`set ${lo} down`, () => withPlaces(scene, (others) => lowerLink(others, claim)));
+        raiseLink(places, claim);
       }
-      return addressesOfLo(executor, found.index);
+      return addressesOfLo(places, found.index);
     });
     if (prevResult !== undefined) return prevResult;
     return {
@@ -38,20 +42,15 @@ export default definePlugin({
   },
 
   check({ attachment, netns, prevResult }, { sys }) {
-    const resources = planLo(addressesIn(prevResult, netns), { claim: false });
-    const plan = { owner: ownerOf(attachment), resources };
-    refuseDifferences(
-      `"${lo}"`,
-      withExecutor(sys, openSandbox(sys, netns), (executor) => executor.diff(plan)),
-    );
+    const plan = { owner: ownerOf(attachment), resources: planLo(addressesIn(prevResult, netns)) };
+    refuseDifferences(`"${lo}"`, diff(plan, { sys, sandbox: openSandbox(sys, netns) }));
   },
 
   del({ attachment, netns }, { sys }) {
     const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
     if (sandbox === undefined) return;
-    withExecutor(sys, sandbox, (executor) =>
-      executor.remove(ownerOf(attachment), [{ kind: "up", at: "sandbox", link: lo }]),
-    );
+    const claim = { place: "sandbox", name: lo, owner: ownerOf(attachment) } as const;
+    withPlaces({ sys, sandbox }, (places) => lowerLink(places, claim));
   },
 
   gc() {

@@ -4,6 +4,7 @@ import type { Command } from "./definition.ts";
 import { doctorCommand } from "./doctor/command.ts";
 import { installCommand } from "./install/command.ts";
 import { ipamCommands } from "./ipam/commands.ts";
+import { planCommand } from "./plan/command.ts";
 import { resourceCommands } from "./resources/commands.ts";
 import { versionCommand } from "./version.ts";
 
@@ -12,6 +13,6 @@ export const groups: Readonly<Record<string, string>> = {
   ipam: "Show and mend the addresses that are given to pods",
 };
 
-const working = [installCommand, doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];
+const working = [installCommand, planCommand, doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];
 
 export const commands: readonly Command[] = [...working, completionCommand(working, groups)];

@@ -1,8 +1,8 @@
-/** **A failure to log never makes an operation fail**: a full disk or a closed stderr only loses lines. */
+/** **Failing to log never fails an operation**: a full disk or a closed stderr costs lines. */
 export function quietly(action: () => void): void {
   try {
     action();
   } catch {
-    // There is no place left to report it.
+    // There is no place left to say it.
   }
 }

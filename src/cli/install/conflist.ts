@@ -2,7 +2,6 @@
 import type { Cli } from "../cli.ts";
 import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
-import { lintNamedPools } from "../lint/named-pools.ts";
 import { lintNetwork } from "../lint/network.ts";
 
 export interface Conflist {
@@ -28,9 +27,7 @@ export function readConflist(cli: Cli, file: string, confDir: string, force: boo
   const text = cli.sys.readFile(file);
   const path = `${confDir}/${name}`;
   const present = cli.sys.stat(path) === undefined ? undefined : cli.sys.readFile(path);
-  const document = JSON.parse(text);
-  const { slips: own } = lintNetwork(document);
-  const slips = own.length > 0 ? own : lintNamedPools(cli, document);
+  const { slips } = lintNetwork(JSON.parse(text));
   if (slips.length > 0 && !force) {
     const said = slips.map(({ path: place, text: what }) => (place === "" ? what : `${place}: ${what}`));
     throw refuse(`${said.join("; ")}; change it, or pass --force`);

@@ -4,15 +4,13 @@ import { parseConf as parseBandwidth } from "../../../plugins/bandwidth/conf.ts"
 import { schema as bandwidth } from "../../../plugins/bandwidth/schema.ts";
 import { parseConf as parseCalico } from "../../../plugins/calico/conf.ts";
 import { schema as calico } from "../../../plugins/calico/schema.ts";
-import { nothingWanted, parseConf as parseCalicoIpam } from "../../../plugins/calico-ipam/conf.ts";
+import { parseConf as parseCalicoIpam } from "../../../plugins/calico-ipam/conf.ts";
 import { schema as calicoIpam } from "../../../plugins/calico-ipam/schema.ts";
 import { schema as loopback } from "../../../plugins/loopback/schema.ts";
 import { parseConf as parsePortmap } from "../../../plugins/portmap/conf.ts";
 import { schema as portmap } from "../../../plugins/portmap/schema.ts";
-import { isObject, type Schema } from "../../cni/schema.ts";
-import { checkNodename } from "../../plugin/nodename.ts";
+import type { Schema } from "../../cni/schema.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
-import { annotationsCapability } from "../../plugin/pod-annotations.ts";
 
 export interface KnownPlugin {
   readonly schema: Schema;
@@ -22,21 +20,12 @@ export interface KnownPlugin {
 
 /** By `type`. */
 export const knownPlugins: Readonly<Record<string, KnownPlugin>> = {
-  calico: known(calico, (document) => checkNodename(parseCalico(document).node)),
-  "calico-ipam": known(calicoIpam, readCalicoIpam),
+  calico: known(calico, parseCalico),
+  "calico-ipam": known(calicoIpam, parseCalicoIpam),
   bandwidth: known(bandwidth, parseBandwidth),
   portmap: known(portmap, parsePortmap),
   loopback: known(loopback, () => undefined),
 };
-
-/** Addresses by name come with an attachment: where the runtime may pass them on, none need be wanted here. */
-function readCalicoIpam(document: JsonObject): void {
-  const { node, requests } = parseCalicoIpam(document);
-  checkNodename(node);
-  const { capabilities } = document;
-  const mayBeAsked = isObject(capabilities) && [capabilities.ips, capabilities[annotationsCapability]].includes(true);
-  if (requests.wanted.length + requests.addresses.length === 0 && !mayBeAsked) throw nothingWanted();
-}
 
 function known(schema: z.ZodType, parseConf: KnownPlugin["parseConf"]): KnownPlugin {
   return { schema: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema, parseConf };

@@ -7,6 +7,7 @@ import {
   SystemCallError,
   systemCallError,
   TimeoutError,
+  UndoError,
 } from "../../../src/dataplane/errors.ts";
 import { CoreError } from "../../../src/errors/core-error.ts";
 import { errnoOf } from "../../../src/netlink/errno.ts";
@@ -73,7 +74,7 @@ describe("errors of the dataplane", () => {
 
   test("protocolError() tells in the details what could not be taken back", () => {
     const error = new ConflictError(attempt, "it is taken");
-    error.rollback = new KernelError(["delete", 'link "x"'], { errno: 1, text: undefined });
+    error.rollback = new UndoError([new KernelError(["delete", 'link "x"'], { errno: 1, text: undefined })]);
     expect(protocolError(error)?.details).toBe('and then: cannot delete link "x": Operation not permitted (EPERM)');
   });
 

@@ -1,0 +1,63 @@
+/** All that an attachment makes in the kernel: the endpoint, and what the node shares among its pods. */
+import type { Sys } from "../../src/host/sys.ts";
+import { addressOf, contains } from "../../src/net/prefix.ts";
+import type { Plan } from "../../src/plan/resource.ts";
+import { nodename } from "../../src/plugin/nodename.ts";
+import type { PlanAdd } from "../../src/plugin/planned.ts";
+import { planBlocks } from "./blocks.ts";
+import type { CalicoConf } from "./conf.ts";
+import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
+import { planForwarding } from "./forwarding.ts";
+import { type Identity, identify } from "./identity.ts";
+import { planNat, readPools } from "./nat.ts";
+import { planPoolRules } from "./pool-rules.ts";
+import { resultOf, wantedAtAdd } from "./wanted.ts";
+
+export interface Surroundings {
+  readonly sys: Sys;
+  /** This node's name. */
+  readonly node: string;
+  readonly ipamType: string;
+  /** Whether a block is in a network of the node; the kernel is asked where this is absent. */
+  readonly isOfNode?: (block: string) => boolean;
+}
+
+export function planOf(
+  { owner }: Identity,
+  wanted: EndpointSpec,
+  { sys, node, ipamType, isOfNode }: Surroundings,
+): Plan {
+  const { addresses } = wanted;
+  const pools = readPools(sys);
+  return {
+    owner,
+    resources: [
+      ...planForwarding(sys, addresses),
+      ...planEndpoint(wanted),
+      ...planBlocks(sys, pools, node, addresses, isOfNode),
+      ...planPoolRules(hasPools(ipamType) ? pools : [], addresses),
+      ...planNat(pools, addresses),
+    ],
+  };
+}
+
+/** Whether addresses are from pools: another project's IPAM plugin may give addresses that are in a pool by chance. */
+export function hasPools(ipamType: string): boolean {
+  return ipamType === "calico-ipam";
+}
+
+export const planAdd: PlanAdd<CalicoConf> = (request, { sys, ipam, networks }) => {
+  const identity = identify(request.attachment, request.args);
+  const wanted = wantedAtAdd(request, identity, ipam, sys);
+  const isOfNode = (block: string) => networks.some((network) => contains(network, addressOf(block)));
+  return {
+    plan: planOf(identity, wanted, {
+      sys,
+      node: nodename(request.conf.node, sys),
+      ipamType: request.conf.ipamType,
+      isOfNode,
+    }),
+    result: resultOf(wanted, request, wanted.mtu, ipam),
+    commands: [],
+  };
+};
