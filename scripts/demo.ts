@@ -1,9 +1,8 @@
 /**
- * `npm run demo`: a node, two pods and a client outside, joined by the chain of `conf-examples/10-calico.conflist`, step by step.
+ * `npm run demo`: connects a node, two pods and an outside client with the chain of `conf-examples/10-calico.conflist`, step by step.
  *
- * Everything happens in namespaces of the demo's own, which hang on its process: an interrupt ends them, and so does kill -9.
- * The machine's own network is not touched.
- * Every step prints what really came back, and a step that does not come out ends the demo with status 1.
+ * Everything runs in private namespaces, which end with the demo's process, even after kill -9. The machine's own network is not touched.
+ * Every step prints the actual output, and the first step that fails ends the demo with exit code 1.
  */
 import { spawnSync } from "node:child_process";
 import { Node } from "../test/lib/node/netns.ts";
@@ -21,7 +20,7 @@ async function main(): Promise<number> {
     node = await Node.start("node-a");
     showAll(node);
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
-    say(`\n${bold("done")} in ${seconds} s: everything came out as it should.\n\n${whatNow}`);
+    say(`\n${bold("done")} in ${seconds} s: every step succeeded.\n\n${whatNow}`);
     return 0;
   } catch (error) {
     say(
@@ -33,22 +32,20 @@ async function main(): Promise<number> {
   }
 }
 
-const whatNow = `${bold("What now?")}
-  On a node of your own: "Install" in README.md; "node dist/tortie.js install" links the ${suite.length} names and writes the conflist that you name.
-  Another network than this one: conf-examples/README.md.
-  What is in the kernel, and why: docs/dataplane.md. When something is wrong: docs/operations.md.
-  Everything else is proved by npm test.`;
+const whatNow = `${bold("Next steps")}
+  On your own node: see "Install" in README.md; "node dist/tortie.js install" links the ${suite.length} names and writes the conflist.
+  Other networks: conf-examples/README.md.
+  What the kernel holds, and why: docs/dataplane.md. Troubleshooting: docs/operations.md.
+  npm test tests everything else.`;
 
-/** Throws, with what to do, where this process may not make namespaces. */
+/** Throws, with the remedy, if this process may not create namespaces. */
 function requireNamespaces(): void {
-  if (process.getuid?.() !== 0) throw new Error("the demo makes network namespaces: run it as root");
+  if (process.getuid?.() !== 0) throw new Error("cannot create network namespaces: run the demo as root");
   const { status, stderr } = spawnSync("unshare", ["--mount", "--net", "--pid", "--fork", "--mount-proc", "true"], {
     encoding: "utf8",
   });
   if (status === 0) return;
-  throw new Error(
-    `the demo may not make namespaces here (${stderr.trim()}); in a container, start that one with --privileged`,
-  );
+  throw new Error(`cannot create namespaces (${stderr.trim()}); in a container, start the container with --privileged`);
 }
 
 process.exit(await main());

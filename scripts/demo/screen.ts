@@ -1,4 +1,4 @@
-/** What the demo prints: numbered steps, commands with what they wrote, verdicts. Colours on a terminal only (https://no-color.org). */
+/** The demo's output: numbered steps, commands with their output, results. Colours on a terminal only (https://no-color.org). */
 const colours = process.stdout.isTTY && !process.env.NO_COLOR;
 let steps = 0;
 
@@ -10,18 +10,18 @@ export function step(title: string): void {
   say(`\n${bold(`${++steps}. ${title}`)}`);
 }
 
-/** Says what was expected to hold, and ends the demo, by an error, when it does not. */
-export function verdict(good: boolean, text: string): void {
+/** Prints the result of an expectation; throws if it was not met, which ends the demo. */
+export function expected(good: boolean, text: string): void {
   say(`  ${good ? green("ok") : red("no")}  ${text}`);
-  if (!good) throw new Error(`step ${steps} did not come out as it should`);
+  if (!good) throw new Error(`step ${steps} failed`);
 }
 
-/** A command as one types it. */
+/** A command as you would type it. */
 export function prompt(where: string, script: string): void {
   say(`  ${dim("|")} ${dim(`${where} #`)} ${fromHere(script)}`);
 }
 
-/** What a command wrote. */
+/** The output of a command. */
 export function output(text: string): void {
   for (const line of fromHere(text).trimEnd().split("\n")) say(`  ${dim("|")} ${line}`);
 }
@@ -42,7 +42,7 @@ function green(text: string): string {
   return styled(text, 32, 39);
 }
 
-/** Paths of the project as one types them in its directory. */
+/** Shortens the project's paths to what you would type in its directory. */
 function fromHere(text: string): string {
   return text.replaceAll(`${process.cwd()}/`, "");
 }

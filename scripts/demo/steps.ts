@@ -1,4 +1,4 @@
-/** The steps of the demo, in their order. */
+/** The steps of the demo, in order. */
 import { readFileSync } from "node:fs";
 import { loadConflist } from "../../test/lib/conflist.ts";
 import { install } from "../../test/lib/node/install.ts";
@@ -9,7 +9,7 @@ import { measureRate, serve } from "../../test/lib/node/traffic.ts";
 import { addressOf, PluginError, Runner, type Sandbox } from "../../test/lib/runtimes/runner.ts";
 import { example } from "../../test/lib/suite.ts";
 import { asked, command, pinged, refused } from "./look.ts";
-import { bold, output, prompt, say, step, verdict } from "./screen.ts";
+import { bold, expected, output, prompt, say, step } from "./screen.ts";
 
 const binDir = "/opt/cni/bin";
 const conflist = "/etc/cni/net.d/10-calico.conflist";
@@ -20,7 +20,7 @@ const highest = 1.05 * rateBits;
 
 type List = ReturnType<typeof loadConflist>;
 
-/** Throws at the first step that does not come out as it should. */
+/** Throws at the first step that fails. */
 export function showAll(node: Node): void {
   const list = loadConflist(example("10-calico.conflist"));
   const runner = new Runner({ node, pluginDirs: [binDir] });
@@ -37,14 +37,14 @@ export function showAll(node: Node): void {
   const before = snapshot(node);
   surroundings(node);
   const webAddress = add(runner, list, web, `host port ${hostPort} to port 80, ${mbit(rateBits)} each way`);
-  const shellAddress = add(runner, list, shell, "nothing asked for");
+  const shellAddress = add(runner, list, shell, "no requests");
   datapath(node, webAddress);
   reach(node, webAddress, shellAddress);
   hostPorts(node);
   shaping(node, webAddress);
   state(node);
   checks(node, runner, list, web, webAddress);
-  mends(node, runner, list, web, webAddress);
+  repairs(node, runner, list, web, webAddress);
   remove(node, runner, list, [web, shell], before);
 }
 
@@ -58,7 +58,7 @@ function installed(node: Node): void {
 }
 
 function surroundings(node: Node): void {
-  step("a node, and a client outside that knows no route to any pod");
+  step("a node, and an outside client without a route to any pod");
   command(node, "ip -brief address");
   command(node, "ip -brief address", { in: "outside" });
   command(node, "ip route", { in: "outside" });
@@ -72,7 +72,7 @@ function add(runner: Runner, list: List, pod: Sandbox, requested: string): strin
 }
 
 function datapath(node: Node, webAddress: string): void {
-  step("what that made: the host's end, the pod's end, the limits, the host port, the way out");
+  step("what ADD created: the host interface, the pod's interface, rate limits, the host port, natOutgoing");
   const link = hostInterfaceOf(node, webAddress);
   command(node, `ip link show dev ${link}`);
   command(node, `ip route show dev ${link}`);
@@ -98,7 +98,7 @@ function reach(node: Node, webAddress: string, shellAddress: string): void {
 }
 
 function hostPorts(node: Node): void {
-  step(`host port ${hostPort}: from outside, from the node, and by hairpin`);
+  step(`host port ${hostPort}: from outside, from the node, and from the container itself (hairpin)`);
   serve(node, "web", 80);
   asked(node, "outside", nodeAddress4, hostPort, `web sees ${outsideAddress4}`);
   asked(node, undefined, nodeAddress4, hostPort, "web sees");
@@ -108,36 +108,36 @@ function hostPorts(node: Node): void {
 }
 
 function shaping(node: Node, webAddress: string): void {
-  step(`rate: ${mbit(rateBits)} configured, on the wire; the receiver counts up to 4.5 % less, without all headers`);
+  step(`rate limit: ${mbit(rateBits)} configured; the receiver measures up to 4.5 % less, because headers count too`);
   for (const [what, from, to, address] of [
-    ["towards the pod", undefined, "web", webAddress],
+    ["to the pod", undefined, "web", webAddress],
     ["from the pod", "web", undefined, nodeAddress4],
   ] as const) {
     const { bitsPerSecond } = measureRate(node, from, to, address, { least: lowest });
     const close = bitsPerSecond > lowest && bitsPerSecond < highest;
-    verdict(close, `${what}: ${mbit(bitsPerSecond)} measured (${((100 * bitsPerSecond) / rateBits).toFixed(0)} %)`);
+    expected(close, `${what}: ${mbit(bitsPerSecond)} measured (${((100 * bitsPerSecond) / rateBits).toFixed(0)} %)`);
   }
 }
 
 function state(node: Node): void {
-  step("what the operator's command says");
+  step("the operator's command");
   command(node, "tortie get workloadendpoint");
   command(node, "tortie ipam show --show-blocks");
   command(node, "tortie ipam show --map");
 }
 
 function checks(node: Node, runner: Runner, list: List, pod: Sandbox, address: string): void {
-  step("CHECK agrees, and finds a route that somebody removed");
+  step("CHECK succeeds, and then reports a route that was removed");
   runner.check(list, pod);
-  verdict(true, "CHECK: nothing found");
+  expected(true, "CHECK: no differences");
   command(node, `ip route del ${address} dev ${hostInterfaceOf(node, address)}`);
   const found = complaint(() => runner.check(list, pod));
-  verdict(found.includes(address), `CHECK: ${found}`);
+  expected(found.includes(address), `CHECK: ${found}`);
 }
 
-/** The route is still gone. */
-function mends(node: Node, runner: Runner, list: List, pod: Sandbox, address: string): void {
-  step("somebody flushes the firewall too, as a restart of nftables.service does: the doctor finds it, and mends");
+/** The route is still missing. */
+function repairs(node: Node, runner: Runner, list: List, pod: Sandbox, address: string): void {
+  step("the firewall is flushed too, as by a restart of nftables.service: tortie doctor finds and repairs it");
   command(node, "nft flush ruleset");
   refused(node, "outside", nodeAddress4, hostPort);
   command(node, "tortie doctor --grace 0", { statuses: [3] });
@@ -145,11 +145,11 @@ function mends(node: Node, runner: Runner, list: List, pod: Sandbox, address: st
   asked(node, "outside", nodeAddress4, hostPort, `web sees ${outsideAddress4}`);
   pinged(node, undefined, address);
   runner.check(list, pod);
-  verdict(true, "CHECK: nothing found");
+  expected(true, "CHECK: no differences");
 }
 
 function remove(node: Node, runner: Runner, list: List, pods: readonly Sandbox[], before: string): void {
-  step("DEL of both, and the node's state compared with before");
+  step("DEL of both pods; the node must be as before");
   for (const pod of pods) runner.del(list, pod);
   const difference = diff(before, snapshot(node));
   for (const { what, why, lines } of kept) {
@@ -160,9 +160,9 @@ function remove(node: Node, runner: Runner, list: List, pods: readonly Sandbox[]
   }
   const left = leaks(difference);
   if (left.length > 0) output(left.join("\n"));
-  verdict(
+  expected(
     left.length === 0,
-    `beside that, ${left.length} differences in links, addresses, routes, rules, qdiscs, firewall and files`,
+    `${left.length} other differences in links, addresses, routes, rules, qdiscs, firewall and files`,
   );
 }
 
@@ -190,7 +190,7 @@ function complaint(action: () => void): string {
     if (error instanceof PluginError) return error.message;
     throw error;
   }
-  return "nothing found";
+  return "no differences";
 }
 
 function mbit(bits: number): string {

@@ -34,7 +34,7 @@ export const add: Section = {
     },
     {
       number: 67,
-      title: "an interface of that name that is there is an error, stays as it is, and no address is lost",
+      title: "an existing interface of that name is an error and stays as it is, and no address leaks",
       run(stage) {
         const clean = stage.settle();
         const pod = stage.newPod();
@@ -50,7 +50,7 @@ export const add: Section = {
     },
     {
       number: 68,
-      title: "ADD that is repeated is refused or answers the same, and one DEL takes all away",
+      title: "a repeated ADD is rejected or returns the same result, and one DEL removes everything",
       run(stage) {
         const clean = stage.settle();
         const pod = stage.newPod({ capabilities: attached(8080) });
@@ -66,7 +66,7 @@ export const add: Section = {
     },
     {
       number: 69,
-      title: "two interfaces of one container on one network work, and DEL of either leaves the other whole",
+      title: "two interfaces of one container on one network work, and DEL of either leaves the other working",
       run(stage) {
         const clean = stage.settle();
         const first = stage.newPod({ capabilities: attached(8080) });
@@ -88,11 +88,11 @@ export const add: Section = {
   ],
 };
 
-/** ADD in a namespace that it must refuse: nothing of it stays, and no address is taken. */
+/** ADD in a namespace that it must reject: nothing is left, and no address is allocated. */
 function failsCleanly(number: number, what: string, { netns }: { readonly netns: string }) {
   return {
     number,
-    title: `${what} is an error, and nothing is done or left`,
+    title: `${what} is an error, and nothing changes`,
     run(stage: Stage) {
       const clean = stage.settle();
       const pod = { ...stage.newPod(), netns };

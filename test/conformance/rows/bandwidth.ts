@@ -16,7 +16,7 @@ export const bandwidth: Section = {
   rows: [
     {
       number: 149,
-      title: "ingress: a token bucket on the host's veth, with 25 ms of latency, and the rate that was asked for",
+      title: "ingress: a token bucket on the host interface, with the requested rate and 25 ms of latency",
       requires: ["bandwidth"],
       run(stage) {
         const slow = shaped(stage, { ingressRate: 1e6, ingressBurst: 1e6 });
@@ -29,7 +29,7 @@ export const bandwidth: Section = {
     },
     {
       number: 150,
-      title: "egress: the rate that was asked for, and an interface in the result that DEL takes away",
+      title: "egress: the requested rate, and an interface in the result that DEL removes",
       requires: ["bandwidth"],
       run(stage) {
         const before = stage.sh("ip -br link | wc -l").trim();
@@ -43,7 +43,7 @@ export const bandwidth: Section = {
     },
     {
       number: 151,
-      title: "a rate without a burst, and a burst without a rate, are refused, and both are named",
+      title: "a rate without a burst, or a burst without a rate, is an error that names both",
       requires: ["bandwidth"],
       run(stage) {
         for (const limits of [{ ingressRate: 1e6 }, { ingressBurst: 1e6 }, { egressRate: 1e6 }, { egressBurst: 1e6 }]) {
@@ -55,8 +55,8 @@ export const bandwidth: Section = {
     },
     {
       number: 152,
-      title: "the bursts that containerd and CRI-O send, 2^32-1 and 34359738359 bits, are taken, and the rate is right",
-      note: "the bucket's size cannot be read back: the kernel tells it in 32 bits of 64 ns",
+      title: "the bursts of containerd and CRI-O (2^32-1 and 34359738359 bits) are accepted, and the rate is correct",
+      note: "the bucket's size cannot be read back: the kernel reports it in 32 bits of 64 ns",
       requires: ["bandwidth"],
       run(stage) {
         for (const burst of [2 ** 32 - 1, 34359738359]) {
@@ -75,7 +75,7 @@ export const bandwidth: Section = {
     },
     {
       number: 153,
-      title: "without limits the result is passed on, and nothing is done",
+      title: "without limits the result is passed on, and nothing changes",
       requires: ["bandwidth"],
       run(stage) {
         const { pod, added } = shaped(stage, {});
@@ -92,7 +92,7 @@ export const bandwidth: Section = {
     },
     {
       number: 154,
-      title: "an interface that is no veth is refused, and nothing is left",
+      title: "an interface that is not a veth is rejected, and nothing is left",
       requires: ["bandwidth"],
       run(stage) {
         const part = stage.part("bandwidth");

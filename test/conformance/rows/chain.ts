@@ -20,8 +20,8 @@ export const chain: Section = {
   rows: [
     {
       number: 161,
-      title: "ADD, CHECK and DEL of the whole list, as cnitool asks for them, leave the node as before",
-      note: "asked by the suite's own runtime, which does what libcni does",
+      title: "ADD, CHECK and DEL of the whole list, as by cnitool, leave the node as before",
+      note: "called by the suite's own runtime, which does what libcni does",
       everyBackend: true,
       run(stage) {
         const clean = stage.settle();
@@ -34,7 +34,7 @@ export const chain: Section = {
     },
     {
       number: 162,
-      title: "when the last plugin cannot read its configuration, DEL by the same configuration undoes the rest",
+      title: "if the last plugin rejects its configuration, DEL with the same configuration removes the rest",
       requires: ["portmap"],
       run(stage) {
         const clean = stage.settle();
@@ -53,7 +53,7 @@ export const chain: Section = {
     },
     {
       number: 163,
-      title: `${many} containers at once, ${rounds} times: all are attached, each with an address of its own, and nothing is left`,
+      title: `${many} containers at once, ${rounds} times: each is attached with a different address, and nothing is left`,
       async run(stage) {
         const pods = Array.from({ length: many }, (_, index) =>
           stage.newPod({ capabilities: attached(10_000 + index) }),
@@ -111,8 +111,8 @@ export const chain: Section = {
     },
     {
       number: 165,
-      title: "the time of one exec is known: a thousand times VERSION",
-      note: "a figure, and no limit",
+      title: "the time of one exec, measured with a thousand VERSIONs",
+      note: "a measurement without a limit",
       run(stage) {
         const [part] = stage.parts;
         const script = 'for i in $(seq 1000); do "$0" >/dev/null </dev/null || exit 1; done';

@@ -16,7 +16,7 @@ export const chaining: Section = {
   rows: [
     {
       number: 52,
-      title: "a chained plugin that stands alone refuses ADD, whether or not it has anything to do",
+      title: "a chained plugin without prevResult rejects ADD, even if it has nothing to do",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const runtimeConfig of [undefined, attached(8080)]) {
@@ -26,7 +26,7 @@ export const chaining: Section = {
     },
     {
       number: 53,
-      title: "a result is passed on whole, with the plugin's own changes",
+      title: "a result is passed on completely, with the plugin's own changes",
       run: (stage) =>
         stage.everyPart((part) => {
           const { pod, result } = begin(stage);
@@ -54,7 +54,7 @@ export const chaining: Section = {
     },
     {
       number: 55,
-      title: "a chain works in 0.3.1, 0.4.0 and 1.0.0, and answers in the version it is asked in",
+      title: "a chain works in 0.3.1, 0.4.0 and 1.0.0, and answers in the requested version",
       run(stage) {
         for (const cniVersion of ["0.3.1", "0.4.0", "1.0.0"]) {
           about(cniVersion, () => {
@@ -70,7 +70,7 @@ export const chaining: Section = {
     },
     {
       number: 56,
-      title: "a result without cniVersion is one of the request's",
+      title: "a result without cniVersion has the version of the request",
       run: (stage) =>
         stage.everyPart((part) => {
           const { pod, result } = begin(stage);
@@ -82,7 +82,7 @@ export const chaining: Section = {
     },
     {
       number: 57,
-      title: "a result in an unknown version, or none at all, is refused",
+      title: "a prevResult in an unknown version, or a missing one, is rejected",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const prevResult of [{ ...someResult("1.0.0", "/none"), cniVersion: "7.0.0" }, []]) {
@@ -97,7 +97,7 @@ export const chaining: Section = {
     },
     {
       number: 58,
-      title: "a host port leads to an address whose interface is not named",
+      title: "a host port leads to an address that refers to no interface",
       requires: ["portmap"],
       run(stage) {
         const { pod, result } = begin(stage);
@@ -109,7 +109,7 @@ export const chaining: Section = {
     },
     {
       number: 59,
-      title: "an address with an index beyond the interfaces crashes nobody",
+      title: "an address with an index beyond the interfaces crashes no plugin",
       run: (stage) =>
         stage.everyPart((part) => {
           const { pod, result } = begin(stage);
@@ -119,7 +119,7 @@ export const chaining: Section = {
     },
     {
       number: 60,
-      title: "of several interfaces, a plugin works on that of CNI_IFNAME",
+      title: "with several interfaces, a plugin uses that of CNI_IFNAME",
       requires: ["portmap", "bandwidth"],
       run(stage) {
         const pod = stage.newPod({ ifname: "net1" });
@@ -134,7 +134,7 @@ export const chaining: Section = {
     },
     {
       number: 61,
-      title: "a result without IPv4, without IPv6 or without any address is no fault",
+      title: "a result without IPv4, without IPv6 or without any address is accepted",
       run: (stage) =>
         stage.everyPart((part) => {
           const v4 = { address: "10.22.0.9/32" };
@@ -151,7 +151,7 @@ export const chaining: Section = {
     },
     {
       number: 62,
-      title: "a main plugin that gets a result ignores it or refuses, and mixes nothing",
+      title: "a main plugin ignores or rejects a prevResult, and merges nothing from it",
       run(stage) {
         const part = stage.main();
         const prevResult = someResult(newest(part.versions), "/run/netns/other");

@@ -11,7 +11,7 @@ export const check: Section = {
   rows: [
     {
       number: 102,
-      title: "CHECK right after ADD confirms the whole chain, and says nothing",
+      title: "CHECK right after ADD succeeds for the whole chain, and prints nothing",
       everyBackend: true,
       run(stage) {
         const pod = stage.newPod({ capabilities: attached(8080) });
@@ -23,7 +23,7 @@ export const check: Section = {
     {
       number: 103,
       title: "CHECK without prevResult is an error",
-      note: "IPAM plugins and loopback may know without",
+      note: "IPAM plugins and loopback may not need it",
       run: (stage) =>
         stage.everyPart(
           (part) => void refused(stage.ask(part, { command: "CHECK", request: { prevResult: undefined } })),
@@ -32,7 +32,7 @@ export const check: Section = {
     },
     {
       number: 104,
-      title: "CHECK names the interface, address, MAC address or route that is not as in prevResult",
+      title: "CHECK names the interface, address, MAC address or route that differs from prevResult",
       run(stage) {
         for (const { what, harm, says } of harms) {
           about(what, () => {
@@ -50,7 +50,7 @@ export const check: Section = {
     },
     {
       number: 105,
-      title: "CHECK misses firewall rules and queues that are gone",
+      title: "CHECK reports missing firewall rules and qdiscs",
       requires: ["portmap", "bandwidth"],
       everyBackend: true,
       run(stage) {
@@ -77,7 +77,7 @@ export const check: Section = {
     },
     {
       number: 106,
-      title: "CHECK misses an address that is not allocated any more",
+      title: "CHECK reports an address that is no longer allocated",
       run(stage) {
         const pod = stage.newPod();
         const prevResult = stage.add(pod, onlyMain(stage.list));
@@ -88,7 +88,7 @@ export const check: Section = {
     },
     {
       number: 107,
-      title: "CHECK takes what a later plugin changed and said so in the result",
+      title: "CHECK accepts a later plugin's change that the result contains",
       run(stage) {
         const pod = stage.newPod();
         const result = stage.add(pod, onlyMain(stage.list));
@@ -100,7 +100,7 @@ export const check: Section = {
     },
     {
       number: 108,
-      title: "CHECK misses a sandbox other than that of prevResult",
+      title: "CHECK reports a sandbox that differs from that of prevResult",
       run(stage) {
         const pod = stage.newPod();
         const result = stage.add(pod, onlyMain(stage.list));
@@ -110,7 +110,7 @@ export const check: Section = {
     },
     {
       number: 109,
-      title: "CHECK changes nothing, whatever it finds",
+      title: "CHECK never changes anything",
       everyBackend: true,
       run(stage) {
         const { pod, prevResult } = attach(stage);

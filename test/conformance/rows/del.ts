@@ -14,7 +14,7 @@ export const del: Section = {
   rows: [
     {
       number: 86,
-      title: "DEL takes everything away, says nothing, and leaves the sandbox empty",
+      title: "DEL removes everything, prints nothing, and leaves the sandbox empty",
       run: (stage) =>
         leaves(stage, (pod) => {
           for (const answer of stage.each("DEL", pod, { prevResult: stage.runner.cached(stage.list, pod) })) {
@@ -37,7 +37,7 @@ export const del: Section = {
     },
     {
       number: 88,
-      title: "DEL of what was never added succeeds",
+      title: "DEL without an ADD succeeds",
       run(stage) {
         const clean = stage.settle();
         const pod = stage.newPod({ capabilities: attached(8080) });
@@ -48,12 +48,12 @@ export const del: Section = {
     },
     {
       number: 89,
-      title: "DEL with an empty CNI_NETNS, of a sandbox that is gone, leaves nothing",
+      title: "DEL with an empty CNI_NETNS leaves nothing, after the sandbox is gone",
       run: (stage) => leaves(stage, (pod) => delWithNetns(stage, pod, "")),
     },
     {
       number: 90,
-      title: "DEL with a CNI_NETNS that is gone leaves nothing, and makes no file there",
+      title: "DEL with a CNI_NETNS that is gone leaves nothing, and creates no file there",
       run: (stage) =>
         leaves(stage, (pod) => {
           delWithNetns(stage, pod, pod.netns);
@@ -62,7 +62,7 @@ export const del: Section = {
     },
     {
       number: 91,
-      title: "DEL with a CNI_NETNS that is a plain file, a stale mount point, leaves nothing",
+      title: "DEL with a CNI_NETNS that is a regular file (a stale mount point) leaves nothing",
       run: (stage) => leaves(stage, (pod) => delWithNetns(stage, pod, pod.netns, () => stage.sh(`touch ${pod.netns}`))),
     },
     {
@@ -72,7 +72,7 @@ export const del: Section = {
     },
     {
       number: 93,
-      title: "DEL with the prevResult of another container removes its own alone",
+      title: "DEL with the prevResult of another container leaves that container alone",
       run(stage) {
         const clean = stage.settle();
         const [first, second] = twoServed(stage);
@@ -85,7 +85,7 @@ export const del: Section = {
     },
     {
       number: 94,
-      title: "DEL after the interface was deleted by hand leaves nothing",
+      title: "DEL after the interface was deleted manually leaves nothing",
       run: (stage) =>
         leaves(stage, (pod) => {
           stage.sh("ip link del eth0", { in: pod.pod });
@@ -94,7 +94,7 @@ export const del: Section = {
     },
     {
       number: 95,
-      title: "DEL after the bridge or the parent interface was removed succeeds",
+      title: "DEL after the bridge or the parent interface was deleted succeeds",
       requires: ["bridge", "macvlan"],
       run(stage) {
         const { node } = stage;
@@ -117,7 +117,7 @@ export const del: Section = {
     },
     {
       number: 96,
-      title: "DEL removes host ports that the runtime does not name any more",
+      title: "DEL removes host ports that the runtime no longer sends",
       requires: ["portmap"],
       everyBackend: true,
       run: (stage) =>
@@ -128,7 +128,7 @@ export const del: Section = {
     },
     {
       number: 97,
-      title: "DEL without the tools it would run ends in order, and with them leaves nothing",
+      title: "DEL without its external tools ends cleanly, and DEL with them leaves nothing",
       everyBackend: true,
       run: (stage) =>
         leaves(stage, (pod) => {
@@ -164,7 +164,7 @@ export const del: Section = {
     },
     {
       number: 99,
-      title: "DEL of one container leaves another's traffic alone",
+      title: "DEL of one container does not affect the traffic of another",
       run(stage) {
         const [first, second] = twoServed(stage);
         stage.wantServed(first);
@@ -174,7 +174,7 @@ export const del: Section = {
     },
     {
       number: 100,
-      title: "the late DEL of a container whose address another has by now leaves the other's",
+      title: "a late DEL leaves alone another container that has the address by then",
       run(stage) {
         const list = withRanges(stage.subject, { one: "10.33.0.9" });
         const [old, young] = [8080, 8081].map((port) => stage.newPod({ capabilities: attached(port) })) as [Pod, Pod];
@@ -191,7 +191,7 @@ export const del: Section = {
     },
     {
       number: 101,
-      title: "an administrator's own rules are as they were, in words and in order",
+      title: "an administrator's own rules keep their text and order",
       everyBackend: true,
       run(stage) {
         stage.sh(adminsRules);

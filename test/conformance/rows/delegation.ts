@@ -13,7 +13,7 @@ export const delegation: Section = {
   rows: [
     {
       number: 70,
-      title: "an IPAM plugin that is not there is an error that names it, and no interface is left",
+      title: "a missing IPAM plugin is an error that names it, and no interface is left",
       run(stage) {
         const clean = stage.settle();
         const pod = stage.newPod();
@@ -24,7 +24,7 @@ export const delegation: Section = {
     },
     {
       number: 71,
-      title: "an IPAM plugin's error goes up with its code and message, and the plugin is told to DEL",
+      title: "an IPAM plugin's error is passed on with its code and message, and the plugin gets a DEL",
       run(stage) {
         const error = { cniVersion: stage.list.cniVersion, code: 123, msg: "no leaf unturned", details: "none" };
         const { pod, answer } = failingIpam(stage, { type: "empty", answer: JSON.stringify(error), status: 1 });
@@ -35,7 +35,7 @@ export const delegation: Section = {
     },
     {
       number: 72,
-      title: "an IPAM plugin without an answer's addresses is an error, and it is told to DEL",
+      title: "an IPAM plugin's result without addresses is an error, and the plugin gets a DEL",
       run(stage) {
         const { cniVersion } = stage.list;
         const { pod, answer } = failingIpam(stage, { type: "addressless", answer: JSON.stringify({ cniVersion }) });
@@ -46,7 +46,7 @@ export const delegation: Section = {
     },
     {
       number: 73,
-      title: "an IPAM plugin that prints garbage, or dies, is an error and nothing worse",
+      title: "an IPAM plugin that prints garbage or crashes causes an ordinary error",
       run(stage) {
         const doubles: readonly Double[] = [
           { type: "mumbler", answer: "mumble {" },
@@ -65,7 +65,7 @@ export const delegation: Section = {
     },
     {
       number: 74,
-      title: "an IPAM plugin gets the same stdin and the same variables",
+      title: "an IPAM plugin gets the same stdin and environment",
       run(stage) {
         place(stage.node, { type: "mirror", answer: JSON.stringify(ipamAnswer(stage.list)) });
         const part = withIpamType(stage, "mirror");
@@ -91,7 +91,7 @@ export const delegation: Section = {
     },
     {
       number: 75,
-      title: "what an IPAM plugin writes on stderr goes to stderr",
+      title: "an IPAM plugin's stderr is passed on",
       run(stage) {
         place(stage.node, { type: "talker", answer: JSON.stringify(ipamAnswer(stage.list)), stderr: "talking\n" });
         const { stderr } = accepted(stage.ask(withIpamType(stage, "talker"), { pod: stage.newPod() }));

@@ -13,7 +13,7 @@ export const environment: Section = {
   rows: [
     {
       number: 1,
-      title: "without CNI_COMMAND a plugin says who it is and which versions it speaks, or refuses with 4",
+      title: "without CNI_COMMAND the plugin prints its name and versions, or fails with code 4",
       run: (stage) =>
         stage.everyPart((part) => {
           const { status, stdout, stderr } = stage.node.run([`${stage.subject.dir}/${part.type}`], { env: {} });
@@ -27,18 +27,18 @@ export const environment: Section = {
     },
     {
       number: 2,
-      title: "an unknown command is refused by name",
+      title: "an unknown command is an error that names it",
       run: (stage) =>
         stage.everyPart((part) => void refused(stage.ask(part, { command: "FOO" }), { code: 4, says: ["FOO"] })),
     },
     {
       number: 3,
-      title: "a command in lower case is unknown",
+      title: "commands are case-sensitive",
       run: (stage) => stage.everyPart((part) => void refused(stage.ask(part, { command: "add" }), { code: 4 })),
     },
     {
       number: 4,
-      title: "VERSION lists versions, 0.4.0, 1.0.0 and 1.1.0 among them, and needs nothing but its name",
+      title: "VERSION lists versions including 0.4.0, 1.0.0 and 1.1.0, and needs only CNI_COMMAND",
       run: (stage) =>
         stage.everyPart((part) => {
           const env = only({ CNI_COMMAND: "VERSION" });
@@ -53,13 +53,13 @@ export const environment: Section = {
     },
     {
       number: 6,
-      title: "VERSION does not mind garbage on stdin",
+      title: "VERSION ignores garbage on stdin",
       run: (stage) =>
         stage.everyPart((part) => judgeVersions(stage.ask(part, { command: "VERSION", stdin: "xx" }), ["0.4.0"])),
     },
     {
       number: 7,
-      title: "VERSION does not wait for stdin to end",
+      title: "VERSION does not wait for the end of stdin",
       run: (stage) =>
         stage.everyPart((part) => {
           // The shell holds the pipe open for writing; 124 would be the status of `timeout`.
@@ -78,7 +78,7 @@ export const environment: Section = {
     },
     {
       number: 9,
-      title: "VERSION takes what libcni sends with it",
+      title: "VERSION accepts what libcni sends with it",
       run: (stage) =>
         stage.everyPart((part) => {
           const env = { CNI_CONTAINERID: "", CNI_NETNS: "dummy", CNI_IFNAME: "dummy", CNI_PATH: "dummy" };
@@ -90,7 +90,7 @@ export const environment: Section = {
     missing(12, "CNI_IFNAME", ["ADD", "DEL", "CHECK"]),
     {
       number: 13,
-      title: "all variables that are missing are named at once",
+      title: "one error names all missing variables",
       run: (stage) =>
         stage.everyPart((part) => {
           const says = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"];
@@ -100,7 +100,7 @@ export const environment: Section = {
     },
     {
       number: 14,
-      title: "a variable that is set but empty is missing",
+      title: "a variable that is set but empty counts as missing",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const name of ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]) {
@@ -110,12 +110,12 @@ export const environment: Section = {
     },
     {
       number: 15,
-      title: "container IDs of other characters are refused with 4, and nothing is done",
+      title: "container IDs with invalid characters are rejected with code 4, and nothing changes",
       run: (stage) => refuseEach(stage, "CNI_CONTAINERID", badContainerIds),
     },
     {
       number: 16,
-      title: "odd but valid container IDs work: one letter, dots and dashes, 64 digits, 200 characters",
+      title: "unusual but valid container IDs work: one letter, dots and dashes, 64 digits, 200 characters",
       run(stage) {
         const clean = stage.settle();
         const ids = ["a", "A.b_c-1", "0123456789abcdef".repeat(4), "x".repeat(200)];
@@ -131,12 +131,12 @@ export const environment: Section = {
     },
     {
       number: 17,
-      title: "interface names of 16 characters are refused with 4",
+      title: "interface names of 16 characters are rejected with code 4",
       run: (stage) => refuseEach(stage, "CNI_IFNAME", ["abcdefghijklmnop"]),
     },
     {
       number: 18,
-      title: "interface names that no interface can have are refused with 4",
+      title: "invalid interface names are rejected with code 4",
       run: (stage) => refuseEach(stage, "CNI_IFNAME", badInterfaceNames),
     },
     {
@@ -172,7 +172,7 @@ function judgeVersions(answer: Answer, wanted = ["0.4.0", "1.0.0", "1.1.0"]): vo
 function missing(number: number, name: string, commands: readonly string[]) {
   return {
     number,
-    title: `${name} that is missing is refused with 4, by name`,
+    title: `${name} is required: without it, code 4 and an error that names it`,
     run: (stage: Stage) =>
       stage.everyPart((part) => {
         for (const command of commands) {

@@ -15,7 +15,7 @@ export const interfaceRows: Section = {
   rows: [
     {
       number: 76,
-      title: "the interface is up, with the addresses and the routes that the result names",
+      title: "the interface is up, with the addresses and routes of the result",
       run(stage) {
         const pod = stage.newPod();
         const result = resultOf(stage.ask(stage.main(), { pod }));
@@ -32,7 +32,7 @@ export const interfaceRows: Section = {
     },
     {
       number: 77,
-      title: "mtu is that of both ends",
+      title: "mtu applies to both ends",
       run(stage) {
         const pod = stage.newPod();
         const { interfaces = [] } = resultOf(stage.ask(stage.main(), { pod, request: { mtu: 1400 } }));
@@ -46,7 +46,7 @@ export const interfaceRows: Section = {
       number: 78,
       title:
         "a MAC address that is asked for by runtimeConfig, args or CNI_ARGS is the interface's; a bad one is refused",
-      note: "ptp takes none: of the reference, bridge is asked",
+      note: "ptp does not support it: of the reference plugins, bridge is tested",
       run(stage) {
         const part = macTaker(stage);
         const mac = "02:00:00:00:be:ef";
@@ -81,7 +81,7 @@ export const interfaceRows: Section = {
     },
     {
       number: 80,
-      title: "IPv4 works with a kernel that has no IPv6",
+      title: "IPv4 works on a kernel without IPv6",
       run(stage) {
         // What such a kernel's plugins see of it: no /proc/sys/net/ipv6.
         const under = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys/net/ipv6; exec "$0"'];
@@ -93,7 +93,7 @@ export const interfaceRows: Section = {
     },
     {
       number: 81,
-      title: "the node forwards afterwards",
+      title: "ADD turns forwarding on",
       run(stage) {
         stage.sh("echo 0 > /proc/sys/net/ipv4/ip_forward");
         resultOf(stage.ask(stage.main(), { pod: stage.newPod() }));
@@ -101,19 +101,19 @@ export const interfaceRows: Section = {
         want(forward === "1", "net.ipv4.ip_forward = 1", forward);
       },
     },
-    args(82, "an unknown key of CNI_ARGS is ignored or refused by name", ["FOO=1"], (answer) => {
+    args(82, "an unknown key of CNI_ARGS is ignored, or is an error that names it", ["FOO=1"], (answer) => {
       if (!orderly(answer)) refused(answer, { says: ["FOO"] });
     }),
     args(
       83,
-      "IgnoreUnknown lets unknown keys of CNI_ARGS pass, wherever it stands",
+      "IgnoreUnknown makes unknown keys of CNI_ARGS acceptable, in any order",
       ["FOO=1;IgnoreUnknown=1", "IgnoreUnknown=1;FOO=1", "IgnoreUnknown=true;FOO=1"],
       (answer) => void accepted(answer),
     ),
-    args(84, "CNI_ARGS that make no sense crash nobody", ["FOO", "A=B=C", ";;", "=", "A="], (answer) => {
+    args(84, "malformed CNI_ARGS crash no plugin", ["FOO", "A=B=C", ";;", "=", "A="], (answer) => {
       orderly(answer);
     }),
-    args(85, "Kubernetes' arguments are taken in any order", kubernetesArgs(), (answer) => void accepted(answer)),
+    args(85, "Kubernetes' arguments are accepted in any order", kubernetesArgs(), (answer) => void accepted(answer)),
   ],
 };
 

@@ -15,8 +15,8 @@ export const ipam: Section = {
   rows: [
     {
       number: 122,
-      title: "the first address of a fresh range is in it, and can be used",
-      note: ".2 is host-local's; a pool whose pods are routed one by one has no address for network, broadcast or gateway",
+      title: "the first address from a new range is inside the range, and usable",
+      note: ".2 is for host-local; a pool with routed pods has no network, broadcast or gateway address",
       run(stage) {
         const list = onlyMain(withRanges(stage.subject, "10.33.0.0/24"));
         const result = stage.add(stage.newPod(), list);
@@ -26,7 +26,7 @@ export const ipam: Section = {
     },
     {
       number: 123,
-      title: "an address that was just released is not the next to be given",
+      title: "an address that was just released is not assigned next",
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/24");
         const first = take(stage, part);
@@ -37,7 +37,7 @@ export const ipam: Section = {
     },
     {
       number: 124,
-      title: "a range is given to its end, each address once, and then what was released",
+      title: "a range is assigned completely, each address once, and then released addresses again",
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/29");
         const { taken, refusal } = fill(stage, part, 9);
@@ -53,8 +53,8 @@ export const ipam: Section = {
     },
     {
       number: 125,
-      title: "no address is given that a container cannot use: not its gateway's, network's or broadcast's",
-      note: "judged by what the main plugin makes of it: /32 has no network and no broadcast address",
+      title: "no unusable address is assigned: not the gateway, network or broadcast address",
+      note: "depends on how the main plugin uses it: /32 has no network and no broadcast address",
       run(stage) {
         const list = onlyMain(withRanges(stage.subject, "10.33.0.0/28"));
         for (let turn = 0; turn < 16; turn++) {
@@ -66,7 +66,7 @@ export const ipam: Section = {
     },
     {
       number: 126,
-      title: "two families: an address of each, or none when one has none left",
+      title: "two families: an address of each, or none if one family is exhausted",
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/29", { one: "fd00:33::9" });
         const first = take(stage, part);
@@ -83,7 +83,7 @@ export const ipam: Section = {
     },
     {
       number: 127,
-      title: "an address that is asked for is given; one that is taken, the gateway's or outside is refused",
+      title: "a requested address is assigned; one in use, of the gateway or outside the range is rejected",
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/26");
         const { result } = take(stage, part);
@@ -113,7 +113,7 @@ export const ipam: Section = {
     },
     {
       number: 128,
-      title: "the capability ipRanges comes before the configuration's ranges",
+      title: "the capability ipRanges takes precedence over the configured ranges",
       run(stage) {
         if (stage.subject.dialect?.takesIpRanges !== true) {
           throw new DoesNotApply(`ipRanges is no capability of ${stage.part("ipam").type}`);
@@ -126,7 +126,7 @@ export const ipam: Section = {
     },
     {
       number: 129,
-      title: "fifty ADDs at once get fifty addresses, and fifty DELs give them back",
+      title: "fifty concurrent ADDs get fifty addresses, and fifty DELs release them",
       async run(stage) {
         const part = ipamWith(stage, "10.33.0.0/24");
         silent(stage.ask(part, { command: "DEL", pod: take(stage, part).pod }));
@@ -142,7 +142,7 @@ export const ipam: Section = {
     },
     {
       number: 130,
-      title: "host-local's files: one per address, with container and interface, and the last one given",
+      title: "host-local: one file per address, with container and interface, and one for the last address",
       requires: ["host-local"],
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/24");
@@ -156,7 +156,7 @@ export const ipam: Section = {
     },
     {
       number: 131,
-      title: "a file of host-local's with a container ID alone is released by DEL",
+      title: "host-local: DEL releases a file that contains only a container ID",
       requires: ["host-local"],
       run(stage) {
         const part = ipamWith(stage, "10.33.0.0/24");
@@ -169,7 +169,7 @@ export const ipam: Section = {
     },
     {
       number: 132,
-      title: "a file that a crash emptied stops no ADD, gives no address twice, and costs none for ever",
+      title: "a file emptied by a crash blocks no ADD, and no address is assigned twice or lost for ever",
       run(stage) {
         const list = onlyMain(withRanges(stage.subject, "10.33.0.0/29"));
         const files = () => {
@@ -205,7 +205,7 @@ export const ipam: Section = {
     },
     {
       number: 133,
-      title: "static refuses an address without its prefix length",
+      title: "static rejects an address without a prefix length",
       requires: ["static"],
       run(stage) {
         const conf = { type: "static", ipam: { type: "static", addresses: [{ address: "10.0.0.5" }] } };

@@ -14,7 +14,7 @@ export const others: Section = {
   rows: [
     {
       number: 155,
-      title: "firewall lets a container's traffic through a FORWARD policy of DROP, and the replies",
+      title: "firewall lets a container's traffic and replies through a FORWARD policy of DROP",
       requires: ["firewall"],
       run(stage) {
         stage.sh("iptables -P FORWARD DROP");
@@ -28,7 +28,7 @@ export const others: Section = {
     },
     {
       number: 156,
-      title: "firewall keeps bridges apart (same-bridge), and containers of one (isolated)",
+      title: "firewall isolates bridges (same-bridge), and containers of one bridge (isolated)",
       requires: ["firewall", "bridge"],
       run(stage) {
         const wanted = [
@@ -51,7 +51,7 @@ export const others: Section = {
     },
     {
       number: 157,
-      title: "twenty ADDs of firewall at once make each shared rule once",
+      title: "twenty concurrent ADDs of firewall create each shared rule once",
       requires: ["firewall"],
       async run(stage) {
         const part = partOf(stage, { type: "firewall" });
@@ -70,7 +70,7 @@ export const others: Section = {
     },
     {
       number: 158,
-      title: "tuning sets no sysctl outside of net",
+      title: "tuning sets no sysctl outside net",
       requires: ["tuning"],
       run(stage) {
         const pod = stage.newPod();
@@ -112,7 +112,7 @@ export const others: Section = {
     },
     {
       number: 160,
-      title: "sbr: what comes in by a second network goes out by it",
+      title: "sbr: replies to packets of a second network leave through that network",
       requires: ["sbr"],
       run(stage) {
         const first = withRanges(stage.subject, "10.46.0.0/24");

@@ -16,37 +16,33 @@ const otherAddress4 = "203.0.113.9";
 export const portmap: Section = {
   title: "portmap",
   rows: [
-    row(134, "TCP from outside arrives, and the container sees the client's address", ({ stage, list }) => {
+    row(134, "TCP from outside arrives with the client's address", ({ stage, list }) => {
       const pod = expose(stage, list, [tcp(8080)]);
       wantAnswer(stage, "outside", nodeAddress4, 8080, `${pod.pod} sees ${outsideAddress4}`);
     }),
-    row(135, "TCP from the node itself arrives, by its address and by 127.0.0.1", ({ stage, list }) => {
+    row(135, "TCP from the node itself arrives, through its address and through 127.0.0.1", ({ stage, list }) => {
       const pod = expose(stage, list, [tcp(8080)]);
       for (const host of [nodeAddress4, "127.0.0.1"]) wantAnswer(stage, undefined, host, 8080, `${pod.pod} sees`);
     }),
-    row(136, "a container reaches itself by its host port", ({ stage, list }) => {
+    row(136, "a container reaches itself through its host port", ({ stage, list }) => {
       const pod = expose(stage, list, [tcp(8080)]);
       wantAnswer(stage, pod.pod, nodeAddress4, 8080, `${pod.pod} sees`);
     }),
-    row(137, "a UDP client that goes on sending reaches the container that has the port now", ({ stage, list }) => {
+    row(137, "a UDP client that keeps sending reaches the container that has the port now", ({ stage, list }) => {
       const first = exposeUdp(stage, list);
       wantUdp(stage, `${first.pod} sees ${outsideAddress4}:4000`);
       stage.del(first, list);
       const second = exposeUdp(stage, list);
       wantUdp(stage, `${second.pod} sees ${outsideAddress4}:4000`);
     }),
-    row(
-      138,
-      "a UDP client that goes on sending after DEL is not led to the address that is gone",
-      ({ stage, list }) => {
-        const pod = exposeUdp(stage, list);
-        wantUdp(stage, `${pod.pod} sees ${outsideAddress4}:4000`);
-        stage.del(pod, list);
-        serveUdp(stage.node, undefined, 5353, "node");
-        wantUdp(stage, `node sees ${outsideAddress4}:4000`);
-      },
-    ),
-    row(139, "SCTP arrives, and the container sees the client's address", ({ stage, list }) => {
+    row(138, "a UDP client that keeps sending after DEL is not forwarded to the old address", ({ stage, list }) => {
+      const pod = exposeUdp(stage, list);
+      wantUdp(stage, `${pod.pod} sees ${outsideAddress4}:4000`);
+      stage.del(pod, list);
+      serveUdp(stage.node, undefined, 5353, "node");
+      wantUdp(stage, `node sees ${outsideAddress4}:4000`);
+    }),
+    row(139, "SCTP arrives with the client's address", ({ stage, list }) => {
       const pod = stage.newPod({ capabilities: ports([{ hostPort: 8080, containerPort: 80, protocol: "sctp" }]) });
       stage.add(pod, list);
       const seen = knockSctp(stage.node, { from: "outside", host: nodeAddress4, port: 8080, spot: pod.pod, to: 80 });
@@ -58,7 +54,7 @@ export const portmap: Section = {
       for (const from of ["outside", undefined]) wantAnswer(stage, from, nodeAddress6, 8080, `${pod.pod} sees`);
       wantAnswer(stage, "outside", nodeAddress4, 8080, `${pod.pod} sees`);
     }),
-    row(141, "hostIP: that address alone, or all of a family for 0.0.0.0 and ::, or all", ({ stage }) => {
+    row(141, "hostIP: only that address, all of a family for 0.0.0.0 and ::, or all", ({ stage }) => {
       const list = withoutBandwidth(bothFamilies(stage.subject));
       stage.sh(`ip address add ${otherAddress4}/24 dev uplink`);
       const all = [nodeAddress4, otherAddress4, nodeAddress6];
@@ -81,34 +77,30 @@ export const portmap: Section = {
         }
       }
     }),
-    row(142, "a hostIP that is no address is refused", ({ stage }) => {
+    row(142, "a hostIP that is not a valid address is rejected", ({ stage }) => {
       refused(mapping(stage, { ...tcp(8080), hostIP: "foo" }));
     }),
-    row(
-      143,
-      "ports that are none and protocols that are none are refused; upper case is the same protocol",
-      ({ stage, list }) => {
-        const { protocol: _, ...protocolless } = tcp(8080);
-        const bad: readonly JsonObject[] = [
-          ...[0, -1, 65536, "80"].flatMap((port) => [
-            { ...tcp(8080), hostPort: port },
-            { ...tcp(8080), containerPort: port },
-          ]),
-          protocolless,
-          { ...tcp(8080), protocol: "icmp" },
-        ];
-        for (const one of bad) about(JSON.stringify(one), () => refused(mapping(stage, one)));
-        const pod = expose(stage, list, [{ ...tcp(8080), protocol: "TCP" }]);
-        wantAnswer(stage, "outside", nodeAddress4, 8080, `${pod.pod} sees`);
-      },
-    ),
-    row(144, "forty mappings of one container all work", ({ stage, list }) => {
+    row(143, "invalid ports and protocols are rejected; protocols are case-insensitive", ({ stage, list }) => {
+      const { protocol: _, ...protocolless } = tcp(8080);
+      const bad: readonly JsonObject[] = [
+        ...[0, -1, 65536, "80"].flatMap((port) => [
+          { ...tcp(8080), hostPort: port },
+          { ...tcp(8080), containerPort: port },
+        ]),
+        protocolless,
+        { ...tcp(8080), protocol: "icmp" },
+      ];
+      for (const one of bad) about(JSON.stringify(one), () => refused(mapping(stage, one)));
+      const pod = expose(stage, list, [{ ...tcp(8080), protocol: "TCP" }]);
+      wantAnswer(stage, "outside", nodeAddress4, 8080, `${pod.pod} sees`);
+    }),
+    row(144, "forty mappings of one container work", ({ stage, list }) => {
       const numbers = Array.from({ length: 40 }, (_, index) => 9000 + index * 7);
       const pod = expose(stage, list, numbers.map(tcp));
       for (const number of numbers) wantAnswer(stage, "outside", nodeAddress4, number, `${pod.pod} sees`);
     }),
-    row(145, "snat, masqAll, markMasqBit, externalSetMarkChain and conditions do what they say", options),
-    row(146, "without mappings the result is passed on, and nothing is done", ({ stage }) => {
+    row(145, "snat, masqAll, markMasqBit, externalSetMarkChain and conditions work", options),
+    row(146, "without mappings the result is passed on, and nothing changes", ({ stage }) => {
       const part = stage.part("portmap");
       const prevResult = someResult(newest(part.versions), "/run/netns/none");
       stage.ask(part, { request: { prevResult } });
@@ -119,12 +111,12 @@ export const portmap: Section = {
       }
       stage.wantUnchanged(before);
     }),
-    row(147, "the keys that containerd sends, HostPort and the like, work", ({ stage, list }) => {
+    row(147, "containerd's spelling of keys works (HostPort)", ({ stage, list }) => {
       const sent = { HostPort: 8080, ContainerPort: 80, Protocol: "tcp", HostIP: "" };
       const pod = expose(stage, list, [sent]);
       wantAnswer(stage, "outside", nodeAddress4, 8080, `${pod.pod} sees ${outsideAddress4}`);
     }),
-    row(148, "the last container's DEL leaves no rule of any container's", ({ stage, list }) => {
+    row(148, "the last DEL leaves no rule of any container", ({ stage, list }) => {
       const clean = stage.settle(list);
       const pods = [8080, 8081].map((port) => expose(stage, list, [tcp(port), { ...tcp(port), protocol: "udp" }]));
       for (const pod of pods) stage.del(pod, list);

@@ -10,7 +10,7 @@ export const process: Section = {
   rows: [
     {
       number: 32,
-      title: "a stderr that is closed or full does not change a result",
+      title: "a closed or full stderr does not change the result",
       run(stage) {
         for (const redirection of ["2>&-", "2>/dev/full"]) {
           about(redirection, () => {
@@ -26,7 +26,7 @@ export const process: Section = {
     },
     {
       number: 33,
-      title: "a result that cannot be written is an error, and what was done is undone by DEL at the latest",
+      title: "a result that cannot be written is an error, and at the latest DEL removes what ADD created",
       run(stage) {
         const list = onlyMain(stage.list);
         const clean = stage.settle(list);
@@ -44,7 +44,7 @@ export const process: Section = {
     },
     {
       number: 34,
-      title: "descriptors of the runtime reach no other program, and none stays open",
+      title: "no program inherits file descriptors of the runtime, and none stays open",
       run(stage) {
         place(stage.node, { type: "witness", answer: JSON.stringify(ipamAnswer(stage.list)) });
         const list = withIpam(stage.list, { type: "witness" });
@@ -62,7 +62,7 @@ export const process: Section = {
     },
     {
       number: 35,
-      title: "no process stays behind",
+      title: "no process is left running",
       run(stage) {
         const before = processes(stage.node);
         const pod = stage.newPod({ capabilities: attached(8080) });
@@ -75,7 +75,7 @@ export const process: Section = {
     },
     {
       number: 36,
-      title: "after SIGTERM in the middle of ADD, DEL leaves nothing",
+      title: "after SIGTERM during ADD, DEL leaves nothing",
       run(stage) {
         const list = onlyMain(stage.list);
         const clean = stage.settle(list);

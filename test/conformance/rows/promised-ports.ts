@@ -12,7 +12,7 @@ export const promisedPorts: Section = {
   rows: [
     {
       number: 176,
-      title: "ADD that is repeated with other host ports, or with none, ends with exactly those",
+      title: "a repeated ADD with other host ports, or with none, ends with exactly those",
       requires: ["portmap"],
       everyBackend: true,
       run(stage) {
@@ -53,7 +53,7 @@ export const promisedPorts: Section = {
     },
     {
       number: 177,
-      title: "DEL after the configuration changed portmap's back end leaves nothing",
+      title: "DEL leaves nothing after portmap's back end was changed in the configuration",
       requires: ["portmap"],
       run(stage) {
         const backends = stage.subject.portmapBackends;
@@ -81,7 +81,7 @@ export const promisedPorts: Section = {
     },
     {
       number: 178,
-      title: "a host port that another container has is refused by name, and stays the other's until its DEL",
+      title: "a host port of another container is an error that names it, and stays with that container until its DEL",
       requires: ["portmap"],
       everyBackend: true,
       run(stage) {

@@ -14,7 +14,7 @@ export const promises: Section = {
   rows: [
     {
       number: 166,
-      title: "links and firewall rules tell which container they are for",
+      title: "links and firewall rules name their container",
       requires: ["portmap", "bandwidth"],
       everyBackend: true,
       run(stage) {
@@ -35,7 +35,7 @@ export const promises: Section = {
     {
       number: 167,
       title:
-        "attachments whose network and container ID, joined, read alike are never mixed up: the second works or is refused",
+        "attachments with the same concatenation of network and container ID are kept apart: the second works or is rejected",
       requires: ["portmap", "bandwidth"],
       everyBackend: true,
       run(stage) {
@@ -67,7 +67,7 @@ export const promises: Section = {
     },
     {
       number: 168,
-      title: "ADD that is repeated answers the same and changes nothing",
+      title: "a repeated ADD returns the same result and changes nothing",
       everyBackend: true,
       run(stage) {
         const pod = stage.newPod({ capabilities: attached(8080) });
@@ -82,7 +82,7 @@ export const promises: Section = {
     },
     {
       number: 169,
-      title: "the late DEL of a pod's old sandbox leaves the new sandbox of the same pod whole",
+      title: "a late DEL of a pod's old sandbox leaves the pod's new sandbox working",
       run(stage) {
         const args = [
           ["IgnoreUnknown", "1"],
@@ -105,7 +105,8 @@ export const promises: Section = {
     },
     {
       number: 170,
-      title: "DEL in every version, CHECK from 0.4.0 on, STATUS and GC from 1.1.0 on; before, refused with 1",
+      title:
+        "DEL works in every version, CHECK from 0.4.0 on, STATUS and GC from 1.1.0 on; earlier versions get code 1",
       run(stage) {
         const [first] = stage.parts;
         for (const cniVersion of first?.versions ?? []) {
@@ -115,7 +116,7 @@ export const promises: Section = {
     },
     {
       number: 171,
-      title: "DEL by a configuration that is not valid any more leaves nothing",
+      title: "DEL with a configuration that is no longer valid leaves nothing",
       requires: ["portmap", "bandwidth"],
       everyBackend: true,
       run(stage) {
@@ -132,7 +133,7 @@ export const promises: Section = {
     },
     {
       number: 172,
-      title: "keys of a result that a chained plugin does not know are passed on",
+      title: "a chained plugin passes on unknown keys of a result",
       run: (stage) =>
         stage.everyPart(
           (part) => {
@@ -154,7 +155,7 @@ export const promises: Section = {
     },
     {
       number: 173,
-      title: "the late DEL of a container whose CNI_NETNS leads to another's sandbox by now leaves that one whole",
+      title: "a late DEL with a CNI_NETNS that now leads to another container's sandbox leaves that sandbox working",
       run(stage) {
         const clean = stage.settle();
         const old = stage.serve(8080);
@@ -172,7 +173,7 @@ export const promises: Section = {
     },
     {
       number: 174,
-      title: "what containerd, CRI-O, podman and nerdctl send works, from ADD to the last DEL",
+      title: "requests of containerd, CRI-O, podman and nerdctl work, from ADD to the last DEL",
       run(stage) {
         const clean = stage.settle();
         for (const [runtime, sent] of Object.entries({ containerd, crio, podman })) {
@@ -200,7 +201,7 @@ export const promises: Section = {
     },
     {
       number: 175,
-      title: "IPv6 alone works: ADD, CHECK, traffic and DEL",
+      title: "IPv6-only networks work: ADD, CHECK, traffic and DEL",
       run(stage) {
         const list = withRanges(stage.subject, "fd00:44::/64");
         const clean = stage.settle(list);

@@ -14,7 +14,7 @@ export const statusGc: Section = {
   rows: [
     {
       number: 110,
-      title: "STATUS needs CNI_COMMAND and CNI_PATH alone, and says nothing when all is well",
+      title: "STATUS needs only CNI_COMMAND and CNI_PATH, and prints nothing on success",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const value of ["", undefined]) {
@@ -26,7 +26,7 @@ export const statusGc: Section = {
     },
     {
       number: 111,
-      title: "STATUS answers 50 when the IPAM plugin is not there",
+      title: "STATUS fails with code 50 if the IPAM plugin is missing",
       run(stage) {
         const main = stage.main(withIpam(stage.list, { type: "nowhere" }));
         refused(stage.ask(main, { command: "STATUS", request: { cniVersion } }), { code: 50, says: ["nowhere"] });
@@ -34,7 +34,7 @@ export const statusGc: Section = {
     },
     {
       number: 112,
-      title: "STATUS answers 50 or 51 when no address is left",
+      title: "STATUS fails with code 50 or 51 if no address is available",
       run(stage) {
         const list = withRanges(stage.subject, { one: "10.33.0.9" });
         const main = stage.main(list);
@@ -48,7 +48,7 @@ export const statusGc: Section = {
     },
     {
       number: 113,
-      title: "STATUS, asked a hundred times as a kubelet asks it, changes nothing",
+      title: "STATUS, called a hundred times as by a kubelet, changes nothing",
       run(stage) {
         const ask = () => stage.each("STATUS", undefined, { cniVersion }).forEach(silent);
         stage.settle();
@@ -60,7 +60,7 @@ export const statusGc: Section = {
     },
     {
       number: 114,
-      title: "GC needs CNI_COMMAND and CNI_PATH alone, and says nothing",
+      title: "GC needs only CNI_COMMAND and CNI_PATH, and prints nothing",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const value of ["", undefined]) {
@@ -71,7 +71,7 @@ export const statusGc: Section = {
     },
     {
       number: 115,
-      title: "GC removes what a container that is not valid has, and leaves the valid one's",
+      title: "GC removes attachments that are not valid, and leaves valid ones alone",
       everyBackend: true,
       run(stage) {
         stage.settle();
@@ -86,7 +86,7 @@ export const statusGc: Section = {
     },
     {
       number: 116,
-      title: "GC with an empty list removes all of the network",
+      title: "GC with an empty list removes all attachments of the network",
       everyBackend: true,
       run(stage) {
         const clean = stage.settle();
@@ -113,7 +113,7 @@ export const statusGc: Section = {
     },
     {
       number: 118,
-      title: "GC of one network leaves another's attachments",
+      title: "GC of one network leaves attachments of other networks alone",
       run(stage) {
         const other = { ...stage.list, name: "another" };
         const pod = stage.serve(8080, other);
@@ -125,7 +125,7 @@ export const statusGc: Section = {
     },
     {
       number: 119,
-      title: "GC tells the interfaces of a container apart",
+      title: "GC distinguishes the interfaces of a container",
       run(stage) {
         const clean = stage.settle();
         const pod = stage.serve(8080);
@@ -136,7 +136,7 @@ export const statusGc: Section = {
     },
     {
       number: 120,
-      title: "GC goes on to the IPAM plugin, with the same stdin",
+      title: "GC calls the IPAM plugin with the same stdin",
       run(stage) {
         place(stage.node, { type: "gatherer", answer: JSON.stringify(ipamAnswer(stage.list)) });
         const main = stage.main(withIpam(stage.list, { type: "gatherer" }));
@@ -154,7 +154,7 @@ export const statusGc: Section = {
     },
     {
       number: 121,
-      title: "GC that fails in one thing does the rest, and reports",
+      title: "a GC that fails in part completes the rest, and reports the failure",
       run(stage) {
         const error = { cniVersion, code: 104, msg: "cannot collect: jammed" };
         const answer = JSON.stringify(ipamAnswer(stage.list));

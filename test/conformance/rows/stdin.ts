@@ -11,12 +11,12 @@ const badNetworkNames = ["a/b", "../x", "-n", "n n"];
 export const stdin: Section = {
   title: "Protocol: stdin and errors",
   rows: [
-    refusesStdin(20, "an empty stdin is refused with 6", [6], ""),
-    refusesStdin(21, "JSON that breaks off is refused with 6", [6], '{"name"'),
-    refusesStdin(22, "JSON that is no object is refused", [6, 7], "[]", '"x"', "1"),
+    refusesStdin(20, "an empty stdin is rejected with code 6", [6], ""),
+    refusesStdin(21, "truncated JSON is rejected with code 6", [6], '{"name"'),
+    refusesStdin(22, "JSON that is not an object is rejected", [6, 7], "[]", '"x"', "1"),
     refusesStdin(
       23,
-      "a configuration without a name is refused with 7",
+      "a configuration without a name is rejected with code 7",
       [7],
       '{"cniVersion":"1.0.0"}',
       '{"cniVersion":"1.0.0","name":""}',
@@ -24,7 +24,7 @@ export const stdin: Section = {
     ),
     {
       number: 24,
-      title: "network names of other characters are refused with 7, and nothing is done",
+      title: "network names with invalid characters are rejected with code 7, and nothing changes",
       run: (stage) =>
         stage.wantNoChange(() =>
           stage.everyPart((part) => {
@@ -45,18 +45,18 @@ export const stdin: Section = {
     },
     {
       number: 26,
-      title: "unknown keys, and those of the runtime, are ignored",
+      title: "unknown keys and the runtime's own keys are ignored",
       run: (stage) =>
         addsWith(stage, { zzz: { a: 1 }, capabilities: { zzz: true, mac: true }, "cni.dev/x": 1, "cni.dev/y": null }),
     },
     {
       number: 27,
-      title: "an optional key that is null is absent",
+      title: "an optional key that is null counts as absent",
       run: (stage) => addsWith(stage, { dns: null, args: null, runtimeConfig: null }, { prevResult: null }),
     },
     {
       number: 28,
-      title: "keys match whatever their case, as containerd needs it",
+      title: "keys are case-insensitive, as containerd requires",
       run(stage) {
         const renamed = JSON.stringify(stage.list.plugins)
           .replaceAll('"ipam":', '"IPAM":')
@@ -74,7 +74,7 @@ export const stdin: Section = {
     },
     {
       number: 29,
-      title: "white space, UTF-8 and a configuration of 1 MiB are taken",
+      title: "white space, UTF-8 and a configuration of 1 MiB are accepted",
       run: (stage) =>
         stage.everyPart((part) => {
           const request = { ...stage.requestFor(part), zzz: "ä€😀".repeat(1), padding: "x".repeat(1 << 20) };
@@ -87,7 +87,7 @@ export const stdin: Section = {
     },
     {
       number: 30,
-      title: "an error is one JSON object on stdout, with exit status 1 and no stack trace",
+      title: "an error is one JSON object on stdout, with exit code 1 and no stack trace",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const answer of refusals(stage, part)) {
@@ -98,7 +98,7 @@ export const stdin: Section = {
     },
     {
       number: 31,
-      title: "an error carries the cniVersion of the request",
+      title: "an error has the cniVersion of the request",
       run: (stage) =>
         stage.everyPart((part) => {
           const version = newest(part.versions);

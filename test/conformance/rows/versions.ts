@@ -14,7 +14,7 @@ export const versions: Section = {
   rows: [
     {
       number: 37,
-      title: "a version that is not supported is refused with 1, and the supported ones are listed",
+      title: "an unsupported version is rejected with code 1, and the error lists the supported ones",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const command of ["ADD", "DEL"]) {
@@ -27,7 +27,7 @@ export const versions: Section = {
     },
     {
       number: 38,
-      title: "what is no version is refused",
+      title: "an invalid version is rejected",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const cniVersion of ["1.0", "v1.0.0", "abc"]) {
@@ -40,7 +40,7 @@ export const versions: Section = {
     },
     {
       number: 39,
-      title: "a request without cniVersion is one of 0.1.0",
+      title: "a request without cniVersion has version 0.1.0",
       run: (stage) =>
         stage.everyPart((part) => {
           const pod = { ...stage.newPod(), ifname: part.ifname };
@@ -52,7 +52,7 @@ export const versions: Section = {
     },
     {
       number: 40,
-      title: "a result is labelled with the version of the request, whichever it is",
+      title: "a result has the version of the request, for every version",
       run: (stage) =>
         stage.everyPart((part) => {
           // Chains came with 0.3.0.
@@ -64,7 +64,7 @@ export const versions: Section = {
     },
     {
       number: 41,
-      title: "0.1.0 and 0.2.0: ip4 and ip6, and no interfaces, ips or routes beside them",
+      title: "0.1.0 and 0.2.0: ip4 and ip6, and no interfaces, ips or routes",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const version of part.versions.filter((one) => isNewer("0.3.0", one))) {
@@ -76,7 +76,7 @@ export const versions: Section = {
     },
     {
       number: 42,
-      title: "0.3.0 to 0.4.0: each of ips says its version, in both families",
+      title: "0.3.0 to 0.4.0: each item of ips has its version, for both families",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const version of part.versions.filter((one) => !isNewer("0.3.0", one) && isNewer("1.0.0", one))) {
@@ -90,7 +90,7 @@ export const versions: Section = {
     },
     {
       number: 43,
-      title: "from 1.0.0 on: no version in ips, addresses with their prefix lengths",
+      title: "from 1.0.0 on: no version in ips, and addresses with prefix lengths",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const version of part.versions.filter((one) => !isNewer("1.0.0", one))) {
@@ -102,7 +102,7 @@ export const versions: Section = {
     },
     {
       number: 44,
-      title: "the container's interface has CNI_NETNS as its sandbox, the host's have none",
+      title: "the container's interface has CNI_NETNS as sandbox, host interfaces have none",
       run(stage) {
         const pod = stage.newPod();
         const { interfaces = [] } = resultOf(stage.ask(stage.main(), { pod }));
@@ -115,7 +115,7 @@ export const versions: Section = {
     },
     {
       number: 45,
-      title: "every address names the container's interface by its index",
+      title: "every address refers to the container's interface by index",
       run(stage) {
         const { interfaces = [], ips = [] } = resultOf(stage.ask(stage.main(), { pod: stage.newPod() }));
         want(ips.length > 0, "addresses", "none");
@@ -127,7 +127,7 @@ export const versions: Section = {
     },
     {
       number: 46,
-      title: "MAC addresses are the kernel's, in lower case",
+      title: "MAC addresses match the kernel's, in lower case",
       run(stage) {
         const pod = stage.newPod();
         const { interfaces = [] } = resultOf(stage.ask(stage.main(), { pod }));
@@ -139,7 +139,7 @@ export const versions: Section = {
     },
     {
       number: 47,
-      title: "an IPAM plugin's result has no interfaces, and its addresses no index",
+      title: "an IPAM plugin's result has no interfaces, and its addresses have no index",
       run(stage) {
         const result = resultOf(stage.ask(stage.part("ipam"), { pod: stage.newPod() }));
         want(!("interfaces" in result), "no interfaces", result);
@@ -148,7 +148,7 @@ export const versions: Section = {
     },
     {
       number: 48,
-      title: "the IPAM plugin's dns is kept unless the main plugin's configuration has one",
+      title: "the result has the IPAM plugin's dns unless the main plugin's configuration sets it",
       run(stage) {
         const [theirs, own] = [{ nameservers: ["192.0.2.53"], search: ["a.test"] }, { domain: "b.test" }];
         place(stage.node, { type: "resolver", answer: JSON.stringify({ ...ipamAnswer(stage.list), dns: theirs }) });
@@ -168,7 +168,7 @@ export const versions: Section = {
     {
       number: 49,
       title: "mtu, advmss, priority and table of the IPAM plugin's routes are in the result and in the kernel",
-      note: "the route's scope is kept in the result alone: which scope a route can have follows from how the main plugin reaches its gateway",
+      note: "only the result has the route's scope: how the main plugin reaches the gateway determines the scope",
       run(stage) {
         const route = { dst: "198.18.0.0/15", mtu: 1300, advmss: 1260, priority: 77, table: 100, scope: 0 };
         place(stage.node, { type: "router", answer: JSON.stringify({ ...ipamAnswer(stage.list), routes: [route] }) });
@@ -189,7 +189,7 @@ export const versions: Section = {
     },
     {
       number: 50,
-      title: "CHECK in a version before 0.4.0 is refused with 1",
+      title: "CHECK in a version before 0.4.0 is rejected with code 1",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const cniVersion of ["0.1.0", "0.2.0", "0.3.0", "0.3.1"]) {
@@ -201,7 +201,7 @@ export const versions: Section = {
     },
     {
       number: 51,
-      title: "GC and STATUS in a version before 1.1.0 are refused with 1",
+      title: "GC and STATUS in a version before 1.1.0 are rejected with code 1",
       run: (stage) =>
         stage.everyPart((part) => {
           for (const command of ["GC", "STATUS"]) {
