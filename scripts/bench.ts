@@ -6,6 +6,7 @@ import { join } from "node:path";
 import yargs from "yargs";
 import { goPluginDir, root } from "../test/lib/suite.ts";
 import { compare, comparisonTable } from "./bench/comparison.ts";
+import { countInstructions, instructionsTable } from "./bench/instructions.ts";
 import { benchIpam, ipamTable, isFlat } from "./bench/ipam.ts";
 import { buildDriver, measure, type Suite, workDir } from "./bench/measure.ts";
 import { scenarios } from "./bench/scenarios.ts";
@@ -27,27 +28,34 @@ const options = await yargs(process.argv.slice(2))
   .option("go", { type: "string", default: goPluginDir, describe: "directory of the Go plugins" })
   .option("beside", { type: "string", array: true, default: [], describe: "directories of other builds of ours" })
   .option("ipam", { type: "boolean", default: false, describe: "calico-ipam alone, with few addresses and with many" })
+  .option("instructions", { type: "boolean", default: false, describe: "instructions and system calls of ours alone" })
   .option("check", { type: "boolean", default: false, describe: "fail when a ratio is above its target" })
   .strict()
   .help().argv;
 
 const rounds = options.quick ? 5 : options.rounds;
+const wanted = scenarios.filter(({ name }) => options.pods.includes(name));
 if (options.ipam) await compareIpam();
+else if (options.instructions) await count();
 else await compareChains();
 
 async function compareChains(): Promise<void> {
-  const { parallel, pods } = options;
+  const { parallel } = options;
   const others: readonly Suite[] = [
     { name: "go", list: "go", directory: options.go },
     ...options.beside.map((directory, index) => ({ name: `beside${index || ""}`, list: "ours", directory }) as const),
   ];
   const suites: readonly Suite[] = [...others, { name: "ours", list: "ours", directory: options.plugins }];
-  const wanted = scenarios.filter(({ name }) => pods.includes(name));
   const measures = await measure({ suites, scenarios: wanted, rounds, parallel });
   const comparisons = others.flatMap(({ name }) => compare(measures, name));
   if (options.output === "json") console.log(JSON.stringify({ rounds, parallel, comparisons }, undefined, 2));
   else console.log(comparisonTable(comparisons, parallel));
   if (options.check && comparisons.some(({ met }) => !met)) process.exitCode = 1;
+}
+
+async function count(): Promise<void> {
+  const counts = await countInstructions(options.plugins, wanted);
+  console.log(options.output === "json" ? JSON.stringify(counts, undefined, 2) : instructionsTable(counts));
 }
 
 async function compareIpam(): Promise<void> {

@@ -64,10 +64,13 @@ function isOwn(sys: Sys, node: string, block: string): boolean {
  */
 export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: readonly string[]): void {
   const idle = addresses.flatMap((address) => {
-    const candidates = blockSizes(familyOf(address)).map((size) => maskPrefix(`${addressOf(address)}/${size}`));
-    for (const block of candidates) {
+    const candidates: string[] = [];
+    // The usual size is the first, and mostly the last that is worked out.
+    for (const size of blockSizes(familyOf(address))) {
+      const block = maskPrefix(`${addressOf(address)}/${size}`);
       const use = useOf(sys, node, block);
       if (use !== "none") return use === "idle" ? [block] : [];
+      candidates.push(block);
     }
     return candidates;
   });

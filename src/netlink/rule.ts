@@ -51,6 +51,12 @@ export function dumpRules(family?: Family): Request {
   return dump(RTM_GETRULE, ruleHeader(family === undefined ? 0 : addressFamily(family), 0, 0, 0).finish());
 }
 
+/** The number by which an RTM_NEWRULE has its turn. Throws `MalformedError`. */
+export function rulePriorityOf({ payload }: Reply): number {
+  const priority = readAttributes(payload, ruleHeaderLength).get(FRA_PRIORITY);
+  return priority === undefined ? 0 : u32Of(priority);
+}
+
 /**
  * Reads an RTM_NEWRULE; `undefined` for what does something else than `RuleEntry` can say, and for other families (multicast has rules too).
  * Throws `MalformedError`.

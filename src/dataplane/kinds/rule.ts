@@ -1,5 +1,5 @@
 import { familyOf } from "../../net/address.ts";
-import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../netlink/rule.ts";
+import { addRule, deleteRule, dumpRules, type RuleEntry, readRule, rulePriorityOf } from "../../netlink/rule.ts";
 import { describeRule } from "../../plan/describe.ts";
 import type { Rule } from "../../plan/resource.ts";
 import type { MessageDriver } from "../driver.ts";
@@ -36,8 +36,10 @@ export function removeRules(
   const connection = places.connection("sandbox");
   const found = connection
     .dump(dumpRules(), ["list", "rules in the sandbox"])
+    // Of the kernel's own rules, which are all that most sandboxes have, no more is read.
+    .filter((reply) => rulePriorityOf(reply) === priority)
     .flatMap((reply) => readRule(reply) ?? [])
-    .filter((rule) => rule.table === table && rule.priority === priority);
+    .filter((rule) => rule.table === table);
   if (found.length === 0 || !isRightSandbox()) return;
   for (const rule of found) {
     const outcome = connection.request(deleteRule(rule));

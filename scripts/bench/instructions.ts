@@ -1,0 +1,90 @@
+/**
+ * `npm run bench -- --instructions`: how many instructions each of our executables takes in user mode for ADD and DEL of a pod, and how many system
+ * calls. The counts are the same on a busy machine as on an idle one, so that small costs show that time hides. By callgrind (valgrind) and strace.
+ *
+ * Under callgrind /proc/self/exe is another program, and `calico` runs `calico-ipam` as a process of its own, whose instructions are not in its
+ * count: they are in the row of `calico-ipam`, called for a pod that has nothing else. Its system calls are in both rows.
+ */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { JsonObject } from "../../test/lib/conflist.ts";
+import { Node } from "../../test/lib/node/netns.ts";
+import { Runner, requestOf, type Sandbox } from "../../test/lib/runtimes/runner.ts";
+import { workDir } from "./measure.ts";
+import { type Scenario, standingRequests } from "./scenarios.ts";
+
+export interface Count {
+  readonly pod: string;
+  readonly command: "ADD" | "DEL";
+  readonly plugin: string;
+  readonly instructions: number;
+  readonly systemCalls: number;
+}
+
+const out = join(workDir, "counted");
+const tools = {
+  instructions: {
+    wrap: ["valgrind", "-q", "--tool=callgrind", `--callgrind-out-file=${out}`],
+    count: (text: string) => Number(/^(?:summary|totals): (\d+)/m.exec(text)?.[1]),
+  },
+  systemCalls: { wrap: ["strace", "-o", out], count: (text: string) => [...text.matchAll(/^\w+\(/gm)].length },
+} as const;
+
+/** One pod of each scenario, on a node of its own; a pod before it has paid what only the first pays. */
+export async function countInstructions(directory: string, scenarios: readonly Scenario[]): Promise<readonly Count[]> {
+  mkdirSync(workDir, { recursive: true });
+  const counts: Count[] = [];
+  for (const scenario of scenarios) {
+    const node = await Node.start("bench");
+    try {
+      counts.push(...countScenario(node, directory, scenario));
+    } finally {
+      await node.stop();
+    }
+  }
+  return counts;
+}
+
+function countScenario(node: Node, directory: string, { name: pod, ours, capabilities, isStanding }: Scenario) {
+  const plain = new Runner({ node, pluginDirs: [directory] });
+  const sandbox = (containerId: string, wishes: JsonObject): Sandbox => {
+    return { containerId, netns: node.addPod(containerId), ifname: "eth0", capabilities: wishes };
+  };
+  if (isStanding) plain.add(ours, sandbox("standing", standingRequests));
+  const wishes = JSON.parse(JSON.stringify(capabilities).replace('"@hostPort@"', "20000")) as JsonObject;
+  const first = sandbox("first", wishes);
+  plain.add(ours, first);
+  plain.del(ours, first);
+
+  const found = new Map<string, Record<keyof typeof tools, number>>();
+  for (const tool of ["instructions", "systemCalls"] as const) {
+    const { wrap, count } = tools[tool];
+    const counted = new Runner({ node, pluginDirs: [directory], wrap });
+    const one = sandbox(`by-${tool}`.toLowerCase(), wishes);
+    let prevResult: JsonObject | undefined;
+    const run = (command: "ADD" | "DEL", plugin: (typeof ours.plugins)[number]) => {
+      const call = counted.exec(command, plugin.type, requestOf(ours, plugin, { sandbox: one, prevResult }), one);
+      const key = `${command} ${plugin.type}`;
+      found.set(key, { instructions: 0, systemCalls: 0, ...found.get(key), [tool]: count(readFileSync(out, "utf8")) });
+      if (command === "ADD") prevResult = JSON.parse(call.stdout);
+    };
+    const [main] = ours.plugins;
+    if (main !== undefined)
+      for (const command of ["ADD", "DEL"] as const) run(command, { ...main, type: "calico-ipam" });
+    prevResult = undefined;
+    for (const plugin of ours.plugins) run("ADD", plugin);
+    for (const plugin of [...ours.plugins].reverse()) run("DEL", plugin);
+  }
+  return [...found].map(([key, counts]): Count => {
+    const [command, plugin = ""] = key.split(" ");
+    return { pod, command: command as Count["command"], plugin, ...counts };
+  });
+}
+
+export function instructionsTable(counts: readonly Count[]): string {
+  const rows = counts.map(({ pod, command, plugin, instructions, systemCalls }) => {
+    const cells = [pod.padEnd(12), command.padEnd(5), plugin.padEnd(12)];
+    return [...cells, (instructions / 1e6).toFixed(3).padStart(14), `${systemCalls}`.padStart(14)].join("");
+  });
+  return ["pod         verb plugin       M instructions  system calls", ...rows].join("\n");
+}
