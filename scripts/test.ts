@@ -1,14 +1,16 @@
 /**
- * `npm test`: the rings of tests by vitest, one after the other, whatever became of the ones before; the last line is the total.
+ * `npm test`: the rings of tests by vitest, whatever became of the ones before; the last line is the total.
  *
  *     N passed, N failed[, N skipped]
  *
- * Arguments are names of rings: `npm test -- unit netns`; `all` stands for every ring, the long ones too, as continuous integration runs
- * them, but for `vm` (`npm run test:vm`). Rings that make namespaces need root; without it they count as one skip each.
+ * Arguments are names of rings: `npm test -- unit netns`; `all` (`npm run test:full`) stands for every ring, the long ones too, as continuous
+ * integration runs them, but for `vm` (`npm run test:vm`). Rings that make namespaces need root; without it they count as one skip each.
+ *
+ * The unit tests come first, for they are seconds. All others are one run: two workers take the files of all rings, the longest first.
  */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startVitest } from "vitest/node";
+import { type InlineConfig, startVitest } from "vitest/node";
 import { type Totals, TotalsReporter } from "../test/lib/reporter.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -27,13 +29,12 @@ const rings: readonly Ring[] = [
   { name: "conformance", needsRoot: true },
   { name: "crash", needsRoot: true },
   { name: "clients", needsRoot: true },
-  { name: "sanitized", needsRoot: true },
-  { name: "fuzz", needsRoot: false },
+  { name: "reference", needsRoot: true, isLong: true },
+  { name: "sanitized", needsRoot: true, isLong: true },
+  { name: "fuzz", needsRoot: false, isLong: true },
   { name: "debian", needsRoot: true, isLong: true },
   { name: "vm", needsRoot: true, isApart: true },
 ];
-
-const nothing: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => name !== "all" && !rings.some((ring) => ring.name === name));
@@ -43,13 +44,21 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
+// Where the cases are many, few are tried unless all is.
+if (asked.includes("all")) process.env.TORTIE_CASES ??= "many";
 
-// The unit tests try a few of many cases where a developer waits; here they try many.
-process.env.TORTIE_CASES ??= "many";
-const results: Totals[] = [];
-for (const ring of rings.filter(isAsked)) {
-  results.push(await run(ring));
-}
+const isRoot = process.getuid?.() === 0;
+const wanted = rings.filter(isAsked);
+const able = wanted.filter(({ needsRoot }) => isRoot || !needsRoot).map(({ name }) => name);
+const results: readonly Totals[] = [
+  // These keep nothing in modules, which a worker then loads once for all its files.
+  await run(
+    able.filter((name) => name === "unit"),
+    { poolOptions: { forks: { isolate: false } } },
+  ),
+  await run(able.filter((name) => name !== "unit")),
+  ...wanted.filter(({ name }) => !able.includes(name)).map(skipped),
+];
 const total = (key: "passed" | "failed" | "skipped") => results.reduce((sum, result) => sum + result[key], 0);
 for (const skip of results.flatMap(({ skips }) => skips)) console.log(`skipped: ${skip}`);
 console.log(
@@ -63,25 +72,29 @@ function isAsked({ name, isLong = false, isApart = false }: Ring): boolean {
   return !isApart && (asked.length === 0 ? !isLong : asked.includes("all"));
 }
 
-async function run({ name, needsRoot }: Ring): Promise<Totals> {
-  if (needsRoot && process.getuid?.() !== 0) {
-    return { ...nothing, skipped: 1, skips: [`ring ${name}: it makes network namespaces, which needs root`] };
-  }
-  console.log(`\n== ring ${name}`);
-  const totals = new TotalsReporter();
+function skipped({ name }: Ring): Totals {
+  const reason = `ring ${name}: it makes network namespaces, which needs root`;
+  return { passed: 0, failed: 0, skipped: 1, skips: [reason] };
+}
+
+async function run(names: readonly string[], more: InlineConfig = {}): Promise<Totals> {
+  const reporter = new TotalsReporter();
+  if (names.length === 0) return reporter.totals;
+  console.log(`\n== ${names.join(", ")}`);
   try {
     const vitest = await startVitest("test", [], {
       root,
-      project: [name],
+      project: [...names],
       run: true,
       watch: false,
       passWithNoTests: true,
-      reporters: ["default", totals],
+      reporters: ["default", reporter],
+      ...more,
     });
     await vitest.close();
   } catch (error) {
     console.error(error);
-    return { ...totals.totals, failed: totals.totals.failed + 1 };
+    return { ...reporter.totals, failed: reporter.totals.failed + 1 };
   }
-  return totals.totals;
+  return reporter.totals;
 }

@@ -1,6 +1,6 @@
 /**
- * How much of a large space of cases a test tries: a few of them where a developer waits (`npm run ok`), many with TORTIE_CASES=many (`npm test`),
- * which changes no test, only how often it is asked.
+ * How much of a large space of cases a test tries: a few of them where a developer waits (`npm run ok`), many with TORTIE_CASES=many (`npm run
+ * test:full`), which changes no test, only how often it is asked.
  */
 
 export const isMany = process.env.TORTIE_CASES === "many" || process.env.TORTIE_CRASH === "full";

@@ -14,9 +14,15 @@ const usual = { cniVersion: "1.1.0", name: "net", type: "calico", ipam: { type: 
 
 let node: Node;
 let before: string;
+/** A node whose lock a stranger holds, and an ADD that waits for it while the other tests run. */
+let lockedNode: Node;
+let lockedBefore: string;
+let waiting: Promise<Completed>;
 
 beforeAll(async () => {
   requireBuild();
+  lockedNode = await Node.start();
+  waiting = waitForStranger();
   node = await Node.start();
   node.addPod("pod");
   // What the node keeps on purpose is there before anything is compared.
@@ -26,6 +32,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await node?.stop();
+  await lockedNode?.stop();
 });
 
 beforeEach(async () => {
@@ -58,22 +65,19 @@ function call(
   });
 }
 
-/** The same with the usual request, for a call that takes so long that the runner must be heard meanwhile. */
-function callInBackground(command: string): Promise<Completed> {
-  const document = JSON.stringify(usual);
-  const program = node.start(["/bin/bash", "-c", `"$1" <<<'${document}'`, "bash", join(ourPluginDir, "calico")], {
-    env: environmentOf(command),
-  });
-  let stdout = "";
-  program.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  return new Promise((resolve, reject) => {
-    program.once("error", reject);
-    program.once("close", (status, signal) =>
-      resolve({ status: status ?? undefined, signal: signal ?? undefined, stdout, stderr: "" }),
-    );
-  });
+/** It takes as long as a plugin waits for a lock. */
+function waitForStranger(): Promise<Completed> {
+  lockedNode.addPod("pod");
+  const calico = join(ourPluginDir, "calico");
+  for (const command of ["ADD", "DEL"]) {
+    const options = { env: environmentOf(command), stdin: JSON.stringify(usual) };
+    expect(lockedNode.run([calico], options).status).toBe(0);
+  }
+  lockedNode.start(["/usr/bin/flock", "/run/tortie/ipam.lock", "/bin/sleep", "1000"]);
+  lockedNode.sh("until grep -q FLOCK /proc/locks; do sleep 0.05; done");
+  lockedBefore = snapshot(lockedNode);
+  const options = { env: environmentOf("ADD"), stdin: JSON.stringify(usual), timeoutMs: 110_000 };
+  return lockedNode.runBeside([calico], options);
 }
 
 function environmentOf(command: string): Readonly<Record<string, string>> {
@@ -420,18 +424,12 @@ describe("surroundings", () => {
 
 describe("a lock that a stranger holds", () => {
   test("ends the wait with code 11 and the holder's process and name, and nothing is left", async () => {
-    const holder = node.start(["/usr/bin/flock", "/run/tortie/ipam.lock", "/bin/sleep", "100"]);
-    try {
-      node.sh("until grep -q FLOCK /proc/locks; do sleep 0.05; done");
-      const { code, msg } = errorOf(await callInBackground("ADD"));
-      expect(code).toBe(11);
-      expect(msg).toMatch(
-        /^cannot lock the address store: "\/run\/tortie\/ipam.lock" is held by process \d+ \((flock|sleep)\)/,
-      );
-    } finally {
-      node.sh("kill $(pidof flock sleep)");
-      await new Promise((resolve) => holder.once("close", resolve));
-    }
+    const { code, msg } = errorOf(await waiting);
+    expect(code).toBe(11);
+    expect(msg).toMatch(
+      /^cannot lock the address store: "\/run\/tortie\/ipam.lock" is held by process \d+ \((flock|sleep)\)/,
+    );
+    expect(leaks(diff(lockedBefore, snapshot(lockedNode)))).toEqual([]);
   });
 });
 
