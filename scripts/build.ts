@@ -2,16 +2,17 @@
  * Builds the plugins and the operator's command: `tsx scripts/build.ts`. With `--sanitized`, the plugins alone, into `build/sanitized/bin`,
  * for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`.
  *
- * Each directory of `plugins/` with a `main.ts` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
+ * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildCli } from "./build/cli-bundle.ts";
 import { buildExecutable } from "./build/executable.ts";
+import { pluginNames } from "./build/registry.ts";
 import { findingsDirectory, release, sanitized, type Toolchain } from "./build/toolchain.ts";
-import { generateValidators } from "./validators.ts";
+import { setup as generateModules } from "./validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -31,8 +32,8 @@ try {
 
 async function buildPlugins(target: string, workDirectory: string, toolchain: Toolchain): Promise<void> {
   const start = performance.now();
-  const names = pluginNames();
-  await generateValidators();
+  const names = await pluginNames(root);
+  await generateModules();
   const options = {
     programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
     workDirectory: join(root, workDirectory),
@@ -42,10 +43,6 @@ async function buildPlugins(target: string, workDirectory: string, toolchain: To
   const size = await buildExecutable(options, toolchain);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   process.stderr.write(`build: ${target}/{${names.join(",")}}: ${size} bytes, in ${seconds} s\n`);
-}
-
-function pluginNames(): readonly string[] {
-  return readdirSync(join(root, "plugins")).filter((name) => existsSync(join(root, "plugins", name, "main.ts")));
 }
 
 function entryOf(name: string): string {

@@ -1,6 +1,8 @@
 /**
  * Writes the tables of the documents; `--check` only tells whether they are up to date.
  *
+ * - between `<!-- plugins -->` and `<!-- /plugins -->`: what each plugin is for, out of its descriptor
+ * - the names in the shell's `for name in …; do` lines, out of the descriptors
  * - between `<!-- keys:<plugin> -->` and `<!-- /keys -->`: the configuration keys, out of the plugin's schema
  * - between `<!-- conformance:all -->` or `<!-- conformance:better -->` and `<!-- /conformance -->`: the conformance table, or the rows that
  *   the reference fails, out of the rows and of the record in `test/conformance`
@@ -9,6 +11,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { descriptors } from "#plugins/descriptors";
 import { readRecord } from "../test/conformance/record.ts";
 import { sections } from "../test/conformance/sections.ts";
 import { betterTable, wholeTable } from "../test/conformance/table.ts";
@@ -16,6 +19,7 @@ import { betterTable, wholeTable } from "../test/conformance/table.ts";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const check = process.argv.includes("--check");
 
+const names = descriptors.map(({ name }) => name);
 const stale: string[] = [];
 for (const file of documents()) {
   const text = readFileSync(file, "utf8");
@@ -31,13 +35,17 @@ if (check && stale.length > 0) {
 
 function documents(): readonly string[] {
   const plugins = readdirSync(join(root, "plugins")).map((plugin) => `plugins/${plugin}/README.md`);
-  return ["docs/configuration.md", "docs/conformance.md", ...plugins]
+  return ["README.md", "docs/configuration.md", "docs/conformance.md", "docs/operations.md", ...plugins]
     .map((file) => join(root, file))
     .filter((file) => existsSync(file));
 }
 
 async function withTables(text: string): Promise<string> {
-  let result = text;
+  let result = text
+    .replace(/<!-- plugins -->\n[\s\S]*?<!-- \/plugins -->/g, `<!-- plugins -->\n${pluginTable()}\n<!-- /plugins -->`)
+    // The name that runtimes ask for first is linked last, and removed first.
+    .replace(/for name in [a-z -]+; do ln/g, `for name in ${[...names].reverse().join(" ")}; do ln`)
+    .replace(/for name in [a-z -]+; do if/g, `for name in ${names.join(" ")}; do if`);
   for (const [whole, plugin] of text.matchAll(/<!-- keys:(\S+) -->\n[\s\S]*?<!-- \/keys -->/g)) {
     result = result.replace(whole, `<!-- keys:${plugin} -->\n${await table(plugin ?? "")}\n<!-- /keys -->`);
   }
@@ -46,6 +54,11 @@ async function withTables(text: string): Promise<string> {
     result = result.replace(whole, `<!-- conformance:${which} -->\n${made}\n<!-- /conformance -->`);
   }
   return result;
+}
+
+function pluginTable(): string {
+  const rows = descriptors.map(({ name, purpose }) => `| \`${name}\` | ${purpose} |`);
+  return ["| executable | what it does |", "| --- | --- |", ...rows].join("\n");
 }
 
 async function table(plugin: string): Promise<string> {

@@ -1,6 +1,6 @@
 /** `npm run ok`: format and lint, types, documents and unit tests side by side; each shows its output when it has ended, and all of them are run. */
 import { execa } from "execa";
-import { generateValidators } from "./validators.ts";
+import { setup as generateModules } from "./validators.ts";
 
 // A worker loads each module once for all its files: the unit tests keep nothing in modules.
 const checks = [
@@ -11,7 +11,7 @@ const checks = [
 ];
 
 // The types and the tests need them.
-await generateValidators();
+await generateModules();
 const passed = await Promise.all(checks.map(check));
 process.exitCode = passed.every(Boolean) ? 0 : 1;
 

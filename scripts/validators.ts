@@ -4,15 +4,17 @@
  *
  * A schema that the interpreter would not honour in full is refused here, not on a node.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { z } from "zod";
 import type { Schema } from "../src/cni/schema.ts";
+import { generateRegistry } from "./build/registry.ts";
+import { writeChanged } from "./build/write-changed.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-export async function generateValidators(): Promise<void> {
+async function generateValidators(): Promise<void> {
   const target = join(root, "build/validators");
   mkdirSync(target, { recursive: true });
   const tables: (readonly [string, Schema])[] = [];
@@ -41,8 +43,11 @@ export async function generateValidators(): Promise<void> {
   }
 }
 
-/** What vitest calls before the tests (its `globalSetup`). */
-export const setup = generateValidators;
+/** Writes all that the sources import and no source is: what vitest calls before the tests (its `globalSetup`). */
+export async function setup(): Promise<void> {
+  await generateValidators();
+  await generateRegistry(root);
+}
 
 /** The table of a zod schema. Throws where it says what the interpreter does not know; `name` is for the message. */
 export function tableOf(schema: z.ZodType, name: string): Schema {
@@ -124,9 +129,4 @@ function reduceEach(schemas: Readonly<Record<string, JsonSchema>>, path: string)
   return Object.fromEntries(Object.entries(schemas).map(([key, one]) => [key, reduce(one, `${path}.${key}`)]));
 }
 
-/** Leaves a file alone that is right already, so that watchers stay quiet and parallel runs do not tear it. */
-function writeChanged(path: string, text: string): void {
-  if (!existsSync(path) || readFileSync(path, "utf8") !== text) writeFileSync(path, text);
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await generateValidators();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await setup();

@@ -6,9 +6,6 @@
  *
  * containerd runs it for every pod, at the same time as the plugins of `eth0`, by a list of its own (`cni-loopback`, version 0.3.1).
  */
-import type { z } from "zod";
-import { validate } from "#validators/loopback";
-import { confParser } from "../../src/cni/conf.ts";
 import { diff } from "../../src/dataplane/diff.ts";
 import { withPlaces } from "../../src/dataplane/places.ts";
 import { lowerLink, raiseLink } from "../../src/dataplane/raise.ts";
@@ -16,12 +13,12 @@ import { ownerOf } from "../../src/identity/attachment.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
 import { findSandbox, openSandbox } from "../../src/plugin/sandbox.ts";
+import { parseConf } from "./conf.ts";
 import { addressesIn, addressesOfLo, findLo, lo, planLo } from "./lo.ts";
-import type { schema } from "./schema.ts";
 
 export default definePlugin({
   name: "loopback",
-  parseConf: confParser<z.infer<typeof schema>>(validate),
+  parseConf,
 
   add({ attachment, netns, prevResult }, { sys, undo }) {
     const scene = { sys, sandbox: openSandbox(sys, netns) };

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildExecutable } from "./executable.ts";
 import { engineDirectory, instrumented } from "./toolchain.ts";
-import { generateValidators } from "../validators.ts";
+import { setup as generateModules } from "../validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const workDirectory = join(root, "build/instrumented");
@@ -51,7 +51,7 @@ const training = `
   }
 `;
 
-await generateValidators();
+await generateModules();
 await buildExecutable({ programs: { training }, workDirectory, targetDirectory, define: {} }, instrumented);
 // What taking the image counted is no plugin's work.
 for (const file of readdirSync(join(engineDirectory, "instrumented"))) {

@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildExecutable } from "../build/executable.ts";
 import { sanitized } from "../build/toolchain.ts";
-import { generateValidators } from "../validators.ts";
+import { setup as generateModules } from "../validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const source = join(root, "test/fuzz");
@@ -25,7 +25,7 @@ export function executableOf(target: string): string {
 
 export async function buildFuzzTargets(): Promise<void> {
   execFileSync(join(root, "scripts/engine"), ["--sanitized"], { stdio: "inherit" });
-  await generateValidators();
+  await generateModules();
   mkdirSync(fuzzDirectory, { recursive: true });
   const options = {
     programs: Object.fromEntries(

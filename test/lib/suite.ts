@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { descriptors } from "#plugins/descriptors";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const ourPluginDir = resolve(root, process.env.TORTIE_PLUGINS ?? "dist/bin");
@@ -18,7 +19,7 @@ export function toolDir(debianPackage: string, below: string, installed: string)
   return existsSync(unpacked) ? unpacked : installed;
 }
 
-export const suite = ["calico", "calico-ipam", "bandwidth", "portmap", "loopback"] as const;
+export const suite = descriptors.map(({ name }) => name);
 
 export function exampleNames(): readonly string[] {
   return readdirSync(examplesDir).filter((name) => name.endsWith(".conflist"));

@@ -63,11 +63,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** The file that everybody may import. */
 const openFiles = ["src/host/sys.ts"];
 /** What the operator's command knows of a plugin: what it takes and how it reads it, what it would make, and what its traces on a node are called. */
-const configurations = /^plugins\/[^/]+\/(schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
+const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
 const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
-const generated = /^#(validators\/|build-info)/;
+const generated = /^#(plugins\/|validators\/|build-info)/;
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 

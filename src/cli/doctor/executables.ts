@@ -1,4 +1,5 @@
 /** The plugins' executables: where they are, whose they are, and what they answer. */
+import { descriptors } from "#plugins/descriptors";
 import { isErrno } from "../../host/sys.ts";
 import { commit, version } from "../../plugin/build-info.ts";
 import type { Cli } from "../cli.ts";
@@ -29,7 +30,7 @@ export interface Executable {
 }
 
 /** Those that leave something which outlives their process, in the order of a chain. */
-export const suite = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
+export const suite = descriptors.filter(({ traces }) => traces.outlive).map(({ name }) => name);
 
 /** The build of this command. */
 export const ownBuild = `${version}, commit ${commit}`;

@@ -1,8 +1,8 @@
 /** Port mappings in nf_tables and in iptables, by whom they belong to. */
 
-import { natTable } from "../../../plugins/calico/names.ts";
+import { descriptors } from "#plugins/descriptors";
 import { attachmentOfRule } from "../../../plugins/portmap/comment.ts";
-import { iptablesLock, portmapTable } from "../../../plugins/portmap/names.ts";
+import { iptablesLock } from "../../../plugins/portmap/names.ts";
 import { isErrno } from "../../host/sys.ts";
 import type { Attachment } from "../../identity/attachment.ts";
 import { guardComment } from "../../plan/loopback-guard.ts";
@@ -57,6 +57,9 @@ export interface IptablesEntry extends Attachment {
 
 const families = ["ip", "ip6"] as const;
 
+/** Our tables, in families `ip` and `ip6`. */
+export const ownTables: readonly string[] = descriptors.flatMap(({ traces }) => traces.tables);
+
 export async function gatherFirewall(cli: Cli): Promise<FirewallFacts> {
   const [nft, iptables] = await Promise.all([gatherNft(cli), gatherIptables(cli)]);
   return { ...nft, iptables };
@@ -68,7 +71,7 @@ async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nf
     const ours = objects
       .map(({ table }) => table as { family: string; name: string } | undefined)
       .filter((table) => table !== undefined)
-      .filter(({ family, name }) => ["ip", "ip6"].includes(family) && [natTable, portmapTable].includes(name));
+      .filter(({ family, name }) => ["ip", "ip6"].includes(family) && ownTables.includes(name));
     const tables = ours.map(({ family, name }) => readTable(cli, family as "ip" | "ip6", name));
     return { nftFault: undefined, nftTables: (await Promise.all(tables)).flat() };
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Whether a runtime finds a network, and ours. */
+import { descriptors } from "#plugins/descriptors";
 import { lintNetwork } from "../lint/network.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import type { Finding } from "./finding.ts";
@@ -81,25 +82,17 @@ function judgeNames(facts: NetworkFacts): readonly Finding[] {
 }
 
 /** What a runtime passes to a plugin only when the file says so. */
-const needed = [
-  { type: "portmap", capability: "portMappings", effect: "no host port is ever mapped", own: [] },
-  {
-    type: "bandwidth",
-    capability: "bandwidth",
-    effect: "no limit is ever set",
-    own: ["ingressRate", "egressRate"],
-  },
-] as const;
+const needed = descriptors.flatMap(({ name, capabilities }) => capabilities.map((one) => ({ type: name, ...one })));
 
 function judgeCapabilities(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
   return readable.flatMap(({ path, network: { plugins } }) =>
-    needed.flatMap(({ type, capability, effect, own }) => {
+    needed.flatMap(({ type, name: capability, without, instead }) => {
       const plugin = plugins.find((one) => one.type === type);
       const { capabilities } = plugin?.document ?? {};
       const declared = (capabilities as Readonly<Record<string, unknown>> | undefined)?.[capability] === true;
-      if (plugin === undefined || declared || own.some((key) => key in plugin.document)) return [];
-      const text = `does not say "capabilities": {"${capability}": true} of plugin ${type}: ${effect}`;
+      if (plugin === undefined || declared || instead.some((key) => key in plugin.document)) return [];
+      const text = `does not say "capabilities": {"${capability}": true} of plugin ${type}: ${without}`;
       return [finding("capability-missing", `${path} ${type}`, text, `# add it to ${path}`, "warning")];
     }),
   );

@@ -1,5 +1,5 @@
 /** Who holds the locks. A lock is free again when its holder ends, however it ends: only a holder that does not go on is in the way. */
-import { iptablesLock } from "../../../plugins/portmap/names.ts";
+import { descriptors } from "#plugins/descriptors";
 import { storeLock } from "../../store/file/lock.ts";
 import { readLocks } from "../../store/file/lock-holder.ts";
 import type { Cli } from "../cli.ts";
@@ -17,7 +17,7 @@ export interface HeldLock {
   readonly name: string | undefined;
 }
 
-const lockPaths = [storeLock, iptablesLock];
+const lockPaths = [storeLock, ...descriptors.flatMap(({ traces }) => traces.locks)];
 
 /** `more`: locks that a configuration names. */
 export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {

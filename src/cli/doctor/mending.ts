@@ -5,6 +5,7 @@
  * belongs to another. **Of one that lives: ADD once more**, which makes what is missing, leaves what is right, and asks for the very
  * addresses that the attachment has.
  */
+import type { PluginName } from "#plugins/descriptors";
 import { addressOf } from "../../net/prefix.ts";
 import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tools } from "./chain.ts";
 import { isFaulty, ourExecutable, suite } from "./executables.ts";
@@ -114,7 +115,7 @@ function macOf({ record, peer }: Pick<Trace, "record" | "peer">): string | undef
 }
 
 /** By plugins of one kind alone. */
-export function mendByDelOf(type: (typeof suite)[number], trace: Trace, tools: Tools): Mend {
+export function mendByDelOf(type: PluginName, trace: Trace, tools: Tools): Mend {
   const conf = confOf(type, trace, tools);
   const call = callOf("DEL", conf, trace, tools);
   return call === undefined ? missingExecutable([conf], tools) : byCalls([call]);
@@ -122,14 +123,14 @@ export function mendByDelOf(type: (typeof suite)[number], trace: Trace, tools: T
 
 function confsForDel(trace: Trace, tools: Tools): readonly PluginConf[] {
   const has = (type: string) => trace.parts.some((part) => part.type === type);
-  const needs: Readonly<Record<(typeof suite)[number], boolean>> = {
-    portmap: trace.ports.length > 0 || has("portmap"),
-    bandwidth: trace.ifb !== undefined || has("bandwidth"),
-    calico: trace.record !== undefined || trace.link !== undefined || has("calico"),
-    "calico-ipam": trace.allocations.length > 0 || has("calico-ipam"),
+  const left: Readonly<Partial<Record<PluginName, boolean>>> = {
+    portmap: trace.ports.length > 0,
+    bandwidth: trace.ifb !== undefined,
+    calico: trace.record !== undefined || trace.link !== undefined,
+    "calico-ipam": trace.allocations.length > 0,
   };
   const chain = networkNamed(tools.networks, trace.attachment.network)?.plugins ?? [];
-  const calls = [...suite].reverse().filter((type) => needs[type]);
+  const calls = [...suite].reverse().filter((type) => left[type] || has(type));
   // The main plugin asks its IPAM plugin itself.
   const main = chain.find(({ type }) => type === "calico");
   const asked = calls.includes("calico") && (main === undefined || ipamTypeOf(main) === "calico-ipam");
@@ -149,7 +150,7 @@ function withBackend({ type, document }: PluginConf, backend: "nftables" | "ipta
 }
 
 /** As the network has it; else what DEL can do with. */
-function confOf(type: (typeof suite)[number], { attachment: { network }, parts }: Trace, tools: Tools): PluginConf {
+function confOf(type: PluginName, { attachment: { network }, parts }: Trace, tools: Tools): PluginConf {
   const chain = [...parts, ...(networkNamed(tools.networks, network)?.plugins ?? [])];
   const found = chain.find((plugin) => plugin.type === type) ?? chain.find((plugin) => ipamTypeOf(plugin) === type);
   if (found !== undefined) return { type, document: forDel(found.document) };

@@ -1,4 +1,5 @@
 /** The network configuration files: which there are, which one a runtime takes, and what each plugin of a network gets on stdin. */
+import { descriptors } from "#plugins/descriptors";
 import { isErrno } from "../../host/sys.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
@@ -28,10 +29,10 @@ export interface PluginConf {
 }
 
 /** All names of our one executable. */
-export const ourNames: readonly string[] = ["calico", "calico-ipam", "bandwidth", "portmap", "loopback"];
+export const ourNames: readonly string[] = descriptors.map(({ name }) => name);
 
 /** Of these the names that the plugins of others do not bear. */
-const onlyOurs: readonly string[] = ["calico", "calico-ipam"];
+const onlyOurs: readonly string[] = descriptors.filter(({ sharesName }) => !sharesName).map(({ name }) => name);
 
 /** What libcni takes for a configuration (libcni/conf.go). */
 const extensions = [".conf", ".conflist", ".json"];

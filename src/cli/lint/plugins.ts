@@ -1,14 +1,6 @@
 /** What is known of our plugins' configurations: the keys of their schemas, and what a plugin says itself when it reads one. */
 import * as z from "zod";
-import { parseConf as parseBandwidth } from "../../../plugins/bandwidth/conf.ts";
-import { schema as bandwidth } from "../../../plugins/bandwidth/schema.ts";
-import { parseConf as parseCalico } from "../../../plugins/calico/conf.ts";
-import { schema as calico } from "../../../plugins/calico/schema.ts";
-import { parseConf as parseCalicoIpam } from "../../../plugins/calico-ipam/conf.ts";
-import { schema as calicoIpam } from "../../../plugins/calico-ipam/schema.ts";
-import { schema as loopback } from "../../../plugins/loopback/schema.ts";
-import { parseConf as parsePortmap } from "../../../plugins/portmap/conf.ts";
-import { schema as portmap } from "../../../plugins/portmap/schema.ts";
+import { configurations } from "#plugins/configurations";
 import type { Schema } from "../../cni/schema.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
 
@@ -19,14 +11,9 @@ export interface KnownPlugin {
 }
 
 /** By `type`. */
-export const knownPlugins: Readonly<Record<string, KnownPlugin>> = {
-  calico: known(calico, parseCalico),
-  "calico-ipam": known(calicoIpam, parseCalicoIpam),
-  bandwidth: known(bandwidth, parseBandwidth),
-  portmap: known(portmap, parsePortmap),
-  loopback: known(loopback, () => undefined),
-};
-
-function known(schema: z.ZodType, parseConf: KnownPlugin["parseConf"]): KnownPlugin {
-  return { schema: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema, parseConf };
-}
+export const knownPlugins: Readonly<Record<string, KnownPlugin>> = Object.fromEntries(
+  Object.entries(configurations).map(([type, { schema, parseConf }]) => [
+    type,
+    { schema: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema, parseConf },
+  ]),
+);

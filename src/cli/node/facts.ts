@@ -5,13 +5,14 @@
  * record names or that a process is in, on the node itself, or as the target of a host route. So a plugin other than ours may be the one
  * that uses it.
  */
+import { descriptors } from "#plugins/descriptors";
 import { parseArgs } from "../../cni/args.ts";
 import { podOf } from "../../cni/pod.ts";
 import { listEndpoints } from "../../endpoint/endpoint.ts";
 import { listParts } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import { ownerOf } from "../../identity/attachment.ts";
-import { hostInterfacePrefix, ifbPrefix, ownerPrefix } from "../../identity/names.ts";
+import { ownerPrefix } from "../../identity/names.ts";
 import type { SeenAddress, SeenEndpoint, SeenLink } from "../../ipam/check/check.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
@@ -51,6 +52,10 @@ export interface SeenNamespace {
   readonly holder: Pick<Process, "pid" | "name"> | undefined;
   readonly interfaces: IpAddresses;
 }
+
+/** How the names of links begin that our plugins make on the host. */
+const hostInterfaces = descriptors.flatMap(({ traces }) => traces.hostInterfaces);
+const devices = descriptors.flatMap(({ traces }) => traces.devices);
 
 /** Where `ip netns` and the runtimes keep namespaces. */
 const netnsDirectories = ["/run/netns", "/var/run/netns"];
@@ -206,7 +211,7 @@ async function ip<T>(cli: Cli, args: readonly string[], parse: (text: string) =>
 
 /** An ifb bears its owner too, but outlives the sandbox: it is no evidence of one. */
 function ownedLink({ ifname, ifalias }: IpLink): readonly SeenLink[] {
-  if (ifname.startsWith(ifbPrefix)) return [];
+  if (devices.some((prefix) => ifname.startsWith(prefix))) return [];
   return ifalias?.startsWith(ownerPrefix) ? [{ name: ifname, owner: ifalias }] : [];
 }
 
@@ -226,7 +231,7 @@ export function globalAddresses({ addr_info }: IpInterface): readonly { readonly
 
 /** A route to one address through a host interface of ours: the sandbox behind it has the address. */
 function seenByRoute({ dst, dev }: IpRoute): readonly SeenAddress[] {
-  if (dev === undefined || !dev.startsWith(hostInterfacePrefix)) return [];
+  if (dev === undefined || !hostInterfaces.some((prefix) => dev.startsWith(prefix))) return [];
   const address = canonicalAddress(dst.replace(/\/(32|128)$/, ""));
   return address === undefined ? [] : [{ address, where: `the route to ${dev}` }];
 }

@@ -1,10 +1,16 @@
 /** The chain calico, bandwidth, portmap on a node of the model, called as a runtime calls it; one of its processes may be a faulty one. */
 
+import { descriptors, type PluginName } from "#plugins/descriptors";
+import type { Role } from "../../../src/plugin/descriptor.ts";
 import type { Fault, Step } from "../faults/fault.ts";
 import { type Answer, type Call, FakeNode } from "./node.ts";
 
-export const chain = ["calico", "bandwidth", "portmap"] as const;
-export type Member = (typeof chain)[number];
+export type Member = PluginName;
+
+const namesOf = (role: Role) => descriptors.filter((one) => one.role === role).map(({ name }) => name);
+
+/** `calico`, and all chained plugins after it. */
+export const chain: readonly Member[] = ["calico", ...namesOf("chained")];
 export type Command = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS";
 
 /** What goes wrong, and with which process of the chain. */
@@ -44,14 +50,15 @@ const fixedPools = { ipv4_pools: ["10.65.0.0/24"], ipv6_pools: ["fd65::/64"] };
 
 /** Both families, limits both ways, and host ports of every kind. */
 function confOf(member: Member, { hostPort, fixed }: Pod): object {
-  if (member === "calico") return { ipam: { type: "calico-ipam", assign_ipv6: "true", ...(fixed && fixedPools) } };
-  if (member === "bandwidth") return limits;
+  const { role, capabilities } = descriptors.find(({ name }) => name === member) as (typeof descriptors)[number];
+  if (role === "main") return { ipam: { type: "calico-ipam", assign_ipv6: "true", ...(fixed && fixedPools) } };
   const portMappings = [
     { hostPort, containerPort: 80, protocol: "tcp" },
     { hostPort, containerPort: 53, protocol: "udp" },
     { hostPort: hostPort + 1, containerPort: 443, protocol: "tcp", hostIP: "192.0.2.1" },
   ];
-  return { runtimeConfig: { portMappings } };
+  const asked: Readonly<Record<string, unknown>> = { portMappings, bandwidth: limits };
+  return { runtimeConfig: Object.fromEntries(capabilities.map(({ name }) => [name, asked[name]])) };
 }
 
 export class FakeChain {

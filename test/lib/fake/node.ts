@@ -1,11 +1,7 @@
 /** A node of the model machine: our plugins run on it as a runtime would call them, one process each. */
-import bandwidth from "../../../plugins/bandwidth/main.ts";
-import calico from "../../../plugins/calico/main.ts";
-import calicoIpam from "../../../plugins/calico-ipam/main.ts";
-import loopback from "../../../plugins/loopback/main.ts";
-import portmap from "../../../plugins/portmap/main.ts";
+import type { PluginName } from "#plugins/descriptors";
+import { programs } from "#plugins/programs";
 import type { FileStat, Sys } from "../../../src/host/sys.ts";
-import type { Plugin } from "../../../src/plugin/plugin.ts";
 import { statusOf } from "../../../src/plugin/run.ts";
 import type { Fault, Step } from "../faults/fault.ts";
 import { faultySys } from "../faults/faulty-sys.ts";
@@ -15,11 +11,9 @@ import { FakeMachine, FakeSys } from "./sys.ts";
 const binDirectory = "/opt/cni/bin";
 const ownExecutable = "/proc/self/exe";
 
-const plugins = { bandwidth, calico, "calico-ipam": calicoIpam, loopback, portmap };
-
 export interface Call {
   /** Default: calico. */
-  readonly plugin?: keyof typeof plugins;
+  readonly plugin?: PluginName;
   readonly container?: string;
   readonly ifname?: string;
   readonly args?: string;
@@ -86,7 +80,7 @@ export class FakeNode {
       throw new Error("killed");
     };
     const sys = faultySys(process, { faults, die, onStep: (step) => steps.push(step) });
-    const status = statusOf(plugins[plugin] as Plugin<unknown>, sys);
+    const status = statusOf(programs[plugin], sys);
     const { stdout } = process;
     return { status, json: stdout === "" || killed ? undefined : JSON.parse(stdout), steps, killed };
   }
@@ -98,8 +92,8 @@ export class FakeNode {
   }
 
   /** Runs a plugin as that process, or as one behind another door to the machine. Returns its exit status. */
-  exec(plugin: keyof typeof plugins, sys: Sys): number {
-    return statusOf(plugins[plugin] as Plugin<unknown>, sys);
+  exec(plugin: PluginName, sys: Sys): number {
+    return statusOf(programs[plugin], sys);
   }
 
   /**

@@ -5,13 +5,15 @@
  *     TORTIE_FAULT=trace         nothing befalls it, and it ends with its steps on stderr, as JSON
  */
 import { join } from "node:path";
+import { descriptors } from "#plugins/descriptors";
 import { buildExecutable } from "../../../scripts/build/executable.ts";
 import { root } from "../suite.ts";
 
 export const crashPluginDir = join(root, "build/crash/bin");
 export const switchName = "TORTIE_FAULT";
 
-const names = ["calico", "calico-ipam", "bandwidth", "portmap"];
+/** What outlives a process is what a step can leave half done. */
+const names = descriptors.filter(({ traces }) => traces.outlive).map(({ name }) => name);
 
 export async function buildCrashPlugins(): Promise<void> {
   await buildExecutable({

@@ -5,11 +5,10 @@
  * may be long, and what they decide is not known here anyway.
  */
 
-import { natTable } from "../../../../plugins/calico/names.ts";
-import { portmapTable } from "../../../../plugins/portmap/names.ts";
 import { isErrno } from "../../../host/sys.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
+import { ownTables } from "../firewall.ts";
 import type { BaseChain } from "./filter.ts";
 import { readIptablesChains, tablesIn } from "./filter-iptables.ts";
 import { isFilter, nftChains, nftObjects, readNftChains } from "./filter-nft.ts";
@@ -40,7 +39,7 @@ export async function gatherChains(cli: Cli): Promise<ChainFacts> {
 async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string[]; readonly fault?: string }> {
   try {
     const chains = nftChains(nftObjects(await cli.program(["nft", "-j", "list", "chains"]))).filter(isFilter);
-    const tables = chains.filter(({ table }) => table !== natTable && table !== portmapTable);
+    const tables = chains.filter(({ table }) => !ownTables.includes(table));
     return { tables: [...new Set(tables.map(({ family, table }) => `${family} ${table}`))] };
   } catch (error) {
     if (isErrno(error, "ENOENT")) return { fault: "rules of nf_tables: no nft here" };

@@ -1,0 +1,13 @@
+/** `calico-ipam` as everything else knows it. */
+import type { Descriptor } from "../../src/plugin/descriptor.ts";
+
+export const descriptor: Descriptor = {
+  name: "calico-ipam",
+  role: "ipam",
+  purpose: "addresses from Calico's pools, blocks, affinities and handles, stored as files",
+  sharesName: false,
+  traces: { outlive: true, tables: [], hostInterfaces: [], devices: [], locks: [] },
+  features: [],
+  snippet: {},
+  capabilities: [],
+};

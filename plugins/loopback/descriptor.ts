@@ -1,0 +1,13 @@
+/** `loopback` as everything else knows it. */
+import type { Descriptor } from "../../src/plugin/descriptor.ts";
+
+export const descriptor: Descriptor = {
+  name: "loopback",
+  role: "sandbox",
+  purpose: "brings `lo` up in the pod; containerd runs it for every pod",
+  sharesName: true,
+  traces: { outlive: false, tables: [], hostInterfaces: [], devices: [], locks: [] },
+  features: [],
+  snippet: {},
+  capabilities: [],
+};
