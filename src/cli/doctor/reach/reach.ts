@@ -56,18 +56,20 @@ export function describeReach(facts: ReachFacts): string {
   return [pods.length === 1 ? "1 address of a pod" : `${pods.length} addresses of pods`, ...ways, probes].join("; ");
 }
 
-/** What was seen of the packets, and of how many nothing could be seen. */
+/** What was seen of the packets, and of which nothing can be seen. */
 function describeProbes(results: readonly ProbeResult[]): string {
+  const all = results.length;
   const passed = results.filter((one) => outcomeOf(one, "out") === "passed").length;
   const unseen = results.filter((one) => outcomeOf(one, "out") === "unknown").length;
   const answered = results.filter(({ answer }) => answer === "came").length;
   const silent = results.filter(({ answer }) => answer === "unknown").length;
+  const those = (some: number) => (some < all ? `${some} of them` : all === 1 ? "it" : "they");
   return [
-    `${plural(results.length, "probe packet")} sent`,
-    ...(passed > 0 || unseen === 0 ? [`${passed} seen to leave`] : []),
-    ...(unseen > 0 ? [`of ${unseen} it cannot be seen from here whether ${unseen === 1 ? "it" : "they"} left`] : []),
-    ...(answered > 0 || silent === 0 ? [`${answered} answered`] : []),
-    ...(silent > 0 ? [`for ${silent} no answer is to be expected`] : []),
+    `${plural(all, "probe packet")} sent`,
+    ...(unseen < all ? [`${passed} seen to leave`] : []),
+    ...(unseen > 0 ? [`whether ${those(unseen)} left cannot be seen from here`] : []),
+    ...(silent < all ? [`${answered} answered`] : []),
+    ...(silent > 0 ? [silent < all ? `no answer to ${silent} is to be expected` : "no answer is to be expected"] : []),
   ].join(", ");
 }
 

@@ -488,11 +488,11 @@ describe("a verdict", () => {
     );
     const blind = probed({ left: "unknown", answer: "unknown" });
     expect(describeReach({ ...well, probe: blind })).toBe(
-      "1 address of a pod; IPv4 by up0; 1 probe packet sent, of 1 it cannot be seen from here whether it left, for 1 no answer is to be expected",
+      "1 address of a pod; IPv4 by up0; 1 probe packet sent, whether it left cannot be seen from here, no answer is to be expected",
     );
     const half = { ...blind, results: [...blind.results, ...probed({}).results] };
     expect(describeReach({ ...well, probe: half })).toContain(
-      "2 probe packets sent, 1 seen to leave, of 1 it cannot be seen from here whether it left, 1 answered, for 1 no answer is to be expected",
+      "2 probe packets sent, 1 seen to leave, whether 1 of them left cannot be seen from here, 1 answered, no answer to 1 is to be expected",
     );
   });
 });
