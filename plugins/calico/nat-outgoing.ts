@@ -14,7 +14,8 @@ import { natTable } from "./names.ts";
 
 const allPools = "all_pools";
 const natPools = "nat_pools";
-const poolsDigest = "pools_digest";
+/** By the digest of the pools that they were made of, a writer of the sets tells whether they are up to date. */
+export const poolsDigest = "pools_digest";
 const srcnatPriority = 100;
 
 /**

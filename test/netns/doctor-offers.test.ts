@@ -58,6 +58,19 @@ test("an address that nobody can record is not offered to be mended, and the way
     expect(doctor(node, { probe: false })).toMatchObject({ exitCode: 0, findings: [] });
   }));
 
+test("while a pool cannot be read nobody is told that its addresses are outside of all pools", () =>
+  withPod((node) => {
+    node.sh("echo '{' >/var/lib/tortie/ippools/default-ipv4-ippool.json");
+    const { findings, remarks } = doctor(node, { probe: false });
+    expect(findings).toMatchObject([{ id: "damaged-object", subject: "IPPool default-ipv4-ippool", fixable: false }]);
+    expect(remarks).toContainEqual("whether a pool holds each address is not judged while a pool cannot be read");
+    node.sh(`${process.execPath} ${root}/dist/tortie.js delete ippool default-ipv4-ippool --force`);
+    expect(doctor(node, { probe: false }).findings.map(({ id }) => id)).toEqual([
+      "damaged-file-kept",
+      "address-outside-pools",
+    ]);
+  }));
+
 test("a rehearsal says that the repairs may reveal more", () =>
   withPod((node) => {
     node.sh("nft flush ruleset");

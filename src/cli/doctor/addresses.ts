@@ -25,9 +25,15 @@ export function judgeAddresses(
   // A handle that cannot be read is not missing as well.
   const isDamage = ({ kind, subject }: Problem) =>
     kind === "missing handle" && damaged.has(`IPAMHandle ${handleName(subject)}`);
+  // The pool that cannot be read may hold it.
+  const isInDoubt = ({ kind }: Problem) => kind === "address outside pools" && hasDamagedPool(report);
   return report.problems
-    .filter((problem) => !isTheirs(problem) && !isDamage(problem))
+    .filter((problem) => !isTheirs(problem) && !isDamage(problem) && !isInDoubt(problem))
     .map((problem) => findingOf(problem, repairable.has(problem)));
+}
+
+export function hasDamagedPool({ problems }: Report): boolean {
+  return problems.some(({ kind, subject }) => kind === "damaged object" && subject.startsWith("IPPool "));
 }
 
 /** What is for a person to decide, by its kind. */

@@ -1,7 +1,7 @@
 /** Pools that an administrator changed after the last ADD: the shared tables still hold the earlier ones, which damages no pod. */
 
 import { natTable } from "../../../plugins/calico/names.ts";
-import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
+import { natOutgoing, poolsDigest } from "../../../plugins/calico/nat-outgoing.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
 import type { NftElements } from "../../plan/nft.ts";
 import type { Note } from "./finding.ts";
@@ -16,14 +16,14 @@ export function notesOfChangedPools({ nftTables }: FirewallFacts, pools: readonl
 
 function noteOf(table: NftTable, wanted: readonly NftElements[]): readonly Note[] {
   const ofTable = wanted.filter(({ family }) => family === table.family);
-  const digestSet = wanted.find(({ digest }) => digest)?.set;
-  const digest = ofTable.find(({ set }) => set === digestSet)?.elements[0]?.data?.[0];
-  const held = table.elements.find(({ set }) => set === digestSet)?.target;
+  const digest = ofTable.find(({ set }) => set === poolsDigest)?.elements[0]?.data?.[0];
+  const held = table.elements.find(({ set }) => set === poolsDigest)?.target;
   // Without a digest nobody has written the sets, and with the same one they are as these pools want them, or damaged.
   if (held === undefined || Number(held) === Number(digest)) return [];
-  const changes = ofTable
-    .filter(({ set }) => set !== digestSet)
-    .flatMap(({ set, elements }) => changesOf(table, set, elements));
+  const sets = [...new Set(table.elements.map(({ set }) => set)), ...ofTable.map(({ set }) => set)];
+  const changes = [...new Set(sets)]
+    .filter((set) => set !== poolsDigest)
+    .flatMap((set) => changesOf(table, set, ofTable.find((one) => one.set === set)?.elements ?? []));
   const what = changes.length === 0 ? "" : ` (${changes.join(", ")})`;
   return [
     {

@@ -1,7 +1,7 @@
 import { runDir } from "../../identity/names.ts";
 import type { Problem } from "../../ipam/check/check.ts";
 import { addressOf } from "../../net/prefix.ts";
-import { judgeAddresses } from "./addresses.ts";
+import { hasDamagedPool, judgeAddresses } from "./addresses.ts";
 import { type AddressingFacts, judgeAddressing } from "./addressing.ts";
 import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, sectionOfWork, subjectOf } from "./attachments.ts";
 import { notesOfChangedPools } from "./changed-pools.ts";
@@ -120,10 +120,17 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       ...traces
         .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
         .map(noteOf(`alive, and not looked into, for the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
-      ...notesOfChangedPools(moving.firewall, snapshot.pools),
+      ...notesOfPools(moving),
       ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not judged: ${text}` })),
     ],
   };
+}
+
+/** What of the pools takes effect later, or cannot be judged while one of them cannot be read. */
+function notesOfPools({ firewall, snapshot, report }: Moving): readonly Note[] {
+  if (!hasDamagedPool(report)) return notesOfChangedPools(firewall, snapshot.pools);
+  const text = "whether a pool holds each address is not judged while a pool cannot be read";
+  return [{ section: "addresses", subject: "", text }];
 }
 
 /** An address of the node itself in a pool: no pod gets it, and the pool is told of. */

@@ -150,8 +150,12 @@ function describeSome(findings: readonly Finding[], { verbose }: View): readonly
     const some = findings.filter((finding) => finding.id === id);
     const more = some.length - maxShown;
     const isShort = ({ fix }: Finding) => fix !== undefined && !verbose;
+    // What mends all of them is told once, after the last.
+    const isRepeated = ({ remedy }: Finding, at: number) => some.slice(0, maxShown)[at + 1]?.remedy === remedy;
     return [
-      ...some.slice(0, maxShown).flatMap((one) => describeFinding(one, isShort(one) ? [] : one.remedy.split("\n"))),
+      ...some
+        .slice(0, maxShown)
+        .flatMap((one, at) => describeFinding(one, isShort(one) || isRepeated(one, at) ? [] : one.remedy.split("\n"))),
       ...(more > 0 ? [`           and ${more} more with id ${id} (-o json)`] : []),
       // One command mends all of a kind.
       ...(some.some(isShort) ? remedyLines([`tortie doctor --fix --only ${id}`]) : []),

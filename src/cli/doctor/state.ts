@@ -162,7 +162,7 @@ function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: numb
       section: "state",
       severity: "warning",
       subject: path,
-      text: "was set aside when it could not be read, and its object was rebuilt: it is kept for you to look at",
+      text: "was set aside when it could not be read, and another was written in its place: it is kept for you to look at",
       remedy: `rm ${quote(path)}`,
     },
   ];

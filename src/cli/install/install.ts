@@ -140,7 +140,7 @@ function refuseAttached(cli: Cli): void {
 const maxShown = 5;
 
 /** What keeps the network from working that installing does not mend. */
-function warningsOf(cli: Cli, { path, types }: Conflist, binDir: string): readonly string[] {
+function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string): readonly string[] {
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
   const { before, after } = othersBeside(cli, path);
   return [
@@ -148,7 +148,7 @@ function warningsOf(cli: Cli, { path, types }: Conflist, binDir: string): readon
     ...(before[0] === undefined
       ? []
       : [`runtimes take the first file in alphabetical order, which is "${before[0]}" and not "${path}"`]),
-    ...(before[0] !== undefined || after[0] === undefined
+    ...(before[0] !== undefined || after[0] === undefined || state === "current"
       ? []
       : [
           `runtimes take the first file in alphabetical order, which is "${path}" from now on and no longer "${after[0]}"`,

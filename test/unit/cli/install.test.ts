@@ -196,6 +196,7 @@ describe("tortie install", () => {
     expect(stderr).toContain(
       '"/etc/cni/net.d/10-net.conflist" from now on and no longer "/etc/cni/net.d/20-other.conflist"',
     );
+    expect((await one.run("install --conflist /tmp/10-net.conflist")).stderr).toBe("");
     expect(status).toBe(0);
   });
 });
