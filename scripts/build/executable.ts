@@ -139,7 +139,12 @@ function lineTable(sourceMap: string, directory: string): string {
 }
 
 /** One object per C file, under a name that says what it was made of. */
-async function compileHost({ compiler, compilerFlags, sources, objectDirectory }: Toolchain): Promise<readonly string[]> {
+async function compileHost({
+  compiler,
+  compilerFlags,
+  sources,
+  objectDirectory,
+}: Toolchain): Promise<readonly string[]> {
   mkdirSync(objectDirectory, { recursive: true });
   const shared = [compiler, ...compilerFlags, read(hostHeader), read(engineHeader)];
   const objects = sources.map((source) => ({

@@ -70,7 +70,10 @@ export const sanitized: Toolchain = {
   ],
   linkerFlags: [...sanitizers, "-Wl,-z,noexecstack"],
   library: join(engineDirectory, "sanitized/libquickjs.a"),
-  sources: [...hostSources().filter((file) => !file.endsWith("/heap.c")), ...cFiles(join(nativeDirectory, "sanitized"))],
+  sources: [
+    ...hostSources().filter((file) => !file.endsWith("/heap.c")),
+    ...cFiles(join(nativeDirectory, "sanitized")),
+  ],
   objectDirectory: join(root, "build/sanitized/host"),
   hasImage: false,
 };

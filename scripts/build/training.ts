@@ -6,9 +6,9 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setup as generateModules } from "../validators.ts";
 import { buildExecutable } from "./executable.ts";
 import { engineDirectory, instrumented } from "./toolchain.ts";
-import { setup as generateModules } from "../validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const workDirectory = join(root, "build/instrumented");
