@@ -1,15 +1,14 @@
 /** Where the limits go: the host's end of the veth whose other end is the container's interface. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { findVethEnds } from "../../src/dataplane/links/peer.ts";
-import type { Places } from "../../src/dataplane/places.ts";
+import type { Executor } from "../../src/dataplane/executor.ts";
 
 /**
  * Found by the kernel's word, and confirmed by the result of the plugin that made it, as in the reference plugin: a chain may bring several
  * interfaces. Throws `CniError` 100 with the reason.
  */
 export function hostInterfaceOf(
-  places: Places,
+  executor: Executor,
   ifname: string,
   prevResult: Result,
 ): { readonly name: string; readonly mtu: number } {
@@ -17,7 +16,7 @@ export function hostInterfaceOf(
   const onHost = (prevResult.interfaces ?? []).filter(({ sandbox }) => !sandbox).map(({ name }) => name);
   if (prevResult.interfaces === undefined || prevResult.interfaces.length === 0)
     throw refuse("no interfaces provided in prevResult");
-  const ends = findVethEnds(places, ifname);
+  const ends = executor.vethEnds(ifname);
   if (ends === undefined) throw refuse("it is not in the sandbox");
   if (ends.sandbox.kind !== "veth")
     throw refuse(`it has no veth peer, it is of kind "${ends.sandbox.kind ?? "device"}"`);

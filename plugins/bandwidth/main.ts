@@ -5,11 +5,8 @@
  * veth end with the veth.
  */
 
-import { apply } from "../../src/dataplane/apply.ts";
-import { diff } from "../../src/dataplane/diff.ts";
-import { withPlaces } from "../../src/dataplane/places.ts";
-import { probeLinks, probeQueues } from "../../src/dataplane/probe.ts";
-import { listOwnedLinks, removeLink, removeUnclaimed } from "../../src/dataplane/remove.ts";
+import { Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { runEvery } from "../../src/errors/run-every.ts";
 import { ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import type { Logger } from "../../src/log/logger.ts";
 import { chained } from "../../src/plugin/chained.ts";
@@ -17,12 +14,11 @@ import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
-import { runEvery } from "../../src/plugin/steps.ts";
 import { type BandwidthConf, parseConf } from "./conf.ts";
 import { hostInterfaceOf } from "./host-interface.ts";
 import { ifbName, isIfbName, planShaping, withRoom } from "./shaping.ts";
 
-const born = { kind: "ifb" } as const;
+const signature = { kind: "ifb" } as const;
 
 export default definePlugin<BandwidthConf>({
   name: "bandwidth",
@@ -33,12 +29,12 @@ export default definePlugin<BandwidthConf>({
     const passed = chained("bandwidth", prevResult);
     if (!limits(conf)) return passed;
     const ifb = ifbName(attachment);
-    const applied = withPlaces({ sys, sandbox: openSandbox(sys, netns) }, (places) => {
-      const { name: hostInterface, mtu } = hostInterfaceOf(places, attachment.ifname, passed);
+    const applied = withExecutor(sys, openSandbox(sys, netns), (executor) => {
+      const { name: hostInterface, mtu } = hostInterfaceOf(executor, attachment.ifname, passed);
       warnOfRaised(conf, mtu, log);
       const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
       record();
-      return apply(plan, places.scene, { places });
+      return executor.apply(plan);
     });
     undo("remove the limits", () => applied.undo());
     if (conf.egress === undefined) return passed;
@@ -49,45 +45,40 @@ export default definePlugin<BandwidthConf>({
 
   check({ attachment, conf, netns, prevResult }, { sys }) {
     if (!limits(conf)) return;
-    const scene = { sys, sandbox: openSandbox(sys, netns) };
     const ifb = ifbName(attachment);
-    const { name: hostInterface, mtu } = withPlaces(scene, (places) =>
-      hostInterfaceOf(places, attachment.ifname, prevResult),
-    );
-    const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
-    refuseDifferences(`the limits of "${attachment.ifname}"`, diff(plan, scene));
+    withExecutor(sys, openSandbox(sys, netns), (executor) => {
+      const { name: hostInterface, mtu } = hostInterfaceOf(executor, attachment.ifname, prevResult);
+      const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
+      refuseDifferences(`the limits of "${attachment.ifname}"`, executor.diff(plan));
+    });
   },
 
   del({ attachment }, { sys }) {
-    const link = {
-      place: "host",
-      name: ifbName(attachment),
-      owner: ownerOf(attachment),
-      born,
-    } as const;
-    removeLink({ sys }, link);
+    const ifb = { kind: "link", at: "host", name: ifbName(attachment), signature } as const;
+    withExecutor(sys, undefined, (executor) => executor.remove(ownerOf(attachment), [ifb]));
   },
 
   gc({ network, valid }, { sys }) {
     const owners = new Set(valid.map((attachment) => ownerOf({ network, ...attachment })));
-    const stale = listOwnedLinks({ sys }, ownerPrefixOf(network)).filter(
-      ({ kind, owner }) => kind === "ifb" && !owners.has(owner),
-    );
-    runEvery([
-      ...stale.map(
-        ({ name, owner }) =>
-          () =>
-            void removeLink({ sys }, { place: "host", name, owner }),
-      ),
-      // What says whose it is was not written yet: DEL knows it by its name, GC by its state.
-      () => removeUnclaimed({ sys }, isIfbName, born),
-    ]);
+    withExecutor(sys, undefined, (executor) => {
+      const stale = executor.list("ifb", ownerPrefixOf(network)).filter(({ owner }) => !owners.has(owner));
+      runEvery([
+        ...stale.map(
+          ({ name, owner }) =>
+            () =>
+              void executor.remove(owner, [{ kind: "link", at: "host", name }]),
+        ),
+        // What says whose it is was not written yet: DEL knows it by its name, GC by its state.
+        () => executor.removeUnclaimed(isIfbName, signature),
+      ]);
+    });
   },
 
   status(_request, { sys }) {
     notReady(() => {
-      probeLinks(sys, ["ifb"]);
-      probeQueues(sys);
+      const executor = new Executor(sys);
+      executor.probeLinks(["ifb"]);
+      executor.probeQueues();
     });
   },
 });

@@ -1,6 +1,5 @@
 /** The node around the pools: what in it pods' addresses must keep clear of. */
-import { NodeAddresses } from "../../src/dataplane/node/addresses.ts";
-import { readDestinations, readNodeNetworks } from "../../src/dataplane/node/networks.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import type { NodesOwn } from "../../src/ipam/assign/assign.ts";
 import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
@@ -25,7 +24,8 @@ export function nodeOf(
   { sys, log }: Context,
 ): Node {
   const routed = document.type === "calico";
-  const addresses = new NodeAddresses(sys, { routed });
+  const { node } = new Executor(sys);
+  const addresses = node.addresses({ routed });
   const told = new Set<string>();
   let damagedPool: StoreError | undefined;
   const networks: { [family in Family]?: NodeNetworks } = {};
@@ -42,10 +42,10 @@ export function nodeOf(
       random: () => sys.randomBytes(5),
       networks(family) {
         if (!routed) return undefined;
-        networks[family] ??= withoutPodGateways(readNodeNetworks(sys, family), conf.gateways);
+        networks[family] ??= withoutPodGateways(node.networks(family), conf.gateways);
         return networks[family];
       },
-      routes: (family) => readDestinations(sys, family),
+      routes: (family) => node.destinations(family),
       warn: (message) => log.warning(message),
       damagedPool: () => damagedPool,
     },

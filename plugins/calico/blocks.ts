@@ -11,8 +11,7 @@
  * address and then adds the route; DEL gives its address up, removes the route of a block that it finds empty, and looks again. Whichever
  * comes first, one of the two has seen the other.
  */
-import { withBlackholes } from "../../src/dataplane/kinds/blackhole.ts";
-import { isInNetwork } from "../../src/dataplane/node/addresses.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/model/affinity.ts";
 import { isServing } from "../../src/ipam/model/block.ts";
@@ -23,7 +22,7 @@ import type { Resource } from "../../src/plan/resource.ts";
 import { DamagedError } from "../../src/store/damage.ts";
 import { blockCidrOf } from "../../src/store/object-name.ts";
 import { openDatastore } from "../../src/store/open.ts";
-import { drive, list, maxTries, type Store } from "../../src/store/transaction.ts";
+import { drive, list, type Store } from "../../src/store/transaction.ts";
 import { blockRouteProtocol } from "./names.ts";
 
 /** The routes of the blocks that the addresses are from: of those that are the node's. `isOfNode`: whether a block is in a network of the node. */
@@ -50,7 +49,8 @@ export function planBlocks(
  */
 function isShared(sys: Sys, block: string, address = addressOf(block)): boolean {
   const others = () => [addressOf(block), addressAt(block, addressCount(block) - 1n)];
-  return isInNetwork(block, [address], sys) ?? isInNetwork(block, others(), sys) ?? false;
+  const { node } = new Executor(sys);
+  return node.isInNetwork(block, [address]) ?? node.isInNetwork(block, others()) ?? false;
 }
 
 /** As far as the affinity tells, which is smaller to read than the block. Without the route a pod is served as well. */
@@ -89,19 +89,10 @@ export function reconcileBlocks(sys: Sys, node: string | undefined): void {
 
 /** Adds or removes the route of each block, until the block says the same before and after. */
 function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): void {
-  if (blocks.length === 0) return;
-  withBlackholes(sys, blockRouteProtocol, (blackholes) => {
-    for (const block of blocks) {
-      let use = useOf(sys, node, block);
-      for (let tries = 0; tries < maxTries; tries++) {
-        if (use === "used") {
-          if (!isShared(sys, block)) blackholes.add(block);
-        } else if (use !== "unknown") blackholes.remove(block);
-        const now = useOf(sys, node, block);
-        if (now === use) break;
-        use = now;
-      }
-    }
+  new Executor(sys).followBlackholes(blockRouteProtocol, blocks, (block) => {
+    const use = useOf(sys, node, block);
+    if (use === "unknown") return undefined;
+    return use === "used" ? !isShared(sys, block) || undefined : false;
   });
 }
 

@@ -15,10 +15,10 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
-import { apply } from "../../src/dataplane/apply.ts";
-import { diff } from "../../src/dataplane/diff.ts";
+import { withExecutor } from "../../src/dataplane/executor.ts";
 import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
+import { runEvery } from "../../src/errors/run-every.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { takeReleased } from "../../src/ipam/release/released.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
@@ -36,7 +36,6 @@ import { notReady } from "../../src/plugin/not-ready.ts";
 import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
-import { runEvery } from "../../src/plugin/steps.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { reconcileBlocks } from "./blocks.ts";
@@ -91,7 +90,9 @@ export default definePlugin<CalicoConf>({
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
     const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType });
-    const applied = apply(plan, { sys, sandbox }, { mayReplace: mayReplace(sys, identity) });
+    const applied = withExecutor(sys, sandbox, (executor) =>
+      executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
+    );
     context.undo("remove the endpoint", () => applied.undo());
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
@@ -106,10 +107,11 @@ export default definePlugin<CalicoConf>({
     const node = record?.node ?? nodename(request.conf.node, sys);
     runEvery([
       () => {
-        const scene = { sys, sandbox: openSandbox(sys, request.netns) };
+        const sandbox = openSandbox(sys, request.netns);
+        const plan = planOf(identity, wanted, { sys, node, ipamType: request.conf.ipamType });
         refuseDifferences(
           `"${wanted.ifname}"`,
-          diff(planOf(identity, wanted, { sys, node, ipamType: request.conf.ipamType }), scene),
+          withExecutor(sys, sandbox, (executor) => executor.diff(plan)),
         );
       },
       // An address store that is damaged does not hide what the kernel lacks.

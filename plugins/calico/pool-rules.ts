@@ -14,19 +14,19 @@
  * at the records once more.
  */
 
-import { followRules, isSameRule, type RuleOwner } from "../../src/dataplane/kinds/shared-rule.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import { anyEndpoint, listEndpoints } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains, lengthOf } from "../../src/net/prefix.ts";
-import { mainTable } from "../../src/plan/describe.ts";
+import { describeRule, mainTable } from "../../src/plan/describe.ts";
 import type { SharedRule } from "../../src/plan/resource.ts";
 import { poolRulePriorities, poolRuleProtocol } from "./names.ts";
 
 const { lookup, blackhole } = poolRulePriorities;
 /** First what drops. */
-const ours: RuleOwner = { protocol: poolRuleProtocol, priorities: [blackhole, lookup] };
+const ours = { protocol: poolRuleProtocol, priorities: [blackhole, lookup] };
 
 /** The rules of the pools that the addresses are from. */
 export function planPoolRules(pools: readonly Pool[], addresses: readonly string[]): readonly SharedRule[] {
@@ -54,7 +54,7 @@ export function planPoolRules(pools: readonly Pool[], addresses: readonly string
 
 /** Removes them all when no endpoint is left but that of `leaving`. Knows no pool, for that may be gone. */
 export function removeIdlePoolRules(sys: Sys, leaving?: Attachment): void {
-  followRules(sys, ours, (found) => (anyEndpoint(sys, leaving) ? found : []));
+  new Executor(sys).followRules(ours, (found) => (anyEndpoint(sys, leaving) ? found : []));
 }
 
 /**
@@ -66,7 +66,7 @@ export function reconcilePoolRules(
   network: string | undefined,
   readPools: () => readonly Pool[] | undefined,
 ): void {
-  followRules(sys, ours, (found) => {
+  new Executor(sys).followRules(ours, (found) => {
     const pools = readPools();
     if (pools === undefined) return found;
     const endpoints = listEndpoints(sys);
@@ -78,7 +78,7 @@ export function reconcilePoolRules(
     const used = plan(endpoints);
     return [
       ...plan(endpoints.filter(({ attachment }) => attachment.network === network)),
-      ...found.filter((rule) => used.some((one) => isSameRule(one, rule))),
+      ...found.filter((rule) => used.some((one) => describeRule(one) === describeRule(rule))),
     ];
   });
 }

@@ -1,10 +1,6 @@
 /** Taking endpoints away: by name and owner alone, whatever of ADD's circumstances is left. */
 
-import { removeRules } from "../../src/dataplane/kinds/rule.ts";
-import { findVethEnds } from "../../src/dataplane/links/peer.ts";
-import { removeNftTable } from "../../src/dataplane/nftables/remove.ts";
-import { withPlaces } from "../../src/dataplane/places.ts";
-import { listOwnedLinks, removeLink } from "../../src/dataplane/remove.ts";
+import { Executor, withExecutor } from "../../src/dataplane/executor.ts";
 import {
   anyEndpoint,
   type Endpoint,
@@ -12,17 +8,17 @@ import {
   readEndpoint,
   removeEndpoint,
 } from "../../src/endpoint/endpoint.ts";
+import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import { findSandbox, sandboxAtDel } from "../../src/plugin/sandbox.ts";
-import { runEvery } from "../../src/plugin/steps.ts";
 import { removeIdleBlocks } from "./blocks.ts";
 import { hostMac, natTable, sourceRulePriority } from "./names.ts";
 import { removeIdlePoolRules } from "./pool-rules.ts";
 import { tableOf } from "./routes.ts";
 
 /** What `calico` makes host interfaces as. */
-const born = { kind: "veth", mac: hostMac } as const;
+const signature = { kind: "veth", mac: hostMac } as const;
 /** No interface has this alias. */
 const nobody = "";
 
@@ -44,7 +40,7 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
   const owner = ownerOf(attachment);
   const record = readEndpoint(sys, attachment);
   // A record was never there when there was no ADD, or a hand has removed it: then all aliases are searched.
-  const names = record === undefined ? ownedInterfaces(sys, owner).map(({ name }) => name) : [record.hostInterface];
+  const names = record === undefined ? ownedInterfaces(sys, owner) : [record.hostInterface];
   const path = netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false });
   let wasLast = false;
   runEvery([
@@ -54,7 +50,7 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
     () => {
       wasLast = removeIdle(sys, attachment);
     },
-    ...names.map((name) => () => void removeLink({ sys }, { place: "host", name, owner, born })),
+    () => withExecutor(sys, undefined, (executor) => executor.remove(owner, names.map(hostInterface))),
   ]);
   return { attachment, record, hostInterfaces: names, wasLast };
 }
@@ -79,13 +75,10 @@ function removeSourceRules(
 ): void {
   const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
   if (sandbox === undefined) return;
-  withPlaces({ sys, sandbox }, (places) => {
-    const isOwn = () => {
-      const ends = findVethEnds(places, ifname);
-      return ends === undefined || hostInterfaces.includes(ends.host?.name ?? "");
-    };
-    removeRules(places, { table: tableOf(ifname), priority: sourceRulePriority }, isOwn);
-  });
+  const rules = { kind: "rule", table: tableOf(ifname), priority: sourceRulePriority } as const;
+  withExecutor(sys, sandbox, (executor) =>
+    executor.remove(nobody, [{ ...rules, link: ifname, hostEnds: hostInterfaces }]),
+  );
 }
 
 /** A record that this call wrote. One that was there before describes what was there before. */
@@ -99,10 +92,10 @@ export interface Recorded {
  * of: one that was made, but nobody heard of it, and which has no owner yet.
  */
 export function takeBack(sys: Sys, { endpoint, isNew }: Recorded): void {
-  const { attachment, node, addresses, hostInterface } = endpoint;
+  const { attachment, node, addresses, hostInterface: name } = endpoint;
   runEvery([
     () => {
-      if (isNew) removeLink({ sys }, { place: "host", name: hostInterface, owner: nobody, born });
+      if (isNew) withExecutor(sys, undefined, (executor) => executor.remove(nobody, [hostInterface(name)]));
       removeIdleBlocks(sys, node, addresses);
       if (isNew) removeEndpoint(sys, attachment);
     },
@@ -124,15 +117,16 @@ export function collectInterfaces(
     onRemoved(removeInterfaces(sys, attachment));
   });
   const unrecorded = () =>
-    runEvery(
-      ownedInterfaces(sys, ownerPrefixOf(network))
-        .filter(({ owner }) => !valid.has(owner))
-        .map(
+    withExecutor(sys, undefined, (executor) => {
+      const stale = executor.list("veth", ownerPrefixOf(network)).filter(({ owner }) => !valid.has(owner));
+      runEvery(
+        stale.map(
           ({ name, owner }) =>
             () =>
-              void removeLink({ sys }, { place: "host", name, owner }),
+              void executor.remove(owner, [{ kind: "link", at: "host", name }]),
         ),
-    );
+      );
+    });
   runEvery([...recorded, unrecorded]);
 }
 
@@ -144,16 +138,21 @@ export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   if (anyEndpoint(sys, leaving)) return false;
   const isUnused = () => !anyEndpoint(sys, leaving);
   runEvery([
-    ...(["ip", "ip6"] as const).map((family) => () => void removeNftTable({ family, name: natTable }, isUnused, sys)),
+    ...(["ip", "ip6"] as const).map(
+      (family) => () => new Executor(sys).removeTable({ family, name: natTable }, isUnused),
+    ),
     () => removeIdlePoolRules(sys, leaving),
   ]);
   return true;
 }
 
-/** Interfaces of ours, but not the ifb links that `bandwidth` owns. */
-function ownedInterfaces(sys: Sys, ownerOrPrefix: string) {
-  const exact = !ownerOrPrefix.endsWith("/");
-  return listOwnedLinks({ sys }, ownerOrPrefix).filter(
-    ({ kind, owner }) => kind === "veth" && (!exact || owner === ownerOrPrefix),
-  );
+/** A host interface, also one whose maker was killed before it could write the owner on it. */
+function hostInterface(name: string) {
+  return { kind: "link", at: "host", name, signature } as const;
+}
+
+/** An attachment's host interfaces by their alias. */
+function ownedInterfaces(sys: Sys, owner: string): readonly string[] {
+  const found = withExecutor(sys, undefined, (executor) => executor.list("veth", owner));
+  return found.filter((link) => link.owner === owner).map(({ name }) => name);
 }

@@ -5,8 +5,7 @@
  */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import type { Places } from "../../src/dataplane/places.ts";
-import { findLink, View } from "../../src/dataplane/view.ts";
+import type { Executor } from "../../src/dataplane/executor.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { contains } from "../../src/net/prefix.ts";
 import type { Resource } from "../../src/plan/resource.ts";
@@ -14,31 +13,26 @@ import type { Resource } from "../../src/plan/resource.ts";
 export const lo = "lo";
 
 /** Up, with the addresses that an earlier look found on it. */
-export function planLo(addresses: readonly string[]): readonly Resource[] {
+export function planLo(addresses: readonly string[], { claim }: { readonly claim: boolean }): readonly Resource[] {
   const at = "sandbox";
   return [
-    { kind: "up", at, link: lo },
+    { kind: "up", at, link: lo, claim },
     ...addresses.map((address) => ({ kind: "address", at, link: lo, address }) as const),
   ];
 }
 
 /** Throws `CniError` 100 when the sandbox has none. */
-export function findLo(places: Places) {
-  const found = findLink(places.connection("sandbox"), lo);
+export function findLo(executor: Executor) {
+  const found = executor.link("sandbox", lo);
   if (found === undefined) throw refused("there is no link of this name");
-  places.learn("sandbox", found);
   return found;
 }
 
 /** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is no loopback address. */
-export function addressesOfLo(places: Places, index: number): readonly string[] {
-  const view = new View(() => places.connection("sandbox"));
+export function addressesOfLo(executor: Executor, index: number): readonly string[] {
   const families = ([4, 6] as const).map((family) =>
-    view
-      .addresses(family)
-      // A kernel without IPv6 answers a question for it with all that it has.
-      .filter((has) => has.index === index && familyOf(has.address) === family)
-      .map(({ address }) => address),
+    // A kernel without IPv6 answers a question for it with all that it has.
+    executor.addresses("sandbox", index, family).filter((address) => familyOf(address) === family),
   );
   const foreign = families.flat().find((address) => !isLoopback(address));
   if (foreign !== undefined) throw refused(`its address ${foreign} is no loopback address`);

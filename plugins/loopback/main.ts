@@ -6,9 +6,7 @@
  *
  * containerd runs it for every pod, at the same time as the plugins of `eth0`, by a list of its own (`cni-loopback`, version 0.3.1).
  */
-import { diff } from "../../src/dataplane/diff.ts";
-import { withPlaces } from "../../src/dataplane/places.ts";
-import { lowerLink, raiseLink } from "../../src/dataplane/raise.ts";
+import { withExecutor } from "../../src/dataplane/executor.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
@@ -21,15 +19,13 @@ export default definePlugin({
   parseConf,
 
   add({ attachment, netns, prevResult }, { sys, undo }) {
-    const scene = { sys, sandbox: openSandbox(sys, netns) };
-    const claim = { place: "sandbox", name: lo, owner: ownerOf(attachment) } as const;
-    const addresses = withPlaces(scene, (places) => {
-      const found = findLo(places);
+    const addresses = withExecutor(sys, openSandbox(sys, netns), (executor) => {
+      const found = findLo(executor);
       if (!found.up) {
-        undo(`set ${lo} down`, () => withPlaces(scene, (others) => lowerLink(others, claim)));
-        raiseLink(places, claim);
+        const applied = executor.apply({ owner: ownerOf(attachment), resources: planLo([], { claim: true }) });
+        undo(`set ${lo} down`, () => applied.undo());
       }
-      return addressesOfLo(places, found.index);
+      return addressesOfLo(executor, found.index);
     });
     if (prevResult !== undefined) return prevResult;
     return {
@@ -39,15 +35,20 @@ export default definePlugin({
   },
 
   check({ attachment, netns, prevResult }, { sys }) {
-    const plan = { owner: ownerOf(attachment), resources: planLo(addressesIn(prevResult, netns)) };
-    refuseDifferences(`"${lo}"`, diff(plan, { sys, sandbox: openSandbox(sys, netns) }));
+    const resources = planLo(addressesIn(prevResult, netns), { claim: false });
+    const plan = { owner: ownerOf(attachment), resources };
+    refuseDifferences(
+      `"${lo}"`,
+      withExecutor(sys, openSandbox(sys, netns), (executor) => executor.diff(plan)),
+    );
   },
 
   del({ attachment, netns }, { sys }) {
     const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
     if (sandbox === undefined) return;
-    const claim = { place: "sandbox", name: lo, owner: ownerOf(attachment) } as const;
-    withPlaces({ sys, sandbox }, (places) => lowerLink(places, claim));
+    withExecutor(sys, sandbox, (executor) =>
+      executor.remove(ownerOf(attachment), [{ kind: "up", at: "sandbox", link: lo }]),
+    );
   },
 
   gc() {

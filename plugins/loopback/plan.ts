@@ -4,7 +4,7 @@ import type { PlanAdd } from "../../src/plugin/planned.ts";
 import { planLo } from "./lo.ts";
 
 export const planAdd: PlanAdd<unknown> = ({ attachment, prevResult }) => ({
-  plan: { owner: ownerOf(attachment), resources: planLo([]) },
+  plan: { owner: ownerOf(attachment), resources: planLo([], { claim: true }) },
   result: prevResult ?? {},
   commands: [],
 });

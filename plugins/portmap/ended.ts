@@ -1,7 +1,7 @@
 /** Whose host ports a pod may take over: those of attachments that have ended, and whose DEL did not come or was not completed. */
 
 import { podOf } from "../../src/cni/pod.ts";
-import { isOnHost } from "../../src/dataplane/node/route-lookup.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import { hasEndpoint, readEndpoint } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
@@ -33,5 +33,5 @@ function isEarlierSandbox(other: Attachment, attachment: Attachment, pod: Pod | 
  * that is just being attached has its route before its host ports.
  */
 function isAbandoned(other: Attachment, address: string | undefined, sys: Sys): boolean {
-  return address !== undefined && !hasEndpoint(sys, other) && !isOnHost(address, sys);
+  return address !== undefined && !hasEndpoint(sys, other) && !new Executor(sys).node.isOnHost(address);
 }

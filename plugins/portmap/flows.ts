@@ -7,12 +7,13 @@
  *                       SCTP: the same, at the node's own addresses alone, for what is forwarded here cannot begin anew in its middle
  *                       TCP: none. A client that is refused begins anew, and what is with a process of the node goes on
  */
-import { type FlowFilter, forgetFlows, forgetFlowsThat } from "../../src/dataplane/node/conntrack.ts";
-import { isLocal } from "../../src/dataplane/node/route-lookup.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { type FormerPort, families } from "./backend.ts";
 import type { PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
+
+type FlowFilter = Parameters<Executor["node"]["forgetFlows"]>[1][number];
 
 /** The kernel looks through its whole table for each filter. */
 const maxFilters = 16;
@@ -25,13 +26,13 @@ export function forgetFormer(former: readonly FormerPort[], context: Context): v
       ports.length <= maxFilters
         ? ports.map(({ protocol, port, address: answerer }) => ({ protocol, port, answerer }))
         : [...new Set(ports.map(({ address }) => address))].map((answerer) => ({ answerer }));
-    quietly(context, () => forgetFlows(family, filters, context.sys));
+    quietly(context, () => new Executor(context.sys).node.forgetFlows(family, filters));
   }
 }
 
 /** Ends the flows to host ports that nobody had. */
 export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Target[], context: Context): void {
-  const { sys } = context;
+  const { node } = new Executor(context.sys);
   for (const { family, address } of targets) {
     const ours = mappings.filter(({ families: list }) => list.includes(family));
     const filters = ours
@@ -39,12 +40,12 @@ export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Ta
       .map(({ hostPort: port, hostIp }): FlowFilter => {
         return { protocol: "udp", port, ...(hostIp !== undefined && { destination: hostIp }) };
       });
-    quietly(context, () => forgetFlows(family, filters, sys));
+    quietly(context, () => node.forgetFlows(family, filters));
     const sctp = ours.filter(({ protocol }) => protocol === "sctp");
     if (sctp.length === 0) continue;
-    const isOurs = localTo(context);
+    const isOurs = localTo(node);
     quietly(context, () =>
-      forgetFlowsThat(
+      node.forgetFlowsThat(
         family,
         ({ protocol, port, destination, answerer }) =>
           protocol === "sctp" &&
@@ -52,17 +53,16 @@ export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Ta
           answerer !== address &&
           sctp.some(({ hostPort, hostIp }) => hostPort === port && (hostIp === undefined || hostIp === destination)) &&
           isOurs(destination),
-        sys,
       ),
     );
   }
 }
 
 /** Whether an address is the node's; each is asked for once. */
-function localTo({ sys }: Context): (address: string) => boolean {
+function localTo(node: Executor["node"]): (address: string) => boolean {
   const known = new Map<string, boolean>();
   return (address) => {
-    const answer = known.get(address) ?? isLocal(address, sys);
+    const answer = known.get(address) ?? node.isLocal(address);
     known.set(address, answer);
     return answer;
   };

@@ -1,5 +1,5 @@
 /** What a mapping takes from the node itself, or cannot give: said in the log, for as Kubernetes has it the pod gets the port. */
-import { findListeners } from "../../src/dataplane/node/listeners.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 
@@ -14,7 +14,7 @@ export function warnOfHostProcesses(mappings: readonly Mapping[], { sys, log }: 
     }));
   }
   try {
-    for (const { protocol, port, address, process } of findListeners(mappings, sys)) {
+    for (const { protocol, port, address, process } of new Executor(sys).node.listeners(mappings)) {
       if (process !== undefined && reserving.test(process)) continue;
       const listens = describeHostPort({ protocol, hostPort: port, hostIp: address });
       log.warning("a host port takes what is for a process of the node", () => ({

@@ -12,12 +12,12 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
+import { runEvery } from "../../src/errors/run-every.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
-import { runEvery } from "../../src/plugin/steps.ts";
 import { type Backend, type Family, type FormerPort, families } from "./backend.ts";
 import { backendOf, type Mapping, type PortmapConf, parseConf } from "./conf.ts";
 import { endedFor } from "./ended.ts";

@@ -11,17 +11,13 @@
  */
 
 import { CniError, code } from "../../src/cni/error.ts";
-import { type AppliedNft, applyNft } from "../../src/dataplane/nftables/apply.ts";
-import { NftConflict } from "../../src/dataplane/nftables/conflict.ts";
-import { diffNft } from "../../src/dataplane/nftables/diff.ts";
-import { hasNftTable } from "../../src/dataplane/nftables/has.ts";
-import { findHolders, type Held } from "../../src/dataplane/nftables/holders.ts";
-import { collectNft, moveWaitingIn, type RemovedElement, removeNft } from "../../src/dataplane/nftables/remove.ts";
+import { NftConflict } from "../../src/dataplane/errors.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import { ownerPrefix } from "../../src/identity/names.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
-import type { NftElements, NftFamily } from "../../src/plan/nft.ts";
+import type { HeldElement, NftElements, NftFamily, RemovedElement } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
 import { type Backend, describeAttachment, type FormerPort, type Wanted } from "./backend.ts";
@@ -35,7 +31,7 @@ export const nftables: Backend = {
     const { applied, isWaiting, former } = applyOverStale(wanted, sys);
     try {
       // Who had the port may have let it go meanwhile, and did not see that it was waited for.
-      if (isWaiting) moveWaitingIn(tables, sys);
+      if (isWaiting) new Executor(sys).moveWaiting(tables);
       const overlapping = settleOverlaps(wanted, "other kind", sys);
       return { former: [...former, ...overlapping], takeBack: () => applied.undo() };
     } catch (error) {
@@ -47,25 +43,30 @@ export const nftables: Backend = {
   settle: (wanted, sys) => settleOverlaps(wanted, "both kinds", sys),
 
   check({ attachment, conf, targets }, sys) {
-    const differences = (waits?: Waits) => diffNft(mappedPorts(conf, targets, waits), ownerOf(attachment), sys);
+    const owner = ownerOf(attachment);
+    const differences = (waits?: Waits) =>
+      new Executor(sys).diff({ owner, resources: mappedPorts(conf, targets, waits) });
     const found = differences();
     return found.length === 0 ? found : differences(behindSiblings(attachment, sys));
   },
 
   del(attachment, among, sys) {
-    const theirs = tables.filter(({ family }) => among.includes(family));
-    return formerPorts(removeNft(theirs, ownerOf(attachment), sys));
+    return removeElements(ownerOf(attachment), sys, among);
   },
 
   gc(network, valid, sys) {
     const prefix = ownerPrefixOf(network);
     const kept = new Set(valid.map((attachment) => nftOwnerSet(ownerOf(attachment))));
-    const removed = collectNft(tables, ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName), sys);
-    moveWaitingIn(tables, sys);
+    const executor = new Executor(sys);
+    const removed = executor.collect(
+      tables,
+      ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName),
+    );
+    executor.moveWaiting(tables);
     return formerPorts(removed);
   },
 
-  mayHold: (_, sys) => hasNftTable(tables, sys),
+  mayHold: (_, sys) => new Executor(sys).hasTable(tables),
 
   status(_, context) {
     notReadyForTables(context, [...tables, longestTarget], tableModules);
@@ -79,7 +80,11 @@ export const nftables: Backend = {
 function applyOverStale(
   wanted: Wanted,
   sys: Sys,
-): { readonly applied: AppliedNft; readonly isWaiting: boolean; readonly former: readonly FormerPort[] } {
+): {
+  readonly applied: ReturnType<Executor["apply"]>;
+  readonly isWaiting: boolean;
+  readonly former: readonly FormerPort[];
+} {
   const { attachment, conf, targets, hasEnded } = wanted;
   const owner = ownerOf(attachment);
   let waits: Waits | undefined;
@@ -87,13 +92,13 @@ function applyOverStale(
   // Each turn removes one attachment that cannot be alive, whose own siblings may have waited, or finds what the container's others have.
   for (let turns = 2 * mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
     try {
-      const applied = applyNft(mappedPorts(conf, targets, waits), owner, sys);
+      const applied = new Executor(sys).apply({ owner, resources: mappedPorts(conf, targets, waits) });
       return { applied, isWaiting: waits !== undefined, former };
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
       const holder = holderOf(error.holder);
       if (holder !== undefined && (leadsHere(error, targets) || hasEnded(holder, destinationIn(error))))
-        former.push(...formerPorts(removeNft(tables, ownerOf(holder), sys)));
+        former.push(...removeElements(ownerOf(holder), sys));
       else if (isSibling(error.holder, attachment)) waits = behindSiblings(attachment, sys);
       else throw taken(mappingOf(error.element.key), error.holder);
     }
@@ -133,7 +138,7 @@ function behindSiblings(attachment: Attachment, sys: Sys): Waits {
   const own = nftOwnerComment(ownerOf(attachment));
   return (family, mapping) => {
     const set = mapping.hostIp === undefined ? "ports" : "hostip_ports";
-    const [held] = findHolders(tableOf(family), set, [keyOf(mapping)], sys);
+    const [held] = new Executor(sys).holders(tableOf(family), set, [keyOf(mapping)]);
     return held !== undefined && held.holder !== own && isSibling(held.holder, attachment);
   };
 }
@@ -146,11 +151,11 @@ function settleOverlaps(
 ): readonly FormerPort[] {
   const former: FormerPort[] = [];
   const own = nftOwnerComment(ownerOf(attachment));
-  const settle = (mapping: Mapping, held: Held, family: NftFamily) => {
+  const settle = (mapping: Mapping, held: HeldElement, family: NftFamily) => {
     if (held.holder === own || isSibling(held.holder, attachment)) return;
     const holder = holderOf(held.holder);
     if (holder === undefined || !hasEnded(holder, destinationOf(family, held.data))) throw taken(mapping, held.holder);
-    former.push(...formerPorts(removeNft(tables, ownerOf(holder), sys)));
+    former.push(...removeElements(ownerOf(holder), sys));
   };
   const isBoth = where === "both kinds";
   for (const { family } of targets) {
@@ -158,11 +163,11 @@ function settleOverlaps(
     const inPorts = mappings.filter(({ hostIp }) => isBoth || hostIp !== undefined);
     for (const mapping of inPorts) {
       const key = [mapping.protocol, String(mapping.hostPort)];
-      for (const held of findHolders(tableOf(family), "ports", [key], sys)) settle(mapping, held, family);
+      for (const held of new Executor(sys).holders(tableOf(family), "ports", [key])) settle(mapping, held, family);
     }
     if (inPorts.length === mappings.length && !isBoth) continue;
     // Mappings of single addresses are rare: all of them are looked at.
-    for (const held of findHolders(tableOf(family), "hostip_ports", undefined, sys)) {
+    for (const held of new Executor(sys).holders(tableOf(family), "hostip_ports")) {
       const { hostIp, ...port } = mappingOf(held.key);
       const mapping = mappings.find(
         (one) =>
@@ -197,6 +202,12 @@ function describe(comment: string | undefined): string {
   if (comment === undefined) return "an element without an owner in nftables";
   const holder = attachmentOf(comment);
   return holder === undefined ? `"${comment}"` : describeAttachment(holder);
+}
+
+/** Removes what an owner has in these families, and returns its host ports. */
+function removeElements(owner: string, sys: Sys, among: readonly NftFamily[] = ["ip", "ip6"]): readonly FormerPort[] {
+  const theirs = tables.filter(({ family }) => among.includes(family));
+  return formerPorts(new Executor(sys).remove(owner, [{ kind: "nft-elements", tables: theirs }]));
 }
 
 /** Out of the elements of both tables that were removed. */

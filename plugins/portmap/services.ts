@@ -7,13 +7,12 @@
  * plugin's do, and those that nftables had before kube-proxy came are moved.
  */
 
+import { Executor } from "../../src/dataplane/executor.ts";
 import { hasIptables } from "../../src/dataplane/iptables.ts";
-import { hasNftChains, hasNftTable } from "../../src/dataplane/nftables/has.ts";
-import { findHolders, type Held } from "../../src/dataplane/nftables/holders.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { formatAddress } from "../../src/net/address.ts";
-import type { NftFamily } from "../../src/plan/nft.ts";
+import type { HeldElement, NftFamily } from "../../src/plan/nft.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { type Backend, type Family, families } from "./backend.ts";
 import { defaultMarkBit, type Mapping, type PortmapConf } from "./conf.ts";
@@ -40,9 +39,8 @@ export interface Nat {
 /** One question to the kernel. Of tables of the older kind (iptables-legacy) the link of kube-proxy tells. */
 export function lookAtNat(among: readonly Family[], sys: Sys): Nat {
   const names = [serviceChain, translatingChain, dnatChain];
-  const there = hasNftChains(
+  const there = new Executor(sys).hasChains(
     among.flatMap((family) => names.map((chain) => ({ family, table: "nat", chain }))),
-    sys,
   );
   const has = (at: number, name: number): boolean => there[names.length * at + name] === true;
   return {
@@ -80,7 +78,7 @@ export function hasServiceLink(sys: Sys): boolean {
  * the time, and one that was killed in between is begun again by the next ADD. What cannot be moved stays and is logged.
  */
 export function moveToIptables({ sys, log }: Context): void {
-  if (!hasNftTable(tables, sys) || !families.some((family) => hasIptables(family, sys))) return;
+  if (!new Executor(sys).hasTable(tables) || !families.some((family) => hasIptables(family, sys))) return;
   const tried = new Set<string>();
   // What goes may give its ports to one that waited for them.
   for (;;) {
@@ -107,14 +105,14 @@ function move(comment: string, sys: Sys): void {
 
 function holdersIn(family: NftFamily, sys: Sys): readonly string[] {
   return ["ports", "hostip_ports"].flatMap((set) =>
-    findHolders(tableOf(family), set, undefined, sys).flatMap(({ holder }) => holder ?? []),
+    new Executor(sys).holders(tableOf(family), set).flatMap(({ holder }) => holder ?? []),
   );
 }
 
 /** What an attachment has in the maps, read back. Throws where it has conditions. */
 function readMappings(attachment: Attachment, comment: string, family: NftFamily, sys: Sys) {
-  const owned = (set: string): readonly Held[] =>
-    findHolders(tableOf(family), set, undefined, sys).filter(({ holder }) => holder === comment);
+  const owned = (set: string): readonly HeldElement[] =>
+    new Executor(sys).holders(tableOf(family), set).filter(({ holder }) => holder === comment);
   if (owned("conditions").length + owned("hostip_conditions").length > 0) {
     throw new Error("their conditions are in nftables' language");
   }

@@ -46,18 +46,19 @@ export async function runCommandLine(argv: readonly string[], host: Host): Promi
       status = exitStatus.done;
       host.out(`${output.trimEnd()}\n`);
     });
-    return status ?? refuseWords(parsed._.map(String));
+    return status ?? refuseWords(parsed._.map(String), words, general);
   } catch (error) {
     return report(error, host);
   }
 }
 
 /** No command has run: the words name none. */
-function refuseWords(words: readonly string[]): never {
+function refuseWords(words: readonly string[], written: readonly string[], general: OptionDefinitions): never {
   const [first = "", second] = words;
   const inGroup = first in groups;
   const known = commands.map(({ path }) => path).filter((path) => !inGroup || path.startsWith(`${first} `));
   const wanted = inGroup && second !== undefined ? `${first} ${second}` : first;
+  if (wanted === "") refuseOption(written, general);
   if (wanted === "" || (inGroup && second === undefined)) {
     const place = inGroup ? ` ${first}` : "";
     throw new CliError(`cannot run${place}: no command; see "tortie${place} --help"`, exitStatus.usage);
@@ -65,6 +66,15 @@ function refuseWords(words: readonly string[]): never {
   const near = didYouMean(wanted, [...known, ...(inGroup ? [] : Object.keys(groups))]);
   const help = inGroup ? `tortie ${first} --help` : "tortie --help";
   throw new CliError(`cannot run "${wanted}": there is no such command${near}; see "${help}"`, exitStatus.usage);
+}
+
+/** `tortie --verison`: there is no command to judge the option. */
+function refuseOption(written: readonly string[], general: OptionDefinitions): void {
+  const known = [...Object.keys(general), "help", "version"].map((name) => `--${name}`);
+  const option = written.find((word) => word.startsWith("-"))?.replace(/=.*$/s, "");
+  if (option === undefined || known.includes(option)) return;
+  const near = didYouMean(option, known);
+  throw new CliError(`cannot run: there is no option ${option}${near}; see "tortie --help"`, exitStatus.usage);
 }
 
 function program(general: OptionDefinitions, run: (command: Command) => (parsed: Parsed) => Promise<void>): Argv {

@@ -19,10 +19,18 @@ export function suggest(word: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** For the end of a message: ` (did you mean "doctor"?)`; empty when no known word is near. */
+/** For the end of a message: ` (did you mean "doctor"?)`; empty when no known word is near, or begins with it. */
 export function didYouMean(word: string, known: readonly string[]): string {
-  const found = suggest(word, known);
-  return found === undefined ? "" : ` (did you mean "${found}"?)`;
+  const near = suggest(word, known);
+  const found = near === undefined ? beginningWith(word, known) : [near];
+  return found.length === 0 ? "" : ` (did you mean ${found.map((one) => `"${one}"`).join(" or ")}?)`;
+}
+
+/** A word of at least three letters that was not written to its end; one that could become any of many tells nothing. */
+function beginningWith(word: string, known: readonly string[]): readonly string[] {
+  const wanted = plain(word);
+  const found = wanted.length < 3 ? [] : known.filter((one) => plain(one).startsWith(wanted));
+  return found.length > 3 ? [] : found;
 }
 
 function plain(word: string): string {

@@ -1,8 +1,8 @@
 /** CNI_ARGS (`K=V;K=V`) and CNI_PATH (`dir:dir`). */
 
 /**
- * Lenient: what is no pair is ignored, unknown keys are kept (some reference plugins refuse both unless `IgnoreUnknown` is set), a value
- * may hold `=`. Keys are matched exactly; the last of several wins.
+ * Lenient: it ignores malformed pairs and keeps unknown keys (some reference plugins reject both unless `IgnoreUnknown` is set). A value may
+ * contain `=`. Keys are case-sensitive; the last of several wins.
  */
 export function parseArgs(text: string): Readonly<Record<string, string>> {
   const pairs: [string, string][] = [];

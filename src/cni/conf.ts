@@ -1,5 +1,5 @@
 /**
- * A plugin's configuration out of the request's document, by the schema that stands beside the plugin.
+ * Parses a plugin's configuration with the schema that the plugin declares.
  *
  * How a plugin author uses it:
  *
@@ -8,14 +8,14 @@
  *                                const parse = confParser<z.infer<typeof schema>>(validate);
  *                                export const parseConf = (document: JsonObject) => { const { mtu } = parse(document); … };
  *
- * `#validators/<name>` is written by `scripts/validators.ts`, which the build and the unit tests run first. Keys that the schema does
- * not name are kept and never refused: a document also carries what is meant for the runtime and for delegates.
+ * `scripts/validators.ts` writes `#validators/<name>`; the build and the unit tests run it first. Unknown keys are kept and never rejected,
+ * because the configuration also has keys for the runtime and for delegates.
  */
 import { CniError, code } from "./error.ts";
 import { foldKeys, learnKeys } from "./keys.ts";
 import { faultOf, type Schema } from "./schema.ts";
 
-/** The document with the schema's spelling of keys and without known keys that are `null`, or its first fault. */
+/** The configuration in the schema's spelling and without known keys that are `null`, or its first fault. */
 export type Validate = (document: unknown) => { readonly value: unknown } | { readonly fault: string };
 
 export function validator(schema: Schema): Validate {
@@ -27,7 +27,7 @@ export function validator(schema: Schema): Validate {
   };
 }
 
-/** Gives a validator the type that its schema has. The function throws `CniError` 7 which names the key, what is wanted and what is found. */
+/** Gives a validator the type of its schema. The function throws `CniError` 7, which names the key, the expected and the actual value. */
 export function confParser<Conf>(validate: Validate): (document: unknown) => Conf {
   return (document) => {
     const read = validate(document);

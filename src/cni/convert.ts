@@ -1,13 +1,13 @@
 /**
- * Results between the versions of the protocol and the one internal shape.
+ * Converts results between the versions of the protocol and the one internal format.
  *
  *     0.1.0 0.2.0         ip4, ip6 {ip, gateway, routes}                          dns
  *     0.3.0 0.3.1 0.4.0   interfaces  ips with `version`  routes                  dns, also when empty
  *     1.0.0               interfaces  ips                 routes                  dns
- *     1.1.0               as 1.0.0, more keys in interfaces and routes; the internal shape
+ *     1.1.0               as 1.0.0, more keys in interfaces and routes; the internal format
  *
- * Within one line of the table only the label changes, so a result labelled 1.0.0 keeps the keys of 1.1.0. Keys that nobody knows go through
- * every conversion. Keys come in the reference's order.
+ * Within one line of the table only the label changes, so a result labelled 1.0.0 keeps the keys of 1.1.0. Every conversion keeps unknown
+ * keys. Keys are in the order of the reference plugins.
  */
 import { familyOf, parseAddress } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
@@ -22,8 +22,8 @@ import type { CniVersion } from "./version.ts";
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * A result that came from elsewhere, `null` being an empty one. Its own `cniVersion` may be absent and is then the request's. `what` names
- * it in messages.
+ * Parses a result; `null` is an empty one. If its `cniVersion` is absent, that of the request applies. `what` names the result in
+ * messages.
  * Throws `CniError` 6: version not supported, wrong type, no address.
  */
 export function parseResult(value: unknown, requestVersion: CniVersion, what: string): Result {
@@ -44,7 +44,7 @@ export function parseResult(value: unknown, requestVersion: CniVersion, what: st
   return internal;
 }
 
-/** The result as a version prints it, `cniVersion` included. Throws `CniError` 1 where the version cannot say it. */
+/** The result in the format of a version, `cniVersion` included. Throws `CniError` 1 if the version cannot express it. */
 export function resultAs(result: Result, version: CniVersion): JsonObject {
   if (isOldest(version)) return toOldest(result, version);
   if (isOld(version)) return toOld(result, version);
@@ -59,7 +59,7 @@ export function resultAs(result: Result, version: CniVersion): JsonObject {
   return sorted;
 }
 
-/** In any spelling, as `foldKeys` finds it: the schema depends on it. */
+/** Found in any spelling, as by `foldKeys`, because the schema depends on it. */
 function labelOf(value: unknown): unknown {
   if (!isObject(value)) return undefined;
   const spellings = Object.keys(value).filter((key) => key.length === 10 && key.toLowerCase() === "cniversion");
@@ -75,7 +75,7 @@ interface OldestFamily {
   readonly routes?: readonly RouteConfig[];
 }
 
-/** Keys of later versions mean nothing in these and are not judged, so they are not taken for what they would be later. */
+/** Keys of later versions mean nothing in these versions: they are neither validated nor interpreted. */
 function fromOldest({ ip4, ip6, ips: _, interfaces: __, routes: ___, ...rest }: JsonObject): Result {
   const ips: IpConfig[] = [];
   const routes: RouteConfig[] = [];
@@ -88,7 +88,7 @@ function fromOldest({ ip4, ip6, ips: _, interfaces: __, routes: ___, ...rest }: 
   return { ...(ips.length > 0 && { ips }), ...(routes.length > 0 && { routes }), ...rest };
 }
 
-/** From 1.0.0 on there is no such key, yet the reference's loopback confuses the shapes. */
+/** From 1.0.0 on there is no such key, but the reference plugin `loopback` confuses the formats. */
 function withoutVersions(result: JsonObject): Result {
   const ips = (result.ips as readonly IpConfig[] | undefined)?.map(({ version: _, ...ip }) => ip);
   return (ips === undefined ? result : { ...result, ips }) as Result;
@@ -149,7 +149,7 @@ function printRoute(one: RouteConfig): JsonObject {
   return ordered(one, routeKeys);
 }
 
-/** Known keys first and without what Go's `omitempty` omits, then all others. Index 0 is an index. */
+/** Known keys first, without those that Go's `omitempty` omits, then all others. Index 0 is kept. */
 function ordered(object: JsonObject, known: readonly string[]): JsonObject {
   const printed: Record<string, unknown> = {};
   for (const key of known) {

@@ -1,5 +1,5 @@
 /**
- * The document on stdin: the keys of the protocol itself, judged in the order of the reference skeleton, with its texts and codes.
+ * The configuration on stdin: the keys of the protocol, validated in the order of libcni's skeleton, with its messages and codes.
  *
  *     JSON (6) -> name (6, 7) -> known command (4) -> version (6, 1)
  *
@@ -14,7 +14,7 @@ import { type CniVersion, supportedVersions } from "./version.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** The keys of the protocol and of the log, respelled; their values are not judged. */
+/** The keys of the protocol and of the log, in canonical spelling; their values are not validated. */
 export interface ProtocolKeys {
   readonly cniVersion?: unknown;
   readonly name?: unknown;
@@ -28,7 +28,7 @@ export interface ProtocolKeys {
 }
 
 export interface Document {
-  /** As it came, and parsed. */
+  /** The original text, and the parsed JSON. */
   readonly text: string;
   readonly document: JsonObject;
   readonly keys: ProtocolKeys;
@@ -48,7 +48,7 @@ const protocolSchema: Schema = learnKeys({
   },
 });
 
-/** Throws `CniError` 6 for what is no JSON object. As in Go, a bare `null` is an empty one. */
+/** Throws `CniError` 6 if the text is not a JSON object. As in Go, a bare `null` is an empty object. */
 export function parseDocument(text: string): Document {
   let document: unknown;
   try {
@@ -59,7 +59,7 @@ export function parseDocument(text: string): Document {
   }
   document ??= {};
   if (!isObject(document)) {
-    throw new CniError(code.decoding, "error unmarshall network config: the document must be an object");
+    throw new CniError(code.decoding, "error unmarshall network config: must be a JSON object");
   }
   return { text, document, keys: foldKeys(protocolSchema, document) as ProtocolKeys };
 }
@@ -77,7 +77,7 @@ export function networkOf({ name }: ProtocolKeys): string {
   return name;
 }
 
-/** The version that the request is in, if it is one of ours and the command is known to it. Throws `CniError` 6 or 1. */
+/** The version of the request. Throws `CniError` 6, or 1 if we or that version do not support the command. */
 export function versionOf({ cniVersion }: ProtocolKeys, command: Command): CniVersion {
   if (cniVersion !== undefined && typeof cniVersion !== "string") {
     const found = JSON.stringify(cniVersion);
@@ -86,7 +86,7 @@ export function versionOf({ cniVersion }: ProtocolKeys, command: Command): CniVe
       `decoding version from network config: "cniVersion" must be a string, not ${found}`,
     );
   }
-  // Before 0.2.0 there was no such key.
+  // The key did not exist before 0.2.0.
   const version = cniVersion === undefined || cniVersion === "" ? "0.1.0" : cniVersion;
   const since = command === "CHECK" ? "0.4.0" : command === "GC" || command === "STATUS" ? "1.1.0" : undefined;
   if (since !== undefined && isOlder(version, since)) {
@@ -110,7 +110,7 @@ export function isSupported(version: string): version is CniVersion {
   return (supportedVersions as readonly string[]).includes(version);
 }
 
-/** Whether the first version is before the second. Throws `CniError` 6 for what are not one to three numbers. */
+/** Whether the first version is older than the second. Throws `CniError` 6 unless each is one to three numbers. */
 function isOlder(one: string, other: string): boolean {
   const [a, b] = [numbersOf(one), numbersOf(other)];
   for (let i = 0; i < 3; i++) {

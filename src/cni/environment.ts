@@ -1,8 +1,8 @@
 /**
- * The environment of a request (specification 1.1.0, section 2 "Parameters"), as the reference skeleton judges it.
+ * The environment of a request (specification 1.1.0, section 2 "Parameters"), validated as by libcni's skeleton.
  *
- * Variables are read in the order of the table. A bad value is reported at once, before what is missing; all that is missing is reported
- * together. A variable that is set but empty is missing; one that the command does not need is not judged.
+ * Variables are read in the order of the table. An invalid value is reported before missing variables; these are reported together. A
+ * variable that is set but empty counts as missing. One that the command does not need is not validated.
  */
 import { interfaceNameFault } from "../net/interface-name.ts";
 import { CniError, code } from "./error.ts";
@@ -12,9 +12,9 @@ export const commands = ["ADD", "DEL", "CHECK", "STATUS", "GC", "VERSION"] as co
 export type Command = (typeof commands)[number];
 
 export interface Environment {
-  /** As it came; may be none of `commands`, which is judged after the document. */
+  /** Not validated here: an unknown command is reported after errors in the configuration. */
   readonly command: string;
-  /** Empty where the command does not need it. */
+  /** Empty if the command does not need it. */
   readonly containerId: string;
   readonly netns: string;
   readonly ifname: string;
@@ -22,11 +22,11 @@ export interface Environment {
   readonly path: string;
   /** CNI_NETNS may be the plugin's own namespace. */
   readonly netnsOverride: boolean;
-  /** TRACEPARENT of W3C Trace Context, as it came: libcni sets it where the runtime traces. */
+  /** TRACEPARENT of W3C Trace Context, not validated; libcni sets it if the runtime traces. */
   readonly traceparent: string;
 }
 
-/** Throws `CniError` 4. CNI_COMMAND must be there (without it a plugin is not asked as one). */
+/** Throws `CniError` 4. CNI_COMMAND must be set (without it the program was not started as a plugin). */
 export function readEnvironment(env: Readonly<Record<string, string>>): Environment {
   const command = env.CNI_COMMAND ?? "";
   const missing: string[] = [];
@@ -49,7 +49,7 @@ export function readEnvironment(env: Readonly<Record<string, string>>): Environm
   };
 }
 
-/** Container IDs and network names (specification sections 1 and 2). They are safe as file names, and hold neither `/` nor `:`. */
+/** Container IDs and network names (specification sections 1 and 2). They are safe as file names, and contain neither `/` nor `:`. */
 export function isIdentifier(text: string): boolean {
   return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
 }
@@ -57,13 +57,13 @@ export function isIdentifier(text: string): boolean {
 interface Variable {
   readonly name: string;
   readonly requiredBy: readonly Command[];
-  /** Throws what the reference skeleton answers to a bad value. */
+  /** Throws the error of libcni's skeleton for an invalid value. */
   readonly judge?: (value: string) => void;
 }
 
 /**
- * CNI_PATH is optional in the specification but for GC, and required by the reference; here a delegate that is not found names it.
- * CNI_ARGS and CNI_NETNS_OVERRIDE are optional everywhere.
+ * The specification requires CNI_PATH for GC only, libcni's skeleton always; here the error for a delegate that is not found names it.
+ * CNI_ARGS and CNI_NETNS_OVERRIDE are always optional.
  */
 const variables: readonly Variable[] = [
   { name: "CNI_CONTAINERID", requiredBy: ["ADD", "DEL", "CHECK"], judge: judgeContainerId },
@@ -79,7 +79,7 @@ function judgeContainerId(value: string): void {
 }
 
 function judgeInterfaceName(value: string): void {
-  // What the host made of bytes that are not UTF-8: the interface would get another name than the runtime's.
+  // The host replaces bytes that are not UTF-8 by U+FFFD: the interface would get a different name.
   if (value.includes("\ufffd")) throw new CniError(code.badEnvironment, "interface name is not UTF-8");
   const fault = interfaceNameFault(value);
   if (fault === "too long") {

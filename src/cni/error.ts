@@ -13,21 +13,21 @@ export const code = {
   tryAgainLater: 11,
   pluginNotAvailable: 50,
   limitedConnectivity: 51,
-  /** A command or the kernel refused. */
+  /** A command or the kernel failed. */
   refused: 100,
   /** CHECK found differences. */
   different: 101,
   /** No address is available. */
   noAddress: 102,
-  /** The datastore refused. */
+  /** The datastore failed. */
   datastore: 103,
   /** A bug, or an error without a code. */
   internal: 999,
 } as const;
 
 /**
- * An answer to the runtime. The message reads in the middle of a log line: `cannot <verb> <object>: <reason>`, lower case, values quoted,
- * what was wanted and what is, and the remedy if there is one.
+ * An answer to the runtime. The message is readable in the middle of a log line: `cannot <verb> <object>: <reason>; <remedy>`, in lower
+ * case, with quoted values, and with the expected and the actual value.
  */
 export class CniError extends Error {
   override readonly name = "CniError";

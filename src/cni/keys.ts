@@ -1,11 +1,11 @@
 /**
- * The spelling of keys. Go's decoder matches them without regard to case and runtimes rely on it (containerd sends `HostPort`), so a
- * document is respelled before it is read: known keys as the schema spells them, the last of several spellings wins, `null` is the same
- * as absent, unknown keys stay as they are (but `__proto__`, which is dropped).
+ * The spelling of keys. Go's decoder matches keys case-insensitively, and runtimes rely on it (containerd sends `HostPort`). So the keys of
+ * a configuration are changed to the schema's spelling before it is read. The last of several spellings wins, `null` is the same as absent,
+ * and unknown keys stay as they are (except `__proto__`, which is dropped).
  */
 import { isObject, type Schema } from "./schema.ts";
 
-/** The value respelled, through known objects and arrays. The original is left as it is. */
+/** A copy of the value in the schema's spelling, also inside known objects and arrays. */
 export function foldKeys(schema: Schema, value: unknown): unknown {
   if (schema.anyOf !== undefined) {
     const type = Array.isArray(value) ? "array" : "object";
@@ -25,7 +25,7 @@ function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): 
   if (schema.properties === undefined && additionalProperties === undefined) return object;
   const folded: Record<string, unknown> = {};
   for (const key of Object.keys(object)) {
-    // The one key that an assignment would obey rather than keep.
+    // An assignment to this key would set the prototype instead of a property.
     if (key === "__proto__") continue;
     const value = object[key];
     const spelled = spell(properties, key);
@@ -37,10 +37,10 @@ function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): 
   return folded;
 }
 
-/** The schema's spelling of a key; `undefined` when it does not know it. */
+/** The schema's spelling of a key; `undefined` if it does not have the key. */
 function spell(properties: Readonly<Record<string, Schema>>, key: string): string | undefined {
   if (Object.hasOwn(properties, key)) return key;
-  // Most keys that a schema does not know differ in length from all that it knows.
+  // Most unknown keys differ in length from all known ones.
   if (((lengths.get(properties) ?? learnLengths(properties)) & bitOf(key)) === 0) return undefined;
   const folded = key.toLowerCase();
   for (const known in properties) {
@@ -49,10 +49,10 @@ function spell(properties: Readonly<Record<string, Schema>>, key: string): strin
   return undefined;
 }
 
-/** Per table of properties the lengths of its keys, each as a bit. */
+/** For each table of properties, a bit mask of the lengths of its keys. */
 const lengths = new WeakMap<object, number>();
 
-/** Learns the keys of a schema where a module is evaluated: so it is the build that does it. */
+/** Computes the mask when the module is evaluated, that is, during the build. */
 export function learnKeys<S extends Schema>(schema: S): S {
   const { properties, additionalProperties, items, anyOf = [] } = schema;
   if (properties !== undefined) learnLengths(properties);

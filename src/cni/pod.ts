@@ -1,7 +1,7 @@
-/** The Kubernetes pod that a request is for, as CNI_ARGS names it. */
+/** The Kubernetes pod of a request, from CNI_ARGS. */
 import type { Pod } from "../identity/pod.ts";
 
-/** `undefined` unless the runtime named both the namespace and the pod (Calico's rule for "this is Kubernetes"). */
+/** `undefined` unless the runtime passed both the namespace and the pod (Calico's criterion for Kubernetes). */
 export function podOf(args: Readonly<Record<string, string>>): Pod | undefined {
   const { K8S_POD_NAMESPACE: namespace = "", K8S_POD_NAME: name = "" } = args;
   return namespace === "" || name === "" ? undefined : { namespace, name };

@@ -1,4 +1,4 @@
-/** What results must look like, per version; `convert.ts` draws the table of the shapes. */
+/** The schemas of results, per version; `convert.ts` has a table of the formats. */
 import { learnKeys } from "./keys.ts";
 import type { Schema } from "./schema.ts";
 import type { CniVersion } from "./version.ts";
@@ -8,7 +8,7 @@ export function isOldest(version: CniVersion): boolean {
   return version < "0.3.0";
 }
 
-/** 0.3.0 to 0.4.0: addresses say their family. (True for the oldest too.) */
+/** 0.3.0 to 0.4.0: addresses have a `version`. (Also true for the oldest versions.) */
 export function isOld(version: CniVersion): boolean {
   return version < "1.0.0";
 }

@@ -1,11 +1,11 @@
-/** Results, in one internal shape (that of 1.1.0, keys kept as upstream spells them), converted at the edge to every version. */
+/** Results in one internal format (that of 1.1.0, with its spelling of keys), converted to every version at the edge. */
 
 export interface Result {
   readonly interfaces?: readonly Interface[];
   readonly ips?: readonly IpConfig[];
   readonly routes?: readonly RouteConfig[];
   readonly dns?: Dns;
-  /** Keys that we do not know are passed on as they came. */
+  /** Unknown keys are passed on unchanged. */
   readonly [unknown: string]: unknown;
 }
 
@@ -13,7 +13,7 @@ export interface Interface {
   readonly name: string;
   readonly mac?: string;
   readonly mtu?: number;
-  /** The path of the sandbox's namespace; absent or empty: an interface of the host. */
+  /** The path of the sandbox's namespace; absent or empty for an interface of the host. */
   readonly sandbox?: string;
   readonly socketPath?: string;
   readonly pciID?: string;

@@ -1,16 +1,15 @@
 /**
- * The part of JSON Schema that configurations need, and a validator that interprets it.
+ * A validator that interprets the part of JSON Schema that configurations need.
  *
- * `scripts/validators.ts` writes a plugin's zod schema in this form. Interpreted rather than compiled to code: of one plugin's keys
- * Ajv makes some 25 KB of code, this table has 2 KB, and loading bytecode is the larger part of a plugin's start.
- * Ajv is its oracle in the tests.
+ * `scripts/validators.ts` writes a plugin's zod schema in this form. The schema is interpreted, not compiled: for one plugin Ajv generates
+ * some 25 KB of code, this table has 2 KB, and loading bytecode is the larger part of a plugin's start. The tests use Ajv as an oracle.
  */
 
 export interface Schema {
   readonly type?: "object" | "array" | "string" | "integer" | "number" | "boolean";
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
-  /** Of the keys that `properties` does not name. */
+  /** The schema of keys that `properties` does not name. */
   readonly additionalProperties?: Schema;
   readonly items?: Schema;
   readonly minItems?: number;
@@ -24,23 +23,23 @@ export interface Schema {
   readonly anyOf?: readonly Schema[];
 }
 
-/** The first fault of a value: `"mtu" must be an integer, not "1500"`; `undefined` when it has none. `root` names the value itself. */
+/** The first fault of a value: `"mtu" must be an integer, not "1500"`; `undefined` if it is valid. `root` names the value itself. */
 export function faultOf(schema: Schema, value: unknown, root = ""): string | undefined {
   const fault = find(schema, value);
   if (fault === undefined) return undefined;
   const path = root === "" ? fault.path : under(root, fault).path;
-  return `${path === "" ? "the document" : `"${path}"`} ${fault.text}`;
+  return path === "" ? fault.text : `"${path}" ${fault.text}`;
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The path is made on the way up, so that a value without fault costs no text. */
+/** The path is composed on the way up, so that a valid value needs no text. */
 interface Fault {
   /** `runtimeConfig.portMappings[0].hostPort`; empty for the value itself. */
   readonly path: string;
-  /** What is said of it. */
+  /** What is wrong with it. */
   readonly text: string;
 }
 
@@ -64,7 +63,7 @@ function fitsType({ type }: Schema, value: unknown): boolean {
   if (type === undefined) return true;
   if (type === "object") return isObject(value);
   if (type === "array") return Array.isArray(value);
-  // JSON numbers beyond 2^53 lost digits when they were read: no integer that one could trust.
+  // JSON numbers beyond 2^53 lost digits when they were parsed, so they are not exact integers.
   if (type === "integer") return Number.isSafeInteger(value);
   return typeof value === type;
 }
@@ -131,7 +130,7 @@ function mustBe(wanted: string, found: unknown): Fault {
   return { path: "", text: `must be ${wanted}, not ${shown(found)}` };
 }
 
-/** A value in a message: as JSON where it is short. */
+/** A value in a message: JSON if it is short. */
 function shown(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "[]" : "an array";
   if (isObject(value)) return "an object";

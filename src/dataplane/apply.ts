@@ -17,54 +17,59 @@ import { CoreError } from "../errors/core-error.ts";
 import { getLink, readLink } from "../netlink/link.ts";
 import { inOrder } from "../plan/order.ts";
 import type { Place, Plan, Resource } from "../plan/resource.ts";
+import { type ApplyOptions, ApplyRun } from "./apply-run.ts";
 import type { Outcome } from "./connection.ts";
-import type { Applied, Scene } from "./dataplane.ts";
-import type { World } from "./driver.ts";
+import type { MessageContext } from "./driver.ts";
 import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
 import { ConflictError, KernelError, refusedWith, systemCallError } from "./errors.ts";
 import { writeSysctls } from "./kinds/sysctl.ts";
-import { makeLinks } from "./links/links.ts";
+import { endsIn, makeLinks } from "./links/links.ts";
 import { holdMacs } from "./links/macs.ts";
+import { type Namespaces, placeText } from "./namespaces.ts";
 import { applyNft } from "./nftables/apply.ts";
-import { type Places, placeText } from "./places.ts";
-import { Stage } from "./stage.ts";
-import { View } from "./view.ts";
 
-export interface ApplyOptions {
-  /** Whether a host link with this alias may be taken away to make room: it belonged to an earlier sandbox of the same pod. */
-  readonly mayReplace?: (alias: string) => boolean;
-  /** Conversations of the same scene that are open already, and links that were seen over them. They stay open. */
-  readonly places?: Places;
+/** What `apply` learned of the links it made. */
+export interface Applied {
+  /** MAC address and MTU as the kernel reports them, by `<place>:<name>`. */
+  readonly links: ReadonlyMap<string, { readonly index: number; readonly mac: string; readonly mtu: number }>;
+  /** Takes back what this call created, and only that. */
+  undo(): void;
 }
 
 /**
  * Makes the kernel hold what the plan says; a repeated call is harmless. Throws an error that names the resource, and takes back
  * what it created before that.
  */
-export function apply(plan: Plan, scene: Scene, options: ApplyOptions = {}): Applied {
-  const stage = new Stage(plan, scene, options);
+export function apply(plan: Plan, namespaces: Namespaces, options: ApplyOptions = {}): Applied {
+  const run = new ApplyRun(plan, namespaces, options);
   try {
     const resources = inOrder(plan.resources);
     const messages = resources.filter(isMessage);
-    makeLinks(stage, "host", mentionedLinks(messages, "host"));
-    writeSysctls(resources.filter(isSysctl), stage.places);
-    makeLinks(stage, "sandbox", mentionedLinks(messages, "sandbox"));
-    sendMessages(stage, "sandbox", messages);
-    sendMessages(stage, "host", messages);
-    holdMacs(stage);
+    makeLinks(run, "host", mentionedLinks(messages, "host"));
+    const sysctls = resources.filter(isSysctl);
+    writeSysctls(
+      sysctls.filter(({ afterFirewall }) => !afterFirewall),
+      namespaces,
+    );
+    makeLinks(run, "sandbox", mentionedLinks(messages, "sandbox"));
+    sendMessages(run, "sandbox", messages);
+    sendMessages(run, "host", messages);
+    holdMacs(run);
     const tables = resources.filter(isTable);
     if (tables.length > 0) {
-      const applied = applyNft(tables, plan.owner, scene.sys);
-      stage.undo.add(
+      const applied = applyNft(tables, plan.owner, namespaces.sys);
+      run.undo.add(
         () => ["take back", "nf_tables objects"],
         () => applied.undo(),
       );
     }
-    return { links: linksOf(stage), undo: () => stage.undo.run(scene) };
+    writeSysctls(
+      sysctls.filter(({ afterFirewall }) => afterFirewall),
+      namespaces,
+    );
+    return { links: linksOf(run), undo: () => run.undo.run(namespaces) };
   } catch (error) {
-    throw withRollback(stage, systemCallError(["apply", "the plan"], error));
-  } finally {
-    stage.close();
+    throw withRollback(run, systemCallError(["apply", "the plan"], error));
   }
 }
 
@@ -77,84 +82,84 @@ function mentionedLinks(messages: readonly MessageResource[], place: Place): rea
 }
 
 /** One send for all of a place, and with it a last look at the links made there. */
-function sendMessages(stage: Stage, place: Place, all: readonly MessageResource[]): void {
+function sendMessages(run: ApplyRun, place: Place, all: readonly MessageResource[]): void {
   const messages = all.filter(({ at }) => at === place);
-  send(stage, place, messages, finalLooks(stage, place));
+  send(run, place, messages, finalLooks(run, place));
 }
 
-function send(stage: Stage, place: Place, messages: readonly MessageResource[], looks: readonly string[]): void {
+function send(run: ApplyRun, place: Place, messages: readonly MessageResource[], looks: readonly string[]): void {
   if (messages.length + looks.length === 0) return;
-  const indexOf = (name: string) => stage.indexOf(place, name);
-  const requests = messages.map((resource) => messageDriver(resource).create(resource, indexOf, false));
-  const outcomes = stage.places.connection(place).exchange([...requests, ...looks.map((name) => getLink(name))]);
+  const context = contextIn(run, place);
+  const requests = messages.map((resource) => messageDriver(resource).create(resource, context, false));
+  const outcomes = run.namespaces.connection(place).exchange([...requests, ...looks.map((name) => getLink(name))]);
   const sent = messages.map((resource, at) => ({ resource, outcome: outcomes[at] as Outcome }));
-  for (const { resource, outcome } of sent) if (outcome.errno === 0) registerRemoval(stage, resource);
-  for (const { resource, outcome } of sent) if (outcome.errno !== 0) settle(stage, resource, outcome);
+  for (const { resource, outcome } of sent) if (outcome.errno === 0) registerRemoval(run, resource);
+  for (const { resource, outcome } of sent) if (outcome.errno !== 0) reconcile(run, resource, outcome);
   for (const outcome of outcomes.slice(messages.length)) {
     const reply = outcome.replies[0];
     if (outcome.errno !== 0 || reply === undefined)
       throw new KernelError(["read", `a link back${placeText(place)}`], outcome);
-    stage.learn(place, readLink(reply));
+    run.learn(place, readLink(reply));
   }
 }
 
 /**
- * The ends of pairs that are to be looked at once more: on the host udev may have changed the address by now. Into a sandbox it does not
+ * The links that are to be looked at once more: on the host udev may have changed the address by now. Into a sandbox it does not
  * reach, so there only what is not known yet is looked for.
  */
-function finalLooks(stage: Stage, place: Place): readonly string[] {
-  const ends = stage.plan.resources.filter((link) => link.kind === "veth").map((pair) => pair[place].name);
-  return place === "host" ? ends : ends.filter((name) => stage.link(place, name) === undefined);
+function finalLooks(run: ApplyRun, place: Place): readonly string[] {
+  const ends = endsIn(run.plan.resources.filter(isLink), place)
+    .filter(({ readBack }) => readBack)
+    .map(({ name }) => name);
+  return place === "host" ? ends : ends.filter((name) => run.link(place, name) === undefined);
 }
 
-/** The names of the plan's own links in a place. */
-function ownLinks(stage: Stage, place: Place): readonly string[] {
-  return stage.plan.resources
-    .filter(isLink)
-    .flatMap((link) => (link.kind === "veth" ? [link[place].name] : link.at === place ? [link.name] : []));
+function contextIn(run: ApplyRun, place: Place): MessageContext {
+  return { indexOf: (name) => run.indexOf(place, name), owner: run.plan.owner };
 }
 
 /** What sits on a link made by this call goes with the link. */
-function registerRemoval(stage: Stage, resource: MessageResource): void {
+function registerRemoval(run: ApplyRun, resource: MessageResource): void {
   const driver = messageDriver(resource);
   const { at } = resource;
   const { remove } = driver;
-  if (remove === undefined || driver.links(resource).some((name) => stage.created.has(`${at}:${name}`))) return;
-  stage.undo.addRequest(
+  if (remove === undefined || driver.links(resource).some((name) => run.created.has(`${at}:${name}`))) return;
+  run.undo.addRequest(
     () => ["remove", driver.describe(resource)],
     at,
-    () => remove(resource, (name) => stage.indexOf(at, name)),
+    (connection) => remove(resource, contextIn(run, at), connection),
   );
 }
 
 /** What the kernel refused: it is there already, or it replaces what is ours, or it is an error. */
-function settle(stage: Stage, resource: MessageResource, outcome: Outcome): void {
+function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): void {
   const driver = messageDriver(resource);
   const { at } = resource;
-  const verb = resource.kind === "up" ? "set" : "add";
+  const { namespaces } = run;
+  const verb = driver.verb ?? "add";
   const what = `${driver.describe(resource)}${placeText(at)}`;
   if (!refusedWith(outcome, "EEXIST")) throw new KernelError([verb, what], outcome);
   if (driver.isShared) return;
-  const connection = stage.places.connection(at);
-  const view = new View(() => connection);
-  const world: World = { owner: stage.plan.owner, view: () => view, isEarlier: stage.options.mayReplace };
-  const differences = driver.judge(resource, world);
+  namespaces.lookAgain(at);
+  const differences = driver.diff(resource, namespaces);
   if (differences.length === 0) return;
-  if (!driver.mayReplace(resource, world)) {
-    const instead = resource.kind === "route" ? resource.instead : undefined;
+  if (!driver.mayReplace(resource, run)) {
+    const instead: readonly MessageResource[] | undefined = driver.instead?.(resource, namespaces);
     if (!instead) throw new ConflictError([verb, what], `another is in the way: ${differences.join("; ")}`);
-    send(stage, at, instead, []);
+    send(run, at, instead, []);
     return;
   }
-  const replaced = connection.request(driver.create(resource, (name) => stage.indexOf(at, name), true));
+  const request = driver.create(resource, contextIn(run, at), true);
+  const replaced = namespaces.connection(at).request(request);
   if (replaced.errno !== 0) throw new KernelError([verb, `${what} in the place of another`], replaced);
 }
 
-function linksOf(stage: Stage): Applied["links"] {
+function linksOf(run: ApplyRun): Applied["links"] {
   const links = new Map<string, { index: number; mac: string; mtu: number }>();
+  const own = run.plan.resources.filter(isLink);
   for (const place of ["host", "sandbox"] satisfies Place[]) {
-    for (const name of ownLinks(stage, place)) {
-      const link = stage.link(place, name);
+    for (const { name } of endsIn(own, place)) {
+      const link = run.link(place, name);
       if (link) links.set(`${place}:${name}`, { index: link.index, mac: link.mac ?? "", mtu: link.mtu });
     }
   }
@@ -162,9 +167,9 @@ function linksOf(stage: Stage): Applied["links"] {
 }
 
 /** The error, with what could not be taken back. */
-function withRollback(stage: Stage, error: unknown): unknown {
+function withRollback(run: ApplyRun, error: unknown): unknown {
   try {
-    stage.undo.run(stage.places.scene);
+    run.undo.run(run.namespaces);
     return error;
   } catch (failure) {
     if (error instanceof CoreError && failure instanceof CoreError) error.rollback = failure;

@@ -1,6 +1,6 @@
 /** The drivers by kind: a new kind does not compile until it has one. */
-import type { IfbLink, Resource, ResourceKind, ResourceOf, VethPair } from "../plan/resource.ts";
-import type { LinkDriver, MessageDriver, SysctlDriver, TableDriver } from "./driver.ts";
+import type { LinkKind, LinkResource, Resource, ResourceKind, ResourceOf } from "../plan/resource.ts";
+import type { MessageDriver, SysctlDriver, TableDriver } from "./driver.ts";
 import { addressDriver } from "./kinds/address.ts";
 import { blackholeDriver } from "./kinds/blackhole.ts";
 import { neighbourDriver } from "./kinds/neighbour.ts";
@@ -10,18 +10,22 @@ import { routeDriver } from "./kinds/route.ts";
 import { ruleDriver } from "./kinds/rule.ts";
 import { sharedRuleDriver } from "./kinds/shared-rule.ts";
 import { upDriver } from "./kinds/up.ts";
+import type { LinkDriver } from "./links/driver.ts";
 import { ifbDriver } from "./links/ifb.ts";
 import { vethDriver } from "./links/veth.ts";
 
-type AnyDriver<R extends Resource> =
-  | MessageDriver<R>
-  | (R extends VethPair | IfbLink ? LinkDriver<R> : never)
-  | SysctlDriver
-  | TableDriver;
+type AnyDriver<R extends Resource> = R extends LinkResource
+  ? LinkDriver<R>
+  : MessageDriver<R> | SysctlDriver | TableDriver;
 
-const drivers = {
+/** Of links. A new kind costs its file and its line here. */
+export const linkDrivers: { readonly [K in LinkKind]: LinkDriver<ResourceOf<K>> } = {
   veth: vethDriver,
   ifb: ifbDriver,
+};
+
+const drivers = {
+  ...linkDrivers,
   sysctl: { how: "sysctl" },
   up: upDriver,
   address: addressDriver,
@@ -38,7 +42,6 @@ const drivers = {
 
 type KindsBy<How> = { [K in ResourceKind]: (typeof drivers)[K]["how"] extends How ? K : never }[ResourceKind];
 export type MessageResource = ResourceOf<KindsBy<"message">>;
-export type LinkResource = ResourceOf<KindsBy<"link">>;
 export type TableResource = ResourceOf<KindsBy<"table">>;
 
 export function isMessage(resource: Resource): resource is MessageResource {

@@ -6,6 +6,7 @@ import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 import type { RunResult } from "../host/sys.ts";
 import { errnoName, errnoText } from "../netlink/errno.ts";
 import type { Ack } from "../netlink/message.ts";
+import type { NftElement, NftTable } from "../plan/nft.ts";
 
 /** What is tried, as it reads after "cannot": `["delete", 'link "cali1" on the host']`. */
 export type Attempt = readonly [operation: string, object: string];
@@ -80,6 +81,35 @@ export class ConflictError extends DataplaneError {
   }
 }
 
+/**
+ * Thrown by `applyNft`. The plugin turns it into words of its own: it knows what the element is for. The holder is
+ * the comment of the element that is there, cut if that is long.
+ */
+export class NftConflict extends ConflictError {
+  override readonly name = "NftConflict";
+  readonly table: NftTable;
+  readonly set: string;
+  /** As it is wanted. */
+  readonly element: NftElement;
+  /** The datum of the element that is there, in register bytes. */
+  readonly data: Uint8Array | undefined;
+
+  constructor(
+    table: NftTable,
+    set: string,
+    element: NftElement,
+    holder: string | undefined,
+    data: Uint8Array | undefined,
+  ) {
+    const place = `${set} of table ${table.family} ${table.name}`;
+    super(["add", `${element.key.join(" . ")} to ${place}`], `${holder} has it`, holder);
+    this.table = table;
+    this.set = set;
+    this.element = element;
+    this.data = data;
+  }
+}
+
 /** What the attempt needs is not there: a link, a sandbox, a program. */
 export class MissingError extends DataplaneError {
   override readonly name = "MissingError";
@@ -133,18 +163,6 @@ export class UnexpectedError extends DataplaneError {
 
   constructor(attempt: Attempt, cause: unknown) {
     super(attempt, `${cause}`);
-  }
-}
-
-/** What was done could not be taken back, or not all of it. */
-export class UndoError extends CoreError {
-  override readonly name = "UndoError";
-  readonly kind = "refused";
-  readonly failures: readonly CoreError[];
-
-  constructor(failures: readonly CoreError[]) {
-    super(failures.map(({ message }) => message).join("; "));
-    this.failures = failures;
   }
 }
 

@@ -12,16 +12,18 @@ import { probeLinkKind } from "../netlink/link.ts";
 import type { Ack, Request } from "../netlink/message.ts";
 import { addIngress, loopback, probeQdiscKind } from "../netlink/qdisc.ts";
 import type { NftFamily, NftResource } from "../plan/nft.ts";
+import type { LinkKind } from "../plan/resource.ts";
 import { NetlinkConnection } from "./connection.ts";
+import { linkDrivers } from "./drivers.ts";
 import { KernelError, refusedWith, systemCallError } from "./errors.ts";
 import { probeNft } from "./nftables/probe.ts";
 
 /** Throws `KernelError` that names the first kind that is missing, and its module. */
-export function probeLinks(sys: Sys, kinds: readonly ("veth" | "ifb")[]): void {
+export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
   talk(sys, (connection) => {
     for (const kind of kinds) {
       const outcome = connection.request(probeLinkKind(kind));
-      if (!refusedWith(outcome, "EINVAL")) throw missing(`links of kind "${kind}"`, outcome, kind);
+      if (!refusedWith(outcome, "EINVAL")) throw missing(`links of kind "${kind}"`, outcome, linkDrivers[kind].module);
     }
   });
 }

@@ -1,14 +1,14 @@
 /** What a call created in the kernel, and how to take it back: last first, all of it, whatever fails. */
 import { CoreError } from "../errors/core-error.ts";
+import { FailuresError } from "../errors/run-every.ts";
 import type { Request } from "../netlink/message.ts";
 import type { Place } from "../plan/resource.ts";
 import type { NetlinkConnection } from "./connection.ts";
-import type { Scene } from "./dataplane.ts";
-import { type Attempt, KernelError, refusedWith, UndoError, UnexpectedError } from "./errors.ts";
-import { Places, placeText } from "./places.ts";
+import { type Attempt, KernelError, refusedWith, UnexpectedError } from "./errors.ts";
+import { Namespaces, placeText } from "./namespaces.ts";
 
 export class UndoList {
-  readonly #steps: { readonly what: () => Attempt; readonly action: (places: Places) => void }[] = [];
+  readonly #steps: { readonly what: () => Attempt; readonly action: (namespaces: Namespaces) => void }[] = [];
 
   /**
    * Takes back by one message, or by none where there is nothing; `what` reads after "cannot". Both are made only when they are needed, which
@@ -19,8 +19,8 @@ export class UndoList {
       const [operation, object] = what();
       return [operation, `${object}${placeText(place)}`];
     };
-    this.add(described, (places) => {
-      const connection = places.connection(place);
+    this.add(described, (namespaces) => {
+      const connection = namespaces.connection(place);
       const message = request(connection);
       if (message === undefined) return;
       const outcome = connection.request(message);
@@ -29,23 +29,23 @@ export class UndoList {
     });
   }
 
-  add(what: () => Attempt, action: (places: Places) => void): void {
+  add(what: () => Attempt, action: (namespaces: Namespaces) => void): void {
     this.#steps.push({ what, action });
   }
 
-  /** Runs the steps and forgets them. Throws `UndoError` that names every one that failed. */
-  run(scene: Scene): void {
+  /** Runs the steps and forgets them. Throws `FailuresError` that names every one that failed. */
+  run({ sys, sandbox }: Namespaces): void {
     const failures: CoreError[] = [];
-    const places = new Places(scene);
+    const namespaces = new Namespaces(sys, sandbox);
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        step.action(places);
+        step.action(namespaces);
       } catch (error) {
         failures.push(error instanceof CoreError ? error : new UnexpectedError(step.what(), error));
       }
     }
-    places.close();
-    if (failures.length > 0) throw new UndoError(failures);
+    namespaces.close();
+    if (failures.length > 0) throw new FailuresError(failures);
   }
 }
 

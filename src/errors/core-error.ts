@@ -1,28 +1,28 @@
 /**
- * The errors of the core: each carries what happened as data, and its message is made of the data alone. **Nobody reads a message**: whoever has
- * to decide asks the class and its fields.
+ * The errors of the core: each carries what happened as data, and composes its message of that data alone. **No code parses a message**; code
+ * that has to decide tests the class and its fields.
  *
- * The core does not know the CNI protocol: `src/plugin/error-codes.ts` gives each kind its code in the specification, and the operator's
- * command has words of its own. What is no `CoreError` (nor one of the protocol's own) is a failed system call or a bug.
+ * The core does not know the CNI protocol: `src/plugin/error-codes.ts` maps each kind to a code of the specification, and the operator's
+ * command has its own messages. Any other error (except `CniError`) is a failed system call or a bug.
  */
 
-/** What can go wrong below the protocol. A new kind does not compile until it has a code. */
+/** The kinds of errors below the protocol. A new kind does not compile until it has a code. */
 export type ErrorKind =
-  /** The kernel, or a program that asks it, refused an operation. */
+  /** The kernel, or a program that configures it, failed. */
   | "refused"
-  /** What is to be made is there already and belongs to somebody else. */
+  /** An existing object has another owner. */
   | "conflict"
-  /** Something did not end in time; the same may succeed later. */
+  /** Something did not finish in time; it may succeed later. */
   | "timeout"
-  /** The datastore could not be read or written, or holds what cannot be used. */
+  /** The datastore could not be read or written, or contains an unusable object. */
   | "datastore"
-  /** No address is left for what was asked. */
+  /** No address is available for the request. */
   | "no-address"
-  /** What was asked for cannot be, whatever the state of the node. */
+  /** The request is impossible, whatever the state of the node. */
   | "invalid";
 
 export abstract class CoreError extends Error {
   abstract readonly kind: ErrorKind;
-  /** What could not be taken back afterwards; set by whoever tried. */
+  /** What could not be rolled back afterwards; set by the code that tried. */
   rollback: CoreError | undefined;
 }

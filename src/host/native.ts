@@ -1,7 +1,7 @@
 /**
- * The functions that the native host puts under the global name `native`: one to one with `src/host/native/*.c`.
+ * The functions of the native host in the global object `native`, one for each in `src/host/native/*.c`.
  *
- * Only `quickjs.ts` and `stack.ts` use them; everybody else sees `Sys`.
+ * Only `quickjs.ts` and `stack.ts` use them; all other code uses `Sys`.
  */
 import type { FileStat, RunResult } from "./sys.ts";
 
@@ -43,11 +43,11 @@ export interface Native {
   ownNetns(): { device: number; inode: number };
   inNetns<T>(fd: number, body: () => T): T;
   inNewNetns<T>(body: () => T): T;
-  /** `netnsFd` -1: in the namespace we are in. */
+  /** `netnsFd` -1: in the current namespace. */
   openNetlink(protocol: number, netnsFd: number): number;
   netlinkSend(fd: number, datagram: Uint8Array): void;
   netlinkReceive(fd: number, timeoutMs: number): Uint8Array;
 
-  /** The line table of the bundle that runs; see `stack.ts`. */
+  /** The line table of the running bundle; see `stack.ts`. */
   lineTable(): string;
 }

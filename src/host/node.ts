@@ -1,8 +1,8 @@
 /**
  * `Sys` on Node: the operator's command, scripts and tests.
  *
- * Network namespaces and netlink sockets are not there (`ENOSYS`). Node has no flock(2): the program `flock` of util-linux
- * takes the lock for us (see `lock`).
+ * It has no network namespaces and no netlink sockets (`ENOSYS`). Node has no flock(2), so the program `flock` of util-linux takes the
+ * lock (see `lock`).
  */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -64,7 +64,7 @@ export const nodeSys: Sys = {
   openNetlink: () => unavailable("socket"),
 };
 
-/** The contract's error for an errno name; the text is libuv's. */
+/** The error that `Sys` specifies for an errno name; the text is libuv's. */
 function failure(code: string, syscall: string, object?: string): Error {
   const text = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1] ?? code;
   const message = [syscall, object].filter((part) => part !== undefined).join(" ");
@@ -75,7 +75,7 @@ function unavailable(syscall: string): never {
   throw failure("ENOSYS", syscall);
 }
 
-/** Runs a call of Node and puts its error into the form of the contract. */
+/** Runs a call of Node and converts its error to the form that `Sys` specifies. */
 function call<T>(syscall: string, object: string, body: () => T): T {
   try {
     return body();
@@ -107,7 +107,7 @@ function readLimited(fd: number, object: string, maxBytes: number): string {
   }
 }
 
-/** `cat` reads for us: Node cannot stop reading a pipe synchronously. */
+/** Reads with `cat`, because Node cannot stop a synchronous read of a pipe. */
 function readStdinFor(maxBytes: number, timeoutMs: number): string {
   const { stdout } = spawnSync("cat", { stdio: ["inherit", "pipe", "ignore"], timeout: timeoutMs, encoding: "utf8" });
   if (Buffer.byteLength(stdout) > maxBytes) throw failure("EFBIG", "read", "standard input");
@@ -121,7 +121,7 @@ function writeAll(fd: number, text: string, object: string): void {
     try {
       done += call("write", object, () => fs.writeSync(fd, bytes, done));
     } catch (error) {
-      // Whoever touches `process.stdout` makes a pipe non-blocking; it is full until its reader goes on.
+      // Any access to `process.stdout` makes a pipe non-blocking; it stays full until its reader continues.
       if (!isErrno(error, "EAGAIN")) throw error;
       sleepMs(1);
     }
@@ -145,7 +145,7 @@ function appendFile(path: string, text: string, mode: number): number {
   }
 }
 
-/** Writes a temporary neighbour, hands its name to `publish`, and leaves none behind. */
+/** Writes a temporary file in the same directory, passes its name to `publish`, and removes it. */
 function throughNeighbour(
   path: string,
   text: string,
@@ -212,8 +212,8 @@ function sleepMs(milliseconds: number): void {
 }
 
 /**
- * A lock belongs to the open file, not to the process: `flock` locks the descriptor that it inherits from us, and the lock
- * stays ours when it has ended. Closing the descriptor frees it.
+ * A lock belongs to the open file, not to the process: `flock` locks the descriptor that it inherits from this process, and this process
+ * keeps the lock after `flock` ended. Closing the descriptor releases it.
  */
 function lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): FileLock {
   const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
@@ -233,7 +233,7 @@ function lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): Fi
   }
 }
 
-/** Whether the last holder was killed. Where the byte cannot be written, nobody is told. */
+/** Whether the last holder was killed. If the byte cannot be written, the next holder is not informed. */
 function markHeld(fd: number): boolean {
   const state = Buffer.alloc(1);
   const abandoned = fs.readSync(fd, state, 0, 1, 0) === 1 && state.toString() === "1";

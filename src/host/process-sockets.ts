@@ -1,6 +1,6 @@
 import { isErrno, type Sys } from "./sys.ts";
 
-/** The inodes of the sockets that a process has open (proc(5), `/proc/PID/fd`); none where it has ended or may not be looked into. */
+/** The inodes of a process's open sockets (proc(5), `/proc/PID/fd`); none if it ended or permission is missing. */
 export function socketsOf(pid: string, sys: Sys): readonly number[] {
   try {
     return sys.listDir(`/proc/${pid}/fd`).flatMap((fd) => {
@@ -8,7 +8,7 @@ export function socketsOf(pid: string, sys: Sys): readonly number[] {
       return found?.kind === "other" ? [found.inode] : [];
     });
   } catch (error) {
-    // It has ended, or is not ours to look into.
+    // It ended, or permission is missing.
     if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return [];
     throw error;
   }

@@ -1,4 +1,4 @@
-/** `Sys` over the native host: the plugins. */
+/** `Sys` over the native host, for the plugins. */
 import type { Native } from "./native.ts";
 import type { FileLock, NetlinkSocket, Netns, RunOptions, Sys } from "./sys.ts";
 

@@ -1,19 +1,19 @@
 /**
- * Stacks of a bundle, told in terms of the sources it was made from.
+ * Translates stack traces of a bundle to its sources.
  *
- * The build embeds a line table beside each bundle. It is text, so that it costs nothing until a bug is reported:
+ * The build embeds a line table with each bundle. It is text, so it costs nothing until a bug is reported:
  *
  *   src/net/address.ts src/plugin/run.ts       the sources, separated by spaces
- *    |0:3; "#|1:40;                            then one entry per line of the bundle: a space for one that the bundler made,
+ *    |0:3; "#|1:40;                            then one entry per line of the bundle: a space for a line of the bundler itself,
  *                                              |<source>:<line>; or one character for a line of the same source as the entry before:
  *                                              ! the same line, " the next one, # the one after that, up to z
  */
 import type { Native } from "./native.ts";
 
-/** A position in a source, or nothing for a line that the bundler made. */
+/** A position in a source, or nothing for a line of the bundler itself. */
 export type SourceLine = { readonly source: string; readonly line: number } | undefined;
 
-/** Replaces `bundle:line` by `source:line` in a stack of the bundle that runs. Elsewhere, returns it as it is. */
+/** Replaces `bundle:line` by `source:line` in a stack trace of the running bundle. Returns any other text unchanged. */
 export function resolveStack(stack: string): string {
   const { native } = globalThis as { native?: Native };
   return native === undefined ? stack : resolveStackWith(native.lineTable(), stack);

@@ -1,8 +1,8 @@
 /**
- * The identity of what a runtime attaches, and the two texts made of it: the owner that kernel objects carry and the key of files.
+ * The identity of an attachment, and the two texts derived from it: the owner in kernel objects and the key in file names.
  *
- * Neither a network name nor a container ID may hold `/` or `:`, and an interface name holds neither: joined with them, no two
- * attachments share a text (the reference plugins join without a separator, so that `"a"+"bc"` equals `"ab"+"c"`).
+ * Network names, container IDs and interface names contain neither `/` nor `:`, so no two attachments have the same text. (The reference
+ * plugins join names without a separator, so `"a"+"bc"` equals `"ab"+"c"`.)
  */
 
 import { sha256 } from "../net/digest.ts";
@@ -16,16 +16,16 @@ export interface Attachment {
 
 /** An alias takes 255 bytes (IFALIASZ, linux/if.h). */
 const maxOwnerLength = 255;
-/** A file name takes 255 bytes; some room is left for suffixes. */
+/** A file name takes 255 bytes; this leaves room for suffixes. */
 const maxKeyLength = 200;
 
-/** `tortie:<network>/<containerID>/<ifname>`; its digest stands for the last two where that is too long for a link's alias. */
+/** `tortie:<network>/<containerID>/<ifname>`; if that is too long for an alias, a digest replaces the last two parts. */
 export function ownerOf({ network, containerId, ifname }: Attachment): string {
   const owner = `${ownerPrefixOf(network)}${containerId}/${ifname}`;
   return owner.length <= maxOwnerLength ? owner : `${ownerPrefixOf(network)}~${sha256(owner)}`;
 }
 
-/** The attachment that an owner names; `undefined` for a text that is no owner, or that has a digest in it. */
+/** The attachment that an owner names; `undefined` if the text is not an owner, or contains a digest. */
 export function attachmentOf(owner: string): Attachment | undefined {
   const [network, containerId, ifname, ...more] = owner.slice(ownerPrefix.length).split("/");
   const isWhole = owner.startsWith(ownerPrefix) && !owner.includes("~") && more.length === 0;
@@ -33,13 +33,13 @@ export function attachmentOf(owner: string): Attachment | undefined {
   return { network, containerId, ifname };
 }
 
-/** What the owners of one network's attachments begin with; no other network's do. */
+/** The common prefix of the owners of one network's attachments, which no owner of another network has. */
 export function ownerPrefixOf(network: string): string {
   const prefix = `${ownerPrefix}${network}/`;
   return prefix.length <= 120 ? prefix : `${ownerPrefix}~${sha256(network)}/`;
 }
 
-/** `<network>:<containerID>:<ifname>`: the name of a file that belongs to the attachment; a digest where that is too long. */
+/** `<network>:<containerID>:<ifname>`, for names of files of the attachment; a digest if that is too long. */
 export function attachmentKey({ network, containerId, ifname }: Attachment): string {
   const key = `${network}:${containerId}:${ifname}`;
   return key.length <= maxKeyLength ? key : `~${sha256(key)}`;

@@ -1,9 +1,9 @@
 /**
- * Persistent names. Never change: upgrades depend on it (a new release finds and removes what an older one made).
- * `test/unit/plan/names.test.ts` holds them as golden text.
+ * Persistent names. Never change: upgrades depend on it (a new release finds and removes what an older one created).
+ * `test/unit/plan/names.test.ts` contains them as golden text.
  */
 
-/** Allocations, endpoints, locks: state that dies with the sandboxes it describes (tmpfs). */
+/** Allocations, endpoints, locks: state that ends with the sandboxes that it describes (tmpfs). */
 export const runDir = "/run/tortie";
 /** Pools, reservations and settings: state that survives a reboot. */
 export const stateDir = "/var/lib/tortie";

@@ -1,5 +1,5 @@
 /**
- * The logger of the plugins: pino's line shape, to a file and, at level debug or once the operation has failed, to stderr.
+ * The logger of the plugins: writes lines in pino's format to a file and, at level debug or after the operation failed, to stderr.
  *
  *     {"level":30,"time":1700000000000,"pid":42,"hostname":"n1","plugin":"calico","msg":"…"}
  */
@@ -16,7 +16,7 @@ export interface LogOptions {
 }
 
 export interface JsonLogger extends Logger {
-  /** Writes to stderr what was kept back from it: the operation has failed, and runtimes show stderr then. */
+  /** Writes the lines that it held back to stderr: the operation failed, and runtimes then show stderr. */
   flush(): void;
 }
 
@@ -24,10 +24,10 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const numbers: Readonly<Record<Level, number>> = { debug: 20, info: 30, warning: 40, error: 50 };
 
-/** `fields` are those of every line; they are asked for once, at the first. */
+/** `fields` are those of every line; the function is called once, for the first line. */
 export function jsonLogger(sys: Sys, { level, file }: LogOptions, fields: () => Fields): JsonLogger {
   const threshold = numbers[level];
-  // Most operations succeed, and what they kept back from stderr is never asked for.
+  // Most operations succeed and never format the lines that they held back.
   const kept: (() => string)[] = [];
   const toStderr = (text: string) => quietly(() => sys.write("stderr", text));
   const toFile = file && rollingFile(sys, file.path, file.rotation);

@@ -1,8 +1,8 @@
-/** Calico's log keys, read out of the document before the plugin's own code runs. A value that makes no sense is its default. */
+/** Calico's log keys, read from the configuration before the plugin's own code runs. An invalid value means the default. */
 import type { LogOptions } from "./json-logger.ts";
 import type { Level } from "./logger.ts";
 
-/** As they stand in the document; their values are not judged yet. */
+/** As in the configuration; their values are not validated yet. */
 interface LogKeys {
   readonly log_level?: unknown;
   readonly log_file_path?: unknown;
@@ -11,7 +11,7 @@ interface LogKeys {
   readonly log_file_max_count?: unknown;
 }
 
-/** Calico's names, and the others of logrus and pino for what we have. */
+/** Calico's names, and other names of logrus and pino for the same levels. */
 const levels: ReadonlyMap<unknown, Level> = new Map([
   ["trace", "debug"],
   ["debug", "debug"],
@@ -38,7 +38,7 @@ export function logOptions(keys: LogKeys): LogOptions {
   return { ...options, file: { path, rotation } };
 }
 
-/** Whether a text is one of these names; any other counts as `info`. */
+/** Whether a text is one of these names; any other text counts as `info`. */
 export function isLogLevel(text: string): boolean {
   return levels.has(text.toLowerCase());
 }

@@ -1,8 +1,8 @@
-/** **Failing to log never fails an operation**: a full disk or a closed stderr costs lines. */
+/** **A failure to log never makes an operation fail**: a full disk or a closed stderr only loses lines. */
 export function quietly(action: () => void): void {
   try {
     action();
   } catch {
-    // There is no place left to say it.
+    // There is no place left to report it.
   }
 }

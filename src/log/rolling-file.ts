@@ -1,15 +1,15 @@
 /**
- * A log file that many short processes append to at once: who fills it gives it another name, and the next line begins a new file.
+ * A log file that many short-lived processes append to at once. The process that fills it renames it, and the next line starts a new file.
  *
- *     cni.log  ──full──►  cni-2025-11-25T10-00-00.000.log      lumberjack's names, as in Calico: UTC, in the order of time
+ *     cni.log  ──full──►  cni-2025-11-25T10-00-00.000.log      lumberjack's names, as in Calico: UTC, in chronological order
  *
- * **No line is lost, torn or doubled.** A line is one write(2) with O_APPEND. Who opened the file just before it was renamed writes to
- * the renamed one, and writes once more if that is deleted already (`Sys.appendFile`). One process rotates at a time: it has a lock, without
- * which a second one would rename the new file that the first has made room for. A new name is reserved before the file is renamed to it.
+ * **No line is lost, split or repeated.** A line is one write(2) with O_APPEND. A process that opened the file just before it was renamed
+ * writes to the renamed file, and writes again if that was deleted (`Sys.appendFile`). One process rotates at a time, under a lock; without the
+ * lock a second process could rename the new file as well. The new name is reserved before the file is renamed to it.
  *
- * **Nobody waits for the lock** while the file is less than twice too large: the work is left to the one who has it. Then a process waits
- * a moment, once, so that the file does not grow for as long as that one is not scheduled. The lock is a file of its own
- * (`cni.log.lock`, 0600): whoever may read the log could lock the log itself for ever.
+ * **No process waits for the lock** while the file is less than twice the limit: the holder does the work. Above that a process waits a
+ * moment, once, so that the file does not keep growing while the holder is not scheduled. The lock is a separate file (`cni.log.lock`, 0600),
+ * because any user who may read the log could lock the log itself for ever.
  */
 import { nowMs } from "../host/clock.ts";
 import { type FileLock, isErrno, type Sys } from "../host/sys.ts";
@@ -18,17 +18,17 @@ import { quietly } from "./quietly.ts";
 export interface Rotation {
   readonly maxBytes: number;
   readonly maxAgeMs: number;
-  /** Rotated files that are kept. */
+  /** How many rotated files are kept. */
   readonly maxCount: number;
 }
 
-/** Calico lists the directory in every process. What grows old grows old slowly: each 64th process is enough. */
+/** Calico lists the directory in every process. Files age slowly: every 64th process is enough. */
 const lookingProcesses = 64;
 
-/** How long a process waits in all for others that rotate the file. */
+/** How long a process waits in total for others that rotate the file. */
 const patienceMs = 1000;
 
-/** The function that appends a line. It throws when it cannot; rotation fails in silence, and the file grows. */
+/** Returns a function that appends a line and throws if it cannot. Rotation fails silently, and the file grows. */
 export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: string) => void {
   const { maxBytes } = rotation;
   const parts = partsOf(path);
@@ -45,7 +45,7 @@ export function rollingFile(sys: Sys, path: string, rotation: Rotation): (line: 
       throw error;
     }
     try {
-      // Another process may have been faster, and the file is a fresh one by now.
+      // Another process may have rotated the file in the meantime.
       if ((sys.stat(path)?.size ?? 0) < maxBytes) return;
       const earlier = rotatedNames(sys, parts);
       const name = reserve(sys, parts, earlier.at(-1));
@@ -76,8 +76,8 @@ function append(sys: Sys, path: string, line: string): number {
 }
 
 /**
- * A name that nobody has, of this millisecond, or later: after all others also where several were full within one, or the clock was set
- * back. The order of names is what is too much by.
+ * An unused name, of this millisecond or later. It sorts after all others even if several files were full within a millisecond or the clock
+ * was set back, because the order of names decides which files are removed.
  */
 function reserve(sys: Sys, { directory, stem, suffix }: Parts, youngest: string | undefined): string {
   const next = youngest === undefined ? 0 : timeOf(youngest, stem) + 1;
@@ -92,7 +92,7 @@ function reserve(sys: Sys, { directory, stem, suffix }: Parts, youngest: string 
   }
 }
 
-/** Removes what is too much or too old. */
+/** Removes files that are too many or too old. */
 function prune(
   sys: Sys,
   { directory, stem }: Parts,
@@ -116,7 +116,7 @@ function rotatedNames(sys: Sys, parts: Parts): readonly string[] {
 
 interface Parts {
   readonly directory: string;
-  /** What the names of rotated files begin and end with. */
+  /** The prefix and suffix of rotated files' names. */
   readonly stem: string;
   readonly suffix: string;
 }
@@ -139,13 +139,13 @@ function stampOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, stampLength).replaceAll(":", "-");
 }
 
-/** Milliseconds since the epoch, of a rotated file's name. */
+/** Milliseconds since the epoch, from a rotated file's name. */
 function timeOf(name: string, stem: string): number {
   const [day = "", time = ""] = name.slice(stem.length, stem.length + stampLength).split("T");
   return Date.parse(`${day}T${time.replaceAll("-", ":")}Z`);
 }
 
-/** Also those that Calico has compressed. */
+/** Includes those that Calico compressed. */
 function isRotated(name: string, { stem, suffix }: Parts): boolean {
   if (!name.startsWith(stem) || !stamp.test(name.slice(stem.length))) return false;
   const rest = name.slice(stem.length + stampLength);

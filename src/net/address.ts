@@ -1,14 +1,14 @@
 /**
  * IP addresses: canonical text in plans and configurations, bytes in network order at the codec's edge.
  *
- * Canonical is what `formatAddress` writes: `"10.0.0.5"`, and for IPv6 RFC 5952 (`"2001:db8::1"`; IPv4-mapped ones as `"::ffff:10.0.0.5"`).
+ * Canonical is the output of `formatAddress`: `"10.0.0.5"`, and for IPv6 RFC 5952 (`"2001:db8::1"`; IPv4-mapped ones as `"::ffff:10.0.0.5"`).
  */
 
 export type Family = 4 | 6;
 
 /**
- * The 4 or 16 bytes of an address; `undefined` when the text is none. Strict: no leading zeros in IPv4 (`"010.0.0.1"` is read as
- * octal by some), no zone (`"fe80::1%eth0"`), no white space. IPv6 may end in IPv4 (`"::ffff:10.0.0.5"`).
+ * The 4 or 16 bytes of an address; `undefined` if the text is not valid. Strict: no leading zeros in IPv4 (some programs read `"010.0.0.1"`
+ * as octal), no zone (`"fe80::1%eth0"`), no white space. IPv6 may end in IPv4 (`"::ffff:10.0.0.5"`).
  */
 export function parseAddress(text: string): Uint8Array | undefined {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
@@ -17,11 +17,11 @@ export function parseAddress(text: string): Uint8Array | undefined {
 /** The canonical text of 4 or 16 bytes. */
 export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
-  if (bytes.length !== 16) throw new RangeError(`cannot format an address of ${bytes.length} bytes: it has 4 or 16`);
+  if (bytes.length !== 16) throw new RangeError(`cannot format an address of ${bytes.length} bytes: must be 4 or 16`);
   return formatIpv6(bytes);
 }
 
-/** The same address in canonical text; `undefined` when the text is no address. */
+/** The same address in canonical text; `undefined` if the text is not a valid address. */
 export function canonicalAddress(text: string): string | undefined {
   const bytes = parseAddress(text);
   return bytes && formatAddress(bytes);
@@ -32,7 +32,7 @@ export function familyOf(addressOrPrefix: string): Family {
   return addressOrPrefix.includes(":") ? 6 : 4;
 }
 
-/** The bytes of an address that was parsed at the edge already. Throws where it was not. */
+/** The bytes of an address that was already validated at the edge. Throws otherwise. */
 export function addressBytes(address: string): Uint8Array {
   const bytes = parseAddress(address);
   if (bytes === undefined) throw new RangeError(`cannot parse address "${address}"`);
@@ -44,7 +44,7 @@ export function addressToBigInt(address: string): bigint {
   return bytesToBigInt(addressBytes(address));
 }
 
-/** The address with this value. Throws `RangeError` where the family has no such address. */
+/** The address with this value. Throws `RangeError` if the family has no such address. */
 export function bigIntToAddress(value: bigint, family: Family): string {
   const bytes = new Uint8Array(family === 4 ? 4 : 16);
   let rest = value;
@@ -96,7 +96,7 @@ function parseIpv6(text: string): Uint8Array | undefined {
   }
   const head = parseGroups(text.slice(0, gap), false);
   const tail = parseGroups(text.slice(gap + 2), true);
-  // "::" stands for one group at least.
+  // "::" stands for at least one group.
   if (head === undefined || tail === undefined || head.length + tail.length > 14) return undefined;
   const bytes = new Uint8Array(16);
   bytes.set(head);

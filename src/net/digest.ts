@@ -1,8 +1,8 @@
 /**
- * SHA-1, SHA-256 and SHA-512 (FIPS 180-4) of a text's UTF-8 bytes, in lower-case hexadecimal; for names, not for secrets.
+ * SHA-1, SHA-256 and SHA-512 (FIPS 180-4) of a text's UTF-8 bytes, in lower-case hexadecimal. They are for names, not for secrets.
  *
- * In Int32 arithmetic, 64-bit words as two halves: the engine adds small integers ten times faster than BigInts. Rotations are
- * written out, for a call costs the engine as much as ten of them; the casts say that an index is within its array.
+ * They use Int32 arithmetic, with 64-bit words as two halves, because the engine adds small integers ten times faster than BigInts. Rotations
+ * are written out, because a call costs as much as ten of them. The casts state that an index is within its array.
  */
 import { encodeUtf8 } from "./text.ts";
 
@@ -63,7 +63,7 @@ export function sha256(text: string): string {
   return hex(hash);
 }
 
-/** Words of 64 bits lie as high half, low half, in one array; so do the eight of `state`, a to h. */
+/** One array stores each 64-bit word as high half, low half; so does `state` for its eight words, a to h. */
 export function sha512(text: string): string {
   const words = pad(encodeUtf8(text), 128);
   const hash = interleave(squareRoots, squareRootsLow);
@@ -104,7 +104,7 @@ function sha1Round(t: number, b: number, c: number, d: number): number {
   return (b ^ c ^ d) + 0xca62c1d6;
 }
 
-/** In sums of low halves, what exceeds 32 bits is carried into the high one. */
+/** In sums of low halves, the excess over 32 bits is carried into the high half. */
 function extendSha512(w: Int32Array, t: number): void {
   const h15 = w[t - 30] as number;
   const l15 = w[t - 29] as number;

@@ -1,4 +1,4 @@
-/** Names that Kubernetes takes for nodes and most other objects: a DNS subdomain in lower case (RFC 1123 section 2.1). */
+/** Names that Kubernetes accepts for nodes and most other objects: a DNS subdomain in lower case (RFC 1123 section 2.1). */
 
 const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const maxNameLength = 253;

@@ -1,7 +1,7 @@
-/** MAC addresses of Ethernet: `"ee:ee:ee:ee:ee:ee"` in text, lower case, six bytes at the codec's edge. */
+/** Ethernet MAC addresses: lower-case text (`"ee:ee:ee:ee:ee:ee"`), six bytes at the codec's edge. */
 import { formatAddress } from "./address.ts";
 
-/** Six pairs of hexadecimal digits joined by `:` or by `-`; `undefined` when the text is none. */
+/** Parses six pairs of hexadecimal digits joined by `:` or `-`; `undefined` if the text is not valid. */
 export function parseMac(text: string): Uint8Array | undefined {
   if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)) return undefined;
   const bytes = new Uint8Array(6);
@@ -15,7 +15,7 @@ export function formatMac(bytes: Uint8Array): string {
   return pairs.join(":");
 }
 
-/** The same address in canonical text; `undefined` when the text is none. */
+/** The same address in canonical text; `undefined` if the text is not valid. */
 export function canonicalMac(text: string): string | undefined {
   const bytes = parseMac(text);
   return bytes && formatMac(bytes);

@@ -1,12 +1,12 @@
-/** The networks that a node is in, and how a range of pods' addresses collides with them. */
+/** The networks of a node, and how a range of pod addresses overlaps with them. */
 import { canonicalAddress, familyOf } from "./address.ts";
 import { addressOf, contains, hostPrefix, lengthOf, maskPrefix, overlaps } from "./prefix.ts";
 
-/** Of one family or of both. Loopback and link-local addresses, and what belongs to pods, are left out. */
+/** Of one family or both, without loopback and link-local addresses and those of pods. */
 export interface NodeNetworks {
-  /** The node's own, each with the length of its network's prefix. */
+  /** The node's own addresses, each with the prefix length of its network. */
   readonly addresses: readonly LinkAddress[];
-  /** Of its default routes. */
+  /** The gateways of its default routes. */
   readonly gateways: readonly string[];
   /** Its DNS servers. */
   readonly resolvers: readonly string[];
@@ -17,11 +17,11 @@ export interface LinkAddress {
   readonly address: string;
 }
 
-/** The range holds an address that packets of pods must reach, and that a pod could be given: the node's, its gateway's, its resolver's. */
+/** The range contains an address that pods must be able to reach and that could be assigned to a pod: of the node, its gateway or its resolver. */
 export interface Collision {
-  /** Whether pods are surely cut off from it; else the range lies in a network of the node, which works if nobody else there has the address. */
+  /** Whether pods certainly cannot reach it. Otherwise the range lies in a network of the node, which works if no other host there has the address. */
   readonly breaks: boolean;
-  /** After "it": `holds the node's own address 192.168.1.10 ("eth0")`. */
+  /** Follows "it": `contains the node's own address 192.168.1.10 ("eth0")`. */
   readonly text: string;
 }
 
@@ -34,11 +34,11 @@ export function collisionsOf(cidr: string, networks: NodeNetworks): readonly Col
   const held = (what: string, list: readonly string[]) =>
     list
       .filter((address) => contains(cidr, address))
-      .map((address) => ({ breaks: true, text: `holds ${what} ${address}` }));
+      .map((address) => ({ breaks: true, text: `contains ${what} ${address}` }));
   const collisions = [
     ...own.map(({ address, link }) => ({
       breaks: true,
-      text: `holds the node's own address ${addressOf(address)} ("${link}")`,
+      text: `contains the node's own address ${addressOf(address)} ("${link}")`,
     })),
     ...held("the node's gateway", gateways),
     ...held("the node's resolver", resolvers),
@@ -47,25 +47,25 @@ export function collisionsOf(cidr: string, networks: NodeNetworks): readonly Col
   return [{ breaks: false, text: `lies in the node's network ${maskPrefix(around.address)} ("${around.link}")` }];
 }
 
-/** A route wider than this is a default route in parts, as VPNs make them (0.0.0.0/1 and 128.0.0.0/1). */
+/** A wider route is part of a split default route, as VPNs add them (0.0.0.0/1 and 128.0.0.0/1). */
 const minRouteLength = 8;
 
-/** Whether the range touches nothing that the node is in or has a route to; `routes`: the destinations of all its routes. */
+/** Whether the range overlaps with no network of the node and none of its routes; `routes` has the destinations of all routes. */
 export function isClear(cidr: string, networks: NodeNetworks, routes: readonly string[]): boolean {
   if (collisionsOf(cidr, networks).length > 0) return false;
   return routes.every((route) => lengthOf(route) < minRouteLength || !overlaps(route, cidr));
 }
 
-/** Links of pods, and Calico's tunnels, whose addresses come from the pools themselves. */
+/** Links of pods, and Calico's tunnels, which have addresses from pools. */
 const podLinks = /^(cali.*|tunl0|vxlan\.calico|vxlan-v6\.calico|wireguard\.cali|wg-v6\.cali)$/;
 
-/** Whether an address of a link tells of a network that pods' addresses must stay out of. */
+/** Whether an address of a link belongs to a network that pools must not overlap with. */
 export function isOfNode({ link, address }: LinkAddress): boolean {
   const unroutable = familyOf(address) === 4 ? ["127.0.0.0/8", "169.254.0.0/16"] : ["::1/128", "fe80::/10"];
   return !podLinks.test(link) && !unroutable.some((range) => contains(range, addressOf(address)));
 }
 
-/** Without the networks in which one of these addresses is the node's own: they are the pods' own, behind a bridge or a routed link. */
+/** Without the networks in which the node itself has one of these addresses: those networks are for pods, behind a bridge or a routed link. */
 export function withoutPodGateways(networks: NodeNetworks, gateways: readonly string[]): NodeNetworks {
   if (gateways.length === 0) return networks;
   const pods = networks.addresses.filter(({ address }) => gateways.includes(addressOf(address)));
@@ -77,7 +77,7 @@ export function withoutPodGateways(networks: NodeNetworks, gateways: readonly st
   };
 }
 
-/** The servers in the text of resolv.conf(5); one on the node's own loopback is reached by the node alone. */
+/** The servers in a resolv.conf(5), without those on the node's loopback, which only the node can reach. */
 export function resolversIn(text: string): readonly string[] {
   return text.split("\n").flatMap((line) => {
     const address = canonicalAddress(/^\s*nameserver\s+([^\s#;]+)/.exec(line)?.[1] ?? "");

@@ -1,7 +1,7 @@
 /**
- * Prefixes (`"10.0.0.0/26"`), also an address with its prefix length (`"10.0.0.5/26"`): text in plans, bytes at the codec's edge.
+ * Prefixes (`"10.0.0.0/26"`) and addresses with prefix length (`"10.0.0.5/26"`): text in plans, bytes at the codec's edge.
  *
- * Functions that take texts trust them (they were parsed at the edge) and throw `RangeError` where they are none.
+ * Functions that take texts trust them, since they were validated at the edge, and throw `RangeError` if they are not valid.
  */
 import {
   addressBytes,
@@ -14,12 +14,12 @@ import {
 } from "./address.ts";
 
 export interface Prefix {
-  /** 4 or 16 bytes. Bits beyond the length are kept as they came. */
+  /** 4 or 16 bytes. Host bits are kept. */
   readonly bytes: Uint8Array;
   readonly length: number;
 }
 
-/** `undefined` when the text is no prefix. Strict, as `parseAddress` is; the length has no leading zeros and no sign. */
+/** `undefined` if the text is not a valid prefix. Strict like `parseAddress`; the length has no leading zeros and no sign. */
 export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf("/");
   if (slash < 0) return undefined;
@@ -35,32 +35,32 @@ export function formatPrefix({ bytes, length }: Prefix): string {
   return `${formatAddress(bytes)}/${length}`;
 }
 
-/** The same prefix in canonical text, bits beyond its length kept; `undefined` when the text is none. */
+/** The same prefix in canonical text, host bits included; `undefined` if the text is not valid. */
 export function canonicalPrefix(text: string): string | undefined {
   const prefix = parsePrefix(text);
   return prefix && formatPrefix(prefix);
 }
 
-/** The network that an address with a length is in: `"10.0.0.5/26"` gives `"10.0.0.0/26"`. */
+/** The network of an address with prefix length: `"10.0.0.5/26"` gives `"10.0.0.0/26"`. */
 export function maskPrefix(prefix: string): string {
   const { bytes, length } = prefixOf(prefix);
   const masked = bytes.map((byte, index) => byte & maskByte(length, index));
   return formatPrefix({ bytes: masked, length });
 }
 
-/** `"10.0.0.5/26"` gives `"10.0.0.5"`; an address is given back as it is. */
+/** `"10.0.0.5/26"` gives `"10.0.0.5"`; an address is returned unchanged. */
 export function addressOf(addressOrPrefix: string): string {
   const slash = addressOrPrefix.indexOf("/");
   return slash < 0 ? addressOrPrefix : addressOrPrefix.slice(0, slash);
 }
 
-/** The length of a prefix; of an address 32 or 128. */
+/** The length of a prefix; for an address 32 or 128. */
 export function lengthOf(addressOrPrefix: string): number {
   const slash = addressOrPrefix.indexOf("/");
   return slash < 0 ? fullLength(addressOrPrefix) : Number(addressOrPrefix.slice(slash + 1));
 }
 
-/** Whether every address of the second is one of the first. Different families contain nothing of each other. */
+/** Whether the first contains every address of the second. Different families never contain each other. */
 export function contains(prefix: string, addressOrPrefix: string): boolean {
   const outer = prefixOf(prefix);
   const inner = prefixOf(addressOrPrefix);
@@ -73,26 +73,26 @@ export function overlaps(one: string, other: string): boolean {
   return contains(one, other) || contains(other, one);
 }
 
-/** The prefix that holds this address alone: /32 or /128. */
+/** The prefix that contains only this address: /32 or /128. */
 export function hostPrefix(address: string): string {
   return `${address}/${fullLength(address)}`;
 }
 
-/** How many addresses the prefix holds. */
+/** How many addresses the prefix contains. */
 export function addressCount(prefix: string): bigint {
   return 1n << BigInt(fullLength(prefix) - lengthOf(prefix));
 }
 
-/** The address at an ordinal of the prefix, counted from 0 at its first. Throws `RangeError` beyond the prefix. */
+/** The address at an ordinal of the prefix, counted from 0. Throws `RangeError` beyond the prefix. */
 export function addressAt(prefix: string, ordinal: number | bigint): string {
   const offset = BigInt(ordinal);
   if (offset < 0n || offset >= addressCount(prefix)) {
-    throw new RangeError(`cannot take address ${offset} of ${prefix}: it has ${addressCount(prefix)}`);
+    throw new RangeError(`cannot take address ${offset} of ${prefix}: it has ${addressCount(prefix)} addresses`);
   }
   return bigIntToAddress(addressToBigInt(addressOf(maskPrefix(prefix))) + offset, familyOf(prefix));
 }
 
-/** Which address of the prefix this is, from 0; `undefined` when the prefix does not contain it. */
+/** The ordinal of an address in the prefix, from 0; `undefined` if the prefix does not contain it. */
 export function ordinalOf(prefix: string, address: string): bigint | undefined {
   if (!contains(prefix, address)) return undefined;
   return bytesToBigInt(addressBytes(address)) & (addressCount(prefix) - 1n);
@@ -112,7 +112,7 @@ function fullLength(addressOrPrefix: string): 32 | 128 {
   return familyOf(addressOrPrefix) === 4 ? 32 : 128;
 }
 
-/** The mask of a prefix length, at one of its bytes. */
+/** One byte of the mask of a prefix length. */
 function maskByte(length: number, index: number): number {
   const bits = length - index * 8;
   return bits >= 8 ? 0xff : bits <= 0 ? 0 : 0xff & (0xff00 >> bits);

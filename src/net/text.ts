@@ -1,4 +1,4 @@
-/** UTF-8 both ways (RFC 3629), for the engine knows no TextEncoder. */
+/** Encodes and decodes UTF-8 (RFC 3629), because the engine has no TextEncoder. */
 
 /** The bytes of a text; a lone surrogate becomes U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
@@ -28,7 +28,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
     }
     let missing = lead < 0xc2 || lead > 0xf4 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
     let point = missing === 0 ? replacement : lead & (0x3f >> missing);
-    // The second byte's range shuts out overlong forms, surrogates and what lies beyond U+10FFFF.
+    // The range of the second byte excludes overlong forms, surrogates and values beyond U+10FFFF.
     let low = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
     let high = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
     for (; missing > 0; missing--) {
@@ -63,7 +63,7 @@ function writePoint(bytes: Uint8Array, start: number, point: number): number {
   return end;
 }
 
-/** Past the end: 0, which no sequence continues with. */
+/** Beyond the end: 0, which is not a continuation byte. */
 function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] ?? 0;
 }

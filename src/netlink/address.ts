@@ -16,7 +16,7 @@ export interface InterfaceAddress {
   readonly address: string;
 }
 
-/** Adds an address, which must be new on the link (`EEXIST`). */
+/** Adds an address that the link must not have yet (`EEXIST`). */
 export function addAddress(index: number, address: string, noDad: boolean): Request {
   return acked(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(index, address, noDad ? IFA_F_NODAD : 0));
 }
@@ -32,7 +32,7 @@ export function dumpAddresses(family: Family): Request {
 /** Reads an RTM_NEWADDR. Throws `MalformedError`. */
 export function readAddress({ payload }: Reply): InterfaceAddress {
   const attributes = readAttributes(payload, addressHeaderLength);
-  // On a point-to-point link IFA_ADDRESS is the other side; IPv6 gives IFA_LOCAL only then.
+  // On a point-to-point link IFA_ADDRESS is the peer's address, and only then IPv6 has IFA_LOCAL.
   const address = addressIn(attributes, IFA_LOCAL) ?? addressIn(attributes, IFA_ADDRESS);
   return { index: u32Of(payload, 4), address: `${address}/${u8Of(payload, 1)}` };
 }

@@ -1,33 +1,32 @@
 /**
- * Netlink attributes (`struct nlattr`): a growable writer and a reader that trusts nothing.
+ * Netlink attributes (`struct nlattr`): a growing writer and a reader that validates everything.
  *
  *      0        2        4
  *      +--------+--------+-----------------+-------+
- *      | length |  type  | value           |  pad  |   length counts header and value, not the pad;
+ *      | length |  type  | value           |  pad  |   length includes header and value, not the padding;
  *      +--------+--------+-----------------+-------+   everything starts on a multiple of 4
  *
- * Numbers are in the machine's byte order but where the kernel's header says `be` or nf_tables is spoken to. They are put together
- * byte by byte, and attributes are cut out only when they are asked for: on the engine a DataView or a subarray costs a microsecond, and
- * the description of one link has fifty attributes.
+ * Numbers are in the machine's byte order, except where the kernel's header says `be`, and in nf_tables. They are composed byte by byte, and
+ * attributes are sliced only on access: on the engine a DataView or a subarray costs a microsecond, and a link has fifty attributes.
  */
 import { decodeUtf8, encodeUtf8 } from "../net/text.ts";
 
-/** The machine's byte order: little endian on amd64, arm64 and all else we build for. */
+/** The machine's byte order: little endian on amd64, arm64 and all other supported machines. */
 export const littleEndian = true;
 
-/** The value is itself a list of attributes. Kernels from 5.2 on insist on it in newer places, all others ignore it. */
+/** The value is itself a list of attributes. Kernels from 5.2 on require the flag for newer attributes and ignore it elsewhere. */
 export const NLA_F_NESTED = 0x8000;
 const typeMask = 0x3fff;
 const headerLength = 4;
 
-/** Bytes that are not a netlink message: truncated, or lengths that contradict each other. */
+/** Bytes that are not a valid netlink message: truncated, or with contradictory lengths. */
 export class MalformedError extends Error {
   override readonly name = "MalformedError";
-  /** What a system call would have said of it: whoever names the errors of those names this one. */
+  /** The errno of a system call with such an error, so that it is reported like one. */
   readonly code = "EBADMSG";
 }
 
-/** Builds the body of one message: a fixed header by `byte`, `half`, `word`, then attributes. */
+/** Builds the body of one message: a fixed header with `byte`, `half`, `word`, then attributes. */
 export class AttributeWriter {
   #bytes = new Uint8Array(192);
   #view = new DataView(this.#bytes.buffer);
@@ -54,7 +53,7 @@ export class AttributeWriter {
     return this;
   }
 
-  /** Four bytes of a fixed header, in the machine's order; a negative number gets its two's complement. */
+  /** Four bytes of a fixed header, in the machine's order; negative numbers as two's complement. */
   word(value: number): this {
     const at = this.#take(4);
     this.#view.setUint32(at, value, littleEndian);
@@ -126,13 +125,13 @@ export class AttributeWriter {
     return this;
   }
 
-  /** An attribute whose presence is its value. */
+  /** An attribute without a value. */
   flag(type: number): this {
     this.#attribute(type, 0);
     return this;
   }
 
-  /** Everything `body` writes becomes the value of one attribute. */
+  /** Everything that `body` writes becomes the value of one attribute. */
   nest(type: number, body: (writer: this) => void): this {
     const start = this.#take(headerLength);
     body(this);
@@ -140,19 +139,19 @@ export class AttributeWriter {
     return this;
   }
 
-  /** The bytes so far. The writer is not used any more after this. */
+  /** The bytes so far. Do not use the writer after this. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Takes back what was written from `start` on. */
+  /** Removes what was written from `start` on. */
   #rewind(start: number): this {
     this.#bytes.fill(0, start, this.#length);
     this.#length = start;
     return this;
   }
 
-  /** Makes room, which may replace the view, and writes the header. Returns where the value goes. */
+  /** Makes room, which may replace the view, and writes the header. Returns the offset of the value. */
   #attribute(type: number, valueLength: number): number {
     const length = headerLength + valueLength;
     const start = this.#take((length + 3) & ~3);
@@ -161,13 +160,13 @@ export class AttributeWriter {
   }
 
   #header(at: number, type: number, length: number): void {
-    // A longer attribute cannot be said; the kernel would read the rest as other attributes.
+    // The length field cannot express more; the kernel would read the rest as other attributes.
     if (length > 0xffff) throw new MalformedError(`cannot write netlink attribute ${type & typeMask}: too long`);
     this.#view.setUint16(at, length, littleEndian);
     this.#view.setUint16(at + 2, type, littleEndian);
   }
 
-  /** Makes room for `count` zero bytes; returns where they start. */
+  /** Makes room for `count` zero bytes; returns their offset. */
   #take(count: number): number {
     const start = this.#length;
     this.#length += count;
@@ -187,7 +186,7 @@ export interface Attribute {
   readonly value: Uint8Array;
 }
 
-/** Attributes by type; of a type that occurs twice the last one counts. */
+/** Attributes by type; the last of several with the same type applies. */
 export interface Attributes {
   get(type: number): Uint8Array | undefined;
   has(type: number): boolean;
@@ -210,7 +209,7 @@ export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
   };
 }
 
-/** The same in order, for lists in which types repeat. Throws `MalformedError`. */
+/** The same in order, for lists with repeated types. Throws `MalformedError`. */
 export function listAttributes(bytes: Uint8Array, offset = 0): readonly Attribute[] {
   const attributes: Attribute[] = [];
   for (let at = offset; at < bytes.length; ) {
@@ -221,7 +220,7 @@ export function listAttributes(bytes: Uint8Array, offset = 0): readonly Attribut
   return attributes;
 }
 
-/** The length of the attribute that starts here, which is all there. */
+/** The length of the attribute that starts here; all of it is there. */
 function lengthAt(bytes: Uint8Array, at: number): number {
   const rest = bytes.length - at;
   if (rest < headerLength) throw truncated("attribute header", headerLength, rest);

@@ -1,4 +1,4 @@
-/** ctnetlink (linux/netfilter/nfnetlink_conntrack.h): forgetting flows. */
+/** ctnetlink (linux/netfilter/nfnetlink_conntrack.h): deletes conntrack entries (flows). */
 import { addressBytes, formatAddress } from "../net/address.ts";
 import { type Attributes, AttributeWriter, be16Of, readAttributes, u8Of } from "./attribute.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Reply, type Request } from "./message.ts";
@@ -26,20 +26,20 @@ const headerLength = 4;
 
 export type FlowProtocol = keyof typeof protocols;
 
-/** Which flows; what is absent may be anything. */
+/** Selects flows; an absent field matches anything. */
 export interface FlowFilter {
   readonly protocol?: FlowProtocol;
-  /** The port that the first packet was for. */
+  /** The destination port of the first packet. */
   readonly port?: number;
-  /** The address that the first packet was for. */
+  /** The destination address of the first packet. */
   readonly destination?: string;
-  /** Who answers: the address that the first packet was translated to, where it was. */
+  /** The source address of replies: the destination of the first packet after translation. */
   readonly answerer?: string;
 }
 
 /** One flow. */
 export interface Flow {
-  /** The value of CTA_TUPLE_ORIG, by which it is named. */
+  /** The value of CTA_TUPLE_ORIG, which identifies it. */
   readonly tuple: Uint8Array;
   readonly id: Uint8Array | undefined;
   readonly protocol: FlowProtocol;
@@ -49,8 +49,8 @@ export interface Flow {
 }
 
 /**
- * Deletes the flows of a family for which all of the filter holds, in one request (Linux 5.8). An older kernel does not know the filter,
- * reads the tuple as that of one flow and refuses it: `EINVAL`.
+ * Deletes the flows of a family that match the filter, in one request (Linux 5.8). An older kernel does not know filters, takes the tuple for
+ * that of one flow and rejects it: `EINVAL`.
  */
 export function deleteFlows(family: "ip" | "ip6", { protocol, port, destination, answerer }: FlowFilter): Request {
   const types = addressTypes[family];
@@ -80,7 +80,7 @@ export function deleteFlows(family: "ip" | "ip6", { protocol, port, destination,
   return { type: IPCTNL_MSG_CT_DELETE, flags: NLM_F_ACK, payload: writer.finish() };
 }
 
-/** Asks for all flows of a family. */
+/** Requests all flows of a family. */
 export function dumpFlows(family: "ip" | "ip6"): Request {
   return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: header(family).finish() };
 }
@@ -116,10 +116,10 @@ export function isMeant({ protocol, port, destination, answerer }: FlowFilter, f
   );
 }
 
-/** Deletes one flow; `ENOENT` when it is over. */
+/** Deletes one flow; `ENOENT` if it ended. */
 export function deleteFlow(family: "ip" | "ip6", { tuple, id }: Pick<Flow, "tuple" | "id">): Request {
   const writer = header(family).bytes(CTA_TUPLE_ORIG | 0x8000, tuple);
-  // The id keeps a flow apart from a later one with the same tuple.
+  // The id distinguishes a flow from a later one with the same tuple.
   if (id !== undefined) writer.bytes(CTA_ID, id);
   return { type: IPCTNL_MSG_CT_DELETE, flags: NLM_F_ACK, payload: writer.finish() };
 }

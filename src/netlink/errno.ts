@@ -1,4 +1,4 @@
-/** The errno numbers that netlink answers with: their names and strerror's words (asm-generic/errno.h; the same on amd64 and arm64). */
+/** The errno numbers in netlink's answers, with names and strerror's text (asm-generic/errno.h; the same on amd64 and arm64). */
 
 const errnos: { readonly [errno: number]: readonly [name: string, words: string] } = {
   1: ["EPERM", "Operation not permitted"],
@@ -38,7 +38,7 @@ const errnos: { readonly [errno: number]: readonly [name: string, words: string]
   113: ["EHOSTUNREACH", "No route to host"],
 };
 
-/** `ENODEV`; `errno 123` where the name is not known. */
+/** `ENODEV`; `errno 123` if the name is not known. */
 export function errnoName(errno: number): string {
   return errnos[errno]?.[0] ?? `errno ${errno}`;
 }
@@ -49,7 +49,7 @@ export function errnoText(errno: number): string {
   return entry ? `${entry[1]} (${entry[0]})` : `errno ${errno}`;
 }
 
-/** The number of a name; for tests and tables. Throws on an unknown name. */
+/** The number of a name, for tests and tables. Throws on an unknown name. */
 export function errnoOf(name: string): number {
   for (const [errno, [known]] of Object.entries(errnos)) if (known === name) return Number(errno);
   throw new Error(`cannot find errno "${name}"`);

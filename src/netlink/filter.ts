@@ -1,4 +1,4 @@
-/** One traffic filter: everything that arrives on a link leaves by another (u32 with no condition, mirred; linux/pkt_cls.h, linux/tc_act/tc_mirred.h). */
+/** One traffic filter, which redirects everything that arrives on a link to another (u32 with no condition, mirred; linux/pkt_cls.h, linux/tc_act/tc_mirred.h). */
 import { AttributeWriter, i32Of, listAttributes, readAttributes, stringOf, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { ingressHandle, TCA_KIND, TCA_OPTIONS, tcHeader, tcHeaderLength } from "./qdisc.ts";
@@ -16,8 +16,8 @@ const TCA_EGRESS_REDIR = 1;
 /** `flowid 1:1`. */
 const classId = 0x10001;
 /**
- * `800::800`, what the kernel gives the first u32 filter of a hook. Named, so that adding it twice is `EEXIST`: without a handle the
- * kernel appends a second one.
+ * `800::800`, the handle of the first u32 filter of a hook. With it, adding the filter twice fails with `EEXIST`; without a handle the
+ * kernel would append a second one.
  */
 const filterHandle = 0x80000800;
 /** Preference 1, and ETH_P_ALL in network order. */
@@ -30,7 +30,7 @@ export interface FilterEntry {
   readonly redirectsTo: number | undefined;
 }
 
-/** `replace` takes the place of the filter that is, else that is `EEXIST`. */
+/** With `replace` it replaces an existing filter; without it, an existing filter is `EEXIST`. */
 export function addRedirect(index: number, targetIndex: number, replace: boolean): Request {
   const writer = filterHeader(index).string(TCA_KIND, "u32");
   writer.nest(TCA_OPTIONS, () => {

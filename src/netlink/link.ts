@@ -21,7 +21,7 @@ export const IFLA_INFO_DATA = 2;
 export const VETH_INFO_PEER = 1;
 export const IFF_UP = 1;
 
-/** Leaves the counters out of an answer (Linux 4.6; older kernels send them). */
+/** Omits the counters from the answer (Linux 4.6; older kernels send them). */
 const RTEXT_FILTER_SKIP_STATS = 8;
 export const linkHeaderLength = 16;
 
@@ -34,11 +34,11 @@ export interface Link {
   readonly alias: string | undefined;
   /** `veth`, `ifb`, …; absent for real devices. */
   readonly kind: string | undefined;
-  /** The index of a veth's other end, in its own namespace. */
+  /** The index of a veth's peer, in the peer's namespace. */
   readonly peerIndex: number | undefined;
   /**
-   * This namespace's number for the one of the peer; absent when the peer is in this namespace.
-   * -1 (NETNSA_NSID_NOT_ASSIGNED) when that namespace is being dismantled.
+   * The ID of the peer's namespace, as assigned by this namespace; absent if the peer is in this namespace.
+   * -1 (NETNSA_NSID_NOT_ASSIGNED) if that namespace is being removed.
    */
   readonly peerNetnsId: number | undefined;
   readonly txQueueLength: number;
@@ -51,7 +51,7 @@ export interface NewLinkEnd {
   readonly mac?: string | undefined;
 }
 
-/** A veth pair whose peer is born in the namespace behind a file descriptor. */
+/** Creates a veth pair with its peer in the namespace of a file descriptor. */
 export function createVeth(spec: {
   readonly end: NewLinkEnd;
   readonly peer: NewLinkEnd;
@@ -90,12 +90,12 @@ export interface LinkChanges {
   readonly up?: boolean;
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;
-  /** Empty: without one. */
+  /** Empty: removes it. */
   readonly alias?: string | undefined;
   readonly txQueueLength?: number | undefined;
 }
 
-/** Of a link by its index, or by its name, which saves asking for the index. */
+/** Sets the alias of a link by index, or by name, which saves a request for the index. */
 export function setLink(link: string | number, changes: LinkChanges): Request {
   const writer = linkHeader(typeof link === "number" ? link : 0, changes.up);
   if (typeof link === "string") writer.string(IFLA_IFNAME, link);
@@ -111,7 +111,7 @@ export function deleteLink(index: number): Request {
   return acked(RTM_DELLINK, 0, linkHeader(index).finish());
 }
 
-/** Asks for one link by its name or its index. */
+/** Requests one link by name or index. */
 export function getLink(link: string | number): Request {
   const writer = linkHeader(typeof link === "number" ? link : 0);
   if (typeof link === "string") writer.string(IFLA_IFNAME, link);
@@ -119,8 +119,8 @@ export function getLink(link: string | number): Request {
 }
 
 /**
- * A request that is always refused: EINVAL, for more queues than any link may have, where the kernel knows the kind; else EOPNOTSUPP
- * (rtnl_newlink_create in net/core/rtnetlink.c looks at the kind first).
+ * A request that the kernel always rejects: with EINVAL (too many queues) if it knows the kind, otherwise with EOPNOTSUPP
+ * (rtnl_newlink_create in net/core/rtnetlink.c checks the kind first).
  */
 export function probeLinkKind(kind: string): Request {
   const writer = linkHeader(0).u32(IFLA_NUM_TX_QUEUES, 0xffff);
@@ -132,12 +132,12 @@ export function dumpLinks(): Request {
   return dump(RTM_GETLINK, linkHeader(0).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
 }
 
-/** Reads an RTM_NEWLINK. Throws `MalformedError`; so do the link's properties, which are read when they are asked for. */
+/** Reads an RTM_NEWLINK. Throws `MalformedError`; so do the link's properties, which are read on access. */
 export function readLink(reply: Reply): Link {
   return new DescribedLink(reply.payload);
 }
 
-/** A link as the kernel described it. Most readers want two or three of its properties. */
+/** A link as the kernel described it, read on access: most callers need two or three properties. */
 class DescribedLink implements Link {
   readonly #payload: Uint8Array;
   readonly #attributes: Attributes;
@@ -210,7 +210,7 @@ class DescribedLink implements Link {
   }
 }
 
-/** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (IFF_UP, where that is to be another). */
+/** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (IFF_UP, if that flag is to change). */
 function linkHeader(index: number, up?: boolean, writer = new AttributeWriter()): AttributeWriter {
   const header = writer
     .half(0)

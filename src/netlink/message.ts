@@ -1,18 +1,18 @@
 /**
- * Netlink messages (`struct nlmsghdr`): requests into a datagram, replies out of one.
+ * Netlink messages (`struct nlmsghdr`): encodes requests into a datagram, and decodes replies.
  *
  *      0          4      6       8          12        16
  *      +----------+------+-------+----------+---------+---------+
  *      |  length  | type | flags | sequence | port id | payload |   padded to a multiple of 4
  *      +----------+------+-------+----------+---------+---------+
  *
- * One datagram may hold many requests. The kernel carries them out in order and goes on after one that failed (rtnetlink; an nf_tables
- * batch is a transaction). It answers each failure, and success only where NLM_F_ACK asks for it (netlink_rcv_skb, net/netlink/af_netlink.c):
- * one such answer at the end says that all before it went well unless an error came.
+ * One datagram may contain many requests. The kernel processes them in order and continues after one that failed (rtnetlink; an nf_tables
+ * batch is a transaction). It answers each failure, and success only if NLM_F_ACK is set (netlink_rcv_skb, net/netlink/af_netlink.c): so an
+ * answer to the last request means that all others succeeded, unless an error came first.
  */
 import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u32Of, viewOf } from "./attribute.ts";
 
-/** The kernel does nothing with it but answer. */
+/** The kernel only answers it. */
 export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
@@ -20,14 +20,14 @@ export const NLMSG_DONE = 3;
 export const NLM_F_REQUEST = 0x01;
 export const NLM_F_MULTI = 0x02;
 export const NLM_F_ACK = 0x04;
-/** The table changed while it was dumped: ask again. */
+/** The table changed during the dump: request it again. */
 export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_DUMP = 0x300;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
-/** In an answer of type NLMSG_ERROR: the payload of the request is left out, and attributes follow. */
+/** In an answer of type NLMSG_ERROR: the answer omits the payload of the request, and attributes follow. */
 const NLM_F_CAPPED = 0x100;
 const NLM_F_ACK_TLVS = 0x200;
 
@@ -39,7 +39,7 @@ export interface Request {
   readonly type: number;
   /** NLM_F_REQUEST is added by `encodeDatagram`. */
   readonly flags: number;
-  /** The family's fixed header and the attributes. */
+  /** The family's fixed header, and the attributes. */
   readonly payload: Uint8Array;
 }
 
@@ -51,17 +51,17 @@ export interface Reply {
   readonly payload: Uint8Array;
 }
 
-/** The kernel's verdict on one request. */
+/** The kernel's answer to one request. */
 export interface Ack {
-  /** 0 is success, else a positive errno. */
+  /** 0 for success, otherwise a positive errno. */
   readonly errno: number;
-  /** The kernel's explanation (extended ack, Linux 4.12), if it gave one. */
+  /** The kernel's explanation (extended ack, Linux 4.12), if any. */
   readonly text: string | undefined;
 }
 
 /**
- * Puts requests into one datagram and numbers them from `sequence`. Only the one at `answered` keeps its NLM_F_ACK: an answer that says
- * nothing costs a system call.
+ * Encodes requests into one datagram and numbers them from `sequence`. Only the request at `answered` keeps its NLM_F_ACK, because each
+ * answer costs a system call.
  */
 export function encodeDatagram(
   requests: readonly Request[],
@@ -87,14 +87,15 @@ export function encodeDatagram(
   return bytes;
 }
 
-/** Takes a datagram apart. Throws `MalformedError`. */
+/** Splits a datagram into messages. Throws `MalformedError`. */
 export function decodeDatagram(bytes: Uint8Array): readonly Reply[] {
   const replies: Reply[] = [];
   const view = viewOf(bytes);
   let at = 0;
   while (at < bytes.length) {
     const rest = bytes.length - at;
-    if (rest < headerLength) throw new MalformedError(`cannot read netlink message: ${rest} bytes are no header`);
+    if (rest < headerLength)
+      throw new MalformedError(`cannot read netlink message: ${rest} bytes are too short for a header`);
     const length = view.getUint32(at, littleEndian);
     if (length < headerLength || length > rest) {
       throw new MalformedError(`cannot read netlink message: its length is ${length}, ${rest} bytes are left`);
@@ -121,7 +122,7 @@ export function decodeAck(reply: Reply): Ack {
   return { errno, text: text && stringOf(text) };
 }
 
-/** After the code and the header of the request, and after the request's payload unless it was left out. */
+/** They follow the code and the header of the request, and its payload unless it was omitted. */
 function attributesAt(payload: Uint8Array, flags: number): number {
   return (flags & NLM_F_CAPPED) !== 0 ? ackLength : 4 + align(u32Of(payload, 4));
 }

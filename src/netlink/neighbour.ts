@@ -17,7 +17,7 @@ export interface NeighbourEntry {
   readonly permanent: boolean;
 }
 
-/** Adds a permanent entry; `replace` takes the place of one that exists, else that is `EEXIST`. */
+/** Adds a permanent entry. With `replace` it replaces an existing one; without it, an existing one is `EEXIST`. */
 export function addNeighbour(index: number, address: string, mac: string, replace: boolean): Request {
   const flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
   const lladdr = parseMac(mac);

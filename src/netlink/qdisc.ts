@@ -15,7 +15,7 @@ const rootHandle = 0x10000;
 export const ingressHandle = 0xffff0000;
 export const tcHeaderLength = 20;
 const TC_LINKLAYER_ETHERNET = 1;
-/** The rate of TCA_TBF_PARMS when it does not fit: look at TCA_TBF_RATE64. */
+/** The value in TCA_TBF_PARMS if the rate does not fit: TCA_TBF_RATE64 has it. */
 const rateIn64 = 0xffffffff;
 
 export interface TokenBucketParameters {
@@ -32,7 +32,7 @@ export interface QdiscEntry {
   readonly tokenBucket: Omit<TokenBucketParameters, "burstBytes"> | undefined;
 }
 
-/** A token bucket at the root; `replace` takes the place of the root that is, else that is `EEXIST`. */
+/** A token bucket at the root. With `replace` it replaces an existing root qdisc; without it, an existing one is `EEXIST`. */
 export function addTokenBucket(index: number, bucket: TokenBucketParameters, replace: boolean): Request {
   const writer = tcHeader(index, rootHandle, TC_H_ROOT, 0).string(TCA_KIND, "tbf");
   writer.nest(TCA_OPTIONS, () => {
@@ -43,21 +43,21 @@ export function addTokenBucket(index: number, bucket: TokenBucketParameters, rep
   return acked(RTM_NEWQDISC, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
 }
 
-/** The largest packet that a queue sees, before it is cut into segments. */
+/** The largest packet in a queue, before segmentation. */
 const maxPacketBytes = 65536;
-/** A millisecond: whoever rounds to a microsecond is then right to a thousandth. */
+/** A millisecond, so that rounding to a microsecond costs at most a thousandth. */
 const preciseTicks = 15_625;
 const ticksMax = 0xffffffff;
 
 /**
- * The kernel takes the burst in bytes before the time in ticks, as tc(8) of iproute2 6.1 sends both. The Go plugin sends ticks alone, and its
- * CHECK wants the very number back: so do we where that makes the bucket a byte smaller at most and no packet can fill it.
+ * The kernel prefers the burst in bytes to the time in ticks; tc(8) of iproute2 6.1 sends both. The Go plugin sends only ticks, and its CHECK
+ * expects the same number. We do the same if that makes the bucket at most a byte smaller and no packet can fill it.
  */
 function ticksSuffice({ burstBytes, bufferTicks }: TokenBucketParameters): boolean {
   return burstBytes > maxPacketBytes && bufferTicks >= preciseTicks && bufferTicks < ticksMax;
 }
 
-/** The hook for filters on what arrives. */
+/** The hook for filters on incoming packets. */
 export function addIngress(index: number): Request {
   const writer = tcHeader(index, ingressHandle, TC_H_INGRESS, 0).string(TCA_KIND, "ingress");
   return acked(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
@@ -73,15 +73,15 @@ export function deleteQdisc(index: number, discipline: "tbf" | "ingress"): Reque
 export const loopback = 1;
 
 /**
- * A request that is always refused: EINVAL, for a qdisc without its options, where the kernel knows the kind; else ENOENT
- * (qdisc_create in net/sched/sch_api.c looks for the kind first).
+ * A request that the kernel always rejects: with EINVAL (missing options) if it knows the kind, otherwise with ENOENT
+ * (qdisc_create in net/sched/sch_api.c checks the kind first).
  */
 export function probeQdiscKind(kind: "tbf"): Request {
   const writer = tcHeader(loopback, rootHandle, TC_H_ROOT, 0).string(TCA_KIND, kind);
   return acked(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
 }
 
-/** Old kernels answer with every link's. */
+/** Old kernels return those of all links. */
 export function dumpQdiscs(index: number): Request {
   return dump(RTM_GETQDISC, tcHeader(index, 0, 0, 0).finish());
 }
@@ -107,7 +107,7 @@ export function tcHeader(index: number, handle: number, parent: number, info: nu
 /** `struct tc_tbf_qopt`: rate, peak rate (none), limit, buffer, mtu (of the peak rate). */
 function bucketParameters({ rateBytes, limitBytes, bufferTicks }: TokenBucketParameters): Uint8Array {
   const writer = new AttributeWriter();
-  // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate. Rate tables are a thing of the past (Linux 3.8).
+  // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate. Rate tables are obsolete since Linux 3.8.
   writer.byte(0).byte(TC_LINKLAYER_ETHERNET).half(0).half(0xffff).half(0).word(Math.min(rateBytes, rateIn64));
   writer.word(0).word(0).word(0);
   return writer.word(limitBytes).word(bufferTicks).word(0).finish();

@@ -28,13 +28,13 @@ export const RTAX_ADVMSS = 8;
 export const RT_TABLE_MAIN = 254;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
-/** Set by a program at configuration time: what ip(8) writes, and Calico's plugin. */
+/** Set by a program at configuration time, as by ip(8) and by Calico's plugin. */
 const RTPROT_BOOT = 3;
 export const RTN_BLACKHOLE = 6;
 export const RTN_UNICAST = 1;
-/** A copy the kernel made of a route for one destination; dumps of old kernels hold them. */
+/** The kernel's copy of a route for one destination; dumps of old kernels contain them. */
 const RTM_F_CLONED = 0x200;
-/** A look-up answers with the route as it is in its table, its prefix among it (Linux 4.13). */
+/** A look-up returns the route as it is in its table, with its prefix (Linux 4.13). */
 export const RTM_F_FIB_MATCH = 0x2000;
 export const routeHeaderLength = 12;
 const hopHeaderLength = 8;
@@ -53,7 +53,7 @@ export interface RouteEntry {
   readonly advmss: number | undefined;
 }
 
-/** Adds a route; `replace` takes the place of the one with the same destination, table and priority, else that is `EEXIST`. */
+/** Adds a route. With `replace` it replaces one with the same destination, table and priority; without it, such a route is `EEXIST`. */
 export function addRoute(route: RouteEntry, replace: boolean): Request {
   const flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
   return acked(RTM_NEWROUTE, flags, routePayload(route));
@@ -63,37 +63,38 @@ export function deleteRoute(route: RouteEntry): Request {
   return acked(RTM_DELROUTE, 0, routePayload(route));
 }
 
-/** Asks for the routes of a family, of one link if it is named; kernels before 4.20 answer with those of all links nevertheless. */
+/** Requests the routes of a family, or of one link; kernels before 4.20 return those of all links anyway. */
 export function dumpRoutes(family: Family, index?: number): Request {
   const writer = routeHeader({ family: addressFamily(family), length: 0, table: 0, scope: 0, type: 0, protocol: 0 });
   if (index !== undefined) writer.u32(RTA_OIF, index);
   return dump(RTM_GETROUTE, writer.finish());
 }
 
-/** Adds a route at which a range ends; that there is a route to the range already is `EEXIST`. */
+/** Adds a blackhole route for a range; an existing route to the range is `EEXIST`. */
 export function addBlackhole(destination: string, protocol: number): Request {
   return acked(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, blackholePayload(destination, protocol));
 }
 
-/** Deletes it, if it is of this protocol. */
+/** Deletes it if it has this protocol. */
 export function deleteBlackhole(destination: string, protocol: number): Request {
   return acked(RTM_DELROUTE, 0, blackholePayload(destination, protocol));
 }
 
-/** Asks for the main table's; kernels before 4.20 answer with all routes nevertheless. */
+/** Requests those of the main table; kernels before 4.20 return all routes anyway. */
 export function dumpBlackholes(family: Family, protocol: number): Request {
   const to = { family: addressFamily(family), length: 0, table: RT_TABLE_MAIN };
   return dump(RTM_GETROUTE, routeHeader({ ...to, scope: 0, type: RTN_BLACKHOLE, protocol }).finish());
 }
 
-/** Reads an RTM_NEWROUTE: the range of a blackhole of that protocol in the main table, none for another route. Throws `MalformedError`. */
+/** Reads an RTM_NEWROUTE: returns the range of a blackhole route with that protocol in the main table, nothing for any other route. Throws
+ * `MalformedError`. */
 export function readBlackhole({ payload }: Reply, protocol: number): readonly string[] {
   if (u8Of(payload, 7) !== RTN_BLACKHOLE || u8Of(payload, 5) !== protocol || u8Of(payload, 4) !== RT_TABLE_MAIN)
     return [];
   return [destinationIn(payload, readAttributes(payload, routeHeaderLength))];
 }
 
-/** Reads an RTM_NEWROUTE of any type: the range, none for a route of another table than main. Throws `MalformedError`. */
+/** Reads an RTM_NEWROUTE of any type: returns the range, nothing for a route outside the main table. Throws `MalformedError`. */
 export function readRange({ payload }: Reply): readonly string[] {
   return u8Of(payload, 4) === RT_TABLE_MAIN ? [destinationIn(payload, readAttributes(payload, routeHeaderLength))] : [];
 }
@@ -104,10 +105,10 @@ function blackholePayload(destination: string, protocol: number): Uint8Array {
   return writer.bytes(RTA_DST, addressBytes(addressOf(destination))).finish();
 }
 
-/** Asks which way packets to an address take; `matched`: for the route itself that says so, else for that of this one destination. */
+/** Requests the route of packets to an address; with `matched`, the route in the table, otherwise the one for this destination. */
 export function lookUpRoute(address: string, { matched = false } = {}): Request {
   const bytes = addressBytes(address);
-  // struct rtmsg: family, destination's length; of the rest a look-up reads the flags alone.
+  // struct rtmsg: family, destination's length; a look-up reads nothing else but the flags.
   const writer = new AttributeWriter()
     .byte(addressFamily(familyOf(address)))
     .byte(bytes.length * 8)
@@ -118,8 +119,8 @@ export function lookUpRoute(address: string, { matched = false } = {}): Request 
 }
 
 /**
- * Reads an RTM_NEWROUTE: an entry for each of its next hops (IPv6 makes one route of those that are appended), none for what is no unicast
- * route. Throws `MalformedError`.
+ * Reads an RTM_NEWROUTE: returns an entry for each next hop (IPv6 merges appended routes into one), nothing if it is not a unicast route.
+ * Throws `MalformedError`.
  */
 export function readRoute({ payload }: Reply): readonly RouteEntry[] {
   if (u8Of(payload, 7) !== RTN_UNICAST || (u32Of(payload, 8) & RTM_F_CLONED) !== 0) return [];
@@ -169,7 +170,7 @@ function numberIn(attributes: Attributes, type: number): number | undefined {
 function routePayload(route: RouteEntry): Uint8Array {
   const { destination, index, gateway, source, priority, table, mtu, advmss } = route;
   const length = lengthOf(destination);
-  // rtm_table has one byte; 0 (unspecified) sends the kernel to RTA_TABLE.
+  // rtm_table has one byte; 0 (unspecified) makes the kernel read RTA_TABLE.
   const writer = routeHeader({
     family: addressFamily(familyOf(destination)),
     length,

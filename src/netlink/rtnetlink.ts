@@ -1,4 +1,4 @@
-/** What all of rtnetlink shares (linux/rtnetlink.h): message types, address families, the order of a request's parts. */
+/** The common parts of rtnetlink (linux/rtnetlink.h): message types, address families, requests. */
 import { type Family, formatAddress } from "../net/address.ts";
 import type { Attributes } from "./attribute.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Request } from "./message.ts";
@@ -34,7 +34,7 @@ export function addressFamily(family: Family): number {
   return family === 4 ? AF_INET : AF_INET6;
 }
 
-/** A request that is answered with an ack. */
+/** A request that the kernel answers with an ack. */
 export function acked(type: number, flags: number, payload: Uint8Array): Request {
   return { type, flags: flags | NLM_F_ACK, payload };
 }
@@ -44,7 +44,7 @@ export function dump(type: number, payload: Uint8Array): Request {
   return { type, flags: NLM_F_DUMP, payload };
 }
 
-/** The address in an attribute, as text. */
+/** The address of an attribute, as text. */
 export function addressIn(attributes: Attributes, type: number): string | undefined {
   const bytes = attributes.get(type);
   return bytes && (bytes.length === 4 || bytes.length === 16) ? formatAddress(bytes) : undefined;

@@ -10,7 +10,7 @@ export const FRA_SRC = 2;
 export const FRA_PRIORITY = 6;
 export const FRA_SUPPRESS_PREFIXLEN = 14;
 export const FRA_TABLE = 15;
-/** Linux 4.17; an older kernel takes no notice. */
+/** Linux 4.17; an older kernel ignores it. */
 export const FRA_PROTOCOL = 21;
 const FR_ACT_TO_TBL = 1;
 /** FR_ACT_BLACKHOLE. */
@@ -19,25 +19,25 @@ export const ruleHeaderLength = 12;
 /** FRA_SUPPRESS_PREFIXLEN of a rule that suppresses nothing. */
 const nothing = 0xffff_ffff;
 
-/** What becomes of packets from and to. */
+/** A rule for packets from and to prefixes. */
 export interface RuleEntry {
   readonly family: Family;
-  /** With its prefix length; absent in a rule for every source. */
+  /** With prefix length; absent in a rule for every source. */
   readonly from?: string | undefined;
-  /** With its prefix length; absent in a rule for every destination. */
+  /** With prefix length; absent in a rule for every destination. */
   readonly to?: string | undefined;
-  /** Absent: the table is asked. */
+  /** Absent: look up the table. */
   readonly action?: keyof typeof ruleActions | undefined;
   readonly table?: number | undefined;
-  /** A route of the table whose prefix is no longer than this does not count. */
+  /** Routes of the table with at most this prefix length are ignored. */
   readonly suppressPrefixLength?: number | undefined;
-  /** The rules are asked in the order of this number. */
+  /** The kernel evaluates rules in the order of this number. */
   readonly priority: number;
-  /** Who made it, by number; 0 and absent: nobody says. */
+  /** The program that created the rule, as a number; 0 or absent if unknown. */
   readonly protocol?: number | undefined;
 }
 
-/** Adds a rule; the very same one is `EEXIST`. */
+/** Adds a rule; an identical one is `EEXIST`. */
 export function addRule(rule: RuleEntry): Request {
   return acked(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rulePayload(rule));
 }
@@ -46,7 +46,7 @@ export function deleteRule(rule: RuleEntry): Request {
   return acked(RTM_DELRULE, 0, rulePayload(rule));
 }
 
-/** Asks for the rules of a family, or of all. */
+/** Requests the rules of a family, or all rules. */
 export function dumpRules(family?: Family): Request {
   return dump(RTM_GETRULE, ruleHeader(family === undefined ? 0 : addressFamily(family), 0, 0, 0).finish());
 }
@@ -58,7 +58,7 @@ export function rulePriorityOf({ payload }: Reply): number {
 }
 
 /**
- * Reads an RTM_NEWRULE; `undefined` for what does something else than `RuleEntry` can say, and for other families (multicast has rules too).
+ * Reads an RTM_NEWRULE; `undefined` for a rule that `RuleEntry` cannot express, and for other families (multicast has rules too).
  * Throws `MalformedError`.
  */
 export function readRule({ payload }: Reply): RuleEntry | undefined {
@@ -92,7 +92,7 @@ function rulePayload(rule: RuleEntry): Uint8Array {
   const { family, from, to, action, table, suppressPrefixLength, priority, protocol } = rule;
   const number = action === undefined ? FR_ACT_TO_TBL : ruleActions[action];
   const length = (prefix: string | undefined) => (prefix === undefined ? 0 : lengthOf(prefix));
-  // The header's table has one byte; FRA_TABLE goes before it.
+  // The header's table has one byte; FRA_TABLE takes precedence.
   const writer = ruleHeader(addressFamily(family), length(to), length(from), number);
   if (to !== undefined) writer.bytes(FRA_DST, addressBytes(addressOf(to)));
   if (from !== undefined) writer.bytes(FRA_SRC, addressBytes(addressOf(from)));

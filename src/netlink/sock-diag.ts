@@ -1,4 +1,4 @@
-/** sock_diag (linux/sock_diag.h, linux/inet_diag.h): which sockets of this network namespace listen on a port. */
+/** sock_diag (linux/sock_diag.h, linux/inet_diag.h): finds the sockets of this network namespace that listen on a port. */
 import { formatAddress } from "../net/address.ts";
 import { AttributeWriter, be16Of, readAttributes, u8Of, u32Of } from "./attribute.ts";
 import { NLM_F_DUMP, type Reply, type Request } from "./message.ts";
@@ -7,7 +7,7 @@ const SOCK_DIAG_BY_FAMILY = 20;
 const INET_DIAG_SKV6ONLY = 11;
 const families = { ip: 2, ip6: 10 } as const;
 const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
-/** Bits of `idiag_states`: TCP_LISTEN, and TCP_CLOSE, in which a UDP socket is that takes packets from everybody. */
+/** Bits of `idiag_states`: TCP_LISTEN, and TCP_CLOSE, the state of an unconnected UDP socket. */
 const states = { tcp: 1 << 10, udp: 1 << 7, sctp: 1 << 10 } as const;
 /** `struct inet_diag_msg`. */
 const headerLength = 72;
@@ -16,14 +16,14 @@ export type DiagProtocol = keyof typeof protocols;
 
 export interface Listener {
   readonly port: number;
-  /** `0.0.0.0` and `::` stand for all. */
+  /** `0.0.0.0` and `::` mean all addresses. */
   readonly address: string;
-  /** The socket is IPv6's, and takes IPv4 too where it listens on `::`. */
+  /** An IPv6 socket, which also accepts IPv4 if it listens on `::`. */
   readonly takesIpv4: boolean;
   readonly inode: number;
 }
 
-/** Asks for the sockets of one family and protocol that listen on a port, or, with 0, on any. `ENOENT` when the kernel cannot tell. */
+/** Requests the sockets of one family and protocol that listen on a port, or on any port with 0. `ENOENT` if the kernel lacks the module. */
 export function dumpListeners(family: "ip" | "ip6", protocol: DiagProtocol, port: number): Request {
   const writer = new AttributeWriter().byte(families[family]).byte(protocols[protocol]).half(0);
   // `struct inet_diag_sockid`: the ports, both addresses, the interface and the cookie.

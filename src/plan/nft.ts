@@ -111,5 +111,25 @@ export interface NftElement {
 
 export type NftResource = NftTable | NftElements;
 
+/** An element of one of a table's sets. */
+export interface OwnedElement {
+  readonly set: string;
+  readonly element: NftElement;
+}
+
+/** An element that was removed, as it was. */
+export interface RemovedElement extends OwnedElement {
+  readonly table: NftTable;
+}
+
+/** An element as the kernel holds it. */
+export interface HeldElement {
+  readonly key: readonly string[];
+  /** The comment; `undefined` when the element has none. */
+  readonly holder: string | undefined;
+  /** What the key is mapped to, in register bytes; `undefined` in a set that is no map. */
+  readonly data: Uint8Array | undefined;
+}
+
 /** A comment takes 128 bytes with its NUL (NFTNL_UDATA_COMMENT_MAXLEN, libnftnl 1.2). */
 export const maxCommentLength = 127;

@@ -14,7 +14,10 @@ export function inOrder(resources: readonly Resource[]): readonly Resource[] {
   return ranks.flat();
 }
 
+const lastRank = 2 * (1 + Math.max(...Object.values(phaseOf)));
+
 function rank(resource: Resource): number {
+  if (resource.kind === "sysctl" && resource.afterFirewall) return lastRank;
   const late = resource.kind === "route" && resource.gateway !== undefined;
-  return phaseOf[resource.kind] * 2 + (late ? 1 : 0);
+  return (phaseOf[resource.kind] ?? 0) * 2 + (late ? 1 : 0);
 }

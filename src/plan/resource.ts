@@ -51,6 +51,8 @@ export interface Sysctl {
   readonly initial?: boolean;
   /** Not written where it has the value already: the kernel does more than keep it, whatever it was before. */
   readonly ifDifferent?: boolean;
+  /** Written last: it opens what the firewall guards. */
+  readonly afterFirewall?: boolean;
 }
 
 /** Sets a link up. */
@@ -58,6 +60,8 @@ export interface LinkUp {
   readonly kind: "up";
   readonly at: Place;
   readonly link: string;
+  /** Writes the plan's owner on it as its alias: who set it up sets it down. */
+  readonly claim?: boolean;
 }
 
 export interface LinkAddress {
@@ -179,9 +183,13 @@ export interface Redirect {
   readonly target: string;
 }
 
+/** A kind that makes links. */
+export type LinkResource = VethPair | IfbLink;
+
+export type LinkKind = LinkResource["kind"];
+
 export type Resource =
-  | VethPair
-  | IfbLink
+  | LinkResource
   | Sysctl
   | LinkUp
   | LinkAddress
@@ -208,11 +216,11 @@ export interface Plan {
 
 /**
  * The order in which kinds are applied (resources of one place and phase go to the kernel in one send). Sysctls precede `up`:
- * accept_dad and friends are read when a link comes up.
+ * accept_dad and friends are read when a link comes up. Links are before all.
  */
-export const phaseOf: { readonly [K in ResourceKind]: number } = {
-  veth: 0,
-  ifb: 0,
+export const phaseOf: { readonly [K in Exclude<ResourceKind, LinkKind>]: number } & {
+  readonly [K in LinkKind]?: never;
+} = {
   sysctl: 1,
   up: 2,
   address: 3,

@@ -91,8 +91,8 @@ function showSysctl({ at, path, value, optional, ifDifferent }: Sysctl): readonl
   return [`${unless}${entering(at)}sysctl -q -w ${quoted(`${path}=${value}`)}${optional ? " || true" : ""}`];
 }
 
-function showUp({ at, link }: LinkUp): readonly string[] {
-  return [`${entering(at)}ip link set dev ${link} up`];
+function showUp({ at, link, claim }: LinkUp, owner: string): readonly string[] {
+  return [`${entering(at)}ip link set dev ${link} up${claim ? ` alias ${quoted(owner)}` : ""}`];
 }
 
 function showAddress({ at, link, address, noDad }: LinkAddress): readonly string[] {

@@ -15,9 +15,14 @@ export class DifferencesError extends CniError {
   readonly differences: readonly ReportedDifference[];
 
   constructor(message: string, differences: readonly ReportedDifference[]) {
-    super(code.different, message, JSON.stringify(differences));
+    super(code.different, message, differencesText(differences));
     this.differences = differences;
   }
+}
+
+/** As the details of an answer. */
+export function differencesText(differences: readonly ReportedDifference[]): string {
+  return JSON.stringify(differences);
 }
 
 /** Throws `DifferencesError` that names every difference; `what` is what was to be confirmed. */

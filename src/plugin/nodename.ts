@@ -57,6 +57,12 @@ export function nodename(conf: NodenameConf, sys: Sys): string {
   return checked(sys.hostname().trim().toLowerCase(), "the host name");
 }
 
+/** What the configuration says itself, wherever it is read. Throws `CniError` 7. */
+export function checkNodename({ name, fallback }: NodenameConf): void {
+  if (name !== undefined) checked(name, '"nodename"');
+  else if (fallback !== undefined) checked(fallback, '"hostname"');
+}
+
 function checked(name: string, source: string): string {
   if (isDnsSubdomain(name)) return name;
   throw unknown(

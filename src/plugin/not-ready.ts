@@ -1,6 +1,6 @@
 /** STATUS's answer to what is missing. */
 import { CniError, code } from "../cni/error.ts";
-import { probeTables } from "../dataplane/probe.ts";
+import { Executor } from "../dataplane/executor.ts";
 import type { NftResource } from "../plan/nft.ts";
 import { protocolError } from "./error-codes.ts";
 import type { Context } from "./plugin.ts";
@@ -25,7 +25,7 @@ export function notReadyForTables(
   modules: readonly string[],
 ): void {
   notReady(() => {
-    const lacking = probeTables(sys, resources, modules);
+    const lacking = new Executor(sys).probeTables(resources, modules);
     const [ip, ip6] = [lacking.get("ip"), lacking.get("ip6")];
     if (ip) throw ip;
     if (ip6) log.warning("IPv6 cannot be served", () => ({ error: ip6.message }));

@@ -12,7 +12,7 @@ export const nodenameKeys = {
     .describe(
       "this node's name in Kubernetes: lower-case letters, digits, `-` and `.`; takes precedence over the file and the host name",
     ),
-  nodename_file: z.string().optional().describe("file that holds the node's name; default /var/lib/calico/nodename"),
+  nodename_file: z.string().optional().describe("file that contains the node's name; default /var/lib/calico/nodename"),
   nodename_file_optional: z
     .boolean()
     .optional()

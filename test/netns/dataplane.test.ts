@@ -162,21 +162,24 @@ test("apply() takes the name of a pod whose sandbox is just being dismantled", (
   }
 });
 
-test("removeLink() deletes what is the owner's, once; listOwnedLinks() lists it", () => {
+test("remove() deletes what is the owner's, once; list() lists it", () => {
   const answers = take(
     { step: "apply", in: "a", plan },
     { step: "list", ownerPrefix: "tortie:" },
     { step: "remove", name: "cali5", owner: "tortie:net/other/eth0" },
+    { step: "list", ownerPrefix: "tortie:" },
     { step: "remove", name: "cali5", owner },
     { step: "remove", name: "cali5", owner },
     { step: "list", ownerPrefix: "tortie:" },
   );
-  expect(answers.slice(1).map(({ value }) => value)).toEqual([
-    [`bwp5 ifb ${owner}`, `cali5 veth ${owner}`],
-    false,
-    true,
-    false,
-    [`bwp5 ifb ${owner}`],
+  const [ifb, veth] = [`bwp5 ifb ${owner}`, `cali5 veth ${owner}`];
+  expect(answers.slice(1).map(({ value, refused }) => refused ?? value)).toEqual([
+    [ifb, veth],
+    [],
+    [ifb, veth],
+    [],
+    [],
+    [ifb],
   ]);
 });
 

@@ -2,7 +2,6 @@
 import type { Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
 import { hostPrefix } from "../../net/prefix.ts";
-import { places } from "../../store/file/places.ts";
 import { handleName } from "../../store/object-name.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
@@ -57,14 +56,12 @@ function findingOf(problem: Problem, isRepairable: boolean): Finding {
     subject,
     text: reason,
   } as const;
-  const [ofKind, name] = subject.split(" ");
+  const [ofKind, name = ""] = subject.split(" ");
   if (kind === "damaged object" && isSetting(ofKind)) {
     // What an administrator wrote stands nowhere else.
-    const file = `${places[ofKind].directory}/${name}.json`;
-    return {
-      ...finding,
-      remedy: `# write ${subject} anew: rm ${file}, and tortie apply it; until then every ADD fails`,
-    };
+    const anew = "tortie apply --force -f FILE writes it anew";
+    const remedy = `# ${anew}; tortie delete ${ofKind.toLowerCase()} ${name} --force takes it away; either keeps the damaged file beside; until then every ADD fails`;
+    return { ...finding, remedy };
   }
   if (!isRepairable) return { ...finding, remedy: waysOut[kind]?.(subject) ?? `# look at ${subject}: ${reason}` };
   return {

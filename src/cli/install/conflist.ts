@@ -2,6 +2,7 @@
 import type { Cli } from "../cli.ts";
 import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
+import { lintNamedPools } from "../lint/named-pools.ts";
 import { lintNetwork } from "../lint/network.ts";
 
 export interface Conflist {
@@ -27,7 +28,9 @@ export function readConflist(cli: Cli, file: string, confDir: string, force: boo
   const text = cli.sys.readFile(file);
   const path = `${confDir}/${name}`;
   const present = cli.sys.stat(path) === undefined ? undefined : cli.sys.readFile(path);
-  const { slips } = lintNetwork(JSON.parse(text));
+  const document = JSON.parse(text);
+  const { slips: own } = lintNetwork(document);
+  const slips = own.length > 0 ? own : lintNamedPools(cli, document);
   if (slips.length > 0 && !force) {
     const said = slips.map(({ path: place, text: what }) => (place === "" ? what : `${place}: ${what}`));
     throw refuse(`${said.join("; ")}; change it, or pass --force`);

@@ -76,7 +76,7 @@ const release = command({
   ],
   options: {
     ip: { type: "string", describe: "the address" },
-    "from-report": { type: "strings", describe: "a file of tortie ipam check -o", completes: "file" },
+    "from-report": { type: "strings", describe: "a file that ipam check -o wrote", completes: "file" },
     force: { type: "boolean", describe: "an address in use; an old report" },
     "dry-run": dryRun,
   },

@@ -127,6 +127,9 @@ function capabilitySlips(
   });
 }
 
+/** Keys with the path of a file. */
+const paths = ["log_file_path", "nodename_file", "ipam_lock_file"];
+
 /** Values that ADD takes for something else. */
 function senselessValues(document: Document, path: string): readonly Slip[] {
   return Object.entries(document).flatMap(([key, value]): readonly Slip[] => {
@@ -134,6 +137,10 @@ function senselessValues(document: Document, path: string): readonly Slip[] {
     if (isSame(key, "log_level") && typeof value === "string" && value !== "" && !isLogLevel(value)) {
       return slip(`is ${JSON.stringify(value)}, which counts as info; wanted debug, info, warning or error`);
     }
+    if (paths.some((path) => isSame(key, path)) && typeof value === "string" && /^[^/]/.test(value))
+      return slip(
+        `is ${JSON.stringify(value)}, below whatever directory the runtime runs in; write a path that begins with "/"`,
+      );
     if (isSame(key, "num_queues") && typeof value === "number" && value < 1)
       return slip(`is ${value}, which counts as 1`);
     return [];

@@ -1,8 +1,11 @@
 /** What is known of our plugins' configurations: the keys of their schemas, and what a plugin says itself when it reads one. */
 import * as z from "zod";
 import { configurations } from "#plugins/configurations";
-import type { Schema } from "../../cni/schema.ts";
+import { type IpamConf, nothingWanted } from "../../../plugins/calico-ipam/conf.ts";
+import { isObject, type Schema } from "../../cni/schema.ts";
+import { checkNodename, type NodenameConf } from "../../plugin/nodename.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
+import { annotationsCapability } from "../../plugin/pod-annotations.ts";
 
 export interface KnownPlugin {
   readonly schema: Schema;
@@ -14,6 +17,19 @@ export interface KnownPlugin {
 export const knownPlugins: Readonly<Record<string, KnownPlugin>> = Object.fromEntries(
   Object.entries(configurations).map(([type, { schema, parseConf }]) => [
     type,
-    { schema: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema, parseConf },
+    {
+      schema: z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema,
+      parseConf: (document: JsonObject) => refuseAsAdd(parseConf(document), document),
+    },
   ]),
 );
+
+/** What ADD refuses once it has read the configuration: names of the node, and that no address is wanted. */
+function refuseAsAdd(conf: unknown, { capabilities }: JsonObject): void {
+  const { node, requests } = conf as { readonly node?: NodenameConf } & Partial<Pick<IpamConf, "requests">>;
+  if (node !== undefined) checkNodename(node);
+  if (requests === undefined || requests.wanted.length + requests.addresses.length > 0) return;
+  // Addresses by name come with an attachment: where the runtime may pass them on, none need be wanted here.
+  const mayBeAsked = isObject(capabilities) && [capabilities.ips, capabilities[annotationsCapability]].includes(true);
+  if (!mayBeAsked) throw nothingWanted();
+}

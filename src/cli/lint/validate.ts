@@ -2,6 +2,7 @@
 import type { Cli } from "../cli.ts";
 import type { Input } from "../resources/input-files.ts";
 import { jsonFault } from "../resources/json-fault.ts";
+import { lintNamedPools } from "./named-pools.ts";
 import { isNetwork, lintNetwork } from "./network.ts";
 
 /** The document of a network configuration; `undefined` when the text is something else. Runtimes read JSON alone. */
@@ -29,7 +30,9 @@ export function validateNetwork(
     refuse(network.fault);
     return false;
   }
-  const { slips, unjudged } = lintNetwork(network.document);
+  const { slips: own, unjudged } = lintNetwork(network.document);
+  // Which pools there are is asked of a configuration that is right in itself.
+  const slips = own.length > 0 ? own : lintNamedPools(cli, network.document as Readonly<Record<string, unknown>>);
   for (const { path, text } of slips) refuse(path === "" ? text : `${path}: ${text}`);
   const name = JSON.stringify((network.document as { readonly name?: unknown }).name);
   const others = unjudged.length === 0 ? "" : `; not judged, for the plugins of others: ${unjudged.join(", ")}`;

@@ -56,6 +56,11 @@ const files = {
   recursive: { type: "boolean", alias: "R", describe: "the directories in a directory, too" },
 } as const;
 
+const overDamage = {
+  type: "boolean",
+  describe: "in the place of a file that is damaged, which is kept beside",
+} as const;
+
 const howToWrite =
   "A file holds YAML or JSON, in one document or several. All are judged before any is written; " +
   "a resourceVersion that is sent must be the one that is stored.";
@@ -69,7 +74,7 @@ const apply = command({
   describe: "Create or change resources",
   long: `What is there already is changed, the rest is created. ${howToWrite}`,
   examples: examplesOf("apply"),
-  options: { ...files, "dry-run": dryRun },
+  options: { ...files, force: overDamage, "dry-run": dryRun },
   surplus: surplusFile,
   action: (cli, options) => writeResources(cli, "apply", options),
 });
@@ -89,7 +94,7 @@ const replace = command({
   describe: "Change resources",
   long: `What is not there yet is refused. ${howToWrite}`,
   examples: examplesOf("replace"),
-  options: { ...files, "dry-run": dryRun },
+  options: { ...files, force: overDamage, "dry-run": dryRun },
   surplus: surplusFile,
   action: (cli, options) => writeResources(cli, "replace", options),
 });
@@ -123,7 +128,7 @@ const remove = command({
   },
   options: {
     ...files,
-    force: { type: "boolean", describe: "even while it is in use" },
+    force: { type: "boolean", describe: "even while it is in use, or damaged" },
     "dry-run": dryRun,
   },
   action: deleteResources,

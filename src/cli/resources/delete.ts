@@ -5,18 +5,24 @@ import { readHeld } from "../../ipam/model/held.ts";
 import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { list, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import { list, read, remove, setAside, type Transaction, update } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
 import { ownerOfBlock } from "../ipam/utilisation.ts";
 import type { StoredKind } from "./kinds.ts";
 import { nameOf } from "./resource.ts";
+import { keptAside, readStored } from "./stored.ts";
 import type { Change } from "./write.ts";
 
 /** Throws `CliError` when there is none, or when something needs it and `force` is not set. */
 export function* deleteResource(kind: StoredKind, name: string, force: boolean): Transaction<Change> {
   const resource = { kind, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
-  const stored = yield* read({ kind, name });
+  const { stored, damage } = yield* readStored({ kind, name });
+  if (damage !== undefined) {
+    if (!force) throw refuse(`${damage}; --force takes that file out of its place, and keeps it beside`);
+    yield* setAside({ kind, name });
+    return { action: "deleted", resource, more: keptAside };
+  }
   if (stored === undefined) throw refuse("there is none");
   const need = force ? undefined : yield* needOf(stored);
   if (need !== undefined) throw refuse(`${need} (pass --force)`);

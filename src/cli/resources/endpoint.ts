@@ -71,9 +71,13 @@ export function planEndpointWrite(cli: Cli, verb: Verb, resource: Resource): Cha
 export function planEndpointDelete(cli: Cli, name: string, force: boolean): Change & { readonly perform: () => void } {
   const resource = { kind: "WorkloadEndpoint" as const, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
-  const found = listEndpointResources(cli).filter((one) => isNamed(one, name));
+  const all = listEndpointResources(cli);
+  const found = all.filter((one) => isNamed(one, name));
   const [only] = found;
-  if (only === undefined) throw refuse("there is none");
+  if (only === undefined) {
+    const ofPod = all.filter((one) => isOfPod(one, name)).map(qualifiedName);
+    throw refuse(ofPod.length === 0 ? "there is none" : `it is a pod's name; its endpoints are ${ofPod.join(", ")}`);
+  }
   if (found.length > 1) {
     throw refuse(`${found.length} have the name; wanted <namespace>/<name> of ${found.map(qualifiedName).join(", ")}`);
   }
@@ -90,6 +94,12 @@ export function planEndpointDelete(cli: Cli, name: string, force: boolean): Chan
 
 export function isNamed(resource: Resource, name: string): boolean {
   return resource.metadata.name === name || qualifiedName(resource) === name;
+}
+
+/** Whether it is an endpoint of the pod, as `<name>` or `<namespace>/<name>`. */
+export function isOfPod({ metadata, spec }: Resource, name: string): boolean {
+  const { pod } = spec as { readonly pod?: unknown };
+  return typeof pod === "string" && (pod === name || `${metadata.namespace}/${pod}` === name);
 }
 
 function qualifiedName({ metadata }: Resource): string {

@@ -2,9 +2,10 @@
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { readObjects } from "../store.ts";
+import { didYouMean } from "../suggest.ts";
 import { borderless } from "../ui/table.ts";
 import { type Format, formatDocument, withoutText } from "./document-text.ts";
-import { isNamed, listEndpointResources } from "./endpoint.ts";
+import { isNamed, isOfPod, listEndpointResources } from "./endpoint.ts";
 import { columnsOf, type ResourceKind } from "./kinds.ts";
 import { parseLabels } from "./labels.ts";
 import { parseReferences, referenceOf } from "./references.ts";
@@ -23,12 +24,24 @@ export function getResources(cli: Cli, options: GetOptions): ExitStatus {
   const { output } = options;
   const { kind, names } = parseReferences(options.kind, options.names);
   const all = selected(allOf(cli, kind), kind, options);
-  const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isNamed(resource, name)));
-  const missing = names.filter((name) => !found.some((resource) => isNamed(resource, name)));
+  const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isMeant(resource, name)));
+  const missing = names.filter((name) => !found.some((resource) => isMeant(resource, name)));
+  // Of names that are all missing there is nothing to show.
+  if (found.length === 0 && names.length > 0) return tellMissing(cli, kind, all, missing);
   if (output === "yaml" || output === "json") cli.out(formatDocument(asDocument(kind, names, found), output));
   else if (output === "name") cli.out(found.map((resource) => `${referenceOf(resource)}\n`).join(""));
   else cli.out(resourceTable(kind, found, output === "wide"));
-  for (const name of missing) cli.note(`tortie: cannot get ${kind} "${name}": there is none`);
+  return tellMissing(cli, kind, all, missing);
+}
+
+/** By its name, or an endpoint by its pod's. */
+function isMeant(resource: Resource, name: string): boolean {
+  return isNamed(resource, name) || (resource.kind === "WorkloadEndpoint" && isOfPod(resource, name));
+}
+
+function tellMissing(cli: Cli, kind: ResourceKind, all: readonly Resource[], missing: readonly string[]): ExitStatus {
+  const known = all.map(({ metadata }) => metadata.name);
+  for (const name of missing) cli.note(`tortie: cannot get ${kind} "${name}": there is none${didYouMean(name, known)}`);
   return missing.length === 0 ? exitStatus.done : exitStatus.failed;
 }
 

@@ -18,17 +18,20 @@ import { type Change, type StoredResource, type Verb, writeResource } from "./wr
 export interface WriteOptions {
   readonly filename: readonly string[];
   readonly recursive?: boolean | undefined;
+  /** Writes in the place of what is damaged. */
+  readonly force?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
 /** What is wrong with one keeps all from being written. */
 export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions): Promise<ExitStatus> {
-  const { filename, recursive = false, dryRun } = options;
+  const { filename, recursive = false, force = false, dryRun } = options;
   if (filename.length === 0) {
-    throw new CliError(
-      `cannot run ${verb}: wanted -f with a file, as in "tortie ${verb} -f pool.yaml"`,
-      exitStatus.usage,
-    );
+    const what =
+      verb === "validate"
+        ? 'resources, or with a network configuration, as in "tortie validate -f pool.yaml" or "tortie validate -f /etc/cni/net.d"'
+        : `resources, as in "tortie ${verb} -f pool.yaml"`;
+    throw new CliError(`cannot run ${verb}: wanted -f with a file of ${what}`, exitStatus.usage);
   }
   const inputs = await readInputs(cli, filename, { recursive, withNetworks: verb === "validate" });
   const isWell = inputs.map((input) => judgeNetwork(cli, verb, input)).every((judged) => judged !== false);
@@ -36,7 +39,9 @@ export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions
   if (others.length === 0) return isWell ? exitStatus.done : exitStatus.failed;
   const resources = others.flatMap(({ text, source }) => parseResources(text, source));
   const write = (store: Store) => (resource: Resource) =>
-    isStored(resource) ? { ...drive(writeResource(verb, resource), store) } : planEndpointWrite(cli, verb, resource);
+    isStored(resource)
+      ? { ...drive(writeResource(verb, resource, force), store) }
+      : planEndpointWrite(cli, verb, resource);
   const status = changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
   const warnings = status === exitStatus.done ? await collisionWarnings(cli, resources) : [];
   for (const warning of warnings) cli.note(`tortie: warning: ${warning}`);

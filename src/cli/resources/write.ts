@@ -5,13 +5,14 @@ import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { familyOf } from "../../net/address.ts";
 import { parseJson, stringifyJson } from "../../store/json.ts";
 import type { Metadata, StoredObject } from "../../store/object.ts";
-import { create, list, read, type Transaction, update } from "../../store/transaction.ts";
+import { create, list, setAside, type Transaction, update } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
 import { withoutText } from "./document-text.ts";
 import type { StoredKind } from "./kinds.ts";
 import { nameOf, type Resource } from "./resource.ts";
 import { effectWarnings, ruleFaults } from "./rules.ts";
 import { schemaFaults } from "./schema.ts";
+import { keptAside, readStored } from "./stored.ts";
 
 export type Verb = "create" | "apply" | "replace" | "validate";
 
@@ -26,15 +27,17 @@ export interface Change {
 
 export type StoredResource = Resource & { readonly kind: StoredKind };
 
-/** Throws `CliError` with everything that is wrong with it. */
-export function* writeResource(verb: Verb, resource: StoredResource): Transaction<Change> {
+/** `force`: in the place of one that is damaged. Throws `CliError` with everything that is wrong with it. */
+export function* writeResource(verb: Verb, resource: StoredResource, force = false): Transaction<Change> {
   const { kind, metadata } = resource;
   const refuse = (reason: string) => new CliError(`cannot ${verb} ${nameOf(resource)}: ${reason}`);
   const faults = schemaFaults(resource);
   if (faults.length > 0) throw refuse(faults.join("; "));
-  const stored = yield* read({ kind, name: metadata.name });
+  const { stored, damage } = yield* readStored({ kind, name: metadata.name });
+  if (damage !== undefined && !force) throw refuse(`${damage}; apply --force keeps that file aside and writes it anew`);
   if (verb === "create" && stored !== undefined) throw refuse("it exists already; use apply or replace");
-  if (verb === "replace" && stored === undefined) throw refuse("it does not exist; use apply or create");
+  if (verb === "replace" && stored === undefined && damage === undefined)
+    throw refuse("it does not exist; use apply or create");
   const revision = metadata.resourceVersion;
   if (stored !== undefined && revision !== undefined && `${revision}` !== stored.metadata.resourceVersion) {
     throw refuse(
@@ -51,6 +54,10 @@ export function* writeResource(verb: Verb, resource: StoredResource): Transactio
     blocks: (yield* list("IPAMBlock")).map((object) => withoutText(object) as StoredObject).filter(isBlock),
   });
   if (broken.length > 0) throw refuse(broken.join("; "));
+  if (damage !== undefined) {
+    yield* setAside({ kind, name: metadata.name }, wanted);
+    return { action: "created", resource, more: keptAside, warnings };
+  }
   const written = stored === undefined ? yield* create(wanted) : yield* update(wanted);
   if (written === undefined) throw refuse("another process changed it meanwhile; try again");
   return { action: stored === undefined ? "created" : "updated", resource, warnings };
@@ -86,19 +93,27 @@ function storedSpec({ kind, spec }: StoredResource, stored: StoredObject | undef
 function withDefaults(spec: PoolSpec, stored: StoredObject | undefined): PoolSpec {
   const before = stored?.spec as PoolSpec | undefined;
   if (before !== undefined) return before.blockSize === undefined ? spec : { blockSize: before.blockSize, ...spec };
+  return { ...poolDefaults(spec.cidr), ...spec };
+}
+
+function poolDefaults(cidr: string): Partial<PoolSpec> & { readonly ipipMode: string; readonly vxlanMode: string } {
   return {
-    blockSize: familyOf(spec.cidr) === 4 ? 26 : 122,
+    blockSize: familyOf(cidr) === 4 ? 26 : 122,
     ipipMode: "Never",
     vxlanMode: "Never",
     allowedUses: ["Workload", "Tunnel"],
     nodeSelector: "all()",
     assignmentMode: "Automatic",
-    ...spec,
   };
 }
 
+/** A field that is left out is one that has its default: what created an object, applied again, changes nothing. */
 function sameObject(stored: StoredObject, wanted: StoredObject): boolean {
-  const of = ({ metadata: { labels = {}, annotations = {} }, spec }: StoredObject) => ({ labels, annotations, spec });
+  const of = ({ kind, metadata: { labels = {}, annotations = {} }, spec }: StoredObject) => {
+    if (kind !== "IPPool") return { labels, annotations, spec };
+    const defaults = { ...poolDefaults((wanted.spec as PoolSpec).cidr), disabled: false, natOutgoing: false };
+    return { labels, annotations, spec: { ...defaults, ...(spec as PoolSpec) } };
+  };
   return isDeepStrictEqual(comparable(of(stored)), comparable(of(wanted)));
 }
 

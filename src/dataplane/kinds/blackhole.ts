@@ -7,7 +7,7 @@ import type { Blackhole } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
 import { KernelError, refusedWith } from "../errors.ts";
-import { differenceSuffix } from "../places.ts";
+import { differenceSuffix } from "../namespaces.ts";
 
 /** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
 export const blackholeDriver: MessageDriver<Blackhole> = {
@@ -17,55 +17,58 @@ export const blackholeDriver: MessageDriver<Blackhole> = {
   describe: (blackhole) => `route ${describeBlackhole(blackhole)}`,
   links: () => [],
   create: ({ destination, protocol }) => addBlackhole(destination, protocol),
-  judge({ at, destination, protocol }, world) {
+  diff({ at, destination, protocol }, namespaces) {
     const family = familyOf(destination);
-    const view = world.view(at);
+    const state = namespaces.state(at);
     // The usual one is asked for alone: a node has a route per pod, and a router those of the whole internet.
-    if (view.blackholes(family, protocol).includes(destination) || view.ranges(family).includes(destination)) return [];
+    if (state.blackholes(family, protocol).includes(destination) || state.ranges(family).includes(destination))
+      return [];
     return [`route ${describeBlackhole({ destination, protocol })} is missing${differenceSuffix(at)}`];
   },
   mayReplace: () => false,
 };
 
-/** Adds and removes them on the host, over one connection. */
-export function withBlackholes(sys: Sys, protocol: number, body: (blackholes: Blackholes) => void): void {
-  const blackholes = new Blackholes(sys, protocol);
+/** What changes during each of so many looks is left as it is. */
+const maxTries = 100;
+
+/**
+ * Adds or removes the route of each range on the host, until `isWanted` says the same before and after: nobody holds a lock for it; `undefined`:
+ * it is left as it is. Throws `KernelError` when the kernel refuses.
+ */
+export function followBlackholes(
+  sys: Sys,
+  protocol: number,
+  ranges: readonly string[],
+  isWanted: (range: string) => boolean | undefined,
+): void {
+  if (ranges.length === 0) return;
+  const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
-    body(blackholes);
+    for (const destination of ranges) {
+      let wanted = isWanted(destination);
+      for (let tries = 0; tries < maxTries; tries++) {
+        if (wanted !== undefined) change(connection, { destination, protocol }, wanted);
+        const now = isWanted(destination);
+        if (now === wanted) break;
+        wanted = now;
+      }
+    }
   } finally {
-    blackholes.close();
+    connection.close();
   }
 }
 
-class Blackholes {
-  readonly #connection: NetlinkConnection;
-  readonly #protocol: number;
-
-  constructor(sys: Sys, protocol: number) {
-    this.#connection = new NetlinkConnection(sys.openNetlink("route"));
-    this.#protocol = protocol;
-  }
-
-  /** One that is there already is success. Throws `KernelError` when the kernel refuses. */
-  add(destination: string): void {
-    const outcome = this.#connection.request(addBlackhole(destination, this.#protocol));
-    if (outcome.errno !== 0 && !refusedWith(outcome, "EEXIST"))
-      throw new KernelError(["add", `${this.#text(destination)}`], outcome);
-  }
-
-  /** That there is none is success; another's route to the same range stays. Throws `KernelError` when the kernel refuses. */
-  remove(destination: string): void {
-    const outcome = this.#connection.request(deleteBlackhole(destination, this.#protocol));
-    // ESRCH: not there; the others: a kernel without IPv6.
-    if (outcome.errno === 0 || refusedWith(outcome, "ESRCH", "EAFNOSUPPORT", "EOPNOTSUPP")) return;
-    throw new KernelError(["delete", `${this.#text(destination)}`], outcome);
-  }
-
-  close(): void {
-    this.#connection.close();
-  }
-
-  #text(destination: string): string {
-    return `route ${describeBlackhole({ destination, protocol: this.#protocol })} on the host`;
-  }
+/** One that is there already is success, and that there is none; another's route to the same range stays. */
+function change(
+  connection: NetlinkConnection,
+  blackhole: Pick<Blackhole, "destination" | "protocol">,
+  wanted: boolean,
+): void {
+  const { destination, protocol } = blackhole;
+  const request = wanted ? addBlackhole(destination, protocol) : deleteBlackhole(destination, protocol);
+  const outcome = connection.request(request);
+  // ESRCH: not there; the others: a kernel without IPv6.
+  const expected = wanted ? ["EEXIST"] : ["ESRCH", "EAFNOSUPPORT", "EOPNOTSUPP"];
+  if (outcome.errno === 0 || refusedWith(outcome, ...expected)) return;
+  throw new KernelError([wanted ? "add" : "delete", `route ${describeBlackhole(blackhole)} on the host`], outcome);
 }

@@ -1,7 +1,7 @@
 import { addIngress, addTokenBucket, deleteQdisc, TC_H_INGRESS, TC_H_ROOT } from "../../netlink/qdisc.ts";
 import type { Qdisc, TokenBucket } from "../../plan/resource.ts";
-import type { MessageDriver, World } from "../driver.ts";
-import { differenceSuffix } from "../places.ts";
+import type { MessageDriver } from "../driver.ts";
+import { differenceSuffix, type Namespaces } from "../namespaces.ts";
 
 /** The kernel keeps the burst as a time of 64 ns ticks, computed from bytes and rate with rounding (psched_l2t_ns). */
 const ticksTolerance = 0.001;
@@ -13,17 +13,17 @@ export const qdiscDriver: MessageDriver<Qdisc> = {
   how: "message",
   describe,
   links: ({ link }) => [link],
-  create(qdisc, indexOf, replace) {
+  create(qdisc, { indexOf }, replace) {
     const index = indexOf(qdisc.link);
     return qdisc.discipline === "tbf" ? addTokenBucket(index, qdisc, replace) : addIngress(index);
   },
-  remove: ({ link, discipline }, indexOf) => deleteQdisc(indexOf(link), discipline),
-  judge(qdisc, world) {
-    const texts = qdisc.discipline === "tbf" ? judgeTokenBucket(qdisc, world) : judgeIngress(qdisc, world);
+  remove: ({ link, discipline }, { indexOf }) => deleteQdisc(indexOf(link), discipline),
+  diff(qdisc, namespaces) {
+    const texts = qdisc.discipline === "tbf" ? diffTokenBucket(qdisc, namespaces) : diffIngress(qdisc, namespaces);
     return texts.map((text) => `qdisc ${qdisc.discipline} on ${qdisc.link} ${text}${differenceSuffix(qdisc.at)}`);
   },
   /** A token bucket with other numbers is an older form of this one; another discipline is another's work. */
-  mayReplace: (qdisc, world) => qdisc.discipline === "tbf" && rootOf(qdisc, world)?.kind === "tbf",
+  mayReplace: (qdisc, { namespaces }) => qdisc.discipline === "tbf" && rootOf(qdisc, namespaces)?.kind === "tbf",
 };
 
 function describe(qdisc: Qdisc): string {
@@ -32,8 +32,8 @@ function describe(qdisc: Qdisc): string {
   return `qdisc tbf on ${link} (rate ${qdisc.rateBytes} B/s, burst ${qdisc.burstBytes} B, limit ${qdisc.limitBytes} B)`;
 }
 
-function judgeTokenBucket(qdisc: TokenBucket, world: World): readonly string[] {
-  const root = rootOf(qdisc, world);
+function diffTokenBucket(qdisc: TokenBucket, namespaces: Namespaces): readonly string[] {
+  const root = rootOf(qdisc, namespaces);
   const found = root?.tokenBucket;
   if (found === undefined) return [root ? `is missing (found ${root.kind})` : "is missing"];
   const texts: string[] = [];
@@ -49,17 +49,17 @@ function judgeTokenBucket(qdisc: TokenBucket, world: World): readonly string[] {
   return texts;
 }
 
-function judgeIngress(qdisc: Qdisc, world: World): readonly string[] {
-  const found = qdiscsOf(qdisc, world).some(({ kind, parent }) => kind === "ingress" && parent === TC_H_INGRESS);
+function diffIngress(qdisc: Qdisc, namespaces: Namespaces): readonly string[] {
+  const found = qdiscsOf(qdisc, namespaces).some(({ kind, parent }) => kind === "ingress" && parent === TC_H_INGRESS);
   return found ? [] : ["is missing"];
 }
 
-function rootOf(qdisc: Qdisc, world: World) {
-  return qdiscsOf(qdisc, world).find(({ parent }) => parent === TC_H_ROOT);
+function rootOf(qdisc: Qdisc, namespaces: Namespaces) {
+  return qdiscsOf(qdisc, namespaces).find(({ parent }) => parent === TC_H_ROOT);
 }
 
-function qdiscsOf({ at, link }: Qdisc, world: World) {
-  const view = world.view(at);
-  const index = view.link(link)?.index;
-  return index === undefined ? [] : view.qdiscs(index);
+function qdiscsOf({ at, link }: Qdisc, namespaces: Namespaces) {
+  const state = namespaces.state(at);
+  const index = state.link(link)?.index;
+  return index === undefined ? [] : state.qdiscs(index);
 }

@@ -9,53 +9,55 @@ import {
 } from "../../netlink/route.ts";
 import { describeRoute, routeScopes } from "../../plan/describe.ts";
 import type { Route } from "../../plan/resource.ts";
-import type { MessageDriver, World } from "../driver.ts";
-import { differenceSuffix } from "../places.ts";
-import type { View } from "../view.ts";
+import type { MessageDriver } from "../driver.ts";
+import type { KernelState } from "../kernel-state.ts";
+import { differenceSuffix, type Namespaces } from "../namespaces.ts";
 
 export const routeDriver: MessageDriver<Route> = {
   how: "message",
   describe: (route) => `route ${describeRoute(route)}`,
   links: ({ link }) => [link],
-  create: (route, indexOf, replace) => addRoute(entryOf(route, indexOf(route.link)), replace),
-  remove: (route, indexOf) => deleteRoute(entryOf(route, indexOf(route.link))),
-  judge(route, world) {
-    const view = world.view(route.at);
-    const index = view.link(route.link)?.index;
+  create: (route, { indexOf }, replace) => addRoute(entryOf(route, indexOf(route.link)), replace),
+  remove: (route, { indexOf }) => deleteRoute(entryOf(route, indexOf(route.link))),
+  diff(route, namespaces) {
+    const state = namespaces.state(route.at);
+    const index = state.link(route.link)?.index;
     const wanted = entryOf(route, index);
-    if (rivalsOver(index, route, view).some((found) => sameRoute(wanted, found))) return [];
+    if (rivalsOver(index, route, state).some((found) => sameRoute(wanted, found))) return [];
     // Only now all routes of the node are of interest, which may be those of the whole internet.
-    const rivals = rivalsAmong(view.routes(familyOf(route.destination)), route);
-    const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], view)})`;
+    const rivals = rivalsAmong(state.routes(familyOf(route.destination)), route);
+    const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], state)})`;
     return [`route ${describeRoute(route)} is missing${differenceSuffix(route.at)}${other}`];
   },
   /**
    * Over the plan's own link another route to the same place is an older form of this one. Over that of the pod's earlier sandbox it is the one
    * to an address that this sandbox has taken over.
    */
-  mayReplace(route, world) {
-    const view = world.view(route.at);
+  mayReplace(route, { namespaces, options }) {
+    const state = namespaces.state(route.at);
     // NLM_F_REPLACE takes the first of several, and others may have put theirs before this one.
-    if (rivalsOver(view.link(route.link)?.index, route, view).length > 0)
-      return !route.instead || !isTaken(route, world);
-    const rivals = world.isEarlier === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination)), route);
+    if (rivalsOver(state.link(route.link)?.index, route, state).length > 0)
+      return !route.instead || !isTaken(route, namespaces);
+    const rivals =
+      options.mayReplace === undefined ? [] : rivalsAmong(state.routes(familyOf(route.destination)), route);
     return rivals.some(({ index }) => {
-      const alias = index === undefined ? undefined : view.link(index)?.alias;
-      return alias !== undefined && world.isEarlier?.(alias) === true;
+      const alias = index === undefined ? undefined : state.link(index)?.alias;
+      return alias !== undefined && options.mayReplace?.(alias) === true;
     });
   },
+  instead: (route, namespaces) => (route.instead && isTaken(route, namespaces) ? route.instead : undefined),
 };
 
 /** Whether another link has a route of the same destination, table and metric. */
-export function isTaken(route: Route, world: World): boolean {
-  const view = world.view(route.at);
-  const own = view.link(route.link)?.index;
-  return rivalsAmong(view.routes(familyOf(route.destination)), route).some(({ index }) => index !== own);
+function isTaken(route: Route, namespaces: Namespaces): boolean {
+  const state = namespaces.state(route.at);
+  const own = state.link(route.link)?.index;
+  return rivalsAmong(state.routes(familyOf(route.destination)), route).some(({ index }) => index !== own);
 }
 
 /** Those of one link. */
-function rivalsOver(index: number | undefined, route: Route, view: View): readonly RouteEntry[] {
-  return index === undefined ? [] : rivalsAmong(view.routes(familyOf(route.destination), index), route);
+function rivalsOver(index: number | undefined, route: Route, state: KernelState): readonly RouteEntry[] {
+  return index === undefined ? [] : rivalsAmong(state.routes(familyOf(route.destination), index), route);
 }
 
 /** What the kernel takes where none is said (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
@@ -102,9 +104,9 @@ function sameRoute(wanted: RouteEntry, found: RouteEntry): boolean {
   );
 }
 
-function describeEntry(found: RouteEntry, view: View): string {
+function describeEntry(found: RouteEntry, state: KernelState): string {
   const { destination, index, gateway, source, scope, mtu, advmss } = found;
-  const route = { kind: "route", at: "host", destination, link: view.linkName(index) } as const;
+  const route = { kind: "route", at: "host", destination, link: state.linkName(index) } as const;
   return describeRoute({
     ...route,
     ...(gateway === undefined ? {} : { gateway }),

@@ -4,7 +4,7 @@ import { describeRule } from "../../plan/describe.ts";
 import type { Rule } from "../../plan/resource.ts";
 import type { MessageDriver } from "../driver.ts";
 import { KernelError, refusedWith } from "../errors.ts";
-import { differenceSuffix, type Places, placeText } from "../places.ts";
+import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
 /** A rule speaks of no link: it outlives the one that its table leads by. */
 export const ruleDriver: MessageDriver<Rule> = {
@@ -13,10 +13,10 @@ export const ruleDriver: MessageDriver<Rule> = {
   links: () => [],
   create: (rule) => addRule(entryOf(rule)),
   remove: (rule) => deleteRule(entryOf(rule)),
-  judge(rule, world) {
+  diff(rule, namespaces) {
     const { at, from, table, priority } = rule;
-    const found = world
-      .view(at)
+    const found = namespaces
+      .state(at)
       .rules(familyOf(from))
       .some((has) => has.from === from && has.table === table && has.priority === priority);
     return found ? [] : [`rule ${describeRule(rule)} is missing${differenceSuffix(at)}`];
@@ -29,11 +29,11 @@ export const ruleDriver: MessageDriver<Rule> = {
  * when the kernel refuses.
  */
 export function removeRules(
-  places: Places,
+  namespaces: Namespaces,
   { table, priority }: Pick<Rule, "table" | "priority">,
   isRightSandbox: () => boolean,
 ): void {
-  const connection = places.connection("sandbox");
+  const connection = namespaces.connection("sandbox");
   const found = connection
     .dump(dumpRules(), ["list", "rules in the sandbox"])
     // Of the kernel's own rules, which are all that most sandboxes have, no more is read.

@@ -7,7 +7,7 @@ import type { SharedRule } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
 import { KernelError, refusedWith } from "../errors.ts";
-import { differenceSuffix } from "../places.ts";
+import { differenceSuffix } from "../namespaces.ts";
 
 /** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
 export const sharedRuleDriver: MessageDriver<SharedRule> = {
@@ -17,9 +17,9 @@ export const sharedRuleDriver: MessageDriver<SharedRule> = {
   describe: textOf,
   links: () => [],
   create: (rule) => addRule(rule),
-  judge(rule, world) {
-    const found = world
-      .view(rule.at)
+  diff(rule, namespaces) {
+    const found = namespaces
+      .state(rule.at)
       .rules(rule.family)
       .some((other) => covers(other, rule));
     return found ? [] : [`${textOf(rule)} is missing${differenceSuffix(rule.at)}`];

@@ -2,28 +2,28 @@
 import { isErrno, type Sys } from "../../host/sys.ts";
 import type { Place, Sysctl } from "../../plan/resource.ts";
 import { isSystemCallError, SystemCallError } from "../errors.ts";
-import { differenceSuffix, type Places, placeText } from "../places.ts";
+import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
 /** Writes them in their order. Throws `SystemCallError` at the first that is refused and not optional. */
-export function writeSysctls(sysctls: readonly Sysctl[], places: Places): void {
-  eachPlace(sysctls, places, (sysctl) => writeSysctl(sysctl, places.scene.sys));
+export function writeSysctls(sysctls: readonly Sysctl[], namespaces: Namespaces): void {
+  eachPlace(sysctls, namespaces, (sysctl) => writeSysctl(sysctl, namespaces.sys));
 }
 
-/** What differs, in their order; those that are `initial` are not judged. */
-export function judgeSysctls(sysctls: readonly Sysctl[], places: Places): ReadonlyMap<Sysctl, string> {
+/** What differs, in their order; those that are `initial` are not compared. */
+export function diffSysctls(sysctls: readonly Sysctl[], namespaces: Namespaces): ReadonlyMap<Sysctl, string> {
   const texts = new Map<Sysctl, string>();
-  const judged = sysctls.filter(({ initial }) => !initial);
-  eachPlace(judged, places, (sysctl) => {
-    const text = judgeSysctl(sysctl, places.scene.sys);
+  const compared = sysctls.filter(({ initial }) => !initial);
+  eachPlace(compared, namespaces, (sysctl) => {
+    const text = diffSysctl(sysctl, namespaces.sys);
     if (text !== undefined) texts.set(sysctl, text);
   });
   return texts;
 }
 
-function eachPlace(sysctls: readonly Sysctl[], places: Places, body: (sysctl: Sysctl) => void): void {
+function eachPlace(sysctls: readonly Sysctl[], namespaces: Namespaces, body: (sysctl: Sysctl) => void): void {
   for (const place of ["host", "sandbox"] satisfies Place[]) {
     const there = sysctls.filter(({ at }) => at === place);
-    if (there.length > 0) places.inside(place, () => there.forEach(body));
+    if (there.length > 0) namespaces.inside(place, () => there.forEach(body));
   }
 }
 
@@ -42,7 +42,7 @@ function writeSysctl(sysctl: Sysctl, sys: Sys): void {
   }
 }
 
-function judgeSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
+function diffSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
   const found = readSysctl(sysctl, sys);
   if (found === sysctl.value || (found === undefined && sysctl.optional)) return undefined;
   const has = found === undefined ? "is missing" : `is "${found}"`;

@@ -1,24 +1,50 @@
-/** Judges an ifb link. Its name is the owner's alone: without an alias it is what the Go plugin made. */
+/** An intermediate functional block device. Its name is the owner's alone: without an alias it is what the Go plugin made. */
+import { createIfb } from "../../netlink/link.ts";
 import type { IfbLink } from "../../plan/resource.ts";
-import type { LinkDriver } from "../driver.ts";
-import { differenceSuffix } from "../places.ts";
-import { isUnclaimed } from "./unclaimed.ts";
+import type { ApplyRun } from "../apply-run.ts";
+import { differenceSuffix, placeText } from "../namespaces.ts";
+import { adjust, mayTakeAway, nameConflict } from "./adoption.ts";
+import type { Adoption, LinkDriver } from "./driver.ts";
+import { isUnclaimed } from "./signature.ts";
+
+const signature = { kind: "ifb" } as const;
 
 export const ifbDriver: LinkDriver<IfbLink> = {
   how: "link",
-  judge({ at, name, mtu, txQueueLength }, world) {
-    const found = world.view(at).link(name);
+  module: "ifb",
+  describe,
+  ends: ({ at, name }) => [{ place: at, name }],
+  create: createIfb,
+  signature: () => signature,
+  adopt,
+  diff({ at, name, mtu, txQueueLength }, namespaces, owner) {
+    const found = namespaces.state(at).link(name);
     const texts: string[] = [];
-    const judge = (what: string, has: string | number | undefined, wanted: string | number | undefined) => {
+    const compare = (what: string, has: string | number | undefined, wanted: string | number | undefined) => {
       if (wanted !== undefined && has !== wanted) texts.push(`has ${what} ${has}, wanted ${wanted}`);
     };
     if (found === undefined) texts.push("is missing");
     else {
-      judge("type", found.kind, "ifb");
-      judge("mtu", found.mtu, mtu || undefined);
-      judge("qlen", found.txQueueLength, txQueueLength);
-      if (!isUnclaimed(found, { kind: "ifb" })) judge("alias", `"${found.alias}"`, `"${world.owner}"`);
+      compare("type", found.kind, "ifb");
+      compare("mtu", found.mtu, mtu || undefined);
+      compare("qlen", found.txQueueLength, txQueueLength);
+      if (!isUnclaimed(found, signature)) compare("alias", `"${found.alias}"`, `"${owner}"`);
     }
     return texts.map((text) => `link ${name} ${text}${differenceSuffix(at)}`);
   },
 };
+
+function describe({ at, name }: IfbLink): string {
+  return `ifb "${name}"${placeText(at)}`;
+}
+
+function adopt(ifb: IfbLink, run: ApplyRun): Adoption {
+  const found = run.link(ifb.at, ifb.name);
+  if (found === undefined) return { old: undefined };
+  if (found.kind === "ifb" && found.alias === run.plan.owner) {
+    adjust(run, ifb.at, found, { mtu: ifb.mtu, txQueueLength: ifb.txQueueLength });
+    return "adopted";
+  }
+  if (isUnclaimed(found, signature) || mayTakeAway(found, run)) return { old: found };
+  throw nameConflict(describe(ifb), found);
+}

@@ -3,41 +3,42 @@
  * 21185); an address given at creation is safe from it on most versions, and is read back nevertheless.
  */
 import { setLink } from "../../netlink/link.ts";
-import type { Place, VethPair } from "../../plan/resource.ts";
+import type { ApplyRun } from "../apply-run.ts";
+import { isLink, linkDriver } from "../drivers.ts";
 import { KernelError, MissingError, UnstableError } from "../errors.ts";
-import { placeText } from "../places.ts";
-import type { Stage } from "../stage.ts";
-import { findLink } from "../view.ts";
+import { findLink } from "../kernel-state.ts";
+import { placeText } from "../namespaces.ts";
+import type { LinkEndAt } from "./driver.ts";
 
 const patienceMs = 5_000;
 const firstPauseMs = 20;
 const maxPauseMs = 100;
 
-/** Throws `KernelError` when an address does not hold within five seconds. */
-export function holdMacs(stage: Stage): void {
-  for (const pair of stage.plan.resources) {
-    if (pair.kind !== "veth") continue;
-    for (const place of ["host", "sandbox"] satisfies Place[]) holdMac(stage, place, pair[place]);
+/** Throws when an address does not hold within five seconds. */
+export function holdMacs(run: ApplyRun): void {
+  for (const link of run.plan.resources) {
+    if (!isLink(link)) continue;
+    for (const end of linkDriver(link).ends(link)) holdMac(run, end);
   }
 }
 
-function holdMac(stage: Stage, place: Place, { name, mac }: VethPair["host"]): void {
-  if (mac === undefined || stage.link(place, name)?.mac === mac) return;
-  const { sys } = stage.places.scene;
+function holdMac(run: ApplyRun, { place, name, mac }: LinkEndAt): void {
+  if (mac === undefined || run.link(place, name)?.mac === mac) return;
+  const { sys } = run.namespaces;
   const deadline = sys.monotonicMs() + patienceMs;
-  const connection = stage.places.connection(place);
+  const connection = run.namespaces.connection(place);
   for (let pause = firstPauseMs; ; pause = Math.min(pause * 2, maxPauseMs)) {
-    const found = stage.link(place, name);
+    const found = run.link(place, name);
     if (found?.mac === mac) return;
     const what = ["set", `mac ${mac} on link "${name}"${placeText(place)}`] as const;
     if (sys.monotonicMs() > deadline) {
       throw new UnstableError(what, `something sets it back to ${found?.mac} (udev's MACAddressPolicy?)`);
     }
-    const outcome = connection.request(setLink(stage.indexOf(place, name), { mac }));
+    const outcome = connection.request(setLink(run.indexOf(place, name), { mac }));
     if (outcome.errno !== 0) throw new KernelError(what, outcome);
     sys.sleepMs(pause);
-    const again = findLink(connection, stage.indexOf(place, name));
+    const again = findLink(connection, run.indexOf(place, name));
     if (again === undefined) throw new MissingError(what, "the link is gone");
-    stage.learn(place, again);
+    run.learn(place, again);
   }
 }

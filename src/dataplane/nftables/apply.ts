@@ -15,14 +15,13 @@
 import type { Sys } from "../../host/sys.ts";
 import type { Request } from "../../netlink/message.ts";
 import { flushSet, newElements } from "../../netlink/nftables/elements.ts";
-import type { NftElements, NftResource, NftTable } from "../../plan/nft.ts";
+import type { NftElements, NftResource, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
-import { KernelError } from "../errors.ts";
+import { KernelError, NftConflict } from "../errors.ts";
 import { compileElement } from "./compile.ts";
-import { NftConflict } from "./conflict.ts";
 import { lackingFeature } from "./lacking.ts";
 import { isSameLack, lackOf, repairs } from "./look.ts";
-import { addOwned, chunks, deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./owner.ts";
+import { addOwned, chunks, deleteOwned, findElement, idOf, readOwned } from "./owner.ts";
 import { removeNft } from "./remove.ts";
 import { EBUSY, EEXIST, ENOENT, isTransient, maxAttempts, NftSession, type Refused } from "./session.ts";
 import { sameDatum, statesOf, type TableState } from "./state.ts";

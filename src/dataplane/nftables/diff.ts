@@ -6,11 +6,11 @@ import { dumpChains, dumpRules, dumpSets } from "../../netlink/nftables/nftables
 import { hooks, NFT_DATA_VERDICT } from "../../netlink/nftables/numbers.ts";
 import { type ChainEntry, readChain, readRule, readSet, type SetEntry } from "../../netlink/nftables/read.ts";
 import { typeId } from "../../netlink/nftables/type.ts";
-import type { NftChain, NftElements, NftResource, NftSetDefinition, NftTable } from "../../plan/nft.ts";
+import type { NftChain, NftElements, NftResource, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
 import type { Difference } from "../../plan/resource.ts";
 import { compileElement, compileSet, compileStatements } from "./compile.ts";
-import { findElement, idOf, type OwnedElement } from "./owner.ts";
+import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
 import { sameDatum, statesOf, type TableState } from "./state.ts";
 

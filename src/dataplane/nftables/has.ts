@@ -6,6 +6,12 @@ import type { NftTable } from "../../plan/nft.ts";
 import { idOf } from "./owner.ts";
 import { lookIntoNft } from "./session.ts";
 
+export interface NftChainName {
+  readonly family: NftTable["family"];
+  readonly table: string;
+  readonly chain: string;
+}
+
 /** Whether one of the tables is there. */
 export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
   return has(
@@ -20,10 +26,7 @@ export function hasNftChain(family: NftTable["family"], table: string, chain: st
 }
 
 /** The same for several chains, which are asked for at once. */
-export function hasNftChains(
-  chains: readonly { readonly family: NftTable["family"]; readonly table: string; readonly chain: string }[],
-  sys: Sys,
-): readonly boolean[] {
+export function hasNftChains(chains: readonly NftChainName[], sys: Sys): readonly boolean[] {
   return has(
     chains.map(({ chain, ...table }) => getChain(table, chain)),
     sys,

@@ -3,17 +3,9 @@ import type { Sys } from "../../host/sys.ts";
 import { dumpElements } from "../../netlink/nftables/elements.ts";
 import { readElements } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
-import type { NftTable } from "../../plan/nft.ts";
+import type { HeldElement, NftTable } from "../../plan/nft.ts";
 import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
-
-export interface Held {
-  readonly key: readonly string[];
-  /** The comment; `undefined` when the element has none. */
-  readonly holder: string | undefined;
-  /** What the key is mapped to, in register bytes; `undefined` in a set that is no map. */
-  readonly data: Uint8Array | undefined;
-}
 
 /** Those of `keys` that the set has; all of the set's where `keys` is absent. */
 export function findHolders(
@@ -21,7 +13,7 @@ export function findHolders(
   set: string,
   keys: readonly (readonly string[])[] | undefined,
   sys: Sys,
-): readonly Held[] {
+): readonly HeldElement[] {
   if (keys?.length === 0) return [];
   const session = new NftSession(sys);
   try {

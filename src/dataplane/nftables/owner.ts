@@ -20,19 +20,13 @@ import {
 import { deleteSet, newSet } from "../../netlink/nftables/nftables.ts";
 import { readElements } from "../../netlink/nftables/read.ts";
 import { encodeFields } from "../../netlink/nftables/type.ts";
-import type { NftElement, NftSetDefinition, NftTable } from "../../plan/nft.ts";
+import type { NftElement, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
 import { compileElement } from "./compile.ts";
 import type { NftSession } from "./session.ts";
 
 /** An attribute's length has 16 bits; an element with its comment takes up to 250 bytes. */
 const elementsPerMessage = 200;
-
-/** An element of one of a table's sets. */
-export interface OwnedElement {
-  readonly set: string;
-  readonly element: NftElement;
-}
 
 /** What makes an owner's elements and their index. */
 export function addOwned(

@@ -11,17 +11,12 @@ import type { Reply } from "../../netlink/message.ts";
 import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../../netlink/nftables/nftables.ts";
 import { readSet, readTableUse } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
-import type { NftTable } from "../../plan/nft.ts";
+import type { NftTable, OwnedElement, RemovedElement } from "../../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../../plan/nft-owner.ts";
 import { KernelError, UnstableError } from "../errors.ts";
-import { deleteOwned, findElement, idOf, type OwnedElement, readOwned } from "./owner.ts";
+import { deleteOwned, findElement, idOf, readOwned } from "./owner.ts";
 import { EBUSY, EEXIST, ENOENT, isTransient, lookIntoNft, maxAttempts, type NftSession } from "./session.ts";
 import { locate, movesTo, moveWaiting } from "./waiting.ts";
-
-/** An element that was removed, as it was. */
-export interface RemovedElement extends OwnedElement {
-  readonly table: NftTable;
-}
 
 /**
  * Removes what the owner has in these tables. Returns the elements it removed; that there are none is success.

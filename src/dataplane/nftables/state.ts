@@ -1,9 +1,8 @@
 /** A plan's nf_tables resources, gathered by table. */
 import type { Request } from "../../netlink/message.ts";
-import type { NftElements, NftResource, NftTable } from "../../plan/nft.ts";
+import type { NftElements, NftResource, NftTable, OwnedElement } from "../../plan/nft.ts";
 import type { compileElement } from "./compile.ts";
 import type { Lack } from "./look.ts";
-import type { OwnedElement } from "./owner.ts";
 
 /** What a plan says of one table, and what has been learned of the kernel's. */
 export interface TableState {

@@ -12,9 +12,9 @@ import { deleteElements, dumpElements, newElements, type SetElement } from "../.
 import { getSet } from "../../netlink/nftables/nftables.ts";
 import { readElements, readSet } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields, typeLength } from "../../netlink/nftables/type.ts";
-import type { NftElement, NftSetDefinition, NftTable } from "../../plan/nft.ts";
+import type { NftElement, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { KernelError } from "../errors.ts";
-import { findElement, idOf, type OwnedElement } from "./owner.ts";
+import { findElement, idOf } from "./owner.ts";
 import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession } from "./session.ts";
 
 /** What moves the elements that wait for a key which these elements leave; with `undefined`, for any key that is free. */

@@ -1,6 +1,6 @@
 /** Which pools may give an address: those that were asked for, or those that offer themselves (Calico's determinePools). */
 import { type Family, familyOf } from "../../net/address.ts";
-import { canonicalPrefix, lengthOf } from "../../net/prefix.ts";
+import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
 import { blockName } from "../../store/object-name.ts";
 import { InvalidRequest } from "../invalid-request.ts";
@@ -34,7 +34,7 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
   const pool = pools.find((candidate) => candidate.name === text || candidate.cidr === cidr);
   if (pool === undefined || pool.disabled) {
     const known = pools.filter((other) => other.family === family && !other.disabled);
-    const remedy = wayOut(pool?.name, cidr);
+    const remedy = wayOut(pool?.name, cidr, pools);
     throw new InvalidRequest({ what: "unknown pool", pool: text, family, enabled: known, faults, remedy });
   }
   if (pool.family !== family) {
@@ -44,18 +44,21 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
 }
 
 /** How the pool comes to be there: a configuration makes pools on a node that has none, and not beside others. */
-function wayOut(disabled: string | undefined, cidr: string | undefined): string {
+function wayOut(disabled: string | undefined, cidr: string | undefined, pools: readonly Pool[]): string {
   if (disabled !== undefined) {
     const change = "sed 's/disabled: true/disabled: false/'";
     return `enable it: tortie get ippool ${disabled} -o yaml | ${change} | tortie apply -f -`;
   }
   if (cidr === undefined) return 'name one of these, or make it by "tortie apply"';
-  const spec = { cidr, ...(isNarrow(cidr) && { blockSize: lengthOf(cidr) }), natOutgoing: true };
-  const metadata = { name: `ippool-${blockName(cidr)}` };
-  const pool = { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata, spec };
+  const other = pools.find((pool) => overlaps(pool.cidr, cidr));
+  if (other !== undefined)
+    return `it overlaps with pool "${other.name}", ${other.cidr}: name that one, or a range outside of it`;
+  const spec = `cidr: ${cidr}, ${isNarrow(cidr) ? `blockSize: ${lengthOf(cidr)}, ` : ""}natOutgoing: true`;
+  const pool = `apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: ippool-${blockName(cidr)}}, spec: {${spec}}`;
+  // Without double quotes: a runtime's log and a plugin's JSON would put a backslash before each, and nobody could paste the command.
   return (
     "ADD makes pools of a configuration only while the node has none of their family; " +
-    `make it beside them: echo '${JSON.stringify(pool)}' | tortie apply -f -`
+    `make it beside them: echo '{${pool}}' | tortie apply -f -`
   );
 }
 

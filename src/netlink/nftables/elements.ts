@@ -1,4 +1,4 @@
-/** Elements of nf_tables' sets and maps: to be added, removed and asked for (linux/netfilter/nf_tables.h). */
+/** Elements of nf_tables' sets and maps: adding, removing and requesting them (linux/netfilter/nf_tables.h). */
 import { encodeUtf8 } from "../../net/text.ts";
 import type { AttributeWriter } from "../attribute.ts";
 import { NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
@@ -23,12 +23,12 @@ import {
 export interface SetElement {
   readonly key: Uint8Array;
   readonly data?: Uint8Array | { readonly jump: string };
-  /** This key is the first that the interval before it does not hold. */
+  /** This key is the first after the end of an interval. */
   readonly intervalEnd?: boolean;
   readonly comment?: string;
 }
 
-/** Adds elements; with `exclusive` one that exists already is `EEXIST`, without it only one with other data is. */
+/** Adds elements. With `exclusive` any existing one is `EEXIST`; without it, only one with different data. */
 export function newElements(
   set: InTable & { readonly set: string },
   elements: readonly SetElement[],
@@ -38,7 +38,7 @@ export function newElements(
   return { type: NFT_MSG_NEWSETELEM, flags, payload: elementList(set, elements) };
 }
 
-/** Removes elements by key; one that is missing is `ENOENT`. */
+/** Removes elements by key; a missing one is `ENOENT`. */
 export function deleteElements(set: InTable & { readonly set: string }, elements: readonly SetElement[]): Request {
   return { type: NFT_MSG_DELSETELEM, flags: 0, payload: elementList(set, elements) };
 }
@@ -48,12 +48,12 @@ export function flushSet({ family, table, set }: InTable & { readonly set: strin
   return { type: NFT_MSG_DELSETELEM, flags: 0, payload: inSet(families[family], table, set).finish() };
 }
 
-/** Asks for one element by key; `ENOENT` when it, its set or its table is missing. */
+/** Requests one element by key; `ENOENT` if it, its set or its table is missing. */
 export function getElement(set: InTable & { readonly set: string }, key: Uint8Array): Request {
   return { type: NFT_MSG_GETSETELEM, flags: NLM_F_ACK, payload: elementList(set, [{ key }]) };
 }
 
-/** Asks for all elements of a set; `ENOENT` when it or its table is missing. */
+/** Requests all elements of a set; `ENOENT` if it or its table is missing. */
 export function dumpElements({ family, table, set }: InTable & { readonly set: string }): Request {
   return { type: NFT_MSG_GETSETELEM, flags: NLM_F_DUMP, payload: inSet(families[family], table, set).finish() };
 }

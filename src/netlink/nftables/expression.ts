@@ -1,11 +1,11 @@
 /**
  * nf_tables' expressions: the instructions of a rule, which read the packet into registers, compare, look up and act.
  *
- * Numbers and attributes are those of linux/netfilter/nf_tables.h; everything nf_tables is told is in network order, but what a
- * register holds of metadata (marks, states, route types) is in the machine's.
+ * Numbers and attributes are those of linux/netfilter/nf_tables.h. Attributes are in network order; metadata in registers (marks, states,
+ * route types) is in the machine's order.
  *
- * **Only attributes that Linux 4.19 has**: an older kernel ignores one that it does not know and leaves it out when it is asked, so that CHECK
- * would miss it for ever.
+ * **Only attributes of Linux 4.19**: an older kernel ignores an unknown attribute and does not return it, so CHECK would always report it as
+ * missing.
  */
 import { type AttributeWriter, littleEndian } from "../attribute.ts";
 
@@ -67,7 +67,7 @@ export function writeExpressions(writer: AttributeWriter, expressions: readonly 
   }
 }
 
-/** Writes the verdict `jump <chain>` as a datum (of a rule or of an element). */
+/** Writes the verdict `jump <chain>` as a datum (in a rule or an element). */
 export function writeJump(writer: AttributeWriter, type: number, chain: string): void {
   writer.nest(type, () => {
     writer.nest(NFTA_DATA_VERDICT, () => {
@@ -83,14 +83,14 @@ export function writeValue(writer: AttributeWriter, type: number, value: Uint8Ar
   });
 }
 
-/** A number as a register holds it: 4 bytes in the machine's order. */
+/** A number as in a register: 4 bytes in the machine's order. */
 export function hostWord(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, littleEndian);
   return bytes;
 }
 
-/** The name of the instruction and what writes its attributes. */
+/** The name of the instruction and the function that writes its attributes. */
 function instruction(expression: Expression): readonly [string, (writer: AttributeWriter) => void] {
   if ("load" in expression) {
     // NFTA_META_DREG, NFTA_META_KEY
@@ -143,7 +143,7 @@ function instruction(expression: Expression): readonly [string, (writer: Attribu
 }
 
 function writeAnd(writer: AttributeWriter, register: Register, mask: Uint8Array): void {
-  // NFTA_BITWISE_SREG, _DREG, _LEN, _MASK, _XOR. Not NFTA_BITWISE_OP (Linux 5.6): without it the kernel takes this very operation.
+  // NFTA_BITWISE_SREG, _DREG, _LEN, _MASK, _XOR. Not NFTA_BITWISE_OP (Linux 5.6): this operation is its default.
   writer.be32(1, register).be32(2, register).be32(3, mask.length);
   writeValue(writer, 4, mask);
   writeValue(writer, 5, new Uint8Array(mask.length));

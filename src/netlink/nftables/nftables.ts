@@ -5,8 +5,8 @@
  *       new table, set, chain…   ├─ one datagram, one transaction: all of it or nothing
  *     batch end                 ─┘
  *
- * With a generation the batch is a compare-and-swap: the kernel answers ERESTART when anything in nf_tables has changed since that
- * number was read. Comments travel as user data in libnftnl's form, so that nft prints them: type, length, text with its NUL.
+ * With a generation the batch is a compare-and-swap: the kernel answers ERESTART if anything in nf_tables changed since that number was
+ * read. Comments are user data in libnftnl's format (type, length, text with NUL), so that nft prints them.
  */
 
 import { encodeUtf8 } from "../../net/text.ts";
@@ -71,7 +71,7 @@ import { byteOrder, type DataType, typeId, typeLength } from "./type.ts";
 
 export type TableFamily = "ip" | "ip6";
 
-/** Which object a request is about. */
+/** The object of a request. */
 export interface InTable {
   readonly family: TableFamily;
   readonly table: string;
@@ -83,7 +83,7 @@ export interface SetDefinition {
   readonly data?: readonly DataType[] | "verdict";
   readonly interval?: boolean;
   readonly comment?: string;
-  /** How many elements it will have and never more: the kernel then makes it small. */
+  /** The maximum number of elements, which lets the kernel allocate less. */
   readonly size?: number;
 }
 
@@ -96,7 +96,7 @@ export interface ChainDefinition {
   };
 }
 
-/** The message that opens a transaction; with a generation, only if that is still the current one. */
+/** The message that begins a transaction; with a generation, the transaction fails unless that is still the current one. */
 export function batchBegin(generation?: number): Request {
   if (generation === undefined) return unconditionalBegin;
   const writer = header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
@@ -108,25 +108,26 @@ export function batchEnd(): Request {
   return end;
 }
 
-// Always the same: made when the executable is built.
+// A constant, encoded when the executable is built.
 const batchHeader = header(AF_UNSPEC, NFNL_SUBSYS_NFTABLES).finish();
 const unconditionalBegin: Request = { type: NFNL_MSG_BATCH_BEGIN, flags: 0, payload: batchHeader };
 const end: Request = { type: NFNL_MSG_BATCH_END, flags: 0, payload: batchHeader };
 
-/** Makes a table; that it exists already is success. */
+/** Creates a table; an existing one is success. */
 export function newTable({ family, table }: InTable): Request {
   const writer = header(families[family]).string(NFTA_TABLE_NAME, table).be32(NFTA_TABLE_FLAGS, 0);
   return { type: NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, payload: writer.finish() };
 }
 
-/** A table without a name: always refused, EINVAL (nft_table_lookup in net/netfilter/nf_tables_api.c). A transaction with it is only a try. */
+/** A table without a name, which the kernel always rejects with EINVAL (nft_table_lookup in net/netfilter/nf_tables_api.c). A transaction that
+ * contains it is only a test. */
 export const namelessTable: Request = {
   type: NFT_MSG_NEWTABLE,
   flags: NLM_F_CREATE,
   payload: header(families.ip).finish(),
 };
 
-/** Removes a table with all that is in it. */
+/** Removes a table with its contents. */
 export function deleteTable({ family, table }: InTable): Request {
   return {
     type: NFT_MSG_DELTABLE,
@@ -135,7 +136,7 @@ export function deleteTable({ family, table }: InTable): Request {
   };
 }
 
-/** Makes a chain; that it exists already is `EEXIST`. */
+/** Creates a chain; an existing one is `EEXIST`. */
 export function newChain({ family, table }: InTable, { name, hook }: ChainDefinition): Request {
   const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
   if (hook !== undefined) {
@@ -149,13 +150,13 @@ export function newChain({ family, table }: InTable, { name, hook }: ChainDefini
   return { type: NFT_MSG_NEWCHAIN, flags: NLM_F_CREATE | NLM_F_EXCL, payload: writer.finish() };
 }
 
-/** Removes a chain with its rules; `EBUSY` while anything jumps to it. */
+/** Removes a chain with its rules; `EBUSY` while any rule jumps to it. */
 export function deleteChain({ family, table }: InTable, name: string): Request {
   const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
   return { type: NFT_MSG_DELCHAIN, flags: 0, payload: writer.finish() };
 }
 
-/** Puts a rule at the end of a chain. */
+/** Appends a rule to a chain. */
 export function newRule(
   { family, table }: InTable,
   chain: string,
@@ -173,7 +174,7 @@ export function flushChain({ family, table }: InTable, chain: string): Request {
   return { type: NFT_MSG_DELRULE, flags: 0, payload: writer.finish() };
 }
 
-/** Makes a set or map; that it exists already is `EEXIST`. `id` tells the sets of one batch apart. */
+/** Creates a set or map; an existing one is `EEXIST`. `id` distinguishes the sets of one batch. */
 export function newSet({ family, table }: InTable, set: SetDefinition, id: number): Request {
   const { name, key, data, interval, size } = set;
   const writer = header(families[family]).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, name);
@@ -196,29 +197,29 @@ export function deleteSet({ family, table }: InTable, name: string): Request {
   return { type: NFT_MSG_DELSET, flags: 0, payload: inSet(families[family], table, name).finish() };
 }
 
-/** Asks for one set; `ENOENT` when it, or its table, is missing. */
+/** Requests one set; `ENOENT` if it or its table is missing. */
 export function getSet({ family, table }: InTable, name: string): Request {
   return { type: NFT_MSG_GETSET, flags: NLM_F_ACK, payload: inSet(families[family], table, name).finish() };
 }
 
-/** Asks for the sets of a table; `ENOENT` (or none) when it is missing. */
+/** Requests the sets of a table; `ENOENT` (or none) if it is missing. */
 export function dumpSets({ family, table }: InTable): Request {
   const writer = header(families[family]).string(NFTA_SET_TABLE, table);
   return { type: NFT_MSG_GETSET, flags: NLM_F_DUMP, payload: writer.finish() };
 }
 
-/** Asks for all chains of a family: the kernel takes no table here. */
+/** Requests all chains of a family: the kernel cannot filter by table here. */
 export function dumpChains({ family }: InTable): Request {
   return { type: NFT_MSG_GETCHAIN, flags: NLM_F_DUMP, payload: header(families[family]).finish() };
 }
 
-/** Asks for one chain; `ENOENT` when it or its table is missing. */
+/** Requests one chain; `ENOENT` if it or its table is missing. */
 export function getChain({ family, table }: InTable, name: string): Request {
   const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
   return { type: NFT_MSG_GETCHAIN, flags: NLM_F_ACK, payload: writer.finish() };
 }
 
-/** Asks for the rules of a chain, in order. */
+/** Requests the rules of a chain, in order. */
 export function dumpRules({ family, table }: InTable, chain: string): Request {
   const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
   return { type: NFT_MSG_GETRULE, flags: NLM_F_DUMP, payload: writer.finish() };
@@ -229,7 +230,7 @@ export function getTable({ family, table }: InTable): Request {
   return { type: NFT_MSG_GETTABLE, flags: NLM_F_ACK, payload: writer.finish() };
 }
 
-/** Asks for the number of the current generation of the rule set. */
+/** Requests the number of the ruleset's current generation. */
 export function getGeneration(): Request {
   return { type: NFT_MSG_GETGEN, flags: NLM_F_ACK, payload: header(AF_UNSPEC).finish() };
 }
@@ -254,12 +255,12 @@ function setUserData({ key, data, comment: text }: SetDefinition): Uint8Array {
   return bytes;
 }
 
-/** The table and name attributes of a set have the same numbers in messages about sets and about their elements. */
+/** The attributes for table and name have the same numbers in messages about sets and in those about elements. */
 export function inSet(family: number, table: string, set: string): AttributeWriter {
   return header(family).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set);
 }
 
-/** A typed value in libnftnl's form: what nft prints as a comment. */
+/** A typed value in libnftnl's format, which nft prints as a comment. */
 export function userData(type: number, text: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(2 + text.length + 1);
   bytes[0] = type;

@@ -1,6 +1,6 @@
 /**
- * nf_tables' numbers: messages, attributes and flags (linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h), and how libnftnl numbers user
- * data.
+ * nf_tables' numbers: messages, attributes and flags (linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h), and libnftnl's numbers of
+ * user data.
  */
 
 export const NFNL_SUBSYS_NFTABLES = 10;
@@ -75,7 +75,7 @@ export const NFT_DATA_VERDICT = 0xffffff00;
 export const NF_ACCEPT = 1;
 export const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
 
-/** User data of a set (libnftnl's `enum nftnl_udata_set_types`), then the one kind that all others carry. */
+/** User data of a set (libnftnl's `enum nftnl_udata_set_types`), then the only kind that other objects carry. */
 export const setKeyByteOrder = 0;
 export const setDataByteOrder = 1;
 export const setComment = 7;

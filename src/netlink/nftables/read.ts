@@ -1,4 +1,4 @@
-/** What nf_tables answers, read from bytes. */
+/** Decodes nf_tables' answers. */
 import { type Attributes, be32Of, listAttributes, readAttributes, stringOf } from "../attribute.ts";
 import type { Reply } from "../message.ts";
 import type { SetElement } from "./elements.ts";
@@ -37,7 +37,7 @@ export function readGeneration(reply: Reply): number {
   return numberOf(attributesOf(reply).get(NFTA_GEN_ID));
 }
 
-/** How many chains, sets and other objects the table holds. */
+/** The number of chains, sets and other objects in the table. */
 export function readTableUse(reply: Reply): number {
   return numberOf(attributesOf(reply).get(NFTA_TABLE_USE));
 }
@@ -84,7 +84,7 @@ export function readChain(reply: Pick<Reply, "payload">): ChainEntry {
   };
 }
 
-/** How many rules the chain holds, and how often it is jumped to, together. */
+/** The number of rules in the chain plus the number of jumps to it. */
 export function readChainUse(reply: Reply): number {
   return numberOf(attributesOf(reply).get(NFTA_CHAIN_USE));
 }

@@ -1,15 +1,15 @@
 /**
- * nf_tables' data: texts to register bytes and back, per data type.
+ * nf_tables' data: converts texts to register bytes and back, per data type.
  *
- * The kernel knows only lengths; names and numbers of types are nft's own (its `enum datatypes`), kept in a set so that nft can print
- * it. A concatenation gives each field a whole number of 4-byte registers, and its type number joins those of its fields, 6 bits each.
+ * The kernel knows only lengths. Names and numbers of types are nft's own (its `enum datatypes`), stored in a set so that nft can print it.
+ * In a concatenation each field takes a whole number of 4-byte registers, and the type number joins those of the fields, 6 bits each.
  */
 import { addressBytes, formatAddress } from "../../net/address.ts";
 import { littleEndian, MalformedError } from "../attribute.ts";
 
 export type DataType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "mark";
 
-/** As nft writes it into a set's user data: whose byte order the key is in. A concatenation has none. */
+/** The byte order of the key, as nft writes it into a set's user data. A concatenation has none. */
 export type ByteOrder = 0 | 1 | 2;
 const hostOrder = 1;
 const networkOrder = 2;
@@ -49,7 +49,7 @@ export function byteOrder(fields: readonly DataType[]): ByteOrder {
   return fields.length === 1 && first !== undefined ? types[first].order : 0;
 }
 
-/** One text per field to bytes. Throws `RangeError` when a text is none of its type. */
+/** Converts one text per field to bytes. Throws `RangeError` if a text is not valid for its type. */
 export function encodeFields(fields: readonly DataType[], texts: readonly string[]): Uint8Array {
   if (fields.length !== texts.length)
     throw new RangeError(`cannot encode "${texts.join(" . ")}": ${fields.join(" . ")}`);
@@ -67,7 +67,7 @@ export function encodeFields(fields: readonly DataType[], texts: readonly string
   return bytes;
 }
 
-/** Bytes to one text per field. Throws `MalformedError`. */
+/** Converts bytes to one text per field. Throws `MalformedError`. */
 export function decodeFields(fields: readonly DataType[], bytes: Uint8Array): readonly string[] {
   if (bytes.length < typeLength(fields)) {
     throw new MalformedError(`cannot read ${fields.join(" . ")}: ${bytes.length} bytes`);
@@ -84,7 +84,7 @@ export function decodeFields(fields: readonly DataType[], bytes: Uint8Array): re
   });
 }
 
-/** The bytes after the last address of a prefix; `undefined` where nothing comes after (`255.0.0.0/8`). */
+/** The address after the last one of a prefix; `undefined` if there is none (`255.0.0.0/8`). */
 export function afterPrefix(network: Uint8Array, length: number): Uint8Array | undefined {
   const next = network.slice();
   const last = length === 0 ? -1 : (length - 1) >> 3;

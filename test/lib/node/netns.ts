@@ -58,7 +58,7 @@ export interface Machine {
 
 export class Node implements Machine {
   readonly name: string;
-  /** The process that holds the node's namespaces; those of its children are the node's too. */
+  /** The process that contains the node's namespaces; those of its children are the node's too. */
   readonly pid: number;
   readonly #holder: ChildProcess;
 

@@ -3,11 +3,8 @@
  *
  * In:  `{"netns": {"a": "/run/netns/a"}, "steps": [{"step": "apply", "in": "a", "plan": …}, …]}`      Out: one answer per step
  */
-import { apply } from "../../../src/dataplane/apply.ts";
-import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
-import { diff } from "../../../src/dataplane/diff.ts";
-import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
-import type { Sys } from "../../../src/host/sys.ts";
+import { type Executor, withExecutor } from "../../../src/dataplane/executor.ts";
+import type { Netns, Sys } from "../../../src/host/sys.ts";
 import type { Plan } from "../../../src/plan/resource.ts";
 
 export type DataplaneStep =
@@ -37,33 +34,35 @@ const maxBytes = 1 << 22;
 
 export function runDataplaneExecutor(sys: Sys): void {
   const { netns, steps } = JSON.parse(sys.readStdin(maxBytes, 10_000)) as DataplaneJob;
-  const scenes = new Map<string, Scene>();
-  for (const [name, path] of Object.entries(netns)) scenes.set(name, { sys, sandbox: sys.openNetns(path) });
-  let last: Applied | undefined;
+  const sandboxes = new Map<string, Netns>();
+  for (const [name, path] of Object.entries(netns)) sandboxes.set(name, sys.openNetns(path));
+  let last: ReturnType<Executor["apply"]> | undefined;
 
-  function take(step: DataplaneStep): unknown {
-    const scene = ("in" in step && scenes.get(step.in)) || { sys };
+  function take(step: DataplaneStep, executor: Executor): unknown {
     switch (step.step) {
       case "apply": {
         const { plan, mayReplace } = step;
-        last = apply(plan, scene, mayReplace === undefined ? {} : { mayReplace: (alias) => alias === mayReplace });
+        last = executor.apply(plan, mayReplace === undefined ? {} : { mayReplace: (alias) => alias === mayReplace });
         return Object.fromEntries(last.links);
       }
       case "diff":
-        return diff(step.plan, scene).map(({ text }) => text);
+        return executor.diff(step.plan).map(({ text }) => text);
       case "undo":
         return last?.undo();
       case "remove":
-        return removeLink(scene, { place: "host", name: step.name, owner: step.owner });
+        return executor.remove(step.owner, [{ kind: "link", at: "host", name: step.name }]);
       case "list":
-        return listOwnedLinks(scene, step.ownerPrefix).map(({ name, kind, owner }) => `${name} ${kind} ${owner}`);
+        return (["ifb", "veth"] as const).flatMap((kind) =>
+          executor.list(kind, step.ownerPrefix).map(({ name, owner }) => `${name} ${kind} ${owner}`),
+        );
     }
   }
 
   const answers = steps.map((step): DataplaneAnswer => {
     const start = sys.monotonicMs();
     try {
-      const value = take(step);
+      const sandbox = "in" in step ? sandboxes.get(step.in) : undefined;
+      const value = withExecutor(sys, sandbox, (executor) => take(step, executor));
       return { value, ms: sys.monotonicMs() - start };
     } catch (error) {
       return { refused: error instanceof Error ? error.message : `${error}`, ms: sys.monotonicMs() - start };

@@ -3,8 +3,7 @@
  *
  * In:  `{"plan": …, "netns": "/run/netns/a"}`      Out: `{"differences": ["…"]}`
  */
-import { apply } from "../../../src/dataplane/apply.ts";
-import { diff } from "../../../src/dataplane/diff.ts";
+import { withExecutor } from "../../../src/dataplane/executor.ts";
 import type { Sys } from "../../../src/host/sys.ts";
 import type { Plan } from "../../../src/plan/resource.ts";
 
@@ -22,9 +21,10 @@ const maxBytes = 1 << 22;
 
 export function runPlanExecutor(sys: Sys): void {
   const { plan, netns } = JSON.parse(sys.readStdin(maxBytes, 10_000)) as PlanJob;
-  const scene = { sys, ...(netns !== undefined && { sandbox: sys.openNetns(netns) }) };
-  apply(plan, scene);
-  const answer: PlanAnswer = { differences: diff(plan, scene).map(({ text }) => text) };
+  const sandbox = netns === undefined ? undefined : sys.openNetns(netns);
+  withExecutor(sys, sandbox, (executor) => executor.apply(plan));
+  const differences = withExecutor(sys, sandbox, (executor) => executor.diff(plan));
+  const answer: PlanAnswer = { differences: differences.map(({ text }) => text) };
   sys.write("stdout", JSON.stringify(answer));
   sys.exit(0);
 }

@@ -55,7 +55,7 @@ describe("ADD", () => {
     ]);
     expect(run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/24"] } })).toMatchObject({
       code: 7,
-      msg: 'cannot use pool "10.9.0.0/24": the given pool (10.9.0.0/24) does not exist, or is not enabled; enabled IPv4 pools are "default-ipv4-ippool" (10.7.0.0/24), "ippool-10-8-0-0-24" (10.8.0.0/24); ADD makes pools of a configuration only while the node has none of their family; make it beside them: echo \'{"apiVersion":"projectcalico.org/v3","kind":"IPPool","metadata":{"name":"ippool-10-9-0-0-24"},"spec":{"cidr":"10.9.0.0/24","natOutgoing":true}}\' | tortie apply -f -',
+      msg: 'cannot use pool "10.9.0.0/24": the given pool (10.9.0.0/24) does not exist, or is not enabled; enabled IPv4 pools are "default-ipv4-ippool" (10.7.0.0/24), "ippool-10-8-0-0-24" (10.8.0.0/24); ADD makes pools of a configuration only while the node has none of their family; make it beside them: echo \'{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: ippool-10-9-0-0-24}, spec: {cidr: 10.9.0.0/24, natOutgoing: true}}\' | tortie apply -f -',
     });
   });
 

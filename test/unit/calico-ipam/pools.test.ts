@@ -1,5 +1,7 @@
 /** Which pools a configuration makes, and which it is refused. */
+
 import { beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { IpamWorld } from "./world.ts";
 
 let world: IpamWorld;
@@ -69,8 +71,8 @@ describe("a pool that is not there", () => {
   test("is made by the command that the message has", () => {
     world.add();
     const { msg = "" } = world.run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/28"] } });
-    const [, json = ""] = /echo '(.*)' \| tortie apply -f -$/.exec(msg) ?? [];
-    const { kind, metadata, spec } = JSON.parse(json);
+    const [, text = ""] = /echo '(.*)' \| tortie apply -f -$/.exec(msg) ?? [];
+    const { kind, metadata, spec } = parse(text);
     expect(kind).toBe("IPPool");
     world.pool(metadata.name, spec);
     expect(world.add({ container: "b", ipam: { ipv4_pools: ["10.9.0.0/28"] } })[0]).toMatch(/^10\.9\.0\./);
@@ -149,10 +151,10 @@ describe("the default pool", () => {
 
 describe("a pool of the configuration", () => {
   test.each([
-    ["192.168.0.0/16", 'it holds the node\'s own address 192.168.1.10 ("eth0")'],
-    ["192.168.1.8/29", 'it holds the node\'s own address 192.168.1.10 ("eth0")'],
-    ["192.168.1.0/30", "it holds the node's gateway 192.168.1.1"],
-    ["192.168.1.53/32", "it holds the node's resolver 192.168.1.53"],
+    ["192.168.0.0/16", 'it contains the node\'s own address 192.168.1.10 ("eth0")'],
+    ["192.168.1.8/29", 'it contains the node\'s own address 192.168.1.10 ("eth0")'],
+    ["192.168.1.0/30", "it contains the node's gateway 192.168.1.1"],
+    ["192.168.1.53/32", "it contains the node's resolver 192.168.1.53"],
   ])("%s is refused on 192.168.1.10/24, and STATUS tells", (cidr, reason) => {
     const link = world.uplink("eth0", "192.168.1.10/24");
     world.route("0.0.0.0/0", link, "192.168.1.1");
@@ -168,7 +170,7 @@ describe("a pool of the configuration", () => {
     const ipam = { assign_ipv4: "false", assign_ipv6: "true", ipv6_pools: ["fd00:1::/112"] };
     expect(world.run("ADD", { ipam })).toMatchObject({
       code: 7,
-      msg: expect.stringContaining('holds the node\'s own address fd00:1::10 ("eth0")'),
+      msg: expect.stringContaining('contains the node\'s own address fd00:1::10 ("eth0")'),
     });
   });
 

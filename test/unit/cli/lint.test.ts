@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { isNetwork, lintNetwork } from "../../../src/cli/lint/network.ts";
 import { knownPlugins } from "../../../src/cli/lint/plugins.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
+import { World } from "./world.ts";
 
 const usual = { type: "calico", datastore_type: "file", ipam: { type: "calico-ipam" } };
 
@@ -184,3 +185,61 @@ test("another's plugin whose name is nearly one of ours is asked about", () => {
     'plugins[1] (bandwith) (did you mean "bandwidth"?)',
   ]);
 });
+
+describe("what ADD refuses, validate refuses in its words", () => {
+  test.each<[string, object]>([
+    ["no family is wanted", { ipam: { type: "calico-ipam", assign_ipv4: "false" } }],
+    ["a node's name with a space", { nodename: "node one" }],
+    ["a deprecated host name that is none", { hostname: "Node_1" }],
+    ["a pool that is not there", { ipam: { type: "calico-ipam", ipv4_pools: ["nope"] } }],
+    ["a pool that is not there, of IPv6", { ipam: { type: "calico-ipam", assign_ipv6: "true", ipv6_pools: ["nope"] } }],
+    ["a pool of another family", { ipam: { type: "calico-ipam", ipv4_pools: ["fd00::/64"] } }],
+    ["a pool with host bits", { ipam: { type: "calico-ipam", ipv4_pools: ["10.1.2.3/16"] } }],
+    ["an MTU that carries no packet", { mtu: 20 }],
+  ])("%s", async (_, conf) => {
+    const node = new FakeNode();
+    node.sandbox("c1");
+    const { status, json } = node.run("ADD", { conf });
+    expect(status).toBe(1);
+    const document = JSON.stringify(list({ ...usual, ...conf }));
+    const { status: judged, stdout, stderr } = await new World({ node: "node-1" }).run("validate -f -", document);
+    expect({ judged, stdout }).toEqual({ judged: 1, stdout: "" });
+    // ADD names the interface that it was to attach, or the family that it gave back.
+    expect(stderr).toContain(`plugins[0]: ${json.msg}`);
+  });
+
+  test.each<[string, object]>([
+    ["the default pool", {}],
+    ["CIDRs on a node without pools", { ipam: { type: "calico-ipam", ipv4_pools: ["10.1.0.0/16"] } }],
+    ["addresses by name alone", { capabilities: { ips: true }, ipam: { type: "calico-ipam", assign_ipv4: "false" } }],
+  ])("%s: nothing", async (_, conf) => {
+    const document = JSON.stringify(list({ ...usual, ...conf }));
+    expect(await new World().run("validate -f -", document)).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  test("pools that are there are asked", async () => {
+    const world = new World().withNode();
+    const document = (pool: string) =>
+      JSON.stringify(list({ ...usual, ipam: { type: "calico-ipam", ipv4_pools: [pool] } }));
+    const pool = {
+      apiVersion: "projectcalico.org/v3",
+      kind: "IPPool",
+      metadata: { name: "blue" },
+      spec: { cidr: "10.1.0.0/16" },
+    };
+    await world.run("apply -f -", JSON.stringify(pool));
+    for (const name of ["blue", "10.1.0.0/16"])
+      expect(await world.run("validate -f -", document(name))).toMatchObject({ status: 0 });
+    expect((await world.run("validate -f -", document("10.2.0.0/16"))).stderr).toContain("make it beside them: echo ");
+  });
+});
+
+test.each(["log_file_path", "nodename_file"])(
+  "%s that is relative leads to where the runtime runs, and is told",
+  (key) => {
+    expect(slipsOf(list({ ...usual, [key]: "cni/x.log" }))).toEqual([
+      `plugins[0].${key}: is "cni/x.log", below whatever directory the runtime runs in; write a path that begins with "/"`,
+    ]);
+    expect(slipsOf(list({ ...usual, [key]: "/cni/x.log" }))).toEqual([]);
+  },
+);

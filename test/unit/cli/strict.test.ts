@@ -134,7 +134,7 @@ describe("an unknown field of a spec", () => {
       status: 1,
       stderr:
         'tortie: cannot apply IPPool "a": unknown field spec.disable (did you mean "disabled"?)\n' +
-        'tortie: cannot apply IPPool "b": unknown field spec.nat\n',
+        'tortie: cannot apply IPPool "b": unknown field spec.nat (did you mean "natOutgoing"?)\n',
     });
     expect(world.object("IPPool", "c")).toBeUndefined();
   });

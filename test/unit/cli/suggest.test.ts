@@ -32,6 +32,15 @@ describe("a suggestion", () => {
     expect(didYouMean(word, commands)).toBe("");
   });
 
+  test("for the beginning of a word is that word, or the few that begin so", () => {
+    expect(didYouMean("nat", fields)).toBe(' (did you mean "natOutgoing"?)');
+    expect(didYouMean("--conf", ["--conf-dir", "--conflist", "--keep"])).toBe(
+      ' (did you mean "--conf-dir" or "--conflist"?)',
+    );
+    expect(didYouMean("na", fields)).toBe("");
+    expect(didYouMean("abc", ["abc-one", "abc-two", "abc-three", "abc-four"])).toBe("");
+  });
+
   test("ends a message", () => {
     expect(`unknown command "doctr"${didYouMean("doctr", commands)}`).toBe(
       'unknown command "doctr" (did you mean "doctor"?)',

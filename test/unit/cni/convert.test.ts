@@ -109,7 +109,7 @@ describe("parseResult()", () => {
   test.each([
     [{ cniVersion: "7.0.0" }, 'unsupported CNI result version "7.0.0"'],
     [{ cniVersion: 1 }, "unsupported CNI result version 1"],
-    [[], "the document must be an object, not []"],
+    [[], "must be an object, not []"],
     [{ ips: {} }, '"ips" must be an array, not an object'],
     [{ ips: [{}] }, '"ips[0].address" is missing'],
     [{ ips: [{ address: "10.0.0.5" }] }, 'invalid CIDR address: "10.0.0.5"'],

@@ -59,7 +59,7 @@ describe("confParser()", () => {
     ],
     [{ ipam, runtimeConfig: { portMappings: [null] } }, '"runtimeConfig.portMappings[0]" must be an object, not null'],
     [{ ipam, runtimeConfig: { aliases: { net: "a" } } }, '"runtimeConfig.aliases.net" must be an array, not "a"'],
-    ["x", 'the document must be an object, not "x"'],
+    ["x", 'must be an object, not "x"'],
   ])("refuses %j", (document, fault) => {
     expect(() => parse(document)).toThrow(
       expect.objectContaining({ code: 7, message: `cannot parse the configuration: ${fault}` }),

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { apply } from "../../../src/dataplane/apply.ts";
 import type { Plan, Resource, VethPair } from "../../../src/plan/resource.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
-import { applied, differences, endpointPlan, newStand, refusalOf, type Stand } from "./scene.ts";
+import { applied, differences, endpointPlan, inScene, newStand, refusalOf, type Stand } from "./scene.ts";
 
 describe("apply()", () => {
   test("makes the kernel hold the plan, whatever the order of its resources", () => {
@@ -173,7 +172,9 @@ describe("apply() on a name that is taken", () => {
     applied(newStand(machine, "old"), endpointPlan(5, "tortie:net/old/eth0"));
     const stand = newStand(machine, "new");
     const plan = endpointPlan();
-    apply(plan, stand.scene, { mayReplace: (alias) => alias === "tortie:net/old/eth0" });
+    inScene(stand.scene, (executor) =>
+      executor.apply(plan, { mayReplace: (alias) => alias === "tortie:net/old/eth0" }),
+    );
     expect(differences(stand, plan)).toEqual([]);
   });
 
@@ -264,8 +265,8 @@ describe("apply() names the resource that the kernel refuses", () => {
 
   test("that the sandbox is gone", () => {
     const sys = new FakeSys();
-    expect(refusalOf(() => apply(endpointPlan(), { sys })).message).toMatch(
-      /the sandbox's network namespace is not there$/,
+    expect(refusalOf(() => applied({ scene: { sys } }, endpointPlan())).message).toMatch(
+      /the sandbox: its network namespace is not there$/,
     );
   });
 });

@@ -7,7 +7,6 @@ import {
   SystemCallError,
   systemCallError,
   TimeoutError,
-  UndoError,
 } from "../../../src/dataplane/errors.ts";
 import { CoreError } from "../../../src/errors/core-error.ts";
 import { errnoOf } from "../../../src/netlink/errno.ts";
@@ -74,7 +73,7 @@ describe("errors of the dataplane", () => {
 
   test("protocolError() tells in the details what could not be taken back", () => {
     const error = new ConflictError(attempt, "it is taken");
-    error.rollback = new UndoError([new KernelError(["delete", 'link "x"'], { errno: 1, text: undefined })]);
+    error.rollback = new KernelError(["delete", 'link "x"'], { errno: 1, text: undefined });
     expect(protocolError(error)?.details).toBe('and then: cannot delete link "x": Operation not permitted (EPERM)');
   });
 

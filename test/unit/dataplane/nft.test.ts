@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { longestTarget, tableOf } from "../../../plugins/portmap/tables.ts";
+import { NftConflict } from "../../../src/dataplane/errors.ts";
 import { applyNft } from "../../../src/dataplane/nftables/apply.ts";
-import { NftConflict } from "../../../src/dataplane/nftables/conflict.ts";
 import { diffNft } from "../../../src/dataplane/nftables/diff.ts";
 import { removeNft, removeNftTable } from "../../../src/dataplane/nftables/remove.ts";
 import type { NftElements, NftResource, NftTable } from "../../../src/plan/nft.ts";

@@ -1,16 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
-import { applied, endpointPlan, newStand, refusalOf } from "./scene.ts";
+import { applied, endpointPlan, newStand, ownedLinks, refusalOf, removeLink } from "./scene.ts";
 
 const { owner } = endpointPlan();
 
-describe("removeLink()", () => {
+describe("remove() of a link", () => {
   test("deletes the owner's link and a veth's other end, once", () => {
     const stand = newStand();
     const before = stand.machine.kernel.print();
     applied(stand, endpointPlan());
-    const remove = (name: string) => removeLink(stand.scene, { place: "host", name, owner });
-    expect([remove("cali5"), remove("cali5"), remove("bwp5")]).toEqual([true, false, true]);
+    for (const name of ["cali5", "cali5", "bwp5"]) removeLink(stand.scene, name, owner);
     expect(stand.machine.kernel.print()).toBe(before);
   });
 
@@ -22,34 +20,32 @@ describe("removeLink()", () => {
     applied(stand, endpointPlan());
     Object.assign(stand.machine.kernel.host.find("cali5") ?? {}, { alias });
     const before = stand.machine.kernel.print();
-    expect(removeLink(stand.scene, { place: "host", name: "cali5", owner })).toBe(false);
+    removeLink(stand.scene, "cali5", owner);
     expect(stand.machine.kernel.print()).toBe(before);
   });
 
   test("needs no sandbox", () => {
     const stand = newStand();
     applied(stand, endpointPlan());
-    expect(removeLink({ sys: stand.sys }, { place: "host", name: "cali5", owner })).toBe(true);
+    removeLink({ sys: stand.sys }, "cali5", owner);
+    expect(stand.machine.kernel.host.find("cali5")).toBeUndefined();
   });
 
   test("says what the kernel refuses", () => {
     const stand = newStand();
     stand.sys.failAt(stand.sys.steps + 2, "ENOBUFS");
-    expect(refusalOf(() => removeLink(stand.scene, { place: "host", name: "cali5", owner }))).toEqual({
+    expect(refusalOf(() => removeLink(stand.scene, "cali5", owner))).toEqual({
       kind: "refused",
       message: "cannot talk to the kernel: sendto netlink: No buffer space available",
     });
   });
 });
 
-describe("listOwnedLinks()", () => {
+describe("list()", () => {
   test("lists the links whose owner begins so", () => {
     const stand = newStand();
     applied(stand, endpointPlan());
-    expect(listOwnedLinks(stand.scene, "tortie:net/")).toEqual([
-      { name: "bwp5", owner, kind: "ifb" },
-      { name: "cali5", owner, kind: "veth" },
-    ]);
-    expect(listOwnedLinks(stand.scene, "tortie:other/")).toEqual([]);
+    expect(ownedLinks(stand.scene, "tortie:net/")).toEqual([`bwp5 ifb ${owner}`, `cali5 veth ${owner}`]);
+    expect(ownedLinks(stand.scene, "tortie:other/")).toEqual([]);
   });
 });

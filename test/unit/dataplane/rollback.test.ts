@@ -1,14 +1,21 @@
 /** Whatever step of `apply` fails, nothing of it stays; and a walk of many operations leaves what the survivors alone would. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { apply } from "../../../src/dataplane/apply.ts";
-import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
-import { diff } from "../../../src/dataplane/diff.ts";
-import { listOwnedLinks, removeLink } from "../../../src/dataplane/remove.ts";
 import type { Plan } from "../../../src/plan/resource.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { howMany } from "../../lib/how-many.ts";
-import { applied, endpointPlan, newStand, refusalOf, shapingOf } from "./scene.ts";
+import {
+  type Applied,
+  applied,
+  differences,
+  endpointPlan,
+  newStand,
+  ownedLinks,
+  refusalOf,
+  removeLink,
+  type Scene,
+  shapingOf,
+} from "./scene.ts";
 
 /** The steps of a whole `apply` of this plan. */
 function stepsOf(plan: Plan, prepare: (stand: ReturnType<typeof newStand>) => void): number {
@@ -53,7 +60,7 @@ test.each<[string, Plan, Plan | undefined]>([
     expect(message).toMatch(/^cannot .*Out of memory|Cannot allocate memory/);
     expect(stand.machine.kernel.print()).toBe(before);
     applied(stand, plan);
-    expect(diff(plan, stand.scene)).toEqual([]);
+    expect(differences(stand, plan)).toEqual([]);
   }
 });
 
@@ -97,17 +104,17 @@ class Walk {
     if (operation === "sandbox ends") this.#end(id);
     else if (scene === undefined) return;
     else if (operation === "apply") {
-      const result = apply(plan, scene);
+      const result = applied({ scene }, plan);
       if (!this.live.has(id)) this.live.set(id, result);
-      expect(diff(plan, scene)).toEqual([]);
+      expect(differences({ scene }, plan)).toEqual([]);
     } else if (operation === "undo") {
       this.live.get(id)?.undo();
       this.live.delete(id);
     } else {
-      const removed = [`bwp${id}`, `cali${id}`].map((name) =>
-        removeLink({ sys: this.#sys }, { place: "host", name, owner: plan.owner }),
-      );
-      expect(removed).toEqual([this.live.has(id), this.live.has(id)]);
+      const owned = () => this.owners().filter((one) => one.endsWith(` ${plan.owner}`)).length;
+      expect(owned()).toBe(this.live.has(id) ? 2 : 0);
+      for (const name of [`bwp${id}`, `cali${id}`]) removeLink({ sys: this.#sys }, name, plan.owner);
+      expect(owned()).toBe(0);
       this.live.delete(id);
     }
   }
@@ -116,7 +123,7 @@ class Walk {
   #end(id: number): void {
     if (this.ended.has(id)) return;
     const owner = endpointPlan(id).owner;
-    removeLink({ sys: this.#sys }, { place: "host", name: `bwp${id}`, owner });
+    removeLink({ sys: this.#sys }, `bwp${id}`, owner);
     this.#machine.removeSandbox(`/var/run/netns/pod${id}`);
     this.#scenes.delete(id);
     this.live.delete(id);
@@ -129,8 +136,6 @@ class Walk {
   }
 
   owners(): readonly string[] {
-    return listOwnedLinks({ sys: this.#sys }, "tortie:")
-      .map(({ name, owner, kind }) => `${name} ${kind} ${owner}`)
-      .sort();
+    return [...ownedLinks({ sys: this.#sys }, "tortie:")].sort();
   }
 }

@@ -1,10 +1,16 @@
 /** A machine with sandboxes, and the plan of an endpoint with all kinds of rtnetlink resources. */
-import { apply } from "../../../src/dataplane/apply.ts";
-import type { Applied, Scene } from "../../../src/dataplane/dataplane.ts";
-import { diff } from "../../../src/dataplane/diff.ts";
+import { type Executor, withExecutor } from "../../../src/dataplane/executor.ts";
 import { CoreError } from "../../../src/errors/core-error.ts";
+import type { Netns, Sys } from "../../../src/host/sys.ts";
 import type { Plan, Resource } from "../../../src/plan/resource.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
+
+export type Applied = ReturnType<Executor["apply"]>;
+
+export interface Scene {
+  readonly sys: Sys;
+  readonly sandbox?: Netns;
+}
 
 export interface Stand {
   readonly machine: FakeMachine;
@@ -59,15 +65,32 @@ export function shapingOf(host: string, ifb: string): readonly Resource[] {
   ];
 }
 
-export function applied(stand: Stand, plan: Plan): Applied {
-  return apply(plan, stand.scene);
+/** What an executor does there, over connections of its own. */
+export function inScene<T>({ sys, sandbox }: Scene, body: (executor: Executor) => T): T {
+  return withExecutor(sys, sandbox, body);
 }
 
-export function differences(stand: Stand, plan: Plan): readonly string[] {
-  return diff(plan, stand.scene).map(({ text }) => text);
+export function applied({ scene }: Pick<Stand, "scene">, plan: Plan): Applied {
+  return inScene(scene, (executor) => executor.apply(plan));
 }
 
-/** What the call throws: its code and its message. */
+export function differences({ scene }: Pick<Stand, "scene">, plan: Plan): readonly string[] {
+  return inScene(scene, (executor) => executor.diff(plan)).map(({ text }) => text);
+}
+
+/** Removes a link of the host's by name and owner. */
+export function removeLink(scene: Scene, name: string, owner: string): void {
+  inScene(scene, (executor) => executor.remove(owner, [{ kind: "link", at: "host", name }]));
+}
+
+/** `<name> <kind> <owner>` of each link whose owner begins so. */
+export function ownedLinks(scene: Scene, ownerPrefix: string): readonly string[] {
+  return (["ifb", "veth"] as const).flatMap((kind) =>
+    inScene(scene, (executor) => executor.list(kind, ownerPrefix)).map(({ name, owner }) => `${name} ${kind} ${owner}`),
+  );
+}
+
+/** What the call throws: its kind and its message. */
 export function refusalOf(body: () => unknown): { readonly kind: unknown; readonly message: string } {
   try {
     body();

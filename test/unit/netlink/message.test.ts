@@ -39,7 +39,7 @@ describe("decodeDatagram()", () => {
   });
 
   test.each([
-    ["no header", "0000", "cannot read netlink message: 2 bytes are no header"],
+    ["no header", "0000", "cannot read netlink message: 2 bytes are too short for a header"],
     ["a length of nothing", "00000000 1000 0000 00000000 00000000", "its length is 0, 16 bytes are left"],
     ["a length beyond the end", "20000000 1000 0000 00000000 00000000", "its length is 32, 16 bytes are left"],
   ])("refuses %s", (_, bytes, message) => {

@@ -146,7 +146,7 @@ describe("a delegate by exec", () => {
     [
       "prints no result",
       () => ({ stdout: "[]" }),
-      { code: 6, msg: 'cannot parse the result of plugin "ipam": the document must be an object, not []' },
+      { code: 6, msg: 'cannot parse the result of plugin "ipam": must be an object, not []' },
     ],
   ])("that %s gets DEL before the error goes up", (_, program, expected) => {
     const { status, stdout, calls } = call("ADD", program);

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { CniError } from "../../../src/cni/error.ts";
+import { runEvery } from "../../../src/errors/run-every.ts";
 import type { Difference } from "../../../src/plan/resource.ts";
 import { refuseDifferences } from "../../../src/plugin/differences.ts";
-import { runEvery } from "../../../src/plugin/steps.ts";
+import { protocolError } from "../../../src/plugin/error-codes.ts";
 
 const missing: Difference = {
   resource: { kind: "up", at: "sandbox", link: "eth0" },
@@ -34,15 +35,11 @@ test("refuseDifferences() has each difference in the message, and as data in the
 
 test("runEvery() keeps the data of several steps' differences", () => {
   const steps = [() => refuseDifferences("one", [missing]), () => refuseDifferences("two", [lost])];
-  const error = thrownBy(() => runEvery(steps)) as CniError;
+  const error = protocolError(thrownBy(() => runEvery(steps))) as CniError;
   expect([error.code, (JSON.parse(error.details ?? "") as unknown[]).length]).toEqual([101, 2]);
-  const mixed = thrownBy(() =>
-    runEvery([
-      ...steps,
-      () => {
-        throw new CniError(5, "no");
-      },
-    ]),
-  ) as CniError;
+  const refuse = () => {
+    throw new CniError(5, "no");
+  };
+  const mixed = protocolError(thrownBy(() => runEvery([...steps, refuse]))) as CniError;
   expect([mixed.code, (JSON.parse(mixed.details ?? "") as unknown[]).length]).toEqual([101, 2]);
 });

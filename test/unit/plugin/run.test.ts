@@ -116,14 +116,7 @@ describe("the order of errors", () => {
       4,
       "interface name contains / or : or whitespace characters",
     ],
-    [
-      "a document that is no object",
-      "ADD",
-      [],
-      {},
-      6,
-      "error unmarshall network config: the document must be an object",
-    ],
+    ["a document that is no object", "ADD", [], {}, 6, "error unmarshall network config: must be a JSON object"],
     [
       "a name of a wrong type",
       "ADD",
@@ -207,7 +200,7 @@ describe("the order of errors", () => {
       { ...conf, prevResult: [] },
       {},
       6,
-      "cannot parse prevResult: the document must be an object, not []",
+      "cannot parse prevResult: must be an object, not []",
     ],
     [
       "CHECK without prevResult",

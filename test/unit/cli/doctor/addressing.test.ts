@@ -52,12 +52,16 @@ async function findings(world: World, ...conf: Parameters<typeof networks>) {
 
 describe("a pool", () => {
   test.each([
-    ["192.168.0.0/16", "error", "holds the node's own address 192.168.1.10 (\"eth0\") and holds the node's gateway"],
-    ["192.168.1.0/30", "error", "holds the node's gateway 192.168.1.1: pods cannot reach who is there"],
-    ["10.53.0.0/24", "error", "holds the node's resolver 10.53.0.53"],
-    ["fd00:1::/112", "error", "holds the node's own address fd00:1::10"],
+    [
+      "192.168.0.0/16",
+      "error",
+      "contains the node's own address 192.168.1.10 (\"eth0\") and contains the node's gateway",
+    ],
+    ["192.168.1.0/30", "error", "contains the node's gateway 192.168.1.1: pods cannot reach who is there"],
+    ["10.53.0.0/24", "error", "contains the node's resolver 10.53.0.53"],
+    ["fd00:1::/112", "error", "contains the node's own address fd00:1::10"],
     ["192.168.1.64/26", "warning", "lies in the node's network 192.168.1.0/24"],
-    ["10.8.0.0/24", "error", 'holds the node\'s own address 10.8.0.1 ("cni0")'],
+    ["10.8.0.0/24", "error", 'contains the node\'s own address 10.8.0.1 ("cni0")'],
   ])("%s is an %s", async (cidr, severity, text) => {
     const blockSize = cidr.includes(":") ? 122 : 30;
     const [finding, ...others] = await findings(worldWith(pool("p", { cidr, blockSize })));
@@ -91,8 +95,8 @@ describe("a pool", () => {
       status: 0,
       stdout: 'IPPool "p" created\n',
       stderr:
-        'tortie: warning: IPPool "p": its cidr 192.168.0.0/16 holds the node\'s own address 192.168.1.10 ("eth0")\n' +
-        'tortie: warning: IPPool "p": its cidr 192.168.0.0/16 holds the node\'s gateway 192.168.1.1\n',
+        'tortie: warning: IPPool "p": its cidr 192.168.0.0/16 contains the node\'s own address 192.168.1.10 ("eth0")\n' +
+        'tortie: warning: IPPool "p": its cidr 192.168.0.0/16 contains the node\'s gateway 192.168.1.1\n',
     });
     expect(await world.run("apply -f -", JSON.stringify(pool("q", { cidr: "10.7.0.0/16" })))).toMatchObject({
       stderr: "",

@@ -1,5 +1,6 @@
 /** A node as the doctor sees it, made of pods; every part of a pod can be taken away or be wrong. */
 
+import { afterAll, expect } from "vitest";
 import {
   type Diagnosis,
   diagnoseMoving,
@@ -21,6 +22,7 @@ import { handleIdOf } from "../../../../src/ipam/model/handle.ts";
 import { listPools } from "../../../../src/ipam/model/pool.ts";
 import { drive } from "../../../../src/store/transaction.ts";
 import { memoryStore } from "../../ipam/memory-store.ts";
+import { callsIn, faultOfWords } from "../command-lines.ts";
 
 export const network = "net";
 
@@ -78,11 +80,25 @@ function pod(name: string, index: number): Pod {
   };
 }
 
+/** Command lines of all remedies of a test file: the program understands each. */
+const recommended = new Set<string>();
+
+afterAll(async () => {
+  for (const words of recommended) expect([words, await faultOfWords(JSON.parse(words))]).toEqual([words, undefined]);
+});
+
+/** A line that no shell reads throws. */
+function recommend({ remedy }: Finding): void {
+  for (const words of remedy.split("\n").flatMap(callsIn)) recommended.add(JSON.stringify(words));
+}
+
 export function diagnose(node: NodeModel, graceSeconds = 60): Diagnosis {
   const certain = diagnoseSettled(node.settled, node.readiness);
   const moving = diagnoseMoving(node.settled, node.change(movingOf(node, graceSeconds)), graceSeconds);
+  const findings = [...certain.findings, ...moving.findings];
+  for (const finding of findings) recommend(finding);
   return {
-    findings: [...certain.findings, ...moving.findings],
+    findings,
     overview: { ...certain.overview, ...moving.overview },
     notes: [...certain.notes, ...moving.notes],
   };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseDocuments } from "../../../../src/cli/resources/document-text.ts";
+import { writeEndpoint } from "../../../../src/endpoint/endpoint.ts";
 import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
 import { type Block, newBlock } from "../../../../src/ipam/model/block.ts";
 import { decodePool } from "../../../../src/ipam/model/pool.ts";
@@ -62,6 +63,16 @@ NAME               CIDR               AFFINITY       IN USE   FREE   SEQUENCE
     expect({ status, stderr }).toEqual({ status: 1, stderr: 'tortie: cannot get IPPool "other": there is none\n' });
   });
 
+  test("shows nothing, and no head of a table either, when all names are missing, and suggests a name", async () => {
+    for (const output of ["", " -o yaml", " -o name"]) {
+      expect(await fixtureWorld().run(`get ippool default-ipv4-ipool${output}`)).toEqual({
+        status: 1,
+        stdout: "",
+        stderr: 'tortie: cannot get IPPool "default-ipv4-ipool": there is none (did you mean "default-ipv4-ippool"?)\n',
+      });
+    }
+  });
+
   test("of an unknown kind is a usage error", async () => {
     expect(await fixtureWorld().run("get pods")).toMatchObject({ status: 2, stdout: "" });
   });
@@ -121,6 +132,20 @@ describe("tortie apply, create, replace", () => {
     expect(stdout).toBe('IPPool "default-ipv4-ippool" updated (dry run)\n');
     expect(world.machine.files.print()).toBe(before);
   });
+
+  test.each([{}, { natOutgoing: true }, { disabled: false, blockSize: 28 }])(
+    "a second, identical apply says unchanged: %j",
+    async (more) => {
+      const world = new World();
+      const document = pool("a", { cidr: "10.0.0.0/16", ...more });
+      expect((await world.run("apply -f -", document)).stdout).toBe('IPPool "a" created\n');
+      const before = world.object("IPPool", "a");
+      for (const verb of ["apply", "replace"]) {
+        expect((await world.run(`${verb} -f -`, document)).stdout).toBe('IPPool "a" unchanged\n');
+      }
+      expect(world.object("IPPool", "a")).toEqual(before);
+    },
+  );
 
   test("keeps identity and block size of what is there", async () => {
     const world = fixtureWorld();
@@ -338,3 +363,82 @@ function pool(name: string, spec: object): string {
 function put(world: World, block: Block): void {
   world.write(`/run/tortie/ipam/blocks/${block.metadata.name}.json`, formatObject(block));
 }
+
+describe("a damaged file", () => {
+  const path = "/var/lib/tortie/ippools/blue.json";
+  const document = pool("blue", { cidr: "10.77.0.0/24" });
+  const aside = (world: World) => world.machine.files.paths().filter((one) => one.startsWith(`${path}.damaged-`));
+
+  test.each(["{", "", '{"kind": "IPPool"}', "[]"])(
+    "%j is replaced by apply --force alone, and kept beside",
+    async (text) => {
+      for (const verb of ["apply", "replace"]) {
+        const world = new World().withNode();
+        world.write(path, text);
+        const refused = await world.run(`${verb} -f -`, document);
+        expect(refused).toMatchObject({ status: 1, stdout: "" });
+        expect(refused.stderr).toMatch(/; apply --force keeps that file aside and writes it anew\n$/);
+        expect((await world.run(`${verb} --force --dry-run -f -`, document)).stdout).toContain("(dry run)");
+        expect([world.machine.files.read(path), aside(world)]).toEqual([text, []]);
+        expect(await world.run(`${verb} --force -f -`, document)).toEqual({
+          status: 0,
+          stdout: 'IPPool "blue" created, and the damaged file is kept beside its place\n',
+          stderr: "",
+        });
+        expect(world.object("IPPool", "blue")?.spec).toMatchObject({ cidr: "10.77.0.0/24", blockSize: 26 });
+        expect(aside(world).map((one) => world.machine.files.read(one))).toEqual([text]);
+        expect((await world.run(`${verb} --force -f -`, document)).stdout).toBe('IPPool "blue" unchanged\n');
+      }
+    },
+  );
+
+  test("is taken away by delete --force alone, and kept beside", async () => {
+    const world = new World();
+    world.write(path, "{");
+    expect((await world.run("delete ippool blue")).stderr).toMatch(
+      /; --force takes that file out of its place, and keeps it beside\n$/,
+    );
+    expect((await world.run("delete ippool blue --force")).stdout).toBe(
+      'IPPool "blue" deleted, and the damaged file is kept beside its place\n',
+    );
+    expect(world.object("IPPool", "blue")).toBeUndefined();
+    expect(aside(world)).toHaveLength(1);
+  });
+
+  test("is not created over", async () => {
+    const world = new World();
+    world.write(path, "{");
+    expect(await world.run("create -f -", document)).toMatchObject({ status: 1, stdout: "" });
+  });
+});
+
+describe("an endpoint by the name of its pod", () => {
+  function withEndpoints(): World {
+    const world = new World().withNode();
+    for (const [index, ifname] of ["eth0", "net1"].entries()) {
+      writeEndpoint(world.sys, {
+        attachment: { network: "net", containerId: "web-0a", ifname },
+        pod: { namespace: "default", name: "web-0" },
+        node: "node-a",
+        hostInterface: `cali${index}`,
+        addresses: [`10.0.0.${index}/32`],
+        gateways: [],
+        mac: "ee:ee:ee:ee:ee:ee",
+        netns: "/run/netns/web",
+      } as never);
+    }
+    return world;
+  }
+
+  test.each(["wep web-0", "wep default/web-0"])("is found: get %s", async (words) => {
+    const { status, stdout } = await withEndpoints().run(`get ${words}`);
+    expect(status).toBe(0);
+    expect(stdout.match(/^default +web-0 /gm)).toHaveLength(2);
+  });
+
+  test("is not deleted, for a pod may have several; they are named", async () => {
+    expect((await withEndpoints().run("delete wep web-0 --force")).stderr).toMatch(
+      /: it is a pod's name; its endpoints are default\/\S+-eth0, default\/\S+-net1\n$/,
+    );
+  });
+});

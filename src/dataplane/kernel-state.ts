@@ -1,4 +1,4 @@
-/** What the kernel holds in one place: asked for once, when it is first looked at. Changes nothing. */
+/** What the kernel holds in one network namespace: asked for once, when it is first looked at. Changes nothing. */
 import type { Family } from "../net/address.ts";
 import { dumpAddresses, type InterfaceAddress, readAddress } from "../netlink/address.ts";
 import { dumpFilters, type FilterEntry, readFilter } from "../netlink/filter.ts";
@@ -11,7 +11,7 @@ import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
 import type { NetlinkConnection } from "./connection.ts";
 import { KernelError, refusedWith } from "./errors.ts";
 
-export class View {
+export class KernelState {
   readonly #connection: () => NetlinkConnection;
   readonly #seen = new Map<string, unknown>();
 

@@ -1,9 +1,10 @@
 /** Links without an alias under a name of ours: their maker was killed before it could write the owner on them. */
 import type { Link } from "../../netlink/link.ts";
+import type { LinkKind } from "../../plan/resource.ts";
 
 /** What NEWLINK gives a link at once. */
-export interface Born {
-  readonly kind: "veth" | "ifb";
+export interface LinkSignature {
+  readonly kind: LinkKind;
   readonly mac?: string | undefined;
 }
 
@@ -11,6 +12,6 @@ export interface Born {
  * Whether a link that bears one of our names was born as one of ours and never claimed. (The Go plugins write no alias: what they made
  * for the same pod under the same name is taken over alike.)
  */
-export function isUnclaimed({ alias, kind, mac }: Link, born: Born): boolean {
+export function isUnclaimed({ alias, kind, mac }: Link, born: LinkSignature): boolean {
   return alias === undefined && kind === born.kind && (born.mac === undefined || mac === born.mac);
 }

@@ -1,0 +1,40 @@
+/** Whether the pools that a network configuration asks for are there, or would be made, on this node: in the words of ADD. */
+import { type IpamConf, parseConf } from "../../../plugins/calico-ipam/conf.ts";
+import { isObject } from "../../cni/schema.ts";
+import { CoreError } from "../../errors/core-error.ts";
+import { selectPools, type Wanted } from "../../ipam/assign/pool-selection.ts";
+import { readScope } from "../../ipam/model/labels.ts";
+import { listPools } from "../../ipam/model/pool.ts";
+import { canonicalPrefix } from "../../net/prefix.ts";
+import type { Transaction } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { look } from "../store.ts";
+import type { Slip } from "./plugin.ts";
+
+/** Of a document of which nothing else is wrong. */
+export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unknown>>): readonly Slip[] {
+  const plugins = Array.isArray(document.plugins) ? document.plugins : [document];
+  return plugins.flatMap((plugin, index): readonly Slip[] => {
+    if (!isObject(plugin) || !isObject(plugin.ipam) || plugin.ipam.type !== "calico-ipam") return [];
+    const { requests } = parseConf(plugin) satisfies IpamConf;
+    const path = plugin === document ? "" : `plugins[${index}]`;
+    return requests.configured.flatMap((wanted) => {
+      const text = look(cli, refusalOf(wanted, cli.node));
+      return text === undefined ? [] : [{ path, text, effect: "refused" as const }];
+    });
+  });
+}
+
+function* refusalOf(wanted: Wanted, node: string): Transaction<string | undefined> {
+  const all = yield* listPools();
+  // ADD makes the first pools of a family itself, of CIDRs alone.
+  const areMade = wanted.pools.every((text) => canonicalPrefix(text) !== undefined);
+  if (areMade && !all.pools.some(({ family }) => family === wanted.family)) return undefined;
+  try {
+    selectPools(all, wanted, yield* readScope(all.pools, node, undefined));
+    return undefined;
+  } catch (error) {
+    if (error instanceof CoreError) return error.message;
+    throw error;
+  }
+}

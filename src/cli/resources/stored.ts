@@ -1,0 +1,24 @@
+/** What the store has under a key, also where it cannot be used: --force keeps that aside. */
+import { DamagedError } from "../../store/damage.ts";
+import type { Key } from "../../store/key.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { read, type Transaction } from "../../store/transaction.ts";
+
+export interface Stored {
+  /** `undefined` when there is none, or it is damaged. */
+  readonly stored: StoredObject | undefined;
+  /** Why it cannot be used. */
+  readonly damage: string | undefined;
+}
+
+export function* readStored(key: Key): Transaction<Stored> {
+  try {
+    return { stored: yield* read(key), damage: undefined };
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return { stored: undefined, damage: error.reason };
+  }
+}
+
+/** For what is told of the change. */
+export const keptAside = "and the damaged file is kept beside its place";

@@ -1,0 +1,101 @@
+/**
+ * The host's and the sandbox's network namespace: a netlink connection in each, opened when it is first needed, the links that were met there,
+ * and what the kernel was seen to hold. The process's own namespace is the host's.
+ */
+import type { Netns, Sys } from "../host/sys.ts";
+import type { Link } from "../netlink/link.ts";
+import type { Place } from "../plan/resource.ts";
+import { NetlinkConnection } from "./connection.ts";
+import { MissingError, systemCallError } from "./errors.ts";
+import { KernelState } from "./kernel-state.ts";
+
+export class Namespaces {
+  readonly sys: Sys;
+  /** Absent when it is gone or none is needed: then no resource may be at `sandbox`. */
+  readonly sandbox: Netns | undefined;
+  readonly #connections = new Map<Place, NetlinkConnection>();
+  readonly #links = new Map<string, Link>();
+  readonly #states = new Map<Place, KernelState>();
+
+  constructor(sys: Sys, sandbox?: Netns) {
+    this.sys = sys;
+    this.sandbox = sandbox;
+  }
+
+  /** Throws `MissingError` when the place is a sandbox that is not there. */
+  connection(place: Place): NetlinkConnection {
+    let connection = this.#connections.get(place);
+    if (connection === undefined) {
+      connection = openConnection(this.sys, place, place === "host" ? undefined : this.#sandbox());
+      this.#connections.set(place, connection);
+    }
+    return connection;
+  }
+
+  /** Runs `body` with the process in the place; the connection there is opened on the way, which saves entering twice. */
+  inside<T>(place: Place, body: () => T): T {
+    if (place === "host") return body();
+    return this.sys.inNetns(this.#sandbox(), () => {
+      if (!this.#connections.has(place)) this.#connections.set(place, openConnection(this.sys, place));
+      return body();
+    });
+  }
+
+  /** What the kernel holds there, asked for once. */
+  state(place: Place): KernelState {
+    let state = this.#states.get(place);
+    if (state === undefined) {
+      state = new KernelState(() => this.connection(place));
+      this.#states.set(place, state);
+    }
+    return state;
+  }
+
+  /** What was seen in a place counts no more: it has been changed. */
+  lookAgain(place: Place): void {
+    this.#states.delete(place);
+  }
+
+  learn(place: Place, link: Link): void {
+    this.#links.set(`${place}:${link.name}`, link);
+  }
+
+  /** The link as it was last met. */
+  link(place: Place, name: string): Link | undefined {
+    return this.#links.get(`${place}:${name}`);
+  }
+
+  sandboxFd(): number {
+    return this.#sandbox().fd;
+  }
+
+  close(): void {
+    for (const connection of this.#connections.values()) connection.close();
+    this.#connections.clear();
+    this.#states.clear();
+  }
+
+  #sandbox(): Netns {
+    if (this.sandbox !== undefined) return this.sandbox;
+    throw new MissingError(["work in", "the sandbox"], "its network namespace is not there");
+  }
+}
+
+/** ` on the host`, ` in the sandbox`: ends what an error says was tried. */
+export function placeText(place: Place): string {
+  return place === "host" ? " on the host" : " in the sandbox";
+}
+
+/** Ends a difference: the host goes without saying. */
+export function differenceSuffix(place: Place): string {
+  return place === "host" ? "" : " in the sandbox";
+}
+
+/** The process is in the place already where no namespace is given. */
+function openConnection(sys: Sys, place: Place, netns?: Netns): NetlinkConnection {
+  try {
+    return new NetlinkConnection(sys.openNetlink("route", netns));
+  } catch (error) {
+    throw systemCallError(["open", `a netlink socket${placeText(place)}`], error);
+  }
+}

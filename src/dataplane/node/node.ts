@@ -1,0 +1,68 @@
+/** What the kernel tells of the node around the attachments, in questions that change nothing, and of the flows to its ports, which may be ended. */
+import type { Sys } from "../../host/sys.ts";
+import type { Family } from "../../net/address.ts";
+import type { NodeNetworks } from "../../net/node-networks.ts";
+import type { Flow, FlowFilter } from "../../netlink/conntrack.ts";
+import type { NftFamily } from "../../plan/nft.ts";
+import { isInNetwork, NodeAddresses } from "./addresses.ts";
+import { forgetFlows, forgetFlowsThat } from "./conntrack.ts";
+import { findListeners, type HostPort, type TakenPort } from "./listeners.ts";
+import { readDestinations, readNodeNetworks } from "./networks.ts";
+import { interfaceOf, isLocal, isOnHost } from "./route-lookup.ts";
+
+export class Node {
+  readonly #sys: Sys;
+
+  constructor(sys: Sys) {
+    this.#sys = sys;
+  }
+
+  /** The interface that an address is behind; `undefined` where the way leads through a gateway. */
+  interfaceOf(address: string): string | undefined {
+    return interfaceOf(address, this.#sys);
+  }
+
+  /** Whether an interface leads to the address without a gateway. */
+  isOnHost(address: string): boolean {
+    return isOnHost(address, this.#sys);
+  }
+
+  /** Whether it is an address of the node. */
+  isLocal(address: string): boolean {
+    return isLocal(address, this.#sys);
+  }
+
+  /** Whether a range is a part of a network of the node, as the way to these addresses of it tells; `undefined` when none tells. */
+  isInNetwork(range: string, addresses: readonly string[]): boolean | undefined {
+    return isInNetwork(range, addresses, this.#sys);
+  }
+
+  networks(family: Family): NodeNetworks {
+    return readNodeNetworks(this.#sys, family);
+  }
+
+  /** The destinations of all routes. */
+  destinations(family: Family): readonly string[] {
+    return readDestinations(this.#sys, family);
+  }
+
+  /** Addresses one by one, over a connection that the caller closes. `routed`: pods have routes of their own. */
+  addresses({ routed }: { readonly routed: boolean }): NodeAddresses {
+    return new NodeAddresses(this.#sys, { routed });
+  }
+
+  /** What listens where packets for these ports come in now. */
+  listeners(ports: readonly HostPort[]): readonly TakenPort[] {
+    return findListeners(ports, this.#sys);
+  }
+
+  /** Ends flows to host ports. */
+  forgetFlows(family: NftFamily, filters: readonly FlowFilter[]): void {
+    forgetFlows(family, filters, this.#sys);
+  }
+
+  /** The same, one by one, for what no filter can say. */
+  forgetFlowsThat(family: NftFamily, isOver: (flow: Flow) => boolean): void {
+    forgetFlowsThat(family, isOver, this.#sys);
+  }
+}
