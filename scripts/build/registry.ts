@@ -14,7 +14,7 @@ import { pathToFileURL } from "node:url";
 import type { Descriptor, Role } from "../../src/plugin/descriptor.ts";
 import { writeChanged } from "./write-changed.ts";
 
-/** What a runtime asks for first comes first. */
+/** What a runtime asks for first comes first; of those, what no other suite has. */
 const roles: readonly Role[] = ["main", "ipam", "chained", "sandbox"];
 
 export async function generateRegistry(root: string): Promise<void> {
@@ -101,7 +101,7 @@ export async function pluginNames(root: string): Promise<readonly string[]> {
 async function describedIn(root: string): Promise<readonly Descriptor[]> {
   const directories = readdirSync(join(root, "plugins"));
   const described = await Promise.all(directories.map((directory) => descriptorIn(root, directory)));
-  const rank = ({ role, name }: Descriptor) => `${roles.indexOf(role)} ${name}`;
+  const rank = ({ role, sharesName, name }: Descriptor) => `${roles.indexOf(role)} ${sharesName ? 1 : 0} ${name}`;
   return described.sort((one, other) => (rank(one) < rank(other) ? -1 : 1));
 }
 
