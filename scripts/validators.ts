@@ -1,6 +1,6 @@
 /**
  * Writes `build/validators/<name>.js` and `.d.ts` for each `plugins/<name>/schema.ts`: its zod schema as the table that
- * `src/cni/schema.ts` interprets. zod itself would cost a plugin twice its whole start-up.
+ * `src/schema/schema.ts` interprets. zod itself would cost a plugin twice its whole start-up.
  *
  * A schema that the interpreter would not honour in full is refused here, not on a node.
  */
@@ -8,7 +8,9 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { z } from "zod";
-import type { Schema } from "../src/cni/schema.ts";
+import type { Schema } from "../src/schema/schema.ts";
+import type { Kind } from "../src/store/object.ts";
+import { specSchemas } from "../src/store/schemas.ts";
 import { generateRegistry } from "./build/registry.ts";
 import { writeChanged } from "./build/write-changed.ts";
 
@@ -24,11 +26,13 @@ async function generateValidators(): Promise<void> {
     const { schema } = (await import(pathToFileURL(path).href)) as { schema: z.ZodType };
     tables.push([name, tableOf(schema, name)]);
   }
-  const parts = repeatedParts(tables.map(([, table]) => table));
+  const stored = storeTables();
+  const parts = repeatedParts([...tables, ...stored].map(([, table]) => table));
   const declarations = parts.map(
     (part, at) => `export const part${at} = ${codeOf(JSON.parse(part), parts.slice(0, at))};\n`,
   );
   writeChanged(join(target, "parts.js"), declarations.join(""));
+  writeStoreTables(target, stored, parts);
   for (const [name, table] of tables) {
     const code = codeOf(table, parts);
     const imports = [
@@ -41,6 +45,68 @@ async function generateValidators(): Promise<void> {
       'import type { Validate } from "../../src/cni/conf.ts";\nexport declare const validate: Validate;\n',
     );
   }
+}
+
+/**
+ * What a node reads of each kind, those that must be there first: others write these objects, and did years ago. What nobody reads is not
+ * judged, and costs the executable nothing.
+ */
+const readKeys: Readonly<Partial<Record<Kind, readonly [required: readonly string[], optional: readonly string[]]>>> = {
+  IPPool: [
+    ["cidr"],
+    ["blockSize", "disabled", "natOutgoing", "assignmentMode", "allowedUses", "nodeSelector", "namespaceSelector"],
+  ],
+  IPReservation: [["reservedCIDRs"], []],
+  IPAMConfig: [[], ["strictAffinity", "autoAllocateBlocks", "maxBlocksPerHost", "ipCooldownSeconds"]],
+  IPAMBlock: [["cidr", "allocations", "unallocated", "attributes", "sequenceNumber"], ["affinity"]],
+  IPAMHandle: [["handleID", "block"], []],
+  BlockAffinity: [["cidr", "node"], ["state"]],
+};
+
+/** The tables of what is stored, by kind. The lists of a block, which have one item per address, are not looked through. */
+function storeTables(): readonly (readonly [string, Schema])[] {
+  return Object.entries(readKeys).map(([kind, [required, optional]]) => {
+    const { properties = {} } = reduce(lenient(z.toJSONSchema(specSchemas[kind as Kind], bigints)) as JsonSchema, kind);
+    const kept = [...required, ...optional].map((key) => {
+      const { items, ...own } = properties[key] as Schema;
+      return [key, kind === "IPAMBlock" || items === undefined ? own : { items, ...own }] as const;
+    });
+    return [kind, { properties: Object.fromEntries(kept), ...(required.length > 0 && { required }) }];
+  });
+}
+
+function writeStoreTables(
+  target: string,
+  tables: readonly (readonly [string, Schema])[],
+  parts: readonly string[],
+): void {
+  const lines = tables.map(([kind, table]) => `  ${kind}: ${codeOf(table, parts)},\n`);
+  const code = `export const specTables = {\n${lines.join("")}};\n`;
+  const used = [...new Set(code.match(/\bpart\d+\b/g))].join(", ");
+  writeChanged(join(target, "store.js"), `import { ${used} } from "./parts.js";\n${code}`);
+  writeChanged(
+    join(target, "store.d.ts"),
+    'import type { SpecTables } from "../../src/store/decode.ts";\nexport declare const specTables: SpecTables;\n',
+  );
+}
+
+/** JSON Schema has no word for integers that JavaScript's numbers cannot hold. */
+const bigints = {
+  io: "input",
+  unrepresentable: "any",
+  override({ zodSchema, jsonSchema }) {
+    if (zodSchema._zod.def.type === "bigint") Object.assign(jsonSchema, { type: "bigint" });
+  },
+} as const satisfies Parameters<typeof z.toJSONSchema>[1];
+
+/** Without what refuses unknown keys. */
+function lenient(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(lenient);
+  if (typeof schema !== "object" || schema === null) return schema;
+  const kept = Object.entries(schema).filter(
+    ([keyword, value]) => keyword !== "additionalProperties" || value !== false,
+  );
+  return Object.fromEntries(kept.map(([keyword, value]) => [keyword, lenient(value)]));
 }
 
 /** Writes all that the sources import and no source is: what vitest calls before the tests (its `globalSetup`). */
@@ -102,8 +168,9 @@ function reduce(schema: JsonSchema, path: string): Schema {
   const table: Record<string, unknown> = {};
   for (const [keyword, value] of Object.entries(schema)) {
     const below = `${path}.${keyword}`;
-    if (kept.has(keyword)) table[keyword] = value;
+    if (kept.has(keyword) && !(keyword === "type" && Array.isArray(value))) table[keyword] = value;
     else if (keyword === "const") table.enum = [value];
+    else if (keyword === "type" && Array.isArray(value)) table.anyOf = value.map((type) => ({ type }));
     else if (keyword === "items") table.items = reduce(value as JsonSchema, below);
     else if (keyword === "anyOf") table.anyOf = (value as JsonSchema[]).map((one) => reduce(one, below));
     else if (keyword === "properties") table.properties = reduceEach(value as Record<string, JsonSchema>, path);

@@ -11,9 +11,10 @@
  * `scripts/validators.ts` writes `#validators/<name>`; the build and the unit tests run it first. Unknown keys are kept and never rejected,
  * because the configuration also has keys for the runtime and for delegates.
  */
+
+import { faultOf, type Schema } from "../schema/schema.ts";
 import { CniError, code } from "./error.ts";
 import { foldKeys, learnKeys } from "./keys.ts";
-import { faultOf, type Schema } from "./schema.ts";
 
 /** The configuration in the schema's spelling and without known keys that are `null`, or its first fault. */
 export type Validate = (document: unknown) => { readonly value: unknown } | { readonly fault: string };

@@ -11,12 +11,12 @@
  */
 import { familyOf, parseAddress } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
+import { faultOf, isObject } from "../schema/schema.ts";
 import { isSupported } from "./document.ts";
 import { CniError, code } from "./error.ts";
 import { foldKeys } from "./keys.ts";
 import type { Interface, IpConfig, Result, RouteConfig } from "./result.ts";
 import { isOld, isOldest, schemaOf } from "./result-schema.ts";
-import { faultOf, isObject } from "./schema.ts";
 import type { CniVersion } from "./version.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;

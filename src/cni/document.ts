@@ -5,11 +5,12 @@
  *
  * A plugin's own keys are read by its `conf.ts`.
  */
+
+import { isObject, type Schema } from "../schema/schema.ts";
 import type { Command } from "./environment.ts";
 import { isIdentifier } from "./environment.ts";
 import { CniError, code } from "./error.ts";
 import { foldKeys, learnKeys } from "./keys.ts";
-import { isObject, type Schema } from "./schema.ts";
 import { type CniVersion, supportedVersions } from "./version.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;

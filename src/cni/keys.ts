@@ -3,7 +3,7 @@
  * a configuration are changed to the schema's spelling before it is read. The last of several spellings wins, `null` is the same as absent,
  * and unknown keys stay as they are (except `__proto__`, which is dropped).
  */
-import { isObject, type Schema } from "./schema.ts";
+import { isObject, type Schema } from "../schema/schema.ts";
 
 /** A copy of the value in the schema's spelling, also inside known objects and arrays. */
 export function foldKeys(schema: Schema, value: unknown): unknown {

@@ -1,6 +1,6 @@
 /** The schemas of results, per version; `convert.ts` has a table of the formats. */
+import type { Schema } from "../schema/schema.ts";
 import { learnKeys } from "./keys.ts";
-import type { Schema } from "./schema.ts";
 import type { CniVersion } from "./version.ts";
 
 /** 0.1.0 and 0.2.0: one address per family. */

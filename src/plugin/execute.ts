@@ -1,7 +1,7 @@
 /** One exec of another plugin, in the environment (but for what is said) and with the document that this one got (specification section 4). */
 import { CniError, code } from "../cni/error.ts";
-import { isObject } from "../cni/schema.ts";
 import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
+import { isObject } from "../schema/schema.ts";
 import { DeadlineExceeded } from "./deadline.ts";
 
 /** What a whole operation has, at most: `deadline.ts`. */

@@ -5,9 +5,9 @@ import { type Document, networkOf, versionOf } from "../cni/document.ts";
 import type { Command, Environment } from "../cni/environment.ts";
 import { CniError, code } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
-import { faultOf } from "../cni/schema.ts";
 import type { CniVersion } from "../cni/version.ts";
 import type { Logger } from "../log/logger.ts";
+import { faultOf } from "../schema/schema.ts";
 import type { AddRequest, CheckRequest, DelRequest, GcRequest, ParseConf, StatusRequest } from "./plugin.ts";
 
 /** What every request has. */

@@ -18,7 +18,13 @@ import type { ObjectRef } from "./store-error.ts";
 export type StoreRequest =
   | { readonly op: "read"; readonly key: Key }
   /** Objects of a kind, in the order of their names. Its cost grows with their number: not for what happens once per pod. */
-  | { readonly op: "list"; readonly kind: Kind; readonly filter: Filter }
+  | {
+      readonly op: "list";
+      readonly kind: Kind;
+      readonly filter: Filter;
+      /** Fails where an object of the kind cannot be used; it is left out otherwise, and the store tells whoever wants to know. */
+      readonly isWhole: boolean;
+    }
   /** There must be none. */
   | { readonly op: "create"; readonly key: Key; readonly object: StoredObject }
   /** The stored revision must be `object.metadata.resourceVersion`. */
@@ -101,7 +107,13 @@ export function* read(key: Key): Transaction<StoredObject | undefined> {
 }
 
 export function* list(kind: Kind, filter: Filter = {}): Transaction<readonly StoredObject[]> {
-  const reply = yield { op: "list", kind, filter };
+  const reply = yield { op: "list", kind, filter, isWhole: false };
+  return "objects" in reply ? reply.objects : [];
+}
+
+/** Throws `DamagedError` where one of them cannot be used. */
+export function* listWhole(kind: Kind): Transaction<readonly StoredObject[]> {
+  const reply = yield { op: "list", kind, filter: {}, isWhole: true };
   return "objects" in reply ? reply.objects : [];
 }
 

@@ -11,16 +11,18 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/errors": [],
   "src/net": [],
   "src/identity": ["src/net"],
-  "src/cni": ["src/identity", "src/errors", "src/net"],
+  "src/schema": [],
+  "src/cni": ["src/schema", "src/identity", "src/errors", "src/net"],
   "src/netlink": ["src/errors", "src/net"],
   "src/host": [],
   "src/log": ["src/errors", "src/host"],
   "src/plan": ["src/identity", "src/errors", "src/net"],
   "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net"],
-  "src/store": ["src/identity", "src/errors", "src/host", "src/net"],
+  "src/store": ["src/schema", "src/identity", "src/errors", "src/host", "src/net"],
   "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net"],
   "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net"],
   "src/plugin": [
+    "src/schema",
     "src/identity",
     "src/errors",
     "src/cni",
@@ -32,6 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/net",
   ],
   "src/cli": [
+    "src/schema",
     "src/identity",
     "src/errors",
     "src/ipam",
@@ -45,6 +48,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/log",
   ],
   plugins: [
+    "src/schema",
     "src/identity",
     "src/errors",
     "src/plugin",
@@ -68,7 +72,7 @@ const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"]
 /** The iptables back end has no place in a plan yet. */
 const besideTheExecutor = /^plugins\/portmap\/(iptables|services|localnet)\.ts$/;
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
-const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
+const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
 const generated = /^#(plugins\/|validators\/|build-info)/;
 

@@ -5,7 +5,7 @@ import type { Snapshot } from "../../ipam/check/check.ts";
 import { isBlock } from "../../ipam/model/block.ts";
 import { listPools } from "../../ipam/model/pool.ts";
 import { listReservedCidrs } from "../../ipam/model/settings.ts";
-import { InvalidObject } from "../../store/invalid-object.ts";
+import { DamagedError } from "../../store/damage.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import { drive, list, type Store } from "../../store/transaction.ts";
@@ -40,7 +40,7 @@ function reservedOf(store: Store): readonly string[] {
   try {
     return drive(listReservedCidrs(), store);
   } catch (error) {
-    if (error instanceof InvalidObject) return [];
+    if (error instanceof DamagedError) return [];
     throw error;
   }
 }

@@ -1,11 +1,11 @@
 /** Whether the pools that a network configuration asks for are there, or would be made, on this node: in the words of ADD. */
 import { type IpamConf, parseConf } from "../../../plugins/calico-ipam/conf.ts";
-import { isObject } from "../../cni/schema.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import { selectPools, type Wanted } from "../../ipam/assign/pool-selection.ts";
 import { readScope } from "../../ipam/model/labels.ts";
 import { listPools } from "../../ipam/model/pool.ts";
 import { canonicalPrefix } from "../../net/prefix.ts";
+import { isObject } from "../../schema/schema.ts";
 import type { Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { look } from "../store.ts";

@@ -4,9 +4,10 @@
  *
  * Only what is ours is judged. Keys of others' plugins, and of others' IPAM plugins, are theirs.
  */
-import { isObject } from "../../cni/schema.ts";
+
 import { supportedVersions } from "../../cni/version.ts";
 import { isOfCluster, ofCluster, unsupportedIn } from "../../plugin/unsupported.ts";
+import { isObject } from "../../schema/schema.ts";
 import { didYouMean } from "../suggest.ts";
 import { lintPlugin, type Slip } from "./plugin.ts";
 import { knownPlugins } from "./plugins.ts";

@@ -1,7 +1,8 @@
 /** Judges one plugin's part of a network configuration by its schema, and by what the plugin itself says of it. */
-import { faultOf, isObject, type Schema } from "../../cni/schema.ts";
+
 import { isLogLevel } from "../../log/options.ts";
 import { calicoKeys, describeUnsupported, unsupportedIn } from "../../plugin/unsupported.ts";
+import { faultOf, isObject, type Schema } from "../../schema/schema.ts";
 import { messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 import { type KnownPlugin, knownPlugins } from "./plugins.ts";

@@ -2,10 +2,10 @@
 import * as z from "zod";
 import { configurations } from "#plugins/configurations";
 import { type IpamConf, nothingWanted } from "../../../plugins/calico-ipam/conf.ts";
-import { isObject, type Schema } from "../../cni/schema.ts";
 import { checkNodename, type NodenameConf } from "../../plugin/nodename.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
 import { annotationsCapability } from "../../plugin/pod-annotations.ts";
+import { isObject, type Schema } from "../../schema/schema.ts";
 
 export interface KnownPlugin {
   readonly schema: Schema;

@@ -1,9 +1,9 @@
 /** `tortie plan`: the commands of `ip`, `sysctl`, `tc`, `nft` and `iptables` that do what an ADD does, and none of them is run. */
 
 import type { AddressFacts } from "../../../plugins/calico-ipam/plan.ts";
-import { isObject } from "../../cni/schema.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { canonicalPrefix, hostPrefix } from "../../net/prefix.ts";
+import { isObject } from "../../schema/schema.ts";
 import type { Cli } from "../cli.ts";
 import { type Accepted, command } from "../definition.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";

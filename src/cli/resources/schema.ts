@@ -1,89 +1,21 @@
-/** The shape of each kind's spec, and what one resource's keys must be for themselves; `resource-rules.ts` has what they must be for others. */
+/** What one resource's keys must be for themselves; `rules.ts` has what they must be for others. */
 import * as z from "zod";
 import { canonicalAddress } from "../../net/address.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
-import { addressOf, canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
+import { addressOf } from "../../net/prefix.ts";
 import { affinityName, blockName, handleName } from "../../store/object-name.ts";
+import { integer, nodeName, specSchemas, texts } from "../../store/schemas.ts";
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 import { issueTexts } from "./schema-issue.ts";
 
-const prefix = z.string().refine((text) => canonicalPrefix(text) !== undefined, "is not a CIDR like 10.0.0.0/16");
-const network = prefix.refine((text) => canonicalPrefix(text) === undefined || maskPrefix(text) === text, {
-  error: ({ input }) => `has host bits or is not in its usual form; write "${maskPrefix(input as string)}"`,
-});
 const addressWithLength = z
   .string()
   .refine((text) => canonicalAddress(addressOf(text)) !== undefined, "is not an address");
-const integer = z.union([z.int(), z.bigint()]);
-const counts = z.record(z.string(), z.int().nonnegative());
-const nodeName = z.string().refine(isDnsSubdomain, "is not the name of a node");
 const anything = z.unknown().optional();
-const texts = z.record(z.string(), z.string());
-const encapsulation = z.enum(["Never", "Always", "CrossSubnet"]);
-
-/** Of `cli configure` too. */
-export const ipamConfigSchema = z
-  .strictObject({
-    strictAffinity: z.boolean().optional(),
-    autoAllocateBlocks: z.boolean().optional(),
-    maxBlocksPerHost: z.int().min(0).optional(),
-    ipCooldownSeconds: z.int().min(0).max(1200).optional(),
-    kubeVirtVMAddressPersistence: z.enum(["Enabled", "Disabled"]).optional(),
-  })
-  .refine(
-    ({ strictAffinity, autoAllocateBlocks }) => strictAffinity === true || autoAllocateBlocks !== false,
-    "cannot disable 'StrictAffinity' and 'AutoAllocateBlocks' at the same time",
-  )
-  .refine(
-    ({ strictAffinity, maxBlocksPerHost = 0 }) => strictAffinity === true || maxBlocksPerHost === 0,
-    "maxBlocksPerHost requires strictAffinity to be true",
-  );
 
 const specs: Readonly<Record<ResourceKind, z.ZodType>> = {
-  IPPool: z.strictObject({
-    cidr: network,
-    blockSize: z.int().optional(),
-    disabled: z.boolean().optional(),
-    natOutgoing: z.boolean().optional(),
-    disableBGPExport: z.boolean().optional(),
-    ipipMode: encapsulation.optional(),
-    vxlanMode: encapsulation.optional(),
-    assignmentMode: z.enum(["Automatic", "Manual"]).optional(),
-    allowedUses: z.array(z.enum(["Workload", "Tunnel", "LoadBalancer"])).optional(),
-    nodeSelector: z.string().optional(),
-    namespaceSelector: z.string().optional(),
-  }),
-  IPReservation: z.strictObject({ reservedCIDRs: z.array(prefix) }),
-  IPAMConfig: ipamConfigSchema,
-  IPAMBlock: z.strictObject({
-    cidr: network,
-    affinity: z.string().nullish(),
-    affinityClaimTime: z.string().nullish(),
-    allocations: z.array(z.int().nullable()),
-    unallocated: z.array(z.int()),
-    attributes: z.array(
-      z.strictObject({
-        handle_id: z.string().nullish(),
-        secondary: texts.nullish(),
-        alternateOwnerAttrs: texts.nullish(),
-        releasedAt: z.string().nullish(),
-      }),
-    ),
-    sequenceNumber: integer,
-    sequenceNumberForAllocation: z.record(z.string(), integer).nullish(),
-    strictAffinity: z.boolean(),
-    deleted: z.boolean().optional(),
-  }),
-  IPAMHandle: z.strictObject({ handleID: z.string(), block: counts, deleted: z.boolean().optional() }),
-  BlockAffinity: z.strictObject({
-    cidr: network,
-    node: nodeName,
-    state: z.enum(["pending", "confirmed", "pendingDeletion", ""]),
-    type: z.string().optional(),
-    // A string by a mistake in Calico's schema that cannot be mended; the API of 3.32 has a boolean.
-    deleted: z.union([z.enum(["true", "false"]), z.boolean()]),
-  }),
+  ...specSchemas,
   // With Calico's fields that mean nothing here.
   WorkloadEndpoint: z.strictObject({
     orchestrator: z.string(),
@@ -104,9 +36,6 @@ const specs: Readonly<Record<ResourceKind, z.ZodType>> = {
     allowSpoofedSourcePrefixes: z.array(z.string()).optional(),
     qosControls: anything,
   }),
-  // They are kept for their labels.
-  Node: z.looseObject({}),
-  Namespace: z.looseObject({}),
 };
 
 /** Kubernetes' ObjectMeta. */

@@ -1,7 +1,7 @@
 /** What an operator may set beside pools: `IPAMConfig` "default" and `IPReservation`s. */
 import { canonicalPrefix, contains, overlaps } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
-import { list, read, type Transaction } from "../../store/transaction.ts";
+import { listWhole, read, type Transaction } from "../../store/transaction.ts";
 import { blockAddress, type Reserved } from "./block.ts";
 
 export interface IpamConfig {
@@ -27,10 +27,10 @@ export function* readIpamConfig(): Transaction<IpamConfig> {
   return object === undefined ? defaults : { ...defaults, ...(object.spec as Partial<IpamConfig>) };
 }
 
-/** All reserved ranges. Throws `InvalidObject` when one of them is none. */
+/** All reserved ranges. Throws `DamagedError` when one cannot be used: what it reserves would be given away. */
 export function* listReservedCidrs(): Transaction<readonly string[]> {
   const cidrs: string[] = [];
-  for (const { metadata, spec } of yield* list("IPReservation")) {
+  for (const { metadata, spec } of yield* listWhole("IPReservation")) {
     const texts = (spec as { readonly reservedCIDRs?: readonly string[] }).reservedCIDRs ?? [];
     for (const [index, text] of texts.entries()) {
       const cidr = canonicalPrefix(text);

@@ -8,6 +8,7 @@
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
+import { DamagedError } from "../../store/damage.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { maxTries, pause, remove, type Transaction, update } from "../../store/transaction.ts";
@@ -21,6 +22,7 @@ import {
   hasRoom,
   isEmpty,
   ordinalsOfHandle,
+  type Reserved,
   release,
   releaseWithCooldown,
   withSpec,
@@ -113,7 +115,7 @@ export function* writeReleased(
   now: bigint | undefined,
 ): Transaction<Block | undefined> {
   const { spec } = block;
-  const cools = now !== undefined && (yield* readIpamConfig()).ipCooldownSeconds > 0;
+  const cools = now !== undefined && (yield* hasCooldown());
   const after = cools ? releaseWithCooldown(spec, ordinals, rfc3339(now)) : release(spec, ordinals);
   // A block without an owner is kept for its addresses alone.
   const orphaned = typeof spec.affinity !== "string" && isEmpty(after);
@@ -121,6 +123,16 @@ export function* writeReleased(
   if (!done) return undefined;
   yield* noteRoom(spec);
   return withSpec(block, after);
+}
+
+/** Settings that cannot be used keep no pod from its end. */
+function* hasCooldown(): Transaction<boolean> {
+  try {
+    return (yield* readIpamConfig()).ipCooldownSeconds > 0;
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return false;
+  }
 }
 
 function rfc3339(now: bigint): string {
@@ -131,10 +143,20 @@ function rfc3339(now: bigint): string {
 function* noteRoom(before: BlockSpec): Transaction<void> {
   const owner = hostAffinity("");
   if (typeof before.affinity !== "string" || !before.affinity.startsWith(owner)) return;
-  if (before.unallocated.length > 0 && hasRoom(before, reservedIn(before.cidr, yield* listReservedCidrs()))) return;
+  if (before.unallocated.length > 0 && hasRoom(before, yield* reservedOf(before.cidr))) return;
   const node = before.affinity.slice(owner.length);
   const pool = (yield* poolOfBlock(node, before.cidr)) ?? (yield* poolByList(before.cidr));
   if (pool !== undefined) yield* noteOpen(node, pool, before.cidr);
+}
+
+/** It is a hint that depends on it, and no more. */
+function* reservedOf(block: string): Transaction<Reserved> {
+  try {
+    return reservedIn(block, yield* listReservedCidrs());
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return reservedIn(block, []);
+  }
 }
 
 function* poolByList(block: string): Transaction<string | undefined> {

@@ -9,6 +9,8 @@ import { CoreError } from "../../errors/core-error.ts";
 import { nowNs } from "../../host/clock.ts";
 import { type FileStat, isErrno, type Sys } from "../../host/sys.ts";
 import { DamagedError } from "../damage.ts";
+import { objectFault } from "../decode.ts";
+import { InvalidObject } from "../invalid-object.ts";
 import type { Metadata, StoredObject } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { formatObject, parseObject } from "./layout.ts";
@@ -19,8 +21,8 @@ export type FileObject<Spec = unknown> = StoredObject<Spec, FileKind>;
 /** Objects by kind and name, and who else keeps hints beside them. */
 export interface Objects {
   read(kind: FileKind, name: string): FileObject | undefined;
-  /** In the order of their files' names. */
-  list(kind: FileKind): readonly FileObject[];
+  /** In the order of their files' names; those that cannot be used are left out, or, with `isWhole`, the first of them is thrown. */
+  list(kind: FileKind, isWhole?: boolean): readonly FileObject[];
   /** The object as it is stored now; `undefined` when there is one already. */
   create(object: FileObject): FileObject | undefined;
   /** The object as it is stored now; `undefined` when it was changed or removed since it was read. */
@@ -48,7 +50,7 @@ export function fileObjects(sys: Sys, onDamaged: (error: StoreError) => void): O
   const context = { sys, onDamaged, seen: new Map<string, Seen>() };
   return {
     read: (kind, name) => readObject(context, kind, name),
-    list: (kind) => listObjects(context, kind),
+    list: (kind, isWhole = false) => listObjects(context, kind, isWhole),
     create: (object) => createObject(context, object),
     update: (object) => updateObject(context, object),
     remove: (object) => removeObject(context, object),
@@ -73,7 +75,7 @@ function readFile({ sys, seen }: Context, kind: FileKind, path: string): FileObj
   }
 }
 
-function listObjects(context: Context, kind: FileKind): readonly FileObject[] {
+function listObjects(context: Context, kind: FileKind, isWhole: boolean): readonly FileObject[] {
   const { directory } = places[kind];
   const objects: FileObject[] = [];
   for (const file of filesIn(context.sys, kind)) {
@@ -81,7 +83,7 @@ function listObjects(context: Context, kind: FileKind): readonly FileObject[] {
       const object = attempt("read", kind, nameOfFile(file), () => readFile(context, kind, `${directory}/${file}`));
       if (object !== undefined) objects.push(object);
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
+      if (!(error instanceof StoreError) || isWhole) throw error;
       context.onDamaged(error);
     }
   }
@@ -196,12 +198,15 @@ function nextRevision(revision: string): string {
 
 function decodeObject(kind: FileKind, path: string, text: string): FileObject {
   const object = parseObject(text) as Partial<FileObject> | null;
-  const fault = objectFault(object, kind, path);
+  const fault = envelopeFault(object, kind, path);
   if (fault !== undefined) throw new SyntaxError(fault);
-  return object as FileObject;
+  const decoded = object as FileObject;
+  const wrong = objectFault(kind, decoded);
+  if (wrong !== undefined) throw new InvalidObject({ kind, name: decoded.metadata.name }, { ...wrong, path });
+  return decoded;
 }
 
-function objectFault(object: Partial<FileObject> | null, kind: FileKind, path: string): string | undefined {
+function envelopeFault(object: Partial<FileObject> | null, kind: FileKind, path: string): string | undefined {
   if (typeof object !== "object" || object === null) return "it is not a JSON object";
   if (object.kind !== kind) return `its kind is ${JSON.stringify(object.kind)}`;
   const name = object.metadata?.name;

@@ -52,8 +52,11 @@ function answer(sys: Sys, objects: Objects, request: StoreRequest): StoreReply {
   }
 }
 
-function listed(objects: Objects, { kind, filter }: Extract<StoreRequest, { op: "list" }>): readonly StoredObject[] {
-  const all = objects.list(kind) as readonly StoredObject[];
+function listed(
+  objects: Objects,
+  { kind, filter, isWhole }: Extract<StoreRequest, { op: "list" }>,
+): readonly StoredObject[] {
+  const all = objects.list(kind, isWhole) as readonly StoredObject[];
   return Object.keys(filter).length === 0 ? all : all.filter((object) => matches(object, filter));
 }
 

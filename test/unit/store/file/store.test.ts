@@ -36,7 +36,7 @@ describe("fileStore()", () => {
     const { sys, store } = fresh();
     drive(create(object(kind, "x", { a: 1 })), store);
     expect(sys.stat(path)?.kind).toBe("file");
-    expect(drive(read({ kind, name: "x" }), store)?.spec).toEqual({ a: 1 });
+    expect(drive(read({ kind, name: "x" }), store)?.spec).toMatchObject({ a: 1 });
   });
 
   test("keeps Calico's block as it is but for the revision, sequence numbers exact", () => {
@@ -85,27 +85,30 @@ describe("fileStore()", () => {
     const { store } = fresh();
     expect(drive(create(object(kind, "x", { a: 1 })), store)).toBeDefined();
     expect(drive(create(object(kind, "x", { a: 2 })), store)).toBeUndefined();
-    expect(drive(read({ kind, name: "x" }), store)?.spec).toEqual({ a: 1 });
+    expect(drive(read({ kind, name: "x" }), store)?.spec).toMatchObject({ a: 1 });
   });
 
   test("update() and remove() with a revision that is not the stored one are conflicts", () => {
     const { machine, store } = fresh();
     const first = drive(create(object("IPAMHandle", "x", { a: 1 })), store) as StoredObject;
-    const second = drive(update({ ...first, spec: { a: 2 } }), fileStore(new FakeSys({ machine })));
+    const second = drive(
+      update({ ...first, spec: { ...specs.IPAMHandle, a: 2 } }),
+      fileStore(new FakeSys({ machine })),
+    );
     expect(second?.metadata.resourceVersion).not.toBe(first.metadata.resourceVersion);
-    expect(drive(update({ ...first, spec: { a: 3 } }), store)).toBeUndefined();
+    expect(drive(update({ ...first, spec: { ...specs.IPAMHandle, a: 3 } }), store)).toBeUndefined();
     expect(drive(remove(first), store)).toBe(false);
-    expect(drive(read({ kind: "IPAMHandle", name: "x" }), store)?.spec).toEqual({ a: 2 });
+    expect(drive(read({ kind: "IPAMHandle", name: "x" }), store)?.spec).toMatchObject({ a: 2 });
     expect(drive(remove(second as StoredObject), store)).toBe(true);
-    expect(drive(update({ ...first, spec: { a: 3 } }), store)).toBeUndefined();
+    expect(drive(update({ ...first, spec: { ...specs.IPAMHandle, a: 3 } }), store)).toBeUndefined();
   });
 
   test("a write between this store's read and its write is seen", () => {
     const { machine, store } = fresh();
     drive(create(object("IPAMHandle", "x", { a: 1 })), store);
     const mine = drive(read({ kind: "IPAMHandle", name: "x" }), store) as StoredObject;
-    drive(update({ ...mine, spec: { a: 2 } }), fileStore(new FakeSys({ machine })));
-    expect(drive(update({ ...mine, spec: { a: 3 } }), store)).toBeUndefined();
+    drive(update({ ...mine, spec: { ...specs.IPAMHandle, a: 2 } }), fileStore(new FakeSys({ machine })));
+    expect(drive(update({ ...mine, spec: { ...specs.IPAMHandle, a: 3 } }), store)).toBeUndefined();
   });
 
   test("a name that is used again has another revision", () => {
@@ -192,8 +195,20 @@ function fresh() {
   return { machine, sys, store: fileStore(sys) };
 }
 
-function object(kind: Kind, name: string, spec: unknown): StoredObject {
-  return { apiVersion: "v1", kind, metadata: { name }, spec };
+/** What each kind needs. */
+const specs: Readonly<Record<Kind, object>> = {
+  IPPool: { cidr: "10.0.0.0/16" },
+  IPReservation: { reservedCIDRs: [] },
+  IPAMConfig: {},
+  Node: {},
+  Namespace: {},
+  IPAMBlock: { cidr: "10.0.0.0/26", allocations: [], unallocated: [], attributes: [], sequenceNumber: 1 },
+  BlockAffinity: { cidr: "10.0.0.0/26", node: "n", state: "confirmed", deleted: "false" },
+  IPAMHandle: { handleID: "x", block: {} },
+};
+
+function object(kind: Kind, name: string, spec: object): StoredObject {
+  return { apiVersion: "v1", kind, metadata: { name }, spec: { ...specs[kind], ...spec } };
 }
 
 /** Without white space outside of strings. */

@@ -1,12 +1,13 @@
 /**
- * A validator that interprets the part of JSON Schema that configurations need.
+ * A validator that interprets the part of JSON Schema that configurations and stored objects need.
  *
  * `scripts/validators.ts` writes a plugin's zod schema in this form. The schema is interpreted, not compiled: for one plugin Ajv generates
  * some 25 KB of code, this table has 2 KB, and loading bytecode is the larger part of a plugin's start. The tests use Ajv as an oracle.
  */
 
 export interface Schema {
-  readonly type?: "object" | "array" | "string" | "integer" | "number" | "boolean";
+  /** `bigint`: an integer beyond 2^53, as a reader without loss gives it. */
+  readonly type?: "object" | "array" | "string" | "integer" | "bigint" | "number" | "boolean" | "null";
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   /** The schema of keys that `properties` does not name. */
@@ -25,28 +26,38 @@ export interface Schema {
 
 /** The first fault of a value: `"mtu" must be an integer, not "1500"`; `undefined` if it is valid. `root` names the value itself. */
 export function faultOf(schema: Schema, value: unknown, root = ""): string | undefined {
-  const fault = find(schema, value);
+  const fault = findFault(schema, value);
   if (fault === undefined) return undefined;
   const path = root === "" ? fault.path : under(root, fault).path;
-  return path === "" ? fault.text : `"${path}" ${fault.text}`;
+  return path === "" ? textOf(fault) : `"${path}" ${textOf(fault)}`;
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The path is composed on the way up, so that a valid value needs no text. */
-interface Fault {
+/** The path is made on the way up, so that a value without fault costs no text. */
+export interface Fault {
   /** `runtimeConfig.portMappings[0].hostPort`; empty for the value itself. */
   readonly path: string;
-  /** What is wrong with it. */
-  readonly text: string;
+  /** Reads after "must be". */
+  readonly wanted: string;
+  /** `undefined` for a key that is missing. */
+  readonly found: unknown;
 }
 
-function find(schema: Schema, value: unknown): Fault | undefined {
+function textOf({ wanted, found }: Fault): string {
+  if (found === undefined) return "is missing";
+  return found === "" && wanted === notEmpty ? "must not be empty" : `must be ${wanted}, not ${shown(found)}`;
+}
+
+const notEmpty = "not empty";
+
+/** The first fault of a value; `undefined` when it has none. */
+export function findFault(schema: Schema, value: unknown): Fault | undefined {
   const { anyOf, enum: allowed } = schema;
   if (anyOf !== undefined) {
-    const fits = anyOf.some((alternative) => find(alternative, value) === undefined);
+    const fits = anyOf.some((alternative) => findFault(alternative, value) === undefined);
     return fits ? undefined : mustBe(describe(schema), value);
   }
   if (!fitsType(schema, value) || (allowed !== undefined && !allowed.includes(value as string))) {
@@ -61,6 +72,7 @@ function find(schema: Schema, value: unknown): Fault | undefined {
 
 function fitsType({ type }: Schema, value: unknown): boolean {
   if (type === undefined) return true;
+  if (type === "null") return value === null;
   if (type === "object") return isObject(value);
   if (type === "array") return Array.isArray(value);
   // JSON numbers beyond 2^53 lost digits when they were parsed, so they are not exact integers.
@@ -76,7 +88,7 @@ function findInNumber({ minimum, maximum }: Schema, value: number): Fault | unde
 
 function findInString({ minLength, maxLength, pattern }: Schema, value: string): Fault | undefined {
   if (minLength !== undefined && value.length < minLength) {
-    return minLength === 1 ? { path: "", text: "must not be empty" } : mustBe(`${minLength} characters or more`, value);
+    return mustBe(minLength === 1 ? notEmpty : `${minLength} characters or more`, value);
   }
   if (maxLength !== undefined && value.length > maxLength) return mustBe(`${maxLength} characters or less`, value);
   if (pattern !== undefined && !new RegExp(pattern, "u").test(value)) return mustBe(`like ${pattern}`, value);
@@ -88,7 +100,7 @@ function findInArray({ items, minItems, maxItems }: Schema, value: readonly unkn
   if (maxItems !== undefined && value.length > maxItems) return mustBe(`${maxItems} items or less`, value);
   if (items === undefined) return undefined;
   for (let index = 0; index < value.length; index++) {
-    const fault = find(items, value[index]);
+    const fault = findFault(items, value[index]);
     if (fault !== undefined) return under(`[${index}]`, fault);
   }
   return undefined;
@@ -97,18 +109,20 @@ function findInArray({ items, minItems, maxItems }: Schema, value: readonly unkn
 function findInObject(schema: Schema, value: Readonly<Record<string, unknown>>): Fault | undefined {
   const { properties, required, additionalProperties } = schema;
   const missing = required?.find((key) => !Object.hasOwn(value, key));
-  if (missing !== undefined) return { path: missing, text: "is missing" };
+  if (missing !== undefined) {
+    return { path: missing, wanted: describe(properties?.[missing] ?? {}), found: undefined };
+  }
   for (const key of Object.keys(value)) {
     const of = properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : additionalProperties;
-    const fault = of && find(of, value[key]);
+    const fault = of && findFault(of, value[key]);
     if (fault !== undefined) return under(key, fault);
   }
   return undefined;
 }
 
-function under(key: string, { path, text }: Fault): Fault {
+function under(key: string, { path, ...rest }: Fault): Fault {
   const dot = path === "" || path.startsWith("[") ? "" : ".";
-  return { path: `${key}${dot}${path}`, text };
+  return { path: `${key}${dot}${path}`, ...rest };
 }
 
 const typeNames = {
@@ -116,18 +130,20 @@ const typeNames = {
   array: "an array",
   string: "a string",
   integer: "an integer",
+  bigint: "an integer",
   number: "a number",
   boolean: "a boolean",
+  null: "null",
 } as const;
 
 function describe(schema: Schema): string {
-  if (schema.anyOf !== undefined) return schema.anyOf.map(describe).join(" or ");
+  if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(describe))].join(" or ");
   if (schema.enum !== undefined) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
   return schema.type === undefined ? "any value" : typeNames[schema.type];
 }
 
 function mustBe(wanted: string, found: unknown): Fault {
-  return { path: "", text: `must be ${wanted}, not ${shown(found)}` };
+  return { path: "", wanted, found };
 }
 
 /** A value in a message: JSON if it is short. */

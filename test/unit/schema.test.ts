@@ -2,11 +2,11 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { tableOf } from "../../../scripts/validators.ts";
-import { confParser, validator } from "../../../src/cni/conf.ts";
-import { foldKeys } from "../../../src/cni/keys.ts";
-import { faultOf } from "../../../src/cni/schema.ts";
-import { howMany } from "../../lib/how-many.ts";
+import { tableOf } from "../../scripts/validators.ts";
+import { confParser, validator } from "../../src/cni/conf.ts";
+import { foldKeys } from "../../src/cni/keys.ts";
+import { faultOf } from "../../src/schema/schema.ts";
+import { howMany } from "../lib/how-many.ts";
 
 /** One of everything that plugins' schemas use. */
 const schema = z.object({
