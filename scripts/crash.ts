@@ -2,10 +2,10 @@
  * `npm run crash`: the tests that stop, fail and storm the plugins, whole, and then the table of docs/reliability.md out of what they recorded in
  * build/reliability. With `--table` only the table, of what was recorded last.
  */
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { execaSync } from "execa";
 import { type Count, type ReliabilityRecord, type Row, recordDirectory, rows } from "../test/lib/faults/reliability.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -22,11 +22,15 @@ function testAll(): boolean {
     ["--project", "unit", "test/unit/crash"],
     ["--project", "crash"],
   ];
-  const env = { ...process.env, TORTIE_CRASH: "full" };
-  const statuses = rings.map(
-    (ring) => spawnSync("npx", ["vitest", "run", ...ring], { cwd: root, env, stdio: "inherit" }).status,
-  );
-  return statuses.every((status) => status === 0);
+  const options = {
+    cwd: root,
+    env: { TORTIE_CRASH: "full" },
+    preferLocal: true,
+    reject: false,
+    stdio: "inherit",
+  } as const;
+  const runs = rings.map((ring) => execaSync("vitest", ["run", ...ring], options));
+  return runs.every(({ failed }) => !failed);
 }
 
 function writeTable(): void {

@@ -4,7 +4,7 @@
  * Everything runs in private namespaces, which end with the demo's process, even after kill -9. The machine's own network is not touched.
  * Every step prints the actual output, and the first step that fails ends the demo with exit code 1.
  */
-import { spawnSync } from "node:child_process";
+import { execaSync } from "execa";
 import { Node } from "../test/lib/node/netns.ts";
 import { PluginError } from "../test/lib/runtimes/runner.ts";
 import { requireBuild, suite } from "../test/lib/suite.ts";
@@ -41,11 +41,11 @@ const whatNow = `${bold("Next steps")}
 /** Throws, with the remedy, if this process may not create namespaces. */
 function requireNamespaces(): void {
   if (process.getuid?.() !== 0) throw new Error("cannot create network namespaces: run the demo as root");
-  const { status, stderr } = spawnSync("unshare", ["--mount", "--net", "--pid", "--fork", "--mount-proc", "true"], {
-    encoding: "utf8",
-  });
-  if (status === 0) return;
-  throw new Error(`cannot create namespaces (${stderr.trim()}); in a container, start the container with --privileged`);
+  const done = execaSync({ reject: false })`unshare --mount --net --pid --fork --mount-proc true`;
+  if (!done.failed) return;
+  throw new Error(
+    `cannot create namespaces (${done.stderr || done.shortMessage}); in a container, start the container with --privileged`,
+  );
 }
 
 process.exit(await main());

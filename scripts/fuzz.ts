@@ -8,7 +8,6 @@
  *
  * The seconds are shared by the targets. Ends with status 1 when something was found, and says where its input lies.
  */
-import { execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -22,6 +21,7 @@ import {
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { execa, execaSync } from "execa";
 import { buildFuzzTargets, executableOf, fuzzDirectory, scriptTargets } from "./fuzz/build.ts";
 import { writeSeeds } from "./fuzz/seeds.ts";
 
@@ -102,12 +102,12 @@ export function replay(target: string): { readonly passed: boolean; readonly out
   const directories = [committed(target), known(target)].filter((directory) => existsSync(directory));
   const inputs = directories.flatMap((directory) => readdirSync(directory).map((file) => join(directory, file)));
   if (inputs.length === 0) return { passed: false, output: `there are no inputs for ${target}` };
-  try {
-    const output = execFileSync(executableOf(target), [...limits, ...inputs], { env, encoding: "utf8", stdio: "pipe" });
-    return { passed: true, output };
-  } catch (error) {
-    return { passed: false, output: String((error as { stderr?: unknown }).stderr) };
-  }
+  const { failed, stdout, stderr } = execaSync(executableOf(target), [...limits, ...inputs], {
+    env,
+    extendEnv: false,
+    reject: false,
+  });
+  return failed ? { passed: false, output: stderr } : { passed: true, output: stdout };
 }
 
 function committed(target: string): string {
@@ -136,26 +136,24 @@ async function fuzzOne(target: string, seconds: number, own: string): Promise<Fu
     ...[own, committed(target), known(target)].filter((directory) => existsSync(directory)),
   ];
   const [program = "", ...first] = sameAddresses;
-  const child = spawn(program, [...first, executableOf(target), ...argv], { env, stdio: ["ignore", "ignore", "pipe"] });
+  const options = { env, extendEnv: false, stdio: ["ignore", "ignore", "pipe"], buffer: false, reject: false } as const;
+  const child = execa(program, [...first, executableOf(target), ...argv], options);
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     // The end alone is of interest: a finding, or the sums.
     said = (said + text).slice(-20_000);
   });
   const started = performance.now();
-  const [status, signal] = await new Promise<readonly [number | null, string | null]>((resolve) => {
-    child.on("close", (...ended) => resolve(ended));
-  });
+  const { exitCode, signal, failed } = await child;
   // What the target `native` works in.
   rmSync(`/tmp/tortie-fuzz-${child.pid}`, { recursive: true, force: true });
   const artifactsNow = readdirSync(artifacts).length;
-  if (status !== 0)
-    console.error(`${target}: ${signal ?? `status ${status}`}, see ${artifacts}:\n${said.slice(-6000)}`);
+  if (failed) console.error(`${target}: ${signal ?? `status ${exitCode}`}, see ${artifacts}:\n${said.slice(-6000)}`);
   return {
     target,
     executions: Number(/stat::number_of_executed_units:\s+(\d+)/.exec(said)?.[1] ?? 0),
     seconds: Math.round((performance.now() - started) / 1000),
-    findings: status === 0 ? 0 : Math.max(1, artifactsNow - before),
+    findings: !failed ? 0 : Math.max(1, artifactsNow - before),
   };
 }
 
@@ -171,10 +169,8 @@ function minimize(target: string): void {
   mkdirSync(merged, { recursive: true });
   const [program = "", ...first] = sameAddresses;
   const from = [committed(target), found(target)].filter((directory) => existsSync(directory));
-  execFileSync(program, [...first, executableOf(target), ...limits, "-merge=1", "-use_counters=0", merged, ...from], {
-    env,
-    stdio: "pipe",
-  });
+  const argv = [...first, executableOf(target), ...limits, "-merge=1", "-use_counters=0", merged, ...from];
+  execaSync(program, argv, { env, extendEnv: false });
   rmSync(committed(target), { recursive: true, force: true });
   renameSync(merged, committed(target));
 }

@@ -1,7 +1,7 @@
 /** Whom the rows are about: a directory of plugins and a conflist that says which of them does what. */
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { execaSync } from "execa";
 import { type Conflist, isNewer, type JsonObject, loadConflist } from "../lib/conflist.ts";
 import { Node, systemPath } from "../lib/node/netns.ts";
 import { example, goPluginDir, ourPluginDir, root } from "../lib/suite.ts";
@@ -173,10 +173,11 @@ function ask(path: string, env: Record<string, string>, request: JsonObject, nod
 
 /** Of Debian's package, `1.1.1`, that put the plugins there, or by the words of a plugin itself, which Debian's do not know. */
 function versionIn(dir: string): string | undefined {
-  const query = (...argv: string[]) => spawnSync("dpkg-query", argv, { encoding: "utf8" }).stdout ?? "";
+  const query = (...argv: string[]) => execaSync("dpkg-query", argv, { reject: false }).stdout ?? "";
   const name = query("--search", join(dir, "host-local")).split(":")[0];
   if (!name) {
-    const about = spawnSync(join(dir, "host-local"), [], { env: {}, encoding: "utf8" }).stderr ?? "";
+    const options = { env: {}, extendEnv: false, reject: false } as const;
+    const about = execaSync(join(dir, "host-local"), [], options).stderr ?? "";
     return /plugin v(\d\S*)/.exec(about)?.[1];
   }
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's language

@@ -2,8 +2,8 @@
  * The fuzz targets on the engine, both under sanitizers: what is committed is replayed, then a minute is spent on new inputs.
  * TORTIE_FUZZ_SECONDS sets how long.
  */
-import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { execaSync } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { buildFuzzTargets } from "../../scripts/fuzz/build.ts";
 import { allTargets, fuzz, replay } from "../../scripts/fuzz.ts";
@@ -12,7 +12,7 @@ import { root } from "../lib/suite.ts";
 const seconds = Number(process.env.TORTIE_FUZZ_SECONDS ?? 60);
 
 beforeAll(async () => {
-  execFileSync(join(root, "scripts/setup"), ["--sanitizers"], { stdio: "inherit" });
+  execaSync(join(root, "scripts/setup"), ["--sanitizers"], { stdio: "inherit" });
   await buildFuzzTargets();
 });
 

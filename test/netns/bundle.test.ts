@@ -1,5 +1,4 @@
 /** The bundle of the operator's command, copied to where people copy it, under each Node that is here (`TORTIE_NODES`: paths, by colons). */
-import { spawnSync } from "node:child_process";
 import {
   copyFileSync,
   mkdirSync,
@@ -12,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildCli } from "../../scripts/build/cli-bundle.ts";
 
@@ -53,12 +53,9 @@ describe.each(nodes)("under %s", (node) => {
     const link = join(dirname(program), "linked");
     symlinkSync(program, link);
     for (const path of [program, link]) {
-      const done = spawnSync(node, [path, "version"], { encoding: "utf8", cwd: "/" });
-      expect(done).toMatchObject({
-        status: 0,
-        stdout: "Client Version:   1.2.3\nGit commit:       0123456789ab\n",
-        stderr: "",
-      });
+      const { stdout, stderr } = execaSync(node, [path, "version"], { cwd: "/", lines: true });
+      expect(stdout).toEqual(["Client Version:   1.2.3", "Git commit:       0123456789ab"]);
+      expect(stderr).toEqual([]);
     }
   });
 
@@ -66,12 +63,12 @@ describe.each(nodes)("under %s", (node) => {
     const program = placed("tortie");
     const place = dirname(program);
     const run = (words: readonly string[], input = "") =>
-      spawnSync(node, [program, ...words, "--run-dir", place, "--state-dir", place], { encoding: "utf8", input });
+      execaSync(node, [program, ...words, "--run-dir", place, "--state-dir", place], { input, reject: false });
     const pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: blue}\nspec: {cidr: 10.77.0.0/24}\n";
-    expect(run(["apply", "-f", "-"], pool)).toMatchObject({ status: 0, stdout: 'IPPool "blue" created\n', stderr: "" });
-    expect(run(["get", "ippool", "-o", "name"])).toMatchObject({ status: 0, stdout: "ippool/blue\n" });
-    expect(run(["get", "ippool", "red"]).status).toBe(1);
-    expect(run(["get", "nonsense"]).status).toBe(2);
+    expect(run(["apply", "-f", "-"], pool)).toMatchObject({ exitCode: 0, stdout: 'IPPool "blue" created', stderr: "" });
+    expect(run(["get", "ippool", "-o", "name"])).toMatchObject({ exitCode: 0, stdout: "ippool/blue" });
+    expect(run(["get", "ippool", "red"]).exitCode).toBe(1);
+    expect(run(["get", "nonsense"]).exitCode).toBe(2);
   });
 });
 

@@ -1,25 +1,25 @@
 /** `npm run demo` comes out as it should, and is plain text when nobody watches. */
-import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { execa } from "execa";
 import { beforeAll, expect, test } from "vitest";
 import { requireBuild, root } from "../lib/suite.ts";
 
 beforeAll(requireBuild);
 
-test("the demo ends with status 0 and shows every step", () => {
+test("the demo ends with status 0 and shows every step", async () => {
   const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
-  const { status, stdout } = spawnSync(process.execPath, argv, { cwd: root, encoding: "utf8", input: "" });
+  const { exitCode, stdout } = await execa(process.execPath, argv, { cwd: root, input: "", reject: false });
   expect(stdout.split("\n").filter((line) => /^( {2}no |failed:)/.test(line))).toEqual([]);
   const titles = ["ADD web", "pod to pod", "pod to node", "natOutgoing", "host port", "rate", "CHECK", "doctor", "DEL"];
   expect(titles.filter((title) => !new RegExp(`^\\d+\\. .*${title}`, "m").test(stdout))).toEqual([]);
   expect(stdout).not.toContain("\u001b");
-  expect(status).toBe(0);
+  expect(exitCode).toBe(0);
 });
 
-test("the demo without the executables says so and ends with status 1", () => {
+test("the demo without the executables says so and ends with status 1", async () => {
   const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
   const env = { ...process.env, TORTIE_PLUGINS: "/nonexistent" };
-  const { status, stdout } = spawnSync(process.execPath, argv, { cwd: root, encoding: "utf8", input: "", env });
+  const { exitCode, stdout } = await execa(process.execPath, argv, { cwd: root, input: "", env, reject: false });
   expect(stdout).toContain('run "npm run build"');
-  expect(status).toBe(1);
+  expect(exitCode).toBe(1);
 });

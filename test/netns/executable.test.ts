@@ -1,8 +1,8 @@
 /** The executable itself: static, small, self-sufficient, and the only program that runs. */
-import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
@@ -11,12 +11,15 @@ import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../lib/s
 
 beforeAll(requireBuild);
 
+/** No environment at all, as far as the plugin is concerned. */
+const bare = { env: {}, extendEnv: false, input: "" } as const;
+
 describe.each(suite)("%s", (name) => {
   const path = join(ourPluginDir, name);
 
   test("is statically linked", () => {
-    expect(execFileSync("file", [path], { encoding: "utf8" })).toMatch(/statically linked|static-pie linked/);
-    const { stdout, stderr } = spawnSync("ldd", [path], { encoding: "utf8" });
+    expect(execaSync("file", [path]).stdout).toMatch(/statically linked|static-pie linked/);
+    const { stdout, stderr } = execaSync("ldd", [path], { reject: false });
     expect(stdout + stderr).toMatch(/not a dynamic executable|statically linked/);
   });
 
@@ -33,11 +36,9 @@ describe.each(suite)("%s", (name) => {
     try {
       copyFileSync(path, join(directory, name));
       const script = `mount --bind ${directory} ${directory} && mount -o remount,bind,ro ${directory} && exec env -i CNI_COMMAND=VERSION /usr/sbin/chroot ${directory} /${name}`;
-      const { status, stdout, stderr } = spawnSync("unshare", ["--mount", "--net", "sh", "-c", script], {
-        encoding: "utf8",
-        input: "",
-      });
-      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      const argv = ["--mount", "--net", "sh", "-c", script];
+      const { exitCode, stdout, stderr } = execaSync("unshare", argv, { input: "", reject: false });
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
       expect(JSON.parse(stdout).supportedVersions).toContain("1.1.0");
     } finally {
       rmSync(directory, { recursive: true });
@@ -45,14 +46,13 @@ describe.each(suite)("%s", (name) => {
   });
 
   test.each(["-v", "--version"])("prints its version for %s", (flag) => {
-    const { status, stdout } = spawnSync(path, [flag], { encoding: "utf8", env: {}, input: "" });
-    expect(status).toBe(0);
+    const { stdout } = execaSync(path, [flag], bare);
     expect(stdout).toMatch(/\d+\.\d+\.\d+/);
   });
 
   test("without CNI_COMMAND tells what it is on stderr", () => {
-    const { status, stdout, stderr } = spawnSync(path, [], { encoding: "utf8", env: {}, input: "" });
-    expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+    const { stdout, stderr } = execaSync(path, [], bare);
+    expect(stdout).toBe("");
     expect(stderr).toMatch(new RegExp(`CNI ${name} plugin .*\\nCNI protocol versions supported: 0\\.1\\.0, `));
   });
 });

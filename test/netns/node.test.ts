@@ -1,8 +1,9 @@
 /** A node ends with the process that made it, however that process ends, and leaves nothing on the machine. */
-import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
 import { expect, test } from "vitest";
 import { Node } from "../lib/node/netns.ts";
 import { root } from "../lib/suite.ts";
@@ -18,11 +19,10 @@ const maker = `
 `;
 
 test.each(["SIGTERM", "SIGINT", "SIGKILL"] as const)("a node ends when its process gets %s", async (signal) => {
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", maker], { cwd: root });
-  const { pid } = await new Promise<{ pid: number }>((resolve, reject) => {
-    child.stdout.once("data", (chunk: Buffer) => resolve(JSON.parse(chunk.toString())));
-    child.once("exit", (status) => reject(new Error(`ended with ${status}`)));
-  });
+  const argv = ["--import", "tsx", "--input-type=module", "-e", maker];
+  const child = execa(process.execPath, argv, { cwd: root, reject: false });
+  const [line] = await Promise.race([once(child.stdout, "data"), child.then(({ stderr }) => Promise.reject(stderr))]);
+  const { pid } = JSON.parse(String(line)) as { readonly pid: number };
   const family = descendants(pid);
   expect(family.length).toBeGreaterThanOrEqual(3);
   child.kill(signal);

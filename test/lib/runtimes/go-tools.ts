@@ -1,8 +1,7 @@
 /** Clients that are there as Go modules only: built once, where Go is at hand, into build/tools/go. */
-import { execFile } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { execa } from "execa";
 import { root } from "../suite.ts";
 
 const modules = {
@@ -35,7 +34,6 @@ export async function goTool(tool: GoTool): Promise<string> {
   const workDirectory = join(root, `build/tools/.go-build-${tool}`);
   rmSync(workDirectory, { recursive: true, force: true });
   const env = {
-    ...process.env,
     GOBIN: directory,
     GOTOOLCHAIN: "local",
     GOFLAGS: "-modcacherw",
@@ -43,7 +41,7 @@ export async function goTool(tool: GoTool): Promise<string> {
     GOCACHE: join(workDirectory, "cache"),
   };
   try {
-    await promisify(execFile)(go, ["install", modules[tool]], { env, timeout: buildTimeoutMs });
+    await execa(go, ["install", modules[tool]], { env, timeout: buildTimeoutMs });
   } catch (error) {
     throw new Error(`cannot build ${modules[tool]}: ${(error as Error).message}`);
   } finally {

@@ -3,8 +3,8 @@
  *
  * Everything lives on the node's tmpfs and ends with it, but cgroups, which `close` removes.
  */
-import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { execaSync } from "execa";
 import { cgroupParent, removeOwnCgroups, removeStaleCgroups } from "../node/cgroups.ts";
 import { podmanNetworkConf } from "../node/install.ts";
 import { type Completed, type Node, systemPath } from "../node/netns.ts";
@@ -21,7 +21,7 @@ export const podmanIsMissing = whyNot();
 
 function whyNot(): string | undefined {
   if (!existsSync(`${programs}/podman`)) return "there is no podman: scripts/setup unpacks Debian's where there is apt";
-  const version = execFileSync(`${programs}/podman`, ["--version"], { encoding: "utf8" }).trim();
+  const { stdout: version } = execaSync(`${programs}/podman`, ["--version"]);
   return / [0-4]\./.test(version) ? undefined : `${version} has no CNI: its last release with CNI was 4`;
 }
 

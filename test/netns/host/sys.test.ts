@@ -1,7 +1,7 @@
 /** `Sys` on the native host: the same cases as on Node, and those that need the kernel; then the start of the executable. */
-import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildExecutable } from "../../../scripts/build/executable.ts";
 import { release, sanitized } from "../../../scripts/build/toolchain.ts";
@@ -311,11 +311,12 @@ describe("the executable", () => {
 });
 
 function start(program: string, options: { readonly input?: string }): Completed {
-  const { status, signal, stdout, stderr } = spawnSync(join(targetDirectory, program), [], {
+  const { exitCode, signal, stdout, stderr } = execaSync(join(targetDirectory, program), [], {
     input: options.input ?? "",
-    encoding: "utf8",
     env: {},
-    maxBuffer: 64 * 1024 * 1024,
+    extendEnv: false,
+    reject: false,
+    stripFinalNewline: false,
   });
-  return { status: status ?? undefined, signal: signal ?? undefined, stdout, stderr };
+  return { status: exitCode, signal, stdout, stderr };
 }
