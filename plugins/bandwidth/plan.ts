@@ -13,7 +13,7 @@ export const planAdd: PlanAdd<BandwidthConf> = ({ attachment, conf, prevResult }
   const passed = chained("bandwidth", prevResult);
   const owner = ownerOf(attachment);
   if (conf.ingress === undefined && conf.egress === undefined)
-    return { plan: { owner, resources: [] }, result: passed, commands: [] };
+    return { plan: { owner, resources: [] }, result: passed };
   const interfaces = passed.interfaces ?? [];
   const hostInterface = interfaces.find(({ sandbox }) => !sandbox)?.name;
   if (hostInterface === undefined) {
@@ -27,6 +27,5 @@ export const planAdd: PlanAdd<BandwidthConf> = ({ attachment, conf, prevResult }
   return {
     plan: { owner, resources: planShaping(conf, { hostInterface, mtu, ifb }) },
     result: conf.egress === undefined ? passed : { ...passed, interfaces: [...interfaces, { name: ifb }] },
-    commands: [],
   };
 };

@@ -58,6 +58,5 @@ export const planAdd: PlanAdd<CalicoConf> = (request, { sys, ipam, networks }) =
       isOfNode,
     }),
     result: resultOf(wanted, request, wanted.mtu, ipam),
-    commands: [],
   };
 };

@@ -6,5 +6,4 @@ import { planLo } from "./lo.ts";
 export const planAdd: PlanAdd<unknown> = ({ attachment, prevResult }) => ({
   plan: { owner: ownerOf(attachment), resources: planLo([], { claim: true }) },
   result: prevResult ?? {},
-  commands: [],
 });

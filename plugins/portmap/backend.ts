@@ -2,8 +2,7 @@
 
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
-import type { Difference } from "../../src/plan/resource.ts";
-import type { ReportedDifference } from "../../src/plugin/differences.ts";
+import type { Difference, Resource } from "../../src/plan/resource.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import type { HasEnded } from "./ended.ts";
@@ -37,12 +36,16 @@ export interface Added {
 }
 
 export interface Backend {
-  /** Maps the ports, in the place of the attachment's earlier ones. Throws `CniError` naming who has a port. */
-  add(wanted: Wanted, sys: Sys): Added;
+  /** What the ports are in the kernel, where nobody else has one. */
+  plan(wanted: Omit<Wanted, "hasEnded">): readonly Resource[];
+  /**
+   * Maps the ports, in the place of the attachment's earlier ones, and applies `more` with them. Throws `CniError` naming who has a port.
+   */
+  add(wanted: Wanted, more: readonly Resource[], sys: Sys): Added;
   /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes and returns what nobody alive has. */
   settle(wanted: Wanted, sys: Sys): readonly FormerPort[];
   /** What is missing or other than wanted. */
-  check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly (Difference | ReportedDifference)[];
+  check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly Difference[];
   /** Removes what the attachment has in these families, and returns it. */
   del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly FormerPort[];
   /** Removes what attachments of the network have that are not valid, and returns it. */

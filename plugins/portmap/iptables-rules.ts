@@ -12,6 +12,7 @@ import { CniError, code } from "../../src/cni/error.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { sha512 } from "../../src/net/digest.ts";
 import { hostPrefix, maskPrefix } from "../../src/net/prefix.ts";
+import type { IptablesLayout, IptablesPorts } from "../../src/plan/iptables.ts";
 import { guardComment } from "../../src/plan/loopback-guard.ts";
 import { portmapComment, referenceInterface } from "./comment.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
@@ -21,26 +22,10 @@ import type { Target } from "./target.ts";
 export const dnatChain = "CNI-HOSTPORT-DNAT";
 export const markChain = "CNI-HOSTPORT-SETMARK";
 export const masqueradeChain = "CNI-HOSTPORT-MASQ";
-export const ownChainPrefix = "CNI-DN-";
+const ownChainPrefix = "CNI-DN-";
 const chainLength = 28;
 /** multiport takes so many ports (linux/netfilter/xt_multiport.h). */
 const portsPerEntry = 15;
-
-export interface Rules {
-  /** Chains that all attachments share. */
-  readonly sharedChains: readonly string[];
-  /** Rules of the nat table that all share. */
-  readonly shared: readonly string[];
-  /** The same, but the Go plugin has none. */
-  readonly loopback: readonly string[];
-  /** Rules of the raw table that all share. */
-  readonly raw: readonly string[];
-  readonly chain: string;
-  /** The rules of the own chain, in order. */
-  readonly own: readonly string[];
-  /** The rules that lead into the own chain. */
-  readonly entries: readonly string[];
-}
 
 /** `CNI-DN-` and a digest. That of `eth0` is the reference's; other interfaces of the container have one each. */
 export function ownChainOf({ network, containerId, ifname }: Attachment): string {
@@ -48,11 +33,14 @@ export function ownChainOf({ network, containerId, ifname }: Attachment): string
   return (ownChainPrefix + sha512(key)).slice(0, chainLength);
 }
 
-export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Target): Rules {
+export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Target): IptablesPorts {
   const chain = ownChainOf(attachment);
   const mappings = conf.mappings.filter(({ families }) => families.includes(target.family));
   const marks = conf.snat && conf.externalSetMarkChain === undefined;
   return {
+    kind: "iptables-ports",
+    family: target.family,
+    layout,
     sharedChains: [dnatChain, ...(marks ? [markChain, masqueradeChain] : [])],
     shared: [...jumps, ...(marks ? markRules(conf.markMasqBit) : [])],
     loopback: target.family === "ip6" ? [ownLoopback] : [],
@@ -60,10 +48,21 @@ export function rulesOf(attachment: Attachment, conf: PortmapConf, target: Targe
     chain,
     own: mappings.flatMap((mapping) => ownRules(chain, mapping, conf, target)),
     entries: entryRules(attachment, chain, mappings, conf.conditions[target.family]),
+    conditional: conf.conditions[target.family].length > 0,
+    claims: mappings,
+    address: target.address,
   };
 }
 
-export const loopbackGuard = `-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "${guardComment}" -j DROP`;
+const loopbackGuard = `-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "${guardComment}" -j DROP`;
+
+/** What all attachments share. */
+export const layout: IptablesLayout = {
+  entryChain: dnatChain,
+  ownPrefix: ownChainPrefix,
+  chains: [dnatChain, masqueradeChain, markChain],
+  guard: loopbackGuard,
+};
 
 /** What is for ::1 the kernel does not forward, as there is no `route_localnet` for IPv6: it is the host's own. */
 const ownLoopback = `-A ${dnatChain} -d ::1/128 -j RETURN`;

@@ -24,7 +24,7 @@ import { endedFor } from "./ended.ts";
 import { forgetFormer, forgetUnanswered } from "./flows.ts";
 import { warnOfHostProcesses } from "./host-processes.ts";
 import { iptables } from "./iptables.ts";
-import { routeLocalnet } from "./localnet.ts";
+import { interfaceBehind, planLocalnet } from "./localnet.ts";
 import { iptablesLock } from "./names.ts";
 import { nftables } from "./nftables.ts";
 import { backendFor, hasServiceLink, lookAtNat, moveToIptables } from "./services.ts";
@@ -51,11 +51,11 @@ export default definePlugin<PortmapConf>({
         forgetFormer(other.settle(wanted, sys), context);
       warnOfHostProcesses(servedBy(conf, targets), context);
       context.record();
-      const { former, takeBack } = backend.add(wanted, sys);
+      const localnet = conf.snat ? planLocalnet(targets, interfaceBehind(result, sys)) : [];
+      const { former, takeBack } = backend.add(wanted, localnet, sys);
       context.undo("take back the port mappings", takeBack);
       forgetFormer(former, context);
       forgetUnanswered(conf, targets, context);
-      if (conf.snat) routeLocalnet(result, targets, sys);
     }
     // What an earlier ADD of the attachment mapped.
     const others = families.filter((family) => !mapsTo(family, conf, targets));

@@ -19,6 +19,7 @@ import { ownerPrefix } from "../../src/identity/names.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
 import type { HeldElement, NftElements, NftFamily, RemovedElement } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import type { Resource } from "../../src/plan/resource.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
 import { type Backend, describeAttachment, type FormerPort, type Wanted } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
@@ -27,8 +28,10 @@ import { longestTarget, tableModules, tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
-  add(wanted, sys) {
-    const { applied, isWaiting, former } = applyOverStale(wanted, sys);
+  plan: ({ conf, targets }) => mappedPorts(conf, targets),
+
+  add(wanted, more, sys) {
+    const { applied, isWaiting, former } = applyOverStale(wanted, more, sys);
     try {
       // Who had the port may have let it go meanwhile, and did not see that it was waited for.
       if (isWaiting) new Executor(sys).moveWaiting(tables);
@@ -44,10 +47,9 @@ export const nftables: Backend = {
 
   check({ attachment, conf, targets }, sys) {
     const owner = ownerOf(attachment);
-    const differences = (waits?: Waits) =>
-      new Executor(sys).diff({ owner, resources: mappedPorts(conf, targets, waits) });
-    const found = differences();
-    return found.length === 0 ? found : differences(behindSiblings(attachment, sys));
+    const differences = (resources: readonly Resource[]) => new Executor(sys).diff({ owner, resources });
+    const found = differences(nftables.plan({ attachment, conf, targets }));
+    return found.length === 0 ? found : differences(mappedPorts(conf, targets, behindSiblings(attachment, sys)));
   },
 
   del(attachment, among, sys) {
@@ -79,6 +81,7 @@ export const nftables: Backend = {
  */
 function applyOverStale(
   wanted: Wanted,
+  more: readonly Resource[],
   sys: Sys,
 ): {
   readonly applied: ReturnType<Executor["apply"]>;
@@ -92,7 +95,8 @@ function applyOverStale(
   // Each turn removes one attachment that cannot be alive, whose own siblings may have waited, or finds what the container's others have.
   for (let turns = 2 * mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
     try {
-      const applied = new Executor(sys).apply({ owner, resources: mappedPorts(conf, targets, waits) });
+      const resources = [...mappedPorts(conf, targets, waits), ...more];
+      const applied = new Executor(sys).apply({ owner, resources });
       return { applied, isWaiting: waits !== undefined, former };
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
@@ -211,8 +215,14 @@ function removeElements(owner: string, sys: Sys, among: readonly NftFamily[] = [
 }
 
 /** Out of the elements of both tables that were removed. */
-function formerPorts(removed: readonly RemovedElement[]): readonly FormerPort[] {
-  return removed.flatMap(({ table: { family }, set, element }) => {
+function formerPorts(removed: readonly (RemovedElement | object)[]): readonly FormerPort[] {
+  return removed.flatMap((one) => {
+    if (!("element" in one)) return [];
+    const {
+      table: { family },
+      set,
+      element,
+    } = one;
     if (set !== "ports" && set !== "hostip_ports") return [];
     const { protocol, hostPort } = mappingOf(element.key);
     const [address] = element.data ?? [];

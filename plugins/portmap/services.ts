@@ -8,7 +8,6 @@
  */
 
 import { Executor } from "../../src/dataplane/executor.ts";
-import { hasIptables } from "../../src/dataplane/iptables.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { formatAddress } from "../../src/net/address.ts";
@@ -58,7 +57,7 @@ export function backendFor(
 ): Backend {
   if (conf.backend === "iptables") return iptables;
   if (!acceptsServices) return nftables;
-  const obstacle = !among.every((family) => hasIptables(family, sys))
+  const obstacle = !among.every((family) => new Executor(sys).hasIptables(family))
     ? "iptables is not installed"
     : among.some((family) => conf.statements[family].length > 0)
       ? "the conditions are in nftables' language"
@@ -78,7 +77,7 @@ export function hasServiceLink(sys: Sys): boolean {
  * the time, and one that was killed in between is begun again by the next ADD. What cannot be moved stays and is logged.
  */
 export function moveToIptables({ sys, log }: Context): void {
-  if (!new Executor(sys).hasTable(tables) || !families.some((family) => hasIptables(family, sys))) return;
+  if (!new Executor(sys).hasTable(tables) || !families.some((family) => new Executor(sys).hasIptables(family))) return;
   const tried = new Set<string>();
   // What goes may give its ports to one that waited for them.
   for (;;) {
@@ -98,7 +97,7 @@ function move(comment: string, sys: Sys): void {
   if (attachment === undefined) throw new Error("whose they are is not known");
   for (const family of families) {
     const wanted = readMappings(attachment, comment, family, sys);
-    if (wanted !== undefined) iptables.add(wanted, sys);
+    if (wanted !== undefined) iptables.add(wanted, [], sys);
   }
   nftables.del(attachment, families, sys);
 }

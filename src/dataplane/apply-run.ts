@@ -2,12 +2,15 @@
 import type { Link } from "../netlink/link.ts";
 import type { Place, Plan } from "../plan/resource.ts";
 import { MissingError } from "./errors.ts";
+import type { PortHolders } from "./iptables/claims.ts";
 import { type Namespaces, placeText } from "./namespaces.ts";
 import { UndoList } from "./undo.ts";
 
 export interface ApplyOptions {
   /** Whether a host link with this alias may be taken away to make room: it belonged to an earlier sandbox of the same pod. */
   readonly mayReplace?: (alias: string) => boolean;
+  /** What is known of those who have host ports in iptables; absent: whoever has one keeps it. */
+  readonly portHolders?: PortHolders;
 }
 
 export class ApplyRun {

@@ -15,6 +15,7 @@
 
 import { CoreError } from "../errors/core-error.ts";
 import { getLink, readLink } from "../netlink/link.ts";
+import type { IptablesPorts, RemovedChain } from "../plan/iptables.ts";
 import { inOrder } from "../plan/order.ts";
 import type { Place, Plan, Resource } from "../plan/resource.ts";
 import { type ApplyOptions, ApplyRun } from "./apply-run.ts";
@@ -22,6 +23,7 @@ import type { Outcome } from "./connection.ts";
 import type { MessageContext } from "./driver.ts";
 import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
 import { ConflictError, KernelError, refusedWith, systemCallError } from "./errors.ts";
+import { applyPorts, removePorts } from "./iptables/ports.ts";
 import { writeSysctls } from "./kinds/sysctl.ts";
 import { endsIn, makeLinks } from "./links/links.ts";
 import { holdMacs } from "./links/macs.ts";
@@ -32,6 +34,8 @@ import { applyNft } from "./nftables/apply.ts";
 export interface Applied {
   /** MAC address and MTU as the kernel reports them, by `<place>:<name>`. */
   readonly links: ReadonlyMap<string, { readonly index: number; readonly mac: string; readonly mtu: number }>;
+  /** Chains of iptables that made room: their attachments have ended. */
+  readonly madeRoom: readonly RemovedChain[];
   /** Takes back what this call created, and only that. */
   undo(): void;
 }
@@ -63,11 +67,12 @@ export function apply(plan: Plan, namespaces: Namespaces, options: ApplyOptions 
         () => applied.undo(),
       );
     }
+    const madeRoom = resources.filter(isPorts).flatMap((ports) => mapPorts(run, ports));
     writeSysctls(
       sysctls.filter(({ afterFirewall }) => afterFirewall),
       namespaces,
     );
-    return { links: linksOf(run), undo: () => run.undo.run(namespaces) };
+    return { links: linksOf(run), madeRoom, undo: () => run.undo.run(namespaces) };
   } catch (error) {
     throw withRollback(run, systemCallError(["apply", "the plan"], error));
   }
@@ -75,6 +80,22 @@ export function apply(plan: Plan, namespaces: Namespaces, options: ApplyOptions 
 
 function isSysctl(resource: Resource): resource is Extract<Resource, { kind: "sysctl" }> {
   return resource.kind === "sysctl";
+}
+
+function isPorts(resource: Resource): resource is IptablesPorts {
+  return resource.kind === "iptables-ports";
+}
+
+/** A chain that was there before this call has its ports again: it is not taken back. */
+function mapPorts({ undo, options, namespaces: { sys } }: ApplyRun, ports: IptablesPorts): readonly RemovedChain[] {
+  const { layout, family, chain } = ports;
+  const removal = { kind: "iptables-ports", layout, families: [family], chain, isForeign: () => false } as const;
+  const onNew = () =>
+    undo.add(
+      () => ["remove", `chain ${chain}`],
+      () => void removePorts({ ...removal, isForeign: options.portHolders?.isForeign ?? removal.isForeign }, sys),
+    );
+  return applyPorts(ports, options.portHolders, onNew, sys);
 }
 
 function mentionedLinks(messages: readonly MessageResource[], place: Place): readonly string[] {

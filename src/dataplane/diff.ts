@@ -2,6 +2,7 @@
 import { inOrder } from "../plan/order.ts";
 import type { Difference, Plan, Resource } from "../plan/resource.ts";
 import { isLink, isMessage, isTable, linkDriver, messageDriver } from "./drivers.ts";
+import { diffPorts } from "./iptables/ports.ts";
 import { diffSysctls } from "./kinds/sysctl.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { diffNft } from "./nftables/diff.ts";
@@ -18,12 +19,17 @@ export function diff(plan: Plan, namespaces: Namespaces): readonly Difference[] 
     return [texts ?? []].flat().map((text) => ({ resource, text }));
   });
   const tables = resources.filter(isTable);
-  return tables.length === 0 ? differences : [...differences, ...diffNft(tables, plan.owner, namespaces.sys)];
+  const ports = resources.filter((resource) => resource.kind === "iptables-ports");
+  return [
+    ...differences,
+    ...(tables.length === 0 ? [] : diffNft(tables, plan.owner, namespaces.sys)),
+    ...ports.flatMap((one) => diffPorts(one, namespaces.sys)),
+  ];
 }
 
 /** Of a link of the plan that is missing one difference is enough: what belongs on it is missing with it. */
 function hangsOnMissingLink(resource: Resource, plan: Plan, namespaces: Namespaces): boolean {
-  if (isLink(resource) || isTable(resource)) return false;
+  if (isLink(resource) || isTable(resource) || resource.kind === "iptables-ports") return false;
   return plan.resources.filter(isLink).some((link) =>
     linkDriver(link)
       .ends(link)

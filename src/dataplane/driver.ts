@@ -40,6 +40,11 @@ export interface SysctlDriver {
   readonly how: "sysctl";
 }
 
+/** A kind that programs bring about, a family at a time. */
+export interface ProgramDriver {
+  readonly how: "program";
+}
+
 /** A kind that is applied and compared together with all others of nf_tables. */
 export interface TableDriver {
   readonly how: "table";

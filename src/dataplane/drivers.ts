@@ -1,6 +1,6 @@
 /** The drivers by kind: a new kind does not compile until it has one. */
 import type { LinkKind, LinkResource, Resource, ResourceKind, ResourceOf } from "../plan/resource.ts";
-import type { MessageDriver, SysctlDriver, TableDriver } from "./driver.ts";
+import type { MessageDriver, ProgramDriver, SysctlDriver, TableDriver } from "./driver.ts";
 import { addressDriver } from "./kinds/address.ts";
 import { blackholeDriver } from "./kinds/blackhole.ts";
 import { neighbourDriver } from "./kinds/neighbour.ts";
@@ -16,7 +16,7 @@ import { vethDriver } from "./links/veth.ts";
 
 type AnyDriver<R extends Resource> = R extends LinkResource
   ? LinkDriver<R>
-  : MessageDriver<R> | SysctlDriver | TableDriver;
+  : MessageDriver<R> | SysctlDriver | TableDriver | ProgramDriver;
 
 /** Of links. A new kind costs its file and its line here. */
 export const linkDrivers: { readonly [K in LinkKind]: LinkDriver<ResourceOf<K>> } = {
@@ -38,6 +38,7 @@ const drivers = {
   redirect: redirectDriver,
   "nft-table": { how: "table" },
   "nft-elements": { how: "table" },
+  "iptables-ports": { how: "program" },
 } as const satisfies { readonly [K in ResourceKind]: AnyDriver<ResourceOf<K>> };
 
 type KindsBy<How> = { [K in ResourceKind]: (typeof drivers)[K]["how"] extends How ? K : never }[ResourceKind];

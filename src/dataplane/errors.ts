@@ -6,6 +6,7 @@ import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 import type { RunResult } from "../host/sys.ts";
 import { errnoName, errnoText } from "../netlink/errno.ts";
 import type { Ack } from "../netlink/message.ts";
+import type { PortClaim } from "../plan/iptables.ts";
 import type { NftElement, NftTable } from "../plan/nft.ts";
 
 /** What is tried, as it reads after "cannot": `["delete", 'link "cali1" on the host']`. */
@@ -107,6 +108,24 @@ export class NftConflict extends ConflictError {
     this.set = set;
     this.element = element;
     this.data = data;
+  }
+}
+
+/**
+ * Thrown when another has a host port in iptables, or the chain of the attachment's own name. The plugin turns it into words of its own; the
+ * holder is the rule that leads into the chain, whose comment says whose it is.
+ */
+export class IptablesConflict extends ConflictError {
+  override readonly name = "IptablesConflict";
+  readonly chain: string;
+  /** As it is wanted; `undefined` where the chain itself is another's. */
+  readonly claim: PortClaim | undefined;
+
+  constructor(chain: string, entry: string | undefined, claim?: PortClaim) {
+    const what = claim === undefined ? `chain ${chain}` : `port ${claim.hostPort}/${claim.protocol} of the host`;
+    super(["map", what], `chain ${chain} has it`, entry);
+    this.chain = chain;
+    this.claim = claim;
   }
 }
 

@@ -17,11 +17,15 @@ import type { Netns, Sys } from "../host/sys.ts";
 import type { Family } from "../net/address.ts";
 import type { Link } from "../netlink/link.ts";
 import type { RuleEntry } from "../netlink/rule.ts";
+import type { IptablesLayout, IptablesPorts, RemovedChain } from "../plan/iptables.ts";
 import type { HeldElement, NftFamily, NftResource, NftTable, RemovedElement } from "../plan/nft.ts";
 import type { Difference, LinkKind, Place, Plan } from "../plan/resource.ts";
 import { type Applied, apply } from "./apply.ts";
 import type { ApplyOptions } from "./apply-run.ts";
 import { diff } from "./diff.ts";
+import type { PortHolders } from "./iptables/claims.ts";
+import { collectPorts, makeRoom, probePorts } from "./iptables/ports.ts";
+import { hasIptables, mayHaveNatChain } from "./iptables/programs.ts";
 import { findLink } from "./kernel-state.ts";
 import { followBlackholes } from "./kinds/blackhole.ts";
 import { followRules, type RuleOwner } from "./kinds/shared-rule.ts";
@@ -33,7 +37,7 @@ import { findHolders } from "./nftables/holders.ts";
 import { collectNft, moveWaitingIn, removeNftTable } from "./nftables/remove.ts";
 import { Node } from "./node/node.ts";
 import { probeLinks, probeQueues, probeTables } from "./probe.ts";
-import { listLinks, type OwnedLink, type Removal, removeAll, removeUnclaimed } from "./removal.ts";
+import { listLinks, type OwnedLink, type Removal, type Removed, removeAll, removeUnclaimed } from "./removal.ts";
 
 export class Executor {
   readonly sys: Sys;
@@ -59,10 +63,10 @@ export class Executor {
   }
 
   /**
-   * Tries everything and throws what failed; what is not there, or another's, is left and is no error. Returns the elements of nf_tables that
-   * are gone, as they were.
+   * Tries everything and throws what failed; what is not there, or another's, is left and is no error. Returns the elements and chains that are
+   * gone, as they were.
    */
-  remove(owner: string, what: readonly Removal[]): readonly RemovedElement[] {
+  remove(owner: string, what: readonly Removal[]): readonly Removed[] {
     return removeAll(owner, what, this.#namespaces);
   }
 
@@ -82,6 +86,16 @@ export class Executor {
     isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
   ): readonly RemovedElement[] {
     return collectNft(tables, isStale, this.sys);
+  }
+
+  /** Removes the chains of iptables of which `isStale` says so, by the rule that leads into each. Returns them as they were. */
+  collectPorts(layout: IptablesLayout, isStale: (entry: string, chain: string) => boolean): readonly RemovedChain[] {
+    return collectPorts(layout, isStale, this.sys);
+  }
+
+  /** For ports that are to be elsewhere: removes the chains of those who have ended. Throws `IptablesConflict` when another has one. */
+  makeRoom(ports: IptablesPorts, holders: PortHolders): readonly RemovedChain[] {
+    return makeRoom(ports, holders, this.sys);
   }
 
   /** Removes a table that attachments share when `isUnused` says so and nothing has changed since. They tell of themselves before they apply. */
@@ -120,6 +134,21 @@ export class Executor {
   /** What keeps the kernel from making the tables, for each family. `modules`: what they need. */
   probeTables(resources: readonly NftResource[], modules: readonly string[]): ReadonlyMap<NftFamily, CoreError> {
     return probeTables(this.sys, resources, modules);
+  }
+
+  /** Throws an error that says why the ports could not be mapped. */
+  probePorts(ports: IptablesPorts): void {
+    probePorts(ports, this.sys);
+  }
+
+  /** Whether the programs of iptables are installed. */
+  hasIptables(family: NftFamily): boolean {
+    return hasIptables(family, this.sys);
+  }
+
+  /** Whether the family's nat table may have this chain, without running a program. */
+  mayHaveNatChain(family: NftFamily, chain: string): boolean {
+    return mayHaveNatChain(family, chain, this.sys);
   }
 
   /** By name; `undefined` when there is none. `apply` need not look for it again. */

@@ -1,9 +1,11 @@
 /** What is removed by name and owner (DEL), and what has an owner (GC). "Not there" is success. */
 import { runEvery } from "../errors/run-every.ts";
 import { deleteLink, dumpLinks, type Link, readLink } from "../netlink/link.ts";
+import type { RemovedChain } from "../plan/iptables.ts";
 import type { NftTable, RemovedElement } from "../plan/nft.ts";
 import type { LinkKind, LinkUp, Place, Rule } from "../plan/resource.ts";
 import { KernelError, refusedWith } from "./errors.ts";
+import { type PortsRemoval, removePorts } from "./iptables/ports.ts";
 import { findLink } from "./kernel-state.ts";
 import { removeRules } from "./kinds/rule.ts";
 import { lowerLink } from "./kinds/up.ts";
@@ -35,20 +37,19 @@ interface ElementRemoval {
 }
 
 /** What of an owner's is to go. */
-export type Removal = LinkRemoval | Pick<LinkUp, "kind" | "at" | "link"> | RuleRemoval | ElementRemoval;
+export type Removal = LinkRemoval | Pick<LinkUp, "kind" | "at" | "link"> | RuleRemoval | ElementRemoval | PortsRemoval;
 
-/** Does every one, and throws what failed. Returns the elements of nf_tables that are gone, as they were. */
-export function removeAll(
-  owner: string,
-  removals: readonly Removal[],
-  namespaces: Namespaces,
-): readonly RemovedElement[] {
-  const removed: RemovedElement[] = [];
+/** What is gone, as it was. */
+export type Removed = RemovedElement | RemovedChain;
+
+/** Does every one, and throws what failed. Returns the elements and chains that are gone, as they were. */
+export function removeAll(owner: string, removals: readonly Removal[], namespaces: Namespaces): readonly Removed[] {
+  const removed: Removed[] = [];
   runEvery(removals.map((removal) => () => void removed.push(...removeOne(owner, removal, namespaces))));
   return removed;
 }
 
-function removeOne(owner: string, removal: Removal, namespaces: Namespaces): readonly RemovedElement[] {
+function removeOne(owner: string, removal: Removal, namespaces: Namespaces): readonly Removed[] {
   switch (removal.kind) {
     case "link":
       removeLink(owner, removal, namespaces);
@@ -64,6 +65,8 @@ function removeOne(owner: string, removal: Removal, namespaces: Namespaces): rea
       return [];
     case "nft-elements":
       return removeNft(removal.tables, owner, namespaces.sys);
+    case "iptables-ports":
+      return removePorts(removal, namespaces.sys);
   }
 }
 

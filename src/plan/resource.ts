@@ -5,6 +5,7 @@
  * `at` says in which network namespace a resource lives: the host's or the sandbox's.
  */
 import type { Family } from "../net/address.ts";
+import type { IptablesPorts } from "./iptables.ts";
 import type { NftElements, NftTable } from "./nft.ts";
 
 export type Place = "host" | "sandbox";
@@ -201,7 +202,8 @@ export type Resource =
   | Qdisc
   | Redirect
   | NftTable
-  | NftElements;
+  | NftElements
+  | IptablesPorts;
 
 export type ResourceKind = Resource["kind"];
 
@@ -233,6 +235,7 @@ export const phaseOf: { readonly [K in Exclude<ResourceKind, LinkKind>]: number 
   redirect: 8,
   "nft-table": 9,
   "nft-elements": 9,
+  "iptables-ports": 9,
 };
 
 /** What `diff` found: the plan's words, the kernel's words. */

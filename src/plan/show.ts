@@ -6,6 +6,7 @@
 
 import { familyOf } from "../net/address.ts";
 import { describeBlackhole, describeRoute, describeRule } from "./describe.ts";
+import { addLines, type IptablesPorts } from "./iptables.ts";
 import type { NftResource } from "./nft.ts";
 import { inOrder } from "./order.ts";
 import type {
@@ -62,6 +63,7 @@ const showers: {
   "shared-rule": showSharedRule,
   qdisc: showQdisc,
   redirect: showRedirect,
+  "iptables-ports": showPorts,
 };
 
 function showVeth({ host, sandbox, mtu, queues }: VethPair, owner: string): readonly string[] {
@@ -141,6 +143,14 @@ function showRedirect({ at, link, target }: Redirect): readonly string[] {
   const match = "protocol all pref 1 u32 match u32 0 0 flowid 1:1";
   const action = `action mirred egress redirect dev ${target}`;
   return [`${entering(at)}tc filter add dev ${link} parent ffff: ${match} ${action}`];
+}
+
+/** On a node that has no host ports in iptables yet. */
+function showPorts(ports: IptablesPorts): readonly string[] {
+  if (ports.own.length === 0) return [];
+  const program = ports.family === "ip" ? "iptables-restore" : "ip6tables-restore";
+  const lines = addLines(ports, { nat: [], raw: [] }, []);
+  return [[`${program} --noflush <<'END'`, ...lines, "END"].join("\n")];
 }
 
 function entering(place: Place): string {

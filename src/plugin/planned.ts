@@ -8,8 +8,6 @@ export interface Planned {
   readonly plan: Plan;
   /** As the next plugin of the chain gets it; what only the kernel knows (an ifb's MAC address) is left out. */
   readonly result: Result;
-  /** Commands for what is no resource of a plan: the rules of iptables. */
-  readonly commands: readonly string[];
 }
 
 /** What a plugin may look at. */

@@ -10,6 +10,10 @@ import { poolRulePriorities } from "../../plugins/calico/names.ts";
 import { natOutgoing } from "../../plugins/calico/nat-outgoing.ts";
 import { planPoolRules } from "../../plugins/calico/pool-rules.ts";
 import { defaultRoutes } from "../../plugins/calico/routes.ts";
+import { parseConf as parsePortmap } from "../../plugins/portmap/conf.ts";
+import { rulesOf } from "../../plugins/portmap/iptables-rules.ts";
+import { planLocalnet } from "../../plugins/portmap/localnet.ts";
+import { mappedPorts } from "../../plugins/portmap/mapped.ts";
 import { buildExecutable } from "../../scripts/build/executable.ts";
 import { decodePool } from "../../src/ipam/model/pool.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
@@ -49,6 +53,17 @@ const endpoint = {
 };
 const limit = { rateBytes: 2_500_000, burstBytes: 125_000 };
 const link = { hostInterface: endpoint.hostInterface, mtu: 1440, ifb: "bwp0123456789ab" };
+
+const attachment = { network: "net", containerId: "c1", ifname: "eth0" };
+const targets = [
+  { family: "ip", address: "10.0.0.5", subnet: "10.0.0.5/32" },
+  { family: "ip6", address: "fd00::5", subnet: "fd00::5/128" },
+] as const;
+const portsBy = (backend: string, conditions: readonly string[]) => {
+  const web = { hostPort: 8080, containerPort: 80, protocol: "tcp" };
+  const dns = { hostPort: 5353, containerPort: 53, protocol: "udp", hostIP: "203.0.113.1" };
+  return parsePortmap({ backend, conditionsV4: conditions, runtimeConfig: { portMappings: [web, dns] } });
+};
 
 const plans: Readonly<Record<string, readonly Resource[]>> = {
   "an IPv4 endpoint": planEndpoint(endpoint),
@@ -95,6 +110,14 @@ const plans: Readonly<Record<string, readonly Resource[]>> = {
     { cidr: "10.1.0.0/16", nat: false },
     { cidr: "fd00:10:244::/64", nat: true },
   ]),
+  "host ports in nftables, with conditions, and route_localnet": [
+    ...planEndpoint(endpoint),
+    ...mappedPorts(portsBy("nftables", ["ip saddr 203.0.113.0/24"]), targets),
+    ...planLocalnet(targets, () => endpoint.hostInterface),
+  ],
+  "host ports in iptables, with conditions": targets.map((target) =>
+    rulesOf(attachment, portsBy("iptables", ["-s", "203.0.113.0/24"]), target),
+  ),
   "a neighbour and a route through it": [
     ...planEndpoint(endpoint),
     { kind: "neighbour", at: "host", link: endpoint.hostInterface, address: "10.0.0.77", mac: "02:00:00:00:00:77" },

@@ -69,8 +69,6 @@ const openFiles = ["src/host/sys.ts"];
 /** What the operator's command knows of a plugin: what it takes and how it reads it, what it would make, and what its traces on a node are called. */
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
-/** The iptables back end has no place in a plan yet. */
-const besideTheExecutor = /^plugins\/portmap\/(iptables|services|localnet)\.ts$/;
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
 const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
@@ -110,10 +108,7 @@ describe("layers", () => {
   test("nothing imports of the dataplane but its executor and its errors", () => {
     const inside = imports.filter(
       ({ file, target }) =>
-        target.startsWith("src/dataplane/") &&
-        !file.startsWith("src/dataplane/") &&
-        !faceOfDataplane.includes(target) &&
-        !besideTheExecutor.test(file),
+        target.startsWith("src/dataplane/") && !file.startsWith("src/dataplane/") && !faceOfDataplane.includes(target),
     );
     expect(inside.map(describeImport)).toEqual([]);
   });

@@ -8,7 +8,7 @@ export function renderPlans(plans: readonly PluginPlan[], format: (typeof format
   if (format === "json") return `${JSON.stringify(plans.map(asDocument), undefined, 2)}\n`;
   const blocks = plans.map(({ type, planned }) => {
     if (planned === undefined) return `# ${type}: not planned, for it is a plugin of another project\n`;
-    const commands = [...show(planned.plan), ...planned.commands];
+    const commands = show(planned.plan);
     return commands.length === 0 ? `# ${type}: nothing to do\n` : `# ${type}\n${commands.join("\n")}\n`;
   });
   return (format === "sh" ? [header, ...blocks] : blocks).join("\n");
@@ -21,5 +21,5 @@ set -e
 `;
 
 function asDocument({ type, planned }: PluginPlan): unknown {
-  return { type, ...(planned && { plan: planned.plan, commands: planned.commands, result: planned.result }) };
+  return { type, ...(planned && { plan: planned.plan, commands: show(planned.plan), result: planned.result }) };
 }

@@ -4,7 +4,7 @@ import { compileConditions, isIptablesStyle } from "../../../plugins/portmap/con
 import { parseArgs, parsePath } from "../../../src/cni/args.ts";
 import { isIdentifier } from "../../../src/cni/environment.ts";
 import { CniError } from "../../../src/cni/error.ts";
-import { parseSaved } from "../../../src/dataplane/iptables.ts";
+import { parseSaved } from "../../../src/dataplane/iptables/programs.ts";
 import { attachmentKey, ownerOf } from "../../../src/identity/attachment.ts";
 import { InvalidRequest } from "../../../src/ipam/invalid-request.ts";
 import { parseSelector } from "../../../src/ipam/model/selector.ts";

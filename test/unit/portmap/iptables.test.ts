@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { parseConf } from "../../../plugins/portmap/conf.ts";
-import { addLines, foreignHolder, refuseTaken, removeLines } from "../../../plugins/portmap/iptables.ts";
-import { ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
-import { parseSaved } from "../../../src/dataplane/iptables.ts";
+import { foreignTo, holdersFor, inWords } from "../../../plugins/portmap/iptables.ts";
+import { layout, ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
+import { staleChains } from "../../../src/dataplane/iptables/claims.ts";
+import { parseSaved } from "../../../src/dataplane/iptables/programs.ts";
 import type { Attachment } from "../../../src/identity/attachment.ts";
+import { addLines, entriesIn, removeLines } from "../../../src/plan/iptables.ts";
 import { FakeIptables } from "../../lib/fake/iptables.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
@@ -100,51 +102,49 @@ describe("on tables that hold one attachment", () => {
     expect(again).not.toContain("*raw");
   });
 
-  test("foreignHolder() tells attachments apart whose network and container ID, joined, read alike", () => {
+  test("foreignTo() tells attachments apart whose network and container ID, joined, read alike", () => {
     const alike = { network: "net", containerId: "1c1", ifname: "eth0" };
     expect(ownChainOf(alike)).toBe(ownChainOf(c1));
-    expect(foreignHolder(saved.nat, ownChainOf(c1), c1)).toBeUndefined();
-    expect(foreignHolder(saved.nat, ownChainOf(alike), alike)).toEqual(c1);
+    const [entry] = entriesIn(layout, saved.nat);
+    expect([foreignTo(c1)(entry?.rule ?? ""), foreignTo(alike)(entry?.rule ?? "")]).toEqual([false, true]);
   });
 
-  test("foreignHolder() knows the own chain by a comment that was cut", () => {
+  test("foreignTo() knows the own chain by a comment that was cut", () => {
     const long = { ...c1, containerId: "c".repeat(300) };
-    const { chain, entries } = rulesOf(long, conf(), target);
-    expect(foreignHolder(entries, chain, long)).toBeUndefined();
+    const { entries } = rulesOf(long, conf(), target);
+    expect(entries.map(foreignTo(long))).toEqual([false, false]);
   });
 
-  test("refuseTaken() names who has the port", () => {
-    const { mappings } = parseConf(document([web]));
-    const elsewhere = { ...target, address: "10.9.0.3" };
-    const claim = { mappings, target: elsewhere, hasEnded };
-    expect(() => refuseTaken(saved.nat, { ...claim, attachment: c2 })).toThrow(
+  const webAlone = parseConf(document([web], { backend: "iptables" }));
+  const elsewhere = { ...target, address: "10.9.0.3" };
+  const stale = (attachment: Attachment, at = elsewhere, ended: (other: Attachment) => boolean = hasEnded) =>
+    inWords(() =>
+      staleChains(saved.nat, rulesOf(attachment, webAlone, at), holdersFor({ attachment, hasEnded: ended })),
+    );
+
+  test("staleChains() names who has the port", () => {
+    expect(() => stale(c2)).toThrow(
       'cannot map host port 8080/tcp: it is taken by container "c1" (network "net1", interface "eth0")',
     );
-    expect(refuseTaken(saved.nat, { ...claim, attachment: c1 })).toEqual([]);
+    expect(stale(c1)).toEqual([]);
   });
 
-  test("refuseTaken() lets another network of the same container have it behind the first", () => {
-    const { mappings } = parseConf(document([web]));
-    const sibling = { ...c1, network: "net2" };
-    const claim = { attachment: sibling, mappings, target: { ...target, address: "10.9.0.3" }, hasEnded };
-    expect(refuseTaken(saved.nat, claim)).toEqual([]);
+  test("staleChains() lets another network of the same container have it behind the first", () => {
+    expect(stale({ ...c1, network: "net2" })).toEqual([]);
   });
 
-  test("refuseTaken() gives up what belongs to an attachment that has ended", () => {
-    const { mappings } = parseConf(document([web]));
+  test("staleChains() gives up what belongs to an attachment that has ended", () => {
     const asked: Attachment[] = [];
-    const claim = { attachment: c2, mappings, target: { ...target, address: "10.9.0.3" } };
-    expect(refuseTaken(saved.nat, { ...claim, hasEnded: (other) => asked.push(other) > 0 })).toEqual([ownChainOf(c1)]);
+    expect(stale(c2, elsewhere, (other) => asked.push(other) > 0)).toEqual([ownChainOf(c1)]);
     expect(asked).toEqual([c1]);
   });
 
-  test("refuseTaken() gives up what leads to the container's own address", () => {
-    const { mappings } = parseConf(document([web]));
-    expect(refuseTaken(saved.nat, { attachment: c2, mappings, target, hasEnded })).toEqual([ownChainOf(c1)]);
+  test("staleChains() gives up what leads to the container's own address", () => {
+    expect(stale(c2, target)).toEqual([ownChainOf(c1)]);
   });
 
   test("removeLines() of the last takes everything shared with it", () => {
-    expect(removeLines([ownChainOf(c1)], saved).join("\n")).toBe(`*nat
+    expect(removeLines(layout, [ownChainOf(c1)], saved).join("\n")).toBe(`*nat
 -D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
 -D OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
 -D POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ
@@ -167,7 +167,7 @@ COMMIT`);
   test("removeLines() of one of two takes only what is its own", () => {
     const other = rulesOf(c2, parseConf(document([{ ...web, hostPort: 1 }], { backend: "iptables" })), target);
     const two = { ...saved, nat: [...saved.nat, `:${other.chain} - [0:0]`, ...other.own, ...other.entries] };
-    const removed = removeLines([ownChainOf(c1)], two);
+    const removed = removeLines(layout, [ownChainOf(c1)], two);
     expect(
       removed.filter((line) => line.startsWith("-D")).every((line) => line.startsWith("-D CNI-HOSTPORT-DNAT")),
     ).toBe(true);

@@ -3,17 +3,11 @@
  *
  * A restore is a transaction per table, and waits for the lock that all of iptables shares; both have a bound here.
  */
-import { isErrno, type RunOptions, type RunResult, type Sys } from "../host/sys.ts";
-import { CommandError, ConflictError, MissingError, systemCallError, TimeoutError } from "./errors.ts";
-import { hasNftChain } from "./nftables/has.ts";
-
-export type IptablesFamily = "ip" | "ip6";
-
-/** Rules and chains by table, as iptables-save prints them: `:CHAIN - [0:0]` and `-A CHAIN …`. */
-export interface SavedTables {
-  readonly nat: readonly string[];
-  readonly raw: readonly string[];
-}
+import { isErrno, type RunOptions, type RunResult, type Sys } from "../../host/sys.ts";
+import type { SavedTables } from "../../plan/iptables.ts";
+import type { NftFamily } from "../../plan/nft.ts";
+import { CommandError, ConflictError, MissingError, systemCallError, TimeoutError } from "../errors.ts";
+import { hasNftChain } from "../nftables/has.ts";
 
 /**
  * Which programs: those that the node calls iptables, or those of one kind, where the node has both. iptables-nft keeps its tables in
@@ -32,7 +26,7 @@ const timeoutMs = (waitSeconds + 10) * 1000;
  * All rules of the family; `undefined` when its programs are not installed. Throws `CommandError` when they fail, `ConflictError` where a table that is asked
  * for has rules that iptables cannot read: it then prints a remark in the place of the table, and succeeds.
  */
-export function saveIptables(family: IptablesFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
+export function saveIptables(family: NftFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
   const program = findProgram(`${programs[family]}${kind}-save`, sys);
   if (program === undefined) return undefined;
   const text = runProgram([program], "", sys);
@@ -47,22 +41,17 @@ export function saveIptables(family: IptablesFamily, sys: Sys, kind: IptablesKin
 }
 
 /** Whether the family's programs are installed. */
-export function hasIptables(family: IptablesFamily, sys: Sys): boolean {
+export function hasIptables(family: NftFamily, sys: Sys): boolean {
   return findProgram(`${programs[family]}-restore`, sys) !== undefined;
 }
 
 /** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CommandError` with the program's words. */
-export function restoreIptables(
-  family: IptablesFamily,
-  lines: readonly string[],
-  sys: Sys,
-  kind: IptablesKind = "",
-): void {
+export function restoreIptables(family: NftFamily, lines: readonly string[], sys: Sys, kind: IptablesKind = ""): void {
   restore(`${programs[family]}${kind}-restore`, lines, [], sys);
 }
 
 /** The same, but nothing is changed. The kernel is asked whether it has what the lines name, and loads it. */
-export function testIptables(family: IptablesFamily, lines: readonly string[], sys: Sys): void {
+export function testIptables(family: NftFamily, lines: readonly string[], sys: Sys): void {
   restore(`${programs[family]}-restore`, lines, [testOption], sys);
 }
 
@@ -78,12 +67,12 @@ function restore(name: string, lines: readonly string[], options: readonly strin
  * Whether the family's nat table may have this chain, without running a program. Of tables of the older kind (iptables-legacy) only
  * their names can be read.
  */
-export function mayHaveNatChain(family: IptablesFamily, chain: string, sys: Sys): boolean {
+export function mayHaveNatChain(family: NftFamily, chain: string, sys: Sys): boolean {
   return hasNftChain(family, "nat", chain, sys) || hasLegacyNat(family, sys);
 }
 
 /** Whether there is a table nat of iptables-legacy's. */
-export function hasLegacyNat(family: IptablesFamily, sys: Sys): boolean {
+export function hasLegacyNat(family: NftFamily, sys: Sys): boolean {
   const names = `/proc/net/${family}_tables_names`;
   return sys.stat(names) !== undefined && sys.readFile(names).split("\n").includes("nat");
 }

@@ -1,0 +1,65 @@
+/** Who has a host port in iptables: what stands against the claims of an attachment. */
+import { lengthOf } from "../../net/prefix.ts";
+import { entriesIn, type IptablesPorts, type PortClaim } from "../../plan/iptables.ts";
+import { IptablesConflict } from "../errors.ts";
+
+export interface PortHolder {
+  readonly chain: string;
+  /** The rule that leads into the chain, whose comment says whose it is; `undefined` where none does. */
+  readonly entry: string | undefined;
+  /** Where the port leads. */
+  readonly address: string;
+}
+
+/** What the caller knows of those who have host ports. */
+export interface PortHolders {
+  /** Whether the own chain belongs to another, by what leads into it: names of chains are digests. */
+  isForeign(entry: string): boolean;
+  /** Whether a holder has ended, so that its ports may be taken over, or may have the same port. */
+  stateOf(holder: PortHolder): "ended" | "shares" | "has it";
+}
+
+/**
+ * The chains that nobody alive has: they lead to this very address, or belong to an attachment that has ended. Throws `IptablesConflict` when
+ * another has one of the ports.
+ */
+export function staleChains(nat: readonly string[], ports: IptablesPorts, holders: PortHolders): readonly string[] {
+  const { layout, claims, family, address } = ports;
+  const stale = new Set<string>();
+  const own = family === "ip" ? `${address}:` : `[${address}]:`;
+  for (const rule of nat) {
+    const match = /^-A (\S+)(?: -d (\S+))? -p (\S+) -m \S+ --dport (\d+) -j DNAT --to-destination (\S+)/.exec(rule);
+    if (match === null || match[1] === ports.chain || !match[1]?.startsWith(layout.ownPrefix)) continue;
+    const [, chain = "", destination, protocol, port, to = ""] = match;
+    const taken = claims.find(
+      (one) => one.protocol === protocol && one.hostPort === Number(port) && overlaps(one, destination),
+    );
+    const leadsHere = to.startsWith(own);
+    if (taken === undefined && !leadsHere) continue;
+    const entry = entryOf(ports, nat, chain);
+    const state = leadsHere ? "ended" : holders.stateOf({ chain, entry, address: addressIn(to) });
+    if (state === "ended") stale.add(chain);
+    else if (taken !== undefined && state === "has it") throw new IptablesConflict(chain, entry, taken);
+  }
+  return [...stale];
+}
+
+/** Throws `IptablesConflict` when the chain of this name is another's. */
+export function refuseForeign(nat: readonly string[], ports: IptablesPorts, holders: PortHolders): void {
+  const entry = entryOf(ports, nat, ports.chain);
+  if (entry !== undefined && holders.isForeign(entry)) throw new IptablesConflict(ports.chain, entry);
+}
+
+function entryOf({ layout }: IptablesPorts, nat: readonly string[], chain: string): string | undefined {
+  return entriesIn(layout, nat).find((one) => one.chain === chain)?.rule;
+}
+
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+function addressIn(destination: string): string {
+  return destination.slice(0, destination.lastIndexOf(":")).replace(/[[\]]/g, "");
+}
+
+function overlaps({ hostIp }: PortClaim, destination: string | undefined): boolean {
+  if (hostIp === undefined || destination === undefined) return true;
+  return destination === hostIp || destination === `${hostIp}/${lengthOf(hostIp)}`;
+}
