@@ -36,6 +36,17 @@ const rings: readonly Ring[] = [
     setup: "test/lib/sanitized.ts",
     env: { TORTIE_PLUGINS: "build/sanitized/bin" },
   },
+  // And on the engine as it is published, without our allocator and without an image: a fault that is gone there is of our own making.
+  {
+    name: "stock",
+    timeoutMs: 240_000,
+    include: process.env.CI
+      ? ["test/netns/{chain,hostile}.test.ts", "test/netns/host/*.test.ts"]
+      : ["test/{netns,conformance}/**/*.test.ts"],
+    exclude: ["test/netns/{executable,demo,node}.test.ts"],
+    setup: "test/lib/stock.ts",
+    env: { TORTIE_PLUGINS: "build/stock/bin" },
+  },
 ];
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Builds the plugins and the operator's command: `tsx scripts/build.ts`. With `--sanitized`, the plugins alone, into `build/sanitized/bin`,
- * for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`.
+ * Builds the plugins and the operator's command: `tsx scripts/build.ts`. With `--sanitized` or `--stock`, the plugins alone, into
+ * `build/sanitized/bin` or `build/stock/bin`, for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`. What these are, toolchain.ts says.
  *
  * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
  */
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { buildCli } from "./build/cli-bundle.ts";
 import { buildExecutable } from "./build/executable.ts";
 import { pluginNames } from "./build/registry.ts";
-import { findingsDirectory, release, sanitized, type Toolchain } from "./build/toolchain.ts";
+import { findingsDirectory, release, sanitized, stock, type Toolchain } from "./build/toolchain.ts";
 import { setup as generateModules } from "./validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -21,6 +21,9 @@ try {
     execFileSync(join(root, "scripts/engine"), ["--sanitized"], { stdio: "inherit" });
     mkdirSync(findingsDirectory, { recursive: true });
     await buildPlugins("build/sanitized/bin", "build/sanitized", sanitized);
+  } else if (process.argv.includes("--stock")) {
+    execFileSync(join(root, "scripts/engine"), ["--stock"], { stdio: "inherit" });
+    await buildPlugins("build/stock/bin", "build/stock", stock);
   } else {
     await buildPlugins("dist/bin", "build/release", release);
     await buildCli({ root, define: buildInfo() });

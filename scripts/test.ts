@@ -31,6 +31,7 @@ const rings: readonly Ring[] = [
   { name: "clients", needsRoot: true },
   { name: "reference", needsRoot: true, isLong: true },
   { name: "sanitized", needsRoot: true, isLong: true },
+  { name: "stock", needsRoot: true, isLong: true },
   { name: "fuzz", needsRoot: false, isLong: true },
   { name: "debian", needsRoot: true, isLong: true },
   { name: "vm", needsRoot: true, isApart: true },

@@ -13,10 +13,14 @@ const constructors = [
 const others = ["decodeURIComponent", "encodeURIComponent", "isFinite", "isNaN", "native", "parseFloat", "parseInt"];
 const ofIterators = ["next", "return", "throw"];
 
-/** JavaScript that goes behind the bundle. */
+/**
+ * JavaScript that goes behind the bundle. It throws, and so fails the build, where the bundle names a function of the language that Node has and
+ * the engine has not (patches/less-library.patch): `Name.name`, and `.name(` where nothing of the bundle is called that.
+ */
 export function makeBuiltins(bundle: string): string {
   const words = new Set(Array.from(bundle.matchAll(/\b[A-Za-z]\w*/g), ([word]) => word));
-  const used = [...builtinNames()].filter((name) => words.has(name)).sort();
+  const names = builtinNames();
+  const used = [...names].filter((name) => words.has(name)).sort();
   return `{
     const used = ${JSON.stringify(used)};
     const { getPrototypeOf } = Object;
@@ -31,7 +35,30 @@ export function makeBuiltins(bundle: string): string {
         if (holder === globalThis && value !== holder && Object(value) === value) holders.push(value, value.prototype ?? value);
       }
     }
+    for (const [holder, name] of ${JSON.stringify(staticsIn(bundle))}) {
+      if (globalThis[holder]?.[name] === undefined) throw new Error("the engine has no " + holder + "." + name + ", which a program names");
+    }
+    const all = ${JSON.stringify(constructors)}.flatMap((name) => [globalThis[name], globalThis[name]?.prototype]);
+    for (const name of ${JSON.stringify(methodsIn(bundle, names))}) {
+      if (![...holders, ...all].some((holder) => Object(holder) === holder && Reflect.ownKeys(holder).includes(name)))
+        throw new Error("the engine has no method " + name + ", which a program calls");
+    }
   }\n`;
+}
+
+/** What the bundle names as `Name.name`, and Node has. */
+function staticsIn(bundle: string): readonly (readonly string[])[] {
+  const named = new Set(Array.from(bundle.matchAll(/\b([A-Z]\w*)\.(\w+)/g), ([text]) => text));
+  return [...named]
+    .map((text) => text.split("."))
+    .filter(([holder = "", name = ""]) => Object.hasOwn(Object(Reflect.get(globalThis, holder)), name));
+}
+
+/** The methods of the language that the bundle calls, and has no other use for the name of. */
+function methodsIn(bundle: string, names: ReadonlySet<string>): readonly string[] {
+  const called = new Set(Array.from(bundle.matchAll(/\.(\w+)\(/g), ([, name = ""]) => name));
+  const own = new Set(Array.from(bundle.matchAll(/(?<![\w.])\w+/g), ([name]) => name));
+  return [...called].filter((name) => names.has(name) && !own.has(name));
 }
 
 /** The names of all that, and of its properties. */

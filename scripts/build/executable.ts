@@ -59,7 +59,7 @@ export async function buildExecutable(options: ExecutableOptions, toolchain = re
   mkdirSync(options.workDirectory, { recursive: true });
   const lock = nodeSys.lock(join(root, "build/executable.lock"), "exclusive", lockMs);
   try {
-    const [objects] = await Promise.all([compileHost(toolchain), compileBundle(options)]);
+    const [objects] = await Promise.all([compileHost(toolchain), compileBundle(options, toolchain)]);
     const executable = await link(toolchain, objects, options.workDirectory);
     install(executable, Object.keys(options.programs), options.targetDirectory);
     return statSync(executable).size;
@@ -69,7 +69,10 @@ export async function buildExecutable(options: ExecutableOptions, toolchain = re
 }
 
 /** All programs in one module, so that what they share is there once. */
-async function compileBundle({ programs, workDirectory, define }: ExecutableOptions): Promise<void> {
+async function compileBundle(
+  { programs, workDirectory, define }: ExecutableOptions,
+  { mkbc }: Toolchain,
+): Promise<void> {
   const names = Object.keys(programs).sort();
   const entry = [
     ...names.map((name, index) => `import { main as main${index} } from "program:${name}";`),
@@ -99,7 +102,6 @@ async function compileBundle({ programs, workDirectory, define }: ExecutableOpti
   }
   const text = (suffix: string) => result.outputFiles.find((file) => file.path.endsWith(suffix))?.text ?? "";
   const [script, bytecode] = [join(workDirectory, "bundle.js"), join(workDirectory, "bundle.bytecode")];
-  const mkbc = join(engineDirectory, "mkbc");
   if (
     writeIfChanged(script, text(".js") + makeBuiltins(text(".js"))) ||
     !existsSync(bytecode) ||
@@ -199,29 +201,37 @@ async function linkWithImage(
   const empty = join(directory, "image");
   await linkOnce(toolchain, empty, objects, blobTable(directory, {}));
   const image = join(directory, "image.bin");
-  writeFileSync(image, await takeImage(empty));
+  writeFileSync(image, await takeImage([...toolchain.imageRunner, empty]));
   await linkOnce(toolchain, output, objects, blobTable(directory, { image }));
   await refuseOtherLayout(empty, output);
-  await run("strip", [output]);
+  if (toolchain.isStripped) await run("strip", [output]);
 }
 
-/** Two runs that differ show a module whose top level asks for the time, the environment or the like. */
-async function takeImage(executable: string): Promise<Buffer> {
-  const [one, other] = await Promise.all(
-    ["one", "other"].map(async (name) => {
-      const environment = { RUN: name };
-      const options = { encoding: "buffer", env: environment, maxBuffer: imageRoom, timeout: 10_000 } as const;
-      const running = run(executable, [], options);
-      running.child.stdin?.end();
-      return (await running).stdout;
-    }),
-  );
+/**
+ * The first run rehearses: it tells what became of the engine's blocks, which the others hear (birth.c). Two of these that differ show a module
+ * whose top level asks for the time, the environment or the like.
+ */
+async function takeImage(command: readonly string[]): Promise<Buffer> {
+  const fates = await runImage(command, "rehearsal", Buffer.alloc(0));
+  const [one, other] = await Promise.all(["one", "other"].map((name) => runImage(command, name, fates)));
   if (one === undefined || other === undefined || !one.equals(other)) {
     throw new Error(
       "cannot take an image of the programs: the top level of some module asks the process or the machine for something",
     );
   }
   return one;
+}
+
+async function runImage([program = "", ...argv]: readonly string[], name: string, input: Buffer): Promise<Buffer> {
+  const options = { encoding: "buffer", env: { PATH: "/usr/bin:/bin", RUN: name }, maxBuffer: imageRoom, timeout: 20_000 } as const;
+  const running = run(program, argv, options);
+  running.child.stdin?.end(input);
+  try {
+    return (await running).stdout;
+  } catch (error) {
+    const { stdout } = error as { readonly stdout?: Buffer };
+    throw new Error(`cannot take an image of the programs: ${stdout?.toString() || String(error)}`);
+  }
 }
 
 /** Code and data must not move: `image.c` tells why. */

@@ -1,9 +1,10 @@
 /**
- * What an executable is built with. Three:
+ * What an executable is built with. Four:
  *
  *     release        musl, static, the engine's heap an image in the file: what runs on nodes
  *     instrumented   the same with an engine that counts what it runs: what the release's is compiled by (scripts/build/training.ts)
- *     sanitized      clang with the address and the undefined-behaviour sanitizer, this machine's libc, malloc, no image: what tests run
+ *     sanitized      the same parts by clang with the address and the undefined-behaviour sanitizer and this machine's libc: what tests run
+ *     stock          musl, static, the engine as it is published but for its bugs, malloc, no image: whether a fault is of our own making
  */
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -25,27 +26,42 @@ export interface Toolchain {
   readonly sources: readonly string[];
   /** Where objects are kept. */
   readonly objectDirectory: string;
+  /** Compiles JavaScript to the bytecode of that engine. */
+  readonly mkbc: string;
   /** The heap of the engine made ready becomes part of the file; see image.c. */
   readonly hasImage: boolean;
+  /** Starts what writes the image. */
+  readonly imageRunner: readonly string[];
+  /** Without the names of its functions. */
+  readonly isStripped: boolean;
 }
 
 const sharedFlags = [
   ...["-std=gnu11", "-D_GNU_SOURCE"],
   ...["-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wno-sign-conversion"],
-  ...["-isystem", join(engineDirectory, "source"), "-isystem", join(engineDirectory, "include")],
+  ...["-isystem", join(engineDirectory, "include")],
+];
+const patchedFlags = [...sharedFlags, "-isystem", join(engineDirectory, "source")];
+const imageFlags = ["-Wl,--section-start=.image=0x40000000", "-Wl,--section-start=.programs=0x60000000"];
+
+const releaseFlags = [
+  ...["-O2", "-fstack-protector-strong", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables"],
 ];
 
 export const release: Toolchain = {
   compiler: process.env.TORTIE_CC ?? "musl-gcc",
-  compilerFlags: ["-O2", "-ffunction-sections", "-fdata-sections", "-fno-asynchronous-unwind-tables", ...sharedFlags],
+  compilerFlags: [...releaseFlags, ...patchedFlags],
   linkerFlags: [
     ...["-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack"],
-    ...["-Wl,--section-start=.image=0x40000000", "-Wl,--section-start=.programs=0x60000000"],
+    ...imageFlags,
   ],
   library: join(engineDirectory, "target/libquickjs.a"),
   sources: hostSources(),
   objectDirectory: join(root, "build/host"),
+  mkbc: join(engineDirectory, "mkbc"),
   hasImage: true,
+  imageRunner: [],
+  isStripped: true,
 };
 
 /** It writes its counts at exit, so it must not leave without. */
@@ -66,15 +82,32 @@ export const sanitized: Toolchain = {
   compilerFlags: [
     ...["-O1", "-g", "-fno-omit-frame-pointer", ...sanitizers, "-fsanitize=fuzzer-no-link"],
     `-DTORTIE_FINDINGS=${JSON.stringify(findingsDirectory)}`,
-    ...sharedFlags,
+    // At fixed addresses, which an image needs.
+    "-fno-pie",
+    ...patchedFlags,
   ],
-  linkerFlags: [...sanitizers, "-Wl,-z,noexecstack"],
+  linkerFlags: [...sanitizers, "-no-pie", "-Wl,-z,noexecstack", ...imageFlags],
   library: join(engineDirectory, "sanitized/libquickjs.a"),
-  sources: [
-    ...hostSources().filter((file) => !file.endsWith("/heap.c")),
-    ...cFiles(join(nativeDirectory, "sanitized")),
-  ],
+  sources: [...hostSources(), ...cFiles(join(nativeDirectory, "sanitized"))],
   objectDirectory: join(root, "build/sanitized/host"),
+  mkbc: join(engineDirectory, "mkbc"),
+  hasImage: true,
+  // Libraries lie at random addresses else, halves of which remain where the engine writes the other half alone.
+  imageRunner: ["setarch", "--addr-no-randomize"],
+  isStripped: false,
+};
+
+/** As `scripts/engine --stock` compiles the engine. */
+export const stock: Toolchain = {
+  ...release,
+  compilerFlags: [...releaseFlags, "-DTORTIE_STOCK", ...sharedFlags, "-isystem", join(engineDirectory, "stock/source")],
+  library: join(engineDirectory, "stock/libquickjs.a"),
+  sources: [
+    ...hostSources().filter((file) => !/\/(heap|birth)\.c$/.test(file)),
+    ...cFiles(join(nativeDirectory, "stock")),
+  ],
+  objectDirectory: join(root, "build/stock/host"),
+  mkbc: join(engineDirectory, "stock/mkbc"),
   hasImage: false,
 };
 

@@ -16,7 +16,7 @@ const targetDirectory = join(workDirectory, "bin");
 
 /** Every second pod has a host port and limits; every third one stays. A command that fails ends it. */
 const training = `
-  import { FakeNode } from "../test/lib/fake/node.ts";
+  import { FakeNode } from "./test/lib/fake/node.ts";
 
   const limits = { ingressRate: 1e8, ingressBurst: 8e6, egressRate: 1e8, egressBurst: 8e6 };
   const node = () => new FakeNode();

@@ -31,7 +31,7 @@ export async function buildFuzzTargets(): Promise<void> {
     programs: Object.fromEntries(
       scriptTargets.map((name) => [
         name,
-        `import "../test/fuzz/buffer.ts"; export { main } from "../test/fuzz/targets/${name}.ts";`,
+        `import "./test/fuzz/buffer.ts"; export { main } from "./test/fuzz/targets/${name}.ts";`,
       ]),
     ),
     workDirectory: fuzzDirectory,

@@ -14,13 +14,12 @@
 
 import { faultOf, type Schema } from "../schema/schema.ts";
 import { CniError, code } from "./error.ts";
-import { foldKeys, learnKeys } from "./keys.ts";
+import { foldKeys } from "./keys.ts";
 
 /** The configuration in the schema's spelling and without known keys that are `null`, or its first fault. */
 export type Validate = (document: unknown) => { readonly value: unknown } | { readonly fault: string };
 
 export function validator(schema: Schema): Validate {
-  learnKeys(schema);
   return (document) => {
     const value = foldKeys(schema, document);
     const fault = faultOf(schema, value);

@@ -10,7 +10,7 @@ import { isObject, type Schema } from "../schema/schema.ts";
 import type { Command } from "./environment.ts";
 import { isIdentifier } from "./environment.ts";
 import { CniError, code } from "./error.ts";
-import { foldKeys, learnKeys } from "./keys.ts";
+import { foldKeys } from "./keys.ts";
 import { type CniVersion, supportedVersions } from "./version.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -35,7 +35,7 @@ export interface Document {
   readonly keys: ProtocolKeys;
 }
 
-const protocolSchema: Schema = learnKeys({
+const protocolSchema: Schema = {
   properties: {
     cniVersion: {},
     name: {},
@@ -47,7 +47,7 @@ const protocolSchema: Schema = learnKeys({
     log_file_max_age: {},
     log_file_max_count: {},
   },
-});
+};
 
 /** Throws `CniError` 6 if the text is not a JSON object. As in Go, a bare `null` is an empty object. */
 export function parseDocument(text: string): Document {

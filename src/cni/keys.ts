@@ -40,35 +40,9 @@ function foldObject(schema: Schema, object: Readonly<Record<string, unknown>>): 
 /** The schema's spelling of a key; `undefined` if it does not have the key. */
 function spell(properties: Readonly<Record<string, Schema>>, key: string): string | undefined {
   if (Object.hasOwn(properties, key)) return key;
-  // Most unknown keys differ in length from all known ones.
-  if (((lengths.get(properties) ?? learnLengths(properties)) & bitOf(key)) === 0) return undefined;
   const folded = key.toLowerCase();
   for (const known in properties) {
     if (known.length === folded.length && known.toLowerCase() === folded) return known;
   }
   return undefined;
-}
-
-/** For each table of properties, a bit mask of the lengths of its keys. */
-const lengths = new WeakMap<object, number>();
-
-/** Computes the mask when the module is evaluated, that is, during the build. */
-export function learnKeys<S extends Schema>(schema: S): S {
-  const { properties, additionalProperties, items, anyOf = [] } = schema;
-  if (properties !== undefined) learnLengths(properties);
-  for (const inner of [...Object.values(properties ?? {}), additionalProperties, items, ...anyOf]) {
-    if (inner !== undefined) learnKeys(inner);
-  }
-  return schema;
-}
-
-function learnLengths(properties: Readonly<Record<string, Schema>>): number {
-  let all = 0;
-  for (const key in properties) all |= bitOf(key);
-  lengths.set(properties, all);
-  return all;
-}
-
-function bitOf({ length }: string): number {
-  return 1 << Math.min(length, 31);
 }

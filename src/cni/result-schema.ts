@@ -1,6 +1,5 @@
 /** The schemas of results, per version; `convert.ts` has a table of the formats. */
 import type { Schema } from "../schema/schema.ts";
-import { learnKeys } from "./keys.ts";
 import type { CniVersion } from "./version.ts";
 
 /** 0.1.0 and 0.2.0: one address per family. */
@@ -49,12 +48,12 @@ const family: Schema = {
   required: ["ip"],
 };
 
-const oldest: Schema = learnKeys({
+const oldest: Schema = {
   type: "object",
   properties: { cniVersion: string, ip4: family, ip6: family, dns },
-});
+};
 
-const current: Schema = learnKeys({
+const current: Schema = {
   type: "object",
   properties: {
     cniVersion: string,
@@ -76,4 +75,4 @@ const current: Schema = learnKeys({
     routes,
     dns,
   },
-});
+};

@@ -21,7 +21,7 @@ export function resolveStack(stack: string): string {
 
 export function resolveStackWith(table: string, stack: string): string {
   const lines = decodeLineTable(table);
-  return stack.replace(/\([\w-]+:(\d+)\)/g, (place, line: string) => {
+  return stack.replace(/\([\w-]+:(\d+)(?::\d+)?\)/g, (place, line: string) => {
     const found = lines[Number(line) - 1];
     return found === undefined ? place : `(${found.source}:${found.line})`;
   });

@@ -3,15 +3,7 @@ import { phaseOf, type Resource } from "./resource.ts";
 
 /** By phase; of the routes those without a gateway first, for a gateway must be reachable already. Else as the author wrote them. */
 export function inOrder(resources: readonly Resource[]): readonly Resource[] {
-  // By rank, not by comparison: a plan has twenty resources and ten ranks.
-  const ranks: Resource[][] = [];
-  for (const resource of resources) {
-    const at = rank(resource);
-    const known = ranks[at];
-    if (known === undefined) ranks[at] = [resource];
-    else known.push(resource);
-  }
-  return ranks.flat();
+  return [...resources].sort((one, other) => rank(one) - rank(other));
 }
 
 const lastRank = 2 * (1 + Math.max(...Object.values(phaseOf)));

@@ -17,13 +17,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Between collections of what went round in circles. */
-#define GARBAGE_LIMIT ((size_t)4 << 20)
+/* Cycles are never collected (docs/engine.md). After so many chunks of memory the engine is once more what came out of the image. */
+#define MOST_CHUNKS 16
+/* Inputs between two looks at what is frozen. */
+#define INPUTS_BETWEEN 64
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static JSValue target;
+static const char *target_name;
+static char *pristine;
 
 static const uint8_t *bytes_argument(JSContext *ctx, JSValueConst value, size_t *length) {
   size_t offset, element, whole;
@@ -64,19 +68,36 @@ static void add_harness(JSContext *ctx) {
   JS_FreeValue(ctx, global);
 }
 
+static size_t image_size(void) { return (size_t)(image_end - (char *)&image); }
+
+/* With the engine as it came out of the image. */
+static void begin(void) {
+  image_prepare();
+  add_harness(image.ctx);
+  target = JS_GetPropertyStr(image.ctx, image.mains, target_name);
+}
+
+static void begin_anew(void) {
+  heap_forget();
+  heap_unpoison((char *)&image, image_size());
+  memcpy((char *)&image, pristine, image_size());
+  begin();
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   signal(SIGPIPE, SIG_IGN); /* as main.c has it */
   process_argc = *argc;
   process_argv = *argv;
   process_environment = (char *[]){NULL};
   const char *slash = strrchr((*argv)[0], '/');
-  const char *name = slash == NULL ? (*argv)[0] : slash + 1;
-  image_prepare();
-  JS_SetGCThreshold(image.runtime, GARBAGE_LIMIT);
-  add_harness(image.ctx);
-  target = JS_GetPropertyStr(image.ctx, image.mains, name);
+  target_name = slash == NULL ? (*argv)[0] : slash + 1;
+  if (!image.taken && strcmp(target_name, "image") == 0) image_write();
+  pristine = malloc(image_size());
+  if (!image.taken || pristine == NULL) abort();
+  memcpy(pristine, (char *)&image, image_size());
+  begin();
   if (JS_IsFunction(image.ctx, target)) return 0;
-  fprintf(stderr, "no fuzz target is called %s\n", name);
+  fprintf(stderr, "no fuzz target is called %s\n", target_name);
   exit(2);
 }
 
@@ -88,6 +109,8 @@ static void report(JSContext *ctx) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static size_t inputs;
+  if (heap_chunks() > MOST_CHUNKS) begin_anew();
   JSContext *ctx = image.ctx;
   JS_UpdateStackTop(image.runtime);
   JSValue bytes = new_bytes(ctx, data, size);
@@ -95,5 +118,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (JS_IsException(ended)) report(ctx);
   JS_FreeValue(ctx, ended);
   JS_FreeValue(ctx, bytes);
+  if (inputs++ % INPUTS_BETWEEN == 0) image_check();
   return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * The engine's own heap (src/host/native/heap.c) against what any heap promises: blocks are aligned, do not overlap, keep what was written
- * to them and keep it when they are resized. Each byte of the input pair is a call; a map of live blocks is the model.
+ * to them and keep it when they are resized. Under the address sanitizer, what is nobody's is poisoned. Each byte of the input pair is a call; a map of live blocks is the model.
  */
 #include "../../src/host/native/heap.c"
 
@@ -12,6 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 Image image;
 char image_end[1];
+/* No image is being made. */
+bool birth_going_on;
+void *birth_allocate(size_t size) { abort(); (void)size; }
+void birth_release(void *block) { abort(); (void)block; }
+_Noreturn void die(const char *message, const char *details) { abort(); (void)message, (void)details; }
 /* Nothing is frozen: all blocks are this process's own. */
 uintptr_t js_frozen_start, js_frozen_size;
 
@@ -32,10 +37,14 @@ static size_t size_of(uint8_t kind, uint8_t amount) {
 }
 
 static void look(const Block *block) {
-  require(((uintptr_t)block->bytes & 15) == 0);
+  require(((uintptr_t)block->bytes & 7) == 0);
   require(heap_functions.js_malloc_usable_size(block->bytes) >= block->size);
   require(block->bytes[0] == block->fill && block->bytes[block->size - 1] == block->fill);
   require(block->bytes[block->size / 2] == block->fill);
+#if WATCHED
+  require(__asan_region_is_poisoned(block->bytes, block->size) == NULL);
+  require(__asan_address_is_poisoned(block->bytes - 1) && __asan_address_is_poisoned(block->bytes + block->size));
+#endif
 }
 
 static void fill(Block *block, size_t size, uint8_t value) {
@@ -72,6 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     } else {
       look(block);
       heap_functions.js_free(&state, block->bytes);
+#if WATCHED
+      require(__asan_address_is_poisoned(block->bytes) && __asan_address_is_poisoned(block->bytes + block->size - 1));
+#endif
       block->bytes = NULL;
       continue;
     }

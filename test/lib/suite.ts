@@ -8,6 +8,8 @@ export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const ourPluginDir = resolve(root, process.env.TORTIE_PLUGINS ?? "dist/bin");
 /** Whether the executables are those that the sanitizers watch (`scripts/build.ts --sanitized`): dynamic, large, in need of /proc. */
 export const isSanitized = ourPluginDir === join(root, "build/sanitized/bin");
+/** Whether they are those on the engine as it is published (`scripts/build.ts --stock`): slower, and without an image. */
+export const isStock = ourPluginDir === join(root, "build/stock/bin");
 /** Debian's containernetworking-plugins: the reference, and host-local and static for delegation. */
 export const goPluginDir = toolDir("containernetworking-plugins", "usr/lib/cni", "/usr/lib/cni");
 export const pluginDirs: readonly string[] = [ourPluginDir, goPluginDir];

@@ -2,10 +2,13 @@
  * The memory of the engine: a bump allocator with a free list per size class, which never gives memory back to the kernel.
  * The process lives milliseconds; malloc of musl costs a fifth of the whole start-up.
  *
- *   block   | 8 bytes: size of the payload | payload, aligned to 16 ... |
+ *   block   | 8 bytes: size of the payload | payload, aligned to 8 ... |
  *
- * Sizes are 16n + 8, so that header and payload together keep the alignment. Up to 1 KiB each size is its own class; above,
- * sizes are rounded up to a quarter of a power of two, so a freed block serves any later request of its class.
+ * Sizes are multiples of 8. Up to 1 KiB each size is its own class; above, sizes are rounded up to a quarter of a power of two, so a freed
+ * block serves any later request of its class. What lies in the image is never released, so its blocks are as large as was asked (birth.c).
+ *
+ * Under the address sanitizer, what is nobody's is poisoned: headers, what was not asked for, and what was released, which is not given away
+ * again until many others have been released.
  */
 #include "host.h"
 
@@ -14,32 +17,43 @@
 
 #define HEADER 8
 #define SMALL 1024
-#define SMALL_CLASSES (SMALL / 16 + 1)
+#define SMALL_CLASSES (SMALL / 8 + 1)
 _Static_assert(SMALL_CLASSES + 4 * 54 == HEAP_CLASSES, "classes up to the largest size");
 
 /* In .bss: pages that are not touched cost nothing. */
 static _Alignas(16) char spare_chunk[1 << 20];
 static bool spare_taken;
 
+#if WATCHED
+typedef struct Chunk {
+  char *start;
+  size_t length;
+} Chunk;
+
+/* What a fuzz target gives back when it begins anew. */
+static Chunk chunks[1 << 10];
+static size_t chunk_count;
+#endif
+
 void heap_start(char *chunk, char *end) {
-  image.heap.next = chunk + HEADER;
+  image.heap.next = chunk;
   image.heap.end = end;
+  heap_poison(chunk, (size_t)(end - chunk));
 }
 
-char *heap_seal(void) {
-  memset(image.heap.free_blocks, 0, sizeof image.heap.free_blocks);
-  image.heap.end = image.heap.next;
-  return image.heap.next;
-}
-
-static size_t *header(const void *block) { return (size_t *)((char *)block - HEADER); }
+UNWATCHED size_t *heap_header(const void *block) { return (size_t *)((char *)block - HEADER); }
+UNWATCHED static size_t size_of(const void *block) { return block == NULL ? 0 : *heap_header(block); }
+UNWATCHED static void set_size(void *block, size_t size) { *heap_header(block) = size; }
+/* A free block's first word leads to the next one of its class. */
+UNWATCHED static void *follow(void *block) { return *(void **)block; }
+UNWATCHED static void lead(void *block, void *next) { *(void **)block = next; }
 
 /* Rounds a request up to the size of its class and says which class that is. */
 static size_t classify(size_t *size) {
-  size_t rounded = *size <= HEADER ? HEADER : ((*size - HEADER + 15) & ~(size_t)15) + HEADER;
+  size_t rounded = heap_rounded(*size);
   if (rounded <= SMALL) {
     *size = rounded;
-    return rounded / 16;
+    return rounded / 8;
   }
   size_t whole = rounded + HEADER;
   int power = 63 - __builtin_clzl(whole - 1);
@@ -49,85 +63,107 @@ static size_t classify(size_t *size) {
   return SMALL_CLASSES + (size_t)(power - 10) * 4 + steps - 1;
 }
 
-static bool add_chunk(size_t size) {
-  if (!spare_taken && size + HEADER + 8 <= sizeof spare_chunk) {
+static void add_chunk(size_t size) {
+  if (!spare_taken && size + HEADER <= sizeof spare_chunk) {
     spare_taken = true;
     heap_start(spare_chunk, spare_chunk + sizeof spare_chunk);
-    return true;
+    return;
   }
-  size_t length = size + HEADER + 8 > (4u << 20) ? size + HEADER + 8 : (4u << 20);
+  size_t length = size + HEADER > (4u << 20) ? size + HEADER : (4u << 20);
   char *chunk = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (chunk == MAP_FAILED) return false;
+  if (chunk == MAP_FAILED) die("out of memory", "");
+#if WATCHED
+  if (chunk_count < sizeof chunks / sizeof chunks[0]) chunks[chunk_count++] = (Chunk){chunk, length};
+#endif
   heap_start(chunk, chunk + length);
-  return true;
 }
 
 /*
- * While the image is made: a table that grows leaves blocks behind that no other table has a use for. Small blocks are cut from the
- * largest of them, which would be dead weight in the image. (A process that lives wants its large blocks whole again.)
+ * What no machine has is refused. A machine that is out of memory ends the process with an answer: the engine has paths for that which nobody
+ * has tried, and a program that goes on to take back what it did would need memory too. DEL finds what is left.
  */
-static void *cut_from_hole(Heap *heap, size_t size) {
-  if (size > SMALL || (size_t)(heap->hole_end - heap->hole) < HEADER + size) return NULL;
-  char *block = heap->hole + HEADER;
-  heap->hole += HEADER + size;
-  *header(block) = size;
-  return block;
-}
-
-static bool becomes_hole(Heap *heap, char *block, size_t size) {
-  if (!heap->frugal || size <= SMALL || size <= (size_t)(heap->hole_end - heap->hole)) return false;
-  heap->hole = block - HEADER;
-  heap->hole_end = block + size;
-  return true;
-}
-
 static void *allocate(size_t size) {
   if (size > ((size_t)1 << 47)) return NULL;
+  if (birth_going_on) return birth_allocate(size);
   Heap *heap = &image.heap;
-  size_t class = classify(&size);
-  void *block = heap->free_blocks[class];
+  size_t asked = size, class = classify(&size);
+  char *block = heap->free_blocks[class];
   if (block != NULL) {
-    memcpy(&heap->free_blocks[class], block, sizeof(void *));
-    return block;
+    heap->free_blocks[class] = follow(block);
+  } else {
+    if ((size_t)(heap->end - heap->next) < HEADER + size) add_chunk(size);
+    block = heap->next + HEADER;
+    heap->next += HEADER + size;
   }
-  block = cut_from_hole(heap, size);
-  if (block != NULL) return block;
-  if ((size_t)(heap->end - heap->next) < HEADER + size && !add_chunk(size)) return NULL;
-  block = heap->next + HEADER;
-  heap->next += HEADER + size;
-  *header(block) = size;
+  set_size(block, WATCHED ? asked : size);
+  heap_unpoison(block, asked);
   return block;
 }
 
-static void release(void *block) {
-  if (js_is_frozen(block)) return;
-  size_t size = *header(block);
-  if ((char *)block + size == image.heap.next) {
-    image.heap.next = (char *)block - HEADER;
+static void reuse(char *block) {
+  size_t size = size_of(block), class = classify(&size);
+  if (!WATCHED && block + size == image.heap.next) {
+    image.heap.next = block - HEADER;
     return;
   }
-  if (becomes_hole(&image.heap, block, size)) return;
-  size_t class = classify(&size);
-  memcpy(block, &image.heap.free_blocks[class], sizeof(void *));
+  lead(block, image.heap.free_blocks[class]);
   image.heap.free_blocks[class] = block;
 }
 
-static void *reallocate(void *block, size_t size) {
-  size_t old = *header(block);
-  if (size <= old) return block;
-  char *tail = (char *)block + old;
-  size_t wanted = size;
-  size_t class = classify(&wanted);
-  /* Where one is free of that size, it is taken: else a loop that makes a block, lets it grow and frees it would leave one behind each time. */
-  bool is_last = tail == image.heap.next && image.heap.free_blocks[class] == NULL;
-  if (is_last && (size_t)(image.heap.end - tail) >= wanted - old) {
-    image.heap.next += wanted - old;
-    *header(block) = wanted;
-    return block;
+#if WATCHED
+static void *waiting[1 << 12];
+static size_t turn;
+
+/* Returns the block that has waited longest, or NULL. */
+static char *wait_in_turn(char *block) {
+  char *longest = waiting[turn];
+  waiting[turn] = block;
+  turn = (turn + 1) % (sizeof waiting / sizeof waiting[0]);
+  return longest;
+}
+
+void heap_forget(void) {
+  memset(waiting, 0, sizeof waiting);
+  for (; chunk_count > 0; chunk_count--) munmap(chunks[chunk_count - 1].start, chunks[chunk_count - 1].length);
+  spare_taken = false;
+}
+
+size_t heap_chunks(void) { return chunk_count; }
+#endif
+
+static void release(char *block) {
+  if (js_is_frozen(block)) return;
+  if (birth_going_on) {
+    birth_release(block);
+    return;
   }
+  size_t size = size_of(block);
+  classify(&size);
+  heap_poison(block, size);
+#if WATCHED
+  block = wait_in_turn(block);
+  if (block == NULL) return;
+#endif
+  reuse(block);
+}
+
+/* Lets the last block of the chunk grow where it is. */
+static bool grow(char *block, size_t old, size_t size) {
+  if (WATCHED || birth_going_on || block + old != image.heap.next) return false;
+  size_t class = classify(&size);
+  /* Where one is free of that size, it is taken: else a loop that makes a block, lets it grow and frees it would leave one behind each time. */
+  if (image.heap.free_blocks[class] != NULL || (size_t)(image.heap.end - image.heap.next) < size - old) return false;
+  image.heap.next += size - old;
+  set_size(block, size);
+  return true;
+}
+
+static void *reallocate(void *block, size_t size) {
+  size_t old = size_of(block);
+  if ((!WATCHED && size <= old) || grow(block, old, size)) return block;
   void *moved = allocate(size);
   if (moved == NULL) return NULL;
-  memcpy(moved, block, old);
+  memcpy(moved, block, size < old ? size : old);
   release(block);
   return moved;
 }
@@ -152,6 +188,4 @@ static void *heap_realloc(JSMallocState *state, void *block, size_t size) {
   return reallocate(block, size);
 }
 
-static size_t heap_usable_size(const void *block) { return block == NULL ? 0 : *header(block); }
-
-const JSMallocFunctions heap_functions = {heap_malloc, heap_free, heap_realloc, heap_usable_size};
+const JSMallocFunctions heap_functions = {heap_malloc, heap_free, heap_realloc, size_of};

@@ -5,6 +5,7 @@
  *   die.c         the last resort, when TypeScript cannot answer
  *   image.c       the engine made ready, at build time or at the start
  *   heap.c        the memory of the engine
+ *   birth.c       the same while the build makes the engine ready
  *   value.c       arguments and results of native functions, failures as exceptions
  *   errors.c      the names of errno
  *   process.c     arguments, environment, standard streams, clocks, random bytes
@@ -33,20 +34,54 @@
 const char *errno_name(int number, char *unknown);
 
 /* heap.c */
-#define HEAP_CLASSES 281
+#define HEAP_CLASSES 345
 
 typedef struct Heap {
   char *next, *end;
-  bool frugal;           /* small blocks are cut from the hole */
-  char *hole, *hole_end; /* a large block that was given back */
   void *free_blocks[HEAP_CLASSES];
 } Heap;
 
 extern const JSMallocFunctions heap_functions;
 /* Allocates from `chunk` next. */
 void heap_start(char *chunk, char *end);
-/* Allocates no more from the chunk of now; returns the end of what was. */
-char *heap_seal(void);
+/* The size of a block, as it is kept before it. */
+size_t *heap_header(const void *block);
+
+/* At least what is asked, so that the next block is aligned. */
+static inline size_t heap_rounded(size_t size) { return size <= 8 ? 8 : (size + 7) & ~(size_t)7; }
+
+/* The address sanitizer is told what is nobody's. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WATCHED 1
+#endif
+#endif
+#ifdef WATCHED
+#include <sanitizer/asan_interface.h>
+#define UNWATCHED __attribute__((no_sanitize("address")))
+#define heap_poison(start, size) __asan_poison_memory_region(start, size)
+#define heap_unpoison(start, size) __asan_unpoison_memory_region(start, size)
+/* What of the engine is frozen: its counts must not change (patches/frozen.patch). */
+uint64_t JS_SumFrozen(JSRuntime *rt);
+/* Takes all memory back that was allocated since the start. */
+void heap_forget(void);
+/* How many chunks were mapped. */
+size_t heap_chunks(void);
+#else
+#define WATCHED 0
+#define UNWATCHED
+#define heap_poison(start, size) ((void)(start), (void)(size))
+#define heap_unpoison(start, size) ((void)(start), (void)(size))
+#endif
+
+/* birth.c */
+
+/* True while the build makes the engine ready. */
+extern bool birth_going_on;
+void *birth_allocate(size_t size);
+void birth_release(void *block);
+/* Tells the address sanitizer of the blocks of an image. */
+void birth_watch(char *start, const char *end);
 
 /* value.c */
 
@@ -119,6 +154,11 @@ void leave_netns(void);
 
 /* image.c */
 
+/* The engine as it is published freezes nothing, and is made ready at each start. */
+#ifdef TORTIE_STOCK
+#define JS_Freeze(runtime, start, end) ((void)(runtime), (void)(start), (void)(end))
+#endif
+
 /*
  * The engine with the bundle's modules evaluated. In a build with an image, this and the heap behind it come out of
  * the executable as they were when the build made them; see image.c.
@@ -135,8 +175,12 @@ extern Image image;
 extern char image_end[];
 /* Makes the engine ready; does nothing where it comes out of the image. */
 void image_prepare(void);
-/* Writes the image to standard output: what the build runs. */
+/* Where the heap begins. */
+char *image_first_block(void);
+/* What the build runs, twice (birth.c): writes the fates of the engine's blocks to standard output, then, told these, the image. */
 _Noreturn void image_write(void);
+/* Under the address sanitizer, dies where something frozen was counted. */
+void image_check(void);
 
 /* die.c */
 

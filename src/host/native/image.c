@@ -5,7 +5,7 @@
  * All that is a function of the executable alone, so the build does it once: **a module's top level must not ask the process
  * or the machine for anything**, as it would get the answers of the build (which runs it twice, and refuses what
  * differs). It links the executable, runs it under the name
- * `image`, and links it again with what the run wrote:
+ * `image` (first as a rehearsal, see birth.c), and links it again with what the run wrote:
  *
  *   0x400000     code, constants, data, .bss     the same, byte by byte and at the same addresses, in both
  *   0x40000000   .image                          first: empty room; then: Image and the heap, up to its last block
@@ -19,6 +19,8 @@
  */
 #include "host.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,14 +89,37 @@ static JSValue load_bundle(JSContext *ctx) {
   return JS_GetPropertyStr(ctx, JS_GetModuleNamespace(ctx, module), "mains");
 }
 
+char *image_first_block(void) { return (char *)(&image + 1); }
+
+#if WATCHED
+static uint64_t frozen_sum;
+
+void image_check(void) {
+  if (frozen_sum == 0 || JS_SumFrozen(image.runtime) == frozen_sum) return;
+  dprintf(STDERR_FILENO, "what lies in the image was counted, though it is frozen\n");
+  abort();
+}
+#else
+void image_check(void) {}
+#endif
+
+/* The image comes out of the file as it went in; what is of this process is set anew. */
+static void take(void) {
+  JS_UpdateStackTop(image.runtime);
+  JS_Freeze(image.runtime, &image, image_end);
+#if WATCHED
+  birth_watch(image_first_block(), image_end);
+  frozen_sum = JS_SumFrozen(image.runtime);
+#endif
+}
+
 void image_prepare(void) {
   if (image.taken) {
-    JS_UpdateStackTop(image.runtime);
-    JS_Freeze(image.runtime, &image, image_end);
+    take();
     return;
   }
-  preparing = image.heap.frugal = true;
-  heap_start((char *)(&image + 1), image_end);
+  preparing = true;
+  heap_start(image_first_block(), image_end);
   image.runtime = JS_NewRuntime2(&heap_functions, NULL);
   image.ctx = image.runtime == NULL ? NULL : JS_NewContextRaw(image.runtime);
   if (image.ctx == NULL) die("out of memory", "");
@@ -102,23 +127,5 @@ void image_prepare(void) {
   add_intrinsics(image.ctx);
   add_native(image.ctx);
   image.mains = load_bundle(image.ctx);
-  preparing = image.heap.frugal = false;
-  image.heap.hole = image.heap.hole_end = NULL;
-}
-
-/* The bounds of the stack, which image_prepare sets anew, are at another address in each process. */
-static void forget_stack(const char *end) {
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-  for (uintptr_t *word = (uintptr_t *)&image; (const char *)word < end; word++) {
-    if (*word > here - (4u << 20) && *word < here + (1u << 20)) *word = 0;
-  }
-}
-
-_Noreturn void image_write(void) {
-  image_prepare();
-  const char *end = heap_seal();
-  if (end > image_end) die("the image has no room for the programs", "");
-  image.taken = true;
-  forget_stack(end);
-  _exit(write_all(STDOUT_FILENO, (const char *)&image, (size_t)(end - (const char *)&image)) ? 0 : 1);
+  preparing = false;
 }

@@ -34,5 +34,7 @@ int main(int argc, char **argv, char **env) {
   if (!JS_IsFunction(ctx, program)) die("no plugin has the name of this executable", name);
   JSValue ended = JS_Call(ctx, program, JS_UNDEFINED, 0, NULL);
   if (JS_IsException(ended)) die_of_error(ctx, JS_GetException(ctx));
+  if (JS_IsJobPending(image.runtime)) die("the program waits for a promise, which nothing here keeps", name);
+  image_check();
   _exit(0);
 }

@@ -95,6 +95,7 @@ static JSValue exit_process(JSContext *ctx, JSValueConst this, int argc, JSValue
   (void)this, (void)argc;
   int status = 1;
   int_argument(ctx, argv[0], &status);
+  image_check();
   _exit(status);
 }
 

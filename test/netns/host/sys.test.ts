@@ -4,13 +4,13 @@ import { fileURLToPath } from "node:url";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildExecutable } from "../../../scripts/build/executable.ts";
-import { release, sanitized } from "../../../scripts/build/toolchain.ts";
 import { type Completed, Node } from "../../lib/node/netns.ts";
 import { nativeSysCases, sysCases } from "../../lib/programs/sys-cases.ts";
-import { isSanitized } from "../../lib/suite.ts";
+import { isSanitized, isStock } from "../../lib/suite.ts";
+import { toolchain, workDirectoryOf } from "../../lib/toolchain.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
-const workDirectory = join(root, isSanitized ? "build/sanitized/sys-test" : "build/sys-test");
+const workDirectory = workDirectoryOf("sys-test");
 const targetDirectory = join(workDirectory, "bin");
 
 /** Runs the case that its first argument names, in the directory that its second names. */
@@ -175,7 +175,7 @@ let node: Node;
 
 beforeAll(async () => {
   const programs = { case: runCase, echo, limited, impatient, opener, thrower, stacker, exhauster, generator, mutator };
-  await buildExecutable({ programs, workDirectory, targetDirectory, define: {} }, isSanitized ? sanitized : release);
+  await buildExecutable({ programs, workDirectory, targetDirectory, define: {} }, toolchain);
   node = await Node.start();
   node.addPod("other");
   node.sh("ip -n other link add marker0 type ifb; mkdir /run/cases");
@@ -282,18 +282,19 @@ describe("the executable", () => {
   });
 
   test("does the same without an image", ({ skip }) => {
-    skip(isSanitized, "the sanitized build never has one");
+    skip(isSanitized || isStock, "the sanitized build cannot begin without one, and the stock build never has one");
     const directory = node.sh("mktemp -d /run/cases/XXXXXX").trim();
     node.sh(`cp ${join(workDirectory, "image")} ${directory}/generator`);
     expect(node.run([`${directory}/generator`]).stdout).toBe("1 2 3 three finally asked early");
   });
 
-  test.each([
+  test.for([
     ["the environment", "sys.environment()"],
     ["the time", "sys.wallClock()"],
     ["random bytes", "sys.randomBytes(8)"],
     ["its process id", "sys.pid()"],
-  ])("is not built from a module whose top level asks for %s", async (_, call) => {
+  ])("is not built from a module whose top level asks for %s", async ([, call], { skip }) => {
+    skip(isStock, "the stock build takes no image");
     const frozen = `import { quickjsSys as sys } from "./src/host/quickjs.ts"; const kept = ${call}; export const main = () => kept;`;
     const directory = join(root, "build/sys-test-frozen");
     const built = buildExecutable({

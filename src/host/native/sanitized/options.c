@@ -7,7 +7,7 @@
 
 /* Plugins end without giving their memory back, on purpose. */
 const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return SHARED ":detect_leaks=0:allocator_may_return_null=1"; }
+const char *__asan_default_options(void) { return SHARED ":detect_leaks=0:allocator_may_return_null=1:handle_abort=1"; }
 
 const char *__ubsan_default_options(void);
 const char *__ubsan_default_options(void) { return SHARED ":print_stacktrace=1"; }
