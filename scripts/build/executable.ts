@@ -223,7 +223,12 @@ async function takeImage(command: readonly string[]): Promise<Buffer> {
 }
 
 async function runImage([program = "", ...argv]: readonly string[], name: string, input: Buffer): Promise<Buffer> {
-  const options = { encoding: "buffer", env: { PATH: "/usr/bin:/bin", RUN: name }, maxBuffer: imageRoom, timeout: 20_000 } as const;
+  const options = {
+    encoding: "buffer",
+    env: { PATH: "/usr/bin:/bin", RUN: name },
+    maxBuffer: imageRoom,
+    timeout: 20_000,
+  } as const;
   const running = run(program, argv, options);
   running.child.stdin?.end(input);
   try {
