@@ -1,6 +1,6 @@
 /** The node around the pools: what in it pods' addresses must keep clear of. */
 import { Executor } from "../../src/dataplane/executor.ts";
-import type { NodesOwn } from "../../src/ipam/assign/assign.ts";
+import type { NodesOwn } from "../../src/ipam/assign/candidate.ts";
 import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
 import { type NodeNetworks, withoutPodGateways } from "../../src/net/node-networks.ts";

@@ -14,23 +14,17 @@
  * and no gateway address. IPv6's gateway is the link-local address that the kernel makes of that MAC address. The pod knows both
  * neighbours from the start.
  */
-import type { RouteConfig } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
 import type { Place, Resource, Sysctl } from "../../src/plan/resource.ts";
 import { gateway4, gateway6, hostMac } from "./names.ts";
-import { planRoutes } from "./routes.ts";
+import { planRoutes, type RoutedInterface } from "./routes.ts";
 
-export interface EndpointSpec {
+export interface EndpointSpec extends RoutedInterface {
   readonly hostInterface: string;
-  readonly ifname: string;
   readonly mac: string;
   /** 0: the kernel's default. */
   readonly mtu: number;
   readonly queues: number;
-  /** /32 and /128. */
-  readonly addresses: readonly string[];
-  /** What the pod reaches through the host. */
-  readonly routes: readonly RouteConfig[];
   readonly allowIpForwarding: boolean;
   /** Whether the pod has its gateways' MAC addresses from us. */
   readonly knowsGateways: boolean;

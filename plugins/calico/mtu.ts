@@ -3,7 +3,6 @@ import { CniError, code } from "../../src/cni/error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressOf } from "../../src/net/prefix.ts";
-import type { CalicoConf } from "./conf.ts";
 
 /** Where Calico's node agent leaves the MTU that suits the node's encapsulation. */
 const mtuFile = "/var/lib/calico/mtu";
@@ -13,7 +12,12 @@ const smallest4 = 68;
 /** RFC 8200, section 5; the kernel takes IPv6 off a link with less (addrconf_notify, net/ipv6/addrconf.c). */
 const smallest6 = 1280;
 
-type MtuConf = Pick<CalicoConf, "mtu" | "requireMtuFile">;
+/** What the configuration says of it. */
+export interface MtuConf {
+  /** 0: the file's, else the kernel's default. */
+  readonly mtu: number;
+  readonly requireMtuFile: boolean;
+}
 
 /** 0: the kernel's default. Throws `CniError` 7 when it is too small for the addresses, 100 when the file cannot be used. */
 export function mtuFor(conf: MtuConf, addresses: readonly string[], sys: Sys): number {
@@ -44,7 +48,7 @@ function refuseSmall(mtu: number, forIpv6: boolean, source: string): void {
   );
 }
 
-function sourceOf({ mtu }: Pick<CalicoConf, "mtu">): string {
+function sourceOf({ mtu }: Pick<MtuConf, "mtu">): string {
   return mtu === 0 ? `"${mtuFile}"` : 'key "mtu"';
 }
 

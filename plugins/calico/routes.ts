@@ -15,7 +15,6 @@ import { familyOf } from "../../src/net/address.ts";
 import { sha1 } from "../../src/net/digest.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import type { Route, Rule } from "../../src/plan/resource.ts";
-import type { EndpointSpec } from "./endpoint.ts";
 import { gateway4, gateway6, sourceRulePriority } from "./names.ts";
 
 /** The routes that a pod gets when its IPAM plugin names none. */
@@ -23,8 +22,16 @@ export const defaultRoutes: readonly RouteConfig[] = [{ dst: "0.0.0.0/0" }, { ds
 
 const gateways = { 4: gateway4, 6: gateway6 } as const;
 
+export interface RoutedInterface {
+  readonly ifname: string;
+  /** /32 and /128. */
+  readonly addresses: readonly string[];
+  /** What the pod reaches through the host. */
+  readonly routes: readonly RouteConfig[];
+}
+
 /** Routes and rules of one family. */
-export function planRoutes(spec: EndpointSpec, family: 4 | 6): readonly (Route | Rule)[] {
+export function planRoutes(spec: RoutedInterface, family: 4 | 6): readonly (Route | Rule)[] {
   const { ifname, routes } = spec;
   const own = routes.filter(({ dst }) => familyOf(dst) === family);
   const main = [...toGateway(family, ifname), ...through(family, ifname, own)];
@@ -49,7 +56,7 @@ function behind(route: Route, ifname: string): Route {
 }
 
 function planBySource(
-  { ifname, addresses }: EndpointSpec,
+  { ifname, addresses }: RoutedInterface,
   family: 4 | 6,
   routes: readonly RouteConfig[],
 ): readonly (Route | Rule)[] {
@@ -89,7 +96,7 @@ const first = "eth0";
 const digestOfFirst = sha1(first);
 
 /** Whether an interface has the main table's own metrics. */
-export function isFirst(ifname: string): boolean {
+function isFirst(ifname: string): boolean {
   return ifname === first;
 }
 

@@ -156,7 +156,7 @@ function refuseExcluded(options: OptionDefinitions, accepted: Readonly<Record<st
   }
 }
 
-export function dashed(name: string): string {
+function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 

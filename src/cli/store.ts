@@ -18,11 +18,6 @@ export function look<T>(cli: Cli, transaction: Transaction<T>): T {
   return drive(transaction, datastoreOf(cli, { onDamaged: (error) => noteDamage(cli, error) }).store);
 }
 
-export function locked<T>(cli: Cli, transaction: Transaction<T>): T {
-  const datastore = datastoreOf(cli, { onDamaged: (error) => noteDamage(cli, error) });
-  return datastore.exclusively((store) => drive(transaction, store));
-}
-
 export function readObjects(cli: Cli, kind: Kind): readonly StoredObject[] {
   cli.progress.begin(`reading ${kind} objects`);
   const objects = look(cli, list(kind));

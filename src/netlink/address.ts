@@ -7,7 +7,7 @@ import { acked, addressFamily, addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NE
 
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
-export const IFA_F_NODAD = 0x02;
+const IFA_F_NODAD = 0x02;
 export const addressHeaderLength = 8;
 
 export interface InterfaceAddress {

@@ -17,7 +17,7 @@ export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 
-export const NLM_F_REQUEST = 0x01;
+const NLM_F_REQUEST = 0x01;
 export const NLM_F_MULTI = 0x02;
 export const NLM_F_ACK = 0x04;
 /** The table changed during the dump: request it again. */

@@ -80,6 +80,8 @@ interface Import {
   readonly file: string;
   readonly target: string;
   readonly typeOnly: boolean;
+  /** What is imported by name. */
+  readonly names: readonly string[];
 }
 
 const imports = ["src", "plugins"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);
@@ -125,6 +127,56 @@ describe("layers", () => {
   });
 });
 
+describe("files", () => {
+  test("import each other in no circle", () => {
+    expect(circles()).toEqual([]);
+  });
+
+  test("export nothing that nobody imports", () => {
+    const used = new Set(
+      [...imports, ...importsOfTests()].flatMap(({ target, names }) => names.map((name) => `${target} ${name}`)),
+    );
+    const isUsed = (one: string) => used.has(one) || used.has(one.replace(/ .*/, " *")) || entries.test(one);
+    const dead = everyExport().filter((one) => !isUsed(one));
+    expect(dead).toEqual([]);
+  });
+});
+
+/** What text imports that is a program only when it is built: the executable's (scripts/build.ts), and the registry's (scripts/build/registry.ts). */
+const entries =
+  /^(src\/host\/quickjs\.ts quickjsSys|src\/plugin\/run\.ts runPlugin|plugins\/[^/]+\/(descriptor\.ts descriptor|plan\.ts planAdd))$/;
+
+function importsOfTests(): readonly Import[] {
+  return ["scripts", "test"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);
+}
+
+/** Functions, constants and classes: `file name`. A type may be there for the signature of a function. */
+function everyExport(): readonly string[] {
+  return ["src", "plugins"]
+    .flatMap((directory) => sources(join(root, directory)))
+    .flatMap((path) => {
+      const text = readFileSync(path, "utf8");
+      const found = text.matchAll(/^export (?:abstract )?(?:async )?(?:function\*?|const|class) (\w+)/gm);
+      return [...found].map(([, name]) => `${relative(root, path)} ${name}`);
+    });
+}
+
+/** Each as the files on the way round; types count, for a reader has to follow them too. */
+function circles(): readonly string[] {
+  const targets = new Map<string, string[]>();
+  for (const { file, target } of imports) targets.set(file, [...(targets.get(file) ?? []), target]);
+  const found: string[] = [];
+  const done = new Set<string>();
+  const walk = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) found.push([...way.slice(way.indexOf(file)), file].join(" -> "));
+    if (done.has(file) || way.includes(file)) return;
+    for (const target of targets.get(file) ?? []) walk(target, [...way, file]);
+    done.add(file);
+  };
+  for (const file of targets.keys()) walk(file, []);
+  return found;
+}
+
 function isForbidden({ file, target }: Import): boolean {
   if (!target.startsWith("src/") && !target.startsWith("plugins/")) return false;
   const from = layerOf(file);
@@ -150,11 +202,12 @@ function sources(directory: string): readonly string[] {
 function importsOf(path: string): readonly Import[] {
   const file = relative(root, path);
   const text = readFileSync(path, "utf8");
-  return [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)";/gm)].map(
-    ([, typeOnly, specifier = ""]) => ({
+  return [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:([^"';]*?)\sfrom\s+)?"([^"]+)";/gm)].map(
+    ([, typeOnly, clause = "", specifier = ""]) => ({
       file,
       target: specifier.startsWith(".") ? relative(root, resolve(dirname(path), specifier)) : specifier,
       typeOnly: typeOnly !== undefined,
+      names: [...clause.matchAll(/(?:[{,]|^)\s*(?:type\s+)?(\w+|\*)/g)].map(([, name = ""]) => name),
     }),
   );
 }

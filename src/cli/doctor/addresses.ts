@@ -1,5 +1,5 @@
 /** What `tortie ipam check` finds, but for what belongs to attachments that are judged as a whole. */
-import type { Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
+import type { Problem, ProblemKind, Report } from "../../ipam/check/report.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import { handleName } from "../../store/object-name.ts";

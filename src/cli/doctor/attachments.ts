@@ -24,7 +24,7 @@ import { describeNamespace, type Facts, globalAddresses } from "../node/facts.ts
 import type { Process } from "../node/processes.ts";
 import { listed } from "../ui/listed.ts";
 import type { Tools } from "./chain.ts";
-import type { Difference } from "./checks.ts";
+import type { Difference } from "./difference.ts";
 import { type Finding, type Section, subjectOfAttachment } from "./finding.ts";
 import { mendByAdd, mendByDel } from "./mending.ts";
 import { quote } from "./plugin-call.ts";

@@ -12,8 +12,6 @@ import { resultAs } from "../../cni/convert.ts";
 import type { Result } from "../../cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../cni/version.ts";
 import type { Part } from "../../endpoint/part.ts";
-import type { Attachment } from "../../identity/attachment.ts";
-import type { IpLink } from "../node/iproute.ts";
 import { type ExecutableFacts, isFaulty, ourExecutable, suite } from "./executables.ts";
 import type { PluginCall } from "./finding.ts";
 import { type NetworkFacts, networkNamed, ourNames, type PluginConf } from "./networks.ts";
@@ -87,7 +85,7 @@ function recorded(part: Part): Member {
   return { type, document, args, part };
 }
 
-export function argsOf(pod: Trace["pod"]): string {
+function argsOf(pod: Trace["pod"]): string {
   return pod === undefined ? "" : `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
 }
 
@@ -114,17 +112,6 @@ function resultOf(trace: Trace): Result | undefined {
     interfaces: [...host, { name: attachment.ifname, sandbox: inside.path, ...(end.address && { mac: end.address }) }],
     ips: ips.map((address) => ({ address, interface: host.length })),
   };
-}
-
-/** The host's end of the pair that an interface in a sandbox is of. */
-export function hostEndOf(
-  { ifname }: Attachment,
-  inside: Trace["inside"],
-  links: readonly IpLink[],
-): IpLink | undefined {
-  const end = inside?.interfaces.find((one) => one.ifname === ifname);
-  if (end?.ifindex === undefined) return undefined;
-  return links.find((link) => link.ifindex === end.link_index && link.link_index === end.ifindex);
 }
 
 /** The result as a plugin gets it that has been given this path of the sandbox. */

@@ -10,6 +10,7 @@ import { mapAtOnce } from "../node/at-once.ts";
 import type { Process } from "../node/processes.ts";
 import { isAtWork, livesIn, sandboxPath } from "./attachments.ts";
 import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tools } from "./chain.ts";
+import type { Difference } from "./difference.ts";
 import { ourExecutable } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
 import { checkCall } from "./mending.ts";
@@ -27,12 +28,6 @@ export interface Unchecked {
   readonly plugin: string;
   /** Why, as the end of a sentence: `nobody recorded what it was asked`. */
   readonly reason: string;
-}
-
-/** What one plugin finds other than it made it. */
-export interface Difference {
-  readonly plugin: string;
-  readonly texts: readonly string[];
 }
 
 /** What CHECK says of the kernel; of anything else (the store, an executable) the others tell. */

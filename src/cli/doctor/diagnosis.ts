@@ -1,5 +1,5 @@
 import { runDir } from "../../identity/names.ts";
-import type { Problem } from "../../ipam/check/check.ts";
+import type { Problem } from "../../ipam/check/report.ts";
 import { addressOf } from "../../net/prefix.ts";
 import { hasDamagedPool, judgeAddresses } from "./addresses.ts";
 import { type AddressingFacts, judgeAddressing } from "./addressing.ts";

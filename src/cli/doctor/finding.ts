@@ -3,7 +3,7 @@
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
 import type { Attachment } from "../../identity/attachment.ts";
-import type { Problem } from "../../ipam/check/check.ts";
+import type { Problem } from "../../ipam/check/report.ts";
 
 /** In the order in which they are told. */
 export const sections = [

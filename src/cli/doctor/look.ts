@@ -38,7 +38,7 @@ export function graceNs({ graceSeconds }: Where): bigint {
 }
 
 /** Locks that stay taken. */
-export function lookAtLocks(cli: Cli, networks: NetworkFacts): LockFacts {
+function lookAtLocks(cli: Cli, networks: NetworkFacts): LockFacts {
   return watchLocks(cli, () => gatherLocks(cli, lockFilesOf(networks)));
 }
 

@@ -1,6 +1,7 @@
 /** Which problems with addresses can be repaired by a command: each repair is tried on a store that keeps nothing. */
-import type { Problem, Report, Snapshot } from "../../ipam/check/check.ts";
+
 import { mend } from "../../ipam/check/mend.ts";
+import type { Problem, Report, Snapshot } from "../../ipam/check/report.ts";
 import { drive } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { dryRunStore } from "../resources/dry-run-store.ts";

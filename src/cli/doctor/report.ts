@@ -8,7 +8,7 @@ import { type Finding, type Note, type Section, sections } from "./finding.ts";
 import { plural } from "./plural.ts";
 
 /** Exported for whoever reads it with another program: `z.toJSONSchema(doctorReport)`. */
-export const doctorReport = z.object({
+const doctorReport = z.object({
   version: z.literal(1),
   node: z.string(),
   /** RFC 3339. */

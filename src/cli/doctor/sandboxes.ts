@@ -12,7 +12,7 @@ import { decodeEndpoint, type Endpoint, endpointDirectory, type WorkloadEndpoint
 import type { Part } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../identity/attachment.ts";
-import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check/check.ts";
+import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check/report.ts";
 import { attributeAt, isBlock } from "../../ipam/model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../../ipam/model/handle.ts";
 import { nftOwnerComment } from "../../plan/nft-owner.ts";
@@ -20,8 +20,8 @@ import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { type Facts, peerOf, type SeenNamespace } from "../node/facts.ts";
 import type { IpLink } from "../node/iproute.ts";
-import { hostEndOf } from "./chain.ts";
 import type { FirewallFacts, IptablesEntry } from "./firewall.ts";
+import { hostEndOf } from "./host-end.ts";
 import type { CachedAttachment } from "./libcni-cache.ts";
 import type { Ifb, LimitFacts } from "./limits.ts";
 import type { PartFile } from "./parts.ts";

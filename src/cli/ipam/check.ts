@@ -1,13 +1,7 @@
 /** `tortie ipam check`: looks, judges, looks again, and tells in calicoctl's words. */
-import {
-  type Allocation,
-  checkIpam,
-  type Problem,
-  type ProblemKind,
-  type Report,
-  type Snapshot,
-} from "../../ipam/check/check.ts";
+import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmed } from "../../ipam/check/mend.ts";
+import type { Allocation, Problem, ProblemKind, Report, Snapshot } from "../../ipam/check/report.ts";
 import type { Cli } from "../cli.ts";
 import { type ExitStatus, exitStatus, failed } from "../error.ts";
 import { gatherFacts } from "../node/facts.ts";

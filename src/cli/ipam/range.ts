@@ -8,13 +8,13 @@ export interface Range {
   readonly last: bigint;
 }
 
-export function rangeOf(cidr: string): Range {
+function rangeOf(cidr: string): Range {
   const first = addressToBigInt(addressOf(maskPrefix(cidr)));
   return { family: familyOf(cidr), first, last: first + addressCount(cidr) - 1n };
 }
 
 /** IPv4 first, then by address; a wider range before those in it. */
-export function compareRanges(one: Range, other: Range): number {
+function compareRanges(one: Range, other: Range): number {
   if (one.family !== other.family) return one.family - other.family;
   if (one.first !== other.first) return one.first < other.first ? -1 : 1;
   if (one.last !== other.last) return one.last > other.last ? -1 : 1;

@@ -1,7 +1,8 @@
 /** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
 import { CoreError } from "../../errors/core-error.ts";
-import { type Allocation, checkIpam, type Problem, type Report, type Snapshot } from "../../ipam/check/check.ts";
+import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmed, mend } from "../../ipam/check/mend.ts";
+import type { Allocation, Problem, Report, Snapshot } from "../../ipam/check/report.ts";
 import { releaseIps } from "../../ipam/release/release-ips.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { drive, type Store } from "../../store/transaction.ts";

@@ -1,7 +1,7 @@
 /** The file between `tortie ipam check -o` and `tortie ipam release --from-report`. */
 import * as z from "zod";
 import { nowMs } from "../../host/clock.ts";
-import type { Allocation, Problem, ProblemKind, Report } from "../../ipam/check/check.ts";
+import type { Allocation, Problem, ProblemKind, Report } from "../../ipam/check/report.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, messageOf } from "../error.ts";
 import { storeIdentity } from "./identity.ts";
@@ -46,7 +46,7 @@ const allocation: z.ZodType<Allocation> = z.object({
 const problem: z.ZodType<Problem> = z.object({ kind: z.enum(problemKinds), subject: z.string(), reason: z.string() });
 
 /** Exported for whoever reads reports with another program: `z.toJSONSchema(reportSchema)`. */
-export const reportSchema: z.ZodType<ReportFile> = z.object({
+const reportSchema: z.ZodType<ReportFile> = z.object({
   version: z.literal(formatVersion),
   node: z.string(),
   store: z.string(),

@@ -44,7 +44,7 @@ export function showIpam(cli: Cli, options: ShowOptions): ExitStatus {
   return exitStatus.done;
 }
 
-export function render({ terminal }: Cli, table: Table): string {
+function render({ terminal }: Cli, table: Table): string {
   return terminal.isTerminal ? boxed(table) : borderless(table);
 }
 
@@ -141,7 +141,7 @@ function withFree(pools: readonly PoolUse[], orphans: readonly BlockUse[]): obje
   };
 }
 
-export function freeOf({ total, inUse, reserved }: Use): bigint {
+function freeOf({ total, inUse, reserved }: Use): bigint {
   return total - inUse - reserved;
 }
 

@@ -1,7 +1,7 @@
 /** All the facts that a check judges, as of one moment: the store's objects and what the node shows. */
 
 import { nowNs } from "../../host/clock.ts";
-import type { Snapshot } from "../../ipam/check/check.ts";
+import type { Snapshot } from "../../ipam/check/report.ts";
 import { isBlock } from "../../ipam/model/block.ts";
 import { listPools } from "../../ipam/model/pool.ts";
 import { listReservedCidrs } from "../../ipam/model/settings.ts";

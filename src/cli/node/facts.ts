@@ -13,7 +13,7 @@ import { listParts } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import { ownerOf } from "../../identity/attachment.ts";
 import { ownerPrefix } from "../../identity/names.ts";
-import type { SeenAddress, SeenEndpoint, SeenLink } from "../../ipam/check/check.ts";
+import type { SeenAddress, SeenEndpoint, SeenLink } from "../../ipam/check/report.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";
@@ -130,7 +130,7 @@ export interface EndpointFact extends SeenEndpoint {
 }
 
 /** A host interface of an attachment, whose other end is in another namespace. **While it is there, so is the other end**: they go together. */
-export function isOurs({ ifalias, link_index }: IpLink): boolean {
+function isOurs({ ifalias, link_index }: IpLink): boolean {
   return ifalias?.startsWith(ownerPrefix) === true && Boolean(link_index);
 }
 

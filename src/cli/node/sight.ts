@@ -11,7 +11,7 @@
  */
 import { type Origin, originOf } from "../../endpoint/origin.ts";
 import type { Sys } from "../../host/sys.ts";
-import type { Sandbox } from "../../ipam/check/check.ts";
+import type { Sandbox } from "../../ipam/check/report.ts";
 import type { Process } from "./processes.ts";
 
 /** A sandbox's path as a record has it, and where that was written. */

@@ -88,7 +88,7 @@ function inOrder(rules: readonly RuleEntry[], priorities: readonly number[]): re
 }
 
 /** Whether two rules say the same. */
-export function isSameRule(one: RuleEntry, other: RuleEntry): boolean {
+function isSameRule(one: RuleEntry, other: RuleEntry): boolean {
   return textOf(one) === textOf(other);
 }
 

@@ -21,7 +21,7 @@ export function missingOf(session: NftSession, table: NftTable): NftTable {
 }
 
 /** The names of the chains that the table has. */
-export function chainsOf(session: NftSession, table: NftTable): readonly string[] {
+function chainsOf(session: NftSession, table: NftTable): readonly string[] {
   return (session.dump(dumpChains(idOf(table)), ["list", `chains of ${table.family}`]) ?? [])
     .map(readChain)
     .filter((chain) => chain.table === table.name)

@@ -7,6 +7,7 @@
  * process that is killed in between leaves a handle that names a block without having anything in it, and the next ADD or DEL of the
  * attachment puts that right. **The same handle asking again gets what it holds.**
  */
+
 import { CoreError } from "../../errors/core-error.ts";
 import type { Family } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
@@ -20,7 +21,7 @@ import type { Pool, PoolList } from "../model/pool.ts";
 import { type IpamConfig, listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";
 import { releaseByHandle, writeHandle } from "../release/release.ts";
-import { findBlock, noteFull, type Search } from "./candidate.ts";
+import { findBlock, type NodesOwn, noteFull, type Search } from "./candidate.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 
 export interface Claimant {
@@ -35,12 +36,6 @@ export interface Claimant {
   /** Tells of an address in a pool (by its CIDR) that it is the node's; none is where nobody knows. */
   readonly nodes?: NodesOwn;
 }
-
-/** `range`: what else is the node's by the same reason, a prefix that holds the address. `reason`: after "it". */
-export type NodesOwn = (
-  address: string,
-  pool: string,
-) => { readonly range: string; readonly reason: string } | undefined;
 
 export interface AssignRequest extends Claimant {
   readonly wanted: readonly (Wanted & { readonly count: number })[];

@@ -12,7 +12,6 @@ import { type Block, blockAddress, expireCooldowns, hasRoom, isBlock, withSpec }
 import { blockAt, blockCount, blocksToEnd, type Pool } from "../model/pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";
-import type { NodesOwn } from "./assign.ts";
 
 /** What the search knows. */
 export interface Search {
@@ -153,3 +152,9 @@ function* checkLimit({ node, config }: Search, { family }: Pool): Transaction<vo
   if ((yield* list("BlockAffinity", { node, family })).length < limit) return;
   throw new NoAddressError({ why: "block limit", family, limit });
 }
+
+/** `range`: what else is the node's by the same reason, a prefix that holds the address. `reason`: after "it". */
+export type NodesOwn = (
+  address: string,
+  pool: string,
+) => { readonly range: string; readonly reason: string } | undefined;

@@ -4,7 +4,7 @@ import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCool
 import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
 import { isPlaceholder } from "../model/placeholder.ts";
 import { sequenceNumberOf } from "../model/sequence-numbers.ts";
-import type { Allocation, Snapshot } from "./check.ts";
+import type { Allocation, Snapshot } from "./report.ts";
 
 /** An ADD writes the address first and its endpoint right after; one that is younger may be between the two. */
 const minAgeNs = 60_000_000_000n;

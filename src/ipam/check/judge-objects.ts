@@ -6,7 +6,7 @@ import { type AffinitySpec, hostAffinity } from "../model/affinity.ts";
 import { type Block, isBlock } from "../model/block.ts";
 import { blockFault } from "../model/block-fault.ts";
 import type { HandleSpec } from "../model/handle.ts";
-import type { Allocation, Problem, Snapshot } from "./check.ts";
+import type { Allocation, Problem, Snapshot } from "./report.ts";
 
 /** The blocks that can be judged, and what is wrong with the others. */
 export function soundBlocks({ blocks, takenAt }: Snapshot): {
@@ -74,7 +74,7 @@ function judgeHandle(
 }
 
 /** By handle, the addresses in each block. */
-export function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Readonly<Record<string, number>>> {
+function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Readonly<Record<string, number>>> {
   const counts = new Map<string, Record<string, number>>();
   for (const { handle, block } of allocations) {
     if (handle === "") continue;

@@ -17,9 +17,9 @@ import { assignOrdinal, blockOrdinal, isBlock, ordinalsOfHandle, withSpec } from
 import { type HandleSpec, handleIdOf, newHandle, readHandle } from "../model/handle.ts";
 import { blockOf } from "../model/pool.ts";
 import { releaseIps } from "../release/release-ips.ts";
-import type { Allocation, Problem, Report, Snapshot } from "./check.ts";
 import { subjectOf } from "./judge-objects.ts";
 import { type KnownUse, rebuild } from "./rebuild.ts";
+import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
 /** The problems of the fresh report that every other has too. */
 export function confirmed(reports: readonly Report[], fresh: Report): readonly Problem[] {

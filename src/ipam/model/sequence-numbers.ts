@@ -4,7 +4,6 @@
  *     {"0":1690113884806720496,"8":1690113884806720511}
  */
 import { JsonText } from "../../store/json-text.ts";
-import type { BlockSpec } from "./block.ts";
 
 /** By ordinal. */
 export type SequenceNumbers = Readonly<Record<string, bigint | number>>;
@@ -13,7 +12,10 @@ type Known = SequenceNumbers | JsonText<SequenceNumbers>;
 type Stored = Known | null | undefined;
 
 /** The block's number when the ordinal was assigned; 0 where an old block has none. */
-export function sequenceNumberOf({ sequenceNumberForAllocation: numbers }: BlockSpec, ordinal: number): bigint {
+export function sequenceNumberOf(
+  { sequenceNumberForAllocation: numbers }: { readonly sequenceNumberForAllocation?: Stored },
+  ordinal: number,
+): bigint {
   return BigInt(decode(numbers)[ordinal] ?? 0);
 }
 

@@ -27,7 +27,7 @@ export interface ReleaseOption {
 }
 
 /** The address has been given away again since. */
-export class OtherAssignment extends CoreError {
+class OtherAssignment extends CoreError {
   override readonly name = "OtherAssignment";
   readonly kind = "datastore";
   readonly address: string;
@@ -133,7 +133,7 @@ function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNu
 }
 
 /** Brings a handle's count of one block to what the block really has. */
-export function* recount(handleId: string, { spec }: Block): Transaction<void> {
+function* recount(handleId: string, { spec }: Block): Transaction<void> {
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
     const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);

@@ -236,7 +236,7 @@ export function getGeneration(): Request {
 }
 
 /** `struct nfgenmsg`: family, version, resource id. */
-export function header(family: number, resource = 0): AttributeWriter {
+function header(family: number, resource = 0): AttributeWriter {
   return new AttributeWriter().byte(family).byte(0).halfBe(resource);
 }
 

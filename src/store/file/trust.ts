@@ -3,7 +3,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { isErrno, type Sys } from "../../host/sys.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
 
-export class UntrustedDirectory extends CoreError {
+class UntrustedDirectory extends CoreError {
   override readonly name = "UntrustedDirectory";
   readonly kind = "datastore";
   readonly directory: string;

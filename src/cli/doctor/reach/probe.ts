@@ -27,7 +27,7 @@ const maxConnections = 50_000;
 /** For the node's own gateway to answer, and for an answer that the node has got to come to a pod as well. */
 const patience = { nodeMs: 300, podMs: 1000 };
 
-export const trackingTable = "/proc/net/nf_conntrack";
+const trackingTable = "/proc/net/nf_conntrack";
 
 interface Task {
   readonly family: Family;

@@ -1,7 +1,7 @@
 /** What each plugin of a chain was asked, where that is known from, and how it is asked again. */
 import { expect, test } from "vitest";
-import type { Difference } from "../../../../src/cli/doctor/checks.ts";
 import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
+import type { Difference } from "../../../../src/cli/doctor/difference.ts";
 import type { ChainCall, Finding } from "../../../../src/cli/doctor/finding.ts";
 import type { Part } from "../../../../src/endpoint/part.ts";
 import { ownerOf } from "../../../../src/identity/attachment.ts";

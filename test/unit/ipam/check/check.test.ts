@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
-import { checkIpam, type Problem, type SeenEndpoint, type Snapshot } from "../../../../src/ipam/check/check.ts";
+import { checkIpam } from "../../../../src/ipam/check/check.ts";
 import { confirmed, mend } from "../../../../src/ipam/check/mend.ts";
+import type { Problem, SeenEndpoint, Snapshot } from "../../../../src/ipam/check/report.ts";
 import type { Block, BlockSpec } from "../../../../src/ipam/model/block.ts";
 import { handleIdOf } from "../../../../src/ipam/model/handle.ts";
 import { listPools } from "../../../../src/ipam/model/pool.ts";

@@ -1,0 +1,15 @@
+/** The host's end of the pair that an interface in a sandbox belongs to. */
+import type { Attachment } from "../../identity/attachment.ts";
+import type { SeenNamespace } from "../node/facts.ts";
+import type { IpLink } from "../node/iproute.ts";
+
+/** The host's end of the pair that an interface in a sandbox is of. */
+export function hostEndOf(
+  { ifname }: Attachment,
+  inside: SeenNamespace | undefined,
+  links: readonly IpLink[],
+): IpLink | undefined {
+  const end = inside?.interfaces.find((one) => one.ifname === ifname);
+  if (end?.ifindex === undefined) return undefined;
+  return links.find((link) => link.ifindex === end.link_index && link.link_index === end.ifindex);
+}

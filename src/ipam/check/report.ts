@@ -1,0 +1,112 @@
+/** What a check of the addresses looks at, and what it finds. */
+import type { Attachment } from "../../identity/attachment.ts";
+import type { StoredObject } from "../../store/object.ts";
+import type { ObjectRef } from "../../store/store-error.ts";
+import type { Pool } from "../model/pool.ts";
+
+/** The facts, as of one moment. */
+export interface Snapshot {
+  /** This node's name. */
+  readonly node: string;
+  /** Nanoseconds since the epoch. */
+  readonly takenAt: bigint;
+  readonly pools: readonly Pool[];
+  /** As they are stored: a block's spec may be no block's. */
+  readonly blocks: readonly StoredObject[];
+  readonly handles: readonly StoredObject[];
+  readonly affinities: readonly StoredObject[];
+  /** What cannot be read or used, and why. */
+  readonly damaged: readonly { readonly object: ObjectRef; readonly reason: string }[];
+  readonly endpoints: readonly SeenEndpoint[];
+  /** Every link of the node's own namespace that carries an owner. */
+  readonly links: readonly SeenLink[];
+  /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
+  readonly seen: readonly SeenAddress[];
+  /** Prefixes of reservations: who uses such an address without a block is known to the administrator. */
+  readonly reserved?: readonly string[];
+  /** Whether there are sandboxes on the node that cannot be looked into from here: an address that is seen nowhere may be in one of them. */
+  readonly hasUnseen: boolean;
+  /** How old an address is at least before it counts as leaked for want of an endpoint, in nanoseconds; a minute when absent. */
+  readonly graceNs?: bigint;
+}
+
+/**
+ * Whether a sandbox is there. `unseen`: its path has its meaning in a mount namespace that cannot be looked into from here, which proves
+ * nothing.
+ */
+export type Sandbox = "there" | "gone" | "unseen";
+
+/** An endpoint's record, and whether its namespace is there. */
+export interface SeenEndpoint {
+  readonly attachment: Attachment;
+  readonly pod: { readonly namespace: string; readonly name: string } | undefined;
+  /** Empty where another main plugin than ours made the attachment. */
+  readonly hostInterface: string;
+  /** Without prefix lengths. */
+  readonly addresses: readonly string[];
+  readonly netns: string;
+  readonly sandbox: Sandbox;
+}
+
+export interface SeenLink {
+  readonly name: string;
+  /** `ownerOf(attachment)`, the link's alias. */
+  readonly owner: string;
+}
+
+export interface SeenAddress {
+  readonly address: string;
+  /** For people: `eth0 in "/run/netns/web"`, `the route to cali0123456789a`. */
+  readonly where: string;
+}
+
+/** What `tortie ipam check -o` writes and `tortie ipam release --from-report` reads, beside the node's and the store's identity. */
+export interface Report {
+  /** By address, in ascending order. */
+  readonly allocations: readonly Allocation[];
+  readonly problems: readonly Problem[];
+}
+
+export interface Allocation {
+  readonly address: string;
+  /** The CIDR of its block. */
+  readonly block: string;
+  readonly handle: string;
+  /** The block's number when it was assigned, in decimal digits: what tells it from a later allocation of the same address. */
+  readonly sequenceNumber: string;
+  /** The node that it was assigned on. */
+  readonly node: string;
+  /** For people: `default/web-0 eth0`, `vxlanTunnelAddress of node-1`. */
+  readonly owner: string;
+  /** `unjudged`: another node's, of a use that leaves no trace here, or of a sandbox that cannot be seen from here. */
+  readonly state: "in use" | "leaked" | "unjudged";
+  /** Why it is in that state. */
+  readonly reason: string;
+  /** Not judged because a sandbox cannot be seen from where the facts were gathered. */
+  readonly isUnseen?: true | undefined;
+}
+
+export type ProblemKind =
+  /** An allocation whose sandbox is gone. */
+  | "leaked address"
+  /** An address in use that no block records. */
+  | "unknown address"
+  | "address outside pools"
+  /** A handle that names blocks and has nothing in any of them. */
+  | "leaked handle"
+  /** A handle that a block names and that is not there, or does not name the block. */
+  | "missing handle"
+  /** A handle that counts another number of addresses than a block has for it. */
+  | "wrong handle count"
+  | "malformed block"
+  /** An affinity without its block, of a block that is another's, or left half-made; or a block without its affinity. */
+  | "stale affinity"
+  | "damaged object";
+
+export interface Problem {
+  readonly kind: ProblemKind;
+  /** The address, the handle's ID, the block's or affinity's name, or the kind and name of a damaged object. With the kind it tells one problem from another. */
+  readonly subject: string;
+  /** What is wrong, as the end of a sentence that begins with the subject. */
+  readonly reason: string;
+}
