@@ -20,7 +20,7 @@ function run(command: string, conf: object = both, call: Call = {}) {
   return node.run(command, { ...call, plugin: "bandwidth", conf: { prevResult, ...conf } });
 }
 
-describe("ADD", () => {
+describe("bandwidth ADD", () => {
   test("passes the result on and adds the ifb to it", () => {
     const { status, json } = run("ADD");
     expect(status).toBe(0);
@@ -71,7 +71,7 @@ describe("ADD", () => {
   });
 });
 
-test("ADD with a burst below the size of a packet raises it, says so in the log, and CHECK agrees", () => {
+test("bandwidth ADD with a burst below the size of a packet raises it, says so in the log, and CHECK agrees", () => {
   const small = { ...both, ingressBurst: 8000, log_file_path: "/tmp/cni.log" };
   const { json } = run("ADD", small);
   const lines = node.machine.files.read("/tmp/cni.log").trim().split("\n");
@@ -88,7 +88,7 @@ test("ADD with a burst below the size of a packet raises it, says so in the log,
   expect(run("CHECK", { ...small, prevResult: json })).toMatchObject({ status: 0, json: undefined });
 });
 
-describe("CHECK", () => {
+describe("bandwidth CHECK", () => {
   test("is silent right after ADD, and names a limit that is another now", () => {
     const { json } = run("ADD");
     expect(run("CHECK", { ...both, prevResult: json })).toMatchObject({ status: 0, json: undefined });
@@ -99,7 +99,7 @@ describe("CHECK", () => {
   });
 });
 
-describe("DEL", () => {
+describe("bandwidth DEL", () => {
   test.each([
     ["as a runtime calls it", {}],
     ["without prevResult and sandbox", { prevResult: undefined }],
@@ -112,7 +112,7 @@ describe("DEL", () => {
   });
 });
 
-describe("GC", () => {
+describe("bandwidth GC", () => {
   test("removes the ifb of what is not valid and leaves interfaces to their own plugin", () => {
     const ifb = run("ADD").json.interfaces[2].name;
     expect(run("GC", { "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] }).status).toBe(0);
@@ -123,6 +123,6 @@ describe("GC", () => {
   });
 });
 
-test("STATUS is silent on a kernel that has ifb and tbf", () => {
+test("bandwidth STATUS is silent on a kernel that has ifb and tbf", () => {
   expect(run("STATUS")).toMatchObject({ status: 0, json: undefined });
 });

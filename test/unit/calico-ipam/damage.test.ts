@@ -29,7 +29,7 @@ const damages: readonly (readonly [string, (text: string) => string])[] = [
   ["without lists", (text) => text.replace('"unallocated"', '"unalocated"')],
 ];
 
-describe.each(damages)("a block's file that is %s", (_, damage) => {
+describe.each(damages)("calico-ipam: a block's file that is %s", (_, damage) => {
   test("is set aside and rebuilt of endpoints by the next ADD, and no address has two owners", () => {
     const [a, b] = [add("a"), add("b")];
     const [file = ""] = blockFiles();
@@ -56,7 +56,7 @@ describe.each([
   ["empty", ""],
   ["torn", '{"kind":'],
   ["no handle", '{"kind":"IPAMHandle","metadata":{"name":"net.a"},"spec":{}}'],
-])("a handle's file that is %s", (_, text) => {
+])("calico-ipam: a handle's file that is %s", (_, text) => {
   test("is rebuilt of the blocks: a repeated ADD answers the same, and DEL releases", () => {
     const address = add("a");
     machine.files.replace(`${handles}/net.a.json`, text, 0o600);
@@ -81,7 +81,7 @@ test.each(["", '{"kind":', '{"kind":"IPAMCursor","metadata":{"name":"x"},"spec":
   },
 );
 
-test("an ordinal that is allocated and free is given to nobody else", () => {
+test("calico-ipam: an ordinal that is allocated and free is given to nobody else", () => {
   const a = add("a");
   const path = `${blocks}/${blockFiles()[0]}`;
   const block = JSON.parse(machine.files.read(path));
@@ -91,14 +91,14 @@ test("an ordinal that is allocated and free is given to nobody else", () => {
   expect(aside(blocks)).toHaveLength(1);
 });
 
-test("GC rebuilds a handle that cannot be read, and releases what it held", () => {
+test("calico-ipam GC rebuilds a handle that cannot be read, and releases what it held", () => {
   add("a");
   machine.files.replace(`${handles}/net.a.json`, "", 0o600);
   expect(run("GC", "")).toBeUndefined();
   expect(JSON.parse(machine.files.read(`${blocks}/${blockFiles()[0]}`)).spec.attributes).toEqual([]);
 });
 
-test("a pool that cannot be read is a person's to mend: it is left alone", () => {
+test("calico-ipam: a pool that cannot be read is a person's to mend: it is left alone", () => {
   machine.files.replace("/var/lib/tortie/ippools/p.json", "{", 0o600);
   put("/var/lib/tortie/ippools", "q.json", {
     apiVersion: "projectcalico.org/v3",

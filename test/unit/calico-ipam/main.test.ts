@@ -11,7 +11,7 @@ beforeEach(() => {
   netns = machine.addSandbox("pod");
 });
 
-describe("ADD", () => {
+describe("calico-ipam ADD", () => {
   test("without any pool makes 192.168.0.0/16 and answers with the block's mask", () => {
     const [ip] = add({ args: "K8S_POD_NAMESPACE=default;K8S_POD_NAME=web" }).ips;
     expect(ip).toMatch(/^192\.168\.\d+\.\d+\/26$/);
@@ -165,7 +165,7 @@ describe("ADD", () => {
   });
 });
 
-describe("a second interface of one container", () => {
+describe("calico-ipam: a second interface of one container", () => {
   test("has its own address, and DEL of one leaves the other", () => {
     const first = add().ips;
     const second = add({ ifname: "net1" }).ips;
@@ -177,7 +177,7 @@ describe("a second interface of one container", () => {
   });
 });
 
-describe("DEL", () => {
+describe("calico-ipam DEL", () => {
   test("is success when there is nothing, and creates nothing but the lock", () => {
     expect(run("DEL", {})).toBeUndefined();
     expect(machine.files.print()).not.toContain("/run/tortie/ipam/");
@@ -201,7 +201,7 @@ describe("DEL", () => {
   });
 });
 
-describe("CHECK", () => {
+describe("calico-ipam CHECK", () => {
   test("accepts what ADD gave, narrowed by the main plugin too", () => {
     const { ips } = add();
     const narrowed = ips.map((address) => ({ address: address.replace(/\/26$/, "/32") }));
@@ -220,7 +220,7 @@ describe("CHECK", () => {
   });
 });
 
-describe("GC", () => {
+describe("calico-ipam GC", () => {
   test("releases what belongs to no valid attachment of the network", () => {
     for (const container of ["live", "gone"]) add({ container });
     add({ container: "live", ifname: "net1" });
@@ -247,7 +247,7 @@ describe("GC", () => {
   });
 });
 
-describe("STATUS", () => {
+describe("calico-ipam STATUS", () => {
   test("is success on a node that never had a pod", () => {
     expect(run("STATUS", {})).toBeUndefined();
     expect(machine.files.print()).not.toContain("/var/lib/tortie");

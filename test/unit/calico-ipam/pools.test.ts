@@ -10,7 +10,7 @@ beforeEach(() => {
   world = new IpamWorld();
 });
 
-describe("a pool's text", () => {
+describe("calico-ipam: a pool's text", () => {
   const six = { assign_ipv4: "false", assign_ipv6: "true" };
 
   test.each([
@@ -67,7 +67,7 @@ describe("a pool's text", () => {
   });
 });
 
-describe("a pool that is not there", () => {
+describe("calico-ipam: a pool that is not there", () => {
   test("is made by the command that the message has", () => {
     world.add();
     const { msg = "" } = world.run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/28"] } });
@@ -95,7 +95,7 @@ describe("a pool that is not there", () => {
   });
 });
 
-describe("the default pool", () => {
+describe("calico-ipam: the default pool", () => {
   test.each([
     ["192.168.0.0/16", ["10.0.0.5/24"]],
     ["172.16.0.0/16", ["192.168.1.10/24"]],
@@ -149,7 +149,7 @@ describe("the default pool", () => {
   });
 });
 
-describe("a pool of the configuration", () => {
+describe("calico-ipam: a pool of the configuration", () => {
   test.each([
     ["192.168.0.0/16", 'it contains the node\'s own address 192.168.1.10 ("eth0")'],
     ["192.168.1.8/29", 'it contains the node\'s own address 192.168.1.10 ("eth0")'],
@@ -193,7 +193,7 @@ describe("a pool of the configuration", () => {
   });
 });
 
-describe("an address of the node", () => {
+describe("calico-ipam: an address of the node", () => {
   /** Of every address of the pool, those that pods get. */
   function given(ipam: object, document: object = {}): readonly string[] {
     const addresses: string[] = [];
@@ -267,7 +267,7 @@ describe("an address of the node", () => {
   });
 });
 
-describe("a pool whose file cannot be read", () => {
+describe("calico-ipam: a pool whose file cannot be read", () => {
   const directory = "/var/lib/tortie/ippools";
 
   function names(world: IpamWorld): readonly string[] {

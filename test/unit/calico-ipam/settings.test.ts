@@ -13,7 +13,7 @@ beforeEach(() => {
   netns = machine.addSandbox("pod");
 });
 
-describe("a pool's file", () => {
+describe("calico-ipam: a pool's file", () => {
   test.each<[object, string]>([
     [{ blockSize: "abc" }, 'its spec.blockSize is "abc", want an integer'],
     [{ blockSize: 26.5 }, "its spec.blockSize is 26.5, want an integer"],
@@ -83,7 +83,7 @@ describe.each<[string, string, string, object, string]>([
     { reservedCIDRs: ["10.0.0.1/99"] },
     'its spec.reservedCIDRs[0] is "10.0.0.1/99", want a CIDR',
   ],
-])("%s %s/%s with %j", (kind, directory, name, spec, reason) => {
+])("calico-ipam: %s %s/%s with %j", (kind, directory, name, spec, reason) => {
   test("keeps an ADD from giving an address, and no DEL from its end", () => {
     put("ippools/p.json", "IPPool", "p", { cidr: "10.0.0.0/24" });
     expect(run("ADD", "before")).toHaveProperty("ips");
@@ -93,7 +93,7 @@ describe.each<[string, string, string, object, string]>([
   });
 });
 
-test("a node's labels that are no texts are refused where a selector asks for them", () => {
+test("calico-ipam: a node's labels that are no texts are refused where a selector asks for them", () => {
   put("ippools/p.json", "IPPool", "p", { cidr: "10.0.0.0/24", nodeSelector: "rack starts with 'r'" });
   put("nodes/node-1.json", "Node", "node-1", {}, { rack: 5 });
   expect(run("ADD")).toMatchObject({

@@ -33,7 +33,7 @@ function useBoth(): void {
   expect(owners()).toEqual(["old-name", "old-name"]);
 }
 
-test("are given up by an ADD that strict affinity leaves without an address, and STATUS knows", () => {
+test("calico-ipam: stray blocks are given up by an ADD that strict affinity leaves without an address, and STATUS knows", () => {
   useBoth();
   strict();
   expect(world.run("STATUS")).toEqual({});
@@ -41,13 +41,13 @@ test("are given up by an ADD that strict affinity leaves without an address, and
   expect(owners()).toEqual(["node-1"]);
 });
 
-test("are given up for an address that is asked for by name", () => {
+test("calico-ipam: stray blocks are given up for an address that is asked for by name", () => {
   useBoth();
   strict();
   expect(world.add({ args: "IP=10.7.0.6" })).toEqual(["10.7.0.6"]);
 });
 
-test("stay while an address of theirs is in use", () => {
+test("calico-ipam: stray blocks stay while an address of theirs is in use", () => {
   useBoth();
   const kept = ["a", "b", "c", "d", "e"].map((container) => world.add({ ...old, container }));
   strict();
@@ -57,7 +57,7 @@ test("stay while an address of theirs is in use", () => {
   expect(["a", "b", "c", "d", "e"].map((container) => world.add({ ...old, container }))).toEqual(kept);
 });
 
-test("are given up by GC when they are empty", () => {
+test("calico-ipam: stray blocks are given up by GC when they are empty", () => {
   world.add({ ...old, container: "a" });
   const document = { "cni.dev/valid-attachments": [{ containerID: "a", ifname: "eth0" }] };
   world.run("GC", { document });
@@ -68,7 +68,7 @@ test("are given up by GC when they are empty", () => {
   expect(owners()).toEqual([]);
 });
 
-test("GC does what it can where the node has no valid name", () => {
+test("calico-ipam: GC does what it can where the node has no valid name", () => {
   world.add({ ...old, container: "a" });
   const document = { nodename: "a b", "cni.dev/valid-attachments": [] };
   expect(world.run("GC", { document })).toEqual({});

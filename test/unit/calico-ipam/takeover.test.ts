@@ -33,7 +33,7 @@ const ways: readonly (readonly [string, (pod: string) => Call])[] = [
   ],
 ];
 
-describe.each(ways)("asked for by %s", (_, callOf) => {
+describe.each(ways)("calico-ipam: asked for by %s", (_, callOf) => {
   test("both families' go to the pod's next sandbox, and the late DEL leaves them", () => {
     expect(world.add({ ...callOf("web-0"), container: "old" })).toEqual(addresses);
     expect(world.add({ ...callOf("web-0"), container: "new" })).toEqual(addresses);
@@ -71,12 +71,12 @@ describe.each(ways)("asked for by %s", (_, callOf) => {
   });
 });
 
-test("a container that is no pod's takes nothing over", () => {
+test("calico-ipam: a container that is no pod's takes nothing over", () => {
   world.add({ container: "a", args: "IP=10.65.0.50" });
   expect(world.run("ADD", { container: "b", args: "IP=10.65.0.50" })).toMatchObject({ code: 102 });
 });
 
-test("an address that was given unasked is the next sandbox's too, if it asks for it", () => {
+test("calico-ipam: an address that was given unasked is the next sandbox's too, if it asks for it", () => {
   const [address] = world.add({ container: "old", args: argsOf("web-0") });
   expect(world.add({ container: "new", args: argsOf("web-0", `;IP=${address}`) })).toEqual([address]);
 });
@@ -84,26 +84,29 @@ test("an address that was given unasked is the next sandbox's too, if it asks fo
 test.each([
   ["old", "new"],
   ["new", "old"],
-])("a block that is damaged afterwards is rebuilt as the taker's, with the records of %s and %s", (...order) => {
-  const sys = new FakeSys({ machine: world.machine });
-  const call = (container: string): Call => ({ container, args: argsOf("web-0", ";IP=10.65.0.50") });
-  world.add(call("old"));
-  world.add(call("new"));
-  for (const containerId of order) {
-    writeEndpoint(sys, {
-      attachment: { network: "net1", containerId, ifname: "eth0" },
-      node: "node-1",
-      pod: { namespace: "default", name: "web-0" },
-      hostInterface: "cali1",
-      mac: "02:00:00:00:00:01",
-      addresses: ["10.65.0.50/32"],
-      netns: "/var/run/netns/pod",
+])(
+  "calico-ipam: a block that is damaged afterwards is rebuilt as the taker's, with the records of %s and %s",
+  (...order) => {
+    const sys = new FakeSys({ machine: world.machine });
+    const call = (container: string): Call => ({ container, args: argsOf("web-0", ";IP=10.65.0.50") });
+    world.add(call("old"));
+    world.add(call("new"));
+    for (const containerId of order) {
+      writeEndpoint(sys, {
+        attachment: { network: "net1", containerId, ifname: "eth0" },
+        node: "node-1",
+        pod: { namespace: "default", name: "web-0" },
+        hostInterface: "cali1",
+        mac: "02:00:00:00:00:01",
+        addresses: ["10.65.0.50/32"],
+        netns: "/var/run/netns/pod",
+      });
+    }
+    world.machine.files.replace("/run/tortie/ipam/blocks/10-65-0-0-26.json", "", 0o600);
+    world.run("DEL", { ...call("old") });
+    expect(world.run("ADD", { container: "other", args: argsOf("db-0", ";IP=10.65.0.50") })).toMatchObject({
+      code: 102,
+      msg: expect.stringContaining('to handle "net1.new"'),
     });
-  }
-  world.machine.files.replace("/run/tortie/ipam/blocks/10-65-0-0-26.json", "", 0o600);
-  world.run("DEL", { ...call("old") });
-  expect(world.run("ADD", { container: "other", args: argsOf("db-0", ";IP=10.65.0.50") })).toMatchObject({
-    code: 102,
-    msg: expect.stringContaining('to handle "net1.new"'),
-  });
-});
+  },
+);

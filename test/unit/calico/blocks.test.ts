@@ -49,7 +49,7 @@ function interrupted(happens: () => void): Sys {
   return sys;
 }
 
-test("the first pod of a block adds its route, the last one's DEL removes it", () => {
+test("calico: the first pod of a block adds its route, the last one's DEL removes it", () => {
   add("c1");
   const both = routes();
   expect(both).toEqual([expect.stringMatching(/^192\.168\.\d+\.\d+\/26$/), expect.stringMatching(/^fd.*\/122$/)]);
@@ -60,7 +60,7 @@ test("the first pod of a block adds its route, the last one's DEL removes it", (
   expect(routes()).toEqual([]);
 });
 
-test("an address that cools down is nobody's", () => {
+test("calico: an address that cools down is nobody's", () => {
   node.machine.files.makeDirs("/var/lib/tortie/ipamconfigs", 0o700);
   const config = { kind: "IPAMConfig", metadata: { name: "default" }, spec: { ipCooldownSeconds: 600 } };
   node.machine.files.create("/var/lib/tortie/ipamconfigs/default.json", JSON.stringify(config), 0o600);
@@ -72,7 +72,7 @@ test("an address that cools down is nobody's", () => {
   expect(routes()).toEqual([]);
 });
 
-test("a borrowed address's block, which is another node's, gets no route", () => {
+test("calico: a borrowed address's block, which is another node's, gets no route", () => {
   add("c1");
   node.run("DEL", { container: "c1", conf });
   for (const file of node.machine.files.list(blockDirectory)) {
@@ -91,7 +91,7 @@ test("a borrowed address's block, which is another node's, gets no route", () =>
   expect(routes()).toEqual([]);
 });
 
-test("addresses of another's IPAM plugin have no blocks", () => {
+test("calico: addresses of another's IPAM plugin have no blocks", () => {
   node.machine.files.create("/opt/cni/bin/other", "", 0o755);
   node.machine.programs.set("/opt/cni/bin/other", () => ({
     stdout: '{"cniVersion":"1.1.0","ips":[{"address":"192.168.9.5/24"}]}',
@@ -100,7 +100,7 @@ test("addresses of another's IPAM plugin have no blocks", () => {
   expect([status, routes()]).toEqual([0, []]);
 });
 
-test("ADD that fails leaves the route while another pod of the block is there, and else none", () => {
+test("calico ADD that fails leaves the route while another pod of the block is there, and else none", () => {
   for (const stay of [0, 2]) {
     if (stay > 0) add("c2");
     // Twice: the first makes the node's block.
@@ -116,7 +116,7 @@ test("ADD that fails leaves the route while another pod of the block is there, a
   }
 });
 
-describe("DEL", () => {
+describe("calico DEL", () => {
   test("without a record removes the routes of what it releases", () => {
     add("c1");
     node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
@@ -154,7 +154,7 @@ describe("DEL", () => {
   });
 });
 
-test("another's route to the block is no error and is left", () => {
+test("calico: another's route to the block is no error and is left", () => {
   add("c1");
   const [block = ""] = routes();
   node.run("DEL", { container: "c1", conf });
@@ -169,7 +169,7 @@ test("another's route to the block is no error and is left", () => {
   expect(node.state()).toBe(state);
 });
 
-test("GC makes good what killed processes left, in either direction", () => {
+test("calico GC makes good what killed processes left, in either direction", () => {
   add("c1");
   const both = routes();
   const { host } = node.machine.kernel;

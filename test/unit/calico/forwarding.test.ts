@@ -36,7 +36,7 @@ function addPod(container: string, conf: object = dual): void {
   expect(node.run("ADD", { container, conf })).toMatchObject({ status: 0 });
 }
 
-describe("router advertisements", () => {
+describe("calico: router advertisements", () => {
   test("keep the node's default route when its first IPv6 pod comes, and the next, and after it", () => {
     host.advertise(uplink, router);
     addPod("c1");

@@ -26,7 +26,7 @@ describe.each([
   ["192.168.1.10/24", "192.168.1.0/24", 26, "192.168.1.77"],
   ["192.168.1.10/26", "192.168.1.0/26", 26, "192.168.1.60"],
   ["fd00:1::10/64", "fd00:1::100/122", 122, "fd00:1::13f"],
-])("a node with %s and the pool %s", (address, cidr, blockSize, neighbour) => {
+])("calico: a node with %s and the pool %s", (address, cidr, blockSize, neighbour) => {
   const ipam = cidr.includes(":")
     ? { type: "calico-ipam", assign_ipv4: "false", assign_ipv6: "true" }
     : { type: "calico-ipam" };

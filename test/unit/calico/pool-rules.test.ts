@@ -51,7 +51,7 @@ function gc(...containers: string[]): void {
 
 const from = (cidr: string) => ({ ipam: { type: "calico-ipam", ipv4_pools: [cidr] } });
 
-test("the first pod of a pool adds its rules, and the last pod's DEL removes them all", () => {
+test("calico: the first pod of a pool adds its rules, and the last pod's DEL removes them all", () => {
   add("c1", { ipam: { type: "calico-ipam", assign_ipv6: "true", ipv4_pools: ["10.65.0.0/16"] } });
   const [v6 = ""] = ranges().filter((one) => one.includes(":"));
   expect(rules()).toEqual(
@@ -74,7 +74,7 @@ test("the first pod of a pool adds its rules, and the last pod's DEL removes the
 test.each([
   ["that is one address", "10.66.0.9/32", { blockSize: 32 }],
   ["that is one address of IPv6", "fd66::9/128", { blockSize: 128 }],
-])("a pool %s has none", (_, cidr, spec) => {
+])("calico: a pool %s has none", (_, cidr, spec) => {
   pool("one", cidr, spec);
   const v6 = cidr.includes(":");
   add("c1", {
@@ -88,7 +88,7 @@ test.each([
   expect(rules()).toEqual([]);
 });
 
-test("a disabled pool has none, though a pod has an address of it; a pool that nobody is from has none", () => {
+test("calico: a disabled pool has none, though a pod has an address of it; a pool that nobody is from has none", () => {
   pool("a", "10.65.0.0/16");
   pool("b", "10.66.0.0/24");
   add("c1", from("10.65.0.0/16"));
@@ -100,7 +100,7 @@ test("a disabled pool has none, though a pod has an address of it; a pool that n
   expect(rules()).toEqual([]);
 });
 
-test("addresses of another's IPAM plugin have none, though a pool covers them; GC makes none for them", () => {
+test("calico: addresses of another's IPAM plugin have none, though a pool covers them; GC makes none for them", () => {
   pool("a", "10.65.0.0/16");
   node.machine.files.create("/opt/cni/bin/other", "", 0o755);
   node.machine.programs.set("/opt/cni/bin/other", () => ({
@@ -113,7 +113,7 @@ test("addresses of another's IPAM plugin have none, though a pool covers them; G
   expect(rules()).toEqual([]);
 });
 
-describe("rules of others", () => {
+describe("calico: rules of others", () => {
   const others: readonly RuleEntry[] = [
     // At a number of ours, but not of our protocol; of our protocol, but not at a number of ours.
     { family: 4, to: "10.65.0.0/16", action: "blackhole", priority: 32_002, protocol: 4 },
@@ -129,7 +129,7 @@ describe("rules of others", () => {
   });
 });
 
-test("CHECK names each rule that is gone, and GC and the next ADD put it back", () => {
+test("calico CHECK names each rule that is gone, and GC and the next ADD put it back", () => {
   pool("a", "10.65.0.0/16");
   const { json } = node.run("ADD", { container: "c1", conf: from("10.65.0.0/16") });
   const whole = rules();
@@ -147,7 +147,7 @@ test("CHECK names each rule that is gone, and GC and the next ADD put it back", 
   }
 });
 
-test("CHECK finds nothing missing where a pool was cut into parts: the rules of the whole serve each, until GC makes theirs", () => {
+test("calico CHECK finds nothing missing where a pool was cut into parts: the rules of the whole serve each, until GC makes theirs", () => {
   pool("a", "10.65.0.0/24");
   const { json } = node.run("ADD", { container: "c1", conf });
   pool("a", "10.65.0.0/25");
@@ -161,7 +161,7 @@ test("CHECK finds nothing missing where a pool was cut into parts: the rules of 
   expect(ranges()[0]).toMatch(/\/25$/);
 });
 
-describe("GC", () => {
+describe("calico GC", () => {
   test("removes the rules of a pool that is gone, and keeps another network's", () => {
     pool("a", "10.65.0.0/16");
     pool("b", "10.66.0.0/24");
@@ -194,7 +194,7 @@ describe("GC", () => {
   });
 });
 
-test("DEL of the last pod removes the rules of pools that are gone meanwhile", () => {
+test("calico DEL of the last pod removes the rules of pools that are gone meanwhile", () => {
   pool("a", "10.65.0.0/16");
   add("c1", from("10.65.0.0/16"));
   node.machine.files.removeFile(`${poolDirectory}/a.json`);
@@ -202,7 +202,7 @@ test("DEL of the last pod removes the rules of pools that are gone meanwhile", (
   expect(rules()).toEqual([]);
 });
 
-test.each([1, 2])("an ADD that comes at message %i of the last DEL keeps its rules", (at) => {
+test.each([1, 2])("calico: an ADD that comes at message %i of the last DEL keeps its rules", (at) => {
   pool("a", "10.65.0.0/16");
   add("c1", from("10.65.0.0/16"));
   const before = rules();

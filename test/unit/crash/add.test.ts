@@ -25,7 +25,7 @@ import {
 
 const { kills, errors } = tallies("model-add");
 
-describe.each(scenes)("ADD on $name", (scene) => {
+describe.each(scenes)("chain ADD on $name", (scene) => {
   const before = newChain(scene).state();
   const steps = stepsOf(scene, add);
 

@@ -23,7 +23,7 @@ import {
 
 const { kills, errors } = tallies("model-del");
 
-describe.each(scenes)("on $name", (scene) => {
+describe.each(scenes)("chain on $name", (scene) => {
   const before = newChain(scene).state();
   const served = withPod(scene);
   const gc: Operation = (made, trouble) => made.gc(scene.others, trouble);

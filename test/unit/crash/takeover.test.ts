@@ -54,7 +54,7 @@ const endings: Readonly<Record<string, (made: FakeChain) => void>> = {
   GC: (made) => mustSucceed(made.gc([])),
 };
 
-describe("ADD of a pod's next sandbox, with the fixed addresses of the one before", () => {
+describe("chain ADD of a pod's next sandbox, with the fixed addresses of the one before", () => {
   const before = emptied();
   const steps = stepsIn(served().add(next));
   const kinds = Object.keys(endings);

@@ -32,7 +32,7 @@ function spread<T>(all: readonly T[], count: number): readonly T[] {
   return all.filter((_, index) => index % Math.max(1, Math.floor(all.length / count)) === 0);
 }
 
-describe.each(scenes)("ADD on $name", (scene) => {
+describe.each(scenes)("chain ADD on $name", (scene) => {
   const before = newChain(scene).state();
   const steps = stepsOf(scene, add);
 

@@ -60,7 +60,7 @@ function bodyOf(version: string): object | undefined {
   return bodies[version < "0.3.0" ? "0.1.0" : version < "1.0.0" ? "0.3.0" : "1.0.0"];
 }
 
-describe("ADD", () => {
+describe("loopback ADD", () => {
   test.each(supportedVersions)("in version %s answers with lo's addresses, in the shape of that version", (version) => {
     expect(run("ADD", { cniVersion: version })).toMatchObject({
       status: 0,
@@ -150,7 +150,7 @@ describe("ADD", () => {
   });
 });
 
-describe("CHECK", () => {
+describe("loopback CHECK", () => {
   test("is silent right after ADD, alone and after other plugins", () => {
     const { json } = run("ADD");
     expect(run("CHECK", { prevResult: json })).toMatchObject({ status: 0, json: undefined });
@@ -198,7 +198,7 @@ describe("CHECK", () => {
   });
 });
 
-describe("DEL", () => {
+describe("loopback DEL", () => {
   test("sets lo down, and again", () => {
     run("ADD");
     for (let time = 1; time <= 2; time++) {
@@ -251,7 +251,7 @@ describe("DEL", () => {
   });
 });
 
-test.each(["STATUS", "GC"])("%s is silent and touches nothing", (command) => {
+test.each(["STATUS", "GC"])("loopback: %s is silent and touches nothing", (command) => {
   run("ADD");
   const state = [node.state(), sandbox.print()];
   expect(run(command, { "cni.dev/valid-attachments": [] })).toMatchObject({ status: 0, json: undefined });

@@ -37,7 +37,7 @@ const flow = (more: Partial<FakeFlow>): FakeFlow => ({
 
 const ports: readonly Port[] = (["tcp", "udp", "sctp"] as const).map((protocol) => ({ ...web, protocol }));
 
-describe.each(["nftables", "iptables"])("by %s", (backend) => {
+describe.each(["nftables", "iptables"])("portmap: by %s", (backend) => {
   test.each(["DEL", "GC"])(
     "%s forgets what the container answered at its ports, of every protocol and both families",
     (operation) => {
@@ -97,7 +97,7 @@ describe.each(["nftables", "iptables"])("by %s", (backend) => {
   });
 });
 
-test("ADD forgets those of SCTP at the node's addresses that another answered, and none that is forwarded", () => {
+test("portmap ADD forgets those of SCTP at the node's addresses that another answered, and none that is forwarded", () => {
   const kept = [
     flow({ protocol: "sctp", answerer: "10.0.0.6" }),
     flow({ protocol: "sctp", destination: elsewhere, answerer: elsewhere }),
@@ -108,7 +108,7 @@ test("ADD forgets those of SCTP at the node's addresses that another answered, a
   expect(nft.flows).toEqual(kept);
 });
 
-test("a kernel before 5.8, which has no filter, is told one flow after the other", () => {
+test("portmap: a kernel before 5.8, which has no filter, is told one flow after the other", () => {
   nft.isOld = true;
   plugin.add(c1, ports, first);
   nft.flows = [flow({}), flow({ protocol: "sctp" }), flow({ answerer: elsewhere })];

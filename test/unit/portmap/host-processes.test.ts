@@ -36,7 +36,7 @@ function warnings(
 
 const message = "a host port takes what is for a process of the node";
 
-describe("a host port", () => {
+describe("portmap: a host port", () => {
   test.each<[string, Port, Partial<FakeListener>, string]>([
     ["of all addresses", web, {}, "0.0.0.0:8080/tcp"],
     ["of one of them", web, { address: "192.0.2.7" }, "192.0.2.7:8080/tcp"],
@@ -71,7 +71,7 @@ describe("a host port", () => {
   });
 });
 
-test("names the process, but for one that holds the port for the container", () => {
+test("portmap: names the process, but for one that holds the port for the container", () => {
   for (const [pid, name] of [
     ["41", "conmon"],
     ["42", "sshd"],
@@ -91,7 +91,7 @@ test("names the process, but for one that holds the port for the container", () 
   ]);
 });
 
-test("asks once per family and protocol for many ports, and about SCTP only where the kernel has it", () => {
+test("portmap: asks once per family and protocol for many ports, and about SCTP only where the kernel has it", () => {
   const many = Array.from({ length: 100 }, (_, index) => ({ ...web, hostPort: 1000 + index }));
   expect(warnings([...many, sctp], [{ port: 1042 }, { port: 22 }])).toHaveLength(1);
   expect(machine.diag.dumps).toBe(2);
@@ -99,7 +99,7 @@ test("asks once per family and protocol for many ports, and about SCTP only wher
   expect(warnings([sctp], [{ protocol: "sctp", port: 3868 }])).toHaveLength(1);
 });
 
-test("a kernel that cannot tell is no reason to fail", () => {
+test("portmap: a kernel that cannot tell is no reason to fail", () => {
   const sys = new FakeSys({ machine });
   const open = sys.openNetlink.bind(sys);
   sys.openNetlink = (protocol, netns) => {

@@ -90,7 +90,7 @@ test("rulesOf() refuses a condition that would be a line of its own", () => {
   expect(() => rulesOf(c1, conf({ conditionsV4: ["-s", "1.2.3.4\nCOMMIT"] }), target)).toThrow("it holds a line break");
 });
 
-describe("on tables that hold one attachment", () => {
+describe("portmap: on tables that hold one attachment", () => {
   const lines = addLines(rulesOf(c1, conf(), target), empty, []);
   const saved = parseSaved(lines.map((line) => line.replace("-I POSTROUTING 1", "-A POSTROUTING")).join("\n"));
 
@@ -175,7 +175,7 @@ COMMIT`);
   });
 });
 
-describe("on a node", () => {
+describe("portmap: on a node", () => {
   const machine = () => {
     const made = new FakeMachine();
     const iptables = new FakeIptables(made);

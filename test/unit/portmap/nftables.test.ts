@@ -296,7 +296,7 @@ test("gc() removes a table that a DEL left when it was killed between its two tr
   expect(nft.print()).toBe("");
 });
 
-test("a random walk over ADD, CHECK, DEL and GC keeps the kernel equal to a list of who has what", () => {
+test("portmap: a random walk over ADD, CHECK, DEL and GC keeps the kernel equal to a list of who has what", () => {
   const step = fc.record({
     op: fc.constantFrom("add", "add", "check", "del", "gc"),
     who: fc.integer({ min: 0, max: 4 }),

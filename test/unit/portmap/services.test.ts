@@ -39,7 +39,7 @@ function startKubeProxy(): void {
   }
 }
 
-describe("with kube-proxy in IPVS mode", () => {
+describe("portmap: with kube-proxy in IPVS mode", () => {
   test("host ports stand in iptables behind its chain, in both families, and DEL leaves nothing", () => {
     startKubeProxy();
     const before = [iptables.print("ip"), iptables.print("ip6")];
@@ -83,7 +83,7 @@ describe("with kube-proxy in IPVS mode", () => {
   });
 });
 
-describe("when kube-proxy comes after the host ports", () => {
+describe("portmap: when kube-proxy comes after the host ports", () => {
   test.each([
     ["with host ports", [{ ...web, hostPort: 9090 }]],
     ["without", []],
@@ -160,7 +160,7 @@ describe("when kube-proxy comes after the host ports", () => {
   });
 });
 
-describe("a port that the other back end has", () => {
+describe("portmap: a port that the other back end has", () => {
   const taken = 'cannot map host port 8080/tcp: it is taken by container "c1" (network "net1", interface "eth0")';
   const byIptables = { backend: "iptables" };
 

@@ -28,7 +28,7 @@ const fine = () => ({ status: 0, stderr: "" });
 const missing =
   "iptables-restore v1.8.9 (nf_tables): Extension comment revision 0 not supported, missing kernel module?";
 
-describe("STATUS with iptables", () => {
+describe("portmap STATUS with iptables", () => {
   test("tests in each family what an ADD would restore, and restores nothing", () => {
     const texts: string[] = [];
     const { status, calls } = nodeWith(["iptables", "ip6tables"], (_, stdin) => {

@@ -49,7 +49,7 @@ function holders(nft: FakeNft): readonly string[] {
   );
 }
 
-test("goes by the next network with all that this one asked for, in both families", () => {
+test("portmap: a shared host port goes by the next network with all that this one asked for, in both families", () => {
   const { nft, plugin } = world();
   for (const one of networks) add(plugin, one);
   for (const one of networks) check(plugin, one);
@@ -71,7 +71,7 @@ test("goes by the next network with all that this one asked for, in both familie
 test.each([
   ["the one that waits", [second, first]],
   ["the one that has them", [first, second]],
-])("leaves nothing when %s goes first", (_, order) => {
+])("portmap: a shared host port leaves nothing when %s goes first", (_, order) => {
   const { nft, plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -79,7 +79,7 @@ test.each([
   expect(nft.print()).toBe("");
 });
 
-test("goes on when the first asks for other ports, and when a GC removes it", () => {
+test("portmap: a shared host port goes on when the first asks for other ports, and when a GC removes it", () => {
   const { nft, plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -93,7 +93,7 @@ test("goes on when the first asks for other ports, and when a GC removes it", ()
   expect(nft.print()).toBe("");
 });
 
-test("a repeated ADD of one that waits, and of one that has got them, changes nothing", () => {
+test("portmap: a repeated ADD of one that waits, and of one that has got them, changes nothing", () => {
   const { nft, plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -108,7 +108,7 @@ test("a repeated ADD of one that waits, and of one that has got them, changes no
   expect(nft.print()).toBe(moved);
 });
 
-test("a port that its network waits for is not another container's", () => {
+test("portmap: a port that its network waits for is not another container's", () => {
   const { plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -116,7 +116,7 @@ test("a port that its network waits for is not another container's", () => {
   expect(() => plugin.add(c2, [web], resultOf("10.0.0.9/32"))).toThrow('it is taken by container "c1" (network "net1"');
 });
 
-test("CHECK tells that one waits although nobody has the port", () => {
+test("portmap CHECK tells that one waits although nobody has the port", () => {
   const { nft, plugin } = world();
   add(plugin, first, [web]);
   add(plugin, second, [web]);
@@ -127,7 +127,7 @@ test("CHECK tells that one waits although nobody has the port", () => {
   check(plugin, second, [web]);
 });
 
-describe("a race", () => {
+describe("portmap: a race", () => {
   test("of the DEL that lets go with the ADD that begins to wait loses nothing, whichever transaction is first", () => {
     for (let turn = 0; turn < 6; turn++) {
       const { nft, sys, plugin } = world();
@@ -163,7 +163,7 @@ describe("a race", () => {
   });
 });
 
-describe("killed at any step", () => {
+describe("portmap: killed at any step", () => {
   type Operation = readonly [name: string, begin: readonly (typeof c1)[], run: (plugin: Plugin) => void];
   const operations: readonly Operation[] = [
     ["DEL of the one that has them", [first, second, third], (plugin) => plugin.del(first)],
@@ -214,7 +214,7 @@ describe("killed at any step", () => {
   });
 });
 
-test("a random walk: every port that a network asks for is had by one that does, CHECK is content with all, and nothing stays", () => {
+test("portmap: a random walk: every port that a network asks for is had by one that does, CHECK is content with all, and nothing stays", () => {
   const step = fc.record({
     op: fc.constantFrom("add", "add", "del", "gc"),
     who: fc.integer({ min: 0, max: 2 }),
