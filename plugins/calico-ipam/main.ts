@@ -14,22 +14,28 @@ import type { Sys } from "../../src/host/sys.ts";
 import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign/assign.ts";
 import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
 import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
-import { rememberPools } from "../../src/ipam/assign/known-pools.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
 import { attributesOf } from "../../src/ipam/model/attributes.ts";
 import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
 import { type HandleOwner, handleIdOf } from "../../src/ipam/model/handle.ts";
 import { type Assigned, addressesOf, readHeld } from "../../src/ipam/model/held.ts";
+import type { Pool } from "../../src/ipam/model/pool.ts";
 import { NoAddressError } from "../../src/ipam/no-address.ts";
 import { collect } from "../../src/ipam/release/gc.ts";
 import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
-import { rememberReleased } from "../../src/ipam/release/released.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
-import { type AddRequest, type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import {
+  type AddRequest,
+  type Context,
+  type DelRequest,
+  definePlugin,
+  type JsonObject,
+  type Plugin,
+} from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import type { Datastore } from "../../src/store/datastore.ts";
 import { datastoreType, openDatastore } from "../../src/store/open.ts";
@@ -43,56 +49,13 @@ import { nodeOf } from "./node.ts";
 import { checkReadiness } from "./readiness.ts";
 import { repair } from "./repair.ts";
 
-export default definePlugin<IpamConf>({
+const calicoIpam = definePlugin<IpamConf>({
   name: "calico-ipam",
   parseConf,
   // Asked by another main plugin than ours, of which nothing else is recorded.
   records: true,
 
-  add(request, context) {
-    const { conf, args, attachment } = request;
-    const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;
-    const addresses = requestedAddresses(requests, args);
-    if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
-    const node = nodeOf(request, context);
-    const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
-    const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
-    let isWhole = true;
-    const datastore = datastoreOf(request, context, (error) => {
-      isWhole = false;
-      node.leftOut(error);
-    });
-    const strays = datastore.isNodesOwn ? claimant.node : undefined;
-    const assign = function* () {
-      const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-      const request = { ...claimant, wanted, reserved: conf.gateways };
-      const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
-      if (last !== undefined) return last;
-      const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
-      if (isWhole) rememberPools(context.sys, pools);
-      if (addresses.length > 0) {
-        const named = { ...claimant, pools, addresses, mayTakeOver };
-        return yield* orWithStrays(strays, () => assignAddresses(named));
-      }
-      const assigned = yield* orWithStrays(strays, () => autoAssign({ ...request, pools }));
-      yield* noteLastPools(claimant.node, wanted, pools, assigned);
-      return assigned;
-    };
-    context.record();
-    const assigned = node.use(() => datastore.transact(assign));
-    // What the attachment held before has another time.
-    const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
-    context.undo("assignment of addresses", () =>
-      datastoreOf(request, context).transact(() =>
-        releaseByHandle(claimant.handleId, (_, attribute) => isNew(attribute)),
-      ),
-    );
-    context.log.info("addresses assigned", () => ({
-      handle: claimant.handleId,
-      ips: assigned.map(({ address }) => address),
-    }));
-    return resultOf(assigned, addresses.length > 0, conf);
-  },
+  add: (request, context) => addAddresses(request, context, {}),
 
   check({ attachment, prevResult, document }, { sys }) {
     const handleId = handleIdOf(attachment);
@@ -104,20 +67,7 @@ export default definePlugin<IpamConf>({
     refuseDifferences(`the addresses of handle "${handleId}"`, found);
   },
 
-  del(request, context) {
-    const { attachment, args } = request;
-    const handleId = handleIdOf(attachment);
-    const released = datastoreOf(request, context).transact(function* () {
-      const own = yield* releaseByHandle(handleId, undefined, nowNs(context.sys));
-      const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
-      return [...own, ...legacy];
-    });
-    rememberReleased(
-      context.sys,
-      released.map(({ address }) => address),
-    );
-    logReleased(context, "addresses released", released, { handle: handleId });
-  },
+  del: (request, context) => releaseAddresses(request, context, {}),
 
   gc(request, context) {
     const { network, valid, conf } = request;
@@ -161,6 +111,82 @@ export default definePlugin<IpamConf>({
     checkReadiness(conf, nodename(conf.node, context.sys), node.surroundings, nowNs(context.sys), datastore);
   },
 });
+
+export default calicoIpam;
+
+/** What a call learned, for whoever calls the plugin in its own process and would have to find it out anew. */
+export interface Told {
+  /** All pools, where all could be read. */
+  pools?: readonly Pool[];
+  /** What a DEL gave back: when all other traces are gone, it alone tells. */
+  released?: readonly string[];
+}
+
+/** The plugin, telling. */
+export function telling(told: Told): Plugin<IpamConf> {
+  return {
+    ...calicoIpam,
+    add: (request, context) => addAddresses(request, context, told),
+    del: (request, context) => releaseAddresses(request, context, told),
+  };
+}
+
+function addAddresses(request: AddRequest<IpamConf>, context: Context, told: Told): Result {
+  const { conf, args, attachment } = request;
+  const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;
+  const addresses = requestedAddresses(requests, args);
+  if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
+  const node = nodeOf(request, context);
+  const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
+  const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
+  let isWhole = true;
+  const datastore = datastoreOf(request, context, (error) => {
+    isWhole = false;
+    node.leftOut(error);
+  });
+  const strays = datastore.isNodesOwn ? claimant.node : undefined;
+  const assign = function* () {
+    const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
+    const request = { ...claimant, wanted, reserved: conf.gateways };
+    const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
+    if (last !== undefined) return last;
+    const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
+    if (isWhole) told.pools = pools.pools;
+    if (addresses.length > 0) {
+      const named = { ...claimant, pools, addresses, mayTakeOver };
+      return yield* orWithStrays(strays, () => assignAddresses(named));
+    }
+    const assigned = yield* orWithStrays(strays, () => autoAssign({ ...request, pools }));
+    yield* noteLastPools(claimant.node, wanted, pools, assigned);
+    return assigned;
+  };
+  context.record();
+  const assigned = node.use(() => datastore.transact(assign));
+  // What the attachment held before has another time.
+  const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
+  context.undo("assignment of addresses", () =>
+    datastoreOf(request, context).transact(() =>
+      releaseByHandle(claimant.handleId, (_, attribute) => isNew(attribute)),
+    ),
+  );
+  context.log.info("addresses assigned", () => ({
+    handle: claimant.handleId,
+    ips: assigned.map(({ address }) => address),
+  }));
+  return resultOf(assigned, addresses.length > 0, conf);
+}
+
+function releaseAddresses(request: DelRequest<IpamConf>, context: Context, told: Told): void {
+  const { attachment, args } = request;
+  const handleId = handleIdOf(attachment);
+  const released = datastoreOf(request, context).transact(function* () {
+    const own = yield* releaseByHandle(handleId, undefined, nowNs(context.sys));
+    const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
+    return [...own, ...legacy];
+  });
+  told.released = released.map(({ address }) => address);
+  logReleased(context, "addresses released", released, { handle: handleId });
+}
 
 /** `undefined` when the pools that gave last are not known or have no room. */
 function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<readonly Assigned[] | undefined> {

@@ -20,7 +20,6 @@ import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/end
 import { originOf } from "../../src/endpoint/origin.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
-import { takeReleased } from "../../src/ipam/release/released.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
 import {
   delegateAdd,
@@ -37,7 +36,7 @@ import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
-import calicoIpam from "../calico-ipam/main.ts";
+import calicoIpam, { type Told, telling } from "../calico-ipam/main.ts";
 import { reconcileBlocks } from "./blocks.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
@@ -74,7 +73,8 @@ export default definePlugin<CalicoConf>({
     let recorded: Recorded | undefined;
     // Runs last, when the addresses are given back: by the record DEL finds what a process leaves that is killed before.
     context.undo("remove the endpoint's record", () => recorded && takeBack(sys, recorded));
-    const ipam = delegateAdd(conf.ipamType, request, context, builtin);
+    const told: Told = {};
+    const ipam = delegateAdd(conf.ipamType, request, context, { "calico-ipam": telling(told) });
     const wanted = wantedAtAdd(request, identity, ipam, sys);
     const { hostInterface, mac, addresses } = wanted;
     const { attachment, pod } = identity;
@@ -89,7 +89,7 @@ export default definePlugin<CalicoConf>({
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType });
+    const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType, pools: told.pools });
     const applied = withExecutor(sys, sandbox, (executor) =>
       executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
     );
@@ -125,8 +125,9 @@ export default definePlugin<CalicoConf>({
     const { hostInterfaces } = leaving;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
-    delegateDel(ipamTypeOf(request.document), request, context, builtin);
-    forget(sys, leaving, [...takeReleased(sys), ...addressesIn(request.prevResult)]);
+    const told: Told = {};
+    delegateDel(ipamTypeOf(request.document), request, context, { "calico-ipam": telling(told) });
+    forget(sys, leaving, [...(told.released ?? []), ...addressesIn(request.prevResult)]);
   },
 
   gc(request, context) {

@@ -3,7 +3,6 @@
  * the host interfaces' `route_localnet`.
  */
 import type { Sys } from "../../src/host/sys.ts";
-import { takePools } from "../../src/ipam/assign/known-pools.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import type { Resource } from "../../src/plan/resource.ts";
@@ -13,7 +12,7 @@ import { natOutgoing } from "./nat-outgoing.ts";
 
 /** All pools, also those that give no new addresses: what they gave still needs its way out. Throws `CniError` 103 where one cannot be read. */
 export function readPools(sys: Sys): readonly Pool[] {
-  return (takePools(sys) ?? drive(listPools(), openDatastore("file", sys, { onDamaged: refuse }).store)).pools;
+  return drive(listPools(), openDatastore("file", sys, { onDamaged: refuse }).store).pools;
 }
 
 /** The shared tables with the pools of the families that the addresses belong to. */

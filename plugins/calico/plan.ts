@@ -1,5 +1,6 @@
 /** All that an attachment makes in the kernel: the endpoint, and what the node shares among its pods. */
 import type { Sys } from "../../src/host/sys.ts";
+import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains } from "../../src/net/prefix.ts";
 import type { Plan } from "../../src/plan/resource.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
@@ -18,6 +19,8 @@ export interface Surroundings {
   /** This node's name. */
   readonly node: string;
   readonly ipamType: string;
+  /** All pools; they are read where this is absent. */
+  readonly pools?: readonly Pool[] | undefined;
   /** Whether a block is in a network of the node; the kernel is asked where this is absent. */
   readonly isOfNode?: (block: string) => boolean;
 }
@@ -25,10 +28,9 @@ export interface Surroundings {
 export function planOf(
   { owner }: Identity,
   wanted: EndpointSpec,
-  { sys, node, ipamType, isOfNode }: Surroundings,
+  { sys, node, ipamType, pools = readPools(sys), isOfNode }: Surroundings,
 ): Plan {
   const { addresses } = wanted;
-  const pools = readPools(sys);
   return {
     owner,
     resources: [
