@@ -6,12 +6,12 @@
  */
 
 import { Executor, withExecutor } from "../../src/dataplane/executor.ts";
-import { runEvery } from "../../src/errors/run-every.ts";
-import { ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import { ownerOf } from "../../src/identity/attachment.ts";
 import type { Logger } from "../../src/log/logger.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
+import { removalOf } from "../../src/plugin/owned.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { type BandwidthConf, parseConf } from "./conf.ts";
@@ -53,26 +53,10 @@ export default definePlugin<BandwidthConf>({
     });
   },
 
-  del({ attachment }, { sys }) {
-    const ifb = { kind: "link", at: "host", name: ifbName(attachment), signature } as const;
-    withExecutor(sys, undefined, (executor) => executor.remove(ownerOf(attachment), [ifb]));
-  },
-
-  gc({ network, valid }, { sys }) {
-    const owners = new Set(valid.map((attachment) => ownerOf({ network, ...attachment })));
-    withExecutor(sys, undefined, (executor) => {
-      const stale = executor.list("ifb", ownerPrefixOf(network)).filter(({ owner }) => !owners.has(owner));
-      runEvery([
-        ...stale.map(
-          ({ name, owner }) =>
-            () =>
-              void executor.remove(owner, [{ kind: "link", at: "host", name }]),
-        ),
-        // What says whose it is was not written yet: DEL knows it by its name, GC by its state.
-        () => executor.removeUnclaimed(isIfbName, signature),
-      ]);
-    });
-  },
+  ...removalOf({
+    onHost: (attachment) => [{ kind: "link", at: "host", name: ifbName(attachment), signature }],
+    links: { kind: "ifb", isOurName: isIfbName, signature },
+  }),
 
   status(_request, { sys }) {
     notReady(() => {

@@ -9,8 +9,9 @@
 import { withExecutor } from "../../src/dataplane/executor.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
+import { removalOf } from "../../src/plugin/owned.ts";
 import { definePlugin } from "../../src/plugin/plugin.ts";
-import { findSandbox, openSandbox } from "../../src/plugin/sandbox.ts";
+import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { parseConf } from "./conf.ts";
 import { addressesIn, addressesOfLo, findLo, lo, planLo } from "./lo.ts";
 
@@ -43,17 +44,8 @@ export default definePlugin({
     );
   },
 
-  del({ attachment, netns }, { sys }) {
-    const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
-    if (sandbox === undefined) return;
-    withExecutor(sys, sandbox, (executor) =>
-      executor.remove(ownerOf(attachment), [{ kind: "up", at: "sandbox", link: lo }]),
-    );
-  },
-
-  gc() {
-    // What lo is goes with its sandbox.
-  },
+  // For GC there is nothing: what lo is goes with its sandbox.
+  ...removalOf({ inSandbox: () => [{ kind: "up", at: "sandbox", link: lo }] }),
 
   status() {
     // Every kernel has a loopback.
