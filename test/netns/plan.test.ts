@@ -40,10 +40,10 @@ describe.each(exampleNames())("tortie plan %s", (name) => {
       ["K8S_POD_NAMESPACE", "shop"],
       ["K8S_POD_NAME", "web-1"],
     ] as const;
-    const pod = { containerId: "c1", netns: added.addPod("web-1"), ifname, args, capabilities };
+    const pod = { containerId: "c1", netns: newSandbox(added), ifname, args, capabilities };
     const result = new Runner({ node: added, pluginDirs }).add(list, pod);
 
-    const netns = planned.addPod("web-1");
+    const netns = newSandbox(planned);
     const before = snapshot(planned);
     const addresses = givesByItself(list) ? [] : (result.ips ?? []).flatMap(({ address }) => ["--address", address]);
     const of = ["--pod", "shop/web-1", "--container", "c1", "--ifname", ifname];
@@ -54,6 +54,13 @@ describe.each(exampleNames())("tortie plan %s", (name) => {
     expect(diff(kernelStateOf(added, "web-1"), kernelStateOf(planned, "web-1"))).toBe("");
   });
 });
+
+/** As a runtime makes it: its loopback interface is down. */
+function newSandbox(node: Node): string {
+  const netns = node.addPod("web-1");
+  node.sh("ip -n web-1 link set lo down");
+  return netns;
+}
 
 /** Whether the IPAM plugin of the list is one whose choice the command foretells. */
 function givesByItself({ plugins }: Conflist): boolean {
