@@ -64,7 +64,7 @@ function counted(counts: readonly Count[]): string {
   return `${sum("tried")} | ${sum("left")}`;
 }
 
-/** Findings of the fuzzer are mended as they are found: its line tells how much was tried. */
+/** Findings of the fuzzer are repaired as they are found: its line tells how much was tried. */
 function fuzzLine(): readonly string[] {
   if (!existsSync(fuzzFile)) return [];
   const targets = readJson(fuzzFile) as readonly { readonly executions: number; readonly seconds: number }[];

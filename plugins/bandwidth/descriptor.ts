@@ -2,7 +2,7 @@
 import { ifbPrefix } from "../../src/identity/names.ts";
 import type { Descriptor } from "../../src/plugin/descriptor.ts";
 
-const noEgressLimit = "what pods send cannot be limited without it";
+const noEgressLimit = "egress limits need it";
 
 export const descriptor: Descriptor = {
   name: "bandwidth",
@@ -14,7 +14,7 @@ export const descriptor: Descriptor = {
     { name: "ifb", purpose: noEgressLimit, module: "ifb", attempt: "ip link add i0 type ifb" },
     {
       name: "tbf",
-      purpose: "no limit can be set without it",
+      purpose: "rate limits need it",
       module: "sch_tbf",
       attempt: "tc qdisc add dev lo root tbf rate 1mbit burst 10k latency 25ms",
     },
@@ -34,5 +34,5 @@ export const descriptor: Descriptor = {
     },
   ],
   snippet: {},
-  capabilities: [{ name: "bandwidth", without: "no limit is ever set", instead: ["ingressRate", "egressRate"] }],
+  capabilities: [{ name: "bandwidth", without: "rate limits are never set", instead: ["ingressRate", "egressRate"] }],
 };

@@ -10,7 +10,7 @@ import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
 import { annotation, annotationsCapability } from "../../src/plugin/pod-annotations.ts";
 import { refuseUnsupported } from "../../src/plugin/unsupported.ts";
-import { judgeMtu } from "./mtu.ts";
+import { checkMtu } from "./mtu.ts";
 import type { schema } from "./schema.ts";
 
 export interface CalicoConf {
@@ -45,7 +45,7 @@ export function parseConf(document: JsonObject): CalicoConf {
   return {
     node: nodenameConf(conf),
     ipamType: conf.ipam.type,
-    mtu: judgeMtu(conf.mtu ?? 0, conf.ipam.type === "calico-ipam" && String(conf.ipam.assign_ipv6) === "true"),
+    mtu: checkMtu(conf.mtu ?? 0, conf.ipam.type === "calico-ipam" && String(conf.ipam.assign_ipv6) === "true"),
     requireMtuFile: conf.require_mtu_file ?? false,
     queues: Math.max(1, conf.num_queues ?? 1),
     allowIpForwarding: conf.container_settings?.allow_ip_forwarding ?? false,

@@ -3,7 +3,7 @@ import { hostInterfacePrefix } from "../../src/identity/names.ts";
 import { type Descriptor, natRuleAttempt } from "../../src/plugin/descriptor.ts";
 import { natTable } from "./names.ts";
 
-const noWayOut = "pods do not leave the node by its address without it";
+const noWayOut = "natOutgoing needs it";
 
 export const descriptor: Descriptor = {
   name: "calico",
@@ -14,7 +14,7 @@ export const descriptor: Descriptor = {
   features: [
     {
       name: "veth",
-      purpose: "pods have no interface without it",
+      purpose: "the interfaces of pods need it",
       module: "veth",
       attempt: "ip link add v0 type veth peer name v1",
     },

@@ -35,7 +35,7 @@ export function configuredMtu(conf: MtuConf, sys: Sys): number {
 }
 
 /** Of the key `mtu`; `wantsIpv6`: the conflist asks for an IPv6 address. Throws `CniError` 7. */
-export function judgeMtu(mtu: number, wantsIpv6: boolean): number {
+export function checkMtu(mtu: number, wantsIpv6: boolean): number {
   refuseSmall(mtu, wantsIpv6, sourceOf({ mtu }));
   return mtu;
 }

@@ -66,7 +66,7 @@ export function forget(sys: Sys, { attachment, record, wasLast }: Leaving, relea
   if (!wasLast) removeIdle(sys);
 }
 
-/** Rules outlive the interface, where its sandbox goes on. It may have come to be another's: what has that name there is judged first. */
+/** Rules outlive the interface, where its sandbox goes on. It may have come to be another's: what has that name there is checked first. */
 function removeSourceRules(
   sys: Sys,
   ifname: string,

@@ -61,7 +61,7 @@ export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Ident
     mac,
     // The kernel forgets all neighbours of a link whose MAC address is changed (net/core/neighbour.c, neigh_changeaddr).
     knowsGateways: mac === given,
-    // A later plugin may have changed it: only what the final result says is judged.
+    // A later plugin may have changed it: only what the final result says is checked.
     mtu: found.mtu ?? 0,
     addresses,
     routes: routesOf(conf, prevResult, addresses),

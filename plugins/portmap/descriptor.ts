@@ -2,8 +2,8 @@
 import { type Descriptor, natRuleAttempt } from "../../src/plugin/descriptor.ts";
 import { iptablesLock, portmapTable } from "./names.ts";
 
-const noHostPorts = "no host port leads to a pod without it";
-const noHostPorts6 = "no host port of IPv6 leads to a pod without it";
+const noHostPorts = "host ports need it";
+const noHostPorts6 = "IPv6 host ports need it";
 
 export const descriptor: Descriptor = {
   name: "portmap",
@@ -52,5 +52,5 @@ export const descriptor: Descriptor = {
     },
   ],
   snippet: { snat: true },
-  capabilities: [{ name: "portMappings", without: "no host port is ever mapped", instead: [] }],
+  capabilities: [{ name: "portMappings", without: "host ports are never mapped", instead: [] }],
 };

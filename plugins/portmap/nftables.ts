@@ -2,7 +2,7 @@
  * The nftables back end: elements in the maps of `tables.ts`, in one transaction.
  *
  * Who has a host port is decided by the maps. Two mappings collide when protocol, port and family are equal and the host addresses are,
- * or when one of them has none (as Kubernetes judges it). Equal addresses collide in the kernel; a mapping of one address and
+ * or when one of them has none (as Kubernetes checks it). Equal addresses collide in the kernel; a mapping of one address and
  * one of all addresses stand in different maps, so each ADD looks for the other kind *after* its own are in: of two that run at the
  * same time at least one sees the other.
  *

@@ -1,5 +1,5 @@
 /**
- * Judges what the parser found on a command line by the command's definition, and makes its options of it.
+ * Checks what the parser found on a command line by the command's definition, and makes its options of it.
  *
  * **Nothing is guessed.** To yargs every value of a boolean but `true` is `false`, so that `--dry-run=client` would write; a number that is
  * none is `NaN`, and an option that is given twice is a list. Here each of them ends the command before it has done anything.
@@ -58,7 +58,7 @@ function refuseUnknown(
     const written = spelt.find((word) => word.replace(/^--?/, "") === name || word === `--no-${name}`) ?? dashed(name);
     const negations = Object.entries(options).flatMap(([one, { type }]) => (type === "boolean" ? [`--no-${one}`] : []));
     const near = didYouMean(written, [...Object.keys(options), "help"].map(dashed).concat(negations));
-    throw refuse(`there is no option ${written}${near}; see "tortie ${path} --help"`);
+    throw refuse(`unknown option ${written}${near}; see "tortie ${path} --help"`);
   }
   const extra = (parsed._ as readonly unknown[]).map(String).slice(path.split(" ").length);
   if (extra.length === 0) return;
@@ -70,7 +70,7 @@ function optionOf(name: string, option: OptionDefinition, { words, parsed }: Com
   if (option.type === "boolean") return booleanOf(name, option, words, found, refuse);
   if (found === undefined) return option.default ?? (option.type === "strings" ? [] : undefined);
   const texts = (Array.isArray(found) ? found : [found]).map(String);
-  if (texts.includes("")) throw refuse(`${dashed(name)} takes ${wanted(option)}, and none was given`);
+  if (texts.includes("")) throw refuse(`${dashed(name)} takes ${wanted(option)}, but none was given`);
   if (option.type === "strings") return texts;
   if (new Set(texts).size > 1) throw refuse(`${dashed(name)} was given more than once: ${quoted(texts)}`);
   return single(dashed(name), option, texts[0] ?? "", refuse);
@@ -93,7 +93,7 @@ function booleanOf(
     if (!spellings.includes(spelling)) continue;
     const value = inline ?? before[index + 1]?.match(/^(true|false)$/)?.[0] ?? "true";
     if (value !== "true" && value !== "false") {
-      throw refuse(`${spelling} takes true or false, not "${value}"; ${spelling} alone means true`);
+      throw refuse(`${spelling} must be true or false, not "${value}"; ${spelling} alone means true`);
     }
     given.add(value === "true");
   }
@@ -152,7 +152,7 @@ function refuseExcluded(options: OptionDefinitions, accepted: Readonly<Record<st
   const isGiven = (name: string) => ![undefined, false].includes(accepted[camelCase(name)] as undefined);
   for (const [name, { excludes = [] }] of Object.entries(options)) {
     const other = isGiven(name) ? excludes.find(isGiven) : undefined;
-    if (other !== undefined) throw refuse(`${dashed(name)} and ${dashed(other)} do not go together`);
+    if (other !== undefined) throw refuse(`${dashed(name)} and ${dashed(other)} cannot be combined`);
   }
 }
 

@@ -44,7 +44,7 @@ export function groupModule(name: string, describe: string, commands: readonly C
   };
 }
 
-/** Numbers stay text until they are judged. */
+/** Numbers stay text until they are checked. */
 export function yargsOptions(options: Readonly<Record<string, OptionDefinition>>): Record<string, Options> {
   return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, yargsOption(option)]));
 }

@@ -10,7 +10,7 @@ import { versionCommand } from "./version.ts";
 
 /** The first words of commands that have two, and what they are about. */
 export const groups: Readonly<Record<string, string>> = {
-  ipam: "Show and mend the addresses that are given to pods",
+  ipam: "Show and repair the addresses of pods",
 };
 
 const working = [installCommand, planCommand, doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];

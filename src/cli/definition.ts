@@ -106,4 +106,4 @@ export function camelCase(name: string): string {
 }
 
 /** Of every command that writes. */
-export const dryRun = { type: "boolean", describe: "tell what would be done, and do nothing" } as const;
+export const dryRun = { type: "boolean", describe: "print what the command would do, without doing it" } as const;

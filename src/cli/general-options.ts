@@ -24,7 +24,7 @@ export function generalOptions(environment: Readonly<Record<string, string | und
       type: "string",
       group: "Node:",
       ...(TORTIE_NODENAME ? { default: TORTIE_NODENAME } : {}),
-      defaultDescription: "as the plugins tell it",
+      defaultDescription: "as in the plugins",
       describe: "this node's name (TORTIE_NODENAME)",
     },
     "log-level": {

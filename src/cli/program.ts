@@ -65,23 +65,23 @@ function refuseWords(words: readonly string[], written: readonly string[], gener
   }
   const near = didYouMean(wanted, [...known, ...(inGroup ? [] : Object.keys(groups))]);
   const help = inGroup ? `tortie ${first} --help` : "tortie --help";
-  throw new CliError(`cannot run "${wanted}": there is no such command${near}; see "${help}"`, exitStatus.usage);
+  throw new CliError(`cannot run "${wanted}": unknown command${near}; see "${help}"`, exitStatus.usage);
 }
 
-/** `tortie --verison`: there is no command to judge the option. */
+/** `tortie --verison`: there is no command to check the option. */
 function refuseOption(written: readonly string[], general: OptionDefinitions): void {
   const known = [...Object.keys(general), "help", "version"].map((name) => `--${name}`);
   const option = written.find((word) => word.startsWith("-"))?.replace(/=.*$/s, "");
   if (option === undefined || known.includes(option)) return;
   const near = didYouMean(option, known);
-  throw new CliError(`cannot run: there is no option ${option}${near}; see "tortie --help"`, exitStatus.usage);
+  throw new CliError(`cannot run: unknown option ${option}${near}; see "tortie --help"`, exitStatus.usage);
 }
 
 function program(general: OptionDefinitions, run: (command: Command) => (parsed: Parsed) => Promise<void>): Argv {
   const parser = yargs([])
     .scriptName("tortie")
-    .usage("$0 <command>\n\nShows and mends what the plugins keep on this node.")
-    // Of an option's spellings there is one; `accept` judges the words.
+    .usage("$0 <command>\n\nShows and repairs what the plugins store on this node.")
+    // Of an option's spellings there is one; `accept` checks the words.
     .parserConfiguration({
       "camel-case-expansion": false,
       "dot-notation": false,
@@ -134,10 +134,7 @@ function refuseMissingDirectories({ sys }: Cli, { path }: Command, { runDir, sta
   for (const [option, directory, usual] of named) {
     // The system that commands see has the directory in the usual one's place.
     if (directory === usual || sys.stat(usual)?.kind === "directory") continue;
-    throw new CliError(
-      `cannot run ${path}: ${option} is "${directory}", and there is no such directory`,
-      exitStatus.usage,
-    );
+    throw new CliError(`cannot run ${path}: ${option} is "${directory}", which does not exist`, exitStatus.usage);
   }
 }
 

@@ -28,7 +28,7 @@ export function readObjects(cli: Cli, kind: Kind): readonly StoredObject[] {
 export function readBlocks(cli: Cli): readonly Block[] {
   return readObjects(cli, "IPAMBlock").filter((object): object is Block => {
     if (isBlock(object)) return true;
-    cli.note(`tortie: left out IPAMBlock "${object.metadata.name}": its spec is no block's; see "tortie ipam check"`);
+    cli.note(`tortie: left out IPAMBlock "${object.metadata.name}": its spec is not valid; see "tortie ipam check"`);
     return false;
   });
 }

@@ -30,11 +30,11 @@ export interface Environment {
 export function readEnvironment(env: Readonly<Record<string, string>>): Environment {
   const command = env.CNI_COMMAND ?? "";
   const missing: string[] = [];
-  for (const { name, requiredBy, judge } of variables) {
+  for (const { name, requiredBy, check } of variables) {
     if (!requiredBy.includes(command as Command)) continue;
     const value = env[name] ?? "";
     if (value === "") missing.push(name);
-    else judge?.(value);
+    else check?.(value);
   }
   if (missing.length > 0) throw new CniError(code.badEnvironment, `required env variables [${missing}] missing`);
   return {
@@ -58,7 +58,7 @@ interface Variable {
   readonly name: string;
   readonly requiredBy: readonly Command[];
   /** Throws the error of libcni's skeleton for an invalid value. */
-  readonly judge?: (value: string) => void;
+  readonly check?: (value: string) => void;
 }
 
 /**
@@ -66,19 +66,19 @@ interface Variable {
  * CNI_ARGS and CNI_NETNS_OVERRIDE are always optional.
  */
 const variables: readonly Variable[] = [
-  { name: "CNI_CONTAINERID", requiredBy: ["ADD", "DEL", "CHECK"], judge: judgeContainerId },
+  { name: "CNI_CONTAINERID", requiredBy: ["ADD", "DEL", "CHECK"], check: checkContainerId },
   { name: "CNI_NETNS", requiredBy: ["ADD", "CHECK"] },
-  { name: "CNI_IFNAME", requiredBy: ["ADD", "DEL", "CHECK"], judge: judgeInterfaceName },
+  { name: "CNI_IFNAME", requiredBy: ["ADD", "DEL", "CHECK"], check: checkInterfaceName },
   { name: "CNI_PATH", requiredBy: ["GC"] },
 ];
 
-function judgeContainerId(value: string): void {
+function checkContainerId(value: string): void {
   if (!isIdentifier(value)) {
     throw new CniError(code.badEnvironment, "invalid characters in containerID", value);
   }
 }
 
-function judgeInterfaceName(value: string): void {
+function checkInterfaceName(value: string): void {
   // The host replaces bytes that are not UTF-8 by U+FFFD: the interface would get a different name.
   if (value.includes("\ufffd")) throw new CniError(code.badEnvironment, "interface name is not UTF-8");
   const fault = interfaceNameFault(value);

@@ -87,7 +87,9 @@ export function addressCount(prefix: string): bigint {
 export function addressAt(prefix: string, ordinal: number | bigint): string {
   const offset = BigInt(ordinal);
   if (offset < 0n || offset >= addressCount(prefix)) {
-    throw new RangeError(`cannot take address ${offset} of ${prefix}: it has ${addressCount(prefix)} addresses`);
+    throw new RangeError(
+      `cannot take address ${offset} of ${prefix}: it has ${addressCount(prefix)} addresses addresses addresses addresses`,
+    );
   }
   return bigIntToAddress(addressToBigInt(addressOf(maskPrefix(prefix))) + offset, familyOf(prefix));
 }

@@ -46,7 +46,7 @@ export interface Feature {
   readonly purpose: string;
   /** What brings it, and may be built in; none: only another kernel brings it. */
   readonly module?: string;
-  /** The feature without which this one cannot be tried, and is not judged. */
+  /** The feature without which this one cannot be tried, and is not checked. */
   readonly needs?: string;
   /** Most nodes do without: a warning, whatever networks name. */
   readonly isRare?: boolean;

@@ -4,7 +4,7 @@
  *     flags -> environment (4) -> stdin (5, 6) -> name (7) -> command (4) -> version (1)
  *           -> configuration (7) -> sandbox (3, 4, 8) -> the plugin -> stdout
  *
- * **stdout carries one JSON document or nothing.** Nothing is done before everything above is judged; what was done is taken back
+ * **stdout carries one JSON document or nothing.** Nothing is done before everything above is checked; what was done is taken back
  * when the plugin fails, or when its result cannot be written.
  */
 import { type Document, parseDocument } from "../cni/document.ts";

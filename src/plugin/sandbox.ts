@@ -1,4 +1,4 @@
-/** The sandbox that CNI_NETNS names, judged before anything is done. */
+/** The sandbox that CNI_NETNS names, checked before anything is done. */
 import type { Environment } from "../cni/environment.ts";
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type Netns, type Sys } from "../host/sys.ts";

@@ -86,7 +86,7 @@ export function isOfCluster(found: readonly Unsupported[]): boolean {
   return found.length > 1 && found.some(({ rule }) => rule.why === embedded);
 }
 
-/** The first keys of what is judged here, in lower case: Calico's, and known therefore, whatever their value. */
+/** The first keys of what is checked here, in lower case: Calico's, and known therefore, whatever their value. */
 export function calicoKeys(): readonly string[] {
   return [...rulesByKey.keys()];
 }

@@ -1,6 +1,6 @@
 /**
  * Hints: where a node finds its next address, for a store that can keep them cheaply. **They decide nothing**: what a hint names is read and
- * judged before it is used, and a store that keeps none answers with nothing.
+ * checked before it is used, and a store that keeps none answers with nothing.
  */
 import type { Family } from "../net/address.ts";
 

@@ -11,7 +11,7 @@ import type { Kind } from "./object.ts";
 
 const prefix = z.string().refine((text) => canonicalPrefix(text) !== undefined, "is not a CIDR like 10.0.0.0/16");
 const network = prefix.refine((text) => canonicalPrefix(text) === undefined || maskPrefix(text) === text, {
-  error: ({ input }) => `has host bits or is not in its usual form; write "${maskPrefix(input as string)}"`,
+  error: ({ input }) => `has host bits or is not in canonical form; write "${maskPrefix(input as string)}"`,
 });
 /** Exact, however large. */
 export const integer = z.union([z.int(), z.bigint()]);
@@ -80,7 +80,7 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
     node: nodeName,
     state: z.enum(["pending", "confirmed", "pendingDeletion", ""]),
     type: z.string().optional(),
-    // A string by a mistake in Calico's schema that cannot be mended; the API of 3.32 has a boolean.
+    // A string by a mistake in Calico's schema that cannot be repaired; the API of 3.32 has a boolean.
     deleted: z.union([z.enum(["true", "false"]), z.boolean()]),
   }),
   // They are kept for their labels.

@@ -34,7 +34,7 @@ export interface Subject {
   readonly parts: readonly Part[];
   /** `undefined` when nobody described the IPAM plugin to the suite. */
   readonly dialect: Dialect | undefined;
-  /** What `backend` of portmap may say; `undefined` alone where the plugin has no such key. */
+  /** What `backend` of portmap may say; `undefined` alone where the plugin does not have this key. */
   readonly portmapBackends: readonly (string | undefined)[];
 }
 

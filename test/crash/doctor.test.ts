@@ -1,5 +1,5 @@
 /**
- * What a process that is killed at a step leaves is found and mended by `tortie doctor --fix`, whether its sandbox is still there or not, and DEL
+ * What a process that is killed at a step leaves is found and repaired by `tortie doctor --fix`, whether its sandbox is still there or not, and DEL
  * never comes.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +18,7 @@ import { subjects } from "./subjects.ts";
 
 /** Of each test: the doctor looks four times, and takes a second or two. */
 const sampleSize = isFull ? 24 : 4;
-const mended = new Tally();
+const repaired = new Tally();
 let directory: string;
 
 beforeAll(async () => {
@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
-  mended.record("doctor", "doctor");
+  repaired.record("doctor", "doctor");
 });
 
 describe.each(subjects)("$name", ({ list, faulty }) => {
@@ -49,7 +49,7 @@ describe.each(subjects)("$name", ({ list, faulty }) => {
   });
 
   test.each<Operation>(["ADD", "DEL", "GC"])(
-    "what %s leaves that was killed at any step is found and mended",
+    "what %s leaves that was killed at any step is found and repaired",
     { timeout: timeoutMs },
     async (operation) => {
       const failures: string[] = [];
@@ -69,7 +69,7 @@ describe.each(subjects)("$name", ({ list, faulty }) => {
         chain.del(chain.pod);
         chain.mustBeClean();
       }
-      mended.add({ tried: cases.length, left: failures.length });
+      repaired.add({ tried: cases.length, left: failures.length });
       expect(failures).toEqual([]);
     },
   );

@@ -2,7 +2,7 @@
  * `calico-ipam` under fire: many at once, killed at any instruction.
  *
  *     16 workers ── ADD, DEL, ADD, … of the built executable ─┐
- *     killer     ── SIGKILL at a random moment ───────────────┴─► store files ─► checkIpam() ─► mend() ─► checkIpam(): nothing is left
+ *     killer     ── SIGKILL at a random moment ───────────────┴─► store files ─► checkIpam() ─► repair() ─► checkIpam(): nothing is left
  *
  * TORTIE_CRASH_OPERATIONS and TORTIE_CRASH_KILLS set the scale; CI runs the full one, 5,000 and 200.
  */
@@ -12,7 +12,7 @@ import { redirectedSys } from "../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../src/host/node.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { checkIpam } from "../../src/ipam/check/check.ts";
-import { confirmed, mend } from "../../src/ipam/check/mend.ts";
+import { confirmed, repair } from "../../src/ipam/check/repair.ts";
 import type { Report, Snapshot } from "../../src/ipam/check/report.ts";
 import { listPools } from "../../src/ipam/model/pool.ts";
 import { fileStore } from "../../src/store/file/store.ts";
@@ -86,7 +86,8 @@ describe(`16 processes at once, ${operations} operations, ${kills} of them kille
     const fresh = snapshot(outcome);
     const report = checkIpam(fresh);
     const store = fileStore(sys);
-    for (const problem of confirmed([before], report)) expect(drive(mend(problem, report, fresh), store)).toBeDefined();
+    for (const problem of confirmed([before], report))
+      expect(drive(repair(problem, report, fresh), store)).toBeDefined();
     const after = checkIpam(snapshot(outcome));
     record("store", { row: "store", tried: operations, left: after.problems.length });
     expect(after.problems).toEqual([]);

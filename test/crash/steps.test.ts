@@ -69,7 +69,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
     { timeout: timeoutMs },
     async (operation) => {
       const cases = chain.casesOf(operation, faulty, kills, tried);
-      await judgeEach(stopped, cases, ({ member, fault }, index) => {
+      await checkEach(stopped, cases, ({ member, fault }, index) => {
         if (operation !== "ADD") chain.operate("ADD");
         expect(chain.operate(operation, member, faultText(fault)).get(member)?.status).toBe(137);
         followUps[index % followUps.length]?.(chain);
@@ -78,7 +78,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   );
 
   test("ADD failing at any step leaves nothing, and one that succeeds serves", { timeout: timeoutMs }, async () => {
-    await judgeEach(failedCalls, chain.casesOf("ADD", faulty, errors, tried), ({ member, fault }) => {
+    await checkEach(failedCalls, chain.casesOf("ADD", faulty, errors, tried), ({ member, fault }) => {
       const last = chain.operate("ADD", member, faultText(fault)).get(chain.members.at(-1) ?? "");
       if (last?.status === 0) chain.mustAnswer(JSON.parse(last.stdout) as CniResult);
       chain.del(chain.pod);
@@ -88,7 +88,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   test("DEL failing at any step says so or leaves nothing, and the next one ends it", {
     timeout: timeoutMs,
   }, async () => {
-    await judgeEach(failedCalls, chain.casesOf("DEL", faulty, errors, tried), ({ member, fault }) => {
+    await checkEach(failedCalls, chain.casesOf("DEL", faulty, errors, tried), ({ member, fault }) => {
       chain.operate("ADD");
       const calls = chain.operate("DEL", member, faultText(fault));
       const saysSo = calls.size < chain.members.length || [...calls.values()].some(({ status }) => status !== 0);
@@ -97,7 +97,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
     });
   });
 
-  async function judgeEach(
+  async function checkEach(
     tally: Tally,
     cases: readonly Case[],
     judge: (one: Case, index: number) => void,

@@ -16,7 +16,7 @@ export function tolerate(expected: readonly (abstract new (...args: never[]) => 
 }
 
 /** One JSON document or nothing on success, one error object on failure, and never a bug's code. */
-export function judgeAnswer(status: number, stdout: string): void {
+export function checkAnswer(status: number, stdout: string): void {
   if (status === 0) {
     if (stdout !== "") JSON.parse(stdout);
     return;

@@ -47,7 +47,7 @@ describe("tortie on a node with pods", () => {
     expect(check.stdout).toContain("Check complete; found 0 problems.");
   });
 
-  test("names an address whose sandbox went away behind IPAM's back, and mends it from the report", () => {
+  test("names an address whose sandbox went away behind IPAM's back, and repairs it from the report", () => {
     const { sandbox, address } = add("gone");
     const live = add("stays");
     node.removePod("gone");
@@ -58,13 +58,13 @@ describe("tortie on a node with pods", () => {
 
     const rehearsal = tortie("ipam release --from-report /run/report.json --dry-run");
     expect(rehearsal).toMatchObject({ status: 0, stderr: "" });
-    expect(rehearsal.stdout).toContain("1 of 1 confirmed problems mended (dry run)");
+    expect(rehearsal.stdout).toContain("1 of 1 confirmed problems repaired (dry run)");
     expect(tortie("ipam check").status).toBe(3);
 
     expect(tortie(`ipam release --ip ${live.address}`)).toMatchObject({ status: 1, stdout: "" });
-    const mended = tortie("ipam release --from-report /run/report.json");
-    expect(mended).toMatchObject({ status: 0, stderr: "" });
-    expect(mended.stdout).toContain(`released ${address} of handle`);
+    const repaired = tortie("ipam release --from-report /run/report.json");
+    expect(repaired).toMatchObject({ status: 0, stderr: "" });
+    expect(repaired.stdout).toContain(`released ${address} of handle`);
     expect(tortie("ipam check")).toMatchObject({ status: 0, stderr: "" });
     expect(tortie(`ipam show --ip ${address}`).stdout).toBe(`${address} is not assigned\n`);
     expect(tortie(`ipam show --ip ${live.address}`).stdout).toContain("  pod: stays\n");
@@ -78,8 +78,8 @@ describe("tortie on a node with pods", () => {
     runner.del(list, old.sandbox);
     const asked = { ...add("young").sandbox };
     const again = tortie("ipam release --from-report /run/stale.json");
-    expect(again.stderr).toContain(`left alone: leaked address ${old.address}: not confirmed any more`);
-    expect(again.stdout).toBe("0 of 0 confirmed problems mended\n");
+    expect(again.stderr).toContain(`left alone: leaked address ${old.address}: no longer confirmed`);
+    expect(again.stdout).toBe("0 of 0 confirmed problems repaired\n");
     runner.check(list, asked);
   });
 
@@ -87,7 +87,7 @@ describe("tortie on a node with pods", () => {
     expect(tortie("--node elsewhere ipam release --from-report /run/report.json")).toMatchObject({
       status: 1,
       stdout: "",
-      stderr: 'tortie: cannot use report "/run/report.json": it is of node "node-a", and this is "elsewhere"\n',
+      stderr: 'tortie: cannot use report "/run/report.json": it is from node "node-a", and this is "elsewhere"\n',
     });
   });
 

@@ -110,7 +110,7 @@ test.each([
     "a redirect's target",
     "tc filter replace dev cali5 parent ffff: handle 800::800 protocol all pref 1 u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev lo",
   ],
-])("apply() repeated mends %s", (_, command) => {
+])("apply() repeated repairs %s", (_, command) => {
   take({ step: "apply", in: "a", plan });
   node.sh(command);
   const answers = take(

@@ -1,5 +1,5 @@
 /**
- * Ways to break what a chain made for a pod that lives: the doctor finds each and names it, `--fix` mends it, CHECK of the whole chain passes
+ * Ways to break what a chain made for a pod that lives: the doctor finds each and names it, `--fix` repairs it, CHECK of the whole chain passes
  * afterwards, and the host port and the limits work.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -69,13 +69,13 @@ const breakages: readonly Breakage[] = [
     name: "one port in the map",
     script: ({ hostPort }) => `nft delete element ip tortie_portmap ports '{ tcp . ${hostPort} }'`,
     ids: ["host-ports-different"],
-    text: /has host ports that are not as they were mapped: element .* of ip tortie_portmap ports is missing/,
+    text: /has host ports that differ from those requested: element .* of ip tortie_portmap ports is missing/,
   },
   {
     name: "the queue towards the pod",
     script: ({ hostInterface }) => `tc qdisc del dev ${hostInterface} root`,
     ids: ["limits-different"],
-    text: /has limits that are not as they were set: qdisc tbf .* is missing/,
+    text: /has rate limits that differ from those requested: qdisc tbf .* is missing/,
   },
   {
     name: "the ifb",
@@ -123,7 +123,7 @@ const breakages: readonly Breakage[] = [
     name: "the host interface and its record",
     script: ({ hostInterface, record }) => `ip link del ${hostInterface}; rm ${record}`,
     ids: ["attachment-broken"],
-    text: /has neither a host interface nor an endpoint's record/,
+    text: /has neither a host interface nor an endpoint record/,
   },
   {
     name: "the node's route to the pod",
@@ -187,7 +187,7 @@ const breakagesOfIptables: readonly Breakage[] = [
     name: "iptables -t nat -F",
     script: () => "iptables -t nat -F",
     ids: ["host-ports-different", "host-ports-different"],
-    text: /has host ports that are not as they were mapped: /,
+    text: /has host ports that differ from those requested: /,
   },
   {
     name: "the jump from PREROUTING",
@@ -224,9 +224,9 @@ describe.each([
     expect(findings.map(({ id }) => id).sort()).toEqual([...ids].sort());
     expect(findings.map((finding) => finding.text).join("\n")).toMatch(text);
     expect(exitCode).toBe(3);
-    const mended = ward.doctor({ fix: true });
-    expect(mended.notes.filter((line) => line.startsWith("cannot"))).toEqual([]);
-    expect(mended).toMatchObject({ exitCode: 0, findings: [] });
+    const repaired = ward.doctor({ fix: true });
+    expect(repaired.notes.filter((line) => line.startsWith("cannot"))).toEqual([]);
+    expect(repaired).toMatchObject({ exitCode: 0, findings: [] });
     ward.runner.check(ward.list, pod);
     ward.runner.check(ward.list, ward.neighbour);
     for (const { name, hostPort } of [ward.neighbour, pod]) {
@@ -247,7 +247,7 @@ describe.each([
 });
 
 describe("behind another main plugin", () => {
-  test("host ports are judged by what the pod has, mended, and go with a sandbox that is gone", async () => {
+  test("host ports are judged by what the pod has, repaired, and go with a sandbox that is gone", async () => {
     const path = join(directory, "20-bridge.conflist");
     const plugins = [
       {
@@ -317,9 +317,9 @@ describe("with another's plugin in the chain", () => {
     await ward?.stop();
   });
 
-  test("plugin-different: what it made is judged and mended as well", () => {
+  test("plugin-different: what it made is judged and repaired as well", () => {
     ward.node.sh("sysctl -qw net.ipv4.tcp_syncookies=0", { in: pod.name });
-    ward.expectMended("plugin-different", /tuning .*is not as plugin "tuning" made it/);
+    ward.expectRepaired("plugin-different", /tuning .*differs from what plugin "tuning" made it/);
     expect(ward.node.sh("sysctl -n net.ipv4.tcp_syncookies", { in: pod.name })).toBe("2\n");
   });
 
@@ -365,16 +365,16 @@ describe("made by an earlier release, which recorded no parts", () => {
     });
   }
 
-  test("what nobody remembers is not judged, and that is said", () => {
+  test("what nobody remembers is not checked, and that is said", () => {
     const { findings, remarks } = ward.doctor();
     expect(findings).toEqual([]);
     expect(remarks).toEqual([
-      expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "bandwidth" made is not judged/),
-      expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "portmap" made is not judged/),
+      expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "bandwidth" made is not checked/),
+      expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "portmap" made is not checked/),
     ]);
   });
 
-  test("what libcni remembers is judged and mended, and recorded from then on", () => {
+  test("what libcni remembers is judged and repaired, and recorded from then on", () => {
     for (const one of [pod, ward.neighbour]) remember(one);
     const ids = ward.doctor().findings.map(({ id }) => id);
     expect(ids.sort()).toEqual(["host-ports-different", "host-ports-different", "limits-different"]);

@@ -21,22 +21,22 @@ afterEach(async () => {
 describe("the node", () => {
   test("forwarding-off: somebody turned it off", () => {
     ward.node.sh("sysctl -qw net.ipv4.ip_forward=0");
-    ward.expectMended("forwarding-off", /net\/ipv4\/ip_forward is 0/);
+    ward.expectRepaired("forwarding-off", /net\/ipv4\/ip_forward is 0/);
   });
 
   test("nat-different: somebody emptied a set, and took a rule", () => {
     ward.node.sh("nft flush set ip tortie nat_pools");
-    ward.expectMended("nat-different", /table ip tortie is not as the pools want it: element/);
+    ward.expectRepaired("nat-different", /table ip tortie does not match the pools: element/);
     ward.node.sh("nft flush chain ip tortie postrouting");
-    ward.expectMended("nat-different", /rule .* is missing/);
+    ward.expectRepaired("nat-different", /rule .* is missing/);
   });
 
   test("ifb-left and limits-different: an ifb that nothing is sent through", () => {
     ward.node.sh("ip link add bwp0123456789ab type ifb");
-    ward.expectMended("ifb-left", /bwp0123456789ab sends nobody's packets/);
+    ward.expectRepaired("ifb-left", /bwp0123456789ab sends nobody's packets/);
     const pod = ward.addPod();
     ward.node.sh(`tc qdisc delete dev ${pod.hostInterface} ingress`);
-    ward.expectMended("limits-different", /ingress .* is missing/);
+    ward.expectRepaired("limits-different", /ingress .* is missing/);
     ward.removePod(pod);
   });
 
@@ -58,16 +58,16 @@ describe("the node", () => {
 
   test("temporary-file-left: a write was killed", () => {
     ward.node.sh("install -m 600 /dev/null /run/tortie/endpoints/.tmp-0011223344556677");
-    ward.expectMended("temporary-file-left", /killed in the middle of a write/);
+    ward.expectRepaired("temporary-file-left", /killed in the middle of a write/);
     ward.node.sh("install -m 600 /dev/null /run/tortie/ipam/blocks/.tmp-0011223344556677");
-    ward.expectMended("temporary-file-left", /killed in the middle of a write/);
+    ward.expectRepaired("temporary-file-left", /killed in the middle of a write/);
   });
 
   test("mode-wrong, owner-wrong: others may read a record, or own a directory", () => {
     ward.node.sh(`chmod 644 ${ward.neighbour.record}`);
-    ward.expectMended("mode-wrong", /has mode 0644, wanted 0600/);
+    ward.expectRepaired("mode-wrong", /has mode 0644, wanted 0600/);
     ward.node.sh("chown 1000 /run/tortie/ipam");
-    ward.expectMended("owner-wrong", /belongs to user 1000/);
+    ward.expectRepaired("owner-wrong", /belongs to user 1000/);
   });
 
   test("damaged objects are rebuilt, and kept aside for a person to look at", () => {
@@ -77,19 +77,19 @@ describe("the node", () => {
       exitCode: 3,
       ids: ["damaged-object"],
     });
-    const mended = ward.doctor({ fix: true });
-    expect(mended.exitCode).toBe(0);
-    expect(mended.findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(["warning damaged-file-kept"]);
+    const repaired = ward.doctor({ fix: true });
+    expect(repaired.exitCode).toBe(0);
+    expect(repaired.findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(["warning damaged-file-kept"]);
     ward.expectNeighbourServed();
-    ward.node.sh(String(mended.findings[0]?.remedy));
+    ward.node.sh(String(repaired.findings[0]?.remedy));
     expect(ward.doctor()).toMatchObject({ exitCode: 0, findings: [] });
   });
 
   test("a damaged block is rebuilt, and the neighbour keeps its address", () => {
     ward.node.sh("for file in /run/tortie/ipam/blocks/*; do truncate -s 200 $file; done");
     expect(ward.doctor().findings.map(({ id }) => id)).toContain("damaged-object");
-    const mended = ward.doctor({ fix: true });
-    expect(mended).toMatchObject({ exitCode: 0 });
+    const repaired = ward.doctor({ fix: true });
+    expect(repaired).toMatchObject({ exitCode: 0 });
     ward.expectNeighbourServed();
   });
 

@@ -31,11 +31,11 @@ test("what a plugin made whose executable is gone is not called well", () =>
     const { findings, remarks } = doctor(node, { binDirs: [directory], probe: false });
     expect(findings).toMatchObject([{ id: "executable-missing", subject: "portmap" }]);
     expect(remarks).toEqual([
-      `k8s-pod-network/web-0a1b2c/eth0: what plugin "portmap" made is not judged, for its executable is in none of ${directory}`,
+      `k8s-pod-network/web-0a1b2c/eth0: what plugin "portmap" made is not checked: its executable is in none of ${directory}`,
     ]);
   }));
 
-test("an address that nobody can record is not offered to be mended, and the way out is named", () =>
+test("an address that nobody can record is not offered to be repaired, and the way out is named", () =>
   withPod((node) => {
     const address = "192.168.77.7";
     node.addPod("stray");
@@ -63,7 +63,7 @@ test("while a pool cannot be read nobody is told that its addresses are outside 
     node.sh("echo '{' >/var/lib/tortie/ippools/default-ipv4-ippool.json");
     const { findings, remarks } = doctor(node, { probe: false });
     expect(findings).toMatchObject([{ id: "damaged-object", subject: "IPPool default-ipv4-ippool", fixable: false }]);
-    expect(remarks).toContainEqual("whether a pool holds each address is not judged while a pool cannot be read");
+    expect(remarks).toContainEqual("whether a pool holds each address is not checked while a pool cannot be read");
     node.sh(`${process.execPath} ${root}/dist/tortie.js delete ippool default-ipv4-ippool --force`);
     expect(doctor(node, { probe: false }).findings.map(({ id }) => id)).toEqual([
       "damaged-file-kept",
@@ -79,5 +79,5 @@ test("a rehearsal says that the repairs may reveal more", () =>
       ...["--bin-dir", ourPluginDir],
     ]);
     expect(stdout).toContain("called ADD of portmap for k8s-pod-network/web-0a1b2c/eth0 (dry run)\n");
-    expect(stdout).toContain("looked again, and mended what these repairs reveal");
+    expect(stdout).toContain("looked again, and repaired what these repairs reveal");
   }));

@@ -1,6 +1,6 @@
 /**
  * `tortie doctor` and `tortie ipam` where they do not see everything: in a container's mount and process namespaces, on a node whose runtime has a
- * mount namespace of its own, beside sandboxes that have no name. What is not seen is not judged, and that is said.
+ * mount namespace of its own, beside sandboxes that have no name. What is not seen is not checked, and that is said.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -57,7 +57,7 @@ async function holdByFile({ name }: Pod): Promise<() => void> {
 test("in a container a pod that lives is left alone, and is not looked into", () => {
   const before = snapshot(ward.node);
   const report = doctorInContainer();
-  expect({ ...report, findings: report.findings.map(({ id }) => id) }).toMatchObject({ findings: [], mended: [] });
+  expect({ ...report, findings: report.findings.map(({ id }) => id) }).toMatchObject({ findings: [], repaired: [] });
   expect(notesOf(report)).toEqual([
     expect.stringMatching(
       /^attachments: k8s-pod-network\/p0-0a1b2c\/eth0: alive, and not looked into, .* run this command on/,
@@ -69,18 +69,18 @@ test("in a container a pod that lives is left alone, and is not looked into", ()
 test.each([
   ["whose host interface somebody deleted", (pod: Pod) => void ward.node.sh(`ip link delete ${pod.hostInterface}`)],
   ["whose sandbox is gone", (pod: Pod) => ward.losePod(pod)],
-])("in a container a pod %s is not judged: the node itself can tell", (_, harm) => {
+])("in a container a pod %s is not checked: the node itself can tell", (_, harm) => {
   const pod = ward.addPod();
   harm(pod);
   const before = snapshot(ward.node);
   const report = doctorInContainer();
-  expect(report.mended).toEqual([]);
+  expect(report.repaired).toEqual([]);
   expect(notesOf(report)).toContainEqual(
     expect.stringMatching(
-      /^attachments: k8s-pod-network\/p1-\S+: not judged, in a sandbox that cannot be seen from here/,
+      /^attachments: k8s-pod-network\/p1-\S+: not checked, in a sandbox that is not visible from here/,
     ),
   );
-  expect(inContainer(`${program} ipam check`)).toContain("not judged");
+  expect(inContainer(`${program} ipam check`)).toContain("not checked");
   inContainer(
     `${program} ipam check -o /run/r.json; ${program} ipam release --from-report /run/r.json; rm /run/r.json`,
   );
@@ -97,9 +97,9 @@ test("a runtime's own mount namespace is looked into by its processes", () => {
   const text = ward.node.sh(
     `unshare --mount sh -c 'mount -t tmpfs none /run/netns; ${program} doctor ${options}; test $? -le 3'`,
   );
-  const { findings, mended } = JSON.parse(text) as DoctorReport;
+  const { findings, repaired } = JSON.parse(text) as DoctorReport;
   expect(findings).toEqual([]);
-  expect(mended).toContain(`called DEL of calico for k8s-pod-network/${pod.containerId}/eth0`);
+  expect(repaired).toContain(`called DEL of calico for k8s-pod-network/${pod.containerId}/eth0`);
   ward.expectNeighbourServed();
 });
 
@@ -123,5 +123,5 @@ test("a process number that was given to another is no sandbox", () => {
     `sed -i 's|"/run/netns/${pod.name}"|"/proc/1/ns/net"|; s|: "/run/netns/${pod.name}"|: "/proc/1/ns/net"|' ${pod.record}`,
   );
   ward.losePod(pod);
-  ward.expectMended("attachment-left", /its sandbox "\/proc\/1\/ns\/net" is gone/);
+  ward.expectRepaired("attachment-left", /its sandbox "\/proc\/1\/ns\/net" is gone/);
 });

@@ -52,7 +52,7 @@ test("takes no ADD and no DEL that is at work for a wreck, and does not disturb 
 });
 
 test.each(exampleNames().filter((name) => !name.includes("loopback")))(
-  "%s: a pod is well, and what it leaves is mended",
+  "%s: a pod is well, and what it leaves is repaired",
   async (name) => {
     const other = loadConflist(example(name));
     const elsewhere = await Node.start();

@@ -1,5 +1,5 @@
 /**
- * `tortie doctor`, as it is built, on a private node: what it says of an attachment that was left or broken by hand, how it mends it, and that
+ * `tortie doctor`, as it is built, on a private node: what it says of an attachment that was left or broken by hand, how it repairs it, and that
  * the pod beside it notices nothing.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
@@ -46,8 +46,8 @@ describe("tortie doctor", () => {
       expect(stdout).toContain(
         `  FAIL     k8s-pod-network/${pod.containerId}/eth0 (default/${pod.name} eth0) has left`,
       );
-      expect(stdout).toContain("\n           mend: tortie doctor --fix --only attachment-left\n");
-      expect(stdout).toMatch(/^Found 1 error and 0 warnings; tortie doctor --fix mends 1\.$/m);
+      expect(stdout).toContain("\n           remedy: tortie doctor --fix --only attachment-left\n");
+      expect(stdout).toMatch(/^Found 1 error and 0 warnings; tortie doctor --fix repairs 1\.$/m);
     } finally {
       rmSync(confDir, { recursive: true });
     }
@@ -55,7 +55,7 @@ describe("tortie doctor", () => {
     ward.removeLeft();
   });
 
-  test("mends what --only names, and leaves the rest", () => {
+  test("repairs what --only names, and leaves the rest", () => {
     const pod = ward.addPod();
     ward.node.sh(`nft flush map ip tortie_portmap ports; ip link set ${pod.hostInterface} down`);
     const ids = () => [...new Set(ward.doctor().findings.map(({ id }) => id))].sort();
@@ -80,7 +80,7 @@ describe("an attachment that is gone", () => {
     const pod = ward.addPod();
     ward.losePod(pod);
     const all = `its record, address ${pod.address}, host port \\d+/tcp and ifb ${pod.ifb}`;
-    ward.expectMended(
+    ward.expectRepaired(
       "attachment-left",
       new RegExp(`has left ${all}, and its sandbox "/run/netns/${pod.name}" is gone`),
     );
@@ -102,7 +102,7 @@ describe("an attachment that is gone", () => {
     }
     if (record !== "") ward.node.sh(`rm ${pod.record}; ip link delete ${pod.hostInterface}`);
     ward.losePod(pod);
-    ward.expectMended("attachment-left", text);
+    ward.expectRepaired("attachment-left", text);
   });
 
   test("attachment-left: its record is left", () => {
@@ -110,7 +110,7 @@ describe("an attachment that is gone", () => {
     const record = ward.node.sh(`cat ${pod.record}`);
     ward.removePod(pod);
     ward.node.sh(`umask 077; cat > ${pod.record}`, { stdin: record });
-    ward.expectMended("attachment-left", /has left its record, and its sandbox/);
+    ward.expectRepaired("attachment-left", /has left its record, and its sandbox/);
   });
 
   test("it is left alone within the grace, and while its DEL is at work", async () => {
@@ -123,7 +123,7 @@ describe("an attachment that is gone", () => {
     await expect.poll(() => ward.doctor().findings, { timeout: 20_000 }).toEqual([]);
     ward.node.sh("kill $(cat /proc/[0-9]*/stat | sed -n 's/^\\([0-9]*\\) (sleep) .*/\\1/p')");
     await new Promise((resolve) => (atWork.exitCode === null ? atWork.once("exit", resolve) : resolve(undefined)));
-    ward.expectMended("attachment-left", /has left/);
+    ward.expectRepaired("attachment-left", /has left/);
   });
 });
 
@@ -141,7 +141,7 @@ describe("an attachment that lives", () => {
   test("record-missing: the record is written again as it was", () => {
     const record = JSON.parse(ward.node.sh(`cat ${pod.record}`));
     ward.node.sh(`rm ${pod.record}`);
-    ward.expectMended("record-missing", /and no record/);
+    ward.expectRepaired("record-missing", /and no record/);
     const again = JSON.parse(ward.node.sh(`cat ${pod.record}`));
     expect({ ...again, metadata: { ...again.metadata, creationTimestamp: record.metadata.creationTimestamp } }).toEqual(
       record,
@@ -150,7 +150,7 @@ describe("an attachment that lives", () => {
 
   test("record-damaged: the record is torn", () => {
     ward.node.sh(`truncate -s 100 ${pod.record}`);
-    ward.expectMended("record-damaged", /has a record that cannot be read/);
+    ward.expectRepaired("record-damaged", /has a record that cannot be read/);
   });
 
   test.each([
@@ -161,7 +161,7 @@ describe("an attachment that lives", () => {
     ["the way out inside", () => `ip -n ${pod.name} route delete default`, /route 0\.0\.0\.0\/0 .* is missing/],
   ])("attachment-different: %s", (_, script, text) => {
     ward.node.sh(script());
-    ward.expectMended("attachment-different", text);
+    ward.expectRepaired("attachment-different", text);
   });
 });
 
@@ -171,7 +171,7 @@ test("attachment-broken: the interface of a pod that lives was deleted; it gets 
   const bandwidth = ward.list.plugins.find(({ type }) => type === "bandwidth") ?? { type: "bandwidth" };
   ward.runner.exec("DEL", "bandwidth", requestOf(ward.list, bandwidth, { sandbox: pod }), pod);
   ward.node.sh(`ip link delete ${pod.hostInterface}`);
-  ward.expectMended("attachment-broken", /has no host interface cali\w+: its pod has no network/);
+  ward.expectRepaired("attachment-broken", /has no host interface cali\w+: its pod has no network/);
   expect(ward.node.sh("ip -4 -o address show dev eth0", { in: pod.name })).toContain(pod.address);
   ward.removePod(pod);
 });

@@ -1,4 +1,4 @@
-/** `tortie doctor` on pods that are cut off by something outside of their attachment: each way is found, its culprit named, and mended. */
+/** `tortie doctor` on pods that are cut off by something outside of their attachment: each way is found, its culprit named, and repaired. */
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -85,7 +85,7 @@ describe("a pod is cut off by", () => {
     try {
       expect(deadFamilies()).toEqual(row.dead ?? [4, 6]);
       const finding = expectFound(row);
-      mend(row, finding);
+      repair(row, finding);
     } finally {
       isTidied = row.undo !== undefined;
       if (row.undo !== undefined) node.run(["sh", "-c", `(${variables + row.undo}) 2>/dev/null; true`]);
@@ -109,15 +109,15 @@ function expectFound(row: CutOff): DoctorFinding {
   return found;
 }
 
-/** Afterwards nothing is wrong, also before what is left of the mending is taken away. */
-function mend({ mend: how, finds: [id] }: CutOff, finding: DoctorFinding): void {
-  expect(finding.fixable, "--fix mends what is ours, and that alone").toBe(how === "fix");
+/** Afterwards nothing is wrong, also before what is left of the repairing is taken away. */
+function repair({ repair: how, finds: [id] }: CutOff, finding: DoctorFinding): void {
+  expect(finding.fixable, "--fix repairs what is ours, and that alone").toBe(how === "fix");
   if (how === "fix") {
     const { exitCode, findings } = look({ fix: true });
     expect({ exitCode, findings }).toEqual({ exitCode: 0, findings: [] });
   } else {
     node.sh(variables + (how === "remedy" ? finding.remedy : how.as));
-    expect(look().findings.map(say), `after the mend of ${id}`).toEqual([]);
+    expect(look().findings.map(say), `after the repair of ${id}`).toEqual([]);
   }
   expect(deadFamilies()).toEqual([]);
 }
@@ -145,7 +145,7 @@ describe("a node without nft and iptables", () => {
 
   test("what cannot be read is said, and what a probe packet loses is found all the same", async () => {
     expect(lookWithout()).toMatch(
-      /^Checking the way of packets\.\.\.\n[\s\S]*not judged: rules of nf_tables: no nft here/m,
+      /^Checking the paths of packets\.\.\.\n[\s\S]*not checked: rules of nf_tables: nft is not installed/m,
     );
     expect(lookWithout()).not.toMatch(/FAIL {5}probe packet/);
     node.sh("iptables -P FORWARD DROP");

@@ -22,7 +22,7 @@ export function completionCommand(others: readonly Command[], groups: Readonly<R
     path: "completion",
     describe: "Print a completion script for a shell",
     long:
-      "Completes commands, options, kinds and the names of resources. To keep it, write it where the shell looks: " +
+      "Completes commands, options, kinds and the names of resources. To keep it, write it to the file that the shell loads: " +
       "/etc/bash_completion.d/tortie, /usr/local/share/zsh/site-functions/_tortie, /etc/fish/completions/tortie.fish.",
     examples: [
       ["$0 completion fish | source", "in this shell, fish"],

@@ -1,4 +1,4 @@
-/** What `tortie ipam check` finds, but for what belongs to attachments that are judged as a whole. */
+/** What `tortie ipam check` finds, but for what belongs to attachments that are checked as a whole. */
 import type { Problem, ProblemKind, Report } from "../../ipam/check/report.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
 import { hostPrefix } from "../../net/prefix.ts";
@@ -6,8 +6,8 @@ import { handleName } from "../../store/object-name.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 
-/** `others`: attachments of which everything goes by their DEL, or is not judged now. `repairable`: what a command can put right. */
-export function judgeAddresses(
+/** `others`: attachments of which everything goes by their DEL, or is not checked now. `repairable`: what a command can put right. */
+export function checkAddresses(
   report: Report,
   others: readonly Trace[],
   repairable: ReadonlySet<Problem>,
@@ -37,9 +37,9 @@ export function hasDamagedPool({ problems }: Report): boolean {
 
 /** What is for a person to decide, by its kind. */
 const waysOut: Readonly<Partial<Record<ProblemKind, (address: string) => string>>> = {
-  "address outside pools": () => "# tortie apply a pool that holds it, or end who uses it",
+  "address outside pools": () => "# tortie apply a pool that contains it, or stop the program that uses it",
   "unknown address": (address) =>
-    `# take ${address} from that interface, if a pod may have it; if it is to stay there, apply an IPReservation with reservedCIDRs ["${hostPrefix(address)}"]`,
+    `# take ${address} from that interface, so that pods can have it; to keep it there, apply an IPReservation with reservedCIDRs ["${hostPrefix(address)}"]`,
 };
 
 /** Kinds that no other object tells of. */

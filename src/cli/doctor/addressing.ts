@@ -75,11 +75,11 @@ function textsOf(document: PluginConf["document"]): Parameters<typeof nodenameCo
   };
 }
 
-export function judgeAddressing(facts: AddressingFacts): readonly Finding[] {
-  return [...facts.pools.flatMap((pool) => judgePool(pool, facts)), ...judgeStrays(facts)];
+export function checkAddressing(facts: AddressingFacts): readonly Finding[] {
+  return [...facts.pools.flatMap((pool) => checkPool(pool, facts)), ...checkStrays(facts)];
 }
 
-function judgePool(object: StoredObject, { node }: AddressingFacts): readonly Finding[] {
+function checkPool(object: StoredObject, { node }: AddressingFacts): readonly Finding[] {
   const { name } = object.metadata;
   const unknown = specFaults({ kind: "IPPool", spec: object.spec as object });
   const pool = decoded(object);
@@ -105,8 +105,8 @@ function fieldFinding(name: string, faults: readonly string[]): Finding {
     section: "addresses",
     severity: "warning",
     subject: `IPPool "${name}"`,
-    text: `has ${faults.join("; ")}: it does not do what its writer thinks`,
-    remedy: `tortie get ippool ${name} -o yaml > pool.yaml   # mend it, then: tortie apply -f pool.yaml`,
+    text: `has ${faults.join("; ")}: it has no effect, or another one than intended`,
+    remedy: `tortie get ippool ${name} -o yaml > pool.yaml   # correct it, then run: tortie apply -f pool.yaml`,
   };
 }
 
@@ -114,7 +114,9 @@ function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly F
   const collisions = collisionsOf(cidr, node);
   if (collisions.length === 0) return [];
   const breaks = collisions.some((collision) => collision.breaks);
-  const effect = breaks ? "pods cannot reach who is there" : "pods cannot reach who else has their addresses there";
+  const effect = breaks
+    ? "pods cannot reach that host"
+    : "pods cannot reach other hosts there that have their addresses";
   return [
     {
       id: "pool-overlaps-node",
@@ -122,13 +124,13 @@ function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly F
       severity: breaks ? "error" : "warning",
       subject: `IPPool "${name}"`,
       text: `(${cidr}) ${collisions.map(({ text }) => text).join(" and ")}: ${effect}`,
-      remedy: `tortie delete ippool ${name}   # when its pods have ended; name a range outside of the node's networks, or none`,
+      remedy: `tortie delete ippool ${name}   # when its pods have ended; configure a range outside the node's networks, or none`,
     },
   ];
 }
 
 /** Blocks are claimed by node. Of one with another name nobody here takes addresses unasked, and with strict affinity nobody at all. */
-function judgeStrays({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
+function checkStrays({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
   if (names.length === 0) return [];
   const byCidr = new Map(blocks.map(({ spec, metadata }) => [spec.cidr, { spec, name: metadata.name }]));
   return affinities
@@ -136,15 +138,15 @@ function judgeStrays({ affinities, blocks, names }: AddressingFacts): readonly F
     .map(({ node, cidr }) => {
       const block = byCidr.get(cidr);
       const used = block === undefined ? 0 : block.spec.allocations.length - block.spec.unallocated.length;
-      const whose = `is kept for node ${JSON.stringify(node)}, and this one is "${names.join('" or "')}"`;
+      const whose = `belongs to node ${JSON.stringify(node)}, and this node is "${names.join('" or "')}"`;
       const finding = { id: "block-of-other-node", section: "addresses", severity: "warning", subject: cidr } as const;
       if (block !== undefined && !isEmpty(block.spec)) {
         const text = `${whose}: ${used === 1 ? "1 address of it is" : `${used} addresses of it are`} in use yet`;
-        return { ...finding, text, remedy: "# it can be given up when its pods have ended" };
+        return { ...finding, text, remedy: "# it can be released when its pods have ended" };
       }
       return {
         ...finding,
-        text: `${whose}: nobody takes addresses from it`,
+        text: `${whose}: no node assigns addresses from it`,
         remedy: "tortie doctor --fix",
         fix: { kind: "reclaim", node, cidr } as const,
       };

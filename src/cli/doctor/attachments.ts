@@ -5,9 +5,9 @@
  * interface is there, which the kernel takes away with its other end. Nothing of it is taken away then.
  *
  * **Only evidence condemns**: an attachment is gone when its sandbox's path was looked up where it has its meaning, and leads nowhere, and its
- * host interface is gone too. What cannot be looked up from here is not judged.
+ * host interface is gone too. What cannot be looked up from here is not checked.
  *
- * **What a plugin is at work on is not judged**, nor what is younger than the grace: an ADD may be between two of its steps.
+ * **What a plugin is at work on is not checked**, nor what is younger than the grace: an ADD may be between two of its steps.
  *
  *     sandbox   record   interface        finding
  *     lives     is       is, CHECK: well  (none)
@@ -26,8 +26,8 @@ import { listed } from "../ui/listed.ts";
 import type { Tools } from "./chain.ts";
 import type { Difference } from "./difference.ts";
 import { type Finding, type Section, subjectOfAttachment } from "./finding.ts";
-import { mendByAdd, mendByDel } from "./mending.ts";
 import { quote } from "./plugin-call.ts";
+import { repairByAdd, repairByDel } from "./repairing.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface AttachmentContext {
@@ -84,14 +84,14 @@ export function sandboxPath({ path, sandbox, peer }: Trace): string | undefined 
   return sandbox === "there" ? path : peer?.namespace.path;
 }
 
-export function judgeAttachment(trace: Trace, context: AttachmentContext): readonly Finding[] {
+export function checkAttachment(trace: Trace, context: AttachmentContext): readonly Finding[] {
   if (isAtWork(trace, context.facts.processes) || isUnseen(trace, context)) return [];
-  if (trace.record?.fault !== undefined) return judgeDamagedRecord(trace, trace.record.fault, context);
-  if (!livesIn(trace)) return judgeDead(trace, context);
-  if (trace.record === undefined && trace.link !== undefined) return judgeUnrecorded(trace, context);
+  if (trace.record?.fault !== undefined) return checkDamagedRecord(trace, trace.record.fault, context);
+  if (!livesIn(trace)) return checkDead(trace, context);
+  if (trace.record === undefined && trace.link !== undefined) return checkUnrecorded(trace, context);
   if (trace.ageSeconds < context.graceSeconds) return [];
-  if (trace.record === undefined) return [...judgeUnmade(trace, context), ...judgeDifferences(trace, context)];
-  return trace.link?.ifalias === trace.owner ? judgeWhole(trace, context) : judgeBroken(trace, context);
+  if (trace.record === undefined) return [...checkUnmade(trace, context), ...checkDifferences(trace, context)];
+  return trace.link?.ifalias === trace.owner ? checkWhole(trace, context) : checkBroken(trace, context);
 }
 
 function finding(id: string, trace: Trace, text: string, rest: Pick<Finding, "remedy" | "fix">): Finding {
@@ -99,31 +99,31 @@ function finding(id: string, trace: Trace, text: string, rest: Pick<Finding, "re
   return { id, section: "attachments", severity: "error", subject, text: `(${nameOfTrace(trace)}) ${text}`, ...rest };
 }
 
-function judgeDamagedRecord(trace: Trace, fault: string, context: AttachmentContext): readonly Finding[] {
+function checkDamagedRecord(trace: Trace, fault: string, context: AttachmentContext): readonly Finding[] {
   const { tools } = context;
   const text = `has a record that cannot be read: ${fault}`;
   const rewritten = trace.peer === undefined ? undefined : rewriteRecord(trace, context);
   if (rewritten !== undefined) return [finding("record-damaged", trace, text, rewritten)];
   if (livesIn(trace)) return [];
-  return [finding("record-damaged", trace, text, mendByDel(trace, tools))];
+  return [finding("record-damaged", trace, text, repairByDel(trace, tools))];
 }
 
-function judgeDead(trace: Trace, context: AttachmentContext): readonly Finding[] {
+function checkDead(trace: Trace, context: AttachmentContext): readonly Finding[] {
   const { record, allocations } = trace;
   const what = leftovers(trace, context);
   if (what.length === 0) return [];
   if (trace.ageSeconds < context.graceSeconds) return [];
   // An ADD assigns addresses first of all.
-  if (record === undefined && allocations.some(({ state }) => state === "unjudged")) return [];
+  if (record === undefined && allocations.some(({ state }) => state === "unchecked")) return [];
   const netns = record?.endpoint?.netns ?? trace.parts[0]?.netns;
-  const why = netns === undefined ? "no sandbox of its is known" : `its sandbox "${netns}" is gone`;
-  const text = `has left ${listed(what)}, and ${why}: its DEL never came, or was killed`;
+  const why = netns === undefined ? "its sandbox is not known" : `its sandbox "${netns}" is gone`;
+  const text = `has left ${listed(what)}, and ${why}: its DEL never ran, or was killed`;
   const elsewhere = trace.link === undefined ? allocations.find(({ state }) => state === "in use") : undefined;
   if (record === undefined || elsewhere === undefined) {
-    return [finding("attachment-left", trace, text, mendByDel(trace, context.tools))];
+    return [finding("attachment-left", trace, text, repairByDel(trace, context.tools))];
   }
   const { address, reason } = elsewhere;
-  const remedy = `# find out who uses ${address}: ${reason}; released, it would be given to another`;
+  const remedy = `# find out who uses ${address}: ${reason}; if released, it could be assigned to another pod`;
   return [finding("attachment-left", trace, text, { remedy })];
 }
 
@@ -146,13 +146,13 @@ function leftovers(trace: Trace, { living, facts }: AttachmentContext): readonly
   ];
 }
 
-function judgeUnrecorded(trace: Trace, context: AttachmentContext): readonly Finding[] {
+function checkUnrecorded(trace: Trace, context: AttachmentContext): readonly Finding[] {
   const { link, peer } = trace;
   if (link === undefined || peer === undefined) return [];
   const text =
     `has host interface ${link.ifname}, whose other end is ${peer.ifname} in ${describeNamespace(peer.namespace)}, ` +
-    "and no record: its DEL would have to search, and GC and CHECK do not know it";
-  return [finding("record-missing", trace, text, rewriteRecord(trace, context) ?? mendByDel(trace, context.tools))];
+    "and no record: DEL has to search for it, and GC and CHECK do not know it";
+  return [finding("record-missing", trace, text, rewriteRecord(trace, context) ?? repairByDel(trace, context.tools))];
 }
 
 /** `undefined` where the other end has no address. */
@@ -167,12 +167,12 @@ function rewriteRecord(trace: Trace, { node, facts }: AttachmentContext): Pick<F
   const mac = end.address ?? "";
   const endpoint = { attachment, node, pod, hostInterface, mac, addresses, netns, ...(origin && { origin }) };
   return {
-    remedy: "tortie doctor --fix   # writes the record out of what the interface shows",
+    remedy: "tortie doctor --fix   # writes the record from the properties of the interface",
     fix: { kind: "record", endpoint },
   };
 }
 
-function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding[] {
+function checkBroken(trace: Trace, context: AttachmentContext): readonly Finding[] {
   const { record, link, conflictingOwner } = trace;
   const { tools, facts } = context;
   const endpoint = record?.endpoint;
@@ -183,8 +183,8 @@ function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding
     const whose = conflictingOwner.startsWith(ownerPrefix)
       ? conflictingOwner.slice(ownerPrefix.length)
       : `"${conflictingOwner}"`;
-    const text = `has lost its host interface ${endpoint.hostInterface} to ${whose}: nothing is left to serve it`;
-    return [broken(text, mendByDel(trace, tools))];
+    const text = `has lost its host interface ${endpoint.hostInterface} to ${whose}: no rule or interface serves it any more`;
+    return [broken(text, repairByDel(trace, tools))];
   }
   const held = facts.namespaces.find(({ interfaces }) =>
     interfaces
@@ -194,46 +194,46 @@ function judgeBroken(trace: Trace, context: AttachmentContext): readonly Finding
   const text =
     link === undefined
       ? `has no host interface ${endpoint.hostInterface}: its pod has no network`
-      : `has a host interface ${link.ifname} without an owner: its ADD was killed half-way`;
+      : `has a host interface ${link.ifname} without an owner: its ADD was killed`;
   const netns = sandboxPath(trace);
-  const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools, "all");
+  const again = netns === undefined ? undefined : repairByAdd(trace, netns, tools, "all");
   if (again !== undefined) return [broken(text, again)];
   // Its other end lives, and nothing can be done about it from here.
   if (isClosed(trace)) return [];
-  if (held === undefined) return [broken(text, mendByDel(trace, tools))];
+  if (held === undefined) return [broken(text, repairByDel(trace, tools))];
   const where = describeNamespace(held);
   return [
     broken(`${text}, yet its address is on an interface in ${where}`, {
-      remedy: `# look what ${where} is attached to; then have its runtime make the pod anew`,
+      remedy: `# look what ${where} is attached to; then let the runtime recreate the pod`,
     }),
   ];
 }
 
-function judgeWhole(trace: Trace, context: AttachmentContext): readonly Finding[] {
+function checkWhole(trace: Trace, context: AttachmentContext): readonly Finding[] {
   const { sandbox, peer } = trace;
-  if (sandbox === "gone" && (peer === undefined || peer.namespace.holder !== undefined)) return [judgeHeld(trace)];
-  return judgeDifferences(trace, context);
+  if (sandbox === "gone" && (peer === undefined || peer.namespace.holder !== undefined)) return [checkHeld(trace)];
+  return checkDifferences(trace, context);
 }
 
 /** An ADD was killed before there was anything, or somebody removed the record and the interface. */
-function judgeUnmade(trace: Trace, { tools }: AttachmentContext): readonly Finding[] {
+function checkUnmade(trace: Trace, { tools }: AttachmentContext): readonly Finding[] {
   const netns = sandboxPath(trace);
   if (netns === undefined || !trace.parts.some(({ type }) => type === "calico")) return [];
-  const again = mendByAdd(trace, netns, tools, "all");
-  const text = "has neither a host interface nor an endpoint's record: its pod has no network";
+  const again = repairByAdd(trace, netns, tools, "all");
+  const text = "has neither a host interface nor an endpoint record: its pod has no network";
   return again === undefined ? [] : [finding("attachment-broken", trace, text, again)];
 }
 
 /** What each plugin of the chain finds other than it made it. */
-function judgeDifferences(trace: Trace, { checks, tools }: AttachmentContext): readonly Finding[] {
+function checkDifferences(trace: Trace, { checks, tools }: AttachmentContext): readonly Finding[] {
   const netns = sandboxPath(trace);
   return (checks.get(trace.owner) ?? []).map(({ plugin, texts }) => {
-    const again = netns === undefined ? undefined : mendByAdd(trace, netns, tools, [plugin]);
-    const remedy = `# have its runtime make the pod anew: network ${quote(trace.attachment.network)} is not configured any more`;
+    const again = netns === undefined ? undefined : repairByAdd(trace, netns, tools, [plugin]);
+    const remedy = `# let the runtime recreate the pod: network ${quote(trace.attachment.network)} is no longer configured`;
     const { id, section, made } = work[plugin] ?? {
       id: "plugin-different",
       section: "attachments",
-      made: `is not as plugin "${plugin}" made it`,
+      made: `differs from what plugin "${plugin}" made it`,
     };
     const found = finding(id, trace, `${made}: ${texts.join("; ")}`, again ?? { remedy });
     return { ...found, section, subject: id === "plugin-different" ? `${found.subject} ${plugin}` : found.subject };
@@ -242,9 +242,9 @@ function judgeDifferences(trace: Trace, { checks, tools }: AttachmentContext): r
 
 /** What is told of each plugin's work. */
 const work: Readonly<Record<string, { readonly id: string; readonly section: Section; readonly made: string }>> = {
-  calico: { id: "attachment-different", section: "attachments", made: "is not as it was made" },
-  bandwidth: { id: "limits-different", section: "limits", made: "has limits that are not as they were set" },
-  portmap: { id: "host-ports-different", section: "firewall", made: "has host ports that are not as they were mapped" },
+  calico: { id: "attachment-different", section: "attachments", made: "differs from what ADD created" },
+  bandwidth: { id: "limits-different", section: "limits", made: "has rate limits that differ from those requested" },
+  portmap: { id: "host-ports-different", section: "firewall", made: "has host ports that differ from those requested" },
 };
 
 /** Where what a plugin made is told of. */
@@ -253,22 +253,22 @@ export function sectionOfWork(plugin: string): Section {
 }
 
 /** Its path is gone, and the kernel has it still. */
-function judgeHeld(trace: Trace): Finding {
+function checkHeld(trace: Trace): Finding {
   const { record, peer } = trace;
   const holder = peer?.namespace.holder;
-  const lost = `has lost its sandbox's path "${record?.endpoint?.netns}", and`;
+  const lost = `no longer has its sandbox's path "${record?.endpoint?.netns}", and`;
   const warn = (text: string, remedy: string): Finding => ({
-    ...finding("sandbox-without-path", trace, `${lost} ${text}: its runtime may have forgotten it`, { remedy }),
+    ...finding("sandbox-without-path", trace, `${lost} ${text}: the runtime may have lost track of it`, { remedy }),
     severity: "warning",
   });
   if (holder === undefined) {
     return warn(
-      "something that has no name holds it still, an open file or a mount elsewhere",
-      "lsns --type net   # and end who holds it, if its runtime does not know it any more",
+      "an open file or a mount elsewhere keeps it alive",
+      "lsns --type net   # and stop that process, if the runtime no longer knows the pod",
     );
   }
   return warn(
     `process ${holder.pid} (${holder.name}) is still in it`,
-    `kill ${holder.pid}   # if its runtime does not know it any more; what is left then, tortie doctor --fix removes`,
+    `kill ${holder.pid}   # if the runtime no longer knows the pod; then tortie doctor --fix removes the rest`,
   );
 }

@@ -29,7 +29,7 @@ function noteOf(table: NftTable, wanted: readonly NftElements[]): readonly Note[
     {
       section: "firewall",
       subject: `table ${table.family} ${table.name}`,
-      text: `the pools have changed since the last ADD${what}: that takes effect with the next ADD`,
+      text: `the pools have changed since the last ADD${what}: the next ADD applies that`,
     },
   ];
 }

@@ -13,8 +13,8 @@ import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tool
 import type { Difference } from "./difference.ts";
 import { ourExecutable } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
-import { checkCall } from "./mending.ts";
 import { byPrograms, callPlugin, faultOfPlugin } from "./plugin-call.ts";
+import { checkCall } from "./repairing.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface CheckFacts {
@@ -26,7 +26,7 @@ export interface CheckFacts {
 
 export interface Unchecked {
   readonly plugin: string;
-  /** Why, as the end of a sentence: `nobody recorded what it was asked`. */
+  /** Why, as the end of a sentence: `its request was not recorded`. */
   readonly reason: string;
 }
 
@@ -79,7 +79,7 @@ async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked
   return { differences, unknown };
 }
 
-/** The reason where it cannot be asked; `undefined` where its own runtime alone judges it. */
+/** The reason where it cannot be asked; `undefined` where its own runtime alone checks it. */
 function checkOf(
   member: Member,
   chain: Chain,
@@ -94,11 +94,11 @@ function checkOf(
   if (trace.record?.endpoint === undefined && member === chain.members[0] && !isOurs) return undefined;
   const call = callOfMember("CHECK", member, trace, netns, tools);
   if (call === undefined) return whyNot(member, tools);
-  if (chain.result === undefined) return "nobody recorded what the chain answered";
+  if (chain.result === undefined) return "the result of the chain was not recorded";
   const { cniVersion } = call.document as { readonly cniVersion?: string };
   // Older versions of the protocol know no CHECK, but ours answer it in any.
   const version = isOurs ? "1.0.0" : (cniVersion ?? "1.0.0");
-  if (/^0\.[0-3]\./.test(version)) return `CNI ${version}, which its network has, knows no CHECK`;
+  if (/^0\.[0-3]\./.test(version)) return `CNI ${version}, the version of its network, has no CHECK`;
   const prevResult = prevResultOf(chain.result, netns, version);
   return { ...call, document: { ...call.document, cniVersion: version, prevResult } };
 }
@@ -107,7 +107,7 @@ function whyNot({ type }: Member, { executables }: Tools): string {
   const found = executables.executables.find(({ name }) => name === type);
   if (found?.path === undefined) return `its executable is in none of ${executables.directories.join(", ")}`;
   if (found.fault !== undefined) return `"${found.path}" does not answer: ${found.fault}`;
-  return "nobody recorded what it was asked";
+  return "its request was not recorded";
 }
 
 async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly string[]> {
@@ -164,7 +164,7 @@ function sharedTable(table: string, texts: readonly string[], pools: readonly Po
     section: "firewall",
     severity: "error",
     subject: `table ${table}`,
-    text: `is not as the pools want it: ${texts.join("; ")}: pods may not leave the node by its address`,
+    text: `does not match the pools: ${texts.join("; ")}: packets of pods may leave the node without its address`,
     ...byPrograms([["nft", script]], `made table ${table} anew`),
   };
 }

@@ -6,53 +6,53 @@ import { doctorCommand as runDoctor } from "./doctor.ts";
 
 export const doctorCommand = command({
   path: "doctor",
-  describe: "Say what is wrong with this node, and mend it",
+  describe: "Find problems of this node, and repair them",
   long:
-    "Looks at the kernel, the executables, the network configuration, the state, its locks, every attachment with all that belongs to it, " +
-    "the firewall and the addresses, and asks for the way of pods' packets. Says of each thing that is wrong which command mends it. Changes nothing without --fix, and never " +
-    "takes away what belongs to a sandbox that is there. Ends with 3 when something is wrong.",
+    "Checks the kernel, the executables, the network configuration, the state, its locks, every attachment with all its objects, " +
+    "the firewall and the addresses, and the paths of packets. Prints the command that resolves each problem. Changes nothing without --fix, and never " +
+    "removes objects of a live sandbox. Exits with 3 if there is a problem.",
   examples: [
-    ["$0 doctor", "is anything wrong?"],
-    ["$0 doctor --fix --dry-run", "what would be done about it?"],
-    ["$0 doctor --fix", "do it, and look again"],
-    ["$0 doctor --fix --only host-ports-different", "of this kind alone"],
-    ["$0 doctor --verbose", "the commands that mend it, to be pasted"],
+    ["$0 doctor", "find problems"],
+    ["$0 doctor --fix --dry-run", "show what --fix would do"],
+    ["$0 doctor --fix", "repair, and check again"],
+    ["$0 doctor --fix --only host-ports-different", "repair only this kind of problem"],
+    ["$0 doctor --verbose", "print the commands that resolve each problem"],
     ["$0 doctor -o json | jq -r '.findings[].remedy'", "for programs"],
   ],
   hides: ["run-dir", "state-dir"],
   options: {
-    fix: { type: "boolean", describe: "mend what can be mended" },
+    fix: { type: "boolean", describe: "repair what can be repaired" },
     only: {
       type: "strings",
-      describe: "with --fix: what has this id, and nothing else",
+      describe: "with --fix: only problems with this id",
     },
     verbose: {
       type: "boolean",
       alias: "v",
-      describe: "each command that mends something, and every line of what was done",
+      describe: "print each command that resolves a problem, and every line of output",
     },
     "dry-run": { ...dryRun, describe: `with --fix: ${dryRun.describe}` },
     "conf-dir": {
       type: "string",
       default: "/etc/cni/net.d",
-      describe: "where the runtime looks for network configuration",
+      describe: "the runtime's directory of network configurations",
       completes: "directory",
     },
     "bin-dir": {
       type: "strings",
       default: ["/opt/cni/bin"],
-      describe: "where the runtime looks for executables",
+      describe: "the runtime's directory of executables",
       completes: "directory",
     },
     grace: {
       type: "number",
       minimum: 0,
       default: 60,
-      describe: "seconds for which something half-made may be an ADD that cannot be seen",
+      describe: "seconds in which an incomplete attachment may belong to an ADD that is not visible",
     },
     probe: {
       type: "boolean",
-      describe: "send some packets from a few pods, which go no farther than the first router; --no-probe sends none",
+      describe: "send a few packets from a few pods, no farther than the first router; --no-probe sends none",
       defaultDescription: "true",
     },
     output: {
@@ -60,7 +60,7 @@ export const doctorCommand = command({
       alias: "o",
       choices: ["text", "json"],
       default: "text",
-      describe: "for people, or for programs",
+      describe: "output format",
     },
   },
   action: (cli, options) => {
@@ -74,6 +74,9 @@ export const doctorCommand = command({
 function refuseDirectories(options: object): void {
   const { runDir, stateDir } = options as { readonly runDir: string; readonly stateDir: string };
   if (runDir !== defaultDirectories.run || stateDir !== defaultDirectories.state) {
-    throw new CliError("cannot run doctor: it is for the node, not for --run-dir or --state-dir", exitStatus.usage);
+    throw new CliError(
+      "cannot run doctor: it checks the node itself, and does not accept --run-dir or --state-dir",
+      exitStatus.usage,
+    );
   }
 }

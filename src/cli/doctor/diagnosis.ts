@@ -1,26 +1,26 @@
 import { runDir } from "../../identity/names.ts";
 import type { Problem } from "../../ipam/check/report.ts";
 import { addressOf } from "../../net/prefix.ts";
-import { hasDamagedPool, judgeAddresses } from "./addresses.ts";
-import { type AddressingFacts, judgeAddressing } from "./addressing.ts";
-import { isAtWork, isClosed, isUnseen, judgeAttachment, livesIn, sectionOfWork, subjectOf } from "./attachments.ts";
+import { checkAddresses, hasDamagedPool } from "./addresses.ts";
+import { type AddressingFacts, checkAddressing } from "./addressing.ts";
+import { checkAttachment, isAtWork, isClosed, isUnseen, livesIn, sectionOfWork, subjectOf } from "./attachments.ts";
 import { notesOfChangedPools } from "./changed-pools.ts";
+import { checkExecutables } from "./check-executables.ts";
+import { checkNetworks } from "./check-networks.ts";
 import { type CheckFacts, splitShared } from "./checks.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
 import { type Finding, type Note, type Section, sections } from "./finding.ts";
-import { judgeHostProcesses, type ListenerFact } from "./host-processes.ts";
-import { judgeExecutables } from "./judge-executables.ts";
-import { judgeNetworks } from "./judge-networks.ts";
-import { judgeKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
-import { judgeLeftovers } from "./leftovers.ts";
+import { checkHostProcesses, type ListenerFact } from "./host-processes.ts";
+import { checkKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
+import { checkLeftovers } from "./leftovers.ts";
 import type { NetworkFacts } from "./networks.ts";
-import { judgeParts } from "./parts.ts";
+import { checkParts } from "./parts.ts";
 import { plural } from "./plural.ts";
 import type { ReachFacts } from "./reach/facts.ts";
-import { describeReach, judgeReach } from "./reach/reach.ts";
-import { judgeReadiness, type ReadinessFact } from "./readiness.ts";
+import { checkReach, describeReach } from "./reach/reach.ts";
+import { checkReadiness, type ReadinessFact } from "./readiness.ts";
 import { type Trace, type TraceSources, tracesOf } from "./sandboxes.ts";
-import { judgeState, type StateFacts } from "./state.ts";
+import { checkState, type StateFacts } from "./state.ts";
 
 /** What does not change while one looks. */
 export interface Settled {
@@ -46,11 +46,11 @@ export function diagnoseSettled(
   readiness: readonly ReadinessFact[],
 ): Diagnosis {
   const findings = [
-    ...judgeKernel(kernel, networks),
-    ...judgeExecutables(executables, networks),
-    ...judgeNetworks(networks, executables),
-    ...judgeAddressing(addressing),
-    ...judgeReadiness(readiness, { plugins: pluginsMissing(kernel), executables }),
+    ...checkKernel(kernel, networks),
+    ...checkExecutables(executables, networks),
+    ...checkNetworks(networks, executables),
+    ...checkAddressing(addressing),
+    ...checkReadiness(readiness, { plugins: pluginsMissing(kernel), executables }),
   ];
   const ours = executables.executables.filter(({ build }) => build !== undefined);
   const overview = {
@@ -64,7 +64,7 @@ export function diagnoseSettled(
   return { findings, overview, notes: [] };
 }
 
-/** `graceSeconds`: what is younger is not judged where a plugin that cannot be seen might be at work on it. */
+/** `graceSeconds`: what is younger is not checked where a plugin that cannot be seen might be at work on it. */
 export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, reach, checks } = moving;
   const traces = tracesOf(moving);
@@ -77,26 +77,26 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     graceSeconds,
     living: addressesOfTheLiving(traces),
   };
-  const attachments = traces.flatMap((trace) => judgeAttachment(trace, context));
+  const attachments = traces.flatMap((trace) => checkAttachment(trace, context));
   const left = new Set(attachments.filter(({ id }) => id === "attachment-left").map(({ subject }) => subject));
   const dead = traces.filter((trace) => left.has(subjectOf(trace)));
   const atWork = traces.filter((trace) => isAtWork(trace, facts.processes));
   const tooYoung = traces.filter(
     (trace) =>
-      judgeAttachment(trace, context).length === 0 &&
-      judgeAttachment(trace, { ...context, graceSeconds: 0 }).length > 0,
+      checkAttachment(trace, context).length === 0 &&
+      checkAttachment(trace, { ...context, graceSeconds: 0 }).length > 0,
   );
   const findings = [
-    ...judgeState(state, graceSeconds),
+    ...checkState(state, graceSeconds),
     ...attachments,
-    ...judgeParts(moving.parts),
+    ...checkParts(moving.parts),
     ...shared.findings,
-    ...judgeLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
-    ...judgeHostProcesses(moving.firewall, moving.listeners),
-    ...judgeAddresses(report, [...dead, ...atWork, ...tooYoung], moving.repairable).filter(
+    ...checkLeftovers({ ...moving, ...context, traces, hasDead: dead.length > 0 }),
+    ...checkHostProcesses(moving.firewall, moving.listeners),
+    ...checkAddresses(report, [...dead, ...atWork, ...tooYoung], moving.repairable).filter(
       (finding) => !isOfNode(finding, tools),
     ),
-    ...judgeReach(reach, snapshot.pools),
+    ...checkReach(reach, snapshot.pools),
   ];
   return {
     findings,
@@ -113,23 +113,23 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     },
     notes: [
       ...notChecked(traces, checks),
-      ...tooYoung.map(noteOf(`not judged, younger than ${graceSeconds} s; --grace 0 judges them too`)),
+      ...tooYoung.map(noteOf(`not checked, younger than ${graceSeconds} s; --grace 0 checks them too`)),
       ...traces
         .filter((trace) => isUnseen(trace, context))
-        .map(noteOf(`not judged, in a sandbox that cannot be seen from here; ${whereAllIsSeen}`)),
+        .map(noteOf(`not checked, in a sandbox that is not visible from here; ${whereAllIsSeen}`)),
       ...traces
         .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
-        .map(noteOf(`alive, and not looked into, for the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
+        .map(noteOf(`alive but not checked, because the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
       ...notesOfPools(moving),
-      ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not judged: ${text}` })),
+      ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not checked: ${text}` })),
     ],
   };
 }
 
-/** What of the pools takes effect later, or cannot be judged while one of them cannot be read. */
+/** What of the pools takes effect later, or cannot be checked while one of them cannot be read. */
 function notesOfPools({ firewall, snapshot, report }: Moving): readonly Note[] {
   if (!hasDamagedPool(report)) return notesOfChangedPools(firewall, snapshot.pools);
-  const text = "whether a pool holds each address is not judged while a pool cannot be read";
+  const text = "whether a pool holds each address is not checked while a pool cannot be read";
   return [{ section: "addresses", subject: "", text }];
 }
 
@@ -138,7 +138,7 @@ function isOfNode({ id, subject }: Finding, { addressing }: Settled): boolean {
   return id === "unknown-address" && addressing.node.addresses.some(({ address }) => addressOf(address) === subject);
 }
 
-const whereAllIsSeen = "run this command on the node itself, where its runtime runs";
+const whereAllIsSeen = "run this command on the node itself, where the runtime runs";
 
 function noteOf(text: string): (trace: Trace) => Note {
   return (trace) => ({ section: "attachments", subject: subjectOf(trace), text });
@@ -150,7 +150,7 @@ function notChecked(traces: readonly Trace[], { unknown }: CheckFacts): readonly
     (unknown.get(trace.owner) ?? []).map(({ plugin, reason }) => ({
       section: sectionOfWork(plugin),
       subject: subjectOf(trace),
-      text: `what plugin "${plugin}" made is not judged, for ${reason}`,
+      text: `what plugin "${plugin}" made is not checked: ${reason}`,
     })),
   );
 }
@@ -159,7 +159,7 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
   /** What was looked at, for people. */
   readonly overview: Overview;
-  /** What was not judged. */
+  /** What was not checked. */
   readonly notes: readonly Note[];
 }
 

@@ -1,8 +1,8 @@
 /**
- * `tortie doctor`: looks at the node, tells what is wrong and which command mends it, and mends it when asked to.
+ * `tortie doctor`: looks at the node, tells what is wrong and which command repairs it, and repairs it when asked to.
  *
- *     look ─► judge ─► nothing: 0
- *                └───► look again, under the store's lock ─► what both looks have ─► --fix: mend ─► look again ─► 0 or 3
+ *     look ─► check ─► nothing: 0
+ *                └───► look again, under the store's lock ─► what both looks have ─► --fix: repair ─► look again ─► 0 or 3
  *
  * **What is half-done is no wreck**: the first look takes no lock and disturbs nobody, and of what it finds only that counts which is still
  * so at the second.
@@ -13,7 +13,7 @@ import { didYouMean } from "../suggest.ts";
 import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder, type Moving } from "./diagnosis.ts";
 import { type Finding, type Note, titleOf, titleOfNote } from "./finding.ts";
 import { describeFix, perform } from "./fixing.ts";
-import { judgeLocks, type LockFacts } from "./locks.ts";
+import { checkLocks, type LockFacts } from "./locks.ts";
 import { graceNs, lookAtMoving, lookAtSettled, type Where } from "./look.ts";
 import { gatherReadiness } from "./readiness.ts";
 import { type Done, describeDiagnosis, reportOf, summed } from "./report.ts";
@@ -21,13 +21,13 @@ import { type Done, describeDiagnosis, reportOf, summed } from "./report.ts";
 export interface DoctorOptions extends Where {
   readonly fix?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
-  /** Ids of what is mended; all when absent. */
+  /** Ids of what is repaired; all when absent. */
   readonly only?: readonly string[] | undefined;
   readonly verbose?: boolean | undefined;
   readonly output: "text" | "json";
 }
 
-/** What mends one thing may lay bare another: so often at most. */
+/** What repairs one thing may lay bare another: so often at most. */
 const maxRounds = 4;
 
 export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<ExitStatus> {
@@ -39,29 +39,29 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   };
   let diagnosis = await examine(cli, options);
   for (const id of only) noteAbsent(cli, id, diagnosis);
-  let done: Done = { mended: [], failed: [] };
+  let done: Done = { repaired: [], failed: [] };
   if (dryRun) tell(rehearse(dueOf(diagnosis, only)));
-  else if (fix) ({ diagnosis, done } = await mendUntilWell(cli, diagnosis, options, tell));
+  else if (fix) ({ diagnosis, done } = await repairUntilWell(cli, diagnosis, options, tell));
   const { findings } = diagnosis;
   const view = { offer: !fix || dryRun, verbose, colours: cli.terminal.colours };
   cli.out(output === "json" ? reportOf(cli, diagnosis, done) : describeDiagnosis(diagnosis, view));
   return findings.some(({ severity }) => severity === "error") ? exitStatus.problems : exitStatus.done;
 }
 
-/** A finding that was asked for and is not there: it was mended meanwhile, or its id is misspelt. */
+/** A finding that was asked for and is not there: it was repaired meanwhile, or its id is misspelt. */
 function noteAbsent(cli: Cli, id: string, { findings }: Diagnosis): void {
   const found = [...new Set(findings.map((finding) => finding.id))];
-  if (!found.includes(id)) cli.note(`tortie: nothing of id "${id}" was found${didYouMean(id, found)}`);
+  if (!found.includes(id)) cli.note(`tortie: there is no problem with id "${id}" was found${didYouMean(id, found)}`);
 }
 
 async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const { locks, ...settled } = await lookAtSettled(cli, where);
   const look = (locked: boolean) => lookAtMoving(cli, settled, where, locked);
-  const judge = (moving: Moving) => diagnoseMoving(settled, moving, where.graceSeconds);
+  const check = (moving: Moving) => diagnoseMoving(settled, moving, where.graceSeconds);
   const seen = await look(false);
-  const first = judge(seen);
+  const first = check(seen);
   const isClear = first.findings.length === 0 && first.notes.length === 0;
-  const last = isClear ? first : judge(await look(locks.held.length === 0));
+  const last = isClear ? first : check(await look(locks.held.length === 0));
   const titles = new Set(first.findings.map(titleOf));
   const confirmed = last.findings.filter((finding) => titles.has(titleOf(finding)));
   const told = new Set(first.notes.map(titleOfNote));
@@ -69,33 +69,33 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const readiness = mayAsk ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
   const certain = diagnoseSettled(settled, readiness);
   return {
-    findings: inOrder([...certain.findings, ...judgeLocks(locks), ...confirmed]),
+    findings: inOrder([...certain.findings, ...checkLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
     notes: [...certain.notes, ...notAsked(locks, seen), ...last.notes.filter((note) => told.has(titleOfNote(note)))],
   };
 }
 
-/** Why the plugins are not asked whether they are ready: one that is asked waits for locks, and mends the damage that it meets. */
+/** Why the plugins are not asked whether they are ready: one that is asked waits for locks, and repairs the damage that it meets. */
 function notAsked({ held }: LockFacts, { report }: Moving): readonly Note[] {
   const isDamaged = report.problems.some(({ kind }) => kind === "damaged object" || kind === "malformed block");
   const why =
     held.length > 0
-      ? "each would wait for the lock that is held"
+      ? "each would wait for the held lock"
       : isDamaged
-        ? "each would repair the damage that is told under addresses"
+        ? "each would repair the damage that is reported under addresses"
         : undefined;
   if (why === undefined) return [];
-  const text = `the plugins were not asked by STATUS whether they are ready, because ${why}`;
+  const text = `STATUS of the plugins was not called, because ${why}`;
   return [{ section: "networks", subject: "", text }];
 }
 
-async function mendUntilWell(
+async function repairUntilWell(
   cli: Cli,
   first: Diagnosis,
   { only = [], ...where }: DoctorOptions,
   tell: (lines: readonly string[]) => void,
 ): Promise<{ readonly diagnosis: Diagnosis; readonly done: Done }> {
-  const mended: string[] = [];
+  const repaired: string[] = [];
   const failed = new Map<string, string>();
   let diagnosis = first;
   for (let round = 0; round < maxRounds; round++) {
@@ -106,20 +106,20 @@ async function mendUntilWell(
       try {
         lines.push(...(await perform(cli, finding, graceNs(where))));
       } catch (error) {
-        const reason = `cannot mend ${titleOf(finding)}: ${messageOf(error)}`;
+        const reason = `cannot repair ${titleOf(finding)}: ${messageOf(error)}`;
         cli.note(`tortie: ${reason}`);
-        // One that cannot be mended does not keep the others.
+        // One that cannot be repaired does not keep the others.
         failed.set(titleOf(finding), reason);
       }
     }
     tell(lines);
-    mended.push(...lines);
+    repaired.push(...lines);
     diagnosis = await examine(cli, where);
   }
-  return { diagnosis, done: { mended, failed: [...failed.values()] } };
+  return { diagnosis, done: { repaired, failed: [...failed.values()] } };
 }
 
-/** What can be mended, of these kinds. */
+/** What can be repaired, of these kinds. */
 function dueOf({ findings }: Diagnosis, only: readonly string[]): readonly Finding[] {
   return findings.filter(({ id, fix }) => fix !== undefined && (only.length === 0 || only.includes(id)));
 }
@@ -127,6 +127,6 @@ function dueOf({ findings }: Diagnosis, only: readonly string[]): readonly Findi
 /** What a repair lays bare is known when it is made: --fix looks again after each round. */
 function rehearse(findings: readonly Finding[]): readonly string[] {
   const lines = findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix)));
-  const more = "looked again, and mended what these repairs reveal: plugins say only then what else differs";
+  const more = "checked again, and repaired what these repairs revealed";
   return (lines.length === 0 ? [] : [...lines, more]).map((line) => `${line} (dry run)`);
 }

@@ -70,7 +70,7 @@ export function speaks({ executables }: ExecutableFacts, name: string, cniVersio
   return executables.some((one) => one.name === name && one.versions.includes(cniVersion));
 }
 
-/** The networks that are ours to judge, by whose executables they name. */
+/** The networks that are ours to check, by whose executables they name. */
 export function networksOfOurs(networks: NetworkFacts, facts: ExecutableFacts): readonly Network[] {
   return ourNetworks(networks, (type) => ourExecutable(facts, type) !== undefined);
 }

@@ -1,4 +1,4 @@
-/** What is wrong with a node, and what mends it: data, as people and programs get it. */
+/** What is wrong with a node, and what repairs it: data, as people and programs get it. */
 
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
@@ -31,7 +31,7 @@ export interface Finding {
   readonly subject: string;
   /** What is wrong and why it matters, as the end of a sentence that begins with the subject. */
   readonly text: string;
-  /** What mends it: lines for a shell; one that is for people to do begins with `#`. */
+  /** What repairs it: lines for a shell; one that is for people to do begins with `#`. */
   readonly remedy: string;
   /** What `--fix` does; absent where it is for people to decide. */
   readonly fix?: Fix;
@@ -74,7 +74,7 @@ export function subjectOfAttachment({ network, containerId, ifname }: Attachment
   return `${network}/${containerId}/${ifname}`;
 }
 
-/** What was not judged: told whatever else is found. */
+/** What was not checked: told whatever else is found. */
 export interface Note {
   readonly section: Section;
   /** Whose; empty where it is of the whole node. */

@@ -5,7 +5,7 @@ import { removePart, writePart } from "../../endpoint/part.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import { isErrno } from "../../host/sys.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
-import { confirmed, mend } from "../../ipam/check/mend.ts";
+import { confirmed, repair } from "../../ipam/check/repair.ts";
 import { readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { isEmpty } from "../../ipam/model/block.ts";
 import { drive } from "../../store/transaction.ts";
@@ -19,7 +19,7 @@ import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
 
 /** What was done, in a line each. Throws `Error` with the reason why not. */
 export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly string[]> {
-  if (fix === undefined) throw new Error(`${id} ${subject} is for you to mend`);
+  if (fix === undefined) throw new Error(`${id} ${subject} needs a manual repair`);
   switch (fix.kind) {
     case "plugins":
       return callAll(cli, fix.calls);
@@ -32,7 +32,7 @@ export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: 
       writeEndpoint(cli.sys, fix.endpoint);
       return describeFix(fix);
     case "address":
-      return mendAddress(cli, fix, graceNs);
+      return repairAddress(cli, fix, graceNs);
     case "reclaim":
       return reclaim(cli, fix);
     case "remove":
@@ -53,9 +53,9 @@ export function describeFix(fix: Fix): readonly string[] {
       return [`wrote the record of ${network}/${containerId}/${ifname}`];
     }
     case "address":
-      return [`mended ${fix.problem.kind} ${fix.problem.subject}`];
+      return [`repaired ${fix.problem.kind} ${fix.problem.subject}`];
     case "reclaim":
-      return [`gave up block ${fix.cidr} of node ${JSON.stringify(fix.node)}`];
+      return [`released block ${fix.cidr} of node ${JSON.stringify(fix.node)}`];
     case "remove":
       return fix.paths.map((path) => `removed ${path}`);
   }
@@ -98,8 +98,8 @@ function restorePart({ sys }: Cli, { part, path, attachment }: ChainCall): void 
   else if (attachment !== undefined) removePart(sys, { type: path.slice(path.lastIndexOf("/") + 1), attachment });
 }
 
-/** By a look of its own, under the lock that it is taken in: what was mended before may have been the cause. */
-async function mendAddress(
+/** By a look of its own, under the lock that it is taken in: what was repaired before may have been the cause. */
+async function repairAddress(
   cli: Cli,
   { problem }: Extract<Fix, { kind: "address" }>,
   graceNs: bigint,
@@ -112,8 +112,8 @@ async function mendAddress(
     if (known.length === 0) return [];
     try {
       return confirmed([{ ...fresh, problems: known }], fresh).map((one) => {
-        const done = drive(mend(one, fresh, snapshot), store);
-        if (done === undefined) throw new Error(`it is for you to decide: it ${one.reason}`);
+        const done = drive(repair(one, fresh, snapshot), store);
+        if (done === undefined) throw new Error(`it needs a manual decision: it ${one.reason}`);
         return done;
       });
     } catch (error) {

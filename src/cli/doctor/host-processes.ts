@@ -42,7 +42,7 @@ export function gatherListeners(cli: Cli, firewall: FirewallFacts): readonly Lis
   return found.map((one) => ({ ...one, process: names.get(one.inode) }));
 }
 
-export function judgeHostProcesses(firewall: FirewallFacts, listeners: readonly ListenerFact[]): readonly Finding[] {
+export function checkHostProcesses(firewall: FirewallFacts, listeners: readonly ListenerFact[]): readonly Finding[] {
   const mapped = mappedPorts(firewall);
   return listeners
     .filter(({ process }) => process === undefined || !reserving.test(process))
@@ -54,7 +54,7 @@ export function judgeHostProcesses(firewall: FirewallFacts, listeners: readonly 
         section: "firewall",
         severity: "warning",
         subject: where,
-        text: `is what ${one.process ?? "a process that cannot be seen from here"} listens on, and what comes for it goes to the pod at ${port?.target ?? "another address"}, which has the port as its host port`,
+        text: `is the port on which ${one.process ?? "a process that is not visible from here"} listens, but packets to it go to the pod at ${port?.target ?? "another address"}, as its host port`,
         remedy: "# give the process or the pod another port",
       } as const;
     });

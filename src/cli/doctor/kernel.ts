@@ -53,20 +53,20 @@ export async function gatherKernel(cli: Cli): Promise<KernelFacts> {
 }
 
 /** `types`: the plugins that networks name. */
-export function judgeKernel(
+export function checkKernel(
   { release, features: said, missingPrograms }: KernelFacts,
   networks: NetworkFacts,
 ): readonly Finding[] {
   const used = new Set(networksIn(networks).flatMap(({ plugins }) => plugins.map(({ type }) => type)));
   return [
-    ...judgeRelease(release),
+    ...checkRelease(release),
     ...missingPrograms.map(
       (name): Finding => ({
         id: "program-missing",
         section: "kernel",
         severity: "warning",
         subject: name,
-        text: "is not installed: plugins do without, but this command cannot look at what they made by it",
+        text: "is not installed: plugins do not need it, but without it this command cannot check what they created",
         remedy: `apt-get install ${name === "nft" ? "nftables" : "iproute2"}`,
       }),
     ),
@@ -107,7 +107,7 @@ export function pluginsMissing({ features: said }: KernelFacts): ReadonlySet<str
   );
 }
 
-function judgeRelease(release: string): readonly Finding[] {
+function checkRelease(release: string): readonly Finding[] {
   const [major = 0, minor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
   if (major > oldest[0] || (major === oldest[0] && minor >= oldest[1])) return [];
   return [
@@ -116,7 +116,7 @@ function judgeRelease(release: string): readonly Finding[] {
       section: "kernel",
       severity: "error",
       subject: release,
-      text: `is older than ${oldest.join(".")}, the oldest kernel that the plugins are made for`,
+      text: `is older than ${oldest.join(".")}, the oldest kernel that the plugins support`,
       remedy: `# boot a kernel of ${oldest.join(".")} or newer`,
     },
   ];

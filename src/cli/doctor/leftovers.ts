@@ -8,8 +8,8 @@ import { ourExecutable } from "./executables.ts";
 import type { Finding } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";
 import type { LimitFacts } from "./limits.ts";
-import { mendByDelOf } from "./mending.ts";
 import { byPrograms, commandLine } from "./plugin-call.ts";
+import { repairByDelOf } from "./repairing.ts";
 import type { RecordFile, Trace } from "./sandboxes.ts";
 
 export interface LeftoverSources extends AttachmentContext {
@@ -21,12 +21,12 @@ export interface LeftoverSources extends AttachmentContext {
   readonly hasDead: boolean;
 }
 
-export function judgeLeftovers(sources: LeftoverSources): readonly Finding[] {
-  return [...judgeSight(sources), ...judgeTables(sources), ...judgeGuards(sources), ...judgeIfbs(sources)];
+export function checkLeftovers(sources: LeftoverSources): readonly Finding[] {
+  return [...checkSight(sources), ...checkTables(sources), ...checkGuards(sources), ...checkIfbs(sources)];
 }
 
 /** That nft is not installed is told of the kernel. */
-function judgeSight({ firewall: { nftFault } }: LeftoverSources): readonly Finding[] {
+function checkSight({ firewall: { nftFault } }: LeftoverSources): readonly Finding[] {
   if (nftFault === undefined) return [];
   return [
     {
@@ -34,7 +34,7 @@ function judgeSight({ firewall: { nftFault } }: LeftoverSources): readonly Findi
       section: "firewall",
       severity: "warning",
       subject: "nf_tables",
-      text: `cannot be looked at: ${nftFault}: host ports of attachments that are gone would not be found`,
+      text: `cannot be read: ${nftFault}: host ports of dead attachments cannot be found`,
       remedy: "nft list tables",
     },
   ];
@@ -43,13 +43,13 @@ function judgeSight({ firewall: { nftFault } }: LeftoverSources): readonly Findi
 /** No network has this name: what is collected for it is what belongs to nobody at all. */
 const nobody = "tortie-doctor";
 
-function judgeTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
+function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
   return firewall.nftTables.flatMap((table) => {
     if (table.name === natTable) {
       // A record that is missing is told of where its interface is.
       return records.length > 0 || hasDead || traces.some(({ link, parts }) => link ?? parts[0])
         ? []
-        : [idleTable(table, "calico", "no attachment is left that leaves by it", tools)];
+        : [idleTable(table, "calico", "no attachment uses it", tools)];
     }
     const unlisted = table.name === portmapTable ? unlistedElements(table) : [];
     if (table.owners.length === 0 && unlisted.length === 0) {
@@ -68,7 +68,7 @@ function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: 
     text: `is there, and ${why}: the DEL that should have removed it was killed`,
   } as const;
   const path = ourExecutable(tools.executables, type);
-  if (path === undefined) return { ...finding, remedy: `# install ${type} first; its GC removes what serves nobody` };
+  if (path === undefined) return { ...finding, remedy: `# install ${type} first; its GC removes unused tables` };
   const document = {
     cniVersion: "1.1.0",
     name: nobody,
@@ -91,14 +91,14 @@ function unlistedElements({ family, name, owners, elements }: NftTable): readonl
         section: "firewall",
         severity: "error",
         subject: `element { ${key} } of ${family} ${name} ${set}`,
-        text: `belongs to ${comment}, which has no index there: no DEL would find it`,
+        text: `belongs to ${comment}, which has no index set: DEL would not find it`,
         ...byPrograms([argv]),
       };
     });
 }
 
 /** The guard goes with the last mapping; it serves those too that are lost, and are mapped again. */
-function judgeGuards({ firewall, traces }: LeftoverSources): readonly Finding[] {
+function checkGuards({ firewall, traces }: LeftoverSources): readonly Finding[] {
   if (traces.some((trace) => livesIn(trace) && trace.parts.some(({ type }) => type === "portmap"))) return [];
   return firewall.iptables.flatMap(({ family, entries, guards }) => {
     if (entries.length > 0 || guards.length === 0) return [];
@@ -110,7 +110,7 @@ function judgeGuards({ firewall, traces }: LeftoverSources): readonly Finding[] 
         section: "firewall",
         severity: "error",
         subject: `${program} raw PREROUTING`,
-        text: "keeps the guard of 127.0.0.0/8, and no attachment has a host port in iptables any more",
+        text: "still has the guard of 127.0.0.0/8, but no attachment has a host port in iptables",
         ...byPrograms(argvs),
       } as const,
     ];
@@ -122,7 +122,7 @@ function wordsOf(rule: string): readonly string[] {
   return [...rule.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
 }
 
-function judgeIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly Finding[] {
+function checkIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly Finding[] {
   return limits.ifbs.flatMap((ifb): readonly Finding[] => {
     const { name, owner, servedTo } = ifb;
     if (servedTo.length > 0) return [];
@@ -137,7 +137,7 @@ function judgeIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
           section: "limits",
           severity: "error",
           subject: name,
-          text: `sends nobody's packets, and ${owner === undefined ? "has no owner" : `its owner ${owner} is not known`}`,
+          text: `carries no packets, and ${owner === undefined ? "has no owner" : `its owner ${owner} is not known`}`,
           ...byPrograms([argv]),
         },
       ];
@@ -151,8 +151,8 @@ function judgeIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
         section: "limits",
         severity: "error",
         subject: subjectOf(trace),
-        text: `(${nameOfTrace(trace)}) has ifb ${name}, and nothing is sent through it: what it sends is not limited`,
-        ...mendByDelOf("bandwidth", trace, tools),
+        text: `(${nameOfTrace(trace)}) has ifb ${name}, but no packets are redirected to it: its egress is not limited`,
+        ...repairByDelOf("bandwidth", trace, tools),
       },
     ];
   });

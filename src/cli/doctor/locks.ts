@@ -50,17 +50,17 @@ export function watchLocks({ sys }: Cli, look: () => LockFacts): LockFacts {
   return { held };
 }
 
-export function judgeLocks({ held }: LockFacts): readonly Finding[] {
+export function checkLocks({ held }: LockFacts): readonly Finding[] {
   return held.map(({ path, pid, name }) => {
-    const who =
-      name === undefined ? `process ${pid}, which has ended, and gave it to another` : `process ${pid} (${name})`;
+    const who = name === undefined ? `process ${pid}, which ended and passed it on` : `process ${pid} (${name})`;
     return {
       id: "lock-held",
       section: "locks",
       severity: "error",
       subject: path,
-      text: `is held by ${who}: every ADD and DEL waits for it, and fails after a minute`,
-      remedy: name === undefined ? `fuser -v ${path}   # and end who has it` : `kill ${pid}   # if it does not go on`,
+      text: `is held by ${who}: every ADD and DEL waits for it, and fails after 40 s`,
+      remedy:
+        name === undefined ? `fuser -v ${path}   # and stop the process that has it` : `kill ${pid}   # if it hangs`,
     };
   });
 }

@@ -1,4 +1,4 @@
-/** Gathers the facts that a diagnosis judges. Changes nothing. */
+/** Gathers the facts that a diagnosis checks. Changes nothing. */
 
 import { ownerOf } from "../../identity/attachment.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
@@ -27,7 +27,7 @@ import { gatherState } from "./state.ts";
 export interface Where {
   readonly confDir: string;
   readonly binDirs: readonly string[];
-  /** What is younger is not judged where a plugin that cannot be seen might be at work on it. */
+  /** What is younger is not checked where a plugin that cannot be seen might be at work on it. */
   readonly graceSeconds: number;
   /** Whether packets may be sent. */
   readonly probe: boolean;

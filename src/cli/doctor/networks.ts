@@ -63,7 +63,7 @@ export function networkNamed(facts: NetworkFacts, name: string): Network | undef
 }
 
 /**
- * Those that are ours to judge: that name a plugin which nobody else has, and the one that runtimes take when a plugin of ours is in it.
+ * Those that are ours to check: that name a plugin which nobody else has, and the one that runtimes take when a plugin of ours is in it.
  * `isOurs`: whose the executable of a shared name is.
  */
 export function ourNetworks(facts: NetworkFacts, isOurs: (type: string) => boolean): readonly Network[] {
@@ -105,11 +105,11 @@ export function parseNetwork(document: unknown): Network {
   const list = objectOf(document, "the document");
   const { name } = list;
   if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
-    throw new Error(`"name" is ${JSON.stringify(name) ?? "missing"}: wanted letters, digits, "_", "." and "-"`);
+    throw new Error(`"name" is ${JSON.stringify(name) ?? "missing"}: must be letters, digits, "_", "." and "-"`);
   }
   const cniVersion = versionOf(list);
   const plugins = "type" in list ? [list] : list.plugins;
-  if (!Array.isArray(plugins) || plugins.length === 0) throw new Error('"plugins" is no list of plugins');
+  if (!Array.isArray(plugins) || plugins.length === 0) throw new Error('"plugins" must be a list of plugins');
   return { name, cniVersion, plugins: plugins.map((plugin, index) => parsePlugin(plugin, index, name, cniVersion)) };
 }
 
@@ -118,7 +118,7 @@ function versionOf({ cniVersion = "0.1.0", cniVersions = [] }: Readonly<Record<s
   const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])];
   for (const version of offered) {
     if (typeof version !== "string" || !/^\d+\.\d+\.\d+$/.test(version)) {
-      throw new Error(`"cniVersion" is ${JSON.stringify(version)}: wanted a version like "1.0.0"`);
+      throw new Error(`"cniVersion" is ${JSON.stringify(version)}: must be a version like "1.0.0"`);
     }
   }
   return (offered as string[]).sort((one, other) => one.localeCompare(other, "en", { numeric: true })).at(-1) as string;
@@ -129,7 +129,7 @@ function parsePlugin(value: unknown, index: number, name: string, cniVersion: st
   const { type } = plugin;
   if (typeof type !== "string" || type === "" || /[/\\]/.test(type)) {
     throw new Error(
-      `"plugins[${index}].type" is ${JSON.stringify(type) ?? "missing"}: wanted the name of an executable`,
+      `"plugins[${index}].type" is ${JSON.stringify(type) ?? "missing"}: must be the name of an executable`,
     );
   }
   const common = { cniVersion, name };
@@ -138,6 +138,7 @@ function parsePlugin(value: unknown, index: number, name: string, cniVersion: st
 }
 
 function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`${what} is no JSON object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Error(`${what} is not a JSON object`);
   return value as Readonly<Record<string, unknown>>;
 }

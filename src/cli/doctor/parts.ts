@@ -40,7 +40,7 @@ function attachmentOfFile(name: string): Attachment | undefined {
 }
 
 /** Nothing can be made again by it. */
-export function judgeParts(parts: readonly PartFile[]): readonly Finding[] {
+export function checkParts(parts: readonly PartFile[]): readonly Finding[] {
   return parts.flatMap(({ path, attachment, fault }): readonly Finding[] => {
     if (fault === undefined) return [];
     const whose = attachment === undefined ? "an attachment" : subjectOfAttachment(attachment);
@@ -51,7 +51,7 @@ export function judgeParts(parts: readonly PartFile[]): readonly Finding[] {
         severity: "error",
         subject: path,
         text: `cannot be read: ${fault}: what ${whose} was to get by this plugin can be neither checked nor made again`,
-        remedy: `rm ${path}   # its runtime alone can make it anew, with the pod`,
+        remedy: `rm ${path}   # only the runtime can create it again, with the pod`,
         fix: { kind: "remove", paths: [path] },
       },
     ];

@@ -79,7 +79,7 @@ export function chainLines(calls: readonly PluginCall[]): string {
   return lines.map((line, index) => (index < lines.length - 1 ? `r=$(${line})` : line)).join("\n");
 }
 
-/** Programs as what mends, and as lines of a shell. `does`: what they do, where the lines are long. */
+/** Programs as what repairs, and as lines of a shell. `does`: what they do, where the lines are long. */
 export function byPrograms(argvs: readonly (readonly string[])[], does?: string): Pick<Finding, "remedy" | "fix"> {
   const remedy = argvs.map((argv) => argv.map(quote).join(" ")).join("\n");
   return { remedy, fix: { kind: "programs", argvs, ...(does !== undefined && { does }) } };

@@ -82,12 +82,12 @@ export interface KnownFaults {
   readonly executables: ExecutableFacts;
 }
 
-export function judgeReadiness(facts: readonly ReadinessFact[], known: KnownFaults): readonly Finding[] {
+export function checkReadiness(facts: readonly ReadinessFact[], known: KnownFaults): readonly Finding[] {
   return facts.flatMap(({ file, type, needs, call, code, message }): readonly Finding[] => {
     if (needs.some((name) => isFaulty(known.executables, name))) return [];
     const finding = { section: "networks", severity: "error", subject: `${file} ${type}` } as const;
     if (ofTheDocument.includes(code)) {
-      const text = `is refused by the plugin: ${message}: no pod can be attached`;
+      const text = `is rejected by the plugin: ${message}: ADD fails`;
       return [{ ...finding, id: "network-refused", text, remedy: `# change ${file} as the message says` }];
     }
     if (known.plugins.has(type)) return [];
@@ -98,7 +98,7 @@ export function judgeReadiness(facts: readonly ReadinessFact[], known: KnownFaul
 
 function remedyOf(message: string, call: PluginCall): string {
   if (/No IPs available|no configured Calico pools/.test(message)) {
-    return "tortie ipam check; tortie ipam show --show-blocks   # then release what leaked, or apply another pool";
+    return "tortie ipam check; tortie ipam show --show-blocks   # then release leaked addresses, or apply another pool";
   }
-  return `# mend what the message names; this asks again:\n${commandLine(call)}`;
+  return `# resolve what the message says; this tests it again:\n${commandLine(call)}`;
 }

@@ -1,6 +1,6 @@
 /** Which problems with addresses can be repaired by a command: each repair is tried on a store that keeps nothing. */
 
-import { mend } from "../../ipam/check/mend.ts";
+import { repair } from "../../ipam/check/repair.ts";
 import type { Problem, Report, Snapshot } from "../../ipam/check/report.ts";
 import { drive } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
@@ -13,7 +13,7 @@ export function repairableProblems(cli: Cli, report: Report, snapshot: Snapshot)
   return new Set(
     report.problems.filter((problem) => {
       try {
-        return drive(mend(problem, report, snapshot), store) !== undefined;
+        return drive(repair(problem, report, snapshot), store) !== undefined;
       } catch {
         // The store has changed since the look, or refuses for now: what is done in earnest looks again, and says why.
         return true;

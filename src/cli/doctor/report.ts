@@ -23,23 +23,23 @@ const doctorReport = z.object({
       subject: z.string(),
       text: z.string(),
       remedy: z.string(),
-      /** Whether `--fix` mends it. */
+      /** Whether `--fix` repairs it. */
       fixable: z.boolean(),
     }),
   ),
-  /** What was not judged, and why. */
+  /** What was not checked, and why. */
   notes: z.array(z.object({ section: z.enum(sections), text: z.string(), subjects: z.array(z.string()) })),
   /** What `--fix` did, a line each. */
-  mended: z.array(z.string()),
+  repaired: z.array(z.string()),
   /** What it could not, with the reason. */
   failed: z.array(z.string()),
 });
 
 export type DoctorReport = z.infer<typeof doctorReport>;
 
-export type Done = Pick<DoctorReport, "mended" | "failed">;
+export type Done = Pick<DoctorReport, "repaired" | "failed">;
 
-export function reportOf(cli: Cli, { findings, notes }: Diagnosis, { mended, failed }: Done): string {
+export function reportOf(cli: Cli, { findings, notes }: Diagnosis, { repaired, failed }: Done): string {
   const { seconds } = cli.sys.wallClock();
   const report: DoctorReport = {
     version: 1,
@@ -56,7 +56,7 @@ export function reportOf(cli: Cli, { findings, notes }: Diagnosis, { mended, fai
       fixable: fix !== undefined,
     })),
     notes: [...groupsOf(notes)],
-    mended: [...mended],
+    repaired: [...repaired],
     failed: [...failed],
   };
   return formatDocument(report, "json");
@@ -72,13 +72,13 @@ const titles: Readonly<Record<Section, string>> = {
   firewall: "firewall",
   limits: "rate limits",
   addresses: "addresses",
-  reach: "the way of packets",
+  reach: "the paths of packets",
 };
 
 export interface View {
-  /** To tell how much `--fix` would mend. */
+  /** To tell how much `--fix` would repair. */
   readonly offer: boolean;
-  /** The commands that mend each thing, instead of the one that mends all of its kind. */
+  /** The commands that repair each thing, instead of the one that repairs all of its kind. */
   readonly verbose: boolean;
   readonly colours: boolean;
 }
@@ -98,13 +98,13 @@ export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
     const head = `Checking ${titles[section]}...`;
-    const unjudged = groupsOf(notes.filter((one) => one.section === section)).map(describeNotes);
-    if (some.length > 0) return [head, ...describeSome(some, view), ...unjudged];
-    return [head, `  OK       ${overview[section] ?? ""}`.trimEnd(), ...unjudged];
+    const unchecked = groupsOf(notes.filter((one) => one.section === section)).map(describeNotes);
+    if (some.length > 0) return [head, ...describeSome(some, view), ...unchecked];
+    return [head, `  OK       ${overview[section] ?? ""}`.trimEnd(), ...unchecked];
   });
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const fixable = findings.filter((finding) => finding.fix !== undefined).length;
-  const hint = fixable > 0 && offer ? `; tortie doctor --fix mends ${fixable}` : "";
+  const hint = fixable > 0 && offer ? `; tortie doctor --fix repairs ${fixable}` : "";
   lines.push("", `Found ${plural(errors, "error")} and ${plural(findings.length - errors, "warning")}${hint}.`);
   return `${(colours ? lines.map(painted) : lines).join("\n")}\n`;
 }
@@ -150,14 +150,14 @@ function describeSome(findings: readonly Finding[], { verbose }: View): readonly
     const some = findings.filter((finding) => finding.id === id);
     const more = some.length - maxShown;
     const isShort = ({ fix }: Finding) => fix !== undefined && !verbose;
-    // What mends all of them is told once, after the last.
+    // What repairs all of them is told once, after the last.
     const isRepeated = ({ remedy }: Finding, at: number) => some.slice(0, maxShown)[at + 1]?.remedy === remedy;
     return [
       ...some
         .slice(0, maxShown)
         .flatMap((one, at) => describeFinding(one, isShort(one) || isRepeated(one, at) ? [] : one.remedy.split("\n"))),
       ...(more > 0 ? [`           and ${more} more with id ${id} (-o json)`] : []),
-      // One command mends all of a kind.
+      // One command repairs all of a kind.
       ...(some.some(isShort) ? remedyLines([`tortie doctor --fix --only ${id}`]) : []),
     ];
   });
@@ -168,7 +168,7 @@ function describeFinding({ severity, subject, text }: Finding, remedy: readonly 
 }
 
 function remedyLines(remedy: readonly string[]): readonly string[] {
-  return remedy.map((line, index) => `           ${index === 0 ? "mend:" : "     "} ${line}`);
+  return remedy.map((line, index) => `           ${index === 0 ? "remedy:" : "       "} ${line}`);
 }
 
 /** Lines that tell the same of many things are told of the first few, and counted. */

@@ -44,7 +44,12 @@ export function gatherRecords({ sys }: Cli): readonly RecordFile[] {
     try {
       const endpoint = decodeEndpoint(JSON.parse(sys.readFile(path)) as WorkloadEndpoint);
       return [
-        { path, ageSeconds, endpoint, fault: endpoint === undefined ? "it names no network of ours" : undefined },
+        {
+          path,
+          ageSeconds,
+          endpoint,
+          fault: endpoint === undefined ? "it is not the name of a network of Tortie" : undefined,
+        },
       ];
     } catch (error) {
       if (isErrno(error, "ENOENT")) return [];
@@ -84,7 +89,7 @@ export interface Trace {
   readonly hostEnd: IpLink | undefined;
   /** What each plugin of ours was asked to make. */
   readonly parts: readonly Part[];
-  /** How long there has been any record of it; for ever, where there is none. What is repeated or mended later makes it no younger. */
+  /** How long there has been any record of it; for ever, where there is none. What is repeated or repaired later makes it no younger. */
   readonly ageSeconds: number;
   readonly cached: CachedAttachment | undefined;
   readonly allocations: readonly Allocation[];

@@ -75,17 +75,17 @@ function fileSystemOf({ sys }: Cli, path: string): string {
 }
 
 /** `graceSeconds`: a file that is younger may be somebody's who is just writing it. */
-export function judgeState({ files, runFileSystem }: StateFacts, graceSeconds: number): readonly Finding[] {
+export function checkState({ files, runFileSystem }: StateFacts, graceSeconds: number): readonly Finding[] {
   return [
-    ...judgeFileSystem(runFileSystem),
-    ...files.filter(({ path }) => !isTemporary(path)).flatMap((file) => [...judgeMode(file), ...judgeOwner(file)]),
-    ...files.flatMap((file) => judgeLeftover(file, graceSeconds)),
+    ...checkFileSystem(runFileSystem),
+    ...files.filter(({ path }) => !isTemporary(path)).flatMap((file) => [...checkMode(file), ...checkOwner(file)]),
+    ...files.flatMap((file) => checkLeftover(file, graceSeconds)),
   ];
 }
 
 const volatileFileSystems = ["tmpfs", "ramfs"];
 
-function judgeFileSystem(type: string | undefined): readonly Finding[] {
+function checkFileSystem(type: string | undefined): readonly Finding[] {
   if (type === undefined || volatileFileSystems.includes(type)) return [];
   return [
     {
@@ -93,14 +93,14 @@ function judgeFileSystem(type: string | undefined): readonly Finding[] {
       section: "state",
       severity: "error",
       subject: runDir,
-      text: `is on ${type}, not on a tmpfs: addresses of pods that a reboot ends would stay assigned`,
+      text: `is on ${type}, not on a tmpfs: after a reboot the addresses of the ended pods would stay assigned`,
       remedy: "# mount a tmpfs on /run, as systemd does, and reboot",
     },
   ];
 }
 
 /** More than these may others not do: who may know which pod talks from where is root's to say. */
-function judgeMode({ path, kind, mode }: StateFile): readonly Finding[] {
+function checkMode({ path, kind, mode }: StateFile): readonly Finding[] {
   const wanted = kind === "directory" ? directoryMode : fileMode;
   if ((kind !== "directory" && kind !== "file") || isForPeople(path)) return [];
   const text = (mode & ~wanted) !== 0 ? "others may read or change it" : "its owner may not read and write it";
@@ -122,7 +122,7 @@ function isForPeople(path: string): boolean {
   return path === stateDir || path.startsWith(`${stateDir}/`);
 }
 
-function judgeOwner({ path, user }: StateFile): readonly Finding[] {
+function checkOwner({ path, user }: StateFile): readonly Finding[] {
   if (user === 0) return [];
   return [
     {
@@ -130,7 +130,7 @@ function judgeOwner({ path, user }: StateFile): readonly Finding[] {
       section: "state",
       severity: "error",
       subject: path,
-      text: `belongs to user ${user}, not to root: that user can change who has which address`,
+      text: `belongs to user ${user}, not to root: that user can change the addresses of pods`,
       ...byPrograms([["chown", "-h", "root:root", path]]),
     },
   ];
@@ -138,7 +138,7 @@ function judgeOwner({ path, user }: StateFile): readonly Finding[] {
 
 const directories = [endpointDirectory, partDirectory, ...Object.values(places).map(({ directory }) => directory)];
 
-function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: number): readonly Finding[] {
+function checkLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: number): readonly Finding[] {
   const at = path.lastIndexOf("/");
   const name = path.slice(at + 1);
   if (kind !== "file" || !directories.includes(path.slice(0, at))) return [];
@@ -149,7 +149,7 @@ function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: numb
         section: "state",
         severity: "error",
         subject: path,
-        text: "is what a process that was killed in the middle of a write left behind",
+        text: "is an unfinished file: a process was killed while it wrote it",
         remedy: `rm ${quote(path)}`,
         fix: { kind: "remove", paths: [path] },
       },
@@ -162,7 +162,7 @@ function judgeLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: numb
       section: "state",
       severity: "warning",
       subject: path,
-      text: "was set aside when it could not be read, and another was written in its place: it is kept for you to look at",
+      text: "was damaged and moved aside, and replaced: inspect the file, then delete it",
       remedy: `rm ${quote(path)}`,
     },
   ];

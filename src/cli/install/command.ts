@@ -4,43 +4,43 @@ import { install, uninstall } from "./install.ts";
 
 export const installCommand = command({
   path: "install",
-  describe: "Put the plugins where the runtime looks for them, or take them away",
+  describe: "Install the plugins and a network configuration, or uninstall them",
   long:
-    "Links one executable under the names of all plugins, by rename: a runtime that starts one meanwhile finds the old or the new, whole. " +
-    "Run it again to upgrade. Another's plugin of the same name is never replaced unless forced. The network configuration is written last " +
-    "and removed first. --uninstall takes away what is Tortie's, and is refused while pods have attachments.",
+    "Links one executable under the names of all plugins, by renaming, so that a runtime always finds either the old file or the new one. " +
+    "Run it again to upgrade. It replaces a foreign plugin of the same name only with --force. It writes the network configuration last " +
+    "and removes it first. --uninstall removes Tortie's files; it fails while pods have attachments.",
   examples: [
-    ["$0 install --conflist 10-calico.conflist", "the plugins, and a network that names them"],
-    ["$0 install --keep", "beside the Go plugins: names that are theirs stay theirs"],
-    ["$0 install --uninstall --dry-run", "what would be taken away?"],
+    ["$0 install --conflist 10-calico.conflist", "the plugins and a network configuration"],
+    ["$0 install --keep", "keep the Go plugins"],
+    ["$0 install --uninstall --dry-run", "what would be removed"],
   ],
   options: {
     "bin-dir": {
       type: "string",
       default: "/opt/cni/bin",
-      describe: "where the runtime looks for executables",
+      describe: "the runtime's directory of executables",
       completes: "directory",
     },
     "conf-dir": {
       type: "string",
       default: "/etc/cni/net.d",
-      describe: "where the runtime looks for network configuration",
+      describe: "the runtime's directory of network configurations",
       completes: "directory",
     },
     conflist: { type: "string", describe: "a network configuration to install", completes: "file" },
     from: {
       type: "string",
-      defaultDescription: "beside this program",
-      describe: "where the executables are",
+      defaultDescription: "beside this command",
+      describe: "directory of the executables to install",
       completes: "directory",
     },
-    keep: { type: "boolean", describe: "leave names that are another's, install the rest", excludes: ["force"] },
+    keep: { type: "boolean", describe: "keep foreign plugins, install the rest", excludes: ["force"] },
     uninstall: {
       type: "boolean",
-      describe: "take away what is ours: network configuration, then executables",
+      describe: "remove network configurations with our plugins, then our executables",
       excludes: ["conflist", "from", "keep"],
     },
-    force: { type: "boolean", describe: "replace what is another's; uninstall while pods have attachments" },
+    force: { type: "boolean", describe: "replace foreign files; uninstall while pods have attachments" },
     "dry-run": dryRun,
   },
   action: (cli, options) => {

@@ -22,7 +22,7 @@ export interface Conflist {
 export function readConflist(cli: Cli, file: string, confDir: string, force: boolean): Conflist {
   const name = file.slice(file.lastIndexOf("/") + 1);
   const refuse = (reason: string) => new CliError(`cannot install "${file}": ${reason}`);
-  if (!/.\.(conf|conflist|json)$/.test(name)) throw refuse("runtimes read *.conflist, *.conf and *.json alone");
+  if (!/.\.(conf|conflist|json)$/.test(name)) throw refuse("runtimes read only *.conflist, *.conf and *.json");
   const read = readNetwork(cli, file);
   if (read.fault !== undefined) throw refuse(read.fault);
   const text = cli.sys.readFile(file);

@@ -60,15 +60,15 @@ function noSource(
   binDir: string,
 ): string {
   if (found?.path === undefined) {
-    if (from !== undefined) return `cannot install "${from}/${first}": there is no such file`;
-    return `cannot install: the plugins are not beside this command, in ${listed(directories, "or")}; pass --from with their directory, dist/bin after a build`;
+    if (from !== undefined) return `cannot install "${from}/${first}": no such file`;
+    return `cannot install: the plugins are not in the directory of this command, ${listed(directories, "or")}; pass --from with their directory, dist/bin after a build`;
   }
   const { path, fault, build } = found;
   const reason =
     fault !== undefined
-      ? `it does not run here: ${fault}`
+      ? `it does not run on this machine: ${fault}`
       : build === undefined
-        ? "it is not Tortie's"
+        ? "it is not a plugin of Tortie"
         : `it is ${build}, and this command is ${ownBuild}`;
   const remedy =
     from === undefined || path.startsWith(`${binDir}/`)

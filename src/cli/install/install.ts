@@ -98,13 +98,13 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
   if (!dryRun) removeExecutables(cli, binDir, ours);
   for (const { path } of ours) tell(`${path} removed`);
   for (const { path, build } of targets.filter(({ state }) => state === "foreign")) {
-    tell(`${path} left alone: it is ${build ?? "another's"}`);
+    tell(`${path} left alone: it is ${build ?? "foreign"}`);
   }
   for (const { path, names } of others) {
     cli.note(`tortie: "${path}" names ${listed(names)}, of which "${binDir}" has none any more`);
   }
-  if (ours.length + own.length === 0) tell(`nothing of ours is in "${binDir}" and "${confDir}"`);
-  else cli.note(`tortie: left are ${remains}`);
+  if (ours.length + own.length === 0) tell(`no file of Tortie is in "${binDir}" and "${confDir}"`);
+  else cli.note(`tortie: kept: ${remains}`);
   return exitStatus.done;
 }
 
@@ -112,7 +112,7 @@ function refuseForeign(binDir: string, targets: readonly Target[], keep: boolean
   const foreign = targets.filter(({ state }) => state === "foreign").map(({ name }) => name);
   // Without this one there is nothing to install.
   if (foreign.length === 0 || (keep && !foreign.includes("calico"))) return;
-  const are = foreign.length === 1 ? "is another's plugin" : "are another's plugins";
+  const are = foreign.length === 1 ? "is a foreign plugin" : "are foreign plugins";
   throw new CliError(
     `cannot install in "${binDir}": ${listed(foreign)} there ${are}; pass --keep to leave ${foreign.length === 1 ? "it" : "them"} and install the rest, or --force to replace`,
   );
@@ -120,7 +120,7 @@ function refuseForeign(binDir: string, targets: readonly Target[], keep: boolean
 
 function refuseDifferent({ path, state }: Conflist): void {
   if (state !== "different") return;
-  throw new CliError(`cannot install "${path}": it is there and has another content; pass --force to replace it`);
+  throw new CliError(`cannot install "${path}": it exists with different content; pass --force to replace it`);
 }
 
 /** Without the plugins nobody can take a pod's interface, addresses and host ports away again. */
@@ -133,13 +133,13 @@ function refuseAttached(cli: Cli): void {
   const more = pods.length > shown.length ? ` and ${pods.length - shown.length} more` : "";
   throw new CliError(
     `cannot uninstall: ${pods.length === 1 ? "an attachment is" : `${pods.length} attachments are`} left, of ${listed(shown)}${more}; ` +
-      "end the pods first, then mend what is dead by tortie doctor --fix, or pass --force",
+      "end the pods, remove dead attachments with tortie doctor --fix, or pass --force",
   );
 }
 
 const maxShown = 5;
 
-/** What keeps the network from working that installing does not mend. */
+/** What keeps the network from working that installing does not repair. */
 function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string): readonly string[] {
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
   const { before, after } = othersBeside(cli, path);
@@ -147,19 +147,17 @@ function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string):
     ...missing.map((type) => `"${path}" names the plugin "${type}", which is not in "${binDir}"`),
     ...(before[0] === undefined
       ? []
-      : [`runtimes take the first file in alphabetical order, which is "${before[0]}" and not "${path}"`]),
+      : [`runtimes use the first file in alphabetical order, which is "${before[0]}" and not "${path}"`]),
     ...(before[0] !== undefined || after[0] === undefined || state === "current"
       ? []
-      : [
-          `runtimes take the first file in alphabetical order, which is "${path}" from now on and no longer "${after[0]}"`,
-        ]),
+      : [`runtimes use the first file in alphabetical order, which is "${path}" from now on, no longer "${after[0]}"`]),
   ];
 }
 
 function doneWith({ state, build }: Target, isDue: boolean, installed: string): string {
-  if (!isDue) return state === "current" ? `unchanged (${installed})` : "left alone: it is another's";
+  if (!isDue) return state === "current" ? `unchanged (${installed})` : "left alone: it is foreign";
   if (state === "missing") return `installed (${installed})`;
-  return build === installed ? `linked anew (${build})` : `replaced (${build ?? "another's"} by ${installed})`;
+  return build === installed ? `linked anew (${build})` : `replaced (${build ?? "a foreign file"} by ${installed})`;
 }
 
 function isOnlyOurs(name: string): boolean {

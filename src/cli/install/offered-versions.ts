@@ -41,7 +41,7 @@ export function offerWhatAllSpeak(
   const notes = newest.map(
     (version) => `"${path}" offers version ${version}: ${tellWho(unspoken(version), [version])}`,
   );
-  return { text, notes: notes.map((note) => `${note}, and no pod can be attached by it`) };
+  return { text, notes: notes.map((note) => `${note}, so ADD would fail`) };
 }
 
 function tellWho(speakers: readonly Speaker[], versions: readonly string[]): string {

@@ -1,6 +1,6 @@
-/** `tortie ipam check`: looks, judges, looks again, and tells in calicoctl's words. */
+/** `tortie ipam check`: looks, checks, looks again, and tells in calicoctl's words. */
 import { checkIpam } from "../../ipam/check/check.ts";
-import { confirmed } from "../../ipam/check/mend.ts";
+import { confirmed } from "../../ipam/check/repair.ts";
 import type { Allocation, Problem, ProblemKind, Report, Snapshot } from "../../ipam/check/report.ts";
 import type { Cli } from "../cli.ts";
 import { type ExitStatus, exitStatus, failed } from "../error.ts";
@@ -21,7 +21,7 @@ export interface CheckOptions {
 const maxShown = 10;
 
 export async function checkCommand(cli: Cli, options: CheckOptions): Promise<ExitStatus> {
-  const { snapshot, report } = await judge(cli);
+  const { snapshot, report } = await check(cli);
   const file = () => formatDocument(makeReport(cli, report), "json");
   if (options.output === "-") cli.out(file());
   else cli.out(describe(snapshot, report, options));
@@ -33,7 +33,7 @@ export async function checkCommand(cli: Cli, options: CheckOptions): Promise<Exi
  * The first look takes no lock, so that it keeps no pod waiting; what is half-done at that instant looks like a problem. Only what a second
  * look, under the lock, finds as well is one.
  */
-async function judge(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly report: Report }> {
+async function check(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly report: Report }> {
   const snapshot = takeSnapshot(cli, await gatherFacts(cli));
   const first = checkIpam(snapshot);
   if (first.problems.length === 0) return { snapshot, report: first };
@@ -87,12 +87,12 @@ const sections: readonly Section[] = [
     scanning: "Scanning for IPs with missing handle...",
     kinds: [
       { kind: "missing handle", found: "handles mentioned in blocks with no matching handle resource" },
-      { kind: "wrong handle count", found: "handles that do not count what their blocks hold" },
+      { kind: "wrong handle count", found: "handles with wrong counts" },
     ],
   },
   {
-    scanning: "Scanning for affinities that disagree with their blocks...",
-    kinds: [{ kind: "stale affinity", found: "affinities that disagree with their blocks" }],
+    scanning: "Scanning for affinities that do not match their blocks...",
+    kinds: [{ kind: "stale affinity", found: "affinities that do not match their blocks" }],
   },
 ];
 
@@ -107,7 +107,7 @@ function describe(snapshot: Snapshot, { allocations, problems }: Report, options
     `Found ${snapshot.endpoints.length} workload endpoints; ${new Set(snapshot.seen.map(({ address }) => address)).size} IPs are seen on the node and in its namespaces.`,
   ];
   const unseen = allocations.filter(({ isUnseen }) => isUnseen).length;
-  if (unseen > 0) lines.push(`Found ${unseen} allocations not judged: their sandboxes cannot be seen from here.`);
+  if (unseen > 0) lines.push(`Found ${unseen} allocations not checked: their sandboxes are not visible from here.`);
   for (const { scanning, kinds } of sections) {
     lines.push("", scanning);
     for (const { kind, found } of kinds) {

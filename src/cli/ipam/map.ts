@@ -20,10 +20,10 @@ const maxRowWidth = 256;
 
 export function poolMaps({ pools, orphans }: Utilisation, node: string, terminal: Terminal): string {
   if (pools.length + orphans.length === 0) {
-    return 'there is no pool yet: the first pod makes the one of its conflist, and "tortie apply -f" any other\n';
+    return 'there is no pool yet: the first pod creates the pools of its conflist; create others with "tortie apply -f"\n';
   }
   const parts = pools.map((pool) => poolMap(pool, node, terminal));
-  if (orphans.length > 0) parts.push(`blocks in no pool: ${orphans.map(({ cidr }) => cidr).join(", ")}\n`);
+  if (orphans.length > 0) parts.push(`blocks outside all pools: ${orphans.map(({ cidr }) => cidr).join(", ")}\n`);
   return `${parts.join("\n")}\n${legend(terminal)}`;
 }
 
@@ -95,7 +95,7 @@ const looks: Readonly<Record<State, Look>> = {
   unclaimed: { plain: ".", colour: "gray", meaning: "unclaimed" },
   owned: { plain: "0-9", colour: "green", meaning: "this node's, tenths in use" },
   full: { plain: "#", colour: "red", meaning: "full" },
-  "borrowed from": { plain: "b", colour: "yellow", meaning: "borrowed from by another node" },
+  "borrowed from": { plain: "b", colour: "yellow", meaning: "lent to another node" },
   "another node's": { plain: "o", colour: "blue", meaning: "another node's" },
   "nobody's": { plain: "x", colour: "magenta", meaning: "without an owner" },
 };

@@ -1,7 +1,7 @@
 /** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
 import { CoreError } from "../../errors/core-error.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
-import { confirmed, mend } from "../../ipam/check/mend.ts";
+import { confirmed, repair } from "../../ipam/check/repair.ts";
 import type { Allocation, Problem, Report, Snapshot } from "../../ipam/check/report.ts";
 import { releaseIps } from "../../ipam/release/release-ips.ts";
 import { canonicalAddress } from "../../net/address.ts";
@@ -44,7 +44,8 @@ async function looking(
 
 async function releaseAddress(cli: Cli, text: string, options: ReleaseOptions): Promise<ExitStatus> {
   const address = canonicalAddress(text);
-  if (address === undefined) throw new CliError(`cannot release "${text}": it is no IP address`, exitStatus.usage);
+  if (address === undefined)
+    throw new CliError(`cannot release "${text}": it is not a valid IP address`, exitStatus.usage);
   return looking(cli, options, (store, { allocations }) => {
     const allocation = allocations.find((one) => one.address === address);
     if (allocation === undefined) throw new CliError(`cannot release ${address}: it is not assigned`);
@@ -70,51 +71,52 @@ const leaksPerHold = 500;
 async function releaseReported(cli: Cli, paths: readonly string[], options: ReleaseOptions): Promise<ExitStatus> {
   const reports = paths.map((path) => readReport(cli, path, options.force === true));
   let later: readonly ((store: Store) => boolean)[] = [];
-  let tally: Tally = { mended: 0, failed: 0 };
+  let tally: Tally = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
     const problems = confirmed(reports, fresh);
     noteUnconfirmed(cli, reports, problems);
-    cli.progress.begin("mending", problems.length);
-    const mendNow = (problem: Problem) => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store);
+    cli.progress.begin("repairing", problems.length);
+    const repairNow = (problem: Problem) =>
+      repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store);
     const leaks = problems.filter(({ kind }) => kind === "leaked address");
     const many = leaks.length > leaksPerHold && options.dryRun !== true;
     tally = tallyOf(
       cli,
-      (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => mendNow(problem)),
+      (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => repairNow(problem)),
     );
     if (many) {
       // A release is guarded by handle and sequence number: it needs the look, and not the lock since then.
       later = leaks
         .slice(leaksPerHold)
-        .map((problem) => (own) => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), own));
+        .map((problem) => (own) => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), own));
     }
     return exitStatus.done;
   });
   for (let at = 0; at < later.length; at += leaksPerHold) {
     const batch = later.slice(at, at + leaksPerHold);
-    const { mended, failed } = datastoreOf(cli).exclusively((store) =>
+    const { repaired, failed } = datastoreOf(cli).exclusively((store) =>
       tallyOf(
         cli,
         batch.map((step) => () => step(store)),
       ),
     );
-    tally = { mended: tally.mended + mended, failed: tally.failed + failed };
+    tally = { repaired: tally.repaired + repaired, failed: tally.failed + failed };
   }
-  const others = later.length > 0 ? await mendOthers(cli, reports, options) : { mended: 0, failed: 0 };
+  const others = later.length > 0 ? await repairOthers(cli, reports, options) : { repaired: 0, failed: 0 };
   cli.progress.end();
-  const mended = tally.mended + others.mended;
+  const repaired = tally.repaired + others.repaired;
   const failed = tally.failed + others.failed;
-  cli.out(`${mended} of ${mended + failed} confirmed problems mended${suffixOf(options)}\n`);
+  cli.out(`${repaired} of ${repaired + failed} confirmed problems repaired${suffixOf(options)}\n`);
   return failed === 0 ? exitStatus.done : exitStatus.failed;
 }
 
-/** What is no leak is judged by everything else: once the lock was given up, by a look of its own. */
-async function mendOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
-  let tally: Tally = { mended: 0, failed: 0 };
+/** What is no leak is checked by everything else: once the lock was given up, by a look of its own. */
+async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
+  let tally: Tally = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
     const problems = confirmed(reports, fresh).filter(({ kind }) => kind !== "leaked address");
     const steps = problems.map(
-      (problem) => () => mendOne(cli, problem, options, () => mend(problem, fresh, snapshot), store),
+      (problem) => () => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store),
     );
     tally = tallyOf(cli, steps);
     return exitStatus.done;
@@ -123,41 +125,42 @@ async function mendOthers(cli: Cli, reports: readonly Report[], options: Release
 }
 
 interface Tally {
-  readonly mended: number;
+  readonly repaired: number;
   readonly failed: number;
 }
 
 function tallyOf(cli: Cli, steps: readonly (() => boolean)[]): Tally {
-  let mended = 0;
+  let repaired = 0;
   for (const step of steps) {
     cli.progress.tick();
-    if (step()) mended++;
+    if (step()) repaired++;
   }
-  return { mended, failed: steps.length - mended };
+  return { repaired, failed: steps.length - repaired };
 }
 
 function noteUnconfirmed(cli: Cli, reports: readonly Report[], problems: readonly Problem[]): void {
   const now = new Set(problems.map(titleOf));
   const gone = reports[0]?.problems.filter((problem) => !now.has(titleOf(problem))) ?? [];
-  for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: not confirmed any more`);
+  for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: no longer confirmed`);
 }
 
-/** Whether it could be mended; one that cannot does not keep the others. */
-function mendOne(
+/** Whether it could be repaired; one that cannot does not keep the others. */
+function repairOne(
   cli: Cli,
   { kind, subject, reason }: Problem,
   options: ReleaseOptions,
-  transaction: () => ReturnType<typeof mend>,
+  transaction: () => ReturnType<typeof repair>,
   store: Store,
 ): boolean {
   try {
     const done = drive(transaction(), store);
-    if (done === undefined) cli.note(`tortie: cannot mend ${kind} ${subject}: it is for you to decide: it ${reason}`);
+    if (done === undefined)
+      cli.note(`tortie: cannot repair ${kind} ${subject}: it needs a manual decision: it ${reason}`);
     else cli.out(`${done}${suffixOf(options)}\n`);
     return done !== undefined;
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
-    cli.note(`tortie: cannot mend ${kind} ${subject}: ${error.message}`);
+    cli.note(`tortie: cannot repair ${kind} ${subject}: ${error.message}`);
     return false;
   }
 }

@@ -38,7 +38,7 @@ const allocation: z.ZodType<Allocation> = z.object({
   sequenceNumber: z.string(),
   node: z.string(),
   owner: z.string(),
-  state: z.enum(["in use", "leaked", "unjudged"]),
+  state: z.enum(["in use", "leaked", "unchecked"]),
   reason: z.string(),
   isUnseen: z.literal(true).optional(),
 });
@@ -64,9 +64,9 @@ export function makeReport(cli: Cli, { allocations, problems }: Report): ReportF
 export function readReport(cli: Cli, path: string, force: boolean): ReportFile {
   const refuse = (reason: string) => new CliError(`cannot use report "${path}": ${reason}`);
   const report = parseReport(cli, path, refuse);
-  if (report.node !== cli.node) throw refuse(`it is of node "${report.node}", and this is "${cli.node}"`);
+  if (report.node !== cli.node) throw refuse(`it is from node "${report.node}", and this is "${cli.node}"`);
   if (report.store !== storeIdentity(cli.sys)) {
-    throw refuse("it is of another store, or from before the node's last boot; run tortie ipam check again");
+    throw refuse("it is from another datastore, or from before the node's last boot; run tortie ipam check again");
   }
   const ageMs = nowMs(cli.sys) - Date.parse(report.takenAt);
   if (ageMs > maxAgeMs && !force) {
@@ -83,7 +83,7 @@ function parseReport(cli: Cli, path: string, refuse: (reason: string) => CliErro
   } catch (error) {
     if (error instanceof z.ZodError) {
       const [issue] = error.issues;
-      throw refuse(`it is no report of tortie ipam check: ${issue?.path.join(".")}: ${issue?.message}`);
+      throw refuse(`it is not a report of tortie ipam check: ${issue?.path.join(".")}: ${issue?.message}`);
     }
     throw refuse(messageOf(error));
   }

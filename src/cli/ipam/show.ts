@@ -50,7 +50,8 @@ function render({ terminal }: Cli, table: Table): string {
 
 function showAddress(cli: Cli, text: string, format: ShowOptions["format"]): ExitStatus {
   const address = canonicalAddress(text);
-  if (address === undefined) throw new CliError(`cannot show address "${text}": it is no IP address`, exitStatus.usage);
+  if (address === undefined)
+    throw new CliError(`cannot show address "${text}": it is not a valid IP address`, exitStatus.usage);
   const found = allocationOf(readBlocks(cli), address);
   if (format !== "wide") cli.out(formatDocument({ ip: address, assigned: found !== undefined, ...found }, format));
   else cli.out(found === undefined ? `${address} is not assigned\n` : describeAllocation(address, found));

@@ -1,4 +1,4 @@
-/** All the facts that a check judges, as of one moment: the store's objects and what the node shows. */
+/** All the facts that a check checks, as of one moment: the store's objects and what the node shows. */
 
 import { nowNs } from "../../host/clock.ts";
 import type { Snapshot } from "../../ipam/check/report.ts";
@@ -17,7 +17,7 @@ import { datastoreOf } from "../store.ts";
 export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
   const damaged: StoreError[] = [];
   const store = datastoreOf(cli, { onDamaged: (error) => damaged.push(error) }).store;
-  cli.progress.begin("reading the store");
+  cli.progress.begin("reading the datastore");
   const objects = (kind: Kind): readonly StoredObject[] => drive(list(kind), store);
   const { pools, faults } = drive(listPools(), store);
   const snapshot: Snapshot = {
@@ -45,7 +45,7 @@ function reservedOf(store: Store): readonly string[] {
   }
 }
 
-/** A text among the attributes that is no JSON stays, for the judge to find. */
+/** A text among the attributes that is no JSON stays, for the check to find. */
 function readable(object: StoredObject): StoredObject {
   if (!isBlock(object)) return object;
   try {

@@ -1,8 +1,8 @@
 /**
- * Judges a network configuration for people: everything at once that the plugins would refuse, one try after the other, or pass over in
+ * Checks a network configuration for people: everything at once that the plugins would refuse, one try after the other, or pass over in
  * silence. ADD keeps keys that it does not know, for they may be another's; a person wants to hear of a slip of the pen.
  *
- * Only what is ours is judged. Keys of others' plugins, and of others' IPAM plugins, are theirs.
+ * Only what is ours is checked. Keys of others' plugins, and of others' IPAM plugins, are theirs.
  */
 
 import { supportedVersions } from "../../cni/version.ts";
@@ -15,8 +15,8 @@ import { knownPlugins } from "./plugins.ts";
 export interface NetworkLint {
   /** In the order of the document. */
   readonly slips: readonly Slip[];
-  /** What was not judged, and why: `plugins[2] (tuning): it is another's`. */
-  readonly unjudged: readonly string[];
+  /** What was not checked, and why: `plugins[2] (tuning): it is another's`. */
+  readonly unchecked: readonly string[];
 }
 
 /** Of a list, beside each plugin's own (specification, section 1). */
@@ -33,7 +33,7 @@ const listKeys = [
 /** `document`: a list, or one plugin alone as in the days before lists. */
 export function lintNetwork(document: unknown): NetworkLint {
   if (!isObject(document))
-    return { slips: [{ path: "", text: "it is no JSON object", effect: "refused" }], unjudged: [] };
+    return { slips: [{ path: "", text: "it is not a JSON object", effect: "refused" }], unchecked: [] };
   const { cniVersion, name } = document;
   if (!("plugins" in document)) return joined([headOf(document), lintOne(document, "")]);
   const { plugins } = document;
@@ -41,22 +41,25 @@ export function lintNetwork(document: unknown): NetworkLint {
   const head: NetworkLint = {
     slips: unknown.map((key) => ({
       path: key,
-      text: `a list has no such key${didYouMean(key, listKeys)}`,
+      text: `a list does not have this key${didYouMean(key, listKeys)}`,
       effect: "ignored" as const,
     })),
-    unjudged: [],
+    unchecked: [],
   };
   if (!Array.isArray(plugins) || plugins.length === 0) {
     return joined([
       headOf(document),
       head,
-      { slips: [{ path: "plugins", text: "must be a list of plugins", effect: "refused" }], unjudged: [] },
+      { slips: [{ path: "plugins", text: "must be a list of plugins", effect: "refused" }], unchecked: [] },
     ]);
   }
   const each = plugins.map((plugin, index) =>
     isObject(plugin)
       ? lintOne({ cniVersion, name, ...plugin }, `plugins[${index}]`)
-      : { slips: [{ path: `plugins[${index}]`, text: "must be an object", effect: "refused" as const }], unjudged: [] },
+      : {
+          slips: [{ path: `plugins[${index}]`, text: "must be an object", effect: "refused" as const }],
+          unchecked: [],
+        },
   );
   return joined([headOf(document), head, ...each]);
 }
@@ -75,17 +78,17 @@ function headOf({ name, cniVersion = "0.1.0", cniVersions = [] }: Readonly<Recor
   }
   const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [cniVersions])];
   if (!offered.some((version) => (supportedVersions as readonly unknown[]).includes(version))) {
-    const text = `is ${offered.map((version) => JSON.stringify(version)).join(", ")}, and the plugins speak ${supportedVersions.join(", ")}`;
+    const text = `is ${offered.map((version) => JSON.stringify(version)).join(", ")}, but the plugins support ${supportedVersions.join(", ")}`;
     slips.push({ path: "cniVersion", text, effect: "refused" });
   }
-  return { slips, unjudged: [] };
+  return { slips, unchecked: [] };
 }
 
 function lintOne(document: Readonly<Record<string, unknown>>, path: string): NetworkLint {
   const { type, ipam } = document;
   const at = path === "" ? "" : `${path}.`;
   if (typeof type !== "string" || type === "") {
-    return { slips: [{ path: `${at}type`, text: "must be the name of a plugin", effect: "refused" }], unjudged: [] };
+    return { slips: [{ path: `${at}type`, text: "must be the name of a plugin", effect: "refused" }], unchecked: [] };
   }
   const ipamType = isObject(ipam) && typeof ipam.type === "string" ? ipam.type : undefined;
   const isOurs = Object.hasOwn(knownPlugins, type);
@@ -99,7 +102,7 @@ function lintOne(document: Readonly<Record<string, unknown>>, path: string): Net
         : []),
       ...(isOurs || isIpamOurs ? lintPlugin(document, path) : []),
     ],
-    unjudged: [
+    unchecked: [
       ...(isOurs ? [] : [`${place} (${type})${didYouMean(type, ours)}`]),
       ...(ipamType === undefined || isIpamOurs ? [] : [`${at}ipam (${ipamType})${didYouMean(ipamType, ours)}`]),
     ],
@@ -107,5 +110,5 @@ function lintOne(document: Readonly<Record<string, unknown>>, path: string): Net
 }
 
 function joined(parts: readonly NetworkLint[]): NetworkLint {
-  return { slips: parts.flatMap(({ slips }) => slips), unjudged: parts.flatMap(({ unjudged }) => unjudged) };
+  return { slips: parts.flatMap(({ slips }) => slips), unchecked: parts.flatMap(({ unchecked }) => unchecked) };
 }

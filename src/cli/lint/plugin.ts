@@ -1,4 +1,4 @@
-/** Judges one plugin's part of a network configuration by its schema, and by what the plugin itself says of it. */
+/** Checks one plugin's part of a network configuration by its schema, and by what the plugin itself says of it. */
 
 import { isLogLevel } from "../../log/options.ts";
 import { calicoKeys, describeUnsupported, unsupportedIn } from "../../plugin/unsupported.ts";
@@ -20,7 +20,7 @@ type Document = Readonly<Record<string, unknown>>;
 
 /** The specification's keys of every plugin (section 2), and what libcni adds. */
 const commonKeys = ["cniVersion", "name", "type", "capabilities", "args", "runtimeConfig", "prevResult", "ipam", "dns"];
-/** Of others' making, or judged apart. */
+/** Of others' making, or checked apart. */
 const opaque = ["args", "runtimeConfig", "ipam"];
 
 /** The plugin, its IPAM plugin, or both must be ours: of the other's keys nothing is said. */
@@ -99,7 +99,7 @@ function unknownKeys(
   return Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
     const place = under(path, key);
     if (!known.some((one) => isSame(one, key)) && !key.startsWith("cni.dev/")) {
-      return [{ path: place, text: `${plugin} has no such key${didYouMean(key, known)}`, effect: "ignored" }];
+      return [{ path: place, text: `${plugin} does not have this key${didYouMean(key, known)}`, effect: "ignored" }];
     }
     const inner = schemaOf(properties, key);
     const isDeep = inner?.properties !== undefined && isObject(item) && !opaque.some((one) => isSame(one, key));
@@ -121,7 +121,9 @@ function capabilitySlips(
   return Object.entries(capabilities).flatMap(([key, value]): readonly Slip[] => {
     const own = under(place, key);
     if (!known.includes(key))
-      return [{ path: own, text: `${plugin} takes no such capability${didYouMean(key, known)}`, effect: "ignored" }];
+      return [
+        { path: own, text: `${plugin} does not have this capability${didYouMean(key, known)}`, effect: "ignored" },
+      ];
     return typeof value === "boolean"
       ? []
       : [{ path: own, text: `must be a boolean, not ${JSON.stringify(value)}`, effect: "ignored" }];
@@ -136,7 +138,7 @@ function senselessValues(document: Document, path: string): readonly Slip[] {
   return Object.entries(document).flatMap(([key, value]): readonly Slip[] => {
     const slip = (text: string) => [{ path: under(path, key), text, effect: "ignored" as const }];
     if (isSame(key, "log_level") && typeof value === "string" && value !== "" && !isLogLevel(value)) {
-      return slip(`is ${JSON.stringify(value)}, which counts as info; wanted debug, info, warning or error`);
+      return slip(`is ${JSON.stringify(value)}, which counts as info; must be debug, info, warning or error`);
     }
     if (paths.some((path) => isSame(key, path)) && typeof value === "string" && /^[^/]/.test(value))
       return slip(

@@ -30,14 +30,15 @@ export function validateNetwork(
     refuse(network.fault);
     return false;
   }
-  const { slips: own, unjudged } = lintNetwork(network.document);
+  const { slips: own, unchecked } = lintNetwork(network.document);
   // Which pools there are is asked of a configuration that is right in itself.
   const slips = own.length > 0 ? own : lintNamedPools(cli, network.document as Readonly<Record<string, unknown>>);
   for (const { path, text } of slips) refuse(path === "" ? text : `${path}: ${text}`);
   const name = JSON.stringify((network.document as { readonly name?: unknown }).name);
-  const others = unjudged.length === 0 ? "" : `; not judged, for the plugins of others: ${unjudged.join(", ")}`;
+  const others =
+    unchecked.length === 0 ? "" : `; not checked, because the plugins are foreign: ${unchecked.join(", ")}`;
   if (slips.length === 0) cli.out(`network ${name} valid${others}\n`);
-  else if (unjudged.length > 0)
-    cli.note(`tortie: not judged in ${source}, for the plugins of others: ${unjudged.join(", ")}`);
+  else if (unchecked.length > 0)
+    cli.note(`tortie: not checked in ${source}, because the plugins are foreign: ${unchecked.join(", ")}`);
   return slips.length === 0;
 }

@@ -43,6 +43,6 @@ export function ipRoutes(text: string): readonly IpRoute[] {
 /** Older versions write nothing where there is nothing, and an empty object for what they left out. */
 function listOf(text: string): readonly unknown[] {
   const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
-  if (!Array.isArray(value)) throw new Error('"ip -j" wrote no list');
+  if (!Array.isArray(value)) throw new Error('"ip -j" did not print a list');
   return value.filter((item: object) => Object.keys(item).length > 0);
 }

@@ -62,7 +62,7 @@ export function namespaceAt(sys: Sys, path: string): number | undefined {
 
 /**
  * Whether these are all processes of the machine, and its first has this very mount namespace: what records of earlier releases, which do not
- * say where they were written, are judged by. The second process of the first process namespace is the kernel's own, on every machine.
+ * say where they were written, are checked by. The second process of the first process namespace is the kernel's own, on every machine.
  */
 function isWholeNode(processes: readonly Process[], here: Origin | undefined): boolean {
   const first = processes.find(({ pid }) => pid === 1);

@@ -22,9 +22,9 @@ const options = {
   pod: { type: "string", default: "default/web-0", describe: "the pod, NAME or NAMESPACE/NAME" },
   container: { type: "string", default: "web-0", describe: "its container ID" },
   ifname: { type: "string", default: "eth0", describe: "the name of its interface" },
-  address: { type: "strings", describe: "an address of the pod; the one that it would get now without" },
+  address: { type: "strings", describe: "an address of the pod; default: the next one to be assigned" },
   port: { type: "strings", describe: "a host port: [HOST-ADDRESS:]HOST-PORT:CONTAINER-PORT[/PROTOCOL]" },
-  rate: { type: "string", describe: 'limits in bits per second, "10M", or "10M:5M" to the pod and from it' },
+  rate: { type: "string", describe: 'rate limit in bits per second, "10M", or "10M:5M" to and from the pod' },
   output: {
     type: "string",
     alias: "o",
@@ -36,15 +36,15 @@ const options = {
 
 export const planCommand = command({
   path: "plan",
-  describe: "Show the commands that do what an ADD would do",
+  describe: "Show an ADD as commands",
   long:
-    "Asks each plugin of a network configuration what it would make for a pod, and shows it as commands of ip, sysctl, tc, nft and iptables. " +
-    "Nothing is changed, no address is taken, and none of the commands is run: the plugins themselves use netlink. " +
-    "What the node has already is not left out, and what only the kernel decides (which host port is taken) is not known.",
+    "Prints the commands of ip, sysctl, tc, nft and iptables that do the same as an ADD of each plugin of a network configuration. " +
+    "Changes nothing, assigns no address, and runs none of the commands: the plugins themselves use netlink. " +
+    "Includes objects that the node already has, and ignores what only the kernel knows, such as host ports in use.",
   examples: [
-    ["$0 plan /etc/cni/net.d/10-calico.conflist", "for some pod"],
+    ["$0 plan /etc/cni/net.d/10-calico.conflist", "for any pod"],
     ["$0 plan x.conflist --pod shop/web-1 --port 8080:80 --rate 10M", "with a host port and limits"],
-    ["$0 plan x.conflist -o sh | CNI_NETNS=/run/netns/test sh", "the same state as ADD's, by a shell"],
+    ["$0 plan x.conflist -o sh | CNI_NETNS=/run/netns/test sh", "create the same state with a shell"],
     ["$0 plan x.conflist -o json | jq '.[].plan.resources[].kind'", "for programs"],
   ],
   positionals,
@@ -56,7 +56,7 @@ async function showPlan(cli: Cli, given: Accepted<typeof positionals, typeof opt
   const [input] = await readInputs(cli, [given.conflist], { recursive: false, withNetworks: true });
   if (input === undefined) throw new CliError(`cannot plan: ${given.conflist} holds nothing`);
   const network = networkIn(input);
-  if (network === undefined) throw new CliError(`cannot plan ${input.source}: it is no network configuration`);
+  if (network === undefined) throw new CliError(`cannot plan ${input.source}: it is not a network configuration`);
   if ("fault" in network) throw new CliError(`cannot plan ${input.source}: ${network.fault}`);
   const list = network.document;
   if (!isObject(list)) throw new CliError(`cannot plan ${input.source}: it is not an object`);

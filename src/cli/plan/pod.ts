@@ -20,7 +20,7 @@ export interface PlannedPod {
 
 export function podOf({ pod, address = [], port = [], rate }: PodOptions): PlannedPod {
   const [namespace, name, ...more] = pod.includes("/") ? pod.split("/") : ["default", pod];
-  if (!namespace || !name || more.length > 0) throw usage(`--pod "${pod}"`, "wanted NAME or NAMESPACE/NAME");
+  if (!namespace || !name || more.length > 0) throw usage(`--pod "${pod}"`, "must be NAME or NAMESPACE/NAME");
   for (const one of address) {
     if (canonicalAddress(one.replace(/\/\d+$/, "")) === undefined)
       throw usage(`--address "${one}"`, "not an IP address");
@@ -58,7 +58,7 @@ function bandwidthOf(text: string): Readonly<Record<string, number>> {
     return number === undefined ? 0 : Math.floor(Number(number) * (units[unit] ?? 1));
   });
   if (!ingress || egress === 0 || more.length > 0)
-    throw usage(`--rate "${text}"`, 'wanted bits per second, as "10M" or "10M:5M"');
+    throw usage(`--rate "${text}"`, 'must be bits per second, such as "10M" or "10M:5M"');
   return { ingressRate: ingress, ingressBurst: burstBits, egressRate: egress ?? ingress, egressBurst: burstBits };
 }
 

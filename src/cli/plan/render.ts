@@ -7,7 +7,7 @@ export const formats = ["text", "sh", "json"] as const;
 export function renderPlans(plans: readonly PluginPlan[], format: (typeof formats)[number]): string {
   if (format === "json") return `${JSON.stringify(plans.map(asDocument), undefined, 2)}\n`;
   const blocks = plans.map(({ type, planned }) => {
-    if (planned === undefined) return `# ${type}: not planned, for it is a plugin of another project\n`;
+    if (planned === undefined) return `# ${type}: not planned, because it is a foreign plugin\n`;
     const commands = show(planned.plan);
     return commands.length === 0 ? `# ${type}: nothing to do\n` : `# ${type}\n${commands.join("\n")}\n`;
   });
@@ -15,7 +15,7 @@ export function renderPlans(plans: readonly PluginPlan[], format: (typeof format
 }
 
 const header = `#!/bin/sh
-# Makes what ADD makes, on a node where none of it is there. Run it as root, with CNI_NETNS set.
+# Does the same as an ADD on a node without these objects. Run it as root, with CNI_NETNS set.
 set -e
 : "\${CNI_NETNS:?set it to the path of the pod's network namespace}"
 `;

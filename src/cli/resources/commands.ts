@@ -11,11 +11,11 @@ const get = command({
   path: "get",
   describe: "List resources",
   long:
-    "Kinds may be written in the plural. YAML and JSON can be given to apply again. " +
-    "One resource that is asked for by name stands alone, several are a list.",
+    "Kinds may be plural. You can pass YAML and JSON output to apply. " +
+    "A single named resource is printed alone, several as a list.",
   examples: [
     ["$0 get ippools -o wide", "all pools with their modes"],
-    ["$0 get ippool default-ipv4-ippool -o yaml > pool.yaml", "one pool, to be edited and applied"],
+    ["$0 get ippool default-ipv4-ippool -o yaml > pool.yaml", "one pool, to edit and apply"],
     ["$0 get wep", "every endpoint of the node"],
   ],
   positionals: {
@@ -28,18 +28,18 @@ const get = command({
       alias: "o",
       choices: ["ps", "wide", "yaml", "json", "name"],
       default: "ps",
-      describe: "a table, a wider one, the whole resource, or <kind>/<name> alone",
+      describe: "a table, a wider table, the whole resource, or only <kind>/<name>",
     },
     selector: {
       type: "string",
       alias: "l",
-      describe: "by labels: key=value, key!=value, key, !key, with commas between them",
+      describe: "select by labels: key=value, key!=value, key, !key, separated by commas",
     },
     namespace: { type: "string", alias: "n", describe: "workloadendpoints of this namespace" },
     "all-namespaces": {
       type: "boolean",
       alias: "A",
-      describe: "workloadendpoints of every namespace, as without",
+      describe: "workloadendpoints of every namespace (default)",
       excludes: ["namespace"],
     },
   },
@@ -50,10 +50,10 @@ const files = {
   filename: {
     type: "strings",
     alias: "f",
-    describe: 'a file with resources, or a directory of such files; "-": standard input; as often as wanted',
+    describe: 'a file with resources, or a directory of such files; "-": standard input; may be repeated',
     completes: "file",
   },
-  recursive: { type: "boolean", alias: "R", describe: "the directories in a directory, too" },
+  recursive: { type: "boolean", alias: "R", describe: "include subdirectories" },
 } as const;
 
 const overDamage = {
@@ -62,17 +62,17 @@ const overDamage = {
 } as const;
 
 const howToWrite =
-  "A file holds YAML or JSON, in one document or several. All are judged before any is written; " +
-  "a resourceVersion that is sent must be the one that is stored.";
+  "A file contains YAML or JSON, in one document or several. All are checked before any is written; " +
+  "a resourceVersion must match the stored one.";
 
 /** `apply pool.yaml`: what kubectl's users, too, forget. */
 const surplusFile = (words: readonly string[]) =>
-  `a file is given by -f: ${words.map((word) => `-f ${word}`).join(" ")}`;
+  `pass the file with -f: ${words.map((word) => `-f ${word}`).join(" ")}`;
 
 const apply = command({
   path: "apply",
   describe: "Create or change resources",
-  long: `What is there already is changed, the rest is created. ${howToWrite}`,
+  long: `Existing resources are changed, the others are created. ${howToWrite}`,
   examples: examplesOf("apply"),
   options: { ...files, force: overDamage, "dry-run": dryRun },
   surplus: surplusFile,
@@ -82,7 +82,7 @@ const apply = command({
 const create = command({
   path: "create",
   describe: "Create resources",
-  long: `What is there already is refused. ${howToWrite}`,
+  long: `It is an error if a resource exists. ${howToWrite}`,
   examples: examplesOf("create"),
   options: { ...files, "dry-run": dryRun },
   surplus: surplusFile,
@@ -92,7 +92,7 @@ const create = command({
 const replace = command({
   path: "replace",
   describe: "Change resources",
-  long: `What is not there yet is refused. ${howToWrite}`,
+  long: `It is an error if a resource does not exist. ${howToWrite}`,
   examples: examplesOf("replace"),
   options: { ...files, force: overDamage, "dry-run": dryRun },
   surplus: surplusFile,
@@ -103,9 +103,9 @@ const validate = command({
   path: "validate",
   describe: "Check resources and network configurations without writing them",
   long:
-    `As apply, but for the writing: what is wrong is told, with what it collides with. ${howToWrite} ` +
-    "Of a network configuration (.conflist, .conf) every key that no plugin knows is named, every value that ADD would refuse or take for " +
-    "something else, and what this version cannot honour.",
+    `Like apply, but without writing: reports errors and conflicts. ${howToWrite} ` +
+    "For a network configuration (.conflist, .conf) it reports every unknown key, every value that ADD would reject or interpret " +
+    "differently, and what this version cannot honour.",
   examples: [...examplesOf("validate"), ["$0 validate -f /etc/cni/net.d", "the network configuration of this node"]],
   options: files,
   surplus: surplusFile,
@@ -116,11 +116,11 @@ const remove = command({
   path: "delete",
   describe: "Delete resources",
   long:
-    "Deleting a pool disables it, gives its blocks up and then removes it; while it has addresses in use this is refused. " +
-    "So is a block or a handle that holds addresses, and an endpoint whose sandbox is there.",
+    "Deleting a pool disables it, releases its blocks and then removes it; this fails while addresses are in use. " +
+    "So does deleting a block or handle that holds addresses, or the endpoint of a live sandbox.",
   examples: [
-    ["$0 delete ippool old-pool --dry-run", "would it be possible?"],
-    ["$0 delete -f pools.yaml", "whatever is in a file"],
+    ["$0 delete ippool old-pool --dry-run", "whether it is possible"],
+    ["$0 delete -f pools.yaml", "all resources of a file"],
   ],
   positionals: {
     kind: { type: "string", describe: `one of ${kinds}`, completes: "kind" },
@@ -128,7 +128,7 @@ const remove = command({
   },
   options: {
     ...files,
-    force: { type: "boolean", describe: "even while it is in use, or damaged" },
+    force: { type: "boolean", describe: "even if it is in use, or damaged" },
     "dry-run": dryRun,
   },
   action: deleteResources,
@@ -139,7 +139,7 @@ export const resourceCommands: readonly Command[] = [get, apply, create, replace
 function examplesOf(verb: Verb): readonly (readonly [string, string])[] {
   return [
     [`$0 ${verb} -f pool.yaml`, "from a file"],
-    [`$0 ${verb} -f pools/ -R`, "from every file of a directory, and of the directories in it"],
+    [`$0 ${verb} -f pools/ -R`, "every file of a directory and its subdirectories"],
     ...(verb === "create" ? [] : [[`$0 get ippool -o yaml | $0 ${verb} -f -`, "from a pipe"] as const]),
   ];
 }

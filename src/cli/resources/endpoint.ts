@@ -79,14 +79,16 @@ export function planEndpointDelete(cli: Cli, name: string, force: boolean): Chan
     throw refuse(ofPod.length === 0 ? "there is none" : `it is a pod's name; its endpoints are ${ofPod.join(", ")}`);
   }
   if (found.length > 1) {
-    throw refuse(`${found.length} have the name; wanted <namespace>/<name> of ${found.map(qualifiedName).join(", ")}`);
+    throw refuse(
+      `${found.length} have this name; use <namespace>/<name> with one of ${found.map(qualifiedName).join(", ")}`,
+    );
   }
   const endpoint = decode(only);
-  if (endpoint === undefined) throw refuse("it is no record of ours");
+  if (endpoint === undefined) throw refuse("it is not a record of Tortie");
   const sandbox = force ? "gone" : sightFrom(cli.sys, listProcesses(cli.sys)).sandboxOf(endpoint);
   if (sandbox !== "gone") {
     throw refuse(
-      `its sandbox "${endpoint.netns}" ${sandbox === "there" ? "is there" : "cannot be seen from here"} (pass --force)`,
+      `its sandbox "${endpoint.netns}" ${sandbox === "there" ? "is there" : "is not visible from here"} (pass --force)`,
     );
   }
   return { action: "deleted", resource: only, perform: () => removeEndpoint(cli.sys, endpoint.attachment) };

@@ -57,7 +57,7 @@ function selected(all: readonly Resource[], kind: ResourceKind, options: GetOpti
   if (kind !== "WorkloadEndpoint" && (namespace !== undefined || allNamespaces === true)) {
     const option = namespace === undefined ? "-A" : "-n";
     throw new CliError(
-      `cannot get ${kind} by ${option}: it belongs to no namespace; leave ${option} out`,
+      `cannot get ${kind} by ${option}: resources of this kind have no namespace; omit ${option} out`,
       exitStatus.usage,
     );
   }

@@ -31,11 +31,14 @@ export async function readInputs(
       continue;
     }
     if (/^https?:\/\//.test(filename)) {
-      throw new CliError(`cannot read "${filename}": no address is fetched; use curl, and -f -`, exitStatus.usage);
+      throw new CliError(
+        `cannot read "${filename}": tortie does not download files; use curl, and -f -`,
+        exitStatus.usage,
+      );
     }
     const paths = isDirectory(cli, filename) ? filesIn(cli, filename, options) : [filename];
     if (paths.length === 0)
-      throw new CliError(`cannot read "${filename}": no file of the directory ends in .yaml, .yml or .json`);
+      throw new CliError(`cannot read "${filename}": no file of the directory has the extension .yaml, .yml or .json`);
     inputs.push(...paths.map((path) => ({ text: readText(cli, path), source: `"${path}"`, path })));
   }
   return inputs;

@@ -28,7 +28,7 @@ export function parseResources(text: string, source: string): readonly Resource[
     const items = isList(document) ? document.items : [document];
     return items.map((item) => decodeResource(item, `document ${index + 1} of ${source}`));
   });
-  if (resources.length === 0) throw new CliError(`cannot read ${source}: it holds no resource`, exitStatus.failed);
+  if (resources.length === 0) throw new CliError(`cannot read ${source}: it contains no resource`, exitStatus.failed);
   return resources;
 }
 
@@ -47,7 +47,7 @@ function isList(document: unknown): document is { readonly items: readonly unkno
 
 function decodeResource(value: unknown, place: string): Resource {
   const refuse = (reason: string) => new CliError(`cannot read ${place}: ${reason}`);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw refuse("it is no object");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw refuse("it is not an object");
   const { apiVersion, kind, metadata, spec } = value as Partial<Resource>;
   const known = kindOf(kind);
   if (known === undefined) throw refuse(kindFault(kind));
@@ -68,9 +68,9 @@ function kindOf(kind: unknown): ResourceKind | undefined {
 
 /** Kinds of Calico's and Kubernetes' that nothing here would act on, by the end of their names. */
 const foreignKinds: readonly (readonly [RegExp, string])[] = [
-  [/Policy$|NetworkSet$|^HostEndpoint$|^Profile$|^Tier$/, "no network policy is enforced here"],
-  [/^BGP/, "no routes are announced here (BGP)"],
-  [/^FelixConfiguration$|^KubeControllersConfiguration$|^ClusterInformation$/, "no agent of Calico runs here"],
+  [/Policy$|NetworkSet$|^HostEndpoint$|^Profile$|^Tier$/, "Tortie enforces no network policy"],
+  [/^BGP/, "Tortie announces no routes (BGP)"],
+  [/^FelixConfiguration$|^KubeControllersConfiguration$|^ClusterInformation$/, "Tortie has no agent"],
 ];
 
 function kindFault(kind: unknown): string {

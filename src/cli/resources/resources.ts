@@ -34,7 +34,7 @@ export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions
     throw new CliError(`cannot run ${verb}: wanted -f with a file of ${what}`, exitStatus.usage);
   }
   const inputs = await readInputs(cli, filename, { recursive, withNetworks: verb === "validate" });
-  const isWell = inputs.map((input) => judgeNetwork(cli, verb, input)).every((judged) => judged !== false);
+  const isWell = inputs.map((input) => checkNetwork(cli, verb, input)).every((checked) => checked !== false);
   const others = inputs.filter((input) => networkIn(input) === undefined);
   if (others.length === 0) return isWell ? exitStatus.done : exitStatus.failed;
   const resources = others.flatMap(({ text, source }) => parseResources(text, source));
@@ -49,12 +49,12 @@ export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions
 }
 
 /** Whether a network configuration is as it should be; `undefined` for what is none. Throws `CliError` where it would be written. */
-function judgeNetwork(cli: Cli, verb: Verb, input: Input): boolean | undefined {
+function checkNetwork(cli: Cli, verb: Verb, input: Input): boolean | undefined {
   const network = networkIn(input);
   if (network === undefined) return undefined;
   if (verb === "validate") return validateNetwork(cli, input, network);
   throw new CliError(
-    `cannot ${verb} ${input.source}: it is a network configuration of container runtimes; "tortie validate" judges it, ` +
+    `cannot ${verb} ${input.source}: it is a network configuration of container runtimes; "tortie validate" checks it, ` +
       '"tortie install --conflist" installs it',
   );
 }

@@ -68,7 +68,7 @@ function changeFaults(spec: PoolSpec, before: PoolSpec | undefined): readonly st
   return keys.flatMap((key) =>
     before[key] === undefined || spec[key] === before[key]
       ? []
-      : `its ${key} cannot be changed: it is ${before[key]}, and ${spec[key]} was asked for; create another pool and delete this one`,
+      : `its ${key} cannot be changed: it is ${before[key]}, and ${spec[key]} was requested; create another pool and delete this one`,
   );
 }
 
@@ -77,7 +77,7 @@ function sizeFaults(pool: StoredObject<FullPoolSpec>, blocks: readonly Block[]):
   const others = blocks.map((block) => block.spec.cidr).filter((cidr) => overlapsSafely(pool.spec.cidr, cidr));
   const { blockSize } = decodePool(pool);
   const odd = others.find((cidr) => lengthOf(cidr) !== blockSize);
-  return odd === undefined ? [] : [`its blockSize ${blockSize} is not that of the block ${odd} in its range`];
+  return odd === undefined ? [] : [`its blockSize ${blockSize} differs from that of the block ${odd} in its range`];
 }
 
 /** A mode that was stored already stays: it does no harm to change the rest. */
@@ -85,7 +85,7 @@ function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefine
   return (["ipipMode", "vxlanMode"] as const).flatMap((key) => {
     const mode = spec[key] ?? "Never";
     if (mode === "Never" || mode === before?.[key]) return [];
-    return `its ${key} is ${mode}, and there are no tunnels here; set it to Never, or leave it out`;
+    return `its ${key} is ${mode}, but Tortie has no tunnels; set it to Never, or omit it`;
   });
 }
 
@@ -94,14 +94,14 @@ export function effectWarnings({ kind, spec }: StoredObject): readonly string[] 
   if (kind === "IPPool") return poolWarnings(spec as FullPoolSpec);
   const { kubeVirtVMAddressPersistence } = spec as Readonly<Record<string, unknown>>;
   if (kind !== "IPAMConfig" || kubeVirtVMAddressPersistence !== "Enabled") return [];
-  return ["its kubeVirtVMAddressPersistence has no effect here: nothing here knows of virtual machines"];
+  return ["its kubeVirtVMAddressPersistence has no effect: Tortie does not support virtual machines"];
 }
 
 function poolWarnings({ ipipMode = "Never", vxlanMode = "Never", allowedUses = [] }: FullPoolSpec): readonly string[] {
   const modes = Object.entries({ ipipMode, vxlanMode }).filter(([, mode]) => mode !== "Never");
-  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect here: there are no tunnels`);
+  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect: Tortie has no tunnels`);
   if (allowedUses.length === 0 || allowedUses.includes("Workload")) return warnings;
-  return [...warnings, `it gives no address: its allowedUses (${allowedUses.join(", ")}) do not hold Workload`];
+  return [...warnings, `it assigns no addresses: its allowedUses (${allowedUses.join(", ")}) do not contain Workload`];
 }
 
 function useFaults(spec: FullPoolSpec): readonly string[] {
@@ -109,7 +109,7 @@ function useFaults(spec: FullPoolSpec): readonly string[] {
   const faults: string[] = [];
   if (allowedUses.includes("LoadBalancer")) faults.push(...loadBalancerFaults(spec));
   if (allowedUses.includes("Tunnel") && namespaceSelector !== "") {
-    faults.push(`its allowedUses hold Tunnel, and its namespaceSelector is ${JSON.stringify(namespaceSelector)}`);
+    faults.push(`its allowedUses contain Tunnel, but its namespaceSelector is ${JSON.stringify(namespaceSelector)}`);
   }
   return faults;
 }
@@ -118,16 +118,18 @@ function loadBalancerFaults(spec: FullPoolSpec): readonly string[] {
   const { allowedUses = [], ipipMode = "Never", vxlanMode = "Never", nodeSelector = "all()" } = spec;
   const faults: string[] = [];
   const others = allowedUses.filter((use) => use !== "LoadBalancer");
-  if (others.length > 0) faults.push(`its allowedUses hold LoadBalancer, which excludes ${others.join(", ")}`);
+  if (others.length > 0) faults.push(`its allowedUses contain LoadBalancer, which excludes ${others.join(", ")}`);
   if (ipipMode !== "Never" || vxlanMode !== "Never") faults.push("LoadBalancer excludes ipipMode and vxlanMode");
-  if (nodeSelector !== "all()") faults.push(`LoadBalancer wants nodeSelector "all()", and it is "${nodeSelector}"`);
+  if (nodeSelector !== "all()") faults.push(`LoadBalancer requires nodeSelector "all()", not "${nodeSelector}"`);
   if (spec.disableBGPExport === true) faults.push("LoadBalancer excludes disableBGPExport");
   return faults;
 }
 
 function selectorFaults({ nodeSelector = "", namespaceSelector = "" }: PoolSpec): readonly string[] {
   return Object.entries({ nodeSelector, namespaceSelector }).flatMap(([key, selector]) =>
-    /\bglobal\(\s*\)/.test(selector) ? `its ${key} holds global(), which no pool may` : syntaxFaults(key, selector),
+    /\bglobal\(\s*\)/.test(selector)
+      ? `its ${key} contains global(), which a pool must not use`
+      : syntaxFaults(key, selector),
   );
 }
 
@@ -151,7 +153,9 @@ function blockFaults({ spec, metadata }: Block, { pools, blocks }: Neighbours): 
   }
   const holder = pools.flatMap(decodable).find((pool) => overlaps(pool.cidr, spec.cidr));
   if (holder !== undefined && (!contains(holder.cidr, spec.cidr) || lengthOf(spec.cidr) !== holder.blockSize)) {
-    faults.push(`its cidr ${spec.cidr} is no block of /${holder.blockSize} of IPPool "${holder.name}", ${holder.cidr}`);
+    faults.push(
+      `its cidr ${spec.cidr} is not a block of /${holder.blockSize} of IPPool "${holder.name}", ${holder.cidr}`,
+    );
   }
   return faults;
 }

@@ -99,7 +99,7 @@ function nameFaults({ kind, metadata: { name }, spec }: Resource): readonly stri
     IPAMHandle: kind === "IPAMHandle" ? handleName(handleID) : "",
   };
   const wanted = made[kind];
-  if (wanted !== undefined) return name === wanted ? [] : [`metadata.name: wanted "${wanted}"`];
+  if (wanted !== undefined) return name === wanted ? [] : [`metadata.name: must be "${wanted}"`];
   if (kind === "WorkloadEndpoint" || isDnsSubdomain(name)) return [];
-  return [`metadata.name: wanted a DNS subdomain: lower-case letters, digits, "-" and "."`];
+  return [`metadata.name: must be a DNS subdomain: lower-case letters, digits, "-" and "."`];
 }

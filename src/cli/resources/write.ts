@@ -41,8 +41,8 @@ export function* writeResource(verb: Verb, resource: StoredResource, force = fal
   const revision = metadata.resourceVersion;
   if (stored !== undefined && revision !== undefined && `${revision}` !== stored.metadata.resourceVersion) {
     throw refuse(
-      `it was changed: it is at resourceVersion ${stored.metadata.resourceVersion}, and ${revision} was sent; ` +
-        "get it again, or leave metadata.resourceVersion out",
+      `it was changed: its resourceVersion is ${stored.metadata.resourceVersion}, and ${revision} was sent; ` +
+        "get it again, or omit metadata.resourceVersion",
     );
   }
   const wanted = merged(resource, stored);

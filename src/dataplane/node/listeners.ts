@@ -19,7 +19,7 @@ export interface TakenPort {
   readonly port: number;
   /** What the process listens on; `0.0.0.0` and `::` stand for all. */
   readonly address: string;
-  /** `sshd (pid 42)`; `undefined` where the process cannot be seen from here. */
+  /** `sshd (pid 42)`; `undefined` where the process is not visible from here. */
   readonly process: string | undefined;
 }
 

@@ -2,7 +2,7 @@
  * The pools that a node begins with: what the configuration names by CIDR, else one of Calico's start-up.
  *
  * **Made once per family, when it has no pool at all**: whoever deletes or changes them later is not overruled while one is left. **All are
- * judged before one is made**: a configuration that is refused leaves nothing behind.
+ * checked before one is made**: a configuration that is refused leaves nothing behind.
  */
 import type { Family } from "../../net/address.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
@@ -65,7 +65,7 @@ export function* missingPools(
     if (damage !== undefined) throw damage;
     const named = [...new Set(names.flatMap((name) => canonicalPrefix(name) ?? []))];
     if (names.length === 0) cidrs.push(clearCidr(family, around));
-    else judge(named, family, around);
+    else check(named, family, around);
     cidrs.push(...named);
   }
   return cidrs;
@@ -78,7 +78,7 @@ function isOfFamily({ cidr }: Partial<PoolSpec>, family: Family): boolean {
 /** What holds no address that can be a pod's. */
 const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"];
 
-function judge(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
+function check(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
   const node = cidrs.length === 0 ? undefined : networks(family);
   cidrs.forEach((cidr, index) => {
     const refuse = (reason: string) => new InvalidRequest({ what: "new pool", cidr, family, reason });

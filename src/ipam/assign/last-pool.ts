@@ -1,7 +1,7 @@
 /**
  * The pool that gave last: where there are many, an assignment reads this one first and the others only when it has no room.
  *
- * **It is a hint**: the pool is read and judged anew before it gives. A node with few pools has none, for reading all is as cheap.
+ * **It is a hint**: the pool is read and checked anew before it gives. A node with few pools has none, for reading all is as cheap.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";

@@ -5,24 +5,24 @@
  *     endpoints' records ────────────────────────┼─► Snapshot ─► checkIpam(snapshot) ─► Report
  *     links, namespaces, addresses on the node ──┘
  *
- *     mend.ts   confirmed(reports, fresh): Problem[]     in every report, and in the fresh one with handle and sequence number alike
- *               mend(problem, fresh, snapshot): Transaction<string | undefined>     what was done, for people; under the lock that both
+ *     repair.ts   confirmed(reports, fresh): Problem[]     in every report, and in the fresh one with handle and sequence number alike
+ *               repair(problem, fresh, snapshot): Transaction<string | undefined>     what was done, for people; under the lock that both
  *                                                        were taken in; `undefined`: this kind is a person's to decide
  *
- * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not judged here.**
+ * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not checked here.**
  */
 
 import { addressBytes } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import { blockCidrOf } from "../../store/object-name.ts";
-import { allocationsOf } from "./judge-allocation.ts";
-import { judgeAffinities, judgeDamage, judgeHandles, soundBlocks } from "./judge-objects.ts";
+import { allocationsOf } from "./check-allocation.ts";
+import { checkAffinities, checkDamage, checkHandles, soundBlocks } from "./check-objects.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
 export function checkIpam(snapshot: Snapshot): Report {
   const { sound, malformed } = soundBlocks(snapshot);
   const allocations = [...allocationsOf(sound, snapshot)].sort(byAddress);
-  const damaged = judgeDamage(snapshot);
+  const damaged = checkDamage(snapshot);
   const unreadable = new Set(
     [...malformed.map(({ subject }) => subject), ...damagedBlocks(snapshot)]
       .map(blockCidrOf)
@@ -34,8 +34,8 @@ export function checkIpam(snapshot: Snapshot): Report {
     ...allocations.filter(({ state }) => state === "leaked").map(leaked),
     ...unknownAddresses(snapshot, allocations, unreadable),
     ...allocations.filter(({ address }) => !isPooled(snapshot, address)).map(outside),
-    ...judgeHandles(snapshot, allocations, unreadable),
-    ...judgeAffinities(snapshot, sound, unreadable),
+    ...checkHandles(snapshot, allocations, unreadable),
+    ...checkAffinities(snapshot, sound, unreadable),
   ];
   return { allocations, problems };
 }

@@ -78,11 +78,11 @@ export interface Allocation {
   readonly node: string;
   /** For people: `default/web-0 eth0`, `vxlanTunnelAddress of node-1`. */
   readonly owner: string;
-  /** `unjudged`: another node's, of a use that leaves no trace here, or of a sandbox that cannot be seen from here. */
-  readonly state: "in use" | "leaked" | "unjudged";
+  /** `unchecked`: another node's, of a use that leaves no trace here, or of a sandbox that is not visible from here. */
+  readonly state: "in use" | "leaked" | "unchecked";
   /** Why it is in that state. */
   readonly reason: string;
-  /** Not judged because a sandbox cannot be seen from where the facts were gathered. */
+  /** Not checked because a sandbox cannot be seen from where the facts were gathered. */
   readonly isUnseen?: true | undefined;
 }
 

@@ -20,7 +20,7 @@ export interface AffinitySpec {
   readonly type: "host";
   /** Empty in old data: confirmed. */
   readonly state: "pending" | "confirmed" | "pendingDeletion" | "";
-  /** A string, by a mistake in Calico's schema that cannot be mended. */
+  /** A string, by a mistake in Calico's schema that cannot be repaired. */
   readonly deleted: "false" | "true";
 }
 

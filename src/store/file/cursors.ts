@@ -8,7 +8,7 @@
  * `probed` counts the pool's blocks, from the node's start, that need not be looked at for a claim. The pool that gave last is in a cursor of
  * its own, `<node>-last-ipv4`.
  *
- * **A cursor is a hint and decides nothing.** What it names is read and judged before it is used, so a wrong one costs time, never an
+ * **A cursor is a hint and decides nothing.** What it names is read and checked before it is used, so a wrong one costs time, never an
  * address given twice. What it forgets (a process was killed, a file was lost) is found by a look at all blocks, which happens before
  * anybody is told that there is no address left (`findAnywhere`). One that cannot be read is set aside and begins anew.
  */

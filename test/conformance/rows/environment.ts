@@ -42,20 +42,20 @@ export const environment: Section = {
       run: (stage) =>
         stage.everyPart((part) => {
           const env = only({ CNI_COMMAND: "VERSION" });
-          judgeVersions(stage.ask(part, { command: "VERSION", env, stdin: '{"cniVersion":"1.1.0"}' }));
+          checkVersions(stage.ask(part, { command: "VERSION", env, stdin: '{"cniVersion":"1.1.0"}' }));
         }),
     },
     {
       number: 5,
       title: "VERSION needs no stdin",
       run: (stage) =>
-        stage.everyPart((part) => judgeVersions(stage.ask(part, { command: "VERSION", stdin: "" }), ["0.4.0"])),
+        stage.everyPart((part) => checkVersions(stage.ask(part, { command: "VERSION", stdin: "" }), ["0.4.0"])),
     },
     {
       number: 6,
       title: "VERSION ignores garbage on stdin",
       run: (stage) =>
-        stage.everyPart((part) => judgeVersions(stage.ask(part, { command: "VERSION", stdin: "xx" }), ["0.4.0"])),
+        stage.everyPart((part) => checkVersions(stage.ask(part, { command: "VERSION", stdin: "xx" }), ["0.4.0"])),
     },
     {
       number: 7,
@@ -64,7 +64,7 @@ export const environment: Section = {
         stage.everyPart((part) => {
           // The shell holds the pipe open for writing; 124 would be the status of `timeout`.
           const held = 'd=$(mktemp -d) && mkfifo $d/p && exec 5<>$d/p && exec timeout 20 "$0" <$d/p 5>&-';
-          judgeVersions(stage.ask(part, { command: "VERSION", under: ["bash", "--norc", "-c", held] }), ["0.4.0"]);
+          checkVersions(stage.ask(part, { command: "VERSION", under: ["bash", "--norc", "-c", held] }), ["0.4.0"]);
         }),
     },
     {
@@ -82,7 +82,7 @@ export const environment: Section = {
       run: (stage) =>
         stage.everyPart((part) => {
           const env = { CNI_CONTAINERID: "", CNI_NETNS: "dummy", CNI_IFNAME: "dummy", CNI_PATH: "dummy" };
-          judgeVersions(stage.ask(part, { command: "VERSION", env }), ["0.4.0"]);
+          checkVersions(stage.ask(part, { command: "VERSION", env }), ["0.4.0"]);
         }),
     },
     missing(10, "CNI_CONTAINERID", ["ADD", "DEL", "CHECK"]),
@@ -158,7 +158,7 @@ function only(env: Readonly<Record<string, string>>): Readonly<Record<string, st
   return { ...Object.fromEntries(unset), ...env };
 }
 
-function judgeVersions(answer: Answer, wanted = ["0.4.0", "1.0.0", "1.1.0"]): void {
+function checkVersions(answer: Answer, wanted = ["0.4.0", "1.0.0", "1.1.0"]): void {
   const { cniVersion, supportedVersions } = resultOf(answer);
   want(typeof cniVersion === "string", "cniVersion", answer.stdout);
   const versions = Array.isArray(supportedVersions) ? supportedVersions : [];

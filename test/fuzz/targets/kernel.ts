@@ -8,7 +8,7 @@ import { NLM_F_DUMP_INTR } from "../../../src/netlink/message.ts";
 import { sysError } from "../../lib/fake/errno.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
-import { Finding, judgeAnswer, requireSame } from "../judge.ts";
+import { checkAnswer, Finding, requireSame } from "../judge.ts";
 
 /** Far beyond what an operation on a model with two pods needs. */
 const maxReceives = 5_000;
@@ -80,7 +80,7 @@ function answer(node: FakeNode, { plugin, command, conf }: Request, answers?: An
     sys.openNetlink = (...where: Parameters<Sys["openNetlink"]>) => spoilt(open(...where), answers);
   }
   const status = node.exec(plugin, sys);
-  judgeAnswer(status, sys.stdout);
+  checkAnswer(status, sys.stdout);
   return status;
 }
 

@@ -6,7 +6,7 @@
 import { decodeUtf8 } from "../../../src/net/text.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
-import { Finding, judgeAnswer, requireSame } from "../judge.ts";
+import { checkAnswer, Finding, requireSame } from "../judge.ts";
 
 const plugins = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
 const commands = ["ADD", "DEL", "CHECK", "STATUS", "GC", "VERSION", "add"] as const;
@@ -31,7 +31,7 @@ export function main(bytes: Uint8Array): void {
   const run = (name: string) => {
     const sys = node.process({ ...environment, CNI_COMMAND: name }, stdin);
     const status = node.exec(plugin, sys);
-    judgeAnswer(status, sys.stdout);
+    checkAnswer(status, sys.stdout);
     return status;
   };
   const status = run(command);

@@ -5,7 +5,7 @@
 import { decodeUtf8 } from "../../../src/net/text.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
-import { judgeAnswer } from "../judge.ts";
+import { checkAnswer } from "../judge.ts";
 
 const conf = { ipam: { type: "calico-ipam", assign_ipv6: "true" } };
 const prevResult = { cniVersion: "1.1.0", ips: [{ address: "192.168.0.1/32" }] };
@@ -42,7 +42,7 @@ export function main(bytes: Uint8Array): void {
     };
     const document = { cniVersion: "1.1.0", name: "net1", type: "calico", ...conf, ...more };
     const sys = node.process(environment, JSON.stringify(document));
-    judgeAnswer(node.exec("calico-ipam", sys), sys.stdout);
+    checkAnswer(node.exec("calico-ipam", sys), sys.stdout);
   }
 }
 

@@ -4,7 +4,7 @@
  *     const ward = await Ward.start();
  *     const pod = ward.addPod();
  *     ward.node.sh(`ip link set ${pod.hostInterface} down`);
- *     ward.expectMended("attachment-different", /is down/);
+ *     ward.expectRepaired("attachment-different", /is down/);
  */
 import { expect } from "vitest";
 import { type Conflist, loadConflist } from "../conflist.ts";
@@ -125,8 +125,8 @@ export class Ward {
     expect(diff(this.#neighbourBefore, this.#stateOfNeighbour())).toBe("");
   }
 
-  /** It is found, it alone, and mended; nothing is left, and the neighbour is as it was. */
-  expectMended(id: string, text: RegExp): void {
+  /** It is found, it alone, and repaired; nothing is left, and the neighbour is as it was. */
+  expectRepaired(id: string, text: RegExp): void {
     const { exitCode, findings } = this.doctor();
     expect(findings.map((finding) => finding.id)).toEqual([id]);
     expect(`${findings[0]?.subject} ${findings[0]?.text}`).toMatch(text);

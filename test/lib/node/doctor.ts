@@ -26,7 +26,7 @@ export interface Doctored {
   /** 0: well, 3: something is wrong. */
   readonly exitCode: number;
   readonly findings: readonly DoctorFinding[];
-  /** What was not judged, and why. */
+  /** What was not checked, and why. */
   readonly remarks: readonly string[];
   /** What `--fix` did, a line each, and what it could not. */
   readonly notes: readonly string[];
@@ -34,7 +34,7 @@ export interface Doctored {
 
 export interface DoctorOptions {
   readonly fix?: boolean;
-  /** Ids of what is mended; all when absent. */
+  /** Ids of what is repaired; all when absent. */
   readonly only?: readonly string[];
   /** Seconds; 0 when absent. */
   readonly grace?: number;
@@ -71,11 +71,11 @@ export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
     const { status, signal, stdout, stderr } = node.run([...argv, ...more]);
     if (status !== 0 && status !== 3)
       throw new Error(`cannot run the doctor: ${signal ?? `status ${status}`}: ${stderr}`);
-    const { findings, notes, mended, failed } = JSON.parse(stdout) as DoctorReport;
+    const { findings, notes, repaired, failed } = JSON.parse(stdout) as DoctorReport;
     const remarks = notes.map(({ text, subjects }) =>
       [...(subjects.length === 0 ? [] : [subjects.join(", ")]), text].join(": "),
     );
-    return { exitCode: status, findings, remarks, notes: [...mended, ...failed] };
+    return { exitCode: status, findings, remarks, notes: [...repaired, ...failed] };
   } finally {
     rmSync(confDir, { recursive: true, force: true });
   }

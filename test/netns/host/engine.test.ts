@@ -1,4 +1,4 @@
-/** The engine: faults of its own that patches of src/host/native/patches mend, what we took out of it, and what it must never do. */
+/** The engine: faults of its own that patches of src/host/native/patches repair, what we took out of it, and what it must never do. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";

@@ -98,7 +98,7 @@ test("calico-ipam GC rebuilds a handle that cannot be read, and releases what it
   expect(JSON.parse(machine.files.read(`${blocks}/${blockFiles()[0]}`)).spec.attributes).toEqual([]);
 });
 
-test("calico-ipam: a pool that cannot be read is a person's to mend: it is left alone", () => {
+test("calico-ipam: a pool that cannot be read is a person's to repair: it is left alone", () => {
   machine.files.replace("/var/lib/tortie/ippools/p.json", "{", 0o600);
   put("/var/lib/tortie/ippools", "q.json", {
     apiVersion: "projectcalico.org/v3",

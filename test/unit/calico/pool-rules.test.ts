@@ -137,10 +137,10 @@ test("calico CHECK names each rule that is gone, and GC and the next ADD put it 
   expect(check()).toBeUndefined();
   const { host } = node.machine.kernel;
   for (const gone of host.rules) {
-    for (const mend of [() => gc("c1"), () => add("c1", from("10.65.0.0/16"))]) {
+    for (const repair of [() => gc("c1"), () => add("c1", from("10.65.0.0/16"))]) {
       host.rules = host.rules.filter((rule) => describeRule(rule) !== describeRule(gone));
       expect(check().msg).toContain(`rule ${describeRule(gone)} is missing`);
-      mend();
+      repair();
       expect(rules()).toEqual(whole);
       expect(check()).toBeUndefined();
     }

@@ -75,7 +75,7 @@ describe.each(isMany ? everywhere : distinct)("tortie $command.path --$name", ({
       "takes true or false, not %j",
       async (value) => {
         for (const spelling of spellings) {
-          await refused(`${spelling}=${value}`, `${spelling} takes true or false, not "${value}"`);
+          await refused(`${spelling}=${value}`, `${spelling} must be true or false, not "${value}"`);
           await refused(`${spelling} --no-${name}`, `--${name} was given as true and as false`);
         }
       },
@@ -97,8 +97,8 @@ describe.each(isMany ? everywhere : distinct)("tortie $command.path --$name", ({
   }
   test("takes a value that is not empty", async () => {
     for (const spelling of spellings) {
-      await refused(`${spelling}=`, `--${name} takes .*, and none was given`);
-      await refused(spelling, `--${name} takes .*, and none was given`);
+      await refused(`${spelling}=`, `--${name} takes .*, but none was given`);
+      await refused(spelling, `--${name} takes .*, but none was given`);
     }
   });
 });
@@ -123,7 +123,7 @@ interface Trial {
   readonly outcome: Outcome;
 }
 
-/** Runs a line where it finds what examples speak of: pools, files, something to mend. */
+/** Runs a line where it finds what examples speak of: pools, files, something to repair. */
 async function trial(line: string): Promise<Trial> {
   const world = prepared();
   const before = filesOf(world);
@@ -138,7 +138,7 @@ function prepared(): World {
   world.write("/tmp/pools/more/blue.yaml", pool("blue", "10.77.0.0/24"));
   world.write("/tmp/pools.yaml", pool("old-pool", "10.66.0.0/24"));
   for (const name of ["report", "r1", "r2"]) world.write(`/tmp/${name}.json`, report);
-  // The doctor mends what disagrees with the fixture's block, whatever else it finds of a machine that answers nothing.
+  // The doctor repairs what disagrees with the fixture's block, whatever else it finds of a machine that answers nothing.
   world.write("/proc/sys/kernel/osrelease", "6.1.0\n");
   world.write("/proc/self/mountinfo", "1 1 0:1 / /run rw - tmpfs tmpfs rw\n");
   // What `install` installs.

@@ -46,11 +46,11 @@ describe("-f", () => {
 
   test.each([
     ["-f /nowhere", 1, 'cannot read "/nowhere": '],
-    ["-f /empty", 1, 'cannot read "/empty": no file of the directory ends in .yaml, .yml or .json'],
+    ["-f /empty", 1, 'cannot read "/empty": no file of the directory has the extension .yaml, .yml or .json'],
     [
       "-f https://example.com/pool.yaml",
       2,
-      'cannot read "https://example.com/pool.yaml": no address is fetched; use curl',
+      'cannot read "https://example.com/pool.yaml": tortie does not download files; use curl',
     ],
     ["-f /pools/10-net.conflist", 1, "cannot apply"],
   ])("apply %s is refused", async (options, status, reason) => {
@@ -77,14 +77,14 @@ describe("tortie validate -f a network configuration", () => {
     });
   });
 
-  test("of a bad one every slip has its line, and what was not judged is said", async () => {
+  test("of a bad one every slip has its line, and what was not checked is said", async () => {
     expect(await world({ "/n/a.conflist": JSON.stringify(bad) }).run("validate -f /n/a.conflist")).toEqual({
       status: 1,
       stdout: "",
       stderr: `\
-tortie: cannot validate "/n/a.conflist": plugins[0].mttu: calico has no such key (did you mean "mtu"?)
-tortie: cannot validate "/n/a.conflist": plugins[0].ipam.ipv4_pool: calico-ipam has no such key (did you mean "ipv4_pools"?)
-tortie: not judged in "/n/a.conflist", for the plugins of others: plugins[1] (tuning)
+tortie: cannot validate "/n/a.conflist": plugins[0].mttu: calico does not have this key (did you mean "mtu"?)
+tortie: cannot validate "/n/a.conflist": plugins[0].ipam.ipv4_pool: calico-ipam does not have this key (did you mean "ipv4_pools"?)
+tortie: not checked in "/n/a.conflist", because the plugins are foreign: plugins[1] (tuning)
 `,
     });
   });
@@ -153,9 +153,9 @@ describe("get", () => {
   });
 
   test.each([
-    ["ippools -A", "cannot get IPPool by -A: it belongs to no namespace; leave -A out"],
-    ["ippools -n default", "cannot get IPPool by -n: it belongs to no namespace; leave -n out"],
-    ["wep -A -n default", "--all-namespaces and --namespace do not go together"],
+    ["ippools -A", "cannot get IPPool by -A: resources of this kind have no namespace; omit -A out"],
+    ["ippools -n default", "cannot get IPPool by -n: resources of this kind have no namespace; omit -n out"],
+    ["wep -A -n default", "--all-namespaces and --namespace cannot be combined"],
     ["ippools -l =x", 'cannot select by "=x": wanted "key=value"'],
     ["ippools -l !a=x", 'cannot select by "!a=x"'],
   ])("%s is refused", async (options, reason) => {

@@ -90,14 +90,14 @@ describe("tortie install", () => {
       status: 1,
       stdout: "",
       stderr:
-        'tortie: cannot install in "/opt/cni/bin": portmap there is another\'s plugin; pass --keep to leave it and install the rest, or --force to replace\n',
+        'tortie: cannot install in "/opt/cni/bin": portmap there is a foreign plugin; pass --keep to leave it and install the rest, or --force to replace\n',
     });
     expect(one.machine.files.print()).toBe(before);
-    expect((await one.run("install --keep")).stdout).toContain("/opt/cni/bin/portmap left alone: it is another's\n");
+    expect((await one.run("install --keep")).stdout).toContain("/opt/cni/bin/portmap left alone: it is foreign\n");
     expect(one.machine.files.read(`${bin}/portmap`)).toBe("Go");
     expect(one.machine.files.read(`${bin}/bandwidth`)).toBe("ours, new");
     expect((await one.run("install --force")).stdout).toContain(
-      `/opt/cni/bin/portmap replaced (another's by ${build})\n`,
+      `/opt/cni/bin/portmap replaced (a foreign file by ${build})\n`,
     );
     expect(inodes(one).size).toBe(1);
   });
@@ -111,7 +111,7 @@ describe("tortie install", () => {
     const { status, stderr } = await one.run("install --conflist /tmp/10-net.conflist");
     expect({ status, stderr }).toEqual({
       status: 1,
-      stderr: `tortie: cannot install "${installed}": it is there and has another content; pass --force to replace it\n`,
+      stderr: `tortie: cannot install "${installed}": it exists with different content; pass --force to replace it\n`,
     });
     expect(filesBelow(one, bin)).toEqual([]);
     await one.run("install --force --conflist /tmp/10-net.conflist");
@@ -119,10 +119,10 @@ describe("tortie install", () => {
   });
 
   test.each([
-    ["--from /nowhere", 'cannot install "/nowhere/calico": there is no such file\n'],
+    ["--from /nowhere", 'cannot install "/nowhere/calico": no such file\n'],
     ["--conflist /tmp/none.conflist", 'cannot install "/tmp/none.conflist": open /tmp/none.conflist: '],
     ["--conflist /tmp/broken.conflist", 'cannot install "/tmp/broken.conflist": "name" is missing'],
-    ["--conflist /usr/lib/tortie/bin/calico", "runtimes read *.conflist, *.conf and *.json alone"],
+    ["--conflist /usr/lib/tortie/bin/calico", "runtimes read only *.conflist, *.conf and *.json"],
   ])("%s: refused before anything is changed", async (options, reason) => {
     const one = world({ "/tmp/broken.conflist": "{}" });
     const { status, stderr } = await one.run(`install ${options}`);
@@ -138,7 +138,7 @@ describe("tortie install", () => {
       status: 1,
       stdout: "",
       stderr:
-        "tortie: cannot install: the plugins are not beside this command, in /usr/lib/tortie/bin, /usr/lib/tortie or /opt/cni/bin; " +
+        "tortie: cannot install: the plugins are not in the directory of this command, /usr/lib/tortie/bin, /usr/lib/tortie or /opt/cni/bin; " +
         "pass --from with their directory, dist/bin after a build\n",
     });
   });
@@ -194,7 +194,7 @@ describe("tortie install", () => {
     const one = world({ "/etc/cni/net.d/20-other.conflist": "{}", "/tmp/10-net.conflist": JSON.stringify(conflist) });
     const { status, stderr } = await one.run("install --conflist /tmp/10-net.conflist");
     expect(stderr).toContain(
-      '"/etc/cni/net.d/10-net.conflist" from now on and no longer "/etc/cni/net.d/20-other.conflist"',
+      '"/etc/cni/net.d/10-net.conflist" from now on, no longer "/etc/cni/net.d/20-other.conflist"',
     );
     expect((await one.run("install --conflist /tmp/10-net.conflist")).stderr).toBe("");
     expect(status).toBe(0);
@@ -238,7 +238,7 @@ describe("tortie install --conflist beside a plugin that is kept", () => {
     const alone = JSON.stringify({ ...conflist, cniVersion: "1.1.0" });
     const one = beside(alone);
     expect((await one.run("install --keep --conflist /tmp/10-net.conflist")).stderr).toBe(
-      `tortie: "${installed}" offers version 1.1.0: "${bin}/portmap" does not speak it, and no pod can be attached by it\n`,
+      `tortie: "${installed}" offers version 1.1.0: "${bin}/portmap" does not speak it, so ADD would fail\n`,
     );
     expect(one.machine.files.read(installed)).toBe(alone);
   });
@@ -277,7 +277,7 @@ describe("tortie install --uninstall", () => {
       '"/etc/cni/net.d/87-podman.conflist" names portmap, of which "/opt/cni/bin" has none any more',
     );
     expect(one.machine.files.print().replace("/etc/cni/net.d/\n", "")).toBe(before);
-    expect((await one.run("install --uninstall")).stdout).toContain("nothing of ours is in");
+    expect((await one.run("install --uninstall")).stdout).toContain("no file of Tortie is in");
   });
 
   test("says what stays: state, the log, and forwarding that pods needed", async () => {
@@ -291,7 +291,7 @@ describe("tortie install --uninstall", () => {
     const rehearsed = (await one.run("install --uninstall --dry-run")).stderr;
     const { stderr } = await one.run("install --uninstall");
     expect(stderr).toBe(
-      "tortie: left are /run/tortie (until the next boot), /var/lib/tortie (pools and settings), /var/log/calico/cni/cni.log (the log) " +
+      "tortie: kept: /run/tortie (until the next boot), /var/lib/tortie (pools and settings), /var/log/calico/cni/cni.log (the log) " +
         "and net.ipv4.ip_forward = 1 (pods needed it, others may)\n",
     );
     expect(rehearsed).toBe(stderr);
@@ -302,7 +302,7 @@ describe("tortie install --uninstall", () => {
     const one = world(files);
     const before = one.machine.files.print();
     expect((await one.run("install --uninstall --force")).stdout).toContain(
-      "/opt/cni/bin/calico left alone: it is another's\n",
+      "/opt/cni/bin/calico left alone: it is foreign\n",
     );
     expect(one.machine.files.print()).toBe(before);
   });
@@ -322,7 +322,7 @@ describe("tortie install --uninstall", () => {
     const before = one.machine.files.print();
     const { status, stderr } = await one.run("install --uninstall");
     expect(status).toBe(1);
-    expect(stderr).toContain("cannot uninstall: an attachment is left, of default/web; end the pods first");
+    expect(stderr).toContain("cannot uninstall: an attachment is left, of default/web; end the pods");
     expect(one.machine.files.print()).toBe(before);
     expect((await one.run("install --uninstall --force")).status).toBe(0);
     expect(filesBelow(one, bin)).toEqual([]);

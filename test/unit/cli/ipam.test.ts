@@ -81,10 +81,10 @@ Found 0 handles with no matching IPs.
 
 Scanning for IPs with missing handle...
 Found 0 handles mentioned in blocks with no matching handle resource.
-Found 0 handles that do not count what their blocks hold.
+Found 0 handles with wrong counts.
 
-Scanning for affinities that disagree with their blocks...
-Found 0 affinities that disagree with their blocks.
+Scanning for affinities that do not match their blocks...
+Found 0 affinities that do not match their blocks.
 
 Check complete; found 0 problems.
 `,
@@ -195,16 +195,16 @@ describe("tortie ipam release", () => {
     return { world, address };
   }
 
-  test("--from-report mends what a fresh look confirms", async () => {
+  test("--from-report repairs what a fresh look confirms", async () => {
     const { world, address } = await withLeak();
     const before = world.machine.files.print();
     const rehearsal = await world.run("ipam release --from-report /tmp/r.json --dry-run");
     expect(rehearsal.stdout).toBe(
-      `released ${address} of handle "net.a" (dry run)\n1 of 1 confirmed problems mended (dry run)\n`,
+      `released ${address} of handle "net.a" (dry run)\n1 of 1 confirmed problems repaired (dry run)\n`,
     );
     expect(world.machine.files.print()).toBe(before);
-    const mended = await world.run("ipam release --from-report /tmp/r.json");
-    expect(mended).toMatchObject({ status: 0, stderr: "" });
+    const repaired = await world.run("ipam release --from-report /tmp/r.json");
+    expect(repaired).toMatchObject({ status: 0, stderr: "" });
     expect((await world.run("ipam check")).status).toBe(0);
     expect((await world.run(`ipam show --ip ${address}`)).stdout).toContain("is not assigned");
   });
@@ -218,13 +218,13 @@ describe("tortie ipam release", () => {
     const address = addPod(world, "a", origin);
     world.removeNamespace("a");
     expect((await world.run("ipam check -o /tmp/r.json")).status).toBe(0);
-    const reason = 'its sandbox "/run/netns/a" cannot be seen from here';
+    const reason = 'its sandbox "/run/netns/a" is not visible from here';
     expect((await world.run(`ipam release --ip ${address}`)).stderr).toContain(
       `may be in use by default/a eth0: ${reason}`,
     );
     expect((await world.run("delete wep node--1-k8s-a-eth0")).stderr).toContain(reason);
     expect((await world.run("ipam release --from-report /tmp/r.json")).stdout).toBe(
-      "0 of 0 confirmed problems mended\n",
+      "0 of 0 confirmed problems repaired\n",
     );
   });
 
@@ -240,7 +240,7 @@ describe("tortie ipam release", () => {
     const { status, stdout } = await world.run("ipam release --from-report /tmp/r.json");
     expect({ status, last: stdout.trimEnd().split("\n").at(-1) }).toEqual({
       status: 0,
-      last: `${count} of ${count} confirmed problems mended`,
+      last: `${count} of ${count} confirmed problems repaired`,
     });
     expect(world.machine.lockings - locks).toBe(3);
     expect((await world.run("ipam check")).status).toBe(0);
@@ -251,8 +251,8 @@ describe("tortie ipam release", () => {
     world.addNamespace("a", [address]);
     expect(await world.run("ipam release --from-report /tmp/r.json")).toEqual({
       status: 0,
-      stdout: "0 of 0 confirmed problems mended\n",
-      stderr: `tortie: left alone: leaked address ${address}: not confirmed any more\n`,
+      stdout: "0 of 0 confirmed problems repaired\n",
+      stderr: `tortie: left alone: leaked address ${address}: no longer confirmed\n`,
     });
   });
 
@@ -267,9 +267,9 @@ describe("tortie ipam release", () => {
   });
 
   test.each<[string, (report: ReportFile) => object, string]>([
-    ["another node", (report) => ({ ...report, node: "node-2" }), 'it is of node "node-2", and this is "node-1"'],
-    ["another store", (report) => ({ ...report, store: "x" }), "it is of another store"],
-    ["another format", (report) => ({ ...report, version: 2 }), "it is no report of tortie ipam check: version"],
+    ["another node", (report) => ({ ...report, node: "node-2" }), 'it is from node "node-2", and this is "node-1"'],
+    ["another store", (report) => ({ ...report, store: "x" }), "it is from another datastore"],
+    ["another format", (report) => ({ ...report, version: 2 }), "it is not a report of tortie ipam check: version"],
     ["two hours ago", (report) => ({ ...report, takenAt: "2023-12-31T22:00:00Z" }), "it was taken 120 minutes ago"],
   ])("refuses a report of %s", async (_, change, reason) => {
     const { world } = await withLeak();
@@ -280,7 +280,7 @@ describe("tortie ipam release", () => {
     expect(stderr).toContain(`tortie: cannot use report "/tmp/r.json": ${reason}`);
   });
 
-  test("an old report is taken with --force, and mends only what is so now", async () => {
+  test("an old report is taken with --force, and repairs only what is so now", async () => {
     const { world, address } = await withLeak();
     const report = JSON.parse(world.sys.readFile("/tmp/r.json")) as ReportFile;
     world.write("/tmp/r.json", JSON.stringify({ ...report, takenAt: "2023-12-31T22:00:00Z" }));
@@ -304,7 +304,7 @@ describe("tortie ipam release", () => {
 
   test.each([
     ["--ip 10.0.0.5", 1, "cannot release 10.0.0.5: it is not assigned"],
-    ["--ip ten", 2, 'cannot release "ten": it is no IP address'],
+    ["--ip ten", 2, 'cannot release "ten": it is not a valid IP address'],
     ["", 2, "cannot release: wanted either --ip or --from-report"],
     ["--from-report /tmp/none", 1, 'cannot use report "/tmp/none": '],
   ])("%s: refused with %i", async (args, status, reason) => {
@@ -436,28 +436,25 @@ default     a          node-1   ${address}/32   calia
 
 describe("the command line", () => {
   test.each([
-    ["doctr", 'cannot run "doctr": there is no such command (did you mean "doctor"?); see "tortie --help"'],
-    ["nonsense", 'cannot run "nonsense": there is no such command; see "tortie --help"'],
-    ["ipam chekc", 'cannot run "ipam chekc": there is no such command (did you mean "ipam check"?)'],
+    ["doctr", 'cannot run "doctr": unknown command (did you mean "doctor"?); see "tortie --help"'],
+    ["nonsense", 'cannot run "nonsense": unknown command; see "tortie --help"'],
+    ["ipam chekc", 'cannot run "ipam chekc": unknown command (did you mean "ipam check"?)'],
     ["--node node-1", 'cannot run: no command; see "tortie --help"'],
     ["doctor now", 'cannot run doctor: "now" is a word too many'],
-    ["ipam show --nonsense", "cannot run ipam show: there is no option --nonsense; see"],
-    ["ipam show --show-block", 'there is no option --show-block (did you mean "--show-blocks"?)'],
-    ["ipam show -x", "there is no option -x;"],
-    [
-      "ipam configure --no-strictafinity",
-      'there is no option --no-strictafinity (did you mean "--no-strictaffinity"?)',
-    ],
-    ["apply -f x --dryRun", 'there is no option --dryRun (did you mean "--dry-run"?)'],
-    ["ipam show --ip 10.0.0.1 --map", "--ip and --map do not go together"],
+    ["ipam show --nonsense", "cannot run ipam show: unknown option --nonsense; see"],
+    ["ipam show --show-block", 'unknown option --show-block (did you mean "--show-blocks"?)'],
+    ["ipam show -x", "unknown option -x;"],
+    ["ipam configure --no-strictafinity", 'unknown option --no-strictafinity (did you mean "--no-strictaffinity"?)'],
+    ["apply -f x --dryRun", 'unknown option --dryRun (did you mean "--dry-run"?)'],
+    ["ipam show --ip 10.0.0.1 --map", "--ip and --map cannot be combined"],
     ["apply", 'cannot run apply: wanted -f with a file of resources, as in "tortie apply -f pool.yaml"'],
     [
       "validate",
       'wanted -f with a file of resources, or with a network configuration, as in "tortie validate -f pool.yaml" or',
     ],
-    ["--verison", 'cannot run: there is no option --verison (did you mean "--version"?); see "tortie --help"'],
-    ["install --conf x", 'there is no option --conf (did you mean "--conf-dir" or "--conflist"?)'],
-    ["apply pool.yaml", "cannot run apply: a file is given by -f: -f pool.yaml"],
+    ["--verison", 'cannot run: unknown option --verison (did you mean "--version"?); see "tortie --help"'],
+    ["install --conf x", 'unknown option --conf (did you mean "--conf-dir" or "--conflist"?)'],
+    ["apply pool.yaml", "cannot run apply: pass the file with -f: -f pool.yaml"],
     ["ipam show -o csv", '--output takes wide, yaml or json, not "csv"'],
     ["get ippool -o jsno", '--output takes ps, wide, yaml, json or name, not "jsno" (did you mean "json"?)'],
     ["get", "cannot run get: <kind> is missing: one of ippool, ipreservation"],
@@ -465,17 +462,17 @@ describe("the command line", () => {
     ["get ippool/a ipamblock/b", 'cannot use "ipamblock/b" beside "ippool/a": wanted ippool/<name>'],
     ["ipam split two --name a", '<number> takes a number, not "two"'],
     ["ipam split 0x2 --name a", '<number> takes a number, not "0x2"'],
-    ["ipam split --name a", "<number> is missing: into how many, a power of 2"],
+    ["ipam split --name a", "<number> is missing: number of parts, a power of 2"],
     ["ipam split 2 --name a --name b", '--name was given more than once: "a", "b"'],
-    ["ipam split 2 --name", "--name takes a value, and none was given"],
+    ["ipam split 2 --name", "--name takes a value, but none was given"],
     [
       "ipam configure --max-blocks-per-host=",
-      "--max-blocks-per-host takes a whole number, 0 or more, and none was given",
+      "--max-blocks-per-host takes a whole number, 0 or more, but none was given",
     ],
     ["ipam configure --max-blocks-per-host=1.5", '--max-blocks-per-host takes a whole number, 0 or more, not "1.5"'],
     ["ipam configure --ip-cooldown-seconds=-1", '--ip-cooldown-seconds takes a whole number from 0 to 1200, not "-1"'],
     ["version --log-level loud", '--log-level takes debug, info, warn, error or silent, not "loud"'],
-    ["version --run-dir=", "--run-dir takes a value, and none was given"],
+    ["version --run-dir=", "--run-dir takes a value, but none was given"],
   ])("tortie %s: a usage error", async (line, reason) => {
     const { status, stdout, stderr } = await new World().run(line);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });

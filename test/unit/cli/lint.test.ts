@@ -39,8 +39,8 @@ test("all that is wrong with a conflist is told at once", () => {
     { type: "portmap", snat: "true", capabilities: { portmappings: true } },
     { type: "tuning", sysctll: {} },
   ];
-  const { slips, unjudged } = lintNetwork({ ...list(...plugins), disableChek: true });
-  expect(unjudged).toEqual(["plugins[2] (tuning)"]);
+  const { slips, unchecked } = lintNetwork({ ...list(...plugins), disableChek: true });
+  expect(unchecked).toEqual(["plugins[2] (tuning)"]);
   expect(slips.filter(({ effect }) => effect === "refused").map(({ path }) => path)).toEqual([
     "plugins[0]",
     "plugins[0].nodename_file_optional",
@@ -48,28 +48,28 @@ test("all that is wrong with a conflist is told at once", () => {
     "plugins[1].snat",
   ]);
   expect(slips.map(({ path, text }) => ({ path, text }))).toEqual([
-    { path: "disableChek", text: 'a list has no such key (did you mean "disableCheck"?)' },
+    { path: "disableChek", text: 'a list does not have this key (did you mean "disableCheck"?)' },
     {
       path: "plugins[0]",
       text: 'cannot use key "policy.type" with value "k8s": this version enforces no network policy; remove the key',
     },
     { path: "plugins[0].nodename_file_optional", text: 'must be a boolean, not "yes"' },
     { path: "plugins[0].ipam.assign_ipv4", text: 'must be a boolean or "true" or "false", not "maybe"' },
-    { path: "plugins[0].mttu", text: 'calico has no such key (did you mean "mtu"?)' },
+    { path: "plugins[0].mttu", text: 'calico does not have this key (did you mean "mtu"?)' },
     {
       path: "plugins[0].container_settings.allow_ip_forward",
-      text: 'calico has no such key (did you mean "allow_ip_forwarding"?)',
+      text: 'calico does not have this key (did you mean "allow_ip_forwarding"?)',
     },
-    { path: "plugins[0].ipam.ipv4_pool", text: 'calico-ipam has no such key (did you mean "ipv4_pools"?)' },
+    { path: "plugins[0].ipam.ipv4_pool", text: 'calico-ipam does not have this key (did you mean "ipv4_pools"?)' },
     {
       path: "plugins[0].log_level",
-      text: 'is "verbose", which counts as info; wanted debug, info, warning or error',
+      text: 'is "verbose", which counts as info; must be debug, info, warning or error',
     },
     { path: "plugins[0].num_queues", text: "is 0, which counts as 1" },
     { path: "plugins[1].snat", text: 'must be a boolean, not "true"' },
     {
       path: "plugins[1].capabilities.portmappings",
-      text: 'portmap takes no such capability (did you mean "portMappings"?)',
+      text: 'portmap does not have this capability (did you mean "portMappings"?)',
     },
   ]);
 });
@@ -88,7 +88,7 @@ describe("one slip", () => {
     [
       "another's main plugin with our IPAM",
       { type: "bridge", brdge: "x", ipam: { type: "calico-ipam", ipv4pools: [] } },
-      /^plugins\[0\]\.ipam\.ipv4pools: calico-ipam has no such key/,
+      /^plugins\[0\]\.ipam\.ipv4pools: calico-ipam does not have this key/,
     ],
     [
       "a key of the annotation's capability",
@@ -107,11 +107,11 @@ describe("one slip", () => {
     [
       "an unknown version",
       { ...list(usual), cniVersion: "2.0.0" },
-      'cniVersion: is "2.0.0", and the plugins speak 0.1.0',
+      'cniVersion: is "2.0.0", but the plugins support 0.1.0',
     ],
     ["no plugins", list(), "plugins: must be a list of plugins"],
     ["a plugin that is text", { ...list(), plugins: ["calico"] }, "plugins[0]: must be an object"],
-    ["no object", [], ": it is no JSON object"],
+    ["no object", [], ": it is not a JSON object"],
   ])("of the document: %s", (_, document, wanted) => {
     expect(slipsOf(document)).toEqual([expect.stringContaining(wanted)]);
   });
@@ -135,11 +135,11 @@ test("what may be written is no slip: any case, null, keys of the specification,
   expect(slipsOf({ ...plugin, name: "net", cniVersion: "0.3.1" })).toEqual([]);
 });
 
-test("another's keys are not judged, and that is said", () => {
+test("another's keys are not checked, and that is said", () => {
   const ipam = { type: "host-local", rangess: [] };
   expect(lintNetwork(list({ ...usual, ipam }, { type: "tuning", mtuu: 1 }))).toEqual({
     slips: [],
-    unjudged: ["plugins[0].ipam (host-local)", "plugins[1] (tuning)"],
+    unchecked: ["plugins[0].ipam (host-local)", "plugins[1] (tuning)"],
   });
 });
 
@@ -148,7 +148,9 @@ test("every key of every schema is known, and a letter more in it is not", () =>
     if (type === "calico-ipam") continue;
     for (const key of Object.keys(schema.properties ?? {})) {
       const plugin = { ...(type === "calico" ? usual : { type }), [`${key}x`]: null };
-      expect(slipsOf(list(plugin))).toEqual([expect.stringContaining(`plugins[0].${key}x: ${type} has no such key`)]);
+      expect(slipsOf(list(plugin))).toEqual([
+        expect.stringContaining(`plugins[0].${key}x: ${type} does not have this key`),
+      ]);
     }
   }
 });
@@ -179,8 +181,8 @@ test("a Calico cluster's conflist is called one, before its keys", () => {
 });
 
 test("another's plugin whose name is nearly one of ours is asked about", () => {
-  const { unjudged } = lintNetwork(list({ ...usual, ipam: { type: "calico-ipan" } }, { type: "bandwith" }));
-  expect(unjudged).toEqual([
+  const { unchecked } = lintNetwork(list({ ...usual, ipam: { type: "calico-ipan" } }, { type: "bandwith" }));
+  expect(unchecked).toEqual([
     'plugins[0].ipam (calico-ipan) (did you mean "calico-ipam"?)',
     'plugins[1] (bandwith) (did you mean "bandwidth"?)',
   ]);

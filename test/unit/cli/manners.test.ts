@@ -30,7 +30,7 @@ test.each(["--run-dir", "--state-dir"])("%s of a directory that is not there", a
   expect(await new World().run(`ipam show ${option} /nope`)).toEqual({
     status: 2,
     stdout: "",
-    stderr: `tortie: cannot run ipam show: ${option} is "/nope", and there is no such directory\n`,
+    stderr: `tortie: cannot run ipam show: ${option} is "/nope", which does not exist\n`,
   });
 });
 

@@ -27,13 +27,13 @@ describe("podOf()", () => {
   });
 
   test.each([
-    [{ pod: "a/b/c" }, 'cannot use --pod "a/b/c": wanted NAME or NAMESPACE/NAME'],
-    [{ pod: "/b" }, 'cannot use --pod "/b": wanted NAME or NAMESPACE/NAME'],
+    [{ pod: "a/b/c" }, 'cannot use --pod "a/b/c": must be NAME or NAMESPACE/NAME'],
+    [{ pod: "/b" }, 'cannot use --pod "/b": must be NAME or NAMESPACE/NAME'],
     [{ pod: "a", address: ["10.0.0"] }, 'cannot use --address "10.0.0": not an IP address'],
     [{ pod: "a", port: ["80"] }, 'cannot use --port "80": wanted [HOST-ADDRESS:]HOST-PORT:CONTAINER-PORT[/PROTOCOL]'],
-    [{ pod: "a", rate: "fast" }, 'cannot use --rate "fast": wanted bits per second, as "10M" or "10M:5M"'],
-    [{ pod: "a", rate: "1M:0" }, 'cannot use --rate "1M:0": wanted bits per second, as "10M" or "10M:5M"'],
-    [{ pod: "a", rate: "1:2:3" }, 'cannot use --rate "1:2:3": wanted bits per second, as "10M" or "10M:5M"'],
+    [{ pod: "a", rate: "fast" }, 'cannot use --rate "fast": must be bits per second, such as "10M" or "10M:5M"'],
+    [{ pod: "a", rate: "1M:0" }, 'cannot use --rate "1M:0": must be bits per second, such as "10M" or "10M:5M"'],
+    [{ pod: "a", rate: "1:2:3" }, 'cannot use --rate "1:2:3": must be bits per second, such as "10M" or "10M:5M"'],
   ])("refuses %j", (options, message) => {
     expect(() => podOf(options)).toThrow(message);
   });

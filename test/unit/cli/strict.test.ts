@@ -211,8 +211,11 @@ describe("what a Calico cluster exports", () => {
   });
 
   test.each<[object, string]>([
-    [{ allowedUses: ["Tunnel"] }, "it gives no address: its allowedUses (Tunnel) do not hold Workload"],
-    [{ allowedUses: ["LoadBalancer"] }, "it gives no address: its allowedUses (LoadBalancer) do not hold Workload"],
+    [{ allowedUses: ["Tunnel"] }, "it assigns no addresses: its allowedUses (Tunnel) do not contain Workload"],
+    [
+      { allowedUses: ["LoadBalancer"] },
+      "it assigns no addresses: its allowedUses (LoadBalancer) do not contain Workload",
+    ],
   ])("%j goes through with a warning", async (more, warning) => {
     const document = JSON.stringify(object("IPPool", "a", { cidr: "10.0.0.0/16", ...more }));
     expect(await new World().run("apply -f -", document)).toEqual({
@@ -227,7 +230,7 @@ describe("what a Calico cluster exports", () => {
     const document = JSON.stringify(object("IPAMConfig", "default", { kubeVirtVMAddressPersistence: "Enabled" }));
     const { status, stderr } = await new World().run("apply -f -", document);
     expect(status).toBe(0);
-    expect(stderr).toContain("its kubeVirtVMAddressPersistence has no effect here");
+    expect(stderr).toContain("its kubeVirtVMAddressPersistence has no effect");
   });
 
   test("a tunnel mode that is stored already may stay when the rest changes, with a warning", async () => {
@@ -238,11 +241,11 @@ describe("what a Calico cluster exports", () => {
       status: 0,
       stdout: 'IPPool "default-ipv4-ippool" updated\n',
       stderr:
-        'tortie: warning: IPPool "default-ipv4-ippool": its vxlanMode CrossSubnet has no effect here: there are no tunnels\n',
+        'tortie: warning: IPPool "default-ipv4-ippool": its vxlanMode CrossSubnet has no effect: Tortie has no tunnels\n',
     });
     const other = { ...changed, spec: { ...spec, vxlanMode: "Always" } };
     expect((await fixtureWorld().run("apply -f -", JSON.stringify(other))).stderr).toContain(
-      "its vxlanMode is Always, and there are no tunnels here; set it to Never, or leave it out",
+      "its vxlanMode is Always, but Tortie has no tunnels; set it to Never, or omit it",
     );
   });
 });

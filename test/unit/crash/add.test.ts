@@ -4,10 +4,10 @@ import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   add,
   type Case,
+  checkEach,
   errorsAt,
   type FollowUp,
   followUps,
-  judgeEach,
   killsAt,
   mustBe,
   mustServe,
@@ -36,7 +36,7 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
     const cases = killsAt(steps).flatMap((one, index) =>
       pick(kinds, index).map((kind) => ({ ...one, kind, text: `${one.text}, then ${kind}` })),
     );
-    await judgeEach(kills, cases, (one) => {
+    await checkEach(kills, cases, (one) => {
       const made = newChain(scene);
       const { killed } = made.add(pod, troubleOf(one));
       expect(killed).toBe(true);
@@ -47,7 +47,7 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
   });
 
   test("that fails at any step leaves nothing, and one that succeeds serves", { timeout: timeoutMs }, async () => {
-    await judgeEach(errors, errorsAt(steps), (one) => {
+    await checkEach(errors, errorsAt(steps), (one) => {
       const made = newChain(scene);
       const { failed } = made.add(pod, troubleOf(one));
       if (failed === undefined) mustServe(made, pod);
@@ -75,8 +75,8 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
       mustSucceed(made.del(pod));
       mustBe(made.state(), before, "left after DEL");
     };
-    await judgeEach(kills, killsAt(again), judge);
-    await judgeEach(errors, errorsAt(again), judge);
+    await checkEach(kills, killsAt(again), judge);
+    await checkEach(errors, errorsAt(again), judge);
   });
 });
 

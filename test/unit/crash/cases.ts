@@ -127,7 +127,7 @@ export function tallies(part: string): { readonly kills: Tally; readonly errors:
 const tried = howMany(24);
 
 /** Runs `judge` for each case; what it throws is told for all of them at once. The tally gets their number. */
-export async function judgeEach<C extends { readonly text: string }>(
+export async function checkEach<C extends { readonly text: string }>(
   tally: Tally,
   cases: readonly C[],
   judge: (one: C, index: number) => void,

@@ -2,11 +2,11 @@ import { describe, test } from "vitest";
 import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   type Case,
+  checkEach,
   del,
   errorsAt,
   type FollowUp,
   followUps,
-  judgeEach,
   killsAt,
   mustBe,
   mustServe,
@@ -47,8 +47,8 @@ describe.each(scenes)("chain on $name", (scene) => {
           mustServe(made, ...scene.others);
         }
       };
-      await judgeEach(kills, killsAt(steps), judge);
-      await judgeEach(errors, errorsAt(steps), judge);
+      await checkEach(kills, killsAt(steps), judge);
+      await checkEach(errors, errorsAt(steps), judge);
     },
   );
 
@@ -63,7 +63,7 @@ describe.each(scenes)("chain on $name", (scene) => {
       operation(made, troubleOf(one));
       mustBe(made.state(), state, "changed");
     };
-    await judgeEach(kills, killsAt(steps), judge);
-    await judgeEach(errors, errorsAt(steps), judge);
+    await checkEach(kills, killsAt(steps), judge);
+    await checkEach(errors, errorsAt(steps), judge);
   });
 });

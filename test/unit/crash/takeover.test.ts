@@ -3,8 +3,8 @@ import { describe, test } from "vitest";
 import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
 import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
+  checkEach,
   errorsAt,
-  judgeEach,
   killsAt,
   mustBe,
   mustServe,
@@ -73,7 +73,7 @@ describe("chain ADD of a pod's next sandbox, with the fixed addresses of the one
     const cases = killsAt(steps).flatMap((one, index) =>
       pick(kinds, index).map((kind) => ({ ...one, kind, text: `${one.text}, then ${kind}` })),
     );
-    await judgeEach(kills, cases, (one) => {
+    await checkEach(kills, cases, (one) => {
       const made = served();
       made.add(next, troubleOf(one));
       endings[one.kind]?.(made);
@@ -83,7 +83,7 @@ describe("chain ADD of a pod's next sandbox, with the fixed addresses of the one
 
   test("that fails at any step leaves nothing, whatever comes next", { timeout: timeoutMs }, async () => {
     const cases = errorsAt(steps).map((one, index) => ({ ...one, kind: kinds[index % kinds.length] ?? "" }));
-    await judgeEach(errors, cases, (one) => {
+    await checkEach(errors, cases, (one) => {
       const made = served();
       made.add(next, troubleOf(one));
       endings[one.kind]?.(made);

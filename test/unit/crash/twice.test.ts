@@ -5,10 +5,10 @@ import { isFull, Tally, timeoutMs } from "../../lib/faults/reliability.ts";
 import { howMany } from "../../lib/how-many.ts";
 import {
   add,
+  checkEach,
   del,
   errorsAt,
   followUps,
-  judgeEach,
   killsAt,
   mustBe,
   mustServe,
@@ -48,7 +48,7 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
         return { ...one, kill, text: `${one.text}, then killed at ${faultText(kill)}` };
       });
     });
-    await judgeEach(kills, cases, (one, index) => {
+    await checkEach(kills, cases, (one, index) => {
       for (const kind of pick(["DEL", "GC"] as const, index)) {
         const made = newChain(scene);
         add(made, troubleOf(one, one.kill));
@@ -71,7 +71,7 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
         text: `${one.text}, then DEL: ${second.text}`,
       }));
     });
-    await judgeEach(kills, cases, ({ one, second }, index) => {
+    await checkEach(kills, cases, ({ one, second }, index) => {
       for (const kind of pick(["DEL", "GC"] as const, index)) {
         const made = newChain(scene);
         add(made, troubleOf(one));

@@ -102,7 +102,7 @@ sysctl net/ipv6/conf/eth0/accept_dad = 0
     ["a changed MAC address", ({ machine }) => Object.assign(cali(machine), { mac: "02:00:00:00:00:99" })],
     ["a lost route", ({ machine }) => machine.kernel.host.routes.splice(0)],
     ["a redirect elsewhere", ({ machine }) => Object.assign(cali(machine), { redirect: 1 })],
-  ])("when repeated mends %s", (_, damage) => {
+  ])("when repeated repairs %s", (_, damage) => {
     const stand = newStand();
     applied(stand, endpointPlan());
     damage(stand);

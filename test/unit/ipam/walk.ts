@@ -7,7 +7,7 @@ import { expect } from "vitest";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import { assignAddresses } from "../../../src/ipam/assign/explicit.ts";
 import { checkIpam } from "../../../src/ipam/check/check.ts";
-import { confirmed, mend } from "../../../src/ipam/check/mend.ts";
+import { confirmed, repair } from "../../../src/ipam/check/repair.ts";
 import type { Snapshot } from "../../../src/ipam/check/report.ts";
 import { releaseBlock } from "../../../src/ipam/model/affinity.ts";
 import { attributeAt, type BlockSpec, blockAddress } from "../../../src/ipam/model/block.ts";
@@ -67,7 +67,7 @@ export async function walk(makeGround: () => Ground, numRuns: number): Promise<v
         expect(owners(ground)).toEqual(model);
         for (const [address, owner] of model) expect(await held(ground, owner)).toContain(address);
       }
-      await mendAll(ground);
+      await repairAll(ground);
       expect(owners(ground)).toEqual(model);
     }),
     { numRuns },
@@ -176,8 +176,8 @@ function isReserved(address: string): boolean {
   return reserved.some((range) => contains(range, address));
 }
 
-/** What was left behind is found and mended, on both nodes, and no address with it: all count as seen. */
-async function mendAll(ground: Ground): Promise<void> {
+/** What was left behind is found and repaired, on both nodes, and no address with it: all count as seen. */
+async function repairAll(ground: Ground): Promise<void> {
   for (const name of ["one", "two"]) {
     const { pools } = await ground.run(() => listPools());
     const look = (): Snapshot => ({
@@ -196,7 +196,7 @@ async function mendAll(ground: Ground): Promise<void> {
     });
     const fresh = look();
     const report = checkIpam(fresh);
-    for (const problem of confirmed([report], report)) await ground.run(() => mend(problem, report, fresh));
+    for (const problem of confirmed([report], report)) await ground.run(() => repair(problem, report, fresh));
     expect(checkIpam(look()).problems).toEqual([]);
   }
 }

@@ -7,7 +7,7 @@ import { lintPlugin } from "../../../src/cli/lint/plugin.ts";
 import { root } from "../../lib/suite.ts";
 
 /** Which plugins these call, and after which evidence, is what they are about: a plugin more is none of their business. */
-const workloads = ["scripts/build/training.ts", "scripts/fuzz/seeds.ts", "src/cli/doctor/mending.ts"];
+const workloads = ["scripts/build/training.ts", "scripts/fuzz/seeds.ts", "src/cli/doctor/repairing.ts"];
 const names = descriptors.map(({ name }) => name);
 
 test("descriptors: each directory of plugins/ is in the list, and main plugins come first", () => {

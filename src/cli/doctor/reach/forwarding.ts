@@ -20,19 +20,19 @@ export function isForwardingOff({ sysctls }: ReachFacts, family: Family, iif: st
 }
 
 /** Only pods that are there need it: the first ADD turns it on. */
-export function judgeForwarding(facts: ReachFacts): readonly Finding[] {
+export function checkForwarding(facts: ReachFacts): readonly Finding[] {
   const families = ([4, 6] as const).filter((family) => facts.pods.some((pod) => pod.family === family));
   return families.flatMap((family): readonly Finding[] => {
     if (facts.sysctls.get(switches[family]) === "0") {
-      const text = `is 0: no pod's IPv${family} packets leave the node, nor reach another pod`;
+      const text = `is 0: packets of pods do not leave the node, nor reach other pods, over IPv${family} packets leave the node, nor reach another pod`;
       const listeners = family === 6 ? facts.listeners.map((link) => `net/ipv6/conf/${link}/accept_ra=2`) : [];
       return [forwardingOff(switches[family], text, listeners)];
     }
-    return family === 4 ? judgeLinks(facts) : [];
+    return family === 4 ? checkLinks(facts) : [];
   });
 }
 
-function judgeLinks(facts: ReachFacts): readonly Finding[] {
+function checkLinks(facts: ReachFacts): readonly Finding[] {
   const { pods, ways, sysctls } = facts;
   const own = new Set(pods.filter(({ family }) => family === 4).map(({ hostInterface }) => hostInterface));
   const uplinks = new Set(
@@ -43,8 +43,10 @@ function judgeLinks(facts: ReachFacts): readonly Finding[] {
   return [...own, ...uplinks].flatMap((name): readonly Finding[] => {
     const path = `net/ipv4/conf/${name}/forwarding`;
     if (sysctls.get(path) !== "0") return [];
-    const what = own.has(name) ? "nothing that its pod sends goes on" : `no pod gets answers that come in by ${name}`;
-    return [forwardingOff(path, `is 0: ${what}; somebody turned it off for this interface alone`)];
+    const what = own.has(name)
+      ? "packets from its pod are not forwarded"
+      : `pods get no replies that arrive on ${name}`;
+    return [forwardingOff(path, `is 0: ${what}; it was turned off for this interface only`)];
   });
 }
 

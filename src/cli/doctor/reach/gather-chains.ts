@@ -42,7 +42,7 @@ async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string
     const tables = chains.filter(({ table }) => !ownTables.includes(table));
     return { tables: [...new Set(tables.map(({ family, table }) => `${family} ${table}`))] };
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return { fault: "rules of nf_tables: no nft here" };
+    if (isErrno(error, "ENOENT")) return { fault: "rules of nf_tables: nft is not installed" };
     return { fault: `rules of nf_tables: ${messageOf(error)}` };
   }
 }

@@ -15,7 +15,7 @@ import { gatherChains } from "./gather-chains.ts";
 import { gatherLinks, gatherNeighbours } from "./gather-links.ts";
 import { gatherRefusing, gatherRules, gatherWays } from "./gather-ways.ts";
 import { sendProbes } from "./probe.ts";
-import { hasPuzzle, judgeReach } from "./reach.ts";
+import { checkReach, hasPuzzle } from "./reach.ts";
 
 export interface ReachOptions {
   readonly pools: readonly Pool[];
@@ -32,11 +32,11 @@ export interface ReachOptions {
 export async function gatherReach(cli: Cli, traces: readonly Trace[], options: ReachOptions): Promise<ReachFacts> {
   const pods = podsIn(traces, options);
   if (pods.length === 0) return noReachFacts;
-  cli.progress.begin("following packets, questions asked");
+  cli.progress.begin("looking up routes of packets");
   try {
     return await withoutDeparted(cli, await look(cli, pods, options), options);
   } catch (error) {
-    return { ...noReachFacts, unseen: [`the way of packets: ${messageOf(error)}`] };
+    return { ...noReachFacts, unseen: [`the paths of packets: ${messageOf(error)}`] };
   } finally {
     cli.progress.end();
   }
@@ -91,7 +91,7 @@ const carrierMs = 1100;
  * its interface is still there after a while.
  */
 async function withoutDeparted(cli: Cli, facts: ReachFacts, { pools }: ReachOptions): Promise<ReachFacts> {
-  if (judgeReach(facts, pools).length === 0) return facts;
+  if (checkReach(facts, pools).length === 0) return facts;
   await setTimeout(departureMs);
   const isThere = ({ hostInterface }: ReachPod) =>
     cli.sys.stat(`/proc/sys/net/ipv4/conf/${hostInterface}`) !== undefined;

@@ -61,7 +61,7 @@ export async function sendProbes(
   const some = ([4, 6] as const).flatMap((family) =>
     asked.filter(({ pod }) => pod.family === family).slice(0, maxPods),
   );
-  if (some.length === 0) return { unsent: "no pod has a way out to be asked", results: [], reversePathDrops: 0 };
+  if (some.length === 0) return { unsent: "no pod has a route to the outside", results: [], reversePathDrops: 0 };
   try {
     const before = reversePathDrops(cli);
     const results = await probeAll(cli, some, tracks);

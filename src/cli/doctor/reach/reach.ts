@@ -1,25 +1,25 @@
-/** The way of packets: all that is judged of it, and what was asked. */
+/** The way of packets: all that is checked of it, and what was asked. */
 import type { Pool } from "../../../ipam/model/pool.ts";
 import type { Family } from "../../../net/address.ts";
 import { contains, hostPrefix } from "../../../net/prefix.ts";
 import type { Finding } from "../finding.ts";
 import { plural } from "../plural.ts";
+import { checkFirewall } from "./check-firewall.ts";
+import { checkLinks } from "./check-links.ts";
+import { checkProbes } from "./check-probes.ts";
+import { checkRoutes } from "./check-routes.ts";
 import type { ProbeResult, ReachFacts } from "./facts.ts";
-import { judgeForwarding } from "./forwarding.ts";
-import { judgeFirewall } from "./judge-firewall.ts";
-import { judgeLinks } from "./judge-links.ts";
-import { judgeProbes } from "./judge-probes.ts";
-import { judgeRoutes } from "./judge-routes.ts";
+import { checkForwarding } from "./forwarding.ts";
 import { outcomeOf } from "./verdict.ts";
 
-export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
+export function checkReach(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
   if (facts.pods.length === 0) return [];
   const prefixes = prefixesOf(facts, pools);
   const certain = (some: ReachFacts) => [
-    ...judgeForwarding(some),
-    ...judgeRoutes(some, prefixes),
-    ...judgeFirewall(some, prefixes),
-    ...judgeLinks(some, prefixes),
+    ...checkForwarding(some),
+    ...checkRoutes(some, prefixes),
+    ...checkFirewall(some, prefixes),
+    ...checkLinks(some, prefixes),
   ];
   // What a probe lost is told where nothing that is told of its family explains it.
   const all = certain(facts);
@@ -28,12 +28,12 @@ export function judgeReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
       all.length > 0 &&
       certain(ofFamily(facts, family)).some(({ id, severity }) => severity === "error" || id === "forward-dropped"),
   );
-  return [...all, ...judgeProbes(facts, ({ family }) => explained.includes(family))];
+  return [...all, ...checkProbes(facts, ({ family }) => explained.includes(family))];
 }
 
 /** Whether a probe shows what nothing explains. */
 export function hasPuzzle(facts: ReachFacts, pools: readonly Pool[]): boolean {
-  return judgeReach(facts, pools).some(({ id }) => puzzles.includes(id));
+  return checkReach(facts, pools).some(({ id }) => puzzles.includes(id));
 }
 
 const puzzles: readonly string[] = ["packets-lost", "answers-lost"];
@@ -46,7 +46,7 @@ function ofFamily(facts: ReachFacts, family: Family): ReachFacts {
 /** What was asked, for people. */
 export function describeReach(facts: ReachFacts): string {
   const { pods, probe, uplinks } = facts;
-  if (pods.length === 0) return "no pod to be asked for";
+  if (pods.length === 0) return "no pods";
   const ways = ([4, 6] as const).flatMap((family) => {
     if (!pods.some((pod) => pod.family === family)) return [];
     const uplink = uplinks[family];
@@ -66,10 +66,10 @@ function describeProbes(results: readonly ProbeResult[]): string {
   const those = (some: number) => (some < all ? `${some} of them` : all === 1 ? "it" : "they");
   return [
     `${plural(all, "probe packet")} sent`,
-    ...(unseen < all ? [`${passed} seen to leave`] : []),
-    ...(unseen > 0 ? [`whether ${those(unseen)} left cannot be seen from here`] : []),
+    ...(unseen < all ? [`${passed} seen leaving the node`] : []),
+    ...(unseen > 0 ? [`whether ${those(unseen)} left is not visible from here`] : []),
     ...(silent < all ? [`${answered} answered`] : []),
-    ...(silent > 0 ? [silent < all ? `no answer to ${silent} is to be expected` : "no answer is to be expected"] : []),
+    ...(silent > 0 ? [silent < all ? `no answer to ${silent} is expected` : "no answer is expected"] : []),
   ].join(", ");
 }
 

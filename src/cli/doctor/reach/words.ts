@@ -1,4 +1,4 @@
-/** Sentences that several judges need. */
+/** Sentences that several checks need. */
 import type { ReachPod } from "./facts.ts";
 
 const maxNamed = 2;

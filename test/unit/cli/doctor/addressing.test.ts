@@ -1,6 +1,6 @@
 /** Pools beside the node's networks, and blocks that are kept for other names. */
 import { describe, expect, test } from "vitest";
-import { type AddressingFacts, gatherAddressing, judgeAddressing } from "../../../../src/cli/doctor/addressing.ts";
+import { type AddressingFacts, checkAddressing, gatherAddressing } from "../../../../src/cli/doctor/addressing.ts";
 import { perform } from "../../../../src/cli/doctor/fixing.ts";
 import { newAffinity } from "../../../../src/ipam/model/affinity.ts";
 import { assign, newBlock, withSpec } from "../../../../src/ipam/model/block.ts";
@@ -47,7 +47,7 @@ function networks(ipam: object = {}, more: object = {}) {
 }
 
 async function findings(world: World, ...conf: Parameters<typeof networks>) {
-  return judgeAddressing(await gatherAddressing(world.cli(), networks(...conf)));
+  return checkAddressing(await gatherAddressing(world.cli(), networks(...conf)));
 }
 
 describe("a pool", () => {
@@ -57,7 +57,7 @@ describe("a pool", () => {
       "error",
       "contains the node's own address 192.168.1.10 (\"eth0\") and contains the node's gateway",
     ],
-    ["192.168.1.0/30", "error", "contains the node's gateway 192.168.1.1: pods cannot reach who is there"],
+    ["192.168.1.0/30", "error", "contains the node's gateway 192.168.1.1: pods cannot reach that host"],
     ["10.53.0.0/24", "error", "contains the node's resolver 10.53.0.53"],
     ["fd00:1::/112", "error", "contains the node's own address fd00:1::10"],
     ["192.168.1.64/26", "warning", "lies in the node's network 192.168.1.0/24"],
@@ -84,7 +84,7 @@ describe("a pool", () => {
     expect(finding).toMatchObject({
       id: "pool-field-wrong",
       severity: "warning",
-      text: 'has unknown field spec.natOutgoin (did you mean "natOutgoing"?): it does not do what its writer thinks',
+      text: 'has unknown field spec.natOutgoin (did you mean "natOutgoing"?): it has no effect, or another one than intended',
     });
   });
 
@@ -132,10 +132,10 @@ describe("a block that is kept for another node's name", () => {
       id: "block-of-other-node",
       severity: "warning",
       subject: cidr,
-      text: 'is kept for node "old-name", and this one is "node-1": nobody takes addresses from it',
+      text: 'belongs to node "old-name", and this node is "node-1": no node assigns addresses from it',
       fix: { kind: "reclaim", node: "old-name", cidr },
     });
-    expect(await perform(world.cli(), finding as never, 0n)).toEqual([`gave up block ${cidr} of node "old-name"`]);
+    expect(await perform(world.cli(), finding as never, 0n)).toEqual([`released block ${cidr} of node "old-name"`]);
     expect(await findings(world)).toEqual([]);
     expect(world.object("IPAMBlock", "10-7-0-0-26")).toBeUndefined();
     expect(world.object("BlockAffinity", "old-name-10-7-0-0-26")).toBeUndefined();
@@ -161,7 +161,7 @@ describe("a block that is kept for another node's name", () => {
       ...(await gatherAddressing(worldWith().cli(), networks())),
       affinities: [{ cidr, node: "a b\nc", type: "host", state: "confirmed", deleted: "false" }],
     };
-    expect(judgeAddressing(facts)[0]?.text).toContain('is kept for node "a b\\nc"');
+    expect(checkAddressing(facts)[0]?.text).toContain('belongs to node "a b\\nc"');
   });
 
   test.each([
@@ -173,8 +173,8 @@ describe("a block that is kept for another node's name", () => {
     expect(await findings(world, ipam, more)).toEqual([]);
   });
 
-  test("is not judged where no network asks calico-ipam", async () => {
+  test("is not checked where no network asks calico-ipam", async () => {
     const facts = await gatherAddressing(strayWorld({ node: "old-name" }).cli(), { directory: "/x", files: [] });
-    expect(judgeAddressing(facts)).toEqual([]);
+    expect(checkAddressing(facts)).toEqual([]);
   });
 });

@@ -99,7 +99,7 @@ test("an interface that is there keeps its MTU and its MAC address, and only its
   expect(calls[0]?.document).toMatchObject({ mtu: 0, runtimeConfig: { mac: "02:00:00:00:00:01" } });
 });
 
-test("a network that is not configured any more does not keep a pod from what its record says", () => {
+test("a network that is no longer configured does not keep a pod from what its record says", () => {
   const node = nodeOf({ link: "missing" }, all);
   node.settled = { ...node.settled, networks: { ...node.settled.networks, files: [] } };
   expect(callsOf(diagnose(node).findings.find(({ id }) => id === "attachment-broken")).map(({ path }) => path)).toEqual(
@@ -124,7 +124,7 @@ test("what nobody recorded is told, beside what is found", () => {
       ...changed,
       checks: {
         ...changed.checks,
-        unknown: new Map([[ownerOf(attachment), [{ plugin: "sbr", reason: "nobody recorded what it was asked" }]]]),
+        unknown: new Map([[ownerOf(attachment), [{ plugin: "sbr", reason: "its request was not recorded" }]]]),
       },
     };
   };
@@ -134,7 +134,7 @@ test("what nobody recorded is told, beside what is found", () => {
     {
       section: "attachments",
       subject: "net/a-0a/eth0",
-      text: 'what plugin "sbr" made is not judged, for nobody recorded what it was asked',
+      text: 'what plugin "sbr" made is not checked: its request was not recorded',
     },
   ]);
 });

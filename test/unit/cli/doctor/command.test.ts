@@ -6,7 +6,7 @@ test.each([
   ["doctor --only attachment-left", "--only is for --fix"],
   ["doctor --grace x", '--grace takes a number, 0 or more, not "x"'],
   ["doctor --grace -1", '--grace takes a number, 0 or more, not "-1"'],
-  ["doctor --run-dir /elsewhere", "it is for the node, not for --run-dir or --state-dir"],
+  ["doctor --run-dir /elsewhere", "it checks the node itself, and does not accept --run-dir or --state-dir"],
 ])("tortie %s makes no sense", async (line, reason) => {
   expect(await new World().run(line)).toEqual({
     status: 2,

@@ -38,13 +38,13 @@ describe("an attachment", () => {
       "whose sandbox is gone is left by a DEL that never came",
       gone,
       "attachment-left",
-      '(default/a eth0) has left its record, address 10.0.0.0, host port 8000/tcp and ifb bwpa, and its sandbox "/run/netns/a" is gone: its DEL never came, or was killed',
+      '(default/a eth0) has left its record, address 10.0.0.0, host port 8000/tcp and ifb bwpa, and its sandbox "/run/netns/a" is gone: its DEL never ran, or was killed',
     ],
     [
       "whose record alone is gone is found by its interface",
       { record: "missing" },
       "record-missing",
-      '(default/a eth0) has host interface calia, whose other end is eth0 in "/run/netns/a", and no record: its DEL would have to search, and GC and CHECK do not know it',
+      '(default/a eth0) has host interface calia, whose other end is eth0 in "/run/netns/a", and no record: DEL has to search for it, and GC and CHECK do not know it',
     ],
     [
       "whose record cannot be read is found by its interface",
@@ -62,19 +62,19 @@ describe("an attachment", () => {
       "whose interface has no alias was made by an ADD that was killed",
       { link: "without alias" },
       "attachment-broken",
-      "(default/a eth0) has a host interface calia without an owner: its ADD was killed half-way",
+      "(default/a eth0) has a host interface calia without an owner: its ADD was killed",
     ],
     [
       "whose interface another has taken over is dead",
       { link: { owner: "tortie:net/new/eth0" }, ifb: "missing" },
       "attachment-broken",
-      "(default/a eth0) has lost its host interface calia to net/new/eth0: nothing is left to serve it",
+      "(default/a eth0) has lost its host interface calia to net/new/eth0: no rule or interface serves it any more",
     ],
     [
       "that CHECK finds different is told in CHECK's words",
       { differences: ["link calia is down", "route 10.0.0.0/32 dev calia scope link is missing"] },
       "attachment-different",
-      "(default/a eth0) is not as it was made: link calia is down; route 10.0.0.0/32 dev calia scope link is missing",
+      "(default/a eth0) differs from what ADD created: link calia is down; route 10.0.0.0/32 dev calia scope link is missing",
     ],
   ])("%s", (_, change, id, text) => {
     const found = diagnose(broken(change)).findings.filter(({ subject }) => subject === "net/a-0a/eth0");
@@ -96,7 +96,7 @@ describe("an attachment", () => {
     );
   });
 
-  test("that is dead and whose network is not configured any more gets a DEL all the same", () => {
+  test("that is dead and whose network is no longer configured gets a DEL all the same", () => {
     const node = broken(gone);
     node.settled = { ...node.settled, networks: { ...node.settled.networks, files: [] } };
     const left = diagnose(node).findings.find(({ id }) => id === "attachment-left");
@@ -155,13 +155,13 @@ describe("an attachment", () => {
     ["missing interface", { link: "missing", ifb: "missing" }],
     ["missing sandbox", gone],
     ["missing record", { record: "missing" }],
-  ])("with a %s is not judged while an ADD or a DEL is at work on it", (_, change) => {
+  ])("with a %s is not checked while an ADD or a DEL is at work on it", (_, change) => {
     expect(titles(broken({ ...change, work: "ADD" }))).toEqual([]);
     expect(titles(broken({ ...change, work: "DEL" }))).toEqual([]);
     expect(titles(broken({ ...change, work: "CHECK" }))).toHaveLength(1);
   });
 
-  test("with a young record is not judged within the grace, and counted", () => {
+  test("with a young record is not checked within the grace, and counted", () => {
     const node = broken({ link: "missing", ifb: "missing", recordAgeSeconds: 10 });
     const { findings, notes } = diagnose(node);
     expect(findings).toEqual([]);
@@ -169,7 +169,7 @@ describe("an attachment", () => {
       {
         section: "attachments",
         subject: "net/a-0a/eth0",
-        text: "not judged, younger than 60 s; --grace 0 judges them too",
+        text: "not checked, younger than 60 s; --grace 0 checks them too",
       },
     ]);
     expect(titles(node, 5)).toEqual(["attachment-broken net/a-0a/eth0"]);
@@ -202,7 +202,7 @@ describe("an attachment", () => {
   test("whose host port leads to an address that another attachment has now is dead", () => {
     const node = nodeWith("a");
     node.change = (moving) => withTable(moving, "tortie:net/old/eth0", "10.0.0.0");
-    expect(only(node).text).toMatch(/has left host port 99\/tcp, and no sandbox of its is known/);
+    expect(only(node).text).toMatch(/has left host port 99\/tcp, and its sandbox is not known/);
   });
 });
 
@@ -283,24 +283,24 @@ describe("what belongs to nobody", () => {
   });
 });
 
-describe("what cannot be seen from here", () => {
+describe("what is not visible from here", () => {
   test.each<[string, Partial<Pod>]>([
     ["whose interface is there lives", {}],
-    ["of whose interface nothing is known is not judged", { hasNamespace: false, ifb: "serving nobody" }],
+    ["of whose interface nothing is known is not checked", { hasNamespace: false, ifb: "serving nobody" }],
     [
-      "without a record, of which an address and host ports are there, is not judged",
+      "without a record, of which an address and host ports are there, is not checked",
       { hasNamespace: false, record: "missing" },
     ],
-    ["whose record is damaged, and whose interface is there, is not judged", { record: "damaged" }],
-    ["whose record is missing, and whose interface is there, is not judged", { record: "missing" }],
-    ["whose interface has no owner yet is not judged", { link: "without alias" }],
+    ["whose record is damaged, and whose interface is there, is not checked", { record: "damaged" }],
+    ["whose record is missing, and whose interface is there, is not checked", { record: "missing" }],
+    ["whose interface has no owner yet is not checked", { link: "without alias" }],
   ])("an attachment %s, and that is said", (_, change) => {
     const node = broken({ ...change, isSeen: false });
     const { findings, notes } = diagnose(node, 0);
     expect(findings).toEqual([]);
     expect(notes.map(({ section, subject, text }) => `${section}: ${subject} ${text}`)).toEqual([
       expect.stringMatching(
-        /^attachments: net\/a-0a\/eth0 (alive, and not looked into|not judged), .* from here; run this command on the node itself/,
+        /^attachments: net\/a-0a\/eth0 (alive but not checked|not checked), .* from here; run this command on the node itself/,
       ),
     ]);
   });
@@ -310,7 +310,7 @@ describe("what cannot be seen from here", () => {
     (node.pods[1] as Pod).differences = ["link calib is down"];
     const text = describeDiagnosis(diagnose(node), { offer: false, verbose: false, colours: false });
     expect(text).toMatch(
-      /\n {2}FAIL {5}net\/b-0a.*\n {11}mend: .*\n {2}NOTE {5}net\/a-0a\/eth0: not judged, in a sandbox that cannot be seen/,
+      /\n {2}FAIL {5}net\/b-0a.*\n {11}remedy: .*\n {2}NOTE {5}net\/a-0a\/eth0: not checked, in a sandbox that is not visible/,
     );
   });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { noReachFacts, type ReachFacts, type ReachPod } from "../../../../src/cli/doctor/reach/facts.ts";
-import { judgeForwarding } from "../../../../src/cli/doctor/reach/forwarding.ts";
+import { checkForwarding } from "../../../../src/cli/doctor/reach/forwarding.ts";
 
 function podOf(family: 4 | 6): ReachPod {
   const address = family === 4 ? "10.65.0.5" : "fd65::5";
@@ -14,9 +14,9 @@ function factsOf(family: 4 | 6, sysctls: Readonly<Record<string, string>>, more:
   return { ...noReachFacts, pods: [pod], ways: [way], sysctls: new Map(Object.entries(sysctls)), ...more };
 }
 
-test("judgeForwarding() has links go on listening to router advertisements before IPv6's forwarding is written", () => {
+test("checkForwarding() has links go on listening to router advertisements before IPv6's forwarding is written", () => {
   const facts = factsOf(6, { "net/ipv6/conf/all/forwarding": "0" }, { listeners: ["eth0", "eth0.100"] });
-  expect(judgeForwarding(facts).map(({ fix }) => fix)).toEqual([
+  expect(checkForwarding(facts).map(({ fix }) => fix)).toEqual([
     {
       kind: "programs",
       argvs: [
@@ -28,7 +28,7 @@ test("judgeForwarding() has links go on listening to router advertisements befor
   ]);
 });
 
-test("judgeForwarding() writes an interface with dots in its name so that sysctl(8) finds it", () => {
+test("checkForwarding() writes an interface with dots in its name so that sysctl(8) finds it", () => {
   const facts = factsOf(4, { "net/ipv4/ip_forward": "1", "net/ipv4/conf/eth0.100/forwarding": "0" });
-  expect(judgeForwarding(facts).map(({ remedy }) => remedy)).toEqual(["sysctl -w net/ipv4/conf/eth0.100/forwarding=1"]);
+  expect(checkForwarding(facts).map(({ remedy }) => remedy)).toEqual(["sysctl -w net/ipv4/conf/eth0.100/forwarding=1"]);
 });

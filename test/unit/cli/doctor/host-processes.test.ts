@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Cli } from "../../../../src/cli/cli.ts";
 import { type FirewallFacts, readIptables } from "../../../../src/cli/doctor/firewall.ts";
-import { gatherListeners, judgeHostProcesses } from "../../../../src/cli/doctor/host-processes.ts";
+import { checkHostProcesses, gatherListeners } from "../../../../src/cli/doctor/host-processes.ts";
 import { FakeSys } from "../../../lib/fake/sys.ts";
 
 const nftTable = (elements: readonly (readonly [set: string, key: string])[]): FirewallFacts => ({
@@ -37,7 +37,7 @@ function subjects(firewall: FirewallFacts): readonly string[] {
   for (const [name, text] of Object.entries({ tcp, udp6, "sctp/eps": sctp })) {
     sys.machine.files.create(`/proc/net/${name}`, text, 0o444);
   }
-  return judgeHostProcesses(firewall, gatherListeners({ sys } as unknown as Cli, firewall)).map(
+  return checkHostProcesses(firewall, gatherListeners({ sys } as unknown as Cli, firewall)).map(
     ({ subject }) => subject,
   );
 }
@@ -77,14 +77,14 @@ COMMIT
 test("says who, what happens, and what to do; nothing of who holds the port for the container", () => {
   const listener = { protocol: "tcp", address: "0.0.0.0", port: 8080, inode: 1 };
   const firewall = nftTable([["ports", "tcp . 8080"]]);
-  expect(judgeHostProcesses(firewall, [{ ...listener, process: "sshd (pid 42)" }])).toMatchObject([
+  expect(checkHostProcesses(firewall, [{ ...listener, process: "sshd (pid 42)" }])).toMatchObject([
     {
       id: "host-port-of-process",
       severity: "warning",
       subject: "0.0.0.0:8080/tcp",
-      text: "is what sshd (pid 42) listens on, and what comes for it goes to the pod at 10.0.0.5, which has the port as its host port",
+      text: "is the port on which sshd (pid 42) listens, but packets to it go to the pod at 10.0.0.5, as its host port",
       remedy: "# give the process or the pod another port",
     },
   ]);
-  expect(judgeHostProcesses(firewall, [{ ...listener, process: "conmon (pid 42)" }])).toEqual([]);
+  expect(checkHostProcesses(firewall, [{ ...listener, process: "conmon (pid 42)" }])).toEqual([]);
 });

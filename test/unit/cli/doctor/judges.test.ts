@@ -3,11 +3,11 @@ import { describe, expect, test } from "vitest";
 import type { Settled } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Executable } from "../../../../src/cli/doctor/executables.ts";
 import { readIptables } from "../../../../src/cli/doctor/firewall.ts";
-import { judgeLocks } from "../../../../src/cli/doctor/locks.ts";
+import { checkLocks } from "../../../../src/cli/doctor/locks.ts";
 import type { NetworkFile } from "../../../../src/cli/doctor/networks.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
 import { describeDiagnosis, summed } from "../../../../src/cli/doctor/report.ts";
-import { judgeState, type StateFile } from "../../../../src/cli/doctor/state.ts";
+import { checkState, type StateFile } from "../../../../src/cli/doctor/state.ts";
 import { calico, diagnose, type NodeModel, nodeWith } from "./model.ts";
 
 /** What is told of a node without pods, in a line each: severity, id, subject, text, the first line of the remedy. */
@@ -51,7 +51,7 @@ const bridge = {
 describe("kernel", () => {
   test("a feature that a network needs and the kernel lacks is an error, with its modules", () => {
     expect(told(withFeature("ifb", "Error: Unknown device type."))).toEqual([
-      "error feature-missing: ifb cannot be used: Error: Unknown device type.: what pods send cannot be limited without it (plugin bandwidth) ⇒ modprobe ifb   # or a kernel that has it built in",
+      "error feature-missing: ifb cannot be used: Error: Unknown device type.: egress limits need it (plugin bandwidth) ⇒ modprobe ifb   # or a kernel that has it built in",
     ]);
   });
 
@@ -96,7 +96,7 @@ describe("kernel", () => {
 describe("executables", () => {
   test("one that is missing is linked from another of ours: all names are one file", () => {
     expect(told(withExecutable("portmap", { path: undefined, build: undefined, versions: [] }))).toEqual([
-      "error executable-missing: portmap is in none of /opt/cni/bin: no pod can be attached to a network that names it ⇒ ln -f /opt/cni/bin/calico /opt/cni/bin/portmap",
+      "error executable-missing: portmap is in none of /opt/cni/bin: ADD fails for any network that names it ⇒ ln -f /opt/cni/bin/calico /opt/cni/bin/portmap",
     ]);
   });
 
@@ -107,7 +107,7 @@ describe("executables", () => {
   test("one that is not executable, and one that does not answer", () => {
     expect(told(withExecutable("bandwidth", { mode: 0o644, build: undefined, fault: "it is not executable" }))).toEqual(
       [
-        "error executable-broken: /opt/cni/bin/bandwidth is not executable: no pod can be attached to a network that names it ⇒ chmod 0755 /opt/cni/bin/bandwidth",
+        "error executable-broken: /opt/cni/bin/bandwidth is not executable: ADD fails for any network that names it ⇒ chmod 0755 /opt/cni/bin/bandwidth",
       ],
     );
     expect(told(withExecutable("bandwidth", { build: undefined, fault: "spawn ENOEXEC" }))[0]).toMatch(
@@ -139,7 +139,7 @@ describe("executables", () => {
   test("one that does not speak the network's version", () => {
     expect(told(withExecutable("portmap", { versions: ["0.4.0", "1.0.0"] }))).toEqual([
       expect.stringMatching(
-        /^error version-unsupported: .*version 1\.1\.0 .*speaks 0\.4\.0, 1\.0\.0 ⇒ # let network "net" offer 1\.0\.0 at most/,
+        /^error version-unsupported: .*version 1\.1\.0 .*supports 0\.4\.0, 1\.0\.0 ⇒ # make network "net" offer 1\.0\.0 at most/,
       ),
     ]);
   });
@@ -147,8 +147,8 @@ describe("executables", () => {
 
 describe("networks", () => {
   test.each<[string, (settled: Settled) => Partial<Settled>, RegExp]>([
-    ["none", withFiles(), /^error network-missing: \/etc\/cni\/net\.d holds no network configuration/],
-    ["none of ours", withFiles(bridge), /^error network-missing: .* names a plugin of ours/],
+    ["none", withFiles(), /^error network-missing: \/etc\/cni\/net\.d contains no network configuration/],
+    ["none of ours", withFiles(bridge), /^error network-missing: .* network with a plugin of Tortie/],
     [
       "one after another's",
       withFiles(bridge, file),
@@ -175,7 +175,7 @@ describe("networks", () => {
         ...file,
         network: { ...calico, plugins: calico.plugins.map((one) => ({ ...one, document: { type: one.type } })) },
       }),
-      /^warning capability-missing: \S+ portmap does not say "capabilities": \{"portMappings": true\}/,
+      /^warning capability-missing: \S+ portmap lacks "capabilities": \{"portMappings": true\}/,
     ],
     [
       "one with a slip of the pen, of which what ADD refuses is told by STATUS alone",
@@ -186,7 +186,7 @@ describe("networks", () => {
           plugins: calico.plugins.map((one) => ({ ...one, document: { ...one.document, mttu: 1400, log_level: 7 } })),
         },
       }),
-      /^warning network-slip: \S+ has what the plugins do not understand: plugins\[0\]\.mttu: calico has no such key \(did you mean "mtu"\?\); plugins\[1\]\.mttu(?!.*log_level).* ⇒ # change .*; tortie validate -f/,
+      /^warning network-slip: \S+ has keys or values that the plugins do not understand: plugins\[0\]\.mttu: calico does not have this key \(did you mean "mtu"\?\); plugins\[1\]\.mttu(?!.*log_level).* ⇒ # change .*; tortie validate -f/,
     ],
   ])("%s", (_, change, text) => {
     expect(told(change)).toEqual(expect.arrayContaining([expect.stringMatching(text)]));
@@ -196,7 +196,7 @@ describe("networks", () => {
     const call = { path: "/opt/cni/bin/calico", command: "STATUS", pluginPath: "/opt/cni/bin", document: {} } as const;
     const asked = { file: file.path, type: "calico", needs: ["calico", "calico-ipam"], call };
     const say = (code: number, message: string) => told(() => ({}), [{ ...asked, code, message }]);
-    expect(say(7, '"mtu" must be an integer')[0]).toMatch(/^error network-refused: .*calico is refused .*"mtu" must/);
+    expect(say(7, '"mtu" must be an integer')[0]).toMatch(/^error network-refused: .*calico is rejected .*"mtu" must/);
     expect(say(50, "cannot assign IPv4 addresses: No IPs available in pools: []")[0]).toMatch(
       /^error plugin-not-ready: .* ⇒ tortie ipam check;/,
     );
@@ -213,7 +213,7 @@ describe("state", () => {
   };
   const directory: StateFile = { ...whole, path: "/run/tortie", kind: "directory", mode: 0o700 };
   const judge = (change: Partial<StateFile>, runFileSystem = "tmpfs") =>
-    judgeState({ runFileSystem, files: [directory, { ...whole, ...change }] }, 60).map(
+    checkState({ runFileSystem, files: [directory, { ...whole, ...change }] }, 60).map(
       ({ severity, id, text, remedy }) => `${severity} ${id}: ${text} ⇒ ${remedy}`,
     );
 
@@ -231,7 +231,7 @@ describe("state", () => {
     ],
     [
       { path: "/run/tortie/ipam/blocks/10-0-0-0-26.json.damaged-1704067200.5" },
-      /^warning damaged-file-kept: was set aside/,
+      /^warning damaged-file-kept: was damaged and moved aside/,
     ],
   ])("%o", (change, text) => {
     expect(judge(change)).toEqual([expect.stringMatching(text)]);
@@ -255,9 +255,9 @@ test("a lock is told with its holder, alive or gone", () => {
     { path: "/run/tortie/ipam.lock", pid: 812, name: "calico" },
     { path: "/run/tortie/iptables.lock", pid: 9, name: undefined },
   ];
-  expect(judgeLocks({ held }).map(({ subject, text, remedy }) => `${subject} ${text} ⇒ ${remedy}`)).toEqual([
-    "/run/tortie/ipam.lock is held by process 812 (calico): every ADD and DEL waits for it, and fails after a minute ⇒ kill 812   # if it does not go on",
-    "/run/tortie/iptables.lock is held by process 9, which has ended, and gave it to another: every ADD and DEL waits for it, and fails after a minute ⇒ fuser -v /run/tortie/iptables.lock   # and end who has it",
+  expect(checkLocks({ held }).map(({ subject, text, remedy }) => `${subject} ${text} ⇒ ${remedy}`)).toEqual([
+    "/run/tortie/ipam.lock is held by process 812 (calico): every ADD and DEL waits for it, and fails after 40 s ⇒ kill 812   # if it hangs",
+    "/run/tortie/iptables.lock is held by process 9, which ended and passed it on: every ADD and DEL waits for it, and fails after 40 s ⇒ fuser -v /run/tortie/iptables.lock   # and stop the process that has it",
   ]);
 });
 
@@ -287,14 +287,14 @@ COMMIT
   });
 });
 
-test("describeDiagnosis() tells what mends each thing with --verbose, and what is for people to do always", () => {
+test("describeDiagnosis() tells what repairs each thing with --verbose, and what is for people to do always", () => {
   const node = nodeWith("a", "b");
   Object.assign(node.pods[0] as object, { hasNamespace: false, ifb: "missing" });
   const verbose = describeDiagnosis(diagnose(node), { offer: true, verbose: true, colours: false });
-  expect(verbose).toMatch(/mend: echo .* CNI_COMMAND=DEL .*\n {17}echo .* CNI_COMMAND=DEL /);
+  expect(verbose).toMatch(/remedy: echo .* CNI_COMMAND=DEL .*\n {19}echo .* CNI_COMMAND=DEL /);
   Object.assign(node.pods[0] as object, { hasNamespace: true, holder: 812, ifb: "whole" });
   const text = describeDiagnosis(diagnose(node), { offer: true, verbose: false, colours: false });
-  expect(text).toContain("           mend: kill 812   # if its runtime does not know it any more;");
+  expect(text).toContain("           remedy: kill 812   # if the runtime no longer knows the pod;");
 });
 
 test("describeDiagnosis() has colours on a terminal: of the word that says how it is", () => {
@@ -339,8 +339,8 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
       OK       1 ifb link
     Checking addresses...
       OK       2 assigned
-    Checking the way of packets...
-      OK       no pod to be asked for
+    Checking the paths of packets...
+      OK       no pods
 
     Found 0 errors and 0 warnings.
     "
@@ -350,8 +350,8 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
   const lines = describeDiagnosis(diagnose(many), { offer: true, verbose: false, colours: false }).split("\n");
   expect(lines.filter((line) => line.startsWith("  FAIL"))).toHaveLength(10);
   expect(lines).toContain("           and 2 more with id attachment-left (-o json)");
-  expect(lines.filter((line) => line.includes("mend:"))).toEqual([
-    "           mend: tortie doctor --fix --only attachment-left",
+  expect(lines.filter((line) => line.includes("remedy:"))).toEqual([
+    "           remedy: tortie doctor --fix --only attachment-left",
   ]);
-  expect(lines.at(-2)).toBe("Found 12 errors and 0 warnings; tortie doctor --fix mends 12.");
+  expect(lines.at(-2)).toBe("Found 12 errors and 0 warnings; tortie doctor --fix repairs 12.");
 });

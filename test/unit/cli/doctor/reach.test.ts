@@ -19,7 +19,7 @@ import { readNftChains } from "../../../../src/cli/doctor/reach/filter-nft.ts";
 import { readRules } from "../../../../src/cli/doctor/reach/gather-ways.ts";
 import { readBatch } from "../../../../src/cli/doctor/reach/lookup.ts";
 import { counterIn, resultOf, tracksIn } from "../../../../src/cli/doctor/reach/probe.ts";
-import { describeReach, judgeReach } from "../../../../src/cli/doctor/reach/reach.ts";
+import { checkReach, describeReach } from "../../../../src/cli/doctor/reach/reach.ts";
 import { addressBytes } from "../../../../src/net/address.ts";
 
 const packet: Packet = {
@@ -328,7 +328,7 @@ const probed = (change: Partial<ProbeResult>): ReachFacts["probe"] => ({
 });
 
 function told(change: Partial<ReachFacts>): readonly string[] {
-  return judgeReach({ ...well, ...change }, []).map(
+  return checkReach({ ...well, ...change }, []).map(
     ({ severity, id, subject, text }) => `${severity} ${id}: ${subject} ${text}`,
   );
 }
@@ -347,14 +347,14 @@ describe("a verdict", () => {
 
   test("rules that leave no doubt need no probe; a probe that passed is believed", () => {
     expect(told({ chains: drop })[0]).toMatch(
-      /^error forward-dropped: iptables filter FORWARD drops what pods send out of the node and what is answered to them, by its policy "drop"/,
+      /^error forward-dropped: iptables filter FORWARD drops packets from pods to the outside and replies to pods, by its policy "drop"/,
     );
     expect(told({ chains: drop, probe: probed({}) })).toEqual([]);
   });
 
   test("what rules may do is an error where a probe was lost, a warning where none could be sent, and nothing where it passed", () => {
     expect(told({ chains: doubtful })[0]).toMatch(
-      /^warning forward-may-drop: iptables filter FORWARD may drop what pods send/,
+      /^warning forward-may-drop: iptables filter FORWARD may drop packets from pods/,
     );
     expect(told({ chains: doubtful, probe: probed({ left: "no", answer: "missing" }) })[0]).toMatch(
       /^error forward-dropped: iptables filter FORWARD drops .*; a probe packet was lost;/,
@@ -377,7 +377,7 @@ describe("a verdict", () => {
     expect(told({ probe: probed({ answer: "missing" }) })).toEqual([expect.stringMatching(/^warning answers-lost/)]);
     expect(told({ probe: probed({ leftAs: "10.65.0.5" }) })).toEqual([
       expect.stringMatching(
-        /^warning nat-elsewhere: 10\.65\.0\.5 .*by its own address, though its pool has natOutgoing/,
+        /^warning nat-elsewhere: 10\.65\.0\.5 .*with its own address, although its pool has natOutgoing/,
       ),
     ]);
   });
@@ -437,7 +437,7 @@ describe("a verdict", () => {
       }),
     ).toEqual([
       expect.stringMatching(
-        /^warning forward-dropped: iptables filter FORWARD drops what pods send each other, by -A FORWARD -i cali\+ -o/,
+        /^warning forward-dropped: iptables filter FORWARD drops packets between pods, by -A FORWARD -i cali\+ -o/,
       ),
     ]);
   });
@@ -451,13 +451,13 @@ describe("a verdict", () => {
       '{"priority":9,"src":"10.9.0.0","srclen":16,"action":"prohibit"},{"priority":10,"src":"all","iif":"eth7","action":"prohibit"}';
     const route = { type: "prohibit", destination: "default", table: "7" };
     expect(text(`[${others},{"priority":11,"src":"10.65.0.0","srclen":24,"action":"prohibit"}]`)[0]).toMatch(
-      /^error way-refused: IPv4 rule 11 \(from 10\.65\.0\.0\/24 prohibit\) refuses what a pod sends out of the node/,
+      /^error way-refused: IPv4 rule 11 \(from 10\.65\.0\.0\/24 prohibit\) refuses packets from a pod to the outside/,
     );
     expect(text(`[${others},{"priority":12,"src":"all","table":"7"}]`, [{ ...route, table: "8" }, route])[0]).toMatch(
       /^error way-refused: route prohibit default of table 7 refuses/,
     );
     expect(text(`[${others}]`, [route])[0]).toMatch(
-      /^error way-refused: IPv4 routes refuse what a pod sends .*\(prohibited\)/,
+      /^error way-refused: IPv4 routes refuse packets from a pod .*\(prohibited\)/,
     );
   });
 
@@ -479,20 +479,20 @@ describe("a verdict", () => {
   });
 
   test("what was asked, and what could not be", () => {
-    expect(describeReach(noReachFacts)).toBe("no pod to be asked for");
+    expect(describeReach(noReachFacts)).toBe("no pods");
     expect(describeReach({ ...well, probe: probed({}) })).toBe(
-      "1 address of a pod; IPv4 by up0; 1 probe packet sent, 1 seen to leave, 1 answered",
+      "1 address of a pod; IPv4 by up0; 1 probe packet sent, 1 seen leaving the node, 1 answered",
     );
     expect(describeReach({ ...well, probe: { unsent: "--no-probe", results: [], reversePathDrops: 0 } })).toBe(
       "1 address of a pod; IPv4 by up0; no probe packet sent (--no-probe)",
     );
     const blind = probed({ left: "unknown", answer: "unknown" });
     expect(describeReach({ ...well, probe: blind })).toBe(
-      "1 address of a pod; IPv4 by up0; 1 probe packet sent, whether it left cannot be seen from here, no answer is to be expected",
+      "1 address of a pod; IPv4 by up0; 1 probe packet sent, whether it left is not visible from here, no answer is expected",
     );
     const half = { ...blind, results: [...blind.results, ...probed({}).results] };
     expect(describeReach({ ...well, probe: half })).toContain(
-      "2 probe packets sent, 1 seen to leave, whether 1 of them left cannot be seen from here, 1 answered, no answer to 1 is to be expected",
+      "2 probe packets sent, 1 seen leaving the node, whether 1 of them left is not visible from here, 1 answered, no answer to 1 is expected",
     );
   });
 });

@@ -90,7 +90,7 @@ Handle ID: vxlan-tunnel-addr-mac-k8s
     expect(await fixtureWorld().run("ipam show --ip 10.0.0.300")).toEqual({
       status: 2,
       stdout: "",
-      stderr: 'tortie: cannot show address "10.0.0.300": it is no IP address\n',
+      stderr: 'tortie: cannot show address "10.0.0.300": it is not a valid IP address\n',
     });
   });
 
@@ -135,7 +135,7 @@ default-ipv4-ippool  192.168.0.0/16
                   (8 rows of unclaimed blocks)
 
 . unclaimed   0-9 this node's, tenths in use   # full
-b borrowed from by another node   o another node's   x without an owner
+b lent to another node   o another node's   x without an owner
 `);
   });
 

@@ -166,7 +166,7 @@ describe("tortie apply, create, replace", () => {
   test("refuses what was changed since it was got", async () => {
     const document = fixture("ippool-default-ipv4.json").replace('"1600"', '"1599"');
     expect((await fixtureWorld().run("apply -f -", document)).stderr).toContain(
-      "it was changed: it is at resourceVersion 1600, and 1599 was sent; get it again",
+      "it was changed: its resourceVersion is 1600, and 1599 was sent; get it again",
     );
   });
 
@@ -181,8 +181,8 @@ describe("tortie apply, create, replace", () => {
   });
 
   test.each([
-    ["", "it holds no resource"],
-    ["[1]", "it is no object"],
+    ["", "it contains no resource"],
+    ["[1]", "it is not an object"],
     ["a: [", "Flow sequence in block collection must be"],
     ["{kind: Pod, apiVersion: v1, metadata: {name: a}, spec: {}}", 'its kind is "Pod"; wanted one of IPPool'],
     [
@@ -191,9 +191,9 @@ describe("tortie apply, create, replace", () => {
     ],
     [
       "{kind: NetworkPolicy, apiVersion: v1, metadata: {name: a}}",
-      '"NetworkPolicy": no network policy is enforced here; wanted',
+      '"NetworkPolicy": Tortie enforces no network policy; wanted',
     ],
-    ["{kind: BGPPeer, apiVersion: v1, metadata: {name: a}}", '"BGPPeer": no routes are announced here (BGP); wanted'],
+    ["{kind: BGPPeer, apiVersion: v1, metadata: {name: a}}", '"BGPPeer": Tortie announces no routes (BGP); wanted'],
     ["{apiVersion: v1, metadata: {name: a}}", "it has no kind; wanted one of"],
     ["{kind: IPPool, apiVersion: v1, metadata: {}, spec: {}}", "it has no metadata.name"],
     ["{kind: IPPool, apiVersion: v1, metadata: {name: a}}", 'IPPool "a" has no spec'],
@@ -211,7 +211,7 @@ describe("tortie validate", () => {
     [
       "bits beyond the length",
       { cidr: "10.0.0.1/16" },
-      'spec.cidr: has host bits or is not in its usual form; write "10.0.0.0/16"',
+      'spec.cidr: has host bits or is not in canonical form; write "10.0.0.0/16"',
     ],
     ["a small block size", { cidr: "10.0.0.0/16", blockSize: 19 }, "its spec.blockSize is 19, want 20 to 32"],
     ["a large block size", { cidr: "fd00::/64", blockSize: 129 }, "its spec.blockSize is 129, want 116 to 128"],
@@ -219,11 +219,11 @@ describe("tortie validate", () => {
     ["overlap", { cidr: "192.168.4.0/24" }, 'overlaps with that of IPPool "default-ipv4-ippool", 192.168.0.0/16'],
     ["link-local", { cidr: "169.254.0.0/20" }, "overlaps with link-local 169.254.0.0/16"],
     ["link-local IPv6", { cidr: "fe80::/64" }, "overlaps with link-local fe80::/10"],
-    ["IPIP", { cidr: "10.0.0.0/16", ipipMode: "Always" }, "its ipipMode is Always, and there are no tunnels here"],
+    ["IPIP", { cidr: "10.0.0.0/16", ipipMode: "Always" }, "its ipipMode is Always, but Tortie has no tunnels"],
     [
       "VXLAN",
       { cidr: "fd00::/64", vxlanMode: "CrossSubnet" },
-      "its vxlanMode is CrossSubnet, and there are no tunnels",
+      "its vxlanMode is CrossSubnet, but Tortie has no tunnels",
     ],
     ["a mode in lower case", { cidr: "10.0.0.0/16", vxlanMode: "never" }, 'not "never" (did you mean "Never"?)'],
     [
@@ -234,29 +234,29 @@ describe("tortie validate", () => {
     [
       "LoadBalancer with others",
       { cidr: "10.0.0.0/16", allowedUses: ["LoadBalancer", "Workload"] },
-      "its allowedUses hold LoadBalancer, which excludes Workload",
+      "its allowedUses contain LoadBalancer, which excludes Workload",
     ],
     [
       "LoadBalancer with a selector",
       { cidr: "10.0.0.0/16", allowedUses: ["LoadBalancer"], nodeSelector: "has(a)" },
-      'LoadBalancer wants nodeSelector "all()", and it is "has(a)"',
+      'LoadBalancer requires nodeSelector "all()", not "has(a)"',
     ],
     [
       "Tunnel with a namespace selector",
       { cidr: "10.0.0.0/16", namespaceSelector: "has(a)" },
-      'its allowedUses hold Tunnel, and its namespaceSelector is "has(a)"',
+      'its allowedUses contain Tunnel, but its namespaceSelector is "has(a)"',
     ],
     [
       "global()",
       { cidr: "10.0.0.0/16", nodeSelector: "global()" },
-      "its nodeSelector holds global(), which no pool may",
+      "its nodeSelector contains global(), which a pool must not use",
     ],
     [
       "a use that is none",
       { cidr: "10.0.0.0/16", allowedUses: ["Pods"] },
       'spec.allowedUses[0] must be "Workload", "Tunnel" or "LoadBalancer", not "Pods"',
     ],
-    ["blocks of another size", { cidr: "172.16.0.0/16" }, "is not that of the block 172.16.0.0/28 in its range"],
+    ["blocks of another size", { cidr: "172.16.0.0/16" }, "differs from that of the block 172.16.0.0/28 in its range"],
   ])("refuses a pool with %s", async (_, spec, reason) => {
     const world = fixtureWorld();
     put(world, newBlock("172.16.0.0/28", "host:mac-k8s", 1n));
@@ -268,7 +268,7 @@ describe("tortie validate", () => {
 
   test.each([
     [{ cidr: "192.168.0.0/15" }, "its cidr cannot be changed: it is 192.168.0.0/16"],
-    [{ cidr: "192.168.0.0/16", blockSize: 27 }, "its blockSize cannot be changed: it is 26, and 27 was asked for"],
+    [{ cidr: "192.168.0.0/16", blockSize: 27 }, "its blockSize cannot be changed: it is 26, and 27 was requested"],
   ])("refuses to change a pool to %j", async (spec, reason) => {
     const { stderr } = await fixtureWorld().run("validate -f -", pool("default-ipv4-ippool", spec));
     expect(stderr).toContain(reason);
@@ -278,13 +278,13 @@ describe("tortie validate", () => {
     ["IPAMConfig", { strictAffinity: false, autoAllocateBlocks: false }, "at the same time"],
     ["IPAMConfig", { strictAffinity: false, maxBlocksPerHost: 2 }, "maxBlocksPerHost requires strictAffinity"],
     ["IPAMConfig", { ipCooldownSeconds: 1201 }, "spec.ipCooldownSeconds: too big"],
-    ["IPAMConfig", {}, 'metadata.name: wanted "default"'],
+    ["IPAMConfig", {}, 'metadata.name: must be "default"'],
     ["IPReservation", { reservedCIDRs: ["10.0.0.1"] }, "spec.reservedCIDRs[0]: is not a CIDR like 10.0.0.0/16"],
-    ["IPAMHandle", { handleID: "net.a", block: {} }, 'metadata.name: wanted "net.a"'],
+    ["IPAMHandle", { handleID: "net.a", block: {} }, 'metadata.name: must be "net.a"'],
     [
       "BlockAffinity",
       { cidr: "10.0.0.0/26", node: "n", state: "confirmed", deleted: "false" },
-      'wanted "n-10-0-0-0-26"',
+      'must be "n-10-0-0-0-26"',
     ],
     ["WorkloadEndpoint", { ipNetworks: ["10.0.0.1/32"] }, "spec.containerID is missing"],
   ])("refuses %s %j: %s", async (kind, spec, reason) => {
@@ -296,7 +296,7 @@ describe("tortie validate", () => {
 
   test.each([
     [(block: Block) => ({ ...block.spec, unallocated: [0] }), "ordinal"],
-    [(block: Block) => ({ ...block.spec, cidr: "192.168.185.0/27" }), 'metadata.name: wanted "192-168-185-0-27"'],
+    [(block: Block) => ({ ...block.spec, cidr: "192.168.185.0/27" }), 'metadata.name: must be "192-168-185-0-27"'],
   ])("refuses a broken block (%#)", async (broken, reason) => {
     const block = parseJson(fixture("ipamblock-192-168-185-0-26.after.json")) as Block;
     const { stderr } = await new World().run("validate -f -", stringifyJson({ ...block, spec: broken(block) }));

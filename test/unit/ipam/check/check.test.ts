@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
 import { checkIpam } from "../../../../src/ipam/check/check.ts";
-import { confirmed, mend } from "../../../../src/ipam/check/mend.ts";
+import { confirmed, repair } from "../../../../src/ipam/check/repair.ts";
 import type { Problem, SeenEndpoint, Snapshot } from "../../../../src/ipam/check/report.ts";
 import type { Block, BlockSpec } from "../../../../src/ipam/model/block.ts";
 import { handleIdOf } from "../../../../src/ipam/model/handle.ts";
@@ -49,10 +49,10 @@ describe("checkIpam()", () => {
     [
       "it is young",
       { takenAt: 1_704_067_230n * 1_000_000_000n },
-      "unjudged",
+      "unchecked",
       "assigned less than a minute ago: its ADD may not have ended",
     ],
-    ["it is another node's", { node: "other" }, "unjudged", "assigned on node node"],
+    ["it is another node's", { node: "other" }, "unchecked", "assigned on node node"],
   ])("an address is judged when %s", (_, facts, state, reason) => {
     add("a", 2);
     expect(check(facts).allocations.find(({ address }) => address === "10.0.0.149")).toMatchObject({
@@ -64,13 +64,13 @@ describe("checkIpam()", () => {
     });
   });
 
-  test("leaves a tunnel's address unjudged", () => {
+  test("leaves a tunnel's address unchecked", () => {
     add("a");
     edit((spec) => ({
       ...spec,
       attributes: [{ handle_id: "vxlan-tunnel-addr-node", secondary: { node: "node", type: "vxlanTunnelAddress" } }],
     }));
-    expect(check().allocations[0]).toMatchObject({ owner: "vxlanTunnelAddress of node", state: "unjudged" });
+    expect(check().allocations[0]).toMatchObject({ owner: "vxlanTunnelAddress of node", state: "unchecked" });
   });
 
   test("does not count an address that cools down as anybody's", () => {
@@ -184,7 +184,7 @@ describe("checkIpam()", () => {
   });
 });
 
-describe("mend()", () => {
+describe("repair()", () => {
   test.each<[string, () => Partial<Snapshot> | undefined]>([
     ["leaked address", () => ({ endpoints: [] })],
     ["leaked handle", () => put("IPAMHandle", "net.gone", { handleID: "net.gone", block: { "10.0.0.148/30": 1 } })],
@@ -203,7 +203,7 @@ describe("mend()", () => {
     const facts = { endpoints: [endpoint("a", true, ["10.0.0.148"])], ...damage() };
     const report = check(facts);
     expect(report.problems.map((problem) => problem.kind)).toContain(kind);
-    mendAll(facts);
+    repairAll(facts);
     expect(check(facts).problems).toEqual([]);
   });
 
@@ -219,7 +219,7 @@ describe("mend()", () => {
   test("does not touch an address of a person's pools, nor one that only an interface shows", () => {
     add("a");
     const facts = { endpoints: [endpoint("a", true, ["10.0.0.148"])], seen: [{ address: "10.0.0.9", where: "eth0" }] };
-    expect(mendAll(facts)).toEqual([undefined]);
+    expect(repairAll(facts)).toEqual([undefined]);
   });
 });
 
@@ -228,7 +228,7 @@ describe("a block that is lost", () => {
     for (const pod of ["a", "b"]) add(pod);
     edit(() => ({}) as BlockSpec);
     const facts = { endpoints: [endpoint("a", true, ["10.0.0.148"])] };
-    mendAll(facts, ["malformed block"]);
+    repairAll(facts, ["malformed block"]);
     expect(store.aside.map(({ kind }) => kind)).toEqual(["IPAMBlock"]);
     expect(block().spec.unallocated).toEqual([]);
     expect(check(facts).allocations.map(({ handle }) => handle)).toEqual([
@@ -239,7 +239,7 @@ describe("a block that is lost", () => {
     ]);
     expect(add("c")).toEqual(["10.0.0.152"]);
     drive(releaseByHandle("net.c"), store);
-    mendAll(facts);
+    repairAll(facts);
     expect(check(facts).problems).toEqual([]);
     expect(block().spec.unallocated).toHaveLength(3);
   });
@@ -249,11 +249,11 @@ function check(facts: Partial<Snapshot> = {}) {
   return checkIpam(snapshot(facts));
 }
 
-function mendAll(facts: Partial<Snapshot>, kinds?: readonly string[]) {
+function repairAll(facts: Partial<Snapshot>, kinds?: readonly string[]) {
   const fresh = snapshot(facts);
   const report = checkIpam(fresh);
   const problems = confirmed([report], report).filter(({ kind }) => kinds === undefined || kinds.includes(kind));
-  return problems.map((problem) => drive(mend(problem, report, fresh), store));
+  return problems.map((problem) => drive(repair(problem, report, fresh), store));
 }
 
 function snapshot(facts: Partial<Snapshot>): Snapshot {

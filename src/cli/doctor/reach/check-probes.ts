@@ -6,7 +6,7 @@ import { outcomeOf } from "./verdict.ts";
 import { cutOff, namesOf } from "./words.ts";
 
 /** `isExplained`: an error is told already. */
-export function judgeProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => boolean): readonly Finding[] {
+export function checkProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => boolean): readonly Finding[] {
   const { results } = facts.probe;
   const lost = results.filter((one) => outcomeOf(one, "out") === "lost" && !isExplained(one.pod)).map(({ pod }) => pod);
   const mute = results.filter(
@@ -21,15 +21,15 @@ export function judgeProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => b
             ...finding,
             id: "packets-lost",
             severity: "error",
-            text: `of a pod did not leave the node, and no rule, route or sysctl that is understood here explains it: ${cutOff(lost)}`,
-            remedy: "nft list ruleset; ip rule; tc -s qdisc; nft monitor trace   # look for what drops it",
+            text: `of a pod did not leave the node, and no known rule, route or sysctl explains it: ${cutOff(lost)}`,
+            remedy: "nft list ruleset; ip rule; tc -s qdisc; nft monitor trace   # find out what drops it",
           } as const,
         ]),
     ...(mute.length === 0
       ? []
       : facts.probe.reversePathDrops > 0 && strictLinks(facts).length > 0
         ? [
-            judgeReversePath(
+            checkReversePath(
               facts,
               mute.map(({ pod }) => pod),
             ),
@@ -39,11 +39,11 @@ export function judgeProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => b
               ...finding,
               id: "answers-lost",
               severity: "warning",
-              text: `of a pod got no answer of the gateway, which answers the node itself: ${namesOf(mute.map(({ pod }) => pod))}`,
-              remedy: "nft list ruleset; conntrack -L   # look for what changes or drops answers",
+              text: `of a pod got no answer from the gateway, which answers the node itself: ${namesOf(mute.map(({ pod }) => pod))}`,
+              remedy: "nft list ruleset; conntrack -L   # find out what changes or drops replies",
             } as const,
           ]),
-    ...judgeSource(facts),
+    ...checkSource(facts),
   ];
 }
 
@@ -56,20 +56,20 @@ function strictLinks({ sysctls, links, pods }: ReachFacts): readonly string[] {
     .filter((name) => name !== "lo" && !own.has(name) && Math.max(count("all"), count(name)) === 1);
 }
 
-function judgeReversePath(facts: ReachFacts, mute: readonly ReachPod[]): Finding {
+function checkReversePath(facts: ReachFacts, mute: readonly ReachPod[]): Finding {
   const strict = strictLinks(facts);
   return {
     id: "reverse-path-filter",
     section: "reach",
     severity: "error",
     subject: `rp_filter of ${strict.join(", ")}`,
-    text: `is strict, and dropped what was answered to a probe packet, for it came in by another interface than the node would send to its source by; it is the node's own protection, and yours to loosen: ${cutOff(mute)}`,
+    text: `is strict, and dropped the reply to a probe packet, which arrived on another interface than that of the route to its source; the setting protects the node, so whether to loosen it is your decision: ${cutOff(mute)}`,
     remedy: strict.map((name) => `sysctl -w ${sysctlName(`net/ipv4/conf/${name}/rp_filter`)}=2`).join("\n"),
   };
 }
 
 /** Where a pool has natOutgoing its packets leave by an address of the node's. */
-function judgeSource({ probe: { results }, ownAddresses }: ReachFacts): readonly Finding[] {
+function checkSource({ probe: { results }, ownAddresses }: ReachFacts): readonly Finding[] {
   const wrong = results.filter(
     ({ pod, leftAs }) => pod.hasNat && leftAs !== undefined && !ownAddresses.includes(leftAs),
   );
@@ -80,8 +80,8 @@ function judgeSource({ probe: { results }, ownAddresses }: ReachFacts): readonly
     subject: pod.address,
     text:
       leftAs === pod.address
-        ? `(${pod.name}) leaves the node by its own address, though its pool has natOutgoing: another's rule comes before ours`
-        : `(${pod.name}) leaves the node by ${leftAs}, which is no address of the node: another's source NAT comes before ours`,
-    remedy: "nft -a list ruleset | grep -e snat -e masquerade -e SNAT   # and take pods out of the rule",
+        ? `(${pod.name}) leaves the node with its own address, although its pool has natOutgoing: a foreign rule comes first`
+        : `(${pod.name}) leaves the node with ${leftAs}, which is not an address of the node: a foreign source NAT comes first`,
+    remedy: "nft -a list ruleset | grep -e snat -e masquerade -e SNAT   # and exclude pods from the rule",
   }));
 }

@@ -6,24 +6,24 @@ import type { Finding } from "./finding.ts";
 import type { Network, NetworkFacts } from "./networks.ts";
 import { quote } from "./plugin-call.ts";
 
-export function judgeNetworks(facts: NetworkFacts, executables: ExecutableFacts): readonly Finding[] {
+export function checkNetworks(facts: NetworkFacts, executables: ExecutableFacts): readonly Finding[] {
   const ours = networksOfOurs(facts, executables);
   return [
-    ...judgeFiles(facts),
-    ...judgeMissing(facts, ours),
-    ...judgeOrder(facts, ours),
-    ...judgeNames(facts),
-    ...judgeCapabilities(facts, ours),
-    ...judgeKeys(facts, ours),
+    ...checkFiles(facts),
+    ...checkMissing(facts, ours),
+    ...checkOrder(facts, ours),
+    ...checkNames(facts),
+    ...checkCapabilities(facts, ours),
+    ...checkKeys(facts, ours),
   ];
 }
 
-function judgeMissing({ directory, files, example }: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+function checkMissing({ directory, files, example }: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   if (ours.length > 0 || files.some(({ fault }) => fault !== undefined)) return [];
   const text =
     files.length === 0
-      ? "holds no network configuration: a runtime says that the node is not ready, and starts no pod"
-      : "holds no network that names a plugin of ours: no pod gets its network by them";
+      ? "contains no network configuration: the runtime reports that the node is not ready, and starts no pod"
+      : "contains no network with a plugin of Tortie: no pod uses Tortie";
   const remedy =
     example === undefined
       ? `# write one: docs/operations.md and conf-examples/10-calico.conflist of the project show how; put it into ${directory}`
@@ -42,12 +42,12 @@ function finding(
 }
 
 /** A broken file harms nobody after the one that runtimes take. */
-function judgeFiles({ files }: NetworkFacts): readonly Finding[] {
+function checkFiles({ files }: NetworkFacts): readonly Finding[] {
   const taken = files.findIndex(({ fault }) => fault === undefined);
   return files.flatMap(({ path, fault }, index) => {
     if (fault === undefined) return [];
     const severity = taken >= 0 && taken < index ? "warning" : "error";
-    const text = `cannot be read as a network: ${fault}: runtimes refuse it, or take another network instead`;
+    const text = `cannot be read as a network: ${fault}: runtimes reject it, or use another network instead`;
     return [finding("network-broken", path, text, `# change ${path}, or move it away`, severity)];
   });
 }
@@ -62,21 +62,21 @@ function readableIn({ files }: NetworkFacts): readonly Readable[] {
 }
 
 /** Runtimes take the first. */
-function judgeOrder(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+function checkOrder(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const [first, ...others] = readableIn(facts);
   const later = others.find(({ network }) => ours.includes(network));
   if (first === undefined || ours.includes(first.network) || later === undefined) return [];
-  const text = `comes after ${first.path}: pods get network "${first.network.name}", not "${later.network.name}"`;
-  const remedy = `# move ${first.path} away, if pods are to get "${later.network.name}"`;
+  const text = `comes after ${first.path}: pods use network "${first.network.name}", not "${later.network.name}"`;
+  const remedy = `# move ${first.path} away, if pods should use "${later.network.name}"`;
   return [finding("network-shadowed", later.path, text, remedy, "warning")];
 }
 
-function judgeNames(facts: NetworkFacts): readonly Finding[] {
+function checkNames(facts: NetworkFacts): readonly Finding[] {
   const readable = readableIn(facts);
   return readable.flatMap(({ path, network: { name } }, index) => {
     const other = readable.slice(0, index).find((one) => one.network.name === name);
     if (other === undefined) return [];
-    const text = `names its network "${name}" as ${other.path} does: attachments of one are taken for the other's`;
+    const text = `names its network "${name}" as ${other.path} does: their attachments cannot be told apart`;
     return [finding("network-name-taken", path, text, "# give one of them another name, or remove it")];
   });
 }
@@ -84,7 +84,7 @@ function judgeNames(facts: NetworkFacts): readonly Finding[] {
 /** What a runtime passes to a plugin only when the file says so. */
 const needed = descriptors.flatMap(({ name, capabilities }) => capabilities.map((one) => ({ type: name, ...one })));
 
-function judgeCapabilities(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+function checkCapabilities(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
   return readable.flatMap(({ path, network: { plugins } }) =>
     needed.flatMap(({ type, name: capability, without, instead }) => {
@@ -92,21 +92,29 @@ function judgeCapabilities(facts: NetworkFacts, ours: readonly Network[]): reado
       const { capabilities } = plugin?.document ?? {};
       const declared = (capabilities as Readonly<Record<string, unknown>> | undefined)?.[capability] === true;
       if (plugin === undefined || declared || instead.some((key) => key in plugin.document)) return [];
-      const text = `does not say "capabilities": {"${capability}": true} of plugin ${type}: ${without}`;
+      const text = `lacks "capabilities": {"${capability}": true} of plugin ${type}: ${without}`;
       return [finding("capability-missing", `${path} ${type}`, text, `# add it to ${path}`, "warning")];
     }),
   );
 }
 
 /** What ADD passes over in silence; what it refuses STATUS tells, in the plugin's own words. */
-function judgeKeys(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
+function checkKeys(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
   return readable.flatMap(({ path, network: { name, cniVersion, plugins } }) => {
     const document = { name, cniVersion, plugins: plugins.map((plugin) => plugin.document) };
     const ignored = lintNetwork(document).slips.filter(({ effect }) => effect === "ignored");
     if (ignored.length === 0) return [];
     const said = ignored.map(({ path: place, text }) => `${place}: ${text}`).join("; ");
-    const remedy = `# change ${path}; tortie validate -f ${quote(path)} judges it`;
-    return [finding("network-slip", path, `has what the plugins do not understand: ${said}`, remedy, "warning")];
+    const remedy = `# change ${path}; tortie validate -f ${quote(path)} checks it`;
+    return [
+      finding(
+        "network-slip",
+        path,
+        `has keys or values that the plugins do not understand: ${said}`,
+        remedy,
+        "warning",
+      ),
+    ];
   });
 }

@@ -16,7 +16,7 @@ import type { Place } from "./filter.ts";
 import { outcomeOf, type Verdict, verdictsOf } from "./verdict.ts";
 import { cutOff, listOf, namesOf } from "./words.ts";
 
-export function judgeFirewall(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
+export function checkFirewall(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   const verdicts = verdictsOf(facts);
   const accused = verdicts.flatMap((verdict) => accuse(verdict, verdicts, facts));
   return groupedByChain(accused, facts, pools);
@@ -55,9 +55,9 @@ function accuse(verdict: Verdict, all: readonly Verdict[], { probe }: ReachFacts
 }
 
 const whatGoes = {
-  out: "what pods send out of the node",
-  back: "what is answered to them",
-  among: "what pods send each other",
+  out: "packets from pods to the outside",
+  back: "replies to pods",
+  among: "packets between pods",
 } as const;
 
 function groupedByChain(
@@ -111,9 +111,9 @@ export function describePlace({ chain, rule, base }: Place): string {
 }
 
 export function belongsTo(culprits: readonly string[], { rule, base }: Place): string {
-  if (culprits.length > 0) return `${listOf(culprits)} made it, and --fix leaves alone what is another's`;
-  const who = base.backend === "nft" ? "an administrator's rule set or a program" : "an administrator or a program";
+  if (culprits.length > 0) return `${listOf(culprits)} created it, and --fix does not change foreign rules`;
+  const who = base.backend === "nft" ? "an administrator's ruleset or a program" : "an administrator or a program";
   return rule === undefined
-    ? `${who} that is not known here set it, and --fix leaves alone what is another's`
-    : `no program that is known here made it, and --fix leaves alone what is another's`;
+    ? `${who} unknown to Tortie set it, and --fix does not change foreign rules`
+    : `no program that is known here created it, and --fix does not change foreign rules`;
 }

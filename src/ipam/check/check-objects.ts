@@ -8,7 +8,7 @@ import { blockFault } from "../model/block-fault.ts";
 import type { HandleSpec } from "../model/handle.ts";
 import type { Allocation, Problem, Snapshot } from "./report.ts";
 
-/** The blocks that can be judged, and what is wrong with the others. */
+/** The blocks that can be checked, and what is wrong with the others. */
 export function soundBlocks({ blocks, takenAt }: Snapshot): {
   readonly sound: readonly Block[];
   readonly malformed: readonly Problem[];
@@ -26,15 +26,15 @@ export function soundBlocks({ blocks, takenAt }: Snapshot): {
   return { sound, malformed };
 }
 
-/** Blocks that cannot be judged are not held against their handles. */
-export function judgeHandles(
+/** Blocks that cannot be checked are not held against their handles. */
+export function checkHandles(
   snapshot: Snapshot,
   allocations: readonly Allocation[],
   unreadable: ReadonlySet<string>,
 ): readonly Problem[] {
   const counts = countsOf(allocations);
   const specs = snapshot.handles.map(({ spec }) => spec as HandleSpec);
-  const problems = specs.flatMap((spec) => judgeHandle(spec, counts.get(spec.handleID) ?? {}, unreadable));
+  const problems = specs.flatMap((spec) => checkHandle(spec, counts.get(spec.handleID) ?? {}, unreadable));
   const known = new Set(snapshot.handles.map(({ metadata }) => metadata.name));
   const lost = [...counts].filter(([handle]) => !known.has(handleName(handle)));
   return [
@@ -47,7 +47,7 @@ export function judgeHandles(
   ];
 }
 
-function judgeHandle(
+function checkHandle(
   { handleID, block }: HandleSpec,
   held: Readonly<Record<string, number>>,
   unreadable: ReadonlySet<string>,
@@ -86,7 +86,7 @@ function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Reado
 }
 
 /** Of this node's: affinities without their block or half-made, and blocks without their affinity. */
-export function judgeAffinities(
+export function checkAffinities(
   { node, affinities }: Snapshot,
   sound: readonly Block[],
   unreadable: ReadonlySet<string>,
@@ -128,6 +128,6 @@ export function subjectOf({ kind, name }: ObjectRef): string {
   return `${kind} ${name}`;
 }
 
-export function judgeDamage({ damaged }: Snapshot): readonly Problem[] {
+export function checkDamage({ damaged }: Snapshot): readonly Problem[] {
   return damaged.map(({ object, reason }) => ({ kind: "damaged object", subject: subjectOf(object), reason }));
 }

@@ -1,5 +1,5 @@
 /**
- * What mends an attachment, by the plugins themselves.
+ * What repairs an attachment, by the plugins themselves.
  *
  * **Of one that is gone: the DEL that never came.** DEL works from network, container ID and interface name alone, and takes nothing that
  * belongs to another. **Of one that lives: ADD once more**, which makes what is missing, leaves what is right, and asks for the very
@@ -14,10 +14,10 @@ import { ipamTypeOf, networkNamed, type PluginConf } from "./networks.ts";
 import { chainLines, commandLine } from "./plugin-call.ts";
 import type { Trace } from "./sandboxes.ts";
 
-type Mend = Pick<Finding, "remedy" | "fix">;
+type Repair = Pick<Finding, "remedy" | "fix">;
 
 /** The chain in reverse, as a runtime calls it; of our own plugins all that left something, even where the network has lost them. */
-export function mendByDel(trace: Trace, tools: Tools): Mend {
+export function repairByDel(trace: Trace, tools: Tools): Repair {
   const confs = confsForDel(trace, tools);
   const calls = confs.flatMap((conf) => callOf("DEL", conf, trace, tools) ?? []);
   return calls.length < confs.length ? missingExecutable(confs, tools) : byCalls(calls);
@@ -27,12 +27,12 @@ export function mendByDel(trace: Trace, tools: Tools): Mend {
  * ADD of these plugins of the chain, or of all, each with the result of the one before. `undefined` where the attachment cannot be made anew as
  * it was.
  */
-export function mendByAdd(
+export function repairByAdd(
   trace: Trace,
   netns: string,
   tools: Tools,
   only: readonly string[] | "all",
-): Mend | undefined {
+): Repair | undefined {
   const chain = chainOf(trace, tools);
   const [main] = chain.members;
   const due = chain.members.filter(({ type }) => only === "all" || only.includes(type));
@@ -49,7 +49,7 @@ export function mendByAdd(
   return byChain(first === undefined ? withResult(calls, chain, netns) : calls);
 }
 
-function byChain(calls: readonly ChainCall[] | undefined): Mend | undefined {
+function byChain(calls: readonly ChainCall[] | undefined): Repair | undefined {
   return calls && { remedy: chainLines(calls), fix: { kind: "chain", calls } };
 }
 
@@ -94,7 +94,7 @@ export function checkCall(trace: Trace, member: Member, netns: string, tools: To
     type: "calico",
     name: attachment.network,
     cniVersion: "1.0.0",
-    // Only what every attachment has is judged: the network may have got another MTU since.
+    // Only what every attachment has is checked: the network may have got another MTU since.
     ipam,
     include_default_routes: main?.include_default_routes ?? false,
     prevResult: {
@@ -115,7 +115,7 @@ function macOf({ record, peer }: Pick<Trace, "record" | "peer">): string | undef
 }
 
 /** By plugins of one kind alone. */
-export function mendByDelOf(type: PluginName, trace: Trace, tools: Tools): Mend {
+export function repairByDelOf(type: PluginName, trace: Trace, tools: Tools): Repair {
   const conf = confOf(type, trace, tools);
   const call = callOf("DEL", conf, trace, tools);
   return call === undefined ? missingExecutable([conf], tools) : byCalls([call]);
@@ -180,7 +180,7 @@ function byCalls(calls: readonly PluginCall[]): { readonly remedy: string; reado
   return { remedy: calls.map(commandLine).join("\n"), fix: { kind: "plugins", calls } };
 }
 
-function missingExecutable(confs: readonly PluginConf[], { executables }: Tools): Mend {
+function missingExecutable(confs: readonly PluginConf[], { executables }: Tools): Repair {
   const missing = confs.map(({ type }) => type).filter((type) => ourExecutable(executables, type) === undefined);
   return { remedy: `# install ${missing.join(", ")} in ${executables.directories.join(" or ")} first` };
 }

@@ -9,7 +9,7 @@ import type { Allocation, Snapshot } from "./report.ts";
 /** An ADD writes the address first and its endpoint right after; one that is younger may be between the two. */
 const minAgeNs = 60_000_000_000n;
 
-/** Judges every allocated address of a sound block. */
+/** Checks every allocated address of a sound block. */
 export function allocationsOf(blocks: readonly Block[], snapshot: Snapshot): readonly Allocation[] {
   const evidence = gather(snapshot);
   return blocks.flatMap((block) =>
@@ -57,7 +57,7 @@ function allocationOf(
     sequenceNumber: sequenceNumberOf(spec, ordinal).toString(),
     node,
     owner: ownerText(attribute),
-    ...judge(address, attribute, evidence),
+    ...check(address, attribute, evidence),
   };
 }
 
@@ -73,11 +73,11 @@ function ownerText({ handle_id, secondary }: AllocationAttribute): string {
 type Verdict = Pick<Allocation, "state" | "reason" | "isUnseen">;
 
 function unseen(reason: string): Verdict {
-  return { state: "unjudged", reason, isUnseen: true };
+  return { state: "unchecked", reason, isUnseen: true };
 }
 
 /** From the strongest evidence to the weakest. */
-function judge(address: string, attribute: AllocationAttribute, evidence: Evidence): Verdict {
+function check(address: string, attribute: AllocationAttribute, evidence: Evidence): Verdict {
   const { snapshot, seen } = evidence;
   const where = seen.get(address);
   if (where !== undefined) return { state: "in use", reason: `seen on ${where}` };
@@ -87,15 +87,15 @@ function judge(address: string, attribute: AllocationAttribute, evidence: Eviden
     return unseen("its block was rebuilt, and not every sandbox can be seen from here");
   if (isPlaceholder(handle))
     return { state: "leaked", reason: "nobody is known to hold it since its block was rebuilt" };
-  if (node !== undefined && node !== snapshot.node) return { state: "unjudged", reason: `assigned on node ${node}` };
+  if (node !== undefined && node !== snapshot.node) return { state: "unchecked", reason: `assigned on node ${node}` };
   const owner = ownerOfHandle(handle);
   if (type !== undefined || owner === undefined) {
-    return { state: "unjudged", reason: "this use leaves no trace on the node" };
+    return { state: "unchecked", reason: "this use leaves no trace on the node" };
   }
-  return judgeAttachment(address, attribute, handle, owner, evidence);
+  return checkAttachment(address, attribute, handle, owner, evidence);
 }
 
-function judgeAttachment(
+function checkAttachment(
   address: string,
   { secondary }: AllocationAttribute,
   handle: string,
@@ -109,7 +109,7 @@ function judgeAttachment(
     return { state: "in use", reason: `its sandbox "${endpoint.netns}" is there` };
   }
   if (endpoint?.sandbox === "unseen") {
-    return unseen(`its sandbox "${endpoint.netns}" cannot be seen from here`);
+    return unseen(`its sandbox "${endpoint.netns}" is not visible from here`);
   }
   if (endpoint !== undefined) {
     const isRecorded = endpoint.hostInterface === "" || endpoint.addresses.includes(address);
@@ -120,7 +120,7 @@ function judgeAttachment(
   const { graceNs = minAgeNs } = snapshot;
   if (since !== undefined && snapshot.takenAt - since < graceNs) {
     const age = graceNs === minAgeNs ? "a minute" : `${graceNs / 1_000_000_000n} s`;
-    return { state: "unjudged", reason: `assigned less than ${age} ago: its ADD may not have ended` };
+    return { state: "unchecked", reason: `assigned less than ${age} ago: its ADD may not have ended` };
   }
   if (snapshot.hasUnseen) {
     return unseen("it has no endpoint, and not every sandbox can be seen from here");

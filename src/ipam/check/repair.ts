@@ -1,8 +1,8 @@
 /**
- * Mending: what a check found and a fresh look confirms is put right, each problem by itself.
+ * Repairing: what a check found and a fresh look confirms is put right, each problem by itself.
  *
  *     reports ─┐
- *     fresh ───┴─► confirmed() ─► mend() each      under the lock that the fresh look was taken in
+ *     fresh ───┴─► confirmed() ─► repair() each      under the lock that the fresh look was taken in
  *
  * **Only what is in every report is touched, and only when it is still the same**: an address by its handle and sequence number.
  */
@@ -17,7 +17,7 @@ import { assignOrdinal, blockOrdinal, isBlock, ordinalsOfHandle, withSpec } from
 import { type HandleSpec, handleIdOf, newHandle, readHandle } from "../model/handle.ts";
 import { blockOf } from "../model/pool.ts";
 import { releaseIps } from "../release/release-ips.ts";
-import { subjectOf } from "./judge-objects.ts";
+import { subjectOf } from "./check-objects.ts";
 import { type KnownUse, rebuild } from "./rebuild.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
@@ -52,23 +52,23 @@ function leakedAt(report: Report, address: string): Allocation | undefined {
 /**
  * What was done, for people; `undefined` when the kind is a person's to decide. Throws `CoreError` when the store refuses.
  *
- * Mend problems in the order of the report: what is mended first may have been the cause of what follows.
+ * Repair problems in the order of the report: what is repaired first may have been the cause of what follows.
  */
-export function* mend(problem: Problem, fresh: Report, snapshot: Snapshot): Transaction<string | undefined> {
+export function* repair(problem: Problem, fresh: Report, snapshot: Snapshot): Transaction<string | undefined> {
   const { kind, subject } = problem;
   switch (kind) {
     case "leaked address":
-      return yield* mendLeak(subject, fresh);
+      return yield* repairLeak(subject, fresh);
     case "unknown address":
       return yield* recordAddress(subject, snapshot);
     case "leaked handle":
     case "missing handle":
     case "wrong handle count":
-      return yield* mendHandle(subject, snapshot);
+      return yield* repairHandle(subject, snapshot);
     case "malformed block":
       return yield* rebuild({ kind: "IPAMBlock", name: subject }, knownUses(snapshot), snapshot.takenAt);
     case "stale affinity":
-      return yield* mendAffinity(subject, snapshot);
+      return yield* repairAffinity(subject, snapshot);
     case "damaged object": {
       const object = snapshot.damaged.map((one) => one.object).find((one) => subjectOf(one) === subject);
       return object === undefined ? undefined : yield* rebuild(object, knownUses(snapshot), snapshot.takenAt);
@@ -78,7 +78,7 @@ export function* mend(problem: Problem, fresh: Report, snapshot: Snapshot): Tran
   }
 }
 
-function* mendLeak(address: string, fresh: Report): Transaction<string | undefined> {
+function* repairLeak(address: string, fresh: Report): Transaction<string | undefined> {
   const leak = leakedAt(fresh, address);
   if (leak === undefined) return undefined;
   const { handle, sequenceNumber } = leak;
@@ -113,8 +113,8 @@ function* countOne(handleId: string, cidr: string): Transaction<void> {
   yield* update({ ...handle, spec: { ...handle.spec, block } });
 }
 
-/** Brings a handle to what its blocks hold now: other problems may have been mended since the look. */
-function* mendHandle(handleId: string, snapshot: Snapshot): Transaction<string> {
+/** Brings a handle to what its blocks hold now: other problems may have been repaired since the look. */
+function* repairHandle(handleId: string, snapshot: Snapshot): Transaction<string> {
   const counts = yield* countNow(handleId, snapshot);
   const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
   if (Object.keys(counts).length === 0) {
@@ -144,7 +144,7 @@ function* countNow(handleId: string, snapshot: Snapshot): Transaction<Readonly<R
 }
 
 /** Finishes what was half done: the affinity of a block that is the node's is confirmed, any other goes. */
-function* mendAffinity(name: string, { node, affinities, blocks }: Snapshot): Transaction<string | undefined> {
+function* repairAffinity(name: string, { node, affinities, blocks }: Snapshot): Transaction<string | undefined> {
   const specs = [
     ...affinities.map(({ spec }) => spec as AffinitySpec),
     ...blocks.filter(isBlock).map(({ spec: { cidr } }) => ({ node, cidr })),

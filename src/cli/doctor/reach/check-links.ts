@@ -4,21 +4,21 @@ import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
 import { byPrograms } from "../plugin-call.ts";
+import { belongsTo, describePlace } from "./check-firewall.ts";
 import { culpritsOf, describeBase, letThrough, linkManagers } from "./culprits.ts";
 import type { Lookup, ReachFacts, ReachPod } from "./facts.ts";
 import { concerns, type Packet, type Place, walk } from "./filter.ts";
-import { belongsTo, describePlace } from "./judge-firewall.ts";
 import { cutOff, listOf, namesOf } from "./words.ts";
 
-export function judgeLinks(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
+export function checkLinks(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   return [
-    ...judgeTracking(facts),
-    ...judgeNeighbours(facts),
-    ...judgeManaged(facts),
-    ...judgePrograms(facts),
-    ...judgeRedirects(facts),
-    ...judgeMtu(facts),
-    ...judgeNode(facts, pools),
+    ...checkTracking(facts),
+    ...checkNeighbours(facts),
+    ...checkManaged(facts),
+    ...checkPrograms(facts),
+    ...checkRedirects(facts),
+    ...checkMtu(facts),
+    ...checkNode(facts, pools),
   ];
 }
 
@@ -26,7 +26,7 @@ export function judgeLinks(facts: ReachFacts, pools: readonly string[]): readonl
 const nearlyFull = 0.95;
 
 /** "nf_conntrack: table full, dropping packet" */
-function judgeTracking({ sysctls }: ReachFacts): readonly Finding[] {
+function checkTracking({ sysctls }: ReachFacts): readonly Finding[] {
   const [count, most] = ["count", "max"].map((name) => Number(sysctls.get(`net/netfilter/nf_conntrack_${name}`) ?? 0));
   if (!count || !most || count < most * nearlyFull) return [];
   const isFull = count >= most;
@@ -36,14 +36,14 @@ function judgeTracking({ sysctls }: ReachFacts): readonly Finding[] {
       section: "reach",
       severity: isFull ? "error" : "warning",
       subject: "net/netfilter/nf_conntrack_max",
-      text: `is ${most}, and ${count} connections are tracked: ${isFull ? "packets of new connections are dropped" : "soon packets of new connections are dropped"}, the node's own too; how much memory they may take is for you to say`,
+      text: `is ${most}, and ${count} connections are tracked: ${isFull ? "packets of new connections are dropped" : "soon packets of new connections are dropped"}, including the node's own; how much memory they may use is your decision`,
       remedy: `sysctl -w net.netfilter.nf_conntrack_max=${most * 2}`,
     },
   ];
 }
 
 /** Packets for a pod go to the MAC address that the node believes in. */
-function judgeNeighbours({ pods, neighbours, probe, uplinks }: ReachFacts): readonly Finding[] {
+function checkNeighbours({ pods, neighbours, probe, uplinks }: ReachFacts): readonly Finding[] {
   const ofPods = pods.flatMap((pod): readonly Finding[] => {
     const entry = neighbours.find(({ address, dev }) => address === pod.address && dev === pod.hostInterface);
     const isWrong = entry?.mac !== undefined && pod.mac !== undefined && entry.mac !== pod.mac;
@@ -57,16 +57,16 @@ function judgeNeighbours({ pods, neighbours, probe, uplinks }: ReachFacts): read
         severity: isWrong ? "error" : "warning",
         subject: `neighbour ${pod.address} dev ${pod.hostInterface}`,
         text: isWrong
-          ? `(${pod.name}) has MAC address ${entry?.mac}, and the pod's is ${pod.mac}: nothing that is sent to the pod arrives`
-          : `(${pod.name}) does not answer ${about}: nothing that is sent to the pod arrives; look into the pod: its interface, its addresses, arp_ignore`,
+          ? `(${pod.name}) has MAC address ${entry?.mac}, but the pod's is ${pod.mac}: no packet to the pod arrives`
+          : `(${pod.name}) does not answer ${about}: no packet to the pod arrives; check the pod's interface, its addresses and arp_ignore`,
         ...byPrograms([["ip", "neighbour", "delete", pod.address, "dev", pod.hostInterface]]),
       },
     ];
   });
-  return [...ofPods, ...([4, 6] as const).flatMap((family) => judgeGateway(uplinks[family], neighbours))];
+  return [...ofPods, ...([4, 6] as const).flatMap((family) => checkGateway(uplinks[family], neighbours))];
 }
 
-function judgeGateway(uplink: Lookup, neighbours: ReachFacts["neighbours"]): readonly Finding[] {
+function checkGateway(uplink: Lookup, neighbours: ReachFacts["neighbours"]): readonly Finding[] {
   if (uplink.kind !== "route" || uplink.gateway === undefined) return [];
   const { gateway, dev } = uplink;
   if (!neighbours.some((one) => one.address === gateway && one.dev === dev && one.isFailed)) return [];
@@ -76,14 +76,14 @@ function judgeGateway(uplink: Lookup, neighbours: ReachFacts["neighbours"]): rea
       section: "reach",
       severity: "warning",
       subject: gateway,
-      text: `is the gateway by ${dev}, and does not answer who it is: neither pods nor the node itself reach what is outside`,
-      remedy: `ip neighbour show dev ${dev}   # then look at the cable, the network's switch and the gateway`,
+      text: `is the gateway by ${dev}, and does not answer ARP or neighbour solicitations: neither pods nor the node can reach the outside`,
+      remedy: `ip neighbour show dev ${dev}   # then check the cable, the switch and the gateway`,
     },
   ];
 }
 
 /** NetworkManager and others give addresses and routes to every interface that nobody tells them to leave alone. */
-function judgeManaged({ links, services }: ReachFacts): readonly Finding[] {
+function checkManaged({ links, services }: ReachFacts): readonly Finding[] {
   const managed = links.filter(({ addresses }) => addresses.length > 0);
   if (managed.length === 0) return [];
   const managers = linkManagers.filter((name) => services.includes(name));
@@ -95,7 +95,7 @@ function judgeManaged({ links, services }: ReachFacts): readonly Finding[] {
       section: "reach",
       severity: "warning",
       subject: "addresses of host interfaces",
-      text: `are not the plugins': ${who} gave them: ${names.join(", ")}${managed.length > 3 ? ` and ${managed.length - 3} more` : ""}: with them come routes that lead pods' packets astray; --fix leaves alone what would be given again`,
+      text: `were not set by the plugins: ${who} gave them: ${names.join(", ")}${managed.length > 3 ? ` and ${managed.length - 3} more` : ""}: their routes misdirect packets of pods; --fix does not remove them, because they would be set again`,
       remedy: [
         ...managers.flatMap((name) => unmanaged[name] ?? []),
         ...managed
@@ -120,7 +120,7 @@ const unmanaged: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Programs may drop what they like, and nothing of it shows elsewhere. */
-function judgePrograms({ links }: ReachFacts): readonly Finding[] {
+function checkPrograms({ links }: ReachFacts): readonly Finding[] {
   return links
     .filter(({ programs }) => programs.length > 0)
     .map(({ name, programs }) => ({
@@ -128,15 +128,15 @@ function judgePrograms({ links }: ReachFacts): readonly Finding[] {
       section: "reach",
       severity: "warning",
       subject: name,
-      text: `has what the plugins did not attach (${programs.join(", ")}): it may drop what its pod sends or gets; another CNI's agent (cilium, Calico's eBPF) or a monitor attaches such things`,
+      text: `has programs that the plugins did not attach (${programs.join(", ")}): they may drop packets of the pod; the agent of another CNI plugin (cilium, Calico's eBPF) or a monitoring program attaches such programs`,
       remedy: programs.includes("clsact")
-        ? `tc filter show dev ${name} ingress; tc filter show dev ${name} egress   # tc qdisc delete dev ${name} clsact takes all of it away`
-        : `bpftool net show dev ${name}   # ip link set dev ${name} xdp off takes it away`,
+        ? `tc filter show dev ${name} ingress; tc filter show dev ${name} egress   # tc qdisc delete dev ${name} clsact removes all of it`
+        : `bpftool net show dev ${name}   # ip link set dev ${name} xdp off removes it`,
     }));
 }
 
 /** The rest of a rate limit: act_mirred drops what it cannot redirect. Without it the pod sends, and without a limit. */
-function judgeRedirects({ links, pods }: ReachFacts): readonly Finding[] {
+function checkRedirects({ links, pods }: ReachFacts): readonly Finding[] {
   return links
     .filter(({ name, isLost }) => isLost && pods.some(({ hostInterface }) => hostInterface === name))
     .map(({ name }) => ({
@@ -144,13 +144,13 @@ function judgeRedirects({ links, pods }: ReachFacts): readonly Finding[] {
       section: "reach",
       severity: "error",
       subject: name,
-      text: `sends what its pod sends to the ifb link of a rate limit, which is gone: ${cutOff(pods.filter(({ hostInterface }) => hostInterface === name))}; a DEL of bandwidth was killed, or somebody deleted the link`,
+      text: `redirects packets from its pod to the ifb link of a rate limit, which is gone: ${cutOff(pods.filter(({ hostInterface }) => hostInterface === name))}; a DEL of bandwidth was killed, or the link was deleted`,
       ...byPrograms([["tc", "qdisc", "delete", "dev", name, "ingress"]]),
     }));
 }
 
 /** Larger packets go by fragments, or by ICMP that somebody may drop. */
-function judgeMtu({ links, ways, pods }: ReachFacts): readonly Finding[] {
+function checkMtu({ links, ways, pods }: ReachFacts): readonly Finding[] {
   const mtuOf = (name: string) => links.find((link) => link.name === name)?.mtu ?? 0;
   const pairs = new Map<string, ReachPod[]>();
   for (const [index, pod] of pods.entries()) {
@@ -164,13 +164,13 @@ function judgeMtu({ links, ways, pods }: ReachFacts): readonly Finding[] {
     section: "reach",
     severity: "warning",
     subject: uplink,
-    text: `has MTU ${mtuOf(uplink)}, and pods that leave by it have ${mtuOf(some[0]?.hostInterface ?? "")}: large packets depend on ICMP that firewalls like to drop, and connections hang: ${namesOf(some)}`,
-    remedy: `# set "mtu": ${mtuOf(uplink)} in the conflist; pods get it when they are made anew`,
+    text: `has MTU ${mtuOf(uplink)}, and pods that use it have ${mtuOf(some[0]?.hostInterface ?? "")}: large packets depend on ICMP messages that firewalls often drop, so connections hang: ${namesOf(some)}`,
+    remedy: `# set "mtu": ${mtuOf(uplink)} in the conflist; it applies to new pods`,
   }));
 }
 
 /** Told only where something on the node answers pods: a node that lets nobody in is as its administrator wants it. */
-function judgeNode(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
+function checkNode(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   if (!facts.servesDns) return [];
   const found = new Map<string, Finding>();
   for (const pod of facts.pods) {
@@ -184,7 +184,7 @@ function judgeNode(facts: ReachFacts, pools: readonly string[]): readonly Findin
       section: "reach",
       severity: "warning",
       subject,
-      text: `drops what pods send to the node, by ${describePlace(place)}, and something on the node serves DNS: pods cannot ask it; ${belongsTo(culprits, place)}`,
+      text: `drops packets from pods to the node, by ${describePlace(place)}, and the node serves DNS, which pods cannot use; ${belongsTo(culprits, place)}`,
       remedy: letThrough(place, culprits, pod.family, own, "INPUT"),
     });
   }

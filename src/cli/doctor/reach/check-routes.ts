@@ -22,15 +22,15 @@ interface Complaint {
   readonly id: string;
   readonly subject: string;
   readonly why: string;
-  readonly mend: Pick<Finding, "remedy" | "fix">;
+  readonly repair: Pick<Finding, "remedy" | "fix">;
 }
 
-export function judgeRoutes(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
+export function checkRoutes(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   const complaints = facts.pods.flatMap((pod, index) => {
     const way = facts.ways[index];
     return way === undefined ? [] : complain(pod, way, facts, pools);
   });
-  return [...groupedByTitle(complaints), ...judgeDefaultRoute(facts)];
+  return [...groupedByTitle(complaints), ...checkDefaultRoute(facts)];
 }
 
 function groupedByTitle(complaints: readonly Complaint[]): readonly Finding[] {
@@ -42,9 +42,9 @@ function groupedByTitle(complaints: readonly Complaint[]): readonly Finding[] {
   return [...groups.values()].flatMap((group): readonly Finding[] => {
     const [first] = group;
     if (first === undefined) return [];
-    const { id, subject, why, mend } = first;
+    const { id, subject, why, repair } = first;
     const text = `${why}: ${cutOff(group.map(({ pod }) => pod))}`;
-    return [{ id, section: "reach", severity: "error", subject, text, ...mend }];
+    return [{ id, section: "reach", severity: "error", subject, text, ...repair }];
   });
 }
 
@@ -57,8 +57,8 @@ function complain(pod: ReachPod, way: Way, facts: ReachFacts, pools: readonly st
   const incoming = entry?.kind === "route" ? entry.dev : undefined;
   const refused = [
     { lookup: way.toPod, to: address, from: undefined, iif: undefined, what: "packets to a pod" },
-    { lookup: way.back, to: address, from: far, iif: incoming, what: "answers to a pod" },
-    { lookup: way.out, to: far, from: address, iif: hostInterface, what: "what a pod sends out of the node" },
+    { lookup: way.back, to: address, from: far, iif: incoming, what: "replies to a pod" },
+    { lookup: way.out, to: far, from: address, iif: hostInterface, what: "packets from a pod to the outside" },
   ].find(({ lookup, iif }) => lookup.kind === "refused" && !isForwardingOff(facts, pod.family, iif));
   if (refused?.lookup.kind !== "refused") return [];
   return complainOfRefusal(pod, { ...refused, reason: refused.lookup.reason }, facts, pools);
@@ -75,8 +75,8 @@ function complainOfStray(
   const where = stray.gateway === undefined ? stray.dev : `${stray.dev} via ${stray.gateway}`;
   const rule = ruleOfTable(rules[family], stray.table);
   if (rule !== undefined) {
-    const why = `comes before the main table and sends packets for pods to ${where}${madeBy(rule)}`;
-    return { pod, id: "way-diverted", subject: nameOfRule(rule, family), why, mend: mendRule(rule, family, pools) };
+    const why = `comes before the main table and sends packets to pods to ${where}${madeBy(rule)}`;
+    return { pod, id: "way-diverted", subject: nameOfRule(rule, family), why, repair: repairRule(rule, family, pools) };
   }
   const destination = strayRoute?.destination ?? pod.address;
   const maker = strayRoute?.protocol === undefined ? "" : ` (made by "${strayRoute.protocol}")`;
@@ -84,9 +84,9 @@ function complainOfStray(
     pod,
     id: "way-diverted",
     subject: `route ${destination} dev ${stray.dev}`,
-    why: `is preferred to the pod's own route and sends its packets to ${where}${maker}; it is not ours to remove`,
-    mend: {
-      remedy: `ip -${family} route delete ${destination} dev ${stray.dev}   # or stop the program that makes it`,
+    why: `takes precedence over the pod's own route and sends its packets to ${where}${maker}; --fix does not change foreign routes`,
+    repair: {
+      remedy: `ip -${family} route delete ${destination} dev ${stray.dev}   # or stop the program that adds it`,
     },
   };
 }
@@ -119,7 +119,9 @@ function complainOfRefusal(
   const rule = rules.find(({ action }) => action !== undefined);
   if (rule !== undefined) {
     const why = `refuses ${what} (${rule.action})${madeBy(rule)}`;
-    return [{ pod, id: "way-refused", subject: nameOfRule(rule, family), why, mend: mendRule(rule, family, pools) }];
+    return [
+      { pod, id: "way-refused", subject: nameOfRule(rule, family), why, repair: repairRule(rule, family, pools) },
+    ];
   }
   const route = facts.refusing[family].find(
     ({ destination, table }) =>
@@ -128,8 +130,8 @@ function complainOfRefusal(
   if (route !== undefined) {
     const subject = `route ${route.type} ${route.destination} of table ${route.table}`;
     const argv = ["ip", `-${family}`, "route", "delete", route.type, route.destination, "table", route.table];
-    const why = `refuses ${what}; it is not ours to remove`;
-    return [{ pod, id: "way-refused", subject, why, mend: { remedy: byPrograms([argv]).remedy } }];
+    const why = `refuses ${what}; --fix does not change foreign routes`;
+    return [{ pod, id: "way-refused", subject, why, repair: { remedy: byPrograms([argv]).remedy } }];
   }
   if (isWithoutDefault(facts, family) && to === farAway[family]) return [];
   return [
@@ -138,7 +140,7 @@ function complainOfRefusal(
       id: "way-refused",
       subject: `IPv${family} routes`,
       why: `refuse ${what} (${reason})`,
-      mend: {
+      repair: {
         remedy: `ip -${family} route get ${to}${iif === undefined ? "" : ` from ${from} iif ${iif}`}; ip -${family} rule`,
       },
     },
@@ -160,12 +162,12 @@ function nameOfRule({ priority, text }: IpRule, family: Family): string {
 function madeBy(rule: IpRule): string {
   const maker = makerOfRule(rule);
   return maker === undefined
-    ? "; such rules are made by VPN clients, NetworkManager and administrators, and are not ours to remove"
-    : `; ${maker} made it, and it is not ours to remove`;
+    ? "; VPN clients, NetworkManager and administrators add such rules, and --fix does not change them"
+    : `; ${maker} created it, and --fix does not change foreign rules`;
 }
 
 /** Pods' prefixes are looked up in the main table before the rule. */
-function mendRule({ priority }: IpRule, family: Family, pools: readonly string[]): Pick<Finding, "remedy"> {
+function repairRule({ priority }: IpRule, family: Family, pools: readonly string[]): Pick<Finding, "remedy"> {
   const own = pools.filter((pool) => pool.includes(":") === (family === 6));
   if (priority < 2 || own.length === 0) return { remedy: `ip -${family} rule delete pref ${priority}` };
   const before = priority - 1;
@@ -180,7 +182,7 @@ function isWithoutDefault({ uplinks }: ReachFacts, family: Family): boolean {
 }
 
 /** Pods reach each other and the node all the same. A node without IPv6 outside is common; one where it was switched off is told of. */
-function judgeDefaultRoute(facts: ReachFacts): readonly Finding[] {
+function checkDefaultRoute(facts: ReachFacts): readonly Finding[] {
   return ([4, 6] as const).flatMap((family): readonly Finding[] => {
     const uplink = facts.uplinks[4];
     const off = uplink.kind === "route" ? `net/ipv6/conf/${uplink.dev}/disable_ipv6` : undefined;
@@ -190,7 +192,7 @@ function judgeDefaultRoute(facts: ReachFacts): readonly Finding[] {
     const finding = { id: "no-default-route", section: "reach", severity: "warning" } as const;
     if (isOff && off !== undefined) {
       const text =
-        "is 1, and the node has no IPv6 default route: pods' IPv6 packets do not leave the node; it is the node's own setting";
+        "is 1, and the node has no IPv6 default route: IPv6 packets of pods do not leave the node; this is the node's own setting";
       return [
         {
           ...finding,
@@ -200,7 +202,7 @@ function judgeDefaultRoute(facts: ReachFacts): readonly Finding[] {
         },
       ];
     }
-    const text = "has no default route: pods reach each other and the node, and nothing outside";
+    const text = "has no default route: pods reach each other and the node, but nothing outside";
     return [
       { ...finding, subject: `the node (IPv${family})`, text, remedy: `ip -${family} route add default via GATEWAY` },
     ];

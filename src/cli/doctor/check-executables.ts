@@ -4,13 +4,13 @@ import type { Finding } from "./finding.ts";
 import { type NetworkFacts, ourNames, typesOf } from "./networks.ts";
 import { byPrograms, quote } from "./plugin-call.ts";
 
-export function judgeExecutables(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
+export function checkExecutables(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
   const needed = new Set(networksOfOurs(networks, facts).flatMap(({ plugins }) => plugins.flatMap(typesOf)));
   if (needed.size === 0 && facts.executables.every(({ build }) => build === undefined)) return [notInstalled(facts)];
   return [
-    ...facts.executables.flatMap((one) => judgeOne(one, facts, needed)),
-    ...judgeBuilds(facts),
-    ...judgeVersions(facts, networks),
+    ...facts.executables.flatMap((one) => checkOne(one, facts, needed)),
+    ...checkBuilds(facts),
+    ...checkVersions(facts, networks),
   ];
 }
 
@@ -21,21 +21,19 @@ function finding(part: Part): Finding {
 }
 
 function notInstalled(facts: ExecutableFacts): Finding {
-  const text = `is not installed: none of its plugins is in ${facts.directories.join(", ")}`;
+  const text = `is not installed: none of its plugins are in ${facts.directories.join(", ")}`;
   return finding({ id: "executable-missing", subject: "Tortie", text, remedy: installing("calico", facts) });
 }
 
 /** One that no network needs may be missing, but not be broken: who installs it will need it. */
-function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<string>): readonly Finding[] {
+function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<string>): readonly Finding[] {
   const { name, path, fault, build } = one;
   const isOurs = ourNames.includes(name);
-  const need = needed.has(name)
-    ? "no pod can be attached to a network that names it"
-    : "a network that names it would not work";
+  const need = needed.has(name) ? "ADD fails for any network that names it" : "a network that names it would not work";
   if (path === undefined) {
     if (!needed.has(name)) return [];
     const text = `is in none of ${facts.directories.join(", ")}: ${need}`;
-    return [finding({ id: "executable-missing", subject: name, text, ...mendExecutable(name, facts) })];
+    return [finding({ id: "executable-missing", subject: name, text, ...repairExecutable(name, facts) })];
   }
   if (fault === "it is not executable") {
     const argv = ["chmod", "0755", path];
@@ -45,10 +43,10 @@ function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
   }
   if (fault !== undefined) {
     const text = `does not answer: ${fault}: ${need}`;
-    return [finding({ id: "executable-broken", subject: path, text, ...mendExecutable(name, facts) })];
+    return [finding({ id: "executable-broken", subject: path, text, ...repairExecutable(name, facts) })];
   }
   if (isOurs && build === undefined && needed.has(name)) {
-    const text = "is not Tortie's: what it leaves behind, this command does not know";
+    const text = "is not part of Tortie: this command cannot find its leftovers";
     const remedy = `${installing(name, facts)} --force${facts.areBeside ? "   # replaces it" : ""}`;
     return [finding({ id: "executable-foreign", severity: "warning", subject: path, text, remedy })];
   }
@@ -56,7 +54,7 @@ function judgeOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
 }
 
 /** All names are links to one file: where one of them is whole, it is that of the others as well. */
-function mendExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "remedy" | "fix"> {
+function repairExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "remedy" | "fix"> {
   const whole = facts.executables.find(({ build, fault, path }) => build !== undefined && fault === undefined && path);
   if (!ourNames.includes(name) || whole?.path === undefined) return { remedy: installing(name, facts) };
   return byPrograms([["ln", "-f", whole.path, `${directoryOf(whole.path)}/${name}`]]);
@@ -66,37 +64,37 @@ function installing(name: string, { directories, areBeside }: ExecutableFacts): 
   const target = quote(directories[0] ?? "/opt/cni/bin");
   if (ourNames.includes(name) && areBeside) return `tortie install --bin-dir ${target}`;
   if (ourNames.includes(name)) return `# build Tortie, and from there: node dist/tortie.js install --bin-dir ${target}`;
-  return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may have it`;
+  return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may contain it`;
 }
 
 /** An installation that was interrupted leaves some names behind. */
-function judgeBuilds(facts: ExecutableFacts): readonly Finding[] {
+function checkBuilds(facts: ExecutableFacts): readonly Finding[] {
   const ours = facts.executables.filter(({ build, fault }) => build !== undefined && fault === undefined);
   const builds = [...new Set(ours.map(({ build }) => build))];
   const current = ours.find(({ build }) => build === ownBuild);
   if (builds.length > 1) {
     const old = ours.filter(({ build }) => build !== current?.build).map(({ path = "" }) => path);
-    const text = `are of different builds (${ours.map(({ name, build }) => `${name}: ${build}`).join("; ")}): an installation was interrupted`;
-    const mend =
+    const text = `are from different builds (${ours.map(({ name, build }) => `${name}: ${build}`).join("; ")}): an installation was interrupted`;
+    const repair =
       current?.path === undefined
         ? { remedy: installing(ours[0]?.name ?? "", facts) }
         : byPrograms(old.map((path) => ["ln", "-f", current.path ?? "", path]));
-    return [finding({ id: "executables-mixed", subject: "executables", text, ...mend })];
+    return [finding({ id: "executables-mixed", subject: "executables", text, ...repair })];
   }
   const [build] = builds;
   if (build === undefined || build === ownBuild) return [];
   const text = `are ${build}, and this command is ${ownBuild}`;
-  const remedy = "# install both of the same build";
+  const remedy = "# install both from the same build";
   return [finding({ id: "build-different", severity: "warning", subject: "executables", text, remedy })];
 }
 
-function judgeVersions(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
+function checkVersions(facts: ExecutableFacts, networks: NetworkFacts): readonly Finding[] {
   return networksOfOurs(networks, facts).flatMap(({ name, cniVersion, plugins }) =>
     plugins.flatMap(typesOf).flatMap((type) => {
       const one = facts.executables.find((executable) => executable.name === type);
       if (one?.path === undefined || one.fault !== undefined || one.versions.includes(cniVersion)) return [];
-      const text = `does not speak version ${cniVersion} of the protocol, the newest that network "${name}" offers: it speaks ${one.versions.join(", ")}`;
-      const remedy = `# let network "${name}" offer ${one.versions.at(-1) ?? "1.0.0"} at most, in "cniVersion" and in "cniVersions"`;
+      const text = `does not speak version ${cniVersion} of CNI, the newest that network "${name}" offers: it supports ${one.versions.join(", ")}`;
+      const remedy = `# make network "${name}" offer ${one.versions.at(-1) ?? "1.0.0"} at most, in "cniVersion" and in "cniVersions"`;
       return [finding({ id: "version-unsupported", subject: one.path, text, remedy })];
     }),
   );
