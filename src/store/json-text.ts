@@ -27,3 +27,16 @@ export class JsonText<T> {
     return this.value();
   }
 }
+
+/** What a store hands up, which may not have been read yet: whoever works on it knows the two functions below, and not which it is. */
+export type Unread<T> = T | JsonText<T>;
+
+/** Throws `SyntaxError` when it is text and no JSON. */
+export function readValue<T>(unread: Unread<T>): T {
+  return unread instanceof JsonText ? unread.value() : unread;
+}
+
+/** `false`: the string, given as JSON, does not stand in it. */
+export function mayHold(unread: unknown, quoted: string): boolean {
+  return !(unread instanceof JsonText) || unread.mayHold(quoted);
+}

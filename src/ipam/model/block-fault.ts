@@ -1,7 +1,7 @@
 /** The invariants of a block, for tests and for whoever checks a store. */
 import { addressCount } from "../../net/prefix.ts";
-import { JsonText } from "../../store/json-text.ts";
-import type { BlockSpec, StoredAttribute } from "./block.ts";
+import { readValue } from "../../store/json-text.ts";
+import type { AllocationAttribute, BlockSpec, StoredAttribute } from "./block.ts";
 import { numberedOrdinals } from "./sequence-numbers.ts";
 
 /** What is wrong with a block; `undefined` when it is sound. `now` in nanoseconds since the epoch: where given, nothing was released later. */
@@ -37,7 +37,7 @@ export function blockFault(spec: BlockSpec, now?: bigint): string | undefined {
 function attributeFault(attributes: readonly StoredAttribute[], now: bigint): string | undefined {
   for (const [index, stored] of attributes.entries()) {
     try {
-      const { releasedAt } = stored instanceof JsonText ? stored.value() : stored;
+      const { releasedAt } = readValue<AllocationAttribute>(stored);
       // A minute, for clocks are set.
       if (typeof releasedAt === "string" && Date.parse(releasedAt) > Number(now / 1_000_000n) + 60_000) {
         return `attribute ${index} was released in the future, at ${releasedAt}`;

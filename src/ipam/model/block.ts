@@ -12,10 +12,11 @@
 import { addressBytes, formatAddress } from "../../net/address.ts";
 import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../../net/prefix.ts";
 import { DamagedError } from "../../store/damage.ts";
-import { JsonText } from "../../store/json-text.ts";
+import { mayHold, readValue, type Unread } from "../../store/json-text.ts";
+import { withMember, withoutMember } from "../../store/number-record.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { blockName } from "../../store/object-name.ts";
-import { type SequenceNumbers, withNumber, withoutNumber } from "./sequence-numbers.ts";
+import type { SequenceNumbers } from "./sequence-numbers.ts";
 
 export interface AllocationAttribute {
   readonly handle_id?: string | null;
@@ -24,7 +25,7 @@ export interface AllocationAttribute {
 }
 
 /** As text where a file held it and nobody has asked for it yet. */
-export type StoredAttribute = AllocationAttribute | JsonText<AllocationAttribute>;
+export type StoredAttribute = Unread<AllocationAttribute>;
 
 export interface BlockSpec {
   readonly cidr: string;
@@ -32,7 +33,7 @@ export interface BlockSpec {
   readonly affinity?: string | null;
   readonly sequenceNumber: bigint | number;
   /** By ordinal (`sequenceNumberOf`). */
-  readonly sequenceNumberForAllocation?: SequenceNumbers | JsonText<SequenceNumbers> | null;
+  readonly sequenceNumberForAllocation?: SequenceNumbers;
   readonly strictAffinity: boolean;
   readonly deleted: boolean;
   readonly attributes: readonly StoredAttribute[];
@@ -150,7 +151,7 @@ export function isCooling({ handle_id, releasedAt }: AllocationAttribute): boole
 
 function coolingAt(spec: BlockSpec, index: number): AllocationAttribute | undefined {
   const stored = spec.attributes[index];
-  if (stored instanceof JsonText && !stored.mayHold('"releasedAt"')) return undefined;
+  if (!mayHold(stored, '"releasedAt"')) return undefined;
   const attribute = decodeAttribute(spec, index);
   return attribute !== undefined && isCooling(attribute) ? attribute : undefined;
 }
@@ -165,7 +166,7 @@ function releaseTo(
   let numbers = spec.sequenceNumberForAllocation ?? {};
   for (const ordinal of ordinals) {
     allocations[ordinal] = index;
-    numbers = withoutNumber(numbers, ordinal);
+    numbers = withoutMember(numbers, ordinal);
   }
   return {
     ...spec,
@@ -235,7 +236,7 @@ function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: Alloc
     // The last guard of a file that somebody edited: an address that has an owner is given to nobody else.
     if (allocations[ordinal] !== null) throw malformed(blockName(spec.cidr), `ordinal ${ordinal} is free and is not`);
     allocations[ordinal] = index;
-    numbers = withNumber(numbers, ordinal, spec.sequenceNumber);
+    numbers = withMember(numbers, ordinal, spec.sequenceNumber);
   }
   return {
     ...spec,
@@ -258,14 +259,13 @@ function indexOfAttribute(spec: BlockSpec, attribute: AllocationAttribute): numb
 /** Passes over most attributes of other handles without reading them. */
 function handleFilter(handleId: string): (attribute: StoredAttribute | undefined) => boolean {
   const quoted = JSON.stringify(handleId);
-  return (attribute) => !(attribute instanceof JsonText) || attribute.mayHold(quoted);
+  return (attribute) => mayHold(attribute, quoted);
 }
 
 function decodeAttribute({ attributes, cidr }: BlockSpec, index: number): AllocationAttribute | undefined {
   const attribute = attributes[index];
-  if (!(attribute instanceof JsonText)) return attribute;
   try {
-    return attribute.value();
+    return attribute && readValue<AllocationAttribute>(attribute);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw malformed(blockName(cidr), `its attribute ${index} is damaged: ${error.message}`);
