@@ -42,7 +42,7 @@ void heap_start(char *chunk, char *end) {
 }
 
 UNWATCHED size_t *heap_header(const void *block) { return (size_t *)((char *)block - HEADER); }
-UNWATCHED static size_t size_of(const void *block) { return block == NULL ? 0 : *heap_header(block); }
+UNWATCHED static size_t block_size(const void *block) { return block == NULL ? 0 : *heap_header(block); }
 UNWATCHED static void set_size(void *block, size_t size) { *heap_header(block) = size; }
 /* A free block's first word leads to the next one of its class. */
 UNWATCHED static void *follow(void *block) { return *(void **)block; }
@@ -101,7 +101,7 @@ static void *allocate(size_t size) {
 }
 
 static void reuse(char *block) {
-  size_t size = size_of(block), class = classify(&size);
+  size_t size = block_size(block), class = classify(&size);
   if (!WATCHED && block + size == image.heap.next) {
     image.heap.next = block - HEADER;
     return;
@@ -137,7 +137,7 @@ static void release(char *block) {
     birth_release(block);
     return;
   }
-  size_t size = size_of(block);
+  size_t size = block_size(block);
   classify(&size);
   heap_poison(block, size);
 #if WATCHED
@@ -159,7 +159,7 @@ static bool grow(char *block, size_t old, size_t size) {
 }
 
 static void *reallocate(void *block, size_t size) {
-  size_t old = size_of(block);
+  size_t old = block_size(block);
   if ((!WATCHED && size <= old) || grow(block, old, size)) return block;
   void *moved = allocate(size);
   if (moved == NULL) return NULL;
@@ -188,4 +188,4 @@ static void *heap_realloc(JSMallocState *state, void *block, size_t size) {
   return reallocate(block, size);
 }
 
-const JSMallocFunctions heap_functions = {heap_malloc, heap_free, heap_realloc, size_of};
+const JSMallocFunctions heap_functions = {heap_malloc, heap_free, heap_realloc, block_size};
