@@ -18,8 +18,7 @@ export function hostInterfaceOf(
     throw refuse("no interfaces provided in prevResult");
   const ends = executor.vethEnds(ifname);
   if (ends === undefined) throw refuse("it is not in the sandbox");
-  if (ends.sandbox.kind !== "veth")
-    throw refuse(`it has no veth peer, it is of kind "${ends.sandbox.kind ?? "device"}"`);
+  if (ends.sandbox.kind !== "veth") throw refuse(`it has no veth peer; its kind is "${ends.sandbox.kind ?? "device"}"`);
   if (ends.host === undefined) throw refuse("its veth peer is not in the host's namespace");
   if (!onHost.includes(ends.host.name)) {
     throw refuse(

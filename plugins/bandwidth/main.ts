@@ -77,7 +77,7 @@ function warnOfRaised(conf: BandwidthConf, mtu: number, log: Logger): void {
     const limit = conf[direction];
     const raised = limit && withRoom(limit, mtu).burstBytes;
     if (raised === limit?.burstBytes) continue;
-    log.warning("a burst below the size of a packet would let none pass: it is raised", () => ({
+    log.warning("the burst is smaller than a packet; raised to the size of a packet", () => ({
       direction,
       askedBits: 8 * (limit?.burstBytes ?? 0),
       burstBits: 8 * (raised ?? 0),

@@ -19,7 +19,7 @@ export const planAdd: PlanAdd<BandwidthConf> = ({ attachment, conf, prevResult }
   if (hostInterface === undefined) {
     throw new CniError(
       code.refused,
-      `cannot limit interface "${attachment.ifname}": the result of the plugins before names no host interface`,
+      `cannot limit interface "${attachment.ifname}": prevResult names no host interface`,
     );
   }
   const mtu = interfaces.find(({ name, sandbox }) => name === attachment.ifname && sandbox)?.mtu || defaultMtu;

@@ -90,7 +90,7 @@ function poolFault(text: string, family: Family): string | undefined {
     const isName = text !== "" && !text.includes("/") && canonicalAddress(text) === undefined;
     return isName ? undefined : "it is neither a valid CIDR nor the name of a pool";
   }
-  if (familyOf(cidr) !== family) return `it is an IPv${familyOf(cidr)} CIDR, and IPv${family} is wanted`;
+  if (familyOf(cidr) !== family) return `it is an IPv${familyOf(cidr)} CIDR, but IPv${family} is required`;
   const network = maskPrefix(cidr);
   return network === cidr ? undefined : `it has host bits; write "${network}"`;
 }
@@ -160,7 +160,7 @@ export function requestedAddresses(
 function requestedAddress(text: string, key: string): string {
   const address = canonicalAddress(addressOf(text.trim()));
   if (address !== undefined) return address;
-  return refuse(`assign address "${text}": "${key}" must hold IP addresses`);
+  return refuse(`assign address "${text}": "${key}" must contain IP addresses`);
 }
 
 function parseGateway(text: string, index: number, all: readonly string[]): string {

@@ -11,6 +11,6 @@ export function differences(held: readonly string[], { ips = [] }: Result): read
   const extra = held.filter((address) => !wanted.has(address));
   return [
     ...lost.map((address) => `${address} of prevResult is not assigned to it`),
-    ...extra.map((address) => `it holds ${address}, which prevResult does not name`),
+    ...extra.map((address) => `it holds ${address}, which is not in prevResult`),
   ].map((text) => ({ kind: "allocation", text }));
 }

@@ -226,7 +226,7 @@ function logReleased(
 /** In a store that other nodes use, too, nobody frees anything without knowing who it is. */
 function requireNode(node: string | undefined): string {
   if (node !== undefined) return node;
-  throw new CniError(code.invalidConfig, "cannot collect stale addresses: this node's name is not known");
+  throw new CniError(code.invalidConfig, "cannot collect stale addresses: the name of this node is not known");
 }
 
 /**

@@ -73,7 +73,7 @@ export function macOf(text: string | undefined): string | undefined {
   const mac = canonicalMac(text);
   if (mac === undefined) throw refuse("not six octets in hexadecimal");
   // What the kernel refuses (is_valid_ether_addr, linux/etherdevice.h): groups, by the lowest bit of the first octet, and zero.
-  if ((Number.parseInt(mac.slice(0, 2), 16) & 1) !== 0) throw refuse("the address of a group");
-  if (mac === "00:00:00:00:00:00") throw refuse("no address");
+  if ((Number.parseInt(mac.slice(0, 2), 16) & 1) !== 0) throw refuse("it is a multicast address");
+  if (mac === "00:00:00:00:00:00") throw refuse("it is the all-zero address");
   return mac;
 }

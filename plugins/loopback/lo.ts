@@ -24,18 +24,18 @@ export function planLo(addresses: readonly string[], { claim }: { readonly claim
 /** Throws `CniError` 100 when the sandbox has none. */
 export function findLo(executor: Executor) {
   const found = executor.link("sandbox", lo);
-  if (found === undefined) throw refused("there is no link of this name");
+  if (found === undefined) throw refused("there is no link with this name");
   return found;
 }
 
-/** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is no loopback address. */
+/** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is not a loopback address. */
 export function addressesOfLo(executor: Executor, index: number): readonly string[] {
   const families = ([4, 6] as const).map((family) =>
     // A kernel without IPv6 answers a question for it with all that it has.
     executor.addresses("sandbox", index, family).filter((address) => familyOf(address) === family),
   );
   const foreign = families.flat().find((address) => !isLoopback(address));
-  if (foreign !== undefined) throw refused(`its address ${foreign} is no loopback address`);
+  if (foreign !== undefined) throw refused(`its address ${foreign} is not a loopback address`);
   return families.flatMap((addresses) => addresses.slice(0, 1));
 }
 

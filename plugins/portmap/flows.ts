@@ -72,6 +72,6 @@ function quietly({ log }: Context, forget: () => void): void {
   try {
     forget();
   } catch (error) {
-    log.warning("cannot forget flows to host ports", () => ({ error: String(error) }));
+    log.warning("cannot delete flows to host ports", () => ({ error: String(error) }));
   }
 }

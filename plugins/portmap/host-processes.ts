@@ -9,7 +9,7 @@ const reserving = /^(conmon|podman|rootlessport) /;
 export function warnOfHostProcesses(mappings: readonly Mapping[], { sys, log }: Context): void {
   for (const mapping of mappings) {
     if (mapping.hostIp !== "::1") continue;
-    log.warning("a host port leads nowhere: the kernel forwards nothing that is for ::1", () => ({
+    log.warning("a host port has no effect: the kernel does not forward packets to ::1", () => ({
       port: describeHostPort(mapping),
     }));
   }
@@ -17,12 +17,14 @@ export function warnOfHostProcesses(mappings: readonly Mapping[], { sys, log }: 
     for (const { protocol, port, address, process } of new Executor(sys).node.listeners(mappings)) {
       if (process !== undefined && reserving.test(process)) continue;
       const listens = describeHostPort({ protocol, hostPort: port, hostIp: address });
-      log.warning("a host port takes what is for a process of the node", () => ({
+      log.warning("a host port takes packets from a process of the node", () => ({
         listens,
         process: process ?? "unknown",
       }));
     }
   } catch (error) {
-    log.debug("cannot tell whether a process of the node listens on a host port", () => ({ error: String(error) }));
+    log.debug("cannot determine whether a process of the node listens on a host port", () => ({
+      error: String(error),
+    }));
   }
 }

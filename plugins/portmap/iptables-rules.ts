@@ -120,7 +120,7 @@ function entryRules(
 /** A word for iptables-restore. Throws `CniError` 7 on what would end the line. */
 function quote(word: string): string {
   if (/[\n\r\0]/.test(word)) {
-    throw new CniError(code.invalidConfig, `cannot use condition ${JSON.stringify(word)}: it holds a line break`);
+    throw new CniError(code.invalidConfig, `cannot use condition ${JSON.stringify(word)}: it contains a line break`);
   }
   return /^[\w.,:/!@%+=-]+$/.test(word) ? word : `"${word.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }

@@ -75,7 +75,7 @@ export const iptables: Backend = {
         executor.probePorts(rulesOf(example, withPorts(conf), examples[family]));
       } catch (error) {
         if (family === "ip" || !(error instanceof CoreError)) throw error;
-        log.warning("IPv6 cannot be served", () => ({ error: error.message }));
+        log.warning("IPv6 is not available", () => ({ error: error.message }));
       }
     }
   },
@@ -129,7 +129,7 @@ export function inWords<T>(body: () => T): T {
     const mapping = claim as Pick<Mapping, "hostIp" | "hostPort" | "protocol"> | undefined;
     const message =
       mapping === undefined
-        ? `cannot map host ports: chain ${chain}, of their digest, is that of ${whose}`
+        ? `cannot map host ports: chain name collision: ${chain} already belongs to ${whose}`
         : `cannot map host port ${describeHostPort(mapping)}: it is taken by ${whose}`;
     throw new CniError(code.refused, message);
   }

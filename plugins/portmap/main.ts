@@ -53,7 +53,7 @@ export default definePlugin<PortmapConf>({
       context.record();
       const localnet = conf.snat ? planLocalnet(targets, interfaceBehind(result, sys)) : [];
       const { former, takeBack } = backend.add(wanted, localnet, sys);
-      context.undo("take back the port mappings", takeBack);
+      context.undo("roll back the port mappings", takeBack);
       forgetFormer(former, context);
       forgetUnanswered(conf, targets, context);
     }

@@ -63,7 +63,7 @@ export function backendFor(
       ? "the conditions are in nftables' language"
       : undefined;
   if (obstacle === undefined) return iptables;
-  log.warning("host ports take what is for services of kube-proxy in IPVS mode", () => ({ reason: obstacle }));
+  log.warning("host ports take packets for services of kube-proxy in IPVS mode", () => ({ reason: obstacle }));
   return nftables;
 }
 

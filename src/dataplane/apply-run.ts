@@ -48,6 +48,6 @@ export class ApplyRun {
   indexOf(place: Place, name: string): number {
     const index = this.namespaces.link(place, name)?.index ?? this.#indexes.get(`${place}:${name}`);
     if (index !== undefined) return index;
-    throw new MissingError(["find", `link "${name}"${placeText(place)}`], "there is no link of this name");
+    throw new MissingError(["find", `link "${name}"${placeText(place)}`], "there is no link with this name");
   }
 }

@@ -166,13 +166,17 @@ function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): 
   if (differences.length === 0) return;
   if (!driver.mayReplace(resource, run)) {
     const instead: readonly MessageResource[] | undefined = driver.instead?.(resource, namespaces);
-    if (!instead) throw new ConflictError([verb, what], `another is in the way: ${differences.join("; ")}`);
+    if (!instead)
+      throw new ConflictError(
+        [verb, what],
+        `conflicts with an existing object that Tortie does not own: ${differences.join("; ")}`,
+      );
     send(run, at, instead, []);
     return;
   }
   const request = driver.create(resource, contextIn(run, at), true);
   const replaced = namespaces.connection(at).request(request);
-  if (replaced.errno !== 0) throw new KernelError([verb, `${what} in the place of another`], replaced);
+  if (replaced.errno !== 0) throw new KernelError([verb, `${what} instead of the existing one`], replaced);
 }
 
 function linksOf(run: ApplyRun): Applied["links"] {

@@ -168,7 +168,7 @@ export class CommandError extends DataplaneError {
   readonly stderr: string;
 
   constructor(argv: readonly string[], { status, stderr }: Pick<RunResult, "status" | "stderr">) {
-    const words = stderr.trim().split("\n").join("; ") || `it ended with status ${status}`;
+    const words = stderr.trim().split("\n").join("; ") || `it ended with exit code ${status}`;
     super(["run", argv.join(" ")], words);
     this.argv = argv;
     this.status = status;

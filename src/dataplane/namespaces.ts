@@ -77,7 +77,7 @@ export class Namespaces {
 
   #sandbox(): Netns {
     if (this.sandbox !== undefined) return this.sandbox;
-    throw new MissingError(["work in", "the sandbox"], "its network namespace is not there");
+    throw new MissingError(["work in", "the sandbox"], "its network namespace does not exist");
   }
 }
 

@@ -100,7 +100,7 @@ export function readPart(sys: Sys, name: string): Part | undefined {
   ) as Readonly<Record<string, unknown>>;
   const texts = [type, network, containerID, ifname, netns, args];
   if (!texts.every((text) => typeof text === "string") || typeof document !== "object" || document === null) {
-    throw new Error("it does not say what was made for whom");
+    throw new Error("it does not record owners");
   }
   const attachment = { network, containerId: containerID, ifname } as Attachment;
   return { type, attachment, netns, args, document, origin: parseOrigin(namespaces) } as Part;

@@ -66,7 +66,7 @@ function textOf(fault: RequestFault): string {
       return `cannot assign address ${address}: IP address ${address} is in IP pool "${pool}", which is not allowed for use "Workload" (allowedUses: [${allowedUses.join(" ")}])`;
     }
     case "new pool":
-      return `cannot make a pool of "${fault.cidr}" of "ipam.ipv${fault.family}_pools": ${fault.reason}`;
+      return `cannot create pool "${fault.cidr}" of "ipam.ipv${fault.family}_pools": ${fault.reason}`;
     case "default pool":
       return 'cannot choose a default pool: 192.168.0.0/16 and 172.16.0.0/16 to 172.31.0.0/16 all overlap with networks of the node; name a free range in "ipam.ipv4_pools"';
   }

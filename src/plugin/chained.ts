@@ -7,6 +7,6 @@ export function chained(plugin: string, prevResult: Result | undefined): Result 
   if (prevResult !== undefined) return prevResult;
   throw new CniError(
     code.invalidConfig,
-    `cannot run "${plugin}" without a prevResult: it must be called as chained plugin, after one that makes the interface`,
+    `cannot run "${plugin}" without a prevResult: it must be a chained plugin, after one that creates the interface`,
   );
 }

@@ -66,7 +66,7 @@ export function checkNodename({ name, fallback }: NodenameConf): void {
 function checked(name: string, source: string): string {
   if (isDnsSubdomain(name)) return name;
   throw unknown(
-    `${source} is ${JSON.stringify(name)}, and a node's name has lower-case letters, digits, "-" and "." alone; ` +
+    `${source} is ${JSON.stringify(name)}, but a node's name contains only lower-case letters, digits, "-" and "."; ` +
       'set "nodename" to such a name',
   );
 }
@@ -87,10 +87,10 @@ function readFile(file: string, sys: Sys): string | undefined {
   const stat = sys.stat(file);
   if (stat === undefined) return undefined;
   if (stat.kind === "file") return sys.readFile(file);
-  const kind = stat.kind === "directory" ? "a directory" : "no regular file";
+  const kind = stat.kind === "directory" ? "a directory" : "not a regular file";
   throw unknown(`nodename_file "${file}" is ${kind}; remove it and write the name into a file, or set "nodename"`);
 }
 
 function unknown(reason: string): CniError {
-  return new CniError(code.invalidConfig, `cannot tell the node's name: ${reason}`);
+  return new CniError(code.invalidConfig, `cannot determine the node's name: ${reason}`);
 }

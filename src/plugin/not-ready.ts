@@ -28,6 +28,6 @@ export function notReadyForTables(
     const lacking = new Executor(sys).probeTables(resources, modules);
     const [ip, ip6] = [lacking.get("ip"), lacking.get("ip6")];
     if (ip) throw ip;
-    if (ip6) log.warning("IPv6 cannot be served", () => ({ error: ip6.message }));
+    if (ip6) log.warning("IPv6 is not available", () => ({ error: ip6.message }));
   });
 }

@@ -31,7 +31,7 @@ export function listAnnotation(annotations: Annotations | undefined, name: strin
     // Judged with what is no list.
   }
   if (Array.isArray(list) && list.length > 0 && list.every((item) => typeof item === "string")) return list;
-  throw badAnnotation(name, text, 'want a JSON list of texts, like ["a", "b"]');
+  throw badAnnotation(name, text, 'must be a JSON list of strings, like ["a", "b"]');
 }
 
 export function badAnnotation(name: string, value: unknown, reason: string): CniError {

@@ -56,7 +56,7 @@ export function checkRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): 
   const { environment, common } = source;
   const prevResult = prevResultOf(source);
   if (prevResult === undefined) {
-    throw new CniError(code.invalidConfig, "cannot check: prevResult is missing, the result of ADD is compared with");
+    throw new CniError(code.invalidConfig, "cannot check: prevResult is missing");
   }
   return {
     ...common,
@@ -123,7 +123,7 @@ export function orAbsent<T>(log: Logger, read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    log.warning("going on without what cannot be read", () => ({ error: String(error) }));
+    log.warning("continuing without the unreadable keys", () => ({ error: String(error) }));
     return undefined;
   }
 }

@@ -152,7 +152,7 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
   }
   if (command === "DEL") {
     const netns = sandboxAtDel(context.sys, environment);
-    if (netns === undefined) log.debug("going on without the sandbox", () => ({ netns: environment.netns }));
+    if (netns === undefined) log.debug("continuing without the sandbox", () => ({ netns: environment.netns }));
     const request = { ...delRequest(source, plugin.parseConf), netns };
     plugin.del(request, context);
     if (plugin.records) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
@@ -164,7 +164,7 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
     plugin.status(statusRequest(source, plugin.parseConf), context);
   } else {
     const request = gcRequest(source, plugin.parseConf);
-    if (request === undefined) log.warning("nothing collected: the runtime did not say which attachments are valid");
+    if (request === undefined) log.warning("nothing collected: the runtime did not pass the valid attachments");
     else collect(plugin, request, context);
   }
   log.debug("end");
@@ -178,7 +178,7 @@ function recordPart(
   { sys, undo }: Context,
 ): void {
   try {
-    undo("take back the part of the record", writePart(sys, { type, attachment, netns, args, document }));
+    undo("roll back the part of the record", writePart(sys, { type, attachment, netns, args, document }));
   } catch (error) {
     throw new CniError(code.datastore, `cannot record what ${type} is to make: ${messageOf(error)}`);
   }

@@ -16,7 +16,7 @@ interface Rule {
   readonly remedy: string;
 }
 
-const embedded = 'this version keeps its data in the embedded store ("datastore_type": "file")';
+const embedded = 'this version stores its data in the embedded datastore ("datastore_type": "file")';
 const remove = "remove the key";
 const noPolicy = "this version enforces no network policy";
 
@@ -39,25 +39,25 @@ const rules: readonly Rule[] = [
     (key) => ({ path: ["policy", key] as const, why: embedded, remedy: remove }),
   ),
   { path: ["policy_setup_timeout_seconds"], why: noPolicy, remedy: "set it to 0 or remove it" },
-  { path: ["readiness_gates"], why: "this version waits for no other service", remedy: remove },
+  { path: ["readiness_gates"], why: "this version does not wait for other services", remedy: remove },
   {
     path: ["feature_control", "ip_addrs_no_ipam"],
-    why: "this version takes addresses from IPAM alone",
+    why: "this version supports only addresses from IPAM",
     remedy: "set it to false or remove it",
   },
   {
     path: ["feature_control", "floating_ips"],
-    why: "this version gives pods no floating IPs",
+    why: "this version does not support floating IPs",
     remedy: "set it to false or remove it",
   },
   {
     path: ["dataplane_options", "type"],
     neutral: ["linux"],
-    why: "this version programs the Linux kernel itself",
+    why: "this version configures the Linux kernel directly",
     remedy: remove,
   },
-  { path: ["device_type"], neutral: ["veth"], why: "this version makes veth pairs only", remedy: remove },
-  { path: ["mode"], why: "this version makes no overlay", remedy: remove },
+  { path: ["device_type"], neutral: ["veth"], why: "this version supports only veth pairs", remedy: remove },
+  { path: ["mode"], why: "this version supports no overlay networks", remedy: remove },
 ];
 
 /** By the first key in lower case: runtimes and templates write keys in any case. A document has fewer keys than there are rules. */
@@ -107,7 +107,7 @@ export function unsupportedIn(document: JsonObject): readonly Unsupported[] {
   return found;
 }
 
-/** `key "mode" with value "vxlan": this version makes no overlay; remove the key`. */
+/** `key "mode" with value "vxlan": this version supports no overlay networks; remove the key`. */
 export function describeUnsupported({ rule: { path, why, remedy }, value }: Unsupported): string {
   return `key "${path.join(".")}" with value ${shown(path, value)}: ${why}; ${remedy}`;
 }

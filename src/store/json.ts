@@ -21,7 +21,7 @@ const integer = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])/g;
 export function parseJson(text: string): unknown {
   const escapes = text.includes("\\");
   if (text.includes(mark) || (escapes && /\\uffff/i.test(text))) {
-    throw new SyntaxError("it holds U+FFFF, which is no character");
+    throw new SyntaxError("it contains U+FFFF, which is not a character");
   }
   const pieces = text.split('"');
   const marked = markIntegers(pieces, escapes);

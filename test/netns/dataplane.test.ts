@@ -91,7 +91,7 @@ test.each([
     "ip route replace 10.0.0.5/32 via 203.0.113.2",
     /missing \(found 10.0.0.5\/32 via 203.0.113.2 dev uplink\)$/,
   ],
-  ["a redirect", "tc filter del dev cali5 parent ffff:", /^redirect of what arrives on cali5 to bwp5 is missing$/],
+  ["a redirect", "tc filter del dev cali5 parent ffff:", /^redirect of packets from cali5 to bwp5 is missing$/],
   ["a link down", "ip link set dev cali5 down", /^link cali5 is down$/],
 ])("diff() names %s that was changed by hand", (_, command, text) => {
   take({ step: "apply", in: "a", plan });
@@ -126,7 +126,7 @@ test.each([
 test("apply() refuses a foreign eth0 in the sandbox and leaves it alone", () => {
   node.sh(`ip link add foreign type veth peer name eth0 netns a${count}`);
   const before = state();
-  expect(take({ step: "apply", in: "a", plan })[0]?.refused).toMatch(/"eth0" is there already, and it is not ours$/);
+  expect(take({ step: "apply", in: "a", plan })[0]?.refused).toMatch(/"eth0" exists, and Tortie does not own it$/);
   expect(diff(before, state())).toBe("");
   node.sh("ip link del foreign");
 });

@@ -139,7 +139,7 @@ describe.each(backends)("by %s", (backend) => {
     expect(lines).toMatchObject([
       {
         level: 40,
-        msg: "a host port takes what is for a process of the node",
+        msg: "a host port takes packets from a process of the node",
         listens: "[::]:2222/tcp",
         process: expect.stringMatching(/^busybox \(pid \d+\)$/),
       },

@@ -427,7 +427,7 @@ describe("a lock that a stranger holds", () => {
     const { code, msg } = errorOf(await waiting);
     expect(code).toBe(11);
     expect(msg).toMatch(
-      /^cannot lock the address store: "\/run\/tortie\/ipam.lock" is held by process \d+ \((flock|sleep)\)/,
+      /^cannot lock the datastore: "\/run\/tortie\/ipam.lock" is held by process \d+ \((flock|sleep)\)/,
     );
     expect(leaks(diff(lockedBefore, snapshot(lockedNode)))).toEqual([]);
   });

@@ -84,7 +84,7 @@ test("ADD in a sandbox without IPv6 answers with 127.0.0.1/8 alone", () => {
 test("ADD refuses lo with another network's address, and lowers what it raised", () => {
   const sandbox = newSandbox();
   node.sh("ip address add 10.9.9.9/32 dev lo", { in: sandbox.pod });
-  expect(() => runner.add(list, sandbox)).toThrow(/10\.9\.9\.9\/32 is no loopback address/);
+  expect(() => runner.add(list, sandbox)).toThrow(/10\.9\.9\.9\/32 is not a loopback address/);
   expect(isUp(sandbox.pod)).toBe(false);
 });
 

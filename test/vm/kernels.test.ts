@@ -30,7 +30,7 @@ const why = whyNoGuests();
 /** Which module is kept from loading, and how STATUS names it. */
 const lacking: readonly (readonly [string, string, RegExp])[] = [
   ["veth", "calico's", /kind "veth": .*; load module veth$/],
-  ["nf_tables", "calico's", /cannot use nf_tables: the kernel does not have them; load module nf_tables$/],
+  ["nf_tables", "calico's", /cannot use nf_tables: the kernel does not support them; load module nf_tables$/],
   ["nft_chain_nat", "calico's", /no nat chains in nf_tables; load module nft_chain_nat$/],
   ["nf_nat", "calico's", /no nat chains in nf_tables; load module nft_chain_nat$/],
   ["nft_masq", "calico's", /no masquerading in nf_tables; load module nft_masq$/],

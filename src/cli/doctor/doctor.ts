@@ -51,7 +51,7 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
 /** A finding that was asked for and is not there: it was repaired meanwhile, or its id is misspelt. */
 function noteAbsent(cli: Cli, id: string, { findings }: Diagnosis): void {
   const found = [...new Set(findings.map((finding) => finding.id))];
-  if (!found.includes(id)) cli.note(`tortie: there is no problem with id "${id}" was found${didYouMean(id, found)}`);
+  if (!found.includes(id)) cli.note(`tortie: there is no problem with id "${id}"${didYouMean(id, found)}`);
 }
 
 async function examine(cli: Cli, where: Where): Promise<Diagnosis> {

@@ -100,7 +100,7 @@ export function removePorts(removal: PortsRemoval, sys: Sys): readonly RemovedCh
   });
   const hidden = there.find((family) => !seen.has(family) && hasNftChain(family, "nat", chain, sys));
   if (hidden === undefined) return removed;
-  const reason = `no iptables of this node shows it ("nft list chain ${hidden} nat ${chain}"); install iptables-nft`;
+  const reason = `no iptables of this node can show it ("nft list chain ${hidden} nat ${chain}"); install iptables-nft`;
   throw new ConflictError(["remove", `chain ${chain}`], reason);
 }
 

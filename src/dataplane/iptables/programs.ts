@@ -36,7 +36,7 @@ export function saveIptables(family: NftFamily, sys: Sys, kind: IptablesKind = "
   if (table === undefined) return parseSaved(text);
   throw new ConflictError(
     ["read", `table ${table} of ${programs[family]}`],
-    `it has rules of nft's that iptables does not understand ("nft list table ${family} ${table}"); move them to a table of their own`,
+    `it contains nft rules that iptables does not understand ("nft list table ${family} ${table}"); move them to another table`,
   );
 }
 

@@ -23,5 +23,5 @@ export const redirectDriver: MessageDriver<Redirect> = {
 };
 
 function describe({ link, target }: Redirect): string {
-  return `redirect of what arrives on ${link} to ${target}`;
+  return `redirect of packets from ${link} to ${target}`;
 }

@@ -12,7 +12,7 @@ export function mayTakeAway({ alias }: Link, { plan, options }: ApplyRun): boole
 
 /** The error that tells whose the name is. */
 export function nameConflict(described: string, found: Link): ConflictError {
-  const whose = found.alias === undefined ? "and has no owner that we know" : `and belongs to "${found.alias}"`;
+  const whose = found.alias === undefined ? "and has no known owner" : `and belongs to "${found.alias}"`;
   return new ConflictError(["create", described], `link "${found.name}" exists ${whose}`, found.alias);
 }
 

@@ -32,7 +32,7 @@ function holdMac(run: ApplyRun, { place, name, mac }: LinkEndAt): void {
     if (found?.mac === mac) return;
     const what = ["set", `mac ${mac} on link "${name}"${placeText(place)}`] as const;
     if (sys.monotonicMs() > deadline) {
-      throw new UnstableError(what, `something sets it back to ${found?.mac} (udev's MACAddressPolicy?)`);
+      throw new UnstableError(what, `another program resets it to ${found?.mac} (udev's MACAddressPolicy?)`);
     }
     const outcome = connection.request(setLink(run.indexOf(place, name), { mac }));
     if (outcome.errno !== 0) throw new KernelError(what, outcome);

@@ -62,7 +62,7 @@ function adopt(pair: VethPair, run: ApplyRun): Adoption {
   const unclaimed = ours !== undefined && isUnclaimed(ours, signature(pair));
   if (inside !== undefined && unclaimed && arePair(ours, inside)) return { old: ours };
   if (inside !== undefined) {
-    const reason = `a link of the name "${sandbox.name}" is there already, and it is not ours`;
+    const reason = `a link of the name "${sandbox.name}" exists, and Tortie does not own it`;
     throw new ConflictError(["create", describe(pair)], reason, inside.alias);
   }
   if (ours === undefined || unclaimed || mayTakeAway(ours, run)) return { old: ours };

@@ -52,7 +52,7 @@ export function lackingFeature(request: Request, ack: Ack): MissingFeature | und
   }
   if (request.type === NFT_MSG_NEWSETELEM && refusedWith(ack, "EOVERFLOW")) {
     const reason =
-      "the kernel takes at most 16 bytes of data, an IPv6 address with a port has 20; IPv6 host ports need Linux 5.8 or newer";
+      "the kernel accepts at most 16 bytes of data, but an IPv6 address with a port has 20; IPv6 host ports need Linux 5.8 or newer";
     const map = `map ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_SET_NAME)}`;
     return new MissingFeature(["add to", map], { feature: "elements of more than 16 bytes", reason });
   }

@@ -51,7 +51,7 @@ export interface Refused extends Ack {
 /** The kernel has no nf_tables and cannot load them, or not even netfilter's sockets. */
 class NoNftables extends MissingFeature {
   constructor() {
-    const reason = "the kernel does not have them";
+    const reason = "the kernel does not support them";
     super(["use", "nf_tables"], { feature: "nf_tables", module: "nf_tables", reason });
   }
 }

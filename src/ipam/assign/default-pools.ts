@@ -83,16 +83,14 @@ function check(cidrs: readonly string[], family: Family, { networks, warn }: Sur
   cidrs.forEach((cidr, index) => {
     const refuse = (reason: string) => new InvalidRequest({ what: "new pool", cidr, family, reason });
     const range = unusable.find((one) => overlaps(one, cidr));
-    if (range !== undefined) throw refuse(`it overlaps with ${range}, which is for no pod`);
+    if (range !== undefined) throw refuse(`it overlaps with ${range}, which pods must not use`);
     const other = cidrs.slice(0, index).find((one) => overlaps(one, cidr));
     if (other !== undefined) throw refuse(`it overlaps with "${other}"`);
     decodePool(newPool(defaultName(family), cidr));
     for (const { breaks, text } of node === undefined ? [] : collisionsOf(cidr, node)) {
       if (breaks)
-        throw refuse(
-          `it ${text}, and its pods could not reach who is there; name a range outside of the node's networks`,
-        );
-      warn(`pool "${cidr}" of "ipam.ipv${family}_pools" ${text}: nobody else there may use its addresses`);
+        throw refuse(`it ${text}, so pods could not reach that host; configure a range outside the node's networks`);
+      warn(`pool "${cidr}" of "ipam.ipv${family}_pools" ${text}: no other host there may use its addresses`);
     }
   });
 }

@@ -49,16 +49,16 @@ function wayOut(disabled: string | undefined, cidr: string | undefined, pools: r
     const change = "sed 's/disabled: true/disabled: false/'";
     return `enable it: tortie get ippool ${disabled} -o yaml | ${change} | tortie apply -f -`;
   }
-  if (cidr === undefined) return 'name one of these, or make it by "tortie apply"';
+  if (cidr === undefined) return 'use one of these, or create it with "tortie apply"';
   const other = pools.find((pool) => overlaps(pool.cidr, cidr));
   if (other !== undefined)
-    return `it overlaps with pool "${other.name}", ${other.cidr}: name that one, or a range outside of it`;
+    return `it overlaps with pool "${other.name}", ${other.cidr}: use that pool, or a range outside it`;
   const spec = `cidr: ${cidr}, ${isNarrow(cidr) ? `blockSize: ${lengthOf(cidr)}, ` : ""}natOutgoing: true`;
   const pool = `apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: ippool-${blockName(cidr)}}, spec: {${spec}}`;
   // Without double quotes: a runtime's log and a plugin's JSON would put a backslash before each, and nobody could paste the command.
   return (
-    "ADD makes pools of a configuration only while the node has none of their family; " +
-    `make it beside them: echo '{${pool}}' | tortie apply -f -`
+    "ADD creates configured pools only while the node has no pool of their family; " +
+    `create it with: echo '{${pool}}' | tortie apply -f -`
   );
 }
 

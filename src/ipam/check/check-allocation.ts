@@ -84,9 +84,8 @@ function check(address: string, attribute: AllocationAttribute, evidence: Eviden
   const { node, type } = attribute.secondary ?? {};
   const handle = attribute.handle_id ?? "";
   if (isPlaceholder(handle) && snapshot.hasUnseen)
-    return unseen("its block was rebuilt, and not every sandbox can be seen from here");
-  if (isPlaceholder(handle))
-    return { state: "leaked", reason: "nobody is known to hold it since its block was rebuilt" };
+    return unseen("its block was rebuilt, and not every sandbox is visible from here");
+  if (isPlaceholder(handle)) return { state: "leaked", reason: "its owner is unknown since its block was rebuilt" };
   if (node !== undefined && node !== snapshot.node) return { state: "unchecked", reason: `assigned on node ${node}` };
   const owner = ownerOfHandle(handle);
   if (type !== undefined || owner === undefined) {
@@ -123,7 +122,7 @@ function checkAttachment(
     return { state: "unchecked", reason: `assigned less than ${age} ago: its ADD may not have ended` };
   }
   if (snapshot.hasUnseen) {
-    return unseen("it has no endpoint, and not every sandbox can be seen from here");
+    return unseen("it has no endpoint, and not every sandbox is visible from here");
   }
   return { state: "leaked", reason: "it has no endpoint and no host interface" };
 }

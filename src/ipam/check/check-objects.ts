@@ -42,7 +42,7 @@ export function checkHandles(
     ...lost.map(([handle, blocks]) => ({
       kind: "missing handle" as const,
       subject: handle,
-      reason: `has addresses in ${Object.keys(blocks).join(", ")}, and there is no such handle`,
+      reason: `has addresses in ${Object.keys(blocks).join(", ")}, but there is no such handle`,
     })),
   ];
 }
@@ -55,7 +55,7 @@ function checkHandle(
   const named = Object.entries(block).filter(([cidr]) => !unreadable.has(cidr));
   if (Object.keys(held).length === 0 && named.length === Object.keys(block).length) {
     const blocks = named.map(([cidr]) => cidr).join(", ") || "no block";
-    return [{ kind: "leaked handle", subject: handleID, reason: `names ${blocks} and has nothing in it` }];
+    return [{ kind: "leaked handle", subject: handleID, reason: `names ${blocks} but has no address in it` }];
   }
   const unnamed = Object.keys(held).filter((cidr) => !(cidr in block));
   if (unnamed.length > 0) {
@@ -116,7 +116,7 @@ function affinityFault(
   owners: ReadonlyMap<string, string | undefined>,
   us: string,
 ): string | undefined {
-  if (!owners.has(cidr)) return `is ${state || "confirmed"}, and there is no block ${cidr}`;
+  if (!owners.has(cidr)) return `is ${state || "confirmed"}, but there is no block ${cidr}`;
   const owner = owners.get(cidr);
   if (owner !== us)
     return `is ${state || "confirmed"}, and block ${cidr} is ${owner === undefined ? "nobody's" : `of "${owner}"`}`;

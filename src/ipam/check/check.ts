@@ -59,7 +59,7 @@ function outside({ address, block, owner }: Allocation): Problem {
   return {
     kind: "address outside pools",
     subject: address,
-    reason: `is of ${owner} in block ${block}, and no pool holds it`,
+    reason: `is of ${owner} in block ${block}, but no pool contains it`,
   };
 }
 
@@ -88,6 +88,6 @@ function unknownAddresses(
     .map(([subject, where]) => ({
       kind: "unknown address",
       subject,
-      reason: `is in use on ${where}, and no block records it`,
+      reason: `is in use on ${where}, but no block records it`,
     }));
 }

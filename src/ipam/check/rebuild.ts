@@ -60,7 +60,7 @@ function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Tr
   const cidr = blockCidrOf(name);
   if (cidr === undefined) {
     yield* setAside({ kind: "IPAMBlock", name });
-    return `set IPAMBlock "${name}" aside: its name is no block's`;
+    return `set IPAMBlock "${name}" aside: its name is not the name of a block`;
   }
   const old = yield* readable(name, cidr);
   const affinity = old?.affinity ?? (yield* ownerByAffinity(cidr));
@@ -187,7 +187,7 @@ function* rebuildHandle(name: string): Transaction<string> {
   }
   yield* setAside({ kind: "IPAMHandle", name }, handleId === "" ? undefined : newHandle(handleId, counts));
   const blocks = Object.keys(counts).join(", ");
-  return `set IPAMHandle "${name}" aside${handleId === "" ? ": no block notes it" : ` and rebuilt it of ${blocks}`}`;
+  return `set IPAMHandle "${name}" aside${handleId === "" ? ": no block contains it" : ` and rebuilt it from ${blocks}`}`;
 }
 
 function* rebuildAffinity(name: string): Transaction<string> {
@@ -196,5 +196,5 @@ function* rebuildAffinity(name: string): Transaction<string> {
     return node !== undefined && affinityName(node, cidr) === name ? [newAffinity(node, cidr, "confirmed")] : [];
   });
   yield* setAside({ kind: "BlockAffinity", name }, owned[0]);
-  return `set BlockAffinity "${name}" aside${owned[0] === undefined ? ": no block names it" : " and rebuilt it of its block"}`;
+  return `set BlockAffinity "${name}" aside${owned[0] === undefined ? ": no block names it" : " and rebuilt it from its block"}`;
 }

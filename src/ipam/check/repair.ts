@@ -119,7 +119,7 @@ function* repairHandle(handleId: string, snapshot: Snapshot): Transaction<string
   const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
   if (Object.keys(counts).length === 0) {
     if (handle !== undefined) yield* remove(handle);
-    return `removed handle "${handleId}", which has nothing`;
+    return `removed handle "${handleId}", which was empty`;
   }
   if (handle === undefined) yield* create(newHandle(handleId, counts));
   else yield* update({ ...handle, spec: { ...handle.spec, block: counts } });

@@ -21,15 +21,15 @@ export function blockFault(spec: BlockSpec, now?: bigint): string | undefined {
   const unreadable = now === undefined ? undefined : attributeFault(attributes, now);
   if (unreadable !== undefined) return unreadable;
   const free = new Set(unallocated);
-  if (free.size !== unallocated.length) return "an ordinal is free twice";
+  if (free.size !== unallocated.length) return "an ordinal is listed twice in unallocated";
   for (const ordinal of free) {
     if (ordinal < 0 || ordinal >= size) return `free ordinal ${ordinal} is none of its ${size}`;
-    if (allocated.has(ordinal)) return `ordinal ${ordinal} is allocated and free`;
+    if (allocated.has(ordinal)) return `ordinal ${ordinal} is allocated but also listed in unallocated`;
   }
   if (allocated.size + free.size !== size)
-    return `${size - allocated.size - free.size} ordinals are neither allocated nor free`;
+    return `${size - allocated.size - free.size} ordinals are neither allocated nor listed in unallocated`;
   for (const ordinal of numberedOrdinals(sequenceNumberForAllocation)) {
-    if (!allocated.has(Number(ordinal))) return `ordinal ${ordinal} has a sequence number and no allocation`;
+    if (!allocated.has(Number(ordinal))) return `ordinal ${ordinal} has a sequence number but no allocation`;
   }
   return undefined;
 }

@@ -234,7 +234,8 @@ function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: Alloc
   let numbers = spec.sequenceNumberForAllocation ?? {};
   for (const ordinal of ordinals) {
     // The last guard of a file that somebody edited: an address that has an owner is given to nobody else.
-    if (allocations[ordinal] !== null) throw malformed(blockName(spec.cidr), `ordinal ${ordinal} is free and is not`);
+    if (allocations[ordinal] !== null)
+      throw malformed(blockName(spec.cidr), `ordinal ${ordinal} is allocated but also listed in unallocated`);
     allocations[ordinal] = index;
     numbers = withMember(numbers, ordinal, spec.sequenceNumber);
   }

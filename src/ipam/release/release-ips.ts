@@ -122,7 +122,7 @@ function isFree(spec: BlockSpec, ordinal: number): boolean {
 function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNumber }: ReleaseOption): number {
   const owner = attributeAt(spec, ordinal)?.handle_id ?? "";
   if (handle !== undefined && handle !== owner) {
-    throw new OtherAssignment(address, `wanted that of handle "${handle}", and it is handle "${owner}"'s`);
+    throw new OtherAssignment(address, `wanted that of handle "${handle}", but it is of handle "${owner}"`);
   }
   const number = sequenceNumberOf(spec, ordinal);
   if (sequenceNumber !== undefined && sequenceNumber !== number) {

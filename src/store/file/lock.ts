@@ -25,7 +25,7 @@ export interface LockOptions extends FileStoreOptions {
 
 /** Of the 50 s that an operation has. */
 const defaultTimeoutMs = 40_000;
-const addressStore = "the address store";
+const addressStore = "the datastore";
 
 /** Runs `body` with the store locked. Throws `LockTimeout` when the lock stays taken, `LockError` when it cannot be made. */
 export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: Store) => T): T {

@@ -26,10 +26,10 @@ export function trustStateDirectories(sys: Sys): void {
 }
 
 function reasonOf(error: unknown, sys: Sys): string {
-  if (isErrno(error, "ELOOP")) return "it is a symbolic link, want a directory of root's";
+  if (isErrno(error, "ELOOP")) return "it is a symbolic link, must be a directory owned by root";
   if (isErrno(error, "EPERM")) {
-    if (!isRoot(sys)) return "this process is not root's; run it as root";
-    return "it is owned by another user or writable to others, want root's alone";
+    if (!isRoot(sys)) return "this process does not run as root; run it as root";
+    return "it is owned by another user or writable by others, must belong to root only";
   }
   return error instanceof Error ? error.message : String(error);
 }

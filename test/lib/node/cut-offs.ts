@@ -318,7 +318,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "another's source NAT comes before ours",
     script: `nft 'table ip early { chain p { type nat hook postrouting priority 90; ip saddr 10.244.0.0/16 snat to 203.0.113.77; }; }'`,
-    finds: ["nat-elsewhere", /leaves the node with 203\.0\.113\.77, which is no address of the node/],
+    finds: ["nat-elsewhere", /leaves the node with 203\.0\.113\.77, which is not an address of the node/],
     repair: { as: "nft delete table ip early" },
     severity: "warning",
     needsProbe: true,

@@ -57,7 +57,7 @@ describe("bandwidth ADD", () => {
   });
 
   test.each([
-    ["without a prevResult", { prevResult: undefined }, 7, "must be called as chained plugin"],
+    ["without a prevResult", { prevResult: undefined }, 7, "must be a chained plugin"],
     ["without interfaces in it", { prevResult: { cniVersion: "1.1.0", ips: [] } }, 100, "no interfaces provided"],
     [
       "with other interfaces in it",
@@ -78,7 +78,7 @@ test("bandwidth ADD with a burst below the size of a packet raises it, says so i
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
     {
       level: 40,
-      msg: expect.stringContaining("it is raised"),
+      msg: expect.stringContaining("raised to the size of a packet"),
       direction: "ingress",
       askedBits: 8000,
       burstBits: 12144,

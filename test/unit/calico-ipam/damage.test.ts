@@ -81,7 +81,7 @@ test.each(["", '{"kind":', '{"kind":"IPAMCursor","metadata":{"name":"x"},"spec":
   },
 );
 
-test("calico-ipam: an ordinal that is allocated and free is given to nobody else", () => {
+test("calico-ipam: an ordinal that is allocated but also listed in unallocated is given to nobody else", () => {
   const a = add("a");
   const path = `${blocks}/${blockFiles()[0]}`;
   const block = JSON.parse(machine.files.read(path));

@@ -55,7 +55,7 @@ describe("calico-ipam ADD", () => {
     ]);
     expect(run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/24"] } })).toMatchObject({
       code: 7,
-      msg: 'cannot use pool "10.9.0.0/24": the given pool (10.9.0.0/24) does not exist, or is not enabled; enabled IPv4 pools are "default-ipv4-ippool" (10.7.0.0/24), "ippool-10-8-0-0-24" (10.8.0.0/24); ADD makes pools of a configuration only while the node has none of their family; make it beside them: echo \'{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: ippool-10-9-0-0-24}, spec: {cidr: 10.9.0.0/24, natOutgoing: true}}\' | tortie apply -f -',
+      msg: 'cannot use pool "10.9.0.0/24": the given pool (10.9.0.0/24) does not exist, or is not enabled; enabled IPv4 pools are "default-ipv4-ippool" (10.7.0.0/24), "ippool-10-8-0-0-24" (10.8.0.0/24); ADD creates configured pools only while the node has no pool of their family; create it with: echo \'{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: ippool-10-9-0-0-24}, spec: {cidr: 10.9.0.0/24, natOutgoing: true}}\' | tortie apply -f -',
     });
   });
 
@@ -89,7 +89,7 @@ describe("calico-ipam ADD", () => {
   });
 
   test.each([
-    ["IP=300.1.1.1", 7, 'cannot assign address "300.1.1.1": "IP" must hold IP addresses'],
+    ["IP=300.1.1.1", 7, 'cannot assign address "300.1.1.1": "IP" must contain IP addresses'],
     ["IP=10.1.1.1", 7, "The provided IP address is not in a configured pool"],
   ])("refuses %s", (args, code, msg) => {
     expect(run("ADD", { args })).toMatchObject({ code, msg: expect.stringContaining(msg) });
@@ -215,7 +215,7 @@ describe("calico-ipam CHECK", () => {
       code: 101,
       msg:
         'cannot confirm the addresses of handle "k8s-pod-network.3f2a": 10.1.1.1 of prevResult is not assigned to it; ' +
-        `it holds ${ip.replace("/26", "")}, which prevResult does not name`,
+        `it holds ${ip.replace("/26", "")}, which is not in prevResult`,
     });
   });
 });

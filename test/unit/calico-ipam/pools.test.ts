@@ -14,8 +14,8 @@ describe("calico-ipam: a pool's text", () => {
   const six = { assign_ipv4: "false", assign_ipv6: "true" };
 
   test.each([
-    ["ipv4_pools", "fd00:7::/64", "it is an IPv6 CIDR, and IPv4 is wanted"],
-    ["ipv6_pools", "10.1.0.0/16", "it is an IPv4 CIDR, and IPv6 is wanted"],
+    ["ipv4_pools", "fd00:7::/64", "it is an IPv6 CIDR, but IPv4 is required"],
+    ["ipv6_pools", "10.1.0.0/16", "it is an IPv4 CIDR, but IPv6 is required"],
     ["ipv4_pools", "10.1.2.3/16", 'it has host bits; write "10.1.0.0/16"'],
     ["ipv6_pools", "FD00:7::1/64", 'it has host bits; write "fd00:7::/64"'],
     ["ipv4_pools", "10.1.0.0/33", "it is neither a valid CIDR nor the name of a pool"],
@@ -33,10 +33,13 @@ describe("calico-ipam: a pool's text", () => {
   });
 
   test.each([
-    [{ ipv4_pools: ["127.0.0.0/16"] }, 'of "ipam.ipv4_pools": it overlaps with 127.0.0.0/8, which is for no pod'],
-    [{ ipv4_pools: ["0.0.0.0/0"] }, 'of "ipam.ipv4_pools": it overlaps with 0.0.0.0/8, which is for no pod'],
-    [{ ipv4_pools: ["239.1.0.0/16"] }, 'of "ipam.ipv4_pools": it overlaps with 224.0.0.0/3, which is for no pod'],
-    [{ ...six, ipv6_pools: ["fe80:1::/64"] }, 'of "ipam.ipv6_pools": it overlaps with fe80::/10, which is for no pod'],
+    [{ ipv4_pools: ["127.0.0.0/16"] }, 'of "ipam.ipv4_pools": it overlaps with 127.0.0.0/8, which pods must not use'],
+    [{ ipv4_pools: ["0.0.0.0/0"] }, 'of "ipam.ipv4_pools": it overlaps with 0.0.0.0/8, which pods must not use'],
+    [{ ipv4_pools: ["239.1.0.0/16"] }, 'of "ipam.ipv4_pools": it overlaps with 224.0.0.0/3, which pods must not use'],
+    [
+      { ...six, ipv6_pools: ["fe80:1::/64"] },
+      'of "ipam.ipv6_pools": it overlaps with fe80::/10, which pods must not use',
+    ],
     [{ ipv4_pools: ["10.1.0.0/16", "10.1.2.0/24"] }, 'of "ipam.ipv4_pools": it overlaps with "10.1.0.0/16"'],
   ])("of %j is refused before a pool is made", (ipam, reason) => {
     const msg = expect.stringContaining(reason);
@@ -159,7 +162,7 @@ describe("calico-ipam: a pool of the configuration", () => {
     const link = world.uplink("eth0", "192.168.1.10/24");
     world.route("0.0.0.0/0", link, "192.168.1.1");
     world.write("/etc/resolv.conf", "nameserver 192.168.1.53\n");
-    const msg = `cannot make a pool of "${cidr}" of "ipam.ipv4_pools": ${reason}, and its pods could not reach who is there; name a range outside of the node's networks`;
+    const msg = `cannot create pool "${cidr}" of "ipam.ipv4_pools": ${reason}, so pods could not reach that host; configure a range outside the node's networks`;
     expect(world.run("STATUS", { ipam: { ipv4_pools: [cidr] } })).toMatchObject({ code: 50, msg });
     expect(world.run("ADD", { ipam: { ipv4_pools: [cidr] } })).toMatchObject({ code: 7, msg });
     expect(world.pools()).toEqual({});

@@ -73,5 +73,5 @@ test("calico-ipam: GC does what it can where the node has no valid name", () => 
   const document = { nodename: "a b", "cni.dev/valid-attachments": [] };
   expect(world.run("GC", { document })).toEqual({});
   expect(world.machine.files.list("/run/tortie/ipam/handles")).toEqual([]);
-  expect(world.log).toContain("cannot tell the node's name");
+  expect(world.log).toContain("cannot determine the node's name");
 });

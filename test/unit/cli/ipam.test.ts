@@ -126,7 +126,7 @@ Check complete; found 0 problems.
     world.addNamespace("stranger", ["10.0.0.9"]);
     const { status, stdout } = await world.run("ipam check");
     expect(status).toBe(3);
-    expect(stdout).toContain('  10.0.0.9 is in use on eth0 in "/run/netns/stranger", and no block records it\n');
+    expect(stdout).toContain('  10.0.0.9 is in use on eth0 in "/run/netns/stranger", but no block records it\n');
   });
 
   test.each([

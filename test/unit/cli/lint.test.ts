@@ -232,7 +232,7 @@ describe("what ADD refuses, validate refuses in its words", () => {
     await world.run("apply -f -", JSON.stringify(pool));
     for (const name of ["blue", "10.1.0.0/16"])
       expect(await world.run("validate -f -", document(name))).toMatchObject({ status: 0 });
-    expect((await world.run("validate -f -", document("10.2.0.0/16"))).stderr).toContain("make it beside them: echo ");
+    expect((await world.run("validate -f -", document("10.2.0.0/16"))).stderr).toContain("create it with: echo ");
   });
 });
 

@@ -61,8 +61,8 @@ test("a lock that is free is not spoken of", () => {
 });
 
 test.each([
-  ["Uid:\t1000\t1000\t1000\t1000\n", "this process is not root's; run it as root"],
-  ["Uid:\t1000\t0\t0\t0\n", "it is owned by another user or writable to others, want root's alone"],
+  ["Uid:\t1000\t1000\t1000\t1000\n", "this process does not run as root; run it as root"],
+  ["Uid:\t1000\t0\t0\t0\n", "it is owned by another user or writable by others, must belong to root only"],
 ])("a directory that is not this process's own: %j", (status, reason) => {
   const sys = new FakeSys();
   sys.machine.files.makeDirs("/proc/self", 0o755);

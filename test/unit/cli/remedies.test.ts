@@ -57,7 +57,7 @@ describe("a pool that a configuration asks for and that is not there", () => {
   ])("%s is not recommended where it overlaps with a pool, for apply would refuse it", async (cidr, spec) => {
     const world = await withPools(spec);
     const message = refusal(world, cidr);
-    expect(message).toMatch(/; it overlaps with pool "pool-0", \S+: name that one, or a range outside of it$/);
+    expect(message).toMatch(/; it overlaps with pool "pool-0", \S+: use that pool, or a range outside it$/);
     expect(message).not.toContain("apply");
   });
 

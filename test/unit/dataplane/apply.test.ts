@@ -143,7 +143,7 @@ describe("apply() on a name that is taken", () => {
     const before = stand.machine.kernel.print();
     expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
       kind: "conflict",
-      message: `cannot create ${names}: a link of the name "eth0" is there already, and it is not ours`,
+      message: `cannot create ${names}: a link of the name "eth0" exists, and Tortie does not own it`,
     });
     expect(stand.machine.kernel.print()).toBe(before);
   });
@@ -163,7 +163,7 @@ describe("apply() on a name that is taken", () => {
   test("refuses a host link without an owner, and does not put its own on it", () => {
     const stand = newStand();
     stand.machine.kernel.host.addLink({ name: "cali5", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
-    expect(refusalOf(() => applied(stand, endpointPlan())).message).toMatch(/exists and has no owner that we know$/);
+    expect(refusalOf(() => applied(stand, endpointPlan())).message).toMatch(/exists and has no known owner$/);
     expect(cali(stand.machine).alias).toBeUndefined();
   });
 
@@ -210,7 +210,7 @@ describe("apply() on a name that is taken", () => {
     expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
       kind: "conflict",
       message:
-        "cannot add route 10.0.0.5/32 dev cali5 scope link on the host: another is in the way: " +
+        "cannot add route 10.0.0.5/32 dev cali5 scope link on the host: conflicts with an existing object that Tortie does not own: " +
         "route 10.0.0.5/32 dev cali5 scope link is missing (found 10.0.0.5/32 dev ens1 scope link)",
     });
     expect(machine.kernel.print()).toBe(before);
@@ -222,7 +222,7 @@ describe("apply() names the resource that the kernel refuses", () => {
     [
       "a route over a link that is not there",
       [{ kind: "route", at: "sandbox", link: "eth9", destination: "0.0.0.0/0", gateway: "169.254.1.1" }],
-      'cannot find link "eth9" in the sandbox: there is no link of this name',
+      'cannot find link "eth9" in the sandbox: there is no link with this name',
     ],
     [
       "a route over a link that is down",
@@ -266,7 +266,7 @@ describe("apply() names the resource that the kernel refuses", () => {
   test("that the sandbox is gone", () => {
     const sys = new FakeSys();
     expect(refusalOf(() => applied({ scene: { sys } }, endpointPlan())).message).toMatch(
-      /the sandbox: its network namespace is not there$/,
+      /the sandbox: its network namespace does not exist$/,
     );
   });
 });
@@ -285,7 +285,7 @@ describe("apply() and udev", () => {
     meddle(stand, Number.POSITIVE_INFINITY);
     const start = stand.sys.monotonicMs();
     expect(refusalOf(() => applied(stand, endpointPlan())).message).toBe(
-      'cannot set mac ee:ee:ee:ee:ee:ee on link "cali5" on the host: something sets it back to 02:00:00:00:00:99 (udev\'s MACAddressPolicy?)',
+      'cannot set mac ee:ee:ee:ee:ee:ee on link "cali5" on the host: another program resets it to 02:00:00:00:00:99 (udev\'s MACAddressPolicy?)',
     );
     expect(stand.sys.monotonicMs() - start).toBeLessThan(5_200);
     expect(stand.machine.kernel.print()).toBe(before);

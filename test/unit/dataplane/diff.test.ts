@@ -102,12 +102,12 @@ describe("diff()", () => {
     [
       "an ingress hook that was removed",
       ({ cali }) => Object.assign(cali, { ingress: false, redirect: undefined }),
-      ["qdisc ingress on cali5 is missing", "redirect of what arrives on cali5 to bwp5 is missing"],
+      ["qdisc ingress on cali5 is missing", "redirect of packets from cali5 to bwp5 is missing"],
     ],
     [
       "a redirect elsewhere",
       ({ cali }) => Object.assign(cali, { redirect: 1 }),
-      ["redirect of what arrives on cali5 to bwp5 is missing (found one to lo)"],
+      ["redirect of packets from cali5 to bwp5 is missing (found one to lo)"],
     ],
     [
       "a link that was removed, once for all that was on it",

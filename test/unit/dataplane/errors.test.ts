@@ -65,7 +65,7 @@ describe("errors of the dataplane", () => {
     [
       new CommandError(["iptables-save"], { status: 4, stderr: "" }),
       100,
-      "cannot run iptables-save: it ended with status 4",
+      "cannot run iptables-save: it ended with exit code 4",
     ],
   ])("protocolError() gives %s its code and its words", (error, code, message) => {
     expect(protocolError(error)).toMatchObject({ code, message });

@@ -117,7 +117,7 @@ describe("on a kernel that lacks something applyNft() says so at once, and by na
   const entry = 'make rule "to an address of the host" of chain';
 
   test.each<[string, readonly NftResource[], string]>([
-    ["nf_tables", nat, "use nf_tables: the kernel does not have them; load module nf_tables"],
+    ["nf_tables", nat, "use nf_tables: the kernel does not support them; load module nf_tables"],
     [
       "nft_chain_nat",
       nat,
@@ -160,7 +160,7 @@ describe("on a kernel that lacks something applyNft() says so at once, and by na
     const nft = new FakeNft();
     nft.longestDatum = 16;
     expect(() => applyNft(ports("ip6"), owner, nftSys(nft))).toThrow(
-      "cannot add to map ip6 tortie_portmap ports: the kernel takes at most 16 bytes of data, an IPv6 address with a port has 20; " +
+      "cannot add to map ip6 tortie_portmap ports: the kernel accepts at most 16 bytes of data, but an IPv6 address with a port has 20; " +
         "IPv6 host ports need Linux 5.8 or newer",
     );
     expect(nft.print()).toBe("");

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { FakeChain, type Member, type Outcome, type Pod } from "../../lib/fake/chain.ts";
 
 const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
-const noNft = "cannot use nf_tables: the kernel does not have them; load module nf_tables";
+const noNft = "cannot use nf_tables: the kernel does not support them; load module nf_tables";
 
 /** Kernels without nf_tables, in the two ways in which that shows. */
 const without: readonly (readonly [string, (made: FakeChain) => void])[] = [

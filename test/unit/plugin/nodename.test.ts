@@ -23,19 +23,19 @@ test.each([
   ["empty", "/var/lib/calico/nodename"],
 ])("nodename() refuses a named file that is %s", (state, nodename_file) => {
   expect(() => nodename(nodenameConf({ nodename_file }), sysWith(" \n"))).toThrow(
-    `cannot tell the node's name: nodename_file "${nodename_file}" is ${state}; ` +
+    `cannot determine the node's name: nodename_file "${nodename_file}" is ${state}; ` +
       'write the name into it, set "nodename", or set "nodename_file_optional" to true',
   );
 });
 
 const wrong = ["a b", "a\nb", "Node-1", "node_1", "-a", "a-", "a..b", ".", "a/b", "\udfff", "ü", "a".repeat(254)];
-const why = 'and a node\'s name has lower-case letters, digits, "-" and "." alone; set "nodename" to such a name';
+const why = 'but a node\'s name contains only lower-case letters, digits, "-" and "."; set "nodename" to such a name';
 
 test.each(wrong)("nodename() refuses %j, wherever it comes from", (name) => {
   const text = JSON.stringify(name);
   const refuse = (conf: object, sys: FakeSys, source: string) =>
     expect(() => nodename(nodenameConf(conf), sys)).toThrow(
-      `cannot tell the node's name: ${source} is ${text}, ${why}`,
+      `cannot determine the node's name: ${source} is ${text}, ${why}`,
     );
   refuse({ nodename: name }, sysWith(undefined), '"nodename"');
   refuse({ hostname: name }, sysWith(undefined), '"hostname"');
@@ -56,7 +56,7 @@ test.each([
   const sys = sysWith(undefined);
   sys.makeDirs("/etc/names", 0o755);
   expect(() => nodename(nodenameConf(conf), sys)).toThrow(
-    'cannot tell the node\'s name: nodename_file "/etc/names" is a directory; remove it and write the name into a file, or set "nodename"',
+    'cannot determine the node\'s name: nodename_file "/etc/names" is a directory; remove it and write the name into a file, or set "nodename"',
   );
 });
 

@@ -202,14 +202,7 @@ describe("the order of errors", () => {
       6,
       "cannot parse prevResult: must be an object, not []",
     ],
-    [
-      "CHECK without prevResult",
-      "CHECK",
-      conf,
-      {},
-      7,
-      "cannot check: prevResult is missing, the result of ADD is compared with",
-    ],
+    ["CHECK without prevResult", "CHECK", conf, {}, 7, "cannot check: prevResult is missing"],
     [
       "a sandbox that is gone",
       "ADD",

@@ -108,9 +108,9 @@ describe("CNI_ARGS of calico", () => {
 
   test.each([
     ["MAC=nonsense", 7, 'cannot use MAC address "nonsense": not six octets in hexadecimal'],
-    ["MAC=01:00:5e:00:00:01", 7, 'cannot use MAC address "01:00:5e:00:00:01": the address of a group'],
-    ["MAC=00:00:00:00:00:00", 7, 'cannot use MAC address "00:00:00:00:00:00": no address'],
-    ["IP=10.1.2.3.4", 7, 'cannot assign address "10.1.2.3.4": "IP" must hold IP addresses'],
+    ["MAC=01:00:5e:00:00:01", 7, 'cannot use MAC address "01:00:5e:00:00:01": it is a multicast address'],
+    ["MAC=00:00:00:00:00:00", 7, 'cannot use MAC address "00:00:00:00:00:00": it is the all-zero address'],
+    ["IP=10.1.2.3.4", 7, 'cannot assign address "10.1.2.3.4": "IP" must contain IP addresses'],
   ])("%s is refused, and nothing is left", (args, code, msg) => {
     expect(node.run("ADD", { args }).json).toMatchObject({ code, msg });
     expect(node.state()).toBe(new FakeNode().state());
@@ -210,8 +210,12 @@ describe("Calico's annotations of the pod", () => {
   });
 
   test.each([
-    [{ ipAddrs: "10.8.0.9" }, 7, 'annotation "cni.projectcalico.org/ipAddrs" with value "10.8.0.9": want a JSON list'],
-    [{ ipAddrs: "[]" }, 7, "want a JSON list of texts"],
+    [
+      { ipAddrs: "10.8.0.9" },
+      7,
+      'annotation "cni.projectcalico.org/ipAddrs" with value "10.8.0.9": must be a JSON list',
+    ],
+    [{ ipAddrs: "[]" }, 7, "must be a JSON list of strings"],
     [{ ipAddrs: '["10.8.0.9","10.8.0.10"]' }, 7, "want one address of each family at most"],
     [{ ipAddrs: '["x"]' }, 7, 'cannot assign address "x"'],
     [{ ipFamilies: '["IPv5"]' }, 7, 'want "IPv4" or "IPv6"'],

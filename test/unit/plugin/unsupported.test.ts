@@ -5,7 +5,7 @@ import { refuseUnsupported } from "../../../src/plugin/unsupported.ts";
 test.each([
   [
     { datastore_type: "kubernetes" },
-    'cannot use key "datastore_type" with value "kubernetes": this version keeps its data in the embedded store ("datastore_type": "file"); set it to "file" or remove it',
+    'cannot use key "datastore_type" with value "kubernetes": this version stores its data in the embedded datastore ("datastore_type": "file"); set it to "file" or remove it',
   ],
   [{ datastore_type: "etcdv3" }, 'cannot use key "datastore_type" with value "etcdv3"'],
   [{ etcd_endpoints: "http://10.0.0.1:2379" }, 'cannot use key "etcd_endpoints" with value "http://10.0.0.1:2379"'],
@@ -58,8 +58,8 @@ test("refuseUnsupported() names all keys of a Calico cluster's conflist at once"
 
 test("refuseUnsupported() names several keys that are no cluster's as well", () => {
   expect(() => refuseUnsupported({ mode: "vxlan", Device_Type: "netkit" })).toThrow(
-    'cannot use key "mode" with value "vxlan": this version makes no overlay; remove the key; and key "device_type" with value "netkit": ' +
-      "this version makes veth pairs only; remove the key",
+    'cannot use key "mode" with value "vxlan": this version supports no overlay networks; remove the key; and key "device_type" with value "netkit": ' +
+      "this version supports only veth pairs; remove the key",
   );
 });
 

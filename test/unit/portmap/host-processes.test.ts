@@ -34,7 +34,7 @@ function warnings(
   return said;
 }
 
-const message = "a host port takes what is for a process of the node";
+const message = "a host port takes packets from a process of the node";
 
 describe("portmap: a host port", () => {
   test.each<[string, Port, Partial<FakeListener>, string]>([
@@ -66,7 +66,7 @@ describe("portmap: a host port", () => {
 
   test("of ::1 is said to lead nowhere", () => {
     expect(warnings([{ ...web, hostIP: "::1" }], [])).toEqual([
-      { message: "a host port leads nowhere: the kernel forwards nothing that is for ::1", port: "[::1]:8080/tcp" },
+      { message: "a host port has no effect: the kernel does not forward packets to ::1", port: "[::1]:8080/tcp" },
     ]);
   });
 });

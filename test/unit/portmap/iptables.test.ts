@@ -87,7 +87,9 @@ test("rulesOf() marks by another's chain, and every client", () => {
 });
 
 test("rulesOf() refuses a condition that would be a line of its own", () => {
-  expect(() => rulesOf(c1, conf({ conditionsV4: ["-s", "1.2.3.4\nCOMMIT"] }), target)).toThrow("it holds a line break");
+  expect(() => rulesOf(c1, conf({ conditionsV4: ["-s", "1.2.3.4\nCOMMIT"] }), target)).toThrow(
+    "it contains a line break",
+  );
 });
 
 describe("portmap: on tables that hold one attachment", () => {
@@ -193,7 +195,7 @@ describe("portmap: on a node", () => {
     "whose table %s iptables cannot read: ADD, CHECK and DEL say so, and later DEL succeeds",
     (table) => {
       const { iptables, plugin } = machine();
-      const words = `cannot read table ${table} of iptables: it has rules of nft's that iptables does not understand`;
+      const words = `cannot read table ${table} of iptables: it contains nft rules that iptables does not understand`;
       const before = iptables.print("ip");
       iptables.unreadable.set(`ip ${table}`, remark(table));
       expect(() => plugin.add(c1, [web], result, byIptables)).toThrow(words);
@@ -238,7 +240,7 @@ describe("portmap: on a node", () => {
     const { nft, plugin } = machine();
     nft.addChain("ip", "nat", ownChainOf(c1));
     expect(() => plugin.del(c1, byIptables)).toThrow(
-      `cannot remove chain ${ownChainOf(c1)}: no iptables of this node shows it ("nft list chain ip nat ${ownChainOf(c1)}"); install iptables-nft`,
+      `cannot remove chain ${ownChainOf(c1)}: no iptables of this node can show it ("nft list chain ip nat ${ownChainOf(c1)}"); install iptables-nft`,
     );
   });
 });

@@ -58,5 +58,5 @@ test("finds the kernel before 5.8, which takes no IPv6 host ports", () => {
 test("throws where there are no nf_tables", () => {
   const nft = new FakeNft();
   nft.lacking.add("nf_tables");
-  expect(() => probe(nft)).toThrow("cannot use nf_tables: the kernel does not have them; load module nf_tables");
+  expect(() => probe(nft)).toThrow("cannot use nf_tables: the kernel does not support them; load module nf_tables");
 });

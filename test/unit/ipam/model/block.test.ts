@@ -147,11 +147,15 @@ test.each([
   ["allocations", { allocations: [null] }, "it has 1 allocations, not 4"],
   ["an index", { allocations: [0, null, null, null] }, "ordinal 0 names attribute 0 of 0"],
   ["an attribute", { attributes: [{}] }, "nothing uses attribute 0"],
-  ["free twice", { unallocated: [0, 0, 1, 2] }, "an ordinal is free twice"],
+  ["free twice", { unallocated: [0, 0, 1, 2] }, "an ordinal is listed twice in unallocated"],
   ["too large", { unallocated: [0, 1, 2, 4] }, "free ordinal 4 is none of its 4"],
-  ["missing", { unallocated: [0, 1, 2] }, "1 ordinals are neither allocated nor free"],
-  ["both", { allocations: [0, null, null, null], attributes: [{}] }, "ordinal 0 is allocated and free"],
-  ["a number", { sequenceNumberForAllocation: { 0: 1n } }, "ordinal 0 has a sequence number and no allocation"],
+  ["missing", { unallocated: [0, 1, 2] }, "1 ordinals are neither allocated nor listed in unallocated"],
+  [
+    "both",
+    { allocations: [0, null, null, null], attributes: [{}] },
+    "ordinal 0 is allocated but also listed in unallocated",
+  ],
+  ["a number", { sequenceNumberForAllocation: { 0: 1n } }, "ordinal 0 has a sequence number but no allocation"],
 ])("blockFault() names what is wrong: %s", (_, change, fault) => {
   expect(blockFault({ ...small().spec, ...change })).toBe(fault);
 });

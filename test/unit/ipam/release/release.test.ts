@@ -56,7 +56,7 @@ describe("releaseIps()", () => {
     ]);
     expect(released).toEqual([]);
     expect(errors[0]?.message).toBe(
-      `cannot release address 10.0.0.0: wanted that of handle "b", and it is handle "a"'s`,
+      `cannot release address 10.0.0.0: wanted that of handle "b", but it is of handle "a"`,
     );
     expect(spec().unallocated).toEqual([2, 3]);
   });

@@ -182,7 +182,7 @@ describe("withFileStore()", () => {
       expect(() => withFileStore(other, { timeoutMs: 5000 }, () => undefined)).toThrow(
         expect.objectContaining({
           kind: "timeout",
-          message: `cannot lock the address store: "${storeLock}" is held by another process and was not free within 5 s`,
+          message: `cannot lock the datastore: "${storeLock}" is held by another process and was not free within 5 s`,
         }),
       );
     });
