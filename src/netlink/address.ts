@@ -7,7 +7,9 @@ import { acked, addressFamily, addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NE
 
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
-const IFA_F_NODAD = 0x02;
+export const IFA_FLAGS = 8;
+export const IFA_F_NODAD = 0x02;
+export const IFA_F_NOPREFIXROUTE = 0x200;
 export const addressHeaderLength = 8;
 
 export interface InterfaceAddress {
@@ -16,9 +18,9 @@ export interface InterfaceAddress {
   readonly address: string;
 }
 
-/** Adds an address that the link must not have yet (`EEXIST`). */
-export function addAddress(index: number, address: string, noDad: boolean): Request {
-  return acked(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(index, address, noDad ? IFA_F_NODAD : 0));
+/** Adds an address that the link must not have yet (`EEXIST`). `flags`: IFA_F_*. */
+export function addAddress(index: number, address: string, flags: number): Request {
+  return acked(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(index, address, flags));
 }
 
 export function deleteAddress(index: number, address: string): Request {
@@ -43,8 +45,11 @@ function addressPayload(index: number, address: string, flags: number): Uint8Arr
   const writer = new AttributeWriter()
     .byte(addressFamily(familyOf(address)))
     .byte(lengthOf(address))
-    .byte(flags)
+    .byte(flags & 0xff)
     .byte(0)
     .word(index);
-  return writer.bytes(IFA_LOCAL, bytes).bytes(IFA_ADDRESS, bytes).finish();
+  writer.bytes(IFA_LOCAL, bytes).bytes(IFA_ADDRESS, bytes);
+  // The header has room for eight of them.
+  if (flags > 0xff) writer.u32(IFA_FLAGS, flags);
+  return writer.finish();
 }

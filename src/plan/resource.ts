@@ -73,6 +73,8 @@ export interface LinkAddress {
   readonly address: string;
   /** IFA_F_NODAD: usable at once, without duplicate address detection. */
   readonly noDad?: boolean;
+  /** IFA_F_NOPREFIXROUTE: the kernel makes no route to the prefix. */
+  readonly noPrefixRoute?: boolean;
 }
 
 /** A permanent neighbour entry. */

@@ -97,8 +97,9 @@ function showUp({ at, link, claim }: LinkUp, owner: string): readonly string[] {
   return [`${entering(at)}ip link set dev ${link} up${claim ? ` alias ${quoted(owner)}` : ""}`];
 }
 
-function showAddress({ at, link, address, noDad }: LinkAddress): readonly string[] {
-  return [`${entering(at)}ip address add ${address} dev ${link}${noDad ? " nodad" : ""}`];
+function showAddress({ at, link, address, noDad, noPrefixRoute }: LinkAddress): readonly string[] {
+  const flags = `${noDad ? " nodad" : ""}${noPrefixRoute ? " noprefixroute" : ""}`;
+  return [`${entering(at)}ip address add ${address} dev ${link}${flags}`];
 }
 
 function showNeighbour({ at, link, address, mac }: Neighbour): readonly string[] {

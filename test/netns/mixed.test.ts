@@ -54,9 +54,21 @@ const chains: readonly Chain[] = [
     what: "calico, Go's tuning and firewall between ours",
     plugins: [calico(calicoIpam), tuning, bandwidth, firewall, portmap],
   },
-  { what: "Go's ptp and host-local, our bandwidth and portmap", plugins: [ptp(hostLocal), bandwidth, portmap] },
+  {
+    what: "Go's ptp and host-local, our bandwidth and portmap",
+    fromGo: ["ptp"],
+    plugins: [ptp(hostLocal), bandwidth, portmap],
+  },
+  { what: "our ptp, Go's host-local, our bandwidth and portmap", plugins: [ptp(hostLocal), bandwidth, portmap] },
+  {
+    what: "our ptp and calico-ipam, Go's bandwidth and portmap",
+    fromGo: ["bandwidth", "portmap"],
+    plugins: [ptp(subnetIpam), bandwidth, portmap],
+    prepare: makeSubnetPool,
+  },
   {
     what: "Go's ptp, our calico-ipam, bandwidth and portmap",
+    fromGo: ["ptp"],
     plugins: [ptp(subnetIpam), bandwidth, portmap],
     prepare: makeSubnetPool,
   },

@@ -12,6 +12,7 @@ import { decodeEndpoint, type Endpoint, endpointDirectory, type WorkloadEndpoint
 import type { Part } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
 import { type Attachment, attachmentKey, attachmentOf, ownerOf } from "../../identity/attachment.ts";
+import { hostInterfacePrefix } from "../../identity/names.ts";
 import type { Allocation, Report, Sandbox, Snapshot } from "../../ipam/check/report.ts";
 import { attributeAt, isBlock } from "../../ipam/model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../../ipam/model/handle.ts";
@@ -188,7 +189,11 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
   const file = `/${attachmentKey(attachment)}.json`;
   const record = records.find(({ path }) => path.endsWith(file));
   const named = facts.hostLinks.find(({ ifname }) => ifname === record?.endpoint?.hostInterface);
-  const owned = facts.hostLinks.find(({ ifalias, link_index }) => ifalias === owner && Boolean(link_index));
+  // Of our main plugins this one alone keeps a record.
+  const owned = facts.hostLinks.find(
+    ({ ifname, ifalias, link_index }) =>
+      ifalias === owner && Boolean(link_index) && ifname.startsWith(hostInterfacePrefix),
+  );
   const link = owned ?? (named !== undefined && named.ifalias === undefined ? named : undefined);
   const comment = nftOwnerComment(owner);
   const seen = facts.endpoints.find((one) => ownerOf(one.attachment) === owner);

@@ -1,5 +1,5 @@
 import { familyOf } from "../../net/address.ts";
-import { addAddress, deleteAddress } from "../../netlink/address.ts";
+import { addAddress, deleteAddress, IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../../netlink/address.ts";
 import type { LinkAddress } from "../../plan/resource.ts";
 import type { MessageDriver } from "../driver.ts";
 import { differenceSuffix } from "../namespaces.ts";
@@ -8,7 +8,8 @@ export const addressDriver: MessageDriver<LinkAddress> = {
   how: "message",
   describe,
   links: ({ link }) => [link],
-  create: ({ link, address, noDad }, { indexOf }) => addAddress(indexOf(link), address, noDad === true),
+  create: ({ link, address, noDad, noPrefixRoute }, { indexOf }) =>
+    addAddress(indexOf(link), address, (noDad ? IFA_F_NODAD : 0) | (noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0)),
   remove: ({ link, address }, { indexOf }) => deleteAddress(indexOf(link), address),
   diff(resource, namespaces) {
     const { link, address, at } = resource;

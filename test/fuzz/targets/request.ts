@@ -3,12 +3,13 @@
  * followed by DEL, leave the node as it was.
  */
 
+import { descriptors } from "#plugins/descriptors";
 import { decodeUtf8 } from "../../../src/net/text.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
 import { checkAnswer, Finding, requireSame } from "../judge.ts";
 
-const plugins = ["calico", "calico-ipam", "bandwidth", "portmap"] as const;
+const plugins = descriptors.filter(({ traces }) => traces.outlive).map(({ name }) => name);
 const commands = ["ADD", "DEL", "CHECK", "STATUS", "GC", "VERSION", "add"] as const;
 const sandboxes = ["/var/run/netns/c1", "", "/var/run/netns/none", "/etc", "/proc/self/ns/net"] as const;
 

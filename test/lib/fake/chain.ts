@@ -7,10 +7,15 @@ import { type Answer, type Call, FakeNode } from "./node.ts";
 
 export type Member = PluginName;
 
-const namesOf = (role: Role) => descriptors.filter((one) => one.role === role).map(({ name }) => name);
+const namesOf = (role: Role): readonly Member[] =>
+  descriptors.filter((one) => one.role === role).map(({ name }) => name);
 
-/** `calico`, and all chained plugins after it. */
-export const chain: readonly Member[] = ["calico", ...namesOf("chained")];
+export const mainPlugins = namesOf("main");
+
+/** A main plugin, and all chained plugins after it. */
+function chainOf(main: Member): readonly Member[] {
+  return [main, ...namesOf("chained")];
+}
 export type Command = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS";
 
 /** What goes wrong, and with which process of the chain. */
@@ -45,13 +50,24 @@ const nobody: Pod = { name: "none", pod: "none", hostPort: 1 };
 
 const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 2e6, egressBurst: 1e6 };
 
+/** What main plugins other than `calico` need of the IPAM plugin. */
+const gateways = ["192.168.0.1", "fd00::1"];
+const byGateway: Readonly<Partial<Record<Member, object>>> = Object.fromEntries(
+  namesOf("main").flatMap((name) =>
+    name === "calico" ? [] : [[name, { gateways, routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }] }]],
+  ),
+);
+
 /** What holds the addresses of `fixed`. */
 const fixedPools = { ipv4_pools: ["10.65.0.0/24"], ipv6_pools: ["fd65::/64"] };
 
 /** Both families, limits both ways, and host ports of every kind. */
 function confOf(member: Member, { hostPort, fixed }: Pod): object {
   const { role, capabilities } = descriptors.find(({ name }) => name === member) as (typeof descriptors)[number];
-  if (role === "main") return { ipam: { type: "calico-ipam", assign_ipv6: "true", ...(fixed && fixedPools) } };
+  if (role === "main") {
+    const ipam = { type: "calico-ipam", assign_ipv6: "true", ...byGateway[member], ...(fixed && fixedPools) };
+    return { ipMasq: true, ipam };
+  }
   const portMappings = [
     { hostPort, containerPort: 80, protocol: "tcp" },
     { hostPort, containerPort: 53, protocol: "udp" },
@@ -67,16 +83,18 @@ export class FakeChain {
   readonly results = new Map<string, unknown>();
 
   readonly #ifname: string;
+  readonly #chain: readonly Member[];
 
-  constructor(pods: readonly Pod[], ifname = "eth0") {
+  constructor(pods: readonly Pod[], ifname = "eth0", main: Member = "calico") {
     this.#ifname = ifname;
+    this.#chain = chainOf(main);
     for (const { name } of pods) this.node.sandbox(name);
   }
 
   /** Stops at the first failure, and calls no DEL then. */
   add(pod: Pod, trouble?: Trouble): Outcome {
     let prevResult: unknown;
-    const outcome = this.#each("ADD", chain, pod, trouble, (answer) => {
+    const outcome = this.#each("ADD", this.#chain, pod, trouble, (answer) => {
       prevResult = answer.json;
       return { prevResult };
     });
@@ -86,24 +104,24 @@ export class FakeChain {
 
   /** Needs the result of an ADD that went well. */
   check(pod: Pod, trouble?: Trouble): Outcome {
-    return this.#each("CHECK", chain, pod, trouble, () => ({ prevResult: this.results.get(pod.name) }));
+    return this.#each("CHECK", this.#chain, pod, trouble, () => ({ prevResult: this.results.get(pod.name) }));
   }
 
   /** Stops at the first failure. */
   del(pod: Pod, trouble?: Trouble): Outcome {
-    const outcome = this.#each("DEL", [...chain].reverse(), pod, trouble, () => ({}));
+    const outcome = this.#each("DEL", [...this.#chain].reverse(), pod, trouble, () => ({}));
     if (outcome.failed === undefined) this.results.delete(pod.name);
     return outcome;
   }
 
   status(trouble?: Trouble): Outcome {
-    return this.#each("STATUS", chain, nobody, trouble, () => ({}));
+    return this.#each("STATUS", this.#chain, nobody, trouble, () => ({}));
   }
 
   /** Goes on after a failure; the first one is told of. */
   gc(valid: readonly Pod[], trouble?: Trouble): Outcome {
     const attachments = valid.map(({ name }) => ({ containerID: name, ifname: this.#ifname }));
-    const outcomes = chain.map((member) =>
+    const outcomes = this.#chain.map((member) =>
       this.#each("GC", [member], nobody, trouble, () => ({ "cni.dev/valid-attachments": attachments })),
     );
     const steps = new Map(outcomes.flatMap((outcome) => [...outcome.steps]));

@@ -101,11 +101,11 @@ export class FakeNetns {
     link.peer?.netns.deleteLink(link.peer);
   }
 
-  addAddress(link: FakeLink, address: string): void {
+  addAddress(link: FakeLink, address: string, noPrefixRoute = false): void {
     link.addresses.push(address);
     const family = familyOf(address);
     // Those of lo lead into the table "local", which is not modelled.
-    if ((family === 4 && address.endsWith("/32")) || link.kind === "loopback") return;
+    if (noPrefixRoute || (family === 4 && address.endsWith("/32")) || link.kind === "loopback") return;
     this.routes.push({
       destination: maskPrefix(address),
       index: link.index,

@@ -1,7 +1,13 @@
 /** Addresses and neighbours of the fake kernel. */
 import { familyOf, formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { formatMac, parseMac } from "../../../src/net/mac.ts";
-import { addressHeaderLength, IFA_ADDRESS, IFA_LOCAL } from "../../../src/netlink/address.ts";
+import {
+  addressHeaderLength,
+  IFA_ADDRESS,
+  IFA_F_NOPREFIXROUTE,
+  IFA_FLAGS,
+  IFA_LOCAL,
+} from "../../../src/netlink/address.ts";
 import { AttributeWriter, i32Of, readAttributes, u8Of, u16Of, u32Of } from "../../../src/netlink/attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../../src/netlink/message.ts";
 import { NDA_DST, NDA_LLADDR, NUD_PERMANENT, neighbourHeaderLength } from "../../../src/netlink/neighbour.ts";
@@ -36,7 +42,8 @@ function newAddress(netns: FakeNetns, { payload, flags }: Reply): readonly Answe
     if ((flags & NLM_F_EXCL) !== 0) throw new Refused("EEXIST", "ipv4: Address already assigned");
     return [];
   }
-  netns.addAddress(link, address);
+  const more = readAttributes(payload, addressHeaderLength).get(IFA_FLAGS);
+  netns.addAddress(link, address, more !== undefined && (u32Of(more) & IFA_F_NOPREFIXROUTE) !== 0);
   return [];
 }
 

@@ -3,7 +3,7 @@ import type { Node } from "../node/netns.ts";
 import { goPluginDir, ourPluginDir, suite } from "../suite.ts";
 
 /** What our suite has no counterpart for. */
-const onlyGo = ["bridge", "firewall", "host-local", "ptp", "static", "tuning"];
+const onlyGo = ["bridge", "firewall", "host-local", "static", "tuning"];
 
 /** Makes the directory on the node and returns its path: plugins that `fromGo` names are Go's, the rest of our suite is ours. */
 export function mixture(node: Node, name: string, fromGo: readonly string[] = []): string {

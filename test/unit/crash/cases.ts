@@ -6,7 +6,7 @@
  * each test tries some, evenly spread: a few, or many (`how-many.ts` in test/lib).
  */
 import { afterAll, expect } from "vitest";
-import { chain, FakeChain, type Member, type Outcome, type Pod, type Trouble } from "../../lib/fake/chain.ts";
+import { FakeChain, type Member, mainPlugins, type Outcome, type Pod, type Trouble } from "../../lib/fake/chain.ts";
 import { type Fault, faultText, killsOf, type Step } from "../../lib/faults/fault.ts";
 import { isFull, Tally } from "../../lib/faults/reliability.ts";
 import { evenly, howMany } from "../../lib/how-many.ts";
@@ -23,20 +23,25 @@ export interface Scene {
   readonly isPodServed: boolean;
   /** Default: eth0. */
   readonly ifname?: string;
+  /** Default: calico. */
+  readonly main?: Member;
 }
 
 export const scenes: readonly Scene[] = [
   { name: "an empty node", others: [], isPodServed: false },
   { name: "a node with another pod", others: [other], isPodServed: false },
   { name: "an empty node, with a further interface", others: [], isPodServed: false, ifname: "net1" },
+  ...mainPlugins
+    .slice(1)
+    .map((main) => ({ name: `a node with another pod, both by ${main}`, others: [other], isPodServed: false, main })),
 ];
 
 export function withPod(scene: Scene): Scene {
   return { ...scene, name: `${scene.name} that serves the pod`, isPodServed: true };
 }
 
-export function newChain({ others, isPodServed, ifname }: Scene): FakeChain {
-  const made = new FakeChain([pod, next, other], ifname);
+export function newChain({ others, isPodServed, ifname, main }: Scene): FakeChain {
+  const made = new FakeChain([pod, next, other], ifname, main);
   for (const one of [...others, ...(isPodServed ? [pod] : [])]) mustSucceed(made.add(one));
   return made;
 }
@@ -67,9 +72,7 @@ export function stepsOf(scene: Scene, operation: Operation): readonly TakenStep[
 }
 
 export function stepsIn({ steps }: Outcome): readonly TakenStep[] {
-  return chain.flatMap((member) =>
-    (steps.get(member) ?? []).map((step, index) => ({ member, number: index + 1, step })),
-  );
+  return [...steps].flatMap(([member, taken]) => taken.map((step, index) => ({ member, number: index + 1, step })));
 }
 
 export function killsAt(steps: readonly TakenStep[]): readonly Case[] {

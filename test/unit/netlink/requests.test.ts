@@ -3,7 +3,7 @@
  * attributes, NLA_F_NESTED, the filter's handle and the rate table of old kernels.
  */
 import { expect, test } from "vitest";
-import { addAddress, deleteAddress } from "../../../src/netlink/address.ts";
+import { addAddress, deleteAddress, IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../../../src/netlink/address.ts";
 import { addRedirect, deleteRedirect } from "../../../src/netlink/filter.ts";
 import { createIfb, createVeth, deleteLink, getLink, setLink } from "../../../src/netlink/link.ts";
 import type { Request } from "../../../src/netlink/message.ts";
@@ -76,14 +76,19 @@ test.each<[string, Request, string]>([
   ["a question by index", getLink(7), "18 5 0000 0000 07000000 00000000 00000000   0800 1d00 08000000"],
   [
     "ip address add 10.0.0.5/32 dev cali1",
-    addAddress(2, "10.0.0.5/32", false),
+    addAddress(2, "10.0.0.5/32", 0),
     "20 605 02 20 00 00 02000000   0800 0200 0a000005   0800 0100 0a000005",
   ],
   [
     "ip address add fd00::5/128 dev cali1 nodad",
-    addAddress(2, "fd00::5/128", true),
+    addAddress(2, "fd00::5/128", IFA_F_NODAD),
     `20 605 0a 80 02 00 02000000   1400 0200 fd000000000000000000000000000005
      1400 0100 fd000000000000000000000000000005`,
+  ],
+  [
+    "ip address add 10.0.0.5/24 dev eth0 noprefixroute",
+    addAddress(2, "10.0.0.5/24", IFA_F_NOPREFIXROUTE),
+    "20 605 02 18 00 00 02000000   0800 0200 0a000005   0800 0100 0a000005   0800 0800 00020000",
   ],
   [
     "ip address delete 10.0.0.5/32 dev cali1",

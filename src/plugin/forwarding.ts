@@ -1,8 +1,8 @@
 /** What makes the node itself able to route for its pods, where no node agent does it. */
-import type { Sys } from "../../src/host/sys.ts";
-import { familyOf } from "../../src/net/address.ts";
-import type { Resource, Sysctl } from "../../src/plan/resource.ts";
-import { listenersAsHost } from "../../src/plugin/advertisements.ts";
+import type { Sys } from "../host/sys.ts";
+import { familyOf } from "../net/address.ts";
+import type { Resource, Sysctl } from "../plan/resource.ts";
+import { listenersAsHost } from "./advertisements.ts";
 
 /**
  * Forwarding for the families that the addresses belong to. **Goes before all other sysctls of the node**: the links that listen to router

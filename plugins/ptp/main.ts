@@ -1,0 +1,148 @@
+/**
+ * `ptp`: a veth pair whose host end has the gateway's address (`plan.ts` draws it).
+ *
+ * There is no record of an attachment: the name of the host interface follows from the attachment, and the interface bears its owner. What the
+ * reference's `ptp` made is checked and removed by the names and MAC addresses of its result.
+ */
+import type { Result } from "../../src/cni/result.ts";
+import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { runEvery } from "../../src/errors/run-every.ts";
+import { ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import { nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import type { Difference } from "../../src/plan/resource.ts";
+import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
+import { type ReportedDifference, refuseDifferences } from "../../src/plugin/differences.ts";
+import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
+import { type CheckRequest, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { openSandbox } from "../../src/plugin/sandbox.ts";
+import calicoIpam from "../calico-ipam/main.ts";
+import { type PtpConf, parseConf } from "./conf.ts";
+import { masqueradeTables } from "./masquerade.ts";
+import { vethPrefix } from "./names.ts";
+import { planOf, resultOf } from "./plan.ts";
+import { hostInterfaceOf, type Wanted, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
+
+/** IPAM plugins that run in this process when CNI_PATH leads to this very executable. */
+const builtin = { "calico-ipam": calicoIpam };
+
+export default definePlugin<PtpConf>({
+  name: "ptp",
+  parseConf,
+  records: true,
+
+  add(request, context) {
+    const { attachment, conf, netns } = request;
+    const { sys } = context;
+    const ipam = delegateAdd(conf.ipamType, request, context, builtin);
+    const wanted = wantedAtAdd(attachment, conf, ipam);
+    const plan = planOf(attachment, wanted, conf.masquerades, sys);
+    context.record();
+    const applied = withExecutor(sys, openSandbox(sys, netns), (executor) => {
+      const done = executor.apply(plan);
+      context.undo("remove the interface", () => done.undo());
+      const [host, inside] = [executor.link("host", wanted.hostInterface), executor.link("sandbox", wanted.ifname)];
+      return { ...wanted, hostMac: host?.mac, mac: inside?.mac, mtu: inside?.mtu ?? wanted.mtu };
+    });
+    return resultOf(applied, netns, conf, ipam);
+  },
+
+  check(request, context) {
+    const { conf, netns } = request;
+    const { sys } = context;
+    const wanted = wantedAtCheck(request);
+    runEvery([
+      () => {
+        const differences = withExecutor(sys, openSandbox(sys, netns), (executor) =>
+          compare(executor, request, wanted),
+        );
+        refuseDifferences(`"${wanted.ifname}"`, differences);
+      },
+      () => delegateCheck(conf.ipamType, request, context, builtin),
+    ]);
+  },
+
+  del(request, context) {
+    const { attachment, prevResult } = request;
+    const owner = ownerOf(attachment);
+    runEvery([
+      () =>
+        void withExecutor(context.sys, undefined, (executor) =>
+          executor.remove(owner, [
+            { kind: "nft-elements", tables: masqueradeTables },
+            { kind: "link", at: "host", name: hostInterfaceOf(attachment), signature: { kind: "veth" } },
+            ...ofReference(prevResult, attachment.ifname),
+          ]),
+        ),
+      () => delegateDel(ipamTypeOf(request.document), request, context, builtin),
+    ]);
+  },
+
+  gc(request, context) {
+    const { network } = request;
+    const owners = request.valid.map((attachment) => ownerOf({ network, ...attachment }));
+    const [valid, kept] = [new Set(owners), new Set(owners.map(nftOwnerSet))];
+    const prefix = ownerPrefixOf(network);
+    runEvery([
+      () =>
+        withExecutor(context.sys, undefined, (executor) => {
+          const links = executor.list("veth", prefix).filter(({ name }) => name.startsWith(vethPrefix));
+          const stale = links.filter(({ owner }) => !valid.has(owner));
+          runEvery([
+            ...stale.map(
+              ({ name, owner }) =>
+                () =>
+                  void executor.remove(owner, [{ kind: "link", at: "host", name }]),
+            ),
+            () =>
+              void executor.collect(
+                masqueradeTables,
+                ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName),
+              ),
+          ]);
+        }),
+      () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+    ]);
+  },
+
+  status(request, context) {
+    notReady(() => withExecutor(context.sys, undefined, (executor) => executor.probeLinks(["veth"])));
+    if (request.conf.masquerades) notReadyForTables(context, masqueradeTables, ["nft_chain_nat", "nft_masq"]);
+    delegateStatus(request.conf.ipamType, request, context, builtin);
+  },
+});
+
+/** The reference writes no owner, and masquerades by iptables: of a pair of its making that is not compared. */
+function compare(
+  executor: Executor,
+  { attachment, conf }: CheckRequest<PtpConf>,
+  wanted: Wanted,
+): readonly (Difference | ReportedDifference)[] {
+  const isOwn = wanted.hostInterface === hostInterfaceOf(attachment);
+  const plan = planOf(attachment, wanted, isOwn && conf.masquerades, executor.sys);
+  if (isOwn) return executor.diff(plan);
+  const others = { ...plan, resources: plan.resources.filter(({ kind }) => kind !== "veth") };
+  const [host, inside] = [executor.link("host", wanted.hostInterface), executor.link("sandbox", wanted.ifname)];
+  const isPair = inside?.kind === "veth" && executor.vethEnds(wanted.ifname)?.host?.name === host?.name;
+  const text = `link ${wanted.ifname} is not the other end of ${wanted.hostInterface}`;
+  const hasMac = wanted.mac === undefined || inside?.mac === wanted.mac.toLowerCase();
+  return [
+    ...(isPair && host !== undefined ? [] : [{ kind: "veth", text }]),
+    ...(hasMac ? [] : [{ kind: "veth", text: `link ${wanted.ifname} has mac ${inside?.mac}, wanted ${wanted.mac}` }]),
+    ...executor.diff(others),
+  ];
+}
+
+/** The host's end of a pair that the reference made: it bears no owner, but the name and the MAC address of the result, which are random. */
+function ofReference({ interfaces = [] }: Result = {}, ifname: string) {
+  const host = interfaces.find(({ name, sandbox }) => !sandbox && name.startsWith(vethPrefix));
+  const isPair = interfaces.some(({ name, sandbox }) => sandbox && name === ifname);
+  if (host?.mac === undefined || !isPair) return [];
+  const signature = { kind: "veth", mac: host.mac.toLowerCase() } as const;
+  return [{ kind: "link", at: "host", name: host.name, signature } as const];
+}
+
+/** DEL and GC go on without a valid configuration: they ask whom it names. */
+function ipamTypeOf({ ipam }: JsonObject): string {
+  const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
+  return typeof type === "string" && type !== "" ? type : calicoIpam.name;
+}
