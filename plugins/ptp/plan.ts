@@ -11,6 +11,7 @@ import type { Result } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
 import { familyOf } from "../../src/net/address.ts";
+import { sha1 } from "../../src/net/digest.ts";
 import { addressOf, hostPrefix, maskPrefix } from "../../src/net/prefix.ts";
 import type { Place, Plan, Resource, Route, Sysctl } from "../../src/plan/resource.ts";
 import { planForwarding } from "../../src/plugin/forwarding.ts";
@@ -80,7 +81,20 @@ function planAddress(at: Place, link: string, address: string): Resource {
   return { kind: "address", at, link, address, noDad: familyOf(address) === 6, noPrefixRoute: at === "sandbox" };
 }
 
-function planRoutes({ hostInterface, ifname, ips, routes }: Wanted): readonly Route[] {
+/** A further interface of a container may find that another has these routes: then its own come behind them. */
+function planRoutes(wanted: Wanted): readonly Route[] {
+  const metric = behindMain + Number.parseInt(sha1(wanted.ifname).slice(0, 4), 16);
+  return routesOf(wanted).map((route) =>
+    route.at === "host" || route.priority !== undefined
+      ? route
+      : { ...route, instead: [{ ...route, priority: metric }] },
+  );
+}
+
+/** After the metrics that the kernel gives (IPv6's is 1024). */
+const behindMain = 1025;
+
+function routesOf({ hostInterface, ifname, ips, routes }: Wanted): readonly Route[] {
   const inside = { kind: "route", at: "sandbox", link: ifname } as const;
   const subnets = ips.map(({ address }) => maskPrefix(address));
   return [
