@@ -1,6 +1,7 @@
 /** Every file of `conf-examples` loads and runs: ADD, CHECK, DEL, and the host as before. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { descriptors } from "#plugins/descriptors";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { leaks } from "../lib/node/kept.ts";
 import { Node } from "../lib/node/netns.ts";
@@ -74,7 +75,8 @@ test.each(ofLo ?? [])("%s: ADD raises lo, CHECK agrees, DEL leaves the host as b
 
 /** A list without a main plugin gives a pod no address of its own. */
 function givesAddresses(name: string): boolean {
-  return loadConflist(example(name)).plugins.some(({ type }) => type === "calico");
+  const mains = descriptors.filter(({ role }) => role === "main").map((descriptor): string => descriptor.name);
+  return loadConflist(example(name)).plugins.some(({ type }) => mains.includes(type));
 }
 
 function ipamOf(list: Conflist): unknown {

@@ -131,7 +131,7 @@ describe("executables", () => {
   test("an installation that was interrupted", () => {
     expect(told(withExecutable("calico", { build: "0.0.1, commit abc" }))).toEqual([
       expect.stringMatching(
-        /^error executables-mixed: .*calico: 0\.0\.1, commit abc; .*interrupted ⇒ ln -f \/opt\/cni\/bin\/calico-ipam \/opt\/cni\/bin\/calico$/,
+        /^error executables-mixed: .*calico: 0\.0\.1, commit abc; .*interrupted ⇒ ln -f \/opt\/cni\/bin\/ptp \/opt\/cni\/bin\/calico$/,
       ),
     ]);
   });
@@ -324,7 +324,7 @@ test("describeDiagnosis() tells what was looked at, what is wrong, and at most t
     "Checking kernel...
       OK       Linux 6.1.0-28-amd64; veth, nf_tables, NAT chains, masquerading, fib lookups, destination NAT, conntrack matches, IPv6 fib lookups, IPv6 host ports, ifb, tbf, ingress, u32, mirred
     Checking executables...
-      OK       calico, calico-ipam, bandwidth, portmap, loopback in /opt/cni/bin; 0.0.0-source, commit unknown
+      OK       calico, ptp, calico-ipam, bandwidth, portmap, loopback in /opt/cni/bin; 0.0.0-source, commit unknown
     Checking network configuration...
       OK       net: calico, bandwidth, portmap
     Checking state directories...
