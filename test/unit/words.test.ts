@@ -1,0 +1,34 @@
+/** Words and constructions that messages and documents do not use: the glossary in docs/DESIGN.md has the words that they do use. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { root } from "../lib/suite.ts";
+
+const unwanted =
+  /\b(mend(s|ed|ing)?|wreck|usurper|in the way: |by hand|it is for you|nobody else|address of a group|is free and is not|no loopback address|is no (prefix|CIDR|object|selector|veth|record))\b/;
+
+const documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs", "plugins", "conf-examples"];
+
+test.each(filesOf(documents, ".md"))("%s uses the words of the glossary", (file) => {
+  const lines = readFileSync(join(root, file), "utf8").split("\n");
+  // The glossary's last column names the words that are not used.
+  expect(lines.filter((line) => unwanted.test(line) && !(file === "docs/DESIGN.md" && line.startsWith("|")))).toEqual(
+    [],
+  );
+});
+
+test.each(filesOf(["src", "plugins"], ".ts"))("texts of %s use the words of the glossary", (file) => {
+  const source = readFileSync(join(root, file), "utf8").replace(/^\s*(\/\/|\/?\*).*$/gm, "");
+  const texts = source.match(/"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`/g) ?? [];
+  expect(texts.filter((text) => unwanted.test(text))).toEqual([]);
+});
+
+function filesOf(places: readonly string[], ending: string): readonly string[] {
+  return places.flatMap((place) =>
+    place.endsWith(".md")
+      ? [place]
+      : (readdirSync(join(root, place), { recursive: true }) as string[])
+          .filter((file) => file.endsWith(ending))
+          .map((file) => `${place}/${file}`),
+  );
+}
