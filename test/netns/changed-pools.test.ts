@@ -119,7 +119,7 @@ describe.each(changes)("$name", ({ make, remark, after, wrong = [] }) => {
     expect(seen.remarks).not.toEqual([]);
     for (const one of seen.remarks) {
       expect(one).toMatch(remark);
-      expect(one).toMatch(/the pools have changed.* takes effect with the next ADD$/);
+      expect(one).toMatch(/the pools have changed.* the next ADD applies that$/);
     }
     const next = newPod();
     expect(node.sh("nft list ruleset | tr -d '\\n\\t'")).toMatch(after);
