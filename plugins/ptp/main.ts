@@ -5,10 +5,12 @@
  * reference's `ptp` made is checked and removed by the names and MAC addresses of its result.
  */
 import type { Result } from "../../src/cni/result.ts";
+import { NftConflict } from "../../src/dataplane/errors.ts";
 import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
-import { ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
-import { nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import type { Difference } from "../../src/plan/resource.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
 import { type ReportedDifference, refuseDifferences } from "../../src/plugin/differences.ts";
@@ -37,12 +39,14 @@ export default definePlugin<PtpConf>({
     const wanted = wantedAtAdd(attachment, conf, ipam);
     const plan = planOf(attachment, wanted, conf.masquerades, sys);
     context.record();
-    const applied = withExecutor(sys, openSandbox(sys, netns), (executor) => {
+    const sandbox = openSandbox(sys, netns);
+    const make = (executor: Executor) => {
       const done = executor.apply(plan);
       context.undo("remove the interface", () => done.undo());
       const [host, inside] = [executor.link("host", wanted.hostInterface), executor.link("sandbox", wanted.ifname)];
       return { ...wanted, hostMac: host?.mac, mac: inside?.mac, mtu: inside?.mtu ?? wanted.mtu };
-    });
+    };
+    const applied = overStale(sys, attachment, wanted.ips, () => withExecutor(sys, sandbox, make));
     return resultOf(applied, netns, conf, ipam);
   },
 
@@ -110,6 +114,27 @@ export default definePlugin<PtpConf>({
     delegateStatus(request.conf.ipamType, request, context, builtin);
   },
 });
+
+/**
+ * Runs `body`, which applies the plan, again over what is stale. An address has one holder at a time: what still masquerades for another attachment
+ * of the network, which its IPAM plugin has taken the address from, or for one without an interface, is what a DEL that has not come yet would remove.
+ */
+function overStale<T>(sys: Sys, { network }: Attachment, ips: readonly unknown[], body: () => T): T {
+  for (const _ of ips) {
+    try {
+      return body();
+    } catch (error) {
+      const holder = error instanceof NftConflict ? error.holder : undefined;
+      const other = holder === undefined || nftOwnerComment(holder) !== holder ? undefined : attachmentOf(holder);
+      if (other === undefined) throw error;
+      withExecutor(sys, undefined, (executor) => {
+        if (other.network !== network && executor.link("host", hostInterfaceOf(other)) !== undefined) throw error;
+        executor.remove(ownerOf(other), [{ kind: "nft-elements", tables: masqueradeTables }]);
+      });
+    }
+  }
+  return body();
+}
 
 /** The reference writes no owner, and masquerades by iptables: of a pair of its making that is not compared. */
 function compare(

@@ -106,6 +106,15 @@ export function readPart(sys: Sys, name: string): Part | undefined {
   return { type, attachment, netns, args, document, origin: parseOrigin(namespaces) } as Part;
 }
 
+/** What a plugin was asked for an attachment; `undefined` when that cannot be read. */
+export function findPart(sys: Sys, part: Pick<Part, "type" | "attachment">): Part | undefined {
+  try {
+    return readPart(sys, fileOf(part));
+  } catch {
+    return undefined;
+  }
+}
+
 /** All that can be read. */
 export function listParts(sys: Sys): readonly Part[] {
   return partNames(sys).flatMap((name) => {

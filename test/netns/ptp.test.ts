@@ -155,3 +155,34 @@ test("ptp leaves an interface alone that another plugin made", () => {
   expect(node.sh("ip -br link show eth0", { in: pod.pod })).toContain("eth0");
   node.removePod(pod.pod);
 });
+
+test("ptp takes over the masquerading of an address whose earlier container is gone, and that one's late DEL leaves it", () => {
+  const before = snapshot(node);
+  const list = listOf({
+    ipMasq: true,
+    ipam: { type: "static", addresses: [{ address: "10.8.0.5/24", gateway: "10.8.0.1" }], routes },
+  });
+  const [first, second] = [newPod(), newPod()];
+  ours.add(list, first);
+  node.removePod(first.pod);
+  ours.add(list, second);
+  ours.check(list, second);
+  ours.del(list, { ...first, netns: "" });
+  ours.check(list, second);
+  ours.del(list, second);
+  node.removePod(second.pod);
+  expect(left(before)).toEqual([]);
+});
+
+test("ptp DELs at the same time leave no table without containers", async () => {
+  const before = snapshot(node);
+  const list = listOf({ ipMasq: true });
+  const sandboxes = Array.from({ length: 12 }, newPod);
+  for (const sandbox of sandboxes) ours.add(list, sandbox);
+  const request = { cniVersion: "1.0.0", name: "net1", ...list.plugins[0] };
+  const calls = await Promise.all(sandboxes.map((sandbox) => ours.tryExecBeside("DEL", "ptp", request, sandbox)));
+  expect(calls.filter(({ status }) => status !== 0)).toEqual([]);
+  for (const { pod } of sandboxes) node.removePod(pod);
+  expect(node.sh("nft list tables")).not.toContain("tortie_ptp");
+  expect(left(before)).toEqual([]);
+});

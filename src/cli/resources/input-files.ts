@@ -31,10 +31,7 @@ export async function readInputs(
       continue;
     }
     if (/^https?:\/\//.test(filename)) {
-      throw new CliError(
-        `cannot read "${filename}": tortie does not download files; use curl, and -f -`,
-        exitStatus.usage,
-      );
+      throw new CliError(`cannot read "${filename}": files are not downloaded; use curl, and -f -`, exitStatus.usage);
     }
     const paths = isDirectory(cli, filename) ? filesIn(cli, filename, options) : [filename];
     if (paths.length === 0)

@@ -8,8 +8,9 @@
  */
 import type { Sys } from "../../host/sys.ts";
 import type { Reply } from "../../netlink/message.ts";
+import { dumpElements } from "../../netlink/nftables/elements.ts";
 import { deleteChain, deleteTable, dumpSets, getSet, getTable } from "../../netlink/nftables/nftables.ts";
-import { readSet, readTableUse } from "../../netlink/nftables/read.ts";
+import { readElements, readSet, readTableUse } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
 import type { NftTable, OwnedElement, RemovedElement } from "../../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../../plan/nft-owner.ts";
@@ -119,7 +120,10 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
     const chains = chainsOf(session, table, present).filter((chain) => !busy.has(chain));
     const removals = [...deleteOwned(table, setName, present), ...movesTo(session, table, present)];
     const refused = session.commit([...removals, ...chains.map((chain) => deleteChain(idOf(table), chain))]);
-    if (refused.length === 0) return known;
+    if (refused.length === 0) {
+      dropUnused(session, table, busy);
+      return known;
+    }
     // Where elements are elsewhere than was thought, they may be what leads to the chain.
     const isAllFound = refused.every(({ errno }) => errno === EBUSY);
     for (const { index } of isAllFound ? refused : []) busy.add(chains[index - removals.length] ?? "");
@@ -160,19 +164,35 @@ function chainsOf(session: NftSession, table: NftTable, elements: readonly Owned
   ];
 }
 
+/** Removes the chains that were left because other elements jumped to them, if none does by now: two calls at once each saw the other's element. */
+function dropUnused(session: NftSession, table: NftTable, chains: ReadonlySet<string>): void {
+  if (chains.size === 0) return;
+  const maps = table.sets.filter(({ data }) => data?.[0] === "verdict");
+  const used = maps.flatMap(({ name }) => {
+    const what = ["list", `${name} of table ${table.family} ${table.name}`] as const;
+    const elements = (session.dump(dumpElements({ ...idOf(table), set: name }), what) ?? []).flatMap(readElements);
+    return elements.flatMap(({ data }) => (data !== undefined && "jump" in data ? [data.jump] : []));
+  });
+  // What is refused has come into use again, or is gone.
+  for (const chain of chains) if (!used.includes(chain)) session.commit([deleteChain(idOf(table), chain)]);
+}
+
 /** Removes the table if nobody's index is left in it. */
 function dropIdle(session: NftSession, table: NftTable): void {
   dropTable(session, table, () => {
     const reply = session.ask(getTable(idOf(table)), ["get", `table ${table.family} ${table.name}`]);
-    if (reply === undefined || hasOwners(reply, table)) return false;
+    if (reply === undefined || hasOwners(reply, table, maxLookedAt)) return false;
     const sets = session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? [];
     return !sets.some((set) => readSet(set).name.startsWith(ownerSetPrefix));
   });
 }
 
+/** Objects that a killed call may have left: where there are no more of them, the indexes are looked for. */
+const maxLookedAt = 16;
+
 /** One number tells, however many attachments there are, that somebody has an index in the table. */
-function hasOwners(reply: Reply, { sets, chains }: NftTable): boolean {
-  return readTableUse(reply) > sets.length + chains.length;
+function hasOwners(reply: Reply, { sets, chains }: NftTable, others = 0): boolean {
+  return readTableUse(reply) > sets.length + chains.length + others;
 }
 
 function dropTable(session: NftSession, table: Pick<NftTable, "family" | "name">, isUnused: () => boolean): boolean {

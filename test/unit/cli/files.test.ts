@@ -50,7 +50,7 @@ describe("-f", () => {
     [
       "-f https://example.com/pool.yaml",
       2,
-      'cannot read "https://example.com/pool.yaml": tortie does not download files; use curl',
+      'cannot read "https://example.com/pool.yaml": files are not downloaded; use curl',
     ],
     ["-f /pools/10-net.conflist", 1, "cannot apply"],
   ])("apply %s is refused", async (options, status, reason) => {

@@ -147,7 +147,7 @@ test("every key of every schema is known, and a letter more in it is not", () =>
   for (const [type, { schema }] of Object.entries(knownPlugins)) {
     if (type === "calico-ipam") continue;
     for (const key of Object.keys(schema.properties ?? {})) {
-      const plugin = { ...(type === "calico" ? usual : { type }), [`${key}x`]: null };
+      const plugin = { type, ...("ipam" in (schema.properties ?? {}) && { ipam: usual.ipam }), [`${key}x`]: null };
       expect(slipsOf(list(plugin))).toEqual([
         expect.stringContaining(`plugins[0].${key}x: ${type} does not have this key`),
       ]);

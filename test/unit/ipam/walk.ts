@@ -96,7 +96,9 @@ function* transaction(action: Action): Transaction<readonly string[]> {
   }
   if (action.op === "reserve") return yield* reserve(action.ranges);
   if (action.op === "release") {
-    const { released } = yield* releaseIps([{ address: `10.0.0.${action.ordinal}`, handle: action.handle }]);
+    const { released, errors } = yield* releaseIps([{ address: `10.0.0.${action.ordinal}`, handle: action.handle }]);
+    const lost = errors.find((error) => error instanceof AnswerLost);
+    if (lost !== undefined) throw lost;
     return released.map(({ address }) => address);
   }
   if (action.op === "del") return (yield* releaseByHandle(action.handle)).map(({ address }) => address);
