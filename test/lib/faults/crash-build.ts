@@ -34,11 +34,11 @@ export async function buildCrashPlugins(): Promise<void> {
  */
 function entryOf(name: string): string {
   return `
-    import plugin from "../plugins/${name}/main.ts";
-    import { quickjsSys } from "../src/host/quickjs.ts";
-    import { runPlugin } from "../src/plugin/run.ts";
-    import { parseFault } from "../test/lib/faults/fault.ts";
-    import { faultySys } from "../test/lib/faults/faulty-sys.ts";
+    import plugin from "./plugins/${name}/main.ts";
+    import { quickjsSys } from "./src/host/quickjs.ts";
+    import { runPlugin } from "./src/plugin/run.ts";
+    import { parseFault } from "./test/lib/faults/fault.ts";
+    import { faultySys } from "./test/lib/faults/faulty-sys.ts";
     export function main() {
       const wish = quickjsSys.environment().${switchName} ?? "";
       const steps = [];
