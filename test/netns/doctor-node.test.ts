@@ -33,7 +33,7 @@ describe("the node", () => {
 
   test("ifb-left and limits-different: an ifb that nothing is sent through", () => {
     ward.node.sh("ip link add bwp0123456789ab type ifb");
-    ward.expectRepaired("ifb-left", /bwp0123456789ab sends nobody's packets/);
+    ward.expectRepaired("ifb-left", /bwp0123456789ab carries no packets/);
     const pod = ward.addPod();
     ward.node.sh(`tc qdisc delete dev ${pod.hostInterface} ingress`);
     ward.expectRepaired("limits-different", /ingress .* is missing/);
@@ -58,9 +58,9 @@ describe("the node", () => {
 
   test("temporary-file-left: a write was killed", () => {
     ward.node.sh("install -m 600 /dev/null /run/tortie/endpoints/.tmp-0011223344556677");
-    ward.expectRepaired("temporary-file-left", /killed in the middle of a write/);
+    ward.expectRepaired("temporary-file-left", /a process was killed while it wrote it/);
     ward.node.sh("install -m 600 /dev/null /run/tortie/ipam/blocks/.tmp-0011223344556677");
-    ward.expectRepaired("temporary-file-left", /killed in the middle of a write/);
+    ward.expectRepaired("temporary-file-left", /a process was killed while it wrote it/);
   });
 
   test("mode-wrong, owner-wrong: others may read a record, or own a directory", () => {

@@ -79,5 +79,5 @@ test("a rehearsal says that the repairs may reveal more", () =>
       ...["--bin-dir", ourPluginDir],
     ]);
     expect(stdout).toContain("called ADD of portmap for k8s-pod-network/web-0a1b2c/eth0 (dry run)\n");
-    expect(stdout).toContain("looked again, and repaired what these repairs reveal");
+    expect(stdout).toContain("checked again, and repaired what these repairs revealed");
   }));

@@ -60,7 +60,7 @@ test("in a container a pod that lives is left alone, and is not looked into", ()
   expect({ ...report, findings: report.findings.map(({ id }) => id) }).toMatchObject({ findings: [], repaired: [] });
   expect(notesOf(report)).toEqual([
     expect.stringMatching(
-      /^attachments: k8s-pod-network\/p0-0a1b2c\/eth0: alive, and not looked into, .* run this command on/,
+      /^attachments: k8s-pod-network\/p0-0a1b2c\/eth0: alive but not checked, .* run this command on/,
     ),
   ]);
   expect(diff(before, snapshot(ward.node))).toBe("");
@@ -109,7 +109,7 @@ test("sandbox-without-path: a namespace that an open file alone holds lives", as
   const { exitCode, findings } = ward.doctor({ fix: true });
   expect(exitCode).toBe(0);
   expect(findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(["warning sandbox-without-path"]);
-  expect(findings[0]?.text).toContain("something that has no name holds it still");
+  expect(findings[0]?.text).toContain("an open file or a mount elsewhere keeps it alive");
   expect(ward.node.sh(`ip link show dev ${pod.hostInterface}`)).toContain("UP");
   letGo();
   await expect.poll(() => ward.doctor({ fix: true }).findings, { timeout: 20_000 }).toEqual([]);

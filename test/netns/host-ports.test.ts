@@ -146,7 +146,7 @@ describe.each(backends)("by %s", (backend) => {
     ]);
     const { findings } = doctor(node);
     expect(findings).toMatchObject([{ id: "host-port-of-process", subject: "[::]:2222/tcp", severity: "warning" }]);
-    expect(findings[0]?.text).toMatch(/^is what busybox \(pid \d+\) listens on/);
+    expect(findings[0]?.text).toMatch(/^is the port on which busybox \(pid \d+\) listens/);
     server.kill();
     runner.del(logging, pod);
   });

@@ -4,9 +4,9 @@ import { loadConflist, parseConflist } from "../lib/conflist.ts";
 import { install, installByShell, uninstallByShell } from "../lib/node/install.ts";
 import { type Completed, Node } from "../lib/node/netns.ts";
 import { Runner } from "../lib/runtimes/runner.ts";
-import { example, goPluginDir, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
+import { example, goPluginDir, ourPluginDir, requireBuild, root, suite } from "../lib/suite.ts";
 
-const names = ["bandwidth", "calico", "calico-ipam", "loopback", "portmap"];
+const names = [...suite].sort();
 const list = loadConflist(example("10-calico.conflist"));
 let node: Node;
 
@@ -107,7 +107,7 @@ test("beside Go's plugins that are kept: the network offers what all of its plug
 
 test("a plugin that is started while it is replaced is the old one or the new one", () => {
   install(node);
-  // 300 starts beside 6 installations, each of which finds five copies to make one of.
+  // 300 starts beside 6 installations, each of which finds copies to make one of.
   const loop = `
     i=0; while [ $i -lt 300 ]; do i=$((i + 1)); /opt/cni/bin/portmap -v >/dev/null || echo "failed: $?"; done & asked=$!
     for i in 1 2 3 4 5 6; do

@@ -92,7 +92,7 @@ describe("a pool of the configuration", () => {
     ],
   ])("with %s is refused: %j", (what, ipam, address) => {
     const list = conflist(ipam);
-    const refused = expect.stringContaining(`it holds ${what} ${address}`);
+    const refused = expect.stringContaining(`it contains ${what} ${address}`);
     expect(() => runner.status(list)).toThrow(expect.objectContaining({ message: refused }));
     expect(() => runner.add(list, newPod())).toThrow(expect.objectContaining({ message: refused }));
     expect(node.sh("ls /var/lib/tortie/ippools 2>/dev/null || true")).toBe("");

@@ -133,7 +133,7 @@ describe.each([
     expect(node.sh("ip rule; ip -6 rule", { in: "a" })).not.toContain("32000:");
     expect(node.sh("ip route; ip -6 route", { in: "a" })).not.toContain("eth0");
     expect(node.sh("ip route show default; ip -6 route show default", { in: "a" })).toMatch(
-      /^default via 10\.78\.0\.1 dev eth1 \ndefault via fd78::1 dev eth1 /,
+      /^default via 10\.78\.0\.1 dev eth1 (?:metric \d+ )?\ndefault via fd78::1 dev eth1 /,
     );
     runner.add(list, first);
     runner.check(list, first);

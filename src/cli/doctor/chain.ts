@@ -8,6 +8,7 @@
  * One of ours without a part had nothing to do. Of attachments that an earlier release made there are no parts.
  */
 
+import { descriptors } from "#plugins/descriptors";
 import { resultAs } from "../../cni/convert.ts";
 import type { Result } from "../../cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../cni/version.ts";
@@ -64,6 +65,10 @@ function pluginsOf({ attachment, parts, cached, record }: Trace, { networks }: T
 function memberOf({ type, document }: PluginConf, trace: Trace, { executables }: Tools): readonly Member[] {
   const { parts, cached, record } = trace;
   const part = parts.find((one) => one.type === type);
+  // Of a main plugin that keeps no endpoint's record only the runtime knows the result: what the sandbox shows lacks the gateways.
+  if (part !== undefined && record === undefined && cached === undefined && isMain(type)) {
+    return [{ type, document: undefined, args: part.args, part }];
+  }
   if (part !== undefined) return [recorded(part)];
   const isOurs = ourExecutable(executables, type) !== undefined;
   // Ours by its name, where the executable is gone.
@@ -78,6 +83,10 @@ function memberOf({ type, document }: PluginConf, trace: Trace, { executables }:
   const again =
     isOurs && cached !== undefined ? { type, attachment, netns, origin: undefined, args, document } : undefined;
   return [{ type, document: isKnown ? document : undefined, args, part: again }];
+}
+
+function isMain(type: string): boolean {
+  return descriptors.some(({ name, role }) => name === type && role === "main");
 }
 
 function recorded(part: Part): Member {

@@ -5,9 +5,9 @@
 import { parseConf as parseIpam } from "../../../plugins/calico-ipam/conf.ts";
 import { type AddressFacts, planAddresses } from "../../../plugins/calico-ipam/plan.ts";
 import { parseDocument } from "../../cni/document.ts";
-import type { Result } from "../../cni/result.ts";
+import type { IpConfig, Result } from "../../cni/result.ts";
 import { type CniVersion, supportedVersions } from "../../cni/version.ts";
-import { hostPrefix, maskPrefix } from "../../net/prefix.ts";
+import { addressAt, hostPrefix, maskPrefix } from "../../net/prefix.ts";
 import { resultText } from "../../plugin/answer.ts";
 import type { Planned } from "../../plugin/planned.ts";
 import type { Context, JsonObject } from "../../plugin/plugin.ts";
@@ -102,10 +102,17 @@ function versionIn({ cniVersion, cniVersions }: JsonObject): CniVersion {
 /** The addresses that were named, or those that `calico-ipam` would give now. */
 function ipamResult(source: Source, ipam: JsonObject, { pod, facts }: ChainOptions): Result {
   if (ipam.type === "calico-ipam") return planAddresses(addRequest(source, parseIpam), facts);
-  if (pod.addresses.length > 0) return { ips: pod.addresses.map((address) => ({ address: withLength(address) })) };
+  if (pod.addresses.length > 0)
+    return { ips: pod.addresses.map((address) => asAnswered(withLength(address), ipam.type)) };
   throw new CliError(
     `cannot plan: only the IPAM plugin "${String(ipam.type)}" knows the pod's address; name it with --address`,
   );
+}
+
+/** host-local's own choice of a gateway, where its configuration names none: the first address of the subnet. */
+function asAnswered(address: string, type: unknown): IpConfig {
+  const subnet = maskPrefix(address);
+  return type === "host-local" && subnet !== address ? { address, gateway: addressAt(subnet, 1n) } : { address };
 }
 
 function withLength(address: string): string {
