@@ -18,7 +18,7 @@ import { nftOwnerComment, nftOwnerSet } from "./nft-owner.ts";
 
 /** The commands, each for a shell. */
 export function showNft(resources: readonly NftResource[], owner: string): readonly string[] {
-  return nftCommands(resources, owner).map((command) => `nft '${command}'`);
+  return nftCommands(resources, owner).map((command) => `nft '${command.replaceAll("'", "'\\''")}'`);
 }
 
 /** The same as lines of a script for `nft -f`. */

@@ -65,7 +65,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "somebody's iptables -P FORWARD DROP",
     script: "iptables -P FORWARD DROP",
-    finds: ["forward-dropped", /^iptables filter FORWARD drops what pods send .* its policy "drop".* administrator/],
+    finds: ["forward-dropped", /^iptables filter FORWARD drops packets from pods .* its policy "drop".* administrator/],
     repair: "remedy",
     undo: flushIptables,
     dead: [4],
@@ -75,7 +75,7 @@ export const cutOffs: readonly CutOff[] = [
     script: dockerIptables("iptables"),
     finds: [
       "forward-dropped",
-      /^iptables filter FORWARD drops .* its policy "drop".*; docker made it, and --fix leaves/,
+      /^iptables filter FORWARD drops .* its policy "drop".*; docker created it, and --fix does not change/,
     ],
     repair: "remedy",
     undo: `${flushIptables}; iptables -t nat -F; iptables -t nat -X`,
@@ -84,7 +84,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "docker, with ip6tables",
     script: dockerIptables("ip6tables"),
-    finds: ["forward-dropped", /^ip6tables filter FORWARD drops .*; docker made it/],
+    finds: ["forward-dropped", /^ip6tables filter FORWARD drops .*; docker created it/],
     repair: "remedy",
     undo: `${flushIptables}; ip6tables -t nat -F; ip6tables -t nat -X`,
     dead: [6],
@@ -92,7 +92,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "ufw, whose routed traffic is denied",
     script: ufw(),
-    finds: ["forward-dropped", /^iptables filter FORWARD drops .*; ufw made it/],
+    finds: ["forward-dropped", /^iptables filter FORWARD drops .*; ufw created it/],
     repair: {
       as: "iptables -A ufw-user-forward -s 10.244.0.0/16 -j ACCEPT; iptables -A ufw-user-forward -d 10.244.0.0/16 -j ACCEPT",
     },
@@ -104,7 +104,7 @@ export const cutOffs: readonly CutOff[] = [
     script: firewalld(),
     finds: [
       "forward-dropped",
-      /^nft inet firewalld filter_FORWARD drops .* of chain filter_FWD_public.*; firewalld made it/,
+      /^nft inet firewalld filter_FORWARD drops .* of chain filter_FWD_public.*; firewalld created it/,
     ],
     repair: { as: `nft delete table inet firewalld; ${firewalld(["10.244.0.0/16", "fd00:10:244::/64"])}` },
     undo: "nft delete table inet firewalld",
@@ -130,7 +130,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "felix of an earlier Calico",
     script: felix,
-    finds: ["forward-dropped", /^iptables filter FORWARD drops .*cali-from-wl-dispatch.*; Calico's felix made it/],
+    finds: ["forward-dropped", /^iptables filter FORWARD drops .*cali-from-wl-dispatch.*; Calico's felix created it/],
     repair: "remedy",
     undo: flushIptables,
     dead: [4],
@@ -184,7 +184,7 @@ export const cutOffs: readonly CutOff[] = [
     name: "a rule before the main table with a default route (IPv6)",
     script:
       "ip -6 route add default via 2001:db8:99::2 table 51820; ip -6 rule add pref 100 not fwmark 0xca6c lookup 51820",
-    finds: ["way-diverted", /^IPv6 rule 100 \(not from all fwmark 0xca6c lookup 51820\) .*; wg-quick made it/],
+    finds: ["way-diverted", /^IPv6 rule 100 \(not from all fwmark 0xca6c lookup 51820\) .*; wg-quick created it/],
     repair: "remedy",
     undo: "ip -6 rule del pref 100; ip -6 rule del pref 99; ip -6 route flush table 51820",
     dead: [6],
@@ -227,7 +227,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "a route that is preferred to the pod's own (IPv6)",
     script: "ip -6 route add $A6/128 via 2001:db8:99::2 metric 10",
-    finds: ["way-diverted", /^route fd00:10:244:[\da-f:]+ dev uplink is preferred to the pod's own route/],
+    finds: ["way-diverted", /^route fd00:10:244:[\da-f:]+ dev uplink takes precedence over the pod's own route/],
     repair: "remedy",
     undo: "ip -6 route del $A6/128 dev uplink",
     dead: [6],
@@ -246,7 +246,7 @@ export const cutOffs: readonly CutOff[] = [
       ip -n outside address add 198.18.0.2/24 dev up2; ip -n outside link set up2 up
       ip route add default via 198.18.0.2 table 300; ip rule add pref 300 fwmark 1 lookup 300; sysctl -qw net.ipv4.conf.up2.rp_filter=1
       nft 'table ip marks { chain p { type filter hook prerouting priority -150; iifname "cali*" meta mark set 1; }; }'`,
-    finds: ["reverse-path-filter", /^rp_filter of up2 is strict, and dropped what was answered to a probe packet/],
+    finds: ["reverse-path-filter", /^rp_filter of up2 is strict, and dropped the reply to a probe packet/],
     repair: "remedy",
     undo: "ip rule del pref 300; ip link del up2; nft delete table ip marks",
     needsProbe: true,
@@ -255,7 +255,7 @@ export const cutOffs: readonly CutOff[] = [
   {
     name: "a neighbour entry of the node's that is not the pod's",
     script: "ip neighbour replace $A4 lladdr 02:00:00:00:00:01 dev $IF nud permanent",
-    finds: ["neighbour-wrong", /^neighbour [\d.]+ dev cali\w+ .* has MAC address 02:00:00:00:00:01, and the pod's is/],
+    finds: ["neighbour-wrong", /^neighbour [\d.]+ dev cali\w+ .* has MAC address 02:00:00:00:00:01, but the pod's is/],
     repair: "fix",
     undo: "ip neighbour del $A4 dev $IF",
     dead: [4],
@@ -312,7 +312,7 @@ export const cutOffs: readonly CutOff[] = [
     script: `ip link add bwp0123456789ab type ifb; ip link set bwp0123456789ab up; tc qdisc add dev $IF ingress
       tc filter add dev $IF ingress protocol all u32 match u32 0 0 action mirred egress redirect dev bwp0123456789ab
       ip link del bwp0123456789ab`,
-    finds: ["redirect-lost", /^cali\w+ sends what its pod sends to the ifb link of a rate limit, which is gone/],
+    finds: ["redirect-lost", /^cali\w+ redirects packets from its pod to the ifb link of a rate limit, which is gone/],
     repair: "fix",
   },
   {
@@ -331,7 +331,7 @@ export const cutOffs: readonly CutOff[] = [
       ${process.execPath} -e 'require("dgram").createSocket("udp4").bind(53)' >/dev/null 2>&1 & sleep 0.5`,
     finds: [
       "node-drops-pods",
-      /^nft inet host input drops packets from pods to the node, by its policy "drop", and something on the node serves DNS/,
+      /^nft inet host input drops packets from pods to the node, by its policy "drop", and the node serves DNS/,
     ],
     repair: "remedy",
     undo: "nft delete table inet host; kill $(sed -n 's/^\\([0-9]*\\) (node).*/\\1/p' /proc/[0-9]*/stat)",

@@ -7,6 +7,8 @@ export function kernelStateOf(node: Node, pod?: string): string {
   return snapshot(node, pod === undefined ? {} : { in: pod })
     .split("\n")
     .filter((line) => !/"(ifname|dev)":"uplink"/.test(line) && !/^file /.test(line))
-    .map((line) => (line.includes('"bwp') ? line.replace(/"address":"[^"]*"|fe80::[0-9a-f:]+/g, "(random)") : line))
+    .map((line) =>
+      /"(bwp|veth[0-9a-f]{8}")/.test(line) ? line.replace(/"address":"[^"]*"|fe80::[0-9a-f:]+/g, "(random)") : line,
+    )
     .join("\n");
 }
