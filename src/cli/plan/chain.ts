@@ -102,8 +102,10 @@ function versionIn({ cniVersion, cniVersions }: JsonObject): CniVersion {
 /** The addresses that were named, or those that `calico-ipam` would give now. */
 function ipamResult(source: Source, ipam: JsonObject, { pod, facts }: ChainOptions): Result {
   if (ipam.type === "calico-ipam") return planAddresses(addRequest(source, parseIpam), facts);
-  if (pod.addresses.length > 0)
-    return { ips: pod.addresses.map((address) => asAnswered(withLength(address), ipam.type)) };
+  if (pod.addresses.length > 0) {
+    const ips = pod.addresses.map((address) => asAnswered(withLength(address), ipam.type));
+    return { ips, ...(Array.isArray(ipam.routes) && { routes: ipam.routes }) };
+  }
   throw new CliError(
     `cannot plan: only the IPAM plugin "${String(ipam.type)}" knows the pod's address; name it with --address`,
   );
