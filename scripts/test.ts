@@ -93,6 +93,9 @@ async function run(names: readonly string[], more: InlineConfig = {}): Promise<T
       ...more,
     });
     await vitest.close();
+    // What a ring needs as a whole could not be had: vitest prints why, and runs nothing.
+    const missing = names.filter((name) => !reporter.rings.has(name));
+    if (missing.length > 0) throw new Error(`no test was run of the rings ${missing.join(", ")}`);
   } catch (error) {
     console.error(error);
     return { ...reporter.totals, failed: reporter.totals.failed + 1 };

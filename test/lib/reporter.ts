@@ -12,12 +12,15 @@ export interface Totals {
 
 export class TotalsReporter implements Reporter {
   totals: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };
+  /** The rings that files were run of. */
+  rings: ReadonlySet<string> = new Set();
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const suites = modules.flatMap((module) => [...module.children.allSuites()]);
     const broken = [...modules, ...suites].filter((container) => container.errors().length > 0).length;
     const count = (...states: readonly string[]) => tests.filter((test) => states.includes(test.result().state)).length;
+    this.rings = new Set(modules.map((module) => module.project.name));
     this.totals = {
       passed: count("passed"),
       failed: count("failed", "pending") + broken + unhandledErrors.length,
