@@ -9,7 +9,7 @@ export const descriptor: Descriptor = {
   role: "chained",
   purpose: "rate limits in both directions",
   sharesName: true,
-  traces: { outlive: true, tables: [], hostInterfaces: [], devices: [ifbPrefix], locks: [] },
+  traces: { outlive: true, endpoint: false, tables: [], hostInterfaces: [], devices: [ifbPrefix], locks: [] },
   features: [
     { name: "ifb", purpose: noEgressLimit, module: "ifb", attempt: "ip link add i0 type ifb" },
     {

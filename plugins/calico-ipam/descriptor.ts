@@ -6,7 +6,7 @@ export const descriptor: Descriptor = {
   role: "ipam",
   purpose: "addresses from Calico's pools, blocks, affinities and handles, stored as files",
   sharesName: false,
-  traces: { outlive: true, tables: [], hostInterfaces: [], devices: [], locks: [] },
+  traces: { outlive: true, endpoint: false, tables: [], hostInterfaces: [], devices: [], locks: [] },
   features: [],
   snippet: {},
   capabilities: [],

@@ -10,7 +10,14 @@ export const descriptor: Descriptor = {
   role: "main",
   purpose: "the pod's interface: a veth pair, a host route to the pod, proxy ARP, `169.254.1.1`; IPv4, IPv6 or both",
   sharesName: false,
-  traces: { outlive: true, tables: [natTable], hostInterfaces: [hostInterfacePrefix], devices: [], locks: [] },
+  traces: {
+    outlive: true,
+    endpoint: true,
+    tables: [natTable],
+    hostInterfaces: [hostInterfacePrefix],
+    devices: [],
+    locks: [],
+  },
   features: [
     {
       name: "veth",

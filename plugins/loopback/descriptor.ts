@@ -6,7 +6,7 @@ export const descriptor: Descriptor = {
   role: "sandbox",
   purpose: "brings `lo` up in the pod; containerd runs it for every pod",
   sharesName: true,
-  traces: { outlive: false, tables: [], hostInterfaces: [], devices: [], locks: [] },
+  traces: { outlive: false, endpoint: false, tables: [], hostInterfaces: [], devices: [], locks: [] },
   features: [],
   snippet: {},
   capabilities: [],

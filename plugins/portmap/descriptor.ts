@@ -10,7 +10,14 @@ export const descriptor: Descriptor = {
   role: "chained",
   purpose: "host ports, with nf_tables maps or iptables",
   sharesName: true,
-  traces: { outlive: true, tables: [portmapTable], hostInterfaces: [], devices: [], locks: [iptablesLock] },
+  traces: {
+    outlive: true,
+    endpoint: false,
+    tables: [portmapTable],
+    hostInterfaces: [],
+    devices: [],
+    locks: [iptablesLock],
+  },
   features: [
     {
       name: "fib lookups",

@@ -8,7 +8,7 @@ export const descriptor: Descriptor = {
   purpose:
     "a veth pair with the gateway's address on the host, as the reference's `ptp`; any IPAM plugin; masquerading",
   sharesName: true,
-  traces: { outlive: true, tables: [ptpTable], hostInterfaces: [vethPrefix], devices: [], locks: [] },
+  traces: { outlive: true, endpoint: false, tables: [ptpTable], hostInterfaces: [vethPrefix], devices: [], locks: [] },
   // What `calico` needs of the kernel, and nothing else.
   features: [],
   snippet: { ipMasq: true, ipam: { type: "host-local", subnet: "10.22.0.0/16", routes: [{ dst: "0.0.0.0/0" }] } },

@@ -36,7 +36,7 @@ export const descriptor: Descriptor = {
   role: "${role}",
   purpose: "not implemented",
   sharesName: true,
-  traces: { outlive: false, tables: [], hostInterfaces: [], devices: [], locks: [] },
+  traces: { outlive: false, endpoint: false, tables: [], hostInterfaces: [], devices: [], locks: [] },
   features: [],
   snippet: ${snippet},
   capabilities: [],

@@ -30,6 +30,8 @@ export interface Descriptor {
 export interface Traces {
   /** Whether anything of it outlives its process, so that an attachment may need its DEL. */
   readonly outlive: boolean;
+  /** Whether it keeps the endpoint's record, from which the result of an attachment can be told. */
+  readonly endpoint: boolean;
   /** In families `ip` and `ip6` of nf_tables. */
   readonly tables: readonly string[];
   /** How the names of links on the host begin that are one end of a pair whose other end is in a sandbox. */

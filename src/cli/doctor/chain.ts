@@ -65,8 +65,8 @@ function pluginsOf({ attachment, parts, cached, record }: Trace, { networks }: T
 function memberOf({ type, document }: PluginConf, trace: Trace, { executables }: Tools): readonly Member[] {
   const { parts, cached, record } = trace;
   const part = parts.find((one) => one.type === type);
-  // Of a main plugin that keeps no endpoint's record only the runtime knows the result: what the sandbox shows lacks the gateways.
-  if (part !== undefined && record === undefined && cached === undefined && isMain(type)) {
+  // Only the runtime knows the result of a main plugin that keeps no endpoint: what the sandbox shows lacks the gateways.
+  if (part !== undefined && record === undefined && cached === undefined && isMainWithoutEndpoint(type)) {
     return [{ type, document: undefined, args: part.args, part }];
   }
   if (part !== undefined) return [recorded(part)];
@@ -85,8 +85,8 @@ function memberOf({ type, document }: PluginConf, trace: Trace, { executables }:
   return [{ type, document: isKnown ? document : undefined, args, part: again }];
 }
 
-function isMain(type: string): boolean {
-  return descriptors.some(({ name, role }) => name === type && role === "main");
+function isMainWithoutEndpoint(type: string): boolean {
+  return descriptors.some(({ name, role, traces }) => name === type && role === "main" && !traces.endpoint);
 }
 
 function recorded(part: Part): Member {
