@@ -41,7 +41,7 @@ export default definePlugin<PtpConf>({
     context.record();
     const sandbox = openSandbox(sys, netns);
     const make = (executor: Executor) => {
-      const done = executor.apply(plan);
+      const done = executor.apply(plan, { mayReplace: (alias) => isOfNetwork(attachment.network, alias) });
       context.undo("remove the interface", () => done.undo());
       const [host, inside] = [executor.link("host", wanted.hostInterface), executor.link("sandbox", wanted.ifname)];
       return { ...wanted, hostMac: host?.mac, mac: inside?.mac, mtu: inside?.mtu ?? wanted.mtu };
@@ -114,6 +114,11 @@ export default definePlugin<PtpConf>({
     delegateStatus(request.conf.ipamType, request, context, builtin);
   },
 });
+
+/** An address has one holder at a time: a route to it over the link of an attachment of the same network is left of one whose sandbox is going. */
+function isOfNetwork(network: string, alias: string): boolean {
+  return alias.startsWith(ownerPrefixOf(network));
+}
 
 /**
  * Runs `body`, which applies the plan, again over what is stale. An address has one holder at a time: what still masquerades for another attachment
