@@ -20,6 +20,8 @@ const rings: readonly Ring[] = [
   { name: "reference", timeoutMs: 1_800_000, include: ["test/conformance/reference.test.ts"] },
   { name: "crash", timeoutMs: 300_000 },
   { name: "clients", timeoutMs: 300_000 },
+  // Real datastores of a cluster. The API server is built on the first run, which takes minutes.
+  { name: "cluster", timeoutMs: 300_000 },
   { name: "fuzz", timeoutMs: 300_000 },
   { name: "debian", timeoutMs: 900_000 },
   { name: "vm", timeoutMs: 300_000 },

@@ -32,6 +32,7 @@ const rings: readonly Ring[] = [
   { name: "reference", needsRoot: true, isLong: true },
   { name: "sanitized", needsRoot: true, isLong: true },
   { name: "stock", needsRoot: true, isLong: true },
+  { name: "cluster", needsRoot: false, isLong: true },
   { name: "fuzz", needsRoot: false, isLong: true },
   { name: "debian", needsRoot: true, isLong: true },
   { name: "vm", needsRoot: true, isApart: true },

@@ -1,9 +1,9 @@
 /**
  * The port: where addresses and settings are kept, by Calico's `datastore_type` (`open.ts`).
  *
- *     src/ipam  ── Transaction ──►  Datastore  ──►  file           one JSON file per object, one lock
- *                  keys, filters                    kubernetes     (refused by name until there is one)
- *                  hints                            etcdv3         (likewise)
+ *     src/ipam  ── Transaction ──►  Datastore       ──►  file    one JSON file per object, one lock
+ *                  keys, filters
+ *                  hints            AsyncDatastore  ──►  etcd    (`async-datastore.ts`: on Node alone)
  *
  * **What a store needs for itself stays in it**: locks, damaged files and their repair, caches, how long to wait after a conflict. Above it
  * there are requests alone (`transaction.ts`), and what a store has no use for it answers with nothing.

@@ -19,6 +19,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/plan": ["src/identity", "src/errors", "src/net"],
   "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net"],
   "src/store": ["src/schema", "src/identity", "src/errors", "src/host", "src/net"],
+  // For Node alone. Nothing below plugins/ may import them: no plugin talks to a cluster's datastore.
+  "src/store/cluster": ["src/store/etcd", "src/store", "src/errors"],
+  "src/store/etcd": ["src/store/cluster", "src/store", "src/errors"],
   "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net"],
   "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net"],
   "src/plugin": [
@@ -70,7 +73,8 @@ const openFiles = ["src/host/sys.ts"];
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
-const offThePath = /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
+const offThePath =
+  /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd)\/|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
 const generated = /^#(plugins\/|validators\/|build-info)/;
 
@@ -186,7 +190,9 @@ function isForbidden({ file, target }: Import): boolean {
 }
 
 function layerOf(file: string): string {
-  return file.startsWith("plugins/") ? "plugins" : dirname(file).split("/").slice(0, 2).join("/");
+  if (file.startsWith("plugins/")) return "plugins";
+  const room = dirname(file).split("/").slice(0, 3).join("/");
+  return room in mayImport ? room : dirname(file).split("/").slice(0, 2).join("/");
 }
 
 function describeImport({ file, target }: Import): string {

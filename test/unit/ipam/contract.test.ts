@@ -26,7 +26,7 @@ describe.each(grounds)("over %s", (_, make, numRuns) => {
 
   test("collect() of one of two nodes frees nothing of the other's", async () => {
     const ground = make();
-    ground.put("IPPool", "p", { cidr: "10.0.0.0/24", blockSize: 30 });
+    await ground.put("IPPool", "p", { cidr: "10.0.0.0/24", blockSize: 30 });
     for (const container of ["1", "2", "3", "4", "5"]) {
       await ground.run(() => add("a", `a${container}`));
       await ground.run(() => add("b", `b${container}`));
@@ -34,7 +34,14 @@ describe.each(grounds)("over %s", (_, make, numRuns) => {
     const isValid = ({ containerId }: { readonly containerId: string }) => containerId === "a1";
     const { released } = await ground.run(() => collect({ network: "net", node: "a", now: 0n, isValid }));
     expect(released).toHaveLength(4);
-    expect([...owners(ground).values()].sort()).toEqual(["net.a1", "net.b1", "net.b2", "net.b3", "net.b4", "net.b5"]);
+    expect([...(await owners(ground)).values()].sort()).toEqual([
+      "net.a1",
+      "net.b1",
+      "net.b2",
+      "net.b3",
+      "net.b4",
+      "net.b5",
+    ]);
   });
 });
 
@@ -69,7 +76,7 @@ async function crowd(waits: boolean, losesEach = 0) {
   const addresses = added.flatMap((one) => (one.status === "fulfilled" ? one.value : []));
   store.losesEach = 0;
   await store.all(containers.map((container) => () => releaseByHandle(`net.${container}`)));
-  const left = owners(store.memory).size + store.memory.all("IPAMHandle").length;
+  const left = (await owners(store.memory)).size + store.memory.all("IPAMHandle").length;
   return { addresses, requests, failed: added.filter(({ status }) => status === "rejected").length, left };
 }
 

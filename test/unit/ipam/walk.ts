@@ -43,32 +43,35 @@ const step = fc.record({
 });
 type Action = typeof step extends fc.Arbitrary<infer Step extends { action: unknown }> ? Step["action"] : never;
 
+/** Stores far away answer later. */
+type Soon<T> = T | Promise<T>;
+
 /** A store that is walked on. */
 export interface Ground {
   run<T>(transaction: () => Transaction<T>): Promise<T>;
   /** What happens to the write with this number, counted from 0; with `undefined` all goes well again. */
   trouble(at: number | undefined): void;
-  all<Spec>(kind: Kind): readonly StoredObject<Spec>[];
-  put(kind: Kind, name: string, spec: unknown): void;
+  all<Spec>(kind: Kind): Soon<readonly StoredObject<Spec>[]>;
+  put(kind: Kind, name: string, spec: unknown): Soon<void>;
 }
 
-export async function walk(makeGround: () => Ground, numRuns: number): Promise<void> {
+export async function walk(makeGround: () => Soon<Ground>, numRuns: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-      const ground = makeGround();
-      ground.put("IPPool", "p", { cidr: "10.0.0.0/28", blockSize: 30 });
+      const ground = await makeGround();
+      await ground.put("IPPool", "p", { cidr: "10.0.0.0/28", blockSize: 30 });
       let model = new Map<string, string>();
       reserved = [];
       for (const { action, killAt } of steps) {
         ground.trouble(killAt ?? undefined);
         const outcome = await run(ground, action);
         ground.trouble(undefined);
-        model = outcome === "broken off" ? afterTrouble(model, ground, action) : after(model, outcome, action);
-        expect(owners(ground)).toEqual(model);
+        model = outcome === "broken off" ? await afterTrouble(model, ground, action) : after(model, outcome, action);
+        expect(await owners(ground)).toEqual(model);
         for (const [address, owner] of model) expect(await held(ground, owner)).toContain(address);
       }
       await repairAll(ground);
-      expect(owners(ground)).toEqual(model);
+      expect(await owners(ground)).toEqual(model);
     }),
     { numRuns },
   );
@@ -150,9 +153,9 @@ function after(model: Map<string, string>, outcome: Outcome, action: Action): Ma
 }
 
 /** An operation that was broken off may have been done in part, but only to its own handle's addresses. */
-function afterTrouble(model: Map<string, string>, ground: Ground, action: Action): Map<string, string> {
-  const found = owners(ground);
-  const [reservation] = ground.all<{ readonly reservedCIDRs: readonly string[] }>("IPReservation");
+async function afterTrouble(model: Map<string, string>, ground: Ground, action: Action): Promise<Map<string, string>> {
+  const found = await owners(ground);
+  const [reservation] = await ground.all<{ readonly reservedCIDRs: readonly string[] }>("IPReservation");
   reserved = reservation?.spec.reservedCIDRs ?? [];
   const mine = "handle" in action ? action.handle : undefined;
   for (const [address, owner] of found) if (owner !== mine) expect(model.get(address)).toBe(owner);
@@ -182,31 +185,31 @@ function isReserved(address: string): boolean {
 async function repairAll(ground: Ground): Promise<void> {
   for (const name of ["one", "two"]) {
     const { pools } = await ground.run(() => listPools());
-    const look = (): Snapshot => ({
+    const look = async (): Promise<Snapshot> => ({
       node: name,
       takenAt: 0n,
       pools,
-      blocks: ground.all("IPAMBlock"),
-      handles: ground.all("IPAMHandle"),
-      affinities: ground.all("BlockAffinity"),
+      blocks: await ground.all("IPAMBlock"),
+      handles: await ground.all("IPAMHandle"),
+      affinities: await ground.all("BlockAffinity"),
       damaged: [],
       hasUnseen: false,
       reserved: [],
       endpoints: [],
       links: [],
-      seen: [...owners(ground).keys()].map((address) => ({ address, where: "eth0" })),
+      seen: [...(await owners(ground)).keys()].map((address) => ({ address, where: "eth0" })),
     });
-    const fresh = look();
+    const fresh = await look();
     const report = checkIpam(fresh);
     for (const problem of confirmed([report], report)) await ground.run(() => repair(problem, report, fresh));
-    expect(checkIpam(look()).problems).toEqual([]);
+    expect(checkIpam(await look()).problems).toEqual([]);
   }
 }
 
 /** By address, as the blocks say. */
-export function owners(ground: Pick<Ground, "all">): Map<string, string> {
+export async function owners(ground: Pick<Ground, "all">): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  for (const { spec } of ground.all<BlockSpec>("IPAMBlock")) {
+  for (const { spec } of await ground.all<BlockSpec>("IPAMBlock")) {
     for (const ordinal of spec.allocations.keys()) {
       const owner = attributeAt(spec, ordinal)?.handle_id;
       if (owner !== undefined && owner !== null) found.set(blockAddress(spec, ordinal), owner);

@@ -1,0 +1,55 @@
+/** A backend as a datastore: transactions begin again after damage that was repaired, and what is followed is followed until the end. */
+import type { AsyncDatastore, AsyncDatastoreOptions, Following } from "../async-datastore.ts";
+import { DamagedError } from "../damage.ts";
+import { type AsyncStore, driveAsync, type Transaction } from "../transaction.ts";
+import type { Backend } from "./backend.ts";
+import { follow } from "./follow.ts";
+import { clusterStore } from "./store.ts";
+
+export const defaultTimeoutMs = 2000;
+const defaultDeadlineMs = 2500;
+
+export function clusterDatastore(backend: Backend, options: AsyncDatastoreOptions = {}): AsyncDatastore {
+  const { deadlineMs = defaultDeadlineMs, onDamaged = () => undefined, repair } = options;
+  const store = clusterStore(backend, { deadlineMs, onDamaged });
+  const open = new Set<Following>();
+  return {
+    isNodesOwn: false,
+    store,
+    transact: (transaction) => driveRepairing(transaction, store, repair),
+    follow(kind, watcher) {
+      const following = follow(backend, kind, watcher);
+      open.add(following);
+      return {
+        close() {
+          open.delete(following);
+          following.close();
+        },
+      };
+    },
+    close() {
+      for (const following of open) following.close();
+      backend.close();
+    },
+  };
+}
+
+/** Each damaged object is repaired once; what cannot be is thrown. */
+async function driveRepairing<T>(
+  transaction: () => Transaction<T>,
+  store: AsyncStore,
+  repair: AsyncDatastoreOptions["repair"],
+): Promise<T> {
+  const repaired = new Set<string>();
+  for (;;) {
+    try {
+      return await driveAsync(transaction(), store);
+    } catch (error) {
+      if (!(error instanceof DamagedError) || repair === undefined) throw error;
+      const object = `${error.object.kind} ${error.object.name}`;
+      if (repaired.has(object)) throw error;
+      repaired.add(object);
+      if (!(await driveAsync(repair(error), store))) throw error;
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Follows the objects of a kind: a listing, and then every change after it.
+ *
+ *     list ──► changes after its revision ──► (connection lost) ──► changes after the last revision that was heard of ──► …
+ *       ▲                                                                     │
+ *       └──────────────────────── the store has forgotten them ◄──────────────┘
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Following, Watcher } from "../async-datastore.ts";
+import type { Kind } from "../object.ts";
+import { StoreError } from "../store-error.ts";
+import { type Backend, type Change, Compacted } from "./backend.ts";
+
+const firstPauseMs = 50;
+const maxPauseMs = 5000;
+
+/** What a watcher throws is not caught: it is a fault of the program. */
+export function follow(backend: Backend, kind: Kind, watcher: Watcher): Following {
+  const abort = new AbortController();
+  void run(backend, kind, watcher, abort.signal);
+  return { close: () => abort.abort() };
+}
+
+async function run(backend: Backend, kind: Kind, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  let revision: string | undefined;
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      revision ??= await tellAll(backend, kind, watcher, signal);
+      for await (const change of backend.changes(kind, revision, signal)) {
+        if (signal.aborted) return;
+        failures = 0;
+        tell(watcher, change);
+        revision = change.revision;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof StoreError)) throw error;
+      if (error instanceof Compacted) revision = undefined;
+      else watcher.trouble(error);
+    }
+    // The server ends a watch now and then without an error.
+    const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** failures++) * (0.5 + Math.random());
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function tellAll(backend: Backend, kind: Kind, watcher: Watcher, signal: AbortSignal): Promise<string> {
+  const { objects, damaged, revision } = await backend.list(kind, {});
+  if (signal.aborted) return revision;
+  watcher.all(objects);
+  for (const error of damaged) watcher.trouble(error);
+  return revision;
+}
+
+function tell(watcher: Watcher, change: Change): void {
+  if (change.type === "set") watcher.set(change.object);
+  if (change.type === "gone" || change.type === "damaged") watcher.gone(change.key);
+  if (change.type === "damaged") watcher.trouble(change.error);
+}

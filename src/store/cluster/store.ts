@@ -1,0 +1,124 @@
+/**
+ * A backend as a store: it answers the requests of transactions.
+ *
+ * **A request without an answer is made again, until its deadline.** A write whose answer was lost may have been done; then the next try meets
+ * a conflict, and what is stored tells: if it is what this request would have stored, the request has been done. Were it taken for somebody
+ * else's, a handle or a block would be given up that is this node's own.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { backoffMs } from "../backoff.ts";
+import { matches } from "../filter.ts";
+import { readValue } from "../json-text.ts";
+import type { Key } from "../key.ts";
+import type { StoredObject } from "../object.ts";
+import type { StoreError } from "../store-error.ts";
+import type { AsyncStore, StoreReply, StoreRequest } from "../transaction.ts";
+import { type Backend, Unanswered } from "./backend.ts";
+
+export interface ClusterStoreOptions {
+  readonly deadlineMs: number;
+  readonly onDamaged: (error: StoreError) => void;
+}
+
+const conflict: StoreReply = { conflict: true };
+const nothing: StoreReply = { nothing: true };
+/** Between two tries of one request. */
+const firstPauseMs = 25;
+const maxPauseMs = 500;
+
+export function clusterStore(backend: Backend, options: ClusterStoreOptions): AsyncStore {
+  return { handle: (request) => answer(backend, options, request) };
+}
+
+async function answer(backend: Backend, options: ClusterStoreOptions, request: StoreRequest): Promise<StoreReply> {
+  const { deadlineMs } = options;
+  switch (request.op) {
+    case "read":
+      return found(await persist(deadlineMs, () => backend.read(request.key)));
+    case "list":
+      return { objects: await listed(backend, options, request) };
+    case "create":
+    case "update":
+      return written(await persist(deadlineMs, (isRepeated) => write(backend, request, isRepeated)));
+    case "delete":
+      return (await persist(deadlineMs, (isRepeated) => remove(backend, request, isRepeated)))
+        ? found(undefined)
+        : conflict;
+    case "wait":
+      await sleep(backoffMs(request.attempt, Math.random()));
+      return nothing;
+    default:
+      return nothing;
+  }
+}
+
+async function listed(
+  backend: Backend,
+  { deadlineMs, onDamaged }: ClusterStoreOptions,
+  { kind, filter, isWhole }: Extract<StoreRequest, { op: "list" }>,
+): Promise<readonly StoredObject[]> {
+  const { objects, damaged } = await persist(deadlineMs, () => backend.list(kind, filter));
+  for (const error of damaged) {
+    if (isWhole) throw error;
+    onDamaged(error);
+  }
+  return objects.filter((object) => matches(object, filter)).sort(byName);
+}
+
+async function write(
+  backend: Backend,
+  { op, key, object }: { readonly op: "create" | "update"; readonly key: Key; readonly object: StoredObject },
+  isRepeated: boolean,
+): Promise<StoredObject | undefined> {
+  const stored = await backend[op](key, object);
+  if (stored !== undefined || !isRepeated) return stored;
+  const now = await backend.read(key);
+  return now !== undefined && canonical(now.spec) === canonical(object.spec) ? now : undefined;
+}
+
+async function remove(
+  backend: Backend,
+  { key, object }: { readonly key: Key; readonly object: StoredObject },
+  isRepeated: boolean,
+): Promise<boolean> {
+  return (await backend.remove(key, object)) || (isRepeated && (await backend.read(key)) === undefined);
+}
+
+/** Tries until there is an answer; throws the last `Unanswered` when the deadline has passed. */
+async function persist<T>(deadlineMs: number, request: (isRepeated: boolean) => Promise<T>): Promise<T> {
+  const deadline = Date.now() + deadlineMs;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await request(tries > 0);
+    } catch (error) {
+      const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** tries) * (0.5 + Math.random());
+      if (!(error instanceof Unanswered) || Date.now() + pauseMs > deadline) throw error;
+      await sleep(pauseMs);
+    }
+  }
+}
+
+/** One text for what means the same: in the order of the keys, and a field that is null is one that is missing. */
+function canonical(value: unknown): string {
+  const read = readValue(value);
+  if (typeof read === "bigint") return read.toString();
+  if (Array.isArray(read)) return `[${read.map(canonical).join()}]`;
+  if (typeof read !== "object" || read === null) return JSON.stringify(read) ?? "null";
+  const members = Object.entries(read).filter(([, member]) => member !== undefined && member !== null);
+  return `{${members
+    .map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`)
+    .sort()
+    .join()}}`;
+}
+
+function byName({ metadata: { name: one } }: StoredObject, { metadata: { name: other } }: StoredObject): number {
+  return one < other ? -1 : Number(one > other);
+}
+
+function found(object: StoredObject | undefined): StoreReply {
+  return { objects: object === undefined ? [] : [object] };
+}
+
+function written(object: StoredObject | undefined): StoreReply {
+  return object === undefined ? conflict : found(object);
+}

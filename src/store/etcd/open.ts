@@ -1,0 +1,48 @@
+/** etcd as a datastore, where settings say it is. */
+import { resolveSrv } from "node:dns/promises";
+import { readFile } from "node:fs/promises";
+import type { AsyncDatastore, AsyncDatastoreOptions } from "../async-datastore.ts";
+import { clusterDatastore, defaultTimeoutMs } from "../cluster/datastore.ts";
+import { type EtcdLocation, InvalidSetting } from "../cluster/settings.ts";
+import { etcdBackend } from "./backend.ts";
+import type { EtcdSettings } from "./client.ts";
+
+/** Connects with the first request. Rejects with `InvalidSetting` where a file cannot be read or a domain names no endpoint. */
+export async function openEtcd(location: EtcdLocation, options: AsyncDatastoreOptions = {}): Promise<AsyncDatastore> {
+  const backend = etcdBackend(await settingsOf(location), options.timeoutMs ?? defaultTimeoutMs);
+  return clusterDatastore(backend, options);
+}
+
+async function settingsOf(location: EtcdLocation): Promise<EtcdSettings> {
+  const { username, password = "", discoverySrv } = location;
+  const ca = await fileOf("ETCD_CA_CERT_FILE", location.caFile);
+  const cert = await fileOf("ETCD_CERT_FILE", location.certFile);
+  const key = await fileOf("ETCD_KEY_FILE", location.keyFile);
+  return {
+    endpoints: discoverySrv === undefined ? location.endpoints : await discover(discoverySrv),
+    tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
+    ...(username !== undefined && { user: { name: username, password } }),
+  };
+}
+
+async function fileOf(setting: string, path: string | undefined): Promise<Buffer | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new InvalidSetting(setting, path, `a file that can be read (${(error as Error).message})`);
+  }
+}
+
+/** As etcd's own client: servers with TLS before those without. */
+async function discover(domain: string): Promise<readonly string[]> {
+  const services = [
+    ["https", "_etcd-client-ssl._tcp"],
+    ["http", "_etcd-client._tcp"],
+  ] as const;
+  for (const [scheme, service] of services) {
+    const records = await resolveSrv(`${service}.${domain}`).catch(() => []);
+    if (records.length > 0) return records.map(({ name, port }) => `${scheme}://${name}:${port}`);
+  }
+  throw new InvalidSetting("ETCD_DISCOVERY_SRV", domain, "a domain with records _etcd-client._tcp");
+}

@@ -1,0 +1,145 @@
+/** A real etcd of a test's own: on loopback, data on a tmpfs, gone when the test ends. It is looked into by its JSON gateway, not by our driver. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { toolDir } from "../suite.ts";
+import type { Certificates } from "./certificates.ts";
+
+const program = join(toolDir("etcd-server", "usr/bin", "/usr/bin"), "etcd");
+
+/** Why there is no etcd to test with; `undefined` when there is. */
+export const etcdIsMissing = existsSync(program)
+  ? undefined
+  : "there is no etcd: scripts/setup unpacks Debian's etcd-server where there is apt";
+
+export class Etcd {
+  readonly endpoint: string;
+  /** Where its health is told, without TLS. */
+  readonly #metrics: string;
+  readonly #directory: string;
+  readonly #args: readonly string[];
+  #process: ChildProcess | undefined;
+
+  private constructor(directory: string, ports: readonly [number, number, number], args: readonly string[]) {
+    const [port, peerPort, metricsPort] = ports;
+    this.endpoint = `${args.includes("--trusted-ca-file") ? "https" : "http"}://127.0.0.1:${port}`;
+    this.#metrics = `http://127.0.0.1:${metricsPort}`;
+    this.#directory = directory;
+    const peer = `http://127.0.0.1:${peerPort}`;
+    this.#args = [
+      ...["--data-dir", directory, "--log-level", "error", "--listen-metrics-urls", this.#metrics],
+      ...["--listen-client-urls", this.endpoint, "--advertise-client-urls", this.endpoint],
+      ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", `default=${peer}`],
+      ...args,
+    ];
+  }
+
+  static async start(...args: readonly string[]): Promise<Etcd> {
+    const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "tortie-etcd-"));
+    const etcd = new Etcd(directory, [await freePort(), await freePort(), await freePort()], args);
+    await etcd.begin();
+    return etcd;
+  }
+
+  /** Both ends show a certificate. */
+  static startSecured({ ca, cert, key }: Certificates): Promise<Etcd> {
+    const files = ["--trusted-ca-file", ca, "--cert-file", cert, "--key-file", key];
+    return Etcd.start("--client-cert-auth", ...files);
+  }
+
+  /** Starts the server on the data that it has, and waits until it answers. */
+  async begin(): Promise<void> {
+    const child = spawn(program, this.#args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.#process = child;
+    let log = "";
+    child.stderr.on("data", (bytes: Buffer) => {
+      log = (log + bytes.toString()).slice(-2000);
+    });
+    for (const deadline = Date.now() + 20_000; !(await this.#isHealthy()); ) {
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error(`cannot start etcd: ${log}`);
+      await sleep(30);
+    }
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#process?.kill(signal);
+  }
+
+  /** Ends the server, as a crash would. Its data stays. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Every key below the prefix, with its value. */
+  async dump(prefix = "/calico/"): Promise<Readonly<Record<string, string>>> {
+    type Range = { readonly kvs?: readonly { readonly key: string; readonly value?: string }[] };
+    const { kvs = [] } = await this.post<Range>("kv/range", range(prefix));
+    return Object.fromEntries(kvs.map(({ key, value = "" }) => [decode(key), decode(value)]));
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    await this.post("kv/put", { key: encode(key), value: encode(value) });
+  }
+
+  async clear(prefix = "/calico/"): Promise<void> {
+    await this.post("kv/deleterange", range(prefix));
+  }
+
+  /** Forgets all revisions but the last. */
+  async compact(): Promise<void> {
+    const { header } = await this.post<{ readonly header: { readonly revision: string } }>("kv/range", range("/"));
+    await this.post("kv/compaction", { revision: header.revision, physical: true });
+  }
+
+  /** A request of the gateway, below `/v3`. */
+  async post<Response>(path: string, body: object): Promise<Response> {
+    const response = await fetch(`${this.endpoint}/v3/${path}`, { method: "POST", body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`etcd: ${path}: ${await response.text()}`);
+    return (await response.json()) as Response;
+  }
+
+  async #isHealthy(): Promise<boolean> {
+    return await fetch(`${this.#metrics}/health`).then(
+      async (response) => ((await response.json()) as { readonly health: string }).health === "true",
+      () => false,
+    );
+  }
+}
+
+/** A port that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { readonly port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function range(prefix: string): object {
+  const end = Buffer.from(prefix);
+  end[end.length - 1] = (end[end.length - 1] ?? 0) + 1;
+  return { key: encode(prefix), range_end: end.toString("base64") };
+}
+
+function encode(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+function decode(base64: string): string {
+  return Buffer.from(base64, "base64").toString();
+}
