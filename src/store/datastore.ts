@@ -3,7 +3,7 @@
  *
  *     src/ipam  ── Transaction ──►  Datastore       ──►  file    one JSON file per object, one lock
  *                  keys, filters
- *                  hints            AsyncDatastore  ──►  etcd    (`async-datastore.ts`: on Node alone)
+ *                  hints            AsyncDatastore  ──►  etcd, Kubernetes    (`async-datastore.ts`: on Node alone)
  *
  * **What a store needs for itself stays in it**: locks, damaged files and their repair, caches, how long to wait after a conflict. Above it
  * there are requests alone (`transaction.ts`), and what a store has no use for it answers with nothing.

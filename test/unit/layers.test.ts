@@ -20,8 +20,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net"],
   "src/store": ["src/schema", "src/identity", "src/errors", "src/host", "src/net"],
   // For Node alone. Nothing below plugins/ may import them: no plugin talks to a cluster's datastore.
-  "src/store/cluster": ["src/store/etcd", "src/store", "src/errors"],
+  "src/store/cluster": ["src/store/etcd", "src/store/kubernetes", "src/store", "src/errors"],
   "src/store/etcd": ["src/store/cluster", "src/store", "src/errors"],
+  "src/store/kubernetes": ["src/store/cluster", "src/store", "src/errors", "src/net"],
   "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net"],
   "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net"],
   "src/plugin": [
@@ -74,7 +75,7 @@ const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comm
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
 const offThePath =
-  /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd)\/|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
+  /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
 const generated = /^#(plugins\/|validators\/|build-info)/;
 

@@ -7,12 +7,12 @@
  * **The block decides**: a block that names the node as its owner is the node's, whatever state the affinity was left in by a process
  * that was killed. Whoever comes next finishes the claim.
  */
+import { hostnameHash } from "../../store/hostname-hash.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { affinityName } from "../../store/object-name.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, pause, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import { type Block, decodeBlock, isEmpty, newBlock, withSpec } from "./block.ts";
-import { hostnameHash } from "./hostname-hash.ts";
 
 export interface AffinitySpec {
   readonly cidr: string;

@@ -40,6 +40,12 @@ export type Change =
   /** Nothing happened until then. */
   | { readonly type: "bookmark"; readonly revision: string };
 
+/** What a request is about, for its error. */
+export interface About {
+  readonly action: string;
+  readonly object: ObjectRef;
+}
+
 /** No answer, or one that says "not now". **A write may have been done all the same.** */
 export class Unanswered extends StoreError {
   override readonly name = "Unanswered";

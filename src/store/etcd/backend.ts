@@ -5,7 +5,7 @@
  *     update    if the key was not modified     put
  *     delete    likewise                        delete
  */
-import { type Backend, type Change, Compacted, type Listing, Unanswered } from "../cluster/backend.ts";
+import { type About, type Backend, type Change, Compacted, type Listing, Unanswered } from "../cluster/backend.ts";
 import { DamagedError } from "../damage.ts";
 import { objectFault } from "../decode.ts";
 import type { Filter } from "../filter.ts";
@@ -14,7 +14,7 @@ import type { Key } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
 import { nameOf } from "../object-name.ts";
 import { StoreError } from "../store-error.ts";
-import { type About, EtcdClient, type EtcdSettings } from "./client.ts";
+import { EtcdClient, type EtcdSettings } from "./client.ts";
 import { keyAt, pathOf, prefixOf } from "./paths.ts";
 import type { KeyValue, RangeResponse, TxnResponse, WatchResponse } from "./protocol.ts";
 import { decodeValue, encodeValue } from "./values.ts";

@@ -13,8 +13,8 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import { Unanswered } from "../cluster/backend.ts";
-import { type ObjectRef, StoreError } from "../store-error.ts";
+import { type About, Unanswered } from "../cluster/backend.ts";
+import { StoreError } from "../store-error.ts";
 import { type AuthenticateResponse, methods, type WatchResponse } from "./protocol.ts";
 
 export interface EtcdSettings {
@@ -23,12 +23,6 @@ export interface EtcdSettings {
   /** PEM. */
   readonly tls?: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
   readonly user?: { readonly name: string; readonly password: string };
-}
-
-/** What a request is about, for its error. */
-export interface About {
-  readonly action: string;
-  readonly object: ObjectRef;
 }
 
 type Method = MethodDefinition<object, object>;

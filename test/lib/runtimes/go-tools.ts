@@ -18,7 +18,7 @@ const buildTimeoutMs = 600_000;
 
 /** Why there is no such tool; `undefined` when it is there or can be built. */
 export function goToolIsMissing(tool: GoTool): string | undefined {
-  if (existsSync(pathOf(tool)) || compiler() !== undefined) return undefined;
+  if (existsSync(pathOf(tool)) || goCompiler() !== undefined) return undefined;
   return `${tool} is a Go module, and there is no Go on this machine`;
 }
 
@@ -28,7 +28,7 @@ export function goToolIsMissing(tool: GoTool): string | undefined {
  */
 export async function goTool(tool: GoTool): Promise<string> {
   const path = pathOf(tool);
-  const go = compiler();
+  const go = goCompiler();
   if (existsSync(path) || go === undefined) return path;
   // What Go downloads and compiles on the way goes away again, and nothing of it to the user's own directories.
   const workDirectory = join(root, `build/tools/.go-build-${tool}`);
@@ -54,6 +54,6 @@ function pathOf(tool: GoTool): string {
   return join(directory, tool);
 }
 
-function compiler(): string | undefined {
+export function goCompiler(): string | undefined {
   return compilers.find((path) => existsSync(path));
 }

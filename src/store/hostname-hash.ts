@@ -3,7 +3,7 @@
  *
  * Computed once per claimed block.
  */
-import { encodeUtf8 } from "../../net/text.ts";
+import { encodeUtf8 } from "../net/text.ts";
 
 export function hostnameHash(node: string): string {
   return base32(sha3of256(encodeUtf8(node)));

@@ -1,0 +1,218 @@
+/**
+ * A Kubernetes API server as a backend: an object is a custom resource, its revision the resource's version.
+ *
+ * **Blocks, affinities and handles are deleted in two steps**, as the API's DELETE compares no revision: an update sets `deleted`, which nobody
+ * may overtake, and a DELETE of this UID follows. Whoever reads an object that was left between the two finishes it.
+ */
+import { type About, type Backend, type Change, Compacted, type Listing, Unanswered } from "../cluster/backend.ts";
+import type { ApiGroup } from "../cluster/settings.ts";
+import { DamagedError } from "../damage.ts";
+import { objectFault } from "../decode.ts";
+import type { Filter } from "../filter.ts";
+import { InvalidObject } from "../invalid-object.ts";
+import { type Key, keyOf } from "../key.ts";
+import type { Kind, StoredObject } from "../object.ts";
+import { StoreError } from "../store-error.ts";
+import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./api.ts";
+import { patchOfNode } from "./node.ts";
+import { decodeObject, encodeObject, isHalfDeleted, isInternal } from "./objects.ts";
+import { type Raw, resourceName, resourceOf, selectorOf } from "./resources.ts";
+
+const maxPage = 500;
+const pageTimeoutMs = 10_000;
+/** A watch is asked for again after so many seconds, at the latest. */
+const maxWatchSeconds = 600;
+
+interface Access {
+  readonly api: Api;
+  readonly group: ApiGroup;
+  readonly timeoutMs: number;
+  readonly pageSize: number;
+}
+
+export function kubernetesBackend(api: Api, group: ApiGroup, timeoutMs: number, pageSize = maxPage): Backend {
+  const access = { api, group, timeoutMs, pageSize };
+  return {
+    read: (key) => read(access, key),
+    list: (kind, filter) => list(access, kind, filter),
+    create: (key, object) => create(access, key, object),
+    update: (key, object) => update(access, key, object),
+    remove: (key, object) => remove(access, key, object),
+    changes: (kind, after, signal) => changes(access, kind, after, signal),
+    close: () => api.close(),
+  };
+}
+
+async function read(access: Access, key: Key): Promise<StoredObject | undefined> {
+  const { api, timeoutMs } = access;
+  const raw = await api.call<Raw>({ method: "GET", path: pathOf(access, key), timeoutMs }, about("read", key));
+  if (raw === missing || raw === conflict) return undefined;
+  const object = decode(access, key.kind, raw);
+  if (!isHalfDeleted(object)) return requireOwn(key, object);
+  await finishDelete(access, key, object);
+  return undefined;
+}
+
+/** Two handles whose IDs differ in case alone have one name. */
+function requireOwn(key: Key, object: StoredObject): StoredObject {
+  const { handleID } = object.spec as { readonly handleID?: unknown };
+  if (!("handleId" in key) || handleID === key.handleId) return object;
+  throw new StoreError({
+    ...about("read", key),
+    reason: `the object of this name is of handle ${JSON.stringify(handleID)}`,
+  });
+}
+
+async function list(access: Access, kind: Kind, filter: Filter): Promise<Listing> {
+  const objects: StoredObject[] = [];
+  const damaged: StoreError[] = [];
+  let revision = "";
+  for (let next: string | undefined = ""; next !== undefined; ) {
+    const body = await listPage(access, kind, filter, next);
+    for (const raw of body.items) collect(access, kind, raw, objects, damaged);
+    revision = body.metadata.resourceVersion;
+    next = body.metadata.continue || undefined;
+  }
+  return { objects, damaged, revision };
+}
+
+async function listPage({ api, group, pageSize }: Access, kind: Kind, filter: Filter, next: string): Promise<ListBody> {
+  const query = new URLSearchParams({ limit: String(pageSize) });
+  const selector = selectorOf(kind, filter);
+  if (selector !== "") query.set("labelSelector", selector);
+  if (next !== "") query.set("continue", next);
+  const path = `${resourceOf(kind, group).path}?${query}`;
+  const body = await api.call<ListBody>({ method: "GET", path, timeoutMs: pageTimeoutMs }, aboutAll("list", kind));
+  if (body !== missing && body !== conflict) return body;
+  throw new StoreError({ ...aboutAll("list", kind), reason: `the API server does not know ${path}` });
+}
+
+/** Affinities that somebody has begun to delete are gone, as in Calico; blocks and handles are so when they are read. */
+function collect(access: Access, kind: Kind, raw: Raw, objects: StoredObject[], damaged: StoreError[]): void {
+  try {
+    const object = decode(access, kind, raw);
+    if (kind !== "BlockAffinity" || !isHalfDeleted(object)) objects.push(object);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    damaged.push(error);
+  }
+}
+
+async function create(access: Access, key: Key, object: StoredObject): Promise<StoredObject | undefined> {
+  requireWritable("create", key);
+  const { api, group, timeoutMs } = access;
+  const { uid: _uid, resourceVersion: _revision, ...metadata } = object.metadata;
+  const body = encodeObject(key, { ...object, metadata }, group);
+  const { path } = resourceOf(key.kind, group);
+  const raw = await api.call<Raw>({ method: "POST", path, body, timeoutMs }, about("create", key));
+  return raw === missing || raw === conflict ? undefined : decode(access, key.kind, raw);
+}
+
+async function update(access: Access, key: Key, object: StoredObject): Promise<StoredObject | undefined> {
+  const { api, group, timeoutMs } = access;
+  const path = pathOf(access, key);
+  const call =
+    key.kind === "Node"
+      ? ({ method: "PATCH", path: `${path}/status`, body: patchOfNode(object), timeoutMs } as const)
+      : ({ method: "PUT", path, body: encodeObject(key, object, group), timeoutMs } as const);
+  if (key.kind !== "Node") requireWritable("update", key);
+  const raw = await api.call<Raw>(call, about("update", key));
+  return raw === missing || raw === conflict ? undefined : decode(access, key.kind, raw);
+}
+
+async function remove(access: Access, key: Key, object: StoredObject): Promise<boolean> {
+  requireWritable("delete", key);
+  if (!isInternal(key.kind)) return (await deleteObject(access, key, object, true)) === "deleted";
+  const spec = { ...(object.spec as object), deleted: true };
+  const marked = await update(access, key, { ...object, spec });
+  if (marked === undefined) return false;
+  await finishDelete(access, key, marked);
+  return true;
+}
+
+/** Whoever is faster does it for us. */
+async function finishDelete(access: Access, key: Key, marked: StoredObject): Promise<void> {
+  await deleteObject(access, key, marked, false);
+}
+
+async function deleteObject(
+  access: Access,
+  key: Key,
+  { metadata: { uid, resourceVersion } }: StoredObject,
+  comparesRevision: boolean,
+): Promise<"deleted" | "conflict"> {
+  const { api, group, timeoutMs } = access;
+  const stored = encodeObject(key, { apiVersion: "", kind: key.kind, metadata: { name: "", uid }, spec: {} }, group)
+    .metadata.uid;
+  const preconditions = { uid: stored, ...(comparesRevision && { resourceVersion }) };
+  const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions };
+  const call = { method: "DELETE", path: pathOf(access, key), body, timeoutMs } as const;
+  const answer = await api.call(call, about("delete", key));
+  return answer === missing || answer === conflict ? "conflict" : "deleted";
+}
+
+async function* changes(access: Access, kind: Kind, after: string, signal: AbortSignal): AsyncIterable<Change> {
+  const { api, group } = access;
+  const seconds = Math.ceil(maxWatchSeconds * (0.5 + Math.random() / 2));
+  const query = new URLSearchParams({
+    watch: "true",
+    resourceVersion: after,
+    allowWatchBookmarks: "true",
+    timeoutSeconds: String(seconds),
+  });
+  const path = `${resourceOf(kind, group).path}?${query}`;
+  for await (const { type, object } of api.watch(path, aboutAll("watch", kind), signal)) {
+    if (type === "ERROR") throw watchFault(kind, object);
+    const revision = object.metadata.resourceVersion ?? after;
+    if (type === "BOOKMARK") yield { type: "bookmark", revision };
+    else yield changed(access, kind, { type, object }, revision);
+  }
+}
+
+function changed(access: Access, kind: Kind, { type, object: raw }: WatchEvent, revision: string): Change {
+  try {
+    const object = decode(access, kind, raw);
+    const isGone = type === "DELETED" || (kind === "BlockAffinity" && isHalfDeleted(object));
+    return isGone ? { type: "gone", key: keyOf(object), revision } : { type: "set", object, revision };
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return { type: "damaged", key: { kind, name: raw.metadata.name }, error, revision };
+  }
+}
+
+function watchFault(kind: Kind, status: Raw): StoreError {
+  const { code, message } = status as { readonly code?: unknown; readonly message?: unknown };
+  if (code === 410) return new Compacted(kind, String(message));
+  return new Unanswered("watch", { kind, name: "" }, String(message));
+}
+
+function decode({ group }: Access, kind: Kind, raw: Raw): StoredObject {
+  const ref = { kind, name: String(raw.metadata?.name) };
+  try {
+    const object = decodeObject(kind, raw, group);
+    const fault = objectFault(kind, object);
+    if (fault !== undefined) throw new InvalidObject(ref, fault);
+    return object;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new DamagedError("read", ref, error.message);
+    throw error;
+  }
+}
+
+/** Nodes and namespaces are the cluster's. */
+function requireWritable(action: string, key: Key): void {
+  if (key.kind !== "Node" && key.kind !== "Namespace") return;
+  throw new StoreError({ ...about(action, key), reason: "it is the cluster's, not Calico's" });
+}
+
+function pathOf({ group }: Access, key: Key): string {
+  return `${resourceOf(key.kind, group).path}/${encodeURIComponent(resourceName(key))}`;
+}
+
+function about(action: string, key: Key): About {
+  return { action, object: { kind: key.kind, name: resourceName(key) } };
+}
+
+function aboutAll(action: string, kind: Kind): About {
+  return { action, object: { kind, name: "" } };
+}

@@ -1,0 +1,139 @@
+/**
+ * Calico's objects as custom resources, and the objects that they stand for above the port.
+ *
+ * **In `crd.projectcalico.org/v1`** labels and annotations of an object stand in its annotation `projectcalico.org/metadata`, and on the resource
+ * itself those that are Calico's own; a resource's UID is exposed as another one, so that both APIs of Calico never show one UID for two
+ * objects; `deleted` of an affinity is a text. `projectcalico.org/v3` has none of this.
+ */
+import { goJson, inOrder } from "../cluster/go-json.ts";
+import type { ApiGroup } from "../cluster/settings.ts";
+import { parseJson } from "../json.ts";
+import { readValue } from "../json-text.ts";
+import type { Key } from "../key.ts";
+import type { Kind, Metadata, StoredObject } from "../object.ts";
+import { decodeNode } from "./node.ts";
+import { type Raw, resourceName, resourceOf } from "./resources.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+type Texts = Readonly<Record<string, string>>;
+
+const metadataAnnotation = "projectcalico.org/metadata";
+const old = "crd.projectcalico.org/v1";
+const external = "projectcalico.org/v3";
+/** Kinds that two steps delete: the API's DELETE does not compare revisions. */
+const internalKinds: ReadonlySet<Kind> = new Set(["IPAMBlock", "BlockAffinity", "IPAMHandle"]);
+
+export function isInternal(kind: Kind): boolean {
+  return internalKinds.has(kind);
+}
+
+/** Whether somebody has begun to delete it. */
+export function isHalfDeleted({ kind, spec }: StoredObject): boolean {
+  return isInternal(kind) && String((spec as Fields).deleted) === "true";
+}
+
+/** Throws `SyntaxError` when it is no object of the kind. */
+export function decodeObject(kind: Kind, raw: Raw, group: ApiGroup): StoredObject {
+  if (typeof raw.metadata?.name !== "string") throw new SyntaxError("it has no metadata.name");
+  const { managedFields: _managed, ...metadata } = raw.metadata;
+  if (kind === "Node") return decodeNode(raw);
+  if (kind === "Namespace") return { apiVersion: "v1", kind, metadata, spec: {} };
+  if (typeof raw.spec !== "object" || raw.spec === null) throw new SyntaxError("it has no spec");
+  const { apiVersion: _version, kind: _kind, metadata: _metadata, spec, ...rest } = raw;
+  return {
+    ...rest,
+    apiVersion: isInternal(kind) ? old : external,
+    kind,
+    metadata: group === old ? decodeMetadata(kind, metadata) : metadata,
+    spec,
+  };
+}
+
+function decodeMetadata(kind: Kind, { annotations = {}, labels, uid, ...others }: Metadata): Metadata {
+  const { [metadataAnnotation]: text, ...own } = annotations;
+  const stored =
+    text === undefined ? {} : (parseJson(text) as { readonly labels?: Texts; readonly annotations?: Texts });
+  const allLabels = { ...labels, ...stored.labels };
+  const allAnnotations = { ...own, ...stored.annotations };
+  return {
+    ...others,
+    ...(typeof uid === "string" && { uid: isInternal(kind) ? uid : convertUid(uid) }),
+    ...(Object.keys(allLabels).length > 0 && { labels: allLabels }),
+    ...(Object.keys(allAnnotations).length > 0 && { annotations: allAnnotations }),
+  };
+}
+
+/** What is sent to the API server. */
+export function encodeObject(key: Key, object: StoredObject, group: ApiGroup): Raw {
+  const { apiVersion, kind } = resourceOf(key.kind, group);
+  const { apiVersion: _version, kind: _kind, metadata, spec, ...rest } = object;
+  const named = { ...metadata, name: resourceName(key) };
+  return {
+    apiVersion,
+    kind,
+    metadata: group === old ? encodeMetadata(key.kind, named) : encodeNative(key.kind, named),
+    spec: encodeSpec(key.kind, spec as Fields, group),
+    ...rest,
+  };
+}
+
+/** Hints of ours mean nothing in a cluster, where each affinity is what Calico would have written. */
+function encodeNative(kind: Kind, { annotations, ...others }: Metadata): Metadata {
+  return { ...others, ...(kind !== "BlockAffinity" && annotations && { annotations }) };
+}
+
+function encodeMetadata(kind: Kind, metadata: Metadata): Metadata {
+  const { name, resourceVersion, uid, labels, annotations } = encodeNative(kind, metadata);
+  const hidden = {
+    ...(labels && Object.keys(labels).length > 0 && { labels: inOrder(labels) }),
+    ...(annotations && Object.keys(annotations).length > 0 && { annotations: inOrder(annotations) }),
+  };
+  const shown = calicosOwn(labels);
+  return {
+    name,
+    ...(resourceVersion !== undefined && { resourceVersion }),
+    ...(typeof uid === "string" && { uid: isInternal(kind) ? uid : convertUid(uid) }),
+    ...(Object.keys(shown).length > 0 && { labels: shown }),
+    annotations: { ...calicosOwn(annotations), [metadataAnnotation]: goJson(hidden) },
+  };
+}
+
+function calicosOwn(texts: Texts = {}): Texts {
+  return Object.fromEntries(
+    Object.entries(texts).filter(([name]) => /projectcalico\.org\/|operator\.tigera\.io\//.test(name)),
+  );
+}
+
+/** With what the schema requires, and without what is null, which it refuses. */
+function encodeSpec(kind: Kind, spec: Fields, group: ApiGroup): unknown {
+  const known = withoutNulls(spec) as Fields;
+  if (kind === "IPAMBlock") return { ...known, strictAffinity: false, deleted: known.deleted ?? false };
+  if (kind === "IPAMHandle") return { ...known, deleted: known.deleted ?? false };
+  if (kind === "IPAMConfig") return { strictAffinity: false, autoAllocateBlocks: true, ...known };
+  if (kind !== "BlockAffinity") return known;
+  const deleted = String(known.deleted) === "true";
+  return { ...known, type: known.type ?? "host", deleted: group === old ? String(deleted) : deleted };
+}
+
+/** Items of lists stay: a free address is one. */
+function withoutNulls(value: unknown): unknown {
+  const read = readValue(value);
+  if (Array.isArray(read)) return read.map(withoutNulls);
+  if (typeof read !== "object" || read === null) return read;
+  const members = Object.entries(read).filter(([, member]) => member !== null && member !== undefined);
+  return Object.fromEntries(members.map(([name, member]) => [name, withoutNulls(member)]));
+}
+
+/** The bits of each byte in the other order, but for the bytes of version and variant. Done twice it is the same again. */
+export function convertUid(uid: string): string {
+  const hex = uid.replaceAll("-", "");
+  if (!/^[0-9a-f]{32}$/.test(hex)) return uid;
+  const bytes = Buffer.from(hex, "hex").map((byte, index) => (index === 6 || index === 8 ? byte : reversed(byte)));
+  return Buffer.from(bytes)
+    .toString("hex")
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+function reversed(byte: number): number {
+  return Number.parseInt(byte.toString(2).padStart(8, "0").split("").reverse().join(""), 2);
+}

@@ -1,0 +1,77 @@
+/**
+ * Which resource of the API each kind is, and what each object is called.
+ *
+ * | kind | `crd.projectcalico.org/v1` | `projectcalico.org/v3` |
+ * | --- | --- | --- |
+ * | IPAMConfig | ipamconfigs | ipamconfigurations, kind IPAMConfiguration |
+ * | Node, Namespace | the core's own | likewise |
+ * | every other | its plural | likewise |
+ */
+import { createHash } from "node:crypto";
+import { isDnsSubdomain } from "../../net/dns-name.ts";
+import type { ApiGroup } from "../cluster/settings.ts";
+import type { Filter } from "../filter.ts";
+import { hostnameHash } from "../hostname-hash.ts";
+import type { Key } from "../key.ts";
+import type { Kind, Metadata } from "../object.ts";
+import { affinityName, blockName } from "../object-name.ts";
+
+export interface Resource {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** `/apis/crd.projectcalico.org/v1/ipamblocks`. */
+  readonly path: string;
+}
+
+/** An object as the API has it. */
+export interface Raw {
+  readonly metadata: Metadata;
+  readonly spec?: unknown;
+  readonly [unknown: string]: unknown;
+}
+
+const plurals: Readonly<Record<Kind, string>> = {
+  IPPool: "ippools",
+  IPReservation: "ipreservations",
+  IPAMConfig: "ipamconfigs",
+  IPAMBlock: "ipamblocks",
+  BlockAffinity: "blockaffinities",
+  IPAMHandle: "ipamhandles",
+  Node: "nodes",
+  Namespace: "namespaces",
+};
+
+export function resourceOf(kind: Kind, group: ApiGroup): Resource {
+  if (kind === "Node" || kind === "Namespace") return { apiVersion: "v1", kind, path: `/api/v1/${plurals[kind]}` };
+  if (kind === "IPAMConfig" && group === "projectcalico.org/v3") {
+    return { apiVersion: group, kind: "IPAMConfiguration", path: `/apis/${group}/ipamconfigurations` };
+  }
+  return { apiVersion: group, kind, path: `/apis/${group}/${plurals[kind]}` };
+}
+
+/** `metadata.name` of the object that a key asks for. */
+export function resourceName(key: Key): string {
+  if ("name" in key) return key.name;
+  if ("handleId" in key) return handleName(key.handleId);
+  return "node" in key ? affinityName(key.node, key.cidr) : blockName(key.cidr);
+}
+
+/** Calico's, the ID in lower case; where the API allows no such name, one with a digest. */
+function handleName(handleId: string): string {
+  const lower = handleId.toLowerCase();
+  if (isDnsSubdomain(lower)) return lower;
+  const words = lower.match(/[a-z0-9]+/g) ?? [];
+  const digest = createHash("sha256").update(handleId).digest("hex").slice(0, 16);
+  return [...(words.length > 0 ? [words.join("-").slice(0, 180)] : []), digest].join("-");
+}
+
+/** What a listing asks for beside the kind: Calico finds a node's affinities by their labels. */
+export function selectorOf(kind: Kind, { node, family }: Filter): string {
+  if (kind !== "BlockAffinity" || node === undefined) return "";
+  const labels = [
+    `projectcalico.org/affinity-type=host`,
+    `projectcalico.org/hostname-hash=${hostnameHash(node)}`,
+    ...(family === undefined ? [] : [`projectcalico.org/ip-version=${family}`]),
+  ];
+  return labels.join();
+}

@@ -1,0 +1,187 @@
+/**
+ * Requests to the API server: kept connections, and bodies without loss. The generated client reads bodies with `JSON.parse`, which would write
+ * another sequence number into a block than the one it read.
+ */
+import { type Agent, type IncomingMessage, request as requestHttp } from "node:http";
+import { type RequestOptions, request as requestHttps } from "node:https";
+import type { KubeConfig } from "@kubernetes/client-node";
+import { type About, Unanswered } from "../cluster/backend.ts";
+import { parseJson, stringifyJson } from "../json.ts";
+
+export interface Call {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With the query. */
+  readonly path: string;
+  readonly body?: object;
+  readonly timeoutMs: number;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** A text where the server did not answer with JSON. */
+  readonly body: unknown;
+}
+
+/** How long credentials are used before they are asked for again; the library renews those that end sooner. */
+const credentialsMs = 10_000;
+const maxConnections = 48;
+/** A watch gets a bookmark each minute or so; one that is silent for longer has lost its server. */
+const silenceMs = 150_000;
+
+interface Credentials {
+  readonly until: number;
+  readonly options: RequestOptions;
+}
+
+export class KubeTransport {
+  readonly #readConfig: () => KubeConfig;
+  #config: KubeConfig | undefined;
+  #credentials: Promise<Credentials> | undefined;
+  #agent: { readonly identity: string; readonly agent: Agent } | undefined;
+
+  constructor(readConfig: () => KubeConfig) {
+    this.#readConfig = readConfig;
+  }
+
+  /** The URL of the server, for messages. */
+  get server(): string {
+    return this.#config?.getCurrentCluster()?.server ?? "";
+  }
+
+  /** Rejects with `Unanswered` where there is no answer in time. Any status is an answer. */
+  async call(call: Call, about: About): Promise<Answer> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), call.timeoutMs);
+    try {
+      const response = await this.#send(call, timeout.signal);
+      const text = (await collect(response)).toString();
+      return { status: response.statusCode ?? 0, body: parsed(text) };
+    } catch (error) {
+      const reason = timeout.signal.aborted ? `no answer within ${call.timeoutMs} ms` : (error as Error).message;
+      throw this.#unanswered(about, reason, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The documents of a watch, one by one. With another status than 200, that answer is the only one. */
+  async *watch(path: string, about: About, signal: AbortSignal): AsyncGenerator<Answer> {
+    const { signal: ended, end } = linked(signal);
+    let silence = setTimeout(end, silenceMs);
+    try {
+      const response = await this.#send({ method: "GET", path }, ended);
+      const status = response.statusCode ?? 0;
+      if (status !== 200) return yield { status, body: parsed((await collect(response)).toString()) };
+      let rest = "";
+      response.setEncoding("utf8");
+      for await (const text of response as AsyncIterable<string>) {
+        clearTimeout(silence);
+        silence = setTimeout(end, silenceMs);
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) yield { status, body: parseJson(line) };
+      }
+    } catch (error) {
+      throw this.#unanswered(about, (error as Error).message, error);
+    } finally {
+      clearTimeout(silence);
+      end();
+    }
+  }
+
+  /** The server does not know who we are: the next request reads files and asks programs again. */
+  forgetCredentials(): void {
+    this.#config = undefined;
+    this.#credentials = undefined;
+  }
+
+  close(): void {
+    this.#agent?.agent.destroy();
+  }
+
+  #unanswered({ action, object }: About, reason: string, cause: unknown): Unanswered {
+    return new Unanswered(action, object, `API server${this.server && ` ${this.server}`}: ${reason}`, cause);
+  }
+
+  async #send({ method, path, body }: Omit<Call, "timeoutMs">, signal: AbortSignal): Promise<IncomingMessage> {
+    const { options } = await this.#identity();
+    const text = body && Buffer.from(stringifyJson(body));
+    const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    const headers = {
+      ...options.headers,
+      accept: "application/json",
+      ...(text && { "content-type": type, "content-length": text.length }),
+    };
+    const url = new URL(this.server + path);
+    const request = (url.protocol === "http:" ? requestHttp : requestHttps)(url, {
+      ...options,
+      method,
+      headers,
+      signal,
+    });
+    return await new Promise((resolve, reject) => {
+      request.on("response", resolve);
+      request.on("error", reject);
+      request.end(text);
+    });
+  }
+
+  async #identity(): Promise<Credentials> {
+    if (this.#credentials === undefined || (await this.#credentials).until < Date.now()) {
+      this.#credentials = this.#ask();
+    }
+    try {
+      return await this.#credentials;
+    } catch (error) {
+      this.forgetCredentials();
+      throw error;
+    }
+  }
+
+  async #ask(): Promise<Credentials> {
+    this.#config ??= this.#readConfig();
+    const options: RequestOptions & { headers: Record<string, string> } = { headers: {} };
+    await this.#config.applyToHTTPSOptions(options);
+    const { Authorization: token } = options.headers;
+    // A token's file may end in a new line.
+    if (token !== undefined) options.headers.Authorization = token.trim();
+    return { until: Date.now() + credentialsMs, options: { ...options, agent: this.#keptAgent(options) } };
+  }
+
+  /** The library makes one for each request; as long as it would be the same, the connections of the first are used. */
+  #keptAgent({ agent, ca, cert, key, servername, rejectUnauthorized }: RequestOptions): Agent {
+    const identity = [this.server, ca, cert, key, servername, rejectUnauthorized].join("\n");
+    if (this.#agent?.identity !== identity) {
+      const made = agent as Agent & { keepAlive: boolean };
+      made.keepAlive = true;
+      made.maxSockets = maxConnections;
+      this.#agent = { identity, agent: made };
+    }
+    return this.#agent.agent;
+  }
+}
+
+function linked(signal: AbortSignal): { readonly signal: AbortSignal; readonly end: () => void } {
+  const abort = new AbortController();
+  const end = () => {
+    signal.removeEventListener("abort", end);
+    abort.abort();
+  };
+  signal.addEventListener("abort", end);
+  if (signal.aborted) end();
+  return { signal: abort.signal, end };
+}
+
+async function collect(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return text;
+  }
+}

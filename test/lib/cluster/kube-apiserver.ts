@@ -1,0 +1,190 @@
+/** A real API server of a test's own: on loopback, over an etcd of its own, with the schemas that a cluster of Calico has. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parse } from "yaml";
+import { root } from "../suite.ts";
+import { type Certificates, makeCertificates } from "./certificates.ts";
+import { Etcd, freePort } from "./etcd.ts";
+import { kubeApiserver } from "./kube-apiserver-build.ts";
+
+const crds = join(root, "test/fixtures/calico-newest/crds");
+export const token = "token-of-root";
+
+export class KubeApiserver {
+  readonly etcd: Etcd;
+  readonly port: number;
+  readonly server: string;
+  readonly kubeconfig: string;
+  readonly #directory: string;
+  readonly #files: Certificates;
+  readonly #program: string;
+  #process: ChildProcess | undefined;
+
+  private constructor(program: string, etcd: Etcd, port: number, directory: string) {
+    this.etcd = etcd;
+    this.port = port;
+    this.server = `https://127.0.0.1:${port}`;
+    this.kubeconfig = join(directory, "kubeconfig");
+    this.#program = program;
+    this.#directory = directory;
+    this.#files = makeCertificates(directory, "/O=system:masters/CN=tortie");
+    writeFileSync(join(directory, "tokens"), `${token},root,root,system:masters\n`);
+    writeFileSync(this.kubeconfig, this.#kubeconfig());
+  }
+
+  static async start(): Promise<KubeApiserver> {
+    const program = await kubeApiserver();
+    const etcd = await Etcd.start();
+    const server = new KubeApiserver(program, etcd, await freePort(), mkdtempSync(join(tmpdir(), "tortie-apiserver-")));
+    try {
+      await server.begin();
+      await server.#installSchemas();
+      return server;
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+  }
+
+  /** Starts the server on the data that it has, and waits until it answers. */
+  async begin(): Promise<void> {
+    const { ca, cert, key } = this.#files;
+    const flags = {
+      "etcd-servers": this.etcd.endpoint,
+      "secure-port": this.port,
+      "bind-address": "127.0.0.1",
+      "endpoint-reconciler-type": "none",
+      "cert-dir": this.#directory,
+      "tls-cert-file": cert,
+      "tls-private-key-file": key,
+      "client-ca-file": ca,
+      "token-auth-file": join(this.#directory, "tokens"),
+      "authorization-mode": "RBAC",
+      "service-account-issuer": "https://kubernetes.default.svc",
+      "service-account-key-file": cert,
+      "service-account-signing-key-file": key,
+      "service-cluster-ip-range": "10.0.0.0/24",
+    };
+    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    const child = spawn(this.#program, args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.#process = child;
+    let log = "";
+    child.stderr.on("data", (bytes: Buffer) => {
+      log = (log + bytes.toString()).slice(-3000);
+    });
+    for (
+      const deadline = Date.now() + 120_000;
+      (await this.call("GET", "/readyz").catch(() => undefined))?.status !== 200;
+    ) {
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error(`cannot start kube-apiserver: ${log}`);
+      await sleep(100);
+    }
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#process?.kill(signal);
+  }
+
+  /** Ends the server, as a crash would. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await this.etcd.stop();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Removes every object of Calico's, of both APIs. */
+  async clear(): Promise<void> {
+    for (const group of ["crd.projectcalico.org", "projectcalico.org"]) await this.etcd.clear(`/registry/${group}/`);
+  }
+
+  /** A request of a superuser, not by our driver. */
+  call(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly text: string }> {
+    const { ca, cert, key } = this.#files;
+    const [tlsCa, tlsCert, tlsKey] = [ca, cert, key].map((file) => readFileSync(file));
+    return new Promise((resolve, reject) => {
+      const headers = { "content-type": "application/json" };
+      const options = { method, headers, ca: tlsCa, cert: tlsCert, key: tlsKey, agent: false };
+      const sent = request(this.server + path, options, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part) => {
+          text += part;
+        });
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      sent.on("error", reject);
+      sent.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
+    });
+  }
+
+  async #installSchemas(): Promise<void> {
+    const schemas = readdirSync(crds).flatMap((file) => {
+      const text = readFileSync(join(crds, file), "utf8");
+      return [parse(text), parse(asNative(text))] as { readonly spec: { readonly group: string } }[];
+    });
+    for (const schema of schemas) {
+      const { status, text } = await this.call(
+        "POST",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        schema,
+      );
+      if (status !== 201) throw new Error(`cannot install a schema: ${text}`);
+    }
+    for (const path of ["crd.projectcalico.org/v1/ipamblocks", "projectcalico.org/v3/ipamconfigurations"]) {
+      for (const deadline = Date.now() + 60_000; (await this.call("GET", `/apis/${path}`)).status !== 200; ) {
+        if (Date.now() > deadline) throw new Error(`the API server does not serve ${path}`);
+        await sleep(100);
+      }
+    }
+    // Discovery is not all: each schema is served in its own time.
+    await sleep(500);
+  }
+
+  #kubeconfig(): string {
+    const { ca, cert, key } = this.#files;
+    return JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "by-certificate",
+      clusters: [{ name: "c", cluster: { server: this.server, "certificate-authority": ca } }],
+      users: [
+        { name: "certificate", user: { "client-certificate": cert, "client-key": key } },
+        { name: "token", user: { token } },
+        {
+          name: "program",
+          user: { exec: { apiVersion: "client.authentication.k8s.io/v1", command: "sh", args: ["-c", tokenGiver] } },
+        },
+      ],
+      contexts: ["certificate", "token", "program"].map((user) => ({
+        name: `by-${user}`,
+        context: { cluster: "c", user },
+      })),
+    });
+  }
+}
+
+/** As a cloud's program would answer. */
+const tokenGiver = `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"${token}"}}'`;
+
+/** The same schema in the API of Calico 3.32, which `calico_api_group` chooses. */
+function asNative(schema: string): string {
+  return schema
+    .replaceAll("crd.projectcalico.org", "projectcalico.org")
+    .replaceAll("ipamconfigs", "ipamconfigurations")
+    .replaceAll(/IPAMConfig(?=$|List)/gm, "IPAMConfiguration")
+    .replace("name: v1\n", "name: v3\n")
+    .replace(/(kind: BlockAffinity\n[\s\S]*deleted:\s+type: )string/, "$1boolean");
+}
