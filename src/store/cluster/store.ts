@@ -13,7 +13,7 @@ import type { Key } from "../key.ts";
 import type { StoredObject } from "../object.ts";
 import type { StoreError } from "../store-error.ts";
 import type { AsyncStore, StoreReply, StoreRequest } from "../transaction.ts";
-import { type Backend, Unanswered } from "./backend.ts";
+import { type Backend, Compacted, Unanswered } from "./backend.ts";
 
 export interface ClusterStoreOptions {
   readonly deadlineMs: number;
@@ -84,7 +84,7 @@ async function remove(
   return (await backend.remove(key, object)) || (isRepeated && (await backend.read(key)) === undefined);
 }
 
-/** Tries until there is an answer; throws the last `Unanswered` when the deadline has passed. */
+/** Tries until there is an answer; throws the last error when the deadline has passed. */
 async function persist<T>(deadlineMs: number, request: (isRepeated: boolean) => Promise<T>): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (let tries = 0; ; tries++) {
@@ -92,7 +92,9 @@ async function persist<T>(deadlineMs: number, request: (isRepeated: boolean) => 
       return await request(tries > 0);
     } catch (error) {
       const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** tries) * (0.5 + Math.random());
-      if (!(error instanceof Unanswered) || Date.now() + pauseMs > deadline) throw error;
+      // The pages of a listing that took too long are forgotten, and its first is asked for again.
+      const mayPass = error instanceof Unanswered || error instanceof Compacted;
+      if (!mayPass || Date.now() + pauseMs > deadline) throw error;
       await sleep(pauseMs);
     }
   }

@@ -13,7 +13,8 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import { type About, Unanswered } from "../cluster/backend.ts";
+import { type About, Compacted, Unanswered } from "../cluster/backend.ts";
+import type { Kind } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { type AuthenticateResponse, methods, type WatchResponse } from "./protocol.ts";
 
@@ -106,6 +107,7 @@ export class EtcdClient {
   #refusal(error: unknown, { action, object }: About, at: number): unknown {
     if (!isServiceError(error)) return error;
     const reason = `etcd at ${this.#settings.endpoints[at]}: ${error.details}`;
+    if (error.code === status.OUT_OF_RANGE) return new Compacted(object.kind as Kind, reason);
     if (!passing.has(error.code)) return new StoreError({ action, object, reason, cause: error });
     if (this.#current === at) this.#current = (at + 1) % this.#clients.length;
     return new Unanswered(action, object, reason, error);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { openClusterDatastore } from "../../../src/store/cluster/open.ts";
-import { environmentOf, InvalidSetting, readSettings } from "../../../src/store/cluster/settings.ts";
+import { openClusterDatastore } from "../../../../src/store/cluster/open.ts";
+import { environmentOf, InvalidSetting, readSettings } from "../../../../src/store/cluster/settings.ts";
 
 describe("settings of a cluster's datastore", () => {
   test("are those of etcd where there are endpoints, else of Kubernetes", () => {
