@@ -11,6 +11,8 @@ import { makeCertificates } from "../lib/cluster/certificates.ts";
 import { describeContract, type Site } from "../lib/cluster/contract.ts";
 import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { Relay } from "../lib/cluster/relay.ts";
+import { storm } from "../lib/cluster/storm.ts";
+import { howMany } from "../lib/how-many.ts";
 
 /** Small, so that a listing has several. */
 const pageSize = 7;
@@ -42,6 +44,19 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd${etcdIsMissing ? `: ${etcdIsM
   });
 
   describeContract("etcd", () => site);
+
+  test("nodes and etcd are killed while pods come and go, and no address is lost or given twice", async () => {
+    await etcd.clear();
+    const datastore = clusterDatastore(etcdBackend({ endpoints: [etcd.endpoint] }, 2000), { deadlineMs: 20_000 });
+    const restart = async () => {
+      await etcd.kill();
+      await etcd.begin();
+    };
+    const environment = { ETCD_ENDPOINTS: etcd.endpoint };
+    const pods = await storm({ environment, datastore, restart }, { nodes: 3, kills: howMany(60) });
+    expect(pods).toBeGreaterThan(50);
+    datastore.close();
+  });
 
   test("one endpoint that is down is passed over", async () => {
     const datastore = clusterDatastore(etcdBackend({ endpoints: ["http://127.0.0.1:1", etcd.endpoint] }, 2000));

@@ -12,6 +12,8 @@ import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
 import { Relay } from "../lib/cluster/relay.ts";
+import { storm } from "../lib/cluster/storm.ts";
+import { howMany } from "../lib/how-many.ts";
 import { root } from "../lib/suite.ts";
 
 const pageSize = 7;
@@ -64,6 +66,19 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
       datastore.close();
     }
   };
+
+  test("nodes and the API server are killed while pods come and go, and no address is lost or given twice", async () => {
+    await api.clear();
+    const datastore = await open({}, { timeoutMs: 2000, deadlineMs: 20_000 });
+    const restart = async () => {
+      await api.kill();
+      await api.begin();
+    };
+    const environment = { DATASTORE_TYPE: "kubernetes", KUBECONFIG: api.kubeconfig };
+    const pods = await storm({ environment, datastore, restart }, { nodes: 3, kills: howMany(40) });
+    expect(pods).toBeGreaterThan(50);
+    datastore.close();
+  });
 
   test.each(["by-certificate", "by-token", "by-program"])("the server knows us %s", async (context) => {
     const environment = { K8S_CURRENT_CONTEXT: context };
