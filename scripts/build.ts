@@ -1,15 +1,16 @@
 /**
- * Builds the plugins and the operator's command: `tsx scripts/build.ts`. With `--sanitized` or `--stock`, the plugins alone, into
+ * Builds the plugins, the operator's command and the node agent: `tsx scripts/build.ts`. With `--sanitized` or `--stock`, the plugins alone, into
  * `build/sanitized/bin` or `build/stock/bin`, for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`. What these are, toolchain.ts says.
  *
- * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js`, for Node.
+ * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js` and the agent
+ * `dist/tortie-node.js`, for Node.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildCli } from "./build/cli-bundle.ts";
 import { buildExecutable } from "./build/executable.ts";
+import { buildForNode } from "./build/node-bundle.ts";
 import { pluginNames } from "./build/registry.ts";
 import { findingsDirectory, release, sanitized, stock, type Toolchain } from "./build/toolchain.ts";
 import { setup as generateModules } from "./validators.ts";
@@ -26,7 +27,8 @@ try {
     await buildPlugins("build/stock/bin", "build/stock", stock);
   } else {
     await buildPlugins("dist/bin", "build/release", release);
-    await buildCli({ root, define: buildInfo() });
+    for (const program of ["tortie", "tortie-node"] as const)
+      await buildForNode({ root, program, define: buildInfo() });
   }
 } catch (error) {
   process.stderr.write(`build: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -4,6 +4,7 @@
  * - between `<!-- plugins -->` and `<!-- /plugins -->`: what each plugin is for, out of its descriptor
  * - the names in the shell's `for name in …; do` lines, out of the descriptors
  * - between `<!-- keys:<plugin> -->` and `<!-- /keys -->`: the configuration keys, out of the plugin's schema
+ * - between `<!-- settings -->` and `<!-- /settings -->`: the node agent's settings, out of their schema
  * - between `<!-- conformance:all -->` or `<!-- conformance:better -->` and `<!-- /conformance -->`: the conformance table, or the rows that
  *   the reference fails, out of the rows and of the record in `test/conformance`
  */
@@ -12,6 +13,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { descriptors } from "#plugins/descriptors";
+import { describeSettings } from "../src/agent/settings/schema.ts";
 import { readRecord } from "../test/conformance/record.ts";
 import { sections } from "../test/conformance/sections.ts";
 import { betterTable, wholeTable } from "../test/conformance/table.ts";
@@ -43,6 +45,10 @@ function documents(): readonly string[] {
 async function withTables(text: string): Promise<string> {
   let result = text
     .replace(/<!-- plugins -->\n[\s\S]*?<!-- \/plugins -->/g, `<!-- plugins -->\n${pluginTable()}\n<!-- /plugins -->`)
+    .replace(
+      /<!-- settings -->\n[\s\S]*?<!-- \/settings -->/g,
+      `<!-- settings -->\n${settingsTable()}\n<!-- /settings -->`,
+    )
     // The name that runtimes ask for first is linked last, and removed first.
     .replace(/for name in [a-z -]+; do ln/g, `for name in ${[...names].reverse().join(" ")}; do ln`)
     .replace(/for name in [a-z -]+; do if/g, `for name in ${names.join(" ")}; do if`);
@@ -59,6 +65,11 @@ async function withTables(text: string): Promise<string> {
 function pluginTable(): string {
   const rows = descriptors.map(({ name, purpose }) => `| \`${name}\` | ${purpose} |`);
   return ["| executable | what it does |", "| --- | --- |", ...rows].join("\n");
+}
+
+function settingsTable(): string {
+  const rows = describeSettings().map(({ name, meaning }) => `| \`${name}\` | ${meaning} |`);
+  return ["| variable | meaning |", "| --- | --- |", ...rows].join("\n");
 }
 
 async function table(plugin: string): Promise<string> {

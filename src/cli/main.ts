@@ -19,7 +19,7 @@ import { terminalOf } from "./ui/terminal.ts";
 const out = (text: string) => nodeSys.write("stdout", text);
 const note = (line: string) => nodeSys.write("stderr", `${line}\n`);
 
-// Not awaited here: the bundle is no module (scripts/build/cli-bundle.ts).
+// Not awaited here: the bundle is no module (scripts/build/node-bundle.ts).
 const isRoot = process.geteuid?.() === 0;
 runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isRoot, cli: cliOf }).then((status) => {
   process.exitCode = status;

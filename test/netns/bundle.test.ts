@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildCli } from "../../scripts/build/cli-bundle.ts";
+import { buildForNode } from "../../scripts/build/node-bundle.ts";
 
 const nodes = [process.execPath, ...(process.env.TORTIE_NODES?.split(":") ?? [])];
 const define = { TORTIE_VERSION: '"1.2.3"', TORTIE_COMMIT: '"0123456789ab"', TORTIE_ENGINE: '"none"' };
@@ -23,7 +23,7 @@ let bundle: string;
 beforeAll(async () => {
   directory = realpathSync(mkdtempSync(join(tmpdir(), "tortie-bundle-")));
   bundle = join(directory, "tortie.js");
-  await buildCli({ root: process.cwd(), define, target: bundle });
+  await buildForNode({ root: process.cwd(), program: "tortie", define, target: bundle });
 });
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -51,6 +51,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/plugin",
     "src/log",
   ],
+  // For Node alone, and nobody's but its own: plugins know the agent by its protocol.
+  "src/agent": [
+    "src/identity",
+    "src/errors",
+    "src/ipam",
+    "src/store",
+    "src/store/cluster",
+    "src/host",
+    "src/net",
+    "src/plugin",
+  ],
   plugins: [
     "src/schema",
     "src/identity",
@@ -75,7 +86,7 @@ const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comm
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
 const offThePath =
-  /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/)|^plugins\/[^/]+\/schema\.ts$/;
+  /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
 const generated = /^#(plugins\/|validators\/|build-info)/;
 

@@ -99,7 +99,10 @@ function check(cidrs: readonly string[], family: Family, { networks, warn }: Sur
  * Calico's: 192.168.0.0/16, or where that touches the node's networks the first of 172.16.0.0/16 to 172.31.0.0/16 that does not; for IPv6 a /48 of
  * unique local addresses with a random global ID (RFC 4193 section 3).
  */
-function clearCidr(family: Family, { random, networks, routes }: Surroundings): string {
+export function clearCidr(
+  family: Family,
+  { random, networks, routes }: Pick<Surroundings, "random" | "networks" | "routes">,
+): string {
   if (family === 6) return uniqueLocal(random());
   const node = networks(4);
   const destinations = node === undefined ? [] : routes(4);

@@ -1,22 +1,26 @@
 /**
- * Bundles the operator's command with all that it needs of npm into one file, `dist/tortie.js`.
+ * Bundles a program for Node with all that it needs of npm into one file: the operator's command, `dist/tortie.js`, and the node agent,
+ * `dist/tortie-node.js`.
  *
  * Whether Node takes a file for a module or for CommonJS follows from its name, from a `package.json` in a directory above it, and from Node's
- * version. People copy this one to `/usr/local/bin/tortie`, so it is both: no import or export, no top-level `await`, and `require` comes from
+ * version. People copy these to `/usr/local/bin/tortie`, so they are both: no import or export, no top-level `await`, and `require` comes from
  * `import()`, which either has.
  */
 import { chmodSync, renameSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 
-export interface CliBundle {
+export interface NodeBundle {
   /** The root of the repository. */
   readonly root: string;
-  /** `dist/tortie.js` without. */
+  readonly program: keyof typeof entries;
+  /** `dist/<program>.js` without. */
   readonly target?: string;
   /** Constants in the program, as JSON. */
   readonly define: Readonly<Record<string, string>>;
 }
+
+const entries = { tortie: "src/cli/main.ts", "tortie-node": "src/agent/main.ts" } as const;
 
 const banner = `#!/usr/bin/env node
 "use strict";
@@ -25,12 +29,13 @@ const require = createRequire("file:///tortie.js"), module = { exports: {} };
 const __filename = process.argv[1], __dirname = require("node:path").dirname(__filename);
 const __url = require("node:url").pathToFileURL(__filename).href;`;
 
-export async function buildCli({ root, define, target = join(root, "dist/tortie.js") }: CliBundle): Promise<void> {
+export async function buildForNode({ root, program, define, target }: NodeBundle): Promise<void> {
   const start = performance.now();
+  const file = target ?? join(root, `dist/${program}.js`);
   // Whoever runs the old one meanwhile has it whole.
-  const neighbour = join(dirname(target), `.tortie-${process.pid}.js`);
+  const neighbour = join(dirname(file), `.${program}-${process.pid}.js`);
   await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
+    entryPoints: [join(root, entries[program])],
     outfile: neighbour,
     bundle: true,
     platform: "node",
@@ -45,7 +50,7 @@ export async function buildCli({ root, define, target = join(root, "dist/tortie.
     logLevel: "warning",
   });
   chmodSync(neighbour, 0o755);
-  renameSync(neighbour, target);
+  renameSync(neighbour, file);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  process.stderr.write(`build: ${relative(root, target)}: ${statSync(target).size} bytes, in ${seconds} s\n`);
+  process.stderr.write(`build: ${relative(root, file)}: ${statSync(file).size} bytes, in ${seconds} s\n`);
 }

@@ -1,0 +1,48 @@
+/** What the node itself tells of its interfaces and routes. */
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { canonicalAddress, type Family } from "../../net/address.ts";
+import { canonicalPrefix } from "../../net/prefix.ts";
+import type { NodeInterface } from "./choose.ts";
+
+/** Those that are up, by their index. An alias (`eth0:1`) counts as its interface. */
+export function readInterfaces(): readonly NodeInterface[] {
+  const found = new Map<string, string[]>();
+  for (const [label, addresses = []] of Object.entries(networkInterfaces())) {
+    const name = label.replace(/:.*$/, "");
+    const known = found.get(name) ?? [];
+    known.push(...addresses.flatMap(({ cidr }) => canonicalPrefix(cidr ?? "") ?? []));
+    found.set(name, known);
+  }
+  return [...found]
+    .map(([name, addresses]) => ({ name, addresses }))
+    .sort((one, other) => indexOf(one.name) - indexOf(other.name));
+}
+
+/** The address that packets to a host leave with; `undefined` without a route. Sends nothing. */
+export async function sourceTo(host: string, family: Family): Promise<string | undefined> {
+  const socket = createSocket(family === 4 ? "udp4" : "udp6");
+  try {
+    socket.connect(anyPort, host);
+    await once(socket, "connect");
+    return canonicalAddress(socket.address().address.replace(/%.*$/, ""));
+  } catch {
+    return undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** The kernel looks a route up for a connection, whatever the port. */
+const anyPort = 80;
+
+function indexOf(name: string): number {
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/ifindex`, "utf8"));
+  } catch {
+    // It is gone.
+    return 0;
+  }
+}

@@ -1,0 +1,44 @@
+/** Asks the datastore now and then whether it is there, for readiness; what a request meets meanwhile, its answer tells. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AsyncDatastore } from "../store/async-datastore.ts";
+import { StoreError } from "../store/store-error.ts";
+import { driveAsync, read } from "../store/transaction.ts";
+
+export interface DatastoreWatch {
+  /** When it last answered, in milliseconds since the epoch. */
+  answeredMs(): number;
+  /** Why it did not when it was last asked. */
+  trouble(): string | undefined;
+}
+
+const intervalMs = 2000;
+
+/** Ends with the signal. */
+export function watchDatastore(
+  datastore: AsyncDatastore,
+  signal: AbortSignal,
+  onChange: (trouble: string | undefined) => void,
+): DatastoreWatch {
+  let trouble: string | undefined;
+  let answered = Date.now();
+  const ask = async () => {
+    const before = trouble;
+    try {
+      await driveAsync(read({ kind: "IPAMConfig", name: "default" }), datastore.store);
+      answered = Date.now();
+      trouble = undefined;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      trouble = error.message;
+    }
+    if ((before === undefined) !== (trouble === undefined) && !signal.aborted) onChange(trouble);
+  };
+  const run = async () => {
+    while (!signal.aborted) {
+      await sleep(intervalMs, undefined, { signal }).catch(() => undefined);
+      if (!signal.aborted) await ask();
+    }
+  };
+  void run();
+  return { answeredMs: () => answered, trouble: () => trouble };
+}

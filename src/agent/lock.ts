@@ -1,0 +1,26 @@
+/** One agent per socket directory: the kernel frees the lock of one that was killed. */
+import { CoreError } from "../errors/core-error.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+
+class AlreadyRunning extends CoreError {
+  override readonly name = "AlreadyRunning";
+  readonly kind = "conflict";
+
+  constructor(path: string) {
+    super(`cannot start: another tortie-node holds "${path}"; stop it first`);
+  }
+}
+
+/** Returns what gives the lock back. Throws `AlreadyRunning`, or `EPERM` where the directory is not root's alone. */
+export function lockAgent(path: string, sys: Sys): () => void {
+  const directory = path.slice(0, path.lastIndexOf("/"));
+  sys.trustDirectory(directory);
+  sys.makeDirs(directory, 0o700);
+  try {
+    const lock = sys.lock(path, "exclusive", 0);
+    return () => sys.unlock(lock);
+  } catch (error) {
+    if (isErrno(error, "ETIMEDOUT")) throw new AlreadyRunning(path);
+    throw error;
+  }
+}

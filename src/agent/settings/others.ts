@@ -1,0 +1,35 @@
+/** Settings of Calico's node that this agent does not use: those that it refuses, for it would not do what they say, and those without a meaning here. */
+
+interface Refused {
+  /** What may be said all the same, for the agent does it anyway. */
+  readonly accepts?: RegExp;
+  readonly reason: string;
+}
+
+const no = /^(false|no|0|f|n)$/i;
+const bgp = "it speaks no BGP";
+
+export const refusedSettings: Readonly<Record<string, Refused>> = {
+  CALICO_NETWORKING_BACKEND: {
+    accepts: /^none$/,
+    reason: "it makes no routes to other nodes; leave it out, or set it to none, and keep a node agent that does",
+  },
+  CALICO_MANAGE_CNI: { accepts: no, reason: "it writes no kubeconfig for plugins" },
+  CALICO_DISABLE_FILE_LOGGING: { accepts: /^true$/i, reason: "it logs to its standard output alone" },
+  CALICO_K8S_NODE_REF: { reason: "it finds the node's Kubernetes Node by NODENAME" },
+  CALICO_ROUTER_ID: { reason: bgp },
+  AS: { reason: bgp },
+  AUTODETECT_POLL_INTERVAL: { reason: "it detects addresses when it starts, and not again" },
+  FELIX_WIREGUARDENABLED: { accepts: no, reason: "it encrypts nothing" },
+  FELIX_WIREGUARDENABLEDV6: { accepts: no, reason: "it encrypts nothing" },
+  FELIX_BPFENABLED: { accepts: no, reason: "it has no eBPF dataplane" },
+};
+
+/** What begins so is meant for this agent, or for Calico's. */
+export const settingPrefix = /^(CALICO_|FELIX_|ETCD_|IP_|IP6_|K8S_|TORTIE_)/;
+
+/** What Kubernetes says of services whose names begin so: `CALICO_TYPHA_PORT_5473_TCP_ADDR`. */
+export const ofService = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?)$/;
+
+/** Felix' own, which are about policies, routes and tunnels. */
+export const ofFelix = /^FELIX_/;

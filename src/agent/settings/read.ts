@@ -1,0 +1,187 @@
+/**
+ * The agent's settings out of environment variables. **All that is wrong is told at once**, each with its reason, and what is named and not used
+ * is told as well: a slip in a name must not look as if it had been heard.
+ */
+import { CoreError } from "../../errors/core-error.ts";
+import { defaultBlockSize } from "../../ipam/model/pool.ts";
+import type { Family } from "../../net/address.ts";
+import { lengthOf } from "../../net/prefix.ts";
+import { type ClusterSettings, type Environment, InvalidSetting, readSettings } from "../../store/cluster/settings.ts";
+import { type Method, parseMethod } from "../address/method.ts";
+import { ofFelix, ofService, refusedSettings, settingPrefix } from "./others.ts";
+import { datastoreShape, type Settings, settingsSchema } from "./schema.ts";
+import type { LogLevel } from "./values.ts";
+
+export interface AgentSettings {
+  readonly cluster: ClusterSettings;
+  /** `undefined`: by its file or by the host. */
+  readonly nodename: string | undefined;
+  readonly nodenameFile: string;
+  readonly addresses: Readonly<Record<Family, OwnAddress>>;
+  /** Whether the Node shall have addresses: Calico's has none where something else makes routes. */
+  readonly recordsAddresses: boolean;
+  /** Whether no other Node may have them. */
+  readonly checksAddresses: boolean;
+  readonly waitsForDatastore: boolean;
+  /** Those to make of a family that has none. */
+  readonly pools: readonly DefaultPool[];
+  readonly health: Listener | undefined;
+  readonly metrics: Listener | undefined;
+  readonly logLevel: LogLevel;
+}
+
+export interface OwnAddress {
+  /** `unset`: what the Node has, and for IPv4 without one `autodetect`. Else an address, with or without the length of its network. */
+  readonly wanted: string;
+  readonly method: Method;
+}
+
+export interface DefaultPool {
+  readonly family: Family;
+  /** `undefined`: one that is clear of the node's networks. */
+  readonly cidr: string | undefined;
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+export interface Listener {
+  /** `undefined`: every address. */
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** Settings that cannot be used: all of them. */
+export class InvalidSettings extends CoreError {
+  override readonly name = "InvalidSettings";
+  readonly kind = "invalid";
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join("\n"));
+    this.faults = faults;
+  }
+}
+
+export interface Reading {
+  readonly settings: AgentSettings;
+  /** What was named and is not used: a sentence for each. */
+  readonly unused: readonly string[];
+}
+
+/** Throws `InvalidSettings`. What is empty counts as not set, as in Calico. */
+export function readAgentSettings(environment: Environment): Reading {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = settingsSchema.safeParse(given);
+  const faults = [...refusalsIn(given), ...(parsed.error?.issues ?? []).map((issue) => faultOf(issue, given))];
+  const cluster = clusterIn(given, faults);
+  const settings = parsed.data ?? {};
+  faults.push(...contradictionsIn(settings));
+  if (faults.length > 0 || cluster === undefined) throw new InvalidSettings(faults);
+  return { settings: agentSettings(settings, cluster, given), unused: unusedIn(given) };
+}
+
+type Given = Readonly<Record<string, string | undefined>>;
+
+function faultOf({ path, message }: { readonly path: readonly PropertyKey[]; readonly message: string }, given: Given) {
+  const name = String(path[0]);
+  return new InvalidSetting(name, given[name] ?? "", message).message;
+}
+
+function refusalsIn(given: Given): readonly string[] {
+  return Object.entries(refusedSettings).flatMap(([name, { accepts, reason }]) => {
+    const value = given[name];
+    if (value === undefined || accepts?.test(value)) return [];
+    return [`cannot honour ${name}=${JSON.stringify(value)}: ${reason}`];
+  });
+}
+
+function clusterIn(given: Given, faults: string[]): ClusterSettings | undefined {
+  try {
+    return readSettings(given);
+  } catch (error) {
+    if (!(error instanceof InvalidSetting)) throw error;
+    faults.push(error.message);
+    return undefined;
+  }
+}
+
+function contradictionsIn(settings: Settings): readonly string[] {
+  const found: string[] = [];
+  for (const name of ["CALICO_IPV4POOL_CIDR", "CALICO_IPV6POOL_CIDR"] as const) {
+    if (settings.NO_DEFAULT_POOLS !== true || settings[name] === undefined) continue;
+    found.push(`cannot use ${name} beside NO_DEFAULT_POOLS=true: no pool would be made of it`);
+  }
+  const { CALICO_IPV4POOL_IPIP: ipip = "Never", CALICO_IPV4POOL_VXLAN: vxlan = "Never" } = settings;
+  if (ipip !== "Never" && vxlan !== "Never") {
+    found.push("cannot use CALICO_IPV4POOL_IPIP beside CALICO_IPV4POOL_VXLAN: a pool has one encapsulation");
+  }
+  for (const prefix of ["CALICO_IPV4POOL", "CALICO_IPV6POOL"] as const) {
+    const cidr = settings[`${prefix}_CIDR`] ?? "none";
+    const size = settings[`${prefix}_BLOCK_SIZE`] ?? 128;
+    if (cidr === "none" || lengthOf(cidr) <= size) continue;
+    found.push(
+      `cannot use ${prefix}_BLOCK_SIZE="${size}" beside ${prefix}_CIDR="${cidr}": a block would be larger than it`,
+    );
+  }
+  return found;
+}
+
+function unusedIn(given: Given): readonly string[] {
+  return Object.keys(given).flatMap((name) => {
+    const isKnown = name in settingsSchema.shape || name in refusedSettings || isPrefixed(name);
+    if (isKnown || !settingPrefix.test(name) || ofService.test(name)) return [];
+    const why = ofFelix.test(name) ? "this agent has none of Felix' policies, routes and tunnels" : "it is not known";
+    return [`${name} is not used: ${why}`];
+  });
+}
+
+/** Calico takes what leads to the datastore under both names. */
+function isPrefixed(name: string): boolean {
+  return name.startsWith("CALICO_") && name.slice("CALICO_".length) in datastoreShape;
+}
+
+const firstFound = parseMethod("first-found") as Method;
+
+function agentSettings(settings: Settings, cluster: ClusterSettings, given: Given): AgentSettings {
+  return {
+    cluster,
+    nodename: settings.NODENAME,
+    nodenameFile: settings.CALICO_NODENAME_FILE ?? "/var/lib/calico/nodename",
+    addresses: {
+      4: { wanted: settings.IP ?? "unset", method: settings.IP_AUTODETECTION_METHOD ?? firstFound },
+      6: { wanted: settings.IP6 ?? "unset", method: settings.IP6_AUTODETECTION_METHOD ?? firstFound },
+    },
+    recordsAddresses: given.CALICO_NETWORKING_BACKEND !== "none",
+    checksAddresses: settings.DISABLE_NODE_IP_CHECK !== true,
+    waitsForDatastore: settings.WAIT_FOR_DATASTORE ?? false,
+    pools: settings.NO_DEFAULT_POOLS === true ? [] : [...poolOf(settings, 4), ...poolOf(settings, 6)],
+    health: settings.FELIX_HEALTHENABLED
+      ? { host: settings.FELIX_HEALTHHOST ?? "localhost", port: settings.FELIX_HEALTHPORT ?? 9099 }
+      : undefined,
+    metrics: settings.FELIX_PROMETHEUSMETRICSENABLED
+      ? { host: settings.FELIX_PROMETHEUSMETRICSHOST, port: settings.FELIX_PROMETHEUSMETRICSPORT ?? 9091 }
+      : undefined,
+    logLevel: settings.FELIX_LOGSEVERITYSCREEN ?? "info",
+  };
+}
+
+/** As Calico's start makes them. */
+function poolOf(settings: Settings, family: Family): readonly DefaultPool[] {
+  const prefix = `CALICO_IPV${family}POOL` as const;
+  const cidr = settings[`${prefix}_CIDR`];
+  if (cidr === "none" || (family === 6 && settings.FELIX_IPV6SUPPORT === false)) return [];
+  const spec = {
+    vxlanMode: settings[`${prefix}_VXLAN`] ?? "Never",
+    ipipMode: (family === 4 ? settings.CALICO_IPV4POOL_IPIP : undefined) ?? "Never",
+    natOutgoing: settings[`${prefix}_NAT_OUTGOING`] ?? family === 4,
+    ...(settings[`${prefix}_DISABLE_BGP_EXPORT`] === true && { disableBGPExport: true }),
+    // A pool is one block at least.
+    blockSize:
+      settings[`${prefix}_BLOCK_SIZE`] ?? Math.max(defaultBlockSize[family], cidr === undefined ? 0 : lengthOf(cidr)),
+    nodeSelector: settings[`${prefix}_NODE_SELECTOR`] ?? "all()",
+    allowedUses: ["Workload", "Tunnel"],
+    assignmentMode: "Automatic",
+  };
+  return [{ family, cidr, spec }];
+}

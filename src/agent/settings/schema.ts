@@ -1,0 +1,97 @@
+/** Every setting, by the name of its environment variable. The command line has it as an option: `ETCD_ENDPOINTS` is `--etcd-endpoints`. */
+import * as z from "zod";
+import {
+  encapsulation,
+  logLevel,
+  method,
+  nodeName,
+  numberBetween,
+  ownAddress,
+  path,
+  poolCidr,
+  port,
+  selector,
+  text,
+  yesOrNo,
+} from "./values.ts";
+
+/** Which datastore, and how to reach it (`src/store/cluster/settings.ts`). Each is known with `CALICO_` before it as well. */
+export const datastoreShape = {
+  DATASTORE_TYPE: text.describe("`etcdv3` or `kubernetes`; default: `etcdv3` if it has endpoints, else `kubernetes`"),
+  ETCD_ENDPOINTS: text.describe("URLs of etcd's servers, separated by commas"),
+  ETCD_DISCOVERY_SRV: text.describe("domain whose SRV records name etcd's servers"),
+  ETCD_CA_CERT_FILE: path.describe("certificates of the authorities that etcd's own is signed by"),
+  ETCD_CERT_FILE: path.describe("certificate to show to etcd"),
+  ETCD_KEY_FILE: path.describe("its key"),
+  ETCD_USERNAME: text.describe("user of etcd"),
+  ETCD_PASSWORD: text.describe("the user's password"),
+  ETCD_AUTHORITY: text.describe("host and port of etcd; an older word for `ETCD_ENDPOINTS`"),
+  ETCD_SCHEME: text.describe("`http` or `https`, before `ETCD_AUTHORITY`"),
+  KUBECONFIG: path.describe("kubeconfig; without it the service account of the pod"),
+  K8S_CURRENT_CONTEXT: text.describe("context of the kubeconfig"),
+  K8S_API_ENDPOINT: text.describe("URL of the API server"),
+  K8S_API_TOKEN: text.describe("token to show to it"),
+  K8S_CA_FILE: path.describe("certificates of the authorities that its own is signed by"),
+  K8S_CERT_FILE: path.describe("certificate to show to it"),
+  K8S_KEY_FILE: path.describe("its key"),
+  K8S_INSECURE_SKIP_TLS_VERIFY: text.describe("`true`: take any certificate of the API server"),
+  CALICO_API_GROUP: text.describe("`crd.projectcalico.org/v1`, the default, or `projectcalico.org/v3`"),
+};
+
+const node = {
+  NODENAME: nodeName.describe("this node's name; default: the nodename file, `HOSTNAME`, the host name in lower case"),
+  CALICO_NODENAME_FILE: path.describe("file that the name is written to; default /var/lib/calico/nodename"),
+  IP: ownAddress(4).describe(
+    "this node's IPv4 address, with or without the length of its network; `autodetect` or `none`; default: what the Node has, else `autodetect`",
+  ),
+  IP6: ownAddress(6).describe("its IPv6 address; default: what the Node has"),
+  IP_AUTODETECTION_METHOD: method.describe(
+    "`first-found`, `can-reach=HOST`, `interface=REGEX,…`, `skip-interface=REGEX,…`, `cidr=CIDR,…` or `kubernetes-internal-ip`; default `first-found`",
+  ),
+  IP6_AUTODETECTION_METHOD: method.describe("the same for IPv6"),
+  DISABLE_NODE_IP_CHECK: yesOrNo.describe("do not look whether another Node has the address; default false"),
+  WAIT_FOR_DATASTORE: yesOrNo.describe("wait for the datastore at start, instead of failing; default false"),
+};
+
+const pools = {
+  NO_DEFAULT_POOLS: yesOrNo.describe("make no pools; default false: one of each family that has none"),
+  CALICO_IPV4POOL_CIDR: poolCidr(4).describe(
+    "CIDR of the IPv4 pool, or `none`; default 192.168.0.0/16, or a part of 172.16.0.0/12 where the node is in that",
+  ),
+  CALICO_IPV4POOL_BLOCK_SIZE: numberBetween(20, 32).describe("length of its blocks' prefixes; default 26"),
+  CALICO_IPV4POOL_IPIP: encapsulation.describe("`Never`, `CrossSubnet` or `Always`; default `Never`"),
+  CALICO_IPV4POOL_VXLAN: encapsulation.describe("`Never`, `CrossSubnet` or `Always`; default `Never`"),
+  CALICO_IPV4POOL_NAT_OUTGOING: yesOrNo.describe(
+    "whether packets out of the pools leave with the node's address; default true",
+  ),
+  CALICO_IPV4POOL_NODE_SELECTOR: selector.describe("the nodes that take blocks of it; default `all()`"),
+  CALICO_IPV4POOL_DISABLE_BGP_EXPORT: yesOrNo.describe("whether BGP does not announce it; default false"),
+  CALICO_IPV6POOL_CIDR: poolCidr(6).describe("CIDR of the IPv6 pool, or `none`; default a random /48 of fd00::/8"),
+  CALICO_IPV6POOL_BLOCK_SIZE: numberBetween(116, 128).describe("length of its blocks' prefixes; default 122"),
+  CALICO_IPV6POOL_VXLAN: encapsulation.describe("as for IPv4"),
+  CALICO_IPV6POOL_NAT_OUTGOING: yesOrNo.describe("as for IPv4; default false"),
+  CALICO_IPV6POOL_NODE_SELECTOR: selector.describe("as for IPv4"),
+  CALICO_IPV6POOL_DISABLE_BGP_EXPORT: yesOrNo.describe("as for IPv4"),
+  FELIX_IPV6SUPPORT: yesOrNo.describe("false: make no IPv6 pool; default true"),
+};
+
+const process = {
+  FELIX_HEALTHENABLED: yesOrNo.describe("answer `/liveness` and `/readiness`; default false"),
+  FELIX_HEALTHHOST: text.describe("address to answer them on; default localhost"),
+  FELIX_HEALTHPORT: port.describe("its port; default 9099"),
+  FELIX_PROMETHEUSMETRICSENABLED: yesOrNo.describe("answer `/metrics`; default false"),
+  FELIX_PROMETHEUSMETRICSHOST: text.describe("address to answer it on; default every address"),
+  FELIX_PROMETHEUSMETRICSPORT: port.describe("its port; default 9091"),
+  FELIX_LOGSEVERITYSCREEN: logLevel.describe("`debug`, `info`, `warning`, `error` or `fatal`; default info"),
+};
+
+/** Those that somebody may set, in the order of the documents. */
+export const settingsSchema = z.object({ ...datastoreShape, ...node, ...pools, ...process }).partial();
+
+export type Settings = z.output<typeof settingsSchema>;
+
+/** In the order of the documents. */
+export function describeSettings(): readonly { readonly name: string; readonly meaning: string }[] {
+  const types: Readonly<Record<string, z.ZodType>> = { ...datastoreShape, ...node, ...pools, ...process };
+  return Object.entries(types).map(([name, { description = "" }]) => ({ name, meaning: description }));
+}

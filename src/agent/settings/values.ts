@@ -1,0 +1,110 @@
+/** What a setting can be, as zod types of the text in an environment variable. A message says what is wanted. */
+import * as z from "zod";
+import { InvalidRequest } from "../../ipam/invalid-request.ts";
+import { parseSelector } from "../../ipam/model/selector.ts";
+import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
+import { isDnsSubdomain } from "../../net/dns-name.ts";
+import { canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
+import { type Method, parseMethod } from "../address/method.ts";
+
+export const text = z.string();
+export const nodeName = z.string().refine(isDnsSubdomain, 'lower-case letters, digits, "-" and "."');
+export const path = z.string().startsWith("/", "an absolute path");
+
+/** Go's and Calico's words. */
+const yes = /^(true|yes|1|t|y)$/i;
+const no = /^(false|no|0|f|n)$/i;
+export const yesOrNo = z
+  .string()
+  .refine((value) => yes.test(value) || no.test(value), "true or false")
+  .transform((value) => yes.test(value));
+
+export const port = numberBetween(1, 65535, "a port");
+
+export function numberBetween(minimum: number, maximum: number, what = "a number") {
+  return z
+    .string()
+    .refine(
+      (value) => /^[0-9]+$/.test(value) && Number(value) >= minimum && Number(value) <= maximum,
+      `${what} from ${minimum} to ${maximum}`,
+    )
+    .transform(Number);
+}
+
+/** Calico's words for a level, as pino has them. */
+const levels = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warning: "warn",
+  warn: "warn",
+  error: "error",
+  fatal: "fatal",
+} as const;
+export type LogLevel = (typeof levels)[keyof typeof levels];
+export const logLevel = z
+  .string()
+  .toLowerCase()
+  .pipe(z.enum(Object.keys(levels) as (keyof typeof levels)[], "debug, info, warning, error or fatal"))
+  .transform((level) => levels[level]);
+
+/** `none`, `autodetect`, or an address with the length of its network or without. */
+export function ownAddress(family: Family) {
+  return z
+    .string()
+    .refine(
+      (value) => value === "none" || value === "autodetect" || addressIn(value, family) !== undefined,
+      `autodetect, none, or an IPv${family} address`,
+    )
+    .transform((value) => addressIn(value, family) ?? value);
+}
+
+function addressIn(value: string, family: Family): string | undefined {
+  const found = value.includes("/") ? canonicalPrefix(value) : canonicalAddress(value);
+  return found !== undefined && familyOf(found) === family ? found : undefined;
+}
+
+export const method = z.string().transform((value, context): Method => {
+  const parsed = parseMethod(value);
+  if ("kind" in parsed) return parsed;
+  context.addIssue(parsed.wanted);
+  return z.NEVER;
+});
+
+/** The CIDR of a pool, or `none`. */
+export function poolCidr(family: Family) {
+  const isCidr = (value: string) => {
+    const cidr = canonicalPrefix(value);
+    return cidr !== undefined && familyOf(cidr) === family && maskPrefix(cidr) === cidr;
+  };
+  return z
+    .string()
+    .refine((value) => value === "none" || isCidr(value), `none, or an IPv${family} CIDR without host bits`)
+    .transform((value) => canonicalPrefix(value) ?? value);
+}
+
+const modes = {
+  off: "Never",
+  never: "Never",
+  crosssubnet: "CrossSubnet",
+  "cross-subnet": "CrossSubnet",
+  always: "Always",
+} as const;
+export const encapsulation = z
+  .string()
+  .toLowerCase()
+  .pipe(z.enum(Object.keys(modes) as (keyof typeof modes)[], "Never, CrossSubnet or Always"))
+  .transform((mode) => modes[mode]);
+
+export const selector = z.string().check((context) => {
+  try {
+    parseSelector(context.value);
+  } catch (error) {
+    if (!(error instanceof InvalidRequest)) throw error;
+    context.issues.push({
+      code: "custom",
+      message: `a selector such as all() (${error.message})`,
+      input: context.value,
+    });
+  }
+});

@@ -1,0 +1,66 @@
+/** Calico's Node: what the datastore knows of this node. In etcd the agent makes it, in Kubernetes the kubelet does. */
+import { CoreError } from "../../errors/core-error.ts";
+import { addressOf } from "../../net/prefix.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
+import { create, list, maxTries, pause, read, type Transaction, update } from "../../store/transaction.ts";
+import { type NodeAddresses, recordedAddresses } from "./node-address.ts";
+
+/** Two nodes with one address: neither would be reached for sure. */
+class AddressConflict extends CoreError {
+  override readonly name = "AddressConflict";
+  readonly kind = "conflict";
+
+  constructor(address: string, other: string) {
+    super(
+      `cannot use address ${address}: it is recorded for node "${other}"; ` +
+        `choose another way to find it, delete the Node that is gone, or set DISABLE_NODE_IP_CHECK=true`,
+    );
+  }
+}
+
+/** The Node has the addresses; those of a family without one stay as they are. Returns whether that was a change. */
+export function* recordNode(name: string, addresses: NodeAddresses): Transaction<boolean> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
+    const node = yield* read({ kind: "Node", name });
+    if (node === undefined) {
+      if ((yield* create(newNode(name, addresses))) !== undefined) return true;
+      continue;
+    }
+    const changed = withAddresses(node, addresses);
+    if (changed === undefined) return false;
+    if ((yield* update(changed)) !== undefined) return true;
+  }
+  throw new TooManyConflicts(`record node "${name}"`);
+}
+
+/** Throws `AddressConflict` where another Node has one of the addresses. */
+export function* checkAddresses(name: string, addresses: NodeAddresses): Transaction<void> {
+  const own = Object.values(addresses).map(addressOf);
+  for (const node of yield* list("Node")) {
+    if (node.metadata.name === name) continue;
+    const shared = Object.values(recordedAddresses(node))
+      .map(addressOf)
+      .find((address) => own.includes(address));
+    if (shared !== undefined) throw new AddressConflict(shared, node.metadata.name);
+  }
+}
+
+function newNode(name: string, addresses: NodeAddresses): StoredObject {
+  const bgp = bgpOf(addresses);
+  const spec = Object.keys(bgp).length === 0 ? {} : { bgp };
+  return { apiVersion: "projectcalico.org/v3", kind: "Node", metadata: { name }, spec, status: {} };
+}
+
+function withAddresses(node: StoredObject, addresses: NodeAddresses): StoredObject | undefined {
+  const recorded = recordedAddresses(node);
+  if (([4, 6] as const).every((family) => addresses[family] === undefined || addresses[family] === recorded[family]))
+    return undefined;
+  const spec = node.spec as { readonly bgp?: object };
+  return { ...node, spec: { ...spec, bgp: { ...spec.bgp, ...bgpOf(addresses) } } };
+}
+
+function bgpOf({ 4: ipv4Address, 6: ipv6Address }: NodeAddresses): object {
+  return { ...(ipv4Address !== undefined && { ipv4Address }), ...(ipv6Address !== undefined && { ipv6Address }) };
+}

@@ -1,0 +1,80 @@
+/**
+ * A node's start, as far as the datastore goes:
+ *
+ *     wait for the datastore ─► find this node's addresses ─► record its Node ─► make the first pools ─► write the nodename file
+ *
+ * **Each step can be done again**: an agent that was killed begins anew. The file comes last: plugins take it for the word that all is there.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Surroundings } from "../../ipam/assign/default-pools.ts";
+import { overlaps } from "../../net/prefix.ts";
+import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import { StoreError } from "../../store/store-error.ts";
+import { driveAsync, read } from "../../store/transaction.ts";
+import type { AgentSettings } from "../settings/read.ts";
+import { type NodeFacts, ownAddresses } from "./node-address.ts";
+import { checkAddresses, recordNode } from "./node-object.ts";
+import { makeDefaultPools } from "./pools.ts";
+
+export interface StartLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface Ground {
+  readonly datastore: AsyncDatastore;
+  readonly facts: NodeFacts;
+  readonly around: Pick<Surroundings, "random" | "networks" | "routes">;
+  readonly log: StartLog;
+}
+
+const pauseMs = 1000;
+
+/** Rejects with the last `StoreError` when nobody wants to wait, and with the signal's reason when that comes first. */
+export async function waitForDatastore(
+  { datastore, log }: Pick<Ground, "datastore" | "log">,
+  waits: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      await driveAsync(read({ kind: "IPAMConfig", name: "default" }), datastore.store);
+      return;
+    } catch (error) {
+      if (!(error instanceof StoreError) || !waits) throw error;
+      log.warn({ error: error.message }, "datastore not reached; waiting");
+      await sleep(pauseMs, undefined, { signal });
+    }
+  }
+}
+
+/** Rejects with what keeps the node from starting. */
+export async function startNode(name: string, settings: AgentSettings, ground: Ground): Promise<void> {
+  if (settings.recordsAddresses) await recordAddresses(name, settings, ground);
+  await makePools(settings, ground);
+}
+
+async function recordAddresses(
+  name: string,
+  { addresses: wanted, checksAddresses }: AgentSettings,
+  { datastore, facts, log }: Ground,
+): Promise<void> {
+  const node = await driveAsync(read({ kind: "Node", name }), datastore.store);
+  const addresses = await ownAddresses(wanted, node, facts);
+  if (checksAddresses) await driveAsync(checkAddresses(name, addresses), datastore.store);
+  const isNew = await datastore.transact(() => recordNode(name, addresses));
+  log.info({ node: name, ips: Object.values(addresses), isNew }, "node recorded");
+}
+
+async function makePools({ pools }: AgentSettings, { datastore, around, log }: Ground): Promise<void> {
+  for (const pool of await datastore.transact(() => makeDefaultPools(pools, around))) {
+    const { name } = pool.metadata;
+    const { cidr } = pool.spec as { readonly cidr: string };
+    log.info({ pool: name, cidr }, "pool made");
+    const network = around
+      .networks(cidr.includes(":") ? 6 : 4)
+      ?.addresses.find(({ address }) => overlaps(address, cidr));
+    if (network !== undefined) log.warn({ pool: name, cidr, ...network }, "pool overlaps with a network of this node");
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The built agent in a test's node: the node's files, and the machine's network, in which the datastore of the test is.
+ *
+ * So agents of several nodes share one datastore, and none of them needs a way out of its node.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Node, systemPath } from "../node/netns.ts";
+import { root } from "../suite.ts";
+
+const program = join(root, "dist/tortie-node.js");
+
+export class Agent {
+  /** What it logged, and what it said when it could not start. */
+  readonly lines: Readonly<Record<string, unknown>>[] = [];
+  stderr = "";
+  readonly #process: ChildProcess;
+
+  constructor(node: Node, environment: Readonly<Record<string, string>>) {
+    const enter = [`--target=${node.pid}`, "--mount", "--uts", "--", process.execPath, program];
+    const child = spawn("/usr/bin/nsenter", enter, {
+      env: { PATH: systemPath, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#process = child;
+    let rest = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      const parts = (rest + text).split("\n");
+      rest = parts.pop() ?? "";
+      this.lines.push(...parts.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>));
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
+    });
+  }
+
+  /** Starts one, and waits until it is ready. */
+  static async start(node: Node, environment: Readonly<Record<string, string>>): Promise<Agent> {
+    const agent = new Agent(node, environment);
+    await agent.says("ready");
+    return agent;
+  }
+
+  /** Waits for a line of its log. */
+  async says(message: string): Promise<Readonly<Record<string, unknown>>> {
+    for (const deadline = Date.now() + 20_000; ; await sleep(20)) {
+      const found = this.lines.find(({ msg }) => msg === message);
+      if (found !== undefined) return found;
+      if (this.#process.exitCode !== null || Date.now() > deadline)
+        throw new Error(`no "${message}" of the agent: ${this.stderr}${JSON.stringify(this.lines)}`);
+    }
+  }
+
+  /** Its exit code. */
+  async ended(): Promise<number | null> {
+    const { exitCode, signalCode } = this.#process;
+    if (exitCode === null && signalCode === null) await once(this.#process, "close");
+    return this.#process.exitCode;
+  }
+
+  /** nsenter has become the program. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** As an operator ends it. Returns its exit code. */
+  async stop(): Promise<number | null> {
+    this.signal("SIGTERM");
+    return await this.ended();
+  }
+
+  async kill(): Promise<void> {
+    this.signal("SIGKILL");
+    await this.ended();
+  }
+}
