@@ -1,9 +1,8 @@
 /** STATUS: whether an ADD could have its addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
 import { missingPools, type Surroundings } from "../../src/ipam/assign/default-pools.ts";
-import { hasFreeAddress } from "../../src/ipam/assign/free.ts";
-import { selectPools, type Wanted } from "../../src/ipam/assign/pool-selection.ts";
-import { readScope } from "../../src/ipam/model/labels.ts";
+import type { Wanted } from "../../src/ipam/assign/pool-selection.ts";
+import { roomFor } from "../../src/ipam/assign/room.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { collisionsOf } from "../../src/net/node-networks.ts";
 import { protocolError } from "../../src/plugin/error-codes.ts";
@@ -36,11 +35,8 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroun
   // ADD makes the first pools of a family itself.
   if ((yield* missingPools(all, wanted, around)).length > 0) yield { op: "test", kind: "IPPool" };
   for (const one of wanted) {
-    if (!all.pools.some(({ family }) => family === one.family) && all.faults.length === 0) continue;
-    const pools = selectPools(all, one, yield* readScope(all.pools, node, undefined));
-    let free = false;
-    for (const pool of pools) free ||= yield* hasFreeAddress(node, pool, now);
-    if (free) {
+    const { pools, hasFree } = yield* roomFor(one, all, node, now);
+    if (hasFree) {
       warnOfCollisions(pools, around);
       continue;
     }

@@ -6,7 +6,7 @@ import pino from "pino";
 import { CniError } from "../cni/error.ts";
 import { nodeSys } from "../host/node.ts";
 import type { Sys } from "../host/sys.ts";
-import { defaultNodename, nodename } from "../plugin/nodename.ts";
+import { defaultNodename, nodename, nodenameFault } from "../plugin/nodename.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, exitStatus } from "./error.ts";
 import { nodeExecutableFiles } from "./install/executable-files.ts";
@@ -27,11 +27,12 @@ runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isR
 
 /** What the plugins refuse as a name is no reason to show nothing: their STATUS tells of it. One that was asked for has to be one. */
 function nodeOf(sys: Sys, name: string | undefined): string {
+  const fault = name === undefined ? undefined : nodenameFault(name, "--node", "--node");
+  if (fault !== undefined) throw new CliError(fault, exitStatus.usage);
   try {
-    return nodename({ ...defaultNodename, name }, sys);
+    return name ?? nodename(defaultNodename, sys);
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    if (name !== undefined) throw new CliError(error.message.replace('"nodename"', "--node"), exitStatus.usage);
     return sys.hostname().trim().toLowerCase();
   }
 }
@@ -71,8 +72,8 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
       });
       log.debug({ argv: [file, ...args], env, durationMs: done.durationMs, exitCode: done.exitCode }, "program ran");
       if (done.timedOut) throw new Error(`no answer within ${timeoutMs / 1000} s`);
-      if (done.exitCode === undefined && done.signal === undefined)
-        throw new Error(done.originalMessage ?? done.message);
+      // It could not be started: the error of the system call.
+      if (done.exitCode === undefined && done.signal === undefined) throw done.cause ?? done;
       return { status: done.exitCode, stdout: done.stdout, stderr: done.stderr };
     },
   };

@@ -1,12 +1,14 @@
 /** CHECK's answer: what differs as text in the message, and as data in the details. */
 import { CniError, code } from "../cni/error.ts";
-import type { Difference, Place } from "../plan/resource.ts";
+import type { Difference, Place, Resource } from "../plan/resource.ts";
 
 /** One difference, as the details of the answer have it: a JSON list of these. */
 export interface ReportedDifference {
   /** The resource's kind, or what else it is that differs. */
   readonly kind: string;
   readonly at?: Place;
+  /** What the kernel calls the object, of kinds that attachments share: a table's family and name (`ip tortie`), a sysctl's path. */
+  readonly object?: string;
   /** Reads on its own: `route 10.0.0.5/32 dev cali123 is missing`. */
   readonly text: string;
 }
@@ -35,5 +37,24 @@ export function refuseDifferences(what: string, differences: readonly (Differenc
 function reported(difference: Difference | ReportedDifference): ReportedDifference {
   if (!("resource" in difference)) return difference;
   const { resource, text } = difference;
-  return { kind: resource.kind, ...("at" in resource && { at: resource.at }), text };
+  const object = sharedObject(resource);
+  return {
+    kind: resource.kind,
+    ...("at" in resource && { at: resource.at }),
+    ...(object !== undefined && { object }),
+    text,
+  };
+}
+
+function sharedObject(resource: Resource): string | undefined {
+  switch (resource.kind) {
+    case "sysctl":
+      return resource.path;
+    case "nft-table":
+      return `${resource.family} ${resource.name}`;
+    case "nft-elements":
+      return `${resource.family} ${resource.table}`;
+    default:
+      return undefined;
+  }
 }

@@ -64,12 +64,19 @@ export function checkNodename({ name, fallback }: NodenameConf): void {
 }
 
 function checked(name: string, source: string): string {
-  if (isDnsSubdomain(name)) return name;
-  throw unknown(
-    `${source} is ${JSON.stringify(name)}, but a node's name contains only lower-case letters, digits, "-" and "."; ` +
-      'set "nodename" to such a name',
-  );
+  const fault = nodenameFault(name, source);
+  if (fault === undefined) return name;
+  throw new CniError(code.invalidConfig, fault);
 }
+
+/** Why a name cannot be a node's, as an error message; `undefined` if it can. `source`: where it was read; `setting`: where to set another. */
+export function nodenameFault(name: string, source: string, setting = '"nodename"'): string | undefined {
+  if (isDnsSubdomain(name)) return undefined;
+  const rule = 'a node\'s name contains only lower-case letters, digits, "-" and "."';
+  return `${cannotDetermine}: ${source} is ${JSON.stringify(name)}, but ${rule}; set ${setting} to such a name`;
+}
+
+const cannotDetermine = "cannot determine the node's name";
 
 /** White space around the name is cut: a file that ends in a newline must not make another node (Calico keeps it). */
 function fromFile({ file, fileRequired }: NodenameConf, sys: Sys): string | undefined {
@@ -92,5 +99,5 @@ function readFile(file: string, sys: Sys): string | undefined {
 }
 
 function unknown(reason: string): CniError {
-  return new CniError(code.invalidConfig, `cannot determine the node's name: ${reason}`);
+  return new CniError(code.invalidConfig, `${cannotDetermine}: ${reason}`);
 }

@@ -227,7 +227,7 @@ function checkUnmade(trace: Trace, { tools }: AttachmentContext): readonly Findi
 /** What each plugin of the chain finds other than it made it. */
 function checkDifferences(trace: Trace, { checks, tools }: AttachmentContext): readonly Finding[] {
   const netns = sandboxPath(trace);
-  return (checks.get(trace.owner) ?? []).map(({ plugin, texts }) => {
+  return (checks.get(trace.owner) ?? []).map(({ plugin, found: differences }) => {
     const again = netns === undefined ? undefined : repairByAdd(trace, netns, tools, [plugin]);
     const remedy = `# let the runtime recreate the pod: network ${quote(trace.attachment.network)} is no longer configured`;
     const { id, section, made } = work[plugin] ?? {
@@ -235,7 +235,8 @@ function checkDifferences(trace: Trace, { checks, tools }: AttachmentContext): r
       section: "attachments",
       made: `differs from what plugin "${plugin}" made it`,
     };
-    const found = finding(id, trace, `${made}: ${texts.join("; ")}`, again ?? { remedy });
+    const texts = differences.map(({ text }) => text).join("; ");
+    const found = finding(id, trace, `${made}: ${texts}`, again ?? { remedy });
     return { ...found, section, subject: id === "plugin-different" ? `${found.subject} ${plugin}` : found.subject };
   });
 }

@@ -1,9 +1,12 @@
 /** CHECK of every attachment that is there, by each plugin of its chain: the plugins themselves say what differs from what they made. */
 
+import { natTable } from "../../../plugins/calico/names.ts";
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { code } from "../../cni/error.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
+import type { Family } from "../../net/address.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
+import type { ReportedDifference } from "../../plugin/differences.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { mapAtOnce } from "../node/at-once.ts";
@@ -72,8 +75,8 @@ async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked
     if (typeof call === "string") unknown.push({ plugin: member.type, reason: call });
     else {
       const isOurs = ourExecutable(tools.executables, member.type) !== undefined;
-      const texts = await check(cli, call, isOurs);
-      if (texts.length > 0) differences.push({ plugin: member.type, texts });
+      const found = await check(cli, call, isOurs);
+      if (found.length > 0) differences.push({ plugin: member.type, found });
     }
   }
   return { differences, unknown };
@@ -110,21 +113,28 @@ function whyNot({ type }: Member, { executables }: Tools): string {
   return "its request was not recorded";
 }
 
-async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly string[]> {
+async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly ReportedDifference[]> {
   try {
     const fault = faultOfPlugin(await callPlugin(cli, call));
     if (fault === undefined || !ofTheKernel.includes(fault.code)) return [];
-    if (!isOurs || fault.differences === undefined) return [fault.message];
+    if (!isOurs || fault.differences === undefined) return [unnamed(fault.message)];
     // What the addresses' own check tells is not the kernel's.
-    return fault.differences.filter(({ kind }) => kind !== "allocation").map(({ text }) => text);
+    return fault.differences.filter(({ kind }) => kind !== "allocation");
   } catch (error) {
-    return [messageOf(error)];
+    return [unnamed(messageOf(error))];
   }
+}
+
+/** What a plugin says in words alone. */
+function unnamed(text: string): ReportedDifference {
+  return { kind: "answer", text };
 }
 
 export interface SharedDifferences {
   /** By table. */
   readonly findings: readonly Finding[];
+  /** The families whose table differs. */
+  readonly families: readonly Family[];
   /** The rest, by owner. */
   readonly own: ReadonlyMap<string, readonly Difference[]>;
 }
@@ -133,29 +143,40 @@ export interface SharedDifferences {
 export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): SharedDifferences {
   const tables = new Map<string, Set<string>>();
   const own = new Map<string, readonly Difference[]>();
-  const isOwn = (text: string): boolean => {
-    const table = tableIn(text);
-    if (table !== undefined) tables.set(table, (tables.get(table) ?? new Set()).add(text));
-    return table === undefined && !/^sysctl net\/ipv[46]\/.*forward/.test(text);
+  const isOwn = ({ kind, at, object = "", text }: ReportedDifference): boolean => {
+    if (kind === "sysctl") return at !== "host" || !isForwarding(object);
+    if (!natTables.has(object)) return true;
+    tables.set(object, (tables.get(object) ?? new Set()).add(text));
+    return false;
   };
   for (const [owner, differences] of byOwner) {
-    const rest = differences.flatMap(({ plugin, texts }) => {
-      const ofIts = plugin === "calico" ? texts.filter(isOwn) : texts;
-      return ofIts.length === 0 ? [] : [{ plugin, texts: ofIts }];
+    const rest = differences.flatMap(({ plugin, found }) => {
+      const ofIts = plugin === "calico" ? found.filter(isOwn) : found;
+      return ofIts.length === 0 ? [] : [{ plugin, found: ofIts }];
     });
     if (rest.length > 0) own.set(owner, rest);
   }
-  return { own, findings: [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)) };
+  return {
+    own,
+    findings: [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)),
+    families: [...tables.keys()].flatMap((table) => natTables.get(table) ?? []),
+  };
 }
 
-/** `ip tortie` out of `element { 10.0.0.0/8 } of ip tortie nat_pools is missing`. */
-function tableIn(text: string): string | undefined {
-  return /\b(ip6? tortie)\b(?!_)/.exec(text)?.[1];
+/** The tables that pods leave the node by, as CHECK names them, with their families. */
+const natTables: ReadonlyMap<string, Family> = new Map([
+  [`ip ${natTable}`, 4],
+  [`ip6 ${natTable}`, 6],
+]);
+
+/** Of the node or one of its interfaces: `net/ipv4/ip_forward`, `net/ipv6/conf/all/forwarding`. */
+function isForwarding(sysctl: string): boolean {
+  return /^net\/ipv[46]\/(.*\/)?(ip_forward|forwarding)$/.test(sysctl);
 }
 
 /** Made anew in one transaction: no packet goes by half a table. */
 function sharedTable(table: string, texts: readonly string[], pools: readonly Pool[]): Finding {
-  const family = table === "ip tortie" ? "ip" : "ip6";
+  const family = natTables.get(table) === 4 ? "ip" : "ip6";
   const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
   const wanted = natOutgoing(all, { guarded: family === "ip" }).filter((one) => one.family === family);
   const script = [`add table ${table}`, `delete table ${table}`, ...nftCommands(wanted, "")].join("; ");

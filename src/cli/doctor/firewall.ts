@@ -9,6 +9,7 @@ import { guardComment } from "../../plan/loopback-guard.ts";
 import { ownerSetPrefix } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
+import { listNftTable, listNftTables, nftObjects } from "./nft.ts";
 
 export interface FirewallFacts {
   /** Why nf_tables could not be looked at, though nft is there. */
@@ -67,13 +68,11 @@ export async function gatherFirewall(cli: Cli): Promise<FirewallFacts> {
 
 async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nftTables">> {
   try {
-    const objects = nftObjects(await cli.program(["nft", "-j", "list", "tables"]));
-    const ours = objects
-      .map(({ table }) => table as { family: string; name: string } | undefined)
-      .filter((table) => table !== undefined)
-      .filter(({ family, name }) => ["ip", "ip6"].includes(family) && ownTables.includes(name));
-    const tables = ours.map(({ family, name }) => readTable(cli, family as "ip" | "ip6", name));
-    return { nftFault: undefined, nftTables: (await Promise.all(tables)).flat() };
+    const listed = await listNftTables(cli);
+    const ours = families.flatMap((family) => ownTables.map((name) => ({ family, name })));
+    const found = ours.filter(({ family, name }) => listed.includes(`${family} ${name}`));
+    const tables = await Promise.all(found.map(({ family, name }) => readTable(cli, family, name)));
+    return { nftFault: undefined, nftTables: tables.flat() };
   } catch (error) {
     if (isErrno(error, "ENOENT")) return { nftFault: undefined, nftTables: [] };
     return { nftFault: messageOf(error), nftTables: [] };
@@ -82,13 +81,8 @@ async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nf
 
 /** One that goes away meanwhile has nothing to tell. */
 async function readTable(cli: Cli, family: "ip" | "ip6", name: string): Promise<readonly NftTable[]> {
-  let text: string;
-  try {
-    text = await cli.program(["nft", "-j", "list", "table", family, name]);
-  } catch (error) {
-    if (/No such file or directory/.test(messageOf(error))) return [];
-    throw error;
-  }
+  const text = await listNftTable(cli, `${family} ${name}`);
+  if (text === undefined) return [];
   const sets = nftObjects(text).flatMap((object) => ((object.set ?? object.map) as NftSet | undefined) ?? []);
   const isIndex = (set: NftSet) => set.name.startsWith(ownerSetPrefix);
   return [
@@ -125,10 +119,6 @@ function wordsOf(value: unknown): readonly string[] {
   };
   if (prefix !== undefined) return [`${prefix.addr}/${prefix.len}`];
   return concat === undefined ? [JSON.stringify(value)] : concat.map(String);
-}
-
-function nftObjects(text: string): readonly Readonly<Record<string, unknown>>[] {
-  return (JSON.parse(text) as { readonly nftables: readonly Readonly<Record<string, unknown>>[] }).nftables;
 }
 
 async function gatherIptables(cli: Cli): Promise<readonly IptablesTables[]> {

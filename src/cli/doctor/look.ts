@@ -93,7 +93,7 @@ export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, loc
     processes: facts.processes,
     // What they cut off needs no probe: a pod whose limits lead nowhere as well.
     differences: new Map([...shared.own].filter(([, found]) => found.some(({ plugin }) => plugin !== "portmap"))),
-    brokenNat: shared.findings.map(({ subject }) => (subject.includes("ip6") ? 6 : 4)),
+    brokenNat: shared.families,
     probe: where.probe,
   });
   return { ...seen, checks, reach };

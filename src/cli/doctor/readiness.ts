@@ -3,9 +3,16 @@
  *
  * On a node that no pod was on yet STATUS makes /run/tortie. It then runs with a /run of its own, which ends with it.
  */
+import { parseConf } from "../../../plugins/calico-ipam/conf.ts";
+import { descriptor } from "../../../plugins/calico-ipam/descriptor.ts";
+import { code } from "../../cni/error.ts";
+import { nowNs } from "../../host/clock.ts";
 import { runDir } from "../../identity/names.ts";
+import { lacksAddresses } from "../../ipam/assign/room.ts";
+import type { JsonObject } from "../../plugin/plugin.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
+import { look } from "../store.ts";
 import { type ExecutableFacts, isFaulty, networksOfOurs, ourExecutable, speaks } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
 import { type NetworkFacts, type PluginConf, typesOf } from "./networks.ts";
@@ -21,6 +28,8 @@ export interface ReadinessFact {
   /** The error's code; 0 when there was no answer. */
   readonly code: number;
   readonly message: string;
+  /** Whether its pools have no address left for an ADD. */
+  readonly lacksAddresses: boolean;
 }
 
 const patienceMs = 10_000;
@@ -66,11 +75,25 @@ async function ask(
     if (fault === undefined) return [];
     // An IPAM plugin of before 1.1.0 answers STATUS with whatever comes to its mind.
     const knowsStatus = needs.every((name) => speaks(executables, name, "1.1.0"));
-    return knowsStatus || ofTheDocument.includes(fault.code) ? [{ file, type, needs, call, ...fault }] : [];
+    if (!knowsStatus && !ofTheDocument.includes(fault.code)) return [];
+    const isShort = fault.code === code.pluginNotAvailable && needs.includes(calicoIpam) && areShort(cli, document);
+    return [{ file, type, needs, call, ...fault, lacksAddresses: isShort }];
   } catch (error) {
-    return [{ file, type, needs, call, code: 0, message: messageOf(error) }];
+    return [{ file, type, needs, call, code: 0, message: messageOf(error), lacksAddresses: false }];
   }
 }
+
+/** Whether the pools of this configuration have an address is asked of the datastore: an answer to STATUS tells people alone. */
+function areShort(cli: Cli, document: JsonObject): boolean {
+  try {
+    return look(cli, lacksAddresses(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
+  } catch {
+    // The configuration or the datastore has a fault, which STATUS tells of.
+    return false;
+  }
+}
+
+const calicoIpam = descriptor.name;
 
 /** Codes of what is wrong with the document itself (specification 1.1.0, and 2 for a key that we cannot honour). */
 const ofTheDocument = [1, 2, 6, 7];
@@ -83,7 +106,7 @@ export interface KnownFaults {
 }
 
 export function checkReadiness(facts: readonly ReadinessFact[], known: KnownFaults): readonly Finding[] {
-  return facts.flatMap(({ file, type, needs, call, code, message }): readonly Finding[] => {
+  return facts.flatMap(({ file, type, needs, call, code, message, lacksAddresses }): readonly Finding[] => {
     if (needs.some((name) => isFaulty(known.executables, name))) return [];
     const finding = { section: "networks", severity: "error", subject: `${file} ${type}` } as const;
     if (ofTheDocument.includes(code)) {
@@ -92,12 +115,12 @@ export function checkReadiness(facts: readonly ReadinessFact[], known: KnownFaul
     }
     if (known.plugins.has(type)) return [];
     const text = `is not ready: ${message}: an ADD would fail now`;
-    return [{ ...finding, id: "plugin-not-ready", text, remedy: remedyOf(message, call) }];
+    return [{ ...finding, id: "plugin-not-ready", text, remedy: remedyOf(lacksAddresses, call) }];
   });
 }
 
-function remedyOf(message: string, call: PluginCall): string {
-  if (/No IPs available|no configured Calico pools/.test(message)) {
+function remedyOf(isShort: boolean, call: PluginCall): string {
+  if (isShort) {
     return "tortie ipam check; tortie ipam show --show-blocks   # then release leaked addresses, or apply another pool";
   }
   return `# resolve what the message says; this tests it again:\n${commandLine(call)}`;

@@ -1,7 +1,8 @@
 /** Filter rules out of what `nft -j list table` writes (libnftables-json(5)). */
+import type { NftObject } from "../nft.ts";
 import { type BaseChain, type HookName, type Match, prefixIn, type Rule, type Verdict } from "./filter.ts";
 
-type Json = Readonly<Record<string, unknown>>;
+type Json = NftObject;
 
 export interface NftChain {
   readonly family: string;
@@ -19,10 +20,6 @@ interface NftRule {
   readonly handle?: number;
   readonly comment?: string;
   readonly expr?: readonly Json[];
-}
-
-export function nftObjects(text: string): readonly Json[] {
-  return (JSON.parse(text) as { readonly nftables: readonly Json[] }).nftables;
 }
 
 export function nftChains(objects: readonly Json[]): readonly NftChain[] {

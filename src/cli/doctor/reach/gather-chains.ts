@@ -9,9 +9,10 @@ import { isErrno } from "../../../host/sys.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import { ownTables } from "../firewall.ts";
+import { listNftTable, nftObjects } from "../nft.ts";
 import type { BaseChain } from "./filter.ts";
 import { readIptablesChains, tablesIn } from "./filter-iptables.ts";
-import { isFilter, nftChains, nftObjects, readNftChains } from "./filter-nft.ts";
+import { isFilter, nftChains, readNftChains } from "./filter-nft.ts";
 
 export interface ChainFacts {
   readonly chains: readonly BaseChain[];
@@ -49,13 +50,9 @@ async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string
 
 /** One that goes away meanwhile drops nothing any more. */
 async function readTable(cli: Cli, table: string): Promise<Pick<ChainFacts, "chains" | "hasNotrack">> {
-  try {
-    const text = await cli.program(["nft", "-j", "-t", "list", "table", ...table.split(" ")]);
-    return { chains: readNftChains(nftObjects(text)), hasNotrack: notrack.test(text) };
-  } catch (error) {
-    if (/No such file or directory/.test(messageOf(error))) return { chains: [], hasNotrack: false };
-    throw error;
-  }
+  const text = await listNftTable(cli, table, ["--terse"]);
+  if (text === undefined) return { chains: [], hasNotrack: false };
+  return { chains: readNftChains(nftObjects(text)), hasNotrack: notrack.test(text) };
 }
 
 /** The statement of nft, and the target of iptables in its two spellings. */
@@ -68,7 +65,7 @@ async function save(cli: Cli, names: readonly string[]): Promise<string | undefi
       const { stdout } = await cli.execute([name], { env: {}, stdin: "", timeoutMs: patienceMs });
       return stdout;
     } catch (error) {
-      if (!/ENOENT/.test(messageOf(error))) throw error;
+      if (!isErrno(error, "ENOENT")) throw error;
     }
   }
   return undefined;

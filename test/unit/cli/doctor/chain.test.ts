@@ -54,6 +54,7 @@ function callsOf(finding: Finding | undefined): readonly ChainCall[] {
 }
 
 const all = ["calico", "bandwidth", "portmap"] as const;
+const missing = (text: string) => ({ kind: "address", text });
 
 test("a pod that has lost its interface gets ADD of the whole chain, in its order, as the runtime asked it", () => {
   const { findings } = diagnose(nodeOf({ link: "missing" }, ["portmap", "calico", "bandwidth"]));
@@ -77,7 +78,7 @@ test.each<[string, string, string]>([
   ["portmap", "host-ports-different", "firewall"],
   ["bandwidth", "limits-different", "limits"],
 ])("what %s alone finds different, it alone makes again, of the result that is there", (plugin, id, section) => {
-  const { findings } = diagnose(nodeOf({}, all, [{ plugin, texts: ["x is missing", "y is missing"] }]));
+  const { findings } = diagnose(nodeOf({}, all, [{ plugin, found: ["x is missing", "y is missing"].map(missing) }]));
   expect(findings).toMatchObject([{ id, section, subject: "net/a-0a/eth0", severity: "error" }]);
   expect(findings[0]?.text).toMatch(/: x is missing; y is missing$/);
   const calls = callsOf(findings[0]);
@@ -93,7 +94,9 @@ test.each<[string, string, string]>([
 });
 
 test("an interface that is there keeps its MTU and its MAC address, and only its own plugin is called", () => {
-  const { findings } = diagnose(nodeOf({}, all, [{ plugin: "calico", texts: ["link calia is down"] }]));
+  const { findings } = diagnose(
+    nodeOf({}, all, [{ plugin: "calico", found: [{ kind: "up", at: "host", text: "link calia is down" }] }]),
+  );
   const calls = callsOf(findings.find(({ id }) => id === "attachment-different"));
   expect(calls).toHaveLength(1);
   expect(calls[0]?.document).toMatchObject({ mtu: 0, runtimeConfig: { mac: "02:00:00:00:00:01" } });
@@ -116,7 +119,7 @@ test("an attachment whose parts are left and whose sandbox is gone gets DEL of e
 });
 
 test("what nobody recorded is told, beside what is found", () => {
-  const node = nodeOf({}, all, [{ plugin: "portmap", texts: ["x is missing"] }]);
+  const node = nodeOf({}, all, [{ plugin: "portmap", found: [missing("x is missing")] }]);
   const { change } = node;
   node.change = (moving) => {
     const changed = change(moving);

@@ -4,8 +4,11 @@ import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
+import type { ReportedDifference } from "../../../../src/plugin/differences.ts";
 
 import { diagnose, type NodeModel, nodeWith, type Pod, titles } from "./model.ts";
+
+const isDown = (link: string): ReportedDifference => ({ kind: "up", at: "host", text: `link ${link} is down` });
 
 const names = ["a", "b", "c", "d", "e"];
 
@@ -72,7 +75,12 @@ describe("an attachment", () => {
     ],
     [
       "that CHECK finds different is told in CHECK's words",
-      { differences: ["link calia is down", "route 10.0.0.0/32 dev calia scope link is missing"] },
+      {
+        differences: [
+          isDown("calia"),
+          { kind: "route", at: "host", text: "route 10.0.0.0/32 dev calia scope link is missing" },
+        ],
+      },
       "attachment-different",
       "(default/a eth0) differs from what ADD created: link calia is down; route 10.0.0.0/32 dev calia scope link is missing",
     ],
@@ -307,7 +315,7 @@ describe("what is not visible from here", () => {
 
   test("a note is told beside what is wrong", () => {
     const node = broken({ ...gone, ifb: "missing", isSeen: false });
-    (node.pods[1] as Pod).differences = ["link calib is down"];
+    (node.pods[1] as Pod).differences = [isDown("calib")];
     const text = describeDiagnosis(diagnose(node), { offer: false, verbose: false, colours: false });
     expect(text).toMatch(
       /\n {2}FAIL {5}net\/b-0a.*\n {11}remedy: .*\n {2}NOTE {5}net\/a-0a\/eth0: not checked, in a sandbox that is not visible/,
@@ -317,8 +325,15 @@ describe("what is not visible from here", () => {
 
 test("what all attachments share is told once", () => {
   const node = nodeWith("a", "b");
-  const shared = "element { 10.0.0.0/26 } of ip tortie nat_pools is missing";
-  for (const pod of node.pods) pod.differences = [shared, `sysctl net/ipv4/conf/cali${pod.name}/forwarding is "0"`];
+  const shared = {
+    kind: "nft-elements",
+    object: "ip tortie",
+    text: "element { 10.0.0.0/26 } of ip tortie nat_pools is missing",
+  };
+  for (const pod of node.pods) {
+    const path = `net/ipv4/conf/cali${pod.name}/forwarding`;
+    pod.differences = [shared, { kind: "sysctl", at: "host", object: path, text: `sysctl ${path} is "0"` }];
+  }
   const pods = node.pods.map(({ name, address }) => ({
     name,
     hostInterface: `cali${name}`,
@@ -342,7 +357,7 @@ test("each wreck of any pod of any node is found, it alone, and nothing of the o
     ["record-damaged", { record: "damaged" }],
     ["attachment-broken", { link: "missing", ifb: "missing" }],
     ["attachment-broken", { link: "without alias" }],
-    ["attachment-different", { differences: ["link calix is down"] }],
+    ["attachment-different", { differences: [isDown("calix")] }],
   ];
   fc.assert(
     fc.property(

@@ -195,11 +195,13 @@ describe("networks", () => {
   test("what a plugin says of its configuration, and of an ADD that would come now", () => {
     const call = { path: "/opt/cni/bin/calico", command: "STATUS", pluginPath: "/opt/cni/bin", document: {} } as const;
     const asked = { file: file.path, type: "calico", needs: ["calico", "calico-ipam"], call };
-    const say = (code: number, message: string) => told(() => ({}), [{ ...asked, code, message }]);
+    const say = (code: number, message: string, lacksAddresses = false) =>
+      told(() => ({}), [{ ...asked, code, message, lacksAddresses }]);
     expect(say(7, '"mtu" must be an integer')[0]).toMatch(/^error network-refused: .*calico is rejected .*"mtu" must/);
-    expect(say(50, "cannot assign IPv4 addresses: No IPs available in pools: []")[0]).toMatch(
+    expect(say(50, "cannot assign IPv4 addresses: No IPs available in pools: []", true)[0]).toMatch(
       /^error plugin-not-ready: .* ⇒ tortie ipam check;/,
     );
+    expect(say(50, "cannot write")[0]).toMatch(/^error plugin-not-ready: .* ⇒ # resolve what the message says/);
   });
 });
 

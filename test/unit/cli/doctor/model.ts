@@ -20,6 +20,7 @@ import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
 import { checkIpam } from "../../../../src/ipam/check/check.ts";
 import { handleIdOf } from "../../../../src/ipam/model/handle.ts";
 import { listPools } from "../../../../src/ipam/model/pool.ts";
+import type { ReportedDifference } from "../../../../src/plugin/differences.ts";
 import { drive } from "../../../../src/store/transaction.ts";
 import { memoryStore } from "../../ipam/memory-store.ts";
 import { callsIn, faultOfWords } from "../command-lines.ts";
@@ -42,7 +43,7 @@ export interface Pod {
   ports: readonly number[];
   ifb: "missing" | "whole" | "serving nobody";
   /** What CHECK says. */
-  differences: readonly string[];
+  differences: readonly ReportedDifference[];
   /** What a plugin does with it now. */
   work: "ADD" | "DEL" | "CHECK" | undefined;
 }
@@ -270,7 +271,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
     checks: {
       byOwner: new Map(
         pods.flatMap(({ attachment, differences }) =>
-          differences.length === 0 ? [] : [[ownerOf(attachment), [{ plugin: "calico", texts: differences }]] as const],
+          differences.length === 0 ? [] : [[ownerOf(attachment), [{ plugin: "calico", found: differences }]] as const],
         ),
       ),
       unknown: new Map(),
