@@ -90,7 +90,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd${etcdIsMissing ? `: ${etcdIsM
     }
   });
 
-  test("both ends of TLS know each other by certificates", async () => {
+  test("both ends of TLS know each other by certificates, also when these are replaced", async () => {
     const directory = mkdtempSync(join(tmpdir(), "tortie-tls-"));
     const { ca, cert, key } = makeCertificates(directory);
     const secured = await Etcd.startSecured({ ca, cert, key });
@@ -101,6 +101,13 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd${etcdIsMissing ? `: ${etcdIsM
     try {
       expect(await driveAsync(list("IPPool"), datastore.store)).toEqual([]);
       await expect(driveAsync(list("IPPool"), stranger.store)).rejects.toMatchObject({ name: "Unanswered" });
+      // All certificates are replaced, where they are.
+      makeCertificates(directory);
+      await secured.kill();
+      await secured.begin();
+      await expect
+        .poll(() => driveAsync(list("IPPool"), datastore.store).catch(() => undefined), { timeout: 15_000 })
+        .toEqual([]);
     } finally {
       datastore.close();
       stranger.close();

@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AsyncDatastore } from "../../src/store/async-datastore.ts";
 import { readSettings } from "../../src/store/cluster/settings.ts";
@@ -9,7 +11,7 @@ import type { StoredObject } from "../../src/store/object.ts";
 import { create, driveAsync, list, read, remove, update } from "../../src/store/transaction.ts";
 import { describeContract, type Site } from "../lib/cluster/contract.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
+import { KubeApiserver, token } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
 import { Relay } from "../lib/cluster/relay.ts";
 import { storm } from "../lib/cluster/storm.ts";
@@ -176,5 +178,29 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
         "projectcalico.org/IPv4VXLANTunnelAddr": "10.0.0.1",
       });
     });
+  });
+
+  test("a token and an authority that are replaced in their files are found", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "tortie-kubeconfig-"));
+    const path = join(directory, "kubeconfig");
+    const config = JSON.parse(readFileSync(api.kubeconfig, "utf8")) as { "current-context": string };
+    const right = JSON.stringify({ ...config, "current-context": "by-token" });
+    writeFileSync(path, right.replace(token, "expired"));
+    const datastore = await open({ KUBECONFIG: path }, { timeoutMs: 2000, deadlineMs: 8000 });
+    try {
+      const [found] = await Promise.all([
+        driveAsync(list("IPReservation"), datastore.store),
+        sleep(300).then(() => writeFileSync(path, right)),
+      ]);
+      expect(found).toEqual([]);
+      // Nobody is left who trusts the old authority.
+      api.renewCertificates();
+      await api.kill();
+      await api.begin();
+      expect(await driveAsync(list("IPReservation"), datastore.store)).toEqual([]);
+    } finally {
+      datastore.close();
+      rmSync(directory, { recursive: true });
+    }
   });
 });

@@ -5,6 +5,7 @@ import type { AsyncDatastore, AsyncDatastoreOptions } from "../async-datastore.t
 import { clusterDatastore, defaultTimeoutMs } from "../cluster/datastore.ts";
 import { type EtcdLocation, InvalidSetting } from "../cluster/settings.ts";
 import { etcdBackend } from "./backend.ts";
+import type { Tls } from "./channels.ts";
 import type { EtcdSettings } from "./client.ts";
 
 /** Connects with the first request. Rejects with `InvalidSetting` where a file cannot be read or a domain names no endpoint. */
@@ -15,14 +16,20 @@ export async function openEtcd(location: EtcdLocation, options: AsyncDatastoreOp
 
 async function settingsOf(location: EtcdLocation): Promise<EtcdSettings> {
   const { username, password = "", discoverySrv } = location;
-  const ca = await fileOf("ETCD_CA_CERT_FILE", location.caFile);
-  const cert = await fileOf("ETCD_CERT_FILE", location.certFile);
-  const key = await fileOf("ETCD_KEY_FILE", location.keyFile);
+  const readTls = () => tlsOf(location);
+  await readTls();
   return {
     endpoints: discoverySrv === undefined ? location.endpoints : await discover(discoverySrv),
-    tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
+    readTls,
     ...(username !== undefined && { user: { name: username, password } }),
   };
+}
+
+async function tlsOf({ caFile, certFile, keyFile }: EtcdLocation): Promise<Tls> {
+  const ca = await fileOf("ETCD_CA_CERT_FILE", caFile);
+  const cert = await fileOf("ETCD_CERT_FILE", certFile);
+  const key = await fileOf("ETCD_KEY_FILE", keyFile);
+  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
 }
 
 async function fileOf(setting: string, path: string | undefined): Promise<Buffer | undefined> {

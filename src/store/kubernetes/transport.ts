@@ -28,6 +28,11 @@ const maxConnections = 48;
 /** A watch gets a bookmark each minute or so; one that is silent for longer has lost its server. */
 const silenceMs = 150_000;
 
+/** Codes of Node and OpenSSL for a peer that is not known, on either end. */
+const distrust = /^(ERR_(TLS|SSL|OSSL)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|EPROTO)/;
+/** How long requests may go on over connections that are no longer used. */
+const lingerMs = 60_000;
+
 interface Credentials {
   readonly until: number;
   readonly options: RequestOptions;
@@ -100,7 +105,11 @@ export class KubeTransport {
   }
 
   #unanswered({ action, object }: About, reason: string, cause: unknown): Unanswered {
-    return new Unanswered(action, object, `API server${this.server && ` ${this.server}`}: ${reason}`, cause);
+    const { code } = cause as NodeJS.ErrnoException;
+    const { server } = this;
+    // Authorities and certificates change: they stand in files, which are read again.
+    if (code !== undefined && distrust.test(code)) this.forgetCredentials();
+    return new Unanswered(action, object, `API server${server && ` ${server}`}: ${reason}`, cause);
   }
 
   async #send({ method, path, body }: Omit<Call, "timeoutMs">, signal: AbortSignal): Promise<IncomingMessage> {
@@ -155,7 +164,9 @@ export class KubeTransport {
       const made = agent as Agent & { keepAlive: boolean };
       made.keepAlive = true;
       made.maxSockets = maxConnections;
+      const old = this.#agent?.agent;
       this.#agent = { identity, agent: made };
+      setTimeout(() => old?.destroy(), lingerMs).unref();
     }
     return this.#agent.agent;
   }

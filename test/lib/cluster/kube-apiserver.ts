@@ -13,6 +13,7 @@ import { Etcd, freePort } from "./etcd.ts";
 import { kubeApiserver } from "./kube-apiserver-build.ts";
 
 const crds = join(root, "test/fixtures/calico-newest/crds");
+const subject = "/O=system:masters/CN=tortie";
 export const token = "token-of-root";
 
 export class KubeApiserver {
@@ -32,7 +33,7 @@ export class KubeApiserver {
     this.kubeconfig = join(directory, "kubeconfig");
     this.#program = program;
     this.#directory = directory;
-    this.#files = makeCertificates(directory, "/O=system:masters/CN=tortie");
+    this.#files = makeCertificates(directory, subject);
     writeFileSync(join(directory, "tokens"), `${token},root,root,system:masters\n`);
     writeFileSync(this.kubeconfig, this.#kubeconfig());
   }
@@ -104,6 +105,11 @@ export class KubeApiserver {
     await this.kill();
     await this.etcd.stop();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Replaces the authority and all that it signed, in their files. */
+  renewCertificates(): void {
+    makeCertificates(this.#directory, subject);
   }
 
   /** Removes every object of Calico's, of both APIs. */
