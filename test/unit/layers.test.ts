@@ -22,7 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // For Node alone. Nothing below plugins/ may import them: no plugin talks to a cluster's datastore.
   "src/store/cluster": ["src/store/etcd", "src/store/kubernetes", "src/store", "src/errors"],
   "src/store/etcd": ["src/store/cluster", "src/store", "src/errors"],
-  "src/store/kubernetes": ["src/store/cluster", "src/store", "src/errors", "src/net"],
+  "src/store/kubernetes": ["src/store/cluster", "src/store", "src/identity", "src/errors", "src/net"],
   "src/ipam": ["src/identity", "src/errors", "src/store", "src/host", "src/net"],
   "src/endpoint": ["src/identity", "src/errors", "src/host", "src/net"],
   "src/plugin": [
