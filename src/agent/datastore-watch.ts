@@ -1,8 +1,9 @@
-/** Asks the datastore now and then whether it is there, for readiness; what a request meets meanwhile, its answer tells. */
+/** Asks the datastore now and then whether it is there and may be used, for readiness; what a request meets meanwhile, its answer tells. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { CoreError } from "../errors/core-error.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
-import { StoreError } from "../store/store-error.ts";
-import { driveAsync, read } from "../store/transaction.ts";
+import { driveAsync } from "../store/transaction.ts";
+import { requireReady } from "./start/cluster-information.ts";
 
 export interface DatastoreWatch {
   /** When it last answered, in milliseconds since the epoch. */
@@ -24,11 +25,11 @@ export function watchDatastore(
   const ask = async () => {
     const before = trouble;
     try {
-      await driveAsync(read({ kind: "IPAMConfig", name: "default" }), datastore.store);
+      await driveAsync(requireReady(), datastore.store);
       answered = Date.now();
       trouble = undefined;
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
+      if (!(error instanceof CoreError)) throw error;
       trouble = error.message;
     }
     if ((before === undefined) !== (trouble === undefined) && !signal.aborted) onChange(trouble);

@@ -4,6 +4,8 @@ export type Kind =
   | "IPPool"
   | "IPReservation"
   | "IPAMConfig"
+  /** What Calico's programs know of the cluster: whether its datastore may be used. */
+  | "ClusterInformation"
   /** For their labels, which pools' selectors ask for. */
   | "Node"
   | "Namespace"

@@ -55,6 +55,12 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
   }),
   IPReservation: z.strictObject({ reservedCIDRs: z.array(prefix) }),
   IPAMConfig: ipamConfig,
+  ClusterInformation: z.looseObject({
+    clusterGUID: z.string().optional(),
+    clusterType: z.string().optional(),
+    calicoVersion: z.string().optional(),
+    datastoreReady: z.boolean().optional(),
+  }),
   IPAMBlock: z.strictObject({
     cidr: network,
     affinity: z.string().nullish(),

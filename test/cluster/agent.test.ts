@@ -31,10 +31,21 @@ describe.skipIf(etcdIsMissing !== undefined)(`tortie-node${etcdIsMissing ? `: ${
   });
 
   test("starts as Calico's node does: Node, pool, nodename file", async () => {
-    const agent = await Agent.start(node, { ...environment, CALICO_IPV4POOL_CIDR: "10.244.0.0/16" });
+    const agent = await Agent.start(node, {
+      ...environment,
+      CALICO_IPV4POOL_CIDR: "10.244.0.0/16",
+      CLUSTER_TYPE: "test",
+    });
     const keys = await etcd.dump();
-    expect(Object.keys(keys)).toEqual([`${resources}/ippools/default-ipv4-ippool`, `${resources}/nodes/node-a`]);
-    const [pool, own] = Object.values(keys).map((value) => JSON.parse(value) as Readonly<Record<string, unknown>>);
+    expect(Object.keys(keys)).toEqual([
+      `${resources}/clusterinformations/default`,
+      `${resources}/ippools/default-ipv4-ippool`,
+      `${resources}/nodes/node-a`,
+    ]);
+    const [cluster, pool, own] = Object.values(keys).map(
+      (value) => JSON.parse(value) as Readonly<Record<string, unknown>>,
+    );
+    expect(cluster).toMatchObject({ kind: "ClusterInformation", spec: { clusterType: "test", datastoreReady: true } });
     expect(pool).toMatchObject({ kind: "IPPool", spec: { cidr: "10.244.0.0/16", blockSize: 26, natOutgoing: true } });
     expect(own).toMatchObject({ kind: "Node", spec: { bgp: { ipv4Address: "203.0.113.1/24" } }, status: {} });
     expect(readFileSync(node.outerPath("/var/lib/calico/nodename"), "utf8")).toBe("node-a");
@@ -59,7 +70,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`tortie-node${etcdIsMissing ? `: ${
     const health = { FELIX_HEALTHENABLED: "true", FELIX_HEALTHHOST: "127.0.0.1", FELIX_HEALTHPORT: String(port) };
     const impatient = new Agent(node, environment);
     expect(await impatient.ended()).toBe(1);
-    expect(impatient.stderr).toMatch(/^tortie-node: cannot read IPAMConfig "default": /);
+    expect(impatient.stderr).toMatch(/^tortie-node: cannot read ClusterInformation "default": /);
 
     const agent = new Agent(node, { ...environment, ...health, WAIT_FOR_DATASTORE: "true" });
     await agent.says("datastore not reached; waiting");

@@ -22,6 +22,8 @@ export interface AgentSettings {
   readonly recordsAddresses: boolean;
   /** Whether no other Node may have them. */
   readonly checksAddresses: boolean;
+  /** Words for the kind of cluster. */
+  readonly clusterTypes: readonly string[];
   readonly waitsForDatastore: boolean;
   /** Those to make of a family that has none. */
   readonly pools: readonly DefaultPool[];
@@ -154,6 +156,7 @@ function agentSettings(settings: Settings, cluster: ClusterSettings, given: Give
     },
     recordsAddresses: given.CALICO_NETWORKING_BACKEND !== "none",
     checksAddresses: settings.DISABLE_NODE_IP_CHECK !== true,
+    clusterTypes: (settings.CLUSTER_TYPE ?? "").split(",").filter((type) => type !== ""),
     waitsForDatastore: settings.WAIT_FOR_DATASTORE ?? false,
     pools: settings.NO_DEFAULT_POOLS === true ? [] : [...poolOf(settings, 4), ...poolOf(settings, 6)],
     health: settings.FELIX_HEALTHENABLED

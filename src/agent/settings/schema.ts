@@ -50,6 +50,9 @@ const node = {
   ),
   IP6_AUTODETECTION_METHOD: method.describe("the same for IPv6"),
   DISABLE_NODE_IP_CHECK: yesOrNo.describe("do not look whether another Node has the address; default false"),
+  CLUSTER_TYPE: text.describe(
+    "words that ClusterInformation is to have for the kind of cluster, separated by commas: `k8s`",
+  ),
   WAIT_FOR_DATASTORE: yesOrNo.describe("wait for the datastore at start, instead of failing; default false"),
 };
 

@@ -1,7 +1,7 @@
 /**
  * A node's start, as far as the datastore goes:
  *
- *     wait for the datastore ─► find this node's addresses ─► record its Node ─► make the first pools ─► write the nodename file
+ *     wait for the datastore ─► ClusterInformation ─► find this node's addresses ─► record its Node ─► make the first pools ─► nodename file
  *
  * **Each step can be done again**: an agent that was killed begins anew. The file comes last: plugins take it for the word that all is there.
  */
@@ -12,6 +12,7 @@ import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { driveAsync, read } from "../../store/transaction.ts";
 import type { AgentSettings } from "../settings/read.ts";
+import { clusterKey, recordCluster } from "./cluster-information.ts";
 import { type NodeFacts, ownAddresses } from "./node-address.ts";
 import { checkAddresses, recordNode } from "./node-object.ts";
 import { makeDefaultPools } from "./pools.ts";
@@ -39,7 +40,7 @@ export async function waitForDatastore(
   for (;;) {
     signal.throwIfAborted();
     try {
-      await driveAsync(read({ kind: "IPAMConfig", name: "default" }), datastore.store);
+      await driveAsync(read(clusterKey), datastore.store);
       return;
     } catch (error) {
       if (!(error instanceof StoreError) || !waits) throw error;
@@ -51,6 +52,7 @@ export async function waitForDatastore(
 
 /** Rejects with what keeps the node from starting. */
 export async function startNode(name: string, settings: AgentSettings, ground: Ground): Promise<void> {
+  await ground.datastore.transact(() => recordCluster(settings.clusterTypes));
   if (settings.recordsAddresses) await recordAddresses(name, settings, ground);
   await makePools(settings, ground);
 }

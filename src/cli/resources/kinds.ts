@@ -4,7 +4,8 @@ import type { Kind } from "../../store/object.ts";
 import { CliError, exitStatus } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 
-export type StoredKind = Kind;
+/** Those that the embedded datastore can have: it is always ready. */
+export type StoredKind = Exclude<Kind, "ClusterInformation">;
 export type ResourceKind = StoredKind | "WorkloadEndpoint";
 
 export const resourceKinds: readonly ResourceKind[] = [

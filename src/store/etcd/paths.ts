@@ -23,6 +23,7 @@ const resources = "/calico/resources/v3/projectcalico.org";
 const plurals: Readonly<Partial<Record<Kind, string>>> = {
   IPPool: "ippools",
   IPReservation: "ipreservations",
+  ClusterInformation: "clusterinformations",
   Node: "nodes",
 };
 

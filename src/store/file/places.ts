@@ -3,7 +3,7 @@
  *
  *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: they die with the sandboxes, on a tmpfs
  *     /run/tortie/ipam/{affinities,handles,cursors,open}/…
- *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,nodes,namespaces}/…     settings: synced to the disk before they count
+ *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,clusterinformations,nodes,namespaces}/…     settings: synced to the disk before they count
  */
 import { runDir, stateDir } from "../../identity/names.ts";
 import { sha256 } from "../../net/digest.ts";
@@ -22,6 +22,7 @@ export const places: Readonly<Record<FileKind, Place>> = {
   IPPool: { directory: `${stateDir}/ippools`, durable: true },
   IPReservation: { directory: `${stateDir}/ipreservations`, durable: true },
   IPAMConfig: { directory: `${stateDir}/ipamconfigs`, durable: true },
+  ClusterInformation: { directory: `${stateDir}/clusterinformations`, durable: true },
   Node: { directory: `${stateDir}/nodes`, durable: true },
   Namespace: { directory: `${stateDir}/namespaces`, durable: true },
   IPAMBlock: { directory: `${runDir}/ipam/blocks`, durable: false },

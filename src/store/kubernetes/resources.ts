@@ -34,6 +34,7 @@ const plurals: Readonly<Record<Kind, string>> = {
   IPPool: "ippools",
   IPReservation: "ipreservations",
   IPAMConfig: "ipamconfigs",
+  ClusterInformation: "clusterinformations",
   IPAMBlock: "ipamblocks",
   BlockAffinity: "blockaffinities",
   IPAMHandle: "ipamhandles",

@@ -49,6 +49,20 @@ describe("startNode()", () => {
     ]);
   });
 
+  test("makes ClusterInformation, adds the cluster's type to one that is there, and leaves the rest of it alone", async () => {
+    const datastore = memoryDatastore();
+    await start({ datastore }, { CLUSTER_TYPE: "k8s,bgp" });
+    const spec = { clusterGUID: expect.stringMatching(/^[0-9a-f]{32}$/), clusterType: "k8s,bgp", datastoreReady: true };
+    expect(datastore.memory.all("ClusterInformation").map((one) => one.spec)).toEqual([spec]);
+    datastore.memory.objects.clear();
+    const other = { clusterGUID: "x", clusterType: "typha,k8s", calicoVersion: "v3.33.0", datastoreReady: false };
+    datastore.memory.put("ClusterInformation", "default", other);
+    await start({ datastore }, { CLUSTER_TYPE: "k8s,bgp" });
+    expect(datastore.memory.all("ClusterInformation").map((one) => one.spec)).toEqual([
+      { ...other, clusterType: "typha,k8s,bgp" },
+    ]);
+  });
+
   test("done again it writes nothing", async () => {
     const datastore = memoryDatastore();
     await start({ datastore });

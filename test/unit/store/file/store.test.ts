@@ -202,6 +202,7 @@ const specs: Readonly<Record<Kind, object>> = {
   IPAMConfig: {},
   Node: {},
   Namespace: {},
+  ClusterInformation: {},
   IPAMBlock: { cidr: "10.0.0.0/26", allocations: [], unallocated: [], attributes: [], sequenceNumber: 1 },
   BlockAffinity: { cidr: "10.0.0.0/26", node: "n", state: "confirmed", deleted: "false" },
   IPAMHandle: { handleID: "x", block: {} },
