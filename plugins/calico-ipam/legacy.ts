@@ -2,7 +2,7 @@
 
 import { podOf } from "../../src/cni/pod.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
-import type { Assigned } from "../../src/ipam/model/held.ts";
+import type { Assigned } from "../../src/ipam/model/handle-contents.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
 

@@ -11,18 +11,18 @@ import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
 import { nowNs } from "../../src/host/clock.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { type AssignRequest, autoAssign, type Claimant } from "../../src/ipam/assign/assign.ts";
+import { type AssignArgs, type AssignRequest, autoAssign } from "../../src/ipam/assign/assign.ts";
 import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
 import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
 import { attributesOf } from "../../src/ipam/model/attributes.ts";
 import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
 import { type HandleOwner, handleIdOf } from "../../src/ipam/model/handle.ts";
-import { type Assigned, addressesOf, readHeld } from "../../src/ipam/model/held.ts";
+import { type Assigned, addressesOf, readHandleContents } from "../../src/ipam/model/handle-contents.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { NoAddressError } from "../../src/ipam/no-address.ts";
 import { collect } from "../../src/ipam/release/gc.ts";
-import { orWithStrays, reclaimBlocks, reclaimStrays } from "../../src/ipam/release/reclaim.ts";
+import { reclaimBlocks, reclaimFormerNodes, retryReclaiming } from "../../src/ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
@@ -59,7 +59,7 @@ const calicoIpam = definePlugin<IpamConf>({
 
   check({ attachment, prevResult, document }, { sys }) {
     const handleId = handleIdOf(attachment);
-    const held = addressesOf(drive(readHeld(handleId), openDatastore(datastoreType(document), sys).store));
+    const held = addressesOf(drive(readHandleContents(handleId), openDatastore(datastoreType(document), sys).store));
     const found = differences(
       held.map(({ address }) => address),
       prevResult,
@@ -91,7 +91,7 @@ const calicoIpam = definePlugin<IpamConf>({
       if (leftOut !== undefined) throw leftOut;
       if (node !== undefined) {
         yield* reclaimBlocks(node);
-        if (datastore.isNodesOwn) yield* reclaimStrays(node);
+        if (datastore.isNodesOwn) yield* reclaimFormerNodes(node);
       }
       return collected;
     });
@@ -115,7 +115,7 @@ const calicoIpam = definePlugin<IpamConf>({
 export default calicoIpam;
 
 /** What a call learned, for whoever calls the plugin in its own process and would have to find it out anew. */
-export interface Told {
+export interface CallDetails {
   /** All pools, where all could be read. */
   pools?: readonly Pool[];
   /** What a DEL gave back: when all other traces are gone, it alone tells. */
@@ -123,60 +123,60 @@ export interface Told {
 }
 
 /** The plugin, telling. */
-export function telling(told: Told): Plugin<IpamConf> {
+export function withCallDetails(details: CallDetails): Plugin<IpamConf> {
   return {
     ...calicoIpam,
-    add: (request, context) => addAddresses(request, context, told),
-    del: (request, context) => releaseAddresses(request, context, told),
+    add: (request, context) => addAddresses(request, context, details),
+    del: (request, context) => releaseAddresses(request, context, details),
   };
 }
 
-function addAddresses(request: AddRequest<IpamConf>, context: Context, told: Told): Result {
+function addAddresses(request: AddRequest<IpamConf>, context: Context, details: CallDetails): Result {
   const { conf, args, attachment } = request;
   const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;
   const addresses = requestedAddresses(requests, args);
   if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
   const node = nodeOf(request, context);
-  const claimant = { ...claimantOf(request, context.sys), nodes: node.own };
+  const assignArgs = { ...assignArgsOf(request, context.sys), nodes: node.own };
   const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
   let isWhole = true;
   const datastore = datastoreOf(request, context, (error) => {
     isWhole = false;
     node.leftOut(error);
   });
-  const strays = datastore.isNodesOwn ? claimant.node : undefined;
+  const reclaimFor = datastore.isNodesOwn ? assignArgs.node : undefined;
   const assign = function* () {
     const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-    const request = { ...claimant, wanted, reserved: conf.gateways };
+    const request = { ...assignArgs, wanted, reserved: conf.gateways };
     const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
     if (last !== undefined) return last;
     const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
-    if (isWhole) told.pools = pools.pools;
+    if (isWhole) details.pools = pools.pools;
     if (addresses.length > 0) {
-      const named = { ...claimant, pools, addresses, mayTakeOver };
-      return yield* orWithStrays(strays, () => assignAddresses(named));
+      const named = { ...assignArgs, pools, addresses, mayTakeOver };
+      return yield* retryReclaiming(reclaimFor, () => assignAddresses(named));
     }
-    const assigned = yield* orWithStrays(strays, () => autoAssign({ ...request, pools }));
-    yield* noteLastPools(claimant.node, wanted, pools, assigned);
+    const assigned = yield* retryReclaiming(reclaimFor, () => autoAssign({ ...request, pools }));
+    yield* noteLastPools(assignArgs.node, wanted, pools, assigned);
     return assigned;
   };
   context.record();
   const assigned = node.use(() => datastore.transact(assign));
   // What the attachment held before has another time.
-  const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === claimant.attributes.timestamp;
+  const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === assignArgs.attributes.timestamp;
   context.undo("assignment of addresses", () =>
     datastoreOf(request, context).transact(() =>
-      releaseByHandle(claimant.handleId, (_, attribute) => isNew(attribute)),
+      releaseByHandle(assignArgs.handleId, (_, attribute) => isNew(attribute)),
     ),
   );
   context.log.info("addresses assigned", () => ({
-    handle: claimant.handleId,
+    handle: assignArgs.handleId,
     ips: assigned.map(({ address }) => address),
   }));
   return resultOf(assigned, addresses.length > 0, conf);
 }
 
-function releaseAddresses(request: DelRequest<IpamConf>, context: Context, told: Told): void {
+function releaseAddresses(request: DelRequest<IpamConf>, context: Context, details: CallDetails): void {
   const { attachment, args } = request;
   const handleId = handleIdOf(attachment);
   const released = datastoreOf(request, context).transact(function* () {
@@ -184,7 +184,7 @@ function releaseAddresses(request: DelRequest<IpamConf>, context: Context, told:
     const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
     return [...own, ...legacy];
   });
-  told.released = released.map(({ address }) => address);
+  details.released = released.map(({ address }) => address);
   logReleased(context, "addresses released", released, { handle: handleId });
 }
 
@@ -200,7 +200,7 @@ function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<rea
   }
 }
 
-export function claimantOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<Claimant, "pools"> {
+export function assignArgsOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<AssignArgs, "pools"> {
   const clock = sys.wallClock();
   const node = nodename(conf.node, sys);
   return {
@@ -230,7 +230,7 @@ function requireNode(node: string | undefined): string {
 }
 
 /**
- * Where the addresses are, with damaged objects rebuilt when they are met; `onLeftOut` is told of those that a listing leaves out. DEL and GC
+ * Where the addresses are, with damaged objects rebuilt when they are met; `onLeftOut` is details of those that a listing leaves out. DEL and GC
  * go on without a valid configuration, but not without its lock.
  */
 function datastoreOf(

@@ -9,7 +9,7 @@ import { addressOf } from "../../src/net/prefix.ts";
 import type { AddRequest } from "../../src/plugin/plugin.ts";
 import { datastoreType, openDatastore } from "../../src/store/open.ts";
 import { type IpamConf, nothingWanted, requestedAddresses } from "./conf.ts";
-import { claimantOf, resultOf } from "./main.ts";
+import { assignArgsOf, resultOf } from "./main.ts";
 
 export interface AddressFacts {
   /** What is written by it is not kept. */
@@ -40,10 +40,10 @@ export function planAddresses(request: AddRequest<IpamConf>, { sys, networks, ro
   };
   const assigned = openDatastore(datastoreType(document), sys).transact(function* () {
     const pools = yield* ensureDefaultPools(requests.configured, around);
-    const claimant = { ...claimantOf(request, sys), pools, nodes };
-    if (addresses.length > 0) return yield* assignAddresses({ ...claimant, addresses, mayTakeOver: () => false });
+    const assignArgs = { ...assignArgsOf(request, sys), pools, nodes };
+    if (addresses.length > 0) return yield* assignAddresses({ ...assignArgs, addresses, mayTakeOver: () => false });
     const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-    return yield* autoAssign({ ...claimant, wanted, reserved: conf.gateways });
+    return yield* autoAssign({ ...assignArgs, wanted, reserved: conf.gateways });
   });
   return resultOf(assigned, addresses.length > 0, conf);
 }

@@ -2,7 +2,7 @@
 import { listEndpoints } from "../../src/endpoint/endpoint.ts";
 import { nowNs } from "../../src/host/clock.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { type KnownUse, rebuild } from "../../src/ipam/check/rebuild.ts";
+import { type KnownUse, repairObject } from "../../src/ipam/check/repair-object.ts";
 import { handleIdOf } from "../../src/ipam/model/handle.ts";
 import { addressOf } from "../../src/net/prefix.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
@@ -11,7 +11,7 @@ import type { Transaction } from "../../src/store/transaction.ts";
 
 /** Whether the object could be rebuilt. */
 export function* repair({ sys, log }: Context, { object, message }: DamagedError): Transaction<boolean> {
-  const done = yield* rebuild(object, knownUses(sys), nowNs(sys));
+  const done = yield* repairObject(object, knownUses(sys), nowNs(sys));
   if (done !== undefined) log.warning("damaged object rebuilt", () => ({ error: message, done }));
   return done !== undefined;
 }

@@ -14,7 +14,7 @@
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/model/affinity.ts";
-import { isServing } from "../../src/ipam/model/block.ts";
+import { hasAllocations } from "../../src/ipam/model/block.ts";
 import { blockOf, blockSizes, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressAt, addressCount, addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
@@ -103,7 +103,7 @@ function useOf(sys: Sys, node: string | undefined, cidr: string): "used" | "idle
   if (block === undefined) return "none";
   const { spec } = block;
   const isNodes = node === undefined || spec.affinity === hostAffinity(node);
-  return isNodes && isServing(spec) && spec.allocations.length > 1 ? "used" : "idle";
+  return isNodes && hasAllocations(spec) && spec.allocations.length > 1 ? "used" : "idle";
 }
 
 function unlessDamaged<T>(read: () => T): T | "damaged" {

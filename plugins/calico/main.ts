@@ -36,7 +36,7 @@ import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
-import calicoIpam, { type Told, telling } from "../calico-ipam/main.ts";
+import calicoIpam, { type CallDetails, withCallDetails } from "../calico-ipam/main.ts";
 import { reconcileBlocks } from "./blocks.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
@@ -49,11 +49,11 @@ import { checkReadiness, testDatastore } from "./readiness.ts";
 import {
   collectInterfaces,
   forget,
-  type Leaving,
   type Recorded,
+  type RemovedInterfaces,
   removeIdle,
   removeInterfaces,
-  takeBack,
+  rollBackEndpoint,
 } from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
@@ -72,9 +72,9 @@ export default definePlugin<CalicoConf>({
     const node = nodename(conf.node, sys);
     let recorded: Recorded | undefined;
     // Runs last, when the addresses are given back: by the record DEL finds what a process leaves that is killed before.
-    context.undo("remove the endpoint's record", () => recorded && takeBack(sys, recorded));
-    const told: Told = {};
-    const ipam = delegateAdd(conf.ipamType, request, context, { "calico-ipam": telling(told) });
+    context.undo("remove the endpoint's record", () => recorded && rollBackEndpoint(sys, recorded));
+    const details: CallDetails = {};
+    const ipam = delegateAdd(conf.ipamType, request, context, { "calico-ipam": withCallDetails(details) });
     const wanted = wantedAtAdd(request, identity, ipam, sys);
     const { hostInterface, mac, addresses } = wanted;
     const { attachment, pod } = identity;
@@ -89,7 +89,7 @@ export default definePlugin<CalicoConf>({
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType, pools: told.pools });
+    const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType, pools: details.pools });
     const applied = withExecutor(sys, sandbox, (executor) =>
       executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
     );
@@ -121,24 +121,24 @@ export default definePlugin<CalicoConf>({
 
   del(request, context) {
     const { sys } = context;
-    const leaving = removeInterfaces(sys, request.attachment, request.netns);
-    const { hostInterfaces } = leaving;
+    const removed = removeInterfaces(sys, request.attachment, request.netns);
+    const { hostInterfaces } = removed;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
-    const told: Told = {};
-    delegateDel(ipamTypeOf(request.document), request, context, { "calico-ipam": telling(told) });
-    forget(sys, leaving, [...(told.released ?? []), ...addressesIn(request.prevResult)]);
+    const details: CallDetails = {};
+    delegateDel(ipamTypeOf(request.document), request, context, { "calico-ipam": withCallDetails(details) });
+    forget(sys, removed, [...(details.released ?? []), ...addressesIn(request.prevResult)]);
   },
 
   gc(request, context) {
     const { sys } = context;
     const { network, conf } = request;
     const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
-    const collected: Leaving[] = [];
+    const collected: RemovedInterfaces[] = [];
     runEvery([
-      () => collectInterfaces(sys, network, valid, (leaving) => collected.push(leaving)),
+      () => collectInterfaces(sys, network, valid, (removed) => collected.push(removed)),
       () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
-      () => runEvery(collected.map((leaving) => () => forget(sys, leaving))),
+      () => runEvery(collected.map((removed) => () => forget(sys, removed))),
       () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
       () =>
         reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document)) ? network : undefined, () =>

@@ -20,10 +20,10 @@ import { tableOf } from "./routes.ts";
 /** What `calico` makes host interfaces as. */
 const signature = { kind: "veth", mac: hostMac } as const;
 /** No interface has this alias. */
-const nobody = "";
+const noOwner = "";
 
 /** An attachment whose interface is gone, and its record not yet. */
-export interface Leaving {
+export interface RemovedInterfaces {
   readonly attachment: Attachment;
   readonly record: Endpoint | undefined;
   /** The names that were looked for. */
@@ -36,7 +36,7 @@ export interface Leaving {
  * Removes one attachment's host interface, and with it its peer in the sandbox, its routes and its queues. `netns`: the sandbox's path, where the
  * caller knows one; else the record's. Throws where the interface cannot be removed: the record stays, by which it is found again.
  */
-export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: string): Leaving {
+export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: string): RemovedInterfaces {
   const owner = ownerOf(attachment);
   const record = readEndpoint(sys, attachment);
   // A record was never there when there was no ADD, or a hand has removed it: then all aliases are searched.
@@ -59,7 +59,11 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
  * What comes when the addresses are given back: the routes of blocks that serve nobody any more, and then the record, by which a DEL that is
  * killed before is begun again. `released`: the addresses, for an attachment without a record.
  */
-export function forget(sys: Sys, { attachment, record, wasLast }: Leaving, released: readonly string[] = []): void {
+export function forget(
+  sys: Sys,
+  { attachment, record, wasLast }: RemovedInterfaces,
+  released: readonly string[] = [],
+): void {
   removeIdleBlocks(sys, record?.node, record?.addresses ?? released);
   removeEndpoint(sys, attachment);
   // Of two that end at the same time each has seen the other's record.
@@ -77,7 +81,7 @@ function removeSourceRules(
   if (sandbox === undefined) return;
   const rules = { kind: "rule", table: tableOf(ifname), priority: sourceRulePriority } as const;
   withExecutor(sys, sandbox, (executor) =>
-    executor.remove(nobody, [{ ...rules, link: ifname, hostEnds: hostInterfaces }]),
+    executor.remove(noOwner, [{ ...rules, link: ifname, hostEnds: hostInterfaces }]),
   );
 }
 
@@ -91,11 +95,11 @@ export interface Recorded {
  * Takes back a record, when the kernel's objects and the addresses are taken back. It stays while there may be an interface that it alone tells
  * of: one that was made, but nobody heard of it, and which has no owner yet.
  */
-export function takeBack(sys: Sys, { endpoint, isNew }: Recorded): void {
+export function rollBackEndpoint(sys: Sys, { endpoint, isNew }: Recorded): void {
   const { attachment, node, addresses, hostInterface: name } = endpoint;
   runEvery([
     () => {
-      if (isNew) withExecutor(sys, undefined, (executor) => executor.remove(nobody, [hostInterface(name)]));
+      if (isNew) withExecutor(sys, undefined, (executor) => executor.remove(noOwner, [hostInterface(name)]));
       removeIdleBlocks(sys, node, addresses);
       if (isNew) removeEndpoint(sys, attachment);
     },
@@ -108,7 +112,7 @@ export function collectInterfaces(
   sys: Sys,
   network: string,
   valid: ReadonlySet<string>,
-  onRemoved: (leaving: Leaving) => void,
+  onRemoved: (leaving: RemovedInterfaces) => void,
 ): void {
   const records = listEndpoints(sys).filter(
     ({ attachment }) => attachment.network === network && !valid.has(ownerOf(attachment)),

@@ -12,7 +12,7 @@ export type Family = Target["family"];
 
 export const families: readonly Family[] = ["ip", "ip6"];
 
-export interface Wanted {
+export interface PortRequest {
   readonly attachment: Attachment;
   readonly conf: PortmapConf;
   readonly targets: readonly Target[];
@@ -37,15 +37,15 @@ export interface Added {
 
 export interface Backend {
   /** What the ports are in the kernel, where nobody else has one. */
-  plan(wanted: Omit<Wanted, "hasEnded">): readonly Resource[];
+  plan(wanted: Omit<PortRequest, "hasEnded">): readonly Resource[];
   /**
    * Maps the ports, in the place of the attachment's earlier ones, and applies `more` with them. Throws `CniError` naming who has a port.
    */
-  add(wanted: Wanted, more: readonly Resource[], sys: Sys): Added;
+  add(wanted: PortRequest, more: readonly Resource[], sys: Sys): Added;
   /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes and returns what nobody alive has. */
-  settle(wanted: Wanted, sys: Sys): readonly FormerPort[];
+  settle(wanted: PortRequest, sys: Sys): readonly FormerPort[];
   /** What is missing or other than wanted. */
-  check(wanted: Omit<Wanted, "hasEnded">, sys: Sys): readonly Difference[];
+  check(wanted: Omit<PortRequest, "hasEnded">, sys: Sys): readonly Difference[];
   /** Removes what the attachment has in these families, and returns it. */
   del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly FormerPort[];
   /** Removes what attachments of the network have that are not valid, and returns it. */

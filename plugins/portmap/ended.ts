@@ -14,7 +14,7 @@ import { isSamePod } from "../../src/identity/pod.ts";
 export type HasEnded = (other: Attachment, address: string | undefined) => boolean;
 
 /** What an ADD of the attachment knows of others. */
-export function endedFor(attachment: Attachment, args: Readonly<Record<string, string>>, sys: Sys): HasEnded {
+export function hasEndedFor(attachment: Attachment, args: Readonly<Record<string, string>>, sys: Sys): HasEnded {
   const pod = podOf(args);
   return (other, address) => isEarlierSandbox(other, attachment, pod, sys) || isAbandoned(other, address, sys);
 }

@@ -12,7 +12,7 @@ import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
 import type { RemovedChain } from "../../src/plan/iptables.ts";
 import { takeLock } from "../../src/store/file/lock.ts";
-import { type Backend, describeAttachment, type FormerPort, families, type Wanted } from "./backend.ts";
+import { type Backend, describeAttachment, type FormerPort, families, type PortRequest } from "./backend.ts";
 import { attachmentOfRule, portmapCommentPrefix } from "./comment.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
 import { dnatChain, layout, ownChainOf, rulesOf } from "./iptables-rules.ts";
@@ -24,7 +24,7 @@ export const iptables: Backend = {
 
   add(wanted, more, sys) {
     const plan = { owner: ownerOf(wanted.attachment), resources: [...iptables.plan(wanted), ...more] };
-    const applied = inWords(() =>
+    const applied = withConflictMessage(() =>
       locked(sys, () => new Executor(sys).apply(plan, { portHolders: holdersFor(wanted) })),
     );
     return { former: formerPorts(applied.madeRoom), takeBack: () => locked(sys, () => applied.undo()) };
@@ -34,7 +34,9 @@ export const iptables: Backend = {
     const ports = wanted.targets.map((target) => rulesOf(wanted.attachment, wanted.conf, target));
     const holders = holdersFor(wanted);
     const executor = new Executor(sys);
-    return formerPorts(inWords(() => locked(sys, () => ports.flatMap((one) => executor.makeRoom(one, holders)))));
+    return formerPorts(
+      withConflictMessage(() => locked(sys, () => ports.flatMap((one) => executor.makeRoom(one, holders)))),
+    );
   },
 
   check: (wanted, sys) =>
@@ -95,7 +97,7 @@ function withPorts(conf: PortmapConf): PortmapConf {
 }
 
 /** In another network of the same container the first rule has the port. */
-export function holdersFor({ attachment, hasEnded }: Pick<Wanted, "attachment" | "hasEnded">) {
+export function holdersFor({ attachment, hasEnded }: Pick<PortRequest, "attachment" | "hasEnded">) {
   return {
     isForeign: foreignTo(attachment),
     stateOf({ entry, address }: { readonly entry: string | undefined; readonly address: string }) {
@@ -118,7 +120,7 @@ export function foreignTo({ network, containerId }: Attachment): (entry: string)
 }
 
 /** A conflict as the runtime reads it. */
-export function inWords<T>(body: () => T): T {
+export function withConflictMessage<T>(body: () => T): T {
   try {
     return body();
   } catch (error) {

@@ -24,7 +24,7 @@ export function planLocalnet(
 }
 
 /** The interface that an address of the container is behind: the only one of the host's in the result, else as the kernel's routes have it. */
-export function interfaceBehind(result: Result, sys: Sys): (address: string) => string | undefined {
+export function interfaceTowards(result: Result, sys: Sys): (address: string) => string | undefined {
   const [only, ...others] = hostInterfaces(result);
   // With several in the result (a bridge and a port of it, an ifb) only the kernel knows.
   if (only !== undefined && others.length === 0) return () => only;

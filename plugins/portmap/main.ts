@@ -20,14 +20,14 @@ import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { type Backend, type Family, type FormerPort, families } from "./backend.ts";
 import { backendOf, type Mapping, type PortmapConf, parseConf } from "./conf.ts";
-import { endedFor } from "./ended.ts";
+import { hasEndedFor } from "./ended.ts";
 import { forgetFormer, forgetUnanswered } from "./flows.ts";
 import { warnOfHostProcesses } from "./host-processes.ts";
 import { iptables } from "./iptables.ts";
-import { interfaceBehind, planLocalnet } from "./localnet.ts";
+import { interfaceTowards, planLocalnet } from "./localnet.ts";
 import { iptablesLock } from "./names.ts";
 import { nftables } from "./nftables.ts";
-import { backendFor, hasServiceLink, lookAtNat, moveToIptables } from "./services.ts";
+import { backendFor, hasServiceLink, moveToIptables, readNat } from "./services.ts";
 import { type Target, targetsOf } from "./target.ts";
 
 const backends = { nftables, iptables } as const;
@@ -41,17 +41,17 @@ export default definePlugin<PortmapConf>({
     const result = chained("portmap", prevResult);
     const { sys } = context;
     const targets = targetsIn({ conf, attachment }, result);
-    const nat = targets.length > 0 ? lookAtNat(familiesOf(targets), sys) : undefined;
+    const nat = targets.length > 0 ? readNat(familiesOf(targets), sys) : undefined;
     const backend = nat ? backendFor(conf, nat, familiesOf(targets), context) : backends[conf.backend];
     const other = backend === nftables ? iptables : nftables;
     if (nat?.acceptsServices ?? hasServiceLink(sys)) moveToIptables(context);
     if (targets.length > 0) {
-      const wanted = { attachment, conf, targets, hasEnded: endedFor(attachment, args, sys) };
+      const wanted = { attachment, conf, targets, hasEnded: hasEndedFor(attachment, args, sys) };
       if (other === nftables ? other.mayHold(attachment, sys) : nat?.hasHostPorts)
         forgetFormer(other.settle(wanted, sys), context);
       warnOfHostProcesses(servedBy(conf, targets), context);
       context.record();
-      const localnet = conf.snat ? planLocalnet(targets, interfaceBehind(result, sys)) : [];
+      const localnet = conf.snat ? planLocalnet(targets, interfaceTowards(result, sys)) : [];
       const { former, takeBack } = backend.add(wanted, localnet, sys);
       context.undo("roll back the port mappings", takeBack);
       forgetFormer(former, context);
@@ -70,7 +70,7 @@ export default definePlugin<PortmapConf>({
     const { sys } = context;
     const targets = targetsOf(prevResult, attachment.ifname);
     if (conf.mappings.length === 0 || targets.length === 0) return;
-    const backend = backendFor(conf, lookAtNat(familiesOf(targets), sys), familiesOf(targets), context);
+    const backend = backendFor(conf, readNat(familiesOf(targets), sys), familiesOf(targets), context);
     refuseDifferences(`the port mappings of "${attachment.ifname}"`, backend.check({ attachment, conf, targets }, sys));
   },
 
@@ -84,7 +84,7 @@ export default definePlugin<PortmapConf>({
   },
 
   status({ conf }, context) {
-    notReady(() => backendFor(conf, lookAtNat(families, context.sys), families, context).status(conf, context));
+    notReady(() => backendFor(conf, readNat(families, context.sys), families, context).status(conf, context));
   },
 });
 

@@ -17,14 +17,14 @@ import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import { ownerPrefix } from "../../src/identity/names.ts";
 import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
-import type { HeldElement, NftElements, NftFamily, RemovedElement } from "../../src/plan/nft.ts";
+import type { FoundElement, NftElements, NftFamily, RemovedElement } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
-import { type Backend, describeAttachment, type FormerPort, type Wanted } from "./backend.ts";
+import { type Backend, describeAttachment, type FormerPort, type PortRequest } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 import { keyOf, mappedPorts, type Waits } from "./mapped.ts";
-import { longestTarget, tableModules, tableOf, tables } from "./tables.ts";
+import { maxTargetLength, tableModules, tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
@@ -71,7 +71,7 @@ export const nftables: Backend = {
   mayHold: (_, sys) => new Executor(sys).hasTable(tables),
 
   status(_, context) {
-    notReadyForTables(context, [...tables, longestTarget], tableModules);
+    notReadyForTables(context, [...tables, maxTargetLength], tableModules);
   },
 };
 
@@ -80,7 +80,7 @@ export const nftables: Backend = {
  * behind, and goes; so do the mappings of one that has ended.
  */
 function applyOverStale(
-  wanted: Wanted,
+  wanted: PortRequest,
   more: readonly Resource[],
   sys: Sys,
 ): {
@@ -149,13 +149,13 @@ function behindSiblings(attachment: Attachment, sys: Sys): Waits {
 
 /** Throws when another has one of the host ports in the other kind of map, or in either; what has ended goes. */
 function settleOverlaps(
-  { attachment, conf, targets, hasEnded }: Wanted,
+  { attachment, conf, targets, hasEnded }: PortRequest,
   where: "other kind" | "both kinds",
   sys: Sys,
 ): readonly FormerPort[] {
   const former: FormerPort[] = [];
   const own = nftOwnerComment(ownerOf(attachment));
-  const settle = (mapping: Mapping, held: HeldElement, family: NftFamily) => {
+  const settle = (mapping: Mapping, held: FoundElement, family: NftFamily) => {
     if (held.holder === own || isSibling(held.holder, attachment)) return;
     const holder = holderOf(held.holder);
     if (holder === undefined || !hasEnded(holder, destinationOf(family, held.data))) throw taken(mapping, held.holder);

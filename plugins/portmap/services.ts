@@ -11,7 +11,7 @@ import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { formatAddress } from "../../src/net/address.ts";
-import type { HeldElement, NftFamily } from "../../src/plan/nft.ts";
+import type { FoundElement, NftFamily } from "../../src/plan/nft.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { type Backend, type Family, families } from "./backend.ts";
 import { defaultMarkBit, type Mapping, type PortmapConf } from "./conf.ts";
@@ -36,7 +36,7 @@ export interface Nat {
 }
 
 /** One question to the kernel. Of tables of the older kind (iptables-legacy) the link of kube-proxy tells. */
-export function lookAtNat(among: readonly Family[], sys: Sys): Nat {
+export function readNat(among: readonly Family[], sys: Sys): Nat {
   const names = [serviceChain, translatingChain, dnatChain];
   const there = new Executor(sys).hasChains(
     among.flatMap((family) => names.map((chain) => ({ family, table: "nat", chain }))),
@@ -110,7 +110,7 @@ function holdersIn(family: NftFamily, sys: Sys): readonly string[] {
 
 /** What an attachment has in the maps, read back. Throws where it has conditions. */
 function readMappings(attachment: Attachment, comment: string, family: NftFamily, sys: Sys) {
-  const owned = (set: string): readonly HeldElement[] =>
+  const owned = (set: string): readonly FoundElement[] =>
     new Executor(sys).holders(tableOf(family), set).filter(({ holder }) => holder === comment);
   if (owned("conditions").length + owned("hostip_conditions").length > 0) {
     throw new Error("their conditions are in nftables' language");

@@ -49,7 +49,7 @@ export const tables: readonly NftTable[] = [tableOf("ip"), tableOf("ip6")];
 export const tableModules = ["nft_chain_nat", "nft_ct", "nft_fib_ipv4", "nft_masq", "nft_nat"] as const;
 
 /** A mapping to an IPv6 address, whose 20 bytes a kernel before 5.8 does not take. */
-export const longestTarget: NftElements = {
+export const maxTargetLength: NftElements = {
   kind: "nft-elements",
   family: "ip6",
   table: portmapTable,

@@ -45,14 +45,18 @@ export async function countInstructions(directory: string, scenarios: readonly S
   return counts;
 }
 
-function countScenario(node: Node, directory: string, { name: pod, ours, capabilities, isStanding }: Scenario) {
+function countScenario(
+  node: Node,
+  directory: string,
+  { name: pod, ours, capabilities: template, isStanding }: Scenario,
+) {
   const plain = new Runner({ node, pluginDirs: [directory] });
-  const sandbox = (containerId: string, wishes: JsonObject): Sandbox => {
-    return { containerId, netns: node.addPod(containerId), ifname: "eth0", capabilities: wishes };
+  const sandbox = (containerId: string, capabilities: JsonObject): Sandbox => {
+    return { containerId, netns: node.addPod(containerId), ifname: "eth0", capabilities };
   };
   if (isStanding) plain.add(ours, sandbox("standing", standingRequests));
-  const wishes = JSON.parse(JSON.stringify(capabilities).replace('"@hostPort@"', "20000")) as JsonObject;
-  const first = sandbox("first", wishes);
+  const capabilities = JSON.parse(JSON.stringify(template).replace('"@hostPort@"', "20000")) as JsonObject;
+  const first = sandbox("first", capabilities);
   plain.add(ours, first);
   plain.del(ours, first);
 
@@ -60,7 +64,7 @@ function countScenario(node: Node, directory: string, { name: pod, ours, capabil
   for (const tool of ["instructions", "systemCalls"] as const) {
     const { wrap, count } = tools[tool];
     const counted = new Runner({ node, pluginDirs: [directory], wrap });
-    const one = sandbox(`by-${tool}`.toLowerCase(), wishes);
+    const one = sandbox(`by-${tool}`.toLowerCase(), capabilities);
     let prevResult: JsonObject | undefined;
     const run = (command: "ADD" | "DEL", plugin: (typeof ours.plugins)[number]) => {
       const call = counted.exec(command, plugin.type, requestOf(ours, plugin, { sandbox: one, prevResult }), one);

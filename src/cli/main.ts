@@ -12,7 +12,7 @@ import { CliError, exitStatus } from "./error.ts";
 import { nodeExecutableFiles } from "./install/executable-files.ts";
 import { redirectedSys } from "./node/redirected-sys.ts";
 import { type GlobalOptions, runCommandLine } from "./program.ts";
-import { tellingLock } from "./telling-lock.ts";
+import { reportingLock } from "./reporting-lock.ts";
 import { stderrProgress } from "./ui/progress.ts";
 import { terminalOf } from "./ui/terminal.ts";
 
@@ -43,7 +43,7 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
     nowMs: nodeSys.monotonicMs,
   });
   const log = pino({ level: logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
-  const sys = redirectedSys({ ...nodeSys, lock: tellingLock(nodeSys, note) }, directories, progress.tick);
+  const sys = redirectedSys({ ...nodeSys, lock: reportingLock(nodeSys, note) }, directories, progress.tick);
   return {
     sys,
     files: nodeExecutableFiles,

@@ -9,7 +9,7 @@ import { CliError, type ExitStatus, exitStatus, isDenied, messageOf } from "./er
 import { generalOptions } from "./general-options.ts";
 import { defaultDirectories, type StoreDirectories } from "./node/redirected-sys.ts";
 import { didYouMean } from "./suggest.ts";
-import { spelledOut } from "./words.ts";
+import { normaliseArguments } from "./words.ts";
 
 /** What the options that every command has come to. */
 export interface GlobalOptions {
@@ -30,7 +30,7 @@ export interface Host {
 
 /** Runs one command line to its end. Never throws. */
 export async function runCommandLine(argv: readonly string[], host: Host): Promise<ExitStatus> {
-  const words = spelledOut(argv);
+  const words = normaliseArguments(argv);
   const general = generalOptions(host.environment);
   let status: ExitStatus | undefined;
   const run = (command: Command) => async (parsed: Parsed) => {

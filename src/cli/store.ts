@@ -14,13 +14,13 @@ export function datastoreOf({ sys }: Pick<Cli, "sys">, options: DatastoreOptions
 }
 
 /** A transaction that only reads; needs no lock, for every file is old or new. */
-export function look<T>(cli: Cli, transaction: Transaction<T>): T {
+export function readStore<T>(cli: Cli, transaction: Transaction<T>): T {
   return drive(transaction, datastoreOf(cli, { onDamaged: (error) => noteDamage(cli, error) }).store);
 }
 
 export function readObjects(cli: Cli, kind: Kind): readonly StoredObject[] {
   cli.progress.begin(`reading ${kind} objects`);
-  const objects = look(cli, list(kind));
+  const objects = readStore(cli, list(kind));
   cli.progress.end();
   return objects;
 }
@@ -34,7 +34,7 @@ export function readBlocks(cli: Cli): readonly Block[] {
 }
 
 export function readPools(cli: Cli): readonly Pool[] {
-  const { pools, faults } = look(cli, listPools());
+  const { pools, faults } = readStore(cli, listPools());
   for (const fault of faults) noteDamage(cli, fault);
   return pools;
 }

@@ -2,7 +2,7 @@
 import { commands, groups } from "./commands.ts";
 
 /** Spellings of `--help` and of `version` that people try; nothing at all is `--help`. */
-export function spelledOut(argv: readonly string[]): readonly string[] {
+export function normaliseArguments(argv: readonly string[]): readonly string[] {
   const [first, ...rest] = argv;
   if (first === undefined) return ["--help"];
   if (first === "help") return [...rest, "--help"];

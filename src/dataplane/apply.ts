@@ -22,7 +22,7 @@ import { type ApplyOptions, ApplyRun } from "./apply-run.ts";
 import type { Outcome } from "./connection.ts";
 import type { MessageContext } from "./driver.ts";
 import { isLink, isMessage, isTable, type MessageResource, messageDriver } from "./drivers.ts";
-import { ConflictError, KernelError, refusedWith, systemCallError } from "./errors.ts";
+import { ConflictError, hasErrno, KernelError, systemCallError } from "./errors.ts";
 import { applyPorts, removePorts } from "./iptables/ports.ts";
 import { writeSysctls } from "./kinds/sysctl.ts";
 import { endsIn, makeLinks } from "./links/links.ts";
@@ -159,7 +159,7 @@ function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): 
   const { namespaces } = run;
   const verb = driver.verb ?? "add";
   const what = `${driver.describe(resource)}${placeText(at)}`;
-  if (!refusedWith(outcome, "EEXIST")) throw new KernelError([verb, what], outcome);
+  if (!hasErrno(outcome, "EEXIST")) throw new KernelError([verb, what], outcome);
   if (driver.isShared) return;
   namespaces.lookAgain(at);
   const differences = driver.diff(resource, namespaces);

@@ -18,9 +18,9 @@ import {
 } from "../netlink/message.ts";
 import {
   type Attempt,
+  hasErrno,
   isSystemCallError,
   KernelError,
-  refusedWith,
   SystemCallError,
   systemCallError,
   TimeoutError,
@@ -128,7 +128,7 @@ export class NetlinkConnection {
         }
         const ack = readAck(reply);
         // EINTR and EBUSY: the dump, or an earlier one on this socket, has to be begun again.
-        if (refusedWith(ack, "EINTR", "EBUSY")) return undefined;
+        if (hasErrno(ack, "EINTR", "EBUSY")) return undefined;
         if (ack.errno !== 0) throw new KernelError(what, ack);
         return whole ? replies : undefined;
       }

@@ -186,7 +186,7 @@ export class UnexpectedError extends DataplaneError {
 }
 
 /** Whether the kernel refused with one of these errno names. */
-export function refusedWith(ack: Ack, ...names: readonly string[]): boolean {
+export function hasErrno(ack: Ack, ...names: readonly string[]): boolean {
   return ack.errno !== 0 && names.includes(errnoName(ack.errno));
 }
 

@@ -18,7 +18,7 @@ import type { Family } from "../net/address.ts";
 import type { Link } from "../netlink/link.ts";
 import type { RuleEntry } from "../netlink/rule.ts";
 import type { IptablesLayout, IptablesPorts, RemovedChain } from "../plan/iptables.ts";
-import type { HeldElement, NftFamily, NftResource, NftTable, RemovedElement } from "../plan/nft.ts";
+import type { FoundElement, NftFamily, NftResource, NftTable, RemovedElement } from "../plan/nft.ts";
 import type { Difference, LinkKind, Place, Plan } from "../plan/resource.ts";
 import { type Applied, apply } from "./apply.ts";
 import type { ApplyOptions } from "./apply-run.ts";
@@ -180,7 +180,7 @@ export class Executor {
   }
 
   /** Who has these keys of a map; all of its keys where none are given. */
-  holders(table: NftTable, set: string, keys?: readonly (readonly string[])[]): readonly HeldElement[] {
+  holders(table: NftTable, set: string, keys?: readonly (readonly string[])[]): readonly FoundElement[] {
     return findHolders(table, set, keys, this.sys);
   }
 

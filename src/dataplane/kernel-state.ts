@@ -9,7 +9,7 @@ import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
 import { dumpBlackholes, dumpRoutes, type RouteEntry, readBlackhole, readRange, readRoute } from "../netlink/route.ts";
 import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
 import type { NetlinkConnection } from "./connection.ts";
-import { KernelError, refusedWith } from "./errors.ts";
+import { hasErrno, KernelError } from "./errors.ts";
 
 export class KernelState {
   readonly #connection: () => NetlinkConnection;
@@ -106,7 +106,7 @@ export class KernelState {
 export function findLink(connection: NetlinkConnection, link: string | number): Link | undefined {
   const outcome = connection.request(getLink(link));
   const reply = outcome.replies[0];
-  if (refusedWith(outcome, "ENODEV")) return undefined;
+  if (hasErrno(outcome, "ENODEV")) return undefined;
   if (outcome.errno !== 0 || reply === undefined) throw new KernelError(["look for", `link ${link}`], outcome);
   return readLink(reply);
 }

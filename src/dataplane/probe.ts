@@ -15,7 +15,7 @@ import type { NftFamily, NftResource } from "../plan/nft.ts";
 import type { LinkKind } from "../plan/resource.ts";
 import { NetlinkConnection } from "./connection.ts";
 import { linkDrivers } from "./drivers.ts";
-import { KernelError, refusedWith, systemCallError } from "./errors.ts";
+import { hasErrno, KernelError, systemCallError } from "./errors.ts";
 import { probeNft } from "./nftables/probe.ts";
 
 /** Throws `KernelError` that names the first kind that is missing, and its module. */
@@ -23,7 +23,7 @@ export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
   talk(sys, (connection) => {
     for (const kind of kinds) {
       const outcome = connection.request(probeLinkKind(kind));
-      if (!refusedWith(outcome, "EINVAL")) throw missing(`links of kind "${kind}"`, outcome, linkDrivers[kind].module);
+      if (!hasErrno(outcome, "EINVAL")) throw missing(`links of kind "${kind}"`, outcome, linkDrivers[kind].module);
     }
   });
 }
@@ -33,7 +33,7 @@ export function probeQueues(sys: Sys): void {
   talk(sys, (connection) => {
     const outcome = connection.request(probeQdiscKind("tbf"));
     // EEXIST: somebody has given the loopback interface a queue, and the kernel did not look further.
-    if (!refusedWith(outcome, "EINVAL", "EEXIST")) throw missing('qdiscs of kind "tbf"', outcome, "sch_tbf");
+    if (!hasErrno(outcome, "EINVAL", "EEXIST")) throw missing('qdiscs of kind "tbf"', outcome, "sch_tbf");
   });
   if (areLoaded(sys, ["sch_ingress", "cls_u32", "act_mirred"])) return;
   try {
@@ -75,7 +75,7 @@ function areLoaded(sys: Sys, modules: readonly string[]): boolean {
 
 /** The refusal; where the kernel does not know the kind, with the module that brings it. */
 function missing(object: string, outcome: Ack, module: string): KernelError {
-  const isUnknown = refusedWith(outcome, "ENOENT", "EOPNOTSUPP");
+  const isUnknown = hasErrno(outcome, "ENOENT", "EOPNOTSUPP");
   return new KernelError(["create", object], outcome, isUnknown ? `load module ${module}` : undefined);
 }
 

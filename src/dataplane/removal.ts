@@ -4,11 +4,11 @@ import { deleteLink, dumpLinks, type Link, readLink } from "../netlink/link.ts";
 import type { RemovedChain } from "../plan/iptables.ts";
 import type { NftTable, RemovedElement } from "../plan/nft.ts";
 import type { LinkKind, LinkUp, Place, Rule } from "../plan/resource.ts";
-import { KernelError, refusedWith } from "./errors.ts";
+import { hasErrno, KernelError } from "./errors.ts";
 import { type PortsRemoval, removePorts } from "./iptables/ports.ts";
 import { findLink } from "./kernel-state.ts";
 import { removeRules } from "./kinds/rule.ts";
-import { lowerLink } from "./kinds/up.ts";
+import { setLinkDown } from "./kinds/up.ts";
 import { findVethEnds } from "./links/peer.ts";
 import { isUnclaimed, type LinkSignature } from "./links/signature.ts";
 import { type Namespaces, placeText } from "./namespaces.ts";
@@ -55,7 +55,7 @@ function removeOne(owner: string, removal: Removal, namespaces: Namespaces): rea
       removeLink(owner, removal, namespaces);
       return [];
     case "up":
-      lowerLink(namespaces, removal, owner);
+      setLinkDown(namespaces, removal, owner);
       return [];
     case "rule":
       removeRules(namespaces, removal, () => {
@@ -78,7 +78,7 @@ function removeLink(owner: string, { at, name, signature }: LinkRemoval, namespa
   if (found.alias !== owner && !(signature !== undefined && isUnclaimed(found, signature))) return;
   // By index: between the two messages the name may come to be another's.
   const outcome = connection.request(deleteLink(found.index));
-  if (outcome.errno === 0 || refusedWith(outcome, "ENODEV")) return;
+  if (outcome.errno === 0 || hasErrno(outcome, "ENODEV")) return;
   throw new KernelError(["delete", `link "${name}"${placeText(at)}`], outcome);
 }
 
@@ -114,7 +114,7 @@ export function removeUnclaimed(
   for (const { index, name } of find()) {
     if (!suspects.has(index)) continue;
     const outcome = namespaces.connection("host").request(deleteLink(index));
-    if (outcome.errno !== 0 && !refusedWith(outcome, "ENODEV"))
+    if (outcome.errno !== 0 && !hasErrno(outcome, "ENODEV"))
       throw new KernelError(["delete", `link "${name}" on the host`], outcome);
   }
 }

@@ -4,7 +4,7 @@ import { FailuresError } from "../errors/run-every.ts";
 import type { Request } from "../netlink/message.ts";
 import type { Place } from "../plan/resource.ts";
 import type { NetlinkConnection } from "./connection.ts";
-import { type Attempt, KernelError, refusedWith, UnexpectedError } from "./errors.ts";
+import { type Attempt, hasErrno, KernelError, UnexpectedError } from "./errors.ts";
 import { Namespaces, placeText } from "./namespaces.ts";
 
 export class UndoList {
@@ -24,7 +24,7 @@ export class UndoList {
       const message = request(connection);
       if (message === undefined) return;
       const outcome = connection.request(message);
-      if (outcome.errno === 0 || refusedWith(outcome, ...gone)) return;
+      if (outcome.errno === 0 || hasErrno(outcome, ...gone)) return;
       throw new KernelError(described(), outcome);
     });
   }

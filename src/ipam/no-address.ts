@@ -35,7 +35,7 @@ export type Shortage =
   /** Somebody else has the address that was asked for. */
   | { readonly why: "taken"; readonly address: string; readonly block: string; readonly holder: Holder }
   /** It is nobody's and not free yet. */
-  | { readonly why: "cooling"; readonly address: string; readonly cooldownSeconds: number }
+  | { readonly why: "cooldown"; readonly address: string; readonly cooldownSeconds: number }
   /** It is the node's own. `reason` reads after "it". */
   | { readonly why: "the node's"; readonly address: string; readonly reason: string }
   /** Affinity is strict, and its block is another node's, or nobody's. `owner` as the block names it: `host:node-1`. */
@@ -83,7 +83,7 @@ function textOf(shortage: Shortage): string {
 
 function reasonOf(shortage: Extract<Shortage, { readonly address: string }>): string {
   if (shortage.why === "the node's") return `it ${shortage.reason}`;
-  if (shortage.why === "cooling") {
+  if (shortage.why === "cooldown") {
     return `it was released less than ${shortage.cooldownSeconds} s ago (ipCooldownSeconds of IPAMConfig "default")`;
   }
   const { block, holder } = shortage;

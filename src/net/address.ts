@@ -126,7 +126,7 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined 
 function formatIpv6(bytes: Uint8Array): string {
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) groups.push(((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0));
-  const { start, length } = longestZeros(groups);
+  const { start, length } = zeroRun(groups);
   if (start === 0 && length === 5 && groups[5] === 0xffff) return `::ffff:${bytes.slice(12).join(".")}`;
   const hex = groups.map((group) => group.toString(16));
   if (length < 2) return hex.join(":");
@@ -134,7 +134,7 @@ function formatIpv6(bytes: Uint8Array): string {
 }
 
 /** The longest run of zeros, the first of several (RFC 5952 section 4.2.3). */
-function longestZeros(groups: readonly number[]): { readonly start: number; readonly length: number } {
+function zeroRun(groups: readonly number[]): { readonly start: number; readonly length: number } {
   let best = { start: 0, length: 0 };
   let start = 0;
   for (const [index, group] of groups.entries()) {

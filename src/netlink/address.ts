@@ -3,7 +3,7 @@ import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
 import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
-import { acked, addressFamily, addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from "./rtnetlink.ts";
+import { addressFamily, addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, requestWithAck } from "./rtnetlink.ts";
 
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
@@ -20,11 +20,11 @@ export interface InterfaceAddress {
 
 /** Adds an address that the link must not have yet (`EEXIST`). `flags`: IFA_F_*. */
 export function addAddress(index: number, address: string, flags: number): Request {
-  return acked(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(index, address, flags));
+  return requestWithAck(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(index, address, flags));
 }
 
 export function deleteAddress(index: number, address: string): Request {
-  return acked(RTM_DELADDR, 0, addressPayload(index, address, 0));
+  return requestWithAck(RTM_DELADDR, 0, addressPayload(index, address, 0));
 }
 
 export function dumpAddresses(family: Family): Request {

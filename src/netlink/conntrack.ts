@@ -106,7 +106,7 @@ export function readFlow({ payload }: Reply): Flow | undefined {
   };
 }
 
-export function isMeant({ protocol, port, destination, answerer }: FlowFilter, flow: Flow): boolean {
+export function matchesFlow({ protocol, port, destination, answerer }: FlowFilter, flow: Flow): boolean {
   const holds = <T>(wanted: T | undefined, found: T | undefined): boolean => wanted === undefined || wanted === found;
   return (
     holds(protocol, flow.protocol) &&

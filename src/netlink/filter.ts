@@ -2,7 +2,7 @@
 import { AttributeWriter, i32Of, listAttributes, readAttributes, stringOf, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
 import { ingressHandle, TCA_KIND, TCA_OPTIONS, tcHeader, tcHeaderLength } from "./qdisc.ts";
-import { acked, dump, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER } from "./rtnetlink.ts";
+import { dump, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWTFILTER, requestWithAck } from "./rtnetlink.ts";
 
 export const TCA_U32_CLASSID = 1;
 export const TCA_U32_SEL = 5;
@@ -43,11 +43,11 @@ export function addRedirect(index: number, targetIndex: number, replace: boolean
       });
     });
   });
-  return acked(RTM_NEWTFILTER, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
+  return requestWithAck(RTM_NEWTFILTER, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
 }
 
 export function deleteRedirect(index: number): Request {
-  return acked(RTM_DELTFILTER, 0, filterHeader(index).string(TCA_KIND, "u32").finish());
+  return requestWithAck(RTM_DELTFILTER, 0, filterHeader(index).string(TCA_KIND, "u32").finish());
 }
 
 export function dumpFilters(index: number): Request {

@@ -2,7 +2,7 @@
 import { formatMac, parseMac } from "../net/mac.ts";
 import { type Attributes, AttributeWriter, i32Of, readAttributes, stringOf, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
-import { acked, dump, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "./rtnetlink.ts";
+import { dump, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK, requestWithAck } from "./rtnetlink.ts";
 
 export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;
@@ -71,7 +71,7 @@ export function createVeth(spec: {
       });
     });
   });
-  return acked(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+  return requestWithAck(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
 }
 
 export function createIfb(spec: {
@@ -83,7 +83,7 @@ export function createIfb(spec: {
   describeEnd(writer, spec, spec.mtu, undefined);
   if (spec.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, spec.txQueueLength);
   writer.nest(IFLA_LINKINFO, () => writer.string(IFLA_INFO_KIND, "ifb"));
-  return acked(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+  return requestWithAck(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
 }
 
 export interface LinkChanges {
@@ -104,18 +104,18 @@ export function setLink(link: string | number, changes: LinkChanges): Request {
   if (changes.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, changes.txQueueLength);
   if (changes.alias === "") writer.flag(IFLA_IFALIAS);
   else if (changes.alias !== undefined) writer.string(IFLA_IFALIAS, changes.alias);
-  return acked(RTM_SETLINK, 0, writer.finish());
+  return requestWithAck(RTM_SETLINK, 0, writer.finish());
 }
 
 export function deleteLink(index: number): Request {
-  return acked(RTM_DELLINK, 0, linkHeader(index).finish());
+  return requestWithAck(RTM_DELLINK, 0, linkHeader(index).finish());
 }
 
 /** Requests one link by name or index. */
 export function getLink(link: string | number): Request {
   const writer = linkHeader(typeof link === "number" ? link : 0);
   if (typeof link === "string") writer.string(IFLA_IFNAME, link);
-  return acked(RTM_GETLINK, 0, writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
+  return requestWithAck(RTM_GETLINK, 0, writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish());
 }
 
 /**
@@ -125,7 +125,7 @@ export function getLink(link: string | number): Request {
 export function probeLinkKind(kind: string): Request {
   const writer = linkHeader(0).u32(IFLA_NUM_TX_QUEUES, 0xffff);
   writer.nest(IFLA_LINKINFO, () => writer.string(IFLA_INFO_KIND, kind));
-  return acked(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+  return requestWithAck(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
 }
 
 export function dumpLinks(): Request {

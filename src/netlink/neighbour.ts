@@ -3,7 +3,15 @@ import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import { AttributeWriter, i32Of, readAttributes, u16Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
-import { acked, addressFamily, addressIn, dump, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from "./rtnetlink.ts";
+import {
+  addressFamily,
+  addressIn,
+  dump,
+  RTM_DELNEIGH,
+  RTM_GETNEIGH,
+  RTM_NEWNEIGH,
+  requestWithAck,
+} from "./rtnetlink.ts";
 
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
@@ -22,11 +30,11 @@ export function addNeighbour(index: number, address: string, mac: string, replac
   const flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
   const lladdr = parseMac(mac);
   if (lladdr === undefined) throw new RangeError(`cannot parse MAC address "${mac}"`);
-  return acked(RTM_NEWNEIGH, flags, neighbourHeader(index, address).bytes(NDA_LLADDR, lladdr).finish());
+  return requestWithAck(RTM_NEWNEIGH, flags, neighbourHeader(index, address).bytes(NDA_LLADDR, lladdr).finish());
 }
 
 export function deleteNeighbour(index: number, address: string): Request {
-  return acked(RTM_DELNEIGH, 0, neighbourHeader(index, address).finish());
+  return requestWithAck(RTM_DELNEIGH, 0, neighbourHeader(index, address).finish());
 }
 
 export function dumpNeighbours(family: Family): Request {

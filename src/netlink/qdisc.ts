@@ -1,7 +1,7 @@
 /** Queueing disciplines: `struct tcmsg`, TCA_* and TCA_TBF_* (linux/rtnetlink.h, linux/pkt_sched.h). */
 import { AttributeWriter, i32Of, readAttributes, stringOf, u32Of, u64Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
-import { acked, dump, RTM_DELQDISC, RTM_GETQDISC, RTM_NEWQDISC } from "./rtnetlink.ts";
+import { dump, RTM_DELQDISC, RTM_GETQDISC, RTM_NEWQDISC, requestWithAck } from "./rtnetlink.ts";
 
 export const TCA_KIND = 1;
 export const TCA_OPTIONS = 2;
@@ -40,7 +40,7 @@ export function addTokenBucket(index: number, bucket: TokenBucketParameters, rep
     if (!ticksSuffice(bucket)) writer.u32(TCA_TBF_BURST, bucket.burstBytes);
     if (bucket.rateBytes >= rateIn64) writer.u64(TCA_TBF_RATE64, bucket.rateBytes);
   });
-  return acked(RTM_NEWQDISC, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
+  return requestWithAck(RTM_NEWQDISC, NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL), writer.finish());
 }
 
 /** The largest packet in a queue, before segmentation. */
@@ -60,13 +60,13 @@ function ticksSuffice({ burstBytes, bufferTicks }: TokenBucketParameters): boole
 /** The hook for filters on incoming packets. */
 export function addIngress(index: number): Request {
   const writer = tcHeader(index, ingressHandle, TC_H_INGRESS, 0).string(TCA_KIND, "ingress");
-  return acked(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+  return requestWithAck(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
 }
 
 export function deleteQdisc(index: number, discipline: "tbf" | "ingress"): Request {
   const ingress = discipline === "ingress";
   const writer = tcHeader(index, ingress ? ingressHandle : rootHandle, ingress ? TC_H_INGRESS : TC_H_ROOT, 0);
-  return acked(RTM_DELQDISC, 0, writer.finish());
+  return requestWithAck(RTM_DELQDISC, 0, writer.finish());
 }
 
 /** The loopback interface has index 1 in every namespace. */
@@ -78,7 +78,7 @@ export const loopback = 1;
  */
 export function probeQdiscKind(kind: "tbf"): Request {
   const writer = tcHeader(loopback, rootHandle, TC_H_ROOT, 0).string(TCA_KIND, kind);
-  return acked(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
+  return requestWithAck(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
 }
 
 /** Old kernels return those of all links. */

@@ -12,7 +12,15 @@ import {
   u32Of,
 } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
-import { acked, addressFamily, addressIn, dump, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "./rtnetlink.ts";
+import {
+  addressFamily,
+  addressIn,
+  dump,
+  RTM_DELROUTE,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+  requestWithAck,
+} from "./rtnetlink.ts";
 
 export const RTA_DST = 1;
 export const RTA_OIF = 4;
@@ -56,11 +64,11 @@ export interface RouteEntry {
 /** Adds a route. With `replace` it replaces one with the same destination, table and priority; without it, such a route is `EEXIST`. */
 export function addRoute(route: RouteEntry, replace: boolean): Request {
   const flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
-  return acked(RTM_NEWROUTE, flags, routePayload(route));
+  return requestWithAck(RTM_NEWROUTE, flags, routePayload(route));
 }
 
 export function deleteRoute(route: RouteEntry): Request {
-  return acked(RTM_DELROUTE, 0, routePayload(route));
+  return requestWithAck(RTM_DELROUTE, 0, routePayload(route));
 }
 
 /** Requests the routes of a family, or of one link; kernels before 4.20 return those of all links anyway. */
@@ -72,12 +80,12 @@ export function dumpRoutes(family: Family, index?: number): Request {
 
 /** Adds a blackhole route for a range; an existing route to the range is `EEXIST`. */
 export function addBlackhole(destination: string, protocol: number): Request {
-  return acked(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, blackholePayload(destination, protocol));
+  return requestWithAck(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, blackholePayload(destination, protocol));
 }
 
 /** Deletes it if it has this protocol. */
 export function deleteBlackhole(destination: string, protocol: number): Request {
-  return acked(RTM_DELROUTE, 0, blackholePayload(destination, protocol));
+  return requestWithAck(RTM_DELROUTE, 0, blackholePayload(destination, protocol));
 }
 
 /** Requests those of the main table; kernels before 4.20 return all routes anyway. */
@@ -115,7 +123,7 @@ export function lookUpRoute(address: string, { matched = false } = {}): Request 
     .half(0)
     .word(0)
     .word(matched ? RTM_F_FIB_MATCH : 0);
-  return acked(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());
+  return requestWithAck(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());
 }
 
 /**

@@ -35,7 +35,7 @@ export function addressFamily(family: Family): number {
 }
 
 /** A request that the kernel answers with an ack. */
-export function acked(type: number, flags: number, payload: Uint8Array): Request {
+export function requestWithAck(type: number, flags: number, payload: Uint8Array): Request {
   return { type, flags: flags | NLM_F_ACK, payload };
 }
 

@@ -3,7 +3,7 @@ import { addressBytes, type Family } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
 import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
-import { acked, addressFamily, addressIn, dump, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "./rtnetlink.ts";
+import { addressFamily, addressIn, dump, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, requestWithAck } from "./rtnetlink.ts";
 
 export const FRA_DST = 1;
 export const FRA_SRC = 2;
@@ -39,11 +39,11 @@ export interface RuleEntry {
 
 /** Adds a rule; an identical one is `EEXIST`. */
 export function addRule(rule: RuleEntry): Request {
-  return acked(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rulePayload(rule));
+  return requestWithAck(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rulePayload(rule));
 }
 
 export function deleteRule(rule: RuleEntry): Request {
-  return acked(RTM_DELRULE, 0, rulePayload(rule));
+  return requestWithAck(RTM_DELRULE, 0, rulePayload(rule));
 }
 
 /** Requests the rules of a family, or all rules. */

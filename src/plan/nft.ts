@@ -123,7 +123,7 @@ export interface RemovedElement extends OwnedElement {
 }
 
 /** An element as the kernel holds it. */
-export interface HeldElement {
+export interface FoundElement {
   readonly key: readonly string[];
   /** The comment; `undefined` when the element has none. */
   readonly holder: string | undefined;

@@ -25,8 +25,8 @@ export function notReadyForTables(
   modules: readonly string[],
 ): void {
   notReady(() => {
-    const lacking = new Executor(sys).probeTables(resources, modules);
-    const [ip, ip6] = [lacking.get("ip"), lacking.get("ip6")];
+    const missing = new Executor(sys).probeTables(resources, modules);
+    const [ip, ip6] = [missing.get("ip"), missing.get("ip6")];
     if (ip) throw ip;
     if (ip6) log.warning("IPv6 is not available", () => ({ error: ip6.message }));
   });

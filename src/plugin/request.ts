@@ -11,13 +11,13 @@ import { faultOf } from "../schema/schema.ts";
 import type { AddRequest, CheckRequest, DelRequest, GcRequest, ParseConf, StatusRequest } from "./plugin.ts";
 
 /** What every request has. */
-export type Common = Omit<StatusRequest<unknown>, "conf">;
+export type RequestBase = Omit<StatusRequest<unknown>, "conf">;
 
 /** Where a request comes from. */
 export interface Source {
   readonly environment: Environment;
   readonly document: Document;
-  readonly common: Common;
+  readonly common: RequestBase;
   readonly log: Logger;
 }
 
@@ -26,7 +26,7 @@ export function readCommon(
   environment: Environment,
   { document, keys, text }: Document,
   command: Command | undefined,
-): Common {
+): RequestBase {
   const network = networkOf(keys);
   if (command === undefined) {
     throw new CniError(code.badEnvironment, `unknown CNI_COMMAND: ${environment.command}`);

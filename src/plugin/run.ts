@@ -34,11 +34,11 @@ const stdinMs = 30_000;
 /** Runs the plugin as the process's arguments and environment ask, and ends the process. */
 export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys): never {
   const deadline = startDeadline(sys);
-  sys.exit(statusOf(plugin, deadline.sys, deadline));
+  sys.exit(exitCodeOf(plugin, deadline.sys, deadline));
 }
 
 /** The same without the end: the exit status. */
-export function statusOf<Conf>(plugin: Plugin<Conf>, sys: Sys, deadline = noDeadline): number {
+export function exitCodeOf<Conf>(plugin: Plugin<Conf>, sys: Sys, deadline = noDeadline): number {
   const flag = sys.args()[1];
   if (flag !== undefined) return runFlag(plugin, sys, flag);
   const environment = sys.environment();

@@ -37,6 +37,6 @@ export function readValue<T>(unread: Unread<T>): T {
 }
 
 /** `false`: the string, given as JSON, does not stand in it. */
-export function mayHold(unread: unknown, quoted: string): boolean {
+export function mayContain(unread: unknown, quoted: string): boolean {
   return !(unread instanceof JsonText) || unread.mayHold(quoted);
 }

@@ -148,6 +148,6 @@ export function* hintRoom(node: string, pool: string, hint: RoomHint): Transacti
 }
 
 /** For objects that cannot be used: keeps what is stored elsewhere, and puts `replacement` in its place, or nothing. */
-export function* setAside(object: ObjectRef, replacement?: StoredObject): Transaction<void> {
+export function* moveDamagedAside(object: ObjectRef, replacement?: StoredObject): Transaction<void> {
   yield { op: "set aside", object, replacement };
 }

@@ -12,7 +12,7 @@ import { redirectedSys } from "../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../src/host/node.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { checkIpam } from "../../src/ipam/check/check.ts";
-import { confirmed, repair } from "../../src/ipam/check/repair.ts";
+import { confirmedProblems, repair } from "../../src/ipam/check/repair.ts";
 import type { Report, Snapshot } from "../../src/ipam/check/report.ts";
 import { listPools } from "../../src/ipam/model/pool.ts";
 import { fileStore } from "../../src/store/file/store.ts";
@@ -86,7 +86,7 @@ describe(`16 processes at once, ${operations} operations, ${kills} of them kille
     const fresh = snapshot(outcome);
     const report = checkIpam(fresh);
     const store = fileStore(sys);
-    for (const problem of confirmed([before], report))
+    for (const problem of confirmedProblems([before], report))
       expect(drive(repair(problem, report, fresh), store)).toBeDefined();
     const after = checkIpam(snapshot(outcome));
     record("store", { row: "store", tried: operations, left: after.problems.length });

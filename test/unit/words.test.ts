@@ -23,6 +23,23 @@ test.each(filesOf(["src", "plugins"], ".ts"))("texts of %s use the words of the 
   expect(texts.filter((text) => unwanted.test(text))).toEqual([]);
 });
 
+/** Words of a name, in camel case, that the glossary has another word for. */
+const unwantedInNames =
+  /^(judges?|lack|lacking|thaw(s|ed)?|cooling|claimants?|usurpers?|nobody|wish(es)?|wreck|mends?|rebuilds?|perform|folders?|conversation|twin|strays?|slips?|puzzle|longest|deepest|told|telling)$/i;
+
+test.each(filesOf(["src", "plugins", "scripts", "test/lib"], ".ts"))(
+  "names of %s use the words of the glossary",
+  (file) => {
+    const source = readFileSync(join(root, file), "utf8").replace(/^\s*(\/\/|\/?\*).*$/gm, "");
+    const names = [...source.matchAll(/^(?:export )?(?:async )?(?:function\*?|class|interface|type|const) (\w+)/gm)];
+    const words = (name: string) => name.split(/_|(?<=[a-z0-9])(?=[A-Z])/);
+    const found = names.flatMap(([, name = ""]) =>
+      words(name).some((word) => unwantedInNames.test(word)) ? [name] : [],
+    );
+    expect(found).toEqual([]);
+  },
+);
+
 function filesOf(places: readonly string[], ending: string): readonly string[] {
   return places.flatMap((place) =>
     place.endsWith(".md")

@@ -76,7 +76,7 @@ function textsOf(document: PluginConf["document"]): Parameters<typeof nodenameCo
 }
 
 export function checkAddressing(facts: AddressingFacts): readonly Finding[] {
-  return [...facts.pools.flatMap((pool) => checkPool(pool, facts)), ...checkStrays(facts)];
+  return [...facts.pools.flatMap((pool) => checkPool(pool, facts)), ...checkForeignBlocks(facts)];
 }
 
 function checkPool(object: StoredObject, { node }: AddressingFacts): readonly Finding[] {
@@ -130,7 +130,7 @@ function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly F
 }
 
 /** Blocks are claimed by node. Of one with another name nobody here takes addresses unasked, and with strict affinity nobody at all. */
-function checkStrays({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
+function checkForeignBlocks({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
   if (names.length === 0) return [];
   const byCidr = new Map(blocks.map(({ spec, metadata }) => [spec.cidr, { spec, name: metadata.name }]));
   return affinities

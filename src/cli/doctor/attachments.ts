@@ -42,7 +42,7 @@ export interface AttachmentContext {
 }
 
 /** Whether an ADD or a DEL of the attachment is running. */
-export function isAtWork({ attachment }: Trace, processes: readonly Process[]): boolean {
+export function isBusy({ attachment }: Trace, processes: readonly Process[]): boolean {
   return processes.some(
     ({ plugin }) =>
       plugin !== undefined &&
@@ -52,20 +52,20 @@ export function isAtWork({ attachment }: Trace, processes: readonly Process[]): 
   );
 }
 
-export function livesIn({ sandbox, link }: Trace): boolean {
+export function isAlive({ sandbox, link }: Trace): boolean {
   return sandbox === "there" || Boolean(link?.link_index);
 }
 
 /** Whether something of it is there, and it cannot be told from here whether it lives: its sandbox, or any that might be its, is not seen. */
-export function isUnseen(trace: Trace, context: AttachmentContext): boolean {
-  if (livesIn(trace)) return false;
+export function isUnverifiable(trace: Trace, context: AttachmentContext): boolean {
+  if (isAlive(trace)) return false;
   if (trace.sandbox !== undefined) return trace.sandbox === "unseen";
   return context.facts.hasUnseen && leftovers(trace, context).length > 0;
 }
 
 /** Whether it lives, in a sandbox that cannot be entered from here. */
 export function isClosed(trace: Trace): boolean {
-  return livesIn(trace) && sandboxPath(trace) === undefined;
+  return isAlive(trace) && sandboxPath(trace) === undefined;
 }
 
 /** `default/web-0 eth0`, `container "c1" eth0`. */
@@ -85,9 +85,9 @@ export function sandboxPath({ path, sandbox, peer }: Trace): string | undefined 
 }
 
 export function checkAttachment(trace: Trace, context: AttachmentContext): readonly Finding[] {
-  if (isAtWork(trace, context.facts.processes) || isUnseen(trace, context)) return [];
+  if (isBusy(trace, context.facts.processes) || isUnverifiable(trace, context)) return [];
   if (trace.record?.fault !== undefined) return checkDamagedRecord(trace, trace.record.fault, context);
-  if (!livesIn(trace)) return checkDead(trace, context);
+  if (!isAlive(trace)) return checkDead(trace, context);
   if (trace.record === undefined && trace.link !== undefined) return checkUnrecorded(trace, context);
   if (trace.ageSeconds < context.graceSeconds) return [];
   if (trace.record === undefined) return [...checkUnmade(trace, context), ...checkDifferences(trace, context)];
@@ -104,7 +104,7 @@ function checkDamagedRecord(trace: Trace, fault: string, context: AttachmentCont
   const text = `has a record that cannot be read: ${fault}`;
   const rewritten = trace.peer === undefined ? undefined : rewriteRecord(trace, context);
   if (rewritten !== undefined) return [finding("record-damaged", trace, text, rewritten)];
-  if (livesIn(trace)) return [];
+  if (isAlive(trace)) return [];
   return [finding("record-damaged", trace, text, repairByDel(trace, tools))];
 }
 
@@ -211,7 +211,7 @@ function checkBroken(trace: Trace, context: AttachmentContext): readonly Finding
 
 function checkWhole(trace: Trace, context: AttachmentContext): readonly Finding[] {
   const { sandbox, peer } = trace;
-  if (sandbox === "gone" && (peer === undefined || peer.namespace.holder !== undefined)) return [checkHeld(trace)];
+  if (sandbox === "gone" && (peer === undefined || peer.namespace.holder !== undefined)) return [checkAssigned(trace)];
   return checkDifferences(trace, context);
 }
 
@@ -254,7 +254,7 @@ export function sectionOfWork(plugin: string): Section {
 }
 
 /** Its path is gone, and the kernel has it still. */
-function checkHeld(trace: Trace): Finding {
+function checkAssigned(trace: Trace): Finding {
   const { record, peer } = trace;
   const holder = peer?.namespace.holder;
   const lost = `no longer has its sandbox's path "${record?.endpoint?.netns}", and`;

@@ -103,7 +103,7 @@ function checkKeys(facts: NetworkFacts, ours: readonly Network[]): readonly Find
   const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
   return readable.flatMap(({ path, network: { name, cniVersion, plugins } }) => {
     const document = { name, cniVersion, plugins: plugins.map((plugin) => plugin.document) };
-    const ignored = lintNetwork(document).slips.filter(({ effect }) => effect === "ignored");
+    const ignored = lintNetwork(document).findings.filter(({ effect }) => effect === "ignored");
     if (ignored.length === 0) return [];
     const said = ignored.map(({ path: place, text }) => `${place}: ${text}`).join("; ");
     const remedy = `# change ${path}; tortie validate -f ${quote(path)} checks it`;

@@ -11,7 +11,7 @@ import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import { mapAtOnce } from "../node/at-once.ts";
 import type { Process } from "../node/processes.ts";
-import { isAtWork, livesIn, sandboxPath } from "./attachments.ts";
+import { isAlive, isBusy, sandboxPath } from "./attachments.ts";
 import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tools } from "./chain.ts";
 import type { Difference } from "./difference.ts";
 import { ourExecutable } from "./executables.ts";
@@ -42,7 +42,7 @@ export async function gatherChecks(
   processes: readonly Process[],
   tools: Tools,
 ): Promise<CheckFacts> {
-  const whole = traces.filter((trace) => isWhole(trace) && !isAtWork(trace, processes));
+  const whole = traces.filter((trace) => isWhole(trace) && !isBusy(trace, processes));
   const checked = await mapAtOnce(whole, async (trace) => ({
     owner: trace.owner,
     ...(await checkChain(cli, trace, tools)),
@@ -55,7 +55,7 @@ export async function gatherChecks(
 /** Whether it has its interface: ours by its owner's alias, that of another main plugin in the sandbox. */
 function isWhole(trace: Trace): boolean {
   if (trace.record?.endpoint !== undefined) return trace.link?.ifalias === trace.owner;
-  return trace.record === undefined && trace.link === undefined && livesIn(trace) && trace.hostEnd !== undefined;
+  return trace.record === undefined && trace.link === undefined && isAlive(trace) && trace.hostEnd !== undefined;
 }
 
 interface Checked {

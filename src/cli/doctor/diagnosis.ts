@@ -3,7 +3,7 @@ import type { Problem } from "../../ipam/check/report.ts";
 import { addressOf } from "../../net/prefix.ts";
 import { checkAddresses, hasDamagedPool } from "./addresses.ts";
 import { type AddressingFacts, checkAddressing } from "./addressing.ts";
-import { checkAttachment, isAtWork, isClosed, isUnseen, livesIn, sectionOfWork, subjectOf } from "./attachments.ts";
+import { checkAttachment, isAlive, isBusy, isClosed, isUnverifiable, sectionOfWork, subjectOf } from "./attachments.ts";
 import { notesOfChangedPools } from "./changed-pools.ts";
 import { checkExecutables } from "./check-executables.ts";
 import { checkNetworks } from "./check-networks.ts";
@@ -23,7 +23,7 @@ import { type Trace, type TraceSources, tracesOf } from "./sandboxes.ts";
 import { checkState, type StateFacts } from "./state.ts";
 
 /** What does not change while one looks. */
-export interface Settled {
+export interface StaticFacts {
   readonly kernel: KernelFacts;
   readonly executables: ExecutableFacts;
   readonly networks: NetworkFacts;
@@ -31,7 +31,7 @@ export interface Settled {
 }
 
 /** What is different at each look, for ADD and DEL go on. */
-export interface Moving extends TraceSources {
+export interface ChangingFacts extends TraceSources {
   readonly state: StateFacts;
   readonly reach: ReachFacts;
   readonly checks: CheckFacts;
@@ -41,8 +41,8 @@ export interface Moving extends TraceSources {
 }
 
 /** `readiness`: of the plugins that could be asked. */
-export function diagnoseSettled(
-  { kernel, executables, networks, addressing }: Settled,
+export function diagnoseStatic(
+  { kernel, executables, networks, addressing }: StaticFacts,
   readiness: readonly ReadinessFact[],
 ): Diagnosis {
   const findings = [
@@ -65,7 +65,7 @@ export function diagnoseSettled(
 }
 
 /** `graceSeconds`: what is younger is not checked where a plugin that cannot be seen might be at work on it. */
-export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: number): Diagnosis {
+export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, reach, checks } = moving;
   const traces = tracesOf(moving);
   const shared = splitShared(checks, snapshot.pools);
@@ -80,7 +80,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
   const attachments = traces.flatMap((trace) => checkAttachment(trace, context));
   const left = new Set(attachments.filter(({ id }) => id === "attachment-left").map(({ subject }) => subject));
   const dead = traces.filter((trace) => left.has(subjectOf(trace)));
-  const atWork = traces.filter((trace) => isAtWork(trace, facts.processes));
+  const atWork = traces.filter((trace) => isBusy(trace, facts.processes));
   const tooYoung = traces.filter(
     (trace) =>
       checkAttachment(trace, context).length === 0 &&
@@ -102,7 +102,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
     findings,
     overview: {
       state: `${runDir}${state.runFileSystem === undefined ? ": not there yet" : ` on ${state.runFileSystem}`}`,
-      attachments: [`${traces.filter(livesIn).length} alive`, ...counted(atWork.length, "at work")].join(", "),
+      attachments: [`${traces.filter(isAlive).length} alive`, ...counted(atWork.length, "at work")].join(", "),
       limits: plural(moving.limits.ifbs.length, "ifb link"),
       firewall: [
         plural(moving.firewall.nftTables.length, "table"),
@@ -115,7 +115,7 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
       ...notChecked(traces, checks),
       ...tooYoung.map(noteOf(`not checked, younger than ${graceSeconds} s; --grace 0 checks them too`)),
       ...traces
-        .filter((trace) => isUnseen(trace, context))
+        .filter((trace) => isUnverifiable(trace, context))
         .map(noteOf(`not checked, in a sandbox that is not visible from here; ${whereAllIsSeen}`)),
       ...traces
         .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
@@ -127,14 +127,14 @@ export function diagnoseMoving(tools: Settled, moving: Moving, graceSeconds: num
 }
 
 /** What of the pools takes effect later, or cannot be checked while one of them cannot be read. */
-function notesOfPools({ firewall, snapshot, report }: Moving): readonly Note[] {
+function notesOfPools({ firewall, snapshot, report }: ChangingFacts): readonly Note[] {
   if (!hasDamagedPool(report)) return notesOfChangedPools(firewall, snapshot.pools);
   const text = "whether a pool holds each address is not checked while a pool cannot be read";
   return [{ section: "addresses", subject: "", text }];
 }
 
 /** An address of the node itself in a pool: no pod gets it, and the pool is told of. */
-function isOfNode({ id, subject }: Finding, { addressing }: Settled): boolean {
+function isOfNode({ id, subject }: Finding, { addressing }: StaticFacts): boolean {
   return id === "unknown-address" && addressing.node.addresses.some(({ address }) => addressOf(address) === subject);
 }
 
@@ -173,7 +173,7 @@ function counted(count: number, what: string): readonly string[] {
 function addressesOfTheLiving(traces: readonly Trace[]): ReadonlyMap<string, string> {
   return new Map(
     traces
-      .filter(livesIn)
+      .filter(isAlive)
       .flatMap(({ owner, record }) =>
         (record?.endpoint?.addresses ?? []).map((address) => [address.replace(/\/\d+$/, ""), owner] as const),
       ),

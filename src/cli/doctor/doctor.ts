@@ -10,15 +10,15 @@
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
-import { type Diagnosis, diagnoseMoving, diagnoseSettled, inOrder, type Moving } from "./diagnosis.ts";
+import { type ChangingFacts, type Diagnosis, diagnoseChanging, diagnoseStatic, inOrder } from "./diagnosis.ts";
 import { type Finding, type Note, titleOf, titleOfNote } from "./finding.ts";
-import { describeFix, perform } from "./fixing.ts";
+import { applyFix, describeFix } from "./fixing.ts";
 import { checkLocks, type LockFacts } from "./locks.ts";
-import { graceNs, lookAtMoving, lookAtSettled, type Where } from "./look.ts";
+import { type DiagnosisOptions, gatherChanging, gatherStatic, graceNs } from "./look.ts";
 import { gatherReadiness } from "./readiness.ts";
-import { type Done, describeDiagnosis, reportOf, summed } from "./report.ts";
+import { type Done, describeDiagnosis, reportOf, summarise } from "./report.ts";
 
-export interface DoctorOptions extends Where {
+export interface DoctorOptions extends DiagnosisOptions {
   readonly fix?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
   /** Ids of what is repaired; all when absent. */
@@ -35,7 +35,7 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   if (dryRun && !fix) throw new CliError("cannot run doctor: --dry-run is for --fix", exitStatus.usage);
   if (only.length > 0 && !fix) throw new CliError("cannot run doctor: --only is for --fix", exitStatus.usage);
   const tell = (lines: readonly string[]) => {
-    if (output === "text") for (const line of verbose ? lines : summed(lines)) cli.out(`${line}\n`);
+    if (output === "text") for (const line of verbose ? lines : summarise(lines)) cli.out(`${line}\n`);
   };
   let diagnosis = await examine(cli, options);
   for (const id of only) noteAbsent(cli, id, diagnosis);
@@ -54,10 +54,10 @@ function noteAbsent(cli: Cli, id: string, { findings }: Diagnosis): void {
   if (!found.includes(id)) cli.note(`tortie: there is no problem with id "${id}"${didYouMean(id, found)}`);
 }
 
-async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
-  const { locks, ...settled } = await lookAtSettled(cli, where);
-  const look = (locked: boolean) => lookAtMoving(cli, settled, where, locked);
-  const check = (moving: Moving) => diagnoseMoving(settled, moving, where.graceSeconds);
+async function examine(cli: Cli, where: DiagnosisOptions): Promise<Diagnosis> {
+  const { locks, ...settled } = await gatherStatic(cli, where);
+  const look = (locked: boolean) => gatherChanging(cli, settled, where, locked);
+  const check = (moving: ChangingFacts) => diagnoseChanging(settled, moving, where.graceSeconds);
   const seen = await look(false);
   const first = check(seen);
   const isClear = first.findings.length === 0 && first.notes.length === 0;
@@ -67,7 +67,7 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
   const told = new Set(first.notes.map(titleOfNote));
   const mayAsk = notAsked(locks, seen).length === 0;
   const readiness = mayAsk ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
-  const certain = diagnoseSettled(settled, readiness);
+  const certain = diagnoseStatic(settled, readiness);
   return {
     findings: inOrder([...certain.findings, ...checkLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
@@ -76,7 +76,7 @@ async function examine(cli: Cli, where: Where): Promise<Diagnosis> {
 }
 
 /** Why the plugins are not asked whether they are ready: one that is asked waits for locks, and repairs the damage that it meets. */
-function notAsked({ held }: LockFacts, { report }: Moving): readonly Note[] {
+function notAsked({ held }: LockFacts, { report }: ChangingFacts): readonly Note[] {
   const isDamaged = report.problems.some(({ kind }) => kind === "damaged object" || kind === "malformed block");
   const why =
     held.length > 0
@@ -104,7 +104,7 @@ async function repairUntilWell(
     const lines: string[] = [];
     for (const finding of due) {
       try {
-        lines.push(...(await perform(cli, finding, graceNs(where))));
+        lines.push(...(await applyFix(cli, finding, graceNs(where))));
       } catch (error) {
         const reason = `cannot repair ${titleOf(finding)}: ${messageOf(error)}`;
         cli.note(`tortie: ${reason}`);

@@ -66,7 +66,7 @@ export function isFaulty({ executables }: ExecutableFacts, name: string): boolea
   return executables.some((one) => one.name === name && (one.path === undefined || one.fault !== undefined));
 }
 
-export function speaks({ executables }: ExecutableFacts, name: string, cniVersion: string): boolean {
+export function supportsVersion({ executables }: ExecutableFacts, name: string, cniVersion: string): boolean {
   return executables.some((one) => one.name === name && one.versions.includes(cniVersion));
 }
 

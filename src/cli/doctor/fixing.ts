@@ -5,7 +5,7 @@ import { removePart, writePart } from "../../endpoint/part.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import { isErrno } from "../../host/sys.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
-import { confirmed, repair } from "../../ipam/check/repair.ts";
+import { confirmedProblems, repair } from "../../ipam/check/repair.ts";
 import { readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { isEmpty } from "../../ipam/model/block.ts";
 import { drive } from "../../store/transaction.ts";
@@ -18,7 +18,7 @@ import type { ChainCall, Finding, Fix, PluginCall } from "./finding.ts";
 import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
 
 /** What was done, in a line each. Throws `Error` with the reason why not. */
-export async function perform(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly string[]> {
+export async function applyFix(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly string[]> {
   if (fix === undefined) throw new Error(`${id} ${subject} needs a manual repair`);
   switch (fix.kind) {
     case "plugins":
@@ -111,7 +111,7 @@ async function repairAddress(
     const known = fresh.problems.filter(({ kind, subject }) => kind === problem.kind && subject === problem.subject);
     if (known.length === 0) return [];
     try {
-      return confirmed([{ ...fresh, problems: known }], fresh).map((one) => {
+      return confirmedProblems([{ ...fresh, problems: known }], fresh).map((one) => {
         const done = drive(repair(one, fresh, snapshot), store);
         if (done === undefined) throw new Error(`it needs a manual decision: it ${one.reason}`);
         return done;

@@ -2,7 +2,7 @@
 import { natTable } from "../../../plugins/calico/names.ts";
 import { portmapTable } from "../../../plugins/portmap/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
-import { isAtWork, livesIn, nameOfTrace, subjectOf } from "./attachments.ts";
+import { isAlive, isBusy, nameOfTrace, subjectOf } from "./attachments.ts";
 import type { Tools } from "./chain.ts";
 import { ourExecutable } from "./executables.ts";
 import type { Finding } from "./finding.ts";
@@ -41,7 +41,7 @@ function checkSight({ firewall: { nftFault } }: LeftoverSources): readonly Findi
 }
 
 /** No network has this name: what is collected for it is what belongs to nobody at all. */
-const nobody = "tortie-doctor";
+const unusedNetwork = "tortie-doctor";
 
 function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
   return firewall.nftTables.flatMap((table) => {
@@ -71,7 +71,7 @@ function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: 
   if (path === undefined) return { ...finding, remedy: `# install ${type} first; its GC removes unused tables` };
   const document = {
     cniVersion: "1.1.0",
-    name: nobody,
+    name: unusedNetwork,
     type,
     ...(type === "calico" && { ipam: { type: "calico-ipam" } }),
     "cni.dev/valid-attachments": [],
@@ -99,7 +99,7 @@ function unlistedElements({ family, name, owners, elements }: NftTable): readonl
 
 /** The guard goes with the last mapping; it serves those too that are lost, and are mapped again. */
 function checkGuards({ firewall, traces }: LeftoverSources): readonly Finding[] {
-  if (traces.some((trace) => livesIn(trace) && trace.parts.some(({ type }) => type === "portmap"))) return [];
+  if (traces.some((trace) => isAlive(trace) && trace.parts.some(({ type }) => type === "portmap"))) return [];
   return firewall.iptables.flatMap(({ family, entries, guards }) => {
     if (entries.length > 0 || guards.length === 0) return [];
     const program = family === "ip" ? "iptables" : "ip6tables";
@@ -142,7 +142,7 @@ function checkIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
         },
       ];
     }
-    if (!livesIn(trace) || isAtWork(trace, facts.processes)) return [];
+    if (!isAlive(trace) || isBusy(trace, facts.processes)) return [];
     // CHECK finds it.
     if (trace.parts.some(({ type }) => type === "bandwidth") || trace.cached !== undefined) return [];
     return [

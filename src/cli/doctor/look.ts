@@ -9,7 +9,7 @@ import { type Facts, gatherFacts } from "../node/facts.ts";
 import { datastoreOf } from "../store.ts";
 import { gatherAddressing } from "./addressing.ts";
 import { gatherChecks, splitShared } from "./checks.ts";
-import type { Moving, Settled } from "./diagnosis.ts";
+import type { ChangingFacts, StaticFacts } from "./diagnosis.ts";
 import { gatherExecutables } from "./executables.ts";
 import { gatherFirewall } from "./firewall.ts";
 import { gatherListeners } from "./host-processes.ts";
@@ -24,7 +24,7 @@ import { repairableProblems } from "./repairable.ts";
 import { gatherRecords, tracesOf } from "./sandboxes.ts";
 import { gatherState } from "./state.ts";
 
-export interface Where {
+export interface DiagnosisOptions {
   readonly confDir: string;
   readonly binDirs: readonly string[];
   /** What is younger is not checked where a plugin that cannot be seen might be at work on it. */
@@ -33,7 +33,7 @@ export interface Where {
   readonly probe: boolean;
 }
 
-export function graceNs({ graceSeconds }: Where): bigint {
+export function graceNs({ graceSeconds }: DiagnosisOptions): bigint {
   return BigInt(Math.round(graceSeconds * 1e9));
 }
 
@@ -56,10 +56,10 @@ function typesOfInterest(networks: NetworkFacts): readonly string[] {
 }
 
 /** What does not change while one looks. */
-export async function lookAtSettled(
+export async function gatherStatic(
   cli: Cli,
-  { confDir, binDirs }: Where,
-): Promise<Settled & { readonly locks: LockFacts }> {
+  { confDir, binDirs }: DiagnosisOptions,
+): Promise<StaticFacts & { readonly locks: LockFacts }> {
   const networks = gatherNetworks(cli, confDir);
   const locks = lookAtLocks(cli, networks);
   const [kernel, executables, addressing] = await Promise.all([
@@ -71,7 +71,12 @@ export async function lookAtSettled(
 }
 
 /** `locked`: the store is read under its lock, for what is half-written otherwise looks wrong. */
-export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, locked: boolean): Promise<Moving> {
+export async function gatherChanging(
+  cli: Cli,
+  settled: StaticFacts,
+  where: DiagnosisOptions,
+  locked: boolean,
+): Promise<ChangingFacts> {
   const [facts, firewall, state] = await Promise.all([gatherFacts(cli), gatherFirewall(cli), gatherState(cli)]);
   const limits = await gatherLimits(cli, facts.hostLinks);
   const look = () => ({
@@ -100,7 +105,7 @@ export async function lookAtMoving(cli: Cli, settled: Settled, where: Where, loc
 }
 
 /** By owner. */
-function gatherCached(cli: Cli, { endpoints }: Facts): Moving["cached"] {
+function gatherCached(cli: Cli, { endpoints }: Facts): ChangingFacts["cached"] {
   return new Map(
     endpoints.flatMap(({ attachment }) => {
       const found = readCached(cli, attachment);

@@ -12,8 +12,8 @@ import { lacksAddresses } from "../../ipam/assign/room.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import { look } from "../store.ts";
-import { type ExecutableFacts, isFaulty, networksOfOurs, ourExecutable, speaks } from "./executables.ts";
+import { readStore } from "../store.ts";
+import { type ExecutableFacts, isFaulty, networksOfOurs, ourExecutable, supportsVersion } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
 import { type NetworkFacts, type PluginConf, typesOf } from "./networks.ts";
 import { commandLine, environmentOf, faultOfPlugin } from "./plugin-call.ts";
@@ -74,7 +74,7 @@ async function ask(
     const fault = faultOfPlugin(await cli.execute(argv, options));
     if (fault === undefined) return [];
     // An IPAM plugin of before 1.1.0 answers STATUS with whatever comes to its mind.
-    const knowsStatus = needs.every((name) => speaks(executables, name, "1.1.0"));
+    const knowsStatus = needs.every((name) => supportsVersion(executables, name, "1.1.0"));
     if (!knowsStatus && !ofTheDocument.includes(fault.code)) return [];
     const isShort = fault.code === code.pluginNotAvailable && needs.includes(calicoIpam) && areShort(cli, document);
     return [{ file, type, needs, call, ...fault, lacksAddresses: isShort }];
@@ -86,7 +86,7 @@ async function ask(
 /** Whether the pools of this configuration have an address is asked of the datastore: an answer to STATUS tells people alone. */
 function areShort(cli: Cli, document: JsonObject): boolean {
   try {
-    return look(cli, lacksAddresses(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
+    return readStore(cli, lacksAddresses(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
   } catch {
     // The configuration or the datastore has a fault, which STATUS tells of.
     return false;

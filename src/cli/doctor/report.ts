@@ -75,7 +75,7 @@ const titles: Readonly<Record<Section, string>> = {
   reach: "the paths of packets",
 };
 
-export interface View {
+export interface ReportStyle {
   /** To tell how much `--fix` would repair. */
   readonly offer: boolean;
   /** The commands that repair each thing, instead of the one that repairs all of its kind. */
@@ -93,7 +93,7 @@ const colourOf: Readonly<Record<string, "red" | "yellow" | "green" | "cyan">> = 
 /** That the output may have colours is decided before. */
 const painters = createColors(true);
 
-export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view: View): string {
+export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view: ReportStyle): string {
   const { offer, colours } = view;
   const lines = sections.flatMap((section) => {
     const some = findings.filter((finding) => finding.section === section);
@@ -144,7 +144,7 @@ function describeNotes({ text, subjects }: NoteGroup): string {
 /** A node whose runtime lost a thousand pods has a thousand findings that read alike. */
 const maxShown = 10;
 
-function describeSome(findings: readonly Finding[], { verbose }: View): readonly string[] {
+function describeSome(findings: readonly Finding[], { verbose }: ReportStyle): readonly string[] {
   const ids = [...new Set(findings.map(({ id }) => id))];
   return ids.flatMap((id) => {
     const some = findings.filter((finding) => finding.id === id);
@@ -172,7 +172,7 @@ function remedyLines(remedy: readonly string[]): readonly string[] {
 }
 
 /** Lines that tell the same of many things are told of the first few, and counted. */
-export function summed(lines: readonly string[]): readonly string[] {
+export function summarise(lines: readonly string[]): readonly string[] {
   const kinds = new Map<string, string[]>();
   for (const line of lines) {
     const kind = kindOf(line);
@@ -181,12 +181,12 @@ export function summed(lines: readonly string[]): readonly string[] {
     else group.push(line);
   }
   return [...kinds].flatMap(([kind, group]) => {
-    const more = group.length - maxTold;
-    return more <= 1 ? group : [...group.slice(0, maxTold), `${kind} …: ${more} more (--verbose)`];
+    const more = group.length - maxLinesOfKind;
+    return more <= 1 ? group : [...group.slice(0, maxLinesOfKind), `${kind} …: ${more} more (--verbose)`];
   });
 }
 
-const maxTold = 3;
+const maxLinesOfKind = 3;
 
 /** `called DEL of portmap`, `released`: what a line says but for whom it was done. */
 function kindOf(line: string): string {

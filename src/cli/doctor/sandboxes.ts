@@ -22,7 +22,7 @@ import { messageOf } from "../error.ts";
 import { type Facts, peerOf, type SeenNamespace } from "../node/facts.ts";
 import type { IpLink } from "../node/iproute.ts";
 import type { FirewallFacts, IptablesEntry } from "./firewall.ts";
-import { hostEndOf } from "./host-end.ts";
+import { hostInterfaceLink } from "./host-interface-link.ts";
 import type { CachedAttachment } from "./libcni-cache.ts";
 import type { Ifb, LimitFacts } from "./limits.ts";
 import type { PartFile } from "./parts.ts";
@@ -211,7 +211,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
     sandbox: seen?.sandbox,
     path: seen?.path,
     inside,
-    hostEnd: hostEndOf(attachment, inside, facts.hostLinks),
+    hostEnd: hostInterfaceLink(attachment, inside, facts.hostLinks),
     parts: own.flatMap(({ part }) => part ?? []),
     ageSeconds: ages.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...ages),
     cached: sources.cached.get(owner),

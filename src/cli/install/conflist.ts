@@ -29,10 +29,10 @@ export function readConflist(cli: Cli, file: string, confDir: string, force: boo
   const path = `${confDir}/${name}`;
   const present = cli.sys.stat(path) === undefined ? undefined : cli.sys.readFile(path);
   const document = JSON.parse(text);
-  const { slips: own } = lintNetwork(document);
-  const slips = own.length > 0 ? own : lintNamedPools(cli, document);
-  if (slips.length > 0 && !force) {
-    const said = slips.map(({ path: place, text: what }) => (place === "" ? what : `${place}: ${what}`));
+  const { findings: own } = lintNetwork(document);
+  const findings = own.length > 0 ? own : lintNamedPools(cli, document);
+  if (findings.length > 0 && !force) {
+    const said = findings.map(({ path: place, text: what }) => (place === "" ? what : `${place}: ${what}`));
     throw refuse(`${said.join("; ")}; change it, or pass --force`);
   }
   const types = [...new Set(typesIn(read))];
@@ -56,7 +56,7 @@ export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
 }
 
 /** The other files of its directory, in the order in which a runtime looks for one to take: by name. */
-export function othersBeside(
+export function otherConflists(
   cli: Cli,
   path: string,
 ): { readonly before: readonly string[]; readonly after: readonly string[] } {

@@ -12,7 +12,7 @@ import { directoriesBeside, type Executable, gatherExecutables, ownBuild } from 
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
 import { listed } from "../ui/listed.ts";
-import type { Speaker } from "./offered-versions.ts";
+import type { PluginVersions } from "./offered-versions.ts";
 
 export interface Source {
   readonly path: string;
@@ -78,7 +78,7 @@ function noSource(
 }
 
 /** What stands under our names in the directory; `current`: it is the source already, under one inode with the others that are not kept. */
-export async function lookAtTargets(
+export async function readTargets(
   cli: Cli,
   binDir: string,
   source: Source | undefined,
@@ -100,7 +100,11 @@ export async function lookAtTargets(
 }
 
 /** What the plugins of a chain speak; nothing where they are missing or do not answer. */
-export async function lookAtSpeakers(cli: Cli, binDir: string, types: readonly string[]): Promise<readonly Speaker[]> {
+export async function askVersions(
+  cli: Cli,
+  binDir: string,
+  types: readonly string[],
+): Promise<readonly PluginVersions[]> {
   const { executables } = await gatherExecutables(cli, [binDir], types);
   return executables
     .filter(({ name }) => types.includes(name))

@@ -9,17 +9,17 @@ import type { Cli } from "../cli.ts";
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { listed } from "../ui/listed.ts";
-import { type Conflist, conflistsNaming, othersBeside, readConflist, withText, writeConflist } from "./conflist.ts";
+import { type Conflist, conflistsNaming, otherConflists, readConflist, withText, writeConflist } from "./conflist.ts";
 import {
+  askVersions,
   findSource,
   linkExecutables,
-  lookAtSpeakers,
-  lookAtTargets,
+  readTargets,
   removeExecutables,
   type Source,
   type Target,
 } from "./executables.ts";
-import { offerWhatAllSpeak } from "./offered-versions.ts";
+import { commonVersions } from "./offered-versions.ts";
 import { describeRemains } from "./remains.ts";
 
 export interface InstallOptions {
@@ -36,7 +36,7 @@ export async function install(cli: Cli, options: InstallOptions): Promise<ExitSt
   const { binDir, confDir, keep = false, force = false, dryRun = false } = options;
   const source = await findSource(cli, options.from, binDir);
   const asked = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir, force);
-  const targets = await lookAtTargets(cli, binDir, source, keep);
+  const targets = await readTargets(cli, binDir, source, keep);
   if (!force) refuseForeign(binDir, targets, keep);
   const due = targets.filter(({ state }) => state !== "current" && (force || state !== "foreign"));
   const { conflist, notes } = await offered(cli, asked, { binDir, source, due });
@@ -66,11 +66,11 @@ async function offered(
   { binDir, source, due }: Installing,
 ): Promise<{ readonly conflist: Conflist | undefined; readonly notes: readonly string[] }> {
   if (conflist === undefined) return { conflist, notes: [] };
-  const speakers = (await lookAtSpeakers(cli, binDir, conflist.types)).map((one) =>
+  const speakers = (await askVersions(cli, binDir, conflist.types)).map((one) =>
     due.some(({ name }) => name === one.name) ? { ...one, versions: source.versions } : one,
   );
   // One that does not answer, or is not there, the warnings below and the doctor tell of.
-  const { text, notes } = offerWhatAllSpeak(
+  const { text, notes } = commonVersions(
     conflist,
     speakers.filter(({ versions }) => versions.length > 0),
   );
@@ -79,7 +79,7 @@ async function offered(
 
 export async function uninstall(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
   const { binDir, confDir, force = false, dryRun = false } = options;
-  const targets = await lookAtTargets(cli, binDir, undefined);
+  const targets = await readTargets(cli, binDir, undefined);
   const ours = targets.filter(({ state }) => state === "ours");
   if (!force && ours.length > 0) refuseAttached(cli);
   const tell = tellerOf(cli, dryRun);
@@ -142,7 +142,7 @@ const maxShown = 5;
 /** What keeps the network from working that installing does not repair. */
 function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string): readonly string[] {
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
-  const { before, after } = othersBeside(cli, path);
+  const { before, after } = otherConflists(cli, path);
   return [
     ...missing.map((type) => `"${path}" names the plugin "${type}", which is not in "${binDir}"`),
     ...(before[0] === undefined

@@ -8,13 +8,13 @@ import { listed } from "../ui/listed.ts";
 import type { Conflist } from "./conflist.ts";
 
 /** What an executable of the chain speaks, as it will be after installing. */
-export interface Speaker {
+export interface PluginVersions {
   readonly name: string;
   readonly path: string;
   readonly versions: readonly string[];
 }
 
-export interface Offered {
+export interface OfferedVersions {
   /** The file as it is to be installed. */
   readonly text: string;
   /** What was changed, and what could not be. */
@@ -22,10 +22,10 @@ export interface Offered {
 }
 
 /** Executables that are missing, or that do not answer, speak nothing that is known: `speakers` is without them. */
-export function offerWhatAllSpeak(
+export function commonVersions(
   { text, path }: Pick<Conflist, "text" | "path">,
-  speakers: readonly Speaker[],
-): Offered {
+  speakers: readonly PluginVersions[],
+): OfferedVersions {
   const document = JSON.parse(text) as { readonly cniVersion?: string; readonly cniVersions?: readonly string[] };
   const { cniVersion = "0.1.0", cniVersions = [] } = document;
   const unspoken = (version: string) => speakers.filter(({ versions }) => !versions.includes(version));
@@ -44,7 +44,7 @@ export function offerWhatAllSpeak(
   return { text, notes: notes.map((note) => `${note}, so ADD would fail`) };
 }
 
-function tellWho(speakers: readonly Speaker[], versions: readonly string[]): string {
+function tellWho(speakers: readonly PluginVersions[], versions: readonly string[]): string {
   const they = speakers.length === 1 ? "does" : "do";
   return `${listed(speakers.map(({ path }) => `"${path}"`))} ${they} not speak ${versions.length === 1 ? "it" : "them"}`;
 }

@@ -1,6 +1,6 @@
 /** `tortie ipam check`: looks, checks, looks again, and tells in calicoctl's words. */
 import { checkIpam } from "../../ipam/check/check.ts";
-import { confirmed } from "../../ipam/check/repair.ts";
+import { confirmedProblems } from "../../ipam/check/repair.ts";
 import type { Allocation, Problem, ProblemKind, Report, Snapshot } from "../../ipam/check/report.ts";
 import type { Cli } from "../cli.ts";
 import { type ExitStatus, exitStatus, failed } from "../error.ts";
@@ -40,7 +40,7 @@ async function check(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly 
   const facts = await gatherFacts(cli);
   const again = datastoreOf(cli).exclusively(() => takeSnapshot(cli, facts));
   const second = checkIpam(again);
-  return { snapshot: again, report: { ...second, problems: confirmed([first], second) } };
+  return { snapshot: again, report: { ...second, problems: confirmedProblems([first], second) } };
 }
 
 function writeReport(cli: Cli, path: string, text: string): void {

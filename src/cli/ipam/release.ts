@@ -1,7 +1,7 @@
 /** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
 import { CoreError } from "../../errors/core-error.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
-import { confirmed, repair } from "../../ipam/check/repair.ts";
+import { confirmedProblems, repair } from "../../ipam/check/repair.ts";
 import type { Allocation, Problem, Report, Snapshot } from "../../ipam/check/report.ts";
 import { releaseIps } from "../../ipam/release/release-ips.ts";
 import { canonicalAddress } from "../../net/address.ts";
@@ -73,7 +73,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
   let later: readonly ((store: Store) => boolean)[] = [];
   let tally: Tally = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
-    const problems = confirmed(reports, fresh);
+    const problems = confirmedProblems(reports, fresh);
     noteUnconfirmed(cli, reports, problems);
     cli.progress.begin("repairing", problems.length);
     const repairNow = (problem: Problem) =>
@@ -114,7 +114,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
 async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
   let tally: Tally = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
-    const problems = confirmed(reports, fresh).filter(({ kind }) => kind !== "leaked address");
+    const problems = confirmedProblems(reports, fresh).filter(({ kind }) => kind !== "leaked address");
     const steps = problems.map(
       (problem) => () => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store),
     );

@@ -6,12 +6,19 @@ import { canonicalAddress } from "../../net/address.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { type Format, formatDocument } from "../resources/document-text.ts";
-import { look, readBlocks, readPools } from "../store.ts";
-import { borderless, boxed, type Column, type Table } from "../ui/table.ts";
+import { readBlocks, readPools, readStore } from "../store.ts";
+import { borderless, type Column, renderBoxed, type Table } from "../ui/table.ts";
 import { propertyOf } from "./configure.ts";
 import { poolMaps } from "./map.ts";
 import { finder } from "./range.ts";
-import { type BlockUse, type Loan, loansOf, type PoolUse, type Use, utilisation } from "./utilisation.ts";
+import {
+  type BlockUse,
+  type BorrowedAddresses,
+  borrowedAddresses,
+  type PoolUse,
+  type Use,
+  utilisation,
+} from "./utilisation.ts";
 
 export interface ShowOptions {
   readonly ip?: string | undefined;
@@ -26,11 +33,11 @@ export function showIpam(cli: Cli, options: ShowOptions): ExitStatus {
   if (options.ip !== undefined) return showAddress(cli, options.ip, options.format);
   if (options.showConfiguration === true) return showConfiguration(cli, options.format);
   const blocks = readBlocks(cli);
-  const reservedCidrs = look(cli, listReservedCidrs());
+  const reservedCidrs = readStore(cli, listReservedCidrs());
   const use = utilisation(readPools(cli), blocks, reservedCidrs);
-  const loans = options.showBorrowed === true ? blocks.flatMap(loansOf) : [];
+  const addresses = options.showBorrowed === true ? blocks.flatMap(borrowedAddresses) : [];
   if (options.format !== "wide") {
-    const borrowed = options.showBorrowed === true ? { borrowed: loans } : {};
+    const borrowed = options.showBorrowed === true ? { borrowed: addresses } : {};
     cli.out(formatDocument({ ...withFree(use.pools, use.orphans), ...borrowed }, options.format));
     return exitStatus.done;
   }
@@ -40,12 +47,12 @@ export function showIpam(cli: Cli, options: ShowOptions): ExitStatus {
   }
   const withReserved = reservedCidrs.length > 0;
   cli.out(render(cli, useTable(use.pools, use.orphans, { withBlocks: options.showBlocks === true, withReserved })));
-  if (options.showBorrowed === true) cli.out(render(cli, loanTable(loans)));
+  if (options.showBorrowed === true) cli.out(render(cli, borrowedTable(addresses)));
   return exitStatus.done;
 }
 
 function render({ terminal }: Cli, table: Table): string {
-  return terminal.isTerminal ? boxed(table) : borderless(table);
+  return terminal.isTerminal ? renderBoxed(table) : borderless(table);
 }
 
 function showAddress(cli: Cli, text: string, format: ShowOptions["format"]): ExitStatus {
@@ -86,7 +93,7 @@ function describeAllocation(address: string, { handle, attributes }: Allocation)
 }
 
 function showConfiguration(cli: Cli, format: ShowOptions["format"]): ExitStatus {
-  const config = look(cli, readIpamConfig());
+  const config = readStore(cli, readIpamConfig());
   if (format !== "wide") {
     cli.out(formatDocument(config, format));
     return exitStatus.done;
@@ -119,17 +126,17 @@ function useRow(grouping: string, use: Use, withReserved: boolean): readonly str
   return [grouping, use.cidr, formatCount(use.total), share(use.inUse), ...reserved, share(freeOf(use))];
 }
 
-function loanTable(loans: readonly Loan[]): Table {
+function borrowedTable(addresses: readonly BorrowedAddresses[]): Table {
   const titles = ["IP", "BORROWING-NODE", "BLOCK", "BLOCK OWNER", "TYPE", "ALLOCATED-TO"];
   return {
     columns: titles.map((title) => ({ title })),
-    rows: loans.map((loan) => [
-      loan.address,
-      loan.borrower,
-      loan.block,
-      loan.owner ?? "none",
-      loan.type,
-      loan.allocatedTo,
+    rows: addresses.map((one) => [
+      one.address,
+      one.borrower,
+      one.block,
+      one.owner ?? "none",
+      one.type,
+      one.allocatedTo,
     ]),
   };
 }

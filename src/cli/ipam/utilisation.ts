@@ -60,7 +60,7 @@ export function ownerOfBlock({ spec: { affinity } }: Block): string | undefined 
   return affinity.startsWith("host:") ? affinity.slice("host:".length) : affinity;
 }
 
-export interface Loan {
+export interface BorrowedAddresses {
   readonly address: string;
   readonly borrower: string;
   readonly block: string;
@@ -70,7 +70,7 @@ export interface Loan {
 }
 
 /** The addresses of a block that another node than its owner holds. */
-export function loansOf(block: Block): readonly Loan[] {
+export function borrowedAddresses(block: Block): readonly BorrowedAddresses[] {
   const owner = ownerOfBlock(block);
   return block.spec.allocations.flatMap((index, ordinal) => {
     if (index === null) return [];
@@ -101,7 +101,7 @@ function blockUse(block: Block, reservedCidrs: readonly string[]): BlockUse {
     inUse: count(true, false) + reservedInUse,
     reserved: count(false, true),
     owner: ownerOfBlock(block),
-    borrowed: loansOf(block).length,
+    borrowed: borrowedAddresses(block).length,
     reservedInUse,
   };
 }

@@ -8,18 +8,18 @@ import { canonicalPrefix } from "../../net/prefix.ts";
 import { isObject } from "../../schema/schema.ts";
 import type { Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
-import { look } from "../store.ts";
-import type { Slip } from "./plugin.ts";
+import { readStore } from "../store.ts";
+import type { LintFinding } from "./plugin.ts";
 
 /** Of a document of which nothing else is wrong. */
-export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unknown>>): readonly Slip[] {
+export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unknown>>): readonly LintFinding[] {
   const plugins = Array.isArray(document.plugins) ? document.plugins : [document];
-  return plugins.flatMap((plugin, index): readonly Slip[] => {
+  return plugins.flatMap((plugin, index): readonly LintFinding[] => {
     if (!isObject(plugin) || !isObject(plugin.ipam) || plugin.ipam.type !== "calico-ipam") return [];
     const { requests } = parseConf(plugin) satisfies IpamConf;
     const path = plugin === document ? "" : `plugins[${index}]`;
     return requests.configured.flatMap((wanted) => {
-      const text = look(cli, refusalOf(wanted, cli.node));
+      const text = readStore(cli, refusalOf(wanted, cli.node));
       return text === undefined ? [] : [{ path, text, effect: "refused" as const }];
     });
   });

@@ -9,12 +9,12 @@ import { supportedVersions } from "../../cni/version.ts";
 import { isOfCluster, ofCluster, unsupportedIn } from "../../plugin/unsupported.ts";
 import { isObject } from "../../schema/schema.ts";
 import { didYouMean } from "../suggest.ts";
-import { lintPlugin, type Slip } from "./plugin.ts";
+import { type LintFinding, lintPlugin } from "./plugin.ts";
 import { knownPlugins } from "./plugins.ts";
 
 export interface NetworkLint {
   /** In the order of the document. */
-  readonly slips: readonly Slip[];
+  readonly findings: readonly LintFinding[];
   /** What was not checked, and why: `plugins[2] (tuning): it is another's`. */
   readonly unchecked: readonly string[];
 }
@@ -33,13 +33,13 @@ const listKeys = [
 /** `document`: a list, or one plugin alone as in the days before lists. */
 export function lintNetwork(document: unknown): NetworkLint {
   if (!isObject(document))
-    return { slips: [{ path: "", text: "it is not a JSON object", effect: "refused" }], unchecked: [] };
+    return { findings: [{ path: "", text: "it is not a JSON object", effect: "refused" }], unchecked: [] };
   const { cniVersion, name } = document;
   if (!("plugins" in document)) return joined([headOf(document), lintOne(document, "")]);
   const { plugins } = document;
   const unknown = Object.keys(document).filter((key) => !listKeys.includes(key));
   const head: NetworkLint = {
-    slips: unknown.map((key) => ({
+    findings: unknown.map((key) => ({
       path: key,
       text: `a list does not have this key${didYouMean(key, listKeys)}`,
       effect: "ignored" as const,
@@ -50,14 +50,14 @@ export function lintNetwork(document: unknown): NetworkLint {
     return joined([
       headOf(document),
       head,
-      { slips: [{ path: "plugins", text: "must be a list of plugins", effect: "refused" }], unchecked: [] },
+      { findings: [{ path: "plugins", text: "must be a list of plugins", effect: "refused" }], unchecked: [] },
     ]);
   }
   const each = plugins.map((plugin, index) =>
     isObject(plugin)
       ? lintOne({ cniVersion, name, ...plugin }, `plugins[${index}]`)
       : {
-          slips: [{ path: `plugins[${index}]`, text: "must be an object", effect: "refused" as const }],
+          findings: [{ path: `plugins[${index}]`, text: "must be an object", effect: "refused" as const }],
           unchecked: [],
         },
   );
@@ -71,24 +71,27 @@ export function isNetwork(document: unknown): document is Readonly<Record<string
 }
 
 function headOf({ name, cniVersion = "0.1.0", cniVersions = [] }: Readonly<Record<string, unknown>>): NetworkLint {
-  const slips: Slip[] = [];
+  const findings: LintFinding[] = [];
   if (typeof name !== "string" || !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
     const text = name === undefined ? "is missing" : 'must be letters, digits, "_", "." and "-"';
-    slips.push({ path: "name", text, effect: "refused" });
+    findings.push({ path: "name", text, effect: "refused" });
   }
   const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [cniVersions])];
   if (!offered.some((version) => (supportedVersions as readonly unknown[]).includes(version))) {
     const text = `is ${offered.map((version) => JSON.stringify(version)).join(", ")}, but the plugins support ${supportedVersions.join(", ")}`;
-    slips.push({ path: "cniVersion", text, effect: "refused" });
+    findings.push({ path: "cniVersion", text, effect: "refused" });
   }
-  return { slips, unchecked: [] };
+  return { findings, unchecked: [] };
 }
 
 function lintOne(document: Readonly<Record<string, unknown>>, path: string): NetworkLint {
   const { type, ipam } = document;
   const at = path === "" ? "" : `${path}.`;
   if (typeof type !== "string" || type === "") {
-    return { slips: [{ path: `${at}type`, text: "must be the name of a plugin", effect: "refused" }], unchecked: [] };
+    return {
+      findings: [{ path: `${at}type`, text: "must be the name of a plugin", effect: "refused" }],
+      unchecked: [],
+    };
   }
   const ipamType = isObject(ipam) && typeof ipam.type === "string" ? ipam.type : undefined;
   const isOurs = Object.hasOwn(knownPlugins, type);
@@ -96,7 +99,7 @@ function lintOne(document: Readonly<Record<string, unknown>>, path: string): Net
   const isIpamOurs = ipamType !== undefined && Object.hasOwn(knownPlugins, ipamType);
   const place = path === "" ? "the plugin" : path;
   return {
-    slips: [
+    findings: [
       ...(isOurs && isOfCluster(unsupportedIn(document))
         ? [{ path, text: `${ofCluster}; see docs/operations.md`, effect: "refused" as const }]
         : []),
@@ -110,5 +113,8 @@ function lintOne(document: Readonly<Record<string, unknown>>, path: string): Net
 }
 
 function joined(parts: readonly NetworkLint[]): NetworkLint {
-  return { slips: parts.flatMap(({ slips }) => slips), unchecked: parts.flatMap(({ unchecked }) => unchecked) };
+  return {
+    findings: parts.flatMap(({ findings }) => findings),
+    unchecked: parts.flatMap(({ unchecked }) => unchecked),
+  };
 }

@@ -7,7 +7,7 @@ import { messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 import { type KnownPlugin, knownPlugins } from "./plugins.ts";
 
-export interface Slip {
+export interface LintFinding {
   /** `plugins[0].ipam.ipv4_pool`; empty for the document itself. */
   readonly path: string;
   /** Reads after the path. */
@@ -24,7 +24,7 @@ const commonKeys = ["cniVersion", "name", "type", "capabilities", "args", "runti
 const opaque = ["args", "runtimeConfig", "ipam"];
 
 /** The plugin, its IPAM plugin, or both must be ours: of the other's keys nothing is said. */
-export function lintPlugin(document: Document, path: string): readonly Slip[] {
+export function lintPlugin(document: Document, path: string): readonly LintFinding[] {
   const ipam = isObject(document.ipam) ? document.ipam : {};
   const main = ours(document.type);
   const delegate = ours(ipam.type);
@@ -37,8 +37,8 @@ export function lintPlugin(document: Document, path: string): readonly Slip[] {
       text: `cannot use ${describeUnsupported(found)}`,
       effect: "refused" as const,
     })),
-    ...(main === undefined ? [] : valueSlips(document, { ...top, required: main.schema.required ?? [] }, path)),
-    ...(delegate === undefined ? [] : valueSlips(ipam, top.properties?.ipam ?? {}, under(path, "ipam"))),
+    ...(main === undefined ? [] : valueFindings(document, { ...top, required: main.schema.required ?? [] }, path)),
+    ...(delegate === undefined ? [] : valueFindings(ipam, top.properties?.ipam ?? {}, under(path, "ipam"))),
   ];
   return [
     ...wrong,
@@ -46,7 +46,9 @@ export function lintPlugin(document: Document, path: string): readonly Slip[] {
     ...(delegate === undefined
       ? []
       : unknownKeys(ipam, top.properties?.ipam ?? {}, [], under(path, "ipam"), `${ipam.type}`)),
-    ...(main === undefined ? [] : [...capabilitySlips(document, top, path, name), ...senselessValues(document, path)]),
+    ...(main === undefined
+      ? []
+      : [...capabilityFindings(document, top, path, name), ...senselessValues(document, path)]),
     // What a plugin finds by more than its schema; it has the words for it.
     ...(wrong.length > 0 ? [] : plugins.flatMap(({ parseConf }) => refusals(parseConf, document, path)).slice(0, 1)),
   ];
@@ -69,20 +71,24 @@ function union(one: Schema, other: Schema): Schema {
 }
 
 /** Every value that ADD refuses; it would name the first. */
-function valueSlips(value: Document, { properties = {}, required = [] }: Schema, path: string): readonly Slip[] {
+function valueFindings(
+  value: Document,
+  { properties = {}, required = [] }: Schema,
+  path: string,
+): readonly LintFinding[] {
   const missing = required.filter((key) => !Object.keys(value).some((own) => isSame(own, key)));
   return [
     ...missing.map((key) => ({ path: under(path, key), text: "is missing", effect: "refused" as const })),
-    ...Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
+    ...Object.entries(value).flatMap(([key, item]): readonly LintFinding[] => {
       const schema = schemaOf(properties, key);
       if (schema === undefined || item === null || isSame(key, "ipam")) return [];
       const isDeep = schema.properties !== undefined && isObject(item) && !opaque.includes(key);
-      return isDeep ? valueSlips(item, schema, under(path, key)) : faultSlips(schema, item, under(path, key));
+      return isDeep ? valueFindings(item, schema, under(path, key)) : faultFindings(schema, item, under(path, key));
     }),
   ];
 }
 
-function faultSlips(schema: Schema, value: unknown, path: string): readonly Slip[] {
+function faultFindings(schema: Schema, value: unknown, path: string): readonly LintFinding[] {
   const [, place, text] = /^"(.*?)" (.*)$/s.exec(faultOf(schema, value, path) ?? "") ?? [];
   return place === undefined || text === undefined ? [] : [{ path: place, text, effect: "refused" }];
 }
@@ -94,9 +100,9 @@ function unknownKeys(
   others: readonly string[],
   path: string,
   plugin: string,
-): readonly Slip[] {
+): readonly LintFinding[] {
   const known = [...Object.keys(properties), ...others];
-  return Object.entries(value).flatMap(([key, item]): readonly Slip[] => {
+  return Object.entries(value).flatMap(([key, item]): readonly LintFinding[] => {
     const place = under(path, key);
     if (!known.some((one) => isSame(one, key)) && !key.startsWith("cni.dev/")) {
       return [{ path: place, text: `${plugin} does not have this key${didYouMean(key, known)}`, effect: "ignored" }];
@@ -108,17 +114,17 @@ function unknownKeys(
 }
 
 /** A runtime passes on what a plugin says that it takes, under these very names. */
-function capabilitySlips(
+function capabilityFindings(
   { capabilities }: Document,
   { properties }: Schema,
   path: string,
   plugin: string,
-): readonly Slip[] {
+): readonly LintFinding[] {
   const place = under(path, "capabilities");
   if (capabilities === undefined || capabilities === null) return [];
   if (!isObject(capabilities)) return [{ path: place, text: "must be an object", effect: "ignored" }];
   const known = Object.keys(properties?.runtimeConfig?.properties ?? {});
-  return Object.entries(capabilities).flatMap(([key, value]): readonly Slip[] => {
+  return Object.entries(capabilities).flatMap(([key, value]): readonly LintFinding[] => {
     const own = under(place, key);
     if (!known.includes(key))
       return [
@@ -134,23 +140,23 @@ function capabilitySlips(
 const paths = ["log_file_path", "nodename_file", "ipam_lock_file"];
 
 /** Values that ADD takes for something else. */
-function senselessValues(document: Document, path: string): readonly Slip[] {
-  return Object.entries(document).flatMap(([key, value]): readonly Slip[] => {
-    const slip = (text: string) => [{ path: under(path, key), text, effect: "ignored" as const }];
+function senselessValues(document: Document, path: string): readonly LintFinding[] {
+  return Object.entries(document).flatMap(([key, value]): readonly LintFinding[] => {
+    const ignored = (text: string) => [{ path: under(path, key), text, effect: "ignored" as const }];
     if (isSame(key, "log_level") && typeof value === "string" && value !== "" && !isLogLevel(value)) {
-      return slip(`is ${JSON.stringify(value)}, which counts as info; must be debug, info, warning or error`);
+      return ignored(`is ${JSON.stringify(value)}, which counts as info; must be debug, info, warning or error`);
     }
     if (paths.some((path) => isSame(key, path)) && typeof value === "string" && /^[^/]/.test(value))
-      return slip(
+      return ignored(
         `is ${JSON.stringify(value)}, below whatever directory the runtime runs in; write a path that begins with "/"`,
       );
     if (isSame(key, "num_queues") && typeof value === "number" && value < 1)
-      return slip(`is ${value}, which counts as 1`);
+      return ignored(`is ${value}, which counts as 1`);
     return [];
   });
 }
 
-function refusals(parse: KnownPlugin["parseConf"], document: Document, path: string): readonly Slip[] {
+function refusals(parse: KnownPlugin["parseConf"], document: Document, path: string): readonly LintFinding[] {
   try {
     parse(document);
     return [];

@@ -30,15 +30,15 @@ export function validateNetwork(
     refuse(network.fault);
     return false;
   }
-  const { slips: own, unchecked } = lintNetwork(network.document);
+  const { findings: own, unchecked } = lintNetwork(network.document);
   // Which pools there are is asked of a configuration that is right in itself.
-  const slips = own.length > 0 ? own : lintNamedPools(cli, network.document as Readonly<Record<string, unknown>>);
-  for (const { path, text } of slips) refuse(path === "" ? text : `${path}: ${text}`);
+  const findings = own.length > 0 ? own : lintNamedPools(cli, network.document as Readonly<Record<string, unknown>>);
+  for (const { path, text } of findings) refuse(path === "" ? text : `${path}: ${text}`);
   const name = JSON.stringify((network.document as { readonly name?: unknown }).name);
   const others =
     unchecked.length === 0 ? "" : `; not checked, because the plugins are foreign: ${unchecked.join(", ")}`;
-  if (slips.length === 0) cli.out(`network ${name} valid${others}\n`);
+  if (findings.length === 0) cli.out(`network ${name} valid${others}\n`);
   else if (unchecked.length > 0)
     cli.note(`tortie: not checked in ${source}, because the plugins are foreign: ${unchecked.join(", ")}`);
-  return slips.length === 0;
+  return findings.length === 0;
 }

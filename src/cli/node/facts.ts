@@ -29,13 +29,13 @@ import {
   ipRoutes,
 } from "./iproute.ts";
 import { listProcesses, type Process } from "./processes.ts";
-import { namespaceAt, type Sight, sightFrom, type Told } from "./sight.ts";
+import { namespaceAt, type SandboxLookup, type SandboxRef, sandboxLookup } from "./sandbox-lookup.ts";
 
 export interface Facts {
   readonly endpoints: readonly EndpointFact[];
   /** Whether there are sandboxes that cannot be looked into from here. */
   readonly hasUnseen: boolean;
-  readonly sight: Sight;
+  readonly sight: SandboxLookup;
   readonly links: readonly SeenLink[];
   readonly seen: readonly SeenAddress[];
   /** Every link of the node's own namespace. */
@@ -63,7 +63,7 @@ const netnsDirectories = ["/run/netns", "/var/run/netns"];
 /** Throws `CliError` when the node itself cannot be looked at. */
 export async function gatherFacts(cli: Cli): Promise<Facts> {
   const processes = listProcesses(cli.sys);
-  const sight = sightFrom(cli.sys, processes);
+  const sight = sandboxLookup(cli.sys, processes);
   const endpoints = seenEndpoints(cli, sight);
   const [links, addresses, routes4, routes6] = await Promise.all([
     ip(cli, ["link", "show"], ipLinks),
@@ -95,11 +95,11 @@ export function describeNamespace({ path, holder }: Pick<SeenNamespace, "path" |
 }
 
 /** Of an attachment that another main plugin made, what ours were asked to make for it tells of its sandbox. */
-function seenEndpoints(cli: Cli, sight: Sight): readonly EndpointFact[] {
-  const seen = (told: Told) => {
-    const path = sight.pathOf(told);
+function seenEndpoints(cli: Cli, sight: SandboxLookup): readonly EndpointFact[] {
+  const seen = (ref: SandboxRef) => {
+    const path = sight.pathOf(ref);
     const inode = path === undefined ? undefined : namespaceAt(cli.sys, path);
-    return { netns: told.netns, sandbox: sight.sandboxOf(told), path, inode };
+    return { netns: ref.netns, sandbox: sight.sandboxOf(ref), path, inode };
   };
   const own = listEndpoints(cli.sys).map(({ attachment, pod, hostInterface, addresses, netns, origin }) => ({
     attachment,
@@ -113,12 +113,12 @@ function seenEndpoints(cli: Cli, sight: Sight): readonly EndpointFact[] {
   const parts = [...others].filter(([owner]) => !known.has(owner));
   return [
     ...own,
-    ...parts.map(([, { attachment, args, ...told }]) => ({
+    ...parts.map(([, { attachment, args, ...ref }]) => ({
       attachment,
       pod: podOf(parseArgs(args)),
       hostInterface: "",
       addresses: [],
-      ...seen(told),
+      ...seen(ref),
     })),
   ];
 }
@@ -156,8 +156,8 @@ function namespacesOf(
 ): readonly Namespace[] {
   const byInode = new Map<number, Namespace>();
   const names = netnsDirectories.flatMap((directory) => filesIn(cli, directory).map((name) => `${directory}/${name}`));
-  const told = endpoints.flatMap(({ path, sandbox }) => (sandbox === "there" ? (path ?? []) : []));
-  for (const path of [...names, ...told]) {
+  const ref = endpoints.flatMap(({ path, sandbox }) => (sandbox === "there" ? (path ?? []) : []));
+  for (const path of [...names, ...ref]) {
     const inode = namespaceAt(cli.sys, path);
     if (inode !== undefined && !byInode.has(inode)) byInode.set(inode, { path, inode, holder: undefined });
   }

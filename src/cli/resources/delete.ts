@@ -1,11 +1,11 @@
 /** Deletion of the store's objects, as transactions: what is in use is refused unless forced. */
 import { type AffinitySpec, hostAffinity, readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { type Block, isBlock } from "../../ipam/model/block.ts";
-import { readHeld } from "../../ipam/model/held.ts";
+import { readHandleContents } from "../../ipam/model/handle-contents.ts";
 import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { list, read, remove, setAside, type Transaction, update } from "../../store/transaction.ts";
+import { list, moveDamagedAside, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
 import { ownerOfBlock } from "../ipam/utilisation.ts";
 import type { StoredKind } from "./kinds.ts";
@@ -20,7 +20,7 @@ export function* deleteResource(kind: StoredKind, name: string, force: boolean):
   const { stored, damage } = yield* readStored({ kind, name });
   if (damage !== undefined) {
     if (!force) throw refuse(`${damage}; --force takes that file out of its place, and keeps it beside`);
-    yield* setAside({ kind, name });
+    yield* moveDamagedAside({ kind, name });
     return { action: "deleted", resource, more: keptAside };
   }
   if (stored === undefined) throw refuse("there is none");
@@ -39,7 +39,7 @@ function* needOf(stored: StoredObject): Transaction<string | undefined> {
   if (stored.kind === "IPPool") return inUse(yield* blocksOf(stored as StoredObject<PoolSpec>));
   if (stored.kind === "IPAMBlock") return isBlock(stored) ? inUse([stored]) : undefined;
   if (stored.kind === "IPAMHandle") {
-    const held = yield* readHeld((stored.spec as { readonly handleID: string }).handleID);
+    const held = yield* readHandleContents((stored.spec as { readonly handleID: string }).handleID);
     return held.blocks.length === 0 ? undefined : "it holds addresses; use tortie ipam release";
   }
   if (stored.kind === "BlockAffinity") {

@@ -14,7 +14,7 @@ import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, messageOf } from "../error.ts";
 import { listProcesses } from "../node/processes.ts";
-import { sightFrom } from "../node/sight.ts";
+import { sandboxLookup } from "../node/sandbox-lookup.ts";
 import { nameOf, type Resource } from "./resource.ts";
 import { schemaFaults } from "./schema.ts";
 import type { Change, Verb } from "./write.ts";
@@ -85,7 +85,7 @@ export function planEndpointDelete(cli: Cli, name: string, force: boolean): Chan
   }
   const endpoint = decode(only);
   if (endpoint === undefined) throw refuse("it is not a record of Tortie");
-  const sandbox = force ? "gone" : sightFrom(cli.sys, listProcesses(cli.sys)).sandboxOf(endpoint);
+  const sandbox = force ? "gone" : sandboxLookup(cli.sys, listProcesses(cli.sys)).sandboxOf(endpoint);
   if (sandbox !== "gone") {
     throw refuse(
       `its sandbox "${endpoint.netns}" ${sandbox === "there" ? "is there" : "is not visible from here"} (pass --force)`,

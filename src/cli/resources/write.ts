@@ -5,7 +5,7 @@ import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { familyOf } from "../../net/address.ts";
 import { parseJson, stringifyJson } from "../../store/json.ts";
 import type { Metadata, StoredObject } from "../../store/object.ts";
-import { create, list, setAside, type Transaction, update } from "../../store/transaction.ts";
+import { create, list, moveDamagedAside, type Transaction, update } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
 import { withoutText } from "./document-text.ts";
 import type { StoredKind } from "./kinds.ts";
@@ -55,7 +55,7 @@ export function* writeResource(verb: Verb, resource: StoredResource, force = fal
   });
   if (broken.length > 0) throw refuse(broken.join("; "));
   if (damage !== undefined) {
-    yield* setAside({ kind, name: metadata.name }, wanted);
+    yield* moveDamagedAside({ kind, name: metadata.name }, wanted);
     return { action: "created", resource, more: keptAside, warnings };
   }
   const written = stored === undefined ? yield* create(wanted) : yield* update(wanted);

@@ -20,7 +20,7 @@ export interface Table {
 
 const gap = "   ";
 
-export function boxed({ columns, rows }: Table): string {
+export function renderBoxed({ columns, rows }: Table): string {
   const widths = widthsOf({ columns, rows });
   const rule = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+\n`;
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |\n`;

@@ -23,7 +23,7 @@ export interface PortHolders {
  * The chains that nobody alive has: they lead to this very address, or belong to an attachment that has ended. Throws `IptablesConflict` when
  * another has one of the ports.
  */
-export function staleChains(nat: readonly string[], ports: IptablesPorts, holders: PortHolders): readonly string[] {
+export function removableChains(nat: readonly string[], ports: IptablesPorts, holders: PortHolders): readonly string[] {
   const { layout, claims, family, address } = ports;
   const stale = new Set<string>();
   const own = family === "ip" ? `${address}:` : `[${address}]:`;

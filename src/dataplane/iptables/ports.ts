@@ -20,7 +20,7 @@ import type { NftFamily } from "../../plan/nft.ts";
 import type { Difference } from "../../plan/resource.ts";
 import { ConflictError, MissingError } from "../errors.ts";
 import { hasNftChain } from "../nftables/has.ts";
-import { type PortHolders, refuseForeign, staleChains } from "./claims.ts";
+import { type PortHolders, refuseForeign, removableChains } from "./claims.ts";
 import {
   hasLegacyNat,
   type IptablesKind,
@@ -44,7 +44,7 @@ export function applyPorts(
   const { family, chain } = ports;
   const saved = savedOrFail(family, sys);
   refuseForeign(saved.nat, ports, holders);
-  const stale = staleChains(saved.nat, ports, holders);
+  const stale = removableChains(saved.nat, ports, holders);
   if (!isDeclared(saved.nat, chain)) onNew();
   restoreIptables(family, addLines(ports, saved, stale), sys);
   return stale.map((one) => withRules(family, saved.nat, one));
@@ -54,7 +54,7 @@ export function applyPorts(
 export function makeRoom(ports: IptablesPorts, holders: PortHolders, sys: Sys): readonly RemovedChain[] {
   const { family, layout } = ports;
   const saved = savedOrFail(family, sys);
-  const stale = staleChains(saved.nat, ports, holders);
+  const stale = removableChains(saved.nat, ports, holders);
   if (stale.length > 0) restoreIptables(family, removeLines(layout, stale, saved), sys);
   return stale.map((chain) => withRules(family, saved.nat, chain));
 }

@@ -6,7 +6,7 @@ import { describeBlackhole } from "../../plan/describe.ts";
 import type { Blackhole } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix } from "../namespaces.ts";
 
 /** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
@@ -69,6 +69,6 @@ function change(
   const outcome = connection.request(request);
   // ESRCH: not there; the others: a kernel without IPv6.
   const expected = wanted ? ["EEXIST"] : ["ESRCH", "EAFNOSUPPORT", "EOPNOTSUPP"];
-  if (outcome.errno === 0 || refusedWith(outcome, ...expected)) return;
+  if (outcome.errno === 0 || hasErrno(outcome, ...expected)) return;
   throw new KernelError([wanted ? "add" : "delete", `route ${describeBlackhole(blackhole)} on the host`], outcome);
 }

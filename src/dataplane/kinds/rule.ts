@@ -3,7 +3,7 @@ import { addRule, deleteRule, dumpRules, type RuleEntry, readRule, rulePriorityO
 import { describeRule } from "../../plan/describe.ts";
 import type { Rule } from "../../plan/resource.ts";
 import type { MessageDriver } from "../driver.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
 /** A rule speaks of no link: it outlives the one that its table leads by. */
@@ -43,7 +43,7 @@ export function removeRules(
   if (found.length === 0 || !isRightSandbox()) return;
   for (const rule of found) {
     const outcome = connection.request(deleteRule(rule));
-    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) {
+    if (outcome.errno !== 0 && !hasErrno(outcome, "ENOENT")) {
       throw new KernelError(["delete", `the rule from ${rule.from ?? "all"}${placeText("sandbox")}`], outcome);
     }
   }

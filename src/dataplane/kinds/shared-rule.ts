@@ -6,7 +6,7 @@ import { describeRule } from "../../plan/describe.ts";
 import type { SharedRule } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix } from "../namespaces.ts";
 
 /** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
@@ -78,7 +78,7 @@ function change(connection: NetlinkConnection, missing: readonly RuleEntry[], ex
   const outcomes = connection.exchange([...missing.map(addRule), ...extra.map(deleteRule)]);
   for (const [at, rule] of [...missing, ...extra].entries()) {
     const outcome = outcomes[at];
-    if (outcome === undefined || outcome.errno === 0 || refusedWith(outcome, "EEXIST", "ENOENT")) continue;
+    if (outcome === undefined || outcome.errno === 0 || hasErrno(outcome, "EEXIST", "ENOENT")) continue;
     throw new KernelError([at < missing.length ? "add" : "delete", `${textOf(rule)} on the host`], outcome);
   }
 }

@@ -6,7 +6,7 @@ import { setLink } from "../../netlink/link.ts";
 import type { LinkUp } from "../../plan/resource.ts";
 import type { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 import { findLink } from "../kernel-state.ts";
 import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
@@ -28,11 +28,11 @@ export const upDriver: MessageDriver<LinkUp> = {
 };
 
 /** Sets a link down that the owner has claimed, and leaves any other. That it is not there is no error. Throws `KernelError`. */
-export function lowerLink(namespaces: Namespaces, { at, link }: Pick<LinkUp, "at" | "link">, owner: string): void {
+export function setLinkDown(namespaces: Namespaces, { at, link }: Pick<LinkUp, "at" | "link">, owner: string): void {
   const connection = namespaces.connection(at);
   const request = lowering(connection, link, owner);
   const outcome = request && connection.request(request);
-  if (outcome === undefined || outcome.errno === 0 || refusedWith(outcome, "ENODEV")) return;
+  if (outcome === undefined || outcome.errno === 0 || hasErrno(outcome, "ENODEV")) return;
   throw new KernelError(["set", `link ${link} down${placeText(at)}`], outcome);
 }
 

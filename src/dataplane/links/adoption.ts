@@ -6,7 +6,7 @@ import { ConflictError, KernelError } from "../errors.ts";
 import { placeText } from "../namespaces.ts";
 
 /** Only links that carry an owner can be an older form of ours. */
-export function mayTakeAway({ alias }: Link, { plan, options }: ApplyRun): boolean {
+export function mayDelete({ alias }: Link, { plan, options }: ApplyRun): boolean {
   return alias !== undefined && (alias === plan.owner || options.mayReplace?.(alias) === true);
 }
 
@@ -17,7 +17,7 @@ export function nameConflict(described: string, found: Link): ConflictError {
 }
 
 /** Gives a link that is ours what of the plan it has not. */
-export function adjust(
+export function updateLink(
   run: ApplyRun,
   place: Place,
   found: Link,

@@ -3,7 +3,7 @@ import { createIfb } from "../../netlink/link.ts";
 import type { IfbLink } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import { differenceSuffix, placeText } from "../namespaces.ts";
-import { adjust, mayTakeAway, nameConflict } from "./adoption.ts";
+import { mayDelete, nameConflict, updateLink } from "./adoption.ts";
 import type { Adoption, LinkDriver } from "./driver.ts";
 import { isUnclaimed } from "./signature.ts";
 
@@ -42,9 +42,9 @@ function adopt(ifb: IfbLink, run: ApplyRun): Adoption {
   const found = run.link(ifb.at, ifb.name);
   if (found === undefined) return { old: undefined };
   if (found.kind === "ifb" && found.alias === run.plan.owner) {
-    adjust(run, ifb.at, found, { mtu: ifb.mtu, txQueueLength: ifb.txQueueLength });
+    updateLink(run, ifb.at, found, { mtu: ifb.mtu, txQueueLength: ifb.txQueueLength });
     return "adopted";
   }
-  if (isUnclaimed(found, signature) || mayTakeAway(found, run)) return { old: found };
+  if (isUnclaimed(found, signature) || mayDelete(found, run)) return { old: found };
   throw nameConflict(describe(ifb), found);
 }

@@ -15,7 +15,7 @@ import type { LinkResource, Place } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import type { Outcome } from "../connection.ts";
 import { isLink, linkDriver } from "../drivers.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 import { findLink } from "../kernel-state.ts";
 import { placeText } from "../namespaces.ts";
 import type { LinkEndAt } from "./driver.ts";
@@ -35,7 +35,7 @@ export function makeLinks(run: ApplyRun, place: Place, mentioned: readonly strin
   for (const { link, outcome } of made) if (outcome.errno === 0) registerCreated(run, link);
   for (const outcome of outcomes.slice(requests.length)) learn(run, place, outcome);
   for (const { link, outcome } of made) {
-    if (refusedWith(outcome, "EEXIST")) reconcile(run, link);
+    if (hasErrno(outcome, "EEXIST")) reconcile(run, link);
     else if (outcome.errno !== 0) throw new KernelError(["create", linkDriver(link).describe(link)], outcome);
   }
   setOwner(run, place, wanted);
@@ -54,7 +54,7 @@ function mainEnd(link: LinkResource): LinkEndAt {
 function learn(run: ApplyRun, place: Place, outcome: Outcome): void {
   const reply = outcome.replies[0];
   if (outcome.errno === 0 && reply !== undefined) run.learn(place, readLink(reply));
-  else if (!refusedWith(outcome, "ENODEV")) throw new KernelError(["look for", `links${placeText(place)}`], outcome);
+  else if (!hasErrno(outcome, "ENODEV")) throw new KernelError(["look for", `links${placeText(place)}`], outcome);
 }
 
 function registerCreated(run: ApplyRun, link: LinkResource): void {
@@ -96,14 +96,14 @@ function reconcile(run: ApplyRun, link: LinkResource): void {
   if (adoption.old !== undefined) {
     const deleted = connection.request(deleteLink(adoption.old.index));
     // It may go by itself meanwhile: its sandbox is being dismantled.
-    if (deleted.errno !== 0 && !refusedWith(deleted, "ENODEV")) {
+    if (deleted.errno !== 0 && !hasErrno(deleted, "ENODEV")) {
       throw new KernelError(["replace", `link "${adoption.old.name}"${placeText(place)}`], deleted);
     }
   }
   const [created, looked] = connection.exchange([driver.create(link, run), getLink(name)]) as [Outcome, Outcome];
   // Sent twice, since answers were lost: what is there is what the first sending made.
   const again =
-    refusedWith(created, "EEXIST") &&
+    hasErrno(created, "EEXIST") &&
     looked.replies[0] !== undefined &&
     isUnclaimed(readLink(looked.replies[0]), driver.signature(link));
   if (created.errno !== 0 && !again) throw new KernelError(["create", driver.describe(link)], created);

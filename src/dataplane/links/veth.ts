@@ -5,7 +5,7 @@ import type { ApplyRun } from "../apply-run.ts";
 import { ConflictError } from "../errors.ts";
 import { findLink } from "../kernel-state.ts";
 import { differenceSuffix } from "../namespaces.ts";
-import { adjust, mayTakeAway, nameConflict } from "./adoption.ts";
+import { mayDelete, nameConflict, updateLink } from "./adoption.ts";
 import type { Adoption, LinkDriver } from "./driver.ts";
 import { isUnclaimed, type LinkSignature } from "./signature.ts";
 
@@ -55,8 +55,8 @@ function adopt(pair: VethPair, run: ApplyRun): Adoption {
   const ours = run.link("host", host.name);
   const inside = findLink(run.namespaces.connection("sandbox"), sandbox.name);
   if (ours !== undefined && inside !== undefined && ours.alias === run.plan.owner && arePair(ours, inside)) {
-    adjust(run, "host", ours, { mac: host.mac, mtu: pair.mtu });
-    adjust(run, "sandbox", inside, { mac: sandbox.mac, mtu: pair.mtu });
+    updateLink(run, "host", ours, { mac: host.mac, mtu: pair.mtu });
+    updateLink(run, "sandbox", inside, { mac: sandbox.mac, mtu: pair.mtu });
     return "adopted";
   }
   const unclaimed = ours !== undefined && isUnclaimed(ours, signature(pair));
@@ -65,7 +65,7 @@ function adopt(pair: VethPair, run: ApplyRun): Adoption {
     const reason = `a link of the name "${sandbox.name}" exists, and Tortie does not own it`;
     throw new ConflictError(["create", describe(pair)], reason, inside.alias);
   }
-  if (ours === undefined || unclaimed || mayTakeAway(ours, run)) return { old: ours };
+  if (ours === undefined || unclaimed || mayDelete(ours, run)) return { old: ours };
   const later = awaitDismantling(run, ours);
   if (later === undefined || peerIsGone(later)) return { old: later };
   throw nameConflict(describe(pair), later);

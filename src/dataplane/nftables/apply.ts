@@ -19,13 +19,13 @@ import type { NftElements, NftResource, NftTable, OwnedElement } from "../../pla
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
 import { KernelError, NftConflict } from "../errors.ts";
 import { compileElement } from "./compile.ts";
-import { lackingFeature } from "./lacking.ts";
-import { isSameLack, lackOf, repairs } from "./look.ts";
+import { missingFeature } from "./missing-feature.ts";
+import { isSameMissing, missingParts, repairRequests } from "./missing-parts.ts";
 import { addOwned, chunks, deleteOwned, findElement, idOf, readOwned } from "./owner.ts";
 import { removeNft } from "./remove.ts";
 import { EBUSY, EEXIST, ENOENT, isTransient, maxAttempts, NftSession, type Refused } from "./session.ts";
-import { sameDatum, statesOf, type TableState } from "./state.ts";
-import { locate, movesTo } from "./waiting.ts";
+import { isSameData, statesOf, type TableState } from "./state.ts";
+import { findElements, moveRequests } from "./waiting.ts";
 
 export interface AppliedNft {
   /** Takes back what the call created for the owner. */
@@ -59,8 +59,8 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
 }
 
 /** Whether a table needs nothing: it lacks nothing, the owner's elements are those that it had, and all of them are there. */
-function isDone(session: NftSession, { table, owned, former, lack }: TableState, owner: string): boolean {
-  if (former === undefined || lack !== undefined) return false;
+function isDone(session: NftSession, { table, owned, former, missing }: TableState, owner: string): boolean {
+  if (former === undefined || missing !== undefined) return false;
   const had = new Set(former.map(nameOf));
   const comment = nftOwnerComment(owner);
   return (
@@ -72,18 +72,18 @@ function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comme
   const set = table.sets.find(({ name }) => name === owned.set);
   const found = findElement(session, table, owned);
   const [wanted] = set ? compileElement(set, owned.element) : [];
-  return found?.comment === comment && sameDatum(found.data, wanted?.data);
+  return found?.comment === comment && isSameData(found.data, wanted?.data);
 }
 
 function requestsOf(
-  { table, shared, owned, lack, former, moves = [], outdated }: TableState,
+  { table, shared, owned, missing, former, moves = [], outdated }: TableState,
   owner: string,
   index: number,
 ): readonly Request[] {
   // The kernel wants an id for each new set that no other in the batch has.
   const setId = index * 1000 + 1;
   return [
-    ...(lack ? repairs(table, lack, setId + 1) : []),
+    ...(missing ? repairRequests(table, missing, setId + 1) : []),
     ...shared.flatMap((resource) => sharedRequests(table, resource, outdated === true)),
     ...(former ? deleteOwned(table, nftOwnerSet(owner), former) : []),
     ...moves,
@@ -119,30 +119,30 @@ function learn(session: NftSession, states: readonly TableState[], owner: string
   if (!incomplete) return;
   let sameAsBefore = true;
   for (const state of states) {
-    const lack = lackOf(session, state.table);
-    sameAsBefore &&= isSameLack(state.lack, lack);
-    state.lack = lack;
+    const missing = missingParts(session, state.table);
+    sameAsBefore &&= isSameMissing(state.missing, missing);
+    state.missing = missing;
     state.outdated = true;
     state.former = formerOf(session, state, owner);
-    state.moves = state.former && movesTo(session, state.table, notAgain(state.former, state.owned));
+    state.moves = state.former && moveRequests(session, state.table, notAgain(state.former, state.owned));
     if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
   }
   // All that was missing was to be made by what was refused: it is not that something is not there.
-  if (sameAsBefore) throwLacking(transaction);
+  if (sameAsBefore) throwMissingFeature(transaction);
 }
 
 function throwFatal({ requests, refused }: Refusal): void {
   const fatal = refused.find(({ errno }) => !isTransient(errno) && ![ENOENT, EEXIST, EBUSY].includes(errno));
   if (fatal === undefined) return;
   const request = requests[fatal.index];
-  throw (request && lackingFeature(request, fatal)) ?? new KernelError(["apply", "nf_tables"], fatal);
+  throw (request && missingFeature(request, fatal)) ?? new KernelError(["apply", "nf_tables"], fatal);
 }
 
-function throwLacking({ requests, refused }: Refusal): void {
+function throwMissingFeature({ requests, refused }: Refusal): void {
   for (const one of refused) {
     const request = requests[one.index];
-    const lacking = request && lackingFeature(request, one);
-    if (lacking) throw lacking;
+    const missing = request && missingFeature(request, one);
+    if (missing) throw missing;
   }
 }
 
@@ -150,7 +150,7 @@ function throwLacking({ requests, refused }: Refusal): void {
 function formerOf(session: NftSession, { table }: TableState, owner: string): readonly OwnedElement[] | undefined {
   const index = nftOwnerSet(owner);
   const former = readOwned(session, table, index);
-  return former && locate(session, table, index, former);
+  return former && findElements(session, table, index, former);
 }
 
 /** What an owner had and does not want any more. */

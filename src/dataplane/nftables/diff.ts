@@ -12,21 +12,21 @@ import type { Difference } from "../../plan/resource.ts";
 import { compileElement, compileSet, compileStatements } from "./compile.ts";
 import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
-import { sameDatum, statesOf, type TableState } from "./state.ts";
+import { isSameData, statesOf, type TableState } from "./state.ts";
 
 /** What the resources say and nf_tables do not hold. Throws `KernelError` when the kernel does not answer. */
 export function diffNft(resources: readonly NftResource[], owner: string, sys: Sys): readonly Difference[] {
   const session = new NftSession(sys);
   try {
     return statesOf(resources).flatMap((state) =>
-      judgeTable(session, state, owner).map((text) => ({ resource: state.table, text })),
+      diffTable(session, state, owner).map((text) => ({ resource: state.table, text })),
     );
   } finally {
     session.close();
   }
 }
 
-function judgeTable(session: NftSession, { table, shared, owned }: TableState, owner: string): readonly string[] {
+function diffTable(session: NftSession, { table, shared, owned }: TableState, owner: string): readonly string[] {
   const id = idOf(table);
   const name = `${table.family} ${table.name}`;
   const sets = (session.dump(dumpSets(id), ["list", `sets of table ${name}`]) ?? []).map(readSet);
@@ -38,14 +38,14 @@ function judgeTable(session: NftSession, { table, shared, owned }: TableState, o
   const index = nftOwnerSet(owner);
   return [
     ...table.sets.flatMap((set) =>
-      judgeSet(
+      diffSet(
         name,
         set,
         sets.find((one) => one.name === set.name),
       ),
     ),
     ...table.chains.flatMap((chain) =>
-      judgeChain(
+      diffChain(
         session,
         table,
         chain,
@@ -53,8 +53,8 @@ function judgeTable(session: NftSession, { table, shared, owned }: TableState, o
       ),
     ),
     ...(owned.length > 0 && !sets.some((set) => set.name === index) ? [`set ${name} ${index} is missing`] : []),
-    ...sharedElements.flatMap((element) => judgeElement(session, table, element, undefined)),
-    ...owned.flatMap((element) => judgeElement(session, table, element, nftOwnerComment(owner))),
+    ...sharedElements.flatMap((element) => diffElement(session, table, element, undefined)),
+    ...owned.flatMap((element) => diffElement(session, table, element, nftOwnerComment(owner))),
   ];
 }
 
@@ -65,7 +65,7 @@ function isOutdated(session: NftSession, table: NftTable, shared: readonly NftEl
     .flatMap(elementsOf)
     .some((one) => {
       const found = findElement(session, table, one);
-      return found !== undefined && !sameDatum(found.data, datumOf(table, one));
+      return found !== undefined && !isSameData(found.data, datumOf(table, one));
     });
 }
 
@@ -73,12 +73,12 @@ function elementsOf({ set, elements }: NftElements): readonly OwnedElement[] {
   return elements.map((element) => ({ set, element }));
 }
 
-function datumOf(table: NftTable, { set, element }: OwnedElement): Parameters<typeof sameDatum>[1] {
+function datumOf(table: NftTable, { set, element }: OwnedElement): Parameters<typeof isSameData>[1] {
   const definition = table.sets.find(({ name }) => name === set);
   return definition && compileElement(definition, element)[0]?.data;
 }
 
-function judgeSet(table: string, wanted: NftSetDefinition, found: SetEntry | undefined): readonly string[] {
+function diffSet(table: string, wanted: NftSetDefinition, found: SetEntry | undefined): readonly string[] {
   const what = `${wanted.data ? "map" : "set"} ${table} ${wanted.name}`;
   if (found === undefined) return [`${what} is missing`];
   const { key, data } = compileSet(wanted);
@@ -86,7 +86,7 @@ function judgeSet(table: string, wanted: NftSetDefinition, found: SetEntry | und
   return found.keyType === typeId(key) && found.dataType === dataType ? [] : [`${what} is of another type`];
 }
 
-function judgeChain(
+function diffChain(
   session: NftSession,
   table: NftTable,
   wanted: NftChain,
@@ -111,7 +111,7 @@ function judgeChain(
   ];
 }
 
-function judgeElement(
+function diffElement(
   session: NftSession,
   table: NftTable,
   wanted: OwnedElement,
@@ -121,7 +121,7 @@ function judgeElement(
   const found = findElement(session, table, wanted);
   if (found === undefined) return [`${what} is missing`];
   if (comment !== undefined && found.comment !== comment) return [`${what} belongs to ${found.comment ?? "nobody"}`];
-  return sameDatum(found.data, datumOf(table, wanted)) ? [] : [`${what} maps to another target`];
+  return isSameData(found.data, datumOf(table, wanted)) ? [] : [`${what} maps to another target`];
 }
 
 /**
@@ -138,7 +138,7 @@ function holds(found: Uint8Array, wanted: Uint8Array): boolean {
     if (match < 0) return false;
     if (isItem) next = match + 1;
     const value = (theirs[match] as RawAttribute).value;
-    if (ours.nested ? !holds(value, ours.value) : !sameDatum(value, ours.value)) return false;
+    if (ours.nested ? !holds(value, ours.value) : !isSameData(value, ours.value)) return false;
   }
   return next === 0 || !theirs.some(({ type }, index) => type === 1 && index >= next);
 }

@@ -4,7 +4,7 @@ import type { Request } from "../../netlink/message.ts";
 import { getChain, getTable } from "../../netlink/nftables/nftables.ts";
 import type { NftTable } from "../../plan/nft.ts";
 import { idOf } from "./owner.ts";
-import { lookIntoNft } from "./session.ts";
+import { queryNft } from "./session.ts";
 
 export interface NftChainName {
   readonly family: NftTable["family"];
@@ -36,7 +36,7 @@ export function hasNftChains(chains: readonly NftChainName[], sys: Sys): readonl
 /** Throws when it cannot be known: what is taken for absent is not removed. */
 function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
   const none = questions.map(() => false);
-  return lookIntoNft(sys, none, (session) =>
+  return queryNft(sys, none, (session) =>
     session.askAll(questions, ["look into", "nf_tables"]).map((answer) => answer !== undefined),
   );
 }

@@ -3,7 +3,7 @@ import type { Sys } from "../../host/sys.ts";
 import { dumpElements } from "../../netlink/nftables/elements.ts";
 import { readElements } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
-import type { HeldElement, NftTable } from "../../plan/nft.ts";
+import type { FoundElement, NftTable } from "../../plan/nft.ts";
 import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
 
@@ -13,7 +13,7 @@ export function findHolders(
   set: string,
   keys: readonly (readonly string[])[] | undefined,
   sys: Sys,
-): readonly HeldElement[] {
+): readonly FoundElement[] {
   if (keys?.length === 0) return [];
   const session = new NftSession(sys);
   try {

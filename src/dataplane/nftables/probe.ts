@@ -12,7 +12,7 @@ import { getTable, namelessTable } from "../../netlink/nftables/nftables.ts";
 import type { NftFamily, NftResource } from "../../plan/nft.ts";
 import { KernelError } from "../errors.ts";
 import { compileElement } from "./compile.ts";
-import { lackingFeature } from "./lacking.ts";
+import { missingFeature } from "./missing-feature.ts";
 import { idOf } from "./owner.ts";
 import { EEXIST, isTransient, NftSession } from "./session.ts";
 import { statesOf, type TableState } from "./state.ts";
@@ -51,7 +51,7 @@ function attempt(session: NftSession, states: readonly TableState[]): ReadonlyMa
     // EEXIST: an ADD has made the table meanwhile.
     if (part === undefined || found.has(part.family) || refused.errno === EEXIST || isTransient(refused.errno))
       continue;
-    found.set(part.family, lackingFeature(part.request, refused) ?? new KernelError(["use", "nf_tables"], refused));
+    found.set(part.family, missingFeature(part.request, refused) ?? new KernelError(["use", "nf_tables"], refused));
   }
   return found;
 }

@@ -16,8 +16,8 @@ import type { NftTable, OwnedElement, RemovedElement } from "../../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../../plan/nft-owner.ts";
 import { KernelError, UnstableError } from "../errors.ts";
 import { deleteOwned, findElement, idOf, readOwned } from "./owner.ts";
-import { EBUSY, EEXIST, ENOENT, isTransient, lookIntoNft, maxAttempts, type NftSession } from "./session.ts";
-import { locate, movesTo, moveWaiting } from "./waiting.ts";
+import { EBUSY, EEXIST, ENOENT, isTransient, maxAttempts, type NftSession, queryNft } from "./session.ts";
+import { findElements, moveRequests, moveWaiting } from "./waiting.ts";
 
 /**
  * Removes what the owner has in these tables. Returns the elements it removed; that there are none is success.
@@ -61,12 +61,12 @@ export function collectNft(
  * For a table whose users are known elsewhere; they must be known there before they apply.
  */
 export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean, sys: Sys): boolean {
-  return lookIntoNft(sys, true, (session) => dropTable(session, table, isUnused));
+  return queryNft(sys, true, (session) => dropTable(session, table, isUnused));
 }
 
 /** Moves what waits for a key that is free, in each of these tables. Throws `KernelError` when the kernel refuses. */
 export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
-  lookIntoNft(sys, undefined, (session) => {
+  queryNft(sys, undefined, (session) => {
     for (const table of tables) moveWaiting(session, table);
   });
 }
@@ -85,7 +85,7 @@ function removeIndexes(
   sys: Sys,
   removalsOf: (session: NftSession) => readonly Removal[],
 ): readonly RemovedElement[] {
-  return lookIntoNft(sys, [], (session): readonly RemovedElement[] => {
+  return queryNft(sys, [], (session): readonly RemovedElement[] => {
     const removals = removalsOf(session);
     return tables.flatMap((table, at) => {
       const { names, mayBeIdle } = removals[at] as Removal;
@@ -115,10 +115,10 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
     // It was there, and the answer to its removal was lost.
     if (owned === undefined) return known;
     // The first time without looking. A single element that a hand removed, or that waits no longer, refuses the whole.
-    const present = attempt === 0 ? owned : locate(session, table, setName, owned);
+    const present = attempt === 0 ? owned : findElements(session, table, setName, owned);
     known = withData(session, table, present);
     const chains = chainsOf(session, table, present).filter((chain) => !busy.has(chain));
-    const removals = [...deleteOwned(table, setName, present), ...movesTo(session, table, present)];
+    const removals = [...deleteOwned(table, setName, present), ...moveRequests(session, table, present)];
     const refused = session.commit([...removals, ...chains.map((chain) => deleteChain(idOf(table), chain))]);
     if (refused.length === 0) {
       dropUnused(session, table, busy);

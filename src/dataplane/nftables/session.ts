@@ -20,7 +20,7 @@ import {
 import { batchBegin, batchEnd, getGeneration } from "../../netlink/nftables/nftables.ts";
 import { readGeneration } from "../../netlink/nftables/read.ts";
 import { NetlinkConnection } from "../connection.ts";
-import { type Attempt, KernelError, MissingFeature, refusedWith, systemCallError, TimeoutError } from "../errors.ts";
+import { type Attempt, hasErrno, KernelError, MissingFeature, systemCallError, TimeoutError } from "../errors.ts";
 
 const receiveTimeoutMs = 10_000;
 const attempt: Attempt = ["talk to", "nf_tables"];
@@ -88,7 +88,7 @@ export class NftSession {
         const index = reply.sequence - begin - 1;
         if (reply.type !== NLMSG_ERROR || index < -1 || index > last) continue;
         const ack = decodeAck(reply);
-        if (index === -1 && refusedWith(ack, "EOPNOTSUPP")) throw new NoNftables();
+        if (index === -1 && hasErrno(ack, "EOPNOTSUPP")) throw new NoNftables();
         if (ack.errno !== 0) refused.push({ index, ...ack });
         if (index === last || (index === -1 && ack.errno !== 0)) return refused;
       }
@@ -175,7 +175,7 @@ export class NftSession {
  * What `body` finds by a session, which ends with it; `nothing` where the kernel has no nf_tables: **what cannot be there is not there**. For
  * the way out and for what only looks; who makes something uses `NftSession`.
  */
-export function lookIntoNft<T>(sys: Sys, nothing: T, body: (session: NftSession) => T): T {
+export function queryNft<T>(sys: Sys, nothing: T, body: (session: NftSession) => T): T {
   try {
     const session = new NftSession(sys);
     try {
@@ -191,7 +191,7 @@ export function lookIntoNft<T>(sys: Sys, nothing: T, body: (session: NftSession)
 
 /** How netfilter's sockets answer a question about nf_tables when they know nothing of them (nfnetlink_rcv_msg in net/netfilter/nfnetlink.c). */
 function isDeafness(outcome: Ack): boolean {
-  return refusedWith(outcome, "EINVAL", "EOPNOTSUPP");
+  return hasErrno(outcome, "EINVAL", "EOPNOTSUPP");
 }
 
 function openSocket(sys: Sys): NetlinkSocket {

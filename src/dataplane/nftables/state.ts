@@ -2,7 +2,7 @@
 import type { Request } from "../../netlink/message.ts";
 import type { NftElements, NftResource, NftTable, OwnedElement } from "../../plan/nft.ts";
 import type { compileElement } from "./compile.ts";
-import type { Lack } from "./look.ts";
+import type { MissingParts } from "./missing-parts.ts";
 
 /** What a plan says of one table, and what has been learned of the kernel's. */
 export interface TableState {
@@ -11,7 +11,7 @@ export interface TableState {
   readonly shared: readonly NftElements[];
   readonly owned: readonly OwnedElement[];
   /** What is to be made good; absent until it was looked for. */
-  lack?: Lack | undefined;
+  missing?: MissingParts | undefined;
   /** Whether the shared sets may hold what they should not: nobody looked before a transaction was refused. */
   outdated?: boolean;
   /** What the owner had before, where that is to be replaced. */
@@ -48,7 +48,7 @@ export function statesOf(resources: readonly NftResource[]): readonly TableState
 type Datum = ReturnType<typeof compileElement>[number]["data"];
 
 /** Whether two data are equal; that of a set's element is `undefined`. */
-export function sameDatum(one: Datum, other: Datum): boolean {
+export function isSameData(one: Datum, other: Datum): boolean {
   if (one === undefined || other === undefined) return one === other;
   if ("jump" in one || "jump" in other) return "jump" in one && "jump" in other && one.jump === other.jump;
   return one.length === other.length && one.every((byte, index) => byte === other[index]);

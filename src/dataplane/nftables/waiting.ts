@@ -18,7 +18,7 @@ import { findElement, idOf } from "./owner.ts";
 import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession } from "./session.ts";
 
 /** What moves the elements that wait for a key which these elements leave; with `undefined`, for any key that is free. */
-export function movesTo(
+export function moveRequests(
   session: NftSession,
   table: NftTable,
   leaving: readonly OwnedElement[] | undefined,
@@ -60,7 +60,7 @@ export function movesTo(
 /** Moves what waits for a key that is free: for whoever has begun to wait, or let a key go, while another did the opposite. */
 export function moveWaiting(session: NftSession, table: NftTable): void {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const moves = movesTo(session, table, undefined);
+    const moves = moveRequests(session, table, undefined);
     if (moves.length === 0) return;
     const fatal = session
       .commit(moves)
@@ -70,7 +70,7 @@ export function moveWaiting(session: NftSession, table: NftTable): void {
 }
 
 /** Where the elements are that an index lists, without those that are gone. */
-export function locate(
+export function findElements(
   session: NftSession,
   table: NftTable,
   indexName: string,

@@ -21,7 +21,7 @@ import {
   routeHeaderLength,
 } from "../../netlink/route.ts";
 import { NetlinkConnection, type Outcome } from "../connection.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 
 export interface NodeAddress {
   /** What else is the node's by the same reason: a prefix that holds the address. */
@@ -31,7 +31,7 @@ export interface NodeAddress {
 }
 
 /** Addresses of documentation (RFC 5737, RFC 3849): the way to them is the default route. */
-export const elsewhere = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
+export const documentationAddresses = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
 
 export class NodeAddresses {
   readonly #sys: Sys;
@@ -47,7 +47,7 @@ export class NodeAddresses {
   /** `undefined` for an address that a pod of the pool (by its CIDR) may have. Throws `KernelError` when it cannot be known. */
   find(address: string, pool: string): NodeAddress | undefined {
     this.#connection ??= new NetlinkConnection(this.#sys.openNetlink("route"));
-    const requests = [lookUpRoute(address, { matched: true }), lookUpRoute(elsewhere[familyOf(address)])];
+    const requests = [lookUpRoute(address, { matched: true }), lookUpRoute(documentationAddresses[familyOf(address)])];
     const [matched, away] = this.#connection.exchange(requests) as [Outcome, Outcome];
     const gateway = routeIn(away, address)?.gateway;
     if (gateway === address) return { range: hostPrefix(address), reason: "is the node's gateway" };
@@ -70,7 +70,7 @@ export class NodeAddresses {
   }
 }
 
-export interface Way {
+export interface RouteTo {
   /** RTN_*. */
   readonly type: number;
   readonly network: string;
@@ -84,7 +84,7 @@ export interface Way {
  * The way that packets to an address take; `undefined` where none gets. `matched`: by the route itself that says so, else by that of this one
  * destination. Throws `KernelError` when it cannot be known.
  */
-export function wayTo(address: string, connection: NetlinkConnection, { matched = false } = {}): Way | undefined {
+export function routeTo(address: string, connection: NetlinkConnection, { matched = false } = {}): RouteTo | undefined {
   return routeIn(connection.request(lookUpRoute(address, { matched })), address);
 }
 
@@ -96,7 +96,7 @@ export function isInNetwork(range: string, addresses: readonly string[], sys: Sy
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
     for (const address of addresses) {
-      const way = wayTo(address, connection, { matched: true });
+      const way = routeTo(address, connection, { matched: true });
       if (way === undefined) return false;
       if (lengthOf(way.network) < lengthOf(range)) return !way.leadsAway && lengthOf(way.network) > 0;
     }
@@ -107,10 +107,10 @@ export function isInNetwork(range: string, addresses: readonly string[], sys: Sy
 }
 
 /** `undefined` where no packet gets: routes that say so among them, and a kernel without the family. */
-function routeIn(outcome: Outcome, address: string): Way | undefined {
+function routeIn(outcome: Outcome, address: string): RouteTo | undefined {
   const [reply] = outcome.replies;
   if (reply === undefined) {
-    if (refusedWith(outcome, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "EAFNOSUPPORT", "EOPNOTSUPP"))
+    if (hasErrno(outcome, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "EAFNOSUPPORT", "EOPNOTSUPP"))
       return undefined;
     throw new KernelError(["find the way", `to ${address}`], outcome);
   }

@@ -9,12 +9,12 @@ import {
   dumpFlows,
   type Flow,
   type FlowFilter,
-  isMeant,
+  matchesFlow,
   readFlow,
 } from "../../netlink/conntrack.ts";
 import type { Request } from "../../netlink/message.ts";
 import { NetlinkConnection } from "../connection.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 
 export type { FlowFilter };
 
@@ -25,10 +25,10 @@ export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys:
   if (filters.length === 0) return;
   converse(sys, (connection) => {
     const outcomes = connection.exchange(filters.map((filter) => deleteFlows(family, filter)));
-    const refused = outcomes.find((outcome) => outcome.errno !== 0 && !refusedWith(outcome, "ENOENT"));
+    const refused = outcomes.find((outcome) => outcome.errno !== 0 && !hasErrno(outcome, "ENOENT"));
     if (refused === undefined) return;
-    if (!refusedWith(refused, "EINVAL", "EOPNOTSUPP")) throw new KernelError(what, refused);
-    forgetEach(connection, family, (flow) => filters.some((filter) => isMeant(filter, flow)));
+    if (!hasErrno(refused, "EINVAL", "EOPNOTSUPP")) throw new KernelError(what, refused);
+    forgetEach(connection, family, (flow) => filters.some((filter) => matchesFlow(filter, flow)));
   });
 }
 
@@ -46,7 +46,7 @@ function forgetEach(connection: NetlinkConnection, family: Family, isOver: (flow
   });
   if (deletions.length === 0) return;
   for (const outcome of connection.exchange(deletions)) {
-    if (outcome.errno !== 0 && !refusedWith(outcome, "ENOENT")) throw new KernelError(what, outcome);
+    if (outcome.errno !== 0 && !hasErrno(outcome, "ENOENT")) throw new KernelError(what, outcome);
   }
 }
 

@@ -9,14 +9,14 @@ import { dumpAddresses, readAddress } from "../../netlink/address.ts";
 import { getLink, readLink } from "../../netlink/link.ts";
 import { dumpRoutes, readRoute } from "../../netlink/route.ts";
 import { NetlinkConnection } from "../connection.ts";
-import { elsewhere, wayTo } from "./addresses.ts";
+import { documentationAddresses, routeTo } from "./addresses.ts";
 
 const resolverFile = "/etc/resolv.conf";
 
 /** Throws `KernelError` when the kernel does not tell. */
 export function readNodeNetworks(sys: Sys, family: Family): NodeNetworks {
   return conversing(sys, (connection) => {
-    const gateway = wayTo(elsewhere[family], connection)?.gateway;
+    const gateway = routeTo(documentationAddresses[family], connection)?.gateway;
     return {
       addresses: addressesOf(connection, family),
       gateways: gateway !== undefined && isOfNode({ link: "", address: gateway }) ? [gateway] : [],

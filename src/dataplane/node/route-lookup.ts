@@ -4,7 +4,7 @@ import { readAttributes, u8Of, u32Of } from "../../netlink/attribute.ts";
 import { getLink, readLink } from "../../netlink/link.ts";
 import { lookUpRoute, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from "../../netlink/route.ts";
 import { NetlinkConnection, type Outcome } from "../connection.ts";
-import { KernelError, refusedWith } from "../errors.ts";
+import { hasErrno, KernelError } from "../errors.ts";
 
 /** The interface's name; `undefined` when the way leads through a gateway. Throws `KernelError` when there is no route. */
 export function interfaceOf(address: string, sys: Sys): string | undefined {
@@ -33,7 +33,7 @@ export function isOnHost(address: string, sys: Sys): boolean {
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
     const route = lookUp(address, connection);
-    if (refusedWith(route, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL")) return false;
+    if (hasErrno(route, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL")) return false;
     const attributes = attributesOf(route);
     if (attributes === undefined) throw new KernelError(["find the way", `to ${address}`], route);
     return attributes.has(RTA_OIF) && !leadsAway(attributes);

@@ -15,7 +15,13 @@ import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, pause, type Transaction, update } from "../../store/transaction.ts";
 import { type AllocationAttribute, assign, blockAddress, withSpec } from "../model/block.ts";
 import { type HandleSpec, newHandle } from "../model/handle.ts";
-import { type Assigned, addressesOf, type Held, type HeldBlock, readHeld } from "../model/held.ts";
+import {
+  type Assigned,
+  addressesOf,
+  type HandleBlock,
+  type HandleContents,
+  readHandleContents,
+} from "../model/handle-contents.ts";
 import { readScope, type Scope } from "../model/labels.ts";
 import type { Pool, PoolList } from "../model/pool.ts";
 import { type IpamConfig, listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
@@ -24,7 +30,7 @@ import { releaseByHandle, writeHandle } from "../release/release.ts";
 import { findBlock, type NodesOwn, noteFull, type Search } from "./candidate.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 
-export interface Claimant {
+export interface AssignArgs {
   readonly handleId: string;
   readonly node: string;
   /** What is noted with each address (`secondary`). */
@@ -37,7 +43,7 @@ export interface Claimant {
   readonly nodes?: NodesOwn;
 }
 
-export interface AssignRequest extends Claimant {
+export interface AssignRequest extends AssignArgs {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
   /** Looks no further than the node's own blocks and new ones: whoever asks has other pools to try then. */
   readonly isFirstTry?: boolean;
@@ -46,7 +52,7 @@ export interface AssignRequest extends Claimant {
 }
 
 /** A block to be written, with the ordinals that the handle gains in it. */
-export interface Change extends HeldBlock {
+export interface Change extends HandleBlock {
   readonly pool: Pool;
 }
 
@@ -68,22 +74,22 @@ export function* autoAssign(request: AssignRequest): Transaction<readonly Assign
  * On an error everything that this call has written is taken back.
  */
 export function* assignWith(
-  claimant: Claimant,
-  find: (held: Held) => Transaction<readonly Change[]>,
+  assignArgs: AssignArgs,
+  find: (held: HandleContents) => Transaction<readonly Change[]>,
 ): Transaction<readonly Assigned[]> {
-  const { handleId } = claimant;
+  const { handleId } = assignArgs;
   let before: ReadonlySet<string> | undefined;
   try {
     for (let tries = 0; tries < maxTries; tries++) {
       yield* pause(tries);
-      const held = yield* readHeld(handleId);
+      const held = yield* readHandleContents(handleId);
       const addresses = addressesOf(held);
       before ??= new Set(addresses.map(({ address }) => address));
       const changes = yield* find(held);
       if (changes.length === 0) return addresses;
-      if (!(yield* writeChanges(claimant, held, changes))) continue;
+      if (!(yield* writeChanges(assignArgs, held, changes))) continue;
       for (const { block, pool } of changes) {
-        if (block.spec.unallocated.length === 0) yield* noteFull(claimant.node, pool.cidr, block.spec.cidr);
+        if (block.spec.unallocated.length === 0) yield* noteFull(assignArgs.node, pool.cidr, block.spec.cidr);
       }
       return addressesOf({ handle: held.handle, blocks: [...held.blocks, ...changes] });
     }
@@ -94,12 +100,12 @@ export function* assignWith(
   }
 }
 
-export function attributeOf({ handleId, attributes }: Claimant): AllocationAttribute {
+export function attributeOf({ handleId, attributes }: AssignArgs): AllocationAttribute {
   return { handle_id: handleId, secondary: attributes };
 }
 
-function missingOf({ wanted }: AssignRequest, held: Held): AssignRequest["wanted"] {
-  const missing = wanted.map((one) => ({ ...one, count: one.count - heldOf(held, one.family) }));
+function missingOf({ wanted }: AssignRequest, held: HandleContents): AssignRequest["wanted"] {
+  const missing = wanted.map((one) => ({ ...one, count: one.count - countHeld(held, one.family) }));
   return missing.filter(({ count }) => count > 0);
 }
 
@@ -130,12 +136,12 @@ function* findChanges(
   return changes;
 }
 
-function heldOf(held: Held, family: Family): number {
+function countHeld(held: HandleContents, family: Family): number {
   return addressesOf(held).filter((assigned) => assigned.family === family).length;
 }
 
 function* findFor(
-  claimant: Claimant,
+  assignArgs: AssignArgs,
   search: Search,
   count: number,
   family: Family,
@@ -150,7 +156,12 @@ function* findFor(
     if (found === undefined) throw exhausted(family, got, count, pools, search.config);
     const { block, pool } = found;
     const { cidr } = block.spec;
-    const { spec, ordinals } = assign(block.spec, count - got, attributeOf(claimant), reservedIn(cidr, reservedCidrs));
+    const { spec, ordinals } = assign(
+      block.spec,
+      count - got,
+      attributeOf(assignArgs),
+      reservedIn(cidr, reservedCidrs),
+    );
     const own = ordinals.flatMap((ordinal) => search.nodes?.(blockAddress(block.spec, ordinal), pool.cidr) ?? []);
     if (own.length > 0) {
       reservedCidrs = [...reservedCidrs, ...own.map(({ range }) => range)];
@@ -175,19 +186,23 @@ function exhausted(
 }
 
 /** Whether all is written; `false` when another process changed something meanwhile. */
-function* writeChanges(claimant: Claimant, held: Held, changes: readonly Change[]): Transaction<boolean> {
+function* writeChanges(assignArgs: AssignArgs, held: HandleContents, changes: readonly Change[]): Transaction<boolean> {
   const counts: Record<string, number> = {};
   for (const { block, ordinals } of held.blocks) counts[block.spec.cidr] = ordinals.length;
   for (const { block, ordinals } of changes) {
     counts[block.spec.cidr] = (counts[block.spec.cidr] ?? 0) + ordinals.length;
   }
-  if (!(yield* writeCounts(claimant.handleId, held.handle, counts))) return false;
+  if (!(yield* writeCounts(assignArgs.handleId, held.handle, counts))) return false;
   for (const { block } of changes) if ((yield* update(block)) === undefined) return false;
   return true;
 }
 
 /** Whether the handle counts just these; a try that was overtaken has written them already. */
-function* writeCounts(handleId: string, handle: Held["handle"], counts: HandleSpec["block"]): Transaction<boolean> {
+function* writeCounts(
+  handleId: string,
+  handle: HandleContents["handle"],
+  counts: HandleSpec["block"],
+): Transaction<boolean> {
   if (handle === undefined) return (yield* create(newHandle(handleId, counts))) !== undefined;
   return yield* writeHandle(handle, counts);
 }

@@ -78,7 +78,8 @@ function* findOwned(search: Search, pool: Pool): Transaction<Block | undefined> 
 /** The block, if it is the node's and has room. */
 function* usableBlock(search: Search, cidr: string): Transaction<Block | undefined> {
   const stored = yield* readBlock(cidr);
-  const block = stored !== undefined && search.config.ipCooldownSeconds > 0 ? thawed(search, stored) : stored;
+  const block =
+    stored !== undefined && search.config.ipCooldownSeconds > 0 ? withoutExpiredCooldowns(search, stored) : stored;
   return block !== undefined && isOurs(search, block) && isUsable(search, block) ? block : undefined;
 }
 
@@ -118,7 +119,7 @@ function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefine
   const blocks = (yield* list("IPAMBlock", { family: pool.family }))
     .filter(isBlock)
     .filter(({ spec }) => contains(pool.cidr, spec.cidr))
-    .map((block) => thawed(search, block));
+    .map((block) => withoutExpiredCooldowns(search, block));
   const usable = blocks.filter((block) => isUsable(search, block));
   const ours = usable.filter((block) => isOurs(search, block));
   if (ours.length > 0) {
@@ -132,7 +133,7 @@ function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefine
 }
 
 /** With the addresses free that have cooled down by now. */
-function thawed({ config, now }: Search, block: Block): Block {
+function withoutExpiredCooldowns({ config, now }: Search, block: Block): Block {
   const spec = expireCooldowns(block.spec, config.ipCooldownSeconds, now);
   return spec === block.spec ? block : withSpec(block, spec);
 }

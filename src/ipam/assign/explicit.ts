@@ -19,19 +19,19 @@ import {
   type Block,
   blockOrdinal,
   expireCooldowns,
-  isCooling,
+  isCooldown,
   release,
   withSpec,
 } from "../model/block.ts";
-import { type Assigned, addressesOf, type Held } from "../model/held.ts";
+import { type Assigned, addressesOf, type HandleContents } from "../model/handle-contents.ts";
 import { blockOf, type Pool } from "../model/pool.ts";
 import { type IpamConfig, readIpamConfig } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";
 import { releaseByHandle } from "../release/release.ts";
-import { assignWith, attributeOf, type Change, type Claimant } from "./assign.ts";
+import { type AssignArgs, assignWith, attributeOf, type Change } from "./assign.ts";
 import { forWorkloads } from "./pool-selection.ts";
 
-export interface ExplicitRequest extends Claimant {
+export interface ExplicitRequest extends AssignArgs {
   /** Canonical, each once. */
   readonly addresses: readonly string[];
   /** Whether an address may be taken from who holds it. Nobody may where this is missing. */
@@ -58,7 +58,7 @@ interface Found {
   readonly losers: readonly string[];
 }
 
-function* findChanges(request: ExplicitRequest, held: Held): Transaction<Found> {
+function* findChanges(request: ExplicitRequest, held: HandleContents): Transaction<Found> {
   const has = new Set(addressesOf(held).map(({ address }) => address));
   const missing = request.addresses.filter((address) => !has.has(address));
   const changes = new Map<string, Change>();
@@ -73,11 +73,11 @@ function* findChanges(request: ExplicitRequest, held: Held): Transaction<Found> 
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));
     const ordinal = blockOrdinal(cidr, address) ?? 0;
-    const thawed = expireCooldowns(block.spec, config.ipCooldownSeconds, request.now);
-    const holder = attributeAt(thawed, ordinal);
+    const current = expireCooldowns(block.spec, config.ipCooldownSeconds, request.now);
+    const holder = attributeAt(current, ordinal);
     const loser = holder !== undefined && request.mayTakeOver?.(holder) ? holder.handle_id : undefined;
     if (loser) losers.add(loser);
-    const free = loser ? release(thawed, [ordinal]) : thawed;
+    const free = loser ? release(current, [ordinal]) : current;
     const spec = assignOrdinal(free, ordinal, attributeOf(request));
     if (spec === undefined) throw taken(block, ordinal, address, config);
     changes.set(cidr, { block: withSpec(block, spec), ordinals: [...(earlier?.ordinals ?? []), ordinal], pool });
@@ -107,7 +107,7 @@ function poolOf(pools: readonly Pool[], address: string): Pool {
 
 /** The block, claimed if nobody has it. Another's may be borrowed from unless affinity is strict. */
 function* blockFor(
-  { node, now }: Claimant,
+  { node, now }: AssignArgs,
   { cidr: pool }: Pool,
   cidr: string,
   { strictAffinity }: IpamConfig,
@@ -119,7 +119,7 @@ function* blockFor(
 
 function taken({ spec }: Block, ordinal: number, address: string, { ipCooldownSeconds }: IpamConfig): NoAddressError {
   const owner = attributeAt(spec, ordinal) ?? {};
-  if (isCooling(owner)) return new NoAddressError({ why: "cooling", address, cooldownSeconds: ipCooldownSeconds });
+  if (isCooldown(owner)) return new NoAddressError({ why: "cooldown", address, cooldownSeconds: ipCooldownSeconds });
   const { namespace, pod: name } = owner.secondary ?? {};
   const pod = name === undefined ? {} : { pod: { namespace, name } };
   const holder = { handle: owner.handle_id ?? "", ...pod };

@@ -7,7 +7,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { read, type Transaction } from "../../store/transaction.ts";
-import type { Assigned } from "../model/held.ts";
+import type { Assigned } from "../model/handle-contents.ts";
 import { readScope } from "../model/labels.ts";
 import { decodePool, type Pool, type PoolList } from "../model/pool.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";

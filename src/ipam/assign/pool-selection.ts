@@ -4,7 +4,7 @@ import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
 import { blockName } from "../../store/object-name.ts";
 import { InvalidRequest } from "../invalid-request.ts";
-import { asks, type Scope } from "../model/labels.ts";
+import { needsEvaluation, type Scope } from "../model/labels.ts";
 import { defaultBlockSize, type Pool, type PoolList } from "../model/pool.ts";
 import { type Labels, parseSelector } from "../model/selector.ts";
 import { NoAddressError } from "../no-address.ts";
@@ -84,7 +84,7 @@ export function selects({ name, nodeSelector, namespaceSelector }: Pool, scope: 
 }
 
 function matches(pool: string, key: string, selector: string, labels: Labels | undefined): boolean {
-  if (!asks(selector)) return true;
+  if (!needsEvaluation(selector)) return true;
   try {
     return labels !== undefined && parseSelector(selector)(labels);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** Whose an allocated address is, and whether its sandbox is still there. */
 import { ownerOf } from "../../identity/attachment.ts";
-import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCooling } from "../model/block.ts";
+import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCooldown } from "../model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
 import { isPlaceholder } from "../model/placeholder.ts";
 import { sequenceNumberOf } from "../model/sequence-numbers.ts";
@@ -16,7 +16,7 @@ export function allocationsOf(blocks: readonly Block[], snapshot: Snapshot): rea
     block.spec.allocations.flatMap((index, ordinal) => {
       const attribute = index === null ? undefined : attributeAt(block.spec, ordinal);
       // An address that cools down after its release has no owner.
-      if (attribute === undefined || isCooling(attribute)) return [];
+      if (attribute === undefined || isCooldown(attribute)) return [];
       return [allocationOf(block, ordinal, attribute, evidence)];
     }),
   );
@@ -70,14 +70,14 @@ function ownerText({ handle_id, secondary }: AllocationAttribute): string {
   return owner === undefined ? `handle ${handle_id ?? ""}` : `container ${owner.containerId} ${owner.ifname}`;
 }
 
-type Verdict = Pick<Allocation, "state" | "reason" | "isUnseen">;
+type AllocationState = Pick<Allocation, "state" | "reason" | "isUnseen">;
 
-function unseen(reason: string): Verdict {
+function unseen(reason: string): AllocationState {
   return { state: "unchecked", reason, isUnseen: true };
 }
 
 /** From the strongest evidence to the weakest. */
-function check(address: string, attribute: AllocationAttribute, evidence: Evidence): Verdict {
+function check(address: string, attribute: AllocationAttribute, evidence: Evidence): AllocationState {
   const { snapshot, seen } = evidence;
   const where = seen.get(address);
   if (where !== undefined) return { state: "in use", reason: `seen on ${where}` };
@@ -100,7 +100,7 @@ function checkAttachment(
   handle: string,
   owner: NonNullable<ReturnType<typeof ownerOfHandle>>,
   { snapshot, endpoints, links }: Evidence,
-): Verdict {
+): AllocationState {
   const link = links.get(ownerOf(owner));
   if (link !== undefined) return { state: "in use", reason: `its host interface ${link} is there` };
   const endpoint = endpoints.get(handle);

@@ -9,7 +9,7 @@ import type { HandleSpec } from "../model/handle.ts";
 import type { Allocation, Problem, Snapshot } from "./report.ts";
 
 /** The blocks that can be checked, and what is wrong with the others. */
-export function soundBlocks({ blocks, takenAt }: Snapshot): {
+export function validBlocks({ blocks, takenAt }: Snapshot): {
   readonly sound: readonly Block[];
   readonly malformed: readonly Problem[];
 } {

@@ -16,11 +16,11 @@ import { addressBytes } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
 import { blockCidrOf } from "../../store/object-name.ts";
 import { allocationsOf } from "./check-allocation.ts";
-import { checkAffinities, checkDamage, checkHandles, soundBlocks } from "./check-objects.ts";
+import { checkAffinities, checkDamage, checkHandles, validBlocks } from "./check-objects.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
 export function checkIpam(snapshot: Snapshot): Report {
-  const { sound, malformed } = soundBlocks(snapshot);
+  const { sound, malformed } = validBlocks(snapshot);
   const allocations = [...allocationsOf(sound, snapshot)].sort(byAddress);
   const damaged = checkDamage(snapshot);
   const unreadable = new Set(

@@ -18,11 +18,11 @@ import { type HandleSpec, handleIdOf, newHandle, readHandle } from "../model/han
 import { blockOf } from "../model/pool.ts";
 import { releaseIps } from "../release/release-ips.ts";
 import { subjectOf } from "./check-objects.ts";
-import { type KnownUse, rebuild } from "./rebuild.ts";
+import { type KnownUse, repairObject } from "./repair-object.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
 /** The problems of the fresh report that every other has too. */
-export function confirmed(reports: readonly Report[], fresh: Report): readonly Problem[] {
+export function confirmedProblems(reports: readonly Report[], fresh: Report): readonly Problem[] {
   const known = reports.map((report) => new Set(report.problems.map((problem) => identityOf(problem, report))));
   return fresh.problems.filter((problem) => {
     const identity = identityOf(problem, fresh);
@@ -66,12 +66,12 @@ export function* repair(problem: Problem, fresh: Report, snapshot: Snapshot): Tr
     case "wrong handle count":
       return yield* repairHandle(subject, snapshot);
     case "malformed block":
-      return yield* rebuild({ kind: "IPAMBlock", name: subject }, knownUses(snapshot), snapshot.takenAt);
+      return yield* repairObject({ kind: "IPAMBlock", name: subject }, knownUses(snapshot), snapshot.takenAt);
     case "stale affinity":
       return yield* repairAffinity(subject, snapshot);
     case "damaged object": {
       const object = snapshot.damaged.map((one) => one.object).find((one) => subjectOf(one) === subject);
-      return object === undefined ? undefined : yield* rebuild(object, knownUses(snapshot), snapshot.takenAt);
+      return object === undefined ? undefined : yield* repairObject(object, knownUses(snapshot), snapshot.takenAt);
     }
     case "address outside pools":
       return undefined;

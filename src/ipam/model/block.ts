@@ -12,7 +12,7 @@
 import { addressBytes, formatAddress } from "../../net/address.ts";
 import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../../net/prefix.ts";
 import { DamagedError } from "../../store/damage.ts";
-import { mayHold, readValue, type Unread } from "../../store/json-text.ts";
+import { mayContain, readValue, type Unread } from "../../store/json-text.ts";
 import { withMember, withoutMember } from "../../store/number-record.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { blockName } from "../../store/object-name.ts";
@@ -133,27 +133,27 @@ export function releaseWithCooldown(spec: BlockSpec, ordinals: readonly number[]
 /** Frees the ordinals that were released `cooldownSeconds` before `now` (nanoseconds since the epoch); the same spec when there are none. */
 export function expireCooldowns(spec: BlockSpec, cooldownSeconds: number, now: bigint): BlockSpec {
   const latest = Number(now / 1_000_000n) - cooldownSeconds * 1000;
-  const thawed = spec.attributes.flatMap((_, index) => {
-    const { releasedAt } = coolingAt(spec, index) ?? {};
+  const expired = spec.attributes.flatMap((_, index) => {
+    const { releasedAt } = cooldownAt(spec, index) ?? {};
     return typeof releasedAt === "string" && Date.parse(releasedAt) <= latest ? [index] : [];
   });
-  if (thawed.length === 0) return spec;
+  if (expired.length === 0) return spec;
   const ordinals = spec.allocations.flatMap((index, ordinal) =>
-    index !== null && thawed.includes(index) ? [ordinal] : [],
+    index !== null && expired.includes(index) ? [ordinal] : [],
   );
   return release(spec, ordinals);
 }
 
 /** Whether this is the note of a release, and nobody's. */
-export function isCooling({ handle_id, releasedAt }: AllocationAttribute): boolean {
+export function isCooldown({ handle_id, releasedAt }: AllocationAttribute): boolean {
   return typeof releasedAt === "string" && (handle_id ?? "") === "";
 }
 
-function coolingAt(spec: BlockSpec, index: number): AllocationAttribute | undefined {
+function cooldownAt(spec: BlockSpec, index: number): AllocationAttribute | undefined {
   const stored = spec.attributes[index];
-  if (!mayHold(stored, '"releasedAt"')) return undefined;
+  if (!mayContain(stored, '"releasedAt"')) return undefined;
   const attribute = decodeAttribute(spec, index);
-  return attribute !== undefined && isCooling(attribute) ? attribute : undefined;
+  return attribute !== undefined && isCooldown(attribute) ? attribute : undefined;
 }
 
 function releaseTo(
@@ -206,8 +206,8 @@ export function isEmpty(spec: BlockSpec): boolean {
 }
 
 /** Whether anybody has an address of it: those that cool down are nobody's. (Every attribute is used.) */
-export function isServing(spec: BlockSpec): boolean {
-  return spec.attributes.some((_, index) => coolingAt(spec, index) === undefined);
+export function hasAllocations(spec: BlockSpec): boolean {
+  return spec.attributes.some((_, index) => cooldownAt(spec, index) === undefined);
 }
 
 export function blockAddress({ cidr }: Pick<BlockSpec, "cidr">, ordinal: number): string {
@@ -260,7 +260,7 @@ function indexOfAttribute(spec: BlockSpec, attribute: AllocationAttribute): numb
 /** Passes over most attributes of other handles without reading them. */
 function handleFilter(handleId: string): (attribute: StoredAttribute | undefined) => boolean {
   const quoted = JSON.stringify(handleId);
-  return (attribute) => mayHold(attribute, quoted);
+  return (attribute) => mayContain(attribute, quoted);
 }
 
 function decodeAttribute({ attributes, cidr }: BlockSpec, index: number): AllocationAttribute | undefined {

@@ -21,8 +21,9 @@ export interface Scope {
 }
 
 export function* readScope(pools: readonly Pool[], node: string, namespace: string | undefined): Transaction<Scope> {
-  const isAsked = pools.some(({ nodeSelector }) => asks(nodeSelector));
-  const isNamespaceAsked = namespace !== undefined && pools.some(({ namespaceSelector }) => asks(namespaceSelector));
+  const isAsked = pools.some(({ nodeSelector }) => needsEvaluation(nodeSelector));
+  const isNamespaceAsked =
+    namespace !== undefined && pools.some(({ namespaceSelector }) => needsEvaluation(namespaceSelector));
   return {
     node,
     nodeLabels: isAsked ? yield* labelsOf("Node", node, { "kubernetes.io/hostname": node }) : {},
@@ -33,7 +34,7 @@ export function* readScope(pools: readonly Pool[], node: string, namespace: stri
 }
 
 /** Whether a selector has to be evaluated: nearly all are one of these. */
-export function asks(selector: string): boolean {
+export function needsEvaluation(selector: string): boolean {
   return selector !== "" && selector !== "all()";
 }
 

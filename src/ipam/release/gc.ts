@@ -9,8 +9,8 @@ import type { StoredObject } from "../../store/object.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
 import { hostAffinity, readBlock } from "../model/affinity.ts";
 import { decodeHandle, type HandleOwner, type HandleSpec, ownerOfHandle } from "../model/handle.ts";
-import { type Assigned, readHeld } from "../model/held.ts";
-import { type Choice, releaseByHandle } from "./release.ts";
+import { type Assigned, readHandleContents } from "../model/handle-contents.ts";
+import { type AllocationFilter, releaseByHandle } from "./release.ts";
 
 export interface Collected {
   readonly released: readonly Assigned[];
@@ -48,7 +48,7 @@ export function* collect(collector: Collector): Transaction<Collected> {
   return { released, errors };
 }
 
-function heldBy(node: string): Choice {
+function heldBy(node: string): AllocationFilter {
   return (_, { secondary }, { affinity }) =>
     secondary?.node === undefined ? affinity === hostAffinity(node) : secondary.node === node;
 }
@@ -58,7 +58,7 @@ const minAgeMs = 60_000;
 
 /** Whether a handle that has nothing may be one that another node is just about to assign for: it is written before the block. */
 function* isAtWork({ spec, metadata }: StoredObject<HandleSpec>, node: string, now: bigint): Transaction<boolean> {
-  if ((yield* readHeld(spec.handleID)).blocks.length > 0) return false;
+  if ((yield* readHandleContents(spec.handleID)).blocks.length > 0) return false;
   const madeMs = Date.parse(metadata.creationTimestamp ?? "");
   if (!(Number(now / 1_000_000n) - madeMs > minAgeMs)) return true;
   for (const cidr of Object.keys(spec.block)) {

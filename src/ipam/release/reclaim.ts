@@ -33,7 +33,7 @@ export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
  * Gives up the empty blocks that are kept for nodes of other names, as this one may have had before. **For a store that is one node's alone**:
  * what such a block still has in use stays its own until its pods end. The CIDRs of what was given up.
  */
-export function* reclaimStrays(node: string): Transaction<readonly string[]> {
+export function* reclaimFormerNodes(node: string): Transaction<readonly string[]> {
   const reclaimed: string[] = [];
   for (const object of yield* list("BlockAffinity")) {
     const { node: owner, cidr, type } = object.spec as Partial<Record<keyof AffinitySpec, string>>;
@@ -46,13 +46,13 @@ export function* reclaimStrays(node: string): Transaction<readonly string[]> {
   return reclaimed;
 }
 
-/** Runs an assignment; where it finds no address, once more with what `reclaimStrays` gave up. `undefined`: the store is not one node's. */
-export function* orWithStrays<T>(node: string | undefined, assign: () => Transaction<T>): Transaction<T> {
+/** Runs an assignment; where it finds no address, once more after `reclaimFormerNodes`. `undefined`: the store is not one node's. */
+export function* retryReclaiming<T>(node: string | undefined, assign: () => Transaction<T>): Transaction<T> {
   try {
     return yield* assign();
   } catch (error) {
     if (!(error instanceof NoAddressError) || node === undefined) throw error;
-    if ((yield* reclaimStrays(node)).length === 0) throw error;
+    if ((yield* reclaimFormerNodes(node)).length === 0) throw error;
     return yield* assign();
   }
 }

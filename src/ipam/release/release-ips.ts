@@ -11,9 +11,9 @@ import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { list, maxTries, pause, type Transaction } from "../../store/transaction.ts";
 import { readBlock } from "../model/affinity.ts";
-import { attributeAt, type Block, type BlockSpec, blockOrdinal, isCooling, ordinalsOfHandle } from "../model/block.ts";
+import { attributeAt, type Block, type BlockSpec, blockOrdinal, isCooldown, ordinalsOfHandle } from "../model/block.ts";
 import { type HandleSpec, readHandle } from "../model/handle.ts";
-import { type Assigned, assignedAt } from "../model/held.ts";
+import { type Assigned, assignedAt } from "../model/handle-contents.ts";
 import { blockOf, listPools } from "../model/pool.ts";
 import { sequenceNumberOf } from "../model/sequence-numbers.ts";
 import { writeHandle, writeReleased } from "./release.ts";
@@ -115,7 +115,7 @@ function* releaseFrom(
 
 function isFree(spec: BlockSpec, ordinal: number): boolean {
   const attribute = attributeAt(spec, ordinal);
-  return attribute === undefined || isCooling(attribute);
+  return attribute === undefined || isCooldown(attribute);
 }
 
 /** The ordinal, when it is the allocation that is meant. */

@@ -28,18 +28,18 @@ import {
   withSpec,
 } from "../model/block.ts";
 import { type HandleSpec, readHandle } from "../model/handle.ts";
-import { type Assigned, assignedAt } from "../model/held.ts";
+import { type Assigned, assignedAt } from "../model/handle-contents.ts";
 import { listPools } from "../model/pool.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 
 /** Chooses among what a handle holds. */
-export type Choice = (
+export type AllocationFilter = (
   assigned: Assigned,
   attribute: AllocationAttribute,
   block: Pick<BlockSpec, "affinity">,
 ) => boolean;
 
-const everything: Choice = () => true;
+const everything: AllocationFilter = () => true;
 
 /**
  * Releases what the handle holds, as far as `choice` takes it. Returns what was released.
@@ -51,7 +51,7 @@ const everything: Choice = () => true;
  */
 export function* releaseByHandle(
   handleId: string,
-  choice: Choice = everything,
+  choice: AllocationFilter = everything,
   now?: bigint,
 ): Transaction<readonly Assigned[]> {
   const released: Assigned[] = [];
@@ -88,7 +88,7 @@ interface Outcome {
 function* releaseInBlock(
   cidr: string,
   handleId: string,
-  choice: Choice,
+  choice: AllocationFilter,
   now: bigint | undefined,
 ): Transaction<Outcome> {
   for (let tries = 0; tries < maxTries; tries++) {

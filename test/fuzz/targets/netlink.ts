@@ -1,7 +1,7 @@
 /** A datagram to each decoder of `src/netlink`: a value or a `MalformedError`. The first byte chooses the decoder. */
 import { readAddress } from "../../../src/netlink/address.ts";
 import { listAttributes, MalformedError, readAttributes } from "../../../src/netlink/attribute.ts";
-import { deleteFlow, isMeant, readFlow } from "../../../src/netlink/conntrack.ts";
+import { deleteFlow, matchesFlow, readFlow } from "../../../src/netlink/conntrack.ts";
 import { readFilter } from "../../../src/netlink/filter.ts";
 import { readLink } from "../../../src/netlink/link.ts";
 import { decodeAck, decodeDatagram, type Reply } from "../../../src/netlink/message.ts";
@@ -52,7 +52,7 @@ export const decoders: readonly ((reply: Reply) => unknown)[] = [
   readRoute,
   (reply) => {
     const flow = readFlow(reply);
-    if (flow !== undefined && isMeant({ protocol: "udp", port: 53 }, flow)) deleteFlow("ip", flow);
+    if (flow !== undefined && matchesFlow({ protocol: "udp", port: 53 }, flow)) deleteFlow("ip", flow);
     return flow;
   },
   ({ payload }) => [readAttributes(payload).get(1), listAttributes(payload)],

@@ -46,7 +46,7 @@ export interface Outcome {
 }
 
 /** What needs no pod still has a name for it. */
-const nobody: Pod = { name: "none", pod: "none", hostPort: 1 };
+const noPod: Pod = { name: "none", pod: "none", hostPort: 1 };
 
 const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 2e6, egressBurst: 1e6 };
 
@@ -115,14 +115,14 @@ export class FakeChain {
   }
 
   status(trouble?: Trouble): Outcome {
-    return this.#each("STATUS", this.#chain, nobody, trouble, () => ({}));
+    return this.#each("STATUS", this.#chain, noPod, trouble, () => ({}));
   }
 
   /** Goes on after a failure; the first one is told of. */
   gc(valid: readonly Pod[], trouble?: Trouble): Outcome {
     const attachments = valid.map(({ name }) => ({ containerID: name, ifname: this.#ifname }));
     const outcomes = this.#chain.map((member) =>
-      this.#each("GC", [member], nobody, trouble, () => ({ "cni.dev/valid-attachments": attachments })),
+      this.#each("GC", [member], noPod, trouble, () => ({ "cni.dev/valid-attachments": attachments })),
     );
     const steps = new Map(outcomes.flatMap((outcome) => [...outcome.steps]));
     return { ...(outcomes.find(({ failed }) => failed !== undefined) ?? (outcomes[0] as Outcome)), steps };

@@ -46,7 +46,7 @@ export class FakeKernel {
   readonly descriptors = new Map<number, FakeNetns>();
   #macs = 0;
   /** Modules that this kernel does not have. */
-  readonly lacking = new Set<string>();
+  readonly missingModules = new Set<string>();
   /** How many more dumps end with NLM_F_DUMP_INTR. */
   interruptedDumps = 0;
 

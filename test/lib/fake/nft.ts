@@ -95,7 +95,7 @@ export class FakeNft {
   /** The caller may not talk to netfilter: EPERM (nfnetlink_rcv in net/netfilter/nfnetlink.c). */
   isForbidden = false;
   /** Modules that this kernel does not have; `nf_tables` is all of it. */
-  readonly lacking = new Set<string>();
+  readonly missingModules = new Set<string>();
   /** Whether it tells of rules more than it was told, as newer kernels do. */
   addsAttributes = false;
   /** How many bytes of data an element may have: 16 before Linux 5.8. */
@@ -106,7 +106,7 @@ export class FakeNft {
     this.datagrams++;
     const messages = decodeDatagram(datagram);
     if (this.isForbidden) return messages.map((message) => ack(message, EPERM));
-    if (this.lacking.has("nf_tables")) return withoutNft(messages);
+    if (this.missingModules.has("nf_tables")) return withoutNft(messages);
     if (messages[0]?.type === nf.NFNL_MSG_BATCH_BEGIN) {
       const before = this.before;
       this.before = undefined;
@@ -206,7 +206,7 @@ export class FakeNft {
         : type === nf.NFT_MSG_NEWRULE
           ? expressionsOf(attributes).map(({ name }) => moduleOf(name, familyNames[payload[0] ?? 0]))
           : [];
-    if (needed.some((module) => this.lacking.has(module))) throw new Refusal(ENOENT);
+    if (needed.some((module) => this.missingModules.has(module))) throw new Refusal(ENOENT);
     if (type !== nf.NFT_MSG_NEWSETELEM) return;
     if (elementsOf(attributes).some(({ data }) => (data?.length ?? 0) > this.longestDatum))
       throw new Refusal(EOVERFLOW);

@@ -2,7 +2,7 @@
 import type { PluginName } from "#plugins/descriptors";
 import { programs } from "#plugins/programs";
 import type { FileStat, Sys } from "../../../src/host/sys.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import type { Fault, Step } from "../faults/fault.ts";
 import { faultySys } from "../faults/faulty-sys.ts";
 import { FakeNft } from "./nft.ts";
@@ -80,7 +80,7 @@ export class FakeNode {
       throw new Error("killed");
     };
     const sys = faultySys(process, { faults, die, onStep: (step) => steps.push(step) });
-    const status = statusOf(programs[plugin], sys);
+    const status = exitCodeOf(programs[plugin], sys);
     const { stdout } = process;
     return { status, json: stdout === "" || killed ? undefined : JSON.parse(stdout), steps, killed };
   }
@@ -93,7 +93,7 @@ export class FakeNode {
 
   /** Runs a plugin as that process, or as one behind another door to the machine. Returns its exit status. */
   exec(plugin: PluginName, sys: Sys): number {
-    return statusOf(programs[plugin], sys);
+    return exitCodeOf(programs[plugin], sys);
   }
 
   /**

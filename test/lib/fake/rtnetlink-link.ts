@@ -27,7 +27,7 @@ function newLink(netns: FakeNetns, request: Reply, kernel: FakeKernel): readonly
   const attributes = readAttributes(request.payload, link.linkHeaderLength);
   const info = readAttributes(attributes.get(link.IFLA_LINKINFO) ?? new Uint8Array());
   const kind = stringOf(info.get(link.IFLA_INFO_KIND) ?? new Uint8Array());
-  if (kernel.lacking.has(kind)) throw new Refused("EOPNOTSUPP", "Unknown device type");
+  if (kernel.missingModules.has(kind)) throw new Refused("EOPNOTSUPP", "Unknown device type");
   const name = nameIn(attributes);
   if ((request.flags & NLM_F_CREATE) === 0) return setLink(netns, request);
   if (netns.find(name) !== undefined) throw new Refused("EEXIST");

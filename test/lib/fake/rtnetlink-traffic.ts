@@ -24,12 +24,12 @@ export const trafficHandlers: Readonly<Record<number, Handler>> = {
   [RTM_GETTFILTER]: getFilters,
 };
 
-function newQdisc(netns: FakeNetns, { payload, flags }: Reply, { lacking }: FakeKernel): readonly Answer[] {
+function newQdisc(netns: FakeNetns, { payload, flags }: Reply, { missingModules }: FakeKernel): readonly Answer[] {
   const link = linkOf(netns, payload);
   const attributes = readAttributes(payload, qdisc.tcHeaderLength);
   const kind = stringOf(attributes.get(qdisc.TCA_KIND) ?? new Uint8Array());
   if ((flags & NLM_F_CREATE) === 0) throw new Refused("ENOENT");
-  if (lacking.has(`sch_${kind}`)) throw new Refused("ENOENT", "Specified qdisc kind is unknown");
+  if (missingModules.has(`sch_${kind}`)) throw new Refused("ENOENT", "Specified qdisc kind is unknown");
   const exists = kind === "ingress" ? link.ingress : link.tokenBucket !== undefined;
   if (exists && (flags & NLM_F_EXCL) !== 0) throw new Refused("EEXIST", "Exclusivity flag on, cannot modify");
   if (kind === "ingress") {
@@ -94,14 +94,14 @@ function getQdiscs(netns: FakeNetns): readonly Answer[] {
   });
 }
 
-function newFilter(netns: FakeNetns, request: Reply, { lacking }: FakeKernel): readonly Answer[] {
+function newFilter(netns: FakeNetns, request: Reply, { missingModules }: FakeKernel): readonly Answer[] {
   const link = linkOf(netns, request.payload);
   if (!link.ingress) throw new Refused("EINVAL", "Parent Qdisc doesn't exists");
   const { kind, redirectsTo } = filter.readFilter(request);
-  if (kind !== "u32" || redirectsTo === undefined || lacking.has("cls_u32")) {
+  if (kind !== "u32" || redirectsTo === undefined || missingModules.has("cls_u32")) {
     throw new Refused("ENOENT", "TC classifier not found");
   }
-  if (lacking.has("act_mirred")) throw new Refused("ENOENT", "Failed to load TC action module");
+  if (missingModules.has("act_mirred")) throw new Refused("ENOENT", "Failed to load TC action module");
   if (!netns.links.has(redirectsTo)) throw new Refused("ENODEV");
   if (link.redirect !== undefined && (request.flags & NLM_F_EXCL) !== 0) {
     throw new Refused("EEXIST", "Filter already exists");

@@ -8,7 +8,7 @@
 import type { Conflist } from "../conflist.ts";
 import type { Node } from "../node/netns.ts";
 import { type CniResult, PluginError, Runner, type Sandbox } from "./runner.ts";
-import { crio, type PodWishes } from "./runtimes.ts";
+import { crio, type PodRequests } from "./runtimes.ts";
 
 export interface CrioPod extends Sandbox {
   /** The configuration at ADD: an edit of the file does not reach a pod that runs. */
@@ -36,7 +36,7 @@ export class Crio {
   }
 
   /** Runs a pod's sandbox; its network namespace is called like its container. */
-  run(pod: PodWishes): CrioPod {
+  run(pod: PodRequests): CrioPod {
     const sandbox = {
       containerId: pod.containerId,
       netns: this.#node.addPod(pod.containerId),

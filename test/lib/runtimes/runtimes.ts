@@ -1,7 +1,7 @@
 /** What each container runtime sends with an attachment: CNI_ARGS and capability arguments, in its order, its key case, its bursts. */
 import type { JsonObject } from "../conflist.ts";
 
-export interface PodWishes {
+export interface PodRequests {
   readonly namespace: string;
   readonly name: string;
   readonly containerId: string;
@@ -27,7 +27,7 @@ export interface Sent {
 }
 
 /** go-cni's structs carry no JSON tags: Go's field names are the keys. CNI_ARGS come out of a map, in any order. */
-export function containerd(pod: PodWishes): Sent {
+export function containerd(pod: PodRequests): Sent {
   return {
     args: [
       ["IgnoreUnknown", "1"],
@@ -53,7 +53,7 @@ export function containerd(pod: PodWishes): Sent {
 }
 
 /** The same library without Kubernetes: fixed addresses and MAC addresses come in CNI_ARGS. */
-export function nerdctl(pod: PodWishes): Sent {
+export function nerdctl(pod: PodRequests): Sent {
   return {
     args: [
       ["IgnoreUnknown", "1"],
@@ -66,7 +66,7 @@ export function nerdctl(pod: PodWishes): Sent {
 }
 
 /** Host ports are CRI-O's own business: it never passes portMappings. */
-export function crio(pod: PodWishes): Sent {
+export function crio(pod: PodRequests): Sent {
   return {
     args: [
       ["IgnoreUnknown", "1"],
@@ -91,7 +91,7 @@ export function crio(pod: PodWishes): Sent {
 }
 
 /** podman sends aliases as a map, where the conventions want a list. */
-export function podman(pod: PodWishes): Sent {
+export function podman(pod: PodRequests): Sent {
   return {
     args: [
       ["IgnoreUnknown", "1"],
@@ -108,7 +108,7 @@ export function podman(pod: PodWishes): Sent {
 }
 
 /** A plugin that is a runtime itself: what the pod's annotation asks for becomes capabilities, beside the arguments of the runtime above. */
-export function multus(pod: PodWishes): Sent {
+export function multus(pod: PodRequests): Sent {
   return {
     args: crio(pod).args.filter(([key]) => key.startsWith("K8S_") || key === "IgnoreUnknown"),
     capabilities: {
@@ -129,7 +129,7 @@ export function multus(pod: PodWishes): Sent {
 }
 
 /** CNI_ARGS and CAP_ARGS as a person types them. */
-export function cnitool(pod: PodWishes): Sent {
+export function cnitool(pod: PodRequests): Sent {
   const { capabilities } = multus(pod);
   return { args: [["K8S_POD_NAME", pod.name]], capabilities };
 }
@@ -139,7 +139,7 @@ export const containerdBurst = 2 ** 32 - 1;
 /** In bits: the largest burst whose bytes fit 32 bits (CRI-O, server/sandbox_network.go). */
 export const crioBurst = (2 ** 32 - 1) * 8 - 1;
 
-function goPorts({ ports }: PodWishes): JsonObject {
+function goPorts({ ports }: PodRequests): JsonObject {
   if (ports === undefined) return {};
   return {
     portMappings: ports.map(({ hostPort, containerPort, protocol, hostIP = "" }) => ({
@@ -151,10 +151,10 @@ function goPorts({ ports }: PodWishes): JsonObject {
   };
 }
 
-function shaped({ ingressRate, egressRate }: PodWishes): boolean {
+function shaped({ ingressRate, egressRate }: PodRequests): boolean {
   return ingressRate !== undefined || egressRate !== undefined;
 }
 
-function uidOf(pod: PodWishes): string {
+function uidOf(pod: PodRequests): string {
   return pod.uid ?? "2c0a6f0e-3c7e-4f8e-9a51-5b6f0d1f7a11";
 }

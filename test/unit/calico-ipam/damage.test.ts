@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
 import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 const blocks = "/run/tortie/ipam/blocks";
@@ -141,7 +141,7 @@ function run(command: string, container: string): unknown {
       ...(command === "GC" && { "cni.dev/valid-attachments": [] }),
     }),
   });
-  statusOf(calicoIpam, sys);
+  exitCodeOf(calicoIpam, sys);
   return sys.stdout === "" ? undefined : JSON.parse(sys.stdout);
 }
 

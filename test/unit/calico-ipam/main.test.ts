@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 let machine: FakeMachine;
@@ -343,7 +343,7 @@ function run(command: string, call: Call): unknown {
       throw Object.assign(new Error("write stdout: Broken pipe"), { code: "EPIPE" });
     };
   }
-  const status = statusOf(calicoIpam, sys);
+  const status = exitCodeOf(calicoIpam, sys);
   if (call.brokenPipe === true) return undefined;
   const answer: unknown = sys.stdout === "" ? undefined : JSON.parse(sys.stdout);
   expect(status !== 0).toBe((answer as Partial<Failure> | undefined)?.code !== undefined);

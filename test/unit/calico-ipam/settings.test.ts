@@ -1,7 +1,7 @@
 /** Settings that somebody wrote by hand: what is no such setting is refused with its file, its key, what is wanted and what was found. */
 import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
 const state = "/var/lib/tortie";
@@ -123,6 +123,6 @@ function run(command: string, container = "a"): unknown {
       ipam: { type: "calico-ipam" },
     }),
   });
-  statusOf(calicoIpam, sys);
+  exitCodeOf(calicoIpam, sys);
   return sys.stdout === "" ? undefined : JSON.parse(sys.stdout);
 }

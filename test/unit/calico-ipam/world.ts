@@ -1,6 +1,6 @@
 /** A node of the model machine that runs `calico-ipam` as a main plugin does. */
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import type { FakeLink } from "../../lib/fake/netns.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 
@@ -50,7 +50,7 @@ export class IpamWorld {
     });
     this.machine.nowMs++;
     const before = this.#logged();
-    statusOf(calicoIpam, process);
+    exitCodeOf(calicoIpam, process);
     this.log = this.#logged().slice(before.length);
     return process.stdout === "" ? {} : (JSON.parse(process.stdout) as Answer);
   }

@@ -77,7 +77,7 @@ describe("tortie validate -f a network configuration", () => {
     });
   });
 
-  test("of a bad one every slip has its line, and what was not checked is said", async () => {
+  test("of a bad one prints a line per mistake, and what was not checked is said", async () => {
     expect(await world({ "/n/a.conflist": JSON.stringify(bad) }).run("validate -f /n/a.conflist")).toEqual({
       status: 1,
       stdout: "",

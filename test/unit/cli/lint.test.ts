@@ -13,14 +13,14 @@ function list(...plugins: readonly object[]) {
 }
 
 /** Each as `path: text`. */
-function slipsOf(document: unknown): readonly string[] {
-  return lintNetwork(document).slips.map(({ path, text }) => `${path}: ${text}`);
+function findingsOf(document: unknown): readonly string[] {
+  return lintNetwork(document).findings.map(({ path, text }) => `${path}: ${text}`);
 }
 
 test.each(readdirSync("conf-examples").filter((name) => name.endsWith(".conflist")))(
   "conf-examples/%s has none",
   (name) => {
-    expect(slipsOf(JSON.parse(readFileSync(`conf-examples/${name}`, "utf8")))).toEqual([]);
+    expect(findingsOf(JSON.parse(readFileSync(`conf-examples/${name}`, "utf8")))).toEqual([]);
   },
 );
 
@@ -39,15 +39,15 @@ test("all that is wrong with a conflist is told at once", () => {
     { type: "portmap", snat: "true", capabilities: { portmappings: true } },
     { type: "tuning", sysctll: {} },
   ];
-  const { slips, unchecked } = lintNetwork({ ...list(...plugins), disableChek: true });
+  const { findings, unchecked } = lintNetwork({ ...list(...plugins), disableChek: true });
   expect(unchecked).toEqual(["plugins[2] (tuning)"]);
-  expect(slips.filter(({ effect }) => effect === "refused").map(({ path }) => path)).toEqual([
+  expect(findings.filter(({ effect }) => effect === "refused").map(({ path }) => path)).toEqual([
     "plugins[0]",
     "plugins[0].nodename_file_optional",
     "plugins[0].ipam.assign_ipv4",
     "plugins[1].snat",
   ]);
-  expect(slips.map(({ path, text }) => ({ path, text }))).toEqual([
+  expect(findings.map(({ path, text }) => ({ path, text }))).toEqual([
     { path: "disableChek", text: 'a list does not have this key (did you mean "disableCheck"?)' },
     {
       path: "plugins[0]",
@@ -74,7 +74,7 @@ test("all that is wrong with a conflist is told at once", () => {
   ]);
 });
 
-describe("one slip", () => {
+describe("lintNetwork() of one mistake", () => {
   test.each([
     ["an MTU that is too small", { ...usual, mtu: 20 }, /^plugins\[0\]: cannot use MTU 20 of key "mtu"/],
     [
@@ -96,9 +96,9 @@ describe("one slip", () => {
       /did you mean "io.kubernetes.cri.pod-annotations"/,
     ],
   ])("%s", (_, plugin, wanted) => {
-    const slips = slipsOf(list(plugin));
-    expect(slips).toHaveLength(1);
-    expect(slips[0]).toMatch(wanted);
+    const findings = findingsOf(list(plugin));
+    expect(findings).toHaveLength(1);
+    expect(findings[0]).toMatch(wanted);
   });
 
   test.each([
@@ -113,11 +113,11 @@ describe("one slip", () => {
     ["a plugin that is text", { ...list(), plugins: ["calico"] }, "plugins[0]: must be an object"],
     ["no object", [], ": it is not a JSON object"],
   ])("of the document: %s", (_, document, wanted) => {
-    expect(slipsOf(document)).toEqual([expect.stringContaining(wanted)]);
+    expect(findingsOf(document)).toEqual([expect.stringContaining(wanted)]);
   });
 });
 
-test("what may be written is no slip: any case, null, keys of the specification, Calico's with values that ask for nothing", () => {
+test("lintNetwork() accepts any case, null, keys of the specification, Calico's with values that ask for nothing", () => {
   const plugin = {
     ...usual,
     MTU: 1400,
@@ -131,14 +131,14 @@ test("what may be written is no slip: any case, null, keys of the specification,
     log_level: "WARNING",
     ipam: { type: "calico-ipam", ASSIGN_IPV6: "true" },
   };
-  expect(slipsOf(list(plugin))).toEqual([]);
-  expect(slipsOf({ ...plugin, name: "net", cniVersion: "0.3.1" })).toEqual([]);
+  expect(findingsOf(list(plugin))).toEqual([]);
+  expect(findingsOf({ ...plugin, name: "net", cniVersion: "0.3.1" })).toEqual([]);
 });
 
 test("another's keys are not checked, and that is said", () => {
   const ipam = { type: "host-local", rangess: [] };
   expect(lintNetwork(list({ ...usual, ipam }, { type: "tuning", mtuu: 1 }))).toEqual({
-    slips: [],
+    findings: [],
     unchecked: ["plugins[0].ipam (host-local)", "plugins[1] (tuning)"],
   });
 });
@@ -148,7 +148,7 @@ test("every key of every schema is known, and a letter more in it is not", () =>
     if (type === "calico-ipam") continue;
     for (const key of Object.keys(schema.properties ?? {})) {
       const plugin = { type, ...("ipam" in (schema.properties ?? {}) && { ipam: usual.ipam }), [`${key}x`]: null };
-      expect(slipsOf(list(plugin))).toEqual([
+      expect(findingsOf(list(plugin))).toEqual([
         expect.stringContaining(`plugins[0].${key}x: ${type} does not have this key`),
       ]);
     }
@@ -172,12 +172,12 @@ test.each([
 });
 
 test("a Calico cluster's conflist is called one, before its keys", () => {
-  const [first, ...rest] = slipsOf(JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8")));
+  const [first, ...rest] = findingsOf(JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8")));
   expect(first).toBe(
     "plugins[0]: is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; see docs/operations.md",
   );
   expect(rest.length).toBeGreaterThan(2);
-  expect(slipsOf(list({ ...usual, datastore_type: "etcdv3" }))).toHaveLength(1);
+  expect(findingsOf(list({ ...usual, datastore_type: "etcdv3" }))).toHaveLength(1);
 });
 
 test("another's plugin whose name is nearly one of ours is asked about", () => {
@@ -239,9 +239,9 @@ describe("what ADD refuses, validate refuses in its words", () => {
 test.each(["log_file_path", "nodename_file"])(
   "%s that is relative leads to where the runtime runs, and is told",
   (key) => {
-    expect(slipsOf(list({ ...usual, [key]: "cni/x.log" }))).toEqual([
+    expect(findingsOf(list({ ...usual, [key]: "cni/x.log" }))).toEqual([
       `plugins[0].${key}: is "cni/x.log", below whatever directory the runtime runs in; write a path that begins with "/"`,
     ]);
-    expect(slipsOf(list({ ...usual, [key]: "/cni/x.log" }))).toEqual([]);
+    expect(findingsOf(list({ ...usual, [key]: "/cni/x.log" }))).toEqual([]);
   },
 );

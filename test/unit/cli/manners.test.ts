@@ -1,6 +1,6 @@
 /** What a command says where it cannot go on, or has to wait. */
 import { expect, test } from "vitest";
-import { tellingLock } from "../../../src/cli/telling-lock.ts";
+import { reportingLock } from "../../../src/cli/reporting-lock.ts";
 import { trustStateDirectories } from "../../../src/store/file/trust.ts";
 import { sysError } from "../../lib/fake/errno.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
@@ -47,7 +47,7 @@ test("a lock that stays taken is told after two seconds, with its holder, and wa
   const notes: string[] = [];
   const before = machine.nowMs;
   expect(() =>
-    tellingLock(other, (line) => void notes.push(line))("/run/tortie/ipam.lock", "exclusive", 40_000),
+    reportingLock(other, (line) => void notes.push(line))("/run/tortie/ipam.lock", "exclusive", 40_000),
   ).toThrow(expect.objectContaining({ code: "ETIMEDOUT" }));
   expect(notes).toEqual(['tortie: waiting for "/run/tortie/ipam.lock", which another process holds; for 38 s more']);
   expect(machine.nowMs - before).toBe(40_000);
@@ -56,7 +56,7 @@ test("a lock that stays taken is told after two seconds, with its holder, and wa
 test("a lock that is free is not spoken of", () => {
   const sys = new FakeSys();
   sys.machine.files.makeDirs("/run/tortie", 0o700);
-  const lock = tellingLock(sys, () => expect.unreachable());
+  const lock = reportingLock(sys, () => expect.unreachable());
   sys.unlock(lock("/run/tortie/ipam.lock", "exclusive", 40_000));
 });
 

@@ -4,7 +4,7 @@ import { finder } from "../../../src/cli/ipam/range.ts";
 import { redirectedSys } from "../../../src/cli/node/redirected-sys.ts";
 import { formatDocument, parseDocuments } from "../../../src/cli/resources/document-text.ts";
 import { stderrProgress } from "../../../src/cli/ui/progress.ts";
-import { borderless, boxed } from "../../../src/cli/ui/table.ts";
+import { borderless, renderBoxed } from "../../../src/cli/ui/table.ts";
 import { terminalOf } from "../../../src/cli/ui/terminal.ts";
 import { nodeSys } from "../../../src/host/node.ts";
 import { bigIntToAddress } from "../../../src/net/address.ts";
@@ -17,7 +17,7 @@ describe("boxed(), borderless()", () => {
   };
 
   test("centre titles and align cells", () => {
-    expect(boxed(table)).toBe(`\
+    expect(renderBoxed(table)).toBe(`\
 +-------------+-------+
 |    NAME     | COUNT |
 +-------------+-------+
@@ -28,7 +28,7 @@ describe("boxed(), borderless()", () => {
   });
 
   test("of no rows are a head", () => {
-    expect(boxed({ ...table, rows: [] }).split("\n")).toHaveLength(4);
+    expect(renderBoxed({ ...table, rows: [] }).split("\n")).toHaveLength(4);
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
-import { longestTarget, tableOf } from "../../../plugins/portmap/tables.ts";
+import { maxTargetLength, tableOf } from "../../../plugins/portmap/tables.ts";
 import { NftConflict } from "../../../src/dataplane/errors.ts";
 import { applyNft } from "../../../src/dataplane/nftables/apply.ts";
 import { diffNft } from "../../../src/dataplane/nftables/diff.ts";
@@ -146,12 +146,12 @@ describe("on a kernel that lacks something applyNft() says so at once, and by na
     ],
   ])("%s", (module, resources, message) => {
     const nft = new FakeNft();
-    nft.lacking.add(module);
+    nft.missingModules.add(module);
     expect(() => applyNft(resources, owner, nftSys(nft))).toThrow(`cannot ${message}`);
     expect(nft.print()).toBe("");
     // Two transactions and what is looked at after each; the first names what is not there yet.
     expect(nft.datagrams).toBeLessThan(12);
-    nft.lacking.clear();
+    nft.missingModules.clear();
     applyNft(resources, owner, nftSys(nft));
     expect(diffNft(resources, owner, nftSys(nft))).toEqual([]);
   });
@@ -168,7 +168,7 @@ describe("on a kernel that lacks something applyNft() says so at once, and by na
   });
 });
 
-test("a table that comes and goes between the attempts is no lack of the kernel's", () => {
+test("a table that comes and goes between the attempts is not a missing kernel feature", () => {
   const nft = new FakeNft();
   const sys = nftSys(nft);
   const nat = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
@@ -189,9 +189,9 @@ describe("diffNft()", () => {
   test("passes over attributes that a newer kernel tells of besides", () => {
     const nft = new FakeNft();
     const sys = nftSys(nft);
-    applyNft([tableOf("ip6"), longestTarget], owner, sys);
+    applyNft([tableOf("ip6"), maxTargetLength], owner, sys);
     nft.addsAttributes = true;
-    expect(diffNft([tableOf("ip6"), longestTarget], owner, sys)).toEqual([]);
+    expect(diffNft([tableOf("ip6"), maxTargetLength], owner, sys)).toEqual([]);
   });
 });
 

@@ -7,11 +7,11 @@ import { expect } from "vitest";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import { assignAddresses } from "../../../src/ipam/assign/explicit.ts";
 import { checkIpam } from "../../../src/ipam/check/check.ts";
-import { confirmed, repair } from "../../../src/ipam/check/repair.ts";
+import { confirmedProblems, repair } from "../../../src/ipam/check/repair.ts";
 import type { Snapshot } from "../../../src/ipam/check/report.ts";
 import { releaseBlock } from "../../../src/ipam/model/affinity.ts";
 import { attributeAt, type BlockSpec, blockAddress } from "../../../src/ipam/model/block.ts";
-import { addressesOf, readHeld } from "../../../src/ipam/model/held.ts";
+import { addressesOf, readHandleContents } from "../../../src/ipam/model/handle-contents.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
 import { NoAddressError } from "../../../src/ipam/no-address.ts";
 import { releaseByHandle } from "../../../src/ipam/release/release.ts";
@@ -106,11 +106,11 @@ function* transaction(action: Action): Transaction<readonly string[]> {
   }
   if (action.op === "del") return (yield* releaseByHandle(action.handle)).map(({ address }) => address);
   const { handle: handleId, node } = action;
-  const claimant = { handleId, node, attributes: { node }, now: 5n, pools: yield* listPools() };
+  const assignArgs = { handleId, node, attributes: { node }, now: 5n, pools: yield* listPools() };
   const assigned =
     action.op === "add"
-      ? yield* autoAssign({ ...claimant, wanted: [{ family: 4, pools: [], count: action.count }] })
-      : yield* assignAddresses({ ...claimant, addresses: [`10.0.0.${action.ordinal}`] });
+      ? yield* autoAssign({ ...assignArgs, wanted: [{ family: 4, pools: [], count: action.count }] })
+      : yield* assignAddresses({ ...assignArgs, addresses: [`10.0.0.${action.ordinal}`] });
   return assigned.map(({ address }) => address);
 }
 
@@ -201,7 +201,7 @@ async function repairAll(ground: Ground): Promise<void> {
     });
     const fresh = await look();
     const report = checkIpam(fresh);
-    for (const problem of confirmed([report], report)) await ground.run(() => repair(problem, report, fresh));
+    for (const problem of confirmedProblems([report], report)) await ground.run(() => repair(problem, report, fresh));
     expect(checkIpam(await look()).problems).toEqual([]);
   }
 }
@@ -220,5 +220,5 @@ export async function owners(ground: Pick<Ground, "all">): Promise<Map<string, s
 
 /** By the handle, as DEL and CHECK see it. */
 async function held(ground: Ground, handleId: string): Promise<readonly string[]> {
-  return addressesOf(await ground.run(() => readHeld(handleId))).map(({ address }) => address);
+  return addressesOf(await ground.run(() => readHandleContents(handleId))).map(({ address }) => address);
 }

@@ -3,7 +3,7 @@ import { CniError } from "../../../src/cni/error.ts";
 import type { RunOptions, RunResult } from "../../../src/host/sys.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../../src/plugin/delegate.ts";
 import { definePlugin, type Plugin } from "../../../src/plugin/plugin.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import { errno, type Machine, Process } from "./process.ts";
 
 type Program = (options: RunOptions) => Partial<RunResult>;
@@ -48,7 +48,7 @@ function call(
   const stdin = JSON.stringify({ ...document, prevResult: {}, "cni.dev/valid-attachments": [] });
   const programs = program === undefined ? {} : { "/bin/ipam": program };
   const process = new Process({ env: { ...env, CNI_COMMAND: command }, stdin, programs, ...options });
-  const status = statusOf(options.plugin ?? main("ipam"), process.sys);
+  const status = exitCodeOf(options.plugin ?? main("ipam"), process.sys);
   return { status, stdout: process.stdout, stderr: process.stderr, calls: process.calls };
 }
 

@@ -26,7 +26,7 @@ test.each(descriptors)(
 );
 
 test.each(descriptors)(
-  "descriptor of $name: its snippet is an entry without a slip",
+  "descriptor of $name: its snippet is an entry without a finding",
   ({ name, role, snippet, capabilities }) => {
     const declared = Object.fromEntries(capabilities.map((capability) => [capability.name, true]));
     const plugin = { type: name, ...snippet };

@@ -3,7 +3,7 @@ import { CniError } from "../../../src/cni/error.ts";
 import type { Result } from "../../../src/cni/result.ts";
 import { supportedVersions } from "../../../src/cni/version.ts";
 import { definePlugin, type Plugin } from "../../../src/plugin/plugin.ts";
-import { statusOf } from "../../../src/plugin/run.ts";
+import { exitCodeOf } from "../../../src/plugin/run.ts";
 import { type Machine, Process } from "./process.ts";
 
 interface Conf {
@@ -56,7 +56,7 @@ const conf = { cniVersion: "1.1.0", name: "net1", type: "example" };
 function run(machine: Machine, overrides?: Partial<Plugin<Conf>>) {
   const { plugin, asked } = recorder(overrides);
   const process = new Process(machine);
-  const status = statusOf(plugin, process.sys);
+  const status = exitCodeOf(plugin, process.sys);
   return { status, asked, stdout: process.stdout, stderr: process.stderr, process };
 }
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { parseConf } from "../../../plugins/portmap/conf.ts";
-import { foreignTo, holdersFor, inWords } from "../../../plugins/portmap/iptables.ts";
+import { foreignTo, holdersFor, withConflictMessage } from "../../../plugins/portmap/iptables.ts";
 import { layout, ownChainOf, rulesOf } from "../../../plugins/portmap/iptables-rules.ts";
-import { staleChains } from "../../../src/dataplane/iptables/claims.ts";
+import { removableChains } from "../../../src/dataplane/iptables/claims.ts";
 import { parseSaved } from "../../../src/dataplane/iptables/programs.ts";
 import type { Attachment } from "../../../src/identity/attachment.ts";
 import { addLines, entriesIn, removeLines } from "../../../src/plan/iptables.ts";
@@ -120,8 +120,8 @@ describe("portmap: on tables that hold one attachment", () => {
   const webAlone = parseConf(document([web], { backend: "iptables" }));
   const elsewhere = { ...target, address: "10.9.0.3" };
   const stale = (attachment: Attachment, at = elsewhere, ended: (other: Attachment) => boolean = hasEnded) =>
-    inWords(() =>
-      staleChains(saved.nat, rulesOf(attachment, webAlone, at), holdersFor({ attachment, hasEnded: ended })),
+    withConflictMessage(() =>
+      removableChains(saved.nat, rulesOf(attachment, webAlone, at), holdersFor({ attachment, hasEnded: ended })),
     );
 
   test("staleChains() names who has the port", () => {

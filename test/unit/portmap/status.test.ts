@@ -1,4 +1,4 @@
-/** STATUS of the iptables back end; that of nftables is in `test/unit/plugin/lacking.test.ts`. */
+/** STATUS of the iptables back end; that of nftables is in `test/unit/plugin/missing-features.test.ts`. */
 import { describe, expect, test } from "vitest";
 import { FakeNode } from "../../lib/fake/node.ts";
 

@@ -10,36 +10,36 @@
  */
 import { familyOf } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
-import { culpritsOf, describeBase, letThrough } from "./culprits.ts";
+import { commandsToAllow, culpritsOf, describeBase } from "./culprits.ts";
 import type { ReachFacts } from "./facts.ts";
-import type { Place } from "./filter.ts";
-import { outcomeOf, type Verdict, verdictsOf } from "./verdict.ts";
-import { cutOff, listOf, namesOf } from "./words.ts";
+import type { FilterPosition } from "./filter.ts";
+import { filterPaths, outcomeOf, type PathResult } from "./filter-paths.ts";
+import { describeCutOff, listOf, namesOf } from "./words.ts";
 
 export function checkFirewall(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
-  const verdicts = verdictsOf(facts);
-  const accused = verdicts.flatMap((verdict) => accuse(verdict, verdicts, facts));
+  const paths = filterPaths(facts);
+  const accused = paths.flatMap((path) => accuse(path, paths, facts));
   return groupedByChain(accused, facts, pools);
 }
 
 interface Accusation {
-  readonly verdict: Verdict;
-  readonly place: Place;
+  readonly path: PathResult;
+  readonly place: FilterPosition;
   readonly severity: Finding["severity"];
   readonly proof: string;
 }
 
-function accuse(verdict: Verdict, all: readonly Verdict[], { probe }: ReachFacts): readonly Accusation[] {
-  const { pod, direction, fate, place, isProvidedFor } = verdict;
+function accuse(path: PathResult, all: readonly PathResult[], { probe }: ReachFacts): readonly Accusation[] {
+  const { pod, direction, fate, place, isProvidedFor } = path;
   if (place === undefined) return [];
   // That pods are kept from each other may be meant so, and no probe is sent for it.
-  if (direction === "among") return fate === "dropped" ? [{ verdict, place, severity: "warning", proof: "" }] : [];
+  if (direction === "among") return fate === "dropped" ? [{ path, place, severity: "warning", proof: "" }] : [];
   const result = probe.results.find((one) => one.pod.address === pod.address);
   const ofFamily = probe.results.filter((one) => one.pod.family === pod.family);
   const own = outcomeOf(result, direction);
   if (own === "passed") return [];
   if (fate === "dropped") {
-    return [{ verdict, place, severity: "error", proof: own === "lost" ? "a probe packet was lost" : "" }];
+    return [{ path, place, severity: "error", proof: own === "lost" ? "a probe packet was lost" : "" }];
   }
   if (own === "lost") {
     // Nothing came back of what did not leave.
@@ -47,11 +47,11 @@ function accuse(verdict: Verdict, all: readonly Verdict[], { probe }: ReachFacts
     if (isConsequence && all.some((one) => one.pod === pod && one.direction === "out" && one.place !== undefined))
       return [];
     const severity = isProvidedFor ? "warning" : "error";
-    return [{ verdict, place, severity, proof: "a probe packet was lost" }];
+    return [{ path, place, severity, proof: "a probe packet was lost" }];
   }
   const isAsked = ofFamily.some((one) => outcomeOf(one, direction) !== "unknown");
   if (isAsked || isProvidedFor || place.base.policy !== "drop" || direction === "back") return [];
-  return [{ verdict, place, severity: "warning", proof: "" }];
+  return [{ path, place, severity: "warning", proof: "" }];
 }
 
 const whatGoes = {
@@ -78,20 +78,20 @@ function groupedByChain(
 
 function findingOf(
   subject: string,
-  { place, verdict }: Accusation,
+  { place, path }: Accusation,
   group: readonly Accusation[],
   facts: ReachFacts,
   pools: readonly string[],
 ): Finding {
   const culprits = culpritsOf(place, facts.services);
   const isSure = group.some(
-    ({ severity, proof, verdict: one }) => severity === "error" || proof !== "" || one.fate === "dropped",
+    ({ severity, proof, path: one }) => severity === "error" || proof !== "" || one.fate === "dropped",
   );
   const severity = group.some((one) => one.severity === "error") ? "error" : "warning";
-  const directions = [...new Set(group.map(({ verdict: one }) => one.direction))];
+  const directions = [...new Set(group.map(({ path: one }) => one.direction))];
   const what = directions.map((one) => whatGoes[one]);
   const proof = group.some((one) => one.proof !== "") ? "; a probe packet was lost" : "";
-  const pods = [...new Set(group.map(({ verdict: one }) => one.pod))];
+  const pods = [...new Set(group.map(({ path: one }) => one.pod))];
   const own = pools.filter((pool) => pods.some(({ family }) => family === familyOf(pool)));
   return {
     id: isSure ? "forward-dropped" : "forward-may-drop",
@@ -100,17 +100,17 @@ function findingOf(
     subject,
     text:
       `${isSure ? "drops" : "may drop"} ${listOf(what)}, by ${describePlace(place)}${proof}; ${belongsTo(culprits, place)}: ` +
-      (isSure && severity === "error" ? cutOff(pods) : namesOf(pods)),
-    remedy: letThrough(place, culprits, verdict.pod.family, own),
+      (isSure && severity === "error" ? describeCutOff(pods) : namesOf(pods)),
+    remedy: commandsToAllow(place, culprits, path.pod.family, own),
   };
 }
 
-export function describePlace({ chain, rule, base }: Place): string {
+export function describePlace({ chain, rule, base }: FilterPosition): string {
   if (rule === undefined) return `its policy "drop"`;
   return chain === base.name ? rule : `${rule}${rule.includes(chain) ? "" : ` of chain ${chain}`}`;
 }
 
-export function belongsTo(culprits: readonly string[], { rule, base }: Place): string {
+export function belongsTo(culprits: readonly string[], { rule, base }: FilterPosition): string {
   if (culprits.length > 0) return `${listOf(culprits)} created it, and --fix does not change foreign rules`;
   const who = base.backend === "nft" ? "an administrator's ruleset or a program" : "an administrator or a program";
   return rule === undefined

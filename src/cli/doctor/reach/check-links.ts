@@ -5,10 +5,10 @@ import { addressBytes } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
 import { byPrograms } from "../plugin-call.ts";
 import { belongsTo, describePlace } from "./check-firewall.ts";
-import { culpritsOf, describeBase, letThrough, linkManagers } from "./culprits.ts";
-import type { Lookup, ReachFacts, ReachPod } from "./facts.ts";
-import { concerns, type Packet, type Place, walk } from "./filter.ts";
-import { cutOff, listOf, namesOf } from "./words.ts";
+import { commandsToAllow, culpritsOf, describeBase, linkManagers } from "./culprits.ts";
+import type { ReachFacts, ReachPod, RouteLookup } from "./facts.ts";
+import { type FilterPosition, matchesFamily, type Packet, walk } from "./filter.ts";
+import { describeCutOff, listOf, namesOf } from "./words.ts";
 
 export function checkLinks(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   return [
@@ -66,7 +66,7 @@ function checkNeighbours({ pods, neighbours, probe, uplinks }: ReachFacts): read
   return [...ofPods, ...([4, 6] as const).flatMap((family) => checkGateway(uplinks[family], neighbours))];
 }
 
-function checkGateway(uplink: Lookup, neighbours: ReachFacts["neighbours"]): readonly Finding[] {
+function checkGateway(uplink: RouteLookup, neighbours: ReachFacts["neighbours"]): readonly Finding[] {
   if (uplink.kind !== "route" || uplink.gateway === undefined) return [];
   const { gateway, dev } = uplink;
   if (!neighbours.some((one) => one.address === gateway && one.dev === dev && one.isFailed)) return [];
@@ -144,7 +144,7 @@ function checkRedirects({ links, pods }: ReachFacts): readonly Finding[] {
       section: "reach",
       severity: "error",
       subject: name,
-      text: `redirects packets from its pod to the ifb link of a rate limit, which is gone: ${cutOff(pods.filter(({ hostInterface }) => hostInterface === name))}; a DEL of bandwidth was killed, or the link was deleted`,
+      text: `redirects packets from its pod to the ifb link of a rate limit, which is gone: ${describeCutOff(pods.filter(({ hostInterface }) => hostInterface === name))}; a DEL of bandwidth was killed, or the link was deleted`,
       ...byPrograms([["tc", "qdisc", "delete", "dev", name, "ingress"]]),
     }));
 }
@@ -185,13 +185,13 @@ function checkNode(facts: ReachFacts, pools: readonly string[]): readonly Findin
       severity: "warning",
       subject,
       text: `drops packets from pods to the node, by ${describePlace(place)}, and the node serves DNS, which pods cannot use; ${belongsTo(culprits, place)}`,
-      remedy: letThrough(place, culprits, pod.family, own, "INPUT"),
+      remedy: commandsToAllow(place, culprits, pod.family, own, "INPUT"),
     });
   }
   return [...found.values()];
 }
 
-function deniedBy({ chains, ownAddresses }: ReachFacts, pod: ReachPod): Place | undefined {
+function deniedBy({ chains, ownAddresses }: ReachFacts, pod: ReachPod): FilterPosition | undefined {
   const { family, hostInterface: iif } = pod;
   const target = ownAddresses.find((address) => address.includes(":") === (family === 6));
   if (target === undefined) return undefined;
@@ -204,6 +204,6 @@ function deniedBy({ chains, ownAddresses }: ReachFacts, pod: ReachPod): Place | 
     protocol: "udp",
     state: "new",
   };
-  const entered = chains.filter((base) => base.hook === "input" && concerns(base, packet));
+  const entered = chains.filter((base) => base.hook === "input" && matchesFamily(base, packet));
   return entered.map((base) => walk(base, packet)).find(({ accept }) => !accept)?.places[0];
 }

@@ -1,9 +1,9 @@
 /** What a probe packet shows and rules, routes and sysctls do not. */
 import type { Finding } from "../finding.ts";
 import type { ReachFacts, ReachPod } from "./facts.ts";
+import { outcomeOf } from "./filter-paths.ts";
 import { sysctlName } from "./sysctl.ts";
-import { outcomeOf } from "./verdict.ts";
-import { cutOff, namesOf } from "./words.ts";
+import { describeCutOff, namesOf } from "./words.ts";
 
 /** `isExplained`: an error is told already. */
 export function checkProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => boolean): readonly Finding[] {
@@ -21,7 +21,7 @@ export function checkProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => b
             ...finding,
             id: "packets-lost",
             severity: "error",
-            text: `of a pod did not leave the node, and no known rule, route or sysctl explains it: ${cutOff(lost)}`,
+            text: `of a pod did not leave the node, and no known rule, route or sysctl explains it: ${describeCutOff(lost)}`,
             remedy: "nft list ruleset; ip rule; tc -s qdisc; nft monitor trace   # find out what drops it",
           } as const,
         ]),
@@ -63,7 +63,7 @@ function checkReversePath(facts: ReachFacts, mute: readonly ReachPod[]): Finding
     section: "reach",
     severity: "error",
     subject: `rp_filter of ${strict.join(", ")}`,
-    text: `is strict, and dropped the reply to a probe packet, which arrived on another interface than that of the route to its source; the setting protects the node, so whether to loosen it is your decision: ${cutOff(mute)}`,
+    text: `is strict, and dropped the reply to a probe packet, which arrived on another interface than that of the route to its source; the setting protects the node, so whether to loosen it is your decision: ${describeCutOff(mute)}`,
     remedy: strict.map((name) => `sysctl -w ${sysctlName(`net/ipv4/conf/${name}/rp_filter`)}=2`).join("\n"),
   };
 }

@@ -9,12 +9,12 @@ import { contains } from "../../../net/prefix.ts";
 import type { Finding } from "../finding.ts";
 import { byPrograms } from "../plugin-call.ts";
 import { makerOfRule } from "./culprits.ts";
-import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
+import type { IpRule, PodRoutes, ReachFacts, ReachPod, RouteLookup } from "./facts.ts";
 import { isForwardingOff } from "./forwarding.ts";
-import { isStray } from "./gather-ways.ts";
-import { farAway } from "./probe.ts";
+import { isMisrouted } from "./gather-ways.ts";
+import { probeTargets } from "./probe.ts";
 import { sysctlName } from "./sysctl.ts";
-import { cutOff } from "./words.ts";
+import { describeCutOff } from "./words.ts";
 
 /** What is wrong with one pod's way; those with the same title are told together. */
 interface Complaint {
@@ -43,17 +43,17 @@ function groupedByTitle(complaints: readonly Complaint[]): readonly Finding[] {
     const [first] = group;
     if (first === undefined) return [];
     const { id, subject, why, repair } = first;
-    const text = `${why}: ${cutOff(group.map(({ pod }) => pod))}`;
+    const text = `${why}: ${describeCutOff(group.map(({ pod }) => pod))}`;
     return [{ id, section: "reach", severity: "error", subject, text, ...repair }];
   });
 }
 
-function complain(pod: ReachPod, way: Way, facts: ReachFacts, pools: readonly string[]): readonly Complaint[] {
-  const stray = [way.toPod, way.back].find((lookup) => isStray(lookup, pod));
-  if (stray?.kind === "route") return [complainOfStray(pod, way, stray, facts, pools)];
+function complain(pod: ReachPod, way: PodRoutes, facts: ReachFacts, pools: readonly string[]): readonly Complaint[] {
+  const stray = [way.toPod, way.back].find((lookup) => isMisrouted(lookup, pod));
+  if (stray?.kind === "route") return [misroutedComplaint(pod, way, stray, facts, pools)];
   const entry = [way.out, facts.uplinks[pod.family]].find((one) => one.kind === "route");
   const { address, family, hostInterface } = pod;
-  const far = farAway[family];
+  const far = probeTargets[family];
   const incoming = entry?.kind === "route" ? entry.dev : undefined;
   const refused = [
     { lookup: way.toPod, to: address, from: undefined, iif: undefined, what: "packets to a pod" },
@@ -64,10 +64,10 @@ function complain(pod: ReachPod, way: Way, facts: ReachFacts, pools: readonly st
   return complainOfRefusal(pod, { ...refused, reason: refused.lookup.reason }, facts, pools);
 }
 
-function complainOfStray(
+function misroutedComplaint(
   pod: ReachPod,
-  { strayRoute }: Way,
-  stray: Extract<Lookup, { kind: "route" }>,
+  { strayRoute }: PodRoutes,
+  stray: Extract<RouteLookup, { kind: "route" }>,
   { rules }: ReachFacts,
   pools: readonly string[],
 ): Complaint {
@@ -133,7 +133,7 @@ function complainOfRefusal(
     const why = `refuses ${what}; --fix does not change foreign routes`;
     return [{ pod, id: "way-refused", subject, why, repair: { remedy: byPrograms([argv]).remedy } }];
   }
-  if (isWithoutDefault(facts, family) && to === farAway[family]) return [];
+  if (isWithoutDefault(facts, family) && to === probeTargets[family]) return [];
   return [
     {
       pod,

@@ -3,7 +3,7 @@
 import { hostInterfacePrefix } from "../../../identity/names.ts";
 import type { Family } from "../../../net/address.ts";
 import type { IpRule } from "./facts.ts";
-import type { BaseChain, Place } from "./filter.ts";
+import type { BaseChain, FilterPosition } from "./filter.ts";
 
 interface Signature {
   readonly name: string;
@@ -32,7 +32,7 @@ const signatures: readonly Signature[] = [
 ];
 
 /** Names of programs; empty where none of the known ones made it. `services`: those that run. */
-export function culpritsOf({ base, chain, rule }: Place, services: readonly string[]): readonly string[] {
+export function culpritsOf({ base, chain, rule }: FilterPosition, services: readonly string[]): readonly string[] {
   const byTable = signatures.filter(({ tables }) => tables?.test(base.table)).map(({ name }) => name);
   if (byTable.length > 0) return byTable;
   if (rule !== undefined) {
@@ -49,8 +49,8 @@ export function culpritsOf({ base, chain, rule }: Place, services: readonly stri
 }
 
 /** The way in which a person lets pods through; lines for a shell. `pools`: the prefixes of the family. */
-export function letThrough(
-  { base }: Place,
+export function commandsToAllow(
+  { base }: FilterPosition,
   culprits: readonly string[],
   family: Family,
   pools: readonly string[],

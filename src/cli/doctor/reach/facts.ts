@@ -16,9 +16,9 @@ import type { BaseChain } from "./filter.ts";
 export interface ReachFacts {
   readonly pods: readonly ReachPod[];
   /** What the pods' families leave the node by, whatever pod it is. */
-  readonly uplinks: Readonly<Record<Family, Lookup>>;
+  readonly uplinks: Readonly<Record<Family, RouteLookup>>;
   /** In the order of `pods`. */
-  readonly ways: readonly Way[];
+  readonly ways: readonly PodRoutes[];
   readonly rules: Readonly<Record<Family, readonly IpRule[]>>;
   /** Routes that refuse, in any table; asked for only where a look-up was refused. */
   readonly refusing: Readonly<Record<Family, readonly RefusingRoute[]>>;
@@ -58,7 +58,7 @@ export interface ReachPod {
 }
 
 /** What the kernel says of a packet. */
-export type Lookup =
+export type RouteLookup =
   | {
       readonly kind: "route";
       readonly dev: string;
@@ -73,13 +73,13 @@ export type Lookup =
 
 export type Refusal = "unreachable host" | "unreachable network" | "invalid" | "prohibited";
 
-export interface Way {
+export interface PodRoutes {
   /** From the pod to an address outside. */
-  readonly out: Lookup;
+  readonly out: RouteLookup;
   /** Back to the pod, come in by the interface that `out` leaves by. */
-  readonly back: Lookup;
+  readonly back: RouteLookup;
   /** From the node itself to the pod, before and after it has chosen its source: rules may tell sources apart. */
-  readonly toPod: Lookup;
+  readonly toPod: RouteLookup;
   /** The route that leads `toPod` or `back` elsewhere: its destination, and which program's protocol made it. */
   readonly strayRoute: { readonly destination: string; readonly protocol: string | undefined } | undefined;
 }

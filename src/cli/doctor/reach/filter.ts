@@ -56,7 +56,7 @@ export interface Packet {
 }
 
 /** What took a packet: a rule, or a chain's policy. */
-export interface Place {
+export interface FilterPosition {
   readonly base: BaseChain;
   readonly chain: string;
   /** Absent: the policy. */
@@ -67,17 +67,17 @@ export interface Outcome {
   readonly accept: boolean;
   readonly drop: boolean;
   /** Where it is dropped, or may be; the surest first. */
-  readonly places: readonly Place[];
+  readonly places: readonly FilterPosition[];
 }
 
 /** Whether the chain sees packets of this family. */
-export function concerns({ family }: BaseChain, packet: Pick<Packet, "family">): boolean {
+export function matchesFamily({ family }: BaseChain, packet: Pick<Packet, "family">): boolean {
   return family === "inet" || (family === "ip" ? 4 : 6) === packet.family;
 }
 
 export function walk(base: BaseChain, packet: Packet): Outcome {
-  const sure: Place[] = [];
-  const possible: Place[] = [];
+  const sure: FilterPosition[] = [];
+  const possible: FilterPosition[] = [];
   const end = through(base, base.name, packet, { sure, possible }, 0);
   const byPolicy = end.fall && base.policy === "drop";
   if (byPolicy) (end.accept || end.drop ? possible : sure).push({ base, chain: base.name, rule: undefined });
@@ -96,8 +96,8 @@ interface Ends {
 }
 
 interface Places {
-  readonly sure: Place[];
-  readonly possible: Place[];
+  readonly sure: FilterPosition[];
+  readonly possible: FilterPosition[];
 }
 
 /** The kernel allows 16 jumps. */
@@ -195,18 +195,18 @@ function isWithin(address: Uint8Array, { bytes, length }: Prefix): boolean {
   return rest === 0 || (((bytes[whole] ?? 0) ^ (address[whole] ?? 0)) & (0xff00 >> rest) & 0xff) === 0;
 }
 
-type Telling = Exclude<Match, { readonly kind: "unknown" | "state" | "protocol" | "family" }>;
+type SpecificMatch = Exclude<Match, { readonly kind: "unknown" | "state" | "protocol" | "family" }>;
 
 /** All that the chains tell interfaces and addresses by. */
-export function distinguishing(chains: readonly BaseChain[]): readonly Telling[] {
+export function distinguishing(chains: readonly BaseChain[]): readonly SpecificMatch[] {
   const kinds: readonly string[] = ["iif", "oif", "saddr", "daddr"];
   const tables = new Set(chains.map((base) => base.chains));
   const rules = [...tables].flatMap((table) => [...table.values()].flat());
-  return rules.flatMap(({ matches: own }) => own.filter((match): match is Telling => kinds.includes(match.kind)));
+  return rules.flatMap(({ matches: own }) => own.filter((match): match is SpecificMatch => kinds.includes(match.kind)));
 }
 
 /** Packets of one direction for which this is equal have the same fate. */
-export function tellApart(matchers: readonly Telling[], packet: Packet): string {
+export function matchKey(matchers: readonly SpecificMatch[], packet: Packet): string {
   return matchers.flatMap((match, index) => (holds(match, packet) ? [index] : [])).join();
 }
 

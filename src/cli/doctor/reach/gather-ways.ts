@@ -3,9 +3,9 @@ import * as z from "zod";
 import { poolRulePriorities, poolRuleProtocol } from "../../../../plugins/calico/names.ts";
 import type { Family } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
-import type { IpRule, Lookup, ReachFacts, ReachPod, Way } from "./facts.ts";
+import type { IpRule, PodRoutes, ReachFacts, ReachPod, RouteLookup } from "./facts.ts";
 import { lookUp, type Question } from "./lookup.ts";
-import { farAway } from "./probe.ts";
+import { probeTargets } from "./probe.ts";
 
 export async function gatherWays(
   cli: Cli,
@@ -13,11 +13,15 @@ export async function gatherWays(
   families: readonly Family[],
 ): Promise<Pick<ReachFacts, "ways" | "uplinks">> {
   const asked = await lookUp(cli, [
-    ...pods.map(({ address, family, hostInterface }) => ({ to: farAway[family], from: address, iif: hostInterface })),
+    ...pods.map(({ address, family, hostInterface }) => ({
+      to: probeTargets[family],
+      from: address,
+      iif: hostInterface,
+    })),
     ...pods.map(({ address }) => ({ to: address })),
-    ...families.map((family) => ({ to: farAway[family] })),
+    ...families.map((family) => ({ to: probeTargets[family] })),
   ]);
-  const at = (index: number): Lookup => asked[index] ?? { kind: "unasked" };
+  const at = (index: number): RouteLookup => asked[index] ?? { kind: "unasked" };
   const uplinkOf = (family: Family) => at(families.includes(family) ? pods.length * 2 + families.indexOf(family) : -1);
   const uplinks = { 4: uplinkOf(4), 6: uplinkOf(6) };
   // What does not find its way out would come back by the way that the node has.
@@ -25,30 +29,34 @@ export async function gatherWays(
     const entry = [at(index), uplinks[pod.family]].find((one) => one.kind === "route");
     const own = at(pods.length + index);
     return [
-      ...(entry?.kind === "route" ? [{ index, to: pod.address, from: farAway[pod.family], iif: entry.dev }] : []),
+      ...(entry?.kind === "route" ? [{ index, to: pod.address, from: probeTargets[pod.family], iif: entry.dev }] : []),
       ...(own.kind === "route" && own.source !== undefined ? [{ index, to: pod.address, from: own.source }] : []),
     ];
   });
   const answers = await lookUp(cli, second);
-  const found = (index: number, hasIif: boolean): Lookup | undefined =>
+  const found = (index: number, hasIif: boolean): RouteLookup | undefined =>
     answers[second.findIndex((one) => one.index === index && (one.iif !== undefined) === hasIif)];
-  const ways = pods.map((pod, index): Way => {
+  const ways = pods.map((pod, index): PodRoutes => {
     const before = at(pods.length + index);
-    const toPod = isStray(before, pod) ? before : (found(index, false) ?? before);
+    const toPod = isMisrouted(before, pod) ? before : (found(index, false) ?? before);
     return { out: at(index), toPod, back: found(index, true) ?? { kind: "unasked" }, strayRoute: undefined };
   });
-  return { uplinks, ways: await nameStrays(cli, pods, ways) };
+  return { uplinks, ways: await nameMisroutes(cli, pods, ways) };
 }
 
 const matched = z.array(z.object({ dst: z.string(), protocol: z.string().optional() }));
 
 /** A route of the main table that leads a pod's packets elsewhere is named, the first few. */
-async function nameStrays(cli: Cli, pods: readonly ReachPod[], ways: readonly Way[]): Promise<readonly Way[]> {
+async function nameMisroutes(
+  cli: Cli,
+  pods: readonly ReachPod[],
+  ways: readonly PodRoutes[],
+): Promise<readonly PodRoutes[]> {
   let left = 4;
   return Promise.all(
     ways.map(async (way, index) => {
       const pod = pods[index];
-      if (pod === undefined || !isStray(way.toPod, pod) || left-- <= 0) return way;
+      if (pod === undefined || !isMisrouted(way.toPod, pod) || left-- <= 0) return way;
       const argv = ["ip", "-j", `-${pod.family}`, "route", "get", "fibmatch", pod.address];
       const [route] = matched.parse(JSON.parse(await cli.program(argv)));
       if (route === undefined) return way;
@@ -58,7 +66,7 @@ async function nameStrays(cli: Cli, pods: readonly ReachPod[], ways: readonly Wa
 }
 
 /** Whether it leads elsewhere than to the pod. */
-export function isStray(lookup: Lookup, { hostInterface }: ReachPod): boolean {
+export function isMisrouted(lookup: RouteLookup, { hostInterface }: ReachPod): boolean {
   return lookup.kind === "route" && lookup.dev !== hostInterface;
 }
 
@@ -129,7 +137,7 @@ const refusingRoutes = z.array(
 /** A node may have many routes: it is asked only where a look-up was refused. */
 export async function gatherRefusing(
   cli: Cli,
-  ways: readonly Way[],
+  ways: readonly PodRoutes[],
   families: readonly Family[],
 ): Promise<ReachFacts["refusing"]> {
   const isRefused = ways.some(({ out, back, toPod }) => [out, back, toPod].some(({ kind }) => kind === "refused"));

@@ -8,14 +8,21 @@ import { listenersAsHost } from "../../../plugin/advertisements.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import type { Process } from "../../node/processes.ts";
-import { isAtWork, livesIn, nameOfTrace, sandboxPath } from "../attachments.ts";
+import { isAlive, isBusy, nameOfTrace, sandboxPath } from "../attachments.ts";
 import type { Trace } from "../sandboxes.ts";
-import { type LinkFact, noReachFacts, type ProbeFacts, type ReachFacts, type ReachPod, type Way } from "./facts.ts";
+import {
+  type LinkFact,
+  noReachFacts,
+  type PodRoutes,
+  type ProbeFacts,
+  type ReachFacts,
+  type ReachPod,
+} from "./facts.ts";
 import { gatherChains } from "./gather-chains.ts";
 import { gatherLinks, gatherNeighbours } from "./gather-links.ts";
 import { gatherRefusing, gatherRules, gatherWays } from "./gather-ways.ts";
 import { sendProbes } from "./probe.ts";
-import { checkReach, hasPuzzle } from "./reach.ts";
+import { checkReach, hasUnexplainedLoss } from "./reach.ts";
 
 export interface ReachOptions {
   readonly pools: readonly Pool[];
@@ -78,7 +85,7 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
   };
   if (!options.probe) return without;
   const first = { ...without, probe: await sendAll() };
-  if (!hasPuzzle(first, options.pools)) return withFault(first);
+  if (!hasUnexplainedLoss(first, options.pools)) return withFault(first);
   // An interface that has just come up lets nothing pass until the kernel has looked at its carrier, which it does once a second.
   await setTimeout(carrierMs);
   return withFault({ ...first, probe: await sendAll() });
@@ -122,8 +129,8 @@ function podsIn(
   return traces.flatMap((trace): readonly ReachPod[] => {
     const endpoint = trace.record?.endpoint;
     const hostInterface = trace.link?.ifname;
-    if (!livesIn(trace) || endpoint === undefined || hostInterface === undefined) return [];
-    if (isAtWork(trace, processes) || differences.has(trace.owner)) return [];
+    if (!isAlive(trace) || endpoint === undefined || hostInterface === undefined) return [];
+    if (isBusy(trace, processes) || differences.has(trace.owner)) return [];
     return endpoint.addresses.map(addressOf).map((address) => ({
       name: nameOfTrace(trace),
       hostInterface,
@@ -147,7 +154,7 @@ function macOf({ peer }: Trace): string | undefined {
 function gatherSysctls(
   { sys }: Cli,
   pods: readonly ReachPod[],
-  ways: readonly Way[],
+  ways: readonly PodRoutes[],
   all: readonly LinkFact[],
 ): ReadonlyMap<string, string> {
   const uplinks = ways.flatMap(({ out, back }) =>

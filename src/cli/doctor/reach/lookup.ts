@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { familyOf } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
-import type { Lookup, Refusal } from "./facts.ts";
+import type { Refusal, RouteLookup } from "./facts.ts";
 
 export interface Question {
   readonly to: string;
@@ -24,8 +24,8 @@ const answers = z.array(
 const patienceMs = 20_000;
 
 /** In the order of the questions. Throws `Error` where `ip` does not answer as expected. */
-export async function lookUp(cli: Cli, questions: readonly Question[]): Promise<readonly Lookup[]> {
-  const found = new Array<Lookup>(questions.length).fill({ kind: "unasked" });
+export async function lookUp(cli: Cli, questions: readonly Question[]): Promise<readonly RouteLookup[]> {
+  const found = new Array<RouteLookup>(questions.length).fill({ kind: "unasked" });
   const ofFamily = async (family: 4 | 6) => {
     const indices = questions.flatMap(({ to }, index) => (familyOf(to) === family ? [index] : []));
     if (indices.length === 0) return;
@@ -48,7 +48,7 @@ function argumentsOf({ to, from, iif }: Question): string {
  *     RTNETLINK answers: No route to host
  *     Command failed -:2
  */
-export function readBatch(stdout: string, stderr: string, count: number): readonly Lookup[] {
+export function readBatch(stdout: string, stderr: string, count: number): readonly RouteLookup[] {
   const refused = new Map<number, string>();
   let words = "";
   for (const line of stderr.split("\n")) {
@@ -60,7 +60,7 @@ export function readBatch(stdout: string, stderr: string, count: number): readon
   if (lists.length + refused.size !== count)
     throw new Error(`ip answered ${lists.length} of ${count}: ${stderr.trim()}`);
   let next = 0;
-  return Array.from({ length: count }, (_, index): Lookup => {
+  return Array.from({ length: count }, (_, index): RouteLookup => {
     const reason = refused.get(index + 1);
     if (reason !== undefined) return { kind: "refused", reason: refusalOf(reason) };
     const [answer] = answers.parse(JSON.parse(lists[next++] ?? "[]"));

@@ -15,10 +15,10 @@ import { canonicalAddress, type Family } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import { mapAtOnce } from "../../node/at-once.ts";
-import type { Lookup, ProbeFacts, ProbeResult, ReachPod } from "./facts.ts";
+import type { ProbeFacts, ProbeResult, ReachPod, RouteLookup } from "./facts.ts";
 
 /** a.root-servers.net: far away on every network, and what asks a name server is let through where anything is. */
-export const farAway: Readonly<Record<Family, string>> = { 4: "198.41.0.4", 6: "2001:503:ba3e::2:30" };
+export const probeTargets: Readonly<Record<Family, string>> = { 4: "198.41.0.4", 6: "2001:503:ba3e::2:30" };
 
 /** Each costs a process: what is wrong with one pod alone is found by look-ups and by CHECK. */
 const maxPods = 2;
@@ -50,7 +50,7 @@ interface Sent {
 export async function sendProbes(
   cli: Cli,
   pods: readonly ReachPod[],
-  outs: readonly Lookup[],
+  outs: readonly RouteLookup[],
   tracks: boolean,
 ): Promise<ProbeFacts> {
   const asked = pods.flatMap((pod, index) => {
@@ -90,7 +90,7 @@ export function counterIn(text: string, group: string, name: string): number {
 }
 
 /** One of the link alone cannot be asked from behind a router. */
-function gatewayOf({ gateway }: Extract<Lookup, { kind: "route" }>): string | undefined {
+function gatewayOf({ gateway }: Extract<RouteLookup, { kind: "route" }>): string | undefined {
   return gateway?.startsWith("fe80:") ? undefined : gateway;
 }
 
@@ -131,7 +131,7 @@ async function probeAll(cli: Cli, asked: readonly Asked[], tracks: boolean): Pro
 }
 
 function taskOf(family: Family, gateway: string | undefined, more: Pick<Task, "ttl" | "answerMs">): Task {
-  return { family, target: farAway[family], ...(gateway !== undefined && { gateway }), ...more };
+  return { family, target: probeTargets[family], ...(gateway !== undefined && { gateway }), ...more };
 }
 
 /** `tracked` is absent where connection tracking cannot tell. */
@@ -181,7 +181,7 @@ export function tracksIn(text: string): Tracked {
     const [, source = "", target = "", port = "", leftAs = ""] =
       /\budp\b.*? src=(\S+) dst=(\S+) sport=(\d+) .* src=\S+ dst=(\S+) /.exec(line) ?? [];
     const to = canonicalAddress(target);
-    if (to !== farAway[4] && to !== farAway[6]) return [];
+    if (to !== probeTargets[4] && to !== probeTargets[6]) return [];
     return [
       {
         source: canonicalAddress(source) ?? source,

@@ -9,8 +9,8 @@ import { checkLinks } from "./check-links.ts";
 import { checkProbes } from "./check-probes.ts";
 import { checkRoutes } from "./check-routes.ts";
 import type { ProbeResult, ReachFacts } from "./facts.ts";
+import { outcomeOf } from "./filter-paths.ts";
 import { checkForwarding } from "./forwarding.ts";
-import { outcomeOf } from "./verdict.ts";
 
 export function checkReach(facts: ReachFacts, pools: readonly Pool[]): readonly Finding[] {
   if (facts.pods.length === 0) return [];
@@ -32,7 +32,7 @@ export function checkReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
 }
 
 /** Whether a probe shows what nothing explains. */
-export function hasPuzzle(facts: ReachFacts, pools: readonly Pool[]): boolean {
+export function hasUnexplainedLoss(facts: ReachFacts, pools: readonly Pool[]): boolean {
   return checkReach(facts, pools).some(({ id }) => puzzles.includes(id));
 }
 

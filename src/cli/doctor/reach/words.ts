@@ -11,7 +11,7 @@ export function namesOf(pods: readonly ReachPod[]): string {
 }
 
 /** `1 address of a pod is cut off: …` */
-export function cutOff(pods: readonly ReachPod[]): string {
+export function describeCutOff(pods: readonly ReachPod[]): string {
   const what = pods.length === 1 ? "1 address of a pod is" : `${pods.length} addresses of pods are`;
   return `${what} cut off: ${namesOf(pods)}`;
 }

@@ -1,7 +1,7 @@
 /** Pools beside the node's networks, and blocks that are kept for other names. */
 import { describe, expect, test } from "vitest";
 import { type AddressingFacts, checkAddressing, gatherAddressing } from "../../../../src/cli/doctor/addressing.ts";
-import { perform } from "../../../../src/cli/doctor/fixing.ts";
+import { applyFix } from "../../../../src/cli/doctor/fixing.ts";
 import { newAffinity } from "../../../../src/ipam/model/affinity.ts";
 import { assign, newBlock, withSpec } from "../../../../src/ipam/model/block.ts";
 import { formatObject } from "../../../../src/store/file/layout.ts";
@@ -135,7 +135,7 @@ describe("a block that is kept for another node's name", () => {
       text: 'belongs to node "old-name", and this node is "node-1": no node assigns addresses from it',
       fix: { kind: "reclaim", node: "old-name", cidr },
     });
-    expect(await perform(world.cli(), finding as never, 0n)).toEqual([`released block ${cidr} of node "old-name"`]);
+    expect(await applyFix(world.cli(), finding as never, 0n)).toEqual([`released block ${cidr} of node "old-name"`]);
     expect(await findings(world)).toEqual([]);
     expect(world.object("IPAMBlock", "10-7-0-0-26")).toBeUndefined();
     expect(world.object("BlockAffinity", "old-name-10-7-0-0-26")).toBeUndefined();
@@ -152,7 +152,7 @@ describe("a block that is kept for another node's name", () => {
     const world = strayWorld({ node: "old-name" });
     const [finding] = await findings(world);
     const used = strayWorld({ used: 1, node: "old-name" });
-    expect(await perform(used.cli(), finding as never, 0n)).toEqual([]);
+    expect(await applyFix(used.cli(), finding as never, 0n)).toEqual([]);
     expect(used.object("IPAMBlock", "10-7-0-0-26")).toBeDefined();
   });
 

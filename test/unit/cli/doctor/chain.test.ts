@@ -1,6 +1,6 @@
 /** What each plugin of a chain was asked, where that is known from, and how it is asked again. */
 import { expect, test } from "vitest";
-import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
+import type { ChangingFacts } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Difference } from "../../../../src/cli/doctor/difference.ts";
 import type { ChainCall, Finding } from "../../../../src/cli/doctor/finding.ts";
 import type { Part } from "../../../../src/endpoint/part.ts";
@@ -35,7 +35,7 @@ function nodeOf(
 ): NodeModel {
   const node = nodeWith("a");
   Object.assign(node.pods[0] as Pod, { ifb: "missing", ...change });
-  node.change = (moving): Moving => ({
+  node.change = (moving): ChangingFacts => ({
     ...moving,
     parts: types.map((type) => ({
       path: `/run/tortie/parts/net:a-0a:eth0:${type}.json`,

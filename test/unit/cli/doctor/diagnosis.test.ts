@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Moving } from "../../../../src/cli/doctor/diagnosis.ts";
+import type { ChangingFacts } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import { describeDiagnosis } from "../../../../src/cli/doctor/report.ts";
@@ -214,7 +214,7 @@ describe("an attachment", () => {
   });
 });
 
-function withTable(moving: Moving, owner: string, target: string, owners = [owner]): Moving {
+function withTable(moving: ChangingFacts, owner: string, target: string, owners = [owner]): ChangingFacts {
   const tables = moving.firewall.nftTables.map((table) =>
     table.name === "tortie_portmap"
       ? {

@@ -2,11 +2,11 @@
 
 import { afterAll, expect } from "vitest";
 import {
+  type ChangingFacts,
   type Diagnosis,
-  diagnoseMoving,
-  diagnoseSettled,
-  type Moving,
-  type Settled,
+  diagnoseChanging,
+  diagnoseStatic,
+  type StaticFacts,
 } from "../../../../src/cli/doctor/diagnosis.ts";
 import { ownBuild } from "../../../../src/cli/doctor/executables.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
@@ -50,10 +50,10 @@ export interface Pod {
 
 export interface NodeModel {
   readonly pods: Pod[];
-  settled: Settled;
+  settled: StaticFacts;
   readiness: readonly ReadinessFact[];
   /** Last of all. */
-  change: (moving: Moving) => Moving;
+  change: (moving: ChangingFacts) => ChangingFacts;
 }
 
 const takenAt = 1_704_067_200n * 1_000_000_000n;
@@ -94,8 +94,8 @@ function recommend({ remedy }: Finding): void {
 }
 
 export function diagnose(node: NodeModel, graceSeconds = 60): Diagnosis {
-  const certain = diagnoseSettled(node.settled, node.readiness);
-  const moving = diagnoseMoving(node.settled, node.change(movingOf(node, graceSeconds)), graceSeconds);
+  const certain = diagnoseStatic(node.settled, node.readiness);
+  const moving = diagnoseChanging(node.settled, node.change(movingOf(node, graceSeconds)), graceSeconds);
   const findings = [...certain.findings, ...moving.findings];
   for (const finding of findings) recommend(finding);
   return {
@@ -120,7 +120,7 @@ export const calico: Network = {
   ].map((plugin) => ({ type: plugin.type, document: { cniVersion: "1.1.0", name: network, ...plugin } })),
 };
 
-function settled(): Settled {
+function settled(): StaticFacts {
   return {
     kernel: {
       release: "6.1.0-28-amd64",
@@ -166,7 +166,7 @@ function settled(): Settled {
   };
 }
 
-function movingOf({ pods }: NodeModel, graceSeconds: number): Moving {
+function movingOf({ pods }: NodeModel, graceSeconds: number): ChangingFacts {
   const store = memoryStore();
   store.objects.set("IPPool/p", {
     apiVersion: "projectcalico.org/v3",
@@ -323,7 +323,7 @@ function linksOf({ name, attachment, hasNamespace, link, ifb }: Pod, index: numb
 function namespaceOf(
   { name, address, hasNamespace, holder, link, isSeen }: Pod,
   index: number,
-): Moving["facts"]["namespaces"] {
+): ChangingFacts["facts"]["namespaces"] {
   if (!hasNamespace || !isSeen) return [];
   const isPaired = link === "whole" || link === "without alias";
   return [
@@ -347,7 +347,7 @@ function namespaceOf(
   ];
 }
 
-function recordOf({ name, attachment, address, record, recordAgeSeconds }: Pod): Moving["records"] {
+function recordOf({ name, attachment, address, record, recordAgeSeconds }: Pod): ChangingFacts["records"] {
   if (record === "missing") return [];
   const endpoint = {
     attachment,

@@ -10,8 +10,8 @@ import {
 import {
   type BaseChain,
   distinguishing,
+  matchKey,
   type Packet,
-  tellApart,
   walk,
 } from "../../../../src/cli/doctor/reach/filter.ts";
 import { readIptablesChains, tablesIn } from "../../../../src/cli/doctor/reach/filter-iptables.ts";
@@ -147,7 +147,7 @@ describe("rules of iptables", () => {
       fc.property(fc.array(line, { maxLength: 5 }), octet, octet, (rules, one, other) => {
         const chains = [forward(rules)].flatMap((base) => base ?? []);
         const packets = [one, other].map((last) => ({ ...packet, saddr: addressBytes(`10.65.0.${last}`) }));
-        const [left, right] = packets.map((each) => tellApart(distinguishing(chains), each));
+        const [left, right] = packets.map((each) => matchKey(distinguishing(chains), each));
         const [mine, yours] = packets.map((each) => fate(chains[0], each));
         return left !== right || mine === yours;
       }),

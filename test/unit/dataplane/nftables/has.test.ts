@@ -47,7 +47,7 @@ describe("hasNftChain()", () => {
 
   test("is false on a kernel whose netfilter has no nf_tables", () => {
     const nft = new FakeNft();
-    nft.lacking.add("nf_tables");
+    nft.missingModules.add("nf_tables");
     expect(hasNftChain("ip", "t", "c", nftSys(nft))).toBe(false);
   });
 

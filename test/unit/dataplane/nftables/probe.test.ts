@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import { natTables } from "../../../../plugins/calico/nat-outgoing.ts";
-import { longestTarget, tables } from "../../../../plugins/portmap/tables.ts";
+import { maxTargetLength, tables } from "../../../../plugins/portmap/tables.ts";
 import { applyNft } from "../../../../src/dataplane/nftables/apply.ts";
 import { probeNft } from "../../../../src/dataplane/nftables/probe.ts";
 import { FakeNft } from "../../../lib/fake/nft.ts";
 import { nftSys } from "../../../lib/fake/nft-sys.ts";
 
-const ports = [...tables, longestTarget];
+const ports = [...tables, maxTargetLength];
 
 function probe(nft: FakeNft, resources: Parameters<typeof probeNft>[0] = ports): readonly string[] {
   return [...probeNft(resources, nftSys(nft))].map(([family, { message }]) => `${family}: ${message}`);
@@ -21,13 +21,13 @@ test("finds nothing missing where an ADD would succeed, and makes nothing", () =
 test("asks once, and tries nothing, while a table is there", () => {
   const nft = new FakeNft();
   applyNft(ports, "tortie:net/c1/eth0", nftSys(nft));
-  nft.lacking.add("nft_chain_nat");
+  nft.missingModules.add("nft_chain_nat");
   nft.datagrams = 0;
   expect(probe(nft)).toEqual([]);
   expect(nft.datagrams).toBe(1);
 });
 
-test("an ADD that makes the table meanwhile is no lack", () => {
+test("an ADD that makes the table meanwhile is not a missing feature", () => {
   const nft = new FakeNft();
   nft.before = () => void applyNft(ports, "tortie:net/c1/eth0", nftSys(nft));
   expect(probe(nft)).toEqual([]);
@@ -42,7 +42,7 @@ test.each<[string, readonly string[]]>([
   ["nft_fib_ipv6", ['ip6: cannot make rule "to an address of the host" of chain ip6 tortie_portmap prerouting']],
 ])("names %s, the first reason of each family", (module, wanted) => {
   const nft = new FakeNft();
-  nft.lacking.add(module);
+  nft.missingModules.add(module);
   const found = probe(nft);
   expect(found.map((text) => text.split(": the kernel has no ")[0])).toEqual(wanted);
   for (const text of found) expect(text).toMatch(new RegExp(`; load module ${module}$`));
@@ -57,6 +57,6 @@ test("finds the kernel before 5.8, which takes no IPv6 host ports", () => {
 
 test("throws where there are no nf_tables", () => {
   const nft = new FakeNft();
-  nft.lacking.add("nf_tables");
+  nft.missingModules.add("nf_tables");
   expect(() => probe(nft)).toThrow("cannot use nf_tables: the kernel does not support them; load module nf_tables");
 });

@@ -351,7 +351,7 @@ describe("assignAddresses() from who may lose them", () => {
     pool("v4", "10.0.0.0/24", 26);
     put("IPAMConfig", "default", { ipCooldownSeconds: 60 });
     ask("net.old", ["10.0.0.1"]);
-    drive(releaseByHandle("net.old", undefined, claimant("net.old").now), store);
+    drive(releaseByHandle("net.old", undefined, assignArgs("net.old").now), store);
     expect(() => ask("net.new", ["10.0.0.1"], mayTakeOver)).toThrow(
       'cannot assign address 10.0.0.1: it was released less than 60 s ago (ipCooldownSeconds of IPAMConfig "default")',
     );
@@ -433,7 +433,7 @@ interface Options {
   readonly count?: number;
 }
 
-function claimant(handleId: string, node = "node") {
+function assignArgs(handleId: string, node = "node") {
   return {
     handleId,
     node,
@@ -448,7 +448,7 @@ function add(
   { node, families = [4], pools = [], pools4 = pools, count = 1 }: Options = {},
 ): string[] {
   const wanted = families.map((family) => ({ family, pools: family === 4 ? pools4 : pools, count }));
-  const request: AssignRequest = { ...claimant(handleId, node), wanted };
+  const request: AssignRequest = { ...assignArgs(handleId, node), wanted };
   return drive(autoAssign(request), store).map(({ address }) => address);
 }
 
@@ -457,7 +457,7 @@ function ask(
   addresses: readonly string[],
   mayTakeOver: (holder: AllocationAttribute) => boolean = () => false,
 ): string[] {
-  const request = { ...claimant(handleId), addresses, mayTakeOver };
+  const request = { ...assignArgs(handleId), addresses, mayTakeOver };
   return drive(assignAddresses(request), store).map(({ address }) => address);
 }
 

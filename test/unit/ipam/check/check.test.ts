@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
 import { checkIpam } from "../../../../src/ipam/check/check.ts";
-import { confirmed, repair } from "../../../../src/ipam/check/repair.ts";
+import { confirmedProblems, repair } from "../../../../src/ipam/check/repair.ts";
 import type { Problem, SeenEndpoint, Snapshot } from "../../../../src/ipam/check/report.ts";
 import type { Block, BlockSpec } from "../../../../src/ipam/model/block.ts";
 import { handleIdOf } from "../../../../src/ipam/model/handle.ts";
@@ -213,7 +213,7 @@ describe("repair()", () => {
     drive(releaseByHandle("net.a"), store);
     for (const pod of ["b", "c", "d", "a"]) add(pod);
     expect(check().problems.map(({ subject }) => subject)).toContain("10.0.0.148");
-    expect(confirmed([old], check())).toEqual([]);
+    expect(confirmedProblems([old], check())).toEqual([]);
   });
 
   test("does not touch an address of a person's pools, nor one that only an interface shows", () => {
@@ -252,7 +252,9 @@ function check(facts: Partial<Snapshot> = {}) {
 function repairAll(facts: Partial<Snapshot>, kinds?: readonly string[]) {
   const fresh = snapshot(facts);
   const report = checkIpam(fresh);
-  const problems = confirmed([report], report).filter(({ kind }) => kinds === undefined || kinds.includes(kind));
+  const problems = confirmedProblems([report], report).filter(
+    ({ kind }) => kinds === undefined || kinds.includes(kind),
+  );
   return problems.map((problem) => drive(repair(problem, report, fresh), store));
 }
 

@@ -3,7 +3,7 @@ import { autoAssign } from "../../../../src/ipam/assign/assign.ts";
 import { assignAddresses } from "../../../../src/ipam/assign/explicit.ts";
 import type { BlockSpec } from "../../../../src/ipam/model/block.ts";
 import { type HandleSpec, handleIdOf, newHandle } from "../../../../src/ipam/model/handle.ts";
-import { addressesOf, readHeld } from "../../../../src/ipam/model/held.ts";
+import { addressesOf, readHandleContents } from "../../../../src/ipam/model/handle-contents.ts";
 import { listPools } from "../../../../src/ipam/model/pool.ts";
 import { collect } from "../../../../src/ipam/release/gc.ts";
 import { create, drive } from "../../../../src/store/transaction.ts";
@@ -79,15 +79,15 @@ function attachment(containerId: string) {
 }
 
 function add(node: string, container: string, attributes: Readonly<Record<string, string>> = { node }) {
-  const claimant = { handleId: handleIdOf(attachment(container)), node, attributes, now };
+  const assignArgs = { handleId: handleIdOf(attachment(container)), node, attributes, now };
   const wanted = [{ family: 4 as const, pools: [], count: 1 }];
-  const request = { ...claimant, wanted, pools: drive(listPools(), store) };
+  const request = { ...assignArgs, wanted, pools: drive(listPools(), store) };
   return drive(autoAssign(request), store).map(({ address }) => address);
 }
 
 function ask(node: string, container: string, address: string): void {
-  const claimant = { handleId: handleIdOf(attachment(container)), node, attributes: { node }, now };
-  drive(assignAddresses({ ...claimant, addresses: [address], pools: drive(listPools(), store) }), store);
+  const assignArgs = { handleId: handleIdOf(attachment(container)), node, attributes: { node }, now };
+  drive(assignAddresses({ ...assignArgs, addresses: [address], pools: drive(listPools(), store) }), store);
 }
 
 function freeAddressOf(node: string): string | undefined {
@@ -104,7 +104,7 @@ function collected(node: string | undefined, valid: readonly string[], at = now 
 }
 
 function held(container: string): readonly string[] {
-  return addressesOf(drive(readHeld(handleIdOf(attachment(container))), store)).map(({ address }) => address);
+  return addressesOf(drive(readHandleContents(handleIdOf(attachment(container))), store)).map(({ address }) => address);
 }
 
 function handles(): readonly string[] {

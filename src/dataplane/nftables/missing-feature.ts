@@ -16,7 +16,7 @@ import {
   nfHeaderLength,
 } from "../../netlink/nftables/numbers.ts";
 import { readChain, readRule } from "../../netlink/nftables/read.ts";
-import { MissingFeature, refusedWith } from "../errors.ts";
+import { hasErrno, MissingFeature } from "../errors.ts";
 
 /** The expressions that are modules of their own, and what they do. The rest is in nf_tables itself. */
 const expressions: { readonly [name: string]: readonly [purpose: string, module: string] } = {
@@ -30,16 +30,16 @@ const expressions: { readonly [name: string]: readonly [purpose: string, module:
  * The refusal of one request of a transaction, in terms of what the kernel lacks; `undefined` when it says nothing of that. **ENOENT says so
  * only where everything that the request names is there or made in the same transaction.**
  */
-export function lackingFeature(request: Request, ack: Ack): MissingFeature | undefined {
+export function missingFeature(request: Request, ack: Ack): MissingFeature | undefined {
   const attributes = readAttributes(request.payload, nfHeaderLength);
   const family = request.payload[0] === families.ip ? "ip" : "ip6";
   const text = (type: number): string => stringOf(attributes.get(type) ?? new Uint8Array());
-  if (request.type === NFT_MSG_NEWCHAIN && refusedWith(ack, "ENOENT")) {
+  if (request.type === NFT_MSG_NEWCHAIN && hasErrno(ack, "ENOENT")) {
     const { table, name, type } = readChain(request);
     if (type === "") return undefined;
-    return lacks(`chain ${family} ${table} ${name}`, `${type} chains`, `nft_chain_${type}`);
+    return missingModule(`chain ${family} ${table} ${name}`, `${type} chains`, `nft_chain_${type}`);
   }
-  if (request.type === NFT_MSG_NEWRULE && refusedWith(ack, "ENOENT")) {
+  if (request.type === NFT_MSG_NEWRULE && hasErrno(ack, "ENOENT")) {
     const used = namesIn(attributes.get(NFTA_RULE_EXPRESSIONS)).flatMap((name) => {
       const known = expressions[name];
       return known ? [[known[0], name === "fib" ? `${known[1]}${family === "ip" ? 4 : 6}` : known[1]] as const] : [];
@@ -48,9 +48,9 @@ export function lackingFeature(request: Request, ack: Ack): MissingFeature | und
     const place = `chain ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_RULE_CHAIN)}`;
     const what = `rule "${readRule(request).comment ?? ""}" of ${place}`;
     const [purposes, modules] = [used.map(([purpose]) => purpose), used.map(([, module]) => module)];
-    return lacks(what, purposes.join(" or "), modules.join(" "));
+    return missingModule(what, purposes.join(" or "), modules.join(" "));
   }
-  if (request.type === NFT_MSG_NEWSETELEM && refusedWith(ack, "EOVERFLOW")) {
+  if (request.type === NFT_MSG_NEWSETELEM && hasErrno(ack, "EOVERFLOW")) {
     const reason =
       "the kernel accepts at most 16 bytes of data, but an IPv6 address with a port has 20; IPv6 host ports need Linux 5.8 or newer";
     const map = `map ${family} ${text(NFTA_RULE_TABLE)} ${text(NFTA_SET_NAME)}`;
@@ -59,7 +59,7 @@ export function lackingFeature(request: Request, ack: Ack): MissingFeature | und
   return undefined;
 }
 
-function lacks(what: string, feature: string, module: string): MissingFeature {
+function missingModule(what: string, feature: string, module: string): MissingFeature {
   return new MissingFeature(["make", what], { feature, module, reason: `the kernel has no ${feature} in nf_tables` });
 }
 

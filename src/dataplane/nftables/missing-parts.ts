@@ -8,7 +8,7 @@ import type { NftSession } from "./session.ts";
 import { buildRequests, missingOf, ruleRequests } from "./table.ts";
 
 /** What is to be done to a table before it is as the plan says. */
-export interface Lack {
+export interface MissingParts {
   /** Sets and chains to be made. */
   readonly missing: NftTable;
   /** Chains that are there with fewer rules than they should have: a hand flushed them. */
@@ -16,7 +16,7 @@ export interface Lack {
 }
 
 /** `undefined` when the table lacks nothing. */
-export function lackOf(session: NftSession, table: NftTable): Lack | undefined {
+export function missingParts(session: NftSession, table: NftTable): MissingParts | undefined {
   const missing = missingOf(session, table);
   const there = table.chains.filter((chain) => !missing.chains.includes(chain));
   const found = session.askAll(
@@ -31,14 +31,14 @@ export function lackOf(session: NftSession, table: NftTable): Lack | undefined {
 }
 
 /** Whether the same is lacking as before. */
-export function isSameLack(before: Lack | undefined, now: Lack | undefined): boolean {
-  const names = ({ missing: { sets, chains }, emptied }: Lack): string =>
+export function isSameMissing(before: MissingParts | undefined, now: MissingParts | undefined): boolean {
+  const names = ({ missing: { sets, chains }, emptied }: MissingParts): string =>
     [sets, chains, emptied].map((each) => each.map(({ name }) => name).join()).join("/");
   return before === undefined || now === undefined ? before === now : names(before) === names(now);
 }
 
 /** What makes good what is lacking. `setId` is free from there on. */
-export function repairs(table: NftTable, { missing, emptied }: Lack, setId: number): readonly Request[] {
+export function repairRequests(table: NftTable, { missing, emptied }: MissingParts, setId: number): readonly Request[] {
   const id = idOf(table);
   return [
     ...buildRequests(missing, setId),

@@ -7,16 +7,16 @@ import { readBlock } from "./affinity.ts";
 import { type Block, type BlockSpec, blockAddress, ordinalsOfHandle } from "./block.ts";
 import { type HandleSpec, readHandle } from "./handle.ts";
 
-export interface HeldBlock {
+export interface HandleBlock {
   readonly block: Block;
   readonly ordinals: readonly number[];
 }
 
-export interface Held {
+export interface HandleContents {
   /** As it is stored; `undefined` when there is none. */
   readonly handle: StoredObject<HandleSpec> | undefined;
   /** The blocks in which it really holds something: **the block decides, the handle's counts do not**. */
-  readonly blocks: readonly HeldBlock[];
+  readonly blocks: readonly HandleBlock[];
 }
 
 /** An address that was assigned. */
@@ -27,9 +27,9 @@ export interface Assigned {
   readonly block: string;
 }
 
-export function* readHeld(handleId: string): Transaction<Held> {
+export function* readHandleContents(handleId: string): Transaction<HandleContents> {
   const handle = yield* readHandle(handleId);
-  const blocks: HeldBlock[] = [];
+  const blocks: HandleBlock[] = [];
   for (const cidr in handle?.spec.block) {
     const block = yield* readBlock(cidr);
     if (block === undefined) continue;
@@ -44,7 +44,7 @@ export function assignedAt(spec: BlockSpec, ordinal: number): Assigned {
 }
 
 /** IPv4 first, in ascending order. */
-export function addressesOf({ blocks }: Held): readonly Assigned[] {
+export function addressesOf({ blocks }: HandleContents): readonly Assigned[] {
   const all = blocks.flatMap(({ block: { spec }, ordinals }) => ordinals.map((ordinal) => assignedAt(spec, ordinal)));
   return all.sort((one, other) => one.family - other.family);
 }

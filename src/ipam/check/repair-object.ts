@@ -13,7 +13,7 @@ import { contains } from "../../net/prefix.ts";
 import { DamagedError } from "../../store/damage.ts";
 import { affinityName, blockCidrOf, handleName } from "../../store/object-name.ts";
 import type { ObjectRef } from "../../store/store-error.ts";
-import { create, list, read, remove, setAside, type Transaction } from "../../store/transaction.ts";
+import { create, list, moveDamagedAside, read, remove, type Transaction } from "../../store/transaction.ts";
 import { type AffinitySpec, hostAffinity, newAffinity } from "../model/affinity.ts";
 import {
   type AllocationAttribute,
@@ -39,27 +39,27 @@ export interface KnownUse {
 }
 
 /** What was done, for people; `undefined` when it is a person's to decide. `now` in nanoseconds since the epoch. */
-export function* rebuild(
+export function* repairObject(
   { kind, name }: ObjectRef,
   uses: readonly KnownUse[],
   now: bigint,
 ): Transaction<string | undefined> {
   switch (kind) {
     case "IPAMBlock":
-      return yield* rebuildBlock(name, uses, now);
+      return yield* repairBlock(name, uses, now);
     case "IPAMHandle":
-      return yield* rebuildHandle(name);
+      return yield* repairHandle(name);
     case "BlockAffinity":
-      return yield* rebuildAffinity(name);
+      return yield* repairAffinity(name);
     default:
       return undefined;
   }
 }
 
-function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Transaction<string> {
+function* repairBlock(name: string, uses: readonly KnownUse[], now: bigint): Transaction<string> {
   const cidr = blockCidrOf(name);
   if (cidr === undefined) {
-    yield* setAside({ kind: "IPAMBlock", name });
+    yield* moveDamagedAside({ kind: "IPAMBlock", name });
     return `set IPAMBlock "${name}" aside: its name is not the name of a block`;
   }
   const old = yield* readable(name, cidr);
@@ -74,7 +74,7 @@ function* rebuildBlock(name: string, uses: readonly KnownUse[], now: bigint): Tr
     block = fill(block, new Map(kept.map((ordinal) => [ordinal, { handle_id: handle }])));
   }
   if (affinity === undefined) block = withSpec(block, { ...block.spec, affinity: null });
-  yield* setAside({ kind: "IPAMBlock", name }, block);
+  yield* moveDamagedAside({ kind: "IPAMBlock", name }, block);
   const withheld = lost.length > 0 ? `, ${kept.length} withheld for ${lost.map((id) => `"${id}"`).join(", ")}` : "";
   return `set IPAMBlock "${name}" aside and rebuilt it: ${known.size} addresses are known to be in use${withheld}`;
 }
@@ -172,7 +172,7 @@ function* putHandle(handleId: string, counts: Readonly<Record<string, number>>):
   yield* create(newHandle(handleId, counts));
 }
 
-function* rebuildHandle(name: string): Transaction<string> {
+function* repairHandle(name: string): Transaction<string> {
   const counts: Record<string, number> = {};
   let handleId = "";
   for (const object of yield* list("IPAMBlock")) {
@@ -185,16 +185,16 @@ function* rebuildHandle(name: string): Transaction<string> {
       counts[spec.cidr] = (counts[spec.cidr] ?? 0) + 1;
     }
   }
-  yield* setAside({ kind: "IPAMHandle", name }, handleId === "" ? undefined : newHandle(handleId, counts));
+  yield* moveDamagedAside({ kind: "IPAMHandle", name }, handleId === "" ? undefined : newHandle(handleId, counts));
   const blocks = Object.keys(counts).join(", ");
   return `set IPAMHandle "${name}" aside${handleId === "" ? ": no block contains it" : ` and rebuilt it from ${blocks}`}`;
 }
 
-function* rebuildAffinity(name: string): Transaction<string> {
+function* repairAffinity(name: string): Transaction<string> {
   const owned = (yield* list("IPAMBlock")).filter(isBlock).flatMap(({ spec: { cidr, affinity } }) => {
     const node = affinity?.startsWith(hostAffinity("")) ? affinity.slice(hostAffinity("").length) : undefined;
     return node !== undefined && affinityName(node, cidr) === name ? [newAffinity(node, cidr, "confirmed")] : [];
   });
-  yield* setAside({ kind: "BlockAffinity", name }, owned[0]);
+  yield* moveDamagedAside({ kind: "BlockAffinity", name }, owned[0]);
   return `set BlockAffinity "${name}" aside${owned[0] === undefined ? ": no block names it" : " and rebuilt it from its block"}`;
 }

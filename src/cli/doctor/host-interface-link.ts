@@ -4,7 +4,7 @@ import type { SeenNamespace } from "../node/facts.ts";
 import type { IpLink } from "../node/iproute.ts";
 
 /** The host's end of the pair that an interface in a sandbox is of. */
-export function hostEndOf(
+export function hostInterfaceLink(
   { ifname }: Attachment,
   inside: SeenNamespace | undefined,
   links: readonly IpLink[],

@@ -5,7 +5,7 @@ import { holderOf } from "../store/file/lock-holder.ts";
 const quietMs = 2000;
 
 /** `sys.lock`, which tells once who holds the lock when it is not free after two seconds. */
-export function tellingLock(sys: Sys, note: (line: string) => void): Sys["lock"] {
+export function reportingLock(sys: Sys, note: (line: string) => void): Sys["lock"] {
   return (path, mode, timeoutMs) => {
     if (timeoutMs <= quietMs) return sys.lock(path, mode, timeoutMs);
     try {

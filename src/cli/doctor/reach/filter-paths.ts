@@ -3,21 +3,29 @@
 import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes, type Family } from "../../../net/address.ts";
 import type { ProbeResult, ReachFacts, ReachPod } from "./facts.ts";
-import { type BaseChain, concerns, distinguishing, type Packet, type Place, tellApart, walk } from "./filter.ts";
-import { farAway } from "./probe.ts";
+import {
+  type BaseChain,
+  distinguishing,
+  type FilterPosition,
+  matchesFamily,
+  matchKey,
+  type Packet,
+  walk,
+} from "./filter.ts";
+import { probeTargets } from "./probe.ts";
 
 /** `among`: to another pod of the node. */
 export type Direction = "out" | "back" | "among";
 
-export interface Fate {
+export interface FilterResult {
   readonly fate: "passes" | "may be dropped" | "dropped";
-  readonly place: Place | undefined;
+  readonly place: FilterPosition | undefined;
   /** Whether a rule accepts packets by a pod's interface or address: somebody has thought of pods. */
   readonly isProvidedFor: boolean;
 }
 
 /** The fate of a pod's packets of one direction. */
-export interface Verdict extends Fate {
+export interface PathResult extends FilterResult {
   readonly pod: ReachPod;
   readonly direction: Direction;
 }
@@ -25,11 +33,11 @@ export interface Verdict extends Fate {
 const hooks = ["prerouting", "forward", "postrouting"] as const;
 
 /** Rules are walked once for all the pods that they do not tell apart. */
-export function verdictsOf({ pods, ways, uplinks, chains }: ReachFacts): readonly Verdict[] {
-  const known = new Map<string, Fate>();
+export function filterPaths({ pods, ways, uplinks, chains }: ReachFacts): readonly PathResult[] {
+  const known = new Map<string, FilterResult>();
   const passed = { 4: passedBy(chains, 4), 6: passedBy(chains, 6) };
   const apart = { 4: distinguishing(passed[4]), 6: distinguishing(passed[6]) };
-  return pods.flatMap((pod, index): readonly Verdict[] => {
+  return pods.flatMap((pod, index): readonly PathResult[] => {
     const { family } = pod;
     const out = ways[index]?.out;
     const uplink = out?.kind === "route" ? out : uplinks[family];
@@ -38,7 +46,7 @@ export function verdictsOf({ pods, ways, uplinks, chains }: ReachFacts): readonl
     const packets = { ...packetsOf(pod, uplink.dev), ...(other !== undefined && { among: packetTo(pod, other) }) };
     return Object.entries(packets).map(([name, packet]) => {
       const direction = name as Direction;
-      const key = `${family} ${direction} ${tellApart(apart[family], packet)}`;
+      const key = `${family} ${direction} ${matchKey(apart[family], packet)}`;
       const fate = known.get(key) ?? fateOf(passed[family], packet);
       known.set(key, fate);
       return { pod, direction, ...fate };
@@ -48,11 +56,11 @@ export function verdictsOf({ pods, ways, uplinks, chains }: ReachFacts): readonl
 
 /** In the order in which a packet meets them. */
 function passedBy(chains: readonly BaseChain[], family: Family): readonly BaseChain[] {
-  return hooks.flatMap((hook) => chains.filter((base) => base.hook === hook && concerns(base, { family })));
+  return hooks.flatMap((hook) => chains.filter((base) => base.hook === hook && matchesFamily(base, { family })));
 }
 
 /** A way is closed when neither protocol has a chance. */
-function fateOf(passed: readonly BaseChain[], packet: Packet): Fate {
+function fateOf(passed: readonly BaseChain[], packet: Packet): FilterResult {
   const fates = (["udp", "tcp"] as const).map((protocol) => {
     const outcomes = passed.map((base) => walk(base, { ...packet, protocol }));
     return { sure: outcomes.find(({ accept }) => !accept), possible: outcomes.find(({ drop }) => drop) };
@@ -69,7 +77,7 @@ function fateOf(passed: readonly BaseChain[], packet: Packet): Fate {
 
 function packetsOf(pod: ReachPod, uplink: string): Readonly<Record<"out" | "back", Packet>> {
   const { family, hostInterface } = pod;
-  const [own, far] = [addressBytes(pod.address), addressBytes(farAway[family])];
+  const [own, far] = [addressBytes(pod.address), addressBytes(probeTargets[family])];
   const common = { family, protocol: "udp" } as const;
   return {
     out: { ...common, iif: hostInterface, oif: uplink, saddr: own, daddr: far, state: "new" },

@@ -15,23 +15,23 @@ import type { Sandbox } from "../../ipam/check/report.ts";
 import type { Process } from "./processes.ts";
 
 /** A sandbox's path as a record has it, and where that was written. */
-export interface Told {
+export interface SandboxRef {
   readonly netns: string;
   readonly origin?: Origin | undefined;
 }
 
-export interface Sight {
+export interface SandboxLookup {
   /** Where this command runs. */
   readonly here: Origin | undefined;
   /** Where the sandbox's path is found from here; `undefined` where it cannot be looked up. */
-  pathOf(told: Told): string | undefined;
-  sandboxOf(told: Told): Sandbox;
+  pathOf(ref: SandboxRef): string | undefined;
+  sandboxOf(ref: SandboxRef): Sandbox;
 }
 
-export function sightFrom(sys: Sys, processes: readonly Process[]): Sight {
+export function sandboxLookup(sys: Sys, processes: readonly Process[]): SandboxLookup {
   const here = originOf(sys);
   const isWhole = isWholeNode(processes, here);
-  const pathOf = ({ netns, origin }: Told): string | undefined => {
+  const pathOf = ({ netns, origin }: SandboxRef): string | undefined => {
     if (origin === undefined) return netns;
     if (origin.net !== here?.net) return undefined;
     if (origin.mount === here.mount) return netns;
@@ -41,12 +41,12 @@ export function sightFrom(sys: Sys, processes: readonly Process[]): Sight {
   return {
     here,
     pathOf,
-    sandboxOf(told) {
-      const path = pathOf(told);
+    sandboxOf(ref) {
+      const path = pathOf(ref);
       const inode = path === undefined ? undefined : namespaceAt(sys, path);
       // The node's own namespace is nobody's sandbox: a process's number was given to another.
       if (inode !== undefined && inode !== here?.net) return "there";
-      return path !== undefined && (told.origin !== undefined || isWhole) ? "gone" : "unseen";
+      return path !== undefined && (ref.origin !== undefined || isWhole) ? "gone" : "unseen";
     },
   };
 }

@@ -1,18 +1,18 @@
 /** What is judged of the node itself: kernel, executables, networks, state, locks. */
 import { describe, expect, test } from "vitest";
-import type { Settled } from "../../../../src/cli/doctor/diagnosis.ts";
+import type { StaticFacts } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Executable } from "../../../../src/cli/doctor/executables.ts";
 import { readIptables } from "../../../../src/cli/doctor/firewall.ts";
 import { checkLocks } from "../../../../src/cli/doctor/locks.ts";
 import type { NetworkFile } from "../../../../src/cli/doctor/networks.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
-import { describeDiagnosis, summed } from "../../../../src/cli/doctor/report.ts";
+import { describeDiagnosis, summarise } from "../../../../src/cli/doctor/report.ts";
 import { checkState, type StateFile } from "../../../../src/cli/doctor/state.ts";
 import { calico, diagnose, type NodeModel, nodeWith } from "./model.ts";
 
 /** What is told of a node without pods, in a line each: severity, id, subject, text, the first line of the remedy. */
 function told(
-  change: (settled: Settled) => Partial<Settled>,
+  change: (settled: StaticFacts) => Partial<StaticFacts>,
   readiness: readonly ReadinessFact[] = [],
 ): readonly string[] {
   const node: NodeModel = nodeWith();
@@ -24,7 +24,7 @@ function told(
 }
 
 function withExecutable(name: string, change: Partial<Executable>) {
-  return ({ executables }: Settled): Partial<Settled> => ({
+  return ({ executables }: StaticFacts): Partial<StaticFacts> => ({
     executables: {
       ...executables,
       executables: executables.executables.map((one) => (one.name === name ? { ...one, ...change } : one)),
@@ -33,11 +33,11 @@ function withExecutable(name: string, change: Partial<Executable>) {
 }
 
 function withFiles(...files: readonly NetworkFile[]) {
-  return ({ networks }: Settled): Partial<Settled> => ({ networks: { ...networks, files } });
+  return ({ networks }: StaticFacts): Partial<StaticFacts> => ({ networks: { ...networks, files } });
 }
 
 function withFeature(name: string, said: string) {
-  return ({ kernel }: Settled): Partial<Settled> => ({
+  return ({ kernel }: StaticFacts): Partial<StaticFacts> => ({
     kernel: { ...kernel, features: { ...kernel.features, [name]: said } },
   });
 }
@@ -146,7 +146,7 @@ describe("executables", () => {
 });
 
 describe("networks", () => {
-  test.each<[string, (settled: Settled) => Partial<Settled>, RegExp]>([
+  test.each<[string, (settled: StaticFacts) => Partial<StaticFacts>, RegExp]>([
     ["none", withFiles(), /^error network-missing: \/etc\/cni\/net\.d contains no network configuration/],
     ["none of ours", withFiles(bridge), /^error network-missing: .* network with a plugin of Tortie/],
     [
@@ -178,7 +178,7 @@ describe("networks", () => {
       /^warning capability-missing: \S+ portmap lacks "capabilities": \{"portMappings": true\}/,
     ],
     [
-      "one with a slip of the pen, of which what ADD refuses is told by STATUS alone",
+      "one with a misspelt key, of which what ADD refuses is told by STATUS alone",
       withFiles({
         ...file,
         network: {
@@ -311,12 +311,9 @@ test("summed() tells the first few of many lines that say the same, and counts t
   const called = (n: number) => `called ADD of portmap for net/c${n}/eth0`;
   const released = (n: number) => `released 10.0.0.${n} of handle "net.c${n}"`;
   const numbers = Array.from({ length: 58 }, (_, index) => index);
-  expect(summed([called(0), "ran modprobe ifb", ...numbers.map(released), called(1), called(2), called(3)])).toEqual([
-    ...[0, 1, 2, 3].map(called),
-    "ran modprobe ifb",
-    ...[0, 1, 2].map(released),
-    "released …: 55 more (--verbose)",
-  ]);
+  expect(summarise([called(0), "ran modprobe ifb", ...numbers.map(released), called(1), called(2), called(3)])).toEqual(
+    [...[0, 1, 2, 3].map(called), "ran modprobe ifb", ...[0, 1, 2].map(released), "released …: 55 more (--verbose)"],
+  );
 });
 
 test("describeDiagnosis() tells what was looked at, what is wrong, and at most ten of a kind", () => {

@@ -7,7 +7,7 @@ const noNft = "cannot use nf_tables: the kernel does not support them; load modu
 
 /** Kernels without nf_tables, in the two ways in which that shows. */
 const without: readonly (readonly [string, (made: FakeChain) => void])[] = [
-  ["nf_tables", (made) => void made.node.nft.lacking.add("nf_tables")],
+  ["nf_tables", (made) => void made.node.nft.missingModules.add("nf_tables")],
   [
     "netfilter",
     ({ node }) => {
@@ -51,7 +51,7 @@ describe.each<[string, Member]>([
   test("STATUS and ADD name it, and nothing stays after DEL", () => {
     const made = new FakeChain([pod]);
     const clean = made.state();
-    made.node.nft.lacking.add(module);
+    made.node.nft.missingModules.add(module);
     const named = expect.stringMatching(new RegExp(`; load module (nft_\\w+ )?${module}( |$)`));
     expect(said(made.status())).toEqual([member, 50, named]);
     expect(made.state()).toBe(clean);
@@ -88,7 +88,7 @@ describe.each<[string, Member, string]>([
   test("STATUS names it, ADD fails in the same plugin, and nothing stays after DEL", () => {
     const made = new FakeChain([pod]);
     const clean = made.state();
-    made.node.machine.kernel.lacking.add(module);
+    made.node.machine.kernel.missingModules.add(module);
     expect(said(made.status())).toEqual([member, 50, `${words}; load module ${module}`]);
     expect(made.add(pod).failed).toBe(member);
     expect(made.del(pod).failed).toBeUndefined();
@@ -116,7 +116,7 @@ test("STATUS does not try again what is loaded", () => {
 
 test("what IPv6 alone lacks does not make a node unready", () => {
   const made = new FakeChain([pod]);
-  made.node.nft.lacking.add("nft_fib_ipv6");
+  made.node.nft.missingModules.add("nft_fib_ipv6");
   made.node.nft.longestDatum = 16;
   expect(made.status().failed).toBeUndefined();
 });

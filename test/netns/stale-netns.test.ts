@@ -83,12 +83,12 @@ describe.each([
     const sandbox = add(list);
     for (const _ of ["once", "again"]) {
       for (const plugin of [...list.plugins].reverse()) {
-        const strayed = { ...sandbox, netns };
+        const stale = { ...sandbox, netns };
         const { status, stdout } = runner.tryExec(
           "DEL",
           plugin.type,
-          requestOf(list, plugin, { sandbox: strayed }),
-          strayed,
+          requestOf(list, plugin, { sandbox: stale }),
+          stale,
         );
         expect([plugin.type, status, stdout]).toEqual([plugin.type, 0, ""]);
       }
