@@ -7,6 +7,7 @@
  * **Everybody writes to it**: what another node holds is not this node's to free, and whoever is overtaken begins again.
  */
 import type { DamagedError } from "./damage.ts";
+import type { Filter } from "./filter.ts";
 import type { Key } from "./key.ts";
 import type { Kind, StoredObject } from "./object.ts";
 import type { StoreError } from "./store-error.ts";
@@ -19,8 +20,11 @@ export interface AsyncDatastore {
   readonly store: AsyncStore;
   /** Runs a transaction that writes, again from its start when it met damage that could be repaired. */
   transact<T>(transaction: () => Transaction<T>): Promise<T>;
-  /** Tells of all objects of a kind, and then of every change, until it is closed: connections are made again, and nothing is missed. */
-  follow(kind: Kind, watcher: Watcher): Following;
+  /**
+   * Tells of all objects of a kind that a filter lets pass, and then of every change, until it is closed: connections are made again, and
+   * nothing is missed.
+   */
+  follow(kind: Kind, watcher: Watcher, filter?: Filter): Following;
   /** Ends what is followed, and the connections. */
   close(): void;
 }
@@ -30,6 +34,7 @@ export interface Watcher {
   all(objects: readonly StoredObject[]): void;
   /** An object that is new, or another than before. */
   set(object: StoredObject): void;
+  /** It was removed, or the filter does not let it pass any more; perhaps it never did. */
   gone(key: Key): void;
   /** The connection failed, and is made again; or an object cannot be used, and counts as gone. */
   trouble(error: StoreError): void;

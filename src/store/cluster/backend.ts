@@ -20,7 +20,7 @@ export interface Backend {
   /** Whether this removed it; `false` when it was changed or removed since it was read. */
   remove(key: Key, object: StoredObject): Promise<boolean>;
   /** What happened to objects of a kind after a revision, until aborted. Throws `Compacted` where the store has forgotten. */
-  changes(kind: Kind, after: string, signal: AbortSignal): AsyncIterable<Change>;
+  changes(kind: Kind, filter: Filter, after: string, signal: AbortSignal): AsyncIterable<Change>;
   close(): void;
 }
 

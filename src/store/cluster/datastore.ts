@@ -17,8 +17,8 @@ export function clusterDatastore(backend: Backend, options: AsyncDatastoreOption
     isNodesOwn: false,
     store,
     transact: (transaction) => driveRepairing(transaction, store, repair),
-    follow(kind, watcher) {
-      const following = follow(backend, kind, watcher);
+    follow(kind, watcher, filter = {}) {
+      const following = follow(backend, { kind, filter }, watcher);
       open.add(following);
       return {
         close() {

@@ -7,6 +7,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Following, Watcher } from "../async-datastore.ts";
+import { type Filter, matches } from "../filter.ts";
+import { keyOf } from "../key.ts";
 import type { Kind } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { type Backend, type Change, Compacted } from "./backend.ts";
@@ -14,23 +16,29 @@ import { type Backend, type Change, Compacted } from "./backend.ts";
 const firstPauseMs = 50;
 const maxPauseMs = 5000;
 
+interface Subject {
+  readonly kind: Kind;
+  readonly filter: Filter;
+}
+
 /** What a watcher throws is not caught: it is a fault of the program. */
-export function follow(backend: Backend, kind: Kind, watcher: Watcher): Following {
+export function follow(backend: Backend, subject: Subject, watcher: Watcher): Following {
   const abort = new AbortController();
-  void run(backend, kind, watcher, abort.signal);
+  void run(backend, subject, watcher, abort.signal);
   return { close: () => abort.abort() };
 }
 
-async function run(backend: Backend, kind: Kind, watcher: Watcher, signal: AbortSignal): Promise<void> {
+async function run(backend: Backend, subject: Subject, watcher: Watcher, signal: AbortSignal): Promise<void> {
+  const { kind, filter } = subject;
   let revision: string | undefined;
   let failures = 0;
   while (!signal.aborted) {
     try {
-      revision ??= await tellAll(backend, kind, watcher, signal);
-      for await (const change of backend.changes(kind, revision, signal)) {
+      revision ??= await tellAll(backend, subject, watcher, signal);
+      for await (const change of backend.changes(kind, filter, revision, signal)) {
         if (signal.aborted) return;
         failures = 0;
-        tell(watcher, change);
+        tell(filter, watcher, change);
         revision = change.revision;
       }
     } catch (error) {
@@ -45,16 +53,24 @@ async function run(backend: Backend, kind: Kind, watcher: Watcher, signal: Abort
   }
 }
 
-async function tellAll(backend: Backend, kind: Kind, watcher: Watcher, signal: AbortSignal): Promise<string> {
-  const { objects, damaged, revision } = await backend.list(kind, {});
+async function tellAll(
+  backend: Backend,
+  { kind, filter }: Subject,
+  watcher: Watcher,
+  signal: AbortSignal,
+): Promise<string> {
+  const { objects, damaged, revision } = await backend.list(kind, filter);
   if (signal.aborted) return revision;
-  watcher.all(objects);
+  watcher.all(objects.filter((object) => matches(object, filter)));
   for (const error of damaged) watcher.trouble(error);
   return revision;
 }
 
-function tell(watcher: Watcher, change: Change): void {
-  if (change.type === "set") watcher.set(change.object);
+function tell(filter: Filter, watcher: Watcher, change: Change): void {
+  if (change.type === "set") {
+    if (matches(change.object, filter)) watcher.set(change.object);
+    else watcher.gone(keyOf(change.object));
+  }
   if (change.type === "gone" || change.type === "damaged") watcher.gone(change.key);
   if (change.type === "damaged") watcher.trouble(change.error);
 }

@@ -37,7 +37,7 @@ export function etcdBackend(settings: EtcdSettings, timeoutMs: number, pageSize 
     create: (key, object) => put(access, "create", key, object),
     update: (key, object) => put(access, "update", key, object),
     remove: (key, object) => remove(access, key, object),
-    changes: (kind, after, signal) => changes(access, kind, after, signal),
+    changes: (kind, filter, after, signal) => changes(access, { kind, filter, after }, signal),
     close: () => client.close(),
   };
 }
@@ -117,11 +117,10 @@ async function remove({ client, timeoutMs }: Access, key: Key, object: StoredObj
 
 async function* changes(
   { client, timeoutMs }: Access,
-  kind: Kind,
-  after: string,
+  { kind, filter, after }: { readonly kind: Kind; readonly filter: Filter; readonly after: string },
   signal: AbortSignal,
 ): AsyncIterable<Change> {
-  const prefix = prefixOf(kind, {});
+  const prefix = prefixOf(kind, filter);
   if (prefix === undefined) return yield* never(signal);
   const request = {
     key: Buffer.from(prefix),

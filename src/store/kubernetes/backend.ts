@@ -38,7 +38,7 @@ export function kubernetesBackend(api: Api, group: ApiGroup, timeoutMs: number, 
     create: (key, object) => create(access, key, object),
     update: (key, object) => update(access, key, object),
     remove: (key, object) => remove(access, key, object),
-    changes: (kind, after, signal) => changes(access, kind, after, signal),
+    changes: (kind, filter, after, signal) => changes(access, { kind, filter, after }, signal),
     close: () => api.close(),
   };
 }
@@ -78,13 +78,17 @@ async function list(access: Access, kind: Kind, filter: Filter): Promise<Listing
 
 async function listPage({ api, group, pageSize }: Access, kind: Kind, filter: Filter, next: string): Promise<ListBody> {
   const query = new URLSearchParams({ limit: String(pageSize) });
-  const selector = selectorOf(kind, filter);
-  if (selector !== "") query.set("labelSelector", selector);
+  narrow(query, kind, filter);
   if (next !== "") query.set("continue", next);
   const path = `${resourceOf(kind, group).path}?${query}`;
   const body = await api.call<ListBody>({ method: "GET", path, timeoutMs: pageTimeoutMs }, aboutAll("list", kind));
   if (body !== missing && body !== conflict) return body;
   throw new StoreError({ ...aboutAll("list", kind), reason: `the API server does not know ${path}` });
+}
+
+function narrow(query: URLSearchParams, kind: Kind, filter: Filter): void {
+  const selector = selectorOf(kind, filter);
+  if (selector !== "") query.set("labelSelector", selector);
 }
 
 /** Affinities that somebody has begun to delete are gone, as in Calico; blocks and handles are so when they are read. */
@@ -151,7 +155,11 @@ async function deleteObject(
   return answer === missing || answer === conflict ? "conflict" : "deleted";
 }
 
-async function* changes(access: Access, kind: Kind, after: string, signal: AbortSignal): AsyncIterable<Change> {
+async function* changes(
+  access: Access,
+  { kind, filter, after }: { readonly kind: Kind; readonly filter: Filter; readonly after: string },
+  signal: AbortSignal,
+): AsyncIterable<Change> {
   const { api, group } = access;
   const seconds = Math.ceil(maxWatchSeconds * (0.5 + Math.random() / 2));
   const query = new URLSearchParams({
@@ -160,6 +168,7 @@ async function* changes(access: Access, kind: Kind, after: string, signal: Abort
     allowWatchBookmarks: "true",
     timeoutSeconds: String(seconds),
   });
+  narrow(query, kind, filter);
   const path = `${resourceOf(kind, group).path}?${query}`;
   for await (const { type, object } of api.watch(path, aboutAll("watch", kind), signal)) {
     if (type === "ERROR") throw watchFault(kind, object);

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
+import { newAffinity } from "../../../src/ipam/model/affinity.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import type { AsyncDatastore, AsyncDatastoreOptions } from "../../../src/store/async-datastore.ts";
@@ -100,7 +101,7 @@ function describeRequests(open: () => Promise<AsyncDatastore>): void {
 
 function describeTrouble(
   site: () => Site,
-  open: (through: "relay", options?: AsyncDatastoreOptions) => Promise<AsyncDatastore>,
+  open: (through: "direct" | "relay", options?: AsyncDatastoreOptions) => Promise<AsyncDatastore>,
 ) {
   test("a write whose answer is lost is done once, and known to be done", async () => {
     const { transact } = await open("relay", { timeoutMs: 300, deadlineMs: 5000 });
@@ -132,6 +133,24 @@ function describeTrouble(
     await expect
       .poll(() => transact(() => read(key("n.a"))).then(Boolean, () => false), { timeout: 10_000 })
       .toBe(true);
+  });
+
+  test("of what is followed, a filter leaves the rest out", async () => {
+    const { transact, follow } = await open("direct");
+    const seen = new Set<string>();
+    const watcher = {
+      all: (objects: readonly StoredObject[]) => objects.forEach(({ metadata }) => void seen.add(metadata.name)),
+      set: ({ metadata }: StoredObject) => void seen.add(metadata.name),
+      gone: () => undefined,
+      trouble: () => undefined,
+    };
+    await transact(() => create(newAffinity("a", "10.0.0.0/26", "confirmed")));
+    await transact(() => create(newAffinity("b", "10.0.0.64/26", "confirmed")));
+    follow("BlockAffinity", watcher, { node: "b" });
+    await expect.poll(() => [...seen]).toEqual(["b-10-0-0-64-26"]);
+    await transact(() => create(newAffinity("a", "10.0.0.128/26", "confirmed")));
+    await transact(() => create(newAffinity("b", "10.0.0.192/26", "confirmed")));
+    await expect.poll(() => [...seen]).toEqual(["b-10-0-0-64-26", "b-10-0-0-192-26"]);
   });
 
   test("what is followed misses nothing when connections break and changes are forgotten", async () => {

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import type { Watcher } from "../../../../src/store/async-datastore.ts";
 import { Compacted, Unanswered } from "../../../../src/store/cluster/backend.ts";
 import { clusterDatastore } from "../../../../src/store/cluster/datastore.ts";
 import { DamagedError } from "../../../../src/store/damage.ts";
+import type { Filter } from "../../../../src/store/filter.ts";
 import type { Key } from "../../../../src/store/key.ts";
 import type { StoredObject } from "../../../../src/store/object.ts";
 import { scriptedBackend } from "./scripted-backend.ts";
@@ -13,18 +15,20 @@ const broken = new Unanswered("watch", { kind: "IPAMHandle", name: "" }, "connec
 /** What a watcher is told, until so many watches were asked for. */
 async function told(
   watches: ReturnType<typeof scriptedBackend>["watches"],
+  filter: Filter = {},
 ): Promise<{ readonly words: readonly string[]; readonly log: readonly string[] }> {
   const backend = scriptedBackend();
   const words: string[] = [];
   const count = watches.length;
   backend.watches.push(...watches);
   const datastore = clusterDatastore(backend);
-  datastore.follow("IPAMHandle", {
+  const watcher: Watcher = {
     all: (objects) => words.push(`all ${objects.length}`),
     set: ({ metadata }) => words.push(`set ${metadata.name}`),
     gone: (gone) => words.push(`gone ${JSON.stringify(gone)}`),
     trouble: ({ message }) => words.push(message),
-  });
+  };
+  datastore.follow("IPAMHandle", watcher, filter);
   await expect
     .poll(() => backend.log.filter((line) => line.startsWith("watch")).length, { timeout: 5000 })
     .toBe(count + 1);
@@ -51,4 +55,14 @@ test("an object that cannot be used counts as gone, and says why", async () => {
   const error = new DamagedError("read", { kind: "IPAMHandle", name: "n.a" }, "it is not JSON");
   const { words } = await told([[{ type: "damaged", key, error, revision: "5" }]]);
   expect(words).toEqual(["all 0", `gone ${JSON.stringify(key)}`, 'cannot read IPAMHandle "n.a": it is not JSON']);
+});
+
+test("an object that the filter does not let pass any more is gone", async () => {
+  const ours = { ...object, spec: { handleID: "n.a" } };
+  const script = [
+    { type: "set", object: ours, revision: "5" },
+    { type: "set", object: { ...ours, spec: { handleID: "m.a" } }, revision: "6" },
+  ] as const;
+  const { words } = await told([script], { network: "n" });
+  expect(words).toEqual(["all 0", "set n.a", 'gone {"kind":"IPAMHandle","handleId":"m.a"}']);
 });

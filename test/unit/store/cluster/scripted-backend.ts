@@ -56,7 +56,7 @@ export function scriptedBackend(): ScriptedBackend {
     create: (key, object) => asked("create", key, () => (objects.has(nameOf(key)) ? undefined : store(object))),
     update: (key, object) => asked("update", key, () => (isCurrent(object) ? store(object) : undefined)),
     remove: (key, object) => asked("delete", key, () => isCurrent(object) && objects.delete(nameOf(key))),
-    async *changes(_kind, after, signal) {
+    async *changes(_kind, _filter, after, signal) {
       log.push(`watch ${after}`);
       const script = watches.shift();
       if (script === undefined) {
