@@ -21,15 +21,15 @@ export interface BandwidthConf {
   readonly egress: Limit | undefined;
 }
 
-/** A bucket is counted in 32 bits of bytes (TCA_TBF_BURST, linux/pkt_sched.h); its largest value stands for "unset" in the reference. */
+/** A bucket is counted in 32 bits of bytes (TCA_TBF_BURST, linux/pkt_sched.h); the reference plugin uses the largest value for "unset". */
 const burstBytesEnd = 2 ** 32 - 1;
 
 const parse = confParser<z.infer<typeof schema>>(validate);
 
-/** Throws `CniError` 7 naming the limit that cannot be. */
+/** Throws `CniError` 7, which names the invalid limit. */
 export function parseConf(document: JsonObject): BandwidthConf {
   const conf = parse(document);
-  // As in the reference: one limit at the top level, and what the runtime asks for does not count.
+  // As in the reference plugin: a limit at the top level overrides all limits that the runtime asks for.
   const own = [conf.ingressRate, conf.ingressBurst, conf.egressRate, conf.egressBurst].some(
     (value) => value !== undefined,
   );

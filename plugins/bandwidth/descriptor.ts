@@ -1,4 +1,4 @@
-/** `bandwidth` as everything else knows it. */
+/** The descriptor of `bandwidth`. */
 import { ifbPrefix } from "../../src/identity/names.ts";
 import type { Descriptor } from "../../src/plugin/descriptor.ts";
 

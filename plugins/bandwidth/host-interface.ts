@@ -1,10 +1,10 @@
-/** Where the limits go: the host's end of the veth whose other end is the container's interface. */
+/** Finds the interface to limit: the host interface whose peer is the container's interface. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
 import type { Executor } from "../../src/dataplane/executor.ts";
 
 /**
- * Found by the kernel's word, and confirmed by the result of the plugin that made it, as in the reference plugin: a chain may bring several
+ * Asks the kernel for the peer and checks it against the previous result, as the reference plugin does, because a chain may create several
  * interfaces. Throws `CniError` 100 with the reason.
  */
 export function hostInterfaceOf(

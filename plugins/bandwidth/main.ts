@@ -1,8 +1,8 @@
 /**
- * `bandwidth`: limits what a pod sends and receives, on the host's end of its veth (`shaping.ts` draws the queues).
+ * `bandwidth`: limits what a pod sends and receives, on its host interface (`shaping.ts` shows the qdiscs).
  *
- * A chained plugin: the veth is another one's. ADD adds the ifb that egress needs to the result; DEL removes it, and the queues on the
- * veth end with the veth.
+ * A chained plugin: another plugin creates the veth pair. ADD adds the ifb that egress needs to the result. DEL removes it; the kernel removes
+ * the qdiscs of the veth with the veth.
  */
 
 import { Executor, withExecutor } from "../../src/dataplane/executor.ts";
@@ -71,7 +71,7 @@ function limits({ ingress, egress }: BandwidthConf): boolean {
   return ingress !== undefined || egress !== undefined;
 }
 
-/** A runtime that asks for a burst below a packet gets a limit that works rather than no pod. */
+/** A burst smaller than a packet would drop every packet, so it is raised; the pod starts, and the log has a warning. */
 function warnOfRaised(conf: BandwidthConf, mtu: number, log: Logger): void {
   for (const direction of ["ingress", "egress"] as const) {
     const limit = conf[direction];

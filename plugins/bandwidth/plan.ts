@@ -1,4 +1,4 @@
-/** What the limits of an attachment make, with the host interface that the plan of the main plugin names. */
+/** Plans the limits of an attachment for `tortie plan`, on the host interface that the main plugin plans. */
 import { CniError, code } from "../../src/cni/error.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { chained } from "../../src/plugin/chained.ts";
@@ -6,7 +6,7 @@ import type { PlanAdd } from "../../src/plugin/planned.ts";
 import type { BandwidthConf } from "./conf.ts";
 import { ifbName, planShaping } from "./shaping.ts";
 
-/** Of a veth pair whose MTU nothing sets (net/ethernet/eth.c, ether_setup). */
+/** The kernel's default for a veth pair (net/ethernet/eth.c, ether_setup). */
 const defaultMtu = 1500;
 
 export const planAdd: PlanAdd<BandwidthConf> = ({ attachment, conf, prevResult }) => {

@@ -1,11 +1,11 @@
 /**
- * The plan of a pair of limits, a pure function of them:
+ * Plans a pair of limits:
  *
  *     to the container      host ──► [tbf] host interface ──► eth0
  *
  *     from the container    eth0 ──► host interface [ingress hook] ─redirect─► [tbf] bwp… ──► host
  *
- * A queue can only hold what leaves an interface. What arrives is therefore sent through an ifb, where it leaves once more.
+ * A tbf qdisc shapes only what leaves an interface. What arrives is therefore redirected through an ifb, which it leaves again.
  */
 import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
 import { ifbPrefix } from "../../src/identity/names.ts";
@@ -28,8 +28,8 @@ export function planShaping({ ingress, egress }: BandwidthConf, link: ShapedLink
 }
 
 /**
- * `bwp` and 12 hexadecimal digits of SHA-512: of network and container ID as in the reference plugin for `eth0`, so that either
- * finds what the other made; of the whole owner for any other interface, which in the reference gets the same name as the first.
+ * `bwp` and 12 hexadecimal digits of SHA-512. For `eth0` the digest is of network and container ID, as in the reference plugin, so that each
+ * finds the other's ifb. For any other interface it is of the whole owner; the reference plugin uses the same name for all of them.
  */
 export function ifbName(attachment: Attachment): string {
   const { network, containerId, ifname } = attachment;
@@ -52,26 +52,26 @@ function planEgress(limit: Limit, { hostInterface, mtu, ifb }: ShapedLink): read
   ];
 }
 
-/** Of Ethernet, with a VLAN tag. */
+/** Bytes of an Ethernet header with a VLAN tag. */
 const headerLength = 18;
 
 /**
- * The limit with a burst that a packet fits into: the bucket never lets a larger one pass (tbf_enqueue in net/sched/sch_tbf.c; what is larger for
- * segmentation's sake it takes apart).
+ * Raises the burst to at least one packet: tbf drops any packet larger than its bucket (tbf_enqueue in net/sched/sch_tbf.c; it splits GSO
+ * packets first).
  */
 export function withRoom(limit: Limit, mtu: number): Limit {
   return { ...limit, burstBytes: Math.max(limit.burstBytes, mtu + headerLength) };
 }
 
-/** What a packet may wait for its tokens, in seconds. */
+/** The longest time that a packet waits for tokens, in seconds. */
 const latency = 0.025;
-/** The kernel counts a bucket in units of 64 ns (PSCHED_SHIFT, net/pkt_sched.h); user space goes by way of whole microseconds. */
+/** A tick of the kernel is 64 ns (PSCHED_SHIFT, net/pkt_sched.h); like tc, this plugin computes in whole microseconds. */
 const ticksPerMicrosecond = 1000 / 64;
 const u32Max = 2 ** 32 - 1;
 
 /**
- * The reference's numbers, without its wrap-around at 32 bits: a runtime sends bursts of 2^32-1 (containerd) and 34359738359 bits
- * (CRI-O). The kernel takes the bucket from `burstBytes`; `bufferTicks` is what kernels before 3.14 read.
+ * The numbers of the reference plugin, but without its overflow at 32 bits: containerd sends bursts of 2^32-1, CRI-O of 34359738359 bits.
+ * The kernel reads `burstBytes`; kernels before 3.14 read `bufferTicks`.
  */
 function tokenBucket(link: string, { rateBytes, burstBytes }: Limit): TokenBucket {
   return {

@@ -1,4 +1,4 @@
-/** `calico-ipam` as everything else knows it. */
+/** The descriptor of `calico-ipam`. */
 import type { Descriptor } from "../../src/plugin/descriptor.ts";
 
 export const descriptor: Descriptor = {

@@ -1,4 +1,4 @@
-/** `calico` as everything else knows it. */
+/** The descriptor of `calico`. */
 import { hostInterfacePrefix } from "../../src/identity/names.ts";
 import { type Descriptor, natRuleAttempt } from "../../src/plugin/descriptor.ts";
 import { natTable } from "./names.ts";

@@ -1,4 +1,4 @@
-/** `loopback`'s configuration: nothing of its own. */
+/** `loopback` has no keys of its own. */
 import type { z } from "zod";
 import { validate } from "#validators/loopback";
 import { confParser } from "../../src/cni/conf.ts";

@@ -1,4 +1,4 @@
-/** `loopback` as everything else knows it. */
+/** The descriptor of `loopback`. */
 import type { Descriptor } from "../../src/plugin/descriptor.ts";
 
 export const descriptor: Descriptor = {

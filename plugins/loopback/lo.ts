@@ -1,5 +1,5 @@
 /**
- * What is wanted of a sandbox's `lo`, and what is found on it:
+ * Plans and reads the `lo` of a sandbox:
  *
  *     lo ── up ──► the kernel gives it 127.0.0.1/8, and ::1/128 where the sandbox has IPv6
  */
@@ -12,7 +12,7 @@ import type { Resource } from "../../src/plan/resource.ts";
 
 export const lo = "lo";
 
-/** Up, with the addresses that an earlier look found on it. */
+/** `lo` up, with addresses that were read from it before. */
 export function planLo(addresses: readonly string[], { claim }: { readonly claim: boolean }): readonly Resource[] {
   const at = "sandbox";
   return [
@@ -21,7 +21,7 @@ export function planLo(addresses: readonly string[], { claim }: { readonly claim
   ];
 }
 
-/** Throws `CniError` 100 when the sandbox has none. */
+/** Throws `CniError` 100 if the sandbox has no `lo`. */
 export function findLo(executor: Executor) {
   const found = executor.link("sandbox", lo);
   if (found === undefined) throw refused("there is no link with this name");
@@ -31,7 +31,7 @@ export function findLo(executor: Executor) {
 /** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is not a loopback address. */
 export function addressesOfLo(executor: Executor, index: number): readonly string[] {
   const families = ([4, 6] as const).map((family) =>
-    // A kernel without IPv6 answers a question for it with all that it has.
+    // A kernel without IPv6 answers a dump of IPv6 addresses with all addresses.
     executor.addresses("sandbox", index, family).filter((address) => familyOf(address) === family),
   );
   const foreign = families.flat().find((address) => !isLoopback(address));
@@ -39,7 +39,7 @@ export function addressesOfLo(executor: Executor, index: number): readonly strin
   return families.flatMap((addresses) => addresses.slice(0, 1));
 }
 
-/** The addresses that a result gives `lo`: none where the result is of other plugins. Throws `CniError` 101 for another sandbox's. */
+/** The addresses of `lo` in a result; none if other plugins made the result. Throws `CniError` 101 if `lo` is in another sandbox. */
 export function addressesIn({ interfaces = [], ips = [] }: Result, netns: string): readonly string[] {
   const index = interfaces.findIndex(({ name, sandbox }) => name === lo && Boolean(sandbox));
   const found = interfaces[index];

@@ -44,10 +44,10 @@ export default definePlugin({
     );
   },
 
-  // For GC there is nothing: what lo is goes with its sandbox.
+  // GC has nothing to remove: `lo` ends with its sandbox.
   ...removalOf({ inSandbox: () => [{ kind: "up", at: "sandbox", link: lo }] }),
 
   status() {
-    // Every kernel has a loopback.
+    // Every kernel has a loopback interface.
   },
 });

@@ -1,4 +1,4 @@
-/** What a back end does; `nftables.ts` and `iptables.ts` are the two. */
+/** The interface of the two back ends, `nftables.ts` and `iptables.ts`. */
 
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
@@ -30,36 +30,34 @@ export interface FormerPort {
 }
 
 export interface Added {
-  /** What it took from attachments that have ended. */
+  /** Host ports taken over from attachments that have ended. */
   readonly former: readonly FormerPort[];
   takeBack(): void;
 }
 
 export interface Backend {
-  /** What the ports are in the kernel, where nobody else has one. */
+  /** The resources that map the ports, assuming that no other attachment has one of them. */
   plan(wanted: Omit<PortRequest, "hasEnded">): readonly Resource[];
-  /**
-   * Maps the ports, in the place of the attachment's earlier ones, and applies `more` with them. Throws `CniError` naming who has a port.
-   */
+  /** Maps the ports, replaces earlier ones of the attachment, and applies `more` with them. Throws `CniError` naming the holder of a port. */
   add(wanted: PortRequest, more: readonly Resource[], sys: Sys): Added;
-  /** The other back end is to map the ports: throws `CniError` naming who has one here, and removes and returns what nobody alive has. */
+  /** Called before the other back end maps the ports: removes and returns those of ended attachments. Throws `CniError` naming a live holder. */
   settle(wanted: PortRequest, sys: Sys): readonly FormerPort[];
-  /** What is missing or other than wanted. */
+  /** Compares the kernel's state with the plan. */
   check(wanted: Omit<PortRequest, "hasEnded">, sys: Sys): readonly Difference[];
-  /** Removes what the attachment has in these families, and returns it. */
+  /** Removes the attachment's host ports in these families, and returns them. */
   del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly FormerPort[];
-  /** Removes what attachments of the network have that are not valid, and returns it. */
+  /** Removes the host ports of the network's attachments that are not in `valid`, and returns them. */
   gc(network: string, valid: readonly Attachment[], sys: Sys): readonly FormerPort[];
   /**
-   * Whether it may hold anything of the attachment, or of any: a quick look, for the back end that the configuration does not name. Throws
-   * when that cannot be known.
+   * A quick check whether this back end may have host ports of the attachment (or of any), for the back end that the configuration does not
+   * name. Throws `KernelError` if the kernel does not tell.
    */
   mayHold(attachment: Attachment | undefined, sys: Sys): boolean;
-  /** Throws `CniError` when an ADD with this configuration could not map ports; what IPv6 alone lacks goes to the log. */
+  /** Throws `CniError` if an ADD with this configuration could not map ports. What is missing for IPv6 only goes to the log. */
   status(conf: PortmapConf, context: Context): void;
 }
 
-/** `container "c2" (network "net1", interface "eth0")`: who has a port. */
+/** `container "c2" (network "net1", interface "eth0")`. */
 export function describeAttachment({ network, containerId, ifname }: Attachment): string {
   return `container "${containerId}" (network "${network}", interface "${ifname}")`;
 }

@@ -1,31 +1,31 @@
 /**
- * The comment by which the iptables back end, as the reference's, tells whose an entry is:
+ * The comment that names the owner of a rule, in the iptables back end and in the reference plugin:
  *
- *     dnat name: "<network>" id: "<container ID>"             of eth0, what the reference was made for
+ *     dnat name: "<network>" id: "<container ID>"             for eth0, the only interface that the reference plugin expects
  *     dnat name: "<network>" id: "<container ID>" if: "<interface>"
  *
- * Never change: upgrades find by it what an older release made. iptables-save prints it with its quotes escaped.
+ * Never change it: upgrades use it to find the rules of older releases. iptables-save prints it with escaped quotes.
  */
 import type { Attachment } from "../../src/identity/attachment.ts";
 
-/** The interface that the reference plugin was made for: its texts have no interface name in them. */
+/** The only interface that the reference plugin expects: its comments do not name an interface. */
 export const referenceInterface = "eth0";
 /** XT_MAX_COMMENT_LEN (linux/netfilter/xt_comment.h) without its NUL. */
 const maxCommentLength = 255;
 
-/** As iptables is told it; cut where it is too long. */
+/** The comment as an argument of iptables, cut to the kernel's limit. */
 export function portmapComment({ network, containerId, ifname }: Attachment): string {
   const interfaceName = ifname === referenceInterface ? "" : ` if: "${ifname}"`;
   const comment = `dnat name: "${network}" id: "${containerId}"${interfaceName}`;
   return comment.length <= maxCommentLength ? comment : `${comment.slice(0, maxCommentLength - 3)}...`;
 }
 
-/** What the comments of one network's attachments begin with, as iptables-save prints them. */
+/** The prefix of the comments of a network's attachments, as iptables-save prints it. */
 export function portmapCommentPrefix(network: string): string {
   return `"dnat name: \\"${network}\\" id: `;
 }
 
-/** Whose a rule is that iptables-save printed; `undefined` when its comment does not say so. */
+/** The attachment that owns a rule printed by iptables-save; `undefined` if the comment names none. */
 export function attachmentOfRule(rule: string): Attachment | undefined {
   const [, network, containerId, ifname = referenceInterface] =
     /dnat name: \\"(.*?)\\" id: \\"(.*?)\\"(?: if: \\"(.*?)\\")?/.exec(rule) ?? [];

@@ -4,7 +4,7 @@
  *     ip saddr [!=] 192.0.2.0/24     ip6 daddr …        iifname [!=] "eth0"      oifname …
  *     tcp|udp|sctp|th sport|dport [!=] 80 | 1000-2000   meta l4proto [!=] tcp    [meta] mark [!=] 0x10
  *
- * Several matches stand one behind the other and must all hold. What is not in this list is refused rather than misread.
+ * Several matches in a row must all hold. Anything else is refused.
  */
 import { CniError, code } from "../../src/cni/error.ts";
 import { canonicalAddress, familyOf } from "../../src/net/address.ts";
@@ -13,12 +13,12 @@ import type { NftField, NftStatement } from "../../src/plan/nft.ts";
 
 type Match = Extract<NftStatement, { match: NftField }>;
 
-/** The reference's rule: what begins so is iptables' language. */
+/** As in the reference plugin: a first word that begins with `-` or `!` means iptables syntax. */
 export function isIptablesStyle(conditions: readonly string[]): boolean {
   return conditions[0]?.startsWith("-") === true || conditions[0] === "!";
 }
 
-/** Throws `CniError` 2 that names the condition this version cannot express. */
+/** Throws `CniError` 2 naming the condition that is not supported. */
 export function compileConditions(family: "ip" | "ip6", conditions: readonly string[]): readonly Match[] {
   const words = conditions.flatMap((text) => text.split(" ")).filter((word) => word !== "");
   const matches: Match[] = [];
@@ -40,9 +40,9 @@ export function compileConditions(family: "ip" | "ip6", conditions: readonly str
 
 interface Field {
   readonly match: NftField;
-  /** In words. */
+  /** Number of words. */
   readonly length: number;
-  /** `tcp dport` asks for the protocol too. */
+  /** The protocol that the match implies: `tcp dport` matches `meta l4proto tcp` as well. */
   readonly protocol?: string;
 }
 
@@ -64,7 +64,7 @@ function fieldAt(words: readonly string[], at: number): Field | undefined {
   return { match: `th ${second}`, length: 2, protocol: first };
 }
 
-/** The value in canonical text; `undefined` when it is none for the field. */
+/** The value in canonical text; `undefined` if it is not valid for the field. */
 function valueIn(field: NftField, family: "ip" | "ip6", text: string): string | undefined {
   switch (field) {
     case "iifname":

@@ -1,4 +1,4 @@
-/** `portmap`'s configuration: the mappings in canonical form, and how they are made. */
+/** Parses the configuration of `portmap`: mappings in canonical form, back end, conditions. */
 import type { z } from "zod";
 import { validate } from "#validators/portmap";
 import { confParser } from "../../src/cni/conf.ts";
@@ -17,20 +17,20 @@ export interface Mapping {
   readonly containerPort: number;
   /** One address of the host; `undefined` means all. */
   readonly hostIp: string | undefined;
-  /** Address families it is for. */
+  /** The address families of the mapping. */
   readonly families: readonly ("ip" | "ip6")[];
 }
 
 export interface PortmapConf {
-  /** The one that is asked for; else the one that other options are for; else nftables. */
+  /** `backend` if it is set, else the one that other options imply, else nftables. */
   readonly backend: "nftables" | "iptables";
   readonly snat: boolean;
   readonly masqAll: boolean;
   readonly markMasqBit: number;
   readonly externalSetMarkChain: string | undefined;
-  /** As they are written, per family. */
+  /** As written in the configuration, per family. */
   readonly conditions: { readonly ip: readonly string[]; readonly ip6: readonly string[] };
-  /** The same for nftables; empty with the other back end. */
+  /** The conditions as nftables statements; empty with the iptables back end. */
   readonly statements: { readonly ip: readonly NftStatement[]; readonly ip6: readonly NftStatement[] };
   readonly mappings: readonly Mapping[];
 }
@@ -62,7 +62,7 @@ export function parseConf(document: JsonObject): PortmapConf {
   };
 }
 
-/** The back end alone, for DEL, which a broken configuration does not stop. */
+/** The back end alone, for DEL, which must also work with an invalid configuration. */
 export function backendOf(document: JsonObject): "nftables" | "iptables" {
   return document.backend === "iptables" ? "iptables" : "nftables";
 }
@@ -101,7 +101,7 @@ function parseBackend(raw: RawConf): "nftables" | "iptables" {
     );
   }
   if (backend !== undefined || forNftables.length > 0) return backend ?? "nftables";
-  // markMasqBit alone means nothing to nftables, and the reference plugin takes it with either.
+  // markMasqBit alone does not imply a back end: nftables ignores it, and the reference plugin accepts it with both.
   return forIptables.length > 0 || raw.markMasqBit !== undefined ? "iptables" : "nftables";
 }
 
@@ -130,7 +130,7 @@ function parseMapping({ hostPort, containerPort, protocol: written, hostIP }: Ra
   return { ...parts, hostIp: isAny ? undefined : address, families };
 }
 
-/** A mapping that is written twice counts once; two targets for one host port cannot be. */
+/** Drops repeated mappings. Throws `CniError` 7 for two targets of one host port. */
 function withoutRepeats(mappings: readonly Mapping[]): readonly Mapping[] {
   const targets = new Map<string, number>();
   return mappings.flatMap((mapping) => {

@@ -1,4 +1,4 @@
-/** `portmap` as everything else knows it. */
+/** The descriptor of `portmap`. */
 import { type Descriptor, natRuleAttempt } from "../../src/plugin/descriptor.ts";
 import { iptablesLock, portmapTable } from "./names.ts";
 

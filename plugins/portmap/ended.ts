@@ -1,4 +1,4 @@
-/** Whose host ports a pod may take over: those of attachments that have ended, and whose DEL did not come or was not completed. */
+/** A pod may take over host ports of attachments that have ended without a complete DEL. */
 
 import { parseArgs } from "../../src/cni/args.ts";
 import { podOf } from "../../src/cni/pod.ts";
@@ -10,18 +10,18 @@ import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pod } from "../../src/identity/pod.ts";
 import { isSamePod } from "../../src/identity/pod.ts";
 
-/** Whether another attachment, to which a mapping leads at this address, if that is known, has ended. */
+/** Tells whether the attachment that a mapping leads to has ended. `address`: the mapping's destination, if known. */
 export type HasEnded = (other: Attachment, address: string | undefined) => boolean;
 
-/** What an ADD of the attachment knows of others. */
+/** The test that an ADD of this attachment applies to others. */
 export function hasEndedFor(attachment: Attachment, args: Readonly<Record<string, string>>, sys: Sys): HasEnded {
   const pod = podOf(args);
   return (other, address) => isEarlierSandbox(other, attachment, pod, sys) || isAbandoned(other, address, sys);
 }
 
 /**
- * An earlier sandbox of the same pod, on the same network and interface (the runtime was killed, or the node's agent). What says so is the
- * endpoint's record that `calico` writes; behind another main plugin, the record of what this plugin was asked.
+ * An earlier sandbox of the same pod, on the same network and interface, that the runtime never deleted. The endpoint record of `calico` names
+ * the pod; behind another main plugin, this plugin's own part does.
  */
 function isEarlierSandbox(other: Attachment, attachment: Attachment, pod: Pod | undefined, sys: Sys): boolean {
   if (pod === undefined || other.containerId === attachment.containerId) return false;
@@ -36,8 +36,8 @@ function podAskedFor(sys: Sys, attachment: Attachment): Pod | undefined {
 }
 
 /**
- * No record, and no interface of this host leads to the address: a GC or DEL was killed when the main plugin was done and portmap was not. One
- * that is just being attached has its route before its host ports.
+ * There is no record and no route to the address: a GC or DEL was killed between the main plugin and portmap. (A pod that is being attached
+ * has its route before its host ports.)
  */
 function isAbandoned(other: Attachment, address: string | undefined, sys: Sys): boolean {
   return address !== undefined && !hasEndpoint(sys, other) && !new Executor(sys).node.isOnHost(address);

@@ -1,11 +1,11 @@
 /**
- * Which flows end when a host port gets a container or loses it.
+ * Which conntrack entries are deleted when a host port gets a container or loses it.
  *
- *     DEL, takeover     all that the container answered, of every protocol: to a client that keeps its port (a name server's, a signalling peer's, one
- *                       behind a NAT) the next container would be dead until the flow has run out, TCP's after days
- *     ADD               UDP: all that are to the port, for clients that went on sending while nobody had it
- *                       SCTP: the same, at the node's own addresses alone, for what is forwarded here cannot begin anew in its middle
- *                       TCP: none. A client that is refused begins anew, and what is with a process of the node goes on
+ *     DEL, takeover     all flows that the container answered, of every protocol. A client that keeps its source port (a name server, a
+ *                       signalling peer, one behind a NAT) could not reach the next container until the entry expires, for TCP after days
+ *     ADD               UDP: all flows to the port, for clients that kept sending while no container had it
+ *                       SCTP: the same, but only to the node's own addresses: a forwarded association cannot restart in the middle
+ *                       TCP: none. A refused client opens a new connection, and connections to a process of the node continue
  */
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
@@ -15,10 +15,10 @@ import type { Target } from "./target.ts";
 
 type FlowFilter = Parameters<Executor["node"]["forgetFlows"]>[1][number];
 
-/** The kernel looks through its whole table for each filter. */
+/** The kernel scans its whole table for each filter. */
 const maxFilters = 16;
 
-/** Ends the flows to host ports that containers had. That it could not is no reason to fail. */
+/** Deletes the flows to host ports that containers had. A failure is logged, not thrown. */
 export function forgetFormer(former: readonly FormerPort[], context: Context): void {
   for (const family of families) {
     const ports = former.filter((one) => one.family === family);
@@ -30,7 +30,7 @@ export function forgetFormer(former: readonly FormerPort[], context: Context): v
   }
 }
 
-/** Ends the flows to host ports that nobody had. */
+/** Deletes the flows to host ports that no container had. */
 export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Target[], context: Context): void {
   const { node } = new Executor(context.sys);
   for (const { family, address } of targets) {
@@ -58,7 +58,7 @@ export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Ta
   }
 }
 
-/** Whether an address is the node's; each is asked for once. */
+/** Whether the node has an address; each is looked up once. */
 function localTo(node: Executor["node"]): (address: string) => boolean {
   const known = new Map<string, boolean>();
   return (address) => {

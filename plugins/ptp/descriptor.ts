@@ -1,4 +1,4 @@
-/** `ptp` as everything else knows it. */
+/** The descriptor of `ptp`. */
 import type { Descriptor } from "../../src/plugin/descriptor.ts";
 import { ptpTable, vethPrefix } from "./names.ts";
 

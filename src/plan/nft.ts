@@ -16,8 +16,8 @@ export type NftFamily = "ip" | "ip6";
 export type NftType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "mark" | "verdict";
 
 /**
- * A whole shared table: made when it is missing, owned by nobody, removed by whoever finds that it serves nothing any more.
- * Two resources may name the same table and each bring sets and chains of its own.
+ * A shared table without an owner: created when missing, removed by the DEL or GC that finds it unused.
+ * Two resources may name the same table, each with sets and chains of its own.
  */
 export interface NftTable {
   readonly kind: "nft-table";
@@ -35,8 +35,8 @@ export interface NftSetDefinition {
   /** Elements are prefixes (NFT_SET_INTERVAL). */
   readonly interval?: boolean;
   /**
-   * This map's elements wait for keys of that one: a key here is one there and an address more, by which those that wait for the same are told
-   * apart. As soon as it is free there, the element moves. With `behind`, it follows the element of the same key in that waiting map.
+   * The elements of this map wait for keys of map `map`. A key here is a key there plus an address, which distinguishes elements that wait for
+   * the same key. When the key becomes free, the element moves. With `behind`, it follows the element with the same key in that waiting map.
    */
   readonly waitsFor?: { readonly map: string; readonly behind?: string };
   /** At most 127 bytes. */
@@ -56,7 +56,7 @@ export interface NftChain {
 
 export interface NftRule {
   readonly statements: readonly NftStatement[];
-  /** What the rule is for, for people; at most 127 bytes. */
+  /** What the rule does, for people; at most 127 bytes. */
   readonly comment: string;
 }
 
@@ -95,11 +95,11 @@ export interface NftElements {
   readonly table: string;
   readonly set: string;
   readonly elements: readonly NftElement[];
-  /** The elements belong to everybody (a pool's prefix): that they exist already is success, and DEL leaves them. */
+  /** The elements are shared (a pool's prefix): one that exists already is success, and DEL leaves them. */
   readonly shared?: boolean;
   /**
-   * They tell of what the table's other shared elements were made: where the kernel holds another datum, those are of an earlier state, and the
-   * next ADD writes them anew. `diff` does not compare them then, for what changed is not the attachment's.
+   * The data is a digest of the table's other shared elements. If the kernel has another digest, those elements are outdated and the next ADD
+   * rewrites them; `diff` then does not compare them, because the change does not concern the attachment.
    */
   readonly digest?: boolean;
 }

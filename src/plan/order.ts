@@ -1,7 +1,7 @@
 /** The order in which a plan is applied, compared and shown. */
 import { phaseOf, type Resource } from "./resource.ts";
 
-/** By phase; of the routes those without a gateway first, for a gateway must be reachable already. Else as the author wrote them. */
+/** By phase; routes without a gateway before the others, because a gateway must be reachable first. Stable otherwise. */
 export function inOrder(resources: readonly Resource[]): readonly Resource[] {
   return [...resources].sort((one, other) => rank(one) - rank(other));
 }

@@ -48,11 +48,11 @@ export interface Sysctl {
   readonly value: string;
   /** Go on without it when the kernel has no such file or refuses the write. */
   readonly optional?: boolean;
-  /** Set once; a later plugin or an administrator may change it: `diff` does not judge it. */
+  /** Set once. A later plugin or an administrator may change it, so `diff` skips it. */
   readonly initial?: boolean;
-  /** Not written where it has the value already: the kernel does more than keep it, whatever it was before. */
+  /** Written only if the value differs: the kernel acts on every write, even of the same value. */
   readonly ifDifferent?: boolean;
-  /** Written last: it opens what the firewall guards. */
+  /** Written last, because it opens what the firewall guards. */
   readonly afterFirewall?: boolean;
 }
 
@@ -61,7 +61,7 @@ export interface LinkUp {
   readonly kind: "up";
   readonly at: Place;
   readonly link: string;
-  /** Writes the plan's owner on it as its alias: who set it up sets it down. */
+  /** Writes the plan's owner as its alias, so that the owner's DEL sets it down. */
   readonly claim?: boolean;
 }
 
@@ -103,37 +103,36 @@ export interface Route {
   readonly table?: number;
   readonly mtu?: number;
   readonly advmss?: number;
-  /** What is wanted in its place where another link has a route of the same destination, table and metric. */
+  /** What to apply instead if another link has a route with the same destination, table and metric. */
   readonly instead?: readonly (Route | Rule)[];
 }
 
 /**
- * A route at which a range of addresses ends, where no narrower one leads on. It may be many attachments' and stays when a plan is taken back;
- * another's route to the same range does as well.
+ * A route that drops packets to a range unless a more specific route matches. Attachments share it, so a roll-back leaves it. Another
+ * program's route to the same range counts as well.
  */
 export interface Blackhole {
   readonly kind: "blackhole";
   readonly at: Place;
   /** With its prefix length. */
   readonly destination: string;
-  /** Who made it, by its number (rtm_protocol, linux/rtnetlink.h). */
+  /** The number of the program that made it (rtm_protocol, linux/rtnetlink.h). */
   readonly protocol: number;
 }
 
-/** A rule of policy routing: what has a source within the prefix is led by a table first. */
+/** A policy routing rule: packets with a source in the prefix look up `table` first. */
 export interface Rule {
   readonly kind: "rule";
   readonly at: Place;
   /** With its prefix length. */
   readonly from: string;
   readonly table: number;
-  /** Its place among the rules: 0 is the first, which leads to the node's own addresses; `main` is asked at 32766. */
+  /** The rule's priority: 0 comes first (table `local`), 32766 is table `main`. */
   readonly priority: number;
 }
 
 /**
- * A rule of policy routing that is for a range of addresses, not for an attachment. It may be many attachments' and stays when a plan is taken
- * back.
+ * A policy routing rule for a range of addresses. Attachments share it, so a roll-back leaves it.
  */
 export interface SharedRule {
   readonly kind: "shared-rule";
@@ -142,13 +141,13 @@ export interface SharedRule {
   /** With their prefix lengths. */
   readonly from: string;
   readonly to: string;
-  /** Drops the packet; absent: asks `table`. */
+  /** Drops the packet; absent: looks up `table`. */
   readonly action?: "blackhole";
   readonly table?: number;
-  /** A route of the table whose prefix is no longer than this does not count. */
+  /** Ignores routes of the table whose prefix length is at most this (FRA_SUPPRESS_PREFIXLEN). */
   readonly suppressPrefixLength?: number;
   readonly priority: number;
-  /** Who made it, by its number (rtm_protocol, linux/rtnetlink.h). */
+  /** The number of the program that made it (rtm_protocol, linux/rtnetlink.h). */
   readonly protocol: number;
 }
 
@@ -165,7 +164,7 @@ export interface TokenBucket {
   readonly rateBytes: number;
   /** Bucket size in bytes. */
   readonly burstBytes: number;
-  /** Bytes that may wait for tokens (TCA_TBF_PARMS limit, 32 bits). */
+  /** Bytes that may be queued (TCA_TBF_PARMS limit, 32 bits). */
   readonly limitBytes: number;
   /** Bucket size as the kernel's ticks (TCA_TBF_PARMS buffer, 32 bits). */
   readonly bufferTicks: number;
@@ -240,7 +239,7 @@ export const phaseOf: { readonly [K in Exclude<ResourceKind, LinkKind>]: number 
   "iptables-ports": 9,
 };
 
-/** What `diff` found: the plan's words, the kernel's words. */
+/** One difference between a plan and the kernel. */
 export interface Difference {
   readonly resource: Resource;
   /** `route 10.0.0.5/32 dev cali123 is missing`: reads after "CHECK found: ". */

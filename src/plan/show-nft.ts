@@ -1,7 +1,7 @@
 /**
- * nf_tables resources as commands of nft(8): they make what `applyNft` makes on a host that has none of it.
+ * nf_tables resources as commands of nft(8), which create what `applyNft` creates on a host that has none of it.
  *
- * With the owned elements comes the owner's index, which `src/dataplane/nftables/owner.ts` describes.
+ * Owned elements include the owner's set (`src/dataplane/nftables/owner.ts`).
  */
 
 import type {

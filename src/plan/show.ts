@@ -146,7 +146,7 @@ function showRedirect({ at, link, target }: Redirect): readonly string[] {
   return [`${entering(at)}tc filter add dev ${link} parent ffff: ${match} ${action}`];
 }
 
-/** On a node that has no host ports in iptables yet. */
+/** The commands for a node that has no host ports in iptables yet. */
 function showPorts(ports: IptablesPorts): readonly string[] {
   if (ports.own.length === 0) return [];
   const program = ports.family === "ip" ? "iptables-restore" : "ip6tables-restore";
