@@ -7,7 +7,7 @@
  * **The block decides**: a block that names the node as its owner is the node's, whatever state the affinity was left in by a process
  * that was killed. Whoever comes next finishes the claim.
  */
-import { hostnameHash } from "../../store/hostname-hash.ts";
+import { affinityLabels } from "../../store/affinity-labels.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { affinityName } from "../../store/object-name.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
@@ -122,12 +122,7 @@ export function newAffinity(node: string, cidr: string, state: AffinitySpec["sta
     kind: "BlockAffinity",
     metadata: {
       name: affinityName(node, cidr),
-      // Calico 3.31 and later find affinities by these labels alone.
-      labels: {
-        "projectcalico.org/affinity-type": "host",
-        "projectcalico.org/hostname-hash": hostnameHash(node),
-        "projectcalico.org/ip-version": cidr.includes(":") ? "6" : "4",
-      },
+      labels: affinityLabels(node, cidr),
       ...(pool !== undefined && { annotations: { [poolAnnotation]: pool } }),
     },
     spec: { cidr, node, type: "host", state, deleted: "false" },

@@ -15,7 +15,7 @@ import type { Kind, StoredObject } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./api.ts";
 import { patchOfNode } from "./node.ts";
-import { decodeObject, encodeObject, isHalfDeleted, isInternal } from "./objects.ts";
+import { decodeObject, encodeObject, isHalfDeleted, isInternal, otherUid } from "./objects.ts";
 import { type Raw, resourceName, resourceOf, selectorOf } from "./resources.ts";
 
 const maxPage = 500;
@@ -146,8 +146,7 @@ async function deleteObject(
   comparesRevision: boolean,
 ): Promise<"deleted" | "conflict"> {
   const { api, group, timeoutMs } = access;
-  const stored = encodeObject(key, { apiVersion: "", kind: key.kind, metadata: { name: "", uid }, spec: {} }, group)
-    .metadata.uid;
+  const stored = otherUid(key.kind, String(uid), group);
   const preconditions = { uid: stored, ...(comparesRevision && { resourceVersion }) };
   const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions };
   const call = { method: "DELETE", path: pathOf(access, key), body, timeoutMs } as const;

@@ -5,6 +5,8 @@
  * itself those that are Calico's own; a resource's UID is exposed as another one, so that both APIs of Calico never show one UID for two
  * objects; `deleted` of an affinity is a text. `projectcalico.org/v3` has none of this.
  */
+
+import { affinityLabels } from "../affinity-labels.ts";
 import { goJson, inOrder } from "../cluster/go-json.ts";
 import type { ApiGroup } from "../cluster/settings.ts";
 import { parseJson } from "../json.ts";
@@ -57,7 +59,7 @@ function decodeMetadata(kind: Kind, { annotations = {}, labels, uid, ...others }
   const allAnnotations = { ...own, ...stored.annotations };
   return {
     ...others,
-    ...(typeof uid === "string" && { uid: isInternal(kind) ? uid : convertUid(uid) }),
+    ...(typeof uid === "string" && { uid: otherUid(kind, uid, old) }),
     ...(Object.keys(allLabels).length > 0 && { labels: allLabels }),
     ...(Object.keys(allAnnotations).length > 0 && { annotations: allAnnotations }),
   };
@@ -67,23 +69,26 @@ function decodeMetadata(kind: Kind, { annotations = {}, labels, uid, ...others }
 export function encodeObject(key: Key, object: StoredObject, group: ApiGroup): Raw {
   const { apiVersion, kind } = resourceOf(key.kind, group);
   const { apiVersion: _version, kind: _kind, metadata, spec, ...rest } = object;
-  const named = { ...metadata, name: resourceName(key) };
+  const native = encodeNative(key.kind, { ...metadata, name: resourceName(key) }, spec as Fields);
   return {
     apiVersion,
     kind,
-    metadata: group === old ? encodeMetadata(key.kind, named) : encodeNative(key.kind, named),
+    metadata: group === old ? encodeMetadata(key.kind, native) : native,
     spec: encodeSpec(key.kind, spec as Fields, group),
     ...rest,
   };
 }
 
-/** Hints of ours mean nothing in a cluster, where each affinity is what Calico would have written. */
-function encodeNative(kind: Kind, { annotations, ...others }: Metadata): Metadata {
-  return { ...others, ...(kind !== "BlockAffinity" && annotations && { annotations }) };
+/** Affinities are what Calico would have written: with the labels that it looks for, without hints of ours. */
+function encodeNative(kind: Kind, metadata: Metadata, spec: Fields): Metadata {
+  if (kind !== "BlockAffinity") return metadata;
+  const { annotations: _hints, ...others } = metadata;
+  const { node, cidr, type } = spec as Readonly<Record<string, string>>;
+  return { ...others, labels: { ...others.labels, ...affinityLabels(node ?? "", cidr ?? "", type) } };
 }
 
 function encodeMetadata(kind: Kind, metadata: Metadata): Metadata {
-  const { name, resourceVersion, uid, labels, annotations } = encodeNative(kind, metadata);
+  const { name, resourceVersion, uid, labels, annotations } = metadata;
   const hidden = {
     ...(labels && Object.keys(labels).length > 0 && { labels: inOrder(labels) }),
     ...(annotations && Object.keys(annotations).length > 0 && { annotations: inOrder(annotations) }),
@@ -92,7 +97,7 @@ function encodeMetadata(kind: Kind, metadata: Metadata): Metadata {
   return {
     name,
     ...(resourceVersion !== undefined && { resourceVersion }),
-    ...(typeof uid === "string" && { uid: isInternal(kind) ? uid : convertUid(uid) }),
+    ...(typeof uid === "string" && { uid: otherUid(kind, uid, old) }),
     ...(Object.keys(shown).length > 0 && { labels: shown }),
     annotations: { ...calicosOwn(annotations), [metadataAnnotation]: goJson(hidden) },
   };
@@ -122,6 +127,11 @@ function withoutNulls(value: unknown): unknown {
   if (typeof read !== "object" || read === null) return read;
   const members = Object.entries(read).filter(([, member]) => member !== null && member !== undefined);
   return Object.fromEntries(members.map(([name, member]) => [name, withoutNulls(member)]));
+}
+
+/** The resource's UID by the object's, and the other way round. */
+export function otherUid(kind: Kind, uid: string, group: ApiGroup): string {
+  return isInternal(kind) || group !== old ? uid : convertUid(uid);
 }
 
 /** The bits of each byte in the other order, but for the bytes of version and variant. Done twice it is the same again. */

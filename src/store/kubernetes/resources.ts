@@ -9,9 +9,9 @@
  */
 import { createHash } from "node:crypto";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
+import { hostnameHash } from "../affinity-labels.ts";
 import type { ApiGroup } from "../cluster/settings.ts";
 import type { Filter } from "../filter.ts";
-import { hostnameHash } from "../hostname-hash.ts";
 import type { Key } from "../key.ts";
 import type { Kind, Metadata } from "../object.ts";
 import { affinityName, blockName } from "../object-name.ts";

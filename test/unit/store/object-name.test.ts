@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { attributesOf } from "../../../src/ipam/model/attributes.ts";
 import { handleIdOf, ownerOfHandle } from "../../../src/ipam/model/handle.ts";
-import { hostnameHash } from "../../../src/store/hostname-hash.ts";
+import { hostnameHash } from "../../../src/store/affinity-labels.ts";
 import { affinityName, blockName, handleName } from "../../../src/store/object-name.ts";
 
 describe("object names", () => {

@@ -69,6 +69,14 @@ describe("what we write first", () => {
     });
   });
 
+  test("an affinity of an older Calico gets the labels that the newer one looks for", () => {
+    const { labels, ...metadata } = newAffinity("n", "fd00::/122", "pending").metadata;
+    const unlabelled = { ...newAffinity("n", "fd00::/122", "confirmed"), metadata };
+    for (const group of [old, native] as const) {
+      expect(encodeObject(keyOf(unlabelled), unlabelled, group).metadata.labels).toEqual(labels);
+    }
+  });
+
   test("a handle is Calico's to the byte", () => {
     const handle = newHandle("k8s-pod-network.sandbox-p2", { [block]: 1 });
     const { raw } = calicosOwn.find(({ name }) => name === "k8s-pod-network.sandbox-p2") as { raw: Raw };

@@ -1,9 +1,22 @@
 /**
- * The label that Calico 3.31 finds a node's affinities by: base32 (RFC 4648, no padding) of SHA3-256 (FIPS 202) of the node's name.
+ * The labels that Calico 3.31 and later find a node's affinities by.
+ *
+ *     projectcalico.org/affinity-type: host
+ *     projectcalico.org/hostname-hash: RCUE3T4Y…     base32 (RFC 4648, no padding) of SHA3-256 (FIPS 202) of the node's name
+ *     projectcalico.org/ip-version: "4"
  *
  * Computed once per claimed block.
  */
 import { encodeUtf8 } from "../net/text.ts";
+
+/** Without them an affinity is not found. */
+export function affinityLabels(node: string, cidr: string, type = "host"): Readonly<Record<string, string>> {
+  return {
+    "projectcalico.org/affinity-type": type,
+    "projectcalico.org/hostname-hash": hostnameHash(node),
+    "projectcalico.org/ip-version": cidr.includes(":") ? "6" : "4",
+  };
+}
 
 export function hostnameHash(node: string): string {
   return base32(sha3of256(encodeUtf8(node)));
