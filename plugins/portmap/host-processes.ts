@@ -1,9 +1,9 @@
-/** What a mapping takes from the node itself, or cannot give: said in the log, for as Kubernetes has it the pod gets the port. */
+/** Warns of host processes that listen on mapped ports. As in Kubernetes, the pod gets the port all the same. */
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 
-/** podman listens on what it publishes, by the container's monitor, so that nobody else does. */
+/** podman's container monitor listens on published ports to reserve them. */
 const reserving = /^(conmon|podman|rootlessport) /;
 
 export function warnOfHostProcesses(mappings: readonly Mapping[], { sys, log }: Context): void {

@@ -24,10 +24,10 @@ export const markChain = "CNI-HOSTPORT-SETMARK";
 export const masqueradeChain = "CNI-HOSTPORT-MASQ";
 const ownChainPrefix = "CNI-DN-";
 const chainLength = 28;
-/** multiport takes so many ports (linux/netfilter/xt_multiport.h). */
+/** The limit of the multiport match (XT_MULTI_PORTS, linux/netfilter/xt_multiport.h). */
 const portsPerEntry = 15;
 
-/** `CNI-DN-` and a digest. That of `eth0` is the reference's; other interfaces of the container have one each. */
+/** `CNI-DN-` and a digest: for `eth0` as in the reference plugin; each other interface of the container has its own. */
 export function ownChainOf({ network, containerId, ifname }: Attachment): string {
   const key = ifname === referenceInterface ? network + containerId : `${network}/${containerId}/${ifname}`;
   return (ownChainPrefix + sha512(key)).slice(0, chainLength);
@@ -64,7 +64,7 @@ export const layout: IptablesLayout = {
   guard: loopbackGuard,
 };
 
-/** What is for ::1 the kernel does not forward, as there is no `route_localnet` for IPv6: it is the host's own. */
+/** Excludes ::1: the kernel does not forward packets to it, because IPv6 has no `route_localnet`. */
 const ownLoopback = `-A ${dnatChain} -d ::1/128 -j RETURN`;
 
 const jumps = ["PREROUTING", "OUTPUT"].map((hook) => `-A ${hook} -m addrtype --dst-type LOCAL -j ${dnatChain}`);
@@ -117,7 +117,7 @@ function entryRules(
   });
 }
 
-/** A word for iptables-restore. Throws `CniError` 7 on what would end the line. */
+/** Quotes a word for iptables-restore. Throws `CniError` 7 if it contains a line break. */
 function quote(word: string): string {
   if (/[\n\r\0]/.test(word)) {
     throw new CniError(code.invalidConfig, `cannot use condition ${JSON.stringify(word)}: it contains a line break`);

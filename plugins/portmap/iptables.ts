@@ -83,7 +83,7 @@ export const iptables: Backend = {
   },
 };
 
-/** Who is nobody. */
+/** A placeholder for STATUS, which has no attachment. */
 const example: Attachment = { network: "status", containerId: "status", ifname: "eth0" };
 const examples: { readonly [family in Target["family"]]: Target } = {
   ip: { family: "ip", address: "192.0.2.1", subnet: "192.0.2.0/24" },
@@ -96,7 +96,7 @@ function withPorts(conf: PortmapConf): PortmapConf {
   return { ...conf, mappings: (["tcp", "udp"] as const).map((protocol) => ({ ...port, protocol })) };
 }
 
-/** In another network of the same container the first rule has the port. */
+/** If the same container has the port in another network, the first rule wins. */
 export function holdersFor({ attachment, hasEnded }: Pick<PortRequest, "attachment" | "hasEnded">) {
   return {
     isForeign: foreignTo(attachment),
@@ -109,8 +109,8 @@ export function holdersFor({ attachment, hasEnded }: Pick<PortRequest, "attachme
 }
 
 /**
- * Whether a chain of an attachment's name is another's. The reference joins network and container ID without a separator for the digest in the
- * name, so that those of two may read alike.
+ * Whether a chain with an attachment's name belongs to another attachment. The reference plugin digests network and container ID without a
+ * separator, so two attachments may get the same name.
  */
 export function foreignTo({ network, containerId }: Attachment): (entry: string) => boolean {
   return (entry) => {
@@ -119,7 +119,7 @@ export function foreignTo({ network, containerId }: Attachment): (entry: string)
   };
 }
 
-/** A conflict as the runtime reads it. */
+/** Turns an `IptablesConflict` into the `CniError` that the runtime gets. */
 export function withConflictMessage<T>(body: () => T): T {
   try {
     return body();
@@ -137,7 +137,7 @@ export function withConflictMessage<T>(body: () => T): T {
   }
 }
 
-/** What the rules of removed chains led to. */
+/** The host ports of removed chains. */
 function formerPorts(removed: readonly (RemovedChain | object)[]): readonly FormerPort[] {
   return removed.flatMap((one) => ("rules" in one ? formerPortsOf(one) : []));
 }

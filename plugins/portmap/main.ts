@@ -7,8 +7,8 @@
  *                                                                                      from 127.0.0.1 (snat), or from anywhere (masqAll)
  *     outside, to 127.0.0.0/8 ──> guard ──drop
  *
- * A chained plugin. It finds the container's addresses in the result of those before it and passes the result on unchanged. DEL needs
- * nothing but the attachment: neither the mappings nor the result.
+ * A chained plugin. It takes the container's addresses from the previous result, and returns that result unchanged. DEL needs only the
+ * attachment, neither the mappings nor the result.
  */
 
 import type { Result } from "../../src/cni/result.ts";
@@ -57,10 +57,10 @@ export default definePlugin<PortmapConf>({
       forgetFormer(former, context);
       forgetUnanswered(conf, targets, context);
     }
-    // What an earlier ADD of the attachment mapped.
+    // An earlier ADD of the attachment may have mapped ports in these families.
     const others = families.filter((family) => !mapsTo(family, conf, targets));
     if (others.length > 0) forgetFormer(backend.del(attachment, others, sys), context);
-    // The other back end may have its earlier ones where that one, or the node's kube-proxy, was another then.
+    // The other back end may have earlier ones, if the configuration or the node's kube-proxy was different then.
     const mayHold = other === nftables || sys.stat(iptablesLock) !== undefined;
     if (mayHold && other.mayHold(attachment, sys)) forgetFormer(other.del(attachment, families, sys), context);
     return result;
@@ -88,7 +88,7 @@ export default definePlugin<PortmapConf>({
   },
 });
 
-/** The mappings, for the families in which they lead somewhere. */
+/** The mappings, limited to the families in which they have a target. */
 function servedBy({ mappings }: PortmapConf, targets: readonly Target[]): readonly Mapping[] {
   const there = familiesOf(targets);
   return mappings.map((one) => ({ ...one, families: one.families.filter((family) => there.includes(family)) }));
@@ -98,7 +98,7 @@ function familiesOf(targets: readonly Target[]): readonly Family[] {
   return targets.map(({ family }) => family);
 }
 
-/** The container's addresses, where any port is mapped. */
+/** The container's addresses; none if no port is mapped. */
 function targetsIn(
   { conf, attachment }: { readonly conf: PortmapConf; readonly attachment: Attachment },
   result: Result,
@@ -111,8 +111,8 @@ function mapsTo(family: Family, { mappings }: PortmapConf, targets: readonly Tar
 }
 
 /**
- * Removes from the back end that the configuration names, and from the other one if it may hold something: the configuration may have been
- * changed since ADD, or that was the Go plugin's, whose default is iptables.
+ * Removes from the configured back end, and from the other one if it may have host ports: the configuration may have changed since ADD, or
+ * ADD was done by the Go plugin, whose default is iptables.
  */
 function inEach(
   document: JsonObject,

@@ -1,4 +1,4 @@
-/** What an attachment's mappings put into the tables of the nftables back end. */
+/** The elements of an attachment's mappings in the tables of the nftables back end. */
 
 import type { NftElement, NftElements, NftFamily, NftResource } from "../../src/plan/nft.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
@@ -6,12 +6,12 @@ import { portmapTable } from "./names.ts";
 import { conditionsChain, tableOf, waitingPrefix } from "./tables.ts";
 import type { Target } from "./target.ts";
 
-/** Whether a mapping waits until another attachment of the container lets the port go. */
+/** Whether a mapping waits until another attachment of the container releases the port. */
 export type Waits = (family: NftFamily, mapping: Mapping) => boolean;
 
 const never: Waits = () => false;
 
-/** Nothing for a family in which no mapping has a target. */
+/** The nf_tables resources; none for a family in which no mapping has a target. */
 export function mappedPorts(conf: PortmapConf, targets: readonly Target[], waits = never): readonly NftResource[] {
   return targets.flatMap((target) => {
     const mappings = conf.mappings.filter(({ families }) => families.includes(target.family));

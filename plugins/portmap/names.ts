@@ -3,5 +3,5 @@ import { runDir } from "../../src/identity/names.ts";
 
 /** The table of the port mappings, in families `ip` and `ip6`. */
 export const portmapTable = "tortie_portmap";
-/** The lock of the iptables back end, whose file is there once that was used. */
+/** The lock of the iptables back end. The file exists once that back end was used. */
 export const iptablesLock = `${runDir}/iptables.lock`;

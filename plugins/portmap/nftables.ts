@@ -1,13 +1,12 @@
 /**
  * The nftables back end: elements in the maps of `tables.ts`, in one transaction.
  *
- * Who has a host port is decided by the maps. Two mappings collide when protocol, port and family are equal and the host addresses are,
- * or when one of them has none (as Kubernetes checks it). Equal addresses collide in the kernel; a mapping of one address and
- * one of all addresses stand in different maps, so each ADD looks for the other kind *after* its own are in: of two that run at the
- * same time at least one sees the other.
+ * The maps decide who has a host port. As in Kubernetes, two mappings collide if protocol, port and family are equal and the host addresses
+ * are equal or one of them is unset. The kernel refuses equal keys. A mapping of one address and one of all addresses are in different maps,
+ * so each ADD looks for the other kind *after* it has added its own: of two concurrent ADDs at least one sees the other.
  *
- * A container in several networks has several attachments, and a runtime (podman) may ask for the same ports in each: the first has them,
- * and the others wait. The DEL that lets a port go gives it to one that waits, in the same transaction.
+ * A container in several networks has several attachments, and podman asks for the same ports in each. The first attachment gets them and the
+ * others wait. The DEL that releases a port moves a waiting element into its place, in the same transaction.
  */
 
 import { CniError, code } from "../../src/cni/error.ts";
@@ -33,7 +32,7 @@ export const nftables: Backend = {
   add(wanted, more, sys) {
     const { applied, isWaiting, former } = applyOverStale(wanted, more, sys);
     try {
-      // Who had the port may have let it go meanwhile, and did not see that it was waited for.
+      // The holder may have released the port meanwhile without seeing that this attachment waits.
       if (isWaiting) new Executor(sys).moveWaiting(tables);
       const overlapping = settleOverlaps(wanted, "other kind", sys);
       return { former: [...former, ...overlapping], takeBack: () => applied.undo() };
@@ -76,8 +75,8 @@ export const nftables: Backend = {
 };
 
 /**
- * An address that a mapping leads to belongs to one attachment at a time: what still leads there for another is what a missed DEL left
- * behind, and goes; so do the mappings of one that has ended.
+ * An address belongs to one attachment at a time. Another attachment's mapping to the same address is a leftover of a missed DEL, so it is
+ * removed, as are the mappings of attachments that have ended.
  */
 function applyOverStale(
   wanted: PortRequest,
@@ -92,7 +91,7 @@ function applyOverStale(
   const owner = ownerOf(attachment);
   let waits: Waits | undefined;
   const former: FormerPort[] = [];
-  // Each turn removes one attachment that cannot be alive, whose own siblings may have waited, or finds what the container's others have.
+  // Each round removes one ended attachment (whose siblings may have waited), or finds ports of the container's other attachments.
   for (let turns = 2 * mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
     try {
       const resources = [...mappedPorts(conf, targets, waits), ...more];
@@ -115,7 +114,7 @@ export function holderOf(comment: string | undefined): Attachment | undefined {
   return comment === undefined || nftOwnerComment(comment) !== comment ? undefined : attachmentOf(comment);
 }
 
-/** Whether what is in the way leads to this very container's address. */
+/** Whether the conflicting element leads to this container's address. */
 function leadsHere(conflict: NftConflict, targets: readonly Target[]): boolean {
   const { table, set } = conflict;
   if (!set.endsWith("ports")) return !set.endsWith("conditions");
@@ -127,12 +126,12 @@ function destinationIn({ table, set, data }: NftConflict): string | undefined {
   return set.endsWith("ports") ? destinationOf(table.family, data) : undefined;
 }
 
-/** The container's address out of what a map has for a host port. */
+/** The container's address in a map's data for a host port. */
 function destinationOf(family: NftFamily, data: Uint8Array | undefined): string | undefined {
   return data && formatAddress(data.subarray(0, family === "ip" ? 4 : 16));
 }
 
-/** Whether it is of the same container. */
+/** Whether the holder is another attachment of the same container. */
 function isSibling(holder: string | undefined, { containerId }: Attachment): boolean {
   return holder?.startsWith(ownerPrefix) === true && holder.split("/")[1] === containerId;
 }
@@ -147,7 +146,7 @@ function behindSiblings(attachment: Attachment, sys: Sys): Waits {
   };
 }
 
-/** Throws when another has one of the host ports in the other kind of map, or in either; what has ended goes. */
+/** Removes overlapping mappings of ended attachments. Throws `CniError` 7 naming a live holder of a host port. */
 function settleOverlaps(
   { attachment, conf, targets, hasEnded }: PortRequest,
   where: "other kind" | "both kinds",
@@ -170,7 +169,7 @@ function settleOverlaps(
       for (const held of new Executor(sys).holders(tableOf(family), "ports", [key])) settle(mapping, held, family);
     }
     if (inPorts.length === mappings.length && !isBoth) continue;
-    // Mappings of single addresses are rare: all of them are looked at.
+    // Mappings of single addresses are rare, so all of them are compared.
     for (const held of new Executor(sys).holders(tableOf(family), "hostip_ports")) {
       const { hostIp, ...port } = mappingOf(held.key);
       const mapping = mappings.find(
@@ -187,7 +186,7 @@ function describeKey({ protocol, hostPort }: Pick<Mapping, "protocol" | "hostPor
   return `${protocol}/${hostPort}`;
 }
 
-/** The host's side of a mapping, out of its key in `ports` or `hostip_ports`. */
+/** Parses a key of `ports` or `hostip_ports`: protocol, port and address of the host. */
 export function mappingOf(
   key: NftElements["elements"][number]["key"],
 ): Pick<Mapping, "hostIp" | "hostPort" | "protocol"> {
@@ -208,13 +207,13 @@ function describe(comment: string | undefined): string {
   return holder === undefined ? `"${comment}"` : describeAttachment(holder);
 }
 
-/** Removes what an owner has in these families, and returns its host ports. */
+/** Removes an owner's elements in these families, and returns its host ports. */
 function removeElements(owner: string, sys: Sys, among: readonly NftFamily[] = ["ip", "ip6"]): readonly FormerPort[] {
   const theirs = tables.filter(({ family }) => among.includes(family));
   return formerPorts(new Executor(sys).remove(owner, [{ kind: "nft-elements", tables: theirs }]));
 }
 
-/** Out of the elements of both tables that were removed. */
+/** The host ports among removed elements. */
 function formerPorts(removed: readonly (RemovedElement | object)[]): readonly FormerPort[] {
   return removed.flatMap((one) => {
     if (!("element" in one)) return [];

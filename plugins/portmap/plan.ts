@@ -1,4 +1,4 @@
-/** What the host ports of an attachment make, in the back end of the configuration. */
+/** Plans the host ports of an attachment in the configured back end, for `tortie plan`. */
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import type { PlanAdd } from "../../src/plugin/planned.ts";

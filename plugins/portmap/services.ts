@@ -1,10 +1,10 @@
 /**
- * Services whose addresses are on the node, and the host ports that must not take what is for them.
+ * Host ports must not capture packets to Kubernetes services whose addresses are on the node.
  *
- * kube-proxy translates what is for a service before a host port sees it (`tables.ts`), but in IPVS mode: then the addresses of all services are
- * on the link kube-ipvs0, IPVS takes the packets behind the hooks of nat, and an ACCEPT in kube-proxy's chain of iptables' table nat keeps
- * host ports off them. An ACCEPT ends its own table and no other. So here host ports stand in iptables too, behind that chain, as the reference
- * plugin's do, and those that nftables had before kube-proxy came are moved.
+ * kube-proxy translates packets to services before host ports see them (`tables.ts`), except in IPVS mode. There the addresses of all services
+ * are on the link kube-ipvs0, IPVS takes the packets after the nat hooks, and an ACCEPT in kube-proxy's iptables chain keeps host ports away.
+ * An ACCEPT ends only its own table. So in this mode host ports are in iptables, behind that chain, as the reference plugin's are, and host
+ * ports that nftables had before kube-proxy started are moved.
  */
 
 import { Executor } from "../../src/dataplane/executor.ts";
@@ -21,21 +21,21 @@ import { holderOf, mappingOf, nftables } from "./nftables.ts";
 import { tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
-/** There as long as kube-proxy is in IPVS mode (pkg/proxy/ipvs in Kubernetes). */
+/** Exists while kube-proxy is in IPVS mode (pkg/proxy/ipvs in Kubernetes). */
 const serviceLink = "/proc/sys/net/ipv4/conf/kube-ipvs0";
-/** kube-proxy's chains in table nat: of every mode that has iptables, and of the one that translates there itself. */
+/** kube-proxy's chain in table nat, in its iptables and IPVS modes. */
 const serviceChain = "KUBE-SERVICES";
 const translatingChain = "KUBE-NODEPORTS";
 
-/** What table nat of iptables holds that concerns an ADD. */
+/** What an ADD must know of the nat table of iptables. */
 export interface Nat {
-  /** kube-proxy keeps services apart by an ACCEPT in its chain, and by that alone. */
+  /** Only an ACCEPT in kube-proxy's chain keeps host ports away from services (IPVS mode). */
   readonly acceptsServices: boolean;
-  /** Host ports stand there, the Go plugin's or ours. */
+  /** It has host ports, of the Go plugin or of Tortie. */
   readonly hasHostPorts: boolean;
 }
 
-/** One question to the kernel. Of tables of the older kind (iptables-legacy) the link of kube-proxy tells. */
+/** Sends one request to the kernel. For iptables-legacy it tests for kube-proxy's link instead. */
 export function readNat(among: readonly Family[], sys: Sys): Nat {
   const names = [serviceChain, translatingChain, dnatChain];
   const there = new Executor(sys).hasChains(
@@ -67,19 +67,19 @@ export function backendFor(
   return nftables;
 }
 
-/** Whether kube-proxy is in IPVS mode, as far as one call to the kernel tells. */
+/** Whether kube-proxy's link exists: one system call. */
 export function hasServiceLink(sys: Sys): boolean {
   return sys.stat(serviceLink) !== undefined;
 }
 
 /**
- * Moves to iptables what nftables has, an attachment at a time: its rules are made before its elements go, so that its ports are served all
- * the time, and one that was killed in between is begun again by the next ADD. What cannot be moved stays and is logged.
+ * Moves host ports from nftables to iptables, one attachment at a time. The rules are added before the elements are removed, so the ports work
+ * all the time, and the next ADD resumes an interrupted move. What cannot be moved stays and is logged.
  */
 export function moveToIptables({ sys, log }: Context): void {
   if (!new Executor(sys).hasTable(tables) || !families.some((family) => new Executor(sys).hasIptables(family))) return;
   const tried = new Set<string>();
-  // What goes may give its ports to one that waited for them.
+  // A removal may hand ports to a waiting attachment, so look again.
   for (;;) {
     const next = families.flatMap((family) => holdersIn(family, sys)).find((holder) => !tried.has(holder));
     if (next === undefined) return;
@@ -108,7 +108,7 @@ function holdersIn(family: NftFamily, sys: Sys): readonly string[] {
   );
 }
 
-/** What an attachment has in the maps, read back. Throws where it has conditions. */
+/** Reads an attachment's mappings back from the maps. Throws if they have conditions. */
 function readMappings(attachment: Attachment, comment: string, family: NftFamily, sys: Sys) {
   const owned = (set: string): readonly FoundElement[] =>
     new Executor(sys).holders(tableOf(family), set).filter(({ holder }) => holder === comment);

@@ -1,12 +1,12 @@
 /**
- * The tables of the nftables back end: one per family, the same for all attachments. What an attachment adds is elements only.
+ * The tables of the nftables back end: one per family, shared by all attachments. An attachment adds only elements.
  *
  *     table ip tortie_portmap {
  *       map  hostip_ports        { ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }   hostIP given
  *       map  ports               { inet_proto . inet_service : ipv4_addr . inet_service }               any address of the host
  *       map  hostip_conditions, conditions   the same keys : jump conditions_<digest>
- *       map  waiting_<each of the four>      its key . ipv4_addr : the same     what a container's further networks want, until the first lets it go
- *       set  hairpin, localhost, masq_all    whose sources are hidden behind the node
+ *       map  waiting_<each of the four>      its key . ipv4_addr : the same     ports that a container's other attachment still has
+ *       set  hairpin, localhost, masq_all   whose source is masqueraded
  *       chain prerouting, output             fib daddr type local jump hostports
  *       chain hostports                      conditions, then dnat; a given hostIP before any address
  *       chain conditions_<digest>            <conditions> return; accept     (only while an attachment has conditions)
@@ -14,7 +14,7 @@
  *       chain guard
  *     }
  *
- * **The maps are the claims**: one key has one owner, and the kernel says EEXIST to the second.
+ * **A key in a map has one owner**: the kernel answers EEXIST to the second.
  */
 import { sha1 } from "../../src/net/digest.ts";
 import { loopbackGuard } from "../../src/plan/loopback-guard.ts";
@@ -32,23 +32,23 @@ import type {
 import { portmapTable } from "./names.ts";
 
 /**
- * Behind iptables' table nat, kube-proxy's nftables and whatever else translates at -100: of the chains of one priority the kernel runs the
- * one registered last first, and a connection that one chain has translated no other sees. So services win, whoever came first. In front of
- * firewalld's, at -90.
+ * After everything that translates at -100 (iptables' nat table, kube-proxy's nftables): once a chain has translated a connection, later
+ * chains do not see it, and among chains of equal priority the kernel runs the last registered first. So services win regardless of the order
+ * of registration. Before firewalld, at -90.
  */
 const dstnatPriority = -95;
 const srcnatPriority = 100;
 
-/** Maps whose elements wait are named after those for whose keys they wait. */
+/** The name prefix of a map of waiting elements; the name of the map that they wait for follows. */
 export const waitingPrefix = "waiting_";
 
-/** Both tables, for what concerns an attachment whatever it has. */
+/** The tables of both families. */
 export const tables: readonly NftTable[] = [tableOf("ip"), tableOf("ip6")];
 
-/** What the tables need in the kernel, for IPv4 at least. */
+/** The kernel modules that the IPv4 table needs. */
 export const tableModules = ["nft_chain_nat", "nft_ct", "nft_fib_ipv4", "nft_masq", "nft_nat"] as const;
 
-/** A mapping to an IPv6 address, whose 20 bytes a kernel before 5.8 does not take. */
+/** A mapping to an IPv6 address: 20 bytes of data, which kernels before 5.8 refuse. */
 export const maxTargetLength: NftElements = {
   kind: "nft-elements",
   family: "ip6",
@@ -99,7 +99,7 @@ function waitingSets(
   });
 }
 
-/** The chain that lets pass what meets the conditions and keeps the rest from being mapped. Equal conditions share one. */
+/** A chain that returns if the conditions are met and accepts (so that no mapping applies) otherwise. Equal conditions share one. */
 export function conditionsChain(statements: readonly NftStatement[]): NftChain {
   return {
     name: `conditions_${sha1(JSON.stringify(statements)).slice(0, 12)}`,
@@ -134,7 +134,7 @@ function chainsOf(family: NftFamily): readonly NftChain[] {
   ];
 }
 
-/** Not ::1: what is for it the kernel does not forward, as there is no `route_localnet` for IPv6. It is the host's own. */
+/** Excludes ::1: the kernel does not forward packets to it, because IPv6 has no `route_localnet`. */
 function entry(family: NftFamily, hook: "prerouting" | "output"): NftChain {
   const isForwarded: readonly NftStatement[] = family === "ip" ? [] : [{ match: "ip6 daddr", op: "!=", value: "::1" }];
   return {

@@ -1,4 +1,4 @@
-/** Where the mapped ports lead: the container's addresses, as the chain's earlier plugins reported them. */
+/** The targets of mapped ports: the container's addresses in the previous result. */
 import type { Result } from "../../src/cni/result.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressOf } from "../../src/net/prefix.ts";
@@ -11,8 +11,8 @@ export interface Target {
 }
 
 /**
- * The first address of each family that is the container's: an address whose interface is unknown is taken to be (specification,
- * "ADD success"), one of another interface or of the host is not.
+ * The container's first address of each family. An address without an interface counts as the container's (specification, "ADD success");
+ * one of another interface or of the host does not.
  */
 export function targetsOf({ ips = [], interfaces = [] }: Result, ifname: string): readonly Target[] {
   return (["ip", "ip6"] as const).flatMap((family) => {

@@ -1,8 +1,8 @@
 /**
- * Checks what the parser found on a command line by the command's definition, and makes its options of it.
+ * Checks a parsed command line against the command's definition and converts it to typed options.
  *
- * **Nothing is guessed.** To yargs every value of a boolean but `true` is `false`, so that `--dry-run=client` would write; a number that is
- * none is `NaN`, and an option that is given twice is a list. Here each of them ends the command before it has done anything.
+ * **Nothing is guessed.** To yargs every value of a boolean but `true` is `false`, so `--dry-run=client` would write; an invalid number is
+ * `NaN`, and a repeated option is a list. Here each of these is a usage error before the command does anything.
  */
 import {
   type CommandDefinition,
@@ -17,14 +17,14 @@ import { didYouMean } from "./suggest.ts";
 export interface CommandLine {
   /** The words as the shell gave them. */
   readonly words: readonly string[];
-  /** What yargs made of them: options by name, and under `_` the command's own words and what no positional argument took. */
+  /** The result of yargs: options by name, and under `_` the command's words and surplus arguments. */
   readonly parsed: Readonly<Record<string, unknown>>;
 }
 
 type Refuse = (reason: string) => CliError;
 type Limits = Pick<OptionDefinition, "choices" | "minimum" | "maximum" | "integer">;
 
-/** Options and positional arguments by their names in camel case. Throws `CliError` 2 that names what is wrong and what is wanted. */
+/** Options and positional arguments by their names in camel case. Throws `CliError` 2 naming the invalid and the expected value. */
 export function accept(
   definition: CommandDefinition,
   general: OptionDefinitions,
@@ -76,7 +76,7 @@ function optionOf(name: string, option: OptionDefinition, { words, parsed }: Com
   return single(dashed(name), option, texts[0] ?? "", refuse);
 }
 
-/** Judged by the words themselves, for the parser has made `true` or `false` of whatever was written. */
+/** Reads the words themselves, because the parser turns any value into `true` or `false`. */
 function booleanOf(
   name: string,
   { alias }: OptionDefinition,
@@ -101,7 +101,7 @@ function booleanOf(
   return given.size === 0 ? found : given.has(true);
 }
 
-/** What stands before `--`. */
+/** The words before `--`. */
 function optionsIn(words: readonly string[]): readonly string[] {
   const end = words.indexOf("--");
   return end < 0 ? words : words.slice(0, end);
@@ -131,7 +131,7 @@ function single(
   return text;
 }
 
-/** Digits, as people write numbers: `Number` would take `0x10`, `1e9` and a space as well. */
+/** Accepts decimal digits only; `Number` would accept `0x10`, `1e9` and a space as well. */
 function numberOf(shown: string, definition: Limits & { readonly type: string }, text: string, refuse: Refuse): number {
   const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY, integer } = definition;
   const number = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;

@@ -1,4 +1,4 @@
-/** What a command works with: the node, the streams, the terminal. Tests make one of a model of the node. */
+/** Everything that a command uses: the node, the streams, the terminal. Tests substitute a model of a node. */
 import type { Logger } from "pino";
 import type { Sys } from "../host/sys.ts";
 import type { ExecutableFiles } from "./install/executable-files.ts";
@@ -14,15 +14,15 @@ export interface Cli {
   readonly terminal: Terminal;
   readonly progress: Progress;
   readonly log: Logger;
-  /** To stdout: what was asked for, and nothing else. */
+  /** Writes the command's output to stdout. */
   readonly out: (text: string) => void;
   /** All of standard input. */
   readonly input: () => Promise<string>;
-  /** One line to stderr. */
+  /** Writes one line to stderr. */
   readonly note: (line: string) => void;
   /** Runs a program and returns what it wrote to stdout. Throws `Error` when it fails or is missing. */
   readonly program: (argv: readonly string[]) => Promise<string>;
-  /** Runs a program to its end, whatever that is. Throws `Error` when it cannot be run or does not end in time. */
+  /** Runs a program and returns its exit code and output. Throws `Error` if it cannot be started or exceeds its time. */
   readonly execute: (argv: readonly string[], options: ExecuteOptions) => Promise<Executed>;
 }
 
@@ -30,7 +30,7 @@ export interface ExecuteOptions {
   /** The whole environment but for PATH. */
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
-  /** It is killed afterwards. */
+  /** The program is killed after this time. */
   readonly timeoutMs: number;
 }
 

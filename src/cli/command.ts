@@ -14,7 +14,7 @@ export function commandModule(command: Command, run: (parsed: Parsed) => Promise
   const name = path.split(" ").at(-1) ?? path;
   const words = Object.entries(positionals);
   return {
-    // All are optional to yargs: what is missing is told in our own words.
+    // All are optional to yargs, because `accept` reports missing ones.
     command: [name, ...words.map(([word, { type }]) => (type === "strings" ? `[${word}..]` : `[${word}]`))].join(" "),
     describe,
     builder: (yargs) => {
@@ -55,14 +55,14 @@ function yargsOption(option: OptionDefinition): Options {
   return {
     type: type === "boolean" ? "boolean" : "string",
     ...(alias !== undefined && { alias }),
-    // Not the default itself: yargs would take it for an option without its value.
+    // Not the default itself: yargs would use it for an option that lacks its value.
     ...(defaultDescription !== undefined && { defaultDescription }),
     ...(group !== undefined && { group }),
     ...helpOf(option),
   };
 }
 
-/** yargs would list choices by itself, and refuse others in its own words. */
+/** Choices go into the help text, not to yargs, because `accept` refuses other values. */
 function helpOf({ describe, choices }: Pick<OptionDefinition, "describe" | "choices">): { readonly describe: string } {
   return { describe: choices === undefined ? describe : `${describe}: ${choices.join(", ")}` };
 }

@@ -1,14 +1,13 @@
 /**
  * What a command is, as data: its words, its help, its options and what each of them takes.
  *
- * The parser, the judgement of what was given (`accept.ts`), shell completion and the tests all read these definitions, so that a new command
- * or option has all of them without further words.
+ * The parser, the checks of `accept.ts`, shell completion and the tests all read these definitions.
  */
 import type { Cli } from "./cli.ts";
 import type { ExitStatus } from "./error.ts";
 
 export interface OptionDefinition {
-  /** `strings`: as often as wanted. A boolean takes no value, `true` or `false`. */
+  /** `strings` may be repeated. A boolean takes no value, `true` or `false`. */
   readonly type: "boolean" | "number" | "string" | "strings";
   /** One letter: `-o`. */
   readonly alias?: string;
@@ -22,7 +21,7 @@ export interface OptionDefinition {
   readonly describe: string;
   /** The heading that help lists it under. */
   readonly group?: string;
-  /** Options that make no sense beside it. */
+  /** Options that cannot be combined with it. */
   readonly excludes?: readonly string[];
   /** What a shell completes its value with. */
   readonly completes?: "file" | "directory";
@@ -43,7 +42,7 @@ export interface CommandDefinition {
   readonly path: string;
   /** One line. */
   readonly describe: string;
-  /** What there is to know beside it. */
+  /** Further paragraphs of the help text. */
   readonly long: string;
   /** A command line, and what it is for. `$0` stands for the program. */
   readonly examples: readonly (readonly [string, string])[];
@@ -52,7 +51,7 @@ export interface CommandDefinition {
   readonly options: OptionDefinitions;
   /** Options of every command that this one does not offer. */
   readonly hides: readonly string[];
-  /** What to say of words that are too many; `undefined`: nothing beyond that. */
+  /** A hint for surplus words; `undefined` if there is none. */
   readonly surplus: (words: readonly string[]) => string | undefined;
 }
 
@@ -88,7 +87,7 @@ type CamelCase<Text extends string> = Text extends `${infer First}-${infer Rest}
 
 type Optional = "positionals" | "options" | "hides" | "surplus";
 
-/** Gives the definition its types; what is left out is empty. */
+/** Infers the types of a definition and fills in defaults. */
 export function command<const P extends PositionalDefinitions, const O extends OptionDefinitions>(
   parts: Omit<CommandDefinition, Optional> & {
     readonly positionals?: P;

@@ -23,12 +23,12 @@ export class CliError extends Error {
   }
 }
 
-/** That something could not be done because of another error, which is kept. */
+/** A `CliError` caused by another error: `<what>: <message>`. */
 export function failed(what: string, error: unknown): CliError {
   return new CliError(`${what}: ${messageOf(error)}`, exitStatus.failed, error);
 }
 
-/** Whether the error, or one underneath it, is the kernel's refusal of what root alone may do. */
+/** Whether the error or one of its causes is EACCES or EPERM. */
 export function isDenied(error: unknown): boolean {
   if (isErrno(error, "EACCES", "EPERM")) return true;
   return error instanceof Error && error.cause !== undefined && isDenied(error.cause);

@@ -25,7 +25,7 @@ runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isR
   process.exitCode = status;
 });
 
-/** What the plugins refuse as a name is no reason to show nothing: their STATUS tells of it. One that was asked for has to be one. */
+/** A node name from the configuration that plugins refuse does not stop the command (STATUS reports it); an invalid `--node` does. */
 function nodeOf(sys: Sys, name: string | undefined): string {
   const fault = name === undefined ? undefined : nodenameFault(name, "--node", "--node");
   if (fault !== undefined) throw new CliError(fault, exitStatus.usage);

@@ -1,4 +1,4 @@
-/** The command line: options that every command has, the commands, and how each ends. */
+/** Parses and runs a command line. */
 import yargs, { type Argv } from "yargs";
 import { accept } from "./accept.ts";
 import type { Cli } from "./cli.ts";
@@ -11,7 +11,7 @@ import { defaultDirectories, type StoreDirectories } from "./node/redirected-sys
 import { didYouMean } from "./suggest.ts";
 import { normaliseArguments } from "./words.ts";
 
-/** What the options that every command has come to. */
+/** The values of the options that every command has. */
 export interface GlobalOptions {
   readonly directories: StoreDirectories;
   /** `undefined`: as the plugins tell it. */
@@ -23,7 +23,7 @@ export interface Host {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly out: (text: string) => void;
   readonly note: (line: string) => void;
-  /** Whether the process may look at everything: what it may not, root may. */
+  /** Whether the process runs as root; otherwise errors suggest sudo. */
   readonly isRoot: boolean;
   readonly cli: (options: GlobalOptions) => Cli;
 }
@@ -52,7 +52,7 @@ export async function runCommandLine(argv: readonly string[], host: Host): Promi
   }
 }
 
-/** No command has run: the words name none. */
+/** The words do not name a command. */
 function refuseWords(words: readonly string[], written: readonly string[], general: OptionDefinitions): never {
   const [first = "", second] = words;
   const inGroup = first in groups;
@@ -81,7 +81,7 @@ function program(general: OptionDefinitions, run: (command: Command) => (parsed:
   const parser = yargs([])
     .scriptName("tortie")
     .usage("$0 <command>\n\nShows and repairs what the plugins store on this node.")
-    // Of an option's spellings there is one; `accept` checks the words.
+    // One spelling per option; `accept` checks the words.
     .parserConfiguration({
       "camel-case-expansion": false,
       "dot-notation": false,
@@ -125,7 +125,7 @@ function globalOptions({ runDir, stateDir, node, logLevel }: GlobalArguments): G
   return { directories: { run: directory(runDir), state: directory(stateDir) }, node, logLevel };
 }
 
-/** A directory that was named and is not there is a slip; the usual ones come with the first pod. */
+/** An explicitly named directory must exist. The default ones are created with the first pod. */
 function refuseMissingDirectories({ sys }: Cli, { path }: Command, { runDir, stateDir }: GlobalArguments): void {
   const named = [
     ["--run-dir", runDir, defaultDirectories.run],
@@ -139,7 +139,7 @@ function refuseMissingDirectories({ sys }: Cli, { path }: Command, { runDir, sta
 }
 
 function report(error: unknown, { note, isRoot }: Host): ExitStatus {
-  // The reader of our output has gone: `tortie … | head`.
+  // The reader of stdout has exited: `tortie … | head`.
   if (error instanceof Error && "code" in error && error.code === "EPIPE") return exitStatus.done;
   const message = messageOf(error);
   note(`tortie: ${message}${isDenied(error) && !isRoot ? "; run it as root" : ""}`);

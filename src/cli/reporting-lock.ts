@@ -1,10 +1,10 @@
-/** The wait for a lock, told: a command that is silent for 40 seconds looks as if it hung. */
+/** Reports a wait for a lock: a command that prints nothing for 40 seconds seems to hang. */
 import { isErrno, type Sys } from "../host/sys.ts";
 import { holderOf } from "../store/file/lock-holder.ts";
 
 const quietMs = 2000;
 
-/** `sys.lock`, which tells once who holds the lock when it is not free after two seconds. */
+/** Like `sys.lock`, but prints the holder once if the lock is not free after two seconds. */
 export function reportingLock(sys: Sys, note: (line: string) => void): Sys["lock"] {
   return (path, mode, timeoutMs) => {
     if (timeoutMs <= quietMs) return sys.lock(path, mode, timeoutMs);

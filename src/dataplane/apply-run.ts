@@ -7,9 +7,9 @@ import { type Namespaces, placeText } from "./namespaces.ts";
 import { UndoList } from "./undo.ts";
 
 export interface ApplyOptions {
-  /** Whether a host link with this alias may be taken away to make room: it belonged to an earlier sandbox of the same pod. */
+  /** Whether a host link with this alias may be deleted: it belongs to an earlier sandbox of the same pod. */
   readonly mayReplace?: (alias: string) => boolean;
-  /** What is known of those who have host ports in iptables; absent: whoever has one keeps it. */
+  /** What the caller knows of holders of host ports in iptables; absent: every holder keeps its ports. */
   readonly portHolders?: PortHolders;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Makes the kernel hold what a plan says. With nothing in the way it is a few sends:
+ * Applies a plan to the kernel. Without conflicts it takes a few sends:
  *
  *      host      NEWLINK veth (the peer is born in the sandbox), NEWLINK ifb, GETLINK …
  *      host      SETLINK alias
@@ -9,8 +9,8 @@
  *      host      up, addresses, neighbours, routes, qdiscs, filters; GETLINK of a veth, for its MAC address
  *      host      nf_tables
  *
- * Optimistic: only where the kernel says EEXIST does it look; equal means done, else what is ours is replaced.
- * Sysctls are not taken back on failure: those of links go with them, the others belong to the node.
+ * Optimistic: it looks at an object only after EEXIST. An equal object counts as done; a different one is replaced if it is ours.
+ * A roll-back leaves sysctls: those of links vanish with the links, the others belong to the node.
  */
 
 import { CoreError } from "../errors/core-error.ts";
@@ -34,15 +34,14 @@ import { applyNft } from "./nftables/apply.ts";
 export interface Applied {
   /** MAC address and MTU as the kernel reports them, by `<place>:<name>`. */
   readonly links: ReadonlyMap<string, { readonly index: number; readonly mac: string; readonly mtu: number }>;
-  /** Chains of iptables that made room: their attachments have ended. */
+  /** Removed iptables chains of attachments that have ended. */
   readonly madeRoom: readonly RemovedChain[];
-  /** Takes back what this call created, and only that. */
+  /** Rolls back what this call created, and nothing else. */
   undo(): void;
 }
 
 /**
- * Makes the kernel hold what the plan says; a repeated call is harmless. Throws an error that names the resource, and takes back
- * what it created before that.
+ * Applies the plan; a repeated call is harmless. On failure it rolls back what it created, and throws an error that names the resource.
  */
 export function apply(plan: Plan, namespaces: Namespaces, options: ApplyOptions = {}): Applied {
   const run = new ApplyRun(plan, namespaces, options);
@@ -86,7 +85,7 @@ function isPorts(resource: Resource): resource is IptablesPorts {
   return resource.kind === "iptables-ports";
 }
 
-/** A chain that was there before this call has its ports again: it is not taken back. */
+/** A chain that existed before this call is not rolled back. */
 function mapPorts({ undo, options, namespaces: { sys } }: ApplyRun, ports: IptablesPorts): readonly RemovedChain[] {
   const { layout, family, chain } = ports;
   const removal = { kind: "iptables-ports", layout, families: [family], chain, isForeign: () => false } as const;
@@ -102,7 +101,7 @@ function mentionedLinks(messages: readonly MessageResource[], place: Place): rea
   return messages.filter(({ at }) => at === place).flatMap((resource) => messageDriver(resource).links(resource));
 }
 
-/** One send for all of a place, and with it a last look at the links made there. */
+/** Sends all messages of a namespace at once, with a GETLINK for each link created there. */
 function sendMessages(run: ApplyRun, place: Place, all: readonly MessageResource[]): void {
   const messages = all.filter(({ at }) => at === place);
   send(run, place, messages, finalLooks(run, place));
@@ -125,8 +124,8 @@ function send(run: ApplyRun, place: Place, messages: readonly MessageResource[],
 }
 
 /**
- * The links that are to be looked at once more: on the host udev may have changed the address by now. Into a sandbox it does not
- * reach, so there only what is not known yet is looked for.
+ * The links to read again. On the host udev may have changed a MAC address. It does not act in sandboxes, so there only unknown links are
+ * read.
  */
 function finalLooks(run: ApplyRun, place: Place): readonly string[] {
   const ends = endsIn(run.plan.resources.filter(isLink), place)
@@ -139,7 +138,7 @@ function contextIn(run: ApplyRun, place: Place): MessageContext {
   return { indexOf: (name) => run.indexOf(place, name), owner: run.plan.owner };
 }
 
-/** What sits on a link made by this call goes with the link. */
+/** Nothing to register on a link that this call created: it vanishes with the link. */
 function registerRemoval(run: ApplyRun, resource: MessageResource): void {
   const driver = messageDriver(resource);
   const { at } = resource;
@@ -152,7 +151,7 @@ function registerRemoval(run: ApplyRun, resource: MessageResource): void {
   );
 }
 
-/** What the kernel refused: it is there already, or it replaces what is ours, or it is an error. */
+/** Handles a refusal: an equal object counts as done, our own outdated one is replaced, anything else is an error. */
 function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): void {
   const driver = messageDriver(resource);
   const { at } = resource;
@@ -191,7 +190,7 @@ function linksOf(run: ApplyRun): Applied["links"] {
   return links;
 }
 
-/** The error, with what could not be taken back. */
+/** Rolls back, and returns the error together with failures of the roll-back. */
 function withRollback(run: ApplyRun, error: unknown): unknown {
   try {
     run.undo.run(run.namespaces);

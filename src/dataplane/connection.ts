@@ -1,7 +1,7 @@
 /**
- * One netlink socket and what is said over it: several requests in one send, an outcome for each; dumps that are whole.
+ * A netlink socket: several requests in one send with an outcome for each, and consistent dumps.
  *
- * Answers are matched by sequence number, so that what is left of an earlier, interrupted exchange is passed over.
+ * Answers are matched by sequence number, so answers to an earlier, interrupted exchange are skipped.
  */
 import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type NetlinkSocket } from "../host/sys.ts";
@@ -27,12 +27,12 @@ import {
   UnstableError,
 } from "./errors.ts";
 
-/** The kernel answers within microseconds; a wait this long is a kernel in trouble. */
+/** The kernel normally answers within microseconds. */
 const receiveTimeoutMs = 10_000;
-/** A table that changes during each of so many dumps is given up. */
+/** Gives up on a table that changes during this many dumps. */
 const dumpAttempts = 16;
 
-/** What came back for one request. */
+/** The kernel's answer to one request. */
 export interface Outcome extends Ack {
   readonly replies: readonly Reply[];
 }
@@ -47,8 +47,8 @@ export class NetlinkConnection {
 
   /**
    * Sends the requests in one datagram; the last has NLM_F_ACK, and its answer is the end. The outcomes are in the order of the requests;
-   * a refusal is an outcome, not an error. Where answers are lost, what was carried out is not known, and all is sent once more: **what the
-   * first sending made is then refused as existing**, and what it removed as missing.
+   * a refusal is an outcome, not an error. If answers are lost, all requests are sent again: **objects that the first send created are then
+   * refused with EEXIST**, and objects that it deleted with ENOENT or the like.
    */
   exchange(requests: readonly Request[]): readonly Outcome[] {
     const first = this.#exchangeOnce(requests);
@@ -62,7 +62,7 @@ export class NetlinkConnection {
     return this.exchange([request])[0] as Outcome;
   }
 
-  /** Asks for a table until one answer is whole. Throws `KernelError` when the kernel refuses; `what` reads after "cannot". */
+  /** Repeats a dump until it is consistent. Throws `KernelError` if the kernel refuses; `what` follows "cannot". */
   dump(request: Request, what: Attempt): readonly Reply[] {
     let loss: CoreError | undefined;
     for (let attempt = 0; attempt < dumpAttempts; attempt++) {
@@ -79,7 +79,7 @@ export class NetlinkConnection {
     this.#socket.close();
   }
 
-  /** Or why answers are lost. */
+  /** The outcomes, or the error that explains lost answers. */
   #exchangeOnce(requests: readonly Request[]): readonly Outcome[] | CoreError {
     const first = this.#sequence;
     this.#sequence += requests.length;
@@ -105,7 +105,7 @@ export class NetlinkConnection {
     }
   }
 
-  /** `undefined` when the table changed meanwhile; an error when answers are lost. */
+  /** `undefined` if the table changed during the dump; an error if answers were lost. */
   #dumpOnce(request: Request, what: Attempt): readonly Reply[] | CoreError | undefined {
     const sequence = this.#sequence++;
     this.#send(encodeDatagram([request], sequence));
@@ -113,7 +113,7 @@ export class NetlinkConnection {
     let whole = true;
     for (;;) {
       const received = this.#receive();
-      // The end still comes, and has to be read before anything else is asked.
+      // NLMSG_DONE still follows and must be read before the next request.
       if (received === dropped) {
         whole = false;
         continue;
@@ -127,7 +127,7 @@ export class NetlinkConnection {
           continue;
         }
         const ack = readAck(reply);
-        // EINTR and EBUSY: the dump, or an earlier one on this socket, has to be begun again.
+        // EINTR: the dump is inconsistent. EBUSY: an earlier dump on this socket has not ended. Both require a new dump.
         if (hasErrno(ack, "EINTR", "EBUSY")) return undefined;
         if (ack.errno !== 0) throw new KernelError(what, ack);
         return whole ? replies : undefined;
@@ -143,7 +143,7 @@ export class NetlinkConnection {
     }
   }
 
-  /** The messages of one datagram, or why answers are lost: the kernel dropped some (ENOBUFS), or none came. */
+  /** The messages of one datagram, or the error if answers were lost: ENOBUFS or a timeout. */
   #receive(): readonly Reply[] | CoreError {
     for (;;) {
       try {
@@ -171,7 +171,7 @@ const dropped = new UnstableError(talking, "it dropped answers (ENOBUFS)");
 
 /** `undefined` for a bug. */
 function lossOf(error: unknown): CoreError | undefined {
-  // Its time was shorter than a wait for the kernel.
+  // The operation's deadline expired first.
   if (error instanceof CoreError) return error;
   if (!isSystemCallError(error)) return undefined;
   if (isErrno(error, "ENOBUFS")) return dropped;

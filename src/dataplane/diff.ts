@@ -7,7 +7,7 @@ import { diffSysctls } from "./kinds/sysctl.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { diffNft } from "./nftables/diff.ts";
 
-/** What the plan says and the kernel does not hold, in the order of the phases. Changes nothing. */
+/** The differences between the plan and the kernel, in the order of the phases. Changes nothing. */
 export function diff(plan: Plan, namespaces: Namespaces): readonly Difference[] {
   const resources = inOrder(plan.resources).filter((resource) => !hangsOnMissingLink(resource, plan, namespaces));
   const sysctls = diffSysctls(
@@ -27,7 +27,7 @@ export function diff(plan: Plan, namespaces: Namespaces): readonly Difference[] 
   ];
 }
 
-/** Of a link of the plan that is missing one difference is enough: what belongs on it is missing with it. */
+/** If a link of the plan is missing, its addresses and routes are too; one difference is enough. */
 function hangsOnMissingLink(resource: Resource, plan: Plan, namespaces: Namespaces): boolean {
   if (isLink(resource) || isTable(resource) || resource.kind === "iptables-ports") return false;
   return plan.resources.filter(isLink).some((link) =>

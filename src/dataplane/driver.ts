@@ -1,11 +1,11 @@
-/** How a kind of resource that is one rtnetlink message is brought about and compared. */
+/** The drivers' interfaces: how each kind of resource is created and compared. */
 import type { Request } from "../netlink/message.ts";
 import type { Resource } from "../plan/resource.ts";
 import type { ApplyRun } from "./apply-run.ts";
 import type { NetlinkConnection } from "./connection.ts";
 import type { Namespaces } from "./namespaces.ts";
 
-/** What a message is made of beside its resource. */
+/** The context in which a driver encodes a message. */
 export interface MessageContext {
   /** The index of a link at the resource's place by its name; throws `MissingError` when there is no such link. */
   readonly indexOf: (name: string) => number;
@@ -15,23 +15,23 @@ export interface MessageContext {
 
 export interface MessageDriver<R extends Resource> {
   readonly how: "message";
-  /** What an error says was tried; "add" where none is given. */
+  /** The verb in error messages; "add" if absent. */
   readonly verb?: "set";
   /** In the words of ip(8) and tc(8): `route 10.0.0.5/32 dev cali123 scope link`. */
   describe(resource: R): string;
-  /** The names of the links at the resource's place that it speaks of. */
+  /** The links, in the resource's namespace, that the resource refers to. */
   links(resource: R): readonly string[];
-  /** The kernel answers EEXIST to what exists, unless it is to `replace` it. */
+  /** The request that creates it, with NLM_F_REPLACE or NLM_F_EXCL. */
   create(resource: R, context: MessageContext, replace: boolean): Request;
-  /** Takes back what `create` made; absent, or `undefined`, where there is nothing to take back. */
+  /** Rolls back `create`; absent or `undefined` if there is nothing to roll back. */
   remove?(resource: R, context: MessageContext, connection: NetlinkConnection): Request | undefined;
-  /** Whether that it exists is all that is wanted, whoever made it: then it is not looked at. */
+  /** Whether an existing object is success regardless of its owner; `apply` then does not compare it. */
   readonly isShared?: boolean;
   /** What differs from the plan, one text each. */
   diff(resource: R, namespaces: Namespaces): readonly string[];
-  /** Whether what is there in its stead is ours to replace. */
+  /** Whether the existing object is ours, so that `apply` may replace it. */
   mayReplace(resource: R, run: ApplyRun): boolean;
-  /** What is wanted where that stays. */
+  /** The resources to apply instead, if the existing object stays. */
   instead?(resource: R, namespaces: Namespaces): R extends { readonly instead?: infer I } ? I | undefined : undefined;
 }
 
@@ -40,7 +40,7 @@ export interface SysctlDriver {
   readonly how: "sysctl";
 }
 
-/** A kind that programs bring about, a family at a time. */
+/** A kind that iptables' programs apply, one family at a time. */
 export interface ProgramDriver {
   readonly how: "program";
 }

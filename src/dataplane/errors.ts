@@ -1,6 +1,6 @@
 /**
- * What the kernel, or a program that speaks for it, did not do: errors that carry what was tried, on what, and what stood against it.
- * **Nobody reads their messages**: who has to decide asks the class and its fields.
+ * Errors of the kernel and of programs: the operation, its object, and the reason as data. **No code parses the messages**; it tests classes
+ * and fields.
  */
 import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 import type { RunResult } from "../host/sys.ts";
@@ -9,7 +9,7 @@ import type { Ack } from "../netlink/message.ts";
 import type { PortClaim } from "../plan/iptables.ts";
 import type { NftElement, NftTable } from "../plan/nft.ts";
 
-/** What is tried, as it reads after "cannot": `["delete", 'link "cali1" on the host']`. */
+/** The operation, as it follows "cannot": `["delete", 'link "cali1" on the host']`. */
 export type Attempt = readonly [operation: string, object: string];
 
 abstract class DataplaneError extends CoreError {
@@ -45,7 +45,7 @@ export class KernelError extends DataplaneError {
   }
 }
 
-/** The machine refused a system call on the way: a socket, a file, a program. */
+/** A system call failed: for a socket, a file or a program. */
 export class SystemCallError extends DataplaneError {
   override readonly name = "SystemCallError";
   /** The errno's name. */
@@ -57,7 +57,7 @@ export class SystemCallError extends DataplaneError {
   }
 }
 
-/** An answer, or the end of a program, did not come. */
+/** The kernel did not answer, or a program did not end, in time. */
 export class TimeoutError extends DataplaneError {
   override readonly name = "TimeoutError";
   override readonly kind = "timeout";
@@ -69,7 +69,7 @@ export class TimeoutError extends DataplaneError {
   }
 }
 
-/** What is to be made is there already, and is not ours to replace. */
+/** An object exists already and is not ours to replace. */
 export class ConflictError extends DataplaneError {
   override readonly name: string = "ConflictError";
   override readonly kind = "conflict";
@@ -83,8 +83,8 @@ export class ConflictError extends DataplaneError {
 }
 
 /**
- * Thrown by `applyNft`. The plugin turns it into words of its own: it knows what the element is for. The holder is
- * the comment of the element that is there, cut if that is long.
+ * Thrown by `applyNft`. The plugin rewords it, because it knows the purpose of the element. `holder` is the comment of the existing element,
+ * cut to the kernel's limit.
  */
 export class NftConflict extends ConflictError {
   override readonly name = "NftConflict";
@@ -112,8 +112,8 @@ export class NftConflict extends ConflictError {
 }
 
 /**
- * Thrown when another has a host port in iptables, or the chain of the attachment's own name. The plugin turns it into words of its own; the
- * holder is the rule that leads into the chain, whose comment says whose it is.
+ * Thrown if another attachment has a host port in iptables, or the chain with this attachment's name. The plugin rewords it. `holder` is the
+ * rule that leads into the chain; its comment names the owner.
  */
 export class IptablesConflict extends ConflictError {
   override readonly name = "IptablesConflict";
@@ -129,21 +129,21 @@ export class IptablesConflict extends ConflictError {
   }
 }
 
-/** What the attempt needs is not there: a link, a sandbox, a program. */
+/** Something that the operation needs does not exist: a link, a sandbox, a program. */
 export class MissingError extends DataplaneError {
   override readonly name = "MissingError";
 }
 
-/** Something else changed what the attempt is about, each time that it was made. */
+/** Other processes changed the object during every attempt. */
 export class UnstableError extends DataplaneError {
   override readonly name = "UnstableError";
 }
 
-/** The kernel was built or booted without something. */
+/** The kernel does not have a feature. */
 export class MissingFeature extends DataplaneError {
   override readonly name = "MissingFeature";
   readonly feature: string;
-  /** The modules that bring it, by a space; `undefined` where only a newer kernel has it. */
+  /** The modules that provide it, separated by a space; `undefined` if only a newer kernel has it. */
   readonly module: string | undefined;
 
   constructor(attempt: Attempt, { feature, module, reason }: Feature) {
@@ -176,7 +176,7 @@ export class CommandError extends DataplaneError {
   }
 }
 
-/** A bug on the way out, which must not keep the rest from being taken back. */
+/** A bug during a roll-back or a removal; the other steps still run. */
 export class UnexpectedError extends DataplaneError {
   override readonly name = "UnexpectedError";
 

@@ -1,15 +1,15 @@
 /**
- * The executor's face, and all that a plugin imports of this directory beside its errors.
+ * The executor's interface: all that plugins import from this directory, apart from errors.
  *
  *     apply(plan)              the kernel holds what the plan says (ADD)
  *     diff(plan)               what the plan says and the kernel does not hold (CHECK)
- *     remove(owner, what)      an owner's objects go (DEL)
- *     list, collect            who has objects; those of owners that are gone go (GC)
- *     follow                   what attachments share is as long as it is wanted
- *     probe                    whether the kernel has what a plan needs (STATUS)
- *     node, link               what it tells of the node and of links, for those who plan
+ *     remove(owner, what)      removes an owner's objects (DEL)
+ *     list, collect            lists owners; removes the objects of stale owners (GC)
+ *     follow                   keeps shared objects as long as they are wanted
+ *     probe                    tests whether the kernel has what a plan needs (STATUS)
+ *     node, link               reads facts about the node and its links
  *
- * Connections are opened when they are first needed, and end with `close`.
+ * Connections are opened on first use and closed by `close`.
  */
 
 import type { CoreError } from "../errors/core-error.ts";
@@ -41,7 +41,7 @@ import { listLinks, type OwnedLink, type Removal, type Removed, removeAll, remov
 
 export class Executor {
   readonly sys: Sys;
-  /** What tells of the node. */
+  /** Reads facts about the node. */
   readonly node: Node;
   readonly #namespaces: Namespaces;
 
@@ -52,7 +52,7 @@ export class Executor {
     this.#namespaces = new Namespaces(sys, sandbox);
   }
 
-  /** A repeated call is harmless. Throws an error that names the resource, and takes back what it created before that. */
+  /** A repeated call is harmless. On failure it rolls back what it created, and throws an error that names the resource. */
   apply(plan: Plan, options?: ApplyOptions): Applied {
     return apply(plan, this.#namespaces, options);
   }
@@ -63,24 +63,24 @@ export class Executor {
   }
 
   /**
-   * Tries everything and throws what failed; what is not there, or another's, is left and is no error. Returns the elements and chains that are
-   * gone, as they were.
+   * Tries everything and throws all failures. Missing objects are success; objects of other owners are left alone. Returns the removed elements
+   * and chains.
    */
   remove(owner: string, what: readonly Removal[]): readonly Removed[] {
     return removeAll(owner, what, this.#namespaces);
   }
 
-  /** The host's links of a kind whose owner begins so. */
+  /** The host's links of a kind whose owner has this prefix. */
   list(kind: LinkKind, ownerPrefix: string): readonly OwnedLink[] {
     return listLinks(kind, ownerPrefix, this.#namespaces);
   }
 
-  /** Removes links under names of ours whose makers were killed before they could write the owner on them. Looks twice, a second apart. */
+  /** Removes links with names of ours that still have no owner after a second: their ADD was killed before it wrote the alias. */
   removeUnclaimed(isOurName: (name: string) => boolean, signature: LinkSignature): void {
     removeUnclaimed(isOurName, signature, this.#namespaces);
   }
 
-  /** Removes the elements of owners of whom `isStale` says so. Returns them as they were. */
+  /** Removes the elements of stale owners. Returns the removed elements. */
   collect(
     tables: readonly NftTable[],
     isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
@@ -88,27 +88,27 @@ export class Executor {
     return collectNft(tables, isStale, this.sys);
   }
 
-  /** Removes the chains of iptables of which `isStale` says so, by the rule that leads into each. Returns them as they were. */
+  /** Removes stale iptables chains; `isStale` gets the rule that leads into a chain. Returns the removed chains. */
   collectPorts(layout: IptablesLayout, isStale: (entry: string, chain: string) => boolean): readonly RemovedChain[] {
     return collectPorts(layout, isStale, this.sys);
   }
 
-  /** For ports that are to be elsewhere: removes the chains of those who have ended. Throws `IptablesConflict` when another has one. */
+  /** For ports that another back end will map: removes chains of ended attachments. Throws `IptablesConflict` naming a live holder. */
   makeRoom(ports: IptablesPorts, holders: PortHolders): readonly RemovedChain[] {
     return makeRoom(ports, holders, this.sys);
   }
 
-  /** Removes a table that attachments share when `isUnused` says so and nothing has changed since. They tell of themselves before they apply. */
+  /** Removes a shared table if `isUnused` and nothing has changed since. Attachments must be recorded before they apply. */
   removeTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean): void {
     removeNftTable(table, isUnused, this.sys);
   }
 
-  /** Makes the host's rules that attachments share those that are wanted, asked again after each change. */
+  /** Changes the host's shared policy rules to those that are `wanted`, which is called again after each change. */
   followRules(rules: RuleOwner, wanted: (found: readonly RuleEntry[]) => readonly RuleEntry[]): void {
     followRules(this.sys, rules, wanted);
   }
 
-  /** Adds or removes the route at which each range ends, until `isWanted` says the same before and after; `undefined`: it is left as it is. */
+  /** Adds or removes the blackhole route of each range until `isWanted` is the same before and after; `undefined` leaves it. */
   followBlackholes(
     protocol: number,
     ranges: readonly string[],
@@ -117,12 +117,12 @@ export class Executor {
     followBlackholes(this.sys, protocol, ranges, isWanted);
   }
 
-  /** Elements whose keys were taken move to those that are free by now. */
+  /** Moves waiting elements to keys that have become free. */
   moveWaiting(tables: readonly NftTable[]): void {
     moveWaitingIn(tables, this.sys);
   }
 
-  /** Throws an error that names the first kind that the kernel lacks, and its module. */
+  /** Throws an error that names the first missing kind and its module. */
   probeLinks(kinds: readonly LinkKind[]): void {
     probeLinks(this.sys, kinds);
   }
@@ -131,7 +131,7 @@ export class Executor {
     probeQueues(this.sys);
   }
 
-  /** What keeps the kernel from making the tables, for each family. `modules`: what they need. */
+  /** Why the kernel cannot create the tables, per family; empty if it can. `modules`: what they need. */
   probeTables(resources: readonly NftResource[], modules: readonly string[]): ReadonlyMap<NftFamily, CoreError> {
     return probeTables(this.sys, resources, modules);
   }
@@ -151,7 +151,7 @@ export class Executor {
     return mayHaveNatChain(family, chain, this.sys);
   }
 
-  /** By name; `undefined` when there is none. `apply` need not look for it again. */
+  /** The link with this name; `undefined` if there is none. `apply` does not read it again. */
   link(place: Place, name: string): Link | undefined {
     const found = findLink(this.#namespaces.connection(place), name);
     if (found !== undefined) this.#namespaces.learn(place, found);
@@ -174,12 +174,12 @@ export class Executor {
     return hasNftTable(tables, this.sys);
   }
 
-  /** Whether each chain is there, whosever it is. */
+  /** Whether each chain exists, whoever owns it. */
   hasChains(chains: readonly NftChainName[]): readonly boolean[] {
     return hasNftChains(chains, this.sys);
   }
 
-  /** Who has these keys of a map; all of its keys where none are given. */
+  /** The elements with these keys, with their owners; without `keys` all elements. */
   holders(table: NftTable, set: string, keys?: readonly (readonly string[])[]): readonly FoundElement[] {
     return findHolders(table, set, keys, this.sys);
   }
@@ -189,7 +189,7 @@ export class Executor {
   }
 }
 
-/** Several steps over the same connections, which end with `body`. */
+/** Runs `body` with an executor and closes its connections. */
 export function withExecutor<T>(sys: Sys, sandbox: Netns | undefined, body: (executor: Executor) => T): T {
   const executor = new Executor(sys, sandbox);
   try {

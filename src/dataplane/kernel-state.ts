@@ -1,4 +1,4 @@
-/** What the kernel holds in one network namespace: asked for once, when it is first looked at. Changes nothing. */
+/** The kernel's objects in one network namespace, each kind read once, on first use. Changes nothing. */
 import type { Family } from "../net/address.ts";
 import { dumpAddresses, type InterfaceAddress, readAddress } from "../netlink/address.ts";
 import { dumpFilters, type FilterEntry, readFilter } from "../netlink/filter.ts";
@@ -24,7 +24,7 @@ export class KernelState {
     return this.#once(`link ${typeof link} ${link}`, () => findLink(this.#connection(), link));
   }
 
-  /** The name of the link with this index, or what stands for it. */
+  /** The name of the link with this index, or a placeholder. */
   linkName(index: number | undefined): string {
     return index === undefined ? "nothing" : (this.link(index)?.name ?? `link ${index}`);
   }
@@ -35,7 +35,7 @@ export class KernelState {
     );
   }
 
-  /** Over one link, or all of them: on a router those are many. */
+  /** The routes over one link, or all routes: a router may have very many. */
   routes(family: Family, index?: number): readonly RouteEntry[] {
     return this.#once(`routes ${family} ${index}`, () => {
       const routes = this.#connection().dump(dumpRoutes(family, index), ["list", "routes"]).flatMap(readRoute);
@@ -43,14 +43,14 @@ export class KernelState {
     });
   }
 
-  /** The ranges that the main table has routes to, whatever they say. */
+  /** The destinations of all routes in the main table. */
   ranges(family: Family): readonly string[] {
     return this.#once(`ranges ${family}`, () =>
       this.#connection().dump(dumpRoutes(family), ["list", "routes"]).flatMap(readRange),
     );
   }
 
-  /** The ranges that end here, by routes of that protocol. */
+  /** The destinations of blackhole routes with that protocol. */
   blackholes(family: Family, protocol: number): readonly string[] {
     return this.#once(`blackholes ${family} ${protocol}`, () =>
       this.#connection()

@@ -51,7 +51,7 @@ export class Namespaces {
     return state;
   }
 
-  /** What was seen in a place counts no more: it has been changed. */
+  /** Forgets what was read of a namespace, because it has changed. */
   lookAgain(place: Place): void {
     this.#states.delete(place);
   }
@@ -86,7 +86,7 @@ export function placeText(place: Place): string {
   return place === "host" ? " on the host" : " in the sandbox";
 }
 
-/** Ends a difference: the host goes without saying. */
+/** The suffix of a difference; empty for the host. */
 export function differenceSuffix(place: Place): string {
   return place === "host" ? "" : " in the sandbox";
 }

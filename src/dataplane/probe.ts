@@ -1,9 +1,9 @@
 /**
- * Whether the kernel has what an ADD needs, tried without leaving anything: a request that the kernel must refuse, and how it refuses tells whether
- * it knows the kind; a transaction that is taken back; or the real thing in a network namespace that ends with the attempt. The kernel loads
- * modules on the way, as at the first real use.
+ * Tests whether the kernel has what an ADD needs, and leaves nothing behind: with a request that the kernel must refuse, whose errno shows
+ * whether it knows the kind; with a transaction that is aborted; or with a real object in a temporary network namespace. The kernel loads
+ * modules as at the first real use.
  *
- * STATUS is asked every few seconds. What is loaded is there: only what does not show as a module is tried again.
+ * Runtimes call STATUS every few seconds, so features whose modules are loaded are not tested again.
  */
 import type { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";

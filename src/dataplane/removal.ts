@@ -1,4 +1,4 @@
-/** What is removed by name and owner (DEL), and what has an owner (GC). "Not there" is success. */
+/** Removes objects by name and owner (DEL, GC). A missing object is success. */
 import { runEvery } from "../errors/run-every.ts";
 import { deleteLink, dumpLinks, type Link, readLink } from "../netlink/link.ts";
 import type { RemovedChain } from "../plan/iptables.ts";
@@ -19,30 +19,30 @@ interface LinkRemoval {
   readonly kind: "link";
   readonly at: Place;
   readonly name: string;
-  /** Where the name is the owner's alone: a link without an alias that has this signature is the owner's too, whose ADD was killed. */
+  /** For names unique to the owner: a link without an alias but with this signature is a leftover of the owner's killed ADD. */
   readonly signature?: LinkSignature;
 }
 
 /** The sandbox's rules of this number that lead to the table. */
 interface RuleRemoval extends Pick<Rule, "kind" | "table" | "priority"> {
-  /** The link that the table leads by. If it is there, and its other end is none of these, the sandbox is another's and keeps its rules. */
+  /** The link of the table's routes. If it exists and its peer is none of these, the sandbox is another attachment's and keeps its rules. */
   readonly link: string;
   readonly hostEnds: readonly string[];
 }
 
-/** An owner's elements of nf_tables; with them tables that serve nobody then. */
+/** An owner's nf_tables elements, and tables that are then unused. */
 interface ElementRemoval {
   readonly kind: "nft-elements";
   readonly tables: readonly NftTable[];
 }
 
-/** What of an owner's is to go. */
+/** An object to remove. */
 export type Removal = LinkRemoval | Pick<LinkUp, "kind" | "at" | "link"> | RuleRemoval | ElementRemoval | PortsRemoval;
 
-/** What is gone, as it was. */
+/** A removed object. */
 export type Removed = RemovedElement | RemovedChain;
 
-/** Does every one, and throws what failed. Returns the elements and chains that are gone, as they were. */
+/** Tries every removal and throws all failures. Returns the removed elements and chains. */
 export function removeAll(owner: string, removals: readonly Removal[], namespaces: Namespaces): readonly Removed[] {
   const removed: Removed[] = [];
   runEvery(removals.map((removal) => () => void removed.push(...removeOne(owner, removal, namespaces))));
@@ -70,13 +70,13 @@ function removeOne(owner: string, removal: Removal, namespaces: Namespaces): rea
   }
 }
 
-/** A link that is absent, or another's, is left and is no error. */
+/** A missing link is success; a link of another owner is left alone. */
 function removeLink(owner: string, { at, name, signature }: LinkRemoval, namespaces: Namespaces): void {
   const connection = namespaces.connection(at);
   const found = findLink(connection, name);
   if (found === undefined) return;
   if (found.alias !== owner && !(signature !== undefined && isUnclaimed(found, signature))) return;
-  // By index: between the two messages the name may come to be another's.
+  // By index, because the name may be reused between the two messages.
   const outcome = connection.request(deleteLink(found.index));
   if (outcome.errno === 0 || hasErrno(outcome, "ENODEV")) return;
   throw new KernelError(["delete", `link "${name}"${placeText(at)}`], outcome);
@@ -94,12 +94,12 @@ export function listLinks(kind: LinkKind, ownerPrefix: string, namespaces: Names
   );
 }
 
-/** Longer than a maker of links needs, however busy the machine is, between making one and claiming it. */
+/** More than the time between creating a link and writing its alias, even on a busy machine. */
 const claimMs = 1000;
 
 /**
- * Deletes the host's links whose makers were killed before they could claim them: they bear a name of ours, were born as ours are, and are
- * down, as only such a link is. For names that no record tells. Each is looked at twice: its maker may be alive.
+ * Deletes links on the host whose ADD was killed before it wrote the alias: they have a name of ours, our signature, and are down. For links
+ * without a record. Checks each link twice, because its ADD may still be running.
  */
 export function removeUnclaimed(
   isOurName: (name: string) => boolean,

@@ -1,4 +1,4 @@
-/** What a call created in the kernel, and how to take it back: last first, all of it, whatever fails. */
+/** What a call created in the kernel, and how to roll it back: in reverse order, continuing after failures. */
 import { CoreError } from "../errors/core-error.ts";
 import { FailuresError } from "../errors/run-every.ts";
 import type { Request } from "../netlink/message.ts";
@@ -11,8 +11,7 @@ export class UndoList {
   readonly #steps: { readonly what: () => Attempt; readonly action: (namespaces: Namespaces) => void }[] = [];
 
   /**
-   * Takes back by one message, or by none where there is nothing; `what` reads after "cannot". Both are made only when they are needed, which
-   * is when a call fails.
+   * Registers a roll-back by one message, or none. `what` follows "cannot". Both functions run only if the call fails.
    */
   addRequest(what: () => Attempt, place: Place, request: (connection: NetlinkConnection) => Request | undefined): void {
     const described = (): Attempt => {

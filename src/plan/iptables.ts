@@ -1,16 +1,16 @@
 /**
- * Host ports in iptables as data, in the words in which iptables-save prints them, and the lines of iptables-restore that make and remove them.
+ * Host ports in iptables as data, in the format of iptables-save, and the lines of iptables-restore that add and remove them.
  *
  *     shared rules ──> entry chain ── entries, by comment and ports ──> the attachment's own chain ── own rules
  *
- * A chain that is declared is flushed: so is the own one, and a shared one only while it is new.
+ * Declaring a chain flushes it, so the restore declares the attachment's own chain and only those shared chains that do not exist yet.
  */
 import type { NftFamily } from "./nft.ts";
 
-/** What all attachments share. Persistent: an upgrade finds by it what an older release made. */
+/** What all attachments share. Persistent: upgrades use it to find what older releases made. */
 export interface IptablesLayout {
   readonly entryChain: string;
-  /** What the names of own chains begin with. */
+  /** The name prefix of the attachments' own chains. */
   readonly ownPrefix: string;
   /** All shared chains, in the order in which they are removed. */
   readonly chains: readonly string[];
@@ -43,7 +43,7 @@ export interface IptablesPorts {
   readonly own: readonly string[];
   /** The rules that lead into the own chain. */
   readonly entries: readonly string[];
-  /** Whether entries have conditions, which iptables prints in words of its own. */
+  /** Whether entries have conditions, which iptables may print differently from how they were given. */
   readonly conditional: boolean;
   readonly claims: readonly PortClaim[];
   /** Where the ports lead. */
@@ -63,7 +63,7 @@ export interface RemovedChain {
   readonly rules: readonly string[];
 }
 
-/** The restore lines that make the ports, in the place of the chains that are `stale`. */
+/** The restore lines that add the ports and remove the `stale` chains. */
 export function addLines(ports: IptablesPorts, saved: SavedTables, stale: readonly string[]): readonly string[] {
   const { layout, chain } = ports;
   const guard = ports.raw.filter((rule) => !saved.raw.includes(rule));
@@ -92,9 +92,8 @@ function atItsPlace({ entryChain }: IptablesLayout, rule: string): string {
 }
 
 /**
- * The restore lines that remove the chains, what leads into them, and all that is shared if nothing else leads anywhere. Each table is a
- * transaction of its own, and the program may be killed between two: the chains go last, as it is by them that the next DEL or GC knows
- * that something is left.
+ * The restore lines that remove the chains and their entries, and everything shared if no entries remain. Each table is a transaction of its
+ * own, and the program may be killed between two. The chains are removed last, because the next DEL or GC finds leftovers by them.
  */
 export function removeLines(layout: IptablesLayout, chains: readonly string[], saved: SavedTables): readonly string[] {
   if (entriesIn(layout, saved.nat).some(({ chain }) => !chains.includes(chain))) {
@@ -109,13 +108,13 @@ export function removeLines(layout: IptablesLayout, chains: readonly string[], s
     "*nat",
     ...jumps.map(asRemoval),
     ...(guard.length > 0 ? ["COMMIT", "*raw", ...guard.map(asRemoval), "COMMIT", "*nat"] : []),
-    // The entries go with their chain: iptables 1.8.9 forgets a rule's removal when its chain is flushed in the same batch.
+    // Flushing the chain removes the entries: iptables 1.8.9 loses a rule's deletion if its chain is flushed in the same batch.
     ...removals([...shared, ...chains]),
     "COMMIT",
   ];
 }
 
-/** All are emptied before any is deleted: they lead into each other. */
+/** Flushes all chains before deleting any, because they jump to each other. */
 function removals(chains: readonly string[]): readonly string[] {
   return [...chains.map((chain) => `-F ${chain}`), ...chains.map((chain) => `-X ${chain}`)];
 }

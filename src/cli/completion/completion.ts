@@ -1,8 +1,7 @@
 /**
  * `tortie completion`: scripts that complete command lines in bash, zsh and fish.
  *
- * A script holds every word that never changes, so that a Tab starts no process; the names of resources alone are asked for, by
- * `tortie get <kind> -o name`.
+ * A script contains every fixed word, so Tab starts no process, except for names of resources, which come from `tortie get <kind> -o name`.
  */
 import { type Command, command } from "../definition.ts";
 import { exitStatus } from "../error.ts";

@@ -1,4 +1,4 @@
-/** The scripts for bash and zsh: one function that knows the words, which is the same in both, between what each shell has of its own. */
+/** The scripts for bash and zsh: a shared function that knows the words, and each shell's own registration. */
 import { type CommandWords, firstWords, shells, spellings, type Vocabulary, wordsAfter } from "./vocabulary.ts";
 
 export function bashScript(vocabulary: Vocabulary): string {
@@ -35,7 +35,7 @@ if [ "\${funcstack[1]}" = _tortie ]; then _tortie "$@"; else compdef _tortie tor
 `;
 }
 
-/** `_tortie_complete BEGUN WORD...`: the word that is begun, and those before it. */
+/** `_tortie_complete PARTIAL WORD...`: the partial word, and the words before it. */
 function wordFunctions(vocabulary: Vocabulary): string {
   const { commands, groups, kinds } = vocabulary;
   const valued = new Set(commands.flatMap(({ options }) => options.filter(takesValue).flatMap(spellings)));

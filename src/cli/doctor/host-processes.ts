@@ -28,7 +28,7 @@ export interface ListenerFact {
   readonly process: string | undefined;
 }
 
-/** podman listens on what it publishes, by the container's monitor, so that nobody else does. */
+/** podman's container monitor listens on published ports to reserve them. */
 const reserving = /^(conmon|podman|rootlessport) /;
 
 /** The sockets that listen on these ports. */

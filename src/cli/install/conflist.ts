@@ -1,4 +1,4 @@
-/** The network configuration that is installed with the executables, or goes before them. */
+/** The network configuration: installed after the executables, removed before them. */
 import type { Cli } from "../cli.ts";
 import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
@@ -16,8 +16,7 @@ export interface Conflist {
 }
 
 /**
- * Looks only. Throws `CliError` when the file is no network configuration, or one that the plugins would not understand, unless `force` says
- * that it is to be installed all the same.
+ * Changes nothing. Throws `CliError` if the file is not a network configuration or, without `force`, if the plugins would refuse it.
  */
 export function readConflist(cli: Cli, file: string, confDir: string, force: boolean): Conflist {
   const name = file.slice(file.lastIndexOf("/") + 1);
@@ -45,7 +44,7 @@ export function withText(conflist: Conflist, text: string): Conflist {
   return { ...conflist, text, state: present === undefined ? "missing" : present === text ? "current" : "different" };
 }
 
-/** Last of all, so that a runtime that sees it finds every plugin. Throws `CliError`. */
+/** Comes last, so that a runtime that sees the file finds every plugin. Throws `CliError`. */
 export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
   try {
     sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o755);

@@ -1,4 +1,4 @@
-/** What installing needs of the file system beyond `Sys`, which the plugins have too: whole copies and further names of one file. */
+/** File operations of `tortie install` that `Sys` does not have: copies, hard links, digests. */
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
@@ -8,11 +8,11 @@ export interface ExecutableFiles {
   readonly ownDirectory: string | undefined;
   /** SHA-256 of a file's bytes. */
   readonly digest: (path: string) => string;
-  /** A copy that is executable and on the disk. `to` must not exist. */
+  /** Copies a file, makes it executable and syncs it. `to` must not exist. */
   readonly copy: (from: string, to: string) => void;
   /** link(2): another name of the same file. `to` must not exist. */
   readonly link: (from: string, to: string) => void;
-  /** The names in a directory are on the disk afterwards. */
+  /** Syncs a directory. */
   readonly syncDirectory: (directory: string) => void;
 }
 

@@ -18,7 +18,7 @@ export interface Source {
   readonly path: string;
   /** `0.1.0, commit 0123456789ab`. */
   readonly build: string;
-  /** The versions of the protocol that it speaks. */
+  /** The versions of the protocol that it supports. */
   readonly versions: readonly string[];
 }
 
@@ -77,7 +77,7 @@ function noSource(
   return `cannot install "${path}": ${reason}${remedy}`;
 }
 
-/** What stands under our names in the directory; `current`: it is the source already, under one inode with the others that are not kept. */
+/** The files with the plugins' names. `current`: it has the source's bytes already, and one inode with the others that are not kept. */
 export async function readTargets(
   cli: Cli,
   binDir: string,
@@ -89,7 +89,7 @@ export async function readTargets(
     const path = `${binDir}/${name}`;
     const executable = found.find((one) => one.name === name);
     const build = executable?.fault === undefined ? executable?.build : undefined;
-    // What is neither a file nor a link to one is nobody's plugin, but somebody's.
+    // Something that is not a file is not a plugin, but it still belongs to someone.
     const isThere = executable?.path !== undefined || cli.sys.stat(path) !== undefined;
     return { name, path, build, state: !isThere ? "missing" : build === undefined ? "foreign" : "ours" };
   });
@@ -99,7 +99,7 @@ export async function readTargets(
   return targets.map((target) => (isKept(target) ? target : { ...target, state: "current" }));
 }
 
-/** What the plugins of a chain speak; nothing where they are missing or do not answer. */
+/** The protocol versions of the chain's plugins; omits plugins that are missing or do not answer. */
 export async function askVersions(
   cli: Cli,
   binDir: string,
@@ -111,7 +111,7 @@ export async function askVersions(
     .map(({ name, versions }) => ({ name, path: `${binDir}/${name}`, versions }));
 }
 
-/** Never half: all of these names are one file, and it is the source. */
+/** All of these names are one file, and it is the source. */
 function isCurrent(cli: Cli, found: readonly Executable[], source: Source, names: readonly string[]): boolean {
   const ours = found.filter(({ name }) => names.includes(name));
   const [first] = ours;
@@ -121,7 +121,7 @@ function isCurrent(cli: Cli, found: readonly Executable[], source: Source, names
   return (first.mode & 0o111) !== 0 && cli.files.digest(first.path) === cli.files.digest(source.path);
 }
 
-/** The targets get the source, the last of them the name that runtimes ask for first. Throws `CliError`. */
+/** Links the source to the targets. The main plugin comes last, because runtimes execute it first. Throws `CliError`. */
 export function linkExecutables(cli: Cli, binDir: string, source: Source, targets: readonly Target[]): void {
   const { sys, files } = cli;
   try {
@@ -145,7 +145,7 @@ export function linkExecutables(cli: Cli, binDir: string, source: Source, target
   }
 }
 
-/** The name that runtimes ask for first goes first. Throws `CliError`. */
+/** Removes the main plugin first, because runtimes execute it first. Throws `CliError`. */
 export function removeExecutables(cli: Cli, binDir: string, targets: readonly Target[]): void {
   try {
     for (const { path } of targets) cli.sys.removeFile(path);

@@ -1,8 +1,8 @@
 /**
  * `tortie install`: puts the executables and a network configuration where the runtime looks, or takes them away.
  *
- * Everything is looked at before anything is changed. What is another's is left alone unless forced; the configuration comes last and goes
- * first, so that no runtime sees one whose plugins are not there.
+ * It checks everything before it changes anything, and leaves foreign files alone without `--force`. The configuration is installed last and
+ * removed first, so that no runtime sees one without its plugins.
  */
 import { listEndpoints } from "../../endpoint/endpoint.ts";
 import type { Cli } from "../cli.ts";
@@ -59,7 +59,7 @@ interface Installing {
   readonly due: readonly Target[];
 }
 
-/** The configuration with the versions that every plugin of its chain speaks. */
+/** The configuration with the versions that every plugin of its chain supports. */
 async function offered(
   cli: Cli,
   conflist: Conflist | undefined,
@@ -69,7 +69,7 @@ async function offered(
   const speakers = (await askVersions(cli, binDir, conflist.types)).map((one) =>
     due.some(({ name }) => name === one.name) ? { ...one, versions: source.versions } : one,
   );
-  // One that does not answer, or is not there, the warnings below and the doctor tell of.
+  // The warnings below and `tortie doctor` report plugins that are missing or do not answer.
   const { text, notes } = commonVersions(
     conflist,
     speakers.filter(({ versions }) => versions.length > 0),
@@ -84,7 +84,7 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
   if (!force && ours.length > 0) refuseAttached(cli);
   const tell = tellerOf(cli, dryRun);
   const names = ours.map(({ name }) => name);
-  // Only these are our own alone: other files may name a portmap that was another's before.
+  // Other files may name a portmap that was foreign before, so only names that are ours alone count.
   const own = conflistsNaming(cli, confDir, names.filter(isOnlyOurs));
   const others = conflistsNaming(cli, confDir, names).filter(({ path }) => !own.some((one) => one.path === path));
   const remains = describeRemains(
@@ -123,7 +123,7 @@ function refuseDifferent({ path, state }: Conflist): void {
   throw new CliError(`cannot install "${path}": it exists with different content; pass --force to replace it`);
 }
 
-/** Without the plugins nobody can take a pod's interface, addresses and host ports away again. */
+/** Refuses while pods are attached: without the plugins, DEL cannot remove their interfaces, addresses and host ports. */
 function refuseAttached(cli: Cli): void {
   const pods = listEndpoints(cli.sys).map(({ pod, attachment }) =>
     pod === undefined ? `container ${attachment.containerId}` : `${pod.namespace}/${pod.name}`,
@@ -139,7 +139,7 @@ function refuseAttached(cli: Cli): void {
 
 const maxShown = 5;
 
-/** What keeps the network from working that installing does not repair. */
+/** Warns of what keeps the network from working although the installation succeeded. */
 function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string): readonly string[] {
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
   const { before, after } = otherConflists(cli, path);

@@ -1,13 +1,13 @@
 /**
- * The versions of the protocol that a network configuration offers, beside those that every plugin of its chain speaks.
+ * Limits the protocol versions that a network configuration offers to those that every plugin of its chain supports.
  *
- * A runtime takes the newest version that the file offers and that it knows itself, and asks no plugin. One plugin of the chain that does not speak
- * it fails every ADD: so the file is installed with the versions that all speak.
+ * A runtime picks the newest version that both it and the file know, without asking the plugins. A plugin that does not support it would fail
+ * every ADD.
  */
 import { listed } from "../ui/listed.ts";
 import type { Conflist } from "./conflist.ts";
 
-/** What an executable of the chain speaks, as it will be after installing. */
+/** The versions that an executable of the chain will support after the installation. */
 export interface PluginVersions {
   readonly name: string;
   readonly path: string;
@@ -21,7 +21,7 @@ export interface OfferedVersions {
   readonly notes: readonly string[];
 }
 
-/** Executables that are missing, or that do not answer, speak nothing that is known: `speakers` is without them. */
+/** `speakers` omits executables that are missing or do not answer, because their versions are unknown. */
 export function commonVersions(
   { text, path }: Pick<Conflist, "text" | "path">,
   speakers: readonly PluginVersions[],
@@ -49,7 +49,7 @@ function tellWho(speakers: readonly PluginVersions[], versions: readonly string[
   return `${listed(speakers.map(({ path }) => `"${path}"`))} ${they} not speak ${versions.length === 1 ? "it" : "them"}`;
 }
 
-/** Nothing else in the file is changed, not its layout either. */
+/** Replaces the versions only; the rest of the file keeps its layout. */
 function withVersions(text: string, versions: readonly string[]): string {
   return text.replace(
     /("cniVersions"\s*:\s*)\[([^\]]*)\]/,

@@ -1,13 +1,13 @@
-/** What uninstalling leaves on the node, for whoever wants to take it away as well. */
+/** Lists what uninstalling leaves on the node, so that an administrator can remove it. */
 import { runDir, stateDir } from "../../identity/names.ts";
 import type { Cli } from "../cli.ts";
 import { readNetwork } from "../doctor/networks.ts";
 import { listed } from "../ui/listed.ts";
 
-/** The first pod of a family turns its one on; whether another needs it by now nobody can tell. */
+/** The first pod of a family turns it on. Another program may rely on it by now, so uninstalling leaves it on. */
 const forwarding = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
 
-/** To be asked while the configurations are there that say where the log is. */
+/** Must run before the configurations are removed, because they name the log file. */
 export function describeRemains(cli: Cli, conflists: readonly string[]): string {
   const { sys } = cli;
   const logs = new Set(conflists.flatMap((path) => logsOf(cli, path)));

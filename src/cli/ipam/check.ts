@@ -1,4 +1,4 @@
-/** `tortie ipam check`: looks, checks, looks again, and tells in calicoctl's words. */
+/** `tortie ipam check`, with the output of calicoctl. */
 import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmedProblems } from "../../ipam/check/repair.ts";
 import type { Allocation, Problem, ProblemKind, Report, Snapshot } from "../../ipam/check/report.ts";
@@ -30,8 +30,8 @@ export async function checkCommand(cli: Cli, options: CheckOptions): Promise<Exi
 }
 
 /**
- * The first look takes no lock, so that it keeps no pod waiting; what is half-done at that instant looks like a problem. Only what a second
- * look, under the lock, finds as well is one.
+ * The first snapshot takes no lock, so that no pod waits, but operations in progress look like problems. Only problems that a second snapshot,
+ * under the lock, confirms are reported.
  */
 async function check(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly report: Report }> {
   const snapshot = takeSnapshot(cli, await gatherFacts(cli));

@@ -1,4 +1,4 @@
-/** Which store, and in which life of it: addresses die with the boot, and a report about an earlier one must not be acted on. */
+/** Identifies the store and the boot: allocations do not survive a reboot, so a report from before it must not be applied. */
 import { isErrno, type Sys } from "../../host/sys.ts";
 import { runDir } from "../../identity/names.ts";
 

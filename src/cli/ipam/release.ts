@@ -1,4 +1,4 @@
-/** `tortie ipam release`: one address by hand, or what reports name and a fresh look confirms. */
+/** `tortie ipam release`: releases one address, or what reports name and a new check confirms. */
 import { CoreError } from "../../errors/core-error.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmedProblems, repair } from "../../ipam/check/repair.ts";
@@ -29,7 +29,7 @@ export async function releaseCommand(cli: Cli, options: ReleaseOptions): Promise
   return ip === undefined ? releaseReported(cli, fromReport, options) : releaseAddress(cli, ip, options);
 }
 
-/** A fresh look, and the store that it was taken of, locked. */
+/** Takes a new snapshot, and the locked store with it. */
 async function looking(
   cli: Cli,
   { dryRun = false }: ReleaseOptions,
@@ -64,7 +64,7 @@ function stillThere({ address, owner, state, reason }: Allocation): CliError {
 }
 
 /**
- * How many addresses are released before others get the store's lock: a second or two. A runtime's ADD waits for it, for a minute at most.
+ * How many addresses are released per hold of the store's lock: a second or two, because ADDs wait for it meanwhile.
  */
 const leaksPerHold = 500;
 
@@ -85,7 +85,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
       (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => repairNow(problem)),
     );
     if (many) {
-      // A release is guarded by handle and sequence number: it needs the look, and not the lock since then.
+      // Handle and sequence number guard a release, so it does not need the lock to be held since the snapshot.
       later = leaks
         .slice(leaksPerHold)
         .map((problem) => (own) => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), own));
@@ -110,7 +110,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
   return failed === 0 ? exitStatus.done : exitStatus.failed;
 }
 
-/** What is no leak is checked by everything else: once the lock was given up, by a look of its own. */
+/** Repairs problems other than leaks. They depend on all objects, so they need a new snapshot once the lock was released. */
 async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
   let tally: Tally = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
@@ -144,7 +144,7 @@ function noteUnconfirmed(cli: Cli, reports: readonly Report[], problems: readonl
   for (const problem of gone) cli.note(`tortie: left alone: ${titleOf(problem)}: no longer confirmed`);
 }
 
-/** Whether it could be repaired; one that cannot does not keep the others. */
+/** Whether it was repaired; a failure is reported and does not stop the others. */
 function repairOne(
   cli: Cli,
   { kind, subject, reason }: Problem,

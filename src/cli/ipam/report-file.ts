@@ -16,7 +16,7 @@ export interface ReportFile extends Report {
 }
 
 const formatVersion = 1;
-/** An older report is about another day: sandboxes have come and gone. */
+/** Sandboxes come and go, so a report older than an hour is refused without --force. */
 const maxAgeMs = 60 * 60_000;
 
 const problemKinds = [
@@ -60,7 +60,7 @@ export function makeReport(cli: Cli, { allocations, problems }: Report): ReportF
   return { version: formatVersion, node: cli.node, store: storeIdentity(cli.sys), takenAt, allocations, problems };
 }
 
-/** Throws `CliError` when it is no report, or none of this node and of this store's present life; an old one needs `force`. */
+/** Throws `CliError` if the file is not a report, or is from another node, store or boot. An old one needs `force`. */
 export function readReport(cli: Cli, path: string, force: boolean): ReportFile {
   const refuse = (reason: string) => new CliError(`cannot use report "${path}": ${reason}`);
   const report = parseReport(cli, path, refuse);

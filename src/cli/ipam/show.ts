@@ -153,14 +153,14 @@ function freeOf({ total, inUse, reserved }: Use): bigint {
   return total - inUse - reserved;
 }
 
-/** As long as it can be read; beyond that as calicoctl does it, by C's `%.5g`: `1.2089e+24`. */
+/** All digits of small numbers; large ones as calicoctl prints them, with C's `%.5g`: `1.2089e+24`. */
 export function formatCount(count: bigint): string {
   if (count < 10n ** 10n) return count.toString();
   const [mantissa = "", exponent = ""] = Number(count).toExponential(4).split("e");
   return `${mantissa.replace(/\.?0+$/, "")}e${exponent}`;
 }
 
-/** A half is rounded to the even number, as Go does it: 12.5 and 87.5 give 12 and 88, a hundred together. */
+/** Rounds half to even, as Go does: 12.5 and 87.5 give 12 and 88. */
 export function percentOf(part: bigint, whole: bigint): string {
   if (whole === 0n) return "0";
   const doubled = (part * 200n) / whole;

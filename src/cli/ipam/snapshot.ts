@@ -1,4 +1,4 @@
-/** All the facts that a check checks, as of one moment: the store's objects and what the node shows. */
+/** The input of a check at one moment: the store's objects and the state of the node. */
 
 import { nowNs } from "../../host/clock.ts";
 import type { Snapshot } from "../../ipam/check/report.ts";
@@ -35,7 +35,7 @@ export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
   return snapshot;
 }
 
-/** Of a reservation that cannot be understood ADD tells. */
+/** Skips an invalid reservation; ADD reports it. */
 function reservedOf(store: Store): readonly string[] {
   try {
     return drive(listReservedCidrs(), store);
@@ -45,7 +45,7 @@ function reservedOf(store: Store): readonly string[] {
   }
 }
 
-/** A text among the attributes that is no JSON stays, for the check to find. */
+/** Keeps attributes that are not valid JSON as text, so that the check reports them. */
 function readable(object: StoredObject): StoredObject {
   if (!isBlock(object)) return object;
   try {

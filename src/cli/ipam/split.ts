@@ -3,8 +3,8 @@
  *
  *     default-ipv4-ippool 192.168.0.0/16 ─► split-default-ipv4-ippool-0 192.168.0.0/17, split-default-ipv4-ippool-1 192.168.128.0/17
  *
- * Blocks and addresses stay as they are. **The old pool is disabled before the first part is made and removed after the last**: a process
- * that is killed in between leaves addresses in pools, and the same command finishes the work.
+ * Blocks and addresses stay as they are. **The old pool is disabled before the first part is created and removed after the last**: if the
+ * process is killed in between, every address still has a pool, and the same command finishes the work.
  */
 import { IPv4CidrRange, IPv4Prefix, IPv6CidrRange, IPv6Prefix } from "ip-num";
 import type { Pool, PoolSpec } from "../../ipam/model/pool.ts";
@@ -45,7 +45,7 @@ export function splitPool(cli: Cli, options: SplitOptions): ExitStatus {
 function* split({ number, cidr, name }: SplitOptions): Transaction<readonly StoredObject<PoolSpec>[]> {
   const found = yield* findPool(name, cidr);
   const parts = partsOf(found, number);
-  // Whether the old pool was enabled is noted in it for the case that this process is killed.
+  // An annotation records whether the old pool was enabled, in case this process is killed.
   const wasDisabled = found.metadata.annotations?.[splitAnnotation] ?? `${found.spec.disabled === true}`;
   const disabled = yield* update(disable(found, wasDisabled));
   if (disabled === undefined) throw conflict(found);

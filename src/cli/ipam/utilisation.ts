@@ -1,4 +1,4 @@
-/** How much of each pool and of each block is in use: pure counting. */
+/** Counts how much of each pool and block is in use. */
 import { attributeAt, type Block, blockAddress } from "../../ipam/model/block.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
 import { reservedIn } from "../../ipam/model/settings.ts";
@@ -16,9 +16,9 @@ export interface Use {
 export interface BlockUse extends Use {
   /** The node that owns it. */
   readonly owner: string | undefined;
-  /** How many of those in use are another node's. */
+  /** How many of the addresses in use are borrowed by another node. */
   readonly borrowed: number;
-  /** How many of those in use are reserved: they were asked for by name, or had before the reservation. */
+  /** How many of the addresses in use are reserved: requested explicitly, or assigned before the reservation. */
   readonly reservedInUse: bigint;
 }
 
@@ -125,7 +125,7 @@ function poolUse(pool: Pool, blocks: readonly BlockUse[], reservedCidrs: readonl
   };
 }
 
-/** Without those that another one holds. */
+/** Without CIDRs that another one contains. */
 function disjoint(cidrs: readonly string[]): readonly string[] {
   const unique = [...new Set(cidrs)];
   return unique.filter((cidr) => !unique.some((other) => other !== cidr && contains(other, cidr)));

@@ -1,4 +1,4 @@
-/** Whether the pools that a network configuration asks for are there, or would be made, on this node: in the words of ADD. */
+/** Checks whether the pools that a network configuration names exist on this node or would be created, with ADD's messages. */
 import { type IpamConf, parseConf } from "../../../plugins/calico-ipam/conf.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import { selectPools, type Wanted } from "../../ipam/assign/pool-selection.ts";
@@ -11,7 +11,7 @@ import type { Cli } from "../cli.ts";
 import { readStore } from "../store.ts";
 import type { LintFinding } from "./plugin.ts";
 
-/** Of a document of which nothing else is wrong. */
+/** For a document without other findings. */
 export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unknown>>): readonly LintFinding[] {
   const plugins = Array.isArray(document.plugins) ? document.plugins : [document];
   return plugins.flatMap((plugin, index): readonly LintFinding[] => {

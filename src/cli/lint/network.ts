@@ -1,8 +1,8 @@
 /**
- * Checks a network configuration for people: everything at once that the plugins would refuse, one try after the other, or pass over in
- * silence. ADD keeps keys that it does not know, for they may be another's; a person wants to hear of a slip of the pen.
+ * Checks a network configuration and reports all findings at once: what the plugins would refuse and what they would ignore. ADD ignores
+ * unknown keys, because they may be meant for another program, but a person wants to see a misspelt one.
  *
- * Only what is ours is checked. Keys of others' plugins, and of others' IPAM plugins, are theirs.
+ * Configurations of foreign plugins are not checked.
  */
 
 import { supportedVersions } from "../../cni/version.ts";
@@ -30,7 +30,7 @@ const listKeys = [
   "plugins",
 ];
 
-/** `document`: a list, or one plugin alone as in the days before lists. */
+/** `document`: a conflist, or the configuration of a single plugin. */
 export function lintNetwork(document: unknown): NetworkLint {
   if (!isObject(document))
     return { findings: [{ path: "", text: "it is not a JSON object", effect: "refused" }], unchecked: [] };
@@ -64,7 +64,7 @@ export function lintNetwork(document: unknown): NetworkLint {
   return joined([headOf(document), head, ...each]);
 }
 
-/** Whether a document is meant for a container runtime, and is no resource. */
+/** Whether a document is a network configuration, not a resource. */
 export function isNetwork(document: unknown): document is Readonly<Record<string, unknown>> {
   if (!isObject(document) || "kind" in document || "apiVersion" in document) return false;
   return "plugins" in document || ("type" in document && ("cniVersion" in document || "ipam" in document));

@@ -20,10 +20,10 @@ type Document = Readonly<Record<string, unknown>>;
 
 /** The specification's keys of every plugin (section 2), and what libcni adds. */
 const commonKeys = ["cniVersion", "name", "type", "capabilities", "args", "runtimeConfig", "prevResult", "ipam", "dns"];
-/** Of others' making, or checked apart. */
+/** Keys whose values are foreign or checked elsewhere. */
 const opaque = ["args", "runtimeConfig", "ipam"];
 
-/** The plugin, its IPAM plugin, or both must be ours: of the other's keys nothing is said. */
+/** Checks the keys of the plugin and of its IPAM plugin, as far as they are ours. */
 export function lintPlugin(document: Document, path: string): readonly LintFinding[] {
   const ipam = isObject(document.ipam) ? document.ipam : {};
   const main = ours(document.type);
@@ -49,7 +49,7 @@ export function lintPlugin(document: Document, path: string): readonly LintFindi
     ...(main === undefined
       ? []
       : [...capabilityFindings(document, top, path, name), ...senselessValues(document, path)]),
-    // What a plugin finds by more than its schema; it has the words for it.
+    // The plugin's own checks, beyond its schema.
     ...(wrong.length > 0 ? [] : plugins.flatMap(({ parseConf }) => refusals(parseConf, document, path)).slice(0, 1)),
   ];
 }
@@ -70,7 +70,7 @@ function union(one: Schema, other: Schema): Schema {
   return { ...one, properties: Object.fromEntries(keys.map((key) => [key, union(of(one, key), of(other, key))])) };
 }
 
-/** Every value that ADD refuses; it would name the first. */
+/** Every value that ADD refuses; ADD itself names only the first. */
 function valueFindings(
   value: Document,
   { properties = {}, required = [] }: Schema,
@@ -93,7 +93,7 @@ function faultFindings(schema: Schema, value: unknown, path: string): readonly L
   return place === undefined || text === undefined ? [] : [{ path: place, text, effect: "refused" }];
 }
 
-/** Keys that nobody reads. */
+/** Keys that no plugin reads. */
 function unknownKeys(
   value: Document,
   { properties = {} }: Schema,
@@ -113,7 +113,7 @@ function unknownKeys(
   });
 }
 
-/** A runtime passes on what a plugin says that it takes, under these very names. */
+/** Capabilities that the plugin does not know: a runtime passes only declared capabilities, by exact name. */
 function capabilityFindings(
   { capabilities }: Document,
   { properties }: Schema,

@@ -1,4 +1,4 @@
-/** What is known of our plugins' configurations: the keys of their schemas, and what a plugin says itself when it reads one. */
+/** Our plugins' configurations: the schemas, and the plugins' own parsers. */
 import * as z from "zod";
 import { configurations } from "#plugins/configurations";
 import { type IpamConf, nothingWanted } from "../../../plugins/calico-ipam/conf.ts";
@@ -24,7 +24,7 @@ export const knownPlugins: Readonly<Record<string, KnownPlugin>> = Object.fromEn
   ]),
 );
 
-/** What ADD refuses once it has read the configuration: names of the node, and that no address is wanted. */
+/** What ADD refuses after parsing: an invalid node name, and a request for no address. */
 function refuseAsAdd(conf: unknown, { capabilities }: JsonObject): void {
   const { node, requests } = conf as { readonly node?: NodenameConf } & Partial<Pick<IpamConf, "requests">>;
   if (node !== undefined) checkNodename(node);

@@ -1,4 +1,4 @@
-/** `tortie validate` of a network configuration: every slip in a line of its own. */
+/** `tortie validate` of a network configuration: one line per finding. */
 import type { Cli } from "../cli.ts";
 import type { Input } from "../resources/input-files.ts";
 import { jsonFault } from "../resources/json-fault.ts";

@@ -1,4 +1,4 @@
-/** Programs for many things: some at once, so that a node with hundreds of pods does not start hundreds of processes. */
+/** Limits how many programs run at once on a node with hundreds of pods. */
 import pMap from "p-map";
 
 const maxAtOnce = 8;

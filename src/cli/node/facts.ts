@@ -1,9 +1,8 @@
 /**
- * What the node shows of its sandboxes: endpoints' records, links with an owner, and every address that is really on an interface.
+ * Gathers what the node shows of its sandboxes: endpoint records, links with an owner, and every address on an interface.
  *
- * **Evidence from everywhere**: an address counts as in use wherever it is seen, in a namespace below /run/netns, in one that an endpoint's
- * record names or that a process is in, on the node itself, or as the target of a host route. So a plugin other than ours may be the one
- * that uses it.
+ * **An address is in use wherever it is seen**: in a namespace below /run/netns, in one that an endpoint record names or that a process is in,
+ * on the node itself, or as the destination of a host route. This includes addresses that foreign plugins use.
  */
 import { descriptors } from "#plugins/descriptors";
 import { parseArgs } from "../../cni/args.ts";
@@ -53,7 +52,7 @@ export interface SeenNamespace {
   readonly interfaces: IpAddresses;
 }
 
-/** How the names of links begin that our plugins make on the host. */
+/** The name prefixes of our plugins' links on the host. */
 const hostInterfaces = descriptors.flatMap(({ traces }) => traces.hostInterfaces);
 const devices = descriptors.flatMap(({ traces }) => traces.devices);
 
@@ -94,7 +93,7 @@ export function describeNamespace({ path, holder }: Pick<SeenNamespace, "path" |
   return holder === undefined ? `"${path}"` : `the namespace of process ${holder.pid} (${holder.name})`;
 }
 
-/** Of an attachment that another main plugin made, what ours were asked to make for it tells of its sandbox. */
+/** For an attachment of a foreign main plugin, the parts of our chained plugins name the sandbox. */
 function seenEndpoints(cli: Cli, sight: SandboxLookup): readonly EndpointFact[] {
   const seen = (ref: SandboxRef) => {
     const path = sight.pathOf(ref);
@@ -129,7 +128,7 @@ export interface EndpointFact extends SeenEndpoint {
   readonly inode: number | undefined;
 }
 
-/** A host interface of an attachment, whose other end is in another namespace. **While it is there, so is the other end**: they go together. */
+/** A host interface with its peer in another namespace. **While it exists, so does the peer**: the kernel deletes both together. */
 function isOurs({ ifalias, link_index }: IpLink): boolean {
   return ifalias?.startsWith(ownerPrefix) === true && Boolean(link_index);
 }
@@ -148,7 +147,7 @@ export function peerOf(
 
 type Namespace = Omit<SeenNamespace, "interfaces">;
 
-/** A namespace is looked at once: /var/run is mostly a link to /run. */
+/** Each namespace once: /var/run is usually a link to /run. */
 function namespacesOf(
   cli: Cli,
   endpoints: readonly EndpointFact[],
@@ -185,7 +184,7 @@ async function lookInside(cli: Cli, namespaces: readonly Namespace[]): Promise<r
   return seen.flat();
 }
 
-/** A namespace that went away meanwhile holds no address; one that stays and cannot be looked into is an error: it might hold any. */
+/** A namespace that vanished meanwhile has no addresses; one that exists but cannot be entered is an error, because it may have any. */
 async function lookIntoOne(cli: Cli, namespace: Namespace): Promise<readonly SeenNamespace[]> {
   cli.progress.tick();
   const { path, inode } = namespace;
@@ -209,7 +208,7 @@ async function ip<T>(cli: Cli, args: readonly string[], parse: (text: string) =>
   }
 }
 
-/** An ifb bears its owner too, but outlives the sandbox: it is no evidence of one. */
+/** Excludes ifbs: they have an owner, but outlive the sandbox. */
 function ownedLink({ ifname, ifalias }: IpLink): readonly SeenLink[] {
   if (devices.some((prefix) => ifname.startsWith(prefix))) return [];
   return ifalias?.startsWith(ownerPrefix) ? [{ name: ifname, owner: ifalias }] : [];
@@ -221,7 +220,7 @@ function seenOn(links: IpAddresses, place: string): readonly SeenAddress[] {
   );
 }
 
-/** What an interface is reached by from elsewhere. */
+/** The addresses of an interface that other hosts can reach. */
 export function globalAddresses({ addr_info }: IpInterface): readonly { readonly address: string }[] {
   return addr_info.flatMap(({ local, scope }) => {
     const address = local === undefined || scope !== "global" ? undefined : canonicalAddress(local);

@@ -1,4 +1,4 @@
-/** What `ip -j` writes, as far as it is needed. Each function throws `Error` when the text is something else. */
+/** Parses the output of `ip -j`. Each function throws `Error` if the text has another format. */
 import * as z from "zod";
 
 const end = {
@@ -40,7 +40,7 @@ export function ipRoutes(text: string): readonly IpRoute[] {
   return routes.parse(listOf(text));
 }
 
-/** Older versions write nothing where there is nothing, and an empty object for what they left out. */
+/** Older versions print nothing for an empty list, and an empty object for an omitted item. */
 function listOf(text: string): readonly unknown[] {
   const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
   if (!Array.isArray(value)) throw new Error('"ip -j" did not print a list');

@@ -1,4 +1,4 @@
-/** The networks that the node is in, as `ip` tells of them, and what to say of a pool that collides with one. */
+/** Reads the node's networks with `ip`, and warns of pools that collide with them. */
 import { canonicalAddress } from "../../net/address.ts";
 import { collisionsOf, isOfNode, type NodeNetworks, resolversIn } from "../../net/node-networks.ts";
 import { canonicalPrefix } from "../../net/prefix.ts";

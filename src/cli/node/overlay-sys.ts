@@ -1,11 +1,11 @@
 /**
- * A `Sys` on which nothing is written: what is written is kept in memory, over what is there.
+ * A `Sys` that keeps writes in memory, over the node's files.
  *
  *     read ──► written meanwhile? ──yes──► memory
  *                    └──no──► the node
  *
- * For what has to run a plugin's own steps to tell what they would do. There is no standard input, and nothing of the kernel is changed: sockets and
- * programs are refused, files under /proc/sys and /sys too.
+ * For code that runs a plugin's own steps to find out what they would do. It has no standard input, and refuses sockets, programs and writes to
+ * /proc/sys and /sys, so it does not change the kernel.
  */
 import type { FileStat, Sys } from "../../host/sys.ts";
 

@@ -1,4 +1,4 @@
-/** The processes of the node: which network namespaces they are in, and which of them are plugins at work. */
+/** The processes of the node, their network namespaces, and which of them are running plugins. */
 import { isErrno, type Sys } from "../../host/sys.ts";
 
 export interface Process {
@@ -19,7 +19,7 @@ export interface PluginWork {
   readonly ifname: string;
 }
 
-/** All that can be seen from here: those of other process namespaces cannot. */
+/** The processes that are visible in this PID namespace. */
 export function listProcesses(sys: Sys): readonly Process[] {
   return entriesOf(sys, "/proc").flatMap((name) => {
     const pid = Number(name);
@@ -68,7 +68,7 @@ function entriesOf(sys: Sys, directory: string): readonly string[] {
   }
 }
 
-/** What has ended meanwhile has nothing to say. */
+/** Empty if the process has ended meanwhile. */
 function read(sys: Sys, path: string): string {
   try {
     return sys.readFile(path);

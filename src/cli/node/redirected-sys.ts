@@ -1,4 +1,4 @@
-/** A `Sys` whose store is elsewhere: paths below `/run/tortie` and `/var/lib/tortie` go to other directories. */
+/** A `Sys` that redirects `/run/tortie` and `/var/lib/tortie` to other directories. */
 import type { Sys } from "../../host/sys.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
 

@@ -1,8 +1,8 @@
 /**
- * What can be seen of the node's sandboxes from where this command runs.
+ * Which of the node's sandboxes this command can see.
  *
- * **That something is not seen proves nothing by itself.** A path leads to a sandbox in the mount namespace that the runtime's plugins ran in;
- * a command in a container, or on a node whose runtime has a mount namespace of its own, sees other paths.
+ * **A missing path alone proves nothing.** A path is valid in the mount namespace in which the runtime's plugins ran; a command in a container,
+ * or on a node whose runtime has its own mount namespace, sees other paths.
  *
  *     where the record says that ADD ran      the path is looked up
  *     in this mount namespace                 as it is
@@ -44,7 +44,7 @@ export function sandboxLookup(sys: Sys, processes: readonly Process[]): SandboxL
     sandboxOf(ref) {
       const path = pathOf(ref);
       const inode = path === undefined ? undefined : namespaceAt(sys, path);
-      // The node's own namespace is nobody's sandbox: a process's number was given to another.
+      // The node's own namespace is not a sandbox: the PID in the path was reused.
       if (inode !== undefined && inode !== here?.net) return "there";
       return path !== undefined && (ref.origin !== undefined || isWhole) ? "gone" : "unseen";
     },
@@ -61,8 +61,8 @@ export function namespaceAt(sys: Sys, path: string): number | undefined {
 }
 
 /**
- * Whether these are all processes of the machine, and its first has this very mount namespace: what records of earlier releases, which do not
- * say where they were written, are checked by. The second process of the first process namespace is the kernel's own, on every machine.
+ * Whether these are all processes of the machine, and PID 1 has this mount namespace. Records of earlier releases do not say where they were
+ * written and are valid only then. In the initial PID namespace, PID 2 is always kthreadd.
  */
 function isWholeNode(processes: readonly Process[], here: Origin | undefined): boolean {
   const first = processes.find(({ pid }) => pid === 1);

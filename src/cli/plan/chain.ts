@@ -1,6 +1,5 @@
 /**
- * The plans of a chain: each plugin of a conflist is asked what its ADD would make, with the result of the one before, as libcni does it
- * (specification, section 3).
+ * The plans of a chain: each plugin plans its ADD, with the result of the plugin before it, as libcni passes it on (specification, section 3).
  */
 import { parseConf as parseIpam } from "../../../plugins/calico-ipam/conf.ts";
 import { type AddressFacts, planAddresses } from "../../../plugins/calico-ipam/plan.ts";
@@ -49,7 +48,7 @@ export function planChain(list: JsonObject, options: ChainOptions): readonly Plu
   });
 }
 
-/** Stands for the sandbox's path in results; commands say `$CNI_NETNS`. */
+/** A placeholder for the sandbox's path in results; commands use `$CNI_NETNS`. */
 const netns = "/run/netns/planned";
 
 function sourceOf(document: JsonObject, { pod, containerId, ifname }: ChainOptions): Source {
@@ -121,7 +120,7 @@ function withLength(address: string): string {
   return address.includes("/") ? address : hostPrefix(address);
 }
 
-/** What a plugin would log it does not do. */
+/** Plans do not log. */
 const silent: Context["log"] = {
   with: () => silent,
   debug: () => {},

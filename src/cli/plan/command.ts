@@ -1,4 +1,4 @@
-/** `tortie plan`: the commands of `ip`, `sysctl`, `tc`, `nft` and `iptables` that do what an ADD does, and none of them is run. */
+/** `tortie plan`: prints the `ip`, `sysctl`, `tc`, `nft` and `iptables` commands that are equivalent to an ADD. Runs none of them. */
 
 import type { AddressFacts } from "../../../plugins/calico-ipam/plan.ts";
 import { canonicalAddress } from "../../net/address.ts";

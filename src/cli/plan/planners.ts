@@ -1,4 +1,4 @@
-/** The plugins that tell what their ADD would make. */
+/** The plugins that can plan an ADD. */
 import { planners as known } from "#plugins/planners";
 import type { PlanFacts, Planned } from "../../plugin/planned.ts";
 import { addRequest, type Source } from "../../plugin/request.ts";

@@ -1,4 +1,4 @@
-/** The pod that a plan is for, out of the options: what a runtime would hand on by CNI_ARGS and capabilities. */
+/** The pod of a plan, from the options: what a runtime would pass in CNI_ARGS and capabilities. */
 import { canonicalAddress } from "../../net/address.ts";
 import { CliError, exitStatus } from "../error.ts";
 

@@ -1,4 +1,4 @@
-/** Who has a host port in iptables: what stands against the claims of an attachment. */
+/** Finds conflicts between an attachment's host ports and existing ones in iptables. */
 import { lengthOf } from "../../net/prefix.ts";
 import { entriesIn, type IptablesPorts, type PortClaim } from "../../plan/iptables.ts";
 import { IptablesConflict } from "../errors.ts";
@@ -11,17 +11,17 @@ export interface PortHolder {
   readonly address: string;
 }
 
-/** What the caller knows of those who have host ports. */
+/** What the caller knows of the holders of host ports. */
 export interface PortHolders {
-  /** Whether the own chain belongs to another, by what leads into it: names of chains are digests. */
+  /** Whether the rule that leads into a chain belongs to another attachment: names of chains are digests and may collide. */
   isForeign(entry: string): boolean;
-  /** Whether a holder has ended, so that its ports may be taken over, or may have the same port. */
+  /** Whether a holder has ended (its ports may be taken over), may share the port, or keeps it. */
   stateOf(holder: PortHolder): "ended" | "shares" | "has it";
 }
 
 /**
- * The chains that nobody alive has: they lead to this very address, or belong to an attachment that has ended. Throws `IptablesConflict` when
- * another has one of the ports.
+ * The chains that may be removed: they lead to the attachment's own address, or belong to an ended attachment. Throws `IptablesConflict` if
+ * another attachment has one of the ports.
  */
 export function removableChains(nat: readonly string[], ports: IptablesPorts, holders: PortHolders): readonly string[] {
   const { layout, claims, family, address } = ports;
@@ -44,7 +44,7 @@ export function removableChains(nat: readonly string[], ports: IptablesPorts, ho
   return [...stale];
 }
 
-/** Throws `IptablesConflict` when the chain of this name is another's. */
+/** Throws `IptablesConflict` if the chain with this name belongs to another attachment. */
 export function refuseForeign(nat: readonly string[], ports: IptablesPorts, holders: PortHolders): void {
   const entry = entryOf(ports, nat, ports.chain);
   if (entry !== undefined && holders.isForeign(entry)) throw new IptablesConflict(ports.chain, entry);

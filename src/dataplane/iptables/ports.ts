@@ -2,8 +2,8 @@
  * Host ports in iptables: per address family one `iptables-save` to see what is there, and one `iptables-restore` that changes the tables nat and
  * raw.
  *
- * Between the two another process may change the tables, so callers take turns by a lock of theirs. What the restore does is right
- * whatever others do: it adds to shared chains what was missing, and of what is the attachment's own it first takes out what was there.
+ * Callers hold a lock, because another process could change the tables in between. Foreign changes do no harm: the restore adds missing rules
+ * to shared chains, and replaces the attachment's own rules.
  */
 import type { Sys } from "../../host/sys.ts";
 import {
@@ -30,10 +30,10 @@ import {
   testIptables,
 } from "./programs.ts";
 
-/** Nobody is known to have ended: whoever has a port keeps it. */
+/** Without knowledge of the holders, every holder keeps its ports. */
 const strangers: PortHolders = { isForeign: () => false, stateOf: () => "has it" };
 
-/** `onNew` is told before a chain is made: whether a program that was killed had made it is not known. Returns the chains that made room. */
+/** Calls `onNew` before it creates a chain, because a killed program may have created it. Returns the chains removed. */
 export function applyPorts(
   ports: IptablesPorts,
   holders: PortHolders = strangers,
@@ -50,7 +50,7 @@ export function applyPorts(
   return stale.map((one) => withRules(family, saved.nat, one));
 }
 
-/** Removes the chains of those who have ended, for ports that are to be elsewhere. Throws `IptablesConflict` when another has one. */
+/** Removes chains of ended attachments, for ports that another back end will map. Throws `IptablesConflict` naming a live holder. */
 export function makeRoom(ports: IptablesPorts, holders: PortHolders, sys: Sys): readonly RemovedChain[] {
   const { family, layout } = ports;
   const saved = savedOrFail(family, sys);
@@ -62,7 +62,7 @@ export function makeRoom(ports: IptablesPorts, holders: PortHolders, sys: Sys): 
 export function diffPorts(ports: IptablesPorts, sys: Sys): readonly Difference[] {
   if (ports.own.length === 0) return [];
   const { nat } = savedOrFail(ports.family, sys);
-  // Not the guard in the raw table: the Go plugin has none.
+  // Without the guard in the raw table, which the Go plugin does not create.
   const missing = [
     ...[...ports.shared, ...ports.own].filter((rule) => !nat.includes(rule)),
     ...missingEntries(ports, nat),
@@ -70,7 +70,7 @@ export function diffPorts(ports: IptablesPorts, sys: Sys): readonly Difference[]
   return missing.map((rule) => ({ resource: ports, text: `${programOf(ports.family)} rule "${rule}" is missing` }));
 }
 
-/** What `applyPorts` would restore, as a test: the kernel is asked for every extension, and nothing changes. Not while it is seen to have worked. */
+/** Runs the restore of `applyPorts` as a test, so that the kernel loads every extension. Skipped if existing rules prove that it works. */
 export function probePorts(ports: IptablesPorts, sys: Sys): void {
   const saved = savedOrFail(ports.family, sys);
   if (isDeclared(saved.nat, ports.layout.entryChain)) return;
@@ -82,11 +82,11 @@ export interface PortsRemoval {
   readonly layout: IptablesLayout;
   readonly families: readonly NftFamily[];
   readonly chain: string;
-  /** Whether the chain belongs to another, by what leads into it: then it stays. */
+  /** Whether the rule that leads into the chain belongs to another attachment; the chain then stays. */
   readonly isForeign: (entry: string) => boolean;
 }
 
-/** Throws `ConflictError` where a chain is there that no program shows. */
+/** Throws `ConflictError` if a chain exists that no installed program lists. */
 export function removePorts(removal: PortsRemoval, sys: Sys): readonly RemovedChain[] {
   const { layout, families, chain, isForeign } = removal;
   const there = families.filter((family) => mayHaveNatChain(family, chain, sys));
@@ -104,7 +104,7 @@ export function removePorts(removal: PortsRemoval, sys: Sys): readonly RemovedCh
   throw new ConflictError(["remove", `chain ${chain}`], reason);
 }
 
-/** Removes the chains of which `isStale` says so, by what leads into them. */
+/** Removes stale chains; `isStale` gets the rule that leads into a chain. */
 export function collectPorts(
   layout: IptablesLayout,
   isStale: (entry: string, chain: string) => boolean,
@@ -118,8 +118,8 @@ export function collectPorts(
 }
 
 /**
- * Removes what `choose` names; that the programs are missing means that there is nothing. Where the node has tables of both kinds, or what it
- * calls iptables is of the other kind than when the rules were made, those of the other kind too.
+ * Removes what `choose` names; without the programs there is nothing to remove. Also removes from the tables of the other kind (nft or legacy),
+ * because the node may use both, or may have switched since the rules were added.
  */
 function removeChains(
   layout: IptablesLayout,
@@ -152,8 +152,8 @@ const entryPattern =
   /^-A (\S+)( .*)? -p (\S+) -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) -m multiport --dports (\S+)( .*)? -j (\S+)$/;
 
 /**
- * The entries of which a port does not lead into the own chain. Not compared as texts: the Go plugin names in an entry also what is mapped in
- * the other family alone, and iptables prints conditions in words of its own.
+ * The missing entries: those with a port that does not lead into the own chain. Texts cannot be compared: the Go plugin's entries also list
+ * ports of the other family, and iptables prints conditions in its own format.
  */
 function missingEntries({ layout, chain, entries, conditional }: IptablesPorts, nat: readonly string[]) {
   const portsOf = (rule: string): readonly string[] => {

@@ -1,7 +1,7 @@
 /**
- * iptables as whole tables in and out: one `iptables-save` to see, one `iptables-restore --noflush` to change, per address family.
+ * Runs `iptables-save` and `iptables-restore --noflush`, once per address family.
  *
- * A restore is a transaction per table, and waits for the lock that all of iptables shares; both have a bound here.
+ * A restore is one transaction per table and waits for the xtables lock; wait and run time are bounded.
  */
 import { isErrno, type RunOptions, type RunResult, type Sys } from "../../host/sys.ts";
 import type { SavedTables } from "../../plan/iptables.ts";
@@ -10,8 +10,8 @@ import { CommandError, ConflictError, MissingError, systemCallError, TimeoutErro
 import { hasNftChain } from "../nftables/has.ts";
 
 /**
- * Which programs: those that the node calls iptables, or those of one kind, where the node has both. iptables-nft keeps its tables in
- * nf_tables, iptables-legacy its own; neither sees the other's.
+ * Selects the programs: the node's default, or one kind. iptables-nft stores its tables in nf_tables, iptables-legacy has its own; neither
+ * sees the other's.
  */
 export type IptablesKind = "" | "-nft" | "-legacy";
 
@@ -45,12 +45,12 @@ export function hasIptables(family: NftFamily, sys: Sys): boolean {
   return findProgram(`${programs[family]}-restore`, sys) !== undefined;
 }
 
-/** Carries out restore lines, `*nat` and `COMMIT` included. Throws `CommandError` with the program's words. */
+/** Runs iptables-restore on lines that include `*nat` and `COMMIT`. Throws `CommandError` with the program's output. */
 export function restoreIptables(family: NftFamily, lines: readonly string[], sys: Sys, kind: IptablesKind = ""): void {
   restore(`${programs[family]}${kind}-restore`, lines, [], sys);
 }
 
-/** The same, but nothing is changed. The kernel is asked whether it has what the lines name, and loads it. */
+/** Like `restoreIptables` with --test: changes nothing, but makes the kernel load the extensions. */
 export function testIptables(family: NftFamily, lines: readonly string[], sys: Sys): void {
   restore(`${programs[family]}-restore`, lines, [testOption], sys);
 }
@@ -64,8 +64,7 @@ function restore(name: string, lines: readonly string[], options: readonly strin
 }
 
 /**
- * Whether the family's nat table may have this chain, without running a program. Of tables of the older kind (iptables-legacy) only
- * their names can be read.
+ * Whether the family's nat table may have this chain, without running a program. For iptables-legacy only the names of tables are readable.
  */
 export function mayHaveNatChain(family: NftFamily, chain: string, sys: Sys): boolean {
   return hasNftChain(family, "nat", chain, sys) || hasLegacyNat(family, sys);

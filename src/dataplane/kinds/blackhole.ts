@@ -1,4 +1,4 @@
-/** Routes that end here: what has no narrower one goes nowhere. They belong to a range of addresses, not to an attachment. */
+/** Blackhole routes of ranges of addresses, shared by attachments. */
 import type { Sys } from "../../host/sys.ts";
 import { familyOf } from "../../net/address.ts";
 import { addBlackhole, deleteBlackhole } from "../../netlink/route.ts";
@@ -9,10 +9,10 @@ import type { MessageDriver } from "../driver.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix } from "../namespaces.ts";
 
-/** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
+/** Has no roll-back: another attachment may rely on it by now. `follow…` removes it when it is unused. */
 export const blackholeDriver: MessageDriver<Blackhole> = {
   how: "message",
-  // Another's route to the same range does as well, and is not ours to replace.
+  // A foreign route to the same range serves as well, and is not ours to replace.
   isShared: true,
   describe: (blackhole) => `route ${describeBlackhole(blackhole)}`,
   links: () => [],
@@ -20,7 +20,7 @@ export const blackholeDriver: MessageDriver<Blackhole> = {
   diff({ at, destination, protocol }, namespaces) {
     const family = familyOf(destination);
     const state = namespaces.state(at);
-    // The usual one is asked for alone: a node has a route per pod, and a router those of the whole internet.
+    // Reads blackhole routes first: a full dump is long on a node with many pods or on an internet router.
     if (state.blackholes(family, protocol).includes(destination) || state.ranges(family).includes(destination))
       return [];
     return [`route ${describeBlackhole({ destination, protocol })} is missing${differenceSuffix(at)}`];
@@ -28,12 +28,12 @@ export const blackholeDriver: MessageDriver<Blackhole> = {
   mayReplace: () => false,
 };
 
-/** What changes during each of so many looks is left as it is. */
+/** A route that changes during this many attempts is left as it is. */
 const maxTries = 100;
 
 /**
- * Adds or removes the route of each range on the host, until `isWanted` says the same before and after: nobody holds a lock for it; `undefined`:
- * it is left as it is. Throws `KernelError` when the kernel refuses.
+ * Adds or removes the blackhole route of each range on the host. There is no lock, so it repeats until `isWanted` is the same before and after;
+ * `undefined` leaves the route. Throws `KernelError` if the kernel refuses.
  */
 export function followBlackholes(
   sys: Sys,
@@ -58,7 +58,7 @@ export function followBlackholes(
   }
 }
 
-/** One that is there already is success, and that there is none; another's route to the same range stays. */
+/** An existing route (or, for a removal, a missing one) is success. Foreign routes to the same range stay. */
 function change(
   connection: NetlinkConnection,
   blackhole: Pick<Blackhole, "destination" | "protocol">,

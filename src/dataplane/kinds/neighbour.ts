@@ -20,7 +20,7 @@ export const neighbourDriver: MessageDriver<Neighbour> = {
     if (found.mac !== mac) return [`neighbour ${address} dev ${link} has lladdr ${found.mac}, wanted ${mac}${suffix}`];
     return found.permanent ? [] : [`neighbour ${address} dev ${link} is not permanent${suffix}`];
   },
-  // One that the kernel learned is no one's.
+  // An entry that the kernel learned has no owner.
   mayReplace: () => true,
 };
 

@@ -5,7 +5,7 @@ import { differenceSuffix, type Namespaces } from "../namespaces.ts";
 
 /** The kernel keeps the burst as a time of 64 ns ticks, computed from bytes and rate with rounding (psched_l2t_ns). */
 const ticksTolerance = 0.001;
-/** A longer time does not fit into what the kernel reports. */
+/** Longer times overflow the kernel's field. */
 const ticksLimit = 2 ** 32;
 const ticksPerSecond = 1e9 / 64;
 
@@ -22,7 +22,7 @@ export const qdiscDriver: MessageDriver<Qdisc> = {
     const texts = qdisc.discipline === "tbf" ? diffTokenBucket(qdisc, namespaces) : diffIngress(qdisc, namespaces);
     return texts.map((text) => `qdisc ${qdisc.discipline} on ${qdisc.link} ${text}${differenceSuffix(qdisc.at)}`);
   },
-  /** A token bucket with other numbers is an older form of this one; another discipline is another's work. */
+  /** A token bucket with other parameters is an outdated one of ours; any other qdisc is foreign. */
   mayReplace: (qdisc, { namespaces }) => qdisc.discipline === "tbf" && rootOf(qdisc, namespaces)?.kind === "tbf",
 };
 

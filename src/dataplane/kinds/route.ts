@@ -24,18 +24,18 @@ export const routeDriver: MessageDriver<Route> = {
     const index = state.link(route.link)?.index;
     const wanted = entryOf(route, index);
     if (rivalsOver(index, route, state).some((found) => sameRoute(wanted, found))) return [];
-    // Only now all routes of the node are of interest, which may be those of the whole internet.
+    // Reads all routes of the node only in this case: there may be very many.
     const rivals = rivalsAmong(state.routes(familyOf(route.destination)), route);
     const other = rivals[0] === undefined ? "" : ` (found ${describeEntry(rivals[0], state)})`;
     return [`route ${describeRoute(route)} is missing${differenceSuffix(route.at)}${other}`];
   },
   /**
-   * Over the plan's own link another route to the same place is an older form of this one. Over that of the pod's earlier sandbox it is the one
-   * to an address that this sandbox has taken over.
+   * A route to the same destination over the plan's own link is an outdated one of ours. One over the link of the pod's earlier sandbox leads to
+   * an address that this sandbox has taken over.
    */
   mayReplace(route, { namespaces, options }) {
     const state = namespaces.state(route.at);
-    // NLM_F_REPLACE takes the first of several, and others may have put theirs before this one.
+    // NLM_F_REPLACE replaces the first of several matching routes, which may be a foreign one.
     if (rivalsOver(state.link(route.link)?.index, route, state).length > 0)
       return !route.instead || !isTaken(route, namespaces);
     const rivals =
@@ -63,7 +63,7 @@ function rivalsOver(index: number | undefined, route: Route, state: KernelState)
 /** What the kernel takes where none is said (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
 const defaultPriority = { 4: 0, 6: 1024 } as const;
 
-/** The kernel tells routes apart by destination, table and priority. */
+/** Destination, table and priority identify a route to the kernel. */
 function rivalsAmong(
   routes: readonly RouteEntry[],
   { destination, priority, table = RT_TABLE_MAIN }: Route,
@@ -83,7 +83,7 @@ function entryOf(route: Route, index: number | undefined): RouteEntry {
     destination,
     index,
     gateway,
-    // IPv6 knows no scopes: the kernel reports 0 whatever it was told.
+    // IPv6 routes have no scope: the kernel always reports 0.
     scope: familyOf(destination) === 6 ? RT_SCOPE_UNIVERSE : typeof word === "number" ? word : routeScopes[word],
     table: route.table ?? RT_TABLE_MAIN,
     source,

@@ -6,7 +6,7 @@ import type { MessageDriver } from "../driver.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
-/** A rule speaks of no link: it outlives the one that its table leads by. */
+/** A rule does not refer to a link, so it outlives the link of its table's routes. */
 export const ruleDriver: MessageDriver<Rule> = {
   how: "message",
   describe: (rule) => `rule ${describeRule(rule)}`,
@@ -25,8 +25,7 @@ export const ruleDriver: MessageDriver<Rule> = {
 };
 
 /**
- * Deletes the sandbox's rules of this number that lead to the table, if there are any and the sandbox is the right one. Throws `KernelError`
- * when the kernel refuses.
+ * Deletes the sandbox's rules with this priority and table, if the sandbox is the owner's. Throws `KernelError` if the kernel refuses.
  */
 export function removeRules(
   namespaces: Namespaces,
@@ -36,7 +35,7 @@ export function removeRules(
   const connection = namespaces.connection("sandbox");
   const found = connection
     .dump(dumpRules(), ["list", "rules in the sandbox"])
-    // Of the kernel's own rules, which are all that most sandboxes have, no more is read.
+    // Most sandboxes have only the kernel's own rules; skip these before decoding them.
     .filter((reply) => rulePriorityOf(reply) === priority)
     .flatMap((reply) => readRule(reply) ?? [])
     .filter((rule) => rule.table === table);

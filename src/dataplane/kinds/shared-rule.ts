@@ -9,10 +9,10 @@ import type { MessageDriver } from "../driver.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix } from "../namespaces.ts";
 
-/** Not taken back: another attachment may count on it by now. Whoever knows that none does removes it. */
+/** Has no roll-back: another attachment may rely on it by now. `follow…` removes it when it is unused. */
 export const sharedRuleDriver: MessageDriver<SharedRule> = {
   how: "message",
-  // The kernel answers EEXIST to the very same one alone.
+  // The kernel answers EEXIST only to an identical rule.
   isShared: true,
   describe: textOf,
   links: () => [],
@@ -27,7 +27,7 @@ export const sharedRuleDriver: MessageDriver<SharedRule> = {
   mayReplace: () => false,
 };
 
-/** Whether a rule says the same of a wider range: one made before its range was cut into parts serves each of them. */
+/** Whether a rule does the same for a wider range: a rule of a pool that was split later serves every part. */
 function covers({ from, to, ...other }: RuleEntry, rule: SharedRule): boolean {
   if (from === undefined || to === undefined || other.family !== rule.family) return false;
   return (
@@ -35,19 +35,19 @@ function covers({ from, to, ...other }: RuleEntry, rule: SharedRule): boolean {
   );
 }
 
-/** Which rules are whose. */
+/** Identifies an owner's rules. */
 export interface RuleOwner {
   readonly protocol: number;
-  /** What is taken away goes in this order. */
+  /** Rules are removed in this order. */
   readonly priorities: readonly number[];
 }
 
-/** After so many changes of what is wanted the next one to look makes it good. */
+/** Stops after this many changes of `wanted`; the next call continues. */
 const maxTries = 16;
 
 /**
- * Makes the host's rules of this owner those that are `wanted`, which is told the rules that were there, and which is asked again after each
- * change: of two that change them at the same time the last one has seen what the other saw. Throws `KernelError` when the kernel refuses.
+ * Changes the host's rules of this owner to those that are `wanted`. That function gets the existing rules and is called again after each change,
+ * so the last of two concurrent callers has seen the other's change. Throws `KernelError` if the kernel refuses.
  */
 export function followRules(
   sys: Sys,

@@ -9,7 +9,7 @@ export function writeSysctls(sysctls: readonly Sysctl[], namespaces: Namespaces)
   eachPlace(sysctls, namespaces, (sysctl) => writeSysctl(sysctl, namespaces.sys));
 }
 
-/** What differs, in their order; those that are `initial` are not compared. */
+/** The differences, in the given order; skips `initial` ones. */
 export function diffSysctls(sysctls: readonly Sysctl[], namespaces: Namespaces): ReadonlyMap<Sysctl, string> {
   const texts = new Map<Sysctl, string>();
   const compared = sysctls.filter(({ initial }) => !initial);
@@ -32,7 +32,7 @@ function writeSysctl(sysctl: Sysctl, sys: Sys): void {
     if (sysctl.ifDifferent && readSysctl(sysctl, sys) === sysctl.value) return;
     sys.writeFile(fileOf(sysctl), sysctl.value);
   } catch (error) {
-    // A read-only /proc/sys is no obstacle where the value is right already.
+    // A read-only /proc/sys does not matter if the value is right already.
     if (sysctl.optional || (isErrno(error, "EROFS", "EACCES", "EPERM") && readSysctl(sysctl, sys) === sysctl.value)) {
       return;
     }

@@ -1,6 +1,6 @@
 /**
- * Links that are to be up. One that an attachment claims carries its owner while it is up: several attachments of a sandbox may want it, and
- * who set it up sets it down.
+ * Sets links up. A claimed link has its owner as alias while it is up: several attachments of a sandbox may need it, and only the owner's DEL
+ * sets it down.
  */
 import { setLink } from "../../netlink/link.ts";
 import type { LinkUp } from "../../plan/resource.ts";
@@ -10,7 +10,7 @@ import { hasErrno, KernelError } from "../errors.ts";
 import { findLink } from "../kernel-state.ts";
 import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
-/** Taken back only where it is claimed: else a link that this call did not make may have been up before. */
+/** Only a claimed link is rolled back; any other link may have been up before. */
 export const upDriver: MessageDriver<LinkUp> = {
   how: "message",
   verb: "set",
@@ -27,7 +27,7 @@ export const upDriver: MessageDriver<LinkUp> = {
   mayReplace: () => false,
 };
 
-/** Sets a link down that the owner has claimed, and leaves any other. That it is not there is no error. Throws `KernelError`. */
+/** Sets a link down if the owner claimed it. A missing link is not an error. Throws `KernelError`. */
 export function setLinkDown(namespaces: Namespaces, { at, link }: Pick<LinkUp, "at" | "link">, owner: string): void {
   const connection = namespaces.connection(at);
   const request = lowering(connection, link, owner);

@@ -1,22 +1,22 @@
-/** What the kinds of links have in common when a name is taken. */
+/** What all link drivers do if a link with the name exists. */
 import { type Link, setLink } from "../../netlink/link.ts";
 import type { Place } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import { ConflictError, KernelError } from "../errors.ts";
 import { placeText } from "../namespaces.ts";
 
-/** Only links that carry an owner can be an older form of ours. */
+/** Only a link with an owner can be an outdated one of ours. */
 export function mayDelete({ alias }: Link, { plan, options }: ApplyRun): boolean {
   return alias !== undefined && (alias === plan.owner || options.mayReplace?.(alias) === true);
 }
 
-/** The error that tells whose the name is. */
+/** The error that names the owner of an existing link. */
 export function nameConflict(described: string, found: Link): ConflictError {
   const whose = found.alias === undefined ? "and has no known owner" : `and belongs to "${found.alias}"`;
   return new ConflictError(["create", described], `link "${found.name}" exists ${whose}`, found.alias);
 }
 
-/** Gives a link that is ours what of the plan it has not. */
+/** Updates a link of ours where it differs from the plan. */
 export function updateLink(
   run: ApplyRun,
   place: Place,

@@ -1,4 +1,4 @@
-/** What a kind of link tells of itself: shared code never asks which kind it has. */
+/** The interface of a link kind's driver. Shared code never branches on the kind. */
 import type { Link } from "../../netlink/link.ts";
 import type { Request } from "../../netlink/message.ts";
 import type { LinkResource, Place } from "../../plan/resource.ts";
@@ -12,26 +12,26 @@ export interface LinkEndAt {
   readonly name: string;
   /** The address that it is to keep. */
   readonly mac?: string | undefined;
-  /** Whether it is to be looked at once more when all is done: something else may have given it another address by then. */
+  /** Whether to read it again at the end, because another program may have changed its address. */
   readonly readBack?: boolean;
 }
 
-/** The link is there already, or it is to be made after `old` (which may have gone by itself) is deleted. */
+/** The existing link is kept, or it is to be created after `old` (which may vanish by itself) is deleted. */
 export type Adoption = "adopted" | { readonly old: Link | undefined };
 
 /** A kind that makes links, before all else. */
 export interface LinkDriver<L extends LinkResource> {
   readonly how: "link";
-  /** The kernel module that brings it. */
+  /** The kernel module that provides it. */
   readonly module: string;
   /** In the words of a message: `ifb "bwp5" on the host`. */
   describe(link: L): string;
-  /** The first is the one that is created, carries the owner as its alias and takes the others with it when it is deleted. */
+  /** The first one is created explicitly and has the owner as alias; deleting it deletes the others. */
   ends(link: L): readonly [LinkEndAt, ...LinkEndAt[]];
   create(link: L, run: ApplyRun): Request;
-  /** What one of them has before it carries an alias. */
+  /** How to recognise one that has no alias yet. */
   signature(link: L): LinkSignature;
-  /** The name is taken: adjusts what is ours, tells what is to make room, throws `ConflictError` where that is another's. */
+  /** Handles an existing link: updates ours, names an old one to delete, throws `ConflictError` for a foreign one. */
   adopt(link: L, run: ApplyRun): Adoption;
   /** What is known of the other ends without looking. */
   learnEnds?(link: L, run: ApplyRun): void;

@@ -1,4 +1,4 @@
-/** An intermediate functional block device. Its name is the owner's alone: without an alias it is what the Go plugin made. */
+/** An ifb device. Its name is unique to the owner, so one without an alias was created by the Go plugin. */
 import { createIfb } from "../../netlink/link.ts";
 import type { IfbLink } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";

@@ -21,7 +21,7 @@ import { placeText } from "../namespaces.ts";
 import type { LinkEndAt } from "./driver.ts";
 import { isUnclaimed } from "./signature.ts";
 
-/** Makes the plan's links in one place and learns the indexes of all that are named there, with one send where nothing is in the way. */
+/** Creates the plan's links in one namespace and looks up all mentioned links, with one send if there is no conflict. */
 export function makeLinks(run: ApplyRun, place: Place, mentioned: readonly string[]): void {
   const wanted = run.plan.resources.filter(isLink).filter((link) => mainEnd(link).place === place);
   const names = wanted.map((link) => mainEnd(link).name);
@@ -31,7 +31,7 @@ export function makeLinks(run: ApplyRun, place: Place, mentioned: readonly strin
   const lookups = names.map((name) => getLink(name));
   const outcomes = run.namespaces.connection(place).exchange([...requests, ...lookups]);
   const made = wanted.map((link, at) => ({ link, outcome: outcomes[at] as Outcome }));
-  // What the kernel made is noted before anything can fail: it goes on after a message that it refused.
+  // Registers created links before anything can fail: the kernel continues after a refused message.
   for (const { link, outcome } of made) if (outcome.errno === 0) registerCreated(run, link);
   for (const outcome of outcomes.slice(requests.length)) learn(run, place, outcome);
   for (const { link, outcome } of made) {
@@ -72,7 +72,7 @@ function registerCreated(run: ApplyRun, link: LinkResource): void {
   );
 }
 
-/** Puts the owner's name on what was just created. */
+/** Writes the owner as alias of new links. */
 function setOwner(run: ApplyRun, place: Place, wanted: readonly LinkResource[]): void {
   const fresh = wanted.map(mainEnd).filter(({ name }) => run.created.has(`${place}:${name}`));
   if (fresh.length === 0) return;
@@ -95,13 +95,13 @@ function reconcile(run: ApplyRun, link: LinkResource): void {
   const connection = run.namespaces.connection(place);
   if (adoption.old !== undefined) {
     const deleted = connection.request(deleteLink(adoption.old.index));
-    // It may go by itself meanwhile: its sandbox is being dismantled.
+    // It may vanish meanwhile, while the kernel dismantles its sandbox.
     if (deleted.errno !== 0 && !hasErrno(deleted, "ENODEV")) {
       throw new KernelError(["replace", `link "${adoption.old.name}"${placeText(place)}`], deleted);
     }
   }
   const [created, looked] = connection.exchange([driver.create(link, run), getLink(name)]) as [Outcome, Outcome];
-  // Sent twice, since answers were lost: what is there is what the first sending made.
+  // Answers were lost and the request was sent twice: the existing link is from the first send.
   const again =
     hasErrno(created, "EEXIST") &&
     looked.replies[0] !== undefined &&

@@ -1,5 +1,5 @@
 /**
- * Makes sure that MAC addresses hold. udev's MACAddressPolicy=persistent may replace an address after the link was made (systemd issue
+ * Makes sure that MAC addresses persist. udev's MACAddressPolicy=persistent may replace an address after the link was made (systemd issue
  * 21185); an address given at creation is safe from it on most versions, and is read back nevertheless.
  */
 import { setLink } from "../../netlink/link.ts";
@@ -14,7 +14,7 @@ const patienceMs = 5_000;
 const firstPauseMs = 20;
 const maxPauseMs = 100;
 
-/** Throws when an address does not hold within five seconds. */
+/** Throws if an address keeps changing for five seconds. */
 export function holdMacs(run: ApplyRun): void {
   for (const link of run.plan.resources) {
     if (!isLink(link)) continue;

@@ -73,7 +73,7 @@ function adopt(pair: VethPair, run: ApplyRun): Adoption {
 
 /**
  * A sandbox that has just ended keeps its links for some milliseconds, and in the first of them the kernel still reports the peer's
- * namespace as if it were alive (seen in Linux 6.18). So another's link gets a moment to go before it is an obstacle.
+ * namespace as if it were alive (seen in Linux 6.18). So a conflicting link gets a moment to vanish.
  */
 function awaitDismantling({ namespaces }: ApplyRun, obstacle: Link): Link | undefined {
   const { sys } = namespaces;
@@ -86,12 +86,12 @@ function awaitDismantling({ namespaces }: ApplyRun, obstacle: Link): Link | unde
   return found;
 }
 
-/** The other end's namespace is being dismantled (NETNSA_NSID_NOT_ASSIGNED), or the end is. */
+/** The peer, or its namespace, is being dismantled (NETNSA_NSID_NOT_ASSIGNED). */
 function peerIsGone({ kind, peerIndex, peerNetnsId }: Link): boolean {
   return kind === "veth" && (peerNetnsId === -1 || !peerIndex);
 }
 
-/** What is known of the other end without looking: a new pair has one MTU and the addresses that it was made with. */
+/** What is known of the peer without a request: a new pair has one MTU and the MAC addresses of the plan. */
 function learnPeer({ host, sandbox: { name, mac }, queues = 1 }: VethPair, run: ApplyRun): void {
   const end = run.link("host", host.name);
   if (end?.peerIndex === undefined || !run.created.has(`host:${host.name}`)) return;

@@ -3,12 +3,12 @@
  *
  *     elements only ──ok──> done                              the common case: one send, one receive
  *       │ ENOENT: something shared is missing
- *       ├──> look; make good what is lacking, and the elements, in one transaction (EEXIST: another was faster, look again)
+ *       ├──> look; create what is missing, and the elements, in one transaction (EEXIST: another process was faster, look again)
  *       │      └ ENOENT again, with nothing else missing than before: the kernel has no such chain or expression
- *       │ EEXIST on an element that is everybody's: it overlaps an older one, or maps to something else
- *       ├──> the shared elements in the place of all that their sets hold
- *       │ EEXIST on the owner's index: this attachment has been here before
- *       ├──> the same elements, all there: done; else the old ones out and the new ones in, in one transaction
+ *       │ EEXIST on a shared element: it overlaps an older one, or maps to something else
+ *       ├──> replace all elements of the shared sets
+ *       │ EEXIST on the owner's index: a repeated ADD
+ *       ├──> the same elements, all present: done; else replace the old ones by the new ones, in one transaction
  *       │ EEXIST on an element: another attachment has it
  *       └──> `NftConflict`
  */
@@ -28,7 +28,7 @@ import { isSameData, statesOf, type TableState } from "./state.ts";
 import { findElements, moveRequests } from "./waiting.ts";
 
 export interface AppliedNft {
-  /** Takes back what the call created for the owner. */
+  /** Rolls back what the call created for the owner. */
   undo(): void;
 }
 
@@ -39,7 +39,7 @@ export interface AppliedNft {
 export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
   const states = statesOf(resources);
   if (states.length === 0) return { undo: () => {} };
-  // What is everybody's is not taken back: others may have come to rely on it.
+  // Shared objects are not rolled back: others may rely on them by now.
   const owned = states.filter((state) => state.owned.length > 0).map(({ table }) => table);
   const session = new NftSession(sys);
   try {
@@ -58,7 +58,7 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
   }
 }
 
-/** Whether a table needs nothing: it lacks nothing, the owner's elements are those that it had, and all of them are there. */
+/** Whether a table is up to date: nothing is missing, and the owner's elements are unchanged and all present. */
 function isDone(session: NftSession, { table, owned, former, missing }: TableState, owner: string): boolean {
   if (former === undefined || missing !== undefined) return false;
   const had = new Set(former.map(nameOf));
@@ -92,8 +92,8 @@ function requestsOf(
 }
 
 /**
- * Adds elements that are everybody's; in the place of all others where those are `outdated`, for prefixes that overlap them would be refused.
- * Not each time: that an element is removed costs the transaction a grace period, 10 ms.
+ * Adds shared elements. If the existing ones are `outdated`, it replaces all of them, because the kernel refuses overlapping prefixes. Not
+ * always: a transaction that removes an element costs a grace period, 10 ms.
  */
 function sharedRequests(table: NftTable, { set: name, elements }: NftElements, outdated: boolean): readonly Request[] {
   const definition = table.sets.find((one) => one.name === name);
@@ -110,11 +110,11 @@ interface Refusal {
   readonly refused: readonly Refused[];
 }
 
-/** Looks at the kernel for what the next attempt has to do. Throws what no further attempt can change. */
+/** Finds out what the next attempt must do. Throws if no further attempt can succeed. */
 function learn(session: NftSession, states: readonly TableState[], owner: string, transaction: Refusal): void {
   const { refused } = transaction;
   throwFatal(transaction);
-  // Where something shared is missing, everything that names it was refused too.
+  // If a shared object is missing, every request that names it was refused as well.
   const incomplete = refused.some(({ errno }) => errno === ENOENT || errno === EEXIST || errno === EBUSY);
   if (!incomplete) return;
   let sameAsBefore = true;
@@ -127,7 +127,7 @@ function learn(session: NftSession, states: readonly TableState[], owner: string
     state.moves = state.former && moveRequests(session, state.table, notAgain(state.former, state.owned));
     if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
   }
-  // All that was missing was to be made by what was refused: it is not that something is not there.
+  // The refused transaction would have created everything missing, so the kernel lacks a feature.
   if (sameAsBefore) throwMissingFeature(transaction);
 }
 
@@ -146,14 +146,14 @@ function throwMissingFeature({ requests, refused }: Refusal): void {
   }
 }
 
-/** What the owner's index lists and is still there: a hand may have removed an element. */
+/** The elements in the owner's index that still exist: an administrator may have removed some. */
 function formerOf(session: NftSession, { table }: TableState, owner: string): readonly OwnedElement[] | undefined {
   const index = nftOwnerSet(owner);
   const former = readOwned(session, table, index);
   return former && findElements(session, table, index, former);
 }
 
-/** What an owner had and does not want any more. */
+/** The owner's former elements that are no longer wanted. */
 function notAgain(former: readonly OwnedElement[], owned: readonly OwnedElement[]): readonly OwnedElement[] {
   const wanted = new Set(owned.map(nameOf));
   return former.filter((one) => !wanted.has(nameOf(one)));

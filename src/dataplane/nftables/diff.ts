@@ -1,4 +1,4 @@
-/** Compares the nf_tables resources of a plan with the kernel: what is missing, what is other than planned. */
+/** Compares the nf_tables resources of a plan with the kernel. */
 import type { Sys } from "../../host/sys.ts";
 import { AttributeWriter, align, littleEndian, NLA_F_NESTED, viewOf } from "../../netlink/attribute.ts";
 import { writeExpressions } from "../../netlink/nftables/expression.ts";
@@ -14,7 +14,7 @@ import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
 import { isSameData, statesOf, type TableState } from "./state.ts";
 
-/** What the resources say and nf_tables do not hold. Throws `KernelError` when the kernel does not answer. */
+/** The differences. Throws `KernelError` if the kernel does not answer. */
 export function diffNft(resources: readonly NftResource[], owner: string, sys: Sys): readonly Difference[] {
   const session = new NftSession(sys);
   try {

@@ -1,4 +1,4 @@
-/** Short questions to nf_tables. A kernel without nf_tables has nothing of it. */
+/** Tests whether tables and chains exist. A kernel without nf_tables has none. */
 import type { Sys } from "../../host/sys.ts";
 import type { Request } from "../../netlink/message.ts";
 import { getChain, getTable } from "../../netlink/nftables/nftables.ts";
@@ -33,7 +33,7 @@ export function hasNftChains(chains: readonly NftChainName[], sys: Sys): readonl
   );
 }
 
-/** Throws when it cannot be known: what is taken for absent is not removed. */
+/** Throws if the kernel does not tell: something wrongly taken for absent would never be removed. */
 function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
   const none = questions.map(() => false);
   return queryNft(sys, none, (session) =>

@@ -1,4 +1,4 @@
-/** Who has what in a map: elements with their owners' comments. */
+/** Reads the elements of a map with their owners' comments. */
 import type { Sys } from "../../host/sys.ts";
 import { dumpElements } from "../../netlink/nftables/elements.ts";
 import { readElements } from "../../netlink/nftables/read.ts";

@@ -1,4 +1,4 @@
-/** What a shared table lacks of what the plan says: sets, chains, rules. Looked for only when a transaction was refused. */
+/** Finds the sets, chains and rules of a shared table that are missing. Runs only after a refused transaction. */
 import type { Request } from "../../netlink/message.ts";
 import { flushChain, getChain } from "../../netlink/nftables/nftables.ts";
 import { readChainUse } from "../../netlink/nftables/read.ts";
@@ -7,15 +7,15 @@ import { idOf } from "./owner.ts";
 import type { NftSession } from "./session.ts";
 import { buildRequests, missingOf, ruleRequests } from "./table.ts";
 
-/** What is to be done to a table before it is as the plan says. */
+/** The missing parts of a table. */
 export interface MissingParts {
-  /** Sets and chains to be made. */
+  /** Sets and chains to create. */
   readonly missing: NftTable;
-  /** Chains that are there with fewer rules than they should have: a hand flushed them. */
+  /** Existing chains with fewer rules than planned: somebody flushed them. */
   readonly emptied: readonly NftChain[];
 }
 
-/** `undefined` when the table lacks nothing. */
+/** `undefined` if the table is complete. */
 export function missingParts(session: NftSession, table: NftTable): MissingParts | undefined {
   const missing = missingOf(session, table);
   const there = table.chains.filter((chain) => !missing.chains.includes(chain));
@@ -30,14 +30,14 @@ export function missingParts(session: NftSession, table: NftTable): MissingParts
   return missing.sets.length + missing.chains.length + emptied.length === 0 ? undefined : { missing, emptied };
 }
 
-/** Whether the same is lacking as before. */
+/** Whether the same parts are missing as before. */
 export function isSameMissing(before: MissingParts | undefined, now: MissingParts | undefined): boolean {
   const names = ({ missing: { sets, chains }, emptied }: MissingParts): string =>
     [sets, chains, emptied].map((each) => each.map(({ name }) => name).join()).join("/");
   return before === undefined || now === undefined ? before === now : names(before) === names(now);
 }
 
-/** What makes good what is lacking. `setId` is free from there on. */
+/** The requests that create the missing parts. Set IDs from `setId` on must be unused. */
 export function repairRequests(table: NftTable, { missing, emptied }: MissingParts, setId: number): readonly Request[] {
   const id = idOf(table);
   return [

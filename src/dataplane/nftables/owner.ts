@@ -7,7 +7,7 @@
  *       elements = { 1 comment "ports tcp . 8080", 2 comment "hairpin 10.0.0.5 . 10.0.0.5" }
  *     }
  *
- * It is written and removed in the same transaction as the elements it lists, so that it always tells the truth.
+ * It is written and removed in the same transaction as the elements that it lists, so the two always agree.
  */
 import type { Request } from "../../netlink/message.ts";
 import {
@@ -28,7 +28,7 @@ import type { NftSession } from "./session.ts";
 /** An attribute's length has 16 bits; an element with its comment takes up to 250 bytes. */
 const elementsPerMessage = 200;
 
-/** What makes an owner's elements and their index. */
+/** The requests that add an owner's elements and their index. */
 export function addOwned(
   table: NftTable,
   owner: string,
@@ -52,7 +52,7 @@ export function addOwned(
   ];
 }
 
-/** What removes an owner's elements and their index. */
+/** The requests that remove an owner's elements and their index. */
 export function deleteOwned(table: NftTable, setName: string, owned: readonly OwnedElement[]): readonly Request[] {
   return [
     ...bySet(table, owned).flatMap(([set, elements]) =>

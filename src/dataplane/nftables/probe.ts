@@ -1,9 +1,8 @@
 /**
- * Whether the kernel can make tables, tried without making them: the real thing in a transaction whose last message is always refused. The
- * kernel loads the modules on the way, as for an ADD.
+ * Tests whether the kernel can create tables without creating them: a real transaction whose last message the kernel always refuses. As in an
+ * ADD, the kernel loads the modules.
  *
- * A transaction that is taken back costs a grace period, 10 ms. Once one of the tables is there the kernel has shown that it can, and a question
- * is enough.
+ * An aborted transaction costs a grace period, 10 ms. Once one of the tables exists, the kernel evidently can create it, and a lookup is enough.
  */
 import type { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";

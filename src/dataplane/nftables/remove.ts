@@ -1,8 +1,8 @@
 /**
- * Removes nf_tables elements by owner, and a table that then serves nobody.
+ * Removes nf_tables elements by owner, and a table that is then unused.
  *
- * **A table is removed by compare-and-swap only**: the generation is read before the table is found unused, and the kernel refuses the
- * removal when anything was changed since. So no ADD loses its elements to a DEL that runs at the same time.
+ * **A table is removed by compare-and-swap only**: the ruleset's generation is read before the test for use, and the kernel refuses the removal
+ * if anything changed since. So a concurrent DEL cannot remove the elements of an ADD.
  *
  * A kernel without nf_tables has nothing to remove.
  */
@@ -26,7 +26,7 @@ import { findElements, moveRequests, moveWaiting } from "./waiting.ts";
 export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly RemovedElement[] {
   const name = nftOwnerSet(owner);
   return removeIndexes(tables, sys, (session) => {
-    // Most owners have nothing: one message tells so of all tables.
+    // Most owners have no elements: one send finds that out for all tables.
     const questions = tables.flatMap((table) => [getTable(idOf(table)), getSet(idOf(table), name)]);
     const answers = session.askAll(questions, ["look for", `set ${name}`]);
     return tables.map((table, at) => {
@@ -75,7 +75,7 @@ export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
 interface Removal {
   /** The indexes that go. */
   readonly names: readonly string[];
-  /** Whether it may serve nobody then: also when a call that was killed between its two transactions has left it so. */
+  /** Whether the table may then be unused; also if a call was killed between its two transactions. */
   readonly mayBeIdle: boolean;
 }
 
@@ -90,7 +90,7 @@ function removeIndexes(
     return tables.flatMap((table, at) => {
       const { names, mayBeIdle } = removals[at] as Removal;
       const removed = names.flatMap((name) => removeIndex(session, table, name) ?? []);
-      // Who began to wait while a key was let go did not see it go, and was not seen.
+      // An attachment that began to wait during this removal missed the free key, and this removal missed the attachment.
       if (removed.some(({ set }) => isAwaited(table, set))) moveWaiting(session, table);
       if (mayBeIdle) dropIdle(session, table);
       return removed;
@@ -177,7 +177,7 @@ function dropUnused(session: NftSession, table: NftTable, chains: ReadonlySet<st
   for (const chain of chains) if (!used.includes(chain)) session.commit([deleteChain(idOf(table), chain)]);
 }
 
-/** Removes the table if nobody's index is left in it. */
+/** Removes the table if it has no owner's index. */
 function dropIdle(session: NftSession, table: NftTable): void {
   dropTable(session, table, () => {
     const reply = session.ask(getTable(idOf(table)), ["get", `table ${table.family} ${table.name}`]);
@@ -187,7 +187,7 @@ function dropIdle(session: NftSession, table: NftTable): void {
   });
 }
 
-/** Objects that a killed call may have left: where there are no more of them, the indexes are looked for. */
+/** A table with at most this many objects beyond its own is searched for owners' indexes. */
 const maxLookedAt = 16;
 
 /** One number tells, however many attachments there are, that somebody has an index in the table. */

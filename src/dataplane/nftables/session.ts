@@ -60,7 +60,7 @@ export class NftSession {
   readonly #socket: NetlinkSocket;
   readonly #connection: NetlinkConnection;
   #sequence = firstBatchSequence;
-  /** A wait for answers that do not come is begun anew once. */
+  /** After lost answers the wait is repeated once. */
   #isPatient = true;
 
   /** Throws `NoNftables`, and `SystemCallError` when there may be nf_tables, but no socket can be had. */
@@ -82,7 +82,7 @@ export class NftSession {
     const refused: Refused[] = [];
     for (;;) {
       const replies = this.#receive();
-      // Whether it was carried out is not known. What follows a refusal finds out.
+      // It is unknown whether the kernel committed it; the caller handles this like a refusal and looks.
       if (replies === undefined) return [{ index: -1, errno: ENOBUFS, text: undefined }];
       for (const reply of replies) {
         const index = reply.sequence - begin - 1;
@@ -137,7 +137,7 @@ export class NftSession {
     return isDeafness(outcome) && this.#isDeaf() ? new NoNftables() : new KernelError(what, outcome);
   }
 
-  /** Whether the kernel refuses even the question that has nothing in it to be refused. */
+  /** Whether the kernel refuses even a request without attributes: it then has no nf_tables. */
   #isDeaf(): boolean {
     return isDeafness(this.#connection.request(getGeneration()));
   }
@@ -172,8 +172,8 @@ export class NftSession {
 }
 
 /**
- * What `body` finds by a session, which ends with it; `nothing` where the kernel has no nf_tables: **what cannot be there is not there**. For
- * the way out and for what only looks; who makes something uses `NftSession`.
+ * Runs `body` with a session and closes it. Returns `nothing` if the kernel has no nf_tables, because then there are no objects. For removals
+ * and reads; code that adds objects uses `NftSession`.
  */
 export function queryNft<T>(sys: Sys, nothing: T, body: (session: NftSession) => T): T {
   try {

@@ -10,13 +10,13 @@ export interface TableState {
   readonly table: NftTable;
   readonly shared: readonly NftElements[];
   readonly owned: readonly OwnedElement[];
-  /** What is to be made good; absent until it was looked for. */
+  /** What is missing; absent until it was looked up. */
   missing?: MissingParts | undefined;
-  /** Whether the shared sets may hold what they should not: nobody looked before a transaction was refused. */
+  /** Whether the shared sets may have outdated elements. Unknown until a transaction is refused. */
   outdated?: boolean;
-  /** What the owner had before, where that is to be replaced. */
+  /** The owner's earlier elements, if they are to be replaced. */
   former?: readonly OwnedElement[] | undefined;
-  /** What moves the elements that wait for what of it is not wanted any more. */
+  /** The requests that move elements waiting for keys that are no longer wanted. */
   moves?: readonly Request[] | undefined;
 }
 

@@ -3,9 +3,9 @@
  *
  *     waiting_ports  tcp . 8080 . 10.0.0.6 : 10.0.0.6 . 80  ── tcp . 8080 goes ──>  ports  tcp . 8080 : 10.0.0.6 . 80
  *
- * Who removes the element that had the key moves the next one in the same transaction. An element is in one of the two maps at any time: its
- * owner's index lists it as waiting for ever, and who removes the owner's elements finds out where it is. A transaction that takes it for waiting is
- * refused once it has moved.
+ * The removal of the element that had the key moves the next one in the same transaction. An element is always in exactly one of the two maps.
+ * Its owner's index keeps listing it as waiting, so a removal looks up where it is. A transaction that expects it in the waiting map fails once
+ * it has moved.
  */
 import type { Request } from "../../netlink/message.ts";
 import { deleteElements, dumpElements, newElements, type SetElement } from "../../netlink/nftables/elements.ts";
@@ -17,7 +17,7 @@ import { KernelError } from "../errors.ts";
 import { findElement, idOf } from "./owner.ts";
 import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession } from "./session.ts";
 
-/** What moves the elements that wait for a key which these elements leave; with `undefined`, for any key that is free. */
+/** The requests that move elements waiting for keys of `leaving`; with `undefined`, for any free key. */
 export function moveRequests(
   session: NftSession,
   table: NftTable,
@@ -57,7 +57,7 @@ export function moveRequests(
   });
 }
 
-/** Moves what waits for a key that is free: for whoever has begun to wait, or let a key go, while another did the opposite. */
+/** Moves elements that wait for a free key, after a concurrent wait and release missed each other. */
 export function moveWaiting(session: NftSession, table: NftTable): void {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const moves = moveRequests(session, table, undefined);
@@ -69,7 +69,7 @@ export function moveWaiting(session: NftSession, table: NftTable): void {
   }
 }
 
-/** Where the elements are that an index lists, without those that are gone. */
+/** Finds the elements that an index lists in their maps; omits those that no longer exist. */
 export function findElements(
   session: NftSession,
   table: NftTable,
@@ -97,7 +97,7 @@ function waitingIn(session: NftSession, table: NftTable, set: NftSetDefinition):
   return (replies ?? []).flatMap(readElements);
 }
 
-/** Refused with ENOENT when one of them waits no longer. */
+/** The kernel refuses it with ENOENT if one of them has moved already. */
 function move(table: NftTable, set: NftSetDefinition, elements: readonly SetElement[]): readonly Request[] {
   const map = set.waitsFor?.map;
   if (map === undefined || elements.length === 0) return [];

@@ -1,6 +1,6 @@
 /**
- * Whether an address belongs to the node, which pods then must not get: asked of the kernel's routes, address by address, so that it costs the
- * same whatever the number of pods, and follows the node's addresses wherever they come from.
+ * Whether an address belongs to the node, so that no pod may get it. It looks up one route per address, so the cost does not depend on the
+ * number of pods, and it sees the node's current addresses.
  *
  *     192.168.1.10   local                         an address of the node
  *     192.168.1.1    the gateway of a look-up      the node's gateway
@@ -30,12 +30,12 @@ export interface NodeAddress {
   readonly reason: string;
 }
 
-/** Addresses of documentation (RFC 5737, RFC 3849): the way to them is the default route. */
+/** Documentation addresses (RFC 5737, RFC 3849), which only the default route matches. */
 export const documentationAddresses = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
 
 export class NodeAddresses {
   readonly #sys: Sys;
-  /** Whether pods are routed one by one, so that a network of the node is no place for them. */
+  /** Whether each pod has its own route, so that its address must not be in a network of the node. */
   readonly #routed: boolean;
   #connection: NetlinkConnection | undefined;
 
@@ -81,8 +81,8 @@ export interface RouteTo {
 }
 
 /**
- * The way that packets to an address take; `undefined` where none gets. `matched`: by the route itself that says so, else by that of this one
- * destination. Throws `KernelError` when it cannot be known.
+ * The route to an address; `undefined` if it is unreachable. `matched`: returns the matching route itself (RTM_F_FIB_MATCH) instead of the
+ * result for this destination. Throws `KernelError` if the kernel does not tell.
  */
 export function routeTo(address: string, connection: NetlinkConnection, { matched = false } = {}): RouteTo | undefined {
   return routeIn(connection.request(lookUpRoute(address, { matched })), address);

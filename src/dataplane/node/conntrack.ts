@@ -1,6 +1,6 @@
 /**
- * Forgets flows to host ports. A flow keeps the translation that it began with: without this, packets of a client that keeps its port would go
- * to the container that had the host port before, or to nobody, and would not reach the new one.
+ * Deletes conntrack entries of host ports. An entry keeps its translation: without the deletion, packets of a client that reuses its source
+ * port would go to the container that had the host port before.
  */
 import type { Sys } from "../../host/sys.ts";
 import {
@@ -32,7 +32,7 @@ export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys:
   });
 }
 
-/** The same, one by one, for what no filter can say. */
+/** Deletes the flows for which `isOver` is true; dumps all flows, for conditions that no kernel filter can express. */
 export function forgetFlowsThat(family: Family, isOver: (flow: Flow) => boolean, sys: Sys): void {
   converse(sys, (connection) => forgetEach(connection, family, isOver));
 }

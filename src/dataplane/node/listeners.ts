@@ -1,4 +1,4 @@
-/** Which processes of the node listen on ports that are to be a container's. */
+/** Finds processes of the node that listen on host ports. */
 import { CoreError } from "../../errors/core-error.ts";
 import { socketsOf } from "../../host/process-sockets.ts";
 import type { Sys } from "../../host/sys.ts";
@@ -23,12 +23,12 @@ export interface TakenPort {
   readonly process: string | undefined;
 }
 
-/** With more ports of one protocol the kernel is asked once for all that listen. */
+/** For more ports of one protocol, all listeners are dumped at once. */
 const maxQuestions = 8;
-/** Asked about SCTP, a kernel without it would load it. */
+/** Without this directory SCTP is not loaded; a sock_diag request would load it. */
 const sctpDirectory = "/proc/net/sctp";
 
-/** What listens where packets for these ports come in now. A kernel that cannot tell knows of none. */
+/** The listeners on these ports. None if the kernel does not support sock_diag. */
 export function findListeners(ports: readonly HostPort[], sys: Sys): readonly TakenPort[] {
   const found: { readonly protocol: DiagProtocol; readonly listener: Listener }[] = [];
   const connection = new NetlinkConnection(sys.openNetlink("sock_diag"));

@@ -1,4 +1,4 @@
-/** What the kernel tells of the node around the attachments, in questions that change nothing, and of the flows to its ports, which may be ended. */
+/** Reads facts about the node from the kernel, and deletes flows to its host ports. */
 import type { Sys } from "../../host/sys.ts";
 import type { Family } from "../../net/address.ts";
 import type { NodeNetworks } from "../../net/node-networks.ts";
@@ -17,7 +17,7 @@ export class Node {
     this.#sys = sys;
   }
 
-  /** The interface that an address is behind; `undefined` where the way leads through a gateway. */
+  /** The interface that leads to an address; `undefined` if the route has a gateway. */
   interfaceOf(address: string): string | undefined {
     return interfaceOf(address, this.#sys);
   }
@@ -61,7 +61,7 @@ export class Node {
     forgetFlows(family, filters, this.#sys);
   }
 
-  /** The same, one by one, for what no filter can say. */
+  /** Deletes the flows for which `isOver` is true; dumps all flows, for conditions that no kernel filter can express. */
   forgetFlowsThat(family: NftFamily, isOver: (flow: Flow) => boolean): void {
     forgetFlowsThat(family, isOver, this.#sys);
   }

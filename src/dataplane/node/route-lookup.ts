@@ -1,4 +1,4 @@
-/** Which interface an address is behind, as the kernel's routes have it. */
+/** Looks up which interface leads to an address. */
 import type { Sys } from "../../host/sys.ts";
 import { readAttributes, u8Of, u32Of } from "../../netlink/attribute.ts";
 import { getLink, readLink } from "../../netlink/link.ts";
@@ -6,7 +6,7 @@ import { lookUpRoute, RTA_GATEWAY, RTA_OIF, RTA_VIA, routeHeaderLength } from ".
 import { NetlinkConnection, type Outcome } from "../connection.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 
-/** The interface's name; `undefined` when the way leads through a gateway. Throws `KernelError` when there is no route. */
+/** The interface's name; `undefined` if the route has a gateway. Throws `KernelError` if there is no route. */
 export function interfaceOf(address: string, sys: Sys): string | undefined {
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
