@@ -20,10 +20,17 @@ export class Metrics {
     return (labels = {}, by = 1) => add(series, name + textOf(labels), by);
   }
 
-  /** Read whenever somebody asks. */
+  /** Read whenever somebody asks. **What cannot be read is left out**: nobody's look at the agent may end it. */
   reading(name: string, type: "counter" | "gauge", help: string, read: () => number): void {
     const { series } = this.#family(name, type, help);
-    this.#readings.push(() => series.set(name, read()));
+    this.#readings.push(() => {
+      series.clear();
+      try {
+        series.set(name, read());
+      } catch {
+        // As without /proc.
+      }
+    });
   }
 
   /** Seconds that something took. */

@@ -53,6 +53,20 @@ describe("health", () => {
   });
 });
 
+test("a metric that cannot be read is left out, and the others are told", () => {
+  const metrics = new Metrics();
+  let isBroken = false;
+  metrics.reading("memory_bytes", "gauge", "Memory.", () => {
+    if (isBroken) throw Object.assign(new Error("uv_resident_set_memory"), { code: "ENOENT" });
+    return 1;
+  });
+  metrics.reading("other", "gauge", "Other.", () => 2);
+  expect(metrics.text()).toContain("\nmemory_bytes 1\n");
+  isBroken = true;
+  expect(metrics.text()).not.toContain("\nmemory_bytes ");
+  expect(metrics.text()).toContain("\nother 2\n");
+});
+
 test("metrics are in Prometheus' format", async () => {
   const metrics = new Metrics();
   const count = metrics.counter("requests_total", "Requests.");
