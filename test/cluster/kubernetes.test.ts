@@ -60,8 +60,12 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
   describeContract("Kubernetes", () => site({}));
   describeContract("Kubernetes by projectcalico.org/v3", () => site({ CALICO_API_GROUP: "projectcalico.org/v3" }));
 
-  const using = async <T>(body: (datastore: AsyncDatastore) => Promise<T>, environment = {}): Promise<T> => {
-    const datastore = await open(environment, { timeoutMs: 5000 });
+  const using = async <T>(
+    body: (datastore: AsyncDatastore) => Promise<T>,
+    environment = {},
+    options = {},
+  ): Promise<T> => {
+    const datastore = await open(environment, { timeoutMs: 5000, ...options });
     try {
       return await body(datastore);
     } finally {
@@ -85,6 +89,15 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
   test.each(["by-certificate", "by-token", "by-program"])("the server knows us %s", async (context) => {
     const environment = { K8S_CURRENT_CONTEXT: context };
     expect(await using(({ store }) => driveAsync(list("IPReservation"), store), environment)).toEqual([]);
+  });
+
+  test("a program that gives no token in time is given up", async () => {
+    const environment = { K8S_CURRENT_CONTEXT: "by-hanging-program" };
+    const started = Date.now();
+    const config = read({ kind: "IPAMConfig", name: "default" });
+    const asked = using(({ store }) => driveAsync(config, store), environment, { timeoutMs: 300, deadlineMs: 600 });
+    await expect(asked).rejects.toMatchObject({ name: "Unanswered" });
+    expect(Date.now() - started).toBeLessThan(3000);
   });
 
   test("a stranger is told so, and by which server", async () => {

@@ -1,5 +1,7 @@
 /** Connections to etcd: one channel per endpoint, kept warm, of which one is in use until it fails. */
 import { type ChannelCredentials, Client, credentials } from "@grpc/grpc-js";
+import type { About } from "../cluster/backend.ts";
+import { StoreError } from "../store-error.ts";
 
 /** PEM. */
 export interface Tls {
@@ -37,16 +39,18 @@ export class Channels {
   #current = 0;
   #tls: Promise<Tls> | undefined;
   #isRenewing = false;
+  #isClosed = false;
 
   constructor({ endpoints, readTls = async () => ({}) }: Location) {
     this.#endpoints = endpoints;
     this.#readTls = readTls;
   }
 
-  /** The one in use. */
-  async current(): Promise<Channel> {
+  /** The one in use. Rejects with `StoreError` when all were closed. */
+  async current(about: About): Promise<Channel> {
     this.#tls ??= this.#readTls();
     const tls = await this.#tls;
+    if (this.#isClosed) throw new StoreError({ ...about, reason: "the connections were closed" });
     const endpoint = this.#endpoints[this.#current] ?? "";
     const channel = this.#open.get(endpoint) ?? { endpoint, client: connect(endpoint, tls) };
     this.#open.set(endpoint, channel);
@@ -61,6 +65,11 @@ export class Channels {
   }
 
   close(): void {
+    this.#isClosed = true;
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
     for (const { client } of this.#open.values()) client.close();
     this.#open.clear();
   }
@@ -73,7 +82,7 @@ export class Channels {
       const [before, now] = [await this.#tls, await this.#readTls()];
       if (isSame(before ?? {}, now)) return;
       this.#tls = Promise.resolve(now);
-      this.close();
+      this.#disconnect();
     } catch {
       // The next failure tries again.
     } finally {

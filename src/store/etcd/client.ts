@@ -41,7 +41,7 @@ export class EtcdClient {
 
   /** Rejects with `Unanswered`, `Compacted` or `StoreError`. */
   async call<Response>(method: "Range" | "Txn", request: object, about: About, timeoutMs: number): Promise<Response> {
-    const channel = await this.#channels.current();
+    const channel = await this.#channels.current(about);
     const metadata = await this.#metadata(channel, about, timeoutMs);
     try {
       return await unary<Response>(channel, methods.KV[method] as Method, request, metadata, timeoutMs);
@@ -60,7 +60,7 @@ export class EtcdClient {
     timeoutMs: number,
   ): AsyncGenerator<WatchResponse> {
     const { path, requestSerialize, responseDeserialize } = methods.Watch.Watch as Method;
-    const channel = await this.#channels.current();
+    const channel = await this.#channels.current(about);
     const metadata = await this.#metadata(channel, about, timeoutMs);
     const stream = channel.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     const cancel = () => stream.cancel();

@@ -7,6 +7,7 @@ import { type RequestOptions, request as requestHttps } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { type About, Unanswered } from "../cluster/backend.ts";
 import { parseJson, stringifyJson } from "../json.ts";
+import { StoreError } from "../store-error.ts";
 
 export interface Call {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -33,15 +34,12 @@ const distrust = /^(ERR_(TLS|SSL|OSSL)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED
 /** How long requests may go on over connections that are no longer used. */
 const lingerMs = 60_000;
 
-interface Credentials {
-  readonly until: number;
-  readonly options: RequestOptions;
-}
-
 export class KubeTransport {
   readonly #readConfig: () => KubeConfig;
   #config: KubeConfig | undefined;
-  #credentials: Promise<Credentials> | undefined;
+  #credentials: Promise<RequestOptions> | undefined;
+  #askedMs = 0;
+  #isClosed = false;
   #agent: { readonly identity: string; readonly agent: Agent } | undefined;
 
   constructor(readConfig: () => KubeConfig) {
@@ -53,8 +51,9 @@ export class KubeTransport {
     return this.#config?.getCurrentCluster()?.server ?? "";
   }
 
-  /** Rejects with `Unanswered` where there is no answer in time. Any status is an answer. */
+  /** Rejects with `Unanswered` where there is no answer in time, with `StoreError` after `close`. Any status is an answer. */
   async call(call: Call, about: About): Promise<Answer> {
+    if (this.#isClosed) throw new StoreError({ ...about, reason: "the connections were closed" });
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), call.timeoutMs);
     try {
@@ -101,6 +100,7 @@ export class KubeTransport {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#agent?.agent.destroy();
   }
 
@@ -113,7 +113,7 @@ export class KubeTransport {
   }
 
   async #send({ method, path, body }: Omit<Call, "timeoutMs">, signal: AbortSignal): Promise<IncomingMessage> {
-    const { options } = await this.#identity();
+    const options = await unlessAborted(this.#identity(), signal);
     const text = body && Buffer.from(stringifyJson(body));
     const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
     const headers = {
@@ -135,8 +135,10 @@ export class KubeTransport {
     });
   }
 
-  async #identity(): Promise<Credentials> {
-    if (this.#credentials === undefined || (await this.#credentials).until < Date.now()) {
+  /** As they were a moment ago; asked for again when they are older, or when whoever should give them has not done so for as long. */
+  async #identity(): Promise<RequestOptions> {
+    if (this.#credentials === undefined || Date.now() - this.#askedMs > credentialsMs) {
+      this.#askedMs = Date.now();
       this.#credentials = this.#ask();
     }
     try {
@@ -147,14 +149,14 @@ export class KubeTransport {
     }
   }
 
-  async #ask(): Promise<Credentials> {
+  async #ask(): Promise<RequestOptions> {
     this.#config ??= this.#readConfig();
     const options: RequestOptions & { headers: Record<string, string> } = { headers: {} };
     await this.#config.applyToHTTPSOptions(options);
     const { Authorization: token } = options.headers;
     // A token's file may end in a new line.
     if (token !== undefined) options.headers.Authorization = token.trim();
-    return { until: Date.now() + credentialsMs, options: { ...options, agent: this.#keptAgent(options) } };
+    return { ...options, agent: this.#keptAgent(options) };
   }
 
   /** The library makes one for each request; as long as it would be the same, the connections of the first are used. */
@@ -170,6 +172,14 @@ export class KubeTransport {
     }
     return this.#agent.agent;
   }
+}
+
+/** A program that gives tokens may hang. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return await new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("no credentials in time")), { once: true });
+    promise.then(resolve, reject);
+  });
 }
 
 function linked(signal: AbortSignal): { readonly signal: AbortSignal; readonly end: () => void } {

@@ -153,6 +153,12 @@ function describeTrouble(
     await expect.poll(() => [...seen]).toEqual(["b-10-0-0-64-26", "b-10-0-0-192-26"]);
   });
 
+  test("what is asked for after the end is refused", async () => {
+    const datastore = await open("direct");
+    datastore.close();
+    await expect(datastore.transact(() => read(key("n.a")))).rejects.toThrow("closed");
+  });
+
   test("what is followed misses nothing when connections break and changes are forgotten", async () => {
     const datastore = await open("relay");
     const seen = new Map<string, unknown>();

@@ -169,17 +169,19 @@ export class KubeApiserver {
       users: [
         { name: "certificate", user: { "client-certificate": cert, "client-key": key } },
         { name: "token", user: { token } },
-        {
-          name: "program",
-          user: { exec: { apiVersion: "client.authentication.k8s.io/v1", command: "sh", args: ["-c", tokenGiver] } },
-        },
+        { name: "program", user: byProgram(tokenGiver) },
+        { name: "hanging-program", user: byProgram("sleep 5") },
       ],
-      contexts: ["certificate", "token", "program"].map((user) => ({
+      contexts: ["certificate", "token", "program", "hanging-program"].map((user) => ({
         name: `by-${user}`,
         context: { cluster: "c", user },
       })),
     });
   }
+}
+
+function byProgram(script: string): object {
+  return { exec: { apiVersion: "client.authentication.k8s.io/v1", command: "sh", args: ["-c", script] } };
 }
 
 /** As a cloud's program would answer. */
