@@ -48,6 +48,7 @@ import { legacyHandles, releaseLegacy } from "./legacy.ts";
 import { nodeOf } from "./node.ts";
 import { checkReadiness } from "./readiness.ts";
 import { repair } from "./repair.ts";
+import { placementOf, reservedAddresses } from "./subnets.ts";
 
 const calicoIpam = definePlugin<IpamConf>({
   name: "calico-ipam",
@@ -145,18 +146,22 @@ function addAddresses(request: AddRequest<IpamConf>, context: Context, details: 
     node.leftOut(error);
   });
   const reclaimFor = datastore.isNodesOwn ? assignArgs.node : undefined;
+  let subnets: readonly Pool[] = [];
   const assign = function* () {
     const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-    const request = { ...assignArgs, wanted, reserved: conf.gateways };
-    const last = addresses.length > 0 ? undefined : yield* assignFromLast(request);
+    // Which pool is a gateway's subnet is looked up among all.
+    const isShort = addresses.length === 0 && conf.gateways.length === 0;
+    const last = isShort ? yield* assignFromLast({ ...assignArgs, wanted }) : undefined;
     if (last !== undefined) return last;
     const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
     if (isWhole) details.pools = pools.pools;
+    subnets = pools.pools;
+    const reserved = reservedAddresses(subnets, conf.gateways);
     if (addresses.length > 0) {
-      const named = { ...assignArgs, pools, addresses, mayTakeOver };
+      const named = { ...assignArgs, pools, addresses, mayTakeOver, reserved };
       return yield* retryReclaiming(reclaimFor, () => assignAddresses(named));
     }
-    const assigned = yield* retryReclaiming(reclaimFor, () => autoAssign({ ...request, pools }));
+    const assigned = yield* retryReclaiming(reclaimFor, () => autoAssign({ ...assignArgs, wanted, reserved, pools }));
     yield* noteLastPools(assignArgs.node, wanted, pools, assigned);
     return assigned;
   };
@@ -173,7 +178,7 @@ function addAddresses(request: AddRequest<IpamConf>, context: Context, details: 
     handle: assignArgs.handleId,
     ips: assigned.map(({ address }) => address),
   }));
-  return resultOf(assigned, addresses.length > 0, conf);
+  return resultOf(assigned, addresses.length > 0, conf, subnets);
 }
 
 function releaseAddresses(request: DelRequest<IpamConf>, context: Context, details: CallDetails): void {
@@ -254,14 +259,24 @@ function lockFileOf(document: JsonObject): string | undefined {
   return typeof path === "string" && path !== "" ? path : undefined;
 }
 
-/** As Calico: with the block's mask, for addresses asked for by name with their own. But a gateway is of use in a subnet only. */
-export function resultOf(assigned: readonly Assigned[], byName: boolean, { gateways, routes }: IpamConf): Result {
-  return {
-    ips: assigned.map(({ address, block }) => {
-      const gateway = gateways.find((one) => familyOf(one) === familyOf(address));
-      if (gateway !== undefined) return { address: `${address}/${lengthOf(block)}`, gateway };
-      return { address: byName ? hostPrefix(address) : `${address}/${lengthOf(block)}` };
-    }),
-    ...(routes.length === 0 ? {} : { routes }),
-  };
+/**
+ * As Calico: with the block's prefix length, for addresses asked for by name with their own. But a gateway is of use in a subnet only.
+ * `pools` may be empty where the configuration names no gateway. Routes of a family without an address lead nowhere, and are left out.
+ */
+export function resultOf(
+  assigned: readonly Assigned[],
+  byName: boolean,
+  { gateways, routes }: IpamConf,
+  pools: readonly Pool[],
+): Result {
+  const ips = assigned.map(({ address, block }) => {
+    const placement = placementOf(address, block, pools, gateways);
+    if (placement !== undefined) {
+      return { address: `${address}/${placement.prefixLength}`, gateway: placement.gateway };
+    }
+    return { address: byName ? hostPrefix(address) : `${address}/${lengthOf(block)}` };
+  });
+  const families = new Set(assigned.map(({ address }) => familyOf(address)));
+  const reachable = routes.filter(({ dst }) => families.has(familyOf(dst)));
+  return { ips, ...(reachable.length === 0 ? {} : { routes: reachable }) };
 }

@@ -4,12 +4,14 @@ import type { Sys } from "../../src/host/sys.ts";
 import { autoAssign } from "../../src/ipam/assign/assign.ts";
 import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
 import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
+import type { Pool } from "../../src/ipam/model/pool.ts";
 import { collisionsOf, type NodeNetworks } from "../../src/net/node-networks.ts";
 import { addressOf } from "../../src/net/prefix.ts";
 import type { AddRequest } from "../../src/plugin/plugin.ts";
 import { datastoreType, openDatastore } from "../../src/store/open.ts";
 import { type IpamConf, nothingWanted, requestedAddresses } from "./conf.ts";
 import { assignArgsOf, resultOf } from "./main.ts";
+import { reservedAddresses } from "./subnets.ts";
 
 export interface AddressFacts {
   /** What is written by it is not kept. */
@@ -38,12 +40,16 @@ export function planAddresses(request: AddRequest<IpamConf>, { sys, networks, ro
       found === undefined ? [] : collisionsOf(`${address}/${address.includes(":") ? 128 : 32}`, networks);
     return collision && { range: address, reason: collision.text };
   };
+  let subnets: readonly Pool[] = [];
   const assigned = openDatastore(datastoreType(document), sys).transact(function* () {
     const pools = yield* ensureDefaultPools(requests.configured, around);
-    const assignArgs = { ...assignArgsOf(request, sys), pools, nodes };
-    if (addresses.length > 0) return yield* assignAddresses({ ...assignArgs, addresses, mayTakeOver: () => false });
+    subnets = pools.pools;
+    const reserved = reservedAddresses(subnets, conf.gateways);
+    const claimant = { ...assignArgsOf(request, sys), pools, nodes };
+    if (addresses.length > 0)
+      return yield* assignAddresses({ ...assignArgs, addresses, mayTakeOver: () => false, reserved });
     const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-    return yield* autoAssign({ ...assignArgs, wanted, reserved: conf.gateways });
+    return yield* autoAssign({ ...assignArgs, wanted, reserved });
   });
-  return resultOf(assigned, addresses.length > 0, conf);
+  return resultOf(assigned, addresses.length > 0, conf, subnets);
 }

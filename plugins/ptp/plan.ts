@@ -81,13 +81,13 @@ function planAddress(at: Place, link: string, address: string): Resource {
   return { kind: "address", at, link, address, noDad: familyOf(address) === 6, noPrefixRoute: at === "sandbox" };
 }
 
-/** A further interface of a container may find that another has these routes: then its own come behind them. */
+/** `eth0` may have the same gateway and subnet: the routes of other interfaces have a metric, and come behind them. */
 function planRoutes(wanted: Wanted): readonly Route[] {
+  const routes = routesOf(wanted);
+  if (wanted.ifname === "eth0") return routes;
   const metric = behindMain + Number.parseInt(sha1(wanted.ifname).slice(0, 4), 16);
-  return routesOf(wanted).map((route) =>
-    route.at === "host" || route.priority !== undefined
-      ? route
-      : { ...route, instead: [{ ...route, priority: metric }] },
+  return routes.map((route) =>
+    route.at === "host" || route.priority !== undefined ? route : { ...route, priority: metric },
   );
 }
 

@@ -38,6 +38,8 @@ export type Shortage =
   | { readonly why: "cooldown"; readonly address: string; readonly cooldownSeconds: number }
   /** It is the node's own. `reason` reads after "it". */
   | { readonly why: "the node's"; readonly address: string; readonly reason: string }
+  /** It is a gateway of the configuration, or the network or broadcast address of the pool that contains one. */
+  | { readonly why: "the subnet's"; readonly address: string; readonly pool: string }
   /** Affinity is strict, and its block is another node's, or nobody's. `owner` as the block names it: `host:node-1`. */
   | { readonly why: "not affine"; readonly block: string; readonly owner: string | undefined; readonly node: string };
 
@@ -83,6 +85,9 @@ function textOf(shortage: Shortage): string {
 
 function reasonOf(shortage: Extract<Shortage, { readonly address: string }>): string {
   if (shortage.why === "the node's") return `it ${shortage.reason}`;
+  if (shortage.why === "the subnet's") {
+    return `it is a gateway of the configuration, or the network or broadcast address of its subnet ${shortage.pool}`;
+  }
   if (shortage.why === "cooldown") {
     return `it was released less than ${shortage.cooldownSeconds} s ago (ipCooldownSeconds of IPAMConfig "default")`;
   }

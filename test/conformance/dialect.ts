@@ -36,6 +36,8 @@ const calicoIpam: Dialect = {
     const [v4, v6] = [ranges.filter((one) => !isV6(one)), ranges.filter(isV6)];
     return {
       ...ipam,
+      // As the conflist has them: in the subnets that it is about now.
+      ...("gateways" in ipam && { gateways: ranges.map(firstHost) }),
       assign_ipv4: String(v4.length > 0),
       assign_ipv6: String(v6.length > 0),
       ipv4_pools: v4.map(pool),
@@ -52,6 +54,16 @@ const dialects: Readonly<Record<string, Dialect>> = { "host-local": hostLocal, "
 /** `undefined` for an IPAM plugin that nobody described here. */
 export function dialectOf(type: string): Dialect | undefined {
   return Object.hasOwn(dialects, type) ? dialects[type] : undefined;
+}
+
+/** The address after the network's, of the /24 or /64 around where the range is one address. */
+function firstHost(range: Range): string {
+  const network = typeof range === "string" ? range.replace(/\/.*/, "") : range.one;
+  return isV6(range) ? network.replace(/[^:]*$/, "1") : network.replace(/\d+$/, (last) => String(firstOf(range, last)));
+}
+
+function firstOf(range: Range, last: string): number {
+  return typeof range === "string" ? Number(last) + 1 : 1;
 }
 
 function isV6(range: Range): boolean {

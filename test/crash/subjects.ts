@@ -1,6 +1,8 @@
 /** The chains that the crash tests stop and fail at their steps, and whose processes. */
+import { join } from "node:path";
+import { descriptors } from "#plugins/descriptors";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
-import { example } from "../lib/suite.ts";
+import { example, root } from "../lib/suite.ts";
 
 export interface Subject {
   readonly name: string;
@@ -13,8 +15,17 @@ const withIptables = list.plugins.map((plugin) =>
   plugin.type === "portmap" ? { ...plugin, backend: "iptables" } : plugin,
 );
 
+/** Our other main plugins, in the chains that their conformance is tested in; what follows them there does the same as behind `calico`. */
+const otherMains = descriptors
+  .filter(({ role, name }) => role === "main" && name !== "calico")
+  .map(({ name }): Subject => {
+    const { plugins, ...rest } = loadConflist(join(root, `test/conformance/${name}.conflist`));
+    return { name, list: { ...rest, plugins: plugins.slice(0, 1) }, faulty: [name] };
+  });
+
 /** With portmap's other back end the other processes do the same. */
 export const subjects: readonly Subject[] = [
   { name: "the chain", list, faulty: list.plugins.map(({ type }) => type) },
   { name: "portmap with iptables", list: { ...list, plugins: withIptables }, faulty: ["portmap"] },
+  ...otherMains,
 ];

@@ -36,6 +36,8 @@ export interface ExplicitRequest extends AssignArgs {
   readonly addresses: readonly string[];
   /** Whether an address may be taken from who holds it. Nobody may where this is missing. */
   readonly mayTakeOver?: (holder: AllocationAttribute) => boolean;
+  /** Addresses that are kept back: gateways, and the ends of their subnets. */
+  readonly reserved?: readonly string[];
 }
 
 /**
@@ -69,6 +71,8 @@ function* findChanges(request: ExplicitRequest, held: HandleContents): Transacti
     const pool = poolOf(request.pools.pools, address);
     const own = request.nodes?.(address, pool.cidr);
     if (own !== undefined) throw new NoAddressError({ why: "the node's", address, reason: own.reason });
+    if (request.reserved?.includes(address))
+      throw new NoAddressError({ why: "the subnet's", address, pool: pool.cidr });
     const cidr = blockOf(pool, address);
     const earlier = changes.get(cidr);
     const block = earlier?.block ?? (yield* blockFor(request, pool, cidr, config));

@@ -1,5 +1,6 @@
 /** Whole chains, many at once, and chains of two suites. */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { loadConflist } from "../../lib/conflist.ts";
 import { serve } from "../../lib/node/traffic.ts";
 import { Runner, requestOf } from "../../lib/runtimes/runner.ts";
@@ -87,7 +88,7 @@ export const chain: Section = {
           },
           { what: "their chained plugins after this main plugin", plugins: [main, ...theirs], first: other },
           { what: "these chained plugins after their main plugin", plugins: [theirMain, ...own] },
-        ];
+        ].filter(({ first }) => first === undefined || !existsSync(join(other, String(main.type))));
         for (const { what, plugins, first = stage.subject.dir } of mixed) {
           about(what, () => {
             const runner = new Runner({ node: stage.node, pluginDirs: [first, stage.subject.dir, other] });

@@ -115,20 +115,38 @@ describe("calico-ipam ADD", () => {
     expect(add().ips).toEqual(older);
   });
 
-  test("names the gateways and routes that the configuration has, and gives no pod a gateway's address", () => {
+  test("names the gateways and routes that the configuration has, and gives no pod the gateway's, the network's or the broadcast address", () => {
     put("IPPool", "subnet", { cidr: "10.9.0.0/29", blockSize: 29 });
     const ipam = { ipv4_pools: ["subnet"], gateways: ["10.9.0.1"], routes: [{ dst: "0.0.0.0/0" }] };
     const answers = ["a", "b", "c"].map((container) => run("ADD", { container, ipam }));
-    expect(answers[1]).toEqual({
+    expect(answers[0]).toEqual({
       cniVersion: "1.1.0",
       ips: [{ address: "10.9.0.2/29", gateway: "10.9.0.1" }],
       routes: [{ dst: "0.0.0.0/0" }],
     });
     const byName = run("ADD", { container: "d", ipam, args: "IP=10.9.0.6" });
     expect(byName).toMatchObject({ ips: [{ address: "10.9.0.6/29", gateway: "10.9.0.1" }] });
-    const rest = ["e", "f", "g"].flatMap((container) => add({ container, ipam }).ips);
-    expect(rest).toEqual(["10.9.0.4/29", "10.9.0.5/29", "10.9.0.7/29"]);
+    expect(add({ container: "e", ipam }).ips).toEqual(["10.9.0.5/29"]);
     expect(run("ADD", { container: "h", ipam })).toMatchObject({ code: 102 });
+    for (const address of ["10.9.0.0", "10.9.0.1", "10.9.0.7"]) {
+      const msg = `cannot assign address ${address}: it is a gateway of the configuration, or the network or broadcast address of its subnet 10.9.0.0/29`;
+      expect(run("ADD", { container: "i", ipam, args: `IP=${address}` })).toMatchObject({ code: 102, msg });
+    }
+  });
+
+  test("an address of any block of a gateway's pool has the pool's prefix length; routes of a family without an address are left out", () => {
+    put("IPPool", "subnet", { cidr: "10.9.0.0/24", blockSize: 29 });
+    const ipam = {
+      ipv4_pools: ["subnet"],
+      gateways: ["10.9.0.1", "fd00::1"],
+      routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
+    };
+    const args = "IP=10.9.0.77";
+    expect(run("ADD", { container: "a", ipam, args })).toEqual({
+      cniVersion: "1.1.0",
+      ips: [{ address: "10.9.0.77/24", gateway: "10.9.0.1" }],
+      routes: [{ dst: "0.0.0.0/0" }],
+    });
   });
 
   test.each([
