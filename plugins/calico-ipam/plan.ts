@@ -45,7 +45,7 @@ export function planAddresses(request: AddRequest<IpamConf>, { sys, networks, ro
     const pools = yield* ensureDefaultPools(requests.configured, around);
     subnets = pools.pools;
     const reserved = reservedAddresses(subnets, conf.gateways);
-    const claimant = { ...assignArgsOf(request, sys), pools, nodes };
+    const assignArgs = { ...assignArgsOf(request, sys), pools, nodes };
     if (addresses.length > 0)
       return yield* assignAddresses({ ...assignArgs, addresses, mayTakeOver: () => false, reserved });
     const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
