@@ -61,6 +61,13 @@ static void no_overlap(const Block blocks[BLOCKS], const Block *one) {
   }
 }
 
+/* It never gives memory back, which a process of milliseconds may do and a fuzzer of an hour may not. */
+static void begin_anew(void) {
+  if (heap_chunks() < 64) return;
+  heap_forget();
+  memset(&image.heap, 0, sizeof image.heap);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Block blocks[BLOCKS] = {0};
   JSMallocState state = {0};
@@ -94,5 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     look(&blocks[i]);
     heap_functions.js_free(&state, blocks[i].bytes);
   }
+  begin_anew();
   return 0;
 }

@@ -46,12 +46,24 @@ export function parseObject(text: string): unknown {
   if (end < 0 || items === undefined) return parseJson(text);
   const rest = `${text.slice(0, start)}": [${text.slice(end + listEnd.length - 1)}`;
   const numbers = lineOfNumbers(rest);
-  const object = parseJson(numbers === undefined ? rest : rest.replace(numbers, "{}"));
+  const object = parseJson(
+    numbers === undefined
+      ? rest
+      : `${rest.slice(0, numbers.start)}{}${rest.slice(numbers.start + numbers.text.length)}`,
+  );
   const list = listAt(object, text.slice(text.lastIndexOf('"', start - 1) + 1, start));
   if (list === undefined) return parseJson(text);
   for (const item of items) list.push(new JsonText(item));
-  if (numbers !== undefined) (object as { spec: Record<string, unknown> }).spec[numbersKey] = new JsonText(numbers);
+  if (numbers === undefined) return object;
+  const { spec } = object as { readonly spec: Record<string, unknown> };
+  // The line may be another object's than the spec's.
+  if (!isEmptyObject(spec[numbersKey])) return parseJson(text);
+  spec[numbersKey] = new JsonText(numbers.text);
   return object;
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
 }
 
 /** `undefined` where there might be other objects on an item's line, or a string with escapes. */
@@ -74,13 +86,14 @@ function listAt(object: unknown, name: string): unknown[] | undefined {
   return Array.isArray(list) && list.length === 0 ? list : undefined;
 }
 
-/** The record of sequence numbers, where it stands in one line. */
-function lineOfNumbers(text: string): string | undefined {
+/** The record of sequence numbers, where it stands in one line; `start` is its index in the text. */
+function lineOfNumbers(text: string): { readonly start: number; readonly text: string } | undefined {
   const start = text.indexOf(numbersStart) + numbersStart.length;
   const end = text.indexOf("}", start) + 1;
   if (start < numbersStart.length || text.charAt(start) !== "{" || end === 0) return undefined;
   const numbers = text.slice(start, end);
-  return numbers.indexOf("{", 1) < 0 && !numbers.includes("\n") && !numbers.includes("\\") ? numbers : undefined;
+  const isPlain = numbers.indexOf("{", 1) < 0 && !numbers.includes("\n") && !numbers.includes("\\");
+  return isPlain ? { start, text: numbers } : undefined;
 }
 
 function formatSpec(spec: object): string {

@@ -26,6 +26,15 @@ describe("parseObject()", () => {
     ["with an item over two lines", (text) => text.replace('"secondary"', '\n"secondary"')],
     ["with two items on one line", (text) => text.replace("},\n    {", "},{")],
     ["with an escape", (text) => text.replace('"handle_id":"k', '"handle_id":"\\u006b')],
+    [
+      "with the same numbers in an earlier place",
+      (text) =>
+        text.replace(
+          '"metadata": {',
+          `"metadata": {"copy":${/"sequenceNumberForAllocation": (.*)[,\n]/.exec(text)?.[1]?.replace(/,$/, "")},`,
+        ),
+    ],
+    ["with numbers that are not the spec's", (text) => `{\n  "sequenceNumberForAllocation": {"0":7},${text.slice(1)}`],
     ["with Windows' line ends", (text) => text.replaceAll("\n", "\r\n")],
   ])("reads the same object in another layout: %s", (_, change) => {
     const changed = change(text);
