@@ -1,4 +1,4 @@
-/** `calico-ipam`'s configuration by our names; JSON keys are renamed here and nowhere else. */
+/** Parses the configuration of `calico-ipam`. JSON keys are renamed only here. */
 
 import type { z } from "zod";
 import { validate } from "#validators/calico-ipam";
@@ -23,9 +23,9 @@ import type { schema } from "./schema.ts";
 export interface IpamConf {
   readonly node: NodenameConf;
   readonly lockFile: string | undefined;
-  /** What the conflist and the runtime wish for any interface. */
+  /** The IP requests of conflist and runtime, for any interface. */
   readonly requests: IpRequests;
-  /** The same with the annotations of the pod, which speak of its first interface. */
+  /** The same with the pod's annotations, which apply to its first interface. */
   readonly requestsOfPod: IpRequests;
   /** Canonical. */
   readonly gateways: readonly string[];
@@ -37,13 +37,13 @@ export interface IpRequests {
   readonly wanted: readonly Wanted[];
   /** The same families with the conflist's own pools: those are made where a family has none. */
   readonly configured: readonly Wanted[];
-  /** Addresses asked for by name, canonical; they take the place of `wanted`. */
+  /** Requested addresses, canonical; they replace `wanted`. */
   readonly addresses: readonly string[];
 }
 
 const parse = confParser<z.infer<typeof schema>>(validate);
 
-/** Throws `CniError` 7 naming the key that is wrong, or 2 naming one that this version cannot honour. */
+/** Throws `CniError` 7 naming the invalid key, or 2 naming an unsupported one. */
 export function parseConf(document: JsonObject): IpamConf {
   refuseUnsupported(document);
   const conf = parse(document);

@@ -1,4 +1,4 @@
-/** Whose address a pod may take over: that of its own earlier sandbox, whose DEL did not come. */
+/** A pod may take over the address of its own earlier sandbox that was never deleted. */
 import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pod } from "../../src/identity/pod.ts";
 import { isSamePod } from "../../src/identity/pod.ts";

@@ -88,7 +88,7 @@ const calicoIpam = definePlugin<IpamConf>({
       leftOut = undefined;
       yield { op: "sweep" };
       const collected = yield* collect(collector);
-      // A handle that cannot be read is rebuilt, and then may be stale like any other.
+      // A damaged handle is repaired first, and may then be stale like any other.
       if (leftOut !== undefined) throw leftOut;
       if (node !== undefined) {
         yield* reclaimBlocks(node);
@@ -115,15 +115,15 @@ const calicoIpam = definePlugin<IpamConf>({
 
 export default calicoIpam;
 
-/** What a call learned, for whoever calls the plugin in its own process and would have to find it out anew. */
+/** Details of a call for a caller in the same process, which would have to read them again. */
 export interface CallDetails {
   /** All pools, where all could be read. */
   pools?: readonly Pool[];
-  /** What a DEL gave back: when all other traces are gone, it alone tells. */
+  /** The addresses that a DEL released: all other traces of them may be gone. */
   released?: readonly string[];
 }
 
-/** The plugin, telling. */
+/** The plugin, which fills in `details`. */
 export function withCallDetails(details: CallDetails): Plugin<IpamConf> {
   return {
     ...calicoIpam,
@@ -216,7 +216,7 @@ export function assignArgsOf({ attachment, conf, args }: AddRequest<IpamConf>, s
   };
 }
 
-/** Nothing released is no news: DEL and GC are repeated. */
+/** Logs nothing if nothing was released: DEL and GC are repeated. */
 function logReleased(
   { log }: Context,
   message: string,
@@ -228,7 +228,7 @@ function logReleased(
   else log.debug(message, fields);
 }
 
-/** In a store that other nodes use, too, nobody frees anything without knowing who it is. */
+/** In a store with several nodes, a release requires the node's name. */
 function requireNode(node: string | undefined): string {
   if (node !== undefined) return node;
   throw new CniError(code.invalidConfig, "cannot collect stale addresses: the name of this node is not known");

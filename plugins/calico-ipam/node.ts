@@ -1,4 +1,4 @@
-/** The node around the pools: what in it pods' addresses must keep clear of. */
+/** The node's addresses and networks, which pods' addresses must not collide with. */
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { NodesOwn } from "../../src/ipam/assign/candidate.ts";
 import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
@@ -12,7 +12,7 @@ import type { IpamConf } from "./conf.ts";
 export interface Node {
   readonly own: NodesOwn;
   readonly surroundings: Surroundings;
-  /** To be told of what the store leaves out because it is damaged. */
+  /** Called with each damaged object that the store omits from a listing. */
   leftOut(error: StoreError): void;
   /** Runs `body` and closes what was opened for it. */
   use<T>(body: () => T): T;

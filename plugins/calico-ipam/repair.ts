@@ -1,4 +1,4 @@
-/** Damaged objects that an operation meets are set aside and rebuilt on the spot, and the operation starts again. */
+/** Repairs a damaged object that an operation meets; the operation then restarts. */
 import { listEndpoints } from "../../src/endpoint/endpoint.ts";
 import { nowNs } from "../../src/host/clock.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -9,7 +9,7 @@ import type { Context } from "../../src/plugin/plugin.ts";
 import type { DamagedError } from "../../src/store/damage.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
 
-/** Whether the object could be rebuilt. */
+/** Whether the object could be repaired. */
 export function* repair({ sys, log }: Context, { object, message }: DamagedError): Transaction<boolean> {
   const done = yield* repairObject(object, knownUses(sys), nowNs(sys));
   if (done !== undefined) log.warning("damaged object rebuilt", () => ({ error: message, done }));

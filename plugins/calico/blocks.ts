@@ -1,15 +1,15 @@
 /**
- * The node's blocks: a packet to one of their addresses that no pod has ends here, as with Calico.
+ * The node's blocks: the node drops packets to addresses of its blocks that no pod has, as Calico does.
  *
  *     10.65.0.0/26   blackhole, protocol 80         one per block, whatever the number of pods
  *     10.65.0.5/32   dev cali…                      narrower: a pod's own
  *
- * Without it such a packet would take the node's default route, and come back from a router that knows whose the block is. A block of one
- * address has none: it would be in its pod's way. Nor has one within a network of the node, where others than pods have addresses.
+ * Without it such a packet would take the default route and loop between the node and a router that knows the block's node. A block of one
+ * address has no such route, because it would conflict with the pod's. Nor has a block in a network of the node, where other hosts have addresses.
  *
- * **A block's route is there as long as the block is the node's and an address of it is taken, and nobody holds a lock for it**: ADD takes its
- * address and then adds the route; DEL gives its address up, removes the route of a block that it finds empty, and looks again. Whichever
- * comes first, one of the two has seen the other.
+ * **A block's route exists while the node owns the block and an address of it is assigned. There is no lock**: ADD assigns its address and then
+ * adds the route; DEL releases its address, removes the route of an empty block, and looks again. In either order, one of the two sees the
+ * other's change.
  */
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -59,8 +59,7 @@ function isOwn(sys: Sys, node: string, block: string): boolean {
 }
 
 /**
- * Removes the routes of blocks that the addresses were from and that serve nobody any more. Knows no pool, for that may be gone, and its block
- * too: then a block of each size is thought of.
+ * Removes the routes of unused blocks of the released addresses. Pool and block may be gone, so it considers a block of each size.
  */
 export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: readonly string[]): void {
   const idle = addresses.flatMap((address) => {
@@ -96,7 +95,7 @@ function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): 
   });
 }
 
-/** A block that is another node's, or nobody's, or that is one address, has no route here. */
+/** A block of another node, without an owner, or of a single address has no route here. */
 function useOf(sys: Sys, node: string | undefined, cidr: string): "used" | "idle" | "none" | "unknown" {
   const block = unlessDamaged(() => drive(readBlock(cidr), blockStore(sys)));
   if (block === "damaged") return "unknown";

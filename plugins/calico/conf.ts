@@ -1,4 +1,4 @@
-/** `calico`'s configuration by our names; JSON keys are renamed here and nowhere else. */
+/** Parses the configuration of `calico`. JSON keys are renamed only here. */
 
 import type { z } from "zod";
 import { validate } from "#validators/calico";
@@ -26,9 +26,9 @@ export interface CalicoConf {
   readonly mac: string | undefined;
   /** The one that the pod's annotation asks for, for its first interface. */
   readonly macOfPod: string | undefined;
-  /** Goes before the IPAM plugin's when it says anything at all. */
+  /** Overrides the IPAM plugin's `dns` unless it is empty. */
   readonly dns: Dns | undefined;
-  /** What the runtime says goes before both, key by key. */
+  /** The runtime's values override both, key by key. */
   readonly runtimeDns: Dns;
 }
 
@@ -37,7 +37,7 @@ type RuntimeDns = NonNullable<NonNullable<RawConf["runtimeConfig"]>["dns"]>;
 
 const parse = confParser<RawConf>(validate);
 
-/** Throws `CniError` 7 naming the key that is wrong, or 2 naming one that this version cannot honour. */
+/** Throws `CniError` 7 naming the invalid key, or 2 naming an unsupported one. */
 export function parseConf(document: JsonObject): CalicoConf {
   refuseUnsupported(document);
   const conf = parse(document);

@@ -41,7 +41,7 @@ export function planEndpoint(spec: EndpointSpec): readonly Resource[] {
       mtu: spec.mtu,
       queues: spec.queues,
     },
-    // The host is no router's client on this link, whichever families the pod has.
+    // The host must not accept router advertisements from the pod, whichever families the pod has.
     sysctl("host", `net/ipv6/conf/${spec.hostInterface}/accept_ra`, "0", bestEffort),
     ...(v4.length > 0 ? planIpv4(spec) : []),
     ...(v6.length > 0 ? planIpv6(spec) : []),
@@ -107,7 +107,7 @@ function neighbour(link: string, address: string): Resource {
   return { kind: "neighbour", at: "sandbox", link, address, mac: hostMac };
 }
 
-/** Better with it, good without: what refuses the write, or changes it later, does not break a pod. */
+/** Not essential: a pod works if the kernel refuses the write, or if somebody changes the value later. */
 const bestEffort = { optional: true, initial: true };
 
 function sysctl(

@@ -53,7 +53,7 @@ function sourceOf({ mtu }: Pick<MtuConf, "mtu">): string {
 }
 
 function mtuOfFile(sys: Sys, required: boolean): number {
-  // To look first is cheaper: most nodes have none, and an error has a stack to collect.
+  // Tests for the file first, because most nodes have none and an exception is expensive.
   if (!required && sys.stat(mtuFile) === undefined) return 0;
   let text: string;
   try {

@@ -1,5 +1,5 @@
 /**
- * Pods leave the node by its own address: one shared table per family, two sets and their digest, one rule, whatever the number of pods.
+ * Masquerades traffic that leaves the node: one shared table per family with two sets, their digest and one rule, whatever the number of pods.
  *
  *     pod ──> postrouting: from a pool with natOutgoing, to no pool at all ──masquerade──> outside
  *     any interface but lo ──> guard: to 127.0.0.0/8 ──drop

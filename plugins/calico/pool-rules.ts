@@ -1,17 +1,17 @@
 /**
- * A pod's packets to an address of its own pool take a route that leads to it, and never the default route.
+ * A pod's packets to its own pool never take the default route.
  *
  *     32001  from <pool> to <pool> lookup main suppress_prefixlength 0     any route but a default route: pods, blocks, networks of the node
- *     32002  from <pool> to <pool> blackhole                               nobody has it
+ *     32002  from <pool> to <pool> blackhole                               an unused address
  *
- * By rules and not by a route for the pool: that would cut the node itself, and whoever else it forwards for, off from networks behind the default
- * route that the pool covers, and would be in the way of an administrator's. A pod loses nothing: it is not masqueraded there, so no answer
- * would find it.
+ * It uses rules, because a blackhole route for the pool would also cut off the node itself, and hosts that it forwards for, from networks behind
+ * the default route that the pool covers, and could conflict with an administrator's route. Pods lose nothing: their packets there are not
+ * masqueraded, so no reply would arrive.
  *
- * A disabled pool has none: with such pools administrators name what is elsewhere. Nor has a pool that is one address.
+ * A disabled pool has no rules, because administrators use such pools to describe networks elsewhere. Nor has a pool of one address.
  *
- * **A pool's rules are there as long as an endpoint has an address of it.** ADD writes its record and then adds them; whoever removes them looks
- * at the records once more.
+ * **A pool's rules exist while an endpoint has an address of it.** ADD writes its record and then adds them; a removal checks the records again
+ * afterwards.
  */
 
 import { Executor } from "../../src/dataplane/executor.ts";
@@ -25,7 +25,7 @@ import type { SharedRule } from "../../src/plan/resource.ts";
 import { poolRulePriorities, poolRuleProtocol } from "./names.ts";
 
 const { lookup, blackhole } = poolRulePriorities;
-/** First what drops. */
+/** The blackhole is removed first. */
 const ours = { protocol: poolRuleProtocol, priorities: [blackhole, lookup] };
 
 /** The rules of the pools that the addresses are from. */
@@ -44,7 +44,7 @@ export function planPoolRules(pools: readonly Pool[], addresses: readonly string
       to: cidr,
       protocol: poolRuleProtocol,
     } as const;
-    // Never the one that drops without the other.
+    // The blackhole rule must not exist without the lookup rule.
     return [
       { ...common, priority: lookup, table: mainTable, suppressPrefixLength: 0 },
       { ...common, priority: blackhole, action: "blackhole" },

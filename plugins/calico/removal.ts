@@ -1,4 +1,4 @@
-/** Taking endpoints away: by name and owner alone, whatever of ADD's circumstances is left. */
+/** Removes endpoints by name and owner alone: configuration, previous result and sandbox may be gone. */
 
 import { Executor, withExecutor } from "../../src/dataplane/executor.ts";
 import {
@@ -17,18 +17,18 @@ import { hostMac, natTable, sourceRulePriority } from "./names.ts";
 import { removeIdlePoolRules } from "./pool-rules.ts";
 import { tableOf } from "./routes.ts";
 
-/** What `calico` makes host interfaces as. */
+/** How `calico` creates host interfaces. */
 const signature = { kind: "veth", mac: hostMac } as const;
 /** No interface has this alias. */
 const noOwner = "";
 
-/** An attachment whose interface is gone, and its record not yet. */
+/** An attachment whose interface was removed, but not its record. */
 export interface RemovedInterfaces {
   readonly attachment: Attachment;
   readonly record: Endpoint | undefined;
-  /** The names that were looked for. */
+  /** The names of host interfaces that were removed or missing. */
   readonly hostInterfaces: readonly string[];
-  /** Whether what attachments share went, as nobody else had a use for them. */
+  /** Whether the shared objects were removed because no other attachment uses them. */
   readonly wasLast: boolean;
 }
 
@@ -56,8 +56,8 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
 }
 
 /**
- * What comes when the addresses are given back: the routes of blocks that serve nobody any more, and then the record, by which a DEL that is
- * killed before is begun again. `released`: the addresses, for an attachment without a record.
+ * Runs after the addresses were released: removes the routes of unused blocks, and last the record, so that a repeated DEL can resume.
+ * `released`: the addresses, for an attachment without a record.
  */
 export function forget(
   sys: Sys,
@@ -92,8 +92,8 @@ export interface Recorded {
 }
 
 /**
- * Takes back a record, when the kernel's objects and the addresses are taken back. It stays while there may be an interface that it alone tells
- * of: one that was made, but nobody heard of it, and which has no owner yet.
+ * Rolls back a record, after the kernel's objects and the addresses. It stays if the interface without an alias cannot be removed, because only
+ * the record leads to that.
  */
 export function rollBackEndpoint(sys: Sys, { endpoint, isNew }: Recorded): void {
   const { attachment, node, addresses, hostInterface: name } = endpoint;
@@ -150,7 +150,7 @@ export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   return true;
 }
 
-/** A host interface, also one whose maker was killed before it could write the owner on it. */
+/** A host interface, also one without an alias, whose ADD was killed. */
 function hostInterface(name: string) {
   return { kind: "link", at: "host", name, signature } as const;
 }

@@ -4,9 +4,8 @@
  *
  *     /run/tortie/endpoints/<network>:<containerID>:<ifname>.json
  *
- * **It is written before the kernel is touched and removed after the host interface is**, so that whatever an ADD or a DEL that was killed
- * left behind can be found by it. It is never fsynced: it lives on a tmpfs, as long as the interface does. What a process leaves that is
- * killed while it writes one, the next that counts the records clears away.
+ * **It is written before the kernel is touched and removed after the host interface**, so that it leads to the leftovers of a killed ADD or DEL.
+ * It is never fsynced, because it is on a tmpfs and lives as long as the interface. `anyEndpoint` removes unfinished files of killed processes.
  */
 
 import { isErrno, type Sys } from "../host/sys.ts";
@@ -46,7 +45,7 @@ export function writeEndpoint(sys: Sys, endpoint: Endpoint): void {
   inDirectory(sys, endpointDirectory, () => writeOnce(sys, path, text));
 }
 
-/** Most are new: a file that is created never shows in the directory before it is whole. */
+/** Creates the file, since most are new; a created file appears in the directory only when it is complete. */
 function writeOnce(sys: Sys, path: string, text: string): void {
   try {
     sys.createFile(path, text, recordMode);
@@ -66,7 +65,7 @@ export function readEndpoint(sys: Sys, attachment: Attachment): Endpoint | undef
   return readFile(sys, pathOf(attachment));
 }
 
-/** That the record is gone already is success. */
+/** A missing record is success. */
 export function removeEndpoint(sys: Sys, attachment: Attachment): void {
   removeRecord(sys, pathOf(attachment));
 }
@@ -79,8 +78,7 @@ export function listEndpoints(sys: Sys): readonly Endpoint[] {
 }
 
 /**
- * Whether any attachment but this one has a record; reads no file. Clears away what was being written: by a process that was killed, or that
- * begins again.
+ * Whether any other attachment has a record; reads no file. Removes unfinished files: their writer was killed, or will retry.
  */
 export function anyEndpoint(sys: Sys, but?: Attachment): boolean {
   const names = namesIn(sys, endpointDirectory);

@@ -1,11 +1,11 @@
-/** Files about attachments below /run/tortie: whole or not there, never fsynced, for they live on a tmpfs as long as what they tell of. */
+/** Files about attachments below /run/tortie: complete or absent, and never fsynced, because they are on a tmpfs. */
 import { isErrno, type Sys } from "../host/sys.ts";
 
 export const recordMode = 0o600;
 const directoryMode = 0o700;
 const suffix = ".json";
 
-/** How often one is begun again: whoever counts the records may have taken it for what a killed process left. */
+/** How often a write is retried after `anyEndpoint` took its file for a leftover and removed it. */
 const writeAttempts = 8;
 
 /** Runs `write` until the directory of what it writes is there. */
@@ -21,7 +21,7 @@ export function inDirectory(sys: Sys, directory: string, write: () => void): voi
   }
 }
 
-/** That it is gone already is success. */
+/** A missing file is success. */
 export function removeRecord(sys: Sys, path: string): void {
   try {
     sys.removeFile(path);

@@ -1,5 +1,5 @@
 /**
- * What one plugin of a chain was asked to make for one attachment: its part of the attachment's record.
+ * The request of one plugin of a chain for one attachment: its part of the attachment's record.
  *
  *     /run/tortie/parts/<network>:<containerID>:<ifname>:<type>.json
  *
@@ -33,8 +33,8 @@ export interface Part {
 export const partDirectory = `${runDir}/parts`;
 
 /**
- * Writes the part in the place of an earlier one. Returns what takes that back. Throws where /run/tortie is not root's alone: what lies in it is
- * done again.
+ * Writes the part and replaces an earlier one. Returns the roll-back. Throws if others than root can write to /run/tortie, because `tortie
+ * doctor` executes parts again.
  */
 export function writePart(sys: Sys, part: Omit<Part, "origin">): () => void {
   const path = pathOf(part);
@@ -51,7 +51,7 @@ export function writePart(sys: Sys, part: Omit<Part, "origin">): () => void {
   return () => (earlier === undefined ? removeRecord(sys, path) : put(earlier));
 }
 
-/** Of two calls for one attachment that run at once, which no runtime should make, either's will do. */
+/** If two calls for one attachment run at once (no runtime should do this), either's part is fine. */
 function createOnce(sys: Sys, path: string, text: string): void {
   try {
     sys.createFile(path, text, recordMode);
@@ -63,7 +63,7 @@ function createOnce(sys: Sys, path: string, text: string): void {
 /** That there is none is success. */
 export function removePart(sys: Sys, part: Pick<Part, "type" | "attachment">): void {
   const path = pathOf(part);
-  // To look first is cheaper: most have none, and an error has a stack to collect.
+  // Tests for the file first, because most have none and an exception is expensive.
   if (sys.stat(path) !== undefined) removeRecord(sys, path);
 }
 

@@ -1,4 +1,4 @@
-/** What was asked of IPAM and cannot be, whatever the store holds now. */
+/** A request to IPAM that is invalid regardless of the state of the store. */
 import { CoreError } from "../errors/core-error.ts";
 import type { Family } from "../net/address.ts";
 
@@ -24,7 +24,7 @@ export type RequestFault =
   | { readonly what: "pool's family"; readonly pool: string; readonly family: Family; readonly cidr: string }
   /** No pool has the address that was asked for. */
   | { readonly what: "address outside pools"; readonly address: string; readonly enabled: readonly NamedPool[] }
-  /** Its pool is for other uses than workloads. */
+  /** Its pool does not allow workloads (`allowedUses`). */
   | {
       readonly what: "pool's use";
       readonly address: string;
@@ -47,7 +47,7 @@ export class InvalidRequest extends CoreError {
   }
 }
 
-/** With Calico's words, which people search for. */
+/** Contains Calico's phrases, because people search for them. */
 function textOf(fault: RequestFault): string {
   switch (fault.what) {
     case "selector":

@@ -1,10 +1,10 @@
 /**
- * One operation's time. The runtimes' own limits are two minutes (kubelet) and one (CRI-O, for DEL); an answer that comes after them says
- * nothing to anybody, and what was done stays done.
+ * The time limits of one operation. Runtimes wait two minutes (kubelet) or one (CRI-O, for DEL). Nobody reads a later answer, and nobody rolls
+ * back what was done.
  *
  *     0 s ──── waits for locks ──── 40 s ─── the work ─── 50 s ─── taking back ─── 58 s
  *
- * Whatever waits (locks, programs, the kernel's answers, stdin) waits no longer than is left, and then fails with code 11.
+ * Every wait (locks, programs, the kernel's answers, stdin) ends with the operation's time and then fails with code 11.
  */
 import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
@@ -62,5 +62,5 @@ export function startDeadline(machine: Sys): Deadline {
   };
 }
 
-/** For tests of what comes after: no time is ever over. */
+/** No time limit, for tests. */
 export const noDeadline: Pick<Deadline, "extend"> = { extend() {} };

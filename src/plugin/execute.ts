@@ -55,7 +55,7 @@ function toOwnStderr(sys: Sys, text: string): void {
   try {
     sys.write("stderr", text);
   } catch {
-    // What a delegate says on the side is no reason to fail.
+    // Output on stderr is not an error.
   }
 }
 
@@ -74,7 +74,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Why a plugin failed that printed no error object. */
+/** The reason of a failure without an error object. */
 function wordless({ status, signal, stdout, stderr }: RunResult): string {
   const end = status === undefined ? `killed by signal ${signal}` : `exit status ${status}`;
   const words = (stdout.trim() || stderr.trim()).slice(-200);

@@ -1,4 +1,4 @@
-/** What makes the node itself able to route for its pods, where no node agent does it. */
+/** Makes the node route for its pods, because there is no node agent to do it. */
 import type { Sys } from "../host/sys.ts";
 import { familyOf } from "../net/address.ts";
 import type { Resource, Sysctl } from "../plan/resource.ts";

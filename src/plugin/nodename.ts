@@ -78,7 +78,7 @@ export function nodenameFault(name: string, source: string, setting = '"nodename
 
 const cannotDetermine = "cannot determine the node's name";
 
-/** White space around the name is cut: a file that ends in a newline must not make another node (Calico keeps it). */
+/** Trims white space: a trailing newline must not make another node name (Calico keeps it). */
 function fromFile({ file, fileRequired }: NodenameConf, sys: Sys): string | undefined {
   const name = readFile(file, sys)?.trim();
   if (name !== undefined && name !== "") return name;
@@ -89,7 +89,7 @@ function fromFile({ file, fileRequired }: NodenameConf, sys: Sys): string | unde
   );
 }
 
-/** `undefined` when there is none. To look first is cheaper: most nodes have none, and an error has a stack to collect. */
+/** `undefined` if there is none. Tests for the file first, because most nodes have none and an exception is expensive. */
 function readFile(file: string, sys: Sys): string | undefined {
   const stat = sys.stat(file);
   if (stat === undefined) return undefined;

@@ -227,7 +227,7 @@ function toCniError(error: unknown, log: JsonLogger): CniError {
   return new CniError(refused ? code.io : code.internal, messageOf(error));
 }
 
-/** When stdout is gone, the exit status still tells. */
+/** If stdout is closed, the exit code still reports the failure. */
 function printError(sys: Sys, text: string): number {
   try {
     sys.write("stdout", text);

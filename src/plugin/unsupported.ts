@@ -1,6 +1,6 @@
 /**
- * Calico's keys that this version cannot honour: they are refused by name, for a key that is ignored is a promise broken in silence. All that a
- * document has are told at once: a conflist of a Calico cluster has four.
+ * Calico's keys that this version does not support. They are refused, because silently ignoring a key would break what it promises. One error
+ * names all of them: a conflist of a Calico cluster has four.
  *
  * A key that is set to its neutral value (the one that asks for nothing) passes, so that conflists made by a template work.
  */
@@ -77,11 +77,11 @@ export function refuseUnsupported(document: JsonObject): void {
   throw new CniError(code.unsupportedField, message);
 }
 
-/** What is said of a Calico cluster's configuration. */
+/** The hint for a Calico cluster's configuration. */
 export const ofCluster =
   "is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy";
 
-/** One key alone is a slip; several are a conflist that was written for something else. */
+/** A single key may be a mistake; several mean that the conflist was written for a cluster. */
 export function isOfCluster(found: readonly Unsupported[]): boolean {
   return found.length > 1 && found.some(({ rule }) => rule.why === embedded);
 }

@@ -4,7 +4,7 @@
  *     src/ipam  ── Transaction ──►  AsyncDatastore  ──►  etcd         one key per object            (src/store/etcd)
  *                                                        kubernetes   one custom resource per object (src/store/kubernetes)
  *
- * **Everybody writes to it**: what another node holds is not this node's to free, and whoever is overtaken begins again.
+ * **All nodes write to it**: a node must not release what another node holds, and a conflict restarts the transaction.
  */
 import type { DamagedError } from "./damage.ts";
 import type { Filter } from "./filter.ts";
@@ -16,9 +16,9 @@ import type { AsyncStore, Transaction } from "./transaction.ts";
 export interface AsyncDatastore {
   /** Always `false`, as `Datastore` has it. */
   readonly isNodesOwn: boolean;
-  /** For what only reads. */
+  /** For reading. */
   readonly store: AsyncStore;
-  /** Runs a transaction that writes, again from its start when it met damage that could be repaired. */
+  /** Runs a transaction that writes, and restarts it after repairing a damaged object that it met. */
   transact<T>(transaction: () => Transaction<T>): Promise<T>;
   /**
    * Tells of all objects of a kind that a filter lets pass, and then of every change, until it is closed: connections are made again, and

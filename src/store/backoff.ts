@@ -1,4 +1,4 @@
-/** How long to wait after a conflict, so that many who want the same object seldom meet again. */
+/** How long to wait after a conflict, so that many writers of one object rarely collide again. */
 
 const firstMs = 20;
 const maxMs = 2000;

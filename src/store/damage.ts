@@ -1,4 +1,4 @@
-/** Damage: an object that is there and cannot be used. Whoever can rebuild it learns from the error which it is. */
+/** An object that exists but is not usable. The error names it, so that the caller can repair it. */
 import { type ObjectRef, StoreError } from "./store-error.ts";
 
 export class DamagedError extends StoreError {

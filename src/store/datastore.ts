@@ -5,26 +5,26 @@
  *                  keys, filters
  *                  hints            AsyncDatastore  ──►  etcd, Kubernetes    (`async-datastore.ts`: on Node alone)
  *
- * **What a store needs for itself stays in it**: locks, damaged files and their repair, caches, how long to wait after a conflict. Above it
- * there are requests alone (`transaction.ts`), and what a store has no use for it answers with nothing.
+ * **Each store hides its internals**: locks, damaged files and their repair, caches, waits after conflicts. Above the port there are only
+ * requests (`transaction.ts`). A store returns `undefined` for a kind of request that it does not need, such as a hint.
  */
 import type { DamagedError } from "./damage.ts";
 import type { StoreError } from "./store-error.ts";
 import type { Store, Transaction } from "./transaction.ts";
 
 export interface Datastore {
-  /** Whether nobody but this node writes to it: then what is held under another name, this node held when it had that name. */
+  /** Whether only this node writes to it. Addresses of another node name are then from a time when this node had that name. */
   readonly isNodesOwn: boolean;
-  /** For what only reads. */
+  /** For reading. */
   readonly store: Store;
-  /** Runs `body` with a store to write to: alone where the store can see to it, else whoever is overtaken begins again. */
+  /** Runs `body` with a writable store: exclusively if the store has a lock; otherwise a conflict restarts the transaction. */
   exclusively<T>(body: (store: Store) => T): T;
-  /** Runs a transaction that writes, again from its start when it met damage that could be repaired. */
+  /** Runs a transaction that writes, and restarts it after repairing a damaged object that it met. */
   transact<T>(transaction: () => Transaction<T>): T;
 }
 
 export interface DatastoreOptions {
-  /** `ipam_lock_file`: taken as well, to keep out whoever else uses it. */
+  /** `ipam_lock_file`: a second lock, shared with other programs. */
   readonly lockFile?: string | undefined;
   readonly lockTimeoutMs?: number;
   /** Told of objects that a listing left out. */

@@ -1,5 +1,5 @@
 /**
- * What every store makes sure of before it hands an object up: that it is what its kind is. People write these objects by hand.
+ * Every store validates an object against its kind's schema before it returns it, because people edit these objects.
  *
  * The long lists of a block are not looked through, for each of its operations needs a few of their items (`ipam/model/block.ts` guards those).
  */

@@ -1,11 +1,11 @@
 /**
- * Assignment: addresses for a handle, all that were asked for or none.
+ * Assigns addresses to a handle: all requested ones or none.
  *
  *     find blocks with room for every family → write the handle, which names them → write each block → turn the cursors
  *
- * **Nothing is taken before all of it is found.** **The handle is written first**, with counts made from what its blocks really hold: a
- * process that is killed in between leaves a handle that names a block without having anything in it, and the next ADD or DEL of the
- * attachment puts that right. **The same handle asking again gets what it holds.**
+ * **It writes nothing before it has found all addresses. It writes the handle first**, with counts computed from its blocks: a process killed in
+ * between leaves a handle that names a block without addresses in it, which the attachment's next ADD or DEL corrects. **A repeated request of
+ * the same handle returns the addresses that it holds.**
  */
 
 import { CoreError } from "../../errors/core-error.ts";
@@ -33,21 +33,21 @@ import { selectPools, type Wanted } from "./pool-selection.ts";
 export interface AssignArgs {
   readonly handleId: string;
   readonly node: string;
-  /** What is noted with each address (`secondary`). */
+  /** The attributes to store with each address (`secondary`). */
   readonly attributes: Readonly<Record<string, string>>;
   /** Nanoseconds since the epoch. */
   readonly now: bigint;
   /** All pools there are. */
   readonly pools: PoolList;
-  /** Tells of an address in a pool (by its CIDR) that it is the node's; none is where nobody knows. */
+  /** Finds out whether an address of a pool (given by its CIDR) belongs to the node; absent: not checked. */
   readonly nodes?: NodesOwn;
 }
 
 export interface AssignRequest extends AssignArgs {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
-  /** Looks no further than the node's own blocks and new ones: whoever asks has other pools to try then. */
+  /** Searches only the node's own blocks and new ones, because the caller has further pools to try. */
   readonly isFirstTry?: boolean;
-  /** Addresses that are kept back beside those of reservations. */
+  /** Addresses that are reserved in addition to reservations. */
   readonly reserved?: readonly string[];
 }
 
@@ -56,9 +56,9 @@ export interface Change extends HandleBlock {
   readonly pool: Pool;
 }
 
-/** Throws `NoAddressError` when not all addresses are to be had; then none is taken. */
+/** Throws `NoAddressError` if not all addresses are available; it then assigns none. */
 export function* autoAssign(request: AssignRequest): Transaction<readonly Assigned[]> {
-  // What is set does not change between two tries.
+  // Settings are read once for all attempts.
   let settings: Settings | undefined;
   return yield* assignWith(request, function* (held) {
     const missing = missingOf(request, held);
@@ -69,9 +69,9 @@ export function* autoAssign(request: AssignRequest): Transaction<readonly Assign
 }
 
 /**
- * Finds changes and writes them, again while others are faster; `find` gives none when all is there already.
+ * Finds changes and writes them, and starts again after a conflict. `find` returns none if the handle has everything already.
  *
- * On an error everything that this call has written is taken back.
+ * On an error it rolls back everything that this call has written.
  */
 export function* assignWith(
   assignArgs: AssignArgs,
@@ -185,7 +185,7 @@ function exhausted(
   return new NoAddressError({ why: "pools exhausted", family, assigned, requested, pools: cidrs, strictAffinity });
 }
 
-/** Whether all is written; `false` when another process changed something meanwhile. */
+/** Whether everything was written; `false` after a conflict. */
 function* writeChanges(assignArgs: AssignArgs, held: HandleContents, changes: readonly Change[]): Transaction<boolean> {
   const counts: Record<string, number> = {};
   for (const { block, ordinals } of held.blocks) counts[block.spec.cidr] = ordinals.length;
@@ -197,7 +197,7 @@ function* writeChanges(assignArgs: AssignArgs, held: HandleContents, changes: re
   return true;
 }
 
-/** Whether the handle counts just these; a try that was overtaken has written them already. */
+/** Writes the counts unless an earlier attempt has; `false` after a conflict. */
 function* writeCounts(
   handleId: string,
   handle: HandleContents["handle"],

@@ -1,9 +1,9 @@
 /**
- * The search for a block with room, cheapest first: the one in use, one that has room again, a new one, and only then all of them.
+ * Searches for a block with room, in order of cost: the current one, one that has room again, a new one, and only then all of them.
  *
- *     findOpen       what the store hints at: no full block is read
- *     findNew        claims the next block of the pool that nobody has
- *     findAnywhere   reads every block: finds what hints forgot, and what may be borrowed from other nodes
+ *     findOpen       follows the store's hints: no full block is read
+ *     findNew        claims the pool's next unclaimed block
+ *     findAnywhere   reads every block: finds what the hints missed, and addresses to borrow from other nodes
  */
 import { addressCount, contains } from "../../net/prefix.ts";
 import { hintRoom, list, type Transaction } from "../../store/transaction.ts";
@@ -13,7 +13,7 @@ import { blockAt, blockCount, blocksToEnd, type Pool } from "../model/pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";
 
-/** What the search knows. */
+/** The input of the search. */
 export interface Search {
   readonly node: string;
   /** Nanoseconds since the epoch. */
@@ -21,7 +21,7 @@ export interface Search {
   readonly config: IpamConfig;
   readonly reservedCidrs: readonly string[];
   readonly nodes?: NodesOwn | undefined;
-  /** Blocks that this operation has taken from already, by CIDR. */
+  /** The CIDRs of blocks that this operation has assigned from already. */
   readonly taken: ReadonlySet<string>;
   /** Whether there are other pools to try before all blocks are read. */
   readonly isFirstTry: boolean;
@@ -43,12 +43,12 @@ export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<
   return undefined;
 }
 
-/** Notes that a block of a pool (by its CIDR) has become full. */
+/** Tells the store's hints that a block of a pool (given by its CIDR) has become full. */
 export function* noteFull(node: string, pool: string, cidr: string): Transaction<void> {
   yield* hintRoom(node, pool, { op: "full", cidr });
 }
 
-/** Notes that a block that was full has room again. */
+/** Tells the store's hints that a full block has room again. */
 export function* noteOpen(node: string, pool: string, cidr: string): Transaction<void> {
   yield* hintRoom(node, pool, { op: "open", cidrs: [cidr] });
 }
@@ -65,7 +65,7 @@ function* findOpen(search: Search, pool: Pool): Transaction<Block | undefined> {
   return undefined;
 }
 
-/** Where nobody hints: all blocks of the node, for one of them may have room, and a node's blocks are counted. */
+/** Without hints: tests all blocks of the node, whose number is limited. */
 function* findOwned(search: Search, pool: Pool): Transaction<Block | undefined> {
   for (const { spec } of yield* list("BlockAffinity", { node: search.node, family: pool.family })) {
     const { cidr } = spec as AffinitySpec;
@@ -107,7 +107,7 @@ function* claimFrom(search: Search, pool: Pool, start: bigint): Transaction<Bloc
   return undefined;
 }
 
-/** The network of the node that covers a block whole. At its ends: one of them may be an address of the node itself, or its broadcast address. */
+/** The network of the node that contains the whole block. Tests both ends, which may be the node's own or a broadcast address. */
 function coveringNetwork({ nodes }: Search, pool: Pool, cidr: string): string | undefined {
   if (nodes === undefined) return undefined;
   const last = Number(addressCount(cidr)) - 1;
@@ -127,12 +127,12 @@ function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefine
     yield* hintRoom(search.node, pool.cidr, { op: "open", cidrs: ours.map(({ spec }) => spec.cidr) });
     return ours[0];
   }
-  // Blocks that were given up, or whose reservation has ended, lie behind what has been probed.
+  // Released blocks, and those whose reservation has ended, come before the probed position.
   const forgotten = BigInt(blocks.length) < blockCount(pool) ? yield* claimFrom(search, pool, 0n) : undefined;
   return forgotten ?? (search.config.strictAffinity ? undefined : usable[0]);
 }
 
-/** With the addresses free that have cooled down by now. */
+/** The block with addresses whose cooldown has ended as free. */
 function withoutExpiredCooldowns({ config, now }: Search, block: Block): Block {
   const spec = expireCooldowns(block.spec, config.ipCooldownSeconds, now);
   return spec === block.spec ? block : withSpec(block, spec);
@@ -146,7 +146,7 @@ function isUsable({ taken, reservedCidrs }: Search, { spec }: Block): boolean {
   return !spec.deleted && !taken.has(spec.cidr) && hasRoom(spec, reservedIn(spec.cidr, reservedCidrs));
 }
 
-/** Throws `NoAddressError` when the node may own no further block. Reads all affinities, and only where a limit is set. */
+/** Throws `NoAddressError` if the node has reached `maxBlocksPerHost`. Reads all affinities, but only if a limit is set. */
 function* checkLimit({ node, config }: Search, { family }: Pool): Transaction<void> {
   const limit = config.maxBlocksPerHost;
   if (limit <= 0) return;

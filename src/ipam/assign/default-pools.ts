@@ -1,8 +1,8 @@
 /**
- * The pools that a node begins with: what the configuration names by CIDR, else one of Calico's start-up.
+ * The first pools of a node: those that the configuration names by CIDR, else a default as in Calico's start-up.
  *
- * **Made once per family, when it has no pool at all**: whoever deletes or changes them later is not overruled while one is left. **All are
- * checked before one is made**: a configuration that is refused leaves nothing behind.
+ * **They are created only if the family has no pool at all**, so an administrator may change or delete them as long as one remains. **All are
+ * checked before the first is created**: a refused configuration leaves nothing behind.
  */
 import type { Family } from "../../net/address.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
@@ -16,11 +16,11 @@ import { InvalidRequest } from "../invalid-request.ts";
 import { decodePool, defaultBlockSize, listPools, type PoolList, type PoolSpec } from "../model/pool.ts";
 import type { Wanted } from "./pool-selection.ts";
 
-/** What is asked for when a pool is made, and not before. */
+/** Facts and callbacks that are used only if a pool is created. */
 export interface Surroundings {
   /** 5 random bytes. */
   readonly random: () => Uint8Array;
-  /** That a new pool must keep clear of; `undefined` where a pool may be one of the node's networks. */
+  /** The networks that a new pool must not overlap; `undefined` if a pool may be in a network of the node. */
   readonly networks: (family: Family) => NodeNetworks | undefined;
   /** The destinations of the node's routes. */
   readonly routes: (family: Family) => readonly string[];
@@ -58,9 +58,9 @@ export function* missingPools(
   const cidrs: string[] = [];
   for (const { family, pools: names } of wanted) {
     if (all.pools.some((pool) => pool.family === family)) continue;
-    // A pool that is there and makes no sense is somebody's: it is not replaced by another.
+    // An invalid pool still is an administrator's: do not replace it.
     if ((yield* list("IPPool")).some(({ spec }) => isOfFamily(spec as Partial<PoolSpec>, family))) continue;
-    // So is one that cannot be read; nobody knows its family.
+    // The same applies to an unreadable one, whose family is unknown.
     const damage = around.damagedPool();
     if (damage !== undefined) throw damage;
     const named = [...new Set(names.flatMap((name) => canonicalPrefix(name) ?? []))];
@@ -75,7 +75,7 @@ function isOfFamily({ cidr }: Partial<PoolSpec>, family: Family): boolean {
   return typeof cidr === "string" && cidr.includes(":") === (family === 6);
 }
 
-/** What holds no address that can be a pod's. */
+/** Ranges without addresses that a pod could have. */
 const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"];
 
 function check(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
@@ -135,7 +135,7 @@ function newPool(name: string, cidr: string): StoredObject<PoolSpec> {
       allowedUses: ["Workload", "Tunnel"],
       ipipMode: "Never",
       vxlanMode: "Never",
-      // Nobody outside knows a way back to these addresses, unique local ones included, while no agent announces them.
+      // No router outside has a route to these addresses (unique local ones included), because no agent announces them.
       natOutgoing: true,
       nodeSelector: "all()",
     },

@@ -1,10 +1,10 @@
 /**
- * Assignment of addresses that somebody asked for by name: all of them or none.
+ * Assigns requested addresses: all of them or none.
  *
- * Reservations do not count (they keep addresses from being given away unasked), and the node claims the block that it takes from.
+ * Reservations do not apply (they only prevent automatic assignment), and the node claims the block of the address.
  *
- * **An address changes its owner in one write of its block**, where the holder is one whose release never came. The handle that had it is put
- * right afterwards: until then it names a block without having anything in it, and a late release of it finds nothing of its own.
+ * **An address changes its owner in one write of its block**, if its holder was never released. The former handle is corrected afterwards: until
+ * then it names a block without addresses in it, and a late release of it finds nothing.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { familyOf } from "../../net/address.ts";
@@ -34,7 +34,7 @@ import { forWorkloads } from "./pool-selection.ts";
 export interface ExplicitRequest extends AssignArgs {
   /** Canonical, each once. */
   readonly addresses: readonly string[];
-  /** Whether an address may be taken from who holds it. Nobody may where this is missing. */
+  /** Whether an address may be taken over from its holder; absent: never. */
   readonly mayTakeOver?: (holder: AllocationAttribute) => boolean;
   /** Addresses that are kept back: gateways, and the ends of their subnets. */
   readonly reserved?: readonly string[];
@@ -89,7 +89,7 @@ function* findChanges(request: ExplicitRequest, held: HandleContents): Transacti
   return { changes: [...changes.values()], losers: [...losers] };
 }
 
-/** Makes a handle name what it still has. What fails in here is left for its release. */
+/** Corrects a handle to what it still has. A failure is left to the handle's release. */
 function* putRight(handleId: string): Transaction<void> {
   try {
     yield* releaseByHandle(handleId, () => false);
@@ -109,7 +109,7 @@ function poolOf(pools: readonly Pool[], address: string): Pool {
   return pool;
 }
 
-/** The block, claimed if nobody has it. Another's may be borrowed from unless affinity is strict. */
+/** The address's block, claimed if no node has it. Another node's block may be borrowed from unless affinity is strict. */
 function* blockFor(
   { node, now }: AssignArgs,
   { cidr: pool }: Pool,

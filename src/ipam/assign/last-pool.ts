@@ -1,7 +1,7 @@
 /**
- * The pool that gave last: where there are many, an assignment reads this one first and the others only when it has no room.
+ * The last pool: with many pools, an assignment reads the one that it used last, and the others only if that has no room.
  *
- * **It is a hint**: the pool is read and checked anew before it gives. A node with few pools has none, for reading all is as cheap.
+ * **It is a hint**: the pool is read and checked before it is used. A node with few pools has no hint, because reading all is as cheap.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";

@@ -1,4 +1,4 @@
-/** Which pools may give an address: those that were asked for, or those that offer themselves (Calico's determinePools). */
+/** Selects the pools for an assignment: the requested ones, or those that match automatically (Calico's determinePools). */
 import { type Family, familyOf } from "../../net/address.ts";
 import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
@@ -11,11 +11,11 @@ import { NoAddressError } from "../no-address.ts";
 
 export interface Wanted {
   readonly family: Family;
-  /** Names or CIDRs; empty: any pool that offers itself. */
+  /** Names or CIDRs; empty: any pool that matches automatically. */
   readonly pools: readonly string[];
 }
 
-/** Throws `InvalidRequest` when a pool that was asked for cannot give, `NoAddressError` when none offers itself. */
+/** Throws `InvalidRequest` if a requested pool cannot be used, `NoAddressError` if none matches. */
 export function selectPools(all: PoolList, { family, pools: wanted }: Wanted, scope: Scope): readonly Pool[] {
   const chosen =
     wanted.length > 0 ? wanted.map((text) => requestedPool(all, family, text)) : offeredPools(all, family, scope);
@@ -28,7 +28,7 @@ export function forWorkloads({ allowedUses }: Pool): boolean {
   return allowedUses.length === 0 || allowedUses.includes("Workload");
 }
 
-/** Whoever names a pool gets it, whatever its selectors and its assignment mode say. */
+/** A pool requested explicitly is used regardless of its selectors and its assignment mode. */
 function requestedPool({ pools, faults }: PoolList, family: Family, text: string): Pool {
   const cidr = canonicalPrefix(text);
   const pool = pools.find((candidate) => candidate.name === text || candidate.cidr === cidr);

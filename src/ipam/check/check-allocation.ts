@@ -1,4 +1,4 @@
-/** Whose an allocated address is, and whether its sandbox is still there. */
+/** Checks who owns an allocated address, and whether its sandbox still exists. */
 import { ownerOf } from "../../identity/attachment.ts";
 import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCooldown } from "../model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
@@ -6,7 +6,7 @@ import { isPlaceholder } from "../model/placeholder.ts";
 import { sequenceNumberOf } from "../model/sequence-numbers.ts";
 import type { Allocation, Snapshot } from "./report.ts";
 
-/** An ADD writes the address first and its endpoint right after; one that is younger may be between the two. */
+/** An ADD writes the address first and the endpoint right after, so a younger address may lack its endpoint. */
 const minAgeNs = 60_000_000_000n;
 
 /** Checks every allocated address of a sound block. */
@@ -15,7 +15,7 @@ export function allocationsOf(blocks: readonly Block[], snapshot: Snapshot): rea
   return blocks.flatMap((block) =>
     block.spec.allocations.flatMap((index, ordinal) => {
       const attribute = index === null ? undefined : attributeAt(block.spec, ordinal);
-      // An address that cools down after its release has no owner.
+      // An address in its cooldown has no owner.
       if (attribute === undefined || isCooldown(attribute)) return [];
       return [allocationOf(block, ordinal, attribute, evidence)];
     }),

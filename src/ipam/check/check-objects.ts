@@ -85,7 +85,7 @@ function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Reado
   return counts;
 }
 
-/** Of this node's: affinities without their block or half-made, and blocks without their affinity. */
+/** Checks this node's affinities (block missing, state not confirmed) and its blocks without an affinity. */
 export function checkAffinities(
   { node, affinities }: Snapshot,
   sound: readonly Block[],

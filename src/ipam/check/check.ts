@@ -1,5 +1,5 @@
 /**
- * Whether what IPAM records agrees with itself and with the node: pure judgement on facts that somebody else gathered.
+ * Checks whether IPAM's records are consistent with each other and with the node. A pure function of a snapshot.
  *
  *     store: pools, blocks, handles, affinities ─┐
  *     endpoints' records ────────────────────────┼─► Snapshot ─► checkIpam(snapshot) ─► Report
@@ -9,7 +9,7 @@
  *               repair(problem, fresh, snapshot): Transaction<string | undefined>     what was done, for people; under the lock that both
  *                                                        were taken in; `undefined`: this kind is a person's to decide
  *
- * **What is seen in use is never called leaked**, whatever the records say. **What another node holds is not checked here.**
+ * **An address that is seen in use is never reported as leaked**, whatever the records say. **Addresses of other nodes are not checked.**
  */
 
 import { addressBytes } from "../../net/address.ts";
@@ -67,7 +67,7 @@ function isPooled({ pools }: Snapshot, address: string): boolean {
   return pools.some(({ cidr }) => contains(cidr, address));
 }
 
-/** Addresses that are seen, or recorded of an endpoint that is there, within pools alone: others are none of ours. */
+/** Addresses within pools that are in use or recorded for a live endpoint but not allocated. */
 function unknownAddresses(
   snapshot: Snapshot,
   allocations: readonly Allocation[],

@@ -1,12 +1,12 @@
 /**
- * Rebuilding: an object that cannot be used is set aside, never deleted, and made anew of what else is known.
+ * Repairs a damaged object: it is set aside, never deleted, and written again from other sources:
  *
- *     block      what can still be read of it, endpoints' records; its owner by the affinities; what handles claim and nobody can
- *                point to goes to a placeholder
- *     handle     the blocks that note it
+ *     block      what is still readable of it, endpoint records; its owner from the affinities; addresses that a handle counts but no source
+ *                names go to a placeholder
+ *     handle     the blocks that name it
  *     affinity   the block that names the node as its owner
  *
- * **No address gets a second owner by it.** Pools, reservations and settings are a person's: they are reported and left alone.
+ * **A repair never gives an address a second owner.** Pools, reservations and settings are written by people, so they are only reported.
  */
 import { canonicalAddress } from "../../net/address.ts";
 import { contains } from "../../net/prefix.ts";
@@ -30,15 +30,15 @@ import {
 import { type HandleSpec, newHandle, readHandle } from "../model/handle.ts";
 import { placeholderOf } from "../model/placeholder.ts";
 
-/** An address that something outside of the store says is in use. */
+/** An address in use according to a source outside the store. */
 export interface KnownUse {
   readonly address: string;
   readonly handleId: string;
-  /** As an assignment would note them (`secondary`). */
+  /** The attributes that an assignment would store (`secondary`). */
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** What was done, for people; `undefined` when it is a person's to decide. `now` in nanoseconds since the epoch. */
+/** What was done, as text; `undefined` if a person must decide. `now` in nanoseconds since the epoch. */
 export function* repairObject(
   { kind, name }: ObjectRef,
   uses: readonly KnownUse[],
@@ -79,7 +79,7 @@ function* repairBlock(name: string, uses: readonly KnownUse[], now: bigint): Tra
   return `set IPAMBlock "${name}" aside and rebuilt it: ${known.size} addresses are known to be in use${withheld}`;
 }
 
-/** What can be read of the block; `undefined` where that is nothing. */
+/** The readable parts of the block; `undefined` if there are none. */
 function* readable(name: string, cidr: string): Transaction<BlockSpec | undefined> {
   try {
     const object = yield* read({ kind: "IPAMBlock", name });
@@ -106,7 +106,7 @@ function* byHandles(cidr: string, uses: readonly KnownUse[]): Transaction<readon
   ];
 }
 
-/** By ordinal. What the block itself says comes before what others say of it. */
+/** Owners by ordinal. The block itself takes precedence over other sources. */
 function knownOwners(
   cidr: string,
   old: BlockSpec | undefined,
@@ -136,7 +136,7 @@ function attributeOf(spec: BlockSpec, ordinal: number): AllocationAttribute | un
   }
 }
 
-/** Later than every number that the block can have given. */
+/** A sequence number above all that the block can have used. */
 function firstNumber(old: BlockSpec | undefined, now: bigint): bigint {
   const { sequenceNumber } = old ?? {};
   const last =
@@ -144,7 +144,7 @@ function firstNumber(old: BlockSpec | undefined, now: bigint): bigint {
   return last >= now ? last + 1n : now;
 }
 
-/** Addresses that were released last come last again. */
+/** Keeps the order of release: the addresses released last are assigned last. */
 function orderedAs(block: Block, old: BlockSpec | undefined): Block {
   const all = block.spec.unallocated;
   const before = (old?.unallocated ?? []).filter((ordinal) => all.includes(ordinal));
@@ -157,7 +157,7 @@ function fill(block: Block, owners: ReadonlyMap<number, AllocationAttribute>): B
   return withSpec(block, spec);
 }
 
-/** Handles that name the block and have less in it than they count. */
+/** Handles that count more addresses of the block than the block has for them. */
 function* lostHandles(cidr: string, { spec }: Block): Transaction<readonly string[]> {
   const handles = (yield* list("IPAMHandle")).map((object) => object.spec as Partial<HandleSpec>);
   return handles.flatMap(({ handleID, block }) => {

@@ -1,10 +1,10 @@
 /**
- * Repairing: what a check found and a fresh look confirms is put right, each problem by itself.
+ * Repairs problems that a check found and a new snapshot confirms, one by one.
  *
  *     reports ─┐
- *     fresh ───┴─► confirmed() ─► repair() each      under the lock that the fresh look was taken in
+ *     fresh ───┴─► confirmed() ─► repair() each         under the lock under which the new snapshot was taken
  *
- * **Only what is in every report is touched, and only when it is still the same**: an address by its handle and sequence number.
+ * **Only problems in every report are repaired, and only if the object is unchanged**: for an address, handle and sequence number must match.
  */
 
 import { ownerOf } from "../../identity/attachment.ts";
@@ -30,7 +30,7 @@ export function confirmedProblems(reports: readonly Report[], fresh: Report): re
   });
 }
 
-/** What tells one problem from another; of a leak the assignment, for the address may have been given away again. */
+/** Identifies a problem; a leak by its assignment, because the address may have been assigned again. */
 function identityOf({ kind, subject }: Problem, report: Report): string {
   const leak = kind === "leaked address" ? leakedAt(report, subject) : undefined;
   return JSON.stringify([kind, subject, leak?.handle, leak?.sequenceNumber]);
@@ -50,9 +50,9 @@ function leakedAt(report: Report, address: string): Allocation | undefined {
 }
 
 /**
- * What was done, for people; `undefined` when the kind is a person's to decide. Throws `CoreError` when the store refuses.
+ * What was done, as text; `undefined` if a person must decide. Throws `CoreError` if the store refuses.
  *
- * Repair problems in the order of the report: what is repaired first may have been the cause of what follows.
+ * Repair problems in the order of the report: earlier ones may cause later ones.
  */
 export function* repair(problem: Problem, fresh: Report, snapshot: Snapshot): Transaction<string | undefined> {
   const { kind, subject } = problem;
@@ -87,7 +87,7 @@ function* repairLeak(address: string, fresh: Report): Transaction<string | undef
   return `released ${address} of handle "${handle}"`;
 }
 
-/** Notes what an endpoint that is there really has; without an endpoint nobody knows whose it is. */
+/** Records an address for the live endpoint that has it; without an endpoint the owner is unknown. */
 function* recordAddress(address: string, snapshot: Snapshot): Transaction<string | undefined> {
   const use = knownUses(snapshot).find((one) => one.address === address);
   const pool = snapshot.pools.find(({ cidr }) => contains(cidr, address));
@@ -113,7 +113,7 @@ function* countOne(handleId: string, cidr: string): Transaction<void> {
   yield* update({ ...handle, spec: { ...handle.spec, block } });
 }
 
-/** Brings a handle to what its blocks hold now: other problems may have been repaired since the look. */
+/** Corrects a handle to what its blocks hold now: other repairs may have changed them since the snapshot. */
 function* repairHandle(handleId: string, snapshot: Snapshot): Transaction<string> {
   const counts = yield* countNow(handleId, snapshot);
   const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
@@ -143,7 +143,7 @@ function* countNow(handleId: string, snapshot: Snapshot): Transaction<Readonly<R
   return counts;
 }
 
-/** Finishes what was half done: the affinity of a block that is the node's is confirmed, any other goes. */
+/** Finishes an interrupted claim or release: confirms the affinity of a block that the node owns, removes any other. */
 function* repairAffinity(name: string, { node, affinities, blocks }: Snapshot): Transaction<string | undefined> {
   const specs = [
     ...affinities.map(({ spec }) => spec as AffinitySpec),
@@ -162,7 +162,7 @@ function* repairAffinity(name: string, { node, affinities, blocks }: Snapshot): 
   return `confirmed affinity "${name}"`;
 }
 
-/** Of every endpoint that is not proven to be gone: its addresses must not be given to another. */
+/** The addresses of every endpoint that is not proven to be gone: they must not be assigned again. */
 function knownUses({ node, endpoints, links }: Snapshot): readonly KnownUse[] {
   const owners = new Set(links.map(({ owner }) => owner));
   return endpoints

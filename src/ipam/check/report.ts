@@ -1,4 +1,4 @@
-/** What a check of the addresses looks at, and what it finds. */
+/** The input and the result of a check of the addresses. */
 import type { Attachment } from "../../identity/attachment.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { ObjectRef } from "../../store/store-error.ts";
@@ -11,7 +11,7 @@ export interface Snapshot {
   /** Nanoseconds since the epoch. */
   readonly takenAt: bigint;
   readonly pools: readonly Pool[];
-  /** As they are stored: a block's spec may be no block's. */
+  /** As stored; the spec is not validated. */
   readonly blocks: readonly StoredObject[];
   readonly handles: readonly StoredObject[];
   readonly affinities: readonly StoredObject[];
@@ -22,7 +22,7 @@ export interface Snapshot {
   readonly links: readonly SeenLink[];
   /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
   readonly seen: readonly SeenAddress[];
-  /** Prefixes of reservations: who uses such an address without a block is known to the administrator. */
+  /** Prefixes of reservations: the administrator knows who uses such an address outside of blocks. */
   readonly reserved?: readonly string[];
   /** Whether there are sandboxes on the node that cannot be looked into from here: an address that is seen nowhere may be in one of them. */
   readonly hasUnseen: boolean;
@@ -31,8 +31,7 @@ export interface Snapshot {
 }
 
 /**
- * Whether a sandbox is there. `unseen`: its path has its meaning in a mount namespace that cannot be looked into from here, which proves
- * nothing.
+ * Whether a sandbox exists. `unseen`: its path is valid only in a mount namespace that this process cannot enter, so nothing is proven.
  */
 export type Sandbox = "there" | "gone" | "unseen";
 
@@ -40,7 +39,7 @@ export type Sandbox = "there" | "gone" | "unseen";
 export interface SeenEndpoint {
   readonly attachment: Attachment;
   readonly pod: { readonly namespace: string; readonly name: string } | undefined;
-  /** Empty where another main plugin than ours made the attachment. */
+  /** Empty if a foreign main plugin created the attachment. */
   readonly hostInterface: string;
   /** Without prefix lengths. */
   readonly addresses: readonly string[];
@@ -72,13 +71,13 @@ export interface Allocation {
   /** The CIDR of its block. */
   readonly block: string;
   readonly handle: string;
-  /** The block's number when it was assigned, in decimal digits: what tells it from a later allocation of the same address. */
+  /** The block's sequence number at the assignment, in decimal: distinguishes it from a later allocation of the same address. */
   readonly sequenceNumber: string;
   /** The node that it was assigned on. */
   readonly node: string;
   /** For people: `default/web-0 eth0`, `vxlanTunnelAddress of node-1`. */
   readonly owner: string;
-  /** `unchecked`: another node's, of a use that leaves no trace here, or of a sandbox that is not visible from here. */
+  /** `unchecked`: held by another node, for a use without a trace here, or for a sandbox that is not visible from here. */
   readonly state: "in use" | "leaked" | "unchecked";
   /** Why it is in that state. */
   readonly reason: string;
@@ -92,14 +91,14 @@ export type ProblemKind =
   /** An address in use that no block records. */
   | "unknown address"
   | "address outside pools"
-  /** A handle that names blocks and has nothing in any of them. */
+  /** A handle that names blocks but has no address in any of them. */
   | "leaked handle"
-  /** A handle that a block names and that is not there, or does not name the block. */
+  /** A block names a handle that does not exist or does not name the block. */
   | "missing handle"
-  /** A handle that counts another number of addresses than a block has for it. */
+  /** A handle whose count differs from the block's. */
   | "wrong handle count"
   | "malformed block"
-  /** An affinity without its block, of a block that is another's, or left half-made; or a block without its affinity. */
+  /** An affinity without its block, for another node's block, or not confirmed; or a block without its affinity. */
   | "stale affinity"
   | "damaged object";
 

@@ -1,11 +1,11 @@
 /**
- * Affinities: which node owns which block, recorded before the block is made and after it is given up.
+ * Affinities: which node owns which block. An affinity is written before its block and removed after it.
  *
  *     claim     affinity pending → block created → affinity confirmed
  *     release   affinity pendingDeletion → block deleted (or, while in use, left without owner) → affinity deleted
  *
- * **The block decides**: a block that names the node as its owner is the node's, whatever state the affinity was left in by a process
- * that was killed. Whoever comes next finishes the claim.
+ * **The block decides**: a block that names the node as its owner belongs to the node, in whatever state a killed process left the affinity.
+ * The next operation finishes the claim.
  */
 import { affinityLabels } from "../../store/affinity-labels.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -20,16 +20,16 @@ export interface AffinitySpec {
   readonly type: "host";
   /** Empty in old data: confirmed. */
   readonly state: "pending" | "confirmed" | "pendingDeletion" | "";
-  /** A string, by a mistake in Calico's schema that cannot be repaired. */
+  /** A string, as in Calico's schema. */
   readonly deleted: "false" | "true";
 }
 
-/** So that a release finds the pool's cursor without reading all pools. */
+/** Lets a release find the pool's cursor without reading all pools. */
 const poolAnnotation = "tortie/pool";
 
 type Affinity = StoredObject<AffinitySpec>;
 
-/** What a block says of its owner. */
+/** The `affinity` of a block that the node owns. */
 export function hostAffinity(node: string): string {
   return `host:${node}`;
 }
@@ -42,7 +42,7 @@ export interface Claim {
   readonly now: bigint;
 }
 
-/** The node's block of this range, made if it is nobody's; `undefined` when it is another's or has no owner. */
+/** The node's block with this CIDR, created if there is none; `undefined` if the block belongs to another node or has no owner. */
 export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | undefined> {
   const { node, now } = claim;
   for (let tries = 0; tries < maxTries; tries++) {
@@ -63,7 +63,7 @@ export function* claimBlock(claim: Claim, cidr: string): Transaction<Block | und
   throw new TooManyConflicts(`claim block ${cidr}`);
 }
 
-/** Gives a block up. A block in use keeps its addresses and loses its owner. */
+/** Releases a block: deletes it, or, if it is in use, removes its owner and keeps its allocations. */
 export function* releaseBlock(node: string, cidr: string): Transaction<void> {
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
@@ -78,7 +78,7 @@ export function* releaseBlock(node: string, cidr: string): Transaction<void> {
   throw new TooManyConflicts(`release block ${cidr}`);
 }
 
-/** Whether the node has, or is about to have, the block. */
+/** Whether the node owns the block or is claiming it. */
 export function* hasAffinity(node: string, cidr: string): Transaction<boolean> {
   return (yield* readAffinity(node, cidr)) !== undefined;
 }
@@ -92,7 +92,7 @@ export function* readAffinity(node: string, cidr: string): Transaction<Affinity 
   return (yield* read({ kind: "BlockAffinity", node, cidr })) as Affinity | undefined;
 }
 
-/** Whether it is gone now; `false` when another process changed it meanwhile. */
+/** Whether it was removed; `false` if another process changed it meanwhile. */
 function* removeAffinity(node: string, cidr: string): Transaction<boolean> {
   const affinity = yield* readAffinity(node, cidr);
   return affinity === undefined || (yield* remove(affinity));
@@ -111,7 +111,7 @@ function* setState(
   return (yield* update({ ...stored, spec: { ...stored.spec, state } })) as Affinity | undefined;
 }
 
-/** The CIDR of the pool of a block that the node owns; `undefined` where the affinity does not say. */
+/** The CIDR of the pool of a block that the node owns; `undefined` if the affinity does not name it. */
 export function* poolOfBlock(node: string, cidr: string): Transaction<string | undefined> {
   return (yield* readAffinity(node, cidr))?.metadata.annotations?.[poolAnnotation];
 }

@@ -1,4 +1,4 @@
-/** What is noted with an address: Calico's keys, and the interface. */
+/** The attributes stored with an address: Calico's keys, and the interface. */
 
 export interface Workload {
   readonly node: string;

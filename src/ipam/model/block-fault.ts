@@ -1,10 +1,10 @@
-/** The invariants of a block, for tests and for whoever checks a store. */
+/** The invariants of a block, for tests and for checks of the store. */
 import { addressCount } from "../../net/prefix.ts";
 import { readValue } from "../../store/json-text.ts";
 import type { AllocationAttribute, BlockSpec, StoredAttribute } from "./block.ts";
 import { numberedOrdinals } from "./sequence-numbers.ts";
 
-/** What is wrong with a block; `undefined` when it is sound. `now` in nanoseconds since the epoch: where given, nothing was released later. */
+/** The first violated invariant; `undefined` if the block is valid. With `now` (nanoseconds since the epoch) no release may be later. */
 export function blockFault(spec: BlockSpec, now?: bigint): string | undefined {
   const { allocations, attributes, unallocated, sequenceNumberForAllocation } = spec;
   const size = Number(addressCount(spec.cidr));
@@ -38,7 +38,7 @@ function attributeFault(attributes: readonly StoredAttribute[], now: bigint): st
   for (const [index, stored] of attributes.entries()) {
     try {
       const { releasedAt } = readValue<AllocationAttribute>(stored);
-      // A minute, for clocks are set.
+      // Allows a minute, because clocks are adjusted.
       if (typeof releasedAt === "string" && Date.parse(releasedAt) > Number(now / 1_000_000n) + 60_000) {
         return `attribute ${index} was released in the future, at ${releasedAt}`;
       }

@@ -1,13 +1,13 @@
 /**
- * Blocks: a range of addresses, who has which, and in what order the free ones are given away. Pure: each function makes a new spec.
+ * Blocks: a range of addresses, their owners, and the order in which free ones are assigned. Pure: each function returns a new spec.
  *
  *     allocations   [0, 1, null, null]     per ordinal: index into attributes, or free
- *     unallocated   [3, 2]                 free ordinals: taken from the head, given back at the tail
+ *     unallocated   [3, 2]                 free ordinals: assigned from the head, released to the tail
  *     attributes    [{handle_id: "a"}, {handle_id: "b"}]
  *
- * **Every ordinal is allocated or in `unallocated`, once. Every attribute is used.** (`blockFault` tells.) **A block's sequence number
- * grows with every write, and an ordinal remembers the one it was taken at**, so that a stale release of an address that was given
- * away again is recognised.
+ * **Every ordinal is allocated or in `unallocated`, once. Every attribute is used.** (`blockFault` checks this.) **A block's sequence number
+ * grows with every write, and an ordinal stores the number of its assignment**, so that a late release of an address that was assigned again
+ * is recognised.
  */
 import { addressBytes, formatAddress } from "../../net/address.ts";
 import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../../net/prefix.ts";
@@ -24,7 +24,7 @@ export interface AllocationAttribute {
   readonly [unknown: string]: unknown;
 }
 
-/** As text where a file held it and nobody has asked for it yet. */
+/** Text of the file until it is first read. */
 export type StoredAttribute = Unread<AllocationAttribute>;
 
 export interface BlockSpec {
@@ -44,7 +44,7 @@ export interface BlockSpec {
 
 export type Block = StoredObject<BlockSpec>;
 
-/** Tells which ordinals of a block must not be given away by themselves. */
+/** Whether an ordinal of a block is reserved: assigned only on explicit request. */
 export type Reserved = (ordinal: number) => boolean;
 
 /** `now` in nanoseconds since the epoch. */
@@ -68,7 +68,7 @@ export function newBlock(cidr: string, affinity: string, now: bigint): Block {
   };
 }
 
-/** Throws `DamagedError` when the spec has not the shape of a block, or is that of another one than `cidr`. */
+/** Throws `DamagedError` if the spec is not a valid block, or has another CIDR. */
 export function decodeBlock(object: StoredObject, cidr: string): Block {
   const { name } = object.metadata;
   if (!hasShape(object)) {
@@ -110,14 +110,14 @@ export function assign(spec: BlockSpec, count: number, attribute: AllocationAttr
   return { spec: allocate({ ...spec, unallocated: passedOver.concat(rest) }, ordinals, attribute), ordinals };
 }
 
-/** Takes one ordinal wherever it stands in the list; `undefined` when it is not free. */
+/** Assigns one ordinal, wherever it is in the list; `undefined` if it is not free. */
 export function assignOrdinal(spec: BlockSpec, ordinal: number, attribute: AllocationAttribute): BlockSpec | undefined {
   if (!spec.unallocated.includes(ordinal)) return undefined;
   const unallocated = spec.unallocated.filter((other) => other !== ordinal);
   return allocate({ ...spec, unallocated }, [ordinal], attribute);
 }
 
-/** Gives allocated ordinals back, at the tail of the list; attributes that nothing uses any more go. */
+/** Releases allocated ordinals to the tail of the list, and drops unused attributes. */
 export function release(spec: BlockSpec, ordinals: readonly number[]): BlockSpec {
   return {
     ...releaseTo(spec, ordinals, null, spec.attributes),
@@ -125,7 +125,7 @@ export function release(spec: BlockSpec, ordinals: readonly number[]): BlockSpec
   };
 }
 
-/** Gives allocated ordinals back when they have cooled down: until then they have no owner and are not free (`expireCooldowns`). RFC 3339. */
+/** Releases allocated ordinals after a cooldown: until `expireCooldowns` they have no owner and are not free. `releasedAt`: RFC 3339. */
 export function releaseWithCooldown(spec: BlockSpec, ordinals: readonly number[], releasedAt: string): BlockSpec {
   return releaseTo(spec, ordinals, spec.attributes.length, [...spec.attributes, { releasedAt }]);
 }
@@ -144,7 +144,7 @@ export function expireCooldowns(spec: BlockSpec, cooldownSeconds: number, now: b
   return release(spec, ordinals);
 }
 
-/** Whether this is the note of a release, and nobody's. */
+/** Whether the attribute belongs to a released address in its cooldown. */
 export function isCooldown({ handle_id, releasedAt }: AllocationAttribute): boolean {
   return typeof releasedAt === "string" && (handle_id ?? "") === "";
 }
@@ -205,7 +205,7 @@ export function isEmpty(spec: BlockSpec): boolean {
   return spec.unallocated.length === spec.allocations.length;
 }
 
-/** Whether anybody has an address of it: those that cool down are nobody's. (Every attribute is used.) */
+/** Whether any address has an owner; addresses in their cooldown have none. (Every attribute is used.) */
 export function hasAllocations(spec: BlockSpec): boolean {
   return spec.attributes.some((_, index) => cooldownAt(spec, index) === undefined);
 }
@@ -221,7 +221,7 @@ export function blockAddress({ cidr }: Pick<BlockSpec, "cidr">, ordinal: number)
   return formatAddress(bytes);
 }
 
-/** `undefined` when the address is none of the block's. */
+/** `undefined` if the address is not in the block. */
 export function blockOrdinal(cidr: string, address: string): number | undefined {
   const ordinal = ordinalOf(cidr, address);
   return ordinal === undefined ? undefined : Number(ordinal);
@@ -233,7 +233,7 @@ function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: Alloc
   const allocations = spec.allocations.slice();
   let numbers = spec.sequenceNumberForAllocation ?? {};
   for (const ordinal of ordinals) {
-    // The last guard of a file that somebody edited: an address that has an owner is given to nobody else.
+    // The last guard against a wrongly edited file: an address with an owner is never assigned again.
     if (allocations[ordinal] !== null)
       throw malformed(blockName(spec.cidr), `ordinal ${ordinal} is allocated but also listed in unallocated`);
     allocations[ordinal] = index;
@@ -257,7 +257,7 @@ function indexOfAttribute(spec: BlockSpec, attribute: AllocationAttribute): numb
   });
 }
 
-/** Passes over most attributes of other handles without reading them. */
+/** Skips most attributes of other handles without decoding them. */
 function handleFilter(handleId: string): (attribute: StoredAttribute | undefined) => boolean {
   const quoted = JSON.stringify(handleId);
   return (attribute) => mayContain(attribute, quoted);
@@ -277,7 +277,7 @@ function malformed(name: string, reason: string): DamagedError {
   return new DamagedError("use", { kind: "IPAMBlock", name }, reason);
 }
 
-/** An attribute that holds more than a handle and its secondary keys (an alternate owner, a release time) is nobody else's. */
+/** Attributes with further keys (an alternate owner, a release time) are never shared. */
 function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): boolean {
   if (one.handle_id !== other.handle_id) return false;
   const { handle_id: _one, secondary: oneKeys, ...oneRest } = one;
@@ -289,7 +289,7 @@ function sameAttribute(one: AllocationAttribute, other: AllocationAttribute): bo
   );
 }
 
-/** Takes away the attributes that no ordinal names any more; those behind them move up. */
+/** Drops attributes that no ordinal refers to, and renumbers the others. */
 function compact(
   allocations: readonly (number | null)[],
   attributes: readonly StoredAttribute[],

@@ -1,4 +1,4 @@
-/** What a handle holds by now: the blocks that it names, and its ordinals in each. */
+/** The contents of a handle: the blocks that it names, and its ordinals in each. */
 import type { Family } from "../../net/address.ts";
 import { familyOf } from "../../net/address.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -15,7 +15,7 @@ export interface HandleBlock {
 export interface HandleContents {
   /** As it is stored; `undefined` when there is none. */
   readonly handle: StoredObject<HandleSpec> | undefined;
-  /** The blocks in which it really holds something: **the block decides, the handle's counts do not**. */
+  /** The blocks that have ordinals of the handle: **the block decides, not the handle's counts**. */
   readonly blocks: readonly HandleBlock[];
 }
 

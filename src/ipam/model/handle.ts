@@ -1,5 +1,5 @@
 /**
- * Handles: what belongs together and is released together, here the addresses of one attachment.
+ * Handles: addresses that are released together, here those of one attachment.
  *
  *     k8s-pod-network.3f2a…             Calico's ID: <network>.<containerID>, for eth0
  *     k8s-pod-network/3f2a…/net1        every other interface, and container IDs that hold a dot

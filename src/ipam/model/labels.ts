@@ -12,7 +12,7 @@ import { read, type Transaction } from "../../store/transaction.ts";
 import type { Pool } from "./pool.ts";
 import type { Labels } from "./selector.ts";
 
-/** Whom addresses are for, as selectors see it. */
+/** The labels that pools' selectors are evaluated against. */
 export interface Scope {
   readonly node: string;
   readonly nodeLabels: Labels;

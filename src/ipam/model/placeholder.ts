@@ -1,8 +1,8 @@
 /**
- * Placeholders: handles that keep what a rebuilt block cannot tell the owner of.
+ * Placeholders: handles for addresses of a repaired block whose owner is unknown.
  *
- * When a block's file is lost and a handle still names it, some address of it is in use and nobody knows which. All of them but the known
- * ones go to the placeholder: **none is given to a second owner**. A check finds and releases them once they are not seen in use.
+ * If a block's file is lost and a handle still names it, some of its addresses are in use, but not known which. All addresses without a known
+ * owner go to the placeholder, so **none gets a second owner**. A check releases them once they are not seen in use.
  */
 import { blockName } from "../../store/object-name.ts";
 

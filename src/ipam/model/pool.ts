@@ -18,10 +18,10 @@ export interface Pool {
   readonly family: Family;
   /** The length of the blocks' prefixes. */
   readonly blockSize: number;
-  /** Gives no new addresses; those it gave stay. */
+  /** Assigns no new addresses; existing ones stay. */
   readonly disabled: boolean;
   readonly natOutgoing: boolean;
-  /** Whether it gives addresses that nobody asked it for by name. */
+  /** Whether it assigns addresses to requests that do not name it (`assignmentMode: Automatic`). */
   readonly automatic: boolean;
   readonly allowedUses: readonly string[];
   readonly nodeSelector: string;
@@ -56,7 +56,7 @@ export function blockSizes(family: Family): readonly number[] {
 export interface PoolList {
   /** By name. */
   readonly pools: readonly Pool[];
-  /** What is wrong with each of the others: one pool that makes no sense does not take the rest away. */
+  /** The errors of invalid pools; the valid ones remain usable. */
   readonly faults: readonly StoreError[];
 }
 
@@ -74,7 +74,7 @@ export function* listPools(): Transaction<PoolList> {
   return { pools, faults };
 }
 
-/** Throws `InvalidObject` that names the pool and the key when it makes no sense. */
+/** Throws `InvalidObject` naming the pool and the invalid key. */
 export function decodePool({ metadata, spec }: StoredObject): Pool {
   const pool = spec as Partial<PoolSpec>;
   const refuse = (field: string, wanted: string, found: unknown) =>
@@ -107,7 +107,7 @@ export function blockCount({ cidr, blockSize }: Pool): bigint {
   return 1n << BigInt(blockSize - lengthOf(cidr));
 }
 
-/** The block at an index, counted from the node's own start and around: nodes that look for blocks at once seldom meet. */
+/** The block at an index, counted cyclically from a start that depends on the node, so that concurrent nodes rarely collide. */
 export function blockAt(pool: Pool, node: string, index: bigint): string {
   const position = (startOf(node) + index) % blockCount(pool);
   const width = pool.family === 4 ? 32 : 128;
@@ -116,8 +116,8 @@ export function blockAt(pool: Pool, node: string, index: bigint): string {
 }
 
 /**
- * How many blocks further the first one lies that a range does not cover whole; the block at `index` is within the range. Pools of IPv6 have
- * too many blocks to look at each.
+ * The distance from the block at `index`, which is in the range, to the first block that the range does not cover. An IPv6 pool has too many
+ * blocks to test each.
  */
 export function blocksToEnd(pool: Pool, node: string, index: bigint, range: string): bigint {
   const width = BigInt((pool.family === 4 ? 32 : 128) - pool.blockSize);

@@ -15,11 +15,11 @@ import { InvalidRequest } from "../invalid-request.ts";
 export type Labels = Readonly<Record<string, string>>;
 export type Selector = (labels: Labels) => boolean;
 
-/** Beyond what people write, and within what any stack holds. */
+/** More than anybody writes, and safe for any stack size. */
 const maxDepth = 20;
 const everything: Selector = () => true;
 
-/** Throws `InvalidRequest` that says where the text goes wrong. */
+/** Throws `InvalidRequest` with the position of the syntax error. */
 export function parseSelector(text: string): Selector {
   const tokens = tokensOf(text);
   if (tokens.length === 0) return everything;
@@ -101,7 +101,7 @@ function parseCall(reader: Reader, name: string): Selector {
   }
   if (name !== "all" && name !== "global") throw refusal(reader.text, `there is no "${name}()"`);
   expectMark(reader, ")");
-  // global() asks for what has no namespace; nodes and namespaces have none.
+  // global() matches objects without a namespace; nodes and namespaces have none.
   return everything;
 }
 

@@ -1,4 +1,4 @@
-/** What an operator may set beside pools: `IPAMConfig` "default" and `IPReservation`s. */
+/** Settings other than pools: `IPAMConfig` "default" and `IPReservation`s. */
 import { canonicalPrefix, contains, overlaps } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
 import { listWhole, read, type Transaction } from "../../store/transaction.ts";
@@ -11,7 +11,7 @@ export interface IpamConfig {
   readonly autoAllocateBlocks: boolean;
   /** Per family; 0: no limit (Calico's 20 shares pools among many nodes, here one node has them all). */
   readonly maxBlocksPerHost: number;
-  /** How long a released address stays unused. */
+  /** How long a released address stays unassigned, in seconds. */
   readonly ipCooldownSeconds: number;
 }
 
@@ -27,7 +27,7 @@ export function* readIpamConfig(): Transaction<IpamConfig> {
   return object === undefined ? defaults : { ...defaults, ...(object.spec as Partial<IpamConfig>) };
 }
 
-/** All reserved ranges. Throws `DamagedError` when one cannot be used: what it reserves would be given away. */
+/** All reserved ranges. Throws `DamagedError` if one is invalid, because its addresses would be assigned otherwise. */
 export function* listReservedCidrs(): Transaction<readonly string[]> {
   const cidrs: string[] = [];
   for (const { metadata, spec } of yield* listWhole("IPReservation")) {

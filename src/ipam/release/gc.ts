@@ -1,8 +1,8 @@
 /**
- * Collection: releases what belongs to no attachment of one network that is still there.
+ * GC: releases the addresses of one network that belong to no valid attachment.
  *
- * **A node frees what it holds, and nothing of another's**: whoever asks knows the attachments of its own node alone. An address is held by
- * the node that it was assigned on, which is noted with it; one without that note by the node that owns its block.
+ * **A node releases only its own addresses**, because the runtime knows only the attachments of its node. An address belongs to the node in its
+ * attributes, on which it was assigned; without that attribute, to the node that owns the block.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -14,13 +14,13 @@ import { type AllocationFilter, releaseByHandle } from "./release.ts";
 
 export interface Collected {
   readonly released: readonly Assigned[];
-  /** What could not be released; the rest was. */
+  /** The errors of addresses that could not be released; the others were. */
   readonly errors: readonly CoreError[];
 }
 
 export interface Collector {
   readonly network: string;
-  /** `undefined`: every name's, in a store that is one node's alone, for that node may have had other names. */
+  /** `undefined`: addresses of any node name, for a store with a single node, which may have had other names. */
   readonly node: string | undefined;
   /** Nanoseconds since the epoch. */
   readonly now: bigint;
@@ -53,7 +53,7 @@ function heldBy(node: string): AllocationFilter {
     secondary?.node === undefined ? affinity === hostAffinity(node) : secondary.node === node;
 }
 
-/** Longer than an ADD takes from its handle to its block. */
+/** More than the time between an ADD's write of its handle and of its block. */
 const minAgeMs = 60_000;
 
 /** Whether a handle that has nothing may be one that another node is just about to assign for: it is written before the block. */

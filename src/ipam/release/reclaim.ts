@@ -1,7 +1,6 @@
 /**
- * Reclaiming: empty blocks that the node will not take from again are given up, Calico's ensureConsistentAffinity.
- *
- * That is a block whose pool is gone or selects other nodes. **Blocks of the node's own pools stay**, empty or not: the next pod takes from them.
+ * Releases empty blocks that the node will not use again, as Calico's ensureConsistentAffinity does: blocks whose pool is gone or selects other
+ * nodes. **Empty blocks of usable pools stay**: the next pod gets an address from them.
  */
 import { canonicalPrefix, contains } from "../../net/prefix.ts";
 import { list, type Transaction } from "../../store/transaction.ts";
@@ -12,7 +11,7 @@ import { readScope, type Scope } from "../model/labels.ts";
 import { listPools, type Pool } from "../model/pool.ts";
 import { NoAddressError } from "../no-address.ts";
 
-/** The CIDRs of what was given up. Does nothing while a pool cannot be read: it may be the block's. */
+/** The CIDRs of the released blocks. Does nothing while a pool cannot be read, because it may be the block's pool. */
 export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
   const { pools, faults } = yield* listPools();
   if (pools.length === 0 || faults.length > 0) return [];
@@ -30,8 +29,8 @@ export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
 }
 
 /**
- * Gives up the empty blocks that are kept for nodes of other names, as this one may have had before. **For a store that is one node's alone**:
- * what such a block still has in use stays its own until its pods end. The CIDRs of what was given up.
+ * Releases empty blocks of other node names, which this node may have had before. **Only for a store with a single node.** Blocks in use stay
+ * until their pods end. Returns the CIDRs of the released blocks.
  */
 export function* reclaimFormerNodes(node: string): Transaction<readonly string[]> {
   const reclaimed: string[] = [];
@@ -46,7 +45,7 @@ export function* reclaimFormerNodes(node: string): Transaction<readonly string[]
   return reclaimed;
 }
 
-/** Runs an assignment; where it finds no address, once more after `reclaimFormerNodes`. `undefined`: the store is not one node's. */
+/** Runs an assignment, and again after `reclaimFormerNodes` if it finds no address. `node` is `undefined` in a store with several nodes. */
 export function* retryReclaiming<T>(node: string | undefined, assign: () => Transaction<T>): Transaction<T> {
   try {
     return yield* assign();

@@ -1,9 +1,9 @@
 /**
- * Release by address, each with the guards that whoever asks for it knows: Calico's ReleaseIPs.
+ * Releases single addresses, guarded by optional expectations, as Calico's ReleaseIPs does.
  *
  *     {address, handle, sequenceNumber}     the handle and the block's number of the allocation that is meant
  *
- * **A guard that does not hold refuses its block whole**: the address was given away again since. Addresses of other blocks go on.
+ * **A failed guard refuses all addresses of its block**: the address was assigned again since. Other blocks are not affected.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
@@ -26,7 +26,7 @@ export interface ReleaseOption {
   readonly sequenceNumber?: bigint;
 }
 
-/** The address has been given away again since. */
+/** The address was assigned again since. */
 class OtherAssignment extends CoreError {
   override readonly name = "OtherAssignment";
   readonly kind = "datastore";
@@ -40,13 +40,13 @@ class OtherAssignment extends CoreError {
 
 export interface ReleasedIps {
   readonly released: readonly Assigned[];
-  /** Addresses that nobody had. */
+  /** Addresses that were not assigned. */
   readonly unallocated: readonly string[];
   /** Of blocks that refused. */
   readonly errors: readonly CoreError[];
 }
 
-/** `now` in nanoseconds since the epoch: where given, addresses cool down as IPAMConfig says. */
+/** With `now` (nanoseconds since the epoch) the cooldown of IPAMConfig applies. */
 export function* releaseIps(options: readonly ReleaseOption[], now?: bigint): Transaction<ReleasedIps> {
   const released: Assigned[] = [];
   const unallocated: string[] = [];
@@ -64,7 +64,7 @@ export function* releaseIps(options: readonly ReleaseOption[], now?: bigint): Tr
   return { released, unallocated, errors };
 }
 
-/** By the pools that there are, or, where a pool is gone, by a look at all blocks. An address that is asked for twice counts once. */
+/** Groups addresses by block, using the pools, or all blocks if a pool is gone. Duplicates count once. */
 function* groupByBlock(
   options: readonly ReleaseOption[],
   unallocated: string[],
@@ -118,7 +118,7 @@ function isFree(spec: BlockSpec, ordinal: number): boolean {
   return attribute === undefined || isCooldown(attribute);
 }
 
-/** The ordinal, when it is the allocation that is meant. */
+/** The ordinal, if the guards match its allocation. */
 function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNumber }: ReleaseOption): number {
   const owner = attributeAt(spec, ordinal)?.handle_id ?? "";
   if (handle !== undefined && handle !== owner) {
@@ -132,7 +132,7 @@ function guarded(spec: BlockSpec, ordinal: number, { address, handle, sequenceNu
   return ordinal;
 }
 
-/** Brings a handle's count of one block to what the block really has. */
+/** Corrects a handle's count of one block to the block's own. */
 function* recount(handleId: string, { spec }: Block): Transaction<void> {
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);

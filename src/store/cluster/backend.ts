@@ -55,7 +55,7 @@ export class Unanswered extends StoreError {
   }
 }
 
-/** The changes that were asked for are forgotten: whoever wants to know lists again. */
+/** The store no longer has the requested changes (etcd: compacted); the caller must list again. */
 export class Compacted extends StoreError {
   override readonly name = "Compacted";
 

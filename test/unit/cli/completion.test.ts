@@ -38,7 +38,7 @@ function offered(line: string): readonly string[] {
   return execaSync("bash", ["--norc", "-c", script], { env, extendEnv: false, cwd: directory, lines: true }).stdout;
 }
 
-describe("completion in bash", () => {
+describe("tortie completion bash", () => {
   test.each([
     ["tortie doc", ["doctor"]],
     ["tortie i", ["install", "ipam"]],
@@ -77,7 +77,7 @@ test.each([
   if (code !== "ENOENT") expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
 });
 
-test("fish and zsh are told every command and option as well", async () => {
+test("tortie completion fish, zsh: know every command and option as well", async () => {
   for (const { path, options } of commands) {
     const word = path.split(" ").at(-1);
     expect(await scriptOf("fish")).toMatch(new RegExp(` -a ${word}( |$)`, "m"));

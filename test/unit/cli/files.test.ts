@@ -23,7 +23,7 @@ const directory = {
   "/pools/10-net.conflist": "{}",
 };
 
-describe("-f", () => {
+describe("tortie apply -f", () => {
   test.each([
     ["-f /pools", ["a", "b"]],
     ["-f /pools/ -R", ["a", "b", "c"]],
@@ -132,7 +132,7 @@ describe("jsonFault()", () => {
   });
 });
 
-describe("get", () => {
+describe("tortie get", () => {
   const labelled = async () => {
     const one = world({});
     await one.run(

@@ -374,7 +374,7 @@ describe.each([
   });
 });
 
-test("uninstall, killed at any step: the configuration goes before the plugins, and the next one completes it", async () => {
+test("tortie install --uninstall, killed at any step: the configuration goes before the plugins, and a repetition completes it", async () => {
   for (let killedAt = 1; ; killedAt++) {
     const one = world();
     await one.run("install --conflist /tmp/10-net.conflist");

@@ -399,7 +399,7 @@ Successfully set MaxBlocksPerHost to: 3
   });
 });
 
-describe("workloadendpoint", () => {
+describe("tortie get workloadendpoint", () => {
   test("get lists the record; apply takes it back; delete spares a sandbox that is there", async () => {
     const world = await node();
     const address = addPod(world, "a");
@@ -434,7 +434,7 @@ default     a          node-1   ${address}/32   calia
   });
 });
 
-describe("the command line", () => {
+describe("tortie ipam: the command line", () => {
   test.each([
     ["doctr", 'cannot run "doctr": unknown command (did you mean "doctor"?); see "tortie --help"'],
     ["nonsense", 'cannot run "nonsense": unknown command; see "tortie --help"'],

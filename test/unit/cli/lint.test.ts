@@ -24,7 +24,7 @@ test.each(readdirSync("conf-examples").filter((name) => name.endsWith(".conflist
   },
 );
 
-test("all that is wrong with a conflist is told at once", () => {
+test("lintNetwork() reports all mistakes of a conflist at once", () => {
   const plugins = [
     {
       ...usual,
@@ -135,7 +135,7 @@ test("lintNetwork() accepts any case, null, keys of the specification, Calico's 
   expect(findingsOf({ ...plugin, name: "net", cniVersion: "0.3.1" })).toEqual([]);
 });
 
-test("another's keys are not checked, and that is said", () => {
+test("lintNetwork() does not check foreign plugins, and says so", () => {
   const ipam = { type: "host-local", rangess: [] };
   expect(lintNetwork(list({ ...usual, ipam }, { type: "tuning", mtuu: 1 }))).toEqual({
     findings: [],
@@ -143,7 +143,7 @@ test("another's keys are not checked, and that is said", () => {
   });
 });
 
-test("every key of every schema is known, and a letter more in it is not", () => {
+test("lintNetwork() knows every key of every schema, and refuses a misspelt one", () => {
   for (const [type, { schema }] of Object.entries(knownPlugins)) {
     if (type === "calico-ipam") continue;
     for (const key of Object.keys(schema.properties ?? {})) {
@@ -155,7 +155,7 @@ test("every key of every schema is known, and a letter more in it is not", () =>
   }
 });
 
-test("ADD is no stricter than before: keys that nobody knows are kept", () => {
+test("parseConf() keeps unknown keys", () => {
   const node = new FakeNode();
   node.sandbox("c1");
   expect(node.run("ADD", { conf: { mttu: 1400, ipam: { type: "calico-ipam", ipv4_pool: [] } } }).status).toBe(0);
@@ -171,7 +171,7 @@ test.each([
   expect(isNetwork(document)).toBe(wanted);
 });
 
-test("a Calico cluster's conflist is called one, before its keys", () => {
+test("lintNetwork() recognises a Calico cluster's conflist before it lists keys", () => {
   const [first, ...rest] = findingsOf(JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8")));
   expect(first).toBe(
     "plugins[0]: is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; see docs/operations.md",
@@ -180,7 +180,7 @@ test("a Calico cluster's conflist is called one, before its keys", () => {
   expect(findingsOf(list({ ...usual, datastore_type: "etcdv3" }))).toHaveLength(1);
 });
 
-test("another's plugin whose name is nearly one of ours is asked about", () => {
+test("lintNetwork() suggests a plugin of ours for a similar name", () => {
   const { unchecked } = lintNetwork(list({ ...usual, ipam: { type: "calico-ipan" } }, { type: "bandwith" }));
   expect(unchecked).toEqual([
     'plugins[0].ipam (calico-ipan) (did you mean "calico-ipam"?)',
@@ -188,7 +188,7 @@ test("another's plugin whose name is nearly one of ours is asked about", () => {
   ]);
 });
 
-describe("what ADD refuses, validate refuses in its words", () => {
+describe("tortie validate refuses what ADD refuses, with its message", () => {
   test.each<[string, object]>([
     ["no family is wanted", { ipam: { type: "calico-ipam", assign_ipv4: "false" } }],
     ["a node's name with a space", { nodename: "node one" }],

@@ -34,12 +34,12 @@ test.each(["--run-dir", "--state-dir"])("%s of a directory that is not there", a
   });
 });
 
-test("a map without pools says that there are none", async () => {
+test("tortie ipam show --map says that there are no pools", async () => {
   const { status, stdout } = await new World().run("ipam show --map");
   expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringMatching(/^there is no pool yet: /) });
 });
 
-test("a lock that stays taken is told after two seconds, with its holder, and waited for", () => {
+test("reportingLock() reports a held lock and its holder after two seconds, and waits", () => {
   const machine = new FakeMachine();
   const [holder, other] = [new FakeSys({ machine }), new FakeSys({ machine })];
   machine.files.makeDirs("/run/tortie", 0o700);
@@ -53,7 +53,7 @@ test("a lock that stays taken is told after two seconds, with its holder, and wa
   expect(machine.nowMs - before).toBe(40_000);
 });
 
-test("a lock that is free is not spoken of", () => {
+test("reportingLock() reports nothing for a free lock", () => {
   const sys = new FakeSys();
   sys.machine.files.makeDirs("/run/tortie", 0o700);
   const lock = reportingLock(sys, () => expect.unreachable());

@@ -35,7 +35,7 @@ async function withPools(...specs: readonly object[]): Promise<World> {
   return world;
 }
 
-describe("a pool that a configuration asks for and that is not there", () => {
+describe("tortie doctor: a configured pool that does not exist", () => {
   test.each(["10.9.0.0/16", "10.9.0.0/28", "fd00:9::/64", "fd00:9::8/125", "fd00:9::8:0/128"])(
     "%s is there when the command of the message was pasted",
     async (cidr) => {

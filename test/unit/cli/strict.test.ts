@@ -93,7 +93,7 @@ describe.each(kinds)("%s", (kind) => {
   });
 });
 
-describe("an unknown field of a spec", () => {
+describe("tortie apply: an unknown field of a spec", () => {
   test.each<[string, object, string]>([
     ["IPPool", { natOutgoin: true }, 'unknown field spec.natOutgoin (did you mean "natOutgoing"?)'],
     ["IPPool", { nat_outgoing: true }, 'unknown field spec.nat_outgoing (did you mean "natOutgoing"?)'],
@@ -150,7 +150,7 @@ describe("an unknown field of a spec", () => {
   });
 });
 
-describe("what a Calico cluster exports", () => {
+describe("tortie apply: the export of a Calico cluster", () => {
   const exported = {
     uid: "9bd362ca-891f-4691-b0f7-c2afcd4b1cdd",
     creationTimestamp: "2026-11-27T03:45:19Z",
@@ -250,7 +250,7 @@ describe("what a Calico cluster exports", () => {
   });
 });
 
-test("what get writes of each kind, apply takes back without a change", async () => {
+test("tortie apply: accepts the output of get of each kind without a change", async () => {
   for (const [kind, document] of Object.entries(right)) {
     const world = new World();
     await world.run("create -f -", JSON.stringify(document));

@@ -5,7 +5,7 @@ import { didYouMean, editDistance, suggest } from "../../../src/cli/suggest.ts";
 const commands = ["apply", "completion", "create", "delete", "doctor", "get", "ipam", "replace", "validate", "version"];
 const fields = ["cidr", "blockSize", "disabled", "natOutgoing", "ipipMode", "vxlanMode", "nodeSelector"];
 
-describe("a suggestion", () => {
+describe("suggest()", () => {
   test.each([
     ["doctr", "doctor"],
     ["docotr", "doctor"],
@@ -48,7 +48,7 @@ describe("a suggestion", () => {
   });
 });
 
-describe("the edit distance", () => {
+describe("editDistance()", () => {
   test.each([
     ["", "abc", 3],
     ["kitten", "sitting", 3],

@@ -19,7 +19,7 @@ const grounds: readonly (readonly [string, () => Ground, number])[] = [
   ["memory whose answers get lost after the write", lossyGround, 150],
 ];
 
-describe.each(grounds)("over %s", (_, make, numRuns) => {
+describe.each(grounds)("IPAM over %s", (_, make, numRuns) => {
   test("assign and release agree with a map of owners, whatever comes and whoever is broken off", async () => {
     await walk(make, howMany(numRuns));
   });
@@ -45,7 +45,7 @@ describe.each(grounds)("over %s", (_, make, numRuns) => {
   });
 });
 
-describe("128 ADDs of two nodes at once, over a store without a lock", () => {
+describe("autoAssign(): 128 ADDs of two nodes at once, over a store without a lock", () => {
   test("have an address each, DEL leaves nothing, and waiting after a conflict saves requests", async () => {
     const [impatient, patient] = [await crowd(false), await crowd(true)];
     for (const { addresses, left } of [impatient, patient]) {

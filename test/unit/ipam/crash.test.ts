@@ -28,7 +28,7 @@ const operations: readonly Operation[] = [
   { name: "the release of a block in use", pods: 1, run: giveUp, alwaysRepeated: false },
 ];
 
-describe.each(operations)("a process killed in $name", ({ pods, run, alwaysRepeated }) => {
+describe.each(operations)("$name, killed", ({ pods, run, alwaysRepeated }) => {
   test("loses no address and gives none out twice, and the next one finishes or undoes it", () => {
     let kills = 0;
     for (let step = 0; ; step++) {

@@ -98,7 +98,7 @@ describe("canonicalAddress()", () => {
   test("answers undefined to what is no address", () => expect(canonicalAddress("web-0")).toBeUndefined());
 });
 
-describe("BigInt arithmetic", () => {
+describe("addressToBigInt(), bigIntToAddress()", () => {
   test("bigIntToAddress() is the inverse of addressToBigInt()", () => {
     fc.assert(
       fc.property(fc.oneof(bytesOf(4), bytesOf(16)).map(formatAddress), (address) => {

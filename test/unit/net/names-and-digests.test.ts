@@ -29,7 +29,7 @@ describe.each([
   });
 });
 
-describe("UTF-8", () => {
+describe("encodeUtf8(), decodeUtf8()", () => {
   test("encodeUtf8() agrees with TextEncoder, lone surrogates too", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(0xffff)), (units) => {
@@ -67,7 +67,7 @@ describe("UTF-8", () => {
   });
 });
 
-describe("MAC addresses", () => {
+describe("parseMac(), formatMac()", () => {
   test("formatMac() is the inverse of parseMac()", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 6, maxLength: 6 }), (bytes) => {
@@ -90,7 +90,7 @@ describe("MAC addresses", () => {
   });
 });
 
-describe("interface names", () => {
+describe("interfaceNameFault()", () => {
   test.each([
     ["eth0", undefined],
     ["abcdefghijklmno", undefined],

@@ -54,7 +54,7 @@ describe("parsePrefix()", () => {
   });
 });
 
-describe("prefix arithmetic agrees with ip-num", () => {
+describe("contains(), overlaps(), maskPrefix() agree with ip-num", () => {
   test("on the first address and the count", () => {
     fc.assert(
       fc.property(prefix, (text) => {
@@ -95,7 +95,7 @@ describe("contains()", () => {
     expect(() => contains("10.0.0.0", "x")).toThrow('cannot parse address "x"'));
 });
 
-describe("ordinals", () => {
+describe("addressAt(), ordinalOf()", () => {
   test("ordinalOf() is the inverse of addressAt()", () => {
     fc.assert(
       fc.property(prefix, fc.bigInt(0n, (1n << 128n) - 1n), (text, random) => {

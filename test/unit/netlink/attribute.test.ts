@@ -69,7 +69,7 @@ describe("AttributeWriter", () => {
   });
 });
 
-describe("the reader", () => {
+describe("readAttributes()", () => {
   test("gives back what the writer wrote", () => {
     const number = fc.maxSafeNat();
     fc.assert(

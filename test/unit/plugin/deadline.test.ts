@@ -37,7 +37,7 @@ const ways: readonly (readonly [string, (sys: Sys, timeoutMs: number) => unknown
   ["a socket's receive()", (sys, timeoutMs) => sys.openNetlink("route").receive(timeoutMs)],
 ];
 
-describe.each(ways)("%s", (_, call) => {
+describe.each(ways)("startDeadline(): %s", (_, call) => {
   test("waits as long as it is told while there is time, and says so as the machine does", () => {
     expect(() => call(deadline.sys, 40_000)).toThrow(expect.objectContaining({ code: "ETIMEDOUT" }));
     expect(waits).toEqual([40_000]);
@@ -59,6 +59,6 @@ describe.each(ways)("%s", (_, call) => {
   });
 });
 
-test("the rest of the machine is as it was", () => {
+test("startDeadline() leaves the rest of the machine as it was", () => {
   expect(deadline.sys.hostname()).toBe("n1");
 });

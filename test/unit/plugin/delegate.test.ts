@@ -52,7 +52,7 @@ function call(
   return { status, stdout: process.stdout, stderr: process.stderr, calls: process.calls };
 }
 
-describe("a delegate by exec", () => {
+describe("delegateAdd(), delegateDel(), … by exec", () => {
   test.each(["ADD", "DEL", "CHECK", "GC", "STATUS"])(
     "gets %s with the document as it came, to the digit, and the whole environment",
     (command) => {
@@ -183,7 +183,7 @@ describe("a delegate by exec", () => {
   });
 });
 
-describe("finding a delegate", () => {
+describe("findPlugin()", () => {
   test.each([
     ["", 7, "no plugin name provided"],
     ["a/b", 7, "invalid plugin name: a/b"],
@@ -200,7 +200,7 @@ describe("finding a delegate", () => {
   });
 });
 
-describe("a delegate in the same process", () => {
+describe("delegateAdd(), delegateDel(), … in the same process", () => {
   interface Trace {
     readonly steps: string[];
     readonly plugin: Plugin<unknown>;

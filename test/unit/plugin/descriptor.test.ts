@@ -35,7 +35,7 @@ test.each(descriptors)(
   },
 );
 
-test("traces: no two plugins own the same name, nor a prefix of the other's", () => {
+test("descriptors: no two plugins own the same name, nor a prefix of the other's", () => {
   for (const kind of ["tables", "hostInterfaces", "devices", "locks"] as const) {
     const all = descriptors.flatMap(({ name, traces }) => traces[kind].map((text) => ({ name, text })));
     const shared = all.flatMap((one) => all.filter((other) => other.name !== one.name && other.text === one.text));
@@ -43,21 +43,21 @@ test("traces: no two plugins own the same name, nor a prefix of the other's", ()
   }
 });
 
-test("features: what one needs is another's name, and no name is there twice", () => {
+test("descriptors: a feature needs another's name, and names are unique", () => {
   const features = descriptors.flatMap((descriptor) => descriptor.features);
   const known = features.map(({ name }) => name);
   expect(new Set(known).size).toBe(known.length);
   expect(features.filter(({ needs }) => needs !== undefined && !known.includes(needs))).toEqual([]);
 });
 
-test("no list of plugins' names stands anywhere but in the descriptors", () => {
+test("descriptors: no other file lists plugins' names", () => {
   const found = ["src", "plugins", "scripts", "test/lib"]
     .flatMap((directory) => sources(join(root, directory)))
     .flatMap(listsIn);
   expect(found.sort()).toEqual([...workloads].sort());
 });
 
-test("listsIn: finds a list, a union and an object's keys, and no two names that stand together", () => {
+test("listsIn() finds a list, a union and an object's keys, and no two names that stand together", () => {
   const [one, other, third] = names;
   expect(namesListed(`const all = ["${one}", "${other}", "${third}"];`)).toBe(3);
   expect(namesListed(`type Name = "${one}" | "${other}"\n  | "${third}";`)).toBe(3);

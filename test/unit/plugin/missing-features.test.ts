@@ -16,7 +16,7 @@ const without: readonly (readonly [string, (made: FakeChain) => void])[] = [
   ],
 ];
 
-describe.each(without)("without %s", (_, take) => {
+describe.each(without)("the chain without %s", (_, take) => {
   test("ADD and STATUS say so, nothing stays, DEL and GC succeed", () => {
     const made = new FakeChain([pod]);
     const clean = made.state();
@@ -114,14 +114,14 @@ test("STATUS does not try again what is loaded", () => {
   expect(said(made.status())).toEqual(["calico", 50, expect.stringContaining("EPERM")]);
 });
 
-test("what IPv6 alone lacks does not make a node unready", () => {
+test("STATUS succeeds if only IPv6 lacks a feature", () => {
   const made = new FakeChain([pod]);
   made.node.nft.missingModules.add("nft_fib_ipv6");
   made.node.nft.longestDatum = 16;
   expect(made.status().failed).toBeUndefined();
 });
 
-test("a container without the right to ask is told so by each of them", () => {
+test("STATUS of each plugin reports a missing privilege", () => {
   const made = new FakeChain([pod]);
   expect(made.add(pod).failed).toBeUndefined();
   made.node.nft.isForbidden = true;

@@ -34,7 +34,7 @@ function portmap(command: string, runtimeConfig: object, more: Call = {}) {
   return node.run(command, { plugin: "portmap", conf: { snat: false, runtimeConfig, prevResult: bridged }, ...more });
 }
 
-test("each plugin's part says what it was asked, by whom, and where; what came before it is left out", () => {
+test("ADD writes each plugin's part: its request, and where it ran, without prevResult", () => {
   chain.add(pod);
   expect(names()).toEqual(["bandwidth", "calico", "portmap"].map((type) => `net1:c1:eth0:${type}.json`));
   expect(partOf("portmap")).toEqual({
@@ -53,13 +53,13 @@ test("each plugin's part says what it was asked, by whom, and where; what came b
   expect(names()).toEqual([]);
 });
 
-test("they are root's alone, for a configuration may hold what others must not know", () => {
+test("writePart() makes files that only root can read", () => {
   chain.add(pod);
   expect(node.machine.files.stat("/run/tortie/parts")?.mode).toBe(0o700);
   for (const name of names()) expect(node.machine.files.stat(`/run/tortie/parts/${name}`)?.mode).toBe(0o600);
 });
 
-test("a plugin with nothing to do writes none", () => {
+test("ADD of a plugin with nothing to do writes no part", () => {
   node.run("ADD");
   expect(portmap("ADD", {}).status).toBe(0);
   expect(node.run("ADD", { plugin: "bandwidth", conf: { prevResult: bridged } }).status).toBe(0);
@@ -73,7 +73,7 @@ test("calico-ipam has a part of its own only where another main plugin asks it",
   expect(names()).toEqual([]);
 });
 
-describe("an ADD that is repeated", () => {
+describe("ADD, repeated: parts", () => {
   beforeEach(() => {
     node.sandbox("c1");
     expect(portmap("ADD", port(8080)).status).toBe(0);
@@ -107,7 +107,7 @@ describe("an ADD that is repeated", () => {
   });
 });
 
-test("an ADD that fails leaves none", () => {
+test("ADD that fails leaves no part", () => {
   node.sandbox("c1");
   const conf = {
     snat: false,
@@ -121,7 +121,7 @@ test("an ADD that fails leaves none", () => {
   expect(names()).toEqual([]);
 });
 
-test("GC removes the parts of its plugin and network that belong to nobody, and no others", () => {
+test("GC removes the stale parts of its plugin and network, and no others", () => {
   node.sandbox("c1");
   for (const container of ["c1", "c2"]) {
     node.sandbox(container);
@@ -142,7 +142,7 @@ test("GC removes the parts of its plugin and network that belong to nobody, and 
   ]);
 });
 
-test("GC tells the network of one whose name is a digest by what is in it", () => {
+test("GC reads the network of a part whose name is a digest", () => {
   const container = "c".repeat(240);
   node.sandbox("c1");
   expect(portmap("ADD", port(8080), { container, sandbox: "c1" }).status).toBe(0);

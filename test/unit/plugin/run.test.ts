@@ -70,7 +70,7 @@ function call(
   return run({ env: { ...env, CNI_COMMAND: command, ...more }, stdin }, overrides);
 }
 
-describe("the order of errors", () => {
+describe("exitCodeOf(): the order of errors", () => {
   const bad = { CNI_CONTAINERID: "-a", CNI_IFNAME: "a/b" };
   const none = { CNI_CONTAINERID: "", CNI_NETNS: "", CNI_IFNAME: "" };
   const incompatible = "incompatible CNI versions";
@@ -256,7 +256,7 @@ describe("the order of errors", () => {
   });
 });
 
-describe("error objects", () => {
+describe("exitCodeOf(): error objects", () => {
   test("are indented by four spaces, and say the version of the request", () => {
     const { stdout } = call("ADD", { ...conf, cniVersion: "0.4.0", name: "a/b" });
     expect(stdout).toBe(
@@ -501,7 +501,7 @@ describe("VERSION", () => {
   });
 });
 
-describe("without CNI_COMMAND", () => {
+describe("exitCodeOf() without CNI_COMMAND", () => {
   test("says who it is on stderr, in the reference's words", () => {
     const { status, stdout, stderr } = run({});
     expect([status, stdout]).toEqual([0, ""]);
@@ -530,7 +530,7 @@ describe("without CNI_COMMAND", () => {
   });
 });
 
-describe("the log", () => {
+describe("exitCodeOf(): the log", () => {
   const path = "/var/log/tortie/cni.log";
 
   test("goes to the file that the document names, from its level on", () => {

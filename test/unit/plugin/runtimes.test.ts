@@ -118,7 +118,7 @@ describe("CNI_ARGS of calico", () => {
 });
 
 /** The reference's bridge has the same order: CNI_ARGS, args.cni, runtimeConfig. */
-describe("a MAC address", () => {
+describe("calico: a MAC address", () => {
   const [inArgs, inCni, inRuntime, ofPod] = [1, 2, 3, 4].map((n) => `0a:00:00:00:00:0${n}`);
   const annotations = { "io.kubernetes.cri.pod-annotations": { "cni.projectcalico.org/hwAddr": ofPod } };
 
@@ -144,7 +144,7 @@ describe("a MAC address", () => {
   });
 });
 
-describe("dns", () => {
+describe("calico: dns", () => {
   const configured = { nameservers: ["10.0.0.1"], domain: "example", search: ["a.example"] };
   test.each<[string, object, object | undefined]>([
     ["of the configuration", { dns: configured }, configured],
@@ -159,7 +159,7 @@ describe("dns", () => {
   });
 });
 
-describe("Calico's annotations of the pod", () => {
+describe("calico, calico-ipam: annotations of the pod", () => {
   const annotated = (annotations: object, conf: object = {}) => ({
     runtimeConfig: {
       "io.kubernetes.cri.pod-annotations": Object.fromEntries(
@@ -233,7 +233,7 @@ describe("Calico's annotations of the pod", () => {
   });
 });
 
-test("ipRanges are refused by calico-ipam, which has pools, by name", () => {
+test("calico-ipam refuses ipRanges, because it has pools", () => {
   const conf = { runtimeConfig: { ipRanges: [[{ subnet: "10.1.0.0/16" }]] } };
   expect(node.run("ADD", { conf }).json).toMatchObject({
     code: 2,

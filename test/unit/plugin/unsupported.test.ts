@@ -63,13 +63,13 @@ test("refuseUnsupported() names several keys that are no cluster's as well", () 
   );
 });
 
-test("no sentence says that pod annotations are not read: they are", () => {
+test("describeUnsupported() never says that pod annotations are not read", () => {
   for (const key of ["ip_addrs_no_ipam", "floating_ips"]) {
     expect(() => refuseUnsupported({ feature_control: { [key]: true } })).toThrow(/^(?!.*annotation)/);
   }
 });
 
-test("a token is not told to a log", () => {
+test("describeUnsupported() does not print a token", () => {
   const policy = { type: "k8s", k8s_auth_token: "eyJhbGciOi" };
   expect(() => refuseUnsupported({ policy })).toThrow(/^(?!.*eyJhbGciOi).*"policy.k8s_auth_token" is a secret/);
 });

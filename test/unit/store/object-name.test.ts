@@ -6,7 +6,7 @@ import { handleIdOf, ownerOfHandle } from "../../../src/ipam/model/handle.ts";
 import { hostnameHash } from "../../../src/store/affinity-labels.ts";
 import { affinityName, blockName, handleName } from "../../../src/store/object-name.ts";
 
-describe("object names", () => {
+describe("blockName(), affinityName(), handleName()", () => {
   test.each([
     ["192.168.185.0/26", "192-168-185-0-26"],
     ["fd80:24e2:f998:72d6::/122", "fd80-24e2-f998-72d6---122"],

@@ -50,7 +50,7 @@ async function findings(world: World, ...conf: Parameters<typeof networks>) {
   return checkAddressing(await gatherAddressing(world.cli(), networks(...conf)));
 }
 
-describe("a pool", () => {
+describe("checkAddressing() of a pool", () => {
   test.each([
     [
       "192.168.0.0/16",
@@ -104,7 +104,7 @@ describe("a pool", () => {
   });
 });
 
-describe("a block that is kept for another node's name", () => {
+describe("checkAddressing() of another node's block", () => {
   const cidr = "10.7.0.0/26";
 
   function strayWorld({ used = 0, withBlock = true, node = "old\nname" } = {}): World {

@@ -56,7 +56,7 @@ function callsOf(finding: Finding | undefined): readonly ChainCall[] {
 const all = ["calico", "bandwidth", "portmap"] as const;
 const missing = (text: string) => ({ kind: "address", text });
 
-test("a pod that has lost its interface gets ADD of the whole chain, in its order, as the runtime asked it", () => {
+test("tortie doctor: a pod that has lost its interface gets ADD of the whole chain, in its order, as the runtime asked it", () => {
   const { findings } = diagnose(nodeOf({ link: "missing" }, ["portmap", "calico", "bandwidth"]));
   expect(findings.map(({ id }) => id)).toEqual(["attachment-broken"]);
   const calls = callsOf(findings[0]);
@@ -67,7 +67,7 @@ test("a pod that has lost its interface gets ADD of the whole chain, in its orde
   expect(calls.map((call) => call.part)).toEqual(all.map(part));
 });
 
-test("as lines for a shell each plugin gets the result of the one before", () => {
+test("tortie doctor: as shell commands, each plugin gets the result of the one before", () => {
   const lines = diagnose(nodeOf({ link: "missing" }, all)).findings[0]?.remedy.split("\n") ?? [];
   expect(lines).toHaveLength(3);
   expect(lines[0]).toMatch(/^r=\$\(echo '\{.*\}' \| CNI_COMMAND=ADD .* \/opt\/cni\/bin\/calico\)$/);
@@ -93,7 +93,7 @@ test.each<[string, string, string]>([
   });
 });
 
-test("an interface that is there keeps its MTU and its MAC address, and only its own plugin is called", () => {
+test("tortie doctor: an interface that exists keeps its MTU and its MAC address, and only its own plugin is called", () => {
   const { findings } = diagnose(
     nodeOf({}, all, [{ plugin: "calico", found: [{ kind: "up", at: "host", text: "link calia is down" }] }]),
   );
@@ -102,7 +102,7 @@ test("an interface that is there keeps its MTU and its MAC address, and only its
   expect(calls[0]?.document).toMatchObject({ mtu: 0, runtimeConfig: { mac: "02:00:00:00:00:01" } });
 });
 
-test("a network that is no longer configured does not keep a pod from what its record says", () => {
+test("tortie doctor: a network that is no longer configured does not hide what the record says", () => {
   const node = nodeOf({ link: "missing" }, all);
   node.settled = { ...node.settled, networks: { ...node.settled.networks, files: [] } };
   expect(callsOf(diagnose(node).findings.find(({ id }) => id === "attachment-broken")).map(({ path }) => path)).toEqual(
@@ -110,7 +110,7 @@ test("a network that is no longer configured does not keep a pod from what its r
   );
 });
 
-test("an attachment whose parts are left and whose sandbox is gone gets DEL of each", () => {
+test("tortie doctor: a dead attachment with parts gets a DEL of each plugin", () => {
   const { findings } = diagnose(nodeOf({ hasNamespace: false }, all));
   const fix = findings.find(({ id }) => id === "attachment-left")?.fix;
   expect(fix?.kind === "plugins" ? fix.calls.map(({ command, path }) => `${command} ${path}`) : []).toEqual(
@@ -118,7 +118,7 @@ test("an attachment whose parts are left and whose sandbox is gone gets DEL of e
   );
 });
 
-test("what nobody recorded is told, beside what is found", () => {
+test("tortie doctor: plugins without a part are reported", () => {
   const node = nodeOf({}, all, [{ plugin: "portmap", found: [missing("x is missing")] }]);
   const { change } = node;
   node.change = (moving) => {
@@ -142,7 +142,7 @@ test("what nobody recorded is told, beside what is found", () => {
   ]);
 });
 
-test("a part that cannot be read is told of, and taken away", () => {
+test("tortie doctor: a part that cannot be read is reported and removed", () => {
   const node = nodeWith("a");
   const path = "/run/tortie/parts/net:a-0a:eth0:portmap.json";
   node.change = (moving) => ({

@@ -15,7 +15,7 @@ test.each([
   });
 });
 
-test("its help does not offer the directories that it refuses", async () => {
+test("tortie doctor --help does not offer the directories that it refuses", async () => {
   const { status, stdout } = await new World().run("doctor --help");
   expect(status).toBe(0);
   expect(stdout).toContain("--node");

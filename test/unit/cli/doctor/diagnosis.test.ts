@@ -27,7 +27,7 @@ function broken(change: Partial<Pod>): NodeModel {
 
 const gone: Partial<Pod> = { hasNamespace: false, ifb: "serving nobody" };
 
-test("a node whose pods are whole has no finding", () => {
+test("tortie doctor: no finding on a node whose pods are complete", () => {
   fc.assert(
     fc.property(fc.subarray(names), (some) => {
       expect(diagnose(nodeWith(...some)).findings).toEqual([]);
@@ -35,7 +35,7 @@ test("a node whose pods are whole has no finding", () => {
   );
 });
 
-describe("an attachment", () => {
+describe("tortie doctor: an attachment", () => {
   test.each<[string, Partial<Pod>, string, string]>([
     [
       "whose sandbox is gone is left by a DEL that never came",
@@ -227,7 +227,7 @@ function withTable(moving: ChangingFacts, owner: string, target: string, owners 
   return { ...moving, firewall: { ...moving.firewall, nftTables: tables } };
 }
 
-describe("what belongs to nobody", () => {
+describe("tortie doctor: leftovers", () => {
   test("a table that no attachment leaves by, and one that nobody has a port in", () => {
     const node = nodeWith();
     node.change = (moving) => ({
@@ -291,7 +291,7 @@ describe("what belongs to nobody", () => {
   });
 });
 
-describe("what is not visible from here", () => {
+describe("tortie doctor: sandboxes that are not visible", () => {
   test.each<[string, Partial<Pod>]>([
     ["whose interface is there lives", {}],
     ["of whose interface nothing is known is not checked", { hasNamespace: false, ifb: "serving nobody" }],
@@ -323,7 +323,7 @@ describe("what is not visible from here", () => {
   });
 });
 
-test("what all attachments share is told once", () => {
+test("tortie doctor: a difference in a shared object is reported once", () => {
   const node = nodeWith("a", "b");
   const shared = {
     kind: "nft-elements",
@@ -349,7 +349,7 @@ test("what all attachments share is told once", () => {
   expect(titles(node)).toEqual(["nat-different table ip tortie", "forwarding-off net/ipv4/ip_forward"]);
 });
 
-test("each wreck of any pod of any node is found, it alone, and nothing of the other pods is taken away", () => {
+test("tortie doctor: finds each leftover, nothing else, and removes nothing of other pods", () => {
   const wrecks: readonly (readonly [string, Partial<Pod>])[] = [
     ["attachment-left", gone],
     ["attachment-left", { ...gone, record: "missing" }],

@@ -42,7 +42,7 @@ function subjects(firewall: FirewallFacts): readonly string[] {
   );
 }
 
-test("finds what listens on host ports, of each protocol and at the addresses that are theirs", () => {
+test("gatherListeners() finds listeners on host ports by protocol and address", () => {
   expect(subjects(nftTable([["ports", "tcp . 8080"]]))).toEqual(["0.0.0.0:8080/tcp"]);
   expect(subjects(nftTable([["ports", "tcp . 2222"]]))).toEqual(["127.0.0.1:2222/tcp"]);
   expect(subjects(nftTable([["hostip_ports", "192.0.2.1 . tcp . 2222"]]))).toEqual([]);
@@ -58,7 +58,7 @@ test("finds what listens on host ports, of each protocol and at the addresses th
   ).toEqual([]);
 });
 
-test("with iptables too", () => {
+test("gatherListeners() works with iptables too", () => {
   const text = `*nat
 -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"net\\" id: \\"c1\\"" -m multiport --dports 8080,2222 -j CNI-DN-1
 -A CNI-DN-1 -s 10.0.0.5/32 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK
@@ -74,7 +74,7 @@ COMMIT
   expect(subjects({ nftFault: undefined, nftTables: [], iptables: [tables] })).toEqual(["0.0.0.0:8080/tcp"]);
 });
 
-test("says who, what happens, and what to do; nothing of who holds the port for the container", () => {
+test("checkHostProcesses() names the process, the effect and the remedy, and skips reservations", () => {
   const listener = { protocol: "tcp", address: "0.0.0.0", port: 8080, inode: 1 };
   const firewall = nftTable([["ports", "tcp . 8080"]]);
   expect(checkHostProcesses(firewall, [{ ...listener, process: "sshd (pid 42)" }])).toMatchObject([

@@ -1,4 +1,4 @@
-/** What is judged of the node itself: kernel, executables, networks, state, locks. */
+/** Checks of the node itself: kernel, executables, networks, state, locks. */
 import { describe, expect, test } from "vitest";
 import type { StaticFacts } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Executable } from "../../../../src/cli/doctor/executables.ts";
@@ -48,7 +48,7 @@ const bridge = {
   network: { name: "podman", cniVersion: "0.4.0", plugins: [{ type: "bridge", document: {} }] },
 };
 
-describe("kernel", () => {
+describe("checkKernel()", () => {
   test("a feature that a network needs and the kernel lacks is an error, with its modules", () => {
     expect(told(withFeature("ifb", "Error: Unknown device type."))).toEqual([
       "error feature-missing: ifb cannot be used: Error: Unknown device type.: egress limits need it (plugin bandwidth) ⇒ modprobe ifb   # or a kernel that has it built in",
@@ -93,7 +93,7 @@ describe("kernel", () => {
   });
 });
 
-describe("executables", () => {
+describe("checkExecutables()", () => {
   test("one that is missing is linked from another of ours: all names are one file", () => {
     expect(told(withExecutable("portmap", { path: undefined, build: undefined, versions: [] }))).toEqual([
       "error executable-missing: portmap is in none of /opt/cni/bin: ADD fails for any network that names it ⇒ ln -f /opt/cni/bin/calico /opt/cni/bin/portmap",
@@ -145,7 +145,7 @@ describe("executables", () => {
   });
 });
 
-describe("networks", () => {
+describe("checkNetworks()", () => {
   test.each<[string, (settled: StaticFacts) => Partial<StaticFacts>, RegExp]>([
     ["none", withFiles(), /^error network-missing: \/etc\/cni\/net\.d contains no network configuration/],
     ["none of ours", withFiles(bridge), /^error network-missing: .* network with a plugin of Tortie/],
@@ -205,7 +205,7 @@ describe("networks", () => {
   });
 });
 
-describe("state", () => {
+describe("checkState()", () => {
   const whole: StateFile = {
     path: "/run/tortie/endpoints/net:a:eth0.json",
     kind: "file",
@@ -252,7 +252,7 @@ describe("state", () => {
   });
 });
 
-test("a lock is told with its holder, alive or gone", () => {
+test("checkLocks() names a lock's holder, alive or dead", () => {
   const held = [
     { path: "/run/tortie/ipam.lock", pid: 812, name: "calico" },
     { path: "/run/tortie/iptables.lock", pid: 9, name: undefined },

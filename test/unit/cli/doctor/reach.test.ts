@@ -216,7 +216,7 @@ describe("rules of nf_tables", () => {
   });
 });
 
-describe("what ip writes", () => {
+describe("gatherReach() parses the output of ip", () => {
   test("a batch: answers on stdout, refusals by their line on stderr", () => {
     const stdout = `[{"dst":"198.41.0.4","from":"10.65.0.5","gateway":"172.31.250.2","dev":"up0","table":"100","flags":[],"cache":[],"iif":"calix"}]
 [{"dst":"10.65.0.5","dev":"calix","prefsrc":"172.31.250.1","flags":[],"uid":0,"cache":[]}]
@@ -262,7 +262,7 @@ const pod: ReachPod = {
   hasNat: true,
 };
 
-describe("a probe packet", () => {
+describe("checkProbes()", () => {
   const table =
     "ipv4     2 udp      17 29 src=10.65.0.5 dst=198.41.0.4 sport=44581 dport=53 [UNREPLIED] src=198.41.0.4 dst=172.31.250.1 sport=53 dport=44581 mark=0 zone=0 use=2\n" +
     "ipv4     2 udp      17 9 src=10.65.0.9 dst=1.1.1.1 sport=1 dport=53 src=1.1.1.1 dst=172.31.250.1 sport=53 dport=1 mark=0 use=2\n" +
@@ -333,7 +333,7 @@ function told(change: Partial<ReachFacts>): readonly string[] {
   );
 }
 
-describe("a verdict", () => {
+describe("checkReach()", () => {
   const doubtful = [
     forward(["-A FORWARD -p tcp --dport 443 -j ACCEPT", "-A FORWARD -p udp --dport 53 -j ACCEPT"]),
   ].flatMap((one) => one ?? []);

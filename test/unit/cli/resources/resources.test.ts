@@ -364,7 +364,7 @@ function put(world: World, block: Block): void {
   world.write(`/run/tortie/ipam/blocks/${block.metadata.name}.json`, formatObject(block));
 }
 
-describe("a damaged file", () => {
+describe("tortie apply, get: a damaged file", () => {
   const path = "/var/lib/tortie/ippools/blue.json";
   const document = pool("blue", { cidr: "10.77.0.0/24" });
   const aside = (world: World) => world.machine.files.paths().filter((one) => one.startsWith(`${path}.damaged-`));
@@ -412,7 +412,7 @@ describe("a damaged file", () => {
   });
 });
 
-describe("an endpoint by the name of its pod", () => {
+describe("tortie get workloadendpoint <pod>", () => {
   function withEndpoints(): World {
     const world = new World().withNode();
     for (const [index, ifname] of ["eth0", "net1"].entries()) {

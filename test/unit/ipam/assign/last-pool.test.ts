@@ -51,7 +51,7 @@ describe("readLastPools()", () => {
   });
 });
 
-test("a release from a full block reads no pool", () => {
+test("releaseByHandle() from a full block reads no pool", () => {
   pools(20);
   for (let i = 0; i < 4; i++) add(`a${i}`);
   store.restart();

@@ -53,7 +53,7 @@ describe("checkIpam()", () => {
       "assigned less than a minute ago: its ADD may not have ended",
     ],
     ["it is another node's", { node: "other" }, "unchecked", "assigned on node node"],
-  ])("an address is judged when %s", (_, facts, state, reason) => {
+  ])("checkIpam() of an address when %s", (_, facts, state, reason) => {
     add("a", 2);
     expect(check(facts).allocations.find(({ address }) => address === "10.0.0.149")).toMatchObject({
       handle: "net.a",
@@ -223,7 +223,7 @@ describe("repair()", () => {
   });
 });
 
-describe("a block that is lost", () => {
+describe("repair() of a lost block", () => {
   test("keeps what endpoints show, withholds what handles claim, and a check frees that in the end", () => {
     for (const pod of ["a", "b"]) add(pod);
     edit(() => ({}) as BlockSpec);

@@ -79,7 +79,7 @@ describe("release()", () => {
   });
 });
 
-describe("a block of Calico 3.26", () => {
+describe("assign(), release() of a block of Calico 3.26", () => {
   test("goes from before to after by what its cluster did: one pod created, one deleted", () => {
     const before = fixture("before");
     const after = fixture("after");

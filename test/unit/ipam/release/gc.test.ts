@@ -39,7 +39,7 @@ describe("collect() of one node", () => {
     expect(held("b2")).toEqual([ofA]);
   });
 
-  test("judges an address without a node by its block's owner", () => {
+  test("takes the block's owner for an address without a node", () => {
     add("a", "a1", {});
     add("b", "b1", {});
     expect(collected("a", [])).toHaveLength(1);

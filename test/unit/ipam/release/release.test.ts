@@ -81,7 +81,7 @@ describe("releaseIps()", () => {
   });
 });
 
-describe("ipCooldownSeconds", () => {
+describe("releaseByHandle() with ipCooldownSeconds", () => {
   beforeEach(() => put("IPAMConfig", "default", { ipCooldownSeconds: 30 }));
 
   test("keeps a released address unused for that long, with nobody as its owner", () => {
@@ -115,7 +115,7 @@ describe("ipCooldownSeconds", () => {
   });
 });
 
-describe("pools with selectors", () => {
+describe("autoAssign() from pools with selectors", () => {
   test.each<[string, object, string | undefined, boolean]>([
     ["the node by its name", { nodeSelector: "kubernetes.io/hostname == 'node'" }, undefined, true],
     ["the node by a label of its object", { nodeSelector: "rack == 'r1'" }, undefined, true],

@@ -10,7 +10,7 @@ function bytes(expression: Expression): string {
   return hex(writer.finish());
 }
 
-test("a register under a mask, without NFTA_BITWISE_OP (Linux 5.6), which an older kernel would forget", () => {
+test("newRule(): a register under a mask, without NFTA_BITWISE_OP (Linux 5.6), which an older kernel would forget", () => {
   // NFTA_LIST_ELEM { NFTA_EXPR_NAME "bitwise", NFTA_EXPR_DATA { SREG 1, DREG 1, LEN 4, MASK { VALUE }, XOR { VALUE } } }
   expect(bytes({ and: hostWord(0x20), register: 1 })).toBe(
     `44000180 0c000100 62697477697365 00 34000280
