@@ -235,8 +235,8 @@ function requireNode(node: string | undefined): string {
 }
 
 /**
- * Where the addresses are, with damaged objects rebuilt when they are met; `onLeftOut` is details of those that a listing leaves out. DEL and GC
- * go on without a valid configuration, but not without its lock.
+ * The datastore, which repairs a damaged object when an operation meets it. `onLeftOut` is called for each one that a listing omits. DEL and GC
+ * also work with an invalid configuration, but not without its lock.
  */
 function datastoreOf(
   { conf, document }: { readonly conf: IpamConf | undefined; readonly document: JsonObject },

@@ -1,4 +1,4 @@
-/** Why an address cannot be had, with what whoever decides about it has to know. */
+/** Why no address could be assigned, as data. */
 import { CoreError } from "../errors/core-error.ts";
 import type { Family } from "../net/address.ts";
 
@@ -27,20 +27,20 @@ export type Shortage =
       readonly passedOver: readonly string[];
       readonly faults: readonly CoreError[];
     }
-  /** The pools are for other uses than workloads. */
+  /** The pools do not allow workloads (`allowedUses`). */
   | {
       readonly why: "no pool for workloads";
       readonly pools: readonly { readonly name: string; readonly allowedUses: readonly string[] }[];
     }
-  /** Somebody else has the address that was asked for. */
+  /** Another handle has the requested address. */
   | { readonly why: "taken"; readonly address: string; readonly block: string; readonly holder: Holder }
-  /** It is nobody's and not free yet. */
+  /** It was released and is still in its cooldown. */
   | { readonly why: "cooldown"; readonly address: string; readonly cooldownSeconds: number }
   /** It is the node's own. `reason` reads after "it". */
   | { readonly why: "the node's"; readonly address: string; readonly reason: string }
   /** It is a gateway of the configuration, or the network or broadcast address of the pool that contains one. */
   | { readonly why: "the subnet's"; readonly address: string; readonly pool: string }
-  /** Affinity is strict, and its block is another node's, or nobody's. `owner` as the block names it: `host:node-1`. */
+  /** Affinity is strict, and the block belongs to another node or none. `owner` as in the block: `host:node-1`. */
   | { readonly why: "not affine"; readonly block: string; readonly owner: string | undefined; readonly node: string };
 
 export class NoAddressError extends CoreError {
@@ -54,7 +54,7 @@ export class NoAddressError extends CoreError {
   }
 }
 
-/** With Calico's words, which people search for. */
+/** Contains Calico's phrases, because people search for them. */
 function textOf(shortage: Shortage): string {
   switch (shortage.why) {
     case "pools exhausted": {

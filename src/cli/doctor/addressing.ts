@@ -129,7 +129,7 @@ function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly F
   ];
 }
 
-/** Blocks are claimed by node. Of one with another name nobody here takes addresses unasked, and with strict affinity nobody at all. */
+/** A block of another node name gives addresses only on request or when borrowed, and with strict affinity none. */
 function checkForeignBlocks({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
   if (names.length === 0) return [];
   const byCidr = new Map(blocks.map(({ spec, metadata }) => [spec.cidr, { spec, name: metadata.name }]));

@@ -56,7 +56,7 @@ export function isAlive({ sandbox, link }: Trace): boolean {
   return sandbox === "there" || Boolean(link?.link_index);
 }
 
-/** Whether something of it is there, and it cannot be told from here whether it lives: its sandbox, or any that might be its, is not seen. */
+/** Whether the attachment has objects, but its sandbox is not visible from here, so that it may be alive. */
 export function isUnverifiable(trace: Trace, context: AttachmentContext): boolean {
   if (isAlive(trace)) return false;
   if (trace.sandbox !== undefined) return trace.sandbox === "unseen";
@@ -127,7 +127,7 @@ function checkDead(trace: Trace, context: AttachmentContext): readonly Finding[]
   return [finding("attachment-left", trace, text, { remedy })];
 }
 
-/** What of a dead attachment is nobody else's. */
+/** The leftovers of a dead attachment. */
 function leftovers(trace: Trace, { living, facts }: AttachmentContext): readonly string[] {
   const seen = new Set(facts.seen.map(({ address }) => address));
   // Another main plugin than ours keeps no record: what its container's address is seen for is in use.
@@ -248,7 +248,7 @@ const work: Readonly<Record<string, { readonly id: string; readonly section: Sec
   portmap: { id: "host-ports-different", section: "firewall", made: "has host ports that differ from those requested" },
 };
 
-/** Where what a plugin made is told of. */
+/** The section of the report for a plugin's objects. */
 export function sectionOfWork(plugin: string): Section {
   return work[plugin]?.section ?? "attachments";
 }

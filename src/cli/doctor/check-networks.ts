@@ -41,7 +41,7 @@ function finding(
   return { id, section: "networks", severity, subject, text, remedy };
 }
 
-/** A broken file harms nobody after the one that runtimes take. */
+/** Runtimes use only the first file, so an invalid one after it does no harm. */
 function checkFiles({ files }: NetworkFacts): readonly Finding[] {
   const taken = files.findIndex(({ fault }) => fault === undefined);
   return files.flatMap(({ path, fault }, index) => {

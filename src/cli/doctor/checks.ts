@@ -174,7 +174,7 @@ function isForwarding(sysctl: string): boolean {
   return /^net\/ipv[46]\/(.*\/)?(ip_forward|forwarding)$/.test(sysctl);
 }
 
-/** Made anew in one transaction: no packet goes by half a table. */
+/** Replaced in one transaction, so that no packet meets half a table. */
 function sharedTable(table: string, texts: readonly string[], pools: readonly Pool[]): Finding {
   const family = natTables.get(table) === 4 ? "ip" : "ip6";
   const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));

@@ -22,7 +22,7 @@ import { checkReadiness, type ReadinessFact } from "./readiness.ts";
 import { type Trace, type TraceSources, tracesOf } from "./sandboxes.ts";
 import { checkState, type StateFacts } from "./state.ts";
 
-/** What does not change while one looks. */
+/** Facts that do not change during a run. */
 export interface StaticFacts {
   readonly kernel: KernelFacts;
   readonly executables: ExecutableFacts;
@@ -30,7 +30,7 @@ export interface StaticFacts {
   readonly addressing: AddressingFacts;
 }
 
-/** What is different at each look, for ADD and DEL go on. */
+/** Facts that change between looks, because ADDs and DELs continue. */
 export interface ChangingFacts extends TraceSources {
   readonly state: StateFacts;
   readonly reach: ReachFacts;
@@ -144,7 +144,7 @@ function noteOf(text: string): (trace: Trace) => Note {
   return (trace) => ({ section: "attachments", subject: subjectOf(trace), text });
 }
 
-/** What a plugin made, and nobody can ask it whether it is still so. */
+/** Objects of a plugin that cannot be checked, because its request is unknown. */
 function notChecked(traces: readonly Trace[], { unknown }: CheckFacts): readonly Note[] {
   return traces.flatMap((trace) =>
     (unknown.get(trace.owner) ?? []).map(({ plugin, reason }) => ({

@@ -4,7 +4,7 @@
  *     look ─► check ─► nothing: 0
  *                └───► look again, under the store's lock ─► what both looks have ─► --fix: repair ─► look again ─► 0 or 3
  *
- * **What is half-done is no wreck**: the first look takes no lock and disturbs nobody, and of what it finds only that counts which is still
+ * **An operation in progress is not a problem**: the first look takes no lock and disturbs nobody, and of what it finds only that counts which is still
  * so at the second.
  */
 import type { Cli } from "../cli.ts";

@@ -48,7 +48,7 @@ export type Fix =
   | { readonly kind: "address"; readonly problem: Problem }
   /** An empty block that another node's name keeps, given up. */
   | { readonly kind: "reclaim"; readonly node: string; readonly cidr: string }
-  /** Files that nobody reads, removed under the store's lock. */
+  /** Unused files, removed under the store's lock. */
   | { readonly kind: "remove"; readonly paths: readonly string[] };
 
 export interface PluginCall {

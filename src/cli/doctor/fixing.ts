@@ -17,7 +17,7 @@ import { datastoreOf } from "../store.ts";
 import type { ChainCall, Finding, Fix, PluginCall } from "./finding.ts";
 import { callPlugin, faultOfPlugin, quote } from "./plugin-call.ts";
 
-/** What was done, in a line each. Throws `Error` with the reason why not. */
+/** Applies a fix. Returns one line per step. Throws `Error` with the reason of a failure. */
 export async function applyFix(cli: Cli, { fix, id, subject }: Finding, graceNs: bigint): Promise<readonly string[]> {
   if (fix === undefined) throw new Error(`${id} ${subject} needs a manual repair`);
   switch (fix.kind) {
@@ -133,7 +133,7 @@ function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly str
   });
 }
 
-/** Nobody else is writing while the lock is held. */
+/** No other process writes while the lock is held. */
 function removeFiles(cli: Cli, fix: Extract<Fix, { kind: "remove" }>): readonly string[] {
   return datastoreOf(cli).exclusively(() => {
     for (const path of fix.paths) {

@@ -1,9 +1,9 @@
-/** The host's end of the pair that an interface in a sandbox belongs to. */
+/** Finds the host interface of an interface in a sandbox. */
 import type { Attachment } from "../../identity/attachment.ts";
 import type { SeenNamespace } from "../node/facts.ts";
 import type { IpLink } from "../node/iproute.ts";
 
-/** The host's end of the pair that an interface in a sandbox is of. */
+/** The host interface whose peer is an interface in a sandbox. */
 export function hostInterfaceLink(
   { ifname }: Attachment,
   inside: SeenNamespace | undefined,

@@ -1,4 +1,4 @@
-/** Objects in the kernel that no attachment can be told of: tables that serve nobody, elements that no index lists, limits of nobody's. */
+/** Kernel objects without an attachment: unused tables, elements that no index lists, limits without an owner. */
 import { natTable } from "../../../plugins/calico/names.ts";
 import { portmapTable } from "../../../plugins/portmap/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
@@ -40,7 +40,7 @@ function checkSight({ firewall: { nftFault } }: LeftoverSources): readonly Findi
   ];
 }
 
-/** No network has this name: what is collected for it is what belongs to nobody at all. */
+/** No network has this name, so a GC of it collects only objects without any owner. */
 const unusedNetwork = "tortie-doctor";
 
 function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {

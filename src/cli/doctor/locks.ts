@@ -1,4 +1,4 @@
-/** Who holds the locks. A lock is free again when its holder ends, however it ends: only a holder that does not go on is in the way. */
+/** Finds holders of locks. The kernel releases a lock when its holder ends, so only a hanging holder is a problem. */
 import { descriptors } from "#plugins/descriptors";
 import { storeLock } from "../../store/file/lock.ts";
 import { readLocks } from "../../store/file/lock-holder.ts";
@@ -38,7 +38,7 @@ export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
 const patienceMs = 5000;
 const pauseMs = 100;
 
-/** Those of the locks that the same process still holds when nobody's turn lasts so long. */
+/** The locks that the same process holds for longer than any operation takes. */
 export function watchLocks({ sys }: Cli, look: () => LockFacts): LockFacts {
   const deadline = sys.monotonicMs() + patienceMs;
   let { held } = look();

@@ -55,7 +55,7 @@ function typesOfInterest(networks: NetworkFacts): readonly string[] {
   return ourNetworks(networks, () => true).flatMap(({ plugins }) => plugins.flatMap(typesOf));
 }
 
-/** What does not change while one looks. */
+/** Facts that do not change during a run. */
 export async function gatherStatic(
   cli: Cli,
   { confDir, binDirs }: DiagnosisOptions,
@@ -70,7 +70,7 @@ export async function gatherStatic(
   return { kernel, executables, networks, addressing, locks };
 }
 
-/** `locked`: the store is read under its lock, for what is half-written otherwise looks wrong. */
+/** `locked`: reads the store under its lock, because operations in progress look like problems otherwise. */
 export async function gatherChanging(
   cli: Cli,
   settled: StaticFacts,

@@ -171,7 +171,7 @@ function remedyLines(remedy: readonly string[]): readonly string[] {
   return remedy.map((line, index) => `           ${index === 0 ? "remedy:" : "       "} ${line}`);
 }
 
-/** Lines that tell the same of many things are told of the first few, and counted. */
+/** Shortens a list of similar lines to the first few and a count. */
 export function summarise(lines: readonly string[]): readonly string[] {
   const kinds = new Map<string, string[]>();
   for (const line of lines) {

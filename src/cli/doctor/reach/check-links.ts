@@ -82,7 +82,7 @@ function checkGateway(uplink: RouteLookup, neighbours: ReachFacts["neighbours"])
   ];
 }
 
-/** NetworkManager and others give addresses and routes to every interface that nobody tells them to leave alone. */
+/** NetworkManager and others configure every interface that they are not told to ignore. */
 function checkManaged({ links, services }: ReachFacts): readonly Finding[] {
   const managed = links.filter(({ addresses }) => addresses.length > 0);
   if (managed.length === 0) return [];
@@ -169,7 +169,7 @@ function checkMtu({ links, ways, pods }: ReachFacts): readonly Finding[] {
   }));
 }
 
-/** Told only where something on the node answers pods: a node that lets nobody in is as its administrator wants it. */
+/** Reported only if something on the node answers pods: a node may block all traffic from pods on purpose. */
 function checkNode(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
   if (!facts.servesDns) return [];
   const found = new Map<string, Finding>();

@@ -48,7 +48,7 @@ export function culpritsOf({ base, chain, rule }: FilterPosition, services: read
     : setters.filter(({ name }) => services.includes(name)).map(({ name }) => name);
 }
 
-/** The way in which a person lets pods through; lines for a shell. `pools`: the prefixes of the family. */
+/** Shell commands that allow pods' packets. `pools`: the prefixes of the family. */
 export function commandsToAllow(
   { base }: FilterPosition,
   culprits: readonly string[],
@@ -100,7 +100,7 @@ const ruleSignatures: readonly RuleSignature[] = [
   { name: "Mullvad", tables: ["1836018789"], marks: ["0x6d6f6c65"] },
 ];
 
-/** Who made a policy rule; `undefined` where nobody's usual numbers are in it. */
+/** The program that usually makes such a policy rule; `undefined` if unknown. */
 export function makerOfRule({ table, mark }: IpRule): string | undefined {
   return ruleSignatures.find(
     ({ tables, marks = [] }) => tables.includes(table ?? "") || (mark !== undefined && marks.includes(mark)),

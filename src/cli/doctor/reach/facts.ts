@@ -57,7 +57,7 @@ export interface ReachPod {
   readonly hasNat: boolean;
 }
 
-/** What the kernel says of a packet. */
+/** The kernel's route lookup for a packet. */
 export type RouteLookup =
   | {
       readonly kind: "route";
@@ -99,7 +99,7 @@ export interface IpRule {
   readonly mark: string | undefined;
 }
 
-/** That is not of the plugins' own making. */
+/** A route that the plugins did not create. */
 export interface RefusingRoute {
   readonly type: string;
   readonly destination: string;

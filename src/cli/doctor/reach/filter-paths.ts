@@ -20,11 +20,11 @@ export type Direction = "out" | "back" | "among";
 export interface FilterResult {
   readonly fate: "passes" | "may be dropped" | "dropped";
   readonly place: FilterPosition | undefined;
-  /** Whether a rule accepts packets by a pod's interface or address: somebody has thought of pods. */
+  /** Whether a rule explicitly accepts packets of pods, by interface or address. */
   readonly isProvidedFor: boolean;
 }
 
-/** The fate of a pod's packets of one direction. */
+/** The result for a pod's packets in one direction. */
 export interface PathResult extends FilterResult {
   readonly pod: ReachPod;
   readonly direction: Direction;

@@ -55,7 +55,7 @@ export interface Packet {
   readonly state: "new" | "established";
 }
 
-/** What took a packet: a rule, or a chain's policy. */
+/** What decided about a packet: a rule, or a chain's policy. */
 export interface FilterPosition {
   readonly base: BaseChain;
   readonly chain: string;
@@ -205,7 +205,7 @@ export function distinguishing(chains: readonly BaseChain[]): readonly SpecificM
   return rules.flatMap(({ matches: own }) => own.filter((match): match is SpecificMatch => kinds.includes(match.kind)));
 }
 
-/** Packets of one direction for which this is equal have the same fate. */
+/** Packets of one direction with equal keys get the same result. */
 export function matchKey(matchers: readonly SpecificMatch[], packet: Packet): string {
   return matchers.flatMap((match, index) => (holds(match, packet) ? [index] : [])).join();
 }

@@ -65,7 +65,7 @@ async function nameMisroutes(
   );
 }
 
-/** Whether it leads elsewhere than to the pod. */
+/** Whether the route leads elsewhere than to the pod. */
 export function isMisrouted(lookup: RouteLookup, { hostInterface }: ReachPod): boolean {
   return lookup.kind === "route" && lookup.dev !== hostInterface;
 }

@@ -31,7 +31,7 @@ export function checkReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
   return [...all, ...checkProbes(facts, ({ family }) => explained.includes(family))];
 }
 
-/** Whether a probe shows what nothing explains. */
+/** Whether a probe was lost without a known cause. */
 export function hasUnexplainedLoss(facts: ReachFacts, pools: readonly Pool[]): boolean {
   return checkReach(facts, pools).some(({ id }) => puzzles.includes(id));
 }
