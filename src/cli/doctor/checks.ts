@@ -185,7 +185,7 @@ function sharedTable(table: string, texts: readonly string[], pools: readonly Po
     section: "firewall",
     severity: "error",
     subject: `table ${table}`,
-    text: `does not match the pools: ${texts.join("; ")}: packets of pods may leave the node without its address`,
-    ...byPrograms([["nft", script]], `made table ${table} anew`),
+    text: `does not match the pools: ${texts.join("; ")}: pods' packets may leave the node unmasqueraded`,
+    ...byPrograms([["nft", script]], `recreated table ${table}`),
   };
 }
