@@ -1,5 +1,6 @@
 /** `tortie ipam show`: calicoctl's tables, and a map. */
-import { type AllocationAttribute, attributeAt, type Block, blockOrdinal } from "../../ipam/model/block.ts";
+import { type AllocationAttribute, attributeAt, type Block } from "../../ipam/model/block.ts";
+import { blockOrdinal } from "../../ipam/model/ordinal.ts";
 import { sequenceNumberOf } from "../../ipam/model/sequence-numbers.ts";
 import { listReservedCidrs, readIpamConfig } from "../../ipam/model/settings.ts";
 import { canonicalAddress } from "../../net/address.ts";

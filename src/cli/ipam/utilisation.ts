@@ -1,5 +1,6 @@
 /** Counts how much of each pool and block is in use. */
-import { attributeAt, type Block, blockAddress } from "../../ipam/model/block.ts";
+import { attributeAt, type Block } from "../../ipam/model/block.ts";
+import { blockAddress } from "../../ipam/model/ordinal.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
 import { reservedIn } from "../../ipam/model/settings.ts";
 import { addressCount, contains } from "../../net/prefix.ts";

@@ -13,7 +13,7 @@ import type { Family } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, pause, type Transaction, update } from "../../store/transaction.ts";
-import { type AllocationAttribute, assign, blockAddress, withSpec } from "../model/block.ts";
+import { type AllocationAttribute, assign, withSpec } from "../model/block.ts";
 import { type HandleSpec, newHandle } from "../model/handle.ts";
 import {
   type Assigned,
@@ -23,6 +23,7 @@ import {
   readHandleContents,
 } from "../model/handle-contents.ts";
 import { readScope, type Scope } from "../model/labels.ts";
+import { blockAddress } from "../model/ordinal.ts";
 import type { Pool, PoolList } from "../model/pool.ts";
 import { type IpamConfig, listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";

@@ -8,7 +8,8 @@
 import { addressCount, contains } from "../../net/prefix.ts";
 import { hintRoom, list, type Transaction } from "../../store/transaction.ts";
 import { type AffinitySpec, claimBlock, hostAffinity, readBlock } from "../model/affinity.ts";
-import { type Block, blockAddress, expireCooldowns, hasRoom, isBlock, withSpec } from "../model/block.ts";
+import { type Block, expireCooldowns, hasRoom, isBlock, withSpec } from "../model/block.ts";
+import { blockAddress } from "../model/ordinal.ts";
 import { blockAt, blockCount, blocksToEnd, type Pool } from "../model/pool.ts";
 import { coveringReservation, type IpamConfig, reservedIn } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";

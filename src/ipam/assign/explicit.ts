@@ -17,13 +17,13 @@ import {
   assignOrdinal,
   attributeAt,
   type Block,
-  blockOrdinal,
   expireCooldowns,
   isCooldown,
   release,
   withSpec,
 } from "../model/block.ts";
 import { type Assigned, addressesOf, type HandleContents } from "../model/handle-contents.ts";
+import { blockOrdinal } from "../model/ordinal.ts";
 import { blockOf, type Pool } from "../model/pool.ts";
 import { type IpamConfig, readIpamConfig } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";

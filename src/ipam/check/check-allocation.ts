@@ -1,7 +1,8 @@
 /** Checks who owns an allocated address, and whether its sandbox still exists. */
 import { ownerOf } from "../../identity/attachment.ts";
-import { type AllocationAttribute, attributeAt, type Block, blockAddress, isCooldown } from "../model/block.ts";
+import { type AllocationAttribute, attributeAt, type Block, isCooldown } from "../model/block.ts";
 import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
+import { blockAddress } from "../model/ordinal.ts";
 import { isPlaceholder } from "../model/placeholder.ts";
 import { sequenceNumberOf } from "../model/sequence-numbers.ts";
 import type { Allocation, Snapshot } from "./report.ts";

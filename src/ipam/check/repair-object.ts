@@ -21,13 +21,13 @@ import {
   attributeAt,
   type Block,
   type BlockSpec,
-  blockOrdinal,
   isBlock,
   newBlock,
   ordinalsOfHandle,
   withSpec,
 } from "../model/block.ts";
 import { type HandleSpec, newHandle, readHandle } from "../model/handle.ts";
+import { blockOrdinal } from "../model/ordinal.ts";
 import { placeholderOf } from "../model/placeholder.ts";
 
 /** An address in use according to a source outside the store. */

@@ -9,8 +9,7 @@
  * grows with every write, and an ordinal stores the number of its assignment**, so that a late release of an address that was assigned again
  * is recognised.
  */
-import { addressBytes, formatAddress } from "../../net/address.ts";
-import { addressCount, addressOf, canonicalPrefix, ordinalOf } from "../../net/prefix.ts";
+import { addressCount, canonicalPrefix } from "../../net/prefix.ts";
 import { DamagedError } from "../../store/damage.ts";
 import { mayContain, readValue, type Unread } from "../../store/json-text.ts";
 import { withMember, withoutMember } from "../../store/number-record.ts";
@@ -208,23 +207,6 @@ export function isEmpty(spec: BlockSpec): boolean {
 /** Whether any address has an owner; addresses in their cooldown have none. (Every attribute is used.) */
 export function hasAllocations(spec: BlockSpec): boolean {
   return spec.attributes.some((_, index) => cooldownAt(spec, index) === undefined);
-}
-
-export function blockAddress({ cidr }: Pick<BlockSpec, "cidr">, ordinal: number): string {
-  const bytes = addressBytes(addressOf(cidr));
-  let carry = ordinal;
-  for (let i = bytes.length - 1; carry > 0 && i >= 0; i--) {
-    carry += bytes[i] ?? 0;
-    bytes[i] = carry & 0xff;
-    carry >>= 8;
-  }
-  return formatAddress(bytes);
-}
-
-/** `undefined` if the address is not in the block. */
-export function blockOrdinal(cidr: string, address: string): number | undefined {
-  const ordinal = ordinalOf(cidr, address);
-  return ordinal === undefined ? undefined : Number(ordinal);
 }
 
 function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: AllocationAttribute): BlockSpec {

@@ -4,8 +4,9 @@ import { familyOf } from "../../net/address.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { Transaction } from "../../store/transaction.ts";
 import { readBlock } from "./affinity.ts";
-import { type Block, type BlockSpec, blockAddress, ordinalsOfHandle } from "./block.ts";
+import { type Block, type BlockSpec, ordinalsOfHandle } from "./block.ts";
 import { type HandleSpec, readHandle } from "./handle.ts";
+import { blockAddress } from "./ordinal.ts";
 
 export interface HandleBlock {
   readonly block: Block;

@@ -2,7 +2,8 @@
 import { canonicalPrefix, contains, overlaps } from "../../net/prefix.ts";
 import { InvalidObject } from "../../store/invalid-object.ts";
 import { listWhole, read, type Transaction } from "../../store/transaction.ts";
-import { blockAddress, type Reserved } from "./block.ts";
+import type { Reserved } from "./block.ts";
+import { blockAddress } from "./ordinal.ts";
 
 export interface IpamConfig {
   /** Addresses only from the node's own blocks. */

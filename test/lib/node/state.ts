@@ -2,7 +2,8 @@
 import { redirectedSys } from "../../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../../src/host/node.ts";
 import { runDir, stateDir } from "../../../src/identity/names.ts";
-import { attributeAt, blockAddress, decodeBlock } from "../../../src/ipam/model/block.ts";
+import { attributeAt, decodeBlock } from "../../../src/ipam/model/block.ts";
+import { blockAddress } from "../../../src/ipam/model/ordinal.ts";
 import { fileStore } from "../../../src/store/file/store.ts";
 import { blockCidrOf } from "../../../src/store/object-name.ts";
 import { drive, list } from "../../../src/store/transaction.ts";
