@@ -13,6 +13,7 @@ import { nowNs } from "../../src/host/clock.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type AssignArgs, type AssignRequest, autoAssign } from "../../src/ipam/assign/assign.ts";
 import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
+import { isEarlierSandbox } from "../../src/ipam/assign/earlier.ts";
 import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
 import { attributesOf } from "../../src/ipam/model/attributes.ts";
@@ -22,6 +23,7 @@ import { type Assigned, addressesOf, readHandleContents } from "../../src/ipam/m
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { NoAddressError } from "../../src/ipam/no-address.ts";
 import { collect } from "../../src/ipam/release/gc.ts";
+import { legacyHandles, releaseLegacy } from "../../src/ipam/release/legacy.ts";
 import { reclaimBlocks, reclaimFormerNodes, retryReclaiming } from "../../src/ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
 import { familyOf } from "../../src/net/address.ts";
@@ -43,8 +45,6 @@ import type { StoreError } from "../../src/store/store-error.ts";
 import { drive, type Transaction } from "../../src/store/transaction.ts";
 import { type IpamConf, nothingWanted, parseConf, requestedAddresses } from "./conf.ts";
 import { differences } from "./differences.ts";
-import { isEarlierSandbox } from "./earlier.ts";
-import { legacyHandles, releaseLegacy } from "./legacy.ts";
 import { nodeOf } from "./node.ts";
 import { checkReadiness } from "./readiness.ts";
 import { repair } from "./repair.ts";
@@ -186,7 +186,7 @@ function releaseAddresses(request: DelRequest<IpamConf>, context: Context, detai
   const handleId = handleIdOf(attachment);
   const released = datastoreOf(request, context).transact(function* () {
     const own = yield* releaseByHandle(handleId, undefined, nowNs(context.sys));
-    const legacy = yield* releaseLegacy(legacyHandles(attachment, args));
+    const legacy = yield* releaseLegacy(legacyHandles(attachment, podOf(args)));
     return [...own, ...legacy];
   });
   details.released = released.map(({ address }) => address);

@@ -1,31 +1,34 @@
 /**
  * The agent: what runs on each node of a cluster, and alone talks to its datastore.
  *
- *     lock ─► health (not ready) ─► datastore ─► the node's start ─► ready ─► … ─► SIGTERM: everything in the other order
+ *     lock ─► health (not ready) ─► datastore ─► the node's start ─► socket ─► ready ─► … ─► SIGTERM: everything in the other order
  */
 import type { Server } from "node:http";
+import { CoreError } from "../errors/core-error.ts";
 import type { Sys } from "../host/sys.ts";
-import { runDir } from "../identity/names.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { surroundings } from "./address/surroundings.ts";
-import { watchDatastore } from "./datastore-watch.ts";
+import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
+import { Addresses } from "./ipam/addresses.ts";
 import { lockAgent } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { AgentSettings } from "./settings/read.ts";
+import { type Answered, type Answerer, answer } from "./socket/answer.ts";
+import { type ServedSocket, serveSocket } from "./socket/server.ts";
 import { determineNodename, writeNodename } from "./start/nodename.ts";
-import { type StartLog, startNode, waitForDatastore } from "./start/start-node.ts";
+import { type AgentLog, startNode, waitForDatastore } from "./start/start-node.ts";
 
-/** Never change: two releases side by side must keep each other out. */
-const lockPath = `${runDir}/node.lock`;
+/** How long requests that are being answered may take when the agent ends. */
+const drainMs = 10_000;
 
 export interface AgentHost {
   readonly sys: Sys;
-  readonly log: StartLog;
+  readonly log: AgentLog;
   /** Ends the agent. */
   readonly signal: AbortSignal;
 }
@@ -35,7 +38,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
   const node = determineNodename(settings, sys);
   const ends: (() => void | Promise<void>)[] = [];
   try {
-    ends.push(lockAgent(lockPath, sys));
+    ends.push(lockAgent(`${settings.socket}.lock`, sys));
     const health = new Health();
     health.set("start", "the node's start is not done");
     const metrics = new Metrics();
@@ -46,8 +49,16 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     await waitForDatastore({ datastore, log }, settings.waitsForDatastore, signal);
     const facts = { interfaces: readInterfaces, sourceTo };
     await startNode(node, settings, { datastore, facts, around: surroundings(), log });
-    writeNodename(settings.nodenameFile, node, sys);
-    follow(datastore, { health, metrics, log, signal });
+    const watch = follow(datastore, { health, metrics, log, signal });
+    const socket = await servePlugins(settings.socket, metrics, {
+      addresses: new Addresses(datastore, sys.wallClock),
+      node: settings.nodenameFromRequest ? undefined : node,
+      heldBack: watch.heldBack,
+      onAnswer: observer(metrics, log),
+    });
+    ends.push(() => socket.drain(drainMs));
+    // Plugins take the file for the word that all is there.
+    if (!settings.nodenameFromRequest) writeNodename(settings.nodenameFile, node, sys);
     health.set("start", undefined);
     log.info({ node, datastore: settings.cluster.type }, "ready");
     await aborted(signal);
@@ -68,14 +79,21 @@ async function serve(settings: AgentSettings, health: Health, metrics: Metrics):
   return servers;
 }
 
+async function servePlugins(path: string, metrics: Metrics, answerer: Answerer): Promise<ServedSocket> {
+  const socket = await serveSocket({ path, handle: (request) => answer(answerer, request) });
+  const help = "Requests of plugins that are being answered.";
+  metrics.reading("tortie_node_requests_pending", "gauge", help, socket.pending);
+  return socket;
+}
+
 interface Watching {
   readonly health: Health;
   readonly metrics: Metrics;
-  readonly log: StartLog;
+  readonly log: AgentLog;
   readonly signal: AbortSignal;
 }
 
-function follow(datastore: AsyncDatastore, { health, metrics, log, signal }: Watching): void {
+function follow(datastore: AsyncDatastore, { health, metrics, log, signal }: Watching): DatastoreWatch {
   const watch = watchDatastore(datastore, signal, (trouble) => {
     health.set("datastore", trouble);
     if (trouble === undefined) log.info({}, "datastore is back");
@@ -84,6 +102,23 @@ function follow(datastore: AsyncDatastore, { health, metrics, log, signal }: Wat
   metrics.reading("tortie_node_datastore_up", "gauge", "Whether the datastore answered when it was last asked.", () =>
     watch.trouble() === undefined ? 1 : 0,
   );
+  return watch;
+}
+
+/** Counts requests, and logs those that failed: what a plugin answers its runtime, others decide to keep or not. */
+function observer(metrics: Metrics, log: AgentLog): (answered: Answered) => void {
+  const count = metrics.counter(
+    "tortie_node_requests_total",
+    "Requests of plugins, by what was asked and how it ended.",
+  );
+  const time = metrics.histogram("tortie_node_request_seconds", "How long the answers to plugins took.");
+  return ({ op, ms, error }) => {
+    count({ op, result: error === undefined ? "done" : error instanceof CoreError ? error.kind : "bug" });
+    time(ms / 1000, { op });
+    if (error === undefined) log.debug({ op, ms }, "answered");
+    else
+      log.warn({ op, ms, error: error instanceof CoreError ? error.message : error.stack }, "answered with an error");
+  };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,13 +3,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CoreError } from "../errors/core-error.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { driveAsync } from "../store/transaction.ts";
-import { requireReady } from "./start/cluster-information.ts";
+import { DatastoreNotReady, requireReady } from "./start/cluster-information.ts";
 
 export interface DatastoreWatch {
   /** When it last answered, in milliseconds since the epoch. */
   answeredMs(): number;
   /** Why it did not when it was last asked. */
   trouble(): string | undefined;
+  /** Why nobody is to write to it, though it answers. */
+  heldBack(): string | undefined;
 }
 
 const intervalMs = 2000;
@@ -21,6 +23,7 @@ export function watchDatastore(
   onChange: (trouble: string | undefined) => void,
 ): DatastoreWatch {
   let trouble: string | undefined;
+  let heldBack: string | undefined;
   let answered = Date.now();
   const ask = async () => {
     const before = trouble;
@@ -28,9 +31,11 @@ export function watchDatastore(
       await driveAsync(requireReady(), datastore.store);
       answered = Date.now();
       trouble = undefined;
+      heldBack = undefined;
     } catch (error) {
       if (!(error instanceof CoreError)) throw error;
       trouble = error.message;
+      heldBack = error instanceof DatastoreNotReady ? error.message : undefined;
     }
     if ((before === undefined) !== (trouble === undefined) && !signal.aborted) onChange(trouble);
   };
@@ -41,5 +46,5 @@ export function watchDatastore(
     }
   };
   void run();
-  return { answeredMs: () => answered, trouble: () => trouble };
+  return { answeredMs: () => answered, trouble: () => trouble, heldBack: () => heldBack };
 }

@@ -1,4 +1,4 @@
-/** One agent per socket directory: the kernel frees the lock of one that was killed. */
+/** One agent per socket: the kernel frees the lock of one that was killed. Never change its path: releases keep each other out. */
 import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 

@@ -57,7 +57,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`tortie-node${etcdIsMissing ? `: ${
     const second = new Agent(node, environment);
     expect(await second.ended()).toBe(1);
     expect(second.stderr).toBe(
-      'tortie-node: cannot start: another tortie-node holds "/run/tortie/node.lock"; stop it first\n',
+      'tortie-node: cannot start: another tortie-node holds "/run/tortie/node.sock.lock"; stop it first\n',
     );
     await first.kill();
     const third = await Agent.start(node, environment);

@@ -51,8 +51,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/plugin",
     "src/log",
   ],
+  "src/node-protocol": ["src/identity", "src/errors", "src/net"],
   // For Node alone, and nobody's but its own: plugins know the agent by its protocol.
   "src/agent": [
+    "src/node-protocol",
     "src/identity",
     "src/errors",
     "src/ipam",

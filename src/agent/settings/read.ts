@@ -6,6 +6,7 @@ import { CoreError } from "../../errors/core-error.ts";
 import { defaultBlockSize } from "../../ipam/model/pool.ts";
 import type { Family } from "../../net/address.ts";
 import { lengthOf } from "../../net/prefix.ts";
+import { defaultSocket } from "../../node-protocol/messages.ts";
 import { type ClusterSettings, type Environment, InvalidSetting, readSettings } from "../../store/cluster/settings.ts";
 import { type Method, parseMethod } from "../address/method.ts";
 import { ofFelix, ofService, refusedSettings, settingPrefix } from "./others.ts";
@@ -17,6 +18,9 @@ export interface AgentSettings {
   /** `undefined`: by its file or by the host. */
   readonly nodename: string | undefined;
   readonly nodenameFile: string;
+  /** Whether it serves every node that a request names. */
+  readonly nodenameFromRequest: boolean;
+  readonly socket: string;
   readonly addresses: Readonly<Record<Family, OwnAddress>>;
   /** Whether the Node shall have addresses: Calico's has none where something else makes routes. */
   readonly recordsAddresses: boolean;
@@ -149,6 +153,8 @@ function agentSettings(settings: Settings, cluster: ClusterSettings, given: Give
   return {
     cluster,
     nodename: settings.NODENAME,
+    nodenameFromRequest: settings.TORTIE_NODENAME_FROM_REQUEST ?? false,
+    socket: settings.TORTIE_NODE_SOCKET ?? defaultSocket,
     nodenameFile: settings.CALICO_NODENAME_FILE ?? "/var/lib/calico/nodename",
     addresses: {
       4: { wanted: settings.IP ?? "unset", method: settings.IP_AUTODETECTION_METHOD ?? firstFound },

@@ -85,6 +85,10 @@ const process = {
   FELIX_PROMETHEUSMETRICSENABLED: yesOrNo.describe("answer `/metrics`; default false"),
   FELIX_PROMETHEUSMETRICSHOST: text.describe("address to answer it on; default every address"),
   FELIX_PROMETHEUSMETRICSPORT: port.describe("its port; default 9091"),
+  TORTIE_NODE_SOCKET: path.describe("socket that plugins ask; default /run/tortie/node.sock"),
+  TORTIE_NODENAME_FROM_REQUEST: yesOrNo.describe(
+    "serve every node that a request names, and record none: one agent that plays many, for tests; default false",
+  ),
   FELIX_LOGSEVERITYSCREEN: logLevel.describe("`debug`, `info`, `warning`, `error` or `fatal`; default info"),
 };
 

@@ -44,7 +44,7 @@ function newCluster(types: readonly string[]): StoredObject {
 }
 
 /** Somebody is at work on the datastore: an upgrade, or a migration to another one. */
-class DatastoreNotReady extends CoreError {
+export class DatastoreNotReady extends CoreError {
   override readonly name = "DatastoreNotReady";
   readonly kind = "timeout";
 

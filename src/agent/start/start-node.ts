@@ -17,7 +17,8 @@ import { type NodeFacts, ownAddresses } from "./node-address.ts";
 import { checkAddresses, recordNode } from "./node-object.ts";
 import { makeDefaultPools } from "./pools.ts";
 
-export interface StartLog {
+export interface AgentLog {
+  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
@@ -26,7 +27,7 @@ export interface Ground {
   readonly datastore: AsyncDatastore;
   readonly facts: NodeFacts;
   readonly around: Pick<Surroundings, "random" | "networks" | "routes">;
-  readonly log: StartLog;
+  readonly log: AgentLog;
 }
 
 const pauseMs = 1000;
@@ -53,7 +54,7 @@ export async function waitForDatastore(
 /** Rejects with what keeps the node from starting. */
 export async function startNode(name: string, settings: AgentSettings, ground: Ground): Promise<void> {
   await ground.datastore.transact(() => recordCluster(settings.clusterTypes));
-  if (settings.recordsAddresses) await recordAddresses(name, settings, ground);
+  if (settings.recordsAddresses && !settings.nodenameFromRequest) await recordAddresses(name, settings, ground);
   await makePools(settings, ground);
 }
 

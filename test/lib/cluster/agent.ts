@@ -5,17 +5,28 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { defaultSocket, type Message, protocolVersion, type Reply } from "../../../src/node-protocol/messages.ts";
 import { type Node, systemPath } from "../node/netns.ts";
 import { root } from "../suite.ts";
 
 const program = join(root, "dist/tortie-node.js");
 
+/** A message without what is the same in each. */
+type AnyMessage = Message extends infer One
+  ? One extends unknown
+    ? Omit<One, "version" | "deadlineMs">
+    : never
+  : never;
+
 export class Agent {
   /** What it logged, and what it said when it could not start. */
   readonly lines: Readonly<Record<string, unknown>>[] = [];
   stderr = "";
+  readonly #node: Node;
   readonly #process: ChildProcess;
 
   constructor(node: Node, environment: Readonly<Record<string, string>>) {
@@ -24,15 +35,16 @@ export class Agent {
       env: { PATH: systemPath, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    this.#node = node;
     this.#process = child;
     let rest = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      const parts = (rest + text).split("\n");
+    child.stdout.setEncoding("utf8").on("data", (more: string) => {
+      const parts = (rest + more).split("\n");
       rest = parts.pop() ?? "";
       this.lines.push(...parts.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>));
     });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      this.stderr += text;
+    child.stderr.setEncoding("utf8").on("data", (more: string) => {
+      this.stderr += more;
     });
   }
 
@@ -51,6 +63,13 @@ export class Agent {
       if (this.#process.exitCode !== null || Date.now() > deadline)
         throw new Error(`no "${message}" of the agent: ${this.stderr}${JSON.stringify(this.lines)}`);
     }
+  }
+
+  /** Asks it as a plugin does. */
+  async ask(message: AnyMessage): Promise<Reply> {
+    const socket = connect(this.#node.outerPath(defaultSocket));
+    socket.end(`${JSON.stringify({ version: protocolVersion, deadlineMs: 20_000, ...message })}\n`);
+    return JSON.parse(await text(socket)) as Reply;
   }
 
   /** Its exit code. */

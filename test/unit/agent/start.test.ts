@@ -11,7 +11,7 @@ import type { StoredObject } from "../../../src/store/object.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
 
 const etcd = { ETCD_ENDPOINTS: "http://127.0.0.1:2379", FELIX_IPV6SUPPORT: "false" };
-const quiet = { info: () => undefined, warn: () => undefined };
+const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined };
 
 interface World {
   readonly datastore: MemoryDatastore;

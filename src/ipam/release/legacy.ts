@@ -1,17 +1,12 @@
 /** Handles by the IDs of Calico 2: `<namespace>.<pod>` or the bare container ID. DEL releases what an upgrade left under them. */
+import type { Attachment } from "../../identity/attachment.ts";
+import type { Pod } from "../../identity/pod.ts";
+import type { Transaction } from "../../store/transaction.ts";
+import type { Assigned } from "../model/handle-contents.ts";
+import { releaseByHandle } from "./release.ts";
 
-import { podOf } from "../../src/cni/pod.ts";
-import type { Attachment } from "../../src/identity/attachment.ts";
-import type { Assigned } from "../../src/ipam/model/handle-contents.ts";
-import { releaseByHandle } from "../../src/ipam/release/release.ts";
-import type { Transaction } from "../../src/store/transaction.ts";
-
-export function legacyHandles(
-  { containerId, ifname }: Attachment,
-  args: Readonly<Record<string, string>>,
-): readonly string[] {
+export function legacyHandles({ containerId, ifname }: Attachment, pod: Pod | undefined): readonly string[] {
   if (ifname !== "eth0") return [];
-  const pod = podOf(args);
   return [pod === undefined ? containerId : `${pod.namespace}.${pod.name}`];
 }
 

@@ -1,9 +1,9 @@
 /** A pod may take over the address of its own earlier sandbox that was never deleted. */
-import type { Attachment } from "../../src/identity/attachment.ts";
-import type { Pod } from "../../src/identity/pod.ts";
-import { isSamePod } from "../../src/identity/pod.ts";
-import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
-import { ownerOfHandle } from "../../src/ipam/model/handle.ts";
+import type { Attachment } from "../../identity/attachment.ts";
+import type { Pod } from "../../identity/pod.ts";
+import { isSamePod } from "../../identity/pod.ts";
+import type { AllocationAttribute } from "../model/block.ts";
+import { ownerOfHandle } from "../model/handle.ts";
 
 /**
  * Tells of who holds an address whether that is an earlier sandbox of the same pod, on the same network and interface (the runtime was

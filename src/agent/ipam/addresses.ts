@@ -1,0 +1,132 @@
+/** What plugins ask of a cluster's addresses: the transactions of `src/ipam`, over its datastore, one at a time for each node. */
+import type { Attachment } from "../../identity/attachment.ts";
+import type { Pod } from "../../identity/pod.ts";
+import { autoAssign } from "../../ipam/assign/assign.ts";
+import { isEarlierSandbox } from "../../ipam/assign/earlier.ts";
+import { assignAddresses } from "../../ipam/assign/explicit.ts";
+import { hasFreeAddress } from "../../ipam/assign/free.ts";
+import { selectPools, type Wanted } from "../../ipam/assign/pool-selection.ts";
+import { attributesOf } from "../../ipam/model/attributes.ts";
+import { handleIdOf } from "../../ipam/model/handle.ts";
+import { type Assigned, addressesOf, readHandleContents } from "../../ipam/model/handle-contents.ts";
+import { readScope } from "../../ipam/model/labels.ts";
+import { listPools } from "../../ipam/model/pool.ts";
+import { NoAddressError } from "../../ipam/no-address.ts";
+import { type Collected, collect } from "../../ipam/release/gc.ts";
+import { legacyHandles, releaseLegacy } from "../../ipam/release/legacy.ts";
+import { reclaimBlocks } from "../../ipam/release/reclaim.ts";
+import { releaseByHandle } from "../../ipam/release/release.ts";
+import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import { driveAsync, type Transaction } from "../../store/transaction.ts";
+import { withDeadline } from "./deadline.ts";
+import { Turns } from "./turns.ts";
+
+/** Whom addresses are for. */
+export interface Workload {
+  readonly node: string;
+  readonly attachment: Attachment;
+  readonly pod: Pod | undefined;
+}
+
+export interface AssignOrder extends Workload {
+  /** One address of each. */
+  readonly wanted: readonly Wanted[];
+  /** Those that were asked for by name, canonical, each once: they take the place of `wanted`. */
+  readonly addresses: readonly string[];
+  /** Addresses that nobody gets unasked. */
+  readonly reserved: readonly string[];
+}
+
+export interface CollectOrder {
+  readonly node: string;
+  readonly network: string;
+  readonly valid: readonly Omit<Attachment, "network">[];
+}
+
+export interface Clock {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** Each rejects with a `CoreError`, after `ms` with `OutOfTime`. */
+export class Addresses {
+  readonly #datastore: AsyncDatastore;
+  readonly #clock: () => Clock;
+  readonly #turns = new Turns();
+
+  constructor(datastore: AsyncDatastore, clock: () => Clock) {
+    this.#datastore = datastore;
+    this.#clock = clock;
+  }
+
+  /** What the attachment holds already, or new ones: all or none. Makes no pool. */
+  assign(order: AssignOrder, ms: number): Promise<readonly Assigned[]> {
+    const { node, attachment, pod, wanted, addresses, reserved } = order;
+    const clock = this.#clock();
+    const attributes = attributesOf({ node, ifname: attachment.ifname, pod }, clock);
+    const own = { handleId: handleIdOf(attachment), node, attributes, now: nanoseconds(clock) };
+    return this.#run(node, ms, function* () {
+      const claimant = { ...own, pools: yield* listPools() };
+      const mayTakeOver = isEarlierSandbox(attachment, pod);
+      if (addresses.length > 0) return yield* assignAddresses({ ...claimant, addresses, mayTakeOver });
+      return yield* autoAssign({ ...claimant, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved });
+    });
+  }
+
+  /** What the attachment held. Nothing is success. */
+  release({ node, attachment, pod }: Workload, ms: number): Promise<readonly Assigned[]> {
+    const now = nanoseconds(this.#clock());
+    return this.#run(node, ms, function* () {
+      const own = yield* releaseByHandle(handleIdOf(attachment), undefined, now);
+      return [...own, ...(yield* releaseLegacy(legacyHandles(attachment, pod)))];
+    });
+  }
+
+  /** What the attachment holds. */
+  held(attachment: Attachment, ms: number): Promise<readonly Assigned[]> {
+    const held = readHandleContents(handleIdOf(attachment));
+    return driveAsync(held, withDeadline(this.#datastore.store, ms)).then(addressesOf);
+  }
+
+  /** Releases what no attachment of a network holds any more on the node, and gives up blocks that it takes from no longer. */
+  collect({ node, network, valid }: CollectOrder, ms: number): Promise<Collected> {
+    const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
+    const now = nanoseconds(this.#clock());
+    return this.#run(node, ms, function* () {
+      const isValid = (owner: Attachment) => handles.has(handleIdOf(owner));
+      const collected = yield* collect({ network, node, now, isValid });
+      yield* reclaimBlocks(node);
+      return collected;
+    });
+  }
+
+  /** Rejects where an ADD would find no address. Changes nothing. */
+  async requireFree(node: string, wanted: readonly Wanted[], ms: number): Promise<void> {
+    const now = nanoseconds(this.#clock());
+    await driveAsync(requireFree(node, wanted, now), withDeadline(this.#datastore.store, ms));
+  }
+
+  #run<T>(node: string, ms: number, transaction: () => Transaction<T>): Promise<T> {
+    const store = withDeadline(this.#datastore.store, ms);
+    return this.#turns.take(node, () => driveAsync(transaction(), store));
+  }
+}
+
+function* requireFree(node: string, wanted: readonly Wanted[], now: bigint): Transaction<void> {
+  const all = yield* listPools();
+  const scope = yield* readScope(all.pools, node, undefined);
+  for (const one of wanted) {
+    const pools = selectPools(all, one, scope);
+    let isFree = false;
+    for (const pool of pools) isFree ||= yield* hasFreeAddress(node, pool, now);
+    if (isFree) continue;
+    const { family } = one;
+    const cidrs = pools.map(({ cidr }) => cidr);
+    const shortage = { family, assigned: 0, requested: 1, pools: cidrs, strictAffinity: false };
+    throw new NoAddressError({ why: "pools exhausted", ...shortage });
+  }
+}
+
+function nanoseconds({ seconds, nanoseconds: rest }: Clock): bigint {
+  return BigInt(seconds) * 1_000_000_000n + BigInt(rest);
+}

@@ -1,0 +1,70 @@
+/** A plugin's message out of the text that came. */
+import * as z from "zod";
+import { CoreError } from "../../errors/core-error.ts";
+import { canonicalAddress } from "../../net/address.ts";
+import { isDnsSubdomain } from "../../net/dns-name.ts";
+import { type Message, protocolVersion } from "../../node-protocol/messages.ts";
+import type { RequestText } from "./server.ts";
+
+/** What came is no message of the protocol. */
+class BadMessage extends CoreError {
+  override readonly name = "BadMessage";
+  readonly kind = "invalid";
+
+  constructor(reason: string) {
+    super(`cannot read the request: ${reason}`);
+  }
+}
+
+/** Neither is in a name, for a handle and an owner are made of them. */
+const part = z.string().regex(/^[^/:\s]+$/, "want a name without white space, / and :");
+const attachment = z.object({ network: part, containerID: part, ifname: part });
+const pod = z.object({ namespace: z.string().min(1), name: z.string().min(1) }).optional();
+const wanted = z.array(z.object({ family: z.union([z.literal(4), z.literal(6)]), pools: z.array(z.string()) }));
+const address = z
+  .string()
+  .refine((text) => canonicalAddress(text) !== undefined, "want an IP address")
+  .transform((text) => canonicalAddress(text) ?? text);
+const addresses = z.array(address).transform((list) => [...new Set(list)]);
+
+const envelope = {
+  version: z.literal(protocolVersion),
+  nodename: z.string().refine(isDnsSubdomain, "want the name of a node"),
+  deadlineMs: z.number().min(1).max(120_000),
+};
+
+const schema = z.discriminatedUnion("op", [
+  z.object({ ...envelope, op: z.literal("assign"), attachment, pod, wanted, addresses, reserved: addresses }),
+  z.object({ ...envelope, op: z.literal("release"), attachment, pod }),
+  z.object({ ...envelope, op: z.literal("held"), attachment }),
+  z.object({
+    ...envelope,
+    op: z.literal("collect"),
+    network: part,
+    valid: z.array(attachment.omit({ network: true })),
+  }),
+  z.object({ ...envelope, op: z.literal("status"), wanted }),
+]);
+
+/** Throws `BadMessage` that names the field. Fields that are not known are those of a later release. */
+export function parseMessage(request: RequestText): Message {
+  if ("refused" in request) throw new BadMessage(`it is ${request.refused}`);
+  const document = parseJson(request.text);
+  const { version } = (document ?? {}) as { readonly version?: unknown };
+  if (version !== protocolVersion)
+    throw new BadMessage(
+      `its version is ${JSON.stringify(version)}; this tortie-node speaks version ${protocolVersion}`,
+    );
+  const parsed = schema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new BadMessage(`${issue?.path.join(".") || "it"}: ${issue?.message}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new BadMessage(`it is not JSON (${(error as Error).message})`);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What plugins and the node agent say to each other, over a Unix socket: one JSON document each way (docs/agent.md).
+ *
+ *     plugin ── {"version": 1, "op": "assign", …} ⏎ ──►  tortie-node
+ *            ◄── {"version": 1, "result": {…}} or {"version": 1, "error": {…}} ⏎ ──
+ *
+ * **An agent and plugins of different releases may meet**: a field may be added, none may change its meaning. What would is another version, and
+ * whoever is asked in one that it does not know says which it knows.
+ */
+import type { ErrorKind } from "../errors/core-error.ts";
+import { runDir } from "../identity/names.ts";
+import type { Family } from "../net/address.ts";
+
+export const protocolVersion = 1;
+
+/** Never change: upgrades depend on it. */
+export const defaultSocket = `${runDir}/node.sock`;
+
+interface Envelope {
+  readonly version: number;
+  /** The node that the plugin's configuration names. */
+  readonly nodename: string;
+  /** How long the plugin waits. */
+  readonly deadlineMs: number;
+}
+
+export interface AttachmentMessage {
+  readonly network: string;
+  readonly containerID: string;
+  readonly ifname: string;
+}
+
+export interface PodMessage {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface WantedMessage {
+  readonly family: Family;
+  /** Names or CIDRs; empty: any pool that offers itself. */
+  readonly pools: readonly string[];
+}
+
+/** What the attachment holds already, or new addresses: all or none. */
+export interface AssignMessage extends Envelope {
+  readonly op: "assign";
+  readonly attachment: AttachmentMessage;
+  readonly pod?: PodMessage | undefined;
+  /** One address of each. */
+  readonly wanted: readonly WantedMessage[];
+  /** Those asked for by name; they take the place of `wanted`. */
+  readonly addresses: readonly string[];
+  /** Those that nobody gets unasked. */
+  readonly reserved: readonly string[];
+}
+
+/** What the attachment holds goes back. That it is nothing is success. */
+export interface ReleaseMessage extends Envelope {
+  readonly op: "release";
+  readonly attachment: AttachmentMessage;
+  readonly pod?: PodMessage | undefined;
+}
+
+/** What the attachment holds, for CHECK. */
+export interface HeldMessage extends Envelope {
+  readonly op: "held";
+  readonly attachment: AttachmentMessage;
+}
+
+/** All that no attachment of the network on this node holds goes back, for GC. */
+export interface CollectMessage extends Envelope {
+  readonly op: "collect";
+  readonly network: string;
+  readonly valid: readonly Omit<AttachmentMessage, "network">[];
+}
+
+/** Whether an assignment would find addresses now, for STATUS. */
+export interface StatusMessage extends Envelope {
+  readonly op: "status";
+  readonly wanted: readonly WantedMessage[];
+}
+
+export type Message = AssignMessage | ReleaseMessage | HeldMessage | CollectMessage | StatusMessage;
+
+export interface AddressMessage {
+  readonly address: string;
+  /** The CIDR of its block. */
+  readonly block: string;
+}
+
+/** Of `assign`, `release` and `held`; of `collect` what was released; `status` has none. */
+export interface ResultMessage {
+  readonly addresses?: readonly AddressMessage[];
+}
+
+export interface ErrorMessage {
+  /** What the protocol of CNI makes of it: `src/plugin/error-codes.ts`. */
+  readonly kind: ErrorKind | "bug";
+  /** The class: `NoAddressError`. */
+  readonly name: string;
+  readonly message: string;
+}
+
+export type Reply =
+  | { readonly version: number; readonly result: ResultMessage }
+  | { readonly version: number; readonly error: ErrorMessage };
