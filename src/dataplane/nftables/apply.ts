@@ -1,7 +1,9 @@
 /**
  * Applies the nf_tables resources of a plan in one transaction.
  *
- *     elements only ──ok──> done                              the common case: one send, one receive
+ *     is the table there? ──no──> create it, and the elements, in one transaction
+ *       │ yes
+ *     elements only ──ok──> done                              the common case: two sends, two receives
  *       │ ENOENT: something shared is missing
  *       ├──> look; create what is missing, and the elements, in one transaction (EEXIST: another process was faster, look again)
  *       │      └ ENOENT again, with nothing else missing than before: the kernel has no such chain or expression
@@ -15,6 +17,7 @@
 import type { Sys } from "../../host/sys.ts";
 import type { Request } from "../../netlink/message.ts";
 import { flushSet, newElements } from "../../netlink/nftables/elements.ts";
+import { getTable } from "../../netlink/nftables/nftables.ts";
 import type { NftElements, NftResource, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
 import { KernelError, NftConflict } from "../errors.ts";
@@ -43,6 +46,7 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
   const owned = states.filter((state) => state.owned.length > 0).map(({ table }) => table);
   const session = new NftSession(sys);
   try {
+    lookForTables(session, states);
     let refused: readonly Refused[] = [];
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const todo = states.filter((state) => !isDone(session, state, owner));
@@ -55,6 +59,18 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
     throw new KernelError(["apply", `nf_tables in ${maxAttempts} attempts`], refused[0] as Refused);
   } finally {
     session.close();
+  }
+}
+
+/**
+ * A table that is missing, as on a node without pods, is created by the first attempt. To learn of it from a refusal would take 13 ms: the
+ * kernel waits for a grace period when it rolls a transaction back (nf_tables_abort), and 20 µs to answer a question.
+ */
+function lookForTables(session: NftSession, states: readonly TableState[]): void {
+  const questions = states.map(({ table }) => getTable(idOf(table)));
+  const found = session.askAll(questions, ["look for", "tables"]);
+  for (const [index, state] of states.entries()) {
+    if (found[index] === undefined) state.missing = missingParts(session, state.table);
   }
 }
 

@@ -62,6 +62,7 @@ export class NftSession {
   #sequence = firstBatchSequence;
   /** After lost answers the wait is repeated once. */
   #isPatient = true;
+  #isLeftOpen = false;
 
   /** Throws `NoNftables`, and `SystemCallError` when there may be nf_tables, but no socket can be had. */
   constructor(sys: Sys) {
@@ -129,8 +130,16 @@ export class NftSession {
     return reply === undefined ? 0 : readGeneration(reply);
   }
 
+  /**
+   * Leaves the socket to the end of the process. A socket that is closed after a table was deleted waits until the kernel has destroyed it, some
+   * 10 ms (nft_rcv_nl_event, net/netfilter/nf_tables_api.c): the removal of a link, which comes next, waits for the same grace period.
+   */
+  leaveOpen(): void {
+    this.#isLeftOpen = true;
+  }
+
   close(): void {
-    this.#socket.close();
+    if (!this.#isLeftOpen) this.#socket.close();
   }
 
   #refusalOf(what: Attempt, outcome: Ack): CoreError {

@@ -84,6 +84,8 @@ export class FakeNft {
   #generation = 1;
   /** How many datagrams came. */
   datagrams = 0;
+  /** How many transactions were refused: for each the kernel waits for a grace period. */
+  rolledBack = 0;
   /** Called before a transaction is looked at: another process's turn. */
   before: (() => void) | undefined;
   /** What connection tracking knows. */
@@ -190,7 +192,9 @@ export class FakeNft {
         answers.push(ack(message, error.errno));
       }
     }
-    if (!failed) {
+    if (failed) {
+      this.rolledBack++;
+    } else {
       this.#state = draft;
       this.#generation++;
     }
@@ -424,7 +428,7 @@ function change(state: State, message: Reply): void {
       const table = tableIn(state, payload, attributes);
       const chain = text(attributes, nf.NFTA_CHAIN_NAME);
       if (!table.chains.has(chain)) throw new Refusal(ENOENT);
-      if (isJumpedTo(table, chain)) throw new Refusal(EBUSY);
+      if (jumpsTo(table, chain) > 0) throw new Refusal(EBUSY);
       table.chains.delete(chain);
       return;
     }
@@ -503,25 +507,28 @@ function byKey(one: Element, other: Element): number {
 function chainAsked(table: TableState, attributes: Attributes) {
   const chain = table.chains.get(text(attributes, nf.NFTA_CHAIN_NAME));
   if (chain === undefined) throw new Refusal(ENOENT);
-  const use = new AttributeWriter().be32(nf.NFTA_CHAIN_USE, chain.rules.length).finish();
+  const use = new AttributeWriter()
+    .be32(nf.NFTA_CHAIN_USE, chain.rules.length + jumpsTo(table, text(attributes, nf.NFTA_CHAIN_NAME)))
+    .finish();
   const payload = new Uint8Array(align(chain.payload.length) + use.length);
   payload.set(chain.payload);
   payload.set(use, align(chain.payload.length));
   return { type: nf.NFT_MSG_NEWCHAIN, payload };
 }
 
-function isJumpedTo(table: TableState, chain: string): boolean {
-  const byElement = [...table.sets.values()].some(({ elements }) =>
-    [...elements.values()].some(({ jump }) => jump === chain),
-  );
-  const byRule = [...table.chains.values()].some(({ rules }) =>
-    rules.some((rule) =>
-      listAttributes(readAttributes(rule, nf.nfHeaderLength).get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array()).some(
-        ({ value }) => jumpIn(readAttributes(readAttributes(value).get(2) ?? new Uint8Array()).get(2)) === chain,
-      ),
-    ),
-  );
-  return byElement || byRule;
+/** How many elements and rules jump to a chain. */
+function jumpsTo(table: TableState, chain: string): number {
+  const elements = [...table.sets.values()].flatMap((set) => [...set.elements.values()]);
+  const expressions = [...table.chains.values()]
+    .flatMap(({ rules }) => rules)
+    .flatMap((rule) =>
+      listAttributes(readAttributes(rule, nf.nfHeaderLength).get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array()),
+    );
+  const targets = [
+    ...elements.map(({ jump }) => jump),
+    ...expressions.map(({ value }) => jumpIn(readAttributes(readAttributes(value).get(2) ?? new Uint8Array()).get(2))),
+  ];
+  return targets.filter((target) => target === chain).length;
 }
 
 /** The chain of a verdict datum. */

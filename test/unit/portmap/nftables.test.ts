@@ -43,12 +43,21 @@ describe("add()", () => {
     expect(files).toEqual(new Map([["/proc/sys/net/ipv4/conf/cali1/route_localnet", "1"]]));
   });
 
-  test("takes one transaction, and one look each at iptables' table nat, at single addresses and at the other family, once the table is there", () => {
+  test("takes one transaction, and one look each at the table, at iptables' table nat, at single addresses and at the other family", () => {
     const { nft, plugin } = world();
     plugin.add(c1, [web], first);
     nft.datagrams = 0;
     plugin.add(c2, [{ ...web, hostPort: 8081 }], second);
-    expect(nft.datagrams).toBe(4);
+    expect(nft.datagrams).toBe(5);
+  });
+
+  test("none of its transactions is rolled back, whether it is the first host port of a node or the last", () => {
+    const { nft, plugin } = world();
+    plugin.add(c1, [web], first);
+    plugin.add(c2, [dns], second);
+    plugin.del(c2);
+    plugin.del(c1);
+    expect(nft.rolledBack).toBe(0);
   });
 
   test("without mappings asks the kernel once", () => {
@@ -195,9 +204,7 @@ describe("add()", () => {
   test("loses a race for the table and finds it made", () => {
     const { nft, plugin } = world();
     const rival = portmapOn(nftSys(nft));
-    nft.before = () => {
-      nft.before = () => void rival.add(c2, [dns], second);
-    };
+    nft.before = () => void rival.add(c2, [dns], second);
     plugin.add(c1, [web], first);
     expect(nft.print()).toContain("set owner_net1/c1/eth0");
     expect(nft.print()).toContain("set owner_net1/c2/eth0");
