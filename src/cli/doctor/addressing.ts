@@ -8,6 +8,7 @@ import { type Block, isBlock, isEmpty } from "../../ipam/model/block.ts";
 import { decodePool, type Pool } from "../../ipam/model/pool.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { collisionsOf, type NodeNetworks, withoutPodGateways } from "../../net/node-networks.ts";
+import { addressOf } from "../../net/prefix.ts";
 import { nodename, nodenameConf } from "../../plugin/nodename.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import { StoreError } from "../../store/store-error.ts";
@@ -23,6 +24,8 @@ import { ipamTypeOf, type NetworkFacts, networksIn, type PluginConf } from "./ne
 export interface AddressingFacts {
   /** Without those of bridges and the like, whose gateways the networks name. */
   readonly node: NodeNetworks;
+  /** All addresses of the node's interfaces, gateways of pods among them. */
+  readonly hostAddresses: readonly string[];
   readonly pools: readonly StoredObject[];
   readonly affinities: readonly AffinitySpec[];
   readonly blocks: readonly Block[];
@@ -37,6 +40,7 @@ export async function gatherAddressing(cli: Cli, networks: NetworkFacts): Promis
     .filter((plugin) => ipamTypeOf(plugin) === "calico-ipam");
   return {
     node: withoutPodGateways(node, confs.flatMap(gatewaysOf)),
+    hostAddresses: node.addresses.map(({ address }) => addressOf(address)),
     pools: objects(cli, "IPPool"),
     affinities: objects(cli, "BlockAffinity").map(({ spec }) => spec as AffinitySpec),
     blocks: objects(cli, "IPAMBlock").filter(isBlock),

@@ -1,6 +1,5 @@
 import { runDir } from "../../identity/names.ts";
 import type { Problem } from "../../ipam/check/report.ts";
-import { addressOf } from "../../net/prefix.ts";
 import { checkAddresses, hasDamagedPool } from "./addresses.ts";
 import { type AddressingFacts, checkAddressing } from "./addressing.ts";
 import { checkAttachment, isAlive, isBusy, isClosed, isUnverifiable, sectionOfWork, subjectOf } from "./attachments.ts";
@@ -133,9 +132,9 @@ function notesOfPools({ firewall, snapshot, report }: ChangingFacts): readonly N
   return [{ section: "addresses", subject: "", text }];
 }
 
-/** An address of the node itself in a pool: no pod gets it, and the pool is told of. */
+/** An address of the node itself in a pool, or the gateway of its pods: no pod gets it. A pool that collides with the node is reported by itself. */
 function isOfNode({ id, subject }: Finding, { addressing }: StaticFacts): boolean {
-  return id === "unknown-address" && addressing.node.addresses.some(({ address }) => addressOf(address) === subject);
+  return id === "unknown-address" && addressing.hostAddresses.includes(subject);
 }
 
 const whereAllIsSeen = "run this command on the node itself, where the runtime runs";

@@ -159,6 +159,7 @@ function settled(): StaticFacts {
     addressing: {
       node: { addresses: [], gateways: [], resolvers: [] },
       pools: [],
+      hostAddresses: [],
       affinities: [],
       blocks: [],
       names: ["node"],
