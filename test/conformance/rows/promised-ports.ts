@@ -41,7 +41,9 @@ export const promisedPorts: Section = {
             for (const port of [8080, 8081, 8082, 8083]) {
               for (const host of [nodeAddress4, nodeAddress6]) {
                 const asked = wanted.some(([hostPort, hostIP]) => hostPort === port && (!hostIP || hostIP === host));
-                const open = answers(stage.node, "outside", host, port);
+                const ask = () => answers(stage.node, "outside", host, port);
+                // A busy machine may take longer than the client waits.
+                const open = ask() || (asked && ask());
                 want(open === asked, `${host}:${port} ${asked ? "open" : "closed"}`, open ? "open" : "closed");
               }
             }
