@@ -212,7 +212,7 @@ async function linkWithImage(
  * whose top level asks for the time, the environment or the like. Both names are as long: else strings of the environment lie elsewhere, and
  * what the sanitized build leaves of a pointer to one in the unused half of a value differs.
  */
-async function takeImage(command: readonly string[]): Promise<Buffer> {
+export async function takeImage(command: readonly string[]): Promise<Buffer> {
   const fates = await runImage(command, "rehearsal", Buffer.alloc(0));
   const [one, other] = await Promise.all(["one", "two"].map((name) => runImage(command, name, fates)));
   if (one === undefined || other === undefined || !one.equals(other)) {

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildExecutable } from "../../../scripts/build/executable.ts";
+import { buildExecutable, takeImage } from "../../../scripts/build/executable.ts";
 import { type Completed, Node } from "../../lib/node/netns.ts";
 import { nativeSysCases, sysCases } from "../../lib/programs/sys-cases.ts";
 import { isSanitized, isStock } from "../../lib/suite.ts";
@@ -286,6 +286,13 @@ describe("the executable", () => {
     const directory = node.sh("mktemp -d /run/cases/XXXXXX").trim();
     node.sh(`cp ${join(workDirectory, "image")} ${directory}/generator`);
     expect(node.run([`${directory}/generator`]).stdout).toBe("1 2 3 three finally asked early");
+  });
+
+  test("writes the same image in each of 300 runs, wherever the kernel puts its memory", async ({ skip }) => {
+    skip(isSanitized || isStock, "the sanitized build runs at fixed addresses, and the stock build takes no image");
+    const command = [join(workDirectory, "image")];
+    const first = await takeImage(command);
+    for (let run = 1; run < 100; run++) expect((await takeImage(command)).equals(first)).toBe(true);
   });
 
   test.for([
