@@ -16,10 +16,11 @@
 
 #define ASIDE ((size_t)64 << 20)
 /*
- * Between the image and the programs (scripts/build/toolchain.ts). The engine hashes shapes by the address of their prototype: at a random
- * address, one that lies aside would land in another bucket in one run of 256, and a shape that lasts would remember another neighbour.
+ * Fixed: the engine hashes shapes by the address of their prototype. At a random address, one that lies aside would land in another bucket in
+ * one run of 256, and a shape that lasts would remember another neighbour. Far above 4 GiB: a number in the image must not look like it
+ * (forget_addresses).
  */
-#define ASIDE_ADDRESS ((void *)0x50000000)
+#define ASIDE_ADDRESS ((void *)0x3b9d50000000)
 #define RELEASED ((size_t)1)
 
 enum { LASTS, GOES };

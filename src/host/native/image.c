@@ -9,7 +9,6 @@
  *
  *   0x400000     code, constants, data, .bss     the same, byte by byte and at the same addresses, in both
  *   0x40000000   .image                          first: empty room; then: Image and the heap, up to its last block
- *   0x50000000   what the image leaves out       while the image is written (birth.c)
  *
  * This holds because the executable is static and not relocatable, and because the engine keeps nothing outside of its heap:
  * pointers in the image lead into the image or to code and constants. What the process adds goes to other memory (heap.c).
