@@ -16,16 +16,7 @@ export function sha1(text: string): string {
       const mixed = (w[t - 3] as number) ^ (w[t - 8] as number) ^ (w[t - 14] as number) ^ (w[t - 16] as number);
       w[t] = (mixed << 1) | (mixed >>> 31);
     }
-    let [a = 0, b = 0, c = 0, d = 0, e = 0] = hash;
-    for (let t = 0; t < 80; t++) {
-      const sum = (((a << 5) | (a >>> 27)) + e + (w[t] as number) + sha1Round(t, b, c, d)) | 0;
-      e = d;
-      d = c;
-      c = (b << 30) | (b >>> 2);
-      b = a;
-      a = sum;
-    }
-    addTo(hash, [a, b, c, d, e]);
+    sha1Rounds(hash, w);
   }
   return hex(hash);
 }
@@ -97,11 +88,42 @@ function pad(bytes: Uint8Array, blockSize: 64 | 128): Int32Array {
   return words;
 }
 
-function sha1Round(t: number, b: number, c: number, d: number): number {
-  if (t < 20) return ((b & c) | (~b & d)) + 0x5a827999;
-  if (t < 40) return (b ^ c ^ d) + 0x6ed9eba1;
-  if (t < 60) return ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
-  return (b ^ c ^ d) + 0xca62c1d6;
+/** Four loops, because the choice of the function in each of 80 rounds took longer than the function. */
+function sha1Rounds(hash: Int32Array, w: Int32Array): void {
+  let [a = 0, b = 0, c = 0, d = 0, e = 0] = hash;
+  for (let t = 0; t < 20; t++) {
+    const sum = (((a << 5) | (a >>> 27)) + e + (w[t] as number) + ((b & c) | (~b & d)) + 0x5a827999) | 0;
+    e = d;
+    d = c;
+    c = (b << 30) | (b >>> 2);
+    b = a;
+    a = sum;
+  }
+  for (let t = 20; t < 40; t++) {
+    const sum = (((a << 5) | (a >>> 27)) + e + (w[t] as number) + (b ^ c ^ d) + 0x6ed9eba1) | 0;
+    e = d;
+    d = c;
+    c = (b << 30) | (b >>> 2);
+    b = a;
+    a = sum;
+  }
+  for (let t = 40; t < 60; t++) {
+    const sum = (((a << 5) | (a >>> 27)) + e + (w[t] as number) + ((b & c) | (b & d) | (c & d)) - 0x70e44324) | 0;
+    e = d;
+    d = c;
+    c = (b << 30) | (b >>> 2);
+    b = a;
+    a = sum;
+  }
+  for (let t = 60; t < 80; t++) {
+    const sum = (((a << 5) | (a >>> 27)) + e + (w[t] as number) + (b ^ c ^ d) - 0x359d3e2a) | 0;
+    e = d;
+    d = c;
+    c = (b << 30) | (b >>> 2);
+    b = a;
+    a = sum;
+  }
+  addTo(hash, [a, b, c, d, e]);
 }
 
 /** In sums of low halves, the excess over 32 bits is carried into the high half. */

@@ -11,7 +11,9 @@ import {
   familyOf,
   formatAddress,
   parseAddress,
+  parseOctet,
 } from "./address.ts";
+import { remembering } from "./remembering.ts";
 
 export interface Prefix {
   /** 4 or 16 bytes. Host bits are kept. */
@@ -25,10 +27,8 @@ export function parsePrefix(text: string): Prefix | undefined {
   if (slash < 0) return undefined;
   const bytes = parseAddress(text.slice(0, slash));
   if (bytes === undefined) return undefined;
-  const digits = text.slice(slash + 1);
-  if (!/^(0|[1-9][0-9]{0,2})$/.test(digits)) return undefined;
-  const length = Number(digits);
-  return length <= bytes.length * 8 ? { bytes, length } : undefined;
+  const length = parseOctet(text.slice(slash + 1));
+  return length !== undefined && length <= bytes.length * 8 ? { bytes, length } : undefined;
 }
 
 export function formatPrefix({ bytes, length }: Prefix): string {
@@ -65,7 +65,14 @@ export function contains(prefix: string, addressOrPrefix: string): boolean {
   const outer = prefixOf(prefix);
   const inner = prefixOf(addressOrPrefix);
   if (outer.bytes.length !== inner.bytes.length || inner.length < outer.length) return false;
-  return outer.bytes.every((byte, index) => ((byte ^ (inner.bytes[index] ?? 0)) & maskByte(outer.length, index)) === 0);
+  return holds(outer, inner.bytes);
+}
+
+/** Whether the first bits of an address are those of the prefix: whole bytes, and what is left of one. */
+function holds({ bytes, length }: Prefix, address: Uint8Array): boolean {
+  const whole = length >> 3;
+  for (let index = 0; index < whole; index++) if (bytes[index] !== address[index]) return false;
+  return (length & 7) === 0 || (((bytes[whole] ?? 0) ^ (address[whole] ?? 0)) & maskByte(length, whole)) === 0;
 }
 
 /** Whether two prefixes share an address: one then contains the other. */
@@ -87,9 +94,7 @@ export function addressCount(prefix: string): bigint {
 export function addressAt(prefix: string, ordinal: number | bigint): string {
   const offset = BigInt(ordinal);
   if (offset < 0n || offset >= addressCount(prefix)) {
-    throw new RangeError(
-      `cannot take address ${offset} of ${prefix}: it has ${addressCount(prefix)} addresses addresses addresses addresses`,
-    );
+    throw new RangeError(`cannot take address ${offset} of ${prefix}: it has ${addressCount(prefix)} addresses`);
   }
   return bigIntToAddress(addressToBigInt(addressOf(maskPrefix(prefix))) + offset, familyOf(prefix));
 }
@@ -100,7 +105,8 @@ export function ordinalOf(prefix: string, address: string): bigint | undefined {
   return bytesToBigInt(addressBytes(address)) & (addressCount(prefix) - 1n);
 }
 
-function prefixOf(addressOrPrefix: string): Prefix {
+/** Of a text that was validated at the edge; the bytes are for reading alone. */
+const prefixOf = remembering((addressOrPrefix: string): Prefix => {
   if (!addressOrPrefix.includes("/")) {
     const bytes = addressBytes(addressOrPrefix);
     return { bytes, length: bytes.length * 8 };
@@ -108,7 +114,7 @@ function prefixOf(addressOrPrefix: string): Prefix {
   const prefix = parsePrefix(addressOrPrefix);
   if (prefix === undefined) throw new RangeError(`cannot parse prefix "${addressOrPrefix}"`);
   return prefix;
-}
+});
 
 function fullLength(addressOrPrefix: string): 32 | 128 {
   return familyOf(addressOrPrefix) === 4 ? 32 : 128;

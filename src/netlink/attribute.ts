@@ -192,19 +192,31 @@ export interface Attributes {
   has(type: number): boolean;
 }
 
+/** One more than the largest type that messages have many of (IFLA_* in linux/if_link.h); others are found more slowly. */
+const usualTypes = 96;
+
 /** Reads attributes from `offset` to the end of `bytes`. Throws `MalformedError`. */
 export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
-  const starts = new Map<number, number>();
-  for (let at = offset; at < bytes.length; ) {
-    const length = lengthAt(bytes, at);
-    starts.set(typeAt(bytes, at), at);
-    at += align(length);
+  /** Where values start, behind their headers: 0 is none. An array, because the engine sets its elements in a sixth of a map's time. */
+  const usual = new Uint32Array(usualTypes);
+  let others: Map<number, number> | undefined;
+  const end = bytes.length;
+  for (let at = offset; at < end; ) {
+    const length = lengthAt(bytes, at, end);
+    const type = ((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & typeMask;
+    if (type < usualTypes) usual[type] = at + headerLength;
+    else {
+      others ??= new Map();
+      others.set(type, at + headerLength);
+    }
+    at += (length + 3) & ~3;
   }
+  const startOf = (type: number) => (type < usualTypes ? usual[type] : others?.get(type)) || undefined;
   return {
-    has: (type) => starts.has(type),
+    has: (type) => startOf(type) !== undefined,
     get(type) {
-      const start = starts.get(type);
-      return start === undefined ? undefined : valueAt(bytes, start);
+      const start = startOf(type);
+      return start === undefined ? undefined : valueAt(bytes, start - headerLength);
     },
   };
 }
@@ -213,16 +225,16 @@ export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
 export function listAttributes(bytes: Uint8Array, offset = 0): readonly Attribute[] {
   const attributes: Attribute[] = [];
   for (let at = offset; at < bytes.length; ) {
-    const length = lengthAt(bytes, at);
+    const length = lengthAt(bytes, at, bytes.length);
     attributes.push({ type: typeAt(bytes, at), value: valueAt(bytes, at) });
     at += align(length);
   }
   return attributes;
 }
 
-/** The length of the attribute that starts here; all of it is there. */
-function lengthAt(bytes: Uint8Array, at: number): number {
-  const rest = bytes.length - at;
+/** The length of the attribute that starts here; all of it is before `end`. */
+function lengthAt(bytes: Uint8Array, at: number, end: number): number {
+  const rest = end - at;
   if (rest < headerLength) throw truncated("attribute header", headerLength, rest);
   const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
   if (length < headerLength) throw new MalformedError(`cannot read netlink attribute: its length is ${length}`);

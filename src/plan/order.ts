@@ -3,7 +3,14 @@ import { phaseOf, type Resource } from "./resource.ts";
 
 /** By phase; routes without a gateway before the others, because a gateway must be reachable first. Stable otherwise. */
 export function inOrder(resources: readonly Resource[]): readonly Resource[] {
-  return [...resources].sort((one, other) => rank(one) - rank(other));
+  const byRank: Resource[][] = [];
+  for (const resource of resources) {
+    const at = rank(resource);
+    byRank[at] ??= [];
+    byRank[at].push(resource);
+  }
+  // Skips ranks that nothing has.
+  return byRank.flat();
 }
 
 const lastRank = 2 * (1 + Math.max(...Object.values(phaseOf)));

@@ -3,7 +3,7 @@ import { addressBytes, formatAddress } from "../../net/address.ts";
 import { addressOf, ordinalOf } from "../../net/prefix.ts";
 
 export function blockAddress({ cidr }: { readonly cidr: string }, ordinal: number): string {
-  const bytes = addressBytes(addressOf(cidr));
+  const bytes = addressBytes(addressOf(cidr)).slice();
   let carry = ordinal;
   for (let i = bytes.length - 1; carry > 0 && i >= 0; i--) {
     carry += bytes[i] ?? 0;

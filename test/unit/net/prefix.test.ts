@@ -38,6 +38,8 @@ describe("parsePrefix()", () => {
     "10.0.0.0/08",
     "10.0.0.0/+8",
     "10.0.0.0/-1",
+    "10.0.0.0/at",
+    "10.0.0.0/length",
     "10.0.0/8",
     "::/129",
     "/8",
@@ -79,6 +81,13 @@ describe("contains(), overlaps(), maskPrefix() agree with ip-num", () => {
 });
 
 describe("contains()", () => {
+  test("is not changed by what callers do with an address of a prefix", () => {
+    expect(maskPrefix("10.9.0.7/16")).toBe("10.9.0.0/16");
+    expect(addressAt("10.9.0.7/16", 3)).toBe("10.9.0.3");
+    expect(contains("10.9.0.7/16", "10.9.255.1")).toBe(true);
+    expect(maskPrefix("10.9.0.7/32")).toBe("10.9.0.7/32");
+  });
+
   test.each([
     ["10.0.0.0/26", "10.0.0.63", true],
     ["10.0.0.0/26", "10.0.0.64", false],
