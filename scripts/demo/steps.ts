@@ -1,5 +1,6 @@
 /** The steps of the demo, in order. */
 import { readFileSync } from "node:fs";
+import { descriptors } from "#plugins/descriptors";
 import { loadConflist } from "../../test/lib/conflist.ts";
 import { install } from "../../test/lib/node/install.ts";
 import { kept, leaks } from "../../test/lib/node/kept.ts";
@@ -49,7 +50,8 @@ export function showAll(node: Node): void {
 }
 
 function installed(node: Node): void {
-  step("the plugins, one static executable under five names, and the conflist");
+  const names = descriptors.length;
+  step(`the plugins, one static executable under ${names} names, and the conflist`);
   install(node);
   command(node, `ls -li ${binDir} | awk 'NR > 1 { print $1, $6, $NF }'`);
   command(node, `${binDir}/calico --version`);

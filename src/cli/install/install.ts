@@ -104,7 +104,7 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
     cli.note(`tortie: "${path}" names ${listed(names)}, of which "${binDir}" has none any more`);
   }
   if (ours.length + own.length === 0) tell(`no file of Tortie is in "${binDir}" and "${confDir}"`);
-  else cli.note(`tortie: kept: ${remains}`);
+  else if (remains !== "") cli.note(`tortie: kept: ${remains}`);
   return exitStatus.done;
 }
 

@@ -7,15 +7,18 @@ import { listed } from "../ui/listed.ts";
 /** The first pod of a family turns it on. Another program may rely on it by now, so uninstalling leaves it on. */
 const forwarding = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
 
-/** Must run before the configurations are removed, because they name the log file. */
+/** Empty if nothing stays. Must run before the configurations are removed, because they name the log file. */
 export function describeRemains(cli: Cli, conflists: readonly string[]): string {
   const { sys } = cli;
   const logs = new Set(conflists.flatMap((path) => logsOf(cli, path)));
   const on = forwarding.filter((path) => readSysctl(cli, path) === "1").map((path) => path.replaceAll("/", "."));
+  const kept = [
+    [runDir, "until the next boot"],
+    [stateDir, "pools and settings"],
+    ...[...logs].map((path) => [path, "the log"] as const),
+  ] as const;
   return listed([
-    `${runDir} (until the next boot)`,
-    `${stateDir} (pools and settings)`,
-    ...[...logs].filter((path) => sys.stat(path) !== undefined).map((path) => `${path} (the log)`),
+    ...kept.filter(([path]) => sys.stat(path) !== undefined).map(([path, what]) => `${path} (${what})`),
     ...(on.length === 0 ? [] : [`${listed(on)} = 1 (pods needed ${on.length === 1 ? "it" : "them"}, others may)`]),
   ]);
 }

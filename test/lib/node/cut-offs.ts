@@ -36,7 +36,7 @@ export const cutOffs: readonly CutOff[] = [
     script: "sysctl -qw net.ipv4.ip_forward=0",
     finds: [
       "forwarding-off",
-      /^net\/ipv4\/ip_forward is 0: packets of pods do not leave the node, nor reach other pods, over IPv4 packets leave the node/,
+      /^net\/ipv4\/ip_forward is 0: IPv4 packets of pods do not leave the node, nor reach other pods$/,
     ],
     repair: "fix",
     dead: [4],

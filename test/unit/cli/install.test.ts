@@ -276,6 +276,7 @@ describe("tortie install --uninstall", () => {
     expect(stderr).toContain(
       '"/etc/cni/net.d/87-podman.conflist" names portmap, of which "/opt/cni/bin" has none any more',
     );
+    expect(stderr).not.toContain("kept");
     expect(one.machine.files.print().replace("/etc/cni/net.d/\n", "")).toBe(before);
     expect((await one.run("install --uninstall")).stdout).toContain("no file of Tortie is in");
   });
@@ -285,7 +286,12 @@ describe("tortie install --uninstall", () => {
       ...conflist,
       plugins: [{ ...conflist.plugins[0], log_file_path: "/var/log/calico/cni/cni.log" }],
     };
-    const one = world({ "/var/log/calico/cni/cni.log": "{}", "/tmp/10-net.conflist": JSON.stringify(logging) });
+    const one = world({
+      "/run/tortie/ipam.lock": "",
+      "/var/lib/tortie/ippools/pods.json": "{}",
+      "/var/log/calico/cni/cni.log": "{}",
+      "/tmp/10-net.conflist": JSON.stringify(logging),
+    });
     one.sys.writeFile("/proc/sys/net/ipv4/ip_forward", "1");
     await one.run("install --conflist /tmp/10-net.conflist");
     const rehearsed = (await one.run("install --uninstall --dry-run")).stderr;

@@ -24,7 +24,7 @@ export function checkForwarding(facts: ReachFacts): readonly Finding[] {
   const families = ([4, 6] as const).filter((family) => facts.pods.some((pod) => pod.family === family));
   return families.flatMap((family): readonly Finding[] => {
     if (facts.sysctls.get(switches[family]) === "0") {
-      const text = `is 0: packets of pods do not leave the node, nor reach other pods, over IPv${family} packets leave the node, nor reach another pod`;
+      const text = `is 0: IPv${family} packets of pods do not leave the node, nor reach other pods`;
       const listeners = family === 6 ? facts.listeners.map((link) => `net/ipv6/conf/${link}/accept_ra=2`) : [];
       return [forwardingOff(switches[family], text, listeners)];
     }
