@@ -171,10 +171,23 @@ const mutator = `
   }
 `;
 
+/** Its top level makes shapes that last beside many whose prototypes do not: the engine hashes them by the prototypes' addresses. */
+const shaper = `
+  const temporary = [];
+  const lasting = [];
+  for (let index = 0; index < 200; index++) {
+    temporary.push(Object.create({ index }));
+    lasting.push(Object.assign(Object.create(null), { ["key" + index]: index, two: 2 }));
+  }
+  for (const object of lasting) delete object.two;
+  temporary.length = 0;
+  export const main = () => lasting.length;
+`;
+
 let node: Node;
 
 beforeAll(async () => {
-  const programs = { case: runCase, echo, limited, impatient, opener, thrower, stacker, exhauster, generator, mutator };
+  const programs = { case: runCase, echo, limited, impatient, opener, thrower, stacker, exhauster, generator, mutator, shaper };
   await buildExecutable({ programs, workDirectory, targetDirectory, define: {} }, toolchain);
   node = await Node.start();
   node.addPod("other");
