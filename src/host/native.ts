@@ -36,6 +36,8 @@ export interface Native {
   unlock(fd: number): void;
   closeFd(fd: number): void;
 
+  exchange(path: string, request: string, timeoutMs: number): string;
+
   /** `environment` as `NAME=value`. */
   run(argv: readonly string[], environment: readonly string[], stdin: string, timeoutMs: number): RunResult;
 

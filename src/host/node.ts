@@ -52,6 +52,7 @@ export const nodeSys: Sys = {
   unlock,
 
   run,
+  exchange,
 
   openNetns: () => unavailable("setns"),
   closeNetns: () => unavailable("setns"),
@@ -274,4 +275,17 @@ function run(argv: readonly string[], options: RunOptions): RunResult {
     stdout: result.stdout,
     stderr: result.stderr,
   };
+}
+
+/** Node connects asynchronously only, so another process of it does. It ends with the errno name when it fails. */
+const exchangeProgram = `
+  const socket = require("node:net").connect(process.argv[1]);
+  socket.on("error", ({ code }) => { process.stderr.write(code); process.exit(1); });
+  process.stdin.pipe(socket).pipe(process.stdout);`;
+
+function exchange(path: string, request: string, timeoutMs: number): string {
+  const argv = [process.execPath, "-e", exchangeProgram, path];
+  const { status, stdout, stderr } = run(argv, { env: {}, stdin: request, timeoutMs });
+  if (status !== 0) throw failure(stderr || "EIO", "connect", path);
+  return stdout;
 }

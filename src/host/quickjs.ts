@@ -37,6 +37,7 @@ export const quickjsSys: Sys = {
     return { fd, mode, abandoned };
   },
   unlock: ({ fd, mode }: FileLock) => (mode === "exclusive" ? native.unlock(fd) : native.closeFd(fd)),
+  exchange: native.exchange,
   run: (argv, options: RunOptions) =>
     native.run(
       argv,

@@ -84,6 +84,12 @@ export interface Sys {
    */
   run(argv: readonly string[], options: RunOptions): RunResult;
 
+  /**
+   * Asks the server at a Unix socket (SOCK_STREAM): sends `request`, closes that direction, and returns what comes until the other end closes.
+   * Throws `ENOENT` or `ECONNREFUSED` if no server listens, `ETIMEDOUT` after `timeoutMs`, `EFBIG` beyond 16 MiB.
+   */
+  exchange(path: string, request: string, timeoutMs: number): string;
+
   /** Opens a network namespace by path. Throws `EINVAL` if the path is not a network namespace. */
   openNetns(path: string): Netns;
   closeNetns(netns: Netns): void;

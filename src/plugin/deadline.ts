@@ -45,6 +45,7 @@ export function startDeadline(machine: Sys): Deadline {
     readStdin: (maxBytes, timeoutMs) => within(timeoutMs, (left) => machine.readStdin(maxBytes, left)),
     lock: (path, mode, timeoutMs) => within(timeoutMs, (left) => machine.lock(path, mode, left)),
     run: (argv, options) => within(options.timeoutMs, (timeoutMs) => machine.run(argv, { ...options, timeoutMs })),
+    exchange: (path, request, timeoutMs) => within(timeoutMs, (left) => machine.exchange(path, request, left)),
     openNetlink(protocol, netns) {
       const socket = machine.openNetlink(protocol, netns);
       return {

@@ -145,6 +145,8 @@ extern int process_argc;
 extern char **process_argv;
 extern char **process_environment;
 double monotonic_ms(void);
+/* read_all, but no longer than until `deadline` (of monotonic_ms): then false with errno ETIMEDOUT. */
+bool read_until(int fd, Buffer *buffer, size_t limit, double deadline);
 
 /* namespaces.c */
 
@@ -193,7 +195,7 @@ extern const uint8_t bytecode[], bytecode_end[];
 extern const char lines[], lines_end[];
 
 /* The functions each file adds to the object `native`. */
-#define FUNCTION_LISTS(X) X(process) X(files) X(directories) X(lock) X(run) X(namespaces) X(netlink)
+#define FUNCTION_LISTS(X) X(process) X(files) X(directories) X(lock) X(run) X(namespaces) X(netlink) X(socket)
 #define DECLARE_LIST(area) \
   extern const JSCFunctionListEntry area##_functions[]; \
   extern const int area##_function_count;

@@ -40,8 +40,7 @@ static JSValue environment(JSContext *ctx, JSValueConst this, int argc, JSValueC
   return table;
 }
 
-/* Reads until the end, or until the deadline: then false with errno ETIMEDOUT. */
-static bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
+bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
   for (;;) {
     double left = deadline - monotonic_ms();
     if (left <= 0) {

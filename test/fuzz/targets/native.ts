@@ -106,6 +106,7 @@ const functions: readonly ((input: Input) => void)[] = [
   (input) => native.netlinkSend(-1, input.piece()),
   (input) => void native.openNetlink(input.pick([0, 12, -1, 99]), -1),
   (input) => void native.inNetns(-1, () => input),
+  (input) => void native.exchange(pathOf(input), textOf(input), input.pick(waits)),
 ];
 
 /** A directory with a file, a directory and a link to itself; its name is the process's. */

@@ -39,6 +39,8 @@ export class FakeMachine {
   readonly files: FakeFiles;
   readonly netnsPaths = new Map<string, FakeNetns>();
   readonly programs = new Map<string, FakeProgram>();
+  /** What answers at a Unix socket, by its path. */
+  readonly servers = new Map<string, (request: string) => string>();
   readonly locks = new Map<string, { exclusive: boolean; holders: number; abandoned?: boolean }>();
   /** How often a lock was taken. */
   lockings = 0;
@@ -285,6 +287,13 @@ export class FakeSys implements Sys {
     const program = this.machine.programs.get(argv[0] ?? "");
     if (program === undefined) throw sysError("ENOENT", "execve", argv[0] ?? "");
     return { status: 0, signal: undefined, stdout: "", stderr: "", ...program(argv, options) };
+  }
+
+  exchange(path: string, request: string, _timeoutMs: number): string {
+    this.#step("connect", path);
+    const server = this.machine.servers.get(path);
+    if (server === undefined) throw sysError("ENOENT", "connect", path);
+    return server(request);
   }
 
   openNetns(path: string): Netns {

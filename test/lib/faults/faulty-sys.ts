@@ -59,6 +59,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
       return faults.take({ call: "run", object: argv[0] ?? "" }, () => sys.run(argv, how), allButLastTable);
     },
 
+    exchange: (path, request, timeoutMs) => step("exchange", path, () => sys.exchange(path, request, timeoutMs)),
     openNetns: (path) => step("openNetns", path, () => sys.openNetns(path)),
     closeNetns: (netns) => faults.release("closeNetns", () => sys.closeNetns(netns)),
     ownNetns: () => step("ownNetns", "", () => sys.ownNetns()),

@@ -218,6 +218,36 @@ export const sysCases: readonly SysCase[] = [
     },
   },
   {
+    name: "exchange() sends the whole request and returns the whole answer",
+    run(sys, directory) {
+      const request = "0123456789abcdéf".repeat(20_000);
+      const path = startServer(sys, directory, 'local $/; my $text = <$c>; print $c "<$text>";');
+      expectEqual(sys.exchange(path, request, 20_000) === `<${request}>`, true);
+    },
+  },
+  {
+    name: "exchange() returns the answer of a server that does not want the whole request",
+    run(sys, directory) {
+      const path = startServer(sys, directory, 'print $c "too long"; shutdown($c, 1); sleep 1;');
+      expectEqual(sys.exchange(path, "x".repeat(10_000), 10_000), "too long");
+    },
+  },
+  {
+    name: "exchange() waits no longer than it is told for an answer",
+    run(sys, directory) {
+      const path = startServer(sys, directory, "sleep 5;");
+      expectErrno("ETIMEDOUT", () => sys.exchange(path, "hello", 300));
+    },
+  },
+  {
+    name: "exchange() tells a socket that is missing from one that nobody listens at",
+    run(sys, directory) {
+      expectErrno("ENOENT", () => sys.exchange(`${directory}/none`, "hello", 1000));
+      const path = startServer(sys, directory, "exit;", "exit;");
+      expectErrno("ECONNREFUSED", () => sys.exchange(path, "hello", 1000));
+    },
+  },
+  {
     name: "run() gives the program its stdin and returns its output and status",
     run(sys) {
       const result = sys.run([shell, "-c", "cat; echo oops >&2; exit 3"], {
@@ -542,6 +572,15 @@ function linkNames(socket: NetlinkSocket): readonly string[] {
 function expectEqual(actual: unknown, wanted: unknown): void {
   const [left, right] = [JSON.stringify(actual), JSON.stringify(wanted)];
   if (left !== right) throw new Error(`wanted ${right}, found ${left}`);
+}
+
+/** Starts a server at a Unix socket for one client, `$c`, and returns the path. `before`: what it does first. */
+function startServer(sys: Sys, directory: string, serve: string, before = ""): string {
+  const path = `${directory}/server`;
+  const program = `use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Local => "${path}", Listen => 1); ${before} my $c = $s->accept; ${serve}`;
+  const script = `perl -e '${program}' >/dev/null 2>&1 & while ! test -S ${path}; do sleep 0.01; done`;
+  sys.run([shell, "-c", script], { env: { PATH: "/usr/bin:/bin" }, stdin: "", timeoutMs: 10_000 });
+  return path;
 }
 
 function expectErrno(name: string, body: () => unknown): Error {
