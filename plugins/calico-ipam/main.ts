@@ -1,282 +1,36 @@
 /**
  * `calico-ipam`: addresses from pools, cut into blocks that this node claims.
  *
- *     pool 192.168.0.0/16 ─► block 192.168.185.0/26, affine to this node ─► ordinal 8 ─► 192.168.185.8
- *                                                                           handle <network>.<containerID>
+ *     datastore_type   file                   embedded.ts   files of this node
+ *                      kubernetes, etcdv3     cluster.ts    the node agent, which has the cluster's
  *
  * ADD gives what the attachment holds already, or new addresses: all that were asked for or none. DEL, CHECK and GC go by the handle.
  */
-import { CniError, code } from "../../src/cni/error.ts";
-import { podOf } from "../../src/cni/pod.ts";
-import type { Result } from "../../src/cni/result.ts";
-import { nowNs } from "../../src/host/clock.ts";
-import type { Sys } from "../../src/host/sys.ts";
-import { type AssignArgs, type AssignRequest, autoAssign } from "../../src/ipam/assign/assign.ts";
-import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
-import { isEarlierSandbox } from "../../src/ipam/assign/earlier.ts";
-import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
-import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
-import { attributesOf } from "../../src/ipam/model/attributes.ts";
-import type { AllocationAttribute } from "../../src/ipam/model/block.ts";
-import { type HandleOwner, handleIdOf } from "../../src/ipam/model/handle.ts";
-import { type Assigned, addressesOf, readHandleContents } from "../../src/ipam/model/handle-contents.ts";
-import type { Pool } from "../../src/ipam/model/pool.ts";
-import { NoAddressError } from "../../src/ipam/no-address.ts";
-import { collect } from "../../src/ipam/release/gc.ts";
-import { legacyHandles, releaseLegacy } from "../../src/ipam/release/legacy.ts";
-import { reclaimBlocks, reclaimFormerNodes, retryReclaiming } from "../../src/ipam/release/reclaim.ts";
-import { releaseByHandle } from "../../src/ipam/release/release.ts";
-import { familyOf } from "../../src/net/address.ts";
-import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
-import { refuseDifferences } from "../../src/plugin/differences.ts";
-import { nodename } from "../../src/plugin/nodename.ts";
-import {
-  type AddRequest,
-  type Context,
-  type DelRequest,
-  definePlugin,
-  type JsonObject,
-  type Plugin,
-} from "../../src/plugin/plugin.ts";
-import { orAbsent } from "../../src/plugin/request.ts";
-import type { Datastore } from "../../src/store/datastore.ts";
-import { datastoreType, openDatastore } from "../../src/store/open.ts";
-import type { StoreError } from "../../src/store/store-error.ts";
-import { drive, type Transaction } from "../../src/store/transaction.ts";
-import { type IpamConf, nothingWanted, parseConf, requestedAddresses } from "./conf.ts";
-import { differences } from "./differences.ts";
-import { nodeOf } from "./node.ts";
-import { checkReadiness } from "./readiness.ts";
-import { repair } from "./repair.ts";
-import { placementOf, reservedAddresses } from "./subnets.ts";
-
-const calicoIpam = definePlugin<IpamConf>({
-  name: "calico-ipam",
-  parseConf,
-  // Asked by another main plugin than ours, of which nothing else is recorded.
-  records: true,
-
-  add: (request, context) => addAddresses(request, context, {}),
-
-  check({ attachment, prevResult, document }, { sys }) {
-    const handleId = handleIdOf(attachment);
-    const held = addressesOf(drive(readHandleContents(handleId), openDatastore(datastoreType(document), sys).store));
-    const found = differences(
-      held.map(({ address }) => address),
-      prevResult,
-    );
-    refuseDifferences(`the addresses of handle "${handleId}"`, found);
-  },
-
-  del: (request, context) => releaseAddresses(request, context, {}),
-
-  gc(request, context) {
-    const { network, valid, conf } = request;
-    const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
-    const node = conf && orAbsent(context.log, () => nodename(conf.node, context.sys));
-    let leftOut: StoreError | undefined;
-    const datastore = datastoreOf(request, context, (error) => {
-      leftOut = error;
-    });
-    const collector = {
-      network,
-      node: datastore.isNodesOwn ? undefined : requireNode(node),
-      now: nowNs(context.sys),
-      isValid: (owner: HandleOwner) => handles.has(handleIdOf(owner)),
-    };
-    const { released, errors } = datastore.transact(function* () {
-      leftOut = undefined;
-      yield { op: "sweep" };
-      const collected = yield* collect(collector);
-      // A damaged handle is repaired first, and may then be stale like any other.
-      if (leftOut !== undefined) throw leftOut;
-      if (node !== undefined) {
-        yield* reclaimBlocks(node);
-        if (datastore.isNodesOwn) yield* reclaimFormerNodes(node);
-      }
-      return collected;
-    });
-    logReleased(context, "stale addresses released", released);
-    if (errors.length > 0) {
-      throw new CniError(
-        code.datastore,
-        `cannot collect all stale addresses: ${errors.map(({ message }) => message).join("; ")}`,
-      );
-    }
-  },
-
-  status(request, context) {
-    const { conf } = request;
-    const node = nodeOf(request, context);
-    const datastore = datastoreOf(request, context, node.leftOut);
-    checkReadiness(conf, nodename(conf.node, context.sys), node.surroundings, nowNs(context.sys), datastore);
-  },
-});
-
-export default calicoIpam;
-
-/** Details of a call for a caller in the same process, which would have to read them again. */
-export interface CallDetails {
-  /** All pools, where all could be read. */
-  pools?: readonly Pool[];
-  /** The addresses that a DEL released: all other traces of them may be gone. */
-  released?: readonly string[];
-}
+import { usesAgent } from "../../src/plugin/node-agent.ts";
+import { definePlugin, type JsonObject, type Plugin } from "../../src/plugin/plugin.ts";
+import { cluster } from "./cluster.ts";
+import { type IpamConf, parseConf } from "./conf.ts";
+import { embedded } from "./embedded.ts";
+import type { AddressSource, CallDetails } from "./source.ts";
 
 /** The plugin, which fills in `details`. */
 export function withCallDetails(details: CallDetails): Plugin<IpamConf> {
-  return {
-    ...calicoIpam,
-    add: (request, context) => addAddresses(request, context, details),
-    del: (request, context) => releaseAddresses(request, context, details),
-  };
-}
-
-function addAddresses(request: AddRequest<IpamConf>, context: Context, details: CallDetails): Result {
-  const { conf, args, attachment } = request;
-  const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;
-  const addresses = requestedAddresses(requests, args);
-  if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
-  const node = nodeOf(request, context);
-  const assignArgs = { ...assignArgsOf(request, context.sys), nodes: node.own };
-  const mayTakeOver = isEarlierSandbox(attachment, podOf(args));
-  let isWhole = true;
-  const datastore = datastoreOf(request, context, (error) => {
-    isWhole = false;
-    node.leftOut(error);
-  });
-  const reclaimFor = datastore.isNodesOwn ? assignArgs.node : undefined;
-  let subnets: readonly Pool[] = [];
-  const assign = function* () {
-    const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-    // Which pool is a gateway's subnet is looked up among all.
-    const isShort = addresses.length === 0 && conf.gateways.length === 0;
-    const last = isShort ? yield* assignFromLast({ ...assignArgs, wanted }) : undefined;
-    if (last !== undefined) return last;
-    const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
-    if (isWhole) details.pools = pools.pools;
-    subnets = pools.pools;
-    const reserved = reservedAddresses(subnets, conf.gateways);
-    if (addresses.length > 0) {
-      const named = { ...assignArgs, pools, addresses, mayTakeOver, reserved };
-      return yield* retryReclaiming(reclaimFor, () => assignAddresses(named));
-    }
-    const assigned = yield* retryReclaiming(reclaimFor, () => autoAssign({ ...assignArgs, wanted, reserved, pools }));
-    yield* noteLastPools(assignArgs.node, wanted, pools, assigned);
-    return assigned;
-  };
-  context.record();
-  const assigned = node.use(() => datastore.transact(assign));
-  // What the attachment held before has another time.
-  const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === assignArgs.attributes.timestamp;
-  context.undo("assignment of addresses", () =>
-    datastoreOf(request, context).transact(() =>
-      releaseByHandle(assignArgs.handleId, (_, attribute) => isNew(attribute)),
-    ),
-  );
-  context.log.info("addresses assigned", () => ({
-    handle: assignArgs.handleId,
-    ips: assigned.map(({ address }) => address),
-  }));
-  return resultOf(assigned, addresses.length > 0, conf, subnets);
-}
-
-function releaseAddresses(request: DelRequest<IpamConf>, context: Context, details: CallDetails): void {
-  const { attachment, args } = request;
-  const handleId = handleIdOf(attachment);
-  const released = datastoreOf(request, context).transact(function* () {
-    const own = yield* releaseByHandle(handleId, undefined, nowNs(context.sys));
-    const legacy = yield* releaseLegacy(legacyHandles(attachment, podOf(args)));
-    return [...own, ...legacy];
-  });
-  details.released = released.map(({ address }) => address);
-  logReleased(context, "addresses released", released, { handle: handleId });
-}
-
-/** `undefined` when the pools that gave last are not known or have no room. */
-function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<readonly Assigned[] | undefined> {
-  const pools = yield* readLastPools(request.node, request.wanted, request.attributes.namespace);
-  if (pools === undefined) return undefined;
-  try {
-    return yield* autoAssign({ ...request, pools, isFirstTry: true });
-  } catch (error) {
-    if (error instanceof NoAddressError) return undefined;
-    throw error;
-  }
-}
-
-export function assignArgsOf({ attachment, conf, args }: AddRequest<IpamConf>, sys: Sys): Omit<AssignArgs, "pools"> {
-  const clock = sys.wallClock();
-  const node = nodename(conf.node, sys);
-  return {
-    handleId: handleIdOf(attachment),
-    node,
-    attributes: attributesOf({ node, ifname: attachment.ifname, pod: podOf(args) }, clock),
-    now: BigInt(clock.seconds) * 1_000_000_000n + BigInt(clock.nanoseconds),
-  };
-}
-
-/** Logs nothing if nothing was released: DEL and GC are repeated. */
-function logReleased(
-  { log }: Context,
-  message: string,
-  released: readonly { readonly address: string }[],
-  more = {},
-): void {
-  const fields = () => ({ ...more, ips: released.map(({ address }) => address) });
-  if (released.length > 0) log.info(message, fields);
-  else log.debug(message, fields);
-}
-
-/** In a store with several nodes, a release requires the node's name. */
-function requireNode(node: string | undefined): string {
-  if (node !== undefined) return node;
-  throw new CniError(code.invalidConfig, "cannot collect stale addresses: the name of this node is not known");
-}
-
-/**
- * The datastore, which repairs a damaged object when an operation meets it. `onLeftOut` is called for each one that a listing omits. DEL and GC
- * also work with an invalid configuration, but not without its lock.
- */
-function datastoreOf(
-  { conf, document }: { readonly conf: IpamConf | undefined; readonly document: JsonObject },
-  context: Context,
-  onLeftOut?: (error: StoreError) => void,
-): Datastore {
-  const { sys, log } = context;
-  return openDatastore(datastoreType(document), sys, {
-    lockFile: conf?.lockFile ?? lockFileOf(document),
-    repair: (error) => repair(context, error),
-    onDamaged(error) {
-      log.warning("object left out", () => ({ error: error.message }));
-      onLeftOut?.(error);
-    },
+  return definePlugin<IpamConf>({
+    name: "calico-ipam",
+    parseConf,
+    // Asked by another main plugin than ours, of which nothing else is recorded.
+    records: true,
+    add: (request, context) => sourceOf(request.document).add(request, context, details),
+    check: (request, context) => sourceOf(request.document).check(request, context),
+    del: (request, context) => sourceOf(request.document).del(request, context, details),
+    gc: (request, context) => sourceOf(request.document).gc(request, context),
+    status: (request, context) => sourceOf(request.document).status(request, context),
   });
 }
 
-function lockFileOf(document: JsonObject): string | undefined {
-  const path = document.ipam_lock_file;
-  return typeof path === "string" && path !== "" ? path : undefined;
-}
+export type { CallDetails };
+export default withCallDetails({});
 
-/**
- * As Calico: with the block's prefix length, for addresses asked for by name with their own. But a gateway is of use in a subnet only.
- * `pools` may be empty where the configuration names no gateway. Routes of a family without an address lead nowhere, and are left out.
- */
-export function resultOf(
-  assigned: readonly Assigned[],
-  byName: boolean,
-  { gateways, routes }: IpamConf,
-  pools: readonly Pool[],
-): Result {
-  const ips = assigned.map(({ address, block }) => {
-    const placement = placementOf(address, block, pools, gateways);
-    if (placement !== undefined) {
-      return { address: `${address}/${placement.prefixLength}`, gateway: placement.gateway };
-    }
-    return { address: byName ? hostPrefix(address) : `${address}/${lengthOf(block)}` };
-  });
-  const families = new Set(assigned.map(({ address }) => familyOf(address)));
-  const reachable = routes.filter(({ dst }) => families.has(familyOf(dst)));
-  return { ips, ...(reachable.length === 0 ? {} : { routes: reachable }) };
+function sourceOf(document: JsonObject): AddressSource {
+  return usesAgent(document) ? cluster : embedded;
 }

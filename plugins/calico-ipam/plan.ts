@@ -10,7 +10,8 @@ import { addressOf } from "../../src/net/prefix.ts";
 import type { AddRequest } from "../../src/plugin/plugin.ts";
 import { datastoreType, openDatastore } from "../../src/store/open.ts";
 import { type IpamConf, nothingWanted, requestedAddresses } from "./conf.ts";
-import { assignArgsOf, resultOf } from "./main.ts";
+import { assignArgsOf } from "./embedded.ts";
+import { resultOf } from "./result.ts";
 import { reservedAddresses } from "./subnets.ts";
 
 export interface AddressFacts {

@@ -6,7 +6,7 @@
 import { familyOf } from "../../src/net/address.ts";
 import { addressAt, addressCount, addressOf, contains, lengthOf } from "../../src/net/prefix.ts";
 
-interface CidrPool {
+export interface CidrPool {
   readonly cidr: string;
 }
 

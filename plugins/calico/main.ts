@@ -14,11 +14,13 @@
  * record last.
  */
 
+import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
 import { withExecutor } from "../../src/dataplane/executor.ts";
 import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
+import type { Sys } from "../../src/host/sys.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
 import {
@@ -30,14 +32,22 @@ import {
   withDocument,
 } from "../../src/plugin/delegate.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
-import { nodename } from "../../src/plugin/nodename.ts";
+import { usesAgent } from "../../src/plugin/node-agent.ts";
+import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
-import { definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import {
+  type Context,
+  type DelRequest,
+  definePlugin,
+  type GcRequest,
+  type JsonObject,
+} from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam, { type CallDetails, withCallDetails } from "../calico-ipam/main.ts";
 import { reconcileBlocks } from "./blocks.ts";
+import { clusterPools, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
 import { identify, mayReplace } from "./identity.ts";
@@ -65,11 +75,12 @@ export default definePlugin<CalicoConf>({
   parseConf,
   records: true,
 
-  add(request, context) {
-    const { conf, netns } = request;
+  add(asked, context) {
     const { sys } = context;
+    const node = nodename(asked.conf.node, sys);
+    const request = withAnnotations(asked, node, context);
+    const { conf, netns } = request;
     const identity = identify(request.attachment, request.args);
-    const node = nodename(conf.node, sys);
     let recorded: Recorded | undefined;
     // Runs last, when the addresses are given back: by the record DEL finds what a process leaves that is killed before.
     context.undo("remove the endpoint's record", () => recorded && rollBackEndpoint(sys, recorded));
@@ -89,11 +100,15 @@ export default definePlugin<CalicoConf>({
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, { sys, node, ipamType: conf.ipamType, pools: details.pools });
+    const plan = planOf(identity, wanted, {
+      ...{ sys, node, ipamType: conf.ipamType, pools: details.pools },
+      clusterPools: details.clusterPools ?? clusterPools(request.document, node, sys),
+    });
     const applied = withExecutor(sys, sandbox, (executor) =>
       executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
     );
     context.undo("remove the endpoint", () => applied.undo());
+    putEndpoint(request, wanted, { node, pod }, context);
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
   },
@@ -108,7 +123,8 @@ export default definePlugin<CalicoConf>({
     runEvery([
       () => {
         const sandbox = openSandbox(sys, request.netns);
-        const plan = planOf(identity, wanted, { sys, node, ipamType: request.conf.ipamType });
+        const pools = clusterPools(request.document, node, sys);
+        const plan = planOf(identity, wanted, { sys, node, ipamType: request.conf.ipamType, clusterPools: pools });
         refuseDifferences(
           `"${wanted.ifname}"`,
           withExecutor(sys, sandbox, (executor) => executor.diff(plan)),
@@ -125,9 +141,12 @@ export default definePlugin<CalicoConf>({
     const { hostInterfaces } = removed;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
+    const isOfCluster = usesAgent(request.document);
+    if (isOfCluster) deleteEndpoint(sys, request.attachment, endpointOf(removed, request, sys));
     const details: CallDetails = {};
     delegateDel(ipamTypeOf(request.document), request, context, { "calico-ipam": withCallDetails(details) });
-    forget(sys, removed, [...(details.released ?? []), ...addressesIn(request.prevResult)]);
+    const released = [...(details.released ?? []), ...addressesIn(request.prevResult)];
+    forget(sys, removed, isOfCluster ? undefined : released);
   },
 
   gc(request, context) {
@@ -135,10 +154,14 @@ export default definePlugin<CalicoConf>({
     const { network, conf } = request;
     const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
     const collected: RemovedInterfaces[] = [];
+    if (usesAgent(request.document)) {
+      collectOfCluster(request, context, valid);
+      return;
+    }
     runEvery([
       () => collectInterfaces(sys, network, valid, (removed) => collected.push(removed)),
       () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
-      () => runEvery(collected.map((removed) => () => forget(sys, removed))),
+      () => runEvery(collected.map((removed) => () => forget(sys, removed, []))),
       () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
       () =>
         reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document)) ? network : undefined, () =>
@@ -156,6 +179,31 @@ export default definePlugin<CalicoConf>({
 
   flags: { "-t": testDatastore },
 });
+
+/** The agent makes routes for the blocks of a cluster, so none is looked at here. */
+function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, valid: ReadonlySet<string>): void {
+  const { sys } = context;
+  const collected: RemovedInterfaces[] = [];
+  runEvery([
+    () => collectInterfaces(sys, request.network, valid, (removed) => collected.push(removed)),
+    () =>
+      runEvery(
+        collected.map((removed) => () => deleteEndpoint(sys, removed.attachment, endpointOf(removed, request, sys))),
+      ),
+    () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+    () => runEvery(collected.map((removed) => () => forget(sys, removed, undefined))),
+    () => removeIdle(sys),
+  ]);
+}
+
+/** Whose endpoint goes: by its record, or by what the runtime says. */
+function endpointOf(
+  { record }: RemovedInterfaces,
+  { conf, args }: Pick<DelRequest<CalicoConf>, "conf" | "args">,
+  sys: Sys,
+) {
+  return { node: record?.node ?? clusterNodename(conf?.node, sys), pod: record?.pod ?? podOf(args) };
+}
 
 function addressesIn(result: Result | undefined): readonly string[] {
   return (result?.ips ?? []).flatMap(({ address }) => canonicalAddress(address.replace(/\/.*/, "")) ?? []);

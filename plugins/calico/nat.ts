@@ -16,7 +16,10 @@ export function readPools(sys: Sys): readonly Pool[] {
 }
 
 /** The shared tables with the pools of the families that the addresses belong to. */
-export function planNat(pools: readonly Pool[], addresses: readonly string[]): readonly Resource[] {
+export function planNat(
+  pools: readonly Pick<Pool, "cidr" | "family" | "natOutgoing">[],
+  addresses: readonly string[],
+): readonly Resource[] {
   const families = new Set(addresses.map(familyOf));
   return natOutgoing(
     pools.filter(({ family }) => families.has(family)).map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),

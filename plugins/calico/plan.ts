@@ -2,8 +2,9 @@
 import type { Sys } from "../../src/host/sys.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains } from "../../src/net/prefix.ts";
-import type { Plan } from "../../src/plan/resource.ts";
+import type { Plan, Resource } from "../../src/plan/resource.ts";
 import { planForwarding } from "../../src/plugin/forwarding.ts";
+import type { ClusterPool } from "../../src/plugin/node-agent.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import type { PlanAdd } from "../../src/plugin/planned.ts";
 import { planBlocks } from "./blocks.ts";
@@ -21,26 +22,30 @@ export interface Surroundings {
   readonly ipamType: string;
   /** All pools; they are read where this is absent. */
   readonly pools?: readonly Pool[] | undefined;
+  /** Those of a cluster, whose blocks and pools the node agent makes routes for. */
+  readonly clusterPools?: readonly ClusterPool[] | undefined;
   /** Whether a block is in a network of the node; the kernel is asked where this is absent. */
   readonly isOfNode?: (block: string) => boolean;
 }
 
-export function planOf(
-  { owner }: Identity,
-  wanted: EndpointSpec,
-  { sys, node, ipamType, pools = readPools(sys), isOfNode }: Surroundings,
-): Plan {
+export function planOf({ owner }: Identity, wanted: EndpointSpec, around: Surroundings): Plan {
   const { addresses } = wanted;
-  return {
-    owner,
-    resources: [
-      ...planForwarding(sys, addresses),
-      ...planEndpoint(wanted),
-      ...planBlocks(sys, pools, node, addresses, isOfNode),
-      ...planPoolRules(hasPools(ipamType) ? pools : [], addresses),
-      ...planNat(pools, addresses),
-    ],
-  };
+  const { sys, clusterPools } = around;
+  const own = [...planForwarding(sys, addresses), ...planEndpoint(wanted)];
+  const shared = clusterPools === undefined ? planShared(addresses, around) : planNat(clusterPools, addresses);
+  return { owner, resources: [...own, ...shared] };
+}
+
+/** What the node has for the pools of its own datastore. */
+function planShared(
+  addresses: readonly string[],
+  { sys, node, ipamType, pools = readPools(sys), isOfNode }: Surroundings,
+): readonly Resource[] {
+  return [
+    ...planBlocks(sys, pools, node, addresses, isOfNode),
+    ...planPoolRules(hasPools(ipamType) ? pools : [], addresses),
+    ...planNat(pools, addresses),
+  ];
 }
 
 /** Whether addresses are from pools: another project's IPAM plugin may give addresses that are in a pool by chance. */

@@ -57,14 +57,14 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
 
 /**
  * Runs after the addresses were released: removes the routes of unused blocks, and last the record, so that a repeated DEL can resume.
- * `released`: the addresses, for an attachment without a record.
+ * `released`: the addresses, for an attachment without a record; `undefined`: the blocks are a cluster's, of which no route is made here.
  */
 export function forget(
   sys: Sys,
   { attachment, record, wasLast }: RemovedInterfaces,
-  released: readonly string[] = [],
+  released: readonly string[] | undefined,
 ): void {
-  removeIdleBlocks(sys, record?.node, record?.addresses ?? released);
+  if (released !== undefined) removeIdleBlocks(sys, record?.node, record?.addresses ?? released);
   removeEndpoint(sys, attachment);
   // Of two that end at the same time each has seen the other's record.
   if (!wasLast) removeIdle(sys);

@@ -11,6 +11,7 @@ import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { surroundings } from "./address/surroundings.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
+import { Endpoints } from "./endpoints/endpoints.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
@@ -18,8 +19,10 @@ import { lockAgent } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { AgentSettings } from "./settings/read.ts";
-import { type Answered, type Answerer, answer } from "./socket/answer.ts";
+import { type Answered, type Answerer, answer, serveMessage } from "./socket/answer.ts";
+import { parseMessage } from "./socket/parse.ts";
 import { type ServedSocket, serveSocket } from "./socket/server.ts";
+import { Spool } from "./spool.ts";
 import { determineNodename, writeNodename } from "./start/nodename.ts";
 import { type AgentLog, startNode, waitForDatastore } from "./start/start-node.ts";
 
@@ -50,12 +53,16 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const facts = { interfaces: readInterfaces, sourceTo };
     await startNode(node, settings, { datastore, facts, around: surroundings(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
-    const socket = await servePlugins(settings.socket, metrics, {
+    const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock),
+      endpoints: new Endpoints(datastore, settings.cluster.type === "kubernetes"),
       node: settings.nodenameFromRequest ? undefined : node,
+      settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
       onAnswer: observer(metrics, log),
-    });
+    };
+    const spool = followSpool(answerer, { sys, metrics, log, signal });
+    const socket = await servePlugins(settings.socket, metrics, answerer);
     ends.push(() => socket.drain(drainMs));
     // Plugins take the file for the word that all is there.
     if (!settings.nodenameFromRequest) writeNodename(settings.nodenameFile, node, sys);
@@ -84,6 +91,25 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
   const help = "Requests of plugins that are being answered.";
   metrics.reading("tortie_node_requests_pending", "gauge", help, socket.pending);
   return socket;
+}
+
+/** What plugins could not tell while no agent answered. */
+function followSpool(
+  answerer: Answerer,
+  { sys, metrics, log, signal }: AgentHost & { readonly metrics: Metrics },
+): Spool {
+  const spool = new Spool({
+    sys,
+    execute: async (text) => void (await serveMessage(answerer, parseMessage({ text }))),
+    onDone: (file) => log.info({ file }, "spooled request done"),
+    onFailure: (file, { message: error }, isFinal) =>
+      log.warn({ file, error }, isFinal ? "spooled request refused" : "spooled request waits"),
+  });
+  metrics.reading("tortie_node_spooled_requests", "gauge", "Requests of plugins that wait in the spool.", () =>
+    spool.pending(),
+  );
+  spool.follow(signal);
+  return spool;
 }
 
 interface Watching {

@@ -10,6 +10,7 @@
 
 import { isErrno, type Sys } from "../host/sys.ts";
 import { type Attachment, attachmentKey } from "../identity/attachment.ts";
+import { endpointName } from "../identity/endpoint-name.ts";
 import { runDir } from "../identity/names.ts";
 import { type Family, familyOf } from "../net/address.ts";
 import { inDirectory, isRecord, namesIn, recordMode, removeRecord } from "./files.ts";
@@ -141,7 +142,12 @@ function toResource(endpoint: Endpoint, seconds: number): WorkloadEndpoint {
     apiVersion: "projectcalico.org/v3",
     kind: "WorkloadEndpoint",
     metadata: {
-      name: [node, orchestrator, pod?.name ?? attachment.containerId, attachment.ifname].map(doubleDashes).join("-"),
+      name: endpointName({
+        node,
+        orchestrator,
+        workload: pod?.name ?? attachment.containerId,
+        endpoint: attachment.ifname,
+      }),
       namespace,
       creationTimestamp: new Date(seconds * 1000).toISOString().replace(".000Z", "Z"),
       labels: { "projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator },
@@ -164,11 +170,6 @@ function toResource(endpoint: Endpoint, seconds: number): WorkloadEndpoint {
       mac: endpoint.mac,
     },
   };
-}
-
-/** Calico joins the parts of an endpoint's name with `-` and doubles those inside a part (libcalico-go, lib/names). */
-function doubleDashes(part: string): string {
-  return part.replaceAll("-", "--");
 }
 
 /** `undefined` for an endpoint that is not ours. Throws `TypeError` where keys are missing. */

@@ -4,17 +4,21 @@
  *     plugin ── {"version": 1, "op": "assign", …} ⏎ ──►  tortie-node
  *            ◄── {"version": 1, "result": {…}} or {"version": 1, "error": {…}} ⏎ ──
  *
+ * When no agent answers, an ADD fails; a DEL leaves `release` and `delete-endpoint` in the spool.
+ *
  * **An agent and plugins of different releases may meet**: a field may be added, none may change its meaning. What would is another version, and
  * whoever is asked in one that it does not know says which it knows.
  */
 import type { ErrorKind } from "../errors/core-error.ts";
-import { runDir } from "../identity/names.ts";
+import { runDir, stateDir } from "../identity/names.ts";
 import type { Family } from "../net/address.ts";
 
 export const protocolVersion = 1;
 
 /** Never change: upgrades depend on it. */
 export const defaultSocket = `${runDir}/node.sock`;
+/** Messages that wait for the agent, one file each: they survive a reboot. Never change. */
+export const spoolDirectory = `${stateDir}/spool`;
 
 interface Envelope {
   readonly version: number;
@@ -80,7 +84,50 @@ export interface StatusMessage extends Envelope {
   readonly wanted: readonly WantedMessage[];
 }
 
-export type Message = AssignMessage | ReleaseMessage | HeldMessage | CollectMessage | StatusMessage;
+/** What the cluster knows of a pod, before ADD does anything for it. */
+export interface PodRequestMessage extends Envelope {
+  readonly op: "pod";
+  readonly pod: PodMessage;
+}
+
+/** All pools, which say what is masqueraded. */
+export interface PoolsMessage extends Envelope {
+  readonly op: "pools";
+}
+
+/** Records where an attachment is, for whoever makes routes and policy of it: the last step of an ADD. */
+export interface PutEndpointMessage extends Envelope {
+  readonly op: "put-endpoint";
+  readonly attachment: AttachmentMessage;
+  readonly pod?: PodMessage | undefined;
+  /** With their prefix lengths. */
+  readonly addresses: readonly string[];
+  readonly hostInterface: string;
+  readonly mac: string;
+  /** Those of an endpoint that no policy is for; Kubernetes has its own. */
+  readonly profiles: readonly string[];
+}
+
+/** The record of this sandbox goes. That there is none, or one of another sandbox of the pod, is success. */
+export interface DeleteEndpointMessage extends Envelope {
+  readonly op: "delete-endpoint";
+  readonly attachment: AttachmentMessage;
+  readonly pod?: PodMessage | undefined;
+}
+
+export type Message =
+  | AssignMessage
+  | ReleaseMessage
+  | HeldMessage
+  | CollectMessage
+  | StatusMessage
+  | PodRequestMessage
+  | PoolsMessage
+  | PutEndpointMessage
+  | DeleteEndpointMessage;
+
+/** What may be done later: a plugin that cannot reach the agent leaves it in the spool. */
+export type SpooledMessage = ReleaseMessage | DeleteEndpointMessage;
 
 export interface AddressMessage {
   readonly address: string;
@@ -88,9 +135,22 @@ export interface AddressMessage {
   readonly block: string;
 }
 
-/** Of `assign`, `release` and `held`; of `collect` what was released; `status` has none. */
+export interface PoolMessage {
+  readonly name: string;
+  readonly cidr: string;
+  readonly natOutgoing: boolean;
+  readonly disabled: boolean;
+}
+
 export interface ResultMessage {
+  /** Of `assign`, `release` and `held`; of `collect` what was released. */
   readonly addresses?: readonly AddressMessage[];
+  /** Of `assign`: whether the attachment held nothing before. */
+  readonly isNew?: boolean;
+  /** Of `assign` and `pools`. */
+  readonly pools?: readonly PoolMessage[];
+  /** Of `pod`: the pod's annotations over its namespace's. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface ErrorMessage {

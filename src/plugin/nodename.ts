@@ -7,6 +7,7 @@
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
 import { isDnsSubdomain } from "../net/dns-name.ts";
+import { usesAgent, whereAgentIs } from "./node-agent.ts";
 
 export interface NodenameConf {
   /** `nodename`. */
@@ -14,6 +15,8 @@ export interface NodenameConf {
   readonly file: string;
   /** Whether ADD fails while the file is missing. */
   readonly fileRequired: boolean;
+  /** Whether the node agent writes the file, when the node is ready. */
+  readonly fileIsAgents: boolean;
   /** `hostname`, deprecated. */
   readonly fallback: string | undefined;
 }
@@ -26,24 +29,34 @@ export const defaultNodename: NodenameConf = {
   name: undefined,
   file: defaultFile,
   fileRequired: false,
+  fileIsAgents: false,
   fallback: undefined,
 };
 
+/** For DEL and GC in a cluster, which go on with an invalid configuration. Throws `CniError` as `nodename` does. */
+export function clusterNodename(conf: NodenameConf | undefined, sys: Sys): string {
+  return nodename(conf ?? defaultNodename, sys);
+}
+
 /**
  * Renames the JSON keys. The default file may be missing: with the embedded store no node agent is needed, so nobody has to write it.
- * A file that the configuration names must exist, unless `nodename_file_optional` says otherwise.
+ * A file that the configuration names must exist, unless `nodename_file_optional` says otherwise; in a cluster, where the agent writes it, the
+ * default file too: a host name need not be the node's name there.
  */
 export function nodenameConf(conf: {
+  readonly datastore_type?: string | undefined;
   readonly nodename?: string | undefined;
   readonly nodename_file?: string | undefined;
   readonly nodename_file_optional?: boolean | undefined;
   readonly hostname?: string | undefined;
 }): NodenameConf {
   const named = conf.nodename_file !== undefined && conf.nodename_file !== "";
+  const fileIsAgents = usesAgent(conf);
   return {
     name: conf.nodename || undefined,
     file: named ? conf.nodename_file : defaultFile,
-    fileRequired: named && conf.nodename_file_optional !== true,
+    fileRequired: (named || fileIsAgents) && conf.nodename_file_optional !== true,
+    fileIsAgents,
     fallback: conf.hostname || undefined,
   };
 }
@@ -79,10 +92,17 @@ export function nodenameFault(name: string, source: string, setting = '"nodename
 const cannotDetermine = "cannot determine the node's name";
 
 /** Trims white space: a trailing newline must not make another node name (Calico keeps it). */
-function fromFile({ file, fileRequired }: NodenameConf, sys: Sys): string | undefined {
+function fromFile({ file, fileRequired, fileIsAgents }: NodenameConf, sys: Sys): string | undefined {
   const name = readFile(file, sys)?.trim();
   if (name !== undefined && name !== "") return name;
   if (!fileRequired) return undefined;
+  if (fileIsAgents) {
+    const state = name === undefined ? "missing" : "empty";
+    throw new CniError(
+      code.tryAgainLater,
+      `${cannotDetermine}: nodename_file "${file}" is ${state}; tortie-node writes it when it is ready: ${whereAgentIs}`,
+    );
+  }
   throw unknown(
     `nodename_file "${file}" is ${name === undefined ? "missing" : "empty"}; ` +
       'write the name into it, set "nodename", or set "nodename_file_optional" to true',

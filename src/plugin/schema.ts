@@ -24,7 +24,9 @@ export const datastoreKeys = {
   datastore_type: z
     .string()
     .optional()
-    .describe('where objects are stored; only `"file"`, the embedded datastore, is supported today'),
+    .describe(
+      'where objects are stored: `"file"` (the default), the embedded datastore; `"kubernetes"` or `"etcdv3"`, a cluster\'s, which the node agent talks to',
+    ),
 };
 
 /** The capability by which containerd and CRI-O hand on what Kubernetes knows of the pod. */

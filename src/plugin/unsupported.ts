@@ -2,9 +2,12 @@
  * Calico's keys that this version does not support. They are refused, because silently ignoring a key would break what it promises. One error
  * names all of them: a conflist of a Calico cluster has four.
  *
+ * What leads to a cluster's datastore passes with that datastore, and is not used: the node agent has settings of its own.
+ *
  * A key that is set to its neutral value (the one that asks for nothing) passes, so that conflists made by a template work.
  */
 import { CniError, code } from "../cni/error.ts";
+import { usesAgent } from "./node-agent.ts";
 import type { JsonObject } from "./plugin.ts";
 
 interface Rule {
@@ -14,14 +17,22 @@ interface Rule {
   readonly neutral?: readonly string[];
   readonly why: string;
   readonly remedy: string;
+  /** Whether it means something where the node agent is asked. */
+  readonly isForAgent?: true;
 }
 
-const embedded = 'this version stores its data in the embedded datastore ("datastore_type": "file")';
+const embedded =
+  'it leads to the datastore of a cluster, and this configuration uses the embedded one ("datastore_type": "file")';
 const remove = "remove the key";
 const noPolicy = "this version enforces no network policy";
 
 const rules: readonly Rule[] = [
-  { path: ["datastore_type"], neutral: ["file"], why: embedded, remedy: 'set it to "file" or remove it' },
+  {
+    path: ["datastore_type"],
+    neutral: ["file", "kubernetes", "etcdv3"],
+    why: "there is no such datastore",
+    remedy: 'set it to "file", "kubernetes" or "etcdv3"',
+  },
   ...["endpoints", "discovery_srv", "authority", "key_file", "cert_file", "ca_cert_file"].map((key) => ({
     path: [`etcd_${key}`] as const,
     why: embedded,
@@ -34,7 +45,8 @@ const rules: readonly Rule[] = [
     remedy: remove,
   })),
   { path: ["calico_api_group"], neutral: ["crd.projectcalico.org/v1"], why: embedded, remedy: remove },
-  { path: ["policy", "type"], why: noPolicy, remedy: remove },
+  // In a cluster it also says that pods' annotations count.
+  { path: ["policy", "type"], why: noPolicy, remedy: remove, isForAgent: true },
   ...["k8s_api_root", "k8s_auth_token", "k8s_client_certificate", "k8s_client_key", "k8s_certificate_authority"].map(
     (key) => ({ path: ["policy", key] as const, why: embedded, remedy: remove }),
   ),
@@ -72,14 +84,14 @@ export function refuseUnsupported(document: JsonObject): void {
   const found = unsupportedIn(document);
   if (found.length === 0) return;
   const message = isOfCluster(found)
-    ? `cannot use this conflist: it ${ofCluster}; ${found.map(briefly).join(", ")}; see docs/operations.md`
+    ? `cannot use this conflist: it ${ofCluster}: ${found.map(briefly).join(", ")}; see docs/operations.md`
     : `cannot use ${found.map(describeUnsupported).join("; and ")}`;
   throw new CniError(code.unsupportedField, message);
 }
 
 /** The hint for a Calico cluster's configuration. */
 export const ofCluster =
-  "is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy";
+  'has the keys of a Calico cluster, but "datastore_type" names none; set it to "kubernetes" or "etcdv3", or remove these keys';
 
 /** A single key may be a mistake; several mean that the conflist was written for a cluster. */
 export function isOfCluster(found: readonly Unsupported[]): boolean {
@@ -98,8 +110,10 @@ interface Unsupported {
 
 export function unsupportedIn(document: JsonObject): readonly Unsupported[] {
   const found: Unsupported[] = [];
+  const isOfAgent = usesAgent(document);
   for (const key in document) {
     for (const rule of rulesByKey.get(key.toLowerCase()) ?? []) {
+      if (isOfAgent && (rule.isForAgent || rule.why === embedded)) continue;
       const value = valueAt(document[key], rule.path[1]);
       if (!isNeutral(rule, value)) found.push({ rule, value });
     }

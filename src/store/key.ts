@@ -7,7 +7,8 @@
  *         etcd    /calico/ipam/v2/host/n1/ipv4/block/10.0.0.0-26
  *         CRD     blockaffinities/n1-10-0-0-0-26
  */
-import type { Kind, StoredObject } from "./object.ts";
+import type { EndpointParts } from "../identity/endpoint-name.ts";
+import type { Kind, Metadata, StoredObject } from "./object.ts";
 
 export interface BlockKey {
   readonly kind: "IPAMBlock";
@@ -25,6 +26,12 @@ export interface HandleKey {
   readonly handleId: string;
 }
 
+/** By what its name is made of: where a workload runs, and which of its interfaces it is. */
+export interface EndpointKey extends EndpointParts {
+  readonly kind: "WorkloadEndpoint";
+  readonly namespace: string;
+}
+
 /**
  * By `metadata.name`: settings, which have no other key, and what a person names. A store that does not address a kind by names finds it in
  * a listing.
@@ -34,7 +41,7 @@ export interface NamedKey {
   readonly name: string;
 }
 
-export type Key = BlockKey | AffinityKey | HandleKey | NamedKey;
+export type Key = BlockKey | AffinityKey | HandleKey | EndpointKey | NamedKey;
 
 /** The key of an object; by its name, where its spec is not what its kind's is. */
 export function keyOf({ kind, metadata, spec }: StoredObject): Key {
@@ -46,5 +53,27 @@ export function keyOf({ kind, metadata, spec }: StoredObject): Key {
   if (kind === "IPAMBlock" && typeof cidr === "string") return { kind, cidr };
   if (kind === "BlockAffinity" && typeof cidr === "string" && typeof node === "string") return { kind, node, cidr };
   if (kind === "IPAMHandle" && typeof handleID === "string") return { kind, handleId: handleID };
+  if (kind === "WorkloadEndpoint" && typeof node === "string") return endpointKey(metadata, spec as EndpointSpec, node);
   return { kind, name: metadata.name };
+}
+
+interface EndpointSpec {
+  readonly orchestrator?: string;
+  readonly pod?: string;
+  readonly workload?: string;
+  readonly containerID?: string;
+  readonly endpoint?: string;
+}
+
+/** Calico names a container without a pod by its ID alone. */
+function endpointKey({ namespace = "default" }: Metadata, spec: EndpointSpec, node: string): EndpointKey {
+  const { orchestrator, pod, workload, containerID = "", endpoint = "" } = spec;
+  return {
+    kind: "WorkloadEndpoint",
+    namespace: String(namespace),
+    node,
+    orchestrator: orchestrator === "k8s" ? "k8s" : "cni",
+    workload: pod ?? workload ?? containerID,
+    endpoint,
+  };
 }

@@ -1,4 +1,5 @@
 /** The names of IPAM's objects: Calico's, so that its tools find ours (libcalico-go, backend/k8s/resources). */
+import { endpointName } from "../identity/endpoint-name.ts";
 import { sha256 } from "../net/digest.ts";
 import { canonicalPrefix } from "../net/prefix.ts";
 import type { Key } from "./key.ts";
@@ -6,8 +7,16 @@ import type { Key } from "./key.ts";
 /** The name of the object that a key asks for. */
 export function nameOf(key: Key): string {
   if ("name" in key) return key.name;
-  if (key.kind === "IPAMBlock") return blockName(key.cidr);
-  return key.kind === "IPAMHandle" ? handleName(key.handleId) : affinityName(key.node, key.cidr);
+  switch (key.kind) {
+    case "IPAMBlock":
+      return blockName(key.cidr);
+    case "BlockAffinity":
+      return affinityName(key.node, key.cidr);
+    case "IPAMHandle":
+      return handleName(key.handleId);
+    case "WorkloadEndpoint":
+      return endpointName(key);
+  }
 }
 
 /** `192.168.185.0/26` gives `192-168-185-0-26`. */

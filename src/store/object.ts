@@ -11,7 +11,11 @@ export type Kind =
   | "Namespace"
   | "IPAMBlock"
   | "BlockAffinity"
-  | "IPAMHandle";
+  | "IPAMHandle"
+  /** Where a pod or container is attached. */
+  | "WorkloadEndpoint"
+  /** The rules of endpoints that no policy is for. */
+  | "Profile";
 
 export interface Metadata {
   readonly name: string;

@@ -5,8 +5,9 @@
  * not named here are kept. Whoever writes an object is held to all of it.
  */
 import * as z from "zod";
+import { canonicalAddress } from "../net/address.ts";
 import { isDnsSubdomain } from "../net/dns-name.ts";
-import { canonicalPrefix, maskPrefix } from "../net/prefix.ts";
+import { addressOf, canonicalPrefix, maskPrefix } from "../net/prefix.ts";
 import type { Kind } from "./object.ts";
 
 const prefix = z.string().refine((text) => canonicalPrefix(text) !== undefined, "is not a CIDR like 10.0.0.0/16");
@@ -17,8 +18,11 @@ const network = prefix.refine((text) => canonicalPrefix(text) === undefined || m
 export const integer = z.union([z.int(), z.bigint()]);
 const counts = z.record(z.string(), z.int().nonnegative());
 /** Of what carries one. */
-export const nodeName = z.string().refine(isDnsSubdomain, "is not the name of a node");
+const nodeName = z.string().refine(isDnsSubdomain, "is not the name of a node");
 export const texts = z.record(z.string(), z.string());
+const addressWithLength = z
+  .string()
+  .refine((text) => canonicalAddress(addressOf(text)) !== undefined, "is not an address");
 const encapsulation = z.enum(["Never", "Always", "CrossSubnet"]);
 
 const ipamConfig = z
@@ -92,4 +96,25 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
   // They are kept for their labels.
   Node: z.looseObject({}),
   Namespace: z.looseObject({}),
+  Profile: z.looseObject({ labelsToApply: texts.optional() }),
+  // With Calico's fields that mean nothing here.
+  WorkloadEndpoint: z.strictObject({
+    orchestrator: z.string(),
+    node: nodeName,
+    containerID: z.string().min(1),
+    endpoint: z.string().min(1),
+    interfaceName: z.string().min(1).max(15),
+    ipNetworks: z.array(addressWithLength),
+    mac: z.string(),
+    pod: z.string().optional(),
+    workload: z.string().optional(),
+    ipv4Gateway: z.string().optional(),
+    ipv6Gateway: z.string().optional(),
+    ipNATs: z.array(z.unknown()).optional(),
+    profiles: z.array(z.string()).optional(),
+    ports: z.array(z.unknown()).optional(),
+    serviceAccountName: z.string().optional(),
+    allowSpoofedSourcePrefixes: z.array(z.string()).optional(),
+    qosControls: z.unknown().optional(),
+  }),
 };

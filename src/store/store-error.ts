@@ -1,5 +1,5 @@
 /** What a datastore refused: which request, about which object, and why. */
-import { CoreError } from "../errors/core-error.ts";
+import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 
 /** An object as the store calls it. Without a name: all of its kind. */
 export interface ObjectRef {
@@ -20,7 +20,7 @@ export interface Refusal {
 
 export class StoreError extends CoreError {
   override readonly name: string = "StoreError";
-  readonly kind = "datastore";
+  readonly kind: ErrorKind = "datastore";
   readonly action: string;
   readonly object: ObjectRef;
   readonly reason: string;

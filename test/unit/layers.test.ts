@@ -36,6 +36,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/host",
     "src/log",
     "src/net",
+    "src/node-protocol",
   ],
   "src/cli": [
     "src/schema",
@@ -78,6 +79,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/log",
     "src/host",
     "src/net",
+    "src/node-protocol",
   ],
 };
 

@@ -10,15 +10,16 @@ import { attributesOf } from "../../ipam/model/attributes.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
 import { type Assigned, addressesOf, readHandleContents } from "../../ipam/model/handle-contents.ts";
 import { readScope } from "../../ipam/model/labels.ts";
-import { listPools } from "../../ipam/model/pool.ts";
+import { listPools, type Pool } from "../../ipam/model/pool.ts";
 import { NoAddressError } from "../../ipam/no-address.ts";
 import { type Collected, collect } from "../../ipam/release/gc.ts";
 import { legacyHandles, releaseLegacy } from "../../ipam/release/legacy.ts";
 import { reclaimBlocks } from "../../ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../ipam/release/release.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
-import { driveAsync, type Transaction } from "../../store/transaction.ts";
-import { withDeadline } from "./deadline.ts";
+import type { Kind } from "../../store/object.ts";
+import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
+import { withDeadline } from "../deadline.ts";
 import { Turns } from "./turns.ts";
 
 /** Whom addresses are for. */
@@ -35,6 +36,14 @@ export interface AssignOrder extends Workload {
   readonly addresses: readonly string[];
   /** Addresses that nobody gets unasked. */
   readonly reserved: readonly string[];
+}
+
+export interface Assignment {
+  readonly addresses: readonly Assigned[];
+  /** Whether the attachment had no handle before. */
+  readonly isNew: boolean;
+  /** All pools, as they were then. */
+  readonly pools: readonly Pool[];
 }
 
 export interface CollectOrder {
@@ -60,17 +69,36 @@ export class Addresses {
   }
 
   /** What the attachment holds already, or new ones: all or none. Makes no pool. */
-  assign(order: AssignOrder, ms: number): Promise<readonly Assigned[]> {
+  assign(order: AssignOrder, ms: number): Promise<Assignment> {
     const { node, attachment, pod, wanted, addresses, reserved } = order;
     const clock = this.#clock();
     const attributes = attributesOf({ node, ifname: attachment.ifname, pod }, clock);
     const own = { handleId: handleIdOf(attachment), node, attributes, now: nanoseconds(clock) };
-    return this.#run(node, ms, function* () {
-      const claimant = { ...own, pools: yield* listPools() };
+    let isNew = false;
+    const onCreated = (kind: Kind) => {
+      isNew ||= kind === "IPAMHandle";
+    };
+    const assigning = function* () {
+      const list = yield* listPools();
+      const claimant = { ...own, pools: list };
       const mayTakeOver = isEarlierSandbox(attachment, pod);
-      if (addresses.length > 0) return yield* assignAddresses({ ...claimant, addresses, mayTakeOver });
-      return yield* autoAssign({ ...claimant, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved });
+      const assigned =
+        addresses.length > 0
+          ? yield* assignAddresses({ ...claimant, addresses, mayTakeOver, reserved })
+          : yield* autoAssign({ ...claimant, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved });
+      return { addresses: assigned, pools: list.pools };
+    };
+    const store = notingCreated(withDeadline(this.#datastore.store, ms), onCreated);
+    return this.#turns.take(node, async () => {
+      const assigned = await driveAsync(assigning(), store);
+      return { ...assigned, isNew };
     });
+  }
+
+  /** All pools that can be read. */
+  async pools(ms: number): Promise<readonly Pool[]> {
+    const { pools } = await driveAsync(listPools(), withDeadline(this.#datastore.store, ms));
+    return pools;
   }
 
   /** What the attachment held. Nothing is success. */
@@ -110,6 +138,17 @@ export class Addresses {
     const store = withDeadline(this.#datastore.store, ms);
     return this.#turns.take(node, () => driveAsync(transaction(), store));
   }
+}
+
+/** A store that tells of each object that it created. */
+function notingCreated(store: AsyncStore, onCreated: (kind: Kind) => void): AsyncStore {
+  return {
+    async handle(request) {
+      const reply = await store.handle(request);
+      if (request.op === "create" && "objects" in reply) onCreated(request.key.kind);
+      return reply;
+    },
+  };
 }
 
 function* requireFree(node: string, wanted: readonly Wanted[], now: bigint): Transaction<void> {

@@ -3,16 +3,28 @@ import { CoreError } from "../../errors/core-error.ts";
 import { FailuresError } from "../../errors/run-every.ts";
 import type { Attachment } from "../../identity/attachment.ts";
 import type { Assigned } from "../../ipam/model/handle-contents.ts";
-import type { AttachmentMessage, Message, Reply, ResultMessage } from "../../node-protocol/messages.ts";
+import type { Pool } from "../../ipam/model/pool.ts";
+import type {
+  AttachmentMessage,
+  Message,
+  PodMessage,
+  PoolMessage,
+  Reply,
+  ResultMessage,
+} from "../../node-protocol/messages.ts";
 import { protocolVersion } from "../../node-protocol/messages.ts";
-import type { Addresses } from "../ipam/addresses.ts";
+import type { Endpoints } from "../endpoints/endpoints.ts";
+import type { Addresses, Assignment } from "../ipam/addresses.ts";
 import { parseMessage } from "./parse.ts";
 import type { RequestText } from "./server.ts";
 
 export interface Answerer {
   readonly addresses: Addresses;
+  readonly endpoints: Endpoints;
   /** `undefined`: the message's own. */
   readonly node: string | undefined;
+  /** Ends what an earlier DEL of the attachment left to be done. */
+  readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why nothing is to be written now. */
   readonly heldBack: () => string | undefined;
   /** Told of each, when it has been answered. */
@@ -52,9 +64,7 @@ export async function answer(answerer: Answerer, request: RequestText): Promise<
   try {
     const message = parseMessage(request);
     op = message.op;
-    const { node = message.nodename } = answerer;
-    if (message.nodename !== node) throw new OtherNode(message.nodename, node);
-    return { version: protocolVersion, result: await serve(answerer, message) };
+    return { version: protocolVersion, result: await serveMessage(answerer, message) };
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));
     return { version: protocolVersion, error: describe(failure) };
@@ -63,12 +73,20 @@ export async function answer(answerer: Answerer, request: RequestText): Promise<
   }
 }
 
-async function serve({ addresses, heldBack }: Answerer, message: Message): Promise<ResultMessage> {
+/** Rejects with a `CoreError`, or with a bug. */
+export async function serveMessage(answerer: Answerer, message: Message): Promise<ResultMessage> {
+  const { node = message.nodename } = answerer;
+  if (message.nodename !== node) throw new OtherNode(message.nodename, node);
+  return await serve(answerer, message);
+}
+
+async function serve({ addresses, endpoints, settle, heldBack }: Answerer, message: Message): Promise<ResultMessage> {
   const { nodename: node, deadlineMs: ms } = message;
   if (message.op === "assign" || message.op === "status") requireNotHeldBack(heldBack());
   switch (message.op) {
     case "assign":
-      return resultOf(await addresses.assign({ ...message, node, ...workloadOf(message) }, ms));
+      await settle(attachmentOf(message.attachment));
+      return assignResult(await addresses.assign({ ...message, node, ...workloadOf(message) }, ms));
     case "release":
       return resultOf(await addresses.release({ node, ...workloadOf(message) }, ms));
     case "held":
@@ -83,6 +101,16 @@ async function serve({ addresses, heldBack }: Answerer, message: Message): Promi
     case "status":
       await addresses.requireFree(node, message.wanted, ms);
       return {};
+    case "pools":
+      return { pools: poolsOf(await addresses.pools(ms)) };
+    case "pod":
+      return { annotations: await endpoints.annotations(node, message.pod, ms) };
+    case "put-endpoint":
+      await endpoints.put({ ...message, node, ...workloadOf(message) }, ms);
+      return {};
+    case "delete-endpoint":
+      await endpoints.delete({ node, ...workloadOf(message) }, ms);
+      return {};
   }
 }
 
@@ -90,12 +118,26 @@ function requireNotHeldBack(reason: string | undefined): void {
   if (reason !== undefined) throw new HeldBack(reason);
 }
 
-function workloadOf({ attachment, pod }: Extract<Message, { op: "assign" | "release" }>) {
+function workloadOf({
+  attachment,
+  pod,
+}: {
+  readonly attachment: AttachmentMessage;
+  readonly pod?: PodMessage | undefined;
+}) {
   return { attachment: attachmentOf(attachment), pod };
 }
 
 function attachmentOf({ network, containerID: containerId, ifname }: AttachmentMessage): Attachment {
   return { network, containerId, ifname };
+}
+
+function assignResult({ addresses, isNew, pools }: Assignment): ResultMessage {
+  return { ...resultOf(addresses), isNew, pools: poolsOf(pools) };
+}
+
+function poolsOf(pools: readonly Pool[]): readonly PoolMessage[] {
+  return pools.map(({ name, cidr, natOutgoing, disabled }) => ({ name, cidr, natOutgoing, disabled }));
 }
 
 function resultOf(assigned: readonly Assigned[]): ResultMessage {

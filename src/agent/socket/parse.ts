@@ -3,6 +3,7 @@ import * as z from "zod";
 import { CoreError } from "../../errors/core-error.ts";
 import { canonicalAddress } from "../../net/address.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
+import { canonicalPrefix } from "../../net/prefix.ts";
 import { type Message, protocolVersion } from "../../node-protocol/messages.ts";
 import type { RequestText } from "./server.ts";
 
@@ -19,7 +20,7 @@ class BadMessage extends CoreError {
 /** Neither is in a name, for a handle and an owner are made of them. */
 const part = z.string().regex(/^[^/:\s]+$/, "want a name without white space, / and :");
 const attachment = z.object({ network: part, containerID: part, ifname: part });
-const pod = z.object({ namespace: z.string().min(1), name: z.string().min(1) }).optional();
+const pod = z.object({ namespace: z.string().min(1), name: z.string().min(1) });
 const wanted = z.array(z.object({ family: z.union([z.literal(4), z.literal(6)]), pools: z.array(z.string()) }));
 const address = z
   .string()
@@ -34,8 +35,16 @@ const envelope = {
 };
 
 const schema = z.discriminatedUnion("op", [
-  z.object({ ...envelope, op: z.literal("assign"), attachment, pod, wanted, addresses, reserved: addresses }),
-  z.object({ ...envelope, op: z.literal("release"), attachment, pod }),
+  z.object({
+    ...envelope,
+    op: z.literal("assign"),
+    attachment,
+    pod: pod.optional(),
+    wanted,
+    addresses,
+    reserved: addresses,
+  }),
+  z.object({ ...envelope, op: z.literal("release"), attachment, pod: pod.optional() }),
   z.object({ ...envelope, op: z.literal("held"), attachment }),
   z.object({
     ...envelope,
@@ -44,6 +53,21 @@ const schema = z.discriminatedUnion("op", [
     valid: z.array(attachment.omit({ network: true })),
   }),
   z.object({ ...envelope, op: z.literal("status"), wanted }),
+  z.object({ ...envelope, op: z.literal("pools") }),
+  z.object({ ...envelope, op: z.literal("pod"), pod }),
+  z.object({
+    ...envelope,
+    op: z.literal("put-endpoint"),
+    attachment,
+    pod: pod.optional(),
+    addresses: z.array(
+      z.string().refine((text) => canonicalPrefix(text) !== undefined, "want an address with its prefix length"),
+    ),
+    hostInterface: z.string().min(1).max(15),
+    mac: z.string(),
+    profiles: z.array(part),
+  }),
+  z.object({ ...envelope, op: z.literal("delete-endpoint"), attachment, pod: pod.optional() }),
 ]);
 
 /** Throws `BadMessage` that names the field. Fields that are not known are those of a later release. */

@@ -5,6 +5,7 @@ import { selectPools, type Wanted } from "../../ipam/assign/pool-selection.ts";
 import { readScope } from "../../ipam/model/labels.ts";
 import { listPools } from "../../ipam/model/pool.ts";
 import { canonicalPrefix } from "../../net/prefix.ts";
+import { usesAgent } from "../../plugin/node-agent.ts";
 import { isObject } from "../../schema/schema.ts";
 import type { Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
@@ -15,7 +16,9 @@ import type { LintFinding } from "./plugin.ts";
 export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unknown>>): readonly LintFinding[] {
   const plugins = Array.isArray(document.plugins) ? document.plugins : [document];
   return plugins.flatMap((plugin, index): readonly LintFinding[] => {
-    if (!isObject(plugin) || !isObject(plugin.ipam) || plugin.ipam.type !== "calico-ipam") return [];
+    // A cluster's pools are not here.
+    if (!isObject(plugin) || usesAgent(plugin)) return [];
+    if (!isObject(plugin.ipam) || plugin.ipam.type !== "calico-ipam") return [];
     const { requests } = parseConf(plugin) satisfies IpamConf;
     const path = plugin === document ? "" : `plugins[${index}]`;
     return requests.configured.flatMap((wanted) => {

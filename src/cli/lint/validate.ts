@@ -1,4 +1,7 @@
 /** `tortie validate` of a network configuration: one line per finding. */
+
+import { usesAgent } from "../../plugin/node-agent.ts";
+import { isObject } from "../../schema/schema.ts";
 import type { Cli } from "../cli.ts";
 import type { Input } from "../resources/input-files.ts";
 import { jsonFault } from "../resources/json-fault.ts";
@@ -19,6 +22,14 @@ export function networkIn({
   }
 }
 
+/** What a conflist of a cluster needs beside itself. */
+const clusterParts = "tortie-node on this node, and the cluster's pools; network policies are not enforced";
+
+function isOfCluster(document: unknown): boolean {
+  const { plugins = [document] } = document as { readonly plugins?: unknown };
+  return Array.isArray(plugins) && plugins.some((plugin) => isObject(plugin) && usesAgent(plugin));
+}
+
 /** Whether it is as it should be. */
 export function validateNetwork(
   cli: Cli,
@@ -37,7 +48,8 @@ export function validateNetwork(
   const name = JSON.stringify((network.document as { readonly name?: unknown }).name);
   const others =
     unchecked.length === 0 ? "" : `; not checked, because the plugins are foreign: ${unchecked.join(", ")}`;
-  if (findings.length === 0) cli.out(`network ${name} valid${others}\n`);
+  const ofCluster = isOfCluster(network.document) ? `; not checked: ${clusterParts}` : "";
+  if (findings.length === 0) cli.out(`network ${name} valid${others}${ofCluster}\n`);
   else if (unchecked.length > 0)
     cli.note(`tortie: not checked in ${source}, because the plugins are foreign: ${unchecked.join(", ")}`);
   return findings.length === 0;

@@ -4,8 +4,8 @@ import type { Kind } from "../../store/object.ts";
 import { CliError, exitStatus } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 
-/** Those that the embedded datastore can have: it is always ready. */
-export type StoredKind = Exclude<Kind, "ClusterInformation">;
+/** Those that are written through the embedded datastore: it is always ready, and has no policy. */
+export type StoredKind = Exclude<Kind, "ClusterInformation" | "Profile" | "WorkloadEndpoint">;
 export type ResourceKind = StoredKind | "WorkloadEndpoint";
 
 export const resourceKinds: readonly ResourceKind[] = [

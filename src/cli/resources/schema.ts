@@ -1,42 +1,13 @@
 /** What one resource's keys must be for themselves; `rules.ts` has what they must be for others. */
 import * as z from "zod";
-import { canonicalAddress } from "../../net/address.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
-import { addressOf } from "../../net/prefix.ts";
 import { affinityName, blockName, handleName } from "../../store/object-name.ts";
-import { integer, nodeName, specSchemas, texts } from "../../store/schemas.ts";
+import { integer, specSchemas, texts } from "../../store/schemas.ts";
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 import { issueTexts } from "./schema-issue.ts";
 
-const addressWithLength = z
-  .string()
-  .refine((text) => canonicalAddress(addressOf(text)) !== undefined, "is not an address");
 const anything = z.unknown().optional();
-
-const specs: Readonly<Record<ResourceKind, z.ZodType>> = {
-  ...specSchemas,
-  // With Calico's fields that mean nothing here.
-  WorkloadEndpoint: z.strictObject({
-    orchestrator: z.string(),
-    node: nodeName,
-    containerID: z.string().min(1),
-    endpoint: z.string().min(1),
-    interfaceName: z.string().min(1).max(15),
-    ipNetworks: z.array(addressWithLength),
-    mac: z.string(),
-    pod: z.string().optional(),
-    workload: z.string().optional(),
-    ipv4Gateway: z.string().optional(),
-    ipv6Gateway: z.string().optional(),
-    ipNATs: z.array(z.unknown()).optional(),
-    profiles: z.array(z.string()).optional(),
-    ports: z.array(z.unknown()).optional(),
-    serviceAccountName: z.string().optional(),
-    allowSpoofedSourcePrefixes: z.array(z.string()).optional(),
-    qosControls: anything,
-  }),
-};
 
 /** Kubernetes' ObjectMeta. */
 const metadata = z.strictObject({
@@ -86,7 +57,7 @@ export function schemaFaults(resource: Resource): readonly string[] {
 
 /** What is wrong with the spec alone, stored or about to be. */
 export function specFaults({ kind, spec }: Pick<Resource, "kind" | "spec">): readonly string[] {
-  return issueTexts(specs[kind], spec, "spec");
+  return issueTexts(specSchemas[kind], spec, "spec");
 }
 
 /** Objects of IPAM are found by names that are made of what they hold. */

@@ -49,6 +49,7 @@ export interface About {
 /** No answer, or one that says "not now". **A write may have been done all the same.** */
 export class Unanswered extends StoreError {
   override readonly name = "Unanswered";
+  override readonly kind = "timeout";
 
   constructor(action: string, object: ObjectRef, reason: string, cause?: unknown) {
     super({ action, object, reason, cause });

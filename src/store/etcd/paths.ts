@@ -10,7 +10,7 @@
 import type { Filter } from "../filter.ts";
 import type { Key } from "../key.ts";
 import type { Kind } from "../object.ts";
-import { blockCidrOf } from "../object-name.ts";
+import { blockCidrOf, nameOf } from "../object-name.ts";
 
 const ipam = "/calico/ipam/v2";
 const blocks = `${ipam}/assignment/`;
@@ -25,11 +25,14 @@ const plurals: Readonly<Partial<Record<Kind, string>>> = {
   IPReservation: "ipreservations",
   ClusterInformation: "clusterinformations",
   Node: "nodes",
+  WorkloadEndpoint: "workloadendpoints",
+  Profile: "profiles",
 };
 
 /** `undefined` where etcd has no key for it: an affinity or a handle by its name, a kind that Calico does not keep in etcd. */
 export function pathOf(key: Key): string | undefined {
   if ("handleId" in key) return `${handles}${key.handleId}`;
+  if ("workload" in key) return `${resources}/workloadendpoints/${key.namespace}/${nameOf(key)}`;
   if ("node" in key) return `${hosts}${key.node}/${blockPart(key.cidr)}`;
   if ("cidr" in key) return `${blocks}${blockPart(key.cidr)}`;
   if (key.kind === "IPAMBlock") {
@@ -37,7 +40,7 @@ export function pathOf(key: Key): string | undefined {
     return cidr && `${blocks}${blockPart(cidr)}`;
   }
   if (key.kind === "IPAMConfig") return key.name === "default" ? config : undefined;
-  const plural = plurals[key.kind];
+  const plural = key.kind === "WorkloadEndpoint" ? undefined : plurals[key.kind];
   return plural && `${resources}/${plural}/${key.name}`;
 }
 

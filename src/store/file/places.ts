@@ -3,6 +3,7 @@
  *
  *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: they die with the sandboxes, on a tmpfs
  *     /run/tortie/ipam/{affinities,handles,cursors,open}/…
+ *     /run/tortie/endpoints/…                            (`src/endpoint`)
  *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,clusterinformations,nodes,namespaces}/…     settings: synced to the disk before they count
  */
 import { runDir, stateDir } from "../../identity/names.ts";
@@ -28,6 +29,8 @@ export const places: Readonly<Record<FileKind, Place>> = {
   IPAMBlock: { directory: `${runDir}/ipam/blocks`, durable: false },
   BlockAffinity: { directory: `${runDir}/ipam/affinities`, durable: false },
   IPAMHandle: { directory: `${runDir}/ipam/handles`, durable: false },
+  Profile: { directory: `${stateDir}/profiles`, durable: true },
+  WorkloadEndpoint: { directory: `${runDir}/endpoints`, durable: false },
   IPAMCursor: { directory: `${runDir}/ipam/cursors`, durable: false },
   IPAMOpenBlock: { directory: `${runDir}/ipam/open`, durable: false },
 };

@@ -16,8 +16,11 @@ import { StoreError } from "../store-error.ts";
 import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./api.ts";
 import { patchOfNode } from "./node.ts";
 import { decodeObject, encodeObject, isHalfDeleted, isInternal, otherUid } from "./objects.ts";
-import { type Raw, resourceName, resourceOf, selectorOf } from "./resources.ts";
+import { type PodEndpoint, patchOfEndpoint, patchOfRemoval } from "./pod.ts";
+import { type Raw, resourceName, resourceOf, pathOf as resourcePath, selectorOf } from "./resources.ts";
 
+/** What the cluster has, and no client of Calico's makes or deletes. */
+const clusters: ReadonlySet<Kind> = new Set(["Node", "Namespace", "WorkloadEndpoint", "Profile"]);
 const maxPage = 500;
 const pageTimeoutMs = 10_000;
 /** A watch is asked for again after so many seconds, at the latest. */
@@ -115,16 +118,24 @@ async function create(access: Access, key: Key, object: StoredObject): Promise<S
 async function update(access: Access, key: Key, object: StoredObject): Promise<StoredObject | undefined> {
   const { api, group, timeoutMs } = access;
   const path = pathOf(access, key);
+  const patch = patchOf(key.kind, object);
+  if (patch === undefined) requireWritable("update", key);
   const call =
-    key.kind === "Node"
-      ? ({ method: "PATCH", path: `${path}/status`, body: patchOfNode(object), timeoutMs } as const)
-      : ({ method: "PUT", path, body: encodeObject(key, object, group), timeoutMs } as const);
-  if (key.kind !== "Node") requireWritable("update", key);
+    patch === undefined
+      ? ({ method: "PUT", path, body: encodeObject(key, object, group), timeoutMs } as const)
+      : ({ method: "PATCH", path: `${path}/status`, body: patch, timeoutMs } as const);
   const raw = await api.call<Raw>(call, about("update", key));
   return raw === missing || raw === conflict ? undefined : decode(access, key.kind, raw);
 }
 
+/** Of what is the cluster's, Calico's part stands in annotations. */
+function patchOf(kind: Kind, object: StoredObject): object | undefined {
+  if (kind === "Node") return patchOfNode(object);
+  return kind === "WorkloadEndpoint" ? patchOfEndpoint(object as PodEndpoint) : undefined;
+}
+
 async function remove(access: Access, key: Key, object: StoredObject): Promise<boolean> {
+  if (key.kind === "WorkloadEndpoint") return await removeEndpoint(access, key, object as PodEndpoint);
   requireWritable("delete", key);
   if (!isInternal(key.kind)) return (await deleteObject(access, key, object, true)) === "deleted";
   const spec = { ...(object.spec as object), deleted: true };
@@ -132,6 +143,15 @@ async function remove(access: Access, key: Key, object: StoredObject): Promise<b
   if (marked === undefined) return false;
   await finishDelete(access, key, marked);
   return true;
+}
+
+/** The pod stays. */
+async function removeEndpoint(access: Access, key: Key, endpoint: PodEndpoint): Promise<boolean> {
+  const { api, timeoutMs } = access;
+  const path = `${pathOf(access, key)}/status`;
+  const call = { method: "PATCH", path, body: patchOfRemoval(endpoint), timeoutMs } as const;
+  const answer = await api.call(call, about("delete", key));
+  return answer !== missing && answer !== conflict;
 }
 
 /** Whoever is faster does it for us. */
@@ -207,14 +227,14 @@ function decode({ group }: Access, kind: Kind, raw: Raw): StoredObject {
   }
 }
 
-/** Nodes and namespaces are the cluster's. */
+/** Nodes, namespaces and pods are the cluster's; profiles are made of namespaces and accounts. */
 function requireWritable(action: string, key: Key): void {
-  if (key.kind !== "Node" && key.kind !== "Namespace") return;
+  if (!clusters.has(key.kind)) return;
   throw new StoreError({ ...about(action, key), reason: "it is the cluster's, not Calico's" });
 }
 
 function pathOf({ group }: Access, key: Key): string {
-  return `${resourceOf(key.kind, group).path}/${encodeURIComponent(resourceName(key))}`;
+  return resourcePath(key, group);
 }
 
 function about(action: string, key: Key): About {

@@ -14,6 +14,7 @@ import { readValue } from "../json-text.ts";
 import type { Key } from "../key.ts";
 import type { Kind, Metadata, StoredObject } from "../object.ts";
 import { decodeNode } from "./node.ts";
+import { decodePod } from "./pod.ts";
 import { type Raw, resourceName, resourceOf } from "./resources.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -39,6 +40,7 @@ export function decodeObject(kind: Kind, raw: Raw, group: ApiGroup): StoredObjec
   if (typeof raw.metadata?.name !== "string") throw new SyntaxError("it has no metadata.name");
   const { managedFields: _managed, ...metadata } = raw.metadata;
   if (kind === "Node") return decodeNode(raw);
+  if (kind === "WorkloadEndpoint") return decodePod(raw);
   if (kind === "Namespace") return { apiVersion: "v1", kind, metadata, spec: {} };
   if (typeof raw.spec !== "object" || raw.spec === null) throw new SyntaxError("it has no spec");
   const { apiVersion: _version, kind: _kind, metadata: _metadata, spec, ...rest } = raw;

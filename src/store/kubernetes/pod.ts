@@ -6,7 +6,9 @@
  *     cni.projectcalico.org/podIPs: 192.168.230.1/32,…   all
  *     cni.projectcalico.org/containerID: 3f2a…           the sandbox that has them
  */
+
 import { createHash } from "node:crypto";
+import { endpointName } from "../../identity/endpoint-name.ts";
 import { hostInterfacePrefix } from "../../identity/names.ts";
 import type { StoredObject } from "../object.ts";
 import type { Raw } from "./resources.ts";
@@ -15,6 +17,8 @@ const podIp = "cni.projectcalico.org/podIP";
 const podIps = "cni.projectcalico.org/podIPs";
 const containerId = "cni.projectcalico.org/containerID";
 const amazonsPodIps = "vpc.amazonaws.com/pod-ips";
+/** A pod has one endpoint, whatever its other interfaces. */
+const podInterface = "eth0";
 /** A label's value is no longer. */
 const maxLabelLength = 63;
 
@@ -60,31 +64,31 @@ interface PodStatus {
   readonly podIPs?: readonly { readonly ip: string }[];
 }
 
-/** `undefined` for a pod that no node has yet. */
-export function decodePod(pod: Raw): PodEndpoint | undefined {
+/** With the pod's own annotations, which say what it wants. A pod that no node has yet has none in its endpoint either. */
+export function decodePod(pod: Raw): PodEndpoint {
   const { name, uid, resourceVersion, creationTimestamp, labels, annotations = {} } = pod.metadata;
   const namespace = String(pod.metadata.namespace);
-  const { nodeName, serviceAccountName, containers = [] } = (pod.spec ?? {}) as PodSpec;
-  if (nodeName === undefined) return undefined;
+  const { nodeName = "", serviceAccountName, containers = [] } = (pod.spec ?? {}) as PodSpec;
   const ipNetworks = addressesOf(pod);
   const ports = containers.flatMap(({ ports = [] }) => ports.flatMap(decodePort));
   return {
     apiVersion: "projectcalico.org/v3",
     kind: "WorkloadEndpoint",
     metadata: {
-      name: endpointName(nodeName, name),
+      name: endpointName({ node: nodeName, orchestrator: "k8s", workload: name, endpoint: podInterface }),
       namespace,
       ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(creationTimestamp !== undefined && { creationTimestamp }),
       labels: { ...labels, ...labelsOf(namespace, serviceAccountName) },
+      annotations,
     },
     spec: {
       orchestrator: "k8s",
       node: nodeName,
       containerID: annotations[containerId] ?? "",
       pod: name,
-      endpoint: "eth0",
+      endpoint: podInterface,
       ...(serviceAccountName !== undefined && { serviceAccountName }),
       ...(ipNetworks.length > 0 && { ipNetworks }),
       profiles: [
@@ -146,9 +150,4 @@ function labelsOf(namespace: string, account = ""): Readonly<Record<string, stri
     "projectcalico.org/orchestrator": "k8s",
     ...(account !== "" && account.length < maxLabelLength && { "projectcalico.org/serviceaccount": account }),
   };
-}
-
-/** Each part with its dashes doubled (libcalico-go, lib/names). */
-function endpointName(node: string, pod: string): string {
-  return [node, "k8s", pod, "eth0"].map((part) => part.replaceAll("-", "--")).join("-");
 }

@@ -5,6 +5,7 @@
  * | --- | --- | --- |
  * | IPAMConfig | ipamconfigs | ipamconfigurations, kind IPAMConfiguration |
  * | Node, Namespace | the core's own | likewise |
+ * | WorkloadEndpoint | the core's pods (`pod.ts`) | likewise |
  * | every other | its plural | likewise |
  */
 import { createHash } from "node:crypto";
@@ -40,10 +41,13 @@ const plurals: Readonly<Record<Kind, string>> = {
   IPAMHandle: "ipamhandles",
   Node: "nodes",
   Namespace: "namespaces",
+  Profile: "profiles",
+  WorkloadEndpoint: "pods",
 };
 
 export function resourceOf(kind: Kind, group: ApiGroup): Resource {
   if (kind === "Node" || kind === "Namespace") return { apiVersion: "v1", kind, path: `/api/v1/${plurals[kind]}` };
+  if (kind === "WorkloadEndpoint") return { apiVersion: "v1", kind: "Pod", path: "/api/v1/pods" };
   if (kind === "IPAMConfig" && group === "projectcalico.org/v3") {
     return { apiVersion: group, kind: "IPAMConfiguration", path: `/apis/${group}/ipamconfigurations` };
   }
@@ -54,6 +58,7 @@ export function resourceOf(kind: Kind, group: ApiGroup): Resource {
 export function resourceName(key: Key): string {
   if ("name" in key) return key.name;
   if ("handleId" in key) return handleName(key.handleId);
+  if ("workload" in key) return key.workload;
   return "node" in key ? affinityName(key.node, key.cidr) : blockName(key.cidr);
 }
 
@@ -64,6 +69,13 @@ function handleName(handleId: string): string {
   const words = lower.match(/[a-z0-9]+/g) ?? [];
   const digest = createHash("sha256").update(handleId).digest("hex").slice(0, 16);
   return [...(words.length > 0 ? [words.join("-").slice(0, 180)] : []), digest].join("-");
+}
+
+/** The path of the object that a key asks for. */
+export function pathOf(key: Key, group: ApiGroup): string {
+  const { path } = resourceOf(key.kind, group);
+  const name = encodeURIComponent(resourceName(key));
+  return "workload" in key ? `/api/v1/namespaces/${encodeURIComponent(key.namespace)}/pods/${name}` : `${path}/${name}`;
 }
 
 /** What a listing asks for beside the kind: Calico finds a node's affinities by their labels. */

@@ -123,7 +123,7 @@ function describeTrouble(
       const started = Date.now();
       await expect(transact(() => read(key("n.a")))).rejects.toMatchObject({
         name: "Unanswered",
-        kind: "datastore",
+        kind: "timeout",
         object: { kind: "IPAMHandle", name: "n.a" },
       });
       expect(Date.now() - started).toBeLessThan(2000);

@@ -187,7 +187,19 @@ const shaper = `
 let node: Node;
 
 beforeAll(async () => {
-  const programs = { case: runCase, echo, limited, impatient, opener, thrower, stacker, exhauster, generator, mutator, shaper };
+  const programs = {
+    case: runCase,
+    echo,
+    limited,
+    impatient,
+    opener,
+    thrower,
+    stacker,
+    exhauster,
+    generator,
+    mutator,
+    shaper,
+  };
   await buildExecutable({ programs, workDirectory, targetDirectory, define: {} }, toolchain);
   node = await Node.start();
   node.addPod("other");

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
+import { withDeadline } from "../../../src/agent/deadline.ts";
 import { Addresses, type AssignOrder } from "../../../src/agent/ipam/addresses.ts";
-import { withDeadline } from "../../../src/agent/ipam/deadline.ts";
 import { Turns } from "../../../src/agent/ipam/turns.ts";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
@@ -39,12 +39,13 @@ const kept = () =>
 describe("assign()", () => {
   test("gives an address of each family, and the same ones again", async () => {
     const both = order("a", { wanted: [4, 6].map((family) => ({ family: family as 4 | 6, pools: [] })) });
-    const given = await addresses.assign(both, ms);
+    const { addresses: given, pools } = await addresses.assign(both, ms);
+    expect(pools.map(({ name }) => name)).toEqual(["four", "six"]);
     expect(given.map(({ family, block }) => [family, block.split("/")[1]])).toEqual([
       [4, "28"],
       [6, "124"],
     ]);
-    expect(await addresses.assign(both, ms)).toEqual(given);
+    expect((await addresses.assign(both, ms)).addresses).toEqual(given);
     expect(await addresses.held(both.attachment, ms)).toEqual(given);
   });
 
@@ -67,7 +68,7 @@ describe("assign()", () => {
       order(`c${index}`, { node: index % 2 === 0 ? "n1" : "n2" }),
     );
     const given = await Promise.all(orders.map((one) => addresses.assign(one, ms)));
-    expect(new Set(given.flat().map(({ address }) => address)).size).toBe(60);
+    expect(new Set(given.flatMap((one) => one.addresses.map(({ address }) => address))).size).toBe(60);
     const back = await Promise.all(orders.map((one) => addresses.release(one, ms)));
     expect(back.flat().length).toBe(60);
     expect(datastore.memory.all("IPAMHandle")).toEqual([]);
@@ -76,12 +77,11 @@ describe("assign()", () => {
 
   test("an address by name is given, and taken over from the pod's earlier sandbox alone", async () => {
     const named = { addresses: ["10.0.0.5"] };
-    expect(await addresses.assign(order("a", named), ms)).toEqual([
-      { address: "10.0.0.5", family: 4, block: "10.0.0.0/28" },
-    ]);
+    const { addresses: given } = await addresses.assign(order("a", named), ms);
+    expect(given).toEqual([{ address: "10.0.0.5", family: 4, block: "10.0.0.0/28" }]);
     await expect(addresses.assign(order("b", named), ms)).rejects.toMatchObject({ shortage: { why: "taken" } });
     const again = order("b", { ...named, pod: { namespace: "ns", name: "pod-a" } });
-    expect(await addresses.assign(again, ms)).toHaveLength(1);
+    expect((await addresses.assign(again, ms)).addresses).toHaveLength(1);
     expect(await addresses.held(order("a").attachment, ms)).toEqual([]);
   });
 

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
 import { type Answered, answer } from "../../../src/agent/socket/answer.ts";
-import type { Message, Reply } from "../../../src/node-protocol/messages.ts";
+import type { Message, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
 
 const common = { version: 1, nodename: "n1", deadlineMs: 5000 };
@@ -30,7 +31,9 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
   const addresses = new Addresses(datastore, () => ({ seconds: 1, nanoseconds: 0 }));
   const onAnswer = (one: Answered) => answered.push(one);
   const text = typeof message === "string" ? message : JSON.stringify(message);
-  return answer({ addresses, node, heldBack: () => heldBack, onAnswer }, { text });
+  const endpoints = new Endpoints(datastore, true);
+  const settle = async () => {};
+  return answer({ addresses, endpoints, settle, node, heldBack: () => heldBack, onAnswer }, { text });
 }
 
 describe("answer()", () => {
@@ -39,13 +42,20 @@ describe("answer()", () => {
     const given = await ask(assign);
     expect(given).toEqual({
       version: 1,
-      result: { addresses: [{ address: expect.stringMatching(/^10\.0\.0\./), block: expect.stringMatching(/\/30$/) }] },
+      result: {
+        addresses: [{ address: expect.stringMatching(/^10\.0\.0\./), block: expect.stringMatching(/\/30$/) }],
+        isNew: true,
+        pools: [{ name: "four", cidr: "10.0.0.0/28", natOutgoing: false, disabled: false }],
+      },
     });
-    expect(await ask({ ...common, op: "held", attachment })).toEqual(given);
-    expect(await ask({ ...common, op: "release", attachment })).toEqual(given);
+    const { result } = given as { readonly result: ResultMessage };
+    const held = { version: 1, result: { addresses: result.addresses } };
+    expect(await ask({ ...common, op: "pools" })).toEqual({ version: 1, result: { pools: result.pools } });
+    expect(await ask({ ...common, op: "held", attachment })).toEqual(held);
+    expect(await ask({ ...common, op: "release", attachment })).toEqual(held);
     expect(await ask({ ...common, op: "release", attachment })).toEqual({ ...own, result: { addresses: [] } });
     expect(answered.map(({ op, error }) => [op, error])).toEqual(
-      ["assign", "held", "release", "release"].map((op) => [op, undefined]),
+      ["assign", "pools", "held", "release", "release"].map((op) => [op, undefined]),
     );
   });
 
@@ -89,7 +99,15 @@ describe("answer()", () => {
       },
     });
     const addresses = new Addresses(datastore, () => ({ seconds: 1, nanoseconds: 0 }));
-    const many = { addresses, node: undefined, heldBack: () => undefined, onAnswer: () => undefined };
+    const endpoints = new Endpoints(datastore, true);
+    const many = {
+      addresses,
+      endpoints,
+      settle: async () => {},
+      node: undefined,
+      heldBack: () => undefined,
+      onAnswer: () => undefined,
+    };
     expect(await answer(many, { text: JSON.stringify(other) })).toMatchObject({ result: { addresses: [{}] } });
   });
 

@@ -176,7 +176,7 @@ describe("calico-ipam ADD", () => {
   });
 
   test.each([
-    [{ datastore_type: "kubernetes" }, 'cannot use key "datastore_type" with value "kubernetes"'],
+    [{ datastore_type: "etcd" }, 'cannot use key "datastore_type" with value "etcd"'],
     [{ Kubernetes: { kubeconfig: "/x" } }, 'cannot use key "kubernetes.kubeconfig"'],
   ])("refuses %j with code 2", (document, msg) => {
     expect(run("ADD", { document })).toMatchObject({ code: 2, msg: expect.stringContaining(msg) });

@@ -202,9 +202,15 @@ describe("calico ADD", () => {
     });
   });
 
-  test("refuses a datastore that it cannot reach, by name", () => {
-    const { json } = node.run("ADD", { conf: { datastore_type: "kubernetes" } });
+  test("refuses a datastore that there is none of, by name", () => {
+    const { json } = node.run("ADD", { conf: { datastore_type: "etcd" } });
     expect(json).toMatchObject({ code: 2, msg: expect.stringContaining('"datastore_type"') });
+    expect(node.state()).toBe(untouched());
+  });
+
+  test("in a cluster waits for the agent to name the node, with code 11", () => {
+    const { json } = node.run("ADD", { conf: { datastore_type: "kubernetes", nodename: undefined } });
+    expect(json).toMatchObject({ code: 11, msg: expect.stringContaining("tortie-node writes it when it is ready") });
     expect(node.state()).toBe(untouched());
   });
 });

@@ -171,13 +171,16 @@ test.each([
   expect(isNetwork(document)).toBe(wanted);
 });
 
-test("lintNetwork() recognises a Calico cluster's conflist before it lists keys", () => {
-  const [first, ...rest] = findingsOf(JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8")));
+test("lintNetwork() finds nothing in a Calico cluster's conflist, and names what it lacks when it names no cluster's datastore", () => {
+  const conflist = JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8"));
+  expect(findingsOf(conflist)).toEqual([]);
+  const [calico, ...others] = conflist.plugins;
+  const [first, ...rest] = findingsOf({ ...conflist, plugins: [{ ...calico, datastore_type: "file" }, ...others] });
   expect(first).toBe(
-    "plugins[0]: is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; see docs/operations.md",
+    'plugins[0]: has the keys of a Calico cluster, but "datastore_type" names none; set it to "kubernetes" or "etcdv3", or remove these keys; see docs/operations.md',
   );
-  expect(rest.length).toBeGreaterThan(2);
-  expect(findingsOf(list({ ...usual, datastore_type: "etcdv3" }))).toHaveLength(1);
+  expect(rest.length).toBeGreaterThan(1);
+  expect(findingsOf(list({ ...usual, datastore_type: "etcd" }))).toHaveLength(1);
 });
 
 test("lintNetwork() suggests a plugin of ours for a similar name", () => {

@@ -4,10 +4,9 @@ import { refuseUnsupported } from "../../../src/plugin/unsupported.ts";
 
 test.each([
   [
-    { datastore_type: "kubernetes" },
-    'cannot use key "datastore_type" with value "kubernetes": this version stores its data in the embedded datastore ("datastore_type": "file"); set it to "file" or remove it',
+    { datastore_type: "etcd" },
+    'cannot use key "datastore_type" with value "etcd": there is no such datastore; set it to "file", "kubernetes" or "etcdv3"',
   ],
-  [{ datastore_type: "etcdv3" }, 'cannot use key "datastore_type" with value "etcdv3"'],
   [{ etcd_endpoints: "http://10.0.0.1:2379" }, 'cannot use key "etcd_endpoints" with value "http://10.0.0.1:2379"'],
   [{ ETCD_Key_File: "/k" }, 'cannot use key "etcd_key_file" with value "/k"'],
   [{ kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" } }, 'cannot use key "kubernetes.kubeconfig"'],
@@ -42,16 +41,22 @@ test.each([
   expect(() => refuseUnsupported(document)).not.toThrow();
 });
 
-test("refuseUnsupported() names all keys of a Calico cluster's conflist at once", () => {
+test("refuseUnsupported() lets a Calico cluster's conflist pass, whose datastore the node agent talks to", () => {
   const { plugins } = JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8"));
-  expect(() => refuseUnsupported(plugins[0])).toThrow(
+  expect(() => refuseUnsupported(plugins[0])).not.toThrow();
+  expect(() => refuseUnsupported({ datastore_type: "etcdv3", etcd_endpoints: "http://10.0.0.1:2379" })).not.toThrow();
+  expect(() => refuseUnsupported({ ...plugins[0], readiness_gates: ["http://localhost"] })).toThrow("readiness_gates");
+});
+
+test("refuseUnsupported() names all keys of a cluster's conflist that names no datastore of a cluster, at once", () => {
+  const { plugins } = JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8"));
+  expect(() => refuseUnsupported({ ...plugins[0], datastore_type: undefined })).toThrow(
     expect.objectContaining({
       code: 2,
       message:
-        "cannot use this conflist: it is a Calico cluster's, and Tortie serves one node, with no Kubernetes datastore and no network policy; " +
-        '"datastore_type" is "kubernetes" (set it to "file" or remove it), "kubernetes.kubeconfig" is "/etc/cni/net.d/calico-kubeconfig" ' +
-        '(remove the key), "kubernetes.k8s_api_root" is "https://10.96.0.1:443" (remove the key), "policy.type" is "k8s" (remove the key); ' +
-        "see docs/operations.md",
+        'cannot use this conflist: it has the keys of a Calico cluster, but "datastore_type" names none; set it to "kubernetes" or "etcdv3", or ' +
+        'remove these keys: "kubernetes.kubeconfig" is "/etc/cni/net.d/calico-kubeconfig" (remove the key), "kubernetes.k8s_api_root" is ' +
+        '"https://10.96.0.1:443" (remove the key), "policy.type" is "k8s" (remove the key); see docs/operations.md',
     }),
   );
 });

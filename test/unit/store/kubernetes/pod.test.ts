@@ -79,7 +79,7 @@ test("names, labels, profiles, ports and the host interface follow from the pod"
       ports: [{ name: "web", protocol: "TCP", port: 80, hostPort: 8080 }],
     },
   });
-  expect(decodePod({ metadata: { name: "p", namespace: "default" }, spec: {} })).toBeUndefined();
+  expect(decodePod({ metadata: { name: "p", namespace: "default" }, spec: {} }).spec.node).toBe("");
 });
 
 describe("addresses", () => {

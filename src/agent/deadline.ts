@@ -3,8 +3,8 @@
  *
  *     requests ──────────► deadline: the next one fails ──► those that clean up after it ──► grace: all fail
  */
-import { CoreError } from "../../errors/core-error.ts";
-import type { AsyncStore } from "../../store/transaction.ts";
+import { CoreError } from "../errors/core-error.ts";
+import type { AsyncStore } from "../store/transaction.ts";
 
 /** The datastore was too slow. What was written until then is taken back, or is left to the release of its handle. */
 class OutOfTime extends CoreError {

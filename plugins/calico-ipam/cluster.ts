@@ -1,0 +1,102 @@
+/** Addresses of a cluster, by the node agent. It makes the pools; a configuration's own are chosen among. */
+
+import { podOf } from "../../src/cni/pod.ts";
+import type { Result } from "../../src/cni/result.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
+import { handleIdOf, readHandle } from "../../src/ipam/model/handle.ts";
+import type { AddressMessage } from "../../src/node-protocol/messages.ts";
+import { refuseDifferences } from "../../src/plugin/differences.ts";
+import { ask, askOrSpool, attachmentMessage, clusterPool, podMessage } from "../../src/plugin/node-agent.ts";
+import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
+import { notReady } from "../../src/plugin/not-ready.ts";
+import type { AddRequest, Context, DelRequest } from "../../src/plugin/plugin.ts";
+import { openDatastore } from "../../src/store/open.ts";
+import { drive } from "../../src/store/transaction.ts";
+import { type IpamConf, nothingWanted, requestedAddresses } from "./conf.ts";
+import { differences } from "./differences.ts";
+import { embedded } from "./embedded.ts";
+import { logReleased } from "./released.ts";
+import { resultOf } from "./result.ts";
+import type { AddressSource, CallDetails } from "./source.ts";
+import { reservedAddresses } from "./subnets.ts";
+
+export const cluster: AddressSource = {
+  add: assign,
+
+  check({ attachment, conf, prevResult }, { sys }) {
+    const question = {
+      op: "held",
+      nodename: nodename(conf.node, sys),
+      attachment: attachmentMessage(attachment),
+    } as const;
+    const { addresses = [] } = ask(sys, question);
+    const found = differences(
+      addresses.map(({ address }) => address),
+      prevResult,
+    );
+    refuseDifferences(`the addresses of handle "${handleIdOf(attachment)}"`, found);
+  },
+
+  del: release,
+
+  gc({ network, valid, conf }, context) {
+    const { sys } = context;
+    const entries = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+    const question = { op: "collect", nodename: clusterNodename(conf?.node, sys), network, valid: entries } as const;
+    logReleased(context, "stale addresses released", ask(sys, question).addresses ?? []);
+  },
+
+  status({ conf }, { sys }) {
+    const { wanted } = conf.requests;
+    notReady(() => ask(sys, { op: "status", nodename: nodename(conf.node, sys), wanted }));
+  },
+};
+
+function assign(request: AddRequest<IpamConf>, context: Context, details: CallDetails): Result {
+  const { conf, args, attachment } = request;
+  const { sys } = context;
+  const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;
+  const addresses = requestedAddresses(requests, args);
+  if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
+  const node = nodename(conf.node, sys);
+  const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(podOf(args)) };
+  // Which pool is a gateway's subnet is looked up among all.
+  const known = conf.gateways.length === 0 ? [] : (ask(sys, { op: "pools", nodename: node }).pools ?? []);
+  const reserved = reservedAddresses(known, conf.gateways);
+  context.record();
+  const answer = ask(sys, { op: "assign", ...common, wanted: requests.wanted, addresses, reserved });
+  const { addresses: assigned = [], pools = [], isNew } = answer;
+  // What the attachment held before must stay.
+  if (isNew)
+    context.undo("assignment of addresses", () => void askOrSpool(sys, attachment, { op: "release", ...common }));
+  details.clusterPools = pools.map(clusterPool);
+  context.log.info("addresses assigned", () => ({ handle: handleIdOf(attachment), ips: assigned.map(addressIn) }));
+  return resultOf(assigned, addresses.length > 0, conf, pools);
+}
+
+/** Never fails for want of an agent or a datastore. The ADD may have been of a configuration with the embedded datastore. */
+function release(request: DelRequest<IpamConf>, context: Context, details: CallDetails): void {
+  const { attachment, args, conf } = request;
+  const { sys } = context;
+  if (isHeldHere(attachment, sys)) {
+    embedded.del(request, context, details);
+    return;
+  }
+  const { addresses = [] } = askOrSpool(sys, attachment, {
+    op: "release",
+    nodename: clusterNodename(conf?.node, sys),
+    attachment: attachmentMessage(attachment),
+    ...podMessage(podOf(args)),
+  });
+  details.released = addresses.map(addressIn);
+  logReleased(context, "addresses released", addresses, { handle: handleIdOf(attachment) });
+}
+
+function isHeldHere(attachment: Attachment, sys: Sys): boolean {
+  return drive(readHandle(handleIdOf(attachment)), openDatastore("file", sys).store) !== undefined;
+}
+
+function addressIn({ address }: AddressMessage): string {
+  return address;
+}

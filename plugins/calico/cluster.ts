@@ -1,0 +1,80 @@
+/**
+ * What `calico` asks the node agent of a cluster, beside addresses:
+ *
+ *     ADD    the pod's annotations ─► … ─► the endpoint's record, last
+ *     DEL    the endpoint's record goes before the addresses do
+ */
+import { podOf } from "../../src/cni/pod.ts";
+import type { Sys } from "../../src/host/sys.ts";
+import type { Attachment } from "../../src/identity/attachment.ts";
+import type { Pod } from "../../src/identity/pod.ts";
+import { withDocument } from "../../src/plugin/delegate.ts";
+import {
+  ask,
+  askOrSpool,
+  attachmentMessage,
+  type ClusterPool,
+  clusterPool,
+  podMessage,
+  usesAgent,
+} from "../../src/plugin/node-agent.ts";
+import type { AddRequest, Context, JsonObject } from "../../src/plugin/plugin.ts";
+import { annotationsCapability } from "../../src/plugin/pod-annotations.ts";
+import { type CalicoConf, parseConf } from "./conf.ts";
+import type { EndpointSpec } from "./endpoint.ts";
+
+/** The request with the pod's annotations as Kubernetes has them, where the configuration asks for Kubernetes' policy, as Calico does. */
+export function withAnnotations(
+  request: AddRequest<CalicoConf>,
+  node: string,
+  { sys }: Context,
+): AddRequest<CalicoConf> {
+  const pod = podOf(request.args);
+  if (pod === undefined || !usesAgent(request.document) || !hasKubernetesPolicy(request.document)) return request;
+  const { annotations = {} } = ask(sys, { op: "pod", nodename: node, pod });
+  if (Object.keys(annotations).length === 0) return request;
+  const runtimeConfig = objectAt(request.document, "runtimeConfig");
+  const own = { ...objectAt(runtimeConfig, annotationsCapability), ...annotations };
+  const document = { ...request.document, runtimeConfig: { ...runtimeConfig, [annotationsCapability]: own } };
+  return { ...withDocument(request, document), conf: parseConf(document) };
+}
+
+/** `undefined` with the embedded datastore. */
+export function clusterPools(document: JsonObject, node: string, sys: Sys): readonly ClusterPool[] | undefined {
+  if (!usesAgent(document)) return undefined;
+  return (ask(sys, { op: "pools", nodename: node }).pools ?? []).map(clusterPool);
+}
+
+/** Records the endpoint, and takes the record back should the call fail. */
+export function putEndpoint(
+  { attachment, document, network }: AddRequest<CalicoConf>,
+  { addresses, hostInterface, mac }: EndpointSpec,
+  { node, pod }: { readonly node: string; readonly pod: Pod | undefined },
+  context: Context,
+): void {
+  if (!usesAgent(document)) return;
+  const { sys } = context;
+  const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(pod) };
+  const profiles = hasKubernetesPolicy(document) ? (pod === undefined ? [] : [`kns.${pod.namespace}`]) : [network];
+  context.undo("record of the endpoint", () => void askOrSpool(sys, attachment, { op: "delete-endpoint", ...common }));
+  ask(sys, { op: "put-endpoint", ...common, addresses, hostInterface, mac, profiles });
+}
+
+/** Never fails for want of an agent or a datastore. */
+export function deleteEndpoint(
+  sys: Sys,
+  attachment: Attachment,
+  { node, pod }: { readonly node: string; readonly pod: Pod | undefined },
+): void {
+  const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(pod) };
+  askOrSpool(sys, attachment, { op: "delete-endpoint", ...common });
+}
+
+function hasKubernetesPolicy(document: JsonObject): boolean {
+  return objectAt(document, "policy").type === "k8s";
+}
+
+function objectAt(value: JsonObject, key: string): JsonObject {
+  const found = value[key];
+  return typeof found === "object" && found !== null ? (found as JsonObject) : {};
+}

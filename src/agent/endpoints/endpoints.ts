@@ -1,0 +1,108 @@
+/** What plugins ask of a cluster's endpoints and pods. */
+import type { Pod } from "../../identity/pod.ts";
+import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { driveAsync, read, type Transaction } from "../../store/transaction.ts";
+import { withDeadline } from "../deadline.ts";
+import {
+  deleteEndpoint,
+  type EndpointRecord,
+  keyOfEndpoint,
+  makeProfile,
+  PodGone,
+  putEndpoint,
+  putPodEndpoint,
+  type Workload,
+} from "./record.ts";
+
+type Texts = Readonly<Record<string, string>>;
+
+const annotationPrefix = "cni.projectcalico.org/";
+/** Those that a namespace has for its pods. */
+const ofNamespace = ["ipv4pools", "ipv6pools", "ipFamilies"].map((name) => annotationPrefix + name);
+/** The interface of a pod whose addresses are the pod's. */
+const podInterface = "eth0";
+/** How long an ADD may take from its first question to its last; what was read is then read again. */
+const memoryMs = 120_000;
+
+/** Each rejects with a `CoreError`, after `ms` with `OutOfTime`. */
+export class Endpoints {
+  readonly #datastore: AsyncDatastore;
+  readonly #isKubernetes: boolean;
+  /** Pods whose ADD has begun, as they were read then. */
+  readonly #pods = new Map<string, { readonly pod: StoredObject; readonly timer: NodeJS.Timeout }>();
+  readonly #profiles = new Set<string>();
+
+  constructor(datastore: AsyncDatastore, isKubernetes: boolean) {
+    this.#datastore = datastore;
+    this.#isKubernetes = isKubernetes;
+  }
+
+  /** Calico's annotations of a pod, and those that its namespace has for it. In etcd nobody knows of any. */
+  async annotations(node: string, pod: Pod, ms: number): Promise<Texts> {
+    if (!this.#isKubernetes) return {};
+    const [object, namespace] = await Promise.all([
+      this.#drive(read(keyOfPod(node, pod)), ms),
+      this.#drive(read({ kind: "Namespace", name: pod.namespace }), ms),
+    ]);
+    if (object === undefined) throw new PodGone(pod);
+    this.#remember(pod, object);
+    const { annotations = {} } = namespace?.metadata ?? {};
+    const inherited = Object.entries(annotations).filter(([name]) => ofNamespace.includes(name));
+    const own = Object.entries(object.metadata.annotations ?? {}).filter(([name]) => name.startsWith(annotationPrefix));
+    return Object.fromEntries([...inherited, ...own]);
+  }
+
+  async put(record: EndpointRecord, ms: number): Promise<void> {
+    const { node, pod, attachment } = record;
+    if (!this.#isKubernetes) {
+      for (const name of record.profiles) await this.#ensureProfile(name, pod !== undefined, ms);
+      await this.#drive(putEndpoint(record), ms);
+    } else if (pod !== undefined && attachment.ifname === podInterface) {
+      await this.#drive(putPodEndpoint({ ...record, pod }, this.#recall(pod), keyOfPod(node, pod)), ms);
+    }
+  }
+
+  async delete(workload: Workload, ms: number): Promise<void> {
+    const { node, pod, attachment } = workload;
+    if (!this.#isKubernetes) await this.#drive(deleteEndpoint(keyOfEndpoint(workload), attachment.containerId), ms);
+    else if (pod !== undefined && attachment.ifname === podInterface)
+      await this.#drive(deleteEndpoint(keyOfPod(node, pod), attachment.containerId), ms);
+  }
+
+  async #ensureProfile(name: string, isOfPods: boolean, ms: number): Promise<void> {
+    if (this.#profiles.has(name)) return;
+    await this.#drive(makeProfile(name, isOfPods), ms);
+    this.#profiles.add(name);
+  }
+
+  #remember({ namespace, name }: Pod, pod: StoredObject): void {
+    const id = `${namespace}/${name}`;
+    clearTimeout(this.#pods.get(id)?.timer);
+    const timer = setTimeout(() => this.#pods.delete(id), memoryMs).unref();
+    this.#pods.set(id, { pod, timer });
+  }
+
+  #recall({ namespace, name }: Pod): StoredObject | undefined {
+    const id = `${namespace}/${name}`;
+    const known = this.#pods.get(id);
+    clearTimeout(known?.timer);
+    this.#pods.delete(id);
+    return known?.pod;
+  }
+
+  #drive<T>(transaction: Transaction<T>, ms: number): Promise<T> {
+    return driveAsync(transaction, withDeadline(this.#datastore.store, ms));
+  }
+}
+
+function keyOfPod(node: string, { namespace, name }: Pod) {
+  return {
+    kind: "WorkloadEndpoint",
+    namespace,
+    node,
+    orchestrator: "k8s",
+    workload: name,
+    endpoint: podInterface,
+  } as const;
+}

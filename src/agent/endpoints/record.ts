@@ -1,0 +1,131 @@
+/**
+ * The endpoints of this node's attachments, as Calico records them, for whoever makes routes and policy of them.
+ *
+ *     Kubernetes   three annotations of the pod; an attachment without a pod, and a pod's other interfaces, have no place there
+ *     etcd         a WorkloadEndpoint of its own, and a Profile for what no policy is for
+ *
+ * **What belongs to another sandbox stays**: the DEL of a pod's old sandbox may come after the ADD of its new one.
+ */
+
+import { CoreError } from "../../errors/core-error.ts";
+import type { Attachment } from "../../identity/attachment.ts";
+import { endpointName } from "../../identity/endpoint-name.ts";
+import type { Pod } from "../../identity/pod.ts";
+import type { EndpointKey } from "../../store/key.ts";
+import type { StoredObject } from "../../store/object.ts";
+import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
+import { create, maxTries, pause, read, remove, type Transaction, update } from "../../store/transaction.ts";
+
+/** An attachment and the pod that it is for. */
+export interface Workload {
+  readonly node: string;
+  readonly attachment: Attachment;
+  readonly pod: Pod | undefined;
+}
+
+export interface EndpointRecord extends Workload {
+  /** With their prefix lengths. */
+  readonly addresses: readonly string[];
+  readonly hostInterface: string;
+  readonly mac: string;
+  readonly profiles: readonly string[];
+}
+
+interface EndpointSpec {
+  readonly containerID?: string;
+}
+
+/** The API server has no such pod: it was deleted while its sandbox was made. */
+export class PodGone extends CoreError {
+  override readonly name = "PodGone";
+  readonly kind = "invalid";
+
+  constructor({ namespace, name }: Pod) {
+    super(
+      `cannot attach pod "${namespace}/${name}": the API server has no such pod, or another one of its name by now`,
+    );
+  }
+}
+
+export function keyOfEndpoint({ node, attachment, pod }: Workload): EndpointKey {
+  return {
+    kind: "WorkloadEndpoint",
+    namespace: pod?.namespace ?? "default",
+    node,
+    orchestrator: pod === undefined ? "cni" : "k8s",
+    workload: pod?.name ?? attachment.containerId,
+    endpoint: attachment.ifname,
+  };
+}
+
+/** `known`: the pod's endpoint as it was read a moment ago. Throws `PodGone`. */
+export function* putPodEndpoint(
+  { pod, attachment, addresses }: EndpointRecord & { readonly pod: Pod },
+  known: StoredObject | undefined,
+  key: EndpointKey,
+): Transaction<void> {
+  const found = known ?? (yield* read(key));
+  if (found === undefined) throw new PodGone(pod);
+  const spec = { ...(found.spec as object), containerID: attachment.containerId, ipNetworks: addresses };
+  if ((yield* update({ ...found, spec })) === undefined) throw new PodGone(pod);
+}
+
+/** Creates it, or changes it to this. */
+export function* putEndpoint(record: EndpointRecord): Transaction<void> {
+  const key = keyOfEndpoint(record);
+  for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
+    const found = yield* read(key);
+    const object = objectOf(record, key, found);
+    if ((found === undefined ? yield* create(object) : yield* update(object)) !== undefined) return;
+  }
+  throw new TooManyConflicts(`record endpoint "${endpointName(key)}"`);
+}
+
+function objectOf(record: EndpointRecord, key: EndpointKey, found: StoredObject | undefined): StoredObject {
+  const { attachment, pod, addresses, hostInterface, mac, profiles } = record;
+  const { namespace, orchestrator, node } = key;
+  const labels = { "projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator };
+  return {
+    apiVersion: "projectcalico.org/v3",
+    kind: "WorkloadEndpoint",
+    metadata: {
+      ...found?.metadata,
+      name: endpointName(key),
+      namespace,
+      labels: { ...found?.metadata.labels, ...labels },
+    },
+    spec: {
+      orchestrator,
+      node,
+      containerID: attachment.containerId,
+      ...(pod !== undefined && { pod: pod.name }),
+      endpoint: attachment.ifname,
+      ipNetworks: addresses,
+      profiles,
+      interfaceName: hostInterface,
+      mac,
+    },
+  };
+}
+
+/** Removes it, unless it belongs to another sandbox. Returns whether it was there. */
+export function* deleteEndpoint(key: EndpointKey, containerId: string): Transaction<boolean> {
+  for (let tries = 0; tries < maxTries; tries++) {
+    yield* pause(tries);
+    const found = yield* read(key);
+    if (found === undefined) return false;
+    const { containerID = "" } = found.spec as EndpointSpec;
+    if (containerID !== "" && containerID !== containerId) return false;
+    if (yield* remove(found)) return true;
+  }
+  throw new TooManyConflicts(`remove endpoint "${endpointName(key)}"`);
+}
+
+/** A profile that lets out everything, and in what has the same profile, or, for pods, everything. Calico changes none that is there. */
+export function* makeProfile(name: string, isOfPods: boolean): Transaction<void> {
+  if ((yield* read({ kind: "Profile", name })) !== undefined) return;
+  const ingress = isOfPods ? { action: "Allow" } : { action: "Allow", source: { selector: `has(${name})` } };
+  const spec = { ingress: [ingress], egress: [{ action: "Allow" }], labelsToApply: { [name]: "" } };
+  yield* create({ apiVersion: "projectcalico.org/v3", kind: "Profile", metadata: { name }, spec });
+}

@@ -1,0 +1,127 @@
+/**
+ * Does what plugins left in the spool, as soon as it can be done: at the start, when a file appears, and again every few seconds until it is done.
+ *
+ * **An ADD of the attachment waits for its own files** (`settle`): else a release that is late would take what the ADD was given.
+ */
+import { watch } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CoreError } from "../errors/core-error.ts";
+import { isErrno, type Sys } from "../host/sys.ts";
+import type { Attachment } from "../identity/attachment.ts";
+import { spoolDirectory } from "../node-protocol/messages.ts";
+import { spooledOps, spoolFile } from "../node-protocol/spool.ts";
+
+export interface SpoolOptions {
+  readonly sys: Sys;
+  /** Does what a file says. Rejects with what prevents it. */
+  readonly execute: (text: string) => Promise<void>;
+  readonly onDone: (file: string) => void;
+  /** Told of each failure. `isFinal`: the file is set aside, for it can never be done. */
+  readonly onFailure: (file: string, error: Error, isFinal: boolean) => void;
+}
+
+const suffix = ".json";
+/** A file that cannot be done keeps its content under this name. */
+const refusedSuffix = ".refused";
+const retryMs = 5000;
+
+export class Spool {
+  readonly #options: SpoolOptions;
+  /** Files that are being done. */
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(options: SpoolOptions) {
+    this.#options = options;
+  }
+
+  /** How many files wait. */
+  pending(): number {
+    return this.#files().length;
+  }
+
+  /** Does what waits for an attachment. Rejects with what prevents it. */
+  async settle(attachment: Attachment): Promise<void> {
+    for (const op of spooledOps) {
+      const file = spoolFile(attachment, op);
+      if (this.#options.sys.stat(file) !== undefined) await this.#do(file);
+    }
+  }
+
+  /** Ends with the signal. */
+  follow(signal: AbortSignal): void {
+    this.#options.sys.makeDirs(spoolDirectory, 0o700);
+    let isCalled = true;
+    let wake = () => {};
+    const watcher = watch(spoolDirectory, { signal, persistent: false }, () => {
+      isCalled = true;
+      wake();
+    });
+    // The directory itself may be removed; then the next look at it tells.
+    watcher.on("error", () => {});
+    const run = async () => {
+      while (!signal.aborted) {
+        isCalled = false;
+        await this.sweep();
+        if (isCalled) continue;
+        const called = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        await Promise.race([called, sleep(retryMs, undefined, { signal, ref: false }).catch(() => undefined)]);
+      }
+    };
+    void run();
+  }
+
+  /** Does everything that waits, until the first file that cannot be done now. */
+  async sweep(): Promise<void> {
+    for (const file of this.#files()) {
+      try {
+        await this.#do(file);
+      } catch (error) {
+        const isFinal = error instanceof CoreError && error.kind === "invalid";
+        if (isFinal) this.#options.sys.rename(file, file + refusedSuffix);
+        this.#options.onFailure(file, error as Error, isFinal);
+        if (!isFinal) return;
+      }
+    }
+  }
+
+  #files(): readonly string[] {
+    try {
+      const names = this.#options.sys
+        .listDir(spoolDirectory)
+        .filter((name) => name.endsWith(suffix) && !name.startsWith("."));
+      return names.sort().map((name) => `${spoolDirectory}/${name}`);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return [];
+      throw error;
+    }
+  }
+
+  /** Each file is done once at a time. */
+  #do(file: string): Promise<void> {
+    const running = this.#running.get(file);
+    if (running !== undefined) return running;
+    const own = this.#execute(file).finally(() => this.#running.delete(file));
+    this.#running.set(file, own);
+    return own;
+  }
+
+  async #execute(file: string): Promise<void> {
+    const { sys, execute, onDone } = this.#options;
+    const text = ignoringMissing(() => sys.readFile(file, "refused"));
+    if (text === undefined) return;
+    await execute(text);
+    ignoringMissing(() => sys.removeFile(file));
+    onDone(file);
+  }
+}
+
+function ignoringMissing<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}

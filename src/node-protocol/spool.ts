@@ -1,0 +1,25 @@
+/**
+ * Messages that wait for the node agent: what a DEL could not tell it.
+ *
+ *     plugin ── release, delete-endpoint ──► /var/lib/tortie/spool/<network>:<containerID>:<ifname>:<op>.json ──► tortie-node
+ *
+ * **A file is synced to the disk before the DEL succeeds**, and is removed when the agent has done what it says. Doing it twice is harmless. An
+ * ADD of the same attachment comes after it (`src/agent/spool.ts`).
+ */
+import type { Sys } from "../host/sys.ts";
+import { type Attachment, attachmentKey } from "../identity/attachment.ts";
+import { type SpooledMessage, spoolDirectory } from "./messages.ts";
+
+const fileMode = 0o600;
+const directoryMode = 0o700;
+export const spooledOps = ["release", "delete-endpoint"] as const;
+
+export function spoolFile(attachment: Attachment, op: SpooledMessage["op"]): string {
+  return `${spoolDirectory}/${attachmentKey(attachment)}:${op}.json`;
+}
+
+export function spool(sys: Sys, attachment: Attachment, message: SpooledMessage): void {
+  sys.makeDirs(spoolDirectory, directoryMode);
+  const text = `${JSON.stringify(message)}\n`;
+  sys.replaceFile(spoolFile(attachment, message.op), text, { mode: fileMode, durable: true });
+}
