@@ -1,7 +1,7 @@
 /**
- * The agent: what runs on each node of a cluster, and alone talks to its datastore.
+ * The agent: it runs on each node of a cluster, and only it talks to the datastore.
  *
- *     lock ─► health (not ready) ─► datastore ─► the node's start ─► socket ─► ready ─► … ─► SIGTERM: everything in the other order
+ *     lock ─► health (not ready) ─► datastore ─► the node's start ─► socket ─► ready ─► … ─► SIGTERM: the same in reverse order
  */
 import type { Server } from "node:http";
 import { CoreError } from "../errors/core-error.ts";
@@ -26,7 +26,7 @@ import { Spool } from "./spool.ts";
 import { determineNodename, writeNodename } from "./start/nodename.ts";
 import { type AgentLog, startNode, waitForDatastore } from "./start/start-node.ts";
 
-/** How long requests that are being answered may take when the agent ends. */
+/** How long requests in progress may take when the agent ends. */
 const drainMs = 10_000;
 
 export interface AgentHost {
@@ -36,7 +36,7 @@ export interface AgentHost {
   readonly signal: AbortSignal;
 }
 
-/** Runs until the signal. Rejects with what keeps it from starting. */
+/** Runs until the signal. Rejects with the error that prevents the start. */
 export async function runAgent(settings: AgentSettings, { sys, log, signal }: AgentHost): Promise<void> {
   const node = determineNodename(settings, sys);
   const ends: (() => void | Promise<void>)[] = [];
@@ -64,7 +64,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const spool = followSpool(answerer, { sys, metrics, log, signal });
     const socket = await servePlugins(settings.socket, metrics, answerer);
     ends.push(() => socket.drain(drainMs));
-    // Plugins take the file for the word that all is there.
+    // Plugins take the file as the sign that the node is ready.
     if (!settings.nodenameFromRequest) writeNodename(settings.nodenameFile, node, sys);
     health.set("start", undefined);
     log.info({ node, datastore: settings.cluster.type }, "ready");
@@ -131,7 +131,7 @@ function follow(datastore: AsyncDatastore, { health, metrics, log, signal }: Wat
   return watch;
 }
 
-/** Counts requests, and logs those that failed: what a plugin answers its runtime, others decide to keep or not. */
+/** Counts requests and logs the failed ones: the runtime decides whether to keep what a plugin answers. */
 function observer(metrics: Metrics, log: AgentLog): (answered: Answered) => void {
   const count = metrics.counter(
     "tortie_node_requests_total",

@@ -1,9 +1,9 @@
-/** The command line: an option for each setting, which outranks the environment. */
+/** The command line: an option for each setting, which takes precedence over the environment. */
 import yargs from "yargs";
 import type { Environment } from "../store/cluster/settings.ts";
 import { describeSettings } from "./settings/schema.ts";
 
-/** What is not for a list of processes that everybody can read. */
+/** Settings without an option, because every user can read the list of processes. */
 const secrets = ["ETCD_PASSWORD", "K8S_API_TOKEN"];
 
 export class UsageError extends Error {
@@ -12,7 +12,7 @@ export class UsageError extends Error {
 
 export type CommandLine =
   | { readonly environment: Environment }
-  /** Asked for by `--help` or `--version`. */
+  /** The output of `--help` or `--version`. */
   | { readonly text: string };
 
 /** Throws `UsageError`. */
@@ -60,7 +60,7 @@ function optionOf(name: string): string {
   return name.toLowerCase().replaceAll("_", "-");
 }
 
-/** Without the marks of Markdown. */
+/** Without Markdown markup. */
 function plain(text: string): string {
   return text.replaceAll("`", "");
 }

@@ -1,4 +1,4 @@
-/** Asks the datastore now and then whether it is there and may be used, for readiness; what a request meets meanwhile, its answer tells. */
+/** Checks periodically, for readiness, that the datastore answers and accepts writes. A request reports its own failures. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { CoreError } from "../errors/core-error.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
@@ -8,9 +8,9 @@ import { DatastoreNotReady, requireReady } from "./start/cluster-information.ts"
 export interface DatastoreWatch {
   /** When it last answered, in milliseconds since the epoch. */
   answeredMs(): number;
-  /** Why it did not when it was last asked. */
+  /** Why the last check failed. */
   trouble(): string | undefined;
-  /** Why nobody is to write to it, though it answers. */
+  /** Why writes are not allowed although it answers. */
   heldBack(): string | undefined;
 }
 

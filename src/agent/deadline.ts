@@ -1,12 +1,12 @@
 /**
- * A store that answers until a deadline, for a transaction must not outlive the request that it is for.
+ * A store that answers until a deadline, because a transaction must not outlive its request.
  *
- *     requests ──────────► deadline: the next one fails ──► those that clean up after it ──► grace: all fail
+ *     requests ──────────► deadline: the next request fails ──► requests of the cleanup ──► grace: all fail
  */
 import { CoreError } from "../errors/core-error.ts";
 import type { AsyncStore } from "../store/transaction.ts";
 
-/** The datastore was too slow. What was written until then is taken back, or is left to the release of its handle. */
+/** The datastore was too slow. Earlier writes are undone, or remain until the handle is released. */
 class OutOfTime extends CoreError {
   override readonly name = "OutOfTime";
   readonly kind = "timeout";
@@ -16,7 +16,7 @@ class OutOfTime extends CoreError {
   }
 }
 
-/** How long what cleans up may take. */
+/** How long the cleanup may take. */
 const graceMs = 5000;
 
 export function withDeadline(store: AsyncStore, ms: number): AsyncStore {

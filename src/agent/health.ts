@@ -1,15 +1,15 @@
-/** What the probes of Calico's DaemonSet ask: `/liveness` and `/readiness`. */
+/** The endpoints that the probes of Calico's DaemonSet ask: `/liveness` and `/readiness`. */
 
-/** Why something is not ready, by its name; `undefined`: it is. */
+/** The reasons why the agent is not ready, by name. */
 export class Health {
   readonly #reasons = new Map<string, string | undefined>();
 
-  /** Names what the agent waits for. */
+  /** Sets the reason under `name`; `undefined` clears it. */
   set(name: string, reason: string | undefined): void {
     this.#reasons.set(name, reason);
   }
 
-  /** Empty when all is ready. */
+  /** Empty if the agent is ready. */
   reasons(): readonly string[] {
     return [...this.#reasons].flatMap(([name, reason]) => (reason === undefined ? [] : `${name}: ${reason}`));
   }

@@ -1,4 +1,4 @@
-/** The two small servers of HTTP: health for the kubelet, metrics for Prometheus. */
+/** The two small HTTP servers: health for the kubelet, metrics for Prometheus. */
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { InvalidSetting } from "../store/cluster/settings.ts";
@@ -15,7 +15,7 @@ interface Answer {
 /** By path. */
 export type Pages = Readonly<Record<string, () => Answer>>;
 
-/** That this is answered is what liveness means: the event loop goes round. */
+/** Liveness: an answer proves that the event loop runs. */
 export function healthPages(health: Health): Pages {
   return {
     "/liveness": () => ({ status: 200, text: "alive\n" }),
@@ -31,7 +31,7 @@ export function metricsPages(metrics: Metrics): Pages {
   return { "/metrics": () => ({ status: 200, type: "text/plain; version=0.0.4", text: metrics.text() }) };
 }
 
-/** Rejects with `InvalidSetting` that names the setting of the port. */
+/** Rejects with `InvalidSetting`, which names the setting of the port. */
 export async function serveHttp({ host, port }: Listener, pages: Pages, setting: string): Promise<Server> {
   const server = createServer((request, response) => {
     const pathname = (request.url ?? "/").replace(/\?.*$/s, "");
@@ -41,7 +41,7 @@ export async function serveHttp({ host, port }: Listener, pages: Pages, setting:
     response.writeHead(answer.status, { "content-type": answer.type ?? "text/plain" });
     response.end(request.method === "HEAD" ? undefined : answer.text);
   });
-  // Whoever does not finish a request does not keep a connection.
+  // A client that does not finish its request loses the connection.
   server.requestTimeout = 5000;
   server.headersTimeout = 5000;
   server.listen(port, host);

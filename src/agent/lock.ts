@@ -1,4 +1,4 @@
-/** One agent per socket: the kernel frees the lock of one that was killed. Never change its path: releases keep each other out. */
+/** One agent per socket: the kernel releases the lock of a killed agent. Never change the path: it keeps agents of different releases apart. */
 import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 
@@ -11,7 +11,7 @@ class AlreadyRunning extends CoreError {
   }
 }
 
-/** Returns what gives the lock back. Throws `AlreadyRunning`, or `EPERM` where the directory is not root's alone. */
+/** Returns a function that releases the lock. Throws `AlreadyRunning`, or `EPERM` if others may write to the directory. */
 export function lockAgent(path: string, sys: Sys): () => void {
   const directory = path.slice(0, path.lastIndexOf("/"));
   sys.trustDirectory(directory);

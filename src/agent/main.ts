@@ -9,7 +9,7 @@ import { InvalidSettings, readAgentSettings } from "./settings/read.ts";
 
 const exit = { done: 0, failed: 1, usage: 2 } as const;
 
-// Not awaited here: the bundle is no module (scripts/build/node-bundle.ts).
+// Not awaited here: the bundle is not a module (scripts/build/node-bundle.ts).
 run().then(
   (status) => {
     process.exitCode = status;
@@ -35,7 +35,7 @@ async function run(): Promise<number> {
   return exit.done;
 }
 
-/** A bug shows its stack. */
+/** Prints the stack of a bug. */
 function report(error: unknown): number {
   const isUsage = error instanceof UsageError || error instanceof InvalidSettings;
   const isKnown = isUsage || error instanceof CoreError || (error instanceof Error && "code" in error);

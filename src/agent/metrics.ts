@@ -1,13 +1,13 @@
 /** Counters and gauges in Prometheus' text format (0.0.4). */
 type Labels = Readonly<Record<string, string>>;
 
-/** Upper bounds in seconds, and all above. */
+/** Upper bounds in seconds; the last bucket has none. */
 const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 interface Family {
   readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
-  /** By their labels, as they are written. */
+  /** By their labels, in the text format. */
   readonly series: Map<string, number>;
 }
 
@@ -20,7 +20,7 @@ export class Metrics {
     return (labels = {}, by = 1) => add(series, name + textOf(labels), by);
   }
 
-  /** Read whenever somebody asks. **What cannot be read is left out**: nobody's look at the agent may end it. */
+  /** Reads the value at each scrape. **Omits a value that cannot be read**: a scrape must not end the agent. */
   reading(name: string, type: "counter" | "gauge", help: string, read: () => number): void {
     const { series } = this.#family(name, type, help);
     this.#readings.push(() => {
@@ -28,12 +28,12 @@ export class Metrics {
       try {
         series.set(name, read());
       } catch {
-        // As without /proc.
+        // For instance without /proc.
       }
     });
   }
 
-  /** Seconds that something took. */
+  /** Observes durations in seconds. */
   histogram(name: string, help: string): (seconds: number, labels?: Labels) => void {
     const { series } = this.#family(name, "histogram", help);
     return (seconds, labels = {}) => {

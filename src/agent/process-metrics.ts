@@ -1,4 +1,4 @@
-/** What Prometheus' own clients tell of a process. */
+/** The process metrics of Prometheus' own client libraries. */
 import { readdirSync } from "node:fs";
 import type { Metrics } from "./metrics.ts";
 

@@ -1,13 +1,13 @@
 /**
- * What plugins and the node agent say to each other, over a Unix socket: one JSON document each way (docs/agent.md).
+ * The protocol between plugins and the node agent, over a Unix socket: one JSON document in each direction (docs/agent.md).
  *
  *     plugin ── {"version": 1, "op": "assign", …} ⏎ ──►  tortie-node
  *            ◄── {"version": 1, "result": {…}} or {"version": 1, "error": {…}} ⏎ ──
  *
  * When no agent answers, an ADD fails; a DEL leaves `release` and `delete-endpoint` in the spool.
  *
- * **An agent and plugins of different releases may meet**: a field may be added, none may change its meaning. What would is another version, and
- * whoever is asked in one that it does not know says which it knows.
+ * **An agent and plugins of different releases may meet**: fields may be added, but no field may change its meaning. Such a change needs a new
+ * version. An agent that does not know a request's version answers with the versions that it knows.
  */
 import type { ErrorKind } from "../errors/core-error.ts";
 import { runDir, stateDir } from "../identity/names.ts";
@@ -41,37 +41,37 @@ export interface PodMessage {
 
 export interface WantedMessage {
   readonly family: Family;
-  /** Names or CIDRs; empty: any pool that offers itself. */
+  /** Names or CIDRs; empty: any pool for automatic assignment. */
   readonly pools: readonly string[];
 }
 
-/** What the attachment holds already, or new addresses: all or none. */
+/** Returns the addresses that the attachment holds already, or assigns new ones: all or none. */
 export interface AssignMessage extends Envelope {
   readonly op: "assign";
   readonly attachment: AttachmentMessage;
   readonly pod?: PodMessage | undefined;
-  /** One address of each. */
+  /** One address from each. */
   readonly wanted: readonly WantedMessage[];
-  /** Those asked for by name; they take the place of `wanted`. */
+  /** Requested addresses; they replace `wanted`. */
   readonly addresses: readonly string[];
-  /** Those that nobody gets unasked. */
+  /** Addresses that are assigned only on request. */
   readonly reserved: readonly string[];
 }
 
-/** What the attachment holds goes back. That it is nothing is success. */
+/** Releases the attachment's addresses. Releasing nothing is success. */
 export interface ReleaseMessage extends Envelope {
   readonly op: "release";
   readonly attachment: AttachmentMessage;
   readonly pod?: PodMessage | undefined;
 }
 
-/** What the attachment holds, for CHECK. */
+/** The addresses that the attachment holds, for CHECK. */
 export interface HeldMessage extends Envelope {
   readonly op: "held";
   readonly attachment: AttachmentMessage;
 }
 
-/** All that no attachment of the network on this node holds goes back, for GC. */
+/** Releases all addresses that no attachment of the network on this node holds, for GC. */
 export interface CollectMessage extends Envelope {
   readonly op: "collect";
   readonly network: string;
@@ -154,7 +154,7 @@ export interface ResultMessage {
 }
 
 export interface ErrorMessage {
-  /** What the protocol of CNI makes of it: `src/plugin/error-codes.ts`. */
+  /** `src/plugin/error-codes.ts` maps it to a code of CNI. */
   readonly kind: ErrorKind | "bug";
   /** The class: `NoAddressError`. */
   readonly name: string;

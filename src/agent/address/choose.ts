@@ -1,4 +1,4 @@
-/** Which of a node's addresses is the one that it is known by: a pure function of its interfaces. */
+/** Chooses the address that a node is known by: a pure function of its interfaces. */
 import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { addressOf, contains, hostPrefix } from "../../net/prefix.ts";
 import type { Method } from "./method.ts";
@@ -10,22 +10,22 @@ export interface NodeInterface {
 }
 
 export interface Facts {
-  /** Those that are up, by their index: the newest last. */
+  /** Interfaces that are up, by index, newest last. */
   readonly interfaces: readonly NodeInterface[];
-  /** For `can-reach`: the address that packets to the host leave with. */
+  /** For `can-reach`: the source address of packets to the host. */
   readonly source?: string | undefined;
   /** For `kubernetes-internal-ip`. */
   readonly internalAddresses?: readonly string[];
 }
 
-/** Calico's list: interfaces of pods, tunnels, and of programs that run containers. */
+/** Calico's list: interfaces of pods, of tunnels and of container programs. */
 const neverFirst = [
   ...[/^docker.*/, /^cbr.*/, /^dummy.*/, /^podman.*/, /^virbr.*/, /^lxcbr.*/, /^veth.*/, /^lo/, /^br-.*/],
   ...[/^cali.*/, /^tunl.*/, /^flannel.*/, /^kube-ipvs.*/, /^cni.*/, /^vxlan\.calico.*/, /^vxlan-v6\.calico.*/],
   ...[/^wireguard\.cali.*/, /^wg-v6\.cali.*/, /^nodelocaldns.*/],
 ];
 
-/** With the prefix length of its network, or its own where it is on no interface; `undefined` when there is none. */
+/** With the prefix length of its network, or a full-length prefix if no interface has it; `undefined` if there is none. */
 export function chooseAddress(method: Method, family: Family, facts: Facts): string | undefined {
   switch (method.kind) {
     case "can-reach":
@@ -45,7 +45,7 @@ export function chooseAddress(method: Method, family: Family, facts: Facts): str
   }
 }
 
-/** An address of the node with the length of its network, where an interface tells it. */
+/** An address of the node with the prefix length of its network, if an interface has it. */
 export function withNetwork(address: string, interfaces: readonly NodeInterface[]): string {
   const wanted = canonicalAddress(address) ?? address;
   const all = interfaces.flatMap(({ addresses }) => addresses);
@@ -58,7 +58,7 @@ interface Limits {
   readonly cidrs?: readonly string[];
 }
 
-/** As Calico: from the newest interface to the oldest. */
+/** As Calico does: from the newest interface to the oldest. */
 function firstOf({ interfaces }: Facts, family: Family, { only, never = [], cidrs }: Limits): string | undefined {
   const isWanted = ({ name }: NodeInterface) =>
     (only === undefined || only.some((regex) => regex.test(name))) && !never.some((regex) => regex.test(name));

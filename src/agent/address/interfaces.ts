@@ -1,4 +1,4 @@
-/** What the node itself tells of its interfaces and routes. */
+/** Reads the interfaces and routes of the node itself. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { canonicalAddress, type Family } from "../../net/address.ts";
 import { canonicalPrefix } from "../../net/prefix.ts";
 import type { NodeInterface } from "./choose.ts";
 
-/** Those that are up, by their index. An alias (`eth0:1`) counts as its interface. */
+/** Interfaces that are up, by index. An alias (`eth0:1`) counts as its interface. */
 export function readInterfaces(): readonly NodeInterface[] {
   const found = new Map<string, string[]>();
   for (const [label, addresses = []] of Object.entries(networkInterfaces())) {
@@ -21,7 +21,7 @@ export function readInterfaces(): readonly NodeInterface[] {
     .sort((one, other) => indexOf(one.name) - indexOf(other.name));
 }
 
-/** The address that packets to a host leave with; `undefined` without a route. Sends nothing. */
+/** The source address of packets to a host; `undefined` without a route. Sends nothing. */
 export async function sourceTo(host: string, family: Family): Promise<string | undefined> {
   const socket = createSocket(family === 4 ? "udp4" : "udp6");
   try {
@@ -35,14 +35,14 @@ export async function sourceTo(host: string, family: Family): Promise<string | u
   }
 }
 
-/** The kernel looks a route up for a connection, whatever the port. */
+/** The kernel looks up the route of a connection, whatever the port. */
 const anyPort = 80;
 
 function indexOf(name: string): number {
   try {
     return Number(readFileSync(`/sys/class/net/${name}/ifindex`, "utf8"));
   } catch {
-    // It is gone.
+    // The interface is gone.
     return 0;
   }
 }

@@ -1,12 +1,12 @@
 /**
- * How a node's own address is found, by the words of Calico's `IP_AUTODETECTION_METHOD`:
+ * How to find a node's own address, in the syntax of Calico's `IP_AUTODETECTION_METHOD`:
  *
  *     first-found                    the first address that other nodes could reach
- *     can-reach=HOST                 the address that packets to the host leave with
- *     interface=REGEX,REGEX          of these interfaces alone
- *     skip-interface=REGEX,REGEX     of none of these
- *     cidr=CIDR,CIDR                 in one of these networks
- *     kubernetes-internal-ip         what Kubernetes calls the node's internal address
+ *     can-reach=HOST                 the source address of packets to the host
+ *     interface=REGEX,REGEX          on these interfaces only
+ *     skip-interface=REGEX,REGEX     on any interface but these
+ *     cidr=CIDR,CIDR                 within one of these networks
+ *     kubernetes-internal-ip         the node's InternalIP in Kubernetes
  */
 import { canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
 
@@ -18,7 +18,7 @@ export type Method =
   | { readonly kind: "cidr"; readonly cidrs: readonly string[] }
   | { readonly kind: "kubernetes-internal-ip" };
 
-/** The method, or what is wanted in its place. */
+/** The method, or a description of the expected syntax. */
 export function parseMethod(text: string): Method | { readonly wanted: string } {
   const [, kind = "", argument = ""] = /^([^=]*)=?(.*)$/s.exec(text) ?? [];
   const hasArgument = text.includes("=");

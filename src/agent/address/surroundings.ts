@@ -1,4 +1,4 @@
-/** The networks around the node, which a default pool keeps clear of. */
+/** The networks around the node, which a default pool must not overlap. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Surroundings } from "../../ipam/assign/default-pools.ts";
@@ -33,7 +33,7 @@ export interface Route {
   readonly gateway: string | undefined;
 }
 
-/** The routes of proc(5)'s `/proc/net/route`: hexadecimal in the order of the machine's bytes, which is little-endian. */
+/** The routes in proc(5)'s `/proc/net/route`: hexadecimal in host byte order, which is little-endian. */
 export function routesIn(text: string): readonly Route[] {
   return text
     .split("\n")
@@ -54,7 +54,7 @@ function bytesOf(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, "hex").reverse());
 }
 
-/** Empty where there is none. */
+/** Empty if the file does not exist. */
 function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");

@@ -1,4 +1,4 @@
-/** What plugins ask of a cluster's addresses: the transactions of `src/ipam`, over its datastore, one at a time for each node. */
+/** The IPAM operations that plugins request: the transactions of `src/ipam` over the cluster's datastore, one at a time for each node. */
 import type { Attachment } from "../../identity/attachment.ts";
 import type { Pod } from "../../identity/pod.ts";
 import { autoAssign } from "../../ipam/assign/assign.ts";
@@ -22,7 +22,7 @@ import { type AsyncStore, driveAsync, type Transaction } from "../../store/trans
 import { withDeadline } from "../deadline.ts";
 import { Turns } from "./turns.ts";
 
-/** Whom addresses are for. */
+/** The attachment that addresses are assigned to. */
 export interface Workload {
   readonly node: string;
   readonly attachment: Attachment;
@@ -30,11 +30,11 @@ export interface Workload {
 }
 
 export interface AssignOrder extends Workload {
-  /** One address of each. */
+  /** One address from each. */
   readonly wanted: readonly Wanted[];
-  /** Those that were asked for by name, canonical, each once: they take the place of `wanted`. */
+  /** Requested addresses, canonical, without duplicates. They replace `wanted`. */
   readonly addresses: readonly string[];
-  /** Addresses that nobody gets unasked. */
+  /** Addresses that are assigned only on request. */
   readonly reserved: readonly string[];
 }
 
@@ -57,7 +57,7 @@ export interface Clock {
   readonly nanoseconds: number;
 }
 
-/** Each rejects with a `CoreError`, after `ms` with `OutOfTime`. */
+/** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
 export class Addresses {
   readonly #datastore: AsyncDatastore;
   readonly #clock: () => Clock;
@@ -68,7 +68,7 @@ export class Addresses {
     this.#clock = clock;
   }
 
-  /** What the attachment holds already, or new ones: all or none. Makes no pool. */
+  /** Returns the addresses that the attachment holds already, or assigns new ones: all or none. Creates no pool. */
   assign(order: AssignOrder, ms: number): Promise<Assignment> {
     const { node, attachment, pod, wanted, addresses, reserved } = order;
     const clock = this.#clock();
@@ -101,7 +101,7 @@ export class Addresses {
     return pools;
   }
 
-  /** What the attachment held. Nothing is success. */
+  /** Releases the attachment's addresses and returns them. Releasing nothing is success. */
   release({ node, attachment, pod }: Workload, ms: number): Promise<readonly Assigned[]> {
     const now = nanoseconds(this.#clock());
     return this.#run(node, ms, function* () {
@@ -110,13 +110,13 @@ export class Addresses {
     });
   }
 
-  /** What the attachment holds. */
+  /** The addresses that the attachment holds. */
   held(attachment: Attachment, ms: number): Promise<readonly Assigned[]> {
     const held = readHandleContents(handleIdOf(attachment));
     return driveAsync(held, withDeadline(this.#datastore.store, ms)).then(addressesOf);
   }
 
-  /** Releases what no attachment of a network holds any more on the node, and gives up blocks that it takes from no longer. */
+  /** Releases addresses that no attachment of the network on the node holds any more, and releases unused blocks. */
   collect({ node, network, valid }: CollectOrder, ms: number): Promise<Collected> {
     const handles = new Set(valid.map((one) => handleIdOf({ network, ...one })));
     const now = nanoseconds(this.#clock());
@@ -128,7 +128,7 @@ export class Addresses {
     });
   }
 
-  /** Rejects where an ADD would find no address. Changes nothing. */
+  /** Rejects if an ADD would find no address. Changes nothing. */
   async requireFree(node: string, wanted: readonly Wanted[], ms: number): Promise<void> {
     const now = nanoseconds(this.#clock());
     await driveAsync(requireFree(node, wanted, now), withDeadline(this.#datastore.store, ms));

@@ -1,8 +1,8 @@
-/** One after another, in the order in which they came: requests of one node want the same block, and would overtake each other in vain. */
+/** Runs bodies one after another, first come, first served: concurrent requests of one node would conflict on the same block. */
 export class Turns {
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Runs `body` when all before it with the same key have ended. */
+  /** Runs `body` after all earlier ones with the same key have ended. */
   take<T>(key: string, body: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key) ?? Promise.resolve();
     const own = before.then(body, body);

@@ -1,7 +1,7 @@
-/** Settings of Calico's node that this agent does not use: those that it refuses, for it would not do what they say, and those without a meaning here. */
+/** Settings of Calico's node that this agent does not implement: those that it rejects, and those that have no meaning here. */
 
 interface Refused {
-  /** What may be said all the same, for the agent does it anyway. */
+  /** Values that are allowed anyway, because the agent behaves that way. */
   readonly accepts?: RegExp;
   readonly reason: string;
 }
@@ -25,11 +25,11 @@ export const refusedSettings: Readonly<Record<string, Refused>> = {
   FELIX_BPFENABLED: { accepts: no, reason: "it has no eBPF dataplane" },
 };
 
-/** What begins so is meant for this agent, or for Calico's. */
+/** Variables with these prefixes are meant for this agent or for Calico's. */
 export const settingPrefix = /^(CALICO_|FELIX_|ETCD_|IP_|IP6_|K8S_|TORTIE_)/;
 
-/** What Kubernetes says of services whose names begin so: `CALICO_TYPHA_PORT_5473_TCP_ADDR`. */
+/** Variables that Kubernetes sets for services whose names start this way: `CALICO_TYPHA_PORT_5473_TCP_ADDR`. */
 export const ofService = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?)$/;
 
-/** Felix' own, which are about policies, routes and tunnels. */
+/** Felix's own settings, about policies, routes and tunnels. */
 export const ofFelix = /^FELIX_/;

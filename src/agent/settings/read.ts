@@ -1,6 +1,6 @@
 /**
- * The agent's settings out of environment variables. **All that is wrong is told at once**, each with its reason, and what is named and not used
- * is told as well: a slip in a name must not look as if it had been heard.
+ * Reads the agent's settings from environment variables. **Reports all errors at once**, each with its reason, and also settings that have no
+ * effect: a misspelt name must not go unnoticed.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { defaultBlockSize } from "../../ipam/model/pool.ts";
@@ -15,21 +15,21 @@ import type { LogLevel } from "./values.ts";
 
 export interface AgentSettings {
   readonly cluster: ClusterSettings;
-  /** `undefined`: by its file or by the host. */
+  /** `undefined`: from its file or the host name. */
   readonly nodename: string | undefined;
   readonly nodenameFile: string;
   /** Whether it serves every node that a request names. */
   readonly nodenameFromRequest: boolean;
   readonly socket: string;
   readonly addresses: Readonly<Record<Family, OwnAddress>>;
-  /** Whether the Node shall have addresses: Calico's has none where something else makes routes. */
+  /** Whether to record addresses in the Node: Calico records none if another program manages the routes. */
   readonly recordsAddresses: boolean;
-  /** Whether no other Node may have them. */
+  /** Whether to reject an address that another Node has. */
   readonly checksAddresses: boolean;
-  /** Words for the kind of cluster. */
+  /** Types of the cluster, for ClusterInformation. */
   readonly clusterTypes: readonly string[];
   readonly waitsForDatastore: boolean;
-  /** Those to make of a family that has none. */
+  /** Pools to create for a family that has none. */
   readonly pools: readonly DefaultPool[];
   readonly health: Listener | undefined;
   readonly metrics: Listener | undefined;
@@ -37,25 +37,25 @@ export interface AgentSettings {
 }
 
 export interface OwnAddress {
-  /** `unset`: what the Node has, and for IPv4 without one `autodetect`. Else an address, with or without the length of its network. */
+  /** `unset`: the address in the Node, and for IPv4 without one `autodetect`. Otherwise an address, with or without a prefix length. */
   readonly wanted: string;
   readonly method: Method;
 }
 
 export interface DefaultPool {
   readonly family: Family;
-  /** `undefined`: one that is clear of the node's networks. */
+  /** `undefined`: a CIDR that does not overlap the node's networks. */
   readonly cidr: string | undefined;
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
 export interface Listener {
-  /** `undefined`: every address. */
+  /** `undefined`: all addresses. */
   readonly host: string | undefined;
   readonly port: number;
 }
 
-/** Settings that cannot be used: all of them. */
+/** All invalid settings. */
 export class InvalidSettings extends CoreError {
   override readonly name = "InvalidSettings";
   readonly kind = "invalid";
@@ -69,11 +69,11 @@ export class InvalidSettings extends CoreError {
 
 export interface Reading {
   readonly settings: AgentSettings;
-  /** What was named and is not used: a sentence for each. */
+  /** Settings that have no effect: a sentence for each. */
   readonly unused: readonly string[];
 }
 
-/** Throws `InvalidSettings`. What is empty counts as not set, as in Calico. */
+/** Throws `InvalidSettings`. An empty variable counts as not set, as in Calico. */
 export function readAgentSettings(environment: Environment): Reading {
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
@@ -142,7 +142,7 @@ function unusedIn(given: Given): readonly string[] {
   });
 }
 
-/** Calico takes what leads to the datastore under both names. */
+/** Calico accepts the settings of the datastore under both names. */
 function isPrefixed(name: string): boolean {
   return name.startsWith("CALICO_") && name.slice("CALICO_".length) in datastoreShape;
 }
@@ -175,7 +175,7 @@ function agentSettings(settings: Settings, cluster: ClusterSettings, given: Give
   };
 }
 
-/** As Calico's start makes them. */
+/** As Calico creates them at start. */
 function poolOf(settings: Settings, family: Family): readonly DefaultPool[] {
   const prefix = `CALICO_IPV${family}POOL` as const;
   const cidr = settings[`${prefix}_CIDR`];
@@ -185,7 +185,7 @@ function poolOf(settings: Settings, family: Family): readonly DefaultPool[] {
     ipipMode: (family === 4 ? settings.CALICO_IPV4POOL_IPIP : undefined) ?? "Never",
     natOutgoing: settings[`${prefix}_NAT_OUTGOING`] ?? family === 4,
     ...(settings[`${prefix}_DISABLE_BGP_EXPORT`] === true && { disableBGPExport: true }),
-    // A pool is one block at least.
+    // A pool is at least one block.
     blockSize:
       settings[`${prefix}_BLOCK_SIZE`] ?? Math.max(defaultBlockSize[family], cidr === undefined ? 0 : lengthOf(cidr)),
     nodeSelector: settings[`${prefix}_NODE_SELECTOR`] ?? "all()",

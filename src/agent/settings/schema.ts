@@ -1,4 +1,4 @@
-/** Every setting, by the name of its environment variable. The command line has it as an option: `ETCD_ENDPOINTS` is `--etcd-endpoints`. */
+/** Every setting, by the name of its environment variable. The command line has an option for each: `ETCD_ENDPOINTS` is `--etcd-endpoints`. */
 import * as z from "zod";
 import {
   encapsulation,
@@ -15,7 +15,7 @@ import {
   yesOrNo,
 } from "./values.ts";
 
-/** Which datastore, and how to reach it (`src/store/cluster/settings.ts`). Each is known with `CALICO_` before it as well. */
+/** Which datastore, and how to reach it (`src/store/cluster/settings.ts`). Each is also accepted with the prefix `CALICO_`. */
 export const datastoreShape = {
   DATASTORE_TYPE: text.describe("`etcdv3` or `kubernetes`; default: `etcdv3` if it has endpoints, else `kubernetes`"),
   ETCD_ENDPOINTS: text.describe("URLs of etcd's servers, separated by commas"),
@@ -92,7 +92,7 @@ const process = {
   FELIX_LOGSEVERITYSCREEN: logLevel.describe("`debug`, `info`, `warning`, `error` or `fatal`; default info"),
 };
 
-/** Those that somebody may set, in the order of the documents. */
+/** All settings, in the order of the documents. */
 export const settingsSchema = z.object({ ...datastoreShape, ...node, ...pools, ...process }).partial();
 
 export type Settings = z.output<typeof settingsSchema>;

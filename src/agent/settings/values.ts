@@ -1,4 +1,4 @@
-/** What a setting can be, as zod types of the text in an environment variable. A message says what is wanted. */
+/** The types of settings, as zod types of an environment variable's text. Messages name the expected value. */
 import * as z from "zod";
 import { InvalidRequest } from "../../ipam/invalid-request.ts";
 import { parseSelector } from "../../ipam/model/selector.ts";
@@ -11,7 +11,7 @@ export const text = z.string();
 export const nodeName = z.string().refine(isDnsSubdomain, 'lower-case letters, digits, "-" and "."');
 export const path = z.string().startsWith("/", "an absolute path");
 
-/** Go's and Calico's words. */
+/** The words that Go and Calico accept. */
 const yes = /^(true|yes|1|t|y)$/i;
 const no = /^(false|no|0|f|n)$/i;
 export const yesOrNo = z
@@ -31,7 +31,7 @@ export function numberBetween(minimum: number, maximum: number, what = "a number
     .transform(Number);
 }
 
-/** Calico's words for a level, as pino has them. */
+/** Calico's names of log levels, mapped to pino's. */
 const levels = {
   trace: "trace",
   debug: "debug",
@@ -48,7 +48,7 @@ export const logLevel = z
   .pipe(z.enum(Object.keys(levels) as (keyof typeof levels)[], "debug, info, warning, error or fatal"))
   .transform((level) => levels[level]);
 
-/** `none`, `autodetect`, or an address with the length of its network or without. */
+/** `none`, `autodetect`, or an address with or without a prefix length. */
 export function ownAddress(family: Family) {
   return z
     .string()

@@ -1,4 +1,4 @@
-/** Answers plugins: each message by the transaction that it asks for. **Never rejects**: what goes wrong is an answer. */
+/** Answers plugins: runs the transaction for each message. **Never rejects**: an error is an answer. */
 import { CoreError } from "../../errors/core-error.ts";
 import { FailuresError } from "../../errors/run-every.ts";
 import type { Attachment } from "../../identity/attachment.ts";
@@ -21,24 +21,24 @@ import type { RequestText } from "./server.ts";
 export interface Answerer {
   readonly addresses: Addresses;
   readonly endpoints: Endpoints;
-  /** `undefined`: the message's own. */
+  /** `undefined`: the node that the message names. */
   readonly node: string | undefined;
   /** Ends what an earlier DEL of the attachment left to be done. */
   readonly settle: (attachment: Attachment) => Promise<void>;
-  /** Why nothing is to be written now. */
+  /** Why writes are not allowed now. */
   readonly heldBack: () => string | undefined;
-  /** Told of each, when it has been answered. */
+  /** Called after each answer. */
   readonly onAnswer: (answered: Answered) => void;
 }
 
 export interface Answered {
-  /** `unknown` where nobody could read it. */
+  /** `unknown` if the message could not be parsed. */
   readonly op: string;
   readonly ms: number;
   readonly error: Error | undefined;
 }
 
-/** A configuration names another node: its addresses would be filed under a name that this agent does not keep. */
+/** The configuration names another node: its addresses would be recorded for a node that this agent does not manage. */
 class OtherNode extends CoreError {
   override readonly name = "OtherNode";
   readonly kind = "invalid";
@@ -51,7 +51,7 @@ class OtherNode extends CoreError {
   }
 }
 
-/** Somebody is at work on the datastore. */
+/** The datastore is being upgraded or migrated. */
 class HeldBack extends CoreError {
   override readonly name = "HeldBack";
   readonly kind = "timeout";
@@ -144,7 +144,7 @@ function resultOf(assigned: readonly Assigned[]): ResultMessage {
   return { addresses: assigned.map(({ address, block }) => ({ address, block })) };
 }
 
-/** What is no error of the core is a bug. */
+/** Any error but a `CoreError` is a bug. */
 function describe(error: Error) {
   const { name, message } = error;
   if (error instanceof CoreError) return { kind: error.kind, name, message };

@@ -1,4 +1,4 @@
-/** A plugin's message out of the text that came. */
+/** Parses a plugin's message. */
 import * as z from "zod";
 import { CoreError } from "../../errors/core-error.ts";
 import { canonicalAddress } from "../../net/address.ts";
@@ -7,7 +7,7 @@ import { canonicalPrefix } from "../../net/prefix.ts";
 import { type Message, protocolVersion } from "../../node-protocol/messages.ts";
 import type { RequestText } from "./server.ts";
 
-/** What came is no message of the protocol. */
+/** The text is not a message of the protocol. */
 class BadMessage extends CoreError {
   override readonly name = "BadMessage";
   readonly kind = "invalid";
@@ -17,7 +17,7 @@ class BadMessage extends CoreError {
   }
 }
 
-/** Neither is in a name, for a handle and an owner are made of them. */
+/** Names contain neither, because handles and owners are composed of names. */
 const part = z.string().regex(/^[^/:\s]+$/, "want a name without white space, / and :");
 const attachment = z.object({ network: part, containerID: part, ifname: part });
 const pod = z.object({ namespace: z.string().min(1), name: z.string().min(1) });
@@ -70,7 +70,7 @@ const schema = z.discriminatedUnion("op", [
   z.object({ ...envelope, op: z.literal("delete-endpoint"), attachment, pod: pod.optional() }),
 ]);
 
-/** Throws `BadMessage` that names the field. Fields that are not known are those of a later release. */
+/** Throws `BadMessage`, which names the field. Accepts unknown fields, which a later release may send. */
 export function parseMessage(request: RequestText): Message {
   if ("refused" in request) throw new BadMessage(`it is ${request.refused}`);
   const document = parseJson(request.text);

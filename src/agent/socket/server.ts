@@ -1,10 +1,10 @@
 /**
- * The Unix socket that this node's plugins ask: one JSON document each way, and the connection is closed.
+ * The Unix socket for the plugins of this node: one JSON document in each direction, then the connection is closed.
  *
  *     plugin ── {…} ⏎ or end ──►  handle  ── {…} ⏎ ──► plugin
  *
- * **Root's alone**: the file is 0600 from its first moment, in a directory that is 0700. **A request is bounded** in size and in the time that it
- * takes to come; what answering takes, `handle` bounds. **Whoever hangs up is not answered**, but what was begun goes on to its end.
+ * **Only root has access**: the file is created with mode 0600, in a directory with mode 0700. **The size of a request and the time to receive it are
+ * bounded**; `handle` bounds the time to answer. **A client that hangs up gets no answer**, but its request runs to the end.
  */
 import { once } from "node:events";
 import { lstatSync, rmSync, unlinkSync } from "node:fs";
@@ -13,27 +13,27 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 export interface SocketOptions {
   readonly path: string;
-  /** The answer, which is written as JSON. **Never rejects**: an error is an answer. */
+  /** The answer, written as JSON. **Never rejects**: an error is an answer. */
   readonly handle: (request: RequestText) => Promise<object>;
   /** 1 MiB: a GC lists every attachment of a network. */
   readonly maxBytes?: number;
-  /** How long a request may take to come; 5 s. */
+  /** How long receiving a request may take; 5 s. */
   readonly arrivalMs?: number;
 }
 
-/** What came, or why it is none. */
+/** The request, or why it was refused. */
 export type RequestText = { readonly text: string } | { readonly refused: "too large" | "too late" };
 
 export interface ServedSocket {
   /** How many requests are being answered. */
   pending(): number;
-  /** Takes no more requests, and waits for those that are there, but no longer than `timeoutMs`. Removes the socket. */
+  /** Accepts no more requests and waits for those in progress, but no longer than `timeoutMs`. Removes the socket. */
   drain(timeoutMs: number): Promise<void>;
 }
 
 const backlogMs = 50;
 
-/** **The caller holds the agent's lock**: a socket that is there belongs to an agent that is gone. */
+/** **The caller holds the agent's lock**: an existing socket belongs to an agent that has ended. */
 export async function serveSocket({
   path,
   handle,
@@ -46,7 +46,7 @@ export async function serveSocket({
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
-    // The other end may go at any time.
+    // The peer may disconnect at any time.
     socket.on("error", () => socket.destroy());
     receive(socket, maxBytes, arrivalMs, (request) => {
       const answering = answer(socket, handle(request)).finally(() => pending.delete(answering));
@@ -58,7 +58,7 @@ export async function serveSocket({
     pending: () => pending.size,
     async drain(timeoutMs) {
       rmSync(path, { force: true });
-      // Whoever connected before is still taken.
+      // Clients that connected earlier are still served.
       await sleep(backlogMs);
       server.close();
       await Promise.race([Promise.allSettled(pending), sleep(timeoutMs, undefined, { ref: false })]);
@@ -67,7 +67,7 @@ export async function serveSocket({
   };
 }
 
-/** Throws where something else than a socket is in the way. */
+/** Throws if the file is not a socket. */
 function removeStale(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
@@ -79,7 +79,7 @@ function removeStale(path: string): void {
 async function listen(server: Server, path: string): Promise<void> {
   const mask = process.umask(0o177);
   try {
-    // bind(2) is called at once.
+    // Node calls bind(2) synchronously.
     server.listen(path);
   } finally {
     process.umask(mask);
@@ -87,7 +87,7 @@ async function listen(server: Server, path: string): Promise<void> {
   await once(server, "listening");
 }
 
-/** Tells of one request: up to the end of the stream or of the line. */
+/** Passes one request on, up to the end of the stream or of the line. */
 function receive(socket: Socket, maxBytes: number, arrivalMs: number, tell: (request: RequestText) => void): void {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -95,7 +95,7 @@ function receive(socket: Socket, maxBytes: number, arrivalMs: number, tell: (req
   const done = (request: RequestText) => {
     clearTimeout(timer);
     socket.off("data", onData).off("end", onEnd).off("close", onClose);
-    // The rest is of no interest, but an unread byte would have the kernel throw the answer away.
+    // The rest is ignored, but the kernel discards the answer if any byte is unread.
     socket.resume();
     tell(request);
   };

@@ -1,4 +1,4 @@
-/** ClusterInformation "default": what Calico's programs know of the cluster. The first node makes it. */
+/** ClusterInformation "default": what Calico's programs know of the cluster. The first node creates it. */
 import { randomUUID } from "node:crypto";
 import { CoreError } from "../../errors/core-error.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -13,8 +13,8 @@ interface ClusterInformation {
 }
 
 /**
- * Makes it where there is none, and adds what this node knows of the cluster's type. **Calico's version and whether the datastore is ready are
- * for others to say.** Returns whether that was a change.
+ * Creates it if missing, and adds the types of the cluster that this node knows. **Never changes Calico's version or whether the datastore is
+ * ready.** Returns whether it wrote.
  */
 export function* recordCluster(types: readonly string[]): Transaction<boolean> {
   for (let tries = 0; tries < maxTries; tries++) {
@@ -43,7 +43,7 @@ function newCluster(types: readonly string[]): StoredObject {
   return { apiVersion: "projectcalico.org/v3", kind: clusterKey.kind, metadata: { name: clusterKey.name }, spec };
 }
 
-/** Somebody is at work on the datastore: an upgrade, or a migration to another one. */
+/** The datastore is being upgraded or migrated. */
 export class DatastoreNotReady extends CoreError {
   override readonly name = "DatastoreNotReady";
   readonly kind = "timeout";
@@ -55,7 +55,7 @@ export class DatastoreNotReady extends CoreError {
   }
 }
 
-/** Throws while nobody is to write to the datastore. */
+/** Throws while writes to the datastore are not allowed. */
 export function* requireReady(): Transaction<void> {
   const found = yield* read(clusterKey);
   if ((found?.spec as ClusterInformation | undefined)?.datastoreReady === false) throw new DatastoreNotReady();

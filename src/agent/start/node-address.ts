@@ -1,4 +1,4 @@
-/** This node's own addresses: what settings say, what the Node has, or what is found. */
+/** This node's own addresses: from the settings, from the Node, or detected. */
 
 import { CoreError } from "../../errors/core-error.ts";
 import type { Family } from "../../net/address.ts";
@@ -8,9 +8,9 @@ import { chooseAddress, type NodeInterface, withNetwork } from "../address/choos
 import type { Method } from "../address/method.ts";
 import type { OwnAddress } from "../settings/read.ts";
 
-/** What is asked of the node. */
+/** What the agent reads from the node. */
 export interface NodeFacts {
-  /** Those that are up, by their index. */
+  /** Interfaces that are up, by index. */
   interfaces(): readonly NodeInterface[];
   sourceTo(host: string, family: Family): Promise<string | undefined>;
 }
@@ -30,7 +30,7 @@ class AddressNotFound extends CoreError {
 
 export type NodeAddresses = Readonly<Partial<Record<Family, string>>>;
 
-/** With the lengths of their networks. `node` is what the datastore has. Rejects with `AddressNotFound`. */
+/** With prefix lengths. `node` is the Node in the datastore. Rejects with `AddressNotFound`. */
 export async function ownAddresses(
   wanted: Readonly<Record<Family, OwnAddress>>,
   node: StoredObject | undefined,
@@ -44,7 +44,7 @@ export async function ownAddresses(
   return found;
 }
 
-/** As in Calico, IPv4 is looked for where nothing is said, IPv6 where it is asked for. */
+/** As in Calico, IPv4 is detected by default, IPv6 only on request. */
 async function ownAddress(
   family: Family,
   { wanted, method }: OwnAddress,
@@ -70,7 +70,7 @@ interface NodeSpec {
   readonly addresses?: readonly { readonly type?: unknown; readonly address?: unknown }[];
 }
 
-/** What a Node says of itself. */
+/** The addresses recorded in a Node. */
 export function recordedAddresses(node: StoredObject | undefined): NodeAddresses {
   const { ipv4Address, ipv6Address } = ((node?.spec ?? {}) as NodeSpec).bgp ?? {};
   return {
@@ -79,7 +79,7 @@ export function recordedAddresses(node: StoredObject | undefined): NodeAddresses
   };
 }
 
-/** Kubernetes' words. */
+/** Addresses of Kubernetes' type InternalIP. */
 function internalAddresses(node: StoredObject | undefined): readonly string[] {
   const { addresses = [] } = (node?.spec ?? {}) as NodeSpec;
   return addresses.flatMap(({ type, address }) =>

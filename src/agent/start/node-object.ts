@@ -1,4 +1,4 @@
-/** Calico's Node: what the datastore knows of this node. In etcd the agent makes it, in Kubernetes the kubelet does. */
+/** Calico's Node: what the datastore knows of this node. In etcd the agent creates it, in Kubernetes the kubelet does. */
 import { CoreError } from "../../errors/core-error.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -6,7 +6,7 @@ import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, list, maxTries, pause, read, type Transaction, update } from "../../store/transaction.ts";
 import { type NodeAddresses, recordedAddresses } from "./node-address.ts";
 
-/** Two nodes with one address: neither would be reached for sure. */
+/** Two nodes with one address: packets would reach only one of them. */
 class AddressConflict extends CoreError {
   override readonly name = "AddressConflict";
   readonly kind = "conflict";
@@ -19,7 +19,7 @@ class AddressConflict extends CoreError {
   }
 }
 
-/** The Node has the addresses; those of a family without one stay as they are. Returns whether that was a change. */
+/** Records the addresses in the Node; leaves a family without an address unchanged. Returns whether it wrote. */
 export function* recordNode(name: string, addresses: NodeAddresses): Transaction<boolean> {
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
@@ -35,7 +35,7 @@ export function* recordNode(name: string, addresses: NodeAddresses): Transaction
   throw new TooManyConflicts(`record node "${name}"`);
 }
 
-/** Throws `AddressConflict` where another Node has one of the addresses. */
+/** Throws `AddressConflict` if another Node has one of the addresses. */
 export function* checkAddresses(name: string, addresses: NodeAddresses): Transaction<void> {
   const own = Object.values(addresses).map(addressOf);
   for (const node of yield* list("Node")) {

@@ -1,10 +1,10 @@
-/** This node's name, and the file by which the plugins know that there is an agent and what it calls the node. */
+/** This node's name, and the file that tells plugins that an agent runs and what it calls the node. */
 
 import { isErrno, type Sys } from "../../host/sys.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
 import { InvalidSetting } from "../../store/cluster/settings.ts";
 
-/** By Calico's order: the setting, the file, `HOSTNAME`, the host. Throws `InvalidSetting` where that is no name of a node. */
+/** In Calico's order: the setting, the file, `HOSTNAME`, the host name. Throws `InvalidSetting` if it is not a valid node name. */
 export function determineNodename(
   { nodename, nodenameFile }: { readonly nodename: string | undefined; readonly nodenameFile: string },
   sys: Sys,
@@ -16,7 +16,7 @@ export function determineNodename(
   throw new InvalidSetting("NODENAME", "", `the name of this node; "${name}" cannot be one`);
 }
 
-/** Calico's own writes no newline. */
+/** Without a newline, as Calico writes it. */
 export function writeNodename(file: string, name: string, sys: Sys): void {
   if (textOf(sys, file) === name) return;
   sys.makeDirs(file.slice(0, file.lastIndexOf("/")) || "/", 0o755);

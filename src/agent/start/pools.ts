@@ -1,4 +1,4 @@
-/** The pools that a cluster begins with: one of each family that has none, as Calico's node makes them at its start. */
+/** The first pools of a cluster: one for each family that has none, as Calico's node creates them at start. */
 import { clearCidr, type Surroundings } from "../../ipam/assign/default-pools.ts";
 import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { familyOf } from "../../net/address.ts";
@@ -6,7 +6,7 @@ import type { Kind, StoredObject } from "../../store/object.ts";
 import { create, list, type Transaction } from "../../store/transaction.ts";
 import type { DefaultPool } from "../settings/read.ts";
 
-/** Those that were made; another node may have been faster. Throws `InvalidRequest` where no default is clear of the node's networks. */
+/** Returns the created pools; another node may have been faster. Throws `InvalidRequest` if every default overlaps the node's networks. */
 export function* makeDefaultPools(
   wanted: readonly DefaultPool[],
   around: Pick<Surroundings, "random" | "networks" | "routes">,
@@ -26,7 +26,7 @@ export function* makeDefaultPools(
   return made;
 }
 
-/** One that makes no sense is somebody's all the same. */
+/** An invalid pool counts too: an operator created it. */
 function isOfFamily({ cidr }: Partial<PoolSpec>, family: number): boolean {
   return typeof cidr === "string" && familyOf(cidr) === family;
 }

@@ -1,9 +1,9 @@
 /**
- * A node's start, as far as the datastore goes:
+ * The start of a node, in the datastore:
  *
  *     wait for the datastore ─► ClusterInformation ─► find this node's addresses ─► record its Node ─► make the first pools ─► nodename file
  *
- * **Each step can be done again**: an agent that was killed begins anew. The file comes last: plugins take it for the word that all is there.
+ * **Each step can be repeated**: a killed agent starts from the beginning. The file comes last: plugins take it as the sign that the node is ready.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Surroundings } from "../../ipam/assign/default-pools.ts";
@@ -32,7 +32,7 @@ export interface Ground {
 
 const pauseMs = 1000;
 
-/** Rejects with the last `StoreError` when nobody wants to wait, and with the signal's reason when that comes first. */
+/** Rejects with the last `StoreError` if it must not wait, and with the signal's reason if that comes first. */
 export async function waitForDatastore(
   { datastore, log }: Pick<Ground, "datastore" | "log">,
   waits: boolean,
@@ -51,7 +51,7 @@ export async function waitForDatastore(
   }
 }
 
-/** Rejects with what keeps the node from starting. */
+/** Rejects with the error that prevents the node's start. */
 export async function startNode(name: string, settings: AgentSettings, ground: Ground): Promise<void> {
   await ground.datastore.transact(() => recordCluster(settings.clusterTypes));
   if (settings.recordsAddresses && !settings.nodenameFromRequest) await recordAddresses(name, settings, ground);
