@@ -26,8 +26,6 @@ import { collect } from "../../src/ipam/release/gc.ts";
 import { legacyHandles, releaseLegacy } from "../../src/ipam/release/legacy.ts";
 import { reclaimBlocks, reclaimFormerNodes, retryReclaiming } from "../../src/ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../src/ipam/release/release.ts";
-import { familyOf } from "../../src/net/address.ts";
-import { hostPrefix, lengthOf } from "../../src/net/prefix.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import type { AddRequest, Context, DelRequest, JsonObject } from "../../src/plugin/plugin.ts";

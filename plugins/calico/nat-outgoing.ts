@@ -7,9 +7,9 @@
  * The digest is that of the pools as they were last written. A map refuses a second datum for a key: so an ADD that only adds what should
  * be there is told, without looking, that pools have changed, and then rewrites the sets.
  */
-import { familyOf } from "../../src/net/address.ts";
+import { type TableFamily, tableFamilies, tableFamilyOf } from "../../src/net/address.ts";
 import { loopbackGuard } from "../../src/plan/loopback-guard.ts";
-import type { NftElement, NftElements, NftFamily, NftResource, NftTable } from "../../src/plan/nft.ts";
+import type { NftElement, NftElements, NftResource, NftTable } from "../../src/plan/nft.ts";
 import { natTable } from "./names.ts";
 
 const allPools = "all_pools";
@@ -26,8 +26,8 @@ export function natOutgoing(
   pools: readonly { readonly cidr: string; readonly nat: boolean }[],
   { guarded = false } = {},
 ): readonly NftResource[] {
-  return (["ip", "ip6"] as const).flatMap((family) => {
-    const own = pools.filter(({ cidr }) => familyOf(cidr) === (family === "ip" ? 4 : 6));
+  return tableFamilies.flatMap((family) => {
+    const own = pools.filter(({ cidr }) => tableFamilyOf(cidr) === family);
     if (own.length === 0 && !(guarded && family === "ip")) return [];
     const all = own.map(({ cidr }) => ({ key: [cidr] }));
     const outgoing = own.filter(({ nat }) => nat).map(({ cidr }) => ({ key: [cidr] }));
@@ -40,7 +40,7 @@ export function natOutgoing(
   });
 }
 
-function shared(family: NftFamily, set: string, elements: readonly NftElement[]): NftElements {
+function shared(family: TableFamily, set: string, elements: readonly NftElement[]): NftElements {
   return { kind: "nft-elements", family, table: natTable, set, elements, shared: true };
 }
 
@@ -57,7 +57,7 @@ function digestOf(pools: readonly { readonly cidr: string; readonly nat: boolean
   return digest >>> 0;
 }
 
-function tableOf(family: NftFamily): NftTable {
+function tableOf(family: TableFamily): NftTable {
   const key = [family === "ip" ? ("ipv4_addr" as const) : ("ipv6_addr" as const)];
   return {
     kind: "nft-table",

@@ -11,6 +11,7 @@ import {
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import { tableFamilies } from "../../src/net/address.ts";
 import { findSandbox, sandboxAtDel } from "../../src/plugin/sandbox.ts";
 import { removeIdleBlocks } from "./blocks.ts";
 import { hostMac, natTable, sourceRulePriority } from "./names.ts";
@@ -142,9 +143,7 @@ export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   if (anyEndpoint(sys, leaving)) return false;
   const isUnused = () => !anyEndpoint(sys, leaving);
   runEvery([
-    ...(["ip", "ip6"] as const).map(
-      (family) => () => new Executor(sys).removeTable({ family, name: natTable }, isUnused),
-    ),
+    ...tableFamilies.map((family) => () => new Executor(sys).removeTable({ family, name: natTable }, isUnused)),
     () => removeIdlePoolRules(sys, leaving),
   ]);
   return true;

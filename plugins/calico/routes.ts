@@ -11,7 +11,7 @@
  * a route to the packet's source (`rp_filter` 1; and 2, for the host's interfaces have no address).
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
-import { familyOf } from "../../src/net/address.ts";
+import { type Family, familyOf } from "../../src/net/address.ts";
 import { sha1 } from "../../src/net/digest.ts";
 import { lengthOf } from "../../src/net/prefix.ts";
 import type { Route, Rule } from "../../src/plan/resource.ts";
@@ -31,7 +31,7 @@ export interface RoutedInterface {
 }
 
 /** Routes and rules of one family. */
-export function planRoutes(spec: RoutedInterface, family: 4 | 6): readonly (Route | Rule)[] {
+export function planRoutes(spec: RoutedInterface, family: Family): readonly (Route | Rule)[] {
   const { ifname, routes } = spec;
   const own = routes.filter(({ dst }) => familyOf(dst) === family);
   const main = [...toGateway(family, ifname), ...through(family, ifname, own)];
@@ -46,7 +46,7 @@ export function planRoutes(spec: RoutedInterface, family: 4 | 6): readonly (Rout
 }
 
 /** IPv6's is a link-local address, which needs no route. */
-function toGateway(family: 4 | 6, link: string): readonly Route[] {
+function toGateway(family: Family, link: string): readonly Route[] {
   if (family === 6) return [];
   return [{ kind: "route", at: "sandbox", link, destination: `${gateway4}/32`, scope: "link" }];
 }
@@ -57,7 +57,7 @@ function behind(route: Route, ifname: string): Route {
 
 function planBySource(
   { ifname, addresses }: RoutedInterface,
-  family: 4 | 6,
+  family: Family,
   routes: readonly RouteConfig[],
 ): readonly (Route | Rule)[] {
   const table = tableOf(ifname);
@@ -70,7 +70,7 @@ function planBySource(
 }
 
 /** The gateway that a route names is the IPAM plugin's idea of a subnet; here everything goes through the host. */
-function through(family: 4 | 6, link: string, routes: readonly RouteConfig[]): readonly Route[] {
+function through(family: Family, link: string, routes: readonly RouteConfig[]): readonly Route[] {
   return routes.map(({ dst, mtu, advmss, priority, table }) => ({
     kind: "route",
     at: "sandbox",
@@ -85,7 +85,7 @@ function through(family: 4 | 6, link: string, routes: readonly RouteConfig[]): r
 }
 
 /** Whoever asks from elsewhere is answered, whatever the pod may ask for itself. A route with a table of its own is in no other. */
-function withDefault(family: 4 | 6, routes: readonly RouteConfig[]): readonly RouteConfig[] {
+function withDefault(family: Family, routes: readonly RouteConfig[]): readonly RouteConfig[] {
   const main = routes.filter(({ table }) => table === undefined);
   const everywhere = defaultRoutes.filter(({ dst }) => familyOf(dst) === family);
   return [...main, ...everywhere.filter(({ dst }) => !main.some((route) => route.dst === dst))];

@@ -2,15 +2,12 @@
 
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
+import type { TableFamily } from "../../src/net/address.ts";
 import type { Difference, Resource } from "../../src/plan/resource.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import type { HasEnded } from "./ended.ts";
 import type { Target } from "./target.ts";
-
-export type Family = Target["family"];
-
-export const families: readonly Family[] = ["ip", "ip6"];
 
 export interface PortRequest {
   readonly attachment: Attachment;
@@ -22,7 +19,7 @@ export interface PortRequest {
 
 /** A host port that a container had. */
 export interface FormerPort {
-  readonly family: Family;
+  readonly family: TableFamily;
   readonly protocol: Mapping["protocol"];
   readonly port: number;
   /** Where it led. */
@@ -45,7 +42,7 @@ export interface Backend {
   /** Compares the kernel's state with the plan. */
   check(wanted: Omit<PortRequest, "hasEnded">, sys: Sys): readonly Difference[];
   /** Removes the attachment's host ports in these families, and returns them. */
-  del(attachment: Attachment, among: readonly Family[], sys: Sys): readonly FormerPort[];
+  del(attachment: Attachment, among: readonly TableFamily[], sys: Sys): readonly FormerPort[];
   /** Removes the host ports of the network's attachments that are not in `valid`, and returns them. */
   gc(network: string, valid: readonly Attachment[], sys: Sys): readonly FormerPort[];
   /**

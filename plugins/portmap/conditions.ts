@@ -7,7 +7,7 @@
  * Several matches in a row must all hold. Anything else is refused.
  */
 import { CniError, code } from "../../src/cni/error.ts";
-import { canonicalAddress, familyOf } from "../../src/net/address.ts";
+import { canonicalAddress, type TableFamily, tableFamilyOf } from "../../src/net/address.ts";
 import { maskPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import type { NftField, NftStatement } from "../../src/plan/nft.ts";
 
@@ -19,7 +19,7 @@ export function isIptablesStyle(conditions: readonly string[]): boolean {
 }
 
 /** Throws `CniError` 2 naming the condition that is not supported. */
-export function compileConditions(family: "ip" | "ip6", conditions: readonly string[]): readonly Match[] {
+export function compileConditions(family: TableFamily, conditions: readonly string[]): readonly Match[] {
   const words = conditions.flatMap((text) => text.split(" ")).filter((word) => word !== "");
   const matches: Match[] = [];
   for (let at = 0; at < words.length; ) {
@@ -65,7 +65,7 @@ function fieldAt(words: readonly string[], at: number): Field | undefined {
 }
 
 /** The value in canonical text; `undefined` if it is not valid for the field. */
-function valueIn(field: NftField, family: "ip" | "ip6", text: string): string | undefined {
+function valueIn(field: NftField, family: TableFamily, text: string): string | undefined {
   switch (field) {
     case "iifname":
     case "oifname": {
@@ -84,10 +84,10 @@ function valueIn(field: NftField, family: "ip" | "ip6", text: string): string | 
   }
 }
 
-function addressOf(family: "ip" | "ip6", text: string): string | undefined {
+function addressOf(family: TableFamily, text: string): string | undefined {
   const prefix = parsePrefix(text);
   const address = prefix ? (prefix.length > 0 ? maskPrefix(text) : undefined) : canonicalAddress(text);
-  return address !== undefined && familyOf(address) === (family === "ip" ? 4 : 6) ? address : undefined;
+  return address !== undefined && tableFamilyOf(address) === family ? address : undefined;
 }
 
 function portsOf(text: string): string | undefined {

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { validate } from "#validators/portmap";
 import { confParser } from "../../src/cni/conf.ts";
 import { CniError, code } from "../../src/cni/error.ts";
-import { canonicalAddress, familyOf } from "../../src/net/address.ts";
+import { canonicalAddress, familyOf, type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import type { NftStatement } from "../../src/plan/nft.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
 import { compileConditions, isIptablesStyle } from "./conditions.ts";
@@ -18,7 +18,7 @@ export interface Mapping {
   /** One address of the host; `undefined` means all. */
   readonly hostIp: string | undefined;
   /** The address families of the mapping. */
-  readonly families: readonly ("ip" | "ip6")[];
+  readonly families: readonly TableFamily[];
 }
 
 export interface PortmapConf {
@@ -39,7 +39,6 @@ type RawConf = z.infer<typeof schema>;
 type RawMapping = NonNullable<NonNullable<RawConf["runtimeConfig"]>["portMappings"]>[number];
 
 export const defaultMarkBit = 13;
-const both = ["ip", "ip6"] as const;
 
 const parse = confParser<RawConf>(validate);
 
@@ -48,7 +47,7 @@ export function parseConf(document: JsonObject): PortmapConf {
   const raw = parse(document);
   const backend = parseBackend(raw);
   const conditions = { ip: raw.conditionsV4 ?? [], ip6: raw.conditionsV6 ?? [] };
-  const compiled = (family: "ip" | "ip6") =>
+  const compiled = (family: TableFamily) =>
     backend === "nftables" ? compileConditions(family, conditions[family]) : [];
   return {
     backend,
@@ -120,7 +119,7 @@ function parseMapping({ hostPort, containerPort, protocol: written, hostIP }: Ra
     throw invalid(`cannot map host port ${hostPort}: protocol is "${written}", wanted tcp, udp or sctp`);
   }
   const parts = { protocol, hostPort, containerPort } as const;
-  if (!hostIP) return { ...parts, hostIp: undefined, families: both };
+  if (!hostIP) return { ...parts, hostIp: undefined, families: tableFamilies };
   const address = canonicalAddress(hostIP);
   if (address === undefined) {
     throw invalid(`cannot map host port ${hostPort}/${protocol}: hostIP is "${hostIP}", wanted an address`);

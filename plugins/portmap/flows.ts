@@ -7,9 +7,11 @@
  *                       SCTP: the same, but only to the node's own addresses: a forwarded association cannot restart in the middle
  *                       TCP: none. A refused client opens a new connection, and connections to a process of the node continue
  */
+
 import { Executor } from "../../src/dataplane/executor.ts";
+import { tableFamilies } from "../../src/net/address.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
-import { type FormerPort, families } from "./backend.ts";
+import type { FormerPort } from "./backend.ts";
 import type { PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
 
@@ -20,7 +22,7 @@ const maxFilters = 16;
 
 /** Deletes the flows to host ports that containers had. A failure is logged, not thrown. */
 export function forgetFormer(former: readonly FormerPort[], context: Context): void {
-  for (const family of families) {
+  for (const family of tableFamilies) {
     const ports = former.filter((one) => one.family === family);
     const filters: readonly FlowFilter[] =
       ports.length <= maxFilters

@@ -10,9 +10,10 @@ import { Executor } from "../../src/dataplane/executor.ts";
 import { CoreError } from "../../src/errors/core-error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
+import { tableFamilies } from "../../src/net/address.ts";
 import type { RemovedChain } from "../../src/plan/iptables.ts";
 import { takeLock } from "../../src/store/file/lock.ts";
-import { type Backend, describeAttachment, type FormerPort, families, type PortRequest } from "./backend.ts";
+import { type Backend, describeAttachment, type FormerPort, type PortRequest } from "./backend.ts";
 import { attachmentOfRule, portmapCommentPrefix } from "./comment.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
 import { dnatChain, layout, ownChainOf, rulesOf } from "./iptables-rules.ts";
@@ -60,12 +61,12 @@ export const iptables: Backend = {
 
   mayHold(attachment, sys) {
     const chain = attachment === undefined ? dnatChain : ownChainOf(attachment);
-    return families.some((family) => new Executor(sys).mayHaveNatChain(family, chain));
+    return tableFamilies.some((family) => new Executor(sys).mayHaveNatChain(family, chain));
   },
 
   status(conf, { sys, log }) {
     const executor = new Executor(sys);
-    const usable = families.filter((family) => executor.hasIptables(family));
+    const usable = tableFamilies.filter((family) => executor.hasIptables(family));
     if (usable.length === 0) {
       throw new CniError(
         code.refused,
@@ -92,7 +93,7 @@ const examples: { readonly [family in Target["family"]]: Target } = {
 
 /** Every extension that an ADD may need. */
 function withPorts(conf: PortmapConf): PortmapConf {
-  const port = { hostPort: 1, containerPort: 1, hostIp: undefined, families };
+  const port = { hostPort: 1, containerPort: 1, hostIp: undefined, families: tableFamilies };
   return { ...conf, mappings: (["tcp", "udp"] as const).map((protocol) => ({ ...port, protocol })) };
 }
 

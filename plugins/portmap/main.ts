@@ -14,11 +14,12 @@
 import type { Result } from "../../src/cni/result.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
+import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
-import { type Backend, type Family, type FormerPort, families } from "./backend.ts";
+import type { Backend, FormerPort } from "./backend.ts";
 import { backendOf, type Mapping, type PortmapConf, parseConf } from "./conf.ts";
 import { hasEndedFor } from "./ended.ts";
 import { forgetFormer, forgetUnanswered } from "./flows.ts";
@@ -58,11 +59,11 @@ export default definePlugin<PortmapConf>({
       forgetUnanswered(conf, targets, context);
     }
     // An earlier ADD of the attachment may have mapped ports in these families.
-    const others = families.filter((family) => !mapsTo(family, conf, targets));
+    const others = tableFamilies.filter((family) => !mapsTo(family, conf, targets));
     if (others.length > 0) forgetFormer(backend.del(attachment, others, sys), context);
     // The other back end may have earlier ones, if the configuration or the node's kube-proxy was different then.
     const mayHold = other === nftables || sys.stat(iptablesLock) !== undefined;
-    if (mayHold && other.mayHold(attachment, sys)) forgetFormer(other.del(attachment, families, sys), context);
+    if (mayHold && other.mayHold(attachment, sys)) forgetFormer(other.del(attachment, tableFamilies, sys), context);
     return result;
   },
 
@@ -75,7 +76,7 @@ export default definePlugin<PortmapConf>({
   },
 
   del({ attachment, document }, context) {
-    inEach(document, attachment, context, (backend) => backend.del(attachment, families, context.sys));
+    inEach(document, attachment, context, (backend) => backend.del(attachment, tableFamilies, context.sys));
   },
 
   gc({ network, valid, document }, context) {
@@ -84,7 +85,7 @@ export default definePlugin<PortmapConf>({
   },
 
   status({ conf }, context) {
-    notReady(() => backendFor(conf, readNat(families, context.sys), families, context).status(conf, context));
+    notReady(() => backendFor(conf, readNat(tableFamilies, context.sys), tableFamilies, context).status(conf, context));
   },
 });
 
@@ -94,7 +95,7 @@ function servedBy({ mappings }: PortmapConf, targets: readonly Target[]): readon
   return mappings.map((one) => ({ ...one, families: one.families.filter((family) => there.includes(family)) }));
 }
 
-function familiesOf(targets: readonly Target[]): readonly Family[] {
+function familiesOf(targets: readonly Target[]): readonly TableFamily[] {
   return targets.map(({ family }) => family);
 }
 
@@ -106,7 +107,7 @@ function targetsIn(
   return conf.mappings.length === 0 ? [] : targetsOf(result, attachment.ifname);
 }
 
-function mapsTo(family: Family, { mappings }: PortmapConf, targets: readonly Target[]): boolean {
+function mapsTo(family: TableFamily, { mappings }: PortmapConf, targets: readonly Target[]): boolean {
   return targets.some((target) => target.family === family) && mappings.some((one) => one.families.includes(family));
 }
 

@@ -1,13 +1,14 @@
 /** The elements of an attachment's mappings in the tables of the nftables back end. */
 
-import type { NftElement, NftElements, NftFamily, NftResource } from "../../src/plan/nft.ts";
+import type { TableFamily } from "../../src/net/address.ts";
+import type { NftElement, NftElements, NftResource } from "../../src/plan/nft.ts";
 import type { Mapping, PortmapConf } from "./conf.ts";
 import { portmapTable } from "./names.ts";
 import { conditionsChain, tableOf, waitingPrefix } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 /** Whether a mapping waits until another attachment of the container releases the port. */
-export type Waits = (family: NftFamily, mapping: Mapping) => boolean;
+export type Waits = (family: TableFamily, mapping: Mapping) => boolean;
 
 const never: Waits = () => false;
 

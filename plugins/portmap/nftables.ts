@@ -15,8 +15,8 @@ import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import { ownerPrefix } from "../../src/identity/names.ts";
-import { canonicalAddress, formatAddress } from "../../src/net/address.ts";
-import type { FoundElement, NftElements, NftFamily, RemovedElement } from "../../src/plan/nft.ts";
+import { canonicalAddress, formatAddress, type TableFamily, tableFamilies } from "../../src/net/address.ts";
+import type { FoundElement, NftElements, RemovedElement } from "../../src/plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
@@ -127,7 +127,7 @@ function destinationIn({ table, set, data }: NftConflict): string | undefined {
 }
 
 /** The container's address in a map's data for a host port. */
-function destinationOf(family: NftFamily, data: Uint8Array | undefined): string | undefined {
+function destinationOf(family: TableFamily, data: Uint8Array | undefined): string | undefined {
   return data && formatAddress(data.subarray(0, family === "ip" ? 4 : 16));
 }
 
@@ -154,7 +154,7 @@ function settleOverlaps(
 ): readonly FormerPort[] {
   const former: FormerPort[] = [];
   const own = nftOwnerComment(ownerOf(attachment));
-  const settle = (mapping: Mapping, held: FoundElement, family: NftFamily) => {
+  const settle = (mapping: Mapping, held: FoundElement, family: TableFamily) => {
     if (held.holder === own || isSibling(held.holder, attachment)) return;
     const holder = holderOf(held.holder);
     if (holder === undefined || !hasEnded(holder, destinationOf(family, held.data))) throw taken(mapping, held.holder);
@@ -208,7 +208,7 @@ function describe(comment: string | undefined): string {
 }
 
 /** Removes an owner's elements in these families, and returns its host ports. */
-function removeElements(owner: string, sys: Sys, among: readonly NftFamily[] = ["ip", "ip6"]): readonly FormerPort[] {
+function removeElements(owner: string, sys: Sys, among = tableFamilies): readonly FormerPort[] {
   const theirs = tables.filter(({ family }) => among.includes(family));
   return formerPorts(new Executor(sys).remove(owner, [{ kind: "nft-elements", tables: theirs }]));
 }

@@ -10,10 +10,10 @@
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
-import { formatAddress } from "../../src/net/address.ts";
-import type { FoundElement, NftFamily } from "../../src/plan/nft.ts";
+import { formatAddress, type TableFamily, tableFamilies } from "../../src/net/address.ts";
+import type { FoundElement } from "../../src/plan/nft.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
-import { type Backend, type Family, families } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import { defaultMarkBit, type Mapping, type PortmapConf } from "./conf.ts";
 import { iptables } from "./iptables.ts";
 import { dnatChain } from "./iptables-rules.ts";
@@ -36,7 +36,7 @@ export interface Nat {
 }
 
 /** Sends one request to the kernel. For iptables-legacy it tests for kube-proxy's link instead. */
-export function readNat(among: readonly Family[], sys: Sys): Nat {
+export function readNat(among: readonly TableFamily[], sys: Sys): Nat {
   const names = [serviceChain, translatingChain, dnatChain];
   const there = new Executor(sys).hasChains(
     among.flatMap((family) => names.map((chain) => ({ family, table: "nat", chain }))),
@@ -52,7 +52,7 @@ export function readNat(among: readonly Family[], sys: Sys): Nat {
 export function backendFor(
   conf: PortmapConf,
   { acceptsServices }: Nat,
-  among: readonly Family[],
+  among: readonly TableFamily[],
   { sys, log }: Context,
 ): Backend {
   if (conf.backend === "iptables") return iptables;
@@ -77,11 +77,12 @@ export function hasServiceLink(sys: Sys): boolean {
  * all the time, and the next ADD resumes an interrupted move. What cannot be moved stays and is logged.
  */
 export function moveToIptables({ sys, log }: Context): void {
-  if (!new Executor(sys).hasTable(tables) || !families.some((family) => new Executor(sys).hasIptables(family))) return;
+  if (!new Executor(sys).hasTable(tables) || !tableFamilies.some((family) => new Executor(sys).hasIptables(family)))
+    return;
   const tried = new Set<string>();
   // A removal may hand ports to a waiting attachment, so look again.
   for (;;) {
-    const next = families.flatMap((family) => holdersIn(family, sys)).find((holder) => !tried.has(holder));
+    const next = tableFamilies.flatMap((family) => holdersIn(family, sys)).find((holder) => !tried.has(holder));
     if (next === undefined) return;
     tried.add(next);
     try {
@@ -95,21 +96,21 @@ export function moveToIptables({ sys, log }: Context): void {
 function move(comment: string, sys: Sys): void {
   const attachment = holderOf(comment);
   if (attachment === undefined) throw new Error("whose they are is not known");
-  for (const family of families) {
+  for (const family of tableFamilies) {
     const wanted = readMappings(attachment, comment, family, sys);
     if (wanted !== undefined) iptables.add(wanted, [], sys);
   }
-  nftables.del(attachment, families, sys);
+  nftables.del(attachment, tableFamilies, sys);
 }
 
-function holdersIn(family: NftFamily, sys: Sys): readonly string[] {
+function holdersIn(family: TableFamily, sys: Sys): readonly string[] {
   return ["ports", "hostip_ports"].flatMap((set) =>
     new Executor(sys).holders(tableOf(family), set).flatMap(({ holder }) => holder ?? []),
   );
 }
 
 /** Reads an attachment's mappings back from the maps. Throws if they have conditions. */
-function readMappings(attachment: Attachment, comment: string, family: NftFamily, sys: Sys) {
+function readMappings(attachment: Attachment, comment: string, family: TableFamily, sys: Sys) {
   const owned = (set: string): readonly FoundElement[] =>
     new Executor(sys).holders(tableOf(family), set).filter(({ holder }) => holder === comment);
   if (owned("conditions").length + owned("hostip_conditions").length > 0) {

@@ -16,12 +16,12 @@
  *
  * **A key in a map has one owner**: the kernel answers EEXIST to the second.
  */
+import type { TableFamily } from "../../src/net/address.ts";
 import { sha1 } from "../../src/net/digest.ts";
 import { loopbackGuard } from "../../src/plan/loopback-guard.ts";
 import type {
   NftChain,
   NftElements,
-  NftFamily,
   NftField,
   NftRule,
   NftSetDefinition,
@@ -57,7 +57,7 @@ export const maxTargetLength: NftElements = {
   elements: [{ key: ["tcp", "1"], data: ["::1", "1"] }],
 };
 
-export function tableOf(family: NftFamily): NftTable {
+export function tableOf(family: TableFamily): NftTable {
   const address: NftType = family === "ip" ? "ipv4_addr" : "ipv6_addr";
   const port: readonly NftType[] = ["inet_proto", "inet_service"];
   const target: readonly NftType[] = [address, "inet_service"];
@@ -110,7 +110,7 @@ export function conditionsChain(statements: readonly NftStatement[]): NftChain {
   };
 }
 
-function chainsOf(family: NftFamily): readonly NftChain[] {
+function chainsOf(family: TableFamily): readonly NftChain[] {
   const port: readonly NftField[] = ["meta l4proto", "th dport"];
   const hostPort: readonly NftField[] = [`${family} daddr`, ...port];
   return [
@@ -135,7 +135,7 @@ function chainsOf(family: NftFamily): readonly NftChain[] {
 }
 
 /** Excludes ::1: the kernel does not forward packets to it, because IPv6 has no `route_localnet`. */
-function entry(family: NftFamily, hook: "prerouting" | "output"): NftChain {
+function entry(family: TableFamily, hook: "prerouting" | "output"): NftChain {
   const isForwarded: readonly NftStatement[] = family === "ip" ? [] : [{ match: "ip6 daddr", op: "!=", value: "::1" }];
   return {
     name: hook,
@@ -149,7 +149,7 @@ function entry(family: NftFamily, hook: "prerouting" | "output"): NftChain {
   };
 }
 
-function masquerading(family: NftFamily): readonly NftRule[] {
+function masquerading(family: TableFamily): readonly NftRule[] {
   const mapped: NftStatement = { match: "ct status", op: "==", value: "dnat" };
   const rule = (comment: string, ...matches: readonly NftStatement[]): NftRule => ({
     statements: [mapped, ...matches, { masquerade: true }],

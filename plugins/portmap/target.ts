@@ -1,10 +1,10 @@
 /** The targets of mapped ports: the container's addresses in the previous result. */
 import type { Result } from "../../src/cni/result.ts";
-import { familyOf } from "../../src/net/address.ts";
+import { type TableFamily, tableFamilies, tableFamilyOf } from "../../src/net/address.ts";
 import { addressOf } from "../../src/net/prefix.ts";
 
 export interface Target {
-  readonly family: "ip" | "ip6";
+  readonly family: TableFamily;
   readonly address: string;
   /** With its prefix length, as reported. */
   readonly subnet: string;
@@ -15,11 +15,11 @@ export interface Target {
  * one of another interface or of the host does not.
  */
 export function targetsOf({ ips = [], interfaces = [] }: Result, ifname: string): readonly Target[] {
-  return (["ip", "ip6"] as const).flatMap((family) => {
+  return tableFamilies.flatMap((family) => {
     const found = ips.find(({ address, interface: index }) => {
       const owner = index === undefined ? undefined : interfaces[index];
       const isContainers = owner === undefined || (owner.name === ifname && Boolean(owner.sandbox));
-      return isContainers && familyOf(address) === (family === "ip" ? 4 : 6);
+      return isContainers && tableFamilyOf(address) === family;
     });
     return found ? [{ family, address: addressOf(found.address), subnet: found.address }] : [];
   });

@@ -4,9 +4,9 @@
  *
  *     container ──> postrouting: ip saddr vmap @sources ──jump──> to_10.22.0.0/16: return for the subnet, return for groups, masquerade
  */
-import { familyOf } from "../../src/net/address.ts";
+import { type TableFamily, tableFamilyOf } from "../../src/net/address.ts";
 import { addressOf, maskPrefix } from "../../src/net/prefix.ts";
-import type { NftFamily, NftResource, NftRule, NftTable } from "../../src/plan/nft.ts";
+import type { NftResource, NftRule, NftTable } from "../../src/plan/nft.ts";
 import { ptpTable } from "./names.ts";
 
 const sources = "sources";
@@ -16,7 +16,7 @@ const groups = { ip: "224.0.0.0/4", ip6: "ff00::/8" } as const;
 /** For addresses with the prefix lengths of their subnets. */
 export function planMasquerade(addresses: readonly string[]): readonly NftResource[] {
   return addresses.flatMap((address): readonly NftResource[] => {
-    const family = familyOf(address) === 4 ? "ip" : "ip6";
+    const family = tableFamilyOf(address);
     const subnet = maskPrefix(address);
     const chain = chainName(subnet);
     const base = tableOf(family);
@@ -43,11 +43,11 @@ function chainName(subnet: string): string {
   return `to_${subnet.replaceAll(":", "_")}`;
 }
 
-function keep(family: NftFamily, value: string, comment: string): NftRule {
+function keep(family: TableFamily, value: string, comment: string): NftRule {
   return { statements: [{ match: `${family} daddr`, op: "==", value }, { verdict: "return" }], comment };
 }
 
-function tableOf(family: NftFamily): NftTable {
+function tableOf(family: TableFamily): NftTable {
   return {
     kind: "nft-table",
     family,

@@ -9,7 +9,7 @@
  * Within one line of the table only the label changes, so a result labelled 1.0.0 keeps the keys of 1.1.0. Every conversion keeps unknown
  * keys. Keys are in the order of the reference plugins.
  */
-import { familyOf, parseAddress } from "../net/address.ts";
+import { type Family, familyOf, parseAddress } from "../net/address.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import { faultOf, isObject } from "../schema/schema.ts";
 import { isSupported } from "./document.ts";
@@ -98,7 +98,7 @@ function toOldest(
   { interfaces: _, ips = [], routes = [], dns = {}, ...unknown }: Result,
   version: CniVersion,
 ): JsonObject {
-  const family = (wanted: 4 | 6) => {
+  const family = (wanted: Family) => {
     const ip = ips.find(({ address }) => familyOf(address) === wanted);
     if (ip === undefined) return undefined;
     const { address, interface: _, gateway, ...more } = ip;

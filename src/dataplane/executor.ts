@@ -14,11 +14,11 @@
 
 import type { CoreError } from "../errors/core-error.ts";
 import type { Netns, Sys } from "../host/sys.ts";
-import type { Family } from "../net/address.ts";
+import type { Family, TableFamily } from "../net/address.ts";
 import type { Link } from "../netlink/link.ts";
 import type { RuleEntry } from "../netlink/rule.ts";
 import type { IptablesLayout, IptablesPorts, RemovedChain } from "../plan/iptables.ts";
-import type { FoundElement, NftFamily, NftResource, NftTable, RemovedElement } from "../plan/nft.ts";
+import type { FoundElement, NftResource, NftTable, RemovedElement } from "../plan/nft.ts";
 import type { Difference, LinkKind, Place, Plan } from "../plan/resource.ts";
 import { type Applied, apply } from "./apply.ts";
 import type { ApplyOptions } from "./apply-run.ts";
@@ -132,7 +132,7 @@ export class Executor {
   }
 
   /** Why the kernel cannot create the tables, per family; empty if it can. `modules`: what they need. */
-  probeTables(resources: readonly NftResource[], modules: readonly string[]): ReadonlyMap<NftFamily, CoreError> {
+  probeTables(resources: readonly NftResource[], modules: readonly string[]): ReadonlyMap<TableFamily, CoreError> {
     return probeTables(this.sys, resources, modules);
   }
 
@@ -142,12 +142,12 @@ export class Executor {
   }
 
   /** Whether the programs of iptables are installed. */
-  hasIptables(family: NftFamily): boolean {
+  hasIptables(family: TableFamily): boolean {
     return hasIptables(family, this.sys);
   }
 
   /** Whether the family's nat table may have this chain, without running a program. */
-  mayHaveNatChain(family: NftFamily, chain: string): boolean {
+  mayHaveNatChain(family: TableFamily, chain: string): boolean {
     return mayHaveNatChain(family, chain, this.sys);
   }
 

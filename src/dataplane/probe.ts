@@ -5,13 +5,15 @@
  *
  * Runtimes call STATUS every few seconds, so features whose modules are loaded are not tested again.
  */
+
 import type { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
+import type { TableFamily } from "../net/address.ts";
 import { addRedirect } from "../netlink/filter.ts";
 import { probeLinkKind } from "../netlink/link.ts";
 import type { Ack, Request } from "../netlink/message.ts";
 import { addIngress, loopback, probeQdiscKind } from "../netlink/qdisc.ts";
-import type { NftFamily, NftResource } from "../plan/nft.ts";
+import type { NftResource } from "../plan/nft.ts";
 import type { LinkKind } from "../plan/resource.ts";
 import { NetlinkConnection } from "./connection.ts";
 import { linkDrivers } from "./drivers.ts";
@@ -64,7 +66,7 @@ export function probeTables(
   sys: Sys,
   resources: readonly NftResource[],
   modules: readonly string[],
-): ReadonlyMap<NftFamily, CoreError> {
+): ReadonlyMap<TableFamily, CoreError> {
   return probeNft(resources, sys, areLoaded(sys, modules));
 }
 

@@ -6,7 +6,13 @@
 
 import { remembering } from "./remembering.ts";
 
+/** An address family. A netlink header has its number in the kernel (`src/netlink/family.ts`). */
 export type Family = 4 | 6;
+
+/** The name of an address family in nf_tables and iptables, whose tables belong to one. */
+export type TableFamily = "ip" | "ip6";
+
+export const tableFamilies: readonly TableFamily[] = ["ip", "ip6"];
 
 /**
  * The 4 or 16 bytes of an address; `undefined` if the text is not valid. Strict: no leading zeros in IPv4 (some programs read `"010.0.0.1"`
@@ -32,6 +38,11 @@ export function canonicalAddress(text: string): string | undefined {
 /** The family of a valid address or prefix. */
 export function familyOf(addressOrPrefix: string): Family {
   return addressOrPrefix.includes(":") ? 6 : 4;
+}
+
+/** The family of the tables that translate a valid address or prefix. */
+export function tableFamilyOf(addressOrPrefix: string): TableFamily {
+  return familyOf(addressOrPrefix) === 4 ? "ip" : "ip6";
 }
 
 /** The bytes of an address that was already validated at the edge, for reading alone: other callers get the same array. Throws otherwise. */

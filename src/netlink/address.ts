@@ -1,9 +1,11 @@
 /** Addresses of links: `struct ifaddrmsg` and IFA_* (linux/if_addr.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { AttributeWriter } from "./attribute-writer.ts";
+import { addressFamily } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
-import { addressFamily, addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, requestWithAck } from "./rtnetlink.ts";
+import { addressIn, dump, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, requestWithAck } from "./rtnetlink.ts";
 
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;

@@ -1,6 +1,8 @@
 /** ctnetlink (linux/netfilter/nfnetlink_conntrack.h): deletes conntrack entries (flows). */
-import { addressBytes, formatAddress } from "../net/address.ts";
-import { type Attributes, AttributeWriter, be16Of, readAttributes, u8Of } from "./attribute.ts";
+import { addressBytes, formatAddress, type TableFamily } from "../net/address.ts";
+import { type Attributes, be16Of, readAttributes, u8Of } from "./attribute.ts";
+import { AttributeWriter } from "./attribute-writer.ts";
+import { addressFamily } from "./family.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Reply, type Request } from "./message.ts";
 
 const NFNL_SUBSYS_CTNETLINK = 1;
@@ -18,7 +20,6 @@ const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
 /** CTA_FILTER_F_CTA_IP_SRC and so on (linux/netfilter/nf_conntrack_common.h has none of them: net/netfilter/nf_internals.h). */
 const filterFlags = { source: 1 << 0, destination: 1 << 1, protocol: 1 << 3, port: 1 << 5 } as const;
-const families = { ip: 2, ip6: 10 } as const;
 /** CTA_IP_V4_SRC, CTA_IP_V4_DST; CTA_IP_V6_SRC, CTA_IP_V6_DST. */
 const addressTypes = { ip: { source: 1, destination: 2 }, ip6: { source: 3, destination: 4 } } as const;
 const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
@@ -52,7 +53,7 @@ export interface Flow {
  * Deletes the flows of a family that match the filter, in one request (Linux 5.8). An older kernel does not know filters, takes the tuple for
  * that of one flow and rejects it: `EINVAL`.
  */
-export function deleteFlows(family: "ip" | "ip6", { protocol, port, destination, answerer }: FlowFilter): Request {
+export function deleteFlows(family: TableFamily, { protocol, port, destination, answerer }: FlowFilter): Request {
   const types = addressTypes[family];
   const writer = header(family);
   writer.nest(CTA_TUPLE_ORIG, () => {
@@ -81,7 +82,7 @@ export function deleteFlows(family: "ip" | "ip6", { protocol, port, destination,
 }
 
 /** Requests all flows of a family. */
-export function dumpFlows(family: "ip" | "ip6"): Request {
+export function dumpFlows(family: TableFamily): Request {
   return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: header(family).finish() };
 }
 
@@ -117,7 +118,7 @@ export function matchesFlow({ protocol, port, destination, answerer }: FlowFilte
 }
 
 /** Deletes one flow; `ENOENT` if it ended. */
-export function deleteFlow(family: "ip" | "ip6", { tuple, id }: Pick<Flow, "tuple" | "id">): Request {
+export function deleteFlow(family: TableFamily, { tuple, id }: Pick<Flow, "tuple" | "id">): Request {
   const writer = header(family).bytes(CTA_TUPLE_ORIG | 0x8000, tuple);
   // The id distinguishes a flow from a later one with the same tuple.
   if (id !== undefined) writer.bytes(CTA_ID, id);
@@ -136,6 +137,6 @@ function addressIn(tuple: Uint8Array, which: "source" | "destination"): string |
 }
 
 /** With version 1 the family of the header restricts a filter (Linux 5.8). */
-function header(family: "ip" | "ip6"): AttributeWriter {
-  return new AttributeWriter().byte(families[family]).byte(1).halfBe(0);
+function header(family: TableFamily): AttributeWriter {
+  return new AttributeWriter().byte(addressFamily(family)).byte(1).halfBe(0);
 }

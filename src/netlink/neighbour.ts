@@ -1,17 +1,11 @@
 /** Neighbour entries: `struct ndmsg` and NDA_* (linux/neighbour.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
-import { AttributeWriter, i32Of, readAttributes, u16Of } from "./attribute.ts";
+import { i32Of, readAttributes, u16Of } from "./attribute.ts";
+import { AttributeWriter } from "./attribute-writer.ts";
+import { addressFamily } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
-import {
-  addressFamily,
-  addressIn,
-  dump,
-  RTM_DELNEIGH,
-  RTM_GETNEIGH,
-  RTM_NEWNEIGH,
-  requestWithAck,
-} from "./rtnetlink.ts";
+import { addressIn, dump, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH, requestWithAck } from "./rtnetlink.ts";
 
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;

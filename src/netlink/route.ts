@@ -1,26 +1,11 @@
 /** Routes: `struct rtmsg` and RTA_* (linux/rtnetlink.h). */
 import { addressBytes, type Family, familyOf } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import {
-  type Attributes,
-  AttributeWriter,
-  align,
-  MalformedError,
-  readAttributes,
-  u8Of,
-  u16Of,
-  u32Of,
-} from "./attribute.ts";
+import { type Attributes, align, MalformedError, readAttributes, u8Of, u16Of, u32Of } from "./attribute.ts";
+import { AttributeWriter } from "./attribute-writer.ts";
+import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from "./message.ts";
-import {
-  addressFamily,
-  addressIn,
-  dump,
-  RTM_DELROUTE,
-  RTM_GETROUTE,
-  RTM_NEWROUTE,
-  requestWithAck,
-} from "./rtnetlink.ts";
+import { addressIn, dump, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, requestWithAck } from "./rtnetlink.ts";
 
 export const RTA_DST = 1;
 export const RTA_OIF = 4;
@@ -40,6 +25,7 @@ export const RT_SCOPE_LINK = 253;
 const RTPROT_BOOT = 3;
 export const RTN_BLACKHOLE = 6;
 export const RTN_UNICAST = 1;
+export const RTN_LOCAL = 2;
 /** The kernel's copy of a route for one destination; dumps of old kernels contain them. */
 const RTM_F_CLONED = 0x200;
 /** A look-up returns the route as it is in its table, with its prefix (Linux 4.13). */
@@ -113,19 +99,6 @@ function blackholePayload(destination: string, protocol: number): Uint8Array {
   return writer.bytes(RTA_DST, addressBytes(addressOf(destination))).finish();
 }
 
-/** Requests the route of packets to an address; with `matched`, the route in the table, otherwise the one for this destination. */
-export function lookUpRoute(address: string, { matched = false } = {}): Request {
-  const bytes = addressBytes(address);
-  // struct rtmsg: family, destination's length; a look-up reads nothing else but the flags.
-  const writer = new AttributeWriter()
-    .byte(addressFamily(familyOf(address)))
-    .byte(bytes.length * 8)
-    .half(0)
-    .word(0)
-    .word(matched ? RTM_F_FIB_MATCH : 0);
-  return requestWithAck(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());
-}
-
 /**
  * Reads an RTM_NEWROUTE: returns an entry for each next hop (IPv6 merges appended routes into one), nothing if it is not a unicast route.
  * Throws `MalformedError`.
@@ -151,7 +124,7 @@ export function readRoute({ payload }: Reply): readonly RouteEntry[] {
 }
 
 function destinationIn(payload: Uint8Array, attributes: Attributes): string {
-  const anywhere = u8Of(payload, 0) === addressFamily(4) ? "0.0.0.0" : "::";
+  const anywhere = familyOfNumber(u8Of(payload)) === 6 ? "::" : "0.0.0.0";
   return `${addressIn(attributes, RTA_DST) ?? anywhere}/${u8Of(payload, 1)}`;
 }
 

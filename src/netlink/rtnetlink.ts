@@ -1,5 +1,5 @@
-/** The common parts of rtnetlink (linux/rtnetlink.h): message types, address families, requests. */
-import { type Family, formatAddress } from "../net/address.ts";
+/** The common parts of rtnetlink (linux/rtnetlink.h): message types, requests. */
+import { formatAddress } from "../net/address.ts";
 import type { Attributes } from "./attribute.ts";
 import { NLM_F_ACK, NLM_F_DUMP, type Request } from "./message.ts";
 
@@ -25,14 +25,6 @@ export const RTM_GETQDISC = 38;
 export const RTM_NEWTFILTER = 44;
 export const RTM_DELTFILTER = 45;
 export const RTM_GETTFILTER = 46;
-
-const AF_INET = 2;
-const AF_INET6 = 10;
-
-/** The kernel's number of an address family. */
-export function addressFamily(family: Family): number {
-  return family === 4 ? AF_INET : AF_INET6;
-}
 
 /** A request that the kernel answers with an ack. */
 export function requestWithAck(type: number, flags: number, payload: Uint8Array): Request {

@@ -1,9 +1,11 @@
 /** Routing policy rules: `struct fib_rule_hdr` and FRA_* (linux/fib_rules.h). */
 import { addressBytes, type Family } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { AttributeWriter, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { AttributeWriter } from "./attribute-writer.ts";
+import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
-import { addressFamily, addressIn, dump, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, requestWithAck } from "./rtnetlink.ts";
+import { addressIn, dump, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, requestWithAck } from "./rtnetlink.ts";
 
 export const FRA_DST = 1;
 export const FRA_SRC = 2;
@@ -62,7 +64,7 @@ export function rulePriorityOf({ payload }: Reply): number {
  * Throws `MalformedError`.
  */
 export function readRule({ payload }: Reply): RuleEntry | undefined {
-  const family = ([4, 6] as const).find((one) => addressFamily(one) === u8Of(payload));
+  const family = familyOfNumber(u8Of(payload));
   const number = u8Of(payload, 7);
   const action = number === ruleActions.blackhole ? ("blackhole" as const) : undefined;
   if (family === undefined || (action === undefined && number !== FR_ACT_TO_TBL)) return undefined;

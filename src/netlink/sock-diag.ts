@@ -1,11 +1,12 @@
 /** sock_diag (linux/sock_diag.h, linux/inet_diag.h): finds the sockets of this network namespace that listen on a port. */
-import { formatAddress } from "../net/address.ts";
-import { AttributeWriter, be16Of, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { formatAddress, type TableFamily } from "../net/address.ts";
+import { be16Of, readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { AttributeWriter } from "./attribute-writer.ts";
+import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_DUMP, type Reply, type Request } from "./message.ts";
 
 const SOCK_DIAG_BY_FAMILY = 20;
 const INET_DIAG_SKV6ONLY = 11;
-const families = { ip: 2, ip6: 10 } as const;
 const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
 /** Bits of `idiag_states`: TCP_LISTEN, and TCP_CLOSE, the state of an unconnected UDP socket. */
 const states = { tcp: 1 << 10, udp: 1 << 7, sctp: 1 << 10 } as const;
@@ -24,8 +25,8 @@ export interface Listener {
 }
 
 /** Requests the sockets of one family and protocol that listen on a port, or on any port with 0. `ENOENT` if the kernel lacks the module. */
-export function dumpListeners(family: "ip" | "ip6", protocol: DiagProtocol, port: number): Request {
-  const writer = new AttributeWriter().byte(families[family]).byte(protocols[protocol]).half(0);
+export function dumpListeners(family: TableFamily, protocol: DiagProtocol, port: number): Request {
+  const writer = new AttributeWriter().byte(addressFamily(family)).byte(protocols[protocol]).half(0);
   // `struct inet_diag_sockid`: the ports, both addresses, the interface and the cookie.
   writer.word(states[protocol]).halfBe(port).halfBe(0);
   for (let words = 0; words < 11; words++) writer.word(0);
@@ -34,7 +35,7 @@ export function dumpListeners(family: "ip" | "ip6", protocol: DiagProtocol, port
 
 /** Throws `MalformedError` on an answer that is too short. */
 export function readListener({ payload }: Reply): Listener {
-  const isIpv6 = payload[0] === families.ip6;
+  const isIpv6 = familyOfNumber(payload[0]) === 6;
   const attributes = readAttributes(payload, headerLength);
   const only = attributes.get(INET_DIAG_SKV6ONLY);
   return {

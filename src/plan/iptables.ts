@@ -5,7 +5,7 @@
  *
  * Declaring a chain flushes it, so the restore declares the attachment's own chain and only those shared chains that do not exist yet.
  */
-import type { NftFamily } from "./nft.ts";
+import type { TableFamily } from "../net/address.ts";
 
 /** What all attachments share. Persistent: upgrades use it to find what older releases made. */
 export interface IptablesLayout {
@@ -28,7 +28,7 @@ export interface PortClaim {
 
 export interface IptablesPorts {
   readonly kind: "iptables-ports";
-  readonly family: NftFamily;
+  readonly family: TableFamily;
   readonly layout: IptablesLayout;
   /** The shared chains that it needs. */
   readonly sharedChains: readonly string[];
@@ -58,7 +58,7 @@ export interface SavedTables {
 
 /** An own chain that was removed, with the rules that it had. */
 export interface RemovedChain {
-  readonly family: NftFamily;
+  readonly family: TableFamily;
   readonly chain: string;
   readonly rules: readonly string[];
 }

@@ -10,7 +10,7 @@
  *       set owner_net/c1/eth0                      owned: written by `applyNft` from the owned elements of the plan, read by `removeNft`
  *         1 comment "ports tcp . 8080"
  */
-export type NftFamily = "ip" | "ip6";
+import type { TableFamily } from "../net/address.ts";
 
 /** Data types by nft's names. */
 export type NftType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "mark" | "verdict";
@@ -21,7 +21,7 @@ export type NftType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" 
  */
 export interface NftTable {
   readonly kind: "nft-table";
-  readonly family: NftFamily;
+  readonly family: TableFamily;
   readonly name: string;
   readonly sets: readonly NftSetDefinition[];
   readonly chains: readonly NftChain[];
@@ -91,7 +91,7 @@ export type NftStatement =
 /** Elements of one set, added by one attachment. */
 export interface NftElements {
   readonly kind: "nft-elements";
-  readonly family: NftFamily;
+  readonly family: TableFamily;
   readonly table: string;
   readonly set: string;
   readonly elements: readonly NftElement[];

@@ -5,6 +5,7 @@ import { attachmentOfRule } from "../../../plugins/portmap/comment.ts";
 import { iptablesLock } from "../../../plugins/portmap/names.ts";
 import { isErrno } from "../../host/sys.ts";
 import type { Attachment } from "../../identity/attachment.ts";
+import type { TableFamily } from "../../net/address.ts";
 import { guardComment } from "../../plan/loopback-guard.ts";
 import { ownerSetPrefix } from "../../plan/nft-owner.ts";
 import type { Cli } from "../cli.ts";
@@ -19,7 +20,7 @@ export interface FirewallFacts {
 }
 
 export interface NftTable {
-  readonly family: "ip" | "ip6";
+  readonly family: TableFamily;
   readonly name: string;
   /** Comments of the owners' indexes. */
   readonly owners: readonly string[];
@@ -37,7 +38,7 @@ export interface NftElement {
 }
 
 export interface IptablesTables {
-  readonly family: "ip" | "ip6";
+  readonly family: TableFamily;
   readonly entries: readonly IptablesEntry[];
   /** Rules of our guard of 127.0.0.0/8. */
   readonly guards: readonly string[];
@@ -80,7 +81,7 @@ async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nf
 }
 
 /** One that goes away meanwhile has nothing to tell. */
-async function readTable(cli: Cli, family: "ip" | "ip6", name: string): Promise<readonly NftTable[]> {
+async function readTable(cli: Cli, family: TableFamily, name: string): Promise<readonly NftTable[]> {
   const text = await listNftTable(cli, `${family} ${name}`);
   if (text === undefined) return [];
   const sets = nftObjects(text).flatMap((object) => ((object.set ?? object.map) as NftSet | undefined) ?? []);
@@ -136,7 +137,7 @@ async function gatherIptables(cli: Cli): Promise<readonly IptablesTables[]> {
 }
 
 /** Out of what `iptables-save` writes. */
-export function readIptables(family: "ip" | "ip6", text: string): IptablesTables {
+export function readIptables(family: TableFamily, text: string): IptablesTables {
   const lines = text.split("\n");
   const entries = new Map<string, IptablesEntry>();
   for (const line of lines) {

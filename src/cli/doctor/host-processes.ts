@@ -3,7 +3,7 @@
 import { portmapTable } from "../../../plugins/portmap/names.ts";
 import { socketsOf } from "../../host/process-sockets.ts";
 import type { Sys } from "../../host/sys.ts";
-import { familyOf, formatAddress } from "../../net/address.ts";
+import { familyOf, formatAddress, type TableFamily } from "../../net/address.ts";
 import type { Cli } from "../cli.ts";
 import { processName } from "../node/processes.ts";
 import type { Finding } from "./finding.ts";
@@ -11,7 +11,7 @@ import type { FirewallFacts } from "./firewall.ts";
 
 /** A host port that leads to a container. */
 export interface MappedPort {
-  readonly family: "ip" | "ip6";
+  readonly family: TableFamily;
   readonly protocol: string;
   readonly port: number;
   /** The one address of the host; `undefined`: all. */

@@ -5,7 +5,9 @@
  * Callers hold a lock, because another process could change the tables in between. Foreign changes do no harm: the restore adds missing rules
  * to shared chains, and replaces the attachment's own rules.
  */
+
 import type { Sys } from "../../host/sys.ts";
+import { type TableFamily, tableFamilies } from "../../net/address.ts";
 import {
   addLines,
   entriesIn,
@@ -16,7 +18,6 @@ import {
   removeLines,
   type SavedTables,
 } from "../../plan/iptables.ts";
-import type { NftFamily } from "../../plan/nft.ts";
 import type { Difference } from "../../plan/resource.ts";
 import { ConflictError, MissingError } from "../errors.ts";
 import { hasNftChain } from "../nftables/has.ts";
@@ -80,7 +81,7 @@ export function probePorts(ports: IptablesPorts, sys: Sys): void {
 export interface PortsRemoval {
   readonly kind: "iptables-ports";
   readonly layout: IptablesLayout;
-  readonly families: readonly NftFamily[];
+  readonly families: readonly TableFamily[];
   readonly chain: string;
   /** Whether the rule that leads into the chain belongs to another attachment; the chain then stays. */
   readonly isForeign: (entry: string) => boolean;
@@ -91,7 +92,7 @@ export function removePorts(removal: PortsRemoval, sys: Sys): readonly RemovedCh
   const { layout, families, chain, isForeign } = removal;
   const there = families.filter((family) => mayHaveNatChain(family, chain, sys));
   if (there.length === 0) return [];
-  const seen = new Set<NftFamily>();
+  const seen = new Set<TableFamily>();
   const removed = removeChains(layout, there, sys, ({ nat }, family) => {
     if (!isDeclared(nat, chain)) return [];
     seen.add(family);
@@ -110,7 +111,7 @@ export function collectPorts(
   isStale: (entry: string, chain: string) => boolean,
   sys: Sys,
 ): readonly RemovedChain[] {
-  return removeChains(layout, ["ip", "ip6"], sys, ({ nat }) =>
+  return removeChains(layout, tableFamilies, sys, ({ nat }) =>
     entriesIn(layout, nat)
       .filter(({ rule, chain }) => isStale(rule, chain))
       .map(({ chain }) => chain),
@@ -123,11 +124,11 @@ export function collectPorts(
  */
 function removeChains(
   layout: IptablesLayout,
-  families: readonly NftFamily[],
+  families: readonly TableFamily[],
   sys: Sys,
-  choose: (saved: SavedTables, family: NftFamily) => readonly string[],
+  choose: (saved: SavedTables, family: TableFamily) => readonly string[],
 ): readonly RemovedChain[] {
-  const removeFrom = (family: NftFamily, saved: SavedTables | undefined, kind: IptablesKind) => {
+  const removeFrom = (family: TableFamily, saved: SavedTables | undefined, kind: IptablesKind) => {
     const chains = saved ? [...new Set(choose(saved, family))] : [];
     if (saved === undefined || chains.length === 0) return [];
     restoreIptables(family, removeLines(layout, chains, saved), sys, kind);
@@ -165,16 +166,16 @@ function missingEntries({ layout, chain, entries, conditional }: IptablesPorts, 
   return entries.filter((entry) => portsOf(entry).some((port) => !leading.has(port)));
 }
 
-function withRules(family: NftFamily, nat: readonly string[], chain: string): RemovedChain {
+function withRules(family: TableFamily, nat: readonly string[], chain: string): RemovedChain {
   return { family, chain, rules: nat.filter((rule) => rule.startsWith(`-A ${chain} `)) };
 }
 
-function savedOrFail(family: NftFamily, sys: Sys): SavedTables {
+function savedOrFail(family: TableFamily, sys: Sys): SavedTables {
   const saved = saveIptables(family, sys);
   if (saved !== undefined) return saved;
   throw new MissingError(["map", "host ports"], `${programOf(family)} is not installed`);
 }
 
-function programOf(family: NftFamily): string {
+function programOf(family: TableFamily): string {
   return family === "ip" ? "iptables" : "ip6tables";
 }

@@ -3,9 +3,10 @@
  *
  * A restore is one transaction per table and waits for the xtables lock; wait and run time are bounded.
  */
+
 import { isErrno, type RunOptions, type RunResult, type Sys } from "../../host/sys.ts";
+import type { TableFamily } from "../../net/address.ts";
 import type { SavedTables } from "../../plan/iptables.ts";
-import type { NftFamily } from "../../plan/nft.ts";
 import { CommandError, ConflictError, MissingError, systemCallError, TimeoutError } from "../errors.ts";
 import { hasNftChain } from "../nftables/has.ts";
 
@@ -26,7 +27,7 @@ const timeoutMs = (waitSeconds + 10) * 1000;
  * All rules of the family; `undefined` when its programs are not installed. Throws `CommandError` when they fail, `ConflictError` where a table that is asked
  * for has rules that iptables cannot read: it then prints a remark in the place of the table, and succeeds.
  */
-export function saveIptables(family: NftFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
+export function saveIptables(family: TableFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
   const program = findProgram(`${programs[family]}${kind}-save`, sys);
   if (program === undefined) return undefined;
   const text = runProgram([program], "", sys);
@@ -41,17 +42,22 @@ export function saveIptables(family: NftFamily, sys: Sys, kind: IptablesKind = "
 }
 
 /** Whether the family's programs are installed. */
-export function hasIptables(family: NftFamily, sys: Sys): boolean {
+export function hasIptables(family: TableFamily, sys: Sys): boolean {
   return findProgram(`${programs[family]}-restore`, sys) !== undefined;
 }
 
 /** Runs iptables-restore on lines that include `*nat` and `COMMIT`. Throws `CommandError` with the program's output. */
-export function restoreIptables(family: NftFamily, lines: readonly string[], sys: Sys, kind: IptablesKind = ""): void {
+export function restoreIptables(
+  family: TableFamily,
+  lines: readonly string[],
+  sys: Sys,
+  kind: IptablesKind = "",
+): void {
   restore(`${programs[family]}${kind}-restore`, lines, [], sys);
 }
 
 /** Like `restoreIptables` with --test: changes nothing, but makes the kernel load the extensions. */
-export function testIptables(family: NftFamily, lines: readonly string[], sys: Sys): void {
+export function testIptables(family: TableFamily, lines: readonly string[], sys: Sys): void {
   restore(`${programs[family]}-restore`, lines, [testOption], sys);
 }
 
@@ -66,12 +72,12 @@ function restore(name: string, lines: readonly string[], options: readonly strin
 /**
  * Whether the family's nat table may have this chain, without running a program. For iptables-legacy only the names of tables are readable.
  */
-export function mayHaveNatChain(family: NftFamily, chain: string, sys: Sys): boolean {
+export function mayHaveNatChain(family: TableFamily, chain: string, sys: Sys): boolean {
   return hasNftChain(family, "nat", chain, sys) || hasLegacyNat(family, sys);
 }
 
 /** Whether there is a table nat of iptables-legacy's. */
-export function hasLegacyNat(family: NftFamily, sys: Sys): boolean {
+export function hasLegacyNat(family: TableFamily, sys: Sys): boolean {
   const names = `/proc/net/${family}_tables_names`;
   return sys.stat(names) !== undefined && sys.readFile(names).split("\n").includes("nat");
 }

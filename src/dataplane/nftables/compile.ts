@@ -4,21 +4,21 @@
  * Fields of a concatenation are loaded one behind the other: the first into the 16-byte register 1, each next one into the first
  * word that is free: behind an IPv4 address that is register 9, behind an IPv6 address register 2.
  */
-import { addressBytes } from "../../net/address.ts";
+import { addressBytes, type TableFamily } from "../../net/address.ts";
 import { parsePrefix } from "../../net/prefix.ts";
 import { encodeUtf8 } from "../../net/text.ts";
 import type { SetElement } from "../../netlink/nftables/elements.ts";
 import { type Expression, hostWord, type Register } from "../../netlink/nftables/expression.ts";
 import type { SetDefinition } from "../../netlink/nftables/nftables.ts";
 import { afterPrefix, type DataType, encodeFields, protocolNumber } from "../../netlink/nftables/type.ts";
-import type { NftElement, NftFamily, NftField, NftSetDefinition, NftStatement, NftType } from "../../plan/nft.ts";
+import type { NftElement, NftField, NftSetDefinition, NftStatement, NftType } from "../../plan/nft.ts";
 
 const RTN_LOCAL = 2;
 /** The connection's destination was translated (linux/netfilter/nf_conntrack_common.h). */
 const IPS_DST_NAT = 0x20;
 const interfaceNameSize = 16;
 
-export function compileStatements(family: NftFamily, statements: readonly NftStatement[]): readonly Expression[] {
+export function compileStatements(family: TableFamily, statements: readonly NftStatement[]): readonly Expression[] {
   return statements.flatMap((statement) => compileStatement(family, statement));
 }
 
@@ -57,7 +57,7 @@ function compileDatum(types: readonly NftType[], texts: readonly string[]): Uint
     : encodeFields(types as readonly DataType[], texts);
 }
 
-function compileStatement(family: NftFamily, statement: NftStatement): readonly Expression[] {
+function compileStatement(family: TableFamily, statement: NftStatement): readonly Expression[] {
   if ("match" in statement) return compileMatch(statement.match, statement.op === "!=", statement.value);
   if ("lookup" in statement) {
     const negate = statement.op === "!=";

@@ -1,7 +1,6 @@
 /** Compares the nf_tables resources of a plan with the kernel. */
 import type { Sys } from "../../host/sys.ts";
-import { AttributeWriter, align, littleEndian, NLA_F_NESTED, viewOf } from "../../netlink/attribute.ts";
-import { writeExpressions } from "../../netlink/nftables/expression.ts";
+import { holdsExpressions } from "../../netlink/nftables/compare.ts";
 import { dumpChains, dumpRules, dumpSets } from "../../netlink/nftables/nftables.ts";
 import { hooks, NFT_DATA_VERDICT } from "../../netlink/nftables/numbers.ts";
 import { type ChainEntry, readChain, readRule, readSet, type SetEntry } from "../../netlink/nftables/read.ts";
@@ -100,10 +99,8 @@ function diffChain(
     : found.hook === undefined;
   const rules = (session.dump(dumpRules(idOf(table), wanted.name), ["list", `${what}`]) ?? []).map(readRule);
   const missing = wanted.rules.filter(({ statements, comment }) => {
-    const writer = new AttributeWriter();
-    writeExpressions(writer, compileStatements(table.family, statements));
-    const expressions = writer.finish();
-    return !rules.some((rule) => rule.comment === comment && holds(rule.expressions, expressions));
+    const wanted = compileStatements(table.family, statements);
+    return !rules.some((rule) => rule.comment === comment && holdsExpressions(rule.expressions, wanted));
   });
   return [
     ...(hooked ? [] : [`${what} is hooked elsewhere`]),
@@ -122,46 +119,4 @@ function diffElement(
   if (found === undefined) return [`${what} is missing`];
   if (comment !== undefined && found.comment !== comment) return [`${what} belongs to ${found.comment ?? "nobody"}`];
   return isSameData(found.data, datumOf(table, wanted)) ? [] : [`${what} maps to another target`];
-}
-
-/**
- * Whether the kernel's attributes hold all of ours, list items in order and none left over. The kernel adds attributes of its own to
- * what it was told (defaults, counters).
- */
-function holds(found: Uint8Array, wanted: Uint8Array): boolean {
-  const theirs = attributesOf(found);
-  let next = 0;
-  for (const ours of attributesOf(wanted)) {
-    const isItem = ours.type === 1 && ours.nested;
-    const at = isItem ? next : 0;
-    const match = theirs.findIndex((one, index) => index >= at && one.type === ours.type);
-    if (match < 0) return false;
-    if (isItem) next = match + 1;
-    const value = (theirs[match] as RawAttribute).value;
-    if (ours.nested ? !holds(value, ours.value) : !isSameData(value, ours.value)) return false;
-  }
-  return next === 0 || !theirs.some(({ type }, index) => type === 1 && index >= next);
-}
-
-interface RawAttribute {
-  readonly type: number;
-  readonly nested: boolean;
-  readonly value: Uint8Array;
-}
-
-/** With the flag of nesting, which only what we wrote has everywhere. */
-function attributesOf(bytes: Uint8Array): readonly RawAttribute[] {
-  const view = viewOf(bytes);
-  const attributes: RawAttribute[] = [];
-  for (let at = 0; at + 4 <= bytes.length; ) {
-    const length = Math.max(4, view.getUint16(at, littleEndian));
-    const type = view.getUint16(at + 2, littleEndian);
-    attributes.push({
-      type: type & 0x3fff,
-      nested: (type & NLA_F_NESTED) !== 0,
-      value: bytes.subarray(at + 4, Math.min(at + length, bytes.length)),
-    });
-    at += align(length);
-  }
-  return attributes;
 }

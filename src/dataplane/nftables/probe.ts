@@ -4,11 +4,13 @@
  *
  * An aborted transaction costs a grace period, 10 ms. Once one of the tables exists, the kernel evidently can create it, and a lookup is enough.
  */
+
 import type { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
+import type { TableFamily } from "../../net/address.ts";
 import { newElements } from "../../netlink/nftables/elements.ts";
 import { getTable, namelessTable } from "../../netlink/nftables/nftables.ts";
-import type { NftFamily, NftResource } from "../../plan/nft.ts";
+import type { NftResource } from "../../plan/nft.ts";
 import { KernelError } from "../errors.ts";
 import { compileElement } from "./compile.ts";
 import { missingFeature } from "./missing-feature.ts";
@@ -25,7 +27,7 @@ export function probeNft(
   resources: readonly NftResource[],
   sys: Sys,
   isCapable = false,
-): ReadonlyMap<NftFamily, CoreError> {
+): ReadonlyMap<TableFamily, CoreError> {
   const states = statesOf(resources);
   const session = new NftSession(sys);
   try {
@@ -39,11 +41,11 @@ export function probeNft(
   }
 }
 
-function attempt(session: NftSession, states: readonly TableState[]): ReadonlyMap<NftFamily, CoreError> {
+function attempt(session: NftSession, states: readonly TableState[]): ReadonlyMap<TableFamily, CoreError> {
   const parts = states.flatMap((state, index) =>
     requestsOf(state, index * 1000 + 1).map((request) => ({ family: state.table.family, request })),
   );
-  const found = new Map<NftFamily, CoreError>();
+  const found = new Map<TableFamily, CoreError>();
   for (const refused of session.commit([...parts.map(({ request }) => request), namelessTable])) {
     const part = parts[refused.index];
     if (refused.index < 0 && !isTransient(refused.errno)) throw new KernelError(["use", "nf_tables"], refused);

@@ -7,19 +7,11 @@
  *     192.168.1.77   192.168.1.0/24 dev eth0       in the node's network, if that is a part of the pool
  */
 import type { Sys } from "../../host/sys.ts";
-import { familyOf, formatAddress } from "../../net/address.ts";
+import { familyOf } from "../../net/address.ts";
 import { contains, hostPrefix, lengthOf } from "../../net/prefix.ts";
-import { readAttributes, u8Of, u32Of } from "../../netlink/attribute.ts";
 import { getLink, readLink } from "../../netlink/link.ts";
-import {
-  lookUpRoute,
-  RTA_DST,
-  RTA_GATEWAY,
-  RTA_OIF,
-  RTA_VIA,
-  RTN_UNICAST,
-  routeHeaderLength,
-} from "../../netlink/route.ts";
+import { RTN_UNICAST } from "../../netlink/route.ts";
+import { lookUpRoute, readWay, type Way } from "../../netlink/route-lookup.ts";
 import { NetlinkConnection, type Outcome } from "../connection.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 
@@ -70,21 +62,11 @@ export class NodeAddresses {
   }
 }
 
-export interface RouteTo {
-  /** RTN_*. */
-  readonly type: number;
-  readonly network: string;
-  readonly leadsAway: boolean;
-  readonly gateway: string | undefined;
-  /** Its index. */
-  readonly link: number | undefined;
-}
-
 /**
  * The route to an address; `undefined` if it is unreachable. `matched`: returns the matching route itself (RTM_F_FIB_MATCH) instead of the
  * result for this destination. Throws `KernelError` if the kernel does not tell.
  */
-export function routeTo(address: string, connection: NetlinkConnection, { matched = false } = {}): RouteTo | undefined {
+export function routeTo(address: string, connection: NetlinkConnection, { matched = false } = {}): Way | undefined {
   return routeIn(connection.request(lookUpRoute(address, { matched })), address);
 }
 
@@ -107,23 +89,12 @@ export function isInNetwork(range: string, addresses: readonly string[], sys: Sy
 }
 
 /** `undefined` where no packet gets: routes that say so among them, and a kernel without the family. */
-function routeIn(outcome: Outcome, address: string): RouteTo | undefined {
+function routeIn(outcome: Outcome, address: string): Way | undefined {
   const [reply] = outcome.replies;
   if (reply === undefined) {
     if (hasErrno(outcome, "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "EAFNOSUPPORT", "EOPNOTSUPP"))
       return undefined;
     throw new KernelError(["find the way", `to ${address}`], outcome);
   }
-  const attributes = readAttributes(reply.payload, routeHeaderLength);
-  const destination = attributes.get(RTA_DST);
-  const gateway = attributes.get(RTA_GATEWAY);
-  const link = attributes.get(RTA_OIF);
-  const anything = familyOf(address) === 4 ? "0.0.0.0" : "::";
-  return {
-    type: u8Of(reply.payload, 7),
-    network: `${destination === undefined ? anything : formatAddress(destination)}/${u8Of(reply.payload, 1)}`,
-    leadsAway: gateway !== undefined || attributes.has(RTA_VIA),
-    gateway: gateway && formatAddress(gateway),
-    link: link && u32Of(link),
-  };
+  return readWay(reply, address);
 }

@@ -2,7 +2,9 @@
  * Deletes conntrack entries of host ports. An entry keeps its translation: without the deletion, packets of a client that reuses its source
  * port would go to the container that had the host port before.
  */
+
 import type { Sys } from "../../host/sys.ts";
+import type { TableFamily } from "../../net/address.ts";
 import {
   deleteFlow,
   deleteFlows,
@@ -18,10 +20,8 @@ import { hasErrno, KernelError } from "../errors.ts";
 
 export type { FlowFilter };
 
-type Family = "ip" | "ip6";
-
 /** Throws `KernelError` when the kernel refuses; a kernel without connection tracking refuses. */
-export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys: Sys): void {
+export function forgetFlows(family: TableFamily, filters: readonly FlowFilter[], sys: Sys): void {
   if (filters.length === 0) return;
   converse(sys, (connection) => {
     const outcomes = connection.exchange(filters.map((filter) => deleteFlows(family, filter)));
@@ -33,13 +33,13 @@ export function forgetFlows(family: Family, filters: readonly FlowFilter[], sys:
 }
 
 /** Deletes the flows for which `isOver` is true; dumps all flows, for conditions that no kernel filter can express. */
-export function forgetFlowsThat(family: Family, isOver: (flow: Flow) => boolean, sys: Sys): void {
+export function forgetFlowsThat(family: TableFamily, isOver: (flow: Flow) => boolean, sys: Sys): void {
   converse(sys, (connection) => forgetEach(connection, family, isOver));
 }
 
 const what = ["forget", "flows to host ports"] as const;
 
-function forgetEach(connection: NetlinkConnection, family: Family, isOver: (flow: Flow) => boolean): void {
+function forgetEach(connection: NetlinkConnection, family: TableFamily, isOver: (flow: Flow) => boolean): void {
   const deletions = connection.dump(dumpFlows(family), what).flatMap((reply): readonly Request[] => {
     const flow = readFlow(reply);
     return flow !== undefined && isOver(flow) ? [deleteFlow(family, flow)] : [];

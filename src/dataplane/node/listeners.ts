@@ -2,7 +2,7 @@
 import { CoreError } from "../../errors/core-error.ts";
 import { socketsOf } from "../../host/process-sockets.ts";
 import type { Sys } from "../../host/sys.ts";
-import { familyOf } from "../../net/address.ts";
+import { type TableFamily, tableFamilies, tableFamilyOf } from "../../net/address.ts";
 import { type DiagProtocol, dumpListeners, type Listener, readListener } from "../../netlink/sock-diag.ts";
 import { NetlinkConnection } from "../connection.ts";
 
@@ -11,7 +11,7 @@ export interface HostPort {
   readonly hostPort: number;
   /** One address of the host; `undefined` means all. */
   readonly hostIp: string | undefined;
-  readonly families: readonly ("ip" | "ip6")[];
+  readonly families: readonly TableFamily[];
 }
 
 export interface TakenPort {
@@ -60,7 +60,7 @@ export function findListeners(ports: readonly HostPort[], sys: Sys): readonly Ta
 
 function listeners(connection: NetlinkConnection, protocol: DiagProtocol, port: number): readonly Listener[] {
   try {
-    return (["ip", "ip6"] as const).flatMap((family) =>
+    return tableFamilies.flatMap((family) =>
       connection.dump(dumpListeners(family, protocol, port), ["list", `what listens on ${protocol}`]).map(readListener),
     );
   } catch (error) {
@@ -74,7 +74,7 @@ function isTaken({ hostPort, hostIp, families }: HostPort, { port, address, take
   if (port !== hostPort || address === "::1") return false;
   if (address === "0.0.0.0") return families.includes("ip");
   if (address === "::") return families.includes("ip6") || (takesIpv4 && families.includes("ip"));
-  return hostIp === undefined ? families.includes(familyOf(address) === 4 ? "ip" : "ip6") : hostIp === address;
+  return hostIp === undefined ? families.includes(tableFamilyOf(address)) : hostIp === address;
 }
 
 /** Looking through all processes may take long on a large node. */

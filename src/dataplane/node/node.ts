@@ -1,9 +1,8 @@
 /** Reads facts about the node from the kernel, and deletes flows to its host ports. */
 import type { Sys } from "../../host/sys.ts";
-import type { Family } from "../../net/address.ts";
+import type { Family, TableFamily } from "../../net/address.ts";
 import type { NodeNetworks } from "../../net/node-networks.ts";
 import type { Flow, FlowFilter } from "../../netlink/conntrack.ts";
-import type { NftFamily } from "../../plan/nft.ts";
 import { isInNetwork, NodeAddresses } from "./addresses.ts";
 import { forgetFlows, forgetFlowsThat } from "./conntrack.ts";
 import { findListeners, type HostPort, type TakenPort } from "./listeners.ts";
@@ -57,12 +56,12 @@ export class Node {
   }
 
   /** Ends flows to host ports. */
-  forgetFlows(family: NftFamily, filters: readonly FlowFilter[]): void {
+  forgetFlows(family: TableFamily, filters: readonly FlowFilter[]): void {
     forgetFlows(family, filters, this.#sys);
   }
 
   /** Deletes the flows for which `isOver` is true; dumps all flows, for conditions that no kernel filter can express. */
-  forgetFlowsThat(family: NftFamily, isOver: (flow: Flow) => boolean): void {
+  forgetFlowsThat(family: TableFamily, isOver: (flow: Flow) => boolean): void {
     forgetFlowsThat(family, isOver, this.#sys);
   }
 }

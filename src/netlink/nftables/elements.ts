@@ -1,11 +1,11 @@
 /** Elements of nf_tables' sets and maps: adding, removing and requesting them (linux/netfilter/nf_tables.h). */
 import { encodeUtf8 } from "../../net/text.ts";
-import type { AttributeWriter } from "../attribute.ts";
+import type { AttributeWriter } from "../attribute-writer.ts";
+import { addressFamily } from "../family.ts";
 import { NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
 import { writeJump, writeValue } from "./expression.ts";
 import { type InTable, inSet, userData } from "./nftables.ts";
 import {
-  families,
   NFT_MSG_DELSETELEM,
   NFT_MSG_GETSETELEM,
   NFT_MSG_NEWSETELEM,
@@ -45,7 +45,7 @@ export function deleteElements(set: InTable & { readonly set: string }, elements
 
 /** Removes all elements of a set. */
 export function flushSet({ family, table, set }: InTable & { readonly set: string }): Request {
-  return { type: NFT_MSG_DELSETELEM, flags: 0, payload: inSet(families[family], table, set).finish() };
+  return { type: NFT_MSG_DELSETELEM, flags: 0, payload: inSet(addressFamily(family), table, set).finish() };
 }
 
 /** Requests one element by key; `ENOENT` if it, its set or its table is missing. */
@@ -55,14 +55,14 @@ export function getElement(set: InTable & { readonly set: string }, key: Uint8Ar
 
 /** Requests all elements of a set; `ENOENT` if it or its table is missing. */
 export function dumpElements({ family, table, set }: InTable & { readonly set: string }): Request {
-  return { type: NFT_MSG_GETSETELEM, flags: NLM_F_DUMP, payload: inSet(families[family], table, set).finish() };
+  return { type: NFT_MSG_GETSETELEM, flags: NLM_F_DUMP, payload: inSet(addressFamily(family), table, set).finish() };
 }
 
 function elementList(
   { family, table, set }: InTable & { readonly set: string },
   elements: readonly SetElement[],
 ): Uint8Array {
-  const writer = inSet(families[family], table, set);
+  const writer = inSet(addressFamily(family), table, set);
   writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS, () => {
     for (const element of elements) writer.nest(NFTA_LIST_ELEM, () => writeElement(writer, element));
   });

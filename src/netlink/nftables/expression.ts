@@ -7,7 +7,10 @@
  * **Only attributes of Linux 4.19**: an older kernel ignores an unknown attribute and does not return it, so CHECK would always report it as
  * missing.
  */
-import { type AttributeWriter, littleEndian } from "../attribute.ts";
+import type { TableFamily } from "../../net/address.ts";
+import { littleEndian } from "../attribute.ts";
+import type { AttributeWriter } from "../attribute-writer.ts";
+import { addressFamily } from "../family.ts";
 
 /** The verdict's register, two of 16 bytes, and those of 4 bytes in the same storage. */
 export type Register = 0 | 1 | 2 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
@@ -31,7 +34,7 @@ export type Expression =
     }
   | { readonly range: "neq"; readonly register: Register; readonly from: Uint8Array; readonly to: Uint8Array }
   | { readonly lookup: string; readonly register: Register; readonly negate?: boolean; readonly into?: Register }
-  | { readonly dnat: "ip" | "ip6"; readonly address: Register; readonly port: Register }
+  | { readonly dnat: TableFamily; readonly address: Register; readonly port: Register }
   | { readonly masquerade: true }
   | { readonly verdict: "accept" | "drop" | "return" }
   | { readonly jump: string };
@@ -55,7 +58,6 @@ const NFT_CT_STATUS = 2;
 const NFT_FIB_RESULT_ADDRTYPE = 3;
 const NFTA_FIB_F_DADDR = 2;
 const NFT_NAT_DNAT = 1;
-const protocolFamilies = { ip: 2, ip6: 10 } as const;
 
 /** Writes the expressions as a list of NFTA_LIST_ELEM. */
 export function writeExpressions(writer: AttributeWriter, expressions: readonly Expression[]): void {
@@ -135,7 +137,7 @@ function instruction(expression: Expression): readonly [string, (writer: Attribu
     // NFTA_NAT_TYPE, _FAMILY, _REG_ADDR_MIN, _REG_PROTO_MIN
     return [
       "nat",
-      (writer) => writer.be32(1, NFT_NAT_DNAT).be32(2, protocolFamilies[dnat]).be32(3, address).be32(5, port),
+      (writer) => writer.be32(1, NFT_NAT_DNAT).be32(2, addressFamily(dnat)).be32(3, address).be32(5, port),
     ];
   }
   if ("masquerade" in expression) return ["masq", () => {}];

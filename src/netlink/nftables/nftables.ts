@@ -9,13 +9,14 @@
  * read. Comments are user data in libnftnl's format (type, length, text with NUL), so that nft prints them.
  */
 
+import type { TableFamily } from "../../net/address.ts";
 import { encodeUtf8 } from "../../net/text.ts";
-import { AttributeWriter } from "../attribute.ts";
+import { AttributeWriter } from "../attribute-writer.ts";
+import { addressFamily } from "../family.ts";
 import { NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from "../message.ts";
 import { type Expression, writeExpressions } from "./expression.ts";
 import {
   AF_UNSPEC,
-  families,
   hooks,
   NF_ACCEPT,
   NFNL_BATCH_GENID,
@@ -69,8 +70,6 @@ import {
 } from "./numbers.ts";
 import { byteOrder, type DataType, typeId, typeLength } from "./type.ts";
 
-export type TableFamily = "ip" | "ip6";
-
 /** The object of a request. */
 export interface InTable {
   readonly family: TableFamily;
@@ -115,7 +114,7 @@ const end: Request = { type: NFNL_MSG_BATCH_END, flags: 0, payload: batchHeader 
 
 /** Creates a table; an existing one is success. */
 export function newTable({ family, table }: InTable): Request {
-  const writer = header(families[family]).string(NFTA_TABLE_NAME, table).be32(NFTA_TABLE_FLAGS, 0);
+  const writer = header(addressFamily(family)).string(NFTA_TABLE_NAME, table).be32(NFTA_TABLE_FLAGS, 0);
   return { type: NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, payload: writer.finish() };
 }
 
@@ -124,7 +123,7 @@ export function newTable({ family, table }: InTable): Request {
 export const namelessTable: Request = {
   type: NFT_MSG_NEWTABLE,
   flags: NLM_F_CREATE,
-  payload: header(families.ip).finish(),
+  payload: header(addressFamily("ip")).finish(),
 };
 
 /** Removes a table with its contents. */
@@ -132,13 +131,13 @@ export function deleteTable({ family, table }: InTable): Request {
   return {
     type: NFT_MSG_DELTABLE,
     flags: 0,
-    payload: header(families[family]).string(NFTA_TABLE_NAME, table).finish(),
+    payload: header(addressFamily(family)).string(NFTA_TABLE_NAME, table).finish(),
   };
 }
 
 /** Creates a chain; an existing one is `EEXIST`. */
 export function newChain({ family, table }: InTable, { name, hook }: ChainDefinition): Request {
-  const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
+  const writer = header(addressFamily(family)).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
   if (hook !== undefined) {
     writer
       .nest(NFTA_CHAIN_HOOK, () => {
@@ -152,7 +151,7 @@ export function newChain({ family, table }: InTable, { name, hook }: ChainDefini
 
 /** Removes a chain with its rules; `EBUSY` while any rule jumps to it. */
 export function deleteChain({ family, table }: InTable, name: string): Request {
-  const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
+  const writer = header(addressFamily(family)).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
   return { type: NFT_MSG_DELCHAIN, flags: 0, payload: writer.finish() };
 }
 
@@ -162,7 +161,7 @@ export function newRule(
   chain: string,
   rule: { readonly expressions: readonly Expression[]; readonly comment: string },
 ): Request {
-  const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+  const writer = header(addressFamily(family)).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
   writer.nest(NFTA_RULE_EXPRESSIONS, () => writeExpressions(writer, rule.expressions));
   writer.bytes(NFTA_RULE_USERDATA, userData(plainComment, encodeUtf8(rule.comment)));
   return { type: NFT_MSG_NEWRULE, flags: NLM_F_CREATE | NLM_F_APPEND, payload: writer.finish() };
@@ -170,14 +169,14 @@ export function newRule(
 
 /** Removes all rules of a chain. */
 export function flushChain({ family, table }: InTable, chain: string): Request {
-  const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+  const writer = header(addressFamily(family)).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
   return { type: NFT_MSG_DELRULE, flags: 0, payload: writer.finish() };
 }
 
 /** Creates a set or map; an existing one is `EEXIST`. `id` distinguishes the sets of one batch. */
 export function newSet({ family, table }: InTable, set: SetDefinition, id: number): Request {
   const { name, key, data, interval, size } = set;
-  const writer = header(families[family]).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, name);
+  const writer = header(addressFamily(family)).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, name);
   writer.be32(NFTA_SET_FLAGS, (interval ? NFT_SET_INTERVAL : 0) | (data ? NFT_SET_MAP : 0));
   writer.be32(NFTA_SET_KEY_TYPE, typeId(key)).be32(NFTA_SET_KEY_LEN, typeLength(key));
   if (data === "verdict") writer.be32(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT).be32(NFTA_SET_DATA_LEN, 0);
@@ -194,39 +193,39 @@ export function newSet({ family, table }: InTable, set: SetDefinition, id: numbe
 
 /** Removes a set with its elements. */
 export function deleteSet({ family, table }: InTable, name: string): Request {
-  return { type: NFT_MSG_DELSET, flags: 0, payload: inSet(families[family], table, name).finish() };
+  return { type: NFT_MSG_DELSET, flags: 0, payload: inSet(addressFamily(family), table, name).finish() };
 }
 
 /** Requests one set; `ENOENT` if it or its table is missing. */
 export function getSet({ family, table }: InTable, name: string): Request {
-  return { type: NFT_MSG_GETSET, flags: NLM_F_ACK, payload: inSet(families[family], table, name).finish() };
+  return { type: NFT_MSG_GETSET, flags: NLM_F_ACK, payload: inSet(addressFamily(family), table, name).finish() };
 }
 
 /** Requests the sets of a table; `ENOENT` (or none) if it is missing. */
 export function dumpSets({ family, table }: InTable): Request {
-  const writer = header(families[family]).string(NFTA_SET_TABLE, table);
+  const writer = header(addressFamily(family)).string(NFTA_SET_TABLE, table);
   return { type: NFT_MSG_GETSET, flags: NLM_F_DUMP, payload: writer.finish() };
 }
 
 /** Requests all chains of a family: the kernel cannot filter by table here. */
 export function dumpChains({ family }: InTable): Request {
-  return { type: NFT_MSG_GETCHAIN, flags: NLM_F_DUMP, payload: header(families[family]).finish() };
+  return { type: NFT_MSG_GETCHAIN, flags: NLM_F_DUMP, payload: header(addressFamily(family)).finish() };
 }
 
 /** Requests one chain; `ENOENT` if it or its table is missing. */
 export function getChain({ family, table }: InTable, name: string): Request {
-  const writer = header(families[family]).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
+  const writer = header(addressFamily(family)).string(NFTA_CHAIN_TABLE, table).string(NFTA_CHAIN_NAME, name);
   return { type: NFT_MSG_GETCHAIN, flags: NLM_F_ACK, payload: writer.finish() };
 }
 
 /** Requests the rules of a chain, in order. */
 export function dumpRules({ family, table }: InTable, chain: string): Request {
-  const writer = header(families[family]).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
+  const writer = header(addressFamily(family)).string(NFTA_RULE_TABLE, table).string(NFTA_RULE_CHAIN, chain);
   return { type: NFT_MSG_GETRULE, flags: NLM_F_DUMP, payload: writer.finish() };
 }
 
 export function getTable({ family, table }: InTable): Request {
-  const writer = header(families[family]).string(NFTA_TABLE_NAME, table);
+  const writer = header(addressFamily(family)).string(NFTA_TABLE_NAME, table);
   return { type: NFT_MSG_GETTABLE, flags: NLM_F_ACK, payload: writer.finish() };
 }
 

@@ -8,7 +8,6 @@ export const NFNL_MSG_BATCH_BEGIN = 16;
 export const NFNL_MSG_BATCH_END = 17;
 export const NFNL_BATCH_GENID = 1;
 export const AF_UNSPEC = 0;
-export const families = { ip: 2, ip6: 10 } as const;
 /** `struct nfgenmsg`: family, version, resource id. */
 export const nfHeaderLength = 4;
 

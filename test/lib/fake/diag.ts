@@ -1,6 +1,6 @@
 /** A model of sock_diag: what listens in a network namespace. It reads and writes the kernel's bytes. */
 import { addressBytes } from "../../../src/net/address.ts";
-import { AttributeWriter } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import { decodeDatagram, encodeDatagram, NLMSG_DONE } from "../../../src/netlink/message.ts";
 
 export interface FakeListener {

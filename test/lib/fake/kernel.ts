@@ -3,7 +3,8 @@
  *
  * Strict means: what the kernel refuses is refused here, with its errno and where the tests look at them its words.
  */
-import { AttributeWriter, littleEndian } from "../../../src/netlink/attribute.ts";
+import { littleEndian } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import {
   decodeDatagram,
   NLM_F_ACK,

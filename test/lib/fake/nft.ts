@@ -5,13 +5,13 @@
 import { addressBytes, formatAddress } from "../../../src/net/address.ts";
 import {
   type Attributes,
-  AttributeWriter,
   align,
   be32Of,
   listAttributes,
   readAttributes,
   stringOf,
 } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import {
   decodeDatagram,
   encodeDatagram,

@@ -1,4 +1,5 @@
 /** Addresses and neighbours of the fake kernel. */
+
 import { familyOf, formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { formatMac, parseMac } from "../../../src/net/mac.ts";
 import {
@@ -8,11 +9,12 @@ import {
   IFA_FLAGS,
   IFA_LOCAL,
 } from "../../../src/netlink/address.ts";
-import { AttributeWriter, i32Of, readAttributes, u8Of, u16Of, u32Of } from "../../../src/netlink/attribute.ts";
+import { i32Of, readAttributes, u8Of, u16Of, u32Of } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { addressFamily } from "../../../src/netlink/family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../../src/netlink/message.ts";
 import { NDA_DST, NDA_LLADDR, NUD_PERMANENT, neighbourHeaderLength } from "../../../src/netlink/neighbour.ts";
 import {
-  addressFamily,
   RTM_DELADDR,
   RTM_DELNEIGH,
   RTM_GETADDR,

@@ -1,10 +1,13 @@
 /** Routes of the fake kernel. */
+
 import { addressBytes, type Family, familyOf, formatAddress } from "../../../src/net/address.ts";
 import { addressOf, contains, lengthOf, maskPrefix } from "../../../src/net/prefix.ts";
-import { AttributeWriter, readAttributes, u8Of, u32Of } from "../../../src/netlink/attribute.ts";
+import { readAttributes, u8Of, u32Of } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { addressFamily } from "../../../src/netlink/family.ts";
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, type Reply } from "../../../src/netlink/message.ts";
 import * as route from "../../../src/netlink/route.ts";
-import { addressFamily, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "../../../src/netlink/rtnetlink.ts";
+import { RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from "../../../src/netlink/rtnetlink.ts";
 import { Refused } from "./errno.ts";
 import type { Answer, Handler } from "./kernel.ts";
 import type { FakeLink, FakeNetns, FakeRoute } from "./netns.ts";

@@ -1,9 +1,12 @@
 /** Rules of the fake kernel, but those that every namespace is born with. */
+
 import { addressBytes } from "../../../src/net/address.ts";
 import { addressOf, lengthOf } from "../../../src/net/prefix.ts";
-import { AttributeWriter, u8Of } from "../../../src/netlink/attribute.ts";
+import { u8Of } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
+import { addressFamily } from "../../../src/netlink/family.ts";
 import { NLM_F_EXCL, type Reply } from "../../../src/netlink/message.ts";
-import { addressFamily, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "../../../src/netlink/rtnetlink.ts";
+import { RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "../../../src/netlink/rtnetlink.ts";
 import * as rule from "../../../src/netlink/rule.ts";
 import { describeRule } from "../../../src/plan/describe.ts";
 import { Refused } from "./errno.ts";

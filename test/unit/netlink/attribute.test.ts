@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  AttributeWriter,
   be16Of,
   be32Of,
   be64Of,
@@ -14,6 +13,7 @@ import {
   u32Of,
   u64Of,
 } from "../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import { hex, unhex } from "./hex.ts";
 
 describe("AttributeWriter", () => {

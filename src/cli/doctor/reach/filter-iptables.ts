@@ -1,4 +1,5 @@
 /** Filter rules out of what `iptables-save` and `ip6tables-save` write. */
+import type { TableFamily } from "../../../net/address.ts";
 import { type BaseChain, type HookName, type Match, prefixIn, type Rule, type Verdict } from "./filter.ts";
 
 const hooks: Readonly<Record<string, HookName>> = {
@@ -14,7 +15,7 @@ const tables = ["raw", "mangle", "filter", "security"];
 export function readIptablesChains(
   text: string,
   backend: "iptables" | "iptables-legacy",
-  family: "ip" | "ip6",
+  family: TableFamily,
 ): readonly BaseChain[] {
   return splitTables(text).flatMap(({ table, lines }) => {
     if (!tables.includes(table)) return [];

@@ -1,6 +1,6 @@
 /** Route look-ups: the kernel is asked where a packet would go, a whole batch with one program. */
 import * as z from "zod";
-import { familyOf } from "../../../net/address.ts";
+import { type Family, familyOf } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
 import type { Refusal, RouteLookup } from "./facts.ts";
 
@@ -26,7 +26,7 @@ const patienceMs = 20_000;
 /** In the order of the questions. Throws `Error` where `ip` does not answer as expected. */
 export async function lookUp(cli: Cli, questions: readonly Question[]): Promise<readonly RouteLookup[]> {
   const found = new Array<RouteLookup>(questions.length).fill({ kind: "unasked" });
-  const ofFamily = async (family: 4 | 6) => {
+  const ofFamily = async (family: Family) => {
     const indices = questions.flatMap(({ to }, index) => (familyOf(to) === family ? [index] : []));
     if (indices.length === 0) return;
     const lines = indices.map((index) => `route get ${argumentsOf(questions[index] as Question)}\n`).join("");

@@ -1,6 +1,6 @@
 /** The bytes of nf_tables' rules, which have to be those that also the oldest kernel takes whole (Linux 4.19). */
 import { expect, test } from "vitest";
-import { AttributeWriter } from "../../../../src/netlink/attribute.ts";
+import { AttributeWriter } from "../../../../src/netlink/attribute-writer.ts";
 import { type Expression, hostWord, writeExpressions } from "../../../../src/netlink/nftables/expression.ts";
 import { hex } from "../hex.ts";
 
