@@ -1,52 +1,52 @@
 /**
- * What a driver of a cluster's datastore does: one request for one object, listings, and changes. What both drivers need beside, repetitions and
- * waits and objects that cannot be used, is made of it in this directory.
+ * The interface of a cluster datastore's driver: one request for one object, listings, and watches. Code that both drivers need (retries,
+ * waits, damaged objects) is in this directory.
  */
 import type { Filter } from "../filter.ts";
 import type { Key } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
 import { type ObjectRef, StoreError } from "../store-error.ts";
 
-/** Each rejects with `Unanswered` where the request may be made again, and with `StoreError` where that makes no sense. */
+/** Each method rejects with `Unanswered` if the caller may retry the request, and with `StoreError` if not. */
 export interface Backend {
-  /** `undefined` when there is none. Rejects with `DamagedError` when it cannot be used. */
+  /** `undefined` if there is none. Rejects with `DamagedError` if the object is invalid. */
   read(key: Key): Promise<StoredObject | undefined>;
-  /** A filter may be used, and need not be. */
+  /** The driver may ignore the filter. */
   list(kind: Kind, filter: Filter): Promise<Listing>;
-  /** The object as it is stored now; `undefined` when there is one already. */
+  /** The object as stored; `undefined` if it exists already. */
   create(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
-  /** The object as it is stored now; `undefined` when it was changed or removed since it was read. */
+  /** The object as stored; `undefined` if it was changed or removed since it was read. */
   update(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
-  /** Whether this removed it; `false` when it was changed or removed since it was read. */
+  /** Whether this call removed it; `false` if it was changed or removed since it was read. */
   remove(key: Key, object: StoredObject): Promise<boolean>;
-  /** What happened to objects of a kind after a revision, until aborted. Throws `Compacted` where the store has forgotten. */
+  /** The changes to objects of a kind after a revision, until aborted. Throws `Compacted` if the store no longer has them. */
   changes(kind: Kind, filter: Filter, after: string, signal: AbortSignal): AsyncIterable<Change>;
   close(): void;
 }
 
 export interface Listing {
   readonly objects: readonly StoredObject[];
-  /** Those that cannot be used. */
+  /** Objects that are invalid. */
   readonly damaged: readonly StoreError[];
-  /** Of the whole store, for `changes`. */
+  /** The revision of the whole store, for `changes`. */
   readonly revision: string;
 }
 
-/** With the revision that `changes` may be asked to go on from. */
+/** With the revision from which `changes` can continue. */
 export type Change =
   | { readonly type: "set"; readonly object: StoredObject; readonly revision: string }
   | { readonly type: "gone"; readonly key: Key; readonly revision: string }
   | { readonly type: "damaged"; readonly key: Key; readonly error: StoreError; readonly revision: string }
-  /** Nothing happened until then. */
+  /** No changes up to this revision. */
   | { readonly type: "bookmark"; readonly revision: string };
 
-/** What a request is about, for its error. */
+/** The subject of a request, for its error. */
 export interface About {
   readonly action: string;
   readonly object: ObjectRef;
 }
 
-/** No answer, or one that says "not now". **A write may have been done all the same.** */
+/** No answer, or a temporary refusal. **A write may have been executed nevertheless.** */
 export class Unanswered extends StoreError {
   override readonly name = "Unanswered";
   override readonly kind = "timeout";

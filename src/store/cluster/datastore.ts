@@ -1,4 +1,4 @@
-/** A backend as a datastore: transactions begin again after damage that was repaired, and what is followed is followed until the end. */
+/** A backend as a datastore: restarts a transaction after a repair, and watches until told to stop. */
 import type { AsyncDatastore, AsyncDatastoreOptions, Following } from "../async-datastore.ts";
 import { DamagedError } from "../damage.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../transaction.ts";
@@ -34,7 +34,7 @@ export function clusterDatastore(backend: Backend, options: AsyncDatastoreOption
   };
 }
 
-/** Each damaged object is repaired once; what cannot be is thrown. */
+/** Repairs each damaged object once; throws the error if that fails. */
 async function driveRepairing<T>(
   transaction: () => Transaction<T>,
   store: AsyncStore,

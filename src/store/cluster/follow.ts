@@ -1,7 +1,7 @@
 /**
- * Follows the objects of a kind: a listing, and then every change after it.
+ * Watches the objects of a kind: a listing, followed by every later change.
  *
- *     list ──► changes after its revision ──► (connection lost) ──► changes after the last revision that was heard of ──► …
+ *     list ──► changes after its revision ──► (connection lost) ──► changes after the last received revision ──► …
  *       ▲                                                                     │
  *       └──────────────────────── the store has forgotten them ◄──────────────┘
  */
@@ -21,7 +21,7 @@ interface Subject {
   readonly filter: Filter;
 }
 
-/** What a watcher throws is not caught: it is a fault of the program. */
+/** An exception of the watcher is a bug, and is not caught. */
 export function follow(backend: Backend, subject: Subject, watcher: Watcher): Following {
   const abort = new AbortController();
   void run(backend, subject, watcher, abort.signal);
@@ -47,7 +47,7 @@ async function run(backend: Backend, subject: Subject, watcher: Watcher, signal:
       if (error instanceof Compacted) revision = undefined;
       else watcher.trouble(error);
     }
-    // The server ends a watch now and then without an error.
+    // The server ends a watch from time to time without an error.
     const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** failures++) * (0.5 + Math.random());
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
   }

@@ -1,10 +1,10 @@
 /**
- * JSON as Go's encoder writes it, so that an object of ours is Calico's byte by byte: members of a struct in the order of the struct, members
- * of a map in the order of their names, `<`, `>` and `&` escaped. 64-bit integers are exact.
+ * JSON as Go's encoder writes it, so that our objects equal Calico's byte for byte: the fields of a struct in the order of the struct, the keys
+ * of a map sorted, `<`, `>` and `&` escaped. 64-bit integers are exact.
  */
 import { readValue } from "../json-text.ts";
 
-/** A `Map` is an object whose members are in that order: a plain one has those that look like an index first. Undefined members are left out. */
+/** A `Map` becomes an object in the map's order; a plain object would put keys that look like an index first. Omits undefined members. */
 export function goJson(value: unknown): string {
   const read = readValue(value);
   if (typeof read === "bigint") return read.toString();
@@ -16,7 +16,7 @@ export function goJson(value: unknown): string {
   return `{${written.map(([name, member]) => `${goJson(name)}:${goJson(member)}`).join()}}`;
 }
 
-/** As Go writes a map. */
+/** Sorted by key, as Go writes a map. */
 export function inOrder(record: object): ReadonlyMap<string, unknown> {
   return new Map(Object.entries(record).sort(([one], [other]) => (one < other ? -1 : 1)));
 }

@@ -1,6 +1,6 @@
 /**
- * Which datastore of a cluster, and how to reach it: by the names of environment variables that Calico reads, each also behind `CALICO_`, or
- * by the keys of a configuration.
+ * Selects a cluster datastore and its location: from the environment variables that Calico reads, each also with the prefix `CALICO_`, or
+ * from the keys of a configuration.
  */
 import { CoreError } from "../../errors/core-error.ts";
 
@@ -8,7 +8,7 @@ export type ClusterSettings = EtcdLocation | KubernetesLocation;
 
 export interface EtcdLocation {
   readonly type: "etcdv3";
-  /** URLs; none where `discoverySrv` says which. */
+  /** URLs; empty if `discoverySrv` is set. */
   readonly endpoints: readonly string[];
   /** A domain whose SRV records name the endpoints. */
   readonly discoverySrv: string | undefined;
@@ -21,7 +21,7 @@ export interface EtcdLocation {
 
 export interface KubernetesLocation {
   readonly type: "kubernetes";
-  /** Neither this nor `server`: the service account of the pod that this process runs in. */
+  /** Without this and `server`: the service account of the pod that this process runs in. */
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
   readonly server: string | undefined;
@@ -37,7 +37,7 @@ export interface KubernetesLocation {
 const apiGroups = ["crd.projectcalico.org/v1", "projectcalico.org/v3"] as const;
 export type ApiGroup = (typeof apiGroups)[number];
 
-/** A setting that makes no sense. */
+/** An invalid setting. */
 export class InvalidSetting extends CoreError {
   override readonly name = "InvalidSetting";
   readonly kind = "invalid";
@@ -51,7 +51,7 @@ export class InvalidSetting extends CoreError {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Throws `InvalidSetting`. Without a type, etcd where it has endpoints, else Kubernetes, as in Calico. */
+/** Throws `InvalidSetting`. Without a type: etcd if its endpoints are set, otherwise Kubernetes, as in Calico. */
 export function readSettings(environment: Environment): ClusterSettings {
   const value = (name: string) => environment[name] || environment[`CALICO_${name}`] || undefined;
   const etcd = etcdLocation(value);
@@ -63,7 +63,7 @@ export function readSettings(environment: Environment): ClusterSettings {
   return etcd;
 }
 
-/** The variables that the keys of a NetConf stand for. */
+/** The variables that correspond to the keys of a NetConf. */
 export function environmentOf(conf: Readonly<Record<string, unknown>>): Environment {
   const text = (value: unknown) => (typeof value === "string" ? value : undefined);
   const { kubernetes, policy } = conf as Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;

@@ -1,9 +1,9 @@
 /**
  * A backend as a store: it answers the requests of transactions.
  *
- * **A request without an answer is made again, until its deadline.** A write whose answer was lost may have been done; then the next try meets
- * a conflict, and what is stored tells: if it is what this request would have stored, the request has been done. Were it taken for somebody
- * else's, a handle or a block would be given up that is this node's own.
+ * **Retries a request without an answer until its deadline.** A write whose answer was lost may have been executed; the retry then meets a
+ * conflict. If the stored object is what this request would have written, the request has succeeded. Otherwise the caller would give up a handle
+ * or a block that belongs to its own node.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "../backoff.ts";
@@ -22,7 +22,7 @@ export interface ClusterStoreOptions {
 
 const conflict: StoreReply = { conflict: true };
 const nothing: StoreReply = { nothing: true };
-/** Between two tries of one request. */
+/** Between two attempts of one request. */
 const firstPauseMs = 25;
 const maxPauseMs = 500;
 
@@ -84,7 +84,7 @@ async function remove(
   return (await backend.remove(key, object)) || (isRepeated && (await backend.read(key)) === undefined);
 }
 
-/** Tries until there is an answer; throws the last error when the deadline has passed. */
+/** Retries until there is an answer; throws the last error after the deadline. */
 async function persist<T>(deadlineMs: number, request: (isRepeated: boolean) => Promise<T>): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (let tries = 0; ; tries++) {
@@ -92,7 +92,7 @@ async function persist<T>(deadlineMs: number, request: (isRepeated: boolean) => 
       return await request(tries > 0);
     } catch (error) {
       const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** tries) * (0.5 + Math.random());
-      // The pages of a listing that took too long are forgotten, and its first is asked for again.
+      // The server drops the pages of a slow listing; the retry starts with the first page.
       const mayPass = error instanceof Unanswered || error instanceof Compacted;
       if (!mayPass || Date.now() + pauseMs > deadline) throw error;
       await sleep(pauseMs);
@@ -100,7 +100,7 @@ async function persist<T>(deadlineMs: number, request: (isRepeated: boolean) => 
   }
 }
 
-/** One text for what means the same: in the order of the keys, and a field that is null is one that is missing. */
+/** One text for equal values: keys sorted, null fields omitted. */
 function canonical(value: unknown): string {
   const read = readValue(value);
   if (typeof read === "bigint") return read.toString();

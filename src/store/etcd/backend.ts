@@ -1,9 +1,9 @@
 /**
- * etcd as a backend: an object is a key, its revision the key's modification.
+ * etcd as a backend: an object is a key, its revision is the key's mod_revision.
  *
- *     create    if the key has no version       put
+ *     create    if the key does not exist       put
  *     update    if the key was not modified     put
- *     delete    likewise                        delete
+ *     delete    if the key was not modified     delete
  */
 import { type About, type Backend, type Change, Compacted, type Listing, Unanswered } from "../cluster/backend.ts";
 import { DamagedError } from "../damage.ts";
@@ -54,12 +54,12 @@ async function read(access: Access, key: Key): Promise<StoredObject | undefined>
   return kvs[0] && decode(key, kvs[0]);
 }
 
-/** All pages are of the revision of the first. */
+/** All pages have the revision of the first one. */
 async function list({ client, pageSize }: Access, kind: Kind, filter: Filter): Promise<Listing> {
   const objects: StoredObject[] = [];
   const damaged: StoreError[] = [];
   const prefix = prefixOf(kind, filter);
-  // A kind that etcd does not have changes never; its revision is one that there always was.
+  // A kind that etcd does not store never changes; this revision always exists.
   if (prefix === undefined) return { objects, damaged, revision: "0" };
   const rangeEnd = endOf(prefix);
   let key = Buffer.from(prefix);
@@ -134,7 +134,7 @@ async function* changes(
   }
 }
 
-/** For a kind that etcd does not have. */
+/** For a kind that etcd does not store. */
 async function* never(signal: AbortSignal): AsyncGenerator<Change> {
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
@@ -146,7 +146,7 @@ function* changesIn(kind: Kind, { header, created, events }: WatchResponse): Ite
     if (type === "DELETE") yield { type: "gone", key, revision: kv.modRevision };
     else yield changed(key, kv);
   }
-  // The revision of any other answer is the store's, which the watch may not have come to yet.
+  // The revision of any other answer is the store's, which the watch may not have reached yet.
   if (!created && events.length === 0) yield { type: "bookmark", revision: header.revision };
 }
 
@@ -195,7 +195,7 @@ function aboutAll(action: string, kind: Kind): About {
   return { action, object: { kind, name: "" } };
 }
 
-/** The first key behind all that begin with the prefix. Ours end in ASCII. */
+/** The first key after all keys with the prefix. Our prefixes end in ASCII. */
 function endOf(prefix: string): Buffer {
   const end = Buffer.from(prefix);
   end[end.length - 1] = (end[end.length - 1] ?? 0) + 1;

@@ -1,4 +1,4 @@
-/** Connections to etcd: one channel per endpoint, kept warm, of which one is in use until it fails. */
+/** Connections to etcd: one channel per endpoint, kept open. One is in use until it fails. */
 import { type ChannelCredentials, Client, credentials } from "@grpc/grpc-js";
 import type { About } from "../cluster/backend.ts";
 import { StoreError } from "../store-error.ts";
@@ -13,7 +13,7 @@ export interface Tls {
 export interface Location {
   /** `https://10.0.0.1:2379`; at least one. */
   readonly endpoints: readonly string[];
-  /** Certificates change: they are asked for again where an endpoint does not answer. */
+  /** Certificates change, so they are read again if an endpoint does not answer. */
   readonly readTls?: () => Promise<Tls>;
 }
 
@@ -46,7 +46,7 @@ export class Channels {
     this.#readTls = readTls;
   }
 
-  /** The one in use. Rejects with `StoreError` when all were closed. */
+  /** The channel in use. Rejects with `StoreError` after `close`. */
   async current(about: About): Promise<Channel> {
     this.#tls ??= this.#readTls();
     const tls = await this.#tls;
@@ -57,7 +57,7 @@ export class Channels {
     return channel;
   }
 
-  /** It does not answer: the next endpoint is in use from now on. */
+  /** Switches to the next endpoint, because this one does not answer. */
   failed({ endpoint }: Channel): void {
     const at = this.#endpoints.indexOf(endpoint);
     if (this.#current === at) this.#current = (at + 1) % this.#endpoints.length;
@@ -74,7 +74,7 @@ export class Channels {
     this.#open.clear();
   }
 
-  /** Connects anew with other certificates, if there are. While they cannot be read, those before serve on. */
+  /** Reconnects if the certificates have changed. Keeps the old ones while the files cannot be read. */
   async #renew(): Promise<void> {
     if (this.#isRenewing) return;
     this.#isRenewing = true;
@@ -84,7 +84,7 @@ export class Channels {
       this.#tls = Promise.resolve(now);
       this.#disconnect();
     } catch {
-      // The next failure tries again.
+      // The next failure retries.
     } finally {
       this.#isRenewing = false;
     }

@@ -1,7 +1,7 @@
 /**
- * Requests to etcd, and what its errors mean.
+ * Requests to etcd, and the meaning of its errors.
  *
- * Who has a name and a password asks for a token with them, and again when the server does not know it any more.
+ * With a user name and a password, the client requests a token, and a new one if the server rejects it.
  */
 import { type CallOptions, Metadata, type MethodDefinition, type ServiceError, status } from "@grpc/grpc-js";
 import { type About, Compacted, Unanswered } from "../cluster/backend.ts";
@@ -16,7 +16,7 @@ export interface EtcdSettings extends Location {
 
 type Method = MethodDefinition<object, object>;
 
-/** Codes after which the request may be made again, here or at another endpoint. */
+/** Codes after which the request may be retried, here or at another endpoint. */
 const passing: ReadonlySet<number> = new Set([
   status.CANCELLED,
   status.UNKNOWN,
@@ -26,7 +26,7 @@ const passing: ReadonlySet<number> = new Set([
   status.UNAVAILABLE,
 ]);
 
-/** What etcd says of a token that it does not know, or that is older than its users. */
+/** etcd's codes for a token that it does not know, or that is older than its users. */
 const unknownToken: ReadonlySet<number> = new Set([status.UNAUTHENTICATED, status.INVALID_ARGUMENT]);
 
 export class EtcdClient {
@@ -52,7 +52,7 @@ export class EtcdClient {
     }
   }
 
-  /** What a watch that begins with `createRequest` says, until it is aborted. Throws as `call` rejects. */
+  /** The responses of a watch that starts with `createRequest`, until it is aborted. Throws what `call` rejects with. */
   async *watch(
     createRequest: object,
     about: About,
@@ -80,7 +80,7 @@ export class EtcdClient {
     this.#channels.close();
   }
 
-  /** An error of gRPC as one of the store. */
+  /** Converts an error of gRPC to a `StoreError`. */
   #refusal(error: unknown, { action, object }: About, channel: Channel): unknown {
     if (!isServiceError(error)) return error;
     const reason = `etcd at ${channel.endpoint}: ${error.details}`;

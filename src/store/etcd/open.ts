@@ -1,4 +1,4 @@
-/** etcd as a datastore, where settings say it is. */
+/** Opens etcd as a datastore. */
 import { resolveSrv } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import type { AsyncDatastore, AsyncDatastoreOptions } from "../async-datastore.ts";
@@ -8,7 +8,7 @@ import { etcdBackend } from "./backend.ts";
 import type { Tls } from "./channels.ts";
 import type { EtcdSettings } from "./client.ts";
 
-/** Connects with the first request. Rejects with `InvalidSetting` where a file cannot be read or a domain names no endpoint. */
+/** Connects with the first request. Rejects with `InvalidSetting` if a file cannot be read or a domain has no endpoint. */
 export async function openEtcd(location: EtcdLocation, options: AsyncDatastoreOptions = {}): Promise<AsyncDatastore> {
   const backend = etcdBackend(await settingsOf(location), options.timeoutMs ?? defaultTimeoutMs);
   return clusterDatastore(backend, options);
@@ -41,7 +41,7 @@ async function fileOf(setting: string, path: string | undefined): Promise<Buffer
   }
 }
 
-/** As etcd's own client: servers with TLS before those without. */
+/** As etcd's own client does: servers with TLS first. */
 async function discover(domain: string): Promise<readonly string[]> {
   const services = [
     ["https", "_etcd-client-ssl._tcp"],

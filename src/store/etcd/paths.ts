@@ -19,7 +19,7 @@ const handles = `${ipam}/handle/`;
 const config = `${ipam}/config`;
 const resources = "/calico/resources/v3/projectcalico.org";
 
-/** Kinds that are resources, each below its own prefix. Calico keeps no namespaces in etcd. */
+/** Kinds that are stored as resources, each under its own prefix. Calico does not store namespaces in etcd. */
 const plurals: Readonly<Partial<Record<Kind, string>>> = {
   IPPool: "ippools",
   IPReservation: "ipreservations",
@@ -29,7 +29,7 @@ const plurals: Readonly<Partial<Record<Kind, string>>> = {
   Profile: "profiles",
 };
 
-/** `undefined` where etcd has no key for it: an affinity or a handle by its name, a kind that Calico does not keep in etcd. */
+/** `undefined` if etcd has no key for it: an affinity or a handle by its name, or a kind that Calico does not store in etcd. */
 export function pathOf(key: Key): string | undefined {
   if ("handleId" in key) return `${handles}${key.handleId}`;
   if ("workload" in key) return `${resources}/workloadendpoints/${key.namespace}/${nameOf(key)}`;
@@ -44,7 +44,7 @@ export function pathOf(key: Key): string | undefined {
   return plural && `${resources}/${plural}/${key.name}`;
 }
 
-/** What all keys begin with that a listing may need; other kinds' may as well (`keyAt`). `undefined`: there are none. */
+/** The common prefix of all keys that a listing may need; other kinds may share it (`keyAt`). `undefined`: there are none. */
 export function prefixOf(kind: Kind, { node, family, network }: Filter): string | undefined {
   if (kind === "IPAMBlock") return family === undefined ? blocks : `${blocks}ipv${family}/`;
   if (kind === "BlockAffinity")
@@ -55,7 +55,7 @@ export function prefixOf(kind: Kind, { node, family, network }: Filter): string 
   return plural && `${resources}/${plural}/`;
 }
 
-/** The key of the object at a path; `undefined` for a path that no object of the kind has. */
+/** The key of the object at a path; `undefined` if the path is not one of this kind. */
 export function keyAt(kind: Kind, path: string): Key | undefined {
   if (kind === "IPAMBlock") {
     const cidr = cidrIn(path.slice(blocks.length));

@@ -1,6 +1,6 @@
 /**
- * etcd's gRPC protocol, version 3: of its public API, the messages that this driver sends and their fields that it reads. 64-bit integers are
- * texts, keys and values bytes.
+ * The part of etcd's gRPC protocol, version 3, that this driver uses: the messages that it sends and the fields that it reads. 64-bit integers
+ * are strings, keys and values are bytes.
  */
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { fromJSON } from "@grpc/proto-loader";
@@ -12,7 +12,7 @@ export interface KeyValue {
 }
 
 interface Header {
-  /** Of the store when the request was done. */
+  /** The store's revision when the request was executed. */
   readonly revision: string;
 }
 
@@ -35,7 +35,7 @@ export interface WatchResponse {
   readonly header: Header;
   readonly created: boolean;
   readonly canceled: boolean;
-  /** Other than "0": the changes up to here are forgotten. */
+  /** If not "0": changes up to this revision were compacted. */
   readonly compactRevision: string;
   readonly cancelReason: string;
   readonly events: readonly { readonly type: "PUT" | "DELETE"; readonly kv: KeyValue }[];

@@ -1,5 +1,5 @@
 /**
- * The values of Calico's objects in etcd, and the objects that they stand for above the port, which have the shape of the CRDs.
+ * The values of Calico's objects in etcd, converted from and to objects in the shape of the CRDs.
  *
  * | object        | in etcd                                                                                                     |
  * | ------------- | ----------------------------------------------------------------------------------------------------------- |
@@ -9,7 +9,7 @@
  * | IPAMConfig    | `{"strict_affinity":…,"auto_allocate_blocks":…,…}`, without what is false or 0                                |
  * | resources     | the object, without its revision                                                                             |
  *
- * **Members that are not known are kept**, behind those that are.
+ * **Unknown members are kept**, after the known ones.
  */
 import { randomUUID } from "node:crypto";
 import { goJson, inOrder } from "../cluster/go-json.ts";
@@ -21,11 +21,11 @@ import { nameOf } from "../object-name.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Of what IPAM alone knows, and of resources. */
+/** For IPAM's internal kinds, and for resources. */
 const internal = "crd.projectcalico.org/v1";
 const external = "projectcalico.org/v3";
 
-/** Throws `SyntaxError` when the value is no object of the kind. */
+/** Throws `SyntaxError` if the value is not an object of the kind. */
 export function decodeValue(key: Key, value: string, revision: string): StoredObject {
   const fields = value === "" && key.kind === "BlockAffinity" ? {} : fieldsOf(parseJson(value));
   const metadata = { name: nameOf(key), resourceVersion: revision };
@@ -41,7 +41,7 @@ export function decodeValue(key: Key, value: string, revision: string): StoredOb
   };
 }
 
-/** `undefined` where the object stands in etcd as it is. */
+/** `undefined` if etcd stores the object unchanged. */
 function decodeSpec(key: Key, fields: Fields): object | undefined {
   if (key.kind === "IPAMBlock") return decodeBlock(fields);
   if (key.kind === "BlockAffinity" && "node" in key) {
@@ -58,7 +58,7 @@ function decodeSpec(key: Key, fields: Fields): object | undefined {
   return { strictAffinity, autoAllocateBlocks, ...others };
 }
 
-/** `hostAffinity` is what Calico wrote before there was `affinity`. */
+/** Calico wrote `hostAffinity` before it introduced `affinity`. */
 function decodeBlock({ affinity_claim_time: time, hostAffinity: host, ...fields }: Fields): object {
   const affinity = fields.affinity ?? (host == null ? undefined : `host:${host}`);
   return {
@@ -69,7 +69,7 @@ function decodeBlock({ affinity_claim_time: time, hostAffinity: host, ...fields 
   };
 }
 
-/** What Calico would write. Of an object that has none yet, a resource gets an identity and a time. */
+/** The value that Calico would write. A resource without a UID and a creation time gets them. */
 export function encodeValue(key: Key, object: StoredObject, now: Date): string {
   const spec = object.spec as Fields;
   if (key.kind === "IPAMBlock") return goJson(encodeBlock(spec));

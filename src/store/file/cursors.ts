@@ -1,16 +1,16 @@
 /**
- * Cursors: where in a pool a node finds its next address, so that no full block is read to find out.
+ * Cursors: where in a pool a node finds its next address, without reading any full block.
  *
  *     cursor   current: 10.0.0.64/26    first 3 ─┐   last 5 ─┐    probed 12
  *     open               …-3: 10.0.1.0/26  …-4: 10.0.0.0/26  …-5: 10.0.2.0/26
  *
- * `current` is the block in use; the open blocks are a queue of those that were full and have room again, one small object each;
- * `probed` counts the pool's blocks, from the node's start, that need not be looked at for a claim. The pool that gave last is in a cursor of
- * its own, `<node>-last-ipv4`.
+ * `current` is the block in use. The open blocks form a queue of blocks that were full and have room again, one small object each. `probed`
+ * counts the pool's blocks, from the node's start, that a claim can skip. A cursor of its own, `<node>-last-ipv4`, names the pool of the last
+ * assignment.
  *
- * **A cursor is a hint and decides nothing.** What it names is read and checked before it is used, so a wrong one costs time, never an
- * address given twice. What it forgets (a process was killed, a file was lost) is found by a look at all blocks, which happens before
- * anybody is told that there is no address left (`findAnywhere`). One that cannot be read is set aside and begins anew.
+ * **A cursor is only a hint.** Whatever it names is read and checked before use, so a wrong cursor costs time but never assigns an address twice.
+ * A block that it misses (a process was killed, a file was lost) is found by the scan of all blocks that precedes every "no address left"
+ * (`findAnywhere`). An unreadable cursor is set aside and replaced by a new one.
  */
 import type { Family } from "../../net/address.ts";
 import { parsePrefix } from "../../net/prefix.ts";
@@ -25,7 +25,7 @@ interface CursorSpec {
   /** The pool's CIDR. */
   readonly pool: string;
   readonly current?: string | undefined;
-  /** The queue holds the open blocks `first` to `last`; it is empty when `last` is less. */
+  /** The queue consists of the open blocks `first` to `last`; it is empty if `last` is less. */
   readonly first: number;
   readonly last: number;
   readonly probed: bigint | number;
@@ -37,7 +37,7 @@ interface LastPoolSpec extends LastPool {
   readonly node: string;
 }
 
-/** A queue that tells of more blocks is damaged, and to look for each would take for ever. */
+/** A longer queue is damaged; looking up each of its blocks would take too long. */
 const maxQueueLength = 100_000;
 
 export function answerHint(objects: Objects, request: HintRequest): HintReply {
@@ -78,7 +78,7 @@ function move(objects: Objects, cursor: Cursor, hint: RoomHint): Cursor {
 function readCursor(objects: Objects, node: string, pool: string): Cursor {
   const stored = readHint(objects, "IPAMCursor", affinityName(node, pool)) as Cursor | undefined;
   if (stored === undefined) return newCursor(node, pool);
-  // One that makes no sense is as good as none.
+  // An invalid cursor is treated as a missing one.
   return isSound(stored.spec) ? stored : { ...stored, spec: newCursor(node, pool).spec };
 }
 
@@ -98,7 +98,7 @@ function isSound({ current, first, last, probed }: CursorSpec): boolean {
   return (typeof probed === "bigint" || Number.isSafeInteger(probed)) && probed >= 0;
 }
 
-/** Turns to the next open block, or to none. */
+/** Moves on to the next open block, if any. */
 function nextOpen(objects: Objects, cursor: Cursor): Cursor {
   const { first, last } = cursor.spec;
   for (let n = first; n <= last; n++) {
@@ -110,11 +110,11 @@ function nextOpen(objects: Objects, cursor: Cursor): Cursor {
   return moved(cursor, { current: undefined, first: last + 1 });
 }
 
-/** Puts a block that has room again at the end of the queue; does nothing for the block in use. */
+/** Appends a block that has room again to the queue; does nothing for the block in use. */
 function pushOpen(objects: Objects, cursor: Cursor, cidr: string): Cursor {
   if (cursor.spec.current === cidr) return cursor;
   if (cursor.spec.current === undefined) return moved(cursor, { current: cidr });
-  // An entry beyond the last is one whose writer was killed before it wrote the cursor: it is taken in.
+  // An entry beyond the last was written by a process that was killed before it wrote the cursor: include it.
   for (let n = cursor.spec.last + 1; ; n++) {
     if (objects.create(openBlock(cursor, n, cidr)) !== undefined) return moved(cursor, { last: n });
   }
@@ -124,7 +124,7 @@ function moved(cursor: Cursor, change: Partial<CursorSpec>): Cursor {
   return { ...cursor, spec: { ...cursor.spec, ...change } };
 }
 
-/** Writes a cursor if it moved. */
+/** Writes a cursor if it has changed. */
 function saveCursor(objects: Objects, before: Cursor, after: Cursor): void {
   if (before.spec === after.spec) return;
   if (after.metadata.resourceVersion === undefined) objects.create(after);
@@ -148,7 +148,7 @@ function openName({ metadata }: Cursor, n: number): string {
   return `${metadata.name}-${n}`;
 }
 
-/** Hints about blocks that are gone. */
+/** Removes hints about a deleted block. */
 function forgetCursors(objects: Objects, cidr: string): void {
   for (const cursor of objects.list("IPAMCursor")) {
     const { node, pool } = cursor.spec as CursorSpec;

@@ -1,4 +1,4 @@
-/** The embedded store as a datastore: one lock around each transaction, and damage repaired under it. */
+/** The embedded store as a datastore: holds one lock for each transaction, and repairs damage while it holds it. */
 import type { Sys } from "../../host/sys.ts";
 import { DamagedError } from "../damage.ts";
 import type { Datastore, DatastoreOptions } from "../datastore.ts";
@@ -19,7 +19,7 @@ export function fileDatastore(sys: Sys, options: DatastoreOptions): Datastore {
   };
 }
 
-/** Each damaged object is repaired once; what cannot be is thrown. */
+/** Repairs each damaged object once; throws the error if that fails. */
 function driveRepairing<T>(transaction: () => Transaction<T>, store: Store, repair: DatastoreOptions["repair"]): T {
   const repaired = new Set<string>();
   for (;;) {

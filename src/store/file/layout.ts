@@ -1,5 +1,5 @@
 /**
- * How an object stands in its file: what `cat` shows and `git diff` compares, and half the size of an indented text.
+ * The layout of an object's file: readable with `cat`, comparable with `git diff`, and half the size of indented JSON.
  *
  *     {
  *     "kind": "IPAMBlock",                     one line per key,
@@ -13,8 +13,8 @@
  *     }
  *     }
  *
- * **Any other layout of the same JSON is read as well**: people edit these files. In this one, such a list's items stay text, and so do a
- * block's sequence numbers: 64 integers of 19 digits, of which an operation is about one.
+ * **Any other layout of the same JSON is accepted as well**: people edit these files. In this layout, the items of such a list stay text, and so
+ * do a block's sequence numbers: 64 integers of 19 digits, of which an operation needs about one.
  */
 import { parseJson, stringifyJson } from "../json.ts";
 import { JsonText } from "../json-text.ts";
@@ -37,7 +37,7 @@ export function formatObject(object: StoredObject<unknown, string>): string {
   return `${text}\n}\n`;
 }
 
-/** The value that a text stands for, with the items of the list as `JsonText` in the layout above. Throws `SyntaxError`. */
+/** The parsed object, with the list's items as `JsonText` if the text has the layout above. Throws `SyntaxError`. */
 export function parseObject(text: string): unknown {
   const start = text.indexOf(listStart);
   if (start < 0) return parseJson(text);
@@ -56,7 +56,7 @@ export function parseObject(text: string): unknown {
   for (const item of items) list.push(new JsonText(item));
   if (numbers === undefined) return object;
   const { spec } = object as { readonly spec: Record<string, unknown> };
-  // The line may be another object's than the spec's.
+  // The line may belong to an object other than the spec.
   if (!isEmptyObject(spec[numbersKey])) return parseJson(text);
   spec[numbersKey] = new JsonText(numbers.text);
   return object;
@@ -66,7 +66,7 @@ function isEmptyObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
 }
 
-/** `undefined` where there might be other objects on an item's line, or a string with escapes. */
+/** `undefined` if an item's line may contain nested objects or a string with escapes. */
 function splitList(list: string): readonly string[] | undefined {
   if (list.includes("\\")) return undefined;
   const parts = list.split("},");
@@ -79,14 +79,14 @@ function splitList(list: string): readonly string[] | undefined {
   return parts;
 }
 
-/** The spec's list of that name, which is empty. */
+/** The spec's list with this name, if it is empty. */
 function listAt(object: unknown, name: string): unknown[] | undefined {
   const { spec } = (object ?? {}) as { readonly spec?: Readonly<Record<string, unknown>> };
   const list = spec?.[name];
   return Array.isArray(list) && list.length === 0 ? list : undefined;
 }
 
-/** The record of sequence numbers, where it stands in one line; `start` is its index in the text. */
+/** The record of sequence numbers, if it is on one line; `start` is its index in the text. */
 function lineOfNumbers(text: string): { readonly start: number; readonly text: string } | undefined {
   const start = text.indexOf(numbersStart) + numbersStart.length;
   const end = text.indexOf("}", start) + 1;

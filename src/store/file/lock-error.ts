@@ -1,8 +1,8 @@
-/** Why a lock is not held. */
+/** Errors of taking a lock. */
 import { CoreError } from "../../errors/core-error.ts";
 
 export interface LockWait {
-  /** What it guards; reads after "cannot lock". */
+  /** What the lock protects; follows "cannot lock". */
   readonly what: string;
   readonly path: string;
   /** For people: `process 812 (tortie)`. */
@@ -10,7 +10,7 @@ export interface LockWait {
   readonly waitedMs: number;
 }
 
-/** Somebody else holds it for too long. */
+/** Another process held the lock for too long. */
 export class LockTimeout extends CoreError {
   override readonly name = "LockTimeout";
   readonly kind = "timeout";
@@ -23,7 +23,7 @@ export class LockTimeout extends CoreError {
   }
 }
 
-/** It cannot be made. */
+/** The lock file cannot be created. */
 export class LockError extends CoreError {
   override readonly name = "LockError";
   readonly kind = "datastore";

@@ -1,4 +1,4 @@
-/** Who holds a flock(2): the kernel tells by /proc/locks, to those who can see the holder. */
+/** Finds the process that holds a flock(2), from /proc/locks, which shows holders in our PID namespace. */
 import { isErrno, type Sys } from "../../host/sys.ts";
 
 export interface HeldFile {
@@ -6,7 +6,7 @@ export interface HeldFile {
   readonly pid: number;
 }
 
-/** `1: FLOCK  ADVISORY  WRITE 812 00:1a:4711 0 EOF`; a line with `->` is one who waits. None without /proc. */
+/** `1: FLOCK  ADVISORY  WRITE 812 00:1a:4711 0 EOF`; a line with `->` is a waiting process. Empty without /proc. */
 export function readLocks(sys: Sys): readonly HeldFile[] {
   let text: string;
   try {

@@ -1,8 +1,8 @@
 /**
  * The lock of the embedded store: one flock(2) for the node, held around a transaction.
  *
- * The wait for it ends early enough to leave the work its time (`plugin/deadline.ts`). The kernel frees the lock of a killed process, and
- * the next one to get it clears away the file that was being written.
+ * The wait ends early enough to leave time for the work (`plugin/deadline.ts`). The kernel releases the lock of a killed process, and the next
+ * holder removes the unfinished file.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { type FileLock, isErrno, type Sys } from "../../host/sys.ts";
@@ -14,20 +14,20 @@ import { type FileStoreOptions, fileStore } from "./store.ts";
 import { trustStateDirectories } from "./trust.ts";
 import { sweepLeftovers } from "./upkeep.ts";
 
-/** Never change: releases that run side by side lock each other out by it. */
+/** Never change: releases that run side by side exclude each other with it. */
 export const storeLock = `${runDir}/ipam.lock`;
 
 export interface LockOptions extends FileStoreOptions {
-  /** `ipam_lock_file`: taken before ours, to keep out whoever else uses it. */
+  /** `ipam_lock_file`: taken before ours, to exclude other programs that use it. */
   readonly outerLock?: string | undefined;
   readonly timeoutMs?: number;
 }
 
-/** Of the 50 s that an operation has. */
+/** Out of the 50 s of an operation. */
 const defaultTimeoutMs = 40_000;
 const addressStore = "the datastore";
 
-/** Runs `body` with the store locked. Throws `LockTimeout` when the lock stays taken, `LockError` when it cannot be made. */
+/** Runs `body` with the store locked. Throws `LockTimeout` if another process holds the lock too long, `LockError` if it cannot be created. */
 export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: Store) => T): T {
   const { outerLock, timeoutMs = defaultTimeoutMs } = options;
   trustStateDirectories(sys);
@@ -47,8 +47,8 @@ export function withFileStore<T>(sys: Sys, options: LockOptions, body: (store: S
 }
 
 /**
- * Takes a lock, whose directory is made when it is missing. `what` reads after "cannot lock". Throws `LockTimeout`, which names the holder,
- * when it stays taken, `LockError` when it cannot be made.
+ * Takes a lock, and creates its directory if missing. `what` follows "cannot lock". Throws `LockTimeout`, which names the holder, and
+ * `LockError` if the lock file cannot be created.
  */
 export function takeLock(sys: Sys, path: string, what: string, timeoutMs = defaultTimeoutMs): FileLock {
   const start = sys.monotonicMs();

@@ -1,9 +1,9 @@
 /**
  * Objects in files, one JSON file each.
  *
- * **A file is old or new, never torn**: it is written beside and renamed. **A write compares revisions while the lock is held**, so the
- * comparison cannot be overtaken. **One damaged object does not hide the others**: reading it fails by name, listing leaves it out, and
- * setting it aside keeps it beside its place as `<file>.damaged-<time>`, which nobody reads.
+ * **A file is old or new, never torn**: it is written under another name and renamed. **A write compares revisions under the lock**, so no write
+ * comes in between. **A damaged object does not hide the others**: reading it fails with its name, a listing omits it, and `setAside` keeps it
+ * as `<file>.damaged-<time>`, which nothing reads.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { nowNs } from "../../host/clock.ts";
@@ -18,21 +18,21 @@ import { directoryMode, type FileKind, fileMode, nameOfFile, pathOf, places, suf
 
 export type FileObject<Spec = unknown> = StoredObject<Spec, FileKind>;
 
-/** Objects by kind and name, and who else keeps hints beside them. */
+/** Objects by kind and name. */
 export interface Objects {
   read(kind: FileKind, name: string): FileObject | undefined;
-  /** In the order of their files' names; those that cannot be used are left out, or, with `isWhole`, the first of them is thrown. */
+  /** In the order of file names. Omits damaged objects, or, with `isWhole`, throws the first error. */
   list(kind: FileKind, isWhole?: boolean): readonly FileObject[];
-  /** The object as it is stored now; `undefined` when there is one already. */
+  /** The object as stored; `undefined` if it exists already. */
   create(object: FileObject): FileObject | undefined;
-  /** The object as it is stored now; `undefined` when it was changed or removed since it was read. */
+  /** The object as stored; `undefined` if it was changed or removed since it was read. */
   update(object: FileObject): FileObject | undefined;
-  /** Whether this removed it. */
+  /** Whether this call removed it. */
   remove(object: FileObject): boolean;
   setAside(kind: FileKind, name: string, replacement?: FileObject): void;
 }
 
-/** What a file was when it was read; a rename gives it another inode. */
+/** The identity of a file when it was read; a rename changes the inode. */
 interface Seen {
   readonly stat: FileStat;
   readonly revision: string;
@@ -41,11 +41,11 @@ interface Seen {
 interface Context {
   readonly sys: Sys;
   readonly seen: Map<string, Seen>;
-  /** Told of objects that a listing left out. */
+  /** Called for each object that a listing omits. */
   readonly onDamaged: (error: StoreError) => void;
 }
 
-/** For writing, the caller holds the lock (`withFileStore`); reading needs none. */
+/** For writes, the caller must hold the lock (`withFileStore`); reads need none. */
 export function fileObjects(sys: Sys, onDamaged: (error: StoreError) => void): Objects {
   const context = { sys, onDamaged, seen: new Map<string, Seen>() };
   return {
@@ -125,13 +125,13 @@ function asNew(sys: Sys, object: FileObject): FileObject {
     metadata: {
       ...object.metadata,
       creationTimestamp: new Date(sys.wallClock().seconds * 1000).toISOString().replace(".000Z", "Z"),
-      // A name may be used again: a revision that starts at the clock is another than all that its earlier bearers had.
+      // A name may be reused: a revision that starts at the clock differs from those of earlier objects with that name.
       resourceVersion: nowNs(sys).toString(),
     },
   };
 }
 
-/** A copy stays beside when there is a replacement: were the file renamed away first, a process killed here would leave the name free. */
+/** Copies the file if there is a replacement: a process killed after a rename would leave the name free. */
 function setAside({ sys, seen }: Context, kind: FileKind, name: string, replacement: FileObject | undefined): void {
   const path = pathOf(kind, name);
   const { seconds, nanoseconds } = sys.wallClock();
@@ -172,7 +172,7 @@ function removeObject(context: Context, object: FileObject): boolean {
   return true;
 }
 
-/** Whether the stored revision is the object's. A file that is the same one we read needs not be parsed again to know. */
+/** Whether the stored revision is the object's. An unchanged file need not be parsed again. */
 function isCurrent(context: Context, { kind, metadata }: FileObject): boolean {
   const path = pathOf(kind, metadata.name);
   const known = context.seen.get(path);
@@ -187,7 +187,7 @@ function sameFile(one: FileStat, other: FileStat): boolean {
   return one.inode === other.inode && one.modifiedMs === other.modifiedMs && one.size === other.size;
 }
 
-/** A file that a person wrote may have none. */
+/** A file written by a person may have none. */
 function revisionOf({ resourceVersion }: Metadata): string {
   return resourceVersion ?? "0";
 }
@@ -215,7 +215,7 @@ function envelopeFault(object: Partial<FileObject> | null, kind: FileKind, path:
   return undefined;
 }
 
-/** Runs a write, making the directory when it is missing. */
+/** Runs a write, and creates the directory if missing. */
 function inDirectory(sys: Sys, kind: FileKind, write: () => void): void {
   try {
     write();

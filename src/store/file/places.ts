@@ -1,16 +1,16 @@
 /**
- * Where the files of each kind are, and which file is an object's.
+ * The directory of each kind, and the file of each object.
  *
- *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: they die with the sandboxes, on a tmpfs
+ *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: on a tmpfs, they vanish with the sandboxes
  *     /run/tortie/ipam/{affinities,handles,cursors,open}/…
  *     /run/tortie/endpoints/…                            (`src/endpoint`)
- *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,clusterinformations,nodes,namespaces}/…     settings: synced to the disk before they count
+ *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,clusterinformations,nodes,namespaces}/…     settings: synced to the disk
  */
 import { runDir, stateDir } from "../../identity/names.ts";
 import { sha256 } from "../../net/digest.ts";
 import type { Kind } from "../object.ts";
 
-/** With the hints that this store keeps for itself. */
+/** Including the hints that only this store keeps. */
 export type FileKind = Kind | "IPAMCursor" | "IPAMOpenBlock";
 
 interface Place {
@@ -35,23 +35,23 @@ export const places: Readonly<Record<FileKind, Place>> = {
   IPAMOpenBlock: { directory: `${runDir}/ipam/open`, durable: false },
 };
 
-/** Who may read who talks from where is root's to say. */
+/** Only root may see which address belongs to whom. */
 export const directoryMode = 0o700;
 export const fileMode = 0o600;
 export const suffix = ".json";
 
-/** Names that Calico makes are file names already; of others, what a file name may not hold is percent-encoded. */
+/** Names that Calico makes are valid file names; in others, invalid characters are percent-encoded. */
 export function pathOf(kind: FileKind, name: string): string {
-  // A listing passes over hidden files.
+  // A listing skips hidden files.
   const file = encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, "\ufffd")).replace(/^\./, "%2E");
   const { directory } = places[kind];
-  // A file name takes 255 bytes, and a temporary neighbour needs some more.
+  // A file name is limited to 255 bytes, and the temporary file's name is longer.
   return file.length <= 220
     ? `${directory}/${file}${suffix}`
     : `${directory}/${file.slice(0, 150)}~${sha256(name)}${suffix}`;
 }
 
-/** What a file's name says of the object's; of a name that was cut, what is left of it. */
+/** The object's name, decoded from the file name; for a shortened name, the rest of it. */
 export function nameOfFile(file: string): string {
   const name = file.slice(0, -suffix.length);
   try {

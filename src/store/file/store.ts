@@ -1,4 +1,4 @@
-/** The embedded store: it answers requests from files. For writing, the caller holds the lock (`withFileStore`); reading needs none. */
+/** The embedded store: answers requests from files. For writes, the caller must hold the lock (`withFileStore`); reads need none. */
 import type { Sys } from "../../host/sys.ts";
 import { matches } from "../filter.ts";
 import type { StoredObject } from "../object.ts";
@@ -11,7 +11,7 @@ import type { FileKind } from "./places.ts";
 import { sweepLeftovers, testWritable } from "./upkeep.ts";
 
 export interface FileStoreOptions {
-  /** Told of objects that a listing left out. */
+  /** Called for each object that a listing omits. */
   readonly onDamaged?: (error: StoreError) => void;
 }
 
@@ -36,7 +36,7 @@ function answer(sys: Sys, objects: Objects, request: StoreRequest): StoreReply {
     case "delete":
       return objects.remove(request.object) ? found(undefined) : conflict;
     case "wait":
-      // Whoever writes holds the lock, and nobody is faster.
+      // The writer holds the lock, so there are no conflicts.
       return nothing;
     case "set aside":
       objects.setAside(request.object.kind as FileKind, request.object.name, request.replacement);

@@ -1,4 +1,4 @@
-/** Whose our directories are. Whoever else could write to them could give addresses away, and have us remove what is not ours. */
+/** Rejects state directories that others can write to: they could assign addresses, and make us remove foreign objects. */
 import { CoreError } from "../../errors/core-error.ts";
 import { isErrno, type Sys } from "../../host/sys.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
@@ -14,7 +14,7 @@ class UntrustedDirectory extends CoreError {
   }
 }
 
-/** Throws `UntrustedDirectory` where a directory of ours is a link, or another user's, or writable to others. What lies below is then root's alone. */
+/** Throws `UntrustedDirectory` if a state directory is a symbolic link, has another owner, or is writable by others. Everything below is then root's. */
 export function trustStateDirectories(sys: Sys): void {
   for (const directory of [runDir, stateDir]) {
     try {
@@ -34,7 +34,7 @@ function reasonOf(error: unknown, sys: Sys): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** By the effective user ID (proc(5): real, effective, saved, file system). Where that cannot be told, it is taken for root's. */
+/** By the effective user ID (proc(5): real, effective, saved, file system); true if it cannot be read. */
 function isRoot(sys: Sys): boolean {
   try {
     const [, effective] = /^Uid:\t\d+\t(\d+)/m.exec(sys.readFile("/proc/self/status")) ?? [];

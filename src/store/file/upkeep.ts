@@ -1,20 +1,20 @@
-/** What keeps the embedded store's directories in order; the caller holds the lock, as for every write. */
+/** Maintains the embedded store's directories; the caller holds the lock, as for every write. */
 import { isErrno, type Sys } from "../../host/sys.ts";
 import type { Kind } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { fileMode, places } from "./places.ts";
 
-/** The names that files are written under before they get their own (src/host). */
+/** Temporary names of files (src/host). */
 const leftover = /^\.tmp-/;
 
-/** Removes what processes that were killed in the middle of a write left behind. Nobody else is writing while the lock is held. */
+/** Removes the unfinished files of killed processes. While the lock is held, no other process writes. */
 export function sweepLeftovers(sys: Sys): void {
   for (const { directory } of Object.values(places)) {
     for (const name of namesIn(sys, directory)) if (leftover.test(name)) removeFile(sys, `${directory}/${name}`);
   }
 }
 
-/** Throws `StoreError` when objects of this kind cannot be made. Tries it where the first one would make its directories, and leaves nothing. */
+/** Throws `StoreError` if objects of this kind cannot be created. Tests the directory where the first one would be created, and leaves nothing behind. */
 export function testWritable(sys: Sys, kind: Kind): void {
   const { directory } = places[kind];
   const parts = directory.split("/");

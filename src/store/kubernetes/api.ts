@@ -1,4 +1,4 @@
-/** What the API server's answers mean: which are objects, which are conflicts, which may be asked for again and which never will be granted. */
+/** The meaning of the API server's answers: objects, conflicts, temporary and permanent refusals. */
 import { type About, Compacted, Unanswered } from "../cluster/backend.ts";
 import type { Kind } from "../object.ts";
 import { StoreError } from "../store-error.ts";
@@ -15,9 +15,9 @@ export interface WatchEvent {
   readonly object: Raw;
 }
 
-/** There is no such object. */
+/** The object does not exist. */
 export const missing = Symbol("missing");
-/** There is one already, or it is another than it was. */
+/** The object exists already, or its revision has changed. */
 export const conflict = Symbol("conflict");
 
 export interface Api {
@@ -27,14 +27,14 @@ export interface Api {
   close(): void;
 }
 
-/** The API's own account of what went wrong. */
+/** The API's description of an error. */
 interface Status {
   readonly kind: "Status";
   readonly message: string;
   readonly details?: { readonly name?: string };
 }
 
-/** The server is busy, or there is none behind the proxy. */
+/** The server is busy, or the proxy has no server behind it. */
 const passing: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 
 export function kubernetesApi(transport: KubeTransport): Api {
@@ -56,7 +56,7 @@ export function kubernetesApi(transport: KubeTransport): Api {
 
 function meaningOf(transport: KubeTransport, answer: Answer, about: About): typeof missing | typeof conflict {
   const { status, body } = answer;
-  // A server that lacks the whole resource answers so too, but names no object.
+  // A server without the resource type also answers 404, but without the name of an object.
   if (status === 404 && isStatus(body) && body.details?.name !== undefined) return missing;
   if (status === 409) return conflict;
   throw failureOf(transport, answer, about);

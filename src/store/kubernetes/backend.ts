@@ -1,8 +1,8 @@
 /**
  * A Kubernetes API server as a backend: an object is a custom resource, its revision the resource's version.
  *
- * **Blocks, affinities and handles are deleted in two steps**, as the API's DELETE compares no revision: an update sets `deleted`, which nobody
- * may overtake, and a DELETE of this UID follows. Whoever reads an object that was left between the two finishes it.
+ * **Blocks, affinities and handles are deleted in two steps**, because the API's DELETE compares no revision: a conditional update sets `deleted`,
+ * then a DELETE of this UID follows. A reader that finds an object between the two steps completes the deletion.
  */
 import { type About, type Backend, type Change, Compacted, type Listing, Unanswered } from "../cluster/backend.ts";
 import type { ApiGroup } from "../cluster/settings.ts";
@@ -19,11 +19,11 @@ import { decodeObject, encodeObject, isHalfDeleted, isInternal, otherUid } from 
 import { type PodEndpoint, patchOfEndpoint, patchOfRemoval } from "./pod.ts";
 import { type Raw, resourceName, resourceOf, pathOf as resourcePath, selectorOf } from "./resources.ts";
 
-/** What the cluster has, and no client of Calico's makes or deletes. */
+/** Kinds of the cluster, which Calico's clients neither create nor delete. */
 const clusters: ReadonlySet<Kind> = new Set(["Node", "Namespace", "WorkloadEndpoint", "Profile"]);
 const maxPage = 500;
 const pageTimeoutMs = 10_000;
-/** A watch is asked for again after so many seconds, at the latest. */
+/** A watch is renewed after at most this many seconds. */
 const maxWatchSeconds = 600;
 
 interface Access {
@@ -56,7 +56,7 @@ async function read(access: Access, key: Key): Promise<StoredObject | undefined>
   return undefined;
 }
 
-/** Two handles whose IDs differ in case alone have one name. */
+/** Two handles whose IDs differ only in case have the same name. */
 function requireOwn(key: Key, object: StoredObject): StoredObject {
   const { handleID } = object.spec as { readonly handleID?: unknown };
   if (!("handleId" in key) || handleID === key.handleId) return object;
@@ -94,7 +94,7 @@ function narrow(query: URLSearchParams, kind: Kind, filter: Filter): void {
   if (selector !== "") query.set("labelSelector", selector);
 }
 
-/** Affinities that somebody has begun to delete are gone, as in Calico; blocks and handles are so when they are read. */
+/** Affinities marked as deleted count as missing, as in Calico; blocks and handles are handled when they are read. */
 function collect(access: Access, kind: Kind, raw: Raw, objects: StoredObject[], damaged: StoreError[]): void {
   try {
     const object = decode(access, kind, raw);
@@ -128,7 +128,7 @@ async function update(access: Access, key: Key, object: StoredObject): Promise<S
   return raw === missing || raw === conflict ? undefined : decode(access, key.kind, raw);
 }
 
-/** Of what is the cluster's, Calico's part stands in annotations. */
+/** For objects of the cluster, Calico's data is in annotations. */
 function patchOf(kind: Kind, object: StoredObject): object | undefined {
   if (kind === "Node") return patchOfNode(object);
   return kind === "WorkloadEndpoint" ? patchOfEndpoint(object as PodEndpoint) : undefined;
@@ -145,7 +145,7 @@ async function remove(access: Access, key: Key, object: StoredObject): Promise<b
   return true;
 }
 
-/** The pod stays. */
+/** Does not delete the pod. */
 async function removeEndpoint(access: Access, key: Key, endpoint: PodEndpoint): Promise<boolean> {
   const { api, timeoutMs } = access;
   const path = `${pathOf(access, key)}/status`;
@@ -154,7 +154,7 @@ async function removeEndpoint(access: Access, key: Key, endpoint: PodEndpoint): 
   return answer !== missing && answer !== conflict;
 }
 
-/** Whoever is faster does it for us. */
+/** A concurrent deletion is success. */
 async function finishDelete(access: Access, key: Key, marked: StoredObject): Promise<void> {
   await deleteObject(access, key, marked, false);
 }
@@ -227,7 +227,7 @@ function decode({ group }: Access, kind: Kind, raw: Raw): StoredObject {
   }
 }
 
-/** Nodes, namespaces and pods are the cluster's; profiles are made of namespaces and accounts. */
+/** Nodes, namespaces and pods belong to the cluster; profiles are derived from namespaces and service accounts. */
 function requireWritable(action: string, key: Key): void {
   if (!clusters.has(key.kind)) return;
   throw new StoreError({ ...about(action, key), reason: "it is the cluster's, not Calico's" });

@@ -1,8 +1,8 @@
-/** How the API server is reached, and who we are to it: kubeconfig files, the pod's service account, tokens that are renewed, programs that give them. */
+/** How to reach the API server, and our credentials: kubeconfig files, the pod's service account, renewed tokens, credential programs. */
 import { type Cluster, KubeConfig, type User } from "@kubernetes/client-node";
 import { InvalidSetting, type KubernetesLocation } from "../cluster/settings.ts";
 
-/** Throws `InvalidSetting`. Reads the files anew each time: they may have been replaced. */
+/** Throws `InvalidSetting`. Reads the files each time, because they may have been replaced. */
 export function readConfig(location: KubernetesLocation): KubeConfig {
   const config = new KubeConfig();
   load(config, location);
@@ -28,7 +28,7 @@ function load(config: KubeConfig, { kubeconfig, server }: KubernetesLocation): v
   else throw new InvalidSetting("KUBECONFIG", "", "the path of a kubeconfig file, for this is not a pod of a cluster");
 }
 
-/** Several files are one: of what stands in two, the first counts. */
+/** Merges several files: the first occurrence of a name wins. */
 function loadFiles(config: KubeConfig, paths: readonly string[]): void {
   for (const [index, path] of paths.entries()) {
     try {
@@ -52,7 +52,7 @@ function selectContext(config: KubeConfig, context: string): void {
   config.setCurrentContext(context);
 }
 
-/** What is set beside the file counts more. */
+/** Settings take precedence over the file. */
 function overridden(location: KubernetesLocation, cluster: Cluster, user: User): [Cluster, User] {
   const { server = cluster.server, caFile, certFile, keyFile, token, skipsTlsVerify } = location;
   return [
@@ -60,7 +60,7 @@ function overridden(location: KubernetesLocation, cluster: Cluster, user: User):
       ...cluster,
       server: server.replace(/\/+$/, ""),
       ...(caFile !== undefined && { caFile, caData: "" }),
-      // Without TLS there is nothing to verify, and the library asks for these words.
+      // There is nothing to verify without TLS, but the library requires this option.
       skipTLSVerify: cluster.skipTLSVerify || skipsTlsVerify || server.startsWith("http:"),
     },
     {

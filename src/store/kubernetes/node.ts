@@ -1,5 +1,5 @@
 /**
- * Calico's Node is the cluster's: its spec stands in annotations, which are written through `nodes/status`.
+ * Calico's Node is Kubernetes' Node: its spec is stored in annotations, which are written through `nodes/status`.
  *
  *     projectcalico.org/IPv4Address: 172.31.250.7/24       spec.bgp.ipv4Address
  *     projectcalico.org/VXLANTunnelMACAddr: 66:00:…        spec.vxlanTunnelMACAddr
@@ -9,7 +9,7 @@ import type { Raw } from "./resources.ts";
 
 type Fields = Record<string, unknown>;
 
-/** By their place in the object. */
+/** By their path in the object. */
 const annotations: Readonly<Record<string, string>> = {
   "spec.bgp.ipv4Address": "IPv4Address",
   "spec.bgp.ipv6Address": "IPv6Address",
@@ -46,7 +46,7 @@ export function decodeNode({ metadata, spec, status }: Raw): StoredObject {
   return { apiVersion: "projectcalico.org/v3", kind: "Node", metadata: others, ...node };
 }
 
-/** A merge patch of `nodes/status`: what the object does not have any more goes. It fails where the node was changed since. */
+/** A merge patch of `nodes/status`, which removes what the object no longer has. It fails if the node was changed since it was read. */
 export function patchOfNode(node: StoredObject): object {
   const entries = Object.entries(annotations).map(([place, name]) => {
     const value = valueAt(node, place.split("."));

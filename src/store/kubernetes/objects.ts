@@ -1,9 +1,9 @@
 /**
- * Calico's objects as custom resources, and the objects that they stand for above the port.
+ * Converts Calico's objects from and to custom resources.
  *
- * **In `crd.projectcalico.org/v1`** labels and annotations of an object stand in its annotation `projectcalico.org/metadata`, and on the resource
- * itself those that are Calico's own; a resource's UID is exposed as another one, so that both APIs of Calico never show one UID for two
- * objects; `deleted` of an affinity is a text. `projectcalico.org/v3` has none of this.
+ * **In `crd.projectcalico.org/v1`** an object's labels and annotations are in its annotation `projectcalico.org/metadata`, and Calico's own labels
+ * also on the resource itself; the object's UID is derived from the resource's, so that the two APIs of Calico never show one UID for two
+ * objects; `deleted` of an affinity is a string. `projectcalico.org/v3` does none of this.
  */
 
 import { affinityLabels } from "../affinity-labels.ts";
@@ -23,19 +23,19 @@ type Texts = Readonly<Record<string, string>>;
 const metadataAnnotation = "projectcalico.org/metadata";
 const old = "crd.projectcalico.org/v1";
 const external = "projectcalico.org/v3";
-/** Kinds that two steps delete: the API's DELETE does not compare revisions. */
+/** Kinds that are deleted in two steps: the API's DELETE does not compare revisions. */
 const internalKinds: ReadonlySet<Kind> = new Set(["IPAMBlock", "BlockAffinity", "IPAMHandle"]);
 
 export function isInternal(kind: Kind): boolean {
   return internalKinds.has(kind);
 }
 
-/** Whether somebody has begun to delete it. */
+/** Whether its deletion has begun. */
 export function isHalfDeleted({ kind, spec }: StoredObject): boolean {
   return isInternal(kind) && String((spec as Fields).deleted) === "true";
 }
 
-/** Throws `SyntaxError` when it is no object of the kind. */
+/** Throws `SyntaxError` if it is not an object of the kind. */
 export function decodeObject(kind: Kind, raw: Raw, group: ApiGroup): StoredObject {
   if (typeof raw.metadata?.name !== "string") throw new SyntaxError("it has no metadata.name");
   const { managedFields: _managed, ...metadata } = raw.metadata;
@@ -67,7 +67,7 @@ function decodeMetadata(kind: Kind, { annotations = {}, labels, uid, ...others }
   };
 }
 
-/** What is sent to the API server. */
+/** The resource to send to the API server. */
 export function encodeObject(key: Key, object: StoredObject, group: ApiGroup): Raw {
   const { apiVersion, kind } = resourceOf(key.kind, group);
   const { apiVersion: _version, kind: _kind, metadata, spec, ...rest } = object;
@@ -81,7 +81,7 @@ export function encodeObject(key: Key, object: StoredObject, group: ApiGroup): R
   };
 }
 
-/** Affinities are what Calico would have written: with the labels that it looks for, without hints of ours. */
+/** Writes affinities as Calico does: with the labels that Calico selects by, without our hints. */
 function encodeNative(kind: Kind, metadata: Metadata, spec: Fields): Metadata {
   if (kind !== "BlockAffinity") return metadata;
   const { annotations: _hints, ...others } = metadata;
@@ -111,7 +111,7 @@ function calicosOwn(texts: Texts = {}): Texts {
   );
 }
 
-/** With what the schema requires, and without what is null, which it refuses. */
+/** Adds the fields that the schema requires, and omits null fields, which it rejects. */
 function encodeSpec(kind: Kind, spec: Fields, group: ApiGroup): unknown {
   const known = withoutNulls(spec) as Fields;
   if (kind === "IPAMBlock") return { ...known, strictAffinity: false, deleted: known.deleted ?? false };
@@ -122,7 +122,7 @@ function encodeSpec(kind: Kind, spec: Fields, group: ApiGroup): unknown {
   return { ...known, type: known.type ?? "host", deleted: group === old ? String(deleted) : deleted };
 }
 
-/** Items of lists stay: a free address is one. */
+/** Keeps null items of lists: they stand for free addresses. */
 function withoutNulls(value: unknown): unknown {
   const read = readValue(value);
   if (Array.isArray(read)) return read.map(withoutNulls);
@@ -131,12 +131,12 @@ function withoutNulls(value: unknown): unknown {
   return Object.fromEntries(members.map(([name, member]) => [name, withoutNulls(member)]));
 }
 
-/** The resource's UID by the object's, and the other way round. */
+/** Converts the UID of a resource to that of the object, and back. */
 export function otherUid(kind: Kind, uid: string, group: ApiGroup): string {
   return isInternal(kind) || group !== old ? uid : convertUid(uid);
 }
 
-/** The bits of each byte in the other order, but for the bytes of version and variant. Done twice it is the same again. */
+/** Reverses the bits of each byte, except those of version and variant. Applied twice, it returns the original. */
 export function convertUid(uid: string): string {
   const hex = uid.replaceAll("-", "");
   if (!/^[0-9a-f]{32}$/.test(hex)) return uid;

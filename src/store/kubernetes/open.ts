@@ -1,4 +1,4 @@
-/** Kubernetes as a datastore, where settings say its API server is. */
+/** Opens Kubernetes as a datastore. */
 import type { AsyncDatastore, AsyncDatastoreOptions } from "../async-datastore.ts";
 import { clusterDatastore, defaultTimeoutMs } from "../cluster/datastore.ts";
 import type { KubernetesLocation } from "../cluster/settings.ts";
@@ -7,7 +7,7 @@ import { kubernetesBackend } from "./backend.ts";
 import { readConfig } from "./config.ts";
 import { KubeTransport } from "./transport.ts";
 
-/** Connects with the first request. Rejects with `InvalidSetting` where no kubeconfig file or service account can be read. */
+/** Connects with the first request. Rejects with `InvalidSetting` if no kubeconfig file or service account can be read. */
 export async function openKubernetes(
   location: KubernetesLocation,
   options: AsyncDatastoreOptions = {},

@@ -1,6 +1,6 @@
 /**
- * Calico's WorkloadEndpoint is the cluster's pod: what a CNI plugin adds to it stands in three annotations, which are written through
- * `pods/status`; all else follows from the pod.
+ * Calico's WorkloadEndpoint is Kubernetes' Pod: three annotations, written through `pods/status`, hold what a CNI plugin adds; everything else
+ * follows from the pod.
  *
  *     cni.projectcalico.org/podIP: 192.168.230.1/32      the first address
  *     cni.projectcalico.org/podIPs: 192.168.230.1/32,…   all
@@ -17,9 +17,9 @@ const podIp = "cni.projectcalico.org/podIP";
 const podIps = "cni.projectcalico.org/podIPs";
 const containerId = "cni.projectcalico.org/containerID";
 const amazonsPodIps = "vpc.amazonaws.com/pod-ips";
-/** A pod has one endpoint, whatever its other interfaces. */
+/** A pod has one endpoint, for this interface. */
 const podInterface = "eth0";
-/** A label's value is no longer. */
+/** The maximum length of a label's value. */
 const maxLabelLength = 63;
 
 export interface EndpointSpec {
@@ -44,7 +44,7 @@ export interface EndpointPort {
 
 export type PodEndpoint = StoredObject<EndpointSpec, "WorkloadEndpoint">;
 
-/** The parts of a pod that are looked at. */
+/** The parts of a pod that are read. */
 interface PodSpec {
   readonly nodeName?: string;
   readonly serviceAccountName?: string;
@@ -64,7 +64,7 @@ interface PodStatus {
   readonly podIPs?: readonly { readonly ip: string }[];
 }
 
-/** With the pod's own annotations, which say what it wants. A pod that no node has yet has none in its endpoint either. */
+/** Includes the pod's own annotations, which hold its requests. Before the pod is scheduled, its endpoint has no node. */
 export function decodePod(pod: Raw): PodEndpoint {
   const { name, uid, resourceVersion, creationTimestamp, labels, annotations = {} } = pod.metadata;
   const namespace = String(pod.metadata.namespace);
@@ -101,19 +101,19 @@ export function decodePod(pod: Raw): PodEndpoint {
   };
 }
 
-/** A merge patch of `pods/status`. It fails where another pod has the name by now. */
+/** A merge patch of `pods/status`. It fails if another pod has the name by now. */
 export function patchOfEndpoint({ metadata: { uid }, spec }: PodEndpoint): object {
   const addresses = spec.ipNetworks ?? [];
   const annotations = { [podIp]: addresses[0] ?? "", [podIps]: addresses.join(), [containerId]: spec.containerID };
   return { metadata: { ...(uid !== undefined && { uid }), annotations } };
 }
 
-/** The same for an endpoint that goes: the pod keeps the ID of its last sandbox. It fails where the pod was changed since. */
+/** The same for removing an endpoint: the pod keeps the ID of its last sandbox. It fails if the pod was changed since it was read. */
 export function patchOfRemoval({ metadata: { uid, resourceVersion } }: PodEndpoint): object {
   return { metadata: { uid, resourceVersion, annotations: { [podIp]: "", [podIps]: "" } } };
 }
 
-/** With prefix lengths. What kubelet reports counts more than what a plugin noted, for it follows the sandbox. */
+/** With prefix lengths. The kubelet's report takes precedence over the plugin's annotation, because it follows the sandbox. */
 function addressesOf({ metadata, status }: Raw): readonly string[] {
   const { annotations = {}, deletionTimestamp } = metadata;
   const { phase, podIP, podIPs = [] } = (status ?? {}) as PodStatus;
@@ -138,7 +138,7 @@ function split(list = ""): readonly string[] {
   return list.split(",").map((address) => address.trim());
 }
 
-/** Of a port that somebody may call by its name or from outside. */
+/** Only ports that have a name or a host port. */
 function decodePort({ name = "", containerPort, hostPort, protocol = "TCP" }: ContainerPort): readonly EndpointPort[] {
   if (name === "" && hostPort === undefined) return [];
   return [{ name, protocol, port: containerPort, ...(hostPort !== undefined && { hostPort }) }];

@@ -1,5 +1,5 @@
 /**
- * Which resource of the API each kind is, and what each object is called.
+ * The API resource of each kind, and the name of each object.
  *
  * | kind | `crd.projectcalico.org/v1` | `projectcalico.org/v3` |
  * | --- | --- | --- |
@@ -54,7 +54,7 @@ export function resourceOf(kind: Kind, group: ApiGroup): Resource {
   return { apiVersion: group, kind, path: `/apis/${group}/${plurals[kind]}` };
 }
 
-/** `metadata.name` of the object that a key asks for. */
+/** `metadata.name` of the key's object. */
 export function resourceName(key: Key): string {
   if ("name" in key) return key.name;
   if ("handleId" in key) return handleName(key.handleId);
@@ -62,7 +62,7 @@ export function resourceName(key: Key): string {
   return "node" in key ? affinityName(key.node, key.cidr) : blockName(key.cidr);
 }
 
-/** Calico's, the ID in lower case; where the API allows no such name, one with a digest. */
+/** Calico's name: the ID in lower case. If the API does not allow it, a name with a digest. */
 function handleName(handleId: string): string {
   const lower = handleId.toLowerCase();
   if (isDnsSubdomain(lower)) return lower;
@@ -71,14 +71,14 @@ function handleName(handleId: string): string {
   return [...(words.length > 0 ? [words.join("-").slice(0, 180)] : []), digest].join("-");
 }
 
-/** The path of the object that a key asks for. */
+/** The path of the key's object. */
 export function pathOf(key: Key, group: ApiGroup): string {
   const { path } = resourceOf(key.kind, group);
   const name = encodeURIComponent(resourceName(key));
   return "workload" in key ? `/api/v1/namespaces/${encodeURIComponent(key.namespace)}/pods/${name}` : `${path}/${name}`;
 }
 
-/** What a listing asks for beside the kind: Calico finds a node's affinities by their labels. */
+/** The selector of a listing: Calico finds a node's affinities by their labels. */
 export function selectorOf(kind: Kind, { node, family }: Filter): string {
   if (kind !== "BlockAffinity" || node === undefined) return "";
   const labels = [

@@ -1,6 +1,6 @@
 /**
- * Requests to the API server: kept connections, and bodies without loss. The generated client reads bodies with `JSON.parse`, which would write
- * another sequence number into a block than the one it read.
+ * Requests to the API server, with keep-alive and lossless JSON. The generated client parses bodies with `JSON.parse`, which would change a
+ * block's 64-bit sequence numbers.
  */
 import { type Agent, type IncomingMessage, request as requestHttp } from "node:http";
 import { type RequestOptions, request as requestHttps } from "node:https";
@@ -19,19 +19,19 @@ export interface Call {
 
 export interface Answer {
   readonly status: number;
-  /** A text where the server did not answer with JSON. */
+  /** A string if the body is not JSON. */
   readonly body: unknown;
 }
 
-/** How long credentials are used before they are asked for again; the library renews those that end sooner. */
+/** How long credentials are reused; the library renews those that expire sooner. */
 const credentialsMs = 10_000;
 const maxConnections = 48;
-/** A watch gets a bookmark each minute or so; one that is silent for longer has lost its server. */
+/** A watch gets a bookmark about every minute; a watch that is silent for this long has lost its server. */
 const silenceMs = 150_000;
 
-/** Codes of Node and OpenSSL for a peer that is not known, on either end. */
+/** Codes of Node and OpenSSL for a failed TLS handshake on either end. */
 const distrust = /^(ERR_(TLS|SSL|OSSL)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|EPROTO)/;
-/** How long requests may go on over connections that are no longer used. */
+/** How long requests may continue over connections that are replaced. */
 const lingerMs = 60_000;
 
 export class KubeTransport {
@@ -51,7 +51,7 @@ export class KubeTransport {
     return this.#config?.getCurrentCluster()?.server ?? "";
   }
 
-  /** Rejects with `Unanswered` where there is no answer in time, with `StoreError` after `close`. Any status is an answer. */
+  /** Rejects with `Unanswered` without an answer in time, with `StoreError` after `close`. Any status is an answer. */
   async call(call: Call, about: About): Promise<Answer> {
     if (this.#isClosed) throw new StoreError({ ...about, reason: "the connections were closed" });
     const timeout = new AbortController();
@@ -68,7 +68,7 @@ export class KubeTransport {
     }
   }
 
-  /** The documents of a watch, one by one. With another status than 200, that answer is the only one. */
+  /** The documents of a watch, one by one. A status other than 200 is the only answer. */
   async *watch(path: string, about: About, signal: AbortSignal): AsyncGenerator<Answer> {
     const { signal: ended, end } = linked(signal);
     let silence = setTimeout(end, silenceMs);
@@ -93,7 +93,7 @@ export class KubeTransport {
     }
   }
 
-  /** The server does not know who we are: the next request reads files and asks programs again. */
+  /** After the server rejected our credentials: the next request reads files and runs programs again. */
   forgetCredentials(): void {
     this.#config = undefined;
     this.#credentials = undefined;
@@ -107,7 +107,7 @@ export class KubeTransport {
   #unanswered({ action, object }: About, reason: string, cause: unknown): Unanswered {
     const { code } = cause as NodeJS.ErrnoException;
     const { server } = this;
-    // Authorities and certificates change: they stand in files, which are read again.
+    // Certificates change, so their files are read again.
     if (code !== undefined && distrust.test(code)) this.forgetCredentials();
     return new Unanswered(action, object, `API server${server && ` ${server}`}: ${reason}`, cause);
   }
@@ -135,7 +135,7 @@ export class KubeTransport {
     });
   }
 
-  /** As they were a moment ago; asked for again when they are older, or when whoever should give them has not done so for as long. */
+  /** The cached credentials; read again when they are too old, or when the last attempt to read them has taken too long. */
   async #identity(): Promise<RequestOptions> {
     if (this.#credentials === undefined || Date.now() - this.#askedMs > credentialsMs) {
       this.#askedMs = Date.now();
@@ -159,7 +159,7 @@ export class KubeTransport {
     return { ...options, agent: this.#keptAgent(options) };
   }
 
-  /** The library makes one for each request; as long as it would be the same, the connections of the first are used. */
+  /** The library makes an agent for each request; an equal one is replaced by the first, to reuse its connections. */
   #keptAgent({ agent, ca, cert, key, servername, rejectUnauthorized }: RequestOptions): Agent {
     const identity = [this.server, ca, cert, key, servername, rejectUnauthorized].join("\n");
     if (this.#agent?.identity !== identity) {
@@ -174,7 +174,7 @@ export class KubeTransport {
   }
 }
 
-/** A program that gives tokens may hang. */
+/** A program that provides tokens may hang. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return await new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => reject(new Error("no credentials in time")), { once: true });
