@@ -1,4 +1,4 @@
-/** Addresses of a cluster, by the node agent. It makes the pools; a configuration's own are chosen among. */
+/** Addresses from a cluster, through the node agent. The agent creates pools; a configuration's own pools only restrict the choice. */
 
 import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
@@ -61,13 +61,13 @@ function assign(request: AddRequest<IpamConf>, context: Context, details: CallDe
   if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
   const node = nodename(conf.node, sys);
   const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(podOf(args)) };
-  // Which pool is a gateway's subnet is looked up among all.
+  // A gateway's subnet may be any pool.
   const known = conf.gateways.length === 0 ? [] : (ask(sys, { op: "pools", nodename: node }).pools ?? []);
   const reserved = reservedAddresses(known, conf.gateways);
   context.record();
   const answer = ask(sys, { op: "assign", ...common, wanted: requests.wanted, addresses, reserved });
   const { addresses: assigned = [], pools = [], isNew } = answer;
-  // What the attachment held before must stay.
+  // Addresses that the attachment held before must stay.
   if (isNew)
     context.undo("assignment of addresses", () => void askOrSpool(sys, attachment, { op: "release", ...common }));
   details.clusterPools = pools.map(clusterPool);
@@ -75,7 +75,7 @@ function assign(request: AddRequest<IpamConf>, context: Context, details: CallDe
   return resultOf(assigned, addresses.length > 0, conf, pools);
 }
 
-/** Never fails for want of an agent or a datastore. The ADD may have been of a configuration with the embedded datastore. */
+/** Does not fail if the agent or the datastore is unavailable. The ADD may have used the embedded datastore. */
 function release(request: DelRequest<IpamConf>, context: Context, details: CallDetails): void {
   const { attachment, args, conf } = request;
   const { sys } = context;

@@ -4,7 +4,7 @@
  *     pool 192.168.0.0/16 ─► block 192.168.185.0/26, affine to this node ─► ordinal 8 ─► 192.168.185.8
  *                                                                           handle <network>.<containerID>
  *
- * ADD gives what the attachment holds already, or new addresses: all that were asked for or none. DEL, CHECK and GC go by the handle.
+ * ADD returns the addresses that the attachment holds already, or new ones: all that were requested or none. DEL, CHECK and GC use the handle.
  */
 import { CniError, code } from "../../src/cni/error.ts";
 import { podOf } from "../../src/cni/pod.ts";
@@ -120,7 +120,7 @@ function addAddresses(request: AddRequest<IpamConf>, context: Context, details: 
   let subnets: readonly Pool[] = [];
   const assign = function* () {
     const wanted = requests.wanted.map((one) => ({ ...one, count: 1 }));
-    // Which pool is a gateway's subnet is looked up among all.
+    // A gateway's subnet may be any pool.
     const isShort = addresses.length === 0 && conf.gateways.length === 0;
     const last = isShort ? yield* assignFromLast({ ...assignArgs, wanted }) : undefined;
     if (last !== undefined) return last;
@@ -138,7 +138,7 @@ function addAddresses(request: AddRequest<IpamConf>, context: Context, details: 
   };
   context.record();
   const assigned = node.use(() => datastore.transact(assign));
-  // What the attachment held before has another time.
+  // Addresses that the attachment held before have another timestamp.
   const isNew = ({ secondary }: AllocationAttribute) => secondary?.timestamp === assignArgs.attributes.timestamp;
   context.undo("assignment of addresses", () =>
     datastoreOf(request, context).transact(() =>
@@ -164,7 +164,7 @@ function releaseAddresses(request: DelRequest<IpamConf>, context: Context, detai
   logReleased(context, "addresses released", released, { handle: handleId });
 }
 
-/** `undefined` when the pools that gave last are not known or have no room. */
+/** `undefined` if the pools of the last assignment are unknown or full. */
 function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<readonly Assigned[] | undefined> {
   const pools = yield* readLastPools(request.node, request.wanted, request.attributes.namespace);
   if (pools === undefined) return undefined;

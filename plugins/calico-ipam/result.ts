@@ -1,4 +1,4 @@
-/** ADD's result of the addresses that were assigned. */
+/** ADD's result for the assigned addresses. */
 import type { Result } from "../../src/cni/result.ts";
 import type { Assigned } from "../../src/ipam/model/handle-contents.ts";
 import { familyOf } from "../../src/net/address.ts";
@@ -7,8 +7,8 @@ import type { IpamConf } from "./conf.ts";
 import { type CidrPool, placementOf } from "./subnets.ts";
 
 /**
- * As Calico: with the block's prefix length, for addresses asked for by name with their own. But a gateway is of use in a subnet only.
- * `pools` may be empty where the configuration names no gateway. Routes of a family without an address lead nowhere, and are left out.
+ * As Calico: with the block's prefix length; requested addresses with a full-length prefix. But a gateway is only useful within a subnet.
+ * `pools` may be empty if the configuration names no gateway. Omits routes of a family without an address, which would lead nowhere.
  */
 export function resultOf(
   assigned: readonly Pick<Assigned, "address" | "block">[],

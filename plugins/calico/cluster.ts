@@ -1,8 +1,8 @@
 /**
- * What `calico` asks the node agent of a cluster, beside addresses:
+ * The requests of `calico` to a cluster's node agent, apart from addresses:
  *
- *     ADD    the pod's annotations ─► … ─► the endpoint's record, last
- *     DEL    the endpoint's record goes before the addresses do
+ *     ADD    reads the pod's annotations first ─► … ─► records the endpoint last
+ *     DEL    removes the endpoint's record before it releases the addresses
  */
 import { podOf } from "../../src/cni/pod.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -23,7 +23,7 @@ import { annotationsCapability } from "../../src/plugin/pod-annotations.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import type { EndpointSpec } from "./endpoint.ts";
 
-/** The request with the pod's annotations as Kubernetes has them, where the configuration asks for Kubernetes' policy, as Calico does. */
+/** The request with the pod's annotations from Kubernetes, if the configuration asks for Kubernetes' policy, as Calico does. */
 export function withAnnotations(
   request: AddRequest<CalicoConf>,
   node: string,
@@ -45,7 +45,7 @@ export function clusterPools(document: JsonObject, node: string, sys: Sys): read
   return (ask(sys, { op: "pools", nodename: node }).pools ?? []).map(clusterPool);
 }
 
-/** Records the endpoint, and takes the record back should the call fail. */
+/** Records the endpoint, and removes the record if the call fails. */
 export function putEndpoint(
   { attachment, document, network }: AddRequest<CalicoConf>,
   { addresses, hostInterface, mac }: EndpointSpec,
@@ -60,7 +60,7 @@ export function putEndpoint(
   ask(sys, { op: "put-endpoint", ...common, addresses, hostInterface, mac, profiles });
 }
 
-/** Never fails for want of an agent or a datastore. */
+/** Does not fail if the agent or the datastore is unavailable. */
 export function deleteEndpoint(
   sys: Sys,
   attachment: Attachment,

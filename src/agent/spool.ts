@@ -1,7 +1,7 @@
 /**
- * Does what plugins left in the spool, as soon as it can be done: at the start, when a file appears, and again every few seconds until it is done.
+ * Executes the messages that plugins left in the spool: at the start, when a file appears, and again every few seconds until it succeeds.
  *
- * **An ADD of the attachment waits for its own files** (`settle`): else a release that is late would take what the ADD was given.
+ * **An ADD of the attachment waits for its own files** (`settle`): a late release would otherwise take the addresses of the ADD.
  */
 import { watch } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,21 +13,21 @@ import { spooledOps, spoolFile } from "../node-protocol/spool.ts";
 
 export interface SpoolOptions {
   readonly sys: Sys;
-  /** Does what a file says. Rejects with what prevents it. */
+  /** Executes a file's message. Rejects with the error that prevents it. */
   readonly execute: (text: string) => Promise<void>;
   readonly onDone: (file: string) => void;
-  /** Told of each failure. `isFinal`: the file is set aside, for it can never be done. */
+  /** Called for each failure. `isFinal`: the file is set aside, because a retry cannot succeed. */
   readonly onFailure: (file: string, error: Error, isFinal: boolean) => void;
 }
 
 const suffix = ".json";
-/** A file that cannot be done keeps its content under this name. */
+/** A file that can never succeed is renamed to this suffix. */
 const refusedSuffix = ".refused";
 const retryMs = 5000;
 
 export class Spool {
   readonly #options: SpoolOptions;
-  /** Files that are being done. */
+  /** Files in progress. */
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: SpoolOptions) {
@@ -39,7 +39,7 @@ export class Spool {
     return this.#files().length;
   }
 
-  /** Does what waits for an attachment. Rejects with what prevents it. */
+  /** Executes the waiting messages of an attachment. Rejects with the error that prevents it. */
   async settle(attachment: Attachment): Promise<void> {
     for (const op of spooledOps) {
       const file = spoolFile(attachment, op);
@@ -56,7 +56,7 @@ export class Spool {
       isCalled = true;
       wake();
     });
-    // The directory itself may be removed; then the next look at it tells.
+    // The directory itself may be removed; the next sweep reports that.
     watcher.on("error", () => {});
     const run = async () => {
       while (!signal.aborted) {
@@ -72,7 +72,7 @@ export class Spool {
     void run();
   }
 
-  /** Does everything that waits, until the first file that cannot be done now. */
+  /** Executes all waiting messages, up to the first one that cannot be executed now. */
   async sweep(): Promise<void> {
     for (const file of this.#files()) {
       try {
@@ -98,7 +98,7 @@ export class Spool {
     }
   }
 
-  /** Each file is done once at a time. */
+  /** Executes a file's message, unless it is running already. */
   #do(file: string): Promise<void> {
     const running = this.#running.get(file);
     if (running !== undefined) return running;

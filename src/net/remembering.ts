@@ -2,8 +2,8 @@
 const maxRemembered = 256;
 
 /**
- * The function, but for a text that it was called with before it returns the same value again. An operation parses the few addresses that it
- * is about a dozen times each, and parsing one takes ten times as long as looking it up. Errors are not remembered.
+ * Returns the same function with a cache of its results. An operation parses its few addresses a dozen times each, and parsing takes ten times as
+ * long as a look-up. Does not cache errors.
  */
 export function remembering<T>(compute: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();

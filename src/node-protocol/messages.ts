@@ -84,18 +84,18 @@ export interface StatusMessage extends Envelope {
   readonly wanted: readonly WantedMessage[];
 }
 
-/** What the cluster knows of a pod, before ADD does anything for it. */
+/** Reads the cluster's information about a pod, before ADD does anything else. */
 export interface PodRequestMessage extends Envelope {
   readonly op: "pod";
   readonly pod: PodMessage;
 }
 
-/** All pools, which say what is masqueraded. */
+/** Lists all pools, which say which addresses are masqueraded. */
 export interface PoolsMessage extends Envelope {
   readonly op: "pools";
 }
 
-/** Records where an attachment is, for whoever makes routes and policy of it: the last step of an ADD. */
+/** Records an attachment's endpoint, for programs that configure routes and policy: the last step of an ADD. */
 export interface PutEndpointMessage extends Envelope {
   readonly op: "put-endpoint";
   readonly attachment: AttachmentMessage;
@@ -104,11 +104,11 @@ export interface PutEndpointMessage extends Envelope {
   readonly addresses: readonly string[];
   readonly hostInterface: string;
   readonly mac: string;
-  /** Those of an endpoint that no policy is for; Kubernetes has its own. */
+  /** For an endpoint without Kubernetes' policy, which has profiles of its own. */
   readonly profiles: readonly string[];
 }
 
-/** The record of this sandbox goes. That there is none, or one of another sandbox of the pod, is success. */
+/** Removes the record of this sandbox. A missing record, or one of another sandbox of the pod, is success. */
 export interface DeleteEndpointMessage extends Envelope {
   readonly op: "delete-endpoint";
   readonly attachment: AttachmentMessage;
@@ -126,7 +126,7 @@ export type Message =
   | PutEndpointMessage
   | DeleteEndpointMessage;
 
-/** What may be done later: a plugin that cannot reach the agent leaves it in the spool. */
+/** Messages that can wait: a plugin that cannot reach the agent leaves them in the spool. */
 export type SpooledMessage = ReleaseMessage | DeleteEndpointMessage;
 
 export interface AddressMessage {
@@ -143,13 +143,13 @@ export interface PoolMessage {
 }
 
 export interface ResultMessage {
-  /** Of `assign`, `release` and `held`; of `collect` what was released. */
+  /** The addresses of `assign`, `release` and `held`, and those that `collect` released. */
   readonly addresses?: readonly AddressMessage[];
-  /** Of `assign`: whether the attachment held nothing before. */
+  /** For `assign`: whether the attachment held no addresses before. */
   readonly isNew?: boolean;
-  /** Of `assign` and `pools`. */
+  /** For `assign` and `pools`. */
   readonly pools?: readonly PoolMessage[];
-  /** Of `pod`: the pod's annotations over its namespace's. */
+  /** For `pod`: the pod's annotations over its namespace's. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Messages that wait for the node agent: what a DEL could not tell it.
+ * Messages that wait for the node agent: a DEL could not deliver them.
  *
  *     plugin ── release, delete-endpoint ──► /var/lib/tortie/spool/<network>:<containerID>:<ifname>:<op>.json ──► tortie-node
  *
- * **A file is synced to the disk before the DEL succeeds**, and is removed when the agent has done what it says. Doing it twice is harmless. An
- * ADD of the same attachment comes after it (`src/agent/spool.ts`).
+ * **A file is synced to the disk before the DEL succeeds**, and removed after the agent has executed its message. Executing it twice is harmless.
+ * An ADD of the same attachment waits for it (`src/agent/spool.ts`).
  */
 import type { Sys } from "../host/sys.ts";
 import { type Attachment, attachmentKey } from "../identity/attachment.ts";

@@ -1,7 +1,7 @@
 /**
- * The node agent as plugins ask it, for datastores of a cluster (`datastore_type` kubernetes and etcdv3): no plugin talks to one.
+ * The plugins' client of the node agent, for the datastores of a cluster (`datastore_type` kubernetes and etcdv3), which no plugin accesses itself.
  *
- * **An ADD fails without the agent, a DEL never does**: what it would have asked goes to the spool, and is done when the agent can.
+ * **An ADD fails without the agent, a DEL does not**: it leaves its requests in the spool, and the agent executes them later.
  */
 import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
@@ -20,22 +20,22 @@ import {
 } from "../node-protocol/messages.ts";
 import { spool } from "../node-protocol/spool.ts";
 
-/** Where an operator looks for the agent. */
+/** Tells an operator where to look for the agent. */
 export const whereAgentIs = "look at its DaemonSet's pod on this node, or at `systemctl status tortie-node`";
 
-/** How long an ADD waits for an answer: a node with many pods and a slow datastore answers one after another. */
+/** How long an ADD waits for an answer: with many pods and a slow datastore, requests queue up. */
 const waitMs = 40_000;
-/** How long a DEL waits before it leaves the rest to the agent, which goes on with it. */
+/** How long a DEL waits before it returns; the agent continues the request. */
 const releaseWaitMs = 400;
 
-/** A message without what is the same in each. */
+/** A message without the fields that all messages share. */
 export type Question = Message extends infer One
   ? One extends unknown
     ? Omit<One, "version" | "deadlineMs">
     : never
   : never;
 
-/** Nobody answers at the agent's socket, or not in time. */
+/** No agent answers at the socket, or not in time. */
 class NoAgent extends CoreError {
   override readonly name = "NoAgent";
   readonly kind = "timeout";
@@ -47,7 +47,7 @@ class NoAgent extends CoreError {
   }
 }
 
-/** The agent's own error. */
+/** An error that the agent reported. */
 class AgentError extends CoreError {
   override readonly name = "AgentError";
   readonly kind: ErrorKind;
@@ -58,12 +58,12 @@ class AgentError extends CoreError {
   }
 }
 
-/** Whether a configuration's objects are in a datastore of a cluster, which the agent alone talks to. */
+/** Whether the configuration selects the datastore of a cluster, which only the agent accesses. */
 export function usesAgent({ datastore_type: type }: { readonly datastore_type?: unknown }): boolean {
   return typeof type === "string" && /^(kubernetes|etcdv3)$/i.test(type);
 }
 
-/** Throws `NoAgent`, and what the agent refused. */
+/** Throws `NoAgent`, or the agent's error. */
 export function ask(sys: Sys, question: Question, timeoutMs = waitMs): ResultMessage {
   const message = { version: protocolVersion, deadlineMs: waitMs, ...question };
   const reply = parseReply(exchange(sys, `${JSON.stringify(message)}\n`, timeoutMs));
@@ -73,7 +73,7 @@ export function ask(sys: Sys, question: Question, timeoutMs = waitMs): ResultMes
   throw new AgentError(kind, text);
 }
 
-/** Has it done now or, when that is not possible at once, later. Returns what was released now. */
+/** Sends the request, or leaves it in the spool if the agent does not answer at once. Returns the addresses released now. */
 export function askOrSpool(
   sys: Sys,
   attachment: Attachment,
@@ -89,7 +89,7 @@ export function askOrSpool(
   }
 }
 
-/** A pool of a cluster, as far as a node's plugins need it. */
+/** The fields of a cluster's pool that the plugins of a node need. */
 export interface ClusterPool extends PoolMessage {
   readonly family: Family;
 }
@@ -102,7 +102,7 @@ export function attachmentMessage({ network, containerId, ifname }: Attachment):
   return { network, containerID: containerId, ifname };
 }
 
-/** As a message has it: absent for a container without a pod. */
+/** The pod in a message; absent for a container without a pod. */
 export function podMessage(pod: Pod | undefined): { readonly pod?: Pod } {
   return pod === undefined ? {} : { pod };
 }

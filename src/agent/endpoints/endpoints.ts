@@ -1,4 +1,4 @@
-/** What plugins ask of a cluster's endpoints and pods. */
+/** The operations on a cluster's endpoints and pods that plugins request. */
 import type { Pod } from "../../identity/pod.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -18,14 +18,14 @@ import {
 type Texts = Readonly<Record<string, string>>;
 
 const annotationPrefix = "cni.projectcalico.org/";
-/** Those that a namespace has for its pods. */
+/** Annotations that a namespace sets for its pods. */
 const ofNamespace = ["ipv4pools", "ipv6pools", "ipFamilies"].map((name) => annotationPrefix + name);
-/** The interface of a pod whose addresses are the pod's. */
+/** The interface whose addresses are the pod's. */
 const podInterface = "eth0";
-/** How long an ADD may take from its first question to its last; what was read is then read again. */
+/** How long an ADD may take from its first request to its last; after that, the pod is read again. */
 const memoryMs = 120_000;
 
-/** Each rejects with a `CoreError`, after `ms` with `OutOfTime`. */
+/** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
 export class Endpoints {
   readonly #datastore: AsyncDatastore;
   readonly #isKubernetes: boolean;
@@ -38,7 +38,7 @@ export class Endpoints {
     this.#isKubernetes = isKubernetes;
   }
 
-  /** Calico's annotations of a pod, and those that its namespace has for it. In etcd nobody knows of any. */
+  /** Calico's annotations of a pod, and those that its namespace sets for it. Empty in etcd. */
   async annotations(node: string, pod: Pod, ms: number): Promise<Texts> {
     if (!this.#isKubernetes) return {};
     const [object, namespace] = await Promise.all([

@@ -1,10 +1,10 @@
 /**
- * The endpoints of this node's attachments, as Calico records them, for whoever makes routes and policy of them.
+ * The endpoints of this node's attachments, as Calico records them, for programs that configure routes and policy.
  *
- *     Kubernetes   three annotations of the pod; an attachment without a pod, and a pod's other interfaces, have no place there
- *     etcd         a WorkloadEndpoint of its own, and a Profile for what no policy is for
+ *     Kubernetes   three annotations of the pod; attachments without a pod, and other interfaces of a pod, are not recorded
+ *     etcd         a WorkloadEndpoint, and a Profile for attachments without policy
  *
- * **What belongs to another sandbox stays**: the DEL of a pod's old sandbox may come after the ADD of its new one.
+ * **The record of another sandbox stays**: the DEL of a pod's old sandbox may come after the ADD of its new one.
  */
 
 import { CoreError } from "../../errors/core-error.ts";
@@ -16,7 +16,7 @@ import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, pause, read, remove, type Transaction, update } from "../../store/transaction.ts";
 
-/** An attachment and the pod that it is for. */
+/** An attachment and its pod. */
 export interface Workload {
   readonly node: string;
   readonly attachment: Attachment;
@@ -35,7 +35,7 @@ interface EndpointSpec {
   readonly containerID?: string;
 }
 
-/** The API server has no such pod: it was deleted while its sandbox was made. */
+/** The API server has no such pod: it was deleted while its sandbox was created. */
 export class PodGone extends CoreError {
   override readonly name = "PodGone";
   readonly kind = "invalid";
@@ -58,7 +58,7 @@ export function keyOfEndpoint({ node, attachment, pod }: Workload): EndpointKey 
   };
 }
 
-/** `known`: the pod's endpoint as it was read a moment ago. Throws `PodGone`. */
+/** `known`: the pod's endpoint as it was read shortly before. Throws `PodGone`. */
 export function* putPodEndpoint(
   { pod, attachment, addresses }: EndpointRecord & { readonly pod: Pod },
   known: StoredObject | undefined,
@@ -70,7 +70,7 @@ export function* putPodEndpoint(
   if ((yield* update({ ...found, spec })) === undefined) throw new PodGone(pod);
 }
 
-/** Creates it, or changes it to this. */
+/** Creates or updates it. */
 export function* putEndpoint(record: EndpointRecord): Transaction<void> {
   const key = keyOfEndpoint(record);
   for (let tries = 0; tries < maxTries; tries++) {
@@ -109,7 +109,7 @@ function objectOf(record: EndpointRecord, key: EndpointKey, found: StoredObject 
   };
 }
 
-/** Removes it, unless it belongs to another sandbox. Returns whether it was there. */
+/** Removes it, unless it belongs to another sandbox. Returns whether it existed. */
 export function* deleteEndpoint(key: EndpointKey, containerId: string): Transaction<boolean> {
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
@@ -122,7 +122,7 @@ export function* deleteEndpoint(key: EndpointKey, containerId: string): Transact
   throw new TooManyConflicts(`remove endpoint "${endpointName(key)}"`);
 }
 
-/** A profile that lets out everything, and in what has the same profile, or, for pods, everything. Calico changes none that is there. */
+/** A profile that allows all egress, and ingress from the same profile, or, for pods, from everywhere. As in Calico, an existing one stays unchanged. */
 export function* makeProfile(name: string, isOfPods: boolean): Transaction<void> {
   if ((yield* read({ kind: "Profile", name })) !== undefined) return;
   const ingress = isOfPods ? { action: "Allow" } : { action: "Allow", source: { selector: `has(${name})` } };

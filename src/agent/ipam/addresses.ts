@@ -42,7 +42,7 @@ export interface Assignment {
   readonly addresses: readonly Assigned[];
   /** Whether the attachment had no handle before. */
   readonly isNew: boolean;
-  /** All pools, as they were then. */
+  /** All pools, as they were at the assignment. */
   readonly pools: readonly Pool[];
 }
 
@@ -140,7 +140,7 @@ export class Addresses {
   }
 }
 
-/** A store that tells of each object that it created. */
+/** A store that reports each object that it creates. */
 function notingCreated(store: AsyncStore, onCreated: (kind: Kind) => void): AsyncStore {
   return {
     async handle(request) {

@@ -23,7 +23,7 @@ export interface Answerer {
   readonly endpoints: Endpoints;
   /** `undefined`: the node that the message names. */
   readonly node: string | undefined;
-  /** Ends what an earlier DEL of the attachment left to be done. */
+  /** Executes what an earlier DEL of the attachment left in the spool. */
   readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why writes are not allowed now. */
   readonly heldBack: () => string | undefined;
