@@ -1,6 +1,6 @@
 /** What one `apply` knows while it runs: the plan, the links that it met and made, and how to take back what it did. */
 import type { Link } from "../netlink/link.ts";
-import type { Place, Plan } from "../plan/resource.ts";
+import type { LinkResource, Place, Plan } from "../plan/resource.ts";
 import { MissingError } from "./errors.ts";
 import type { PortHolders } from "./iptables/claims.ts";
 import { type Namespaces, placeText } from "./namespaces.ts";
@@ -15,6 +15,8 @@ export interface ApplyOptions {
 
 export class ApplyRun {
   readonly plan: Plan;
+  /** Those of the plan. */
+  readonly links: readonly LinkResource[];
   readonly options: ApplyOptions;
   readonly namespaces: Namespaces;
   readonly undo = new UndoList();
@@ -22,8 +24,9 @@ export class ApplyRun {
   readonly created = new Set<string>();
   readonly #indexes = new Map<string, number>();
 
-  constructor(plan: Plan, namespaces: Namespaces, options: ApplyOptions) {
+  constructor(plan: Plan, links: readonly LinkResource[], namespaces: Namespaces, options: ApplyOptions) {
     this.plan = plan;
+    this.links = links;
     this.options = options;
     this.namespaces = namespaces;
   }

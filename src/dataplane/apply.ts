@@ -44,19 +44,21 @@ export interface Applied {
  * Applies the plan; a repeated call is harmless. On failure it rolls back what it created, and throws an error that names the resource.
  */
 export function apply(plan: Plan, namespaces: Namespaces, options: ApplyOptions = {}): Applied {
-  const run = new ApplyRun(plan, namespaces, options);
+  const run = new ApplyRun(plan, plan.resources.filter(isLink), namespaces, options);
   try {
     const resources = inOrder(plan.resources);
     const messages = resources.filter(isMessage);
-    makeLinks(run, "host", mentionedLinks(messages, "host"));
+    const onHost = messages.filter(({ at }) => at === "host");
+    const inSandbox = messages.filter(({ at }) => at === "sandbox");
+    makeLinks(run, "host", mentionedLinks(onHost));
     const sysctls = resources.filter(isSysctl);
     writeSysctls(
       sysctls.filter(({ afterFirewall }) => !afterFirewall),
       namespaces,
     );
-    makeLinks(run, "sandbox", mentionedLinks(messages, "sandbox"));
-    sendMessages(run, "sandbox", messages);
-    sendMessages(run, "host", messages);
+    makeLinks(run, "sandbox", mentionedLinks(inSandbox));
+    send(run, "sandbox", inSandbox, finalLooks(run, "sandbox"));
+    send(run, "host", onHost, finalLooks(run, "host"));
     holdMacs(run);
     const tables = resources.filter(isTable);
     if (tables.length > 0) {
@@ -97,16 +99,11 @@ function mapPorts({ undo, options, namespaces: { sys } }: ApplyRun, ports: Iptab
   return applyPorts(ports, options.portHolders, onNew, sys);
 }
 
-function mentionedLinks(messages: readonly MessageResource[], place: Place): readonly string[] {
-  return messages.filter(({ at }) => at === place).flatMap((resource) => messageDriver(resource).links(resource));
+function mentionedLinks(messages: readonly MessageResource[]): readonly string[] {
+  return messages.flatMap((resource) => messageDriver(resource).links(resource));
 }
 
-/** Sends all messages of a namespace at once, with a GETLINK for each link created there. */
-function sendMessages(run: ApplyRun, place: Place, all: readonly MessageResource[]): void {
-  const messages = all.filter(({ at }) => at === place);
-  send(run, place, messages, finalLooks(run, place));
-}
-
+/** Sends all messages of a namespace at once, with a GETLINK for each of the `looks`. */
 function send(run: ApplyRun, place: Place, messages: readonly MessageResource[], looks: readonly string[]): void {
   if (messages.length + looks.length === 0) return;
   const context = contextIn(run, place);
@@ -128,7 +125,7 @@ function send(run: ApplyRun, place: Place, messages: readonly MessageResource[],
  * read.
  */
 function finalLooks(run: ApplyRun, place: Place): readonly string[] {
-  const ends = endsIn(run.plan.resources.filter(isLink), place)
+  const ends = endsIn(run.links, place)
     .filter(({ readBack }) => readBack)
     .map(({ name }) => name);
   return place === "host" ? ends : ends.filter((name) => run.link(place, name) === undefined);
@@ -180,9 +177,8 @@ function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): 
 
 function linksOf(run: ApplyRun): Applied["links"] {
   const links = new Map<string, { index: number; mac: string; mtu: number }>();
-  const own = run.plan.resources.filter(isLink);
   for (const place of ["host", "sandbox"] satisfies Place[]) {
-    for (const { name } of endsIn(own, place)) {
+    for (const { name } of endsIn(run.links, place)) {
       const link = run.link(place, name);
       if (link) links.set(`${place}:${name}`, { index: link.index, mac: link.mac ?? "", mtu: link.mtu });
     }

@@ -37,6 +37,9 @@ export interface Outcome extends Ack {
   readonly replies: readonly Reply[];
 }
 
+/** Of most requests: the kernel says nothing of them. */
+const accepted: Outcome = { errno: 0, text: undefined, replies: [] };
+
 export class NetlinkConnection {
   readonly #socket: NetlinkSocket;
   #sequence = 1;
@@ -84,23 +87,20 @@ export class NetlinkConnection {
     const first = this.#sequence;
     this.#sequence += requests.length;
     this.#send(encodeDatagram(requests, first));
-    const outcomes: { errno: number; text: string | undefined; replies: Reply[] }[] = [];
-    for (const _ of requests) outcomes.push({ errno: 0, text: undefined, replies: [] });
-    const last = outcomes.at(-1);
+    const outcomes = new Array<Outcome>(requests.length).fill(accepted);
     for (;;) {
       const received = this.#receive();
       if (received instanceof CoreError) return received;
       for (const reply of received) {
-        const outcome = outcomes[reply.sequence - first];
+        const at = reply.sequence - first;
+        const outcome = outcomes[at];
         if (outcome === undefined) continue;
-        if (reply.type !== NLMSG_ERROR) {
-          outcome.replies.push(reply);
-          continue;
+        if (reply.type !== NLMSG_ERROR) outcomes[at] = { ...outcome, replies: [...outcome.replies, reply] };
+        else {
+          const ack = readAck(reply);
+          if (ack.errno !== 0) outcomes[at] = { ...ack, replies: outcome.replies };
+          if (at === requests.length - 1) return outcomes;
         }
-        const ack = readAck(reply);
-        outcome.errno = ack.errno;
-        outcome.text = ack.text;
-        if (outcome === last) return outcomes;
       }
     }
   }

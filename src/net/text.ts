@@ -19,6 +19,11 @@ export function encodeUtf8(text: string): Uint8Array {
 
 /** The text of bytes; each ill-formed sequence becomes one U+FFFD, cut as the Unicode standard recommends (its section 3.9). */
 export function decodeUtf8(bytes: Uint8Array): string {
+  if (bytes.length <= maxArguments) {
+    const units = String.fromCharCode.apply(undefined, bytes as Iterable<number> as number[]);
+    // Most texts are ASCII, and then that is it.
+    if (!/[^\0-\x7f]/.test(units)) return units;
+  }
   let text = "";
   for (let i = 0; i < bytes.length; ) {
     const lead = byteAt(bytes, i++);
@@ -45,6 +50,8 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 const replacement = 0xfffd;
+/** A function takes many more, and names and comments have fewer. */
+const maxArguments = 256;
 
 function writePoint(bytes: Uint8Array, start: number, point: number): number {
   let end = start;

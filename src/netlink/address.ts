@@ -30,7 +30,7 @@ export function deleteAddress(index: number, address: string): Request {
 }
 
 export function dumpAddresses(family: Family): Request {
-  return dump(RTM_GETADDR, new AttributeWriter().byte(addressFamily(family)).byte(0).half(0).word(0).finish());
+  return dump(RTM_GETADDR, new AttributeWriter().octets(addressFamily(family), 0, 0, 0).word(0).finish());
 }
 
 /** Reads an RTM_NEWADDR. Throws `MalformedError`. */
@@ -45,10 +45,7 @@ export function readAddress({ payload }: Reply): InterfaceAddress {
 function addressPayload(index: number, address: string, flags: number): Uint8Array {
   const bytes = addressBytes(addressOf(address));
   const writer = new AttributeWriter()
-    .byte(addressFamily(familyOf(address)))
-    .byte(lengthOf(address))
-    .byte(flags & 0xff)
-    .byte(0)
+    .octets(addressFamily(familyOf(address)), lengthOf(address), flags & 0xff, 0)
     .word(index);
   writer.bytes(IFA_LOCAL, bytes).bytes(IFA_ADDRESS, bytes);
   // The header has room for eight of them.

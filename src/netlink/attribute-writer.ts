@@ -1,103 +1,89 @@
-/** Writes netlink attributes (`attribute.ts` draws them) into a buffer that grows. */
+/** Writes netlink attributes (`attribute.ts` draws them) into words that grow. */
 import { encodeUtf8 } from "../net/text.ts";
-import { align, headerLength, littleEndian, MalformedError, NLA_F_NESTED, typeMask } from "./attribute.ts";
+import { headerLength, i32Of, MalformedError, NLA_F_NESTED, typeMask } from "./attribute.ts";
 
-/** Builds the body of one message: a fixed header with `byte`, `half`, `word`, then attributes. */
+const initialWords = 48;
+
+/**
+ * Builds the body of one message: a fixed header with `octets`, `halves`, `word`, then attributes. Everything starts on a multiple of 4, so it is
+ * composed of words: the engine stores one in a third of the time of a call of a DataView, and in a quarter of that of four bytes.
+ */
 export class AttributeWriter {
-  #bytes = new Uint8Array(192);
-  #view = new DataView(this.#bytes.buffer);
-  #length = 0;
+  #words = new Int32Array(initialWords);
+  #room = initialWords;
+  #count = 0;
 
-  /** One byte of a fixed header. */
-  byte(value: number): this {
-    const at = this.#take(1);
-    this.#view.setUint8(at, value);
-    return this;
+  /** Four bytes of a fixed header. */
+  octets(first: number, second: number, third: number, fourth: number): this {
+    return this.word(first | (second << 8) | (third << 16) | (fourth << 24));
   }
 
-  /** Two bytes of a fixed header, in the machine's order. */
-  half(value: number): this {
-    const at = this.#take(2);
-    this.#view.setUint16(at, value, littleEndian);
-    return this;
-  }
-
-  /** Two bytes of a fixed header, in network order. */
-  halfBe(value: number): this {
-    const at = this.#take(2);
-    this.#view.setUint16(at, value);
-    return this;
+  /** Two numbers of 16 bits of a fixed header, in the machine's order. */
+  halves(first: number, second: number): this {
+    return this.word((first & 0xffff) | (second << 16));
   }
 
   /** Four bytes of a fixed header, in the machine's order; negative numbers as two's complement. */
   word(value: number): this {
-    const at = this.#take(4);
-    this.#view.setUint32(at, value, littleEndian);
+    const at = this.#take(1);
+    this.#words[at] = value;
     return this;
   }
 
   u8(type: number, value: number): this {
-    const at = this.#attribute(type, 1);
-    this.#view.setUint8(at, value);
-    return this;
+    return this.#number(type, 1, value & 0xff);
   }
 
   u16(type: number, value: number): this {
-    const at = this.#attribute(type, 2);
-    this.#view.setUint16(at, value, littleEndian);
-    return this;
+    return this.#number(type, 2, value & 0xffff);
   }
 
   u32(type: number, value: number): this {
-    const at = this.#attribute(type, 4);
-    this.#view.setUint32(at, value, littleEndian);
-    return this;
+    return this.#number(type, 4, value);
   }
 
   /** An integer up to 2^53. */
   u64(type: number, value: number): this {
-    const at = this.#attribute(type, 8);
-    this.#view.setUint32(at, value, littleEndian);
-    this.#view.setUint32(at + 4, value / 2 ** 32, littleEndian);
-    return this;
+    return this.#numbers(type, value, value / 2 ** 32);
   }
 
   be16(type: number, value: number): this {
-    const at = this.#attribute(type, 2);
-    this.#view.setUint16(at, value);
-    return this;
+    return this.#number(type, 2, ((value & 0xff) << 8) | ((value >> 8) & 0xff));
   }
 
   be32(type: number, value: number): this {
-    const at = this.#attribute(type, 4);
-    this.#view.setUint32(at, value);
-    return this;
+    return this.#number(type, 4, swapped(value));
   }
 
   /** An integer up to 2^53. */
   be64(type: number, value: number): this {
-    const at = this.#attribute(type, 8);
-    this.#view.setUint32(at, value / 2 ** 32);
-    this.#view.setUint32(at + 4, value);
-    return this;
+    return this.#numbers(type, swapped(value / 2 ** 32), swapped(value));
   }
 
   /** UTF-8 and a NUL. */
   string(type: number, text: string): this {
-    const start = this.#length;
-    const at = this.#attribute(type, text.length + 1);
-    // Names are ASCII, where a character is a byte.
-    for (let index = 0; index < text.length; index++) {
-      const unit = text.charCodeAt(index);
-      if (unit > 0x7f) return this.#rewind(start).bytes(type, encodeUtf8(`${text}\0`));
-      this.#bytes[at + index] = unit;
+    const { length } = text;
+    const start = this.#attribute(type, length + 1);
+    const words = this.#words;
+    let at = start;
+    // Names are ASCII, where a character is a byte. Behind the last is NaN, of which bit operators make 0.
+    for (let index = 0; index < length; index += 4) {
+      const first = text.charCodeAt(index);
+      const second = text.charCodeAt(index + 1);
+      const third = text.charCodeAt(index + 2);
+      const fourth = text.charCodeAt(index + 3);
+      if ((first | second | third | fourth) > 0x7f) return this.#rewind(start - 1).bytes(type, encodeUtf8(`${text}\0`));
+      words[at++] = first | (second << 8) | (third << 16) | (fourth << 24);
     }
     return this;
   }
 
   bytes(type: number, value: Uint8Array): this {
-    const at = this.#attribute(type, value.length);
-    this.#bytes.set(value, at);
+    const { length } = value;
+    const at = this.#attribute(type, length);
+    // An IPv4 address, mostly.
+    if (length === 4) this.#words[at] = i32Of(value);
+    else new Uint8Array(this.#words.buffer).set(value, at * 4);
     return this;
   }
 
@@ -109,49 +95,70 @@ export class AttributeWriter {
 
   /** Everything that `body` writes becomes the value of one attribute. */
   nest(type: number, body: (writer: this) => void): this {
-    const start = this.#take(headerLength);
+    const start = this.#take(1);
     body(this);
-    this.#header(start, type | NLA_F_NESTED, this.#length - start);
+    this.#words[start] = headerOf(type | NLA_F_NESTED, (this.#count - start) * 4);
     return this;
   }
 
   /** The bytes so far. Do not use the writer after this. */
   finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    return new Uint8Array(this.#words.buffer, 0, this.#count * 4);
+  }
+
+  #number(type: number, length: number, value: number): this {
+    const at = this.#take(2);
+    this.#words[at] = (headerLength + length) | (type << 16);
+    this.#words[at + 1] = value;
+    return this;
+  }
+
+  /** Numbers beyond 32 bits lose what is above. */
+  #numbers(type: number, first: number, second: number): this {
+    const at = this.#attribute(type, 8);
+    this.#words[at] = first;
+    this.#words[at + 1] = second;
+    return this;
   }
 
   /** Removes what was written from `start` on. */
   #rewind(start: number): this {
-    this.#bytes.fill(0, start, this.#length);
-    this.#length = start;
+    this.#words.fill(0, start, this.#count);
+    this.#count = start;
     return this;
   }
 
-  /** Makes room, which may replace the view, and writes the header. Returns the offset of the value. */
+  /** Makes room, which may replace the array, and writes the header. Returns where the value is. */
   #attribute(type: number, valueLength: number): number {
     const length = headerLength + valueLength;
-    const start = this.#take(align(length));
-    this.#header(start, type, length);
-    return start + headerLength;
+    const start = this.#take((length + 3) >> 2);
+    this.#words[start] = headerOf(type, length);
+    return start + 1;
   }
 
-  #header(at: number, type: number, length: number): void {
-    // The length field cannot express more; the kernel would read the rest as other attributes.
-    if (length > 0xffff) throw new MalformedError(`cannot write netlink attribute ${type & typeMask}: too long`);
-    this.#view.setUint16(at, length, littleEndian);
-    this.#view.setUint16(at + 2, type, littleEndian);
-  }
-
-  /** Makes room for `count` zero bytes; returns their offset. */
+  /** Makes room for `count` words of zeros; returns where they are. */
   #take(count: number): number {
-    const start = this.#length;
-    this.#length += count;
-    if (this.#length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
-    }
+    const start = this.#count;
+    this.#count = start + count;
+    if (start + count > this.#room) this.#grow();
     return start;
   }
+
+  #grow(): void {
+    this.#room = Math.max(this.#room * 2, this.#count);
+    const grown = new Int32Array(this.#room);
+    grown.set(this.#words);
+    this.#words = grown;
+  }
+}
+
+function headerOf(type: number, length: number): number {
+  // The length field cannot express more; the kernel would read the rest as other attributes.
+  if (length > 0xffff) throw new MalformedError(`cannot write netlink attribute ${type & typeMask}: too long`);
+  return length | (type << 16);
+}
+
+/** A number of 32 bits with its bytes in the other order. */
+function swapped(value: number): number {
+  return (value << 24) | ((value << 8) & 0xff0000) | ((value >>> 8) & 0xff00) | (value >>> 24);
 }

@@ -138,5 +138,5 @@ function addressIn(tuple: Uint8Array, which: "source" | "destination"): string |
 
 /** With version 1 the family of the header restricts a filter (Linux 5.8). */
 function header(family: TableFamily): AttributeWriter {
-  return new AttributeWriter().byte(addressFamily(family)).byte(1).halfBe(0);
+  return new AttributeWriter().octets(addressFamily(family), 1, 0, 0);
 }

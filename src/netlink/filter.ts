@@ -70,8 +70,8 @@ function filterHeader(index: number): AttributeWriter {
 
 /** `struct tc_u32_sel` with one key that has no bits: `match u32 0 0`. */
 function matchAll(): Uint8Array {
-  const writer = new AttributeWriter().byte(TC_U32_TERMINAL).byte(0).byte(1).byte(0);
-  writer.half(0).half(0).half(0).half(0).word(0);
+  const writer = new AttributeWriter().octets(TC_U32_TERMINAL, 0, 1, 0);
+  writer.word(0).word(0).word(0);
   return writer.word(0).word(0).word(0).word(0).finish();
 }
 

@@ -214,8 +214,7 @@ class DescribedLink implements Link {
 /** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (IFF_UP, if that flag is to change). */
 function linkHeader(index: number, up?: boolean, writer = new AttributeWriter()): AttributeWriter {
   const header = writer
-    .half(0)
-    .half(0)
+    .word(0)
     .word(index)
     .word(up ? IFF_UP : 0);
   return header.word(up === undefined ? 0 : IFF_UP);

@@ -10,7 +10,7 @@
  * batch is a transaction). It answers each failure, and success only if NLM_F_ACK is set (netlink_rcv_skb, net/netlink/af_netlink.c): so an
  * answer to the last request means that all others succeeded, unless an error came first.
  */
-import { align, i32Of, littleEndian, MalformedError, readAttributes, stringOf, u32Of, viewOf } from "./attribute.ts";
+import { align, i32Of, MalformedError, readAttributes, stringOf, u32Of } from "./attribute.ts";
 
 /** The kernel only answers it. */
 export const NLMSG_NOOP = 1;
@@ -47,7 +47,6 @@ export interface Reply {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
-  readonly portId: number;
   readonly payload: Uint8Array;
 }
 
@@ -70,18 +69,17 @@ export function encodeDatagram(
 ): Uint8Array {
   let total = 0;
   for (const { payload } of requests) total += align(headerLength + payload.length);
-  const bytes = new Uint8Array(total);
-  const view = new DataView(bytes.buffer);
+  const words = new Int32Array(total / 4);
+  const bytes = new Uint8Array(words.buffer);
   let at = 0;
   let index = 0;
   for (const { type, flags, payload } of requests) {
     const length = headerLength + payload.length;
-    view.setUint32(at, length, littleEndian);
-    view.setUint16(at + 4, type, littleEndian);
-    view.setUint16(at + 6, (index === answered ? flags : flags & ~NLM_F_ACK) | NLM_F_REQUEST, littleEndian);
-    view.setUint32(at + 8, sequence + index, littleEndian);
-    bytes.set(payload, at + headerLength);
-    at += align(length);
+    words[at] = length;
+    words[at + 1] = type | (((index === answered ? flags : flags & ~NLM_F_ACK) | NLM_F_REQUEST) << 16);
+    words[at + 2] = sequence + index;
+    bytes.set(payload, at * 4 + headerLength);
+    at += (length + 3) >> 2;
     index++;
   }
   return bytes;
@@ -90,21 +88,19 @@ export function encodeDatagram(
 /** Splits a datagram into messages. Throws `MalformedError`. */
 export function decodeDatagram(bytes: Uint8Array): readonly Reply[] {
   const replies: Reply[] = [];
-  const view = viewOf(bytes);
-  let at = 0;
-  while (at < bytes.length) {
-    const rest = bytes.length - at;
+  const end = bytes.length;
+  for (let at = 0; at < end; ) {
+    const rest = end - at;
     if (rest < headerLength)
       throw new MalformedError(`cannot read netlink message: ${rest} bytes are too short for a header`);
-    const length = view.getUint32(at, littleEndian);
+    const length = i32Of(bytes, at);
     if (length < headerLength || length > rest) {
       throw new MalformedError(`cannot read netlink message: its length is ${length}, ${rest} bytes are left`);
     }
     replies.push({
-      type: view.getUint16(at + 4, littleEndian),
-      flags: view.getUint16(at + 6, littleEndian),
-      sequence: view.getUint32(at + 8, littleEndian),
-      portId: view.getUint32(at + 12, littleEndian),
+      type: (bytes[at + 4] as number) | ((bytes[at + 5] as number) << 8),
+      flags: (bytes[at + 6] as number) | ((bytes[at + 7] as number) << 8),
+      sequence: i32Of(bytes, at + 8),
       payload: bytes.subarray(at + headerLength, at + length),
     });
     at += align(length);

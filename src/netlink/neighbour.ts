@@ -32,7 +32,7 @@ export function deleteNeighbour(index: number, address: string): Request {
 }
 
 export function dumpNeighbours(family: Family): Request {
-  const writer = new AttributeWriter().byte(addressFamily(family)).byte(0).half(0).word(0).half(0).half(0);
+  const writer = new AttributeWriter().octets(addressFamily(family), 0, 0, 0).word(0).word(0);
   return dump(RTM_GETNEIGH, writer.finish());
 }
 
@@ -50,10 +50,6 @@ export function readNeighbour({ payload }: Reply): NeighbourEntry {
 
 /** ndm_family, pads, ndm_ifindex, ndm_state, ndm_flags, ndm_type; then the address. */
 function neighbourHeader(index: number, address: string): AttributeWriter {
-  const writer = new AttributeWriter()
-    .byte(addressFamily(familyOf(address)))
-    .byte(0)
-    .half(0)
-    .word(index);
-  return writer.half(NUD_PERMANENT).half(0).bytes(NDA_DST, addressBytes(address));
+  const writer = new AttributeWriter().octets(addressFamily(familyOf(address)), 0, 0, 0).word(index);
+  return writer.halves(NUD_PERMANENT, 0).bytes(NDA_DST, addressBytes(address));
 }

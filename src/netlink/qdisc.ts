@@ -109,7 +109,7 @@ export function tcHeader(index: number, handle: number, parent: number, info: nu
 function bucketParameters({ rateBytes, limitBytes, bufferTicks }: TokenBucketParameters): Uint8Array {
   const writer = new AttributeWriter();
   // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate. Rate tables are obsolete since Linux 3.8.
-  writer.byte(0).byte(TC_LINKLAYER_ETHERNET).half(0).half(0xffff).half(0).word(Math.min(rateBytes, rateIn64));
+  writer.octets(0, TC_LINKLAYER_ETHERNET, 0, 0).halves(0xffff, 0).word(Math.min(rateBytes, rateIn64));
   writer.word(0).word(0).word(0);
   return writer.word(limitBytes).word(bufferTicks).word(0).finish();
 }

@@ -25,9 +25,7 @@ export function lookUpRoute(address: string, { matched = false } = {}): Request 
   const bytes = addressBytes(address);
   // struct rtmsg: family, destination's length; a look-up reads nothing else but the flags.
   const writer = new AttributeWriter()
-    .byte(addressFamily(familyOf(address)))
-    .byte(bytes.length * 8)
-    .half(0)
+    .octets(addressFamily(familyOf(address)), bytes.length * 8, 0, 0)
     .word(0)
     .word(matched ? RTM_F_FIB_MATCH : 0);
   return requestWithAck(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());

@@ -184,6 +184,6 @@ function routeHeader(to: {
   readonly type: number;
   readonly protocol: number;
 }): AttributeWriter {
-  const writer = new AttributeWriter().byte(to.family).byte(to.length).byte(0).byte(0);
-  return writer.byte(to.table).byte(to.protocol).byte(to.scope).byte(to.type).word(0);
+  const writer = new AttributeWriter().octets(to.family, to.length, 0, 0);
+  return writer.octets(to.table, to.protocol, to.scope, to.type).word(0);
 }

@@ -107,6 +107,6 @@ function rulePayload(rule: RuleEntry): Uint8Array {
 
 /** family, dst_len, src_len, tos, table, res1, res2, action, flags. */
 function ruleHeader(family: number, toLength: number, fromLength: number, action: number): AttributeWriter {
-  const writer = new AttributeWriter().byte(family).byte(toLength).byte(fromLength).byte(0);
-  return writer.byte(0).half(0).byte(action).word(0);
+  const writer = new AttributeWriter().octets(family, toLength, fromLength, 0);
+  return writer.octets(0, 0, 0, action).word(0);
 }

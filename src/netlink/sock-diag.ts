@@ -26,9 +26,9 @@ export interface Listener {
 
 /** Requests the sockets of one family and protocol that listen on a port, or on any port with 0. `ENOENT` if the kernel lacks the module. */
 export function dumpListeners(family: TableFamily, protocol: DiagProtocol, port: number): Request {
-  const writer = new AttributeWriter().byte(addressFamily(family)).byte(protocols[protocol]).half(0);
+  const writer = new AttributeWriter().octets(addressFamily(family), protocols[protocol], 0, 0);
   // `struct inet_diag_sockid`: the ports, both addresses, the interface and the cookie.
-  writer.word(states[protocol]).halfBe(port).halfBe(0);
+  writer.word(states[protocol]).octets(port >> 8, port & 0xff, 0, 0);
   for (let words = 0; words < 11; words++) writer.word(0);
   return { type: SOCK_DIAG_BY_FAMILY, flags: NLM_F_DUMP, payload: writer.finish() };
 }

@@ -14,7 +14,7 @@ import { deleteLink, getLink, readLink, setLink } from "../../netlink/link.ts";
 import type { LinkResource, Place } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import type { Outcome } from "../connection.ts";
-import { isLink, linkDriver } from "../drivers.ts";
+import { linkDriver } from "../drivers.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 import { findLink } from "../kernel-state.ts";
 import { placeText } from "../namespaces.ts";
@@ -23,7 +23,7 @@ import { isUnclaimed } from "./signature.ts";
 
 /** Creates the plan's links in one namespace and looks up all mentioned links, with one send if there is no conflict. */
 export function makeLinks(run: ApplyRun, place: Place, mentioned: readonly string[]): void {
-  const wanted = run.plan.resources.filter(isLink).filter((link) => mainEnd(link).place === place);
+  const wanted = run.links.filter((link) => mainEnd(link).place === place);
   const names = wanted.map((link) => mainEnd(link).name);
   for (const name of mentioned) if (!names.includes(name) && !run.knows(place, name)) names.push(name);
   if (names.length === 0) return;

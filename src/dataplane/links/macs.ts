@@ -4,7 +4,7 @@
  */
 import { setLink } from "../../netlink/link.ts";
 import type { ApplyRun } from "../apply-run.ts";
-import { isLink, linkDriver } from "../drivers.ts";
+import { linkDriver } from "../drivers.ts";
 import { KernelError, MissingError, UnstableError } from "../errors.ts";
 import { findLink } from "../kernel-state.ts";
 import { placeText } from "../namespaces.ts";
@@ -16,10 +16,7 @@ const maxPauseMs = 100;
 
 /** Throws if an address keeps changing for five seconds. */
 export function holdMacs(run: ApplyRun): void {
-  for (const link of run.plan.resources) {
-    if (!isLink(link)) continue;
-    for (const end of linkDriver(link).ends(link)) holdMac(run, end);
-  }
+  for (const link of run.links) for (const end of linkDriver(link).ends(link)) holdMac(run, end);
 }
 
 function holdMac(run: ApplyRun, { place, name, mac }: LinkEndAt): void {

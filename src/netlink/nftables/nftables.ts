@@ -236,7 +236,7 @@ export function getGeneration(): Request {
 
 /** `struct nfgenmsg`: family, version, resource id. */
 function header(family: number, resource = 0): AttributeWriter {
-  return new AttributeWriter().byte(family).byte(0).halfBe(resource);
+  return new AttributeWriter().octets(family, 0, resource >> 8, resource & 0xff);
 }
 
 function setUserData({ key, data, comment: text }: SetDefinition): Uint8Array {

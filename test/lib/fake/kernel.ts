@@ -111,8 +111,7 @@ function ack(errno: number, text: string | undefined, request: Reply): Uint8Arra
   const writer = new AttributeWriter().word(-errno);
   writer
     .word(16 + request.payload.length)
-    .half(request.type)
-    .half(request.flags)
+    .halves(request.type, request.flags)
     .word(request.sequence)
     .word(0);
   if (text !== undefined) writer.string(1, text);

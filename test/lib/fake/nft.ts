@@ -10,6 +10,7 @@ import {
   listAttributes,
   readAttributes,
   stringOf,
+  u32Of,
 } from "../../../src/netlink/attribute.ts";
 import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import {
@@ -131,7 +132,7 @@ export class FakeNft {
       newTable({ family, table }),
       newChain({ family, table }, { name: chain }),
     ]) {
-      change(this.#state, { type, flags, payload, sequence: 0, portId: 0 });
+      change(this.#state, { type, flags, payload, sequence: 0 });
     }
   }
 
@@ -368,8 +369,7 @@ function expressionsOf(attributes: Attributes): readonly RuleExpression[] {
 
 /** NFTA_BITWISE_OP, which Linux 5.6 and later print, is NFT_BITWISE_BOOL (0). */
 function withBitwiseOp(rule: Uint8Array): Uint8Array {
-  const writer = new AttributeWriter();
-  for (const byte of rule.subarray(0, nf.nfHeaderLength)) writer.byte(byte);
+  const writer = new AttributeWriter().word(u32Of(rule));
   for (const { type, value } of listAttributes(rule, nf.nfHeaderLength)) {
     if (type !== nf.NFTA_RULE_EXPRESSIONS) writer.bytes(type, value);
     else {
@@ -408,7 +408,7 @@ function change(state: State, message: Reply): void {
       return;
     case nf.NFT_MSG_NEWSET: {
       const { sets } = tableIn(state, payload, attributes);
-      const entry = readSet({ type, flags, payload, sequence: 0, portId: 0 });
+      const entry = readSet({ type, flags, payload, sequence: 0 });
       if (sets.has(entry.name)) throw new Refusal(EEXIST);
       sets.set(entry.name, { payload, entry, elements: new Map() });
       return;
@@ -571,10 +571,7 @@ function elementsAsked(
         return found;
       })
     : [...elements.values()];
-  const writer = new AttributeWriter()
-    .byte(payload[0] ?? 0)
-    .byte(0)
-    .half(0);
+  const writer = new AttributeWriter().octets(payload[0] ?? 0, 0, 0, 0);
   writer.string(1, text(attributes, 1)).string(2, entry.name);
   writer.nest(nf.NFTA_SET_ELEM_LIST_ELEMENTS, () => {
     for (const { raw } of asked) writer.bytes(1, raw);
@@ -653,10 +650,7 @@ function tupleOf(writer: AttributeWriter, type: number, flow: FakeFlow): void {
 }
 
 function flowPayload(flow: FakeFlow): Uint8Array {
-  const writer = new AttributeWriter()
-    .byte(flow.family === "ip" ? 2 : 10)
-    .byte(0)
-    .half(0);
+  const writer = new AttributeWriter().octets(flow.family === "ip" ? 2 : 10, 0, 0, 0);
   tupleOf(writer, 1, flow);
   tupleOf(writer, 2, flow);
   return writer.finish();
@@ -702,7 +696,7 @@ function text(attributes: Attributes, type: number): string {
 /** The code, then the request's header and payload. */
 function ack(message: Reply, errno: number): Uint8Array {
   const header = new AttributeWriter().word(-errno).word(16 + message.payload.length);
-  const start = header.half(message.type).half(message.flags).word(message.sequence).word(0).finish();
+  const start = header.halves(message.type, message.flags).word(message.sequence).word(0).finish();
   const payload = new Uint8Array(start.length + message.payload.length);
   payload.set(start);
   payload.set(message.payload, start.length);

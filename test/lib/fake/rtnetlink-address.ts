@@ -62,7 +62,7 @@ function getAddresses(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
       .filter((address) => addressFamily(familyOf(address)) === u8Of(payload))
       .map((address) => {
         const [text, length] = address.split("/") as [string, string];
-        const writer = new AttributeWriter().byte(u8Of(payload)).byte(Number(length)).byte(0x80).byte(0).word(index);
+        const writer = new AttributeWriter().octets(u8Of(payload), Number(length), 0x80, 0).word(index);
         const bytes = parseAddress(text) as Uint8Array;
         if (bytes.length === 4) writer.bytes(IFA_LOCAL, bytes);
         return { type: RTM_NEWADDR, payload: writer.bytes(IFA_ADDRESS, bytes).finish() };
@@ -105,7 +105,7 @@ function getNeighbours(netns: FakeNetns, { payload }: Reply): readonly Answer[] 
   return netns.neighbours
     .filter(({ address }) => addressFamily(familyOf(address)) === u8Of(payload))
     .map(({ index, address, mac }) => {
-      const writer = new AttributeWriter().byte(u8Of(payload)).byte(0).half(0).word(index).half(NUD_PERMANENT).half(0);
+      const writer = new AttributeWriter().octets(u8Of(payload), 0, 0, 0).word(index).halves(NUD_PERMANENT, 0);
       writer.bytes(NDA_DST, parseAddress(address) as Uint8Array).bytes(NDA_LLADDR, parseMac(mac) as Uint8Array);
       return { type: RTM_NEWNEIGH, payload: writer.finish() };
     });

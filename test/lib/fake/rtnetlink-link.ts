@@ -103,8 +103,7 @@ function getLink(netns: FakeNetns, { payload, flags }: Reply): readonly Answer[]
 
 function describe(found: FakeLink): Uint8Array {
   const writer = new AttributeWriter()
-    .half(0)
-    .half(1)
+    .halves(0, 1)
     .word(found.index)
     .word(found.up ? link.IFF_UP : 0)
     .word(0);

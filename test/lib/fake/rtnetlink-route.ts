@@ -102,12 +102,9 @@ function localRoute(netns: FakeNetns, address: string): Answer | undefined {
   const link = links.find(({ addresses }) => addresses.some((own) => addressOf(own) === address));
   if (link === undefined) return undefined;
   const bytes = addressBytes(address);
-  const writer = new AttributeWriter()
-    .byte(addressFamily(familyOf(address)))
-    .byte(bytes.length * 8)
-    .half(0);
+  const writer = new AttributeWriter().octets(addressFamily(familyOf(address)), bytes.length * 8, 0, 0);
   // Table 255 "local", protocol "kernel", scope "host", type RTN_LOCAL.
-  writer.byte(255).byte(2).byte(254).byte(2).word(0);
+  writer.octets(255, 2, 254, 2).word(0);
   return { type: RTM_NEWROUTE, payload: writer.bytes(route.RTA_DST, bytes).u32(route.RTA_OIF, link.index).finish() };
 }
 
@@ -124,13 +121,10 @@ function lookUp(netns: FakeNetns, address: string): Answer {
 function describe(found: FakeRoute, family: Family): Uint8Array {
   const { destination, index, gateway, scope, table, source, priority, mtu, advmss, protocol, type } = found;
   const length = lengthOf(destination);
-  const writer = new AttributeWriter().byte(addressFamily(family)).byte(length).byte(0).byte(0);
-  writer
-    .byte(table < 256 ? table : 252)
-    .byte({ kernel: 2, boot: 3, ra: 9, 80: 80 }[protocol])
-    .byte(scope)
-    .byte(type === "blackhole" ? route.RTN_BLACKHOLE : route.RTN_UNICAST)
-    .word(0);
+  const writer = new AttributeWriter().octets(addressFamily(family), length, 0, 0);
+  const shownTable = table < 256 ? table : 252;
+  const shownType = type === "blackhole" ? route.RTN_BLACKHOLE : route.RTN_UNICAST;
+  writer.octets(shownTable, { kernel: 2, boot: 3, ra: 9, 80: 80 }[protocol], scope, shownType).word(0);
   writer.u32(route.RTA_TABLE, table);
   if (length > 0) writer.bytes(route.RTA_DST, addressBytes(addressOf(destination)));
   if (priority !== undefined) writer.u32(route.RTA_PRIORITY, priority);

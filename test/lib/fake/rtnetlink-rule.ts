@@ -56,15 +56,10 @@ function isSame(one: rule.RuleEntry, other: rule.RuleEntry): boolean {
 
 function describe(found: rule.RuleEntry): Uint8Array {
   const { family, from, to, action, table = 0, suppressPrefixLength, priority, protocol = 0 } = found;
-  const writer = new AttributeWriter()
-    .byte(addressFamily(family))
-    .byte(to === undefined ? 0 : lengthOf(to))
-    .byte(from === undefined ? 0 : lengthOf(from));
+  const writer = new AttributeWriter();
   writer
-    .byte(0)
-    .byte(table < 256 ? table : 252)
-    .half(0)
-    .byte(action === undefined ? 1 : rule.ruleActions[action])
+    .octets(addressFamily(family), to === undefined ? 0 : lengthOf(to), from === undefined ? 0 : lengthOf(from), 0)
+    .octets(table < 256 ? table : 252, 0, 0, action === undefined ? 1 : rule.ruleActions[action])
     .word(0);
   if (to !== undefined) writer.bytes(rule.FRA_DST, addressBytes(addressOf(to)));
   if (from !== undefined) writer.bytes(rule.FRA_SRC, addressBytes(addressOf(from)));

@@ -38,8 +38,8 @@ describe("AttributeWriter", () => {
     ["an empty nest is its header", (w) => w.nest(18, () => {}), "0400 1280"],
     [
       "a fixed header comes before",
-      (w) => w.byte(2).byte(32).halfBe(0x0300).word(-1).flag(1),
-      "02 20 0300 ffffffff 0400 0100",
+      (w) => w.octets(2, 32, 3, 255).halves(0x0102, 0xfffe).word(-1).flag(1),
+      "02 20 03 ff 0201 feff ffffffff 0400 0100",
     ],
   ])("%s", (_, write, bytes) => {
     expect(hex(write(new AttributeWriter()).finish())).toBe(bytes.replaceAll(" ", ""));
@@ -54,14 +54,35 @@ describe("AttributeWriter", () => {
   });
 
   test.each<[string, number, (writer: AttributeWriter) => AttributeWriter]>([
-    ["byte()", 1, (writer) => writer.byte(0x5a)],
-    ["half()", 2, (writer) => writer.half(0x5a5a)],
-    ["halfBe()", 2, (writer) => writer.halfBe(0x5a5a)],
+    ["octets()", 4, (writer) => writer.octets(0x5a, 0x5a, 0x5a, 0x5a)],
+    ["halves()", 4, (writer) => writer.halves(0x5a5a, 0x5a5a)],
     ["word()", 4, (writer) => writer.word(0x5a5a5a5a)],
   ])("%s grows the buffer before it writes", (_, size, write) => {
     const writer = new AttributeWriter();
     for (let count = 0; count < 1000; count++) write(writer);
     expect(writer.finish()).toEqual(new Uint8Array(1000 * size).fill(0x5a));
+  });
+
+  test("grows in the middle of a nest, and beside bytes and texts", () => {
+    const texts = Array.from({ length: 60 }, (_, index) => "x".repeat(index));
+    const writer = new AttributeWriter().nest(1, (nested) => {
+      for (const text of texts)
+        nested
+          .string(2, text)
+          .bytes(
+            3,
+            Uint8Array.from(text, () => 7),
+          )
+          .be64(4, text.length);
+    });
+    const [nest] = listAttributes(writer.finish());
+    const values = listAttributes(nest?.value ?? new Uint8Array()).map(({ value }) => value);
+    expect(values).toHaveLength(3 * texts.length);
+    for (const [index, text] of texts.entries()) {
+      expect(stringOf(values[3 * index] as Uint8Array)).toBe(text);
+      expect(values[3 * index + 1]).toEqual(new Uint8Array(index).fill(7));
+      expect(be64Of(values[3 * index + 2] as Uint8Array)).toBe(index);
+    }
   });
 
   test("refuses an attribute that is too long for its length field", () => {

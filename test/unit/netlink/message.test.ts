@@ -21,9 +21,7 @@ describe("encodeDatagram()", () => {
 describe("decodeDatagram()", () => {
   test("gives back type, flags, sequence and payload", () => {
     const datagram = encodeDatagram([{ type: 24, flags: 0, payload: Uint8Array.of(1, 2, 3, 4) }], 9);
-    expect(decodeDatagram(datagram)).toEqual([
-      { type: 24, flags: 1, sequence: 9, portId: 0, payload: Uint8Array.of(1, 2, 3, 4) },
-    ]);
+    expect(decodeDatagram(datagram)).toEqual([{ type: 24, flags: 1, sequence: 9, payload: Uint8Array.of(1, 2, 3, 4) }]);
   });
 
   test("ends on any bytes, with messages or a MalformedError", () => {
@@ -52,7 +50,6 @@ describe("decodeAck()", () => {
     type,
     flags,
     sequence: 1,
-    portId: 0,
     payload: unhex(payload),
   });
   const request = "30000000 1800 0506 01000000 00000000";

@@ -8,7 +8,7 @@ import { readRoute } from "../../../src/netlink/route.ts";
 import { unhex } from "./hex.ts";
 
 function reply(payload: string): Reply {
-  return { type: 0, flags: 2, sequence: 1, portId: 0, payload: unhex(payload) };
+  return { type: 0, flags: 2, sequence: 1, payload: unhex(payload) };
 }
 
 test("readQdisc() reads the kernel's token bucket", () => {
