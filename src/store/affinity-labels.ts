@@ -1,5 +1,5 @@
 /**
- * The labels that Calico 3.31 and later find a node's affinities by.
+ * The labels by which Calico 3.31 and later finds a node's affinities.
  *
  *     projectcalico.org/affinity-type: host
  *     projectcalico.org/hostname-hash: RCUE3T4Y…     base32 (RFC 4648, no padding) of SHA3-256 (FIPS 202) of the node's name
@@ -9,7 +9,7 @@
  */
 import { encodeUtf8 } from "../net/text.ts";
 
-/** Without them an affinity is not found. */
+/** Calico does not find an affinity without them. */
 export function affinityLabels(node: string, cidr: string, type = "host"): Readonly<Record<string, string>> {
   return {
     "projectcalico.org/affinity-type": type,
@@ -22,7 +22,7 @@ export function hostnameHash(node: string): string {
   return base32(sha3of256(encodeUtf8(node)));
 }
 
-/** Bytes that one round of the sponge takes in: 1,600 bits less twice the digest's. */
+/** Bytes absorbed by one round of the sponge: 1,600 bits minus twice the digest's. */
 const rate = 136;
 const digestLength = 32;
 
@@ -47,7 +47,7 @@ function permute(a: BigUint64Array): void {
     theta(a);
     rhoAndPi(a);
     chi(a);
-    // Iota: the round's constant has bits at 2^j - 1, drawn from a shift register (FIPS 202 section 3.2.5).
+    // Iota: the round constant has bits at 2^j - 1, taken from a shift register (FIPS 202 section 3.2.5).
     for (let j = 0; j < 7; j++) {
       if (constant & 1) a[0] = at(a, 0) ^ (1n << BigInt((1 << j) - 1));
       constant = (constant << 1) ^ (constant >> 7 ? 0x171 : 0);
@@ -65,7 +65,7 @@ function theta(a: BigUint64Array): void {
   }
 }
 
-/** Turns each lane by 1, 3, 6, 10, … bits, and puts it in the next one's place. */
+/** Rotates each lane by 1, 3, 6, 10, … bits, and moves it to the next lane's place. */
 function rhoAndPi(a: BigUint64Array): void {
   let [x, y] = [1, 0];
   let carried = at(a, 1);

@@ -1,5 +1,5 @@
 /**
- * The port's face for what runs on Node: the same transactions, over a datastore that answers later.
+ * The port for programs on Node: the same transactions, over a datastore that answers asynchronously.
  *
  *     src/ipam  ── Transaction ──►  AsyncDatastore  ──►  etcd         one key per object            (src/store/etcd)
  *                                                        kubernetes   one custom resource per object (src/store/kubernetes)
@@ -21,22 +21,21 @@ export interface AsyncDatastore {
   /** Runs a transaction that writes, and restarts it after repairing a damaged object that it met. */
   transact<T>(transaction: () => Transaction<T>): Promise<T>;
   /**
-   * Tells of all objects of a kind that a filter lets pass, and then of every change, until it is closed: connections are made again, and
-   * nothing is missed.
+   * Reports all objects of a kind that match a filter, and then every change, until it is closed. Reconnects as needed, and misses nothing.
    */
   follow(kind: Kind, watcher: Watcher, filter?: Filter): Following;
-  /** Ends what is followed, and the connections. */
+  /** Ends all watches and connections. */
   close(): void;
 }
 
 export interface Watcher {
-  /** Everything there is: at first, and again whenever what happened in between cannot be told. */
+  /** All objects: at the start, and again whenever the changes in between are unknown. */
   all(objects: readonly StoredObject[]): void;
-  /** An object that is new, or another than before. */
+  /** An object was created or changed. */
   set(object: StoredObject): void;
-  /** It was removed, or the filter does not let it pass any more; perhaps it never did. */
+  /** It was removed, or no longer matches the filter; it may never have matched. */
   gone(key: Key): void;
-  /** The connection failed, and is made again; or an object cannot be used, and counts as gone. */
+  /** The connection failed and is being reopened, or an object is invalid and counts as removed. */
   trouble(error: StoreError): void;
 }
 
@@ -45,12 +44,12 @@ export interface Following {
 }
 
 export interface AsyncDatastoreOptions {
-  /** How long one try of a request may take, but for pages of listings, which have 10 s; 2,000 ms. */
+  /** Time limit of one attempt, except for pages of listings, which have 10 s; 2,000 ms. */
   readonly timeoutMs?: number;
-  /** How long a request that was not answered is made again; the last try may end `timeoutMs` later. 2,500 ms: the sum is below 5 s. */
+  /** How long an unanswered request is retried; the last attempt may end `timeoutMs` later. 2,500 ms: the sum is below 5 s. */
   readonly deadlineMs?: number;
-  /** Told of objects that a listing left out. */
+  /** Called for each object that a listing omits. */
   readonly onDamaged?: (error: StoreError) => void;
-  /** Whether the damaged object is as it should be now. */
+  /** Repairs a damaged object. Returns whether it is valid now. */
   readonly repair?: (error: DamagedError) => Transaction<boolean>;
 }

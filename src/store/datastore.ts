@@ -1,11 +1,11 @@
 /**
- * The port: where addresses and settings are kept, by Calico's `datastore_type` (`open.ts`).
+ * The port: where addresses and settings are stored, selected by Calico's `datastore_type` (`open.ts`).
  *
  *     src/ipam  ── Transaction ──►  Datastore       ──►  file    one JSON file per object, one lock
  *                  keys, filters
- *                  hints            AsyncDatastore  ──►  etcd, Kubernetes    (`async-datastore.ts`: on Node alone)
+ *     hints            AsyncDatastore  ──►  etcd, Kubernetes    (`async-datastore.ts`: only on Node)
  *
- * **Each store hides its internals**: locks, damaged files and their repair, caches, waits after conflicts. Above the port there are only
+ * **Each store hides its internals**: locks, damaged files and their repair, caches, waits after conflicts. Code above the port only sends
  * requests (`transaction.ts`). A store returns `undefined` for a kind of request that it does not need, such as a hint.
  */
 import type { DamagedError } from "./damage.ts";
@@ -27,8 +27,8 @@ export interface DatastoreOptions {
   /** `ipam_lock_file`: a second lock, shared with other programs. */
   readonly lockFile?: string | undefined;
   readonly lockTimeoutMs?: number;
-  /** Told of objects that a listing left out. */
+  /** Called for each object that a listing omits. */
   readonly onDamaged?: (error: StoreError) => void;
-  /** Whether the damaged object is as it should be now. */
+  /** Repairs a damaged object. Returns whether it is valid now. */
   readonly repair?: (error: DamagedError) => Transaction<boolean>;
 }

@@ -1,14 +1,14 @@
 /**
  * Every store validates an object against its kind's schema before it returns it, because people edit these objects.
  *
- * The long lists of a block are not looked through, for each of its operations needs a few of their items (`ipam/model/block.ts` guards those).
+ * It does not validate the long lists of a block, because an operation needs only a few of their items (`ipam/model/block.ts` checks those).
  */
 import { specTables } from "#validators/store";
 import { findFault, type Schema } from "../schema/schema.ts";
 import type { FieldFault } from "./invalid-object.ts";
 import type { Kind } from "./object.ts";
 
-/** Labels are what selectors ask for. */
+/** Selectors match labels. */
 const metadataTable: Schema = {
   properties: {
     labels: { type: "object", additionalProperties: { type: "string" } },
@@ -16,7 +16,7 @@ const metadataTable: Schema = {
   },
 };
 
-/** The first field that is not what it must be. */
+/** The first invalid field. */
 export function objectFault(
   kind: string,
   { metadata, spec }: { readonly metadata: object; readonly spec: unknown },
@@ -25,7 +25,7 @@ export function objectFault(
   return (table && faultIn(table, spec as object, "spec")) ?? faultIn(metadataTable, metadata, "metadata");
 }
 
-/** Asks for what the table names, and passes over all else: each operation of a pod decodes a few objects. */
+/** Checks only the fields in the table: each operation on a pod decodes a few objects. */
 function faultIn({ properties = {}, required = [] }: Schema, value: object, root: string): FieldFault | undefined {
   for (const key in properties) {
     const found = (value as Readonly<Record<string, unknown>>)[key];

@@ -1,6 +1,6 @@
 /**
- * Hints: where a node finds its next address, for a store that can keep them cheaply. **They decide nothing**: what a hint names is read and
- * checked before it is used, and a store that keeps none answers with nothing.
+ * Hints: where a node finds its next address, for a store that can keep them cheaply. **They are only hints**: whatever a hint names is read and
+ * checked before use, and a store without hints returns none.
  */
 import type { Family } from "../net/address.ts";
 
@@ -8,32 +8,32 @@ import type { Family } from "../net/address.ts";
 export interface Room {
   /** The block in use, by CIDR. */
   readonly current: string | undefined;
-  /** How many of the pool's blocks, from the node's start, need not be looked at for a claim. */
+  /** How many of the pool's blocks, from the node's start, a claim can skip. */
   readonly probed: bigint;
 }
 
 export type RoomHint =
   | { readonly op: "look" }
-  /** This block has no room: if it is the one in use, the next takes its place. */
+  /** This block is full: if it is the block in use, the next one replaces it. */
   | { readonly op: "full"; readonly cidr: string }
   /** These blocks have room again. */
   | { readonly op: "open"; readonly cidrs: readonly string[] }
   /** The blocks before `probed` have been looked at, and `current` was claimed. */
   | { readonly op: "claimed"; readonly probed: bigint; readonly current: string | undefined };
 
-/** The pool that gave last. */
+/** The pool of the last assignment. */
 export interface LastPool {
   /** Its name. */
   readonly pool: string;
-  /** Which pools had been asked for. */
+  /** The pools that were requested. */
   readonly wanted: string;
 }
 
 export type HintRequest =
   | { readonly op: "room"; readonly node: string; readonly pool: string; readonly hint: RoomHint }
-  /** Of a pool that is gone, by its CIDR. */
+  /** Forgets a deleted pool, by its CIDR. */
   | { readonly op: "forget room"; readonly pool: string }
-  /** With `note`: from now on that one. */
+  /** Reads the pool of the last assignment; with `note`, replaces it. */
   | { readonly op: "last pool"; readonly node: string; readonly family: Family; readonly note?: LastPool };
 
 export type HintReply = { readonly room: Room } | { readonly lastPool: LastPool } | { readonly nothing: true };

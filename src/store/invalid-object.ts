@@ -1,4 +1,4 @@
-/** An object of which one field does not have the value that it needs: it is damaged, and says where. */
+/** An object with an invalid field. The error names the field. */
 import { DamagedError } from "./damage.ts";
 import { stringifyJson } from "./json.ts";
 import type { ObjectRef } from "./store-error.ts";
@@ -6,11 +6,11 @@ import type { ObjectRef } from "./store-error.ts";
 export interface FieldFault {
   /** `spec.blockSize`, `spec.reservedCIDRs[2]`. */
   readonly field: string;
-  /** Reads after "want": `an integer`, `a CIDR`. */
+  /** Follows "want": `an integer`, `a CIDR`. */
   readonly wanted: string;
-  /** The value; `undefined` when the field is missing. */
+  /** The value; `undefined` if the field is missing. */
   readonly found: unknown;
-  /** The file that holds the object, where that is what keeps it. */
+  /** The file of the object, if the store uses files. */
   readonly path?: string;
 }
 

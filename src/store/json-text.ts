@@ -1,8 +1,8 @@
 /**
- * A JSON value that stays text until somebody asks for it.
+ * A JSON value that is parsed only when it is needed.
  *
- * A full block notes 64 owners, and an operation is about one: the others' notes are handed from the old file to the new one as they are,
- * neither parsed nor written anew. **It holds no backslash**, so that a string can be searched for: there is one way to write it.
+ * A full block has 64 owners, and an operation concerns about one: the attributes of the others are copied from the old file to the new one
+ * as text. **The text contains no backslash**, so a string has only one spelling and can be searched for.
  */
 import { parseJson } from "./json.ts";
 
@@ -13,12 +13,12 @@ export class JsonText<T> {
     this.text = text;
   }
 
-  /** Throws `SyntaxError` when the text is no JSON. */
+  /** Throws `SyntaxError` if the text is not JSON. */
   value(): T {
     return parseJson(this.text) as T;
   }
 
-  /** Whether a string stands in it, given as JSON; may be mistaken in saying that it does. */
+  /** Whether it contains a string, given as JSON. May return true for a string that it does not contain. */
   mayHold(quoted: string): boolean {
     return this.text.includes(quoted);
   }
@@ -28,15 +28,15 @@ export class JsonText<T> {
   }
 }
 
-/** What a store hands up, which may not have been read yet: whoever works on it knows the two functions below, and not which it is. */
+/** A value that a store returns, which may be unparsed. Callers use the two functions below and need not know which it is. */
 export type Unread<T> = T | JsonText<T>;
 
-/** Throws `SyntaxError` when it is text and no JSON. */
+/** Throws `SyntaxError` if it is text but not JSON. */
 export function readValue<T>(unread: Unread<T>): T {
   return unread instanceof JsonText ? unread.value() : unread;
 }
 
-/** `false`: the string, given as JSON, does not stand in it. */
+/** `false`: it does not contain the string, given as JSON. */
 export function mayContain(unread: unknown, quoted: string): boolean {
   return !(unread instanceof JsonText) || unread.mayHold(quoted);
 }

@@ -1,19 +1,19 @@
 /**
- * JSON without loss: integers beyond 2^53 are `bigint`, all else is as `JSON.parse` and `JSON.stringify` have it.
+ * Lossless JSON: integers beyond 2^53 are `bigint`; everything else is as in `JSON.parse` and `JSON.stringify`.
  *
- * A block's sequence numbers are nanoseconds since the epoch, about 1.7e18. `JSON.parse` rounds them to a multiple of 256, so that
- * adding 1 changes nothing and what guards a reused address is lost.
+ * A block's sequence numbers are nanoseconds since the epoch, about 1.7e18. `JSON.parse` rounds them to a multiple of 256: adding 1 would have no
+ * effect, and the protection of reused addresses would be lost.
  *
  *     text   {"sequenceNumber":1690113884806720496}
- *     parse  the digits are put between quotes behind a mark, the engine's own parser runs, marked strings become bigint
- *     write  a bigint becomes a marked string, the engine's own writer runs, the quotes and the mark are taken away
+ *     parse  quotes the digits behind a mark, runs the engine's own parser, converts marked strings to bigint
+ *     write  converts each bigint to a marked string, runs the engine's own writer, removes the quotes and the mark
  *
- * The mark is U+FFFF, which Unicode promises never to make a character; a text that holds it is refused.
+ * The mark is U+FFFF, which Unicode will never assign to a character; a text that contains it is rejected.
  */
 
 const mark = "\uffff";
 const markedString = `"${mark}`;
-/** Fewer digits always fit a number exactly. */
+/** Integers with fewer digits always fit a number exactly. */
 const manyDigits = 16;
 const integer = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])/g;
 
@@ -27,12 +27,12 @@ export function parseJson(text: string): unknown {
   const marked = markIntegers(pieces, escapes);
   if (marked === 0) return JSON.parse(text);
   const root = { value: JSON.parse(pieces.join('"')) };
-  // One that is in no value was the first of two of the same name, or stood for a name, which is no JSON.
+  // An unused mark was a duplicate key's value, or a key itself, which is not JSON.
   if (restore(root, marked) > 0) JSON.parse(text);
   return root.value;
 }
 
-/** Throws `TypeError` where a string beside an integer begins with U+FFFF. */
+/** Throws `TypeError` if the value contains an integer and also a string that starts with U+FFFF. */
 export function stringifyJson(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
@@ -45,7 +45,7 @@ export function stringifyJson(value: unknown): string {
   }
 }
 
-/** Such as a block's sequence numbers, one for each of its addresses. */
+/** For instance a block's sequence numbers, one for each of its addresses. */
 function isRecordOfIntegers(value: object): value is Readonly<Record<string, bigint>> {
   if (Array.isArray(value)) return false;
   let found = false;
@@ -62,10 +62,10 @@ function stringifyIntegers(record: Readonly<Record<string, bigint>>): string {
   return `${text}}`;
 }
 
-/** For integers anywhere. */
+/** For integers at any place. */
 function stringifyMarked(value: unknown): string {
   let integers = 0;
-  // The engine's writer asks a bigint for this method and throws where it has none.
+  // The engine's writer calls this method of a bigint, and throws if it is missing.
   Object.defineProperty(BigInt.prototype, "toJSON", {
     configurable: true,
     value(this: bigint) {
@@ -80,13 +80,13 @@ function stringifyMarked(value: unknown): string {
   }
 }
 
-/** Marks the long integers of a text that was split at its quotes; what stands inside of strings is left alone. Returns how many. */
+/** Marks the long integers of a text that was split at its quotes; leaves the insides of strings alone. Returns how many. */
 function markIntegers(pieces: string[], escapes: boolean): number {
   let marked = 0;
   for (let i = 0; i < pieces.length; i += 2) {
     const piece = pieces[i] ?? "";
     if (piece.length >= manyDigits) marked += markPiece(pieces, i, piece);
-    // Without escapes every other piece is a string. With them a string may have been split, and ends at a later piece.
+    // Without escapes, every other piece is a string. With escapes, a string may have been split, and ends at a later piece.
     if (escapes) while (endsInEscape(pieces[i + 1] ?? "")) i++;
   }
   return marked;
@@ -107,7 +107,7 @@ function markPiece(pieces: string[], index: number, piece: string): number {
   return marked;
 }
 
-/** Where the integer of `:1690113884806720496,` ends: such are all of a block's. A regular expression takes ten times as long. */
+/** The end of the integer in `:1690113884806720496,`, the form of all integers of a block. A regular expression takes ten times as long. */
 function endOfLoneInteger(piece: string): number | undefined {
   if (piece.charCodeAt(0) !== 0x3a || piece.charCodeAt(1) === 0x30) return undefined;
   let end = 1;
@@ -121,19 +121,19 @@ function isDigit(text: string, at: number): boolean {
   return unit >= 0x30 && unit <= 0x39;
 }
 
-/** Whether the quote that follows is part of the string: an odd number of backslashes stands before it. */
+/** Whether the following quote is part of the string: an odd number of backslashes precedes it. */
 function endsInEscape(piece: string): boolean {
   let at = piece.length;
   while (at > 0 && piece.charCodeAt(at - 1) === 0x5c) at--;
   return (piece.length - at) % 2 === 1;
 }
 
-/** Puts the integers in place of marked strings, until `left` are done. Returns how many are left. */
+/** Replaces marked strings by integers, until `left` are done. Returns how many are left. */
 function restore(node: object, left: number): number {
   return Array.isArray(node) ? restoreItems(node, left) : restoreMembers(node as Record<string, unknown>, left);
 }
 
-// `for … in` over an array would make a string of every index.
+// `for … in` over an array would create a string for every index.
 function restoreItems(items: unknown[], left: number): number {
   let rest = left;
   for (let i = 0; i < items.length && rest > 0; i++) {

@@ -1,6 +1,5 @@
 /**
- * How an object is asked for: by what it is about, never by a text that somebody would have to take apart. Each store makes of it what it
- * addresses by.
+ * The key of an object says what the object is about, so no code has to parse a name. Each store converts it to its own form.
  *
  *     {kind: "BlockAffinity", node: "n1", cidr: "10.0.0.0/26"}
  *         file    /run/tortie/ipam/affinities/n1-10-0-0-0-26.json
@@ -26,15 +25,15 @@ export interface HandleKey {
   readonly handleId: string;
 }
 
-/** By what its name is made of: where a workload runs, and which of its interfaces it is. */
+/** By the parts of its name: where a workload runs, and which of its interfaces it is. */
 export interface EndpointKey extends EndpointParts {
   readonly kind: "WorkloadEndpoint";
   readonly namespace: string;
 }
 
 /**
- * By `metadata.name`: settings, which have no other key, and what a person names. A store that does not address a kind by names finds it in
- * a listing.
+ * By `metadata.name`: settings, which have no other key, and objects that a person names. A store that does not address a kind by name lists
+ * the kind to find the object.
  */
 export interface NamedKey {
   readonly kind: Kind;
@@ -43,7 +42,7 @@ export interface NamedKey {
 
 export type Key = BlockKey | AffinityKey | HandleKey | EndpointKey | NamedKey;
 
-/** The key of an object; by its name, where its spec is not what its kind's is. */
+/** The key of an object; by its name if its spec is invalid. */
 export function keyOf({ kind, metadata, spec }: StoredObject): Key {
   const { cidr, node, handleID } = spec as {
     readonly cidr?: unknown;
@@ -65,7 +64,7 @@ interface EndpointSpec {
   readonly endpoint?: string;
 }
 
-/** Calico names a container without a pod by its ID alone. */
+/** Calico names a container without a pod by its ID only. */
 function endpointKey({ namespace = "default" }: Metadata, spec: EndpointSpec, node: string): EndpointKey {
   const { orchestrator, pod, workload, containerID = "", endpoint = "" } = spec;
   return {

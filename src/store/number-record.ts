@@ -1,5 +1,5 @@
 /**
- * A record of integers that may not have been read yet: an operation changes one member and hands the others on as they stand.
+ * A record of integers that may still be text: an operation changes one member and copies the others as text.
  *
  *     {"0":1690113884806720496,"8":1690113884806720511}
  */
@@ -13,7 +13,7 @@ export function membersOf(record: Stored): NumberRecord {
   return (record && readValue<NumberRecord>(record)) ?? {};
 }
 
-/** There is no such member yet. */
+/** The member must not exist yet. */
 export function withMember(record: Stored, key: number, number: bigint | number): Unread<NumberRecord> {
   if (!(record instanceof JsonText)) return { ...record, [key]: number };
   const members = record.text.slice(0, -1);
@@ -29,7 +29,7 @@ export function withoutMember(record: Stored, key: number): Unread<NumberRecord>
   const start = text.indexOf(`"${key}":`);
   if (start < 0) return record;
   const comma = text.indexOf(",", start);
-  // The last member leaves the comma before it, if there is one.
+  // For the last member, removes the preceding comma, if there is one.
   if (comma < 0) return new JsonText(`${text.slice(0, Math.max(1, text.lastIndexOf(",", start)))}}`);
   return new JsonText(text.slice(0, start) + text.slice(comma + 1));
 }

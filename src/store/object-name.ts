@@ -1,10 +1,10 @@
-/** The names of IPAM's objects: Calico's, so that its tools find ours (libcalico-go, backend/k8s/resources). */
+/** The names of IPAM's objects: the same as Calico's, so that its tools find them (libcalico-go, backend/k8s/resources). */
 import { endpointName } from "../identity/endpoint-name.ts";
 import { sha256 } from "../net/digest.ts";
 import { canonicalPrefix } from "../net/prefix.ts";
 import type { Key } from "./key.ts";
 
-/** The name of the object that a key asks for. */
+/** The name of the key's object. */
 export function nameOf(key: Key): string {
   if ("name" in key) return key.name;
   switch (key.kind) {
@@ -24,14 +24,14 @@ export function blockName(cidr: string): string {
   return cidr.replace(/[.:/]/g, "-");
 }
 
-/** The CIDR of a block by its name; `undefined` when it is no block's name. */
+/** The CIDR of a block by its name; `undefined` if it is not the name of a block. */
 export function blockCidrOf(name: string): string | undefined {
   const end = name.lastIndexOf("-");
   const separator = /^\d+-\d+-\d+-\d+-\d+$/.test(name) ? "." : ":";
   return canonicalPrefix(`${name.slice(0, Math.max(0, end)).replaceAll("-", separator)}/${name.slice(end + 1)}`);
 }
 
-/** `<node>-<block>`; a longer one is cut, with a digest. */
+/** `<node>-<block>`; a longer name is shortened, with a digest. */
 export function affinityName(node: string, cidr: string): string {
   const block = blockName(cidr);
   const name = `${node}-${block}`;
@@ -40,8 +40,8 @@ export function affinityName(node: string, cidr: string): string {
 }
 
 /**
- * The handle's ID where Kubernetes allows it as a name, as all of Calico's are. Others get a digest: Calico turns them to lower case, and
- * two that differ in case alone become one.
+ * The handle's ID if Kubernetes allows it as a name, as all of Calico's are. Other IDs get a digest: Calico converts them to lower case, which
+ * maps IDs that differ only in case to one name.
  */
 export function handleName(handleId: string): string {
   if (handleId.length <= 200 && /^[a-z0-9][a-z0-9._-]*$/.test(handleId)) return handleId;

@@ -1,12 +1,12 @@
-/** What a store holds: resources in the shape of Kubernetes', each with a revision for compare-and-swap. `key.ts` says how one is asked for. */
+/** Stored objects: resources in the shape of Kubernetes', each with a revision for compare-and-swap. `key.ts` has their keys. */
 
 export type Kind =
   | "IPPool"
   | "IPReservation"
   | "IPAMConfig"
-  /** What Calico's programs know of the cluster: whether its datastore may be used. */
+  /** Information about the cluster for Calico's programs, for instance whether the datastore may be written to. */
   | "ClusterInformation"
-  /** For their labels, which pools' selectors ask for. */
+  /** Stored for its labels, which the selectors of pools match. */
   | "Node"
   | "Namespace"
   | "IPAMBlock"
@@ -14,12 +14,12 @@ export type Kind =
   | "IPAMHandle"
   /** Where a pod or container is attached. */
   | "WorkloadEndpoint"
-  /** The rules of endpoints that no policy is for. */
+  /** The rules of endpoints without policy. */
   | "Profile";
 
 export interface Metadata {
   readonly name: string;
-  /** The revision, which means something to the store alone: it gives a new one with every write, and never one twice for one object. */
+  /** The revision, opaque to all but the store: each write sets a new one, and an object never has the same one twice. */
   readonly resourceVersion?: string;
   readonly creationTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -27,7 +27,7 @@ export interface Metadata {
   readonly [unknown: string]: unknown;
 }
 
-/** Keys that we do not know are kept. */
+/** Unknown keys are kept. */
 export interface StoredObject<Spec = unknown, K extends string = Kind> {
   readonly apiVersion: string;
   readonly kind: K;

@@ -1,9 +1,9 @@
-/** Which datastore a configuration asks for. */
+/** Opens the datastore that a configuration selects. */
 import type { Sys } from "../host/sys.ts";
 import type { Datastore, DatastoreOptions } from "./datastore.ts";
 import { fileDatastore } from "./file/datastore.ts";
 
-/** A new one does not compile until it has a driver. */
+/** A new type does not compile until it has a driver. */
 export type DatastoreType = "file";
 
 const drivers: Readonly<Record<DatastoreType, (sys: Sys, options: DatastoreOptions) => Datastore>> = {

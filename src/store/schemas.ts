@@ -1,8 +1,8 @@
 /**
- * The shape of each kind's spec, Calico's.
+ * The schema of each kind's spec, as Calico defines it.
  *
- * A store decodes what it reads by the tables that `scripts/validators.ts` makes of these (`decode.ts`): the types alone, and keys that are
- * not named here are kept. Whoever writes an object is held to all of it.
+ * A store decodes objects with the tables that `scripts/validators.ts` derives from these schemas (`decode.ts`): they check only types, and keep
+ * unknown keys. A writer must satisfy the whole schema.
  */
 import * as z from "zod";
 import { canonicalAddress } from "../net/address.ts";
@@ -14,10 +14,10 @@ const prefix = z.string().refine((text) => canonicalPrefix(text) !== undefined, 
 const network = prefix.refine((text) => canonicalPrefix(text) === undefined || maskPrefix(text) === text, {
   error: ({ input }) => `has host bits or is not in canonical form; write "${maskPrefix(input as string)}"`,
 });
-/** Exact, however large. */
+/** Exact, whatever its size. */
 export const integer = z.union([z.int(), z.bigint()]);
 const counts = z.record(z.string(), z.int().nonnegative());
-/** Of what carries one. */
+/** For kinds with a node name. */
 const nodeName = z.string().refine(isDnsSubdomain, "is not the name of a node");
 export const texts = z.record(z.string(), z.string());
 const addressWithLength = z
@@ -90,14 +90,14 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
     node: nodeName,
     state: z.enum(["pending", "confirmed", "pendingDeletion", ""]),
     type: z.string().optional(),
-    // A string by a mistake in Calico's schema that cannot be repaired; the API of 3.32 has a boolean.
+    // A string because of a mistake in Calico's schema that cannot be corrected; the API of 3.32 has a boolean.
     deleted: z.union([z.enum(["true", "false"]), z.boolean()]),
   }),
-  // They are kept for their labels.
+  // Nodes are stored for their labels.
   Node: z.looseObject({}),
   Namespace: z.looseObject({}),
   Profile: z.looseObject({ labelsToApply: texts.optional() }),
-  // With Calico's fields that mean nothing here.
+  // Includes Calico's fields that have no meaning here.
   WorkloadEndpoint: z.strictObject({
     orchestrator: z.string(),
     node: nodeName,

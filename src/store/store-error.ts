@@ -1,18 +1,18 @@
-/** What a datastore refused: which request, about which object, and why. */
+/** A failure of a datastore: the request, its object, and the reason. */
 import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 
-/** An object as the store calls it. Without a name: all of its kind. */
+/** An object in the store's terms. Without a name: all objects of the kind. */
 export interface ObjectRef {
   readonly kind: string;
   readonly name: string;
 }
 
 export interface Refusal {
-  /** What could not be done with it, as in `cannot read`. */
+  /** What failed, as in `cannot read`. */
   readonly action: string;
   readonly object: ObjectRef;
   readonly reason: string;
-  /** Where the store keeps the kind, for a refusal that is about all of it. */
+  /** Where the store keeps the kind, for an error about the whole kind. */
   readonly place?: string;
   /** The error underneath, if there is one. */
   readonly cause?: unknown;

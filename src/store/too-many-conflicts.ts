@@ -1,4 +1,4 @@
-/** The end of an operation that was overtaken by others again and again. */
+/** An operation gave up after too many conflicts. */
 import { CoreError } from "../errors/core-error.ts";
 import { maxTries } from "./transaction.ts";
 
@@ -9,7 +9,7 @@ export class TooManyConflicts extends CoreError {
 
   /** `action` as in `claim block 10.0.0.0/26`. */
   constructor(action: string) {
-    // Calico's words, which people search for.
+    // Calico's message, which people search for.
     super(`cannot ${action}: Max retries hit - excessive concurrent IPAM requests (${maxTries} tries)`);
     this.action = action;
   }

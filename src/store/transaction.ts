@@ -1,13 +1,13 @@
 /**
- * Transactions: algorithms that `yield` what they ask of a store, and get the answer back.
+ * Transactions: algorithms that `yield` their requests to a store and receive the replies.
  *
  *     function* f(…): Transaction<T> { const block = yield* read({ kind: "IPAMBlock", cidr }); … }
  *
- * So the algorithm is written once and knows no store: `drive` runs it over files at once, `driveAsync` over a network.
+ * Each algorithm is written once, independent of the store: `drive` runs it synchronously over files, `driveAsync` over a network.
  *
- * **A transaction may end at any `yield` and for good (the process is killed)**: what it has written until then must be something that the
- * next one can finish or undo. **A request that fails may have been done all the same** (its answer was lost). **Its body has no effect but by
- * its requests**, for a store may run it again from the start.
+ * **A transaction may stop at any `yield` for ever (the process is killed)**: the next transaction must be able to complete or undo what it has
+ * written. **A failed request may have been executed** (its answer was lost). **The body has no effect except through its requests**, because
+ * a store may run it again from the start.
  */
 import type { Filter } from "./filter.ts";
 import type { HintReply, HintRequest, Room, RoomHint } from "./hint.ts";
@@ -17,59 +17,59 @@ import type { ObjectRef } from "./store-error.ts";
 
 export type StoreRequest =
   | { readonly op: "read"; readonly key: Key }
-  /** Objects of a kind, in the order of their names. Its cost grows with their number: not for what happens once per pod. */
+  /** Objects of a kind, in the order of their names. The cost grows with their number: not for the per-pod path. */
   | {
       readonly op: "list";
       readonly kind: Kind;
       readonly filter: Filter;
-      /** Fails where an object of the kind cannot be used; it is left out otherwise, and the store tells whoever wants to know. */
+      /** Fails if an object of the kind is invalid; otherwise omits it, and the store calls `onDamaged`. */
       readonly isWhole: boolean;
     }
-  /** There must be none. */
+  /** The object must not exist. */
   | { readonly op: "create"; readonly key: Key; readonly object: StoredObject }
   /** The stored revision must be `object.metadata.resourceVersion`. */
   | { readonly op: "update"; readonly key: Key; readonly object: StoredObject }
-  /** Likewise. */
+  /** The same. */
   | { readonly op: "delete"; readonly key: Key; readonly object: StoredObject }
-  /** Somebody else was faster for the `attempt`th time, counted from 0: the store waits as long as is good for all. */
+  /** The `attempt`th conflict, counted from 0: the store waits before the next attempt. */
   | { readonly op: "wait"; readonly attempt: number }
   | HintRequest
   | UpkeepRequest;
 
-/** What a store of files needs; any other answers with nothing. */
+/** Requests for a store of files; any other store returns nothing. */
 export type UpkeepRequest =
   /**
-   * What is stored there, readable or not, is kept elsewhere, and `replacement` takes its place, or nothing. With a replacement there is no
-   * instant without an object.
+   * Moves the stored object, readable or not, aside, and puts `replacement` in its place, if there is one. With a replacement, the object exists
+   * at every moment.
    */
   | { readonly op: "set aside"; readonly object: ObjectRef; readonly replacement: StoredObject | undefined }
-  /** What processes left that were killed in the middle of a write goes. */
+  /** Removes unfinished files of killed processes. */
   | { readonly op: "sweep" }
-  /** Fails where objects of this kind cannot be made. */
+  /** Fails if objects of this kind cannot be created. */
   | { readonly op: "test"; readonly kind: Kind };
 
 export type StoreReply =
   | { readonly objects: readonly StoredObject[] }
-  /** Somebody else was faster: there is one already, the revision is another, or the object is gone. */
+  /** Conflict: the object exists already, has another revision, or is gone. */
   | { readonly conflict: true }
   | HintReply;
 
 export type Transaction<T> = Generator<StoreRequest, T, StoreReply>;
 
 export interface Store {
-  /** Throws `StoreError` that names the object when it cannot be read or written. */
+  /** Throws `StoreError`, which names the object, if it cannot be read or written. */
   handle(request: StoreRequest): StoreReply;
 }
 
 export interface AsyncStore {
-  /** Rejects likewise. */
+  /** Rejects with the same errors. */
   handle(request: StoreRequest): Promise<StoreReply>;
 }
 
-/** How often a transaction starts again after a conflict (Calico's `datastoreRetries`). */
+/** How often a transaction restarts after a conflict (Calico's `datastoreRetries`). */
 export const maxTries = 100;
 
-/** Runs a transaction to its end. A failed request is thrown into it, so that it may clean up. */
+/** Runs a transaction to its end. Throws a failed request into it, so that it can clean up. */
 export function drive<T>(transaction: Transaction<T>, store: Store): T {
   let step = transaction.next();
   while (step.done !== true) {
@@ -85,7 +85,7 @@ export function drive<T>(transaction: Transaction<T>, store: Store): T {
   return step.value;
 }
 
-/** The same over a store that answers later. */
+/** The same over an asynchronous store. */
 export async function driveAsync<T>(transaction: Transaction<T>, store: AsyncStore): Promise<T> {
   let step = transaction.next();
   while (step.done !== true) {
@@ -101,7 +101,7 @@ export async function driveAsync<T>(transaction: Transaction<T>, store: AsyncSto
   return step.value;
 }
 
-/** `undefined` when there is none. */
+/** `undefined` if there is none. */
 export function* read(key: Key): Transaction<StoredObject | undefined> {
   return objectIn(yield { op: "read", key });
 }
@@ -111,28 +111,28 @@ export function* list(kind: Kind, filter: Filter = {}): Transaction<readonly Sto
   return "objects" in reply ? reply.objects : [];
 }
 
-/** Throws `DamagedError` where one of them cannot be used. */
+/** Throws `DamagedError` if one of them is invalid. */
 export function* listWhole(kind: Kind): Transaction<readonly StoredObject[]> {
   const reply = yield { op: "list", kind, filter: {}, isWhole: true };
   return "objects" in reply ? reply.objects : [];
 }
 
-/** The object as it is stored now; `undefined` when there is one already. */
+/** The object as stored; `undefined` if it exists already. */
 export function* create(object: StoredObject): Transaction<StoredObject | undefined> {
   return objectIn(yield { op: "create", key: keyOf(object), object });
 }
 
-/** The object as it is stored now; `undefined` when it was changed or removed since it was read. */
+/** The object as stored; `undefined` if it was changed or removed since it was read. */
 export function* update(object: StoredObject): Transaction<StoredObject | undefined> {
   return objectIn(yield { op: "update", key: keyOf(object), object });
 }
 
-/** Whether this removed it; `false` when it was changed or removed since it was read. */
+/** Whether this call removed it; `false` if it was changed or removed since it was read. */
 export function* remove(object: StoredObject): Transaction<boolean> {
   return "objects" in (yield { op: "delete", key: keyOf(object), object });
 }
 
-/** Before each try of a transaction, counted from 0: lets others go first who were faster in the one before. */
+/** Called before each attempt of a transaction, counted from 0: waits after a conflict. */
 export function* pause(attempt: number): Transaction<void> {
   if (attempt > 0) yield { op: "wait", attempt: attempt - 1 };
 }
@@ -141,13 +141,13 @@ function objectIn(reply: StoreReply): StoredObject | undefined {
   return "objects" in reply ? reply.objects[0] : undefined;
 }
 
-/** `undefined` where the store keeps no hints. */
+/** `undefined` if the store keeps no hints. */
 export function* hintRoom(node: string, pool: string, hint: RoomHint): Transaction<Room | undefined> {
   const reply = yield { op: "room", node, pool, hint };
   return "room" in reply ? reply.room : undefined;
 }
 
-/** For objects that cannot be used: keeps what is stored elsewhere, and puts `replacement` in its place, or nothing. */
+/** For invalid objects: moves the stored object aside, and puts `replacement` in its place, if there is one. */
 export function* moveDamagedAside(object: ObjectRef, replacement?: StoredObject): Transaction<void> {
   yield { op: "set aside", object, replacement };
 }
