@@ -1,4 +1,4 @@
-/** What `tortie ipam check` finds, but for what belongs to attachments that are checked as a whole. */
+/** The problems that `tortie ipam check` finds, except those of attachments that are checked as a whole. */
 import type { Problem, ProblemKind, Report } from "../../ipam/check/report.ts";
 import { handleIdOf } from "../../ipam/model/handle.ts";
 import { hostPrefix } from "../../net/prefix.ts";
@@ -6,7 +6,7 @@ import { handleName } from "../../store/object-name.ts";
 import type { Finding } from "./finding.ts";
 import type { Trace } from "./sandboxes.ts";
 
-/** `others`: attachments of which everything goes by their DEL, or is not checked now. `repairable`: what a command can put right. */
+/** `others`: attachments whose addresses their DEL releases, or that are not checked now. `repairable`: problems that a command can repair. */
 export function checkAddresses(
   report: Report,
   others: readonly Trace[],
@@ -21,10 +21,10 @@ export function checkAddresses(
     kind === "leaked address"
       ? addresses.has(subject)
       : ["leaked handle", "missing handle", "wrong handle count"].includes(kind) && handles.has(subject);
-  // A handle that cannot be read is not missing as well.
+  // An unreadable handle is not reported as missing as well.
   const isDamage = ({ kind, subject }: Problem) =>
     kind === "missing handle" && damaged.has(`IPAMHandle ${handleName(subject)}`);
-  // The pool that cannot be read may hold it.
+  // The unreadable pool may contain it.
   const isInDoubt = ({ kind }: Problem) => kind === "address outside pools" && hasDamagedPool(report);
   return report.problems
     .filter((problem) => !isTheirs(problem) && !isDamage(problem) && !isInDoubt(problem))
@@ -35,14 +35,14 @@ export function hasDamagedPool({ problems }: Report): boolean {
   return problems.some(({ kind, subject }) => kind === "damaged object" && subject.startsWith("IPPool "));
 }
 
-/** What is for a person to decide, by its kind. */
+/** Remedies that an operator must choose, by kind of problem. */
 const waysOut: Readonly<Partial<Record<ProblemKind, (address: string) => string>>> = {
   "address outside pools": () => "# tortie apply a pool that contains it, or stop the program that uses it",
   "unknown address": (address) =>
     `# take ${address} from that interface, so that pods can have it; to keep it there, apply an IPReservation with reservedCIDRs ["${hostPrefix(address)}"]`,
 };
 
-/** Kinds that no other object tells of. */
+/** Kinds whose content cannot be derived from other objects. */
 function isSetting(kind: string | undefined): kind is "IPPool" | "IPReservation" | "IPAMConfig" {
   return kind === "IPPool" || kind === "IPReservation" || kind === "IPAMConfig";
 }
@@ -58,7 +58,7 @@ function findingOf(problem: Problem, isRepairable: boolean): Finding {
   } as const;
   const [ofKind, name = ""] = subject.split(" ");
   if (kind === "damaged object" && isSetting(ofKind)) {
-    // What an administrator wrote stands nowhere else.
+    // An administrator's settings are stored nowhere else.
     const anew = "tortie apply --force -f FILE writes it anew";
     const remedy = `# ${anew}; tortie delete ${ofKind.toLowerCase()} ${name} --force takes it away; either keeps the damaged file beside; until then every ADD fails`;
     return { ...finding, remedy };

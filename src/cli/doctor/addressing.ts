@@ -1,6 +1,6 @@
 /**
- * What addresses are given from, beside the node: pools that collide with its networks, fields of pools that nobody reads, and blocks that are
- * kept for a node of another name.
+ * Checks the sources of addresses: pools that overlap the node's networks, unknown fields of pools, and blocks that belong to a node of
+ * another name.
  */
 import { CniError } from "../../cni/error.ts";
 import type { AffinitySpec } from "../../ipam/model/affinity.ts";
@@ -22,14 +22,14 @@ import type { Finding } from "./finding.ts";
 import { ipamTypeOf, type NetworkFacts, networksIn, type PluginConf } from "./networks.ts";
 
 export interface AddressingFacts {
-  /** Without those of bridges and the like, whose gateways the networks name. */
+  /** Without the networks of bridges and the like, whose gateways the networks name. */
   readonly node: NodeNetworks;
-  /** All addresses of the node's interfaces, gateways of pods among them. */
+  /** All addresses of the node's interfaces, including the gateways of pods. */
   readonly hostAddresses: readonly string[];
   readonly pools: readonly StoredObject[];
   readonly affinities: readonly AffinitySpec[];
   readonly blocks: readonly Block[];
-  /** Under which `calico-ipam` takes blocks here; empty where no network asks it for addresses. */
+  /** The node names under which `calico-ipam` claims blocks here; empty if no network uses it. */
   readonly names: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export async function gatherAddressing(cli: Cli, networks: NetworkFacts): Promis
   };
 }
 
-/** What is damaged is told elsewhere. */
+/** Damage is reported elsewhere. */
 function objects(cli: Cli, kind: Kind): readonly StoredObject[] {
   return drive(list(kind), datastoreOf(cli).store).map((object) => withoutText(object) as StoredObject);
 }
@@ -58,7 +58,7 @@ function gatewaysOf({ document }: PluginConf): readonly string[] {
   return Array.isArray(gateways) ? gateways.flatMap((text) => canonicalAddress(String(text)) ?? []) : [];
 }
 
-/** What the plugin itself cannot tell it says in its STATUS. */
+/** If the plugin cannot determine it, its STATUS says so. */
 function nameFor({ sys }: Cli, { document }: PluginConf): readonly string[] {
   try {
     return [nodename(nodenameConf(textsOf(document)), sys)];
@@ -68,7 +68,7 @@ function nameFor({ sys }: Cli, { document }: PluginConf): readonly string[] {
   }
 }
 
-/** The keys that a plugin would take: it refuses those of another type. */
+/** The keys that the plugin would accept: it rejects values of another type. */
 function textsOf(document: PluginConf["document"]): Parameters<typeof nodenameConf>[0] {
   const text = (key: string) => (typeof document[key] === "string" ? document[key] : undefined);
   return {
@@ -93,7 +93,7 @@ function checkPool(object: StoredObject, { node }: AddressingFacts): readonly Fi
   ];
 }
 
-/** One that makes no sense as a pool is told elsewhere. */
+/** An invalid pool is reported elsewhere. */
 function decoded(object: StoredObject): Pool | undefined {
   try {
     return decodePool(object);
@@ -133,7 +133,7 @@ function collisionFindings({ name, cidr }: Pool, node: NodeNetworks): readonly F
   ];
 }
 
-/** A block of another node name gives addresses only on request or when borrowed, and with strict affinity none. */
+/** Blocks of another node name are used only on request or when borrowed, and with strict affinity not at all. */
 function checkForeignBlocks({ affinities, blocks, names }: AddressingFacts): readonly Finding[] {
   if (names.length === 0) return [];
   const byCidr = new Map(blocks.map(({ spec, metadata }) => [spec.cidr, { spec, name: metadata.name }]));

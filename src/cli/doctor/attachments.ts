@@ -1,23 +1,23 @@
 /**
- * Whether every attachment is whole, or wholly gone.
+ * Checks that every attachment is complete, or completely gone.
  *
- * **An attachment lives while its sandbox does**: while the path that its record names leads to a network namespace, or while its host
- * interface is there, which the kernel takes away with its other end. Nothing of it is taken away then.
+ * **An attachment is alive while its sandbox is**: while the path in its record leads to a network namespace, or while its host interface
+ * exists, which the kernel deletes together with its peer. Nothing of a live attachment is removed.
  *
- * **Only evidence condemns**: an attachment is gone when its sandbox's path was looked up where it has its meaning, and leads nowhere, and its
- * host interface is gone too. What cannot be looked up from here is not checked.
+ * **An attachment is dead only on evidence**: its sandbox's path was looked up in the right mount namespace and leads nowhere, and its host
+ * interface is gone too. If the path cannot be looked up from here, the attachment is not checked.
  *
- * **What a plugin is at work on is not checked**, nor what is younger than the grace: an ADD may be between two of its steps.
+ * **Attachments that a plugin is working on are not checked**, nor those younger than the grace period: an ADD may be in progress.
  *
- *     sandbox   record   interface        finding
- *     lives     is       is, CHECK: well  (none)
- *     lives     is       is, CHECK: no    attachment-different   ADD once more
- *     lives     is       missing          attachment-broken      ADD once more, or DEL
- *     lives     missing  is               record-missing         write it
- *     lives     missing  missing          attachment-broken      ADD once more, where a part says how
- *     lives     another main plugin's, and CHECK of ours: no     ADD of ours once more
- *     gone      any      missing          attachment-left        the DEL that never came
- *     unseen    any      missing          (a note)
+ *     sandbox   record   interface          finding
+ *     alive     exists   exists, CHECK ok   (none)
+ *     alive     exists   exists, CHECK not  attachment-different   repeat ADD
+ *     alive     exists   missing            attachment-broken      repeat ADD, or DEL
+ *     alive     missing  exists             record-missing         write the record
+ *     alive     missing  missing            attachment-broken      repeat ADD, if a part has the request
+ *     alive     foreign main plugin, and CHECK of ours not ok      repeat ADD of ours
+ *     dead      any      missing            attachment-left        the DEL that never came
+ *     unknown   any      missing            (a note)
  */
 import { ownerPrefix } from "../../identity/names.ts";
 import { describeNamespace, type Facts, globalAddresses } from "../node/facts.ts";
@@ -34,10 +34,10 @@ export interface AttachmentContext {
   readonly node: string;
   readonly facts: Facts;
   readonly tools: Tools;
-  /** What CHECK found, by owner; absent for those that were not asked. */
+  /** The differences that CHECK found, by owner; absent for attachments that were not checked. */
   readonly checks: ReadonlyMap<string, readonly Difference[]>;
   readonly graceSeconds: number;
-  /** Addresses of attachments that live, and whose they are. */
+  /** Addresses of live attachments, with their owners. */
   readonly living: ReadonlyMap<string, string>;
 }
 
@@ -63,7 +63,7 @@ export function isUnverifiable(trace: Trace, context: AttachmentContext): boolea
   return context.facts.hasUnseen && leftovers(trace, context).length > 0;
 }
 
-/** Whether it lives, in a sandbox that cannot be entered from here. */
+/** Whether it is alive in a sandbox that cannot be entered from here. */
 export function isClosed(trace: Trace): boolean {
   return isAlive(trace) && sandboxPath(trace) === undefined;
 }
@@ -113,7 +113,7 @@ function checkDead(trace: Trace, context: AttachmentContext): readonly Finding[]
   const what = leftovers(trace, context);
   if (what.length === 0) return [];
   if (trace.ageSeconds < context.graceSeconds) return [];
-  // An ADD assigns addresses first of all.
+  // An ADD starts by assigning addresses.
   if (record === undefined && allocations.some(({ state }) => state === "unchecked")) return [];
   const netns = record?.endpoint?.netns ?? trace.parts[0]?.netns;
   const why = netns === undefined ? "its sandbox is not known" : `its sandbox "${netns}" is gone`;
@@ -130,7 +130,7 @@ function checkDead(trace: Trace, context: AttachmentContext): readonly Finding[]
 /** The leftovers of a dead attachment. */
 function leftovers(trace: Trace, { living, facts }: AttachmentContext): readonly string[] {
   const seen = new Set(facts.seen.map(({ address }) => address));
-  // Another main plugin than ours keeps no record: what its container's address is seen for is in use.
+  // A foreign main plugin keeps no record: an address with a port mapping counts as in use while its container is seen.
   const isLost = (target: string | undefined) => {
     if (target === undefined || trace.sandbox !== undefined || trace.link !== undefined) return true;
     return !seen.has(target) || (living.get(target) ?? trace.owner) !== trace.owner;
@@ -155,7 +155,7 @@ function checkUnrecorded(trace: Trace, context: AttachmentContext): readonly Fin
   return [finding("record-missing", trace, text, rewriteRecord(trace, context) ?? repairByDel(trace, context.tools))];
 }
 
-/** `undefined` where the other end has no address. */
+/** `undefined` if the peer has no address. */
 function rewriteRecord(trace: Trace, { node, facts }: AttachmentContext): Pick<Finding, "remedy" | "fix"> | undefined {
   const { attachment, pod, link, peer } = trace;
   const end = peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname);
@@ -198,7 +198,7 @@ function checkBroken(trace: Trace, context: AttachmentContext): readonly Finding
   const netns = sandboxPath(trace);
   const again = netns === undefined ? undefined : repairByAdd(trace, netns, tools, "all");
   if (again !== undefined) return [broken(text, again)];
-  // Its other end lives, and nothing can be done about it from here.
+  // The peer is alive, and cannot be repaired from here.
   if (isClosed(trace)) return [];
   if (held === undefined) return [broken(text, repairByDel(trace, tools))];
   const where = describeNamespace(held);
@@ -215,7 +215,7 @@ function checkWhole(trace: Trace, context: AttachmentContext): readonly Finding[
   return checkDifferences(trace, context);
 }
 
-/** An ADD was killed before there was anything, or somebody removed the record and the interface. */
+/** An ADD was killed before it created anything, or the record and the interface were removed. */
 function checkUnmade(trace: Trace, { tools }: AttachmentContext): readonly Finding[] {
   const netns = sandboxPath(trace);
   if (netns === undefined || !trace.parts.some(({ type }) => type === "calico")) return [];
@@ -224,7 +224,7 @@ function checkUnmade(trace: Trace, { tools }: AttachmentContext): readonly Findi
   return again === undefined ? [] : [finding("attachment-broken", trace, text, again)];
 }
 
-/** What each plugin of the chain finds other than it made it. */
+/** The differences that the CHECK of each plugin of the chain found. */
 function checkDifferences(trace: Trace, { checks, tools }: AttachmentContext): readonly Finding[] {
   const netns = sandboxPath(trace);
   return (checks.get(trace.owner) ?? []).map(({ plugin, found: differences }) => {
@@ -241,7 +241,7 @@ function checkDifferences(trace: Trace, { checks, tools }: AttachmentContext): r
   });
 }
 
-/** What is told of each plugin's work. */
+/** How each plugin's objects are reported. */
 const work: Readonly<Record<string, { readonly id: string; readonly section: Section; readonly made: string }>> = {
   calico: { id: "attachment-different", section: "attachments", made: "differs from what ADD created" },
   bandwidth: { id: "limits-different", section: "limits", made: "has rate limits that differ from those requested" },
@@ -253,7 +253,7 @@ export function sectionOfWork(plugin: string): Section {
   return work[plugin]?.section ?? "attachments";
 }
 
-/** Its path is gone, and the kernel has it still. */
+/** The path is gone, but the namespace still exists. */
 function checkAssigned(trace: Trace): Finding {
   const { record, peer } = trace;
   const holder = peer?.namespace.holder;

@@ -1,11 +1,11 @@
 /**
- * The chain of plugins that an attachment was made by, with what each was asked.
+ * The chain of plugins that created an attachment, and the request of each.
  *
- *     which, in which order      libcni's memory of the attachment, else the network's configuration, else the parts of its record
- *     what each was asked        its part of the record; for plugins of others libcni's memory, or a configuration that takes nothing from
+ *     plugins and their order    libcni's cache, else the network's configuration, else the parts of the record
+ *     request of each            its part of the record; for foreign plugins libcni's cache, or a configuration that uses nothing from
  *                                the runtime
  *
- * One of ours without a part had nothing to do. Of attachments that an earlier release made there are no parts.
+ * A plugin of ours without a part had nothing to do. Attachments that an earlier release created have no parts.
  */
 
 import { descriptors } from "#plugins/descriptors";
@@ -25,7 +25,7 @@ export interface Tools {
 
 export interface Member {
   readonly type: string;
-  /** What it got on stdin, but for the result before it; `undefined` where nobody knows. */
+  /** Its stdin without the previous result; `undefined` if unknown. */
   readonly document: PluginConf["document"] | undefined;
   /** CNI_ARGS. */
   readonly args: string;
@@ -34,7 +34,7 @@ export interface Member {
 
 export interface Chain {
   readonly members: readonly Member[];
-  /** What the last of them answered; `undefined` where it cannot be told. */
+  /** The result of the last plugin; `undefined` if unknown. */
   readonly result: Result | undefined;
 }
 
@@ -53,7 +53,7 @@ export function chainOf(trace: Trace, tools: Tools): Chain {
   return { members, result: cached?.result ?? resultOf(trace) };
 }
 
-/** A network that was given another main plugin since says nothing of what was made before. */
+/** A network whose main plugin was replaced since does not tell which plugins created the attachment. */
 function pluginsOf({ attachment, parts, cached, record }: Trace, { networks }: Tools): readonly PluginConf[] {
   if (cached !== undefined) return cached.plugins;
   const plugins = networkNamed(networks, attachment.network)?.plugins ?? [];
@@ -65,13 +65,13 @@ function pluginsOf({ attachment, parts, cached, record }: Trace, { networks }: T
 function memberOf({ type, document }: PluginConf, trace: Trace, { executables }: Tools): readonly Member[] {
   const { parts, cached, record } = trace;
   const part = parts.find((one) => one.type === type);
-  // Only the runtime knows the result of a main plugin that keeps no endpoint: what the sandbox shows lacks the gateways.
+  // Only the runtime knows the result of a main plugin without an endpoint: the sandbox does not show the gateways.
   if (part !== undefined && record === undefined && cached === undefined && isMainWithoutEndpoint(type)) {
     return [{ type, document: undefined, args: part.args, part }];
   }
   if (part !== undefined) return [recorded(part)];
   const isOurs = ourExecutable(executables, type) !== undefined;
-  // Ours by its name, where the executable is gone.
+  // Ours by its name, if the executable is gone.
   const isGone = ourNames.includes(type) && isFaulty(executables, type);
   if (type === "loopback" || ((isOurs || isGone) && parts.length > 0)) return [];
   const args = cached?.args ?? argsOf(record?.endpoint?.pod);
@@ -79,7 +79,7 @@ function memberOf({ type, document }: PluginConf, trace: Trace, { executables }:
   const isKnown = cached !== undefined || !asksRuntime || type === "calico";
   const { netns = "" } = record?.endpoint ?? {};
   const { attachment } = trace;
-  // What the runtime remembers is what it asked.
+  // libcni's cache has the original request.
   const again =
     isOurs && cached !== undefined ? { type, attachment, netns, origin: undefined, args, document } : undefined;
   return [{ type, document: isKnown ? document : undefined, args, part: again }];
@@ -98,7 +98,7 @@ function argsOf(pod: Trace["pod"]): string {
   return pod === undefined ? "" : `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`;
 }
 
-/** Out of the endpoint's record; behind another main plugin out of what the sandbox shows. */
+/** From the endpoint's record; with a foreign main plugin, from the sandbox's interfaces. */
 function resultOf(trace: Trace): Result | undefined {
   const { attachment, record, inside } = trace;
   const endpoint = record?.endpoint;
@@ -123,14 +123,14 @@ function resultOf(trace: Trace): Result | undefined {
   };
 }
 
-/** The result as a plugin gets it that has been given this path of the sandbox. */
+/** The result as a plugin receives it, for a sandbox with this path. */
 export function prevResultOf(result: Result, netns: string, version: string): Readonly<Record<string, unknown>> {
   const interfaces = result.interfaces?.map((one) => (one.sandbox ? { ...one, sandbox: netns } : one));
   const known = (supportedVersions as readonly string[]).includes(version) ? (version as CniVersion) : "1.0.0";
   return resultAs({ ...result, ...(interfaces && { interfaces }) }, known);
 }
 
-/** One call of a member; `undefined` where nobody knows what it was asked, or its executable is missing. */
+/** A call of one plugin; `undefined` if its request is unknown or its executable is missing. */
 export function callOfMember(
   command: PluginCall["command"],
   { type, document, args }: Member,

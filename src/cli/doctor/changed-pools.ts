@@ -1,4 +1,4 @@
-/** Pools that an administrator changed after the last ADD: the shared tables still hold the earlier ones, which damages no pod. */
+/** Pools that an administrator changed after the last ADD: the shared tables still contain the earlier ones, which harms no pod. */
 
 import { natTable } from "../../../plugins/calico/names.ts";
 import { natOutgoing, poolsDigest } from "../../../plugins/calico/nat-outgoing.ts";
@@ -7,7 +7,7 @@ import type { NftElements } from "../../plan/nft.ts";
 import type { Note } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";
 
-/** What the next ADD brings up to date, table by table. */
+/** The tables that the next ADD updates. */
 export function notesOfChangedPools({ nftTables }: FirewallFacts, pools: readonly Pool[]): readonly Note[] {
   const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
   const wanted = natOutgoing(all).filter((one) => one.kind === "nft-elements");
@@ -18,7 +18,7 @@ function noteOf(table: NftTable, wanted: readonly NftElements[]): readonly Note[
   const ofTable = wanted.filter(({ family }) => family === table.family);
   const digest = ofTable.find(({ set }) => set === poolsDigest)?.elements[0]?.data?.[0];
   const held = table.elements.find(({ set }) => set === poolsDigest)?.target;
-  // Without a digest nobody has written the sets, and with the same one they are as these pools want them, or damaged.
+  // Without a digest, no ADD has written the sets. With an equal digest they are up to date, or damaged.
   if (held === undefined || Number(held) === Number(digest)) return [];
   const sets = [...new Set(table.elements.map(({ set }) => set)), ...ofTable.map(({ set }) => set)];
   const changes = [...new Set(sets)]
@@ -44,7 +44,7 @@ function changesOf(table: NftTable, set: string, elements: NftElements["elements
   return sides.flatMap(({ verb, keys }) => keys.map((key) => `${key} ${verb} ${set}`));
 }
 
-/** nft leaves out the length of a single address. */
+/** nft omits the prefix length of a single address. */
 function withLength(key: string, family: NftTable["family"]): string {
   return key.includes("/") ? key : `${key}/${family === "ip" ? 32 : 128}`;
 }

@@ -1,4 +1,4 @@
-/** Whether the executables that the networks need are there, whole, and of one build. */
+/** Checks that the executables that the networks need exist, are intact and come from one build. */
 import { type Executable, type ExecutableFacts, networksOfOurs, ownBuild } from "./executables.ts";
 import type { Finding } from "./finding.ts";
 import { type NetworkFacts, ourNames, typesOf } from "./networks.ts";
@@ -25,7 +25,7 @@ function notInstalled(facts: ExecutableFacts): Finding {
   return finding({ id: "executable-missing", subject: "Tortie", text, remedy: installing("calico", facts) });
 }
 
-/** One that no network needs may be missing, but not be broken: who installs it will need it. */
+/** An executable that no network needs may be missing, but not broken: it will be used when a network needs it. */
 function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<string>): readonly Finding[] {
   const { name, path, fault, build } = one;
   const isOurs = ourNames.includes(name);
@@ -53,7 +53,7 @@ function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
   return [];
 }
 
-/** All names are links to one file: where one of them is whole, it is that of the others as well. */
+/** All names are hard links to one file: an intact one can replace the others. */
 function repairExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "remedy" | "fix"> {
   const whole = facts.executables.find(({ build, fault, path }) => build !== undefined && fault === undefined && path);
   if (!ourNames.includes(name) || whole?.path === undefined) return { remedy: installing(name, facts) };
@@ -67,7 +67,7 @@ function installing(name: string, { directories, areBeside }: ExecutableFacts): 
   return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may contain it`;
 }
 
-/** An installation that was interrupted leaves some names behind. */
+/** An interrupted installation leaves some names at the old build. */
 function checkBuilds(facts: ExecutableFacts): readonly Finding[] {
   const ours = facts.executables.filter(({ build, fault }) => build !== undefined && fault === undefined);
   const builds = [...new Set(ours.map(({ build }) => build))];

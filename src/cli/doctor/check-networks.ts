@@ -1,4 +1,4 @@
-/** Whether a runtime finds a network, and ours. */
+/** Checks that a runtime finds a network, and that it is one of ours. */
 import { descriptors } from "#plugins/descriptors";
 import { lintNetwork } from "../lint/network.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
@@ -61,7 +61,7 @@ function readableIn({ files }: NetworkFacts): readonly Readable[] {
   return files.flatMap((file) => (file.fault === undefined ? [file] : []));
 }
 
-/** Runtimes take the first. */
+/** Runtimes use the first file. */
 function checkOrder(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const [first, ...others] = readableIn(facts);
   const later = others.find(({ network }) => ours.includes(network));
@@ -81,7 +81,7 @@ function checkNames(facts: NetworkFacts): readonly Finding[] {
   });
 }
 
-/** What a runtime passes to a plugin only when the file says so. */
+/** Capabilities: a runtime passes these to a plugin only if the file declares them. */
 const needed = descriptors.flatMap(({ name, capabilities }) => capabilities.map((one) => ({ type: name, ...one })));
 
 function checkCapabilities(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
@@ -98,7 +98,7 @@ function checkCapabilities(facts: NetworkFacts, ours: readonly Network[]): reado
   );
 }
 
-/** What ADD passes over in silence; what it refuses STATUS tells, in the plugin's own words. */
+/** Keys that ADD ignores. Keys that it rejects are reported by STATUS. */
 function checkKeys(facts: NetworkFacts, ours: readonly Network[]): readonly Finding[] {
   const readable = readableIn(facts).filter(({ network }) => ours.includes(network));
   return readable.flatMap(({ path, network: { name, cniVersion, plugins } }) => {

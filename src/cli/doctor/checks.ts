@@ -1,4 +1,4 @@
-/** CHECK of every attachment that is there, by each plugin of its chain: the plugins themselves say what differs from what they made. */
+/** Runs CHECK of every existing attachment, for each plugin of its chain: the plugins themselves report the differences. */
 
 import { natTable } from "../../../plugins/calico/names.ts";
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
@@ -21,7 +21,7 @@ import { checkCall } from "./repairing.ts";
 import type { Trace } from "./sandboxes.ts";
 
 export interface CheckFacts {
-  /** What differs, by owner. */
+  /** The differences, by owner. */
   readonly byOwner: ReadonlyMap<string, readonly Difference[]>;
   /** Plugins whose work could not be checked, by owner. */
   readonly unknown: ReadonlyMap<string, readonly Unchecked[]>;
@@ -33,7 +33,7 @@ export interface Unchecked {
   readonly reason: string;
 }
 
-/** What CHECK says of the kernel; of anything else (the store, an executable) the others tell. */
+/** Codes that are about the kernel. Other checks report on the datastore and the executables. */
 const ofTheKernel = [code.different, code.refused, code.internal] as readonly number[];
 
 export async function gatherChecks(
@@ -52,7 +52,7 @@ export async function gatherChecks(
   return { byOwner: told(({ differences }) => differences), unknown: told(({ unknown }) => unknown) };
 }
 
-/** Whether it has its interface: ours by its owner's alias, that of another main plugin in the sandbox. */
+/** Whether it has its interface: ours by the alias, a foreign main plugin's by the sandbox. */
 function isWhole(trace: Trace): boolean {
   if (trace.record?.endpoint !== undefined) return trace.link?.ifalias === trace.owner;
   return trace.record === undefined && trace.link === undefined && isAlive(trace) && trace.hostEnd !== undefined;
@@ -82,7 +82,7 @@ async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked
   return { differences, unknown };
 }
 
-/** The reason where it cannot be asked; `undefined` where its own runtime alone checks it. */
+/** Why it cannot be checked; `undefined` if only its own runtime checks it. */
 function checkOf(
   member: Member,
   chain: Chain,
@@ -93,13 +93,13 @@ function checkOf(
   const { type } = member;
   const isOurs = ourExecutable(tools.executables, type) !== undefined;
   if (type === "calico" && isOurs) return checkCall(trace, member, netns, tools);
-  // What another main plugin made is its own.
+  // A foreign main plugin's objects are its own.
   if (trace.record?.endpoint === undefined && member === chain.members[0] && !isOurs) return undefined;
   const call = callOfMember("CHECK", member, trace, netns, tools);
   if (call === undefined) return whyNot(member, tools);
   if (chain.result === undefined) return "the result of the chain was not recorded";
   const { cniVersion } = call.document as { readonly cniVersion?: string };
-  // Older versions of the protocol know no CHECK, but ours answer it in any.
+  // Older versions of the protocol have no CHECK, but our plugins answer it in all versions.
   const version = isOurs ? "1.0.0" : (cniVersion ?? "1.0.0");
   if (/^0\.[0-3]\./.test(version)) return `CNI ${version}, the version of its network, has no CHECK`;
   const prevResult = prevResultOf(chain.result, netns, version);
@@ -118,14 +118,14 @@ async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<reado
     const fault = faultOfPlugin(await callPlugin(cli, call));
     if (fault === undefined || !ofTheKernel.includes(fault.code)) return [];
     if (!isOurs || fault.differences === undefined) return [unnamed(fault.message)];
-    // What the addresses' own check tells is not the kernel's.
+    // Allocations are checked separately.
     return fault.differences.filter(({ kind }) => kind !== "allocation");
   } catch (error) {
     return [unnamed(messageOf(error))];
   }
 }
 
-/** What a plugin says in words alone. */
+/** A difference that a plugin reports only as text. */
 function unnamed(text: string): ReportedDifference {
   return { kind: "answer", text };
 }
@@ -135,11 +135,11 @@ export interface SharedDifferences {
   readonly findings: readonly Finding[];
   /** The families whose table differs. */
   readonly families: readonly Family[];
-  /** The rest, by owner. */
+  /** The other differences, by owner. */
   readonly own: ReadonlyMap<string, readonly Difference[]>;
 }
 
-/** What all attachments share is told once: the sets and rules of the table that they leave by, and the node's forwarding. */
+/** Reports shared objects once: the sets and rules of the NAT tables, and the node's forwarding. */
 export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): SharedDifferences {
   const tables = new Map<string, Set<string>>();
   const own = new Map<string, readonly Difference[]>();
@@ -163,7 +163,7 @@ export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): Sh
   };
 }
 
-/** The tables that pods leave the node by, as CHECK names them, with their families. */
+/** The NAT tables, as CHECK names them, with their families. */
 const natTables: ReadonlyMap<string, Family> = new Map([
   [`ip ${natTable}`, 4],
   [`ip6 ${natTable}`, 6],
@@ -174,7 +174,7 @@ function isForwarding(sysctl: string): boolean {
   return /^net\/ipv[46]\/(.*\/)?(ip_forward|forwarding)$/.test(sysctl);
 }
 
-/** Replaced in one transaction, so that no packet meets half a table. */
+/** Replaced in one transaction, so that no packet sees half of the table. */
 function sharedTable(table: string, texts: readonly string[], pools: readonly Pool[]): Finding {
   const family = natTables.get(table) === 4 ? "ip" : "ip6";
   const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));

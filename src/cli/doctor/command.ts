@@ -70,7 +70,7 @@ export const doctorCommand = command({
   },
 });
 
-/** Plugins keep their state where they keep it: of another directory they know nothing. */
+/** Plugins keep their state in fixed directories, so these options make no sense here. */
 function refuseDirectories(options: object): void {
   const { runDir, stateDir } = options as { readonly runDir: string; readonly stateDir: string };
   if (runDir !== defaultDirectories.run || stateDir !== defaultDirectories.state) {

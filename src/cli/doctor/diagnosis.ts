@@ -34,12 +34,12 @@ export interface ChangingFacts extends TraceSources {
   readonly state: StateFacts;
   readonly reach: ReachFacts;
   readonly checks: CheckFacts;
-  /** Of the report's problems those that a command can put right. */
+  /** The problems of the report that a command can repair. */
   readonly repairable: ReadonlySet<Problem>;
   readonly listeners: readonly ListenerFact[];
 }
 
-/** `readiness`: of the plugins that could be asked. */
+/** `readiness`: of the plugins that could be called. */
 export function diagnoseStatic(
   { kernel, executables, networks, addressing }: StaticFacts,
   readiness: readonly ReadinessFact[],
@@ -63,7 +63,7 @@ export function diagnoseStatic(
   return { findings, overview, notes: [] };
 }
 
-/** `graceSeconds`: what is younger is not checked where a plugin that cannot be seen might be at work on it. */
+/** `graceSeconds`: younger objects are not checked if a plugin that is not visible may be working on them. */
 export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, reach, checks } = moving;
   const traces = tracesOf(moving);
@@ -125,14 +125,14 @@ export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, grac
   };
 }
 
-/** What of the pools takes effect later, or cannot be checked while one of them cannot be read. */
+/** Changes of pools that take effect later, or that cannot be checked because a pool is unreadable. */
 function notesOfPools({ firewall, snapshot, report }: ChangingFacts): readonly Note[] {
   if (!hasDamagedPool(report)) return notesOfChangedPools(firewall, snapshot.pools);
   const text = "whether a pool holds each address is not checked while a pool cannot be read";
   return [{ section: "addresses", subject: "", text }];
 }
 
-/** An address of the node itself in a pool, or the gateway of its pods: no pod gets it. A pool that collides with the node is reported by itself. */
+/** An address of the node itself in a pool, or the gateway of its pods, which no pod gets. Pools that overlap the node have a finding of their own. */
 function isOfNode({ id, subject }: Finding, { addressing }: StaticFacts): boolean {
   return id === "unknown-address" && addressing.hostAddresses.includes(subject);
 }
@@ -156,7 +156,7 @@ function notChecked(traces: readonly Trace[], { unknown }: CheckFacts): readonly
 
 export interface Diagnosis {
   readonly findings: readonly Finding[];
-  /** What was looked at, for people. */
+  /** What was checked, for people. */
   readonly overview: Overview;
   /** What was not checked. */
   readonly notes: readonly Note[];
@@ -168,7 +168,7 @@ function counted(count: number, what: string): readonly string[] {
   return count === 0 ? [] : [`${count} ${what}`];
 }
 
-/** Each address, and the owner of the attachment that lives with it. */
+/** Each address of a live attachment, with its owner. */
 function addressesOfTheLiving(traces: readonly Trace[]): ReadonlyMap<string, string> {
   return new Map(
     traces

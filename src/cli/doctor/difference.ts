@@ -1,7 +1,7 @@
-/** What CHECK of a chain found different. */
+/** The differences that CHECK of a chain found. */
 import type { ReportedDifference } from "../../plugin/differences.ts";
 
-/** What one plugin finds other than it made it. */
+/** A difference that one plugin found. */
 export interface Difference {
   readonly plugin: string;
   readonly found: readonly ReportedDifference[];

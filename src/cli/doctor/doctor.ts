@@ -1,11 +1,11 @@
 /**
- * `tortie doctor`: looks at the node, tells what is wrong and which command repairs it, and repairs it when asked to.
+ * `tortie doctor`: checks the node, reports problems with the commands that repair them, and repairs them on request.
  *
  *     look ─► check ─► nothing: 0
- *                └───► look again, under the store's lock ─► what both looks have ─► --fix: repair ─► look again ─► 0 or 3
+ *                └───► look again, under the store's lock ─► findings of both looks ─► --fix: repair ─► look again ─► 0 or 3
  *
- * **An operation in progress is not a problem**: the first look takes no lock and disturbs nobody, and of what it finds only that counts which is still
- * so at the second.
+ * **An operation in progress is not a problem**: the first look takes no lock and delays no operation, and only the findings that the second look
+ * confirms count.
  */
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus, messageOf } from "../error.ts";
@@ -21,13 +21,13 @@ import { type Done, describeDiagnosis, reportOf, summarise } from "./report.ts";
 export interface DoctorOptions extends DiagnosisOptions {
   readonly fix?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
-  /** Ids of what is repaired; all when absent. */
+  /** The IDs of the findings to repair; absent: all. */
   readonly only?: readonly string[] | undefined;
   readonly verbose?: boolean | undefined;
   readonly output: "text" | "json";
 }
 
-/** What repairs one thing may lay bare another: so often at most. */
+/** Fixing one problem can reveal another; the maximum number of rounds. */
 const maxRounds = 4;
 
 export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<ExitStatus> {
@@ -48,7 +48,7 @@ export async function doctorCommand(cli: Cli, options: DoctorOptions): Promise<E
   return findings.some(({ severity }) => severity === "error") ? exitStatus.problems : exitStatus.done;
 }
 
-/** A finding that was asked for and is not there: it was repaired meanwhile, or its id is misspelt. */
+/** The requested finding does not exist: it was repaired meanwhile, or its ID is misspelt. */
 function noteAbsent(cli: Cli, id: string, { findings }: Diagnosis): void {
   const found = [...new Set(findings.map((finding) => finding.id))];
   if (!found.includes(id)) cli.note(`tortie: there is no problem with id "${id}"${didYouMean(id, found)}`);
@@ -75,7 +75,7 @@ async function examine(cli: Cli, where: DiagnosisOptions): Promise<Diagnosis> {
   };
 }
 
-/** Why the plugins are not asked whether they are ready: one that is asked waits for locks, and repairs the damage that it meets. */
+/** Why STATUS is not called: it waits for locks, and repairs the damage that it meets. */
 function notAsked({ held }: LockFacts, { report }: ChangingFacts): readonly Note[] {
   const isDamaged = report.problems.some(({ kind }) => kind === "damaged object" || kind === "malformed block");
   const why =
@@ -108,7 +108,7 @@ async function repairUntilWell(
       } catch (error) {
         const reason = `cannot repair ${titleOf(finding)}: ${messageOf(error)}`;
         cli.note(`tortie: ${reason}`);
-        // One that cannot be repaired does not keep the others.
+        // A failed repair does not prevent the others.
         failed.set(titleOf(finding), reason);
       }
     }
@@ -119,12 +119,12 @@ async function repairUntilWell(
   return { diagnosis, done: { repaired, failed: [...failed.values()] } };
 }
 
-/** What can be repaired, of these kinds. */
+/** The findings of these kinds that can be repaired. */
 function dueOf({ findings }: Diagnosis, only: readonly string[]): readonly Finding[] {
   return findings.filter(({ id, fix }) => fix !== undefined && (only.length === 0 || only.includes(id)));
 }
 
-/** What a repair lays bare is known when it is made: --fix looks again after each round. */
+/** For a dry run. Findings that a repair would reveal are unknown here; --fix looks again after each round. */
 function rehearse(findings: readonly Finding[]): readonly string[] {
   const lines = findings.flatMap(({ fix }) => (fix === undefined ? [] : describeFix(fix)));
   const more = "checked again, and repaired what these repairs revealed";

@@ -1,4 +1,4 @@
-/** The plugins' executables: where they are, whose they are, and what they answer. */
+/** The plugins' executables: their paths, whether they are ours, and their answers. */
 import { descriptors } from "#plugins/descriptors";
 import { isErrno } from "../../host/sys.ts";
 import { commit, version } from "../../plugin/build-info.ts";
@@ -11,31 +11,31 @@ export interface ExecutableFacts {
   /** As CNI_PATH. */
   readonly directories: readonly string[];
   readonly executables: readonly Executable[];
-  /** Whether those that came with this command are beside it, from where it installs them. */
+  /** Whether the plugins of this command's own archive are next to it, to be installed from there. */
   readonly areBeside: boolean;
 }
 
 export interface Executable {
   readonly name: string;
-  /** Where it was found; `undefined` when it is in none of the directories. */
+  /** The path; `undefined` if it is in none of the directories. */
   readonly path: string | undefined;
   readonly mode: number;
   readonly inode: number;
-  /** `0.1.0, commit 0123456789ab`; `undefined` when it is not one of ours. */
+  /** `0.1.0, commit 0123456789ab`; `undefined` if it is not ours. */
   readonly build: string | undefined;
-  /** The versions of the protocol that it answers to VERSION. */
+  /** The protocol versions in its answer to VERSION. */
   readonly versions: readonly string[];
   /** Why it did not answer. */
   readonly fault: string | undefined;
 }
 
-/** Those that leave something which outlives their process, in the order of a chain. */
+/** The plugins that leave objects which outlive their process, in the order of a chain. */
 export const suite = descriptors.filter(({ traces }) => traces.outlive).map(({ name }) => name);
 
 /** The build of this command. */
 export const ownBuild = `${version}, commit ${commit}`;
 
-/** Where the plugins are that came with this command: as after a build, and as an archive unpacks. */
+/** The directories of the plugins that belong to this command: in a build, and in an unpacked archive. */
 export function directoriesBeside({ files: { ownDirectory } }: Cli): readonly string[] {
   return ownDirectory === undefined ? [] : [`${ownDirectory}/bin`, ownDirectory];
 }
@@ -55,13 +55,13 @@ export async function gatherExecutables(
   };
 }
 
-/** The path of one of ours; `undefined` when it is missing, somebody else's, or does not answer. */
+/** The path of our executable; `undefined` if it is missing, foreign or does not answer. */
 export function ourExecutable({ executables }: ExecutableFacts, name: string): string | undefined {
   const found = executables.find((one) => one.name === name);
   return found?.build !== undefined && found.fault === undefined ? found.path : undefined;
 }
 
-/** Whether it is missing or does not answer, as far as it was looked at. */
+/** Whether it is missing or does not answer, as far as it was checked. */
 export function isFaulty({ executables }: ExecutableFacts, name: string): boolean {
   return executables.some((one) => one.name === name && (one.path === undefined || one.fault !== undefined));
 }
@@ -70,7 +70,7 @@ export function supportsVersion({ executables }: ExecutableFacts, name: string, 
   return executables.some((one) => one.name === name && one.versions.includes(cniVersion));
 }
 
-/** The networks that are ours to check, by whose executables they name. */
+/** The networks to check: those whose executables are ours. */
 export function networksOfOurs(networks: NetworkFacts, facts: ExecutableFacts): readonly Network[] {
   return ourNetworks(networks, (type) => ourExecutable(facts, type) !== undefined);
 }
@@ -91,7 +91,7 @@ async function lookAt(cli: Cli, directories: readonly string[], name: string): P
   }
 }
 
-/** Others write what they like, and to where they like. */
+/** Foreign plugins may print anything, on either stream. */
 async function buildOf(cli: Cli, path: string, name: string): Promise<string | undefined> {
   const { stdout } = await cli.execute([path, "-v"], { env: {}, stdin: "", timeoutMs: answerMs });
   const [, known, release, revision] = /^(\S+) (\S+) \(Tortie\), commit ([^,\s]+),/.exec(stdout) ?? [];
@@ -106,7 +106,7 @@ async function versionsOf(cli: Cli, path: string, directories: readonly string[]
     const { supportedVersions } = JSON.parse(stdout) as { readonly supportedVersions?: readonly string[] };
     if (Array.isArray(supportedVersions)) return supportedVersions;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new Error(`it answers VERSION with ${stdout === "" ? "nothing" : JSON.stringify(stdout.slice(0, 100))}`);
 }

@@ -1,11 +1,11 @@
-/** What is wrong with a node, and what repairs it: data, as people and programs get it. */
+/** A problem of a node and its remedy, as data for people and programs. */
 
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { Part } from "../../endpoint/part.ts";
 import type { Attachment } from "../../identity/attachment.ts";
 import type { Problem } from "../../ipam/check/report.ts";
 
-/** In the order in which they are told. */
+/** In the order of the report. */
 export const sections = [
   "kernel",
   "executables",
@@ -27,28 +27,28 @@ export interface Finding {
   readonly section: Section;
   /** A warning does no harm as things are: it does not make the exit status 3. */
   readonly severity: "error" | "warning";
-  /** What it is about; with the id it tells one finding from another. */
+  /** Its object; the ID and the subject together identify a finding. */
   readonly subject: string;
-  /** What is wrong and why it matters, as the end of a sentence that begins with the subject. */
+  /** The problem and its effect, as the end of a sentence that begins with the subject. */
   readonly text: string;
-  /** What repairs it: lines for a shell; one that is for people to do begins with `#`. */
+  /** The remedy: lines for a shell; a line that a person must act on begins with `#`. */
   readonly remedy: string;
-  /** What `--fix` does; absent where it is for people to decide. */
+  /** What `--fix` does; absent if an operator must decide. */
   readonly fix?: Fix;
 }
 
 export type Fix =
-  /** Plugins are called in this order; the later ones even when an earlier one fails. */
+  /** Calls the plugins in this order; continues after a failure. */
   | { readonly kind: "plugins"; readonly calls: readonly PluginCall[] }
-  /** ADD of plugins of one chain, in this order, each with the result of the one before. */
+  /** ADD of the plugins of one chain, in this order, each with the result of the one before. */
   | { readonly kind: "chain"; readonly calls: readonly ChainCall[] }
-  /** Programs are run in this order, up to the first that fails. `does`: what they do together, in the past tense, where they are long. */
+  /** Runs the programs in this order, up to the first failure. `does`: a short description of all of them, in the past tense. */
   | { readonly kind: "programs"; readonly argvs: readonly (readonly string[])[]; readonly does?: string }
   | { readonly kind: "record"; readonly endpoint: Endpoint }
   | { readonly kind: "address"; readonly problem: Problem }
-  /** An empty block that another node's name keeps, given up. */
+  /** Releases an empty block of another node name. */
   | { readonly kind: "reclaim"; readonly node: string; readonly cidr: string }
-  /** Unused files, removed under the store's lock. */
+  /** Removes unused files under the store's lock. */
   | { readonly kind: "remove"; readonly paths: readonly string[] };
 
 export interface PluginCall {
@@ -65,7 +65,7 @@ export interface PluginCall {
 }
 
 export interface ChainCall extends PluginCall {
-  /** What the runtime asked of the plugin, which is to be on record afterwards too; nothing is, where nobody knows. */
+  /** The runtime's request to the plugin, to be recorded afterwards; `undefined` if unknown. */
   readonly part: Part | undefined;
 }
 
@@ -74,21 +74,21 @@ export function subjectOfAttachment({ network, containerId, ifname }: Attachment
   return `${network}/${containerId}/${ifname}`;
 }
 
-/** What was not checked: told whatever else is found. */
+/** Something that was not checked; reported in any case. */
 export interface Note {
   readonly section: Section;
-  /** Whose; empty where it is of the whole node. */
+  /** The subject; empty for the whole node. */
   readonly subject: string;
-  /** What of it, and why. Those that share it are told together. */
+  /** What was not checked, and why. Notes with equal texts are reported together. */
   readonly text: string;
 }
 
-/** By which one look's note is found in another's. */
+/** Identifies a note across looks. */
 export function titleOfNote({ section, subject, text }: Note): string {
   return `${section} ${subject} ${text}`;
 }
 
-/** By which one look's finding is found in another's. */
+/** Identifies a finding across looks. */
 export function titleOf({ id, subject }: Finding): string {
   return `${id} ${subject}`;
 }

@@ -1,4 +1,4 @@
-/** Port mappings in nf_tables and in iptables, by whom they belong to. */
+/** Port mappings in nf_tables and in iptables, by owner. */
 
 import { descriptors } from "#plugins/descriptors";
 import { attachmentOfRule } from "../../../plugins/portmap/comment.ts";
@@ -13,7 +13,7 @@ import { messageOf } from "../error.ts";
 import { listNftTable, listNftTables, nftObjects } from "./nft.ts";
 
 export interface FirewallFacts {
-  /** Why nf_tables could not be looked at, though nft is there. */
+  /** Why nf_tables could not be read although nft is installed. */
   readonly nftFault: string | undefined;
   readonly nftTables: readonly NftTable[];
   readonly iptables: readonly IptablesTables[];
@@ -33,7 +33,7 @@ export interface NftElement {
   readonly key: string;
   /** The owner. */
   readonly comment: string | undefined;
-  /** The address that a port leads to. */
+  /** The address that the port is mapped to. */
   readonly target: string | undefined;
 }
 
@@ -44,12 +44,12 @@ export interface IptablesTables {
   readonly guards: readonly string[];
 }
 
-/** What leads from the shared chain to an attachment's own. */
+/** A rule of the shared chain that jumps to an attachment's own chain. */
 export interface IptablesEntry extends Attachment {
   readonly chain: string;
-  /** The addresses that the chain leads to. */
+  /** The addresses in the chain. */
   readonly targets: readonly string[];
-  /** The host ports that it takes; `hostIp` where it takes one address of the host alone. */
+  /** The host ports in the chain; `hostIp` if the port is mapped on one address of the host only. */
   readonly ports: readonly {
     readonly protocol: string;
     readonly port: number;
@@ -80,7 +80,7 @@ async function gatherNft(cli: Cli): Promise<Pick<FirewallFacts, "nftFault" | "nf
   }
 }
 
-/** One that goes away meanwhile has nothing to tell. */
+/** A table that is removed meanwhile is omitted. */
 async function readTable(cli: Cli, family: TableFamily, name: string): Promise<readonly NftTable[]> {
   const text = await listNftTable(cli, `${family} ${name}`);
   if (text === undefined) return [];
@@ -104,7 +104,7 @@ interface NftSet {
   readonly elem?: readonly unknown[];
 }
 
-/** A set's element is a value, a map's a pair; each is wrapped where it has a comment. */
+/** An element of a set is a value, one of a map is a pair; both are wrapped if they have a comment. */
 function readElement(set: string, element: unknown): NftElement {
   const [key, data] = Array.isArray(element) ? element : [element, undefined];
   const wrapped = (key as { readonly elem?: { readonly val: unknown; readonly comment?: string } }).elem;
@@ -128,7 +128,7 @@ async function gatherIptables(cli: Cli): Promise<readonly IptablesTables[]> {
     try {
       return [readIptables(family, await cli.program([family === "ip" ? "iptables-save" : "ip6tables-save"]))];
     } catch (error) {
-      // As for the plugin: where the program is missing there is nothing.
+      // As in the plugin: without the program, there are no rules.
       if (isErrno(error, "ENOENT")) return [];
       throw error;
     }
@@ -136,7 +136,7 @@ async function gatherIptables(cli: Cli): Promise<readonly IptablesTables[]> {
   return (await Promise.all(saved)).flat();
 }
 
-/** Out of what `iptables-save` writes. */
+/** Parses the output of `iptables-save`. */
 export function readIptables(family: TableFamily, text: string): IptablesTables {
   const lines = text.split("\n");
   const entries = new Map<string, IptablesEntry>();

@@ -1,4 +1,4 @@
-/** Does what a finding's `fix` says. */
+/** Executes a finding's `fix`. */
 
 import { writeEndpoint } from "../../endpoint/endpoint.ts";
 import { removePart, writePart } from "../../endpoint/part.ts";
@@ -40,7 +40,7 @@ export async function applyFix(cli: Cli, { fix, id, subject }: Finding, graceNs:
   }
 }
 
-/** The same without doing it. */
+/** Describes the same steps without executing them. */
 export function describeFix(fix: Fix): readonly string[] {
   switch (fix.kind) {
     case "plugins":
@@ -68,7 +68,7 @@ function describeCall({ command, path, attachment }: PluginCall): string {
   return `called ${command} of ${name} for ${network}/${containerId}/${ifname}`;
 }
 
-/** One that fails does not keep the others: what they remove is their own. */
+/** Continues after a failure: each plugin removes only its own objects. */
 async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly string[]> {
   const faults: string[] = [];
   for (const call of calls) {
@@ -79,13 +79,13 @@ async function callAll(cli: Cli, calls: readonly PluginCall[]): Promise<readonly
   return calls.map(describeCall);
 }
 
-/** Ends with the first that fails. */
+/** Stops at the first failure. */
 async function addAll(cli: Cli, calls: readonly ChainCall[]): Promise<readonly string[]> {
   let result: Readonly<Record<string, unknown>> = {};
   for (const call of calls) {
     const answer = await callPlugin(cli, { ...call, document: { ...call.document, ...result } });
     const fault = faultOfPlugin(answer);
-    // What the plugin recorded now is what this command asked.
+    // The plugin has now recorded this command's request; restore the runtime's.
     restorePart(cli, call);
     if (fault !== undefined) throw new Error(`${call.command} of ${call.path}: ${fault.message}`);
     result = { prevResult: JSON.parse(answer.stdout) };
@@ -98,7 +98,7 @@ function restorePart({ sys }: Cli, { part, path, attachment }: ChainCall): void 
   else if (attachment !== undefined) removePart(sys, { type: path.slice(path.lastIndexOf("/") + 1), attachment });
 }
 
-/** By a look of its own, under the lock that it is taken in: what was repaired before may have been the cause. */
+/** Looks again under the store's lock: an earlier repair may have removed the cause. */
 async function repairAddress(
   cli: Cli,
   { problem }: Extract<Fix, { kind: "address" }>,
@@ -123,7 +123,7 @@ async function repairAddress(
   });
 }
 
-/** Unless an address of it was taken since. */
+/** Does nothing if an address of the block was assigned since. */
 function reclaim(cli: Cli, fix: Extract<Fix, { kind: "reclaim" }>): readonly string[] {
   return datastoreOf(cli).exclusively((store) => {
     const block = drive(readBlock(fix.cidr), store);

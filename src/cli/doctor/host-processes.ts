@@ -1,4 +1,4 @@
-/** Processes of the node that listen on ports which lead to a container: what is for them does not reach them. */
+/** Processes of the node that listen on mapped host ports: their packets go to the container instead. */
 
 import { portmapTable } from "../../../plugins/portmap/names.ts";
 import { socketsOf } from "../../host/process-sockets.ts";
@@ -14,7 +14,7 @@ export interface MappedPort {
   readonly family: TableFamily;
   readonly protocol: string;
   readonly port: number;
-  /** The one address of the host; `undefined`: all. */
+  /** One address of the host; `undefined`: all. */
   readonly hostIp: string | undefined;
   readonly target: string | undefined;
 }
@@ -24,7 +24,7 @@ export interface ListenerFact {
   readonly address: string;
   readonly port: number;
   readonly inode: number;
-  /** `sshd (pid 42)`; `undefined` where the process cannot be seen. */
+  /** `sshd (pid 42)`; `undefined` if the process is not visible. */
   readonly process: string | undefined;
 }
 
@@ -87,12 +87,12 @@ function isTaken({ family, protocol, port, hostIp }: MappedPort, socket: Omit<Li
   return hostIp === undefined || socket.address === "0.0.0.0" || socket.address === hostIp;
 }
 
-/** TCP_LISTEN, and TCP_CLOSE, in which a UDP socket is that takes packets from everybody, as /proc/net has them. */
+/** The states in /proc/net: TCP_LISTEN, and for UDP TCP_CLOSE, the state of a socket that receives from any address. */
 const listening: Readonly<Record<string, string>> = { tcp: "0A", udp: "07" };
 
 type Socket = Omit<ListenerFact, "process">;
 
-/** /proc/net/tcp: `0: 0100007F:1F90 00000000:0000 0A …`, the address in words of the machine's order. */
+/** /proc/net/tcp: `0: 0100007F:1F90 00000000:0000 0A …`, the address in words in host byte order. */
 function readSockets(sys: Sys): readonly Socket[] {
   return Object.entries(listening).flatMap(([protocol, state]) =>
     ["", "6"].flatMap((suffix) =>
@@ -108,7 +108,7 @@ function readSockets(sys: Sys): readonly Socket[] {
   );
 }
 
-/** /proc/net/sctp/eps: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`, the listening ones in state 10. */
+/** /proc/net/sctp/eps: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`; state 10 is listening. */
 function readSctp(sys: Sys): readonly Socket[] {
   return linesOf(sys, "/proc/net/sctp/eps").flatMap(([, , , state, , port, , inode, ...addresses]) =>
     state === "10"

@@ -1,8 +1,8 @@
 /**
- * What the kernel can do and how it is set.
+ * The features and settings of the kernel.
  *
- * **A feature is tried, not looked up**: a module may be built in, or bear another name. It is tried in a network namespace that ends with
- * the attempt, by the very objects that the plugins make.
+ * **Features are tested, not looked up**: a module may be built in, or have another name. The test runs in a temporary network namespace, with
+ * the very objects that the plugins create.
  */
 import { descriptors } from "#plugins/descriptors";
 import type { Feature } from "../../plugin/descriptor.ts";
@@ -13,9 +13,9 @@ import { type NetworkFacts, networksIn } from "./networks.ts";
 export interface KernelFacts {
   /** `6.1.0-28-amd64`. */
   readonly release: string;
-  /** What the kernel, or the program that asked it, said of each feature; empty: it is there. */
+  /** The error for each feature, from the kernel or from the program that tested it; empty: the feature exists. */
   readonly features: Readonly<Record<string, string>>;
-  /** Programs that are not installed: what they would have tried is not known. */
+  /** Programs that are not installed, so that the features that they test are unknown. */
   readonly missingPrograms: readonly string[];
 }
 
@@ -24,7 +24,7 @@ const features = descriptors.flatMap(({ name: plugin, features }) =>
   features.map((feature) => ({ ...feature, plugin })),
 );
 
-/** The oldest that the plugins are made for. */
+/** The oldest supported version. */
 const oldest = [4, 19] as const;
 
 const programs = ["ip", "tc", "nft"] as const;
@@ -35,7 +35,7 @@ export async function gatherKernel(cli: Cli): Promise<KernelFacts> {
   const missingPrograms = programs.filter(
     (name) => !directories.some((directory) => cli.sys.stat(`${directory}/${name}`)),
   );
-  // What an attempt that fails has to say, and then a mark.
+  // The error of a failed test, followed by a mark.
   const script = features
     .map(({ attempt }) => `said=$( { ${attempt}; } 2>&1 ) || echo "\${said:-it failed}"\necho @\n`)
     .join("");
@@ -89,7 +89,7 @@ export function checkKernel(
   ];
 }
 
-/** Of those that build on each other the first. */
+/** The first missing feature of each chain of dependent ones. */
 function missingIn(said: KernelFacts["features"]): readonly (typeof features)[number][] {
   const missing = (name: string): boolean => said[name] !== "";
   const all: readonly (typeof features)[number][] = features;
@@ -98,7 +98,7 @@ function missingIn(said: KernelFacts["features"]): readonly (typeof features)[nu
   return all.filter((feature) => missing(feature.name) && isRooted(feature));
 }
 
-/** The plugins that a missing feature keeps from working. */
+/** The plugins that do not work because of a missing feature. */
 export function pluginsMissing({ features: said }: KernelFacts): ReadonlySet<string> {
   return new Set(
     missingIn(said)

@@ -17,7 +17,7 @@ export interface LeftoverSources extends AttachmentContext {
   readonly traces: readonly Trace[];
   readonly firewall: FirewallFacts;
   readonly limits: LimitFacts;
-  /** Whether the DEL of some attachment is due: it removes the table that it is the last to leave by. */
+  /** Whether an attachment awaits its DEL, which also removes the tables that become idle. */
   readonly hasDead: boolean;
 }
 
@@ -25,7 +25,7 @@ export function checkLeftovers(sources: LeftoverSources): readonly Finding[] {
   return [...checkSight(sources), ...checkTables(sources), ...checkGuards(sources), ...checkIfbs(sources)];
 }
 
-/** That nft is not installed is told of the kernel. */
+/** A missing nft is reported by the kernel's checks. */
 function checkSight({ firewall: { nftFault } }: LeftoverSources): readonly Finding[] {
   if (nftFault === undefined) return [];
   return [
@@ -46,7 +46,7 @@ const unusedNetwork = "tortie-doctor";
 function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSources): readonly Finding[] {
   return firewall.nftTables.flatMap((table) => {
     if (table.name === natTable) {
-      // A record that is missing is told of where its interface is.
+      // A missing record is reported together with its interface.
       return records.length > 0 || hasDead || traces.some(({ link, parts }) => link ?? parts[0])
         ? []
         : [idleTable(table, "calico", "no attachment uses it", tools)];
@@ -80,7 +80,7 @@ function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: 
   return { ...finding, remedy: commandLine(call), fix: { kind: "plugins", calls: [call] } };
 }
 
-/** Removal goes by the index: what it does not list stays for ever. */
+/** Removal uses the index: an unlisted element would stay for ever. */
 function unlistedElements({ family, name, owners, elements }: NftTable): readonly Finding[] {
   return elements
     .filter(({ comment }) => comment !== undefined && !owners.includes(comment))
@@ -97,7 +97,7 @@ function unlistedElements({ family, name, owners, elements }: NftTable): readonl
     });
 }
 
-/** The guard goes with the last mapping; it serves those too that are lost, and are mapped again. */
+/** The guard is removed with the last mapping; lost mappings that will be added again need it too. */
 function checkGuards({ firewall, traces }: LeftoverSources): readonly Finding[] {
   if (traces.some((trace) => isAlive(trace) && trace.parts.some(({ type }) => type === "portmap"))) return [];
   return firewall.iptables.flatMap(({ family, entries, guards }) => {
@@ -128,7 +128,7 @@ function checkIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
     if (servedTo.length > 0) return [];
     const trace = traces.find((one) => one.ifb === ifb);
     if (trace === undefined) {
-      // Whose it was to be cannot be told of a digest: any ADD that is at work may just be making it.
+      // A digest does not identify the owner, and a running ADD or DEL may be working on the chain.
       if (facts.processes.some(({ plugin }) => plugin?.command === "ADD" || plugin?.command === "DEL")) return [];
       const argv = ["ip", "link", "delete", "dev", name];
       return [
@@ -143,7 +143,7 @@ function checkIfbs({ limits, traces, facts, tools }: LeftoverSources): readonly 
       ];
     }
     if (!isAlive(trace) || isBusy(trace, facts.processes)) return [];
-    // CHECK finds it.
+    // CHECK reports it.
     if (trace.parts.some(({ type }) => type === "bandwidth") || trace.cached !== undefined) return [];
     return [
       {

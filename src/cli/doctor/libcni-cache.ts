@@ -1,9 +1,9 @@
 /**
- * What libcni, the library that runtimes call plugins by, remembers of each attachment from ADD to DEL.
+ * The cache that libcni, the runtimes' library for calling plugins, keeps of each attachment from ADD to DEL.
  *
  *     /var/lib/cni/results/<network>-<containerID>-<ifname>     (libcni/api.go, cachedInfo)
  *
- * It alone knows what plugins of others were asked.
+ * It is the only record of the requests to foreign plugins.
  */
 import * as z from "zod";
 import { parseResult } from "../../cni/convert.ts";
@@ -15,11 +15,11 @@ import { type Network, type PluginConf, parseNetwork } from "./networks.ts";
 
 export interface CachedAttachment {
   readonly attachment: Attachment;
-  /** In their order, as each got its configuration. */
+  /** In the order of the chain, each with its configuration. */
   readonly plugins: readonly PluginConf[];
   /** CNI_ARGS. */
   readonly args: string;
-  /** Of the last plugin. */
+  /** The result of the last plugin. */
   readonly result: Result | undefined;
 }
 
@@ -36,14 +36,14 @@ const cachedInfo = z.object({
   result: z.record(z.string(), z.unknown()).nullish(),
 });
 
-/** `undefined` where the runtime keeps none, or what cannot be read. */
+/** `undefined` if the runtime keeps no cache, or the file is unreadable. */
 export function readCached({ sys }: Cli, attachment: Attachment): CachedAttachment | undefined {
   const { network, containerId, ifname } = attachment;
   const path = `${directory}/${network}-${containerId}-${ifname}`;
   try {
     if (sys.stat(path) === undefined) return undefined;
     const found = cachedInfo.parse(JSON.parse(sys.readFile(path)));
-    // Joined by "-", which all three may hold: another attachment's file may bear the name.
+    // The name is joined by "-", which all three parts may contain: the file may belong to another attachment.
     if (found.networkName !== network || found.containerId !== containerId || found.ifName !== ifname) return undefined;
     const list = parseNetwork(JSON.parse(Buffer.from(found.config, "base64").toString("utf8")));
     return {
@@ -57,7 +57,7 @@ export function readCached({ sys }: Cli, attachment: Attachment): CachedAttachme
   }
 }
 
-/** As libcni does: what the plugin's configuration says it is capable of. */
+/** As libcni does: only the capabilities that the plugin's configuration declares. */
 function withCapabilities({ type, document }: PluginConf, args: Readonly<Record<string, unknown>>): PluginConf {
   const { capabilities } = document as { readonly capabilities?: Readonly<Record<string, unknown>> };
   const given = Object.entries(args).filter(([key]) => capabilities?.[key] === true);

@@ -1,4 +1,4 @@
-/** The ifb links of rate limits, and what sends packets through them. */
+/** The ifb links of rate limits, and the filters that redirect packets to them. */
 import { ifbPrefix } from "../../identity/names.ts";
 import type { Cli } from "../cli.ts";
 import { mapAtOnce } from "../node/at-once.ts";
@@ -12,13 +12,13 @@ export interface Ifb {
   readonly name: string;
   /** The alias. */
   readonly owner: string | undefined;
-  /** The interfaces whose packets are sent through it. */
+  /** The interfaces whose packets are redirected to it. */
   readonly servedTo: readonly string[];
 }
 
-/** Asks for queues and filters only where there is an ifb of ours. */
+/** Reads qdiscs and filters only if there is an ifb of ours. */
 export async function gatherLimits(cli: Cli, links: readonly IpLink[]): Promise<LimitFacts> {
-  // What has another end, in this namespace (`link`) or in another, is somebody's veth of that name.
+  // A link with a peer, in this namespace (`link`) or in another, is a foreign veth with such a name.
   const ifbs = links.filter(({ ifname, link, link_index }) => ifname.startsWith(ifbPrefix) && !link && !link_index);
   if (ifbs.length === 0) return { ifbs: [] };
   const redirects = await redirectsOf(cli);
@@ -45,7 +45,7 @@ async function redirectsOf(cli: Cli): Promise<readonly Redirect[]> {
   return (await mapAtOnce(hooked, ({ dev }) => redirectsFrom(cli, dev))).flat();
 }
 
-/** Where the packets that come in by an interface are sent; `*`: to an interface that is gone. */
+/** Where the packets that arrive at an interface are redirected; `*`: to an interface that no longer exists. */
 export async function redirectsFrom(cli: Cli, from: string): Promise<readonly Redirect[]> {
   let text: string;
   try {

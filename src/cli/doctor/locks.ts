@@ -13,13 +13,13 @@ export interface LockFacts {
 export interface HeldLock {
   readonly path: string;
   readonly pid: number;
-  /** `undefined` when the process has ended, and one that got the open file from it goes on. */
+  /** `undefined` if the process has ended and a child that inherited the open file holds the lock. */
   readonly name: string | undefined;
 }
 
 const lockPaths = [storeLock, ...descriptors.flatMap(({ traces }) => traces.locks)];
 
-/** `more`: locks that a configuration names. */
+/** `more`: locks that configurations name. */
 export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
   const byInode = new Map(
     [...lockPaths, ...more].flatMap((path) => {
@@ -34,11 +34,11 @@ export function gatherLocks({ sys }: Cli, more: readonly string[]): LockFacts {
   return { held };
 }
 
-/** How long a lock is watched before its holder counts as one that does not go on. */
+/** How long to watch a lock before its holder counts as hanging. */
 const patienceMs = 5000;
 const pauseMs = 100;
 
-/** The locks that the same process holds for longer than any operation takes. */
+/** The locks that one process holds for longer than any operation takes. */
 export function watchLocks({ sys }: Cli, look: () => LockFacts): LockFacts {
   const deadline = sys.monotonicMs() + patienceMs;
   let { held } = look();

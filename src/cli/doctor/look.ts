@@ -27,7 +27,7 @@ import { gatherState } from "./state.ts";
 export interface DiagnosisOptions {
   readonly confDir: string;
   readonly binDirs: readonly string[];
-  /** What is younger is not checked where a plugin that cannot be seen might be at work on it. */
+  /** Younger objects are not checked if a plugin that is not visible may be working on them. */
   readonly graceSeconds: number;
   /** Whether packets may be sent. */
   readonly probe: boolean;
@@ -37,7 +37,7 @@ export function graceNs({ graceSeconds }: DiagnosisOptions): bigint {
   return BigInt(Math.round(graceSeconds * 1e9));
 }
 
-/** Locks that stay taken. */
+/** Locks whose holders hang. */
 function lookAtLocks(cli: Cli, networks: NetworkFacts): LockFacts {
   return watchLocks(cli, () => gatherLocks(cli, lockFilesOf(networks)));
 }
@@ -50,7 +50,7 @@ function lockFilesOf(networks: NetworkFacts): readonly string[] {
   );
 }
 
-/** Before it is known whose the executables are. */
+/** Before the executables have been identified. */
 function typesOfInterest(networks: NetworkFacts): readonly string[] {
   return ourNetworks(networks, () => true).flatMap(({ plugins }) => plugins.flatMap(typesOf));
 }
@@ -96,7 +96,7 @@ export async function gatherChanging(
   const reach = await gatherReach(cli, traces, {
     pools: snapshot.pools,
     processes: facts.processes,
-    // What they cut off needs no probe: a pod whose limits lead nowhere as well.
+    // A pod that they cut off needs no probe. Port mappings do not cut off a pod.
     differences: new Map([...shared.own].filter(([, found]) => found.some(({ plugin }) => plugin !== "portmap"))),
     brokenNat: shared.families,
     probe: where.probe,
@@ -116,7 +116,7 @@ function gatherCached(cli: Cli, { endpoints }: Facts): ChangingFacts["cached"] {
 
 const lockPatienceMs = 10_000;
 
-/** A lock that stays taken keeps a look from nothing but its certainty. */
+/** If another process keeps the lock, looks without it; the result is less certain. */
 function underLock<T>(cli: Cli, look: () => T): T {
   try {
     return datastoreOf(cli, { lockTimeoutMs: lockPatienceMs }).exclusively(look);

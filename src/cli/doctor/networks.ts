@@ -1,4 +1,4 @@
-/** The network configuration files: which there are, which one a runtime takes, and what each plugin of a network gets on stdin. */
+/** The network configuration files, the one that a runtime uses, and the stdin of each plugin of a network. */
 import { descriptors } from "#plugins/descriptors";
 import { isErrno } from "../../host/sys.ts";
 import type { Cli } from "../cli.ts";
@@ -8,7 +8,7 @@ export interface NetworkFacts {
   readonly directory: string;
   /** In the order in which runtimes read them. */
   readonly files: readonly NetworkFile[];
-  /** The path of a configuration that came with this command; absent where none did. */
+  /** The path of a configuration that was delivered with this command; absent if there is none. */
   readonly example?: string | undefined;
 }
 
@@ -24,17 +24,17 @@ export interface Network {
 
 export interface PluginConf {
   readonly type: string;
-  /** What the plugin reads on stdin, but for what comes with an attachment. */
+  /** The plugin's stdin without the keys that belong to an attachment. */
   readonly document: Readonly<Record<string, unknown>>;
 }
 
 /** All names of our one executable. */
 export const ourNames: readonly string[] = descriptors.map(({ name }) => name);
 
-/** Of these the names that the plugins of others do not bear. */
+/** The names among them that foreign plugins do not use. */
 const onlyOurs: readonly string[] = descriptors.filter(({ sharesName }) => !sharesName).map(({ name }) => name);
 
-/** What libcni takes for a configuration (libcni/conf.go). */
+/** File names that libcni accepts as configurations (libcni/conf.go). */
 const extensions = [".conf", ".conflist", ".json"];
 
 export function gatherNetworks(cli: Cli, directory: string): NetworkFacts {
@@ -45,7 +45,7 @@ export function gatherNetworks(cli: Cli, directory: string): NetworkFacts {
   return { directory, files, example: exampleBeside(cli) };
 }
 
-/** As in the repository, and as an archive unpacks. */
+/** In the repository, and in an unpacked archive. */
 function exampleBeside({ sys, files: { ownDirectory } }: Cli): string | undefined {
   if (ownDirectory === undefined) return undefined;
   const parent = ownDirectory.slice(0, Math.max(1, ownDirectory.lastIndexOf("/")));
@@ -53,7 +53,7 @@ function exampleBeside({ sys, files: { ownDirectory } }: Cli): string | undefine
   return paths.find((path) => sys.stat(path)?.kind === "file");
 }
 
-/** The networks that can be used, the one that a runtime takes first. */
+/** The valid networks; a runtime uses the first. */
 export function networksIn({ files }: NetworkFacts): readonly Network[] {
   return files.flatMap((file) => (file.fault === undefined ? [file.network] : []));
 }
@@ -63,8 +63,8 @@ export function networkNamed(facts: NetworkFacts, name: string): Network | undef
 }
 
 /**
- * Those that are ours to check: that name a plugin which nobody else has, and the one that runtimes take when a plugin of ours is in it.
- * `isOurs`: whose the executable of a shared name is.
+ * The networks to check: those that name a plugin which only we have, and the one that runtimes use if it contains a plugin of ours.
+ * `isOurs`: whether the executable with a shared name is ours.
  */
 export function ourNetworks(facts: NetworkFacts, isOurs: (type: string) => boolean): readonly Network[] {
   return networksIn(facts).filter(({ plugins }, index) => {
@@ -77,7 +77,7 @@ export function typesOf(plugin: PluginConf): readonly string[] {
   return [plugin.type, ipamTypeOf(plugin) ?? []].flat();
 }
 
-/** The IPAM plugin that a main plugin asks. */
+/** The IPAM plugin of a main plugin. */
 export function ipamTypeOf({ document: { ipam } }: PluginConf): string | undefined {
   const { type } = (ipam ?? {}) as { readonly type?: unknown };
   return typeof type === "string" && type !== "" ? type : undefined;
@@ -100,7 +100,7 @@ export function readNetwork({ sys }: Cli, path: string): NetworkFile {
   }
 }
 
-/** A list, or one plugin alone as in the days before lists. Throws `Error` with what is wrong. */
+/** A list, or a single plugin as before lists were introduced. Throws `Error` with the reason. */
 export function parseNetwork(document: unknown): Network {
   const list = objectOf(document, "the document");
   const { name } = list;
@@ -113,7 +113,7 @@ export function parseNetwork(document: unknown): Network {
   return { name, cniVersion, plugins: plugins.map((plugin, index) => parsePlugin(plugin, index, name, cniVersion)) };
 }
 
-/** The newest that the file offers and that there is. */
+/** The newest version that the file offers and that exists. */
 function versionOf({ cniVersion = "0.1.0", cniVersions = [] }: Readonly<Record<string, unknown>>): string {
   const offered = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])];
   for (const version of offered) {
@@ -133,7 +133,7 @@ function parsePlugin(value: unknown, index: number, name: string, cniVersion: st
     );
   }
   const common = { cniVersion, name };
-  // They stand first where people read them, and count whatever the plugin says.
+  // The common keys come first, where people read them, and take precedence over the plugin's.
   return { type, document: { ...common, ...plugin, ...common } };
 }
 

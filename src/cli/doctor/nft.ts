@@ -1,4 +1,4 @@
-/** What nft(8) lists, as JSON (libnftables-json(5)). */
+/** The output of nft(8) as JSON (libnftables-json(5)). */
 import type { Cli } from "../cli.ts";
 
 export type NftObject = Readonly<Record<string, unknown>>;
@@ -7,7 +7,7 @@ export function nftObjects(text: string): readonly NftObject[] {
   return (JSON.parse(text) as { readonly nftables: readonly NftObject[] }).nftables;
 }
 
-/** `<family> <name>` of every table. Throws when nft is not installed (`ENOENT`) or fails. */
+/** `<family> <name>` of every table. Throws if nft is not installed (`ENOENT`) or fails. */
 export async function listNftTables(cli: Cli): Promise<readonly string[]> {
   return nftObjects(await cli.program(["nft", "-j", "list", "tables"])).flatMap(({ table }) => {
     if (table === undefined) return [];
@@ -16,7 +16,7 @@ export async function listNftTables(cli: Cli): Promise<readonly string[]> {
   });
 }
 
-/** One table as JSON, with `--terse` without elements; `undefined` when it has been removed since it was listed. */
+/** One table as JSON, with `--terse` without elements; `undefined` if it was removed since it was listed. */
 export async function listNftTable(
   cli: Cli,
   table: string,

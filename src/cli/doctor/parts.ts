@@ -1,4 +1,4 @@
-/** What the plugins recorded of what they were asked to make (`src/endpoint/part.ts`), as the doctor reads it. */
+/** The recorded requests of the plugins (`src/endpoint/part.ts`), as the doctor reads them. */
 
 import { type Part, partDirectory, partNames, readPart } from "../../endpoint/part.ts";
 import { isErrno } from "../../host/sys.ts";
@@ -10,9 +10,9 @@ import { type Finding, subjectOfAttachment } from "./finding.ts";
 export interface PartFile {
   readonly path: string;
   readonly ageSeconds: number;
-  /** By its content, else by its name; `undefined` where that is a digest. */
+  /** From its content, or from its name; `undefined` if the name is a digest. */
   readonly attachment: Attachment | undefined;
-  /** `undefined` when it cannot be read. */
+  /** `undefined` if it is unreadable. */
   readonly part: Part | undefined;
   readonly fault: string | undefined;
 }
@@ -39,7 +39,7 @@ function attachmentOfFile(name: string): Attachment | undefined {
   return network && containerId && ifname && type && rest.length === 0 ? { network, containerId, ifname } : undefined;
 }
 
-/** Nothing can be made again by it. */
+/** An unreadable part cannot be used for a repair. */
 export function checkParts(parts: readonly PartFile[]): readonly Finding[] {
   return parts.flatMap(({ path, attachment, fault }): readonly Finding[] => {
     if (fault === undefined) return [];

@@ -1,4 +1,4 @@
-/** One call of a plugin's executable: as an environment and a document, and as a person would type it. */
+/** A call of a plugin's executable: as environment and document, and as a shell command. */
 import type { ReportedDifference } from "../../plugin/differences.ts";
 import type { Cli, Executed } from "../cli.ts";
 import type { Finding, PluginCall } from "./finding.ts";
@@ -23,13 +23,13 @@ export function callPlugin(cli: Cli, call: PluginCall, patienceMs: number = time
 
 export interface PluginFault {
   readonly code: number;
-  /** With the details, where these are words. */
+  /** With the details, if they are text. */
   readonly message: string;
-  /** The details of a CHECK of ours: what differs. */
+  /** The details of our CHECK: the differences. */
   readonly differences: readonly ReportedDifference[] | undefined;
 }
 
-/** The error that a plugin printed; `undefined` when it printed none and ended well. */
+/** The error that a plugin printed; `undefined` if it succeeded. */
 export function faultOfPlugin({ status, stdout, stderr }: Executed): PluginFault | undefined {
   try {
     const { code, msg, details } = JSON.parse(stdout) as { code?: unknown; msg?: unknown; details?: unknown };
@@ -39,7 +39,7 @@ export function faultOfPlugin({ status, stdout, stderr }: Executed): PluginFault
       return { code, message: `${msg}${words}`, differences };
     }
   } catch {
-    // No answer, or none in JSON: the exit status tells.
+    // No answer, or one that is not JSON: the exit code decides.
   }
   if (status === 0) return undefined;
   const words = (stdout.trim() || stderr.trim()).slice(-200);
@@ -47,7 +47,7 @@ export function faultOfPlugin({ status, stdout, stderr }: Executed): PluginFault
   return { code: 100, message, differences: undefined };
 }
 
-/** `undefined` for details that are words, or another plugin's. */
+/** `undefined` for details that are text or foreign. */
 function differencesIn(details: unknown): readonly ReportedDifference[] | undefined {
   try {
     const list: unknown = JSON.parse(String(details));
@@ -64,7 +64,7 @@ export function commandLine(call: PluginCall): string {
   return `echo ${quote(JSON.stringify(call.document))} | ${environment.join(" ")} ${quote(call.path)}`;
 }
 
-/** The same of a chain, in which each gets the result of the one before. */
+/** The same for a chain: each call gets the result of the one before. */
 export function chainLines(calls: readonly PluginCall[]): string {
   const [first, ...rest] = calls;
   if (first === undefined) return "";
@@ -79,13 +79,13 @@ export function chainLines(calls: readonly PluginCall[]): string {
   return lines.map((line, index) => (index < lines.length - 1 ? `r=$(${line})` : line)).join("\n");
 }
 
-/** Programs as what repairs, and as lines of a shell. `does`: what they do, where the lines are long. */
+/** A fix that runs programs, and its remedy as shell commands. `does`: a description, if the commands are long. */
 export function byPrograms(argvs: readonly (readonly string[])[], does?: string): Pick<Finding, "remedy" | "fix"> {
   const remedy = argvs.map((argv) => argv.map(quote).join(" ")).join("\n");
   return { remedy, fix: { kind: "programs", argvs, ...(does !== undefined && { does }) } };
 }
 
-/** A word for a shell. */
+/** Quotes a word for a shell. */
 export function quote(word: string): string {
   return /^[\w.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

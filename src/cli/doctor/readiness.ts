@@ -1,7 +1,7 @@
 /**
- * STATUS of our plugins, with the configuration that they get: each says itself whether it understands it, and whether an ADD would work now.
+ * STATUS of our plugins, with their configurations: each reports whether it understands its own, and whether an ADD would work now.
  *
- * On a node that no pod was on yet STATUS makes /run/tortie. It then runs with a /run of its own, which ends with it.
+ * On a node that has never had a pod, STATUS creates /run/tortie. It then runs with a temporary /run.
  */
 import { parseConf } from "../../../plugins/calico-ipam/conf.ts";
 import { descriptor } from "../../../plugins/calico-ipam/descriptor.ts";
@@ -22,19 +22,19 @@ export interface ReadinessFact {
   /** The network's file. */
   readonly file: string;
   readonly type: string;
-  /** The executables that it needs, its own and its IPAM plugin's. */
+  /** The executables that it needs: its own and its IPAM plugin's. */
   readonly needs: readonly string[];
   readonly call: PluginCall;
-  /** The error's code; 0 when there was no answer. */
+  /** The error's code; 0 if there was no answer. */
   readonly code: number;
   readonly message: string;
-  /** Whether its pools have no address left for an ADD. */
+  /** Whether its pools have no free address. */
   readonly lacksAddresses: boolean;
 }
 
 const patienceMs = 10_000;
 
-/** Only those that refuse. */
+/** Only the plugins that are not ready. */
 export async function gatherReadiness(
   cli: Cli,
   networks: NetworkFacts,
@@ -61,7 +61,7 @@ async function ask(
   const needs = typesOf(plugin);
   const path = ourExecutable(executables, type);
   if (path === undefined) return [];
-  // Older versions of the protocol know no STATUS, but its answer is good for them too.
+  // Older versions of the protocol have no STATUS, but the answer is valid for them too.
   const call = {
     path,
     command: "STATUS",
@@ -73,7 +73,7 @@ async function ask(
   try {
     const fault = faultOfPlugin(await cli.execute(argv, options));
     if (fault === undefined) return [];
-    // An IPAM plugin of before 1.1.0 answers STATUS with whatever comes to its mind.
+    // An IPAM plugin older than 1.1.0 may answer anything to STATUS.
     const knowsStatus = needs.every((name) => supportsVersion(executables, name, "1.1.0"));
     if (!knowsStatus && !ofTheDocument.includes(fault.code)) return [];
     const isShort = fault.code === code.pluginNotAvailable && needs.includes(calicoIpam) && areShort(cli, document);
@@ -83,24 +83,24 @@ async function ask(
   }
 }
 
-/** Whether the pools of this configuration have an address is asked of the datastore: an answer to STATUS tells people alone. */
+/** Asks the datastore whether the pools of this configuration have a free address, because an answer to STATUS is only text. */
 function areShort(cli: Cli, document: JsonObject): boolean {
   try {
     return readStore(cli, lacksAddresses(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
   } catch {
-    // The configuration or the datastore has a fault, which STATUS tells of.
+    // The configuration or the datastore is faulty, which STATUS reports.
     return false;
   }
 }
 
 const calicoIpam = descriptor.name;
 
-/** Codes of what is wrong with the document itself (specification 1.1.0, and 2 for a key that we cannot honour). */
+/** Codes for an invalid document (specification 1.1.0; 2 also for a key that we do not support). */
 const ofTheDocument = [1, 2, 6, 7];
 
-/** What would stop ADD, and is told already. */
+/** Problems that prevent ADD and are reported already. */
 export interface KnownFaults {
-  /** Plugins that the kernel lacks a feature for. */
+  /** Plugins that need a feature that the kernel does not have. */
   readonly plugins: ReadonlySet<string>;
   readonly executables: ExecutableFacts;
 }

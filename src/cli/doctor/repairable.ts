@@ -1,4 +1,4 @@
-/** Which problems with addresses can be repaired by a command: each repair is tried on a store that keeps nothing. */
+/** The problems with addresses that a command can repair: each repair is tried on a store that discards its writes. */
 
 import { repair } from "../../ipam/check/repair.ts";
 import type { Problem, Report, Snapshot } from "../../ipam/check/report.ts";
@@ -7,7 +7,7 @@ import type { Cli } from "../cli.ts";
 import { dryRunStore } from "../resources/dry-run-store.ts";
 import { datastoreOf } from "../store.ts";
 
-/** The rest is for a person to decide. */
+/** An operator must decide on the others. */
 export function repairableProblems(cli: Cli, report: Report, snapshot: Snapshot): ReadonlySet<Problem> {
   const store = dryRunStore(datastoreOf(cli).store);
   return new Set(
@@ -15,7 +15,7 @@ export function repairableProblems(cli: Cli, report: Report, snapshot: Snapshot)
       try {
         return drive(repair(problem, report, snapshot), store) !== undefined;
       } catch {
-        // The store has changed since the look, or refuses for now: what is done in earnest looks again, and says why.
+        // The store has changed since the look, or rejects writes for now: the repair itself looks again, and reports why.
         return true;
       }
     }),

@@ -1,9 +1,9 @@
 /**
- * What repairs an attachment, by the plugins themselves.
+ * Repairs of an attachment, by the plugins themselves.
  *
- * **Of one that is gone: the DEL that never came.** DEL works from network, container ID and interface name alone, and takes nothing that
- * belongs to another. **Of one that lives: ADD once more**, which makes what is missing, leaves what is right, and asks for the very
- * addresses that the attachment has.
+ * **A dead attachment gets the DEL that never came.** DEL needs only the network, container ID and interface name, and leaves foreign objects
+ * alone. **A live attachment gets another ADD**, which adds the missing objects, keeps the correct ones, and requests the very addresses that
+ * the attachment has.
  */
 import type { PluginName } from "#plugins/descriptors";
 import { addressOf } from "../../net/prefix.ts";
@@ -16,7 +16,7 @@ import type { Trace } from "./sandboxes.ts";
 
 type Repair = Pick<Finding, "remedy" | "fix">;
 
-/** The chain in reverse, as a runtime calls it; of our own plugins all that left something, even where the network has lost them. */
+/** DEL of the chain in reverse, as a runtime calls it; of our plugins all that left something, even those that the network no longer names. */
 export function repairByDel(trace: Trace, tools: Tools): Repair {
   const confs = confsForDel(trace, tools);
   const calls = confs.flatMap((conf) => callOf("DEL", conf, trace, tools) ?? []);
@@ -24,8 +24,8 @@ export function repairByDel(trace: Trace, tools: Tools): Repair {
 }
 
 /**
- * ADD of these plugins of the chain, or of all, each with the result of the one before. `undefined` where the attachment cannot be made anew as
- * it was.
+ * ADD of these plugins of the chain, or of all, each with the result of the one before. `undefined` if the attachment cannot be recreated as it
+ * was.
  */
 export function repairByAdd(
   trace: Trace,
@@ -43,7 +43,7 @@ export function repairByAdd(
     return call === undefined ? [] : [{ ...call, part }];
   });
   const first = due.indexOf(main as Member) === 0 ? calls[0] : undefined;
-  // The interface comes first, and that of another main plugin is its own runtime's to make.
+  // The interface comes first. A foreign main plugin's interface can only be created by its runtime.
   if (calls.length === 0 || (due.includes(main as Member) && first?.path.endsWith("/calico") !== true))
     return undefined;
   return byChain(first === undefined ? withResult(calls, chain, netns) : calls);
@@ -53,7 +53,7 @@ function byChain(calls: readonly ChainCall[] | undefined): Repair | undefined {
   return calls && { remedy: chainLines(calls), fix: { kind: "chain", calls } };
 }
 
-/** The first of them gets what the chain answered. */
+/** The first of them gets the chain's result. */
 function withResult(calls: readonly ChainCall[], { result }: Chain, netns: string): readonly ChainCall[] | undefined {
   const [first, ...rest] = calls;
   if (first === undefined || result === undefined) return undefined;
@@ -61,14 +61,14 @@ function withResult(calls: readonly ChainCall[], { result }: Chain, netns: strin
   return [{ ...first, document: { ...first.document, prevResult: prevResultOf(result, netns, cniVersion) } }, ...rest];
 }
 
-/** Asked for the very addresses that it has. `undefined` where another IPAM plugin gave them, which would give others. */
+/** Requests the addresses that it has. `undefined` if a foreign IPAM plugin assigned them, because it would assign others. */
 function asMade(member: Member, { record, link, ...trace }: Trace): Member | undefined {
   const { document, args } = member;
   const endpoint = record?.endpoint;
   if (document === undefined || ipamTypeOf({ type: "calico", document }) !== "calico-ipam") return undefined;
   const asksAddress = /(^|;)IP=/.test(args) || !endpoint?.addresses.length;
   const more = asksAddress ? [] : [`IP=${endpoint.addresses.map(addressOf).join(",")}`];
-  // An interface that is there keeps its MTU and its MAC address, whatever the network, or a later plugin, has given it since.
+  // An existing interface keeps its MTU and MAC address, even if the network or a later plugin has set others since.
   const runtimeConfig = { ...(document.runtimeConfig as object | undefined), mac: macOf({ record, ...trace }) };
   const mtu = link === undefined ? {} : { mtu: 0 };
   return {
@@ -94,7 +94,7 @@ export function checkCall(trace: Trace, member: Member, netns: string, tools: To
     type: "calico",
     name: attachment.network,
     cniVersion: "1.0.0",
-    // Only what every attachment has is checked: the network may have got another MTU since.
+    // Checks only what every attachment has: the network's MTU may have changed since.
     ipam,
     include_default_routes: main?.include_default_routes ?? false,
     prevResult: {
@@ -108,13 +108,13 @@ export function checkCall(trace: Trace, member: Member, netns: string, tools: To
   return call && { ...call, netns, args: member.args };
 }
 
-/** As it is: a later plugin of the chain may have changed it. */
+/** The current address: a later plugin of the chain may have changed it. */
 function macOf({ record, peer }: Pick<Trace, "record" | "peer">): string | undefined {
   const end = peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname);
   return end?.address ?? record?.endpoint?.mac;
 }
 
-/** By plugins of one kind alone. */
+/** DEL of one plugin only. */
 export function repairByDelOf(type: PluginName, trace: Trace, tools: Tools): Repair {
   const conf = confOf(type, trace, tools);
   const call = callOf("DEL", conf, trace, tools);
@@ -131,7 +131,7 @@ function confsForDel(trace: Trace, tools: Tools): readonly PluginConf[] {
   };
   const chain = networkNamed(tools.networks, trace.attachment.network)?.plugins ?? [];
   const calls = [...suite].reverse().filter((type) => left[type] || has(type));
-  // The main plugin asks its IPAM plugin itself.
+  // The main plugin calls its IPAM plugin itself.
   const main = chain.find(({ type }) => type === "calico");
   const asked = calls.includes("calico") && (main === undefined || ipamTypeOf(main) === "calico-ipam");
   return [
@@ -149,7 +149,7 @@ function withBackend({ type, document }: PluginConf, backend: "nftables" | "ipta
   return { type, document: { ...document, backend } };
 }
 
-/** As the network has it; else what DEL can do with. */
+/** The network's configuration; otherwise one that is sufficient for DEL. */
 function confOf(type: PluginName, { attachment: { network }, parts }: Trace, tools: Tools): PluginConf {
   const chain = [...parts, ...(networkNamed(tools.networks, network)?.plugins ?? [])];
   const found = chain.find((plugin) => plugin.type === type) ?? chain.find((plugin) => ipamTypeOf(plugin) === type);
@@ -158,7 +158,7 @@ function confOf(type: PluginName, { attachment: { network }, parts }: Trace, too
   return { type, document: { cniVersion: "1.0.0", name: network, type, ...ipam } };
 }
 
-/** What DEL looks at; the rest would make a long line for people. */
+/** The keys that DEL reads; the others would make the command too long. */
 const keysOfDel = ["cniVersion", "name", "type", "ipam", "ipam_lock_file", "backend", "log_level", "log_file_path"];
 
 function forDel(document: PluginConf["document"]): PluginConf["document"] {

@@ -1,4 +1,4 @@
-/** How findings are told: text for people, and JSON for programs. */
+/** The report: text for people, and JSON for programs. */
 import { createColors } from "picocolors";
 import * as z from "zod";
 import type { Cli } from "../cli.ts";
@@ -7,13 +7,13 @@ import type { Diagnosis } from "./diagnosis.ts";
 import { type Finding, type Note, type Section, sections } from "./finding.ts";
 import { plural } from "./plural.ts";
 
-/** Exported for whoever reads it with another program: `z.toJSONSchema(doctorReport)`. */
+/** Exported for programs that read it: `z.toJSONSchema(doctorReport)`. */
 const doctorReport = z.object({
   version: z.literal(1),
   node: z.string(),
   /** RFC 3339. */
   takenAt: z.iso.datetime(),
-  /** Whether there is no error; warnings do no harm as things are. */
+  /** Whether there is no error; warnings are harmless at present. */
   healthy: z.boolean(),
   findings: z.array(
     z.object({
@@ -29,9 +29,9 @@ const doctorReport = z.object({
   ),
   /** What was not checked, and why. */
   notes: z.array(z.object({ section: z.enum(sections), text: z.string(), subjects: z.array(z.string()) })),
-  /** What `--fix` did, a line each. */
+  /** What `--fix` did, one line each. */
   repaired: z.array(z.string()),
-  /** What it could not, with the reason. */
+  /** What `--fix` could not do, with the reasons. */
   failed: z.array(z.string()),
 });
 
@@ -76,21 +76,21 @@ const titles: Readonly<Record<Section, string>> = {
 };
 
 export interface ReportStyle {
-  /** To tell how much `--fix` would repair. */
+  /** Whether to say how much `--fix` would repair. */
   readonly offer: boolean;
-  /** The commands that repair each thing, instead of the one that repairs all of its kind. */
+  /** Whether to list the commands for each finding, instead of one command per kind. */
   readonly verbose: boolean;
   readonly colours: boolean;
 }
 
-/** Of a line's first word. */
+/** By a line's first word. */
 const colourOf: Readonly<Record<string, "red" | "yellow" | "green" | "cyan">> = {
   FAIL: "red",
   WARNING: "yellow",
   OK: "green",
   NOTE: "cyan",
 };
-/** That the output may have colours is decided before. */
+/** The caller has decided that the output has colours. */
 const painters = createColors(true);
 
 export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view: ReportStyle): string {
@@ -132,7 +132,7 @@ function groupsOf(notes: readonly Note[]): readonly NoteGroup[] {
   return [...groups.values()];
 }
 
-/** More names would hide the rest. */
+/** More names would make the line too long. */
 const maxNamed = 3;
 
 function describeNotes({ text, subjects }: NoteGroup): string {
@@ -141,7 +141,7 @@ function describeNotes({ text, subjects }: NoteGroup): string {
   return `  NOTE     ${[...(named.length === 0 ? [] : [named.join(", ")]), text].join(": ")}`;
 }
 
-/** A node whose runtime lost a thousand pods has a thousand findings that read alike. */
+/** After a runtime has lost a thousand pods, a node has a thousand findings with the same text. */
 const maxShown = 10;
 
 function describeSome(findings: readonly Finding[], { verbose }: ReportStyle): readonly string[] {
@@ -150,14 +150,14 @@ function describeSome(findings: readonly Finding[], { verbose }: ReportStyle): r
     const some = findings.filter((finding) => finding.id === id);
     const more = some.length - maxShown;
     const isShort = ({ fix }: Finding) => fix !== undefined && !verbose;
-    // What repairs all of them is told once, after the last.
+    // A common remedy is printed once, after the last finding.
     const isRepeated = ({ remedy }: Finding, at: number) => some.slice(0, maxShown)[at + 1]?.remedy === remedy;
     return [
       ...some
         .slice(0, maxShown)
         .flatMap((one, at) => describeFinding(one, isShort(one) || isRepeated(one, at) ? [] : one.remedy.split("\n"))),
       ...(more > 0 ? [`           and ${more} more with id ${id} (-o json)`] : []),
-      // One command repairs all of a kind.
+      // One command repairs all findings of a kind.
       ...(some.some(isShort) ? remedyLines([`tortie doctor --fix --only ${id}`]) : []),
     ];
   });
@@ -188,7 +188,7 @@ export function summarise(lines: readonly string[]): readonly string[] {
 
 const maxLinesOfKind = 3;
 
-/** `called DEL of portmap`, `released`: what a line says but for whom it was done. */
+/** `called DEL of portmap`, `released`: a line without its subject. */
 function kindOf(line: string): string {
   const [call] = line.split(" for ");
   return line.startsWith("called ") && call !== undefined ? call : (line.split(" ")[0] ?? "");

@@ -1,5 +1,5 @@
 /**
- * Every attachment that has left any trace on the node, with all its traces together.
+ * All attachments that have left any trace on the node, each with all its traces.
  *
  *     record   /run/tortie/endpoints/<network>:<containerID>:<ifname>.json ┐
  *     host interface, by its alias                                          │
@@ -31,7 +31,7 @@ import type { PartFile } from "./parts.ts";
 export interface RecordFile {
   readonly path: string;
   readonly ageSeconds: number;
-  /** `undefined` when it cannot be read as a record. */
+  /** `undefined` if it is not readable as a record. */
   readonly endpoint: Endpoint | undefined;
   readonly fault: string | undefined;
 }
@@ -74,23 +74,23 @@ export interface Trace {
   readonly owner: string;
   readonly pod: Endpoint["pod"];
   readonly record: RecordFile | undefined;
-  /** The host interface: that with its owner's alias, else the one that the record names and that has no alias. */
+  /** The host interface: the link with the owner's alias, or the link without an alias that the record names. */
   readonly link: IpLink | undefined;
-  /** Whose alias the interface has that the record names. */
+  /** The alias of the interface that the record names, if it belongs to another owner. */
   readonly conflictingOwner: string | undefined;
-  /** Where the other end of the host interface is. */
+  /** The location of the host interface's peer. */
   readonly peer: { readonly namespace: SeenNamespace; readonly ifname: string } | undefined;
-  /** Whether the path that the record names leads to a namespace; `undefined` without a record that can be read. */
+  /** Whether the path in the record leads to a namespace; `undefined` without a readable record. */
   readonly sandbox: Sandbox | undefined;
-  /** Where that path is found from here. */
+  /** The sandbox's path from here. */
   readonly path: string | undefined;
-  /** The sandbox, as it was looked into. */
+  /** The sandbox's content. */
   readonly inside: SeenNamespace | undefined;
-  /** The host's end of the attachment's interface, whoever made it. */
+  /** The host's end of the attachment's interface, whichever plugin created it. */
   readonly hostEnd: IpLink | undefined;
-  /** What each plugin of ours was asked to make. */
+  /** The recorded requests of our plugins. */
   readonly parts: readonly Part[];
-  /** How long there has been any record of it; for ever, where there is none. What is repeated or repaired later makes it no younger. */
+  /** How long it has been recorded; infinite without any record. A repeated ADD or a repair does not make it younger. */
   readonly ageSeconds: number;
   readonly cached: CachedAttachment | undefined;
   readonly allocations: readonly Allocation[];
@@ -109,7 +109,7 @@ export interface TraceSources {
   readonly facts: Facts;
   readonly records: readonly RecordFile[];
   readonly parts: readonly PartFile[];
-  /** What the runtimes remember of each, by owner. */
+  /** The runtimes' caches, by owner. */
   readonly cached: ReadonlyMap<string, CachedAttachment>;
   readonly snapshot: Snapshot;
   readonly report: Report;
@@ -125,7 +125,7 @@ export function tracesOf(sources: TraceSources): readonly Trace[] {
   return attachments.map(([, attachment]) => traceOf(attachment, sources, known));
 }
 
-/** What one asks thousands of addresses for, by handle. */
+/** Indexes by handle, because there may be thousands of addresses. */
 interface Known {
   readonly allocations: ReadonlyMap<string, readonly Allocation[]>;
   readonly pods: ReadonlyMap<string, NonNullable<Trace["pod"]>>;
@@ -141,7 +141,7 @@ function groupedByHandle({ allocations }: Report): Known["allocations"] {
   return groups;
 }
 
-/** The pods that addresses were assigned for. */
+/** The pods of the allocations. */
 function podsOf({ blocks }: Snapshot): Known["pods"] {
   const pods = new Map<string, NonNullable<Trace["pod"]>>();
   for (const { spec } of blocks.filter(isBlock)) {
@@ -164,7 +164,7 @@ function attachmentsIn(sources: TraceSources): ReadonlyMap<string, Attachment> {
   for (const { endpoint, path } of records) add(endpoint?.attachment ?? attachmentOfRecord(path));
   for (const { attachment } of parts) add(attachment);
   for (const { owner } of facts.links) add(attachmentOf(owner));
-  // What is assigned on another node has its traces there.
+  // An address assigned on another node has its traces there.
   for (const { handle, node } of report.allocations) {
     if (node === snapshot.node || node === "") add(ownerOfHandle(handle));
   }
@@ -189,7 +189,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
   const file = `/${attachmentKey(attachment)}.json`;
   const record = records.find(({ path }) => path.endsWith(file));
   const named = facts.hostLinks.find(({ ifname }) => ifname === record?.endpoint?.hostInterface);
-  // Of our main plugins this one alone keeps a record.
+  // Only this main plugin of ours keeps a record.
   const owned = facts.hostLinks.find(
     ({ ifname, ifalias, link_index }) =>
       ifalias === owner && Boolean(link_index) && ifname.startsWith(hostInterfacePrefix),

@@ -1,4 +1,4 @@
-/** The directories of the store and of the endpoints: modes, owners, file systems, and what does not belong there. */
+/** The directories of the store and of the endpoints: modes, owners, file systems, and files that do not belong there. */
 import { endpointDirectory } from "../../endpoint/endpoint.ts";
 import { partDirectory } from "../../endpoint/part.ts";
 import { runDir, stateDir } from "../../identity/names.ts";
@@ -9,7 +9,7 @@ import { byPrograms, quote } from "./plugin-call.ts";
 
 export interface StateFacts {
   readonly files: readonly StateFile[];
-  /** The type of the file system below `/run/tortie`; `undefined` when there is no such directory. */
+  /** The type of the file system of `/run/tortie`; `undefined` if the directory does not exist. */
   readonly runFileSystem: string | undefined;
 }
 
@@ -33,7 +33,7 @@ export async function gatherState(cli: Cli): Promise<StateFacts> {
   return { files, runFileSystem: directories.includes(runDir) ? fileSystemOf(cli, runDir) : undefined };
 }
 
-/** find ends with 1 when a file went away while it looked. */
+/** find ends with code 1 if a file vanished meanwhile. */
 async function list(cli: Cli, directories: readonly string[]): Promise<string> {
   const argv = ["find", ...directories, "-printf", "%y %m %U %T@ %p\\0"];
   const { stdout, stderr } = await cli.execute(argv, { env: {}, stdin: "", timeoutMs: 60_000 });
@@ -57,7 +57,7 @@ function readLine(line: string, now: number): readonly StateFile[] {
   ];
 }
 
-/** That of the longest mount point above the path. */
+/** The file system with the longest mount point above the path. */
 function fileSystemOf({ sys }: Cli, path: string): string {
   const mounts = sys
     .readFile("/proc/self/mountinfo")
@@ -74,7 +74,7 @@ function fileSystemOf({ sys }: Cli, path: string): string {
     .type;
 }
 
-/** `graceSeconds`: a file that is younger may be somebody's who is just writing it. */
+/** `graceSeconds`: a younger file may be one that a process is writing. */
 export function checkState({ files, runFileSystem }: StateFacts, graceSeconds: number): readonly Finding[] {
   return [
     ...checkFileSystem(runFileSystem),
@@ -99,7 +99,7 @@ function checkFileSystem(type: string | undefined): readonly Finding[] {
   ];
 }
 
-/** More than these may others not do: who may know which pod talks from where is root's to say. */
+/** Only root may know which address belongs to which pod. */
 function checkMode({ path, kind, mode }: StateFile): readonly Finding[] {
   const wanted = kind === "directory" ? directoryMode : fileMode;
   if ((kind !== "directory" && kind !== "file") || isForPeople(path)) return [];
@@ -117,7 +117,7 @@ function checkMode({ path, kind, mode }: StateFile): readonly Finding[] {
   ];
 }
 
-/** Pools and settings that a person wrote may be as readable as that person likes. */
+/** A person who writes pools and settings may make them readable to others. */
 function isForPeople(path: string): boolean {
   return path === stateDir || path.startsWith(`${stateDir}/`);
 }
@@ -168,7 +168,7 @@ function checkLeftover({ path, kind, ageSeconds }: StateFile, graceSeconds: numb
   ];
 }
 
-/** The names that files are written under before they get their own (src/host). */
+/** Temporary names of files (src/host). */
 function isTemporary(path: string): boolean {
   return path.slice(path.lastIndexOf("/") + 1).startsWith(".tmp-");
 }

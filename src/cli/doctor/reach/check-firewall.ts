@@ -1,12 +1,12 @@
 /**
- * What firewall rules do to pods' packets: by the rules where they leave no doubt, by a probe packet where they do.
+ * The effect of firewall rules on pods' packets: decided by the rules if they are unambiguous, by a probe packet if not.
  *
- *     rules            probe left    probe lost                  no probe
- *     let pass         well          packets-lost (nobody known) well
- *     may drop         well          forward-dropped             policy drop: forward-may-drop, else well
- *     drop surely      well          forward-dropped             forward-dropped
+ *     rules            probe passed  probe lost                  no probe
+ *     accept           ok            packets-lost (by unknown)   ok
+ *     may drop         ok            forward-dropped             policy drop: forward-may-drop, else ok
+ *     always drop      ok            forward-dropped             forward-dropped
  *
- * The same for what comes back, where the probe is the gateway's answer.
+ * The same for packets in the other direction, where the probe is the gateway's answer.
  */
 import { familyOf } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
@@ -32,7 +32,7 @@ interface Accusation {
 function accuse(path: PathResult, all: readonly PathResult[], { probe }: ReachFacts): readonly Accusation[] {
   const { pod, direction, fate, place, isProvidedFor } = path;
   if (place === undefined) return [];
-  // That pods are kept from each other may be meant so, and no probe is sent for it.
+  // The operator may isolate pods from each other on purpose, and no probe tests it.
   if (direction === "among") return fate === "dropped" ? [{ path, place, severity: "warning", proof: "" }] : [];
   const result = probe.results.find((one) => one.pod.address === pod.address);
   const ofFamily = probe.results.filter((one) => one.pod.family === pod.family);
@@ -42,7 +42,7 @@ function accuse(path: PathResult, all: readonly PathResult[], { probe }: ReachFa
     return [{ path, place, severity: "error", proof: own === "lost" ? "a probe packet was lost" : "" }];
   }
   if (own === "lost") {
-    // Nothing came back of what did not leave.
+    // A packet that did not leave has no answer.
     const isConsequence = direction === "back" && outcomeOf(result, "out") !== "passed";
     if (isConsequence && all.some((one) => one.pod === pod && one.direction === "out" && one.place !== undefined))
       return [];

@@ -1,4 +1,4 @@
-/** What else stands in the way: on the interfaces, in connection tracking, and between a pod and the node itself. */
+/** Other obstacles: on interfaces, in connection tracking, and between a pod and the node itself. */
 
 import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes } from "../../../net/address.ts";
@@ -22,7 +22,7 @@ export function checkLinks(facts: ReachFacts, pools: readonly string[]): readonl
   ];
 }
 
-/** From here on new connections are about to be refused. */
+/** Above this, the kernel will soon refuse new connections. */
 const nearlyFull = 0.95;
 
 /** "nf_conntrack: table full, dropping packet" */
@@ -42,7 +42,7 @@ function checkTracking({ sysctls }: ReachFacts): readonly Finding[] {
   ];
 }
 
-/** Packets for a pod go to the MAC address that the node believes in. */
+/** Packets to a pod go to the MAC address in the node's neighbour entry. */
 function checkNeighbours({ pods, neighbours, probe, uplinks }: ReachFacts): readonly Finding[] {
   const ofPods = pods.flatMap((pod): readonly Finding[] => {
     const entry = neighbours.find(({ address, dev }) => address === pod.address && dev === pod.hostInterface);
@@ -82,7 +82,7 @@ function checkGateway(uplink: RouteLookup, neighbours: ReachFacts["neighbours"])
   ];
 }
 
-/** NetworkManager and others configure every interface that they are not told to ignore. */
+/** NetworkManager and similar programs configure every interface that they are not told to ignore. */
 function checkManaged({ links, services }: ReachFacts): readonly Finding[] {
   const managed = links.filter(({ addresses }) => addresses.length > 0);
   if (managed.length === 0) return [];
@@ -119,7 +119,7 @@ const unmanaged: Readonly<Record<string, readonly string[]>> = {
   connman: [`# add ${hostInterfacePrefix},bwp to NetworkInterfaceBlacklist in /etc/connman/main.conf`],
 };
 
-/** Programs may drop what they like, and nothing of it shows elsewhere. */
+/** An attached program may drop any packet, and no other check shows it. */
 function checkPrograms({ links }: ReachFacts): readonly Finding[] {
   return links
     .filter(({ programs }) => programs.length > 0)
@@ -135,7 +135,7 @@ function checkPrograms({ links }: ReachFacts): readonly Finding[] {
     }));
 }
 
-/** The rest of a rate limit: act_mirred drops what it cannot redirect. Without it the pod sends, and without a limit. */
+/** A leftover of a rate limit: act_mirred drops packets that it cannot redirect. Without the filter, the pod sends without a limit. */
 function checkRedirects({ links, pods }: ReachFacts): readonly Finding[] {
   return links
     .filter(({ name, isLost }) => isLost && pods.some(({ hostInterface }) => hostInterface === name))
@@ -149,7 +149,7 @@ function checkRedirects({ links, pods }: ReachFacts): readonly Finding[] {
     }));
 }
 
-/** Larger packets go by fragments, or by ICMP that somebody may drop. */
+/** Larger packets depend on fragmentation, or on ICMP, which a firewall may drop. */
 function checkMtu({ links, ways, pods }: ReachFacts): readonly Finding[] {
   const mtuOf = (name: string) => links.find((link) => link.name === name)?.mtu ?? 0;
   const pairs = new Map<string, ReachPod[]>();

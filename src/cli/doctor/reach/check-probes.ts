@@ -1,11 +1,11 @@
-/** What a probe packet shows and rules, routes and sysctls do not. */
+/** Problems that only a probe packet shows, not rules, routes or sysctls. */
 import type { Finding } from "../finding.ts";
 import type { ReachFacts, ReachPod } from "./facts.ts";
 import { outcomeOf } from "./filter-paths.ts";
 import { sysctlName } from "./sysctl.ts";
 import { describeCutOff, namesOf } from "./words.ts";
 
-/** `isExplained`: an error is told already. */
+/** `isExplained`: another finding reports the cause already. */
 export function checkProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => boolean): readonly Finding[] {
   const { results } = facts.probe;
   const lost = results.filter((one) => outcomeOf(one, "out") === "lost" && !isExplained(one.pod)).map(({ pod }) => pod);
@@ -47,7 +47,7 @@ export function checkProbes(facts: ReachFacts, isExplained: (pod: ReachPod) => b
   ];
 }
 
-/** The greater of `all` and the interface's own counts; 1 is strict (ip-sysctl). A host interface has its pod behind it and nothing else. */
+/** The greater of `all` and the interface's own value counts; 1 is strict (ip-sysctl). A host interface leads to its pod only. */
 function strictLinks({ sysctls, links, pods }: ReachFacts): readonly string[] {
   const own = new Set(pods.map(({ hostInterface }) => hostInterface));
   const count = (name: string) => Number(sysctls.get(`net/ipv4/conf/${name}/rp_filter`) ?? 0);
@@ -68,7 +68,7 @@ function checkReversePath(facts: ReachFacts, mute: readonly ReachPod[]): Finding
   };
 }
 
-/** Where a pool has natOutgoing its packets leave by an address of the node's. */
+/** If the pool has natOutgoing, its packets must leave with an address of the node. */
 function checkSource({ probe: { results }, ownAddresses }: ReachFacts): readonly Finding[] {
   const wrong = results.filter(
     ({ pod, leftAs }) => pod.hasNat && leftAs !== undefined && !ownAddresses.includes(leftAs),

@@ -1,8 +1,8 @@
 /**
- * Look-ups that do not lead where they should, each told once, by what is to blame for it.
+ * Look-ups with a wrong result, each reported once, by its cause.
  *
- *     refused   forwarding is off (forwarding.ts) ─ a policy rule ─ a route
- *     elsewhere a policy rule before the main table ─ a route that is better than the pod's own
+ *     refused     forwarding is off (forwarding.ts) ─ a policy rule ─ a route
+ *     misrouted   a policy rule before the main table ─ a route that is preferred to the pod's own
  */
 import type { Family } from "../../../net/address.ts";
 import { contains } from "../../../net/prefix.ts";
@@ -16,7 +16,7 @@ import { probeTargets } from "./probe.ts";
 import { sysctlName } from "./sysctl.ts";
 import { describeCutOff } from "./words.ts";
 
-/** What is wrong with one pod's way; those with the same title are told together. */
+/** A problem of one pod's route; those with the same title are reported together. */
 interface Complaint {
   readonly pod: ReachPod;
   readonly id: string;
@@ -91,7 +91,7 @@ function misroutedComplaint(
   };
 }
 
-/** The first that looks into the table; those of the main table are no diversion. */
+/** The first rule that looks up the table. A rule of the main table does not divert packets. */
 function ruleOfTable(rules: readonly IpRule[], table: string | undefined): IpRule | undefined {
   if (table === undefined || table === "main" || table === "local" || table === "default") return undefined;
   return rules.find((rule) => rule.table === table && rule.action === undefined);
@@ -99,9 +99,9 @@ function ruleOfTable(rules: readonly IpRule[], table: string | undefined): IpRul
 
 interface Refused {
   readonly reason: string;
-  /** The address that is looked for. */
+  /** The destination of the look-up. */
   readonly to: string;
-  /** Absent: an address of the node's. */
+  /** Absent: an address of the node. */
   readonly from: string | undefined;
   readonly iif: string | undefined;
   readonly what: string;
@@ -147,7 +147,7 @@ function complainOfRefusal(
   ];
 }
 
-/** Whether the rule is for such a packet, which has no mark. */
+/** Whether the rule matches such a packet, which has no mark. */
 function mayTake(rule: IpRule, { to, from, iif }: Refused): boolean {
   if (rule.not) return true;
   if (rule.mark !== undefined || (rule.iif !== undefined && rule.iif !== iif)) return false;
@@ -166,7 +166,7 @@ function madeBy(rule: IpRule): string {
     : `; ${maker} created it, and --fix does not change foreign rules`;
 }
 
-/** Pods' prefixes are looked up in the main table before the rule. */
+/** A rule before it looks up pods' prefixes in the main table. */
 function repairRule({ priority }: IpRule, family: Family, pools: readonly string[]): Pick<Finding, "remedy"> {
   const own = pools.filter((pool) => pool.includes(":") === (family === 6));
   if (priority < 2 || own.length === 0) return { remedy: `ip -${family} rule delete pref ${priority}` };
@@ -181,7 +181,7 @@ function isWithoutDefault({ uplinks }: ReachFacts, family: Family): boolean {
   return uplink.kind === "refused" && uplink.reason === "unreachable network";
 }
 
-/** Pods reach each other and the node all the same. A node without IPv6 outside is common; one where it was switched off is told of. */
+/** Without a default route, pods still reach each other and the node. A node without IPv6 is common; IPv6 that was switched off is reported. */
 function checkDefaultRoute(facts: ReachFacts): readonly Finding[] {
   return ([4, 6] as const).flatMap((family): readonly Finding[] => {
     const uplink = facts.uplinks[4];

@@ -1,4 +1,4 @@
-/** Who cuts pods off, by the names that their programs give to what they make, and what a person types to be let through. */
+/** The programs that cut pods off, recognised by the names of their objects, and the commands that make them let pods through. */
 
 import { hostInterfacePrefix } from "../../../identity/names.ts";
 import type { Family } from "../../../net/address.ts";
@@ -13,7 +13,7 @@ interface Signature {
   readonly setsPolicy?: true;
 }
 
-/** The first that fits. */
+/** The first match counts. */
 const signatures: readonly Signature[] = [
   { name: "firewalld", tables: /^firewalld/, chains: /^(FORWARD|INPUT)_(direct|ZONES|POLICIES)|^FWD[IO]_/ },
   { name: "docker", tables: /^docker/, chains: /^DOCKER/, setsPolicy: true },
@@ -31,7 +31,7 @@ const signatures: readonly Signature[] = [
   { name: "tailscale", chains: /^ts-/ },
 ];
 
-/** Names of programs; empty where none of the known ones made it. `services`: those that run. */
+/** Names of programs; empty if it is none of the known ones. `services`: those that are running. */
 export function culpritsOf({ base, chain, rule }: FilterPosition, services: readonly string[]): readonly string[] {
   const byTable = signatures.filter(({ tables }) => tables?.test(base.table)).map(({ name }) => name);
   if (byTable.length > 0) return byTable;
@@ -107,5 +107,5 @@ export function makerOfRule({ table, mark }: IpRule): string | undefined {
   )?.name;
 }
 
-/** Programs that make routes and addresses on interfaces that they think are theirs. */
+/** Programs that add routes and addresses to interfaces that they believe to manage. */
 export const linkManagers = ["NetworkManager", "systemd-networkd", "dhcpcd", "connman"] as const;

@@ -1,30 +1,30 @@
 /**
- * What decides whether a pod's packets arrive, as data.
+ * The facts that decide whether a pod's packets arrive.
  *
  *     pod ──eth0══cali…──► route look-up ──► forward hook ──► postrouting ──► uplink ──► gateway
  *         ◄──────────────  route look-up ◄── forward hook ◄── (address back) ◄─────────┘
  *
- * **The kernel is asked where it can answer**: it looks routes up for a packet of the pod's and for its answer (rules, reverse path and
- * forwarding included), and a probe packet shows whether the hooks let one through. What nobody can be asked for, why a packet is dropped,
- * is read: rules of the firewall (`filter.ts`), policy rules, sysctls.
+ * **The kernel answers where it can**: it looks up routes for a pod's packet and for the reply (rules, reverse path and forwarding included),
+ * and a probe packet shows whether the hooks accept one. The reason for a drop can only be read from configuration: rules of the firewall
+ * (`filter.ts`), policy rules, sysctls.
  *
- * **Never sure without proof**: an error is what the kernel refused, what a probe lost, or what rules drop whatever else they hold.
+ * **No error without proof**: the kernel refused a look-up, a probe was lost, or rules drop the packet whatever their unknown parts do.
  */
 import type { Family } from "../../../net/address.ts";
 import type { BaseChain } from "./filter.ts";
 
 export interface ReachFacts {
   readonly pods: readonly ReachPod[];
-  /** What the pods' families leave the node by, whatever pod it is. */
+  /** The default route of each family, for any pod. */
   readonly uplinks: Readonly<Record<Family, RouteLookup>>;
   /** In the order of `pods`. */
   readonly ways: readonly PodRoutes[];
   readonly rules: Readonly<Record<Family, readonly IpRule[]>>;
-  /** Routes that refuse, in any table; asked for only where a look-up was refused. */
+  /** Routes that refuse packets, in any table; read only if a look-up was refused. */
   readonly refusing: Readonly<Record<Family, readonly RefusingRoute[]>>;
-  /** By path below /proc/sys; those that the kernel does not have are missing. */
+  /** By path below /proc/sys; sysctls that the kernel does not have are missing. */
   readonly sysctls: ReadonlyMap<string, string>;
-  /** Links that would lose the routes of router advertisements when IPv6's forwarding is written. */
+  /** Links that would lose the routes from router advertisements if IPv6's forwarding were written. */
   readonly listeners: readonly string[];
   readonly chains: readonly BaseChain[];
   readonly links: readonly LinkFact[];
@@ -34,19 +34,19 @@ export interface ReachFacts {
   readonly ownAddresses: readonly string[];
   /** Programs that run and manage networks. */
   readonly services: readonly string[];
-  /** Whether something on the node answers DNS to others than itself. */
+  /** Whether a process of the node answers DNS queries from elsewhere. */
   readonly servesDns: boolean;
   readonly probe: ProbeFacts;
-  /** What could not be looked at, and why. */
+  /** What could not be read, and why. */
   readonly unseen: readonly string[];
 }
 
-/** One address of an attachment that is whole. */
+/** One address of a complete attachment. */
 export interface ReachPod {
   /** `default/web-0 eth0` */
   readonly name: string;
   readonly hostInterface: string;
-  /** Inside: what a further interface sends may leave by another of the pod's. */
+  /** In the sandbox: packets of a further interface may leave by another one. */
   readonly ifname: string;
   readonly mac: string | undefined;
   readonly address: string;
@@ -63,9 +63,9 @@ export type RouteLookup =
       readonly kind: "route";
       readonly dev: string;
       readonly gateway: string | undefined;
-      /** Absent: main, or a kernel that does not tell. */
+      /** Absent: main, or the kernel does not report it. */
       readonly table: string | undefined;
-      /** The source that the node would choose. */
+      /** The source address that the node would choose. */
       readonly source: string | undefined;
     }
   | { readonly kind: "refused"; readonly reason: Refusal }
@@ -76,22 +76,22 @@ export type Refusal = "unreachable host" | "unreachable network" | "invalid" | "
 export interface PodRoutes {
   /** From the pod to an address outside. */
   readonly out: RouteLookup;
-  /** Back to the pod, come in by the interface that `out` leaves by. */
+  /** Back to the pod, arriving at the interface that `out` leaves by. */
   readonly back: RouteLookup;
-  /** From the node itself to the pod, before and after it has chosen its source: rules may tell sources apart. */
+  /** From the node to the pod, without and with a source address: rules may match on the source. */
   readonly toPod: RouteLookup;
-  /** The route that leads `toPod` or `back` elsewhere: its destination, and which program's protocol made it. */
+  /** The route that misleads `toPod` or `back`: its destination, and the protocol that names its program. */
   readonly strayRoute: { readonly destination: string; readonly protocol: string | undefined } | undefined;
 }
 
 export interface IpRule {
   readonly priority: number;
-  /** As `ip rule` writes it. */
+  /** As `ip rule` prints it. */
   readonly text: string;
   readonly table: string | undefined;
   /** `blackhole`, `unreachable`, `prohibit`; absent for a look-up. */
   readonly action: string | undefined;
-  /** The packets that it is for; what is absent, any. `not`: all but those. */
+  /** The packets that it matches; an absent key matches all. `not`: inverts the match. */
   readonly from: string | undefined;
   readonly to: string | undefined;
   readonly iif: string | undefined;
@@ -109,11 +109,11 @@ export interface RefusingRoute {
 export interface LinkFact {
   readonly name: string;
   readonly mtu: number;
-  /** Addresses that the plugins did not give it: of host interfaces alone. */
+  /** Addresses that the plugins did not add; only of host interfaces. */
   readonly addresses: readonly string[];
-  /** What is attached to it from elsewhere: `XDP program 12`, `clsact`. */
+  /** Programs that others attached: `XDP program 12`, `clsact`. */
   readonly programs: readonly string[];
-  /** Whether all that comes in by it is sent to an interface that is gone. */
+  /** Whether all packets that arrive are redirected to an interface that no longer exists. */
   readonly isLost: boolean;
 }
 
@@ -121,28 +121,28 @@ export interface NeighbourFact {
   readonly address: string;
   readonly dev: string;
   readonly mac: string | undefined;
-  /** Nobody answered when it was asked for. */
+  /** The neighbour did not answer. */
   readonly isFailed: boolean;
 }
 
 export interface ProbeFacts {
-  /** Why none was sent. */
+  /** Why no probe was sent. */
   readonly unsent: string | undefined;
-  /** Whether one should have been sent, and could not. */
+  /** Whether a probe should have been sent, but sending failed. */
   readonly isFaulty?: true;
   readonly results: readonly ProbeResult[];
-  /** Packets that the reverse path filter dropped meanwhile, whosever they were. */
+  /** Packets that the reverse path filter dropped meanwhile, of any sender. */
   readonly reversePathDrops: number;
 }
 
-/** What became of the packets that one pod's namespace was made to send. */
+/** The fate of the probe packets from one pod's namespace. */
 export interface ProbeResult {
   readonly pod: ReachPod;
-  /** Whether connection tracking saw it leave the node; `unknown` where it does not track the node's own packets either. */
+  /** Whether connection tracking saw it leave the node; `unknown` if it does not track the node's own packets either. */
   readonly left: "yes" | "no" | "unknown";
   /** The source address that it left with. */
   readonly leftAs: string | undefined;
-  /** What the gateway answered the pod; `unknown` where it does not answer the node either. */
+  /** The gateway's answer to the pod; `unknown` if it does not answer the node either. */
   readonly answer: "came" | "missing" | "refused" | "unknown";
 }
 

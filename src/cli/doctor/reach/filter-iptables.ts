@@ -1,4 +1,4 @@
-/** Filter rules out of what `iptables-save` and `ip6tables-save` write. */
+/** Parses filter rules from the output of `iptables-save` and `ip6tables-save`. */
 import type { TableFamily } from "../../../net/address.ts";
 import { type BaseChain, type HookName, type Match, prefixIn, type Rule, type Verdict } from "./filter.ts";
 
@@ -9,7 +9,7 @@ const hooks: Readonly<Record<string, HookName>> = {
   POSTROUTING: "postrouting",
 };
 
-/** The tables that filter; `nat` gives addresses. */
+/** The tables that filter; `nat` does not. */
 const tables = ["raw", "mangle", "filter", "security"];
 
 export function readIptablesChains(
@@ -39,7 +39,7 @@ export function readIptablesChains(
   });
 }
 
-/** The names of the tables that the text shows. */
+/** The tables in the text. */
 export function tablesIn(text: string): readonly string[] {
   return splitTables(text).map(({ table }) => table);
 }
@@ -97,7 +97,7 @@ function matchOf(option: string, value: string, not: boolean): Match {
       return { kind: "protocol", values: value === "all" ? ["tcp", "udp"] : [value], not };
     case "--ctstate":
     case "--state":
-      // A pod's packet that leaves the node was given no other destination; whether its source changes is for another hook to say.
+      // A pod's packet that leaves the node has no DNAT; whether it will have SNAT is decided at another hook.
       if (value.includes("SNAT")) return { kind: "unknown" };
       return { kind: "state", values: value.toLowerCase().split(","), not };
     default:
@@ -105,7 +105,7 @@ function matchOf(option: string, value: string, not: boolean): Match {
   }
 }
 
-/** Targets that end nothing. */
+/** Targets that do not end the traversal. */
 const passing = ["LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "CT", "TOS", "DSCP", "CLASSIFY", "TRACE", "CHECKSUM"];
 
 function verdictOf(target: string, by: "jump" | "goto", chains: ReadonlyMap<string, unknown>): Verdict {

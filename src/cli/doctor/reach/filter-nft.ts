@@ -1,4 +1,4 @@
-/** Filter rules out of what `nft -j list table` writes (libnftables-json(5)). */
+/** Parses filter rules from the output of `nft -j list table` (libnftables-json(5)). */
 import type { NftObject } from "../nft.ts";
 import { type BaseChain, type HookName, type Match, prefixIn, type Rule, type Verdict } from "./filter.ts";
 
@@ -29,7 +29,7 @@ export function nftChains(objects: readonly Json[]): readonly NftChain[] {
 const families = ["ip", "ip6", "inet"];
 const hooks = ["prerouting", "input", "forward", "postrouting"];
 
-/** Whether packets enter the table by this chain, and may be dropped there. */
+/** Whether the chain is a base chain that may drop packets. */
 export function isFilter({ family, type, hook }: NftChain): boolean {
   return families.includes(family) && type === "filter" && hook !== undefined && hooks.includes(hook);
 }
@@ -60,7 +60,7 @@ function keyOf({ family, table }: { readonly family: string; readonly table: str
   return `${family} ${table} ${chain}`;
 }
 
-/** Statements that let a packet go on, and match all. */
+/** Statements that match every packet and continue. */
 const passing = ["counter", "log", "mangle", "flow", "set", "map", "notrack", "ct helper", "ct timeout", "last"];
 const verdicts: Readonly<Record<string, Verdict["kind"]>> = {
   accept: "accept",
@@ -70,7 +70,7 @@ const verdicts: Readonly<Record<string, Verdict["kind"]>> = {
   continue: "none",
 };
 
-/** A verdict map is as many rules as it has elements. */
+/** A verdict map becomes one rule per element. */
 function readRule({ expr = [], handle, comment }: NftRule): readonly Rule[] {
   const text = `rule ${handle ?? "?"}${comment === undefined ? "" : ` (${comment})`}`;
   const matches: Match[] = [];
@@ -136,12 +136,12 @@ function readMatch({ op, left, right }: NftMatch): readonly Match[] {
   return unknown;
 }
 
-/** That another address was given counts as a state here, as in iptables; no packet that is asked for has it. */
+/** DNAT counts as a state here, as in iptables; no packet of a look-up has it. */
 function isOfDnat(ct: string | undefined, values: readonly string[]): boolean {
   return ct === "status" && values.join() === "dnat";
 }
 
-/** A header field implies its protocol, also where its value is not understood. */
+/** A header field implies its protocol, even if its value is not understood. */
 function ofPayload(
   { protocol = "", field }: { readonly protocol?: string; readonly field?: string },
   values: readonly string[] | undefined,
@@ -163,7 +163,7 @@ function ofPayload(
   return [{ kind: "protocol", values: [protocol], not: false }, unknown];
 }
 
-/** Absent where it is not a list of plain values: a range, a named set. */
+/** Absent if it is not a list of plain values: a range, a named set. */
 function valuesOf(right: unknown): readonly string[] | undefined {
   if (typeof right === "string") return right.startsWith("@") ? undefined : [right];
   if (typeof right === "number") return [`${right}`];

@@ -1,4 +1,4 @@
-/** What the rules can do to each pod's packets. */
+/** The possible effects of the rules on each pod's packets. */
 
 import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes, type Family } from "../../../net/address.ts";
@@ -14,7 +14,7 @@ import {
 } from "./filter.ts";
 import { probeTargets } from "./probe.ts";
 
-/** `among`: to another pod of the node. */
+/** `among`: to another pod on the node. */
 export type Direction = "out" | "back" | "among";
 
 export interface FilterResult {
@@ -32,7 +32,7 @@ export interface PathResult extends FilterResult {
 
 const hooks = ["prerouting", "forward", "postrouting"] as const;
 
-/** Rules are walked once for all the pods that they do not tell apart. */
+/** Evaluates the rules once for all pods that they treat alike. */
 export function filterPaths({ pods, ways, uplinks, chains }: ReachFacts): readonly PathResult[] {
   const known = new Map<string, FilterResult>();
   const passed = { 4: passedBy(chains, 4), 6: passedBy(chains, 6) };
@@ -54,12 +54,12 @@ export function filterPaths({ pods, ways, uplinks, chains }: ReachFacts): readon
   });
 }
 
-/** In the order in which a packet meets them. */
+/** In the order of traversal. */
 function passedBy(chains: readonly BaseChain[], family: Family): readonly BaseChain[] {
   return hooks.flatMap((hook) => chains.filter((base) => base.hook === hook && matchesFamily(base, { family })));
 }
 
-/** A way is closed when neither protocol has a chance. */
+/** A path is closed if neither protocol can pass. */
 function fateOf(passed: readonly BaseChain[], packet: Packet): FilterResult {
   const fates = (["udp", "tcp"] as const).map((protocol) => {
     const outcomes = passed.map((base) => walk(base, { ...packet, protocol }));
@@ -116,7 +116,7 @@ function providesFor(base: BaseChain, packet: Packet): boolean {
   });
 }
 
-/** What a probe says of a pod's direction. */
+/** The result of a probe for a pod's direction. */
 export function outcomeOf(result: ProbeResult | undefined, direction: Direction): "passed" | "lost" | "unknown" {
   if (result === undefined || direction === "among") return "unknown";
   if (direction === "out") {

@@ -1,19 +1,19 @@
 /**
- * Filter rules of nft and of iptables in one shape, and what they can do to a packet.
+ * Filter rules of nft and of iptables in one form, and their possible effects on a packet.
  *
- * **No interpreter of rules**: understood are interfaces, addresses, protocols and the connection's state, verdicts and jumps. Everything
- * else may match or not, and so the answer is what *can* become of a packet:
+ * **This is not an interpreter of rules**: it understands interfaces, addresses, protocols, the connection's state, verdicts and jumps.
+ * Everything else may match or not, so the result is the set of *possible* outcomes:
  *
- *     accept possible, drop not    it passes
- *     drop possible, accept not    it is lost, whatever else the rules hold
- *     both                         not known
+ *     accept possible, drop not    the packet passes
+ *     drop possible, accept not    the packet is lost, whatever the unknown parts do
+ *     both                         unknown
  */
 import type { Family } from "../../../net/address.ts";
 import { hostPrefix, type Prefix, parsePrefix } from "../../../net/prefix.ts";
 
 export type HookName = "prerouting" | "input" | "forward" | "postrouting";
 
-/** A chain that packets enter by a hook, with all that it can jump to. */
+/** A base chain, with all chains that it can jump to. */
 export interface BaseChain {
   readonly backend: "nft" | "iptables" | "iptables-legacy";
   readonly family: "ip" | "ip6" | "inet";
@@ -21,7 +21,7 @@ export interface BaseChain {
   readonly name: string;
   readonly hook: HookName;
   readonly policy: "accept" | "drop";
-  /** Of the whole table, by name. */
+  /** All chains of the table, by name. */
   readonly chains: ReadonlyMap<string, readonly Rule[]>;
 }
 
@@ -46,16 +46,16 @@ export type Verdict =
 export interface Packet {
   readonly family: Family;
   readonly iif: string;
-  /** Absent: for the node itself. */
+  /** Absent: to the node itself. */
   readonly oif: string | undefined;
   readonly saddr: Uint8Array;
   readonly daddr: Uint8Array;
   readonly protocol: "tcp" | "udp";
-  /** It goes where its sender wanted: it is never `dnat`. */
+  /** Its destination is the original one: it is never `dnat`. */
   readonly state: "new" | "established";
 }
 
-/** What decided about a packet: a rule, or a chain's policy. */
+/** What decided on a packet: a rule, or a chain's policy. */
 export interface FilterPosition {
   readonly base: BaseChain;
   readonly chain: string;
@@ -66,7 +66,7 @@ export interface FilterPosition {
 export interface Outcome {
   readonly accept: boolean;
   readonly drop: boolean;
-  /** Where it is dropped, or may be; the surest first. */
+  /** Where it is dropped, or may be; the most certain first. */
   readonly places: readonly FilterPosition[];
 }
 
@@ -88,7 +88,7 @@ export function walk(base: BaseChain, packet: Packet): Outcome {
   };
 }
 
-/** What can become of a packet in a chain; `fall`: it comes to the chain's end. */
+/** The possible outcomes in a chain; `fall`: the packet reaches the end of the chain. */
 interface Ends {
   readonly accept: boolean;
   readonly drop: boolean;
@@ -105,7 +105,7 @@ const maxDepth = 16;
 
 function through(base: BaseChain, chain: string, packet: Packet, places: Places, depth: number): Ends {
   if (depth > maxDepth) return { accept: true, drop: false, fall: true };
-  // `fall`: it may have left the chain by a rule that may match.
+  // `fall`: the packet may have left the chain at an earlier rule that may match.
   let [accept, drop, fall] = [false, false, false];
   for (const rule of base.chains.get(chain) ?? []) {
     const match = matches(rule, packet);
@@ -120,7 +120,7 @@ function through(base: BaseChain, chain: string, packet: Packet, places: Places,
     const ends = endsOf(base, chain, rule, packet, places, depth, match === "yes" && !accept);
     accept ||= ends.accept;
     drop ||= ends.drop;
-    // What was sent there by `goto` comes back to the caller of this chain.
+    // After `goto`, the packet returns to the caller of this chain.
     if (verdict.kind === "goto") fall ||= ends.fall;
     if (match === "yes" && (!ends.fall || verdict.kind === "goto")) return { accept, drop, fall };
   }
@@ -197,7 +197,7 @@ function isWithin(address: Uint8Array, { bytes, length }: Prefix): boolean {
 
 type SpecificMatch = Exclude<Match, { readonly kind: "unknown" | "state" | "protocol" | "family" }>;
 
-/** All that the chains tell interfaces and addresses by. */
+/** All interfaces and addresses that the chains match on. */
 export function distinguishing(chains: readonly BaseChain[]): readonly SpecificMatch[] {
   const kinds: readonly string[] = ["iif", "oif", "saddr", "daddr"];
   const tables = new Set(chains.map((base) => base.chains));
@@ -210,7 +210,7 @@ export function matchKey(matchers: readonly SpecificMatch[], packet: Packet): st
   return matchers.flatMap((match, index) => (holds(match, packet) ? [index] : [])).join();
 }
 
-/** Of an address or a prefix; `undefined` for anything else, and for a mask that is not one of leading bits. */
+/** The prefix of an address or a CIDR; `undefined` for anything else, including a mask that is not contiguous. */
 export function prefixIn(text: string): Prefix | undefined {
   return parsePrefix(text.includes("/") ? text : hostPrefix(text));
 }

@@ -1,8 +1,8 @@
 /**
- * Whether the node forwards. IPv4 asks the interface that a packet comes in by; writing `ip_forward` sets them all. IPv6 asks `all` alone.
+ * Whether the node forwards packets. For IPv4, the incoming interface decides; writing `ip_forward` sets all of them. For IPv6, only `all` counts.
  *
- * All of these an ADD turns on, or relies on: `--fix` turns them on again. As in an ADD, links that listen to router advertisements are first
- * told to go on listening: writing IPv6's forwarding takes their default routes from all others.
+ * An ADD sets or requires all of these: `--fix` sets them again. As in an ADD, links that listen to router advertisements are first configured to
+ * keep listening: writing IPv6's forwarding removes the default routes of all others.
  */
 import type { Family } from "../../../net/address.ts";
 import type { Finding } from "../finding.ts";
@@ -12,14 +12,14 @@ import { sysctlName } from "./sysctl.ts";
 
 const switches = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
-/** Whether packets that come in by an interface are not forwarded; by none: the node's own are never. */
+/** Whether packets that arrive at an interface are not forwarded; without an interface, they are the node's own, which are not forwarded. */
 export function isForwardingOff({ sysctls }: ReachFacts, family: Family, iif: string | undefined): boolean {
   if (iif === undefined) return false;
   if (sysctls.get(switches[family]) === "0") return true;
   return family === 4 && sysctls.get(`net/ipv4/conf/${iif}/forwarding`) === "0";
 }
 
-/** Only pods that are there need it: the first ADD turns it on. */
+/** Only existing pods need it: the first ADD turns it on. */
 export function checkForwarding(facts: ReachFacts): readonly Finding[] {
   const families = ([4, 6] as const).filter((family) => facts.pods.some((pod) => pod.family === family));
   return families.flatMap((family): readonly Finding[] => {

@@ -1,8 +1,8 @@
 /**
- * The rules that packets meet, from nf_tables and from iptables.
+ * The rules that packets traverse, from nf_tables and from iptables.
  *
- * What iptables-nft keeps in nf_tables is read by its own program: nft does not know iptables' extensions. Sets are not read (`-t`): they
- * may be long, and what they decide is not known here anyway.
+ * Tables of iptables-nft are read with its own program, because nft does not know iptables' extensions. Sets are not read (`-t`): they may be
+ * long, and matches on them count as unknown anyway.
  */
 
 import { isErrno } from "../../../host/sys.ts";
@@ -16,9 +16,9 @@ import { isFilter, nftChains, readNftChains } from "./filter-nft.ts";
 
 export interface ChainFacts {
   readonly chains: readonly BaseChain[];
-  /** Whether some packets are kept from connection tracking. */
+  /** Whether some packets bypass connection tracking. */
   readonly hasNotrack: boolean;
-  /** What could not be looked at. */
+  /** What could not be read. */
   readonly unseen: readonly string[];
 }
 
@@ -36,7 +36,7 @@ export async function gatherChains(cli: Cli): Promise<ChainFacts> {
   };
 }
 
-/** `ip filter` of those tables that have a chain where packets may be dropped, but for our own. */
+/** `ip filter` for each table that has a chain which may drop packets, without our own tables. */
 async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string[]; readonly fault?: string }> {
   try {
     const chains = nftChains(nftObjects(await cli.program(["nft", "-j", "list", "chains"]))).filter(isFilter);
@@ -48,7 +48,7 @@ async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string
   }
 }
 
-/** One that goes away meanwhile drops nothing any more. */
+/** A table that is removed meanwhile no longer drops anything. */
 async function readTable(cli: Cli, table: string): Promise<Pick<ChainFacts, "chains" | "hasNotrack">> {
   const text = await listNftTable(cli, table, ["--terse"]);
   if (text === undefined) return { chains: [], hasNotrack: false };
@@ -58,7 +58,7 @@ async function readTable(cli: Cli, table: string): Promise<Pick<ChainFacts, "cha
 /** The statement of nft, and the target of iptables in its two spellings. */
 const notrack = /"notrack"|--notrack|-j NOTRACK/;
 
-/** `undefined` when there is no such program. */
+/** `undefined` if the program is not installed. */
 async function save(cli: Cli, names: readonly string[]): Promise<string | undefined> {
   for (const name of names) {
     try {
@@ -90,7 +90,7 @@ async function gatherIptables(
   };
 }
 
-/** The file names the tables that legacy iptables has made; its program would make them. */
+/** The file lists the existing tables of legacy iptables; its program would create them. */
 const namesOfTables = { ip: "/proc/net/ip_tables_names", ip6: "/proc/net/ip6_tables_names" } as const;
 
 async function gatherLegacy(cli: Cli): Promise<ChainFacts> {

@@ -1,4 +1,4 @@
-/** What others did to interfaces, and whom the node believes behind them. */
+/** What other programs did to interfaces, and the node's neighbour entries. */
 import * as z from "zod";
 import { gateway6 } from "../../../../plugins/calico/names.ts";
 import { ifbPrefix } from "../../../identity/names.ts";
@@ -52,14 +52,14 @@ export async function gatherLinks(
   return { facts, ownAddresses };
 }
 
-/** Each limit has an ifb of its own: filters are asked for only where there are fewer of these. */
+/** Each limit has its own ifb: reads filters only if there are fewer ifbs than limits. */
 async function lostIn(cli: Cli, limited: readonly string[], ifbs: number): Promise<readonly string[]> {
   if (limited.length <= ifbs) return [];
   const redirects = await mapAtOnce(limited, (dev) => redirectsFrom(cli, dev));
   return redirects.flat().flatMap(({ from, to }) => (to === "*" ? [from] : []));
 }
 
-/** The plugins give a host interface none; the kernel gives it the gateway's. */
+/** The plugins add no address to a host interface; the kernel adds the link-local one of the gateway. */
 function foreignAddress(local: string | undefined, length: number | undefined): readonly string[] {
   const address = canonicalAddress(local ?? "");
   return address === undefined || address === gateway6 || address.startsWith("fe80:") ? [] : [`${address}/${length}`];

@@ -1,4 +1,4 @@
-/** Where packets of pods and for pods go, and what rules and routes may be to blame. */
+/** The routes of packets from and to pods, and the rules and routes that may be wrong. */
 import * as z from "zod";
 import { poolRulePriorities, poolRuleProtocol } from "../../../../plugins/calico/names.ts";
 import type { Family } from "../../../net/address.ts";
@@ -24,7 +24,7 @@ export async function gatherWays(
   const at = (index: number): RouteLookup => asked[index] ?? { kind: "unasked" };
   const uplinkOf = (family: Family) => at(families.includes(family) ? pods.length * 2 + families.indexOf(family) : -1);
   const uplinks = { 4: uplinkOf(4), 6: uplinkOf(6) };
-  // What does not find its way out would come back by the way that the node has.
+  // If `out` fails, the reply would arrive by the node's own default route.
   const second = pods.flatMap((pod, index): readonly (Question & { readonly index: number })[] => {
     const entry = [at(index), uplinks[pod.family]].find((one) => one.kind === "route");
     const own = at(pods.length + index);
@@ -46,7 +46,7 @@ export async function gatherWays(
 
 const matched = z.array(z.object({ dst: z.string(), protocol: z.string().optional() }));
 
-/** A route of the main table that leads a pod's packets elsewhere is named, the first few. */
+/** Names the routes of the main table that mislead packets of the first few pods. */
 async function nameMisroutes(
   cli: Cli,
   pods: readonly ReachPod[],
@@ -122,19 +122,19 @@ export function readRules(text: string): readonly IpRule[] {
     });
 }
 
-/** Of those that keep pods' packets to their pools from the default route: what a pod has is found before. */
+/** Our rules that keep packets between pods off the default route: a pod's own route is found earlier. */
 function isOwnRule({ priority, protocol }: z.infer<typeof rule>): boolean {
   return protocol === `${poolRuleProtocol}` && Object.values<number>(poolRulePriorities).includes(priority);
 }
 
-/** Calico's, of routes for a whole block of addresses: a pod's own is preferred to them. */
+/** The protocol of Calico's routes for whole blocks; a pod's own route is preferred to them. */
 const ownProtocol = "80";
 const refusingTypes = ["blackhole", "unreachable", "prohibit"] as const;
 const refusingRoutes = z.array(
   z.object({ dst: z.string(), table: z.string().optional(), protocol: z.string().optional() }),
 );
 
-/** A node may have many routes: it is asked only where a look-up was refused. */
+/** A node may have many routes, so they are read only if a look-up was refused. */
 export async function gatherRefusing(
   cli: Cli,
   ways: readonly PodRoutes[],

@@ -1,4 +1,4 @@
-/** Looks at what the pods' packets meet. Changes nothing; a handful of programs, whatever the number of pods. */
+/** Gathers the facts about the pods' packets. Changes nothing; runs a handful of programs, whatever the number of pods. */
 import { setTimeout } from "node:timers/promises";
 import { isErrno } from "../../../host/sys.ts";
 import type { Pool } from "../../../ipam/model/pool.ts";
@@ -27,15 +27,15 @@ import { checkReach, hasUnexplainedLoss } from "./reach.ts";
 export interface ReachOptions {
   readonly pools: readonly Pool[];
   readonly processes: readonly Process[];
-  /** What CHECK found, by owner: what is told of an attachment already is not told again. */
+  /** The differences that CHECK found, by owner; their attachments have findings already. */
   readonly differences: ReadonlyMap<string, unknown>;
-  /** Families whose natOutgoing is known to be broken: that is told already. */
+  /** Families whose natOutgoing is known to be broken, and reported. */
   readonly brokenNat: readonly Family[];
   /** Whether packets may be sent. */
   readonly probe: boolean;
 }
 
-/** What cannot be looked at at all is said, and is no reason to say nothing of the rest of the node. */
+/** Facts that cannot be read are listed in `unseen`; the other checks still run. */
 export async function gatherReach(cli: Cli, traces: readonly Trace[], options: ReachOptions): Promise<ReachFacts> {
   const pods = podsIn(traces, options);
   if (pods.length === 0) return noReachFacts;
@@ -86,7 +86,7 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
   if (!options.probe) return without;
   const first = { ...without, probe: await sendAll() };
   if (!hasUnexplainedLoss(first, options.pools)) return withFault(first);
-  // An interface that has just come up lets nothing pass until the kernel has looked at its carrier, which it does once a second.
+  // A new interface passes no packets until the kernel has checked its carrier, which happens once a second.
   await setTimeout(carrierMs);
   return withFault({ ...first, probe: await sendAll() });
 }
@@ -94,8 +94,8 @@ async function look(cli: Cli, pods: readonly ReachPod[], options: ReachOptions):
 const carrierMs = 1100;
 
 /**
- * A DEL that began after the pods were listed takes the routes first and the interface last, up to 50 ms later: what is wrong with a pod counts if
- * its interface is still there after a while.
+ * A DEL that began after the pods were listed removes the routes first and the interface last, up to 50 ms later: a pod's problem counts only if
+ * its interface still exists after a while.
  */
 async function withoutDeparted(cli: Cli, facts: ReachFacts, { pools }: ReachOptions): Promise<ReachFacts> {
   if (checkReach(facts, pools).length === 0) return facts;
@@ -121,7 +121,7 @@ function withFault(facts: ReachFacts): ReachFacts {
   return probe.isFaulty ? { ...facts, unseen: [...unseen, `whether packets pass: ${probe.unsent}`] } : facts;
 }
 
-/** Those that are whole, and that nothing is at work on. */
+/** Complete attachments that no plugin is working on. */
 function podsIn(
   traces: readonly Trace[],
   { pools, processes, differences, brokenNat }: ReachOptions,
@@ -146,7 +146,7 @@ function podsIn(
   });
 }
 
-/** As its interface has it: a later plugin may have changed what was recorded. */
+/** The MAC address in the sandbox: a later plugin may have changed the recorded one. */
 function macOf({ peer }: Trace): string | undefined {
   return peer?.namespace.interfaces.find(({ ifname }) => ifname === peer.ifname)?.address;
 }
@@ -181,7 +181,7 @@ function gatherSysctls(
   );
 }
 
-/** The name of a process as the kernel has it, 15 characters, and of the program that people know. */
+/** The name of a process in the kernel, 15 characters, and the program's name. */
 const managers: Readonly<Record<string, string>> = {
   dockerd: "docker",
   firewalld: "firewalld",
@@ -201,7 +201,7 @@ function servicesIn(processes: readonly Process[]): readonly string[] {
   return [...new Set(processes.flatMap(({ name }) => managers[name] ?? []))];
 }
 
-/** Whether a socket is bound to UDP port 53 of more than the loopback network. */
+/** Whether a socket is bound to UDP port 53 on more than the loopback network. */
 function servesDns({ sys }: Cli): boolean {
   return ["/proc/net/udp", "/proc/net/udp6"].some((path) => {
     try {

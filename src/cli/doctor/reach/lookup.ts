@@ -1,4 +1,4 @@
-/** Route look-ups: the kernel is asked where a packet would go, a whole batch with one program. */
+/** Route look-ups: asks the kernel where packets would go, a whole batch with one program. */
 import * as z from "zod";
 import { type Family, familyOf } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
@@ -6,9 +6,9 @@ import type { Refusal, RouteLookup } from "./facts.ts";
 
 export interface Question {
   readonly to: string;
-  /** The packet's source; absent: the node itself sends it. */
+  /** The source address; absent: the node itself sends it. */
   readonly from?: string;
-  /** The interface that it comes in by; with `from`. */
+  /** The interface at which it arrives; requires `from`. */
   readonly iif?: string;
 }
 
@@ -23,7 +23,7 @@ const answers = z.array(
 
 const patienceMs = 20_000;
 
-/** In the order of the questions. Throws `Error` where `ip` does not answer as expected. */
+/** In the order of the questions. Throws `Error` if the output of `ip` is not as expected. */
 export async function lookUp(cli: Cli, questions: readonly Question[]): Promise<readonly RouteLookup[]> {
   const found = new Array<RouteLookup>(questions.length).fill({ kind: "unasked" });
   const ofFamily = async (family: Family) => {
@@ -43,7 +43,7 @@ function argumentsOf({ to, from, iif }: Question): string {
 }
 
 /**
- * One list on stdout for each line that was answered; for each that was refused two lines on stderr:
+ * One list on stdout for each answered line; two lines on stderr for each refused one:
  *
  *     RTNETLINK answers: No route to host
  *     Command failed -:2
@@ -69,7 +69,7 @@ export function readBatch(stdout: string, stderr: string, count: number): readon
   });
 }
 
-/** By the words of strerror(3). The reverse path filter says EINVAL, or EXDEV on kernels before 6.14. */
+/** By the text of strerror(3). The reverse path filter reports EINVAL, or EXDEV on kernels before 6.14. */
 function refusalOf(words: string): Refusal {
   if (words.includes("No route to host")) return "unreachable host";
   if (words.includes("Network is unreachable")) return "unreachable network";

@@ -1,12 +1,12 @@
 /**
- * A probe packet: what no look-up tells, whether the firewall lets it pass.
+ * Probe packets: they show whether the firewall passes them, which no look-up can.
  *
- *     pod ── UDP, ports 53 and 443, TTL 2 ──► node ──► first router, where it ends      did connection tracking see it leave?
- *     pod ── TCP, port 53 ──► the gateway                                              did an answer come?
- *     node ── the same ──►                                                             the control: else nobody can be asked
+ *     pod ── UDP, ports 53 and 443, TTL 2 ──► node ──► first router, which drops it     did connection tracking see it leave?
+ *     pod ── TCP, port 53 ──► the gateway                                              did an answer arrive?
+ *     node ── the same ──►                                                             the control: without it, silence proves nothing
  *
- * **It goes no farther than the first router**: that takes the last hop from it. It is sent from the pod's namespace by a process of its own,
- * changes nothing, and leaves an entry of connection tracking for half a minute.
+ * **A probe goes no further than the first router**, where its TTL ends. A process of its own sends it from the pod's namespace; it changes
+ * nothing, and leaves a conntrack entry for half a minute.
  *
  * **A connection is confirmed when its first packet has passed every hook** (nf_conntrack_confirm, at the end of postrouting): one that a
  * rule dropped is not in the table.
@@ -17,21 +17,21 @@ import { messageOf } from "../../error.ts";
 import { mapAtOnce } from "../../node/at-once.ts";
 import type { ProbeFacts, ProbeResult, ReachPod, RouteLookup } from "./facts.ts";
 
-/** a.root-servers.net: far away on every network, and what asks a name server is let through where anything is. */
+/** a.root-servers.net: far away on every network, and firewalls that pass anything pass DNS. */
 export const probeTargets: Readonly<Record<Family, string>> = { 4: "198.41.0.4", 6: "2001:503:ba3e::2:30" };
 
-/** Each costs a process: what is wrong with one pod alone is found by look-ups and by CHECK. */
+/** Each costs a process: look-ups and CHECK find the problems of a single pod. */
 const maxPods = 2;
-/** The table is read as a whole. */
+/** The table is read as a whole, so not if it is longer. */
 const maxConnections = 50_000;
-/** For the node's own gateway to answer, and for an answer that the node has got to come to a pod as well. */
+/** How long to wait for the gateway's answer to the node, and, once that has arrived, for the answer to a pod. */
 const patience = { nodeMs: 300, podMs: 1000 };
 
 const trackingTable = "/proc/net/nf_conntrack";
 
 interface Task {
   readonly family: Family;
-  /** The source; absent: the node's own. */
+  /** The source address; absent: the node's own. */
   readonly source?: string;
   readonly target: string;
   readonly ttl: number;
@@ -41,12 +41,12 @@ interface Task {
 
 interface Sent {
   readonly family: Family;
-  /** The source ports of what was sent. */
+  /** The source ports of the probes. */
   readonly ports: readonly number[];
   readonly answer: "came" | "missing" | "refused" | "unknown";
 }
 
-/** `outs`: the way out of each pod, in their order. `tracks`: whether connection tracking sees all packets. */
+/** `outs`: each pod's way out, in the order of the pods. `tracks`: whether connection tracking sees all packets. */
 export async function sendProbes(
   cli: Cli,
   pods: readonly ReachPod[],
@@ -71,7 +71,7 @@ export async function sendProbes(
   }
 }
 
-/** The kernel's count; 0 where it does not show one. */
+/** The kernel's counter; 0 if it has none. */
 function reversePathDrops({ sys }: Cli): number {
   try {
     return counterIn(sys.readFile("/proc/net/netstat"), "TcpExt", "IPReversePathFilter");
@@ -80,7 +80,7 @@ function reversePathDrops({ sys }: Cli): number {
   }
 }
 
-/** Two lines for each group, of names and of values. */
+/** The text has two lines for each group: names and values. */
 export function counterIn(text: string, group: string, name: string): number {
   const [names = [], values = []] = text
     .split("\n")
@@ -89,7 +89,7 @@ export function counterIn(text: string, group: string, name: string): number {
   return Number(values[names.indexOf(name)] ?? 0);
 }
 
-/** One of the link alone cannot be asked from behind a router. */
+/** `undefined` for a link-local gateway, which cannot be reached through a router. */
 function gatewayOf({ gateway }: Extract<RouteLookup, { kind: "route" }>): string | undefined {
   return gateway?.startsWith("fe80:") ? undefined : gateway;
 }
@@ -113,12 +113,12 @@ async function probeAll(cli: Cli, asked: readonly Asked[], tracks: boolean): Pro
     const tasks = asked
       .filter((one) => one.netns === netns)
       .map(({ pod, gateway }) => {
-        // Who does not answer the node is not waited for.
+        // A gateway that does not answer the node is not awaited.
         const answers = ofNode(pod.family)?.answer !== "missing";
         const more = { ttl: 2, answerMs: patience.podMs };
         return { ...taskOf(pod.family, answers ? gateway : undefined, more), source: pod.address };
       });
-    // A pod that goes away meanwhile has nothing to tell.
+    // A pod that is deleted meanwhile has no result.
     return await send(cli, netns, tasks).catch(() => []);
   });
   const tracked = tracks ? readTracked(cli) : undefined;
@@ -134,7 +134,7 @@ function taskOf(family: Family, gateway: string | undefined, more: Pick<Task, "t
   return { family, target: probeTargets[family], ...(gateway !== undefined && { gateway }), ...more };
 }
 
-/** `tracked` is absent where connection tracking cannot tell. */
+/** `tracked` is absent if the table of connection tracking is not available. */
 export function resultOf(
   pod: ReachPod,
   sent: Sent | undefined,
@@ -152,20 +152,20 @@ export function resultOf(
   };
 }
 
-/** What the gateway would not answer the node either says nothing; nor does silence where it has no way back to the pod's own address. */
+/** An answer that the node does not get either proves nothing; nor does silence if the gateway has no route to the pod's own address. */
 function isOwed(answer: Sent["answer"], { hasNat }: ReachPod, control: Sent | undefined): boolean {
   if (answer === "refused") return control?.answer !== "refused";
   return answer === "came" || (control?.answer === "came" && hasNat);
 }
 
-/** What was sent to `farAway`: from which address and port, and which address it left with. */
+/** The packets to `farAway`: source address and port, and the address that they left with. */
 export type Tracked = readonly {
   readonly source: string;
   readonly port: number;
   readonly leftAs: string;
 }[];
 
-/** `undefined` where the kernel does not show the table, or it is too long to read. */
+/** `undefined` if the kernel does not show the table, or it is too long. */
 function readTracked({ sys }: Cli): Tracked | undefined {
   try {
     if (Number(sys.readFile("/proc/sys/net/netfilter/nf_conntrack_count")) > maxConnections) return undefined;
@@ -203,7 +203,7 @@ async function send(cli: Cli, netns: string | undefined, tasks: readonly Task[])
   }
 }
 
-/** Runs in the pod's namespace, where nothing else of this command is. */
+/** Runs in the pod's namespace, as the only part of this command. */
 const sender = `
 const { createSocket } = require("node:dgram");
 const { connect } = require("node:net");

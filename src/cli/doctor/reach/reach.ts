@@ -1,4 +1,4 @@
-/** The way of packets: all that is checked of it, and what was asked. */
+/** The paths of packets: all checks of them, and a summary of what was asked. */
 import type { Pool } from "../../../ipam/model/pool.ts";
 import type { Family } from "../../../net/address.ts";
 import { contains, hostPrefix } from "../../../net/prefix.ts";
@@ -21,7 +21,7 @@ export function checkReach(facts: ReachFacts, pools: readonly Pool[]): readonly 
     ...checkFirewall(some, prefixes),
     ...checkLinks(some, prefixes),
   ];
-  // What a probe lost is told where nothing that is told of its family explains it.
+  // A lost probe is reported only if no other finding of its family explains it.
   const all = certain(facts);
   const explained = ([4, 6] as const).filter(
     (family) =>
@@ -43,7 +43,7 @@ function ofFamily(facts: ReachFacts, family: Family): ReachFacts {
   return { ...facts, pods: facts.pods.filter(isOf), ways: facts.ways.filter((_, index) => isOf(facts.pods[index])) };
 }
 
-/** What was asked, for people. */
+/** A summary of what was asked, for people. */
 export function describeReach(facts: ReachFacts): string {
   const { pods, probe, uplinks } = facts;
   if (pods.length === 0) return "no pods";
@@ -56,7 +56,7 @@ export function describeReach(facts: ReachFacts): string {
   return [pods.length === 1 ? "1 address of a pod" : `${pods.length} addresses of pods`, ...ways, probes].join("; ");
 }
 
-/** What was seen of the packets, and of which nothing can be seen. */
+/** The results of the probes, and what they could not show. */
 function describeProbes(results: readonly ProbeResult[]): string {
   const all = results.length;
   const passed = results.filter((one) => outcomeOf(one, "out") === "passed").length;
@@ -73,7 +73,7 @@ function describeProbes(results: readonly ProbeResult[]): string {
   ].join(", ");
 }
 
-/** Where pods are: the pools, and addresses outside all of them. */
+/** The prefixes of pods: the pools, and addresses outside of all pools. */
 function prefixesOf({ pods }: ReachFacts, pools: readonly Pool[]): readonly string[] {
   const prefixes = pods.map(
     ({ address }) => pools.find(({ cidr }) => contains(cidr, address))?.cidr ?? hostPrefix(address),

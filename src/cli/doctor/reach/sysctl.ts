@@ -1,4 +1,4 @@
-/** The name of a sysctl for sysctl(8), out of its path below /proc/sys: dots for slashes, but where an interface's name holds dots (`eth0.100`). */
+/** The name of a sysctl for sysctl(8), from its path below /proc/sys: dots for slashes, unless an interface's name contains dots (`eth0.100`). */
 export function sysctlName(path: string): string {
   return path.includes(".") ? path : path.replaceAll("/", ".");
 }
