@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: our chain against Debian's Go chain (ptp, host-local, bandwidth, portmap), and against other builds of ours (`--beside`), all
- * driven alike by `bench/driver.c`, each suite on nodes of its own (`bench/measure.ts`).
+ * `npm run bench`: compares our chain with Debian's Go chain (ptp, host-local, bandwidth, portmap) and with other builds of ours (`--beside`).
+ * `bench/driver.c` drives all of them in the same way, each suite on its own nodes (`bench/measure.ts`).
  */
 import { join } from "node:path";
 import yargs from "yargs";

@@ -1,6 +1,6 @@
 /**
- * Builds the plugins, the operator's command and the node agent: `tsx scripts/build.ts`. With `--sanitized` or `--stock`, the plugins alone, into
- * `build/sanitized/bin` or `build/stock/bin`, for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`. What these are, toolchain.ts says.
+ * Builds the plugins, the operator's command and the node agent: `tsx scripts/build.ts`. With `--sanitized` or `--stock` it builds only the
+ * plugins, into `build/sanitized/bin` or `build/stock/bin`, for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`; see toolchain.ts.
  *
  * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js` and the agent
  * `dist/tortie-node.js`, for Node.

@@ -1,13 +1,13 @@
 /**
- * `npm run conformance`: the rows of the conformance table against these plugins and, beside them, against the reference's.
+ * `npm run conformance`: runs the rows of the conformance table against these plugins and, beside them, against the reference plugins.
  *
- *     --plugins <dir>     whom to put beside them, instead of Debian's containernetworking-plugins; may be given several times
- *     --alone             nobody beside them
- *     --rows 1-36,98      these rows alone
- *     --record            writes the columns into test/conformance/record.json, of which the documents are made
+ *     --plugins <dir>     compare with these instead of Debian's containernetworking-plugins; may be repeated
+ *     --alone             compare with none
+ *     --rows 1-36,98      only these rows
+ *     --record            writes the columns to test/conformance/record.json, from which the documents are generated
  *
- * CONFORMANCE_PLUGINS and CONFORMANCE_CONFLIST name a directory and a conflist to judge in the place of these plugins.
- * The exit status is 1 when a row fails in the first column (the others are for comparison), 2 when there is nothing to judge.
+ * CONFORMANCE_PLUGINS and CONFORMANCE_CONFLIST name a directory and a conflist to test instead of these plugins.
+ * The exit code is 1 if a row fails in the first column (the others are for comparison), 2 if there is nothing to test.
  */
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -1,6 +1,6 @@
 /**
- * `npm run crash`: the tests that stop, fail and storm the plugins, whole, and then the table of docs/reliability.md out of what they recorded in
- * build/reliability. With `--table` only the table, of what was recorded last.
+ * `npm run crash`: runs all cases of the tests that kill, fail and storm the plugins, then writes the table of docs/reliability.md from their
+ * records in build/reliability. `--table` only writes the table, from the latest records.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import { type Count, type ReliabilityRecord, type Row, recordDirectory, rows } f
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const page = join(root, "docs/reliability.md");
-/** Written by `scripts/fuzz.ts`, in a form of its own, added up over its runs. */
+/** The format of `scripts/fuzz.ts`, which sums it over its runs. */
 const fuzzFile = join(root, "build/fuzz/record.json");
 
 const failed = process.argv.includes("--table") ? false : !testAll();
@@ -48,7 +48,7 @@ function writeTable(): void {
   writeFileSync(page, fresh);
 }
 
-/** Parts of the tests that belong to one row are added up; a row that nobody recorded is left out. */
+/** Sums the parts of each row; rows without a record are left out. */
 function rowLines(): readonly string[] {
   const records = recordFiles().map((file) => readJson(file) as ReliabilityRecord);
   return (Object.keys(rows) as Row[]).flatMap((row) => {
@@ -64,7 +64,7 @@ function counted(counts: readonly Count[]): string {
   return `${sum("tried")} | ${sum("left")}`;
 }
 
-/** Findings of the fuzzer are repaired as they are found: its line tells how much was tried. */
+/** The fuzzer's findings are fixed as they appear, so its row shows how much was tried. */
 function fuzzLine(): readonly string[] {
   if (!existsSync(fuzzFile)) return [];
   const targets = readJson(fuzzFile) as readonly { readonly executions: number; readonly seconds: number }[];

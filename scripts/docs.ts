@@ -1,12 +1,12 @@
 /**
- * Writes the tables of the documents; `--check` only tells whether they are up to date.
+ * Writes the generated parts of the documents; `--check` only reports whether they are up to date.
  *
- * - between `<!-- plugins -->` and `<!-- /plugins -->`: what each plugin is for, out of its descriptor
- * - the names in the shell's `for name in …; do` lines, out of the descriptors
- * - between `<!-- keys:<plugin> -->` and `<!-- /keys -->`: the configuration keys, out of the plugin's schema
- * - between `<!-- settings -->` and `<!-- /settings -->`: the node agent's settings, out of their schema
+ * - between `<!-- plugins -->` and `<!-- /plugins -->`: the purpose of each plugin, from its descriptor
+ * - the names in the shell's `for name in …; do` lines, from the descriptors
+ * - between `<!-- keys:<plugin> -->` and `<!-- /keys -->`: the configuration keys, from the plugin's schema
+ * - between `<!-- settings -->` and `<!-- /settings -->`: the node agent's settings, from their schema
  * - between `<!-- conformance:all -->` or `<!-- conformance:better -->` and `<!-- /conformance -->`: the conformance table, or the rows that
- *   the reference fails, out of the rows and of the record in `test/conformance`
+ *   the reference fails, from the rows and the record in `test/conformance`
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -49,7 +49,7 @@ async function withTables(text: string): Promise<string> {
       /<!-- settings -->\n[\s\S]*?<!-- \/settings -->/g,
       `<!-- settings -->\n${settingsTable()}\n<!-- /settings -->`,
     )
-    // The name that runtimes ask for first is linked last, and removed first.
+    // The name that runtimes execute first is linked last and removed first.
     .replace(/for name in [a-z -]+; do ln/g, `for name in ${[...names].reverse().join(" ")}; do ln`)
     .replace(/for name in [a-z -]+; do if/g, `for name in ${names.join(" ")}; do if`);
   for (const [whole, plugin] of text.matchAll(/<!-- keys:(\S+) -->\n[\s\S]*?<!-- \/keys -->/g)) {

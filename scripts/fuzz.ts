@@ -1,12 +1,12 @@
 /**
  * Fuzzes the native host, the engine and the TypeScript on it: `tsx scripts/fuzz.ts [--seconds N] [--target NAME]… [--minimize]`.
  *
- *     test/fuzz/corpus/<target>/   inputs that reach something, committed, first replayed and then fuzzed from
- *     test/fuzz/findings/<target>/ inputs that once were findings: replayed each time
- *     build/fuzz/corpus/<target>/  what this machine found; `--minimize` takes into the committed corpus what that lacks
- *     build/fuzz/record.json       what was done, added up over runs
+ *     test/fuzz/corpus/<target>/   committed inputs that reach distinct code: replayed, then mutated
+ *     test/fuzz/findings/<target>/ inputs of former findings: replayed each time
+ *     build/fuzz/corpus/<target>/  inputs found on this machine; `--minimize` adds what they reach to the committed corpus
+ *     build/fuzz/record.json       the work done, summed over runs
  *
- * The seconds are shared by the targets. Ends with status 1 when something was found, and says where its input lies.
+ * The targets share the seconds. Exits with code 1 and names the input if there was a finding.
  */
 import {
   existsSync,
@@ -28,10 +28,10 @@ import { writeSeeds } from "./fuzz/seeds.ts";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = join(root, "test/fuzz");
 const recordFile = join(root, "build/fuzz/record.json");
-/** Deep enough for each target's inputs; larger ones are slower and say no more. */
+/** Sufficient for each target's inputs; larger ones are slower and reach nothing more. */
 const maxInputBytes = 4096;
 const limits = ["-timeout=20", "-rss_limit_mb=3000", `-max_len=${maxInputBytes}`];
-/** Addresses that are the same in every process make the same input reach the same counters. */
+/** With the same addresses in every process, the same input reaches the same counters. */
 const sameAddresses = ["setarch", "-R"];
 const sanitizerOptions =
   "log_path=stderr:detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=32:malloc_context_size=2:print_stacktrace=1";
@@ -75,7 +75,7 @@ async function main(): Promise<void> {
 }
 
 export interface FuzzOptions {
-  /** Begin with the committed inputs alone, and keep none. */
+  /** Start from the committed inputs alone, and keep no new ones. */
   readonly fromCommitted?: boolean;
 }
 
@@ -97,7 +97,7 @@ export async function fuzz(
   return records;
 }
 
-/** Runs each committed input of a target once. Returns what the program said, and whether all passed. */
+/** Runs each committed input of a target once. Returns the output, and whether all passed. */
 export function replay(target: string): { readonly passed: boolean; readonly output: string } {
   const directories = [committed(target), known(target)].filter((directory) => existsSync(directory));
   const inputs = directories.flatMap((directory) => readdirSync(directory).map((file) => join(directory, file)));
@@ -122,7 +122,7 @@ function found(target: string): string {
   return join(fuzzDirectory, "corpus", target);
 }
 
-/** What is found goes to the directory `own`. */
+/** Fuzzes one target; new inputs go to the directory `own`. */
 async function fuzzOne(target: string, seconds: number, own: string): Promise<FuzzRecord> {
   const artifacts = join(fuzzDirectory, "artifacts", target);
   for (const directory of [own, artifacts, committed(target)]) mkdirSync(directory, { recursive: true });
@@ -140,12 +140,12 @@ async function fuzzOne(target: string, seconds: number, own: string): Promise<Fu
   const child = execa(program, [...first, executableOf(target), ...argv], options);
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    // The end alone is of interest: a finding, or the sums.
+    // Only the end matters: a finding, or the totals.
     said = (said + text).slice(-20_000);
   });
   const started = performance.now();
   const { exitCode, signal, failed } = await child;
-  // What the target `native` works in.
+  // The working directory of the target `native`.
   rmSync(`/tmp/tortie-fuzz-${child.pid}`, { recursive: true, force: true });
   const artifactsNow = readdirSync(artifacts).length;
   if (failed) console.error(`${target}: ${signal ?? `status ${exitCode}`}, see ${artifacts}:\n${said.slice(-6000)}`);
@@ -162,7 +162,7 @@ function dictionary(target: string): readonly string[] {
   return existsSync(file) ? [`-dict=${file}`] : [];
 }
 
-/** Makes the committed corpus the smallest one that reaches each place that it and this machine's reach, however often they do. */
+/** Reduces the committed corpus to the smallest one that covers what it and this machine's corpus reach, whatever the hit counts. */
 function minimize(target: string): void {
   const merged = `${committed(target)}.new`;
   rmSync(merged, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 /**
- * `npm run new-plugin NAME [main|chained]`: the files of a plugin that compiles, passes `npm run ok` and refuses every operation but VERSION
- * until its code is written. CONTRIBUTING.md says what comes next.
+ * `npm run new-plugin NAME [main|chained]`: creates the files of a plugin that compiles, passes `npm run ok` and refuses every operation except
+ * VERSION until its code is written. CONTRIBUTING.md describes the next steps.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -18,7 +18,7 @@ try {
   process.exitCode = 1;
 }
 
-/** Throws where no plugin can have that name. */
+/** Throws if the name is not valid for a plugin. */
 function pluginOf([name = "", role = "chained"]: readonly string[]): NewPlugin {
   if (!/^[a-z][a-z0-9-]*$/.test(name)) {
     throw new Error(`cannot make plugin "${name}": wanted a name of small letters, digits and "-"`);
@@ -43,7 +43,7 @@ async function makePlugin(plugin: NewPlugin): Promise<void> {
   process.stdout.write(`${Object.keys(files).join("\n")}\n`);
 }
 
-/** A line of conf-examples/README.md for the example. */
+/** The example's line in conf-examples/README.md. */
 function listExample({ name }: NewPlugin): void {
   const path = join(root, "conf-examples/README.md");
   const line = `| \`10-${name}.conflist\` | \`${name}\`, which is not implemented |\n`;

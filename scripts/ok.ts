@@ -1,8 +1,8 @@
-/** `npm run ok`: format and lint, types, documents and unit tests side by side; each shows its output when it has ended, and all of them are run. */
+/** `npm run ok`: format and lint, types, documents and unit tests in parallel; runs all of them and prints the output of each when it ends. */
 import { execa } from "execa";
 import { setup as generateModules } from "./validators.ts";
 
-// A worker loads each module once for all its files: the unit tests keep nothing in modules.
+// A worker loads each module once for all its files: the unit tests keep no state in modules.
 const checks = [
   "vitest run --project unit --no-isolate",
   "tsc --noEmit",
@@ -10,7 +10,7 @@ const checks = [
   "tsx scripts/docs.ts --check",
 ];
 
-// The types and the tests need them.
+// The types and the tests need the generated files.
 await generateModules();
 const passed = await Promise.all(checks.map(check));
 process.exitCode = passed.every(Boolean) ? 0 : 1;

@@ -1,12 +1,12 @@
 /**
- * `npm test`: the rings of tests by vitest, whatever became of the ones before; the last line is the total.
+ * `npm test`: runs the rings of tests with vitest, each even if an earlier one failed; the last line is the total.
  *
  *     N passed, N failed[, N skipped]
  *
- * Arguments are names of rings: `npm test -- unit netns`; `all` (`npm run test:full`) stands for every ring, the long ones too, as continuous
- * integration runs them, but for `vm` (`npm run test:vm`). Rings that make namespaces need root; without it they count as one skip each.
+ * Arguments are names of rings: `npm test -- unit netns`. `all` (`npm run test:full`) stands for every ring, including the long ones, as
+ * continuous integration runs them, except `vm` (`npm run test:vm`). Rings that create namespaces need root; without it each counts as a skip.
  *
- * The unit tests come first, for they are seconds. All others are one run: two workers take the files of all rings, the longest first.
+ * The unit tests run first, because they take seconds. All other rings are one run: two workers share the files, the longest first.
  */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,9 +17,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 interface Ring {
   readonly name: string;
   readonly needsRoot: boolean;
-  /** Runs only when it is asked for. */
+  /** Runs only on request. */
   readonly isLong?: boolean;
-  /** Runs only when it is asked for by name. */
+  /** Runs only when requested by name. */
   readonly isApart?: boolean;
 }
 
@@ -46,14 +46,14 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
-// Where the cases are many, few are tried unless all is.
+// Tests with many cases try only some of them unless the argument is `all`.
 if (asked.includes("all")) process.env.TORTIE_CASES ??= "many";
 
 const isRoot = process.getuid?.() === 0;
 const wanted = rings.filter(isAsked);
 const able = wanted.filter(({ needsRoot }) => isRoot || !needsRoot).map(({ name }) => name);
 const results: readonly Totals[] = [
-  // These keep nothing in modules, which a worker then loads once for all its files.
+  // These keep no state in modules, so a worker loads each module once for all its files.
   await run(
     able.filter((name) => name === "unit"),
     { poolOptions: { forks: { isolate: false } } },
@@ -66,7 +66,7 @@ for (const skip of results.flatMap(({ skips }) => skips)) console.log(`skipped: 
 console.log(
   `${total("passed")} passed, ${total("failed")} failed${total("skipped") > 0 ? `, ${total("skipped")} skipped` : ""}`,
 );
-// A test that left something running must not hold the total back.
+// A process that a test left running must not delay the total.
 process.exit(total("failed") > 0 ? 1 : 0);
 
 function isAsked({ name, isLong = false, isApart = false }: Ring): boolean {
@@ -94,7 +94,7 @@ async function run(names: readonly string[], more: InlineConfig = {}): Promise<T
       ...more,
     });
     await vitest.close();
-    // What a ring needs as a whole could not be had: vitest prints why, and runs nothing.
+    // The set-up of a ring failed: vitest has printed the reason and runs no test of it.
     const missing = names.filter((name) => !reporter.rings.has(name));
     if (missing.length > 0) throw new Error(`no test was run of the rings ${missing.join(", ")}`);
   } catch (error) {

@@ -1,8 +1,8 @@
 /**
  * Writes `build/validators/<name>.js` and `.d.ts` for each `plugins/<name>/schema.ts`: its zod schema as the table that
- * `src/schema/schema.ts` interprets. zod itself would cost a plugin twice its whole start-up.
+ * `src/schema/schema.ts` interprets. Loading zod itself would triple a plugin's start-up time.
  *
- * A schema that the interpreter would not honour in full is refused here, not on a node.
+ * A schema that the interpreter does not support in full is refused here rather than on a node.
  */
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -48,8 +48,8 @@ async function generateValidators(): Promise<void> {
 }
 
 /**
- * What a node reads of each kind, those that must be there first: others write these objects, and did years ago. What nobody reads is not
- * judged, and costs the executable nothing.
+ * The fields of each kind that a node reads, required ones first: other programs, and earlier versions of them, wrote these objects. Fields
+ * that no code reads are not validated and cost the executable nothing.
  */
 const readKeys: Readonly<Partial<Record<Kind, readonly [required: readonly string[], optional: readonly string[]]>>> = {
   IPPool: [
@@ -63,7 +63,7 @@ const readKeys: Readonly<Partial<Record<Kind, readonly [required: readonly strin
   BlockAffinity: [["cidr", "node"], ["state"]],
 };
 
-/** The tables of what is stored, by kind. The lists of a block, which have one item per address, are not looked through. */
+/** The tables of stored objects, by kind. The lists of a block, with one item per address, are not validated item by item. */
 function storeTables(): readonly (readonly [string, Schema])[] {
   return Object.entries(readKeys).map(([kind, [required, optional]]) => {
     const { properties = {} } = reduce(lenient(z.toJSONSchema(specSchemas[kind as Kind], bigints)) as JsonSchema, kind);
@@ -90,7 +90,7 @@ function writeStoreTables(
   );
 }
 
-/** JSON Schema has no word for integers that JavaScript's numbers cannot hold. */
+/** JSON Schema cannot express "an integer that a JavaScript number holds exactly". */
 const bigints = {
   io: "input",
   unrepresentable: "any",
@@ -99,7 +99,7 @@ const bigints = {
   },
 } as const satisfies Parameters<typeof z.toJSONSchema>[1];
 
-/** Without what refuses unknown keys. */
+/** The same schema, but unknown keys are allowed. */
 function lenient(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(lenient);
   if (typeof schema !== "object" || schema === null) return schema;
@@ -109,20 +109,20 @@ function lenient(schema: unknown): unknown {
   return Object.fromEntries(kept.map(([keyword, value]) => [keyword, lenient(value)]));
 }
 
-/** Writes all that the sources import and no source is: what vitest calls before the tests (its `globalSetup`). */
+/** Writes all generated files that the sources import: vitest's `globalSetup`. */
 export async function setup(): Promise<void> {
   await generateValidators();
   await generateRegistry(root);
 }
 
-/** The table of a zod schema. Throws where it says what the interpreter does not know; `name` is for the message. */
+/** The table of a zod schema. Throws on a keyword that the interpreter does not know; `name` is for the message. */
 export function tableOf(schema: z.ZodType, name: string): Schema {
   return reduce(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, name);
 }
 
 /**
- * What occurs more than once in the tables, as JSON, the small before the large: made once, for every object weighs some 150 bytes in
- * the executable.
+ * The parts that occur more than once in the tables, as JSON, small ones before large ones. Each is created once, because an object takes some
+ * 150 bytes in the executable.
  */
 function repeatedParts(tables: readonly Schema[]): readonly string[] {
   const counts = new Map<string, number>();
@@ -137,7 +137,7 @@ function repeatedParts(tables: readonly Schema[]): readonly string[] {
   return repeated.sort((one, other) => one.length - other.length);
 }
 
-/** A table as code that refers to the parts by their names. */
+/** A table as code that refers to the shared parts by name. */
 function codeOf(value: unknown, parts: readonly string[]): string {
   const known = parts.indexOf(JSON.stringify(value));
   if (known >= 0) return `part${known}`;
@@ -149,7 +149,7 @@ function codeOf(value: unknown, parts: readonly string[]): string {
 
 type JsonSchema = { readonly [keyword: string]: unknown };
 
-/** Keywords that are for people, or that say nothing. */
+/** Keywords that are for people or that do not constrain anything. */
 const silent = new Set(["$schema", "description", "title", "default", "examples", "format", "propertyNames"]);
 const kept = new Set([
   "type",
@@ -185,7 +185,7 @@ function reduce(schema: JsonSchema, path: string): Schema {
       );
     }
   }
-  // An integer is a safe one anyway, and an enumeration says its type.
+  // Integers are always safe ones, and an enumeration implies its type.
   if (table.minimum === Number.MIN_SAFE_INTEGER) delete table.minimum;
   if (table.maximum === Number.MAX_SAFE_INTEGER) delete table.maximum;
   if (table.enum !== undefined) delete table.type;

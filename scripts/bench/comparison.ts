@@ -1,4 +1,4 @@
-/** Ratios of one suite's measures to another's: medians and quartiles over the rounds of the ratio within a round, and the table of them. */
+/** Ratios between the measurements of two suites, taken within each round: medians, quartiles and their table. */
 import type { Measure } from "./measure.ts";
 
 export interface Spread {
@@ -8,7 +8,7 @@ export interface Spread {
 }
 
 export interface Comparison {
-  /** Whom ours are compared with. */
+  /** The suite that ours is compared with. */
   readonly to: string;
   readonly scenario: string;
   readonly operation: string;
@@ -31,14 +31,14 @@ const values: { readonly [A in Aspect]: (measure: Measure) => number } = {
   peak: ({ peakKib }) => peakKib,
 };
 
-/** To Go's. */
+/** Upper bounds of the ratio to Go's suite. */
 const targets: { readonly [line: string]: Target } = {
   "full add": { wall: 0.25, cpu: 0.25, peak: 0.7 },
   "plain add": { wall: 0.5, peak: 0.7 },
   "full del": { wall: 0.6, peak: 0.7 },
 };
 
-/** Every operation of every scenario, ours to that suite's. */
+/** Compares every operation of every scenario with suite `to`. */
 export function compare(all: readonly Measure[], to: string): readonly Comparison[] {
   const lines = new Map(all.map(({ scenario, operation }) => [`${scenario} ${operation}`, { scenario, operation }]));
   return [...lines.values()].flatMap(({ scenario, operation }) => {
@@ -63,7 +63,7 @@ export function compare(all: readonly Measure[], to: string): readonly Compariso
   });
 }
 
-/** Within each round. */
+/** Pairs the measurements by round, so that a slow phase of the machine affects both alike. */
 function ratios(ours: readonly Measure[], theirs: readonly Measure[], value: (measure: Measure) => number): Spread {
   const byRound = new Map(theirs.map((measure) => [measure.round, value(measure)]));
   return spreadOf(ours.map((measure) => value(measure) / (byRound.get(measure.round) ?? Number.NaN)));

@@ -1,27 +1,27 @@
 /*
- * Runs chains of CNI plugins as libcni does and measures them: small and static, so that it costs less than what it measures.
+ * Runs chains of CNI plugins as libcni does and measures them. Small and static, so that it costs less than what it measures.
  *
  *     driver PLAN ROUNDS PARALLEL
  *
  * PLAN is text:
  *
- *     node PID                                      a private node: the namespaces that this process is in, and its children's
- *     chain NAME OPERATIONS CNI_PATH=DIRECTORIES    runs on the node above it; OPERATIONS is "add,check,del" or "add,del"
- *     plugin PATH REQUEST-FILE                      of the chain above it
+ *     node PID                                      a private node: the namespaces of this process and of its children
+ *     chain NAME OPERATIONS CNI_PATH=DIRECTORIES    runs on the preceding node; OPERATIONS is "add,check,del" or "add,del"
+ *     plugin PATH REQUEST-FILE                      belongs to the preceding chain
  *
- * In a request, "@prevResult@" stands for the result so far and "@hostPort@" for a port of the pod's own. Pods are /run/netns/bench0 and
- * up on every node, PARALLEL of them.
+ * In a request, "@prevResult@" stands for the result so far and "@hostPort@" for the pod's own port. The pods of every node are
+ * /run/netns/bench0, /run/netns/bench1 and so on, PARALLEL of them.
  *
- *     driver ──turn──> a process on node 1 ──> plugins        One node at a time works: each waits for its turn in a pipe, and says in
- *        └────turn──> a process on node 2 ──> plugins        another when it is over.
+ *     driver ──turn──> a process on node 1 ──> plugins        One node works at a time: each waits on a pipe for its turn and
+ *        └────turn──> a process on node 2 ──> plugins        reports the end of it on another pipe.
  *
- * Each round takes every chain once, in an order that turns round each time: one pod's ADD, CHECK and DEL, then all pods' ADD and DEL at
- * once. Each prints
+ * Each round runs every chain once, in an order that rotates from round to round: ADD, CHECK and DEL of one pod, then ADD and DEL of
+ * all pods at once. Each operation prints
  *
  *     CHAIN OPERATION ROUND WALL-us CPU-us PEAK-KiB
  *
- * wall: from the first fork to the last reap. CPU: user and system time of the plugins and of what they waited for (wait4).
- * Peak: resident size of the largest process. A plugin that fails ends the run with what it answered.
+ * Wall: from the first fork to the last reap. CPU: user and system time of the plugins and of the children that they waited for (wait4).
+ * Peak: resident size of the largest process. A plugin that fails ends the run with its answer.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,8 +45,8 @@ struct plugin {
 
 struct node {
 	char *pid;
-	int turn; /* one writes the number of a chain and of a round into it */
-	int over; /* and reads a byte from this */
+	int turn; /* the driver writes the numbers of a chain and a round */
+	int over; /* the worker writes a byte at the end of the turn */
 };
 
 struct chain {
@@ -63,7 +63,7 @@ struct usage {
 	long peak_kib;
 };
 
-/* What CHECK and DEL of a pod get as prevResult; shared with the workers, which run the ADD. */
+/* The prevResult of a pod for CHECK and DEL; shared with the workers, which run the ADD. */
 struct pod {
 	char result[MAX_TEXT];
 	struct usage usage;
@@ -152,7 +152,7 @@ static void write_all(int fd, const char *text)
 	}
 }
 
-/* Runs one plugin; leaves what it answered in `answer`. */
+/* Runs one plugin and leaves its output in `answer`. */
 static void run(const char *path, char *const environment[], const char *request, char *answer, struct usage *usage)
 {
 	int in[2], out[2];
@@ -190,7 +190,7 @@ static void run(const char *path, char *const environment[], const char *request
 		usage->peak_kib = used.ru_maxrss;
 }
 
-/* In order, DEL in reverse, for the pod of this number. */
+/* Runs the plugins in order (DEL: in reverse) for the pod with this number. */
 static void run_chain(const struct chain *chain, enum operation operation, int number)
 {
 	static char request[2 * MAX_TEXT], with_port[2 * MAX_TEXT], answer[MAX_TEXT];
@@ -233,7 +233,7 @@ static void one(const struct chain *chain, int round, enum operation operation)
 	report(chain, names[operation], round, now_us() - started, 1);
 }
 
-/* The workers wait at a pipe until all of them are there. */
+/* Runs an operation for all pods at once: the workers wait at a pipe until all of them have started. */
 static void many(const struct chain *chain, int round, enum operation operation, int count)
 {
 	char name[32];
@@ -271,7 +271,7 @@ static void enter(const struct node *node)
 {
 	static const char *const kinds[] = {"uts", "ipc", "net", "pid_for_children", "mnt"};
 	int opened[sizeof kinds / sizeof *kinds];
-	/* All of them first: in the node's mount namespace /proc shows the node's own processes. */
+	/* Open all before entering any: in the node's mount namespace /proc shows the node's own processes. */
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		char path[64];
 		snprintf(path, sizeof path, "/proc/%s/ns/%s", node->pid, kinds[i]);
@@ -286,13 +286,13 @@ static void enter(const struct node *node)
 	}
 }
 
-/* One turn: a chain, all its operations. */
+/* One turn: all operations of one chain. */
 struct turn {
 	int chain;
 	int round;
 };
 
-/* Works on the node until the driver has ended. */
+/* Works on the node until the driver exits. */
 static void serve(int turns, int over, int parallel)
 {
 	struct turn turn;
@@ -322,7 +322,7 @@ static void start(struct node *node, int parallel)
 	if (pid == 0) {
 		close(turns[1]);
 		close(over[0]);
-		/* Else these would be held open by each other: the driver's end would not be seen. */
+		/* A worker that held these open would hide the end of the driver from the others. */
 		for (struct node *earlier = nodes; earlier < node; earlier++)
 			close(earlier->turn), close(earlier->over);
 		enter(node);
@@ -340,7 +340,7 @@ static void take_turn(int chain, int round)
 	char byte;
 	if (write(node->turn, &(struct turn){chain, round}, sizeof(struct turn)) < 0)
 		fail("write");
-	/* It has told what was wrong. */
+	/* The worker has already reported the error. */
 	if (read(node->over, &byte, 1) != 1)
 		exit(1);
 }

@@ -1,9 +1,9 @@
 /**
- * `npm run bench -- --instructions`: how many instructions each of our executables takes in user mode for ADD and DEL of a pod, and how many system
- * calls. The counts are the same on a busy machine as on an idle one, so that small costs show that time hides. By callgrind (valgrind) and strace.
+ * `npm run bench -- --instructions`: counts user-mode instructions (callgrind) and system calls (strace) of each of our executables for ADD
+ * and DEL of a pod. Unlike times, the counts do not depend on the load of the machine, so they show small differences.
  *
- * Under callgrind /proc/self/exe is another program, and `calico` runs `calico-ipam` as a process of its own, whose instructions are not in its
- * count: they are in the row of `calico-ipam`, called for a pod that has nothing else. Its system calls are in both rows.
+ * Under callgrind /proc/self/exe is another program, so `calico` runs `calico-ipam` as a separate process. Its instructions are not in the row
+ * of `calico` but in that of `calico-ipam`, measured for a pod that has nothing else. Its system calls are in both rows.
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ const tools = {
   systemCalls: { wrap: ["strace", "-o", out], count: (text: string) => [...text.matchAll(/^\w+\(/gm)].length },
 } as const;
 
-/** One pod of each scenario, on a node of its own; a pod before it has paid what only the first pays. */
+/** Measures one pod of each scenario on its own node; an earlier pod has paid the one-time costs of the node. */
 export async function countInstructions(directory: string, scenarios: readonly Scenario[]): Promise<readonly Count[]> {
   mkdirSync(workDir, { recursive: true });
   const counts: Count[] = [];

@@ -1,9 +1,9 @@
 /**
- * `npm run bench -- --ipam`: whether an ADD and a DEL of `calico-ipam` cost the same however many addresses and pools there are, and
- * Debian's host-local beside it.
+ * `npm run bench -- --ipam`: whether ADD and DEL of `calico-ipam` cost the same for any number of addresses and pools, with Debian's
+ * host-local for comparison.
  *
- * Each case is a private node with a store of its own, written as so many ADDs would have left it. Rounds go through all nodes in turn;
- * a figure is the median over the rounds, a ratio the median of the ratios within a round.
+ * Each case is a private node with its own store, written as that many ADDs would have left it. Each round visits all nodes in turn.
+ * Figures are medians over the rounds; ratios are medians of the ratios within a round.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ export interface IpamBenchOptions {
   readonly driver: string;
   readonly workDir: string;
   readonly rounds: number;
-  /** Directories of executables. */
+  /** Directory of our executables. */
   readonly plugins: string;
   readonly go: string;
 }
@@ -33,10 +33,10 @@ export interface IpamLine {
   readonly name: string;
   readonly addMs: number;
   readonly delMs: number;
-  /** To the first case. */
+  /** Ratio to the first case. */
   readonly add: number;
   readonly del: number;
-  /** Ours with 50,000 to this one; of Go's alone. */
+  /** Ratio of `calico-ipam` with 50,000 addresses to this case; only for Go's plugin. */
   readonly oursToIt?: { readonly add: number; readonly del: number };
 }
 
@@ -45,7 +45,7 @@ interface Case {
   readonly plugin: "calico-ipam" | "host-local";
   readonly pools: number;
   readonly addresses: number;
-  /** Rounds that follow each other on this node before it is another's turn. */
+  /** Consecutive rounds on this node before the next node's turn. */
   readonly chunk: number;
 }
 
@@ -85,7 +85,7 @@ export async function benchIpam(options: IpamBenchOptions): Promise<readonly Ipa
   }
 }
 
-/** Medians of a turn, in milliseconds. */
+/** The medians of a turn, in milliseconds. */
 interface Sample {
   readonly add: number;
   readonly del: number;
@@ -99,7 +99,7 @@ async function prepare({ plugin, pools, addresses }: Case): Promise<Node> {
   return node;
 }
 
-/** One file per address, as host-local's disk backend has them. */
+/** Writes one file per address, in the format of host-local's disk backend. */
 function fillHostLocal(node: Node, addresses: number): void {
   const directory = "/var/lib/cni/networks/bench";
   node.sh(`mkdir -p ${directory}`);
@@ -122,7 +122,7 @@ function fillStore(node: Node, pools: number, addresses: number): void {
       spec,
     };
     put(store, pool);
-    // From the node's own start on, so that the next ADD finds the last of these blocks.
+    // Claim from the node's own first block on, so that the next ADD finds the last of these blocks.
     for (let n = 0; n * 64 < perPool; n++) {
       fillBlock(store, cidr, blockAt(decodePool(pool), nodeName, BigInt(n)), Math.min(64, perPool - n * 64));
     }
@@ -166,7 +166,7 @@ function measure({ driver, workDir, plugins, go }: IpamBenchOptions, { plugin, c
     plan,
     `node ${node.pid}\nchain ipam add,del CNI_PATH=${directory}\nplugin ${join(directory, plugin)} ${request}\n`,
   );
-  // One more, for the first exec after another node's finds cold caches.
+  // One extra round: the first exec after a switch of nodes runs with cold caches.
   const { stdout } = execaSync(driver, [plan, String(chunk + 1), "1"]);
   const lines = stdout.split("\n").map((line) => line.split(" "));
   const of = (operation: string) =>
@@ -192,7 +192,7 @@ function lineOf(
   };
 }
 
-/** Whether ours costs no more than 1.3 times of what it costs with 10 addresses. */
+/** Whether each case of ours costs at most 1.3 times as much as the case with 10 addresses. */
 export function isFlat({ name, add, del }: IpamLine): boolean {
   return !name.startsWith("calico-ipam") || Math.max(add, del) <= 1.3;
 }

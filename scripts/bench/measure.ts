@@ -1,7 +1,7 @@
 /**
- * Runs the chains of several suites of plugins by `driver.c`, each suite on nodes of its own: what one leaves in the firewall another would find,
- * and pay for. Rounds are interleaved: in each, every chain of every suite has its turn, so that a ratio within a round is touched least by
- * the machine's ups and downs.
+ * Runs the chains of several suites of plugins with `driver.c`. Each suite has its own nodes, because the firewall rules that one leaves
+ * behind slow down the next. Rounds are interleaved: every chain of every suite runs once per round, so that ratios within a round are
+ * affected least by changes in the load of the machine.
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { type Scenario, standingRequests } from "./scenarios.ts";
 export const workDir = join(root, "build/bench");
 const warmUpRounds = 2;
 
-/** A directory of plugins, and which of a scenario's lists it serves. */
+/** A directory of plugins; `list` selects the conflist of a scenario that they run. */
 export interface Suite {
   readonly name: string;
   readonly list: "go" | "ours";
@@ -29,7 +29,7 @@ export interface MeasureOptions {
   readonly parallel: number;
 }
 
-/** One line of the driver. */
+/** One line of the driver's output. */
 export interface Measure {
   readonly suite: string;
   readonly scenario: string;
@@ -40,7 +40,7 @@ export interface Measure {
   readonly peakKib: number;
 }
 
-/** Chains that share a node. */
+/** The chains that share a node. */
 interface Stand {
   readonly suite: Suite;
   readonly scenarios: readonly Scenario[];
@@ -70,7 +70,7 @@ export async function measure(options: MeasureOptions): Promise<readonly Measure
   }
 }
 
-/** Static and small: its own size would otherwise show in what it measures (a child begins as a copy of its parent). */
+/** Static and small: a child starts as a copy of the driver, whose size would otherwise show in the measurements. */
 export function buildDriver(): string {
   mkdirSync(workDir, { recursive: true });
   const driver = join(workDir, "driver");
@@ -79,7 +79,7 @@ export function buildDriver(): string {
   return driver;
 }
 
-/** Each network has its node, so that the pods of one are not those that another's first or last pod finds. */
+/** One node per network, so that pods of one chain are never the first or last pod that another chain finds. */
 function standsOf({ suites, scenarios }: MeasureOptions): readonly Stand[] {
   const key = ({ isStanding, ours }: Scenario) => `${isStanding} ${ours.text}`;
   return [...new Set(scenarios.map(key))].flatMap((wanted) => {
@@ -100,7 +100,7 @@ async function prepare({ suite, scenarios }: Stand, pods: number): Promise<Node>
   return node;
 }
 
-/** The first plugin gets a `null` as its prevResult, which libcni would leave out: all read it as absent. */
+/** The first plugin gets `"prevResult": null` where libcni leaves the key out; all plugins read it as absent. */
 function chainLines({ name, list, directory }: Suite, scenario: Scenario): readonly string[] {
   const chain = `${name}.${scenario.name}`;
   const plugins = scenario[list].plugins.map((plugin, index) => {

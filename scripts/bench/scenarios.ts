@@ -1,4 +1,4 @@
-/** What `npm run bench` measures: pods that both suites can serve, each by a chain of its own, on a node with a pod already or on an empty one. */
+/** What `npm run bench` measures: pods that both suites can serve, on an empty node or on one that already has a pod. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Conflist, type JsonObject, parseConflist } from "../../test/lib/conflist.ts";
@@ -6,11 +6,11 @@ import { root } from "../../test/lib/suite.ts";
 
 export interface Scenario {
   readonly name: string;
-  /** What the pod asks for. */
+  /** The capability arguments of the pod. */
   readonly capabilities: JsonObject;
-  /** On a node that serves another pod: else each ADD is that of a node's first pod, and each DEL that of its last. */
+  /** The node already has a pod. Otherwise each ADD is that of a node's first pod, and each DEL that of its last. */
   readonly isStanding: boolean;
-  /** Go's bandwidth crashes in CHECK of a pod without limits, and Go's portmap looks for rules of the other family where there are host ports. */
+  /** Go's bandwidth crashes in CHECK of a pod without limits; Go's portmap with host ports looks for rules of the wrong family. */
   readonly canGoCheck: boolean;
   readonly go: Conflist;
   readonly ours: Conflist;
@@ -23,7 +23,7 @@ const requests = {
 const plain = { capabilities: {}, canGoCheck: false };
 const limited = { capabilities: { bandwidth: requests.bandwidth }, canGoCheck: true };
 const full = { capabilities: requests, canGoCheck: false };
-/** The port of the pod that stays, in the place of the driver's. */
+/** The requests of the pod that stays, with a fixed host port instead of one chosen by the driver. */
 export const standingRequests = {
   ...requests,
   portMappings: [{ hostPort: 19_000, containerPort: 80, protocol: "tcp" }],
@@ -39,8 +39,8 @@ const dual = {
 };
 
 /**
- * Plain: an address. Limited: rate limits besides. Full: these and a host port. Go's ptp does not masquerade here, ours does: an empty node gets its nf_tables,
- * and the kernel's connection tracking with them, from the first pod.
+ * Plain: an address. Limited: also rate limits. Full: also a host port. Ours masquerades here and Go's ptp does not: on an empty node the first
+ * pod creates the nf_tables objects and starts the kernel's connection tracking.
  */
 export const scenarios: readonly Scenario[] = [
   { name: "plain", ...plain, isStanding: true, ...v4 },
@@ -52,7 +52,7 @@ export const scenarios: readonly Scenario[] = [
   { name: "full-empty", ...full, isStanding: false, ...v4 },
 ];
 
-/** A subnet for each family, with its default route. */
+/** One subnet per family, with a default route each. */
 function goList(subnets: readonly (readonly [subnet: string, route: string])[]): Conflist {
   const ranges = subnets.map(([subnet]) => [{ subnet }]);
   const routes = subnets.map(([, dst]) => ({ dst }));

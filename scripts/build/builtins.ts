@@ -1,11 +1,11 @@
 /**
- * The end of a bundle: makes the engine's and the host's own functions that the programs may call.
+ * Code that the build appends to a bundle: it instantiates the builtin functions of the engine and the host that the programs may call.
  *
- * The engine makes each when it is first looked at, and changes its holder (`Array.prototype`, `native`) then. At run time that would be a copy
- * of the holder's shape, and of the pages of the image that both lie in; in the image, where it is done by the build, it costs nothing.
+ * The engine creates each builtin on first access, which changes its holder (`Array.prototype`, `native`). At run time that would copy the
+ * holder's shape and the pages of the image that contain both. Done by the build, before the image is written, it costs nothing.
  */
 
-/** Those of the language that src/host/native/image.c adds. */
+/** Builtins of the language that src/host/native/image.c adds. */
 const constructors = [
   "Array ArrayBuffer BigInt Boolean DataView Date Error Function JSON Map Math Number Object Promise RangeError Reflect RegExp",
   "Set String Symbol SyntaxError TypeError Uint8Array WeakMap WeakSet",
@@ -14,8 +14,8 @@ const others = ["decodeURIComponent", "encodeURIComponent", "isFinite", "isNaN",
 const ofIterators = ["next", "return", "throw"];
 
 /**
- * JavaScript that goes behind the bundle. It throws, and so fails the build, where the bundle names a function of the language that Node has and
- * the engine has not (patches/less-library.patch): `Name.name`, and `.name(` where nothing of the bundle is called that.
+ * JavaScript to append to the bundle. It throws, and so fails the build, if the bundle names a builtin that Node has and the engine lacks
+ * (patches/less-library.patch): `Name.name`, or `.name(` if nothing in the bundle has that name.
  */
 export function makeBuiltins(bundle: string): string {
   const words = new Set(Array.from(bundle.matchAll(/\b[A-Za-z]\w*/g), ([word]) => word));
@@ -46,7 +46,7 @@ export function makeBuiltins(bundle: string): string {
   }\n`;
 }
 
-/** What the bundle names as `Name.name`, and Node has. */
+/** The builtins of Node that the bundle names as `Name.name`. */
 function staticsIn(bundle: string): readonly (readonly string[])[] {
   const named = new Set(Array.from(bundle.matchAll(/\b([A-Z]\w*)\.(\w+)/g), ([text]) => text));
   return [...named]
@@ -54,14 +54,14 @@ function staticsIn(bundle: string): readonly (readonly string[])[] {
     .filter(([holder = "", name = ""]) => Object.hasOwn(Object(Reflect.get(globalThis, holder)), name));
 }
 
-/** The methods of the language that the bundle calls, and has no other use for the name of. */
+/** The builtin methods that the bundle calls and whose names it uses for nothing else. */
 function methodsIn(bundle: string, names: ReadonlySet<string>): readonly string[] {
   const called = new Set(Array.from(bundle.matchAll(/\.(\w+)\(/g), ([, name = ""]) => name));
   const own = new Set(Array.from(bundle.matchAll(/(?<![\w.])\w+/g), ([name]) => name));
   return [...called].filter((name) => names.has(name) && !own.has(name));
 }
 
-/** The names of all that, and of its properties. */
+/** The names of all builtins and of their properties. */
 function builtinNames(): ReadonlySet<string> {
   const holders = [
     Object.getPrototypeOf(Uint8Array),

@@ -1,12 +1,11 @@
 /**
- * Makes one executable out of JavaScript programs and the native host, here with the release's toolchain:
+ * Builds one executable from JavaScript programs and the native host, by default with the release toolchain:
  *
  *   programs --esbuild--> bundle.js --mkbc--> bundle.bytecode --run once--> image.bin --\
  *                  \--> source map --> bundle.lines ------------------------------------+--> one static file,
  *   src/host/native/*.c --musl-gcc--> *.o, libquickjs.a ---------------------------------/     linked under each name
  *
- * Every step is skipped when what goes into it is unchanged. Programs may come in only from this repository: nothing of npm
- * runs on a node.
+ * A step is skipped if its inputs are unchanged. Programs may import only from this repository: no code from npm runs on a node.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -35,22 +34,22 @@ const run = promisify(execFile);
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const hostHeader = join(root, "src/host/native/host.h");
 const engineHeader = join(engineDirectory, "source/quickjs.h");
-/** One build at a time: they share the objects of the host. */
+/** One build at a time: they share the host's object files. */
 const lockMs = 60_000;
-/** More than all programs need when they are read in. */
+/** More than all programs need once they are loaded. */
 const imageRoom = 64 << 20;
 
 export interface ExecutableOptions {
   /**
-   * Name of a program to the text of its entry module, which exports the function `main`. Paths in it are relative to the root of
-   * the repository. Top levels of modules are evaluated by the build: they must not ask the machine for anything.
+   * Maps the name of a program to the source of its entry module, which exports the function `main`. Paths in it are relative to the root of
+   * the repository. The build evaluates the top level of each module, so it must not depend on the machine.
    */
   readonly programs: Readonly<Record<string, string>>;
-  /** Where intermediate files live: one directory per executable, below `build/`. */
+  /** Directory of intermediate files below `build/`: one per executable. */
   readonly workDirectory: string;
-  /** Where the names go. Names of programs that are no more are removed. */
+  /** Directory of the links. Links to programs that no longer exist are removed. */
   readonly targetDirectory: string;
-  /** Constants in the programs, as JSON. */
+  /** Constants that replace identifiers in the programs, as JSON. */
   readonly define: Readonly<Record<string, string>>;
 }
 
@@ -68,7 +67,7 @@ export async function buildExecutable(options: ExecutableOptions, toolchain = re
   }
 }
 
-/** All programs in one module, so that what they share is there once. */
+/** Bundles all programs into one module, so that shared code is in it once. */
 async function compileBundle(
   { programs, workDirectory, define }: ExecutableOptions,
   { mkbc }: Toolchain,
@@ -114,7 +113,7 @@ async function compileBundle(
   writeIfChanged(join(workDirectory, "bundle.lines"), lineTable(text(".js.map"), workDirectory));
 }
 
-/** Serves the text of each program as the module `program:<name>`. */
+/** Resolves `program:<name>` to the source of that program. */
 function programModules(programs: Readonly<Record<string, string>>): Plugin {
   return {
     name: "programs",
@@ -129,7 +128,7 @@ function programModules(programs: Readonly<Record<string, string>>): Plugin {
   };
 }
 
-/** The first place of each line of the bundle: esbuild prints a statement per line, so that is close enough. */
+/** The first source position of each line of the bundle: esbuild prints one statement per line, so that is precise enough. */
 function lineTable(sourceMap: string, directory: string): string {
   const lines: SourceLine[] = [];
   eachMapping(new TraceMap(sourceMap), ({ generatedLine, source, originalLine }) => {
@@ -140,7 +139,7 @@ function lineTable(sourceMap: string, directory: string): string {
   return encodeLineTable(Array.from(lines));
 }
 
-/** One object per C file, under a name that says what it was made of. */
+/** Compiles one object per C file, named by a hash of its inputs. */
 async function compileHost({
   compiler,
   compilerFlags,
@@ -191,7 +190,7 @@ async function link(toolchain: Toolchain, objects: readonly string[], directory:
   return executable;
 }
 
-/** Links twice: the first executable, run, writes the image that the second one holds (see image.c). */
+/** Links twice: the first executable, when run, writes the image that the second one contains (see image.c). */
 async function linkWithImage(
   toolchain: Toolchain,
   output: string,
@@ -208,9 +207,9 @@ async function linkWithImage(
 }
 
 /**
- * The first run rehearses: it tells what became of the engine's blocks, which the others hear (birth.c). Two of these that differ show a module
- * whose top level asks for the time, the environment or the like. Both names are as long: else strings of the environment lie elsewhere, and
- * what the sanitized build leaves of a pointer to one in the unused half of a value differs.
+ * The first run is a rehearsal: it reports the lifetimes of the engine's blocks, which the later runs read (birth.c). Two of the later runs
+ * that differ reveal a module whose top level depends on the time, the environment or the like. Both names have the same length: otherwise
+ * strings of the environment would be at other addresses, and the sanitized build leaves parts of such pointers in the unused half of a value.
  */
 export async function takeImage(command: readonly string[]): Promise<Buffer> {
   const fates = await runImage(command, "rehearsal", Buffer.alloc(0));
@@ -240,7 +239,7 @@ async function runImage([program = "", ...argv]: readonly string[], name: string
   }
 }
 
-/** Code and data must not move: `image.c` tells why. */
+/** Code and data must be at fixed addresses; `image.c` explains why. */
 async function refuseOtherLayout(one: string, other: string): Promise<void> {
   const symbols = async (file: string) => {
     const { stdout } = await run("nm", [file], { maxBuffer: 64 << 20 });
@@ -265,7 +264,7 @@ async function linkOnce(
   await run(compiler, [...linkerFlags, "-o", output, source, ...objects, library, "-lm"]);
 }
 
-/** The bundle and room for the image, or the image in which the bundle is. */
+/** The bundle and room for the image, or the image, which contains the bundle. */
 function blobTable(directory: string, { image }: { readonly image?: string }): string {
   const bytecode = image === undefined ? incbin(join(directory, "bundle.bytecode")) : "";
   const content = image === undefined ? `.skip ${imageRoom}` : incbin(image);
@@ -293,7 +292,7 @@ function incbin(file: string): string {
   return `.incbin ${JSON.stringify(file)}`;
 }
 
-/** Renames over each name, so that a plugin that runs is not disturbed and a name is never missing. */
+/** Replaces each link by rename: a running plugin is not disturbed, and no name is ever missing. */
 function install(executable: string, names: readonly string[], directory: string): void {
   mkdirSync(directory, { recursive: true });
   const inode = statSync(executable).ino;

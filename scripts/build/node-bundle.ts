@@ -1,10 +1,10 @@
 /**
- * Bundles a program for Node with all that it needs of npm into one file: the operator's command, `dist/tortie.js`, and the node agent,
+ * Bundles a program for Node, with everything it needs from npm, into one file: the operator's command, `dist/tortie.js`, and the node agent,
  * `dist/tortie-node.js`.
  *
- * Whether Node takes a file for a module or for CommonJS follows from its name, from a `package.json` in a directory above it, and from Node's
- * version. People copy these to `/usr/local/bin/tortie`, so they are both: no import or export, no top-level `await`, and `require` comes from
- * `import()`, which either has.
+ * Whether Node treats a file as an ES module or as CommonJS depends on its name, on a `package.json` in a parent directory, and on the
+ * version of Node. People copy these files to `/usr/local/bin/tortie`, so they are valid as both: no import or export, no top-level `await`,
+ * and `require` comes from `import()`, which both have.
  */
 import { chmodSync, renameSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -14,9 +14,9 @@ export interface NodeBundle {
   /** The root of the repository. */
   readonly root: string;
   readonly program: keyof typeof entries;
-  /** `dist/<program>.js` without. */
+  /** The name in `dist/<program>.js`. */
   readonly target?: string;
-  /** Constants in the program, as JSON. */
+  /** Constants that replace identifiers in the program, as JSON. */
   readonly define: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +32,7 @@ const __url = require("node:url").pathToFileURL(__filename).href;`;
 export async function buildForNode({ root, program, define, target }: NodeBundle): Promise<void> {
   const start = performance.now();
   const file = target ?? join(root, `dist/${program}.js`);
-  // Whoever runs the old one meanwhile has it whole.
+  // Rename, so that a process that is reading the old file gets all of it.
   const neighbour = join(dirname(file), `.${program}-${process.pid}.js`);
   await build({
     entryPoints: [join(root, entries[program])],

@@ -1,12 +1,12 @@
 /**
- * Writes `build/plugins/<module>.js` and `.d.ts`, which all that goes over the plugins imports as `#plugins/<module>`:
+ * Writes `build/plugins/<module>.js` and `.d.ts`, the lists of all plugins, which code imports as `#plugins/<module>`:
  *
  *     descriptors      `plugins/<name>/descriptor.ts` of each, in the order of a chain, and the type of their names
- *     configurations   their schemas, and what a plugin says itself when it reads a document
- *     planners         what an ADD of them would make; an IPAM plugin makes nothing in the kernel
+ *     configurations   their schemas, and what a plugin says itself when it reads a configuration
+ *     planners         the plan of an ADD; IPAM plugins, which create nothing in the kernel, have none
  *     programs         the plugins
  *
- * So there is no list of plugins: a directory with a descriptor is one.
+ * There is no list to maintain: a directory with a descriptor is a plugin.
  */
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { pathToFileURL } from "node:url";
 import type { Descriptor, Role } from "../../src/plugin/descriptor.ts";
 import { writeChanged } from "./write-changed.ts";
 
-/** What a runtime asks for first comes first; of those, what no other suite has. */
+/** The order of the plugins: the roles that a runtime executes first, and within a role the plugins that other suites lack. */
 const roles: readonly Role[] = ["main", "ipam", "chained", "sandbox"];
 
 export async function generateRegistry(root: string): Promise<void> {
@@ -35,14 +35,14 @@ export async function generateRegistry(root: string): Promise<void> {
 }
 
 interface Module {
-  /** What is imported from which file of a plugin; `#` is the plugin's number. */
+  /** The local name of each import and the plugin's file that it comes from; `#` is the plugin's number. */
   readonly files: readonly (readonly [local: string, file: string])[];
-  /** A plugin's member of the export; `#` as above. */
+  /** The plugin's element of the exported list; `#` as above. */
   readonly value: (name: string) => string;
   readonly exported: string;
-  /** Whose plugins are no members. */
+  /** Roles whose plugins are left out. */
   readonly without?: readonly Role[];
-  /** The declaration file. */
+  /** The text of the declaration file. */
   readonly type: string;
 }
 
@@ -93,7 +93,7 @@ export declare const programs: Readonly<Record<UNION, Plugin<unknown>>>;
   },
 };
 
-/** The names of the plugins in the order of a chain. Throws where a directory lacks its descriptor, or bears another name than it. */
+/** The descriptors in the order of a chain. Throws if a directory has no descriptor, or one with a different name. */
 export async function pluginNames(root: string): Promise<readonly string[]> {
   return (await describedIn(root)).map(({ name }) => name);
 }

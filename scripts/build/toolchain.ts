@@ -1,10 +1,10 @@
 /**
- * What an executable is built with. Four:
+ * The four toolchains that build an executable:
  *
- *     release        musl, static, the engine's heap an image in the file: what runs on nodes
- *     instrumented   the same with an engine that counts what it runs: what the release's is compiled by (scripts/build/training.ts)
- *     sanitized      the same parts by clang with the address and the undefined-behaviour sanitizer and this machine's libc: what tests run
- *     stock          musl, static, the engine as it is published but for its bugs, malloc, no image: whether a fault is of our own making
+ *     release        musl, static, the engine's heap as an image in the file: runs on nodes
+ *     instrumented   release with an engine that counts the code it executes; the profile for compiling the release engine (training.ts)
+ *     sanitized      the same sources, with clang, its address and undefined-behaviour sanitizers and this machine's libc: for tests
+ *     stock          musl, static, the engine as published with only its bugs fixed, malloc, no image: shows whether a fault is of our making
  */
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,26 +13,26 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const nativeDirectory = join(root, "src/host/native");
 export const engineDirectory = join(root, "build/engine");
-/** Where executables of the sanitized build write what they find. */
+/** Directory for the reports of sanitized executables. */
 export const findingsDirectory = join(root, "build/sanitized/findings");
 
 export interface Toolchain {
   readonly compiler: string;
   readonly compilerFlags: readonly string[];
   readonly linkerFlags: readonly string[];
-  /** The engine. */
+  /** The archive of the engine. */
   readonly library: string;
-  /** C files of the host. */
+  /** The C files of the host. */
   readonly sources: readonly string[];
-  /** Where objects are kept. */
+  /** Directory of the object files. */
   readonly objectDirectory: string;
-  /** Compiles JavaScript to the bytecode of that engine. */
+  /** Compiler from JavaScript to the bytecode of that engine. */
   readonly mkbc: string;
-  /** The heap of the engine made ready becomes part of the file; see image.c. */
+  /** The initialized heap of the engine becomes part of the file; see image.c. */
   readonly hasImage: boolean;
-  /** Starts what writes the image. */
+  /** Command prefix for the program that writes the image. */
   readonly imageRunner: readonly string[];
-  /** Without the names of its functions. */
+  /** Whether function names are stripped. */
   readonly isStripped: boolean;
 }
 
@@ -64,7 +64,7 @@ export const release: Toolchain = {
   isStripped: true,
 };
 
-/** It writes its counts at exit, so it must not leave without. */
+/** The counts are written by an exit handler, which `_exit` would skip. */
 export const instrumented: Toolchain = {
   ...release,
   compilerFlags: [...release.compilerFlags, "-D_exit=exit"],
@@ -74,7 +74,7 @@ export const instrumented: Toolchain = {
   objectDirectory: join(root, "build/instrumented/host"),
 };
 
-/** As `scripts/engine --sanitized` compiles the engine, and with what the engine is not held to. */
+/** The flags of `scripts/engine --sanitized`, plus the checks that the engine itself does not pass. */
 const sanitizers = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"];
 
 export const sanitized: Toolchain = {
@@ -82,7 +82,7 @@ export const sanitized: Toolchain = {
   compilerFlags: [
     ...["-O1", "-g", "-fno-omit-frame-pointer", ...sanitizers, "-fsanitize=fuzzer-no-link"],
     `-DTORTIE_FINDINGS=${JSON.stringify(findingsDirectory)}`,
-    // At fixed addresses, which an image needs.
+    // An image needs fixed addresses.
     "-fno-pie",
     ...patchedFlags,
   ],
@@ -92,12 +92,12 @@ export const sanitized: Toolchain = {
   objectDirectory: join(root, "build/sanitized/host"),
   mkbc: join(engineDirectory, "mkbc"),
   hasImage: true,
-  // Libraries lie at random addresses else, halves of which remain where the engine writes the other half alone.
+  // With random library addresses, stale halves of pointers would differ where the engine writes only the other half of a value.
   imageRunner: ["setarch", "--addr-no-randomize"],
   isStripped: false,
 };
 
-/** As `scripts/engine --stock` compiles the engine. */
+/** The flags of `scripts/engine --stock`. */
 export const stock: Toolchain = {
   ...release,
   compilerFlags: [...releaseFlags, "-DTORTIE_STOCK", ...sharedFlags, "-isystem", join(engineDirectory, "stock/source")],
@@ -111,7 +111,7 @@ export const stock: Toolchain = {
   hasImage: false,
 };
 
-/** All but what runs at build time. */
+/** All sources except those of programs that run at build time. */
 function hostSources(): readonly string[] {
   return cFiles(nativeDirectory).filter((file) => !file.endsWith("/mkbc.c"));
 }

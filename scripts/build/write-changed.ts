@@ -1,4 +1,4 @@
-/** Generated files that are right already stay as they are, so that watchers stay quiet and parallel runs do not tear them. */
+/** Leaves a generated file alone if its content is unchanged, so that watchers stay quiet and parallel runs do not read half of a file. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
 export function writeChanged(path: string, text: string): void {

@@ -8,9 +8,9 @@ import { expected, output, prompt } from "./screen.ts";
 const tortie = `${process.execPath} ${join(root, "dist/tortie.js")}`;
 
 export interface CommandOptions {
-  /** A pod, or "outside"; the node itself when absent. */
+  /** A pod, or `"outside"`; the node itself if absent. */
   readonly in?: string;
-  /** Exit codes that count as success; default 0. */
+  /** Exit codes that count as success; 0 by default. */
   readonly statuses?: readonly number[];
 }
 
@@ -43,7 +43,7 @@ export function refused(node: Node, from: string | undefined, host: string, port
   try {
     answer = ask(node, from, host, port);
   } catch {
-    // As expected.
+    // The refusal is the expected result.
   }
   expected(
     answer === undefined,

@@ -1,4 +1,4 @@
-/** Builds the fuzz targets of `test/fuzz` into `build/fuzz/bin`: one executable under the name of each, and that of the engine's heap. */
+/** Builds the fuzz targets of `test/fuzz` into `build/fuzz/bin`: one executable, linked under each target's name, and one for the engine's heap. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -13,7 +13,7 @@ export const fuzzDirectory = join(root, "build/fuzz");
 export const binDirectory = join(fuzzDirectory, "bin");
 const heap = join(fuzzDirectory, "heap");
 
-/** The targets in TypeScript; beside them there is `heap`. */
+/** The targets in TypeScript; `heap` is in C. */
 export const scriptTargets: readonly string[] = readdirSync(join(source, "targets")).map((file) =>
   basename(file, ".ts"),
 );

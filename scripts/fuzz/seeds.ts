@@ -1,4 +1,4 @@
-/** What the fuzzers begin with: the requests of `conf-examples`, the files of a store, and all that the model of the kernel answers. */
+/** The fuzzers' seeds: the requests of `conf-examples`, the files of a store, and all answers of the kernel's model. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -65,7 +65,7 @@ function exampleRequests(): readonly string[] {
     });
 }
 
-/** The files and the kernel's answers while a pod comes and goes. */
+/** The files and the kernel's answers while pods are added and deleted. */
 function recorded(): { readonly files: readonly string[]; readonly answers: readonly Uint8Array[] } {
   const node = new FakeNode();
   node.sandbox("c1");

@@ -1,4 +1,4 @@
-/** The tests of a new plugin: what it answers as long as it is not implemented. */
+/** The tests of a new plugin: its answers until it is implemented. */
 import type { NewPlugin } from "./files.ts";
 
 /** Path to text. */
