@@ -169,7 +169,7 @@ function* assignFromLast(request: Omit<AssignRequest, "pools">): Transaction<rea
   const pools = yield* readLastPools(request.node, request.wanted, request.attributes.namespace);
   if (pools === undefined) return undefined;
   try {
-    return yield* autoAssign({ ...request, pools, isFirstTry: true });
+    return yield* autoAssign({ ...request, pools, reach: "new" });
   } catch (error) {
     if (error instanceof NoAddressError) return undefined;
     throw error;

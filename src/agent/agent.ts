@@ -10,6 +10,7 @@ import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { surroundings } from "./address/surroundings.ts";
+import { NodeStore } from "./datastore/node-store.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { Health } from "./health.ts";
@@ -53,9 +54,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const facts = { interfaces: readInterfaces, sourceTo };
     await startNode(node, settings, { datastore, facts, around: surroundings(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
+    const transactions = new NodeStore(datastore, settings.nodenameFromRequest ? undefined : node);
     const answerer: Answerer = {
-      addresses: new Addresses(datastore, sys.wallClock),
-      endpoints: new Endpoints(datastore, settings.cluster.type === "kubernetes"),
+      addresses: new Addresses(datastore, sys.wallClock, transactions),
+      endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
       node: settings.nodenameFromRequest ? undefined : node,
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,

@@ -23,10 +23,10 @@ export function withDeadline(store: AsyncStore, ms: number): AsyncStore {
   const start = performance.now();
   let isTold = false;
   return {
-    async handle(request) {
+    handle(request) {
       const passed = performance.now() - start;
       const isOver = passed > ms + graceMs || (passed > ms && !isTold);
-      if (!isOver) return await store.handle(request);
+      if (!isOver) return store.handle(request);
       isTold = true;
       throw new OutOfTime(ms);
     },

@@ -1,8 +1,7 @@
 /** The operations on a cluster's endpoints and pods that plugins request. */
 import type { Pod } from "../../identity/pod.ts";
-import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { driveAsync, read, type Transaction } from "../../store/transaction.ts";
+import { type AsyncStore, driveAsync, read, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
 import {
   deleteEndpoint,
@@ -27,14 +26,14 @@ const memoryMs = 120_000;
 
 /** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
 export class Endpoints {
-  readonly #datastore: AsyncDatastore;
+  readonly #store: AsyncStore;
   readonly #isKubernetes: boolean;
   /** Pods whose ADD has begun, as they were read then. */
   readonly #pods = new Map<string, { readonly pod: StoredObject; readonly timer: NodeJS.Timeout }>();
   readonly #profiles = new Set<string>();
 
-  constructor(datastore: AsyncDatastore, isKubernetes: boolean) {
-    this.#datastore = datastore;
+  constructor(store: AsyncStore, isKubernetes: boolean) {
+    this.#store = store;
     this.#isKubernetes = isKubernetes;
   }
 
@@ -92,7 +91,7 @@ export class Endpoints {
   }
 
   #drive<T>(transaction: Transaction<T>, ms: number): Promise<T> {
-    return driveAsync(transaction, withDeadline(this.#datastore.store, ms));
+    return driveAsync(transaction, withDeadline(this.#store, ms));
   }
 }
 

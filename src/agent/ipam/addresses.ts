@@ -1,9 +1,5 @@
-/** The IPAM operations that plugins request: the transactions of `src/ipam` over the cluster's datastore, one at a time for each node. */
+/** The IPAM operations that plugins request: the transactions of `src/ipam` over the cluster's datastore. */
 import type { Attachment } from "../../identity/attachment.ts";
-import type { Pod } from "../../identity/pod.ts";
-import { autoAssign } from "../../ipam/assign/assign.ts";
-import { isEarlierSandbox } from "../../ipam/assign/earlier.ts";
-import { assignAddresses } from "../../ipam/assign/explicit.ts";
 import { hasFreeAddress } from "../../ipam/assign/free.ts";
 import { selectPools, type Wanted } from "../../ipam/assign/pool-selection.ts";
 import { attributesOf } from "../../ipam/model/attributes.ts";
@@ -17,34 +13,10 @@ import { legacyHandles, releaseLegacy } from "../../ipam/release/legacy.ts";
 import { reclaimBlocks } from "../../ipam/release/reclaim.ts";
 import { releaseByHandle } from "../../ipam/release/release.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
-import type { Kind } from "../../store/object.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
+import { Assigner, type Assignment, type AssignOrder, type Workload } from "./assigner.ts";
 import { Turns } from "./turns.ts";
-
-/** The attachment that addresses are assigned to. */
-export interface Workload {
-  readonly node: string;
-  readonly attachment: Attachment;
-  readonly pod: Pod | undefined;
-}
-
-export interface AssignOrder extends Workload {
-  /** One address from each. */
-  readonly wanted: readonly Wanted[];
-  /** Requested addresses, canonical, without duplicates. They replace `wanted`. */
-  readonly addresses: readonly string[];
-  /** Addresses that are assigned only on request. */
-  readonly reserved: readonly string[];
-}
-
-export interface Assignment {
-  readonly addresses: readonly Assigned[];
-  /** Whether the attachment had no handle before. */
-  readonly isNew: boolean;
-  /** All pools, as they were at the assignment. */
-  readonly pools: readonly Pool[];
-}
 
 export interface CollectOrder {
   readonly node: string;
@@ -60,39 +32,25 @@ export interface Clock {
 /** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
 export class Addresses {
   readonly #datastore: AsyncDatastore;
+  readonly #transactions: AsyncStore;
   readonly #clock: () => Clock;
   readonly #turns = new Turns();
+  readonly #assigner = new Assigner(this.#turns);
 
-  constructor(datastore: AsyncDatastore, clock: () => Clock) {
+  /** `transactions`: the datastore as what writes sees it (`NodeStore`). */
+  constructor(datastore: AsyncDatastore, clock: () => Clock, transactions: AsyncStore = datastore.store) {
     this.#datastore = datastore;
+    this.#transactions = transactions;
     this.#clock = clock;
   }
 
   /** Returns the addresses that the attachment holds already, or assigns new ones: all or none. Creates no pool. */
   assign(order: AssignOrder, ms: number): Promise<Assignment> {
-    const { node, attachment, pod, wanted, addresses, reserved } = order;
+    const { node, attachment, pod } = order;
     const clock = this.#clock();
     const attributes = attributesOf({ node, ifname: attachment.ifname, pod }, clock);
     const own = { handleId: handleIdOf(attachment), node, attributes, now: nanoseconds(clock) };
-    let isNew = false;
-    const onCreated = (kind: Kind) => {
-      isNew ||= kind === "IPAMHandle";
-    };
-    const assigning = function* () {
-      const list = yield* listPools();
-      const claimant = { ...own, pools: list };
-      const mayTakeOver = isEarlierSandbox(attachment, pod);
-      const assigned =
-        addresses.length > 0
-          ? yield* assignAddresses({ ...claimant, addresses, mayTakeOver, reserved })
-          : yield* autoAssign({ ...claimant, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved });
-      return { addresses: assigned, pools: list.pools };
-    };
-    const store = notingCreated(withDeadline(this.#datastore.store, ms), onCreated);
-    return this.#turns.take(node, async () => {
-      const assigned = await driveAsync(assigning(), store);
-      return { ...assigned, isNew };
-    });
+    return this.#assigner.assign(order, own, withDeadline(this.#transactions, ms));
   }
 
   /** All pools that can be read. */
@@ -102,12 +60,13 @@ export class Addresses {
   }
 
   /** Releases the attachment's addresses and returns them. Releasing nothing is success. */
-  release({ node, attachment, pod }: Workload, ms: number): Promise<readonly Assigned[]> {
+  release({ attachment, pod }: Workload, ms: number): Promise<readonly Assigned[]> {
     const now = nanoseconds(this.#clock());
-    return this.#run(node, ms, function* () {
+    const releasing = function* () {
       const own = yield* releaseByHandle(handleIdOf(attachment), undefined, now);
       return [...own, ...(yield* releaseLegacy(legacyHandles(attachment, pod)))];
-    });
+    };
+    return driveAsync(releasing(), withDeadline(this.#transactions, ms));
   }
 
   /** The addresses that the attachment holds. */
@@ -135,20 +94,9 @@ export class Addresses {
   }
 
   #run<T>(node: string, ms: number, transaction: () => Transaction<T>): Promise<T> {
-    const store = withDeadline(this.#datastore.store, ms);
+    const store = withDeadline(this.#transactions, ms);
     return this.#turns.take(node, () => driveAsync(transaction(), store));
   }
-}
-
-/** A store that reports each object that it creates. */
-function notingCreated(store: AsyncStore, onCreated: (kind: Kind) => void): AsyncStore {
-  return {
-    async handle(request) {
-      const reply = await store.handle(request);
-      if (request.op === "create" && "objects" in reply) onCreated(request.key.kind);
-      return reply;
-    },
-  };
 }
 
 function* requireFree(node: string, wanted: readonly Wanted[], now: bigint): Transaction<void> {

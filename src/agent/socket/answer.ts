@@ -14,7 +14,8 @@ import type {
 } from "../../node-protocol/messages.ts";
 import { protocolVersion } from "../../node-protocol/messages.ts";
 import type { Endpoints } from "../endpoints/endpoints.ts";
-import type { Addresses, Assignment } from "../ipam/addresses.ts";
+import type { Addresses } from "../ipam/addresses.ts";
+import type { Assignment } from "../ipam/assigner.ts";
 import { parseMessage } from "./parse.ts";
 import type { RequestText } from "./server.ts";
 

@@ -28,7 +28,7 @@ import type { Pool, PoolList } from "../model/pool.ts";
 import { type IpamConfig, listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 import { NoAddressError } from "../no-address.ts";
 import { releaseByHandle, writeHandle } from "../release/release.ts";
-import { findBlock, type NodesOwn, noteFull, type Search } from "./candidate.ts";
+import { findBlock, type NodesOwn, noteFull, type Reach, type Search } from "./candidate.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 
 export interface AssignArgs {
@@ -46,8 +46,8 @@ export interface AssignArgs {
 
 export interface AssignRequest extends AssignArgs {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
-  /** Searches only the node's own blocks and new ones, because the caller has further pools to try. */
-  readonly isFirstTry?: boolean;
+  /** `"any"` unless the caller has something else to try. */
+  readonly reach?: Reach;
   /** Addresses that are reserved in addition to reservations. */
   readonly reserved?: readonly string[];
 }
@@ -127,10 +127,10 @@ function* findChanges(
   missing: AssignRequest["wanted"],
   { config, reservedCidrs, scope }: Settings,
 ): Transaction<readonly Change[]> {
-  const { node, now, nodes, isFirstTry = false } = request;
+  const { node, now, nodes, reach = "any" } = request;
   const changes: Change[] = [];
   for (const { count, ...wanted } of missing) {
-    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), isFirstTry, nodes };
+    const search: Search = { node, now, config, reservedCidrs, taken: new Set(), reach, nodes };
     const pools = selectPools(request.pools, wanted, scope);
     changes.push(...(yield* findFor(request, search, count, wanted.family, pools)));
   }

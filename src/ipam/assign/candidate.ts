@@ -24,18 +24,26 @@ export interface Search {
   readonly nodes?: NodesOwn | undefined;
   /** The CIDRs of blocks that this operation has assigned from already. */
   readonly taken: ReadonlySet<string>;
-  /** Whether there are other pools to try before all blocks are read. */
-  readonly isFirstTry: boolean;
+  readonly reach: Reach;
 }
+
+/** Where it searches: in blocks that the node has, in new ones too, or at last in all, of other nodes too. */
+export type Reach = "own" | "new" | "any";
 
 export interface Found {
   readonly block: Block;
   readonly pool: Pool;
 }
 
+const searches = {
+  own: [findOpen],
+  new: [findOpen, findNew],
+  any: [findOpen, findNew, findAnywhere],
+} as const;
+
 /** A block with room, in the first pool that has one. `undefined` when all pools are full. */
 export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<Found | undefined> {
-  for (const find of search.isFirstTry ? [findOpen, findNew] : [findOpen, findNew, findAnywhere]) {
+  for (const find of searches[search.reach]) {
     for (const pool of pools) {
       const block = yield* find(search, pool);
       if (block !== undefined) return { block, pool };

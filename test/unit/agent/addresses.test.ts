@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import { withDeadline } from "../../../src/agent/deadline.ts";
-import { Addresses, type AssignOrder } from "../../../src/agent/ipam/addresses.ts";
+import { Addresses } from "../../../src/agent/ipam/addresses.ts";
+import type { AssignOrder } from "../../../src/agent/ipam/assigner.ts";
 import { Turns } from "../../../src/agent/ipam/turns.ts";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";

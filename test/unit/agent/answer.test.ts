@@ -31,7 +31,7 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
   const addresses = new Addresses(datastore, () => ({ seconds: 1, nanoseconds: 0 }));
   const onAnswer = (one: Answered) => answered.push(one);
   const text = typeof message === "string" ? message : JSON.stringify(message);
-  const endpoints = new Endpoints(datastore, true);
+  const endpoints = new Endpoints(datastore.store, true);
   const settle = async () => {};
   return answer({ addresses, endpoints, settle, node, heldBack: () => heldBack, onAnswer }, { text });
 }
@@ -99,7 +99,7 @@ describe("answer()", () => {
       },
     });
     const addresses = new Addresses(datastore, () => ({ seconds: 1, nanoseconds: 0 }));
-    const endpoints = new Endpoints(datastore, true);
+    const endpoints = new Endpoints(datastore.store, true);
     const many = {
       addresses,
       endpoints,

@@ -20,7 +20,7 @@ const endpoints = () => datastore.memory.all("WorkloadEndpoint");
 
 describe("in etcd, Endpoints", () => {
   test("records an endpoint and its profile, and records it anew when it changes", async () => {
-    const own = new Endpoints(datastore, false);
+    const own = new Endpoints(datastore.store, false);
     await own.put(record, ms);
     await own.put({ ...record, addresses: ["10.0.0.6/32"] }, ms);
     expect(endpoints()).toMatchObject([
@@ -45,7 +45,7 @@ describe("in etcd, Endpoints", () => {
   });
 
   test("removes the record of a sandbox, and leaves that of the pod's next one", async () => {
-    const own = new Endpoints(datastore, false);
+    const own = new Endpoints(datastore.store, false);
     const next = { ...record, pod, attachment: { ...attachment, containerId: "c2" } };
     await own.put(next, ms);
     await own.delete({ ...next, attachment }, ms);
@@ -56,19 +56,19 @@ describe("in etcd, Endpoints", () => {
   });
 
   test("knows of no annotations", async () => {
-    expect(await new Endpoints(datastore, false).annotations("node-a", pod, ms)).toEqual({});
+    expect(await new Endpoints(datastore.store, false).annotations("node-a", pod, ms)).toEqual({});
   });
 });
 
 describe("in Kubernetes, Endpoints", () => {
   test("refuses a pod that is not there, by name", async () => {
-    const own = new Endpoints(datastore, true);
+    const own = new Endpoints(datastore.store, true);
     await expect(own.annotations("node-a", pod, ms)).rejects.toThrow('cannot attach pod "shop/web-0"');
     await expect(own.put({ ...record, pod }, ms)).rejects.toMatchObject({ kind: "invalid", name: "PodGone" });
   });
 
   test("has no place for a container without a pod, nor for a pod's second interface", async () => {
-    const own = new Endpoints(datastore, true);
+    const own = new Endpoints(datastore.store, true);
     await own.put(record, ms);
     await own.put({ ...record, pod, attachment: { ...attachment, ifname: "net1" } }, ms);
     await own.delete(record, ms);

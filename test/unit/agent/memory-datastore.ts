@@ -1,35 +1,75 @@
 /** The store in memory as a cluster's datastore: its answers come later, and somebody else may write to it. */
-import type { AsyncDatastore } from "../../../src/store/async-datastore.ts";
+import type { AsyncDatastore, Watcher } from "../../../src/store/async-datastore.ts";
+import { type Filter, matches } from "../../../src/store/filter.ts";
+import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
-import { type AsyncStore, driveAsync } from "../../../src/store/transaction.ts";
+import { type AsyncStore, driveAsync, type StoreRequest } from "../../../src/store/transaction.ts";
 import { type MemoryStore, memoryStore } from "../ipam/memory-store.ts";
 
 export interface MemoryDatastore extends AsyncDatastore {
   readonly memory: MemoryStore;
   /** Whether it does not answer. */
   isAway: boolean;
+  /** What was asked of it, as `op kind`. */
+  readonly requests: string[];
 }
 
 export function memoryDatastore(): MemoryDatastore {
   const memory = memoryStore({ hints: false });
+  const followers: Follower[] = [];
+  const requests: string[] = [];
+  const later = () => new Promise((resolve) => setTimeout(resolve, 1));
   const store: AsyncStore = {
     async handle(request) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await later();
       if (datastore.isAway)
         throw new StoreError({ action: "read", object: { kind: "IPPool", name: "" }, reason: "it does not answer" });
-      return request.op === "wait" ? { nothing: true } : memory.handle(request);
+      if (request.op === "wait") return { nothing: true };
+      requests.push(`${request.op} ${"key" in request ? request.key.kind : "kind" in request ? request.kind : ""}`);
+      const reply = memory.handle(request);
+      if ("objects" in reply && isWrite(request)) tell(followers, request, reply.objects[0]);
+      await later();
+      return reply;
     },
   };
   const datastore: MemoryDatastore = {
     memory,
     isAway: false,
+    requests,
     isNodesOwn: false,
     store,
     transact: (transaction) => driveAsync(transaction(), store),
-    follow: () => {
-      throw new Error("nothing is followed here");
+    follow(kind, watcher, filter = {}) {
+      const all = memory.all(kind).filter((object) => matches(object, filter));
+      setImmediate(() => watcher.all(all));
+      followers.push({ kind, watcher, filter });
+      return { close: () => undefined };
     },
     close: () => undefined,
   };
   return datastore;
+}
+
+interface Follower {
+  readonly kind: Kind;
+  readonly watcher: Watcher;
+  readonly filter: Filter;
+}
+
+type Write = Extract<StoreRequest, { op: "create" | "update" | "delete" }>;
+
+function isWrite(request: StoreRequest): request is Write {
+  return request.op === "create" || request.op === "update" || request.op === "delete";
+}
+
+/** In order, and later than whoever wrote hears of it, or earlier. */
+function tell(followers: readonly Follower[], { op, key }: Write, object: StoredObject | undefined): void {
+  const delayMs = 3;
+  for (const { kind, watcher, filter } of followers) {
+    if (kind !== key.kind) continue;
+    setTimeout(() => {
+      if (op !== "delete" && object !== undefined && matches(object, filter)) watcher.set(object);
+      else watcher.gone(key);
+    }, delayMs);
+  }
 }

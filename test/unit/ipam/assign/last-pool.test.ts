@@ -83,7 +83,10 @@ function add(handleId: string): string | undefined {
   const all = drive(listPools(), store);
   const request = { handleId, node: "node", attributes: {}, now: 1n, wanted };
   const last = drive(readLastPools("node", wanted, undefined), store);
-  const assigned = drive(autoAssign({ ...request, pools: last ?? all, isFirstTry: last !== undefined }), store);
+  const assigned = drive(
+    autoAssign({ ...request, pools: last ?? all, reach: last === undefined ? "any" : "new" }),
+    store,
+  );
   drive(noteLastPools("node", wanted, all, assigned), store);
   return assigned[0]?.address;
 }

@@ -1,0 +1,174 @@
+/**
+ * This node's blocks: read from memory, and one write for many pods.
+ *
+ *     update ─┐
+ *     update ─┼─► the block in memory ──► one compare-and-swap ──► all of them are done, or all meet a conflict
+ *     update ─┘       (next revision)       (while it is under way, later ones gather for the next)
+ *
+ * **A transaction sees what compare-and-swap promises**: an update succeeds only if the block is the one that was read, and its answer comes when the
+ * datastore has it. What other nodes write arrives by the watch, or as a conflict; then the block is read again.
+ */
+import type { StoredObject } from "../../store/object.ts";
+import type { AsyncStore, StoreReply } from "../../store/transaction.ts";
+
+interface Waiting {
+  readonly object: StoredObject;
+  readonly resolve: (reply: StoreReply) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Entry {
+  /** The block with everything that was asked for, under a revision of our own while the datastore does not have all of it. */
+  object: StoredObject;
+  /** The revision that the datastore has. */
+  stored: string;
+  /** The revision of our last write, until the watch has told of it: what it tells before is older. */
+  expected: string | undefined;
+  waiting: Waiting[];
+  isWriting: boolean;
+}
+
+const conflict: StoreReply = { conflict: true };
+
+/** Keyed by the CIDR. */
+export class Blocks {
+  readonly #store: AsyncStore;
+  readonly #entries = new Map<string, Entry>();
+  #revisions = 0;
+
+  constructor(store: AsyncStore) {
+    this.#store = store;
+  }
+
+  /** As it is in memory; `undefined`: not known. */
+  get(cidr: string): StoredObject | undefined {
+    return this.#entries.get(cidr)?.object;
+  }
+
+  /** What the datastore told of a block, by an answer or by the watch. */
+  learn(object: StoredObject, isByWatch: boolean): void {
+    const cidr = cidrOf(object);
+    const entry = this.#entries.get(cidr);
+    const stored = revisionOf(object);
+    if (entry === undefined) {
+      this.#entries.set(cidr, { object, stored, expected: undefined, waiting: [], isWriting: false });
+      return;
+    }
+    if (isByWatch && entry.expected !== undefined) {
+      if (entry.expected === stored) entry.expected = undefined;
+      return;
+    }
+    // What is under way meets a conflict if it is based on another revision.
+    if (isBusy(entry) || entry.stored === stored) return;
+    Object.assign(entry, { object, stored });
+  }
+
+  /** It was removed, or belongs to another node. */
+  forget(cidr: string): void {
+    const entry = this.#entries.get(cidr);
+    if (entry !== undefined && !isBusy(entry)) this.#entries.delete(cidr);
+  }
+
+  /** Everything that the watch tells anew. */
+  learnAll(objects: readonly StoredObject[]): void {
+    const told = new Set(objects.map(cidrOf));
+    for (const [cidr, entry] of this.#entries) {
+      entry.expected = undefined;
+      if (!told.has(cidr)) this.forget(cidr);
+    }
+    for (const object of objects) this.learn(object, false);
+  }
+
+  /** `undefined`: the block is not known here, and the datastore is to be asked. */
+  update(object: StoredObject): StoreReply | Promise<StoreReply> | undefined {
+    const entry = this.#entries.get(cidrOf(object));
+    if (entry === undefined) return undefined;
+    if (!isCurrent(entry, object)) return conflict;
+    const revision = `${entry.stored}+${++this.#revisions}`;
+    entry.object = { ...object, metadata: { ...object.metadata, resourceVersion: revision } };
+    const done = new Promise<StoreReply>((resolve, reject) => {
+      entry.waiting.push({ object: entry.object, resolve, reject });
+    });
+    if (!entry.isWriting) void this.#write(entry);
+    return done;
+  }
+
+  /** `undefined`: not known here. */
+  async remove(object: StoredObject): Promise<StoreReply | undefined> {
+    const cidr = cidrOf(object);
+    const entry = this.#entries.get(cidr);
+    if (entry === undefined) return undefined;
+    if (isBusy(entry) || !isCurrent(entry, object)) return conflict;
+    this.#entries.delete(cidr);
+    return await this.#store.handle({
+      op: "delete",
+      key: { kind: "IPAMBlock", cidr },
+      object: withRevision(object, entry.stored),
+    });
+  }
+
+  async #write(entry: Entry): Promise<void> {
+    entry.isWriting = true;
+    // Those that are asked for in the same turn of the event loop go with this one.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (entry.waiting.length > 0) {
+      const together = entry.waiting;
+      entry.waiting = [];
+      const object = withRevision(entry.object, entry.stored);
+      const outcome = await this.#attempt(object);
+      if ("written" in outcome) {
+        entry.stored = revisionOf(outcome.written);
+        entry.expected = entry.stored;
+        for (const one of together) one.resolve({ objects: [one.object] });
+        continue;
+      }
+      this.#entries.delete(cidrOf(object));
+      for (const one of together) {
+        if ("error" in outcome) one.reject(outcome.error);
+        else one.resolve(conflict);
+      }
+      // What came later is based on what was not written.
+      for (const one of entry.waiting) one.resolve(conflict);
+      entry.waiting = [];
+    }
+    entry.isWriting = false;
+  }
+
+  async #attempt(
+    object: StoredObject,
+  ): Promise<{ readonly written: StoredObject } | { readonly isOther: true } | { readonly error: unknown }> {
+    try {
+      const reply = await this.#store.handle({
+        op: "update",
+        key: { kind: "IPAMBlock", cidr: cidrOf(object) },
+        object,
+      });
+      const written = "objects" in reply ? reply.objects[0] : undefined;
+      return written === undefined ? { isOther: true } : { written };
+    } catch (error) {
+      return { error };
+    }
+  }
+}
+
+function isBusy({ isWriting, waiting }: Entry): boolean {
+  return isWriting || waiting.length > 0;
+}
+
+/** Whether it is the block that is in memory, or, while nothing is under way, the one in the datastore. */
+function isCurrent(entry: Entry, object: StoredObject): boolean {
+  const revision = revisionOf(object);
+  return revision === revisionOf(entry.object) || (!isBusy(entry) && revision === entry.stored);
+}
+
+function withRevision(object: StoredObject, resourceVersion: string): StoredObject {
+  return { ...object, metadata: { ...object.metadata, resourceVersion } };
+}
+
+function revisionOf({ metadata }: StoredObject): string {
+  return metadata.resourceVersion ?? "";
+}
+
+function cidrOf({ spec }: StoredObject): string {
+  return (spec as { readonly cidr: string }).cidr;
+}

@@ -1,0 +1,180 @@
+/**
+ * The datastore as this node's transactions see it: what they need for every pod is in memory.
+ *
+ *     pools, reservations, settings, namespaces     followed
+ *     the node's affinities                         followed
+ *     the node's blocks                             followed, and written together (`blocks.ts`)
+ *     handles                                       those that this agent wrote
+ *     everything else                               asked for
+ *
+ * **Nothing is decided by memory alone**: every write compares the revision, and what met a conflict is forgotten and read again. What only reads
+ * (CHECK, STATUS) asks the datastore itself.
+ */
+import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import type { Key } from "../../store/key.ts";
+import type { Kind, StoredObject } from "../../store/object.ts";
+import { nameOf } from "../../store/object-name.ts";
+import type { AsyncStore, StoreReply, StoreRequest } from "../../store/transaction.ts";
+import { Blocks } from "./blocks.ts";
+import { Followed } from "./followed.ts";
+
+const everywhere = ["IPPool", "IPReservation", "IPAMConfig", "Namespace"] as const satisfies readonly Kind[];
+
+type WriteRequest = Extract<StoreRequest, { op: "create" | "update" | "delete" }>;
+
+export class NodeStore implements AsyncStore {
+  readonly #store: AsyncStore;
+  readonly #node: string | undefined;
+  readonly #blocks: Blocks;
+  readonly #followed: ReadonlyMap<Kind, Followed>;
+  readonly #handles = new Map<string, StoredObject>();
+  /** Reads that are under way: many ask for the same at once. */
+  readonly #reading = new Map<string, Promise<StoreReply>>();
+
+  /** `node`: whose blocks and affinities are followed; `undefined`: the agent plays many nodes, and follows none of them. */
+  constructor(datastore: AsyncDatastore, node: string | undefined) {
+    this.#store = datastore.store;
+    this.#node = node;
+    this.#blocks = new Blocks(datastore.store);
+    const followed = everywhere.map((kind) => new Followed(kind, {}));
+    if (node !== undefined) followed.push(new Followed("BlockAffinity", { node }));
+    this.#followed = new Map(followed.map((one) => [one.kind, one]));
+    for (const one of followed) follow(datastore, one, node);
+    if (node !== undefined) followBlocks(datastore, this.#blocks, node);
+  }
+
+  /** At once where the answer is in memory. */
+  handle(request: StoreRequest): StoreReply | Promise<StoreReply> {
+    switch (request.op) {
+      case "read":
+        return this.#read(request.key);
+      case "list":
+        return this.#list(request);
+      case "create":
+      case "update":
+      case "delete":
+        return this.#write(request);
+      case "wait":
+        // The first conflict is mostly one in memory, and what was not known is known now.
+        return request.attempt === 0
+          ? { nothing: true }
+          : this.#store.handle({ ...request, attempt: request.attempt - 1 });
+      case "room":
+        // The affinities in memory take the place of hints.
+        return { nothing: true };
+      default:
+        return this.#store.handle(request);
+    }
+  }
+
+  #read(key: Key): StoreReply | Promise<StoreReply> {
+    const name = nameOf(key);
+    const known = this.#known(key, name);
+    if (known !== undefined) return { objects: [known] };
+    if (this.#followed.get(key.kind)?.isMissing(name)) return { objects: [] };
+    const id = `${key.kind}/${name}`;
+    const reading = this.#reading.get(id) ?? this.#ask(key).finally(() => this.#reading.delete(id));
+    this.#reading.set(id, reading);
+    return reading;
+  }
+
+  #known(key: Key, name: string): StoredObject | undefined {
+    if (key.kind === "IPAMBlock" && "cidr" in key) return this.#blocks.get(key.cidr);
+    if (key.kind === "IPAMHandle") return this.#handles.get(name);
+    return this.#followed.get(key.kind)?.get(name);
+  }
+
+  async #ask(key: Key): Promise<StoreReply> {
+    const reply = await this.#store.handle({ op: "read", key });
+    const [object] = "objects" in reply ? reply.objects : [];
+    if (object === undefined) return reply;
+    if (key.kind === "IPAMBlock") this.#learnBlock(object);
+    else this.#followed.get(key.kind)?.learn(object, false);
+    return reply;
+  }
+
+  /** Those of other nodes are not followed. */
+  #learnBlock(block: StoredObject): void {
+    const { affinity } = block.spec as { readonly affinity?: unknown };
+    if (this.#node !== undefined && affinity === `host:${this.#node}`) this.#blocks.learn(block, false);
+  }
+
+  #list(request: Extract<StoreRequest, { op: "list" }>): StoreReply | Promise<StoreReply> {
+    const followed = this.#followed.get(request.kind);
+    if (followed === undefined || !followed.answers(request.filter)) return this.#store.handle(request);
+    if (request.isWhole && followed.isDamaged) return this.#store.handle(request);
+    return { objects: followed.list(request.filter) };
+  }
+
+  #write(request: WriteRequest): StoreReply | Promise<StoreReply> {
+    if (request.key.kind === "IPAMBlock" && request.op === "update") {
+      const done = this.#blocks.update(request.object);
+      if (done !== undefined) return done;
+    }
+    return this.#writeThrough(request);
+  }
+
+  async #writeThrough(request: WriteRequest): Promise<StoreReply> {
+    if (request.key.kind === "IPAMBlock" && request.op === "delete") {
+      const removed = await this.#blocks.remove(request.object);
+      if (removed !== undefined) return removed;
+    }
+    let reply: StoreReply | undefined;
+    try {
+      reply = await this.#store.handle(request);
+      return reply;
+    } finally {
+      this.#note(request, reply);
+    }
+  }
+
+  /** Without a reply the write may have been done or not. */
+  #note({ op, key }: WriteRequest, reply: StoreReply | undefined): void {
+    const name = nameOf(key);
+    const written = op !== "delete" && reply !== undefined && "objects" in reply ? reply.objects[0] : undefined;
+    if (key.kind === "IPAMHandle") {
+      if (written === undefined) this.#handles.delete(name);
+      else this.#handles.set(name, written);
+      return;
+    }
+    if (key.kind === "IPAMBlock") {
+      if (written !== undefined) this.#learnBlock(written);
+      return;
+    }
+    const followed = this.#followed.get(key.kind);
+    if (written !== undefined) followed?.learn(written, true);
+    else if (op === "delete" && reply !== undefined && "objects" in reply) followed?.forget(name);
+    else followed?.doubt(name);
+  }
+}
+
+function follow(datastore: AsyncDatastore, followed: Followed, node: string | undefined): void {
+  const filter = followed.kind === "BlockAffinity" && node !== undefined ? { node } : {};
+  datastore.follow(
+    followed.kind,
+    {
+      all: (objects) => followed.tellAll(objects),
+      set: (object) => followed.tell(object),
+      gone: (key) => followed.tellGone(nameOf(key)),
+      trouble: (error) => {
+        if (error.kind === "datastore") followed.isDamaged = true;
+      },
+    },
+    filter,
+  );
+}
+
+function followBlocks(datastore: AsyncDatastore, blocks: Blocks, node: string): void {
+  datastore.follow(
+    "IPAMBlock",
+    {
+      all: (objects) => blocks.learnAll(objects),
+      set: (object) => blocks.learn(object, true),
+      gone: (key) => {
+        if ("cidr" in key) blocks.forget(key.cidr);
+      },
+      trouble: () => {},
+    },
+    { node },
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * Assigns addresses to many attachments of a node at once.
+ *
+ *     from the node's own blocks       all at once: their blocks are written together (`agent/datastore/blocks.ts`)
+ *     a new block, or a borrowed one   one at a time for each node; those that wait for it then try the node's own again
+ *     addresses that were requested    one at a time
+ */
+import type { Attachment } from "../../identity/attachment.ts";
+import type { Pod } from "../../identity/pod.ts";
+import { type AssignArgs, autoAssign } from "../../ipam/assign/assign.ts";
+import type { Reach } from "../../ipam/assign/candidate.ts";
+import { isEarlierSandbox } from "../../ipam/assign/earlier.ts";
+import { assignAddresses } from "../../ipam/assign/explicit.ts";
+import type { Wanted } from "../../ipam/assign/pool-selection.ts";
+import type { Assigned } from "../../ipam/model/handle-contents.ts";
+import { listPools, type Pool } from "../../ipam/model/pool.ts";
+import { NoAddressError } from "../../ipam/no-address.ts";
+import type { Key } from "../../store/key.ts";
+import { nameOf } from "../../store/object-name.ts";
+import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
+import type { Turns } from "./turns.ts";
+
+/** The attachment that addresses are assigned to. */
+export interface Workload {
+  readonly node: string;
+  readonly attachment: Attachment;
+  readonly pod: Pod | undefined;
+}
+
+export interface AssignOrder extends Workload {
+  /** One address from each. */
+  readonly wanted: readonly Wanted[];
+  /** Requested addresses, canonical, without duplicates. They replace `wanted`. */
+  readonly addresses: readonly string[];
+  /** Addresses that are assigned only on request. */
+  readonly reserved: readonly string[];
+}
+
+export interface Assignment {
+  readonly addresses: readonly Assigned[];
+  /** Whether the attachment had no handle before. */
+  readonly isNew: boolean;
+  /** All pools, as they were then. */
+  readonly pools: readonly Pool[];
+}
+
+/** Those of one attachment; without the pools, which are read. */
+export type AttachmentArgs = Omit<AssignArgs, "pools">;
+
+export class Assigner {
+  readonly #turns: Turns;
+  /** By node: the one that makes room. */
+  readonly #makingRoom = new Map<string, Promise<unknown>>();
+
+  constructor(turns: Turns) {
+    this.#turns = turns;
+  }
+
+  /** Rejects with `NoAddressError` when there is none. */
+  async assign(order: AssignOrder, own: AttachmentArgs, store: AsyncStore): Promise<Assignment> {
+    const { node } = order;
+    const attempt = async (reach: Reach) => {
+      const noting = new NotingStore(store, own.handleId);
+      const { addresses, pools } = await driveAsync(assigning(order, own, reach), noting);
+      return { addresses, pools, isNew: noting.hasCreated };
+    };
+    if (order.addresses.length > 0) return await this.#turns.take(node, () => attempt("any"));
+    for (;;) {
+      try {
+        return await attempt("own");
+      } catch (error) {
+        if (!(error instanceof NoAddressError)) throw error;
+      }
+      const other = this.#makingRoom.get(node);
+      if (other === undefined) return await this.#makeRoom(node, () => attempt("any"));
+      await other.catch(() => undefined);
+    }
+  }
+
+  async #makeRoom<T>(node: string, attempt: () => Promise<T>): Promise<T> {
+    const own = this.#turns.take(node, attempt);
+    this.#makingRoom.set(node, own);
+    try {
+      return await own;
+    } finally {
+      this.#makingRoom.delete(node);
+    }
+  }
+}
+
+function* assigning(
+  { attachment, pod, wanted, addresses, reserved }: AssignOrder,
+  own: AttachmentArgs,
+  reach: Reach,
+): Transaction<Omit<Assignment, "isNew">> {
+  const list = yield* listPools();
+  const claimant = { ...own, pools: list };
+  const mayTakeOver = isEarlierSandbox(attachment, pod);
+  const assigned =
+    addresses.length > 0
+      ? yield* assignAddresses({ ...claimant, addresses, mayTakeOver, reserved })
+      : yield* autoAssign({ ...claimant, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved, reach });
+  return { addresses: assigned, pools: list.pools };
+}
+
+/**
+ * Most attachments are new: their handle is taken for missing until its creation meets one. Saves a read for every pod, and risks nothing: a create
+ * never replaces.
+ */
+class NotingStore implements AsyncStore {
+  readonly #store: AsyncStore;
+  readonly #handle: string;
+  #hasTried = false;
+  /** Whether the handle was created. */
+  hasCreated = false;
+
+  constructor(store: AsyncStore, handleId: string) {
+    this.#store = store;
+    this.#handle = nameOf({ kind: "IPAMHandle", handleId });
+  }
+
+  handle(request: Parameters<AsyncStore["handle"]>[0]): ReturnType<AsyncStore["handle"]> {
+    if (request.op === "read" && !this.#hasTried && this.#isOwn(request.key)) return { objects: [] };
+    if (request.op !== "create" || !this.#isOwn(request.key)) return this.#store.handle(request);
+    this.#hasTried = true;
+    return this.#create(request);
+  }
+
+  async #create(request: Parameters<AsyncStore["handle"]>[0]): Promise<Awaited<ReturnType<AsyncStore["handle"]>>> {
+    const reply = await this.#store.handle(request);
+    this.hasCreated ||= "objects" in reply;
+    return reply;
+  }
+
+  #isOwn(key: Key): boolean {
+    return key.kind === "IPAMHandle" && nameOf(key) === this.#handle;
+  }
+}
