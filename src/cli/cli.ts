@@ -6,7 +6,7 @@ import type { Progress } from "./ui/progress.ts";
 import type { Terminal } from "./ui/terminal.ts";
 
 export interface Cli {
-  /** The operating system; the store's directories are where `--run-dir` and `--state-dir` say. */
+  /** The operating system, with the store's directories replaced by `--run-dir` and `--state-dir`. */
   readonly sys: Sys;
   readonly files: ExecutableFiles;
   /** This node's name. */
@@ -20,14 +20,14 @@ export interface Cli {
   readonly input: () => Promise<string>;
   /** Writes one line to stderr. */
   readonly note: (line: string) => void;
-  /** Runs a program and returns what it wrote to stdout. Throws `Error` when it fails or is missing. */
+  /** Runs a program and returns its stdout. Throws `Error` if it fails or is missing. */
   readonly program: (argv: readonly string[]) => Promise<string>;
   /** Runs a program and returns its exit code and output. Throws `Error` if it cannot be started or exceeds its time. */
   readonly execute: (argv: readonly string[], options: ExecuteOptions) => Promise<Executed>;
 }
 
 export interface ExecuteOptions {
-  /** The whole environment but for PATH. */
+  /** The whole environment except PATH. */
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
   /** The program is killed after this time. */
@@ -35,7 +35,7 @@ export interface ExecuteOptions {
 }
 
 export interface Executed {
-  /** `undefined` when a signal ended it. */
+  /** `undefined` if a signal ended it. */
   readonly status: number | undefined;
   readonly stdout: string;
   readonly stderr: string;

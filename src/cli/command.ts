@@ -1,14 +1,14 @@
-/** A command's definition as yargs takes it, with its help. */
+/** A command's definition in the form that yargs takes, with its help. */
 import wrapAnsi from "wrap-ansi";
 import type { Argv, CommandModule, Options } from "yargs";
 import type { Command, OptionDefinition, PositionalDefinition } from "./definition.ts";
 
-/** What yargs parsed of a command line. */
+/** The result of yargs. */
 export type Parsed = Readonly<Record<string, unknown>>;
 
 const textWidth = 74;
 
-/** `run` is called with what was parsed when the command line names the command. */
+/** Calls `run` with the result of yargs when the command line names the command. */
 export function commandModule(command: Command, run: (parsed: Parsed) => Promise<void>): CommandModule {
   const { path, describe, long, examples, positionals, options, hides } = command;
   const name = path.split(" ").at(-1) ?? path;
@@ -44,7 +44,7 @@ export function groupModule(name: string, describe: string, commands: readonly C
   };
 }
 
-/** Numbers stay text until they are checked. */
+/** Numbers stay text until `accept` checks them. */
 export function yargsOptions(options: Readonly<Record<string, OptionDefinition>>): Record<string, Options> {
   return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, yargsOption(option)]));
 }
@@ -55,7 +55,7 @@ function yargsOption(option: OptionDefinition): Options {
   return {
     type: type === "boolean" ? "boolean" : "string",
     ...(alias !== undefined && { alias }),
-    // Not the default itself: yargs would use it for an option that lacks its value.
+    // Not the default itself: yargs would use it for an option without its value.
     ...(defaultDescription !== undefined && { defaultDescription }),
     ...(group !== undefined && { group }),
     ...helpOf(option),

@@ -8,7 +8,7 @@ import { planCommand } from "./plan/command.ts";
 import { resourceCommands } from "./resources/commands.ts";
 import { versionCommand } from "./version.ts";
 
-/** The first words of commands that have two, and what they are about. */
+/** The first words of commands that have two, and their subjects. */
 export const groups: Readonly<Record<string, string>> = {
   ipam: "Show and repair the addresses of pods",
 };

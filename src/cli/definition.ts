@@ -1,5 +1,5 @@
 /**
- * What a command is, as data: its words, its help, its options and what each of them takes.
+ * The definition of a command, as data: its words, its help, its options and their types.
  *
  * The parser, the checks of `accept.ts`, shell completion and the tests all read these definitions.
  */
@@ -19,11 +19,11 @@ export interface OptionDefinition {
   readonly default?: string | number | readonly string[];
   readonly defaultDescription?: string;
   readonly describe: string;
-  /** The heading that help lists it under. */
+  /** The heading under which help lists it. */
   readonly group?: string;
   /** Options that cannot be combined with it. */
   readonly excludes?: readonly string[];
-  /** What a shell completes its value with. */
+  /** What a shell completes its value from. */
   readonly completes?: "file" | "directory";
 }
 
@@ -38,13 +38,13 @@ export type OptionDefinitions = Readonly<Record<string, OptionDefinition>>;
 export type PositionalDefinitions = Readonly<Record<string, PositionalDefinition>>;
 
 export interface CommandDefinition {
-  /** With the group that it is in: `ipam show`. */
+  /** Including its group: `ipam show`. */
   readonly path: string;
   /** One line. */
   readonly describe: string;
   /** Further paragraphs of the help text. */
   readonly long: string;
-  /** A command line, and what it is for. `$0` stands for the program. */
+  /** A command line and its purpose. `$0` stands for the program. */
   readonly examples: readonly (readonly [string, string])[];
   /** In their order. */
   readonly positionals: PositionalDefinitions;
@@ -55,12 +55,12 @@ export interface CommandDefinition {
   readonly surplus: (words: readonly string[]) => string | undefined;
 }
 
-/** A command and what it does with the options that `accept.ts` made of a command line. */
+/** A command and its action, which gets the options from `accept.ts`. */
 export interface Command extends CommandDefinition {
   readonly action: (cli: Cli, options: never) => ExitStatus | Promise<ExitStatus>;
 }
 
-/** What an action gets: `dry-run` is `dryRun`, and absent is `undefined`. */
+/** The arguments of an action: `dry-run` is `dryRun`, and an absent option is `undefined`. */
 export type Accepted<Positionals, Options> = ValuesOf<Positionals> & ValuesOf<Options>;
 
 type ValuesOf<Definitions> = {
@@ -104,5 +104,5 @@ export function camelCase(name: string): string {
   return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Of every command that writes. */
+/** For every command that writes. */
 export const dryRun = { type: "boolean", describe: "print what the command would do, without doing it" } as const;

@@ -1,10 +1,10 @@
-/** How a command ends, and an error that says so. */
+/** A command's exit status, and errors with one. */
 import { isErrno } from "../host/sys.ts";
 
 export const exitStatus = {
   done: 0,
   failed: 1,
-  /** The command line makes no sense. */
+  /** The command line is invalid. */
   usage: 2,
   /** The command worked and found problems. */
   problems: 3,
@@ -12,7 +12,7 @@ export const exitStatus = {
 
 export type ExitStatus = (typeof exitStatus)[keyof typeof exitStatus];
 
-/** The message reads after `tortie: `: `cannot <verb> <object>: <reason>`. */
+/** The message follows `tortie: `: `cannot <verb> <object>: <reason>`. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly status: ExitStatus;

@@ -2,7 +2,7 @@
 import type { OptionDefinitions } from "./definition.ts";
 import { defaultDirectories } from "./node/redirected-sys.ts";
 
-/** With their defaults as the environment sets them. */
+/** With the defaults that the environment sets. */
 export function generalOptions(environment: Readonly<Record<string, string | undefined>>): OptionDefinitions {
   const { TORTIE_RUN_DIR, TORTIE_STATE_DIR, TORTIE_NODENAME } = environment;
   return {

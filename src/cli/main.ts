@@ -19,13 +19,13 @@ import { terminalOf } from "./ui/terminal.ts";
 const out = (text: string) => nodeSys.write("stdout", text);
 const note = (line: string) => nodeSys.write("stderr", `${line}\n`);
 
-// Not awaited here: the bundle is no module (scripts/build/node-bundle.ts).
+// Not awaited here: the bundle is not a module (scripts/build/node-bundle.ts).
 const isRoot = process.geteuid?.() === 0;
 runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isRoot, cli: cliOf }).then((status) => {
   process.exitCode = status;
 });
 
-/** A node name from the configuration that plugins refuse does not stop the command (STATUS reports it); an invalid `--node` does. */
+/** A node name from the configuration that plugins reject does not stop the command (STATUS reports it); an invalid `--node` does. */
 function nodeOf(sys: Sys, name: string | undefined): string {
   const fault = name === undefined ? undefined : nodenameFault(name, "--node", "--node");
   if (fault !== undefined) throw new CliError(fault, exitStatus.usage);
@@ -48,7 +48,7 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
     sys,
     files: nodeExecutableFiles,
     node: nodeOf(sys, node),
-    // A pipe that `process.stdout` was made for no longer blocks, and a long text would not fit it.
+    // Creating `process.stdout` makes a pipe non-blocking, and a long text would not fit into it.
     terminal: terminalOf(isatty(1) ? process.stdout : {}, process.env),
     progress,
     log,
@@ -72,7 +72,7 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
       });
       log.debug({ argv: [file, ...args], env, durationMs: done.durationMs, exitCode: done.exitCode }, "program ran");
       if (done.timedOut) throw new Error(`no answer within ${timeoutMs / 1000} s`);
-      // It could not be started: the error of the system call.
+      // The program could not be started: throw the system call's error.
       if (done.exitCode === undefined && done.signal === undefined) throw done.cause ?? done;
       return { status: done.exitCode, stdout: done.stdout, stderr: done.stderr };
     },

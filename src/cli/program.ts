@@ -14,7 +14,7 @@ import { normaliseArguments } from "./words.ts";
 /** The values of the options that every command has. */
 export interface GlobalOptions {
   readonly directories: StoreDirectories;
-  /** `undefined`: as the plugins tell it. */
+  /** `undefined`: as the plugins determine it. */
   readonly node: string | undefined;
   readonly logLevel: string;
 }
@@ -132,7 +132,7 @@ function refuseMissingDirectories({ sys }: Cli, { path }: Command, { runDir, sta
     ["--state-dir", stateDir, defaultDirectories.state],
   ] as const;
   for (const [option, directory, usual] of named) {
-    // The system that commands see has the directory in the usual one's place.
+    // Commands see the directory at the default path.
     if (directory === usual || sys.stat(usual)?.kind === "directory") continue;
     throw new CliError(`cannot run ${path}: ${option} is "${directory}", which does not exist`, exitStatus.usage);
   }

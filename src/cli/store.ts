@@ -1,4 +1,4 @@
-/** The embedded store as commands see it: what is damaged is told on stderr, the rest goes on. */
+/** The embedded store for commands: reports damaged objects on stderr and continues. */
 import { type Block, isBlock } from "../ipam/model/block.ts";
 import { listPools, type Pool } from "../ipam/model/pool.ts";
 import type { Datastore, DatastoreOptions } from "../store/datastore.ts";
@@ -8,12 +8,12 @@ import type { StoreError } from "../store/store-error.ts";
 import { drive, list, type Transaction } from "../store/transaction.ts";
 import type { Cli } from "./cli.ts";
 
-/** Where the command looks for addresses and settings. */
+/** The datastore that holds the command's addresses and settings. */
 export function datastoreOf({ sys }: Pick<Cli, "sys">, options: DatastoreOptions = {}): Datastore {
   return openDatastore("file", sys, options);
 }
 
-/** A transaction that only reads; needs no lock, for every file is old or new. */
+/** Runs a transaction that only reads; needs no lock, because every file is either old or new. */
 export function readStore<T>(cli: Cli, transaction: Transaction<T>): T {
   return drive(transaction, datastoreOf(cli, { onDamaged: (error) => noteDamage(cli, error) }).store);
 }

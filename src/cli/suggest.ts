@@ -1,17 +1,17 @@
-/** "Did you mean …?": the known word that a misspelt one is nearest to. */
+/** "Did you mean …?": the known word that is most similar to a misspelt one. */
 
 /**
- * The nearest of the known words; `undefined` when none is near. Case does not count, nor do the dashes and underscores between a name's
- * parts: `nat-outgoing` is `natOutgoing`. The first of several that are equally near.
+ * The most similar known word; `undefined` if none is similar. Ignores case, and dashes and underscores between a name's parts: `nat-outgoing`
+ * is `natOutgoing`. If several are equally similar, the first.
  */
 export function suggest(word: string, known: readonly string[]): string | undefined {
   const wanted = plain(word);
   let best: string | undefined;
-  // One slip in four letters; a word of three has one at most.
+  // One typo per four letters; a word of three letters may have one.
   let nearest = Math.max(1, Math.floor(wanted.length / 4)) + 1;
   for (const candidate of known) {
     const distance = editDistance(wanted, plain(candidate));
-    // Nothing is left of a word of which every letter is another.
+    // No letter of the word would be left.
     if (distance >= nearest || distance >= wanted.length) continue;
     nearest = distance;
     best = candidate;

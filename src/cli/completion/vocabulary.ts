@@ -1,4 +1,4 @@
-/** What can be completed, out of the commands' definitions. */
+/** The words that can be completed, from the commands' definitions. */
 import type { Command, OptionDefinition, PositionalDefinition } from "../definition.ts";
 import { generalOptions } from "../general-options.ts";
 import { resourceKinds } from "../resources/kinds.ts";
@@ -39,12 +39,12 @@ export function vocabularyOf(commands: readonly Command[], groups: Readonly<Reco
   };
 }
 
-/** The words that an option is written with. */
+/** The spellings of an option. */
 export function spellings({ name, alias }: OptionWords): readonly string[] {
   return [...(alias === undefined ? [] : [`-${alias}`]), `--${name}`];
 }
 
-/** First words, or the second ones of a group. */
+/** First words, or the second words of a group. */
 export function wordsAfter({ commands }: Vocabulary, group: string): readonly (readonly [string, string])[] {
   const members = commands.filter(({ path }) => path.startsWith(`${group} `));
   return members.map(({ path, describe }) => [path.slice(group.length + 1), describe]);

@@ -10,7 +10,7 @@ export interface Conflist {
   readonly text: string;
   /** The plugins that it names. */
   readonly types: readonly string[];
-  /** What stands there now. */
+  /** The file's present content. */
   readonly present: string | undefined;
   readonly state: "missing" | "current" | "different";
 }
@@ -54,7 +54,7 @@ export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
   }
 }
 
-/** The other files of its directory, in the order in which a runtime looks for one to take: by name. */
+/** The other files of its directory, by name: the order in which a runtime looks for a configuration. */
 export function otherConflists(
   cli: Cli,
   path: string,
@@ -69,7 +69,7 @@ export function otherConflists(
 
 export interface Named {
   readonly path: string;
-  /** The names that it has of those that were asked for. */
+  /** The given names that it contains. */
   readonly names: readonly string[];
 }
 

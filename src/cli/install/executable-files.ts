@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 
 export interface ExecutableFiles {
-  /** The directory of this program's own file, links followed; `undefined` when that cannot be told. */
+  /** The directory of this program's own file, with symbolic links resolved; `undefined` if unknown. */
   readonly ownDirectory: string | undefined;
   /** SHA-256 of a file's bytes. */
   readonly digest: (path: string) => string;

@@ -1,11 +1,11 @@
 /**
- * The executables in the runtime's directory: one file under five names.
+ * The executables in the runtime's directory: one file with a name for each plugin.
  *
  *     <from>/calico ── copy ──► <bin-dir>/.tortie-<digits> ── link, rename ──► calico, calico-ipam, bandwidth, portmap, loopback
  *
- * **One file**: `calico` runs `calico-ipam` in its own process when both names are one inode. **By rename**: a plugin that a runtime starts
- * meanwhile is the old one or the new one, whole. A process that is killed in between leaves some names at the old file, and its own
- * neighbours, which the next one clears away.
+ * **One file**: `calico` runs `calico-ipam` in its own process if both names are one inode. **By rename**: a plugin that a runtime starts meanwhile is
+ * either the old file or the new one. A process killed in between leaves some names at the old file, and a temporary file, which the next run
+ * removes.
  */
 import type { Cli } from "../cli.ts";
 import { directoriesBeside, type Executable, gatherExecutables, ownBuild } from "../doctor/executables.ts";
@@ -28,13 +28,13 @@ export interface Target {
   readonly name: string;
   readonly path: string;
   readonly state: State;
-  /** `undefined` when it is not ours. */
+  /** `undefined` if it is not ours. */
   readonly build: string | undefined;
 }
 
 /**
- * Looks only: in `from`, or beside this command, or in `binDir`, where an installation may have lost some of its names. Throws `CliError` when there
- * is no executable of ours to install.
+ * Only reads: from `from`, or from beside this command, or from `binDir`, where an interrupted installation may have left the file. Throws `CliError`
+ * if there is no executable of ours to install.
  */
 export async function findSource(cli: Cli, from: string | undefined, binDir: string): Promise<Source> {
   const directories = from === undefined ? [...directoriesBeside(cli), binDir] : [from];
@@ -44,7 +44,7 @@ export async function findSource(cli: Cli, from: string | undefined, binDir: str
     if (executable?.path === undefined) continue;
     found.push(executable);
     const { path, build, versions, fault } = executable;
-    // What is installed already is no upgrade to another build, nor is it asked for.
+    // An installed build is not a source for an upgrade, unless `from` names its directory.
     const isMeant = directory !== binDir || directory === from || build === ownBuild;
     if (fault === undefined && build !== undefined && isMeant) return { path, build, versions };
   }
@@ -77,7 +77,7 @@ function noSource(
   return `cannot install "${path}": ${reason}${remedy}`;
 }
 
-/** The files with the plugins' names. `current`: it has the source's bytes already, and one inode with the others that are not kept. */
+/** The files with the plugins' names. `current`: all that are not kept are one inode with the source's content. */
 export async function readTargets(
   cli: Cli,
   binDir: string,
@@ -89,7 +89,7 @@ export async function readTargets(
     const path = `${binDir}/${name}`;
     const executable = found.find((one) => one.name === name);
     const build = executable?.fault === undefined ? executable?.build : undefined;
-    // Something that is not a file is not a plugin, but it still belongs to someone.
+    // Something that is not a file is not a plugin, but may belong to another program.
     const isThere = executable?.path !== undefined || cli.sys.stat(path) !== undefined;
     return { name, path, build, state: !isThere ? "missing" : build === undefined ? "foreign" : "ours" };
   });
@@ -111,7 +111,7 @@ export async function askVersions(
     .map(({ name, versions }) => ({ name, path: `${binDir}/${name}`, versions }));
 }
 
-/** All of these names are one file, and it is the source. */
+/** Whether all these names are one file with the source's content. */
 function isCurrent(cli: Cli, found: readonly Executable[], source: Source, names: readonly string[]): boolean {
   const ours = found.filter(({ name }) => names.includes(name));
   const [first] = ours;

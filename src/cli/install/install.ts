@@ -1,5 +1,5 @@
 /**
- * `tortie install`: puts the executables and a network configuration where the runtime looks, or takes them away.
+ * `tortie install`: copies the executables and a network configuration to where the runtime looks for them, or removes them.
  *
  * It checks everything before it changes anything, and leaves foreign files alone without `--force`. The configuration is installed last and
  * removed first, so that no runtime sees one without its plugins.
@@ -55,11 +55,11 @@ export async function install(cli: Cli, options: InstallOptions): Promise<ExitSt
 interface Installing {
   readonly binDir: string;
   readonly source: Source;
-  /** What gets the source. */
+  /** The names that will be linked to the source. */
   readonly due: readonly Target[];
 }
 
-/** The configuration with the versions that every plugin of its chain supports. */
+/** The configuration, limited to the versions that every plugin of its chain supports. */
 async function offered(
   cli: Cli,
   conflist: Conflist | undefined,
@@ -84,7 +84,7 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
   if (!force && ours.length > 0) refuseAttached(cli);
   const tell = tellerOf(cli, dryRun);
   const names = ours.map(({ name }) => name);
-  // Other files may name a portmap that was foreign before, so only names that are ours alone count.
+  // Other files may name a foreign portmap, so only names that nobody else uses count.
   const own = conflistsNaming(cli, confDir, names.filter(isOnlyOurs));
   const others = conflistsNaming(cli, confDir, names).filter(({ path }) => !own.some((one) => one.path === path));
   const remains = describeRemains(
@@ -110,7 +110,7 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
 
 function refuseForeign(binDir: string, targets: readonly Target[], keep: boolean): void {
   const foreign = targets.filter(({ state }) => state === "foreign").map(({ name }) => name);
-  // Without this one there is nothing to install.
+  // Without the main plugin there is nothing to install.
   if (foreign.length === 0 || (keep && !foreign.includes("calico"))) return;
   const are = foreign.length === 1 ? "is a foreign plugin" : "are foreign plugins";
   throw new CliError(
@@ -139,7 +139,7 @@ function refuseAttached(cli: Cli): void {
 
 const maxShown = 5;
 
-/** Warns of what keeps the network from working although the installation succeeded. */
+/** Warns of conditions that keep the network from working after a successful installation. */
 function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string): readonly string[] {
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
   const { before, after } = otherConflists(cli, path);

@@ -15,9 +15,9 @@ export interface PluginVersions {
 }
 
 export interface OfferedVersions {
-  /** The file as it is to be installed. */
+  /** The text to install. */
   readonly text: string;
-  /** What was changed, and what could not be. */
+  /** The changes, and those that were not possible. */
   readonly notes: readonly string[];
 }
 
@@ -57,7 +57,7 @@ function withVersions(text: string, versions: readonly string[]): string {
   );
 }
 
-/** As the items stood: each in a line of its own, or all in one. */
+/** In the layout of the original: one item per line, or all on one line. */
 function inLayoutOf(items: string, versions: readonly string[]): string {
   const [, before = "", between = ", ", after = ""] = /^(\s*)"[^"]*"(?:(\s*,\s*)"[^"]*")*(\s*)$/.exec(items) ?? [];
   return `${before}${versions.map((version) => JSON.stringify(version)).join(between)}${after}`;

@@ -3,7 +3,7 @@ import { addressToBigInt, bigIntToAddress, familyOf } from "../../net/address.ts
 import { addressOf, lengthOf, maskPrefix } from "../../net/prefix.ts";
 
 export interface Blocks {
-  /** The pool's. */
+  /** The pool's CIDR. */
   readonly cidr: string;
   readonly blockSize: number;
 }

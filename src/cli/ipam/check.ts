@@ -13,11 +13,11 @@ import { takeSnapshot } from "./snapshot.ts";
 export interface CheckOptions {
   readonly showAllIps?: boolean | undefined;
   readonly showProblemIps?: boolean | undefined;
-  /** Where the report goes; `-`: to stdout, instead of the text. */
+  /** Where to write the report; `-`: to stdout, instead of the text. */
   readonly output?: string | undefined;
 }
 
-/** Without being asked for all. */
+/** How many lines are printed without an option for all. */
 const maxShown = 10;
 
 export async function checkCommand(cli: Cli, options: CheckOptions): Promise<ExitStatus> {
@@ -52,7 +52,7 @@ function writeReport(cli: Cli, path: string, text: string): void {
 }
 
 interface Section {
-  /** calicoctl's, where it looks for the same. */
+  /** The line that calicoctl prints for the same step. */
   readonly scanning: string;
   readonly kinds: readonly { readonly kind: ProblemKind; readonly found: string }[];
 }

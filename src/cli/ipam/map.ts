@@ -4,9 +4,9 @@
  *     192.168.0.0      ................................
  *     192.168.8.0      ......50........................
  *
- * On a terminal with colours the cells are bars; anywhere else they are characters that a mail can carry. A row begins at a round address
- * (its length is a power of two). Rows without any block are drawn as one. A pool of more blocks than anybody can look at shows its claimed
- * blocks alone.
+ * On a terminal with colours the cells are bars; otherwise they are plain characters, fit for an e-mail. A row begins at a round address (its
+ * length is a power of two). Consecutive rows without blocks are drawn as one. For a pool with very many blocks, only the claimed ones are
+ * shown.
  */
 import { createColors } from "picocolors";
 import { addressOf } from "../../net/prefix.ts";
@@ -14,7 +14,7 @@ import type { Terminal } from "../ui/terminal.ts";
 import { blockAt, blockCount, blockIndex } from "./block-index.ts";
 import type { BlockUse, PoolUse, Utilisation } from "./utilisation.ts";
 
-/** More blocks than this are not drawn as cells of a whole. */
+/** Pools with more blocks are not drawn as a whole. */
 const maxCells = 65_536n;
 const maxRowWidth = 256;
 

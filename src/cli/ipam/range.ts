@@ -1,4 +1,4 @@
-/** Prefixes as numbers: what thousands of blocks are sorted into pools by. */
+/** Prefixes as numbers, to sort thousands of blocks into pools. */
 import { addressToBigInt, type Family, familyOf } from "../../net/address.ts";
 import { addressCount, addressOf, maskPrefix } from "../../net/prefix.ts";
 
@@ -13,7 +13,7 @@ function rangeOf(cidr: string): Range {
   return { family: familyOf(cidr), first, last: first + addressCount(cidr) - 1n };
 }
 
-/** IPv4 first, then by address; a wider range before those in it. */
+/** IPv4 first, then by address; a wider range comes before the ranges in it. */
 function compareRanges(one: Range, other: Range): number {
   if (one.family !== other.family) return one.family - other.family;
   if (one.first !== other.first) return one.first < other.first ? -1 : 1;
@@ -29,7 +29,7 @@ export function byCidr<T extends { readonly cidr: string }>(items: readonly T[])
     .map(({ item }) => item);
 }
 
-/** Finds the one of some ranges that do not overlap which holds a range whole. */
+/** Finds which of some disjoint ranges contains a given range. */
 export function finder<T extends { readonly cidr: string }>(items: readonly T[]): (cidr: string) => T | undefined {
   const sorted = items
     .map((item) => ({ item, range: rangeOf(item.cidr) }))

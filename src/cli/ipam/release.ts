@@ -1,4 +1,4 @@
-/** `tortie ipam release`: releases one address, or what reports name and a new check confirms. */
+/** `tortie ipam release`: releases one address, or the problems of reports that a new check confirms. */
 import { CoreError } from "../../errors/core-error.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmedProblems, repair } from "../../ipam/check/repair.ts";
@@ -29,7 +29,7 @@ export async function releaseCommand(cli: Cli, options: ReleaseOptions): Promise
   return ip === undefined ? releaseReported(cli, fromReport, options) : releaseAddress(cli, ip, options);
 }
 
-/** Takes a new snapshot, and the locked store with it. */
+/** Takes a new snapshot, and passes the locked store on with it. */
 async function looking(
   cli: Cli,
   { dryRun = false }: ReleaseOptions,
@@ -64,7 +64,7 @@ function stillThere({ address, owner, state, reason }: Allocation): CliError {
 }
 
 /**
- * How many addresses are released per hold of the store's lock: a second or two, because ADDs wait for it meanwhile.
+ * How many addresses are released per hold of the store's lock: for a second or two, because ADDs wait for it.
  */
 const leaksPerHold = 500;
 
@@ -85,7 +85,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
       (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => repairNow(problem)),
     );
     if (many) {
-      // Handle and sequence number guard a release, so it does not need the lock to be held since the snapshot.
+      // A release is guarded by handle and sequence number, so the lock may have been released since the snapshot.
       later = leaks
         .slice(leaksPerHold)
         .map((problem) => (own) => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), own));
@@ -110,7 +110,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
   return failed === 0 ? exitStatus.done : exitStatus.failed;
 }
 
-/** Repairs problems other than leaks. They depend on all objects, so they need a new snapshot once the lock was released. */
+/** Repairs problems other than leaks. They depend on all objects, so they need a new snapshot after the lock was released. */
 async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
   let tally: Tally = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {

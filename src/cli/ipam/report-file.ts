@@ -7,7 +7,7 @@ import { CliError, messageOf } from "../error.ts";
 import { storeIdentity } from "./identity.ts";
 
 export interface ReportFile extends Report {
-  /** Of this format. */
+  /** The version of this format. */
   readonly version: typeof formatVersion;
   readonly node: string;
   readonly store: string;
@@ -45,7 +45,7 @@ const allocation: z.ZodType<Allocation> = z.object({
 
 const problem: z.ZodType<Problem> = z.object({ kind: z.enum(problemKinds), subject: z.string(), reason: z.string() });
 
-/** Exported for whoever reads reports with another program: `z.toJSONSchema(reportSchema)`. */
+/** Exported for programs that read reports: `z.toJSONSchema(reportSchema)`. */
 const reportSchema: z.ZodType<ReportFile> = z.object({
   version: z.literal(formatVersion),
   node: z.string(),

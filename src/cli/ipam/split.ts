@@ -1,5 +1,5 @@
 /**
- * `tortie ipam split`: cuts a pool into equal parts, in calicoctl's way and with its names.
+ * `tortie ipam split`: splits a pool into equal parts, as calicoctl does and with its names.
  *
  *     default-ipv4-ippool 192.168.0.0/16 ─► split-default-ipv4-ippool-0 192.168.0.0/17, split-default-ipv4-ippool-1 192.168.128.0/17
  *

@@ -34,7 +34,7 @@ export interface PoolUse extends Use {
 export interface Utilisation {
   /** Ascending. */
   readonly pools: readonly PoolUse[];
-  /** Blocks that no pool holds. */
+  /** Blocks outside of all pools. */
   readonly orphans: readonly BlockUse[];
 }
 
@@ -55,7 +55,7 @@ export function utilisation(
   return { pools: byCidr(pools).map((pool) => poolUse(pool, held.get(pool) ?? [], reserved)), orphans };
 }
 
-/** The name in `host:<node>`; another kind of owner as it stands. */
+/** The name in `host:<node>`; the whole text for another kind of owner. */
 export function ownerOfBlock({ spec: { affinity } }: Block): string | undefined {
   if (typeof affinity !== "string" || affinity === "") return undefined;
   return affinity.startsWith("host:") ? affinity.slice("host:".length) : affinity;
@@ -70,7 +70,7 @@ export interface BorrowedAddresses {
   readonly allocatedTo: string;
 }
 
-/** The addresses of a block that another node than its owner holds. */
+/** The addresses of a block that nodes other than its owner have assigned. */
 export function borrowedAddresses(block: Block): readonly BorrowedAddresses[] {
   const owner = ownerOfBlock(block);
   return block.spec.allocations.flatMap((index, ordinal) => {
@@ -126,7 +126,7 @@ function poolUse(pool: Pool, blocks: readonly BlockUse[], reservedCidrs: readonl
   };
 }
 
-/** Without CIDRs that another one contains. */
+/** Omits CIDRs that another one contains. */
 function disjoint(cidrs: readonly string[]): readonly string[] {
   const unique = [...new Set(cidrs)];
   return unique.filter((cidr) => !unique.some((other) => other !== cidr && contains(other, cidr)));

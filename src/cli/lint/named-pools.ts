@@ -16,7 +16,7 @@ import type { LintFinding } from "./plugin.ts";
 export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unknown>>): readonly LintFinding[] {
   const plugins = Array.isArray(document.plugins) ? document.plugins : [document];
   return plugins.flatMap((plugin, index): readonly LintFinding[] => {
-    // A cluster's pools are not here.
+    // A cluster's pools are not on this node.
     if (!isObject(plugin) || usesAgent(plugin)) return [];
     if (!isObject(plugin.ipam) || plugin.ipam.type !== "calico-ipam") return [];
     const { requests } = parseConf(plugin) satisfies IpamConf;
@@ -30,7 +30,7 @@ export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unkno
 
 function* refusalOf(wanted: Wanted, node: string): Transaction<string | undefined> {
   const all = yield* listPools();
-  // ADD makes the first pools of a family itself, of CIDRs alone.
+  // ADD creates the first pools of a family itself, if all are given as CIDRs.
   const areMade = wanted.pools.every((text) => canonicalPrefix(text) !== undefined);
   if (areMade && !all.pools.some(({ family }) => family === wanted.family)) return undefined;
   try {

@@ -19,7 +19,7 @@ export interface NetworkLint {
   readonly unchecked: readonly string[];
 }
 
-/** Of a list, beside each plugin's own (specification, section 1). */
+/** The keys of a list, apart from the plugins' own (specification, section 1). */
 const listKeys = [
   "cniVersion",
   "cniVersions",

@@ -1,4 +1,4 @@
-/** Checks one plugin's part of a network configuration by its schema, and by what the plugin itself says of it. */
+/** Checks one plugin's part of a network configuration: by its schema, and with the plugin's own parser. */
 
 import { isLogLevel } from "../../log/options.ts";
 import { calicoKeys, describeUnsupported, unsupportedIn } from "../../plugin/unsupported.ts";
@@ -10,9 +10,9 @@ import { type KnownPlugin, knownPlugins } from "./plugins.ts";
 export interface LintFinding {
   /** `plugins[0].ipam.ipv4_pool`; empty for the document itself. */
   readonly path: string;
-  /** Reads after the path. */
+  /** Follows the path. */
   readonly text: string;
-  /** What a runtime or ADD does about it. */
+  /** How a runtime or ADD treats it. */
   readonly effect: "refused" | "ignored";
 }
 
@@ -23,7 +23,7 @@ const commonKeys = ["cniVersion", "name", "type", "capabilities", "args", "runti
 /** Keys whose values are foreign or checked elsewhere. */
 const opaque = ["args", "runtimeConfig", "ipam"];
 
-/** Checks the keys of the plugin and of its IPAM plugin, as far as they are ours. */
+/** Checks the keys of our plugin and of its IPAM plugin, if that is ours. */
 export function lintPlugin(document: Document, path: string): readonly LintFinding[] {
   const ipam = isObject(document.ipam) ? document.ipam : {};
   const main = ours(document.type);
@@ -58,7 +58,7 @@ function ours(type: unknown): KnownPlugin | undefined {
   return typeof type === "string" && Object.hasOwn(knownPlugins, type) ? knownPlugins[type] : undefined;
 }
 
-/** What both read: a plugin and its delegate get one document. */
+/** The keys that either reads: a plugin and its delegate get one document. */
 function merged(plugins: readonly KnownPlugin[]): Schema {
   return plugins.map(({ schema }) => schema).reduce(union, {});
 }
@@ -70,7 +70,7 @@ function union(one: Schema, other: Schema): Schema {
   return { ...one, properties: Object.fromEntries(keys.map((key) => [key, union(of(one, key), of(other, key))])) };
 }
 
-/** Every value that ADD refuses; ADD itself names only the first. */
+/** Every value that ADD rejects; ADD itself reports only the first. */
 function valueFindings(
   value: Document,
   { properties = {}, required = [] }: Schema,
@@ -113,7 +113,7 @@ function unknownKeys(
   });
 }
 
-/** Capabilities that the plugin does not know: a runtime passes only declared capabilities, by exact name. */
+/** Capabilities that the plugin does not know: a runtime passes only the declared ones, by exact name. */
 function capabilityFindings(
   { capabilities }: Document,
   { properties }: Schema,
@@ -139,7 +139,7 @@ function capabilityFindings(
 /** Keys with the path of a file. */
 const paths = ["log_file_path", "nodename_file", "ipam_lock_file"];
 
-/** Values that ADD takes for something else. */
+/** Values that ADD misinterprets. */
 function senselessValues(document: Document, path: string): readonly LintFinding[] {
   return Object.entries(document).flatMap(([key, value]): readonly LintFinding[] => {
     const ignored = (text: string) => [{ path: under(path, key), text, effect: "ignored" as const }];
@@ -169,7 +169,7 @@ function schemaOf(properties: Readonly<Record<string, Schema>>, key: string): Sc
   return Object.entries(properties).find(([known]) => isSame(known, key))?.[1];
 }
 
-/** Plugins match keys in any case. */
+/** Plugins match keys case-insensitively. */
 function isSame(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

@@ -9,7 +9,7 @@ import { isObject, type Schema } from "../../schema/schema.ts";
 
 export interface KnownPlugin {
   readonly schema: Schema;
-  /** Throws an `Error` in the words of ADD. */
+  /** Throws an `Error` with ADD's message. */
   readonly parseConf: (document: JsonObject) => unknown;
 }
 
@@ -24,12 +24,12 @@ export const knownPlugins: Readonly<Record<string, KnownPlugin>> = Object.fromEn
   ]),
 );
 
-/** What ADD refuses after parsing: an invalid node name, and a request for no address. */
+/** What ADD rejects after parsing: an invalid node name, and a request for no address. */
 function refuseAsAdd(conf: unknown, { capabilities }: JsonObject): void {
   const { node, requests } = conf as { readonly node?: NodenameConf } & Partial<Pick<IpamConf, "requests">>;
   if (node !== undefined) checkNodename(node);
   if (requests === undefined || requests.wanted.length + requests.addresses.length > 0) return;
-  // Addresses by name come with an attachment: where the runtime may pass them on, none need be wanted here.
+  // Requested addresses come with an attachment: if the runtime may pass them, the configuration need not request any.
   const mayBeAsked = isObject(capabilities) && [capabilities.ips, capabilities[annotationsCapability]].includes(true);
   if (!mayBeAsked) throw nothingWanted();
 }

@@ -8,7 +8,7 @@ import { jsonFault } from "../resources/json-fault.ts";
 import { lintNamedPools } from "./named-pools.ts";
 import { isNetwork, lintNetwork } from "./network.ts";
 
-/** The document of a network configuration; `undefined` when the text is something else. Runtimes read JSON alone. */
+/** The document of a network configuration; `undefined` for any other text. Runtimes read only JSON. */
 export function networkIn({
   text,
   path,
@@ -22,7 +22,7 @@ export function networkIn({
   }
 }
 
-/** What a conflist of a cluster needs beside itself. */
+/** What a cluster's conflist needs in addition. */
 const clusterParts = "tortie-node on this node, and the cluster's pools; network policies are not enforced";
 
 function isOfCluster(document: unknown): boolean {
@@ -30,7 +30,7 @@ function isOfCluster(document: unknown): boolean {
   return Array.isArray(plugins) && plugins.some((plugin) => isObject(plugin) && usesAgent(plugin));
 }
 
-/** Whether it is as it should be. */
+/** Returns whether it is valid. */
 export function validateNetwork(
   cli: Cli,
   { source }: Input,
@@ -42,7 +42,7 @@ export function validateNetwork(
     return false;
   }
   const { findings: own, unchecked } = lintNetwork(network.document);
-  // Which pools there are is asked of a configuration that is right in itself.
+  // The pools are checked only if the configuration itself is valid.
   const findings = own.length > 0 ? own : lintNamedPools(cli, network.document as Readonly<Record<string, unknown>>);
   for (const { path, text } of findings) refuse(path === "" ? text : `${path}: ${text}`);
   const name = JSON.stringify((network.document as { readonly name?: unknown }).name);

@@ -1,5 +1,5 @@
 /**
- * Gathers what the node shows of its sandboxes: endpoint records, links with an owner, and every address on an interface.
+ * Gathers what is visible of the node's sandboxes: endpoint records, links with an owner, and every address on an interface.
  *
  * **An address is in use wherever it is seen**: in a namespace below /run/netns, in one that an endpoint record names or that a process is in,
  * on the node itself, or as the destination of a host route. This includes addresses that foreign plugins use.
@@ -32,7 +32,7 @@ import { namespaceAt, type SandboxLookup, type SandboxRef, sandboxLookup } from 
 
 export interface Facts {
   readonly endpoints: readonly EndpointFact[];
-  /** Whether there are sandboxes that cannot be looked into from here. */
+  /** Whether there are sandboxes that cannot be entered from here. */
   readonly hasUnseen: boolean;
   readonly sight: SandboxLookup;
   readonly links: readonly SeenLink[];
@@ -47,7 +47,7 @@ export interface Facts {
 export interface SeenNamespace {
   readonly path: string;
   readonly inode: number;
-  /** The process that its path is made of, where nothing else names it. */
+  /** The process in the namespace's path, if it has no other name. */
   readonly holder: Pick<Process, "pid" | "name"> | undefined;
   readonly interfaces: IpAddresses;
 }
@@ -59,7 +59,7 @@ const devices = descriptors.flatMap(({ traces }) => traces.devices);
 /** Where `ip netns` and the runtimes keep namespaces. */
 const netnsDirectories = ["/run/netns", "/var/run/netns"];
 
-/** Throws `CliError` when the node itself cannot be looked at. */
+/** Throws `CliError` if the node's own namespace cannot be read. */
 export async function gatherFacts(cli: Cli): Promise<Facts> {
   const processes = listProcesses(cli.sys);
   const sight = sandboxLookup(cli.sys, processes);
@@ -123,7 +123,7 @@ function seenEndpoints(cli: Cli, sight: SandboxLookup): readonly EndpointFact[] 
 }
 
 export interface EndpointFact extends SeenEndpoint {
-  /** Where the sandbox's path is found from here, and the inode of the namespace there. */
+  /** The sandbox's path from here, and the inode of its namespace. */
   readonly path: string | undefined;
   readonly inode: number | undefined;
 }
@@ -133,7 +133,7 @@ function isOurs({ ifalias, link_index }: IpLink): boolean {
   return ifalias?.startsWith(ownerPrefix) === true && Boolean(link_index);
 }
 
-/** The other end, where it can be seen. Both ends of a veth name each other's index. */
+/** The peer, if it is visible. Both ends of a veth have each other's index. */
 export function peerOf(
   { ifindex, link_index }: IpLink,
   namespaces: readonly SeenNamespace[],

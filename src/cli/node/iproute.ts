@@ -4,9 +4,9 @@ import * as z from "zod";
 const end = {
   ifname: z.string(),
   ifindex: z.int().optional(),
-  /** Of a veth: the index of its other end, in the namespace that this is in. */
+  /** Of a veth: the index of its peer, in the peer's namespace. */
   link_index: z.int().nullish(),
-  /** The other end's name, when that is in this namespace. */
+  /** The peer's name, if it is in this namespace. */
   link: z.string().nullish(),
   flags: z.array(z.string()).default([]),
   /** The MAC address. */

@@ -1,4 +1,4 @@
-/** Reads the node's networks with `ip`, and warns of pools that collide with them. */
+/** Reads the node's networks with `ip`, and warns of pools that overlap them. */
 import { canonicalAddress } from "../../net/address.ts";
 import { collisionsOf, isOfNode, type NodeNetworks, resolversIn } from "../../net/node-networks.ts";
 import { canonicalPrefix } from "../../net/prefix.ts";
@@ -38,8 +38,8 @@ function readText({ sys }: Cli, path: string): string {
 }
 
 /**
- * Of pools that are written now. A warning, for the pods of a main plugin other than `calico` may be in a network of the node; none where `ip`
- * cannot be asked.
+ * For pools that are being written. Only a warning, because the pods of a main plugin other than `calico` may be in a network of the node; none if
+ * `ip` fails.
  */
 export async function collisionWarnings(cli: Cli, resources: readonly Resource[]): Promise<readonly string[]> {
   const pools = resources.filter(({ kind }) => kind === "IPPool");

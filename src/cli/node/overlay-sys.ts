@@ -1,7 +1,7 @@
 /**
  * A `Sys` that keeps writes in memory, over the node's files.
  *
- *     read ──► written meanwhile? ──yes──► memory
+ *     read ──► written before? ──yes──► memory
  *                    └──no──► the node
  *
  * For code that runs a plugin's own steps to find out what they would do. It has no standard input, and refuses sockets, programs and writes to
@@ -12,7 +12,7 @@ import type { FileStat, Sys } from "../../host/sys.ts";
 const directoryMode = 0o700;
 
 export function overlaySys(sys: Sys): Sys {
-  /** `undefined`: removed. The number tells one writing from another, as an inode does. */
+  /** `undefined`: removed. The number changes with each write, as an inode does. */
   const files = new Map<string, { readonly text: string; readonly inode: number } | undefined>();
   let writings = 0;
   const directories = new Set<string>();

@@ -1,15 +1,15 @@
-/** The processes of the node, their network namespaces, and which of them are running plugins. */
+/** The processes of the node, their network namespaces, and the plugins among them. */
 import { isErrno, type Sys } from "../../host/sys.ts";
 
 export interface Process {
   readonly pid: number;
-  /** As the kernel has it, 15 characters at most. */
+  /** The kernel's name, at most 15 characters. */
   readonly name: string;
-  /** The inode of its network namespace; `undefined` when it has none, as it has ended. */
+  /** The inode of its network namespace; `undefined` if the process has ended. */
   readonly netns: number | undefined;
   /** The inode of its mount namespace. */
   readonly mount: number | undefined;
-  /** What it does as a plugin, by its environment. */
+  /** The plugin and command that it executes, from its environment. */
   readonly plugin: PluginWork | undefined;
 }
 
@@ -27,7 +27,7 @@ export function listProcesses(sys: Sys): readonly Process[] {
   });
 }
 
-/** `undefined` when there is no such process. */
+/** `undefined` if there is no such process. */
 export function processName(sys: Sys, pid: number): string | undefined {
   return read(sys, `/proc/${pid}/comm`).trim() || undefined;
 }

@@ -1,12 +1,12 @@
 /**
- * Which of the node's sandboxes this command can see.
+ * Which of the node's sandboxes are visible to this command.
  *
  * **A missing path alone proves nothing.** A path is valid in the mount namespace in which the runtime's plugins ran; a command in a container,
  * or on a node whose runtime has its own mount namespace, sees other paths.
  *
- *     where the record says that ADD ran      the path is looked up
+ *     where ADD ran, by the record            how the path is looked up
  *     in this mount namespace                 as it is
- *     in that of a process that is seen       by /proc/<PID>/root
+ *     in that of a visible process            by /proc/<PID>/root
  *     anywhere else                           not at all: `unseen`
  */
 import { type Origin, originOf } from "../../endpoint/origin.ts";
@@ -14,7 +14,7 @@ import type { Sys } from "../../host/sys.ts";
 import type { Sandbox } from "../../ipam/check/report.ts";
 import type { Process } from "./processes.ts";
 
-/** A sandbox's path as a record has it, and where that was written. */
+/** A sandbox's path in a record, and where the record was written. */
 export interface SandboxRef {
   readonly netns: string;
   readonly origin?: Origin | undefined;
@@ -23,7 +23,7 @@ export interface SandboxRef {
 export interface SandboxLookup {
   /** Where this command runs. */
   readonly here: Origin | undefined;
-  /** Where the sandbox's path is found from here; `undefined` where it cannot be looked up. */
+  /** The sandbox's path from here; `undefined` if it cannot be looked up. */
   pathOf(ref: SandboxRef): string | undefined;
   sandboxOf(ref: SandboxRef): Sandbox;
 }
@@ -52,8 +52,7 @@ export function sandboxLookup(sys: Sys, processes: readonly Process[]): SandboxL
 }
 
 /**
- * The inode of the namespace at a path; `undefined` when there is none. A file of another file system is what is left when a namespace was
- * unmounted.
+ * The inode of the namespace at a path; `undefined` if there is none. After a namespace was unmounted, a file of another file system is left.
  */
 export function namespaceAt(sys: Sys, path: string): number | undefined {
   const stat = path === "" ? undefined : sys.stat(path);
@@ -61,8 +60,8 @@ export function namespaceAt(sys: Sys, path: string): number | undefined {
 }
 
 /**
- * Whether these are all processes of the machine, and PID 1 has this mount namespace. Records of earlier releases do not say where they were
- * written and are valid only then. In the initial PID namespace, PID 2 is always kthreadd.
+ * Whether all processes of the machine are visible and PID 1 has this mount namespace. Records of earlier releases do not say where they were
+ * written, and are valid only then. In the initial PID namespace, PID 2 is always kthreadd.
  */
 function isWholeNode(processes: readonly Process[], here: Origin | undefined): boolean {
   const first = processes.find(({ pid }) => pid === 1);

@@ -18,7 +18,7 @@ import type { PlannedPod } from "./pod.ts";
 
 export interface PluginPlan {
   readonly type: string;
-  /** `undefined` for a plugin of another project. */
+  /** `undefined` for a foreign plugin. */
   readonly planned: Planned | undefined;
 }
 
@@ -26,11 +26,11 @@ export interface ChainOptions {
   readonly pod: PlannedPod;
   readonly containerId: string;
   readonly ifname: string;
-  /** Of the node; nothing is written by its `sys`. */
+  /** Facts about the node; its `sys` does not write. */
   readonly facts: AddressFacts;
 }
 
-/** `list`: a conflist, or one plugin alone. Throws as ADD does. */
+/** `list`: a conflist, or a single plugin. Throws the same errors as ADD. */
 export function planChain(list: JsonObject, options: ChainOptions): readonly PluginPlan[] {
   const plugins = (Array.isArray(list.plugins) ? list.plugins : [list]) as readonly JsonObject[];
   let result: Result | undefined;
@@ -92,13 +92,13 @@ function documentOf(
   };
 }
 
-/** The newest that the list offers and the plugins speak. */
+/** The newest version that the list offers and the plugins support. */
 function versionIn({ cniVersion, cniVersions }: JsonObject): CniVersion {
   const offered: readonly unknown[] = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])];
   return [...supportedVersions].reverse().find((version) => offered.includes(version)) ?? "0.1.0";
 }
 
-/** The addresses that were named, or those that `calico-ipam` would give now. */
+/** The requested addresses, or those that `calico-ipam` would assign now. */
 function ipamResult(source: Source, ipam: JsonObject, { pod, facts }: ChainOptions): Result {
   if (ipam.type === "calico-ipam") return planAddresses(addRequest(source, parseIpam), facts);
   if (pod.addresses.length > 0) {
@@ -110,7 +110,7 @@ function ipamResult(source: Source, ipam: JsonObject, { pod, facts }: ChainOptio
   );
 }
 
-/** host-local's own choice of a gateway, where its configuration names none: the first address of the subnet. */
+/** host-local's default gateway: the first address of the subnet. */
 function asAnswered(address: string, type: unknown): IpConfig {
   const subnet = maskPrefix(address);
   return type === "host-local" && subnet !== address ? { address, gateway: addressAt(subnet, 1n) } : { address };

@@ -12,7 +12,7 @@ export interface PodOptions {
 export interface PlannedPod {
   readonly namespace: string;
   readonly name: string;
-  /** With the prefix length, where one was given. */
+  /** With a prefix length, if one was given. */
   readonly addresses: readonly string[];
   /** By capability. */
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -48,10 +48,10 @@ function mappingOf(text: string): Readonly<Record<string, unknown>> {
 
 const units: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9 };
 
-/** The burst that containerd asks for. */
+/** containerd's burst. */
 const burstBits = 2 ** 32 - 1;
 
-/** `10M`: both ways; `10M:5M`: to the pod and from it. */
+/** `10M`: both directions; `10M:5M`: to the pod and from it. */
 function bandwidthOf(text: string): Readonly<Record<string, number>> {
   const [ingress, egress, ...more] = text.split(":").map((part) => {
     const [, number, unit = ""] = /^(\d+(?:\.\d+)?)([kKMG]?)$/.exec(part) ?? [];

@@ -65,7 +65,7 @@ const howToWrite =
   "A file contains YAML or JSON, in one document or several. All are checked before any is written; " +
   "a resourceVersion must match the stored one.";
 
-/** `apply pool.yaml`: what kubectl's users, too, forget. */
+/** `apply pool.yaml`: kubectl's users, too, forget the `-f`. */
 const surplusFile = (words: readonly string[]) =>
   `pass the file with -f: ${words.map((word) => `-f ${word}`).join(" ")}`;
 

@@ -1,4 +1,4 @@
-/** Deletion of the store's objects, as transactions: what is in use is refused unless forced. */
+/** Deletes the store's objects, as transactions: refuses objects in use, unless forced. */
 import { type AffinitySpec, hostAffinity, readBlock, releaseBlock } from "../../ipam/model/affinity.ts";
 import { type Block, isBlock } from "../../ipam/model/block.ts";
 import { readHandleContents } from "../../ipam/model/handle-contents.ts";
@@ -13,7 +13,7 @@ import { nameOf } from "./resource.ts";
 import { keptAside, readStored } from "./stored.ts";
 import type { Change } from "./write.ts";
 
-/** Throws `CliError` when there is none, or when something needs it and `force` is not set. */
+/** Throws `CliError` if it does not exist, or if it is in use and `force` is not set. */
 export function* deleteResource(kind: StoredKind, name: string, force: boolean): Transaction<Change> {
   const resource = { kind, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
@@ -34,7 +34,7 @@ export function* deleteResource(kind: StoredKind, name: string, force: boolean):
   return { action: "deleted", resource };
 }
 
-/** Who needs it; `undefined` when nobody does. */
+/** What uses it; `undefined` if nothing does. */
 function* needOf(stored: StoredObject): Transaction<string | undefined> {
   if (stored.kind === "IPPool") return inUse(yield* blocksOf(stored as StoredObject<PoolSpec>));
   if (stored.kind === "IPAMBlock") return isBlock(stored) ? inUse([stored]) : undefined;
@@ -57,7 +57,7 @@ function inUse(blocks: readonly Block[]): string | undefined {
   return `${count} of its addresses ${count === 1 ? "is" : "are"} in use`;
 }
 
-/** As calicoctl: no new addresses, then no owners, then no pool. A process that is killed in between leaves a pool that gives nothing. */
+/** As calicoctl: disables the pool, then releases its affinities, then deletes it. A process killed in between leaves a disabled pool. */
 function* deletePool(pool: StoredObject<PoolSpec>): Transaction<string> {
   const disabled =
     pool.spec.disabled === true ? pool : yield* update({ ...pool, spec: { ...pool.spec, disabled: true } });

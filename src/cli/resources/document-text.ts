@@ -14,7 +14,7 @@ export function formatDocument(value: unknown, format: Format): string {
     : stringify(plain, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-/** The documents of a text in YAML, of which JSON is a part. Throws `SyntaxError` with line and column. */
+/** The documents of a YAML text; JSON is valid YAML. Throws `SyntaxError` with line and column. */
 export function parseDocuments(text: string): readonly unknown[] {
   const documents: unknown[] = [];
   for (const document of parseAllDocuments(text, { intAsBigInt: true })) {
@@ -26,14 +26,14 @@ export function parseDocuments(text: string): readonly unknown[] {
   return documents;
 }
 
-/** Items that the store left as text are read. */
+/** Parses items that the store left as text. */
 export function withoutText(value: unknown): unknown {
   if (value instanceof JsonText) return value.value();
   if (Array.isArray(value)) return value.map(withoutText);
   return isRecord(value) ? mapValues(value, withoutText) : value;
 }
 
-/** Integers that a number holds exactly become one. */
+/** Integers become numbers if they fit exactly. */
 function withNumbers(value: unknown): unknown {
   if (typeof value === "bigint") return isSafe(value) ? Number(value) : value;
   if (Array.isArray(value)) return value.map(withNumbers);
@@ -44,7 +44,7 @@ function isSafe(value: bigint): boolean {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER);
 }
 
-/** Lists of plain values stay on one line: a block's allocations are 64. */
+/** Lists of plain values stay on one line: a block has 64 allocations. */
 function indented(value: unknown, indent: string): string {
   const inner = `${indent}  `;
   if (Array.isArray(value)) {

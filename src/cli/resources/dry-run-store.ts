@@ -1,4 +1,4 @@
-/** A store that takes every write and changes nothing: a dry run is the real transaction over it. */
+/** A store that accepts every write and changes nothing: a dry run is the real transaction over it. */
 import type { Key } from "../../store/key.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { nameOf } from "../../store/object-name.ts";
@@ -7,7 +7,7 @@ import type { Store, StoreReply, StoreRequest } from "../../store/transaction.ts
 const conflict: StoreReply = { conflict: true };
 const nothing: StoreReply = { nothing: true };
 
-/** What is written is seen by later reads of this store alone. */
+/** Only later reads of this store see the writes. */
 export function dryRunStore(under: Store): Store {
   /** By kind and name; `undefined`: deleted. */
   const over = new Map<string, StoredObject | undefined>();
@@ -58,7 +58,7 @@ export function dryRunStore(under: Store): Store {
           over.set(idOf(request.object.kind, request.object.name), request.replacement);
           return nothing;
         default:
-          // Hints and upkeep are the store's own.
+          // Hints and upkeep belong to the store itself.
           return nothing;
       }
     },

@@ -1,4 +1,4 @@
-/** Endpoints' records as resources. They are no part of the address store: the plugin writes them, and each is one file. */
+/** Endpoint records as resources. They are not part of the datastore: the plugin writes them, one file each. */
 
 import {
   decodeEndpoint,
@@ -19,7 +19,7 @@ import { nameOf, type Resource } from "./resource.ts";
 import { schemaFaults } from "./schema.ts";
 import type { Change, Verb } from "./write.ts";
 
-/** Every record as its file has it; one that cannot be read is named on stderr. */
+/** Every record as stored; names unreadable ones on stderr. */
 export function listEndpointResources(cli: Cli): readonly Resource[] {
   return fileNames(cli).flatMap((file) => {
     const path = `${endpointDirectory}/${file}`;
@@ -43,7 +43,7 @@ function fileNames({ sys }: Cli): readonly string[] {
   }
 }
 
-/** What would be done; `perform` does it. Throws `CliError` with everything that is wrong. */
+/** Plans a write; calling `perform` executes it. Throws `CliError` with all errors. */
 export function planEndpointWrite(cli: Cli, verb: Verb, resource: Resource): Change & { readonly perform: () => void } {
   const refuse = (reason: string) => new CliError(`cannot ${verb} ${nameOf(resource)}: ${reason}`);
   const faults = schemaFaults(resource);
@@ -67,7 +67,7 @@ export function planEndpointWrite(cli: Cli, verb: Verb, resource: Resource): Cha
   };
 }
 
-/** `<name>` or, where namespaces share it, `<namespace>/<name>`. A sandbox that is there needs its record, unless forced. */
+/** `<name>` or, if namespaces share it, `<namespace>/<name>`. A live sandbox needs its record, so its deletion must be forced. */
 export function planEndpointDelete(cli: Cli, name: string, force: boolean): Change & { readonly perform: () => void } {
   const resource = { kind: "WorkloadEndpoint" as const, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
@@ -98,7 +98,7 @@ export function isNamed(resource: Resource, name: string): boolean {
   return resource.metadata.name === name || qualifiedName(resource) === name;
 }
 
-/** Whether it is an endpoint of the pod, as `<name>` or `<namespace>/<name>`. */
+/** Whether it is an endpoint of the pod `<name>` or `<namespace>/<name>`. */
 export function isOfPod({ metadata, spec }: Resource, name: string): boolean {
   const { pod } = spec as { readonly pod?: unknown };
   return typeof pod === "string" && (pod === name || `${metadata.namespace}/${pod}` === name);

@@ -27,7 +27,7 @@ export function getResources(cli: Cli, options: GetOptions): ExitStatus {
   const all = selected(allOf(cli, kind), kind, options);
   const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isMeant(resource, name)));
   const missing = names.filter((name) => !found.some((resource) => isMeant(resource, name)));
-  // Of names that are all missing there is nothing to show.
+  // If all names are missing there is nothing to print.
   if (found.length === 0 && names.length > 0) return tellMissing(cli, kind, all, missing);
   if (output === "yaml" || output === "json") cli.out(formatDocument(asDocument(kind, names, found), output));
   else if (output === "name") cli.out(found.map((resource) => `${referenceOf(resource)}\n`).join(""));
@@ -35,7 +35,7 @@ export function getResources(cli: Cli, options: GetOptions): ExitStatus {
   return tellMissing(cli, kind, all, missing);
 }
 
-/** By its name, or an endpoint by its pod's. */
+/** By name, or for an endpoint by its pod's name. */
 function isMeant(resource: Resource, name: string): boolean {
   return isNamed(resource, name) || (resource.kind === "WorkloadEndpoint" && isOfPod(resource, name));
 }
@@ -51,7 +51,7 @@ function allOf(cli: Cli, kind: ResourceKind): readonly Resource[] {
   return readObjects(cli, kind).map((object) => withoutText(object) as Resource);
 }
 
-/** By what kubectl's users know. All namespaces are listed anyway. */
+/** Options known from kubectl. All namespaces are listed anyway. */
 function selected(all: readonly Resource[], kind: ResourceKind, options: GetOptions): readonly Resource[] {
   const { selector, namespace, allNamespaces } = options;
   if (kind !== "WorkloadEndpoint" && (namespace !== undefined || allNamespaces === true)) {
@@ -69,7 +69,7 @@ function selected(all: readonly Resource[], kind: ResourceKind, options: GetOpti
   );
 }
 
-/** One that was asked for by name stands for itself; anything else is a list, as Kubernetes has it. */
+/** A single object that was requested by name; otherwise a list, as in Kubernetes. */
 function asDocument(kind: ResourceKind, names: readonly string[], found: readonly Resource[]): unknown {
   const [only] = found;
   if (names.length === 1 && found.length === 1) return only;

@@ -1,4 +1,4 @@
-/** What `-f` names: files, directories, standard input. */
+/** The inputs that `-f` names: files, directories, standard input. */
 import type { Cli } from "../cli.ts";
 import { CliError, exitStatus, failed } from "../error.ts";
 
@@ -11,12 +11,12 @@ export interface Input {
 }
 
 const readable = /\.(ya?ml|json)$/;
-/** Of container runtimes; `validate` alone reads them. */
+/** Configurations of container runtimes; only `validate` reads them. */
 const networks = /\.(conf|conflist)$/;
 
 /**
- * Everything, in the order of the names. Of a directory its files in YAML and JSON, and with `recursive` those of the directories in it.
- * `withNetworks`: runtimes' configuration files too.
+ * All inputs, in the order of the names. From a directory, its YAML and JSON files, and with `recursive` those of its subdirectories.
+ * `withNetworks`: network configurations too.
  */
 export async function readInputs(
   cli: Cli,

@@ -1,6 +1,6 @@
-/** Where a text that was meant for JSON is none: YAML's parser, which reads JSON too, speaks of flow maps. */
+/** Finds syntax errors in JSON. YAML's parser, which accepts JSON too, would report flow maps. */
 
-/** `expected ',' or '}' after property value at line 4, column 5`; `undefined` when the text is JSON, or was never meant to be. */
+/** `expected ',' or '}' after property value at line 4, column 5`; `undefined` if the text is valid JSON, or was not meant as JSON. */
 export function jsonFault(text: string): string | undefined {
   if (!/^\s*[{[]\s*(["{[\]}]|$)/.test(text)) return undefined;
   try {
@@ -11,7 +11,7 @@ export function jsonFault(text: string): string | undefined {
   }
 }
 
-/** Node's versions say the same in different words: with a position, with line and column too, or with a part of the text. */
+/** Node's versions word it differently: with a position, with line and column too, or with a part of the text. */
 function faultIn(text: string, message: string): string {
   const reason = message.replace(/( in JSON at position \d+.*|, ".*is not valid JSON)$/s, "");
   const at = /position (\d+)/.exec(message)?.[1];

@@ -1,10 +1,10 @@
-/** What `tortie get` lists of each kind of resource. */
+/** The columns of `tortie get` for each kind of resource. */
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 
 export interface KindColumn {
   readonly title: string;
-  /** In `-o wide` alone. */
+  /** Only with `-o wide`. */
   readonly wide?: true;
   readonly value: (resource: Resource) => string;
 }
@@ -17,7 +17,7 @@ const labels: KindColumn = {
   value: ({ metadata }) => joined(Object.entries(metadata.labels ?? {}).map(([key, value]) => `${key}=${value}`)),
 };
 
-/** The titles of calicoctl where it has the kind. */
+/** calicoctl's titles, for kinds that it has. */
 export const columnsOf: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
   IPPool: [
     name,
@@ -83,7 +83,7 @@ function joined(value: unknown): string {
   return listOf(value).join(",");
 }
 
-/** A damaged object may have anything there. */
+/** A damaged object may have any value there. */
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }

@@ -1,10 +1,10 @@
-/** The kinds of resources, and how people name them. */
+/** The kinds of resources, and their names on the command line. */
 
 import type { Kind } from "../../store/object.ts";
 import { CliError, exitStatus } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 
-/** Those that are written through the embedded datastore: it is always ready, and has no policy. */
+/** Kinds that the command writes. The embedded datastore is always ready and has no policy. */
 export type StoredKind = Exclude<Kind, "ClusterInformation" | "Profile" | "WorkloadEndpoint">;
 export type ResourceKind = StoredKind | "WorkloadEndpoint";
 
@@ -28,7 +28,7 @@ const shortNames: Readonly<Record<string, ResourceKind>> = {
   blockaffinities: "BlockAffinity",
 };
 
-/** In any case, in the plural too. Throws `CliError` 2. */
+/** Case-insensitive, singular or plural. Throws `CliError` 2. */
 export function parseKind(text: string): ResourceKind {
   const kind = findKind(text);
   if (kind !== undefined) return kind;

@@ -1,4 +1,4 @@
-/** kubectl's label selectors (`-l`): requirements with commas between them, all of which must hold. */
+/** kubectl's label selectors (`-l`): requirements separated by commas, all of which must match. */
 import { CliError, exitStatus } from "../error.ts";
 
 type Labels = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-/** What `get` and `delete` are about: `ippool a b`, or what `get -o name` prints, `ippool/a ippool/b`. */
+/** The arguments of `get` and `delete`: `ippool a b`, or the output of `get -o name`, `ippool/a ippool/b`. */
 import { CliError, exitStatus } from "../error.ts";
 import { findKind, parseKind, type ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
@@ -28,7 +28,7 @@ export function referenceOf(resource: Resource): string {
   return `${resource.kind.toLowerCase()}/${qualifiedName(resource)}`;
 }
 
-/** Of an endpoint, with its namespace: names of pods are unique in theirs. */
+/** An endpoint has its namespace in front, because names of pods are unique only in their namespace. */
 export function qualifiedName({ metadata }: Pick<Resource, "metadata">): string {
   return typeof metadata.namespace === "string" ? `${metadata.namespace}/${metadata.name}` : metadata.name;
 }

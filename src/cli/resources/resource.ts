@@ -1,4 +1,4 @@
-/** A resource as people write and read it: the store's objects, and endpoints' records. */
+/** A resource as people read and write it: an object of the store, or an endpoint's record. */
 import type { Metadata } from "../../store/object.ts";
 import { CliError, exitStatus, messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
@@ -20,8 +20,8 @@ export function nameOf({ kind, metadata }: Pick<Resource, "kind" | "metadata">):
 }
 
 /**
- * The resources in a text of YAML or JSON documents; lists, as `tortie get` writes them, are taken apart. `source` is for messages. Throws
- * `CliError` when one is none.
+ * The resources in a text of YAML or JSON documents; splits lists, which `tortie get` prints. `source` is for messages. Throws `CliError` if a
+ * document is not a resource.
  */
 export function parseResources(text: string, source: string): readonly Resource[] {
   const resources = documents(text, source).flatMap((document, index) => {
@@ -53,20 +53,20 @@ function decodeResource(value: unknown, place: string): Resource {
   if (known === undefined) throw refuse(kindFault(kind));
   if (typeof apiVersion !== "string") throw refuse("it has no apiVersion");
   if (typeof metadata?.name !== "string" || metadata.name === "") throw refuse("it has no metadata.name");
-  // Kubernetes' own dump of a namespace may have none.
+  // A dump of Kubernetes' own namespaces may lack it.
   if (spec === undefined && (known === "Node" || known === "Namespace")) return { ...(value as Resource), spec: {} };
   if (typeof spec !== "object" || spec === null) throw refuse(`${nameOf({ kind: known, metadata })} has no spec`);
   return { ...(value as Resource), kind: known };
 }
 
-/** As Kubernetes writes it. */
+/** By Kubernetes' name of the kind. */
 function kindOf(kind: unknown): ResourceKind | undefined {
-  // The name that it has in the API of Calico 3.32.
+  // Its name in the API of Calico 3.32.
   if (kind === "IPAMConfiguration") return "IPAMConfig";
   return resourceKinds.find((known) => known === kind);
 }
 
-/** Kinds of Calico's and Kubernetes' that nothing here would act on, by the end of their names. */
+/** Kinds of Calico and Kubernetes that have no effect here, by the end of their names. */
 const foreignKinds: readonly (readonly [RegExp, string])[] = [
   [/Policy$|NetworkSet$|^HostEndpoint$|^Profile$|^Tier$/, "Tortie enforces no network policy"],
   [/^BGP/, "Tortie announces no routes (BGP)"],

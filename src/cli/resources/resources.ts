@@ -18,12 +18,12 @@ import { type Change, type StoredResource, type Verb, writeResource } from "./wr
 export interface WriteOptions {
   readonly filename: readonly string[];
   readonly recursive?: boolean | undefined;
-  /** Writes in the place of what is damaged. */
+  /** Replaces damaged objects. */
   readonly force?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
 }
 
-/** What is wrong with one keeps all from being written. */
+/** Writes nothing if one resource has an error. */
 export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions): Promise<ExitStatus> {
   const { filename, recursive = false, force = false, dryRun } = options;
   if (filename.length === 0) {
@@ -48,7 +48,7 @@ export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions
   return isWell ? status : exitStatus.failed;
 }
 
-/** Whether a network configuration is as it should be; `undefined` for what is none. Throws `CliError` where it would be written. */
+/** Whether a network configuration is valid; `undefined` if it is not one. Throws `CliError` on an attempt to write it. */
 function checkNetwork(cli: Cli, verb: Verb, input: Input): boolean | undefined {
   const network = networkIn(input);
   if (network === undefined) return undefined;
@@ -89,7 +89,7 @@ export async function deleteResources(cli: Cli, options: DeleteOptions): Promise
 
 type Planned = Change & { readonly perform?: () => void };
 
-/** First over a copy of the store, then, when all of it succeeded, over the store; both under its lock. */
+/** First over a copy of the store, then, if everything succeeded, over the store itself; both under its lock. */
 function changeAll<T>(
   cli: Cli,
   items: readonly T[],
@@ -98,7 +98,7 @@ function changeAll<T>(
   verb: Verb | "delete",
 ): ExitStatus {
   const plan = (store: Store) => planAll(cli, items, change(dryRunStore(store)));
-  // A dry run needs no lock, so that whoever may only read can make one.
+  // A dry run needs no lock, so that a user who may only read can make one.
   if (dryRun) return finish(cli, plan(datastoreOf(cli).store), verb, " (dry run)");
   const changes = datastoreOf(cli).exclusively((store) => {
     if (plan(store) === undefined) return undefined;
@@ -111,7 +111,7 @@ function changeAll<T>(
   return finish(cli, changes, verb, "");
 }
 
-/** `undefined` when one of them is refused; each refusal is told. */
+/** `undefined` if one of them is refused; prints each refusal. */
 function planAll<T>(cli: Cli, items: readonly T[], change: (item: T) => Planned): readonly Planned[] | undefined {
   const planned: Planned[] = [];
   for (const item of items) {

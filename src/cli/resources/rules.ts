@@ -1,4 +1,4 @@
-/** What a resource must be for the others beside it: Calico's rules, each refusal naming what collides with what. */
+/** Calico's rules for a resource in relation to others; each error names both sides of a conflict. */
 import type { Block, BlockSpec } from "../../ipam/model/block.ts";
 import { blockFault } from "../../ipam/model/block-fault.ts";
 import { decodePool, type Pool, type PoolSpec } from "../../ipam/model/pool.ts";
@@ -9,14 +9,14 @@ import { StoreError } from "../../store/store-error.ts";
 import type { StoredKind } from "./kinds.ts";
 
 export interface Neighbours {
-  /** As it is stored; `undefined` when it is new. */
+  /** The stored object; `undefined` if the resource is new. */
   readonly stored: StoredObject | undefined;
-  /** All of the store. */
+  /** All pools of the store. */
   readonly pools: readonly StoredObject<Partial<PoolSpec>>[];
   readonly blocks: readonly Block[];
 }
 
-/** Everything that is wrong; the resource has passed its schema. */
+/** All errors; the resource has passed its schema. */
 export function ruleFaults(object: StoredObject & { readonly kind: StoredKind }, near: Neighbours): readonly string[] {
   if (object.kind === "IPPool") return poolFaults(object as StoredObject<FullPoolSpec>, near);
   if (object.kind === "IPAMBlock") return blockFaults(object as Block, near);
@@ -51,7 +51,7 @@ function poolFaults(pool: StoredObject<FullPoolSpec>, near: Neighbours): readonl
   ];
 }
 
-/** What an assignment would refuse to work with. */
+/** Errors that an assignment would run into. */
 function decodingFaults(pool: StoredObject<FullPoolSpec>): string[] {
   try {
     decodePool(pool);
@@ -72,7 +72,7 @@ function changeFaults(spec: PoolSpec, before: PoolSpec | undefined): readonly st
   );
 }
 
-/** A block of another size in a pool's range is found neither by its addresses nor beside the pool's own. */
+/** A block of another size in a pool's range cannot be found by address, nor does it fit beside the pool's own blocks. */
 function sizeFaults(pool: StoredObject<FullPoolSpec>, blocks: readonly Block[]): readonly string[] {
   const others = blocks.map((block) => block.spec.cidr).filter((cidr) => overlapsSafely(pool.spec.cidr, cidr));
   const { blockSize } = decodePool(pool);
@@ -80,7 +80,7 @@ function sizeFaults(pool: StoredObject<FullPoolSpec>, blocks: readonly Block[]):
   return odd === undefined ? [] : [`its blockSize ${blockSize} differs from that of the block ${odd} in its range`];
 }
 
-/** A mode that was stored already stays: it does no harm to change the rest. */
+/** A stored mode may stay, so that other fields can be changed. */
 function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefined): readonly string[] {
   return (["ipipMode", "vxlanMode"] as const).flatMap((key) => {
     const mode = spec[key] ?? "Never";
@@ -89,7 +89,7 @@ function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefine
   });
 }
 
-/** What a resource asks for and nothing here does: to be told, and no reason to refuse it. */
+/** Fields that have no effect here: warnings, not errors. */
 export function effectWarnings({ kind, spec }: StoredObject): readonly string[] {
   if (kind === "IPPool") return poolWarnings(spec as FullPoolSpec);
   const { kubeVirtVMAddressPersistence } = spec as Readonly<Record<string, unknown>>;
@@ -143,7 +143,7 @@ function syntaxFaults(key: string, selector: string): readonly string[] {
 }
 
 function blockFaults({ spec, metadata }: Block, { pools, blocks }: Neighbours): readonly string[] {
-  // Calico up to 3.26 leaves the numbers of released addresses behind.
+  // Calico up to 3.26 keeps the sequence numbers of released addresses.
   const fault = blockFault({ ...(spec as BlockSpec), sequenceNumberForAllocation: null });
   const faults = fault === undefined ? [] : [fault];
   for (const other of blocks) {
@@ -168,7 +168,7 @@ function decodable(pool: StoredObject): readonly Pool[] {
   }
 }
 
-/** What is stored may be anything. */
+/** A stored value may be anything. */
 function overlapsSafely(one: string, other: string): boolean {
   try {
     return overlaps(one, other);

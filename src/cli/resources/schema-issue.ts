@@ -1,11 +1,11 @@
-/** What is wrong with a document by its schema, in words that name the field as the document's writer knows it. */
+/** Errors of a document by its schema, with the field names that the document's writer knows. */
 import type * as z from "zod";
 import { didYouMean } from "../suggest.ts";
 
 type Issue = z.core.$ZodIssue;
 type Path = Issue["path"];
 
-/** One text each. `root` names the value itself, and stands before the path of everything in it. */
+/** One text each. `root` is the name of the value itself, and precedes the path of everything in it. */
 export function issueTexts(schema: z.ZodType, value: unknown, root: string): readonly string[] {
   const parsed = schema.safeParse(value);
   return parsed.success ? [] : parsed.error.issues.flatMap((issue) => textsOf(issue, schema, value, root));
@@ -31,7 +31,7 @@ function textsOf(issue: Issue, schema: z.ZodType, value: unknown, root: string):
     return [`${place} must be ${oneOf(wanted)}, not ${JSON.stringify(found)}${hint}`];
   }
   const message = issue.message.charAt(0).toLowerCase() + issue.message.slice(1);
-  // What is said of the resource as a whole names its fields itself.
+  // An issue of the whole resource names its fields itself.
   return [place === root ? message : `${place}: ${message}`];
 }
 
@@ -47,7 +47,7 @@ function valueAt(value: unknown, path: Path): unknown {
   return path.reduce<unknown>((inner, part) => (inner as Readonly<Record<PropertyKey, unknown>> | null)?.[part], value);
 }
 
-/** The names of the fields that the schema has at a place. */
+/** The names of the fields at a place of the schema. */
 function fieldsAt(schema: z.ZodType, path: Path): readonly string[] {
   const found = path.reduce<Node | undefined>((node, part) => {
     const { shape, element } = opened(node);
@@ -56,14 +56,14 @@ function fieldsAt(schema: z.ZodType, path: Path): readonly string[] {
   return Object.keys(opened(found).shape ?? {});
 }
 
-/** As far as zod's schemas are looked into. */
+/** The parts of zod's schemas that are used here. */
 interface Node {
   readonly shape?: Readonly<Record<string, Node>>;
   readonly element?: Node;
   readonly unwrap?: () => Node;
 }
 
-/** Without "optional" and "nullable" around it. */
+/** Unwraps "optional" and "nullable". */
 function opened(node: Node | undefined): Node {
   let inner = node ?? {};
   while (inner.shape === undefined && inner.element === undefined && inner.unwrap !== undefined) inner = inner.unwrap();

@@ -1,4 +1,4 @@
-/** What one resource's keys must be for themselves; `rules.ts` has what they must be for others. */
+/** The schema of each resource by itself; `rules.ts` checks it in relation to others. */
 import * as z from "zod";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
 import { affinityName, blockName, handleName } from "../../store/object-name.ts";
@@ -41,26 +41,26 @@ const versions: Readonly<Record<ResourceKind, readonly string[]>> = {
   Namespace: ["v1"],
 };
 
-/** Everything that is wrong with a resource by itself. */
+/** All errors of a resource by itself. */
 export function schemaFaults(resource: Resource): readonly string[] {
   const envelope = z.strictObject({
     apiVersion: z.enum(versions[resource.kind]),
     kind: anything,
     metadata,
     spec: anything,
-    // What the cluster says of it.
+    // Set by the cluster.
     status: anything,
   });
   const faults = [...issueTexts(envelope, resource, ""), ...specFaults(resource)];
   return [...faults, ...(faults.length === 0 ? nameFaults(resource) : [])];
 }
 
-/** What is wrong with the spec alone, stored or about to be. */
+/** Errors of the spec alone, stored or about to be. */
 export function specFaults({ kind, spec }: Pick<Resource, "kind" | "spec">): readonly string[] {
   return issueTexts(specSchemas[kind], spec, "spec");
 }
 
-/** Objects of IPAM are found by names that are made of what they hold. */
+/** The names of IPAM's objects are derived from their contents. */
 function nameFaults({ kind, metadata: { name }, spec }: Resource): readonly string[] {
   const { cidr = "", node = "", handleID = "" } = spec as Readonly<Record<string, string>>;
   const made: Partial<Record<ResourceKind, string>> = {

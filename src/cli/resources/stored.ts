@@ -1,13 +1,13 @@
-/** What the store has under a key, also where it cannot be used: --force keeps that aside. */
+/** Reads the store's object for a key, even if it is damaged: --force moves it aside. */
 import { DamagedError } from "../../store/damage.ts";
 import type { Key } from "../../store/key.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { read, type Transaction } from "../../store/transaction.ts";
 
 export interface Stored {
-  /** `undefined` when there is none, or it is damaged. */
+  /** `undefined` if there is none, or it is damaged. */
   readonly stored: StoredObject | undefined;
-  /** Why it cannot be used. */
+  /** Why it is damaged. */
   readonly damage: string | undefined;
 }
 
@@ -20,5 +20,5 @@ export function* readStored(key: Key): Transaction<Stored> {
   }
 }
 
-/** For what is told of the change. */
+/** Part of the message about the change. */
 export const keptAside = "and the damaged file is kept beside its place";

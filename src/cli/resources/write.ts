@@ -19,15 +19,15 @@ export type Verb = "create" | "apply" | "replace" | "validate";
 export interface Change {
   readonly action: "created" | "updated" | "unchanged" | "deleted" | "valid";
   readonly resource: Pick<Resource, "kind" | "metadata">;
-  /** What went with it. */
+  /** Side effects of the change. */
   readonly more?: string;
-  /** What it asks for and nothing here does, one text each. */
+  /** Fields that have no effect here, one text each. */
   readonly warnings?: readonly string[];
 }
 
 export type StoredResource = Resource & { readonly kind: StoredKind };
 
-/** `force`: in the place of one that is damaged. Throws `CliError` with everything that is wrong with it. */
+/** `force`: replaces a damaged object. Throws `CliError` with all errors. */
 export function* writeResource(verb: Verb, resource: StoredResource, force = false): Transaction<Change> {
   const { kind, metadata } = resource;
   const refuse = (reason: string) => new CliError(`cannot ${verb} ${nameOf(resource)}: ${reason}`);
@@ -63,7 +63,7 @@ export function* writeResource(verb: Verb, resource: StoredResource, force = fal
   return { action: stored === undefined ? "created" : "updated", resource, warnings };
 }
 
-/** Identity and revision are the store's; the rest is the document's, with Calico's defaults. */
+/** UID and revision come from the store; the rest comes from the document, with Calico's defaults. */
 function merged(
   resource: StoredResource,
   stored: StoredObject | undefined,
@@ -89,7 +89,7 @@ function storedSpec({ kind, spec }: StoredResource, stored: StoredObject | undef
   return spec;
 }
 
-/** A new pool gets the defaults of Calico's schema; of one that is there, a block size that is not named stays. */
+/** A new pool gets the defaults of Calico's schema; an existing one keeps its block size if the document has none. */
 function withDefaults(spec: PoolSpec, stored: StoredObject | undefined): PoolSpec {
   const before = stored?.spec as PoolSpec | undefined;
   if (before !== undefined) return before.blockSize === undefined ? spec : { blockSize: before.blockSize, ...spec };
@@ -107,7 +107,7 @@ function poolDefaults(cidr: string): Partial<PoolSpec> & { readonly ipipMode: st
   };
 }
 
-/** A field that is left out is one that has its default: what created an object, applied again, changes nothing. */
+/** An omitted field equals its default: applying a created object again changes nothing. */
 function sameObject(stored: StoredObject, wanted: StoredObject): boolean {
   const of = ({ kind, metadata: { labels = {}, annotations = {} }, spec }: StoredObject) => {
     if (kind !== "IPPool") return { labels, annotations, spec };
@@ -117,7 +117,7 @@ function sameObject(stored: StoredObject, wanted: StoredObject): boolean {
   return isDeepStrictEqual(comparable(of(stored)), comparable(of(wanted)));
 }
 
-/** A number and a bigint of one value are the same in a file. */
+/** A number and a bigint with the same value are equal in a file. */
 function comparable(value: unknown): unknown {
   return parseJson(stringifyJson(withoutText(value)));
 }
