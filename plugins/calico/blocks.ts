@@ -11,7 +11,7 @@
  * adds the route; DEL releases its address, removes the route of an empty block, and looks again. In either order, one of the two sees the
  * other's change.
  */
-import { Executor } from "../../src/dataplane/executor.ts";
+import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/model/affinity.ts";
 import { hasAllocations } from "../../src/ipam/model/block.ts";
@@ -25,13 +25,31 @@ import { openDatastore } from "../../src/store/open.ts";
 import { drive, list, type Store } from "../../src/store/transaction.ts";
 import { blockRouteProtocol } from "./names.ts";
 
-/** The routes of the blocks that the addresses are from: of those that are the node's. `isOfNode`: whether a block is in a network of the node. */
+/** What is known of the node's routes. */
+export interface BlockFacts {
+  /** Whether there is a route to exactly this block, whoever's; `undefined` if that is unknown. */
+  readonly hasRoute: (block: string) => boolean | undefined;
+  /** Whether a block is in a network of the node. `address`: one of the block that has no route of its own. */
+  readonly isShared: (block: string, address: string) => boolean;
+}
+
+export function blockFacts({ node }: Executor): BlockFacts {
+  return {
+    hasRoute: (block) => node.hasRoute(block),
+    isShared: (block, address) => isShared(node, block, address),
+  };
+}
+
+/**
+ * The routes of the blocks that the addresses are from: of those that are the node's and have none. **It is asked after the addresses were
+ * assigned**: a DEL that removes the route later looks again then, and sees them.
+ */
 export function planBlocks(
   sys: Sys,
   pools: readonly Pool[],
   node: string,
   addresses: readonly string[],
-  isOfNode: (block: string, address: string) => boolean = (block, address) => isShared(sys, block, address),
+  facts: BlockFacts,
 ): readonly Resource[] {
   const blocks = new Map<string, string>();
   for (const address of addresses.map(addressOf)) {
@@ -39,7 +57,7 @@ export function planBlocks(
     if (pool !== undefined && pool.blockSize < lengthOf(address)) blocks.set(blockOf(pool, address), address);
   }
   return [...blocks]
-    .filter(([block, address]) => isOwn(sys, node, block) && !isOfNode(block, address))
+    .filter(([block, address]) => !facts.hasRoute(block) && isOwn(sys, node, block) && !facts.isShared(block, address))
     .map(([destination]) => ({ kind: "blackhole", at: "host", destination, protocol: blockRouteProtocol }));
 }
 
@@ -47,9 +65,8 @@ export function planBlocks(
  * Whether a block is a part of a network of the node: who has its other addresses is reached there. An address that a pod has just been given
  * has no route of its own yet; one that it has had does not tell, and another of the block is asked.
  */
-function isShared(sys: Sys, block: string, address = addressOf(block)): boolean {
+function isShared(node: Executor["node"], block: string, address = addressOf(block)): boolean {
   const others = () => [addressOf(block), addressAt(block, addressCount(block) - 1n)];
-  const { node } = new Executor(sys);
   return node.isInNetwork(block, [address]) ?? node.isInNetwork(block, others()) ?? false;
 }
 
@@ -88,11 +105,13 @@ export function reconcileBlocks(sys: Sys, node: string | undefined): void {
 
 /** Adds or removes the route of each block, until the block says the same before and after. */
 function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): void {
-  new Executor(sys).followBlackholes(blockRouteProtocol, blocks, (block) => {
-    const use = useOf(sys, node, block);
-    if (use === "unknown") return undefined;
-    return use === "used" ? !isShared(sys, block) || undefined : false;
-  });
+  withExecutor(sys, undefined, (executor) =>
+    executor.followBlackholes(blockRouteProtocol, blocks, (block) => {
+      const use = useOf(sys, node, block);
+      if (use === "unknown") return undefined;
+      return use === "used" ? !isShared(executor.node, block) || undefined : false;
+    }),
+  );
 }
 
 /** A block of another node, without an owner, or of a single address has no route here. */

@@ -46,7 +46,7 @@ import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam, { type CallDetails, withCallDetails } from "../calico-ipam/main.ts";
-import { reconcileBlocks } from "./blocks.ts";
+import { blockFacts, reconcileBlocks } from "./blocks.ts";
 import { clusterPools, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
@@ -100,13 +100,15 @@ export default definePlugin<CalicoConf>({
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
-    const plan = planOf(identity, wanted, {
-      ...{ sys, node, ipamType: conf.ipamType, pools: details.pools },
-      clusterPools: details.clusterPools ?? clusterPools(request.document, node, sys),
+    const around = { sys, node, ipamType: conf.ipamType, pools: details.pools } as const;
+    const applied = withExecutor(sys, sandbox, (executor) => {
+      const plan = planOf(identity, wanted, {
+        ...around,
+        blockFacts: blockFacts(executor),
+        clusterPools: details.clusterPools ?? clusterPools(request.document, node, sys),
+      });
+      return executor.apply(plan, { mayReplace: mayReplace(sys, identity) });
     });
-    const applied = withExecutor(sys, sandbox, (executor) =>
-      executor.apply(plan, { mayReplace: mayReplace(sys, identity) }),
-    );
     context.undo("remove the endpoint", () => applied.undo());
     putEndpoint(request, wanted, { node, pod }, context);
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
@@ -123,12 +125,13 @@ export default definePlugin<CalicoConf>({
     runEvery([
       () => {
         const sandbox = openSandbox(sys, request.netns);
-        const pools = clusterPools(request.document, node, sys);
-        const plan = planOf(identity, wanted, { sys, node, ipamType: request.conf.ipamType, clusterPools: pools });
-        refuseDifferences(
-          `"${wanted.ifname}"`,
-          withExecutor(sys, sandbox, (executor) => executor.diff(plan)),
-        );
+        const around = { sys, node, ipamType: request.conf.ipamType } as const;
+        const differences = withExecutor(sys, sandbox, (executor) => {
+          const pools = clusterPools(request.document, node, sys);
+          const facts = blockFacts(executor);
+          return executor.diff(planOf(identity, wanted, { ...around, clusterPools: pools, blockFacts: facts }));
+        });
+        refuseDifferences(`"${wanted.ifname}"`, differences);
       },
       // An address store that is damaged does not hide what the kernel lacks.
       () => delegateCheck(request.conf.ipamType, forIpam, context, builtin),

@@ -7,7 +7,7 @@ import { planForwarding } from "../../src/plugin/forwarding.ts";
 import type { ClusterPool } from "../../src/plugin/node-agent.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import type { PlanAdd } from "../../src/plugin/planned.ts";
-import { planBlocks } from "./blocks.ts";
+import { type BlockFacts, planBlocks } from "./blocks.ts";
 import type { CalicoConf } from "./conf.ts";
 import { type EndpointSpec, planEndpoint } from "./endpoint.ts";
 import { type Identity, identify } from "./identity.ts";
@@ -24,8 +24,7 @@ export interface Surroundings {
   readonly pools?: readonly Pool[] | undefined;
   /** Those of a cluster, whose blocks and pools the node agent makes routes for. */
   readonly clusterPools?: readonly ClusterPool[] | undefined;
-  /** Whether a block is in a network of the node; the kernel is asked where this is absent. */
-  readonly isOfNode?: (block: string) => boolean;
+  readonly blockFacts: BlockFacts;
 }
 
 export function planOf({ owner }: Identity, wanted: EndpointSpec, around: Surroundings): Plan {
@@ -39,10 +38,10 @@ export function planOf({ owner }: Identity, wanted: EndpointSpec, around: Surrou
 /** What the node has for the pools of its own datastore. */
 function planShared(
   addresses: readonly string[],
-  { sys, node, ipamType, pools = readPools(sys), isOfNode }: Surroundings,
+  { sys, node, ipamType, pools = readPools(sys), blockFacts }: Surroundings,
 ): readonly Resource[] {
   return [
-    ...planBlocks(sys, pools, node, addresses, isOfNode),
+    ...planBlocks(sys, pools, node, addresses, blockFacts),
     ...planPoolRules(hasPools(ipamType) ? pools : [], addresses),
     ...planNat(pools, addresses),
   ];
@@ -56,13 +55,13 @@ export function hasPools(ipamType: string): boolean {
 export const planAdd: PlanAdd<CalicoConf> = (request, { sys, ipam, networks }) => {
   const identity = identify(request.attachment, request.args);
   const wanted = wantedAtAdd(request, identity, ipam, sys);
-  const isOfNode = (block: string) => networks.some((network) => contains(network, addressOf(block)));
+  const isShared = (block: string) => networks.some((network) => contains(network, addressOf(block)));
   return {
     plan: planOf(identity, wanted, {
       sys,
       node: nodename(request.conf.node, sys),
       ipamType: request.conf.ipamType,
-      isOfNode,
+      blockFacts: { hasRoute: () => undefined, isShared },
     }),
     result: resultOf(wanted, request, wanted.mtu, ipam),
   };

@@ -48,8 +48,8 @@ export class Executor {
   /** `sandbox`: absent where it is gone or none is needed. */
   constructor(sys: Sys, sandbox?: Netns) {
     this.sys = sys;
-    this.node = new Node(sys);
     this.#namespaces = new Namespaces(sys, sandbox);
+    this.node = new Node(sys, () => this.#namespaces.connection("host"));
   }
 
   /** A repeated call is harmless. On failure it rolls back what it created, and throws an error that names the resource. */

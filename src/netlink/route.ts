@@ -69,6 +69,14 @@ export function addBlackhole(destination: string, protocol: number): Request {
   return requestWithAck(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, blackholePayload(destination, protocol));
 }
 
+/**
+ * Asks whether the main table has a route to exactly this range: `EEXIST` if it has, `ENOENT` if not (fib_table_insert in net/ipv4/fib_trie.c).
+ * For IPv4 alone: of IPv6 the kernel adds a route though it is not told to create one (fib6_add_1 in net/ipv6/ip6_fib.c).
+ */
+export function lookForRoute(destination: string): Request {
+  return requestWithAck(RTM_NEWROUTE, NLM_F_EXCL, blackholePayload(destination, RTPROT_BOOT));
+}
+
 /** Deletes it if it has this protocol. */
 export function deleteBlackhole(destination: string, protocol: number): Request {
   return requestWithAck(RTM_DELROUTE, 0, blackholePayload(destination, protocol));

@@ -148,6 +148,16 @@ test("another's route to the block is left, and is good enough", () => {
   expect(node.sh(`ip route show ${block}`)).toContain(`unreachable ${block} proto bird`);
 });
 
+test("a route that a hand has removed comes back with the next ADD, of the same pod or another", () => {
+  const pod = add("a");
+  const both = blockRoutes();
+  for (const next of [() => void runner.add(list, pod), () => void add("b")]) {
+    for (const block of both) node.sh(`ip route del blackhole ${block} proto 80`);
+    next();
+    expect(blockRoutes()).toEqual(both);
+  }
+});
+
 test("CHECK names a route that is gone, and GC puts it back, and takes away what a killed DEL left", () => {
   const pod = add("a");
   const [block = ""] = blockRoutes();

@@ -10,7 +10,7 @@ import type { Sys } from "../../host/sys.ts";
 import { familyOf } from "../../net/address.ts";
 import { contains, hostPrefix, lengthOf } from "../../net/prefix.ts";
 import { getLink, readLink } from "../../netlink/link.ts";
-import { RTN_UNICAST } from "../../netlink/route.ts";
+import { lookForRoute, RTN_UNICAST } from "../../netlink/route.ts";
 import { lookUpRoute, readWay, type Way } from "../../netlink/route-lookup.ts";
 import { NetlinkConnection, type Outcome } from "../connection.ts";
 import { hasErrno, KernelError } from "../errors.ts";
@@ -74,18 +74,26 @@ export function routeTo(address: string, connection: NetlinkConnection, { matche
  * Whether a range of addresses is a part of a network of the node, where others than pods may be: the way to it leads through no gateway. Asked of
  * these addresses of the range, until one has no narrower way of its own; `undefined` when none tells.
  */
-export function isInNetwork(range: string, addresses: readonly string[], sys: Sys): boolean | undefined {
-  const connection = new NetlinkConnection(sys.openNetlink("route"));
-  try {
-    for (const address of addresses) {
-      const way = routeTo(address, connection, { matched: true });
-      if (way === undefined) return false;
-      if (lengthOf(way.network) < lengthOf(range)) return !way.leadsAway && lengthOf(way.network) > 0;
-    }
-    return undefined;
-  } finally {
-    connection.close();
+export function isInNetwork(
+  range: string,
+  addresses: readonly string[],
+  connection: NetlinkConnection,
+): boolean | undefined {
+  for (const address of addresses) {
+    const way = routeTo(address, connection, { matched: true });
+    if (way === undefined) return false;
+    if (lengthOf(way.network) < lengthOf(range)) return !way.leadsAway && lengthOf(way.network) > 0;
   }
+  return undefined;
+}
+
+/** Whether the main table has a route to exactly this range, whoever's; `undefined` for IPv6, whose routes the kernel does not tell of without a dump. */
+export function hasRoute(range: string, connection: NetlinkConnection): boolean | undefined {
+  if (familyOf(range) === 6) return undefined;
+  const outcome = connection.request(lookForRoute(range));
+  if (hasErrno(outcome, "EEXIST")) return true;
+  if (hasErrno(outcome, "ENOENT")) return false;
+  throw new KernelError(["look for", `a route to ${range}`], outcome);
 }
 
 /** `undefined` where no packet gets: routes that say so among them, and a kernel without the family. */

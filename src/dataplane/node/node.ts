@@ -3,7 +3,8 @@ import type { Sys } from "../../host/sys.ts";
 import type { Family, TableFamily } from "../../net/address.ts";
 import type { NodeNetworks } from "../../net/node-networks.ts";
 import type { Flow, FlowFilter } from "../../netlink/conntrack.ts";
-import { isInNetwork, NodeAddresses } from "./addresses.ts";
+import type { NetlinkConnection } from "../connection.ts";
+import { hasRoute, isInNetwork, NodeAddresses } from "./addresses.ts";
 import { forgetFlows, forgetFlowsThat } from "./conntrack.ts";
 import { findListeners, type HostPort, type TakenPort } from "./listeners.ts";
 import { readDestinations, readNodeNetworks } from "./networks.ts";
@@ -11,9 +12,12 @@ import { interfaceOf, isLocal, isOnHost } from "./route-lookup.ts";
 
 export class Node {
   readonly #sys: Sys;
+  readonly #connection: () => NetlinkConnection;
 
-  constructor(sys: Sys) {
+  /** `connection`: one in the host's namespace, for questions of an operation that has it open anyway. */
+  constructor(sys: Sys, connection: () => NetlinkConnection) {
     this.#sys = sys;
+    this.#connection = connection;
   }
 
   /** The interface that leads to an address; `undefined` if the route has a gateway. */
@@ -33,7 +37,12 @@ export class Node {
 
   /** Whether a range is a part of a network of the node, as the way to these addresses of it tells; `undefined` when none tells. */
   isInNetwork(range: string, addresses: readonly string[]): boolean | undefined {
-    return isInNetwork(range, addresses, this.#sys);
+    return isInNetwork(range, addresses, this.#connection());
+  }
+
+  /** Whether the main table has a route to exactly this range, whoever's; `undefined` where the kernel does not tell (IPv6). */
+  hasRoute(range: string): boolean | undefined {
+    return hasRoute(range, this.#connection());
   }
 
   networks(family: Family): NodeNetworks {

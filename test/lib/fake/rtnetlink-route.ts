@@ -142,7 +142,8 @@ function describe(found: FakeRoute, family: Family): Uint8Array {
 
 /** As the kernel keeps it: IPv6 has a metric and no scope. */
 function routeIn(request: Reply): FakeRoute {
-  const [range] = route.readBlackhole(request, 80);
+  const isQuestion = (request.flags & NLM_F_CREATE) === 0 && request.type === RTM_NEWROUTE;
+  const [range] = route.readBlackhole(request, isQuestion ? 3 : 80);
   const [wanted] = route.readRoute(request);
   if (range !== undefined)
     return { ...blackhole, destination: range, priority: familyOf(range) === 4 ? undefined : 1024 };

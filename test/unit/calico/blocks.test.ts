@@ -60,6 +60,36 @@ test("calico: the first pod of a block adds its route, the last one's DEL remove
   expect(routes()).toEqual([]);
 });
 
+test("calico: a route that a hand has removed comes back with the next ADD", () => {
+  add("c1");
+  const both = routes();
+  const { host } = node.machine.kernel;
+  host.routes = host.routes.filter(({ type }) => type !== "blackhole");
+  add("c2");
+  expect([...routes()].sort()).toEqual([...both].sort());
+});
+
+test("calico: where IPv4's route is there, an ADD does not ask whose the block is", () => {
+  const v4 = { ipam: { type: "calico-ipam" } };
+  add("c1", v4);
+  const both = routes();
+  const { files } = node.machine;
+  const reads: string[] = [];
+  const read = files.read.bind(files);
+  files.read = (path, ...more) => {
+    reads.push(path);
+    return read(path, ...more);
+  };
+  node.run("ADD", { container: "c1", conf: v4 });
+  const affinities = () => reads.splice(0).filter((path) => path.startsWith(affinityDirectory)).length;
+  const before = affinities();
+  const { host } = node.machine.kernel;
+  host.routes = host.routes.filter(({ type }) => type !== "blackhole");
+  node.run("ADD", { container: "c1", conf: v4 });
+  expect(affinities()).toBe(before + 1);
+  expect(routes()).toEqual(both);
+});
+
 test("calico: an address that cools down is nobody's", () => {
   node.machine.files.makeDirs("/var/lib/tortie/ipamconfigs", 0o700);
   const config = { kind: "IPAMConfig", metadata: { name: "default" }, spec: { ipCooldownSeconds: 600 } };
