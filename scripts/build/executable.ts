@@ -207,13 +207,13 @@ async function linkWithImage(
 }
 
 /**
- * The first run is a rehearsal: it reports the lifetimes of the engine's blocks, which the later runs read (birth.c). Two of the later runs
+ * The first run is a rehearsal: it reports the lifetimes of the engine's blocks, which the later runs read (image_heap.c). Two of the later runs
  * that differ reveal a module whose top level depends on the time, the environment or the like. Both names have the same length: otherwise
  * strings of the environment would be at other addresses, and the sanitized build leaves parts of such pointers in the unused half of a value.
  */
 export async function takeImage(command: readonly string[]): Promise<Buffer> {
-  const fates = await runImage(command, "rehearsal", Buffer.alloc(0));
-  const [one, other] = await Promise.all(["one", "two"].map((name) => runImage(command, name, fates)));
+  const lifetimes = await runImage(command, "rehearsal", Buffer.alloc(0));
+  const [one, other] = await Promise.all(["one", "two"].map((name) => runImage(command, name, lifetimes)));
   if (one === undefined || other === undefined || !one.equals(other)) {
     throw new Error(
       "cannot take an image of the programs: the top level of some module asks the process or the machine for something",

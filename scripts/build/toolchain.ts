@@ -103,7 +103,7 @@ export const stock: Toolchain = {
   compilerFlags: [...releaseFlags, "-DTORTIE_STOCK", ...sharedFlags, "-isystem", join(engineDirectory, "stock/source")],
   library: join(engineDirectory, "stock/libquickjs.a"),
   sources: [
-    ...hostSources().filter((file) => !/\/(heap|birth)\.c$/.test(file)),
+    ...hostSources().filter((file) => !/\/(image_)?heap\.c$/.test(file)),
     ...cFiles(join(nativeDirectory, "stock")),
   ],
   objectDirectory: join(root, "build/stock/host"),

@@ -13,9 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 Image image;
 char image_end[1];
 /* No image is being made. */
-bool birth_going_on;
-void *birth_allocate(size_t size) { abort(); (void)size; }
-void birth_release(void *block) { abort(); (void)block; }
+bool image_heap_in_use;
+void *image_heap_allocate(size_t size) { abort(); (void)size; }
+void image_heap_release(void *block) { abort(); (void)block; }
 _Noreturn void die(const char *message, const char *details) { abort(); (void)message, (void)details; }
 /* Nothing is frozen: all blocks are this process's own. */
 uintptr_t js_frozen_start, js_frozen_size;

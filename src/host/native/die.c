@@ -1,11 +1,11 @@
-/* The last resort: an answer to the runtime when TypeScript cannot give one. */
+/* The last resort: answers the runtime when TypeScript cannot. */
 #include "host.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Appends `text` as the inside of a JSON string, as far as it fits. */
+/* Appends `text` as the content of a JSON string, as far as it fits. */
 static size_t append_json(char *out, size_t length, size_t capacity, const char *text) {
   for (; *text != 0 && length + 7 < capacity; text++) {
     unsigned char byte = (unsigned char)*text;

@@ -30,7 +30,7 @@ static JSValue remove_dir(JSContext *ctx, JSValueConst this, int argc, JSValueCo
   return rmdir(path.bytes) == 0 ? JS_UNDEFINED : throw_errno(ctx, errno, "rmdir", path.bytes);
 }
 
-/* mkdir(2) of one directory; that another process made it meanwhile is success. */
+/* mkdir(2) of one directory; EEXIST is success. */
 static bool make_dir(const char *path, mode_t mode) {
   if (mkdir(path, mode) == 0) return true;
   if (errno != EEXIST) return false;
@@ -41,7 +41,7 @@ static bool make_dir(const char *path, mode_t mode) {
   return false;
 }
 
-/* Tries the whole path first, as it mostly exists; then from the first directory on. */
+/* Tries the whole path first, because it usually exists; then each directory from the first. */
 static bool make_dirs(const char *path, mode_t mode) {
   if (make_dir(path, mode)) return true;
   if (errno != ENOENT) return false;
@@ -88,7 +88,7 @@ static JSValue list_dir(JSContext *ctx, JSValueConst this, int argc, JSValueCons
   return throw_errno(ctx, number, "readdir", path.bytes);
 }
 
-/* trustDirectory(path): whether nobody but us decides what lies in it. */
+/* trustDirectory(path): whether only this user can write to it. */
 static JSValue trust_directory(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   OWNED_TEXT path = path_argument(ctx, argv[0]);

@@ -1,4 +1,4 @@
-/* The names of errno, as <errno.h> of Linux has them. */
+/* The names of errno values, as in Linux's <errno.h>. */
 #include "host.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /*
  * Whole files: read, write, create, replace, append.
  *
- * A reader sees all of a file or nothing: one that is created is written without a name and then linked to its own; one that
- * is replaced is written under the name `.tmp-<16 hex digits>` in the same directory, and then renamed. A process that is killed
- * before the rename leaves such a name behind.
+ * A reader sees the whole file or nothing: a new file is written without a name and then linked to its name; an existing one is written
+ * under the name `.tmp-<16 hex digits>` in the same directory and then renamed. A process killed before the rename leaves the temporary
+ * file behind.
  */
 #include "host.h"
 
@@ -52,7 +52,7 @@ bool write_all(int fd, const char *bytes, size_t length) {
   return true;
 }
 
-/* readFile(path, links refused). O_NONBLOCK: a FIFO in the place of the file must not make us wait for its writer. */
+/* readFile(path, links refused). O_NONBLOCK: if the path is a FIFO, we must not wait for its writer. */
 static JSValue read_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
@@ -65,7 +65,7 @@ static JSValue read_file(JSContext *ctx, JSValueConst this, int argc, JSValueCon
   return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
 }
 
-/* One write(2): the kernel takes a sysctl's value from the first one. */
+/* One write(2), because the kernel takes a sysctl's value only from the first one. */
 static bool write_once(int fd, Text text) {
   ssize_t count;
   while ((count = write(fd, text.bytes, text.length)) < 0 && errno == EINTR) continue;
@@ -83,13 +83,13 @@ static JSValue write_file(JSContext *ctx, JSValueConst this, int argc, JSValueCo
   return write_once(fd, text) ? JS_UNDEFINED : throw_errno(ctx, errno, "write", path.bytes);
 }
 
-/* The length of the directory's part of a path, its slash included; 0 for a name alone. */
+/* The length of the path's directory, including the slash; 0 for a name alone. */
 static size_t directory_length(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash == NULL ? 0 : (size_t)(slash - path) + 1;
 }
 
-/* Creates the temporary neighbour and writes it. Returns the call that failed, or NULL. */
+/* Creates and writes the temporary file in the same directory. Returns the name of the failed call, or NULL. */
 static const char *write_neighbour(const char *path, char *name, size_t size, Text text, int mode, bool durable) {
   uint64_t tag;
   if (getrandom(&tag, sizeof tag, 0) != sizeof tag) return "getrandom";
@@ -120,7 +120,7 @@ static const char *sync_directory(const char *path) {
   return fsync(fd) == 0 ? NULL : "fsync";
 }
 
-/* Under a temporary name: for file systems that know no other way. link(2) refuses a name that exists, unlike rename(2). */
+/* Through a temporary name, for file systems without O_TMPFILE. link(2) rejects an existing name, unlike rename(2). */
 static const char *create_by_neighbour(const char *path, Text text, int mode) {
   char name[4096];
   const char *failed = write_neighbour(path, name, sizeof name, text, mode, false);
@@ -131,7 +131,7 @@ static const char *create_by_neighbour(const char *path, Text text, int mode) {
   return number == 0 ? NULL : "link";
 }
 
-/* Creates the file whole, or not at all. Returns the call that failed, or NULL. */
+/* Creates the complete file, or nothing. Returns the name of the failed call, or NULL. */
 static const char *create_whole(const char *path, Text text, int mode) {
   char directory[4096], self[32];
   directory_of(path, directory, sizeof directory);
@@ -175,7 +175,7 @@ static JSValue replace_file(JSContext *ctx, JSValueConst this, int argc, JSValue
   return failed == NULL ? JS_UNDEFINED : throw_errno(ctx, errno, failed, path.bytes);
 }
 
-/* appendFile(path, text, mode): the size afterwards. O_NONBLOCK: a FIFO in the place of the file must not make us wait for its reader. */
+/* appendFile(path, text, mode): returns the new size. O_NONBLOCK: if the path is a FIFO, we must not wait for its reader. */
 static JSValue append_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int mode;
@@ -190,7 +190,7 @@ static JSValue append_file(JSContext *ctx, JSValueConst this, int argc, JSValueC
     if (!S_ISREG(status.st_mode)) return throw_errno(ctx, EINVAL, "open", path.bytes);
     if (!write_once(fd, text)) return throw_errno(ctx, errno, "write", path.bytes);
     if (fstat(fd, &status) != 0) return throw_errno(ctx, errno, "fstat", path.bytes);
-    /* Without a name another process has deleted it, and with it what we wrote. */
+    /* No link left: another process has deleted the file, and with it what we wrote. */
     if (status.st_nlink > 0) return JS_NewInt64(ctx, status.st_size);
   }
 }

@@ -1,14 +1,14 @@
 /*
- * The memory of the engine: a bump allocator with a free list per size class, which never gives memory back to the kernel.
- * The process lives milliseconds; malloc of musl costs a fifth of the whole start-up.
+ * The engine's allocator: a bump allocator with a free list per size class, which never returns memory to the kernel. The process
+ * lives for milliseconds; musl's malloc takes a fifth of the whole start-up.
  *
  *   block   | 8 bytes: size of the payload | payload, aligned to 8 ... |
  *
- * Sizes are multiples of 8. Up to 1 KiB each size is its own class; above, sizes are rounded up to a quarter of a power of two, so a freed
- * block serves any later request of its class. What lies in the image is never released, so its blocks are as large as was asked (birth.c).
+ * Sizes are multiples of 8. Up to 1 KiB each size is its own class; above that, sizes are rounded up to a quarter of a power of two, so a
+ * freed block serves any later request of its class. Blocks in the image are never freed, so they have exactly the requested size (image_heap.c).
  *
- * Under the address sanitizer, what is nobody's is poisoned: headers, what was not asked for, and what was released, which is not given away
- * again until many others have been released.
+ * Under the address sanitizer, everything outside of live blocks is poisoned: headers, padding, and freed blocks, which are not reused until many
+ * others have been freed.
  */
 #include "host.h"
 
@@ -20,7 +20,7 @@
 #define SMALL_CLASSES (SMALL / 8 + 1)
 _Static_assert(SMALL_CLASSES + 4 * 54 == HEAP_CLASSES, "classes up to the largest size");
 
-/* In .bss: pages that are not touched cost nothing. */
+/* In .bss: untouched pages cost nothing. */
 static _Alignas(16) char spare_chunk[1 << 20];
 static bool spare_taken;
 
@@ -30,7 +30,7 @@ typedef struct Chunk {
   size_t length;
 } Chunk;
 
-/* What a fuzz target gives back when it begins anew. */
+/* Recorded so that a fuzz target can release all of them between runs. */
 static Chunk chunks[1 << 10];
 static size_t chunk_count;
 #endif
@@ -44,11 +44,11 @@ void heap_start(char *chunk, char *end) {
 UNWATCHED size_t *heap_header(const void *block) { return (size_t *)((char *)block - HEADER); }
 UNWATCHED static size_t block_size(const void *block) { return block == NULL ? 0 : *heap_header(block); }
 UNWATCHED static void set_size(void *block, size_t size) { *heap_header(block) = size; }
-/* A free block's first word leads to the next one of its class. */
+/* A free block's first word points to the next one of its class. */
 UNWATCHED static void *follow(void *block) { return *(void **)block; }
 UNWATCHED static void lead(void *block, void *next) { *(void **)block = next; }
 
-/* Rounds a request up to the size of its class and says which class that is. */
+/* Rounds a request up to the size of its class and returns the class. */
 static size_t classify(size_t *size) {
   size_t rounded = heap_rounded(*size);
   if (rounded <= SMALL) {
@@ -79,12 +79,12 @@ static void add_chunk(size_t size) {
 }
 
 /*
- * What no machine has is refused. A machine that is out of memory ends the process with an answer: the engine has paths for that which nobody
- * has tried, and a program that goes on to take back what it did would need memory too. DEL finds what is left.
+ * Rejects absurd sizes. If the machine is out of memory, the process ends with an answer: the engine's paths for that case are untested, and a
+ * roll-back would need memory too. DEL removes what is left.
  */
 static void *allocate(size_t size) {
   if (size > ((size_t)1 << 47)) return NULL;
-  if (birth_going_on) return birth_allocate(size);
+  if (image_heap_in_use) return image_heap_allocate(size);
   Heap *heap = &image.heap;
   size_t asked = size, class = classify(&size);
   char *block = heap->free_blocks[class];
@@ -114,7 +114,7 @@ static void reuse(char *block) {
 static void *waiting[1 << 12];
 static size_t turn;
 
-/* Returns the block that has waited longest, or NULL. */
+/* Returns the block that was freed first, or NULL. */
 static char *wait_in_turn(char *block) {
   char *longest = waiting[turn];
   waiting[turn] = block;
@@ -133,8 +133,8 @@ size_t heap_chunks(void) { return chunk_count; }
 
 static void release(char *block) {
   if (js_is_frozen(block)) return;
-  if (birth_going_on) {
-    birth_release(block);
+  if (image_heap_in_use) {
+    image_heap_release(block);
     return;
   }
   size_t size = block_size(block);
@@ -147,11 +147,11 @@ static void release(char *block) {
   reuse(block);
 }
 
-/* Lets the last block of the chunk grow where it is. */
+/* Grows the last block of the chunk in place. */
 static bool grow(char *block, size_t old, size_t size) {
-  if (WATCHED || birth_going_on || block + old != image.heap.next) return false;
+  if (WATCHED || image_heap_in_use || block + old != image.heap.next) return false;
   size_t class = classify(&size);
-  /* Where one is free of that size, it is taken: else a loop that makes a block, lets it grow and frees it would leave one behind each time. */
+  /* Prefers a free block of that size: otherwise a loop that allocates, grows and frees a block would leave one behind each time. */
   if (image.heap.free_blocks[class] != NULL || (size_t)(image.heap.end - image.heap.next) < size - old) return false;
   image.heap.next += size - old;
   set_size(block, size);

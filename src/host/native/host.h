@@ -3,9 +3,9 @@
  *
  *   main.c        start, choice of the bundle by the executable's name
  *   die.c         the last resort, when TypeScript cannot answer
- *   image.c       the engine made ready, at build time or at the start
+ *   image.c       the prepared engine, made at build time or at start
  *   heap.c        the memory of the engine
- *   birth.c       the same while the build makes the engine ready
+ *   image_heap.c  the engine's allocator while the build prepares the engine
  *   value.c       arguments and results of native functions, failures as exceptions
  *   errors.c      the names of errno
  *   process.c     arguments, environment, standard streams, clocks, random bytes
@@ -16,8 +16,8 @@
  *   namespaces.c  network namespaces
  *   netlink.c     netlink sockets
  *
- * What they share: a failing call returns an exception that carries errno's name; EINTR is not a failure; every descriptor
- * is close-on-exec; descriptors 0, 1 and 2 are always taken, so that no other file can become a standard stream.
+ * Common rules: a failing call returns an exception with errno's name; EINTR is not a failure; every descriptor is close-on-exec;
+ * descriptors 0, 1 and 2 are always open, so that no other file can become a standard stream.
  */
 #ifndef TORTIE_HOST_H
 #define TORTIE_HOST_H
@@ -44,13 +44,13 @@ typedef struct Heap {
 extern const JSMallocFunctions heap_functions;
 /* Allocates from `chunk` next. */
 void heap_start(char *chunk, char *end);
-/* The size of a block, as it is kept before it. */
+/* The size of a block, stored before it. */
 size_t *heap_header(const void *block);
 
-/* At least what is asked, so that the next block is aligned. */
+/* Rounds a size up so that the next block is aligned. */
 static inline size_t heap_rounded(size_t size) { return size <= 8 ? 8 : (size + 7) & ~(size_t)7; }
 
-/* The address sanitizer is told what is nobody's. */
+/* Tells the address sanitizer which memory is not in use. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define WATCHED 1
@@ -61,11 +61,11 @@ static inline size_t heap_rounded(size_t size) { return size <= 8 ? 8 : (size + 
 #define UNWATCHED __attribute__((no_sanitize("address")))
 #define heap_poison(start, size) __asan_poison_memory_region(start, size)
 #define heap_unpoison(start, size) __asan_unpoison_memory_region(start, size)
-/* What of the engine is frozen: its counts must not change (patches/frozen.patch). */
+/* A checksum of the engine's frozen objects: their reference counts must not change (patches/frozen.patch). */
 uint64_t JS_SumFrozen(JSRuntime *rt);
-/* Takes all memory back that was allocated since the start. */
+/* Frees all memory that was allocated since the start. */
 void heap_forget(void);
-/* How many chunks were mapped. */
+/* How many chunks are mapped. */
 size_t heap_chunks(void);
 #else
 #define WATCHED 0
@@ -74,31 +74,31 @@ size_t heap_chunks(void);
 #define heap_unpoison(start, size) ((void)(start), (void)(size))
 #endif
 
-/* birth.c */
+/* image_heap.c */
 
-/* True while the build makes the engine ready. */
-extern bool birth_going_on;
-void *birth_allocate(size_t size);
-void birth_release(void *block);
-/* Tells the address sanitizer of the blocks of an image. */
-void birth_watch(char *start, const char *end);
+/* True while the build prepares the engine. */
+extern bool image_heap_in_use;
+void *image_heap_allocate(size_t size);
+void image_heap_release(void *block);
+/* Tells the address sanitizer about the blocks of an image. */
+void image_heap_watch(char *start, const char *end);
 
 /* value.c */
 
-/* Bytes of a JavaScript string as UTF-8; `bytes` is NULL when reading it failed and an exception is pending. */
+/* Bytes of a JavaScript string as UTF-8; `bytes` is NULL if reading it failed and an exception is pending. */
 typedef struct Text {
   JSContext *ctx;
   const char *bytes;
   size_t length;
 } Text;
 
-/* Bytes that grow. */
+/* A growing buffer of bytes. */
 typedef struct Buffer {
   char *bytes;
   size_t length, capacity;
 } Buffer;
 
-/* What a variable holds is given back when its scope ends. */
+/* Released at the end of the variable's scope. */
 #define OWNED_TEXT __attribute__((cleanup(text_release))) Text
 #define OWNED_BUFFER __attribute__((cleanup(buffer_release))) Buffer
 #define OWNED_FD __attribute__((cleanup(fd_release))) int
@@ -107,25 +107,25 @@ void text_release(Text *text);
 void buffer_release(Buffer *buffer);
 void fd_release(int *fd);
 
-/* An empty buffer with room of its own; no second one may be in use. */
+/* An empty buffer in static memory; only one may be in use at a time. */
 Buffer scratch_buffer(void);
-/* Makes room for `more` bytes behind `length`; false with errno ENOMEM. */
+/* Makes room for `more` bytes after `length`; false with errno ENOMEM. */
 bool buffer_reserve(Buffer *buffer, size_t more);
 
 /* Throws an Error with `code`, `syscall` and the message `<syscall> <object>: <strerror>`; `object` may be NULL. */
 JSValue throw_errno(JSContext *ctx, int number, const char *syscall, const char *object);
 
 Text text_argument(JSContext *ctx, JSValueConst value);
-/* As text_argument; a path that holds a NUL byte is EINVAL. */
+/* Like text_argument, but a path with a NUL byte is EINVAL. */
 Text path_argument(JSContext *ctx, JSValueConst value);
-/* False when an exception is pending. */
+/* False if an exception is pending. */
 bool int_argument(JSContext *ctx, JSValueConst value, int *number);
 bool double_argument(JSContext *ctx, JSValueConst value, double *number);
-/* Milliseconds, not negative and below a hundred years: what any clock can be told. NaN is 0. */
+/* Milliseconds, not negative and below a hundred years, the limit of every clock. NaN is 0. */
 bool wait_argument(JSContext *ctx, JSValueConst value, double *milliseconds);
-/* A number of bytes: what is negative or NaN is 0. */
+/* A number of bytes: negative numbers and NaN are 0. */
 bool size_argument(JSContext *ctx, JSValueConst value, size_t *size);
-/* Milliseconds as poll(2) takes them, rounded up. */
+/* Milliseconds for poll(2), rounded up. */
 int poll_timeout(double milliseconds);
 
 JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length);
@@ -133,9 +133,9 @@ void set_number(JSContext *ctx, JSValueConst object, const char *name, double nu
 
 /* files.c */
 
-/* One read(2) behind what is there: its count, or -1 with errno, which is EFBIG when more than `limit` bytes came in all. */
+/* One read(2) appended to the buffer: its count, or -1 with errno, which is EFBIG if the total exceeds `limit` bytes. */
 ssize_t read_some(int fd, Buffer *buffer, size_t limit);
-/* The same until the end. */
+/* The same until end of file. */
 bool read_all(int fd, Buffer *buffer, size_t limit);
 bool write_all(int fd, const char *bytes, size_t length);
 int open_retrying(const char *path, int flags, int mode);
@@ -150,20 +150,20 @@ bool read_until(int fd, Buffer *buffer, size_t limit, double deadline);
 
 /* namespaces.c */
 
-/* Enters the namespace of `fd`; `leave_netns` comes back. Returns 0 or an errno number. Never nested. */
+/* Enters the namespace of `fd`; `leave_netns` returns to the previous one. Returns 0 or an errno number. Never nested. */
 int enter_netns(int fd);
 void leave_netns(void);
 
 /* image.c */
 
-/* The engine as it is published freezes nothing, and is made ready at each start. */
+/* The unpatched engine freezes nothing, and is prepared at each start. */
 #ifdef TORTIE_STOCK
 #define JS_Freeze(runtime, start, end) ((void)(runtime), (void)(start), (void)(end))
 #endif
 
 /*
- * The engine with the bundle's modules evaluated. In a build with an image, this and the heap behind it come out of
- * the executable as they were when the build made them; see image.c.
+ * The engine with the bundle's modules evaluated. In a build with an image, this structure and the heap after it are part of the executable,
+ * as the build prepared them; see image.c.
  */
 typedef struct Image {
   _Alignas(16) bool taken;
@@ -175,13 +175,13 @@ typedef struct Image {
 
 extern Image image;
 extern char image_end[];
-/* Makes the engine ready; does nothing where it comes out of the image. */
+/* Prepares the engine; does nothing if the image contains it. */
 void image_prepare(void);
-/* Where the heap begins. */
+/* The start of the heap. */
 char *image_first_block(void);
-/* What the build runs, twice (birth.c): writes the fates of the engine's blocks to standard output, then, told these, the image. */
+/* Run by the build, twice (image_heap.c): writes to standard output first which blocks were freed, then, with that as input, the image. */
 _Noreturn void image_write(void);
-/* Under the address sanitizer, dies where something frozen was counted. */
+/* Under the address sanitizer, aborts if a frozen reference count has changed. */
 void image_check(void);
 
 /* die.c */
@@ -190,7 +190,7 @@ _Noreturn void die_of_error(JSContext *ctx, JSValue error);
 /* The last resort: answers the runtime with an error object of code 999 and ends with status 1. */
 _Noreturn void die(const char *message, const char *details);
 
-/* What scripts/build/executable.ts puts beside the code: all programs in one bundle, and the line table of that. */
+/* scripts/build/executable.ts links these: all programs in one bundle, and the bundle's line table. */
 extern const uint8_t bytecode[], bytecode_end[];
 extern const char lines[], lines_end[];
 

@@ -1,21 +1,19 @@
 /*
- * The engine made ready: runtime, context, the objects of the language, the native functions, and the programs with their
- * modules evaluated. What is left to do is to call `main`.
+ * The prepared engine: runtime, context, the objects of the language, the native functions, and the programs with their modules evaluated.
+ * What remains at start is the call of `main`.
  *
- * All that is a function of the executable alone, so the build does it once: **a module's top level must not ask the process
- * or the machine for anything**, as it would get the answers of the build (which runs it twice, and refuses what
- * differs). It links the executable, runs it under the name
- * `image` (first as a rehearsal, see birth.c), and links it again with what the run wrote:
+ * All of it depends on the executable alone, so the build prepares it once: **a module's top level must not ask the process or the machine for
+ * anything**, because it would get the build's answers (the build runs twice, and fails if the two images differ). It links the executable,
+ * runs it under the name `image` (first as a rehearsal, see image_heap.c), and links it again with the output of that run:
  *
- *   0x400000     code, constants, data, .bss     the same, byte by byte and at the same addresses, in both
- *   0x40000000   .image                          first: empty room; then: Image and the heap, up to its last block
+ *   0x400000     code, constants, data, .bss     identical in both, byte for byte and at the same addresses
+ *   0x40000000   .image                          first: empty space; then: Image and the heap, up to its last block
  *
- * This holds because the executable is static and not relocatable, and because the engine keeps nothing outside of its heap:
- * pointers in the image lead into the image or to code and constants. What the process adds goes to other memory (heap.c).
- * The pages of the image are private: one that is written to is copied by the kernel. What lies in them is frozen, so that few are
- * (patches/frozen.patch).
+ * This works because the executable is static and not relocatable, and because the engine keeps everything in its heap: pointers in the image
+ * lead into the image or to code and constants. The process allocates in other memory (heap.c). The image's pages are private, so the kernel
+ * copies a page that is written to. Objects in the image are frozen, so that few are (patches/frozen.patch).
  *
- * Without an image (a build for a machine whose executables cannot run here) the same is done at every start.
+ * Without an image (cross builds, whose executables cannot run on the build machine) the engine is prepared at every start.
  */
 #include "host.h"
 
@@ -28,8 +26,7 @@
 static bool preparing;
 
 /*
- * Takes the place of libc's. The engine seeds its random numbers from it, which must not make each build another one, and Date
- * reads it.
+ * Replaces libc's function. The engine seeds its random numbers from it, which must not make builds differ, and Date reads it.
  */
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   (void)zone;
@@ -40,7 +37,7 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone) {
   return 0;
 }
 
-/* It would give the same numbers in every process. */
+/* Math.random would return the same numbers in every process. */
 static void remove_math_random(JSContext *ctx) {
   JSValue global = JS_GetGlobalObject(ctx);
   JSValue math = JS_GetPropertyStr(ctx, global, "Math");
@@ -78,7 +75,7 @@ static void add_native(JSContext *ctx) {
   JS_FreeValue(ctx, global);
 }
 
-/* Evaluates the bundle's module and returns what it exports as `mains`. */
+/* Evaluates the bundle's module and returns its export `mains`. */
 static JSValue load_bundle(JSContext *ctx) {
   JSValue program = JS_ReadObject(ctx, bytecode, (size_t)(bytecode_end - bytecode), JS_READ_OBJ_BYTECODE);
   if (JS_IsException(program) || JS_ResolveModule(ctx, program) < 0) die_of_error(ctx, JS_GetException(ctx));
@@ -103,12 +100,12 @@ void image_check(void) {
 void image_check(void) {}
 #endif
 
-/* The image comes out of the file as it went in; what is of this process is set anew. */
+/* Restores the image, and sets what belongs to this process. */
 static void take(void) {
   JS_UpdateStackTop(image.runtime);
   JS_Freeze(image.runtime, &image, image_end);
 #if WATCHED
-  birth_watch(image_first_block(), image_end);
+  image_heap_watch(image_first_block(), image_end);
   frozen_sum = JS_SumFrozen(image.runtime);
 #endif
 }

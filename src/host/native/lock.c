@@ -1,11 +1,11 @@
 /*
- * flock(2) with a deadline, and with a word about the last holder.
+ * flock(2) with a deadline, and with information about the last holder.
  *
- * The call sleeps in the kernel, so that a lock that becomes free is taken at once; an interval timer ends the sleep. The
- * timer goes off again and again: a first signal may come just before the process falls asleep.
+ * The call sleeps in the kernel, so that it gets a released lock at once; an interval timer ends the sleep. The timer fires repeatedly,
+ * because the first signal may arrive just before the process sleeps.
  *
- * The file of an exclusive lock holds "1" while it is held and "0" afterwards: who gets the lock and reads "1" comes after a
- * process that was killed. Where the byte cannot be written (no space), nobody is told.
+ * The file of an exclusive lock contains "1" while it is held and "0" afterwards: a process that gets the lock and reads "1" knows that the last
+ * holder was killed. If the byte cannot be written (no space), the next holder does not learn it.
  */
 #include "host.h"
 
@@ -26,7 +26,7 @@ static void set_timer(double milliseconds, double again) {
   setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Returns 0 or an errno number, ETIMEDOUT when `deadline` passed. */
+/* Returns 0 or an errno number, ETIMEDOUT after `deadline`. */
 static int flock_until(int fd, int operation, double deadline) {
   if (flock(fd, operation | LOCK_NB) == 0) return 0;
   if (errno != EWOULDBLOCK && errno != EINTR) return errno;
@@ -49,7 +49,7 @@ static int flock_until(int fd, int operation, double deadline) {
   return number;
 }
 
-/* Whether the path still leads to the file that is open: someone may have removed it while we waited. */
+/* Whether the path still names the open file: another process may have removed it while we waited. */
 static bool is_current(int fd, const char *path) {
   struct stat open_file, named;
   if (fstat(fd, &open_file) != 0 || stat(path, &named) != 0) return false;
@@ -87,7 +87,7 @@ static JSValue lock_file(JSContext *ctx, JSValueConst this, int argc, JSValueCon
   }
 }
 
-/* unlock(fd), of an exclusive lock; closing the descriptor frees it. */
+/* unlock(fd), for an exclusive lock; closing the descriptor releases it. */
 static JSValue unlock_file(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int fd;

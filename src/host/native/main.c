@@ -1,4 +1,4 @@
-/* Start of every plugin: the program of the bundle that is named as the executable is. */
+/* The start of every plugin: runs the program of the bundle that has the executable's name. */
 #include "host.h"
 
 #include <fcntl.h>
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 /*
- * A standard stream that was closed would be the number of the next file that is opened, a lock for instance, and the result
- * would be written into it. O_PATH: the number is taken, and reading or writing it fails with EBADF, as before.
+ * If a standard stream were closed, the next opened file, for instance a lock, would get its number, and the result would be written into
+ * that file. O_PATH: the number is occupied, and reading or writing it fails with EBADF, as before.
  */
 static void occupy_standard_streams(void) {
   for (int fd = 0; fd <= 2; fd++) {
@@ -18,7 +18,7 @@ static void occupy_standard_streams(void) {
 
 int main(int argc, char **argv, char **env) {
   occupy_standard_streams();
-  /* What they tell comes as errno too, and an answer can be given then. */
+  /* Both conditions are also reported as errno, and then an answer is still possible. */
   signal(SIGPIPE, SIG_IGN), signal(SIGXFSZ, SIG_IGN);
   process_argc = argc;
   process_argv = argv;

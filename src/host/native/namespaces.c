@@ -1,4 +1,4 @@
-/* Network namespaces: opening one and making sure that it is one, and a visit to it. */
+/* Network namespaces: opening and verifying one, and running a function inside it. */
 #include "host.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Of the thread, not of the process's first thread, which /proc/self would be. */
+/* The thread's namespace; /proc/self would be that of the process's first thread. */
 static const char own_path[] = "/proc/thread-self/ns/net";
 static int own_fd = -1;
 
@@ -27,7 +27,7 @@ int enter_netns(int fd) {
   return setns(fd, CLONE_NEWNET) == 0 ? 0 : errno;
 }
 
-/* Going on in the wrong namespace would change the wrong machine. */
+/* Dies on failure: continuing in the wrong namespace would change the wrong machine. */
 void leave_netns(void) {
   if (setns(own_fd, CLONE_NEWNET) != 0) die("cannot come back from the network namespace", "setns failed");
 }
@@ -43,7 +43,7 @@ static void set_identity(JSContext *ctx, JSValueConst object, const struct stat 
   set_number(ctx, object, "inode", (double)status->st_ino);
 }
 
-/* O_NONBLOCK: a FIFO in the place of a namespace must not make us wait for its writer. */
+/* O_NONBLOCK: if the path is a FIFO, we must not wait for its writer. */
 static JSValue open_netns(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   OWNED_TEXT path = path_argument(ctx, argv[0]);
@@ -81,7 +81,7 @@ static JSValue in_netns(JSContext *ctx, JSValueConst this, int argc, JSValueCons
   return result;
 }
 
-/* inNewNetns(body): the namespace ends when nothing is left that body opened in it. */
+/* inNewNetns(body): the namespace ends when nothing in it is open any more. */
 static JSValue in_new_netns(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int number = remember_own();

@@ -1,4 +1,4 @@
-/* Netlink sockets: whole datagrams, from the kernel alone, with a deadline. */
+/* Netlink sockets: complete datagrams, only from the kernel, with a deadline. */
 #include "host.h"
 
 #include <errno.h>
@@ -12,11 +12,11 @@ static char datagram[128 << 10];
 
 static void set_option(int fd, int option) {
   int on = 1;
-  /* Kernels before 4.3, 4.12 and 4.20 lack one or the other; answers are then less precise, not wrong. */
+  /* Kernels before 4.3, 4.12 and 4.20 lack one or another; answers are then less precise, but not wrong. */
   setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
 }
 
-/* openNetlink(protocol, netnsFd | -1): the socket stays in the namespace in which it was born. */
+/* openNetlink(protocol, netnsFd | -1): the socket stays in the namespace in which it was created. */
 static JSValue open_netlink(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int protocol, netns;
@@ -52,7 +52,7 @@ static JSValue netlink_send(JSContext *ctx, JSValueConst this, int argc, JSValue
   return count < 0 ? throw_errno(ctx, number, "send", "netlink") : JS_UNDEFINED;
 }
 
-/* Returns the length of the next datagram of the kernel, or -1 with errno: EAGAIN when there is none. */
+/* Returns the length of the kernel's next datagram, or -1 with errno: EAGAIN if there is none. */
 static ssize_t receive_from_kernel(int fd) {
   for (;;) {
     struct sockaddr_nl sender = {0};
@@ -64,7 +64,7 @@ static ssize_t receive_from_kernel(int fd) {
   }
 }
 
-/* netlinkReceive(fd, timeoutMs): looks first and waits then, as most answers are there when send(2) returns. */
+/* netlinkReceive(fd, timeoutMs): reads first and waits only then, because most answers are available when send(2) returns. */
 static JSValue netlink_receive(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int fd;

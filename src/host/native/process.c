@@ -26,7 +26,7 @@ static JSValue args(JSContext *ctx, JSValueConst this, int argc, JSValueConst *a
   return list;
 }
 
-/* An object without a prototype, so that no variable's name can mean something else. */
+/* An object without a prototype, so that no variable's name clashes with an inherited property. */
 static JSValue environment(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc, (void)argv;
   JSValue table = JS_NewObjectProto(ctx, JS_NULL);
@@ -57,7 +57,7 @@ bool read_until(int fd, Buffer *buffer, size_t limit, double deadline) {
   }
 }
 
-/* `partial`: what has come by the deadline will do, and so will nothing where the stream was closed when we were started (EBADF). */
+/* `partial`: returns what has arrived by the deadline, and nothing if the stream was closed at start (EBADF). */
 static JSValue read_standard_input(JSContext *ctx, JSValueConst *argv, bool partial) {
   size_t limit;
   double timeout_ms;

@@ -1,6 +1,6 @@
 /*
- * Running a program: its streams are pipes, its environment is what the caller gives, it inherits nothing else, and it dies
- * with us. vfork(2), so the child shares our memory until execve(2) and tells through it which call failed.
+ * Runs a program: its streams are pipes, its environment comes from the caller, it inherits nothing else, and it dies with us. It uses vfork(2),
+ * so the child shares our memory until execve(2), and reports through it which call failed.
  */
 #include "host.h"
 
@@ -18,7 +18,7 @@
 
 #define OUTPUT_LIMIT ((size_t)64 << 20)
 
-/* A program on its way: our ends of its pipes, and what went through them. */
+/* A running program: our ends of its pipes, and the transferred data. */
 typedef struct Child {
   pid_t pid;
   int exit_fd; /* pidfd: readable when the program has ended; -1 on kernels before 5.3 */
@@ -40,7 +40,7 @@ static void close_from_3(void) {
   for (int fd = 3; fd < last; fd++) close(fd);
 }
 
-/* In a function of its own: the child must not return from it, and the parent finds its variables as they were. */
+/* A separate function: the child must not return from it, and the parent must find its variables unchanged. */
 __attribute__((noinline)) static pid_t spawn(char **argv, char **env, const int ends[3], volatile int *failure) {
   pid_t parent = getpid();
   pid_t pid = vfork();
@@ -62,7 +62,7 @@ static void close_pair(int pair[2]) {
   }
 }
 
-/* Starts the program. Returns 0 or an errno number, `*syscall` saying of which call. */
+/* Starts the program. Returns 0 or an errno number, with the failed call in `*syscall`. */
 static int start(Child *child, char **argv, char **env, const char **syscall_name) {
   int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
   volatile int failure = 0;
@@ -93,7 +93,7 @@ static void close_end(int *fd) {
   *fd = -1;
 }
 
-/* A program that does not want all of its input is in its right. */
+/* A program need not read all of its input. */
 static void feed(Child *child) {
   while (child->input_left > 0) {
     ssize_t count = write(child->in, child->input, child->input_left);
@@ -106,7 +106,7 @@ static void feed(Child *child) {
   close_end(&child->in);
 }
 
-/* Takes what is there. Returns 0 or an errno number. */
+/* Reads what is available. Returns 0 or an errno number. */
 static int drain(int *fd, Buffer *buffer) {
   while (*fd >= 0) {
     if (!buffer_reserve(buffer, 4096)) return ENOMEM;
@@ -121,8 +121,8 @@ static int drain(int *fd, Buffer *buffer) {
 }
 
 /*
- * Feeds and drains until the program has ended, or, without pidfd, until its streams have. What a process that it left
- * behind may still write is not waited for.
+ * Feeds and drains until the program has ended, or, without pidfd, until its streams have. Does not wait for output of processes that it left
+ * behind.
  */
 static int talk(Child *child, double deadline) {
   bool ended = false;
@@ -145,7 +145,7 @@ static int talk(Child *child, double deadline) {
   return 0;
 }
 
-/* Kills what still runs, and collects it. */
+/* Kills the program if it still runs, and reaps it. */
 static int finish(Child *child, int failure) {
   int status = 0;
   if (failure != 0) kill(child->pid, SIGKILL);
@@ -166,7 +166,7 @@ static JSValue result_of(JSContext *ctx, const Child *child, int status) {
   return result;
 }
 
-/* A JavaScript array of strings as the kernel wants it; false when an exception is pending. */
+/* Converts a JavaScript array of strings to the kernel's form; false if an exception is pending. */
 static bool string_list(JSContext *ctx, JSValueConst array, StringList *list) {
   JSValue length = JS_GetPropertyStr(ctx, array, "length");
   int failed = JS_ToUint32(ctx, &list->count, length);
@@ -197,7 +197,7 @@ static JSValue run(JSContext *ctx, JSValueConst this, int argc, JSValueConst *ar
   if (input.bytes == NULL || !wait_argument(ctx, argv[3], &timeout_ms)) return JS_EXCEPTION;
   if (arguments.count == 0) return throw_errno(ctx, EINVAL, "execve", NULL);
 
-  /* A caller that ignores it bequeathed us that, and with it no status of any child. */
+  /* We may have inherited SIG_IGN from a caller, which would hide the exit status of children. */
   signal(SIGCHLD, SIG_DFL);
   double deadline = monotonic_ms() + timeout_ms;
   Child child = {.input = input.bytes, .input_left = input.length};

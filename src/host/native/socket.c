@@ -13,7 +13,7 @@
 /* An agent's answer lists the addresses of one network of a node. */
 #define MAX_ANSWER ((size_t)16 << 20)
 
-/* connect(2) and send(2) wait no longer than this, and then fail with EAGAIN. */
+/* Limits the waits of connect(2) and send(2), which then fail with EAGAIN. */
 static bool bound_waits(int fd, double left) {
   if (left < 1) left = 1;
   struct timeval limit = {.tv_sec = (time_t)(left / 1e3)};
@@ -38,7 +38,7 @@ static bool connect_to(int fd, Text path) {
 static bool send_whole(int fd, Text text) {
   for (size_t sent = 0; sent < text.length;) {
     ssize_t count = send(fd, text.bytes + sent, text.length - sent, MSG_NOSIGNAL);
-    /* Whoever does not want the rest may have answered all the same. */
+    /* A server that does not read the rest may still have answered. */
     if (count < 0 && (errno == EPIPE || errno == ECONNRESET)) return true;
     if (count < 0 && errno != EINTR) return false;
     if (count > 0) sent += (size_t)count;

@@ -12,7 +12,7 @@ void text_release(Text *text) {
   if (text->bytes != NULL) JS_FreeCString(text->ctx, text->bytes);
 }
 
-/* Most files are small: no allocation for them, which in musl would be four system calls. */
+/* Most files are small: they need no allocation, which in musl would take four system calls. */
 static char scratch[64 << 10];
 
 Buffer scratch_buffer(void) { return (Buffer){.bytes = scratch, .capacity = sizeof scratch}; }
@@ -98,7 +98,7 @@ int poll_timeout(double milliseconds) { return (int)within(milliseconds, 1e9) + 
 JSValue new_bytes(JSContext *ctx, const void *bytes, size_t length) {
   JSValue buffer = JS_NewArrayBufferCopy(ctx, bytes, length);
   if (JS_IsException(buffer)) return buffer;
-  /* The constructor reads all three arguments, however many it is told of. */
+  /* The constructor reads all three arguments, even if argc is smaller. */
   JSValueConst arguments[3] = {buffer, JS_UNDEFINED, JS_UNDEFINED};
   JSValue view = JS_NewTypedArray(ctx, 3, arguments, JS_TYPED_ARRAY_UINT8);
   JS_FreeValue(ctx, buffer);

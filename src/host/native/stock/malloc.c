@@ -1,6 +1,6 @@
 /*
- * The memory of the engine where all of it is as others have it, in place of ../heap.c and ../birth.c: malloc, and an engine that is made ready
- * at each start. What a test finds here too is no fault of ours in these.
+ * The unmodified engine's allocator, in place of ../heap.c and ../image_heap.c: malloc, and an engine that is prepared at each start. An error that a
+ * test also finds here is not caused by our allocator or image.
  */
 #include "../host.h"
 
