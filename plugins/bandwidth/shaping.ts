@@ -37,7 +37,7 @@ export function ifbName(attachment: Attachment): string {
   return ifbPrefix + sha512(text).slice(0, 12);
 }
 
-/** Whether `ifbName` may have made it. */
+/** Whether `ifbName` may have generated it. */
 export function isIfbName(name: string): boolean {
   return /^[0-9a-f]{12}$/.test(name.slice(ifbPrefix.length)) && name.startsWith(ifbPrefix);
 }

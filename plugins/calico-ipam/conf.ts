@@ -33,9 +33,9 @@ export interface IpamConf {
 }
 
 export interface IpRequests {
-  /** One address of each. */
+  /** One address from each. */
   readonly wanted: readonly Wanted[];
-  /** The same families with the conflist's own pools: those are made where a family has none. */
+  /** The same families with only the conflist's pools: ADD creates those if a family has none. */
   readonly configured: readonly Wanted[];
   /** Requested addresses, canonical; they replace `wanted`. */
   readonly addresses: readonly string[];
@@ -83,7 +83,7 @@ function checkPools(texts: readonly string[], family: Family): void {
   }
 }
 
-/** Why a text can be neither the name of a pool nor the CIDR of one of this family, and what to write instead. */
+/** Why a text is neither the name of a pool nor a CIDR of this family, and what to write instead. */
 function poolFault(text: string, family: Family): string | undefined {
   const cidr = canonicalPrefix(text);
   if (cidr === undefined) {
@@ -124,7 +124,7 @@ function familiesIn(annotations: Annotations): readonly Family[] | undefined {
   return list && ([4, 6] as const).filter((family) => list.includes(`IPv${family}`));
 }
 
-/** As in Calico one of each family at most. */
+/** As in Calico, at most one of each family. */
 function addressesIn(annotations: Annotations): readonly string[] {
   const name = "ipAddrs";
   const addresses = (listAnnotation(annotations, name) ?? []).map((text) => requestedAddress(text, name));
@@ -140,7 +140,7 @@ function cannotUseRanges(ipRanges: readonly unknown[]): CniError {
   );
 }
 
-/** Why an attachment that asks for no address by name can have none. */
+/** The error for an attachment that requests no address and may have none. */
 export function nothingWanted(): CniError {
   return new CniError(
     code.invalidConfig,
@@ -148,7 +148,7 @@ export function nothingWanted(): CniError {
   );
 }
 
-/** What `IP=` in CNI_ARGS (one address or several, joined by commas) and the configuration ask for by name; each once. */
+/** The addresses that `IP=` in CNI_ARGS (one or several, separated by commas) and the configuration request, without duplicates. */
 export function requestedAddresses(
   { addresses }: IpRequests,
   args: Readonly<Record<string, string>>,

@@ -1,10 +1,10 @@
-/** What CHECK compares: the addresses that the handle holds, and those of the final result. */
+/** CHECK compares the handle's addresses with those of the final result. */
 import type { Result } from "../../src/cni/result.ts";
 import { canonicalAddress } from "../../src/net/address.ts";
 import { addressOf } from "../../src/net/prefix.ts";
 import type { ReportedDifference } from "../../src/plugin/differences.ts";
 
-/** What differs; empty when the handle holds exactly the result's addresses. */
+/** The differences; empty if the handle holds exactly the result's addresses. */
 export function differences(held: readonly string[], { ips = [] }: Result): readonly ReportedDifference[] {
   const wanted = new Set(ips.map(({ address }) => canonicalAddress(addressOf(address)) ?? address));
   const lost = [...wanted].filter((address) => !held.includes(address));

@@ -2,9 +2,9 @@
  * `calico-ipam`: addresses from pools, cut into blocks that this node claims.
  *
  *     datastore_type   file                   embedded.ts   files of this node
- *                      kubernetes, etcdv3     cluster.ts    the node agent, which has the cluster's
+ *                      kubernetes, etcdv3     cluster.ts    the node agent, which accesses the cluster's datastore
  *
- * ADD gives what the attachment holds already, or new addresses: all that were asked for or none. DEL, CHECK and GC go by the handle.
+ * ADD returns the addresses that the attachment holds already, or new ones: all that were requested or none. DEL, CHECK and GC use the handle.
  */
 import { usesAgent } from "../../src/plugin/node-agent.ts";
 import { definePlugin, type JsonObject, type Plugin } from "../../src/plugin/plugin.ts";
@@ -13,12 +13,12 @@ import { type IpamConf, parseConf } from "./conf.ts";
 import { embedded } from "./embedded.ts";
 import type { AddressSource, CallDetails } from "./source.ts";
 
-/** The plugin, which fills in `details`. */
+/** The plugin, which also fills in `details`. */
 export function withCallDetails(details: CallDetails): Plugin<IpamConf> {
   return definePlugin<IpamConf>({
     name: "calico-ipam",
     parseConf,
-    // Asked by another main plugin than ours, of which nothing else is recorded.
+    // For a foreign main plugin, which keeps no record.
     records: true,
     add: (request, context) => sourceOf(request.document).add(request, context, details),
     check: (request, context) => sourceOf(request.document).check(request, context),

@@ -1,4 +1,4 @@
-/** The node's addresses and networks, which pods' addresses must not collide with. */
+/** The node's addresses and networks, which pods' addresses must not overlap. */
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { NodesOwn } from "../../src/ipam/assign/candidate.ts";
 import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
@@ -14,11 +14,11 @@ export interface Node {
   readonly surroundings: Surroundings;
   /** Called with each damaged object that the store omits from a listing. */
   leftOut(error: StoreError): void;
-  /** Runs `body` and closes what was opened for it. */
+  /** Runs `body` and closes the connections that it opened. */
   use<T>(body: () => T): T;
 }
 
-/** `calico` routes pods one by one; the pods of other main plugins (bridge, ptp, macvlan) may be in a network of the node. */
+/** `calico` adds a route for each pod; the pods of other main plugins (bridge, ptp, macvlan) may be in a network of the node. */
 export function nodeOf(
   { conf, document }: { readonly conf: IpamConf; readonly document: JsonObject },
   { sys, log }: Context,

@@ -1,4 +1,4 @@
-/** The addresses that an ADD would give now, for `tortie plan`: assigned in a datastore that keeps nothing. */
+/** The addresses that an ADD would assign now, for `tortie plan`: assigned in a datastore that discards its writes. */
 import type { Result } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { autoAssign } from "../../src/ipam/assign/assign.ts";
@@ -15,14 +15,14 @@ import { resultOf } from "./result.ts";
 import { reservedAddresses } from "./subnets.ts";
 
 export interface AddressFacts {
-  /** What is written by it is not kept. */
+  /** Discards its writes. */
   readonly sys: Sys;
   readonly networks: NodeNetworks;
   /** The destinations of the node's routes. */
   readonly routes: readonly string[];
 }
 
-/** Throws as ADD does. */
+/** Throws the same errors as ADD. */
 export function planAddresses(request: AddRequest<IpamConf>, { sys, networks, routes }: AddressFacts): Result {
   const { conf, args, attachment, document } = request;
   const requests = attachment.ifname === "eth0" ? conf.requestsOfPod : conf.requests;

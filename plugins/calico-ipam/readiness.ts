@@ -1,4 +1,4 @@
-/** STATUS: whether an ADD could have its addresses now. */
+/** STATUS: whether an ADD could assign addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
 import { missingPools, type Surroundings } from "../../src/ipam/assign/default-pools.ts";
 import type { Wanted } from "../../src/ipam/assign/pool-selection.ts";
@@ -29,10 +29,10 @@ export function checkReadiness(
 
 function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroundings, now: bigint): Transaction<void> {
   const all = yield* listPools();
-  // ADD cannot know whether a pod's address is from a pool that cannot be read.
+  // ADD cannot know whether a pod's address is in an unreadable pool.
   const damage = around.damagedPool();
   if (damage !== undefined) throw damage;
-  // ADD makes the first pools of a family itself.
+  // ADD creates the first pools of a family itself.
   if ((yield* missingPools(all, wanted, around)).length > 0) yield { op: "test", kind: "IPPool" };
   for (const one of wanted) {
     const { pools, hasFree } = yield* roomFor(one, all, node, now);
@@ -48,7 +48,7 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroun
   }
 }
 
-/** The node's networks may have changed since the pool was made: its pods work, but for what they collide with. */
+/** The node's networks may have changed since the pool was created: pods work, except for the overlap. */
 function warnOfCollisions(pools: readonly Pool[], { networks, warn }: Surroundings): void {
   for (const { name, cidr, family } of pools) {
     const node = networks(family);

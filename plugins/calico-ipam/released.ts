@@ -1,4 +1,4 @@
-/** The line in the log about addresses that were released. */
+/** Logs the addresses that were released. */
 import type { Context } from "../../src/plugin/plugin.ts";
 
 /** Logs nothing if nothing was released: DEL and GC are repeated. */

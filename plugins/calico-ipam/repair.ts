@@ -9,7 +9,7 @@ import type { Context } from "../../src/plugin/plugin.ts";
 import type { DamagedError } from "../../src/store/damage.ts";
 import type { Transaction } from "../../src/store/transaction.ts";
 
-/** Whether the object could be repaired. */
+/** Returns whether the object was repaired. */
 export function* repair({ sys, log }: Context, { object, message }: DamagedError): Transaction<boolean> {
   const done = yield* repairObject(object, knownUses(sys), nowNs(sys));
   if (done !== undefined) log.warning("damaged object rebuilt", () => ({ error: message, done }));

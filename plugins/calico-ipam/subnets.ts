@@ -30,7 +30,7 @@ export function placementOf(
   return gateway === undefined ? undefined : { prefixLength: lengthOf(block), gateway };
 }
 
-/** The addresses that no container gets: the gateways, and of each subnet that has two more addresses the first and, in IPv4, the last. */
+/** Addresses that no container gets: the gateways, and of each subnet with two more addresses the first and, for IPv4, the last. */
 export function reservedAddresses(pools: readonly CidrPool[], gateways: readonly string[]): readonly string[] {
   const subnets = pools.map(({ cidr }) => cidr).filter((cidr) => gateways.some((gateway) => contains(cidr, gateway)));
   const edges = subnets.flatMap((cidr) => {

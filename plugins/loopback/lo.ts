@@ -12,7 +12,7 @@ import type { Resource } from "../../src/plan/resource.ts";
 
 export const lo = "lo";
 
-/** `lo` up, with addresses that were read from it before. */
+/** `lo` up, with the addresses that were read from it. */
 export function planLo(addresses: readonly string[], { claim }: { readonly claim: boolean }): readonly Resource[] {
   const at = "sandbox";
   return [
@@ -28,7 +28,7 @@ export function findLo(executor: Executor) {
   return found;
 }
 
-/** The first address of each family, as the reference plugin has it. Throws `CniError` 100 where one is not a loopback address. */
+/** The first address of each family, as in the reference plugin. Throws `CniError` 100 if one is not a loopback address. */
 export function addressesOfLo(executor: Executor, index: number): readonly string[] {
   const families = ([4, 6] as const).map((family) =>
     // A kernel without IPv6 answers a dump of IPv6 addresses with all addresses.

@@ -4,7 +4,7 @@
  *     first in its list    answers with lo and the addresses that the kernel gave it
  *     after others         passes their result on unchanged
  *
- * containerd runs it for every pod, at the same time as the plugins of `eth0`, by a list of its own (`cni-loopback`, version 0.3.1).
+ * containerd runs it for every pod, concurrently with the plugins of `eth0`, from a list of its own (`cni-loopback`, version 0.3.1).
  */
 import { withExecutor } from "../../src/dataplane/executor.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";

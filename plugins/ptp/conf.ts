@@ -12,13 +12,13 @@ export interface PtpConf {
   readonly masquerades: boolean;
   /** 0: the kernel's default. */
   readonly mtu: number;
-  /** Absent where the configuration has none of its keys; an empty list is one. */
+  /** Absent if the configuration has none of its keys; an empty list counts as a key. */
   readonly dns: Dns | undefined;
 }
 
 const parse = confParser<z.infer<typeof schema>>(validate);
 
-/** Throws `CniError` 7 naming the key that is wrong, or 2 for what this plugin does not do. */
+/** Throws `CniError` 7, which names the invalid key, or 2 for an unsupported feature. */
 export function parseConf(document: JsonObject): PtpConf {
   const { ipam, ipMasq = false, ipMasqBackend: backend = "nftables", mtu = 0, dns = {} } = parse(document);
   if (backend !== "nftables") {

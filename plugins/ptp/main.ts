@@ -1,8 +1,8 @@
 /**
- * `ptp`: a veth pair whose host end has the gateway's address (`plan.ts` draws it).
+ * `ptp`: a veth pair whose host interface has the gateway's address (`plan.ts` shows it).
  *
- * There is no record of an attachment: the name of the host interface follows from the attachment, and the interface bears its owner. What the
- * reference's `ptp` made is checked and removed by the names and MAC addresses of its result.
+ * It keeps no record: the name of the host interface follows from the attachment, and the interface has its owner in the alias. Objects of the
+ * reference `ptp` are checked and removed by the names and MAC addresses in its result.
  */
 import type { Result } from "../../src/cni/result.ts";
 import { NftConflict } from "../../src/dataplane/errors.ts";
@@ -24,7 +24,7 @@ import { vethPrefix } from "./names.ts";
 import { planOf, resultOf } from "./plan.ts";
 import { hostInterfaceOf, type Wanted, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
-/** IPAM plugins that run in this process when CNI_PATH leads to this very executable. */
+/** IPAM plugins that run in this process if CNI_PATH leads to this executable. */
 const builtin = { "calico-ipam": calicoIpam };
 
 export default definePlugin<PtpConf>({
@@ -115,14 +115,14 @@ export default definePlugin<PtpConf>({
   },
 });
 
-/** An address has one holder at a time: a route to it over the link of an attachment of the same network is left of one whose sandbox is going. */
+/** An address belongs to one attachment at a time: a route to it over another link of the same network is left from a sandbox that is being removed. */
 function isOfNetwork(network: string, alias: string): boolean {
   return alias.startsWith(ownerPrefixOf(network));
 }
 
 /**
- * Runs `body`, which applies the plan, again over what is stale. An address has one holder at a time: what still masquerades for another attachment
- * of the network, which its IPAM plugin has taken the address from, or for one without an interface, is what a DEL that has not come yet would remove.
+ * Applies the plan with `body`, again after removing stale masquerading. An address belongs to one attachment at a time: masquerading for another
+ * attachment of the network, from which the IPAM plugin has taken the address, or for one without an interface, only awaits its DEL.
  */
 function overStale<T>(sys: Sys, { network }: Attachment, ips: readonly unknown[], body: () => T): T {
   for (const _ of ips) {
@@ -141,7 +141,7 @@ function overStale<T>(sys: Sys, { network }: Attachment, ips: readonly unknown[]
   return body();
 }
 
-/** The reference writes no owner, and masquerades by iptables: of a pair of its making that is not compared. */
+/** The reference plugin writes no owner, and masquerades with iptables: neither is compared for its pairs. */
 function compare(
   executor: Executor,
   { attachment, conf }: CheckRequest<PtpConf>,
@@ -162,7 +162,7 @@ function compare(
   ];
 }
 
-/** The host's end of a pair that the reference made: it bears no owner, but the name and the MAC address of the result, which are random. */
+/** The host interface of the reference plugin's pair: it has no owner, but the name and MAC address in the result, which are random. */
 function ofReference({ interfaces = [] }: Result = {}, ifname: string) {
   const host = interfaces.find(({ name, sandbox }) => !sandbox && name.startsWith(vethPrefix));
   const isPair = interfaces.some(({ name, sandbox }) => sandbox && name === ifname);
@@ -171,7 +171,7 @@ function ofReference({ interfaces = [] }: Result = {}, ifname: string) {
   return [{ kind: "link", at: "host", name: host.name, signature } as const];
 }
 
-/** DEL and GC go on without a valid configuration: they ask whom it names. */
+/** DEL and GC work without a valid configuration: they only need the IPAM plugin's type. */
 function ipamTypeOf({ ipam }: JsonObject): string {
   const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
   return typeof type === "string" && type !== "" ? type : calicoIpam.name;

@@ -1,6 +1,6 @@
 /**
- * Containers leave the node by its own address, but for their own subnet and for groups: one shared table per family, an element per address and
- * a chain per subnet, which goes with the last address that jumps to it.
+ * Containers leave the node with the node's address, except to their own subnet and to multicast groups: one shared table per family, with an
+ * element per address and a chain per subnet, which is removed with the last address that jumps to it.
  *
  *     container ──> postrouting: ip saddr vmap @sources ──jump──> to_10.22.0.0/16: return for the subnet, return for groups, masquerade
  */
@@ -13,7 +13,7 @@ const sources = "sources";
 const srcnatPriority = 100;
 const groups = { ip: "224.0.0.0/4", ip6: "ff00::/8" } as const;
 
-/** For addresses with the prefix lengths of their subnets. */
+/** For addresses with their subnets' prefix lengths. */
 export function planMasquerade(addresses: readonly string[]): readonly NftResource[] {
   return addresses.flatMap((address): readonly NftResource[] => {
     const family = tableFamilyOf(address);
@@ -38,7 +38,7 @@ export function planMasquerade(addresses: readonly string[]): readonly NftResour
   });
 }
 
-/** nft(8) takes no colon in a name, and an address has no underscore. */
+/** nft(8) allows no colon in a name, and an address contains no underscore. */
 function chainName(subnet: string): string {
   return `to_${subnet.replaceAll(":", "_")}`;
 }

@@ -2,5 +2,5 @@
 
 /** The table of masquerading, in families `ip` and `ip6`. */
 export const ptpTable = "tortie_ptp";
-/** How the name of a host interface begins; the reference's begins so too, with random digits behind. */
+/** The prefix of a host interface's name; the reference plugin has the same, followed by random digits. */
 export const vethPrefix = "veth";

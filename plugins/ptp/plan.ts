@@ -1,5 +1,5 @@
 /**
- * What an ADD of `ptp` makes, for 10.22.0.5/16 with the gateway 10.22.0.1:
+ * The objects of an ADD of `ptp`, for 10.22.0.5/16 with the gateway 10.22.0.1:
  *
  *     sandbox                                          host
  *     eth0  10.22.0.5/16 ─────────── veth ───────────  veth1a2b3c4d  10.22.0.1/32
@@ -29,7 +29,7 @@ export function planOf(attachment: Attachment, wanted: Wanted, masquerades: bool
     resources: [
       ...planForwarding(sys, addresses),
       { kind: "veth", host: end(hostInterface, hostMac), sandbox: end(ifname, mac), mtu },
-      // The host is no router's client on this link, whichever families the container has.
+      // The host must not accept router advertisements on this link, whichever families the container has.
       sysctl("host", `net/ipv6/conf/${hostInterface}/accept_ra`, "0", bestEffort),
       ...(addresses.some((address) => familyOf(address) === 6) ? planIpv6(wanted) : []),
       { kind: "up", at: "host", link: hostInterface },
@@ -51,7 +51,7 @@ export const planAdd: PlanAdd<PtpConf> = ({ attachment, netns, conf }, { sys, ip
   };
 };
 
-/** The answer to ADD: the reference's, two interfaces and the addresses of the second. */
+/** The result of ADD, as the reference plugin's: two interfaces, and the addresses of the second. */
 export function resultOf(wanted: Wanted, netns: string, conf: PtpConf, ipam: Result): Result {
   const { hostInterface, hostMac, ifname, mac, mtu } = wanted;
   const { ips = [], routes, dns } = ipam;
@@ -70,18 +70,18 @@ export function resultOf(wanted: Wanted, netns: string, conf: PtpConf, ipam: Res
 function planIpv6({ hostInterface, ifname }: Wanted): readonly Resource[] {
   return [
     sysctl("host", `net/ipv6/conf/${hostInterface}/disable_ipv6`, "0"),
-    // Runtimes create sandboxes with IPv6 switched off.
+    // Runtimes create sandboxes with IPv6 disabled.
     ...["lo", ifname].map((name) => sysctl("sandbox", `net/ipv6/conf/${name}/disable_ipv6`, "0")),
     sysctl("sandbox", `net/ipv6/conf/${ifname}/keep_addr_on_down`, "1", bestEffort),
   ];
 }
 
-/** All that the container sends goes through the host: the kernel makes no route to the subnet of its own. */
+/** The container sends everything through the host, so the kernel must not add a route to the subnet. */
 function planAddress(at: Place, link: string, address: string): Resource {
   return { kind: "address", at, link, address, noDad: familyOf(address) === 6, noPrefixRoute: at === "sandbox" };
 }
 
-/** `eth0` may have the same gateway and subnet: the routes of other interfaces have a metric, and come behind them. */
+/** `eth0` may have the same gateway and subnet: the routes of other interfaces have a metric, and come after it. */
 function planRoutes(wanted: Wanted): readonly Route[] {
   const routes = routesOf(wanted);
   if (wanted.ifname === "eth0") return routes;
@@ -91,7 +91,7 @@ function planRoutes(wanted: Wanted): readonly Route[] {
   );
 }
 
-/** After the metrics that the kernel gives (IPv6's is 1024). */
+/** After the metrics that the kernel assigns (IPv6's is 1024). */
 const behindMain = 1025;
 
 function routesOf({ hostInterface, ifname, ips, routes }: Wanted): readonly Route[] {
@@ -130,12 +130,12 @@ function routesOf({ hostInterface, ifname, ips, routes }: Wanted): readonly Rout
   ];
 }
 
-/** Several addresses may have one gateway. */
+/** Several addresses may have the same gateway. */
 function gatewaysOf(ips: readonly WantedIp[]): readonly WantedIp[] {
   return ips.filter((ip, at) => ips.findIndex(({ gateway }) => gateway === ip.gateway) === at);
 }
 
-/** Better with it, good without. */
+/** Useful, but not required. */
 const bestEffort = { optional: true, initial: true };
 
 function sysctl(at: Place, path: string, value: string, more: Partial<Sysctl> = {}): Sysctl {

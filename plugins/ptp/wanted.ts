@@ -1,4 +1,4 @@
-/** What an attachment shall be: out of the IPAM plugin's answer at ADD, out of the final result at CHECK. */
+/** The attachment that a request describes: from the IPAM plugin's result at ADD, from the final result at CHECK. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { IpConfig, Result, RouteConfig } from "../../src/cni/result.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
@@ -14,24 +14,24 @@ export interface Wanted {
   readonly hostMac?: string | undefined;
   readonly ifname: string;
   readonly mac?: string | undefined;
-  /** 0: not said. */
+  /** 0: not specified. */
   readonly mtu: number;
   readonly ips: readonly WantedIp[];
   readonly routes: readonly RouteConfig[];
 }
 
 export interface WantedIp {
-  /** With the prefix length of its subnet. */
+  /** With its subnet's prefix length. */
   readonly address: string;
   readonly gateway: string;
 }
 
-/** The name of the host's end: `veth` and 8 hexadecimal digits of SHA-1("<network>.<containerID>.<ifname>"), so that DEL knows it. */
+/** The host interface's name: `veth` and 8 hexadecimal digits of SHA-1("<network>.<containerID>.<ifname>"), so that DEL can derive it. */
 export function hostInterfaceOf({ network, containerId, ifname }: Attachment): string {
   return vethPrefix + sha1(`${network}.${containerId}.${ifname}`).slice(0, 8);
 }
 
-/** Throws `CniError` 100 where the IPAM plugin gave no address, or one without a gateway. */
+/** Throws `CniError` 100 if the IPAM plugin assigned no address, or one without a gateway. */
 export function wantedAtAdd(attachment: Attachment, conf: PtpConf, ipam: Result): Wanted {
   const { ifname } = attachment;
   const { ips = [], routes = [] } = ipam;
@@ -49,7 +49,7 @@ export function wantedAtAdd(attachment: Attachment, conf: PtpConf, ipam: Result)
   };
 }
 
-/** Throws `CniError` 101 when the final result does not describe this attachment. The reference's results serve as well. */
+/** Throws `CniError` 101 if the final result does not describe this attachment. Accepts the reference plugin's results. */
 export function wantedAtCheck({ attachment, netns, prevResult, conf }: CheckRequest<PtpConf>): Wanted {
   const { ifname } = attachment;
   const { interfaces = [], ips = [], routes = [] } = prevResult;
@@ -58,7 +58,7 @@ export function wantedAtCheck({ attachment, netns, prevResult, conf }: CheckRequ
   const found = interfaces[index];
   if (found === undefined) throw refuse("names no such interface in a sandbox");
   if (found.sandbox !== netns) throw refuse(`has it in sandbox "${found.sandbox}", CNI_NETNS is "${netns}"`);
-  // Chained plugins put theirs behind it.
+  // Chained plugins append theirs.
   const host = interfaces.find(({ sandbox }) => !sandbox);
   if (host === undefined) throw refuse("names no interface on the host");
   return {

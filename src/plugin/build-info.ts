@@ -1,7 +1,7 @@
 /**
  * What this executable was built from, for `-v` and bug reports.
  *
- * The build replaces the constants (`define` of esbuild); run from the sources they do not exist.
+ * The build replaces the constants (`define` of esbuild); they do not exist if the program runs from its sources.
  */
 
 declare const TORTIE_VERSION: string | undefined;
@@ -10,7 +10,7 @@ declare const TORTIE_ENGINE: string | undefined;
 
 /** The version of package.json. */
 export const version: string = typeof TORTIE_VERSION === "string" ? TORTIE_VERSION : "0.0.0-source";
-/** The git commit, with `-dirty` when files differ from it; `unknown` outside a repository. */
+/** The git commit, with `-dirty` if files were changed; `unknown` outside of a repository. */
 export const commit: string = typeof TORTIE_COMMIT === "string" ? TORTIE_COMMIT : "unknown";
 /** The engine and its version: `quickjs 2025-04-26`. */
 export const engine: string = typeof TORTIE_ENGINE === "string" ? TORTIE_ENGINE : "node";

@@ -1,8 +1,8 @@
-/** What a chained plugin needs: the result of the plugin before it. */
+/** A chained plugin needs the result of the plugin before it. */
 import { CniError, code } from "../cni/error.ts";
 import type { Result } from "../cni/result.ts";
 
-/** Throws `CniError` 7 when there is none: the plugin stands first or alone in its list. */
+/** Throws `CniError` 7 if there is none: the plugin is the first in its list. */
 export function chained(plugin: string, prevResult: Result | undefined): Result {
   if (prevResult !== undefined) return prevResult;
   throw new CniError(

@@ -1,8 +1,8 @@
 /**
- * The time limits of one operation. Runtimes wait two minutes (kubelet) or one (CRI-O, for DEL). Nobody reads a later answer, and nobody rolls
- * back what was done.
+ * The time limits of one operation. Runtimes wait two minutes (kubelet) or one (CRI-O, for DEL). A later answer would go unread, and nothing would
+ * be rolled back.
  *
- *     0 s ──── waits for locks ──── 40 s ─── the work ─── 50 s ─── taking back ─── 58 s
+ *     0 s ──── waits for locks ──── 40 s ─── the work ─── 50 s ─── roll-back ─── 58 s
  *
  * Every wait (locks, programs, the kernel's answers, stdin) ends with the operation's time and then fails with code 11.
  */
@@ -22,15 +22,15 @@ export class DeadlineExceeded extends CoreError {
 }
 
 export interface Deadline {
-  /** The machine, on which nothing takes longer than is left. */
+  /** The operating system, whose waits are limited to the remaining time. */
   readonly sys: Sys;
-  /** What is to be taken back gets some time of its own. */
+  /** Grants extra time for the roll-back. */
   extend(): void;
 }
 
 export function startDeadline(machine: Sys): Deadline {
   let end = machine.monotonicMs() + operationMs;
-  /** Throws what `wait` throws, but `DeadlineExceeded` when the time was shorter than it asked for. */
+  /** Throws what `wait` throws, or `DeadlineExceeded` if the remaining time was shorter than `wantedMs`. */
   function within<T>(wantedMs: number, wait: (timeoutMs: number) => T): T {
     const left = Math.max(0, end - machine.monotonicMs());
     if (wantedMs <= left) return wait(wantedMs);

@@ -4,9 +4,9 @@
  *     type in CNI_PATH ──┬── another executable: run it
  *                        └── this executable, and the plugin is built in: call it in this process
  *
- * Both ways take back what a delegate's ADD did, when it fails and when the rest of the caller's ADD fails: another process by DEL, as the
- * specification has it; in this process by what the delegate itself registered, which knows what this very call made (an ADD that is
- * repeated and fails must not take a served pod's addresses away). Errors of delegates go up with their own code and message.
+ * Both roll back the delegate's ADD if it fails or if the rest of the caller's ADD fails: in another process with a DEL, as the specification
+ * says; in this process with the steps that the delegate registered, which cover only this call (a failed repetition of an ADD must not
+ * release the addresses of a running pod). A delegate's error keeps its code and message.
  */
 import { parseResult } from "../cni/convert.ts";
 import { CniError, code } from "../cni/error.ts";
@@ -68,7 +68,7 @@ export function delegateCheck(
   });
 }
 
-/** The delegate is told of no sandbox where there is none any more: the reference's skeleton refuses the node's own. */
+/** If the sandbox is gone, the delegate gets no CNI_NETNS, because the reference plugins reject the node's own namespace. */
 export function delegateDel(type: string, request: DelRequest<unknown>, context: Context, builtin: Builtin = {}): void {
   const call: Call<void> = (plugin, inner) => {
     plugin.del({ ...request, conf: lenientConf(plugin, request.document, context) }, inner);
@@ -82,7 +82,7 @@ export function delegateGc(type: string, request: GcRequest<unknown>, context: C
   });
 }
 
-/** Throws `CniError` 50 when the delegate is not there. */
+/** Throws `CniError` 50 if the delegate is not installed. */
 export function delegateStatus(
   type: string,
   request: StatusRequest<unknown>,
@@ -99,14 +99,14 @@ export function delegateStatus(
   });
 }
 
-/** The request with another document, where a delegate must see one. */
+/** The request with another document, for a delegate. */
 export function withDocument<R extends Pick<Common, "document" | "text">>(request: R, document: JsonObject): R {
   return document === request.document ? request : { ...request, document, text: JSON.stringify(document) };
 }
 
 type Call<T> = (plugin: Plugin<unknown>, context: Context) => T;
 
-/** Every command but ADD: nothing comes back. */
+/** For every command except ADD: there is no result. */
 function run(
   type: string,
   command: string,
@@ -132,7 +132,7 @@ function resolve(
   return plugin !== undefined && isOwnExecutable(sys, found) ? { plugin } : { path: found };
 }
 
-/** What the plugin did is taken back when it fails; when it does not, the caller's failure takes it back. */
+/** The plugin's steps are undone if it fails, or later if the caller fails. */
 function inProcess<T>(plugin: Plugin<unknown>, context: Context, call: Call<T>): T {
   const log = context.log.with({ plugin: plugin.name });
   const undo = undoStack();

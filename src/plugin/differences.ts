@@ -1,13 +1,13 @@
-/** CHECK's answer: what differs as text in the message, and as data in the details. */
+/** CHECK's answer: the differences as text in the message, and as data in the details. */
 import { CniError, code } from "../cni/error.ts";
 import type { Difference, Place, Resource } from "../plan/resource.ts";
 
-/** One difference, as the details of the answer have it: a JSON list of these. */
+/** One difference; the details of the answer are a JSON list of them. */
 export interface ReportedDifference {
-  /** The resource's kind, or what else it is that differs. */
+  /** The resource's kind, or another kind of object. */
   readonly kind: string;
   readonly at?: Place;
-  /** What the kernel calls the object, of kinds that attachments share: a table's family and name (`ip tortie`), a sysctl's path. */
+  /** The kernel's name of a shared object: a table's family and name (`ip tortie`), a sysctl's path. */
   readonly object?: string;
   /** Reads on its own: `route 10.0.0.5/32 dev cali123 is missing`. */
   readonly text: string;
@@ -22,7 +22,7 @@ export class DifferencesError extends CniError {
   }
 }
 
-/** As the details of an answer. */
+/** The details of an answer. */
 export function differencesText(differences: readonly ReportedDifference[]): string {
   return JSON.stringify(differences);
 }

@@ -1,4 +1,4 @@
-/** The codes of the CNI protocol for the errors of the core: the one place where they meet. */
+/** Maps the errors of the core to the codes of the CNI protocol; no other code does. */
 import { CniError, code } from "../cni/error.ts";
 import { CoreError, type ErrorKind } from "../errors/core-error.ts";
 import { FailuresError } from "../errors/run-every.ts";
@@ -13,7 +13,7 @@ const codes: Readonly<Record<ErrorKind, number>> = {
   invalid: code.invalidConfig,
 };
 
-/** The error as the runtime gets it; `undefined` when it is neither of the protocol nor of the core: a failed system call, or a bug. */
+/** The error for the runtime; `undefined` if it is neither a `CniError` nor a `CoreError`: a failed system call, or a bug. */
 export function protocolError(error: unknown): CniError | undefined {
   if (error instanceof CniError) return error;
   if (error instanceof FailuresError) return severalFailures(error);
@@ -21,7 +21,7 @@ export function protocolError(error: unknown): CniError | undefined {
   return new CniError(codes[error.kind], error.message, error.rollback && `and then: ${error.rollback.message}`);
 }
 
-/** The code of the first; what CHECK found stays data. */
+/** The code of the first failure; differences of CHECK stay data. */
 function severalFailures({ failures, message }: FailuresError): CniError {
   const found = failures.flatMap((failure) => (failure instanceof DifferencesError ? failure.differences : []));
   const details = found.length === 0 ? undefined : differencesText(found);

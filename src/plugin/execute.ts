@@ -1,19 +1,19 @@
-/** One exec of another plugin, in the environment (but for what is said) and with the document that this one got (specification section 4). */
+/** Executes another plugin, with this process's environment (except for what the caller changes) and the document on stdin (specification section 4). */
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type RunResult, type Sys } from "../host/sys.ts";
 import { isObject } from "../schema/schema.ts";
 import { DeadlineExceeded } from "./deadline.ts";
 
-/** What a whole operation has, at most: `deadline.ts`. */
+/** The limit of a whole operation: `deadline.ts`. */
 const timeoutMs = 50_000;
 
-/** How often, and after which pause, an executable that is just being replaced (ETXTBSY) is tried again. */
+/** How often, and after which pause, to retry an executable that is being replaced (ETXTBSY). */
 const busyRetries = 20;
 const busyPauseMs = 50;
 
 /**
- * Runs `command` of the plugin at `path` with the document, as text, on its stdin. Returns its stdout.
- * Throws the plugin's own error, code and message kept; `CniError` 100 when it could not be run, or died, 11 when it fell silent.
+ * Runs `command` of the plugin at `path` with the document on its stdin. Returns its stdout. Throws the plugin's own error with its code and
+ * message; `CniError` 100 if it could not be executed or died, 11 if it did not answer in time.
  */
 export function execute(
   sys: Sys,
@@ -59,7 +59,7 @@ function toOwnStderr(sys: Sys, text: string): void {
   }
 }
 
-/** The error object that a plugin printed; also where it forgot to exit with another status than 0. */
+/** The error object that a plugin printed, even if its exit code is 0. */
 function errorIn(stdout: string): CniError | undefined {
   const answer = parseJson(stdout);
   if (!isObject(answer) || typeof answer.code !== "number" || typeof answer.msg !== "string") return undefined;

@@ -1,8 +1,8 @@
-/** Where an executable of CNI_PATH is, and whether it is this very one. */
+/** Finds executables in CNI_PATH, and recognises our own. */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
 
-/** The first regular file of that name. Throws `CniError` 7, in the reference's words. */
+/** The first regular file with that name. Throws `CniError` 7, in the reference's words. */
 export function findPlugin(sys: Sys, type: string, path: readonly string[]): string {
   if (type === "") throw new CniError(code.invalidConfig, "no plugin name provided");
   if (/[/\\\0]/.test(type)) throw new CniError(code.invalidConfig, `invalid plugin name: ${type}`);

@@ -5,8 +5,8 @@ import type { Resource, Sysctl } from "../plan/resource.ts";
 import { listenersAsHost } from "./advertisements.ts";
 
 /**
- * Forwarding for the families that the addresses belong to. **Goes before all other sysctls of the node**: the links that listen to router
- * advertisements have to be told first that they go on to.
+ * Turns on forwarding for the families of the addresses. **Precedes all other sysctls of the node**: links that listen to router advertisements
+ * must first be configured to keep listening.
  */
 export function planForwarding(sys: Sys, addresses: readonly string[]): readonly Resource[] {
   const v4 = addresses.some((address) => familyOf(address) === 4);
@@ -14,7 +14,7 @@ export function planForwarding(sys: Sys, addresses: readonly string[]): readonly
   return [...(v4 ? [hostSysctl("net/ipv4/ip_forward", "1")] : []), ...(v6 ? planIpv6(sys) : [])];
 }
 
-/** Written again, `all/forwarding` would make a router's of the links that an administrator has excepted. */
+/** Writing `all/forwarding` again would turn links that an administrator has excepted into a router's. */
 function planIpv6(sys: Sys): readonly Resource[] {
   return [
     ...listenersAsHost(sys).map((link) => ({

@@ -1,4 +1,4 @@
-/** The fields of every line that a request logs: who was asked, what for, and the trace that the runtime has begun. */
+/** The fields of every line that a request logs: plugin, operation, attachment, and the trace that the runtime has started. */
 import { parseArgs } from "../cni/args.ts";
 import type { Environment } from "../cni/environment.ts";
 
@@ -13,10 +13,10 @@ export function logFields(
   return { plugin, command, ...attachment, namespace, pod, ...traceOf(traceparent) };
 }
 
-/** Version, trace, span and flags (W3C Trace Context, section 3.2); a later version may say more behind them. */
+/** Version, trace, span and flags (W3C Trace Context, section 3.2); a later version may append more. */
 const traceParent = /^(?!ff|00-.{53})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-|$)/;
 
-/** By the names that OpenTelemetry's instrumentation of pino gives them. */
+/** With the names that OpenTelemetry's instrumentation of pino uses. */
 function traceOf(text: string) {
   const [, trace_id, span_id, trace_flags] = traceParent.exec(text) ?? [];
   return { trace_id, span_id, trace_flags };

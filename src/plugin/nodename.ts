@@ -1,8 +1,8 @@
 /**
- * The node's name: what IPAM's affinities and the endpoints are filed under.
+ * The node's name, under which IPAM's affinities and the endpoints are stored.
  *
- * Calico's order of sources: `nodename`, the nodename file, the deprecated `hostname`, the host name in lower case. **Whatever it comes from, it is
- * a name that Kubernetes could give a node**: it becomes a part of file names and of tables that people read.
+ * Calico's order of sources: `nodename`, the nodename file, the deprecated `hostname`, the host name in lower case. **It must be a valid name of a
+ * Kubernetes node**, because it becomes part of file names and of tables for people.
  */
 import { CniError, code } from "../cni/error.ts";
 import type { Sys } from "../host/sys.ts";
@@ -15,7 +15,7 @@ export interface NodenameConf {
   readonly file: string;
   /** Whether ADD fails while the file is missing. */
   readonly fileRequired: boolean;
-  /** Whether the node agent writes the file, when the node is ready. */
+  /** Whether the node agent writes the file when the node is ready. */
   readonly fileIsAgents: boolean;
   /** `hostname`, deprecated. */
   readonly fallback: string | undefined;
@@ -24,7 +24,7 @@ export interface NodenameConf {
 /** Where Calico's node agent writes the name. */
 const defaultFile = "/var/lib/calico/nodename";
 
-/** What is known without a valid configuration. */
+/** The defaults, for a configuration that is not valid. */
 export const defaultNodename: NodenameConf = {
   name: undefined,
   file: defaultFile,
@@ -39,9 +39,9 @@ export function clusterNodename(conf: NodenameConf | undefined, sys: Sys): strin
 }
 
 /**
- * Renames the JSON keys. The default file may be missing: with the embedded store no node agent is needed, so nobody has to write it.
- * A file that the configuration names must exist, unless `nodename_file_optional` says otherwise; in a cluster, where the agent writes it, the
- * default file too: a host name need not be the node's name there.
+ * Renames the JSON keys. The default file may be missing: with the embedded store there is no node agent to write it. A file that the
+ * configuration names must exist, unless `nodename_file_optional` is set. In a cluster, where the agent writes it, the default file must exist
+ * too, because the host name may not be the node's name.
  */
 export function nodenameConf(conf: {
   readonly datastore_type?: string | undefined;
@@ -61,7 +61,7 @@ export function nodenameConf(conf: {
   };
 }
 
-/** Throws `CniError` 7 when a file that the configuration names is missing or empty, or when what was found is no name of a node. */
+/** Throws `CniError` 7 if a file that the configuration names is missing or empty, or if the name is not valid. */
 export function nodename(conf: NodenameConf, sys: Sys): string {
   if (conf.name !== undefined) return checked(conf.name, '"nodename"');
   const name = fromFile(conf, sys);
@@ -70,7 +70,7 @@ export function nodename(conf: NodenameConf, sys: Sys): string {
   return checked(sys.hostname().trim().toLowerCase(), "the host name");
 }
 
-/** What the configuration says itself, wherever it is read. Throws `CniError` 7. */
+/** Checks the names in the configuration, even if they are not used. Throws `CniError` 7. */
 export function checkNodename({ name, fallback }: NodenameConf): void {
   if (name !== undefined) checked(name, '"nodename"');
   else if (fallback !== undefined) checked(fallback, '"hostname"');

@@ -1,11 +1,11 @@
-/** STATUS's answer to what is missing. */
+/** STATUS's error for a missing prerequisite. */
 import { CniError, code } from "../cni/error.ts";
 import { Executor } from "../dataplane/executor.ts";
 import type { NftResource } from "../plan/nft.ts";
 import { protocolError } from "./error-codes.ts";
 import type { Context } from "./plugin.ts";
 
-/** Runs a probe; what it throws goes on as `CniError` 50, the reason kept. */
+/** Runs a probe; converts its error to `CniError` 50 and keeps the reason. */
 export function notReady(probe: () => void): void {
   try {
     probe();
@@ -16,8 +16,8 @@ export function notReady(probe: () => void): void {
 }
 
 /**
- * Tries whether the kernel can make the tables. What only IPv6 lacks goes to the log: nobody knows here whether a pod will have IPv6, and its
- * ADD says it again. `modules`: what both families need.
+ * Tests whether the kernel can create the tables. A failure of IPv6 alone is only logged: STATUS cannot know whether a pod will have IPv6, and its
+ * ADD will report it. `modules`: the modules that both families need.
  */
 export function notReadyForTables(
   { sys, log }: Context,

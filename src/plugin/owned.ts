@@ -1,4 +1,4 @@
-/** DEL and GC of a plugin that declares what its attachments own: everything goes by name and owner. */
+/** DEL and GC of a plugin that declares what its attachments own: removes everything by name and owner. */
 import { type Executor, withExecutor } from "../dataplane/executor.ts";
 import { runEvery } from "../errors/run-every.ts";
 import { type Attachment, ownerOf, ownerPrefixOf } from "../identity/attachment.ts";
@@ -10,13 +10,13 @@ type Links = Parameters<Executor["list"]>[0];
 type Signature = Parameters<Executor["removeUnclaimed"]>[1];
 
 export interface Owned {
-  /** In the sandbox; nothing is done where it is gone. */
+  /** In the sandbox; skipped if the sandbox is gone. */
   inSandbox?(attachment: Attachment): readonly Removal[];
   onHost?(attachment: Attachment): readonly Removal[];
-  /** Links of the host of which GC is to find those that no record tells. */
+  /** Links of the host that GC must find without a record. */
   readonly links?: {
     readonly kind: Links;
-    /** Whether the plugin may have made a link of this name: so it knows one that was not claimed. */
+    /** Whether the plugin may have created a link with this name, so that it recognises one without an alias. */
     readonly isOurName: (name: string) => boolean;
     readonly signature: Signature;
   };
@@ -45,7 +45,7 @@ export function removalOf({ inSandbox, onHost, links }: Owned): Pick<Plugin<unkn
               () =>
                 void executor.remove(owner, [{ kind: "link", at: "host", name }]),
           ),
-          // What says whose it is was not written yet: DEL knows it by its name, GC by its state.
+          // A link whose alias was not written yet: DEL finds it by name, GC by its signature.
           () => executor.removeUnclaimed(links.isOurName, links.signature),
         ]);
       });

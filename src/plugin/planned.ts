@@ -1,4 +1,4 @@
-/** What an ADD would make, told without making it: the answer of a plugin to `tortie plan`. */
+/** What an ADD would create: a plugin's answer to `tortie plan`. */
 import type { Result } from "../cni/result.ts";
 import type { Sys } from "../host/sys.ts";
 import type { Plan } from "../plan/resource.ts";
@@ -6,17 +6,17 @@ import type { AddRequest } from "./plugin.ts";
 
 export interface Planned {
   readonly plan: Plan;
-  /** As the next plugin of the chain gets it; what only the kernel knows (an ifb's MAC address) is left out. */
+  /** The result for the next plugin of the chain, without values that only the kernel knows (an ifb's MAC address). */
   readonly result: Result;
 }
 
-/** What a plugin may look at. */
+/** The inputs of a planning plugin. */
 export interface PlanFacts {
-  /** Nothing is written by it. */
+  /** Does not write. */
   readonly sys: Sys;
-  /** The networks that the node itself is in, as prefixes. */
+  /** The prefixes of the node's own networks. */
   readonly networks: readonly string[];
-  /** The answer of the IPAM plugin that a main plugin delegates to. */
+  /** The result of the IPAM plugin that a main plugin delegates to. */
   readonly ipam: Result;
 }
 

@@ -1,8 +1,8 @@
 /**
- * What a plugin is: a name, a configuration, and one function per operation.
+ * The definition of a plugin: a name, a configuration, and one function per operation.
  *
- * `runPlugin` (`run.ts`) parses everything at the edge, so that a request carries its guarantees in its type, calls the
- * function, and answers on stdout. On any error it runs what the plugin registered with `undo`, last first.
+ * `runPlugin` (`run.ts`) parses all inputs, so that a request's type guarantees their validity, calls the function, and answers on stdout. On any
+ * error it runs the steps that the plugin registered with `undo`, last first.
  */
 
 import type { Result } from "../cni/result.ts";
@@ -13,15 +13,15 @@ import type { Logger } from "../log/logger.ts";
 
 export type JsonObject = { readonly [key: string]: unknown };
 
-/** What every operation gets. */
+/** Passed to every operation. */
 export interface Context {
   readonly sys: Sys;
   readonly log: Logger;
-  /** Registers what takes back the step just done, should this call fail later. Errors in it are logged, not thrown. */
+  /** Registers the roll-back of the step just done, for a later failure of this call. Its errors are logged, not thrown. */
   undo(what: string, action: () => void): void;
   /**
-   * Records what an ADD was asked to make (`src/endpoint/part.ts`). A plugin that `records` calls it when nothing can be refused any more and
-   * nothing is made yet. Throws `CniError` 103 when it cannot be written. Does nothing but in a plugin's own ADD.
+   * Records the request of an ADD (`src/endpoint/part.ts`). A plugin with `records` calls it after all validation and before it creates anything.
+   * Throws `CniError` 103 if the record cannot be written. Does nothing except in a plugin's own ADD.
    */
   record(): void;
 }
@@ -30,21 +30,21 @@ interface Request<Conf> {
   readonly cniVersion: CniVersion;
   readonly network: string;
   readonly conf: Conf;
-  /** The document from stdin, unchanged but parsed. */
+  /** The parsed document from stdin, unchanged. */
   readonly document: JsonObject;
-  /** The same as it came: what a delegate gets. Who changes the one changes the other (`withDocument`). */
+  /** The same as text, for delegates. Code that changes one must change the other (`withDocument`). */
   readonly text: string;
   /** CNI_PATH, split. */
   readonly path: readonly string[];
-  /** CNI_ARGS, parsed leniently: unknown keys are kept, never refused. */
+  /** CNI_ARGS, parsed leniently: unknown keys are kept. */
   readonly args: Readonly<Record<string, string>>;
 }
 
 export interface AddRequest<Conf> extends Request<Conf> {
   readonly attachment: Attachment;
-  /** The path as the runtime gave it; it is a network namespace and not our own. */
+  /** The path from the runtime; it is a network namespace other than our own. */
   readonly netns: string;
-  /** The result of the plugins before; absent for the first of a chain. */
+  /** The result of the earlier plugins; absent for the first plugin of a chain. */
   readonly prevResult: Result | undefined;
 }
 
@@ -54,25 +54,25 @@ export interface CheckRequest<Conf> extends Request<Conf> {
   readonly prevResult: Result;
 }
 
-/** DEL works from the attachment alone; everything else may be missing. */
+/** DEL needs only the attachment; everything else may be missing. */
 export interface DelRequest<Conf> extends Omit<Request<Conf>, "conf"> {
   readonly attachment: Attachment;
-  /** Absent when the path is empty, leads to no network namespace, or to the node's own. */
+  /** Absent if the path is empty, is not a network namespace, or is the node's own. */
   readonly netns: string | undefined;
   readonly prevResult: Result | undefined;
-  /** Absent when the configuration is not valid any more. */
+  /** Absent if the configuration is no longer valid. */
   readonly conf: Conf | undefined;
 }
 
 export interface StatusRequest<Conf> extends Request<Conf> {}
 
 export interface GcRequest<Conf> extends Omit<Request<Conf>, "conf"> {
-  /** `cni.dev/valid-attachments`; the key is present (an absent key never gets here: it means "unknown", not "none"). */
+  /** `cni.dev/valid-attachments`. Without the key, the plugin is not called: a missing list means "unknown", not "none". */
   readonly valid: readonly { readonly containerId: string; readonly ifname: string }[];
   readonly conf: Conf | undefined;
 }
 
-/** Reads a plugin's configuration out of the document. Throws `CniError` 7 (or 2, 6) that names the key. */
+/** Parses a plugin's configuration. Throws `CniError` 7 (or 2, 6), which names the key. */
 export type ParseConf<Conf> = (document: JsonObject) => Conf;
 
 export interface Plugin<Conf> {
@@ -85,11 +85,11 @@ export interface Plugin<Conf> {
   gc(request: GcRequest<Conf>, context: Context): void;
   status(request: StatusRequest<Conf>, context: Context): void;
   /**
-   * What its ADD makes for an attachment can be lost behind its back: it calls `record` before. The record is there until DEL, GC or an ADD that
-   * makes nothing has removed what was made.
+   * Other programs may delete the objects that its ADD creates, so it calls `record` before. The record exists until DEL, GC or a failed ADD has removed
+   * the objects.
    */
   readonly records?: true;
-  /** Switches beside `-v`: `calico -t`. Returns the exit status. */
+  /** Flags in addition to `-v`: `calico -t`. Returns the exit code. */
   readonly flags?: Readonly<Record<string, (context: Context) => number>>;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Calico's annotations of a pod, read without the Kubernetes API: containerd and CRI-O hand a pod's annotations to plugins that declare the
- * capability `io.kubernetes.cri.pod-annotations`.
+ * Calico's annotations of a pod, without the Kubernetes API: containerd and CRI-O pass a pod's annotations to plugins that declare the capability
+ * `io.kubernetes.cri.pod-annotations`.
  *
- *     cni.projectcalico.org/ipAddrs: '["10.65.0.7"]'      one address per family, asked for by name
- *     cni.projectcalico.org/ipv4pools: '["pool-a"]'       instead of `ipv4_pools`; ipv6pools likewise
- *     cni.projectcalico.org/ipFamilies: '["IPv6"]'        instead of `assign_ipv4` and `assign_ipv6`
+ *     cni.projectcalico.org/ipAddrs: '["10.65.0.7"]'      requested addresses, one per family
+ *     cni.projectcalico.org/ipv4pools: '["pool-a"]'       replaces `ipv4_pools`; likewise ipv6pools
+ *     cni.projectcalico.org/ipFamilies: '["IPv6"]'        replaces `assign_ipv4` and `assign_ipv6`
  *     cni.projectcalico.org/hwAddr: 0a:00:00:00:00:07     the MAC address
  */
 import { CniError, code } from "../cni/error.ts";
@@ -15,12 +15,12 @@ const prefix = "cni.projectcalico.org/";
 
 export type Annotations = Readonly<Record<string, string>>;
 
-/** `undefined` when the pod has no such annotation. */
+/** `undefined` if the pod does not have the annotation. */
 export function annotation(annotations: Annotations | undefined, name: string): string | undefined {
   return annotations?.[prefix + name] || undefined;
 }
 
-/** The same for one that holds a list of texts. Throws `CniError` 7 when it holds something else. */
+/** The same for a list of strings. Throws `CniError` 7 for anything else. */
 export function listAnnotation(annotations: Annotations | undefined, name: string): readonly string[] | undefined {
   const text = annotation(annotations, name);
   if (text === undefined) return undefined;
@@ -28,7 +28,7 @@ export function listAnnotation(annotations: Annotations | undefined, name: strin
   try {
     list = JSON.parse(text);
   } catch {
-    // Judged with what is no list.
+    // Reported below, like any value that is not a list.
   }
   if (Array.isArray(list) && list.length > 0 && list.every((item) => typeof item === "string")) return list;
   throw badAnnotation(name, text, 'must be a JSON list of strings, like ["a", "b"]');
@@ -41,7 +41,7 @@ export function badAnnotation(name: string, value: unknown, reason: string): Cni
   );
 }
 
-/** Throws `CniError` 2 for an annotation that this version cannot honour. */
+/** Throws `CniError` 2 for an annotation that this version does not support. */
 export function refuseAnnotations(annotations: Annotations | undefined): void {
   for (const name of ["ipAddrsNoIpam", "floatingIPs"]) {
     const value = annotation(annotations, name);

@@ -1,4 +1,4 @@
-/** The request types of `plugin.ts` out of the environment and the document; whatever a type promises is made sure of here. */
+/** Builds the requests of `plugin.ts` from the environment and the document, and checks everything that their types promise. */
 import { parseArgs, parsePath } from "../cni/args.ts";
 import { parseResult } from "../cni/convert.ts";
 import { type Document, networkOf, versionOf } from "../cni/document.ts";
@@ -13,7 +13,7 @@ import type { AddRequest, CheckRequest, DelRequest, GcRequest, ParseConf, Status
 /** What every request has. */
 export type RequestBase = Omit<StatusRequest<unknown>, "conf">;
 
-/** Where a request comes from. */
+/** The inputs of a request. */
 export interface Source {
   readonly environment: Environment;
   readonly document: Document;
@@ -21,7 +21,7 @@ export interface Source {
   readonly log: Logger;
 }
 
-/** Throws `CniError` 6, 7, 4 or 1: the document's name, the command, the version, in this order. */
+/** Throws `CniError` 6, 7, 4 or 1: checks the document's name, the command and the version, in this order. */
 export function readCommon(
   environment: Environment,
   { document, keys, text }: Document,
@@ -67,7 +67,7 @@ export function checkRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): 
   };
 }
 
-/** Lenient: what does not parse any more is absent, and said in the log. Without the sandbox, which is looked for elsewhere. */
+/** Lenient: omits what is no longer valid, and logs it. Without the sandbox, which `sandboxAtDel` finds. */
 export function delRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): Omit<DelRequest<Conf>, "netns"> {
   const { common, log } = source;
   return {
@@ -82,7 +82,7 @@ export function statusRequest<Conf>({ common }: Source, parseConf: ParseConf<Con
   return { ...common, conf: parseConf(common.document) };
 }
 
-/** `undefined` without a list of what is valid: then nothing is known to be stale. */
+/** `undefined` without a list of valid attachments: then nothing is known to be stale. */
 export function gcRequest<Conf>(source: Source, parseConf: ParseConf<Conf>): GcRequest<Conf> | undefined {
   const { common, document, log } = source;
   const valid = document.keys[validKey];
@@ -118,7 +118,7 @@ function prevResultOf({ document, common }: Source): Result | undefined {
   return prevResult === undefined ? undefined : parseResult(prevResult, common.cniVersion as CniVersion, "prevResult");
 }
 
-/** `undefined`, and a line in the log, instead of an error. */
+/** Returns `undefined` and logs a line, instead of throwing. */
 export function orAbsent<T>(log: Logger, read: () => T): T | undefined {
   try {
     return read();

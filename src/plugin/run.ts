@@ -4,8 +4,8 @@
  *     flags -> environment (4) -> stdin (5, 6) -> name (7) -> command (4) -> version (1)
  *           -> configuration (7) -> sandbox (3, 4, 8) -> the plugin -> stdout
  *
- * **stdout carries one JSON document or nothing.** Nothing is done before everything above is checked; what was done is taken back
- * when the plugin fails, or when its result cannot be written.
+ * **stdout carries one JSON document or nothing.** Nothing is changed before all of the above is checked; changes are rolled back if the plugin
+ * fails or its result cannot be written.
  */
 import { type Document, parseDocument } from "../cni/document.ts";
 import { type Command, commands, type Environment, readEnvironment } from "../cni/environment.ts";
@@ -26,18 +26,18 @@ import { undoStack } from "./undo.ts";
 
 /** Larger than any real document; go-cni passes pod annotations, which Kubernetes limits to 256 KiB. */
 const maxStdinBytes = 16 * 1024 * 1024;
-/** How long stdin is waited for where the answer does not depend on it. */
+/** How long to wait for stdin if the answer does not depend on it. */
 const peekMs = 100;
-/** How long it is waited for else: the runtime writes it at once. */
+/** How long to wait otherwise: the runtime writes it at once. */
 const stdinMs = 30_000;
 
-/** Runs the plugin as the process's arguments and environment ask, and ends the process. */
+/** Runs the plugin with the process's arguments and environment, and ends the process. */
 export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys): never {
   const deadline = startDeadline(sys);
   sys.exit(exitCodeOf(plugin, deadline.sys, deadline));
 }
 
-/** The same without the end: the exit status. */
+/** The same, but returns the exit code. */
 export function exitCodeOf<Conf>(plugin: Plugin<Conf>, sys: Sys, deadline = noDeadline): number {
   const flag = sys.args()[1];
   if (flag !== undefined) return runFlag(plugin, sys, flag);
@@ -80,7 +80,7 @@ function runFlag<Conf>(plugin: Plugin<Conf>, sys: Sys, flag: string): number {
   }
 }
 
-/** VERSION needs nothing but its name; stdin is for the version to echo, and may be garbage or never end. */
+/** VERSION needs only its command; stdin contains the version to return, but may be garbage or never end. */
 function answerVersion(sys: Sys): number {
   sys.write("stdout", versionsText(peekVersion(sys)));
   return 0;
@@ -94,7 +94,7 @@ function peekVersion(sys: Sys): string {
   }
 }
 
-/** The version to label an answer with: the request's, also one that we do not speak. */
+/** The version for an answer: the request's, even if we do not support it. */
 function labelOf({ keys: { cniVersion } }: Document): string {
   if (cniVersion === undefined || cniVersion === "") return "0.1.0";
   return typeof cniVersion === "string" ? cniVersion : latestVersion;
@@ -111,7 +111,7 @@ function answer<Conf>(
   const undo = undoStack();
   try {
     const environment = readEnvironment(variables);
-    // Without a document to read it from, an error is labelled with the latest version.
+    // Without a document, an error has the latest version.
     label = latestVersion;
     const document = parseDocument(readStdin(sys));
     label = labelOf(document);
@@ -132,7 +132,7 @@ function answer<Conf>(
   }
 }
 
-/** Calls the plugin's function. Returns what goes to stdout. */
+/** Calls the plugin's function. Returns the text for stdout. */
 function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, context: Context): string | undefined {
   const { environment, log } = source;
   log.debug("begin", () => ({ netns: environment.netns, args: environment.args, document: source.document.document }));
@@ -145,7 +145,7 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
       isRecorded = true;
     };
     const text = resultText(plugin.add(request, { ...context, record }), request.cniVersion);
-    // What an earlier ADD made, and this one took back.
+    // An earlier ADD created it, and this one removed it.
     if (plugin.records && !isRecorded) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
     log.debug("end", () => ({ result: text }));
     return text;
@@ -204,7 +204,7 @@ function readStdin(sys: Sys): string {
   }
 }
 
-/** A result that the runtime does not get is a failed ADD: what was done is taken back. */
+/** If the runtime does not get the result, the ADD has failed, and is rolled back. */
 function writeResult(sys: Sys, text: string): void {
   try {
     sys.write("stdout", text);
@@ -217,7 +217,7 @@ function loggerOf(sys: Sys, plugin: string, environment: Environment, { keys }: 
   return jsonLogger(sys, logOptions(keys), () => logFields(plugin, environment, keys.name));
 }
 
-/** What is no answer yet is a system call that was expected to succeed, or a bug: its stack goes to the log. */
+/** Any other error is an unexpected failure of a system call, or a bug: its stack is logged. */
 function toCniError(error: unknown, log: JsonLogger): CniError {
   const known = protocolError(error);
   if (known !== undefined) return known;

@@ -1,11 +1,11 @@
-/** The sandbox that CNI_NETNS names, checked before anything is done. */
+/** The sandbox in CNI_NETNS, checked before any change. */
 import type { Environment } from "../cni/environment.ts";
 import { CniError, code } from "../cni/error.ts";
 import { isErrno, type Netns, type Sys } from "../host/sys.ts";
 
 /**
- * Throws `CniError` 8 when CNI_NETNS is the plugin's own namespace (unless CNI_NETNS_OVERRIDE): it would take the node's own
- * interfaces for the container's. A path that leads to no network namespace is an error (3, 4) only where it must be there.
+ * Throws `CniError` 8 if CNI_NETNS is the plugin's own namespace (unless CNI_NETNS_OVERRIDE is set): the plugin would mistake the node's
+ * interfaces for the container's. A path that is not a network namespace is an error (3, 4) only if the sandbox must exist.
  */
 export function refuseOwnNetns(sys: Sys, environment: Environment, presence: "must be there" | "may be gone"): void {
   const { netns: path, netnsOverride } = environment;
@@ -16,8 +16,8 @@ export function refuseOwnNetns(sys: Sys, environment: Environment, presence: "mu
 }
 
 /**
- * The path of DEL's sandbox; `undefined` where there is none any more. A path by a process's ID leads to the node's own namespace when the ID
- * is another process's by now: DEL has nothing to do there, and needs no sandbox for the rest.
+ * The path of DEL's sandbox; `undefined` if it is gone. A path with a process ID leads to the node's own namespace if another process has the ID by
+ * now: DEL must not touch that, and needs no sandbox for the rest.
  */
 export function sandboxAtDel(
   sys: Sys,
@@ -27,12 +27,12 @@ export function sandboxAtDel(
     const netns = path === "" ? undefined : findSandbox(sys, path);
     return netns === undefined || (isOwn(sys, netns) && !netnsOverride) ? undefined : path;
   } catch {
-    // What cannot be told from the own namespace is not touched.
+    // If it cannot be distinguished from our own namespace, it is not touched.
     return undefined;
   }
 }
 
-/** Closes it. */
+/** Closes `netns`. */
 function isOwn(sys: Sys, netns: Netns): boolean {
   try {
     const own = sys.ownNetns();
@@ -42,7 +42,7 @@ function isOwn(sys: Sys, netns: Netns): boolean {
   }
 }
 
-/** Throws `CniError` 3 when there is nothing, 4 when it is something else. */
+/** Throws `CniError` 3 if the path does not exist, 4 if it is not a network namespace. */
 export function openSandbox(sys: Sys, path: string): Netns {
   try {
     return sys.openNetns(path);
@@ -51,7 +51,7 @@ export function openSandbox(sys: Sys, path: string): Netns {
   }
 }
 
-/** `undefined` when it cannot be opened: it is gone, or of its mount point an empty file is left. */
+/** `undefined` if it cannot be opened: it is gone, or only the empty file of its mount point is left. */
 export function findSandbox(sys: Sys, path: string): Netns | undefined {
   try {
     return sys.openNetns(path);

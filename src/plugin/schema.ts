@@ -1,8 +1,8 @@
-/** Keys that several plugins' configurations share, as zod schemas. Read when the validators and the documents are generated; never on a node. */
+/** zod schemas of keys that several plugins share. Used to generate the validators and the documents, never on a node. */
 import * as z from "zod";
 import { annotationsCapability } from "./pod-annotations.ts";
 
-/** Calico writes these booleans as the strings `"true"` and `"false"`; both forms are taken. */
+/** Calico writes these booleans as the strings `"true"` and `"false"`; both forms are accepted. */
 export const stringOrBoolean = z.union([z.boolean(), z.enum(["true", "false"])]);
 
 export const nodenameKeys = {
@@ -29,7 +29,7 @@ export const datastoreKeys = {
     ),
 };
 
-/** The capability by which containerd and CRI-O hand on what Kubernetes knows of the pod. */
+/** The capability through which containerd and CRI-O pass on a pod's annotations. */
 export const podAnnotationKeys = {
   [annotationsCapability]: z
     .record(z.string(), z.string())

@@ -1,9 +1,9 @@
-/** What takes back the steps of one operation, should a later one fail. */
+/** The roll-back steps of one operation. */
 import type { Logger } from "../log/logger.ts";
 
 export interface UndoStack {
   push(what: string, action: () => void): void;
-  /** Runs all, last first. Errors are logged, and the rest still runs. */
+  /** Runs all steps, last first. Logs errors and continues. */
   run(log: Logger): void;
 }
 

@@ -1,23 +1,23 @@
 /**
- * Calico's keys that this version does not support. They are refused, because silently ignoring a key would break what it promises. One error
- * names all of them: a conflist of a Calico cluster has four.
+ * Calico's keys that this version does not support. They are rejected, because ignoring them would silently break their promise. One error names
+ * all of them: a conflist of a Calico cluster has four.
  *
- * What leads to a cluster's datastore passes with that datastore, and is not used: the node agent has settings of its own.
+ * Keys for access to a cluster's datastore are accepted with that datastore, but not used: the node agent has its own settings.
  *
- * A key that is set to its neutral value (the one that asks for nothing) passes, so that conflists made by a template work.
+ * A key with its neutral value, which requests nothing, is accepted, so that conflists from a template work.
  */
 import { CniError, code } from "../cni/error.ts";
 import { usesAgent } from "./node-agent.ts";
 import type { JsonObject } from "./plugin.ts";
 
 interface Rule {
-  /** Where the key stands, from the top of the document. */
+  /** The key's path from the top of the document. */
   readonly path: readonly [string] | readonly [string, string];
-  /** Values that ask for nothing, beside absent, `null`, `""`, `false`, 0 and what is empty. */
+  /** Neutral values, in addition to absent, `null`, `""`, `false`, 0 and empty ones. */
   readonly neutral?: readonly string[];
   readonly why: string;
   readonly remedy: string;
-  /** Whether it means something where the node agent is asked. */
+  /** Whether the node agent supports it. */
   readonly isForAgent?: true;
 }
 
@@ -45,7 +45,7 @@ const rules: readonly Rule[] = [
     remedy: remove,
   })),
   { path: ["calico_api_group"], neutral: ["crd.projectcalico.org/v1"], why: embedded, remedy: remove },
-  // In a cluster it also says that pods' annotations count.
+  // In a cluster it also enables the pods' annotations.
   { path: ["policy", "type"], why: noPolicy, remedy: remove, isForAgent: true },
   ...["k8s_api_root", "k8s_auth_token", "k8s_client_certificate", "k8s_client_key", "k8s_certificate_authority"].map(
     (key) => ({ path: ["policy", key] as const, why: embedded, remedy: remove }),
@@ -72,14 +72,14 @@ const rules: readonly Rule[] = [
   { path: ["mode"], why: "this version supports no overlay networks", remedy: remove },
 ];
 
-/** By the first key in lower case: runtimes and templates write keys in any case. A document has fewer keys than there are rules. */
+/** By the first key in lower case, because runtimes and templates write keys in any case. A document has fewer keys than there are rules. */
 const rulesByKey: ReadonlyMap<string, readonly Rule[]> = (() => {
   const byKey = new Map<string, Rule[]>();
   for (const rule of rules) byKey.set(rule.path[0], [...(byKey.get(rule.path[0]) ?? []), rule]);
   return byKey;
 })();
 
-/** Throws `CniError` 2 that names every key this version cannot honour, with its reason and its remedy. */
+/** Throws `CniError` 2, which names all unsupported keys with reasons and remedies. */
 export function refuseUnsupported(document: JsonObject): void {
   const found = unsupportedIn(document);
   if (found.length === 0) return;
@@ -98,7 +98,7 @@ export function isOfCluster(found: readonly Unsupported[]): boolean {
   return found.length > 1 && found.some(({ rule }) => rule.why === embedded);
 }
 
-/** The first keys of what is checked here, in lower case: Calico's, and known therefore, whatever their value. */
+/** The first keys of these rules, in lower case: they are Calico's, and known, whatever their value. */
 export function calicoKeys(): readonly string[] {
   return [...rulesByKey.keys()];
 }
@@ -131,7 +131,7 @@ function briefly({ rule: { path, remedy }, value }: Unsupported): string {
   return `"${path.join(".")}" is ${shown(path, value)} (${remedy})`;
 }
 
-/** A message goes to logs that many may read. */
+/** Hides values that may be secret: many people may read the log. */
 function shown(path: Rule["path"], value: unknown): string {
   return path[1] === "k8s_auth_token" ? "a secret" : JSON.stringify(value);
 }
@@ -140,7 +140,7 @@ function isNeutral({ neutral }: Rule, value: unknown): boolean {
   return asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()) === true);
 }
 
-/** The value itself, or the one under a key of it. */
+/** The value itself, or the value of a key in it. */
 function valueAt(value: unknown, inner: string | undefined): unknown {
   if (inner === undefined) return value;
   if (typeof value !== "object" || value === null) return undefined;
