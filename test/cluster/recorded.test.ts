@@ -1,0 +1,235 @@
+/**
+ * The steps that were recorded of Calico's own plugins on a real kube-apiserver (`test/fixtures/calico-newest`), by ours: the objects and the pods'
+ * annotations are the same, but for UIDs, times and MAC addresses, and for what is listed here:
+ *
+ *     attributes of an address      ours name the interface too: a container may have several in one network
+ *     a node's first block          Calico's is where a random number generator of Go's starts, seeded by the node's name; others need not know
+ *     08 ADD pn, ipAddrsNoIpam      not supported; the step changes no object of IPAM, and is left out
+ *     09 ADD pf, floatingIPs        not supported; the pod has `hwAddr` alone
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseJson, stringifyJson } from "../../src/store/json.ts";
+import { Agent } from "../lib/cluster/agent.ts";
+import { etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
+import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
+import { type Conflist, loadConflist } from "../lib/conflist.ts";
+import { Node } from "../lib/node/netns.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
+import { pluginDirs, root } from "../lib/suite.ts";
+
+const whyNot = etcdIsMissing ?? kubeApiserverIsMissing;
+const recordings = join(root, "test/fixtures/calico-newest/kubernetes");
+const calico = "/apis/crd.projectcalico.org/v1";
+const prefix = "cni.projectcalico.org/";
+const kinds = { ipamblocks: "IPAMBlock", blockaffinities: "BlockAffinity", ipamhandles: "IPAMHandle" } as const;
+
+interface Step {
+  readonly name: string;
+  readonly command: "add" | "del";
+  readonly pod: string;
+  readonly node: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** In the block that rig-node claimed. */
+const namedAddress = "192.168.230.40";
+
+const steps: readonly Step[] = [
+  { name: "01-add-p1", command: "add", pod: "p1", node: "rig-node" },
+  { name: "02-add-p2", command: "add", pod: "p2", node: "rig-node" },
+  { name: "03-del-p1", command: "del", pod: "p1", node: "rig-node" },
+  { name: "04-add-p3", command: "add", pod: "p3", node: "rig-node" },
+  { name: "05-add-pb", command: "add", pod: "pb", node: "node-b" },
+  { name: "06-add-pc", command: "add", pod: "pc", node: "node-c" },
+  { name: "07-add-px", command: "add", pod: "px", node: "rig-node", annotations: { ipAddrs: `["${namedAddress}"]` } },
+  { name: "09-add-pf", command: "add", pod: "pf", node: "rig-node", annotations: { hwAddr: "0a:00:00:00:00:05" } },
+  { name: "10-add-ps", command: "add", pod: "ps", node: "rig-node", annotations: { ipv4pools: '["small"]' } },
+];
+/** The blocks that were recorded, by node and pool. */
+const recordedBlocks = [
+  { node: "rig-node", pool: "192.168.", cidr: "192.168.230.0/26" },
+  { node: "node-b", pool: "192.168.", cidr: "192.168.218.64/26" },
+  { node: "node-c", pool: "192.168.", cidr: "192.168.99.192/26" },
+  { node: "rig-node", pool: "10.77.", cidr: "10.77.0.0/29" },
+] as const;
+/** Whose recorded annotations are not to be compared: the pod of the step that is left out. */
+const leftOut = "pn";
+
+type Fields = Readonly<Record<string, unknown>>;
+interface Raw {
+  readonly kind: string;
+  readonly metadata: Fields & { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: Fields;
+}
+
+describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: ${whyNot}` : ""}`, () => {
+  let api: KubeApiserver;
+  let node: Node;
+  let agent: Agent;
+  let runner: Runner;
+
+  beforeAll(async () => {
+    api = await KubeApiserver.start();
+    node = await Node.start("rig");
+    runner = new Runner({ node, pluginDirs });
+    const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
+    await call("POST", "/api/v1/namespaces/default/serviceaccounts", account);
+    for (const name of ["rig-node", "node-b", "node-c"])
+      await call("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } });
+    for (const { kind, metadata, spec } of recorded("01-add-p1").filter((object) => object.kind === "IPPool"))
+      await call("POST", `${calico}/ippools`, {
+        ...{ apiVersion: "crd.projectcalico.org/v1", kind, metadata: { name: metadata.name } },
+        spec,
+      });
+    agent = await Agent.start(node, {
+      ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: api.kubeconfig, NODENAME: "rig-node" },
+      ...{ TORTIE_NODENAME_FROM_REQUEST: "true", NO_DEFAULT_POOLS: "true" },
+    });
+  }, buildTimeoutMs);
+  afterAll(async () => {
+    await agent?.stop();
+    await node?.stop();
+    await api?.stop();
+  });
+
+  async function call(method: string, path: string, body?: object): Promise<Fields> {
+    const { status, text } = await api.call(method, path, body);
+    if (status >= 300) throw new Error(`${method} ${path}: ${text}`);
+    return parseJson(text) as Fields;
+  }
+
+  async function addPod({ pod, node: nodeName, annotations = {} }: Step): Promise<void> {
+    node.addPod(pod);
+    const blocks = await blocksOf();
+    const own = Object.fromEntries(
+      Object.entries(annotations).map(([name, value]) => [prefix + name, renumbered(value, recordedBlocks, blocks)]),
+    );
+    await call("POST", "/api/v1/namespaces/default/pods", {
+      ...{ apiVersion: "v1", kind: "Pod", metadata: { name: pod, annotations: own } },
+      spec: { nodeName, automountServiceAccountToken: false, containers: [{ name: "c", image: "x" }] },
+    });
+  }
+
+  /** The blocks that each node has, in the order of `recordedBlocks`. */
+  async function blocksOf(): Promise<readonly (string | undefined)[]> {
+    const { items } = await call("GET", `${calico}/blockaffinities`);
+    const affinities = (items as readonly Raw[]).map(
+      ({ spec }) => spec as { readonly node: string; readonly cidr: string },
+    );
+    return recordedBlocks.map(
+      ({ node: owner, pool }) =>
+        affinities.find(({ node: name, cidr }) => name === owner && cidr.startsWith(pool))?.cidr,
+    );
+  }
+
+  async function stored(): Promise<readonly Raw[]> {
+    const lists = await Promise.all(
+      Object.entries(kinds).map(async ([plural, kind]) => {
+        const { items } = await call("GET", `${calico}/${plural}`);
+        return (items as readonly Raw[]).map((item) => ({ ...item, kind }));
+      }),
+    );
+    return lists.flat();
+  }
+
+  async function annotations(): Promise<Fields> {
+    const { items } = await call("GET", "/api/v1/namespaces/default/pods");
+    return ofPods((items as readonly Raw[]).map(({ metadata }) => metadata));
+  }
+
+  test.each(steps)("$name", async (step) => {
+    const list: Conflist = withNodename(loadConflist(join(root, "test/fixtures/10-calico.conflist")), step.node);
+    const sandbox = {
+      ...{ containerId: `sandbox-${step.pod}`, netns: `/run/netns/${step.pod}`, ifname: "eth0" },
+      args: [
+        ["K8S_POD_NAMESPACE", "default"],
+        ["K8S_POD_NAME", step.pod],
+      ] as const,
+    };
+    if (step.command === "add") {
+      await addPod(step);
+      runner.add(list, sandbox);
+    } else {
+      runner.del(list, sandbox);
+    }
+    const blocks = await blocksOf();
+    const asRecorded = <Value>(value: Value) =>
+      parseJson(renumbered(stringifyJson(value), blocks, recordedBlocks)) as Value;
+    expect(comparable(asRecorded(await stored()))).toEqual(comparable(recorded(step.name)));
+    const pods = JSON.parse(readFileSync(join(recordings, `${step.name}.pods.json`), "utf8")) as Raw["metadata"][];
+    expect(asRecorded(await annotations())).toEqual(ofPods(pods.filter(({ name }) => name !== leftOut)));
+  });
+});
+
+type BlockName = string | undefined | { readonly cidr: string };
+
+/** A text in which the addresses and names of some blocks are those of others of the same size. */
+function renumbered(text: string, from: readonly BlockName[], to: readonly BlockName[]): string {
+  return from.reduce<string>((result, block, index) => {
+    const [own, other] = [block, to[index]].map((one) => (typeof one === "object" ? one.cidr : one));
+    if (own === undefined || other === undefined) return result;
+    return [".", "-"].reduce((part, separator) => moved(part, own, other, separator), result);
+  }, text);
+}
+
+function moved(text: string, from: string, to: string, separator: string): string {
+  const [start = 0, target = 0] = [from, to].map((cidr) => Number(cidr.replace(/\/.*/, "").split(".").at(-1)));
+  const [head = "", otherHead = ""] = [from, to].map((cidr) => cidr.split(".").slice(0, 3).join(separator) + separator);
+  const size = 2 ** (32 - Number(from.split("/")[1]));
+  return text.replaceAll(new RegExp(`(?<![\\d.])${head.replaceAll(".", "\\.")}(\\d+)`, "g"), (found, last: string) => {
+    const offset = Number(last) - start;
+    return offset < 0 || offset >= size ? found : `${otherHead}${target + offset}`;
+  });
+}
+
+function withNodename(list: Conflist, nodename: string): Conflist {
+  return {
+    ...list,
+    plugins: list.plugins.map((plugin) => (plugin.type === "calico" ? { ...plugin, nodename } : plugin)),
+  };
+}
+
+function recorded(step: string): readonly Raw[] {
+  return parseJson(readFileSync(join(recordings, `${step}.objects.json`), "utf8")) as readonly Raw[];
+}
+
+/** By kind and name, without what differs from run to run. */
+function comparable(objects: readonly Raw[]): Fields {
+  const own = objects.filter(({ kind }) => (Object.values(kinds) as readonly string[]).includes(kind));
+  return Object.fromEntries(
+    own.map(({ kind, metadata: { name, labels, annotations }, spec }) => [
+      `${kind} ${name}`,
+      { labels, annotations, spec: kind === "IPAMBlock" ? comparableBlock(spec) : spec },
+    ]),
+  );
+}
+
+function comparableBlock(spec: Fields): Fields {
+  const { affinityClaimTime, attributes, sequenceNumber, sequenceNumberForAllocation, ...others } = spec;
+  const numbers = Object.entries(sequenceNumberForAllocation as Readonly<Record<string, number | bigint>>);
+  const last = BigInt(sequenceNumber as number | bigint);
+  return {
+    ...others,
+    hasClaimTime: typeof affinityClaimTime === "string",
+    attributes: (attributes as readonly Fields[]).map(comparableAttribute),
+    // Counted back from the block's own: each write adds one.
+    ages: Object.fromEntries(numbers.map(([ordinal, number]) => [ordinal, Number(last - BigInt(number))])),
+  };
+}
+
+function comparableAttribute({ handle_id, secondary, ...others }: Fields): Fields {
+  const { timestamp, interface: _ours, ...more } = secondary as Readonly<Record<string, string>>;
+  const isTime = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC$/.test(timestamp ?? "");
+  return { handle_id, secondary: more, isTime, ...others };
+}
+
+/** What the plugin wrote: the last sandbox, and the addresses. */
+function ofPods(pods: readonly Raw["metadata"][]): Fields {
+  const names = ["containerID", "podIP", "podIPs"].map((name) => prefix + name);
+  return Object.fromEntries(
+    pods.map(({ name, annotations = {} }) => [name, Object.fromEntries(names.map((key) => [key, annotations[key]]))]),
+  );
+}
