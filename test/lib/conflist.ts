@@ -5,17 +5,17 @@ export type JsonObject = { readonly [key: string]: unknown };
 
 export interface Conflist {
   readonly name: string;
-  /** The version the runtime chose: the highest of `cniVersion` and `cniVersions` that it knows. */
+  /** The version that the runtime chose: the highest of `cniVersion` and `cniVersions` that it supports. */
   readonly cniVersion: string;
   readonly disableCheck: boolean;
   readonly disableGc: boolean;
   readonly plugins: readonly (JsonObject & { readonly type: string })[];
-  /** The list as it was written. */
+  /** The text of the file. */
   readonly text: string;
 }
 
 export interface LoadOptions {
-  /** The newest version that the runtime speaks: podman 4.3 stops at 1.0.0. */
+  /** The newest version that the runtime supports: podman 4.3 stops at 1.0.0. */
   readonly newest?: string;
 }
 
@@ -49,7 +49,7 @@ export function parseConflist(text: string, { newest = "1.1.0" }: LoadOptions = 
   };
 }
 
-/** The same list in another version of the protocol. */
+/** The same list in another version of the specification. */
 export function withVersion(list: Conflist, cniVersion: string): Conflist {
   return { ...list, cniVersion };
 }
@@ -63,7 +63,7 @@ export function isNewer(a: string, b: string): boolean {
   return false;
 }
 
-/** libcni takes booleans in quotes, in any case. */
+/** libcni accepts quoted booleans, in any case. */
 function isTrue(value: unknown): boolean {
   return String(value).toLowerCase() === "true";
 }

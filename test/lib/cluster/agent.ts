@@ -1,7 +1,7 @@
 /**
- * The built agent in a test's node: the node's files, and the machine's network, in which the datastore of the test is.
+ * The built agent in a test's node: the node's files, but the machine's network, where the test's datastore listens.
  *
- * So agents of several nodes share one datastore, and none of them needs a way out of its node.
+ * So agents of several nodes share one datastore without any network between the nodes.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ import { root } from "../suite.ts";
 
 const program = join(root, "dist/tortie-node.js");
 
-/** A message without what is the same in each. */
+/** A message without the fields that are the same in each. */
 type AnyMessage = Message extends infer One
   ? One extends unknown
     ? Omit<One, "version" | "deadlineMs">
@@ -23,7 +23,7 @@ type AnyMessage = Message extends infer One
   : never;
 
 export class Agent {
-  /** What it logged, and what it said when it could not start. */
+  /** Its log, parsed; `stderr` has the reason if it could not start. */
   readonly lines: Readonly<Record<string, unknown>>[] = [];
   stderr = "";
   readonly #node: Node;
@@ -48,14 +48,14 @@ export class Agent {
     });
   }
 
-  /** Starts one, and waits until it is ready. */
+  /** Starts an agent and waits until it is ready. */
   static async start(node: Node, environment: Readonly<Record<string, string>>): Promise<Agent> {
     const agent = new Agent(node, environment);
     await agent.says("ready");
     return agent;
   }
 
-  /** Waits for a line of its log. */
+  /** Waits for a log line with this message. */
   async says(message: string): Promise<Readonly<Record<string, unknown>>> {
     for (const deadline = Date.now() + 20_000; ; await sleep(20)) {
       const found = this.lines.find(({ msg }) => msg === message);
@@ -65,26 +65,26 @@ export class Agent {
     }
   }
 
-  /** Asks it as a plugin does. */
+  /** Sends a request as a plugin does. */
   async ask(message: AnyMessage): Promise<Reply> {
     const socket = connect(this.#node.outerPath(defaultSocket));
     socket.end(`${JSON.stringify({ version: protocolVersion, deadlineMs: 20_000, ...message })}\n`);
     return JSON.parse(await text(socket)) as Reply;
   }
 
-  /** Its exit code. */
+  /** Waits until it exits; returns its exit code. */
   async ended(): Promise<number | null> {
     const { exitCode, signalCode } = this.#process;
     if (exitCode === null && signalCode === null) await once(this.#process, "close");
     return this.#process.exitCode;
   }
 
-  /** nsenter has become the program. */
+  /** Signals the agent itself: nsenter has executed it in its place. */
   signal(signal: NodeJS.Signals): void {
     this.#process.kill(signal);
   }
 
-  /** As an operator ends it. Returns its exit code. */
+  /** Stops it with SIGTERM, as an operator does. Returns its exit code. */
   async stop(): Promise<number | null> {
     this.signal("SIGTERM");
     return await this.ended();

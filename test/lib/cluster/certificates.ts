@@ -1,4 +1,4 @@
-/** A certificate authority of a test's own, and what it signs for 127.0.0.1. */
+/** A test's own certificate authority and the certificates that it signs for 127.0.0.1. */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ export interface Certificates {
   readonly key: string;
 }
 
-/** Files in the directory; the certificate serves for both ends of a connection. */
+/** Writes the files to the directory; the certificate is valid for both ends of a connection. */
 export function makeCertificates(directory: string, subject = "/CN=tortie"): Certificates {
   const openssl = (...args: readonly string[]) => execFileSync("openssl", args, { cwd: directory, stdio: "pipe" });
   const extensions = "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n";

@@ -1,4 +1,4 @@
-/** What each datastore of a cluster promises, tried on a real one. */
+/** The contract of a cluster's datastore, tested on a real server. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
@@ -15,19 +15,19 @@ import { clusterGround } from "./ground.ts";
 import type { Relay } from "./relay.ts";
 
 export interface Site {
-  /** Through the relay or directly. */
+  /** Connects through the relay or directly. */
   open(through: "direct" | "relay", options?: AsyncDatastoreOptions): Promise<AsyncDatastore>;
   readonly relay: Relay;
   /** Removes every object. */
   clear(): Promise<void>;
   compact(): Promise<void>;
-  /** Whether changes before `compact` cannot be asked for any more. */
+  /** Whether a watch from a revision before `compact` fails. */
   readonly forgetsChanges: boolean;
   freeze(): void;
   thaw(): void;
 }
 
-/** `site` is asked when the tests run. */
+/** Calls `site` when the tests run. */
 export function describeContract(name: string, site: () => Site): void {
   const opened: AsyncDatastore[] = [];
   const open = async (through: "direct" | "relay", options?: AsyncDatastoreOptions) => {
@@ -201,7 +201,7 @@ function describeTrouble(
   });
 }
 
-/** What the server answers is lost for a while: long enough for one try. */
+/** Discards the server's answers for a while, long enough for one attempt. */
 async function losing<T>({ relay }: Site, body: () => Promise<T>): Promise<T> {
   relay.swallows = true;
   const [result] = await Promise.all([

@@ -1,4 +1,4 @@
-/** A real etcd of a test's own: on loopback, data on a tmpfs, gone when the test ends. It is looked into by its JSON gateway, not by our driver. */
+/** A test's own real etcd: on loopback, data on a tmpfs, removed with the test. Tests inspect it through its JSON gateway, not our driver. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -11,14 +11,14 @@ import type { Certificates } from "./certificates.ts";
 
 const program = join(toolDir("etcd-server", "usr/bin", "/usr/bin"), "etcd");
 
-/** Why there is no etcd to test with; `undefined` when there is. */
+/** The reason why etcd is not available; `undefined` if it is. */
 export const etcdIsMissing = existsSync(program)
   ? undefined
   : "there is no etcd: scripts/setup unpacks Debian's etcd-server where there is apt";
 
 export class Etcd {
   readonly endpoint: string;
-  /** Where its health is told, without TLS. */
+  /** The URL of its health check, without TLS. */
   readonly #metrics: string;
   readonly #directory: string;
   readonly #args: readonly string[];
@@ -45,13 +45,13 @@ export class Etcd {
     return etcd;
   }
 
-  /** Both ends show a certificate. */
+  /** Both ends authenticate with certificates. */
   static startSecured({ ca, cert, key }: Certificates): Promise<Etcd> {
     const files = ["--trusted-ca-file", ca, "--cert-file", cert, "--key-file", key];
     return Etcd.start("--client-cert-auth", ...files);
   }
 
-  /** Starts the server on the data that it has, and waits until it answers. */
+  /** Starts the server on its existing data and waits until it answers. */
   async begin(): Promise<void> {
     const child = spawn(program, this.#args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process = child;
@@ -69,7 +69,7 @@ export class Etcd {
     this.#process?.kill(signal);
   }
 
-  /** Ends the server, as a crash would. Its data stays. */
+  /** Kills the server, as a crash would. Its data stays. */
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
@@ -84,7 +84,7 @@ export class Etcd {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  /** Every key below the prefix, with its value. */
+  /** All keys below the prefix with their values. */
   async dump(prefix = "/calico/"): Promise<Readonly<Record<string, string>>> {
     type Range = { readonly kvs?: readonly { readonly key: string; readonly value?: string }[] };
     const { kvs = [] } = await this.post<Range>("kv/range", range(prefix));
@@ -99,13 +99,13 @@ export class Etcd {
     await this.post("kv/deleterange", range(prefix));
   }
 
-  /** Forgets all revisions but the last. */
+  /** Discards all revisions before the current one. */
   async compact(): Promise<void> {
     const { header } = await this.post<{ readonly header: { readonly revision: string } }>("kv/range", range("/"));
     await this.post("kv/compaction", { revision: header.revision, physical: true });
   }
 
-  /** A request of the gateway, below `/v3`. */
+  /** A request to the gateway, below `/v3`. */
   async post<Response>(path: string, body: object): Promise<Response> {
     const response = await fetch(`${this.endpoint}/v3/${path}`, { method: "POST", body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`etcd: ${path}: ${await response.text()}`);
@@ -120,7 +120,7 @@ export class Etcd {
   }
 }
 
-/** A port that nothing listens on. */
+/** A port on which no process listens. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

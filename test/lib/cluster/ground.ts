@@ -1,4 +1,4 @@
-/** A real datastore of a cluster as ground to walk on: processes are killed before a write, or never hear of one that was done. */
+/** A real datastore of a cluster as ground for random walks: processes are killed before a write, or do not learn that it succeeded. */
 import { expect } from "vitest";
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
 import { blockFault } from "../../../src/ipam/model/block-fault.ts";
@@ -30,7 +30,7 @@ export function clusterGround({ store }: AsyncDatastore): Ground {
       try {
         return await driveAsync(transaction(), troubled);
       } finally {
-        // Whatever it made of the errors: the process is no more.
+        // However it handled the errors: the process is dead.
         if (isDead) killed();
       }
     },

@@ -1,7 +1,7 @@
 /**
- * kube-apiserver, built of the Go module k8s.io/kubernetes where Go is at hand: minutes on the first run, and kept outside of the checkout.
+ * Builds kube-apiserver from the Go module k8s.io/kubernetes if Go is installed: takes minutes on the first run, and is kept outside of the checkout.
  *
- * Its staging repositories are required at v0.0.0, which nobody can download: the module that builds it requires each at v0.x.y.
+ * The module requires its staging repositories at v0.0.0, a version that does not exist: the module that builds it replaces it with v0.x.y.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -15,13 +15,13 @@ const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tor
 const program = join(cache, `kube-apiserver-${version}`);
 export const buildTimeoutMs = 1_800_000;
 
-/** Why there is no API server to test with; `undefined` when it is there or can be built. */
+/** The reason why the API server is not available; `undefined` if it is there or can be built. */
 export const kubeApiserverIsMissing =
   existsSync(program) || goCompiler() !== undefined
     ? undefined
     : "kube-apiserver is a Go module, and there is no Go on this machine";
 
-/** The path of the executable, which is built when it is not there yet. Rejects with the compiler's words. */
+/** The path of the executable, which is built first if necessary. Rejects with the compiler's output. */
 export async function kubeApiserver(): Promise<string> {
   const go = goCompiler();
   if (existsSync(program) || go === undefined) return program;

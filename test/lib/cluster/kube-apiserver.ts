@@ -1,4 +1,4 @@
-/** A real API server of a test's own: on loopback, over an etcd of its own, with the schemas that a cluster of Calico has. */
+/** A test's own real API server: on loopback, with its own etcd and the schemas of a cluster with Calico. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -52,7 +52,7 @@ export class KubeApiserver {
     }
   }
 
-  /** Starts the server on the data that it has, and waits until it answers. */
+  /** Starts the server on its existing data and waits until it answers. */
   async begin(): Promise<void> {
     const { ca, cert, key } = this.#files;
     const flags = {
@@ -91,7 +91,7 @@ export class KubeApiserver {
     this.#process?.kill(signal);
   }
 
-  /** Ends the server, as a crash would. */
+  /** Kills the server, as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
@@ -107,17 +107,17 @@ export class KubeApiserver {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  /** Replaces the authority and all that it signed, in their files. */
+  /** Replaces the files of the authority and of all certificates that it signed. */
   renewCertificates(): void {
     makeCertificates(this.#directory, subject);
   }
 
-  /** Removes every object of Calico's, of both APIs. */
+  /** Removes every object of Calico, in both APIs. */
   async clear(): Promise<void> {
     for (const group of ["crd.projectcalico.org", "projectcalico.org"]) await this.etcd.clear(`/registry/${group}/`);
   }
 
-  /** A request of a superuser, not by our driver. */
+  /** A request of a superuser, not through our driver. */
   call(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly text: string }> {
     const { ca, cert, key } = this.#files;
     const [tlsCa, tlsCert, tlsKey] = [ca, cert, key].map((file) => readFileSync(file));
@@ -155,7 +155,7 @@ export class KubeApiserver {
         await sleep(100);
       }
     }
-    // Discovery is not all: each schema is served in its own time.
+    // Discovery is not sufficient: each schema is served a little later.
     await sleep(500);
   }
 
@@ -184,10 +184,10 @@ function byProgram(script: string): object {
   return { exec: { apiVersion: "client.authentication.k8s.io/v1", command: "sh", args: ["-c", script] } };
 }
 
-/** As a cloud's program would answer. */
+/** Answers like a cloud provider's credential plugin. */
 const tokenGiver = `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"${token}"}}'`;
 
-/** The same schema in the API of Calico 3.32, which `calico_api_group` chooses. */
+/** The same schema in the API of Calico 3.32, which `calico_api_group` selects. */
 function asNative(schema: string): string {
   return schema
     .replaceAll("crd.projectcalico.org", "projectcalico.org")

@@ -1,10 +1,10 @@
-/** A relay of TCP in front of a server, which can be cut off, or made to swallow what the server answers: the request arrives, the answer never does. */
+/** A TCP relay in front of a server. It can cut connections, or discard the answers: the request arrives, the answer never does. */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 export class Relay {
   readonly port: number;
-  /** Whether answers are thrown away. */
+  /** Whether answers are discarded. */
   swallows = false;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -14,7 +14,7 @@ export class Relay {
     this.port = (server.address() as { readonly port: number }).port;
   }
 
-  /** In front of a port of loopback. */
+  /** Starts a relay in front of a port on loopback. */
   static async start(target: number): Promise<Relay> {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -23,7 +23,7 @@ export class Relay {
     return relay;
   }
 
-  /** Breaks every connection; new ones are accepted. */
+  /** Closes every connection; new ones are accepted. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

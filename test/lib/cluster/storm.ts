@@ -1,4 +1,4 @@
-/** Nodes of one cluster, each a process; nodes and the datastore are killed while pods come and go. */
+/** Nodes of one cluster, each a process; nodes and the datastore are killed while pods are added and deleted. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { root } from "../suite.ts";
 import { clusterGround } from "./ground.ts";
 
 export interface StormSite {
-  /** For the nodes. */
+  /** The environment of the nodes' processes. */
   readonly environment: Readonly<Record<string, string>>;
   readonly datastore: AsyncDatastore;
   /** Kills the datastore and starts it again. */
@@ -23,16 +23,16 @@ export interface StormSite {
 
 export interface StormPlan {
   readonly nodes: number;
-  /** Of nodes; one in five of the datastore. */
+  /** Kills of nodes; the datastore is killed once per five of them. */
   readonly kills: number;
 }
 
 const inFlightMs = 300;
 
-/** What a runtime knows of a container. */
+/** What a runtime knows about a container. */
 type State = "adding" | "deleting" | "deleted" | { readonly address: string };
 
-/** Returns how many pods were added. */
+/** Returns the number of pods that were added. */
 export async function storm(
   { environment, datastore, restart }: StormSite,
   { nodes, kills }: StormPlan,
@@ -71,7 +71,7 @@ export async function storm(
   return containers.size;
 }
 
-/** One file, which starts in a tenth of the time: most nodes do not live long. */
+/** Bundles the program into one file, which starts in a tenth of the time: most nodes do not live long. */
 async function bundled(): Promise<string> {
   const outfile = join(root, `build/cluster-node-${process.pid}.mjs`);
   const require = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
@@ -104,7 +104,7 @@ function start(
   return child;
 }
 
-/** As a runtime does that finds pods of a node that was killed; a while later, as what the node sent may still be on its way. */
+/** Deletes the pods of killed nodes as a runtime does, after a delay: requests that a node sent may still arrive. */
 async function deleteAll(datastore: AsyncDatastore, containers: Map<string, State>, prefix: string): Promise<void> {
   await sleep(inFlightMs);
   for (const [name, state] of containers) {
@@ -114,7 +114,7 @@ async function deleteAll(datastore: AsyncDatastore, containers: Map<string, Stat
   }
 }
 
-/** Until the last of what it said has been read. */
+/** Waits until all output of the process has been read. */
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null)
     throw new Error(`a node ended by itself: ${child.exitCode}`);

@@ -1,4 +1,4 @@
-/** The chain calico, bandwidth, portmap on a node of the model, called as a runtime calls it; one of its processes may be a faulty one. */
+/** Calls the chain calico, bandwidth, portmap on a node of the model as a runtime does, optionally with faults in one of its processes. */
 
 import { descriptors, type PluginName } from "#plugins/descriptors";
 import type { Role } from "../../../src/plugin/descriptor.ts";
@@ -12,45 +12,45 @@ const namesOf = (role: Role): readonly Member[] =>
 
 export const mainPlugins = namesOf("main");
 
-/** A main plugin, and all chained plugins after it. */
+/** A main plugin, followed by all chained plugins. */
 function chainOf(main: Member): readonly Member[] {
   return [main, ...namesOf("chained")];
 }
 export type Command = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS";
 
-/** What goes wrong, and with which process of the chain. */
+/** The faults, and the process of the chain that they apply to. */
 export interface Trouble {
   readonly member: Member;
   readonly faults: readonly Fault[];
 }
 
 export interface Pod {
-  /** Container and sandbox. */
+  /** Name of the container and the sandbox. */
   readonly name: string;
-  /** Kubernetes' name of the pod; two sandboxes of one pod have the same. */
+  /** Name of the pod in Kubernetes; two sandboxes of one pod have the same. */
   readonly pod: string;
   readonly hostPort: number;
-  /** The addresses that it asks for by name, joined by commas. */
+  /** The fixed addresses that it requests, separated by commas. */
   readonly fixed?: string;
 }
 
 export interface Outcome {
-  /** The process that ended it: it failed, or it was killed. */
+  /** The process that failed or was killed. */
   readonly failed: Member | undefined;
   readonly killed: boolean;
-  /** Of the last process that answered. */
-  // biome-ignore lint/suspicious/noExplicitAny: a document of any shape, which the tests look into.
+  /** Output of the last process that answered. */
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape, which the tests inspect.
   readonly json: any;
   /** The steps of each process that ran. */
   readonly steps: ReadonlyMap<Member, readonly Step[]>;
 }
 
-/** What needs no pod still has a name for it. */
+/** Operations without a pod, such as GC, still need a name. */
 const noPod: Pod = { name: "none", pod: "none", hostPort: 1 };
 
 const limits = { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 2e6, egressBurst: 1e6 };
 
-/** What main plugins other than `calico` need of the IPAM plugin. */
+/** What main plugins other than `calico` need from the IPAM plugin. */
 const gateways = ["192.168.0.1", "fd00::1"];
 const byGateway: Readonly<Partial<Record<Member, object>>> = Object.fromEntries(
   namesOf("main").flatMap((name) =>
@@ -58,7 +58,7 @@ const byGateway: Readonly<Partial<Record<Member, object>>> = Object.fromEntries(
   ),
 );
 
-/** What holds the addresses of `fixed`. */
+/** The pools that contain the addresses of `fixed`. */
 const fixedPools = { ipv4_pools: ["10.65.0.0/24"], ipv6_pools: ["fd65::/64"] };
 
 /** Both families, limits both ways, and host ports of every kind. */
@@ -79,7 +79,7 @@ function confOf(member: Member, { hostPort, fixed }: Pod): object {
 
 export class FakeChain {
   readonly node = new FakeNode();
-  /** Final results by pod. */
+  /** The final result of each pod. */
   readonly results = new Map<string, unknown>();
 
   readonly #ifname: string;
@@ -102,7 +102,7 @@ export class FakeChain {
     return outcome;
   }
 
-  /** Needs the result of an ADD that went well. */
+  /** Needs the result of a successful ADD. */
   check(pod: Pod, trouble?: Trouble): Outcome {
     return this.#each("CHECK", this.#chain, pod, trouble, () => ({ prevResult: this.results.get(pod.name) }));
   }
@@ -118,7 +118,7 @@ export class FakeChain {
     return this.#each("STATUS", this.#chain, noPod, trouble, () => ({}));
   }
 
-  /** Goes on after a failure; the first one is told of. */
+  /** Continues after a failure and reports the first one. */
   gc(valid: readonly Pod[], trouble?: Trouble): Outcome {
     const attachments = valid.map(({ name }) => ({ containerID: name, ifname: this.#ifname }));
     const outcomes = this.#chain.map((member) =>

@@ -1,4 +1,4 @@
-/** A model of sock_diag: what listens in a network namespace. It reads and writes the kernel's bytes. */
+/** A model of sock_diag: the listening sockets of a network namespace. It reads and writes the kernel's bytes. */
 import { addressBytes } from "../../../src/net/address.ts";
 import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import { decodeDatagram, encodeDatagram, NLMSG_DONE } from "../../../src/netlink/message.ts";
@@ -17,7 +17,7 @@ const states = { tcp: 10, udp: 7, sctp: 10 } as const;
 
 export class FakeDiag {
   listeners: FakeListener[] = [];
-  /** How many dumps were asked for. */
+  /** The number of dumps so far. */
   dumps = 0;
 
   handle(datagram: Uint8Array): Uint8Array[] {

@@ -5,7 +5,7 @@ export function sysError(name: string, syscall: string, object: string): Error &
   return Object.assign(new Error(`${syscall} ${object}: ${wordsOf(name)}`), { code: name, syscall });
 }
 
-/** What a request is answered with; thrown by the fake kernel's handlers, thousands of times: no `Error`, which would take its stack. */
+/** The error of a refused request. The fake kernel's handlers throw thousands of these; an `Error` would capture a stack each time. */
 export class Refused {
   readonly errno: number;
   readonly text: string | undefined;

@@ -1,4 +1,4 @@
-/** A small file system in memory: files, directories, nothing else. Strict about what exists. */
+/** A small file system in memory with only files and directories. Strict about what exists. */
 import type { FileStat } from "../../../src/host/sys.ts";
 import { encodeUtf8 } from "../../../src/net/text.ts";
 import { sysError } from "./errno.ts";
@@ -53,7 +53,7 @@ export class FakeFiles {
     return encodeUtf8(whole).length;
   }
 
-  /** link(2): the same node under another name. */
+  /** link(2): another name for the same file. */
   link(from: string, to: string): void {
     const node = this.#node("link", from);
     if (node.text === undefined) throw sysError("EPERM", "link", from);
@@ -68,7 +68,7 @@ export class FakeFiles {
     if (this.#nodes.has(to) && (this.#nodes.get(to)?.text === undefined) !== (node.text === undefined)) {
       throw sysError(node.text === undefined ? "ENOTDIR" : "EISDIR", "rename", to);
     }
-    // rename(2): two names of one file stay as they are.
+    // rename(2) does nothing if both names refer to the same file.
     if (this.#nodes.get(to) === node) return;
     for (const path of [...this.#nodes.keys()]) {
       if (path !== from && !path.startsWith(`${from}/`)) continue;
@@ -121,7 +121,7 @@ export class FakeFiles {
     );
   }
 
-  /** Of every file, in order. */
+  /** The paths of all files, sorted. */
   paths(): readonly string[] {
     return [...this.#nodes].flatMap(([path, { text }]) => (text === undefined ? [] : [path])).sort();
   }

@@ -1,6 +1,6 @@
 /**
- * iptables-save and iptables-restore of the older kind (iptables-legacy) on a machine of the model: chains and rules by table, each restore a
- * transaction per table, strict about what exists.
+ * iptables-save and iptables-restore of the legacy kind on a machine of the model: chains and rules by table, each restore one transaction per
+ * table, strict about what exists.
  */
 import type { RunOptions, RunResult } from "../../../src/host/sys.ts";
 import type { FakeMachine } from "./sys.ts";
@@ -16,10 +16,10 @@ const builtIn = {
 
 export class FakeIptables {
   readonly #tables = new Map<string, Chains>();
-  /** What iptables-save says instead of a table: `ip nat`. */
+  /** Text that iptables-save prints instead of a table: `ip nat`. */
   readonly unreadable = new Map<string, string>();
 
-  /** `kind`: `-legacy` where the node calls other programs iptables. */
+  /** `kind`: `-legacy` if plain `iptables` is another program on this node. */
   constructor(machine: FakeMachine, kind = "") {
     for (const directory of ["/usr", "/usr/sbin", "/proc/net"]) machine.files.makeDirs(directory, 0o755);
     for (const [family, program] of Object.entries(families) as [Family, string][]) {
@@ -33,14 +33,14 @@ export class FakeIptables {
     }
   }
 
-  /** As iptables-save prints it. */
+  /** The output of iptables-save. */
   print(family: Family): string {
     return ["raw", "nat"]
       .map((table) => this.unreadable.get(`${family} ${table}`) ?? this.#save(family, table))
       .join("");
   }
 
-  /** The rules that a test's own program adds: `-A KUBE-SERVICES …`, `:KUBE-SERVICES - [0:0]`. */
+  /** Applies the rules of another program: `-A KUBE-SERVICES …`, `:KUBE-SERVICES - [0:0]`. */
   run(family: Family, table: "nat" | "raw", ...lines: readonly string[]): void {
     const { status, stderr } = this.#restore(family, { stdin: [`*${table}`, ...lines, "COMMIT"].join("\n") });
     if (status !== 0) throw new Error(stderr);

@@ -1,7 +1,7 @@
 /**
- * A strict model of rtnetlink that interprets the very bytes the real kernel gets, and prints itself as operator's text.
+ * A strict model of rtnetlink that interprets the same bytes as the real kernel, and prints its state as text.
  *
- * Strict means: what the kernel refuses is refused here, with its errno and where the tests look at them its words.
+ * Strict means: it refuses what the kernel refuses, with the kernel's errno and, where tests look at it, its text.
  */
 import { littleEndian } from "../../../src/netlink/attribute.ts";
 import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
@@ -28,7 +28,7 @@ export interface Answer {
   readonly payload: Uint8Array;
 }
 
-/** What a message does in a namespace. Throws `Refused`. */
+/** Handles a message in a namespace. Throws `Refused`. */
 export type Handler = (netns: FakeNetns, request: Reply, kernel: FakeKernel) => readonly Answer[];
 
 const handlers: Readonly<Record<number, Handler>> = {
@@ -43,12 +43,12 @@ export class FakeKernel {
   readonly host: FakeNetns;
   readonly #namespaces: FakeNetns[] = [];
   readonly #ipv6: boolean;
-  /** What stands behind file descriptors of network namespaces. */
+  /** The namespaces that file descriptors refer to. */
   readonly descriptors = new Map<number, FakeNetns>();
   #macs = 0;
-  /** Modules that this kernel does not have. */
+  /** Modules that this kernel lacks. */
   readonly missingModules = new Set<string>();
-  /** How many more dumps end with NLM_F_DUMP_INTR. */
+  /** The number of future dumps that end with NLM_F_DUMP_INTR. */
   interruptedDumps = 0;
 
   constructor(options: { readonly ipv6?: boolean } = {}) {
@@ -63,7 +63,7 @@ export class FakeKernel {
     return netns;
   }
 
-  /** The last process of a namespace ends: its links go, and their peers. */
+  /** The last process of a namespace ends: its links are deleted, and so are their peers. */
   removeNetns(netns: FakeNetns): void {
     for (const link of [...netns.links.values()]) netns.deleteLink(link);
     this.#namespaces.splice(this.#namespaces.indexOf(netns), 1);
@@ -74,7 +74,7 @@ export class FakeKernel {
     return `02:00:00:00:00:${this.#macs.toString(16).padStart(2, "0")}`;
   }
 
-  /** The datagrams that answer one datagram sent in a namespace. */
+  /** Returns the datagrams that answer one datagram sent in a namespace. */
   handle(netns: FakeNetns, datagram: Uint8Array): Uint8Array[] {
     return decodeDatagram(datagram).flatMap((request) => this.#answer(netns, request));
   }

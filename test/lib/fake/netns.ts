@@ -1,4 +1,4 @@
-/** One fake network namespace: links, addresses, neighbours, routes, sysctls; prints itself in the words of ip(8). */
+/** One fake network namespace: links, addresses, neighbours, routes, sysctls; prints itself in the style of ip(8). */
 import { familyOf } from "../../../src/net/address.ts";
 import { linkLocalOf } from "../../../src/net/mac.ts";
 import { contains, maskPrefix } from "../../../src/net/prefix.ts";
@@ -23,13 +23,13 @@ export interface FakeLink {
   addresses: string[];
   tokenBucket: TokenBucketParameters | undefined;
   ingress: boolean;
-  /** The index of the link that the one filter redirects to. */
+  /** The index of the link that the only filter redirects to. */
   redirect: number | undefined;
 }
 
 export interface FakeRoute extends RouteEntry {
   readonly protocol: "kernel" | "boot" | "ra" | 80;
-  /** Default: it leads on. */
+  /** Default: unicast. */
   readonly type?: "blackhole";
 }
 
@@ -48,13 +48,13 @@ export class FakeNetns {
   routes: FakeRoute[] = [];
   rules: RuleEntry[] = [];
   neighbours: FakeNeighbour[] = [];
-  /** Being dismantled: its links are there yet, but nobody finds the way to it. */
+  /** Being dismantled: its links still exist, but no path leads to it. */
   dying = false;
   #nextIndex = 1;
   readonly #lo: FakeLink;
   readonly #loBornUp: boolean;
 
-  /** The machine's own namespace was set up at boot; in a new one `lo` is down. */
+  /** The host's namespace was set up at boot; in a new one `lo` is down. */
   constructor(name: string, inode: number, { ipv6, booted }: { readonly ipv6: boolean; readonly booted: boolean }) {
     this.name = name;
     this.inode = inode;
@@ -91,7 +91,7 @@ export class FakeNetns {
     return [...this.links.values()].find((link) => link.name === name);
   }
 
-  /** Deletes a link, its pair, and all that hangs on them. */
+  /** Deletes a link, its peer, and everything that depends on them. */
   deleteLink(link: FakeLink): void {
     if (!this.links.delete(link.index)) return;
     this.sysctl.removeLink(link.name);
@@ -104,7 +104,7 @@ export class FakeNetns {
   addAddress(link: FakeLink, address: string, noPrefixRoute = false): void {
     link.addresses.push(address);
     const family = familyOf(address);
-    // Those of lo lead into the table "local", which is not modelled.
+    // The routes of lo are in the table "local", which is not modelled.
     if (noPrefixRoute || (family === 4 && address.endsWith("/32")) || link.kind === "loopback") return;
     this.routes.push({
       destination: maskPrefix(address),
@@ -128,7 +128,7 @@ export class FakeNetns {
     );
   }
 
-  /** A pair whose ends are both up has a carrier, and IPv6 begins. A loopback needs no other. */
+  /** A pair whose ends are both up has a carrier and starts IPv6. A loopback has a carrier by itself. */
   raise(link: FakeLink): void {
     link.up = true;
     if (link.kind === "loopback") {
@@ -139,14 +139,14 @@ export class FakeNetns {
     for (const end of [link, link.peer]) end.netns.#addOwnAddress(end, `${linkLocalOf(end.mac)}/64`);
   }
 
-  /** IPv6 addresses and all routes go; IPv4 addresses stay. */
+  /** Removes IPv6 addresses and all routes; IPv4 addresses stay. */
   lower(link: FakeLink): void {
     link.up = false;
     for (const address of link.addresses) if (familyOf(address) === 6) this.deleteAddress(link, address);
     this.routes = this.routes.filter(({ index }) => index !== link.index);
   }
 
-  /** A router advertises a default route, which a link takes that listens. */
+  /** A router advertises a default route; the link adds it if it accepts advertisements. */
   advertise(link: FakeLink, gateway: string): void {
     if (!this.#listens(link)) return;
     const more = { scope: 0, table: 254, source: undefined, priority: 1024, mtu: undefined, advmss: undefined };
@@ -166,13 +166,13 @@ export class FakeNetns {
     });
   }
 
-  /** What the kernel gives a link by itself, unless IPv6 is off there. */
+  /** Adds the link's own address, as the kernel does unless IPv6 is disabled. */
   #addOwnAddress(link: FakeLink, address: string): void {
     const enabled = this.sysctl.get(`ipv6/conf/${link.name}/disable_ipv6`) === "0";
     if (enabled && !link.addresses.includes(address)) this.addAddress(link, address);
   }
 
-  /** Whether an address is reached over a link without a gateway. */
+  /** Whether an address is reachable over a link without a gateway. */
   onLink(link: FakeLink, address: string): boolean {
     return this.routes.some(
       ({ index, gateway, destination }) =>
@@ -181,7 +181,7 @@ export class FakeNetns {
   }
 
   print(): string {
-    // lo is told of where it is not what it was born as.
+    // Print lo only if its state has changed.
     const links = [...this.links.values()].filter((link) => link !== this.#lo || link.up !== this.#loBornUp);
     return [
       `# ${this.name}${this.dying ? " (dying)" : ""}`,

@@ -1,9 +1,9 @@
-/** A `Sys` that has nf_tables and a few files, and nothing else. */
+/** A `Sys` with only nf_tables and a few files. */
 import type { NetlinkSocket, Sys } from "../../../src/host/sys.ts";
 import { FakeDiag } from "./diag.ts";
 import type { FakeNft } from "./nft.ts";
 
-/** Every attachment has a record: nobody here has ended. */
+/** Every attachment has a record, so all are alive. */
 const endpointDirectory = "/run/tortie/endpoints/";
 
 export function nftSys(nft: FakeNft, files: Map<string, string> = new Map()): Sys {

@@ -1,6 +1,6 @@
 /**
- * A strict model of nf_tables and ctnetlink that reads the same bytes as the kernel: all-or-nothing transactions, generations, EEXIST, ENOENT, EBUSY,
- * ERESTART; it prints itself much as nft does (of rules only their comments).
+ * A strict model of nf_tables and ctnetlink that reads the same bytes as the kernel: atomic transactions, generations, EEXIST, ENOENT, EBUSY,
+ * ERESTART. It prints its state in the style of nft (only the comments of rules).
  */
 import { addressBytes, formatAddress } from "../../../src/net/address.ts";
 import {
@@ -72,7 +72,7 @@ interface TableState {
 
 type State = Map<string, TableState>;
 
-/** No `Error`, which would take its stack, thousands of times. */
+/** Not an `Error`, which would capture a stack thousands of times. */
 class Refusal {
   readonly errno: number;
   constructor(errno: number) {
@@ -83,28 +83,28 @@ class Refusal {
 export class FakeNft {
   #state: State = new Map();
   #generation = 1;
-  /** How many datagrams came. */
+  /** The number of datagrams received. */
   datagrams = 0;
-  /** How many transactions were refused: for each the kernel waits for a grace period. */
+  /** The number of refused transactions: the kernel waits a grace period for each. */
   rolledBack = 0;
-  /** Called before a transaction is looked at: another process's turn. */
+  /** Called before a transaction is processed: the turn of another process. */
   before: (() => void) | undefined;
-  /** What connection tracking knows. */
+  /** The flows of connection tracking. */
   flows: FakeFlow[] = [];
-  /** Which flows were to be deleted: `ip udp 5353`, `ip6 tcp 8080 to 192.0.2.1 answered by 10.0.0.5`. */
+  /** The flows that were requested to be deleted: `ip udp 5353`, `ip6 tcp 8080 to 192.0.2.1 answered by 10.0.0.5`. */
   readonly forgotten: string[] = [];
-  /** A kernel before 5.8: it knows no filter. */
+  /** A kernel before 5.8, which supports no filter. */
   isOld = false;
-  /** The caller may not talk to netfilter: EPERM (nfnetlink_rcv in net/netfilter/nfnetlink.c). */
+  /** The caller lacks the permission for netfilter: EPERM (nfnetlink_rcv in net/netfilter/nfnetlink.c). */
   isForbidden = false;
-  /** Modules that this kernel does not have; `nf_tables` is all of it. */
+  /** Modules that this kernel lacks; `nf_tables` stands for all of nf_tables. */
   readonly missingModules = new Set<string>();
-  /** Whether it tells of rules more than it was told, as newer kernels do. */
+  /** Whether dumps of rules contain more attributes than were set, as newer kernels do. */
   addsAttributes = false;
-  /** How many bytes of data an element may have: 16 before Linux 5.8. */
+  /** The maximum size of an element's data in bytes: 16 before Linux 5.8. */
   longestDatum = 64;
 
-  /** The answers to one datagram, each a datagram. */
+  /** Returns the answers to one datagram, each a datagram. */
   handle(datagram: Uint8Array): Uint8Array[] {
     this.datagrams++;
     const messages = decodeDatagram(datagram);
@@ -119,14 +119,14 @@ export class FakeNft {
     return messages.flatMap((message) => this.#question(message));
   }
 
-  /** A hand flushes a chain: `("ip t", "c")`. */
+  /** An administrator flushes a chain: `("ip t", "c")`. */
   flushChain(table: string, chain: string): void {
     const found = this.#state.get(table)?.chains.get(chain);
     if (found === undefined) throw new Error(`no chain ${chain} in ${table}`);
     found.rules.length = 0;
   }
 
-  /** Another program makes a chain, and the table if need be: `("ip", "nat", "PREROUTING")`. */
+  /** Another program creates a chain, and the table if necessary: `("ip", "nat", "PREROUTING")`. */
   addChain(family: "ip" | "ip6", table: string, chain: string): void {
     for (const { type, flags, payload } of [
       newTable({ family, table }),
@@ -136,22 +136,22 @@ export class FakeNft {
     }
   }
 
-  /** A hand removes a set that no rule names. */
+  /** An administrator removes a set that no rule refers to. */
   removeSet(table: string, set: string): void {
     if (!this.#state.get(table)?.sets.delete(set)) throw new Error(`no set ${set} in ${table}`);
   }
 
-  /** A hand removes a chain. */
+  /** An administrator removes a chain. */
   removeChain(table: string, chain: string): void {
     if (!this.#state.get(table)?.chains.delete(chain)) throw new Error(`no chain ${chain} in ${table}`);
   }
 
-  /** A hand removes an element: `("ip t", "m", "0,1")`, the key in bytes. */
+  /** An administrator removes an element: `("ip t", "m", "0,1")`, the key in bytes. */
   removeElement(table: string, set: string, key: string): void {
     if (!this.#state.get(table)?.sets.get(set)?.elements.delete(key)) throw new Error(`no element ${key} in ${set}`);
   }
 
-  /** Everything, sorted, as text. */
+  /** The whole state, sorted, as text. */
   print(): string {
     const lines: string[] = [];
     for (const [name, table] of [...this.#state].sort(([one], [other]) => (one < other ? -1 : 1))) {
@@ -202,7 +202,7 @@ export class FakeNft {
     return answers;
   }
 
-  /** As nf_tables_chain_type_lookup, nft_expr_type_get and nft_data_init refuse. */
+  /** Refuses what needs a missing module, like nf_tables_chain_type_lookup, nft_expr_type_get and nft_data_init. */
   #refuseLacking({ type, payload }: Reply): void {
     const attributes = readAttributes(payload, nf.nfHeaderLength);
     const needed =
@@ -312,7 +312,7 @@ function withoutNft(messages: readonly Reply[]): Uint8Array[] {
   return messages.map((message) => ack(message, EINVAL));
 }
 
-/** The highest attribute of each object and expression in Linux 4.19: an older kernel ignores what is above, and does not dump it. */
+/** The highest attribute of each object and expression in Linux 4.19: an older kernel ignores higher ones and does not dump them. */
 const known: { readonly [message: number]: number } = {
   [nf.NFT_MSG_NEWTABLE]: 4,
   [nf.NFT_MSG_NEWCHAIN]: 8,
@@ -335,7 +335,7 @@ const knownOfExpressions: { readonly [name: string]: number } = {
   range: 4,
 };
 
-/** Throws where a message says something that the oldest kernel does not know. */
+/** Throws if a message uses something that the oldest supported kernel does not have. */
 function refuseNewer({ type, payload }: Reply): void {
   const attributes = readAttributes(payload, nf.nfHeaderLength);
   refuseAbove(`message ${type}`, payload.subarray(nf.nfHeaderLength), known[type]);
@@ -367,7 +367,7 @@ function expressionsOf(attributes: Attributes): readonly RuleExpression[] {
   });
 }
 
-/** NFTA_BITWISE_OP, which Linux 5.6 and later print, is NFT_BITWISE_BOOL (0). */
+/** Adds NFTA_BITWISE_OP, which Linux 5.6 and later dump: NFT_BITWISE_BOOL (0). */
 function withBitwiseOp(rule: Uint8Array): Uint8Array {
   const writer = new AttributeWriter().word(u32Of(rule));
   for (const { type, value } of listAttributes(rule, nf.nfHeaderLength)) {
@@ -388,7 +388,7 @@ function withBitwiseOp(rule: Uint8Array): Uint8Array {
   return writer.finish();
 }
 
-/** Those of the expressions that are in nf_tables itself are never lacking. */
+/** The expressions that are built into nf_tables need no module. */
 function moduleOf(expression: string, family: string | undefined): string {
   return expression === "fib" ? `nft_fib_ip${family === "ip" ? "v4" : "v6"}` : `nft_${expression}`;
 }
@@ -453,7 +453,7 @@ function change(state: State, message: Reply): void {
       return;
     }
     case NLMSG_NOOP:
-      // nfnetlink_rcv_batch (net/netfilter/nfnetlink.c) takes no message of netlink's own.
+      // nfnetlink_rcv_batch (net/netfilter/nfnetlink.c) refuses netlink's control messages.
       throw new Refusal(EINVAL);
     default:
       throw new Error(`the model does not know message ${type}`);
@@ -485,7 +485,7 @@ function addElements(table: TableState, attributes: Attributes, exclusive: boole
   if ((entry.flags & nf.NFT_SET_INTERVAL) !== 0) refuseOverlaps([...elements.values()]);
 }
 
-/** Intervals of one set are apart: between a first address and the one after the last there is no other first address. */
+/** Intervals of one set must not overlap: no interval may begin before the end of the preceding one. */
 function refuseOverlaps(elements: readonly Element[]): void {
   let open = false;
   for (const { end } of [...elements].sort(byKey)) {
@@ -494,7 +494,7 @@ function refuseOverlaps(elements: readonly Element[]): void {
   }
 }
 
-/** An interval may begin where another ends. */
+/** Sorts by key, an end before a start: an interval may begin where another one ends. */
 function byKey(one: Element, other: Element): number {
   const length = Math.min(one.key.length, other.key.length);
   let at = 0;
@@ -516,7 +516,7 @@ function chainAsked(table: TableState, attributes: Attributes) {
   return { type: nf.NFT_MSG_NEWCHAIN, payload };
 }
 
-/** How many elements and rules jump to a chain. */
+/** The number of elements and rules that jump to a chain. */
 function jumpsTo(table: TableState, chain: string): number {
   const elements = [...table.sets.values()].flatMap((set) => [...set.elements.values()]);
   const expressions = [...table.chains.values()]
@@ -531,7 +531,7 @@ function jumpsTo(table: TableState, chain: string): number {
   return targets.filter((target) => target === chain).length;
 }
 
-/** The chain of a verdict datum. */
+/** The chain in the data of a verdict. */
 function jumpIn(datum: Uint8Array | undefined): string | undefined {
   if (datum === undefined || datum.length < 8) return undefined;
   try {
@@ -624,14 +624,14 @@ function commentOf(rule: Uint8Array): string {
   return data ? stringOf(data.subarray(2)) : "?";
 }
 
-/** A flow that connection tracking knows. */
+/** A flow of connection tracking. */
 export interface FakeFlow {
   readonly family: "ip" | "ip6";
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** What its first packet was for. */
+  /** The original destination. */
   readonly destination: string;
   readonly port: number;
-  /** Who answers. */
+  /** The address that answers. */
   readonly answerer: string;
 }
 
@@ -656,7 +656,7 @@ function flowPayload(flow: FakeFlow): Uint8Array {
   return writer.finish();
 }
 
-/** Whether a flow is the one that a tuple names. */
+/** Whether a tuple matches a flow. */
 function sameFlow(flow: FakeFlow, attributes: Attributes): boolean {
   const own = readAttributes(flowPayload(flow), nf.nfHeaderLength).get(1);
   return String(own) === String(attributes.get(1));
@@ -693,7 +693,7 @@ function text(attributes: Attributes, type: number): string {
   return stringOf(attributes.get(type) ?? new Uint8Array());
 }
 
-/** The code, then the request's header and payload. */
+/** The error code, then the request's header and payload. */
 function ack(message: Reply, errno: number): Uint8Array {
   const header = new AttributeWriter().word(-errno).word(16 + message.payload.length);
   const start = header.halves(message.type, message.flags).word(message.sequence).word(0).finish();

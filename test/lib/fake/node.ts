@@ -1,4 +1,4 @@
-/** A node of the model machine: our plugins run on it as a runtime would call them, one process each. */
+/** A node of the model machine: runs our plugins as a runtime would, one process each. */
 import type { PluginName } from "#plugins/descriptors";
 import { programs } from "#plugins/programs";
 import type { FileStat, Sys } from "../../../src/host/sys.ts";
@@ -17,17 +17,17 @@ export interface Call {
   readonly container?: string;
   readonly ifname?: string;
   readonly args?: string;
-  /** The sandbox's name; `undefined` in DEL means that the runtime has none any more. */
+  /** The sandbox's name; `undefined` for a DEL after the runtime has lost it. */
   readonly sandbox?: string | undefined;
-  /** Added to the configuration. */
+  /** Merged into the configuration. */
   readonly conf?: object;
-  /** What goes wrong with the process. */
+  /** Faults of the process. */
   readonly faults?: readonly Fault[];
 }
 
 export interface Answer {
   readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: a document of any shape, which the tests look into.
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape, which the tests inspect.
   readonly json: any;
   readonly steps: readonly Step[];
   readonly killed: boolean;
@@ -44,7 +44,7 @@ export class FakeNode {
     this.machine.files.create(ownExecutable, "", 0o755);
   }
 
-  /** Makes the sandbox of that name unless there is one. */
+  /** Creates the sandbox with that name if it does not exist. */
   sandbox(name: string): void {
     if (!this.machine.netnsPaths.has(`/var/run/netns/${name}`)) this.machine.addSandbox(name);
   }
@@ -70,7 +70,7 @@ export class FakeNode {
         ...conf,
       }),
     });
-    // No two processes run at the same time of the day.
+    // No two processes start at the same time.
     this.machine.nowMs++;
     const steps: Step[] = [];
     let killed = false;
@@ -85,23 +85,23 @@ export class FakeNode {
     return { status, json: stdout === "" || killed ? undefined : JSON.parse(stdout), steps, killed };
   }
 
-  /** A process to be given to `exec`, with exactly this environment and standard input. */
+  /** A process for `exec`, with exactly this environment and standard input. */
   process(environment: Readonly<Record<string, string>>, stdin: string): FakeSys {
     this.machine.nowMs++;
     return new Process({ machine: this.machine, environment, stdin });
   }
 
-  /** Runs a plugin as that process, or as one behind another door to the machine. Returns its exit status. */
+  /** Runs a plugin as that process, or on another `Sys` of the machine. Returns its exit code. */
   exec(plugin: PluginName, sys: Sys): number {
     return exitCodeOf(programs[plugin], sys);
   }
 
   /**
-   * All that a node has and that an attachment could leave behind, as text: the kernel's objects in every namespace, the attachments'
-   * files, the addresses that are taken, the beginnings of files that were never finished.
+   * Everything on the node that an attachment could leave behind, as text: the kernel's objects in every namespace, the files of attachments,
+   * assigned addresses, and temporary files.
    */
   state(): string {
-    // A node that routes goes on routing, and a sandbox's settings are the runtime's affair.
+    // A node that forwards keeps forwarding, and the settings of a sandbox belong to the runtime.
     const [host = "", ...sandboxes] = this.machine.kernel
       .print()
       .replace(/^sysctl .*\n?/gm, "")

@@ -96,7 +96,7 @@ function getRoutes(netns: FakeNetns, { payload, flags }: Reply): readonly Answer
     .map((found) => ({ type: RTM_NEWROUTE, payload: describe(found, familyOf(found.destination)) }));
 }
 
-/** Of the table "local", which is modelled for those who ask for the route that matched. */
+/** The table "local" is modelled only for lookups of the matching route. */
 function localRoute(netns: FakeNetns, address: string): Answer | undefined {
   const links = [...netns.links.values()];
   const link = links.find(({ addresses }) => addresses.some((own) => addressOf(own) === address));
@@ -108,7 +108,7 @@ function localRoute(netns: FakeNetns, address: string): Answer | undefined {
   return { type: RTM_NEWROUTE, payload: writer.bytes(route.RTA_DST, bytes).u32(route.RTA_OIF, link.index).finish() };
 }
 
-/** The narrowest route; the node's own addresses are none here. */
+/** The longest matching prefix; the node's own addresses are not considered. */
 function lookUp(netns: FakeNetns, address: string): Answer {
   const [found] = netns.routes
     .filter(({ destination }) => familyOf(destination) === familyOf(address) && contains(destination, address))
@@ -140,7 +140,7 @@ function describe(found: FakeRoute, family: Family): Uint8Array {
   return writer.finish();
 }
 
-/** As the kernel keeps it: IPv6 has a metric and no scope. */
+/** A route as the kernel stores it: IPv6 has a metric and no scope. */
 function routeIn(request: Reply): FakeRoute {
   const isQuestion = (request.flags & NLM_F_CREATE) === 0 && request.type === RTM_NEWROUTE;
   const [range] = route.readBlackhole(request, isQuestion ? 3 : 80);

@@ -1,4 +1,4 @@
-/** Rules of the fake kernel, but those that every namespace is born with. */
+/** Rules of the fake kernel, except the defaults of every namespace. */
 
 import { addressBytes } from "../../../src/net/address.ts";
 import { addressOf, lengthOf } from "../../../src/net/prefix.ts";
@@ -21,7 +21,7 @@ export const ruleHandlers: Readonly<Record<number, Handler>> = {
 
 function newRule(netns: FakeNetns, request: Reply): readonly Answer[] {
   const wanted = ruleIn(netns, request);
-  // Without NLM_F_EXCL the kernel takes the same rule twice.
+  // Without NLM_F_EXCL the kernel accepts a duplicate rule.
   if ((request.flags & NLM_F_EXCL) !== 0 && netns.rules.some((has) => isSame(has, wanted))) throw new Refused("EEXIST");
   netns.rules.push(wanted);
   return [];

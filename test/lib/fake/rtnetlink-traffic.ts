@@ -75,7 +75,7 @@ function deleteQdisc(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
   return [];
 }
 
-/** Every link's, as kernels before 4.20 answer. */
+/** The queueing disciplines of every link, as kernels before 4.20 answer. */
 function getQdiscs(netns: FakeNetns): readonly Answer[] {
   return [...netns.links.values()].flatMap((link) => {
     const root = tc(link, 0x10000, qdisc.TC_H_ROOT);
@@ -122,7 +122,7 @@ function getFilters(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
   const link = linkOf(netns, payload);
   const { redirect } = link;
   if (redirect === undefined) return [];
-  // As the kernel does: the hash table first, which has no action.
+  // Like the kernel: the hash table first, without an action.
   const table = tc(link, 0x80000000, qdisc.ingressHandle).string(qdisc.TCA_KIND, "u32");
   const entry = tc(link, 0x80000800, qdisc.ingressHandle).string(qdisc.TCA_KIND, "u32");
   entry.nest(qdisc.TCA_OPTIONS, () => {

@@ -1,8 +1,8 @@
 /**
  * An in-memory `Sys`: a machine (files, locks, clock, kernel) and a process on it.
  *
- * Every call that can fail on a real machine is a step, and `failAt` makes the k-th step fail: what proves that a rollback is whole.
- * (Receiving is no step: what the kernel did is done when `send` returns.)
+ * Every call that can fail on a real machine is a step, and `failAt` makes step k fail, so that tests can prove that a rollback is complete.
+ * (Receiving is not a step: the kernel has acted when `send` returns.)
  */
 import type {
   FileLock,
@@ -21,30 +21,30 @@ import { FakeFiles } from "./files.ts";
 import { FakeKernel } from "./kernel.ts";
 import type { FakeNetns } from "./netns.ts";
 
-/** What answers a datagram sent to netfilter in one namespace. */
+/** Answers datagrams that are sent to netfilter in one namespace. */
 export interface FakeNetfilter {
   handle(datagram: Uint8Array): Uint8Array[];
 }
 
 export type FakeProgram = (argv: readonly string[], options: RunOptions) => Partial<RunResult>;
 
-/** The inode of the one mount namespace that the model has. */
+/** The inode of the model's only mount namespace. */
 const mountNamespace = 4_026_531_841;
 
-/** What several processes share. */
+/** The state that processes share. */
 export class FakeMachine {
   readonly kernel: FakeKernel;
-  /** Of the host's namespace. */
+  /** The sockets of the host's namespace. */
   readonly diag = new FakeDiag();
   readonly files: FakeFiles;
   readonly netnsPaths = new Map<string, FakeNetns>();
   readonly programs = new Map<string, FakeProgram>();
-  /** What answers at a Unix socket, by its path. */
+  /** The servers at Unix sockets, by path. */
   readonly servers = new Map<string, (request: string) => string>();
   readonly locks = new Map<string, { exclusive: boolean; holders: number; abandoned?: boolean }>();
-  /** How often a lock was taken. */
+  /** The number of times that a lock was taken. */
   lockings = 0;
-  /** Makes the nf_tables of a namespace; absent: the kernel has none. */
+  /** Creates the nf_tables of a namespace; absent: the kernel has none. */
   netfilter: ((netns: FakeNetns) => FakeNetfilter) | undefined;
   nowMs = Date.UTC(2024, 0, 1);
   uptimeMs = 1000;
@@ -56,7 +56,7 @@ export class FakeMachine {
     this.files = new FakeFiles(() => this.nowMs);
   }
 
-  /** Makes a namespace with a path, as a runtime does before ADD. */
+  /** Creates a namespace with a path, as a runtime does before ADD. */
   addSandbox(name: string): string {
     const path = `/var/run/netns/${name}`;
     this.netnsPaths.set(path, this.kernel.addNetns(name));
@@ -98,10 +98,10 @@ export interface FakeProcess {
 export class FakeSys implements Sys {
   readonly machine: FakeMachine;
   readonly #process: FakeProcess;
-  /** What was written to the standard streams. */
+  /** The text written to the standard streams. */
   stdout = "";
   stderr = "";
-  /** Steps so far. */
+  /** The number of steps so far. */
   steps = 0;
   #killedFrom = Number.POSITIVE_INFINITY;
   #failing: { readonly step: number; readonly errno: string } | undefined;
@@ -114,7 +114,7 @@ export class FakeSys implements Sys {
     this.#inside = this.machine.kernel.host;
   }
 
-  /** From this step (from 1) on the process is dead: nothing that it still tries, taking things back included, happens. */
+  /** From this step (counted from 1) on the process is dead: nothing that it still tries takes effect, including rollbacks. */
   killAt(step: number): void {
     this.#killedFrom = step;
   }
@@ -130,7 +130,7 @@ export class FakeSys implements Sys {
     this.#heldLocks.clear();
   }
 
-  /** The step with this number (from 1) fails, once. */
+  /** Makes the step with this number (counted from 1) fail, once. */
   failAt(step: number, errno: string): void {
     this.#failing = { step, errno };
   }
@@ -255,7 +255,7 @@ export class FakeSys implements Sys {
     return { kind: "directory", size: 0, mode: 0o555, device: 2, inode: 1, modifiedMs: 0 };
   }
 
-  /** The model has one user and no links. */
+  /** The model has one user and no symbolic links. */
   trustDirectory(): void {}
 
   lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): FileLock {
@@ -264,7 +264,7 @@ export class FakeSys implements Sys {
     if (files.stat(path) === undefined) files.create(path, "", 0o600);
     const held = locks.get(path);
     if (held && held.holders > 0 && (held.exclusive || mode === "exclusive")) {
-      // Nobody else runs while this process waits.
+      // No other process runs while this one waits.
       this.sleepMs(timeoutMs);
       throw sysError("ETIMEDOUT", "flock", path);
     }
@@ -378,7 +378,7 @@ export class FakeSys implements Sys {
   }
 }
 
-/** The path below /proc/sys/net, for what the fake kernel holds. */
+/** The path below /proc/sys/net of a sysctl that the fake kernel has. */
 function sysctlPath(path: string): string | undefined {
   const prefix = "/proc/sys/net/";
   return path.startsWith(prefix) ? path.slice(prefix.length) : undefined;

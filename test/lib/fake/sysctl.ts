@@ -1,4 +1,4 @@
-/** /proc/sys/net of one fake network namespace: a directory per link, shared switches that reach into all directories. */
+/** /proc/sys/net of one fake network namespace: a directory per link, and switches that affect all directories. */
 import { sysError } from "./errno.ts";
 
 const perLink: Readonly<Record<string, string>> = {
@@ -22,7 +22,7 @@ const global: Readonly<Record<string, string>> = {
   "netfilter/nf_conntrack_max": "262144",
 };
 
-/** Writing the first writes the others: the kernel keeps them in step. */
+/** Writing the first path also writes the others: the kernel keeps them in step. */
 const switches: readonly [string, RegExp][] = [
   ["ipv4/ip_forward", /^ipv4\/conf\/[^/]+\/forwarding$/],
   ["ipv4/conf/all/forwarding", /^ipv4\/(ip_forward|conf\/[^/]+\/forwarding)$/],
@@ -36,7 +36,7 @@ export class FakeSysctl {
   readonly #ipv6: boolean;
   readonly #onRouter: () => void;
 
-  /** `onRouter`: what the kernel does whenever any link's IPv6 `forwarding` is written 1. */
+  /** `onRouter`: called whenever 1 is written to any link's IPv6 `forwarding`. */
   constructor(ipv6: boolean, onRouter: () => void = () => {}) {
     this.#ipv6 = ipv6;
     this.#onRouter = onRouter;
@@ -44,7 +44,7 @@ export class FakeSysctl {
     for (const name of ["all", "default"]) this.addLink(name);
   }
 
-  /** A link gets what `default` holds. */
+  /** A new link gets the values of `default`. */
   addLink(name: string): void {
     for (const [path, value] of Object.entries(perLink)) {
       if (path.startsWith("ipv6/") && !this.#ipv6) continue;
@@ -91,7 +91,7 @@ export class FakeSysctl {
     return [...this.#values.keys()].some((name) => name.startsWith(`${path}/`));
   }
 
-  /** What was changed since it came to be. */
+  /** The values that differ from the initial ones. */
   print(): readonly string[] {
     const changed = [...this.#values].filter(([path, value]) => this.#born.get(path) !== value);
     return changed.map(([path, value]) => `sysctl net/${path} = ${value}`).sort();
