@@ -1,4 +1,4 @@
-/** Random choices that a number repeats: what a failure prints, the next run can be given. */
+/** Reproducible random choices: a failure prints the seed, which the next run accepts. */
 
 export interface Random {
   readonly seed: number;
@@ -7,14 +7,14 @@ export interface Random {
   /** An integer in [0, bound). */
   below(bound: number): number;
   chance(probability: number): boolean;
-  /** Throws when there is nothing to pick from. */
+  /** Throws on an empty list. */
   pick<T>(from: readonly T[]): T;
 }
 
-/** TORTIE_CRASH_SEED, or one that no run had. */
+/** TORTIE_CRASH_SEED, or a new seed. */
 export const seed = Number(process.env.TORTIE_CRASH_SEED ?? Date.now() % 1_000_000);
 
-/** Mulberry32: 32 bits of state, good enough to choose by. */
+/** Mulberry32: 32 bits of state, sufficient for choosing test cases. */
 export function randomOf(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {

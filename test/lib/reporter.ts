@@ -1,9 +1,9 @@
-/** A vitest reporter that counts, for `scripts/test.ts` to add up. */
+/** A vitest reporter that counts results for `scripts/test.ts`. */
 import type { Reporter, TestModule } from "vitest/node";
 
 export interface Totals {
   readonly passed: number;
-  /** Tests that failed, and files, suites and hooks that could not run. */
+  /** Failed tests, and files, suites and hooks that could not run. */
   readonly failed: number;
   readonly skipped: number;
   /** `<test>: <reason>`. */
@@ -12,7 +12,7 @@ export interface Totals {
 
 export class TotalsReporter implements Reporter {
   totals: Totals = { passed: 0, failed: 0, skipped: 0, skips: [] };
-  /** The rings that files were run of. */
+  /** The rings of the files that ran. */
   rings: ReadonlySet<string> = new Set();
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {

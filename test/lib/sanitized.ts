@@ -1,6 +1,6 @@
 /**
- * What vitest calls around the ring `sanitized`: builds the executables that sanitizers watch, and fails the ring when one of them found
- * something. A plugin that a sanitizer ends looks like one that failed, which some tests expect.
+ * vitest's set-up and tear-down of the ring `sanitized`: builds the executables with sanitizers, and fails the ring if a sanitizer reported
+ * anything. The tests cannot: a plugin that a sanitizer ends looks like one that failed, which some of them expect.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What vitest calls before the ring `stock`: builds the executables on the engine as it is published. */
+/** vitest's set-up of the ring `stock`: builds the executables on the engine as published. */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { root } from "./suite.ts";

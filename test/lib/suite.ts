@@ -1,4 +1,4 @@
-/** Where the rings that run executables find them. */
+/** The paths of the executables for the rings that run them. */
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,16 +6,16 @@ import { descriptors } from "#plugins/descriptors";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const ourPluginDir = resolve(root, process.env.TORTIE_PLUGINS ?? "dist/bin");
-/** Whether the executables are those that the sanitizers watch (`scripts/build.ts --sanitized`): dynamic, large, in need of /proc. */
+/** Whether the executables are those with sanitizers (`scripts/build.ts --sanitized`): dynamic, large, in need of /proc. */
 export const isSanitized = ourPluginDir === join(root, "build/sanitized/bin");
-/** Whether they are those on the engine as it is published (`scripts/build.ts --stock`): slower, and without an image. */
+/** Whether they are those on the engine as published (`scripts/build.ts --stock`): slower, and without an image. */
 export const isStock = ourPluginDir === join(root, "build/stock/bin");
 /** Debian's containernetworking-plugins: the reference, and host-local and static for delegation. */
 export const goPluginDir = toolDir("containernetworking-plugins", "usr/lib/cni", "/usr/lib/cni");
 export const pluginDirs: readonly string[] = [ourPluginDir, goPluginDir];
 export const examplesDir = join(root, "conf-examples");
 
-/** A directory of a Debian package that scripts/setup unpacked; where it could not, the machine's own of the same content. */
+/** A directory of a Debian package that scripts/setup unpacked; if it could not, the installed one with the same content. */
 export function toolDir(debianPackage: string, below: string, installed: string): string {
   const unpacked = join(root, "build/tools", debianPackage, below);
   return existsSync(unpacked) ? unpacked : installed;
@@ -31,7 +31,7 @@ export function example(name: string): string {
   return join(examplesDir, name);
 }
 
-/** Throws unless the executables were built. */
+/** Throws unless the executables have been built. */
 export function requireBuild(): void {
   const missing = suite.filter((name) => !existsSync(join(ourPluginDir, name)));
   if (missing.length > 0)

@@ -1,8 +1,8 @@
 /**
- * The plugins with a switch in them that stops or fails them at a step: executables of their own in build/crash, never in dist/bin.
+ * The plugins with a switch that kills or fails them at a step: separate executables in build/crash, never in dist/bin.
  *
- *     TORTIE_FAULT=12:after      what `fault.ts` reads
- *     TORTIE_FAULT=trace         nothing befalls it, and it ends with its steps on stderr, as JSON
+ *     TORTIE_FAULT=12:after      parsed by `fault.ts`
+ *     TORTIE_FAULT=trace         no fault; prints the steps to stderr at the end, as JSON
  */
 import { join } from "node:path";
 import { descriptors } from "#plugins/descriptors";
@@ -12,7 +12,7 @@ import { root } from "../suite.ts";
 export const crashPluginDir = join(root, "build/crash/bin");
 export const switchName = "TORTIE_FAULT";
 
-/** What outlives a process is what a step can leave half done. */
+/** Only a plugin whose traces outlive its process can leave a step half done. */
 const names = descriptors.filter(({ traces }) => traces.outlive).map(({ name }) => name);
 
 export async function buildCrashPlugins(): Promise<void> {
@@ -29,8 +29,8 @@ export async function buildCrashPlugins(): Promise<void> {
 }
 
 /**
- * To end with `_exit` at once is to be killed, as far as anybody can tell: what a plugin takes back it takes back in TypeScript, nothing is
- * buffered, and the kernel frees locks and descriptors of either alike, and kills a delegate with its caller.
+ * Calling `_exit` at once is equivalent to being killed: plugins roll back in TypeScript, nothing is buffered, and in both cases the kernel
+ * releases locks and descriptors, and kills a delegate with its caller.
  */
 function entryOf(name: string): string {
   return `

@@ -1,7 +1,7 @@
 /**
- * A netlink socket in which one step goes wrong. That the kernel refuses one message is arranged with the kernel: the message is made one that
- * does nothing (NLMSG_NOOP) before it is sent, and the answer to it is made the refusal. So the kernel decides what becomes of the others,
- * and its answers come in its order.
+ * A netlink socket with faults. To have the kernel refuse one message, it turns that message into one without effect (NLMSG_NOOP) before
+ * sending, and the answer to it into the refusal. So the kernel itself decides what happens to the other messages, and its answers keep their
+ * order.
  */
 import type { NetlinkSocket } from "../../../src/host/sys.ts";
 import { littleEndian, viewOf } from "../../../src/netlink/attribute.ts";
@@ -24,7 +24,7 @@ export function faultySocket(socket: NetlinkSocket, faults: Faults): NetlinkSock
       const at = "errno" in fault && fault.message !== undefined ? places[fault.message] : undefined;
       if (at === undefined) return faults.befall(fault, step, () => socket.send(datagram));
       const errno = errnoOf("errno" in fault ? fault.errno : "");
-      // The message that opens a batch stands for all of it, also where the kernel fails at what the closing one asks for
+      // The message that opens a batch stands for the whole batch, also if the kernel fails at the commit that the closing message requests
       // (nfnetlink_rcv_batch in net/netfilter/nfnetlink.c).
       if (batchEnds.includes(typeAt(datagram, at))) own.push(refusal(sequenceAt(datagram, 0), errno));
       else {
@@ -41,7 +41,7 @@ export function faultySocket(socket: NetlinkSocket, faults: Faults): NetlinkSock
   };
 }
 
-/** Where the messages of a datagram begin. */
+/** The offsets of the messages in a datagram. */
 function placesIn(datagram: Uint8Array): readonly number[] {
   const places: number[] = [];
   for (let at = 0; at < datagram.length; at += (lengthAt(datagram, at) + 3) & ~3) places.push(at);
@@ -60,7 +60,7 @@ function typeAt(datagram: Uint8Array, at: number): number {
   return viewOf(datagram).getUint16(at + 4, littleEndian);
 }
 
-/** The datagram with a message at `at` that does nothing and is answered. */
+/** The datagram, with the message at `at` replaced by one that has no effect and is acknowledged. */
 function spoilt(datagram: Uint8Array, at: number): Uint8Array {
   const copy = datagram.slice();
   const view = viewOf(copy);
@@ -69,7 +69,7 @@ function spoilt(datagram: Uint8Array, at: number): Uint8Array {
   return copy;
 }
 
-/** What the kernel answered, with the refusals in it. */
+/** The kernel's answer with the refusals inserted. */
 function refused(datagram: Uint8Array, refusals: ReadonlyMap<number, number>): Uint8Array {
   if (refusals.size === 0) return datagram;
   const copy = datagram.slice();

@@ -1,15 +1,15 @@
 /**
- * A `Sys` in which one step goes wrong (`fault.ts`). It is put over the real one in the executables of `crash-build.ts`, and over the model in
- * the unit tests; no release has it.
+ * A `Sys` with faults (`fault.ts`). It wraps the real one in the executables of `crash-build.ts`, and the model in the unit tests; no release
+ * contains it.
  *
- * A step is a call that can fail or that leaves something behind. Clocks, arguments and the like are none: a process that dies there dies as
- * it does at its next step.
+ * A step is a call that can fail or that has a lasting effect. Clocks, arguments and the like are not steps: a process that dies there is in
+ * the same state as one that dies at its next step.
  */
 import type { Sys } from "../../../src/host/sys.ts";
 import { type FaultOptions, Faults } from "./fault.ts";
 import { faultySocket } from "./faulty-socket.ts";
 
-/** The name that the native host would have made up. */
+/** A name as the native host generates it. */
 const neighbour = `.tmp-${"0".repeat(16)}`;
 
 export function faultySys(sys: Sys, options: FaultOptions): Sys {

@@ -1,19 +1,19 @@
 /**
- * What was tried and what was left behind, one small file for each part of the tests; `npm run crash` makes the table of docs/reliability.md of
+ * What the tests tried and what was left behind: one small file per part. `npm run crash` generates the table of docs/reliability.md from
  * them.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../suite.ts";
 
-/** Everything, as `npm run crash` has it; else what fits into a run of the tests. */
+/** All cases, as in `npm run crash`; otherwise as many as fit into a run of the tests. */
 export const isFull = process.env.TORTIE_CRASH === "full";
-/** For tests that take long when they are whole. */
+/** For tests that take long with all cases. */
 export const timeoutMs = isFull ? 3 * 3600_000 : 120_000;
 
 export const recordDirectory = join(root, "build/reliability");
 
-/** The rows of the table, in their order. */
+/** The rows of the table, in order. */
 export const rows = {
   "model-kill": "process stopped at a step, on the fake kernel",
   "model-error": "error at a step, on the fake kernel",
@@ -29,17 +29,17 @@ export type Row = keyof typeof rows;
 
 export interface Count {
   readonly tried: number;
-  /** Of these, after how many something stayed, or the pod was not served. */
+  /** The number of tries after which something was left, or the pod was not served. */
   readonly left: number;
 }
 
 export interface ReliabilityRecord extends Count {
   readonly row: Row;
-  /** The same on the Go plugins. */
+  /** The same with the Go plugins. */
   readonly go?: Count;
 }
 
-/** Counts what one part of the tests tries, whether its tests pass or not. */
+/** Counts the tries of one part, whether its tests pass or not. */
 export class Tally implements Count {
   tried = 0;
   left = 0;
@@ -49,14 +49,14 @@ export class Tally implements Count {
     this.left += more.left;
   }
 
-  /** Nothing is written for what was not tried: the record of an earlier run stays. */
+  /** Writes no file if nothing was tried: the record of an earlier run stays. */
   record(part: string, row: Row): void {
     const { tried, left } = this;
     if (tried > 0) record(part, { row, tried, left });
   }
 }
 
-/** Writes what one part of the tests counted; `part` names the file. */
+/** Writes the counts of one part of the tests; `part` names the file. */
 export function record(part: string, counted: ReliabilityRecord): void {
   mkdirSync(recordDirectory, { recursive: true });
   writeFileSync(join(recordDirectory, `${part}.json`), `${JSON.stringify(counted, undefined, 2)}\n`);

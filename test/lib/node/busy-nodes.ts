@@ -1,4 +1,4 @@
-/** Nodes that are shared with others, as data: each script makes one of a node whose pods are of 10.244.0.0/16 and fd00:10:244::/64. */
+/** Set-up scripts of nodes that are shared with other software. The pods are in 10.244.0.0/16 and fd00:10:244::/64. */
 import {
   dockerIptables,
   dockerNftables,
@@ -14,7 +14,7 @@ import {
 export interface BusyNode {
   readonly name: string;
   readonly script: string;
-  /** Without a probe packet its rules leave a doubt. */
+  /** The rules alone are inconclusive; a probe packet decides. */
   readonly needsProbe?: true;
 }
 

@@ -1,8 +1,8 @@
 /**
- * Cgroups of containers that a test starts: all below one of the test process's own.
+ * Cgroups of containers that a test starts: all below one cgroup per test process.
  *
- * They are the one thing that does not end with a private node. `removeOwnCgroups` removes them, and `removeStaleCgroups`, at the next start,
- * those of test processes that were killed.
+ * They are the one thing that does not end with a private node. `removeOwnCgroups` removes them; `removeStaleCgroups`, at the next start,
+ * removes those of killed test processes.
  */
 import { readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ import { join } from "node:path";
 const root = "/sys/fs/cgroup";
 const prefix = "tortie-test-";
 
-/** The parent of this process's containers, as an absolute path of cgroups. */
+/** The absolute path of the parent cgroup of this process's containers. */
 export const cgroupParent = `/${prefix}${process.pid}`;
 
-/** Call it when the node is gone: a cgroup in use cannot be removed. */
+/** Call it after the node has ended: a cgroup in use cannot be removed. */
 export function removeOwnCgroups(): void {
   removeCgroups((name) => `/${name}` === cgroupParent);
 }
@@ -22,7 +22,7 @@ export function removeStaleCgroups(): void {
   removeCgroups((name) => name.startsWith(prefix) && !isAlive(Number(name.slice(prefix.length))));
 }
 
-/** Version 1 has a directory per controller, version 2 has one tree. */
+/** Version 1 has a hierarchy per controller, version 2 has one hierarchy. */
 function removeCgroups(wanted: (name: string) => boolean): void {
   for (const parent of [root, ...directoriesIn(root)]) {
     for (const directory of directoriesIn(parent).filter((path) => wanted(path.slice(parent.length + 1))))
@@ -30,7 +30,7 @@ function removeCgroups(wanted: (name: string) => boolean): void {
   }
 }
 
-/** A cgroup's files go with it; only empty ones can be removed, the deepest first. */
+/** Only empty cgroups can be removed (their files do not count), so the innermost ones go first. */
 function removeTree(directory: string): void {
   for (const child of directoriesIn(directory)) removeTree(child);
   rmdirSync(directory);

@@ -1,7 +1,7 @@
 /**
- * Ways in which something outside of an attachment cuts pods off, as data: `test/netns/reach.test.ts` tries each.
+ * Ways in which something other than an attachment can cut pods off, as data: `test/netns/reach.test.ts` tries each.
  *
- * A row's scripts run in a shell on the node, with IF (the host interface of the pod), A4 and A6 (its addresses). The pods are of the pools
+ * A row's scripts run in a shell on the node, with IF (the host interface of the pod), A4 and A6 (its addresses). The pods are in the pools
  * 10.244.0.0/16 and fd00:10:244::/64 and have natOutgoing.
  */
 import { dockerIptables, felix, firewalld, ufw } from "./firewalls.ts";
@@ -9,22 +9,22 @@ import { dockerIptables, felix, firewalld, ufw } from "./firewalls.ts";
 export interface CutOff {
   readonly name: string;
   readonly script: string;
-  /** The finding, `id`, and what its subject and text say. */
+  /** The ID of the finding, and a pattern for its subject and text. */
   readonly finds: readonly [id: string, words: RegExp];
   /**
-   * What repairs it: `--fix`; what a person does who pastes the remedy; or, where the remedy's program is not here, a script that does
-   * as that program does.
+   * What repairs it: `--fix`, or an administrator who runs the remedy; or, if the remedy's program is not installed here, a script with the same
+   * effect.
    */
   readonly repair: "fix" | "remedy" | { readonly as: string };
-  /** What takes away the rest, also of the repairing. */
+  /** Removes the rest, including effects of the repair. */
   readonly undo?: string;
-  /** Which families lose their way; both when absent, none where the finding is a warning of what may be. */
+  /** The families that lose connectivity; both if absent, none if the finding only warns. */
   readonly dead?: readonly (4 | 6)[];
-  /** `warning`: found, but no error. */
+  /** `warning`: found, but not an error. */
   readonly severity?: "warning";
-  /** Whether only a probe packet shows it. */
+  /** Whether only a probe packet reveals it. */
   readonly needsProbe?: true;
-  /** Others that are told beside it. */
+  /** Other findings that are reported with it. */
   readonly beside?: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * A private node with pods for the doctor: one pod, the neighbour, that nothing may happen to, and others that a test breaks.
+ * A private node with pods for the doctor: one pod, the neighbour, that must not be affected, and others that a test breaks.
  *
  *     const ward = await Ward.start();
  *     const pod = ward.addPod();
@@ -25,7 +25,7 @@ export interface Pod extends Sandbox {
 
 export interface WardOptions {
   readonly conflist?: string;
-  /** The pods' `bandwidth`. */
+  /** The pod's `bandwidth`. */
   readonly limits?: object;
 }
 
@@ -101,7 +101,7 @@ export class Ward {
     this.node.removePod(pod.name);
   }
 
-  /** The sandbox goes away behind everybody's back. The kernel takes its time with the interfaces. */
+  /** Removes the sandbox without a DEL, and waits for the kernel to delete the interfaces. */
   losePod({ name, hostInterface }: Pick<Pod, "name" | "hostInterface">): void {
     this.node.removePod(name);
     this.node.sh(
@@ -109,7 +109,7 @@ export class Ward {
     );
   }
 
-  /** What there is of the neighbour, on the node and in its sandbox. A record tells when it was written. */
+  /** The neighbour's state on the node and in its sandbox, without the creation time of its record. */
   #stateOfNeighbour(): string {
     const { neighbour, node } = this;
     const own = [neighbour.hostInterface, neighbour.ifb, neighbour.containerId];
@@ -125,7 +125,7 @@ export class Ward {
     expect(diff(this.#neighbourBefore, this.#stateOfNeighbour())).toBe("");
   }
 
-  /** It is found, it alone, and repaired; nothing is left, and the neighbour is as it was. */
+  /** Expects exactly this finding and its repair; afterwards nothing is left, and the neighbour is unchanged. */
   expectRepaired(id: string, text: RegExp): void {
     const { exitCode, findings } = this.doctor();
     expect(findings.map((finding) => finding.id)).toEqual([id]);
@@ -135,7 +135,7 @@ export class Ward {
     this.expectNeighbourServed();
   }
 
-  /** What is there and is no pod's. */
+  /** Removes everything that belongs to no pod. */
   removeLeft(): void {
     expect(this.doctor({ fix: true })).toMatchObject({ exitCode: 0 });
   }

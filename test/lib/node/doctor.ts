@@ -1,17 +1,17 @@
 /**
- * `tortie doctor` on a private node, for whoever leaves a wreck there.
+ * Runs `tortie doctor` on a private node, for tests that leave something broken.
  *
- *     const before = doctor(node);                         // { exitCode: 0, findings: [] } on a node that is well
+ *     const before = doctor(node);                         // { exitCode: 0, findings: [] } on a healthy node
  *     … a process is killed …
  *     expect(doctor(node).findings.map(({ id }) => id)).toEqual(["attachment-left"]);
  *     expect(doctor(node, { fix: true }).exitCode).toBe(0);
  *
- * It asks with no grace: a plugin that is at work is told by its process, which is all there is on a private node. So call it when nothing
- * runs there that is not to be judged, or whenever you like: what is at work is left alone. A run takes a third of a second on an
- * idle machine, and three short programs more for each pod; after a wreck it looks twice, with `fix` four times.
+ * The grace period is 0 by default: on a private node the doctor recognizes a plugin at work by its process, and leaves its attachment alone.
+ * A run takes a third of a second on an idle machine, plus three short programs per pod; if it finds something it looks twice, with `fix` four
+ * times.
  *
- * **It needs the network's configuration** to make anew what lives (`conflist`, a path; conf-examples/10-calico.conflist by default), for
- * nothing is written to the node's /etc: a snapshot taken before and after stays the same.
+ * **It needs the network's configuration** to recreate what pods need (`conflist`, a path; conf-examples/10-calico.conflist by default). It
+ * writes nothing to the node's /etc, so snapshots before and after are equal.
  */
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,31 +23,31 @@ import type { Node } from "./netns.ts";
 export type DoctorFinding = DoctorReport["findings"][number];
 
 export interface Doctored {
-  /** 0: well, 3: something is wrong. */
+  /** 0: healthy, 3: there are findings. */
   readonly exitCode: number;
   readonly findings: readonly DoctorFinding[];
-  /** What was not checked, and why. */
+  /** Skipped checks, with the reasons. */
   readonly remarks: readonly string[];
-  /** What `--fix` did, a line each, and what it could not. */
+  /** What `--fix` did and could not do, a line each. */
   readonly notes: readonly string[];
 }
 
 export interface DoctorOptions {
   readonly fix?: boolean;
-  /** Ids of what is repaired; all when absent. */
+  /** The IDs of the findings to repair; all if absent. */
   readonly only?: readonly string[];
-  /** Seconds; 0 when absent. */
+  /** Grace period in seconds; 0 if absent. */
   readonly grace?: number;
   /** The network's configuration file. */
   readonly conflist?: string;
   readonly binDirs?: readonly string[];
-  /** Whether it may send packets; it may when absent. */
+  /** Whether it may send packets; true if absent. */
   readonly probe?: boolean;
 }
 
 const program = join(root, "dist/tortie.js");
 
-/** Throws when the doctor itself fails. */
+/** Throws if the doctor itself fails. */
 export function doctor(node: Node, options: DoctorOptions = {}): Doctored {
   if (!existsSync(program)) throw new Error(`cannot test: ${program} is missing; run "npm run build"`);
   const {

@@ -1,11 +1,11 @@
-/** That a limit holds: what the kernel was told, exactly, and what traffic makes of it, roughly. */
+/** Checks that a rate limit is in force: exactly, by the kernel's settings, and roughly, by traffic. */
 import { expect } from "vitest";
 import type { Node } from "./netns.ts";
 import { measureRate, type Spot } from "./traffic.ts";
 
 /**
- * Measures until it is right, four times at most: on a busy machine a second of measuring is too low, and too high while the bucket of a burst
- * of 512 MB is being emptied. What it tells apart is a limit from none, from one of another pod, and from bits taken for bytes.
+ * Measures until the rate is right, at most four times: on a busy machine a one-second measurement is too low, and too high while a burst of
+ * 512 MB lasts. It distinguishes a limit from none, from another pod's limit, and from one in bytes instead of bits.
  */
 export function expectRate(node: Node, from: Spot, to: Spot, address: string, bitsPerSecond: number): void {
   const [least, most] = [0.6 * bitsPerSecond, 1.4 * bitsPerSecond];
@@ -16,7 +16,7 @@ export function expectRate(node: Node, from: Spot, to: Spot, address: string, bi
   expect(measured).toBeLessThan(most);
 }
 
-/** The rates of the node's token buckets, in bits per second, smallest first: of those on pods' interfaces, and of those on the ifb links. */
+/** The rates of the node's token buckets, in bits per second, smallest first: on the pods' interfaces, and on the ifb links. */
 export function queueRates(node: Node): { readonly toPods: readonly number[]; readonly fromPods: readonly number[] } {
   type Qdisc = { readonly kind: string; readonly dev: string; readonly options: { readonly rate: number } };
   const buckets = (JSON.parse(node.sh("tc -j qdisc show")) as readonly Qdisc[]).filter(({ kind }) => kind === "tbf");

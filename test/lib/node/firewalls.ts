@@ -1,9 +1,9 @@
 /**
- * Rule sets as other programs write them, for nodes that are shared with them. Reduced to what decides about forwarded packets; the names of
- * chains and tables, their order and their policies are the programs' own.
+ * Rule sets of other programs, for nodes that are shared with them. Reduced to what affects forwarded packets; the names, order and policies
+ * of chains and tables are those of the programs.
  */
 
-/** dockerd 28 with iptables: policy drop, and accepts for its own bridges alone. `program`: iptables or ip6tables. */
+/** dockerd 28 with iptables: policy drop, accepts only for its own bridges. `program`: iptables or ip6tables. */
 export const dockerIptables = (program: "iptables" | "ip6tables", policy: "DROP" | "ACCEPT" = "DROP") => `
 ${program}-restore -n <<'RULES'
 *filter
@@ -66,7 +66,7 @@ RULES
   )
   .join("");
 
-/** ufw 0.36, enabled, `deny (routed)`; `routes` are the lines of its own `ufw route allow`. */
+/** ufw 0.36, enabled, `deny (routed)`; `routes` are the rules that `ufw route allow` adds. */
 export const ufw = (routes: readonly string[] = []) => `
 iptables-restore -n <<'RULES'
 *filter
@@ -159,7 +159,7 @@ RULES
 `;
 };
 
-/** kube-proxy's chains of the mode iptables, that matter to what is forwarded. */
+/** The chains of kube-proxy in iptables mode that affect forwarded packets. */
 export const kubeProxyIptables = ["iptables", "ip6tables"]
   .map(
     (program) => `
@@ -190,10 +190,10 @@ RULES
 `,
   )
   .join("")
-  // The kernel's nfacct is not everywhere.
+  // The kernel's nfacct is not always available.
   .replaceAll(" -m nfacct --nfacct-name ct_state_invalid_dropped_pkts", "");
 
-/** kube-proxy of the mode ipvs: its sets may be missing, its filter chains are these. */
+/** kube-proxy in ipvs mode: its sets may be missing, its filter chains are these. */
 export const kubeProxyIpvs = `
 iptables-restore -n <<'RULES'
 *filter
@@ -213,7 +213,7 @@ RULES
 ip link add kube-ipvs0 type bridge && ip address add 10.96.0.1/32 dev kube-ipvs0
 `;
 
-/** kube-proxy of the mode nftables. */
+/** kube-proxy in nftables mode. */
 export const kubeProxyNftables = ["ip", "ip6"]
   .map(
     (family) => `
@@ -277,7 +277,7 @@ COMMIT
 RULES
 `;
 
-/** libvirt's network default, in iptables. */
+/** libvirt's network `default`, with iptables. */
 export const libvirt = `
 ip link add virbr0 type bridge && ip address add 192.168.122.1/24 dev virbr0 && ip link set virbr0 up
 iptables-restore -n <<'RULES'
@@ -305,7 +305,7 @@ COMMIT
 RULES
 `;
 
-/** What felix of an earlier Calico leaves: interfaces of pods that it does not know are cut off. */
+/** The leftovers of an earlier Calico's felix: interfaces of pods that it does not know are cut off. */
 export const felix = `
 iptables-restore -n <<'RULES'
 *filter

@@ -1,4 +1,4 @@
-/** What stays on a node after its last pod is gone, on purpose; everything else that stays is a leak. */
+/** What intentionally stays on a node after its last pod is deleted; everything else that stays is a leak. */
 
 export interface Kept {
   readonly what: string;
@@ -36,7 +36,7 @@ export const kept: readonly Kept[] = [
   },
 ];
 
-/** The lines of a diff that nothing explains. */
+/** The lines of a diff that are not explained. */
 export function leaks(difference: string): readonly string[] {
   return difference.split("\n").filter((line) => line !== "" && !kept.some(({ lines }) => lines.test(line)));
 }

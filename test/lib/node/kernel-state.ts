@@ -1,8 +1,8 @@
-/** What of a node's snapshot a shell and netlink must agree on. */
+/** The part of a node's snapshot that must be the same after a shell's commands and after netlink requests. */
 import type { Node } from "./netns.ts";
 import { snapshot } from "./snapshot.ts";
 
-/** Without files, and without what the kernel draws by lot: the MAC addresses of the uplink and of an ifb, and what it makes of them. */
+/** Without files, and without random values and their consequences: the MAC addresses of the uplink and of ifb links. */
 export function kernelStateOf(node: Node, pod?: string): string {
   return snapshot(node, pod === undefined ? {} : { in: pod })
     .split("\n")

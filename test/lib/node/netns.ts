@@ -1,5 +1,5 @@
 /**
- * A private node: one process that holds every namespace a test needs, and ends all of them by ending.
+ * A private node: one process holds all namespaces of a test, which end with it.
  *
  *     test process ──pipe──> bash (pid 1 of the node)      mount, net, pid, uts and ipc namespaces of its own
  *                              │
@@ -10,11 +10,11 @@
  *                    │ veth                         │ made by the plugins
  *       outside: 203.0.113.2, 2001:db8:99::2     pods: /run/netns/<name>
  *
- * **The outside has no route to any pod**: what it answers came with the node's address.
- * **The node has a default route**, as nodes do: the kernel answers ARP by proxy only for what it can route elsewhere.
+ * **The outside has no route to any pod**: it can only answer packets that have the node's address.
+ * **The node has a default route**, as nodes do: the kernel's proxy ARP answers only for addresses that it can route elsewhere.
  * **Nothing outlives the test**: pid 1 reads from a pipe that only the test process can write to. However that process ends
  * (return, SIGINT, kill -9), the kernel closes the pipe, pid 1 ends, and with it every process, mount and namespace of the node.
- * Nothing has a name on the machine, so there is nothing to find and to remove at the next start.
+ * Nothing has a name on the machine, so there are no leftovers to remove at the next start.
  * **The machine is untouched**: what a plugin writes under /run, /etc, /opt, /var/lib and /var/log goes to the node's tmpfs,
  * and the sysctls below /proc/sys/net are those of the node's network namespace.
  */
@@ -22,7 +22,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import type { Socket } from "node:net";
 
 export interface Completed {
-  /** The exit status; `undefined` when a signal ended the program. */
+  /** The exit code; `undefined` if a signal ended the program. */
   readonly status: number | undefined;
   readonly signal: string | undefined;
   readonly stdout: string;
@@ -30,9 +30,9 @@ export interface Completed {
 }
 
 export interface RunOptions {
-  /** The name of a pod, or `"outside"`; the node itself when absent. */
+  /** The name of a pod, or `"outside"`; the node itself if absent. */
   readonly in?: string;
-  /** The whole environment of the program; only PATH when absent. */
+  /** The whole environment of the program; only PATH if absent. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly timeoutMs?: number;
@@ -46,7 +46,7 @@ export const outsideAddress6 = "2001:db8:99::2";
 export const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const namespaces = ["--mount", "--net", "--uts", "--ipc"];
 
-/** A node to a runtime and to the tests: a private one of this machine (`Node`), or a virtual machine (`Guest`). */
+/** A node as runtimes and tests see it: a private one on this machine (`Node`), or a virtual machine (`Guest`). */
 export interface Machine {
   readonly name: string;
   run(argv: readonly string[], options?: RunOptions): Completed;
@@ -68,7 +68,7 @@ export class Node implements Machine {
     this.pid = pid;
   }
 
-  /** Makes a node; its host name is `name`. Throws with what the set-up wrote when that fails. */
+  /** Creates a node with host name `name`. Throws with the output of the set-up if it fails. */
   static async start(name = "node-a"): Promise<Node> {
     const holder = spawn(
       "unshare",
@@ -80,7 +80,7 @@ export class Node implements Machine {
     return new Node(name, holder, holder.pid);
   }
 
-  /** Runs a program to its end; its status is the caller's to judge. */
+  /** Runs a program to its end; the caller checks its exit code. */
   run(argv: readonly string[], options: RunOptions = {}): Completed {
     const done = spawnSync("/usr/bin/nsenter", [...this.#enter(options.in), ...argv], {
       env: options.env ?? { PATH: systemPath },
@@ -90,7 +90,7 @@ export class Node implements Machine {
       encoding: "utf8",
       maxBuffer: 64 * 1024 * 1024,
     });
-    // A program need not read its stdin.
+    // EPIPE: a program need not read its stdin.
     const failed = done.error !== undefined && (done.error as NodeJS.ErrnoException).code !== "EPIPE";
     if (failed) throw new Error(`cannot run ${argv.join(" ")}: ${done.error?.message}`);
     return {
@@ -101,7 +101,7 @@ export class Node implements Machine {
     };
   }
 
-  /** The same, beside others. */
+  /** The same, asynchronously. */
   runBeside(argv: readonly string[], options: RunOptions = {}): Promise<Completed> {
     const child = spawn("/usr/bin/nsenter", [...this.#enter(options.in), ...argv], {
       env: options.env ?? { PATH: systemPath },
@@ -116,7 +116,7 @@ export class Node implements Machine {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       texts.stderr += text;
     });
-    // A program need not read its stdin.
+    // EPIPE: a program need not read its stdin.
     child.stdin.on("error", () => {});
     child.stdin.end(options.stdin ?? "");
     return new Promise((resolve, reject) => {
@@ -127,7 +127,7 @@ export class Node implements Machine {
     });
   }
 
-  /** Runs a shell script that must succeed; returns what it wrote. */
+  /** Runs a shell script, which must succeed; returns its output. */
   sh(script: string, options: RunOptions = {}): string {
     const { status, signal, stdout, stderr } = this.run(["/bin/sh", "-ec", script], options);
     if (status !== 0) {
@@ -138,7 +138,7 @@ export class Node implements Machine {
     return stdout;
   }
 
-  /** Starts a program that goes on in the background; the node's end is its end. */
+  /** Starts a program in the background; it ends with the node. */
   start(argv: readonly string[], options: RunOptions = {}): ChildProcess {
     return spawn("/usr/bin/nsenter", [...this.#enter(options.in), ...argv], {
       env: options.env ?? { PATH: systemPath },
@@ -146,7 +146,7 @@ export class Node implements Machine {
     });
   }
 
-  /** Makes an empty network namespace and returns its path inside the node. */
+  /** Creates an empty network namespace and returns its path inside the node. */
   addPod(name: string): string {
     this.sh(`ip netns add ${name}; ip -n ${name} link set lo up`);
     return `/run/netns/${name}`;
@@ -156,7 +156,7 @@ export class Node implements Machine {
     this.sh(`ip netns del ${name}`);
   }
 
-  /** The path by which this process reaches a file of the node. */
+  /** The path of a node's file as seen by this process. */
   outerPath(path: string): string {
     return `/proc/${this.pid}/root${path}`;
   }
@@ -169,7 +169,7 @@ export class Node implements Machine {
     await ended;
   }
 
-  /** A path through /proc/PID/root is resolved before the mount namespace is entered, as nsenter opens its files first. */
+  /** nsenter opens its files before it enters the mount namespace, so paths through /proc/PID/root are resolved outside. */
   #enter(netns: string | undefined): readonly string[] {
     const net = netns === undefined ? "--net" : `--net=${this.outerPath(`/run/netns/${netns}`)}`;
     const pid = `--pid=/proc/${this.pid}/ns/pid_for_children`;
@@ -177,7 +177,7 @@ export class Node implements Machine {
   }
 }
 
-/** Makes the node out of the namespaces that bash is in; its host name is the first argument. */
+/** Sets up the node in the namespaces of bash; its host name is the first argument. */
 export const nodeSetUp = `
 set -e
 hostname "$1"
@@ -206,13 +206,13 @@ ip route add default via ${outsideAddress4}
 ip -6 route add default via ${outsideAddress6}
 `;
 
-/** bash reaps orphans while it waits in `read`, as pid 1 must. */
+/** While bash waits in `read` it reaps orphans, as pid 1 must. */
 const setUp = `${nodeSetUp}
 echo ready
 while read -r _; do :; done
 `;
 
-/** Once the node is there it must not keep the test process alive: the pipe ends with that. */
+/** A running node must not keep the test process alive: closing the pipe ends the node. */
 function ready(holder: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let complaint = "";

@@ -1,20 +1,20 @@
 /**
- * The whole state of a node as sorted text, so that "as before" is the equality of two texts.
+ * The whole state of a node as sorted text, so that "unchanged" means that two texts are equal.
  *
  * One line per object: links, addresses, routes, rules, neighbours, qdiscs, filters, firewall, the forwarding sysctls, and every file
- * and directory under /run, /etc, /opt, /var/lib and /var/log that was written since the node began.
- * Indices, counters, ages and handles are left out: they change by themselves.
+ * and directory under /run, /etc, /opt, /var/lib and /var/log that was written since the node started.
+ * Indices, counters, ages and handles are left out, because they change by themselves.
  */
 import type { Machine } from "./netns.ts";
 
 export interface SnapshotOptions {
-  /** The name of a pod; the node itself when absent. */
+  /** The name of a pod; the node itself if absent. */
   readonly in?: string;
-  /** Leave the files out (a pod has none of its own). */
+  /** Set to false to leave out the files (a pod has no files of its own). */
   readonly files?: boolean;
 }
 
-/** Sections in this order; each line begins with its section's name. */
+/** Sections in this order; each line begins with the name of its section. */
 export function snapshot(node: Machine, options: SnapshotOptions = {}): string {
   const where = options.in === undefined ? {} : { in: options.in };
   const files = options.files ?? options.in === undefined;
@@ -25,7 +25,7 @@ export function snapshot(node: Machine, options: SnapshotOptions = {}): string {
     .join("\n");
 }
 
-/** The lines that only one of two snapshots has, as `- gone` and `+ new`; empty when they are equal. */
+/** The lines that only one of two snapshots has, as `- gone` and `+ new`; empty if they are equal. */
 export function diff(before: string, after: string): string {
   const [old, now] = [before.split("\n"), after.split("\n")];
   const [oldSet, nowSet] = [new Set(old), new Set(now)];
@@ -57,7 +57,7 @@ grep -s '' ipv4/ip_forward ipv4/conf/*/route_localnet ipv4/conf/*/forwarding ipv
 cd /
 `;
 
-/** Directories that the node itself or a command makes are not the plugins' doing. */
+/** Excludes directories that the node itself or a command creates, rather than the plugins. */
 const fileScript = `
 printf '\\n@@ file text\\n'
 list() {
@@ -101,12 +101,12 @@ function linesIn(body: string, form: string): readonly string[] {
 
 type JsonItem = { readonly [key: string]: unknown };
 
-/** IPv6's routes in the local table come and go with duplicate address detection, a second after the address. */
+/** IPv6 routes in the local table appear and disappear with duplicate address detection, a second after the address. */
 function followsAnAddress({ protocol, table, dst }: JsonItem): boolean {
   return protocol === "kernel" && table === "local" && String(dst).includes(":");
 }
 
-/** Indices, times, counters, and what follows from a link's state alone. */
+/** Indices, times, counters, and values that only reflect a link's state. */
 const volatile = new Set([
   "ifindex",
   "link_index",
@@ -135,7 +135,7 @@ function stable(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, each]) => [key, stable(each)]));
 }
 
-/** Every line gets the path of the blocks around it, so that lines may be compared one by one; elements of a set one per line. */
+/** Prefixes every line with the path of the blocks around it, so that lines can be compared one by one; one line per element of a set. */
 function nftLines(body: string): readonly string[] {
   const path: string[] = [];
   const lines: string[] = [];
@@ -167,7 +167,7 @@ function elementsOf(line: string): readonly string[] {
     .sort();
 }
 
-/** The nft back end of iptables complains in comments about tables that it did not make. */
+/** Drops comments, in which iptables-nft complains about tables that it did not create. */
 function iptablesLines(body: string): readonly string[] {
   let table = "";
   return body.split("\n").flatMap((line) => {

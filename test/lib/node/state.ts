@@ -1,4 +1,4 @@
-/** A node with its addresses: a snapshot, and a line for each address that somebody has. */
+/** The state of a node with its addresses: a snapshot, and a line for each assigned address. */
 import { redirectedSys } from "../../../src/cli/node/redirected-sys.ts";
 import { nodeSys } from "../../../src/host/node.ts";
 import { runDir, stateDir } from "../../../src/identity/names.ts";
@@ -11,15 +11,15 @@ import { leaks } from "./kept.ts";
 import type { Node } from "./netns.ts";
 import { diff, snapshot } from "./snapshot.ts";
 
-/** To be compared by `diff`, as a snapshot: its lines, then `address 192.168.0.1 of <handle>` and `handle <name>`. */
+/** Compare it with `diff`, like a snapshot: the snapshot's lines, then `address 192.168.0.1 of <handle>` and `handle <name>`. */
 export function stateOf(node: Node): string {
   return [snapshot(node), ...addressLines(node)].join("\n");
 }
 
-/** What stays or is missing, and nothing explains; kernel threads that take dead namespaces down get a second to do so. */
+/** Unexplained lines that stay or are missing; the kernel gets a second to dismantle namespaces in the background. */
 export async function residue(node: Node, before: string, alsoKept?: RegExp): Promise<readonly string[]> {
   const left = () => leaks(diff(before, stateOf(node))).filter((line) => !alsoKept?.test(line));
-  // The test runner must hear from a test that does all else without a pause.
+  // Let the test runner communicate; the test itself never pauses.
   await new Promise((resolve) => setImmediate(resolve));
   let lines = left();
   for (let tries = 0; lines.length > 0 && tries < 4; tries++) {

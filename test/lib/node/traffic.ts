@@ -1,12 +1,12 @@
-/** Traffic between a node, its pods and the outside: pings, small TCP services that tell whom they see, and measured rates. */
+/** Traffic between a node, its pods and the outside: pings, small TCP services that report their client, and measured rates. */
 import type { ChildProcess } from "node:child_process";
 import type { Machine, Node } from "./netns.ts";
 
-/** Where traffic comes from or goes to: the name of a pod, `"outside"`, or the node itself when `undefined`. */
+/** Source or destination of traffic: the name of a pod, `"outside"`, or `undefined` for the node itself. */
 export type Spot = string | undefined;
 
 export interface Rate {
-  /** IP packets, as the receiver counts them: up to 4.5 % below the rate on the wire, as a train of segments is counted with one header. */
+  /** Of IP packets, as counted by the receiver: up to 4.5 % below the rate on the wire, because a train of segments counts only one header. */
   readonly bitsPerSecond: number;
 }
 
@@ -16,8 +16,8 @@ export function ping(node: Machine, from: Spot, address: string): boolean {
 }
 
 /**
- * Starts a TCP service that answers `<name> sees <address of the peer>`, on every address of the spot or on one, and waits until it listens.
- * busybox's web server with one CGI program: it serves many clients and both families.
+ * Starts a TCP service that answers `<name> sees <address of the peer>`, on all addresses or on one, and waits until it listens. It is busybox's
+ * web server with one CGI program, which serves many clients and both families.
  */
 export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.name, address?: string): ChildProcess {
   const server = node.start(serviceOf(node, port, name, address), at(spot));
@@ -25,7 +25,7 @@ export function serve(node: Node, spot: Spot, port: number, name = spot ?? node.
   return server;
 }
 
-/** Prepares the service, and returns the command that serves. */
+/** Prepares the service and returns the command that runs it. */
 export function serviceOf(node: Machine, port: number, name: string, address?: string): readonly string[] {
   const directory = `/run/.node/www-${name}-${port}`;
   const program = `${directory}/cgi-bin/who`;
@@ -34,19 +34,19 @@ export function serviceOf(node: Machine, port: number, name: string, address?: s
   return ["busybox", "httpd", "-f", "-p", where, "-h", directory];
 }
 
-/** What the service behind a host and port says; throws when nothing answers in time. */
+/** The service's answer; throws on a timeout. */
 export function ask(node: Machine, from: Spot, host: string, port: number): string {
   const { status, stdout, stderr } = tryAsk(node, from, host, port);
   if (status !== 0) throw new Error(`cannot reach ${host} port ${port} from ${from ?? node.name}: ${stderr.trim()}`);
   return stdout;
 }
 
-/** Whether anything answers at a host and port. */
+/** Whether a service answers at a host and port. */
 export function answers(node: Machine, from: Spot, host: string, port: number): boolean {
   return tryAsk(node, from, host, port).status === 0;
 }
 
-/** What a UDP port of one spot receives when another sends `text` to a host and port. */
+/** The text that a UDP port of one spot receives when another sends `text` to a host and port. */
 export function receive(
   node: Machine,
   to: { readonly spot: Spot; readonly port: number },
@@ -64,16 +64,16 @@ export function receive(
 }
 
 export interface Measuring {
-  /** Seconds that do not count: in the first one the bucket is emptied. */
+  /** Seconds to skip: in the first one the token bucket is emptied. */
   readonly after?: number;
   readonly seconds?: number;
-  /** What is less is measured again, twice at most. */
+  /** A lower rate is measured again, at most twice. */
   readonly least?: number;
 }
 
 /**
- * Measures the rate of one TCP connection from one spot to an address of another. A busy machine is slower than a limit, never faster, and
- * so is a connection that recovers from a burst: the highest of the measurements counts.
+ * Measures the rate of one TCP connection from one spot to an address of another. A busy machine, or a connection that recovers from a burst,
+ * can be slower than a limit but never faster, so the highest measurement counts.
  */
 export function measureRate(node: Machine, from: Spot, to: Spot, address: string, options: Measuring = {}): Rate {
   const { after = 1, seconds = 2, least = 0 } = options;
@@ -90,13 +90,13 @@ export function measureRate(node: Machine, from: Spot, to: Spot, address: string
   return { bitsPerSecond };
 }
 
-/** Of each measurement its own: the server of the one before may still be about to end. */
+/** A new port for each measurement: the previous server may not have ended yet. */
 let ratePort = 5200;
 
 /**
- * What arrives in some seconds from now, in bits per second; not what iperf3 is handed: TCP keeps what follows a lost segment, and a second's
- * worth of it, handed over when the counting has begun, would count as faster than the limit. The clock is read outside of the counts, so
- * that a busy machine only ever seems slower.
+ * The rate at which packets arrive in the next seconds, in bits per second. The octets that iperf3 receives are no measure: TCP holds back
+ * what follows a lost segment, and up to a second's worth, delivered after the counting starts, would make the rate exceed the limit. The clock
+ * is read outside of the counter readings, so a busy machine can only lower the result.
  */
 function arrivals(node: Machine, spot: Spot, address: string, after: number, seconds: number): number {
   const counter = address.includes(":") ? "Ip6InOctets" : "IpExtInOctets";
@@ -107,7 +107,7 @@ function arrivals(node: Machine, spot: Spot, address: string, after: number, sec
   return (8e9 * (last - first)) / (ended - began);
 }
 
-/** Of one full segment: less is no connection. */
+/** One full segment; with less there was no connection. */
 const leastOctets = 1500;
 
 function tryAsk(
@@ -127,7 +127,7 @@ function tryAsk(
 const client = `exec 3<>"/dev/tcp/$1/$2" && printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
 
 /**
- * The program behind `serve`; the name may be an expression of the shell. The server listens on an IPv6 socket: an IPv4 peer shows as
+ * The CGI program of `serve`; the name may be a shell expression. The server listens on an IPv6 socket, so an IPv4 peer appears as
  * `[::ffff:192.0.2.1]`.
  */
 export function cgi(name: string): string {
@@ -135,7 +135,7 @@ export function cgi(name: string): string {
   return `#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n${name} sees "; printf %s "$REMOTE_ADDR" | ${strip}`;
 }
 
-/** Waits until something listens on a TCP port. Throws when nothing does in time. */
+/** Waits until a process listens on a TCP port. Throws on a timeout. */
 export function waitForPort(node: Machine, spot: Spot, port: number): void {
   node.sh(
     `for i in $(seq 500); do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.02; done; exit 1`,

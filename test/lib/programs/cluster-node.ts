@@ -1,10 +1,10 @@
 /**
- * A node of a cluster, as a process that can be killed: pods come and go on it. It tells what it does, a line for each step, so that whoever
- * started it knows what a runtime would know.
+ * A node of a cluster as a process that can be killed: it adds and deletes pods. It prints a line for each step, so that its parent knows what a
+ * runtime would know.
  *
  *     add <container>      added <container> <address>      del <container>      deleted <container>
  *
- * Its argument is its name; the datastore is that of the environment.
+ * Its argument is its name; the environment selects the datastore.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
@@ -21,7 +21,7 @@ const pods: string[] = [];
 
 await Promise.all([work("x"), work("y")]);
 
-/** Two at a time, as a runtime has several pods in hand. */
+/** Two of these run concurrently, as a runtime works on several pods. */
 async function work(hand: string): Promise<void> {
   for (let count = 0; ; count++) {
     if (pods.length >= maxPods) await del(pods.shift() ?? "");
@@ -36,7 +36,7 @@ async function add(container: string): Promise<void> {
     tell("added", container, address);
     pods.push(container);
   } catch {
-    // A runtime deletes what could not be added.
+    // A runtime deletes a container whose ADD failed.
     await del(container);
   }
 }

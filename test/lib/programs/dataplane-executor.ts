@@ -1,21 +1,21 @@
 /**
- * A program for the native host that takes steps of the executor one after another, and answers what came of each.
+ * A program for the native host that runs steps of the executor in sequence and prints the result of each.
  *
- * In:  `{"netns": {"a": "/run/netns/a"}, "steps": [{"step": "apply", "in": "a", "plan": …}, …]}`      Out: one answer per step
+ * In:  `{"netns": {"a": "/run/netns/a"}, "steps": [{"step": "apply", "in": "a", "plan": …}, …]}`      Out: one result per step
  */
 import { type Executor, withExecutor } from "../../../src/dataplane/executor.ts";
 import type { Netns, Sys } from "../../../src/host/sys.ts";
 import type { Plan } from "../../../src/plan/resource.ts";
 
 export type DataplaneStep =
-  /** Answers the links by `<place>:<name>`. `mayReplace` is an owner. */
+  /** Returns the links by `<place>:<name>`. `mayReplace` is an owner. */
   | { readonly step: "apply"; readonly in: string; readonly plan: Plan; readonly mayReplace?: string }
-  /** Answers the texts of the differences. */
+  /** Returns the texts of the differences. */
   | { readonly step: "diff"; readonly in: string; readonly plan: Plan }
-  /** Takes back the last `apply`. */
+  /** Rolls back the last `apply`. */
   | { readonly step: "undo" }
   | { readonly step: "remove"; readonly name: string; readonly owner: string }
-  /** Answers `<name> <kind> <owner>`. */
+  /** Returns `<name> <kind> <owner>`. */
   | { readonly step: "list"; readonly ownerPrefix: string };
 
 export interface DataplaneJob {

@@ -1,4 +1,4 @@
-/** A program for the native host that writes many lines by the plugins' logger: `log-writer <JSON of a LogJob>`. */
+/** A program for the native host that writes many lines with the plugins' logger: `log-writer <JSON of a LogJob>`. */
 import type { Sys } from "../../../src/host/sys.ts";
 import { jsonLogger } from "../../../src/log/json-logger.ts";
 import type { Rotation } from "../../../src/log/rolling-file.ts";
@@ -6,7 +6,7 @@ import type { Rotation } from "../../../src/log/rolling-file.ts";
 export interface LogJob {
   readonly path: string;
   readonly rotation: Rotation;
-  /** Tells the lines of one process from those of another. */
+  /** Identifies the lines of one process. */
   readonly writer: number;
   readonly lines: number;
 }

@@ -1,5 +1,5 @@
 /**
- * A program for the native host that applies a plan from standard input, as a plugin would, and answers what `diff` finds afterwards.
+ * A program for the native host that applies a plan from standard input, as a plugin would, and prints what `diff` finds afterwards.
  *
  * In:  `{"plan": …, "netns": "/run/netns/a"}`      Out: `{"differences": ["…"]}`
  */
@@ -9,7 +9,7 @@ import type { Plan } from "../../../src/plan/resource.ts";
 
 export interface PlanJob {
   readonly plan: Plan;
-  /** Absent: nothing in the plan is at the sandbox. */
+  /** Absent: the plan has no resource in the sandbox. */
   readonly netns?: string;
 }
 

@@ -1,7 +1,7 @@
 /**
- * What `Sys` promises, as cases that run on any implementation: on Node in the unit ring, on the native host in the netns ring.
+ * The contract of `Sys` as cases that run on any implementation: on Node in the unit ring, on the native host in the netns ring.
  *
- * A case throws when the promise is broken. It gets an empty directory of its own, and uses nothing but `Sys`.
+ * A case throws if the contract is violated. It gets an empty directory, and uses nothing but `Sys`.
  */
 import { isErrno, type NetlinkSocket, type Sys } from "../../../src/host/sys.ts";
 
@@ -12,7 +12,7 @@ export interface SysCase {
 
 const shell = "/bin/sh";
 
-/** For every implementation. */
+/** Cases for every implementation. */
 export const sysCases: readonly SysCase[] = [
   {
     name: "readFile() gives back what replaceFile() wrote, whatever the characters",
@@ -192,7 +192,7 @@ export const sysCases: readonly SysCase[] = [
         return lock.abandoned;
       };
       expectEqual([take("exclusive"), take("exclusive")], [false, false]);
-      // What a holder leaves: a lock that is closed is free, and the byte stays.
+      // The state that a killed holder leaves: a released lock, and the byte.
       sys.writeFile(path, "1");
       expectEqual([take("shared"), take("exclusive"), take("exclusive")], [false, true, false]);
     },
@@ -358,14 +358,14 @@ export const sysCases: readonly SysCase[] = [
   },
 ];
 
-/** For the native host: they need root, and run in a network namespace that the test made. */
+/** Cases for the native host: they need root, and run in a network namespace that the test created. */
 export const nativeSysCases: readonly SysCase[] = [
   {
     name: "run() lets the program inherit no descriptor but the standard streams",
     run(sys, directory) {
       sys.lock(`${directory}/lock`, "exclusive", 0);
       const result = sys.run(["/bin/ls", "/proc/self/fd"], { env: {}, stdin: "", timeoutMs: 10_000 });
-      // ls itself opens the directory as 3.
+      // Descriptor 3 is the directory that ls itself opens.
       expectEqual(result.stdout, "0\n1\n2\n3\n");
     },
   },
@@ -515,7 +515,7 @@ export const nativeSysCases: readonly SysCase[] = [
         () => JSON.parse(JSON.stringify({ list: list() })),
         list,
         () => list().join(" ").split(" "),
-        // What grows at the end of the heap, with a neighbour that comes later and stays longer.
+        // An allocation that grows at the end of the heap, next to one that is made later and lives longer.
         (round) => {
           let text = "";
           for (let i = 0; i < 300; i++) text += `${i} `;
@@ -543,7 +543,7 @@ export const nativeSysCases: readonly SysCase[] = [
   },
 ];
 
-/** Where the netns ring puts a second namespace, with one more link, `marker0`, in it. */
+/** Path of a second namespace, which the netns ring creates with one additional link, `marker0`. */
 export const otherNetns = "/run/netns/other";
 
 /** RTM_GETLINK as a dump (RFC 3549, linux/rtnetlink.h): the names in the answers. */
@@ -574,7 +574,7 @@ function expectEqual(actual: unknown, wanted: unknown): void {
   if (left !== right) throw new Error(`wanted ${right}, found ${left}`);
 }
 
-/** Starts a server at a Unix socket for one client, `$c`, and returns the path. `before`: what it does first. */
+/** Starts a server at a Unix socket for one client, `$c`, and returns the path. `before`: commands to run first. */
 function startServer(sys: Sys, directory: string, serve: string, before = ""): string {
   const path = `${directory}/server`;
   const program = `use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Local => "${path}", Listen => 1); ${before} my $c = $s->accept; ${serve}`;

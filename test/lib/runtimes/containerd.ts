@@ -1,6 +1,6 @@
 /**
- * containerd on a private node, with its CRI: directories, socket and image of its own, plugins and configuration where they are by default,
- * in /opt/cni/bin and /etc/cni/net.d of the node.
+ * containerd with its CRI on a private node: its own directories, socket and image; plugins and configuration in the default places,
+ * /opt/cni/bin and /etc/cni/net.d of the node.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -14,16 +14,16 @@ const programs = toolDir("containerd", "usr/bin", "/usr/bin");
 const home = "/run/.node/containerd";
 const path = `${programs}:${toolDir("runc", "usr/sbin", "/usr/sbin")}:${systemPath}`;
 
-/** Why there is no containerd to test with; `undefined` when there is. */
+/** The reason why containerd is not available; `undefined` if it is. */
 export const containerdIsMissing = existsSync(join(programs, "containerd"))
   ? undefined
   : "there is no containerd: scripts/setup unpacks Debian's where there is apt";
 
-/** Lines of a diff of snapshots: directories that containerd, its runtime and libcni make and keep. */
+/** Lines of a diff of snapshots: directories that containerd, its runtime and libcni create and keep. */
 export const containerdsOwn = /^\+ file (\/run\/containerd\/|\/run\/runc\/|\/var\/lib\/cni\/(results\/)?$)/;
 
 export class Containerd {
-  /** Its socket, as the node sees it. */
+  /** The path of its socket inside the node. */
   readonly socket = `${home}/containerd.sock`;
   readonly #node: Node;
   #cri: Cri | undefined;
@@ -32,7 +32,7 @@ export class Containerd {
     this.#node = node;
   }
 
-  /** A client of the daemon; that of one which has ended serves no more. */
+  /** A client of the running daemon; after a restart, call this again. */
   get cri(): Cri {
     this.#cri ??= new Cri(this.#node.outerPath(this.socket));
     return this.#cri;
@@ -45,12 +45,12 @@ export class Containerd {
     await containerd.begin();
     const image = makeImage(node, `${home}/image`);
     node.sh(`${programs}/ctr --address ${containerd.socket} --namespace k8s.io images import ${image}`);
-    // The CRI learns by an event what was imported.
+    // The CRI learns of an imported image by an event.
     await until(Date.now() + 20_000, async () => (await containerd.cri.listImages()).includes(images.pause));
     return containerd;
   }
 
-  /** Starts the daemon, and waits until it answers. */
+  /** Starts the daemon and waits until it answers. */
   async begin(): Promise<void> {
     const script = `echo $$ > ${home}/pid; exec containerd --config ${home}/config.toml >> ${home}/log 2>&1`;
     this.#node.start(["/bin/sh", "-c", script], { env: { PATH: path } });
@@ -61,7 +61,7 @@ export class Containerd {
     }
   }
 
-  /** Ends the daemon. Its pods run on. */
+  /** Ends the daemon. Its pods keep running. */
   end(signal: "TERM" | "KILL"): void {
     this.close();
     this.#node.sh(`
@@ -78,7 +78,7 @@ export class Containerd {
     this.#cri = undefined;
   }
 
-  /** The end of what it has written. */
+  /** The end of its log. */
   log(): string {
     return this.#node.sh(`tail -n 40 ${home}/log`);
   }

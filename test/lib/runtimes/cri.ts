@@ -1,4 +1,4 @@
-/** A kubelet as far as a runtime can tell: calls of the container runtime interface, by gRPC over the runtime's socket. */
+/** A kubelet as a runtime sees it: calls of the container runtime interface by gRPC over the runtime's socket. */
 import { join } from "node:path";
 import { Client, credentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -8,7 +8,7 @@ import { root } from "../suite.ts";
 export interface Pod {
   readonly name: string;
   readonly namespace?: string;
-  /** Counts the sandboxes that a pod has had. */
+  /** The number of earlier sandboxes of the pod. */
   readonly attempt?: number;
   readonly ports?: readonly {
     readonly hostPort: number;
@@ -24,28 +24,28 @@ export interface Pod {
 export interface SandboxStatus {
   readonly isReady: boolean;
   readonly ip: string;
-  /** Of its network namespace, below /run/netns. */
+  /** The name of its network namespace, below /run/netns. */
   readonly netns: string;
 }
 
 export interface ListedSandbox {
   readonly id: string;
-  /** Of its pod. */
+  /** The name of its pod. */
   readonly name: string;
   readonly attempt: number;
   readonly isReady: boolean;
 }
 
-/** That of kubelet (`--runtime-request-timeout`). */
+/** The default of kubelet (`--runtime-request-timeout`). */
 const deadlineMs = 120_000;
 
 export class Cri {
   readonly #client: Client;
 
-  /** The path of the socket, as this process reaches it. */
+  /** `socket`: the path as seen by this process. */
   constructor(socket: string) {
     this.#client = new Client(`unix:${socket}`, credentials.createInsecure(), {
-      // The runtime may just be starting, which takes a tenth of a second.
+      // The runtime may still be starting, which takes a tenth of a second.
       "grpc.initial_reconnect_backoff_ms": 50,
       "grpc.max_reconnect_backoff_ms": 200,
     });
@@ -135,7 +135,7 @@ const methods: ServiceDefinition = {
   ...(definitions["runtime.v1.ImageService"] as ServiceDefinition),
 };
 
-/** Asks until the answer is yes; what goes wrong counts as no, until the deadline. */
+/** Asks until the answer is true; errors count as false until the deadline. */
 export async function until(deadline: number, question: () => Promise<boolean>): Promise<void> {
   for (;;) {
     try {

@@ -1,9 +1,9 @@
 /**
- * CRI-O as far as a plugin can tell (ocicni; server/sandbox_network.go): its calls in its order, over the calls of libcni.
+ * CRI-O as a plugin sees it (ocicni; server/sandbox_network.go): the same sequence of calls, made through `Runner`.
  *
  *     start   VERSION of every plugin ─► STATUS ─► GC with the sandboxes that are alive
- *     pod     ADD ─► CHECK at once, and again whenever it asks how the pod is
- *     end     DEL with what was cached at ADD, once: what fails is forgotten until the next GC
+ *     pod     ADD ─► CHECK at once, and again for each status request of the pod
+ *     end     DEL with the configuration cached at ADD, once: failures are ignored until the next GC
  */
 import type { Conflist } from "../conflist.ts";
 import type { Node } from "../node/netns.ts";
@@ -11,7 +11,7 @@ import { type CniResult, PluginError, Runner, type Sandbox } from "./runner.ts";
 import { crio, type PodRequests } from "./runtimes.ts";
 
 export interface CrioPod extends Sandbox {
-  /** The configuration at ADD: an edit of the file does not reach a pod that runs. */
+  /** The configuration at ADD: later edits of the file do not affect a running pod. */
   readonly list: Conflist;
   readonly result: CniResult;
 }
@@ -21,7 +21,7 @@ export class Crio {
   readonly #list: Conflist;
   readonly #node: Node;
 
-  /** Starts, or starts again, with the pods that are alive. Throws when a plugin does not know the list's very version. */
+  /** Starts or restarts, with the running pods. Throws if a plugin does not support the exact version of the list. */
   constructor(node: Node, pluginDirs: readonly string[], list: Conflist, alive: readonly CrioPod[] = []) {
     this.#node = node;
     this.#list = list;
@@ -35,7 +35,7 @@ export class Crio {
     this.runner.gc(list, alive);
   }
 
-  /** Runs a pod's sandbox; its network namespace is called like its container. */
+  /** Runs a pod's sandbox; its network namespace has the name of its container. */
   run(pod: PodRequests): CrioPod {
     const sandbox = {
       containerId: pod.containerId,
@@ -49,12 +49,12 @@ export class Crio {
     return running;
   }
 
-  /** Asks how a pod's network is. Throws what is wrong with it. */
+  /** Checks a pod's network. Throws the plugin's error. */
   look({ list, ...sandbox }: CrioPod): void {
     this.runner.check(list, sandbox);
   }
 
-  /** Ends a pod's network. What a plugin says against it is returned, and nothing is tried again. */
+  /** Deletes a pod's network. Returns the plugin's error, if any; never retries. */
   stop({ list, ...sandbox }: CrioPod): PluginError | undefined {
     try {
       this.runner.del(list, sandbox);

@@ -1,4 +1,4 @@
-/** Clients that are there as Go modules only: built once, where Go is at hand, into build/tools/go. */
+/** Clients that exist only as Go modules: built once into build/tools/go, if Go is installed. */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -13,24 +13,24 @@ export type GoTool = keyof typeof modules;
 
 const directory = join(root, "build/tools/go");
 const compilers = ["/usr/local/go/bin/go", "/usr/bin/go", "/usr/local/bin/go"];
-/** crictl brings a good part of Kubernetes along. */
+/** crictl depends on a large part of Kubernetes. */
 const buildTimeoutMs = 600_000;
 
-/** Why there is no such tool; `undefined` when it is there or can be built. */
+/** The reason why the tool is not available; `undefined` if it is there or can be built. */
 export function goToolIsMissing(tool: GoTool): string | undefined {
   if (existsSync(pathOf(tool)) || goCompiler() !== undefined) return undefined;
   return `${tool} is a Go module, and there is no Go on this machine`;
 }
 
 /**
- * The path of the tool, which is built when it is not there yet. Throws with the compiler's words when that fails. The build takes minutes on
- * a busy machine: a test process that did not answer its runner meanwhile would be given up.
+ * The path of the tool, which is built first if necessary. Throws with the compiler's output if that fails. Asynchronous, because the build takes
+ * minutes on a busy machine, and the runner gives up a test process that does not respond.
  */
 export async function goTool(tool: GoTool): Promise<string> {
   const path = pathOf(tool);
   const go = goCompiler();
   if (existsSync(path) || go === undefined) return path;
-  // What Go downloads and compiles on the way goes away again, and nothing of it to the user's own directories.
+  // Go downloads and compiles in this directory, which is removed afterwards, and not in the user's.
   const workDirectory = join(root, `build/tools/.go-build-${tool}`);
   rmSync(workDirectory, { recursive: true, force: true });
   const env = {

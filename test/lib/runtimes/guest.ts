@@ -1,10 +1,10 @@
 /**
  * A virtual machine as a node: one of Debian's kernels under QEMU, without acceleration and without a network card, driven over a serial line.
  *
- *     vitest ──FIFO──> ttyS1 of the guest: test/vm/guest.sh runs what it is told, in the guest's own namespaces
+ *     vitest ──FIFO──> ttyS1 of the guest: test/vm/guest.sh runs the commands in the guest's own namespaces
  *
- * What it boots comes from `scripts/vm-images`; the executables and the scripts are on a disk that is made for each guest. The guest ends when
- * `stop` is called, when nobody has asked for some minutes, and after an hour in any case.
+ * It boots the files of `scripts/vm-images`; the executables and the scripts are on a disk that is created for each guest. The guest ends when
+ * `stop` is called, after some minutes without a command, and after an hour in any case.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
@@ -26,26 +26,26 @@ import { join } from "node:path";
 import { type Completed, type Machine, nodeSetUp, type RunOptions, systemPath } from "../node/netns.ts";
 import { ourPluginDir, root } from "../suite.ts";
 
-/** By the names that `scripts/vm-images` gives them. */
+/** The names that `scripts/vm-images` gives them. */
 export const kernels = ["5.10", "6.1", "6.12", "newest"] as const;
 export type Kernel = (typeof kernels)[number];
 
-/** Where the guest finds the plugins. */
+/** The directory of the plugins in the guest. */
 export const guestPluginDir = "/test/bin";
 
 const programs = ["qemu-system-x86_64", "mke2fs", "mkfifo", "debootstrap", "cpio", "depmod"];
 const bootMs = 120_000;
-/** TCG is some twenty times slower than the machine. */
+/** TCG emulation is some twenty times slower than the machine. */
 const answerMs = 120_000;
 const pauseMs = 2;
 
-/** Why there can be no guests here; `undefined` when there can. */
+/** The reason why guests are not available; `undefined` if they are. */
 export function whyNoGuests(): string | undefined {
   const missing = programs.filter((name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0);
   return missing.length === 0 ? undefined : `${missing.join(", ")} missing: scripts/setup --vm installs them`;
 }
 
-/** Kernels, modules and root file system; `TORTIE_VM` names another directory. */
+/** Directory of the kernels, modules and root file system; `TORTIE_VM` overrides it. */
 function imageDirectory(): string {
   return process.env.TORTIE_VM ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tortie/vm");
 }
@@ -71,7 +71,7 @@ export class Guest implements Machine {
     this.release = release;
   }
 
-  /** Boots a kernel, after it was got if it is not there. Throws with the console's last lines when it does not come up. */
+  /** Boots a kernel, which is downloaded first if necessary. Throws with the last lines of the console if it does not come up. */
   static start(kernel: Kernel): Guest {
     const images = imageDirectory();
     const got = spawnSync(join(root, "scripts/vm-images"), [images, kernel], {
@@ -92,7 +92,7 @@ export class Guest implements Machine {
     }
   }
 
-  /** Runs a program to its end; its status is the caller's to judge. */
+  /** Runs a program to its end; the caller checks its exit code. */
   run(argv: readonly string[], { env, in: pod, stdin = "", timeoutMs = answerMs }: RunOptions = {}): Completed {
     const variables = Object.entries(env ?? { PATH: systemPath }).map(([name, value]) => `${name}=${value}`);
     const seconds = String(Math.ceil(timeoutMs / 1000));
@@ -105,14 +105,14 @@ export class Guest implements Machine {
     return this.run(argv, options);
   }
 
-  /** Runs a shell script that must succeed; returns what it wrote. */
+  /** Runs a shell script, which must succeed; returns its output. */
   sh(script: string, options: RunOptions = {}): string {
     const { status, stdout, stderr } = this.run(["/bin/sh", "-ec", script], options);
     if (status !== 0) throw new Error(`cannot run in ${this.name}: ${script}: status ${status}\n${stdout}${stderr}`);
     return stdout;
   }
 
-  /** Starts a program that goes on in the background; the guest's end is its end. */
+  /** Starts a program in the background; it ends with the guest. */
   start(argv: readonly string[], { in: pod }: RunOptions = {}): void {
     const enter = pod === undefined ? [] : ["nsenter", `--net=/run/netns/${pod}`];
     this.#ask(`${["setsid", ...enter, ...argv].map(quote).join(" ")} >/dev/null 2>&1 </dev/null &`, answerMs);
@@ -127,12 +127,12 @@ export class Guest implements Machine {
     this.sh(`for process in $(ip netns pids ${name}); do kill $process; done; ip netns del ${name}`);
   }
 
-  /** A directory of this machine that stands for the guest's: what the runtime writes is its own affair. */
+  /** A directory of this machine in place of the guest's: only the runtime itself reads what it writes. */
   outerPath(path: string): string {
     return join(this.#directory, "disk", path.replace(/^\/test\//, "/"));
   }
 
-  /** What QEMU had to say, and the last that the kernel printed. */
+  /** The output of QEMU, and the last lines of the kernel. */
   #lastWords(): string {
     return ["qemu", "console"]
       .filter((name) => existsSync(`${this.#directory}/${name}`))
@@ -161,7 +161,7 @@ export class Guest implements Machine {
     return { status: Number(status), signal: undefined, stdout: text(stdout), stderr: text(stderr) };
   }
 
-  /** Waits for a line, as the whole process: what asks a private node does so too. */
+  /** Waits for a line and blocks the whole process, as commands on a private node do. */
   #readLine(timeoutMs: number): string {
     const buffer = Buffer.alloc(65_536);
     const until = performance.now() + timeoutMs;
@@ -185,7 +185,7 @@ function writeAll(fd: number, bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }
 
-/** 0 while there is nothing. */
+/** 0 if no data is available. */
 function readAvailable(fd: number, buffer: Buffer): number {
   try {
     return readSync(fd, buffer);
@@ -195,19 +195,19 @@ function readAvailable(fd: number, buffer: Buffer): number {
   }
 }
 
-/** A disk with the executables, under all their names, and what the guest runs. */
+/** Creates a disk with the executables, under all their names, and the scripts of the guest. */
 function makeTestDisk(directory: string): void {
   const disk = join(directory, "disk");
   mkdirSync(disk);
   cpSync(join(root, "test/vm/guest.sh"), join(disk, "guest.sh"));
   writeFileSync(join(disk, "node.sh"), nodeSetUp);
-  // With hard links, as they are installed.
+  // `-a` keeps the hard links of the installed executables.
   runOrThrow("cp", ["-a", ourPluginDir, join(disk, "bin")]);
   const plain = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file";
   runOrThrow("mke2fs", ["-q", "-F", "-t", "ext4", "-O", plain, "-d", disk, join(directory, "test.ext4"), "48M"]);
 }
 
-/** One processor: with two the guest is slower, and so is everybody else. The translation cache is bounded: it would take 1 GB. */
+/** One processor: two make the guest and the machine slower. The translation cache is bounded: it would take 1 GB. */
 function optionsOf(images: string, kernel: Kernel, directory: string): readonly string[] {
   const drive = (file: string, how: string) => ["-drive", `file=${file},if=virtio,format=raw,${how}`];
   return [

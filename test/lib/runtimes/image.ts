@@ -2,13 +2,13 @@
 import type { Node } from "../node/netns.ts";
 import { cgi } from "../node/traffic.ts";
 
-/** Serves what `ask` asks, on port 80: the container's host name and whom it sees. */
+/** Runs the service for `ask` on port 80: it answers with the container's host name and the client's address. */
 export const serveCommand = ["httpd", "-f", "-p", "80", "-h", "/www"] as const;
 
-/** Sleeps unless it is told otherwise; the first name is for containers, the second for what holds a pod. */
+/** Sleeps by default; `box` is for containers, `pause` for the sandbox of a pod. */
 export const images = { box: "localhost/box:1", pause: "localhost/pause:1" } as const;
 
-/** Makes a docker-archive of one layer in a directory of the node; returns its path. */
+/** Creates a docker-archive of one layer in a directory of the node; returns its path. */
 export function makeImage(node: Node, directory: string): string {
   node.sh(`mkdir -p ${directory}; cd ${directory}\n${script}`);
   return `${directory}/image.tar`;

@@ -1,11 +1,11 @@
-/** A plugin directory of mixed origin on a node: for each name a link to our plugin or to the Go plugin. */
+/** A plugin directory of mixed origin on a node: each name is a link to our plugin or to the Go plugin. */
 import type { Node } from "../node/netns.ts";
 import { goPluginDir, ourPluginDir, suite } from "../suite.ts";
 
-/** What our suite has no counterpart for. */
+/** Plugins without a counterpart in our suite. */
 const onlyGo = ["bridge", "firewall", "host-local", "static", "tuning"];
 
-/** Makes the directory on the node and returns its path: plugins that `fromGo` names are Go's, the rest of our suite is ours. */
+/** Creates the directory on the node and returns its path: Go's plugins for the names in `fromGo`, ours for the rest of our suite. */
 export function mixture(node: Node, name: string, fromGo: readonly string[] = []): string {
   const directory = `/run/.node/mixture/${name}`;
   const ours = suite.filter((type) => !fromGo.includes(type)).map((type) => `${ourPluginDir}/${type}`);

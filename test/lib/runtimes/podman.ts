@@ -1,7 +1,7 @@
 /**
- * podman 4.3 with its CNI back end on a private node: directories, image and configuration of its own, nothing of the machine's.
+ * podman 4.3 with its CNI back end on a private node, with its own directories, image and configuration.
  *
- * Everything lives on the node's tmpfs and ends with it, but cgroups, which `close` removes.
+ * Everything is on the node's tmpfs and ends with it, except cgroups, which `close` removes.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { execaSync } from "execa";
@@ -13,10 +13,10 @@ import { images, makeImage, serveCommand } from "./image.ts";
 
 const home = "/run/.node/podman";
 const programs = toolDir("podman", "usr/bin", "/usr/bin");
-/** What podman wants to know before it loads an image: whom to trust. */
+/** The signature policy, which podman requires before it loads an image. */
 const policy = `${toolDir("golang-github-containers-common", "etc/containers", "/etc/containers")}/policy.json`;
 
-/** Why there is no podman to test with; `undefined` when there is. */
+/** The reason why podman is not available; `undefined` if it is. */
 export const podmanIsMissing = whyNot();
 
 function whyNot(): string | undefined {
@@ -26,7 +26,7 @@ function whyNot(): string | undefined {
 }
 
 export interface Container {
-  /** Of its network namespace, below /run/netns. */
+  /** The name of its network namespace, below /run/netns. */
   readonly netns: string;
   readonly networks: { readonly [network: string]: { readonly IPAddress: string; readonly MacAddress: string } };
 }
@@ -34,7 +34,7 @@ export interface Container {
 export class Podman {
   readonly #node: Node;
 
-  /** Writes the configuration and loads the image. Networks are those of the node's /etc/cni/net.d. */
+  /** Writes the configuration and loads the image. The networks are those in the node's /etc/cni/net.d. */
   constructor(node: Node) {
     this.#node = node;
     removeStaleCgroups();
@@ -50,7 +50,7 @@ export class Podman {
     return this.inspect(name);
   }
 
-  /** The same, while others do the same. */
+  /** The same, asynchronously. */
   startLater(name: string, options: readonly string[]): Promise<void> {
     const argv = [`${programs}/podman`, ...runArguments(name, options)];
     const started = this.#node.start(argv, { env: environment });
@@ -84,12 +84,12 @@ export class Podman {
     return this.#node.run([`${programs}/podman`, ...argv], { env: environment, timeoutMs: 120_000 });
   }
 
-  /** Call it when the node is gone: a cgroup in use cannot be removed. */
+  /** Call it after the node has ended: a cgroup in use cannot be removed. */
   close(): void {
     removeOwnCgroups();
   }
 
-  /** Throws when podman fails; returns what it wrote. */
+  /** Runs podman, which must succeed; returns its output. */
   must(argv: readonly string[]): string {
     const { status, stdout, stderr } = this.run(argv);
     if (status !== 0) throw new Error(`cannot run podman ${argv.join(" ")}: ${stderr.trim()}`);

@@ -1,11 +1,11 @@
 /**
- * A container runtime as far as a plugin can tell: it does what libcni does (libcni/api.go, pkg/invoke), on a private node.
+ * A container runtime as a plugin sees it: does what libcni does (libcni/api.go, pkg/invoke), on a private node.
  *
- * - ADD runs the plugins in order and hands each the result before it; it stops at the first error and **calls no DEL itself**.
- * - DEL runs them in reverse with the cached final result (from 0.4.0) and keeps the cache when one fails.
+ * - ADD runs the plugins in order and passes each the previous result; it stops at the first error and **calls no DEL itself**.
+ * - DEL runs them in reverse with the cached final result (from 0.4.0) and keeps the cache if one fails.
  * - CHECK needs the cache. STATUS stops at the first error. GC first DELs the cached attachments that are not valid,
- *   then calls each plugin and goes on after errors.
- * - stdin is compact JSON with sorted keys, `capabilities` left in; the environment is libcni's, empty variables included.
+ *   then calls each plugin and continues after errors.
+ * - stdin is compact JSON with sorted keys, including `capabilities`; the environment is libcni's, including empty variables.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type Conflist, isNewer, type JsonObject } from "../conflist.ts";
@@ -13,7 +13,7 @@ import type { Completed, Machine } from "../node/netns.ts";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
 
-/** What a runtime attaches. */
+/** The sandbox of an attachment. */
 export interface Sandbox {
   readonly containerId: string;
   /** Path of the network namespace; may be empty on DEL. */
@@ -21,7 +21,7 @@ export interface Sandbox {
   readonly ifname: string;
   /** CNI_ARGS, in the runtime's order. */
   readonly args?: readonly (readonly [string, string])[];
-  /** What the runtime could supply; a plugin gets those that it declares. */
+  /** What the runtime can supply; a plugin gets the capabilities that it declares. */
   readonly capabilities?: JsonObject;
 }
 
@@ -66,7 +66,7 @@ export interface RunnerOptions {
   readonly node: Machine;
   /** CNI_PATH. */
   readonly pluginDirs: readonly string[];
-  /** Programs to run each plugin under: `["strace", "-f"]`. */
+  /** Command prefix for each plugin: `["strace", "-f"]`. */
   readonly wrap?: readonly string[];
 }
 
@@ -82,7 +82,7 @@ interface CacheEntry {
   readonly result: CniResult;
 }
 
-/** Outside of everything that `snapshot` looks at. */
+/** Outside of all directories of `snapshot`. */
 const cacheDirectory = "/run/.node/results";
 
 export class Runner {
@@ -131,7 +131,7 @@ export class Runner {
     for (const plugin of list.plugins) this.exec("STATUS", plugin.type, requestOf(list, plugin, {}), noSandbox);
   }
 
-  /** Throws the first error, after all plugins were called. */
+  /** Throws the first error after all plugins were called. */
   gc(list: Conflist, valid: readonly Pick<Sandbox, "containerId" | "ifname">[]): void {
     if (list.disableGc) return;
     for (const stale of this.#cacheEntries(list.name)) {
@@ -142,7 +142,7 @@ export class Runner {
     this.collect(list, valid);
   }
 
-  /** The GC calls alone, without the DELs that libcni makes of its own cache before. */
+  /** Only the GC calls, without the DELs that libcni first makes for its own cache. */
   collect(list: Conflist, valid: readonly Pick<Sandbox, "containerId" | "ifname">[]): void {
     const errors: unknown[] = [];
     for (const plugin of list.plugins) {
@@ -161,14 +161,14 @@ export class Runner {
     return JSON.parse(this.exec("VERSION", type, { cniVersion: "1.1.0" }, dummy).stdout);
   }
 
-  /** Runs one plugin with exactly this request. Throws `PluginError` when it fails. */
+  /** Runs one plugin with exactly this request. Throws `PluginError` if it fails. */
   exec(command: Command, type: string, request: JsonObject, sandbox: Sandbox): Call {
     const call = this.tryExec(command, type, request, sandbox);
     if (call.status !== 0) throw new PluginError(call);
     return call;
   }
 
-  /** Runs one plugin, whatever comes of it. */
+  /** Runs one plugin, which may fail. */
   tryExec(command: Command, type: string, request: JsonObject, sandbox: Sandbox): Call {
     const { argv, environment, stdin } = this.#prepare(command, type, request, sandbox);
     const started = performance.now();
@@ -176,7 +176,7 @@ export class Runner {
     return this.#called({ plugin: type, command, environment, stdin, wallMs: performance.now() - started, ...done });
   }
 
-  /** The same, beside others. */
+  /** The same, asynchronously. */
   async tryExecBeside(command: Command, type: string, request: JsonObject, sandbox: Sandbox): Promise<Call> {
     const { argv, environment, stdin } = this.#prepare(command, type, request, sandbox);
     const started = performance.now();
@@ -209,7 +209,7 @@ export class Runner {
     return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as CacheEntry).result : undefined;
   }
 
-  /** Loses the cache, as an upgrade or a wiped directory does. */
+  /** Deletes the cache, as an upgrade or a wiped directory does. */
   forget(): void {
     rmSync(this.#node.outerPath(cacheDirectory), { recursive: true, force: true });
   }
@@ -250,10 +250,10 @@ export class Runner {
   }
 }
 
-/** On STATUS and GC libcni sets the attachment's variables, to nothing. */
+/** On STATUS and GC libcni sets the attachment's variables to empty strings. */
 export const noSandbox: Sandbox = { containerId: "", netns: "", ifname: "" };
 
-/** What one plugin of a list reads on stdin. */
+/** The request that one plugin of a list reads on stdin. */
 export function requestOf(
   list: Conflist,
   plugin: JsonObject,
@@ -270,7 +270,7 @@ export function requestOf(
   };
 }
 
-/** What one plugin of a list reads on GC. */
+/** The request that one plugin of a list reads on GC. */
 export function gcRequestOf(
   list: Conflist,
   plugin: JsonObject,
@@ -297,7 +297,7 @@ function environmentOf(
   };
 }
 
-/** A result is in the request's version, or says nothing of versions. */
+/** A result has the version of the request, or none. */
 function resultOf(call: Call, cniVersion: string): CniResult {
   const result = parseJson(call.stdout) as CniResult | undefined;
   if (result === undefined)

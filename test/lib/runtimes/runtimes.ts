@@ -1,4 +1,4 @@
-/** What each container runtime sends with an attachment: CNI_ARGS and capability arguments, in its order, its key case, its bursts. */
+/** The CNI_ARGS and capability arguments of each container runtime, with its order, its case of keys and its bursts. */
 import type { JsonObject } from "../conflist.ts";
 
 export interface PodRequests {
@@ -17,7 +17,7 @@ export interface PodRequests {
   readonly egressRate?: number;
   readonly ip?: string;
   readonly mac?: string;
-  /** Kubernetes' annotations, where the runtime hands them on. */
+  /** Kubernetes' annotations, for runtimes that pass them on. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -26,7 +26,7 @@ export interface Sent {
   readonly capabilities: JsonObject;
 }
 
-/** go-cni's structs carry no JSON tags: Go's field names are the keys. CNI_ARGS come out of a map, in any order. */
+/** go-cni's structs have no JSON tags, so Go's field names are the keys. CNI_ARGS come from a map, in random order. */
 export function containerd(pod: PodRequests): Sent {
   return {
     args: [
@@ -52,7 +52,7 @@ export function containerd(pod: PodRequests): Sent {
   };
 }
 
-/** The same library without Kubernetes: fixed addresses and MAC addresses come in CNI_ARGS. */
+/** The same library without Kubernetes: fixed IP and MAC addresses are in CNI_ARGS. */
 export function nerdctl(pod: PodRequests): Sent {
   return {
     args: [
@@ -65,7 +65,7 @@ export function nerdctl(pod: PodRequests): Sent {
   };
 }
 
-/** Host ports are CRI-O's own business: it never passes portMappings. */
+/** CRI-O implements host ports itself and never passes portMappings. */
 export function crio(pod: PodRequests): Sent {
   return {
     args: [
@@ -90,7 +90,7 @@ export function crio(pod: PodRequests): Sent {
   };
 }
 
-/** podman sends aliases as a map, where the conventions want a list. */
+/** podman sends aliases as a map, where the conventions specify a list. */
 export function podman(pod: PodRequests): Sent {
   return {
     args: [
@@ -107,7 +107,7 @@ export function podman(pod: PodRequests): Sent {
   };
 }
 
-/** A plugin that is a runtime itself: what the pod's annotation asks for becomes capabilities, beside the arguments of the runtime above. */
+/** A plugin that acts as a runtime: it turns the pod's annotation into capabilities, and adds the arguments of the runtime above it. */
 export function multus(pod: PodRequests): Sent {
   return {
     args: crio(pod).args.filter(([key]) => key.startsWith("K8S_") || key === "IgnoreUnknown"),
@@ -128,7 +128,7 @@ export function multus(pod: PodRequests): Sent {
   };
 }
 
-/** CNI_ARGS and CAP_ARGS as a person types them. */
+/** CNI_ARGS and CAP_ARGS as a user types them. */
 export function cnitool(pod: PodRequests): Sent {
   const { capabilities } = multus(pod);
   return { args: [["K8S_POD_NAME", pod.name]], capabilities };
