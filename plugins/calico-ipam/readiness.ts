@@ -34,6 +34,7 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroun
   if (damage !== undefined) throw damage;
   // ADD creates the first pools of a family itself.
   if ((yield* missingPools(all, wanted, around)).length > 0) yield { op: "test", kind: "IPPool" };
+  yield { op: "test", kind: "IPAMHandle" };
   for (const one of wanted) {
     const { pools, hasFree } = yield* roomFor(one, all, node, now);
     if (hasFree) {

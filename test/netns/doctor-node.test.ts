@@ -56,6 +56,33 @@ describe("the node", () => {
     ward.expectNeighbourServed();
   });
 
+  test.each([
+    [
+      "full",
+      "cp -a /run/tortie /run/.full; mount -t tmpfs -o size=128k,mode=700 tmpfs /run/tortie; cp -a /run/.full/. /run/tortie; " +
+        "rm -r /run/.full; install -m 600 /dev/null /run/tortie/fill; cat /dev/zero >/run/tortie/fill || true",
+    ],
+    ["read-only", "mount --bind /run/tortie /run/tortie; mount -o remount,bind,ro /run/tortie"],
+  ])("plugin-not-ready: a %s /run, which does not stop the doctor", (what, script) => {
+    ward.node.sh(script);
+    const { findings } = ward.doctor();
+    expect(findings.map(({ id }) => id)).toEqual(["plugin-not-ready"]);
+    expect(findings[0]?.text).toMatch(what === "full" ? /No space left on device/ : /Read-only file system/);
+    ward.node.sh("umount /run/tortie");
+    expect(ward.doctor().findings).toEqual([]);
+    ward.expectNeighbourServed();
+  });
+
+  test("missing-block: the files of blocks are gone, or all that IPAM stores", () => {
+    for (const lost of ["/run/tortie/ipam/blocks/*", "/run/tortie/ipam"]) {
+      ward.node.sh(`rm -r ${lost}`);
+      const { findings } = ward.doctor();
+      expect(findings.map(({ id }) => id)).toEqual(["missing-block"]);
+      expect(ward.doctor({ fix: true }).findings).toEqual([]);
+      ward.expectNeighbourServed();
+    }
+  });
+
   test("temporary-file-left: a write was killed", () => {
     ward.node.sh("install -m 600 /dev/null /run/tortie/endpoints/.tmp-0011223344556677");
     ward.expectRepaired("temporary-file-left", /a process was killed while it wrote it/);
@@ -145,7 +172,9 @@ describe("what was installed", () => {
   test("network-broken, network-refused: for a person to change, told in the plugin's words", () => {
     const file = join(directory, "10-x.conflist");
     writeFileSync(file, "{");
-    expect(look({ conflist: file })).toMatchObject({ exitCode: 3, findings: [{ id: "network-broken" }] });
+    const broken = look({ conflist: file });
+    expect(broken).toMatchObject({ exitCode: 3, findings: [{ id: "network-broken" }] });
+    expect(broken.findings[0]?.text).toMatch(/^cannot be read as a network: it is not JSON: .* at line 1, column 2: /);
     const text = ward.list.text.replace(/"mtu": \d+/, '"mtu": "large"');
     writeFileSync(file, text);
     const { exitCode, findings } = look({ conflist: file });

@@ -347,11 +347,12 @@ describe("files of the store", () => {
 });
 
 describe("surroundings", () => {
-  test("a full /run: ADD fails with code 103 and is taken back, DEL frees", () => {
+  test("a full /run: STATUS answers 50, ADD fails with code 103 and is taken back, DEL frees", () => {
     node.sh(
       "mv /run/tortie /run/.node/kept; mkdir /run/tortie; mount -t tmpfs -o size=4k,mode=700 tmpfs /run/tortie; head -c 4096 /dev/zero >/run/tortie/filler || true",
     );
     try {
+      expect(errorOf(call("STATUS")).code).toBe(50);
       expect(errorOf(call("ADD")).code).toBe(103);
       expect(call("DEL").status).toBe(0);
     } finally {
@@ -359,9 +360,10 @@ describe("surroundings", () => {
     }
   });
 
-  test("a read-only /run: ADD fails with code 103", () => {
+  test("a read-only /run: STATUS answers 50, ADD fails with code 103", () => {
     node.sh("mount --bind /run/tortie /run/tortie; mount -o remount,bind,ro /run/tortie");
     try {
+      expect(errorOf(call("STATUS")).code).toBe(50);
       expect(errorOf(call("ADD")).code).toBe(103);
     } finally {
       node.sh("umount /run/tortie");

@@ -2,7 +2,7 @@
 
 import { ownerOf } from "../../identity/attachment.ts";
 import { checkIpam } from "../../ipam/check/check.ts";
-import { LockTimeout } from "../../store/file/lock-error.ts";
+import { LockError, LockTimeout } from "../../store/file/lock-error.ts";
 import type { Cli } from "../cli.ts";
 import { takeSnapshot } from "../ipam/snapshot.ts";
 import { type Facts, gatherFacts } from "../node/facts.ts";
@@ -116,12 +116,12 @@ function gatherCached(cli: Cli, { endpoints }: Facts): ChangingFacts["cached"] {
 
 const lockPatienceMs = 10_000;
 
-/** If another process keeps the lock, looks without it; the result is less certain. */
+/** If another process keeps the lock, or the disk takes no writes (which STATUS reports), looks without it; the result is less certain. */
 function underLock<T>(cli: Cli, look: () => T): T {
   try {
     return datastoreOf(cli, { lockTimeoutMs: lockPatienceMs }).exclusively(look);
   } catch (error) {
-    if (error instanceof LockTimeout) return look();
+    if (error instanceof LockTimeout || error instanceof LockError) return look();
     throw error;
   }
 }

@@ -59,10 +59,11 @@ interface Section {
 
 const sections: readonly Section[] = [
   {
-    scanning: "Scanning for damaged objects and malformed blocks...",
+    scanning: "Scanning for damaged objects, and for malformed and missing blocks...",
     kinds: [
       { kind: "damaged object", found: "objects that cannot be read" },
       { kind: "malformed block", found: "malformed blocks" },
+      { kind: "missing block", found: "missing blocks of which endpoints have addresses" },
     ],
   },
   {

@@ -27,6 +27,7 @@ const problemKinds = [
   "missing handle",
   "wrong handle count",
   "malformed block",
+  "missing block",
   "stale affinity",
   "damaged object",
 ] as const satisfies readonly ProblemKind[];

@@ -13,8 +13,11 @@
  */
 
 import { addressBytes } from "../../net/address.ts";
-import { contains } from "../../net/prefix.ts";
+import { contains, overlaps } from "../../net/prefix.ts";
 import { blockCidrOf } from "../../store/object-name.ts";
+import type { AffinitySpec } from "../model/affinity.ts";
+import type { HandleSpec } from "../model/handle.ts";
+import { blockOf } from "../model/pool.ts";
 import { allocationsOf } from "./check-allocation.ts";
 import { checkAffinities, checkDamage, checkHandles, validBlocks } from "./check-objects.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
@@ -28,9 +31,12 @@ export function checkIpam(snapshot: Snapshot): Report {
       .map(blockCidrOf)
       .filter((cidr) => cidr !== undefined),
   );
+  const missing = missingBlocks(snapshot, allocations, [...unreadable, ...sound.map(({ spec }) => spec.cidr)]);
+  for (const { subject } of missing) unreadable.add(subject);
   const problems = [
     ...damaged,
     ...malformed,
+    ...missing,
     ...allocations.filter(({ state }) => state === "leaked").map(leaked),
     ...unknownAddresses(snapshot, allocations, unreadable),
     ...allocations.filter(({ address }) => !isPooled(snapshot, address)).map(outside),
@@ -61,6 +67,43 @@ function outside({ address, block, owner }: Allocation): Problem {
     subject: address,
     reason: `is of ${owner} in block ${block}, but no pool contains it`,
   };
+}
+
+/**
+ * Blocks whose file is gone while live endpoints have addresses of them: those that handles or affinities name, otherwise those that the pool
+ * would be divided into. `present`: the CIDRs of the blocks that are there, in whatever condition.
+ */
+function missingBlocks(
+  snapshot: Snapshot,
+  allocations: readonly Allocation[],
+  present: readonly string[],
+): readonly Problem[] {
+  const known = new Set(allocations.map(({ address }) => address));
+  const named = [
+    ...snapshot.handles.flatMap(({ spec }) => Object.keys((spec as HandleSpec).block)),
+    ...snapshot.affinities.map(({ spec }) => (spec as AffinitySpec).cidr),
+  ];
+  const users = new Map<string, string[]>();
+  for (const { addresses, sandbox } of snapshot.endpoints) {
+    for (const address of sandbox === "there" ? addresses : []) {
+      const pool = snapshot.pools.find(({ cidr }) => contains(cidr, address));
+      if (known.has(address) || pool === undefined) continue;
+      const cidr = named.find((one) => contains(one, address)) ?? blockOf(pool, address);
+      if (!present.some((one) => overlaps(one, cidr))) users.set(cidr, [...(users.get(cidr) ?? []), address]);
+    }
+  }
+  return [...users].map(([subject, addresses]) => ({
+    kind: "missing block",
+    subject,
+    reason: `has no block, but live endpoints have addresses of it: ${abridged(addresses)}`,
+  }));
+}
+
+const maxNamed = 3;
+
+function abridged(addresses: readonly string[]): string {
+  const more = addresses.length - maxNamed;
+  return `${addresses.slice(0, maxNamed).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 function isPooled({ pools }: Snapshot, address: string): boolean {

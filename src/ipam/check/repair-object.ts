@@ -64,6 +64,31 @@ function* repairBlock(name: string, uses: readonly KnownUse[], now: bigint): Tra
   }
   const old = yield* readable(name, cidr);
   const affinity = old?.affinity ?? (yield* ownerByAffinity(cidr));
+  const { block, account } = yield* rebuilt(cidr, { affinity, old, uses, now });
+  yield* moveDamagedAside({ kind: "IPAMBlock", name }, block);
+  return `set IPAMBlock "${name}" aside and rebuilt it: ${account}`;
+}
+
+/** Creates a block that is gone while this node's endpoints have addresses of it, as an unreadable one is rebuilt. */
+export function* restoreBlock(cidr: string, node: string, uses: readonly KnownUse[], now: bigint): Transaction<string> {
+  const affinity = (yield* ownerByAffinity(cidr)) ?? hostAffinity(node);
+  const { block, account } = yield* rebuilt(cidr, { affinity, old: undefined, uses, now });
+  yield* create(block);
+  return `rebuilt block ${cidr}: ${account}`;
+}
+
+interface Remains {
+  readonly affinity: string | undefined;
+  readonly old: BlockSpec | undefined;
+  readonly uses: readonly KnownUse[];
+  readonly now: bigint;
+}
+
+/** The block as far as the sources tell, and an account of that for people. */
+function* rebuilt(
+  cidr: string,
+  { affinity, old, uses, now }: Remains,
+): Transaction<{ readonly block: Block; readonly account: string }> {
   const known = knownOwners(cidr, old, yield* byHandles(cidr, uses));
   let block = fill(orderedAs(newBlock(cidr, affinity ?? "", firstNumber(old, now)), old), known);
   const lost = yield* lostHandles(cidr, block);
@@ -74,9 +99,12 @@ function* repairBlock(name: string, uses: readonly KnownUse[], now: bigint): Tra
     block = fill(block, new Map(kept.map((ordinal) => [ordinal, { handle_id: handle }])));
   }
   if (affinity === undefined) block = withSpec(block, { ...block.spec, affinity: null });
-  yield* moveDamagedAside({ kind: "IPAMBlock", name }, block);
   const withheld = lost.length > 0 ? `, ${kept.length} withheld for ${lost.map((id) => `"${id}"`).join(", ")}` : "";
-  return `set IPAMBlock "${name}" aside and rebuilt it: ${known.size} addresses are known to be in use${withheld}`;
+  return { block, account: `${count(known.size)} known to be in use${withheld}` };
+}
+
+function count(addresses: number): string {
+  return addresses === 1 ? "1 address is" : `${addresses} addresses are`;
 }
 
 /** The readable parts of the block; `undefined` if there are none. */

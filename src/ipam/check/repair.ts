@@ -19,7 +19,7 @@ import { blockOrdinal } from "../model/ordinal.ts";
 import { blockOf } from "../model/pool.ts";
 import { releaseIps } from "../release/release-ips.ts";
 import { subjectOf } from "./check-objects.ts";
-import { type KnownUse, repairObject } from "./repair-object.ts";
+import { type KnownUse, repairObject, restoreBlock } from "./repair-object.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
 /** The problems of the fresh report that every other has too. */
@@ -70,6 +70,8 @@ export function* repair(problem: Problem, fresh: Report, snapshot: Snapshot): Tr
       return yield* repairObject({ kind: "IPAMBlock", name: subject }, knownUses(snapshot), snapshot.takenAt);
     case "stale affinity":
       return yield* repairAffinity(subject, snapshot);
+    case "missing block":
+      return yield* restoreBlock(subject, snapshot.node, knownUses(snapshot), snapshot.takenAt);
     case "damaged object": {
       const object = snapshot.damaged.map((one) => one.object).find((one) => subjectOf(one) === subject);
       return object === undefined ? undefined : yield* repairObject(object, knownUses(snapshot), snapshot.takenAt);

@@ -98,13 +98,15 @@ export type ProblemKind =
   /** A handle whose count differs from the block's. */
   | "wrong handle count"
   | "malformed block"
+  /** A block that is not there, of which live endpoints have addresses. */
+  | "missing block"
   /** An affinity without its block, for another node's block, or not confirmed; or a block without its affinity. */
   | "stale affinity"
   | "damaged object";
 
 export interface Problem {
   readonly kind: ProblemKind;
-  /** The address, the handle's ID, the block's or affinity's name, or the kind and name of a damaged object. With the kind it tells one problem from another. */
+  /** The address, the handle's ID, the block's or affinity's name, a missing block's CIDR, or the kind and name of a damaged object. With the kind it tells one problem from another. */
   readonly subject: string;
   /** What is wrong, as the end of a sentence that begins with the subject. */
   readonly reason: string;

@@ -14,6 +14,9 @@ export function sweepLeftovers(sys: Sys): void {
   }
 }
 
+/** A full disk has room for an empty file. */
+const content = "\n";
+
 /** Throws `StoreError` if objects of this kind cannot be created. Tests the directory where the first one would be created, and leaves nothing behind. */
 export function testWritable(sys: Sys, kind: Kind): void {
   const { directory } = places[kind];
@@ -21,7 +24,7 @@ export function testWritable(sys: Sys, kind: Kind): void {
   while (sys.stat(parts.join("/") || "/") === undefined) parts.pop();
   const probe = `${parts.join("/")}/.tmp-probe-${sys.pid()}`;
   try {
-    sys.replaceFile(probe, "", { mode: fileMode, durable: false });
+    sys.replaceFile(probe, content, { mode: fileMode, durable: false });
     removeFile(sys, probe);
   } catch (error) {
     if (!(error instanceof Error)) throw error;

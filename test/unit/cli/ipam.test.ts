@@ -65,9 +65,10 @@ IPAM blocks record 5 allocations.
 Found 1 active IP pools.
 Found 5 workload endpoints; 5 IPs are seen on the node and in its namespaces.
 
-Scanning for damaged objects and malformed blocks...
+Scanning for damaged objects, and for malformed and missing blocks...
 Found 0 objects that cannot be read.
 Found 0 malformed blocks.
+Found 0 missing blocks of which endpoints have addresses.
 
 Scanning for IPs that are allocated but not actually in use...
 Found 0 IPs that are allocated in IPAM but not actually in use.

@@ -168,6 +168,12 @@ describe("checkIpam()", () => {
       () => edit((spec) => ({ ...spec, attributes: [{ releasedAt: "2999-01-01T00:00:00Z" }] })),
     ],
     [
+      "block that is gone while an endpoint has an address of it",
+      "missing block",
+      "10.0.0.148/30",
+      () => void store.objects.delete("IPAMBlock/10-0-0-148-30"),
+    ],
+    [
       "object that cannot be read",
       "damaged object",
       "IPAMHandle net.z",
@@ -198,6 +204,7 @@ describe("repair()", () => {
     ["unknown address", () => ({ endpoints: [endpoint("a", true, ["10.0.0.148", "10.0.0.151"])] })],
     ["malformed block", () => edit((spec) => ({ ...spec, unallocated: [0, 2] }))],
     ["malformed block", () => edit((spec) => ({ ...spec, allocations: "gone" as never }))],
+    ["missing block", () => void store.objects.delete("IPAMBlock/10-0-0-148-30")],
   ])("puts a %s right, after which nothing is found", (kind, damage) => {
     add("a");
     const facts = { endpoints: [endpoint("a", true, ["10.0.0.148"])], ...damage() };
@@ -242,6 +249,51 @@ describe("repair() of a lost block", () => {
     repairAll(facts);
     expect(check(facts).problems).toEqual([]);
     expect(block().spec.unallocated).toHaveLength(3);
+  });
+
+  test("whose file is gone is one problem, and nobody gets an address of it before it is known whose that is", () => {
+    for (const pod of ["a", "b"]) add(pod);
+    store.objects.delete("IPAMBlock/10-0-0-148-30");
+    const facts = {
+      endpoints: [endpoint("a", true, ["10.0.0.148"])],
+      seen: [{ address: "10.0.0.148", where: 'eth0 in "/run/netns/a"' }],
+    };
+    expect(check(facts).problems).toEqual([
+      {
+        kind: "missing block",
+        subject: "10.0.0.148/30",
+        reason: "has no block, but live endpoints have addresses of it: 10.0.0.148",
+      },
+    ]);
+    expect(repairAll(facts)).toEqual([
+      'rebuilt block 10.0.0.148/30: 1 address is known to be in use, 3 withheld for "net.b"',
+    ]);
+    expect(add("c")).toEqual(["10.0.0.152"]);
+    drive(releaseByHandle("net.c"), store);
+    repairAll(facts);
+    expect(check(facts).problems).toEqual([]);
+    expect(block().spec.unallocated).toHaveLength(3);
+  });
+
+  test("with its handle and affinity comes back from what the endpoint's record says", () => {
+    add("a");
+    for (const name of ["IPAMBlock/10-0-0-148-30", "IPAMHandle/net.a", "BlockAffinity/node-10-0-0-148-30"])
+      store.objects.delete(name);
+    const facts = { endpoints: [endpoint("a", true, ["10.0.0.148"])] };
+    repairAll(facts);
+    repairAll(facts);
+    expect(check(facts).problems).toEqual([]);
+    expect(block().spec.affinity).toBe("host:node");
+    expect(add("a")).toEqual(["10.0.0.148"]);
+  });
+
+  test("that a block of another size overlaps is left to a person", () => {
+    add("a");
+    put("IPPool", "p", { cidr: "10.0.0.0/24", blockSize: 29 });
+    const facts = { endpoints: [endpoint("a", true, ["10.0.0.148", "10.0.0.145"])] };
+    expect(check(facts).problems.map(({ kind, subject }) => [kind, subject])).toEqual([
+      ["unknown address", "10.0.0.145"],
+    ]);
   });
 });
 
