@@ -27,7 +27,7 @@ runCommandLine(process.argv.slice(2), { environment: process.env, out, note, isR
 
 /** A node name from the configuration that plugins reject does not stop the command (STATUS reports it); an invalid `--node` does. */
 function nodeOf(sys: Sys, name: string | undefined): string {
-  const fault = name === undefined ? undefined : nodenameFault(name, "--node", "--node");
+  const fault = name === undefined ? undefined : nodenameFault(name, "--node", "set --node to such a name");
   if (fault !== undefined) throw new CliError(fault, exitStatus.usage);
   try {
     return name ?? nodename(defaultNodename, sys);

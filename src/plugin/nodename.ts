@@ -65,7 +65,8 @@ export function nodenameConf(conf: {
 export function nodename(conf: NodenameConf, sys: Sys): string {
   if (conf.name !== undefined) return checked(conf.name, '"nodename"');
   const name = fromFile(conf, sys);
-  if (name !== undefined) return checked(name, `nodename_file "${conf.file}"`);
+  if (name !== undefined)
+    return checked(name, `nodename_file "${conf.file}"`, 'write such a name into it, or set "nodename"');
   if (conf.fallback !== undefined) return checked(conf.fallback, '"hostname"');
   return checked(sys.hostname().trim().toLowerCase(), "the host name");
 }
@@ -76,17 +77,21 @@ export function checkNodename({ name, fallback }: NodenameConf): void {
   else if (fallback !== undefined) checked(fallback, '"hostname"');
 }
 
-function checked(name: string, source: string): string {
-  const fault = nodenameFault(name, source);
+function checked(name: string, source: string, remedy?: string): string {
+  const fault = nodenameFault(name, source, remedy);
   if (fault === undefined) return name;
   throw new CniError(code.invalidConfig, fault);
 }
 
-/** Why a name cannot be a node's, as an error message; `undefined` if it can. `source`: where it was read; `setting`: where to set another. */
-export function nodenameFault(name: string, source: string, setting = '"nodename"'): string | undefined {
+/** Why a name cannot be a node's, as an error message; `undefined` if it can. `source`: where it was read; `remedy`: how to give another. */
+export function nodenameFault(
+  name: string,
+  source: string,
+  remedy = 'set "nodename" to such a name',
+): string | undefined {
   if (isDnsSubdomain(name)) return undefined;
   const rule = 'a node\'s name contains only lower-case letters, digits, "-" and "."';
-  return `${cannotDetermine}: ${source} is ${JSON.stringify(name)}, but ${rule}; set ${setting} to such a name`;
+  return `${cannotDetermine}: ${source} is ${JSON.stringify(name)}, but ${rule}; ${remedy}`;
 }
 
 const cannotDetermine = "cannot determine the node's name";

@@ -71,6 +71,15 @@ test("while a pool cannot be read nobody is told that its addresses are outside 
     ]);
   }));
 
+test("a pool with a field that no pool can have is one problem, with that field", () =>
+  withPod((node) => {
+    node.sh(`sed -i 's/"cidr": *"[^"]*"/"cidr": "banana"/' /var/lib/tortie/ippools/default-ipv4-ippool.json`);
+    const { findings } = doctor(node, { probe: false });
+    expect(findings.map(({ id, text }) => `${id}: ${text}`)).toEqual([
+      'damaged-object: cannot be used: its spec.cidr is "banana", want a CIDR',
+    ]);
+  }));
+
 test("a rehearsal says that the repairs may reveal more", () =>
   withPod((node) => {
     node.sh("nft flush ruleset");

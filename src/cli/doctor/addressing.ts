@@ -85,11 +85,12 @@ export function checkAddressing(facts: AddressingFacts): readonly Finding[] {
 
 function checkPool(object: StoredObject, { node }: AddressingFacts): readonly Finding[] {
   const { name } = object.metadata;
-  const unknown = specFaults({ kind: "IPPool", spec: object.spec as object });
   const pool = decoded(object);
+  if (pool === undefined) return [];
+  const unknown = specFaults({ kind: "IPPool", spec: object.spec as object });
   return [
     ...(unknown.length === 0 ? [] : [fieldFinding(name, unknown)]),
-    ...(pool === undefined || pool.disabled ? [] : collisionFindings(pool, node)),
+    ...(pool.disabled ? [] : collisionFindings(pool, node)),
   ];
 }
 

@@ -1,4 +1,5 @@
 /** Checks that the executables that the networks need exist, are intact and come from one build. */
+import { didYouMean } from "../suggest.ts";
 import { type Executable, type ExecutableFacts, networksOfOurs, ownBuild } from "./executables.ts";
 import type { Finding } from "./finding.ts";
 import { type NetworkFacts, ourNames, typesOf } from "./networks.ts";
@@ -43,7 +44,7 @@ function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
   }
   if (fault !== undefined) {
     const text = `does not answer: ${fault}: ${need}`;
-    return [finding({ id: "executable-broken", subject: path, text, ...repairExecutable(name, facts) })];
+    return [finding({ id: "executable-broken", subject: path, text, ...repairExecutable(name, facts, isOurs) })];
   }
   if (isOurs && build === undefined && needed.has(name)) {
     const text = "is not part of Tortie: this command cannot find its leftovers";
@@ -54,9 +55,11 @@ function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
 }
 
 /** All names are hard links to one file: an intact one can replace the others. */
-function repairExecutable(name: string, facts: ExecutableFacts): Pick<Finding, "remedy" | "fix"> {
+function repairExecutable(name: string, facts: ExecutableFacts, replaces = false): Pick<Finding, "remedy" | "fix"> {
   const whole = facts.executables.find(({ build, fault, path }) => build !== undefined && fault === undefined && path);
-  if (!ourNames.includes(name) || whole?.path === undefined) return { remedy: installing(name, facts) };
+  if (!ourNames.includes(name) || whole?.path === undefined)
+    // A file that does not answer might be anybody's: `install` leaves it unless it is told.
+    return { remedy: `${installing(name, facts)}${replaces ? " --force" : ""}` };
   return byPrograms([["ln", "-f", whole.path, `${directoryOf(whole.path)}/${name}`]]);
 }
 
@@ -64,6 +67,9 @@ function installing(name: string, { directories, areBeside }: ExecutableFacts): 
   const target = quote(directories[0] ?? "/opt/cni/bin");
   if (ourNames.includes(name) && areBeside) return `tortie install --bin-dir ${target}`;
   if (ourNames.includes(name)) return `# build Tortie, and from there: node dist/tortie.js install --bin-dir ${target}`;
+  const meant = didYouMean(name, ourNames);
+  if (meant !== "")
+    return `# change "${name}" in the network configuration${meant}, or install that plugin in ${target}`;
   return `# install the plugin "${name}" in ${target}: the package containernetworking-plugins may contain it`;
 }
 

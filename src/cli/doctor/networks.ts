@@ -3,6 +3,7 @@ import { descriptors } from "#plugins/descriptors";
 import { isErrno } from "../../host/sys.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
+import { jsonFault } from "../resources/json-fault.ts";
 
 export interface NetworkFacts {
   readonly directory: string;
@@ -93,10 +94,13 @@ function filesIn({ sys }: Cli, directory: string): readonly string[] {
 }
 
 export function readNetwork({ sys }: Cli, path: string): NetworkFile {
+  let text = "";
   try {
-    return { path, network: parseNetwork(JSON.parse(sys.readFile(path))) };
+    text = sys.readFile(path);
+    return { path, network: parseNetwork(JSON.parse(text)) };
   } catch (error) {
-    return { path, fault: messageOf(error) };
+    const fault = error instanceof SyntaxError ? jsonFault(text) : undefined;
+    return { path, fault: fault === undefined ? messageOf(error) : `it is not JSON: ${fault}` };
   }
 }
 

@@ -105,7 +105,11 @@ export function describeDiagnosis({ findings, overview, notes }: Diagnosis, view
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const fixable = findings.filter((finding) => finding.fix !== undefined).length;
   const hint = fixable > 0 && offer ? `; tortie doctor --fix repairs ${fixable}` : "";
-  lines.push("", `Found ${plural(errors, "error")} and ${plural(findings.length - errors, "warning")}${hint}.`);
+  const unchecked = notes.length === 0 ? "" : " NOTE lines say what was not checked.";
+  lines.push(
+    "",
+    `Found ${plural(errors, "error")} and ${plural(findings.length - errors, "warning")}${hint}.${unchecked}`,
+  );
   return `${(colours ? lines.map(painted) : lines).join("\n")}\n`;
 }
 

@@ -54,17 +54,27 @@ export function writeConflist({ sys }: Cli, { path, text }: Conflist): void {
   }
 }
 
+export interface Others {
+  /** Those that come before it, and after it. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** Those whose network has the same name. */
+  readonly namesakes: readonly string[];
+}
+
 /** The other files of its directory, by name: the order in which a runtime looks for a configuration. */
-export function otherConflists(
-  cli: Cli,
-  path: string,
-): { readonly before: readonly string[]; readonly after: readonly string[] } {
+export function otherConflists(cli: Cli, { path, text }: Conflist): Others {
   const confDir = path.slice(0, path.lastIndexOf("/"));
-  const others = gatherNetworks(cli, confDir)
-    .files.map((file) => file.path)
-    .filter((other) => other !== path)
-    .sort();
-  return { before: others.filter((other) => other < path), after: others.filter((other) => other > path) };
+  const others = gatherNetworks(cli, confDir).files.filter((file) => file.path !== path);
+  const paths = others.map((other) => other.path).sort();
+  const { name } = JSON.parse(text) as { readonly name: string };
+  return {
+    before: paths.filter((other) => other < path),
+    after: paths.filter((other) => other > path),
+    namesakes: others.flatMap((other) =>
+      other.fault === undefined && other.network.name === name ? [other.path] : [],
+    ),
+  };
 }
 
 export interface Named {

@@ -1,7 +1,7 @@
 /**
  * The executables in the runtime's directory: one file with a name for each plugin.
  *
- *     <from>/calico ── copy ──► <bin-dir>/.tortie-<digits> ── link, rename ──► calico, calico-ipam, bandwidth, portmap, loopback
+ *     <from>/calico ── copy ──► <bin-dir>/.tortie-<digits> ── link, rename ──► calico, calico-ipam, portmap, …
  *
  * **One file**: `calico` runs `calico-ipam` in its own process if both names are one inode. **By rename**: a plugin that a runtime starts meanwhile is
  * either the old file or the new one. A process killed in between leaves some names at the old file, and a temporary file, which the next run
@@ -30,6 +30,8 @@ export interface Target {
   readonly state: State;
   /** `undefined` if it is not ours. */
   readonly build: string | undefined;
+  /** A file that does not answer as a plugin does: whose it is cannot be told, so that it counts as foreign. */
+  readonly isSilent: boolean;
 }
 
 /**
@@ -91,7 +93,8 @@ export async function readTargets(
     const build = executable?.fault === undefined ? executable?.build : undefined;
     // Something that is not a file is not a plugin, but may belong to another program.
     const isThere = executable?.path !== undefined || cli.sys.stat(path) !== undefined;
-    return { name, path, build, state: !isThere ? "missing" : build === undefined ? "foreign" : "ours" };
+    const isSilent = executable?.fault !== undefined;
+    return { name, path, build, isSilent, state: !isThere ? "missing" : build === undefined ? "foreign" : "ours" };
   });
   const isKept = ({ state }: Target) => keep && state === "foreign";
   const due = targets.filter((target) => !isKept(target)).map(({ name }) => name);

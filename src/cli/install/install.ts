@@ -109,13 +109,23 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
 }
 
 function refuseForeign(binDir: string, targets: readonly Target[], keep: boolean): void {
-  const foreign = targets.filter(({ state }) => state === "foreign").map(({ name }) => name);
+  const foreign = targets.filter(({ state }) => state === "foreign");
+  const names = foreign.map(({ name }) => name);
   // Without the main plugin there is nothing to install.
-  if (foreign.length === 0 || (keep && !foreign.includes("calico"))) return;
-  const are = foreign.length === 1 ? "is a foreign plugin" : "are foreign plugins";
-  throw new CliError(
-    `cannot install in "${binDir}": ${listed(foreign)} there ${are}; pass --keep to leave ${foreign.length === 1 ? "it" : "them"} and install the rest, or --force to replace`,
-  );
+  const canKeep = !names.includes("calico");
+  if (foreign.length === 0 || (keep && canKeep)) return;
+  const silent = foreign.filter(({ isSilent }) => isSilent).length;
+  const [is, it] = foreign.length === 1 ? ["is a foreign plugin", "it"] : ["are foreign plugins", "them"];
+  const are =
+    silent === 0
+      ? is
+      : silent < foreign.length
+        ? "are foreign plugins, or damaged"
+        : `${foreign.length === 1 ? "does" : "do"} not answer: damaged, or no plugin`;
+  const remedy = canKeep
+    ? `pass --keep to leave ${it} and install the rest, or --force to replace`
+    : `pass --force to replace ${it}`;
+  throw new CliError(`cannot install in "${binDir}": ${listed(names)} there ${are}; ${remedy}`);
 }
 
 function refuseDifferent({ path, state }: Conflist): void {
@@ -140,10 +150,12 @@ function refuseAttached(cli: Cli): void {
 const maxShown = 5;
 
 /** Warns of conditions that keep the network from working after a successful installation. */
-function warningsOf(cli: Cli, { path, types, state }: Conflist, binDir: string): readonly string[] {
+function warningsOf(cli: Cli, conflist: Conflist, binDir: string): readonly string[] {
+  const { path, types, state } = conflist;
   const missing = types.filter((type) => !ourNames.includes(type) && cli.sys.stat(`${binDir}/${type}`) === undefined);
-  const { before, after } = otherConflists(cli, path);
+  const { before, after, namesakes } = otherConflists(cli, conflist);
   return [
+    ...namesakes.map((other) => `"${other}" has the same network name: give one another name, or remove it`),
     ...missing.map((type) => `"${path}" names the plugin "${type}", which is not in "${binDir}"`),
     ...(before[0] === undefined
       ? []

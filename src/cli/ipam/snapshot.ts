@@ -28,11 +28,15 @@ export function takeSnapshot(cli: Cli, facts: Facts): Snapshot {
     blocks: objects("IPAMBlock").map(readable),
     handles: objects("IPAMHandle"),
     affinities: objects("BlockAffinity"),
-    damaged: [...damaged, ...faults],
+    damaged: [...damaged, ...faults].map(damageOf),
     reserved: reservedOf(store),
   };
   cli.progress.end();
   return snapshot;
+}
+
+function damageOf({ action, object, reason }: StoreError): Snapshot["damaged"][number] {
+  return { object, reason: action === "use" ? `cannot be used: ${reason}` : reason };
 }
 
 /** Skips an invalid reservation; ADD reports it. */

@@ -26,6 +26,7 @@ function world(files: Readonly<Record<string, string>> = {}): World {
   }
   // An executable says what it is by its text.
   made.anyProgram = (line) => {
+    if (made.machine.files.read(line.split(" ").find((word) => word.startsWith("/")) ?? "") === "damaged") return "";
     if (line.startsWith("VERSION ")) return '{"supportedVersions":["1.0.0"]}';
     const [path = ""] = line.split(" ");
     if (!made.machine.files.read(path).startsWith("ours")) return "CNI portmap plugin v1.1.1\n";
@@ -100,6 +101,25 @@ describe("tortie install", () => {
       `/opt/cni/bin/portmap replaced (a foreign file by ${build})\n`,
     );
     expect(inodes(one).size).toBe(1);
+  });
+
+  test("files that do not answer may be anybody's: only --force replaces them", async () => {
+    const one = world(Object.fromEntries(ourNames.map((name) => [`${bin}/${name}`, "damaged"])));
+    const { status, stderr } = await one.run("install");
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        'tortie: cannot install in "/opt/cni/bin": calico, ptp, calico-ipam, bandwidth, portmap and loopback there do not answer: damaged, or no plugin; ' +
+        "pass --force to replace them\n",
+    });
+    expect((await one.run("install --force")).status).toBe(0);
+  });
+
+  test("says which other configuration has the network's name", async () => {
+    const one = world({ "/etc/cni/net.d/20-net.conflist": JSON.stringify(conflist) });
+    expect((await one.run("install --conflist /tmp/10-net.conflist")).stderr).toContain(
+      'tortie: "/etc/cni/net.d/20-net.conflist" has the same network name: give one another name, or remove it\n',
+    );
   });
 
   test("--keep does not keep a calico of another's: there would be nothing to install", async () => {

@@ -29,18 +29,20 @@ test.each([
 });
 
 const wrong = ["a b", "a\nb", "Node-1", "node_1", "-a", "a-", "a..b", ".", "a/b", "\udfff", "ü", "a".repeat(254)];
-const why = 'but a node\'s name contains only lower-case letters, digits, "-" and "."; set "nodename" to such a name';
+const why = 'but a node\'s name contains only lower-case letters, digits, "-" and "."';
+const inConf = 'set "nodename" to such a name';
+const inFile = 'write such a name into it, or set "nodename"';
 
 test.each(wrong)("nodename() refuses %j, wherever it comes from", (name) => {
   const text = JSON.stringify(name);
-  const refuse = (conf: object, sys: FakeSys, source: string) =>
+  const refuse = (conf: object, sys: FakeSys, source: string, remedy = inConf) =>
     expect(() => nodename(nodenameConf(conf), sys)).toThrow(
-      `cannot determine the node's name: ${source} is ${text}, ${why}`,
+      `cannot determine the node's name: ${source} is ${text}, ${why}; ${remedy}`,
     );
   refuse({ nodename: name }, sysWith(undefined), '"nodename"');
   refuse({ hostname: name }, sysWith(undefined), '"hostname"');
   // A file holds UTF-8.
-  if (name !== "\udfff") refuse({}, sysWith(name), 'nodename_file "/var/lib/calico/nodename"');
+  if (name !== "\udfff") refuse({}, sysWith(name), 'nodename_file "/var/lib/calico/nodename"', inFile);
 });
 
 test("nodename() takes a name of 253 characters, and its own host's in any case", () => {

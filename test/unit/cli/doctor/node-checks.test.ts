@@ -115,6 +115,14 @@ describe("checkExecutables()", () => {
     );
   });
 
+  test("one that does not answer while none does is for --force: whose it is cannot be told", () => {
+    const silent = (one: Executable) => ({ ...one, build: undefined, fault: "spawn ENOEXEC" });
+    const all = told(({ executables }) => ({
+      executables: { ...executables, executables: executables.executables.map(silent) },
+    }));
+    expect(all[0]).toMatch(/ ⇒ tortie install --bin-dir \S+ --force$/);
+  });
+
   test("another's under a name of ours is a warning; so is a build that is not this command's", () => {
     expect(told(withExecutable("portmap", { build: undefined }))[0]).toMatch(/^warning executable-foreign: \/opt/);
     const all = told(({ executables }) => ({
