@@ -87,6 +87,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const openFiles = ["src/host/sys.ts"];
 /** What the operator's command knows of a plugin: what it takes and how it reads it, what it would make, and what its traces on a node are called. */
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
+/** How attributes are laid out and numbered: known to the codec alone. */
+const codec = /^src\/netlink\/(attribute|attribute-writer|nftables\/numbers)\.ts$/;
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
 /** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
 const offThePath =
@@ -133,6 +135,11 @@ describe("layers", () => {
         target.startsWith("src/dataplane/") && !file.startsWith("src/dataplane/") && !faceOfDataplane.includes(target),
     );
     expect(inside.map(describeImport)).toEqual([]);
+  });
+
+  test("nothing outside src/netlink encodes or decodes attributes", () => {
+    const outside = imports.filter(({ file, target }) => codec.test(target) && !file.startsWith("src/netlink/"));
+    expect(outside.map(describeImport)).toEqual([]);
   });
 
   test("a plugin imports another one's main.ts only, to run it in its own process", () => {

@@ -2,9 +2,8 @@
 import type { Sys } from "../../host/sys.ts";
 import { holdsExpressions } from "../../netlink/nftables/compare.ts";
 import { dumpChains, dumpRules, dumpSets } from "../../netlink/nftables/nftables.ts";
-import { hooks, NFT_DATA_VERDICT } from "../../netlink/nftables/numbers.ts";
 import { type ChainEntry, readChain, readRule, readSet, type SetEntry } from "../../netlink/nftables/read.ts";
-import { typeId } from "../../netlink/nftables/type.ts";
+import { dataTypeId, typeId } from "../../netlink/nftables/type.ts";
 import type { NftChain, NftElements, NftResource, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { nftOwnerComment, nftOwnerSet } from "../../plan/nft-owner.ts";
 import type { Difference } from "../../plan/resource.ts";
@@ -81,8 +80,7 @@ function diffSet(table: string, wanted: NftSetDefinition, found: SetEntry | unde
   const what = `${wanted.data ? "map" : "set"} ${table} ${wanted.name}`;
   if (found === undefined) return [`${what} is missing`];
   const { key, data } = compileSet(wanted);
-  const dataType = data === undefined ? 0 : data === "verdict" ? NFT_DATA_VERDICT : typeId(data);
-  return found.keyType === typeId(key) && found.dataType === dataType ? [] : [`${what} is of another type`];
+  return found.keyType === typeId(key) && found.dataType === dataTypeId(data) ? [] : [`${what} is of another type`];
 }
 
 function diffChain(
@@ -95,7 +93,7 @@ function diffChain(
   if (found === undefined) return [`${what} is missing`];
   const { hook } = wanted;
   const hooked = hook
-    ? found.type === hook.type && found.hook?.number === hooks[hook.hook] && found.hook.priority === hook.priority
+    ? found.type === hook.type && found.hook?.name === hook.hook && found.hook.priority === hook.priority
     : found.hook === undefined;
   const rules = (session.dump(dumpRules(idOf(table), wanted.name), ["list", `${what}`]) ?? []).map(readRule);
   const missing = wanted.rules.filter(({ statements, comment }) => {

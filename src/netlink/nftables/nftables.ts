@@ -23,7 +23,6 @@ import {
   NFNL_MSG_BATCH_BEGIN,
   NFNL_MSG_BATCH_END,
   NFNL_SUBSYS_NFTABLES,
-  NFT_DATA_VERDICT,
   NFT_MSG_DELCHAIN,
   NFT_MSG_DELRULE,
   NFT_MSG_DELSET,
@@ -68,7 +67,7 @@ import {
   setDataByteOrder,
   setKeyByteOrder,
 } from "./numbers.ts";
-import { byteOrder, type DataType, typeId, typeLength } from "./type.ts";
+import { byteOrder, type DataType, dataTypeId, typeId, typeLength } from "./type.ts";
 
 /** The object of a request. */
 export interface InTable {
@@ -179,8 +178,10 @@ export function newSet({ family, table }: InTable, set: SetDefinition, id: numbe
   const writer = header(addressFamily(family)).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, name);
   writer.be32(NFTA_SET_FLAGS, (interval ? NFT_SET_INTERVAL : 0) | (data ? NFT_SET_MAP : 0));
   writer.be32(NFTA_SET_KEY_TYPE, typeId(key)).be32(NFTA_SET_KEY_LEN, typeLength(key));
-  if (data === "verdict") writer.be32(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT).be32(NFTA_SET_DATA_LEN, 0);
-  else if (data) writer.be32(NFTA_SET_DATA_TYPE, typeId(data)).be32(NFTA_SET_DATA_LEN, typeLength(data));
+  if (data) {
+    const length = data === "verdict" ? 0 : typeLength(data);
+    writer.be32(NFTA_SET_DATA_TYPE, dataTypeId(data)).be32(NFTA_SET_DATA_LEN, length);
+  }
   writer.be32(NFTA_SET_ID, id);
   if (size !== undefined) {
     writer.nest(NFTA_SET_DESC, () => {

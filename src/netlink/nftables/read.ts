@@ -3,6 +3,7 @@ import { type Attributes, be32Of, listAttributes, readAttributes, stringOf } fro
 import type { Reply } from "../message.ts";
 import type { SetElement } from "./elements.ts";
 import {
+  hooks,
   NFT_SET_ELEM_INTERVAL_END,
   NFTA_CHAIN_HOOK,
   NFTA_CHAIN_NAME,
@@ -61,12 +62,14 @@ export function readSet(reply: Reply): SetEntry {
   };
 }
 
+const hookNames = Object.keys(hooks) as readonly (keyof typeof hooks)[];
+
 export interface ChainEntry {
   readonly table: string;
   readonly name: string;
   readonly type: string;
-  /** `undefined` for a regular chain. */
-  readonly hook: { readonly number: number; readonly priority: number } | undefined;
+  /** `undefined` for a regular chain; without a name at a hook that no plan uses. */
+  readonly hook: { readonly name: keyof typeof hooks | undefined; readonly priority: number } | undefined;
 }
 
 export function readChain(reply: Pick<Reply, "payload">): ChainEntry {
@@ -78,7 +81,7 @@ export function readChain(reply: Pick<Reply, "payload">): ChainEntry {
     name: textOf(attributes.get(NFTA_CHAIN_NAME)),
     type: textOf(attributes.get(NFTA_CHAIN_TYPE)),
     hook: hooked && {
-      number: numberOf(hooked.get(NFTA_HOOK_HOOKNUM)),
+      name: hookNames.find((name) => hooks[name] === numberOf(hooked.get(NFTA_HOOK_HOOKNUM))),
       priority: numberOf(hooked.get(NFTA_HOOK_PRIORITY)) | 0,
     },
   };

@@ -6,6 +6,7 @@
  */
 import { addressBytes, formatAddress } from "../../net/address.ts";
 import { littleEndian, MalformedError } from "../attribute.ts";
+import { NFT_DATA_VERDICT } from "./numbers.ts";
 
 export type DataType = "ipv4_addr" | "ipv6_addr" | "inet_proto" | "inet_service" | "mark";
 
@@ -34,6 +35,12 @@ export function protocolNumber(text: string): number {
 
 export function typeId(fields: readonly DataType[]): number {
   return fields.reduce((id, field) => (id << typeBits) | types[field].id, 0);
+}
+
+/** The number for what the elements of a map hold; 0 for a set. */
+export function dataTypeId(data: readonly DataType[] | "verdict" | undefined): number {
+  if (data === undefined) return 0;
+  return data === "verdict" ? NFT_DATA_VERDICT : typeId(data);
 }
 
 /** In bytes. */
