@@ -14,7 +14,7 @@
  */
 
 import { CoreError } from "../errors/core-error.ts";
-import { getLink, readLink } from "../netlink/link.ts";
+import { getLink, type Link, readLink } from "../netlink/link.ts";
 import type { IptablesPorts, RemovedChain } from "../plan/iptables.ts";
 import { inOrder } from "../plan/order.ts";
 import type { Place, Plan, Resource } from "../plan/resource.ts";
@@ -33,7 +33,7 @@ import { applyNft } from "./nftables/apply.ts";
 /** What `apply` learned of the links it made. */
 export interface Applied {
   /** MAC address and MTU as the kernel reports them, by `<place>:<name>`. */
-  readonly links: ReadonlyMap<string, { readonly index: number; readonly mac: string; readonly mtu: number }>;
+  readonly links: ReadonlyMap<string, Pick<Link, "index" | "mac" | "mtu">>;
   /** Removed iptables chains of attachments that have ended. */
   readonly madeRoom: readonly RemovedChain[];
   /** Rolls back what this call created, and nothing else. */
@@ -153,10 +153,11 @@ function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): 
   const driver = messageDriver(resource);
   const { at } = resource;
   const { namespaces } = run;
+  const isThere = hasErrno(outcome, "EEXIST");
+  if (isThere && driver.isShared) return;
   const verb = driver.verb ?? "add";
   const what = `${driver.describe(resource)}${placeText(at)}`;
-  if (!hasErrno(outcome, "EEXIST")) throw new KernelError([verb, what], outcome);
-  if (driver.isShared) return;
+  if (!isThere) throw new KernelError([verb, what], outcome);
   namespaces.lookAgain(at);
   const differences = driver.diff(resource, namespaces);
   if (differences.length === 0) return;
@@ -176,11 +177,11 @@ function reconcile(run: ApplyRun, resource: MessageResource, outcome: Outcome): 
 }
 
 function linksOf(run: ApplyRun): Applied["links"] {
-  const links = new Map<string, { index: number; mac: string; mtu: number }>();
+  const links = new Map<string, Link>();
   for (const place of ["host", "sandbox"] satisfies Place[]) {
     for (const { name } of endsIn(run.links, place)) {
       const link = run.link(place, name);
-      if (link) links.set(`${place}:${name}`, { index: link.index, mac: link.mac ?? "", mtu: link.mtu });
+      if (link) links.set(`${place}:${name}`, link);
     }
   }
   return links;

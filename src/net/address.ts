@@ -15,12 +15,13 @@ export type TableFamily = "ip" | "ip6";
 export const tableFamilies: readonly TableFamily[] = ["ip", "ip6"];
 
 /**
- * The 4 or 16 bytes of an address; `undefined` if the text is not valid. Strict: no leading zeros in IPv4 (some programs read `"010.0.0.1"`
- * as octal), no zone (`"fe80::1%eth0"`), no white space. IPv6 may end in IPv4 (`"::ffff:10.0.0.5"`).
+ * The 4 or 16 bytes of an address, for reading alone: other callers get the same array. `undefined` if the text is not valid. Strict: no leading
+ * zeros in IPv4 (some programs read `"010.0.0.1"` as octal), no zone (`"fe80::1%eth0"`), no white space. IPv6 may end in IPv4
+ * (`"::ffff:10.0.0.5"`).
  */
-export function parseAddress(text: string): Uint8Array | undefined {
-  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
-}
+export const parseAddress = remembering((text: string): Uint8Array | undefined =>
+  text.includes(":") ? parseIpv6(text) : parseIpv4(text),
+);
 
 /** The canonical text of 4 or 16 bytes. */
 export function formatAddress(bytes: Uint8Array): string {
@@ -45,12 +46,12 @@ export function tableFamilyOf(addressOrPrefix: string): TableFamily {
   return familyOf(addressOrPrefix) === 4 ? "ip" : "ip6";
 }
 
-/** The bytes of an address that was already validated at the edge, for reading alone: other callers get the same array. Throws otherwise. */
-export const addressBytes = remembering((address: string): Uint8Array => {
+/** The bytes of an address that was already validated at the edge, for reading alone. Throws otherwise. */
+export function addressBytes(address: string): Uint8Array {
   const bytes = parseAddress(address);
   if (bytes === undefined) throw new RangeError(`cannot parse address "${address}"`);
   return bytes;
-});
+}
 
 /** The value of an address as one unsigned number of 32 or 128 bits. */
 export function addressToBigInt(address: string): bigint {

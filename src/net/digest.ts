@@ -80,8 +80,11 @@ function pad(bytes: Uint8Array, blockSize: 64 | 128): Int32Array {
   const lengthSize = blockSize / 8;
   const blocks = Math.ceil((bytes.length + 1 + lengthSize) / blockSize);
   const words = new Int32Array((blocks * blockSize) / 4);
-  for (let i = 0; i < bytes.length; i++)
-    words[i >> 2] = (words[i >> 2] as number) | ((bytes[i] as number) << (24 - 8 * (i & 3)));
+  // What is behind the last byte is undefined, of which bit operators make 0.
+  for (let i = 0; i < bytes.length; i += 4) {
+    const high = ((bytes[i] as number) << 24) | ((bytes[i + 1] as number) << 16);
+    words[i >> 2] = high | ((bytes[i + 2] as number) << 8) | (bytes[i + 3] as number);
+  }
   words[bytes.length >> 2] = (words[bytes.length >> 2] as number) | (0x80 << (24 - 8 * (bytes.length & 3)));
   words[words.length - 2] = bytes.length / 0x20000000;
   words[words.length - 1] = bytes.length << 3;
@@ -185,7 +188,7 @@ function sha512Round(s: Int32Array, constants: Int32Array, w: Int32Array, t: num
 }
 
 function addTo(hash: Int32Array, working: readonly number[]): void {
-  for (const [index, word] of working.entries()) hash[index] = (hash[index] as number) + word;
+  for (let i = 0; i < working.length; i++) hash[i] = (hash[i] as number) + (working[i] as number);
 }
 
 function interleave(high: readonly number[], low: readonly number[]): Int32Array {

@@ -1,13 +1,14 @@
 /** Ethernet MAC addresses: lower-case text (`"ee:ee:ee:ee:ee:ee"`), six bytes at the codec's edge. */
 import { formatAddress } from "./address.ts";
+import { remembering } from "./remembering.ts";
 
-/** Parses six pairs of hexadecimal digits joined by `:` or `-`; `undefined` if the text is not valid. */
-export function parseMac(text: string): Uint8Array | undefined {
+/** Parses six pairs of hexadecimal digits joined by `:` or `-`, for reading alone; `undefined` if the text is not valid. */
+export const parseMac = remembering((text: string): Uint8Array | undefined => {
   if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)) return undefined;
   const bytes = new Uint8Array(6);
   for (let i = 0; i < 6; i++) bytes[i] = Number.parseInt(text.slice(i * 3, i * 3 + 2), 16);
   return bytes;
-}
+});
 
 export function formatMac(bytes: Uint8Array): string {
   const pairs: string[] = [];

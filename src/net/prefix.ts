@@ -16,20 +16,20 @@ import {
 import { remembering } from "./remembering.ts";
 
 export interface Prefix {
-  /** 4 or 16 bytes. Host bits are kept. */
+  /** 4 or 16 bytes, for reading alone. Host bits are kept. */
   readonly bytes: Uint8Array;
   readonly length: number;
 }
 
 /** `undefined` if the text is not a valid prefix. Strict like `parseAddress`; the length has no leading zeros and no sign. */
-export function parsePrefix(text: string): Prefix | undefined {
+export const parsePrefix = remembering((text: string): Prefix | undefined => {
   const slash = text.indexOf("/");
   if (slash < 0) return undefined;
   const bytes = parseAddress(text.slice(0, slash));
   if (bytes === undefined) return undefined;
   const length = parseOctet(text.slice(slash + 1));
   return length !== undefined && length <= bytes.length * 8 ? { bytes, length } : undefined;
-}
+});
 
 export function formatPrefix({ bytes, length }: Prefix): string {
   return `${formatAddress(bytes)}/${length}`;
@@ -105,8 +105,8 @@ export function ordinalOf(prefix: string, address: string): bigint | undefined {
   return bytesToBigInt(addressBytes(address)) & (addressCount(prefix) - 1n);
 }
 
-/** Of a text that was validated at the edge; the bytes are for reading alone. */
-const prefixOf = remembering((addressOrPrefix: string): Prefix => {
+/** Of a text that was validated at the edge. */
+function prefixOf(addressOrPrefix: string): Prefix {
   if (!addressOrPrefix.includes("/")) {
     const bytes = addressBytes(addressOrPrefix);
     return { bytes, length: bytes.length * 8 };
@@ -114,7 +114,7 @@ const prefixOf = remembering((addressOrPrefix: string): Prefix => {
   const prefix = parsePrefix(addressOrPrefix);
   if (prefix === undefined) throw new RangeError(`cannot parse prefix "${addressOrPrefix}"`);
   return prefix;
-});
+}
 
 function fullLength(addressOrPrefix: string): 32 | 128 {
   return familyOf(addressOrPrefix) === 4 ? 32 : 128;

@@ -48,7 +48,9 @@ export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
   let others: Map<number, number> | undefined;
   const end = bytes.length;
   for (let at = offset; at < end; ) {
-    const length = lengthAt(bytes, at, end);
+    // What is behind the end is undefined, of which bit operators make 0; so an attribute without all of its header is too short.
+    const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+    if (length < headerLength || length > end - at) throw badLength(bytes, at);
     const type = ((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) & typeMask;
     if (type < usualTypes) usual[type] = at + headerLength;
     else {
@@ -71,21 +73,27 @@ export function readAttributes(bytes: Uint8Array, offset = 0): Attributes {
 export function listAttributes(bytes: Uint8Array, offset = 0): readonly Attribute[] {
   const attributes: Attribute[] = [];
   for (let at = offset; at < bytes.length; ) {
-    const length = lengthAt(bytes, at, bytes.length);
+    const length = lengthAt(bytes, at);
     attributes.push({ type: typeAt(bytes, at), value: valueAt(bytes, at) });
     at += align(length);
   }
   return attributes;
 }
 
-/** The length of the attribute that starts here; all of it is before `end`. */
-function lengthAt(bytes: Uint8Array, at: number, end: number): number {
-  const rest = end - at;
-  if (rest < headerLength) throw truncated("attribute header", headerLength, rest);
+/** The length of the attribute that starts here; all of it is there. */
+function lengthAt(bytes: Uint8Array, at: number): number {
   const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
-  if (length < headerLength) throw new MalformedError(`cannot read netlink attribute: its length is ${length}`);
-  if (length > rest) throw truncated("attribute", length, rest);
+  if (length < headerLength || length > bytes.length - at) throw badLength(bytes, at);
   return length;
+}
+
+function badLength(bytes: Uint8Array, at: number): MalformedError {
+  const rest = bytes.length - at;
+  if (rest < headerLength) return truncated("attribute header", headerLength, rest);
+  const length = u16Of(bytes, at);
+  return length < headerLength
+    ? new MalformedError(`cannot read netlink attribute: its length is ${length}`)
+    : truncated("attribute", length, rest);
 }
 
 function typeAt(bytes: Uint8Array, at: number): number {

@@ -42,8 +42,10 @@ export const suffix = ".json";
 
 /** Names that Calico makes are valid file names; in others, invalid characters are percent-encoded. */
 export function pathOf(kind: FileKind, name: string): string {
-  // A listing skips hidden files.
-  const file = encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, "\ufffd")).replace(/^\./, "%2E");
+  // Most names stay as they are. A listing skips hidden files.
+  const file = /^[a-z0-9-][a-z0-9.-]*$/.test(name)
+    ? name
+    : encodeURIComponent(name.replace(/[\ud800-\udfff]/gu, "\ufffd")).replace(/^\./, "%2E");
   const { directory } = places[kind];
   // A file name is limited to 255 bytes, and the temporary file's name is longer.
   return file.length <= 220

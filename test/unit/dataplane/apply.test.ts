@@ -39,7 +39,7 @@ sysctl net/ipv6/conf/eth0/accept_dad = 0
 
   test("reports the links as the kernel has them", () => {
     const { links } = applied(newStand(), endpointPlan());
-    expect(Object.fromEntries(links)).toEqual({
+    expect(Object.fromEntries([...links].map(([at, { index, mac, mtu }]) => [at, { index, mac, mtu }]))).toEqual({
       "host:cali5": { index: 3, mac: "ee:ee:ee:ee:ee:ee", mtu: 1440 },
       "host:bwp5": { index: 2, mac: "02:00:00:00:00:01", mtu: 1440 },
       "sandbox:eth0": { index: 2, mac: "02:00:00:00:00:05", mtu: 1440 },
