@@ -15,6 +15,7 @@ import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
+import { comparableBlock, type Fields, renumbered } from "../lib/cluster/recorded.ts";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
 import { Runner } from "../lib/runtimes/runner.ts";
@@ -58,7 +59,6 @@ const recordedBlocks = [
 /** Whose recorded annotations are not to be compared: the pod of the step that is left out. */
 const leftOut = "pn";
 
-type Fields = Readonly<Record<string, unknown>>;
 interface Raw {
   readonly kind: string;
   readonly metadata: Fields & { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
@@ -164,27 +164,6 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
   });
 });
 
-type BlockName = string | undefined | { readonly cidr: string };
-
-/** A text in which the addresses and names of some blocks are those of others of the same size. */
-function renumbered(text: string, from: readonly BlockName[], to: readonly BlockName[]): string {
-  return from.reduce<string>((result, block, index) => {
-    const [own, other] = [block, to[index]].map((one) => (typeof one === "object" ? one.cidr : one));
-    if (own === undefined || other === undefined) return result;
-    return [".", "-"].reduce((part, separator) => moved(part, own, other, separator), result);
-  }, text);
-}
-
-function moved(text: string, from: string, to: string, separator: string): string {
-  const [start = 0, target = 0] = [from, to].map((cidr) => Number(cidr.replace(/\/.*/, "").split(".").at(-1)));
-  const [head = "", otherHead = ""] = [from, to].map((cidr) => cidr.split(".").slice(0, 3).join(separator) + separator);
-  const size = 2 ** (32 - Number(from.split("/")[1]));
-  return text.replaceAll(new RegExp(`(?<![\\d.])${head.replaceAll(".", "\\.")}(\\d+)`, "g"), (found, last: string) => {
-    const offset = Number(last) - start;
-    return offset < 0 || offset >= size ? found : `${otherHead}${target + offset}`;
-  });
-}
-
 function withNodename(list: Conflist, nodename: string): Conflist {
   return {
     ...list,
@@ -205,25 +184,6 @@ function comparable(objects: readonly Raw[]): Fields {
       { labels, annotations, spec: kind === "IPAMBlock" ? comparableBlock(spec) : spec },
     ]),
   );
-}
-
-function comparableBlock(spec: Fields): Fields {
-  const { affinityClaimTime, attributes, sequenceNumber, sequenceNumberForAllocation, ...others } = spec;
-  const numbers = Object.entries(sequenceNumberForAllocation as Readonly<Record<string, number | bigint>>);
-  const last = BigInt(sequenceNumber as number | bigint);
-  return {
-    ...others,
-    hasClaimTime: typeof affinityClaimTime === "string",
-    attributes: (attributes as readonly Fields[]).map(comparableAttribute),
-    // Counted back from the block's own: each write adds one.
-    ages: Object.fromEntries(numbers.map(([ordinal, number]) => [ordinal, Number(last - BigInt(number))])),
-  };
-}
-
-function comparableAttribute({ handle_id, secondary, ...others }: Fields): Fields {
-  const { timestamp, interface: _ours, ...more } = secondary as Readonly<Record<string, string>>;
-  const isTime = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+0000 UTC$/.test(timestamp ?? "");
-  return { handle_id, secondary: more, isTime, ...others };
 }
 
 /** What the plugin wrote: the last sandbox, and the addresses. */
