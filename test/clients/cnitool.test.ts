@@ -70,7 +70,7 @@ const requests = {
   bandwidth: { ingressRate: 50e6, ingressBurst: 4e6, egressRate: 50e6, egressBurst: 4e6 },
 };
 
-test("add, check and del: a pod with a host port and limits, and nothing left", () => {
+test("cnitool add, check and del of a pod with a host port and limits succeed and leave nothing", () => {
   const { name, netns } = newPod();
   const address = addressOf(JSON.parse(must("add", netns, requests)));
   must("check", netns, requests);
@@ -83,7 +83,7 @@ test("add, check and del: a pod with a host port and limits, and nothing left", 
   expectNothingLeft();
 });
 
-test("del without the cached result, and without the capabilities, leaves nothing", () => {
+test("cnitool del without the cached result and the capabilities leaves nothing", () => {
   const { netns } = newPod();
   must("add", netns, requests);
   node.sh("rm -r /var/lib/cni/results");
@@ -91,7 +91,7 @@ test("del without the cached result, and without the capabilities, leaves nothin
   expectNothingLeft();
 });
 
-test("check tells what is missing", () => {
+test("cnitool check names the missing objects", () => {
   const { name, netns } = newPod();
   must("add", netns, requests);
   node.sh("ip route del default", { in: name });
@@ -102,7 +102,7 @@ test("check tells what is missing", () => {
   expectNothingLeft();
 });
 
-test("status is ready, and gc takes what cnitool knows", () => {
+test("cnitool status succeeds, and gc accepts cnitool's valid attachments", () => {
   const { netns } = newPod();
   must("status", "");
   must("add", netns, requests);

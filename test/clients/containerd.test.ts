@@ -96,11 +96,11 @@ function port(hostPort: number): Pod["ports"] & object {
   return [{ hostPort, containerPort: 80 }];
 }
 
-test("the network is ready", async () => {
+test("containerd reports the network as ready", async () => {
   expect(await containerd.cri.isNetworkReady()).toBe(true);
 });
 
-test("a pod has its address, its host port and its limits, and nothing of it is left", async () => {
+test("containerd: a pod has its address, host port and limits, and leaves nothing", async () => {
   const [web] = await start({ name: "web", ports: port(8080), ingressBandwidth: "20M", egressBandwidth: "10M" });
   if (web === undefined) throw new Error("no pod");
   expect(web.ip).toMatch(/^192\.168\./);
@@ -114,7 +114,7 @@ test("a pod has its address, its host port and its limits, and nothing of it is 
   expectNothingLeft();
 });
 
-test("20 pods at once: an address each, all reachable, host ports and rates right, nothing left", async () => {
+test("containerd: 20 concurrent pods have an address each, answer on their host ports, keep their rates and leave nothing", async () => {
   const pods = Array.from({ length: 20 }, (_, index) => ({
     name: `web-${index}`,
     ports: port(8000 + index),
@@ -134,7 +134,7 @@ test("20 pods at once: an address each, all reachable, host ports and rates righ
   expectNothingLeft();
 });
 
-test("a host port that a pod has is refused to the next, by the owner's name, and nothing of that pod is left", async () => {
+test("containerd: a pod that requests a taken host port is refused with the owner's name, and leaves nothing", async () => {
   const [web] = await start({ name: "web", ports: port(8080) });
   const before = snapshot(node);
   const second = containerd.cri.run({ name: "other", ports: port(8080) });
@@ -144,7 +144,7 @@ test("a host port that a pod has is refused to the next, by the owner's name, an
   expectNothingLeft(before);
 });
 
-test("a pod's next sandbox has its address and host port while the old one is still there, and keeps it", async () => {
+test("containerd: a pod's next sandbox takes over the address and the host port while the old one still exists, and keeps them", async () => {
   const pod = { name: "web", namespace: "default" };
   const [old] = await start(pod);
   const [young] = await start({ ...pod, attempt: 1 });
@@ -156,7 +156,7 @@ test("a pod's next sandbox has its address and host port while the old one is st
   expectNothingLeft();
 });
 
-test("a sandbox whose network namespace is gone is stopped and removed like any other", async () => {
+test("containerd stops and removes a sandbox whose network namespace is gone", async () => {
   const [web] = await start({ name: "web", ports: port(8080), ingressBandwidth: "10M", egressBandwidth: "10M" });
   if (web === undefined) throw new Error("no pod");
   node.sh(`umount -l /run/netns/${web.netns}; rm /run/netns/${web.netns}`);
@@ -181,7 +181,7 @@ describe.each(["TERM", "KILL"] as const)("after containerd was ended by SIG%s wi
   });
 });
 
-test("containerd killed in the middle of 20 pods: the next attempts of them are served, and GC takes what it forgot", async () => {
+test("containerd killed while it starts 20 pods: their next attempts succeed, and GC removes what it forgot", async () => {
   const pods = Array.from({ length: 20 }, (_, index) => ({ name: `web-${index}`, ports: port(8000 + index) }));
   const attempts = pods.map((pod) => containerd.cri.run(pod));
   await Promise.any(attempts);

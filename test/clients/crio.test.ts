@@ -88,7 +88,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
   });
 });
 
-test("an edit of the configuration does not keep a pod from being looked at and stopped", () => {
+test("CRI-O inspects and stops a pod after its configuration was edited", () => {
   const pod = new Crio(node, pluginDirs, usual).run(requests("a", { ingressRate: 10e6 }));
   const edited = { ...usual, plugins: usual.plugins.filter(({ type }) => type === "calico") };
   const again = new Crio(node, pluginDirs, edited, [pod]);
@@ -108,6 +108,6 @@ test.each([
   expectNothingLeft();
 });
 
-test("a version that a plugin does not know keeps the list from being used", () => {
+test("CRI-O rejects a list with a version that a plugin does not know", () => {
   expect(() => new Crio(node, pluginDirs, withVersion(usual, "9.9.9"))).toThrow(/does not support config version/);
 });

@@ -62,7 +62,7 @@ test("podman lists the networks", () => {
   expect(podman.must(["network", "ls", "-q"]).split("\n")).toEqual(expect.arrayContaining([network, secondNetwork]));
 });
 
-test("two containers reach each other, a published port answers, and removal leaves nothing", () => {
+test("podman: two containers reach each other, a published port answers, and removal leaves nothing", () => {
   const web = start("web", ["-p", "8080:80"]);
   const peer = start("peer");
   expect(web.ip).toMatch(/^10\.88\./);
@@ -76,7 +76,7 @@ test("two containers reach each other, a published port answers, and removal lea
   expectNothingLeft();
 });
 
-test("ranges of ports, UDP ports and ports of one address are published", () => {
+test("podman publishes ranges of ports, UDP ports and ports of one address", () => {
   const ports = ["-p", "8100-8103:80-83", "-p", "5353:53/udp", "-p", `${nodeAddress4}:8443:80`];
   const { netns } = start("web", ports);
   podman.exec("web", ["httpd", "-p", "83", "-h", "/www"]);
@@ -89,7 +89,7 @@ test("ranges of ports, UDP ports and ports of one address are published", () => 
   expectNothingLeft();
 });
 
-test("a container gets the addresses that --ip and --mac-address ask for", () => {
+test("podman: a container gets the addresses that --ip and --mac-address request", () => {
   const { ip } = start("web", ["--ip", "10.88.5.6", "--mac-address", "02:11:22:33:44:55"]);
   expect(ip).toBe("10.88.5.6");
   expect(podman.inspect("web").networks[network]?.MacAddress).toBe("02:11:22:33:44:55");
@@ -101,7 +101,7 @@ test("a container gets the addresses that --ip and --mac-address ask for", () =>
   expectNothingLeft();
 });
 
-describe("a container in two networks", () => {
+describe("podman: a container in two networks", () => {
   test("is reached by both addresses, and its published port by the first", () => {
     const { netns } = start("web", ["--network", secondNetwork, "-p", "8080:80"]);
     const addresses = Object.values(podman.inspect("web").networks).map(({ IPAddress }) => IPAddress);
@@ -135,7 +135,7 @@ describe("a container in two networks", () => {
   });
 });
 
-test("a container that is restarted gets a network again, and one port only once", () => {
+test("podman: a restarted container gets its network again, and its port only once", () => {
   start("first", ["-p", "8081:80"]);
   expect(() => start("second", ["-p", "8081:80"])).toThrow(/8081/);
   podman.must(["restart", "-t", "0", "first"]);
@@ -145,7 +145,7 @@ test("a container that is restarted gets a network again, and one port only once
   expectNothingLeft();
 });
 
-test("a container that is killed leaves nothing, and serves again when it is started again", () => {
+test("podman: a killed container leaves nothing, and serves after a new start", () => {
   start("web", ["-p", "8080:80"]);
   podman.must(["kill", "web"]);
   podman.must(["start", "web"]);
@@ -156,7 +156,7 @@ test("a container that is killed leaves nothing, and serves again when it is sta
   expectNothingLeft();
 });
 
-test("a container whose conmon was killed too, so that nobody has cleaned up, is removed like any other", () => {
+test("podman removes a container whose conmon was killed before it could clean up", () => {
   start("web", ["-p", "8080:80"]);
   const monitor = podman.must(["inspect", "-f", "{{.State.ConmonPid}} {{.State.Pid}}", "web"]).trim();
   node.sh(`kill -9 ${monitor}`);
@@ -166,7 +166,7 @@ test("a container whose conmon was killed too, so that nobody has cleaned up, is
   expectNothingLeft();
 });
 
-test("8 containers started at once get an address each", async () => {
+test("podman: 8 containers started concurrently get an address each", async () => {
   const names = Array.from({ length: 8 }, (_, index) => `box-${index}`);
   await Promise.all(
     names.map((name, index) => podman.startLater(name, ["--network", network, "-p", `${8200 + index}:80`])),
@@ -182,7 +182,7 @@ test("8 containers started at once get an address each", async () => {
 });
 
 // Last: the Go plugins leave their bridge and their chains.
-test("a container without --network gets podman's own default network, as before", () => {
+test("podman: a container without --network still gets podman's own default network", () => {
   const { netns } = podman.start("plain", []);
   expect(node.sh("ip -br address show eth0", { in: netns })).toContain("UP");
   podman.remove("plain");

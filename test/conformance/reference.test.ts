@@ -12,7 +12,9 @@ import { rows } from "./sections.ts";
 import { loadSubject, referenceSource } from "./subject.ts";
 import { total } from "./table.ts";
 
-test("every row comes to an outcome with the reference's plugins", { timeout: 1_800_000 }, async ({ skip }) => {
+test("the conformance suite finishes every row with the reference plugins", { timeout: 1_800_000 }, async ({
+  skip,
+}) => {
   if (!existsSync(goPluginDir)) skip(`there are no reference plugins in ${goPluginDir}`);
   const subject = await loadSubject(referenceSource());
   const outcomes: Outcome[] = [];

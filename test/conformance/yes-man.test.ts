@@ -42,7 +42,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-test("a plugin that does nothing and says yes fails all rows but those that ask for nothing", {
+test("the conformance suite fails a plugin that does nothing and reports success, in all rows that require an effect", {
   timeout: 900_000,
 }, async () => {
   const subject = await loadSubject({ dir, conflist: referenceConflist, name: "yes-man" });

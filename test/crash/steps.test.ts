@@ -122,7 +122,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   }
 });
 
-test("the release has no trace of the switch", () => {
+test("dist/bin does not contain TORTIE_FAULT", () => {
   const bytesOf = (dir: string) => readFileSync(join(dir, "calico"), "latin1");
   expect(bytesOf(crashPluginDir)).toContain(switchName);
   expect(bytesOf(ourPluginDir)).not.toContain(switchName);

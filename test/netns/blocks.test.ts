@@ -72,7 +72,7 @@ function arrivedOutside(address: string): number {
   return Number(packets);
 }
 
-test("one route per block and family, whatever the number of pods; it goes with the last", () => {
+test("calico adds one route per block and family, whatever the number of pods, and the last DEL removes it", () => {
   const clean = snapshot(node);
   const pods = ["a", "b", "c"].map((name) => add(name));
   const [v4 = "", v6 = ""] = blockRoutes();
@@ -114,7 +114,7 @@ test.each([
   runner.del(chain, pod);
 });
 
-test("a block within a network of the node has none, and the node reaches its neighbours there", () => {
+test("calico adds no route for a block within a network of the node, and the node still reaches its neighbours there", () => {
   node.sh("ip address add 10.66.0.2/16 dev uplink");
   node.sh("ip address add 10.66.7.60/16 dev uplink", { in: "outside" });
   const chain = withPool("10.66.7.0/26", 26);
@@ -128,7 +128,7 @@ test("a block within a network of the node has none, and the node reaches its ne
   runner.del(chain, pod);
 });
 
-test("the route goes also where the pool was deleted meanwhile, and its block", () => {
+test("calico DEL removes a block's route after the pool and the block were deleted", () => {
   const chain = withPool("10.66.0.0/24", 28);
   const pod = add("a", chain);
   expect(blockRoutes()).toEqual([expect.stringMatching(/^10\.66\.0\.\d+\/28$/)]);
@@ -137,7 +137,7 @@ test("the route goes also where the pool was deleted meanwhile, and its block", 
   expect(blockRoutes()).toEqual([]);
 });
 
-test("another's route to the block is left, and is good enough", () => {
+test("calico accepts a foreign route to the block and leaves it alone", () => {
   const first = add("a");
   const [block = ""] = blockRoutes();
   runner.del(list, first);
@@ -148,7 +148,7 @@ test("another's route to the block is left, and is good enough", () => {
   expect(node.sh(`ip route show ${block}`)).toContain(`unreachable ${block} proto bird`);
 });
 
-test("a route that a hand has removed comes back with the next ADD, of the same pod or another", () => {
+test("calico ADD restores a block's route that was deleted, for the same pod or another", () => {
   const pod = add("a");
   const both = blockRoutes();
   for (const next of [() => void runner.add(list, pod), () => void add("b")]) {
@@ -158,7 +158,7 @@ test("a route that a hand has removed comes back with the next ADD, of the same 
   }
 });
 
-test("CHECK names a route that is gone, and GC puts it back, and takes away what a killed DEL left", () => {
+test("calico CHECK names a missing block route, and GC restores it and removes one that a killed DEL left", () => {
   const pod = add("a");
   const [block = ""] = blockRoutes();
   node.sh(`ip route del blackhole ${block} proto 80`);
@@ -171,7 +171,7 @@ test("CHECK names a route that is gone, and GC puts it back, and takes away what
   expect(blockRoutes()).toEqual([]);
 });
 
-test("ADD and DEL at the same time leave the route while a pod of the block is there", async () => {
+test("calico: concurrent ADDs and DELs keep a block's route while it has a pod", async () => {
   const request = { cniVersion: list.cniVersion, name: list.name, ...list.plugins[0] };
   const [a, b] = [newPod("a"), newPod("b")];
   const call = async (command: "ADD" | "DEL", sandbox: Sandbox) => {

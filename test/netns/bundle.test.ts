@@ -72,6 +72,6 @@ describe.each(nodes)("under %s", (node) => {
   });
 });
 
-test("begins as a program of Node", () => {
+test("the bundle starts with Node's shebang", () => {
   expect(readFileSync(bundle, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
 });

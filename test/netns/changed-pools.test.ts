@@ -130,7 +130,7 @@ describe.each(changes)("$name", ({ make, remark, after, wrong = [] }) => {
   });
 });
 
-test("what is damaged besides is found once the next ADD has written the sets", () => {
+test("tortie doctor finds further damage after the next ADD has written the sets", () => {
   const sandbox = newPod();
   tortie("apply -f -", pool("second", { cidr: "10.66.0.0/24", natOutgoing: true }));
   node.sh("nft flush chain ip tortie postrouting");

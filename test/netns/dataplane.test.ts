@@ -43,7 +43,7 @@ afterEach(() => {
 
 afterAll(() => node?.stop());
 
-test("apply() repeated changes nothing, and its undo() takes back nothing", () => {
+test("apply() repeated changes nothing, and its undo() rolls back nothing", () => {
   expect(take({ step: "apply", in: "a", plan }, { step: "diff", in: "a", plan })[1]?.value).toEqual([]);
   const before = state();
   const answers = take({ step: "apply", in: "a", plan }, { step: "undo" }, { step: "diff", in: "a", plan });
@@ -131,7 +131,7 @@ test("apply() refuses a foreign eth0 in the sandbox and leaves it alone", () => 
   node.sh("ip link del foreign");
 });
 
-test("apply() refuses the host link of another, unless it is an earlier sandbox of the same pod", () => {
+test("apply() rejects a host link of another owner, unless it is an earlier sandbox of the same pod", () => {
   const links: Plan = { owner: "tortie:net/old/eth0", resources: plan.resources.filter(({ kind }) => kind === "veth") };
   const answers = take(
     { step: "apply", in: "a", plan: links },
@@ -146,7 +146,7 @@ test("apply() refuses the host link of another, unless it is an earlier sandbox 
   expect(answers[4]?.value).toEqual([]);
 });
 
-test("apply() takes the name of a pod whose sandbox is just being dismantled", () => {
+test("apply() waits for a sandbox of the same pod that is being dismantled", () => {
   const other = {
     ...plan,
     owner: "tortie:net/old/eth0",
@@ -162,7 +162,7 @@ test("apply() takes the name of a pod whose sandbox is just being dismantled", (
   }
 });
 
-test("remove() deletes what is the owner's, once; list() lists it", () => {
+test("remove() deletes the owner's objects, once; list() lists them", () => {
   const answers = take(
     { step: "apply", in: "a", plan },
     { step: "list", ownerPrefix: "tortie:" },

@@ -6,7 +6,7 @@ import { requireBuild, root } from "../lib/suite.ts";
 
 beforeAll(requireBuild);
 
-test("the demo ends with status 0 and shows every step", async () => {
+test("the demo exits with code 0 and shows every step", async () => {
   const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
   const { exitCode, stdout } = await execa(process.execPath, argv, { cwd: root, input: "", reject: false });
   expect(stdout.split("\n").filter((line) => /^( {2}no |failed:)/.test(line))).toEqual([]);
@@ -16,7 +16,7 @@ test("the demo ends with status 0 and shows every step", async () => {
   expect(exitCode).toBe(0);
 });
 
-test("the demo without the executables says so and ends with status 1", async () => {
+test("the demo without the executables says so and exits with code 1", async () => {
   const argv = ["--import", "tsx", join(root, "scripts/demo.ts")];
   const env = { ...process.env, TORTIE_PLUGINS: "/nonexistent" };
   const { exitCode, stdout } = await execa(process.execPath, argv, { cwd: root, input: "", env, reject: false });

@@ -385,7 +385,7 @@ describe("made by an earlier release, which recorded no parts", () => {
   });
 });
 
-test("a damaged block hides nothing of what the kernel lacks", async () => {
+test("tortie doctor reports missing kernel features in spite of a damaged block", async () => {
   const ward = await Ward.start();
   try {
     ward.node.sh("for file in /run/tortie/ipam/blocks/*; do truncate -s 200 $file; done; nft flush ruleset");

@@ -22,7 +22,7 @@ async function withPod(body: (node: Node) => void): Promise<void> {
   }
 }
 
-test("what a plugin made whose executable is gone is not called well", () =>
+test("tortie doctor does not call attachments healthy whose plugin's executable is gone", () =>
   withPod((node) => {
     const directory = node.sh("mktemp -d").trim();
     node.sh(
@@ -35,7 +35,7 @@ test("what a plugin made whose executable is gone is not called well", () =>
     ]);
   }));
 
-test("an address that nobody can record is not offered to be repaired, and the way out is named", () =>
+test("tortie doctor does not offer to repair an address that cannot be recorded, and names the remedy", () =>
   withPod((node) => {
     const address = "192.168.77.7";
     node.addPod("stray");
@@ -58,7 +58,7 @@ test("an address that nobody can record is not offered to be repaired, and the w
     expect(doctor(node, { probe: false })).toMatchObject({ exitCode: 0, findings: [] });
   }));
 
-test("while a pool cannot be read nobody is told that its addresses are outside of all pools", () =>
+test("tortie doctor does not report addresses as outside of all pools while a pool is unreadable", () =>
   withPod((node) => {
     node.sh("echo '{' >/var/lib/tortie/ippools/default-ipv4-ippool.json");
     const { findings, remarks } = doctor(node, { probe: false });
@@ -80,7 +80,7 @@ test("a pool with a field that no pool can have is one problem, with that field"
     ]);
   }));
 
-test("a rehearsal says that the repairs may reveal more", () =>
+test("tortie doctor --fix --dry-run says that repairs may reveal more", () =>
   withPod((node) => {
     node.sh("nft flush ruleset");
     const { stdout } = node.run([

@@ -54,7 +54,7 @@ async function holdByFile({ name }: Pod): Promise<() => void> {
   return () => ward.node.sh("kill $(sed -n 's/^\\([0-9]*\\) (sleep) .*/\\1/p' /proc/[0-9]*/stat)");
 }
 
-test("in a container a pod that lives is left alone, and is not looked into", () => {
+test("tortie doctor in a container leaves live pods alone and does not enter their sandboxes", () => {
   const before = snapshot(ward.node);
   const report = doctorInContainer();
   expect({ ...report, findings: report.findings.map(({ id }) => id) }).toMatchObject({ findings: [], repaired: [] });
@@ -89,7 +89,7 @@ test.each([
   ward.expectNeighbourServed();
 });
 
-test("a runtime's own mount namespace is looked into by its processes", () => {
+test("tortie doctor looks up sandboxes in a runtime's own mount namespace through its processes", () => {
   const pod = ward.addPod();
   ward.losePod(pod);
   // The doctor alone has another one, in which nothing is below /run/netns; the processes of the node's are there to be seen.
@@ -103,7 +103,7 @@ test("a runtime's own mount namespace is looked into by its processes", () => {
   ward.expectNeighbourServed();
 });
 
-test("sandbox-without-path: a namespace that an open file alone holds lives", async () => {
+test("sandbox-without-path: a namespace that only an open file holds is alive", async () => {
   const pod = ward.addPod();
   const letGo = await holdByFile(pod);
   const { exitCode, findings } = ward.doctor({ fix: true });
@@ -116,7 +116,7 @@ test("sandbox-without-path: a namespace that an open file alone holds lives", as
   expect(ward.node.sh("ls /run/tortie/endpoints").split("\n").filter(Boolean)).toHaveLength(1);
 });
 
-test("a process number that was given to another is no sandbox", () => {
+test("tortie doctor does not mistake a reused process ID for a sandbox", () => {
   const pod = ward.addPod();
   // As a runtime does that names sandboxes by their processes.
   ward.node.sh(

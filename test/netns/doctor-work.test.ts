@@ -30,7 +30,7 @@ done
 wait
 `;
 
-test("takes no ADD and no DEL that is at work for a wreck, and does not disturb them", async () => {
+test("tortie doctor reports no running ADD or DEL, and does not disturb it", async () => {
   const ward = await Ward.start();
   try {
     const working = ward.node.start(["/bin/sh", "-c", churn]);

@@ -152,7 +152,7 @@ describe.each(backends)("by %s", (backend) => {
   });
 });
 
-describe("where iptables cannot read its table nat, for nft has put a rule of its own there", () => {
+describe("portmap when iptables cannot read its table nat, because nft has added a rule there", () => {
   const list = listOf({ backend: "iptables" });
   const foreign = `nft 'table ip nat {
     set uplinks { type ipv4_addr; flags interval; elements = { 10.9.0.0/16 }; }

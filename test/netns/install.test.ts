@@ -57,7 +57,7 @@ test.each([
   runner.del(list, sandbox);
 });
 
-test("uninstall is refused while a pod is attached, and leaves the directories as they were before", () => {
+test("tortie install --uninstall is refused while a pod is attached, and otherwise restores the directories", () => {
   const look = () => node.sh("find /opt /etc/cni -type f 2>/dev/null | sort");
   const before = look();
   install(node);
@@ -76,7 +76,7 @@ test("uninstall is refused while a pod is attached, and leaves the directories a
   expect(look()).toBe(before);
 });
 
-test("the lines for a node without Node take away what is ours, and leave another's plugin of the same name", () => {
+test("the shell lines for a node without Node remove our plugins, and leave a foreign plugin of the same name", () => {
   const look = () => node.sh("find /opt /etc/cni -type f 2>/dev/null | sort");
   const before = look();
   installByShell(node);
@@ -88,7 +88,7 @@ test("the lines for a node without Node take away what is ours, and leave anothe
   expect(executables().map((line) => line.split("/").at(-1))).toEqual(["portmap"]);
 });
 
-test("beside Go's plugins that are kept: the network offers what all of its plugins speak, and a pod is attached by it", () => {
+test("tortie install beside kept Go plugins offers the versions that all plugins support, and a pod is attached", () => {
   node.sh(`mkdir -p /opt/cni/bin && cp ${goPluginDir}/portmap ${goPluginDir}/bandwidth /opt/cni/bin/`);
   const file = example("10-calico.conflist");
   const { status, stderr } = tortie("install", "--keep", "--from", ourPluginDir, "--conflist", file);
@@ -105,7 +105,7 @@ test("beside Go's plugins that are kept: the network offers what all of its plug
   runner.del(installed, sandbox);
 });
 
-test("a plugin that is started while it is replaced is the old one or the new one", () => {
+test("tortie install replaces a plugin atomically: one started meanwhile is either the old or the new one", () => {
   install(node);
   // 300 starts beside 6 installations, each of which finds copies to make one of.
   const loop = `

@@ -44,7 +44,7 @@ const annotations = {
   "kubernetes.io/config.source": "api",
 };
 
-describe("a pod gets the addresses that", () => {
+describe("calico-ipam: a pod gets the addresses that", () => {
   test.each([
     [
       "capabilities ask for",
@@ -83,7 +83,7 @@ describe("a pod gets the addresses that", () => {
   });
 });
 
-test("the result has the runtime's dns", () => {
+test("calico ADD returns the runtime's dns", () => {
   const { result } = attach(
     newPod({ capabilities: { dns: { Servers: ["10.96.0.10"], Searches: ["a.example"], Options: null } } }),
   );
@@ -103,7 +103,7 @@ cat >/run/.node/recorded-$CNI_COMMAND.json
 [ $CNI_COMMAND != ADD ] || echo '{"ips":[{"address":"192.168.99.9/24"}]}'
 `;
 
-test("a delegate gets the document and the environment as they came, trace included, at every command", () => {
+test("calico passes its document and environment, trace included, unchanged to a delegate, for every command", () => {
   const bin = "/run/.node/bin";
   node.sh(`mkdir -p ${bin}; cat >${bin}/recorder; chmod +x ${bin}/recorder`, { stdin: recorder });
   const sandbox = newPod();
@@ -137,7 +137,7 @@ test("a delegate gets the document and the environment as they came, trace inclu
   run("DEL", prevResult);
 });
 
-test("Go's host-local, as a delegate, gives addresses from the runtime's ipRanges", () => {
+test("calico with Go's host-local as delegate assigns addresses from the runtime's ipRanges", () => {
   const [main, ...others] = list.plugins;
   const ipam = { type: "host-local", dataDir: "/run/host-local", ranges: [[{ subnet: "10.50.0.0/24" }]] };
   const capabilities = { ...(main?.capabilities as object), ipRanges: true };
@@ -150,7 +150,7 @@ test("Go's host-local, as a delegate, gives addresses from the runtime's ipRange
   expect(result.ips?.map(({ address }) => address)).toEqual(["10.51.0.2/32", "10.50.0.2/32"]);
 });
 
-test("the log names the pod and the trace", () => {
+test("calico logs the pod and the trace", () => {
   const pod = newPod();
   const [main] = list.plugins;
   const env = {

@@ -47,7 +47,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test("16 processes logging 10,000 lines each with a 64 KiB rotation limit: no line lost, torn or doubled", async () => {
+test("rollingFile() with 16 processes, 10,000 lines each and a limit of 64 KiB: no line is lost, torn or duplicated", async () => {
   await write(16, { lines: 10_000, rotation: keepAll });
   const seen = linesOf(directory).map(readLine);
   expect(seen.length).toBe(160_000);
@@ -57,7 +57,7 @@ test("16 processes logging 10,000 lines each with a 64 KiB rotation limit: no li
   expect(sizes.filter((size) => size < keepAll.maxBytes)).toEqual([]);
 });
 
-test("processes that remove old files while others write to them keep each writer's last lines without a gap", async () => {
+test("rollingFile() keeps each writer's last lines without a gap while other processes remove old files", async () => {
   await write(16, { lines: 2_000, rotation: { ...keepAll, maxBytes: 2048, maxCount: 2 } });
   expect(rotatedFiles().length).toBeLessThanOrEqual(2);
   const kept = new Map<number, number[]>();
@@ -70,7 +70,7 @@ test("processes that remove old files while others write to them keep each write
   }
 });
 
-test("processes that are killed leave nothing that stops or spoils the others' lines", async () => {
+test("rollingFile(): a killed process neither blocks the others nor damages their lines", async () => {
   const path = join(directory, "cni.log");
   const rotation = { ...keepAll, maxBytes: 16_384 };
   const doomed = Array.from({ length: 8 }, (_, writer) => start({ path, writer: 100 + writer, lines: 1e9, rotation }));

@@ -64,7 +64,7 @@ describe.each(supportedVersions)("cniVersion %s", (version) => {
   });
 });
 
-test("the answer is the Go plugin's, but its empty dns", () => {
+test("loopback ADD returns the Go plugin's result without its empty dns", () => {
   const go = new Runner({ node, pluginDirs: [goPluginDir] });
   const ours = new Runner({ node, pluginDirs: [ourPluginDir] });
   const newest = withVersion(list, "1.0.0");
@@ -75,20 +75,20 @@ test("the answer is the Go plugin's, but its empty dns", () => {
   expect(ours.add(newest, sandbox)).toEqual(rest);
 });
 
-test("ADD in a sandbox without IPv6 answers with 127.0.0.1/8 alone", () => {
+test("loopback ADD in a sandbox without IPv6 returns only 127.0.0.1/8", () => {
   const sandbox = newSandbox();
   node.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1", { in: sandbox.pod });
   expect(runner.add(list, sandbox).ips?.map(({ address }) => address)).toEqual(["127.0.0.1/8"]);
 });
 
-test("ADD refuses lo with another network's address, and lowers what it raised", () => {
+test("loopback ADD rejects lo with another network's address, and sets it down again", () => {
   const sandbox = newSandbox();
   node.sh("ip address add 10.9.9.9/32 dev lo", { in: sandbox.pod });
   expect(() => runner.add(list, sandbox)).toThrow(/10\.9\.9\.9\/32 is not a loopback address/);
   expect(isUp(sandbox.pod)).toBe(false);
 });
 
-test("with the node's own namespace ADD is refused with code 8, DEL succeeds: the node's lo stays up", () => {
+test("loopback ADD with the node's own namespace fails with code 8, DEL succeeds, and the node's lo stays up", () => {
   const own = { containerId: "own", netns: "/proc/self/ns/net", ifname: "lo" };
   const request = { cniVersion: "0.3.1", name: "cni-loopback", type: "loopback" };
   expect(JSON.parse(runner.tryExec("ADD", "loopback", request, own).stdout).code).toBe(8);
@@ -96,7 +96,7 @@ test("with the node's own namespace ADD is refused with code 8, DEL succeeds: th
   expect(node.sh("ip -json link show lo")).toContain('"UP"');
 });
 
-test("DEL leaves lo that another container has, or that the runtime raised", () => {
+test("loopback DEL leaves lo up if another container claimed it or the runtime set it up", () => {
   const [raised, theirs] = [newSandbox(), newSandbox()];
   node.sh("ip link set lo up", { in: raised.pod });
   for (const sandbox of [raised, theirs]) runner.add(list, sandbox);
@@ -105,7 +105,7 @@ test("DEL leaves lo that another container has, or that the runtime raised", () 
   expect([isUp(raised.pod), isUp(theirs.pod)]).toEqual([true, true]);
 });
 
-test("DEL succeeds where the sandbox is gone, unnamed, or a stale mount point", () => {
+test("loopback DEL succeeds if the sandbox is gone, unnamed, or a stale mount point", () => {
   const sandbox = newSandbox();
   runner.add(list, sandbox);
   node.removePod(sandbox.pod);
@@ -128,7 +128,7 @@ test.each([
   expect(() => runner.check(newest, sandbox)).toThrow(text);
 });
 
-test("in a chain behind calico ADD passes the result on and raises lo, CHECK agrees, DEL leaves the node as before", () => {
+test("loopback after calico in a chain: ADD passes the result on and sets lo up, CHECK passes, DEL restores the node", () => {
   const before = snapshot(node);
   const calico = loadConflist(example("10-calico.conflist"));
   const [main, ...others] = calico.plugins;
@@ -146,7 +146,7 @@ test("in a chain behind calico ADD passes the result on and raises lo, CHECK agr
   expect(leaks(diff(before, snapshot(node)))).toEqual([]);
 });
 
-test("lo and eth0 of one pod at the same time, as containerd has them, do not disturb each other", async () => {
+test("loopback and calico run concurrently for one pod, as in containerd, without disturbing each other", async () => {
   const calico = loadConflist(example("10-calico.conflist"));
   for (let round = 0; round < 10; round++) {
     const sandbox = newSandbox();

@@ -217,7 +217,7 @@ describe.each(chains)("$what", ({ fromGo = [], plugins, isRouted = false, prepar
   });
 });
 
-test("CHECK of calico agrees with Go's static, which compares the gateway that the result leaves out", () => {
+test("calico CHECK passes with Go's static, which compares the gateway that the result omits", () => {
   const address = { address: "10.9.0.7/24", gateway: "10.9.0.1" };
   const list = listOf([calico({ type: "static", addresses: [address], ...defaultRoute })]);
   const runner = new Runner({ node, pluginDirs: [mixture(node, "static")] });

@@ -30,7 +30,7 @@ test.each(["SIGTERM", "SIGINT", "SIGKILL"] as const)("a node ends when its proce
   expect(family.filter(isThere)).toEqual([]);
 });
 
-test("nothing that a node does shows on the machine", async () => {
+test("a node's changes are not visible on the machine", async () => {
   const before = machine();
   const node = await Node.start();
   node.addPod("a");

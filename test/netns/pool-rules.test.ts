@@ -176,7 +176,7 @@ describe.each(ranges)("$pool", (range) => {
   });
 });
 
-test("one pair of rules per pool, whatever the number of pods; they go with the last, and pods reach each other", () => {
+test("calico adds one pair of rules per pool, whatever the number of pods; the last DEL removes them, and pods reach each other", () => {
   const clean = snapshot(node);
   const chain = withPools();
   const pods = ["a", "b"].map((name) => add(name, chain));
@@ -196,7 +196,7 @@ test("one pair of rules per pool, whatever the number of pods; they go with the 
   expect(leaks(diff(clean, snapshot(node)))).toEqual([]);
 });
 
-test("a pool that is disabled has none: GC takes them away, and no ADD makes them", () => {
+test("calico adds no rules for a disabled pool, and GC removes existing ones", () => {
   const chain = withPools();
   const pod = add("a", chain);
   expect(rules()).toHaveLength(4);
@@ -208,7 +208,7 @@ test("a pool that is disabled has none: GC takes them away, and no ADD makes the
   expect(rules()).toEqual([]);
 });
 
-test("rules of others at the same numbers stay", () => {
+test("calico leaves foreign rules with the same priorities alone", () => {
   node.sh(
     "ip rule add pref 32002 to 192.0.2.0/24 blackhole; ip rule add pref 500 to 192.0.2.0/24 lookup main proto 80",
   );

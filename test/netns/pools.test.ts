@@ -141,7 +141,7 @@ describe("an address of the node", () => {
   });
 });
 
-test("a pool inside the node's network leaves the node its neighbours, and its pods too", () => {
+test("calico with a pool inside the node's network: the node and the pods reach the node's neighbours", () => {
   writePool("lan", { cidr: "203.0.113.0/24" });
   writePool("lan6", { cidr: "2001:db8:99::/112" });
   const pod = newPod();
@@ -153,7 +153,7 @@ test("a pool inside the node's network leaves the node its neighbours, and its p
   for (const address of [outsideAddress4, outsideAddress6]) expect(ping(node, undefined, address), address).toBe(true);
 });
 
-test("a node without any route attaches pods", () => {
+test("calico attaches pods on a node without routes", () => {
   node.sh("ip link set uplink down; ip route flush all; ip -6 route flush all");
   const ipam = { assign_ipv6: "true", ipv4_pools: ["10.71.0.0/24"], ipv6_pools: ["fd71::/64"] };
   const { ips = [] } = runner.add(conflist(ipam), newPod());

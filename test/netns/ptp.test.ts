@@ -83,7 +83,7 @@ describe.each(["0.1.0", "0.2.0", "0.3.1", "0.4.0", "1.0.0"])("ptp in cniVersion 
   });
 });
 
-test("ptp gives the kernel what Go's ptp gives it", () => {
+test("ptp ADD creates the same kernel objects as Go's ptp", () => {
   const list = listOf({});
   const shapes = [theirs, ours].map((runner) => {
     const pod = newPod();
@@ -117,7 +117,7 @@ test.each([
   expect(left(before)).toEqual([]);
 });
 
-test("ptp CHECK names what a hand removed on either side", () => {
+test("ptp CHECK names objects that were deleted on either side", () => {
   const list = listOf({ ipMasq: true });
   const pod = newPod();
   const address = addressOf(ours.add(list, pod));
@@ -134,7 +134,7 @@ test("ptp CHECK names what a hand removed on either side", () => {
   node.removePod(pod.pod);
 });
 
-test("ptp DEL without sandbox and result removes all of it, masquerading too", () => {
+test("ptp DEL without sandbox and result removes everything, including masquerading", () => {
   const list = listOf({ ipMasq: true });
   const before = snapshot(node);
   const pod = newPod();
@@ -146,7 +146,7 @@ test("ptp DEL without sandbox and result removes all of it, masquerading too", (
   expect(left(before)).toEqual([]);
 });
 
-test("ptp leaves an interface alone that another plugin made", () => {
+test("ptp leaves a foreign interface alone", () => {
   const pod = newPod();
   node.sh("ip link add eth0 type veth peer name other", { in: pod.pod });
   const list = listOf({});
@@ -174,7 +174,7 @@ test("ptp takes over the masquerading of an address whose earlier container is g
   expect(left(before)).toEqual([]);
 });
 
-test("ptp DELs at the same time leave no table without containers", async () => {
+test("concurrent DELs of ptp remove the table with its last container", async () => {
   const before = snapshot(node);
   const list = listOf({ ipMasq: true });
   const sandboxes = Array.from({ length: 12 }, newPod);

@@ -58,7 +58,7 @@ function setting(path: string): string {
   return node.sh(`cat /proc/sys/net/${path}`).trim();
 }
 
-test("a default route from a router advertisement survives the first IPv6 pod, the next one, a repeated ADD and DEL", () => {
+test("calico keeps a default route from a router advertisement across the first IPv6 pod, the next one, a repeated ADD and DEL", () => {
   advertise("uplink");
   const first = addPod("a");
   expect(advertised()).toBe("default via fe80::2");
@@ -70,7 +70,7 @@ test("a default route from a router advertisement survives the first IPv6 pod, t
   expect(node.run(["ping", "-6", "-n", "-c", "1", "-W", "2", outsideAddress6]).status).toBe(0);
 });
 
-test("an uplink that comes after the first pod listens to router advertisements as it would have before", () => {
+test("calico: an uplink created after the first pod listens to router advertisements as before", () => {
   addPod("a");
   node.sh(`
     ip link add later type veth peer name later netns outside
@@ -81,7 +81,7 @@ test("an uplink that comes after the first pod listens to router advertisements 
   expect(advertised("later")).toMatch(/^default via fe80:/);
 });
 
-test("where the node routes already, an uplink that is no router's stays so, with its route", () => {
+test("calico on a node that forwards already leaves an uplink that does not forward unchanged, with its route", () => {
   node.sh("cd /proc/sys/net/ipv6/conf; echo 1 > all/forwarding; echo 0 > uplink/forwarding");
   advertise("uplink");
   for (const pod of ["a", "b"]) {
@@ -91,7 +91,7 @@ test("where the node routes already, an uplink that is no router's stays so, wit
   }
 });
 
-test("no pod is listened to", () => {
+test("calico ignores router advertisements of pods", () => {
   addPod("a");
   addPod("b");
   const own = node.sh("cd /proc/sys/net/ipv6/conf; grep -H . cali*/accept_ra all/accept_ra").trim().split("\n");
@@ -102,7 +102,7 @@ test("no pod is listened to", () => {
   ]);
 });
 
-test("where the node routes IPv4 already, an interface that an administrator excepted stays so", () => {
+test("calico on a node that forwards IPv4 already leaves an interface that an administrator excepted unchanged", () => {
   node.sh("cd /proc/sys/net/ipv4; echo 1 > ip_forward; echo 0 > conf/uplink/forwarding");
   for (const pod of ["a", "b"]) {
     addPod(pod);

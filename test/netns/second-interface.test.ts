@@ -59,7 +59,7 @@ describe.each([0, 1, 2])("with rp_filter %i", (value) => {
   });
 });
 
-test("a host port that leads to the second interface answers, and what the pod asks for itself goes by eth0", () => {
+test("portmap: a host port of the second interface answers, and the pod's own connections leave by eth0", () => {
   filterReversePaths(1);
   runner.add(list, first);
   const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
@@ -71,7 +71,7 @@ test("a host port that leads to the second interface answers, and what the pod a
   );
 });
 
-test("the second interface goes on when eth0 has gone, and DEL of either leaves the sandbox as before", () => {
+test("calico: the second interface works after DEL of eth0, and DEL of either restores the sandbox", () => {
   filterReversePaths(1);
   const empty = snapshot(node, { in: "a" });
   runner.add(list, first);
@@ -90,7 +90,7 @@ test("the second interface goes on when eth0 has gone, and DEL of either leaves 
   expect(diff(empty, snapshot(node, { in: "a" }))).toBe("");
 });
 
-test("CHECK names a rule that is gone", () => {
+test("calico CHECK names a missing rule of a second interface", () => {
   runner.add(withVersion(list, "1.0.0"), second);
   node.sh("ip rule del pref 32000", { in: "a" });
   expect(() => runner.check(withVersion(list, "1.0.0"), second)).toThrow(
@@ -140,7 +140,7 @@ describe.each([
   });
 });
 
-test("beside the reference's sbr for another network each has its own rules", () => {
+test("calico beside the reference's sbr on another network: each has its own rules", () => {
   const [plugin] = ptp.plugins;
   const v4 = { type: "host-local", ranges: [[{ subnet: "10.78.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] };
   const bySource: Conflist = { ...ptp, plugins: [{ type: "ptp", ...plugin, ipam: v4 }, { type: "sbr" }] };

@@ -110,7 +110,7 @@ describe.each([
   });
 });
 
-test("ADD and CHECK with the node's own namespace are refused by every plugin, with code 8", () => {
+test("every plugin rejects ADD and CHECK with the node's own namespace, with code 8", () => {
   const sandbox = { containerId: "own", netns: "/proc/1/ns/net", ifname: "eth0" };
   const own = new Runner({ node, pluginDirs: [ourPluginDir] });
   for (const command of ["ADD", "CHECK"] as const) {

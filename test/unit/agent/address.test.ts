@@ -78,7 +78,7 @@ describe("chooseAddress()", () => {
   });
 });
 
-test("routesIn() reads what the kernel prints, in the order of its bytes", () => {
+test("routesIn() reads the kernel's output in host byte order", () => {
   const text = [
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT",
     "eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0",

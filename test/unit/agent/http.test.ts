@@ -19,7 +19,7 @@ async function serve(pages: Pages): Promise<number> {
   return (server.address() as { readonly port: number }).port;
 }
 
-describe("health", () => {
+describe("Health", () => {
   test("says what is not ready, and that the process is alive", async () => {
     const health = new Health();
     health.set("start", "not done");
@@ -53,7 +53,7 @@ describe("health", () => {
   });
 });
 
-test("a metric that cannot be read is left out, and the others are told", () => {
+test("Metrics omits a value that cannot be read and keeps the others", () => {
   const metrics = new Metrics();
   let isBroken = false;
   metrics.reading("memory_bytes", "gauge", "Memory.", () => {
@@ -67,7 +67,7 @@ test("a metric that cannot be read is left out, and the others are told", () => 
   expect(metrics.text()).toContain("\nother 2\n");
 });
 
-test("metrics are in Prometheus' format", async () => {
+test("Metrics writes Prometheus' format", async () => {
   const metrics = new Metrics();
   const count = metrics.counter("requests_total", "Requests.");
   count({ operation: 'a"b\\' });

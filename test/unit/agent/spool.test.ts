@@ -35,7 +35,7 @@ function fresh(execute: (text: string) => Promise<void>) {
   return { sys, told, own };
 }
 
-test("Spool does what a plugin left, and removes its file", async () => {
+test("Spool executes a message that a plugin left, and removes its file", async () => {
   const executed: unknown[] = [];
   const { own, told, sys } = fresh(async (text) => void executed.push(JSON.parse(text)));
   expect(own.pending()).toBe(1);
@@ -45,7 +45,7 @@ test("Spool does what a plugin left, and removes its file", async () => {
   expect(sys.stat(file)).toBeUndefined();
 });
 
-test("Spool keeps a file that cannot be done now, and asks for no further one", async () => {
+test("Spool keeps a file that fails now, and tries no other", async () => {
   const { own, told, sys } = fresh(() => Promise.reject(new Failure("timeout")));
   spool(sys, { ...attachment, containerId: "c2" }, message);
   await own.sweep();
@@ -53,7 +53,7 @@ test("Spool keeps a file that cannot be done now, and asks for no further one", 
   expect(own.pending()).toBe(2);
 });
 
-test("Spool sets aside what can never be done, and goes on", async () => {
+test("Spool sets aside a message that can never succeed, and continues", async () => {
   const { own, told, sys } = fresh(() => Promise.reject(new Failure("invalid")));
   await own.sweep();
   expect(told).toEqual([`refused ${file}: it is invalid`]);
@@ -61,7 +61,7 @@ test("Spool sets aside what can never be done, and goes on", async () => {
   expect(sys.stat(`${file}.refused`)?.kind).toBe("file");
 });
 
-test("Spool.settle() does what waits for one attachment, and rejects when it cannot", async () => {
+test("Spool.settle() executes the waiting messages of one attachment, and rejects if one fails", async () => {
   let isAway = true;
   const { own, sys } = fresh(() => (isAway ? Promise.reject(new Failure("timeout")) : Promise.resolve()));
   await own.settle({ ...attachment, containerId: "other" });
@@ -72,7 +72,7 @@ test("Spool.settle() does what waits for one attachment, and rejects when it can
   expect(sys.stat(file)).toBeUndefined();
 });
 
-test("Spool does each file once at a time", async () => {
+test("Spool never executes a file twice concurrently", async () => {
   let executions = 0;
   const { own } = fresh(async () => {
     executions++;

@@ -166,7 +166,7 @@ describe("waitForDatastore()", () => {
   });
 });
 
-describe("the node's name", () => {
+describe("determineNodename()", () => {
   test("is the setting's, the file's, the environment's or the host's, in this order", () => {
     const directory = mkdtempSync(join(tmpdir(), "tortie-agent-"));
     try {

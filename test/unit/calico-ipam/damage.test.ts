@@ -81,7 +81,7 @@ test.each(["", '{"kind":', '{"kind":"IPAMCursor","metadata":{"name":"x"},"spec":
   },
 );
 
-test("calico-ipam: an ordinal that is allocated but also listed in unallocated is given to nobody else", () => {
+test("calico-ipam does not assign an allocated ordinal that is also listed in unallocated", () => {
   const a = add("a");
   const path = `${blocks}/${blockFiles()[0]}`;
   const block = JSON.parse(machine.files.read(path));
@@ -91,14 +91,14 @@ test("calico-ipam: an ordinal that is allocated but also listed in unallocated i
   expect(aside(blocks)).toHaveLength(1);
 });
 
-test("calico-ipam GC rebuilds a handle that cannot be read, and releases what it held", () => {
+test("calico-ipam GC repairs an unreadable handle and releases its addresses", () => {
   add("a");
   machine.files.replace(`${handles}/net.a.json`, "", 0o600);
   expect(run("GC", "")).toBeUndefined();
   expect(JSON.parse(machine.files.read(`${blocks}/${blockFiles()[0]}`)).spec.attributes).toEqual([]);
 });
 
-test("calico-ipam: a pool that cannot be read is a person's to repair: it is left alone", () => {
+test("calico-ipam leaves an unreadable pool for an operator to repair", () => {
   machine.files.replace("/var/lib/tortie/ippools/p.json", "{", 0o600);
   put("/var/lib/tortie/ippools", "q.json", {
     apiVersion: "projectcalico.org/v3",

@@ -10,7 +10,7 @@ beforeEach(() => {
   world = new IpamWorld();
 });
 
-describe("calico-ipam: a pool's text", () => {
+describe("calico-ipam: a pool in the configuration", () => {
   const six = { assign_ipv4: "false", assign_ipv6: "true" };
 
   test.each([
@@ -70,7 +70,7 @@ describe("calico-ipam: a pool's text", () => {
   });
 });
 
-describe("calico-ipam: a pool that is not there", () => {
+describe("calico-ipam: a missing pool", () => {
   test("is made by the command that the message has", () => {
     world.add();
     const { msg = "" } = world.run("ADD", { container: "b", ipam: { ipv4_pools: ["10.9.0.0/28"] } });
@@ -270,7 +270,7 @@ describe("calico-ipam: an address of the node", () => {
   });
 });
 
-describe("calico-ipam: a pool whose file cannot be read", () => {
+describe("calico-ipam: a pool with an unreadable file", () => {
   const directory = "/var/lib/tortie/ippools";
 
   function names(world: IpamWorld): readonly string[] {

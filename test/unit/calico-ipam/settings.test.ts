@@ -93,7 +93,7 @@ describe.each<[string, string, string, object, string]>([
   });
 });
 
-test("calico-ipam: a node's labels that are no texts are refused where a selector asks for them", () => {
+test("calico-ipam rejects labels of a node that are not strings if a selector matches on them", () => {
   put("ippools/p.json", "IPPool", "p", { cidr: "10.0.0.0/24", nodeSelector: "rack starts with 'r'" });
   put("nodes/node-1.json", "Node", "node-1", {}, { rack: 5 });
   expect(run("ADD")).toMatchObject({

@@ -33,7 +33,7 @@ function useBoth(): void {
   expect(owners()).toEqual(["old-name", "old-name"]);
 }
 
-test("calico-ipam: stray blocks are given up by an ADD that strict affinity leaves without an address, and STATUS knows", () => {
+test("calico-ipam ADD with strict affinity and no free address releases blocks of a former node name, and STATUS counts them", () => {
   useBoth();
   strict();
   expect(world.run("STATUS")).toEqual({});
@@ -41,13 +41,13 @@ test("calico-ipam: stray blocks are given up by an ADD that strict affinity leav
   expect(owners()).toEqual(["node-1"]);
 });
 
-test("calico-ipam: stray blocks are given up for an address that is asked for by name", () => {
+test("calico-ipam ADD releases a block of a former node name for a requested address", () => {
   useBoth();
   strict();
   expect(world.add({ args: "IP=10.7.0.6" })).toEqual(["10.7.0.6"]);
 });
 
-test("calico-ipam: stray blocks stay while an address of theirs is in use", () => {
+test("calico-ipam keeps blocks of a former node name while one of their addresses is in use", () => {
   useBoth();
   const kept = ["a", "b", "c", "d", "e"].map((container) => world.add({ ...old, container }));
   strict();
@@ -57,7 +57,7 @@ test("calico-ipam: stray blocks stay while an address of theirs is in use", () =
   expect(["a", "b", "c", "d", "e"].map((container) => world.add({ ...old, container }))).toEqual(kept);
 });
 
-test("calico-ipam: stray blocks are given up by GC when they are empty", () => {
+test("calico-ipam GC releases empty blocks of a former node name", () => {
   world.add({ ...old, container: "a" });
   const document = { "cni.dev/valid-attachments": [{ containerID: "a", ifname: "eth0" }] };
   world.run("GC", { document });
@@ -68,7 +68,7 @@ test("calico-ipam: stray blocks are given up by GC when they are empty", () => {
   expect(owners()).toEqual([]);
 });
 
-test("calico-ipam: GC does what it can where the node has no valid name", () => {
+test("calico-ipam GC releases addresses even if the node's name is invalid", () => {
   world.add({ ...old, container: "a" });
   const document = { nodename: "a b", "cni.dev/valid-attachments": [] };
   expect(world.run("GC", { document })).toEqual({});

@@ -71,12 +71,12 @@ describe.each(ways)("calico-ipam: asked for by %s", (_, callOf) => {
   });
 });
 
-test("calico-ipam: a container that is no pod's takes nothing over", () => {
+test("calico-ipam ADD of a container without a pod takes nothing over", () => {
   world.add({ container: "a", args: "IP=10.65.0.50" });
   expect(world.run("ADD", { container: "b", args: "IP=10.65.0.50" })).toMatchObject({ code: 102 });
 });
 
-test("calico-ipam: an address that was given unasked is the next sandbox's too, if it asks for it", () => {
+test("calico-ipam ADD of a pod's next sandbox takes over an automatically assigned address that it requests", () => {
   const [address] = world.add({ container: "old", args: argsOf("web-0") });
   expect(world.add({ container: "new", args: argsOf("web-0", `;IP=${address}`) })).toEqual([address]);
 });

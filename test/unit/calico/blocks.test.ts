@@ -49,7 +49,7 @@ function interrupted(happens: () => void): Sys {
   return sys;
 }
 
-test("calico: the first pod of a block adds its route, the last one's DEL removes it", () => {
+test("calico ADD of a block's first pod adds its route, and DEL of the last removes it", () => {
   add("c1");
   const both = routes();
   expect(both).toEqual([expect.stringMatching(/^192\.168\.\d+\.\d+\/26$/), expect.stringMatching(/^fd.*\/122$/)]);
@@ -60,7 +60,7 @@ test("calico: the first pod of a block adds its route, the last one's DEL remove
   expect(routes()).toEqual([]);
 });
 
-test("calico: a route that a hand has removed comes back with the next ADD", () => {
+test("calico ADD restores a block's route that was deleted", () => {
   add("c1");
   const both = routes();
   const { host } = node.machine.kernel;
@@ -69,7 +69,7 @@ test("calico: a route that a hand has removed comes back with the next ADD", () 
   expect([...routes()].sort()).toEqual([...both].sort());
 });
 
-test("calico: where IPv4's route is there, an ADD does not ask whose the block is", () => {
+test("calico ADD does not look up a block's owner if the IPv4 route exists", () => {
   const v4 = { ipam: { type: "calico-ipam" } };
   add("c1", v4);
   const both = routes();
@@ -90,7 +90,7 @@ test("calico: where IPv4's route is there, an ADD does not ask whose the block i
   expect(routes()).toEqual(both);
 });
 
-test("calico: an address that cools down is nobody's", () => {
+test("calico: an address in cooldown does not count as a pod of the block", () => {
   node.machine.files.makeDirs("/var/lib/tortie/ipamconfigs", 0o700);
   const config = { kind: "IPAMConfig", metadata: { name: "default" }, spec: { ipCooldownSeconds: 600 } };
   node.machine.files.create("/var/lib/tortie/ipamconfigs/default.json", JSON.stringify(config), 0o600);
@@ -102,7 +102,7 @@ test("calico: an address that cools down is nobody's", () => {
   expect(routes()).toEqual([]);
 });
 
-test("calico: a borrowed address's block, which is another node's, gets no route", () => {
+test("calico ADD adds no route for the block of a borrowed address, which belongs to another node", () => {
   add("c1");
   node.run("DEL", { container: "c1", conf });
   for (const file of node.machine.files.list(blockDirectory)) {
@@ -121,7 +121,7 @@ test("calico: a borrowed address's block, which is another node's, gets no route
   expect(routes()).toEqual([]);
 });
 
-test("calico: addresses of another's IPAM plugin have no blocks", () => {
+test("calico ADD adds no block route for addresses of a foreign IPAM plugin", () => {
   node.machine.files.create("/opt/cni/bin/other", "", 0o755);
   node.machine.programs.set("/opt/cni/bin/other", () => ({
     stdout: '{"cniVersion":"1.1.0","ips":[{"address":"192.168.9.5/24"}]}',
@@ -130,7 +130,7 @@ test("calico: addresses of another's IPAM plugin have no blocks", () => {
   expect([status, routes()]).toEqual([0, []]);
 });
 
-test("calico ADD that fails leaves the route while another pod of the block is there, and else none", () => {
+test("a failed calico ADD keeps the block's route only if the block has another pod", () => {
   for (const stay of [0, 2]) {
     if (stay > 0) add("c2");
     // Twice: the first makes the node's block.
@@ -184,7 +184,7 @@ describe("calico DEL", () => {
   });
 });
 
-test("calico: another's route to the block is no error and is left", () => {
+test("calico ADD accepts a foreign route to the block and leaves it alone", () => {
   add("c1");
   const [block = ""] = routes();
   node.run("DEL", { container: "c1", conf });
@@ -199,7 +199,7 @@ test("calico: another's route to the block is no error and is left", () => {
   expect(node.state()).toBe(state);
 });
 
-test("calico GC makes good what killed processes left, in either direction", () => {
+test("calico GC restores missing block routes and removes stale ones after killed processes", () => {
   add("c1");
   const both = routes();
   const { host } = node.machine.kernel;

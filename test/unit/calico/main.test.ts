@@ -390,7 +390,7 @@ describe("calico STATUS", () => {
   });
 });
 
-test("calico: any walk over ADD, CHECK, DEL and GC ends, after DEL of all, in the state before", () => {
+test("calico: after any sequence of ADD, CHECK, DEL and GC, DEL of all restores the initial state", () => {
   const operation = fc.record({
     command: fc.constantFrom("ADD", "ADD", "CHECK", "DEL", "GC"),
     container: fc.constantFrom("c1", "c2", "c3"),
@@ -474,7 +474,7 @@ describe("calico: the MTU", () => {
   });
 });
 
-test("calico DEL of what was never added, and the second of two, are no news in the log", () => {
+test("calico DEL of an unknown attachment, and a second DEL, log nothing", () => {
   const log = () => {
     const path = "/var/log/cni.log";
     return node.machine.files.stat(path) === undefined ? "" : node.machine.files.read(path);

@@ -51,7 +51,7 @@ function gc(...containers: string[]): void {
 
 const from = (cidr: string) => ({ ipam: { type: "calico-ipam", ipv4_pools: [cidr] } });
 
-test("calico: the first pod of a pool adds its rules, and the last pod's DEL removes them all", () => {
+test("calico ADD of a pool's first pod adds its rules, and DEL of the last removes them", () => {
   add("c1", { ipam: { type: "calico-ipam", assign_ipv6: "true", ipv4_pools: ["10.65.0.0/16"] } });
   const [v6 = ""] = ranges().filter((one) => one.includes(":"));
   expect(rules()).toEqual(
@@ -88,7 +88,7 @@ test.each([
   expect(rules()).toEqual([]);
 });
 
-test("calico: a disabled pool has none, though a pod has an address of it; a pool that nobody is from has none", () => {
+test("calico adds no rules for a disabled pool, even if a pod has one of its addresses, nor for a pool without pods", () => {
   pool("a", "10.65.0.0/16");
   pool("b", "10.66.0.0/24");
   add("c1", from("10.65.0.0/16"));
@@ -100,7 +100,7 @@ test("calico: a disabled pool has none, though a pod has an address of it; a poo
   expect(rules()).toEqual([]);
 });
 
-test("calico: addresses of another's IPAM plugin have none, though a pool covers them; GC makes none for them", () => {
+test("calico adds no rules for addresses of a foreign IPAM plugin, even if a pool contains them, and neither does GC", () => {
   pool("a", "10.65.0.0/16");
   node.machine.files.create("/opt/cni/bin/other", "", 0o755);
   node.machine.programs.set("/opt/cni/bin/other", () => ({
@@ -113,7 +113,7 @@ test("calico: addresses of another's IPAM plugin have none, though a pool covers
   expect(rules()).toEqual([]);
 });
 
-describe("calico: rules of others", () => {
+describe("calico: foreign rules", () => {
   const others: readonly RuleEntry[] = [
     // At a number of ours, but not of our protocol; of our protocol, but not at a number of ours.
     { family: 4, to: "10.65.0.0/16", action: "blackhole", priority: 32_002, protocol: 4 },
@@ -129,7 +129,7 @@ describe("calico: rules of others", () => {
   });
 });
 
-test("calico CHECK names each rule that is gone, and GC and the next ADD put it back", () => {
+test("calico CHECK names each missing rule, and GC and the next ADD restore it", () => {
   pool("a", "10.65.0.0/16");
   const { json } = node.run("ADD", { container: "c1", conf: from("10.65.0.0/16") });
   const whole = rules();
@@ -147,7 +147,7 @@ test("calico CHECK names each rule that is gone, and GC and the next ADD put it 
   }
 });
 
-test("calico CHECK finds nothing missing where a pool was cut into parts: the rules of the whole serve each, until GC makes theirs", () => {
+test("calico CHECK passes after a pool was split: the rules of the whole serve each part, until GC adds theirs", () => {
   pool("a", "10.65.0.0/24");
   const { json } = node.run("ADD", { container: "c1", conf });
   pool("a", "10.65.0.0/25");
@@ -194,7 +194,7 @@ describe("calico GC", () => {
   });
 });
 
-test("calico DEL of the last pod removes the rules of pools that are gone meanwhile", () => {
+test("calico DEL of the last pod removes the rules of pools that were deleted meanwhile", () => {
   pool("a", "10.65.0.0/16");
   add("c1", from("10.65.0.0/16"));
   node.machine.files.removeFile(`${poolDirectory}/a.json`);

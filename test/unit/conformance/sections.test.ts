@@ -6,12 +6,12 @@ import { betterTable, terminalTable, total, wholeTable } from "../../conformance
 
 const numbers = rows.map(({ number }) => number);
 
-test("rows are numbered from 1 on, in order, with none left out: 165 of the checklist, and our own", () => {
+test("the conformance rows are numbered from 1 in order without gaps: 165 of the checklist, and our own", () => {
   expect(numbers).toEqual(numbers.map((_, index) => index + 1));
   expect(numbers.length).toBeGreaterThan(165);
 });
 
-test("titles of rows can stand in a table, and none is written twice", () => {
+test("the conformance rows have unique titles that are valid in a Markdown table", () => {
   expect(rows.filter(({ title, note = "" }) => /[|\n]/.test(title + note))).toEqual([]);
   expect(new Set(rows.map(({ title }) => title)).size).toBe(rows.length);
 });

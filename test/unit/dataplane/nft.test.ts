@@ -101,7 +101,7 @@ describe("applyNft()", () => {
   });
 });
 
-describe("on a kernel that lacks something applyNft() says so at once, and by name:", () => {
+describe("applyNft() names a missing kernel feature at once:", () => {
   const nat = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
   const ports = (family: "ip" | "ip6"): readonly NftResource[] => [
     tableOf(family),
@@ -168,7 +168,7 @@ describe("on a kernel that lacks something applyNft() says so at once, and by na
   });
 });
 
-test("a table that comes and goes between the attempts is not a missing kernel feature", () => {
+test("applyNft() does not mistake a table that comes and goes for a missing kernel feature", () => {
   const nft = new FakeNft();
   const sys = nftSys(nft);
   const nat = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
@@ -195,7 +195,7 @@ describe("diffNft()", () => {
   });
 });
 
-describe("applyNft() of what belongs to everybody", () => {
+describe("applyNft() of shared objects", () => {
   const before = natOutgoing([
     { cidr: "10.0.0.0/16", nat: true },
     { cidr: "10.1.0.0/16", nat: true },

@@ -66,7 +66,7 @@ test.each<[string, Plan, Plan | undefined]>([
 
 type Step = readonly [operation: "apply" | "undo" | "remove" | "sandbox ends", id: number];
 
-test("any walk over k attachments ends where the survivors alone would be", () => {
+test("apply(), undo() and remove(): after any sequence over k attachments, only the survivors' objects are left", () => {
   const ids = [1, 2, 3];
   const operation = fc.constantFrom("apply", "apply", "undo", "remove", "sandbox ends" as const);
   const walk = fc.array(fc.tuple(operation, fc.constantFrom(...ids)), { maxLength: 25 });

@@ -10,7 +10,7 @@ const lines: readonly SourceLine[] = [
   { source: "plugins/b/main.ts", line: 2 },
 ];
 
-test("encodeLineTable() names each source once and goes on from the entry before by one character", () => {
+test("encodeLineTable() names each source once and encodes a next line in one character", () => {
   expect(encodeLineTable(lines)).toBe("src/a.ts plugins/b/main.ts\n |0:10;#|1:3;|1:2;");
 });
 

@@ -12,7 +12,7 @@ import { FakeNode } from "../../lib/fake/node.ts";
 
 const attachment = { network: "net1", containerId: "c1", ifname: "eth0" };
 
-test("persistent names are what they were: an upgrade finds and removes what an older release made", () => {
+test("persistent names are unchanged, so that an upgrade finds and removes objects of an older release", () => {
   expect({
     ...names,
     ...namesOfCalico,
@@ -27,7 +27,7 @@ test("persistent names are what they were: an upgrade finds and removes what an 
   }).toMatchSnapshot();
 });
 
-test("files and tables are where they were", () => {
+test("files and tables keep their places", () => {
   const node = new FakeNode();
   node.sandbox("c1");
   node.run("ADD", { conf: { ipam: { type: "calico-ipam", assign_ipv6: "true", ipv6_pools: ["fd00:1::/64"] } } });

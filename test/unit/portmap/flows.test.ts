@@ -97,7 +97,7 @@ describe.each(["nftables", "iptables"])("portmap: by %s", (backend) => {
   });
 });
 
-test("portmap ADD forgets those of SCTP at the node's addresses that another answered, and none that is forwarded", () => {
+test("portmap ADD deletes SCTP flows to the node's addresses that another container answered, but no forwarded one", () => {
   const kept = [
     flow({ protocol: "sctp", answerer: "10.0.0.6" }),
     flow({ protocol: "sctp", destination: elsewhere, answerer: elsewhere }),
@@ -108,7 +108,7 @@ test("portmap ADD forgets those of SCTP at the node's addresses that another ans
   expect(nft.flows).toEqual(kept);
 });
 
-test("portmap: a kernel before 5.8, which has no filter, is told one flow after the other", () => {
+test("portmap deletes flows one by one on a kernel before 5.8, which has no filter", () => {
   nft.isOld = true;
   plugin.add(c1, ports, first);
   nft.flows = [flow({}), flow({ protocol: "sctp" }), flow({ answerer: elsewhere })];

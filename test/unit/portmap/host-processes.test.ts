@@ -71,7 +71,7 @@ describe("portmap: a host port", () => {
   });
 });
 
-test("portmap: names the process, but for one that holds the port for the container", () => {
+test("portmap names the process that listens on a host port, except one that reserves it for the container", () => {
   for (const [pid, name] of [
     ["41", "conmon"],
     ["42", "sshd"],
@@ -91,7 +91,7 @@ test("portmap: names the process, but for one that holds the port for the contai
   ]);
 });
 
-test("portmap: asks once per family and protocol for many ports, and about SCTP only where the kernel has it", () => {
+test("portmap looks for listeners once per family and protocol if there are many ports, and for SCTP only if the kernel has it", () => {
   const many = Array.from({ length: 100 }, (_, index) => ({ ...web, hostPort: 1000 + index }));
   expect(warnings([...many, sctp], [{ port: 1042 }, { port: 22 }])).toHaveLength(1);
   expect(machine.diag.dumps).toBe(2);
@@ -99,7 +99,7 @@ test("portmap: asks once per family and protocol for many ports, and about SCTP 
   expect(warnings([sctp], [{ protocol: "sctp", port: 3868 }])).toHaveLength(1);
 });
 
-test("portmap: a kernel that cannot tell is no reason to fail", () => {
+test("portmap succeeds if the kernel cannot report listeners", () => {
   const sys = new FakeSys({ machine });
   const open = sys.openNetlink.bind(sys);
   sys.openNetlink = (protocol, netns) => {

@@ -34,7 +34,7 @@ describe("ownChainOf()", () => {
   });
 });
 
-test("addLines() makes chains and rules where there are none", () => {
+test("addLines() creates chains and rules", () => {
   expect(addLines(rulesOf(c1, conf(), target), empty, []).join("\n")).toBe(`*nat
 :CNI-HOSTPORT-DNAT - [0:0]
 :CNI-HOSTPORT-SETMARK - [0:0]
@@ -80,13 +80,13 @@ test("rulesOf() puts 15 ports into an entry", () => {
   expect(entries.map((entry) => (/--dports (\S+)/.exec(entry)?.[1] ?? "").split(",").length)).toEqual([15, 15, 10]);
 });
 
-test("rulesOf() marks by another's chain, and every client", () => {
+test("rulesOf() marks with a foreign chain, for every client", () => {
   const { own, shared } = rulesOf(c1, conf({ externalSetMarkChain: "KUBE-MARK-MASQ", masqAll: true }), target);
   expect(own[0]).toBe("-A CNI-DN-c2d892b58e87e28a12fe6 -p tcp -m tcp --dport 8080 -j KUBE-MARK-MASQ");
   expect(shared.join()).not.toContain("CNI-HOSTPORT-MASQ");
 });
 
-test("rulesOf() refuses a condition that would be a line of its own", () => {
+test("rulesOf() rejects a condition that contains a newline", () => {
   expect(() => rulesOf(c1, conf({ conditionsV4: ["-s", "1.2.3.4\nCOMMIT"] }), target)).toThrow(
     "it contains a line break",
   );

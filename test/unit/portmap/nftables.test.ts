@@ -279,7 +279,7 @@ describe("del()", () => {
   });
 });
 
-test("gc() removes the network's that are not valid, and no other network's", () => {
+test("gc() removes stale attachments of the network only", () => {
   const { nft, plugin } = world();
   plugin.add(c1, [web], first);
   plugin.add(c2, [dns], second);
@@ -288,7 +288,7 @@ test("gc() removes the network's that are not valid, and no other network's", ()
   expect(nft.print().match(/set owner_\S+/g)).toEqual(["set owner_net1/c2/eth0", "set owner_net10/c1/eth0"]);
 });
 
-test("gc() removes a table that a DEL left when it was killed between its two transactions", () => {
+test("gc() removes a table left by a DEL that was killed between its two transactions", () => {
   const { nft, plugin } = world();
   plugin.add(c1, [web], first);
   nft.before = () => {
@@ -303,7 +303,7 @@ test("gc() removes a table that a DEL left when it was killed between its two tr
   expect(nft.print()).toBe("");
 });
 
-test("portmap: a random walk over ADD, CHECK, DEL and GC keeps the kernel equal to a list of who has what", () => {
+test("portmap: any sequence of ADD, CHECK, DEL and GC keeps the kernel equal to a model", () => {
   const step = fc.record({
     op: fc.constantFrom("add", "add", "check", "del", "gc"),
     who: fc.integer({ min: 0, max: 4 }),

@@ -160,7 +160,7 @@ describe("portmap: when kube-proxy comes after the host ports", () => {
   });
 });
 
-describe("portmap: a port that the other back end has", () => {
+describe("portmap: a port that the other back end maps", () => {
   const taken = 'cannot map host port 8080/tcp: it is taken by container "c1" (network "net1", interface "eth0")';
   const byIptables = { backend: "iptables" };
 

@@ -49,7 +49,7 @@ function holders(nft: FakeNft): readonly string[] {
   );
 }
 
-test("portmap: a shared host port goes by the next network with all that this one asked for, in both families", () => {
+test("portmap: a shared host port moves to the next network with everything that this network requested, in both families", () => {
   const { nft, plugin } = world();
   for (const one of networks) add(plugin, one);
   for (const one of networks) check(plugin, one);
@@ -79,7 +79,7 @@ test.each([
   expect(nft.print()).toBe("");
 });
 
-test("portmap: a shared host port goes on when the first asks for other ports, and when a GC removes it", () => {
+test("portmap: a shared host port moves on when its holder requests other ports, and when GC removes the holder", () => {
   const { nft, plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -93,7 +93,7 @@ test("portmap: a shared host port goes on when the first asks for other ports, a
   expect(nft.print()).toBe("");
 });
 
-test("portmap: a repeated ADD of one that waits, and of one that has got them, changes nothing", () => {
+test("portmap ADD repeated for a waiting attachment, and for one that no longer waits, changes nothing", () => {
   const { nft, plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -108,7 +108,7 @@ test("portmap: a repeated ADD of one that waits, and of one that has got them, c
   expect(nft.print()).toBe(moved);
 });
 
-test("portmap: a port that its network waits for is not another container's", () => {
+test("portmap: a port that a network waits for cannot go to another container", () => {
   const { plugin } = world();
   add(plugin, first);
   add(plugin, second);
@@ -116,7 +116,7 @@ test("portmap: a port that its network waits for is not another container's", ()
   expect(() => plugin.add(c2, [web], resultOf("10.0.0.9/32"))).toThrow('it is taken by container "c1" (network "net1"');
 });
 
-test("portmap CHECK tells that one waits although nobody has the port", () => {
+test("portmap CHECK reports an attachment that waits although the port is free", () => {
   const { nft, plugin } = world();
   add(plugin, first, [web]);
   add(plugin, second, [web]);
@@ -214,7 +214,7 @@ describe("portmap: killed at any step", () => {
   });
 });
 
-test("portmap: a random walk: every port that a network asks for is had by one that does, CHECK is content with all, and nothing stays", () => {
+test("portmap: after any sequence every requested port is mapped for one requester, CHECK passes for all, and nothing stays", () => {
   const step = fc.record({
     op: fc.constantFrom("add", "add", "del", "gc"),
     who: fc.integer({ min: 0, max: 2 }),

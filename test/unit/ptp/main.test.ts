@@ -24,7 +24,7 @@ function run(command: string, conf: object = {}, container = "c1") {
 
 const untouched = () => new FakeNode().state();
 
-test("ptp: VERSION answers with all versions", () => {
+test("ptp VERSION answers with all versions", () => {
   const { status, json } = run("VERSION");
   expect(status).toBe(0);
   expect(json.supportedVersions).toEqual(supportedVersions);
@@ -108,6 +108,6 @@ describe("ptp DEL and GC", () => {
   });
 });
 
-test("ptp STATUS: passes, and says what the kernel lacks", () => {
+test("ptp STATUS passes, and names missing kernel features", () => {
   expect(run("STATUS").status).toBe(0);
 });

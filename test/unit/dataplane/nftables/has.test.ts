@@ -29,7 +29,7 @@ const die = () => {
   throw new Error("killed");
 };
 
-test("hasNftTable() and hasNftChain() tell what is there from what is not", () => {
+test("hasNftTable() and hasNftChain() report whether a table or chain exists", () => {
   expect([has.hasNftTable(), has.hasNftChain()]).toEqual([true, true]);
   expect(hasNftTable([{ ...table, family: "ip6" }], sys)).toBe(false);
   expect(hasNftTable([{ ...table, family: "ip6" }, table], sys)).toBe(true);

@@ -12,13 +12,13 @@ function probe(nft: FakeNft, resources: Parameters<typeof probeNft>[0] = ports):
   return [...probeNft(resources, nftSys(nft))].map(([family, { message }]) => `${family}: ${message}`);
 }
 
-test("finds nothing missing where an ADD would succeed, and makes nothing", () => {
+test("probeTables() succeeds if an ADD would, and creates nothing", () => {
   const nft = new FakeNft();
   expect([...probe(nft), ...probe(nft, natTables)]).toEqual([]);
   expect(nft.print()).toBe("");
 });
 
-test("asks once, and tries nothing, while a table is there", () => {
+test("probeTables() asks once and tests nothing while a table exists", () => {
   const nft = new FakeNft();
   applyNft(ports, "tortie:net/c1/eth0", nftSys(nft));
   nft.missingModules.add("nft_chain_nat");
@@ -27,7 +27,7 @@ test("asks once, and tries nothing, while a table is there", () => {
   expect(nft.datagrams).toBe(1);
 });
 
-test("an ADD that makes the table meanwhile is not a missing feature", () => {
+test("probeTables() does not mistake a concurrent ADD for a missing feature", () => {
   const nft = new FakeNft();
   nft.before = () => void applyNft(ports, "tortie:net/c1/eth0", nftSys(nft));
   expect(probe(nft)).toEqual([]);
@@ -49,13 +49,13 @@ test.each<[string, readonly string[]]>([
   expect(nft.print()).toBe("");
 });
 
-test("finds the kernel before 5.8, which takes no IPv6 host ports", () => {
+test("probeTables() recognises a kernel before 5.8, which does not support IPv6 host ports", () => {
   const nft = new FakeNft();
   nft.longestDatum = 16;
   expect(probe(nft)).toEqual([expect.stringMatching(/^ip6: .*IPv6 host ports need Linux 5.8 or newer$/)]);
 });
 
-test("throws where there are no nf_tables", () => {
+test("probeTables() throws without nf_tables", () => {
   const nft = new FakeNft();
   nft.missingModules.add("nf_tables");
   expect(() => probe(nft)).toThrow("cannot use nf_tables: the kernel does not support them; load module nf_tables");
