@@ -1,10 +1,11 @@
 /*
  * Compiles a JavaScript file to the bytecode of the engine, at build time: mkbc <script> <name in stacks> <output>.
  *
- * The script is compiled as a module, although it neither imports nor exports: functions access a module's variables by index, but those of an
- * enclosing function through a search at creation, whose cost grows with the square of the script.
+ * The script is compiled as a module, though it neither imports nor exports: functions reach the variables of a module by index,
+ * those of an enclosing function by a search when the function is made, which grows with the square of the script.
  *
- * The source is omitted, line and column numbers are kept. The target's engine must have the same version and byte order.
+ * The source is left out, line and column numbers stay. The engine of the target must be the same version and of the same
+ * byte order.
  */
 #include <quickjs.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
- * For GCC's profiling library where glibc is 2.38 or newer (Debian 13). That library was compiled against glibc's headers, which rename strtol to
- * __isoc23_strtol, C23's version, which also reads binary numbers. musl has no such function. Its own strtol reads everything that the library
- * needs: decimal numbers in the environment (GCOV_PREFIX_STRIP and the like).
+ * For GCC's profiling library where glibc is 2.38 or newer (Debian 13). That library was compiled against glibc's headers, which rename
+ * strtol to __isoc23_strtol: C23's, which reads binary numbers too. musl has no such name. Its own strtol reads what the library asks
+ * for: decimal numbers in the environment (GCOV_PREFIX_STRIP and the like).
  */
 #include <stdlib.h>
 
