@@ -1,4 +1,4 @@
-/** What one `apply` knows while it runs: the plan, the links that it met and made, and how to take back what it did. */
+/** The state of one `apply`: the plan, the links that it found and created, and how to roll back. */
 import type { Link } from "../netlink/link.ts";
 import type { LinkResource, Place, Plan } from "../plan/resource.ts";
 import { MissingError } from "./errors.ts";
@@ -9,18 +9,18 @@ import { UndoList } from "./undo.ts";
 export interface ApplyOptions {
   /** Whether a host link with this alias may be deleted: it belongs to an earlier sandbox of the same pod. */
   readonly mayReplace?: (alias: string) => boolean;
-  /** What the caller knows of holders of host ports in iptables; absent: every holder keeps its ports. */
+  /** The caller's knowledge of the holders of host ports in iptables; absent: every holder keeps its ports. */
   readonly portHolders?: PortHolders;
 }
 
 export class ApplyRun {
   readonly plan: Plan;
-  /** Those of the plan. */
+  /** The links of the plan. */
   readonly links: readonly LinkResource[];
   readonly options: ApplyOptions;
   readonly namespaces: Namespaces;
   readonly undo = new UndoList();
-  /** Links that this call made, as `<place>:<name>`. */
+  /** Links that this call created, as `<place>:<name>`. */
   readonly created = new Set<string>();
   readonly #indexes = new Map<string, number>();
 
@@ -43,7 +43,7 @@ export class ApplyRun {
     return this.namespaces.link(place, name) !== undefined || this.#indexes.has(`${place}:${name}`);
   }
 
-  /** The link as it was last seen. */
+  /** The link as last seen. */
   link(place: Place, name: string): Link | undefined {
     return this.namespaces.link(place, name);
   }

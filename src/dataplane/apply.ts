@@ -1,7 +1,7 @@
 /**
  * Applies a plan to the kernel. Without conflicts it takes a few sends:
  *
- *      host      NEWLINK veth (the peer is born in the sandbox), NEWLINK ifb, GETLINK …
+ *      host      NEWLINK veth (creates the peer in the sandbox), NEWLINK ifb, GETLINK …
  *      host      SETLINK alias
  *      host      /proc/sys
  *      sandbox   /proc/sys, and a socket
@@ -30,7 +30,7 @@ import { holdMacs } from "./links/macs.ts";
 import { type Namespaces, placeText } from "./namespaces.ts";
 import { applyNft } from "./nftables/apply.ts";
 
-/** What `apply` learned of the links it made. */
+/** The properties of the applied links. */
 export interface Applied {
   /** MAC address and MTU as the kernel reports them, by `<place>:<name>`. */
   readonly links: ReadonlyMap<string, Pick<Link, "index" | "mac" | "mtu">>;

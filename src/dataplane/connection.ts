@@ -37,7 +37,7 @@ export interface Outcome extends Ack {
   readonly replies: readonly Reply[];
 }
 
-/** Of most requests: the kernel says nothing of them. */
+/** The outcome of most requests, for which the kernel reports nothing. */
 const accepted: Outcome = { errno: 0, text: undefined, replies: [] };
 
 export class NetlinkConnection {
@@ -49,7 +49,7 @@ export class NetlinkConnection {
   }
 
   /**
-   * Sends the requests in one datagram; the last has NLM_F_ACK, and its answer is the end. The outcomes are in the order of the requests;
+   * Sends the requests in one datagram; the last has NLM_F_ACK, and its answer ends the exchange. The outcomes are in the order of the requests;
    * a refusal is an outcome, not an error. If answers are lost, all requests are sent again: **objects that the first send created are then
    * refused with EEXIST**, and objects that it deleted with ENOENT or the like.
    */

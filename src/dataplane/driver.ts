@@ -7,9 +7,9 @@ import type { Namespaces } from "./namespaces.ts";
 
 /** The context in which a driver encodes a message. */
 export interface MessageContext {
-  /** The index of a link at the resource's place by its name; throws `MissingError` when there is no such link. */
+  /** The index of a link at the resource's place by its name; throws `MissingError` if there is no such link. */
   readonly indexOf: (name: string) => number;
-  /** The plan's. */
+  /** The owner of the plan. */
   readonly owner: string;
 }
 
@@ -40,7 +40,7 @@ export interface SysctlDriver {
   readonly how: "sysctl";
 }
 
-/** A kind that iptables' programs apply, one family at a time. */
+/** A kind that the programs of iptables apply, one family at a time. */
 export interface ProgramDriver {
   readonly how: "program";
 }

@@ -18,7 +18,7 @@ type AnyDriver<R extends Resource> = R extends LinkResource
   ? LinkDriver<R>
   : MessageDriver<R> | SysctlDriver | TableDriver | ProgramDriver;
 
-/** Of links. A new kind costs its file and its line here. */
+/** The drivers of links. A new kind needs its file and a line here. */
 export const linkDrivers: { readonly [K in LinkKind]: LinkDriver<ResourceOf<K>> } = {
   veth: vethDriver,
   ifb: ifbDriver,
@@ -57,7 +57,7 @@ export function isTable(resource: Resource): resource is TableResource {
   return drivers[resource.kind].how === "table";
 }
 
-/** The driver of a resource's own kind. (The compiler cannot see that the two go together.) */
+/** The driver of a resource's kind. (The compiler cannot verify that the two match.) */
 export function messageDriver<R extends MessageResource>(resource: R): MessageDriver<R> {
   return drivers[resource.kind] as unknown as MessageDriver<R>;
 }

@@ -9,7 +9,7 @@ import type { Ack } from "../netlink/message.ts";
 import type { PortClaim } from "../plan/iptables.ts";
 import type { NftElement, NftTable } from "../plan/nft.ts";
 
-/** The operation, as it follows "cannot": `["delete", 'link "cali1" on the host']`. */
+/** The operation and its object, as they follow "cannot": `["delete", 'link "cali1" on the host']`. */
 export type Attempt = readonly [operation: string, object: string];
 
 abstract class DataplaneError extends CoreError {
@@ -28,7 +28,7 @@ abstract class DataplaneError extends CoreError {
 export class KernelError extends DataplaneError {
   override readonly name = "KernelError";
   readonly errno: number;
-  /** The kernel's own words (NLMSGERR_ATTR_MSG), where it had any. */
+  /** The kernel's own message (NLMSGERR_ATTR_MSG), if any. */
   readonly extack: string | undefined;
   readonly remedy: string | undefined;
 
@@ -48,7 +48,7 @@ export class KernelError extends DataplaneError {
 /** A system call failed: for a socket, a file or a program. */
 export class SystemCallError extends DataplaneError {
   override readonly name = "SystemCallError";
-  /** The errno's name. */
+  /** The name of the errno. */
   readonly errno: string;
 
   constructor(attempt: Attempt, cause: Error & { readonly code: string }, reason = cause.message) {
@@ -73,7 +73,7 @@ export class TimeoutError extends DataplaneError {
 export class ConflictError extends DataplaneError {
   override readonly name: string = "ConflictError";
   override readonly kind = "conflict";
-  /** The owner that is written on it; `undefined` where none is. */
+  /** The owner that is written on it; `undefined` if it has none. */
   readonly holder: string | undefined;
 
   constructor(attempt: Attempt, reason: string, holder?: string) {
@@ -90,9 +90,9 @@ export class NftConflict extends ConflictError {
   override readonly name = "NftConflict";
   readonly table: NftTable;
   readonly set: string;
-  /** As it is wanted. */
+  /** The element of the plan. */
   readonly element: NftElement;
-  /** The datum of the element that is there, in register bytes. */
+  /** The data of the existing element, in register bytes. */
   readonly data: Uint8Array | undefined;
 
   constructor(
@@ -118,7 +118,7 @@ export class NftConflict extends ConflictError {
 export class IptablesConflict extends ConflictError {
   override readonly name = "IptablesConflict";
   readonly chain: string;
-  /** As it is wanted; `undefined` where the chain itself is another's. */
+  /** The port of the plan; `undefined` if the chain itself belongs to another attachment. */
   readonly claim: PortClaim | undefined;
 
   constructor(chain: string, entry: string | undefined, claim?: PortClaim) {
@@ -190,12 +190,12 @@ export function hasErrno(ack: Ack, ...names: readonly string[]): boolean {
   return ack.errno !== 0 && names.includes(errnoName(ack.errno));
 }
 
-/** Whether it is a failed system call: any other error is the core's, or a bug. */
+/** Whether it is a failed system call; other errors are the core's, or bugs. */
 export function isSystemCallError(error: unknown): error is Error & { readonly code: string } {
   return error instanceof Error && "code" in error && typeof error.code === "string";
 }
 
-/** A failed system call as an error of the core; any other error stays what it is. */
+/** Converts a failed system call to an error of the core; returns any other error unchanged. */
 export function systemCallError(attempt: Attempt, error: unknown): unknown {
   return isSystemCallError(error) ? new SystemCallError(attempt, error) : error;
 }

@@ -1,12 +1,12 @@
 /**
  * The executor's interface: all that plugins import from this directory, apart from errors.
  *
- *     apply(plan)              the kernel holds what the plan says (ADD)
- *     diff(plan)               what the plan says and the kernel does not hold (CHECK)
+ *     apply(plan)              makes the kernel hold the plan's resources (ADD)
+ *     diff(plan)               lists the resources that are missing or different in the kernel (CHECK)
  *     remove(owner, what)      removes an owner's objects (DEL)
  *     list, collect            lists owners; removes the objects of stale owners (GC)
  *     follow                   keeps shared objects as long as they are wanted
- *     probe                    tests whether the kernel has what a plan needs (STATUS)
+ *     probe                    tests whether the kernel has the features that a plan needs (STATUS)
  *     node, link               reads facts about the node and its links
  *
  * Connections are opened on first use and closed by `close`.
@@ -45,7 +45,7 @@ export class Executor {
   readonly node: Node;
   readonly #namespaces: Namespaces;
 
-  /** `sandbox`: absent where it is gone or none is needed. */
+  /** `sandbox`: absent if it no longer exists or none is needed. */
   constructor(sys: Sys, sandbox?: Netns) {
     this.sys = sys;
     this.#namespaces = new Namespaces(sys, sandbox);
@@ -136,7 +136,7 @@ export class Executor {
     return probeTables(this.sys, resources, modules);
   }
 
-  /** Throws an error that says why the ports could not be mapped. */
+  /** Throws an error with the reason why the ports could not be mapped. */
   probePorts(ports: IptablesPorts): void {
     probePorts(ports, this.sys);
   }
@@ -164,12 +164,12 @@ export class Executor {
     return all.filter((one) => one.index === index).map(({ address }) => address);
   }
 
-  /** The two ends of a veth, found from the sandbox's; `undefined` when the sandbox has no link of that name. */
+  /** The two ends of a veth, found from the sandbox's; `undefined` if the sandbox has no link with that name. */
   vethEnds(ifname: string): VethEnds | undefined {
     return findVethEnds(this.#namespaces, ifname);
   }
 
-  /** Whether one of the tables is there. */
+  /** Whether one of the tables exists. */
   hasTable(tables: readonly NftTable[]): boolean {
     return hasNftTable(tables, this.sys);
   }

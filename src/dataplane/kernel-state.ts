@@ -19,7 +19,7 @@ export class KernelState {
     this.#connection = connection;
   }
 
-  /** By name or by index; `undefined` when there is none. */
+  /** By name or by index; `undefined` if there is no such link. */
   link(link: string | number): Link | undefined {
     return this.#once(`link ${typeof link} ${link}`, () => findLink(this.#connection(), link));
   }
@@ -102,7 +102,7 @@ export class KernelState {
   }
 }
 
-/** Asks for one link; `undefined` when there is none. */
+/** Requests one link; `undefined` if there is no such link. */
 export function findLink(connection: NetlinkConnection, link: string | number): Link | undefined {
   const outcome = connection.request(getLink(link));
   const reply = outcome.replies[0];

@@ -1,6 +1,6 @@
 /**
- * The host's and the sandbox's network namespace: a netlink connection in each, opened when it is first needed, the links that were met there,
- * and what the kernel was seen to hold. The process's own namespace is the host's.
+ * The network namespaces of the host and the sandbox: a netlink connection in each, opened on first use, the links found there, and a cache of
+ * the kernel's objects. The process's own namespace is the host's.
  */
 import type { Netns, Sys } from "../host/sys.ts";
 import type { Link } from "../netlink/link.ts";
@@ -11,7 +11,7 @@ import { KernelState } from "./kernel-state.ts";
 
 export class Namespaces {
   readonly sys: Sys;
-  /** Absent when it is gone or none is needed: then no resource may be at `sandbox`. */
+  /** Absent if it no longer exists or none is needed: then no resource may be at `sandbox`. */
   readonly sandbox: Netns | undefined;
   readonly #connections = new Map<Place, NetlinkConnection>();
   readonly #links = new Map<string, Link>();
@@ -22,7 +22,7 @@ export class Namespaces {
     this.sandbox = sandbox;
   }
 
-  /** Throws `MissingError` when the place is a sandbox that is not there. */
+  /** Throws `MissingError` if the place is a sandbox that does not exist. */
   connection(place: Place): NetlinkConnection {
     let connection = this.#connections.get(place);
     if (connection === undefined) {
@@ -32,7 +32,7 @@ export class Namespaces {
     return connection;
   }
 
-  /** Runs `body` with the process in the place; the connection there is opened on the way, which saves entering twice. */
+  /** Runs `body` inside the place; opens the connection there if necessary, which saves a second switch. */
   inside<T>(place: Place, body: () => T): T {
     if (place === "host") return body();
     return this.sys.inNetns(this.#sandbox(), () => {
@@ -41,7 +41,7 @@ export class Namespaces {
     });
   }
 
-  /** What the kernel holds there, asked for once. */
+  /** The kernel's objects there, read once. */
   state(place: Place): KernelState {
     let state = this.#states.get(place);
     if (state === undefined) {
@@ -51,7 +51,7 @@ export class Namespaces {
     return state;
   }
 
-  /** Forgets what was read of a namespace, because it has changed. */
+  /** Discards the cache of a namespace, because it has changed. */
   lookAgain(place: Place): void {
     this.#states.delete(place);
   }
@@ -60,7 +60,7 @@ export class Namespaces {
     this.#links.set(`${place}:${link.name}`, link);
   }
 
-  /** The link as it was last met. */
+  /** The link as last found. */
   link(place: Place, name: string): Link | undefined {
     return this.#links.get(`${place}:${name}`);
   }
@@ -81,7 +81,7 @@ export class Namespaces {
   }
 }
 
-/** ` on the host`, ` in the sandbox`: ends what an error says was tried. */
+/** ` on the host`, ` in the sandbox`: the end of an attempt in an error. */
 export function placeText(place: Place): string {
   return place === "host" ? " on the host" : " in the sandbox";
 }
@@ -91,7 +91,7 @@ export function differenceSuffix(place: Place): string {
   return place === "host" ? "" : " in the sandbox";
 }
 
-/** The process is in the place already where no namespace is given. */
+/** Without a namespace, the process is in the place already. */
 function openConnection(sys: Sys, place: Place, netns?: Netns): NetlinkConnection {
   try {
     return new NetlinkConnection(sys.openNetlink("route", netns));

@@ -20,7 +20,7 @@ import { linkDrivers } from "./drivers.ts";
 import { hasErrno, KernelError, systemCallError } from "./errors.ts";
 import { probeNft } from "./nftables/probe.ts";
 
-/** Throws `KernelError` that names the first kind that is missing, and its module. */
+/** Throws `KernelError` that names the first missing kind, and its module. */
 export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
   talk(sys, (connection) => {
     for (const kind of kinds) {
@@ -30,23 +30,23 @@ export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
   });
 }
 
-/** The token bucket, and the filter that leads to an ifb. Throws as `probeLinks` does. */
+/** Tests the token bucket, and the filter that redirects to an ifb. Throws as `probeLinks` does. */
 export function probeQueues(sys: Sys): void {
   talk(sys, (connection) => {
     const outcome = connection.request(probeQdiscKind("tbf"));
-    // EEXIST: somebody has given the loopback interface a queue, and the kernel did not look further.
+    // EEXIST: the loopback interface has a queue, and the kernel did not check further.
     if (!hasErrno(outcome, "EINVAL", "EEXIST")) throw missing('qdiscs of kind "tbf"', outcome, "sch_tbf");
   });
   if (areLoaded(sys, ["sch_ingress", "cls_u32", "act_mirred"])) return;
   try {
     sys.inNewNetns(() => talk(sys, probeRedirect));
   } catch (error) {
-    // The limit of namespaces is reached. It passes, and says nothing of queues.
+    // The limit of namespaces is reached, which is temporary and unrelated to queues.
     if (!isErrno(error, "ENOSPC")) throw systemCallError(["try", "filters in a network namespace"], error);
   }
 }
 
-/** A filter is looked up behind its queue alone, so that there has to be one. */
+/** The kernel looks up a filter only on a link with a qdisc, so this adds one first. */
 function probeRedirect(connection: NetlinkConnection): void {
   const attempt = (request: Request, what: string, moduleOf: (outcome: Ack) => string): void => {
     const outcome = connection.request(request);
@@ -59,7 +59,7 @@ function probeRedirect(connection: NetlinkConnection): void {
 }
 
 /**
- * What keeps an ADD from making the tables, the first reason for each family. `modules`: what they need. Throws `KernelError` when the kernel has no nf_tables
+ * The first reason per family why an ADD could not create the tables. `modules`: what they need. Throws `KernelError` if the kernel has no nf_tables
  * or does not let us use them.
  */
 export function probeTables(
@@ -70,12 +70,12 @@ export function probeTables(
   return probeNft(resources, sys, areLoaded(sys, modules));
 }
 
-/** Whether the kernel has all of these modules by now. What is built in may not show. */
+/** Whether the kernel has loaded all these modules. Built-in ones may not be visible. */
 function areLoaded(sys: Sys, modules: readonly string[]): boolean {
   return modules.every((name) => sys.stat(`/sys/module/${name}`) !== undefined);
 }
 
-/** The refusal; where the kernel does not know the kind, with the module that brings it. */
+/** The kernel's refusal; with the module that provides the kind if the kernel does not know it. */
 function missing(object: string, outcome: Ack, module: string): KernelError {
   const isUnknown = hasErrno(outcome, "ENOENT", "EOPNOTSUPP");
   return new KernelError(["create", object], outcome, isUnknown ? `load module ${module}` : undefined);

@@ -14,7 +14,7 @@ import { isUnclaimed, type LinkSignature } from "./links/signature.ts";
 import { type Namespaces, placeText } from "./namespaces.ts";
 import { removeNft } from "./nftables/remove.ts";
 
-/** A link by its name, and with it its other end and all that is on it. */
+/** A link by its name; its peer and everything that depends on them are removed with it. */
 interface LinkRemoval {
   readonly kind: "link";
   readonly at: Place;
@@ -23,14 +23,14 @@ interface LinkRemoval {
   readonly signature?: LinkSignature;
 }
 
-/** The sandbox's rules of this number that lead to the table. */
+/** The sandbox's rules with this priority and table. */
 interface RuleRemoval extends Pick<Rule, "kind" | "table" | "priority"> {
   /** The link of the table's routes. If it exists and its peer is none of these, the sandbox is another attachment's and keeps its rules. */
   readonly link: string;
   readonly hostEnds: readonly string[];
 }
 
-/** An owner's nf_tables elements, and tables that are then unused. */
+/** An owner's nf_tables elements; tables that are then unused are removed too. */
 interface ElementRemoval {
   readonly kind: "nft-elements";
   readonly tables: readonly NftTable[];

@@ -48,5 +48,5 @@ export class UndoList {
   }
 }
 
-/** How the kernel says that what was to be deleted is not there: link, route, address, filter, qdisc. */
+/** The kernel's errors for deleting a missing object: link, route, address, filter, qdisc. */
 const gone = ["ENODEV", "ESRCH", "EADDRNOTAVAIL", "ENOENT"];

@@ -5,13 +5,13 @@ import { IptablesConflict } from "../errors.ts";
 
 export interface PortHolder {
   readonly chain: string;
-  /** The rule that leads into the chain, whose comment says whose it is; `undefined` where none does. */
+  /** The rule that leads into the chain, whose comment names the owner; `undefined` if there is none. */
   readonly entry: string | undefined;
-  /** Where the port leads. */
+  /** The destination of the port. */
   readonly address: string;
 }
 
-/** What the caller knows of the holders of host ports. */
+/** The caller's knowledge of the holders of host ports. */
 export interface PortHolders {
   /** Whether the rule that leads into a chain belongs to another attachment: names of chains are digests and may collide. */
   isForeign(entry: string): boolean;

@@ -1,5 +1,5 @@
 /**
- * Host ports in iptables: per address family one `iptables-save` to see what is there, and one `iptables-restore` that changes the tables nat and
+ * Host ports in iptables: per address family one `iptables-save` to read the rules, and one `iptables-restore` that changes the tables nat and
  * raw.
  *
  * Callers hold a lock, because another process could change the tables in between. Foreign changes do no harm: the restore adds missing rules
@@ -119,8 +119,8 @@ export function collectPorts(
 }
 
 /**
- * Removes what `choose` names; without the programs there is nothing to remove. Also removes from the tables of the other kind (nft or legacy),
- * because the node may use both, or may have switched since the rules were added.
+ * Removes the chains that `choose` returns; without the programs there is nothing to remove. Also removes from the tables of the other kind (nft or
+ * legacy), because the node may use both, or may have switched since the rules were added.
  */
 function removeChains(
   layout: IptablesLayout,
@@ -148,7 +148,7 @@ function removeChains(
   });
 }
 
-/** Matches before and after what an entry always has are conditions; the group in the middle is its protocol, the next its ports. */
+/** The groups: conditions, the protocol and ports that every entry of ours has, further conditions. */
 const entryPattern =
   /^-A (\S+)( .*)? -p (\S+) -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) -m multiport --dports (\S+)( .*)? -j (\S+)$/;
 

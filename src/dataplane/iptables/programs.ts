@@ -24,15 +24,15 @@ const testOption = "--test";
 const timeoutMs = (waitSeconds + 10) * 1000;
 
 /**
- * All rules of the family; `undefined` when its programs are not installed. Throws `CommandError` when they fail, `ConflictError` where a table that is asked
- * for has rules that iptables cannot read: it then prints a remark in the place of the table, and succeeds.
+ * All rules of the family; `undefined` if its programs are not installed. Throws `CommandError` if they fail, and `ConflictError` if a requested table has
+ * rules that iptables cannot read: it then prints a remark instead of the table, and succeeds.
  */
 export function saveIptables(family: TableFamily, sys: Sys, kind: IptablesKind = ""): SavedTables | undefined {
   const program = findProgram(`${programs[family]}${kind}-save`, sys);
   if (program === undefined) return undefined;
   const text = runProgram([program], "", sys);
   const unreadable = [...text.matchAll(/^# Table `(nat|raw)' is incompatible/gm)].map(([, table]) => table);
-  // Of IPv6 nothing is in raw.
+  // For IPv6, the table raw is not used.
   const [table] = unreadable.filter((one) => one === "nat" || family === "ip");
   if (table === undefined) return parseSaved(text);
   throw new ConflictError(
@@ -76,7 +76,7 @@ export function mayHaveNatChain(family: TableFamily, chain: string, sys: Sys): b
   return hasNftChain(family, "nat", chain, sys) || hasLegacyNat(family, sys);
 }
 
-/** Whether there is a table nat of iptables-legacy's. */
+/** Whether iptables-legacy has a table nat. */
 export function hasLegacyNat(family: TableFamily, sys: Sys): boolean {
   const names = `/proc/net/${family}_tables_names`;
   return sys.stat(names) !== undefined && sys.readFile(names).split("\n").includes("nat");

@@ -67,7 +67,7 @@ function change(
   const { destination, protocol } = blackhole;
   const request = wanted ? addBlackhole(destination, protocol) : deleteBlackhole(destination, protocol);
   const outcome = connection.request(request);
-  // ESRCH: not there; the others: a kernel without IPv6.
+  // ESRCH: the route does not exist; the others: a kernel without IPv6.
   const expected = wanted ? ["EEXIST"] : ["ESRCH", "EAFNOSUPPORT", "EOPNOTSUPP"];
   if (outcome.errno === 0 || hasErrno(outcome, ...expected)) return;
   throw new KernelError([wanted ? "add" : "delete", `route ${describeBlackhole(blackhole)} on the host`], outcome);

@@ -55,12 +55,12 @@ function isTaken(route: Route, namespaces: Namespaces): boolean {
   return rivalsAmong(state.routes(familyOf(route.destination)), route).some(({ index }) => index !== own);
 }
 
-/** Those of one link. */
+/** The rivals over one link. */
 function rivalsOver(index: number | undefined, route: Route, state: KernelState): readonly RouteEntry[] {
   return index === undefined ? [] : rivalsAmong(state.routes(familyOf(route.destination), index), route);
 }
 
-/** What the kernel takes where none is said (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
+/** The kernel's default priority (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
 const defaultPriority = { 4: 0, 6: 1024 } as const;
 
 /** Destination, table and priority identify a route to the kernel. */

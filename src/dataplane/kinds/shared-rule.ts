@@ -1,4 +1,4 @@
-/** Rules of policy routing that belong to a range of addresses, not to an attachment. */
+/** Rules of policy routing for a range of addresses, shared by attachments. */
 import type { Sys } from "../../host/sys.ts";
 import { contains } from "../../net/prefix.ts";
 import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../netlink/rule.ts";
@@ -87,7 +87,7 @@ function inOrder(rules: readonly RuleEntry[], priorities: readonly number[]): re
   return priorities.flatMap((one) => rules.filter(({ priority }) => priority === one));
 }
 
-/** Whether two rules say the same. */
+/** Whether two rules are equal. */
 function isSameRule(one: RuleEntry, other: RuleEntry): boolean {
   return textOf(one) === textOf(other);
 }

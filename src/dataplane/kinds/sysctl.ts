@@ -4,7 +4,7 @@ import type { Place, Sysctl } from "../../plan/resource.ts";
 import { isSystemCallError, SystemCallError } from "../errors.ts";
 import { differenceSuffix, type Namespaces, placeText } from "../namespaces.ts";
 
-/** Writes them in their order. Throws `SystemCallError` at the first that is refused and not optional. */
+/** Writes them in order. Throws `SystemCallError` for the first that fails and is not optional. */
 export function writeSysctls(sysctls: readonly Sysctl[], namespaces: Namespaces): void {
   eachPlace(sysctls, namespaces, (sysctl) => writeSysctl(sysctl, namespaces.sys));
 }
@@ -49,7 +49,7 @@ function diffSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
   return `sysctl ${sysctl.path} ${has}, wanted "${sysctl.value}"${differenceSuffix(sysctl.at)}`;
 }
 
-/** The value, with one space between its parts; `undefined` when there is no such file. */
+/** The value, with one space between its parts; `undefined` if the file does not exist. */
 function readSysctl(sysctl: Sysctl, sys: Sys): string | undefined {
   try {
     return sys.readFile(fileOf(sysctl)).trim().replace(/\s+/g, " ");

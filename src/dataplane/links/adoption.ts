@@ -1,4 +1,4 @@
-/** What all link drivers do if a link with the name exists. */
+/** Handles an existing link with the name of a planned one, for all link drivers. */
 import { type Link, setLink } from "../../netlink/link.ts";
 import type { Place } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";

@@ -10,7 +10,7 @@ import type { LinkSignature } from "./signature.ts";
 export interface LinkEndAt {
   readonly place: Place;
   readonly name: string;
-  /** The address that it is to keep. */
+  /** The MAC address that it must keep. */
   readonly mac?: string | undefined;
   /** Whether to read it again at the end, because another program may have changed its address. */
   readonly readBack?: boolean;
@@ -19,21 +19,21 @@ export interface LinkEndAt {
 /** The existing link is kept, or it is to be created after `old` (which may vanish by itself) is deleted. */
 export type Adoption = "adopted" | { readonly old: Link | undefined };
 
-/** A kind that makes links, before all else. */
+/** A kind of links, which are created before all other resources. */
 export interface LinkDriver<L extends LinkResource> {
   readonly how: "link";
   /** The kernel module that provides it. */
   readonly module: string;
-  /** In the words of a message: `ifb "bwp5" on the host`. */
+  /** For messages: `ifb "bwp5" on the host`. */
   describe(link: L): string;
   /** The first one is created explicitly and has the owner as alias; deleting it deletes the others. */
   ends(link: L): readonly [LinkEndAt, ...LinkEndAt[]];
   create(link: L, run: ApplyRun): Request;
-  /** How to recognise one that has no alias yet. */
+  /** Identifies one that has no alias yet. */
   signature(link: L): LinkSignature;
   /** Handles an existing link: updates ours, names an old one to delete, throws `ConflictError` for a foreign one. */
   adopt(link: L, run: ApplyRun): Adoption;
-  /** What is known of the other ends without looking. */
+  /** Registers the known properties of the other ends without a request. */
   learnEnds?(link: L, run: ApplyRun): void;
   /** What differs from the plan, one text each. */
   diff(link: L, namespaces: Namespaces, owner: string): readonly string[];

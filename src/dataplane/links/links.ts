@@ -1,14 +1,14 @@
 /**
- * Makes the links of a plan, and reconciles them with what is there.
+ * Creates the links of a plan, and reconciles them with existing ones.
  *
- *      NEWLINK ok ───────────────────────────────────────────────▶ alias := owner
- *      NEWLINK EEXIST ─▶ look ─▶ ours, the right pair ───────────▶ what differs is set
+ *      NEWLINK ok ───────────────────────────────────────────────▶ set the alias to the owner
+ *      NEWLINK EEXIST ─▶ look ─▶ ours, the right pair ───────────▶ update what differs
  *                          ├──▶ ours but old, of an earlier sandbox
  *                          │    of the pod, or its peer is gone ─▶ DELLINK, NEWLINK
- *                          └──▶ another's, or in the sandbox ────▶ an error that names it
+ *                          └──▶ foreign, or in the sandbox ──────▶ an error that names it
  *
- * The alias cannot go with NEWLINK, and not into the same send either: after EEXIST it would land on another's link. A process killed
- * between the two leaves a link without an owner: it counts as ours by what it was born with (`signature`).
+ * The alias cannot be part of NEWLINK, nor of the same send: after EEXIST it would be written to a foreign link. A process that is killed between
+ * the two leaves a link without an owner, which is recognised by the properties of its creation (`signature`).
  */
 import { deleteLink, getLink, readLink, setLink } from "../../netlink/link.ts";
 import type { LinkResource, Place } from "../../plan/resource.ts";
@@ -65,14 +65,14 @@ function registerCreated(run: ApplyRun, link: LinkResource): void {
     () => ["delete", `link "${name}"`],
     place,
     (connection) => {
-      // The look that followed it may have failed.
+      // The lookup in the same send may have failed.
       const index = run.link(place, name)?.index ?? findLink(connection, name)?.index;
       return index === undefined ? undefined : deleteLink(index);
     },
   );
 }
 
-/** Writes the owner as alias of new links. */
+/** Writes the owner as alias to new links. */
 function setOwner(run: ApplyRun, place: Place, wanted: readonly LinkResource[]): void {
   const fresh = wanted.map(mainEnd).filter(({ name }) => run.created.has(`${place}:${name}`));
   if (fresh.length === 0) return;

@@ -1,6 +1,6 @@
 /**
- * Makes sure that MAC addresses persist. udev's MACAddressPolicy=persistent may replace an address after the link was made (systemd issue
- * 21185); an address given at creation is safe from it on most versions, and is read back nevertheless.
+ * Makes sure that MAC addresses persist. udev's MACAddressPolicy=persistent may replace an address after the link was created (systemd issue
+ * 21185); an address that is set at creation is safe from it on most versions, and is read back nevertheless.
  */
 import { setLink } from "../../netlink/link.ts";
 import type { ApplyRun } from "../apply-run.ts";

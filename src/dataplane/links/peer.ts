@@ -6,17 +6,17 @@ import { arePair } from "./veth.ts";
 
 export interface VethEnds {
   readonly sandbox: Link;
-  /** Absent when the other end is in neither of the two namespaces, or is no veth. */
+  /** Absent if the other end is in neither of the two namespaces, or is not a veth. */
   readonly host: Link | undefined;
 }
 
-/** `undefined` when the sandbox has no link of that name. What is seen on the host, `namespaces` know from then on. */
+/** `undefined` if the sandbox has no link with that name. Caches the host's link in `namespaces`. */
 export function findVethEnds(namespaces: Namespaces, ifname: string): VethEnds | undefined {
   const sandbox = findLink(namespaces.connection("sandbox"), ifname);
   if (sandbox === undefined) return undefined;
   const { peerIndex } = sandbox;
   const host = peerIndex === undefined ? undefined : findLink(namespaces.connection("host"), peerIndex);
-  // An index says nothing across namespaces: only the pair that names each other is one.
+  // Indices are per namespace: two links are a pair only if each refers to the other.
   if (host === undefined || !arePair(host, sandbox)) return { sandbox, host: undefined };
   namespaces.learn("host", host);
   return { sandbox, host };

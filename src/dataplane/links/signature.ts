@@ -1,8 +1,8 @@
-/** Recognises links with a name of ours but no alias: their ADD was killed before it could write the alias. */
+/** Recognises links with a name of ours but no alias: their ADD was killed before it wrote the alias. */
 import type { Link } from "../../netlink/link.ts";
 import type { LinkKind } from "../../plan/resource.ts";
 
-/** Properties that a link has from its creation on. */
+/** Properties of a link from its creation on. */
 export interface LinkSignature {
   readonly kind: LinkKind;
   readonly mac?: string | undefined;

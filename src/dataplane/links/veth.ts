@@ -91,7 +91,7 @@ function peerIsGone({ kind, peerIndex, peerNetnsId }: Link): boolean {
   return kind === "veth" && (peerNetnsId === -1 || !peerIndex);
 }
 
-/** What is known of the peer without a request: a new pair has one MTU and the MAC addresses of the plan. */
+/** The properties of the peer that are known without a request: a new pair has one MTU and the MAC addresses of the plan. */
 function learnPeer({ host, sandbox: { name, mac }, queues = 1 }: VethPair, run: ApplyRun): void {
   const end = run.link("host", host.name);
   if (end?.peerIndex === undefined || !run.created.has(`host:${host.name}`)) return;

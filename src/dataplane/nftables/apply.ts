@@ -1,16 +1,16 @@
 /**
  * Applies the nf_tables resources of a plan in one transaction.
  *
- *     is the table there? ──no──> create it, and the elements, in one transaction
+ *     does the table exist? ──no──> create it and the elements in one transaction
  *       │ yes
  *     elements only ──ok──> done                              the common case: two sends, two receives
- *       │ ENOENT: something shared is missing
- *       ├──> look; create what is missing, and the elements, in one transaction (EEXIST: another process was faster, look again)
- *       │      └ ENOENT again, with nothing else missing than before: the kernel has no such chain or expression
+ *       │ ENOENT: a shared object is missing
+ *       ├──> look; create the missing objects and the elements in one transaction (EEXIST: another process was faster, look again)
+ *       │      └ ENOENT again, with the same objects missing as before: the kernel lacks a kind of chain or expression
  *       │ EEXIST on a shared element: it overlaps an older one, or maps to something else
  *       ├──> replace all elements of the shared sets
  *       │ EEXIST on the owner's index: a repeated ADD
- *       ├──> the same elements, all present: done; else replace the old ones by the new ones, in one transaction
+ *       ├──> the same elements, all present: done; otherwise replace the old ones by the new ones in one transaction
  *       │ EEXIST on an element: another attachment has it
  *       └──> `NftConflict`
  */
@@ -36,8 +36,8 @@ export interface AppliedNft {
 }
 
 /**
- * Makes nf_tables hold the resources. A repeated call is harmless, and one with other elements replaces the owner's earlier ones at
- * once. Throws `NftConflict` when an element is another owner's, `KernelError` when the kernel refuses.
+ * Makes nf_tables hold the resources. A repeated call is harmless; one with other elements replaces the owner's earlier ones in the same
+ * transaction. Throws `NftConflict` if another owner has an element, `KernelError` if the kernel refuses.
  */
 export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
   const states = statesOf(resources);
@@ -63,8 +63,8 @@ export function applyNft(resources: readonly NftResource[], owner: string, sys: 
 }
 
 /**
- * A table that is missing, as on a node without pods, is created by the first attempt. To learn of it from a refusal would take 13 ms: the
- * kernel waits for a grace period when it rolls a transaction back (nf_tables_abort), and 20 µs to answer a question.
+ * Looks for the tables, so that the first attempt creates missing ones, as on a node without pods. To learn from a refusal that a table is missing
+ * would take 13 ms, because the kernel waits for a grace period when it aborts a transaction (nf_tables_abort); a question takes 20 µs.
  */
 function lookForTables(session: NftSession, states: readonly TableState[]): void {
   const questions = states.map(({ table }) => getTable(idOf(table)));
@@ -96,7 +96,7 @@ function requestsOf(
   owner: string,
   index: number,
 ): readonly Request[] {
-  // The kernel wants an id for each new set that no other in the batch has.
+  // Each new set in a batch needs an ID that no other has.
   const setId = index * 1000 + 1;
   return [
     ...(missing ? repairRequests(table, missing, setId + 1) : []),
@@ -120,7 +120,7 @@ function sharedRequests(table: NftTable, { set: name, elements }: NftElements, o
   return outdated ? [flushSet(set), ...additions] : additions;
 }
 
-/** A transaction that was not carried out. */
+/** A transaction that was aborted. */
 interface Refusal {
   readonly requests: readonly Request[];
   readonly refused: readonly Refused[];

@@ -1,8 +1,8 @@
 /**
- * From a plan's statements and elements to nf_tables' expressions and register bytes, as nft(8) 1.0 compiles the same text.
+ * Compiles a plan's statements and elements to nf_tables' expressions and register bytes, as nft(8) 1.0 compiles the same text.
  *
- * Fields of a concatenation are loaded one behind the other: the first into the 16-byte register 1, each next one into the first
- * word that is free: behind an IPv4 address that is register 9, behind an IPv6 address register 2.
+ * The fields of a concatenation are loaded one after the other: the first into the 16-byte register 1, each further one into the first free
+ * word: after an IPv4 address that is register 9, after an IPv6 address register 2.
  */
 import { addressBytes, type TableFamily } from "../../net/address.ts";
 import { parsePrefix } from "../../net/prefix.ts";
@@ -32,7 +32,7 @@ export function compileSet({ name, key, data, interval, comment }: NftSetDefinit
   };
 }
 
-/** The kernel's elements for one of the plan's: an interval takes two, its first address and the first one after it. */
+/** The kernel's elements for one of the plan's: an interval takes two, its first address and the first one after its end. */
 export function compileElement(
   set: NftSetDefinition,
   { key, data }: NftElement,
@@ -86,7 +86,7 @@ function loads(fields: readonly NftField[]): readonly Expression[] {
   });
 }
 
-/** The 16-byte registers are 1 to 4; from NFT_REG32_00, number 8, the same storage goes by words. The kernel prints the first where it can. */
+/** The 16-byte registers are 1 to 4; from NFT_REG32_00, number 8, the same storage is addressed by words. The kernel dumps the former if possible. */
 function registerAt(words: number): Register {
   return (words % 4 === 0 ? 1 + words / 4 : 8 + words) as Register;
 }
@@ -140,7 +140,7 @@ function compileMatch(field: NftField, negate: boolean, value: string): readonly
     case "fib daddr type":
       return [load, compare(hostWord(RTN_LOCAL))];
     case "ct status":
-      // A bit is tested: "is" means that what is left is not zero.
+      // A test of a bit: "is" means that the masked value is not zero.
       return [
         load,
         { and: hostWord(IPS_DST_NAT), register: 1 },
@@ -149,7 +149,7 @@ function compileMatch(field: NftField, negate: boolean, value: string): readonly
   }
 }
 
-/** A prefix of whole bytes is compared by loading only these, any other under a mask. */
+/** A prefix of whole bytes is compared by loading only these, any other with a mask. */
 function compileAddress(
   load: Expression,
   compare: (bytes: Uint8Array) => Expression,
@@ -183,7 +183,7 @@ function comparePorts(
   ];
 }
 
-/** Padded with zeros to all of the field; one that ends in `*` compares only what stands before it. */
+/** Padded with zeros to the whole field; a name that ends in `*` compares only the part before it. */
 function interfaceName(name: string): Uint8Array {
   if (name.endsWith("*")) return encodeUtf8(name.slice(0, -1));
   const bytes = new Uint8Array(interfaceNameSize);

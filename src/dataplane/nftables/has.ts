@@ -12,7 +12,7 @@ export interface NftChainName {
   readonly chain: string;
 }
 
-/** Whether one of the tables is there. */
+/** Whether one of the tables exists. */
 export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
   return has(
     tables.map((table) => getTable(idOf(table))),
@@ -20,12 +20,12 @@ export function hasNftTable(tables: readonly NftTable[], sys: Sys): boolean {
   ).includes(true);
 }
 
-/** Whether a table, also another program's, has the chain. */
+/** Whether a table, which may be foreign, has the chain. */
 export function hasNftChain(family: NftTable["family"], table: string, chain: string, sys: Sys): boolean {
   return hasNftChains([{ family, table, chain }], sys).includes(true);
 }
 
-/** The same for several chains, which are asked for at once. */
+/** The same for several chains with one send. */
 export function hasNftChains(chains: readonly NftChainName[], sys: Sys): readonly boolean[] {
   return has(
     chains.map(({ chain, ...table }) => getChain(table, chain)),
@@ -33,7 +33,7 @@ export function hasNftChains(chains: readonly NftChainName[], sys: Sys): readonl
   );
 }
 
-/** Throws if the kernel does not tell: something wrongly taken for absent would never be removed. */
+/** Throws if the kernel does not answer: a table wrongly taken for missing would never be removed. */
 function has(questions: readonly Request[], sys: Sys): readonly boolean[] {
   const none = questions.map(() => false);
   return queryNft(sys, none, (session) =>

@@ -7,7 +7,7 @@ import type { FoundElement, NftTable } from "../../plan/nft.ts";
 import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
 
-/** Those of `keys` that the set has; all of the set's where `keys` is absent. */
+/** The elements of the set with these `keys`; all elements if `keys` is absent. */
 export function findHolders(
   table: NftTable,
   set: string,

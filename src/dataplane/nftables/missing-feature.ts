@@ -1,12 +1,13 @@
 /**
- * What a kernel lacks when it refuses part of a table although all that the part names is there: nf_tables loads a module for each kind of chain
- * and expression, and answers ENOENT when there is none (nf_tables_chain_type_lookup, nft_expr_type_get in net/netfilter/nf_tables_api.c).
+ * The feature that a kernel lacks if it refuses a part of a table although everything that the part refers to exists: nf_tables loads a module for
+ * each kind of chain and expression, and answers ENOENT without one (nf_tables_chain_type_lookup, nft_expr_type_get in
+ * net/netfilter/nf_tables_api.c).
  */
 import type { Ack, Request } from "../../netlink/message.ts";
 import { readAddition } from "../../netlink/nftables/addition.ts";
 import { hasErrno, MissingFeature } from "../errors.ts";
 
-/** The expressions that are modules of their own, and what they do. The rest is in nf_tables itself. */
+/** The expressions in modules of their own, with their purpose. The others are built into nf_tables. */
 const expressions: { readonly [name: string]: readonly [purpose: string, module: string] } = {
   ct: ["conntrack matches", "nft_ct"],
   fib: ["fib lookups", "nft_fib_ipv"],
@@ -15,8 +16,8 @@ const expressions: { readonly [name: string]: readonly [purpose: string, module:
 };
 
 /**
- * The refusal of one request of a transaction, in terms of what the kernel lacks; `undefined` when it says nothing of that. **ENOENT says so
- * only where everything that the request names is there or made in the same transaction.**
+ * The feature that the kernel lacks, from its refusal of one request of a transaction; `undefined` if the refusal does not mean that. **ENOENT
+ * means it only if everything that the request refers to exists or is created in the same transaction.**
  */
 export function missingFeature(request: Request, ack: Ack): MissingFeature | undefined {
   const added = readAddition(request);

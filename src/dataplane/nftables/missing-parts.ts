@@ -11,7 +11,7 @@ import { buildRequests, missingOf, ruleRequests } from "./table.ts";
 export interface MissingParts {
   /** Sets and chains to create. */
   readonly missing: NftTable;
-  /** Existing chains with fewer rules than planned: somebody flushed them. */
+  /** Existing chains with fewer rules than planned, because they were flushed. */
   readonly emptied: readonly NftChain[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * The in-kernel index of what belongs to whom: in each table one set per attachment, which lists the attachment's elements as text.
+ * The index of owners in the kernel: each table has one set per attachment, which lists the attachment's elements as text.
  *
  *     set owner_net1/c1/eth0 {                       found by name, without a file and without a configuration
  *       type mark
@@ -64,7 +64,7 @@ export function deleteOwned(table: NftTable, setName: string, owned: readonly Ow
   ];
 }
 
-/** The elements that an index lists, without their data; `undefined` when there is no such index. */
+/** The elements that an index lists, without their data; `undefined` if there is no such index. */
 export function readOwned(session: NftSession, table: NftTable, setName: string): readonly OwnedElement[] | undefined {
   const replies = session.dump(dumpElements({ ...idOf(table), set: setName }), [
     "list",
@@ -76,7 +76,7 @@ export function readOwned(session: NftSession, table: NftTable, setName: string)
   });
 }
 
-/** The element as the kernel holds it. */
+/** The element in the kernel. */
 export function findElement(
   session: NftSession,
   table: NftTable,

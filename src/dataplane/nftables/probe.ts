@@ -20,8 +20,8 @@ import { statesOf, type TableState } from "./state.ts";
 import { buildRequests } from "./table.ts";
 
 /**
- * What keeps an ADD from making these tables and elements, the first reason for each family. With `isCapable` the kernel is known to have what they
- * need, and is only asked whether it lets us. Throws `KernelError` when it has no nf_tables or does not let us use them.
+ * The first reason per family why an ADD could not create these tables and elements. With `isCapable` the kernel is known to have the features, and
+ * the probe tests only the permission. Throws `KernelError` if it has no nf_tables or does not let us use them.
  */
 export function probeNft(
   resources: readonly NftResource[],
@@ -49,7 +49,7 @@ function attempt(session: NftSession, states: readonly TableState[]): ReadonlyMa
   for (const refused of session.commit([...parts.map(({ request }) => request), namelessTable])) {
     const part = parts[refused.index];
     if (refused.index < 0 && !isTransient(refused.errno)) throw new KernelError(["use", "nf_tables"], refused);
-    // EEXIST: an ADD has made the table meanwhile.
+    // EEXIST: an ADD has created the table meanwhile.
     if (part === undefined || found.has(part.family) || refused.errno === EEXIST || isTransient(refused.errno))
       continue;
     found.set(part.family, missingFeature(part.request, refused) ?? new KernelError(["use", "nf_tables"], refused));

@@ -27,8 +27,8 @@ import { EBUSY, EEXIST, ENOENT, isTransient, maxAttempts, type NftSession, query
 import { findElements, moveRequests, moveWaiting } from "./waiting.ts";
 
 /**
- * Removes what the owner has in these tables. Returns the elements it removed; that there are none is success.
- * Throws `KernelError` when the kernel refuses.
+ * Removes the owner's elements from these tables. Returns the removed elements; having none is success.
+ * Throws `KernelError` if the kernel refuses.
  */
 export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys): readonly RemovedElement[] {
   const name = nftOwnerSet(owner);
@@ -44,7 +44,7 @@ export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys):
   });
 }
 
-/** Removes what belongs to owners of whom `isStale` says so, as their comment names them. Returns the elements it removed. */
+/** Removes the elements of all owners for which `isStale` is true; it gets the owner's comment. Returns the removed elements. */
 export function collectNft(
   tables: readonly NftTable[],
   isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
@@ -64,12 +64,12 @@ export function collectNft(
 }
 
 /**
- * Removes a table when `isUnused` says so and nothing in nf_tables has changed since it was asked. Returns whether the table is gone.
- * For a table whose users are known elsewhere; they must be known there before they apply.
+ * Removes a table if `isUnused` is true and nothing in nf_tables has changed since that call. Returns whether the table no longer exists.
+ * For tables whose users are recorded elsewhere; they must be recorded before they apply.
  */
 export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean, sys: Sys): boolean {
   return queryNft(sys, true, (session) => {
-    // A transaction that the kernel rolls back, as there is no such table, takes 13 ms.
+    // Look first: aborting a transaction, because the table does not exist, would take 13 ms.
     const found = session.ask(getTable({ family: table.family, table: table.name }), ["look for", nameOf(table)]);
     if (found === undefined) return true;
     const isGone = dropTable(session, table, isUnused);
@@ -78,22 +78,22 @@ export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnuse
   });
 }
 
-/** Moves what waits for a key that is free, in each of these tables. Throws `KernelError` when the kernel refuses. */
+/** Moves elements that wait for a free key, in each of these tables. Throws `KernelError` if the kernel refuses. */
 export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
   queryNft(sys, undefined, (session) => {
     for (const table of tables) moveWaiting(session, table);
   });
 }
 
-/** What is to be done to a table. */
+/** What to remove from a table. */
 interface Removal {
-  /** The indexes that go. */
+  /** The names of the indexes to remove. */
   readonly names: readonly string[];
   /** Whether the table may then be unused; also if a call was killed between its two transactions. */
   readonly mayBeIdle: boolean;
 }
 
-/** `removalsOf` tells for each table, in their order. */
+/** `removalsOf` returns the removals of each table, in order. */
 function removeIndexes(
   tables: readonly NftTable[],
   sys: Sys,
@@ -117,8 +117,8 @@ function isAwaited({ sets }: NftTable, map: string): boolean {
 }
 
 /**
- * Removes one index and all that it lists, and the chains that nothing else jumps to, and moves what waited for these elements' keys, in one
- * transaction: a process that is killed leaves all of it or nothing. `undefined` when there is no such index.
+ * Removes one index and the elements that it lists, and the chains that no other element jumps to, and moves the elements that waited for these
+ * keys, in one transaction: a killed process leaves all of it or nothing. `undefined` if there is no such index.
  */
 function removeIndex(session: NftSession, table: NftTable, setName: string): readonly RemovedElement[] | undefined {
   const what = ["remove", `set ${table.family} ${table.name} ${setName}`] as const;
@@ -126,9 +126,9 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
   let known: readonly RemovedElement[] | undefined;
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const owned = readOwned(session, table, setName);
-    // It was there, and the answer to its removal was lost.
+    // It existed, but the answer to its removal was lost.
     if (owned === undefined) return known;
-    // The first time without looking. A single element that a hand removed, or that waits no longer, refuses the whole.
+    // Without looking on the first attempt. A single element that was removed externally, or no longer waits, aborts the transaction.
     const present = attempt === 0 ? owned : findElements(session, table, setName, owned);
     known = withData(session, table, present);
     const jumps = jumpsOf(session, table, present);
@@ -140,7 +140,7 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
       dropUnused(session, table, busy);
       return known;
     }
-    // Where elements are elsewhere than was thought, they may be what leads to the chain.
+    // If elements are elsewhere than assumed, they may be the ones that jump to the chain.
     const isAllFound = refused.every(({ errno }) => errno === EBUSY);
     for (const { index } of isAllFound ? refused : []) busy.add(chains[index - removals.length] ?? "");
     const fatal = refused.find(
@@ -151,7 +151,7 @@ function removeIndex(session: NftSession, table: NftTable, setName: string): rea
   throw new UnstableError(what, `nf_tables changed during each of ${maxAttempts} attempts`);
 }
 
-/** With what they map to; one that is gone has nothing. */
+/** Adds what the elements map to; one that no longer exists has no data. */
 function withData(session: NftSession, table: NftTable, elements: readonly OwnedElement[]): readonly RemovedElement[] {
   return elements.map(({ set, element: { key } }) => {
     const types = table.sets.find(({ name }) => name === set)?.data;
@@ -166,7 +166,7 @@ function isExpected(errno: number): boolean {
   return isTransient(errno) || errno === ENOENT || errno === EEXIST;
 }
 
-/** The chains beside the table's own to which the elements jump, with the number of elements that do. */
+/** The chains, other than the table's own, that the elements jump to, with the number of these elements. */
 function jumpsOf(session: NftSession, table: NftTable, elements: readonly OwnedElement[]): ReadonlyMap<string, number> {
   const verdictMaps = table.sets.filter(({ data }) => data?.[0] === "verdict").map(({ name }) => name);
   const jumps = new Map<string, number>();
@@ -178,8 +178,8 @@ function jumpsOf(session: NftSession, table: NftTable, elements: readonly OwnedE
 }
 
 /**
- * How many jumps lead to a chain; 0 if it is missing. The kernel would refuse to delete a chain that is in use, but the transaction that it
- * then rolls back takes 13 ms.
+ * The number of jumps to a chain; 0 if it is missing. The kernel would refuse to delete a chain in use, but aborting the transaction would take
+ * 13 ms.
  */
 function countJumps(session: NftSession, table: NftTable, chain: string): number {
   const what = ["read", `chain ${table.family} ${table.name} ${chain}`] as const;
@@ -188,10 +188,10 @@ function countJumps(session: NftSession, table: NftTable, chain: string): number
   return readChainUse(found) - (session.dump(dumpRules(idOf(table), chain), what) ?? []).length;
 }
 
-/** Removes the chains that were left because other elements jumped to them, if none does by now: two calls at once each saw the other's element. */
+/** Removes chains that were left because other elements jumped to them, if none does by now: two concurrent calls may each see the other's element. */
 function dropUnused(session: NftSession, table: NftTable, chains: ReadonlySet<string>): void {
   for (const chain of chains) {
-    // What is refused has come into use again, or is gone.
+    // If it is refused, the chain is in use again, or no longer exists.
     if (countJumps(session, table, chain) === 0) session.commit([deleteChain(idOf(table), chain)]);
   }
 }
@@ -209,7 +209,7 @@ function dropIdle(session: NftSession, table: NftTable): void {
 /** A table with at most this many objects beyond its own is searched for owners' indexes. */
 const maxLookedAt = 16;
 
-/** One number tells, however many attachments there are, that somebody has an index in the table. */
+/** A single count shows, for any number of attachments, whether the table has an owner's index. */
 function hasOwners(reply: Reply, { sets, chains }: NftTable, others = 0): boolean {
   return readTableUse(reply) > sets.length + chains.length + others;
 }
@@ -226,6 +226,6 @@ function dropTable(session: NftSession, table: Pick<NftTable, "family" | "name">
     if (refused === undefined || refused.errno === ENOENT) return true;
     if (!isTransient(refused.errno)) throw new KernelError(["delete", nameOf(table)], refused);
   }
-  // Others change nf_tables all the time; one of them, or the next DEL, removes the table.
+  // Other programs keep changing nf_tables; one of our calls, or the next DEL, removes the table.
   return false;
 }

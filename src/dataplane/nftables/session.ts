@@ -1,9 +1,9 @@
 /**
- * One netlink socket to nf_tables: transactions with what the kernel refused of them, single questions, dumps.
+ * One netlink socket to nf_tables: transactions with the kernel's refusals, single questions, dumps.
  *
- * A transaction is one datagram. The kernel looks at every message even after one was refused, answers each refusal, and carries out all
- * or nothing. Only the last message asks for an answer in any case, so that the common case is one send and one short receive. An
- * answer to the opening message concerns the whole: the generation has moved (ERESTART), nf_tables is missing (EOPNOTSUPP), no right.
+ * A transaction is one datagram. The kernel checks every message even after it refused one, answers each refusal, and executes all or none.
+ * Only the last message requests an answer in any case, so that the common case is one send and one short receive. An answer to the opening
+ * message is about the whole transaction: the generation has changed (ERESTART), nf_tables is missing (EOPNOTSUPP), permission is missing.
  */
 import type { CoreError } from "../../errors/core-error.ts";
 import { isErrno, type NetlinkSocket, type Sys } from "../../host/sys.ts";
@@ -24,7 +24,7 @@ import { type Attempt, hasErrno, KernelError, MissingFeature, systemCallError, T
 
 const receiveTimeoutMs = 10_000;
 const attempt: Attempt = ["talk to", "nf_tables"];
-/** Apart from the numbers that `NetlinkConnection` counts up from 1. */
+/** Distinct from the numbers that `NetlinkConnection` counts from 1. */
 const firstBatchSequence = 0x4000_0000;
 
 export const ENOENT = 2;
@@ -38,17 +38,17 @@ const ENOBUFS = 105;
 /** Each further attempt means that another process changed nf_tables in between. */
 export const maxAttempts = 32;
 
-/** Whether the next attempt may succeed as it is. */
+/** Whether an unchanged attempt may succeed. */
 export function isTransient(errno: number): boolean {
   return errno === EINTR || errno === EAGAIN || errno === ERESTART || errno === ENOBUFS;
 }
 
-/** One message the kernel refused; `index` counts the transaction's requests from 0, -1 stands for all of it. */
+/** A message that the kernel refused; `index` counts the transaction's requests from 0, -1 stands for the whole transaction. */
 export interface Refused extends Ack {
   readonly index: number;
 }
 
-/** The kernel has no nf_tables and cannot load them, or not even netfilter's sockets. */
+/** The kernel has no nf_tables and cannot load it, or lacks netfilter's sockets. */
 class NoNftables extends MissingFeature {
   constructor() {
     const reason = "the kernel does not support them";
@@ -60,21 +60,21 @@ export class NftSession {
   readonly #socket: NetlinkSocket;
   readonly #connection: NetlinkConnection;
   #sequence = firstBatchSequence;
-  /** After lost answers the wait is repeated once. */
+  /** After lost answers it waits once more. */
   #isPatient = true;
   #isLeftOpen = false;
 
-  /** Throws `NoNftables`, and `SystemCallError` when there may be nf_tables, but no socket can be had. */
+  /** Throws `NoNftables`, and `SystemCallError` if there may be nf_tables, but no socket can be opened. */
   constructor(sys: Sys) {
     this.#socket = openSocket(sys);
     this.#connection = new NetlinkConnection(this.#socket);
   }
 
-  /** Carries out all requests or, when any is refused, none; with a generation only while that is the current one. */
+  /** Executes all requests or, if any is refused, none; with a generation only while that is the current one. */
   commit(requests: readonly Request[], generation?: number): readonly Refused[] {
     const last = requests.length - 1;
     const messages = [batchBegin(generation), ...requests, batchEnd()];
-    // Kernels before 6.10 give no answer to the closing message.
+    // Kernels before 6.10 do not answer the closing message.
     const answered = messages[requests.length] as Request;
     messages[requests.length] = { ...answered, flags: answered.flags | NLM_F_ACK };
     const begin = this.#sequence;
@@ -97,14 +97,14 @@ export class NftSession {
   }
 
   /**
-   * The answer to a single question; `undefined` when there is no such thing. Throws `NoNftables`, and `KernelError` when the kernel refuses
+   * The answer to a single question; `undefined` if the object does not exist. Throws `NoNftables`, and `KernelError` if the kernel refuses
    * otherwise.
    */
   ask(request: Request, what: Attempt): Reply | undefined {
     return this.askAll([request], what)[0];
   }
 
-  /** The same for several questions, which are asked at once. */
+  /** The same for several questions in one send. */
   askAll(requests: readonly Request[], what: Attempt): readonly (Reply | undefined)[] {
     if (requests.length === 0) return [];
     return this.#connection.exchange(requests).map((outcome) => {
@@ -113,7 +113,7 @@ export class NftSession {
     });
   }
 
-  /** All answers to a dump; `undefined` when the table or set is missing. Throws as `ask` does. */
+  /** All answers to a dump; `undefined` if the table or set is missing. Throws as `ask` does. */
   dump(request: Request, what: Attempt): readonly Reply[] | undefined {
     try {
       return this.#connection.dump(request, what);
@@ -131,7 +131,7 @@ export class NftSession {
   }
 
   /**
-   * Leaves the socket to the end of the process. A socket that is closed after a table was deleted waits until the kernel has destroyed it, some
+   * Leaves the socket open until the process ends. Closing a socket after a table was deleted waits until the kernel has destroyed the table, some
    * 10 ms (nft_rcv_nl_event, net/netfilter/nf_tables_api.c): the removal of a link, which comes next, waits for the same grace period.
    */
   leaveOpen(): void {
@@ -146,7 +146,7 @@ export class NftSession {
     return isDeafness(outcome) && this.#isDeaf() ? new NoNftables() : new KernelError(what, outcome);
   }
 
-  /** Whether the kernel refuses even a request without attributes: it then has no nf_tables. */
+  /** Whether the kernel refuses even a request without attributes, which means that it has no nf_tables. */
   #isDeaf(): boolean {
     return isDeafness(this.#connection.request(getGeneration()));
   }
@@ -159,7 +159,7 @@ export class NftSession {
     }
   }
 
-  /** `undefined` when answers are lost: the kernel dropped some, or, once, none came. */
+  /** `undefined` if answers are lost: the kernel dropped some, or, once, none arrived. */
   #receive(): readonly Reply[] | undefined {
     for (;;) {
       try {
@@ -198,7 +198,7 @@ export function queryNft<T>(sys: Sys, nothing: T, body: (session: NftSession) =>
   }
 }
 
-/** How netfilter's sockets answer a question about nf_tables when they know nothing of them (nfnetlink_rcv_msg in net/netfilter/nfnetlink.c). */
+/** The answer of netfilter's sockets to a request for nf_tables if it is missing (nfnetlink_rcv_msg in net/netfilter/nfnetlink.c). */
 function isDeafness(outcome: Ack): boolean {
   return hasErrno(outcome, "EINVAL", "EOPNOTSUPP");
 }

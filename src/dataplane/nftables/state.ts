@@ -1,16 +1,16 @@
-/** A plan's nf_tables resources, gathered by table. */
+/** A plan's nf_tables resources, grouped by table. */
 import type { Request } from "../../netlink/message.ts";
 import type { NftElements, NftResource, NftTable, OwnedElement } from "../../plan/nft.ts";
 import type { compileElement } from "./compile.ts";
 import type { MissingParts } from "./missing-parts.ts";
 
-/** What a plan says of one table, and what has been learned of the kernel's. */
+/** The plan's resources in one table, and the knowledge of the kernel's. */
 export interface TableState {
-  /** All resources that name the table, taken together. */
+  /** All resources in the table, combined. */
   readonly table: NftTable;
   readonly shared: readonly NftElements[];
   readonly owned: readonly OwnedElement[];
-  /** What is missing; absent until it was looked up. */
+  /** The missing parts; absent before the lookup. */
   missing?: MissingParts | undefined;
   /** Whether the shared sets may have outdated elements. Unknown until a transaction is refused. */
   outdated?: boolean;
@@ -44,10 +44,10 @@ export function statesOf(resources: readonly NftResource[]): readonly TableState
   });
 }
 
-/** What a map holds for a key, in register bytes. */
+/** The data of a map's element, in register bytes. */
 type Datum = ReturnType<typeof compileElement>[number]["data"];
 
-/** Whether two data are equal; that of a set's element is `undefined`. */
+/** Whether two data are equal; the elements of a set have `undefined`. */
 export function isSameData(one: Datum, other: Datum): boolean {
   if (one === undefined || other === undefined) return one === other;
   if ("jump" in one || "jump" in other) return "jump" in one && "jump" in other && one.jump === other.jump;

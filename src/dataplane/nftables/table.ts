@@ -1,4 +1,4 @@
-/** Shared tables: what of one is missing, and the requests that make it. */
+/** Shared tables: finds missing parts, and builds the requests that create them. */
 import type { Request } from "../../netlink/message.ts";
 import { dumpChains, dumpSets, newChain, newRule, newSet, newTable } from "../../netlink/nftables/nftables.ts";
 import { readChain, readSet } from "../../netlink/nftables/read.ts";
@@ -7,7 +7,7 @@ import { compileSet, compileStatements } from "./compile.ts";
 import { idOf } from "./owner.ts";
 import type { NftSession } from "./session.ts";
 
-/** The sets and chains of the table that do not exist. */
+/** The table's sets and chains that do not exist. */
 export function missingOf(session: NftSession, table: NftTable): NftTable {
   const sets = (session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? []).map(
     (reply) => readSet(reply).name,
@@ -28,7 +28,7 @@ function chainsOf(session: NftSession, table: NftTable): readonly string[] {
     .map(({ name }) => name);
 }
 
-/** Makes the table with these sets and chains; refused with `EEXIST` when one of them exists. `setId` is free from there on. */
+/** Creates the table with these sets and chains; refused with `EEXIST` if one of them exists. Set IDs from `setId` on must be unused. */
 export function buildRequests(table: NftTable, setId: number): readonly Request[] {
   const id = idOf(table);
   return [
@@ -40,7 +40,7 @@ export function buildRequests(table: NftTable, setId: number): readonly Request[
   ];
 }
 
-/** Puts the rules of a chain behind those that it has. */
+/** Appends the rules to a chain. */
 export function ruleRequests(table: NftTable, { name, rules }: NftChain): readonly Request[] {
   return rules.map(({ statements, comment }) =>
     newRule(idOf(table), name, { expressions: compileStatements(table.family, statements), comment }),

@@ -1,7 +1,7 @@
 /**
  * Elements that wait for a key of another map (`waitsFor` of a set), and move there as soon as it is free:
  *
- *     waiting_ports  tcp . 8080 . 10.0.0.6 : 10.0.0.6 . 80  ── tcp . 8080 goes ──>  ports  tcp . 8080 : 10.0.0.6 . 80
+ *     waiting_ports  tcp . 8080 . 10.0.0.6 : 10.0.0.6 . 80  ── tcp . 8080 is removed ──>  ports  tcp . 8080 : 10.0.0.6 . 80
  *
  * The removal of the element that had the key moves the next one in the same transaction. An element is always in exactly one of the two maps.
  * Its owner's index keeps listing it as waiting, so a removal looks up where it is. A transaction that expects it in the waiting map fails once
@@ -31,7 +31,7 @@ export function moveRequests(
     const taken = new Set<string>();
     const moving = waitingIn(session, table, set).filter(({ key }) => {
       const text = textOf(awaitedKey(set, key));
-      // Its own other elements may be among those that leave.
+      // The owner's other elements may be among those that are removed.
       if (leaving?.some((one) => one.set === set.name && textOf(one.element.key) === textOf(keyTexts(set, key))))
         return false;
       const isFree = freed

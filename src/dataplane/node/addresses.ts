@@ -16,9 +16,9 @@ import { NetlinkConnection, type Outcome } from "../connection.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 
 export interface NodeAddress {
-  /** What else is the node's by the same reason: a prefix that holds the address. */
+  /** The prefix that contains the address and is excluded for the same reason. */
   readonly range: string;
-  /** After "it". */
+  /** The reason, following "it". */
   readonly reason: string;
 }
 
@@ -36,7 +36,7 @@ export class NodeAddresses {
     this.#routed = routed;
   }
 
-  /** `undefined` for an address that a pod of the pool (by its CIDR) may have. Throws `KernelError` when it cannot be known. */
+  /** `undefined` if a pod of the pool (by its CIDR) may have the address. Throws `KernelError` if the kernel does not answer. */
   find(address: string, pool: string): NodeAddress | undefined {
     this.#connection ??= new NetlinkConnection(this.#sys.openNetlink("route"));
     const requests = [lookUpRoute(address, { matched: true }), lookUpRoute(documentationAddresses[familyOf(address)])];
@@ -64,15 +64,15 @@ export class NodeAddresses {
 
 /**
  * The route to an address; `undefined` if it is unreachable. `matched`: returns the matching route itself (RTM_F_FIB_MATCH) instead of the
- * result for this destination. Throws `KernelError` if the kernel does not tell.
+ * result for this destination. Throws `KernelError` if the kernel does not answer.
  */
 export function routeTo(address: string, connection: NetlinkConnection, { matched = false } = {}): Way | undefined {
   return routeIn(connection.request(lookUpRoute(address, { matched })), address);
 }
 
 /**
- * Whether a range of addresses is a part of a network of the node, where others than pods may be: the way to it leads through no gateway. Asked of
- * these addresses of the range, until one has no narrower way of its own; `undefined` when none tells.
+ * Whether a range of addresses is part of a network of the node, which may have hosts other than pods: the route to it has no gateway. Looks up
+ * these addresses of the range until one has no narrower route of its own; `undefined` if all have one.
  */
 export function isInNetwork(
   range: string,
@@ -87,7 +87,7 @@ export function isInNetwork(
   return undefined;
 }
 
-/** Whether the main table has a route to exactly this range, whoever's; `undefined` for IPv6, whose routes the kernel does not tell of without a dump. */
+/** Whether the main table has a route, own or foreign, to exactly this range; `undefined` for IPv6, where only a dump would show it. */
 export function hasRoute(range: string, connection: NetlinkConnection): boolean | undefined {
   if (familyOf(range) === 6) return undefined;
   const outcome = connection.request(lookForRoute(range));
@@ -96,7 +96,7 @@ export function hasRoute(range: string, connection: NetlinkConnection): boolean 
   throw new KernelError(["look for", `a route to ${range}`], outcome);
 }
 
-/** `undefined` where no packet gets: routes that say so among them, and a kernel without the family. */
+/** `undefined` if packets cannot get there: no route, a route that rejects them, or a kernel without the family. */
 function routeIn(outcome: Outcome, address: string): Way | undefined {
   const [reply] = outcome.replies;
   if (reply === undefined) {

@@ -20,7 +20,7 @@ import { hasErrno, KernelError } from "../errors.ts";
 
 export type { FlowFilter };
 
-/** Throws `KernelError` when the kernel refuses; a kernel without connection tracking refuses. */
+/** Throws `KernelError` if the kernel refuses, as one without connection tracking does. */
 export function forgetFlows(family: TableFamily, filters: readonly FlowFilter[], sys: Sys): void {
   if (filters.length === 0) return;
   converse(sys, (connection) => {

@@ -17,9 +17,9 @@ export interface HostPort {
 export interface TakenPort {
   readonly protocol: DiagProtocol;
   readonly port: number;
-  /** What the process listens on; `0.0.0.0` and `::` stand for all. */
+  /** The address that the process listens on; `0.0.0.0` and `::` stand for all. */
   readonly address: string;
-  /** `sshd (pid 42)`; `undefined` where the process is not visible from here. */
+  /** `sshd (pid 42)`; `undefined` if the process is not visible from here. */
   readonly process: string | undefined;
 }
 
@@ -77,7 +77,7 @@ function isTaken({ hostPort, hostIp, families }: HostPort, { port, address, take
   return hostIp === undefined ? families.includes(tableFamilyOf(address)) : hostIp === address;
 }
 
-/** Looking through all processes may take long on a large node. */
+/** A search of all processes may take long on a large node. */
 const patienceMs = 200;
 
 /** The processes that have these sockets, by inode. */

@@ -1,6 +1,6 @@
 /**
- * What of the kernel's and the resolver's configuration tells of the networks that the node is in. A node has a route per pod: this is for
- * when a pool is made, and for STATUS.
+ * The networks of the node, from the configuration of the kernel and the resolver. Reads all routes, and a node has one per pod, so this is only
+ * for STATUS and for the creation of a pool.
  */
 import { isErrno, type Sys } from "../../host/sys.ts";
 import type { Family } from "../../net/address.ts";
@@ -13,7 +13,7 @@ import { documentationAddresses, routeTo } from "./addresses.ts";
 
 const resolverFile = "/etc/resolv.conf";
 
-/** Throws `KernelError` when the kernel does not tell. */
+/** Throws `KernelError` if the kernel does not answer. */
 export function readNodeNetworks(sys: Sys, family: Family): NodeNetworks {
   return conversing(sys, (connection) => {
     const gateway = routeTo(documentationAddresses[family], connection)?.gateway;
@@ -25,7 +25,7 @@ export function readNodeNetworks(sys: Sys, family: Family): NodeNetworks {
   });
 }
 
-/** The destinations of all routes. Throws `KernelError` when the kernel does not tell. */
+/** The destinations of all routes. Throws `KernelError` if the kernel does not answer. */
 export function readDestinations(sys: Sys, family: Family): readonly string[] {
   return conversing(sys, (connection) =>
     connection
@@ -44,7 +44,7 @@ function conversing<T>(sys: Sys, body: (connection: NetlinkConnection) => T): T 
   }
 }
 
-/** Links are asked for their names where an address is of interest: each host interface of a pod has a link-local one. */
+/** Looks up a link's name only for relevant addresses: each host interface of a pod has a link-local one. */
 function addressesOf(connection: NetlinkConnection, family: Family): readonly LinkAddress[] {
   const found = connection
     .dump(dumpAddresses(family), ["list", "the node's addresses"])
@@ -54,7 +54,7 @@ function addressesOf(connection: NetlinkConnection, family: Family): readonly Li
   for (const { index } of found) {
     if (names.has(index)) continue;
     const [link] = connection.request(getLink(index)).replies;
-    // It went away meanwhile, and its addresses with it.
+    // The link was deleted meanwhile, and its addresses with it.
     if (link !== undefined) names.set(index, readLink(link).name);
   }
   return found.flatMap(({ index, address }) => {

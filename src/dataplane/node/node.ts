@@ -35,7 +35,7 @@ export class Node {
     return isLocal(address, this.#sys);
   }
 
-  /** Whether a range is a part of a network of the node, as the way to these addresses of it tells; `undefined` when none tells. */
+  /** Whether a range is part of a network of the node, according to the routes to these addresses of it; `undefined` if these do not show it. */
   isInNetwork(range: string, addresses: readonly string[]): boolean | undefined {
     return isInNetwork(range, addresses, this.#connection());
   }
@@ -54,12 +54,12 @@ export class Node {
     return readDestinations(this.#sys, family);
   }
 
-  /** Addresses one by one, over a connection that the caller closes. `routed`: pods have routes of their own. */
+  /** Checks addresses one by one, over a connection that the caller closes. `routed`: pods have routes of their own. */
   addresses({ routed }: { readonly routed: boolean }): NodeAddresses {
     return new NodeAddresses(this.#sys, { routed });
   }
 
-  /** What listens where packets for these ports come in now. */
+  /** The sockets that now receive packets for these ports. */
   listeners(ports: readonly HostPort[]): readonly TakenPort[] {
     return findListeners(ports, this.#sys);
   }

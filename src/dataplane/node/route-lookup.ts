@@ -20,8 +20,8 @@ export function interfaceOf(address: string, sys: Sys): string | undefined {
 }
 
 /**
- * Whether an interface leads to the address without a gateway. A route that says "unreachable", "prohibit" or "blackhole" does not
- * (fib_props in net/ipv4/fib_semantics.c). Throws `KernelError` when it cannot be known.
+ * Whether an interface leads to the address without a gateway. A route of type "unreachable", "prohibit" or "blackhole" does not
+ * (fib_props in net/ipv4/fib_semantics.c). Throws `KernelError` if the kernel does not answer.
  */
 export function isOnHost(address: string, sys: Sys): boolean {
   return lookUp(address, sys, {}, (way, answer) => {
