@@ -29,7 +29,7 @@ export interface RemovedInterfaces {
   readonly record: Endpoint | undefined;
   /** The names of host interfaces that were removed or missing. */
   readonly hostInterfaces: readonly string[];
-  /** Whether the shared objects were removed because no other attachment uses them. */
+  /** Whether nobody need look again if the shared objects are idle. */
   readonly wasLast: boolean;
 }
 
@@ -108,7 +108,17 @@ export function rollBackEndpoint(sys: Sys, { endpoint, isNew }: Recorded): void 
   ]);
 }
 
-/** Removes the interfaces of what belongs to `network` but to none of the owners in `valid`. Those that had records are told of. */
+interface StaleInterface {
+  readonly name: string;
+  readonly owner: string;
+  readonly signature?: typeof signature;
+  readonly record?: Endpoint;
+}
+
+/**
+ * Removes the interfaces of what belongs to `network` but to none of the owners in `valid`. Those that had records are told of; whether the
+ * shared objects are idle then is for the caller to see, once for all.
+ */
 export function collectInterfaces(
   sys: Sys,
   network: string,
@@ -118,21 +128,28 @@ export function collectInterfaces(
   const records = listEndpoints(sys).filter(
     ({ attachment }) => attachment.network === network && !valid.has(ownerOf(attachment)),
   );
-  const recorded = records.map(({ attachment }) => () => {
-    onRemoved(removeInterfaces(sys, attachment));
+  const withoutRules = new Set<Endpoint>();
+  const rules = records.map((record) => () => {
+    const { attachment, hostInterface, netns } = record;
+    removeSourceRules(sys, attachment.ifname, [hostInterface], sandboxAtDel(sys, { netns, netnsOverride: false }));
+    withoutRules.add(record);
   });
-  const unrecorded = () =>
+  const recorded = records.map((record) => {
+    const { attachment, hostInterface: name } = record;
+    return { name, owner: ownerOf(attachment), signature, record };
+  });
+  const links = () =>
     withExecutor(sys, undefined, (executor) => {
-      const stale = executor.list("veth", ownerPrefixOf(network)).filter(({ owner }) => !valid.has(owner));
-      runEvery(
-        stale.map(
-          ({ name, owner }) =>
-            () =>
-              void executor.remove(owner, [{ kind: "link", at: "host", name }]),
-        ),
-      );
+      const owners = new Set(recorded.map(({ owner }) => owner));
+      const unrecorded = executor
+        .list("veth", ownerPrefixOf(network))
+        .filter(({ owner }) => !valid.has(owner) && !owners.has(owner));
+      executor.removeLinks<StaleInterface>([...recorded, ...unrecorded], ({ name, record }) => {
+        if (record === undefined || !withoutRules.has(record)) return;
+        onRemoved({ attachment: record.attachment, record, hostInterfaces: [name], wasLast: true });
+      });
     });
-  runEvery([...recorded, unrecorded]);
+  runEvery([...rules, links]);
 }
 
 /**

@@ -4,7 +4,7 @@
  *     apply(plan)              makes the kernel hold the plan's resources (ADD)
  *     diff(plan)               lists the resources that are missing or different in the kernel (CHECK)
  *     remove(owner, what)      removes an owner's objects (DEL)
- *     list, collect            lists owners; removes the objects of stale owners (GC)
+ *     list, collect, removeLinks   lists owners; removes the objects of stale owners (GC)
  *     follow                   keeps shared objects as long as they are wanted
  *     probe                    tests whether the kernel has the features that a plan needs (STATUS)
  *     node, link               reads facts about the node and its links
@@ -30,6 +30,7 @@ import { findLink } from "./kernel-state.ts";
 import { followBlackholes } from "./kinds/blackhole.ts";
 import { followRules, type RuleOwner } from "./kinds/shared-rule.ts";
 import { findVethEnds, type VethEnds } from "./links/peer.ts";
+import { listLinks, type OwnedLink, removeLinks, removeUnclaimed, type StaleLink } from "./links/removal.ts";
 import type { LinkSignature } from "./links/signature.ts";
 import { Namespaces } from "./namespaces.ts";
 import { hasNftChains, hasNftTable, type NftChainName } from "./nftables/has.ts";
@@ -37,7 +38,7 @@ import { findHolders } from "./nftables/holders.ts";
 import { collectNft, moveWaitingIn, removeNftTable } from "./nftables/remove.ts";
 import { Node } from "./node/node.ts";
 import { probeLinks, probeQueues, probeTables } from "./probe.ts";
-import { listLinks, type OwnedLink, type Removal, type Removed, removeAll, removeUnclaimed } from "./removal.ts";
+import { type Removal, type Removed, removeAll } from "./removal.ts";
 
 export class Executor {
   readonly sys: Sys;
@@ -73,6 +74,14 @@ export class Executor {
   /** The host's links of a kind whose owner has this prefix. */
   list(kind: LinkKind, ownerPrefix: string): readonly OwnedLink[] {
     return listLinks(kind, ownerPrefix, this.#namespaces);
+  }
+
+  /**
+   * Removes many links of the host, with one wait of the kernel's for all. Tries each, calls `onGone` for those that are gone, and throws all
+   * failures. A missing link is success; a link of another owner is left alone.
+   */
+  removeLinks<L extends StaleLink>(links: readonly L[], onGone: (link: L) => void = () => {}): void {
+    removeLinks(links, onGone, this.#namespaces);
   }
 
   /** Removes links with names of ours that still have no owner after a second: their ADD was killed before it wrote the alias. */

@@ -1,27 +1,15 @@
 /** Removes objects by name and owner (DEL, GC). A missing object is success. */
 import { runEvery } from "../errors/run-every.ts";
-import { deleteLink, dumpLinks, type Link, readLink } from "../netlink/link.ts";
 import type { RemovedChain } from "../plan/iptables.ts";
 import type { NftTable, RemovedElement } from "../plan/nft.ts";
-import type { LinkKind, LinkUp, Place, Rule } from "../plan/resource.ts";
-import { hasErrno, KernelError } from "./errors.ts";
+import type { LinkUp, Rule } from "../plan/resource.ts";
 import { type PortsRemoval, removePorts } from "./iptables/ports.ts";
-import { findLink } from "./kernel-state.ts";
 import { removeRules } from "./kinds/rule.ts";
 import { setLinkDown } from "./kinds/up.ts";
 import { findVethEnds } from "./links/peer.ts";
-import { isUnclaimed, type LinkSignature } from "./links/signature.ts";
-import { type Namespaces, placeText } from "./namespaces.ts";
+import { type LinkRemoval, removeLink } from "./links/removal.ts";
+import type { Namespaces } from "./namespaces.ts";
 import { removeNft } from "./nftables/remove.ts";
-
-/** A link by its name; its peer and everything that depends on them are removed with it. */
-interface LinkRemoval {
-  readonly kind: "link";
-  readonly at: Place;
-  readonly name: string;
-  /** For names unique to the owner: a link without an alias but with this signature is a leftover of the owner's killed ADD. */
-  readonly signature?: LinkSignature;
-}
 
 /** The sandbox's rules with this priority and table. */
 interface RuleRemoval extends Pick<Rule, "kind" | "table" | "priority"> {
@@ -68,57 +56,4 @@ function removeOne(owner: string, removal: Removal, namespaces: Namespaces): rea
     case "iptables-ports":
       return removePorts(removal, namespaces.sys);
   }
-}
-
-/** A missing link is success; a link of another owner is left alone. */
-function removeLink(owner: string, { at, name, signature }: LinkRemoval, namespaces: Namespaces): void {
-  const connection = namespaces.connection(at);
-  const found = findLink(connection, name);
-  if (found === undefined) return;
-  if (found.alias !== owner && !(signature !== undefined && isUnclaimed(found, signature))) return;
-  // By index, because the name may be reused between the two messages.
-  const outcome = connection.request(deleteLink(found.index));
-  if (outcome.errno === 0 || hasErrno(outcome, "ENODEV")) return;
-  throw new KernelError(["delete", `link "${name}"${placeText(at)}`], outcome);
-}
-
-export interface OwnedLink {
-  readonly name: string;
-  readonly owner: string;
-}
-
-/** The host's links of a kind whose alias begins with `ownerPrefix`. */
-export function listLinks(kind: LinkKind, ownerPrefix: string, namespaces: Namespaces): readonly OwnedLink[] {
-  return hostLinks(namespaces).flatMap(({ name, alias, kind: found }) =>
-    found === kind && alias?.startsWith(ownerPrefix) ? [{ name, owner: alias }] : [],
-  );
-}
-
-/** More than the time between creating a link and writing its alias, even on a busy machine. */
-const claimMs = 1000;
-
-/**
- * Deletes links on the host whose ADD was killed before it wrote the alias: they have a name of ours, our signature, and are down. For links
- * without a record. Checks each link twice, because its ADD may still be running.
- */
-export function removeUnclaimed(
-  isOurName: (name: string) => boolean,
-  signature: LinkSignature,
-  namespaces: Namespaces,
-): void {
-  const find = () =>
-    hostLinks(namespaces).filter((link) => isOurName(link.name) && !link.up && isUnclaimed(link, signature));
-  const suspects = new Set(find().map(({ index }) => index));
-  if (suspects.size === 0) return;
-  namespaces.sys.sleepMs(claimMs);
-  for (const { index, name } of find()) {
-    if (!suspects.has(index)) continue;
-    const outcome = namespaces.connection("host").request(deleteLink(index));
-    if (outcome.errno !== 0 && !hasErrno(outcome, "ENODEV"))
-      throw new KernelError(["delete", `link "${name}" on the host`], outcome);
-  }
-}
-
-function hostLinks(namespaces: Namespaces): readonly Link[] {
-  return namespaces.connection("host").dump(dumpLinks(), ["list", "links"]).map(readLink);
 }

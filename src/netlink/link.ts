@@ -12,6 +12,7 @@ export const IFLA_LINK = 5;
 export const IFLA_TXQLEN = 13;
 export const IFLA_LINKINFO = 18;
 export const IFLA_IFALIAS = 20;
+export const IFLA_GROUP = 27;
 export const IFLA_NET_NS_FD = 28;
 export const IFLA_EXT_MASK = 29;
 export const IFLA_NUM_TX_QUEUES = 31;
@@ -45,6 +46,8 @@ export interface Link {
   readonly txQueueLength: number;
   readonly txQueues: number;
   readonly rxQueues: number;
+  /** 0: the group of all links that were put into none. */
+  readonly group: number;
 }
 
 export interface NewLinkEnd {
@@ -94,6 +97,7 @@ export interface LinkChanges {
   /** Empty: removes it. */
   readonly alias?: string | undefined;
   readonly txQueueLength?: number | undefined;
+  readonly group?: number | undefined;
 }
 
 /** Sets the alias of a link by index, or by name, which saves a request for the index. */
@@ -103,6 +107,7 @@ export function setLink(link: string | number, changes: LinkChanges): Request {
   if (changes.mac !== undefined) writer.bytes(IFLA_ADDRESS, macBytes(changes.mac));
   if (changes.mtu !== undefined) writer.u32(IFLA_MTU, changes.mtu);
   if (changes.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, changes.txQueueLength);
+  if (changes.group !== undefined) writer.u32(IFLA_GROUP, changes.group);
   if (changes.alias === "") writer.flag(IFLA_IFALIAS);
   else if (changes.alias !== undefined) writer.string(IFLA_IFALIAS, changes.alias);
   return requestWithAck(RTM_SETLINK, 0, writer.finish());
@@ -110,6 +115,14 @@ export function setLink(link: string | number, changes: LinkChanges): Request {
 
 export function deleteLink(index: number): Request {
   return requestWithAck(RTM_DELLINK, 0, linkHeader(index).finish());
+}
+
+/**
+ * Deletes every link of a group, which must not be 0, with one wait for all (rtnl_group_dellink in net/core/rtnetlink.c). Refused with ENODEV
+ * for an empty group, and with EOPNOTSUPP, without deleting any, when one of the links cannot be deleted.
+ */
+export function deleteLinkGroup(group: number): Request {
+  return requestWithAck(RTM_DELLINK, 0, linkHeader(0).u32(IFLA_GROUP, group).finish());
 }
 
 /** Requests one link by name or index. */
@@ -198,6 +211,10 @@ class DescribedLink implements Link {
 
   get rxQueues(): number {
     return this.#number(IFLA_NUM_RX_QUEUES) ?? 1;
+  }
+
+  get group(): number {
+    return this.#number(IFLA_GROUP) ?? 0;
   }
 
   #number(type: number): number | undefined {

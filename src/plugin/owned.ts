@@ -40,11 +40,7 @@ export function removalOf({ inSandbox, onHost, links }: Owned): Pick<Plugin<unkn
       withExecutor(sys, undefined, (executor) => {
         const stale = executor.list(links.kind, ownerPrefixOf(network)).filter(({ owner }) => !owners.has(owner));
         runEvery([
-          ...stale.map(
-            ({ name, owner }) =>
-              () =>
-                void executor.remove(owner, [{ kind: "link", at: "host", name }]),
-          ),
+          () => executor.removeLinks(stale),
           // A link whose alias was not written yet: DEL finds it by name, GC by its signature.
           () => executor.removeUnclaimed(links.isOurName, links.signature),
         ]);

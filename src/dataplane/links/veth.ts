@@ -112,6 +112,7 @@ function learnPeer({ host, sandbox: { name, mac }, queues = 1 }: VethPair, run: 
     txQueueLength: end.txQueueLength,
     txQueues: queues,
     rxQueues: queues,
+    group: 0,
   });
 }
 

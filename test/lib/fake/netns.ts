@@ -18,6 +18,7 @@ export interface FakeLink {
   alias: string | undefined;
   txQueueLength: number;
   readonly queues: number;
+  group: number;
   readonly netns: FakeNetns;
   peer: FakeLink | undefined;
   addresses: string[];
@@ -81,6 +82,7 @@ export class FakeNetns {
       tokenBucket: undefined,
       ingress: false,
       redirect: undefined,
+      group: 0,
     };
     this.links.set(made.index, made);
     this.sysctl.addLink(made.name);
@@ -196,10 +198,12 @@ export class FakeNetns {
   }
 
   #printLink(link: FakeLink): string[] {
-    const { name, kind, mac, mtu, up, alias, peer, txQueueLength, queues, tokenBucket, ingress, redirect } = link;
+    const { name, kind, mac, mtu, up, alias, peer, txQueueLength, queues, tokenBucket, ingress, redirect, group } =
+      link;
     const words = [`link ${name}`, kind, up ? "up" : "down", `mtu ${mtu}`, `mac ${kind === "ifb" ? "random" : mac}`];
     if (txQueueLength !== 1000) words.push(`qlen ${txQueueLength}`);
     if (queues !== 1) words.push(`queues ${queues}`);
+    if (group !== 0) words.push(`group ${group}`);
     if (peer) words.push(`peer ${peer.name} of ${peer.netns.name}`);
     if (alias !== undefined) words.push(`alias "${alias}"`);
     const lines = [words.join(" "), ...[...link.addresses].sort().map((address) => `  address ${address}`)];

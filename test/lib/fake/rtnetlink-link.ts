@@ -80,6 +80,7 @@ function setLink(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
   if (mtu !== undefined) found.mtu = mtu;
   if (alias) found.alias = alias.length === 0 ? undefined : stringOf(alias);
   found.txQueueLength = numberIn(attributes, link.IFLA_TXQLEN) ?? found.txQueueLength;
+  found.group = numberIn(attributes, link.IFLA_GROUP) ?? found.group;
   const [flags, change] = [u32Of(payload, 8), u32Of(payload, 12)];
   const up = (change & link.IFF_UP) === 0 ? found.up : (flags & link.IFF_UP) !== 0;
   if (up && !found.up) netns.raise(found);
@@ -88,10 +89,21 @@ function setLink(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
 }
 
 function deleteLink(netns: FakeNetns, { payload }: Reply): readonly Answer[] {
-  const found = linkOf(netns, payload, readAttributes(payload, link.linkHeaderLength));
-  if (found.kind === "loopback" || found.kind === "device") throw new Refused("EOPNOTSUPP");
-  netns.deleteLink(found);
+  const attributes = readAttributes(payload, link.linkHeaderLength);
+  const group = numberIn(attributes, link.IFLA_GROUP);
+  const isOne = i32Of(payload, 4) !== 0 || attributes.get(link.IFLA_IFNAME) !== undefined;
+  const found = isOne || group === undefined ? [linkOf(netns, payload, attributes)] : groupOf(netns, group);
+  if (found.some(({ kind }) => kind === "loopback" || kind === "device")) throw new Refused("EOPNOTSUPP");
+  for (const one of found) netns.deleteLink(one);
   return [];
+}
+
+/** rtnl_group_dellink. */
+function groupOf(netns: FakeNetns, group: number): readonly FakeLink[] {
+  if (group === 0) throw new Refused("EPERM");
+  const members = [...netns.links.values()].filter((found) => found.group === group);
+  if (members.length === 0) throw new Refused("ENODEV");
+  return members;
 }
 
 function getLink(netns: FakeNetns, { payload, flags }: Reply): readonly Answer[] {
@@ -109,6 +121,7 @@ function describe(found: FakeLink): Uint8Array {
     .word(0);
   writer.string(link.IFLA_IFNAME, found.name).u32(link.IFLA_TXQLEN, found.txQueueLength).u32(link.IFLA_MTU, found.mtu);
   writer.u32(link.IFLA_NUM_TX_QUEUES, found.queues).u32(link.IFLA_NUM_RX_QUEUES, found.queues);
+  writer.u32(link.IFLA_GROUP, found.group);
   writer.bytes(link.IFLA_ADDRESS, parseMac(found.mac) as Uint8Array);
   if (found.alias !== undefined) writer.string(link.IFLA_IFALIAS, found.alias);
   if (found.peer) {

@@ -15,6 +15,8 @@ export type DataplaneStep =
   /** Rolls back the last `apply`. */
   | { readonly step: "undo" }
   | { readonly step: "remove"; readonly name: string; readonly owner: string }
+  /** Returns the names of those that are gone. */
+  | { readonly step: "removeLinks"; readonly links: readonly { readonly name: string; readonly owner: string }[] }
   /** Returns `<name> <kind> <owner>`. */
   | { readonly step: "list"; readonly ownerPrefix: string };
 
@@ -51,6 +53,11 @@ export function runDataplaneExecutor(sys: Sys): void {
         return last?.undo();
       case "remove":
         return executor.remove(step.owner, [{ kind: "link", at: "host", name: step.name }]);
+      case "removeLinks": {
+        const gone: string[] = [];
+        executor.removeLinks(step.links, ({ name }) => gone.push(name));
+        return gone;
+      }
       case "list":
         return (["ifb", "veth"] as const).flatMap((kind) =>
           executor.list(kind, step.ownerPrefix).map(({ name, owner }) => `${name} ${kind} ${owner}`),

@@ -5,7 +5,7 @@
 import { expect, test } from "vitest";
 import { addAddress, deleteAddress, IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../../../src/netlink/address.ts";
 import { addRedirect, deleteRedirect } from "../../../src/netlink/filter.ts";
-import { createIfb, createVeth, deleteLink, getLink, setLink } from "../../../src/netlink/link.ts";
+import { createIfb, createVeth, deleteLink, deleteLinkGroup, getLink, setLink } from "../../../src/netlink/link.ts";
 import type { Request } from "../../../src/netlink/message.ts";
 import { addNeighbour } from "../../../src/netlink/neighbour.ts";
 import { addIngress, addTokenBucket, deleteQdisc } from "../../../src/netlink/qdisc.ts";
@@ -67,6 +67,12 @@ test.each<[string, Request, string]>([
     setLink("lo", { up: false }),
     "19 5 0000 0000 00000000 00000000 01000000   0700 0300 6c6f00 00",
   ],
+  [
+    "ip link set dev cali1 group 7",
+    setLink(2, { group: 7 }),
+    "19 5 0000 0000 02000000 00000000 00000000   0800 1b00 07000000",
+  ],
+  ["ip link delete group 7", deleteLinkGroup(7), "17 5 0000 0000 00000000 00000000 00000000   0800 1b00 07000000"],
   ["ip link delete dev cali1", deleteLink(2), "17 5 0000 0000 02000000 00000000 00000000"],
   [
     "a question by name, without counters",

@@ -1,0 +1,96 @@
+/** Removes links by name and owner. A missing link is success; a link of another owner is left alone. */
+import { runEvery } from "../../errors/run-every.ts";
+import { deleteLink, type Link } from "../../netlink/link.ts";
+import type { LinkKind, Place } from "../../plan/resource.ts";
+import { hasErrno, KernelError } from "../errors.ts";
+import { findLink } from "../kernel-state.ts";
+import { type Namespaces, placeText } from "../namespaces.ts";
+import { deleteTogether, hostLinks } from "./group.ts";
+import { isUnclaimed, type LinkSignature } from "./signature.ts";
+
+/** A link by its name; its peer and everything that depends on them are removed with it. */
+export interface LinkRemoval {
+  readonly kind: "link";
+  readonly at: Place;
+  readonly name: string;
+  /** For names unique to the owner: a link without an alias but with this signature is a leftover of the owner's killed ADD. */
+  readonly signature?: LinkSignature;
+}
+
+export interface OwnedLink {
+  readonly name: string;
+  readonly owner: string;
+}
+
+/** One of many links of the host to remove. */
+export interface StaleLink extends OwnedLink, Pick<LinkRemoval, "signature"> {}
+
+export function removeLink(owner: string, removal: LinkRemoval, namespaces: Namespaces): void {
+  const found = findLink(namespaces.connection(removal.at), removal.name);
+  if (found !== undefined && isOwn(found, owner, removal.signature)) deleteOne(removal.at, found, namespaces);
+}
+
+/** Removes many links of the host, with one wait of the kernel's for all. Tries each, calls `onGone` for those that are gone, and throws all failures. */
+export function removeLinks<L extends StaleLink>(
+  links: readonly L[],
+  onGone: (link: L) => void,
+  namespaces: Namespaces,
+): void {
+  const byName = new Map(links.map((link) => [link.name, link]));
+  const isStale = (found: Link) => {
+    const stale = byName.get(found.name);
+    return stale !== undefined && isOwn(found, stale.owner, stale.signature);
+  };
+  runEvery([
+    () => {
+      if (links.length > 1) deleteTogether(isStale, namespaces);
+    },
+    ...links.map((link) => () => {
+      removeLink(link.owner, { ...link, kind: "link", at: "host" }, namespaces);
+      onGone(link);
+    }),
+  ]);
+}
+
+/** The host's links of a kind whose alias begins with `ownerPrefix`. */
+export function listLinks(kind: LinkKind, ownerPrefix: string, namespaces: Namespaces): readonly OwnedLink[] {
+  return hostLinks(namespaces).flatMap(({ name, alias, kind: found }) =>
+    found === kind && alias?.startsWith(ownerPrefix) ? [{ name, owner: alias }] : [],
+  );
+}
+
+/** More than the time between creating a link and writing its alias, even on a busy machine. */
+const claimMs = 1000;
+
+/**
+ * Deletes links on the host whose ADD was killed before it wrote the alias: they have a name of ours, our signature, and are down. For links
+ * without a record. Checks each link twice, because its ADD may still be running.
+ */
+export function removeUnclaimed(
+  isOurName: (name: string) => boolean,
+  signature: LinkSignature,
+  namespaces: Namespaces,
+): void {
+  const isSuspect = (link: Link) => isOurName(link.name) && !link.up && isUnclaimed(link, signature);
+  const suspects = new Set(
+    hostLinks(namespaces)
+      .filter(isSuspect)
+      .map(({ index }) => index),
+  );
+  if (suspects.size === 0) return;
+  namespaces.sys.sleepMs(claimMs);
+  const isAbandoned = (link: Link) => suspects.has(link.index) && isSuspect(link);
+  if (suspects.size > 1) deleteTogether(isAbandoned, namespaces);
+  for (const link of hostLinks(namespaces)) if (isAbandoned(link)) deleteOne("host", link, namespaces);
+}
+
+function isOwn(found: Link, owner: string, signature: LinkSignature | undefined): boolean {
+  return found.alias === owner || (signature !== undefined && isUnclaimed(found, signature));
+}
+
+function deleteOne(at: Place, { index, name }: Link, namespaces: Namespaces): void {
+  // By index, because the name may be reused between the two messages.
+  const outcome = namespaces.connection(at).request(deleteLink(index));
+  if (outcome.errno === 0 || hasErrno(outcome, "ENODEV")) return;
+  throw new KernelError(["delete", `link "${name}"${placeText(at)}`], outcome);
+}
