@@ -220,6 +220,21 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     expect(slowest).toBeLessThan(2000);
   });
 
+  test("doctor checks a pod through the agent, finds nothing, and says when the agent is away", async () => {
+    const doctor = () =>
+      node.run([process.execPath, join(root, "dist/tortie.js"), "doctor", "--bin-dir", pluginDirs[0] ?? ""]).stdout;
+    const problems = (text: string) =>
+      text.split("\n").filter((line) => /^ {2}(FAIL|WARN|NOTE)/.test(line) && !line.includes("/etc/cni/net.d"));
+    await addPod("healthy");
+    runner.add(conflist, sandboxOf("healthy"));
+    expect(problems(doctor())).toEqual([]);
+    await agent.stop();
+    expect(doctor()).toMatch(/FAIL +node agent cannot ask the node agent: tortie-node is not running/);
+    agent = await begin();
+    runner.del(conflist, sandboxOf("healthy"));
+    expect(await allocated()).toBe(0);
+  });
+
   test("nodename comes from the agent's file alone", () => {
     expect(readFileSync(node.outerPath("/var/lib/calico/nodename"), "utf8")).toBe("node-k");
   });

@@ -51,6 +51,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/plan",
     "src/plugin",
     "src/log",
+    "src/node-protocol",
   ],
   "src/node-protocol": ["src/identity", "src/errors", "src/net"],
   // For Node alone, and nobody's but its own: plugins know the agent by its protocol.

@@ -2,13 +2,13 @@
 
 import { natTable } from "../../../plugins/calico/names.ts";
 import { natOutgoing, poolsDigest } from "../../../plugins/calico/nat-outgoing.ts";
-import type { Pool } from "../../ipam/model/pool.ts";
 import type { NftElements } from "../../plan/nft.ts";
 import type { Note } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";
+import type { NatPool } from "./node-agent.ts";
 
 /** The tables that the next ADD updates. */
-export function notesOfChangedPools({ nftTables }: FirewallFacts, pools: readonly Pool[]): readonly Note[] {
+export function notesOfChangedPools({ nftTables }: FirewallFacts, pools: readonly NatPool[]): readonly Note[] {
   const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
   const wanted = natOutgoing(all).filter((one) => one.kind === "nft-elements");
   return nftTables.filter(({ name }) => name === natTable).flatMap((table) => noteOf(table, wanted));

@@ -3,7 +3,6 @@
 import { natTable } from "../../../plugins/calico/names.ts";
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { code } from "../../cni/error.ts";
-import type { Pool } from "../../ipam/model/pool.ts";
 import type { Family } from "../../net/address.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
 import type { ReportedDifference } from "../../plugin/differences.ts";
@@ -16,6 +15,7 @@ import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tool
 import type { Difference } from "./difference.ts";
 import { ourExecutable } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
+import type { NatPool } from "./node-agent.ts";
 import { byPrograms, callPlugin, faultOfPlugin } from "./plugin-call.ts";
 import { checkCall } from "./repairing.ts";
 import type { Trace } from "./sandboxes.ts";
@@ -139,8 +139,8 @@ export interface SharedDifferences {
   readonly own: ReadonlyMap<string, readonly Difference[]>;
 }
 
-/** Reports shared objects once: the sets and rules of the NAT tables, and the node's forwarding. */
-export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): SharedDifferences {
+/** Reports shared objects once: the sets and rules of the NAT tables, unless their pools are not known, and the node's forwarding. */
+export function splitShared({ byOwner }: CheckFacts, pools: readonly NatPool[] | undefined): SharedDifferences {
   const tables = new Map<string, Set<string>>();
   const own = new Map<string, readonly Difference[]>();
   const isOwn = ({ kind, at, object = "", text }: ReportedDifference): boolean => {
@@ -158,7 +158,7 @@ export function splitShared({ byOwner }: CheckFacts, pools: readonly Pool[]): Sh
   }
   return {
     own,
-    findings: [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)),
+    findings: pools === undefined ? [] : [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)),
     families: [...tables.keys()].flatMap((table) => natTables.get(table) ?? []),
   };
 }
@@ -175,7 +175,7 @@ function isForwarding(sysctl: string): boolean {
 }
 
 /** Replaced in one transaction, so that no packet sees half of the table. */
-function sharedTable(table: string, texts: readonly string[], pools: readonly Pool[]): Finding {
+function sharedTable(table: string, texts: readonly string[], pools: readonly NatPool[]): Finding {
   const family = natTables.get(table) === 4 ? "ip" : "ip6";
   const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
   const wanted = natOutgoing(all, { guarded: family === "ip" }).filter((one) => one.family === family);

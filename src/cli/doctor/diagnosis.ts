@@ -13,6 +13,7 @@ import { checkHostProcesses, type ListenerFact } from "./host-processes.ts";
 import { checkKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
 import { checkLeftovers } from "./leftovers.ts";
 import type { NetworkFacts } from "./networks.ts";
+import { type AgentFacts, checkAgent, type NatPool, natPools, notesOfAgent } from "./node-agent.ts";
 import { checkParts } from "./parts.ts";
 import { plural } from "./plural.ts";
 import type { ReachFacts } from "./reach/facts.ts";
@@ -32,6 +33,7 @@ export interface StaticFacts {
 /** Facts that change between looks, because ADDs and DELs continue. */
 export interface ChangingFacts extends TraceSources {
   readonly state: StateFacts;
+  readonly agent: AgentFacts;
   readonly reach: ReachFacts;
   readonly checks: CheckFacts;
   /** The problems of the report that a command can repair. */
@@ -67,7 +69,8 @@ export function diagnoseStatic(
 export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, reach, checks } = moving;
   const traces = tracesOf(moving);
-  const shared = splitShared(checks, snapshot.pools);
+  const pools = natPools(snapshot.pools, moving.agent);
+  const shared = splitShared(checks, pools);
   const context = {
     node: snapshot.node,
     facts,
@@ -87,6 +90,7 @@ export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, grac
   );
   const findings = [
     ...checkState(state, graceSeconds),
+    ...checkAgent(moving.agent),
     ...attachments,
     ...checkParts(moving.parts),
     ...shared.findings,
@@ -119,15 +123,16 @@ export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, grac
       ...traces
         .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
         .map(noteOf(`alive but not checked, because the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
-      ...notesOfPools(moving),
+      ...notesOfAgent(moving.agent),
+      ...notesOfPools(moving, pools),
       ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not checked: ${text}` })),
     ],
   };
 }
 
 /** Changes of pools that take effect later, or that cannot be checked because a pool is unreadable. */
-function notesOfPools({ firewall, snapshot, report }: ChangingFacts): readonly Note[] {
-  if (!hasDamagedPool(report)) return notesOfChangedPools(firewall, snapshot.pools);
+function notesOfPools({ firewall, report }: ChangingFacts, pools: readonly NatPool[] | undefined): readonly Note[] {
+  if (!hasDamagedPool(report)) return pools === undefined ? [] : notesOfChangedPools(firewall, pools);
   const text = "whether a pool holds each address is not checked while a pool cannot be read";
   return [{ section: "addresses", subject: "", text }];
 }

@@ -18,6 +18,7 @@ import { readCached } from "./libcni-cache.ts";
 import { gatherLimits } from "./limits.ts";
 import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
+import { gatherAgent, natPools } from "./node-agent.ts";
 import { gatherParts } from "./parts.ts";
 import { gatherReach } from "./reach/gather.ts";
 import { repairableProblems } from "./repairable.ts";
@@ -85,6 +86,7 @@ export async function gatherChanging(
     parts: gatherParts(cli),
   });
   const { snapshot, records, parts } = locked ? underLock(cli, look) : look();
+  const agent = gatherAgent(cli, parts);
   const listeners = gatherListeners(cli, firewall);
   const cached = gatherCached(cli, facts);
   const report = checkIpam(snapshot);
@@ -92,7 +94,7 @@ export async function gatherChanging(
   const seen = { facts, records, parts, cached, snapshot, report, repairable, firewall, listeners, limits, state };
   const traces = tracesOf(seen);
   const checks = await gatherChecks(cli, traces, facts.processes, settled);
-  const shared = splitShared(checks, snapshot.pools);
+  const shared = splitShared(checks, natPools(snapshot.pools, agent));
   const reach = await gatherReach(cli, traces, {
     pools: snapshot.pools,
     processes: facts.processes,
@@ -101,7 +103,7 @@ export async function gatherChanging(
     brokenNat: shared.families,
     probe: where.probe,
   });
-  return { ...seen, checks, reach };
+  return { ...seen, agent, checks, reach };
 }
 
 /** By owner. */

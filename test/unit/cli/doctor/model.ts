@@ -11,6 +11,7 @@ import {
 import { ownBuild } from "../../../../src/cli/doctor/executables.ts";
 import type { Finding } from "../../../../src/cli/doctor/finding.ts";
 import { type Network, ourNames } from "../../../../src/cli/doctor/networks.ts";
+import { noAgent } from "../../../../src/cli/doctor/node-agent.ts";
 import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
 import type { IpLink } from "../../../../src/cli/node/iproute.ts";
@@ -269,6 +270,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): ChangingFacts {
     },
     state: { runFileSystem: "tmpfs", files: [] },
     reach: noReachFacts,
+    agent: noAgent,
     checks: {
       byOwner: new Map(
         pods.flatMap(({ attachment, differences }) =>

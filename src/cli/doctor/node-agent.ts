@@ -1,0 +1,74 @@
+/** The node agent and what it knows, for the attachments whose datastore is a cluster's. */
+import type { Pool } from "../../ipam/model/pool.ts";
+import { spoolDirectory } from "../../node-protocol/messages.ts";
+import { ask, type ClusterPool, clusterPool, usesAgent } from "../../plugin/node-agent.ts";
+import type { Cli } from "../cli.ts";
+import { messageOf } from "../error.ts";
+import type { Finding, Note } from "./finding.ts";
+import type { PartFile } from "./parts.ts";
+import { plural } from "./plural.ts";
+
+export type NatPool = Pick<Pool, "cidr" | "natOutgoing">;
+
+export interface AgentFacts {
+  /** The cluster's pools; `undefined` if the agent did not tell them. */
+  readonly pools: readonly ClusterPool[] | undefined;
+  /** Why the agent did not answer. */
+  readonly fault: string | undefined;
+  /** Requests of plugins that wait for the agent. */
+  readonly spooled: number;
+}
+
+/** For a node without attachments of a cluster. */
+export const noAgent: AgentFacts = { pools: [], fault: undefined, spooled: 0 };
+
+const timeoutMs = 5000;
+
+export function gatherAgent(cli: Cli, parts: readonly PartFile[]): AgentFacts {
+  const spooled = spooledIn(cli);
+  if (!parts.some(({ part }) => part !== undefined && usesAgent(part.document))) return { ...noAgent, spooled };
+  try {
+    const { pools = [] } = ask(cli.sys, { op: "pools", nodename: cli.node }, timeoutMs);
+    return { pools: pools.map(clusterPool), fault: undefined, spooled };
+  } catch (error) {
+    return { pools: undefined, fault: messageOf(error), spooled };
+  }
+}
+
+/** The pools that the NAT tables contain; `undefined` if the cluster's are not known. */
+export function natPools(own: readonly NatPool[], { pools }: AgentFacts): readonly NatPool[] | undefined {
+  return pools && [...own, ...pools];
+}
+
+function spooledIn({ sys }: Cli): number {
+  if (sys.stat(spoolDirectory) === undefined) return 0;
+  return sys.listDir(spoolDirectory).filter((name) => name.endsWith(".json") && !name.startsWith(".")).length;
+}
+
+export function checkAgent({ fault }: AgentFacts): readonly Finding[] {
+  if (fault === undefined) return [];
+  return [
+    {
+      id: "agent-away",
+      section: "attachments",
+      severity: "error",
+      subject: "node agent",
+      text: `${fault}: no pod of the cluster can start on this node`,
+      remedy: "# start tortie-node, and read what it logs: docs/agent.md",
+    },
+  ];
+}
+
+export function notesOfAgent({ spooled, pools }: AgentFacts): readonly Note[] {
+  const waiting: Note = {
+    section: "attachments",
+    subject: "node agent",
+    text: `${plural(spooled, "request")} of earlier DELs in ${spoolDirectory} not done yet`,
+  };
+  const unknown: Note = {
+    section: "firewall",
+    subject: "",
+    text: "whether the NAT tables match the pools is not checked while the node agent does not tell the cluster's",
+  };
+  return [...(spooled > 0 ? [waiting] : []), ...(pools === undefined ? [unknown] : [])];
+}
