@@ -19,7 +19,7 @@ import { formatOrigin, type Origin, parseOrigin } from "./origin.ts";
 export interface Endpoint {
   readonly attachment: Attachment;
   readonly node: string;
-  /** Kubernetes' namespace and pod; absent when the runtime named none. */
+  /** Kubernetes' namespace and pod; absent if the runtime passed none. */
   readonly pod: { readonly namespace: string; readonly name: string } | undefined;
   readonly hostInterface: string;
   readonly mac: string;
@@ -27,7 +27,7 @@ export interface Endpoint {
   readonly addresses: readonly string[];
   /** Gateways that the IPAM plugin named; the result of ADD has none. */
   readonly gateways?: readonly string[];
-  /** The path of the sandbox's namespace as the runtime gave it. */
+  /** The path of the sandbox's namespace, from the runtime. */
   readonly netns: string;
   /** Absent in records of earlier releases. */
   readonly origin?: Origin;
@@ -61,7 +61,7 @@ export function hasEndpoint(sys: Sys, attachment: Attachment): boolean {
   return sys.stat(pathOf(attachment)) !== undefined;
 }
 
-/** The record; `undefined` when there is none or when it cannot be read as one (the interface's alias still tells). */
+/** The record; `undefined` if there is none or it is unreadable (the interface's alias then still names the owner). */
 export function readEndpoint(sys: Sys, attachment: Attachment): Endpoint | undefined {
   return readFile(sys, pathOf(attachment));
 }

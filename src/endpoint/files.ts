@@ -5,10 +5,10 @@ export const recordMode = 0o600;
 const directoryMode = 0o700;
 const suffix = ".json";
 
-/** How often a write is retried after `anyEndpoint` took its file for a leftover and removed it. */
+/** Retries of a write whose unfinished file `anyEndpoint` removed as a leftover. */
 const writeAttempts = 8;
 
-/** Runs `write` until the directory of what it writes is there. */
+/** Runs `write`, and creates the directory if it is missing. */
 export function inDirectory(sys: Sys, directory: string, write: () => void): void {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -30,7 +30,7 @@ export function removeRecord(sys: Sys, path: string): void {
   }
 }
 
-/** All names, those of files that are just being written included. */
+/** All names, including those of files that are being written. */
 export function namesIn(sys: Sys, directory: string): readonly string[] {
   try {
     return sys.listDir(directory);

@@ -1,10 +1,10 @@
 /**
- * Where an ADD ran: the namespaces that give a record its meaning. The path of a sandbox leads to it in this mount namespace, and the host
- * interface is in this network namespace; seen from another, what is missing proves nothing.
+ * Where an ADD ran: the namespaces in which a record is valid. The path of a sandbox leads to it in this mount namespace, and the host
+ * interface is in this network namespace; from others, something missing proves nothing.
  */
 import type { Sys } from "../host/sys.ts";
 
-/** Inode numbers of the namespaces, as in `/proc/self/ns`: no two that exist share one. */
+/** Inode numbers of the namespaces, as in `/proc/self/ns`: unique among existing ones. */
 export interface Origin {
   readonly mount: number;
   readonly net: number;
@@ -16,7 +16,7 @@ export function originOf(sys: Sys): Origin | undefined {
   return mount === undefined ? undefined : { mount, net: sys.ownNetns().inode };
 }
 
-/** `mnt:[4026531841] net:[4026531840]`: the words of `readlink /proc/self/ns/*`. */
+/** `mnt:[4026531841] net:[4026531840]`: the format of `readlink /proc/self/ns/*`. */
 export function formatOrigin({ mount, net }: Origin): string {
   return `mnt:[${mount}] net:[${net}]`;
 }

@@ -3,10 +3,10 @@
  *
  *     /run/tortie/parts/<network>:<containerID>:<ifname>:<type>.json
  *
- * The parts of an attachment together say how all of it can be checked and made once more, when the runtime, which alone knew the host ports
- * and limits, does not say it again (`tortie doctor`). **DEL and GC need none of it.**
+ * With all parts of an attachment, `tortie doctor` can check and repeat its ADD without the runtime, which alone knew the host ports and limits.
+ * **DEL and GC need none of them.**
  *
- * A file for each plugin: one write in an ADD, one unlink in a DEL, nothing to read, and nobody changes what another wrote. As the endpoint's
+ * One file per plugin: an ADD writes one, a DEL unlinks one, nothing is read, and no plugin changes the file of another. Like the endpoint's
  * record it is written before the kernel is touched and removed last.
  */
 
@@ -20,12 +20,12 @@ export interface Part {
   /** The plugin. */
   readonly type: string;
   readonly attachment: Attachment;
-  /** The sandbox's path, as the runtime gave it. */
+  /** The sandbox's path, from the runtime. */
   readonly netns: string;
   readonly origin: Origin | undefined;
   /** CNI_ARGS. */
   readonly args: string;
-  /** What the plugin got on stdin, with `runtimeConfig`, without `prevResult`. */
+  /** The plugin's stdin, with `runtimeConfig`, without `prevResult`. */
   readonly document: Readonly<Record<string, unknown>>;
 }
 
@@ -43,7 +43,7 @@ export function writePart(sys: Sys, part: Omit<Part, "origin">): () => void {
   if (earlier === text) return () => {};
   sys.trustDirectory(runDir);
   const put = (what: string) => {
-    // Not replaced, but removed and created: a process that is killed leaves nothing that is half written.
+    // Removed and created rather than replaced: a killed process leaves no half-written file.
     if (earlier !== undefined) removeRecord(sys, path);
     inDirectory(sys, partDirectory, () => createOnce(sys, path, what));
   };
@@ -51,7 +51,7 @@ export function writePart(sys: Sys, part: Omit<Part, "origin">): () => void {
   return () => (earlier === undefined ? removeRecord(sys, path) : put(earlier));
 }
 
-/** If two calls for one attachment run at once (no runtime should do this), either's part is fine. */
+/** If two calls for one attachment run at once (no runtime should do this), the part of either is valid. */
 function createOnce(sys: Sys, path: string, text: string): void {
   try {
     sys.createFile(path, text, recordMode);
@@ -60,7 +60,7 @@ function createOnce(sys: Sys, path: string, text: string): void {
   }
 }
 
-/** That there is none is success. */
+/** A missing part is success. */
 export function removePart(sys: Sys, part: Pick<Part, "type" | "attachment">): void {
   const path = pathOf(part);
   // Tests for the file first, because most have none and an exception is expensive.
@@ -76,7 +76,7 @@ export function collectParts(sys: Sys, type: string, network: string, valid: rea
   }
 }
 
-/** By its name; what has a digest for a name tells it inside. */
+/** From the name of the file, or from its content if the name contains a digest. */
 function networkIn(sys: Sys, name: string): string | undefined {
   if (!name.startsWith("~")) return name.slice(0, name.indexOf(":"));
   try {
@@ -86,12 +86,12 @@ function networkIn(sys: Sys, name: string): string | undefined {
   }
 }
 
-/** Names of all files that `readPart` takes. */
+/** The names of all files that `readPart` can read. */
 export function partNames(sys: Sys): readonly string[] {
   return namesIn(sys, partDirectory).filter(isRecord);
 }
 
-/** `undefined` when it is gone. Throws `Error` when it is no part. */
+/** `undefined` if it does not exist. Throws `Error` if it is not a part. */
 export function readPart(sys: Sys, name: string): Part | undefined {
   const path = `${partDirectory}/${name}`;
   if (sys.stat(path) === undefined) return undefined;
@@ -106,7 +106,7 @@ export function readPart(sys: Sys, name: string): Part | undefined {
   return { type, attachment, netns, args, document, origin: parseOrigin(namespaces) } as Part;
 }
 
-/** What a plugin was asked for an attachment; `undefined` when that cannot be read. */
+/** The request of a plugin for an attachment; `undefined` if there is no readable part. */
 export function findPart(sys: Sys, part: Pick<Part, "type" | "attachment">): Part | undefined {
   try {
     return readPart(sys, fileOf(part));
@@ -115,7 +115,7 @@ export function findPart(sys: Sys, part: Pick<Part, "type" | "attachment">): Par
   }
 }
 
-/** All that can be read. */
+/** All readable parts. */
 export function listParts(sys: Sys): readonly Part[] {
   return partNames(sys).flatMap((name) => {
     try {

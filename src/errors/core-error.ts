@@ -1,6 +1,6 @@
 /**
- * The errors of the core: each carries what happened as data, and composes its message of that data alone. **No code parses a message**; code
- * that has to decide tests the class and its fields.
+ * The errors of the core: each has the facts as data, and composes its message from that data alone. **No code parses a message**; code
+ * that must distinguish errors tests the class and its fields.
  *
  * The core does not know the CNI protocol: `src/plugin/error-codes.ts` maps each kind to a code of the specification, and the operator's
  * command has its own messages. Any other error (except `CniError`) is a failed system call or a bug.

@@ -1,10 +1,10 @@
-/** Clean-up goes on after an error, and reports every one. */
+/** Runs clean-up steps: continues after an error, and reports all errors. */
 import { CoreError, type ErrorKind } from "./core-error.ts";
 
 /** Several steps failed. */
 export class FailuresError extends CoreError {
   override readonly name = "FailuresError";
-  /** That of the first. */
+  /** The kind of the first failure. */
   readonly kind: ErrorKind;
   readonly failures: readonly unknown[];
 
@@ -16,7 +16,7 @@ export class FailuresError extends CoreError {
   }
 }
 
-/** Runs every step. Throws the error of the one that failed, or one error that tells of all that did. */
+/** Runs every step. Throws the error of the step that failed, or one error that lists all. */
 export function runEvery(steps: readonly (() => void)[]): void {
   const failures: unknown[] = [];
   for (const step of steps) {

@@ -10,8 +10,8 @@ export interface NamedPool {
 export type RequestFault =
   | { readonly what: "selector"; readonly selector: string; readonly reason: string }
   /**
-   * A pool that was asked for by name or CIDR is not there, or gives nothing. `enabled`: those there are of the family; `faults`: pools that
-   * cannot be used; `remedy`: how it comes to be there.
+   * A pool requested by name or CIDR does not exist, or cannot be used. `enabled`: the enabled pools of the family; `faults`: pools that cannot
+   * be used; `remedy`: how to get the pool.
    */
   | {
       readonly what: "unknown pool";
@@ -22,7 +22,7 @@ export type RequestFault =
       readonly remedy: string;
     }
   | { readonly what: "pool's family"; readonly pool: string; readonly family: Family; readonly cidr: string }
-  /** No pool has the address that was asked for. */
+  /** No pool contains the requested address. */
   | { readonly what: "address outside pools"; readonly address: string; readonly enabled: readonly NamedPool[] }
   /** Its pool does not allow workloads (`allowedUses`). */
   | {
@@ -31,9 +31,9 @@ export type RequestFault =
       readonly pool: string;
       readonly allowedUses: readonly string[];
     }
-  /** A range that the configuration names cannot be a pool. */
+  /** A range in the configuration cannot be a pool. */
   | { readonly what: "new pool"; readonly cidr: string; readonly family: Family; readonly reason: string }
-  /** All ranges that a node begins with are in use around it. */
+  /** The node's networks use all default ranges. */
   | { readonly what: "default pool" };
 
 export class InvalidRequest extends CoreError {

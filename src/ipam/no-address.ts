@@ -19,7 +19,7 @@ export type Shortage =
     }
   /** The node may own no further block. */
   | { readonly why: "block limit"; readonly family: Family; readonly limit: number }
-  /** No pool offers itself. `passedOver`: why each enabled one does not; `faults`: pools that cannot be used. */
+  /** No pool matches. `passedOver`: the reason for each enabled pool; `faults`: pools that cannot be used. */
   | {
       readonly why: "no pool offered";
       readonly family: Family;
@@ -36,7 +36,7 @@ export type Shortage =
   | { readonly why: "taken"; readonly address: string; readonly block: string; readonly holder: Holder }
   /** It was released and is still in its cooldown. */
   | { readonly why: "cooldown"; readonly address: string; readonly cooldownSeconds: number }
-  /** It is the node's own. `reason` reads after "it". */
+  /** It belongs to the node. `reason` follows "it". */
   | { readonly why: "the node's"; readonly address: string; readonly reason: string }
   /** It is a gateway of the configuration, or the network or broadcast address of the pool that contains one. */
   | { readonly why: "the subnet's"; readonly address: string; readonly pool: string }

@@ -76,13 +76,13 @@ export function bytesToBigInt(bytes: Uint8Array): bigint {
   return value;
 }
 
-/** The numbers by their decimals: the engine finds an array's element by such a text sooner than it computes the number. */
+/** The numbers by their decimals: the engine looks up a property faster than it parses the number. */
 const octets = Uint8Array.from({ length: 256 }, (_, value) => value) as object as Readonly<Record<string, unknown>>;
 
 /** The value of a decimal up to 255 without leading zeros, sign or spaces; `undefined` for any other text. */
 export function parseOctet(text: string): number | undefined {
   const value = octets[text];
-  // An array has other properties, of which `length` is a number.
+  // An array has other properties, one of them a number: `length`.
   return typeof value === "number" && text.length <= 3 ? value : undefined;
 }
 

@@ -80,7 +80,7 @@ function pad(bytes: Uint8Array, blockSize: 64 | 128): Int32Array {
   const lengthSize = blockSize / 8;
   const blocks = Math.ceil((bytes.length + 1 + lengthSize) / blockSize);
   const words = new Int32Array((blocks * blockSize) / 4);
-  // What is behind the last byte is undefined, of which bit operators make 0.
+  // Bytes beyond the end are undefined, which bit operators treat as 0.
   for (let i = 0; i < bytes.length; i += 4) {
     const high = ((bytes[i] as number) << 24) | ((bytes[i + 1] as number) << 16);
     words[i >> 2] = high | ((bytes[i + 2] as number) << 8) | (bytes[i + 3] as number);
@@ -91,7 +91,7 @@ function pad(bytes: Uint8Array, blockSize: 64 | 128): Int32Array {
   return words;
 }
 
-/** Four loops, because the choice of the function in each of 80 rounds took longer than the function. */
+/** Four loops, because choosing the function in each of 80 rounds would take longer than the function. */
 function sha1Rounds(hash: Int32Array, w: Int32Array): void {
   let [a = 0, b = 0, c = 0, d = 0, e = 0] = hash;
   for (let t = 0; t < 20; t++) {
@@ -212,7 +212,7 @@ const cubeRoots = [
   0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
   0xc67178f2,
 ];
-/** The same of the next 16 primes. */
+/** The same for the next 16 primes. */
 const cubeRootsOfLargerPrimes = [
   0xca273ece, 0xd186b8c7, 0xeada7dd6, 0xf57d4f7f, 0x06f067aa, 0x0a637dc5, 0x113f9804, 0x1b710b35, 0x28db77f5,
   0x32caab7b, 0x3c9ebe0a, 0x431d67c4, 0x4cc5d4be, 0x597f299c, 0x5fcb6fab, 0x6c44198c,

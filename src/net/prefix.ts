@@ -68,7 +68,7 @@ export function contains(prefix: string, addressOrPrefix: string): boolean {
   return holds(outer, inner.bytes);
 }
 
-/** Whether the first bits of an address are those of the prefix: whole bytes, and what is left of one. */
+/** Whether the first bits of an address are those of the prefix: whole bytes, and the remaining bits of one. */
 function holds({ bytes, length }: Prefix, address: Uint8Array): boolean {
   const whole = length >> 3;
   for (let index = 0; index < whole; index++) if (bytes[index] !== address[index]) return false;
@@ -105,7 +105,7 @@ export function ordinalOf(prefix: string, address: string): bigint | undefined {
   return bytesToBigInt(addressBytes(address)) & (addressCount(prefix) - 1n);
 }
 
-/** Of a text that was validated at the edge. */
+/** For text that was validated at the edge. */
 function prefixOf(addressOrPrefix: string): Prefix {
   if (!addressOrPrefix.includes("/")) {
     const bytes = addressBytes(addressOrPrefix);

@@ -21,7 +21,7 @@ export function encodeUtf8(text: string): Uint8Array {
 export function decodeUtf8(bytes: Uint8Array): string {
   if (bytes.length <= maxArguments) {
     const units = String.fromCharCode.apply(undefined, bytes as Iterable<number> as number[]);
-    // Most texts are ASCII, and then that is it.
+    // Most texts are ASCII, and need no decoding.
     if (!/[^\0-\x7f]/.test(units)) return units;
   }
   let text = "";
@@ -50,7 +50,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 const replacement = 0xfffd;
-/** A function takes many more, and names and comments have fewer. */
+/** An argument list may be much longer, but names and comments are shorter. */
 const maxArguments = 256;
 
 function writePoint(bytes: Uint8Array, start: number, point: number): number {

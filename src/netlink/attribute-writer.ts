@@ -1,12 +1,12 @@
-/** Writes netlink attributes (`attribute.ts` draws them) into words that grow. */
+/** Writes netlink attributes (drawn in `attribute.ts`) into a growing array of words. */
 import { encodeUtf8 } from "../net/text.ts";
 import { headerLength, i32Of, MalformedError, NLA_F_NESTED, typeMask } from "./attribute.ts";
 
 const initialWords = 48;
 
 /**
- * Builds the body of one message: a fixed header with `octets`, `halves`, `word`, then attributes. Everything starts on a multiple of 4, so it is
- * composed of words: the engine stores one in a third of the time of a call of a DataView, and in a quarter of that of four bytes.
+ * Builds the body of one message: a fixed header with `octets`, `halves`, `word`, then attributes. Everything starts on a multiple of 4, so the
+ * buffer consists of words: the engine stores one in a third of the time of a call to a DataView, and in a quarter of that of four bytes.
  */
 export class AttributeWriter {
   #words = new Int32Array(initialWords);
@@ -66,7 +66,7 @@ export class AttributeWriter {
     const start = this.#attribute(type, length + 1);
     const words = this.#words;
     let at = start;
-    // Names are ASCII, where a character is a byte. Behind the last is NaN, of which bit operators make 0.
+    // Names are ASCII, one byte per character. Beyond the last it is NaN, which bit operators treat as 0.
     for (let index = 0; index < length; index += 4) {
       const first = text.charCodeAt(index);
       const second = text.charCodeAt(index + 1);
@@ -81,7 +81,7 @@ export class AttributeWriter {
   bytes(type: number, value: Uint8Array): this {
     const { length } = value;
     const at = this.#attribute(type, length);
-    // An IPv4 address, mostly.
+    // Usually an IPv4 address.
     if (length === 4) this.#words[at] = i32Of(value);
     else new Uint8Array(this.#words.buffer).set(value, at * 4);
     return this;
@@ -113,7 +113,7 @@ export class AttributeWriter {
     return this;
   }
 
-  /** Numbers beyond 32 bits lose what is above. */
+  /** Writes the low 32 bits of the numbers. */
   #numbers(type: number, first: number, second: number): this {
     const at = this.#attribute(type, 8);
     this.#words[at] = first;
@@ -121,14 +121,14 @@ export class AttributeWriter {
     return this;
   }
 
-  /** Removes what was written from `start` on. */
+  /** Removes everything from `start` on. */
   #rewind(start: number): this {
     this.#words.fill(0, start, this.#count);
     this.#count = start;
     return this;
   }
 
-  /** Makes room, which may replace the array, and writes the header. Returns where the value is. */
+  /** Makes room, which may replace the array, and writes the header. Returns the position of the value. */
   #attribute(type: number, valueLength: number): number {
     const length = headerLength + valueLength;
     const start = this.#take((length + 3) >> 2);
@@ -136,7 +136,7 @@ export class AttributeWriter {
     return start + 1;
   }
 
-  /** Makes room for `count` words of zeros; returns where they are. */
+  /** Makes room for `count` words of zeros; returns their position. */
   #take(count: number): number {
     const start = this.#count;
     this.#count = start + count;
@@ -158,7 +158,7 @@ function headerOf(type: number, length: number): number {
   return length | (type << 16);
 }
 
-/** A number of 32 bits with its bytes in the other order. */
+/** A number of 32 bits with its bytes reversed. */
 function swapped(value: number): number {
   return (value << 24) | ((value << 8) & 0xff0000) | ((value >>> 8) & 0xff00) | (value >>> 24);
 }

@@ -1,4 +1,4 @@
-/** Address families in the kernel's numbers (linux/socket.h), which every netlink header begins with. */
+/** Address families by the kernel's numbers (linux/socket.h), the first field of every netlink header. */
 import type { Family, TableFamily } from "../net/address.ts";
 
 /** By the number that addresses have in their names, and by the names of nf_tables' tables. */
@@ -9,7 +9,7 @@ export function addressFamily(family: Family | TableFamily): number {
   return numbers[family];
 }
 
-/** The family of a header's first byte; `undefined` for another one than AF_INET and AF_INET6. */
+/** The family in the first byte of a header; `undefined` for others than AF_INET and AF_INET6. */
 export function familyOfNumber(number: number | undefined): Family | undefined {
   return ([4, 6] as const).find((family) => numbers[family] === number);
 }

@@ -1,4 +1,4 @@
-/** Asks the kernel for the way of packets to an address: RTM_GETROUTE without a dump. */
+/** Looks up the route of packets to an address: RTM_GETROUTE without a dump. */
 import { addressBytes, familyOf } from "../net/address.ts";
 import { readAttributes, u8Of, u32Of } from "./attribute.ts";
 import { AttributeWriter } from "./attribute-writer.ts";
@@ -7,13 +7,13 @@ import type { Reply, Request } from "./message.ts";
 import { RTA_DST, RTA_GATEWAY, RTA_OIF, RTA_VIA, RTM_F_FIB_MATCH, routeHeaderLength } from "./route.ts";
 import { addressIn, RTM_GETROUTE, requestWithAck } from "./rtnetlink.ts";
 
-/** The way to an address. */
+/** The result of a lookup. */
 export interface Way {
   /** RTN_*. */
   readonly type: number;
-  /** The route's destination with its prefix length, or the address that was asked for. */
+  /** The route's destination with its prefix length, or the requested address. */
   readonly network: string;
-  /** Through a gateway. */
+  /** Whether it has a gateway. */
   readonly leadsAway: boolean;
   readonly gateway: string | undefined;
   /** The index of the link. */
@@ -23,7 +23,7 @@ export interface Way {
 /** Requests the route of packets to an address; with `matched`, the route in the table, otherwise the one for this destination. */
 export function lookUpRoute(address: string, { matched = false } = {}): Request {
   const bytes = addressBytes(address);
-  // struct rtmsg: family, destination's length; a look-up reads nothing else but the flags.
+  // struct rtmsg: family, destination's length; a lookup reads no other field than the flags.
   const writer = new AttributeWriter()
     .octets(addressFamily(familyOf(address)), bytes.length * 8, 0, 0)
     .word(0)
@@ -31,7 +31,7 @@ export function lookUpRoute(address: string, { matched = false } = {}): Request 
   return requestWithAck(RTM_GETROUTE, 0, writer.bytes(RTA_DST, bytes).finish());
 }
 
-/** Reads the answer about an address. Throws `MalformedError`. */
+/** Decodes the answer about an address. Throws `MalformedError`. */
 export function readWay({ payload }: Reply, address: string): Way {
   const attributes = readAttributes(payload, routeHeaderLength);
   const gateway = addressIn(attributes, RTA_GATEWAY);

@@ -71,7 +71,7 @@ export function addBlackhole(destination: string, protocol: number): Request {
 
 /**
  * Asks whether the main table has a route to exactly this range: `EEXIST` if it has, `ENOENT` if not (fib_table_insert in net/ipv4/fib_trie.c).
- * For IPv4 alone: of IPv6 the kernel adds a route though it is not told to create one (fib6_add_1 in net/ipv6/ip6_fib.c).
+ * Only for IPv4: an IPv6 route is added even without NLM_F_CREATE (fib6_add_1 in net/ipv6/ip6_fib.c).
  */
 export function lookForRoute(destination: string): Request {
   return requestWithAck(RTM_NEWROUTE, NLM_F_EXCL, blackholePayload(destination, RTPROT_BOOT));
@@ -88,8 +88,10 @@ export function dumpBlackholes(family: Family, protocol: number): Request {
   return dump(RTM_GETROUTE, routeHeader({ ...to, scope: 0, type: RTN_BLACKHOLE, protocol }).finish());
 }
 
-/** Reads an RTM_NEWROUTE: returns the range of a blackhole route with that protocol in the main table, nothing for any other route. Throws
- * `MalformedError`. */
+/**
+ * Reads an RTM_NEWROUTE: returns the range of a blackhole route with that protocol in the main table, nothing for any other route. Throws
+ * `MalformedError`.
+ */
 export function readBlackhole({ payload }: Reply, protocol: number): readonly string[] {
   if (u8Of(payload, 7) !== RTN_BLACKHOLE || u8Of(payload, 5) !== protocol || u8Of(payload, 4) !== RT_TABLE_MAIN)
     return [];

@@ -53,7 +53,7 @@ export function dumpRules(family?: Family): Request {
   return dump(RTM_GETRULE, ruleHeader(family === undefined ? 0 : addressFamily(family), 0, 0, 0).finish());
 }
 
-/** The number by which an RTM_NEWRULE has its turn. Throws `MalformedError`. */
+/** The priority of an RTM_NEWRULE. Throws `MalformedError`. */
 export function rulePriorityOf({ payload }: Reply): number {
   const priority = readAttributes(payload, ruleHeaderLength).get(FRA_PRIORITY);
   return priority === undefined ? 0 : u32Of(priority);

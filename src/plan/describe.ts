@@ -1,21 +1,21 @@
-/** Resources in the words of ip(8), where errors, differences and printed commands share them. */
+/** Describes resources in the format of ip(8), for errors, differences and printed commands. */
 import { familyOf } from "../net/address.ts";
 import type { Blackhole, Route, Rule, SharedRule } from "./resource.ts";
 
-/** Scopes by their names (linux/rtnetlink.h). */
+/** The names of scopes (linux/rtnetlink.h). */
 export const routeScopes = { global: 0, site: 200, link: 253, host: 254 } as const;
 
 /** RT_TABLE_MAIN (linux/rtnetlink.h). */
 export const mainTable = 254;
 
-/** `10.0.0.5/32 dev cali123 scope link`: what follows `ip route add`. */
+/** `10.0.0.5/32 dev cali123 scope link`: the arguments of `ip route add`. */
 export function describeRoute(route: Route): string {
   const { destination, gateway, link, source, priority, table, mtu, advmss } = route;
   const words = [destination];
   if (gateway !== undefined) words.push("via", gateway);
   words.push("dev", link);
   const scope = route.scope ?? (gateway === undefined ? "link" : "global");
-  // IPv6 knows no scopes, and a route with a gateway is global unless it says otherwise.
+  // IPv6 has no scopes, and a route with a gateway is global by default.
   if (familyOf(destination) === 4 && (gateway === undefined || scopeName(scope) !== "global")) {
     words.push("scope", scopeName(scope));
   }
@@ -33,10 +33,10 @@ function scopeName(scope: NonNullable<Route["scope"]>): string {
 }
 
 type RuleKeys = Pick<Rule, "table"> & Omit<SharedRule, "kind" | "at" | "family" | "priority" | "table">;
-/** What a rule says, whoever's it is. */
+/** The fields of a rule without its owner. */
 export type RuleWords = Pick<Rule, "priority"> & { readonly [K in keyof RuleKeys]?: RuleKeys[K] | undefined };
 
-/** `from 10.0.0.9/32 lookup 12345 pref 32000`: what follows `ip rule add`. */
+/** `from 10.0.0.9/32 lookup 12345 pref 32000`: the arguments of `ip rule add`. */
 export function describeRule(rule: RuleWords): string {
   const { from = "all", to, action, table, suppressPrefixLength, priority, protocol } = rule;
   const words = ["from", from];
@@ -49,7 +49,7 @@ export function describeRule(rule: RuleWords): string {
   return words.join(" ");
 }
 
-/** `blackhole 10.65.0.0/26 proto 80`: what follows `ip route add`. */
+/** `blackhole 10.65.0.0/26 proto 80`: the arguments of `ip route add`. */
 export function describeBlackhole({ destination, protocol }: Pick<Blackhole, "destination" | "protocol">): string {
   return `blackhole ${destination} proto ${protocol}`;
 }

@@ -125,9 +125,9 @@ export interface RemovedElement extends OwnedElement {
 /** An element as the kernel holds it. */
 export interface FoundElement {
   readonly key: readonly string[];
-  /** The comment; `undefined` when the element has none. */
+  /** The comment; `undefined` if the element has none. */
   readonly holder: string | undefined;
-  /** What the key is mapped to, in register bytes; `undefined` in a set that is no map. */
+  /** The data of the key, in register bytes; `undefined` in a set, which has no data. */
   readonly data: Uint8Array | undefined;
 }
 

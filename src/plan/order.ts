@@ -9,7 +9,7 @@ export function inOrder(resources: readonly Resource[]): readonly Resource[] {
     byRank[at] ??= [];
     byRank[at].push(resource);
   }
-  // Skips ranks that nothing has.
+  // Skips ranks without resources.
   return byRank.flat();
 }
 

@@ -1,8 +1,8 @@
 /**
- * What a plugin wants the kernel to hold: plain readonly objects, nothing else.
+ * The objects that a plugin wants the kernel to hold, as plain readonly data.
  *
  * Addresses and prefixes are canonical text (`"169.254.1.1"`, `"10.0.0.5/32"`), MAC addresses lower case with colons.
- * `at` says in which network namespace a resource lives: the host's or the sandbox's.
+ * `at` is the network namespace of a resource: the host's or the sandbox's.
  */
 import type { Family } from "../net/address.ts";
 import type { IptablesPorts } from "./iptables.ts";
@@ -11,8 +11,8 @@ import type { NftElements, NftTable } from "./nft.ts";
 export type Place = "host" | "sandbox";
 
 /**
- * A veth pair, each end born in its final namespace (moving an end later costs an RCU grace period).
- * `mtu` 0 or absent leaves the kernel's default. The host end carries the plan's owner as its alias.
+ * A veth pair, each end created in its final namespace (moving an end later costs an RCU grace period).
+ * `mtu` 0 or absent leaves the kernel's default. The alias of the host interface is the plan's owner.
  */
 export interface VethPair {
   readonly kind: "veth";
@@ -25,11 +25,11 @@ export interface VethPair {
 
 export interface LinkEnd {
   readonly name: string;
-  /** The address to set and to read back; the kernel chooses one when absent. */
+  /** The address to set and to read back; the kernel chooses one if absent. */
   readonly mac?: string;
 }
 
-/** An intermediate functional block device; it carries the plan's owner as its alias. */
+/** An intermediate functional block device; its alias is the plan's owner. */
 export interface IfbLink {
   readonly kind: "ifb";
   readonly at: Place;
@@ -43,16 +43,16 @@ export interface IfbLink {
 export interface Sysctl {
   readonly kind: "sysctl";
   readonly at: Place;
-  /** The path below /proc/sys: `net/ipv4/conf/eth0/forwarding` (slashes, so that an interface name may hold dots). */
+  /** The path below /proc/sys: `net/ipv4/conf/eth0/forwarding` (with slashes, because interface names may contain dots). */
   readonly path: string;
   readonly value: string;
-  /** Go on without it when the kernel has no such file or refuses the write. */
+  /** Continue without it if the kernel has no such file or refuses the write. */
   readonly optional?: boolean;
   /** Set once. A later plugin or an administrator may change it, so `diff` skips it. */
   readonly initial?: boolean;
   /** Written only if the value differs: the kernel acts on every write, even of the same value. */
   readonly ifDifferent?: boolean;
-  /** Written last, because it opens what the firewall guards. */
+  /** Written last, because it opens the path that the firewall guards. */
   readonly afterFirewall?: boolean;
 }
 
@@ -73,7 +73,7 @@ export interface LinkAddress {
   readonly address: string;
   /** IFA_F_NODAD: usable at once, without duplicate address detection. */
   readonly noDad?: boolean;
-  /** IFA_F_NOPREFIXROUTE: the kernel makes no route to the prefix. */
+  /** IFA_F_NOPREFIXROUTE: the kernel creates no route to the prefix. */
   readonly noPrefixRoute?: boolean;
 }
 
@@ -93,11 +93,11 @@ export interface Route {
   /** With its prefix length; `"0.0.0.0/0"` and `"::/0"` are the default routes. */
   readonly destination: string;
   readonly gateway?: string;
-  /** Default: `link` without a gateway, `global` with one (IPv4; IPv6 knows no scope). */
+  /** Default: `link` without a gateway, `global` with one (IPv4; IPv6 has no scopes). */
   readonly scope?: "link" | "global" | "host" | "site" | number;
   /** Preferred source address. */
   readonly source?: string;
-  /** Metric; the kernel's default (0 for IPv4, 1024 for IPv6) when absent. */
+  /** Metric; the kernel's default (0 for IPv4, 1024 for IPv6) if absent. */
   readonly priority?: number;
   /** Default: main (254). */
   readonly table?: number;
@@ -116,7 +116,7 @@ export interface Blackhole {
   readonly at: Place;
   /** With its prefix length. */
   readonly destination: string;
-  /** The number of the program that made it (rtm_protocol, linux/rtnetlink.h). */
+  /** The number of the program that created it (rtm_protocol, linux/rtnetlink.h). */
   readonly protocol: number;
 }
 
@@ -147,7 +147,7 @@ export interface SharedRule {
   /** Ignores routes of the table whose prefix length is at most this (FRA_SUPPRESS_PREFIXLEN). */
   readonly suppressPrefixLength?: number;
   readonly priority: number;
-  /** The number of the program that made it (rtm_protocol, linux/rtnetlink.h). */
+  /** The number of the program that created it (rtm_protocol, linux/rtnetlink.h). */
   readonly protocol: number;
 }
 
@@ -185,7 +185,7 @@ export interface Redirect {
   readonly target: string;
 }
 
-/** A kind that makes links. */
+/** The kinds of links. */
 export type LinkResource = VethPair | IfbLink;
 
 export type LinkKind = LinkResource["kind"];
@@ -219,7 +219,7 @@ export interface Plan {
 
 /**
  * The order in which kinds are applied (resources of one place and phase go to the kernel in one send). Sysctls precede `up`:
- * accept_dad and friends are read when a link comes up. Links are before all.
+ * accept_dad and others are read when a link is set up. Links come before everything else.
  */
 export const phaseOf: { readonly [K in Exclude<ResourceKind, LinkKind>]: number } & {
   readonly [K in LinkKind]?: never;
@@ -242,6 +242,6 @@ export const phaseOf: { readonly [K in Exclude<ResourceKind, LinkKind>]: number 
 /** One difference between a plan and the kernel. */
 export interface Difference {
   readonly resource: Resource;
-  /** `route 10.0.0.5/32 dev cali123 is missing`: reads after "CHECK found: ". */
+  /** `route 10.0.0.5/32 dev cali123 is missing`: follows "CHECK found: ". */
   readonly text: string;
 }

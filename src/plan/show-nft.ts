@@ -1,5 +1,5 @@
 /**
- * nf_tables resources as commands of nft(8), which create what `applyNft` creates on a host that has none of it.
+ * nf_tables resources as commands of nft(8), which create the same objects as `applyNft` on a host that has none of them.
  *
  * Owned elements include the owner's set (`src/dataplane/nftables/owner.ts`).
  */

@@ -1,5 +1,5 @@
 /**
- * A plan as the commands of ip(8), sysctl(8), tc(8) and nft(8) that do the same: the dry run.
+ * A plan as equivalent commands of ip(8), sysctl(8), tc(8) and nft(8): the dry run.
  *
  * They are for a shell on the host with `CNI_NETNS` set to the path of the sandbox's network namespace.
  */
@@ -30,7 +30,7 @@ import type {
 } from "./resource.ts";
 import { showNft } from "./show-nft.ts";
 
-/** The commands, in the order in which `apply` does the same. */
+/** The commands, in the order of `apply`. */
 export function show(plan: Plan): readonly string[] {
   const resources = inOrder(plan.resources);
   const tables = resources.filter(isNft);
@@ -44,7 +44,7 @@ function isNft(resource: Resource): resource is NftResource {
   return resource.kind === "nft-table" || resource.kind === "nft-elements";
 }
 
-/** nf_tables resources are shown together: one command of theirs lists what several of them add. */
+/** nf_tables resources are shown together, because one command combines the elements of several. */
 const showers: {
   readonly [K in Exclude<ResourceKind, NftResource["kind"]>]: (
     resource: ResourceOf<K>,
@@ -158,7 +158,7 @@ function entering(place: Place): string {
   return place === "host" ? "" : `nsenter --net="$CNI_NETNS" `;
 }
 
-/** As one word of a shell. */
+/** Quotes a text as one word of a shell command. */
 function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -6,7 +6,7 @@
  */
 
 export interface Schema {
-  /** `bigint`: an integer beyond 2^53, as a reader without loss gives it. */
+  /** `bigint`: an integer beyond 2^53, from a lossless parser. */
   readonly type?: "object" | "array" | "string" | "integer" | "bigint" | "number" | "boolean" | "null";
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
@@ -36,13 +36,13 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The path is made on the way up, so that a value without fault costs no text. */
+/** The path is built while returning, so that a valid value costs no text. */
 export interface Fault {
   /** `runtimeConfig.portMappings[0].hostPort`; empty for the value itself. */
   readonly path: string;
-  /** Reads after "must be". */
+  /** Follows "must be". */
   readonly wanted: string;
-  /** `undefined` for a key that is missing. */
+  /** `undefined` for a missing key. */
   readonly found: unknown;
 }
 
@@ -53,7 +53,7 @@ function textOf({ wanted, found }: Fault): string {
 
 const notEmpty = "not empty";
 
-/** The first fault of a value; `undefined` when it has none. */
+/** The first fault of a value; `undefined` if it is valid. */
 export function findFault(schema: Schema, value: unknown): Fault | undefined {
   const { anyOf, enum: allowed } = schema;
   if (anyOf !== undefined) {

@@ -38,15 +38,15 @@ export interface AssignArgs {
   readonly attributes: Readonly<Record<string, string>>;
   /** Nanoseconds since the epoch. */
   readonly now: bigint;
-  /** All pools there are. */
+  /** All existing pools. */
   readonly pools: PoolList;
-  /** Finds out whether an address of a pool (given by its CIDR) belongs to the node; absent: not checked. */
+  /** Tells whether an address of a pool (given by its CIDR) belongs to the node; absent: not checked. */
   readonly nodes?: NodesOwn;
 }
 
 export interface AssignRequest extends AssignArgs {
   readonly wanted: readonly (Wanted & { readonly count: number })[];
-  /** `"any"` unless the caller has something else to try. */
+  /** `"any"` unless the caller has an alternative. */
   readonly reach?: Reach;
   /** Addresses that are reserved in addition to reservations. */
   readonly reserved?: readonly string[];
@@ -208,7 +208,7 @@ function* writeCounts(
   return yield* writeHandle(handle, counts);
 }
 
-/** The first error is the one to report: what fails in here is left for the next operation on the handle. */
+/** Reports the first error only: failures in here are left to the next operation on the handle. */
 function* takeBack(handleId: string, before: ReadonlySet<string>): Transaction<void> {
   try {
     yield* releaseByHandle(handleId, ({ address }) => !before.has(address));

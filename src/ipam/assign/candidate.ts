@@ -27,7 +27,7 @@ export interface Search {
   readonly reach: Reach;
 }
 
-/** Where it searches: in blocks that the node has, in new ones too, or at last in all, of other nodes too. */
+/** The scope of the search: blocks of the node, also new ones, or all, including those of other nodes. */
 export type Reach = "own" | "new" | "any";
 
 export interface Found {
@@ -41,7 +41,7 @@ const searches = {
   any: [findOpen, findNew, findAnywhere],
 } as const;
 
-/** A block with room, in the first pool that has one. `undefined` when all pools are full. */
+/** A block with room, in the first pool that has one. `undefined` if all pools are full. */
 export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<Found | undefined> {
   for (const find of searches[search.reach]) {
     for (const pool of pools) {
@@ -52,12 +52,12 @@ export function* findBlock(search: Search, pools: readonly Pool[]): Transaction<
   return undefined;
 }
 
-/** Tells the store's hints that a block of a pool (given by its CIDR) has become full. */
+/** Updates the store's hints: a block of a pool (given by its CIDR) has become full. */
 export function* noteFull(node: string, pool: string, cidr: string): Transaction<void> {
   yield* hintRoom(node, pool, { op: "full", cidr });
 }
 
-/** Tells the store's hints that a full block has room again. */
+/** Updates the store's hints: a full block has room again. */
 export function* noteOpen(node: string, pool: string, cidr: string): Transaction<void> {
   yield* hintRoom(node, pool, { op: "open", cidrs: [cidr] });
 }
@@ -84,7 +84,7 @@ function* findOwned(search: Search, pool: Pool): Transaction<Block | undefined> 
   return undefined;
 }
 
-/** The block, if it is the node's and has room. */
+/** The block, if it belongs to the node and has room. */
 function* usableBlock(search: Search, cidr: string): Transaction<Block | undefined> {
   const stored = yield* readBlock(cidr);
   const block =
@@ -97,7 +97,7 @@ function* findNew(search: Search, pool: Pool): Transaction<Block | undefined> {
   return yield* claimFrom(search, pool, room?.probed ?? 0n);
 }
 
-/** Claims the first block at `start` or later that can be had. */
+/** Claims the first available block from index `start` on. */
 function* claimFrom(search: Search, pool: Pool, start: bigint): Transaction<Block | undefined> {
   if (!search.config.autoAllocateBlocks) return undefined;
   const count = blockCount(pool);
@@ -132,7 +132,7 @@ function* findAnywhere(search: Search, pool: Pool): Transaction<Block | undefine
   const usable = blocks.filter((block) => isUsable(search, block));
   const ours = usable.filter((block) => isOurs(search, block));
   if (ours.length > 0) {
-    // The store learns them again, so that the next search is short.
+    // Restores the store's hints, so that the next search is short.
     yield* hintRoom(search.node, pool.cidr, { op: "open", cidrs: ours.map(({ spec }) => spec.cidr) });
     return ours[0];
   }
@@ -163,7 +163,7 @@ function* checkLimit({ node, config }: Search, { family }: Pool): Transaction<vo
   throw new NoAddressError({ why: "block limit", family, limit });
 }
 
-/** `range`: what else is the node's by the same reason, a prefix that holds the address. `reason`: after "it". */
+/** `range`: the prefix that contains the address and is excluded for the same reason. `reason`: follows "it". */
 export type NodesOwn = (
   address: string,
   pool: string,

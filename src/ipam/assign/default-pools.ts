@@ -1,5 +1,5 @@
 /**
- * The first pools of a node: those that the configuration names by CIDR, else a default as in Calico's start-up.
+ * The first pools of a node: those that the configuration names by CIDR, otherwise a default as in Calico's start-up.
  *
  * **They are created only if the family has no pool at all**, so an administrator may change or delete them as long as one remains. **All are
  * checked before the first is created**: a refused configuration leaves nothing behind.
@@ -24,15 +24,15 @@ export interface Surroundings {
   readonly networks: (family: Family) => NodeNetworks | undefined;
   /** The destinations of the node's routes. */
   readonly routes: (family: Family) => readonly string[];
-  /** Told of a pool that lies in a network of the node. */
+  /** Called for a pool in a network of the node. */
   readonly warn: (message: string) => void;
-  /** Of a pool whose file cannot be read, if the store has met one. */
+  /** The error of an unreadable pool, if the store has found one. */
   readonly damagedPool: () => StoreError | undefined;
 }
 
 /**
- * All pools, with what was made. Throws `InvalidRequest` when one of them must not be made, and `StoreError` when one would have to be made
- * beside a damaged one.
+ * All pools, including new ones. Throws `InvalidRequest` if a pool must not be created, and `StoreError` if one would have to be created although
+ * another one is damaged.
  */
 export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<PoolList> {
   const all = yield* listPools();
@@ -42,14 +42,14 @@ export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundi
   for (const cidr of cidrs) {
     const family = familyOf(cidr);
     const first = named.has(family) ? undefined : yield* create(newPool(defaultName(family), cidr));
-    // The name may be taken: by a pool that was given another family's CIDR.
+    // The name may be taken by a pool whose CIDR was changed to another family.
     if (first === undefined) yield* create(newPool(`ippool-${blockName(cidr)}`, cidr));
     named.add(family);
   }
   return yield* listPools();
 }
 
-/** The CIDRs of the pools that an ADD would make now, none of which is refused. Changes nothing. */
+/** The CIDRs of the pools that an ADD would create now, after the same validation. Changes nothing. */
 export function* missingPools(
   all: PoolList,
   wanted: readonly Wanted[],
@@ -58,7 +58,7 @@ export function* missingPools(
   const cidrs: string[] = [];
   for (const { family, pools: names } of wanted) {
     if (all.pools.some((pool) => pool.family === family)) continue;
-    // An invalid pool still is an administrator's: do not replace it.
+    // An invalid pool still belongs to an administrator: do not replace it.
     if ((yield* list("IPPool")).some(({ spec }) => isOfFamily(spec as Partial<PoolSpec>, family))) continue;
     // The same applies to an unreadable one, whose family is unknown.
     const damage = around.damagedPool();
@@ -75,7 +75,7 @@ function isOfFamily({ cidr }: Partial<PoolSpec>, family: Family): boolean {
   return typeof cidr === "string" && cidr.includes(":") === (family === 6);
 }
 
-/** Ranges without addresses that a pod could have. */
+/** Ranges without addresses that a pod can have. */
 const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"];
 
 function check(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
@@ -96,8 +96,8 @@ function check(cidrs: readonly string[], family: Family, { networks, warn }: Sur
 }
 
 /**
- * Calico's: 192.168.0.0/16, or where that touches the node's networks the first of 172.16.0.0/16 to 172.31.0.0/16 that does not; for IPv6 a /48 of
- * unique local addresses with a random global ID (RFC 4193 section 3).
+ * Calico's default: 192.168.0.0/16, or if that overlaps the node's networks the first of 172.16.0.0/16 to 172.31.0.0/16 that does not; for IPv6 a /48
+ * of unique local addresses with a random global ID (RFC 4193 section 3).
  */
 export function clearCidr(
   family: Family,

@@ -1,4 +1,4 @@
-/** A pod may take over the address of its own earlier sandbox that was never deleted. */
+/** A pod may take over the address of its own earlier sandbox if that was never deleted. */
 import type { Attachment } from "../../identity/attachment.ts";
 import type { Pod } from "../../identity/pod.ts";
 import { isSamePod } from "../../identity/pod.ts";
@@ -6,9 +6,9 @@ import type { AllocationAttribute } from "../model/block.ts";
 import { ownerOfHandle } from "../model/handle.ts";
 
 /**
- * Tells of who holds an address whether that is an earlier sandbox of the same pod, on the same network and interface (the runtime was
- * killed, or the node's agent). The block itself notes the pod, so that it works behind every main plugin. A container without a pod has no
- * earlier one.
+ * Returns a test whether the holder of an address is an earlier sandbox of the same pod, on the same network and interface (the runtime or the
+ * node's agent was killed). The block itself records the pod, so this works with every main plugin. A container without a pod has no earlier
+ * sandbox.
  */
 export function isEarlierSandbox(
   { network, containerId, ifname }: Attachment,

@@ -32,16 +32,16 @@ import { type AssignArgs, assignWith, attributeOf, type Change } from "./assign.
 import { forWorkloads } from "./pool-selection.ts";
 
 export interface ExplicitRequest extends AssignArgs {
-  /** Canonical, each once. */
+  /** Canonical and distinct. */
   readonly addresses: readonly string[];
   /** Whether an address may be taken over from its holder; absent: never. */
   readonly mayTakeOver?: (holder: AllocationAttribute) => boolean;
-  /** Addresses that are kept back: gateways, and the ends of their subnets. */
+  /** Addresses that are never assigned: gateways, and the ends of their subnets. */
   readonly reserved?: readonly string[];
 }
 
 /**
- * Throws `NoAddressError` when an address is taken or belongs to another node's block, `InvalidRequest` when no pool has it.
+ * Throws `NoAddressError` if an address is taken or belongs to another node's block, `InvalidRequest` if no pool contains it.
  */
 export function* assignAddresses(request: ExplicitRequest): Transaction<readonly Assigned[]> {
   let losers: readonly string[] = [];
@@ -89,7 +89,7 @@ function* findChanges(request: ExplicitRequest, held: HandleContents): Transacti
   return { changes: [...changes.values()], losers: [...losers] };
 }
 
-/** Corrects a handle to what it still has. A failure is left to the handle's release. */
+/** Corrects a handle to its remaining addresses. A failure is left to the handle's release. */
 function* putRight(handleId: string): Transaction<void> {
   try {
     yield* releaseByHandle(handleId, () => false);
@@ -109,7 +109,7 @@ function poolOf(pools: readonly Pool[], address: string): Pool {
   return pool;
 }
 
-/** The address's block, claimed if no node has it. Another node's block may be borrowed from unless affinity is strict. */
+/** The address's block, claimed if it belongs to no node. Borrows from another node's block unless affinity is strict. */
 function* blockFor(
   { node, now }: AssignArgs,
   { cidr: pool }: Pool,

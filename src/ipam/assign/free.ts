@@ -6,7 +6,7 @@ import { type Block, expireCooldowns, hasRoom, isBlock, isEmpty } from "../model
 import { blockCount, type Pool } from "../model/pool.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 
-/** Asks the store's hint first; reads all blocks only where the block in use has no room. `now` in nanoseconds since the epoch. */
+/** Follows the store's hint first; reads all blocks only if the block in use has no room. `now` in nanoseconds since the epoch. */
 export function* hasFreeAddress(node: string, pool: Pool, now: bigint): Transaction<boolean> {
   const reservedCidrs = yield* listReservedCidrs();
   const config = yield* readIpamConfig();
@@ -22,7 +22,7 @@ export function* hasFreeAddress(node: string, pool: Pool, now: bigint): Transact
   const mayClaim =
     config.autoAllocateBlocks && (config.maxBlocksPerHost <= 0 || owned.length < config.maxBlocksPerHost);
   if (mayClaim && BigInt(blocks.length) < blockCount(pool)) return true;
-  // An empty block of another node's name is given up by the ADD that needs it.
+  // The ADD that needs it releases an empty block of another node name.
   const usable = config.strictAffinity
     ? blocks.filter((block) => owned.includes(block) || isEmpty(block.spec))
     : blocks;

@@ -14,7 +14,7 @@ import { selectPools, type Wanted } from "./pool-selection.ts";
 
 const minPools = 16;
 
-/** The pool that gave last of each family, as long as each may give still; `undefined` otherwise. */
+/** The last used pool of each family, if all of them may still be used; `undefined` otherwise. */
 export function* readLastPools(
   node: string,
   wanted: readonly Wanted[],
@@ -32,7 +32,7 @@ export function* readLastPools(
   return wanted.length === 0 ? undefined : { pools, faults: [] };
 }
 
-/** Notes the pools that these addresses are from, where there are many. */
+/** Records the pools of these addresses if there are many pools. */
 export function* noteLastPools(
   node: string,
   wanted: readonly Wanted[],
@@ -48,7 +48,7 @@ export function* noteLastPools(
   }
 }
 
-/** `undefined` when it may not give any more. */
+/** `undefined` if it may no longer be used. */
 function* usable(
   object: StoredObject,
   wanted: Wanted,
@@ -58,7 +58,7 @@ function* usable(
   try {
     const pool = decodePool(object);
     const scope = yield* readScope([pool], node, namespace);
-    // Of the pools that were asked for it is one, for its CIDR never changes.
+    // It is one of the requested pools, because its CIDR never changes.
     const named = wanted.pools.length === 0 ? [] : [pool.name];
     return selectPools({ pools: [pool], faults: [] }, { family: wanted.family, pools: named }, scope)[0];
   } catch (error) {

@@ -43,7 +43,7 @@ function requestedPool({ pools, faults }: PoolList, family: Family, text: string
   return pool;
 }
 
-/** How the pool comes to be there: a configuration makes pools on a node that has none, and not beside others. */
+/** How to get the pool: a configuration creates pools only on a node that has none. */
 function wayOut(disabled: string | undefined, cidr: string | undefined, pools: readonly Pool[]): string {
   if (disabled !== undefined) {
     const change = "sed 's/disabled: true/disabled: false/'";
@@ -55,14 +55,14 @@ function wayOut(disabled: string | undefined, cidr: string | undefined, pools: r
     return `it overlaps with pool "${other.name}", ${other.cidr}: use that pool, or a range outside it`;
   const spec = `cidr: ${cidr}, ${isNarrow(cidr) ? `blockSize: ${lengthOf(cidr)}, ` : ""}natOutgoing: true`;
   const pool = `apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: ippool-${blockName(cidr)}}, spec: {${spec}}`;
-  // Without double quotes: a runtime's log and a plugin's JSON would put a backslash before each, and nobody could paste the command.
+  // Without double quotes: a runtime's log and a plugin's JSON would escape them, and the command could not be pasted.
   return (
     "ADD creates configured pools only while the node has no pool of their family; " +
     `create it with: echo '{${pool}}' | tortie apply -f -`
   );
 }
 
-/** Whether it is smaller than a block of Calico's size. */
+/** Whether it is smaller than a block of Calico's default size. */
 function isNarrow(cidr: string): boolean {
   return lengthOf(cidr) > defaultBlockSize[familyOf(cidr)];
 }
@@ -75,7 +75,7 @@ function offeredPools({ pools, faults }: PoolList, family: Family, scope: Scope)
   throw new NoAddressError({ why: "no pool offered", family, node: scope.node, passedOver: why, faults });
 }
 
-/** Whether a pool offers itself to this node and namespace. */
+/** Whether a pool's selectors match this node and namespace. */
 export function selects({ name, nodeSelector, namespaceSelector }: Pool, scope: Scope): boolean {
   return (
     matches(name, "nodeSelector", nodeSelector, scope.nodeLabels) &&

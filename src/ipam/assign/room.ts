@@ -1,4 +1,4 @@
-/** Whether an ADD could have its addresses, asked without taking any. */
+/** Whether an ADD could get its addresses; assigns none. */
 import type { Transaction } from "../../store/transaction.ts";
 import { readScope } from "../model/labels.ts";
 import { listPools, type Pool, type PoolList } from "../model/pool.ts";
@@ -6,7 +6,7 @@ import { NoAddressError } from "../no-address.ts";
 import { hasFreeAddress } from "./free.ts";
 import { selectPools, type Wanted } from "./pool-selection.ts";
 
-/** The pools that an ADD would take an address of this family from, and whether one has any. No pools: an ADD would make the first. */
+/** The pools from which an ADD would assign an address of this family, and whether one has room. No pools: an ADD would create the first. */
 export function* roomFor(
   wanted: Wanted,
   all: PoolList,
@@ -21,7 +21,7 @@ export function* roomFor(
   return { pools, hasFree: false };
 }
 
-/** Whether an ADD would fail for want of an address or of a pool that offers itself. `now` in nanoseconds since the epoch. */
+/** Whether an ADD would fail because no address, or no matching pool, is available. `now` in nanoseconds since the epoch. */
 export function* lacksAddresses(wanted: readonly Wanted[], node: string, now: bigint): Transaction<boolean> {
   const all = yield* listPools();
   try {

@@ -23,10 +23,10 @@ export function allocationsOf(blocks: readonly Block[], snapshot: Snapshot): rea
   );
 }
 
-/** The snapshot by what one asks it for. */
+/** The snapshot, indexed for lookups. */
 interface Evidence {
   readonly snapshot: Snapshot;
-  /** Where each address is seen. */
+  /** Where each address was seen. */
   readonly seen: ReadonlyMap<string, string>;
   /** By handle. */
   readonly endpoints: ReadonlyMap<string, Snapshot["endpoints"][number]>;

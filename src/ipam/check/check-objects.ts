@@ -8,7 +8,7 @@ import { blockFault } from "../model/block-fault.ts";
 import type { HandleSpec } from "../model/handle.ts";
 import type { Allocation, Problem, Snapshot } from "./report.ts";
 
-/** The blocks that can be checked, and what is wrong with the others. */
+/** The valid blocks, and the faults of the others. */
 export function validBlocks({ blocks, takenAt }: Snapshot): {
   readonly sound: readonly Block[];
   readonly malformed: readonly Problem[];
@@ -16,7 +16,7 @@ export function validBlocks({ blocks, takenAt }: Snapshot): {
   const sound: Block[] = [];
   const malformed: Problem[] = [];
   for (const object of blocks) {
-    // Calico up to 3.26 leaves the numbers of released addresses behind, which harms nobody.
+    // Calico up to 3.26 keeps the numbers of released addresses, which is harmless.
     const fault = isBlock(object)
       ? blockFault({ ...object.spec, sequenceNumberForAllocation: null }, takenAt)
       : "its spec lacks cidr, sequenceNumber, allocations, unallocated or attributes";
@@ -26,7 +26,7 @@ export function validBlocks({ blocks, takenAt }: Snapshot): {
   return { sound, malformed };
 }
 
-/** Blocks that cannot be checked are not held against their handles. */
+/** Handles are not blamed for blocks that cannot be checked. */
 export function checkHandles(
   snapshot: Snapshot,
   allocations: readonly Allocation[],
@@ -73,7 +73,7 @@ function checkHandle(
   return [{ kind: "wrong handle count", subject: handleID, reason }];
 }
 
-/** By handle, the addresses in each block. */
+/** By handle: the number of addresses in each block. */
 function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Readonly<Record<string, number>>> {
   const counts = new Map<string, Record<string, number>>();
   for (const { handle, block } of allocations) {
@@ -123,7 +123,7 @@ function affinityFault(
   return state === "confirmed" || state === "" ? undefined : `is ${state}, and block ${cidr} is the node's`;
 }
 
-/** What a problem calls a damaged object. */
+/** The subject of a problem with a damaged object. */
 export function subjectOf({ kind, name }: ObjectRef): string {
   return `${kind} ${name}`;
 }

@@ -70,8 +70,8 @@ function outside({ address, block, owner }: Allocation): Problem {
 }
 
 /**
- * Blocks whose file is gone while live endpoints have addresses of them: those that handles or affinities name, otherwise those that the pool
- * would be divided into. `present`: the CIDRs of the blocks that are there, in whatever condition.
+ * Missing blocks with addresses of live endpoints: those that handles or affinities name, otherwise those that the pool would be divided into.
+ * `present`: the CIDRs of the existing blocks, valid or not.
  */
 function missingBlocks(
   snapshot: Snapshot,

@@ -69,7 +69,7 @@ function* repairBlock(name: string, uses: readonly KnownUse[], now: bigint): Tra
   return `set IPAMBlock "${name}" aside and rebuilt it: ${account}`;
 }
 
-/** Creates a block that is gone while this node's endpoints have addresses of it, as an unreadable one is rebuilt. */
+/** Creates a missing block with addresses of this node's endpoints, from the same sources as for an unreadable block. */
 export function* restoreBlock(cidr: string, node: string, uses: readonly KnownUse[], now: bigint): Transaction<string> {
   const affinity = (yield* ownerByAffinity(cidr)) ?? hostAffinity(node);
   const { block, account } = yield* rebuilt(cidr, { affinity, old: undefined, uses, now });
@@ -84,7 +84,7 @@ interface Remains {
   readonly now: bigint;
 }
 
-/** The block as far as the sources tell, and an account of that for people. */
+/** The block according to the sources, and a description of that for people. */
 function* rebuilt(
   cidr: string,
   { affinity, old, uses, now }: Remains,
@@ -124,7 +124,7 @@ function* ownerByAffinity(cidr: string): Transaction<string | undefined> {
   return owner === undefined ? undefined : hostAffinity(owner.node);
 }
 
-/** Those last whose handle names the block: a pod's next sandbox may have taken an address over, and the earlier one's record still claims it. */
+/** Sorts uses whose handle names the block last: a pod's next sandbox may have taken over an address that the earlier one's record still has. */
 function* byHandles(cidr: string, uses: readonly KnownUse[]): Transaction<readonly KnownUse[]> {
   const specs = (yield* list("IPAMHandle")).map((object) => object.spec as Partial<HandleSpec>);
   const named = new Set(specs.filter(({ block }) => block?.[cidr] !== undefined).map(({ handleID }) => handleID));

@@ -22,7 +22,7 @@ import { subjectOf } from "./check-objects.ts";
 import { type KnownUse, repairObject, restoreBlock } from "./repair-object.ts";
 import type { Allocation, Problem, Report, Snapshot } from "./report.ts";
 
-/** The problems of the fresh report that every other has too. */
+/** The problems of the fresh report that are in every other report too. */
 export function confirmedProblems(reports: readonly Report[], fresh: Report): readonly Problem[] {
   const known = reports.map((report) => new Set(report.problems.map((problem) => identityOf(problem, report))));
   return fresh.problems.filter((problem) => {
@@ -37,7 +37,7 @@ function identityOf({ kind, subject }: Problem, report: Report): string {
   return JSON.stringify([kind, subject, leak?.handle, leak?.sequenceNumber]);
 }
 
-/** By address. A report may hold as many as a node has addresses, and each is asked for. */
+/** By address, because a report may have as many leaks as a node has addresses. */
 const leaksOf = new WeakMap<Report, ReadonlyMap<string, Allocation>>();
 
 function leakedAt(report: Report, address: string): Allocation | undefined {
@@ -165,7 +165,7 @@ function* repairAffinity(name: string, { node, affinities, blocks }: Snapshot): 
   return `confirmed affinity "${name}"`;
 }
 
-/** The addresses of every endpoint that is not proven to be gone: they must not be assigned again. */
+/** The addresses of every endpoint that is not proven to be dead: they must not be assigned again. */
 function knownUses({ node, endpoints, links }: Snapshot): readonly KnownUse[] {
   const owners = new Set(links.map(({ owner }) => owner));
   return endpoints

@@ -15,18 +15,18 @@ export interface Snapshot {
   readonly blocks: readonly StoredObject[];
   readonly handles: readonly StoredObject[];
   readonly affinities: readonly StoredObject[];
-  /** What cannot be read or used, and why. */
+  /** Objects that cannot be read or used, with the reason. */
   readonly damaged: readonly { readonly object: ObjectRef; readonly reason: string }[];
   readonly endpoints: readonly SeenEndpoint[];
-  /** Every link of the node's own namespace that carries an owner. */
+  /** Every link in the node's own namespace that has an owner. */
   readonly links: readonly SeenLink[];
   /** Every address seen on an interface of a sandbox, or as the target of a host route to one. */
   readonly seen: readonly SeenAddress[];
-  /** Prefixes of reservations: the administrator knows who uses such an address outside of blocks. */
+  /** Prefixes of reservations: only the administrator knows who uses such an address outside of blocks. */
   readonly reserved?: readonly string[];
-  /** Whether there are sandboxes on the node that cannot be looked into from here: an address that is seen nowhere may be in one of them. */
+  /** Whether the node has sandboxes that are not visible from here: an address that is not seen may be in one of them. */
   readonly hasUnseen: boolean;
-  /** How old an address is at least before it counts as leaked for want of an endpoint, in nanoseconds; a minute when absent. */
+  /** The minimum age of an address without an endpoint that counts as leaked, in nanoseconds; a minute if absent. */
   readonly graceNs?: bigint;
 }
 
@@ -35,7 +35,7 @@ export interface Snapshot {
  */
 export type Sandbox = "there" | "gone" | "unseen";
 
-/** An endpoint's record, and whether its namespace is there. */
+/** An endpoint's record, and whether its namespace exists. */
 export interface SeenEndpoint {
   readonly attachment: Attachment;
   readonly pod: { readonly namespace: string; readonly name: string } | undefined;
@@ -59,7 +59,7 @@ export interface SeenAddress {
   readonly where: string;
 }
 
-/** What `tortie ipam check -o` writes and `tortie ipam release --from-report` reads, beside the node's and the store's identity. */
+/** Written by `tortie ipam check -o` and read by `tortie ipam release --from-report`, together with the identity of the node and the store. */
 export interface Report {
   /** By address, in ascending order. */
   readonly allocations: readonly Allocation[];
@@ -86,7 +86,7 @@ export interface Allocation {
 }
 
 export type ProblemKind =
-  /** An allocation whose sandbox is gone. */
+  /** An allocation whose sandbox no longer exists. */
   | "leaked address"
   /** An address in use that no block records. */
   | "unknown address"
@@ -98,7 +98,7 @@ export type ProblemKind =
   /** A handle whose count differs from the block's. */
   | "wrong handle count"
   | "malformed block"
-  /** A block that is not there, of which live endpoints have addresses. */
+  /** A missing block with addresses of live endpoints. */
   | "missing block"
   /** An affinity without its block, for another node's block, or not confirmed; or a block without its affinity. */
   | "stale affinity"
@@ -106,7 +106,10 @@ export type ProblemKind =
 
 export interface Problem {
   readonly kind: ProblemKind;
-  /** The address, the handle's ID, the block's or affinity's name, a missing block's CIDR, or the kind and name of a damaged object. With the kind it tells one problem from another. */
+  /**
+   * The address, the handle's ID, the block's or affinity's name, a missing block's CIDR, or the kind and name of a damaged object. Together with
+   * the kind it identifies a problem.
+   */
   readonly subject: string;
   /** What is wrong, as the end of a sentence that begins with the subject. */
   readonly reason: string;

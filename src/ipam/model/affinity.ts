@@ -98,7 +98,7 @@ function* removeAffinity(node: string, cidr: string): Transaction<boolean> {
   return affinity === undefined || (yield* remove(affinity));
 }
 
-/** Brings the affinity to a state, making it if needed; `undefined` when another process changed it meanwhile. */
+/** Sets the affinity's state, and creates it if necessary; `undefined` if another process changed it meanwhile. */
 function* setState(
   node: string,
   cidr: string,

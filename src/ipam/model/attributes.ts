@@ -6,7 +6,7 @@ export interface Workload {
   readonly pod: { readonly namespace: string; readonly name: string } | undefined;
 }
 
-/** Keys in alphabetical order, as Calico's JSON has them. */
+/** Keys in alphabetical order, as in Calico's JSON. */
 export function attributesOf(
   { node, ifname, pod }: Workload,
   clock: { readonly seconds: number; readonly nanoseconds: number },
@@ -20,7 +20,7 @@ export function attributesOf(
   };
 }
 
-/** Go's time.String() in UTC: `2022-07-26 17:35:23.756365378 +0000 UTC`, without the zeros at the fraction's end. */
+/** Go's time.String() in UTC: `2022-07-26 17:35:23.756365378 +0000 UTC`, without trailing zeros of the fraction. */
 function goTime({ seconds, nanoseconds }: { readonly seconds: number; readonly nanoseconds: number }): string {
   const [day = "", rest = ""] = new Date(seconds * 1000).toISOString().split("T");
   const fraction = nanoseconds === 0 ? "" : `.${nanoseconds.toString().padStart(9, "0").replace(/0+$/, "")}`;

@@ -28,7 +28,7 @@ export type StoredAttribute = Unread<AllocationAttribute>;
 
 export interface BlockSpec {
   readonly cidr: string;
-  /** `"host:<node>"`; absent when no node owns the block. */
+  /** `"host:<node>"`; absent if no node owns the block. */
   readonly affinity?: string | null;
   readonly sequenceNumber: bigint | number;
   /** By ordinal (`sequenceNumberOf`). */
@@ -135,7 +135,7 @@ export function releaseWithCooldown(spec: BlockSpec, ordinals: readonly number[]
   return releaseTo(spec, ordinals, spec.attributes.length, [...spec.attributes, { releasedAt }]);
 }
 
-/** Frees the ordinals that were released `cooldownSeconds` before `now` (nanoseconds since the epoch); the same spec when there are none. */
+/** Frees the ordinals that were released `cooldownSeconds` before `now` (nanoseconds since the epoch); the same spec if there are none. */
 export function expireCooldowns(spec: BlockSpec, cooldownSeconds: number, now: bigint): BlockSpec {
   const latest = Number(now / 1_000_000n) - cooldownSeconds * 1000;
   const expired = spec.attributes.flatMap((_, index) => {
@@ -196,7 +196,7 @@ export function ordinalsOfHandle(spec: BlockSpec, handleId: string): number[] {
   return held.length > 1 ? ordinals.sort((one, other) => one - other) : ordinals;
 }
 
-/** Throws `DamagedError` when it cannot be read. */
+/** Throws `DamagedError` if it cannot be read. */
 export function attributeAt(spec: BlockSpec, ordinal: number): AllocationAttribute | undefined {
   const index = spec.allocations[ordinal];
   return typeof index === "number" ? decodeAttribute(spec, index) : undefined;
@@ -236,7 +236,7 @@ function allocate(spec: BlockSpec, ordinals: readonly number[], attribute: Alloc
   };
 }
 
-/** -1 when the block has none that is the same. */
+/** -1 if the block has no equal one. */
 function indexOfAttribute(spec: BlockSpec, attribute: AllocationAttribute): number {
   const mayBeOf = handleFilter(attribute.handle_id ?? "");
   return spec.attributes.findIndex((stored, index) => {

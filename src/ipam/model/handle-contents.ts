@@ -14,13 +14,13 @@ export interface HandleBlock {
 }
 
 export interface HandleContents {
-  /** As it is stored; `undefined` when there is none. */
+  /** As stored; `undefined` if there is none. */
   readonly handle: StoredObject<HandleSpec> | undefined;
   /** The blocks that have ordinals of the handle: **the block decides, not the handle's counts**. */
   readonly blocks: readonly HandleBlock[];
 }
 
-/** An address that was assigned. */
+/** An assigned address. */
 export interface Assigned {
   readonly address: string;
   readonly family: Family;

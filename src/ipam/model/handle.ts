@@ -2,12 +2,12 @@
  * Handles: addresses that are released together, here those of one attachment.
  *
  *     k8s-pod-network.3f2a…             Calico's ID: <network>.<containerID>, for eth0
- *     k8s-pod-network/3f2a…/net1        every other interface, and container IDs that hold a dot
+ *     k8s-pod-network/3f2a…/net1        every other interface, and container IDs that contain a dot
  *
- * **No two attachments share a handle**: DEL of one interface leaves another's addresses alone, and GC of network `a` does not touch
- * network `a.b`. A container ID without a dot ends at the last dot of its handle, and neither part can hold `/`.
+ * **No two attachments share a handle**: DEL of one interface leaves the addresses of others alone, and GC of network `a` does not touch
+ * network `a.b`. A container ID without a dot starts after the last dot of its handle, and neither part can contain `/`.
  *
- * **A handle names every block that holds its addresses**, and may name more: it is written before the block and removed after it.
+ * **A handle names every block that has its addresses**, and may name more: it is written before the block and removed after it.
  */
 import { DamagedError } from "../../store/damage.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -16,7 +16,7 @@ import { read, type Transaction } from "../../store/transaction.ts";
 
 export interface HandleSpec {
   readonly handleID: string;
-  /** Blocks by CIDR, and how many addresses of each. */
+  /** By CIDR of the block: the number of addresses. */
   readonly block: Readonly<Record<string, number>>;
   readonly deleted: boolean;
 }
@@ -32,7 +32,7 @@ export function handleIdOf({ network, containerId, ifname }: HandleOwner): strin
   return `${network}/${containerId}/${ifname}`;
 }
 
-/** `undefined` for a handle that is no attachment's. */
+/** `undefined` for a handle that does not belong to an attachment. */
 export function ownerOfHandle(handleId: string): HandleOwner | undefined {
   const parts = handleId.split("/");
   if (parts.length === 3) {
@@ -44,7 +44,7 @@ export function ownerOfHandle(handleId: string): HandleOwner | undefined {
   return { network: handleId.slice(0, dot), containerId: handleId.slice(dot + 1), ifname: "eth0" };
 }
 
-/** `undefined` when there is none. Throws `DamagedError` when it cannot be used. */
+/** `undefined` if there is none. Throws `DamagedError` if it is invalid. */
 export function* readHandle(handleId: string): Transaction<StoredObject<HandleSpec> | undefined> {
   const object = yield* read({ kind: "IPAMHandle", handleId });
   return object === undefined ? undefined : decodeHandle(object);

@@ -1,10 +1,10 @@
 /**
- * The labels that pools' selectors ask for.
+ * The labels that pools' selectors are evaluated against.
  *
  *     node        kubernetes.io/hostname=<node>                  and those of /var/lib/tortie/nodes/<node>.json, a Calico Node
  *     namespace   kubernetes.io/metadata.name=<namespace>        and those of /var/lib/tortie/namespaces/<namespace>.json
  *
- * **Nothing is read unless a pool has a selector that asks for more than `all()`.** The last label, of the object, wins.
+ * **Nothing is read unless a pool has a selector other than `all()`.** The label of the object takes precedence.
  */
 
 import type { Kind } from "../../store/object.ts";
@@ -12,11 +12,11 @@ import { read, type Transaction } from "../../store/transaction.ts";
 import type { Pool } from "./pool.ts";
 import type { Labels } from "./selector.ts";
 
-/** The labels that pools' selectors are evaluated against. */
+/** The labels of the node and the namespace of a request. */
 export interface Scope {
   readonly node: string;
   readonly nodeLabels: Labels;
-  /** `undefined` when no namespace is known: then no namespaceSelector matches. */
+  /** `undefined` if the namespace is unknown: then no namespaceSelector matches. */
   readonly namespaceLabels: Labels | undefined;
 }
 
@@ -33,7 +33,7 @@ export function* readScope(pools: readonly Pool[], node: string, namespace: stri
   };
 }
 
-/** Whether a selector has to be evaluated: nearly all are one of these. */
+/** Whether a selector has to be evaluated; nearly all match everything. */
 export function needsEvaluation(selector: string): boolean {
   return selector !== "" && selector !== "all()";
 }

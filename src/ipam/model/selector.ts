@@ -1,5 +1,5 @@
 /**
- * Calico's selectors: which labels a node or a namespace must have.
+ * Calico's selectors: conditions on the labels of a node or a namespace.
  *
  *     or        and ("||" and)*
  *     and       not ("&&" not)*
@@ -8,14 +8,14 @@
  *     set       "{" (text ("," text)*)? "}"
  *     text      '…' or "…", without escapes
  *
- * A label that is missing passes `!=` and `not in`, and no other test. An empty selector is `all()`.
+ * A missing label satisfies `!=` and `not in`, and no other test. An empty selector is `all()`.
  */
 import { InvalidRequest } from "../invalid-request.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 export type Selector = (labels: Labels) => boolean;
 
-/** More than anybody writes, and safe for any stack size. */
+/** More than any real selector needs, and safe for any stack size. */
 const maxDepth = 20;
 const everything: Selector = () => true;
 
@@ -32,7 +32,7 @@ export function parseSelector(text: string): Selector {
 interface Token {
   readonly kind: "text" | "word" | "mark";
   readonly value: string;
-  /** Where it begins. */
+  /** The position of its first character. */
   readonly start: number;
 }
 
@@ -40,7 +40,7 @@ interface Reader {
   readonly text: string;
   readonly tokens: readonly Token[];
   at: number;
-  /** Of the parentheses that are open. */
+  /** The number of open parentheses. */
   depth: number;
 }
 

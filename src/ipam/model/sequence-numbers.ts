@@ -4,7 +4,7 @@ import { membersOf, type NumberRecord } from "../../store/number-record.ts";
 
 export type SequenceNumbers = Unread<NumberRecord> | null | undefined;
 
-/** The block's number when the ordinal was assigned; 0 where an old block has none. */
+/** The block's number when the ordinal was assigned; 0 if an old block has none. */
 export function sequenceNumberOf(
   { sequenceNumberForAllocation: numbers }: { readonly sequenceNumberForAllocation?: SequenceNumbers },
   ordinal: number,

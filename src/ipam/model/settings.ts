@@ -57,7 +57,7 @@ export function reservedIn(cidr: string, reservedCidrs: readonly string[]): Rese
   };
 }
 
-/** The reserved range that covers a block whole, if one does. */
+/** A reserved range that covers the whole block, if any. */
 export function coveringReservation(cidr: string, reservedCidrs: readonly string[]): string | undefined {
   return reservedCidrs.find((reserved) => contains(reserved, cidr));
 }

@@ -1,8 +1,8 @@
 /**
  * GC: releases the addresses of one network that belong to no valid attachment.
  *
- * **A node releases only its own addresses**, because the runtime knows only the attachments of its node. An address belongs to the node in its
- * attributes, on which it was assigned; without that attribute, to the node that owns the block.
+ * **A node releases only its own addresses**, because the runtime knows only the attachments of its node. An address belongs to the node that its
+ * attributes name; without that attribute, to the node that owns the block.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -24,7 +24,7 @@ export interface Collector {
   readonly node: string | undefined;
   /** Nanoseconds since the epoch. */
   readonly now: bigint;
-  /** Whether an attachment of this network is still there. */
+  /** Whether an attachment of this network is valid. */
   readonly isValid: (owner: HandleOwner) => boolean;
 }
 
@@ -56,7 +56,7 @@ function heldBy(node: string): AllocationFilter {
 /** More than the time between an ADD's write of its handle and of its block. */
 const minAgeMs = 60_000;
 
-/** Whether a handle that has nothing may be one that another node is just about to assign for: it is written before the block. */
+/** Whether another node may be about to assign addresses to an empty handle: it is written before the block. */
 function* isAtWork({ spec, metadata }: StoredObject<HandleSpec>, node: string, now: bigint): Transaction<boolean> {
   if ((yield* readHandleContents(spec.handleID)).blocks.length > 0) return false;
   const madeMs = Date.parse(metadata.creationTimestamp ?? "");

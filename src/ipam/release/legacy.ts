@@ -1,4 +1,4 @@
-/** Handles by the IDs of Calico 2: `<namespace>.<pod>` or the bare container ID. DEL releases what an upgrade left under them. */
+/** Handles with the IDs of Calico 2: `<namespace>.<pod>` or the bare container ID. DEL releases those that an upgrade left behind. */
 import type { Attachment } from "../../identity/attachment.ts";
 import type { Pod } from "../../identity/pod.ts";
 import type { Transaction } from "../../store/transaction.ts";
@@ -11,8 +11,8 @@ export function legacyHandles({ containerId, ifname }: Attachment, pod: Pod | un
 }
 
 /**
- * Releases what they hold. `<namespace>.<pod>` reads like another network's `<network>.<containerID>`: what we noted an interface with is
- * none of Calico 2's and stays.
+ * Releases their addresses. `<namespace>.<pod>` may equal `<network>.<containerID>` of another network: addresses with a recorded interface are
+ * not Calico 2's and stay.
  */
 export function* releaseLegacy(handleIds: readonly string[]): Transaction<readonly Assigned[]> {
   const released: Assigned[] = [];

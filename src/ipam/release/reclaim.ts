@@ -1,5 +1,5 @@
 /**
- * Releases empty blocks that the node will not use again, as Calico's ensureConsistentAffinity does: blocks whose pool is gone or selects other
+ * Releases empty blocks that the node will not use again, as Calico's ensureConsistentAffinity does: blocks whose pool was deleted or selects other
  * nodes. **Empty blocks of usable pools stay**: the next pod gets an address from them.
  */
 import { canonicalPrefix, contains } from "../../net/prefix.ts";

@@ -43,7 +43,7 @@ export interface ReleasedIps {
   readonly released: readonly Assigned[];
   /** Addresses that were not assigned. */
   readonly unallocated: readonly string[];
-  /** Of blocks that refused. */
+  /** The errors of blocks that refused. */
   readonly errors: readonly CoreError[];
 }
 

@@ -1,10 +1,10 @@
 /**
- * Release: what a handle holds, or some of it, goes back to its blocks.
+ * Releases all or some addresses of a handle to their blocks.
  *
- *     write each block → remove the handle (or write what it still holds)
+ *     write each block → remove the handle (or write its remaining counts)
  *
- * **The handle goes last**: a process that is killed in between leaves a handle that names blocks without having anything in them, and
- * the next release finds nothing in them and removes it. That nothing is there is success.
+ * **The handle goes last**: a process that is killed in between leaves a handle that names blocks without its addresses, and the next release
+ * removes it. Releasing nothing is success.
  */
 import { CoreError } from "../../errors/core-error.ts";
 import { contains } from "../../net/prefix.ts";
@@ -32,7 +32,7 @@ import { type Assigned, assignedAt } from "../model/handle-contents.ts";
 import { listPools } from "../model/pool.ts";
 import { listReservedCidrs, readIpamConfig, reservedIn } from "../model/settings.ts";
 
-/** Chooses among what a handle holds. */
+/** Chooses among the addresses of a handle. */
 export type AllocationFilter = (
   assigned: Assigned,
   attribute: AllocationAttribute,
@@ -42,12 +42,12 @@ export type AllocationFilter = (
 const everything: AllocationFilter = () => true;
 
 /**
- * Releases what the handle holds, as far as `choice` takes it. Returns what was released.
+ * Releases those of the handle's addresses that `choice` selects. Returns the released ones.
  *
- * A block that cannot be read or written does not keep the others: it stays in the handle, and its error is thrown at the end.
+ * A block that cannot be read or written does not prevent the release of others: it stays in the handle, and its error is thrown at the end.
  *
- * `now` in nanoseconds since the epoch: where given, addresses cool down as IPAMConfig says; without it they are free at once, which is
- * for addresses that nobody has used.
+ * `now` in nanoseconds since the epoch: if given, the cooldown of IPAMConfig applies; without it addresses are free at once, for addresses that
+ * were never used.
  */
 export function* releaseByHandle(
   handleId: string,
@@ -81,7 +81,7 @@ export function* releaseByHandle(
 
 interface Outcome {
   readonly released: readonly Assigned[];
-  /** How many the handle still holds. */
+  /** The number of addresses that the handle keeps. */
   readonly kept: number;
 }
 
@@ -108,7 +108,7 @@ function* releaseInBlock(
   throw new TooManyConflicts(`release handle "${handleId}" in block ${cidr}`);
 }
 
-/** The block as it is after giving ordinals back, stored or removed; `undefined` when another process changed it meanwhile. */
+/** The block after the release, stored or removed; `undefined` if another process changed it meanwhile. */
 export function* writeReleased(
   block: Block,
   ordinals: readonly number[],
@@ -117,7 +117,7 @@ export function* writeReleased(
   const { spec } = block;
   const cools = now !== undefined && (yield* hasCooldown());
   const after = cools ? releaseWithCooldown(spec, ordinals, rfc3339(now)) : release(spec, ordinals);
-  // A block without an owner is kept for its addresses alone.
+  // A block without an owner exists only for its addresses.
   const orphaned = typeof spec.affinity !== "string" && isEmpty(after);
   const done = orphaned ? yield* remove(block) : yield* update(withSpec(block, after));
   if (!done) return undefined;
@@ -125,7 +125,7 @@ export function* writeReleased(
   return withSpec(block, after);
 }
 
-/** Settings that cannot be used keep no pod from its end. */
+/** Invalid settings do not prevent a release. */
 function* hasCooldown(): Transaction<boolean> {
   try {
     return (yield* readIpamConfig()).ipCooldownSeconds > 0;
@@ -139,7 +139,7 @@ function rfc3339(now: bigint): string {
   return new Date(Number(now / 1_000_000n)).toISOString();
 }
 
-/** Tells the owner's cursor that a block, full until now, has room. */
+/** Updates the owner's cursor: a full block has room again. */
 function* noteRoom(before: BlockSpec): Transaction<void> {
   const owner = hostAffinity("");
   if (typeof before.affinity !== "string" || !before.affinity.startsWith(owner)) return;
@@ -149,7 +149,7 @@ function* noteRoom(before: BlockSpec): Transaction<void> {
   if (pool !== undefined) yield* noteOpen(node, pool, before.cidr);
 }
 
-/** It is a hint that depends on it, and no more. */
+/** For a hint only. */
 function* reservedOf(block: string): Transaction<Reserved> {
   try {
     return reservedIn(block, yield* listReservedCidrs());
@@ -163,7 +163,7 @@ function* poolByList(block: string): Transaction<string | undefined> {
   return (yield* listPools()).pools.find(({ cidr }) => contains(cidr, block))?.cidr;
 }
 
-/** Whether the handle names just these blocks now, or is removed because it names none. */
+/** Writes the handle's blocks, or removes the handle if there are none; `false` after a conflict. */
 export function* writeHandle(
   handle: StoredObject<HandleSpec>,
   block: Readonly<Record<string, number>>,

@@ -1,4 +1,4 @@
-/** Reads back what a request of a transaction adds, so that a refusal can be explained in its words. */
+/** Decodes what a request of a transaction adds, so that an error can name it. */
 import type { TableFamily } from "../../net/address.ts";
 import { listAttributes, readAttributes, stringOf } from "../attribute.ts";
 import { familyOfNumber } from "../family.ts";
@@ -30,12 +30,12 @@ export type NftAddition =
     })
   | (Addition & { readonly adds: "elements"; readonly set: string });
 
-/** `undefined` for a request that adds something else. */
+/** `undefined` for a request that adds anything else. */
 export function readAddition(request: Request): NftAddition | undefined {
   const attributes = readAttributes(request.payload, nfHeaderLength);
   const text = (type: number): string => stringOf(attributes.get(type) ?? new Uint8Array());
   const family = familyOfNumber(request.payload[0]) === 6 ? "ip6" : "ip";
-  // The table's name has the same number in all of them.
+  // The attribute of the table's name has the same number in all of them.
   const inTable = { family, table: text(NFTA_RULE_TABLE) } as const;
   switch (request.type) {
     case NFT_MSG_NEWCHAIN: {

@@ -1,11 +1,11 @@
-/** Compares the expressions of a rule with what the kernel returns of them. */
+/** Compares the expressions of a rule with those that the kernel returns. */
 import { align, littleEndian, NLA_F_NESTED, viewOf } from "../attribute.ts";
 import { AttributeWriter } from "../attribute-writer.ts";
 import { type Expression, writeExpressions } from "./expression.ts";
 
 /**
- * Whether a rule's expressions (the value of NFTA_RULE_EXPRESSIONS) are those that are wanted, in order and none left over. The kernel adds
- * attributes of its own to what it was told (defaults, counters).
+ * Whether a rule's expressions (the value of NFTA_RULE_EXPRESSIONS) equal the wanted ones, in the same order. The kernel adds its own attributes
+ * (defaults, counters).
  */
 export function holdsExpressions(found: Uint8Array, wanted: readonly Expression[]): boolean {
   const writer = new AttributeWriter();
@@ -13,7 +13,7 @@ export function holdsExpressions(found: Uint8Array, wanted: readonly Expression[
   return holds(found, writer.finish());
 }
 
-/** Whether the kernel's attributes hold all of ours, list items in order and none left over. */
+/** Whether the kernel's attributes include all of ours; lists must have the same items in the same order. */
 function holds(found: Uint8Array, wanted: Uint8Array): boolean {
   const theirs = attributesOf(found);
   let next = 0;

@@ -37,7 +37,7 @@ export function typeId(fields: readonly DataType[]): number {
   return fields.reduce((id, field) => (id << typeBits) | types[field].id, 0);
 }
 
-/** The number for what the elements of a map hold; 0 for a set. */
+/** The type number of a map's data; 0 for a set. */
 export function dataTypeId(data: readonly DataType[] | "verdict" | undefined): number {
   if (data === undefined) return 0;
   return data === "verdict" ? NFT_DATA_VERDICT : typeId(data);
