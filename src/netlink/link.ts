@@ -50,46 +50,6 @@ export interface Link {
   readonly group: number;
 }
 
-export interface NewLinkEnd {
-  readonly name: string;
-  readonly mac?: string | undefined;
-}
-
-/** Creates a veth pair with its peer in the namespace of a file descriptor. */
-export function createVeth(spec: {
-  readonly end: NewLinkEnd;
-  readonly peer: NewLinkEnd;
-  readonly peerNetnsFd: number;
-  readonly mtu?: number | undefined;
-  readonly queues?: number | undefined;
-}): Request {
-  const writer = linkHeader(0);
-  describeEnd(writer, spec.end, spec.mtu, spec.queues);
-  writer.nest(IFLA_LINKINFO, () => {
-    writer.string(IFLA_INFO_KIND, "veth");
-    writer.nest(IFLA_INFO_DATA, () => {
-      writer.nest(VETH_INFO_PEER, () => {
-        linkHeader(0, undefined, writer);
-        describeEnd(writer, spec.peer, spec.mtu, spec.queues);
-        writer.u32(IFLA_NET_NS_FD, spec.peerNetnsFd);
-      });
-    });
-  });
-  return requestWithAck(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
-}
-
-export function createIfb(spec: {
-  readonly name: string;
-  readonly mtu?: number | undefined;
-  readonly txQueueLength?: number | undefined;
-}): Request {
-  const writer = linkHeader(0);
-  describeEnd(writer, spec, spec.mtu, undefined);
-  if (spec.txQueueLength !== undefined) writer.u32(IFLA_TXQLEN, spec.txQueueLength);
-  writer.nest(IFLA_LINKINFO, () => writer.string(IFLA_INFO_KIND, "ifb"));
-  return requestWithAck(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, writer.finish());
-}
-
 export interface LinkChanges {
   readonly up?: boolean;
   readonly mac?: string | undefined;
@@ -229,7 +189,7 @@ class DescribedLink implements Link {
 }
 
 /** ifi_family, pad, ifi_type, ifi_index, ifi_flags, ifi_change (IFF_UP, if that flag is to change). */
-function linkHeader(index: number, up?: boolean, writer = new AttributeWriter()): AttributeWriter {
+export function linkHeader(index: number, up?: boolean, writer = new AttributeWriter()): AttributeWriter {
   const header = writer
     .word(0)
     .word(index)
@@ -237,19 +197,7 @@ function linkHeader(index: number, up?: boolean, writer = new AttributeWriter())
   return header.word(up === undefined ? 0 : IFF_UP);
 }
 
-function describeEnd(
-  writer: AttributeWriter,
-  end: NewLinkEnd,
-  mtu: number | undefined,
-  queues: number | undefined,
-): void {
-  writer.string(IFLA_IFNAME, end.name);
-  if (end.mac !== undefined) writer.bytes(IFLA_ADDRESS, macBytes(end.mac));
-  if (mtu) writer.u32(IFLA_MTU, mtu);
-  if (queues) writer.u32(IFLA_NUM_TX_QUEUES, queues).u32(IFLA_NUM_RX_QUEUES, queues);
-}
-
-function macBytes(mac: string): Uint8Array {
+export function macBytes(mac: string): Uint8Array {
   const bytes = parseMac(mac);
   if (bytes === undefined) throw new RangeError(`cannot parse MAC address "${mac}"`);
   return bytes;

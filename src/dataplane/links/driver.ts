@@ -1,6 +1,6 @@
 /** The interface of a link kind's driver. Shared code never branches on the kind. */
 import type { Link } from "../../netlink/link.ts";
-import type { Request } from "../../netlink/message.ts";
+import type { NewLinks } from "../../netlink/new-link.ts";
 import type { LinkResource, Place } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import type { Namespaces } from "../namespaces.ts";
@@ -28,7 +28,8 @@ export interface LinkDriver<L extends LinkResource> {
   describe(link: L): string;
   /** The first one is created explicitly and has the owner as alias; deleting it deletes the others. */
   ends(link: L): readonly [LinkEndAt, ...LinkEndAt[]];
-  create(link: L, run: ApplyRun): Request;
+  /** What to create. */
+  create(link: L, run: ApplyRun): NewLinks[L["kind"]];
   /** Identifies one that has no alias yet. */
   signature(link: L): LinkSignature;
   /** Handles an existing link: updates ours, names an old one to delete, throws `ConflictError` for a foreign one. */

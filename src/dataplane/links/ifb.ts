@@ -1,5 +1,4 @@
 /** An ifb device. Its name is unique to the owner, so one without an alias was created by the Go plugin. */
-import { createIfb } from "../../netlink/link.ts";
 import type { IfbLink } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import { differenceSuffix, placeText } from "../namespaces.ts";
@@ -14,7 +13,7 @@ export const ifbDriver: LinkDriver<IfbLink> = {
   module: "ifb",
   describe,
   ends: ({ at, name }) => [{ place: at, name }],
-  create: createIfb,
+  create: (ifb) => ifb,
   signature: () => signature,
   adopt,
   diff({ at, name, mtu, txQueueLength }, namespaces, owner) {

@@ -11,6 +11,8 @@
  * the two leaves a link without an owner, which is recognised by the properties of its creation (`signature`).
  */
 import { deleteLink, getLink, readLink, setLink } from "../../netlink/link.ts";
+import type { Request } from "../../netlink/message.ts";
+import { createLink } from "../../netlink/new-link.ts";
 import type { LinkResource, Place } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import type { Outcome } from "../connection.ts";
@@ -27,7 +29,7 @@ export function makeLinks(run: ApplyRun, place: Place, mentioned: readonly strin
   const names = wanted.map((link) => mainEnd(link).name);
   for (const name of mentioned) if (!names.includes(name) && !run.knows(place, name)) names.push(name);
   if (names.length === 0) return;
-  const requests = wanted.map((link) => linkDriver(link).create(link, run));
+  const requests = wanted.map((link) => creationOf(link, run));
   const lookups = names.map((name) => getLink(name));
   const outcomes = run.namespaces.connection(place).exchange([...requests, ...lookups]);
   const made = wanted.map((link, at) => ({ link, outcome: outcomes[at] as Outcome }));
@@ -45,6 +47,10 @@ export function makeLinks(run: ApplyRun, place: Place, mentioned: readonly strin
 /** The ends of a plan's links in one place. */
 export function endsIn(links: readonly LinkResource[], place: Place): readonly LinkEndAt[] {
   return links.flatMap((link) => linkDriver(link).ends(link)).filter((end) => end.place === place);
+}
+
+function creationOf<L extends LinkResource>(link: L, run: ApplyRun): Request {
+  return createLink(link.kind, linkDriver(link).create(link, run));
 }
 
 function mainEnd(link: LinkResource): LinkEndAt {
@@ -100,7 +106,7 @@ function reconcile(run: ApplyRun, link: LinkResource): void {
       throw new KernelError(["replace", `link "${adoption.old.name}"${placeText(place)}`], deleted);
     }
   }
-  const [created, looked] = connection.exchange([driver.create(link, run), getLink(name)]) as [Outcome, Outcome];
+  const [created, looked] = connection.exchange([creationOf(link, run), getLink(name)]) as [Outcome, Outcome];
   // Answers were lost and the request was sent twice: the existing link is from the first send.
   const again =
     hasErrno(created, "EEXIST") &&

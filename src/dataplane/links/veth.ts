@@ -1,5 +1,5 @@
 /** A veth pair: one end on the host, which carries the owner's alias, the other one in the sandbox. */
-import { createVeth, type Link } from "../../netlink/link.ts";
+import type { Link } from "../../netlink/link.ts";
 import type { LinkEnd, Place, VethPair } from "../../plan/resource.ts";
 import type { ApplyRun } from "../apply-run.ts";
 import { ConflictError } from "../errors.ts";
@@ -20,8 +20,13 @@ export const vethDriver: LinkDriver<VethPair> = {
     { place: "host", name: host.name, mac: host.mac, readBack: true },
     { place: "sandbox", name: sandbox.name, mac: sandbox.mac, readBack: true },
   ],
-  create: ({ host, sandbox, mtu, queues }, run) =>
-    createVeth({ end: host, peer: sandbox, peerNetnsFd: run.namespaces.sandboxFd(), mtu, queues }),
+  create: ({ host, sandbox, mtu, queues }, run) => ({
+    end: host,
+    peer: sandbox,
+    peerNetnsFd: run.namespaces.sandboxFd(),
+    mtu,
+    queues,
+  }),
   signature,
   adopt,
   learnEnds: learnPeer,

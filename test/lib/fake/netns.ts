@@ -6,12 +6,13 @@ import type { TokenBucketParameters } from "../../../src/netlink/qdisc.ts";
 import type { RouteEntry } from "../../../src/netlink/route.ts";
 import type { RuleEntry } from "../../../src/netlink/rule.ts";
 import { describeRoute, describeRule } from "../../../src/plan/describe.ts";
+import type { LinkKind } from "../../../src/plan/resource.ts";
 import { FakeSysctl } from "./sysctl.ts";
 
 export interface FakeLink {
   readonly index: number;
   readonly name: string;
-  readonly kind: "loopback" | "veth" | "ifb" | "device";
+  readonly kind: "loopback" | "device" | LinkKind;
   mac: string;
   mtu: number;
   up: boolean;
@@ -19,6 +20,8 @@ export interface FakeLink {
   txQueueLength: number;
   readonly queues: number;
   group: number;
+  /** The kernel chose its address by chance, so it is not printed. */
+  readonly hasRandomMac: boolean;
   readonly netns: FakeNetns;
   peer: FakeLink | undefined;
   addresses: string[];
@@ -67,11 +70,13 @@ export class FakeNetns {
   }
 
   addLink(
-    link: Pick<FakeLink, "name" | "kind" | "mac" | "mtu"> & Partial<Pick<FakeLink, "txQueueLength" | "queues">>,
+    link: Pick<FakeLink, "name" | "kind" | "mac" | "mtu"> &
+      Partial<Pick<FakeLink, "txQueueLength" | "queues" | "hasRandomMac">>,
   ): FakeLink {
     const made: FakeLink = {
       txQueueLength: 1000,
       queues: 1,
+      hasRandomMac: false,
       ...link,
       index: this.#nextIndex++,
       up: false,
@@ -198,9 +203,9 @@ export class FakeNetns {
   }
 
   #printLink(link: FakeLink): string[] {
-    const { name, kind, mac, mtu, up, alias, peer, txQueueLength, queues, tokenBucket, ingress, redirect, group } =
-      link;
-    const words = [`link ${name}`, kind, up ? "up" : "down", `mtu ${mtu}`, `mac ${kind === "ifb" ? "random" : mac}`];
+    const { name, kind, mac, mtu, up, alias, peer, txQueueLength, queues, group, hasRandomMac } = link;
+    const { tokenBucket, ingress, redirect } = link;
+    const words = [`link ${name}`, kind, up ? "up" : "down", `mtu ${mtu}`, `mac ${hasRandomMac ? "random" : mac}`];
     if (txQueueLength !== 1000) words.push(`qlen ${txQueueLength}`);
     if (queues !== 1) words.push(`queues ${queues}`);
     if (group !== 0) words.push(`group ${group}`);

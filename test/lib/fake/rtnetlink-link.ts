@@ -6,6 +6,7 @@ import { AttributeWriter } from "../../../src/netlink/attribute-writer.ts";
 import * as link from "../../../src/netlink/link.ts";
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Reply } from "../../../src/netlink/message.ts";
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from "../../../src/netlink/rtnetlink.ts";
+import type { LinkKind } from "../../../src/plan/resource.ts";
 import { Refused } from "./errno.ts";
 import type { Answer, FakeKernel, Handler } from "./kernel.ts";
 import type { FakeLink, FakeNetns } from "./netns.ts";
@@ -26,11 +27,22 @@ function newLink(netns: FakeNetns, request: Reply, kernel: FakeKernel): readonly
   if ((request.flags & NLM_F_CREATE) === 0) return setLink(netns, request);
   if (netns.find(name) !== undefined) throw new Refused("EEXIST");
   if ((request.flags & NLM_F_EXCL) === 0) throw new Error(`NEWLINK ${name} without NLM_F_EXCL`);
-  const end = endOf(attributes);
-  if (kind === "ifb") netns.addLink({ ...end, kind, mac: end.mac ?? kernel.randomMac() });
-  else if (kind === "veth") newVeth(netns, end, info, kernel);
-  else throw new Refused("EOPNOTSUPP", "Unknown device type");
+  if (!isLinkKind(kind)) throw new Refused("EOPNOTSUPP", "Unknown device type");
+  makers[kind](netns, endOf(attributes), info, kernel);
   return [];
+}
+
+type Maker = (netns: FakeNetns, end: End, info: Attributes, kernel: FakeKernel) => void;
+
+/** What the kernel makes of each kind. */
+const makers: Readonly<Record<LinkKind, Maker>> = {
+  veth: newVeth,
+  ifb: (netns, end, _, kernel) =>
+    void netns.addLink({ ...end, kind: "ifb", mac: end.mac ?? kernel.randomMac(), hasRandomMac: true }),
+};
+
+function isLinkKind(kind: string): kind is LinkKind {
+  return Object.hasOwn(makers, kind);
 }
 
 function newVeth(netns: FakeNetns, end: End, info: Attributes, kernel: FakeKernel): void {
@@ -128,7 +140,7 @@ function describe(found: FakeLink): Uint8Array {
     writer.u32(link.IFLA_LINK, found.peer.index);
     if (found.peer.netns !== found.netns) writer.u32(link.IFLA_LINK_NETNSID, found.peer.netns.dying ? 0xffffffff : 0);
   }
-  if (found.kind === "veth" || found.kind === "ifb") {
+  if (isLinkKind(found.kind)) {
     writer.nest(link.IFLA_LINKINFO, () => writer.string(link.IFLA_INFO_KIND, found.kind));
   }
   return writer.finish();

@@ -5,9 +5,10 @@
 import { expect, test } from "vitest";
 import { addAddress, deleteAddress, IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../../../src/netlink/address.ts";
 import { addRedirect, deleteRedirect } from "../../../src/netlink/filter.ts";
-import { createIfb, createVeth, deleteLink, deleteLinkGroup, getLink, setLink } from "../../../src/netlink/link.ts";
+import { deleteLink, deleteLinkGroup, getLink, setLink } from "../../../src/netlink/link.ts";
 import type { Request } from "../../../src/netlink/message.ts";
 import { addNeighbour } from "../../../src/netlink/neighbour.ts";
+import { createLink } from "../../../src/netlink/new-link.ts";
 import { addIngress, addTokenBucket, deleteQdisc } from "../../../src/netlink/qdisc.ts";
 import {
   addBlackhole,
@@ -36,7 +37,7 @@ const bucket = { rateBytes: 125_000, burstBytes: 125_000, limitBytes: 128_125, b
 test.each<[string, Request, string]>([
   [
     "a veth pair with its peer in another namespace",
-    createVeth({
+    createLink("veth", {
       end: { name: "cali1", mac: "ee:ee:ee:ee:ee:ee" },
       peer: { name: "eth0" },
       peerNetnsFd: 7,
@@ -51,7 +52,7 @@ test.each<[string, Request, string]>([
   ],
   [
     "an ifb",
-    createIfb({ name: "bwp1", txQueueLength: 0 }),
+    createLink("ifb", { name: "bwp1", txQueueLength: 0 }),
     `16 605 0000 0000 00000000 00000000 00000000
      0900 0300 6277703100 000000   0800 0d00 00000000   0c00 1280   0800 0100 69666200`,
   ],
