@@ -56,7 +56,9 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
     input: () => text(process.stdin),
     note,
     program: async ([file = "", ...args]) => {
-      const { stdout, durationMs } = await execa(file, args, { stdin: "ignore" });
+      const { stdout, durationMs } = await execa(file, args, { stdin: "ignore" }).catch((error: unknown) => {
+        throw isMissing(error) ? new Error(`the program "${file}" is not installed, or not in PATH`) : error;
+      });
       log.debug({ argv: [file, ...args], durationMs }, "program ran");
       return stdout;
     },
@@ -77,4 +79,8 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
       return { status: done.exitCode, stdout: done.stdout, stderr: done.stderr };
     },
   };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

@@ -229,7 +229,7 @@ function lock(path: string, mode: "shared" | "exclusive", timeoutMs: number): Fi
       return { fd, mode, abandoned: mode === "exclusive" && markHeld(fd) };
     }
     fs.closeSync(fd);
-    if (error !== undefined) throw failure("ENOSYS", "flock", path);
+    if (error !== undefined) throw new Error('the program "flock" is not installed, or not in PATH');
     if (status !== 0) throw failure("ETIMEDOUT", "flock", path);
   }
 }

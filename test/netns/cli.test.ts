@@ -120,3 +120,14 @@ describe("tortie on a node with pods", () => {
     expect(tortie("get blockaffinity").stdout).not.toContain("10.9.0");
   });
 });
+
+test.each([
+  ["ip", "ipam check"],
+  ["flock", "ipam configure --strictaffinity=true"],
+])("the error names %s if that program is missing", (program, line) => {
+  const { status, stderr } = node.run([process.execPath, join(root, "dist/tortie.js"), ...line.split(" ")], {
+    env: { PATH: "/nowhere" },
+  });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(new RegExp(`: the program "${program}" is not installed, or not in PATH\n$`));
+});

@@ -169,6 +169,17 @@ describe("what was installed", () => {
     expect({ exitCode, ids: findings.map(({ id }) => id) }).toEqual({ exitCode: 0, ids: ["executable-foreign"] });
   });
 
+  test("a foreign plugin whose CHECK crashes tells nothing about the pod", () => {
+    const path = join(directory, "bandwidth");
+    rmSync(path);
+    const answer = '{"cniVersion":"1.0.0","supportedVersions":["1.0.0","1.1.0"]}';
+    const script = `[ $CNI_COMMAND = VERSION ] && echo '${answer}' && exit; printf 'panic: nil\\n\\ngoroutine 1' >&2; exit 2`;
+    writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const { findings, remarks } = look();
+    expect(findings.map(({ id }) => id)).toEqual(["executable-foreign"]);
+    expect(remarks.join()).toMatch(/"bandwidth" .*its CHECK ended without an answer: exit status 2: panic: nil$/);
+  });
+
   test("network-broken, network-refused: for a person to change, told in the plugin's words", () => {
     const file = join(directory, "10-x.conflist");
     writeFileSync(file, "{");

@@ -24,12 +24,13 @@ function noteOf(table: NftTable, wanted: readonly NftElements[]): readonly Note[
   const changes = [...new Set(sets)]
     .filter((set) => set !== poolsDigest)
     .flatMap((set) => changesOf(table, set, ofTable.find((one) => one.set === set)?.elements ?? []));
-  const what = changes.length === 0 ? "" : ` (${changes.join(", ")})`;
+  // Only the digest: without pools there is none to compare.
+  if (changes.length === 0) return [];
   return [
     {
       section: "firewall",
       subject: `table ${table.family} ${table.name}`,
-      text: `the pools have changed since the last ADD${what}: the next ADD applies that`,
+      text: `the pools have changed since the last ADD (${changes.join(", ")}): the next ADD applies that`,
     },
   ];
 }

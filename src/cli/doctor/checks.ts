@@ -76,7 +76,8 @@ async function checkChain(cli: Cli, trace: Trace, tools: Tools): Promise<Checked
     else {
       const isOurs = ourExecutable(tools.executables, member.type) !== undefined;
       const found = await check(cli, call, isOurs);
-      if (found.length > 0) differences.push({ plugin: member.type, found });
+      if (typeof found === "string") unknown.push({ plugin: member.type, reason: found });
+      else if (found.length > 0) differences.push({ plugin: member.type, found });
     }
   }
   return { differences, unknown };
@@ -113,9 +114,11 @@ function whyNot({ type }: Member, { executables }: Tools): string {
   return "its request was not recorded";
 }
 
-async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly ReportedDifference[]> {
+/** The differences, or why a foreign plugin did not tell: its crash says nothing about the pod. */
+async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly ReportedDifference[] | string> {
   try {
     const fault = faultOfPlugin(await callPlugin(cli, call));
+    if (fault?.crashed && !isOurs) return `its CHECK ended without an answer: ${fault.message}`;
     if (fault === undefined || !ofTheKernel.includes(fault.code)) return [];
     if (!isOurs || fault.differences === undefined) return [unnamed(fault.message)];
     // Allocations are checked separately.

@@ -27,6 +27,8 @@ export interface PluginFault {
   readonly message: string;
   /** The details of our CHECK: the differences. */
   readonly differences: readonly ReportedDifference[] | undefined;
+  /** Ended without the answer that the protocol demands. */
+  readonly crashed: boolean;
 }
 
 /** The error that a plugin printed; `undefined` if it succeeded. */
@@ -36,15 +38,16 @@ export function faultOfPlugin({ status, stdout, stderr }: Executed): PluginFault
     if (typeof code === "number" && typeof msg === "string") {
       const differences = differencesIn(details);
       const words = typeof details === "string" && details !== "" && differences === undefined ? `: ${details}` : "";
-      return { code, message: `${msg}${words}`, differences };
+      return { code, message: `${msg}${words}`, differences, crashed: false };
     }
   } catch {
     // No answer, or one that is not JSON: the exit code decides.
   }
   if (status === 0) return undefined;
-  const words = (stdout.trim() || stderr.trim()).slice(-200);
+  // A stack trace begins with what went wrong.
+  const [words = ""] = (stdout.trim() || stderr.trim()).slice(0, 200).split("\n");
   const message = `exit status ${status ?? "none"}${words === "" ? "" : `: ${words}`}`;
-  return { code: 100, message, differences: undefined };
+  return { code: 100, message, differences: undefined, crashed: true };
 }
 
 /** `undefined` for details that are text or foreign. */

@@ -20,7 +20,7 @@ const positionals = { conflist: { type: "string", describe: "a network configura
 
 const options = {
   pod: { type: "string", default: "default/web-0", describe: "the pod, NAME or NAMESPACE/NAME" },
-  container: { type: "string", default: "web-0", describe: "its container ID" },
+  container: { type: "string", describe: "its container ID; default: the pod's name" },
   ifname: { type: "string", default: "eth0", describe: "the name of its interface" },
   address: { type: "strings", describe: "an address of the pod; default: the next one to be assigned" },
   port: { type: "strings", describe: "a host port: [HOST-ADDRESS:]HOST-PORT:CONTAINER-PORT[/PROTOCOL]" },
@@ -62,7 +62,7 @@ async function showPlan(cli: Cli, given: Accepted<typeof positionals, typeof opt
   if (!isObject(list)) throw new CliError(`cannot plan ${input.source}: it is not an object`);
   const pod = podOf(given);
   const facts = { sys: overlaySys(cli.sys), ...(await gatherRouting(cli)) };
-  const { container: containerId, ifname } = given;
+  const { container: containerId = pod.name, ifname } = given;
   const plans = planChain(list, { pod, containerId, ifname, facts });
   cli.out(renderPlans(plans, given.output));
   return exitStatus.done;

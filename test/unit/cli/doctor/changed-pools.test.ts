@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { poolsDigest } from "../../../../plugins/calico/nat-outgoing.ts";
+import { notesOfChangedPools } from "../../../../src/cli/doctor/changed-pools.ts";
+import type { FirewallFacts } from "../../../../src/cli/doctor/firewall.ts";
+
+/** The shared table after an ADD with a foreign IPAM plugin, on a node that never had a pool. */
+const digestAlone = {
+  nftTables: [{ family: "ip", name: "tortie", elements: [{ set: poolsDigest, key: "0", target: "7" }] }],
+} as unknown as FirewallFacts;
+
+test("notesOfChangedPools() tells nothing where no set would change", () => {
+  expect(notesOfChangedPools(digestAlone, [])).toEqual([]);
+});
