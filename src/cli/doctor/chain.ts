@@ -45,7 +45,7 @@ export function chainOf(trace: Trace, tools: Tools): Chain {
   const others = suite.flatMap((type) => parts.find((part) => part.type === type && !named.has(type)) ?? []);
   const known = [
     ...plugins.flatMap((plugin) => memberOf(plugin, trace, tools)),
-    ...others.filter(({ type }) => type !== "calico-ipam").map(recorded),
+    ...others.filter(({ type }) => type !== "calico-ipam").map((part) => recorded(part, trace)),
   ];
   const isForgotten = trace.record?.endpoint !== undefined && !known.some(({ type }) => type === "calico");
   const forgotten = { type: "calico", document: undefined, args: argsOf(trace.pod), part: undefined };
@@ -65,11 +65,7 @@ function pluginsOf({ attachment, parts, cached, record }: Trace, { networks }: T
 function memberOf({ type, document }: PluginConf, trace: Trace, { executables }: Tools): readonly Member[] {
   const { parts, cached, record } = trace;
   const part = parts.find((one) => one.type === type);
-  // Only the runtime knows the result of a main plugin without an endpoint: the sandbox does not show the gateways.
-  if (part !== undefined && record === undefined && cached === undefined && isMainWithoutEndpoint(type)) {
-    return [{ type, document: undefined, args: part.args, part }];
-  }
-  if (part !== undefined) return [recorded(part)];
+  if (part !== undefined) return [recorded(part, trace)];
   const isOurs = ourExecutable(executables, type) !== undefined;
   // Ours by its name, if the executable is gone.
   const isGone = ourNames.includes(type) && isFaulty(executables, type);
@@ -89,9 +85,11 @@ function isMainWithoutEndpoint(type: string): boolean {
   return descriptors.some(({ name, role, traces }) => name === type && role === "main" && !traces.endpoint);
 }
 
-function recorded(part: Part): Member {
+function recorded(part: Part, { record, cached }: Trace): Member {
   const { type, document, args } = part;
-  return { type, document, args, part };
+  // Only the runtime knows the result of a main plugin without an endpoint: the sandbox does not show the gateways.
+  const isUnknown = record === undefined && cached === undefined && isMainWithoutEndpoint(type);
+  return { type, document: isUnknown ? undefined : document, args, part };
 }
 
 function argsOf(pod: Trace["pod"]): string {

@@ -1,8 +1,10 @@
 /** What each plugin of a chain was asked, where that is known from, and how it is asked again. */
 import { expect, test } from "vitest";
+import { chainOf, type Tools } from "../../../../src/cli/doctor/chain.ts";
 import type { ChangingFacts } from "../../../../src/cli/doctor/diagnosis.ts";
 import type { Difference } from "../../../../src/cli/doctor/difference.ts";
 import type { ChainCall, Finding } from "../../../../src/cli/doctor/finding.ts";
+import type { Trace } from "../../../../src/cli/doctor/sandboxes.ts";
 import type { Part } from "../../../../src/endpoint/part.ts";
 import { ownerOf } from "../../../../src/identity/attachment.ts";
 import { diagnose, type NodeModel, nodeWith, type Pod } from "./model.ts";
@@ -152,4 +154,15 @@ test("tortie doctor: a part that cannot be read is reported and removed", () => 
   expect(diagnose(node).findings).toMatchObject([
     { id: "part-damaged", subject: path, fix: { kind: "remove", paths: [path] } },
   ]);
+});
+
+test("chainOf() of a main plugin without an endpoint has no request where only the runtime knows its result, configured or not", () => {
+  const ptp = { ...part("portmap"), type: "ptp" };
+  const document = { name: "net", cniVersion: "1.0.0", type: "ptp" };
+  const network = { name: "net", cniVersion: "1.0.0", plugins: [{ type: "ptp", document }] };
+  for (const files of [[], [{ path: "/etc/cni/net.d/10-net.conflist", network }]]) {
+    const trace = { attachment, parts: [ptp], cached: undefined, record: undefined } as unknown as Trace;
+    const tools = { networks: { directory: "", files }, executables: { executables: [] } } as unknown as Tools;
+    expect(chainOf(trace, tools).members).toEqual([{ type: "ptp", document: undefined, args: ptp.args, part: ptp }]);
+  }
 });
