@@ -159,10 +159,8 @@ export function collectInterfaces(
 export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   if (anyEndpoint(sys, leaving)) return false;
   const isUnused = () => !anyEndpoint(sys, leaving);
-  runEvery([
-    ...tableFamilies.map((family) => () => new Executor(sys).removeTable({ family, name: natTable }, isUnused)),
-    () => removeIdlePoolRules(sys, leaving),
-  ]);
+  const tables = tableFamilies.map((family) => ({ family, name: natTable }));
+  runEvery([() => new Executor(sys).removeTables(tables, isUnused), () => removeIdlePoolRules(sys, leaving)]);
   return true;
 }
 

@@ -35,7 +35,7 @@ import type { LinkSignature } from "./links/signature.ts";
 import { Namespaces } from "./namespaces.ts";
 import { hasNftChains, hasNftTable, type NftChainName } from "./nftables/has.ts";
 import { findHolders } from "./nftables/holders.ts";
-import { collectNft, moveWaitingIn, removeNftTable } from "./nftables/remove.ts";
+import { collectNft, moveWaitingIn, removeNftTables } from "./nftables/remove.ts";
 import { Node } from "./node/node.ts";
 import { probeLinks, probeQueues, probeTables } from "./probe.ts";
 import { type Removal, type Removed, removeAll } from "./removal.ts";
@@ -107,9 +107,9 @@ export class Executor {
     return makeRoom(ports, holders, this.sys);
   }
 
-  /** Removes a shared table if `isUnused` and nothing has changed since. Attachments must be recorded before they apply. */
-  removeTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean): void {
-    removeNftTable(table, isUnused, this.sys);
+  /** Removes shared tables if `isUnused` and nothing has changed since. Attachments must be recorded before they apply. */
+  removeTables(tables: readonly Pick<NftTable, "family" | "name">[], isUnused: () => boolean): void {
+    removeNftTables(tables, isUnused, this.sys);
   }
 
   /** Changes the host's shared policy rules to those that are `wanted`, which is called again after each change. */

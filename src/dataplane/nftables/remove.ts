@@ -6,6 +6,7 @@
  *
  * A kernel without nf_tables has nothing to remove.
  */
+import { runEvery } from "../../errors/run-every.ts";
 import type { Sys } from "../../host/sys.ts";
 import type { Reply } from "../../netlink/message.ts";
 import {
@@ -64,17 +65,26 @@ export function collectNft(
 }
 
 /**
- * Removes a table if `isUnused` is true and nothing in nf_tables has changed since that call. Returns whether the table no longer exists.
- * For tables whose users are recorded elsewhere; they must be recorded before they apply.
+ * Removes each table if `isUnused` is true and nothing in nf_tables has changed since that call. Returns whether none exists any longer.
+ * For tables whose users are recorded elsewhere; they must be recorded before they apply. **All over one socket**: closing any socket after a
+ * table was deleted waits as long as closing the one that deleted it.
  */
-export function removeNftTable(table: Pick<NftTable, "family" | "name">, isUnused: () => boolean, sys: Sys): boolean {
+export function removeNftTables(
+  tables: readonly Pick<NftTable, "family" | "name">[],
+  isUnused: () => boolean,
+  sys: Sys,
+): boolean {
   return queryNft(sys, true, (session) => {
-    // Look first: aborting a transaction, because the table does not exist, would take 13 ms.
-    const found = session.ask(getTable({ family: table.family, table: table.name }), ["look for", nameOf(table)]);
-    if (found === undefined) return true;
-    const isGone = dropTable(session, table, isUnused);
-    if (isGone) session.leaveOpen();
-    return isGone;
+    // Look first: aborting a transaction, because a table does not exist, would take 13 ms.
+    const questions = tables.map(({ family, name }) => getTable({ family, table: name }));
+    const found = session.askAll(questions, ["look for", "tables"]);
+    let areGone = true;
+    const remove = (table: Pick<NftTable, "family" | "name">) => () => {
+      if (dropTable(session, table, isUnused)) session.leaveOpen();
+      else areGone = false;
+    };
+    runEvery(tables.filter((_, at) => found[at] !== undefined).map(remove));
+    return areGone;
   });
 }
 

@@ -4,7 +4,9 @@ import { maxTargetLength, tableOf } from "../../../plugins/portmap/tables.ts";
 import { NftConflict } from "../../../src/dataplane/errors.ts";
 import { applyNft } from "../../../src/dataplane/nftables/apply.ts";
 import { diffNft } from "../../../src/dataplane/nftables/diff.ts";
-import { removeNft, removeNftTable } from "../../../src/dataplane/nftables/remove.ts";
+import { removeNft, removeNftTables } from "../../../src/dataplane/nftables/remove.ts";
+import type { NetlinkProtocol, Sys } from "../../../src/host/sys.ts";
+import { tableFamilies } from "../../../src/net/address.ts";
 import type { NftElements, NftResource, NftTable } from "../../../src/plan/nft.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { nftSys } from "../../lib/fake/nft-sys.ts";
@@ -173,7 +175,7 @@ test("applyNft() does not mistake a table that comes and goes for a missing kern
   const sys = nftSys(nft);
   const nat = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
   applyNft(nat, other, sys);
-  const remove = () => removeNftTable({ family: "ip", name: "tortie" }, () => true, sys);
+  const remove = () => removeNftTables([{ family: "ip", name: "tortie" }], () => true, sys);
   nft.flushChain("ip tortie", "postrouting");
   nft.removeChain("ip tortie", "guard");
   nft.removeSet("ip tortie", "nat_pools");
@@ -269,18 +271,42 @@ describe("removeNft()", () => {
   });
 });
 
-describe("removeNftTable()", () => {
+describe("removeNftTables()", () => {
   const tables = natOutgoing([{ cidr: "10.0.0.0/16", nat: true }]);
 
   test("leaves a table that is in use", () => {
     const nft = new FakeNft();
     const sys = nftSys(nft);
     applyNft(tables, owner, sys);
-    expect(removeNftTable({ family: "ip", name: "tortie" }, () => false, sys)).toBe(false);
+    expect(removeNftTables([{ family: "ip", name: "tortie" }], () => false, sys)).toBe(false);
     expect(nft.print()).not.toBe("");
-    expect(removeNftTable({ family: "ip", name: "tortie" }, () => true, sys)).toBe(true);
+    expect(removeNftTables([{ family: "ip", name: "tortie" }], () => true, sys)).toBe(true);
     expect(nft.print()).toBe("");
-    expect(removeNftTable({ family: "ip", name: "tortie" }, () => true, sys)).toBe(true);
+    expect(removeNftTables([{ family: "ip", name: "tortie" }], () => true, sys)).toBe(true);
+  });
+
+  test("has one socket, which stays open once a table was deleted: to close any would take 12 ms", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    const both = tableFamilies.map((family) => ({ family, name: "tortie" }));
+    let [opened, closed] = [0, 0];
+    const counted = {
+      openNetlink: (protocol: NetlinkProtocol) => {
+        opened++;
+        return { ...sys.openNetlink(protocol), close: () => void closed++ };
+      },
+    } as Partial<Sys> as Sys;
+    const remove = () => {
+      [opened, closed] = [0, 0];
+      expect(removeNftTables(both, () => true, counted)).toBe(true);
+      expect(nft.print()).toBe("");
+      return { opened, closed };
+    };
+    for (const cidrs of [["10.0.0.0/16"], ["10.0.0.0/16", "fd00::/64"]]) {
+      applyNft(natOutgoing(cidrs.map((cidr) => ({ cidr, nat: true }))), owner, sys);
+      expect(remove()).toEqual({ opened: 1, closed: 0 });
+    }
+    expect(remove()).toEqual({ opened: 1, closed: 1 });
   });
 
   test("asks again when anything has changed since it asked", () => {
@@ -289,7 +315,7 @@ describe("removeNftTable()", () => {
     applyNft(tables, owner, sys);
     const answers = [true, false];
     nft.before = () => void applyNft([table, elements(1)], other, sys);
-    expect(removeNftTable({ family: "ip", name: "tortie" }, () => answers.shift() ?? false, sys)).toBe(false);
+    expect(removeNftTables([{ family: "ip", name: "tortie" }], () => answers.shift() ?? false, sys)).toBe(false);
     expect(nft.print()).toContain("table ip tortie ");
     expect(answers).toEqual([]);
   });
