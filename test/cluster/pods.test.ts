@@ -27,11 +27,15 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
   let node: Node;
   let agent: Agent;
   let runner: Runner;
+  /** Of the agent, which may do what its role says. */
+  let kubeconfig: string;
 
   beforeAll(async () => {
     api = await KubeApiserver.start();
     node = await Node.start("node-k");
     runner = new Runner({ node, pluginDirs });
+    await api.apply(join(root, "conf-examples/cluster/rbac.yaml"));
+    kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
     await call("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: "node-k" } });
     await call("POST", "/api/v1/namespaces/default/serviceaccounts", {
       apiVersion: "v1",
@@ -52,7 +56,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
 
   function begin(): Promise<Agent> {
     return Agent.start(node, {
-      ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: api.kubeconfig, NODENAME: "node-k", CLUSTER_TYPE: "k8s" },
+      ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: kubeconfig, NODENAME: "node-k", CLUSTER_TYPE: "k8s" },
       ...{ IP: "203.0.113.1/24", FELIX_IPV6SUPPORT: "false", CALICO_IPV4POOL_CIDR: "10.244.0.0/16" },
     });
   }

@@ -6,7 +6,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { root } from "../suite.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { Etcd, freePort } from "./etcd.ts";
@@ -159,6 +159,37 @@ export class KubeApiserver {
     await sleep(500);
   }
 
+  /** Applies a file of manifests as a superuser. */
+  async apply(file: string): Promise<void> {
+    for (const document of parseAllDocuments(readFileSync(file, "utf8")))
+      await this.#create(document.toJS() as Manifest);
+  }
+
+  async #create(manifest: Manifest): Promise<void> {
+    const { status, text } = await this.call("POST", pathOf(manifest), manifest);
+    if (status !== 201) throw new Error(`cannot apply ${manifest.kind} ${manifest.metadata.name}: ${text}`);
+  }
+
+  /** The path of a kubeconfig for a service account's own token. */
+  async kubeconfigOf(namespace: string, account: string): Promise<string> {
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
+    const { status, text } = await this.call("POST", path, {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+    });
+    if (status !== 201) throw new Error(`cannot make a token for ${account}: ${text}`);
+    const { status: granted } = JSON.parse(text) as { readonly status: { readonly token: string } };
+    const file = join(this.#directory, `kubeconfig-${account}`);
+    const config = {
+      ...{ apiVersion: "v1", kind: "Config", "current-context": account },
+      clusters: [{ name: "c", cluster: { server: this.server, "certificate-authority": this.#files.ca } }],
+      users: [{ name: account, user: { token: granted.token } }],
+      contexts: [{ name: account, context: { cluster: "c", user: account } }],
+    };
+    writeFileSync(file, JSON.stringify(config));
+    return file;
+  }
+
   #kubeconfig(): string {
     const { ca, cert, key } = this.#files;
     return JSON.stringify({
@@ -178,6 +209,24 @@ export class KubeApiserver {
       })),
     });
   }
+}
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+}
+
+/** Where the kinds of our manifests are created. */
+function pathOf({ kind }: Manifest): string {
+  const rbac = "/apis/rbac.authorization.k8s.io/v1";
+  const paths: Readonly<Record<string, string>> = {
+    ServiceAccount: "/api/v1/namespaces/kube-system/serviceaccounts",
+    ClusterRole: `${rbac}/clusterroles`,
+    ClusterRoleBinding: `${rbac}/clusterrolebindings`,
+  };
+  const path = paths[kind];
+  if (path === undefined) throw new Error(`no path is known for ${kind}`);
+  return path;
 }
 
 function byProgram(script: string): object {
