@@ -1,4 +1,4 @@
-/** A real client: cnitool of the CNI project, on a node that was installed by the commands of README.md, called as README.md tells. */
+/** A real client: cnitool of the CNI project, installed and called with the commands of README.md. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { install } from "../lib/node/install.ts";
 import { leaks } from "../lib/node/kept.ts";
@@ -53,7 +53,7 @@ function cnitool(command: string, netns: string, capabilities: object = {}): Com
   return node.run([program, command, network, netns], { env });
 }
 
-/** Throws when cnitool fails; returns what it wrote. */
+/** Runs cnitool, which must succeed; returns its output. */
 function must(command: string, netns: string, capabilities: object = {}): string {
   const { status, stdout, stderr } = cnitool(command, netns, capabilities);
   if (status !== 0) throw new Error(`cannot run cnitool ${command}: ${stdout}${stderr}`);

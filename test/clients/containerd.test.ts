@@ -1,5 +1,5 @@
 /**
- * A real runtime: containerd with its CRI, called as kubelet calls it, on a node that was installed by the commands of README.md.
+ * A real runtime: containerd with its CRI, called as kubelet calls it, on a node that was installed with the commands of README.md.
  *
  * The pods' containers serve their host name, which is the pod's.
  */
@@ -82,7 +82,7 @@ function expectNothingLeft(since = clean): void {
   expect(leaks(diff(since, snapshot(node))).filter((line) => !containerdsOwn.test(line))).toEqual([]);
 }
 
-/** Everything that a client may want of a pod: by its address and by its host ports, from everywhere. */
+/** Everything that a client may need from a pod: its address and its host ports, from everywhere. */
 function expectServed({ pod, ip, netns }: Running): void {
   expect(ask(node, undefined, ip, 80)).toContain(`${pod.name} sees`);
   expect(ping(node, netns, outsideAddress4)).toBe(true);
@@ -189,7 +189,7 @@ test("containerd killed while it starts 20 pods: their next attempts succeed, an
   await Promise.allSettled(attempts);
   await containerd.begin();
   const { cri } = containerd;
-  // What kubelet does then: a sandbox that is not ready is stopped, and its pod gets another.
+  // As kubelet does: it stops a sandbox that is not ready, and creates another one for its pod.
   const listed = await cri.list();
   for (const { id } of listed.filter(({ isReady }) => !isReady)) await cri.stop(id);
   const alive = listed.filter(({ isReady }) => isReady).map(({ name }) => name);

@@ -1,4 +1,4 @@
-/** A real client of containerd's CRI: crictl, which speaks the whole of the interface, where `test/lib/runtimes/cri.proto` has the part that we use. */
+/** A real client of containerd's CRI: crictl, which uses the complete interface, while `test/lib/runtimes/cri.proto` has only the part that we use. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { cgroupParent, removeOwnCgroups } from "../lib/node/cgroups.ts";
 import { install } from "../lib/node/install.ts";
@@ -36,7 +36,7 @@ beforeEach((context) => {
   context.skip(missing !== undefined, missing);
 });
 
-/** Throws when crictl fails; returns what it wrote. */
+/** Runs crictl, which must succeed; returns its output. */
 function crictl(...argv: readonly string[]): string {
   const endpoint = `unix://${containerd.socket}`;
   const at = [program, "--runtime-endpoint", endpoint, "--image-endpoint", endpoint, "--config", `${directory}/none`];
@@ -45,7 +45,7 @@ function crictl(...argv: readonly string[]): string {
   return stdout.trim();
 }
 
-/** Writes an object where crictl reads it; returns the path. */
+/** Writes an object to a file for crictl; returns the path. */
 function file(name: string, content: object): string {
   node.sh(`mkdir -p ${directory}; echo '{}' > ${directory}/none; cat > ${directory}/${name}`, {
     stdin: JSON.stringify(content),

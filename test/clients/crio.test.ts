@@ -1,4 +1,4 @@
-/** CRI-O's order of calls, with what it sends: VERSION of every plugin, STATUS, GC at start, CHECK right after ADD, DEL once. */
+/** CRI-O's order of calls, with its arguments: VERSION of every plugin, STATUS, GC at start, CHECK right after ADD, DEL once. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist, withVersion } from "../lib/conflist.ts";
 import { queueRates } from "../lib/node/expect-rate.ts";
@@ -12,7 +12,7 @@ import { addressOf } from "../lib/runtimes/runner.ts";
 import { example, requireBuild } from "../lib/suite.ts";
 
 const usual = loadConflist(example("10-calico.conflist"));
-/** Where README's commands put them, and where CRI-O looks. */
+/** The directory in README's commands, which is also CRI-O's default. */
 const pluginDirs = ["/opt/cni/bin"];
 let node: Node;
 let clean: string;
@@ -58,7 +58,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
     const pod = crio.run(requests("a", { ingressRate: 20e6, egressRate: 10e6 }));
     crio.look(pod);
     expect(queueRates(node)).toEqual({ toPods: [20e6], fromPods: [10e6] });
-    // The reference's numbers wrap around at 32 bits, and leave a queue that is a packet or two short.
+    // The reference's numbers overflow 32 bits, which makes a queue a packet or two too short.
     const { containerId, result } = pod;
     for (const [from, to, address, least] of [
       [undefined, containerId, addressOf(result), 40e6],
@@ -77,7 +77,7 @@ describe.each(["1.0.0", "1.1.0"])("with cniVersion %s", (version) => {
     node.removePod(dead.containerId);
     if (cache === "without") first.runner.forget();
     const again = new Crio(node, pluginDirs, list, [live]);
-    // Without the cache it takes the command GC, which came with 1.1.0.
+    // Without the cache, only GC can remove it, which exists since 1.1.0.
     const isCollected = cache === "with" || version === "1.1.0";
     expect(node.sh("ls /run/tortie/endpoints").includes(dead.containerId)).toBe(!isCollected);
     expect(ping(node, undefined, addressOf(live.result))).toBe(true);

@@ -1,4 +1,4 @@
-/** A real runtime: podman 4 with its CNI back end, on a node that was installed and configured by the words of README.md. */
+/** A real runtime: podman 4 with its CNI back end, on a node that was installed and configured with the commands of README.md. */
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { install } from "../lib/node/install.ts";
@@ -9,7 +9,7 @@ import { answers, ask, ping, receive, waitForPort } from "../lib/node/traffic.ts
 import { Podman, podmanIsMissing } from "../lib/runtimes/podman.ts";
 import { example, requireBuild } from "../lib/suite.ts";
 
-/** That of the example for podman; the other one is README's. */
+/** The network in the example for podman; README has the other one. */
 const network = "tortie";
 const secondNetwork = "k8s-pod-network";
 
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const conflist = readFileSync(example("87-podman.conflist"), "utf8");
   node.sh("cat > /etc/cni/net.d/87-podman.conflist", { stdin: conflist });
   podman = new Podman(node);
-  // podman writes its own default network there at first sight.
+  // On its first run podman writes its own default network there.
   podman.must(["network", "ls"]);
 });
 
@@ -160,7 +160,7 @@ test("podman removes a container whose conmon was killed before it could clean u
   start("web", ["-p", "8080:80"]);
   const monitor = podman.must(["inspect", "-f", "{{.State.ConmonPid}} {{.State.Pid}}", "web"]).trim();
   node.sh(`kill -9 ${monitor}`);
-  // podman 4.3 may be surprised that it runs no more; the next time it knows.
+  // podman 4.3 may fail once because the container is not running any more; the next call succeeds.
   podman.run(["rm", "-f", "-a", "-t", "0"]);
   podman.must(["rm", "-f", "-a", "-t", "0"]);
   expectNothingLeft();

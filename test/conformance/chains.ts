@@ -1,4 +1,4 @@
-/** Conflists made of the subject's, and what a runtime sends with them. */
+/** Conflists derived from the subject's, and the arguments that a runtime passes with them. */
 import { type Conflist, isNewer, type JsonObject } from "../lib/conflist.ts";
 import type { Range } from "./dialect.ts";
 import { DoesNotApply } from "./row.ts";
@@ -21,7 +21,7 @@ export function withMain(list: Conflist, keys: JsonObject): Conflist {
   return { ...list, plugins: [{ ...mainOf(list), ...keys }, ...list.plugins.slice(1)] };
 }
 
-/** The same list with other keys in a plugin of it. */
+/** The same list with other keys in one plugin. */
 export function withPlugin(list: Conflist, type: string, keys: JsonObject): Conflist {
   return { ...list, plugins: list.plugins.map((one) => (one.type === type ? { ...one, ...keys } : one)) };
 }
@@ -36,7 +36,7 @@ export function attached(hostPort: number): JsonObject {
   return { portMappings: [tcp(hostPort)], bandwidth: limits };
 }
 
-/** The same chain with one address out of each of these. Throws `DoesNotApply` when nobody told the suite how to say so. */
+/** The same chain with one address from each range. Throws `DoesNotApply` if the suite does not know how to configure that. */
 export function withRanges({ list, dialect }: Subject, ...ranges: readonly Range[]): Conflist {
   const ipam = ipamOf(mainOf(list));
   if (dialect === undefined) throw new DoesNotApply(`how to give ranges to "${ipam.type}" is not known to the suite`);
@@ -48,12 +48,12 @@ export function bothFamilies(subject: Subject): Conflist {
   return withRanges(subject, "10.44.0.0/16", "fd00:44::/64");
 }
 
-/** The host's port leads to port 80. */
+/** Maps a host port to port 80. */
 export function tcp(hostPort: number): JsonObject & { readonly hostPort: number } {
   return { hostPort, containerPort: 80, protocol: "tcp" };
 }
 
-/** What an IPAM plugin may answer, in the list's version. */
+/** A possible answer of an IPAM plugin, in the list's version. */
 export function ipamAnswer({ cniVersion }: Conflist): JsonObject {
   const labelled = isNewer("1.0.0", cniVersion) ? { version: "4" } : {};
   return { cniVersion, ips: [{ ...labelled, address: "10.55.0.7/24", gateway: "10.55.0.1" }] };

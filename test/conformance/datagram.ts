@@ -1,8 +1,8 @@
 /**
- * UDP and SCTP between a node, its pods and the outside, by Perl, whose base package is on every Debian.
+ * UDP and SCTP between a node, its pods and the outside, with Perl, whose base package is on every Debian.
  *
- * Of SCTP one packet is enough: INIT, the first of an association, on a raw socket, for many kernels have no SCTP of their own but
- * all track it.
+ * For SCTP one packet is sufficient: INIT, the first of an association, on a raw socket, because many kernels lack SCTP but all track its
+ * connections.
  */
 import type { ChildProcess } from "node:child_process";
 import type { Node } from "../lib/node/netns.ts";
@@ -15,14 +15,14 @@ export function serveUdp(node: Node, spot: Spot, port: number, name: string): Ch
   return server;
 }
 
-/** The answer to one datagram from a port of the asker's, or `undefined` when none comes within a second. */
+/** The answer to one datagram from the given source port, or `undefined` if none arrives within a second. */
 export function askUdp(node: Node, from: Spot, fromPort: number, host: string, port: number): string | undefined {
   const argv = ["perl", "-e", udpClient, String(fromPort), host, String(port)];
   const { status, stdout } = node.run(argv, at(from));
   return status === 0 ? stdout : undefined;
 }
 
-/** Sends an INIT to a port of a host; whether one arrives at `spot` for its own port within a second, and from whom. */
+/** Sends an INIT to a port of a host; returns whether, and from whom, one arrives at `spot` on its own port within a second. */
 export function knockSctp(
   node: Node,
   { from, host, port, spot, to }: { from: Spot; host: string; port: number; spot: Spot; to: number },

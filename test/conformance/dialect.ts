@@ -1,17 +1,17 @@
-/** How each IPAM plugin is told the few things that rows ask of any of them. */
+/** How to configure each IPAM plugin for the few features that rows need from any of them. */
 import type { JsonObject } from "../lib/conflist.ts";
 
-/** A subnet to take an address from, or the one address that can be given. */
+/** A subnet to assign an address from, or the only address that may be assigned. */
 export type Range = string | { readonly one: string };
 
 export interface Dialect {
-  /** The `ipam` object that gives one address out of each of these. */
+  /** The `ipam` object that assigns one address from each range. */
   ranges(ipam: JsonObject, ranges: readonly Range[]): JsonObject;
-  /** Keys by which the answer has a gateway, and the container a default route. */
+  /** Keys that give the answer a gateway and the container a default route. */
   readonly gatewayed: JsonObject;
-  /** Whether the capability `ipRanges` is one of the plugin's. */
+  /** Whether the plugin supports the capability `ipRanges`. */
   readonly takesIpRanges: boolean;
-  /** Keys of the plugin's with values of the wrong type. */
+  /** Keys of the plugin with values of the wrong type. */
   readonly wrongTypes: JsonObject;
 }
 
@@ -36,7 +36,7 @@ const calicoIpam: Dialect = {
     const [v4, v6] = [ranges.filter((one) => !isV6(one)), ranges.filter(isV6)];
     return {
       ...ipam,
-      // As the conflist has them: in the subnets that it is about now.
+      // The keys of the conflist, changed to the new subnets.
       ...("gateways" in ipam && { gateways: ranges.map(firstHost) }),
       assign_ipv4: String(v4.length > 0),
       assign_ipv6: String(v6.length > 0),
@@ -51,12 +51,12 @@ const calicoIpam: Dialect = {
 
 const dialects: Readonly<Record<string, Dialect>> = { "host-local": hostLocal, "calico-ipam": calicoIpam };
 
-/** `undefined` for an IPAM plugin that nobody described here. */
+/** `undefined` for an IPAM plugin that the suite does not know. */
 export function dialectOf(type: string): Dialect | undefined {
   return Object.hasOwn(dialects, type) ? dialects[type] : undefined;
 }
 
-/** The address after the network's, of the /24 or /64 around where the range is one address. */
+/** The address after the network's; for a single address, that of the /24 or /64 around it. */
 function firstHost(range: Range): string {
   const network = typeof range === "string" ? range.replace(/\/.*/, "") : range.one;
   return isV6(range) ? network.replace(/[^:]*$/, "1") : network.replace(/\d+$/, (last) => String(firstOf(range, last)));

@@ -1,10 +1,10 @@
 /**
- * Plugins that stand in for a delegate: each writes down how it was called and answers as it was told.
+ * Plugins that stand in for a delegate: each records its calls and gives a configured answer.
  *
  *     /run/.node/doubles/<type>             the executable
  *     /run/.node/doubles/<type>.d/calls     one directory per call, 1, 2, …: env, stdin, fds
  *
- * Outside of everything that a snapshot looks at.
+ * They are outside of all directories that a snapshot looks at.
  */
 import type { JsonObject } from "../lib/conflist.ts";
 import type { Node } from "../lib/node/netns.ts";
@@ -13,22 +13,22 @@ export const doublesDirectory = "/run/.node/doubles";
 
 export interface Double {
   readonly type: string;
-  /** What it prints on ADD, byte for byte. */
+  /** The output on ADD, byte for byte. */
   readonly answer?: string;
-  /** The exit status of `answer`. */
+  /** The exit code with `answer`. */
   readonly status?: number;
-  /** What it writes on stderr, whatever it is asked. */
+  /** The output on stderr, for every command. */
   readonly stderr?: string;
-  /** A command other than ADD to which it answers with this error object. */
+  /** A command other than ADD that it answers with this error object. */
   readonly refuses?: { readonly command: string; readonly error: JsonObject };
-  /** Instead of an answer on ADD: it kills itself. */
+  /** Kills itself on ADD instead of answering. */
   readonly dies?: boolean;
 }
 
 export interface DoubleCall {
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
-  /** Descriptors that it was given beside 0, 1 and 2. */
+  /** Inherited descriptors other than 0, 1 and 2. */
   readonly descriptors: readonly number[];
 }
 
@@ -57,7 +57,7 @@ esac
   node.sh(`chmod 755 ${doublesDirectory}/${type}`);
 }
 
-/** How the double was called so far, in order. */
+/** The calls of the double so far, in order. */
 export function callsOf(node: Node, type: string): readonly DoubleCall[] {
   const calls = `${doublesDirectory}/${type}.d/calls`;
   const numbers = node.sh(`ls ${calls} | sort -n`).trim().split("\n").filter(Boolean);

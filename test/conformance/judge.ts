@@ -1,4 +1,4 @@
-/** What an answer of a plugin must be. Each throws `Unmet` that names the plugin and the command. */
+/** Requirements for a plugin's answers. Each function throws `Unmet`, which names the plugin and the command. */
 import type { JsonObject } from "../lib/conflist.ts";
 import type { CniResult } from "../lib/runtimes/runner.ts";
 import { about, Unmet, want } from "./row.ts";
@@ -12,13 +12,13 @@ export interface CniError {
 }
 
 export interface Refusal {
-  /** The code, or those that will do; any when absent. */
+  /** The accepted code or codes; any if absent. */
   readonly code?: number | readonly number[];
-  /** What message and details must hold together. */
+  /** Texts that message and details must contain together. */
   readonly says?: readonly (string | RegExp)[];
 }
 
-/** A refusal is status 1 and one JSON object with a code and a message, and nothing else on stdout. */
+/** A refusal has exit code 1 and, on stdout, exactly one JSON object with a code and a message. */
 export function refused(answer: Answer, { code, says = [] }: Refusal = {}): CniError {
   return about(answer.asked, () => {
     const { status, signal, stdout } = answer;
@@ -44,13 +44,13 @@ export function accepted(answer: Answer): Answer {
   return answer;
 }
 
-/** Success, and nothing on stdout. */
+/** Success without output on stdout. */
 export function silent(answer: Answer): void {
   accepted(answer);
   about(answer.asked, () => want(answer.stdout === "", "nothing on stdout", answer.stdout));
 }
 
-/** Success, and a result on stdout. */
+/** Success with a result on stdout. */
 export function resultOf(answer: Answer): CniResult {
   accepted(answer);
   return about(answer.asked, () => parseObject(answer.stdout, "a result on stdout"));

@@ -1,6 +1,6 @@
 /**
- * The gate once more for every other main plugin of ours, in the chain of `test/conformance/<name>.conflist`. The descriptors say which there are:
- * a main plugin without a conflist is not left out in silence.
+ * The gate again for each of our other main plugins, in the chain of `test/conformance/<name>.conflist`. The descriptors list the plugins, so a
+ * main plugin without a conflist fails instead of being left out.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { loadSubject } from "./subject.ts";
 
 requireBuild();
 
-/** Rows that a plugin does not pass, and why that is how it is. */
+/** Rows that a plugin does not pass, with the reason. */
 const exceptions: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   ptp: {
     132: "ptp records no endpoint: addresses of a damaged block are withheld until DEL or GC tells whose they were",

@@ -1,4 +1,4 @@
-/** The gate: every row that applies to the built plugins passes. CONFORMANCE_PLUGINS and CONFORMANCE_CONFLIST name others. */
+/** The gate: every row that applies to the built plugins passes. CONFORMANCE_PLUGINS and CONFORMANCE_CONFLIST select other plugins. */
 import { describe, test } from "vitest";
 import { requireBuild } from "../lib/suite.ts";
 import { runRow } from "./run.ts";

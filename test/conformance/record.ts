@@ -1,4 +1,4 @@
-/** What the rows came to when somebody last wrote it down (`npm run conformance -- --record`); the documents are made of it. */
+/** The recorded outcomes of the rows (`npm run conformance -- --record`), from which the documents are generated. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../lib/suite.ts";
@@ -17,7 +17,7 @@ export function readRecord(): readonly Column[] {
   return JSON.parse(readFileSync(path, "utf8")) as readonly Column[];
 }
 
-/** Takes outcomes in, each in the place of an older one of the same column and row. What was measured is the machine's and left out. */
+/** Merges outcomes: replaces older ones of the same column and row. Omits measured figures, which depend on the machine. */
 export function writeRecord(columns: readonly Column[]): void {
   const old = readRecord();
   const names = [...new Set([...old, ...columns].map(({ name }) => name))];

@@ -1,6 +1,6 @@
 /**
- * The reference's column, as a record: it is printed where it is not what was written down, and gates nothing. What fails here is the suite
- * itself, when a row comes to no outcome with plugins that it was not made for.
+ * The reference's column, as a record: prints where the outcome differs from the recorded one, and gates nothing. Only the suite itself can fail
+ * here, if a row has no outcome with plugins that it was not made for.
  */
 import { existsSync } from "node:fs";
 import { expect, test } from "vitest";

@@ -1,4 +1,4 @@
-/** Results of plugins, as rows read and make them. */
+/** Results of plugins, for rows that read or construct them. */
 import { isNewer, type JsonObject } from "../lib/conflist.ts";
 import type { CniResult } from "../lib/runtimes/runner.ts";
 
@@ -13,7 +13,7 @@ export function newest(versions: readonly string[]): string {
   return [...versions].sort((a, b) => (isNewer(a, b) ? -1 : 1))[0] ?? "1.0.0";
 }
 
-/** A result such as a chained plugin may get, of a container that is not there. */
+/** A result as a chained plugin may receive it, for a container that does not exist. */
 export function someResult(cniVersion: string, sandbox: string): JsonObject {
   const labelled = isNewer("1.0.0", cniVersion) ? { version: "4" } : {};
   return {

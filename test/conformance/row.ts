@@ -1,19 +1,19 @@
-/** What a row of the conformance table is: one behaviour that can be seen from outside, and whether a set of plugins shows it. */
+/** A row of the conformance table: one externally visible behaviour, and a test whether a set of plugins has it. */
 import { PluginError } from "../lib/runtimes/runner.ts";
 import type { Stage } from "./stage.ts";
 
 export interface Row {
-  /** 1 to 165 are the checklist's; from 166 on they are promises of this project. Numbers are never given twice. */
+  /** 1 to 165 are the checklist's; numbers from 166 on are promises of this project. Numbers are never reused. */
   readonly number: number;
-  /** What a conforming set of plugins does, in a few words. */
+  /** The behaviour of a conforming set of plugins, in a few words. */
   readonly title: string;
-  /** Roles of the conflist ("portmap") and executables ("firewall") that the row is about; without one of them it does not apply. */
+  /** Roles of the conflist ("portmap") and executables ("firewall") that the row needs; without them it does not apply. */
   readonly requires?: readonly string[];
-  /** Whether it is run with each back end that the chain's portmap has. */
+  /** Whether it runs with each back end of the chain's portmap. */
   readonly everyBackend?: true;
-  /** Where the row says it otherwise than the checklist, or of some plugins alone: why. */
+  /** The reason why the row differs from the checklist, or applies to some plugins only. */
   readonly note?: string;
-  /** Throws `Unmet` or `DoesNotApply`; so does the promise, where it returns one. */
+  /** Throws `Unmet` or `DoesNotApply`, or returns a promise that rejects with one. */
   run(stage: Stage): unknown;
 }
 
@@ -27,7 +27,7 @@ export type Outcome =
   | { readonly number: number; readonly is: "fail"; readonly why: string }
   | { readonly number: number; readonly is: "does not apply"; readonly why: string };
 
-/** The plugins do not do what the row says. */
+/** The plugins do not have the row's behaviour. */
 export class Unmet extends Error {
   override readonly name = "Unmet";
 
@@ -36,7 +36,7 @@ export class Unmet extends Error {
   }
 }
 
-/** The row is about something that these plugins, or this machine's kernel, do not have. */
+/** These plugins, or this machine's kernel, lack the feature that the row is about. */
 export class DoesNotApply extends Error {
   override readonly name = "DoesNotApply";
 }
@@ -46,7 +46,7 @@ export function want(condition: boolean, wanted: string, came: unknown): asserts
   if (!condition) throw new Unmet(wanted, came);
 }
 
-/** Runs a part of a row; what it says of `Unmet` begins with `what`. */
+/** Runs a part of a row; prefixes the message of `Unmet` with `what`. */
 export function about<T>(what: string, part: () => T): T {
   try {
     return part();
@@ -57,7 +57,7 @@ export function about<T>(what: string, part: () => T): T {
 }
 
 const longest = 300;
-/** The stack of a Go program that crashed: it is of the machine that built it. */
+/** The stack of a Go program that crashed, which depends on the machine that built it. */
 const stack = / goroutine \d+ \[.*$/;
 
 function show(came: unknown): string {

@@ -4,7 +4,7 @@ import { DoesNotApply, type Outcome, type Row, Unmet } from "./row.ts";
 import { Stage } from "./stage.ts";
 import { has, type Subject, withBackend } from "./subject.ts";
 
-/** Throws what is neither of the plugins' doing nor of the machine's: a fault of the suite itself. */
+/** Throws errors that neither the plugins nor the machine caused: faults of the suite itself. */
 export async function runRow(row: Row, subject: Subject): Promise<Outcome> {
   const { number } = row;
   const lacks = row.requires?.find((requirement) => !has(subject, requirement));
@@ -18,7 +18,7 @@ export async function runRow(row: Row, subject: Subject): Promise<Outcome> {
   return last;
 }
 
-/** Each time on a node that nothing else has touched. */
+/** Runs each row on a fresh node. */
 async function runOn(row: Row, subject: Subject): Promise<Outcome> {
   const { number } = row;
   const stage = await Stage.open(subject);
@@ -28,7 +28,7 @@ async function runOn(row: Row, subject: Subject): Promise<Outcome> {
   } catch (error) {
     const [backend] = row.everyBackend ? subject.portmapBackends : [];
     const why = `${backend === undefined ? "" : `${backend}: `}${(error as Error).message}`;
-    // A plugin that refuses what the row takes for granted does not do what the row says.
+    // A plugin that refuses what the row takes for granted does not have its behaviour.
     if (error instanceof Unmet || error instanceof PluginError) return { number, is: "fail", why };
     if (error instanceof DoesNotApply) return { number, is: "does not apply", why };
     throw error;

@@ -1,16 +1,16 @@
-/** What a row sees of a node: objects of the kernel and files, without logs. */
+/** The parts of a node's state that rows compare: kernel objects and files, without logs. */
 import type { Node } from "../lib/node/netns.ts";
 import { snapshot } from "../lib/node/snapshot.ts";
 
 export interface Sight {
-  /** One line per object; a file is known by its path alone, for what counters and pointers say changes with every container. */
+  /** One line per object; for a file only its path, because counters and pointers in files change with every container. */
   readonly lines: ReadonlySet<string>;
-  /** The same with the files' checksums. */
+  /** The same with checksums of the files. */
   readonly text: string;
 }
 
 export function sightOf(node: Node): Sight {
-  // A log tells what happened, also of what is gone.
+  // A log describes past events, including those of deleted containers.
   const all = snapshot(node)
     .split("\n")
     .filter((line) => !line.startsWith("file /var/log/"));
@@ -18,7 +18,7 @@ export function sightOf(node: Node): Sight {
   return { text: all.join("\n"), lines: new Set(all.map(withoutContent)) };
 }
 
-/** Files that hold one of these texts. */
+/** Files that contain one of these texts. */
 export function filesNaming(node: Node, texts: readonly string[]): readonly string[] {
   const script = `
 cd /run; grep -rlF --exclude-dir=.node --exclude-dir=netns -f /run/.node/texts . | sed 's#^.#/run#'

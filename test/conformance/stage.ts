@@ -1,9 +1,8 @@
 /**
- * One subject on a private node of its own: the row's hands and eyes. A row gets a stage that no other row has touched.
+ * One subject on its own private node, with the actions and observations that rows need. Each row gets a fresh stage.
  *
- * **Nothing left** means: no object in the kernel and no file that was not there before, and no file outside of logs that still names the
- * container. What a set of plugins sets up once and keeps (a table, a pool, a directory) is there before, for `settle` attaches and detaches
- * one container first.
+ * **Nothing left** means: no new object in the kernel, no new file, and no file outside of logs that still names the container. What a set of
+ * plugins creates once and keeps (a table, a pool, a directory) exists before, because `settle` first attaches and detaches one container.
  */
 import type { Conflist, JsonObject } from "../lib/conflist.ts";
 import { type Completed, Node, systemPath } from "../lib/node/netns.ts";
@@ -16,24 +15,24 @@ import { about, Unmet, want } from "./row.ts";
 import { filesNaming, type Sight, sightOf } from "./sight.ts";
 import type { Part, Role, Subject } from "./subject.ts";
 
-/** A sandbox, and the name by which `Node` runs programs in it. */
+/** A sandbox, and the name that `Node` uses to run programs in it. */
 export interface Pod extends Sandbox {
   readonly pod: string;
 }
 
-/** What a plugin is asked, as changes to a request that is right in everything. */
+/** A request to a plugin, as changes to a valid one. */
 export interface Question {
-  /** CNI_COMMAND; ADD when absent. */
+  /** CNI_COMMAND; ADD if absent. */
   readonly command?: string;
-  /** Whose sandbox; one that nothing else is done with when absent. */
+  /** The sandbox; if absent, one that is used for nothing else. */
   readonly pod?: Sandbox;
-  /** Variables other than a runtime's; `undefined` for one that is not set. */
+  /** Variables that differ from a runtime's; `undefined` for an unset one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Keys other than the configuration's. */
+  /** Keys that differ from the configuration's. */
   readonly request?: JsonObject;
-  /** Instead of a request. */
+  /** Replaces the request. */
   readonly stdin?: string;
-  /** Programs to run the plugin under, with their arguments. */
+  /** Command prefix for the plugin. */
   readonly under?: readonly string[];
 }
 
@@ -46,7 +45,7 @@ export class Stage {
   readonly subject: Subject;
   readonly node: Node;
   readonly runner: Runner;
-  /** What the row measured, for the table. */
+  /** A measurement of the row, for the table. */
   figure: string | undefined;
   #pods = 0;
   #idle: Pod | undefined;
@@ -70,24 +69,24 @@ export class Stage {
     return this.subject.list;
   }
 
-  /** The plugins, each on its own. */
+  /** The plugins, each as a separate part. */
   get parts(): readonly Part[] {
     return this.subject.parts;
   }
 
-  /** Throws when there is none: the row should have required it. */
+  /** Throws if there is none: the row should have required it. */
   part(role: Role): Part {
     const found = this.parts.find((part) => part.role === role);
     if (found === undefined) throw new Error(`the conflist has no ${role}`);
     return found;
   }
 
-  /** The main plugin, by the configuration that a list has for it. */
+  /** The main plugin, with its configuration from a list. */
   main(list = this.list): Part {
     return { ...this.part("main"), conf: mainOf(list) };
   }
 
-  /** Judges every plugin, or those of some roles, one after the other. */
+  /** Tests every plugin, or those that `among` selects, in order. */
   everyPart(judge: (part: Part) => void, among: (part: Part) => boolean = () => true): void {
     for (const part of this.parts.filter(among)) about(part.type, () => judge(part));
   }
@@ -99,14 +98,14 @@ export class Stage {
     return { pod, containerId: `${pod}-5f1c0e9ab2`, netns: this.node.addPod(pod), ifname: "eth0", ...more };
   }
 
-  /** Runs a shell script on the node or in a pod. Throws `Unmet` when it fails: what it is about is not as the plugins should have made it. */
+  /** Runs a shell script on the node or in a pod. Throws `Unmet` if it fails, because the plugins have not done their work. */
   sh(script: string, options: { readonly in?: string; readonly stdin?: string } = {}): string {
     const { status, stdout, stderr } = this.node.run(["/bin/sh", "-ec", script], options);
     want(status === 0, `success of: ${script.trim()}`, `${stderr}${stdout}`);
     return stdout;
   }
 
-  /** Asks one plugin one thing, as a runtime would. Throws `Unmet` when there is no answer for a minute. */
+  /** Sends one request to one plugin, as a runtime would. Throws `Unmet` without an answer within a minute. */
   ask(part: Part, question: Question = {}): Answer {
     const { command = "ADD", request = {}, under = [] } = question;
     const asked = `${part.type} ${command}`;
@@ -120,7 +119,7 @@ export class Stage {
     }
   }
 
-  /** The same, beside others. */
+  /** The same, asynchronously. */
   async askBeside(part: Part, question: Question = {}): Promise<Answer> {
     const { command = "ADD", request = {} } = question;
     const stdin = question.stdin ?? JSON.stringify({ ...this.requestFor(part), ...request });
@@ -129,7 +128,7 @@ export class Stage {
     return { ...done, asked: `${part.type} ${command}` };
   }
 
-  /** A request that is right in everything, in the newest version that the plugin speaks; a chained plugin's has a result to work on. */
+  /** A valid request in the newest version that the plugin supports; for a chained plugin it includes a result. */
   requestFor(part: Part, cniVersion = newest(part.versions)): JsonObject {
     const prevResult = part.chained ? { prevResult: someResult(cniVersion, this.#idlePod().netns) } : {};
     return { ...part.conf, cniVersion, name: this.list.name, ...prevResult };
@@ -148,7 +147,7 @@ export class Stage {
     this.runner.del(list, pod);
   }
 
-  /** Attaches a new container: this port of the host leads to its port 80, where a service answers, and it has limits. */
+  /** Attaches a new container with limits and with this host port, which leads to a service on its port 80. */
   serve(hostPort: number, list = this.list): Pod {
     const pod = this.newPod({ capabilities: attached(hostPort) });
     this.add(pod, list);
@@ -166,12 +165,12 @@ export class Stage {
     });
   }
 
-  /** The node as it is now. */
+  /** The current state of the node. */
   look(): Sight {
     return sightOf(this.node);
   }
 
-  /** Attaches a container, with all that the chain can do, and detaches it, and looks: what is there now stays in any case. */
+  /** Attaches and detaches a container with all features of the chain; returns the state, which contains what the plugins keep. */
   settle(list = this.list): Sight {
     const pod = this.newPod({ capabilities: attached(8079) });
     this.add(pod, list);
@@ -181,20 +180,20 @@ export class Stage {
     return this.look();
   }
 
-  /** Throws `Unmet` when the node has anything that it had not then, or remembers a container that is gone. */
+  /** Throws `Unmet` if the node has anything new since then, or any file names a removed container. */
   wantNothingLeft(since: Sight, gone: readonly Pick<Sandbox, "containerId">[]): void {
     const files = this.#wantNoObjectLeft(since).filter((line) => line.startsWith("file "));
     want(files.length === 0, "no file left on the node", files.join("; "));
     this.#wantForgotten(gone);
   }
 
-  /** The same, but that a plugin's books may have grown, as with many containers they do: files that name none of them may stay. */
+  /** The same, but new files that name none of the containers may stay, because a plugin's records may grow with many containers. */
   wantNobodyLeft(since: Sight, gone: readonly Pick<Sandbox, "containerId">[]): void {
     this.#wantNoObjectLeft(since);
     this.#wantForgotten(gone);
   }
 
-  /** Ends a sandbox and all in it as a crash does, without a DEL, and waits until the node has lost its interfaces. */
+  /** Ends a sandbox with all its processes as a crash does, without a DEL, and waits until its interfaces are gone. */
   kill({ pod }: Pod): void {
     const links = () => this.node.sh("ip -o link").split("\n").length;
     const peers = this.node.sh("ip -o link", { in: pod }).split("@").length - 1;
@@ -213,16 +212,16 @@ export class Stage {
     want(gone.length + come.length === 0, "a node without changes", [...gone, ...come].join("; "));
   }
 
-  /** Throws `Unmet` when the action changes anything on the node. */
+  /** Throws `Unmet` if the action changes anything on the node. */
   wantNoChange(action: () => void): void {
-    // The sandbox that questions without one are about.
+    // Create the sandbox for requests without one before the comparison.
     this.#idlePod();
     const before = this.look();
     action();
     this.wantUnchanged(before);
   }
 
-  /** Throws `Unmet` unless all is as it was, contents of files included. */
+  /** Throws `Unmet` unless everything is unchanged, including the contents of files. */
   wantUnchanged(since: Sight): void {
     const now = this.look().text.split("\n");
     const old = since.text.split("\n");
@@ -250,10 +249,10 @@ export class Stage {
     });
   }
 
-  /** Returns what the node has more than then; throws `Unmet` when there is an object of the kernel among it. */
+  /** Returns what is new on the node; throws `Unmet` if that includes an object of the kernel. */
   #wantNoObjectLeft(since: Sight): readonly string[] {
     const isObject = (line: string) => !line.startsWith("file ");
-    // The kernel takes the links of a network namespace away some time after it.
+    // The kernel removes the links of a network namespace some time after the namespace.
     const come = this.#until(
       () => [...this.look().lines].filter((line) => !since.lines.has(line)),
       (lines) => !lines.some(isObject),
@@ -271,7 +270,7 @@ export class Stage {
     want(files.length === 0, "no file that names a container which is gone", files);
   }
 
-  /** Looks again, 50 ms later, until what it sees will do. */
+  /** Looks again every 50 ms until `isEnough` is true. */
   #until<T>(see: () => T, isEnough: (seen: T) => boolean, turns = 20): T {
     let seen = see();
     for (let turn = 0; turn < turns && !isEnough(seen); turn++) {
@@ -302,7 +301,7 @@ export class Stage {
     return Object.fromEntries(set);
   }
 
-  /** Files of the node, logs left out, that hold a container's ID. */
+  /** Files of the node, except logs, that contain a container's ID. */
   filesNaming(containerId: string): readonly string[] {
     return filesNaming(this.node, [containerId]);
   }

@@ -1,4 +1,4 @@
-/** Whom the rows are about: a directory of plugins and a conflist that says which of them does what. */
+/** The subject of the rows: a directory of plugins, and a conflist that gives each its role. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { execaSync } from "execa";
@@ -9,32 +9,32 @@ import { type Dialect, dialectOf } from "./dialect.ts";
 
 export type PluginConf = JsonObject & { readonly type: string };
 
-/** What a plugin does in the chain. Loopback stands beside it: runtimes run it for itself. */
+/** The role of a plugin in the chain. Loopback is separate: runtimes call it on their own. */
 export type Role = "main" | "ipam" | "bandwidth" | "portmap" | "loopback";
 
-/** A plugin as it is asked on its own. */
+/** A single plugin as rows call it. */
 export interface Part {
   readonly role: Role;
   readonly type: string;
-  /** Its configuration; for an IPAM plugin that of the main plugin, as the specification has it. */
+  /** Its configuration; for an IPAM plugin that of the main plugin, as the specification requires. */
   readonly conf: PluginConf;
   readonly ifname: string;
-  /** Whether it works on the result of the plugins before it. */
+  /** Whether it needs the result of preceding plugins. */
   readonly chained: boolean;
-  /** The versions that it says it speaks, oldest first. */
+  /** The versions that it reports, oldest first. */
   readonly versions: readonly string[];
 }
 
 export interface Subject {
-  /** As it stands over the column. */
+  /** The heading of its column. */
   readonly name: string;
   readonly dir: string;
-  /** The conflist, in the newest version that every plugin of it speaks. */
+  /** The conflist, in the newest version that all its plugins support. */
   readonly list: Conflist;
   readonly parts: readonly Part[];
-  /** `undefined` when nobody described the IPAM plugin to the suite. */
+  /** `undefined` if the suite does not know the IPAM plugin. */
   readonly dialect: Dialect | undefined;
-  /** What `backend` of portmap may say; `undefined` alone where the plugin does not have this key. */
+  /** The values of portmap's key `backend`; only `undefined` if the plugin does not have this key. */
   readonly portmapBackends: readonly (string | undefined)[];
 }
 
@@ -44,10 +44,10 @@ export interface Source {
   readonly name: string;
 }
 
-/** The conflist for the Go plugins: what ours does, done by `ptp` and `host-local`. */
+/** The conflist for the Go plugins: the equivalent of ours with `ptp` and `host-local`. */
 export const referenceConflist = join(root, "test/conformance/reference.conflist");
 
-/** This project's plugins, unless the environment names others and how they are chained. */
+/** This project's plugins, unless the environment selects others and their conflist. */
 export function ownSource({ CONFORMANCE_PLUGINS: dir, CONFORMANCE_CONFLIST: conflist } = process.env): Source {
   if (dir === undefined && conflist === undefined) {
     return { dir: ourPluginDir, conflist: example("10-calico.conflist"), name: "Tortie" };
@@ -56,18 +56,18 @@ export function ownSource({ CONFORMANCE_PLUGINS: dir, CONFORMANCE_CONFLIST: conf
   return { dir: where, conflist: conflist ?? conflistFor(where), name: dir ?? "Tortie" };
 }
 
-/** The reference plugins, of Debian's package or of another directory. */
+/** The reference plugins, from Debian's package or another directory. */
 export function referenceSource(given = goPluginDir): Source {
   const dir = resolve(given);
   return { dir, conflist: conflistFor(dir), name: `reference ${versionIn(dir) ?? dir}` };
 }
 
-/** Our conflist where our main plugin is, the reference's elsewhere. */
+/** Our conflist if the directory has our main plugin, otherwise the reference's. */
 export function conflistFor(dir: string): string {
   return existsSync(join(dir, "calico")) ? example("10-calico.conflist") : referenceConflist;
 }
 
-/** Throws when the directory lacks a plugin of the conflist, or one of them does not answer to VERSION. */
+/** Throws if the directory lacks a plugin of the conflist, or one of them does not answer VERSION. */
 export async function loadSubject(source: Source): Promise<Subject> {
   const node = await Node.start();
   try {
@@ -152,7 +152,7 @@ function versionsOf(path: string, node: Node): readonly string[] {
   throw new Error(`cannot ask ${path} for its versions`);
 }
 
-/** A plugin that knows the key refuses a value that makes no sense. Nothing is to be mapped, so nothing is done. */
+/** A plugin that knows the key refuses an invalid value. Nothing is mapped, so the call has no effect. */
 function backendsOf(path: string, cniVersion: string, node: Node): readonly (string | undefined)[] {
   const env = { CNI_COMMAND: "ADD", CNI_CONTAINERID: "probe", CNI_NETNS: node.addPod("probe"), CNI_IFNAME: "eth0" };
   const request = { cniVersion, name: "probe", type: "portmap", backend: "none", prevResult: { cniVersion } };
@@ -171,7 +171,7 @@ function ask(path: string, env: Record<string, string>, request: JsonObject, nod
   }
 }
 
-/** Of Debian's package, `1.1.1`, that put the plugins there, or by the words of a plugin itself, which Debian's do not know. */
+/** The version of the Debian package that contains the plugins, `1.1.1`, or the one that a plugin itself reports, which Debian's do not. */
 function versionIn(dir: string): string | undefined {
   const query = (...argv: string[]) => execaSync("dpkg-query", argv, { reject: false }).stdout ?? "";
   const name = query("--search", join(dir, "host-local")).split(":")[0];

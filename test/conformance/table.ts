@@ -1,8 +1,8 @@
-/** Outcomes as text: for a terminal, and for the documents. */
+/** Formats outcomes: for a terminal, and for the documents. */
 import type { Column } from "./record.ts";
 import type { Outcome, Row, Section } from "./row.ts";
 
-/** One line per row and one word per column, under the titles of the sections; then why rows failed or do not apply. */
+/** One line per row and one word per column, under the titles of the sections; then the reasons why rows failed or do not apply. */
 export function terminalTable(sections: readonly Section[], columns: readonly Column[]): string {
   const widths = columns.map(({ name }) => Math.max(name.length, 4));
   const line = (number: string, cells: readonly string[], title: string) =>
@@ -41,7 +41,7 @@ export function wholeTable(sections: readonly Section[], columns: readonly Colum
   return [...headOf(columns), ...rows].join("\n");
 }
 
-/** The rows that the first column passes and another fails, in Markdown. */
+/** The rows that the first column passes and another one fails, in Markdown. */
 export function betterTable(sections: readonly Section[], [own, ...others]: readonly Column[]): string {
   const better = sections
     .flatMap(({ rows }) => rows)

@@ -1,5 +1,5 @@
 /**
- * The rows can fail: a plugin that does nothing and says yes to everything fails all of them but those for which nothing is right.
+ * The rows can fail: a plugin that does nothing and always reports success fails all rows except those that require nothing else.
  */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ esac
 exit 0
 `;
 
-/** Where it is right to say no more than what was asked, or to do nothing. */
+/** Rows for which it is right to repeat the input, or to do nothing. */
 const passed: readonly number[] = [
   // VERSION
   ...[4, 5, 6, 7, 9, 165],
@@ -26,7 +26,7 @@ const passed: readonly number[] = [
   ...[40, 43, 44, 45],
   // a result that is passed on
   ...[53, 54, 59, 61, 146, 153, 172],
-  // nothing to complain of, nothing to collect
+  // no problem to report, nothing to collect
   ...[110, 114],
 ];
 

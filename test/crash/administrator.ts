@@ -1,12 +1,12 @@
-/** What an administrator has on a node besides the pods: links, addresses, routes, rules, limits, firewall, settings, some named much like ours. */
+/** An administrator's objects on a node besides the pods: links, addresses, routes, rules, limits, firewall, settings, some with names much like ours. */
 import type { Node } from "../lib/node/netns.ts";
 
-/** Makes it all. */
+/** Creates all of them. */
 export function administer(node: Node): void {
   node.sh(setUp);
 }
 
-/** All of it as the tools print it, to be compared byte for byte. The rules of pools, which pods share, are not the administrator's. */
+/** All of them in the tools' output, for a comparison byte for byte. The rules of pools, which pods share, are not the administrator's. */
 export function administered(node: Node): string {
   return node.sh(look);
 }

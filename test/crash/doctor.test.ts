@@ -1,6 +1,6 @@
 /**
- * What a process that is killed at a step leaves is found and repaired by `tortie doctor --fix`, whether its sandbox is still there or not, and DEL
- * never comes.
+ * `tortie doctor --fix` finds and repairs what a process that is killed at a step leaves behind, whether its sandbox still exists or not, without
+ * a DEL.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ import { type Operation, StepChain } from "./step-chain.ts";
 import { kills } from "./step-faults.ts";
 import { subjects } from "./subjects.ts";
 
-/** Of each test: the doctor looks four times, and takes a second or two. */
+/** Per test: the doctor looks four times, and takes a second or two. */
 const sampleSize = isFull ? 24 : 4;
 const repaired = new Tally();
 let directory: string;
@@ -55,7 +55,7 @@ describe.each(subjects)("$name", ({ list, faulty }) => {
       const failures: string[] = [];
       const cases = chain.casesOf(operation, faulty, kills, sampleSize);
       for (const [index, { member, fault, text }] of cases.entries()) {
-        // The runner of the tests wants to hear from them.
+        // Let the test runner communicate.
         await new Promise(setImmediate);
         if (operation !== "ADD") chain.operate("ADD");
         chain.operate(operation, member, faultText(fault));

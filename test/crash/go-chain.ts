@@ -1,5 +1,5 @@
 /**
- * The chain of Go plugins that stands beside ours in the crash tests. Without CHECK: that of portmap 1.1.1 asks an IPv4 pod for rules of IPv6.
+ * The chain of Go plugins that the crash tests compare with ours. Without CHECK: that of portmap 1.1.1 looks for IPv6 rules of an IPv4 pod.
  */
 
 export const goChain = JSON.stringify({

@@ -95,7 +95,7 @@ describe(`16 processes at once, ${operations} operations, ${kills} of them kille
   });
 });
 
-/** What a check sees: of sandboxes, those that were added and not deleted. All are old enough to be judged. */
+/** The snapshot for a check: its sandboxes are those that were added and not deleted, all old enough to be checked. */
 function snapshot({ live }: Outcome): Snapshot {
   const damaged: Snapshot["damaged"][number][] = [];
   const store = fileStore(sys, { onDamaged: (error) => damaged.push(error) });

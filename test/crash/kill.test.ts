@@ -1,4 +1,4 @@
-/** Plugins killed by SIGKILL after random microseconds, ours on the release build and Go's beside them: what the next command makes of it. */
+/** Plugins killed by SIGKILL after random microseconds, ours on the release build and Go's for comparison, and the effect of the next command. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist, parseConflist } from "../lib/conflist.ts";
 import { type Count, isFull, record, timeoutMs } from "../lib/faults/reliability.ts";
@@ -35,13 +35,13 @@ describe(`seed ${seed}`, () => {
         node,
         list: parseConflist(goChain),
         random: randomOf(seed),
-        // These have no GC; a second ADD of the same sandbox is not theirs to serve; what vanishes has a test of its own.
+        // These have no GC and do not support a second ADD of the same sandbox; vanished sandboxes have their own test.
         victims: ["ADD", "ADD", "DEL"],
         aftermaths: ["del", "del twice", "next sandbox"],
         pluginDirs: [goPluginDir],
         alsoKept: goKeeps,
       });
-      // What these make once and keep is there before the first trial.
+      // Objects that the plugins create once and keep must exist before the first trial.
       const first = killing.newSandbox("first");
       expect([...killing.serve(first), ...killing.del(first)]).toEqual([]);
       const trials = await killed(killing, kills.go, []);
@@ -75,7 +75,7 @@ describe(`seed ${seed}`, () => {
   );
 });
 
-/** So many trials in which a process was killed, and those in which something stayed although it was not. */
+/** `count` trials in which a process was killed, and those in which something was left although none was. */
 async function killed(killing: Killing, count: number, neighbours: readonly Sandbox[]): Promise<readonly Trial[]> {
   const trials: Trial[] = [];
   for (let tries = 0; trials.length < count; tries++) {

@@ -1,13 +1,13 @@
 /**
- * Attachments whose plugins are killed at a random moment, and what a runtime does then.
+ * Attachments whose plugins are killed at a random moment, followed by a runtime's reaction.
  *
  *     ADD  calico ── bandwidth ── portmap         a plugin of the chain, picked at random, is killed after random microseconds
- *               kill -9 ↑                         (its process group: `timeout -s KILL 0.001234`, which leads that)
+ *               kill -9 ↑                         (its process group: `timeout -s KILL 0.001234`, which leads it)
  *
- *     then  DEL | DEL twice | DEL without the namespace | GC | ADD once more | the pod's next sandbox, the old one's DEL late
+ *     then  DEL | DEL twice | DEL without the namespace | GC | ADD again | the pod's next sandbox, with a late DEL of the old one
  *
- * **The delays spread over the time that the plugin takes on this machine**, learnt as it goes: a third of the processes is through first,
- * and those do not count as killed.
+ * **The delays are spread over the time that the plugin takes on this machine**, which is measured continuously: a third of the processes ends
+ * first, and does not count as killed.
  */
 import type { Conflist } from "../lib/conflist.ts";
 import type { Node } from "../lib/node/netns.ts";
@@ -34,19 +34,19 @@ export interface KillingOptions {
   readonly list: Conflist;
   readonly pluginDirs: readonly string[];
   readonly random: Random;
-  /** What may be killed, and what the runtime may do then. */
+  /** The commands that may be killed, and the possible reactions of the runtime. */
   readonly victims: readonly Victim[];
   readonly aftermaths: readonly Aftermath[];
-  /** What these plugins keep on purpose, besides what ours do. */
+  /** What these plugins keep intentionally, in addition to what ours keep. */
   readonly alsoKept?: RegExp;
 }
 
 export interface Trial {
-  /** False when the plugin was through first. */
+  /** False if the plugin ended first. */
   readonly wasKilled: boolean;
   /** `ADD killed in portmap after 1234 us, then gc` */
   readonly story: string;
-  /** What stayed, what is missing, what failed; empty when all is well. */
+  /** What was left, missing or failed; empty if all is well. */
   readonly left: readonly string[];
 }
 
@@ -56,7 +56,7 @@ export class Killing {
   /** Microseconds, by plugin and command. */
   readonly #spans = new Map<string, number>();
   #pods = 0;
-  /** The node's state before a trial, which is that after the last one unless something stayed. */
+  /** The node's state before a trial, which equals that after the last one unless something was left. */
   #before: string | undefined;
 
   constructor(options: KillingOptions) {
@@ -68,7 +68,7 @@ export class Killing {
     return webSandbox(this.#options.node, ++this.#pods, name);
   }
 
-  /** Attaches a pod; what is wrong with it then, if anything. */
+  /** Attaches a pod; returns what is wrong with it. */
   serve(sandbox: PodSandbox): readonly string[] {
     try {
       const result = this.#runner.add(this.#options.list, sandbox);
@@ -79,7 +79,7 @@ export class Killing {
     }
   }
 
-  /** Whether an attachment that nobody touched is as it was. */
+  /** Checks that an untouched attachment is unchanged. */
   check(sandbox: Sandbox): void {
     this.#runner.check(this.#options.list, sandbox);
   }
@@ -88,7 +88,7 @@ export class Killing {
     return failure("DEL", () => this.#runner.del(this.#options.list, sandbox));
   }
 
-  /** One pod's life. `neighbours` are the attachments that a GC is told to keep. */
+  /** One pod's life. `neighbours` are valid attachments for GC. */
   async try(neighbours: readonly Sandbox[]): Promise<Trial> {
     const { node, random, victims, aftermaths, alsoKept } = this.#options;
     const sandbox = this.newSandbox();
@@ -105,7 +105,7 @@ export class Killing {
     return { wasKilled, story: `${what}, then ${aftermath}`, left };
   }
 
-  /** Runs a chain up to the plugin that is killed, or to its end when that was faster. */
+  /** Runs a chain up to the plugin that is killed, or to its end if no plugin is. */
   #kill(
     victim: Victim,
     sandbox: Sandbox,
@@ -154,7 +154,7 @@ export class Killing {
       case "again":
         return [...this.serve(sandbox), ...this.del(sandbox)];
       case "next sandbox": {
-        // It wants the same host port. After a GC that was killed that is still the old one's, maybe (docs/reliability.md).
+        // It requests the same host port. After a killed GC the old one may still have it (docs/reliability.md).
         const { capabilities = {} } = sandbox;
         const young = { ...this.newSandbox(), ...(victim !== "GC" && { capabilities }) };
         const served = [...this.serve(young), ...this.del(sandbox)];
@@ -164,7 +164,7 @@ export class Killing {
     }
   }
 
-  /** Takes a sandbox away; what was left in it. */
+  /** Removes a sandbox; returns what was left in it. */
   #remove({ pod }: PodSandbox): readonly string[] {
     const left = this.#options.node.sh("ip -br link show; ip route show", { in: pod }).trim().split("\n");
     this.#options.node.removePod(pod);

@@ -8,13 +8,13 @@ export interface PodSandbox extends Sandbox {
   readonly pod: string;
 }
 
-/** Makes a namespace for the pod `name`; what belongs to this sandbox alone (container, namespace, host port) follows from `count`. */
+/** Creates a namespace for the pod `name`; the values that are unique to this sandbox (container, namespace, host port) are derived from `count`. */
 export function webSandbox(node: Node, count: number, name = "web"): PodSandbox {
   const pod = `pod${count}`;
   return { ...described(pod, count, name), netns: node.addPod(pod) };
 }
 
-/** The same for a namespace that is there, or will be. */
+/** The same for a namespace that exists, or will be created. */
 export function described(pod: string, count: number, name: string): PodSandbox {
   const containerId = `pod${count}-5707a1`;
   const ports = [{ hostPort: 10_000 + (count % 20_000), containerPort: 80, protocol: "tcp" }];

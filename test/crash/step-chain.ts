@@ -1,4 +1,4 @@
-/** A chain of executables with the switch of `crash-build.ts`, called as a runtime calls it; one of its processes may be a faulty one. */
+/** Calls a chain of executables with the fault switch of `crash-build.ts` as a runtime does; one of its processes may be faulty. */
 import { expect } from "vitest";
 import { hostInterfacePrefix } from "../../src/identity/names.ts";
 import type { Conflist } from "../lib/conflist.ts";
@@ -16,7 +16,7 @@ import type { FaultsAt } from "./step-faults.ts";
 export type Operation = "ADD" | "DEL" | "GC";
 type Calls = ReadonlyMap<string, ReturnType<Runner["tryExec"]>>;
 
-/** One thing that befalls one process, and how it reads. */
+/** One fault of one process, and its description. */
 export interface Case {
   readonly member: string;
   readonly fault: Fault;
@@ -26,7 +26,7 @@ export interface Case {
 export class StepChain {
   readonly #node: Node;
   readonly #list: Conflist;
-  /** The node after the first pod, which leaves what all later ones find: pools, a block. */
+  /** The node's state after the first pod, which leaves what all later ones find: pools, a block. */
   readonly #clean: string;
   readonly pod: Sandbox;
   /** The next sandbox of the same pod. */
@@ -59,12 +59,12 @@ export class StepChain {
     this.runner().del(this.#list, sandbox);
   }
 
-  /** Of a network without attachments. */
+  /** GC of the network without valid attachments. */
   collect(): void {
     this.runner().collect(this.#list, []);
   }
 
-  /** The chain's processes in the order of the operation; the one at `faulty` gets the wish. Ends with the first that fails. */
+  /** Runs the chain's processes in the order of the operation, the one at `faulty` with the fault `wish`. Ends with the first that fails. */
   operate(operation: Operation, faulty?: string, wish?: string): Calls {
     const calls = new Map<string, ReturnType<Runner["tryExec"]>>();
     let prevResult: CniResult | undefined;
@@ -81,7 +81,7 @@ export class StepChain {
     return calls;
   }
 
-  /** What may befall these members in an operation, where it has something to do: all of it, or a sample of this size, evenly spread. */
+  /** The possible faults of these members in an operation: all, or a sample of this size, evenly spread. */
   casesOf(operation: Operation, faulty: readonly string[], faultsAt: FaultsAt, sampleSize: number): readonly Case[] {
     const cases: readonly Case[] = faulty.flatMap((member) => {
       if (operation !== "ADD") this.operate("ADD");
@@ -109,7 +109,7 @@ export class StepChain {
     if (!ping(this.#node, undefined, address)) throw new Error(`${address} does not answer`);
   }
 
-  /** The pod's sandbox goes away, as it does when nobody tells the runtime. The kernel takes its time with the interfaces. */
+  /** Removes the pod's sandbox without the runtime's knowledge, and waits for the kernel to delete the interfaces. */
   losePod(): void {
     const links = this.#hostInterfaces().join(" ");
     this.#node.removePod(podName);
@@ -127,7 +127,7 @@ export class StepChain {
     if (left.length > 0) throw new Error(left.join(" | "));
   }
 
-  /** What is not as it was before the first of all steps. */
+  /** What differs from the state before the first step. */
   leftovers(): readonly string[] {
     const left = [...leaks(diff(this.#clean, snapshot(this.#node)))];
     const taken = this.#node.sh(
@@ -137,7 +137,7 @@ export class StepChain {
     return left;
   }
 
-  /** Not the node's own way out, which is a veth too and stays. */
+  /** Without the node's own uplink, which is a veth too and stays. */
   #hostInterfaces(): readonly string[] {
     const links = JSON.parse(this.#node.sh("ip -j link show type veth")) as readonly { readonly ifname: string }[];
     return links.map(({ ifname }) => ifname).filter((name) => name.startsWith(hostInterfacePrefix));

@@ -1,11 +1,11 @@
-/** What may befall a step of a process on the real kernel. */
+/** The possible faults of a step of a process on the real kernel. */
 import { type Fault, killsOf, type Step } from "../lib/faults/fault.ts";
 
 export type FaultsAt = (step: Step, number: number) => readonly Fault[];
 
 export const kills: FaultsAt = (step, number) => killsOf(step).map((kill) => ({ step: number, kill }));
 
-/** Each errno that the call can give, and each message of a datagram refused. */
+/** Each errno that the call can return, and a refusal of each message of a datagram. */
 export const errors: FaultsAt = ({ call, messages = 0 }, step) => {
   const failing = (plausible[call] ?? []).map((errno) => ({ step, errno }));
   const refused = Array.from({ length: messages }, (_, message) => ({

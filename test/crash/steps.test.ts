@@ -1,10 +1,10 @@
 /**
- * Every step of the whole chain on the real kernel: stopped there, or failing there with an errno that its call can give. Then DEL, GC, the same ADD
- * or that of the next sandbox: the host is as before, every address free, or the pod is served. With portmap's iptables back end the same for
- * portmap.
+ * Every step of the whole chain on the real kernel: killed there, or failing with an errno that its call can return. Then DEL, GC, the same ADD
+ * or that of the next sandbox: the host is unchanged and every address free, or the pod is served. The same for portmap with its iptables back
+ * end.
  *
- * Each step has the follow-up whose turn it is: the model's tests (`test/unit/crash`) have them all. Without TORTIE_CRASH=full a part of the
- * steps is tried, evenly spread.
+ * The steps take turns with the follow-ups: the model's tests (`test/unit/crash`) have all combinations. Without TORTIE_CRASH=full only a part of
+ * the steps is tried, evenly spread.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ import { type Case, type Operation, StepChain } from "./step-chain.ts";
 import { errors, kills } from "./step-faults.ts";
 import { subjects } from "./subjects.ts";
 
-/** Of each test, when not all are tried; fewer where portmap alone is faulty. */
+/** Per test, if not all are tried; fewer if only portmap is faulty. */
 const sampleSize = Number(process.env.TORTIE_CRASH_STEPS ?? 16);
 const stopped = new Tally();
 const failedCalls = new Tally();
@@ -104,7 +104,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   ): Promise<void> {
     const failures: string[] = [];
     for (const [index, one] of cases.entries()) {
-      // The runner of the tests wants to hear from them.
+      // Let the test runner communicate.
       await new Promise(setImmediate);
       try {
         judge(one, index);

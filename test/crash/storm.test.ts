@@ -1,4 +1,4 @@
-/** Storms of ADD, DEL and GC on the release build: what was not deleted is served, everything else is gone, the administrator's things untouched. */
+/** Storms of ADD, DEL and GC on the release build: attachments without a DEL are served, everything else is removed, the administrator's objects are untouched. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { isFull, record, timeoutMs } from "../lib/faults/reliability.ts";

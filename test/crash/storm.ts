@@ -1,10 +1,10 @@
 /**
  * A storm: ADDs and DELs in parallel waves against many sandboxes, by a runtime that does most things wrong, while GC runs.
  *
- *     8 workers ── each takes a sandbox that nobody is at, attaches or detaches it in one of the ways below ──┐
+ *     8 workers ── each takes an idle sandbox, attaches or detaches it in one of the ways below ──────────────┐
  *     1 worker  ── GC, again and again, with all that lives or may soon live ─────────────────────────────────┴─► failures, survivors
  *
- * **What must hold**: an ADD that nobody disturbs succeeds, DEL always does, and whoever was not deleted is served at the end.
+ * **Invariants**: an undisturbed ADD succeeds, DEL always does, and every attachment without a DEL is served at the end.
  */
 import type { Conflist } from "../lib/conflist.ts";
 import type { Node } from "../lib/node/netns.ts";
@@ -36,14 +36,14 @@ export interface Survivor {
 export interface Aftermath {
   readonly operations: number;
   readonly collections: number;
-  /** How often each way was taken. */
+  /** How often each way was used. */
   readonly ways: Readonly<Record<string, number>>;
   readonly failures: readonly string[];
   readonly survivors: readonly Survivor[];
 }
 
 const parallel = 8;
-/** A GC may last longer than a sandbox: so many of a place's next ones count as living. */
+/** A GC may last longer than a sandbox, so this many of a place's next ones count as valid. */
 const foreseen = 8;
 
 type Way = (place: Place) => Promise<void>;
@@ -61,7 +61,7 @@ export class Storm {
   readonly #places: readonly Place[];
   readonly #failures: string[] = [];
   readonly #ways: Record<string, number> = {};
-  /** Containers whose DEL never comes. */
+  /** Containers that never get a DEL. */
   readonly #abandoned = new Set<string>();
   #operations = 0;
   #collections = 0;
@@ -153,7 +153,7 @@ export class Storm {
     if (JSON.stringify(first) !== JSON.stringify(second)) throw new Error("the second ADD answers otherwise");
   }
 
-  /** DEL comes while ADD is at work, and once more when that has ended, whatever came of it. */
+  /** DEL during ADD, and again after ADD has ended, whatever its result. */
   async #delEarly(place: Place): Promise<void> {
     const sandbox = this.#sandboxOf(place);
     const adding = this.#add(sandbox).catch(() => undefined);
@@ -182,7 +182,7 @@ export class Storm {
     await Promise.all([this.#del(sandbox, result), this.#del(sandbox, result)]);
   }
 
-  /** The pod has its next sandbox when the old one's DEL comes. */
+  /** DEL of the old sandbox after ADD of the pod's next one. */
   async #detachLate(place: Place): Promise<void> {
     const { pod, ...old } = this.#sandboxOf(place);
     const result = place.attached?.result;
@@ -204,7 +204,7 @@ export class Storm {
     this.#renew(place);
   }
 
-  /** What only GC takes away. */
+  /** Leaves an attachment that only GC removes. */
   async #abandon(place: Place): Promise<void> {
     const { pod, containerId } = this.#sandboxOf(place);
     place.attached = undefined;
@@ -236,7 +236,7 @@ export class Storm {
     return prevResult ?? {};
   }
 
-  /** All plugins are called, whatever one of them answers. */
+  /** Calls all plugins, whatever they answer. */
   async #del(sandbox: Sandbox, prevResult?: CniResult): Promise<void> {
     this.#operations++;
     const { runner, list } = this.#options;

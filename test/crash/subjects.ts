@@ -1,4 +1,4 @@
-/** The chains that the crash tests stop and fail at their steps, and whose processes. */
+/** The chains, and their processes, that the crash tests kill and fail at their steps. */
 import { join } from "node:path";
 import { descriptors } from "#plugins/descriptors";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
@@ -15,7 +15,7 @@ const withIptables = list.plugins.map((plugin) =>
   plugin.type === "portmap" ? { ...plugin, backend: "iptables" } : plugin,
 );
 
-/** Our other main plugins, in the chains that their conformance is tested in; what follows them there does the same as behind `calico`. */
+/** Our other main plugins, in the chains of their conformance tests; the plugins after them behave as after `calico`. */
 const otherMains = descriptors
   .filter(({ role, name }) => role === "main" && name !== "calico")
   .map(({ name }): Subject => {
@@ -23,7 +23,7 @@ const otherMains = descriptors
     return { name, list: { ...rest, plugins: plugins.slice(0, 1) }, faulty: [name] };
   });
 
-/** With portmap's other back end the other processes do the same. */
+/** With portmap's other back end the other processes are the same. */
 export const subjects: readonly Subject[] = [
   { name: "the chain", list, faulty: list.plugins.map(({ type }) => type) },
   { name: "portmap with iptables", list: { ...list, plugins: withIptables }, faulty: ["portmap"] },

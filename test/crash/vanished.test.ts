@@ -1,6 +1,6 @@
 /**
- * DEL of sandboxes that went first: the namespace gone, its path a stale mount point, another namespace at its path, no path at all; with
- * what the runtime remembers of ADD and without. Ours must leave nothing; what Go's plugins leave is counted beside them.
+ * DEL of sandboxes that vanished first: the namespace was deleted, its path is a stale mount point, another namespace is at its path, or there is
+ * no path; with the runtime's memory of ADD and without. Ours must leave nothing; what Go's plugins leave is counted for comparison.
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist, parseConflist } from "../lib/conflist.ts";
@@ -18,7 +18,7 @@ const limitMs = isFull ? timeoutMs : undefined;
 
 interface Vanishing {
   readonly what: string;
-  /** Lets the sandbox vanish, and may return what the runtime says on DEL. */
+  /** Makes the sandbox vanish, and returns the runtime's arguments of DEL if they change. */
   readonly vanish: (pod: PodSandbox) => Sandbox | Promise<Sandbox>;
 }
 
@@ -102,7 +102,7 @@ async function tryAll(
   list: Conflist,
   alsoKept?: RegExp,
 ): Promise<readonly { readonly what: string; readonly left: readonly string[] }[]> {
-  // What plugins make once and keep is there before the first.
+  // Objects that the plugins create once and keep must exist before the first.
   const first = webSandbox(node, 0);
   runner.add(list, first);
   runner.del(list, first);

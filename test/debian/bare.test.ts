@@ -1,10 +1,10 @@
-/** What the README promises on a bare Debian: a clean clone sets itself up, builds, and shows itself. */
+/** README's promise on a bare Debian: a clean clone installs its dependencies, builds, and runs the demo. */
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect, test } from "vitest";
 import { root } from "../lib/suite.ts";
 
-/** Debian 12 and 13: their own Node, compiler, libc and tools. */
+/** Debian 12 and 13 with their own Node, compiler, libc and tools. */
 test.each(["bookworm", "trixie"])(
   "a clean clone on a bare %s has all it needs after set-up, and its demo comes out",
   async (suite) => {

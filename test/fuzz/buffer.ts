@@ -1,4 +1,4 @@
-/** The two functions of Node's `Buffer` that the model of the kernel uses, for the engine, which has none. */
+/** The two functions of Node's `Buffer` that the model of the kernel uses, because the engine has no `Buffer`. */
 import { encodeUtf8 } from "../../src/net/text.ts";
 
 (globalThis as { Buffer?: unknown }).Buffer ??= {

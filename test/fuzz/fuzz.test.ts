@@ -1,6 +1,6 @@
 /**
- * The fuzz targets on the engine, both under sanitizers: what is committed is replayed, then a minute is spent on new inputs.
- * TORTIE_FUZZ_SECONDS sets how long.
+ * The fuzz targets on the engine, both with sanitizers: replays the committed inputs, then spends a minute on new ones.
+ * TORTIE_FUZZ_SECONDS sets the time.
  */
 import { join } from "node:path";
 import { execaSync } from "execa";

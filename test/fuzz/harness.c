@@ -1,9 +1,9 @@
 /*
- * A fuzz target: libFuzzer's bytes into a function of TypeScript that runs on the engine, both watched by sanitizers.
+ * A fuzz target: passes libFuzzer's bytes to a TypeScript function that runs on the engine, both with sanitizers.
  *
  *   libFuzzer --bytes--> LLVMFuzzerTestOneInput --Uint8Array--> main(bytes) of test/fuzz/targets/<name of the executable>.ts
  *
- * What the target throws is a finding. Coverage is that of the C code, and of the bytecode (steps.patch). The object `harness` gives a
+ * An exception of the target is a finding. Coverage is that of the C code and of the bytecode (steps.patch). The object `harness` gives a
  * target what the machine cannot: bytes on standard input and in a socket.
  */
 #include "../../src/host/native/host.h"
@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Cycles are never collected (docs/engine.md). After so many chunks of memory the engine is once more what came out of the image. */
+/* Cycles are never collected (docs/engine.md). After this many chunks of memory, the engine is reset to its state in the image. */
 #define MOST_CHUNKS 16
-/* Inputs between two looks at what is frozen. */
+/* Inputs between two checks of the frozen objects. */
 #define INPUTS_BETWEEN 64
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -70,7 +70,7 @@ static void add_harness(JSContext *ctx) {
 
 static size_t image_size(void) { return (size_t)(image_end - (char *)&image); }
 
-/* With the engine as it came out of the image. */
+/* Starts with the engine in its state in the image. */
 static void begin(void) {
   image_prepare();
   add_harness(image.ctx);
@@ -85,7 +85,7 @@ static void begin_anew(void) {
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
-  signal(SIGPIPE, SIG_IGN); /* as main.c has it */
+  signal(SIGPIPE, SIG_IGN); /* as in main.c */
   process_argc = *argc;
   process_argv = *argv;
   process_environment = (char *[]){NULL};

@@ -1,6 +1,7 @@
 /*
- * The engine's own heap (src/host/native/heap.c) against what any heap promises: blocks are aligned, do not overlap, keep what was written
- * to them and keep it when they are resized. Under the address sanitizer, what is nobody's is poisoned. Each byte of the input pair is a call; a map of live blocks is the model.
+ * The engine's own heap (src/host/native/heap.c) against the contract of any heap: blocks are aligned, do not overlap, keep their content, also
+ * when they are resized. Under the address sanitizer, unused memory is poisoned. Each pair of input bytes is a call; a map of live blocks is the
+ * model.
  */
 #include "../../src/host/native/heap.c"
 
@@ -12,12 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 Image image;
 char image_end[1];
-/* No image is being made. */
+/* No image is being written. */
 bool image_heap_in_use;
 void *image_heap_allocate(size_t size) { abort(); (void)size; }
 void image_heap_release(void *block) { abort(); (void)block; }
 _Noreturn void die(const char *message, const char *details) { abort(); (void)message, (void)details; }
-/* Nothing is frozen: all blocks are this process's own. */
+/* Nothing is frozen: all blocks belong to this process. */
 uintptr_t js_frozen_start, js_frozen_size;
 
 typedef struct Block {
@@ -61,7 +62,7 @@ static void no_overlap(const Block blocks[BLOCKS], const Block *one) {
   }
 }
 
-/* It never gives memory back, which a process of milliseconds may do and a fuzzer of an hour may not. */
+/* The heap never returns memory, which is fine for a process of milliseconds, but not for a fuzzer that runs for an hour. */
 static void begin_anew(void) {
   if (heap_chunks() < 64) return;
   heap_forget();

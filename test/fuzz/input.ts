@@ -1,4 +1,4 @@
-/** The bytes of a fuzzer, taken from the front as choices and pieces. Past the end come zeros: every input is a whole one. */
+/** Consumes the bytes of a fuzzer from the front as choices and pieces. Beyond the end it returns zeros, so every input is valid. */
 import { decodeUtf8 } from "../../src/net/text.ts";
 
 export class Input {
@@ -31,7 +31,7 @@ export class Input {
     return piece;
   }
 
-  /** A piece whose length is told by one byte. */
+  /** A piece whose length is its first byte. */
   piece(): Uint8Array {
     return this.take(this.byte());
   }

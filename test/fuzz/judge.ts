@@ -1,11 +1,11 @@
-/** What every call of a plugin promises, whatever it is given. */
+/** The contract of every call of a plugin, whatever its input. */
 import { CniError, code } from "../../src/cni/error.ts";
 
 export class Finding extends Error {
   override readonly name = "Finding";
 }
 
-/** Runs `body`. Errors of these classes are answers; any other is a finding and goes on. */
+/** Runs `body`. Errors of these classes are answers; any other error is a finding and is thrown. */
 export function tolerate(expected: readonly (abstract new (...args: never[]) => Error)[], body: () => void): void {
   try {
     body();
@@ -15,7 +15,7 @@ export function tolerate(expected: readonly (abstract new (...args: never[]) => 
   }
 }
 
-/** One JSON document or nothing on success, one error object on failure, and never a bug's code. */
+/** One JSON document or nothing on success, one error object on failure, and never the code of a bug. */
 export function checkAnswer(status: number, stdout: string): void {
   if (status === 0) {
     if (stdout !== "") JSON.parse(stdout);

@@ -1,7 +1,7 @@
 /**
- * The whole chain on Debian's kernels, in virtual machines: what differs from kernel to kernel, once for each.
+ * The whole chain on Debian's kernels, in virtual machines: what differs between kernels, once for each.
  *
- * The steps of a chain build on each other, as on a node. `TORTIE_VM_KERNELS=5.10,newest` chooses.
+ * The steps of a chain depend on each other, as on a node. `TORTIE_VM_KERNELS=5.10,newest` selects kernels.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
@@ -27,7 +27,7 @@ import {
 const chosen = (process.env.TORTIE_VM_KERNELS ?? kernels.join()).split(",") as readonly Kernel[];
 const why = whyNoGuests();
 
-/** Which module is kept from loading, and how STATUS names it. */
+/** Modules that are prevented from loading, and how STATUS reports each. */
 const lacking: readonly (readonly [string, string, RegExp])[] = [
   ["veth", "calico's", /kind "veth": .*; load module veth$/],
   ["nf_tables", "calico's", /cannot use nf_tables: the kernel does not support them; load module nf_tables$/],
@@ -85,7 +85,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
     stage.guest.removePod("lo1");
   });
 
-  // A test keeps this process to itself: vitest has to hear of it before the next one.
+  // Tests block this process, so let vitest communicate between them.
   afterEach(() => new Promise((resolve) => setTimeout(resolve, 100)));
 
   describe("IPv4", () => lifeOfPods(plain, [4]));
@@ -100,7 +100,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
   describe("without", () => {
     beforeAll(() => {
       if (why !== undefined) return;
-      // The node's uplink would keep veth in use; and the kernel is kept from loading what the directory's files name.
+      // The node's uplink would keep veth in use; the directory's files prevent the kernel from loading modules.
       stage.guest.sh(`ip link del uplink; ip netns del outside; mkdir -p /run/.node/modprobe.d; printf '#!/bin/sh\\nexec modprobe -C /run/.node/modprobe.d "$@"\\n' > /run/.node/modprobe
         chmod 755 /run/.node/modprobe; echo /run/.node/modprobe > /proc/sys/kernel/modprobe`);
     });
@@ -143,7 +143,7 @@ describe.each(chosen)("Linux %s", (kernel) => {
   });
 });
 
-/** Prints what the plugins make on the host; without nf_tables `nft` fails. */
+/** Prints the objects of the plugins on the host; without nf_tables `nft` fails. */
 const madeOnHost = `ip -o link | grep -E "cali|bwp" || true; nft list ruleset 2>/dev/null | grep tortie || true
   ls /run/tortie/endpoints 2>/dev/null || true`;
 
@@ -158,7 +158,7 @@ function withoutModule(module: string, body: () => void): void {
   }
 }
 
-/** Unloads whatever of the network's nobody uses. */
+/** Unloads all unused network modules. */
 function unload(): void {
   stage.guest.sh(`rm -rf /run/tortie /var/lib/tortie
     nft flush ruleset 2>/dev/null || true

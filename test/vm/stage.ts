@@ -1,4 +1,4 @@
-/** What the tests of one guest share: the guest, a runtime on it, pods, and what they ask for. */
+/** The shared state of one guest's tests: the guest, a runtime on it, pods, and their requests. */
 import { expect } from "vitest";
 import { type Conflist, type JsonObject, loadConflist } from "../lib/conflist.ts";
 import { leaks } from "../lib/node/kept.ts";
@@ -19,18 +19,18 @@ export const families = {
 export type Family = keyof typeof families;
 export const megabit = 1e6;
 
-/** Debian's two programs of the name. */
+/** Debian's two variants of the program. */
 export const variants = ["nft", "legacy"] as const;
 
 export interface Pod extends Sandbox {
   readonly name: string;
 }
 
-/** The guest that is tested. */
+/** The guest under test. */
 export const stage = {} as {
   guest: Guest;
   runner: Runner;
-  /** The node before the pods that a test makes. */
+  /** The node's state before the pods of a test. */
   clean: string;
 };
 
@@ -39,7 +39,7 @@ export function boot(kernel: Kernel): void {
   stage.runner = new Runner({ node: stage.guest, pluginDirs: [guestPluginDir] });
 }
 
-/** What a pod asks for; without it the plugins would not reach what is missing. */
+/** A pod's requests; without them the plugins would not need the missing feature. */
 export function requests(hostPort: number): JsonObject {
   return {
     portMappings: [
@@ -74,7 +74,7 @@ export function refusal(action: () => unknown): PluginError {
   throw new Error("nothing was refused");
 }
 
-/** The module ifb makes two links when it is loaded. */
+/** The module ifb creates two links when it is loaded. */
 export const ofModules = /\bifb[01]\b/;
 
 export function expectClean(but?: RegExp): void {

@@ -1,4 +1,4 @@
-/** What ADD leaves when it fails, and when it is repeated. */
+/** What a failed ADD leaves behind, and the effect of a repeated one. */
 import { serve } from "../../lib/node/traffic.ts";
 import { attached } from "../chains.ts";
 import { orderly, refused, resultOf, silent } from "../judge.ts";
@@ -16,7 +16,7 @@ export const add: Section = {
       number: 66,
       title: "CNI_NETNS_OVERRIDE allows the plugin's own network namespace",
       run(stage) {
-        // A namespace without routes stands for the host: an interface beside a default route is another matter.
+        // A namespace without routes stands for the host: the row is not about an interface next to a default route.
         const host = stage.newPod();
         const part = stage.main();
         const question = {

@@ -1,4 +1,4 @@
-/** Limits, by the queues in the kernel and by the rates that come of them. */
+/** Limits, tested by the kernel's queues and by the resulting rates. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { outsideAddress4 } from "../../lib/node/netns.ts";
 import { measureRate, type Spot } from "../../lib/node/traffic.ts";
@@ -8,7 +8,7 @@ import { addressesOf, newest } from "../results.ts";
 import { about, type Section, Unmet, want } from "../row.ts";
 import type { Pod, Stage } from "../stage.ts";
 
-/** Of a limit on the wire, TCP's payload in frames of 1514 bytes on links of 1500. */
+/** The share of a rate on the wire that is TCP payload: frames of 1514 bytes on links with MTU 1500. */
 const payload = 1448 / 1514;
 
 export const bandwidth: Section = {
@@ -123,7 +123,7 @@ interface Queue {
 interface Shaped {
   readonly pod: Pod;
   readonly address: string;
-  /** Interfaces of the result beside the main plugin's. */
+  /** Interfaces of the result other than the main plugin's. */
   readonly added: readonly string[];
 }
 
@@ -146,7 +146,7 @@ function rateOf({ node }: Stage, from: Spot, to: Spot, address: string, least: n
   }
 }
 
-/** Within a tenth of the rate on the wire. */
+/** Requires a rate within a tenth of the configured one on the wire. */
 function wantRate(stage: Stage, measure: (least: number) => number, asked: number): void {
   const shareOf = (rate: number) => rate / payload / asked;
   const isRight = (rate: number) => shareOf(rate) > 0.9 && shareOf(rate) < 1.1;

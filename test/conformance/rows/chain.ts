@@ -1,4 +1,4 @@
-/** Whole chains, many at once, and chains of two suites. */
+/** Whole chains, many in parallel, and chains of two suites. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadConflist } from "../../lib/conflist.ts";
@@ -92,7 +92,7 @@ export const chain: Section = {
         for (const { what, plugins, first = stage.subject.dir } of mixed) {
           about(what, () => {
             const runner = new Runner({ node: stage.node, pluginDirs: [first, stage.subject.dir, other] });
-            // What both speak.
+            // The version that both support.
             const list = { ...stage.list, plugins, cniVersion: "1.0.0" };
             const attach = (port: number) => {
               const pod = stage.newPod({ capabilities: attached(port) });
@@ -125,13 +125,13 @@ export const chain: Section = {
   ],
 };
 
-/** The IPAM plugin's configuration, by which its answers have a gateway: not every main plugin does without. */
+/** With an IPAM configuration whose answers have a gateway, which some main plugins require. */
 function gatewayed(main: PluginConf): PluginConf {
   const ipam = ipamOf(main);
   return { ...ipam, ...dialectOf(ipam.type)?.gatewayed };
 }
 
-/** The ADDs of the chain, beside those of other containers. Returns the first address. */
+/** The ADDs of the chain, in parallel with those of other containers. Returns the first address. */
 async function addBeside(stage: Stage, pod: Pod): Promise<string> {
   let last: Answer | undefined;
   for (const plugin of stage.list.plugins) {

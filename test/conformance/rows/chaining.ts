@@ -1,4 +1,4 @@
-/** What a plugin does with the result of those before it. */
+/** How a plugin handles the result of preceding plugins. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { answers, serve } from "../../lib/node/traffic.ts";
 import { type CniResult, sortKeys } from "../../lib/runtimes/runner.ts";
@@ -175,7 +175,7 @@ function work(stage: Stage, part: Part, pod: Question["pod"] & object, request: 
   return stage.ask(part, { pod, request: { runtimeConfig: attached(8080), ...request } });
 }
 
-/** Everything that a result may say. */
+/** A result with every possible key. */
 function rich(result: CniResult): JsonObject {
   return {
     routes: [{ dst: "0.0.0.0/0" }, { dst: "198.18.0.0/15", gw: "10.22.0.1" }, { dst: "fd00:18::/32", gw: "fd00::1" }],
@@ -184,7 +184,7 @@ function rich(result: CniResult): JsonObject {
   };
 }
 
-/** What a plugin added for itself: interfaces of the host. */
+/** Removes what a plugin added for itself: interfaces of the host. */
 function withoutOwn(result: CniResult, prevResult: JsonObject): JsonObject {
   const known = (prevResult as CniResult).interfaces ?? [];
   const interfaces = (result.interfaces ?? []).filter(
@@ -201,13 +201,13 @@ function wantSame(came: JsonObject, wanted: JsonObject): void {
   want(different.length === 0, part(b), part(a));
 }
 
-/** Keys in order, and without an empty dns, which some versions print and some do not. */
+/** Sorted keys, and no empty dns, which only some versions print. */
 function canonical({ dns, ...rest }: JsonObject): JsonObject {
   const empty = dns === undefined || Object.keys(dns as object).length === 0;
   return sortKeys(empty ? rest : { dns, ...rest }) as JsonObject;
 }
 
-/** A sandbox with eth0 and net1, 10.22.0.2 and 10.22.1.2, made without any plugin; returns the result that describes it. */
+/** A sandbox with eth0 and net1, 10.22.0.2 and 10.22.1.2, created without any plugin; returns the result that describes it. */
 function twoInterfaces({ node, list }: Stage, { pod, netns }: Pod): JsonObject {
   for (const [index, ifname] of ["eth0", "net1"].entries()) {
     node.sh(`

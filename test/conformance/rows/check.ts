@@ -1,4 +1,4 @@
-/** What CHECK confirms, and what it misses. */
+/** Damage that CHECK detects. */
 import type { CniResult } from "../../lib/runtimes/runner.ts";
 import { attached, onlyMain } from "../chains.ts";
 import { refused, silent } from "../judge.ts";
@@ -42,7 +42,7 @@ export const check: Section = {
             stage.sh(harm(address), { in: pod.pod });
             const answer = stage.ask(stage.main(), { command: "CHECK", pod, request: { prevResult: result } });
             refused(answer, { says: [says(address)] });
-            // What was harmed goes, whatever the plugins think of it.
+            // Remove the damaged attachment, whatever the plugins answer.
             stage.ask(stage.main(), { command: "DEL", pod });
           });
         }
@@ -131,7 +131,7 @@ interface Harm {
   readonly what: string;
   /** A shell script for the sandbox. */
   harm(address: string): string;
-  /** What the error must name. */
+  /** A pattern that the error must match. */
   says(address: string): RegExp;
 }
 
@@ -156,7 +156,7 @@ function attach(stage: Stage): { readonly pod: Pod; readonly prevResult: CniResu
   return { pod, prevResult: stage.add(pod) };
 }
 
-/** The host's end of the veth, and the ifb of egress, which the shaping plugin added to the result. */
+/** The host interface, and the ifb for egress, which the shaping plugin added to the result. */
 function shapedLinks({ interfaces = [] }: CniResult): readonly [string, string] {
   const ofHost = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name);
   want(ofHost.length === 2, "the host's veth and an ifb in the result", ofHost);

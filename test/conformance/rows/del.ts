@@ -1,4 +1,4 @@
-/** What DEL takes away, from whatever is left of ADD's circumstances. */
+/** What DEL removes, and how little it needs for that. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { serve } from "../../lib/node/traffic.ts";
 import { requestOf } from "../../lib/runtimes/runner.ts";
@@ -225,7 +225,7 @@ iptables -A FORWARD -d 192.0.2.200/32 -m comment --comment admin3 -j ACCEPT
 ip6tables -A FORWARD -d 2001:db8:200::/48 -m comment --comment admin4 -j ACCEPT
 `;
 
-/** Attaches a container with host port and limits, takes it away as told, and wants nothing left. */
+/** Attaches a container with a host port and limits, removes it with `takeAway`, and requires that nothing is left. */
 function leaves(stage: Stage, takeAway: (pod: Pod) => void): void {
   const clean = stage.settle();
   const pod = stage.serve(8080);
@@ -234,12 +234,12 @@ function leaves(stage: Stage, takeAway: (pod: Pod) => void): void {
   stage.wantNothingLeft(clean, [pod]);
 }
 
-/** DEL of the chain, with nothing that the runtime remembers but `change`. */
+/** DEL of the chain with `change` as the only keys that the runtime remembers. */
 function delOf(stage: Stage, pod: Omit<Pod, "capabilities">, change: JsonObject = {}, list = stage.list): void {
   for (const answer of stage.each("DEL", pod, change, list)) silent(answer);
 }
 
-/** The sandbox ends, and then comes DEL. */
+/** The sandbox ends before DEL. */
 function delWithNetns(stage: Stage, pod: Pod, netns: string, meanwhile: () => void = () => {}): void {
   stage.kill(pod);
   meanwhile();
@@ -250,7 +250,7 @@ function twoServed(stage: Stage): readonly [Pod, Pod] {
   return [stage.serve(8080), stage.serve(8081)];
 }
 
-/** The chain of ADDs, each killed within about the time that it took once, as far as it comes. */
+/** The ADDs of the chain, each killed within about its usual time, until one was killed. */
 function addUntilKilled(stage: Stage, pod: Pod, took: ReadonlyMap<string, number>): void {
   let prevResult: JsonObject | undefined;
   for (const plugin of stage.list.plugins) {

@@ -1,4 +1,4 @@
-/** What a main plugin does with its IPAM plugin, however that behaves. */
+/** How a main plugin handles its IPAM plugin, including a misbehaving one. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { sortKeys } from "../../lib/runtimes/runner.ts";
 import { ipamAnswer, withIpam } from "../chains.ts";
@@ -101,7 +101,7 @@ export const delegation: Section = {
   ],
 };
 
-/** The main plugin with a double in the place of its IPAM plugin. */
+/** The main plugin with a double instead of its IPAM plugin. */
 function withIpamType(stage: Stage, type: string): Part {
   return stage.main(withIpam(stage.list, { type }));
 }

@@ -1,4 +1,4 @@
-/** What any plugin does with its environment, whatever it is for. Each row asks every plugin of the chain. */
+/** How any plugin handles its environment. Each row tests every plugin of the chain. */
 import { attached } from "../chains.ts";
 import { refused, resultOf } from "../judge.ts";
 import { newest } from "../results.ts";
@@ -62,7 +62,7 @@ export const environment: Section = {
       title: "VERSION does not wait for the end of stdin",
       run: (stage) =>
         stage.everyPart((part) => {
-          // The shell holds the pipe open for writing; 124 would be the status of `timeout`.
+          // The shell keeps the pipe open for writing; `timeout` would exit with 124.
           const held = 'd=$(mktemp -d) && mkfifo $d/p && exec 5<>$d/p && exec timeout 20 "$0" <$d/p 5>&-';
           checkVersions(stage.ask(part, { command: "VERSION", under: ["bash", "--norc", "-c", held] }), ["0.4.0"]);
         }),
@@ -122,7 +122,7 @@ export const environment: Section = {
         for (const [index, containerId] of ids.entries()) {
           about(`container ID "${containerId}"`, () => wholeLife(stage, { containerId, hostPort: 8080 + index }));
         }
-        // "a" stands in many a file.
+        // Many files contain "a".
         stage.wantNothingLeft(
           clean,
           ids.slice(1).map((containerId) => ({ containerId })),
@@ -152,7 +152,7 @@ export const environment: Section = {
   ],
 };
 
-/** An environment without the rest of what a runtime sets. */
+/** An environment with only these variables of those that a runtime sets. */
 function only(env: Readonly<Record<string, string>>): Readonly<Record<string, string | undefined>> {
   const unset = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH"].map((name) => [name, undefined]);
   return { ...Object.fromEntries(unset), ...env };
@@ -196,7 +196,7 @@ function refuseEach(stage: Stage, variable: string, values: readonly string[]): 
   );
 }
 
-/** Attaches one container, with host port and limits, and detaches it. */
+/** Attaches and detaches one container with a host port and limits. */
 function wholeLife(
   stage: Stage,
   { hostPort, ...more }: { containerId?: string; ifname?: string; hostPort: number },

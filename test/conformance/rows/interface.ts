@@ -1,4 +1,4 @@
-/** What ADD makes, and what of the runtime's arguments it takes. */
+/** What ADD creates, and which arguments of the runtime it honours. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { ping } from "../../lib/node/traffic.ts";
 import type { CniResult } from "../../lib/runtimes/runner.ts";
@@ -83,7 +83,7 @@ export const interfaceRows: Section = {
       number: 80,
       title: "IPv4 works on a kernel without IPv6",
       run(stage) {
-        // What such a kernel's plugins see of it: no /proc/sys/net/ipv6.
+        // Plugins on a kernel without IPv6 see no /proc/sys/net/ipv6.
         const under = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys/net/ipv6; exec "$0"'];
         const [part, pod] = [stage.main(), stage.newPod()];
         const result = resultOf(stage.ask(part, { pod, under }));
@@ -147,7 +147,7 @@ function kubernetesArgs(): readonly string[] {
   return pairs.map((_, index) => [...pairs.slice(index), ...pairs.slice(0, index)].join(";"));
 }
 
-/** The main plugin, or the reference's bridge beside its ptp. */
+/** The main plugin, or for the reference its bridge instead of ptp. */
 function macTaker(stage: Stage): Part {
   const main = stage.main();
   if (main.type !== "ptp") return main;

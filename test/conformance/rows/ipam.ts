@@ -1,4 +1,4 @@
-/** Which addresses are given, and to how many. */
+/** Which addresses are assigned, and how many. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { ping } from "../../lib/node/traffic.ts";
 import type { CniResult } from "../../lib/runtimes/runner.ts";
@@ -73,7 +73,7 @@ export const ipam: Section = {
         const families = first.addresses.map((address) => (address.includes(":") ? 6 : 4));
         want(families.join() === "4,6", "an IPv4 and an IPv6 address", first.addresses);
         const before = stage.look();
-        // More than a /29 has: what one of them kept would be missing in the end.
+        // More than a /29 has: an address that one of them kept would be missing at the end.
         const others = Array.from({ length: 9 }, () => stage.newPod());
         for (const pod of others) refused(stage.ask(part, { pod }));
         stage.wantNothingLeft(before, others);
@@ -234,7 +234,7 @@ function take(stage: Stage, part: Part): Taken {
   return { pod, result, addresses: addressesOf(result) };
 }
 
-/** Takes addresses until there is none. Throws `Unmet` when one is given twice, or when there is no end. */
+/** Assigns addresses until none is left. Throws `Unmet` if one is assigned twice, or if there is no end. */
 function fill(stage: Stage, part: Part, end: number): { readonly taken: readonly Taken[]; readonly refusal: Answer } {
   const taken: Taken[] = [];
   for (;;) {
@@ -249,7 +249,7 @@ function fill(stage: Stage, part: Part, end: number): { readonly taken: readonly
   }
 }
 
-/** The node reaches the address, and it is none of those that a subnet keeps for itself. */
+/** Requires that the node reaches the address, and that it is not one that the subnet reserves. */
 function wantUsable(stage: Stage, { ips = [] }: CniResult): void {
   for (const { address, gateway } of ips) {
     const [host = "", length = "32"] = address.split("/");

@@ -1,4 +1,4 @@
-/** Host ports, by the packets that arrive; each row with every back end. */
+/** Host ports, tested by packets; each row runs with every back end. */
 import type { Conflist, JsonObject } from "../../lib/conflist.ts";
 import { nodeAddress4, nodeAddress6, outsideAddress4 } from "../../lib/node/netns.ts";
 import { answers, ask, type Spot, serve } from "../../lib/node/traffic.ts";
@@ -10,7 +10,7 @@ import { newest, someResult } from "../results.ts";
 import { about, type Row, type Section, want } from "../row.ts";
 import type { Answer, Pod, Stage } from "../stage.ts";
 
-/** Another address of the node, of which the outside knows. */
+/** Another address of the node, which the outside can reach. */
 const otherAddress4 = "203.0.113.9";
 
 export const portmap: Section = {
@@ -171,7 +171,7 @@ function wantAnswer(stage: Stage, from: Spot, host: string, port: number, wanted
   want(came.startsWith(wanted), `"${wanted}" for ${from ?? "the node"} at ${host}:${port}`, came);
 }
 
-/** What the service behind a host port says, or why there is no answer. */
+/** The answer of the service behind a host port, or the reason why there is none. */
 function answerOf({ node }: Stage, from: Spot, host: string, port: number): string {
   try {
     return ask(node, from, host, port);
@@ -180,7 +180,7 @@ function answerOf({ node }: Stage, from: Spot, host: string, port: number): stri
   }
 }
 
-/** ADD of portmap with one mapping, for a container that is not there. */
+/** ADD of portmap with one mapping, for a container that does not exist. */
 function mapping(stage: Stage, one: JsonObject): Answer {
   return stage.ask(stage.part("portmap"), { request: { runtimeConfig: ports([one]) } });
 }
@@ -205,7 +205,7 @@ function options({ stage, list }: Case): void {
     const seen = answerOf(stage, "outside", nodeAddress4, 8080);
     want(seen.startsWith(`${pod.pod} sees`) && !seen.includes(outsideAddress4), "a client that is hidden", seen);
   });
-  // The outside has two addresses; one of them is to be kept out.
+  // The outside has two addresses; one of them is to be blocked.
   const barred = "203.0.113.66";
   stage.sh(`ip -n outside address add ${barred}/24 dev uplink`);
   const inWords = backend === "nftables" ? ["ip", "saddr", "!=", barred] : ["!", "-s", `${barred}/32`];

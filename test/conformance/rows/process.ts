@@ -1,4 +1,4 @@
-/** What a plugin does as a process: streams, descriptors, children, signals. */
+/** The plugin as a process: streams, descriptors, children, signals. */
 import type { Node } from "../../lib/node/netns.ts";
 import { attached, ipamAnswer, onlyMain, withIpam } from "../chains.ts";
 import { callsOf, place } from "../doubles.ts";
@@ -49,7 +49,7 @@ export const process: Section = {
         place(stage.node, { type: "witness", answer: JSON.stringify(ipamAnswer(stage.list)) });
         const list = withIpam(stage.list, { type: "witness" });
         const main = stage.main(list);
-        // The reader ends when the last copy of the pipe's other end is closed; the shell has none any more.
+        // The reader ends once all copies of the pipe's write end are closed; the shell itself has none.
         const script = `d=$(mktemp -d) && mkfifo $d/p && { timeout 20 cat $d/p & "$0" 9>$d/p; done=$?; wait $! && exit $done; }`;
         const answer = stage.ask(main, { pod: stage.newPod(), under: ["bash", "--norc", "-c", script] });
         want(answer.status !== 124, "a pipe that ends with the plugin", "a process that holds it open");
@@ -92,12 +92,12 @@ export const process: Section = {
   ],
 };
 
-/** Names of all processes of the node but the one that asks. */
+/** Names of all processes of the node except the one that lists them. */
 function processes(node: Node): string {
   return node.sh("for p in /proc/[0-9]*; do [ $p = /proc/$$ ] || cat $p/comm 2>/dev/null || true; done").trim();
 }
 
-/** An orphan that has ended is there until the node's first process has asked for it. */
+/** A dead orphan exists until the node's first process reaps it. */
 function wantProcesses(node: Node, wanted: string): void {
   let now = processes(node);
   for (let turn = 0; turn < 50 && now !== wanted; turn++) {

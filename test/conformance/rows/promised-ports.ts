@@ -1,4 +1,4 @@
-/** What is promised of host ports beyond the checklist. */
+/** Promises about host ports beyond the checklist. */
 import { nodeAddress4, nodeAddress6 } from "../../lib/node/netns.ts";
 import { answers, serve } from "../../lib/node/traffic.ts";
 import { attached, bothFamilies, onlyMain, tcp } from "../chains.ts";
@@ -42,7 +42,7 @@ export const promisedPorts: Section = {
               for (const host of [nodeAddress4, nodeAddress6]) {
                 const asked = wanted.some(([hostPort, hostIP]) => hostPort === port && (!hostIP || hostIP === host));
                 const ask = () => answers(stage.node, "outside", host, port);
-                // A busy machine may take longer than the client waits.
+                // A busy machine may be slower than the client's time limit.
                 const open = ask() || (asked && ask());
                 want(open === asked, `${host}:${port} ${asked ? "open" : "closed"}`, open ? "open" : "closed");
               }
@@ -102,7 +102,7 @@ export const promisedPorts: Section = {
   ],
 };
 
-/** The whole chain's furniture, by a main plugin that another list configures. */
+/** Creates the shared objects of the whole chain with a main plugin that another list configures. */
 function settleWith(stage: Stage, { plugins }: Stage["list"]) {
   return stage.settle({ ...stage.list, plugins: [...plugins, ...stage.list.plugins.slice(1)] });
 }

@@ -1,4 +1,4 @@
-/** What the checklist does not ask and this project promises all the same. */
+/** Promises of this project beyond the checklist. */
 import { isNewer, type JsonObject } from "../../lib/conflist.ts";
 import { answers, ping, serve } from "../../lib/node/traffic.ts";
 import type { CniResult, Sandbox } from "../../lib/runtimes/runner.ts";
@@ -190,7 +190,7 @@ export const promises: Section = {
             const asked = { ...pod, ...sent(requests) };
             stage.add(asked);
             want(ping(stage.node, undefined, addressOf(stage, asked)), "an answer to the node's ping", "none");
-            // CRI-O does so after each ADD.
+            // CRI-O does this after each ADD.
             if (runtime === "crio") stage.check(asked);
             stage.del(asked);
             stage.wantNothingLeft(clean, [asked]);
@@ -209,7 +209,7 @@ export const promises: Section = {
         const [address = ""] = addressesOf(stage.add(pod, list));
         want(address.includes(":"), "an IPv6 address", address);
         serve(stage.node, pod.pod, 80);
-        // Where the host's end has an address, its duplicate address detection may take two seconds.
+        // If the host interface has an address, its duplicate address detection may take two seconds.
         stage.sh(`for i in 1 2 3 4 5; do ping -n -c 1 -W 1 ${address} >/dev/null && exit 0; done; exit 1`);
         want(answers(stage.node, "outside", "2001:db8:99::1", 8080), "an answer on host port 8080", "none");
         stage.check(pod, list);
@@ -224,7 +224,7 @@ function addressOf(stage: Stage, pod: Sandbox): string {
   return addressesOf(stage.runner.cached(stage.list, pod) ?? {})[0] ?? "";
 }
 
-/** Every command for one container. Chains came with 0.3.0: before, it is the main plugin's alone. */
+/** Every command for one container. Chains exist since 0.3.0: for older versions, only the main plugin. */
 function everyCommand(stage: Stage, cniVersion: string): void {
   const chains = !isNewer("0.3.0", cniVersion);
   const list = { ...(chains ? stage.list : onlyMain(stage.list)), cniVersion };
@@ -246,7 +246,7 @@ function everyCommand(stage: Stage, cniVersion: string): void {
   stage.wantNothingLeft(clean, [pod]);
 }
 
-/** DEL before ADD, a sandbox by the process that lives in it, and the last DEL without it (pkg/ocihook). */
+/** DEL before ADD, a sandbox named by a process that lives in it, and the last DEL without it (pkg/ocihook). */
 function nerdctl(stage: Stage): void {
   const clean = stage.settle();
   const pod = stage.newPod({ containerId: "default-4f0c1a2b3c4d", capabilities: attached(8080) });

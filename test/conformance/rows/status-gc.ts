@@ -1,4 +1,4 @@
-/** STATUS: whether an ADD could work. GC: what belongs to no valid attachment goes. Both came with 1.1.0. */
+/** STATUS: whether an ADD could work. GC: removes what belongs to no valid attachment. Both exist since 1.1.0. */
 import { type Sandbox, sortKeys } from "../../lib/runtimes/runner.ts";
 import { ipamAnswer, onlyMain, withIpam, withRanges } from "../chains.ts";
 import { callsOf, place } from "../doubles.ts";
@@ -172,13 +172,13 @@ export const statusGc: Section = {
   ],
 };
 
-/** The variables of an attachment, unset or, as libcni has it, empty. */
+/** The variables of an attachment, unset or, as libcni sets them, empty. */
 function bare(value: string | undefined): Readonly<Record<string, string | undefined>> {
   const names = ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS"];
   return Object.fromEntries(names.map((name) => [name, value]));
 }
 
-/** GC of every plugin of the list, without the DELs that libcni sends before. */
+/** GC of every plugin of the list, without the DELs that libcni sends first. */
 function collect(
   stage: Stage,
   valid: readonly Pick<Sandbox, "containerId" | "ifname">[],

@@ -1,4 +1,4 @@
-/** What any plugin does with its stdin, and how it refuses. Each row asks every plugin of the chain. */
+/** How any plugin handles its stdin, and how it refuses. Each row tests every plugin of the chain. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { refused, resultOf, silent } from "../judge.ts";
 import { newest } from "../results.ts";
@@ -120,7 +120,7 @@ function refusesStdin(number: number, title: string, code: readonly number[], ..
   };
 }
 
-/** ADD and DEL of every plugin with these keys; `first`: of those alone that begin a chain. */
+/** ADD and DEL of every plugin with these keys; `first`: only for plugins that begin a chain. */
 function addsWith(stage: Stage, request: JsonObject, first: JsonObject = {}): void {
   stage.everyPart((part) => {
     const keys = part.chained ? request : { ...request, ...first };
@@ -152,7 +152,7 @@ function wrongTypes({ role, conf }: Part, { subject }: Stage): readonly JsonObje
   }
 }
 
-/** Wrong in one way each. */
+/** Refusals of requests that are invalid in one respect each. */
 function refusals(stage: Stage, part: Part): readonly Answer[] {
   return [
     stage.ask(part, { env: { CNI_CONTAINERID: "a/b" } }),

@@ -1,4 +1,4 @@
-/** Which versions a plugin speaks, and the shape of a result in each. */
+/** The versions that a plugin supports, and the format of results in each. */
 import type { JsonObject } from "../../lib/conflist.ts";
 import { isNewer } from "../../lib/conflist.ts";
 import type { CniResult } from "../../lib/runtimes/runner.ts";
@@ -55,7 +55,7 @@ export const versions: Section = {
       title: "a result has the version of the request, for every version",
       run: (stage) =>
         stage.everyPart((part) => {
-          // Chains came with 0.3.0.
+          // Chains exist since 0.3.0.
           for (const version of part.versions.filter((one) => !part.chained || !isNewer("0.3.0", one))) {
             const { cniVersion } = resultIn(version, part, stage);
             want(cniVersion === version, `a result in version ${version}`, cniVersion ?? "no cniVersion");
@@ -218,14 +218,14 @@ function beginsAChain({ chained }: Part): boolean {
   return !chained;
 }
 
-/** What a plugin answers to ADD in a version, by the main plugin's configuration in `list`, and has forgotten by DEL. */
+/** A plugin's result of ADD in a version, with the main plugin's configuration from `list`; DEL follows. */
 function resultIn(version: string, part: Part, stage: Stage, list = stage.list): CniResult {
   const pod = { ...stage.newPod(), ifname: part.ifname };
   const first = part.role === "main" || part.role === "ipam";
   const asked = { ...part, conf: first ? mainOf(list) : part.conf };
   const question = { pod, stdin: JSON.stringify(stage.requestFor(asked, version)) };
   const result = about(`in version ${version}`, () => resultOf(stage.ask(asked, question)));
-  // A DEL that were refused would be another row's.
+  // Another row tests whether DEL succeeds.
   stage.ask(asked, { ...question, command: "DEL" });
   return result;
 }

@@ -1,4 +1,4 @@
-/** stdin: the protocol's keys, each plugin's configuration, results of every version. A value or a `CniError`. */
+/** stdin: the protocol's keys, each plugin's configuration, results of every version. Returns a value or throws a `CniError`. */
 import { parseConf as bandwidth } from "../../../plugins/bandwidth/conf.ts";
 import { parseConf as calico } from "../../../plugins/calico/conf.ts";
 import { parseConf as calicoIpam } from "../../../plugins/calico-ipam/conf.ts";

@@ -1,4 +1,4 @@
-/** Texts of store files. Our reader of long integers against the engine's, and the layout with its shortcuts against plain JSON. */
+/** Texts of store files: compares our reader of long integers with the engine's, and the layout with its shortcuts with plain JSON. */
 
 import { formatObject, parseObject } from "../../../src/store/file/layout.ts";
 import { parseJson, stringifyJson } from "../../../src/store/json.ts";
@@ -35,7 +35,7 @@ function attempt(read: () => unknown): Attempt {
   try {
     return { read: read() };
   } catch (error) {
-    // Deep nesting exhausts the engine's stack, its own parser's too.
+    // Deep nesting exhausts the engine's stack, also in its own parser.
     if (error instanceof SyntaxError || (error as Error).message.includes("stack overflow")) return { failed: true };
     throw error;
   }
@@ -47,7 +47,7 @@ function rounded(value: unknown): unknown {
   return mapped(value, rounded);
 }
 
-/** What `1e17` or `100000000000000000.5` is after it was written: that has neither point nor exponent, and is a long integer. */
+/** The value of `1e17` or `100000000000000000.5` after writing: it has neither point nor exponent, so it is read as a long integer. */
 function asWritten(value: unknown): unknown {
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
     const digits = String(value);
@@ -56,7 +56,7 @@ function asWritten(value: unknown): unknown {
   return mapped(value, asWritten);
 }
 
-/** What stays text until it is asked for, asked for. */
+/** Parses everything that is kept as text until first use. */
 function whole(value: unknown): unknown {
   return value instanceof JsonText ? whole(value.value()) : mapped(value, whole);
 }

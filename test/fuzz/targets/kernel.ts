@@ -1,6 +1,6 @@
 /**
- * The plugins on a kernel whose answers are cut, lost, late, doubled, out of order or wrong: each call ends, with one answer; and what
- * was left when no answer was made up, the DEL of an honest kernel removes.
+ * The plugins on a kernel whose answers are truncated, lost, late, duplicated, out of order or wrong: each call ends with one answer; and if no
+ * answer was made up, a DEL on an honest kernel removes everything that was left.
  */
 import type { NetlinkSocket, Sys } from "../../../src/host/sys.ts";
 import { littleEndian, viewOf } from "../../../src/netlink/attribute.ts";
@@ -10,7 +10,7 @@ import { FakeNode } from "../../lib/fake/node.ts";
 import { Input } from "../input.ts";
 import { checkAnswer, Finding, requireSame } from "../judge.ts";
 
-/** Far beyond what an operation on a model with two pods needs. */
+/** Far more than an operation on a model with two pods needs. */
 const maxReceives = 5_000;
 const binDirectory = "/opt/cni/bin";
 
@@ -93,7 +93,7 @@ function spoilt(socket: NetlinkSocket, answers: Answers): NetlinkSocket {
   };
 }
 
-/** What becomes of each answer, by the bytes of the input; at its end all are as they were. */
+/** Decides what happens to each answer, by the bytes of the input; after their end nothing is changed. */
 class Answers {
   truthful = true;
   readonly #input: Input;
@@ -175,7 +175,7 @@ function changed(datagram: Uint8Array, input: Input): Uint8Array {
   return copy;
 }
 
-/** An answer to a question that nobody asked. */
+/** An answer to a request that was never sent. */
 function stray(sequence: number): Uint8Array {
   const bytes = new Uint8Array(36);
   const view = viewOf(bytes);

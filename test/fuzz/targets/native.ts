@@ -1,6 +1,6 @@
 /**
- * The functions of the native host, called with whatever: numbers that are none, paths of all kinds, bytes on standard input, in files and
- * in sockets. Each call returns or throws an `Error` that names an errno. All paths lie in a directory of the process's own.
+ * The functions of the native host, called with arbitrary arguments: invalid numbers, paths of all kinds, bytes on standard input, in files and
+ * in sockets. Each call returns or throws an `Error` that names an errno. All paths are in a directory of this process.
  */
 import type { Native } from "../../../src/host/native.ts";
 import { Input } from "../input.ts";
@@ -15,9 +15,9 @@ declare const native: Native;
 declare const harness: Harness;
 
 const numbers = [0, 1, -1, 0.5, 20, 4096, 2 ** 31, 2 ** 32 + 1, -(2 ** 31), 2 ** 53, 1e300, Number.NaN, -0] as const;
-/** What is waited for: nothing that takes time. */
+/** Time limits that end at once. */
 const waits = [0, -1, 0.2, 1, Number.NaN, Number.NEGATIVE_INFINITY, -1e300] as const;
-/** For what ends as soon as there is something. */
+/** For calls that end as soon as there is data. */
 const anyWait = [...waits, 1e12, 1e300, Number.POSITIVE_INFINITY, 2 ** 31] as const;
 const names = [
   "a",
@@ -109,7 +109,7 @@ const functions: readonly ((input: Input) => void)[] = [
   (input) => void native.exchange(pathOf(input), textOf(input), input.pick(waits)),
 ];
 
-/** A directory with a file, a directory and a link to itself; its name is the process's. */
+/** A directory with a file, a directory and a link to itself; its name contains the process ID. */
 function prepare(): void {
   if (directory === "") {
     directory = `/tmp/tortie-fuzz-${native.pid()}`;

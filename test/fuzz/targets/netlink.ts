@@ -1,4 +1,4 @@
-/** A datagram to each decoder of `src/netlink`: a value or a `MalformedError`. The first byte chooses the decoder. */
+/** Passes a datagram to each decoder of `src/netlink`: a value or a `MalformedError`. The first byte selects the decoder. */
 import { readAddress } from "../../../src/netlink/address.ts";
 import { listAttributes, MalformedError, readAttributes } from "../../../src/netlink/attribute.ts";
 import { deleteFlow, matchesFlow, readFlow } from "../../../src/netlink/conntrack.ts";
@@ -20,12 +20,12 @@ import { readRoute } from "../../../src/netlink/route.ts";
 import { Input } from "../input.ts";
 import { tolerate } from "../judge.ts";
 
-/** In this order for ever: the corpus says a decoder by its number. */
+/** Never change the order: the corpus identifies decoders by number. */
 export const decoders: readonly ((reply: Reply) => unknown)[] = [
   decodeAck,
   readAddress,
   readFilter,
-  // Its properties are read when they are asked for.
+  // Its properties are decoded on access.
   (reply) => {
     const link = readLink(reply);
     return [

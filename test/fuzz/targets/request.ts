@@ -1,6 +1,6 @@
 /**
- * Whole requests on the model of a node: environment and standard input are the fuzzer's. One answer; an ADD that fails, and one that is
- * followed by DEL, leave the node as it was.
+ * Whole requests on the model of a node: the fuzzer supplies environment and standard input. There is one answer; a failed ADD, and an ADD
+ * followed by DEL, leave the node unchanged.
  */
 
 import { descriptors } from "#plugins/descriptors";

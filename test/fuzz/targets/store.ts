@@ -1,6 +1,5 @@
 /**
- * A node whose pod has addresses, and one file of the store that is not what we wrote any more. Every command has one answer that is no
- * bug's.
+ * A node whose pod has addresses, with one corrupted file in the store. Every command has one answer, which is not that of a bug.
  */
 import { decodeUtf8 } from "../../../src/net/text.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
@@ -18,7 +17,7 @@ const calls = [
   ["DEL", "c2", {}],
 ] as const;
 
-/** What the store holds after the first ADD, by path; made once. */
+/** The content of the store after the first ADD, by path; created once. */
 let stored: ReadonlyMap<string, string> | undefined;
 
 export function main(bytes: Uint8Array): void {
@@ -55,7 +54,7 @@ function storeAfterAdd(): ReadonlyMap<string, string> {
   return new Map(paths.map((path) => [path, files.read(path)]));
 }
 
-/** Of one file, all or a piece is another text. */
+/** Replaces one file, or a piece of it, by other text. */
 function spoilt(files: ReadonlyMap<string, string>, input: Input): ReadonlyMap<string, string> {
   const path = input.pick([...files.keys()]);
   const old = files.get(path) ?? "";

@@ -1,4 +1,4 @@
-/** Small languages: addresses, prefixes, MACs, names, selectors, CNI_ARGS. What is taken is canonical and is taken again. */
+/** Small languages: addresses, prefixes, MACs, names, selectors, CNI_ARGS. Accepted texts become canonical, which is accepted too. */
 
 import { compileConditions, isIptablesStyle } from "../../../plugins/portmap/conditions.ts";
 import { parseArgs, parsePath } from "../../../src/cni/args.ts";
@@ -55,7 +55,7 @@ function isFixed(what: string, text: string, canonical: (text: string) => string
   if (one !== undefined) requireSame(`canonical ${what}`, canonical(one), one);
 }
 
-/** Of identifiers that pass, no file name leads elsewhere and no alias is cut. */
+/** For valid identifiers, no file name leads to another directory and no alias is truncated. */
 function namesOf(text: string): void {
   const [network = "", containerId = "", ifname = ""] = text.split(" ");
   if (!isIdentifier(network) || !isIdentifier(containerId) || interfaceNameFault(ifname) !== undefined) return;
