@@ -79,13 +79,19 @@ function isOwn(sys: Sys, node: string, block: string): boolean {
  * Removes the routes of unused blocks of the released addresses. Pool and block may be gone, so it considers a block of each size.
  */
 export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: readonly string[]): void {
+  const known = new Map<string, Use>();
+  const use = (block: string) => {
+    const found = known.get(block) ?? useOf(sys, node, block);
+    known.set(block, found);
+    return found;
+  };
   const idle = addresses.flatMap((address) => {
     const candidates: string[] = [];
     // The usual size is the first, and mostly the last that is worked out.
     for (const size of blockSizes(familyOf(address))) {
       const block = maskPrefix(`${addressOf(address)}/${size}`);
-      const use = useOf(sys, node, block);
-      if (use !== "none") return use === "idle" ? [block] : [];
+      const found = use(block);
+      if (found !== "none") return found === "idle" ? [block] : [];
       candidates.push(block);
     }
     return candidates;
@@ -114,8 +120,10 @@ function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): 
   );
 }
 
+type Use = "used" | "idle" | "none" | "unknown";
+
 /** A block of another node, without an owner, or of a single address has no route here. */
-function useOf(sys: Sys, node: string | undefined, cidr: string): "used" | "idle" | "none" | "unknown" {
+function useOf(sys: Sys, node: string | undefined, cidr: string): Use {
   const block = unlessDamaged(() => drive(readBlock(cidr), blockStore(sys)));
   if (block === "damaged") return "unknown";
   if (block === undefined) return "none";

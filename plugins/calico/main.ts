@@ -17,7 +17,7 @@
 import { podOf } from "../../src/cni/pod.ts";
 import type { Result } from "../../src/cni/result.ts";
 import { withExecutor } from "../../src/dataplane/executor.ts";
-import { hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
+import { type Endpoint, hasEndpoint, readEndpoint, writeEndpoint } from "../../src/endpoint/endpoint.ts";
 import { originOf } from "../../src/endpoint/origin.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -59,6 +59,7 @@ import { checkReadiness, testDatastore } from "./readiness.ts";
 import {
   collectInterfaces,
   forget,
+  forgetAll,
   type Recorded,
   type RemovedInterfaces,
   removeIdle,
@@ -156,15 +157,15 @@ export default definePlugin<CalicoConf>({
     const { sys } = context;
     const { network, conf } = request;
     const valid = new Set(request.valid.map((attachment) => ownerOf({ network, ...attachment })));
-    const collected: RemovedInterfaces[] = [];
+    const collected: Endpoint[] = [];
     if (usesAgent(request.document)) {
       collectOfCluster(request, context, valid);
       return;
     }
     runEvery([
-      () => collectInterfaces(sys, network, valid, (removed) => collected.push(removed)),
+      () => collectInterfaces(sys, network, valid, (record) => collected.push(record)),
       () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
-      () => runEvery(collected.map((removed) => () => forget(sys, removed, []))),
+      () => forgetAll(sys, collected, true),
       () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
       () =>
         reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document)) ? network : undefined, () =>
@@ -186,22 +187,22 @@ export default definePlugin<CalicoConf>({
 /** The agent makes routes for the blocks of a cluster, so none is looked at here. */
 function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, valid: ReadonlySet<string>): void {
   const { sys } = context;
-  const collected: RemovedInterfaces[] = [];
+  const collected: Endpoint[] = [];
   runEvery([
-    () => collectInterfaces(sys, request.network, valid, (removed) => collected.push(removed)),
+    () => collectInterfaces(sys, request.network, valid, (record) => collected.push(record)),
     () =>
       runEvery(
-        collected.map((removed) => () => deleteEndpoint(sys, removed.attachment, endpointOf(removed, request, sys))),
+        collected.map((record) => () => deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys))),
       ),
     () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
-    () => runEvery(collected.map((removed) => () => forget(sys, removed, undefined))),
+    () => forgetAll(sys, collected, false),
     () => removeIdle(sys),
   ]);
 }
 
 /** Whose endpoint goes: by its record, or by what the runtime says. */
 function endpointOf(
-  { record }: RemovedInterfaces,
+  { record }: Pick<RemovedInterfaces, "record">,
   { conf, args }: Pick<DelRequest<CalicoConf>, "conf" | "args">,
   sys: Sys,
 ) {

@@ -29,7 +29,7 @@ export interface RemovedInterfaces {
   readonly record: Endpoint | undefined;
   /** The names of host interfaces that were removed or missing. */
   readonly hostInterfaces: readonly string[];
-  /** Whether nobody need look again if the shared objects are idle. */
+  /** Whether the shared objects were removed because no other attachment uses them. */
   readonly wasLast: boolean;
 }
 
@@ -69,6 +69,30 @@ export function forget(
   removeEndpoint(sys, attachment);
   // Of two that end at the same time each has seen the other's record.
   if (!wasLast) removeIdle(sys);
+}
+
+/**
+ * The same for the attachments of these records, looking at each block once. `areBlocksOurs`: whether the routes of the blocks are made here, not
+ * by the agent of a cluster. Whether the shared objects are idle then is for the caller to see, once for all.
+ */
+export function forgetAll(sys: Sys, records: readonly Endpoint[], areBlocksOurs: boolean): void {
+  const nodes = new Set(records.map(({ node }) => node));
+  runEvery(
+    [...nodes].map((node) => () => {
+      const ofNode = records.filter((record) => record.node === node);
+      if (areBlocksOurs) {
+        const addresses = ofNode.flatMap((record) => record.addresses);
+        removeIdleBlocks(sys, node, addresses);
+      }
+      runEvery(
+        ofNode.map(
+          ({ attachment }) =>
+            () =>
+              removeEndpoint(sys, attachment),
+        ),
+      );
+    }),
+  );
 }
 
 /** Rules outlive the interface, where its sandbox goes on. It may have come to be another's: what has that name there is checked first. */
@@ -115,15 +139,12 @@ interface StaleInterface {
   readonly record?: Endpoint;
 }
 
-/**
- * Removes the interfaces of what belongs to `network` but to none of the owners in `valid`. Those that had records are told of; whether the
- * shared objects are idle then is for the caller to see, once for all.
- */
+/** Removes the interfaces of what belongs to `network` but to none of the owners in `valid`. Calls `onRemoved` for those that had records. */
 export function collectInterfaces(
   sys: Sys,
   network: string,
   valid: ReadonlySet<string>,
-  onRemoved: (leaving: RemovedInterfaces) => void,
+  onRemoved: (record: Endpoint) => void,
 ): void {
   const records = listEndpoints(sys).filter(
     ({ attachment }) => attachment.network === network && !valid.has(ownerOf(attachment)),
@@ -144,9 +165,8 @@ export function collectInterfaces(
       const unrecorded = executor
         .list("veth", ownerPrefixOf(network))
         .filter(({ owner }) => !valid.has(owner) && !owners.has(owner));
-      executor.removeLinks<StaleInterface>([...recorded, ...unrecorded], ({ name, record }) => {
-        if (record === undefined || !withoutRules.has(record)) return;
-        onRemoved({ attachment: record.attachment, record, hostInterfaces: [name], wasLast: true });
+      executor.removeLinks<StaleInterface>([...recorded, ...unrecorded], ({ record }) => {
+        if (record !== undefined && withoutRules.has(record)) onRemoved(record);
       });
     });
   runEvery([...rules, links]);

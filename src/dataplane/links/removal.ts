@@ -36,20 +36,24 @@ export function removeLinks<L extends StaleLink>(
   onGone: (link: L) => void,
   namespaces: Namespaces,
 ): void {
-  const byName = new Map(links.map((link) => [link.name, link]));
-  const isStale = (found: Link) => {
-    const stale = byName.get(found.name);
-    return stale !== undefined && isOwn(found, stale.owner, stale.signature);
-  };
-  runEvery([
-    () => {
-      if (links.length > 1) deleteTogether(isStale, namespaces);
-    },
-    ...links.map((link) => () => {
-      removeLink(link.owner, { ...link, kind: "link", at: "host" }, namespaces);
+  // Sandboxes that had the name one after another all claim it.
+  const byName = new Map<string, L[]>();
+  for (const link of links) byName.set(link.name, [...(byName.get(link.name) ?? []), link]);
+  const isStale = (found: Link) =>
+    byName.get(found.name)?.some(({ owner, signature }) => isOwn(found, owner, signature)) === true;
+  if (links.length > 1) deleteTogether(isStale, namespaces);
+  const left = new Map(
+    hostLinks(namespaces)
+      .filter(isStale)
+      .map((found) => [found.name, found]),
+  );
+  runEvery(
+    links.map((link) => () => {
+      const found = left.get(link.name);
+      if (found !== undefined) deleteOne("host", found, namespaces);
       onGone(link);
     }),
-  ]);
+  );
 }
 
 /** The host's links of a kind whose alias begins with `ownerPrefix`. */

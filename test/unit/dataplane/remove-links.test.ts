@@ -93,6 +93,12 @@ test("a link without an alias goes where its signature is ours", () => {
   expect([names(), count()]).toEqual([["lo"], 1]);
 });
 
+test("a name that several owners had goes, whichever of them has it", () => {
+  const earlier = { name: "bwp2", owner: ownerOf(9) };
+  expect(remove(stand.sys, [earlier, ...four, earlier])).toHaveLength(6);
+  expect(names()).toEqual(["lo"]);
+});
+
 test("a group that a link is in already is not used", () => {
   const [high = 0, low = 0] = new FakeSys({ machine: newStand().machine }).randomBytes(2);
   const foreign = addLink("foreign");
