@@ -11,7 +11,7 @@ import type { JsonObject } from "../../test/lib/conflist.ts";
 import { Node } from "../../test/lib/node/netns.ts";
 import { Runner, requestOf, type Sandbox } from "../../test/lib/runtimes/runner.ts";
 import { workDir } from "./measure.ts";
-import { type Scenario, standingRequests } from "./scenarios.ts";
+import type { Scenario } from "./scenarios.ts";
 
 export interface Count {
   readonly pod: string;
@@ -45,16 +45,12 @@ export async function countInstructions(directory: string, scenarios: readonly S
   return counts;
 }
 
-function countScenario(
-  node: Node,
-  directory: string,
-  { name: pod, ours, capabilities: template, isStanding }: Scenario,
-) {
+function countScenario(node: Node, directory: string, { name: pod, ours, capabilities: template, standing }: Scenario) {
   const plain = new Runner({ node, pluginDirs: [directory] });
   const sandbox = (containerId: string, capabilities: JsonObject): Sandbox => {
     return { containerId, netns: node.addPod(containerId), ifname: "eth0", capabilities };
   };
-  if (isStanding) plain.add(ours, sandbox("standing", standingRequests));
+  if (standing !== undefined) plain.add(ours, sandbox("standing", standing));
   const capabilities = JSON.parse(JSON.stringify(template).replace('"@hostPort@"', "20000")) as JsonObject;
   const first = sandbox("first", capabilities);
   plain.add(ours, first);

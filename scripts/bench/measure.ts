@@ -10,7 +10,7 @@ import type { Conflist, JsonObject } from "../../test/lib/conflist.ts";
 import { Node } from "../../test/lib/node/netns.ts";
 import { Runner, requestOf } from "../../test/lib/runtimes/runner.ts";
 import { root } from "../../test/lib/suite.ts";
-import { type Scenario, standingRequests } from "./scenarios.ts";
+import type { Scenario } from "./scenarios.ts";
 
 export const workDir = join(root, "build/bench");
 const warmUpRounds = 2;
@@ -81,7 +81,7 @@ export function buildDriver(): string {
 
 /** One node per network, so that pods of one chain are never the first or last pod that another chain finds. */
 function standsOf({ suites, scenarios }: MeasureOptions): readonly Stand[] {
-  const key = ({ isStanding, ours }: Scenario) => `${isStanding} ${ours.text}`;
+  const key = ({ standing, ours }: Scenario) => `${JSON.stringify(standing)} ${ours.text}`;
   return [...new Set(scenarios.map(key))].flatMap((wanted) => {
     const alike = scenarios.filter((scenario) => key(scenario) === wanted);
     return suites.map((suite) => ({ suite, scenarios: alike }));
@@ -92,10 +92,10 @@ async function prepare({ suite, scenarios }: Stand, pods: number): Promise<Node>
   const node = await Node.start("bench");
   for (let i = 0; i < pods; i++) node.addPod(`bench${i}`);
   const [first] = scenarios;
-  if (first?.isStanding) {
+  if (first?.standing !== undefined) {
     const sandbox = { containerId: "standing", netns: node.addPod("standing"), ifname: "eth0" };
     const runner = new Runner({ node, pluginDirs: [suite.directory] });
-    runner.add(first[suite.list], { ...sandbox, capabilities: standingRequests });
+    runner.add(first[suite.list], { ...sandbox, capabilities: first.standing });
   }
   return node;
 }

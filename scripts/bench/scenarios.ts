@@ -8,8 +8,11 @@ export interface Scenario {
   readonly name: string;
   /** The capability arguments of the pod. */
   readonly capabilities: JsonObject;
-  /** The node already has a pod. Otherwise each ADD is that of a node's first pod, and each DEL that of its last. */
-  readonly isStanding: boolean;
+  /**
+   * The capability arguments of the pod that the node already has. Absent: it has none, so that each ADD is that of a node's first pod, and each DEL
+   * that of its last.
+   */
+  readonly standing: JsonObject | undefined;
   /** Go's bandwidth crashes in CHECK of a pod without limits; Go's portmap with host ports looks for rules of the wrong family. */
   readonly canGoCheck: boolean;
   readonly go: Conflist;
@@ -24,7 +27,7 @@ const plain = { capabilities: {}, canGoCheck: false };
 const limited = { capabilities: { bandwidth: requests.bandwidth }, canGoCheck: true };
 const full = { capabilities: requests, canGoCheck: false };
 /** The requests of the pod that stays, with a fixed host port instead of one chosen by the driver. */
-export const standingRequests = {
+const standingRequests = {
   ...requests,
   portMappings: [{ hostPort: 19_000, containerPort: 80, protocol: "tcp" }],
 };
@@ -39,17 +42,18 @@ const dual = {
 };
 
 /**
- * Plain: an address. Limited: also rate limits. Full: also a host port. Ours masquerades here and Go's ptp does not: on an empty node the first
+ * Plain: an address. Limited: also rate limits. Full: also a host port. Only: the other pod of the node has no host port. Ours masquerades here and Go's ptp does not: on an empty node the first
  * pod creates the nf_tables objects and starts the kernel's connection tracking.
  */
 export const scenarios: readonly Scenario[] = [
-  { name: "plain", ...plain, isStanding: true, ...v4 },
-  { name: "limited", ...limited, isStanding: true, ...v4 },
-  { name: "full", ...full, isStanding: true, ...v4 },
-  { name: "plain-dual", ...plain, isStanding: true, ...dual },
-  { name: "full-dual", ...full, isStanding: true, ...dual },
-  { name: "plain-empty", ...plain, isStanding: false, ...v4 },
-  { name: "full-empty", ...full, isStanding: false, ...v4 },
+  { name: "plain", ...plain, standing: standingRequests, ...v4 },
+  { name: "limited", ...limited, standing: standingRequests, ...v4 },
+  { name: "full", ...full, standing: standingRequests, ...v4 },
+  { name: "plain-dual", ...plain, standing: standingRequests, ...dual },
+  { name: "full-dual", ...full, standing: standingRequests, ...dual },
+  { name: "full-only", ...full, standing: {}, ...v4 },
+  { name: "plain-empty", ...plain, standing: undefined, ...v4 },
+  { name: "full-empty", ...full, standing: undefined, ...v4 },
 ];
 
 /** One subnet per family, with a default route each. */
