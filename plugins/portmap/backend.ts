@@ -13,7 +13,7 @@ export interface PortRequest {
   readonly attachment: Attachment;
   readonly conf: PortmapConf;
   readonly targets: readonly Target[];
-  /** Whose host ports may be taken over. */
+  /** The attachments whose host ports may be taken over. */
   readonly hasEnded: HasEnded;
 }
 

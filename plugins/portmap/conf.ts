@@ -22,7 +22,7 @@ export interface Mapping {
 }
 
 export interface PortmapConf {
-  /** `backend` if it is set, else the one that other options imply, else nftables. */
+  /** `backend` if it is set, otherwise the one that other options imply, otherwise nftables. */
   readonly backend: "nftables" | "iptables";
   readonly snat: boolean;
   readonly masqAll: boolean;

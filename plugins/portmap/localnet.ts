@@ -23,7 +23,7 @@ export function planLocalnet(
   return [{ kind: "sysctl", at: "host", path, value: "1", initial: true, afterFirewall: true }];
 }
 
-/** The host interface that leads to an address of the container: the only one in the result, else the one in the kernel's routes. */
+/** The host interface that leads to an address of the container: the only one in the result, otherwise the one in the kernel's routes. */
 export function interfaceTowards(result: Result, sys: Sys): (address: string) => string | undefined {
   const [only, ...others] = hostInterfaces(result);
   // If the result has several (a bridge and its port, an ifb), only the kernel's routes tell.

@@ -183,7 +183,7 @@ export class Executor {
     return hasNftTable(tables, this.sys);
   }
 
-  /** Whether each chain exists, whoever owns it. */
+  /** Whether each chain exists, with any owner. */
   hasChains(chains: readonly NftChainName[]): readonly boolean[] {
     return hasNftChains(chains, this.sys);
   }

@@ -20,7 +20,7 @@ import { RTM_NEWLINK, requestWithAck } from "./rtnetlink.ts";
 
 /** What a new link consists of, by its kind in the kernel's words. */
 export interface NewLinks {
-  /** A pair; the peer is born in the namespace of a file descriptor. */
+  /** A pair; the peer is created in the namespace of a file descriptor. */
   readonly veth: {
     readonly end: NewEnd;
     readonly peer: NewEnd;

@@ -1,4 +1,4 @@
-/** Two nodes' agents on one real etcd: addresses for many pods at once, through kills and a datastore that is away. */
+/** Two nodes' agents on one real etcd: addresses for many pods at once, with kills and an unavailable datastore. */
 import { statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -62,7 +62,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`addresses${etcdIsMissing ? `: ${et
     });
   }
 
-  /** What the blocks hold. */
+  /** The content of the blocks. */
   async function allocated(): Promise<number> {
     const values = Object.values(await etcd.dump(blocks));
     return values

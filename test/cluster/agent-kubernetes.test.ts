@@ -1,4 +1,4 @@
-/** The node agent's start on a real kube-apiserver: the Node is the kubelet's, and Calico's words stand in its annotations. */
+/** The node agent's start on a real kube-apiserver: the Node belongs to the kubelet, and Calico's data is in its annotations. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Agent } from "../lib/cluster/agent.ts";

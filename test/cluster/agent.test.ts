@@ -1,4 +1,4 @@
-/** The node agent on a real etcd: its start, its end, and what it does while the datastore is away. */
+/** The node agent on a real etcd: its start, its end, and its behaviour while the datastore is unavailable. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Agent } from "../lib/cluster/agent.ts";

@@ -80,7 +80,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd${etcdIsMissing ? `: ${etcdIsM
       expect(await driveAsync(list("IPPool"), datastore.store)).toEqual([]);
       await expect(driveAsync(list("IPPool"), stranger.store)).rejects.toThrow("user name is empty");
       await expect(driveAsync(list("IPPool"), mistaken.store)).rejects.toThrow("authentication failed");
-      // Tokens are in the server's memory.
+      // The server keeps tokens in memory only.
       await secured.kill();
       await secured.begin();
       expect(await driveAsync(list("IPPool"), datastore.store)).toEqual([]);
@@ -101,7 +101,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd${etcdIsMissing ? `: ${etcdIsM
     try {
       expect(await driveAsync(list("IPPool"), datastore.store)).toEqual([]);
       await expect(driveAsync(list("IPPool"), stranger.store)).rejects.toMatchObject({ name: "Unanswered" });
-      // All certificates are replaced, where they are.
+      // All certificates are replaced in place.
       makeCertificates(directory);
       await secured.kill();
       await secured.begin();

@@ -48,7 +48,7 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
       ),
     clear: () => api.clear(),
     async compact() {
-      // A server that starts knows no changes before its start.
+      // A server does not know changes from before its start.
       await api.kill();
       await api.begin();
     },
@@ -206,7 +206,7 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
         sleep(300).then(() => writeFileSync(path, right)),
       ]);
       expect(found).toEqual([]);
-      // Nobody is left who trusts the old authority.
+      // No client trusts the old authority any more.
       api.renewCertificates();
       await api.kill();
       await api.begin();

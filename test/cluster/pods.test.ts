@@ -1,4 +1,4 @@
-/** Pods of a Kubernetes cluster: Calico's own conflist, unmodified, by the plugins, the agent and a real kube-apiserver. */
+/** Pods of a Kubernetes cluster: Calico's own conflist, unmodified, with our plugins, the agent and a real kube-apiserver. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -27,7 +27,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
   let node: Node;
   let agent: Agent;
   let runner: Runner;
-  /** Of the agent, which may do what its role says. */
+  /** The agent's account, with the permissions of its role. */
   let kubeconfig: string;
 
   beforeAll(async () => {
@@ -220,7 +220,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     await api.begin();
     await expect.poll(() => spooled(), { timeout: 60_000 }).toEqual([]);
     expect(await allocated()).toBe(0);
-    // The chain's three processes, and the two questions of calico that nobody answers.
+    // The chain's three processes, and the two requests of calico without an answer.
     expect(slowest).toBeLessThan(2000);
   });
 

@@ -1,11 +1,11 @@
 /**
- * The steps that were recorded of Calico's own plugins on etcd, for containers without Kubernetes (`test/fixtures/calico-newest/etcd`), by ours: every key
- * and value is the same, but for UIDs, times and MAC addresses, and for what is listed here:
+ * The recorded steps of Calico's own plugins on etcd, for containers without Kubernetes (`test/fixtures/calico-newest/etcd`), repeated with ours: every
+ * key and value is the same except for UIDs, times and MAC addresses, and these differences:
  *
  *     attributes of an address      ours name the interface too: a container may have several in one network
- *     a node's first block          Calico's is where a random number generator of Go's starts, seeded by the node's name; others need not know
+ *     a node's first block          Calico's is chosen by Go's random number generator, seeded by the node's name; other programs do not depend on it
  *     a container's host interface  ours is named by a digest; Calico's by 11 characters of the ID, which two containers may share
- *     tiers, ClusterInformation     calicoctl and Calico's node made these; no plugin does
+ *     tiers, ClusterInformation     created by calicoctl and Calico's node, not by plugins
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ interface Step {
   readonly command: "add" | "del";
   readonly container: string;
   readonly node: string;
-  /** By the argument `IP`, as it was recorded. */
+  /** By the recorded argument `IP`. */
   readonly address?: string;
 }
 
@@ -100,7 +100,7 @@ describe.skipIf(etcdIsMissing !== undefined)(
   },
 );
 
-/** What the plugins wrote, by key, without what differs from run to run. */
+/** The plugins' objects, by key, without values that differ between runs. */
 function comparable(text: string): Fields {
   const entries = Object.entries(JSON.parse(text) as Readonly<Record<string, string>>).flatMap(([key, value]) => {
     const read = parseJson(value) as Fields;

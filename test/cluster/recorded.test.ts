@@ -1,9 +1,9 @@
 /**
- * The steps that were recorded of Calico's own plugins on a real kube-apiserver (`test/fixtures/calico-newest`), by ours: the objects and the pods'
- * annotations are the same, but for UIDs, times and MAC addresses, and for what is listed here:
+ * The recorded steps of Calico's own plugins on a real kube-apiserver (`test/fixtures/calico-newest`), repeated with ours: the objects and the pods'
+ * annotations are the same except for UIDs, times and MAC addresses, and these differences:
  *
  *     attributes of an address      ours name the interface too: a container may have several in one network
- *     a node's first block          Calico's is where a random number generator of Go's starts, seeded by the node's name; others need not know
+ *     a node's first block          Calico's is chosen by Go's random number generator, seeded by the node's name; other programs do not depend on it
  *     08 ADD pn, ipAddrsNoIpam      not supported; the step changes no object of IPAM, and is left out
  *     09 ADD pf, floatingIPs        not supported; the pod has `hwAddr` alone
  */
@@ -49,14 +49,14 @@ const steps: readonly Step[] = [
   { name: "09-add-pf", command: "add", pod: "pf", node: "rig-node", annotations: { hwAddr: "0a:00:00:00:00:05" } },
   { name: "10-add-ps", command: "add", pod: "ps", node: "rig-node", annotations: { ipv4pools: '["small"]' } },
 ];
-/** The blocks that were recorded, by node and pool. */
+/** The recorded blocks, by node and pool. */
 const recordedBlocks = [
   { node: "rig-node", pool: "192.168.", cidr: "192.168.230.0/26" },
   { node: "node-b", pool: "192.168.", cidr: "192.168.218.64/26" },
   { node: "node-c", pool: "192.168.", cidr: "192.168.99.192/26" },
   { node: "rig-node", pool: "10.77.", cidr: "10.77.0.0/29" },
 ] as const;
-/** Whose recorded annotations are not to be compared: the pod of the step that is left out. */
+/** The pod of the omitted step, whose recorded annotations are not compared. */
 const leftOut = "pn";
 
 interface Raw {
@@ -175,7 +175,7 @@ function recorded(step: string): readonly Raw[] {
   return parseJson(readFileSync(join(recordings, `${step}.objects.json`), "utf8")) as readonly Raw[];
 }
 
-/** By kind and name, without what differs from run to run. */
+/** By kind and name, without values that differ between runs. */
 function comparable(objects: readonly Raw[]): Fields {
   const own = objects.filter(({ kind }) => (Object.values(kinds) as readonly string[]).includes(kind));
   return Object.fromEntries(
@@ -186,7 +186,7 @@ function comparable(objects: readonly Raw[]): Fields {
   );
 }
 
-/** What the plugin wrote: the last sandbox, and the addresses. */
+/** The plugin's annotations: the last sandbox, and the addresses. */
 function ofPods(pods: readonly Raw["metadata"][]): Fields {
   const names = ["containerID", "podIP", "podIPs"].map((name) => prefix + name);
   return Object.fromEntries(

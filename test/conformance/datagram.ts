@@ -22,7 +22,7 @@ export function askUdp(node: Node, from: Spot, fromPort: number, host: string, p
   return status === 0 ? stdout : undefined;
 }
 
-/** Sends an INIT to a port of a host; returns whether, and from whom, one arrives at `spot` on its own port within a second. */
+/** Sends an INIT to a port of a host; returns whether one arrives, and its source, at `spot` on its own port within a second. */
 export function knockSctp(
   node: Node,
   { from, host, port, spot, to }: { from: Spot; host: string; port: number; spot: Spot; to: number },

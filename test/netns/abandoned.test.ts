@@ -1,4 +1,4 @@
-/** Host ports of an attachment that nothing but its mapping is left of: who asks for them gets them, unless its address is still on the host. */
+/** Host ports of an attachment of which only the mapping is left: another attachment may have them, unless the address is still on the host. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node, nodeAddress4, outsideAddress4 } from "../lib/node/netns.ts";
@@ -45,7 +45,7 @@ function chainWith(backend: string) {
   return { add: (pod: Sandbox) => runner.add(own, pod), del: (pod: Sandbox) => runner.del(own, pod) };
 }
 
-/** As a GC leaves it that was killed when `calico` was done. */
+/** The state after a GC that was killed when `calico` was done. */
 function abandon({ containerId }: Sandbox, address: string): void {
   forget(containerId);
   node.sh(`ip netns del ${containerId}`);

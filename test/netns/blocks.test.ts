@@ -1,4 +1,4 @@
-/** Packets to an address of the node's blocks that no pod has end on the node, and the node is as before when the last pod has gone. */
+/** Packets to unused addresses of the node's blocks end on the node, and after the last pod the node is unchanged. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { leaks } from "../lib/node/kept.ts";
@@ -36,7 +36,7 @@ function blockRoutes(): readonly string[] {
   return text.split("\n").flatMap((line) => /^blackhole (\S+)/.exec(line)?.[1] ?? []);
 }
 
-/** A pool with blocks of that size, and a conflist that takes from it. */
+/** A pool with blocks of that size, and a conflist that uses it. */
 function withPool(cidr: string, blockSize: number): Conflist {
   const [name, v6] = [`pool-${blockSize}`, cidr.includes(":")];
   const pool = {
@@ -57,7 +57,7 @@ function withPool(cidr: string, blockSize: number): Conflist {
   return { ...list, plugins: list.plugins.map((plugin) => (plugin.type === "calico" ? { ...plugin, ipam } : plugin)) };
 }
 
-/** How many packets to the address arrive outside, of those that a pod and the node send. */
+/** The number of packets to the address that arrive outside, of those that a pod and the node send. */
 function arrivedOutside(address: string): number {
   const family = address.includes(":") ? "ip6" : "ip";
   node.sh(
@@ -80,7 +80,7 @@ test("calico adds one route per block and family, whatever the number of pods, a
   expect([v4, v6]).toEqual([expect.stringMatching(/\/26$/), expect.stringMatching(/\/122$/)]);
   // The last address of each block, which no pod has.
   for (const free of [lastOf(v4), lastOf6(v6)]) expect([free, arrivedOutside(free)]).toEqual([free, 0]);
-  // The counter counts.
+  // Proves that the counter works.
   expect(arrivedOutside("198.51.100.7")).toBe(4);
   for (const { result } of pods) {
     for (const { address } of result.ips ?? []) expect(ping(node, undefined, address.replace(/\/.*/, ""))).toBe(true);

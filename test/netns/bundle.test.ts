@@ -1,4 +1,4 @@
-/** The bundle of the operator's command, copied to where people copy it, under each Node that is here (`TORTIE_NODES`: paths, by colons). */
+/** The bundle of the operator's command, copied to the usual places, with each installed Node (`TORTIE_NODES`: paths, separated by colons). */
 import {
   copyFileSync,
   mkdirSync,
@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** The bundle under another name, with what is to lie in its directory. */
+/** The bundle under another name, optionally with a package.json in its directory. */
 function placed(name: string, packageJson?: object): string {
   const place = mkdtempSync(join(directory, "place-"));
   const path = join(place, name);

@@ -1,4 +1,4 @@
-/** The whole chain of `10-calico.conflist` on a private node, through the static executables, driven as libcni drives them. */
+/** The whole chain of `10-calico.conflist` on a private node, with the static executables, called as libcni calls them. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../src/cni/version.ts";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
@@ -30,10 +30,10 @@ afterAll(async () => {
   await node?.stop();
 });
 
-/** Every attachment that a test made and did not take away again. */
+/** The attachments that a test created and did not remove. */
 const attached = new Map<string, { readonly list: Conflist; readonly sandbox: Sandbox }>();
 
-/** Takes away what the test left, as far as it can: one defect must not make the next test fail. */
+/** Removes what the test left, as far as possible: one defect must not make the next test fail. */
 afterEach(() => {
   for (const { list, sandbox } of attached.values()) {
     for (const plugin of [...list.plugins].reverse()) {
@@ -83,7 +83,7 @@ const limits = { ingressRate: 20e6, ingressBurst: 1e6, egressRate: 20e6, egressB
 
 describe.each(supportedVersions)("chain in cniVersion %s", (version) => {
   const chain = withVersion(list, version);
-  // bandwidth's and portmap's input needs a result with interfaces, which these versions cannot carry.
+  // bandwidth and portmap need a result with interfaces, which these versions cannot express.
   const canChain = !["0.1.0", "0.2.0"].includes(version);
   const whole = canChain ? chain : { ...chain, plugins: chain.plugins.slice(0, 1) };
 
@@ -261,7 +261,7 @@ describe("ADD", () => {
       JSON.parse(runner.exec("ADD", plugin.type, requestOf(list, plugin, { sandbox: pod, prevResult }), pod).stdout);
     const prevResult = step(bandwidth, step(calico)) as CniResult;
     del(pod);
-    // The way to the pod's address is the node's default route now.
+    // The node's default route now leads to the pod's address.
     step(portmap, prevResult);
     expect(node.sh("cat /proc/sys/net/ipv4/conf/uplink/route_localnet").trim()).toBe("0");
     del(pod);

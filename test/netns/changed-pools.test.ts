@@ -1,6 +1,6 @@
 /**
- * An administrator changes pools while pods live on the node: nothing of a pod is damaged by it, so CHECK confirms each and the doctor finds
- * nothing; it says what takes effect with the next ADD, and the next ADD brings the shared tables up to date.
+ * An administrator changes pools while the node has pods: that damages no pod, so CHECK confirms each and the doctor has no finding. The doctor
+ * reports what takes effect with the next ADD, and the next ADD updates the shared tables.
  */
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -50,11 +50,11 @@ function tortie(line: string, stdin = ""): string {
 interface Change {
   readonly name: string;
   readonly make: () => void;
-  /** What the doctor says. */
+  /** The doctor's remark. */
   readonly remark: RegExp;
   /** Elements of the sets after the next ADD. */
   readonly after: RegExp;
-  /** Ids of what is wrong all the same. */
+  /** IDs of findings, if any. */
   readonly wrong?: readonly string[];
 }
 
@@ -96,7 +96,7 @@ const changes: readonly Change[] = [
     name: "the last pool of a family deleted",
     make: () => tortie("delete ippool first --force"),
     remark: /table ip tortie: /,
-    // With no pool of the family an ADD makes the default one.
+    // If the family has no pool, an ADD creates the default one.
     after: /all_pools \{[^}]*192\.168\.0\.0\/16/,
     wrong: ["address-outside-pools"],
   },

@@ -1,4 +1,4 @@
-/** `tortie`, as it is built, on a private node with pods that the built plugins made. */
+/** The built `tortie` on a private node with pods of the built plugins. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -1,4 +1,4 @@
-/** Every file of `conf-examples` loads and runs: ADD, CHECK, DEL, and the host as before. */
+/** Every file of `conf-examples` loads and runs: ADD, CHECK and DEL, after which the host is unchanged. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { descriptors } from "#plugins/descriptors";
@@ -42,7 +42,7 @@ describe.each(ofPods ?? [])("%s", (name) => {
     const addresses = runner.add(list, pod).ips?.map(({ address }) => address.replace(/\/.*/, "")) ?? [];
     expect(addresses.length).toBeGreaterThan(0);
     expect(addresses.filter((address) => !ping(node, undefined, address))).toEqual([]);
-    // Calico's natOutgoing goes by pools: addresses of another IPAM plugin leave as they are, and the outside has to know them.
+    // Calico's natOutgoing depends on pools: addresses of another IPAM plugin are not masqueraded, so the outside needs routes to them.
     if (ipamOf(list) !== "calico-ipam") for (const address of addresses) teachOutside(node, address);
     expect(addresses.filter((address) => !ping(node, "example", outsideOf(address)))).toEqual([]);
     serve(node, "example", 80);

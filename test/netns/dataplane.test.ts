@@ -1,4 +1,4 @@
-/** The executor on the real kernel where something is in its way: repeated, foreign, half done, another's. */
+/** The executor on the real kernel with existing objects: repeated, foreign, incomplete. */
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { buildExecutable } from "../../scripts/build/executable.ts";
@@ -188,7 +188,7 @@ test("removeLinks() deletes many of ours at once, and what is another's in none 
   const make = ({ name, owner: alias }: (typeof links)[number]) =>
     `link add ${name} type ifb\nlink set ${name} alias ${alias}`;
   node.run(["ip", "-batch", "-"], { stdin: links.map(make).join("\n") });
-  // As one is left by a process that was killed, and one that is of the same name, but another's.
+  // A leftover of a killed process, and a foreign one with the same name.
   node.sh("ip link set many3 group 1953431553; ip link set many4 alias another; ip link set many4 group 1953431554");
   const [answer] = take({ step: "removeLinks", links });
   expect(answer?.refused).toBeUndefined();

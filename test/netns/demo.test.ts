@@ -1,4 +1,4 @@
-/** `npm run demo` comes out as it should, and is plain text when nobody watches. */
+/** `npm run demo` succeeds, and prints plain text without a terminal. */
 import { join } from "node:path";
 import { execa } from "execa";
 import { beforeAll, expect, test } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * Ways to break what a chain made for a pod that lives: the doctor finds each and names it, `--fix` repairs it, CHECK of the whole chain passes
- * afterwards, and the host port and the limits work.
+ * Damage to the objects that a chain created for a live pod: the doctor finds and names each, `--fix` repairs it, and afterwards CHECK of the
+ * whole chain passes, and the host port and the limits work.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ function withBackend(backend: "nftables" | "iptables"): string {
 interface Breakage {
   readonly name: string;
   readonly script: (pod: Pod) => string;
-  /** Ids of what is found, in any order; and what the texts say. */
+  /** The IDs of the findings, in any order, and patterns for their texts. */
   readonly ids: readonly string[];
   readonly text: RegExp;
 }
@@ -181,7 +181,7 @@ const breakages: readonly Breakage[] = [
   },
 ];
 
-/** Those of `iptables` that the other back end does not have. */
+/** Damage that is specific to the back end `iptables`. */
 const breakagesOfIptables: readonly Breakage[] = [
   {
     name: "iptables -t nat -F",
@@ -216,7 +216,7 @@ describe.each([
   });
 
   test.each(table)("$name", async ({ script, ids, text }) => {
-    // The runner of the tests wants to hear from them.
+    // Let the test runner communicate.
     await setImmediate();
     onTestFailed(() => void ward.doctor({ fix: true }));
     ward.node.sh(script(pod));
@@ -291,7 +291,7 @@ describe("behind another main plugin", () => {
   });
 });
 
-/** The example's chain with Debian's tuning in it, which sets a sysctl in the pod. */
+/** The example's chain with Debian's tuning, which sets a sysctl in the pod. */
 function withTuning(): string {
   const path = join(directory, "30-tuning.conflist");
   const list = JSON.parse(loadConflist(example("10-calico.conflist")).text);
@@ -350,7 +350,7 @@ describe("made by an earlier release, which recorded no parts", () => {
     await ward?.stop();
   });
 
-  /** As libcni writes it. */
+  /** The cache of libcni. */
   function remember({ containerId, netns, capabilities }: Pod): void {
     const result = ward.runner.cached(ward.list, { containerId, netns, ifname: "eth0" });
     const config = Buffer.from(ward.list.text).toString("base64");

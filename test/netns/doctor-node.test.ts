@@ -1,4 +1,4 @@
-/** `tortie doctor` of the node itself: what belongs to no attachment, the state directories, the locks, and what was installed. */
+/** `tortie doctor` about the node itself: objects without an attachment, the state directories, the locks, and the installation. */
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -148,7 +148,7 @@ describe("what was installed", () => {
     rmSync(join(directory, "portmap"));
     writeFileSync(join(directory, "bandwidth"), "no program\n");
     ward.node.sh(`chmod 644 ${join(directory, "calico-ipam")}`);
-    // Debian's portmap is found instead, further down the path.
+    // Debian's portmap, in a later directory, is used instead.
     const found = ward.doctor({ binDirs: [directory] });
     expect(found.exitCode).toBe(3);
     expect(found.findings.map(({ id, subject }) => `${id} ${subject}`).sort()).toEqual([
@@ -163,7 +163,7 @@ describe("what was installed", () => {
   test("executable-foreign: another's plugin under a name of ours is a warning", () => {
     rmSync(join(directory, "portmap"));
     const file = join(directory, "10-x.conflist");
-    // What Debian's plugins speak.
+    // The versions that Debian's plugins support.
     writeFileSync(file, JSON.stringify({ ...JSON.parse(ward.list.text), cniVersion: "1.0.0", cniVersions: [] }));
     const { exitCode, findings } = look({ conflist: file });
     expect({ exitCode, ids: findings.map(({ id }) => id) }).toEqual({ exitCode: 0, ids: ["executable-foreign"] });

@@ -1,4 +1,4 @@
-/** The doctor offers what it can do, and says what it did not judge, and why. */
+/** The doctor offers the repairs that it can do, and reports what it did not check, and why. */
 import { expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { doctor } from "../lib/node/doctor.ts";
@@ -46,7 +46,7 @@ test("tortie doctor does not offer to repair an address that cannot be recorded,
     expect(findings).toMatchObject([{ id: "unknown-address", subject: address, fixable: false }]);
     expect(findings[0]?.remedy).toMatch(/^# .*IPReservation/);
     expect(doctor(node, { fix: true, probe: false })).toMatchObject({ exitCode: 3, notes: [] });
-    // The way out.
+    // The remedy.
     const spec = { reservedCIDRs: [`${address}/32`] };
     const reservation = {
       apiVersion: "projectcalico.org/v3",

@@ -1,6 +1,6 @@
 /**
- * `tortie doctor` and `tortie ipam` where they do not see everything: in a container's mount and process namespaces, on a node whose runtime has a
- * mount namespace of its own, beside sandboxes that have no name. What is not seen is not checked, and that is said.
+ * `tortie doctor` and `tortie ipam` with limited visibility: in a container's mount and process namespaces, on a node whose runtime has its own
+ * mount namespace, with sandboxes that have no name. They do not check what they cannot see, and report that.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ afterEach(async () => {
   await ward?.stop();
 });
 
-/** What a shell says that runs in a container on the node's network: its own processes, its own /run/netns. */
+/** The output of a shell in a container with the node's network: it has its own processes and its own /run/netns. */
 function inContainer(script: string): string {
   const inside = `mount -t tmpfs none /run/netns; ${script}`;
   return ward.node.sh('unshare --mount --pid --fork --mount-proc sh -c "$SCRIPT"', {
@@ -36,7 +36,7 @@ function inContainer(script: string): string {
   });
 }
 
-/** `--fix`, with no grace. */
+/** `--fix` without a grace period. */
 function doctorInContainer(): DoctorReport {
   const options = `--conf-dir ${confDir} --bin-dir ${ourPluginDir} --grace 0 --fix -o json`;
   return JSON.parse(inContainer(`${program} doctor ${options}; test $? -le 3`)) as DoctorReport;
@@ -46,7 +46,7 @@ function notesOf({ notes }: DoctorReport): readonly string[] {
   return notes.map(({ section, text, subjects }) => `${section}: ${subjects.join(", ")}: ${text}`);
 }
 
-/** A pod whose namespace has no name and no process: an open file alone holds it. Returns what lets go of it. */
+/** A pod whose namespace has no name and no process: only an open file keeps it. Returns a function that closes it. */
 async function holdByFile({ name }: Pod): Promise<() => void> {
   const holder = ward.node.start(["sh", "-c", `exec 9< /run/netns/${name}; echo held; exec sleep 600`]);
   await new Promise((resolve) => holder.stdout?.once("data", resolve));
@@ -92,7 +92,7 @@ test.each([
 test("tortie doctor looks up sandboxes in a runtime's own mount namespace through its processes", () => {
   const pod = ward.addPod();
   ward.losePod(pod);
-  // The doctor alone has another one, in which nothing is below /run/netns; the processes of the node's are there to be seen.
+  // Only the doctor has another mount namespace, without anything below /run/netns; it sees the processes of the node's.
   const options = `--conf-dir ${confDir} --bin-dir ${ourPluginDir} --grace 0 --fix -o json`;
   const text = ward.node.sh(
     `unshare --mount sh -c 'mount -t tmpfs none /run/netns; ${program} doctor ${options}; test $? -le 3'`,
@@ -118,7 +118,7 @@ test("sandbox-without-path: a namespace that only an open file holds is alive", 
 
 test("tortie doctor does not mistake a reused process ID for a sandbox", () => {
   const pod = ward.addPod();
-  // As a runtime does that names sandboxes by their processes.
+  // Like a runtime that names sandboxes by their processes.
   ward.node.sh(
     `sed -i 's|"/run/netns/${pod.name}"|"/proc/1/ns/net"|; s|: "/run/netns/${pod.name}"|: "/proc/1/ns/net"|' ${pod.record}`,
   );

@@ -1,4 +1,4 @@
-/** `tortie doctor` beside plugins at work, and with every configuration of conf-examples. */
+/** `tortie doctor` while plugins are working, and with every configuration of conf-examples. */
 import { beforeAll, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { doctor } from "../lib/node/doctor.ts";
@@ -9,7 +9,7 @@ import { example, exampleNames, ourPluginDir, pluginDirs, requireBuild } from ".
 
 beforeAll(requireBuild);
 
-/** Two that make pods and take them away, each all of a chain, until /run/stop is there; what fails is written. */
+/** Two loops that add and delete pods with the whole chain until /run/stop exists, and write failures to a file. */
 const churn = `
 cd ${ourPluginDir}
 export CNI_IFNAME=eth0 CNI_PATH=${ourPluginDir}

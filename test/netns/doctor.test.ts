@@ -1,6 +1,6 @@
 /**
- * `tortie doctor`, as it is built, on a private node: what it says of an attachment that was left or broken by hand, how it repairs it, and that
- * the pod beside it notices nothing.
+ * The built `tortie doctor` on a private node: its report of attachments that were left behind or damaged, the repair, and that the neighbouring
+ * pod is not affected.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -167,7 +167,7 @@ describe("an attachment that lives", () => {
 
 test("attachment-broken: the interface of a pod that lives was deleted; it gets its network and its address back", () => {
   const pod = ward.addPod();
-  // With the pair everything on it goes, its limits too: those are the runtime's to ask for again.
+  // Everything on the pair is deleted with it, including limits, which only the runtime can request again.
   const bandwidth = ward.list.plugins.find(({ type }) => type === "bandwidth") ?? { type: "bandwidth" };
   ward.runner.exec("DEL", "bandwidth", requestOf(ward.list, bandwidth, { sandbox: pod }), pod);
   ward.node.sh(`ip link delete ${pod.hostInterface}`);

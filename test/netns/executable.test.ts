@@ -1,4 +1,4 @@
-/** The executable itself: static, small, self-sufficient, and the only program that runs. */
+/** The executable itself: static, small, without dependencies, and the only program that runs. */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -11,7 +11,7 @@ import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../lib/s
 
 beforeAll(requireBuild);
 
-/** No environment at all, as far as the plugin is concerned. */
+/** The plugin gets an empty environment. */
 const bare = { env: {}, extendEnv: false, input: "" } as const;
 
 describe.each(suite)("%s", (name) => {

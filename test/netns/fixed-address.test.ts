@@ -1,4 +1,4 @@
-/** A pod's next sandbox gets the pod's fixed addresses, whether the one before is gone or still there, and its late DEL leaves them. */
+/** A pod's next sandbox gets the pod's fixed addresses, whether the previous one still exists or not, and keeps them after its late DEL. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, parseConflist } from "../lib/conflist.ts";
 import { Node, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";

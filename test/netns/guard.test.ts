@@ -1,6 +1,6 @@
 /**
- * `route_localnet` lets a host port answer at 127.0.0.1; the guard keeps it from letting others into what listens there alone
- * (kubelet, metrics, a debugger). A pod with CAP_NET_ADMIN is the attacker: its namespace is told that 127.0.0.1 is behind its gateway.
+ * `route_localnet` makes a host port answer at 127.0.0.1; the guard prevents that others reach services that listen only there
+ * (kubelet, metrics, a debugger). A pod with CAP_NET_ADMIN is the attacker: in its namespace, 127.0.0.1 is behind its gateway.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
@@ -13,8 +13,8 @@ const secretPort = 9000;
 const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
 
 /**
- * The guard stands in the table of natOutgoing and in that of the host ports; with iptables, in the raw table. Another's IPAM plugin has no
- * pools that could want a way out, and a pod without host ports no table of theirs.
+ * The guard is in the table of natOutgoing and in that of the host ports; with iptables, in the raw table. A foreign IPAM plugin has no
+ * pools with natOutgoing, and a pod without host ports has no table for them.
  */
 const chains = [
   ["10-calico.conflist", "host ports", "nft delete chain ip tortie guard; nft delete chain ip tortie_portmap guard"],
@@ -37,7 +37,7 @@ describe.each(chains)("guard of 127.0.0.0/8 with %s and %s", (name, ports, remov
     };
     const result = new Runner({ node, pluginDirs }).add(loadConflist(example(name)), attacker);
     serve(node, undefined, secretPort);
-    // The node learns the pod's MAC address now: it would not by a question that comes from 127.0.0.1.
+    // The node must learn the pod's MAC address now: it would not resolve it for a source of 127.0.0.1.
     ping(node, undefined, addressOf(result));
     node.sh(pretend, { in: "attacker" });
   });
@@ -57,7 +57,7 @@ describe.each(chains)("guard of 127.0.0.0/8 with %s and %s", (name, ports, remov
   });
 });
 
-/** Makes 127.0.0.1 an address like any other, behind the gateway. */
+/** Makes 127.0.0.1 a regular address behind the gateway. */
 const pretend = `
 echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet
 ip address del 127.0.0.1/8 dev lo

@@ -1,4 +1,4 @@
-/** Host ports beside what else happens on a node, with both back ends. */
+/** Host ports in the presence of other programs and events on a node, with both back ends. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, type JsonObject, loadConflist } from "../lib/conflist.ts";
 import { doctor } from "../lib/node/doctor.ts";
@@ -28,7 +28,7 @@ afterEach(async () => {
   await node?.stop();
 });
 
-/** The chain in both families, with more for `portmap`. */
+/** The chain with both families, and further keys for `portmap`. */
 function listOf(portmap: JsonObject, name = calico.name): Conflist {
   const ipam = { type: "calico-ipam", assign_ipv6: "true" };
   const plugins = calico.plugins.map((plugin) => {

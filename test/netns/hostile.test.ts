@@ -1,6 +1,6 @@
 /**
- * Hostile input and hostile surroundings, on the built executables: whatever a runtime, a configuration, a stranger on the node or a full disk
- * does, a plugin answers with one CNI error (or succeeds), and the node is as it was.
+ * Hostile input and hostile surroundings, with the built executables: whatever a runtime, a configuration, another user of the node or a full
+ * disk does, a plugin answers with one CNI error (or succeeds), and the node is unchanged.
  */
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const usual = { cniVersion: "1.1.0", name: "net", type: "calico", ipam: { type: 
 
 let node: Node;
 let before: string;
-/** A node whose lock a stranger holds, and an ADD that waits for it while the other tests run. */
+/** A node on which another process holds the lock, and an ADD that waits for it while the other tests run. */
 let lockedNode: Node;
 let lockedBefore: string;
 let waiting: Promise<Completed>;
@@ -25,7 +25,7 @@ beforeAll(async () => {
   waiting = waitForStranger();
   node = await Node.start();
   node.addPod("pod");
-  // What the node keeps on purpose is there before anything is compared.
+  // Objects that the node keeps intentionally must exist before any comparison.
   expect(call("ADD").status).toBe(0);
   expect(call("DEL").status).toBe(0);
 });
@@ -37,7 +37,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   before = snapshot(node);
-  // Between tests that wait for a child process the runner must be heard, or it gives the file up after a minute.
+  // Let the test runner communicate between tests that wait for a child process; it gives up the file after a minute of silence.
   await new Promise((resolve) => setTimeout(resolve, 10));
 });
 
@@ -65,7 +65,7 @@ function call(
   });
 }
 
-/** It takes as long as a plugin waits for a lock. */
+/** Takes as long as a plugin waits for a lock. */
 function waitForStranger(): Promise<Completed> {
   lockedNode.addPod("pod");
   const calico = join(ourPluginDir, "calico");
@@ -95,7 +95,7 @@ interface CniAnswer {
   readonly msg: string;
 }
 
-/** The error object of a call that failed as it should. */
+/** The error object of an expected failure. */
 function errorOf({ status, signal, stdout }: Completed): CniAnswer {
   expect({ status, signal }).toEqual({ status: 1, signal: undefined });
   const answer = JSON.parse(stdout) as CniAnswer;
@@ -104,7 +104,7 @@ function errorOf({ status, signal, stdout }: Completed): CniAnswer {
   return answer;
 }
 
-/** ADD that succeeds, and DEL after it. */
+/** A successful ADD, followed by DEL. */
 function addAndDelete(circumstances: Circumstances = {}): Completed {
   const added = call("ADD", circumstances);
   expect(added).toMatchObject({ status: 0 });
@@ -442,9 +442,9 @@ describe("what a child of ours gets", () => {
     });
     const stdin = JSON.stringify({ ...usual, ipam: { type: "spy" } });
     const env = { CNI_PATH: `${ourPluginDir}:/run/.node/spy` };
-    // Descriptors that the runtime forgot to close are not handed on either.
+    // Descriptors that the runtime left open are not passed on to delegates.
     errorOf(call("ADD", { stdin, env, shell: 'exec 7</etc/passwd 8>/dev/null; exec "$@"' }));
-    // ls itself opens the directory as 3.
+    // Descriptor 3 is the directory that ls itself opens.
     expect(node.sh("cat /run/.node/spy/fds")).toBe("0\n1\n2\n3\n");
   });
 });

@@ -1,4 +1,4 @@
-/** Installing as the documents say, on a private node, and what comes of it. */
+/** Installations on a private node with the commands of the documents, and their results. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadConflist, parseConflist } from "../lib/conflist.ts";
 import { install, installByShell, uninstallByShell } from "../lib/node/install.ts";
@@ -107,7 +107,7 @@ test("tortie install beside kept Go plugins offers the versions that all plugins
 
 test("tortie install replaces a plugin atomically: one started meanwhile is either the old or the new one", () => {
   install(node);
-  // 300 starts beside 6 installations, each of which finds copies to make one of.
+  // 300 starts during 6 installations, each of which replaces copies by links.
   const loop = `
     i=0; while [ $i -lt 300 ]; do i=$((i + 1)); /opt/cni/bin/portmap -v >/dev/null || echo "failed: $?"; done & asked=$!
     for i in 1 2 3 4 5 6; do

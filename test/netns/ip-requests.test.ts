@@ -1,4 +1,4 @@
-/** What a runtime and a pod may wish for, as `10-calico-requests.conflist` lets them; and that a delegate gets all of it. */
+/** The requests of runtimes and pods that `10-calico-requests.conflist` allows; a delegate receives all of them. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
@@ -27,7 +27,7 @@ function newPod(more: Partial<Sandbox> = {}): Sandbox & { readonly pod: string }
   return { pod, containerId: `${pod}-0a1b2c`, netns: node.addPod(pod), ifname: "eth0", ...more };
 }
 
-/** ADD, CHECK, and what the pod has; then DEL. */
+/** ADD, CHECK, the pod's interface; then DEL. */
 function attach(sandbox: Sandbox & { readonly pod: string }): { readonly result: CniResult; readonly link: string } {
   const result = runner.add(list, sandbox);
   runner.check(list, sandbox);
@@ -96,7 +96,7 @@ const trace = {
   BAGGAGE: "userId=alice",
 };
 
-/** An IPAM plugin that notes what it got, in files named after the command. */
+/** An IPAM plugin that writes its input to files named after the command. */
 const recorder = `#!/bin/sh
 env >/run/.node/recorded-$CNI_COMMAND.env
 cat >/run/.node/recorded-$CNI_COMMAND.json

@@ -1,4 +1,4 @@
-/** The log under many processes at once, on the native host: every line is there, once and whole. */
+/** The log with many concurrent processes, on the native host: every line is complete and appears once. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import {
   existsSync,
@@ -153,7 +153,7 @@ describe("the plugins themselves", () => {
 
 const prevResult = { cniVersion: "1.1.0", ips: [{ address: "10.0.0.5/32" }] };
 
-/** `bandwidth` without limits: it passes the result on and does nothing else. */
+/** `bandwidth` without limits: it only passes the result on. */
 function plugin(conf: object, containerId: string): Promise<Ended> {
   const sandbox = { CNI_NETNS: "/proc/self/ns/net", CNI_NETNS_OVERRIDE: "1", CNI_IFNAME: "eth0" };
   const environment = { CNI_COMMAND: "ADD", CNI_CONTAINERID: containerId, ...sandbox };

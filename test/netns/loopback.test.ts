@@ -1,4 +1,4 @@
-/** `loopback` on a real kernel, beside Debian's Go plugin of the same name. */
+/** `loopback` on a real kernel, compared with Debian's Go plugin of the same name. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../src/cni/version.ts";
 import { type Conflist, loadConflist, parseConflist, withVersion } from "../lib/conflist.ts";
@@ -9,7 +9,7 @@ import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { containerd } from "../lib/runtimes/runtimes.ts";
 import { example, goPluginDir, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
 
-/** What containerd keeps inside for every pod. */
+/** containerd's built-in configuration for every pod. */
 const list = parseConflist('{"cniVersion":"0.3.1","name":"cni-loopback","plugins":[{"type":"loopback"}]}');
 
 let node: Node;
@@ -26,7 +26,7 @@ afterAll(async () => {
   await node?.stop();
 });
 
-/** A sandbox as a runtime makes it: lo is down. */
+/** A sandbox as a runtime creates it: lo is down. */
 function newSandbox(): Sandbox & { readonly pod: string } {
   const pod = `pod${++pods}`;
   const requests = { namespace: "default", name: pod, containerId: `${pod}-0a1b` };
@@ -48,7 +48,7 @@ describe.each(supportedVersions)("cniVersion %s", (version) => {
 
   test("ADD raises lo, DEL lowers it, and the sandbox is as before", () => {
     const sandbox = newSandbox();
-    // A kernel keeps 127.0.0.1 on a lo that was up once.
+    // The kernel keeps 127.0.0.1 on a lo that was up before.
     node.sh("ip link set lo up; ip link set lo down", { in: sandbox.pod });
     const before = snapshot(node, { in: sandbox.pod });
     const result = runner.add(chain, sandbox);

@@ -1,4 +1,4 @@
-/** Chains of mixed origin: our plugins with the Go ones in one conflist, and either's work checked and removed by the other. */
+/** Chains of mixed origin: our plugins and the Go ones in one conflist, each suite checking and removing the other's objects. */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, type JsonObject, parseConflist } from "../lib/conflist.ts";
 import { expectRate, queueRates } from "../lib/node/expect-rate.ts";
@@ -33,7 +33,7 @@ interface Chain {
   readonly what: string;
   readonly fromGo?: readonly string[];
   readonly plugins: Conflist["plugins"];
-  /** The addresses leave as they are: the outside has to know them. */
+  /** The addresses are not masqueraded, so the outside needs routes to them. */
   readonly isRouted?: boolean;
   readonly prepare?: (node: Node) => void;
 }
@@ -87,7 +87,7 @@ const chains: readonly Chain[] = [
   },
 ];
 
-/** A subnet: a pool that is one block, without its first and its last address. */
+/** As a subnet: a pool of one block, without its first and last address. */
 function makeSubnetPool(node: Node): void {
   const write = (directory: string, kind: string, spec: JsonObject) => {
     const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name: "subnet" }, spec };
@@ -124,7 +124,7 @@ function newPod(name: string, capabilities: JsonObject = {}): Sandbox & { readon
 }
 
 /**
- * CHECK of the plugins that can. Of Debian's Go plugins 1.1.1, portmap looks for the rules of IPv4 in ip6tables too and never passes,
+ * CHECK of the plugins that support it. Of Debian's Go plugins 1.1.1, portmap also looks for IPv4 rules in ip6tables and never passes,
  * and bandwidth without limits crashes.
  */
 function check(runner: Runner, list: Conflist, sandbox: Sandbox, fromGo: readonly string[] = []): void {
@@ -133,7 +133,7 @@ function check(runner: Runner, list: Conflist, sandbox: Sandbox, fromGo: readonl
   runner.check({ ...list, plugins: able }, sandbox);
 }
 
-/** What Go plugins and iptables leave on a node on purpose: shared chains, directories, the bridge. */
+/** What Go plugins and iptables intentionally leave on a node: shared chains, directories, the bridge. */
 const goKeeps = [
   /^\+ nft table ip6? (nat|filter|raw)( \/ chain (CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)|[A-Z]+)( \/ .*)?)?$/,
   /^\+ ip6?tables \*(nat|filter|raw) (\*|:[A-Z]+ ACCEPT|(:|-A )CNI-(HOSTPORT-(DNAT|MASQ|SETMARK)|FORWARD|ADMIN)|-A [A-Z]+ .*-j CNI-(HOSTPORT-(DNAT|MASQ)|FORWARD)$)/,
@@ -142,7 +142,7 @@ const goKeeps = [
 
 const ours = /\b(tortie|cali[0-9a-f]{11}|bwp[0-9a-f]{12}|CNI-DN-)/;
 
-/** The bridge's links, addresses and routes go by the bridge itself. */
+/** The bridge's links, addresses and routes appear and disappear with the bridge. */
 function expectNothingLeft(before: string, alsoKept: readonly RegExp[] = []): void {
   node.sh("ip link show cni0 >/dev/null 2>&1 && ip link del cni0 || true");
   const left = leaks(diff(before, snapshot(node)));
@@ -159,7 +159,7 @@ describe.each(chains)("$what", ({ fromGo = [], plugins, isRouted = false, prepar
     clean = snapshot(node);
   });
 
-  // Go's firewall begins with 0.4.0.
+  // Go's firewall supports versions from 0.4.0 on.
   const versions = ["0.3.1", "0.4.0", "1.0.0"].slice(plugins.includes(firewall) ? 1 : 0);
   test.each(versions)("ADD, CHECK and DEL in cniVersion %s leave nothing", (version) => {
     const list = listOf(plugins, version);
@@ -204,7 +204,7 @@ describe.each(chains)("$what", ({ fromGo = [], plugins, isRouted = false, prepar
     expect(ask(node, "b", nodeAddress4, 8080)).toContain("a sees");
     if (isLimited) {
       expect(queueRates(node)).toEqual({ toPods: [rate], fromPods: [rate] });
-      // What comes from a pod has the longer way: through a hook on another plugin's link, and an ifb.
+      // Packets from the pod take the longer path: a hook on a foreign link, and an ifb.
       expectRate(node, "a", undefined, nodeAddress4, rate);
     }
     runner.del(list, a);
@@ -227,8 +227,8 @@ test("calico CHECK passes with Go's static, which compares the gateway that the 
 });
 
 /**
- * Either's state is the other's: the names and numbers of Go's bandwidth, and of its portmap with iptables. The main plugin is Go's too, so
- * that nothing but these two is ours.
+ * Each suite uses the other's state: the names and numbers of Go's bandwidth, and of its portmap with iptables. The main plugin is Go's too, so
+ * that only these two are ours.
  */
 describe("of what the other added", () => {
   const list = listOf([ptp(hostLocal), bandwidth, byIptables]);
@@ -238,7 +238,7 @@ describe("of what the other added", () => {
   let clean: string;
 
   beforeEach(() => {
-    // Without it Go's portmap 1.1.1 looks for IPv4's rules in IPv4's tables only, and its CHECK can pass.
+    // Otherwise Go's portmap 1.1.1 looks for IPv4 rules in both families, and its CHECK fails.
     node.sh("rm /etc/alternatives/ip6tables; ! command -v ip6tables");
     go = new Runner({ node, pluginDirs: [mixture(node, "go", ["bandwidth", "portmap"])] });
     own = new Runner({ node, pluginDirs: [mixture(node, "own")] });
@@ -249,7 +249,7 @@ describe("of what the other added", () => {
 
   describe.each(directions)("%s", (direction) => {
     const recorded = /^\+ file \/run\/tortie\/parts\/\S+:(bandwidth|portmap)\.json /;
-    /** Go's DEL does not know of our guard, nor of what ours recorded. The next DEL of ours takes the one along, GC and the doctor the other. */
+    /** Go's DEL knows neither our guard nor our records. Our next DEL removes the guard, GC and the doctor remove the records. */
     const keptBy = (last: Runner) =>
       last === go ? [/^\+ iptables \*raw .* "127.0.0.0\/8 is for the host alone" -j DROP$/, recorded] : [];
     const adder = () => (direction === directions[0] ? go : own);
@@ -295,7 +295,7 @@ describe("of what the other added", () => {
       other().del(list, a);
       expect(ask(node, "outside", nodeAddress4, 8081)).toBe(`b sees ${outsideAddress4}`);
       adder().del(list, b);
-      // Go's DEL removed what one of ours had made.
+      // Go's DEL removed an object of ours.
       expectNothingLeft(clean, [...keptBy(adder()), recorded]);
     });
   });

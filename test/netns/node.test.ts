@@ -1,4 +1,4 @@
-/** A node ends with the process that made it, however that process ends, and leaves nothing on the machine. */
+/** A node ends with the process that created it, however that process ends, and leaves nothing on the machine. */
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { Node } from "../lib/node/netns.ts";
 import { root } from "../lib/suite.ts";
 
-/** Starts a node with a pod and a server in it, tells the children's ids, and stays. */
+/** Starts a node with a pod and a server in it, prints the children's IDs, and stays. */
 const maker = `
   import { Node } from ${JSON.stringify(join(root, "test/lib/node/netns.ts"))};
   const node = await Node.start();

@@ -1,4 +1,4 @@
-/** `tortie plan`: what its commands make, run by a shell on another node, is what ADD makes; and nothing is touched by asking. */
+/** `tortie plan`: its commands, run by a shell on another node, create what ADD creates; and the command itself changes nothing. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
@@ -55,14 +55,14 @@ describe.each(exampleNames())("tortie plan %s", (name) => {
   });
 });
 
-/** As a runtime makes it: its loopback interface is down. */
+/** As a runtime creates it: its loopback interface is down. */
 function newSandbox(node: Node): string {
   const netns = node.addPod("web-1");
   node.sh("ip -n web-1 link set lo down");
   return netns;
 }
 
-/** Whether the IPAM plugin of the list is one whose choice the command foretells. */
+/** Whether the command can predict the choice of the list's IPAM plugin. */
 function givesByItself({ plugins }: Conflist): boolean {
   const [first] = plugins;
   return (first?.ipam as { readonly type?: string } | undefined)?.type === "calico-ipam";
@@ -74,10 +74,10 @@ function tortie(node: Node, ...words: readonly string[]): string {
   return stdout;
 }
 
-/** tc(8) goes by way of whole microseconds. */
+/** tc(8) rounds to whole microseconds. */
 function rounded(state: string): string {
   const burst = state.replace(/"(burst|lat)":(\d+)/g, (_, key, number) => `"${key}":${Number(number).toPrecision(4)}`);
-  // ptp leaves the choice of both MAC addresses to the kernel.
+  // ptp lets the kernel choose both MAC addresses.
   if (!state.includes("tortie:ptp-network/") && !state.includes('"local":"10.22.')) return burst;
   return burst.replace(/"address":"[0-9a-f:]{17}"|fe80::[0-9a-f:]+/g, "(random)");
 }

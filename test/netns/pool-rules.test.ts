@@ -1,4 +1,4 @@
-/** Pods' packets to addresses of their pools that nobody has end on the node; all others, and those that a route leads on, go where they went. */
+/** Pods' packets to unused addresses of their pools end on the node; all others, and those for which there is a route, are not affected. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { leaks } from "../lib/node/kept.ts";
@@ -25,13 +25,13 @@ afterEach(async () => {
 interface Range {
   readonly family: 4 | 6;
   readonly pool: string;
-  /** In blocks that nobody has claimed; the outside has the second one, in a part of the pool that is routed there. */
+  /** In unclaimed blocks; the outside has the second one, in a part of the pool that is routed there. */
   readonly unclaimed: string;
   readonly remote: string;
   readonly part: string;
   readonly outside: string;
   readonly node: string;
-  /** A container's and its host's end. */
+  /** The interfaces of a container and its host. */
   readonly other: { readonly own: string; readonly host: string };
 }
 
@@ -84,7 +84,7 @@ function add(name: string, chain: Conflist): Sandbox {
   return sandbox;
 }
 
-/** `32002 10.65.0.0/16`: number and pool of the rules of ours. */
+/** `32002 10.65.0.0/16`: priority and pool of our rules. */
 function rules(): readonly string[] {
   const text = node.sh("ip -4 rule; ip -6 rule");
   return text.split("\n").flatMap((line) => {
@@ -93,7 +93,7 @@ function rules(): readonly string[] {
   });
 }
 
-/** How many packets for the address the outside is sent by the node, while `send` is done. */
+/** The number of packets to the address that arrive outside during `send`. */
 function arrivedOutside({ family, unclaimed }: Range, send: () => void): number {
   const word = family === 4 ? "ip" : "ip6";
   node.sh(
@@ -109,7 +109,7 @@ function sendFrom(spot: string | undefined, address: string): void {
   node.run(["ping", "-n", "-c", "2", "-i", "0.1", "-W", "1", address], spot === undefined ? {} : { in: spot });
 }
 
-/** The outside is a router that sends the whole pool here, and has an address of it. */
+/** The outside is a router that routes the whole pool here, and has an address in it. */
 function routePoolHere({ pool, remote, node: via, family }: Range): void {
   const length = family === 4 ? 32 : 128;
   node.sh(
@@ -124,7 +124,7 @@ describe.each(ranges)("$pool", (range) => {
     const chain = withPools();
     const pod = add("a", chain);
     expect(arrivedOutside(range, () => sendFrom("a", range.unclaimed))).toBe(0);
-    // The counter counts.
+    // Proves that the counter works.
     for (const family of [4, 6]) node.sh(`ip -${family} rule del pref 32002`);
     expect(arrivedOutside(range, () => sendFrom("a", range.unclaimed))).toBeGreaterThan(0);
     expect(() => runner.check(chain, pod)).toThrow(/rule from \S+ to \S+ blackhole pref 32002 proto 80 is missing/);
@@ -140,7 +140,7 @@ describe.each(ranges)("$pool", (range) => {
       node.sh(`for file in all uplink; do echo ${filter} >/proc/sys/net/ipv4/conf/$file/rp_filter; done`);
       add("a", withPools());
       expect(ping(node, undefined, range.remote)).toBe(true);
-      // Also where the other one begins, as an address of the pool.
+      // Also for connections that the other end opens, as an address of the pool.
       const asRemote = ["ping", "-n", "-c", "1", "-W", "2", "-I", range.remote, range.node];
       expect(node.run(asRemote, { in: "outside" }).status).toBe(0);
       expect(ping(node, "a", range.outside)).toBe(true);

@@ -1,4 +1,4 @@
-/** Pools beside the node's networks, on the real kernel: its routes tell what is the node's, in both families. */
+/** Pools and the node's networks, on the real kernel: its routes define which networks are the node's, in both families. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, parseConflist } from "../lib/conflist.ts";
 import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
@@ -42,7 +42,7 @@ function addLan(address: string): void {
   node.sh(`ip address add ${address} dev lan ${address.includes(":") ? "nodad" : ""}`);
 }
 
-/** All addresses that the IPAM plugin gives, one interface name after the other, until it has none left. */
+/** All addresses that the IPAM plugin assigns, one interface name after the other, until none is left. */
 function drain(ipam: object): readonly string[] {
   const { plugins, name, cniVersion } = conflist(ipam);
   const addresses: string[] = [];

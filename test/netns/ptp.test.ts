@@ -1,4 +1,4 @@
-/** `ptp` on a real kernel, beside Debian's Go plugin of the same name. */
+/** `ptp` on a real kernel, compared with Debian's Go plugin of the same name. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Conflist, parseConflist, withVersion } from "../lib/conflist.ts";
 import { leaks } from "../lib/node/kept.ts";
@@ -39,12 +39,12 @@ function newPod(): Sandbox & { readonly pod: string } {
   return { pod, containerId: `${pod}-0a1b`, netns: node.addPod(pod), ifname: "eth0" };
 }
 
-/** What host-local keeps is its own. */
+/** host-local's own files. */
 function left(before: string): readonly string[] {
   return leaks(diff(before, snapshot(node))).filter((line) => !/ file \/run\/cni\//.test(line));
 }
 
-/** Addresses and routes of either end, without what differs from pod to pod. */
+/** Addresses and routes of both ends, without values that differ between pods. */
 function shapeOf(pod: string): readonly string[] {
   const inside = node.sh("ip -br address show dev eth0; ip route; ip -6 route | grep -v fe80", { in: pod });
   const outside = node.sh("ip -br address | grep ^veth; ip route | grep veth; ip -6 route | grep veth | grep -v fe80");
@@ -61,7 +61,7 @@ function shapeOf(pod: string): readonly string[] {
     .sort();
 }
 
-// Debian's host-local speaks up to 1.0.0.
+// Debian's host-local supports versions up to 1.0.0.
 describe.each(["0.1.0", "0.2.0", "0.3.1", "0.4.0", "1.0.0"])("ptp in cniVersion %s", (version) => {
   test("ADD carries traffic of both families, CHECK agrees, DEL leaves nothing", () => {
     const before = snapshot(node);
@@ -111,7 +111,7 @@ test.each([
   other.del(list, pod);
   expect(node.sh("ip -br link | grep -c ^veth || true").trim()).toBe("0");
   node.removePod(pod.pod);
-  // What an ADD of ours was asked to make only ours forget.
+  // Only our plugins remove the record of our ADD.
   expect(left(before).filter((line) => !line.includes("/run/tortie/parts/"))).toEqual([]);
   ours.del(list, pod);
   expect(left(before)).toEqual([]);

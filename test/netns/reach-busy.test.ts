@@ -1,5 +1,6 @@
 /**
- * `tortie doctor` on nodes that are shared with others, whose rules let pods through: their pods work, as the test proves, and nothing is said.
+ * `tortie doctor` on nodes that are shared with other software whose rules let pods through: the pods work, as the test proves, and there is no
+ * finding.
  */
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";

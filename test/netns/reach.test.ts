@@ -1,4 +1,4 @@
-/** `tortie doctor` on pods that are cut off by something outside of their attachment: each way is found, its culprit named, and repaired. */
+/** `tortie doctor` on pods that are cut off by something other than their attachment: it finds each case, names the cause, and repairs it. */
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -16,14 +16,14 @@ const port = 5555;
 let node: Node;
 let runner: Runner;
 let sandboxes: readonly Sandbox[];
-/** What the rows' scripts know of the first pod. */
+/** The variables of the rows' scripts, for the first pod. */
 let variables: string;
 
 beforeAll(requireBuild);
 
-/** A node is for all rows, until one of them fails. */
+/** One node for all rows, until one of them fails. */
 let isWhole = false;
-/** Whether more was taken away after the last look. */
+/** Whether the state has changed since the last check. */
 let isTidied = false;
 
 beforeEach(async () => {
@@ -54,7 +54,7 @@ afterAll(async () => {
 
 const targets = { 4: outsideAddress4, 6: outsideAddress6 } as const;
 
-/** The families in which the first pod is not answered from outside. */
+/** The families in which the first pod gets no answer from outside. */
 function deadFamilies(): readonly number[] {
   return ([4, 6] as const).filter((family) => {
     const client = `exec 3<>/dev/tcp/${targets[family]}/${port}`;
@@ -69,7 +69,7 @@ function say({ id, subject, text }: DoctorFinding): string {
 const look = (options = {}) => doctor(node, { conflist, ...options });
 
 afterEach(async ({ task }) => {
-  // What waits for programs all the time does not let the test runner hear of it.
+  // Let the test runner communicate: the test waits for programs all the time.
   await setImmediate();
   isWhole = false;
   if (task.result?.state === "fail") return;
@@ -109,7 +109,7 @@ function expectFound(row: CutOff): DoctorFinding {
   return found;
 }
 
-/** Afterwards nothing is wrong, also before what is left of the repairing is taken away. */
+/** Afterwards there is no finding, even before the leftovers of the repair are removed. */
 function repair({ repair: how, finds: [id] }: CutOff, finding: DoctorFinding): void {
   expect(finding.fixable, "--fix repairs what is ours, and that alone").toBe(how === "fix");
   if (how === "fix") {
@@ -125,7 +125,7 @@ function repair({ repair: how, finds: [id] }: CutOff, finding: DoctorFinding): v
 describe("a node without nft and iptables", () => {
   const programs = ["ip", "tc", "sh", "find", "unshare", "nsenter", "flock", "mount"];
 
-  /** What the doctor writes where these are all the programs that there are. */
+  /** The doctor's output if these are the only programs. */
   function lookWithout(): string {
     node.sh(`mkdir -p /run/few; for name in ${programs.join(" ")}; do ln -sf $(command -v $name) /run/few/$name; done`);
     const program = join(root, "dist/tortie.js");

@@ -1,4 +1,4 @@
-/** The node becomes a router, and stays what it was else: its routes from router advertisements, and the links that are no router's. */
+/** The node becomes a router and otherwise stays the same: its routes from router advertisements, and links that must not forward. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node, outsideAddress6 } from "../lib/node/netns.ts";
@@ -30,7 +30,7 @@ function addPod(pod: string): Sandbox {
   return sandbox;
 }
 
-/** RFC 4861 section 4.2: type 134, hop limit 64, a router's lifetime of 30 minutes; from the link's own address, with hop limit 255. */
+/** RFC 4861 section 4.2: type 134, hop limit 64, router lifetime 30 minutes; from the link's own address, with hop limit 255. */
 const advertiser = `
 use Socket qw(:all);
 socket(my $s, AF_INET6, SOCK_RAW, 58) or die $!;
@@ -38,7 +38,7 @@ setsockopt($s, 41, 18, pack("i", 255)) or die $!;
 my $index = $ARGV[0];
 send($s, pack("CCnCCnNN", 134, 0, 0, 64, 0, 1800, 0, 0), 0, pack_sockaddr_in6(0, inet_pton(AF_INET6, "ff02::1"), $index)) or die $!;`;
 
-/** The router outside advertises itself over one of its links until the node has a default route over `link`. */
+/** The router outside sends advertisements over one of its links until the node has a default route over `link`. */
 function advertise(link: string): void {
   const index = node.sh(`ip -j link show ${link} | sed -E 's/.*"ifindex":([0-9]+).*/\\1/'`, { in: "outside" }).trim();
   node.sh(`

@@ -1,4 +1,4 @@
-/** A pod's second network, on a node that drops what comes by an unexpected interface (rp_filter): replies leave by the interface they came for. */
+/** A pod's second network, on a node that drops packets from unexpected interfaces (rp_filter): replies leave by the interface of the request. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { tableOf } from "../../plugins/calico/routes.ts";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
@@ -31,7 +31,7 @@ function addressesOf({ ips = [] }: CniResult): readonly string[] {
   return ips.map(({ address }) => address.replace(/\/.*/, ""));
 }
 
-/** A busy machine may need more than one echo request's time until both ends know each other's MAC address. */
+/** On a busy machine, resolving both MAC addresses may take longer than one echo request. */
 function reaches(from: Spot, address: string): boolean {
   return [1, 2, 3].some(() => ping(node, from, address));
 }
@@ -49,7 +49,7 @@ describe.each([0, 1, 2])("with rp_filter %i", (value) => {
       expect([address, reaches(undefined, address)]).toEqual([address, true]);
       expect([address, reaches("b", address)]).toEqual([address, true]);
     }
-    // A router outside knows the way to the pods here.
+    // A router outside has routes to the pods.
     const [eth4, eth6, net4, net6] = addresses as [string, string, string, string];
     for (const address of [eth4, net4]) node.sh(`ip route add ${address} via 203.0.113.1`, { in: "outside" });
     for (const address of [eth6, net6]) node.sh(`ip -6 route add ${address} via 2001:db8:99::1`, { in: "outside" });
@@ -126,7 +126,7 @@ describe.each([
     const both = snapshot(node, { in: "a" });
     runner.add(list, first);
     expect(diff(both, snapshot(node, { in: "a" }))).toBe("");
-    // ptp puts its default route before those that are there, and waits for no duplicate address detection.
+    // ptp puts its default route before existing ones, and does not wait for duplicate address detection.
     const answering = order[0] === "eth0" ? [] : addresses.filter((address) => !address.startsWith("fd78:"));
     for (const address of answering) expect([address, reaches(undefined, address)]).toEqual([address, true]);
     runner.del(list, first);

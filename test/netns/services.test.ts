@@ -1,6 +1,6 @@
 /**
- * A host port takes nothing that is for a service, whatever kube-proxy is made of and whoever came first. kube-proxy's rules are stand-ins: what
- * of them decides.
+ * A host port never takes packets for a service, with any mode of kube-proxy and in any order of arrival. kube-proxy's rules are reduced to those
+ * that matter.
  */
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
@@ -51,10 +51,10 @@ interface Endpoints {
 
 interface Mode {
   readonly what: string;
-  /** Where the service is. */
+  /** The address of the service. */
   readonly at: readonly [ip: string, ip6: string];
   readonly start: (endpoints: Endpoints) => void;
-  /** Who answers there: a pod, or the node itself in the place of IPVS. */
+  /** The endpoint of the service: a pod, or the node itself in place of IPVS. */
   readonly answers: string;
   readonly needsAnotherAdd?: boolean;
 }

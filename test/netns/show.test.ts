@@ -1,6 +1,6 @@
 /**
- * The oracle of the dataplane: a plan applied by netlink, and the commands that `show` prints for the same plan run by a shell on
- * another node, leave the same state behind, as `ip`, `tc` and `nft` see it.
+ * The oracle of the dataplane: a plan applied by netlink, and the commands that `show` prints for the same plan, run by a shell on
+ * another node, produce the same state in the output of `ip`, `tc` and `nft`.
  */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -157,7 +157,7 @@ test.each(Object.entries(plans))("apply() and the commands of show() agree on %s
   }
 });
 
-/** Returns what the executor's own `diff` finds after `apply`. */
+/** Returns the differences that the executor's own `diff` finds after `apply`. */
 function applyOn(node: Node, plan: Plan, netns: string): readonly string[] {
   const job: PlanJob = { plan, netns };
   const { status, stdout, stderr } = node.run([join(targetDirectory, "plan-executor")], { stdin: JSON.stringify(job) });

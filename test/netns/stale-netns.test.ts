@@ -1,6 +1,6 @@
 /**
- * DEL with a CNI_NETNS that leads astray. Runtimes name a sandbox by a process (`/proc/<pid>/ns/net`), and when that has ended, its ID may be
- * another's: a process of the node, or of another pod. Files and directories of that name may be left as well.
+ * DEL with a stale CNI_NETNS. Runtimes name a sandbox by a process (`/proc/<pid>/ns/net`); after its end another process may have the ID: one of
+ * the node, or of another pod. Files and directories with that name may be left as well.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Conflist, loadConflist, withVersion } from "../lib/conflist.ts";
@@ -13,7 +13,7 @@ import { example, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts
 const ours = withVersion(loadConflist(example("10-calico-dual-stack.conflist")), "1.0.0");
 const [calico, ...others] = ours.plugins as [Conflist["plugins"][0], ...Conflist["plugins"]];
 const chain: Conflist = { ...ours, plugins: [calico, { type: "loopback" }, ...others] };
-/** With a delegate of the reference's, whose skeleton refuses the node's own namespace. */
+/** With a delegate of the reference, whose skeleton refuses the node's own namespace. */
 const withHostLocal: Conflist = {
   ...chain,
   plugins: [
@@ -34,7 +34,7 @@ beforeAll(async () => {
   node.sh(
     "mkdir -p /run/netns; echo text > /run/netns/file; mkdir /run/netns/directory; ln -s /run/netns/loop /run/netns/loop",
   );
-  // What a node keeps is there already.
+  // Objects that a node keeps must exist before.
   for (const list of [chain, withHostLocal]) runner.del(list, add(list));
 });
 
@@ -61,7 +61,7 @@ function add(list: Conflist): Sandbox & { readonly pod: string } {
   return { ...sandbox, pod };
 }
 
-/** But for the cursor of `host-local`, which goes on. */
+/** Except for the cursor of `host-local`, which advances. */
 function leftSince(before: string): readonly string[] {
   return leaks(diff(before, snapshot(node))).filter((line) => !line.includes("/last_reserved_ip."));
 }

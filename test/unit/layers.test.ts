@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 /**
- * Which directory may import which: the direction of the design, as data. A directory may always import itself. The types of
+ * The allowed imports between directories: the direction of the design, as data. A directory may always import itself. The types of
  * `src/host/sys.ts` are open to all.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -19,7 +19,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "src/plan": ["src/identity", "src/errors", "src/net"],
   "src/dataplane": ["src/errors", "src/plan", "src/netlink", "src/host", "src/net"],
   "src/store": ["src/schema", "src/identity", "src/errors", "src/host", "src/net"],
-  // For Node alone. Nothing below plugins/ may import them: no plugin talks to a cluster's datastore.
+  // Only for Node. Nothing below plugins/ may import them: no plugin talks to a cluster's datastore.
   "src/store/cluster": ["src/store/etcd", "src/store/kubernetes", "src/store", "src/errors"],
   "src/store/etcd": ["src/store/cluster", "src/store", "src/errors"],
   "src/store/kubernetes": ["src/store/cluster", "src/store", "src/identity", "src/errors", "src/net"],
@@ -54,7 +54,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/node-protocol",
   ],
   "src/node-protocol": ["src/identity", "src/errors", "src/net"],
-  // For Node alone, and nobody's but its own: plugins know the agent by its protocol.
+  // Only for Node, and only for itself: plugins know the agent by its protocol.
   "src/agent": [
     "src/node-protocol",
     "src/identity",
@@ -84,14 +84,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The file that everybody may import. */
+/** The file that every directory may import. */
 const openFiles = ["src/host/sys.ts"];
-/** What the operator's command knows of a plugin: what it takes and how it reads it, what it would make, and what its traces on a node are called. */
+/** The parts of a plugin that the operator's command may import: its schema and parser, its planner, and its names on a node. */
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
-/** How attributes are laid out and numbered: known to the codec alone. */
+/** The layout and the numbers of attributes: only for the codec. */
 const codec = /^src\/netlink\/(attribute|attribute-writer|nftables\/numbers)\.ts$/;
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
-/** Files that alone may reach Node's modules or npm's: they never run on a node's per-pod path. */
+/** The only files that may import Node's or npm's modules: they never run on a node's per-pod path. */
 const offThePath =
   /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
@@ -103,7 +103,7 @@ interface Import {
   readonly file: string;
   readonly target: string;
   readonly typeOnly: boolean;
-  /** What is imported by name. */
+  /** Imports by name. */
   readonly names: readonly string[];
 }
 
@@ -170,7 +170,7 @@ describe("files", () => {
   });
 });
 
-/** What text imports that is a program only when it is built: the executable's (scripts/build.ts), and the registry's (scripts/build/registry.ts). */
+/** Imports in text that becomes a program during the build: the executable's (scripts/build.ts), and the registry's (scripts/build/registry.ts). */
 const entries =
   /^(src\/host\/quickjs\.ts quickjsSys|src\/plugin\/run\.ts runPlugin|plugins\/[^/]+\/(descriptor\.ts descriptor|plan\.ts planAdd))$/;
 
@@ -178,7 +178,7 @@ function importsOfTests(): readonly Import[] {
   return ["scripts", "test"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);
 }
 
-/** Functions, constants and classes: `file name`. A type may be there for the signature of a function. */
+/** Functions, constants and classes: `file name`. A type may exist only for the signature of a function. */
 function everyExport(): readonly string[] {
   return ["src", "plugins"]
     .flatMap((directory) => sources(join(root, directory)))
@@ -189,7 +189,7 @@ function everyExport(): readonly string[] {
     });
 }
 
-/** Each as the files on the way round; types count, for a reader has to follow them too. */
+/** Each as the files of the cycle; types count, because a reader has to follow them too. */
 function circles(): readonly string[] {
   const targets = new Map<string, string[]>();
   for (const { file, target } of imports) targets.set(file, [...(targets.get(file) ?? []), target]);

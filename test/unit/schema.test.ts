@@ -8,7 +8,7 @@ import { foldKeys } from "../../src/cni/keys.ts";
 import { faultOf } from "../../src/schema/schema.ts";
 import { howMany } from "../lib/how-many.ts";
 
-/** One of everything that plugins' schemas use. */
+/** Every feature that plugins' schemas use, once. */
 const schema = z.object({
   mtu: z.int().min(0).max(65535).optional(),
   markMasqBit: z.int().positive().lt(32).optional(),
@@ -84,7 +84,7 @@ describe("confParser()", () => {
 });
 
 describe("faultOf()", () => {
-  /** Values about the schema's own words, right and wrong. */
+  /** Values built from the schema's own words, valid and invalid. */
   const leaf = fc.constantFrom<unknown>(
     0,
     1,

@@ -1,4 +1,4 @@
-/** The threat model in SECURITY.md names a test for each of its lines: each of them exists. */
+/** The threat model in SECURITY.md names a test for each of its lines; each of these tests exists. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -18,6 +18,6 @@ test("SECURITY.md names a test in every row of its tables", () => {
 
 test.each(rows)("$file has the test $name", ({ file, name }) => {
   const text = readFileSync(join(root, file), "utf8");
-  // As a test's title, the first argument, or a case's name.
+  // As a test's title, the first argument, or the name of a case.
   expect([`"${name}",`, `\`${name}\`,`].some((title) => text.includes(title))).toBe(true);
 });

@@ -40,6 +40,19 @@ test.each(filesOf(["src", "plugins", "scripts", "test/lib"], ".ts"))(
   },
 );
 
+/** Words of literal translations: comments name the subject (a process, an owner, the kernel) and use its verb. */
+const unwantedInComments =
+  /\b(whom|whoever|somebody|nobody|anybody|everybody|anew|(tak(en?|es|ing)|took) back|in the place of|born|judged|by hand|befalls?|for want of|another's)\b|, else (the|it|they|an?)\b|\/\*\* Who(se)?\b/i;
+
+const commented = filesOf(["src", "plugins", "scripts", "test"], ".ts").filter(
+  (file) => !/^(src\/agent|plugins\/calico)\b/.test(file) && file !== "test/unit/words.test.ts",
+);
+
+test.each(commented)("comments of %s are plain English", (file) => {
+  const comments = readFileSync(join(root, file), "utf8").match(/^\s*(\/\/|\/?\*).*$/gm) ?? [];
+  expect(comments.filter((line) => unwantedInComments.test(line))).toEqual([]);
+});
+
 function filesOf(places: readonly string[], ending: string): readonly string[] {
   return places.flatMap((place) =>
     place.endsWith(".md")

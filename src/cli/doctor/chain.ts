@@ -1,7 +1,7 @@
 /**
  * The chain of plugins that created an attachment, and the request of each.
  *
- *     plugins and their order    libcni's cache, else the network's configuration, else the parts of the record
+ *     plugins and their order    libcni's cache, otherwise the network's configuration, otherwise the parts of the record
  *     request of each            its part of the record; for foreign plugins libcni's cache, or a configuration that uses nothing from
  *                                the runtime
  *

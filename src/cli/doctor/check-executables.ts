@@ -58,7 +58,7 @@ function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
 function repairExecutable(name: string, facts: ExecutableFacts, replaces = false): Pick<Finding, "remedy" | "fix"> {
   const whole = facts.executables.find(({ build, fault, path }) => build !== undefined && fault === undefined && path);
   if (!ourNames.includes(name) || whole?.path === undefined)
-    // A file that does not answer might be anybody's: `install` leaves it unless it is told.
+    // A file that does not answer may be foreign: `install` leaves it unless it is told.
     return { remedy: `${installing(name, facts)}${replaces ? " --force" : ""}` };
   return byPrograms([["ln", "-f", whole.path, `${directoryOf(whole.path)}/${name}`]]);
 }

@@ -84,7 +84,7 @@ export async function uninstall(cli: Cli, options: InstallOptions): Promise<Exit
   if (!force && ours.length > 0) refuseAttached(cli);
   const tell = tellerOf(cli, dryRun);
   const names = ours.map(({ name }) => name);
-  // Other files may name a foreign portmap, so only names that nobody else uses count.
+  // Other files may name a foreign portmap, so only names that no other suite uses count.
   const own = conflistsNaming(cli, confDir, names.filter(isOnlyOurs));
   const others = conflistsNaming(cli, confDir, names).filter(({ path }) => !own.some((one) => one.path === path));
   const remains = describeRemains(

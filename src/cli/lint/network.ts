@@ -15,7 +15,7 @@ import { knownPlugins } from "./plugins.ts";
 export interface NetworkLint {
   /** In the order of the document. */
   readonly findings: readonly LintFinding[];
-  /** What was not checked, and why: `plugins[2] (tuning): it is another's`. */
+  /** Plugins that were not checked, with the reason: `plugins[2] (tuning): …`. */
   readonly unchecked: readonly string[];
 }
 

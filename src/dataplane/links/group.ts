@@ -13,7 +13,7 @@ import type { Namespaces } from "../namespaces.ts";
 /** Our groups: these 65,536 numbers, with "to" in the upper half. No link stays in one, unless the process was killed that put it there. */
 export const firstGroup = 0x746f_0000;
 
-/** The kernel lets nobody else change links while it takes a group apart: a tenth of a second for so many. */
+/** No other process can change links while it takes a group apart: a tenth of a second for so many. */
 const groupSize = 250;
 
 /**

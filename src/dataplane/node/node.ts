@@ -40,7 +40,7 @@ export class Node {
     return isInNetwork(range, addresses, this.#connection());
   }
 
-  /** Whether the main table has a route to exactly this range, whoever's; `undefined` where the kernel does not tell (IPv6). */
+  /** Whether the main table has a route, own or foreign, to exactly this range; `undefined` for IPv6, where only a dump would show it. */
   hasRoute(range: string): boolean | undefined {
     return hasRoute(range, this.#connection());
   }

@@ -14,7 +14,7 @@
  *     }
  *
  * **Any other layout of the same JSON is accepted as well**: people edit these files. In this layout, the items of such a list stay text, and so
- * do a block's sequence numbers: 64 integers of 19 digits, of which an operation needs about one.
+ * do a block's sequence numbers: 64 integers of 19 digits, and an operation needs about one of them.
  */
 import { parseJson, stringifyJson } from "../json.ts";
 import { JsonText } from "../json-text.ts";

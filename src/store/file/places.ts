@@ -35,7 +35,7 @@ export const places: Readonly<Record<FileKind, Place>> = {
   IPAMOpenBlock: { directory: `${runDir}/ipam/open`, durable: false },
 };
 
-/** Only root may see which address belongs to whom. */
+/** Only root may see the owners of addresses. */
 export const directoryMode = 0o700;
 export const fileMode = 0o600;
 export const suffix = ".json";

@@ -1,4 +1,4 @@
-/** The engine: faults of its own that patches of src/host/native/patches repair, what we took out of it, and what it must never do. */
+/** The engine: its bugs that patches of src/host/native/patches fix, the parts that we removed, and what it must never do. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -10,7 +10,7 @@ const workDirectory = workDirectoryOf("engine-test");
 const targetDirectory = join(workDirectory, "bin");
 const out = `import { quickjsSys as sys } from "./src/host/quickjs.ts"; const say = (text) => sys.write("stdout", String(text));`;
 
-/** Expressions that Node and the engine answer alike. */
+/** Expressions with the same value on Node and on the engine. */
 const expressions: readonly (readonly [patch: string, expression: string])[] = [
   ["bigint-text", "(2n ** 64n - 1n).toString()"],
   ["bigint-print", "(2n ** 126n + 5n).toString(8)"],

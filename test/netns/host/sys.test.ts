@@ -13,7 +13,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 const workDirectory = workDirectoryOf("sys-test");
 const targetDirectory = join(workDirectory, "bin");
 
-/** Runs the case that its first argument names, in the directory that its second names. */
+/** Runs the case named by the first argument, in the directory named by the second. */
 const runCase = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   import { nativeSysCases, sysCases } from "./test/lib/programs/sys-cases.ts";
@@ -51,7 +51,7 @@ const impatient = `
   }
 `;
 
-/** Opens a file, then writes to standard output: the file must not be what it writes to. */
+/** Opens a file, then writes to standard output, which must not end up in the file. */
 const opener = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   export function main() {
@@ -90,7 +90,7 @@ const exhauster = `
   }
 `;
 
-/** What the engine of that version does not compile unpatched: see patches/yield-in-for-of.patch. */
+/** Code that this version of the engine does not compile without patches/yield-in-for-of.patch. */
 const generator = `
   import { quickjsSys as sys } from "./src/host/quickjs.ts";
   const log = [];
@@ -118,7 +118,7 @@ const generator = `
   }
 `;
 
-/** Changes everything that can be of the image, where nobody counts who else refers to it: see patches/frozen.patch. */
+/** Changes every changeable object of the image, whose references are not counted: see patches/frozen.patch. */
 const mutations = `
   const text = ["sha", "red"].join("");
   const [one, other] = [{ a: 1, b: 2 }, { a: 3, b: 4 }];
@@ -171,7 +171,7 @@ const mutator = `
   }
 `;
 
-/** Its top level makes shapes that last beside many whose prototypes do not: the engine hashes them by the prototypes' addresses. */
+/** Its top level creates lasting shapes among many with temporary prototypes: the engine hashes shapes by the addresses of their prototypes. */
 const shaper = `
   const temporary = [];
   const lasting = [];
@@ -255,7 +255,7 @@ describe("the executable", () => {
     "opens no file as a standard stream when started with %s",
     (closed) => {
       const { status } = node.run(["/bin/sh", "-c", `${join(targetDirectory, "opener")} /run/lock-file ${closed}`]);
-      // What the lock itself writes, and nothing of the streams.
+      // Only the byte of the lock itself, and no output.
       expect({ status, text: node.sh("cat /run/lock-file") }).toEqual({ status: 0, text: "1" });
     },
   );

@@ -3,7 +3,7 @@ import { chooseAddress, type Facts, type NodeInterface, withNetwork } from "../.
 import { type Method, parseMethod } from "../../../src/agent/address/method.ts";
 import { routesIn } from "../../../src/agent/address/surroundings.ts";
 
-/** By their index. */
+/** By index. */
 const interfaces: readonly NodeInterface[] = [
   { name: "lo", addresses: ["127.0.0.1/8", "::1/128"] },
   { name: "eth0", addresses: ["192.0.2.10/24", "2001:db8::10/64", "fe80::1/64"] },
@@ -53,7 +53,7 @@ describe("chooseAddress()", () => {
     ["skip-interface=eth.*", 4, undefined],
     ["cidr=192.0.2.0/24", 4, "192.0.2.10/24"],
     ["cidr=2001:db8::/32,192.0.2.0/24", 6, "2001:db8::10/64"],
-    // As in Calico a CIDR is looked for on every interface.
+    // As in Calico, a CIDR is matched against the addresses of every interface.
     ["cidr=172.16.0.0/12", 4, "172.17.0.1/16"],
     ["cidr=203.0.113.0/24", 4, undefined],
   ] as const)("%s gives for IPv%i %s", (method, family, address) => {

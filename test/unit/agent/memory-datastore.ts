@@ -1,4 +1,4 @@
-/** The store in memory as a cluster's datastore: its answers come later, and somebody else may write to it. */
+/** The store in memory as a cluster's datastore: it answers later, and other clients may write to it. */
 import type { AsyncDatastore, Watcher } from "../../../src/store/async-datastore.ts";
 import { type Filter, matches } from "../../../src/store/filter.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
@@ -8,9 +8,9 @@ import { type MemoryStore, memoryStore } from "../ipam/memory-store.ts";
 
 export interface MemoryDatastore extends AsyncDatastore {
   readonly memory: MemoryStore;
-  /** Whether it does not answer. */
+  /** Whether it fails to answer. */
   isAway: boolean;
-  /** What was asked of it, as `op kind`. */
+  /** The requests so far, as `op kind`. */
   readonly requests: string[];
 }
 
@@ -62,7 +62,7 @@ function isWrite(request: StoreRequest): request is Write {
   return request.op === "create" || request.op === "update" || request.op === "delete";
 }
 
-/** In order, and later than whoever wrote hears of it, or earlier. */
+/** In order, after or before the writer gets its answer. */
 function tell(followers: readonly Follower[], { op, key }: Write, object: StoredObject | undefined): void {
   const delayMs = 3;
   for (const { kind, watcher, filter } of followers) {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { type Call, FakeNode } from "../../lib/fake/node.ts";
 
 let node: FakeNode;
-/** What `calico` answered for container c1. */
+/** The result of `calico` for container c1. */
 let prevResult: Record<string, unknown>;
 /** The node's state with the pod, before its limits. */
 let unlimited: string;

@@ -1,4 +1,4 @@
-/** Files that were emptied, cut off or edited while the plugin was away. */
+/** Files that were emptied, truncated or edited between two calls of the plugin. */
 import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
 import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";

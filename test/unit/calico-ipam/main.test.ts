@@ -302,7 +302,7 @@ interface Call {
   readonly args?: string;
   readonly ipam?: object;
   readonly document?: object;
-  /** Whoever reads stdout is gone. */
+  /** The reader of stdout has exited. */
   readonly brokenPipe?: boolean;
   /** Nothing can be written below this directory. */
   readonly readOnly?: string;
@@ -319,7 +319,7 @@ function add(call: Call = {}): { readonly ips: readonly string[] } {
   return { ips: (answer.ips ?? []).map(({ address }) => address) };
 }
 
-/** One exec; what it writes to stdout, if anything. */
+/** One execution; the output on stdout, if any. */
 function run(command: string, call: Call): unknown {
   const {
     container = "3f2a",

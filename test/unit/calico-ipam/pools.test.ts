@@ -1,4 +1,4 @@
-/** Which pools a configuration makes, and which it is refused. */
+/** The pools that a configuration creates, and those that are refused. */
 
 import { beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -116,7 +116,7 @@ describe("calico-ipam: the default pool", () => {
   test.each([
     ["172.16.0.0/16", "192.168.50.0/24"],
     ["172.16.0.0/16", "192.168.0.0/16"],
-    // A default route in two parts, as a VPN makes it.
+    // A split default route, as VPNs create it.
     ["192.168.0.0/16", "128.0.0.0/1"],
     ["192.168.0.0/16", "0.0.0.0/0"],
   ])("is %s on a node with a route to %s", (cidr, destination) => {
@@ -197,7 +197,7 @@ describe("calico-ipam: a pool of the configuration", () => {
 });
 
 describe("calico-ipam: an address of the node", () => {
-  /** Of every address of the pool, those that pods get. */
+  /** The addresses of the pool that pods get. */
   function given(ipam: object, document: object = {}): readonly string[] {
     const addresses: string[] = [];
     for (let i = 0; i < 70; i++) {
@@ -286,7 +286,7 @@ describe("calico-ipam: a pool with an unreadable file", () => {
     const [name = ""] = names(world);
     const whole = world.machine.files.read(`${directory}/${name}`);
     world.machine.files.write(`${directory}/${name}`, "");
-    // The node remembers which pool gave last; another node's namespace does not.
+    // The node remembers the last used pool; the namespace of another node does not.
     for (const call of [
       { container: "c2", ipam },
       { container: "c3", ipam, hostname: "node-2" },

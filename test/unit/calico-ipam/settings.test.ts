@@ -1,4 +1,4 @@
-/** Settings that somebody wrote by hand: what is no such setting is refused with its file, its key, what is wanted and what was found. */
+/** Settings that a person wrote: an invalid one is refused with its file, its key, the expected and the actual value. */
 import { beforeEach, describe, expect, test } from "vitest";
 import calicoIpam from "../../../plugins/calico-ipam/main.ts";
 import { exitCodeOf } from "../../../src/plugin/run.ts";

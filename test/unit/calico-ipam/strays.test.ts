@@ -1,4 +1,4 @@
-/** Blocks that are kept for the name that the node had before. */
+/** Blocks that belong to the node's former name. */
 import { beforeEach, expect, test } from "vitest";
 import { IpamWorld } from "./world.ts";
 
@@ -21,12 +21,12 @@ function strict(): void {
   world.write("/var/lib/tortie/ipamconfigs/default.json", JSON.stringify(object));
 }
 
-/** The affinities that there are, without the block. */
+/** The existing affinities, without the block. */
 function owners(): readonly string[] {
   return world.machine.files.list("/run/tortie/ipam/affinities").map((name) => name.replace(/-10-7.*/, ""));
 }
 
-/** Takes an address of each block, and leaves both empty. */
+/** Assigns an address of each block, and leaves both empty. */
 function useBoth(): void {
   for (let i = 0; i < 8; i++) world.add({ ...old, container: `c${i}` });
   for (let i = 0; i < 8; i++) world.run("DEL", { ...old, container: `c${i}` });

@@ -1,4 +1,4 @@
-/** A pod's next sandbox and the fixed address of the one before, whose DEL has not come. */
+/** A pod's next sandbox and the fixed address of the previous one, which has had no DEL. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
 import { FakeSys } from "../../lib/fake/sys.ts";
@@ -19,7 +19,7 @@ function argsOf(pod: string, more = ""): string {
 
 const annotations = { "cni.projectcalico.org/ipAddrs": JSON.stringify(addresses) };
 
-/** Every way of asking for addresses by name. */
+/** Every way of requesting addresses. */
 const ways: readonly (readonly [string, (pod: string) => Call])[] = [
   ["CNI_ARGS", (pod) => ({ args: argsOf(pod, `;IP=${addresses.join(",")}`) })],
   ["runtimeConfig.ips", (pod) => ({ args: argsOf(pod), document: { runtimeConfig: { ips: addresses } } })],
@@ -60,7 +60,7 @@ describe.each(ways)("calico-ipam: asked for by %s", (_, callOf) => {
       })(),
     ],
   ])("they are refused to %s, by name", (what, call: Call) => {
-    // Annotations speak of the first interface alone.
+    // Annotations apply to the first interface only.
     if (what.includes("interface") && JSON.stringify(call).includes("annotations")) return;
     world.add({ ...callOf("web-0"), container: "a" });
     expect(world.run("ADD", call)).toMatchObject({

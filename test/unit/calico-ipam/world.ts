@@ -9,7 +9,7 @@ export interface Call {
   readonly ifname?: string;
   readonly args?: string;
   readonly ipam?: object;
-  /** Added to the configuration. */
+  /** Merged into the configuration. */
   readonly document?: object;
   readonly hostname?: string;
 }
@@ -23,10 +23,10 @@ export interface Answer {
 export class IpamWorld {
   readonly machine = new FakeMachine();
   readonly #netns = this.machine.addSandbox("pod");
-  /** What the last process logged. */
+  /** The log of the last process. */
   log = "";
 
-  /** One exec; `{}` when it wrote nothing. */
+  /** One execution; `{}` without output. */
   run(command: string, call: Call = {}): Answer {
     const { container = "3f2a", ifname = "eth0", args = "", ipam = {}, document = {}, hostname = "node-1" } = call;
     const named = { CNI_CONTAINERID: container, CNI_IFNAME: ifname, CNI_NETNS: this.#netns, CNI_ARGS: args };
@@ -55,14 +55,14 @@ export class IpamWorld {
     return process.stdout === "" ? {} : (JSON.parse(process.stdout) as Answer);
   }
 
-  /** The addresses that ADD gives. Throws with its answer when it gives none. */
+  /** The addresses that ADD assigns. Throws its answer if it assigns none. */
   add(call: Call = {}): readonly string[] {
     const answer = this.run("ADD", call);
     if (answer.ips === undefined) throw new Error(`ADD answers ${JSON.stringify(answer)}`);
     return answer.ips.map(({ address }) => address.replace(/\/.*/, ""));
   }
 
-  /** An uplink of the node with these addresses. */
+  /** Gives the node an uplink with these addresses. */
   uplink(name: string, ...addresses: readonly string[]): FakeLink {
     const { host } = this.machine.kernel;
     const link = host.addLink({ name, kind: "device", mac: this.machine.kernel.randomMac(), mtu: 1500 });
@@ -97,7 +97,7 @@ export class IpamWorld {
     this.write(`/var/lib/tortie/ippools/${name}.json`, JSON.stringify(object));
   }
 
-  /** The CIDR of each pool by its name. */
+  /** The CIDR of each pool, by name. */
   pools(): Readonly<Record<string, string>> {
     const directory = "/var/lib/tortie/ippools";
     if (this.machine.files.stat(directory) === undefined) return {};

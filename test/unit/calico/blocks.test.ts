@@ -26,7 +26,7 @@ function add(container: string, more: object = conf): string[] {
   return json.ips.map(({ address }: { address: string }) => address);
 }
 
-/** A process on the machine that has something happen at a netlink message. */
+/** A process on the machine with a hook at a netlink message. */
 function interrupted(happens: () => void): Sys {
   const sys = node.process({}, "");
   const open = sys.openNetlink.bind(sys);
@@ -133,14 +133,14 @@ test("calico ADD adds no block route for addresses of a foreign IPAM plugin", ()
 test("a failed calico ADD keeps the block's route only if the block has another pod", () => {
   for (const stay of [0, 2]) {
     if (stay > 0) add("c2");
-    // Twice: the first makes the node's block.
+    // Twice: the first one claims the node's block.
     for (const _ of [1, 2]) {
       add("c1");
       node.run("DEL", { container: "c1", conf });
     }
     const last = node.run("ADD", { container: "c1", conf }).steps.length;
     node.run("DEL", { container: "c1", conf });
-    // The answer cannot be written, when all is done.
+    // The last step fails: writing the result.
     expect(node.run("ADD", { container: "c1", conf, faults: [{ step: last, errno: "EIO" }] }).status).toBe(1);
     expect(routes()).toHaveLength(stay);
   }
@@ -171,7 +171,7 @@ describe("calico DEL", () => {
     const before = routes();
     node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
     node.run("DEL", { plugin: "calico-ipam", container: "c1" });
-    // It has found the block empty, and removes the route: between the two another pod comes.
+    // It has found the block empty and is about to remove the route; in between another pod is added.
     removeIdleBlocks(
       interrupted(() => add("c2", { ipam: { type: "calico-ipam" } })),
       "node-1",

@@ -64,7 +64,7 @@ describe("calico: router advertisements", () => {
   test("are not listened to on the pods' own links, whatever the node's default says", () => {
     addPod("c1", {});
     const own = [...host.links.values()].find(({ name }) => name.startsWith("cali"))?.name ?? "";
-    // Another ADD may come between the link's birth and this setting.
+    // Another ADD may run between the creation of the link and this setting.
     host.sysctl.write(`ipv6/conf/${own}/accept_ra`, "1");
     addPod("c2");
     expect(setting(own, "accept_ra")).toBe("1");

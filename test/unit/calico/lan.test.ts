@@ -1,4 +1,4 @@
-/** A pool that is a part of a network of the node, as an administrator may have made one: the node goes on reaching who else is there. */
+/** An administrator's pool that is part of a network of the node: the node still reaches the other hosts there. */
 import { describe, expect, test } from "vitest";
 import { interfaceOf } from "../../../src/dataplane/node/route-lookup.ts";
 import { FakeNode } from "../../lib/fake/node.ts";

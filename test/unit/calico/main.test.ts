@@ -12,7 +12,7 @@ beforeEach(() => {
   for (const name of ["c1", "c2", "c3"]) node.sandbox(name);
 });
 
-/** What the host has before anything was attached. */
+/** The host's state before the first attachment. */
 function untouched(): string {
   return new FakeNode().state();
 }
@@ -71,7 +71,7 @@ describe("calico ADD", () => {
     expect(status).toBe(1);
     expect(json).toMatchObject({ code: 100, msg: expect.stringContaining('"eth0"') });
     expect(node.state()).toBe(before);
-    // The sandbox's settings too, which are no part of the state.
+    // Including the sandbox's settings, which are not part of the state.
     expect(node.machine.kernel.print()).toBe(inKernel);
   });
 
@@ -240,7 +240,7 @@ describe("calico DEL", () => {
   });
 });
 
-/** The number of the step at which an ADD of that interface writes its answer, when all is done. */
+/** The number of the last step of an ADD of that interface: writing the result. */
 function lastStepOf(ifname: string): number {
   const other = new FakeNode();
   other.sandbox("c1");
@@ -409,7 +409,7 @@ test("calico: after any sequence of ADD, CHECK, DEL and GC, DEL of all restores 
         const conf = command === "GC" ? { "cni.dev/valid-attachments": valid } : { prevResult };
         const { status, json } = walked.run(command, { container, conf: command === "ADD" ? {} : conf, faults });
         if (command === "ADD" && status === 0) results.set(container, json);
-        // A runtime that was told of a failure calls DEL.
+        // After a failure the runtime calls DEL.
         if ((command === "ADD" || command === "DEL") && status !== 0)
           expect(walked.run("DEL", { container }).status).toBe(0);
         if (command === "DEL" || (command === "ADD" && status !== 0)) results.delete(container);

@@ -20,7 +20,7 @@ function rules(): readonly string[] {
   return node.machine.kernel.host.rules.map(describeRule).sort();
 }
 
-/** What a pool's own rules are for. */
+/** The expected rules of a pool. */
 function ranges(): readonly string[] {
   return node.machine.kernel.host.rules.flatMap(({ action, to }) => (action === "blackhole" ? [`${to}`] : []));
 }
@@ -115,7 +115,7 @@ test("calico adds no rules for addresses of a foreign IPAM plugin, even if a poo
 
 describe("calico: foreign rules", () => {
   const others: readonly RuleEntry[] = [
-    // At a number of ours, but not of our protocol; of our protocol, but not at a number of ours.
+    // With a priority of ours but another protocol; with our protocol but another priority.
     { family: 4, to: "10.65.0.0/16", action: "blackhole", priority: 32_002, protocol: 4 },
     { family: 4, to: "10.65.0.0/16", table: 77, priority: 1077, protocol: 80 },
   ];
@@ -207,12 +207,12 @@ test.each([1, 2])("calico: an ADD that comes at message %i of the last DEL keeps
   add("c1", from("10.65.0.0/16"));
   const before = rules();
   node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
-  // The rules are asked for with the first message and removed with the second.
+  // The first message requests the rules, the second removes them.
   removeIdle(interrupted(at, () => add("c2", from("10.65.0.0/16"))));
   expect(rules()).toEqual(before);
 });
 
-/** A process on the machine that has something happen just before a message about rules. */
+/** A process on the machine with a hook before a message about rules. */
 function interrupted(at: number, happens: () => void): Sys {
   const sys = node.process({}, "");
   const open = sys.openNetlink.bind(sys);

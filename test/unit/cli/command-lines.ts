@@ -1,11 +1,11 @@
-/** Lines for a shell that messages print: whether they can be pasted, and whether `tortie` understands its own in them. */
+/** Shell commands in messages: whether they can be pasted, and whether `tortie` accepts its own. */
 import type { Cli } from "../../../src/cli/cli.ts";
 import { exitStatus } from "../../../src/cli/error.ts";
 import { runCommandLine } from "../../../src/cli/program.ts";
 
 type Word = { readonly kind: "word"; readonly text: string } | { readonly kind: "operator"; readonly text: string };
 
-/** The words of a line as a shell cuts it, without expanding anything. Throws `Error` where a quote is left open. */
+/** Splits a line into words as a shell does, without expansions. Throws `Error` if a quote is not closed. */
 function wordsOf(line: string): readonly Word[] {
   const words: Word[] = [];
   const pattern = /\s+|#.*$|\|\||&&|[;|&()<>]|(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s'"\\;|&()<>])+/gsy;
@@ -14,7 +14,7 @@ function wordsOf(line: string): readonly Word[] {
     const [text = ""] = pattern.exec(line) ?? [];
     if (text === "") throw new Error(`no shell reads ${JSON.stringify(line.slice(at))}`);
     if (/^\s/.test(text)) continue;
-    // A comment begins where a word could.
+    // A comment starts only at the beginning of a word.
     if (text.startsWith("#")) break;
     const isOperator = /^[;|&()<>]/.test(text);
     words.push({ kind: isOperator ? "operator" : "word", text: isOperator ? text : unquoted(text) });
@@ -40,7 +40,7 @@ export function callsIn(line: string): readonly (readonly string[])[] {
 
 class Understood extends Error {}
 
-/** What the program says of a command line that it does not understand; `undefined` where it would begin to work. */
+/** The program's error for a command line that it does not accept; `undefined` if it would start working. */
 export async function faultOfWords(words: readonly string[]): Promise<string | undefined> {
   const notes: string[] = [];
   let isUnderstood = false;
@@ -58,7 +58,7 @@ export async function faultOfWords(words: readonly string[]): Promise<string | u
   return notes.join("\n");
 }
 
-/** What keeps a remedy from being pasted, line by line. */
+/** The reasons why a remedy cannot be pasted, line by line. */
 export async function faultsOfRemedy(remedy: string): Promise<readonly string[]> {
   const faults: string[] = [];
   for (const line of remedy.split("\n")) {

@@ -1,4 +1,4 @@
-/** Promises that every command keeps, those to come too: the tests go by the program's own definition. */
+/** Promises of every command, including future ones: the tests follow the program's own definition. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { commands } from "../../../src/cli/commands.ts";
 import type { Command, OptionDefinition } from "../../../src/cli/definition.ts";
@@ -9,7 +9,7 @@ import { fixtureWorld, type Outcome, type World } from "./world.ts";
 const writing = commands.filter(({ options }) => "dry-run" in options);
 const looking = commands.filter(({ options }) => !("dry-run" in options));
 
-/** What people write who mean "do nothing", and the spellings of other programs. */
+/** Arguments of people who want a dry run, and the spellings of other programs. */
 const dryRuns = [
   "--dry-run",
   "--dry-run=true",
@@ -55,7 +55,7 @@ test.each(looking.map(({ path }) => path))("tortie %s: has no dry run, for it ne
 const everywhere = commands.flatMap((command) =>
   optionsOf(command).map(([name, option]) => ({ command, name, option })),
 );
-/** The same option of several commands, once. */
+/** Options of several commands, each once. */
 const distinct = [...new Map(everywhere.map((one) => [`${one.name} ${JSON.stringify(one.option)}`, one])).values()];
 
 describe.each(isMany ? everywhere : distinct)("tortie $command.path --$name", ({ command, name, option }) => {
@@ -123,7 +123,7 @@ interface Trial {
   readonly outcome: Outcome;
 }
 
-/** Runs a line where it finds what examples speak of: pools, files, something to repair. */
+/** Runs a line in a world that has what examples refer to: pools, files, something to repair. */
 async function trial(line: string): Promise<Trial> {
   const world = prepared();
   const before = filesOf(world);
@@ -138,10 +138,10 @@ function prepared(): World {
   world.write("/tmp/pools/more/blue.yaml", pool("blue", "10.77.0.0/24"));
   world.write("/tmp/pools.yaml", pool("old-pool", "10.66.0.0/24"));
   for (const name of ["report", "r1", "r2"]) world.write(`/tmp/${name}.json`, report);
-  // The doctor repairs what disagrees with the fixture's block, whatever else it finds of a machine that answers nothing.
+  // The doctor repairs what conflicts with the fixture's block, whatever else it finds on a machine that answers nothing.
   world.write("/proc/sys/kernel/osrelease", "6.1.0\n");
   world.write("/proc/self/mountinfo", "1 1 0:1 / /run rw - tmpfs tmpfs rw\n");
-  // What `install` installs.
+  // The files that `install` copies.
   world.write("/usr/lib/tortie/bin/calico", "");
   world.machine.files.replace("/usr/lib/tortie/bin/calico", "an executable", 0o755);
   world.write(
@@ -166,7 +166,7 @@ function pool(name: string, cidr: string): string {
   });
 }
 
-/** The lock's file is no state: whoever looks at the store may make it. */
+/** The lock's file is not state: reading the store may create it. */
 function filesOf({ machine }: World): string {
   return machine.files
     .print()
@@ -175,7 +175,7 @@ function filesOf({ machine }: World): string {
     .join("\n");
 }
 
-/** Of a pipeline, the part that is the command's; files are in /tmp. */
+/** The part of a pipeline that calls the command; files are in /tmp. */
 function examplesOf({ path, examples }: Command): readonly string[] {
   return examples.map(([line]) => {
     const own = line.split(/ \| | > /).find((part) => part.startsWith(`$0 ${path}`)) ?? "";
@@ -191,7 +191,7 @@ function optionsOf({ options, hides }: Command): readonly (readonly [string, Opt
   return [...Object.entries(options), ...Object.entries(generalOptions({})).filter(([name]) => !hides.includes(name))];
 }
 
-/** Options are judged first: what the words say does not matter. */
+/** Options are checked first, so the values of the arguments do not matter. */
 function requiredWords({ positionals }: Command): readonly string[] {
   return Object.values(positionals).flatMap(({ required }) => (required === true ? ["2"] : []));
 }

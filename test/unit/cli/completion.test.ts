@@ -1,4 +1,4 @@
-/** The completion scripts, in the shells that are here: what a Tab offers. */
+/** The completion scripts in the installed shells: the suggestions after a Tab. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ let directory: string;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "tortie-completion-"));
   for (const shell of ["bash", "zsh", "fish"]) writeFileSync(join(directory, shell), await scriptOf(shell));
-  // What is asked for names.
+  // The requests for names.
   writeFileSync(
     join(directory, "tortie"),
     '#!/bin/sh\n[ "$*" = "get ippools -o name" ] && echo ippool/blue && echo ippool/red\n',
@@ -30,7 +30,7 @@ async function scriptOf(shell: string): Promise<string> {
   return stdout;
 }
 
-/** What bash offers for the last word of a line. */
+/** The suggestions of bash for the last word of a line. */
 function offered(line: string): readonly string[] {
   const words = line.split(" ");
   const script = `source ${directory}/bash; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _tortie; printf '%s\\n' "\${COMPREPLY[@]}"`;

@@ -1,4 +1,4 @@
-/** What `-f` takes, what is said of texts that are none, and what `get` selects by. */
+/** The input that `-f` accepts, the errors for invalid input, and the selectors of `get`. */
 import { describe, expect, test } from "vitest";
 import { jsonFault } from "../../../src/cli/resources/json-fault.ts";
 import { parseLabels } from "../../../src/cli/resources/labels.ts";

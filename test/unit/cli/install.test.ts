@@ -1,4 +1,4 @@
-/** `tortie install` on files in memory: what is left alone, and what is there when it is stopped at any step. */
+/** `tortie install` on files in memory: what it leaves alone, and the state after it is stopped at any step. */
 import { describe, expect, test } from "vitest";
 import { ownBuild } from "../../../src/cli/doctor/executables.ts";
 import { ourNames } from "../../../src/cli/doctor/networks.ts";
@@ -14,7 +14,7 @@ const conflist = {
 };
 const installed = "/etc/cni/net.d/10-net.conflist";
 
-/** A machine with executables of ours beside the command, a configuration in /tmp, and what else is said. */
+/** A machine with our executables next to the command, a configuration in /tmp, and the given files. */
 function world(files: Readonly<Record<string, string>> = {}): World {
   const made = new World();
   made.write("/usr/lib/tortie/bin/calico", "ours, new");
@@ -24,7 +24,7 @@ function world(files: Readonly<Record<string, string>> = {}): World {
     const node = made.sys.stat(path);
     if (path.startsWith(bin) && node !== undefined) made.machine.files.replace(path, files[path] ?? "", 0o755);
   }
-  // An executable says what it is by its text.
+  // An executable identifies itself by its text.
   made.anyProgram = (line) => {
     if (made.machine.files.read(line.split(" ").find((word) => word.startsWith("/")) ?? "") === "damaged") return "";
     if (line.startsWith("VERSION ")) return '{"supportedVersions":["1.0.0"]}';
@@ -357,12 +357,12 @@ describe("tortie install --uninstall", () => {
 
 class Killed extends Error {}
 
-/** Runs a line whose process dies before its k-th step; whether it died. */
+/** Runs a line whose process dies before its step k; returns whether it died. */
 async function runKilled(one: World, line: string, killedAt: number, look: () => void): Promise<boolean> {
   let steps = 0;
   one.beforeStep = () => {
     steps++;
-    // What is dead does nothing more, cleaning up included.
+    // A dead process does nothing more, not even clean up.
     if (steps >= killedAt) throw new Killed("killed");
     look();
   };

@@ -11,7 +11,7 @@ import { fixtureWorld, World } from "./world.ts";
 
 const network = "net";
 
-/** A node with a pool: of four blocks of four addresses, unless said otherwise. */
+/** A node with a pool, by default of four blocks of four addresses. */
 async function node(spec = { cidr: "10.0.0.0/28", blockSize: 30 }): Promise<World> {
   const world = new World({ node: "node-1" }).withNode();
   const pool = { apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "p" }, spec };
@@ -19,7 +19,7 @@ async function node(spec = { cidr: "10.0.0.0/28", blockSize: 30 }): Promise<Worl
   return world;
 }
 
-/** A pod with a namespace and an endpoint's record, as an ADD leaves it. Returns its address. */
+/** Adds a pod with a namespace and an endpoint's record, as an ADD does. Returns its address. */
 function addPod(world: World, name: string, origin: Origin | null | undefined = originOf(world.sys)): string {
   const attachment = { network, containerId: name, ifname: "eth0" };
   const pool = world.object("IPPool", "p");

@@ -1,4 +1,4 @@
-/** What is said of a network configuration: all at once, and of ours alone. */
+/** The findings about a network configuration: all at once, and only about our plugins. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { isNetwork, lintNetwork } from "../../../src/cli/lint/network.ts";
@@ -209,7 +209,7 @@ describe("tortie validate refuses what ADD refuses, with its message", () => {
     const document = JSON.stringify(list({ ...usual, ...conf }));
     const { status: judged, stdout, stderr } = await new World({ node: "node-1" }).run("validate -f -", document);
     expect({ judged, stdout }).toEqual({ judged: 1, stdout: "" });
-    // ADD names the interface that it was to attach, or the family that it gave back.
+    // ADD names the interface that it was attaching, or the family that it rolled back.
     expect(stderr).toContain(`plugins[0]: ${json.msg}`);
   });
 

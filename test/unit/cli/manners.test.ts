@@ -1,4 +1,4 @@
-/** What a command says where it cannot go on, or has to wait. */
+/** Messages of commands that cannot continue, or have to wait. */
 import { expect, test } from "vitest";
 import { reportingLock } from "../../../src/cli/reporting-lock.ts";
 import { trustStateDirectories } from "../../../src/store/file/trust.ts";

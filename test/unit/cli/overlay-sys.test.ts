@@ -1,4 +1,4 @@
-/** `overlaySys`: what is written is read again, and the node stays as it was. */
+/** `overlaySys`: reads return what was written, and the node is unchanged. */
 import { expect, test } from "vitest";
 import { overlaySys } from "../../../src/cli/node/overlay-sys.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";

@@ -142,7 +142,7 @@ describe("redirectedSys()", () => {
   });
 });
 
-/** What a reader of JSON makes of negative zero. */
+/** Negative zero after a round trip through JSON. */
 function withoutNegativeZero(value: unknown): unknown {
   if (Object.is(value, -0)) return 0;
   if (Array.isArray(value)) return value.map(withoutNegativeZero);

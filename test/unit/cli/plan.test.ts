@@ -1,4 +1,4 @@
-/** `tortie plan`: its options, and what it says of what it cannot plan. That the commands are right is test/netns/plan.test.ts's. */
+/** `tortie plan`: its options, and its errors for what it cannot plan. test/netns/plan.test.ts tests the printed commands. */
 import { describe, expect, test } from "vitest";
 import { podOf } from "../../../src/cli/plan/pod.ts";
 

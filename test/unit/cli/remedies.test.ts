@@ -1,4 +1,4 @@
-/** Commands that messages recommend: the program understands each, and what is recommended is not refused then. */
+/** Commands that messages recommend: the program accepts each, and does not refuse what it recommends. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -10,7 +10,7 @@ import { World } from "./world.ts";
 
 const base = { kind: "IPPool", apiVersion: "projectcalico.org/v3" };
 
-/** What is said of a pool that was asked for and is not there. */
+/** The error for a requested pool that does not exist. */
 function refusal(world: World, cidr: string): string {
   const scope = { node: "node-1", nodeLabels: {}, namespaceLabels: undefined };
   try {
@@ -72,7 +72,7 @@ describe("tortie doctor: a configured pool that does not exist", () => {
   });
 });
 
-/** What the sources say in texts: not in comments, nor in the scripts of completion, which are for shells. */
+/** The string literals of the sources, without comments and without completion scripts, which are for shells. */
 function commandsInSources(): readonly string[] {
   const files = ["src", "plugins"].flatMap((root) =>
     (readdirSync(root, { recursive: true }) as string[])
@@ -96,7 +96,7 @@ describe("commands in the texts of the sources", () => {
   test.each(commands)("tortie %s: is understood as far as its last option", async (text) => {
     const words = text.replace(/\$\{[^}]*\}/g, "x").split(" ");
     const last = Math.max(...words.map((word, index) => (word.startsWith("-") ? index : -1)));
-    // What follows may be the sentence's.
+    // The rest may belong to the sentence.
     const lengths = words.map((_, index) => words.length - index).filter((length) => length > last);
     const faults = await Promise.all(lengths.map((length) => faultOfWords(words.slice(0, length))));
     expect(faults.includes(undefined) ? undefined : faults.at(-1)).toBeUndefined();

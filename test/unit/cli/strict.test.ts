@@ -1,4 +1,4 @@
-/** What a resource's document may hold: nothing is dropped in silence, and what Calico and Kubernetes export goes through. */
+/** The accepted fields of a resource: none is dropped silently, and exports of Calico and Kubernetes are accepted. */
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { newBlock } from "../../../src/ipam/model/block.ts";
@@ -8,7 +8,7 @@ const verbs = ["create", "apply", "replace", "validate"] as const;
 
 type Document = Readonly<Record<string, unknown>> & { readonly metadata: object; readonly spec: object };
 
-/** One of each kind, as it is right. */
+/** A valid object of each kind. */
 const right: Readonly<Record<string, Document>> = {
   IPPool: object("IPPool", "a", { cidr: "10.0.0.0/16", natOutgoing: true }),
   IPReservation: object("IPReservation", "r", { reservedCIDRs: ["10.0.0.0/30"] }),
@@ -55,7 +55,7 @@ async function worldFor(verb: string, document: Document): Promise<World> {
   return world;
 }
 
-/** Without the lock, which a command may take before it is refused. */
+/** Without the lock, which a command may take before it refuses. */
 function filesOf(world: World): string {
   return world.machine.files.print().replace(/\/run\/tortie\/ipam\.lock: ?\n?/, "");
 }

@@ -1,4 +1,4 @@
-/** A node in memory and the command on it, as a shell would see them. */
+/** A node in memory, and the command on it as a shell runs it. */
 import { readFileSync } from "node:fs";
 import pino from "pino";
 import type { Cli } from "../../../src/cli/cli.ts";
@@ -27,12 +27,12 @@ export interface WorldOptions {
 export class World {
   readonly machine = new FakeMachine();
   readonly sys: FakeSys;
-  /** What programs write, by their command line; others fail, unless `anyProgram` says what they write. */
+  /** The output of programs, by their command line; others fail, unless `anyProgram` defines their output. */
   readonly programs = new Map<string, string>();
   anyProgram: ((line: string) => string) | undefined;
-  /** The command lines of all programs that were run. */
+  /** The command lines of all executed programs. */
   readonly ran: string[] = [];
-  /** Called before each step that changes files; what it throws, the step throws. */
+  /** Called before each step that changes files; the step throws its error. */
   beforeStep: ((call: string) => void) | undefined;
   readonly #namespaces = new Map<string, number>();
   terminal: Terminal;
@@ -45,7 +45,7 @@ export class World {
     this.#node = node;
   }
 
-  /** Puts the text of a file where the store looks for it. */
+  /** Writes an object's file to its place in the store. */
   write(path: string, text: string): void {
     this.sys.makeDirs(path.slice(0, path.lastIndexOf("/")), 0o700);
     this.sys.replaceFile(path, text, { mode: 0o600, durable: false });
@@ -59,7 +59,7 @@ export class World {
     return this.drive(read({ kind, name }));
   }
 
-  /** A node with nothing on it but what is added. */
+  /** A node with only what is given. */
   withNode(): this {
     for (const line of ["ip -j link show", "ip -j address show", "ip -j -4 route show", "ip -j -6 route show"]) {
       this.programs.set(line, "[]");
@@ -79,7 +79,7 @@ export class World {
     this.#namespaces.delete(name);
   }
 
-  /** What a command has to do with the node; what it writes goes nowhere, unless told where. */
+  /** The interfaces to the node for a command; discards the output by default. */
   cli(streams: Partial<Pick<Cli, "out" | "note" | "input">> = {}): Cli {
     const sys = replaced(this.sys, {
       stat: (path) => this.#statNamespace(path) ?? this.sys.stat(path),
@@ -150,7 +150,7 @@ export class World {
   }
 }
 
-/** The same system but for some calls. */
+/** The same system with some calls replaced. */
 function replaced(sys: Sys, calls: Partial<Sys>): Sys {
   return new Proxy(sys, {
     get(target, key) {
@@ -160,7 +160,7 @@ function replaced(sys: Sys, calls: Partial<Sys>): Sys {
   });
 }
 
-/** Some calls, each after a word to `before`. */
+/** Wraps some calls, which first call `before`. */
 function stepped<T extends object>(target: T, names: readonly (keyof T & string)[], before: (call: string) => void) {
   const calls = names.map((name) => {
     const call = (...args: readonly unknown[]) => {

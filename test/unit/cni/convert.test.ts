@@ -155,7 +155,7 @@ describe("parseResult() undoes resultAs()", () => {
       "x-key": text,
     })
     .map(normal);
-  /** What 0.2.0 can say: one address per family, no interfaces, routes sorted by family. */
+  /** The part of a result that 0.2.0 can express: one address per family, no interfaces, routes sorted by family. */
   const poor = fc
     .record({ four: fc.option(v4), six: v6, routes4: routes(v4), routes6: routes(v6), dns })
     .map(({ four, six, routes4, routes6, dns }) =>
@@ -184,7 +184,7 @@ describe("parseResult() undoes resultAs()", () => {
     };
   }
 
-  /** Without what is empty: no version prints it. */
+  /** Without empty values, which no version prints. */
   function normal(result: Result): Result {
     const empty = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
     return Object.fromEntries(Object.entries(result).filter(([, value]) => !empty(value)));

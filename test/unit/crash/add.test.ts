@@ -64,7 +64,7 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
     const served = withPod(scene);
     const state = newChain(served).state();
     const again = stepsOf(served, add);
-    // Half a record is cleared away by the next DEL: an ADD does not look for it.
+    // The next DEL removes an unfinished record: an ADD does not look for it.
     const halfRecord = /inside replaceFile \/run\/tortie\/endpoints\//;
     const judge = (one: Case) => {
       const made = newChain(served);
@@ -82,7 +82,7 @@ describe.each(scenes)("chain ADD on $name", (scene) => {
 
 const states = new Map<string, string>();
 
-/** What there was before this process of the chain began. */
+/** The state before this process of the chain started. */
 function stateBefore(scene: Scene, member: Member): string {
   const key = `${scene.name}: ${member}`;
   let state = states.get(key);

@@ -1,9 +1,9 @@
 /**
- * Every step of every operation of the whole chain, on the model of the kernel: killed there, failing there with each errno, or a message refused
- * by the kernel. The tests say what comes next, and that nothing stays.
+ * Every step of every operation of the whole chain, on the model of the kernel: killed there, failing there with each errno, or with a message
+ * that the kernel refuses. The tests define the follow-up, and verify that nothing is left.
  *
- * With TORTIE_CRASH=full (`npm run crash`) every case is tried; without, each step has one follow-up and one errno in turn, and of these cases
- * each test tries some, evenly spread: a few, or many (`how-many.ts` in test/lib).
+ * With TORTIE_CRASH=full (`npm run crash`) every case is tried. Otherwise each step has one follow-up and one errno in turn, and each test tries
+ * some of these cases, evenly spread: a few, or many (`how-many.ts` in test/lib).
  */
 import { afterAll, expect } from "vitest";
 import { FakeChain, type Member, mainPlugins, type Outcome, type Pod, type Trouble } from "../../lib/fake/chain.ts";
@@ -16,7 +16,7 @@ export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
 const next: Pod = { ...pod, name: "c2" };
 const other: Pod = { name: "c3", pod: "db-0", hostPort: 9090 };
 
-/** What there is before the trouble begins. */
+/** The state before the fault. */
 export interface Scene {
   readonly name: string;
   readonly others: readonly Pod[];
@@ -51,7 +51,7 @@ export type Operation = (chain: FakeChain, trouble?: Trouble) => Outcome;
 export const add: Operation = (made, trouble) => made.add(pod, trouble);
 export const del: Operation = (made, trouble) => made.del(pod, trouble);
 
-/** One thing that may go wrong, and how it reads. */
+/** One possible fault, and its description. */
 export interface Case {
   readonly text: string;
   readonly member: Member;
@@ -64,7 +64,7 @@ export interface TakenStep {
   readonly step: Step;
 }
 
-/** The steps of an operation that goes well. */
+/** The steps of an operation without faults. */
 export function stepsOf(scene: Scene, operation: Operation): readonly TakenStep[] {
   const outcome = operation(newChain(scene));
   mustSucceed(outcome);
@@ -82,9 +82,9 @@ export function killsAt(steps: readonly TakenStep[]): readonly Case[] {
 }
 
 const errnos = ["ENOSPC", "EROFS", "EMFILE", "EINTR", "ENOBUFS", "EPERM", "ENODEV", "EBUSY", "ETIMEDOUT"] as const;
-/** Not ENODEV nor ENOENT: with these the kernel says that what is asked for is not there, and it does not say so of what is. */
+/** Without ENODEV and ENOENT: the kernel uses these for missing objects only, and these objects exist. */
 const refusals = ["EPERM", "EBUSY", "ENOBUFS", "ENOSPC", "ENOMEM"] as const;
-/** What cannot fail. */
+/** Calls that cannot fail. */
 const releases = ["unlock", "close", "closeNetns"];
 
 export function errorsAt(steps: readonly TakenStep[]): readonly Case[] {
@@ -111,12 +111,12 @@ export function pick<T>(all: readonly T[], turn: number): readonly T[] {
   return isFull ? all : [all[turn % all.length] as T];
 }
 
-/** All of them, or so many, evenly spread. */
+/** All of them, or `count`, evenly spread. */
 export function sample<T>(all: readonly T[], count: number): readonly T[] {
   return isFull ? all : evenly(all, count);
 }
 
-/** What one part of the tests counts; recorded when its tests have ended. */
+/** The counts of one part of the tests; recorded after its tests. */
 export function tallies(part: string): { readonly kills: Tally; readonly errors: Tally } {
   const [kills, errors] = [new Tally(), new Tally()];
   afterAll(() => {
@@ -126,10 +126,10 @@ export function tallies(part: string): { readonly kills: Tally; readonly errors:
   return { kills, errors };
 }
 
-/** Of each test, when not all are tried. */
+/** Per test, if not all are tried. */
 const tried = howMany(24);
 
-/** Runs `judge` for each case; what it throws is told for all of them at once. The tally gets their number. */
+/** Runs `judge` for each case, and throws one error for all failures. Adds the number of cases to the tally. */
 export async function checkEach<C extends { readonly text: string }>(
   tally: Tally,
   cases: readonly C[],
@@ -138,7 +138,7 @@ export async function checkEach<C extends { readonly text: string }>(
   const failures: string[] = [];
   const sampled = sample(cases, tried);
   for (const [index, one] of sampled.entries()) {
-    // The runner of the tests wants to hear from them, on a busy machine too.
+    // Let the test runner communicate, also on a busy machine.
     await new Promise(setImmediate);
     try {
       judge(one, index);
@@ -173,7 +173,7 @@ export function mustServe(made: FakeChain, ...pods: readonly Pod[]): void {
   }
 }
 
-/** What comes after a process that was killed or failed; each ends where nothing of the pod is left. */
+/** The follow-ups of a process that was killed or failed; after each, nothing of the pod is left. */
 export const followUps: Readonly<Record<"DEL" | "GC" | "ADD" | "ADD of the next sandbox", (made: FakeChain) => void>> =
   {
     DEL: (made) => mustSucceed(made.del(pod)),

@@ -1,4 +1,4 @@
-/** The next sandbox of a pod with fixed addresses, while the one before is there yet: every step of its ADD. */
+/** The next sandbox of a pod with fixed addresses, while the previous one still exists: every step of its ADD. */
 import { describe, test } from "vitest";
 import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
 import { timeoutMs } from "../../lib/faults/reliability.ts";
@@ -20,14 +20,14 @@ const { kills, errors } = tallies("model-takeover");
 const old: Pod = { name: "c1", pod: "web-0", hostPort: 8080, fixed: "10.65.0.50,fd65::50" };
 const next: Pod = { ...old, name: "c2" };
 
-/** With the earlier sandbox served. */
+/** The state with the earlier sandbox served. */
 function served(): FakeChain {
   const made = new FakeChain([old, next]);
   mustSucceed(made.add(old));
   return made;
 }
 
-/** The node as it is when its only pod has ended. */
+/** The node's state after its only pod was deleted. */
 function emptied(): string {
   const made = served();
   mustSucceed(made.del(old));

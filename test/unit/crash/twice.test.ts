@@ -1,4 +1,4 @@
-/** Two misfortunes: a failure and a kill while it is taken back; an ADD that is killed, and its DEL too. */
+/** Two faults: a failure, and a kill during its roll-back; a killed ADD, and a killed DEL. */
 import { afterAll, describe, test } from "vitest";
 import { type Fault, faultText } from "../../lib/faults/fault.ts";
 import { isFull, Tally, timeoutMs } from "../../lib/faults/reliability.ts";
@@ -25,7 +25,7 @@ const kills = new Tally();
 
 afterAll(() => kills.record("model-twice", "model-kill"));
 
-/** How many first misfortunes are followed by each second one: all of both would take hours. */
+/** The number of first faults that are combined with each second one: all combinations would take hours. */
 const first = isFull ? 40 : howMany(6);
 
 function spread<T>(all: readonly T[], count: number): readonly T[] {

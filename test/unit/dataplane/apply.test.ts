@@ -310,7 +310,7 @@ function sandboxOf({ machine, scene }: Stand) {
   return netns;
 }
 
-/** Another program sets the host link's address before each of the next `times` answers. */
+/** Another program sets the address of the host interface before each of the next `times` answers. */
 function meddle({ sys, machine }: Stand, times: number): void {
   const { openNetlink } = sys;
   let left = times;

@@ -41,7 +41,7 @@ describe("applyNft()", () => {
     const sys = nftSys(nft);
     applyNft([{ ...table, chains: [] }, elements(1)], other, sys);
     applyNft([table, elements(2)], owner, sys);
-    // What is missing is noticed where it is named: by CHECK, or by elements that lead there.
+    // A missing object is noticed where it is used: by CHECK, or by elements that refer to it.
     expect(diffNft([table], owner, sys).map(({ text }) => text)).toEqual([
       "chain ip t first is missing",
       "chain ip t second is missing",
@@ -151,7 +151,7 @@ describe("applyNft() names a missing kernel feature at once:", () => {
     nft.missingModules.add(module);
     expect(() => applyNft(resources, owner, nftSys(nft))).toThrow(`cannot ${message}`);
     expect(nft.print()).toBe("");
-    // Two transactions and what is looked at after each; the first names what is not there yet.
+    // Two transactions and the lookups after each; the first refers to missing objects.
     expect(nft.datagrams).toBeLessThan(12);
     nft.missingModules.clear();
     applyNft(resources, owner, nftSys(nft));
@@ -179,7 +179,7 @@ test("applyNft() does not mistake a table that comes and goes for a missing kern
   nft.flushChain("ip tortie", "postrouting");
   nft.removeChain("ip tortie", "guard");
   nft.removeSet("ip tortie", "nat_pools");
-  // The first attempt finds it in part; before the second it is gone, before the third it is there in part again.
+  // The first attempt finds it incomplete; before the second it is removed, before the third it is incomplete again.
   nft.before = () => {
     nft.before = remove;
   };

@@ -1,4 +1,4 @@
-/** Whatever step of `apply` fails, nothing of it stays; and a walk of many operations leaves what the survivors alone would. */
+/** Whichever step of `apply` fails, nothing is left; and a random walk of operations leaves the same state as its survivors alone. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Plan } from "../../../src/plan/resource.ts";
@@ -17,7 +17,7 @@ import {
   shapingOf,
 } from "./scene.ts";
 
-/** The steps of a whole `apply` of this plan. */
+/** The steps of a complete `apply` of this plan. */
 function stepsOf(plan: Plan, prepare: (stand: ReturnType<typeof newStand>) => void): number {
   const stand = newStand();
   prepare(stand);
@@ -119,7 +119,7 @@ class Walk {
     }
   }
 
-  /** The sandbox's links go with it, and with them the host's ends; an ifb is what a runtime's DEL removes. */
+  /** The sandbox's links are deleted with it, and so are their peers on the host; an ifb is removed by the runtime's DEL. */
   #end(id: number): void {
     if (this.ended.has(id)) return;
     const owner = endpointPlan(id).owner;
@@ -130,7 +130,7 @@ class Walk {
     this.ended.add(id);
   }
 
-  /** Sysctls of a sandbox outlive an endpoint in it, which is the runtime's affair. */
+  /** Sysctls of a sandbox outlive its endpoint; they belong to the runtime. */
   print(): string {
     return this.#machine.kernel.print();
   }

@@ -65,7 +65,7 @@ export function shapingOf(host: string, ifb: string): readonly Resource[] {
   ];
 }
 
-/** What an executor does there, over connections of its own. */
+/** Runs an executor there, with its own connections. */
 export function inScene<T>({ sys, sandbox }: Scene, body: (executor: Executor) => T): T {
   return withExecutor(sys, sandbox, body);
 }
@@ -78,19 +78,19 @@ export function differences({ scene }: Pick<Stand, "scene">, plan: Plan): readon
   return inScene(scene, (executor) => executor.diff(plan)).map(({ text }) => text);
 }
 
-/** Removes a link of the host's by name and owner. */
+/** Removes a host link by name and owner. */
 export function removeLink(scene: Scene, name: string, owner: string): void {
   inScene(scene, (executor) => executor.remove(owner, [{ kind: "link", at: "host", name }]));
 }
 
-/** `<name> <kind> <owner>` of each link whose owner begins so. */
+/** `<name> <kind> <owner>` of each link with this prefix of the owner. */
 export function ownedLinks(scene: Scene, ownerPrefix: string): readonly string[] {
   return (["ifb", "veth"] as const).flatMap((kind) =>
     inScene(scene, (executor) => executor.list(kind, ownerPrefix)).map(({ name, owner }) => `${name} ${kind} ${owner}`),
   );
 }
 
-/** What the call throws: its kind and its message. */
+/** The class and message of the error that the call throws. */
 export function refusalOf(body: () => unknown): { readonly kind: unknown; readonly message: string } {
   try {
     body();

@@ -1,8 +1,8 @@
 /**
- * The fuzz targets in TypeScript, on Node: the decoders, the readers of texts and files, and whole plugins on the model of a node get random
- * bytes and valid inputs with pieces changed. Each gives a value or one clear error; what else it promises stands in its file.
+ * The fuzz targets in TypeScript, on Node: the decoders, the parsers of texts and files, and whole plugins on the model of a node get random
+ * bytes and valid inputs with changed pieces. Each returns a value or throws one specific error; its file documents its other promises.
  *
- * libFuzzer runs the same functions on the engine, with coverage (`npm run fuzz`). TORTIE_FUZZ_RUNS sets how often each runs here.
+ * libFuzzer runs the same functions on the engine, with coverage (`npm run fuzz`). TORTIE_FUZZ_RUNS sets the number of runs here.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { main as text } from "../../fuzz/targets/text.ts";
 import { howMany } from "../../lib/how-many.ts";
 import { root } from "../../lib/suite.ts";
 
-/** Cheap ones often, whole requests less so. */
+/** More runs for cheap targets, fewer for whole requests. */
 const targets = [
   { name: "document", main: document, runs: 300 },
   { name: "json", main: json, runs: 300 },

@@ -10,7 +10,7 @@ import { asyncGround, fileGround, lossyGround, memoryGround } from "./ground.ts"
 import { SlowStore } from "./slow-store.ts";
 import { type Ground, owners, walk } from "./walk.ts";
 
-/** What every datastore promises. A new driver takes its place here. */
+/** The contract of every datastore. Add new drivers here. */
 const grounds: readonly (readonly [string, () => Ground, number])[] = [
   ["files", fileGround, 40],
   ["memory", () => memoryGround(true), 150],
@@ -52,7 +52,7 @@ describe("autoAssign(): 128 ADDs of two nodes at once, over a store without a lo
       expect(new Set(addresses).size).toBe(128);
       expect(left).toBe(0);
     }
-    // 8 where nobody is in the way; 82 before settings were read once and anybody waited.
+    // 8 without contention; it was 82 before settings were read once and writers waited.
     expect(patient.requests / 128).toBeLessThan(25);
     expect(impatient.requests / 128).toBeGreaterThan(30);
   });
@@ -65,7 +65,7 @@ describe("autoAssign(): 128 ADDs of two nodes at once, over a store without a lo
   });
 });
 
-/** ADDs at once, and then DELs, repeated until they succeed. */
+/** Concurrent ADDs, and then DELs, repeated until they succeed. */
 async function crowd(waits: boolean, losesEach = 0) {
   const store = new SlowStore({ waits, losesEach });
   store.memory.put("IPPool", "p", { cidr: "10.0.0.0/22", blockSize: 26 });

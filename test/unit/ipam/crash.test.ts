@@ -14,10 +14,10 @@ const wanted = ([4, 6] as const).map((family) => ({ family, pools: [], count: 1 
 
 interface Operation {
   readonly name: string;
-  /** How many pods there are before; a block holds two. */
+  /** The number of existing pods; a block has two addresses. */
   readonly pods: number;
   readonly run: (store: MemoryStore) => Transaction<unknown>;
-  /** A runtime repeats a DEL until it succeeds; after an ADD it may as well give up. */
+  /** A runtime repeats a DEL until it succeeds; after a failed ADD it may give up. */
   readonly alwaysRepeated: boolean;
 }
 
@@ -53,7 +53,7 @@ describe.each(operations)("$name, killed", ({ pods, run, alwaysRepeated }) => {
   });
 });
 
-/** Pools of 8 addresses in blocks of 2; so many pods are on it. */
+/** Pools of 8 addresses in blocks of 2, with this many pods. */
 function prepared(pods: number): MemoryStore {
   const store = memoryStore();
   drive(
@@ -106,7 +106,7 @@ function survives(store: MemoryStore, operation: Transaction<unknown>): boolean 
   }
 }
 
-/** Takes all that is left: 8 pods in the end, and not one more. */
+/** Assigns all remaining addresses: 8 pods in total, and no more. */
 function fill(store: MemoryStore): void {
   for (let i = 0; owners(store).size < 16; i++) drive(add(`net.fill${i}`), store);
   expect(() => drive(add("net.more"), store)).toThrow("No IPs available");

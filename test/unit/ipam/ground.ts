@@ -1,4 +1,4 @@
-/** The stores that a datastore's contract is tried on. */
+/** The stores that the contract of datastores is tested on. */
 import { fileStore } from "../../../src/store/file/store.ts";
 import type { StoredObject } from "../../../src/store/object.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
@@ -14,7 +14,7 @@ import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
 import { Killed, type MemoryStore, memoryStore } from "./memory-store.ts";
 import type { Ground } from "./walk.ts";
 
-/** The write took effect, and whoever asked for it never hears of that. */
+/** The write took effect, but its caller never learns that. */
 export class AnswerLost extends StoreError {
   constructor(request: StoreRequest) {
     super({ action: request.op, object: { kind: "any", name: "" }, reason: "no answer" });
@@ -23,7 +23,7 @@ export class AnswerLost extends StoreError {
 
 const isWrite = ({ op }: StoreRequest) => op === "create" || op === "update" || op === "delete";
 
-/** In memory, with its hints or without; a process is killed at a write. */
+/** In memory, with or without hints; a process is killed at a write. */
 export function memoryGround(hints: boolean): Ground {
   const store = memoryStore({ hints });
   return { ...onMemory(store), run: async (transaction) => drive(transaction(), store) };
@@ -87,7 +87,7 @@ export function fileGround(): Ground {
   let writes = 0;
   const dying = <A extends readonly unknown[], T>(write: (...args: A) => T) => {
     return (...args: A): T => {
-      // From that write on nothing more is written.
+      // From that write on, nothing is written.
       if (writes++ >= killedAt) throw new Killed();
       return write(...args);
     };
@@ -103,7 +103,7 @@ export function fileGround(): Ground {
       } catch (error) {
         if (writes <= killedAt) throw error;
       }
-      // Whatever it made of the errors: the process is no more.
+      // However it handled the errors: the process is dead.
       throw new Killed();
     },
     trouble(at = Number.POSITIVE_INFINITY) {

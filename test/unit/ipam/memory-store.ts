@@ -1,4 +1,4 @@
-/** A store in memory for tests: keeps every invariant in sight, and can be killed or made to fail at any write. */
+/** A store in memory for tests: verifies every invariant, and can be killed or made to fail at any write. */
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
 import { blockFault } from "../../../src/ipam/model/block-fault.ts";
 import { answerHint } from "../../../src/store/file/cursors.ts";
@@ -11,32 +11,32 @@ import { nameOf } from "../../../src/store/object-name.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
 import type { Store, StoreReply, StoreRequest } from "../../../src/store/transaction.ts";
 
-/** Thrown out of `drive` and past every handler: the process is no more. */
+/** Thrown out of `drive` past every handler: the process is dead. */
 export class Killed extends Error {}
 
 export interface MemoryStore extends Store {
   readonly objects: Map<string, FileObject>;
-  /** What was set aside. */
+  /** The objects that were set aside. */
   readonly aside: FileObject[];
-  /** What was asked of the objects since the last reset, as `op kind name`. */
+  /** The requests since the last reset, as `op kind name`. */
   readonly log: string[];
   /** Called before each write with its number from 0; throws to kill (`Killed`) or to fail. */
   beforeWrite: (index: number) => void;
-  /** Counts writes from 0 again, and lives again. */
+  /** Restarts: counts writes from 0 again. */
   restart(): void;
   all<Spec>(kind: FileKind): readonly StoredObject<Spec>[];
-  /** An object that somebody made. */
+  /** Adds an object. */
   put(kind: Kind, name: string, spec: unknown): void;
 }
 
-/** `hints`: whether it keeps them, as files do, or answers with nothing, as a cluster does. */
+/** `hints`: whether it keeps them, as files do, or answers nothing, as a cluster does. */
 export function memoryStore({ hints = true } = {}): MemoryStore {
   let revision = 0;
   let writes = 0;
   let dead = false;
   const objects = new Map<string, FileObject>();
 
-  /** Runs a write, unless the process dies of it. */
+  /** Runs a write, unless the process is killed at it. */
   function writing<T>(op: string, kind: FileKind, name: string, body: (stored: FileObject | undefined) => T): T {
     note(`${op} ${kind} ${name}`);
     try {
@@ -142,7 +142,7 @@ function answer(objects: Objects, hints: boolean, request: StoreRequest): StoreR
   }
 }
 
-/** Files tell by the name, other stores by the key: both are the object's. */
+/** Files identify an object by its name, other stores by its key. */
 function requireKey({ key, object }: Extract<StoreRequest, { op: "create" | "update" | "delete" }>): void {
   if (nameOf(key) !== object.metadata.name || JSON.stringify(key) !== JSON.stringify(keyOf(object))) {
     throw new Error(`${JSON.stringify(key)} is not the key of ${object.kind} ${object.metadata.name}`);
@@ -157,7 +157,7 @@ function isCurrent({ metadata }: FileObject, stored: FileObject | undefined): bo
   return stored !== undefined && stored.metadata.resourceVersion === metadata.resourceVersion;
 }
 
-/** A write that fails as a full disk does. */
+/** Makes a write fail as a full disk does. */
 export function diskFull(): never {
   throw new StoreError({
     action: "write",

@@ -1,4 +1,4 @@
-/** A store far away: each request takes its time, in a simulated time that passes no faster than work is done. No lock; seeded. */
+/** A distant store: each request takes a while, in simulated time that advances only as work is done. No lock; seeded. */
 import { backoffMs } from "../../../src/store/backoff.ts";
 import {
   type AsyncStore,
@@ -43,14 +43,14 @@ export class SlowStore implements AsyncStore {
     });
   }
 
-  /** Runs transactions at once, until all have ended. */
+  /** Runs concurrent transactions until all have ended. */
   async all<T>(transactions: readonly (() => Transaction<T>)[]): Promise<readonly PromiseSettledResult<T>[]> {
     let isDone = false;
     const outcome = Promise.allSettled(transactions.map((one) => driveAsync(one(), this))).finally(() => {
       isDone = true;
     });
     while (!isDone) {
-      // Whoever was answered asks for the next first.
+      // The process that got an answer sends its next request first.
       await new Promise((resolve) => setImmediate(resolve));
       this.#events.sort((one, other) => one.at - other.at);
       const event = this.#events.shift();

@@ -1,6 +1,6 @@
 /**
- * A walk through ADDs, DELs, reservations and blocks given up, of two nodes on one store, beside a map of who has which address: what every
- * datastore must be able to do. Processes are killed at any write, or never hear of what they wrote.
+ * A random walk of ADDs, DELs, reservations and released blocks by two nodes on one store, next to a map of the addresses' owners: every datastore
+ * must pass it. Processes are killed at any write, or do not learn that a write succeeded.
  */
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -23,7 +23,7 @@ import { create, read, type Transaction, update } from "../../../src/store/trans
 import { AnswerLost } from "./ground.ts";
 import { Killed } from "./memory-store.ts";
 
-/** Three blocks of four addresses, two nodes, six handles: small enough that everything meets. */
+/** Three blocks of four addresses, two nodes, six handles: small enough for every kind of conflict. */
 const cidrs = ["10.0.0.0/30", "10.0.0.4/30", "10.0.0.8/30", "10.0.0.12/30"];
 const handle = fc.constantFrom("net.a", "net.b", "net.c", "net.d", "net.e", "net.f");
 const node = fc.constantFrom("one", "two");
@@ -39,18 +39,18 @@ const step = fc.record({
     }),
     fc.record({ op: fc.constant("release" as const), handle, ordinal: fc.integer({ min: 0, max: 15 }) }),
   ),
-  /** The write at which the process is killed; most live. */
+  /** The write at which the process is killed; most are not. */
   killAt: fc.option(fc.nat(8), { freq: 4 }),
 });
 type Action = typeof step extends fc.Arbitrary<infer Step extends { action: unknown }> ? Step["action"] : never;
 
-/** Stores far away answer later. */
+/** Distant stores answer later. */
 type Soon<T> = T | Promise<T>;
 
-/** A store that is walked on. */
+/** A store for the walk. */
 export interface Ground {
   run<T>(transaction: () => Transaction<T>): Promise<T>;
-  /** What happens to the write with this number, counted from 0; with `undefined` all goes well again. */
+  /** The fault of the write with this number, counted from 0; `undefined` ends the faults. */
   trouble(at: number | undefined): void;
   all<Spec>(kind: Kind): Soon<readonly StoredObject<Spec>[]>;
   put(kind: Kind, name: string, spec: unknown): Soon<void>;
@@ -78,7 +78,7 @@ export async function walk(makeGround: () => Soon<Ground>, numRuns: number): Pro
   );
 }
 
-/** What is reserved at this step. */
+/** The reservations at this step. */
 let reserved: readonly string[] = [];
 
 type Outcome = readonly string[] | "broken off" | "full" | "taken";
@@ -115,7 +115,7 @@ function* transaction(action: Action): Transaction<readonly string[]> {
   return assigned.map(({ address }) => address);
 }
 
-/** What the model becomes when the operation ended; judges its outcome. */
+/** Updates the model after the operation, and checks its outcome. */
 function after(model: Map<string, string>, outcome: Outcome, action: Action): Map<string, string> {
   const next = new Map(model);
   if (action.op === "give up" || action.op === "reserve") return next;
@@ -153,7 +153,7 @@ function after(model: Map<string, string>, outcome: Outcome, action: Action): Ma
   return next;
 }
 
-/** An operation that was broken off may have been done in part, but only to its own handle's addresses. */
+/** An interrupted operation may have been executed partly, but only for its own handle's addresses. */
 async function afterTrouble(model: Map<string, string>, ground: Ground, action: Action): Promise<Map<string, string>> {
   const found = await owners(ground);
   const [reservation] = await ground.all<{ readonly reservedCIDRs: readonly string[] }>("IPReservation");
@@ -182,7 +182,7 @@ function isReserved(address: string): boolean {
   return reserved.some((range) => contains(range, address));
 }
 
-/** What was left behind is found and repaired, on both nodes, and no address with it: all count as seen. */
+/** Finds and repairs leftovers on both nodes, but releases no address: all count as seen. */
 async function repairAll(ground: Ground): Promise<void> {
   for (const name of ["one", "two"]) {
     const { pools } = await ground.run(() => listPools());
@@ -207,7 +207,7 @@ async function repairAll(ground: Ground): Promise<void> {
   }
 }
 
-/** By address, as the blocks say. */
+/** By address, according to the blocks. */
 export async function owners(ground: Pick<Ground, "all">): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const { spec } of await ground.all<BlockSpec>("IPAMBlock")) {
@@ -219,7 +219,7 @@ export async function owners(ground: Pick<Ground, "all">): Promise<Map<string, s
   return new Map([...found].sort());
 }
 
-/** By the handle, as DEL and CHECK see it. */
+/** By handle, as DEL and CHECK see it. */
 async function held(ground: Ground, handleId: string): Promise<readonly string[]> {
   return addressesOf(await ground.run(() => readHandleContents(handleId))).map(({ address }) => address);
 }

@@ -5,7 +5,7 @@ import { type Call, FakeNode } from "../../lib/fake/node.ts";
 
 let node: FakeNode;
 let sandbox: FakeNetns;
-/** The sandbox as it was born. */
+/** The sandbox in its initial state. */
 let fresh: string;
 
 beforeEach(() => {
@@ -27,7 +27,7 @@ function lo() {
   return sandbox.find("lo") ?? expect.fail("lo is gone");
 }
 
-/** A result that another plugin made for the same pod. */
+/** A result of another plugin for the same pod. */
 const ofOthers = {
   cniVersion: "1.1.0",
   interfaces: [{ name: "eth0", mac: "02:00:00:00:00:01", sandbox: "/var/run/netns/c1" }],
@@ -121,7 +121,7 @@ describe("loopback ADD", () => {
       const other = new FakeNode();
       const netns = sandboxOf(other);
       const { status } = other.run("ADD", { plugin: "loopback", faults: [{ step, errno: "ENOMEM" }] });
-      // An answer that is lost is asked for again, and to close a descriptor cannot fail.
+      // A lost answer is requested again, and closing a descriptor cannot fail.
       if (status === 0) continue;
       failed++;
       expect(netns.print(), `after step ${step} failed`).toBe(fresh);

@@ -20,7 +20,7 @@ const sparse16 = fc
     maxLength: 8,
   })
   .map((groups) => Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff])));
-/** Texts near addresses: most are none. */
+/** Texts similar to addresses, most of them invalid. */
 const addressLike = fc.oneof(
   fc.ipV4(),
   fc.ipV6(),

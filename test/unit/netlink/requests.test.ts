@@ -1,5 +1,5 @@
 /**
- * The bytes of each request. Where a command of iproute2 6.1 is named they are its bytes (seen by strace), but for the order of
+ * The bytes of each request. Where a command of iproute2 6.1 is named they are its bytes (captured with strace), except for the order of
  * attributes, NLA_F_NESTED, the filter's handle and the rate table of old kernels.
  */
 import { expect, test } from "vitest";
@@ -236,7 +236,7 @@ test.each<[string, Request, string]>([
   ["tc filter delete", deleteRedirect(2), "45 5 00000000 02000000 00080080 0000ffff 00030100   0800 0100 75333200"],
 ])("%s", (_, { type, flags, payload }, bytes) => {
   const [wantedType, wantedFlags, ...rest] = bytes.split(/\s+/);
-  // NLM_F_REQUEST is added when the datagram is put together.
+  // `encodeDatagram` adds NLM_F_REQUEST.
   expect([`${type}`, (flags | 1).toString(16)]).toEqual([wantedType, wantedFlags]);
   expect(hex(payload)).toBe(rest.join(""));
 });

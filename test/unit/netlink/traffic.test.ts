@@ -1,4 +1,4 @@
-/** What the kernel reports (Linux 6.18), read by the codec. */
+/** Reports of the kernel (Linux 6.18), decoded by the codec. */
 import { expect, test } from "vitest";
 import { MalformedError } from "../../../src/netlink/attribute.ts";
 import { readFilter } from "../../../src/netlink/filter.ts";

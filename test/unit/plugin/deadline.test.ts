@@ -4,11 +4,11 @@ import { type Deadline, startDeadline } from "../../../src/plugin/deadline.ts";
 import { errno } from "./process.ts";
 
 let now: number;
-/** What was waited for, in milliseconds. */
+/** The waits, in milliseconds. */
 let waits: number[];
 let deadline: Deadline;
 
-/** A machine on which nothing ever comes. */
+/** A machine that never answers. */
 function wait(timeoutMs: number): never {
   waits.push(timeoutMs);
   now += timeoutMs;

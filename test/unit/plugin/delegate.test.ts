@@ -23,7 +23,7 @@ const env = {
 };
 const answered: Program = () => ({ stdout: '{"ips":[{"address":"10.0.0.5/32"}]}' });
 
-/** A main plugin that does nothing but delegate, and then what `after` does. */
+/** A main plugin that only delegates, and then calls `after`. */
 function main(type: string, builtin?: Readonly<Record<string, Plugin<unknown>>>, after: () => void = () => undefined) {
   return definePlugin<undefined>({
     name: "main",

@@ -6,7 +6,7 @@ import { programs } from "#plugins/programs";
 import { lintPlugin } from "../../../src/cli/lint/plugin.ts";
 import { root } from "../../lib/suite.ts";
 
-/** Which plugins these call, and after which evidence, is what they are about: a plugin more is none of their business. */
+/** These call specific plugins, after specific evidence: a new plugin does not concern them. */
 const workloads = ["scripts/build/training.ts", "scripts/fuzz/seeds.ts", "src/cli/doctor/repairing.ts"];
 const names = descriptors.map(({ name }) => name);
 
@@ -66,15 +66,15 @@ test("listsIn() finds a list, a union and an object's keys, and no two names tha
   expect(namesListed(`type === "${one}" || type === "${other}"`)).toBeLessThan(3);
 });
 
-/** Files with three or more names within one bracket or list of words. */
+/** Files with three or more names in one bracket or list of words. */
 function listsIn(path: string): readonly string[] {
   const text = readFileSync(path, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
   return namesListed(text) > 2 ? [relative(root, path)] : [];
 }
 
-/** The most names that stand in one list. */
+/** The maximum number of names in one list. */
 function namesListed(text: string): number {
-  // What stands in parentheses within a list does not end it.
+  // Parentheses in a list do not end it.
   const flat = [text, text.replace(/\([^()]*\)/g, "")];
   const lists = flat.flatMap((one) => [
     ...one.matchAll(/[[{(][^[\]{}()]*[\]})]|(?:"[\w-]+"\s*\|\s*)+"[\w-]+"|"[\w -]+"/g),

@@ -8,7 +8,7 @@ const span = "b7ad6b7169203331";
 function fieldsOf(env: Readonly<Record<string, string>>): object {
   const attachment = { CNI_CONTAINERID: "c1", CNI_NETNS: "/run/netns/x", CNI_IFNAME: "eth0" };
   const environment = readEnvironment({ CNI_COMMAND: "ADD", ...attachment, ...env });
-  // As a line has them: what is not known is not there.
+  // As in a line: unknown fields are absent.
   return JSON.parse(JSON.stringify(logFields("calico", environment, "net1")));
 }
 

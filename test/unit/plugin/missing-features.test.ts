@@ -1,4 +1,4 @@
-/** The chain on kernels that lack something: STATUS and ADD name it, ADD leaves nothing, DEL and GC succeed. */
+/** The chain on kernels that lack a feature: STATUS and ADD name it, ADD leaves nothing, DEL and GC succeed. */
 import { describe, expect, test } from "vitest";
 import { FakeChain, type Member, type Outcome, type Pod } from "../../lib/fake/chain.ts";
 
@@ -36,7 +36,7 @@ describe.each(without)("the chain without %s", (_, take) => {
     expect(said(made.check(pod))).toEqual(["calico", 100, noNft]);
     expect(made.gc([]).failed).toBeUndefined();
     expect(made.del(pod).failed).toBeUndefined();
-    // What was in nf_tables went with the other kernel.
+    // The nf_tables objects vanished with the other kernel.
     expect(made.state().replace(made.node.nft.print(), "").trim()).toBe(clean.trim());
   });
 });

@@ -1,4 +1,4 @@
-/** What is recorded of what each plugin was asked to make: written before it is made, gone when that is gone. */
+/** The recorded requests of plugins: written before any change, removed after the created objects. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { partNames, readPart } from "../../../src/endpoint/part.ts";
 import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
@@ -22,7 +22,7 @@ function partOf(type: string) {
   return readPart(new FakeSys({ machine: node.machine }), `net1:c1:eth0:${type}.json`);
 }
 
-/** Another main plugin's result is passed to ours. */
+/** The result of a foreign main plugin is passed to ours. */
 const bridged = {
   cniVersion: "1.1.0",
   interfaces: [{ name: "eth0", sandbox: "/var/run/netns/c1" }],
@@ -100,7 +100,7 @@ describe("ADD, repeated: parts", () => {
   test("and fails leaves what was there", () => {
     const { steps } = portmap("ADD", port(9090));
     portmap("ADD", port(8080));
-    // A result that the runtime does not get is a failed ADD.
+    // Without its result, an ADD has failed for the runtime.
     const step = steps.findIndex(({ call, object }) => call === "write" && object === "stdout") + 1;
     expect(portmap("ADD", port(9090), { faults: [{ step, errno: "EIO" }] }).status).toBe(1);
     expect(partOf("portmap")?.document.runtimeConfig).toEqual(port(8080));

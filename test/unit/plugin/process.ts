@@ -1,4 +1,4 @@
-/** A process as a plugin sees it: arguments, environment, stdin, a few files, network namespaces and other executables. */
+/** A process from a plugin's point of view: arguments, environment, stdin, a few files, network namespaces and other executables. */
 import type { NetlinkSocket, RunOptions, RunResult, Sys } from "../../../src/host/sys.ts";
 
 export interface Machine {
@@ -9,7 +9,7 @@ export interface Machine {
   readonly stdinHeldOpen?: boolean;
   /** Executables by path. */
   readonly programs?: Readonly<Record<string, (options: RunOptions) => Partial<RunResult>>>;
-  /** The path at which this very executable lies too. */
+  /** The path of this executable. */
   readonly ownExecutable?: string;
   /** Streams that cannot be written. */
   readonly full?: readonly ("stdout" | "stderr")[];
@@ -22,7 +22,7 @@ export class Process {
   stderr = "";
   readonly files = new Map<string, string>();
   readonly directories = new Set<string>(["/var/log"]);
-  /** What was done to the system, in order. */
+  /** The calls that changed the system, in order. */
   readonly calls: string[] = [];
   readonly sys: Sys;
 
@@ -35,7 +35,7 @@ export function errno(name: string, message: string): Error {
   return Object.assign(new Error(message), { code: name, syscall: message.split(" ")[0] });
 }
 
-/** The process's own namespace is inode 1; those of containers lie under /run/netns, all the same one but `own`. */
+/** The process's own namespace is inode 1; those of containers are in /run/netns, all the same one except `own`. */
 const namespaces: Readonly<Record<string, number>> = { "/run/netns/T": 2, "/run/netns/own": 1 };
 
 function fakeSys(process: Process, machine: Machine): Sys {

@@ -15,7 +15,7 @@ const result: Result = {
   ips: [{ address: "10.0.0.5/32", interface: 1 }],
 };
 
-/** What the plugin was asked, request and all. */
+/** The operations that the plugin was called for, with their requests. */
 interface Asked {
   readonly operation: string;
   // biome-ignore lint/suspicious/noExplicitAny: each operation has its own request type, and tests look into all of them.

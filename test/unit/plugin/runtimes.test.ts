@@ -1,4 +1,4 @@
-/** What each runtime sends (CNI_ARGS, capabilities) and what becomes of it, over the model of the kernel. */
+/** The arguments of each runtime (CNI_ARGS, capabilities) and their effects, on the model of the kernel. */
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { hostInterfaceName } from "../../../plugins/calico/host-interface.ts";
@@ -117,7 +117,7 @@ describe("CNI_ARGS of calico", () => {
   });
 });
 
-/** The reference's bridge has the same order: CNI_ARGS, args.cni, runtimeConfig. */
+/** The reference's bridge has the same precedence: CNI_ARGS, args.cni, runtimeConfig. */
 describe("calico: a MAC address", () => {
   const [inArgs, inCni, inRuntime, ofPod] = [1, 2, 3, 4].map((n) => `0a:00:00:00:00:0${n}`);
   const annotations = { "io.kubernetes.cri.pod-annotations": { "cni.projectcalico.org/hwAddr": ofPod } };

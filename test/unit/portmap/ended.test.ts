@@ -12,7 +12,7 @@ beforeEach(() => {
   chain.add(old);
 });
 
-/** The pod is served, before and after the late DEL of the old one, and then nothing is left of either. */
+/** The pod is served before and after the late DEL of the old one; then nothing is left of either. */
 function expectTakeoverBy(pod: Pod): void {
   expect(chain.add(pod).failed).toBeUndefined();
   expect(chain.check(pod).failed).toBeUndefined();
@@ -42,7 +42,7 @@ describe("portmap", () => {
   test("takes none from a pod without a record whose address is on the host", () => {
     chain.node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
     expect(chain.add(stranger).failed).toBe("portmap");
-    // Its own next sandbox takes the interface first, and so the address is none any more.
+    // Its own next sandbox takes over the interface first, so the address no longer exists.
     expect(chain.add(young).failed).toBeUndefined();
   });
 });

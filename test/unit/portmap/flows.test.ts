@@ -1,4 +1,4 @@
-/** Which flows connection tracking forgets when a host port gets a container or loses it. */
+/** The flows that portmap deletes from connection tracking when a container gets or loses a host port. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { FakeIptables } from "../../lib/fake/iptables.ts";
 import { type FakeFlow, FakeNft } from "../../lib/fake/nft.ts";
@@ -69,7 +69,7 @@ describe.each(["nftables", "iptables"])("portmap: by %s", (backend) => {
   test("a takeover forgets them, as DEL would have", () => {
     plugin.add(c1, ports, first, { backend });
     nft.flows = [flow({}), flow({ answerer: elsewhere })];
-    // The address has a new container: c1 has ended.
+    // The address belongs to a new container: c1 is dead.
     plugin.add(c2, ports, first, { backend });
     expect(nft.flows).toEqual([flow({ answerer: elsewhere })]);
   });

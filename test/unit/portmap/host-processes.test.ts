@@ -1,4 +1,4 @@
-/** ADD's log names the processes of the node that listen on a port which is the pod's from now on. */
+/** ADD logs the processes of the node that listen on a port that now belongs to the pod. */
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FakeListener } from "../../lib/fake/diag.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
@@ -80,7 +80,7 @@ test("portmap names the process that listens on a host port, except one that res
     machine.files.create(`/proc/${pid}/comm`, `${name}\n`, 0o644);
     machine.files.create(`/proc/${pid}/fd/3`, "", 0o600);
   }
-  // The model's files are no sockets.
+  // The model's files are not sockets.
   const { stat } = machine.files;
   machine.files.stat = (path) => {
     const found = stat.call(machine.files, path);

@@ -1,4 +1,4 @@
-/** Host ports on a node whose kube-proxy keeps them off services by an ACCEPT in iptables, as it does in IPVS mode. */
+/** Host ports on a node whose kube-proxy protects services from them by an ACCEPT in iptables, as it does in IPVS mode. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { FakeIptables } from "../../lib/fake/iptables.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
@@ -25,7 +25,7 @@ beforeEach(() => {
   plugin = portmapOn(new FakeSys({ machine }));
 });
 
-/** kube-proxy arrives, in IPVS mode. */
+/** Starts kube-proxy in IPVS mode. */
 function startKubeProxy(): void {
   machine.kernel.host.addLink({ name: "kube-ipvs0", kind: "device", mac: "00:00:00:00:00:01", mtu: 1500 });
   for (const family of ["ip", "ip6"] as const) {
@@ -170,7 +170,7 @@ describe("portmap: a port that the other back end maps", () => {
     ["nftables, at one address,", {}, byIptables, { ...web, hostIP: "192.0.2.1" }, web],
   ])("is refused by name: %s has it", (_, ours, theirs, has, wants) => {
     plugin.add(c1, [has], first, ours);
-    // The newer iptables shows its chains in nf_tables.
+    // iptables-nft shows its chains in nf_tables.
     if (ours === byIptables) nft.addChain("ip", "nat", "CNI-HOSTPORT-DNAT");
     expect(() => plugin.add(c2, [wants], second, theirs)).toThrow(taken);
     plugin.add(c2, [{ ...web, hostPort: 9090 }], second, theirs);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { FakeNode } from "../../lib/fake/node.ts";
 
-/** A node whose iptables programs answer so; those of `families` are installed. */
+/** A node whose iptables programs give this answer; those of `families` are installed. */
 function nodeWith(
   families: readonly ("iptables" | "ip6tables")[],
   restore: (program: string, stdin: string) => { readonly status: number; readonly stderr: string },

@@ -1,4 +1,4 @@
-/** A container in several networks that asks for the same host ports in each: they go from one to the next and are lost at no step. */
+/** A container in several networks that requests the same host ports in each: they pass from one to the next and are lost at no step. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FakeNft } from "../../lib/fake/nft.ts";
@@ -17,7 +17,7 @@ const ports: readonly Port[] = [
   { ...web, hostPort: 8443, hostIP: "192.0.2.1" },
   { ...web, hostIP: "2001:db8::1", hostPort: 1 },
 ];
-/** Only the second network's, in IPv4. */
+/** Only the ports of the second network, in IPv4. */
 const conditionsOf = (attachment: typeof c1): object =>
   attachment === second ? { conditionsV4: ["ip", "saddr", "!=", "192.0.2.9"] } : {};
 
@@ -37,7 +37,7 @@ function check(plugin: Plugin, attachment: typeof c1, wanted = ports): void {
   plugin.check(attachment, wanted, addresses[networks.indexOf(attachment)] as never, conditionsOf(attachment));
 }
 
-/** Who has each key of the maps, in both families, by network. */
+/** The holder of each key of the maps, in both families, by network. */
 function holders(nft: FakeNft): readonly string[] {
   const text = nft.print();
   return [...text.matchAll(/^ {2}map (\w*ports)\n((?: {4}.*\n)*)/gm)].flatMap(([, map = "", elements = ""]) =>
@@ -193,7 +193,7 @@ describe("portmap: killed at any step", () => {
       } catch (error) {
         if (!(error as Error).message.includes("killed")) throw error;
       }
-      // By whichever network: the same ports are there.
+      // Through any network: the ports are the same.
       const keys = (list: readonly string[]) =>
         list
           .map((one) => one.slice(0, -2))
@@ -208,7 +208,7 @@ describe("portmap: killed at any step", () => {
     };
     judge(undefined);
     expect(stepsTaken.length).toBeGreaterThan(5);
-    // What the others do changes nothing.
+    // Operations of the others change nothing.
     const sends = [...stepsTaken.entries()].filter(([, { call }]) => call === "send");
     for (const [at, step] of someOf(sends, 3)) for (const kill of killsOf(step)) judge({ step: at + 1, kill });
   });

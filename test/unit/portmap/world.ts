@@ -1,4 +1,4 @@
-/** What the tests of `portmap` share: attachments, configurations, one call of the plugin. */
+/** Shared by the tests of `portmap`: attachments, configurations, one call of the plugin. */
 import portmap from "../../../plugins/portmap/main.ts";
 import type { Result } from "../../../src/cni/result.ts";
 import type { Sys } from "../../../src/host/sys.ts";
@@ -38,7 +38,7 @@ export function loggerTo(warnings: unknown[]): Logger {
   return { ...quiet, with: () => loggerTo(warnings), warning };
 }
 
-/** The operations on one `Sys`; `add` runs what was registered to take back when it fails, as the run of a plugin does. */
+/** The operations on one `Sys`; if `add` fails it runs the registered roll-back, as `runPlugin` does. */
 export function portmapOn(sys: Sys, log: Logger = quiet) {
   const undo: (() => void)[] = [];
   const context: Context = { sys, log, undo: (_, action) => void undo.push(action), record: () => {} };

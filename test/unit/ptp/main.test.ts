@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { supportedVersions } from "../../../src/cni/version.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 
-/** The model has no other executables: addresses come from our own IPAM plugin, with gateways as a subnet's have them. */
+/** The model has no other executables, so addresses come from our own IPAM plugin, with gateways as in a subnet. */
 const ipam = { type: "calico-ipam", gateways: ["192.168.0.1"], routes: [{ dst: "0.0.0.0/0" }] };
 const dual = {
   ...ipam,

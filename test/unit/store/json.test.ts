@@ -79,7 +79,7 @@ describe("stringifyJson()", () => {
   );
 });
 
-/** A number where that is exact: what reading gives. */
+/** A number if that is exact, as the reader returns it. */
 function exact(value: bigint): bigint | number {
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }

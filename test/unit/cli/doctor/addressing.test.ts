@@ -1,4 +1,4 @@
-/** Pools beside the node's networks, and blocks that are kept for other names. */
+/** Pools that overlap with the node's networks, and blocks of other node names. */
 import { describe, expect, test } from "vitest";
 import { type AddressingFacts, checkAddressing, gatherAddressing } from "../../../../src/cli/doctor/addressing.ts";
 import { applyFix } from "../../../../src/cli/doctor/fixing.ts";

@@ -1,4 +1,4 @@
-/** What each plugin of a chain was asked, where that is known from, and how it is asked again. */
+/** The request of each plugin of a chain, where it is known from, and how it is repeated. */
 import { expect, test } from "vitest";
 import { chainOf, type Tools } from "../../../../src/cli/doctor/chain.ts";
 import type { ChangingFacts } from "../../../../src/cli/doctor/diagnosis.ts";
@@ -28,7 +28,7 @@ function part(type: keyof typeof asked): Part {
   };
 }
 
-/** A node with a pod of which these parts are recorded and these differences are found. */
+/** A node with a pod that has these recorded parts and these differences. */
 function nodeOf(
   change: Partial<Pod>,
   types: readonly (keyof typeof asked)[],
@@ -65,7 +65,7 @@ test("tortie doctor: a pod that has lost its interface gets ADD of the whole cha
   expect(calls.map(({ path, command }) => `${command} ${path}`)).toEqual(all.map((type) => `ADD /opt/cni/bin/${type}`));
   expect(calls.map(({ document }) => document)).toMatchObject(all.map((type) => asked[type]));
   expect(calls[0]?.args).toBe("K8S_POD_NAMESPACE=default;K8S_POD_NAME=a;K8S_POD_UID=7;IP=10.0.0.0");
-  // What the doctor adds is not what the runtime asked.
+  // The doctor's additions are not part of the runtime's request.
   expect(calls.map((call) => call.part)).toEqual(all.map(part));
 });
 

@@ -1,4 +1,4 @@
-/** A node as the doctor sees it, made of pods; every part of a pod can be taken away or be wrong. */
+/** A node from the doctor's point of view, composed of pods; every part of a pod can be missing or wrong. */
 
 import { afterAll, expect } from "vitest";
 import {
@@ -28,24 +28,24 @@ import { callsIn, faultOfWords } from "../command-lines.ts";
 
 export const network = "net";
 
-/** A pod that is whole. */
+/** A complete pod. */
 export interface Pod {
   readonly name: string;
   readonly attachment: Attachment;
   readonly address: string;
   hasNamespace: boolean;
-  /** Whether its sandbox can be looked up, and looked into, from where the doctor runs. */
+  /** Whether the doctor can look up its sandbox, and enter it. */
   isSeen: boolean;
-  /** Whether a process keeps the namespace, which then has a path of that. */
+  /** Whether a process keeps the namespace, which then has a path in /proc. */
   holder: number | undefined;
   record: "whole" | "missing" | "damaged";
   recordAgeSeconds: number;
   link: "whole" | "missing" | "without alias" | { readonly owner: string };
   ports: readonly number[];
   ifb: "missing" | "whole" | "serving nobody";
-  /** What CHECK says. */
+  /** The result of CHECK. */
   differences: readonly ReportedDifference[];
-  /** What a plugin does with it now. */
+  /** The operation that a plugin is running for it. */
   work: "ADD" | "DEL" | "CHECK" | undefined;
 }
 
@@ -82,14 +82,14 @@ function pod(name: string, index: number): Pod {
   };
 }
 
-/** Command lines of all remedies of a test file: the program understands each. */
+/** Collects the commands of all remedies of a test file: the program must accept each. */
 const recommended = new Set<string>();
 
 afterAll(async () => {
   for (const words of recommended) expect([words, await faultOfWords(JSON.parse(words))]).toEqual([words, undefined]);
 });
 
-/** A line that no shell reads throws. */
+/** Throws for a line that a shell cannot parse. */
 function recommend({ remedy }: Finding): void {
   for (const words of remedy.split("\n").flatMap(callsIn)) recommended.add(JSON.stringify(words));
 }
@@ -302,12 +302,12 @@ function assign(store: ReturnType<typeof memoryStore>, { name, attachment }: Pod
   );
 }
 
-/** The pair's indices: on the host 100 and up, inside always 2. */
+/** The indices of the pair: 100 and up on the host, always 2 in the sandbox. */
 function linksOf({ name, attachment, hasNamespace, link, ifb }: Pod, index: number): readonly IpLink[] {
   const alias = typeof link === "object" ? link.owner : link === "without alias" ? undefined : ownerOf(attachment);
   const bandwidth: IpLink = { ifname: `bwp${name}`, ifindex: 200 + index, flags: ["UP"], ifalias: ownerOf(attachment) };
   return [
-    // The kernel takes the pair with the namespace.
+    // The kernel deletes the pair with the namespace.
     ...(link !== "missing" && hasNamespace
       ? [
           {

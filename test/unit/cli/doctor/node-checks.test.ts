@@ -10,7 +10,7 @@ import { describeDiagnosis, summarise } from "../../../../src/cli/doctor/report.
 import { checkState, type StateFile } from "../../../../src/cli/doctor/state.ts";
 import { calico, diagnose, type NodeModel, nodeWith } from "./model.ts";
 
-/** What is told of a node without pods, in a line each: severity, id, subject, text, the first line of the remedy. */
+/** The findings about a node without pods, a line each: severity, id, subject, text, the first line of the remedy. */
 function told(
   change: (settled: StaticFacts) => Partial<StaticFacts>,
   readiness: readonly ReadinessFact[] = [],

@@ -1,4 +1,4 @@
-/** The way of packets, judged: on what ip, nft, iptables-save and the kernel really wrote. */
+/** The paths of packets, checked against real output of ip, nft, iptables-save and the kernel. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -155,7 +155,7 @@ describe("rules of iptables", () => {
   });
 });
 
-/** As `nft -j list table` of nft 1.0.6 wrote it. */
+/** The output of `nft -j list table` of nft 1.0.6. */
 const ofNft = (expr: readonly object[], policy = "drop") => [
   { chain: { family: "inet", table: "t", name: "f", handle: 1, type: "filter", hook: "forward", prio: 0, policy } },
   { chain: { family: "inet", table: "t", name: "other", handle: 2 } },
@@ -241,7 +241,7 @@ describe("gatherReach() parses the output of ip", () => {
     expect(readRules(text).map(({ priority, text: words, not, from }) => [priority, words, not, from])).toEqual([
       [0, "from all lookup local", false, undefined],
       [50, "from all blackhole", false, undefined],
-      // Those of pools are the plugins' own.
+      // The elements of pools belong to the plugins.
       [32002, "from all to 10.66.0.0/16 blackhole", false, undefined],
       [32764, "from all lookup main", false, undefined],
       [32765, "not from all fwmark 0xca6c lookup 51820", true, undefined],

@@ -51,7 +51,7 @@ describe("hasNftChain()", () => {
     expect(hasNftChain("ip", "t", "c", nftSys(nft))).toBe(false);
   });
 
-  // EINVAL: of this question alone, while nf_tables answers others.
+  // EINVAL: refuses only this question, but answers others about nf_tables.
   test.each(["1:EMFILE", "1:EPERM", "2:ENOBUFS", "2:EPERM", "2:EPERM/0", "2:EINVAL/0"])(
     "throws where it cannot know (%s)",
     (fault) => expect(failing(fault)).toThrow(/^cannot .* (nf_tables|the kernel): /),

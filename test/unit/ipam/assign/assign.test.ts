@@ -473,7 +473,7 @@ function pool(name: string, cidr: string, blockSize: number, change: object = {}
   put("IPPool", name, { cidr, blockSize, ...change });
 }
 
-/** Ordinals that the blocks themselves give the handle. */
+/** The handle's ordinals, according to the blocks. */
 function held(handleId: string): number[] {
   return store.all<BlockSpec>("IPAMBlock").flatMap(({ spec }) => {
     const index = spec.attributes.findIndex((attribute) => (attribute as AllocationAttribute).handle_id === handleId);
@@ -481,7 +481,7 @@ function held(handleId: string): number[] {
   });
 }
 
-/** The writes since the last restart, the block's place in the pool left out. */
+/** The writes since the last restart, without the block's place in the pool. */
 function writes(): string[] {
   const all = store.log.filter((request) => !/^(read|list)/.test(request));
   return all.map((request) => request.replace(/\d+-26$/, ""));

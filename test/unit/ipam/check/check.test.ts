@@ -361,7 +361,7 @@ function block(): Block {
   return store.objects.get("IPAMBlock/10-0-0-148-30") as Block;
 }
 
-/** As somebody with an editor does: past every guard. */
+/** Writes like a person with an editor: without any validation. */
 function edit(change: (spec: BlockSpec) => BlockSpec): undefined {
   const before = block();
   store.objects.set("IPAMBlock/10-0-0-148-30", { ...before, spec: change(before.spec) });

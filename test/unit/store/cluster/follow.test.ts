@@ -12,7 +12,7 @@ const key: Key = { kind: "IPAMHandle", handleId: "n.a" };
 const object: StoredObject = { apiVersion: "", kind: "IPAMHandle", metadata: { name: "n.a" }, spec: {} };
 const broken = new Unanswered("watch", { kind: "IPAMHandle", name: "" }, "connection reset");
 
-/** What a watcher is told, until so many watches were asked for. */
+/** The events of a watcher, until this many watches were requested. */
 async function told(
   watches: ReturnType<typeof scriptedBackend>["watches"],
   filter: Filter = {},

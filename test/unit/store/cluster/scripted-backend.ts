@@ -1,4 +1,4 @@
-/** A backend in memory that does what a test tells it to: loses answers before or after the write, says that it forgot, ends watches. */
+/** A backend in memory that follows a test's script: loses answers before or after the write, reports compaction, ends watches. */
 import { type Backend, type Change, Unanswered } from "../../../../src/store/cluster/backend.ts";
 import type { Key } from "../../../../src/store/key.ts";
 import type { StoredObject } from "../../../../src/store/object.ts";
@@ -8,11 +8,11 @@ export type Mishap = "lost before" | "lost after" | Error;
 
 export interface ScriptedBackend extends Backend {
   readonly objects: Map<string, StoredObject>;
-  /** What happens to the next requests, one each. */
+  /** The outcomes of the next requests, one each. */
   readonly mishaps: Mishap[];
-  /** What was asked, as `op name`. */
+  /** The requests, as `op name`. */
   readonly log: string[];
-  /** What the next watches say, one each; an error at its end is thrown, and without one the watch ends. */
+  /** The events of the next watches, one list each; an error at the end is thrown, otherwise the watch ends. */
   readonly watches: (readonly (Change | Error)[])[];
 }
 

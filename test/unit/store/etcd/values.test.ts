@@ -13,7 +13,7 @@ const kinds: readonly Kind[] = ["IPAMBlock", "BlockAffinity", "IPAMHandle", "IPA
 const directory = join(root, "test/fixtures/calico-newest/etcd");
 const now = new Date(0);
 
-/** What Calico wrote, by step, kind and key. */
+/** Calico's objects, by step, kind and key. */
 const recorded = readdirSync(directory).flatMap((file) => {
   const values = JSON.parse(readFileSync(join(directory, file), "utf8")) as Readonly<Record<string, string>>;
   return Object.entries(values).flatMap(([path, value]) =>

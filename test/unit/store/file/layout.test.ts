@@ -51,7 +51,7 @@ describe("parseObject()", () => {
   );
 });
 
-/** With nothing left as text. */
+/** With all text parsed. */
 function read(value: unknown): unknown {
   if (value instanceof JsonText) return value.value();
   return Array.isArray(value) ? value.map(read) : value;

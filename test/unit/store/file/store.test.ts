@@ -195,7 +195,7 @@ function fresh() {
   return { machine, sys, store: fileStore(sys) };
 }
 
-/** What each kind needs. */
+/** The required fields of each kind. */
 const specs: Readonly<Record<Kind, object>> = {
   IPPool: { cidr: "10.0.0.0/16" },
   IPReservation: { reservedCIDRs: [] },

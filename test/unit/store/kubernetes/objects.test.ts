@@ -16,7 +16,7 @@ const directory = join(root, "test/fixtures/calico-newest/kubernetes");
 const old = "crd.projectcalico.org/v1";
 const native = "projectcalico.org/v3";
 
-/** What Calico wrote, by step. */
+/** Calico's objects, by step. */
 const recorded = readdirSync(directory)
   .filter((file) => file.endsWith(".objects.json"))
   .flatMap((file) =>
@@ -27,7 +27,7 @@ const recorded = readdirSync(directory)
       raw,
     })),
   );
-/** Pools were applied by kubectl. */
+/** kubectl created the pools. */
 const calicosOwn = recorded.filter(({ kind }) => kind !== "IPPool");
 
 describe("what Calico keeps in crd.projectcalico.org/v1", () => {
