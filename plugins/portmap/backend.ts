@@ -43,13 +43,11 @@ export interface Backend {
   check(wanted: Omit<PortRequest, "hasEnded">, sys: Sys): readonly Difference[];
   /** Removes the attachment's host ports in these families, and returns them. */
   del(attachment: Attachment, among: readonly TableFamily[], sys: Sys): readonly FormerPort[];
-  /** Removes the host ports of the network's attachments that are not in `valid`, and returns them. */
-  gc(network: string, valid: readonly Attachment[], sys: Sys): readonly FormerPort[];
   /**
-   * A quick check whether this back end may have host ports of the attachment (or of any), for the back end that the configuration does not
-   * name. Throws `KernelError` if the kernel does not tell.
+   * A quick check whether this back end may have host ports of the attachment, for the back end that the configuration does not name. Throws
+   * `KernelError` if the kernel does not tell.
    */
-  mayHold(attachment: Attachment | undefined, sys: Sys): boolean;
+  mayHold(attachment: Attachment, sys: Sys): boolean;
   /** Throws `CniError` if an ADD with this configuration could not map ports. What is missing for IPv6 only goes to the log. */
   status(conf: PortmapConf, context: Context): void;
 }

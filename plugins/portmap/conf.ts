@@ -61,11 +61,6 @@ export function parseConf(document: JsonObject): PortmapConf {
   };
 }
 
-/** The back end alone, for DEL, which must also work with an invalid configuration. */
-export function backendOf(document: JsonObject): "nftables" | "iptables" {
-  return document.backend === "iptables" ? "iptables" : "nftables";
-}
-
 /** `8080/tcp`, `192.0.2.1:8080/tcp`, `[2001:db8::1]:8080/tcp`. */
 export function describeHostPort({
   hostIp,

@@ -10,13 +10,13 @@ import { Executor } from "../../src/dataplane/executor.ts";
 import { CoreError } from "../../src/errors/core-error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
-import { tableFamilies } from "../../src/net/address.ts";
-import type { RemovedChain } from "../../src/plan/iptables.ts";
+import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import { takeLock } from "../../src/store/file/lock.ts";
-import { type Backend, describeAttachment, type FormerPort, type PortRequest } from "./backend.ts";
+import { type Backend, describeAttachment, type PortRequest } from "./backend.ts";
 import { attachmentOfRule, portmapCommentPrefix } from "./comment.ts";
 import { describeHostPort, type Mapping, type PortmapConf } from "./conf.ts";
-import { dnatChain, layout, ownChainOf, rulesOf } from "./iptables-rules.ts";
+import { formerPorts } from "./former-ports.ts";
+import { layout, ownChainOf, rulesOf } from "./iptables-rules.ts";
 import { iptablesLock } from "./names.ts";
 import type { Target } from "./target.ts";
 
@@ -43,24 +43,11 @@ export const iptables: Backend = {
   check: (wanted, sys) =>
     new Executor(sys).diff({ owner: ownerOf(wanted.attachment), resources: iptables.plan(wanted) }),
 
-  del(attachment, among, sys) {
-    const executor = new Executor(sys);
-    const chain = ownChainOf(attachment);
-    if (!among.some((family) => executor.mayHaveNatChain(family, chain))) return [];
-    const isForeign = foreignTo(attachment);
-    const removal = { kind: "iptables-ports", layout, families: among, chain, isForeign } as const;
-    return formerPorts(locked(sys, () => executor.remove(ownerOf(attachment), [removal])));
-  },
-
-  gc(network, valid, sys) {
-    const kept = new Set(valid.map(ownChainOf));
-    const prefix = portmapCommentPrefix(network);
-    const isStale = (entry: string, chain: string) => entry.includes(prefix) && !kept.has(chain);
-    return formerPorts(locked(sys, () => new Executor(sys).collectPorts(layout, isStale)));
-  },
+  del: (attachment, among, sys) =>
+    formerPorts(new Executor(sys).remove(ownerOf(attachment), [removalOfChain(attachment, among)])),
 
   mayHold(attachment, sys) {
-    const chain = attachment === undefined ? dnatChain : ownChainOf(attachment);
+    const chain = ownChainOf(attachment);
     return tableFamilies.some((family) => new Executor(sys).mayHaveNatChain(family, chain));
   },
 
@@ -83,6 +70,22 @@ export const iptables: Backend = {
     }
   },
 };
+
+/** The attachments' own chains, as `Owned` wants them. */
+export const ownChains = {
+  removalOf: (attachment: Attachment) => removalOfChain(attachment, tableFamilies),
+  staleOf(network: string, valid: readonly Attachment[]) {
+    const kept = new Set(valid.map(ownChainOf));
+    const prefix = portmapCommentPrefix(network);
+    const isStale = (entry: string, chain: string) => entry.includes(prefix) && !kept.has(chain);
+    return { kind: "iptables-ports", layout, isStale, locked } as const;
+  },
+};
+
+function removalOfChain(attachment: Attachment, families: readonly TableFamily[]) {
+  const [chain, isForeign] = [ownChainOf(attachment), foreignTo(attachment)];
+  return { kind: "iptables-ports", layout, families, chain, isForeign, locked } as const;
+}
 
 /** A placeholder for STATUS, which has no attachment. */
 const example: Attachment = { network: "status", containerId: "status", ifname: "eth0" };
@@ -136,21 +139,6 @@ export function withConflictMessage<T>(body: () => T): T {
         : `cannot map host port ${describeHostPort(mapping)}: it is taken by ${whose}`;
     throw new CniError(code.refused, message);
   }
-}
-
-/** The host ports of removed chains. */
-function formerPorts(removed: readonly (RemovedChain | object)[]): readonly FormerPort[] {
-  return removed.flatMap((one) => ("rules" in one ? formerPortsOf(one) : []));
-}
-
-function formerPortsOf({ family, rules }: RemovedChain): readonly FormerPort[] {
-  return rules.flatMap((rule) => {
-    const [, protocol, port, to = ""] =
-      / -p (tcp|udp|sctp) .*--dport (\d+) -j DNAT --to-destination (\S+)/.exec(rule) ?? [];
-    if (protocol === undefined) return [];
-    const address = to.slice(0, to.lastIndexOf(":")).replace(/[[\]]/g, "");
-    return [{ family, protocol: protocol as Mapping["protocol"], port: Number(port), address }];
-  });
 }
 
 function locked<T>(sys: Sys, body: () => T): T {

@@ -12,23 +12,24 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
-import { runEvery } from "../../src/errors/run-every.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import { chained } from "../../src/plugin/chained.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
-import { type Context, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
-import type { Backend, FormerPort } from "./backend.ts";
-import { backendOf, type Mapping, type PortmapConf, parseConf } from "./conf.ts";
+import { removalOf } from "../../src/plugin/owned.ts";
+import { definePlugin } from "../../src/plugin/plugin.ts";
+import { type Mapping, type PortmapConf, parseConf } from "./conf.ts";
 import { hasEndedFor } from "./ended.ts";
 import { forgetFormer, forgetUnanswered } from "./flows.ts";
+import { formerPorts } from "./former-ports.ts";
 import { warnOfHostProcesses } from "./host-processes.ts";
-import { iptables } from "./iptables.ts";
+import { iptables, ownChains } from "./iptables.ts";
 import { interfaceTowards, planLocalnet } from "./localnet.ts";
 import { iptablesLock } from "./names.ts";
 import { nftables } from "./nftables.ts";
 import { backendFor, hasServiceLink, moveToIptables, readNat } from "./services.ts";
+import { tables } from "./tables.ts";
 import { type Target, targetsOf } from "./target.ts";
 
 const backends = { nftables, iptables } as const;
@@ -75,14 +76,12 @@ export default definePlugin<PortmapConf>({
     refuseDifferences(`the port mappings of "${attachment.ifname}"`, backend.check({ attachment, conf, targets }, sys));
   },
 
-  del({ attachment, document }, context) {
-    inEach(document, attachment, context, (backend) => backend.del(attachment, tableFamilies, context.sys));
-  },
-
-  gc({ network, valid, document }, context) {
-    const kept = valid.map((attachment) => ({ network, ...attachment }));
-    inEach(document, undefined, context, (backend) => backend.gc(network, kept, context.sys));
-  },
+  // From both back ends: the configuration may have changed since ADD, or ADD was done by the Go plugin, whose default is iptables.
+  ...removalOf({
+    tables,
+    chains: ownChains,
+    onRemoved: (removed, context) => forgetFormer(formerPorts(removed), context),
+  }),
 
   status({ conf }, context) {
     notReady(() => backendFor(conf, readNat(tableFamilies, context.sys), tableFamilies, context).status(conf, context));
@@ -109,24 +108,4 @@ function targetsIn(
 
 function mapsTo(family: TableFamily, { mappings }: PortmapConf, targets: readonly Target[]): boolean {
   return targets.some((target) => target.family === family) && mappings.some((one) => one.families.includes(family));
-}
-
-/**
- * Removes from the configured back end, and from the other one if it may have host ports: the configuration may have changed since ADD, or
- * ADD was done by the Go plugin, whose default is iptables.
- */
-function inEach(
-  document: JsonObject,
-  attachment: Attachment | undefined,
-  context: Context,
-  remove: (backend: Backend) => readonly FormerPort[],
-): void {
-  const named = backends[backendOf(document)];
-  const other = named === nftables ? iptables : nftables;
-  runEvery([
-    () => forgetFormer(remove(named), context),
-    () => {
-      if (other.mayHold(attachment, context.sys)) forgetFormer(remove(other), context);
-    },
-  ]);
 }

@@ -71,3 +71,11 @@ function mappedTo(
 export function keyOf({ hostIp, protocol, hostPort }: Mapping): readonly string[] {
   return [...(hostIp === undefined ? [] : [hostIp]), protocol, String(hostPort)];
 }
+
+/** Parses a key of `ports` or `hostip_ports`: protocol, port and address of the host. */
+export function mappingOf(
+  key: NftElements["elements"][number]["key"],
+): Pick<Mapping, "hostIp" | "hostPort" | "protocol"> {
+  const [port = "", protocol = "", hostIp] = [...key].reverse();
+  return { hostIp, hostPort: Number(port), protocol: protocol as Mapping["protocol"] };
+}

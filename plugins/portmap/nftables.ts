@@ -13,16 +13,17 @@ import { CniError, code } from "../../src/cni/error.ts";
 import { NftConflict } from "../../src/dataplane/errors.ts";
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
+import { type Attachment, attachmentOf, ownerOf } from "../../src/identity/attachment.ts";
 import { ownerPrefix } from "../../src/identity/names.ts";
 import { canonicalAddress, formatAddress, type TableFamily, tableFamilies } from "../../src/net/address.ts";
-import type { FoundElement, NftElements, RemovedElement } from "../../src/plan/nft.ts";
-import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import type { FoundElement } from "../../src/plan/nft.ts";
+import { nftOwnerComment } from "../../src/plan/nft-owner.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { notReadyForTables } from "../../src/plugin/not-ready.ts";
 import { type Backend, describeAttachment, type FormerPort, type PortRequest } from "./backend.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
-import { keyOf, mappedPorts, type Waits } from "./mapped.ts";
+import { formerPorts } from "./former-ports.ts";
+import { keyOf, mappedPorts, mappingOf, type Waits } from "./mapped.ts";
 import { maxTargetLength, tableModules, tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
@@ -53,18 +54,6 @@ export const nftables: Backend = {
 
   del(attachment, among, sys) {
     return removeElements(ownerOf(attachment), sys, among);
-  },
-
-  gc(network, valid, sys) {
-    const prefix = ownerPrefixOf(network);
-    const kept = new Set(valid.map((attachment) => nftOwnerSet(ownerOf(attachment))));
-    const executor = new Executor(sys);
-    const removed = executor.collect(
-      tables,
-      ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName),
-    );
-    executor.moveWaiting(tables);
-    return formerPorts(removed);
   },
 
   mayHold: (_, sys) => new Executor(sys).hasTable(tables),
@@ -186,14 +175,6 @@ function describeKey({ protocol, hostPort }: Pick<Mapping, "protocol" | "hostPor
   return `${protocol}/${hostPort}`;
 }
 
-/** Parses a key of `ports` or `hostip_ports`: protocol, port and address of the host. */
-export function mappingOf(
-  key: NftElements["elements"][number]["key"],
-): Pick<Mapping, "hostIp" | "hostPort" | "protocol"> {
-  const [port = "", protocol = "", hostIp] = [...key].reverse();
-  return { hostIp, hostPort: Number(port), protocol: protocol as Mapping["protocol"] };
-}
-
 function taken(mapping: Pick<Mapping, "hostIp" | "hostPort" | "protocol">, holder: string | undefined): CniError {
   return new CniError(
     code.refused,
@@ -211,20 +192,4 @@ function describe(comment: string | undefined): string {
 function removeElements(owner: string, sys: Sys, among = tableFamilies): readonly FormerPort[] {
   const theirs = tables.filter(({ family }) => among.includes(family));
   return formerPorts(new Executor(sys).remove(owner, [{ kind: "nft-elements", tables: theirs }]));
-}
-
-/** The host ports among removed elements. */
-function formerPorts(removed: readonly (RemovedElement | object)[]): readonly FormerPort[] {
-  return removed.flatMap((one) => {
-    if (!("element" in one)) return [];
-    const {
-      table: { family },
-      set,
-      element,
-    } = one;
-    if (set !== "ports" && set !== "hostip_ports") return [];
-    const { protocol, hostPort } = mappingOf(element.key);
-    const [address] = element.data ?? [];
-    return address === undefined ? [] : [{ family, protocol, port: hostPort, address }];
-  });
 }

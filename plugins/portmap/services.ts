@@ -17,7 +17,8 @@ import type { Backend } from "./backend.ts";
 import { defaultMarkBit, type Mapping, type PortmapConf } from "./conf.ts";
 import { iptables } from "./iptables.ts";
 import { dnatChain } from "./iptables-rules.ts";
-import { holderOf, mappingOf, nftables } from "./nftables.ts";
+import { mappingOf } from "./mapped.ts";
+import { holderOf, nftables } from "./nftables.ts";
 import { tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 

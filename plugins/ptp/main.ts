@@ -10,11 +10,12 @@ import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
-import { nftOwnerComment, nftOwnerSet } from "../../src/plan/nft-owner.ts";
+import { nftOwnerComment } from "../../src/plan/nft-owner.ts";
 import type { Difference } from "../../src/plan/resource.ts";
 import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
 import { type ReportedDifference, refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
+import { removalOf } from "../../src/plugin/owned.ts";
 import { type CheckRequest, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import calicoIpam from "../calico-ipam/main.ts";
@@ -26,6 +27,16 @@ import { hostInterfaceOf, type Wanted, wantedAtAdd, wantedAtCheck } from "./want
 
 /** IPAM plugins that run in this process if CNI_PATH leads to this executable. */
 const builtin = { "calico-ipam": calicoIpam };
+
+const owned = removalOf({
+  tables: masqueradeTables,
+  onHost: (attachment, prevResult) => [
+    { kind: "link", at: "host", name: hostInterfaceOf(attachment), signature: { kind: "veth" } },
+    ...ofReference(prevResult, attachment.ifname),
+  ],
+  // Without a signature: other programs' veth pairs have such names.
+  links: { kind: "veth", isOurName: (name) => name.startsWith(vethPrefix) },
+});
 
 export default definePlugin<PtpConf>({
   name: "ptp",
@@ -66,44 +77,15 @@ export default definePlugin<PtpConf>({
   },
 
   del(request, context) {
-    const { attachment, prevResult } = request;
-    const owner = ownerOf(attachment);
     runEvery([
-      () =>
-        void withExecutor(context.sys, undefined, (executor) =>
-          executor.remove(owner, [
-            { kind: "nft-elements", tables: masqueradeTables },
-            { kind: "link", at: "host", name: hostInterfaceOf(attachment), signature: { kind: "veth" } },
-            ...ofReference(prevResult, attachment.ifname),
-          ]),
-        ),
+      () => owned.del(request, context),
       () => delegateDel(ipamTypeOf(request.document), request, context, builtin),
     ]);
   },
 
   gc(request, context) {
-    const { network } = request;
-    const owners = request.valid.map((attachment) => ownerOf({ network, ...attachment }));
-    const [valid, kept] = [new Set(owners), new Set(owners.map(nftOwnerSet))];
-    const prefix = ownerPrefixOf(network);
     runEvery([
-      () =>
-        withExecutor(context.sys, undefined, (executor) => {
-          const links = executor.list("veth", prefix).filter(({ name }) => name.startsWith(vethPrefix));
-          const stale = links.filter(({ owner }) => !valid.has(owner));
-          runEvery([
-            ...stale.map(
-              ({ name, owner }) =>
-                () =>
-                  void executor.remove(owner, [{ kind: "link", at: "host", name }]),
-            ),
-            () =>
-              void executor.collect(
-                masqueradeTables,
-                ({ comment, setName }) => comment.startsWith(prefix) && !kept.has(setName),
-              ),
-          ]);
-        }),
+      () => owned.gc(request, context),
       () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
     ]);
   },

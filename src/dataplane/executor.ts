@@ -17,14 +17,14 @@ import type { Netns, Sys } from "../host/sys.ts";
 import type { Family, TableFamily } from "../net/address.ts";
 import type { Link } from "../netlink/link.ts";
 import type { RuleEntry } from "../netlink/rule.ts";
-import type { IptablesLayout, IptablesPorts, RemovedChain } from "../plan/iptables.ts";
-import type { FoundElement, NftResource, NftTable, RemovedElement } from "../plan/nft.ts";
+import type { IptablesPorts, RemovedChain } from "../plan/iptables.ts";
+import type { FoundElement, NftResource, NftTable } from "../plan/nft.ts";
 import type { Difference, LinkKind, Place, Plan } from "../plan/resource.ts";
 import { type Applied, apply } from "./apply.ts";
 import type { ApplyOptions } from "./apply-run.ts";
 import { diff } from "./diff.ts";
 import type { PortHolders } from "./iptables/claims.ts";
-import { collectPorts, makeRoom, probePorts } from "./iptables/ports.ts";
+import { makeRoom, probePorts } from "./iptables/ports.ts";
 import { hasIptables, mayHaveNatChain } from "./iptables/programs.ts";
 import { findLink } from "./kernel-state.ts";
 import { followBlackholes } from "./kinds/blackhole.ts";
@@ -35,10 +35,10 @@ import type { LinkSignature } from "./links/signature.ts";
 import { Namespaces } from "./namespaces.ts";
 import { hasNftChains, hasNftTable, type NftChainName } from "./nftables/has.ts";
 import { findHolders } from "./nftables/holders.ts";
-import { collectNft, moveWaitingIn, removeNftTables } from "./nftables/remove.ts";
+import { moveWaitingIn, removeNftTables } from "./nftables/remove.ts";
 import { Node } from "./node/node.ts";
 import { probeLinks, probeQueues, probeTables } from "./probe.ts";
-import { type Removal, type Removed, removeAll } from "./removal.ts";
+import { type Collection, collect, type Removal, type Removed, removeAll } from "./removal.ts";
 
 export class Executor {
   readonly sys: Sys;
@@ -89,17 +89,9 @@ export class Executor {
     removeUnclaimed(isOurName, signature, this.#namespaces);
   }
 
-  /** Removes the elements of stale owners. Returns the removed elements. */
-  collect(
-    tables: readonly NftTable[],
-    isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
-  ): readonly RemovedElement[] {
-    return collectNft(tables, isStale, this.sys);
-  }
-
-  /** Removes stale iptables chains; `isStale` gets the rule that leads into a chain. Returns the removed chains. */
-  collectPorts(layout: IptablesLayout, isStale: (entry: string, chain: string) => boolean): readonly RemovedChain[] {
-    return collectPorts(layout, isStale, this.sys);
+  /** Removes the objects of stale owners. Returns the removed elements or chains. */
+  collect(what: Collection): readonly Removed[] {
+    return collect(what, this.#namespaces);
   }
 
   /** For ports that another back end will map: removes chains of ended attachments. Throws `IptablesConflict` naming a live holder. */

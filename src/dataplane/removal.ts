@@ -3,13 +3,13 @@ import { runEvery } from "../errors/run-every.ts";
 import type { RemovedChain } from "../plan/iptables.ts";
 import type { NftTable, RemovedElement } from "../plan/nft.ts";
 import type { LinkUp, Rule } from "../plan/resource.ts";
-import { type PortsRemoval, removePorts } from "./iptables/ports.ts";
+import { collectPorts, type PortsCollection, type PortsRemoval, removePorts } from "./iptables/ports.ts";
 import { removeRules } from "./kinds/rule.ts";
 import { setLinkDown } from "./kinds/up.ts";
 import { findVethEnds } from "./links/peer.ts";
 import { type LinkRemoval, removeLink } from "./links/removal.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { removeNft } from "./nftables/remove.ts";
+import { collectNft, type ElementCollection, removeNft } from "./nftables/remove.ts";
 
 /** The sandbox's rules with this priority and table. */
 interface RuleRemoval extends Pick<Rule, "kind" | "table" | "priority"> {
@@ -26,6 +26,9 @@ interface ElementRemoval {
 
 /** An object to remove. */
 export type Removal = LinkRemoval | Pick<LinkUp, "kind" | "at" | "link"> | RuleRemoval | ElementRemoval | PortsRemoval;
+
+/** What many owners have objects in. */
+export type Collection = ElementCollection | PortsCollection;
 
 /** A removed object. */
 export type Removed = RemovedElement | RemovedChain;
@@ -56,4 +59,9 @@ function removeOne(owner: string, removal: Removal, namespaces: Namespaces): rea
     case "iptables-ports":
       return removePorts(removal, namespaces.sys);
   }
+}
+
+/** Removes the objects of stale owners. Returns the removed elements or chains. */
+export function collect(collection: Collection, { sys }: Namespaces): readonly Removed[] {
+  return collection.kind === "nft-elements" ? collectNft(collection, sys) : collectPorts(collection, sys);
 }

@@ -2,8 +2,8 @@
  * Host ports in iptables: per address family one `iptables-save` to read the rules, and one `iptables-restore` that changes the tables nat and
  * raw.
  *
- * Callers hold a lock, because another process could change the tables in between. Foreign changes do no harm: the restore adds missing rules
- * to shared chains, and replaces the attachment's own rules.
+ * The plugin's lock is held meanwhile, because another process could change the tables in between. Foreign changes do no harm: the restore
+ * adds missing rules to shared chains, and replaces the attachment's own rules.
  */
 
 import type { Sys } from "../../host/sys.ts";
@@ -78,6 +78,9 @@ export function probePorts(ports: IptablesPorts, sys: Sys): void {
   testIptables(ports.family, addLines(ports, saved, []), sys);
 }
 
+/** Runs a body while no other operation of ours reads or changes the tables. */
+export type Locked = <T>(sys: Sys, body: () => T) => T;
+
 export interface PortsRemoval {
   readonly kind: "iptables-ports";
   readonly layout: IptablesLayout;
@@ -85,13 +88,24 @@ export interface PortsRemoval {
   readonly chain: string;
   /** Whether the rule that leads into the chain belongs to another attachment; the chain then stays. */
   readonly isForeign: (entry: string) => boolean;
+  /** Absent if the caller holds the lock. */
+  readonly locked?: Locked;
 }
+
+const byCaller: Locked = (_, body) => body();
 
 /** Throws `ConflictError` if a chain exists that no installed program lists. */
 export function removePorts(removal: PortsRemoval, sys: Sys): readonly RemovedChain[] {
-  const { layout, families, chain, isForeign } = removal;
-  const there = families.filter((family) => mayHaveNatChain(family, chain, sys));
+  const there = removal.families.filter((family) => mayHaveNatChain(family, removal.chain, sys));
   if (there.length === 0) return [];
+  return (removal.locked ?? byCaller)(sys, () => removeFrom(there, removal, sys));
+}
+
+function removeFrom(
+  there: readonly TableFamily[],
+  { layout, chain, isForeign }: PortsRemoval,
+  sys: Sys,
+): readonly RemovedChain[] {
   const seen = new Set<TableFamily>();
   const removed = removeChains(layout, there, sys, ({ nat }, family) => {
     if (!isDeclared(nat, chain)) return [];
@@ -105,16 +119,23 @@ export function removePorts(removal: PortsRemoval, sys: Sys): readonly RemovedCh
   throw new ConflictError(["remove", `chain ${chain}`], reason);
 }
 
-/** Removes stale chains; `isStale` gets the rule that leads into a chain. */
-export function collectPorts(
-  layout: IptablesLayout,
-  isStale: (entry: string, chain: string) => boolean,
-  sys: Sys,
-): readonly RemovedChain[] {
-  return removeChains(layout, tableFamilies, sys, ({ nat }) =>
-    entriesIn(layout, nat)
-      .filter(({ rule, chain }) => isStale(rule, chain))
-      .map(({ chain }) => chain),
+/** The attachments' own chains, of which GC removes the stale ones. */
+export interface PortsCollection {
+  readonly kind: "iptables-ports";
+  readonly layout: IptablesLayout;
+  /** Gets the rule that leads into a chain. */
+  readonly isStale: (entry: string, chain: string) => boolean;
+  readonly locked: Locked;
+}
+
+export function collectPorts({ layout, isStale, locked }: PortsCollection, sys: Sys): readonly RemovedChain[] {
+  if (!tableFamilies.some((family) => mayHaveNatChain(family, layout.entryChain, sys))) return [];
+  return locked(sys, () =>
+    removeChains(layout, tableFamilies, sys, ({ nat }) =>
+      entriesIn(layout, nat)
+        .filter(({ rule, chain }) => isStale(rule, chain))
+        .map(({ chain }) => chain),
+    ),
   );
 }
 

@@ -45,13 +45,17 @@ export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys):
   });
 }
 
-/** Removes the elements of all owners for which `isStale` is true; it gets the owner's comment. Returns the removed elements. */
-export function collectNft(
-  tables: readonly NftTable[],
-  isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean,
-  sys: Sys,
-): readonly RemovedElement[] {
-  return removeIndexes(tables, sys, (session) =>
+/** Tables, of which GC removes the elements of stale owners. */
+export interface ElementCollection {
+  readonly kind: "nft-elements";
+  readonly tables: readonly NftTable[];
+  /** Gets the owner's comment and the name of its index. */
+  readonly isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean;
+}
+
+/** Returns the removed elements. Moves elements that wait for a free key, which a killed DEL may have left. */
+export function collectNft({ tables, isStale }: ElementCollection, sys: Sys): readonly RemovedElement[] {
+  const removed = removeIndexes(tables, sys, (session) =>
     tables.map((table) => {
       const names = (session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? [])
         .map(readSet)
@@ -62,6 +66,9 @@ export function collectNft(
       return { names, mayBeIdle: true };
     }),
   );
+  const awaited = tables.filter(({ sets }) => sets.some(({ waitsFor }) => waitsFor !== undefined));
+  if (awaited.length > 0) moveWaitingIn(awaited, sys);
+  return removed;
 }
 
 /**
