@@ -16,6 +16,7 @@ import { Endpoints } from "./endpoints/endpoints.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
+import { Turns } from "./ipam/turns.ts";
 import { lockAgent } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
@@ -54,11 +55,12 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const facts = { interfaces: readInterfaces, sourceTo };
     await startNode(node, settings, { datastore, facts, around: surroundings(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
-    const transactions = new NodeStore(datastore, settings.nodenameFromRequest ? undefined : node);
+    const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, log);
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
       node: settings.nodenameFromRequest ? undefined : node,
+      turns: new Turns(),
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
       onAnswer: observer(metrics, log),
@@ -93,6 +95,13 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
   const help = "Requests of plugins that are being answered.";
   metrics.reading("tortie_node_requests_pending", "gauge", help, socket.pending);
   return socket;
+}
+
+function nodeStore(datastore: AsyncDatastore, node: string | undefined, log: AgentLog): NodeStore {
+  return new NodeStore(datastore, node, (error) => {
+    // The watch over the datastore reports that it is away.
+    if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
+  });
 }
 
 /** What plugins could not tell while no agent answered. */

@@ -39,12 +39,10 @@ export class Spool {
     return this.#files().length;
   }
 
-  /** Executes the waiting messages of an attachment. Rejects with the error that prevents it. */
+  /** Executes the waiting messages of an attachment; each has begun when this returns. Rejects with the error that prevents it. */
   async settle(attachment: Attachment): Promise<void> {
-    for (const op of spooledOps) {
-      const file = spoolFile(attachment, op);
-      if (this.#options.sys.stat(file) !== undefined) await this.#do(file);
-    }
+    const files = spooledOps.map((op) => spoolFile(attachment, op));
+    await Promise.all(files.filter((file) => this.#options.sys.stat(file) !== undefined).map((file) => this.#do(file)));
   }
 
   /** Ends with the signal. */

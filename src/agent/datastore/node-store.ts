@@ -14,12 +14,14 @@ import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import type { Key } from "../../store/key.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import { nameOf } from "../../store/object-name.ts";
+import type { StoreError } from "../../store/store-error.ts";
 import type { AsyncStore, StoreReply, StoreRequest } from "../../store/transaction.ts";
 import { Blocks } from "./blocks.ts";
 import { Followed } from "./followed.ts";
 
 const everywhere = ["IPPool", "IPReservation", "IPAMConfig", "Namespace"] as const satisfies readonly Kind[];
 
+type OnTrouble = (error: StoreError) => void;
 type WriteRequest = Extract<StoreRequest, { op: "create" | "update" | "delete" }>;
 
 export class NodeStore implements AsyncStore {
@@ -31,16 +33,19 @@ export class NodeStore implements AsyncStore {
   /** Reads that are under way: many ask for the same at once. */
   readonly #reading = new Map<string, Promise<StoreReply>>();
 
-  /** `node`: whose blocks and affinities are followed; `undefined`: the agent plays many nodes, and follows none of them. */
-  constructor(datastore: AsyncDatastore, node: string | undefined) {
+  /**
+   * `node`: whose blocks and affinities are followed; `undefined`: the agent plays many nodes, and follows none of them. `onTrouble` is called
+   * when a kind cannot be followed, which costs reads, or when an object of it cannot be used.
+   */
+  constructor(datastore: AsyncDatastore, node: string | undefined, onTrouble: OnTrouble = () => {}) {
     this.#store = datastore.store;
     this.#node = node;
     this.#blocks = new Blocks(datastore.store);
     const followed = everywhere.map((kind) => new Followed(kind, {}));
     if (node !== undefined) followed.push(new Followed("BlockAffinity", { node }));
     this.#followed = new Map(followed.map((one) => [one.kind, one]));
-    for (const one of followed) follow(datastore, one, node);
-    if (node !== undefined) followBlocks(datastore, this.#blocks, node);
+    for (const one of followed) follow(datastore, one, node, onTrouble);
+    if (node !== undefined) followBlocks(datastore, this.#blocks, node, onTrouble);
   }
 
   /** At once where the answer is in memory. */
@@ -148,7 +153,7 @@ export class NodeStore implements AsyncStore {
   }
 }
 
-function follow(datastore: AsyncDatastore, followed: Followed, node: string | undefined): void {
+function follow(datastore: AsyncDatastore, followed: Followed, node: string | undefined, onTrouble: OnTrouble): void {
   const filter = followed.kind === "BlockAffinity" && node !== undefined ? { node } : {};
   datastore.follow(
     followed.kind,
@@ -158,13 +163,14 @@ function follow(datastore: AsyncDatastore, followed: Followed, node: string | un
       gone: (key) => followed.tellGone(nameOf(key)),
       trouble: (error) => {
         if (error.kind === "datastore") followed.isDamaged = true;
+        onTrouble(error);
       },
     },
     filter,
   );
 }
 
-function followBlocks(datastore: AsyncDatastore, blocks: Blocks, node: string): void {
+function followBlocks(datastore: AsyncDatastore, blocks: Blocks, node: string, onTrouble: OnTrouble): void {
   datastore.follow(
     "IPAMBlock",
     {
@@ -173,7 +179,7 @@ function followBlocks(datastore: AsyncDatastore, blocks: Blocks, node: string): 
       gone: (key) => {
         if ("cidr" in key) blocks.forget(key.cidr);
       },
-      trouble: () => {},
+      trouble: onTrouble,
     },
     { node },
   );

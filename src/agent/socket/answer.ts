@@ -1,7 +1,7 @@
 /** Answers plugins: runs the transaction for each message. **Never rejects**: an error is an answer. */
 import { CoreError } from "../../errors/core-error.ts";
 import { FailuresError } from "../../errors/run-every.ts";
-import type { Attachment } from "../../identity/attachment.ts";
+import { type Attachment, attachmentKey } from "../../identity/attachment.ts";
 import type { Assigned } from "../../ipam/model/handle-contents.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
 import type {
@@ -16,6 +16,7 @@ import { protocolVersion } from "../../node-protocol/messages.ts";
 import type { Endpoints } from "../endpoints/endpoints.ts";
 import type { Addresses } from "../ipam/addresses.ts";
 import type { Assignment } from "../ipam/assigner.ts";
+import type { Turns } from "../ipam/turns.ts";
 import { parseMessage } from "./parse.ts";
 import type { RequestText } from "./server.ts";
 
@@ -24,6 +25,8 @@ export interface Answerer {
   readonly endpoints: Endpoints;
   /** `undefined`: the node that the message names. */
   readonly node: string | undefined;
+  /** Orders the requests of each attachment. */
+  readonly turns: Turns;
   /** Executes what an earlier DEL of the attachment left in the spool. */
   readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why writes are not allowed now. */
@@ -81,12 +84,35 @@ export async function serveMessage(answerer: Answerer, message: Message): Promis
   return await serve(answerer, message);
 }
 
-async function serve({ addresses, endpoints, settle, heldBack }: Answerer, message: Message): Promise<ResultMessage> {
-  const { nodename: node, deadlineMs: ms } = message;
-  if (message.op === "assign" || message.op === "status") requireNotHeldBack(heldBack());
+/**
+ * What changes an attachment is done in the order in which it was asked for: the plugin of an ADD may have been killed, and the DEL must find what
+ * that ADD is being given.
+ */
+async function serve(answerer: Answerer, message: Message): Promise<ResultMessage> {
+  if (message.op === "assign" || message.op === "status") requireNotHeldBack(answerer.heldBack());
   switch (message.op) {
     case "assign":
-      await settle(attachmentOf(message.attachment));
+    case "release":
+    case "put-endpoint":
+    case "delete-endpoint": {
+      const attachment = attachmentOf(message.attachment);
+      // What it settles takes its turns before this one.
+      const settled = message.op === "assign" ? answerer.settle(attachment) : Promise.resolve();
+      settled.catch(() => undefined);
+      return await answerer.turns.take(attachmentKey(attachment), async () => {
+        await settled;
+        return await execute(answerer, message);
+      });
+    }
+    default:
+      return await execute(answerer, message);
+  }
+}
+
+async function execute({ addresses, endpoints }: Answerer, message: Message): Promise<ResultMessage> {
+  const { nodename: node, deadlineMs: ms } = message;
+  switch (message.op) {
+    case "assign":
       return assignResult(await addresses.assign({ ...message, node, ...workloadOf(message) }, ms));
     case "release":
       return resultOf(await addresses.release({ node, ...workloadOf(message) }, ms));

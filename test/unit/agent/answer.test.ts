@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
+import { Turns } from "../../../src/agent/ipam/turns.ts";
 import { type Answered, answer } from "../../../src/agent/socket/answer.ts";
 import type { Message, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
@@ -19,12 +20,14 @@ const assign = {
 let datastore: MemoryDatastore;
 let answered: Answered[];
 let heldBack: string | undefined;
+let turns: Turns;
 
 beforeEach(() => {
   datastore = memoryDatastore();
   datastore.memory.put("IPPool", "four", { cidr: "10.0.0.0/28", blockSize: 30 });
   answered = [];
   heldBack = undefined;
+  turns = new Turns();
 });
 
 function ask(message: Message | object | string, node: string | undefined = "n1"): Promise<Reply> {
@@ -33,7 +36,7 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
   const text = typeof message === "string" ? message : JSON.stringify(message);
   const endpoints = new Endpoints(datastore.store, true);
   const settle = async () => {};
-  return answer({ addresses, endpoints, settle, node, heldBack: () => heldBack, onAnswer }, { text });
+  return answer({ addresses, endpoints, turns, settle, node, heldBack: () => heldBack, onAnswer }, { text });
 }
 
 describe("answer()", () => {
@@ -57,6 +60,12 @@ describe("answer()", () => {
     expect(answered.map(({ op, error }) => [op, error])).toEqual(
       ["assign", "pools", "held", "release", "release"].map((op) => [op, undefined]),
     );
+  });
+
+  test("a release that comes while its attachment is being assigned to finds what was assigned", async () => {
+    const [assigned, released] = await Promise.all([ask(assign), ask({ ...common, op: "release", attachment })]);
+    expect(released).toMatchObject({ result: { addresses: (assigned as { result: ResultMessage }).result.addresses } });
+    expect(datastore.memory.all("IPAMHandle")).toEqual([]);
   });
 
   test("collects what no attachment of the node holds", async () => {
@@ -103,6 +112,7 @@ describe("answer()", () => {
     const many = {
       addresses,
       endpoints,
+      turns,
       settle: async () => {},
       node: undefined,
       heldBack: () => undefined,
