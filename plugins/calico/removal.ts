@@ -105,9 +105,14 @@ function removeSourceRules(
   const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
   if (sandbox === undefined) return;
   const rules = { kind: "rule", table: tableOf(ifname), priority: sourceRulePriority } as const;
-  withExecutor(sys, sandbox, (executor) =>
-    executor.remove(noOwner, [{ ...rules, link: ifname, hostEnds: hostInterfaces }]),
-  );
+  try {
+    withExecutor(sys, sandbox, (executor) =>
+      executor.remove(noOwner, [{ ...rules, link: ifname, hostEnds: hostInterfaces }]),
+    );
+  } finally {
+    // GC opens the sandboxes of all lost attachments, of which there may be more than file descriptors.
+    sys.closeNetns(sandbox);
+  }
 }
 
 /** A record that this call wrote. One that was there before describes what was there before. */

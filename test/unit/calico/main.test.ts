@@ -373,6 +373,14 @@ describe("calico GC", () => {
     expect(node.state()).toBe(kept);
   });
 
+  test("keeps no sandbox open: there may be more of them than file descriptors", () => {
+    for (const container of ["c1", "c2", "c3"]) node.run("ADD", { container });
+    const { descriptors } = node.machine.kernel;
+    descriptors.clear();
+    expect(node.run("GC", { conf: { "cni.dev/valid-attachments": [] } }).status).toBe(0);
+    expect(descriptors.size).toBe(0);
+  });
+
   test("without a list removes nothing", () => {
     node.run("ADD");
     const kept = node.state();
