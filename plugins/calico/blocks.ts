@@ -25,11 +25,11 @@ import { openDatastore } from "../../src/store/open.ts";
 import { drive, list, type Store } from "../../src/store/transaction.ts";
 import { blockRouteProtocol } from "./names.ts";
 
-/** What is known of the node's routes. */
+/** Facts about the node's routes. */
 export interface BlockFacts {
-  /** Whether there is a route to exactly this block, whoever's; `undefined` if that is unknown. */
+  /** Whether there is a route to exactly this block, ours or a foreign one; `undefined` if unknown. */
   readonly hasRoute: (block: string) => boolean | undefined;
-  /** Whether a block is in a network of the node. `address`: one of the block that has no route of its own. */
+  /** Whether a block is in a network of the node. `address`: one in the block without a route of its own. */
   readonly isShared: (block: string, address: string) => boolean;
 }
 
@@ -41,8 +41,8 @@ export function blockFacts({ node }: Executor): BlockFacts {
 }
 
 /**
- * The routes of the blocks that the addresses are from: of those that are the node's and have none. **It is asked after the addresses were
- * assigned**: a DEL that removes the route later looks again then, and sees them.
+ * The missing routes of the node's own blocks that contain the addresses. **Call it after the addresses were assigned**: a DEL that removes the
+ * route later looks again, and sees them.
  */
 export function planBlocks(
   sys: Sys,
@@ -62,15 +62,15 @@ export function planBlocks(
 }
 
 /**
- * Whether a block is a part of a network of the node: who has its other addresses is reached there. An address that a pod has just been given
- * has no route of its own yet; one that it has had does not tell, and another of the block is asked.
+ * Whether a block is part of a network of the node, where other hosts may have its other addresses. A newly assigned address has no route of its
+ * own yet; if it has one, another address of the block is looked up.
  */
 function isShared(node: Executor["node"], block: string, address = addressOf(block)): boolean {
   const others = () => [addressOf(block), addressAt(block, addressCount(block) - 1n)];
   return node.isInNetwork(block, [address]) ?? node.isInNetwork(block, others()) ?? false;
 }
 
-/** As far as the affinity tells, which is smaller to read than the block. Without the route a pod is served as well. */
+/** By the affinity, which is smaller to read than the block. A pod also works without the route. */
 function isOwn(sys: Sys, node: string, block: string): boolean {
   return unlessDamaged(() => drive(hasAffinity(node, block), blockStore(sys))) === true;
 }
@@ -87,7 +87,7 @@ export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: 
   };
   const idle = addresses.flatMap((address) => {
     const candidates: string[] = [];
-    // The usual size is the first, and mostly the last that is worked out.
+    // The usual size comes first, and mostly no other is needed.
     for (const size of blockSizes(familyOf(address))) {
       const block = maskPrefix(`${addressOf(address)}/${size}`);
       const found = use(block);
@@ -99,7 +99,7 @@ export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: 
   follow(sys, node, [...new Set(idle)]);
 }
 
-/** For GC: makes it so for all blocks, whatever processes have left that were killed. */
+/** For GC: the same for all blocks, after killed processes. */
 export function reconcileBlocks(sys: Sys, node: string | undefined): void {
   const objects = drive(list("IPAMBlock"), blockStore(sys));
   follow(
@@ -109,7 +109,7 @@ export function reconcileBlocks(sys: Sys, node: string | undefined): void {
   );
 }
 
-/** Adds or removes the route of each block, until the block says the same before and after. */
+/** Adds or removes the route of each block, until the block's use is the same before and after. */
 function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): void {
   withExecutor(sys, undefined, (executor) =>
     executor.followBlackholes(blockRouteProtocol, blocks, (block) => {

@@ -22,9 +22,9 @@ export interface CalicoConf {
   readonly queues: number;
   readonly allowIpForwarding: boolean;
   readonly includeDefaultRoutes: boolean;
-  /** The MAC address that the runtime or the conflist asks for, canonical. */
+  /** The MAC address that the runtime or the conflist requests, canonical. */
   readonly mac: string | undefined;
-  /** The one that the pod's annotation asks for, for its first interface. */
+  /** The MAC address that the pod's annotation requests, for its first interface. */
   readonly macOfPod: string | undefined;
   /** Overrides the IPAM plugin's `dns` unless it is empty. */
   readonly dns: Dns | undefined;
@@ -57,7 +57,7 @@ export function parseConf(document: JsonObject): CalicoConf {
   };
 }
 
-/** The conventions call the keys of a result's dns by other names. Empty lists say nothing: containerd always sends all three. */
+/** The conventions' keys differ from those of a result's dns. Empty lists count as absent: containerd always sends all three. */
 function runtimeDnsOf({ servers = [], searches = [], options = [] }: RuntimeDns): Dns {
   return {
     ...(servers.length > 0 && { nameservers: servers }),
@@ -72,7 +72,7 @@ export function macOf(text: string | undefined): string | undefined {
   const refuse = (reason: string) => new CniError(code.invalidConfig, `cannot use MAC address "${text}": ${reason}`);
   const mac = canonicalMac(text);
   if (mac === undefined) throw refuse("not six octets in hexadecimal");
-  // What the kernel refuses (is_valid_ether_addr, linux/etherdevice.h): groups, by the lowest bit of the first octet, and zero.
+  // The kernel rejects (is_valid_ether_addr, linux/etherdevice.h) multicast addresses, with the lowest bit of the first octet, and zero.
   if ((Number.parseInt(mac.slice(0, 2), 16) & 1) !== 0) throw refuse("it is a multicast address");
   if (mac === "00:00:00:00:00:00") throw refuse("it is the all-zero address");
   return mac;

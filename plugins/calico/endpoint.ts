@@ -1,5 +1,5 @@
 /**
- * The plan of one endpoint, a pure function of what is wanted:
+ * The plan of one endpoint, a pure function:
  *
  *     host                                               │ sandbox
  *                                                        │
@@ -10,9 +10,9 @@
  *            fe80::ecee:eeff:feee:eeee                   │         fd00::5/128
  *                                                        │   default via fe80::ecee:eeff:feee:eeee dev eth0
  *
- * The host answers ARP for 169.254.1.1 (and for all that it has a route to) with its own MAC address: the pod needs no subnet, no bridge
- * and no gateway address. IPv6's gateway is the link-local address that the kernel makes of that MAC address. The pod knows both
- * neighbours from the start.
+ * The host answers ARP for 169.254.1.1 (and for all addresses that it has a route to) with its own MAC address: the pod needs no subnet, bridge
+ * or gateway address. IPv6's gateway is the link-local address that the kernel derives from that MAC address. The pod has permanent entries for
+ * both neighbours.
  */
 import { familyOf } from "../../src/net/address.ts";
 import type { Place, Resource, Sysctl } from "../../src/plan/resource.ts";
@@ -26,7 +26,7 @@ export interface EndpointSpec extends RoutedInterface {
   readonly mtu: number;
   readonly queues: number;
   readonly allowIpForwarding: boolean;
-  /** Whether the pod has its gateways' MAC addresses from us. */
+  /** Whether the pod has permanent neighbour entries for its gateways. */
   readonly knowsGateways: boolean;
 }
 
@@ -82,12 +82,12 @@ function planIpv6(spec: EndpointSpec): readonly Resource[] {
   const { hostInterface, ifname, allowIpForwarding, knowsGateways } = spec;
   const conf = `net/ipv6/conf/${hostInterface}`;
   return [
-    // EUI-64: the gateway's address must be the one made of the MAC address, whatever the machine's default says.
+    // EUI-64: the gateway's address must be the one derived from the MAC address, whatever the machine's default is.
     sysctl("host", `${conf}/addr_gen_mode`, "0", bestEffort),
     sysctl("host", `${conf}/disable_ipv6`, "0"),
     sysctl("host", `${conf}/accept_dad`, "0"),
     sysctl("host", `${conf}/proxy_ndp`, "1"),
-    // On a node that routes it is born so.
+    // On a node that forwards, new links have it set already.
     sysctl("host", `${conf}/forwarding`, "1", { ifDifferent: true }),
     // Runtimes create sandboxes with IPv6 switched off.
     ...["all", "default", "lo", ifname].map((name) => sysctl("sandbox", `net/ipv6/conf/${name}/disable_ipv6`, "0")),
@@ -100,14 +100,14 @@ function planIpv6(spec: EndpointSpec): readonly Resource[] {
 }
 
 /**
- * The gateway's MAC address is known: told beforehand, a pod sends its first packet at once, and also on a node without a default route,
- * whose kernel would not answer for 169.254.1.1 (proxy ARP answers for what the node itself could route to, and nothing else).
+ * The gateway's MAC address is known. With a permanent entry a pod sends its first packet at once, and also on a node without a default route,
+ * whose kernel would not answer for 169.254.1.1 (proxy ARP only answers for addresses that the node itself could route to).
  */
 function neighbour(link: string, address: string): Resource {
   return { kind: "neighbour", at: "sandbox", link, address, mac: hostMac };
 }
 
-/** Not essential: a pod works if the kernel refuses the write, or if somebody changes the value later. */
+/** Not essential: a pod works if the kernel refuses the write, or if another program changes the value later. */
 const bestEffort = { optional: true, initial: true };
 
 function sysctl(

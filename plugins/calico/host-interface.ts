@@ -5,9 +5,9 @@ import type { Pod } from "../../src/identity/pod.ts";
 import { sha1 } from "../../src/net/digest.ts";
 
 /**
- * A pod's `eth0` gets Calico's name, made of the namespace and the pod's name, which a later sandbox of the same pod therefore shares.
- * Everything else gets a name of its own made of the attachment's whole key (Calico cuts the container ID instead, and two IDs that
- * begin alike collide).
+ * A pod's `eth0` gets Calico's name, derived from the namespace and the pod's name, which a later sandbox of the same pod therefore shares. Any
+ * other interface gets a name derived from the attachment's whole key (Calico truncates the container ID instead, so two IDs with the same
+ * beginning collide).
  */
 export function hostInterfaceName(attachment: Attachment, pod: Pod | undefined): string {
   const { network, containerId, ifname } = attachment;

@@ -1,4 +1,4 @@
-/** Who an attachment is for: a Kubernetes pod or a bare container; and the names that follow from it. */
+/** The identity of an attachment, a Kubernetes pod or a bare container, and the names that follow from it. */
 
 import { podOf } from "../../src/cni/pod.ts";
 import { readEndpoint } from "../../src/endpoint/endpoint.ts";
@@ -23,8 +23,8 @@ export function identify(attachment: Attachment, args: Readonly<Record<string, s
 }
 
 /**
- * A MAC address for the pod's end that a repeated ADD finds again, made of the digest in the host interface's name: locally administered
- * and unicast (IEEE 802, the two low bits of the first octet).
+ * A MAC address for the pod's end, derived from the digest in the host interface's name so that a repeated ADD sets the same one: locally
+ * administered and unicast (IEEE 802, the two low bits of the first octet).
  */
 export function stableMac(hostInterface: string): string {
   const digest = hostInterface.slice(-11);
@@ -34,8 +34,8 @@ export function stableMac(hostInterface: string): string {
 }
 
 /**
- * Whether an interface that bears our name and another owner's alias may be replaced: only that of an earlier sandbox of the same
- * pod. The name alone says "same pod" already; a record that names another pod overrules it.
+ * Whether an interface with our name but another owner's alias may be replaced: only if it belongs to an earlier sandbox of the same pod. The
+ * name alone implies the same pod, unless a record names another one.
  */
 export function mayReplace(sys: Sys, identity: Identity): (alias: string) => boolean {
   return (alias) => {

@@ -6,8 +6,8 @@
  *               ▼
  *             endpoint.ts     veth pair, sysctls, routes       ┐
  *             forwarding.ts   the node routes for its pods     ├─ one plan ──► kernel
- *             blocks.ts       what no pod has ends here        │
- *             pool-rules.ts   nor does it leave by the uplink  │
+ *             blocks.ts       unused addresses are dropped     │
+ *             pool-rules.ts   and do not leave by the uplink   │
  *             nat-outgoing    pods leave by the node's address ┘
  *
  * ADD writes the endpoint's record before it touches the kernel. DEL and GC find the host interface by the record, or by its alias, and remove the
@@ -68,7 +68,7 @@ import {
 } from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
-/** IPAM plugins that run in this process when CNI_PATH leads to this very executable. */
+/** IPAM plugins that run in this process if CNI_PATH leads to this executable. */
 const builtin = { "calico-ipam": calicoIpam };
 
 export default definePlugin<CalicoConf>({
@@ -83,7 +83,7 @@ export default definePlugin<CalicoConf>({
     const { conf, netns } = request;
     const identity = identify(request.attachment, request.args);
     let recorded: Recorded | undefined;
-    // Runs last, when the addresses are given back: by the record DEL finds what a process leaves that is killed before.
+    // Runs last, after the addresses were released: if the process is killed before, DEL needs the record.
     context.undo("remove the endpoint's record", () => recorded && rollBackEndpoint(sys, recorded));
     const details: CallDetails = {};
     const ipam = delegateAdd(conf.ipamType, request, context, { "calico-ipam": withCallDetails(details) });
@@ -97,7 +97,7 @@ export default definePlugin<CalicoConf>({
       endpoint: { attachment, pod, node, hostInterface, mac, addresses, gateways, netns, ...(origin && { origin }) },
       isNew: !hasEndpoint(sys, attachment),
     };
-    // Before there is anything in the kernel to lose.
+    // Before the first change in the kernel.
     context.record();
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
@@ -134,7 +134,7 @@ export default definePlugin<CalicoConf>({
         });
         refuseDifferences(`"${wanted.ifname}"`, differences);
       },
-      // An address store that is damaged does not hide what the kernel lacks.
+      // A damaged datastore must not hide differences in the kernel.
       () => delegateCheck(request.conf.ipamType, forIpam, context, builtin),
     ]);
   },
@@ -184,7 +184,7 @@ export default definePlugin<CalicoConf>({
   flags: { "-t": testDatastore },
 });
 
-/** The agent makes routes for the blocks of a cluster, so none is looked at here. */
+/** A cluster's block routes are the agent's, so they are not checked here. */
 function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, valid: ReadonlySet<string>): void {
   const { sys } = context;
   const collected: Endpoint[] = [];
@@ -200,7 +200,7 @@ function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, vali
   ]);
 }
 
-/** Whose endpoint goes: by its record, or by what the runtime says. */
+/** The endpoint to remove: from its record, or from the request. */
 function endpointOf(
   { record }: Pick<RemovedInterfaces, "record">,
   { conf, args }: Pick<DelRequest<CalicoConf>, "conf" | "args">,
@@ -213,7 +213,7 @@ function addressesIn(result: Result | undefined): readonly string[] {
   return (result?.ips ?? []).flatMap(({ address }) => canonicalAddress(address.replace(/\/.*/, "")) ?? []);
 }
 
-/** DEL and GC go on without a valid configuration: they ask whom it names, or our own IPAM when it names none. */
+/** DEL and GC work without a valid configuration: they only need the IPAM plugin's type, by default our own. */
 function ipamTypeOf({ ipam }: JsonObject): string {
   const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
   return typeof type === "string" && type !== "" ? type : calicoIpam.name;

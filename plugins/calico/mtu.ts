@@ -4,22 +4,22 @@ import type { Sys } from "../../src/host/sys.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressOf } from "../../src/net/prefix.ts";
 
-/** Where Calico's node agent leaves the MTU that suits the node's encapsulation. */
+/** Calico's node agent writes the MTU for the node's encapsulation here. */
 const mtuFile = "/var/lib/calico/mtu";
 
-/** RFC 791; the kernel makes no link with less (ETH_MIN_MTU, linux/if_ether.h). */
+/** RFC 791; the kernel creates no link with less (ETH_MIN_MTU, linux/if_ether.h). */
 const smallest4 = 68;
-/** RFC 8200, section 5; the kernel takes IPv6 off a link with less (addrconf_notify, net/ipv6/addrconf.c). */
+/** RFC 8200, section 5; the kernel disables IPv6 on a link with less (addrconf_notify, net/ipv6/addrconf.c). */
 const smallest6 = 1280;
 
-/** What the configuration says of it. */
+/** The MTU in the configuration. */
 export interface MtuConf {
   /** 0: the file's, else the kernel's default. */
   readonly mtu: number;
   readonly requireMtuFile: boolean;
 }
 
-/** 0: the kernel's default. Throws `CniError` 7 when it is too small for the addresses, 100 when the file cannot be used. */
+/** 0: the kernel's default. Throws `CniError` 7 if it is too small for the addresses, 100 if the file is invalid. */
 export function mtuFor(conf: MtuConf, addresses: readonly string[], sys: Sys): number {
   const mtu = configuredMtu(conf, sys);
   if (addresses.some((address) => familyOf(addressOf(address)) === 6)) refuseSmall(mtu, true, sourceOf(conf));
@@ -34,7 +34,7 @@ export function configuredMtu(conf: MtuConf, sys: Sys): number {
   return mtu;
 }
 
-/** Of the key `mtu`; `wantsIpv6`: the conflist asks for an IPv6 address. Throws `CniError` 7. */
+/** Checks the key `mtu`; `wantsIpv6`: the conflist requests an IPv6 address. Throws `CniError` 7. */
 export function checkMtu(mtu: number, wantsIpv6: boolean): number {
   refuseSmall(mtu, wantsIpv6, sourceOf({ mtu }));
   return mtu;

@@ -4,8 +4,8 @@
  *     pod ──> postrouting: from a pool with natOutgoing, to no pool at all ──masquerade──> outside
  *     any interface but lo ──> guard: to 127.0.0.0/8 ──drop
  *
- * The digest is that of the pools as they were last written. A map refuses a second datum for a key: so an ADD that only adds what should
- * be there is told, without looking, that pools have changed, and then rewrites the sets.
+ * The digest is that of the pools when the sets were last written. A map rejects a second datum for a key, so an ADD learns without a look-up that
+ * the pools have changed, and then rewrites the sets.
  */
 import { type TableFamily, tableFamilies, tableFamilyOf } from "../../src/net/address.ts";
 import { loopbackGuard } from "../../src/plan/loopback-guard.ts";
@@ -14,13 +14,13 @@ import { natTable } from "./names.ts";
 
 const allPools = "all_pools";
 const natPools = "nat_pools";
-/** By the digest of the pools that they were made of, a writer of the sets tells whether they are up to date. */
+/** The digest of the pools in the sets, which shows whether the sets are up to date. */
 export const poolsDigest = "pools_digest";
 const srcnatPriority = 100;
 
 /**
- * The tables, and the pools in their sets; nothing for a family without pools. With `guarded` IPv4's stands without pools too, for its
- * guard: another's IPAM plugin has no pools here.
+ * The tables, and the pools in their sets; nothing for a family without pools. With `guarded`, IPv4 has its table even without pools, for the
+ * guard: a foreign IPAM plugin has no pools here.
  */
 export function natOutgoing(
   pools: readonly { readonly cidr: string; readonly nat: boolean }[],
@@ -44,7 +44,7 @@ function shared(family: TableFamily, set: string, elements: readonly NftElement[
   return { kind: "nft-elements", family, table: natTable, set, elements, shared: true };
 }
 
-/** 32 bits of FNV-1a: the sets follow a change but for one in four thousand million. */
+/** 32 bits of FNV-1a: a change goes unnoticed with a probability of 2⁻³². */
 function digestOf(pools: readonly { readonly cidr: string; readonly nat: boolean }[]): number {
   let digest = 0x811c9dc5;
   for (const { cidr, nat } of pools) {

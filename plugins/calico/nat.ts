@@ -1,6 +1,6 @@
 /**
- * The way out: traffic from pools with `natOutgoing` to what is in no pool leaves with the node's own address; and the guard that goes with
- * the host interfaces' `route_localnet`.
+ * Traffic from pools with `natOutgoing` to addresses outside of all pools leaves with the node's own address; and the guard that the host
+ * interfaces' `route_localnet` requires.
  */
 import type { Sys } from "../../src/host/sys.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
@@ -10,7 +10,7 @@ import { openDatastore } from "../../src/store/open.ts";
 import { drive } from "../../src/store/transaction.ts";
 import { natOutgoing } from "./nat-outgoing.ts";
 
-/** All pools, also those that give no new addresses: what they gave still needs its way out. Throws `CniError` 103 where one cannot be read. */
+/** All pools, including disabled ones: their assigned addresses still need masquerading. Throws `CniError` 103 if one is unreadable. */
 export function readPools(sys: Sys): readonly Pool[] {
   return drive(listPools(), openDatastore("file", sys, { onDamaged: refuse }).store).pools;
 }
@@ -27,7 +27,7 @@ export function planNat(
   );
 }
 
-/** A pool that cannot be read may be the one these addresses are from: without its way out they would be attached and cut off. */
+/** An unreadable pool may be the one that contains these addresses: without masquerading they would be cut off. */
 function refuse(error: Error): never {
   throw error;
 }

@@ -1,4 +1,4 @@
-/** All that an attachment makes in the kernel: the endpoint, and what the node shares among its pods. */
+/** The objects of an attachment in the kernel: the endpoint, and objects that the node's pods share. */
 import type { Sys } from "../../src/host/sys.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains } from "../../src/net/prefix.ts";
@@ -20,9 +20,9 @@ export interface Surroundings {
   /** This node's name. */
   readonly node: string;
   readonly ipamType: string;
-  /** All pools; they are read where this is absent. */
+  /** All pools; read from the datastore if absent. */
   readonly pools?: readonly Pool[] | undefined;
-  /** Those of a cluster, whose blocks and pools the node agent makes routes for. */
+  /** A cluster's pools, for whose blocks and pools the node agent adds routes. */
   readonly clusterPools?: readonly ClusterPool[] | undefined;
   readonly blockFacts: BlockFacts;
 }
@@ -35,7 +35,7 @@ export function planOf({ owner }: Identity, wanted: EndpointSpec, around: Surrou
   return { owner, resources: [...own, ...shared] };
 }
 
-/** What the node has for the pools of its own datastore. */
+/** The node's objects for the pools of its own datastore. */
 function planShared(
   addresses: readonly string[],
   { sys, node, ipamType, pools = readPools(sys), blockFacts }: Surroundings,
@@ -47,7 +47,7 @@ function planShared(
   ];
 }
 
-/** Whether addresses are from pools: another project's IPAM plugin may give addresses that are in a pool by chance. */
+/** Whether addresses are from pools: a foreign IPAM plugin may assign addresses that are in a pool by chance. */
 export function hasPools(ipamType: string): boolean {
   return ipamType === "calico-ipam";
 }

@@ -52,14 +52,14 @@ export function planPoolRules(pools: readonly Pool[], addresses: readonly string
   });
 }
 
-/** Removes them all when no endpoint is left but that of `leaving`. Knows no pool, for that may be gone. */
+/** Removes all of them if no endpoint except that of `leaving` is left. Does not need the pools, which may be gone. */
 export function removeIdlePoolRules(sys: Sys, leaving?: Attachment): void {
   new Executor(sys).followRules(ours, (found) => (anyEndpoint(sys, leaving) ? found : []));
 }
 
 /**
- * For GC: removes those of pools that are gone or disabled, or that no endpoint is from, and puts back what the endpoints of `network` need;
- * `undefined`: of none, where their addresses are another's to give. `readPools` returns `undefined` where pools cannot be read: then all stays.
+ * For GC: removes the rules of pools that are gone, disabled or unused, and restores those that the endpoints of `network` need (`undefined`:
+ * none, because a foreign IPAM plugin assigns its addresses). `readPools` returns `undefined` if a pool is unreadable: then all rules stay.
  */
 export function reconcilePoolRules(
   sys: Sys,

@@ -17,7 +17,7 @@ export function checkReadiness(context: Context): void {
   });
 }
 
-/** `calico -t`: the datastore's health, as Calico's scripts ask for it. Returns the exit status. */
+/** `calico -t`: the datastore's health, as Calico's scripts request it. Returns the exit code. */
 export function testDatastore(context: Context): number {
   const { sys } = context;
   try {

@@ -5,10 +5,10 @@
  *     from elsewhere   ────────► main:          default via 169.254.1.1 dev eth0
  *                                               default via 169.254.1.1 dev net1 metric 42081
  *
- * All have the same gateway, and the kernel takes one route to a destination at each metric. `eth0` has the main table's own metrics, unless
- * another network's plugin was there first; another interface has its routes there behind them, for a pod that loses its `eth0`. And **what is sent from an interface's address leaves
- * by that interface**: else replies would leave by `eth0`, and the host drops a packet that does not come by the interface by which it has
- * a route to the packet's source (`rp_filter` 1; and 2, for the host's interfaces have no address).
+ * All have the same gateway, and the kernel allows one route to a destination at each metric. `eth0` has the main table's default metrics, unless
+ * another network's plugin came first; the routes of other interfaces come after them, for a pod that loses its `eth0`. **Packets from an
+ * interface's address leave by that interface**: otherwise replies would leave by `eth0`, and the host drops a packet that does not arrive at
+ * the interface to which it would route the packet's source (`rp_filter` 1; also 2, because the host's interfaces have no address).
  */
 import type { RouteConfig } from "../../src/cni/result.ts";
 import { type Family, familyOf } from "../../src/net/address.ts";
@@ -26,7 +26,7 @@ export interface RoutedInterface {
   readonly ifname: string;
   /** /32 and /128. */
   readonly addresses: readonly string[];
-  /** What the pod reaches through the host. */
+  /** The pod's routes through the host. */
   readonly routes: readonly RouteConfig[];
 }
 
@@ -39,7 +39,7 @@ export function planRoutes(spec: RoutedInterface, family: Family): readonly (Rou
   if (!isFirst(ifname)) return [...main.map((route) => behind(route, ifname)), ...bySource];
   return main.map((route) => {
     if (route.table !== undefined) return route;
-    // Who comes second to the default route is as a further interface.
+    // If another interface has the default route already, this one counts as a further interface.
     const isDefault = lengthOf(route.destination) === 0;
     return { ...route, instead: [{ ...route, priority: metricOf(ifname) }, ...(isDefault ? bySource : [])] };
   });
@@ -69,7 +69,7 @@ function planBySource(
   ];
 }
 
-/** The gateway that a route names is the IPAM plugin's idea of a subnet; here everything goes through the host. */
+/** Ignores the gateway that a route names, which is meant for a subnet; here everything goes through the host. */
 function through(family: Family, link: string, routes: readonly RouteConfig[]): readonly Route[] {
   return routes.map(({ dst, mtu, advmss, priority, table }) => ({
     kind: "route",
@@ -84,7 +84,7 @@ function through(family: Family, link: string, routes: readonly RouteConfig[]): 
   }));
 }
 
-/** Whoever asks from elsewhere is answered, whatever the pod may ask for itself. A route with a table of its own is in no other. */
+/** Adds a default route, so that any client gets replies, whatever routes the pod has. A route with a table of its own is in no other table. */
 function withDefault(family: Family, routes: readonly RouteConfig[]): readonly RouteConfig[] {
   const main = routes.filter(({ table }) => table === undefined);
   const everywhere = defaultRoutes.filter(({ dst }) => familyOf(dst) === family);
@@ -92,10 +92,10 @@ function withDefault(family: Family, routes: readonly RouteConfig[]): readonly R
 }
 
 const first = "eth0";
-/** Every pod has one: worked out when the executable is built. */
+/** Every pod has this interface: computed when the executable is built. */
 const digestOfFirst = sha1(first);
 
-/** Whether an interface has the main table's own metrics. */
+/** Whether an interface has the main table's default metrics. */
 function isFirst(ifname: string): boolean {
   return ifname === first;
 }
@@ -104,14 +104,14 @@ function digestOf(ifname: string): string {
   return isFirst(ifname) ? digestOfFirst : sha1(ifname);
 }
 
-/** The metric behind the main table's own (IPv6's default is 1024). Follows from the name alone. */
+/** A metric after the main table's default ones (IPv6's is 1024). Depends only on the name. */
 export function metricOf(ifname: string): number {
   return 1025 + Number.parseInt(digestOf(ifname).slice(0, 4), 16);
 }
 
 /**
- * The number of an interface's table. Follows from the name alone, so that DEL and CHECK know it: 28 bits of its digest, behind the numbers
- * that people and other plugins give (`sbr` counts from 100; the kernel's own are 0 and 253 to 255). Never change: see names.ts.
+ * The number of an interface's table. Depends only on the name, so that DEL and CHECK can derive it: 28 bits of its digest, above the numbers
+ * that people and other plugins use (`sbr` counts from 100; the kernel's own are 0 and 253 to 255). Never change: see names.ts.
  */
 export function tableOf(ifname: string): number {
   return 10_000 + Number.parseInt(digestOf(ifname).slice(4, 11), 16);

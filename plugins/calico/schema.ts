@@ -1,4 +1,4 @@
-/** The configuration of `calico` as it stands in a conflist: Calico's keys, in Calico's spelling. */
+/** The configuration of `calico` in a conflist: Calico's keys, in Calico's spelling. */
 import * as z from "zod";
 import { datastoreKeys, logKeys, nodenameKeys, podAnnotationKeys, stringOrBoolean } from "../../src/plugin/schema.ts";
 

@@ -1,4 +1,4 @@
-/** What an endpoint shall be: out of the IPAM plugin's answer at ADD, out of the final result at CHECK. */
+/** The endpoint that a request describes: from the IPAM plugin's result at ADD, from the final result at CHECK. */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { IpConfig, Result, RouteConfig } from "../../src/cni/result.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -12,7 +12,7 @@ import { mtuFor } from "./mtu.ts";
 import { hostMac } from "./names.ts";
 import { defaultRoutes } from "./routes.ts";
 
-/** Throws `CniError` 100 when the IPAM plugin gave no address, 7 when the MTU is too small for one. */
+/** Throws `CniError` 100 if the IPAM plugin assigned no address, 7 if the MTU is too small for one. */
 export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity, ipam: Result, sys: Sys): EndpointSpec {
   const { conf, attachment } = request;
   const addresses = (ipam.ips ?? []).map(narrowed);
@@ -32,7 +32,7 @@ export function wantedAtAdd(request: AddRequest<CalicoConf>, identity: Identity,
   };
 }
 
-/** Throws `CniError` 101 when the final result does not describe this attachment. */
+/** Throws `CniError` 101 if the final result does not describe this attachment. */
 export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Identity): EndpointSpec {
   const { attachment, conf, netns, prevResult } = request;
   const index = (prevResult.interfaces ?? []).findIndex(
@@ -59,16 +59,16 @@ export function wantedAtCheck(request: CheckRequest<CalicoConf>, identity: Ident
   return {
     ...common(identity, conf),
     mac,
-    // The kernel forgets all neighbours of a link whose MAC address is changed (net/core/neighbour.c, neigh_changeaddr).
+    // The kernel deletes all neighbours of a link when its MAC address changes (net/core/neighbour.c, neigh_changeaddr).
     knowsGateways: mac === given,
-    // A later plugin may have changed it: only what the final result says is checked.
+    // A later plugin may have changed it: only the value in the final result is checked.
     mtu: found.mtu ?? 0,
     addresses,
     routes: routesOf(conf, prevResult, addresses),
   };
 }
 
-/** The answer to ADD: Calico's, two interfaces and the addresses of the second, without a gateway. */
+/** The result of ADD, as Calico's: two interfaces and the addresses of the second, without a gateway. */
 export function resultOf(
   spec: EndpointSpec,
   { netns, conf }: AddRequest<CalicoConf>,
@@ -88,7 +88,7 @@ export function resultOf(
   };
 }
 
-/** The MAC address that ADD gives. As in the reference's bridge, what is said of this very interface goes before what is said of the pod. */
+/** The MAC address that ADD sets. As in the reference `bridge`, a request for this interface precedes one for the pod. */
 function givenMac(
   { conf, args, attachment }: AddRequest<CalicoConf> | CheckRequest<CalicoConf>,
   { hostInterface }: Identity,
@@ -106,7 +106,7 @@ function common(identity: Identity, conf: CalicoConf) {
   };
 }
 
-/** An IPAM plugin answers with the mask of a subnet or block; a routed interface has its own address and nothing else. */
+/** IPAM plugins return the prefix length of a subnet or block; a routed interface has only its own address. */
 function narrowed({ address }: IpConfig): string {
   const prefix = canonicalPrefix(address);
   if (prefix === undefined)
@@ -114,7 +114,7 @@ function narrowed({ address }: IpConfig): string {
   return hostPrefix(addressOf(prefix));
 }
 
-/** The IPAM plugin's routes, but those to the addresses themselves (Calico's IPAM lists them); the default routes when it names none. */
+/** The IPAM plugin's routes without those to the addresses themselves (Calico's IPAM lists them); default routes if it names none. */
 function routesOf(conf: CalicoConf, { routes = [] }: Result, addresses: readonly string[]): readonly RouteConfig[] {
   const named = routes.filter(({ dst }) => !addresses.includes(dst));
   if (named.length === 0) return defaultRoutes;

@@ -69,7 +69,7 @@ export class Blocks {
     if (entry !== undefined && !isBusy(entry)) this.#entries.delete(cidr);
   }
 
-  /** Everything that the watch tells anew. */
+  /** All blocks, after the watch was restarted. */
   learnAll(objects: readonly StoredObject[]): void {
     const told = new Set(objects.map(cidrOf));
     for (const [cidr, entry] of this.#entries) {

@@ -47,7 +47,7 @@ export class Followed {
     return !this.#objects.has(name) && !this.#doubted.has(name);
   }
 
-  /** The watch tells everything anew. */
+  /** The watch lists everything again. */
   tellAll(objects: readonly StoredObject[]): void {
     this.#objects = new Map(objects.map((object) => [nameOf(keyOf(object)), object]));
     this.#expected.clear();

@@ -1,7 +1,7 @@
 /*
  * The engine's allocator while the build prepares the engine: only blocks that survive go into the image, without gaps.
  *
- * At an allocation nobody can know whether the block will survive. But the engine makes the same allocations each time, so the build runs the
+ * An allocation does not show whether the block will survive. But the engine makes the same allocations each time, so the build runs the
  * preparation twice: a rehearsal records which blocks were freed (one byte for each, in the order of allocation), and the second run places
  * those blocks in memory outside of the image. This saves a third of the image: tables that grew, temporary objects, and the bundle's top
  * level itself, which runs once.
