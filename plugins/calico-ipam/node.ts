@@ -26,14 +26,14 @@ export function nodeOf(
   const routed = document.type === "calico";
   const { node } = new Executor(sys);
   const addresses = node.addresses({ routed });
-  const told = new Set<string>();
+  const warned = new Set<string>();
   let damagedPool: StoreError | undefined;
   const networks: { [family in Family]?: NodeNetworks } = {};
   return {
     own(address, pool) {
       const found = addresses.find(address, pool);
-      if (found !== undefined && !told.has(found.range)) {
-        told.add(found.range);
+      if (found !== undefined && !warned.has(found.range)) {
+        warned.add(found.range);
         log.warning("address of the node passed over", () => ({ address, pool, reason: `it ${found.reason}` }));
       }
       return found;

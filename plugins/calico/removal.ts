@@ -40,7 +40,7 @@ export interface RemovedInterfaces {
 export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: string): RemovedInterfaces {
   const owner = ownerOf(attachment);
   const record = readEndpoint(sys, attachment);
-  // A record was never there when there was no ADD, or a hand has removed it: then all aliases are searched.
+  // Without a record, because there was no ADD or it was deleted, all aliases are searched.
   const names = record === undefined ? ownedInterfaces(sys, owner) : [record.hostInterface];
   const path = netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false });
   let wasLast = false;
@@ -95,7 +95,7 @@ export function forgetAll(sys: Sys, records: readonly Endpoint[], areBlocksOurs:
   );
 }
 
-/** Rules outlive the interface, where its sandbox goes on. It may have come to be another's: what has that name there is checked first. */
+/** Rules outlive the interface if its sandbox stays. The sandbox may belong to another attachment by now, so its interface is checked first. */
 function removeSourceRules(
   sys: Sys,
   ifname: string,

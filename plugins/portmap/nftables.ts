@@ -81,7 +81,7 @@ function applyOverStale(
   let waits: Waits | undefined;
   const former: FormerPort[] = [];
   // Each round removes one ended attachment (whose siblings may have waited), or finds ports of the container's other attachments.
-  for (let turns = 2 * mappedPorts(conf, targets).length + 1; turns >= 0; turns--) {
+  for (let attempts = 2 * mappedPorts(conf, targets).length + 1; attempts >= 0; attempts--) {
     try {
       const resources = [...mappedPorts(conf, targets, waits), ...more];
       const applied = new Executor(sys).apply({ owner, resources });

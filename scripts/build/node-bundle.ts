@@ -33,10 +33,10 @@ export async function buildForNode({ root, program, define, target }: NodeBundle
   const start = performance.now();
   const file = target ?? join(root, `dist/${program}.js`);
   // Rename, so that a process that is reading the old file gets all of it.
-  const neighbour = join(dirname(file), `.${program}-${process.pid}.js`);
+  const temporary = join(dirname(file), `.${program}-${process.pid}.js`);
   await build({
     entryPoints: [join(root, entries[program])],
-    outfile: neighbour,
+    outfile: temporary,
     bundle: true,
     platform: "node",
     target: "node18.19",
@@ -49,8 +49,8 @@ export async function buildForNode({ root, program, define, target }: NodeBundle
     define: { ...define, "import.meta.url": "__url" },
     logLevel: "warning",
   });
-  chmodSync(neighbour, 0o755);
-  renameSync(neighbour, file);
+  chmodSync(temporary, 0o755);
+  renameSync(temporary, file);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   process.stderr.write(`build: ${relative(root, file)}: ${statSync(file).size} bytes, in ${seconds} s\n`);
 }

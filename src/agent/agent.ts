@@ -16,7 +16,7 @@ import { Endpoints } from "./endpoints/endpoints.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
-import { Turns } from "./ipam/turns.ts";
+import { KeyedQueue } from "./ipam/keyed-queue.ts";
 import { lockAgent } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
@@ -60,7 +60,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
       node: settings.nodenameFromRequest ? undefined : node,
-      turns: new Turns(),
+      queue: new KeyedQueue(),
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
       onAnswer: observer(metrics, log),

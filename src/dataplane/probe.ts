@@ -22,7 +22,7 @@ import { probeNft } from "./nftables/probe.ts";
 
 /** Throws `KernelError` that names the first missing kind, and its module. */
 export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
-  talk(sys, (connection) => {
+  withConnection(sys, (connection) => {
     for (const kind of kinds) {
       const outcome = connection.request(probeLinkKind(kind));
       if (!hasErrno(outcome, "EINVAL")) throw missing(`links of kind "${kind}"`, outcome, linkDrivers[kind].module);
@@ -32,14 +32,14 @@ export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
 
 /** Tests the token bucket, and the filter that redirects to an ifb. Throws as `probeLinks` does. */
 export function probeQueues(sys: Sys): void {
-  talk(sys, (connection) => {
+  withConnection(sys, (connection) => {
     const outcome = connection.request(probeQdiscKind("tbf"));
     // EEXIST: the loopback interface has a queue, and the kernel did not check further.
     if (!hasErrno(outcome, "EINVAL", "EEXIST")) throw missing('qdiscs of kind "tbf"', outcome, "sch_tbf");
   });
   if (areLoaded(sys, ["sch_ingress", "cls_u32", "act_mirred"])) return;
   try {
-    sys.inNewNetns(() => talk(sys, probeRedirect));
+    sys.inNewNetns(() => withConnection(sys, probeRedirect));
   } catch (error) {
     // The limit of namespaces is reached, which is temporary and unrelated to queues.
     if (!isErrno(error, "ENOSPC")) throw systemCallError(["try", "filters in a network namespace"], error);
@@ -81,7 +81,7 @@ function missing(object: string, outcome: Ack, module: string): KernelError {
   return new KernelError(["create", object], outcome, isUnknown ? `load module ${module}` : undefined);
 }
 
-function talk(sys: Sys, body: (connection: NetlinkConnection) => void): void {
+function withConnection(sys: Sys, body: (connection: NetlinkConnection) => void): void {
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
     body(connection);

@@ -129,8 +129,8 @@ export function listParts(sys: Sys): readonly Part[] {
 function textOf({ type, attachment, netns, args, document }: Omit<Part, "origin">, origin: Origin | undefined): string {
   const { network, containerId: containerID, ifname } = attachment;
   const namespaces = origin && formatOrigin(origin);
-  const told = Object.fromEntries(Object.entries(document).filter(([key]) => key.toLowerCase() !== "prevresult"));
-  return `${JSON.stringify({ type, network, containerID, ifname, netns, namespaces, args, document: told })}\n`;
+  const recorded = Object.fromEntries(Object.entries(document).filter(([key]) => key.toLowerCase() !== "prevresult"));
+  return `${JSON.stringify({ type, network, containerID, ifname, netns, namespaces, args, document: recorded })}\n`;
 }
 
 function pathOf(part: Pick<Part, "type" | "attachment">): string {

@@ -147,34 +147,34 @@ function appendFile(path: string, text: string, mode: number): number {
 }
 
 /** Writes a temporary file in the same directory, passes its name to `publish`, and removes it. */
-function throughNeighbour(
+function throughTemporaryFile(
   path: string,
   text: string,
   options: { readonly mode: number; readonly durable: boolean },
-  publish: (neighbour: string) => void,
+  publish: (temporary: string) => void,
 ): void {
-  const neighbour = join(dirname(path), `.tmp-${randomBytes(8).toString("hex")}`);
+  const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString("hex")}`);
   const flags = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_NOFOLLOW;
-  const fd = call("open", path, () => fs.openSync(neighbour, flags, options.mode));
+  const fd = call("open", path, () => fs.openSync(temporary, flags, options.mode));
   try {
     writeAll(fd, text, path);
     if (options.durable) call("fsync", path, () => fs.fsyncSync(fd));
-    publish(neighbour);
+    publish(temporary);
   } finally {
     fs.closeSync(fd);
-    fs.rmSync(neighbour, { force: true });
+    fs.rmSync(temporary, { force: true });
   }
 }
 
 function createFile(path: string, text: string, mode: number): void {
-  throughNeighbour(path, text, { mode, durable: false }, (neighbour) => {
-    call("link", path, () => fs.linkSync(neighbour, path));
+  throughTemporaryFile(path, text, { mode, durable: false }, (temporary) => {
+    call("link", path, () => fs.linkSync(temporary, path));
   });
 }
 
 function replaceFile(path: string, text: string, options: { readonly mode: number; readonly durable: boolean }): void {
-  throughNeighbour(path, text, options, (neighbour) => {
-    call("rename", path, () => fs.renameSync(neighbour, path));
+  throughTemporaryFile(path, text, options, (temporary) => {
+    call("rename", path, () => fs.renameSync(temporary, path));
   });
   if (options.durable) {
     const directory = dirname(path);

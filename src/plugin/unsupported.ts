@@ -84,7 +84,7 @@ export function refuseUnsupported(document: JsonObject): void {
   const found = unsupportedIn(document);
   if (found.length === 0) return;
   const message = isOfCluster(found)
-    ? `cannot use this conflist: it ${ofCluster}: ${found.map(briefly).join(", ")}; see docs/operations.md`
+    ? `cannot use this conflist: it ${ofCluster}: ${found.map(shortText).join(", ")}; see docs/operations.md`
     : `cannot use ${found.map(describeUnsupported).join("; and ")}`;
   throw new CniError(code.unsupportedField, message);
 }
@@ -127,7 +127,7 @@ export function describeUnsupported({ rule: { path, why, remedy }, value }: Unsu
 }
 
 /** `"policy.type" is "k8s" (remove the key)`. */
-function briefly({ rule: { path, remedy }, value }: Unsupported): string {
+function shortText({ rule: { path, remedy }, value }: Unsupported): string {
   return `"${path.join(".")}" is ${shown(path, value)} (${remedy})`;
 }
 

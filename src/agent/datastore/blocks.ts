@@ -71,10 +71,10 @@ export class Blocks {
 
   /** All blocks, after the watch was restarted. */
   learnAll(objects: readonly StoredObject[]): void {
-    const told = new Set(objects.map(cidrOf));
+    const listed = new Set(objects.map(cidrOf));
     for (const [cidr, entry] of this.#entries) {
       entry.expected = undefined;
-      if (!told.has(cidr)) this.forget(cidr);
+      if (!listed.has(cidr)) this.forget(cidr);
     }
     for (const object of objects) this.learn(object, false);
   }

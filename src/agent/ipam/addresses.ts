@@ -16,7 +16,7 @@ import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
 import { Assigner, type Assignment, type AssignOrder, type Workload } from "./assigner.ts";
-import { Turns } from "./turns.ts";
+import { KeyedQueue } from "./keyed-queue.ts";
 
 export interface CollectOrder {
   readonly node: string;
@@ -34,8 +34,8 @@ export class Addresses {
   readonly #datastore: AsyncDatastore;
   readonly #transactions: AsyncStore;
   readonly #clock: () => Clock;
-  readonly #turns = new Turns();
-  readonly #assigner = new Assigner(this.#turns);
+  readonly #queue = new KeyedQueue();
+  readonly #assigner = new Assigner(this.#queue);
 
   /** `transactions`: the datastore as what writes sees it (`NodeStore`). */
   constructor(datastore: AsyncDatastore, clock: () => Clock, transactions: AsyncStore = datastore.store) {
@@ -95,7 +95,7 @@ export class Addresses {
 
   #run<T>(node: string, ms: number, transaction: () => Transaction<T>): Promise<T> {
     const store = withDeadline(this.#transactions, ms);
-    return this.#turns.take(node, () => driveAsync(transaction(), store));
+    return this.#queue.run(node, () => driveAsync(transaction(), store));
   }
 }
 

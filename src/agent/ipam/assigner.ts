@@ -18,7 +18,7 @@ import { NoAddressError } from "../../ipam/no-address.ts";
 import type { Key } from "../../store/key.ts";
 import { nameOf } from "../../store/object-name.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
-import type { Turns } from "./turns.ts";
+import type { KeyedQueue } from "./keyed-queue.ts";
 
 /** The attachment that addresses are assigned to. */
 export interface Workload {
@@ -48,12 +48,12 @@ export interface Assignment {
 export type AttachmentArgs = Omit<AssignArgs, "pools">;
 
 export class Assigner {
-  readonly #turns: Turns;
+  readonly #queue: KeyedQueue;
   /** By node: the one that makes room. */
   readonly #makingRoom = new Map<string, Promise<unknown>>();
 
-  constructor(turns: Turns) {
-    this.#turns = turns;
+  constructor(queue: KeyedQueue) {
+    this.#queue = queue;
   }
 
   /** Rejects with `NoAddressError` when there is none. */
@@ -64,7 +64,7 @@ export class Assigner {
       const { addresses, pools } = await driveAsync(assigning(order, own, reach), noting);
       return { addresses, pools, isNew: noting.hasCreated };
     };
-    if (order.addresses.length > 0) return await this.#turns.take(node, () => attempt("any"));
+    if (order.addresses.length > 0) return await this.#queue.run(node, () => attempt("any"));
     for (;;) {
       try {
         return await attempt("own");
@@ -78,7 +78,7 @@ export class Assigner {
   }
 
   async #makeRoom<T>(node: string, attempt: () => Promise<T>): Promise<T> {
-    const own = this.#turns.take(node, attempt);
+    const own = this.#queue.run(node, attempt);
     this.#makingRoom.set(node, own);
     try {
       return await own;

@@ -67,14 +67,14 @@ export class InvalidSettings extends CoreError {
   }
 }
 
-export interface Reading {
+export interface ReadSettings {
   readonly settings: AgentSettings;
   /** Settings that have no effect: a sentence for each. */
   readonly unused: readonly string[];
 }
 
 /** Throws `InvalidSettings`. An empty variable counts as not set, as in Calico. */
-export function readAgentSettings(environment: Environment): Reading {
+export function readAgentSettings(environment: Environment): ReadSettings {
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
   );

@@ -16,7 +16,7 @@ import { protocolVersion } from "../../node-protocol/messages.ts";
 import type { Endpoints } from "../endpoints/endpoints.ts";
 import type { Addresses } from "../ipam/addresses.ts";
 import type { Assignment } from "../ipam/assigner.ts";
-import type { Turns } from "../ipam/turns.ts";
+import type { KeyedQueue } from "../ipam/keyed-queue.ts";
 import { parseMessage } from "./parse.ts";
 import type { RequestText } from "./server.ts";
 
@@ -26,7 +26,7 @@ export interface Answerer {
   /** `undefined`: the node that the message names. */
   readonly node: string | undefined;
   /** Orders the requests of each attachment. */
-  readonly turns: Turns;
+  readonly queue: KeyedQueue;
   /** Executes what an earlier DEL of the attachment left in the spool. */
   readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why writes are not allowed now. */
@@ -96,10 +96,10 @@ async function serve(answerer: Answerer, message: Message): Promise<ResultMessag
     case "put-endpoint":
     case "delete-endpoint": {
       const attachment = attachmentOf(message.attachment);
-      // What it settles takes its turns before this one.
+      // What it settles takes its queue before this one.
       const settled = message.op === "assign" ? answerer.settle(attachment) : Promise.resolve();
       settled.catch(() => undefined);
-      return await answerer.turns.take(attachmentKey(attachment), async () => {
+      return await answerer.queue.run(attachmentKey(attachment), async () => {
         await settled;
         return await execute(answerer, message);
       });

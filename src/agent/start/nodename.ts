@@ -10,8 +10,8 @@ export function determineNodename(
   sys: Sys,
 ): string {
   if (nodename !== undefined) return nodename;
-  const told = textOf(sys, nodenameFile) || sys.environment().HOSTNAME || sys.hostname();
-  const name = told.trim().toLowerCase();
+  const found = textOf(sys, nodenameFile) || sys.environment().HOSTNAME || sys.hostname();
+  const name = found.trim().toLowerCase();
   if (isDnsSubdomain(name)) return name;
   throw new InvalidSetting("NODENAME", "", `the name of this node; "${name}" cannot be one`);
 }

@@ -23,7 +23,7 @@ export interface AgentLog {
   warn(fields: object, message: string): void;
 }
 
-export interface Ground {
+export interface StartContext {
   readonly datastore: AsyncDatastore;
   readonly facts: NodeFacts;
   readonly around: Pick<Surroundings, "random" | "networks" | "routes">;
@@ -34,7 +34,7 @@ const pauseMs = 1000;
 
 /** Rejects with the last `StoreError` if it must not wait, and with the signal's reason if that comes first. */
 export async function waitForDatastore(
-  { datastore, log }: Pick<Ground, "datastore" | "log">,
+  { datastore, log }: Pick<StartContext, "datastore" | "log">,
   waits: boolean,
   signal: AbortSignal,
 ): Promise<void> {
@@ -52,16 +52,16 @@ export async function waitForDatastore(
 }
 
 /** Rejects with the error that prevents the node's start. */
-export async function startNode(name: string, settings: AgentSettings, ground: Ground): Promise<void> {
-  await ground.datastore.transact(() => recordCluster(settings.clusterTypes));
-  if (settings.recordsAddresses && !settings.nodenameFromRequest) await recordAddresses(name, settings, ground);
-  await makePools(settings, ground);
+export async function startNode(name: string, settings: AgentSettings, context: StartContext): Promise<void> {
+  await context.datastore.transact(() => recordCluster(settings.clusterTypes));
+  if (settings.recordsAddresses && !settings.nodenameFromRequest) await recordAddresses(name, settings, context);
+  await makePools(settings, context);
 }
 
 async function recordAddresses(
   name: string,
   { addresses: wanted, checksAddresses }: AgentSettings,
-  { datastore, facts, log }: Ground,
+  { datastore, facts, log }: StartContext,
 ): Promise<void> {
   const node = await driveAsync(read({ kind: "Node", name }), datastore.store);
   const addresses = await ownAddresses(wanted, node, facts);
@@ -70,7 +70,7 @@ async function recordAddresses(
   log.info({ node: name, ips: Object.values(addresses), isNew }, "node recorded");
 }
 
-async function makePools({ pools }: AgentSettings, { datastore, around, log }: Ground): Promise<void> {
+async function makePools({ pools }: AgentSettings, { datastore, around, log }: StartContext): Promise<void> {
   for (const pool of await datastore.transact(() => makeDefaultPools(pools, around))) {
     const { name } = pool.metadata;
     const { cidr } = pool.spec as { readonly cidr: string };

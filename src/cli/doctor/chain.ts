@@ -114,7 +114,7 @@ function resultOf(trace: Trace): Result | undefined {
   const ips = end.addr_info.flatMap(({ local, scope, prefixlen }) =>
     local !== undefined && scope === "global" ? [`${local}/${prefixlen ?? (local.includes(":") ? 128 : 32)}`] : [],
   );
-  const host = trace.hostEnd === undefined ? [] : [{ name: trace.hostEnd.ifname }];
+  const host = trace.hostLink === undefined ? [] : [{ name: trace.hostLink.ifname }];
   return {
     interfaces: [...host, { name: attachment.ifname, sandbox: inside.path, ...(end.address && { mac: end.address }) }],
     ips: ips.map((address) => ({ address, interface: host.length })),

@@ -48,7 +48,7 @@ function checkOne(one: Executable, facts: ExecutableFacts, needed: ReadonlySet<s
   }
   if (isOurs && build === undefined && needed.has(name)) {
     const text = "is not part of Tortie: this command cannot find its leftovers";
-    const remedy = `${installing(name, facts)} --force${facts.areBeside ? "   # replaces it" : ""}`;
+    const remedy = `${installing(name, facts)} --force${facts.areSiblings ? "   # replaces it" : ""}`;
     return [finding({ id: "executable-foreign", severity: "warning", subject: path, text, remedy })];
   }
   return [];
@@ -63,9 +63,9 @@ function repairExecutable(name: string, facts: ExecutableFacts, replaces = false
   return byPrograms([["ln", "-f", whole.path, `${directoryOf(whole.path)}/${name}`]]);
 }
 
-function installing(name: string, { directories, areBeside }: ExecutableFacts): string {
+function installing(name: string, { directories, areSiblings }: ExecutableFacts): string {
   const target = quote(directories[0] ?? "/opt/cni/bin");
-  if (ourNames.includes(name) && areBeside) return `tortie install --bin-dir ${target}`;
+  if (ourNames.includes(name) && areSiblings) return `tortie install --bin-dir ${target}`;
   if (ourNames.includes(name)) return `# build Tortie, and from there: node dist/tortie.js install --bin-dir ${target}`;
   const meant = didYouMean(name, ourNames);
   if (meant !== "")

@@ -47,15 +47,15 @@ export async function gatherChecks(
     owner: trace.owner,
     ...(await checkChain(cli, trace, tools)),
   }));
-  const told = <T>(of: (one: (typeof checked)[number]) => readonly T[]) =>
+  const collect = <T>(of: (one: (typeof checked)[number]) => readonly T[]) =>
     new Map(checked.flatMap((one) => (of(one).length === 0 ? [] : [[one.owner, of(one)] as const])));
-  return { byOwner: told(({ differences }) => differences), unknown: told(({ unknown }) => unknown) };
+  return { byOwner: collect(({ differences }) => differences), unknown: collect(({ unknown }) => unknown) };
 }
 
 /** Whether it has its interface: ours by the alias, a foreign main plugin's by the sandbox. */
 function isWhole(trace: Trace): boolean {
   if (trace.record?.endpoint !== undefined) return trace.link?.ifalias === trace.owner;
-  return trace.record === undefined && trace.link === undefined && isAlive(trace) && trace.hostEnd !== undefined;
+  return trace.record === undefined && trace.link === undefined && isAlive(trace) && trace.hostLink !== undefined;
 }
 
 interface Checked {

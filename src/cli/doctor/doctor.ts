@@ -64,14 +64,14 @@ async function examine(cli: Cli, where: DiagnosisOptions): Promise<Diagnosis> {
   const last = isClear ? first : check(await look(locks.held.length === 0));
   const titles = new Set(first.findings.map(titleOf));
   const confirmed = last.findings.filter((finding) => titles.has(titleOf(finding)));
-  const told = new Set(first.notes.map(titleOfNote));
+  const known = new Set(first.notes.map(titleOfNote));
   const mayAsk = notAsked(locks, seen).length === 0;
   const readiness = mayAsk ? await gatherReadiness(cli, settled.networks, settled.executables) : [];
   const certain = diagnoseStatic(settled, readiness);
   return {
     findings: inOrder([...certain.findings, ...checkLocks(locks), ...confirmed]),
     overview: { ...certain.overview, ...last.overview },
-    notes: [...certain.notes, ...notAsked(locks, seen), ...last.notes.filter((note) => told.has(titleOfNote(note)))],
+    notes: [...certain.notes, ...notAsked(locks, seen), ...last.notes.filter((note) => known.has(titleOfNote(note)))],
   };
 }
 

@@ -12,7 +12,7 @@ export interface ExecutableFacts {
   readonly directories: readonly string[];
   readonly executables: readonly Executable[];
   /** Whether the plugins of this command's own archive are next to it, to be installed from there. */
-  readonly areBeside: boolean;
+  readonly areSiblings: boolean;
 }
 
 export interface Executable {
@@ -36,7 +36,7 @@ export const suite = descriptors.filter(({ traces }) => traces.outlive).map(({ n
 export const ownBuild = `${version}, commit ${commit}`;
 
 /** The directories of the plugins that belong to this command: in a build, and in an unpacked archive. */
-export function directoriesBeside({ files: { ownDirectory } }: Cli): readonly string[] {
+export function siblingDirectories({ files: { ownDirectory } }: Cli): readonly string[] {
   return ownDirectory === undefined ? [] : [`${ownDirectory}/bin`, ownDirectory];
 }
 
@@ -51,7 +51,7 @@ export async function gatherExecutables(
   return {
     directories,
     executables: await Promise.all(all.map((name) => lookAt(cli, directories, name))),
-    areBeside: directoriesBeside(cli).some((directory) => cli.sys.stat(`${directory}/calico`)?.kind === "file"),
+    areSiblings: siblingDirectories(cli).some((directory) => cli.sys.stat(`${directory}/calico`)?.kind === "file"),
   };
 }
 

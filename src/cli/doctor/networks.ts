@@ -43,11 +43,11 @@ export function gatherNetworks(cli: Cli, directory: string): NetworkFacts {
     .filter((name) => extensions.some((extension) => name.endsWith(extension)))
     .sort()
     .map((name): NetworkFile => readNetwork(cli, `${directory}/${name}`));
-  return { directory, files, example: exampleBeside(cli) };
+  return { directory, files, example: siblingExample(cli) };
 }
 
 /** In the repository, and in an unpacked archive. */
-function exampleBeside({ sys, files: { ownDirectory } }: Cli): string | undefined {
+function siblingExample({ sys, files: { ownDirectory } }: Cli): string | undefined {
   if (ownDirectory === undefined) return undefined;
   const parent = ownDirectory.slice(0, Math.max(1, ownDirectory.lastIndexOf("/")));
   const paths = [parent, ownDirectory].map((directory) => `${directory}/conf-examples/10-calico.conflist`);

@@ -8,7 +8,7 @@ import { descriptor } from "../../../plugins/calico-ipam/descriptor.ts";
 import { code } from "../../cni/error.ts";
 import { nowNs } from "../../host/clock.ts";
 import { runDir } from "../../identity/names.ts";
-import { lacksAddresses } from "../../ipam/assign/room.ts";
+import { isExhausted } from "../../ipam/assign/room.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
@@ -29,7 +29,7 @@ export interface ReadinessFact {
   readonly code: number;
   readonly message: string;
   /** Whether its pools have no free address. */
-  readonly lacksAddresses: boolean;
+  readonly isExhausted: boolean;
 }
 
 const patienceMs = 10_000;
@@ -77,16 +77,16 @@ async function ask(
     const knowsStatus = needs.every((name) => supportsVersion(executables, name, "1.1.0"));
     if (!knowsStatus && !ofTheDocument.includes(fault.code)) return [];
     const isShort = fault.code === code.pluginNotAvailable && needs.includes(calicoIpam) && areShort(cli, document);
-    return [{ file, type, needs, call, ...fault, lacksAddresses: isShort }];
+    return [{ file, type, needs, call, ...fault, isExhausted: isShort }];
   } catch (error) {
-    return [{ file, type, needs, call, code: 0, message: messageOf(error), lacksAddresses: false }];
+    return [{ file, type, needs, call, code: 0, message: messageOf(error), isExhausted: false }];
   }
 }
 
 /** Asks the datastore whether the pools of this configuration have a free address, because an answer to STATUS is only text. */
 function areShort(cli: Cli, document: JsonObject): boolean {
   try {
-    return readStore(cli, lacksAddresses(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
+    return readStore(cli, isExhausted(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
   } catch {
     // The configuration or the datastore is faulty, which STATUS reports.
     return false;
@@ -106,7 +106,7 @@ export interface KnownFaults {
 }
 
 export function checkReadiness(facts: readonly ReadinessFact[], known: KnownFaults): readonly Finding[] {
-  return facts.flatMap(({ file, type, needs, call, code, message, lacksAddresses }): readonly Finding[] => {
+  return facts.flatMap(({ file, type, needs, call, code, message, isExhausted }): readonly Finding[] => {
     if (needs.some((name) => isFaulty(known.executables, name))) return [];
     const finding = { section: "networks", severity: "error", subject: `${file} ${type}` } as const;
     if (ofTheDocument.includes(code)) {
@@ -115,7 +115,7 @@ export function checkReadiness(facts: readonly ReadinessFact[], known: KnownFaul
     }
     if (known.plugins.has(type)) return [];
     const text = `is not ready: ${message}: an ADD would fail now`;
-    return [{ ...finding, id: "plugin-not-ready", text, remedy: remedyOf(lacksAddresses, call) }];
+    return [{ ...finding, id: "plugin-not-ready", text, remedy: remedyOf(isExhausted, call) }];
   });
 }
 

@@ -87,7 +87,7 @@ export interface Trace {
   /** The sandbox's content. */
   readonly inside: SeenNamespace | undefined;
   /** The host's end of the attachment's interface, whichever plugin created it. */
-  readonly hostEnd: IpLink | undefined;
+  readonly hostLink: IpLink | undefined;
   /** The recorded requests of our plugins. */
   readonly parts: readonly Part[];
   /** How long it has been recorded; infinite without any record. A repeated ADD or a repair does not make it younger. */
@@ -211,7 +211,7 @@ function traceOf(attachment: Attachment, sources: TraceSources, { allocations, p
     sandbox: seen?.sandbox,
     path: seen?.path,
     inside,
-    hostEnd: hostInterfaceLink(attachment, inside, facts.hostLinks),
+    hostLink: hostInterfaceLink(attachment, inside, facts.hostLinks),
     parts: own.flatMap(({ part }) => part ?? []),
     ageSeconds: ages.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...ages),
     cached: sources.cached.get(owner),

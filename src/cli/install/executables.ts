@@ -8,7 +8,7 @@
  * removes.
  */
 import type { Cli } from "../cli.ts";
-import { directoriesBeside, type Executable, gatherExecutables, ownBuild } from "../doctor/executables.ts";
+import { type Executable, gatherExecutables, ownBuild, siblingDirectories } from "../doctor/executables.ts";
 import { ourNames } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
 import { listed } from "../ui/listed.ts";
@@ -39,7 +39,7 @@ export interface Target {
  * if there is no executable of ours to install.
  */
 export async function findSource(cli: Cli, from: string | undefined, binDir: string): Promise<Source> {
-  const directories = from === undefined ? [...directoriesBeside(cli), binDir] : [from];
+  const directories = from === undefined ? [...siblingDirectories(cli), binDir] : [from];
   const found: Executable[] = [];
   for (const directory of directories) {
     const executable = (await lookAt(cli, directory)).find(({ name }) => name === first);
@@ -131,16 +131,16 @@ export function linkExecutables(cli: Cli, binDir: string, source: Source, target
     sys.makeDirs(binDir, 0o755);
     sweep(cli, binDir);
     if (targets.length === 0) return;
-    const neighbour = `${binDir}/${neighbourName(cli)}`;
-    files.copy(source.path, neighbour);
+    const temporary = `${binDir}/${temporaryName(cli)}`;
+    files.copy(source.path, temporary);
     try {
       for (const { path } of [...targets].reverse()) {
-        const link = `${binDir}/${neighbourName(cli)}`;
-        files.link(neighbour, link);
+        const link = `${binDir}/${temporaryName(cli)}`;
+        files.link(temporary, link);
         sys.rename(link, path);
       }
     } finally {
-      sys.removeFile(neighbour);
+      sys.removeFile(temporary);
     }
     files.syncDirectory(binDir);
   } catch (error) {
@@ -166,7 +166,7 @@ async function lookAt(cli: Cli, directory: string): Promise<readonly Executable[
 
 const neighbourPattern = /^\.tortie-[0-9a-f]{16}$/;
 
-function neighbourName({ sys }: Cli): string {
+function temporaryName({ sys }: Cli): string {
   const digits = [...sys.randomBytes(8)].map((byte) => byte.toString(16).padStart(2, "0"));
   return `.tortie-${digits.join("")}`;
 }

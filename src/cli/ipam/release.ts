@@ -71,7 +71,7 @@ const leaksPerHold = 500;
 async function releaseReported(cli: Cli, paths: readonly string[], options: ReleaseOptions): Promise<ExitStatus> {
   const reports = paths.map((path) => readReport(cli, path, options.force === true));
   let later: readonly ((store: Store) => boolean)[] = [];
-  let tally: Tally = { repaired: 0, failed: 0 };
+  let counts: Counts = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
     const problems = confirmedProblems(reports, fresh);
     noteUnconfirmed(cli, reports, problems);
@@ -80,7 +80,7 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
       repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store);
     const leaks = problems.filter(({ kind }) => kind === "leaked address");
     const many = leaks.length > leaksPerHold && options.dryRun !== true;
-    tally = tallyOf(
+    counts = countsOf(
       cli,
       (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => repairNow(problem)),
     );
@@ -95,41 +95,41 @@ async function releaseReported(cli: Cli, paths: readonly string[], options: Rele
   for (let at = 0; at < later.length; at += leaksPerHold) {
     const batch = later.slice(at, at + leaksPerHold);
     const { repaired, failed } = datastoreOf(cli).exclusively((store) =>
-      tallyOf(
+      countsOf(
         cli,
         batch.map((step) => () => step(store)),
       ),
     );
-    tally = { repaired: tally.repaired + repaired, failed: tally.failed + failed };
+    counts = { repaired: counts.repaired + repaired, failed: counts.failed + failed };
   }
   const others = later.length > 0 ? await repairOthers(cli, reports, options) : { repaired: 0, failed: 0 };
   cli.progress.end();
-  const repaired = tally.repaired + others.repaired;
-  const failed = tally.failed + others.failed;
+  const repaired = counts.repaired + others.repaired;
+  const failed = counts.failed + others.failed;
   cli.out(`${repaired} of ${repaired + failed} confirmed problems repaired${suffixOf(options)}\n`);
   return failed === 0 ? exitStatus.done : exitStatus.failed;
 }
 
 /** Repairs problems other than leaks. They depend on all objects, so they need a new snapshot after the lock was released. */
-async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Tally> {
-  let tally: Tally = { repaired: 0, failed: 0 };
+async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Counts> {
+  let counts: Counts = { repaired: 0, failed: 0 };
   await looking(cli, options, (store, fresh, snapshot) => {
     const problems = confirmedProblems(reports, fresh).filter(({ kind }) => kind !== "leaked address");
     const steps = problems.map(
       (problem) => () => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store),
     );
-    tally = tallyOf(cli, steps);
+    counts = countsOf(cli, steps);
     return exitStatus.done;
   });
-  return tally;
+  return counts;
 }
 
-interface Tally {
+interface Counts {
   readonly repaired: number;
   readonly failed: number;
 }
 
-function tallyOf(cli: Cli, steps: readonly (() => boolean)[]): Tally {
+function countsOf(cli: Cli, steps: readonly (() => boolean)[]): Counts {
   let repaired = 0;
   for (const step of steps) {
     cli.progress.tick();

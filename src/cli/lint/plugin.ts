@@ -46,9 +46,7 @@ export function lintPlugin(document: Document, path: string): readonly LintFindi
     ...(delegate === undefined
       ? []
       : unknownKeys(ipam, top.properties?.ipam ?? {}, [], under(path, "ipam"), `${ipam.type}`)),
-    ...(main === undefined
-      ? []
-      : [...capabilityFindings(document, top, path, name), ...senselessValues(document, path)]),
+    ...(main === undefined ? [] : [...capabilityFindings(document, top, path, name), ...misreadValues(document, path)]),
     // The plugin's own checks, beyond its schema.
     ...(wrong.length > 0 ? [] : plugins.flatMap(({ parseConf }) => refusals(parseConf, document, path)).slice(0, 1)),
   ];
@@ -140,7 +138,7 @@ function capabilityFindings(
 const paths = ["log_file_path", "nodename_file", "ipam_lock_file"];
 
 /** Values that ADD misinterprets. */
-function senselessValues(document: Document, path: string): readonly LintFinding[] {
+function misreadValues(document: Document, path: string): readonly LintFinding[] {
   return Object.entries(document).flatMap(([key, value]): readonly LintFinding[] => {
     const ignored = (text: string) => [{ path: under(path, key), text, effect: "ignored" as const }];
     if (isSame(key, "log_level") && typeof value === "string" && value !== "" && !isLogLevel(value)) {

@@ -44,7 +44,7 @@ function fileNames({ sys }: Cli): readonly string[] {
 }
 
 /** Plans a write; calling `perform` executes it. Throws `CliError` with all errors. */
-export function planEndpointWrite(cli: Cli, verb: Verb, resource: Resource): Change & { readonly perform: () => void } {
+export function planEndpointWrite(cli: Cli, verb: Verb, resource: Resource): Change & { readonly execute: () => void } {
   const refuse = (reason: string) => new CliError(`cannot ${verb} ${nameOf(resource)}: ${reason}`);
   const faults = schemaFaults(resource);
   if (faults.length > 0) throw refuse(faults.join("; "));
@@ -61,14 +61,14 @@ export function planEndpointWrite(cli: Cli, verb: Verb, resource: Resource): Cha
   return {
     action: unchanged ? "unchanged" : stored === undefined ? "created" : "updated",
     resource,
-    perform: () => {
+    execute: () => {
       if (!unchanged) writeEndpoint(cli.sys, endpoint);
     },
   };
 }
 
 /** `<name>` or, if namespaces share it, `<namespace>/<name>`. A live sandbox needs its record, so its deletion must be forced. */
-export function planEndpointDelete(cli: Cli, name: string, force: boolean): Change & { readonly perform: () => void } {
+export function planEndpointDelete(cli: Cli, name: string, force: boolean): Change & { readonly execute: () => void } {
   const resource = { kind: "WorkloadEndpoint" as const, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
   const all = listEndpointResources(cli);
@@ -91,7 +91,7 @@ export function planEndpointDelete(cli: Cli, name: string, force: boolean): Chan
       `its sandbox "${endpoint.netns}" ${sandbox === "there" ? "is there" : "is not visible from here"} (pass --force)`,
     );
   }
-  return { action: "deleted", resource: only, perform: () => removeEndpoint(cli.sys, endpoint.attachment) };
+  return { action: "deleted", resource: only, execute: () => removeEndpoint(cli.sys, endpoint.attachment) };
 }
 
 export function isNamed(resource: Resource, name: string): boolean {

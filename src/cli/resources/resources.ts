@@ -87,7 +87,7 @@ export async function deleteResources(cli: Cli, options: DeleteOptions): Promise
   return changeAll(cli, targets, remove, dryRun, "delete");
 }
 
-type Planned = Change & { readonly perform?: () => void };
+type Planned = Change & { readonly execute?: () => void };
 
 /** First over a copy of the store, then, if everything succeeded, over the store itself; both under its lock. */
 function changeAll<T>(
@@ -104,7 +104,7 @@ function changeAll<T>(
     if (plan(store) === undefined) return undefined;
     return items.map((item) => {
       const planned = change(store)(item);
-      planned.perform?.();
+      planned.execute?.();
       return planned;
     });
   });

@@ -32,12 +32,12 @@ import {
 } from "./programs.ts";
 
 /** Without knowledge of the holders, every holder keeps its ports. */
-const strangers: PortHolders = { isForeign: () => false, stateOf: () => "has it" };
+const unknownHolders: PortHolders = { isForeign: () => false, stateOf: () => "has it" };
 
 /** Calls `onNew` before it creates a chain, because a killed program may have created it. Returns the chains removed. */
 export function applyPorts(
   ports: IptablesPorts,
-  holders: PortHolders = strangers,
+  holders: PortHolders = unknownHolders,
   onNew: () => void,
   sys: Sys,
 ): readonly RemovedChain[] {

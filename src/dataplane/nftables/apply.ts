@@ -140,7 +140,7 @@ function learn(session: NftSession, states: readonly TableState[], owner: string
     state.missing = missing;
     state.outdated = true;
     state.former = formerOf(session, state, owner);
-    state.moves = state.former && moveRequests(session, state.table, notAgain(state.former, state.owned));
+    state.moves = state.former && moveRequests(session, state.table, obsolete(state.former, state.owned));
     if (refused.some(({ errno }) => errno === EEXIST || errno === EBUSY)) refuseConflicts(session, state, owner);
   }
   // The refused transaction would have created everything missing, so the kernel lacks a feature.
@@ -170,7 +170,7 @@ function formerOf(session: NftSession, { table }: TableState, owner: string): re
 }
 
 /** The owner's former elements that are no longer wanted. */
-function notAgain(former: readonly OwnedElement[], owned: readonly OwnedElement[]): readonly OwnedElement[] {
+function obsolete(former: readonly OwnedElement[], owned: readonly OwnedElement[]): readonly OwnedElement[] {
   const wanted = new Set(owned.map(nameOf));
   return former.filter((one) => !wanted.has(nameOf(one)));
 }

@@ -90,7 +90,7 @@ static size_t directory_length(const char *path) {
 }
 
 /* Creates and writes the temporary file in the same directory. Returns the name of the failed call, or NULL. */
-static const char *write_neighbour(const char *path, char *name, size_t size, Text text, int mode, bool durable) {
+static const char *write_temporary(const char *path, char *name, size_t size, Text text, int mode, bool durable) {
   uint64_t tag;
   if (getrandom(&tag, sizeof tag, 0) != sizeof tag) return "getrandom";
   int length = snprintf(name, size, "%.*s.tmp-%016llx", (int)directory_length(path), path, (unsigned long long)tag);
@@ -121,9 +121,9 @@ static const char *sync_directory(const char *path) {
 }
 
 /* Through a temporary name, for file systems without O_TMPFILE. link(2) rejects an existing name, unlike rename(2). */
-static const char *create_by_neighbour(const char *path, Text text, int mode) {
+static const char *create_by_temporary(const char *path, Text text, int mode) {
   char name[4096];
-  const char *failed = write_neighbour(path, name, sizeof name, text, mode, false);
+  const char *failed = write_temporary(path, name, sizeof name, text, mode, false);
   if (failed != NULL) return failed;
   int number = link(name, path) == 0 ? 0 : errno;
   unlink(name);
@@ -137,11 +137,11 @@ static const char *create_whole(const char *path, Text text, int mode) {
   directory_of(path, directory, sizeof directory);
   OWNED_FD fd = open_retrying(directory, O_WRONLY | O_TMPFILE, mode);
   if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR) return "open";
-  if (fd < 0) return create_by_neighbour(path, text, mode);
+  if (fd < 0) return create_by_temporary(path, text, mode);
   if (!write_all(fd, text.bytes, text.length)) return "write";
   snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
   if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return NULL;
-  return errno == ENOENT ? create_by_neighbour(path, text, mode) : "link"; /* ENOENT: there is no /proc */
+  return errno == ENOENT ? create_by_temporary(path, text, mode) : "link"; /* ENOENT: there is no /proc */
 }
 
 /* createFile(path, text, mode) */
@@ -164,7 +164,7 @@ static JSValue replace_file(JSContext *ctx, JSValueConst this, int argc, JSValue
   if (path.bytes == NULL || text.bytes == NULL) return JS_EXCEPTION;
   if (!int_argument(ctx, argv[2], &mode) || !int_argument(ctx, argv[3], &durable)) return JS_EXCEPTION;
   char name[4096];
-  const char *failed = write_neighbour(path.bytes, name, sizeof name, text, mode, durable != 0);
+  const char *failed = write_temporary(path.bytes, name, sizeof name, text, mode, durable != 0);
   if (failed != NULL) return throw_errno(ctx, errno, failed, path.bytes);
   if (rename(name, path.bytes) != 0) {
     int number = errno;

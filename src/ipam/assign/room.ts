@@ -22,7 +22,7 @@ export function* roomFor(
 }
 
 /** Whether an ADD would fail because no address, or no matching pool, is available. `now` in nanoseconds since the epoch. */
-export function* lacksAddresses(wanted: readonly Wanted[], node: string, now: bigint): Transaction<boolean> {
+export function* isExhausted(wanted: readonly Wanted[], node: string, now: bigint): Transaction<boolean> {
   const all = yield* listPools();
   try {
     for (const one of wanted) if (!(yield* roomFor(one, all, node, now)).hasFree) return true;

@@ -8,12 +8,16 @@ import { fileStore } from "./store.ts";
 
 export function fileDatastore(sys: Sys, options: DatastoreOptions): Datastore {
   const { lockFile, lockTimeoutMs, onDamaged, repair } = options;
-  const told = onDamaged === undefined ? {} : { onDamaged };
-  const locking = { ...told, outerLock: lockFile, ...(lockTimeoutMs !== undefined && { timeoutMs: lockTimeoutMs }) };
+  const callbacks = onDamaged === undefined ? {} : { onDamaged };
+  const locking = {
+    ...callbacks,
+    outerLock: lockFile,
+    ...(lockTimeoutMs !== undefined && { timeoutMs: lockTimeoutMs }),
+  };
   const exclusively = <T>(body: (store: Store) => T): T => withFileStore(sys, locking, body);
   return {
     isNodesOwn: true,
-    store: fileStore(sys, told),
+    store: fileStore(sys, callbacks),
     exclusively,
     transact: (transaction) => exclusively((store) => driveRepairing(transaction, store, repair)),
   };

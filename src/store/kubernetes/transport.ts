@@ -27,12 +27,12 @@ export interface Answer {
 const credentialsMs = 10_000;
 const maxConnections = 48;
 /** A watch gets a bookmark about every minute; a watch that is silent for this long has lost its server. */
-const silenceMs = 150_000;
+const watchTimeoutMs = 150_000;
 
 /** Codes of Node and OpenSSL for a failed TLS handshake on either end. */
-const distrust = /^(ERR_(TLS|SSL|OSSL)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|EPROTO)/;
+const tlsFailure = /^(ERR_(TLS|SSL|OSSL)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|EPROTO)/;
 /** How long requests may continue over connections that are replaced. */
-const lingerMs = 60_000;
+const drainMs = 60_000;
 
 export class KubeTransport {
   readonly #readConfig: () => KubeConfig;
@@ -71,7 +71,7 @@ export class KubeTransport {
   /** The documents of a watch, one by one. A status other than 200 is the only answer. */
   async *watch(path: string, about: About, signal: AbortSignal): AsyncGenerator<Answer> {
     const { signal: ended, end } = linked(signal);
-    let silence = setTimeout(end, silenceMs);
+    let timer = setTimeout(end, watchTimeoutMs);
     try {
       const response = await this.#send({ method: "GET", path }, ended);
       const status = response.statusCode ?? 0;
@@ -79,8 +79,8 @@ export class KubeTransport {
       let rest = "";
       response.setEncoding("utf8");
       for await (const text of response as AsyncIterable<string>) {
-        clearTimeout(silence);
-        silence = setTimeout(end, silenceMs);
+        clearTimeout(timer);
+        timer = setTimeout(end, watchTimeoutMs);
         const lines = (rest + text).split("\n");
         rest = lines.pop() ?? "";
         for (const line of lines) yield { status, body: parseJson(line) };
@@ -88,7 +88,7 @@ export class KubeTransport {
     } catch (error) {
       throw this.#unanswered(about, (error as Error).message, error);
     } finally {
-      clearTimeout(silence);
+      clearTimeout(timer);
       end();
     }
   }
@@ -108,7 +108,7 @@ export class KubeTransport {
     const { code } = cause as NodeJS.ErrnoException;
     const { server } = this;
     // Certificates change, so their files are read again.
-    if (code !== undefined && distrust.test(code)) this.forgetCredentials();
+    if (code !== undefined && tlsFailure.test(code)) this.forgetCredentials();
     return new Unanswered(action, object, `API server${server && ` ${server}`}: ${reason}`, cause);
   }
 
@@ -168,7 +168,7 @@ export class KubeTransport {
       made.maxSockets = maxConnections;
       const old = this.#agent?.agent;
       this.#agent = { identity, agent: made };
-      setTimeout(() => old?.destroy(), lingerMs).unref();
+      setTimeout(() => old?.destroy(), drainMs).unref();
     }
     return this.#agent.agent;
   }

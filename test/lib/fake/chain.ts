@@ -19,7 +19,7 @@ function chainOf(main: Member): readonly Member[] {
 export type Command = "ADD" | "CHECK" | "DEL" | "GC" | "STATUS";
 
 /** The faults, and the process of the chain that they apply to. */
-export interface Trouble {
+export interface ChainFault {
   readonly member: Member;
   readonly faults: readonly Fault[];
 }
@@ -92,7 +92,7 @@ export class FakeChain {
   }
 
   /** Stops at the first failure, and calls no DEL then. */
-  add(pod: Pod, trouble?: Trouble): Outcome {
+  add(pod: Pod, trouble?: ChainFault): Outcome {
     let prevResult: unknown;
     const outcome = this.#each("ADD", this.#chain, pod, trouble, (answer) => {
       prevResult = answer.json;
@@ -103,23 +103,23 @@ export class FakeChain {
   }
 
   /** Needs the result of a successful ADD. */
-  check(pod: Pod, trouble?: Trouble): Outcome {
+  check(pod: Pod, trouble?: ChainFault): Outcome {
     return this.#each("CHECK", this.#chain, pod, trouble, () => ({ prevResult: this.results.get(pod.name) }));
   }
 
   /** Stops at the first failure. */
-  del(pod: Pod, trouble?: Trouble): Outcome {
+  del(pod: Pod, trouble?: ChainFault): Outcome {
     const outcome = this.#each("DEL", [...this.#chain].reverse(), pod, trouble, () => ({}));
     if (outcome.failed === undefined) this.results.delete(pod.name);
     return outcome;
   }
 
-  status(trouble?: Trouble): Outcome {
+  status(trouble?: ChainFault): Outcome {
     return this.#each("STATUS", this.#chain, noPod, trouble, () => ({}));
   }
 
   /** Continues after a failure and reports the first one. */
-  gc(valid: readonly Pod[], trouble?: Trouble): Outcome {
+  gc(valid: readonly Pod[], trouble?: ChainFault): Outcome {
     const attachments = valid.map(({ name }) => ({ containerID: name, ifname: this.#ifname }));
     const outcomes = this.#chain.map((member) =>
       this.#each("GC", [member], noPod, trouble, () => ({ "cni.dev/valid-attachments": attachments })),
@@ -136,7 +136,7 @@ export class FakeChain {
     command: Command,
     members: readonly Member[],
     pod: Pod,
-    trouble: Trouble | undefined,
+    trouble: ChainFault | undefined,
     more: (answer: Partial<Answer>) => object,
   ): Outcome {
     const steps = new Map<Member, readonly Step[]>();

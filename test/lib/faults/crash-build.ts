@@ -40,13 +40,13 @@ function entryOf(name: string): string {
     import { parseFault } from "./test/lib/faults/fault.ts";
     import { faultySys } from "./test/lib/faults/faulty-sys.ts";
     export function main() {
-      const wish = quickjsSys.environment().${switchName} ?? "";
+      const setting = quickjsSys.environment().${switchName} ?? "";
       const steps = [];
       const exit = (status) => {
-        if (wish === "trace") quickjsSys.write("stderr", JSON.stringify(steps));
+        if (setting === "trace") quickjsSys.write("stderr", JSON.stringify(steps));
         return quickjsSys.exit(status);
       };
-      const faults = wish === "" || wish === "trace" ? [] : [parseFault(wish)];
+      const faults = setting === "" || setting === "trace" ? [] : [parseFault(setting)];
       const die = () => quickjsSys.exit(137);
       runPlugin(plugin, { ...faultySys(quickjsSys, { faults, die, onStep: (step) => steps.push(step) }), exit });
     }

@@ -29,7 +29,7 @@ export function faultySocket(socket: NetlinkSocket, faults: Faults): NetlinkSock
       if (batchEnds.includes(typeAt(datagram, at))) own.push(refusal(sequenceAt(datagram, 0), errno));
       else {
         refusals.set(sequenceAt(datagram, at), errno);
-        socket.send(spoilt(datagram, at));
+        socket.send(withNoop(datagram, at));
       }
     },
     receive: (timeoutMs) =>
@@ -61,7 +61,7 @@ function typeAt(datagram: Uint8Array, at: number): number {
 }
 
 /** The datagram, with the message at `at` replaced by one that has no effect and is acknowledged. */
-function spoilt(datagram: Uint8Array, at: number): Uint8Array {
+function withNoop(datagram: Uint8Array, at: number): Uint8Array {
   const copy = datagram.slice();
   const view = viewOf(copy);
   view.setUint16(at + 4, NLMSG_NOOP, littleEndian);

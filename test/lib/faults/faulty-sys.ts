@@ -10,7 +10,7 @@ import { type FaultOptions, Faults } from "./fault.ts";
 import { faultySocket } from "./faulty-socket.ts";
 
 /** A name as the native host generates it. */
-const neighbour = `.tmp-${"0".repeat(16)}`;
+const temporary = `.tmp-${"0".repeat(16)}`;
 
 export function faultySys(sys: Sys, options: FaultOptions): Sys {
   const faults = new Faults(options);
@@ -36,7 +36,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
     replaceFile(path, text, how) {
       const begin = () => {
         const directory = path.slice(0, path.lastIndexOf("/"));
-        sys.createFile(`${directory}/${neighbour}`, text.slice(0, text.length / 2), 0o600);
+        sys.createFile(`${directory}/${temporary}`, text.slice(0, text.length / 2), 0o600);
       };
       faults.take({ call: "replaceFile", object: path }, () => sys.replaceFile(path, text, how), begin);
     },

@@ -22,10 +22,10 @@ const pods: string[] = [];
 await Promise.all([work("x"), work("y")]);
 
 /** Two of these run concurrently, as a runtime works on several pods. */
-async function work(hand: string): Promise<void> {
+async function work(worker: string): Promise<void> {
   for (let count = 0; ; count++) {
     if (pods.length >= maxPods) await del(pods.shift() ?? "");
-    else await add(`${node}-${life}-${hand}${count}`);
+    else await add(`${node}-${life}-${worker}${count}`);
   }
 }
 

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { withDeadline } from "../../../src/agent/deadline.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
 import type { AssignOrder } from "../../../src/agent/ipam/assigner.ts";
-import { Turns } from "../../../src/agent/ipam/turns.ts";
+import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
 import { handleIdOf } from "../../../src/ipam/model/handle.ts";
@@ -150,12 +150,12 @@ describe("withDeadline()", () => {
   });
 });
 
-describe("Turns", () => {
+describe("KeyedQueue", () => {
   test("one key's go one after another, also behind one that failed; others' beside them", async () => {
-    const turns = new Turns();
+    const queue = new KeyedQueue();
     const said: string[] = [];
     const say = (key: string, word: string, pause: number, fails = false) =>
-      turns.take(key, async () => {
+      queue.run(key, async () => {
         said.push(`${word}(`);
         await sleep(pause);
         said.push(`${word})`);

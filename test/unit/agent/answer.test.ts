@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
-import { Turns } from "../../../src/agent/ipam/turns.ts";
+import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
 import { type Answered, answer } from "../../../src/agent/socket/answer.ts";
 import type { Message, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
@@ -20,14 +20,14 @@ const assign = {
 let datastore: MemoryDatastore;
 let answered: Answered[];
 let heldBack: string | undefined;
-let turns: Turns;
+let queue: KeyedQueue;
 
 beforeEach(() => {
   datastore = memoryDatastore();
   datastore.memory.put("IPPool", "four", { cidr: "10.0.0.0/28", blockSize: 30 });
   answered = [];
   heldBack = undefined;
-  turns = new Turns();
+  queue = new KeyedQueue();
 });
 
 function ask(message: Message | object | string, node: string | undefined = "n1"): Promise<Reply> {
@@ -36,7 +36,7 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
   const text = typeof message === "string" ? message : JSON.stringify(message);
   const endpoints = new Endpoints(datastore.store, true);
   const settle = async () => {};
-  return answer({ addresses, endpoints, turns, settle, node, heldBack: () => heldBack, onAnswer }, { text });
+  return answer({ addresses, endpoints, queue, settle, node, heldBack: () => heldBack, onAnswer }, { text });
 }
 
 describe("answer()", () => {
@@ -112,7 +112,7 @@ describe("answer()", () => {
     const many = {
       addresses,
       endpoints,
-      turns,
+      queue,
       settle: async () => {},
       node: undefined,
       heldBack: () => undefined,

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { NodeInterface } from "../../../src/agent/address/choose.ts";
 import { readAgentSettings } from "../../../src/agent/settings/read.ts";
 import { determineNodename, writeNodename } from "../../../src/agent/start/nodename.ts";
-import { type Ground, startNode, waitForDatastore } from "../../../src/agent/start/start-node.ts";
+import { type StartContext, startNode, waitForDatastore } from "../../../src/agent/start/start-node.ts";
 import { nodeSys } from "../../../src/host/node.ts";
 import type { StoredObject } from "../../../src/store/object.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
@@ -18,7 +18,7 @@ interface World {
   readonly interfaces?: readonly NodeInterface[];
 }
 
-function ground({ datastore, interfaces = [{ name: "eth0", addresses: ["192.0.2.10/24"] }] }: World): Ground {
+function ground({ datastore, interfaces = [{ name: "eth0", addresses: ["192.0.2.10/24"] }] }: World): StartContext {
   const addresses = interfaces.flatMap((one) => one.addresses.map((address) => ({ link: one.name, address })));
   return {
     datastore,

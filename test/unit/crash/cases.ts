@@ -6,7 +6,7 @@
  * some of these cases, evenly spread: a few, or many (`how-many.ts` in test/lib).
  */
 import { afterAll, expect } from "vitest";
-import { FakeChain, type Member, mainPlugins, type Outcome, type Pod, type Trouble } from "../../lib/fake/chain.ts";
+import { type ChainFault, FakeChain, type Member, mainPlugins, type Outcome, type Pod } from "../../lib/fake/chain.ts";
 import { type Fault, faultText, killsOf, type Step } from "../../lib/faults/fault.ts";
 import { isFull, Tally } from "../../lib/faults/reliability.ts";
 import { evenly, howMany } from "../../lib/how-many.ts";
@@ -46,7 +46,7 @@ export function newChain({ others, isPodServed, ifname, main }: Scene): FakeChai
   return made;
 }
 
-export type Operation = (chain: FakeChain, trouble?: Trouble) => Outcome;
+export type Operation = (chain: FakeChain, trouble?: ChainFault) => Outcome;
 
 export const add: Operation = (made, trouble) => made.add(pod, trouble);
 export const del: Operation = (made, trouble) => made.del(pod, trouble);
@@ -102,7 +102,7 @@ function caseOf(member: Member, { call, object }: Step, fault: Fault): Case {
   return { member, fault, text: `${member} ${faultText(fault)} ${call} ${object}`.trim() };
 }
 
-export function troubleOf({ member, fault }: Case, ...more: readonly Fault[]): Trouble {
+export function troubleOf({ member, fault }: Case, ...more: readonly Fault[]): ChainFault {
   return { member, faults: [fault, ...more] };
 }
 

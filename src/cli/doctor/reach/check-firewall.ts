@@ -30,15 +30,15 @@ interface Accusation {
 }
 
 function accuse(path: PathResult, all: readonly PathResult[], { probe }: ReachFacts): readonly Accusation[] {
-  const { pod, direction, fate, place, isProvidedFor } = path;
+  const { pod, direction, verdict, place, isProvidedFor } = path;
   if (place === undefined) return [];
   // The operator may isolate pods from each other on purpose, and no probe tests it.
-  if (direction === "among") return fate === "dropped" ? [{ path, place, severity: "warning", proof: "" }] : [];
+  if (direction === "among") return verdict === "dropped" ? [{ path, place, severity: "warning", proof: "" }] : [];
   const result = probe.results.find((one) => one.pod.address === pod.address);
   const ofFamily = probe.results.filter((one) => one.pod.family === pod.family);
   const own = outcomeOf(result, direction);
   if (own === "passed") return [];
-  if (fate === "dropped") {
+  if (verdict === "dropped") {
     return [{ path, place, severity: "error", proof: own === "lost" ? "a probe packet was lost" : "" }];
   }
   if (own === "lost") {
@@ -85,7 +85,7 @@ function findingOf(
 ): Finding {
   const culprits = culpritsOf(place, facts.services);
   const isSure = group.some(
-    ({ severity, proof, path: one }) => severity === "error" || proof !== "" || one.fate === "dropped",
+    ({ severity, proof, path: one }) => severity === "error" || proof !== "" || one.verdict === "dropped",
   );
   const severity = group.some((one) => one.severity === "error") ? "error" : "warning";
   const directions = [...new Set(group.map(({ path: one }) => one.direction))];

@@ -17,7 +17,7 @@ import { sysctlName } from "./sysctl.ts";
 import { describeCutOff } from "./words.ts";
 
 /** A problem of one pod's route; those with the same title are reported together. */
-interface Complaint {
+interface RouteProblem {
   readonly pod: ReachPod;
   readonly id: string;
   readonly subject: string;
@@ -26,16 +26,16 @@ interface Complaint {
 }
 
 export function checkRoutes(facts: ReachFacts, pools: readonly string[]): readonly Finding[] {
-  const complaints = facts.pods.flatMap((pod, index) => {
+  const problems = facts.pods.flatMap((pod, index) => {
     const way = facts.ways[index];
-    return way === undefined ? [] : complain(pod, way, facts, pools);
+    return way === undefined ? [] : problemsOf(pod, way, facts, pools);
   });
-  return [...groupedByTitle(complaints), ...checkDefaultRoute(facts)];
+  return [...groupedByTitle(problems), ...checkDefaultRoute(facts)];
 }
 
-function groupedByTitle(complaints: readonly Complaint[]): readonly Finding[] {
-  const groups = new Map<string, Complaint[]>();
-  for (const one of complaints) {
+function groupedByTitle(problems: readonly RouteProblem[]): readonly Finding[] {
+  const groups = new Map<string, RouteProblem[]>();
+  for (const one of problems) {
     const title = `${one.id} ${one.subject}`;
     groups.set(title, [...(groups.get(title) ?? []), one]);
   }
@@ -48,9 +48,14 @@ function groupedByTitle(complaints: readonly Complaint[]): readonly Finding[] {
   });
 }
 
-function complain(pod: ReachPod, way: PodRoutes, facts: ReachFacts, pools: readonly string[]): readonly Complaint[] {
-  const stray = [way.toPod, way.back].find((lookup) => isMisrouted(lookup, pod));
-  if (stray?.kind === "route") return [misroutedComplaint(pod, way, stray, facts, pools)];
+function problemsOf(
+  pod: ReachPod,
+  way: PodRoutes,
+  facts: ReachFacts,
+  pools: readonly string[],
+): readonly RouteProblem[] {
+  const misrouted = [way.toPod, way.back].find((lookup) => isMisrouted(lookup, pod));
+  if (misrouted?.kind === "route") return [misroutedProblem(pod, way, misrouted, facts, pools)];
   const entry = [way.out, facts.uplinks[pod.family]].find((one) => one.kind === "route");
   const { address, family, hostInterface } = pod;
   const far = probeTargets[family];
@@ -64,29 +69,29 @@ function complain(pod: ReachPod, way: PodRoutes, facts: ReachFacts, pools: reado
   return complainOfRefusal(pod, { ...refused, reason: refused.lookup.reason }, facts, pools);
 }
 
-function misroutedComplaint(
+function misroutedProblem(
   pod: ReachPod,
-  { strayRoute }: PodRoutes,
-  stray: Extract<RouteLookup, { kind: "route" }>,
+  { conflictingRoute }: PodRoutes,
+  misrouted: Extract<RouteLookup, { kind: "route" }>,
   { rules }: ReachFacts,
   pools: readonly string[],
-): Complaint {
+): RouteProblem {
   const { family } = pod;
-  const where = stray.gateway === undefined ? stray.dev : `${stray.dev} via ${stray.gateway}`;
-  const rule = ruleOfTable(rules[family], stray.table);
+  const where = misrouted.gateway === undefined ? misrouted.dev : `${misrouted.dev} via ${misrouted.gateway}`;
+  const rule = ruleOfTable(rules[family], misrouted.table);
   if (rule !== undefined) {
     const why = `comes before the main table and sends packets to pods to ${where}${madeBy(rule)}`;
     return { pod, id: "way-diverted", subject: nameOfRule(rule, family), why, repair: repairRule(rule, family, pools) };
   }
-  const destination = strayRoute?.destination ?? pod.address;
-  const maker = strayRoute?.protocol === undefined ? "" : ` (made by "${strayRoute.protocol}")`;
+  const destination = conflictingRoute?.destination ?? pod.address;
+  const maker = conflictingRoute?.protocol === undefined ? "" : ` (made by "${conflictingRoute.protocol}")`;
   return {
     pod,
     id: "way-diverted",
-    subject: `route ${destination} dev ${stray.dev}`,
+    subject: `route ${destination} dev ${misrouted.dev}`,
     why: `takes precedence over the pod's own route and sends its packets to ${where}${maker}; --fix does not change foreign routes`,
     repair: {
-      remedy: `ip -${family} route delete ${destination} dev ${stray.dev}   # or stop the program that adds it`,
+      remedy: `ip -${family} route delete ${destination} dev ${misrouted.dev}   # or stop the program that adds it`,
     },
   };
 }
@@ -112,7 +117,7 @@ function complainOfRefusal(
   refused: Refused,
   facts: ReachFacts,
   pools: readonly string[],
-): readonly Complaint[] {
+): readonly RouteProblem[] {
   const { family } = pod;
   const { reason, to, from, iif, what } = refused;
   const rules = facts.rules[family].filter((one) => mayTake(one, refused));

@@ -81,7 +81,7 @@ export interface PodRoutes {
   /** From the node to the pod, without and with a source address: rules may match on the source. */
   readonly toPod: RouteLookup;
   /** The route that misleads `toPod` or `back`: its destination, and the protocol that names its program. */
-  readonly strayRoute: { readonly destination: string; readonly protocol: string | undefined } | undefined;
+  readonly conflictingRoute: { readonly destination: string; readonly protocol: string | undefined } | undefined;
 }
 
 export interface IpRule {

@@ -18,7 +18,7 @@ import { probeTargets } from "./probe.ts";
 export type Direction = "out" | "back" | "among";
 
 export interface FilterResult {
-  readonly fate: "passes" | "may be dropped" | "dropped";
+  readonly verdict: "passes" | "may be dropped" | "dropped";
   readonly place: FilterPosition | undefined;
   /** Whether a rule explicitly accepts packets of pods, by interface or address. */
   readonly isProvidedFor: boolean;
@@ -47,9 +47,9 @@ export function filterPaths({ pods, ways, uplinks, chains }: ReachFacts): readon
     return Object.entries(packets).map(([name, packet]) => {
       const direction = name as Direction;
       const key = `${family} ${direction} ${matchKey(apart[family], packet)}`;
-      const fate = known.get(key) ?? fateOf(passed[family], packet);
-      known.set(key, fate);
-      return { pod, direction, ...fate };
+      const verdict = known.get(key) ?? verdictOf(passed[family], packet);
+      known.set(key, verdict);
+      return { pod, direction, ...verdict };
     });
   });
 }
@@ -60,16 +60,16 @@ function passedBy(chains: readonly BaseChain[], family: Family): readonly BaseCh
 }
 
 /** A path is closed if neither protocol can pass. */
-function fateOf(passed: readonly BaseChain[], packet: Packet): FilterResult {
-  const fates = (["udp", "tcp"] as const).map((protocol) => {
+function verdictOf(passed: readonly BaseChain[], packet: Packet): FilterResult {
+  const verdicts = (["udp", "tcp"] as const).map((protocol) => {
     const outcomes = passed.map((base) => walk(base, { ...packet, protocol }));
     return { sure: outcomes.find(({ accept }) => !accept), possible: outcomes.find(({ drop }) => drop) };
   });
-  const sure = fates.every((one) => one.sure !== undefined) ? fates[0]?.sure : undefined;
-  const possible = sure ?? fates.map((one) => one.sure ?? one.possible).find((one) => one !== undefined);
+  const sure = verdicts.every((one) => one.sure !== undefined) ? verdicts[0]?.sure : undefined;
+  const possible = sure ?? verdicts.map((one) => one.sure ?? one.possible).find((one) => one !== undefined);
   const place = possible?.places[0];
   return {
-    fate: sure !== undefined ? "dropped" : possible !== undefined ? "may be dropped" : "passes",
+    verdict: sure !== undefined ? "dropped" : possible !== undefined ? "may be dropped" : "passes",
     place,
     isProvidedFor: place !== undefined && providesFor(place.base, packet),
   };

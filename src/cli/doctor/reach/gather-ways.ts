@@ -39,7 +39,7 @@ export async function gatherWays(
   const ways = pods.map((pod, index): PodRoutes => {
     const before = at(pods.length + index);
     const toPod = isMisrouted(before, pod) ? before : (found(index, false) ?? before);
-    return { out: at(index), toPod, back: found(index, true) ?? { kind: "unasked" }, strayRoute: undefined };
+    return { out: at(index), toPod, back: found(index, true) ?? { kind: "unasked" }, conflictingRoute: undefined };
   });
   return { uplinks, ways: await nameMisroutes(cli, pods, ways) };
 }
@@ -60,7 +60,7 @@ async function nameMisroutes(
       const argv = ["ip", "-j", `-${pod.family}`, "route", "get", "fibmatch", pod.address];
       const [route] = matched.parse(JSON.parse(await cli.program(argv)));
       if (route === undefined) return way;
-      return { ...way, strayRoute: { destination: route.dst, protocol: route.protocol } };
+      return { ...way, conflictingRoute: { destination: route.dst, protocol: route.protocol } };
     }),
   );
 }

@@ -10,7 +10,7 @@ function podOf(family: 4 | 6): ReachPod {
 function factsOf(family: 4 | 6, sysctls: Readonly<Record<string, string>>, more: Partial<ReachFacts> = {}): ReachFacts {
   const pod = podOf(family);
   const out = { kind: "route", dev: "eth0.100", gateway: undefined, table: undefined, source: undefined } as const;
-  const way = { out, back: out, toPod: out, strayRoute: undefined };
+  const way = { out, back: out, toPod: out, conflictingRoute: undefined };
   return { ...noReachFacts, pods: [pod], ways: [way], sysctls: new Map(Object.entries(sysctls)), ...more };
 }
 

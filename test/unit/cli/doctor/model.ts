@@ -145,7 +145,7 @@ function settled(): StaticFacts {
     },
     executables: {
       directories: ["/opt/cni/bin"],
-      areBeside: true,
+      areSiblings: true,
       executables: ourNames.map((name) => ({
         name,
         path: `/opt/cni/bin/${name}`,

@@ -203,8 +203,8 @@ describe("checkNetworks()", () => {
   test("what a plugin says of its configuration, and of an ADD that would come now", () => {
     const call = { path: "/opt/cni/bin/calico", command: "STATUS", pluginPath: "/opt/cni/bin", document: {} } as const;
     const asked = { file: file.path, type: "calico", needs: ["calico", "calico-ipam"], call };
-    const say = (code: number, message: string, lacksAddresses = false) =>
-      told(() => ({}), [{ ...asked, code, message, lacksAddresses }]);
+    const say = (code: number, message: string, isExhausted = false) =>
+      told(() => ({}), [{ ...asked, code, message, isExhausted }]);
     expect(say(7, '"mtu" must be an integer')[0]).toMatch(/^error network-refused: .*calico is rejected .*"mtu" must/);
     expect(say(50, "cannot assign IPv4 addresses: No IPs available in pools: []", true)[0]).toMatch(
       /^error plugin-not-ready: .* ⇒ tortie ipam check;/,

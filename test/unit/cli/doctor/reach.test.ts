@@ -40,7 +40,7 @@ const answer: Packet = {
   state: "established",
 };
 
-function fate(base: BaseChain | undefined, what: Packet = packet): string {
+function verdict(base: BaseChain | undefined, what: Packet = packet): string {
   if (base === undefined) throw new Error("there is no such chain");
   const { accept, drop } = walk(base, what);
   return accept && drop ? "maybe" : accept ? "passes" : "dropped";
@@ -82,25 +82,25 @@ describe("rules of iptables", () => {
     [["-A FORWARD -j NFQUEUE --queue-num 0"], "maybe"],
     [["-A FORWARD -m limit --limit 3/min -j RETURN", "-A FORWARD -j ACCEPT"], "maybe"],
   ])("%j with policy drop: %s", (rules, expected) => {
-    expect(fate(forward(rules))).toBe(expected);
+    expect(verdict(forward(rules))).toBe(expected);
   });
 
   test("jumps come back, a goto comes back to who called, and a return leaves the chain", () => {
     const drop = "-A A -j DROP";
-    expect(fate(forward(["-A FORWARD -j A", drop], "ACCEPT", "A"))).toBe("dropped");
-    expect(fate(forward(["-A FORWARD -j A", "-A A -j RETURN", drop], "ACCEPT", "A"))).toBe("passes");
-    expect(fate(forward(["-A FORWARD -g A", "-A FORWARD -j DROP", "-A A -i lo -j DROP"], "ACCEPT", "A"))).toBe(
+    expect(verdict(forward(["-A FORWARD -j A", drop], "ACCEPT", "A"))).toBe("dropped");
+    expect(verdict(forward(["-A FORWARD -j A", "-A A -j RETURN", drop], "ACCEPT", "A"))).toBe("passes");
+    expect(verdict(forward(["-A FORWARD -g A", "-A FORWARD -j DROP", "-A A -i lo -j DROP"], "ACCEPT", "A"))).toBe(
       "passes",
     );
-    expect(fate(forward(["-A FORWARD -j A", "-A A -g B", "-A A -j DROP", "-A FORWARD -j DROP"], "ACCEPT", "A B"))).toBe(
-      "dropped",
-    );
-    expect(fate(forward(["-A FORWARD -m mark --mark 1 -j A", drop], "ACCEPT", "A"))).toBe("maybe");
+    expect(
+      verdict(forward(["-A FORWARD -j A", "-A A -g B", "-A A -j DROP", "-A FORWARD -j DROP"], "ACCEPT", "A B")),
+    ).toBe("dropped");
+    expect(verdict(forward(["-A FORWARD -m mark --mark 1 -j A", drop], "ACCEPT", "A"))).toBe("maybe");
   });
 
   test("answers have another way than questions", () => {
     const base = forward(["-A FORWARD -o cali+ -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"]);
-    expect([fate(base), fate(base, answer)]).toEqual(["dropped", "passes"]);
+    expect([verdict(base), verdict(base, answer)]).toEqual(["dropped", "passes"]);
   });
 
   test("tables that give addresses are not read, and those that nft must read are not named", () => {
@@ -137,7 +137,7 @@ describe("rules of iptables", () => {
     );
   });
 
-  test("packets that no rule tells apart have the same fate", () => {
+  test("packets that no rule tells apart have the same verdict", () => {
     const octet = fc.integer({ min: 0, max: 7 });
     const word = octet.map((last) => `-s 10.65.0.${last}/${29 + (last % 4)}`);
     const line = fc
@@ -148,7 +148,7 @@ describe("rules of iptables", () => {
         const chains = [forward(rules)].flatMap((base) => base ?? []);
         const packets = [one, other].map((last) => ({ ...packet, saddr: addressBytes(`10.65.0.${last}`) }));
         const [left, right] = packets.map((each) => matchKey(distinguishing(chains), each));
-        const [mine, yours] = packets.map((each) => fate(chains[0], each));
+        const [mine, yours] = packets.map((each) => verdict(chains[0], each));
         return left !== right || mine === yours;
       }),
     );
@@ -212,7 +212,7 @@ describe("rules of nf_tables", () => {
     ["a queue", [{ queue: { num: 0 } }], "maybe"],
     ["only a log", [{ log: null }], "dropped"],
   ])("%s", (_, expr, expected) => {
-    expect(fate(readNftChains(ofNft(expr))[0])).toBe(expected);
+    expect(verdict(readNftChains(ofNft(expr))[0])).toBe(expected);
   });
 });
 
@@ -313,7 +313,7 @@ const well: ReachFacts = {
   ...noReachFacts,
   pods: [pod],
   uplinks: { 4: out, 6: { kind: "refused", reason: "unreachable network" } },
-  ways: [{ out, back: home, toPod: home, strayRoute: undefined }],
+  ways: [{ out, back: home, toPod: home, conflictingRoute: undefined }],
   sysctls: new Map([
     ["net/ipv4/ip_forward", "1"],
     [`net/ipv4/conf/${pod.hostInterface}/forwarding`, "1"],
@@ -425,7 +425,7 @@ describe("checkReach()", () => {
     const rules = ["-A FORWARD -i cali+ -o cali+ -j DROP"];
     const chains = [forward(rules, "ACCEPT")].flatMap((one) => one ?? []);
     const pods = [pod, { ...pod, hostInterface: "calib", address: "10.65.0.6" }];
-    const ways = pods.map(() => ({ out, back: home, toPod: { ...home }, strayRoute: undefined }));
+    const ways = pods.map(() => ({ out, back: home, toPod: { ...home }, conflictingRoute: undefined }));
     const other = { ...home, dev: "calib" };
     expect(
       told({
@@ -444,7 +444,7 @@ describe("checkReach()", () => {
 
   test("a refusal is blamed on a rule that is for such packets, or on a route of a table that is looked into", () => {
     const refused = { kind: "refused", reason: "prohibited" } as const;
-    const ways = [{ out: refused, back: home, toPod: home, strayRoute: undefined }];
+    const ways = [{ out: refused, back: home, toPod: home, conflictingRoute: undefined }];
     const text = (rules: string, refusing: ReachFacts["refusing"][4] = []) =>
       told({ ways, rules: { 4: readRules(rules), 6: [] }, refusing: { 4: refusing, 6: [] } });
     const others =
@@ -469,7 +469,7 @@ describe("checkReach()", () => {
     }));
     const text = told({
       pods,
-      ways: pods.map(() => ({ out, back: home, toPod: home, strayRoute: undefined })),
+      ways: pods.map(() => ({ out, back: home, toPod: home, conflictingRoute: undefined })),
       chains: drop,
     });
     expect(text).toHaveLength(1);

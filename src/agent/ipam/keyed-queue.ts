@@ -1,9 +1,9 @@
-/** Runs bodies one after another, first come, first served: concurrent requests of one node would conflict on the same block. */
-export class Turns {
+/** Runs the bodies with one key one after another, first come, first served: concurrent requests of one node would conflict on the same block. */
+export class KeyedQueue {
   readonly #last = new Map<string, Promise<unknown>>();
 
   /** Runs `body` after all earlier ones with the same key have ended. */
-  take<T>(key: string, body: () => Promise<T>): Promise<T> {
+  run<T>(key: string, body: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key) ?? Promise.resolve();
     const own = before.then(body, body);
     this.#last.set(key, own);
