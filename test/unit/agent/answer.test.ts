@@ -121,7 +121,7 @@ describe("answer()", () => {
     expect(await answer(many, { text: JSON.stringify(other) })).toMatchObject({ result: { addresses: [{}] } });
   });
 
-  test("nothing is assigned while nobody is to write; what goes back goes back", async () => {
+  test("assigns nothing while writes are not allowed, but still releases", async () => {
     await ask(assign);
     heldBack = "it is being upgraded";
     expect(await ask(assign)).toMatchObject({ error: { kind: "timeout", message: "it is being upgraded" } });

@@ -19,7 +19,7 @@ beforeEach(() => {
 const endpoints = () => datastore.memory.all("WorkloadEndpoint");
 
 describe("in etcd, Endpoints", () => {
-  test("records an endpoint and its profile, and records it anew when it changes", async () => {
+  test("records an endpoint and its profile, and updates them when they change", async () => {
     const own = new Endpoints(datastore.store, false);
     await own.put(record, ms);
     await own.put({ ...record, addresses: ["10.0.0.6/32"] }, ms);

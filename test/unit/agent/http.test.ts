@@ -36,7 +36,7 @@ describe("Health", () => {
     expect(await get("/constructor")).toEqual([404, "only /liveness and /readiness\n"]);
   });
 
-  test("nothing that somebody sends ends the server", async () => {
+  test("no request ends the server", async () => {
     const port = await serve(healthPages(new Health()));
     for (const request of ["GET // HTTP/1.0\r\n\r\n", "nonsense\r\n\r\n", "POST /liveness HTTP/1.0\r\n\r\n"]) {
       const socket = connect(port, "127.0.0.1");

@@ -87,7 +87,7 @@ describe("serveSocket()", () => {
     expect(await Promise.all(texts.map((one) => ask(one)))).toEqual(texts.map((one) => ({ got: { text: one } })));
   });
 
-  test("whoever hangs up does no harm", async () => {
+  test("survives a client that hangs up", async () => {
     await serve({
       handle: async () => {
         await sleep(30);
@@ -133,7 +133,7 @@ describe("drain()", () => {
     await drained;
   });
 
-  test("does not wait longer than it is told", async () => {
+  test("waits no longer than its time limit", async () => {
     await serve({ handle: slowly(1000) });
     const socket = connect(path);
     socket.write("{}\n");

@@ -76,7 +76,7 @@ describe("startNode()", () => {
     expect(one(datastore, "IPPool", "default-ipv4-ippool")?.spec).toMatchObject({ cidr: "172.16.0.0/16" });
   });
 
-  test("pools are nobody's to make where one of the family is there, or none is wanted", async () => {
+  test("creates no pool if the family has one, or if none is wanted", async () => {
     const datastore = memoryDatastore();
     await start({ datastore }, { NO_DEFAULT_POOLS: "true" });
     expect(datastore.memory.all("IPPool")).toEqual([]);
@@ -89,7 +89,7 @@ describe("startNode()", () => {
     expect(one(datastore, "IPPool", "default-ipv6-ippool")?.spec).toMatchObject({ cidr: "fd01:203:405::/48" });
   });
 
-  test("keeps what the Node has beside its addresses, and an address that nobody asked to change", async () => {
+  test("keeps the Node's other fields, and an address without a setting", async () => {
     const datastore = memoryDatastore();
     const spec = { bgp: { ipv4Address: "198.51.100.7/24", asNumber: 64512 }, vxlanTunnelMACAddr: "66:00:00:00:00:01" };
     datastore.memory.put("Node", "n1", spec);
@@ -123,7 +123,7 @@ describe("startNode()", () => {
     expect(one(datastore, "Node", "n1")?.spec).toEqual({ bgp: { ipv4Address: "192.0.2.9/24" } });
   });
 
-  test("another Node's address is a conflict, unless nobody is to look", async () => {
+  test("rejects another Node's address, unless the check is disabled", async () => {
     const datastore = memoryDatastore();
     datastore.memory.put("Node", "n2", { bgp: { ipv4Address: "192.0.2.10/32" } });
     await expect(start({ datastore })).rejects.toThrow('192.0.2.10: it is recorded for node "n2"');
@@ -142,7 +142,7 @@ describe("startNode()", () => {
 describe("waitForDatastore()", () => {
   const { signal } = new AbortController();
 
-  test("rejects at once where nobody wants to wait", async () => {
+  test("rejects at once if it must not wait", async () => {
     const datastore = memoryDatastore();
     datastore.isAway = true;
     await expect(waitForDatastore({ datastore, log: quiet }, false, signal)).rejects.toThrow("does not answer");

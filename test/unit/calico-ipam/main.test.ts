@@ -251,7 +251,7 @@ describe("calico-ipam GC", () => {
     ]);
   });
 
-  test("removes what writers that were killed left behind; until then nobody reads it", () => {
+  test("removes unfinished files of killed writers, which are never read", () => {
     const { ips } = add();
     const leftovers = ["/run/tortie/ipam/blocks", "/run/tortie/ipam/handles", "/var/lib/tortie/ippools"].map(
       (directory) => `${directory}/.tmp-0123456789abcdef`,

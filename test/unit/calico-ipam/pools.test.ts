@@ -222,7 +222,7 @@ describe("calico-ipam: an address of the node", () => {
     },
   );
 
-  test("is refused to whoever asks for it by name, and so is its network where the pool is wider", () => {
+  test("is refused if requested, and so is its network if the pool is wider", () => {
     world.uplink("eth0", "192.168.1.10/24");
     world.pool("wide", { cidr: "192.168.0.0/16" });
     expect(world.run("ADD", { args: "IP=192.168.1.10" })).toMatchObject({

@@ -48,7 +48,7 @@ describe("calico-ipam: a pool's file", () => {
     expect(run("ADD")).toMatchObject({ msg });
   });
 
-  test("keeps keys that nobody here knows", () => {
+  test("keeps unknown keys", () => {
     put("ippools/p.json", "IPPool", "p", { cidr: "10.0.0.0/24", later: { version: 4 } });
     expect(run("ADD")).toMatchObject({ ips: [{ address: expect.stringMatching(/^10\.0\.0\./) }] });
   });

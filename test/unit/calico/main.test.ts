@@ -272,7 +272,7 @@ describe("calico DEL of a second interface", () => {
     expect(sandbox.print()).toBe(alone);
   });
 
-  test("without a record, by the table's number, and of an interface that a hand has removed", () => {
+  test("removes rules without a record, by the table's number, and of an interface that was deleted", () => {
     node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:net1.json");
     node.run("DEL", { ifname: "net1" });
     expect(sandbox.print()).toBe(alone);
@@ -298,7 +298,7 @@ describe("calico DEL of a second interface", () => {
 });
 
 describe("calico CHECK", () => {
-  test("names a rule and a table of a second interface that a hand has removed", () => {
+  test("names a deleted rule and table of a second interface", () => {
     const sandbox = node.machine.netnsPaths.get("/var/run/netns/c1") as FakeNetns;
     const { json } = node.run("ADD", { ifname: "net1" });
     const call = { ifname: "net1", conf: { prevResult: json } };
@@ -314,7 +314,7 @@ describe("calico CHECK", () => {
     );
   });
 
-  test("names what a hand has removed", () => {
+  test("names deleted objects", () => {
     const { json } = node.run("ADD");
     expect(node.run("CHECK", { conf: { prevResult: json } })).toMatchObject({ status: 0, json: undefined });
     const { host } = node.machine.kernel;

@@ -420,7 +420,7 @@ default     a          node-1   ${address}/32   calia
     expect((await world.run("create -f -", record)).stdout).toContain(" created\n");
   });
 
-  test("refuses a record that has another's address or interface", async () => {
+  test("rejects a record with the address or interface of another attachment", async () => {
     const world = await node();
     addPod(world, "a");
     const record = (await world.run("get wep -o yaml")).stdout.replaceAll(/containerID: a$/gm, "containerID: b");

@@ -523,7 +523,7 @@ describe("exitCodeOf() without CNI_COMMAND", () => {
     expect(run({ args: ["example", "-h"] }, { flags }).stdout).toContain("usage: example [-v | -h | -t]");
   });
 
-  test("refuses a flag that nobody knows", () => {
+  test("rejects an unknown flag", () => {
     const { status, stdout, stderr } = run({ args: ["example", "-x"] });
     expect([status, stdout]).toEqual([2, ""]);
     expect(stderr).toBe('example: unknown flag "-x" (-h lists the flags)\n');

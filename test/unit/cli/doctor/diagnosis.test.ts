@@ -138,7 +138,7 @@ describe("tortie doctor: an attachment", () => {
     expect(fix?.kind === "plugins" ? fix.calls.map(({ command }) => command) : []).not.toContain("ADD");
   });
 
-  test("has its record written anew out of what its interface shows", () => {
+  test("has its record rewritten from its interface", () => {
     expect(only(broken({ record: "missing" })).fix).toEqual({
       kind: "record",
       endpoint: {
@@ -153,7 +153,7 @@ describe("tortie doctor: an attachment", () => {
     });
   });
 
-  test("whose namespace a process keeps lives: it is told of, and nothing is taken away", () => {
+  test("whose namespace a process keeps is alive: it is reported, and nothing is removed", () => {
     const { severity, id, text, fix } = only(broken({ holder: 812 }));
     expect({ severity, id, fix }).toEqual({ severity: "warning", id: "sandbox-without-path", fix: undefined });
     expect(text).toContain("process 812 (sleep) is still in it");
@@ -228,7 +228,7 @@ function withTable(moving: ChangingFacts, owner: string, target: string, owners 
 }
 
 describe("tortie doctor: leftovers", () => {
-  test("a table that no attachment leaves by, and one that nobody has a port in", () => {
+  test("a table that no attachment uses, and one without host ports", () => {
     const node = nodeWith();
     node.change = (moving) => ({
       ...moving,
@@ -240,7 +240,7 @@ describe("tortie doctor: leftovers", () => {
     expect(titles(node)).toEqual(["table-left table ip6 tortie", "table-left table ip6 tortie_portmap"]);
   });
 
-  test("a table is not told of while the DEL of a dead attachment is due, which takes it", () => {
+  test("a table is not reported while the DEL of a dead attachment is due, which removes it", () => {
     const node = nodeWith("a");
     Object.assign(node.pods[0] as Pod, { ...gone, record: "missing" });
     node.change = (moving) => ({
@@ -262,7 +262,7 @@ describe("tortie doctor: leftovers", () => {
     ]);
   });
 
-  test("an ifb without an owner that serves nobody, but not while any ADD is at work", () => {
+  test("an unowned ifb without a filter, but not while any ADD is running", () => {
     const node = nodeWith("a");
     node.change = (moving) => ({
       ...moving,
@@ -277,7 +277,7 @@ describe("tortie doctor: leftovers", () => {
     expect(titles(broken({ ifb: "serving nobody" }))).toEqual(["limits-broken net/a-0a/eth0"]);
   });
 
-  test("the guard that iptables keeps when nobody has a port there", () => {
+  test("the guard in iptables without host ports", () => {
     const node = nodeWith("a");
     const rule =
       '-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "127.0.0.0/8 is for the host alone" -j DROP';

@@ -115,7 +115,7 @@ describe("checkExecutables()", () => {
     );
   });
 
-  test("one that does not answer while none does is for --force: whose it is cannot be told", () => {
+  test("a file that does not answer needs --force if none answers, because its owner is unknown", () => {
     const silent = (one: Executable) => ({ ...one, build: undefined, fault: "spawn ENOEXEC" });
     const all = told(({ executables }) => ({
       executables: { ...executables, executables: executables.executables.map(silent) },
@@ -123,7 +123,7 @@ describe("checkExecutables()", () => {
     expect(all[0]).toMatch(/ ⇒ tortie install --bin-dir \S+ --force$/);
   });
 
-  test("another's under a name of ours is a warning; so is a build that is not this command's", () => {
+  test("warns of a foreign executable with one of our names, and of another build", () => {
     expect(told(withExecutable("portmap", { build: undefined }))[0]).toMatch(/^warning executable-foreign: \/opt/);
     const all = told(({ executables }) => ({
       executables: {
@@ -247,7 +247,7 @@ describe("checkState()", () => {
     expect(judge(change)).toEqual([expect.stringMatching(text)]);
   });
 
-  test("a temporary file within the grace may be somebody's who is just writing", () => {
+  test("ignores a temporary file within the grace period, because a process may be writing it", () => {
     expect(judge({ path: "/run/tortie/endpoints/.tmp-00ff", ageSeconds: 59 })).toEqual([]);
   });
 

@@ -370,7 +370,7 @@ describe("checkReach()", () => {
     expect(told({ chains })).toEqual([]);
   });
 
-  test("a loss that nothing explains is told as such", () => {
+  test("reports a loss without a known cause as such", () => {
     expect(told({ probe: probed({ left: "no", answer: "missing" }) })).toEqual([
       expect.stringMatching(/^error packets-lost: probe packet of a pod did not leave the node/),
     ]);
@@ -396,7 +396,7 @@ describe("checkReach()", () => {
     expect(tracked(100)).toEqual([expect.stringMatching(/^error connections-full: .*new connections are dropped/)]);
   });
 
-  test("a neighbour entry that is not the pod's, one that nobody answers for, and a gateway that is silent", () => {
+  test("reports a wrong neighbour entry, a failed one, and a silent gateway", () => {
     const entry = { address: pod.address, dev: pod.hostInterface, mac: pod.mac, isFailed: false };
     expect(told({ neighbours: [entry] })).toEqual([]);
     expect(told({ neighbours: [{ ...entry, mac: "02:00:00:00:00:01" }] })).toEqual([
@@ -461,7 +461,7 @@ describe("checkReach()", () => {
     );
   });
 
-  test("a hundred pods are told once", () => {
+  test("reports a hundred pods once", () => {
     const pods = Array.from({ length: 100 }, (_, index) => ({
       ...pod,
       name: `default/p${index} eth0`,

@@ -309,7 +309,7 @@ describe("assignAddresses() from who may lose them", () => {
     expect(held("net.new")).toEqual([1]);
   });
 
-  test("takes nothing where one of several is another's", () => {
+  test("assigns nothing if one of several addresses belongs to another attachment", () => {
     pool("v4", "10.0.0.0/24", 26);
     ask("net.old", ["10.0.0.1"]);
     ask("net.other", ["10.0.0.2"]);
@@ -347,7 +347,7 @@ describe("assignAddresses() from who may lose them", () => {
     }
   });
 
-  test("one that cools down is told apart from one that is taken", () => {
+  test("distinguishes an address in cooldown from an assigned one", () => {
     pool("v4", "10.0.0.0/24", 26);
     put("IPAMConfig", "default", { ipCooldownSeconds: 60 });
     ask("net.old", ["10.0.0.1"]);

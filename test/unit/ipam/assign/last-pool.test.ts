@@ -43,7 +43,7 @@ describe("readLastPools()", () => {
     expect(drive(readLastPools("node", wanted, undefined), store)).toBeUndefined();
   });
 
-  test("gives none to whoever asks for other pools", () => {
+  test("returns none for a request of other pools", () => {
     pools(20);
     add("a");
     const others = [{ family: 4 as const, pools: ["pool-003"] }];

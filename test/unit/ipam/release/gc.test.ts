@@ -46,7 +46,7 @@ describe("collect() of one node", () => {
     expect(held("b1")).toHaveLength(1);
   });
 
-  test("leaves the handle of an ADD that has not written its block yet, and removes it when nobody came", () => {
+  test("leaves the handle of an ADD that has not written its block yet, and removes it if the block never follows", () => {
     add("a", "a1");
     const [cidr = ""] = store.all<BlockSpec>("IPAMBlock").map(({ spec }) => spec.cidr);
     const handle = newHandle(handleIdOf(attachment("a9")), { [cidr]: 1 });

@@ -61,7 +61,7 @@ describe("releaseIps()", () => {
     expect(spec().unallocated).toEqual([2, 3]);
   });
 
-  test("counts an address that is asked for twice once, and tells those that nobody had", () => {
+  test("counts an address that is requested twice once, and reports unassigned ones", () => {
     add("a");
     const { released, unallocated } = release([
       { address: "10.0.0.0" },
@@ -84,7 +84,7 @@ describe("releaseIps()", () => {
 describe("releaseByHandle() with ipCooldownSeconds", () => {
   beforeEach(() => put("IPAMConfig", "default", { ipCooldownSeconds: 30 }));
 
-  test("keeps a released address unused for that long, with nobody as its owner", () => {
+  test("keeps a released address unused and unowned for that long", () => {
     for (const handle of ["a", "b", "c", "d"]) add(handle);
     drive(releaseByHandle("b", undefined, start), store);
     expect(spec().attributes).toContainEqual({ releasedAt: "2024-01-01T00:00:00.000Z" });
