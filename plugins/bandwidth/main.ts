@@ -61,8 +61,8 @@ export default definePlugin<BandwidthConf>({
   status(_request, { sys }) {
     notReady(() => {
       const executor = new Executor(sys);
-      executor.probeLinks(["ifb"]);
-      executor.probeQueues();
+      executor.probe({ kind: "links", of: ["ifb"] });
+      executor.probe({ kind: "qdisc" });
     });
   },
 });

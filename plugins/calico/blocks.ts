@@ -111,13 +111,14 @@ export function reconcileBlocks(sys: Sys, node: string | undefined): void {
 
 /** Adds or removes the route of each block, until the block's use is the same before and after. */
 function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): void {
-  withExecutor(sys, undefined, (executor) =>
-    executor.followBlackholes(blockRouteProtocol, blocks, (block) => {
+  withExecutor(sys, undefined, (executor) => {
+    const isWanted = (block: string) => {
       const use = useOf(sys, node, block);
       if (use === "unknown") return undefined;
       return use === "used" ? !isShared(executor.node, block) || undefined : false;
-    }),
-  );
+    };
+    executor.follow({ kind: "blackhole", protocol: blockRouteProtocol, ranges: blocks, isWanted });
+  });
 }
 
 type Use = "used" | "idle" | "none" | "unknown";

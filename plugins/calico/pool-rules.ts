@@ -54,7 +54,11 @@ export function planPoolRules(pools: readonly Pool[], addresses: readonly string
 
 /** Removes all of them if no endpoint except that of `leaving` is left. Does not need the pools, which may be gone. */
 export function removeIdlePoolRules(sys: Sys, leaving?: Attachment): void {
-  new Executor(sys).followRules(ours, (found) => (anyEndpoint(sys, leaving) ? found : []));
+  new Executor(sys).follow({
+    kind: "shared-rule",
+    owner: ours,
+    wanted: (found) => (anyEndpoint(sys, leaving) ? found : []),
+  });
 }
 
 /**
@@ -66,19 +70,23 @@ export function reconcilePoolRules(
   network: string | undefined,
   readPools: () => readonly Pool[] | undefined,
 ): void {
-  new Executor(sys).followRules(ours, (found) => {
-    const pools = readPools();
-    if (pools === undefined) return found;
-    const endpoints = listEndpoints(sys);
-    const plan = (some: typeof endpoints) =>
-      planPoolRules(
-        pools,
-        some.flatMap(({ addresses }) => addresses),
-      );
-    const used = plan(endpoints);
-    return [
-      ...plan(endpoints.filter(({ attachment }) => attachment.network === network)),
-      ...found.filter((rule) => used.some((one) => describeRule(one) === describeRule(rule))),
-    ];
+  new Executor(sys).follow({
+    kind: "shared-rule",
+    owner: ours,
+    wanted: (found) => {
+      const pools = readPools();
+      if (pools === undefined) return found;
+      const endpoints = listEndpoints(sys);
+      const plan = (some: typeof endpoints) =>
+        planPoolRules(
+          pools,
+          some.flatMap(({ addresses }) => addresses),
+        );
+      const used = plan(endpoints);
+      return [
+        ...plan(endpoints.filter(({ attachment }) => attachment.network === network)),
+        ...found.filter((rule) => used.some((one) => describeRule(one) === describeRule(rule))),
+      ];
+    },
   });
 }

@@ -9,7 +9,7 @@ import { natTables } from "./nat-outgoing.ts";
 /** Throws `CniError` 50 with the reason. */
 export function checkReadiness(context: Context): void {
   const { sys } = context;
-  notReady(() => new Executor(sys).probeLinks(["veth"]));
+  notReady(() => new Executor(sys).probe({ kind: "links", of: ["veth"] }));
   notReadyForTables(context, natTables, ["nft_chain_nat", "nft_masq"]);
   notReady(() => {
     sys.makeDirs(runDir, 0o700);

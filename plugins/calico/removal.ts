@@ -185,7 +185,10 @@ export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   if (anyEndpoint(sys, leaving)) return false;
   const isUnused = () => !anyEndpoint(sys, leaving);
   const tables = tableFamilies.map((family) => ({ family, name: natTable }));
-  runEvery([() => new Executor(sys).removeTables(tables, isUnused), () => removeIdlePoolRules(sys, leaving)]);
+  runEvery([
+    () => new Executor(sys).follow({ kind: "nft-table", tables, isUnused }),
+    () => removeIdlePoolRules(sys, leaving),
+  ]);
   return true;
 }
 

@@ -48,12 +48,12 @@ export const iptables: Backend = {
 
   mayHold(attachment, sys) {
     const chain = ownChainOf(attachment);
-    return tableFamilies.some((family) => new Executor(sys).mayHaveNatChain(family, chain));
+    return tableFamilies.some((family) => new Executor(sys).node.mayHaveNatChain(family, chain));
   },
 
   status(conf, { sys, log }) {
     const executor = new Executor(sys);
-    const usable = tableFamilies.filter((family) => executor.hasIptables(family));
+    const usable = tableFamilies.filter((family) => executor.node.hasIptables(family));
     if (usable.length === 0) {
       throw new CniError(
         code.refused,
@@ -62,7 +62,7 @@ export const iptables: Backend = {
     }
     for (const family of usable) {
       try {
-        executor.probePorts(rulesOf(example, withPorts(conf), examples[family]));
+        executor.probe(rulesOf(example, withPorts(conf), examples[family]));
       } catch (error) {
         if (family === "ip" || !(error instanceof CoreError)) throw error;
         log.warning("IPv6 is not available", () => ({ error: error.message }));

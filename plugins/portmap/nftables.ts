@@ -24,7 +24,7 @@ import { type Backend, describeAttachment, type FormerPort, type PortRequest } f
 import { describeHostPort, type Mapping } from "./conf.ts";
 import { formerPorts } from "./former-ports.ts";
 import { keyOf, mappedPorts, mappingOf, type Waits } from "./mapped.ts";
-import { maxTargetLength, tableModules, tableOf, tables } from "./tables.ts";
+import { maxTargetLength, tableModules, tableNames, tableOf, tables } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 export const nftables: Backend = {
@@ -34,7 +34,7 @@ export const nftables: Backend = {
     const { applied, isWaiting, former } = applyOverStale(wanted, more, sys);
     try {
       // The holder may have released the port meanwhile without seeing that this attachment waits.
-      if (isWaiting) new Executor(sys).moveWaiting(tables);
+      if (isWaiting) new Executor(sys).follow({ kind: "nft-elements", tables });
       const overlapping = settleOverlaps(wanted, "other kind", sys);
       return { former: [...former, ...overlapping], takeBack: () => applied.undo() };
     } catch (error) {
@@ -56,7 +56,7 @@ export const nftables: Backend = {
     return removeElements(ownerOf(attachment), sys, among);
   },
 
-  mayHold: (_, sys) => new Executor(sys).hasTable(tables),
+  mayHold: (_, sys) => new Executor(sys).has(tableNames).includes(true),
 
   status(_, context) {
     notReadyForTables(context, [...tables, maxTargetLength], tableModules);

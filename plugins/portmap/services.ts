@@ -19,7 +19,7 @@ import { iptables } from "./iptables.ts";
 import { dnatChain } from "./iptables-rules.ts";
 import { mappingOf } from "./mapped.ts";
 import { holderOf, nftables } from "./nftables.ts";
-import { tableOf, tables } from "./tables.ts";
+import { tableNames, tableOf } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 /** Exists while kube-proxy is in IPVS mode (pkg/proxy/ipvs in Kubernetes). */
@@ -39,7 +39,7 @@ export interface Nat {
 /** Sends one request to the kernel. For iptables-legacy it tests for kube-proxy's link instead. */
 export function readNat(among: readonly TableFamily[], sys: Sys): Nat {
   const names = [serviceChain, translatingChain, dnatChain];
-  const there = new Executor(sys).hasChains(
+  const there = new Executor(sys).has(
     among.flatMap((family) => names.map((chain) => ({ family, table: "nat", chain }))),
   );
   const has = (at: number, name: number): boolean => there[names.length * at + name] === true;
@@ -58,7 +58,7 @@ export function backendFor(
 ): Backend {
   if (conf.backend === "iptables") return iptables;
   if (!acceptsServices) return nftables;
-  const obstacle = !among.every((family) => new Executor(sys).hasIptables(family))
+  const obstacle = !among.every((family) => new Executor(sys).node.hasIptables(family))
     ? "iptables is not installed"
     : among.some((family) => conf.statements[family].length > 0)
       ? "the conditions are in nftables' language"
@@ -78,7 +78,10 @@ export function hasServiceLink(sys: Sys): boolean {
  * all the time, and the next ADD resumes an interrupted move. What cannot be moved stays and is logged.
  */
 export function moveToIptables({ sys, log }: Context): void {
-  if (!new Executor(sys).hasTable(tables) || !tableFamilies.some((family) => new Executor(sys).hasIptables(family)))
+  if (
+    !new Executor(sys).has(tableNames).includes(true) ||
+    !tableFamilies.some((family) => new Executor(sys).node.hasIptables(family))
+  )
     return;
   const tried = new Set<string>();
   // A removal may hand ports to a waiting attachment, so look again.

@@ -45,6 +45,9 @@ export const waitingPrefix = "waiting_";
 /** The tables of both families. */
 export const tables: readonly NftTable[] = [tableOf("ip"), tableOf("ip6")];
 
+/** Their names. */
+export const tableNames = tables.map(({ family, name: table }) => ({ family, table }));
+
 /** The kernel modules that the IPv4 table needs. */
 export const tableModules = ["nft_chain_nat", "nft_ct", "nft_fib_ipv4", "nft_masq", "nft_nat"] as const;
 

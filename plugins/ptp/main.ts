@@ -91,7 +91,7 @@ export default definePlugin<PtpConf>({
   },
 
   status(request, context) {
-    notReady(() => withExecutor(context.sys, undefined, (executor) => executor.probeLinks(["veth"])));
+    notReady(() => withExecutor(context.sys, undefined, (executor) => executor.probe({ kind: "links", of: ["veth"] })));
     if (request.conf.masquerades) notReadyForTables(context, masqueradeTables, ["nft_chain_nat", "nft_masq"]);
     delegateStatus(request.conf.ipamType, request, context, builtin);
   },

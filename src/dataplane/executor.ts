@@ -16,28 +16,24 @@ import type { CoreError } from "../errors/core-error.ts";
 import type { Netns, Sys } from "../host/sys.ts";
 import type { Family, TableFamily } from "../net/address.ts";
 import type { Link } from "../netlink/link.ts";
-import type { RuleEntry } from "../netlink/rule.ts";
 import type { IptablesPorts, RemovedChain } from "../plan/iptables.ts";
 import type { FoundElement, NftResource, NftTable } from "../plan/nft.ts";
 import type { Difference, LinkKind, Place, Plan } from "../plan/resource.ts";
 import { type Applied, apply } from "./apply.ts";
 import type { ApplyOptions } from "./apply-run.ts";
 import { diff } from "./diff.ts";
+import { follow, type Shared } from "./follow.ts";
 import type { PortHolders } from "./iptables/claims.ts";
-import { makeRoom, probePorts } from "./iptables/ports.ts";
-import { hasIptables, mayHaveNatChain } from "./iptables/programs.ts";
+import { makeRoom } from "./iptables/ports.ts";
 import { findLink } from "./kernel-state.ts";
-import { followBlackholes } from "./kinds/blackhole.ts";
-import { followRules, type RuleOwner } from "./kinds/shared-rule.ts";
 import { findVethEnds, type VethEnds } from "./links/peer.ts";
 import { listLinks, type OwnedLink, removeLinks, removeUnclaimed, type StaleLink } from "./links/removal.ts";
 import type { LinkSignature } from "./links/signature.ts";
 import { Namespaces } from "./namespaces.ts";
-import { hasNftChains, hasNftTable, type NftChainName } from "./nftables/has.ts";
+import { hasNft, type NftName } from "./nftables/has.ts";
 import { findHolders } from "./nftables/holders.ts";
-import { moveWaitingIn, removeNftTables } from "./nftables/remove.ts";
 import { Node } from "./node/node.ts";
-import { probeLinks, probeQueues, probeTables } from "./probe.ts";
+import { type Probe, probe, probeTables } from "./probe.ts";
 import { type Collection, collect, type Removal, type Removed, removeAll } from "./removal.ts";
 
 export class Executor {
@@ -99,57 +95,19 @@ export class Executor {
     return makeRoom(ports, holders, this.sys);
   }
 
-  /** Removes shared tables if `isUnused` and nothing has changed since. Attachments must be recorded before they apply. */
-  removeTables(tables: readonly Pick<NftTable, "family" | "name">[], isUnused: () => boolean): void {
-    removeNftTables(tables, isUnused, this.sys);
+  /** Keeps shared objects as long as they are wanted. */
+  follow(shared: Shared): void {
+    follow(shared, this.sys);
   }
 
-  /** Changes the host's shared policy rules to those that are `wanted`, which is called again after each change. */
-  followRules(rules: RuleOwner, wanted: (found: readonly RuleEntry[]) => readonly RuleEntry[]): void {
-    followRules(this.sys, rules, wanted);
-  }
-
-  /** Adds or removes the blackhole route of each range until `isWanted` is the same before and after; `undefined` leaves it. */
-  followBlackholes(
-    protocol: number,
-    ranges: readonly string[],
-    isWanted: (range: string) => boolean | undefined,
-  ): void {
-    followBlackholes(this.sys, protocol, ranges, isWanted);
-  }
-
-  /** Moves waiting elements to keys that have become free. */
-  moveWaiting(tables: readonly NftTable[]): void {
-    moveWaitingIn(tables, this.sys);
-  }
-
-  /** Throws an error that names the first missing kind and its module. */
-  probeLinks(kinds: readonly LinkKind[]): void {
-    probeLinks(this.sys, kinds);
-  }
-
-  probeQueues(): void {
-    probeQueues(this.sys);
+  /** Throws an error that names the first missing feature, and its module. */
+  probe(what: Probe): void {
+    probe(what, this.sys);
   }
 
   /** Why the kernel cannot create the tables, per family; empty if it can. `modules`: what they need. */
   probeTables(resources: readonly NftResource[], modules: readonly string[]): ReadonlyMap<TableFamily, CoreError> {
     return probeTables(this.sys, resources, modules);
-  }
-
-  /** Throws an error with the reason why the ports could not be mapped. */
-  probePorts(ports: IptablesPorts): void {
-    probePorts(ports, this.sys);
-  }
-
-  /** Whether the programs of iptables are installed. */
-  hasIptables(family: TableFamily): boolean {
-    return hasIptables(family, this.sys);
-  }
-
-  /** Whether the family's nat table may have this chain, without running a program. */
-  mayHaveNatChain(family: TableFamily, chain: string): boolean {
-    return mayHaveNatChain(family, chain, this.sys);
   }
 
   /** The link with this name; `undefined` if there is none. `apply` does not read it again. */
@@ -170,14 +128,9 @@ export class Executor {
     return findVethEnds(this.#namespaces, ifname);
   }
 
-  /** Whether one of the tables exists. */
-  hasTable(tables: readonly NftTable[]): boolean {
-    return hasNftTable(tables, this.sys);
-  }
-
-  /** Whether each chain exists, with any owner. */
-  hasChains(chains: readonly NftChainName[]): readonly boolean[] {
-    return hasNftChains(chains, this.sys);
+  /** Whether each nf_tables object exists, with any owner. */
+  has(objects: readonly NftName[]): readonly boolean[] {
+    return hasNft(objects, this.sys);
   }
 
   /** The elements with these keys, with their owners; without `keys` all elements. */

@@ -13,15 +13,38 @@ import { addRedirect } from "../netlink/filter.ts";
 import { probeLinkKind } from "../netlink/link.ts";
 import type { Ack, Request } from "../netlink/message.ts";
 import { addIngress, loopback, probeQdiscKind } from "../netlink/qdisc.ts";
+import type { IptablesPorts } from "../plan/iptables.ts";
 import type { NftResource } from "../plan/nft.ts";
 import type { LinkKind } from "../plan/resource.ts";
 import { NetlinkConnection } from "./connection.ts";
 import { linkDrivers } from "./drivers.ts";
 import { hasErrno, KernelError, systemCallError } from "./errors.ts";
+import { probePorts } from "./iptables/ports.ts";
 import { probeNft } from "./nftables/probe.ts";
 
+/** Links of these kinds; the token bucket and the filter that redirects to an ifb; or host ports in iptables. */
+export type Probe =
+  | { readonly kind: "links"; readonly of: readonly LinkKind[] }
+  | { readonly kind: "qdisc" }
+  | IptablesPorts;
+
+/** Throws an error that names the first missing feature, and its module. */
+export function probe(what: Probe, sys: Sys): void {
+  switch (what.kind) {
+    case "links":
+      probeLinks(sys, what.of);
+      break;
+    case "qdisc":
+      probeQueues(sys);
+      break;
+    case "iptables-ports":
+      probePorts(what, sys);
+      break;
+  }
+}
+
 /** Throws `KernelError` that names the first missing kind, and its module. */
-export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
+function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
   withConnection(sys, (connection) => {
     for (const kind of kinds) {
       const outcome = connection.request(probeLinkKind(kind));
@@ -31,7 +54,7 @@ export function probeLinks(sys: Sys, kinds: readonly LinkKind[]): void {
 }
 
 /** Tests the token bucket, and the filter that redirects to an ifb. Throws as `probeLinks` does. */
-export function probeQueues(sys: Sys): void {
+function probeQueues(sys: Sys): void {
   withConnection(sys, (connection) => {
     const outcome = connection.request(probeQdiscKind("tbf"));
     // EEXIST: the loopback interface has a queue, and the kernel did not check further.

@@ -4,6 +4,7 @@ import type { Family, TableFamily } from "../../net/address.ts";
 import type { NodeNetworks } from "../../net/node-networks.ts";
 import type { Flow, FlowFilter } from "../../netlink/conntrack.ts";
 import type { NetlinkConnection } from "../connection.ts";
+import { hasIptables, mayHaveNatChain } from "../iptables/programs.ts";
 import { hasRoute, isInNetwork, NodeAddresses } from "./addresses.ts";
 import { forgetFlows, forgetFlowsThat } from "./conntrack.ts";
 import { findListeners, type HostPort, type TakenPort } from "./listeners.ts";
@@ -43,6 +44,16 @@ export class Node {
   /** Whether the main table has a route, own or foreign, to exactly this range; `undefined` for IPv6, where only a dump would show it. */
   hasRoute(range: string): boolean | undefined {
     return hasRoute(range, this.#connection());
+  }
+
+  /** Whether the programs of iptables are installed. */
+  hasIptables(family: TableFamily): boolean {
+    return hasIptables(family, this.#sys);
+  }
+
+  /** Whether the family's table `nat` of iptables may have this chain, without running a program. */
+  mayHaveNatChain(family: TableFamily, chain: string): boolean {
+    return mayHaveNatChain(family, chain, this.#sys);
   }
 
   networks(family: Family): NodeNetworks {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { applyNft } from "../../../../src/dataplane/nftables/apply.ts";
-import { hasNftChain, hasNftTable } from "../../../../src/dataplane/nftables/has.ts";
+import { hasNft, hasNftChain } from "../../../../src/dataplane/nftables/has.ts";
 import type { NftElements, NftTable } from "../../../../src/plan/nft.ts";
 import { FakeNft } from "../../../lib/fake/nft.ts";
 import { nftSys } from "../../../lib/fake/nft-sys.ts";
@@ -24,15 +24,15 @@ const elements: NftElements = {
 const sys = nftSys(new FakeNft());
 applyNft([table, elements], "tortie:net/c1/eth0", sys);
 
-const has = { hasNftTable: () => hasNftTable([table], sys), hasNftChain: () => hasNftChain("ip", "t", "c", sys) };
+const ip = { family: "ip", table: "t" } as const;
+const has = { hasNft: () => hasNft([ip], sys)[0], hasNftChain: () => hasNftChain("ip", "t", "c", sys) };
 const die = () => {
   throw new Error("killed");
 };
 
-test("hasNftTable() and hasNftChain() report whether a table or chain exists", () => {
-  expect([has.hasNftTable(), has.hasNftChain()]).toEqual([true, true]);
-  expect(hasNftTable([{ ...table, family: "ip6" }], sys)).toBe(false);
-  expect(hasNftTable([{ ...table, family: "ip6" }, table], sys)).toBe(true);
+test("hasNft() and hasNftChain() report whether a table or chain exists", () => {
+  expect([has.hasNft(), has.hasNftChain()]).toEqual([true, true]);
+  expect(hasNft([{ ...ip, family: "ip6" }, ip, { ...ip, chain: "d" }], sys)).toEqual([false, true, false]);
   expect(hasNftChain("ip", "t", "d", sys)).toBe(false);
 });
 
