@@ -12,7 +12,7 @@ import type { Result } from "../../src/cni/result.ts";
 import { nowNs } from "../../src/host/clock.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type AssignArgs, type AssignRequest, autoAssign } from "../../src/ipam/assign/assign.ts";
-import { ensureDefaultPools } from "../../src/ipam/assign/default-pools.ts";
+import { withDefaultPools } from "../../src/ipam/assign/default-pools.ts";
 import { isEarlierSandbox } from "../../src/ipam/assign/earlier.ts";
 import { assignAddresses } from "../../src/ipam/assign/explicit.ts";
 import { noteLastPools, readLastPools } from "../../src/ipam/assign/last-pool.ts";
@@ -124,17 +124,18 @@ function addAddresses(request: AddRequest<IpamConf>, context: Context, details: 
     const isShort = addresses.length === 0 && conf.gateways.length === 0;
     const last = isShort ? yield* assignFromLast({ ...assignArgs, wanted }) : undefined;
     if (last !== undefined) return last;
-    const pools = yield* ensureDefaultPools(requests.configured, node.surroundings);
-    if (isWhole) details.pools = pools.pools;
-    subnets = pools.pools;
-    const reserved = reservedAddresses(subnets, conf.gateways);
-    if (addresses.length > 0) {
-      const named = { ...assignArgs, pools, addresses, mayTakeOver, reserved };
-      return yield* retryReclaiming(reclaimFor, () => assignAddresses(named));
-    }
-    const assigned = yield* retryReclaiming(reclaimFor, () => autoAssign({ ...assignArgs, wanted, reserved, pools }));
-    yield* noteLastPools(assignArgs.node, wanted, pools, assigned);
-    return assigned;
+    return yield* withDefaultPools(requests.configured, node.surroundings, function* (pools) {
+      if (isWhole) details.pools = pools.pools;
+      subnets = pools.pools;
+      const reserved = reservedAddresses(subnets, conf.gateways);
+      if (addresses.length > 0) {
+        const named = { ...assignArgs, pools, addresses, mayTakeOver, reserved };
+        return yield* retryReclaiming(reclaimFor, () => assignAddresses(named));
+      }
+      const assigned = yield* retryReclaiming(reclaimFor, () => autoAssign({ ...assignArgs, wanted, reserved, pools }));
+      yield* noteLastPools(assignArgs.node, wanted, pools, assigned);
+      return assigned;
+    });
   };
   context.record();
   const assigned = node.use(() => datastore.transact(assign));

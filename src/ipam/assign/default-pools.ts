@@ -4,6 +4,7 @@
  * **They are created only if the family has no pool at all**, so an administrator may change or delete them as long as one remains. **All are
  * checked before the first is created**: a refused configuration leaves nothing behind.
  */
+import { CoreError } from "../../errors/core-error.ts";
 import type { Family } from "../../net/address.ts";
 import { familyOf, formatAddress } from "../../net/address.ts";
 import { collisionsOf, isClear, type NodeNetworks } from "../../net/node-networks.ts";
@@ -11,7 +12,7 @@ import { canonicalPrefix, lengthOf, overlaps } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { blockName } from "../../store/object-name.ts";
 import type { StoreError } from "../../store/store-error.ts";
-import { create, list, type Transaction } from "../../store/transaction.ts";
+import { create, list, remove, type Transaction } from "../../store/transaction.ts";
 import { InvalidRequest } from "../invalid-request.ts";
 import { decodePool, defaultBlockSize, listPools, type PoolList, type PoolSpec } from "../model/pool.ts";
 import type { Wanted } from "./pool-selection.ts";
@@ -30,23 +31,58 @@ export interface Surroundings {
   readonly damagedPool: () => StoreError | undefined;
 }
 
+interface EnsuredPools extends PoolList {
+  /** Those that this call created. */
+  readonly created: readonly StoredObject[];
+}
+
 /**
  * All pools, including new ones. Throws `InvalidRequest` if a pool must not be created, and `StoreError` if one would have to be created although
  * another one is damaged.
  */
-export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<PoolList> {
+export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<EnsuredPools> {
   const all = yield* listPools();
   const cidrs = yield* missingPools(all, wanted, around);
-  if (cidrs.length === 0) return all;
+  if (cidrs.length === 0) return { ...all, created: [] };
+  const created: StoredObject[] = [];
   const named = new Set<Family>();
   for (const cidr of cidrs) {
     const family = familyOf(cidr);
     const first = named.has(family) ? undefined : yield* create(newPool(defaultName(family), cidr));
     // The name may be taken by a pool whose CIDR was changed to another family.
-    if (first === undefined) yield* create(newPool(`ippool-${blockName(cidr)}`, cidr));
+    const pool = first ?? (yield* create(newPool(`ippool-${blockName(cidr)}`, cidr)));
+    if (pool !== undefined) created.push(pool);
     named.add(family);
   }
-  return yield* listPools();
+  return { ...(yield* listPools()), created };
+}
+
+/** Runs `body` with all pools, including new ones. If it fails, the new ones without blocks are removed again. */
+export function* withDefaultPools<T>(
+  wanted: readonly Wanted[],
+  around: Surroundings,
+  body: (pools: PoolList) => Transaction<T>,
+): Transaction<T> {
+  const { created, ...pools } = yield* ensureDefaultPools(wanted, around);
+  try {
+    return yield* body(pools);
+  } catch (error) {
+    yield* removeCreated(created);
+    throw error;
+  }
+}
+
+/** The error of the call is the one to report. */
+function* removeCreated(created: readonly StoredObject[]): Transaction<void> {
+  try {
+    for (const pool of created) {
+      const { cidr } = pool.spec as PoolSpec;
+      const blocks = yield* list("IPAMBlock", { family: familyOf(cidr) });
+      if (!blocks.some(({ spec }) => overlaps(cidr, (spec as { readonly cidr: string }).cidr))) yield* remove(pool);
+    }
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+  }
 }
 
 /** The CIDRs of the pools that an ADD would create now, after the same validation. Changes nothing. */

@@ -193,6 +193,14 @@ describe("calico-ipam: a second interface of one container", () => {
     run("DEL", { ifname: "net1" });
     expect(machine.files.list("/run/tortie/ipam/handles")).toEqual([]);
   });
+
+  test("leaves no pool of one family behind when the pool of the other is full", () => {
+    put("IPPool", "four", { cidr: "10.7.0.0/32", blockSize: 32 });
+    add({ container: "first" });
+    const ipam = { assign_ipv6: "true" };
+    expect(run("ADD", { ipam })).toMatchObject({ msg: expect.stringContaining("No IPs available") });
+    expect(machine.files.list("/var/lib/tortie/ippools")).toEqual(["four.json"]);
+  });
 });
 
 describe("calico-ipam DEL", () => {
