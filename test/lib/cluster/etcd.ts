@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { toolDir } from "../suite.ts";
 import type { Certificates } from "./certificates.ts";
+import { signalServer } from "./freeze.ts";
 
 const program = join(toolDir("etcd-server", "usr/bin", "/usr/bin"), "etcd");
 
@@ -66,7 +67,7 @@ export class Etcd {
   }
 
   signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    this.#process?.kill(signal);
+    signalServer(this.#process, signal);
   }
 
   /** Kills the server, as a crash would. Its data stays. */

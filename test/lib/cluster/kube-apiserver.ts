@@ -10,6 +10,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { root } from "../suite.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { Etcd, freePort } from "./etcd.ts";
+import { signalServer } from "./freeze.ts";
 import { kubeApiserver } from "./kube-apiserver-build.ts";
 
 const crds = join(root, "test/fixtures/calico-newest/crds");
@@ -88,7 +89,7 @@ export class KubeApiserver {
   }
 
   signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    this.#process?.kill(signal);
+    signalServer(this.#process, signal);
   }
 
   /** Kills the server, as a crash would. */
