@@ -1,4 +1,5 @@
 /** Kernel objects without an attachment: unused tables, elements that no index lists, limits without an owner. */
+import { descriptors } from "#plugins/descriptors";
 import { natTable } from "../../../plugins/calico/names.ts";
 import { portmapTable } from "../../../plugins/portmap/names.ts";
 import type { AttachmentContext } from "./attachments.ts";
@@ -49,17 +50,20 @@ function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSour
       // A missing record is reported together with its interface.
       return records.length > 0 || hasDead || traces.some(({ link, parts }) => link ?? parts[0])
         ? []
-        : [idleTable(table, "calico", "no attachment uses it", tools)];
+        : [idleTable(table, "no attachment uses it", tools)];
     }
     const unlisted = table.name === portmapTable ? unlistedElements(table) : [];
     if (table.owners.length === 0 && unlisted.length === 0) {
-      return [idleTable(table, "portmap", "no attachment has a port in it", tools)];
+      const what = table.name === portmapTable ? "a port" : "an element";
+      return [idleTable(table, `no attachment has ${what} in it`, tools)];
     }
     return unlisted;
   });
 }
 
-function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: string, tools: Tools): Finding {
+/** A GC of the plugin whose table it is removes it. */
+function idleTable({ family, name }: NftTable, why: string, tools: Tools): Finding {
+  const owner = descriptors.find(({ traces }) => traces.tables.includes(name));
   const finding = {
     id: "table-left",
     section: "firewall",
@@ -67,13 +71,16 @@ function idleTable({ family, name }: NftTable, type: "calico" | "portmap", why: 
     subject: `table ${family} ${name}`,
     text: `is there, and ${why}: the DEL that should have removed it was killed`,
   } as const;
+  if (owner === undefined) return { ...finding, remedy: `nft delete table ${family} ${name}` };
+  const type = owner.name;
   const path = ourExecutable(tools.executables, type);
   if (path === undefined) return { ...finding, remedy: `# install ${type} first; its GC removes unused tables` };
   const document = {
     cniVersion: "1.1.0",
     name: unusedNetwork,
     type,
-    ...(type === "calico" && { ipam: { type: "calico-ipam" } }),
+    // Ours is there wherever the plugin is.
+    ...("ipam" in owner.snippet && { ipam: { type: "calico-ipam" } }),
     "cni.dev/valid-attachments": [],
   };
   const call = { path, command: "GC", pluginPath: tools.executables.directories.join(":"), document } as const;

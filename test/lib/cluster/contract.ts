@@ -116,7 +116,7 @@ function describeTrouble(
   });
 
   test("a server that does not answer is named within the deadline, and works again when it does", async () => {
-    const { transact } = await open("relay", { timeoutMs: 300, deadlineMs: 600 });
+    const { transact } = await open("relay", { timeoutMs: 1000, deadlineMs: 1500 });
     await transact(() => create(handle("n.a", 1)));
     site().freeze();
     try {
@@ -126,7 +126,7 @@ function describeTrouble(
         kind: "timeout",
         object: { kind: "IPAMHandle", name: "n.a" },
       });
-      expect(Date.now() - started).toBeLessThan(2000);
+      expect(Date.now() - started).toBeLessThan(5000);
     } finally {
       site().thaw();
     }
