@@ -145,7 +145,7 @@ describe("a node without nft and iptables", () => {
 
   test("what cannot be read is said, and what a probe packet loses is found all the same", async () => {
     expect(lookWithout()).toMatch(
-      /^Checking the paths of packets\.\.\.\n[\s\S]*not checked: rules of nf_tables: nft is not installed/m,
+      /^Checking the paths of packets\.\.\.\n[\s\S]*not checked: rules of nf_tables: the program "nft" is not installed/m,
     );
     expect(lookWithout()).not.toMatch(/FAIL {5}probe packet/);
     node.sh("iptables -P FORWARD DROP");
