@@ -33,9 +33,12 @@ export const defaultNodename: NodenameConf = {
   fallback: undefined,
 };
 
-/** For DEL and GC in a cluster, which go on with an invalid configuration. Throws `CniError` as `nodename` does. */
+/**
+ * For DEL and GC in a cluster, which go on with an invalid configuration, and without the agent's file: where it never was, no ADD succeeded.
+ * Throws `CniError` 7 if the name is not valid.
+ */
 export function clusterNodename(conf: NodenameConf | undefined, sys: Sys): string {
-  return nodename(conf ?? defaultNodename, sys);
+  return nodename({ ...(conf ?? defaultNodename), fileRequired: false }, sys);
 }
 
 /**

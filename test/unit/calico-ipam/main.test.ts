@@ -209,6 +209,13 @@ describe("calico-ipam DEL", () => {
     expect(machine.files.print()).not.toContain("/run/tortie/ipam/");
   });
 
+  test("in a cluster needs neither the agent nor the file that it writes", () => {
+    const document = { datastore_type: "kubernetes", nodename: undefined };
+    expect(run("ADD", { document })).toMatchObject({ code: 11 });
+    expect(run("DEL", { document })).toBeUndefined();
+    expect(machine.files.list("/var/lib/tortie/spool")).toEqual(["k8s-pod-network:3f2a:eth0:release.json"]);
+  });
+
   test("needs no valid configuration", () => {
     add();
     expect(run("DEL", { document: { ipam: "broken", datastore_type: "etcdv3" } })).toBeUndefined();
