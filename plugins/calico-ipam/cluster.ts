@@ -7,7 +7,7 @@ import type { Attachment } from "../../src/identity/attachment.ts";
 import { handleIdOf, readHandle } from "../../src/ipam/model/handle.ts";
 import type { AddressMessage } from "../../src/node-protocol/messages.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
-import { ask, askOrSpool, attachmentMessage, clusterPool, podMessage } from "../../src/plugin/node-agent.ts";
+import { ask, askOrSpool, attachmentMessage, clusterPool, workloadMessage } from "../../src/plugin/node-agent.ts";
 import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import type { AddRequest, Context, DelRequest } from "../../src/plugin/plugin.ts";
@@ -60,16 +60,16 @@ function assign(request: AddRequest<IpamConf>, context: Context, details: CallDe
   const addresses = requestedAddresses(requests, args);
   if (addresses.length === 0 && requests.wanted.length === 0) throw nothingWanted();
   const node = nodename(conf.node, sys);
-  const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(podOf(args)) };
+  const workload = workloadMessage(node, attachment, podOf(args));
   // A gateway's subnet may be any pool.
   const known = conf.gateways.length === 0 ? [] : (ask(sys, { op: "pools", nodename: node }).pools ?? []);
   const reserved = reservedAddresses(known, conf.gateways);
   context.record();
-  const answer = ask(sys, { op: "assign", ...common, wanted: requests.wanted, addresses, reserved });
+  const answer = ask(sys, { op: "assign", ...workload, wanted: requests.wanted, addresses, reserved });
   const { addresses: assigned = [], pools = [], isNew } = answer;
   // Addresses that the attachment held before must stay.
   if (isNew)
-    context.undo("assignment of addresses", () => void askOrSpool(sys, attachment, { op: "release", ...common }));
+    context.undo("assignment of addresses", () => void askOrSpool(sys, attachment, { op: "release", ...workload }));
   details.clusterPools = pools.map(clusterPool);
   context.log.info("addresses assigned", () => ({ handle: handleIdOf(attachment), ips: assigned.map(addressIn) }));
   return resultOf(assigned, addresses.length > 0, conf, pools);
@@ -83,12 +83,8 @@ function release(request: DelRequest<IpamConf>, context: Context, details: CallD
     embedded.del(request, context, details);
     return;
   }
-  const { addresses = [] } = askOrSpool(sys, attachment, {
-    op: "release",
-    nodename: clusterNodename(conf?.node, sys),
-    attachment: attachmentMessage(attachment),
-    ...podMessage(podOf(args)),
-  });
+  const workload = workloadMessage(clusterNodename(conf?.node, sys), attachment, podOf(args));
+  const { addresses = [] } = askOrSpool(sys, attachment, { op: "release", ...workload });
   details.released = addresses.map(addressIn);
   logReleased(context, "addresses released", addresses, { handle: handleIdOf(attachment) });
 }

@@ -12,11 +12,10 @@ import { withDocument } from "../../src/plugin/delegate.ts";
 import {
   ask,
   askOrSpool,
-  attachmentMessage,
   type ClusterPool,
   clusterPool,
-  podMessage,
   usesAgent,
+  workloadMessage,
 } from "../../src/plugin/node-agent.ts";
 import type { AddRequest, Context, JsonObject } from "../../src/plugin/plugin.ts";
 import { annotationsCapability } from "../../src/plugin/pod-annotations.ts";
@@ -54,10 +53,13 @@ export function putEndpoint(
 ): void {
   if (!usesAgent(document)) return;
   const { sys } = context;
-  const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(pod) };
+  const workload = workloadMessage(node, attachment, pod);
   const profiles = hasKubernetesPolicy(document) ? (pod === undefined ? [] : [`kns.${pod.namespace}`]) : [network];
-  context.undo("record of the endpoint", () => void askOrSpool(sys, attachment, { op: "delete-endpoint", ...common }));
-  ask(sys, { op: "put-endpoint", ...common, addresses, hostInterface, mac, profiles });
+  context.undo(
+    "record of the endpoint",
+    () => void askOrSpool(sys, attachment, { op: "delete-endpoint", ...workload }),
+  );
+  ask(sys, { op: "put-endpoint", ...workload, addresses, hostInterface, mac, profiles });
 }
 
 /** Does not fail if the agent or the datastore is unavailable. */
@@ -66,8 +68,7 @@ export function deleteEndpoint(
   attachment: Attachment,
   { node, pod }: { readonly node: string; readonly pod: Pod | undefined },
 ): void {
-  const common = { nodename: node, attachment: attachmentMessage(attachment), ...podMessage(pod) };
-  askOrSpool(sys, attachment, { op: "delete-endpoint", ...common });
+  askOrSpool(sys, attachment, { op: "delete-endpoint", ...workloadMessage(node, attachment, pod) });
 }
 
 function hasKubernetesPolicy(document: JsonObject): boolean {

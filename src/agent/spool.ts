@@ -9,7 +9,7 @@ import { CoreError } from "../errors/core-error.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
 import type { Attachment } from "../identity/attachment.ts";
 import { spoolDirectory } from "../node-protocol/messages.ts";
-import { spooledOps, spoolFile } from "../node-protocol/spool.ts";
+import { spooledOps, spoolFile, spoolFiles } from "../node-protocol/spool.ts";
 
 export interface SpoolOptions {
   readonly sys: Sys;
@@ -20,7 +20,6 @@ export interface SpoolOptions {
   readonly onFailure: (file: string, error: Error, isFinal: boolean) => void;
 }
 
-const suffix = ".json";
 /** A file that can never succeed is renamed to this suffix. */
 const refusedSuffix = ".refused";
 const retryMs = 5000;
@@ -36,7 +35,7 @@ export class Spool {
 
   /** How many files wait. */
   pending(): number {
-    return this.#files().length;
+    return spoolFiles(this.#options.sys).length;
   }
 
   /** Executes the waiting messages of an attachment; each has begun when this returns. Rejects with the error that prevents it. */
@@ -72,7 +71,7 @@ export class Spool {
 
   /** Executes all waiting messages, up to the first one that cannot be executed now. */
   async sweep(): Promise<void> {
-    for (const file of this.#files()) {
+    for (const file of [...spoolFiles(this.#options.sys)].sort()) {
       try {
         await this.#do(file);
       } catch (error) {
@@ -81,18 +80,6 @@ export class Spool {
         this.#options.onFailure(file, error as Error, isFinal);
         if (!isFinal) return;
       }
-    }
-  }
-
-  #files(): readonly string[] {
-    try {
-      const names = this.#options.sys
-        .listDir(spoolDirectory)
-        .filter((name) => name.endsWith(suffix) && !name.startsWith("."));
-      return names.sort().map((name) => `${spoolDirectory}/${name}`);
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return [];
-      throw error;
     }
   }
 

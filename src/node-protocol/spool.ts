@@ -12,10 +12,18 @@ import { type SpooledMessage, spoolDirectory } from "./messages.ts";
 
 const fileMode = 0o600;
 const directoryMode = 0o700;
+const suffix = ".json";
 export const spooledOps = ["release", "delete-endpoint"] as const;
 
 export function spoolFile(attachment: Attachment, op: SpooledMessage["op"]): string {
-  return `${spoolDirectory}/${attachmentKey(attachment)}:${op}.json`;
+  return `${spoolDirectory}/${attachmentKey(attachment)}:${op}${suffix}`;
+}
+
+/** The files of waiting messages, in any order; none if there is no spool yet. */
+export function spoolFiles(sys: Sys): readonly string[] {
+  if (sys.stat(spoolDirectory) === undefined) return [];
+  const names = sys.listDir(spoolDirectory).filter((name) => name.endsWith(suffix) && !name.startsWith("."));
+  return names.map((name) => `${spoolDirectory}/${name}`);
 }
 
 export function spool(sys: Sys, attachment: Attachment, message: SpooledMessage): void {

@@ -98,13 +98,13 @@ export function clusterPool(pool: PoolMessage): ClusterPool {
   return { ...pool, family: familyOf(pool.cidr) };
 }
 
-export function attachmentMessage({ network, containerId, ifname }: Attachment): AttachmentMessage {
-  return { network, containerID: containerId, ifname };
+/** The fields that identify the attachment of a message; the pod is absent for a container without one. */
+export function workloadMessage(nodename: string, attachment: Attachment, pod: Pod | undefined) {
+  return { nodename, attachment: attachmentMessage(attachment), ...(pod !== undefined && { pod }) };
 }
 
-/** The pod in a message; absent for a container without a pod. */
-export function podMessage(pod: Pod | undefined): { readonly pod?: Pod } {
-  return pod === undefined ? {} : { pod };
+export function attachmentMessage({ network, containerId, ifname }: Attachment): AttachmentMessage {
+  return { network, containerID: containerId, ifname };
 }
 
 function exchange(sys: Sys, request: string, timeoutMs: number): string {

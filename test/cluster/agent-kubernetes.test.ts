@@ -29,11 +29,7 @@ describe.skipIf(whyNot !== undefined)(`tortie-node on Kubernetes${whyNot ? `: ${
     await api?.stop();
   });
 
-  async function get<Resource>(path: string): Promise<Resource> {
-    const { status, text } = await api.call("GET", path);
-    if (status !== 200) throw new Error(`${path}: ${text}`);
-    return JSON.parse(text) as Resource;
-  }
+  const get = <Resource>(path: string) => api.json<Resource>("GET", path);
 
   test("without the kubelet's Node it does not start, and says so", async () => {
     const agent = new Agent(node, environment);

@@ -61,11 +61,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     });
   }
 
-  async function call<Body>(method: string, path: string, body?: object): Promise<Body> {
-    const { status, text } = await api.call(method, path, body);
-    if (status >= 300) throw new Error(`${method} ${path}: ${text}`);
-    return JSON.parse(text) as Body;
-  }
+  const call = <Body>(method: string, path: string, body?: object) => api.json<Body>(method, path, body);
 
   async function addPod(name: string, annotations: Readonly<Record<string, string>> = {}): Promise<void> {
     node.addPod(name);

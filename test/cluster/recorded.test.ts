@@ -95,11 +95,7 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
     await api?.stop();
   });
 
-  async function call(method: string, path: string, body?: object): Promise<Fields> {
-    const { status, text } = await api.call(method, path, body);
-    if (status >= 300) throw new Error(`${method} ${path}: ${text}`);
-    return parseJson(text) as Fields;
-  }
+  const call = (method: string, path: string, body?: object) => api.json<Fields>(method, path, body);
 
   async function addPod({ pod, node: nodeName, annotations = {} }: Step): Promise<void> {
     node.addPod(pod);

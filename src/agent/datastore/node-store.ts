@@ -11,6 +11,7 @@
  * (CHECK, STATUS) asks the datastore itself.
  */
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import { matches } from "../../store/filter.ts";
 import type { Key } from "../../store/key.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import { nameOf } from "../../store/object-name.ts";
@@ -100,8 +101,7 @@ export class NodeStore implements AsyncStore {
 
   /** Those of other nodes are not followed. */
   #learnBlock(block: StoredObject): void {
-    const { affinity } = block.spec as { readonly affinity?: unknown };
-    if (this.#node !== undefined && affinity === `host:${this.#node}`) this.#blocks.learn(block, false);
+    if (this.#node !== undefined && matches(block, { node: this.#node })) this.#blocks.learn(block, false);
   }
 
   #list(request: Extract<StoreRequest, { op: "list" }>): StoreReply | Promise<StoreReply> {

@@ -3,15 +3,15 @@ import type { Pod } from "../../identity/pod.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { type AsyncStore, driveAsync, read, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
+import type { Workload } from "../workload.ts";
 import {
   deleteEndpoint,
   type EndpointRecord,
-  keyOfEndpoint,
+  keyOfPod,
   makeProfile,
   PodGone,
   putEndpoint,
   putPodEndpoint,
-  type Workload,
 } from "./record.ts";
 
 type Texts = Readonly<Record<string, string>>;
@@ -41,7 +41,7 @@ export class Endpoints {
   async annotations(node: string, pod: Pod, ms: number): Promise<Texts> {
     if (!this.#isKubernetes) return {};
     const [object, namespace] = await Promise.all([
-      this.#drive(read(keyOfPod(node, pod)), ms),
+      this.#drive(read(keyOfPod(node, pod, podInterface)), ms),
       this.#drive(read({ kind: "Namespace", name: pod.namespace }), ms),
     ]);
     if (object === undefined) throw new PodGone(pod);
@@ -53,20 +53,17 @@ export class Endpoints {
   }
 
   async put(record: EndpointRecord, ms: number): Promise<void> {
-    const { node, pod, attachment } = record;
     if (!this.#isKubernetes) {
-      for (const name of record.profiles) await this.#ensureProfile(name, pod !== undefined, ms);
+      for (const name of record.profiles) await this.#ensureProfile(name, record.pod !== undefined, ms);
       await this.#drive(putEndpoint(record), ms);
-    } else if (pod !== undefined && attachment.ifname === podInterface) {
-      await this.#drive(putPodEndpoint({ ...record, pod }, this.#recall(pod), keyOfPod(node, pod)), ms);
+    } else if (isPods(record)) {
+      await this.#drive(putPodEndpoint(record, this.#recall(record.pod)), ms);
     }
   }
 
   async delete(workload: Workload, ms: number): Promise<void> {
-    const { node, pod, attachment } = workload;
-    if (!this.#isKubernetes) await this.#drive(deleteEndpoint(keyOfEndpoint(workload), attachment.containerId), ms);
-    else if (pod !== undefined && attachment.ifname === podInterface)
-      await this.#drive(deleteEndpoint(keyOfPod(node, pod), attachment.containerId), ms);
+    if (this.#isKubernetes && !isPods(workload)) return;
+    await this.#drive(deleteEndpoint(workload), ms);
   }
 
   async #ensureProfile(name: string, isOfPods: boolean, ms: number): Promise<void> {
@@ -95,13 +92,7 @@ export class Endpoints {
   }
 }
 
-function keyOfPod(node: string, { namespace, name }: Pod) {
-  return {
-    kind: "WorkloadEndpoint",
-    namespace,
-    node,
-    orchestrator: "k8s",
-    workload: name,
-    endpoint: podInterface,
-  } as const;
+/** Whether the pod's own record is that of the attachment: attachments without a pod, and other interfaces of a pod, have none. */
+function isPods(workload: Workload): workload is Workload & { readonly pod: Pod } {
+  return workload.pod !== undefined && workload.attachment.ifname === podInterface;
 }

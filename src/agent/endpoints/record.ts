@@ -8,20 +8,13 @@
  */
 
 import { CoreError } from "../../errors/core-error.ts";
-import type { Attachment } from "../../identity/attachment.ts";
 import { endpointName } from "../../identity/endpoint-name.ts";
 import type { Pod } from "../../identity/pod.ts";
 import type { EndpointKey } from "../../store/key.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
 import { create, maxTries, pause, read, remove, type Transaction, update } from "../../store/transaction.ts";
-
-/** An attachment and its pod. */
-export interface Workload {
-  readonly node: string;
-  readonly attachment: Attachment;
-  readonly pod: Pod | undefined;
-}
+import type { Workload } from "../workload.ts";
 
 export interface EndpointRecord extends Workload {
   /** With their prefix lengths. */
@@ -47,24 +40,25 @@ export class PodGone extends CoreError {
   }
 }
 
-export function keyOfEndpoint({ node, attachment, pod }: Workload): EndpointKey {
-  return {
-    kind: "WorkloadEndpoint",
-    namespace: pod?.namespace ?? "default",
-    node,
-    orchestrator: pod === undefined ? "cni" : "k8s",
-    workload: pod?.name ?? attachment.containerId,
-    endpoint: attachment.ifname,
-  };
+/** `endpoint`: the interface in the sandbox. */
+export function keyOfPod(node: string, { namespace, name }: Pod, endpoint: string): EndpointKey {
+  return { kind: "WorkloadEndpoint", namespace, node, orchestrator: "k8s", workload: name, endpoint };
+}
+
+function keyOf({ node, attachment, pod }: Workload): EndpointKey {
+  const { containerId, ifname } = attachment;
+  if (pod !== undefined) return keyOfPod(node, pod, ifname);
+  const common = { kind: "WorkloadEndpoint", namespace: "default", node, endpoint: ifname } as const;
+  return { ...common, orchestrator: "cni", workload: containerId };
 }
 
 /** `known`: the pod's endpoint as it was read shortly before. Throws `PodGone`. */
 export function* putPodEndpoint(
-  { pod, attachment, addresses }: EndpointRecord & { readonly pod: Pod },
+  record: EndpointRecord & { readonly pod: Pod },
   known: StoredObject | undefined,
-  key: EndpointKey,
 ): Transaction<void> {
-  const found = known ?? (yield* read(key));
+  const { pod, attachment, addresses } = record;
+  const found = known ?? (yield* read(keyOf(record)));
   if (found === undefined) throw new PodGone(pod);
   const spec = { ...(found.spec as object), containerID: attachment.containerId, ipNetworks: addresses };
   if ((yield* update({ ...found, spec })) === undefined) throw new PodGone(pod);
@@ -72,7 +66,7 @@ export function* putPodEndpoint(
 
 /** Creates or updates it. */
 export function* putEndpoint(record: EndpointRecord): Transaction<void> {
-  const key = keyOfEndpoint(record);
+  const key = keyOf(record);
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
     const found = yield* read(key);
@@ -110,13 +104,14 @@ function objectOf(record: EndpointRecord, key: EndpointKey, found: StoredObject 
 }
 
 /** Removes it, unless it belongs to another sandbox. Returns whether it existed. */
-export function* deleteEndpoint(key: EndpointKey, containerId: string): Transaction<boolean> {
+export function* deleteEndpoint(workload: Workload): Transaction<boolean> {
+  const key = keyOf(workload);
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
     const found = yield* read(key);
     if (found === undefined) return false;
     const { containerID = "" } = found.spec as EndpointSpec;
-    if (containerID !== "" && containerID !== containerId) return false;
+    if (containerID !== "" && containerID !== workload.attachment.containerId) return false;
     if (yield* remove(found)) return true;
   }
   throw new TooManyConflicts(`remove endpoint "${endpointName(key)}"`);

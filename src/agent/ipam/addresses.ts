@@ -15,7 +15,8 @@ import { releaseByHandle } from "../../ipam/release/release.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
-import { Assigner, type Assignment, type AssignOrder, type Workload } from "./assigner.ts";
+import type { Workload } from "../workload.ts";
+import { Assigner, type Assignment, type AssignOrder } from "./assigner.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
 
 export interface CollectOrder {

@@ -5,8 +5,6 @@
  *     a new block, or a borrowed one   one at a time for each node; those that wait for it then try the node's own again
  *     addresses that were requested    one at a time
  */
-import type { Attachment } from "../../identity/attachment.ts";
-import type { Pod } from "../../identity/pod.ts";
 import { type AssignArgs, autoAssign } from "../../ipam/assign/assign.ts";
 import type { Reach } from "../../ipam/assign/candidate.ts";
 import { isEarlierSandbox } from "../../ipam/assign/earlier.ts";
@@ -18,14 +16,8 @@ import { NoAddressError } from "../../ipam/no-address.ts";
 import type { Key } from "../../store/key.ts";
 import { nameOf } from "../../store/object-name.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
+import type { Workload } from "../workload.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
-
-/** The attachment that addresses are assigned to. */
-export interface Workload {
-  readonly node: string;
-  readonly attachment: Attachment;
-  readonly pod: Pod | undefined;
-}
 
 export interface AssignOrder extends Workload {
   /** One address from each. */

@@ -1,6 +1,7 @@
 /** The node agent and what it knows, for the attachments whose datastore is a cluster's. */
 import type { Pool } from "../../ipam/model/pool.ts";
 import { spoolDirectory } from "../../node-protocol/messages.ts";
+import { spoolFiles } from "../../node-protocol/spool.ts";
 import { ask, type ClusterPool, clusterPool, usesAgent } from "../../plugin/node-agent.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
@@ -25,7 +26,7 @@ export const noAgent: AgentFacts = { pools: [], fault: undefined, spooled: 0 };
 const timeoutMs = 5000;
 
 export function gatherAgent(cli: Cli, parts: readonly PartFile[]): AgentFacts {
-  const spooled = spooledIn(cli);
+  const spooled = spoolFiles(cli.sys).length;
   if (!parts.some(({ part }) => part !== undefined && usesAgent(part.document))) return { ...noAgent, spooled };
   try {
     const { pools = [] } = ask(cli.sys, { op: "pools", nodename: cli.node }, timeoutMs);
@@ -38,11 +39,6 @@ export function gatherAgent(cli: Cli, parts: readonly PartFile[]): AgentFacts {
 /** The pools that the NAT tables contain; `undefined` if the cluster's are not known. */
 export function natPools(own: readonly NatPool[], { pools }: AgentFacts): readonly NatPool[] | undefined {
   return pools && [...own, ...pools];
-}
-
-function spooledIn({ sys }: Cli): number {
-  if (sys.stat(spoolDirectory) === undefined) return 0;
-  return sys.listDir(spoolDirectory).filter((name) => name.endsWith(".json") && !name.startsWith(".")).length;
 }
 
 export function checkAgent({ fault }: AgentFacts): readonly Finding[] {

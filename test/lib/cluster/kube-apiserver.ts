@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, parseAllDocuments } from "yaml";
+import { parseJson } from "../../../src/store/json.ts";
 import { root } from "../suite.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { Etcd, freePort } from "./etcd.ts";
@@ -158,6 +159,13 @@ export class KubeApiserver {
     }
     // Discovery is not sufficient: each schema is served a little later.
     await sleep(500);
+  }
+
+  /** The same for a request that must succeed; the numbers of the answer are exact. */
+  async json<Body>(method: string, path: string, body?: object): Promise<Body> {
+    const { status, text } = await this.call(method, path, body);
+    if (status >= 300) throw new Error(`${method} ${path}: ${text}`);
+    return parseJson(text) as Body;
   }
 
   /** Applies a file of manifests as a superuser. */
