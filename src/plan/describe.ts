@@ -10,7 +10,7 @@ export const mainTable = 254;
 
 /** `10.0.0.5/32 dev cali123 scope link`: the arguments of `ip route add`. */
 export function describeRoute(route: Route): string {
-  const { destination, gateway, link, source, priority, table, mtu, advmss } = route;
+  const { destination, gateway, link, source, priority, table, mtu, advmss, protocol, onlink } = route;
   const words = [destination];
   if (gateway !== undefined) words.push("via", gateway);
   words.push("dev", link);
@@ -19,11 +19,13 @@ export function describeRoute(route: Route): string {
   if (familyOf(destination) === 4 && (gateway === undefined || scopeName(scope) !== "global")) {
     words.push("scope", scopeName(scope));
   }
+  if (protocol !== undefined) words.push("proto", `${protocol}`);
   if (table !== undefined) words.push("table", `${table}`);
   if (priority !== undefined) words.push("metric", `${priority}`);
   if (source !== undefined) words.push("src", source);
   if (mtu !== undefined) words.push("mtu", `${mtu}`);
   if (advmss !== undefined) words.push("advmss", `${advmss}`);
+  if (onlink) words.push("onlink");
   return words.join(" ");
 }
 

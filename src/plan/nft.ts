@@ -48,7 +48,7 @@ export interface NftChain {
   /** Absent: a regular chain, reached by jumps. */
   readonly hook?: {
     readonly type: "nat" | "filter";
-    readonly hook: "prerouting" | "output" | "postrouting";
+    readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
     readonly priority: number;
   };
   readonly rules: readonly NftRule[];

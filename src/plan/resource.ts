@@ -103,6 +103,10 @@ export interface Route {
   readonly table?: number;
   readonly mtu?: number;
   readonly advmss?: number;
+  /** The number of the program that created it (rtm_protocol, linux/rtnetlink.h). Default: 3, `boot`, as of ip(8). */
+  readonly protocol?: number;
+  /** The gateway is on the link, whatever its addresses say (RTNH_F_ONLINK). */
+  readonly onlink?: boolean;
   /** What to apply instead if another link has a route with the same destination, table and metric. */
   readonly instead?: readonly (Route | Rule)[];
 }

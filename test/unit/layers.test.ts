@@ -54,9 +54,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/node-protocol",
   ],
   "src/node-protocol": ["src/identity", "src/errors", "src/net"],
+  "src/net-protocol": ["src/plan", "src/errors", "src/net"],
   // Only for Node, and only for itself: plugins know the agent by its protocol.
   "src/agent": [
     "src/node-protocol",
+    "src/net-protocol",
+    "src/plan",
     "src/identity",
     "src/errors",
     "src/ipam",

@@ -72,7 +72,7 @@ export const NFT_SET_MAP = 8;
 export const NFT_SET_ELEM_INTERVAL_END = 1;
 export const NFT_DATA_VERDICT = 0xffffff00;
 export const NF_ACCEPT = 1;
-export const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
+export const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
 
 /** User data of a set (libnftnl's `enum nftnl_udata_set_types`), then the only kind that other objects carry. */
 export const setKeyByteOrder = 0;
