@@ -69,7 +69,7 @@ export class Spool {
     void run();
   }
 
-  /** Executes all waiting messages, up to the first one that cannot be executed now. */
+  /** Executes all waiting messages, but none after one that finds the datastore away: the rest would wait as long, one after another. */
   async sweep(): Promise<void> {
     for (const file of [...spoolFiles(this.#options.sys)].sort()) {
       try {
@@ -78,7 +78,7 @@ export class Spool {
         const isFinal = error instanceof CoreError && error.kind === "invalid";
         if (isFinal) this.#options.sys.rename(file, file + refusedSuffix);
         this.#options.onFailure(file, error as Error, isFinal);
-        if (!isFinal) return;
+        if (error instanceof CoreError && error.kind === "timeout") return;
       }
     }
   }

@@ -34,6 +34,7 @@ const conflict: StoreReply = { conflict: true };
 export class Blocks {
   readonly #store: AsyncStore;
   readonly #entries = new Map<string, Entry>();
+  #isListed = false;
   #revisions = 0;
 
   constructor(store: AsyncStore) {
@@ -43,6 +44,11 @@ export class Blocks {
   /** As it is in memory; `undefined`: not known. */
   get(cidr: string): StoredObject | undefined {
     return this.#entries.get(cidr)?.object;
+  }
+
+  /** All of the node's blocks, as they are in memory; `undefined` before the watch has listed them. */
+  all(): readonly StoredObject[] | undefined {
+    return this.#isListed ? [...this.#entries.values()].map(({ object }) => object) : undefined;
   }
 
   /** What the datastore told of a block, by an answer or by the watch. */
@@ -72,6 +78,7 @@ export class Blocks {
   /** All blocks, after the watch was restarted. */
   learnAll(objects: readonly StoredObject[]): void {
     const listed = new Set(objects.map(cidrOf));
+    this.#isListed = true;
     for (const [cidr, entry] of this.#entries) {
       entry.expected = undefined;
       if (!listed.has(cidr)) this.forget(cidr);

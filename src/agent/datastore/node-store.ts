@@ -10,6 +10,7 @@
  * **Nothing is decided by memory alone**: every write compares the revision, and what met a conflict is forgotten and read again. What only reads
  * (CHECK, STATUS) asks the datastore itself.
  */
+import { isBlock, ordinalsOfHandle } from "../../ipam/model/block.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { matches } from "../../store/filter.ts";
 import type { Key } from "../../store/key.ts";
@@ -73,6 +74,17 @@ export class NodeStore implements AsyncStore {
     }
   }
 
+  /** The node's blocks, as they are in memory; `undefined` while they are not known. */
+  ownBlocks(): readonly StoredObject[] | undefined {
+    return this.#node === undefined ? undefined : this.#blocks.all();
+  }
+
+  /** Whether a block of this node may have an address of the handle. Addresses that were borrowed from other nodes' blocks do not count. */
+  mayHold(handleId: string): boolean {
+    const blocks = this.ownBlocks();
+    return blocks?.some((block) => !isBlock(block) || ordinalsOfHandle(block.spec, handleId).length > 0) ?? true;
+  }
+
   #read(key: Key): StoreReply | Promise<StoreReply> {
     const name = nameOf(key);
     const known = this.#known(key, name);
@@ -101,7 +113,11 @@ export class NodeStore implements AsyncStore {
 
   /** Those of other nodes are not followed. */
   #learnBlock(block: StoredObject): void {
-    if (this.#node !== undefined && matches(block, { node: this.#node })) this.#blocks.learn(block, false);
+    if (this.#isOwn(block)) this.#blocks.learn(block, false);
+  }
+
+  #isOwn(block: StoredObject): boolean {
+    return this.#node !== undefined && matches(block, { node: this.#node });
   }
 
   #list(request: Extract<StoreRequest, { op: "list" }>): StoreReply | Promise<StoreReply> {

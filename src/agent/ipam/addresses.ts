@@ -30,16 +30,21 @@ export interface Clock {
   readonly nanoseconds: number;
 }
 
+/** A store that may know from memory that no block of this node has an address of a handle. */
+export interface WritingStore extends AsyncStore {
+  mayHold?(handleId: string): boolean;
+}
+
 /** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
 export class Addresses {
   readonly #datastore: AsyncDatastore;
-  readonly #transactions: AsyncStore;
+  readonly #transactions: WritingStore;
   readonly #clock: () => Clock;
   readonly #queue = new KeyedQueue();
   readonly #assigner = new Assigner(this.#queue);
 
   /** `transactions`: the datastore as what writes sees it (`NodeStore`). */
-  constructor(datastore: AsyncDatastore, clock: () => Clock, transactions: AsyncStore = datastore.store) {
+  constructor(datastore: AsyncDatastore, clock: () => Clock, transactions: WritingStore = datastore.store) {
     this.#datastore = datastore;
     this.#transactions = transactions;
     this.#clock = clock;
@@ -63,9 +68,10 @@ export class Addresses {
   /** Releases the attachment's addresses and returns them. Releasing nothing is success. */
   release({ attachment, pod }: Workload, ms: number): Promise<readonly Assigned[]> {
     const now = nanoseconds(this.#clock());
+    const legacy = legacyHandles(attachment, pod).filter((id) => this.#transactions.mayHold?.(id) ?? true);
     const releasing = function* () {
       const own = yield* releaseByHandle(handleIdOf(attachment), undefined, now);
-      return [...own, ...(yield* releaseLegacy(legacyHandles(attachment, pod)))];
+      return [...own, ...(yield* releaseLegacy(legacy))];
     };
     return driveAsync(releasing(), withDeadline(this.#transactions, ms));
   }

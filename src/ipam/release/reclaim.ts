@@ -17,7 +17,7 @@ export function* reclaimBlocks(node: string): Transaction<readonly string[]> {
   if (pools.length === 0 || faults.length > 0) return [];
   const scope = yield* readScope(pools, node, undefined);
   const reclaimed: string[] = [];
-  for (const object of yield* list("BlockAffinity")) {
+  for (const object of yield* list("BlockAffinity", { node })) {
     const { node: owner, cidr } = object.spec as AffinitySpec;
     if (owner !== node || canonicalPrefix(cidr) !== cidr || isWanted(pools, scope, cidr)) continue;
     const block = yield* readBlock(cidr);

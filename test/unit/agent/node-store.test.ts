@@ -73,6 +73,33 @@ describe("NodeStore", () => {
     expect(datastore.memory.all("IPAMHandle")).toEqual([]);
   });
 
+  test("a release reads nothing but its handle, and the handle of Calico 2 only where a block has it", async () => {
+    await addresses.assign(order("a"), ms);
+    const fresh = await agentOf("n1");
+    let start = datastore.requests.length;
+    expect(await fresh.release(order("a"), ms)).toHaveLength(1);
+    expect(counted(start)).toEqual({ "read IPAMHandle": 1, "update IPAMBlock": 1, "delete IPAMHandle": 1 });
+    const legacy = { handleId: "ns.old", node: "n1", attributes: {}, now: 1n };
+    await datastore.transact(function* () {
+      const pools = yield* listPools();
+      return yield* autoAssign({ ...legacy, pools, wanted: [{ family: 4, pools: [], count: 1 }] });
+    });
+    await sleep(10);
+    start = datastore.requests.length;
+    expect(await fresh.release(order("old"), ms)).toHaveLength(1);
+    expect(counted(start)).toMatchObject({ "read IPAMHandle": 2 });
+    expect(allocated()).toBe(0);
+  });
+
+  test("GC lists only this node's affinities, from memory", async () => {
+    await addresses.assign(order("a"), ms);
+    await sleep(10);
+    const start = datastore.requests.length;
+    await addresses.collect({ node: "n1", network: "net", valid: [] }, ms);
+    expect(counted(start)["list BlockAffinity"]).toBeUndefined();
+    expect(allocated()).toBe(0);
+  });
+
   test("claims one block when many need one, and the next when it is full", async () => {
     await assignAll(names(30));
     expect(datastore.memory.all("IPAMBlock")).toHaveLength(1);

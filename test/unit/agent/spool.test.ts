@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Spool } from "../../../src/agent/spool.ts";
-import { CoreError } from "../../../src/errors/core-error.ts";
+import { CoreError, type ErrorKind } from "../../../src/errors/core-error.ts";
 import { type ReleaseMessage, spoolDirectory } from "../../../src/node-protocol/messages.ts";
 import { spool } from "../../../src/node-protocol/spool.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
@@ -14,9 +14,9 @@ const message: ReleaseMessage = {
 const file = `${spoolDirectory}/net:c1:eth0:release.json`;
 
 class Failure extends CoreError {
-  readonly kind: "timeout" | "invalid";
+  readonly kind: ErrorKind;
 
-  constructor(kind: "timeout" | "invalid") {
+  constructor(kind: ErrorKind) {
     super(`it is ${kind}`);
     this.kind = kind;
   }
@@ -45,12 +45,24 @@ test("Spool executes a message that a plugin left, and removes its file", async 
   expect(sys.stat(file)).toBeUndefined();
 });
 
-test("Spool keeps a file that fails now, and tries no other", async () => {
+test("Spool keeps a file while the datastore is away, and tries no other", async () => {
   const { own, told, sys } = fresh(() => Promise.reject(new Failure("timeout")));
   spool(sys, { ...attachment, containerId: "c2" }, message);
   await own.sweep();
   expect(told).toEqual([`waits ${file}: it is timeout`]);
   expect(own.pending()).toBe(2);
+});
+
+test.each([
+  ["a bug", new Error("x is not a function")],
+  ["a failure that is its own", new Failure("datastore")],
+])("Spool keeps a file that meets %s, and executes the others", async (_, failure) => {
+  const { own, told, sys } = fresh((text) => (text.includes('"c1"') ? Promise.reject(failure) : Promise.resolve()));
+  const other = { ...attachment, containerId: "c2" };
+  spool(sys, other, { ...message, attachment: { ...message.attachment, containerID: "c2" } });
+  await own.sweep();
+  expect(told).toEqual([`waits ${file}: ${failure.message}`, `done ${file.replace("c1", "c2")}`]);
+  expect(own.pending()).toBe(1);
 });
 
 test("Spool sets aside a message that can never succeed, and continues", async () => {
