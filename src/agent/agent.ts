@@ -19,6 +19,7 @@ import { Addresses } from "./ipam/addresses.ts";
 import { KeyedQueue } from "./ipam/keyed-queue.ts";
 import { lockAgent } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
+import { beginNetwork } from "./network/begin.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { AgentSettings } from "./settings/read.ts";
 import { type Answered, type Answerer, answer, serveMessage } from "./socket/answer.ts";
@@ -65,6 +66,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       heldBack: watch.heldBack,
       onAnswer: observer(metrics, log),
     };
+    const { network } = settings;
+    if (network !== undefined) {
+      beginNetwork(network, { node, datastore, transactions, sys, health, metrics, log, signal });
+    }
     const spool = followSpool(answerer, { sys, metrics, log, signal });
     const socket = await servePlugins(settings.socket, metrics, answerer);
     ends.push(() => socket.drain(drainMs));

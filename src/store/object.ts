@@ -6,7 +6,9 @@ export type Kind =
   | "IPAMConfig"
   /** Information about the cluster for Calico's programs, for instance whether the datastore may be written to. */
   | "ClusterInformation"
-  /** Stored for its labels, which the selectors of pools match. */
+  /** Settings of Calico's node agent. */
+  | "FelixConfiguration"
+  /** Its labels, which the selectors of pools match, and its addresses. */
   | "Node"
   | "Namespace"
   | "IPAMBlock"

@@ -65,6 +65,7 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
     calicoVersion: z.string().optional(),
     datastoreReady: z.boolean().optional(),
   }),
+  FelixConfiguration: z.looseObject({}),
   IPAMBlock: z.strictObject({
     cidr: network,
     affinity: z.string().nullish(),

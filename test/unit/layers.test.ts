@@ -67,6 +67,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/store/cluster",
     "src/host",
     "src/net",
+    "src/plan",
+    "src/net-protocol",
     "src/plugin",
   ],
   plugins: [
@@ -89,6 +91,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** The file that every directory may import. */
 const openFiles = ["src/host/sys.ts"];
+/** What the node agent shares with a plugin: the tables that both keep. */
+const sharedTables = "plugins/calico/nat-outgoing.ts";
 /** The parts of a plugin that the operator's command may import: its schema and parser, its planner, and its names on a node. */
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
 /** The layout and the numbers of attributes: only for the codec. */
@@ -213,6 +217,7 @@ function isForbidden({ file, target }: Import): boolean {
   const from = layerOf(file);
   const to = layerOf(target);
   if (from === "src/cli" && configurations.test(target)) return false;
+  if (from === "src/agent" && target === sharedTables) return false;
   return from !== to && !openFiles.includes(target) && !(mayImport[from] ?? []).includes(to);
 }
 

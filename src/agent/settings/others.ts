@@ -10,10 +10,6 @@ const no = /^(false|no|0|f|n)$/i;
 const bgp = "it speaks no BGP";
 
 export const refusedSettings: Readonly<Record<string, Refused>> = {
-  CALICO_NETWORKING_BACKEND: {
-    accepts: /^none$/,
-    reason: "it makes no routes to other nodes; leave it out, or set it to none, and keep a node agent that does",
-  },
   CALICO_MANAGE_CNI: { accepts: no, reason: "it writes no kubeconfig for plugins" },
   CALICO_DISABLE_FILE_LOGGING: { accepts: /^true$/i, reason: "it logs to its standard output alone" },
   CALICO_K8S_NODE_REF: { reason: "it finds the node's Kubernetes Node by NODENAME" },
@@ -31,5 +27,5 @@ export const settingPrefix = /^(CALICO_|FELIX_|ETCD_|IP_|IP6_|K8S_|TORTIE_)/;
 /** Variables that Kubernetes sets for services whose names start this way: `CALICO_TYPHA_PORT_5473_TCP_ADDR`. */
 export const ofService = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?)$/;
 
-/** Felix's own settings, about policies, routes and tunnels. */
+/** Felix's own settings, about policies and more. */
 export const ofFelix = /^FELIX_/;

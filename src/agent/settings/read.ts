@@ -9,6 +9,7 @@ import { lengthOf } from "../../net/prefix.ts";
 import { defaultSocket } from "../../node-protocol/messages.ts";
 import { type ClusterSettings, type Environment, InvalidSetting, readSettings } from "../../store/cluster/settings.ts";
 import { type Method, parseMethod } from "../address/method.ts";
+import type { NetworkSettings } from "../network/network-settings.ts";
 import { ofFelix, ofService, refusedSettings, settingPrefix } from "./others.ts";
 import { datastoreShape, type Settings, settingsSchema } from "./schema.ts";
 import type { LogLevel } from "./values.ts";
@@ -31,6 +32,8 @@ export interface AgentSettings {
   readonly waitsForDatastore: boolean;
   /** Pools to create for a family that has none. */
   readonly pools: readonly DefaultPool[];
+  /** `undefined`: it leaves the node's routes alone. */
+  readonly network: NetworkRole | undefined;
   readonly health: Listener | undefined;
   readonly metrics: Listener | undefined;
   readonly logLevel: LogLevel;
@@ -40,6 +43,18 @@ export interface OwnAddress {
   /** `unset`: the address in the Node, and for IPv4 without one `autodetect`. Otherwise an address, with or without a prefix length. */
   readonly wanted: string;
   readonly method: Method;
+}
+
+/** What the agent does for the network between nodes. */
+export interface NetworkRole {
+  readonly settings: NetworkSettings;
+  /** Whether BGP carries the routes of pools without encapsulation. */
+  readonly usesBgp: boolean;
+  readonly hasIpv6: boolean;
+  /** 0: never. */
+  readonly refreshMs: number;
+  /** The path of `tortie-net`. */
+  readonly program: string;
 }
 
 export interface DefaultPool {
@@ -84,7 +99,7 @@ export function readAgentSettings(environment: Environment): ReadSettings {
   const settings = parsed.data ?? {};
   faults.push(...contradictionsIn(settings));
   if (faults.length > 0 || cluster === undefined) throw new InvalidSettings(faults);
-  return { settings: agentSettings(settings, cluster, given), unused: unusedIn(given) };
+  return { settings: agentSettings(settings, cluster), unused: unusedIn(given) };
 }
 
 type Given = Readonly<Record<string, string | undefined>>;
@@ -130,6 +145,12 @@ function contradictionsIn(settings: Settings): readonly string[] {
       `cannot use ${prefix}_BLOCK_SIZE="${size}" beside ${prefix}_CIDR="${cidr}": a block would be larger than it`,
     );
   }
+  const { CALICO_NETWORKING_BACKEND: backend = "none", TORTIE_NODENAME_FROM_REQUEST: isMany = false } = settings;
+  if (isMany && backend !== "none") {
+    found.push(
+      `cannot use CALICO_NETWORKING_BACKEND="${backend}" beside TORTIE_NODENAME_FROM_REQUEST=true: the routes are those of one node`,
+    );
+  }
   return found;
 }
 
@@ -137,7 +158,7 @@ function unusedIn(given: Given): readonly string[] {
   return Object.keys(given).flatMap((name) => {
     const isKnown = name in settingsSchema.shape || name in refusedSettings || isPrefixed(name);
     if (isKnown || !settingPrefix.test(name) || ofService.test(name)) return [];
-    const why = ofFelix.test(name) ? "this agent has none of Felix' policies, routes and tunnels" : "it is not known";
+    const why = ofFelix.test(name) ? "this agent does nothing that it could set" : "it is not known";
     return [`${name} is not used: ${why}`];
   });
 }
@@ -149,7 +170,7 @@ function isPrefixed(name: string): boolean {
 
 const firstFound = parseMethod("first-found") as Method;
 
-function agentSettings(settings: Settings, cluster: ClusterSettings, given: Given): AgentSettings {
+function agentSettings(settings: Settings, cluster: ClusterSettings): AgentSettings {
   return {
     cluster,
     nodename: settings.NODENAME,
@@ -160,11 +181,12 @@ function agentSettings(settings: Settings, cluster: ClusterSettings, given: Give
       4: { wanted: settings.IP ?? "unset", method: settings.IP_AUTODETECTION_METHOD ?? firstFound },
       6: { wanted: settings.IP6 ?? "unset", method: settings.IP6_AUTODETECTION_METHOD ?? firstFound },
     },
-    recordsAddresses: given.CALICO_NETWORKING_BACKEND !== "none",
+    recordsAddresses: settings.CALICO_NETWORKING_BACKEND !== "none",
     checksAddresses: settings.DISABLE_NODE_IP_CHECK !== true,
     clusterTypes: (settings.CLUSTER_TYPE ?? "").split(",").filter((type) => type !== ""),
     waitsForDatastore: settings.WAIT_FOR_DATASTORE ?? false,
     pools: settings.NO_DEFAULT_POOLS === true ? [] : [...poolOf(settings, 4), ...poolOf(settings, 6)],
+    network: networkOf(settings),
     health: settings.FELIX_HEALTHENABLED
       ? { host: settings.FELIX_HEALTHHOST ?? "localhost", port: settings.FELIX_HEALTHPORT ?? 9099 }
       : undefined,
@@ -172,6 +194,26 @@ function agentSettings(settings: Settings, cluster: ClusterSettings, given: Give
       ? { host: settings.FELIX_PROMETHEUSMETRICSHOST, port: settings.FELIX_PROMETHEUSMETRICSPORT ?? 9091 }
       : undefined,
     logLevel: settings.FELIX_LOGSEVERITYSCREEN ?? "info",
+  };
+}
+
+/** Only on request, although Calico's default is `bird`: an agent without this setting changes no route. */
+function networkOf(settings: Settings): NetworkRole | undefined {
+  const { CALICO_NETWORKING_BACKEND: backend = "none" } = settings;
+  if (backend === "none") return undefined;
+  return {
+    settings: {
+      vxlanMTU: settings.FELIX_VXLANMTU,
+      vxlanMTUV6: settings.FELIX_VXLANMTUV6,
+      vxlanVNI: settings.FELIX_VXLANVNI,
+      vxlanPort: settings.FELIX_VXLANPORT,
+      ipipMTU: settings.FELIX_IPINIPMTU,
+      programClusterRoutes: settings.FELIX_PROGRAMCLUSTERROUTES,
+    },
+    usesBgp: backend === "bird",
+    hasIpv6: settings.FELIX_IPV6SUPPORT ?? true,
+    refreshMs: (settings.FELIX_ROUTEREFRESHINTERVAL ?? 90) * 1000,
+    program: settings.TORTIE_NET ?? "/opt/cni/bin/tortie-net",
   };
 }
 

@@ -1,9 +1,12 @@
 /** Every setting, by the name of its environment variable. The command line has an option for each: `ETCD_ENDPOINTS` is `--etcd-endpoints`. */
 import * as z from "zod";
 import {
+  backend,
+  clusterRoutes,
   encapsulation,
   logLevel,
   method,
+  mtu,
   nodeName,
   numberBetween,
   ownAddress,
@@ -75,7 +78,25 @@ const pools = {
   CALICO_IPV6POOL_NAT_OUTGOING: yesOrNo.describe("as for IPv4; default false"),
   CALICO_IPV6POOL_NODE_SELECTOR: selector.describe("as for IPv4"),
   CALICO_IPV6POOL_DISABLE_BGP_EXPORT: yesOrNo.describe("as for IPv4"),
-  FELIX_IPV6SUPPORT: yesOrNo.describe("false: make no IPv6 pool; default true"),
+  FELIX_IPV6SUPPORT: yesOrNo.describe("false: make no IPv6 pool and no routes of IPv6; default true"),
+};
+
+const network = {
+  CALICO_NETWORKING_BACKEND: backend.describe(
+    "`vxlan` or `bird`: make the routes to other nodes' pods, with `bird` except those of pools without encapsulation; `none`: record no address of the node either; default: make no routes",
+  ),
+  FELIX_VXLANMTU: mtu.describe("MTU of vxlan.calico, at most the uplink's less 50, which is the default"),
+  FELIX_VXLANMTUV6: mtu.describe("MTU of vxlan-v6.calico, at most the uplink's less 70, which is the default"),
+  FELIX_VXLANVNI: numberBetween(1, 16_777_215).describe("VXLAN's network identifier; default 4096"),
+  FELIX_VXLANPORT: port.describe("its UDP port; default 4789"),
+  FELIX_IPINIPMTU: mtu.describe("MTU of tunl0, at most the uplink's less 20, which is the default"),
+  FELIX_PROGRAMCLUSTERROUTES: clusterRoutes.describe(
+    "`Enabled`: make the routes of pools without encapsulation too; default with `vxlan`. `EnabledIPIPOnly` or `Disabled`: leave them to BGP; default with `bird`",
+  ),
+  FELIX_ROUTEREFRESHINTERVAL: numberBetween(0, 86_400, "seconds").describe(
+    "how often everything is compared with the kernel, in seconds; 0: only what changes; default 90",
+  ),
+  TORTIE_NET: path.describe("the program that changes the kernel; default /opt/cni/bin/tortie-net"),
 };
 
 const process = {
@@ -93,12 +114,12 @@ const process = {
 };
 
 /** All settings, in the order of the documents. */
-export const settingsSchema = z.object({ ...datastoreShape, ...node, ...pools, ...process }).partial();
+export const settingsSchema = z.object({ ...datastoreShape, ...node, ...pools, ...network, ...process }).partial();
 
 export type Settings = z.output<typeof settingsSchema>;
 
 /** In the order of the documents. */
 export function describeSettings(): readonly { readonly name: string; readonly meaning: string }[] {
-  const types: Readonly<Record<string, z.ZodType>> = { ...datastoreShape, ...node, ...pools, ...process };
+  const types: Readonly<Record<string, z.ZodType>> = { ...datastoreShape, ...node, ...pools, ...network, ...process };
   return Object.entries(types).map(([name, { description = "" }]) => ({ name, meaning: description }));
 }

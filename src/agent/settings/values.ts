@@ -19,6 +19,12 @@ export const yesOrNo = z
   .refine((value) => yes.test(value) || no.test(value), "true or false")
   .transform((value) => yes.test(value));
 
+/** 0: the default. */
+export const mtu = numberBetween(0, 65_535, "an MTU");
+
+export const backend = z.enum(["vxlan", "bird", "none"], "vxlan, bird or none");
+export const clusterRoutes = z.enum(["Enabled", "EnabledIPIPOnly", "Disabled"], "Enabled, EnabledIPIPOnly or Disabled");
+
 export const port = numberBetween(1, 65535, "a port");
 
 export function numberBetween(minimum: number, maximum: number, what = "a number") {

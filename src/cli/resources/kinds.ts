@@ -5,7 +5,7 @@ import { CliError, exitStatus } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 
 /** Kinds that the command writes. The embedded datastore is always ready and has no policy. */
-export type StoredKind = Exclude<Kind, "ClusterInformation" | "Profile" | "WorkloadEndpoint">;
+export type StoredKind = Exclude<Kind, "ClusterInformation" | "FelixConfiguration" | "Profile" | "WorkloadEndpoint">;
 export type ResourceKind = StoredKind | "WorkloadEndpoint";
 
 export const resourceKinds: readonly ResourceKind[] = [

@@ -24,6 +24,7 @@ const plurals: Readonly<Partial<Record<Kind, string>>> = {
   IPPool: "ippools",
   IPReservation: "ipreservations",
   ClusterInformation: "clusterinformations",
+  FelixConfiguration: "felixconfigurations",
   Node: "nodes",
   WorkloadEndpoint: "workloadendpoints",
   Profile: "profiles",

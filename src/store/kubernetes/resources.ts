@@ -36,6 +36,7 @@ const plurals: Readonly<Record<Kind, string>> = {
   IPReservation: "ipreservations",
   IPAMConfig: "ipamconfigs",
   ClusterInformation: "clusterinformations",
+  FelixConfiguration: "felixconfigurations",
   IPAMBlock: "ipamblocks",
   BlockAffinity: "blockaffinities",
   IPAMHandle: "ipamhandles",

@@ -27,6 +27,7 @@ describe("readAgentSettings()", () => {
         6: { wanted: "unset", method: { kind: "first-found" } },
       },
       recordsAddresses: true,
+      network: undefined,
       checksAddresses: true,
       waitsForDatastore: false,
       health: undefined,
@@ -92,7 +93,7 @@ describe("readAgentSettings()", () => {
     [{ NO_DEFAULT_POOLS: "true", CALICO_IPV4POOL_CIDR: "10.0.0.0/16" }, "NO_DEFAULT_POOLS"],
     [{ CALICO_IPV4POOL_IPIP: "Always", CALICO_IPV4POOL_VXLAN: "CrossSubnet" }, "one encapsulation"],
     [{ CALICO_IPV4POOL_CIDR: "10.0.0.0/28", CALICO_IPV4POOL_BLOCK_SIZE: "26" }, "larger"],
-    [{ CALICO_NETWORKING_BACKEND: "bird" }, "routes to other nodes"],
+    [{ CALICO_NETWORKING_BACKEND: "vlan" }, "vxlan, bird or none"],
     [{ FELIX_WIREGUARDENABLED: "true" }, "encrypts nothing"],
   ])("refuses %j", (environment, reason) => {
     expect(faultsOf({ ...etcd, ...environment })).toEqual([expect.stringContaining(reason)]);
@@ -103,6 +104,24 @@ describe("readAgentSettings()", () => {
     expect(readAgentSettings(environment)).toMatchObject({ settings: { recordsAddresses: false }, unused: [] });
   });
 
+  test("makes routes only if it is told to be the node's networking", () => {
+    const vxlan = { ...etcd, CALICO_NETWORKING_BACKEND: "vxlan", FELIX_VXLANMTU: "1400", FELIX_VXLANVNI: "7" };
+    expect(readAgentSettings(vxlan)).toMatchObject({
+      settings: {
+        recordsAddresses: true,
+        network: {
+          settings: { vxlanMTU: 1400, vxlanVNI: 7, vxlanPort: undefined },
+          ...{ usesBgp: false, hasIpv6: true, refreshMs: 90_000, program: "/opt/cni/bin/tortie-net" },
+        },
+      },
+      unused: [],
+    });
+    const bird = { ...etcd, CALICO_NETWORKING_BACKEND: "bird", FELIX_ROUTEREFRESHINTERVAL: "0" };
+    expect(readAgentSettings(bird).settings.network).toMatchObject({ usesBgp: true, refreshMs: 0 });
+    const many = { ...etcd, CALICO_NETWORKING_BACKEND: "vxlan", TORTIE_NODENAME_FROM_REQUEST: "true" };
+    expect(faultsOf(many)).toEqual([expect.stringContaining("routes are those of one node")]);
+  });
+
   test("a small pool has blocks as large as itself", () => {
     const { settings } = readAgentSettings({ ...etcd, CALICO_IPV4POOL_CIDR: "10.0.0.0/28" });
     expect(settings.pools[0]?.spec).toMatchObject({ blockSize: 28 });
@@ -111,13 +130,13 @@ describe("readAgentSettings()", () => {
   test("names what is not used, and no variable of a service", () => {
     const { unused } = readAgentSettings({
       ...{ CALICO_ETCD_ENDPOINTS: "http://127.0.0.1:2379", PATH: "/bin" },
-      ...{ CALICO_IPV4POL_CIDR: "10.0.0.0/16", FELIX_IPINIPMTU: "0" },
+      ...{ CALICO_IPV4POL_CIDR: "10.0.0.0/16", FELIX_BPFLOGLEVEL: "off" },
       ...{ CALICO_TYPHA_PORT: "tcp://10.0.0.1:5473", CALICO_TYPHA_PORT_5473_TCP_ADDR: "10.0.0.1" },
       ...{ CALICO_TYPHA_SERVICE_HOST: "10.0.0.1", CALICO_TYPHA_SERVICE_PORT_CALICO_TYPHA: "5473" },
     });
     expect(unused).toEqual([
       expect.stringMatching(/^CALICO_IPV4POL_CIDR is not used: it is not known/),
-      expect.stringMatching(/^FELIX_IPINIPMTU is not used: this agent has none of Felix'/),
+      expect.stringMatching(/^FELIX_BPFLOGLEVEL is not used: this agent does nothing that it could set/),
     ]);
   });
 });

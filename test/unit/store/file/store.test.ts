@@ -205,6 +205,7 @@ const specs: Readonly<Record<Kind, object>> = {
   Profile: {},
   WorkloadEndpoint: { orchestrator: "k8s", node: "n", pod: "p", endpoint: "eth0" },
   ClusterInformation: {},
+  FelixConfiguration: {},
   IPAMBlock: { cidr: "10.0.0.0/26", allocations: [], unallocated: [], attributes: [], sequenceNumber: 1 },
   BlockAffinity: { cidr: "10.0.0.0/26", node: "n", state: "confirmed", deleted: "false" },
   IPAMHandle: { handleID: "x", block: {} },

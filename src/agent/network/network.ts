@@ -1,0 +1,227 @@
+/**
+ * The node's network, kept as the cluster wants it:
+ *
+ *     pools, blocks, nodes (followed) ─┐
+ *     this node's interfaces ──────────┼─► plan ──► what changed ──► tortie-net ──► kernel
+ *     the refresh interval ────────────┘              ▲                  │
+ *                                                     └── events ◄───────┘
+ *
+ * **Nothing is planned before everything was listed once**, so that the start of an agent changes no route. While the datastore is away, the plan stays.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
+import { CoreError } from "../../errors/core-error.ts";
+import type { Sys } from "../../host/sys.ts";
+import { addressOf } from "../../net/prefix.ts";
+import type { NetEvent, Report } from "../../net-protocol/messages.ts";
+import type { NodePlan } from "../../plan/node-plan.ts";
+import { planForwarding } from "../../plugin/forwarding.ts";
+import type { AgentLog } from "../start/start-node.ts";
+import { readLocalLinks } from "./local-links.ts";
+import { writeMtu } from "./mtu-file.ts";
+import { ipipDevice, vxlanDevices } from "./names.ts";
+import { NetProcess } from "./net-process.ts";
+import { type NetworkSettings, resolveSettings } from "./network-settings.ts";
+import type { NetworkStore } from "./network-store.ts";
+import { type NetworkPlan, planNetwork } from "./plan.ts";
+import { changeBetween, type IndexedPlan, indexPlan } from "./plan-change.ts";
+import type { Snapshot, Surroundings } from "./snapshot.ts";
+import type { Trouble } from "./trouble.ts";
+
+export interface NetworkOptions {
+  readonly node: string;
+  readonly sys: Sys;
+  readonly log: AgentLog;
+  readonly signal: AbortSignal;
+  /** The path of `tortie-net`. */
+  readonly program: string;
+  readonly settings: NetworkSettings;
+  readonly usesBgp: boolean;
+  readonly hasIpv6: boolean;
+  /** How often the whole plan is compared with the kernel; 0: only when something changes. */
+  readonly refreshMs: number;
+  /** Why the network is not as it should be; `undefined`: it is. */
+  readonly onState: (reason: string | undefined) => void;
+}
+
+/** Changes that come together are planned together. */
+const quietMs = 10;
+const firstRetryMs = 500;
+const maxRetryMs = 10_000;
+
+export class Network {
+  readonly #store: NetworkStore;
+  readonly #options: NetworkOptions;
+  readonly #process: NetProcess;
+  /** What `tortie-net` was last told, and applied; `undefined`: it must be told everything. */
+  #told: IndexedPlan | undefined;
+  #isRunning = false;
+  #isDue = false;
+  #failures = 0;
+  #lastReason: string | undefined;
+  #hasReported = false;
+  #troubles: ReadonlyMap<string, Trouble> = new Map();
+  #wake = () => {};
+
+  constructor(store: NetworkStore, options: NetworkOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#process = new NetProcess({
+      program: options.program,
+      signal: options.signal,
+      onStart: () => {
+        this.#isRunning = true;
+        this.#told = undefined;
+        this.poke();
+      },
+      onEnd: (error) => {
+        this.#isRunning = false;
+        this.#told = undefined;
+        this.#setReason(error.message);
+      },
+      onEvent: (event) => this.#onEvent(event),
+    });
+    options.onState("the routes to other nodes are not in place yet");
+    void this.#follow();
+  }
+
+  /** Something changed. */
+  poke(): void {
+    this.#isDue = true;
+    this.#wake();
+  }
+
+  async #follow(): Promise<void> {
+    const { signal, refreshMs } = this.#options;
+    let refreshed = performance.now();
+    while (!signal.aborted) {
+      if (!this.#isDue) await this.#nextTurn(refreshMs);
+      await sleep(quietMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#isDue = false;
+      if (refreshMs > 0 && performance.now() - refreshed >= refreshMs) this.#told = undefined;
+      if (this.#told === undefined) refreshed = performance.now();
+      if (this.#isRunning && this.#store.isComplete) await this.#bringAbout();
+    }
+  }
+
+  /** Waits until something changes, a failure is to be tried again, or the plan is to be refreshed. */
+  #nextTurn(refreshMs: number): Promise<void> {
+    const retryMs = Math.min(maxRetryMs, firstRetryMs * 2 ** (this.#failures - 1));
+    const waitMs = this.#failures > 0 ? retryMs : refreshMs > 0 ? refreshMs : maxTimerMs;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#options.signal.addEventListener("abort", this.#wake, { once: true });
+    });
+  }
+
+  async #bringAbout(): Promise<void> {
+    const { plan, mtu, troubles } = this.#planned();
+    this.#tell(troubles);
+    const own = troubles.find(({ isOwn }) => isOwn);
+    if (plan === undefined) {
+      this.#failures++;
+      this.#setReason(own?.message ?? "this node's address is not known yet");
+      return;
+    }
+    if (mtu !== undefined && writeMtu(mtu, this.#options.sys)) this.#options.log.info({ mtu }, "MTU of pods written");
+    const report = await this.#send(plan);
+    if (report === undefined) return;
+    for (const { what, error } of report.failures)
+      this.#options.log.warn({ what, error: error.message }, "not applied");
+    const [failure] = report.failures;
+    this.#failures = failure === undefined ? 0 : this.#failures + 1;
+    if (failure !== undefined) this.#told = undefined;
+    this.#setReason(failure === undefined ? own?.message : `${failure.what}: ${failure.error.message}`);
+  }
+
+  /** `undefined`: it was not answered. */
+  async #send(plan: NodePlan): Promise<Report | undefined> {
+    const indexed = indexPlan(plan);
+    const change = this.#told && changeBetween(this.#told, indexed);
+    if (change !== undefined && change.add.length === 0 && change.remove.length === 0) {
+      return { applied: 0, removed: [], failures: [], tunnels: [] };
+    }
+    const start = performance.now();
+    try {
+      const report = await this.#process.request(change ?? { plan });
+      this.#told = indexed;
+      const ms = Math.round(performance.now() - start);
+      const { applied, removed } = report;
+      if (applied > 0 || removed.length > 0) this.#options.log.info({ applied, removed, ms }, "network changed");
+      return report;
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      this.#told = undefined;
+      this.#failures++;
+      this.#setReason(error.message);
+      return undefined;
+    }
+  }
+
+  #planned(): NetworkPlan {
+    const { node, settings, usesBgp, hasIpv6 } = this.#options;
+    const { pools, blocks, nodes, configurations } = this.#store;
+    const snapshot: Snapshot = {
+      ...{ node, pools, blocks, nodes, usesBgp, hasIpv6 },
+      links: readLocalLinks(),
+      settings: resolveSettings(settings, configurations, node),
+    };
+    return planNetwork(snapshot, this.#surroundings(snapshot));
+  }
+
+  #surroundings({ node, nodes, blocks, pools }: Snapshot): Surroundings {
+    const addresses = Object.values(nodes.get(node)?.addresses ?? {}).map(addressOf);
+    // The last pod's DEL removes the tables.
+    const hasPods = blocks.some(({ hasOwnPods }) => hasOwnPods);
+    const inOrder = [...pools].sort(({ name: one }, { name: other }) => (one < other ? -1 : Number(one > other)));
+    return {
+      forwarding: planForwarding(this.#options.sys, addresses).filter((one) => one.kind === "sysctl"),
+      nat: hasPods ? natOutgoing(inOrder.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }))) : [],
+    };
+  }
+
+  #onEvent(event: NetEvent): void {
+    const { log } = this.#options;
+    if (event.event === "repaired") {
+      const { applied, removed, failures } = event;
+      log.warn({ applied, removed, failures }, "another program had changed the network; put back");
+    } else if (isOfUplink(event)) this.poke();
+  }
+
+  #setReason(reason: string | undefined): void {
+    if (reason === this.#lastReason && this.#hasReported) return;
+    this.#hasReported = true;
+    this.#lastReason = reason;
+    this.#options.onState(reason);
+    if (reason === undefined) this.#options.log.info({}, "network is in place");
+    else this.#options.log.warn({ reason }, "network is not in place");
+  }
+
+  /** Logs a trouble once. */
+  #tell(troubles: readonly Trouble[]): void {
+    for (const { about, message } of troubles) {
+      if (this.#troubles.get(about)?.message !== message) this.#options.log.warn({ error: message }, "network trouble");
+    }
+    this.#troubles = new Map(troubles.map((trouble) => [trouble.about, trouble]));
+  }
+
+  /** How many troubles there are. */
+  get troubles(): number {
+    return this.#troubles.size;
+  }
+}
+
+/** The longest time that a timer takes. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** Whether it may change which interface has this node's address, or its MTU. */
+function isOfUplink(event: NetEvent): boolean {
+  const link = event.event === "link" ? event.name : event.event === "address" ? event.link : undefined;
+  const isTunnel = link === ipipDevice || Object.values(vxlanDevices).some((device) => device === link);
+  return link !== undefined && !isTunnel && !link.startsWith("cali");
+}
