@@ -99,7 +99,7 @@ export const embedded: AddressSource = {
     const { conf } = request;
     const node = nodeOf(request, context);
     const datastore = datastoreOf(request, context, node.leftOut);
-    checkReadiness(conf, nodename(conf.node, context.sys), node.surroundings, nowNs(context.sys), datastore);
+    checkReadiness(conf, nodename(conf.node, context.sys), node.poolContext, nowNs(context.sys), datastore);
   },
 };
 
@@ -124,7 +124,7 @@ function addAddresses(request: AddRequest<IpamConf>, context: Context, details: 
     const isShort = addresses.length === 0 && conf.gateways.length === 0;
     const last = isShort ? yield* assignFromLast({ ...assignArgs, wanted }) : undefined;
     if (last !== undefined) return last;
-    return yield* withDefaultPools(requests.configured, node.surroundings, function* (pools) {
+    return yield* withDefaultPools(requests.configured, node.poolContext, function* (pools) {
       if (isWhole) details.pools = pools.pools;
       subnets = pools.pools;
       const reserved = reservedAddresses(subnets, conf.gateways);

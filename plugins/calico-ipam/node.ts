@@ -1,7 +1,7 @@
 /** The node's addresses and networks, which pods' addresses must not overlap. */
 import { Executor } from "../../src/dataplane/executor.ts";
 import type { NodesOwn } from "../../src/ipam/assign/candidate.ts";
-import type { Surroundings } from "../../src/ipam/assign/default-pools.ts";
+import type { PoolContext } from "../../src/ipam/assign/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
 import { type NodeNetworks, withoutPodGateways } from "../../src/net/node-networks.ts";
 import type { Context, JsonObject } from "../../src/plugin/plugin.ts";
@@ -11,7 +11,7 @@ import type { IpamConf } from "./conf.ts";
 
 export interface Node {
   readonly own: NodesOwn;
-  readonly surroundings: Surroundings;
+  readonly poolContext: PoolContext;
   /** Called with each damaged object that the store omits from a listing. */
   leftOut(error: StoreError): void;
   /** Runs `body` and closes the connections that it opened. */
@@ -38,7 +38,7 @@ export function nodeOf(
       }
       return found;
     },
-    surroundings: {
+    poolContext: {
       random: () => sys.randomBytes(5),
       networks(family) {
         if (!routed) return undefined;

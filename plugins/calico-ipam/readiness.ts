@@ -1,6 +1,6 @@
 /** STATUS: whether an ADD could assign addresses now. */
 import { CniError, code } from "../../src/cni/error.ts";
-import { missingPools, type Surroundings } from "../../src/ipam/assign/default-pools.ts";
+import { missingPools, type PoolContext } from "../../src/ipam/assign/default-pools.ts";
 import type { Wanted } from "../../src/ipam/assign/pool-selection.ts";
 import { roomFor } from "../../src/ipam/assign/room.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
@@ -14,7 +14,7 @@ import type { IpamConf } from "./conf.ts";
 export function checkReadiness(
   conf: IpamConf,
   node: string,
-  around: Surroundings,
+  around: PoolContext,
   now: bigint,
   datastore: Datastore,
 ): void {
@@ -27,7 +27,7 @@ export function checkReadiness(
   }
 }
 
-function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroundings, now: bigint): Transaction<void> {
+function* checkFamilies(wanted: readonly Wanted[], node: string, around: PoolContext, now: bigint): Transaction<void> {
   const all = yield* listPools();
   // ADD cannot know whether a pod's address is in an unreadable pool.
   const damage = around.damagedPool();
@@ -50,7 +50,7 @@ function* checkFamilies(wanted: readonly Wanted[], node: string, around: Surroun
 }
 
 /** The node's networks may have changed since the pool was created: pods work, except for the overlap. */
-function warnOfCollisions(pools: readonly Pool[], { networks, warn }: Surroundings): void {
+function warnOfCollisions(pools: readonly Pool[], { networks, warn }: PoolContext): void {
   for (const { name, cidr, family } of pools) {
     const node = networks(family);
     for (const { text } of node === undefined ? [] : collisionsOf(cidr, node))

@@ -14,7 +14,7 @@ const smallest6 = 1280;
 
 /** The MTU in the configuration. */
 export interface MtuConf {
-  /** 0: the file's, else the kernel's default. */
+  /** 0: the number in the file, otherwise the kernel's default. */
   readonly mtu: number;
   readonly requireMtuFile: boolean;
 }

@@ -15,7 +15,7 @@ import { planNat, readPools } from "./nat.ts";
 import { planPoolRules } from "./pool-rules.ts";
 import { resultOf, wantedAtAdd } from "./wanted.ts";
 
-export interface Surroundings {
+export interface PlanContext {
   readonly sys: Sys;
   /** This node's name. */
   readonly node: string;
@@ -27,7 +27,7 @@ export interface Surroundings {
   readonly blockFacts: BlockFacts;
 }
 
-export function planOf({ owner }: Identity, wanted: EndpointSpec, around: Surroundings): Plan {
+export function planOf({ owner }: Identity, wanted: EndpointSpec, around: PlanContext): Plan {
   const { addresses } = wanted;
   const { sys, clusterPools } = around;
   const own = [...planForwarding(sys, addresses), ...planEndpoint(wanted)];
@@ -38,7 +38,7 @@ export function planOf({ owner }: Identity, wanted: EndpointSpec, around: Surrou
 /** The node's objects for the pools of its own datastore. */
 function planShared(
   addresses: readonly string[],
-  { sys, node, ipamType, pools = readPools(sys), blockFacts }: Surroundings,
+  { sys, node, ipamType, pools = readPools(sys), blockFacts }: PlanContext,
 ): readonly Resource[] {
   return [
     ...planBlocks(sys, pools, node, addresses, blockFacts),

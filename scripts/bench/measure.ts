@@ -41,7 +41,7 @@ export interface Measure {
 }
 
 /** The chains that share a node. */
-interface Stand {
+interface SharedNode {
   readonly suite: Suite;
   readonly scenarios: readonly Scenario[];
 }
@@ -51,10 +51,10 @@ export async function measure(options: MeasureOptions): Promise<readonly Measure
   const nodes: Node[] = [];
   try {
     const lines: string[] = [];
-    for (const stand of standsOf(options)) {
-      const node = await prepare(stand, options.parallel);
+    for (const shared of nodesOf(options)) {
+      const node = await prepare(shared, options.parallel);
       nodes.push(node);
-      lines.push(`node ${node.pid}`, ...stand.scenarios.flatMap((scenario) => chainLines(stand.suite, scenario)));
+      lines.push(`node ${node.pid}`, ...shared.scenarios.flatMap((scenario) => chainLines(shared.suite, scenario)));
     }
     const plan = join(workDir, "plan");
     writeFileSync(plan, `${lines.join("\n")}\n`);
@@ -80,7 +80,7 @@ export function buildDriver(): string {
 }
 
 /** One node per network, so that pods of one chain are never the first or last pod that another chain finds. */
-function standsOf({ suites, scenarios }: MeasureOptions): readonly Stand[] {
+function nodesOf({ suites, scenarios }: MeasureOptions): readonly SharedNode[] {
   const key = ({ standing, ours }: Scenario) => `${JSON.stringify(standing)} ${ours.text}`;
   return [...new Set(scenarios.map(key))].flatMap((wanted) => {
     const alike = scenarios.filter((scenario) => key(scenario) === wanted);
@@ -88,7 +88,7 @@ function standsOf({ suites, scenarios }: MeasureOptions): readonly Stand[] {
   });
 }
 
-async function prepare({ suite, scenarios }: Stand, pods: number): Promise<Node> {
+async function prepare({ suite, scenarios }: SharedNode, pods: number): Promise<Node> {
   const node = await Node.start("bench");
   for (let i = 0; i < pods; i++) node.addPod(`bench${i}`);
   const [first] = scenarios;

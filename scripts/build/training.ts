@@ -1,6 +1,6 @@
 /**
- * Runs plugins on the instrumented engine, which then knows which of its code is used: scripts/engine compiles the engine for the plugins
- * by that. Pods come and go on the model of a machine that the unit tests have, so that it takes no root, and the same counts come out.
+ * Runs plugins on the instrumented engine, which counts how often each part of its code runs; scripts/engine then optimises the engine for these
+ * counts. The plugins add and delete pods on the unit tests' fake node, which needs no root and gives the same counts each time.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
@@ -14,7 +14,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const workDirectory = join(root, "build/instrumented");
 const targetDirectory = join(workDirectory, "bin");
 
-/** Every second pod has a host port and limits; every third one stays. A command that fails ends it. */
+/** Every second pod has a host port and limits; every third one is not deleted. A command that fails ends the program. */
 const training = `
   import { FakeNode } from "./test/lib/fake/node.ts";
 
@@ -53,7 +53,7 @@ const training = `
 
 await generateModules();
 await buildExecutable({ programs: { training }, workDirectory, targetDirectory, define: {} }, instrumented);
-// What taking the image counted is no plugin's work.
+// The counts of taking the image are not those of plugins.
 for (const file of readdirSync(join(engineDirectory, "instrumented"))) {
   if (file.endsWith(".gcda")) rmSync(join(engineDirectory, "instrumented", file));
 }

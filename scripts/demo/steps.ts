@@ -36,7 +36,7 @@ export function showAll(node: Node): void {
 
   installed(node);
   const before = snapshot(node);
-  surroundings(node);
+  network(node);
   const webAddress = add(runner, list, web, `host port ${hostPort} to port 80, ${mbit(rateBits)} each way`);
   const shellAddress = add(runner, list, shell, "no requests");
   datapath(node, webAddress);
@@ -59,7 +59,7 @@ function installed(node: Node): void {
   output(readFileSync(node.outerPath(conflist), "utf8"));
 }
 
-function surroundings(node: Node): void {
+function network(node: Node): void {
   step("a node, and an outside client without a route to any pod");
   command(node, "ip -brief address");
   command(node, "ip -brief address", { in: "outside" });

@@ -9,7 +9,7 @@ import type { Sys } from "../host/sys.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
-import { surroundings } from "./address/surroundings.ts";
+import { poolContext } from "./address/pool-context.ts";
 import { NodeStore } from "./datastore/node-store.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
@@ -54,7 +54,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     ends.push(() => datastore.close());
     await waitForDatastore({ datastore, log }, settings.waitsForDatastore, signal);
     const facts = { interfaces: readInterfaces, sourceTo };
-    await startNode(node, settings, { datastore, facts, around: surroundings(), log });
+    await startNode(node, settings, { datastore, facts, around: poolContext(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
     const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, log);
     const answerer: Answerer = {
@@ -104,12 +104,12 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
 
 function nodeStore(datastore: AsyncDatastore, node: string | undefined, log: AgentLog): NodeStore {
   return new NodeStore(datastore, node, (error) => {
-    // The watch over the datastore reports that it is away.
+    // The datastore's watch reports that it is unavailable.
     if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
   });
 }
 
-/** What plugins could not tell while no agent answered. */
+/** The requests that plugins left while no agent answered. */
 function followSpool(
   answerer: Answerer,
   { sys, metrics, log, signal }: AgentHost & { readonly metrics: Metrics },
@@ -147,7 +147,7 @@ function follow(datastore: AsyncDatastore, { health, metrics, log, signal }: Wat
   return watch;
 }
 
-/** Counts requests and logs the failed ones: the runtime decides whether to keep what a plugin answers. */
+/** Counts requests and logs failed ones, since a runtime may not log a plugin's error. */
 function observer(metrics: Metrics, log: AgentLog): (answered: Answered) => void {
   const count = metrics.counter(
     "tortie_node_requests_total",

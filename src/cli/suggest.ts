@@ -19,14 +19,14 @@ export function suggest(word: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** For the end of a message: ` (did you mean "doctor"?)`; empty when no known word is near, or begins with it. */
+/** For the end of a message: ` (did you mean "doctor"?)`; empty if no known word is similar or begins with it. */
 export function didYouMean(word: string, known: readonly string[]): string {
   const near = suggest(word, known);
   const found = near === undefined ? beginningWith(word, known) : [near];
   return found.length === 0 ? "" : ` (did you mean ${found.map((one) => `"${one}"`).join(" or ")}?)`;
 }
 
-/** A word of at least three letters that was not written to its end; one that could become any of many tells nothing. */
+/** The known words that begin with this one, of at least three letters; none if there are more than three. */
 function beginningWith(word: string, known: readonly string[]): readonly string[] {
   const wanted = plain(word);
   const found = wanted.length < 3 ? [] : known.filter((one) => plain(one).startsWith(wanted));

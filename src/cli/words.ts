@@ -19,7 +19,7 @@ function withValue(word: string): string {
   return valueLetters().has(letter) ? `-${letter}=${value}` : word;
 }
 
-/** `-f -` is `-f=-`: to the parser a dash begins an option. */
+/** `-f -` is `-f=-`: the parser takes a dash for an option. */
 function withDashes(words: readonly string[]): readonly string[] {
   const takesDash = (index: number) => words[index + 1] === "-" && /^--?[a-zA-Z][^=]*$/.test(words[index] ?? "");
   return words.flatMap((word, index) => {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildCrashPlugins } from "../lib/faults/crash-build.ts";
 import { faultText } from "../lib/faults/fault.ts";
-import { isFull, Tally, timeoutMs } from "../lib/faults/reliability.ts";
+import { Counter, isFull, timeoutMs } from "../lib/faults/reliability.ts";
 import { doctor } from "../lib/node/doctor.ts";
 import { Node } from "../lib/node/netns.ts";
 import { requireBuild } from "../lib/suite.ts";
@@ -18,7 +18,7 @@ import { subjects } from "./subjects.ts";
 
 /** Per test: the doctor looks four times, and takes a second or two. */
 const sampleSize = isFull ? 24 : 4;
-const repaired = new Tally();
+const repaired = new Counter();
 let directory: string;
 
 beforeAll(async () => {

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildCrashPlugins, crashPluginDir, switchName } from "../lib/faults/crash-build.ts";
 import { faultText } from "../lib/faults/fault.ts";
-import { isFull, Tally, timeoutMs } from "../lib/faults/reliability.ts";
+import { Counter, isFull, timeoutMs } from "../lib/faults/reliability.ts";
 import { doctor } from "../lib/node/doctor.ts";
 import { Node } from "../lib/node/netns.ts";
 import type { CniResult } from "../lib/runtimes/runner.ts";
@@ -22,8 +22,8 @@ import { subjects } from "./subjects.ts";
 
 /** Per test, if not all are tried; fewer if only portmap is faulty. */
 const sampleSize = Number(process.env.TORTIE_CRASH_STEPS ?? 16);
-const stopped = new Tally();
-const failedCalls = new Tally();
+const stopped = new Counter();
+const failedCalls = new Counter();
 
 beforeAll(async () => {
   requireBuild();
@@ -98,7 +98,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
   });
 
   async function checkEach(
-    tally: Tally,
+    counter: Counter,
     cases: readonly Case[],
     judge: (one: Case, index: number) => void,
   ): Promise<void> {
@@ -116,7 +116,7 @@ describe.each(subjects)("$name on the real kernel", ({ list, faulty }) => {
         chain.collect();
       }
     }
-    tally.add({ tried: cases.length, left: failures.length });
+    counter.add({ tried: cases.length, left: failures.length });
     expect(failures).toEqual([]);
     expect(doctor(node).findings).toEqual([]);
   }

@@ -9,7 +9,7 @@ import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { doctor } from "../lib/node/doctor.ts";
-import { type Pod, Ward } from "../lib/node/doctor-ward.ts";
+import { DoctorNode, type Pod } from "../lib/node/doctor-node.ts";
 import { queueRates } from "../lib/node/expect-rate.ts";
 import { Node, nodeAddress4 } from "../lib/node/netns.ts";
 import { answers, ask, serve } from "../lib/node/traffic.ts";
@@ -201,48 +201,48 @@ describe.each([
   ["nftables", breakages],
   ["iptables", breakagesOfIptables],
 ] as const)("with back end %s, of a pod that lives somebody breaks", (backend, table) => {
-  let ward: Ward;
+  let host: DoctorNode;
   let pod: Pod;
 
   beforeAll(async () => {
-    ward = await Ward.start({ conflist: withBackend(backend), limits });
-    pod = ward.addPod();
-    for (const { name } of [ward.neighbour, pod]) serve(ward.node, name, 80);
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+    host = await DoctorNode.start({ conflist: withBackend(backend), limits });
+    pod = host.addPod();
+    for (const { name } of [host.neighbour, pod]) serve(host.node, name, 80);
+    expect(host.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
   });
 
   afterAll(async () => {
-    await ward?.stop();
+    await host?.stop();
   });
 
   test.each(table)("$name", async ({ script, ids, text }) => {
     // Let the test runner communicate.
     await setImmediate();
-    onTestFailed(() => void ward.doctor({ fix: true }));
-    ward.node.sh(script(pod));
-    const { exitCode, findings } = ward.doctor();
+    onTestFailed(() => void host.doctor({ fix: true }));
+    host.node.sh(script(pod));
+    const { exitCode, findings } = host.doctor();
     expect(findings.map(({ id }) => id).sort()).toEqual([...ids].sort());
     expect(findings.map((finding) => finding.text).join("\n")).toMatch(text);
     expect(exitCode).toBe(3);
-    const repaired = ward.doctor({ fix: true });
+    const repaired = host.doctor({ fix: true });
     expect(repaired.notes.filter((line) => line.startsWith("cannot"))).toEqual([]);
     expect(repaired).toMatchObject({ exitCode: 0, findings: [] });
-    ward.runner.check(ward.list, pod);
-    ward.runner.check(ward.list, ward.neighbour);
-    for (const { name, hostPort } of [ward.neighbour, pod]) {
-      expect(ask(ward.node, "outside", nodeAddress4, hostPort)).toContain(`${name} sees`);
+    host.runner.check(host.list, pod);
+    host.runner.check(host.list, host.neighbour);
+    for (const { name, hostPort } of [host.neighbour, pod]) {
+      expect(ask(host.node, "outside", nodeAddress4, hostPort)).toContain(`${name} sees`);
     }
-    expect(queueRates(ward.node)).toEqual({
+    expect(queueRates(host.node)).toEqual({
       toPods: [limits.ingressRate, limits.ingressRate],
       fromPods: [limits.egressRate, limits.egressRate],
     });
   });
 
   test("nothing, and DEL leaves nothing of it", () => {
-    ward.removePod(pod);
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
-    expect(ward.node.sh("ls /run/tortie/parts").split("\n").filter(Boolean)).toHaveLength(3);
-    ward.expectNeighbourServed();
+    host.removePod(pod);
+    expect(host.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+    expect(host.node.sh("ls /run/tortie/parts").split("\n").filter(Boolean)).toHaveLength(3);
+    host.expectNeighbourServed();
   });
 });
 
@@ -303,70 +303,70 @@ function withTuning(): string {
 }
 
 describe("with another's plugin in the chain", () => {
-  let ward: Ward;
+  let host: DoctorNode;
   let pod: Pod;
 
   beforeAll(async () => {
-    ward = await Ward.start({ conflist: withTuning(), limits });
-    pod = ward.addPod();
-    for (const { name } of [ward.neighbour, pod]) serve(ward.node, name, 80);
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+    host = await DoctorNode.start({ conflist: withTuning(), limits });
+    pod = host.addPod();
+    for (const { name } of [host.neighbour, pod]) serve(host.node, name, 80);
+    expect(host.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
   });
 
   afterAll(async () => {
-    await ward?.stop();
+    await host?.stop();
   });
 
   test("plugin-different: what it made is judged and repaired as well", () => {
-    ward.node.sh("sysctl -qw net.ipv4.tcp_syncookies=0", { in: pod.name });
-    ward.expectRepaired("plugin-different", /tuning .*differs from what plugin "tuning" made it/);
-    expect(ward.node.sh("sysctl -n net.ipv4.tcp_syncookies", { in: pod.name })).toBe("2\n");
+    host.node.sh("sysctl -qw net.ipv4.tcp_syncookies=0", { in: pod.name });
+    host.expectRepaired("plugin-different", /tuning .*differs from what plugin "tuning" made it/);
+    expect(host.node.sh("sysctl -n net.ipv4.tcp_syncookies", { in: pod.name })).toBe("2\n");
   });
 
   test("attachment-broken: the whole chain is called, in its order", () => {
-    ward.node.sh(`ip link del ${pod.hostInterface}`);
-    const { notes } = ward.doctor({ fix: true });
+    host.node.sh(`ip link del ${pod.hostInterface}`);
+    const { notes } = host.doctor({ fix: true });
     expect(notes.map((line) => line.replace(/ for .*/, ""))).toEqual(
       ["calico", "tuning", "bandwidth", "portmap"].map((type) => `called ADD of ${type}`),
     );
-    ward.runner.check(ward.list, pod);
-    expect(ask(ward.node, "outside", nodeAddress4, pod.hostPort)).toContain(`${pod.name} sees`);
+    host.runner.check(host.list, pod);
+    expect(ask(host.node, "outside", nodeAddress4, pod.hostPort)).toContain(`${pod.name} sees`);
   });
 });
 
 describe("made by an earlier release, which recorded no parts", () => {
-  let ward: Ward;
+  let host: DoctorNode;
   let pod: Pod;
 
   beforeAll(async () => {
-    ward = await Ward.start({ limits });
-    pod = ward.addPod();
-    serve(ward.node, pod.name, 80);
-    ward.node.sh(`rm /run/tortie/parts/*; sed -i -z 's|,\\s*"tortie/namespaces": "[^"]*"||' /run/tortie/endpoints/*`);
-    ward.node.sh(`tc qdisc del dev ${pod.hostInterface} root; nft delete table ip tortie_portmap`);
+    host = await DoctorNode.start({ limits });
+    pod = host.addPod();
+    serve(host.node, pod.name, 80);
+    host.node.sh(`rm /run/tortie/parts/*; sed -i -z 's|,\\s*"tortie/namespaces": "[^"]*"||' /run/tortie/endpoints/*`);
+    host.node.sh(`tc qdisc del dev ${pod.hostInterface} root; nft delete table ip tortie_portmap`);
   });
 
   afterAll(async () => {
-    await ward?.stop();
+    await host?.stop();
   });
 
   /** The cache of libcni. */
   function remember({ containerId, netns, capabilities }: Pod): void {
-    const result = ward.runner.cached(ward.list, { containerId, netns, ifname: "eth0" });
-    const config = Buffer.from(ward.list.text).toString("base64");
-    const entry = { kind: "cniCacheV1", containerId, config, ifName: "eth0", networkName: ward.list.name, netns };
+    const result = host.runner.cached(host.list, { containerId, netns, ifname: "eth0" });
+    const config = Buffer.from(host.list.text).toString("base64");
+    const entry = { kind: "cniCacheV1", containerId, config, ifName: "eth0", networkName: host.list.name, netns };
     const cniArgs = [
       ["IgnoreUnknown", "1"],
       ["K8S_POD_NAMESPACE", "default"],
       ["K8S_POD_NAME", containerId.slice(0, 2)],
     ];
-    ward.node.sh(`mkdir -p /var/lib/cni/results; cat > /var/lib/cni/results/${ward.list.name}-${containerId}-eth0`, {
+    host.node.sh(`mkdir -p /var/lib/cni/results; cat > /var/lib/cni/results/${host.list.name}-${containerId}-eth0`, {
       stdin: JSON.stringify({ ...entry, cniArgs, capabilityArgs: capabilities, result }),
     });
   }
 
   test("what nobody remembers is not checked, and that is said", () => {
-    const { findings, remarks } = ward.doctor();
+    const { findings, remarks } = host.doctor();
     expect(findings).toEqual([]);
     expect(remarks).toEqual([
       expect.stringMatching(/^k8s-pod-network\/p0-0a1b2c\/eth0, .*: what plugin "bandwidth" made is not checked/),
@@ -375,27 +375,27 @@ describe("made by an earlier release, which recorded no parts", () => {
   });
 
   test("what libcni remembers is judged and repaired, and recorded from then on", () => {
-    for (const one of [pod, ward.neighbour]) remember(one);
-    const ids = ward.doctor().findings.map(({ id }) => id);
+    for (const one of [pod, host.neighbour]) remember(one);
+    const ids = host.doctor().findings.map(({ id }) => id);
     expect(ids.sort()).toEqual(["host-ports-different", "host-ports-different", "limits-different"]);
-    expect(ward.doctor({ fix: true })).toMatchObject({ exitCode: 0, findings: [] });
-    ward.runner.check(ward.list, pod);
-    expect(ask(ward.node, "outside", nodeAddress4, pod.hostPort)).toContain(`${pod.name} sees`);
-    expect(ward.node.sh(`cat /run/tortie/parts/*:${pod.containerId}:eth0:portmap.json`)).toContain(`${pod.hostPort}`);
+    expect(host.doctor({ fix: true })).toMatchObject({ exitCode: 0, findings: [] });
+    host.runner.check(host.list, pod);
+    expect(ask(host.node, "outside", nodeAddress4, pod.hostPort)).toContain(`${pod.name} sees`);
+    expect(host.node.sh(`cat /run/tortie/parts/*:${pod.containerId}:eth0:portmap.json`)).toContain(`${pod.hostPort}`);
   });
 });
 
 test("tortie doctor reports missing kernel features in spite of a damaged block", async () => {
-  const ward = await Ward.start();
+  const host = await DoctorNode.start();
   try {
-    ward.node.sh("for file in /run/tortie/ipam/blocks/*; do truncate -s 200 $file; done; nft flush ruleset");
-    const ids = new Set(ward.doctor().findings.map(({ id }) => id));
+    host.node.sh("for file in /run/tortie/ipam/blocks/*; do truncate -s 200 $file; done; nft flush ruleset");
+    const ids = new Set(host.doctor().findings.map(({ id }) => id));
     expect([...ids].sort()).toEqual(
       expect.arrayContaining(["damaged-object", "host-ports-different", "nat-different"]),
     );
-    expect(ward.doctor({ fix: true })).toMatchObject({ exitCode: 0 });
-    ward.runner.check(ward.list, ward.neighbour);
+    expect(host.doctor({ fix: true })).toMatchObject({ exitCode: 0 });
+    host.runner.check(host.list, host.neighbour);
   } finally {
-    await ward.stop();
+    await host.stop();
   }
 });

@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { doctor } from "../lib/node/doctor.ts";
-import { Ward } from "../lib/node/doctor-ward.ts";
+import { DoctorNode } from "../lib/node/doctor-node.ts";
 import { Node } from "../lib/node/netns.ts";
 import { Runner, type Sandbox } from "../lib/runtimes/runner.ts";
 import { example, exampleNames, ourPluginDir, pluginDirs, requireBuild } from "../lib/suite.ts";
@@ -31,23 +31,23 @@ wait
 `;
 
 test("tortie doctor reports no running ADD or DEL, and does not disturb it", async () => {
-  const ward = await Ward.start();
+  const host = await DoctorNode.start();
   try {
-    const working = ward.node.start(["/bin/sh", "-c", churn]);
+    const working = host.node.start(["/bin/sh", "-c", churn]);
     let written = "";
     for (const stream of [working.stdout, working.stderr]) stream?.on("data", (chunk) => (written += String(chunk)));
     for (let look = 0; look < 10; look++) {
-      expect(ward.doctor({ fix: look % 2 === 1 })).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+      expect(host.doctor({ fix: look % 2 === 1 })).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const ended = new Promise((resolve) => working.once("exit", resolve));
-    ward.node.sh("touch /run/stop");
+    host.node.sh("touch /run/stop");
     await ended;
     expect(written).toBe("");
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
-    ward.expectNeighbourServed();
+    expect(host.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+    host.expectNeighbourServed();
   } finally {
-    await ward.stop();
+    await host.stop();
   }
 });
 

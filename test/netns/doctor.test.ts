@@ -6,40 +6,40 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Pod, Ward } from "../lib/node/doctor-ward.ts";
+import { DoctorNode, type Pod } from "../lib/node/doctor-node.ts";
 import { diff, snapshot } from "../lib/node/snapshot.ts";
 import { requestOf } from "../lib/runtimes/runner.ts";
 import { example, ourPluginDir, requireBuild, root } from "../lib/suite.ts";
 
-let ward: Ward;
+let host: DoctorNode;
 
 beforeAll(requireBuild);
 
 beforeEach(async () => {
-  ward = await Ward.start();
+  host = await DoctorNode.start();
 });
 
 afterEach(async () => {
-  await ward?.stop();
+  await host?.stop();
 });
 
 describe("tortie doctor", () => {
   test("finds nothing on a node whose pods are well, and changes nothing there", () => {
-    const before = snapshot(ward.node);
-    expect(ward.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
-    expect(diff(before, snapshot(ward.node))).toBe("");
+    const before = snapshot(host.node);
+    expect(host.doctor()).toEqual({ exitCode: 0, findings: [], remarks: [], notes: [] });
+    expect(diff(before, snapshot(host.node))).toBe("");
   });
 
   test("tells in text what it looked at, what is wrong, and what --fix --dry-run would do, and does nothing", () => {
-    const pod = ward.addPod();
-    ward.losePod(pod);
-    const before = snapshot(ward.node);
+    const pod = host.addPod();
+    host.losePod(pod);
+    const before = snapshot(host.node);
     const confDir = mkdtempSync(join(tmpdir(), "tortie-doctor-"));
     try {
       copyFileSync(example("10-calico.conflist"), join(confDir, "10-calico.conflist"));
       const program = [process.execPath, join(root, "dist/tortie.js"), "doctor", "--conf-dir", confDir];
       const argv = [...program, "--bin-dir", ourPluginDir, "--grace", "0", "--fix", "--dry-run"];
-      const { status, stdout, stderr } = ward.node.run(argv);
+      const { status, stdout, stderr } = host.node.run(argv);
       expect({ status, stderr }).toEqual({ status: 3, stderr: "" });
       expect(stdout).toContain(`called DEL of calico for k8s-pod-network/${pod.containerId}/eth0 (dry run)\n`);
       expect(stdout).toMatch(/^Checking kernel\.\.\.\n {2}OK {7}Linux /m);
@@ -51,36 +51,36 @@ describe("tortie doctor", () => {
     } finally {
       rmSync(confDir, { recursive: true });
     }
-    expect(diff(before, snapshot(ward.node))).toBe("");
-    ward.removeLeft();
+    expect(diff(before, snapshot(host.node))).toBe("");
+    host.removeLeft();
   });
 
   test("repairs what --only names, and leaves the rest", () => {
-    const pod = ward.addPod();
-    ward.node.sh(`nft flush map ip tortie_portmap ports; ip link set ${pod.hostInterface} down`);
-    const ids = () => [...new Set(ward.doctor().findings.map(({ id }) => id))].sort();
+    const pod = host.addPod();
+    host.node.sh(`nft flush map ip tortie_portmap ports; ip link set ${pod.hostInterface} down`);
+    const ids = () => [...new Set(host.doctor().findings.map(({ id }) => id))].sort();
     expect(ids()).toEqual(["attachment-different", "host-ports-different"]);
-    expect(ward.doctor({ fix: true, only: ["host-ports-different"] }).exitCode).toBe(3);
+    expect(host.doctor({ fix: true, only: ["host-ports-different"] }).exitCode).toBe(3);
     expect(ids()).toEqual(["attachment-different"]);
-    expect(ward.doctor({ fix: true, only: ["host-ports-different", "attachment-different"] }).exitCode).toBe(0);
-    ward.expectNeighbourServed();
+    expect(host.doctor({ fix: true, only: ["host-ports-different", "attachment-different"] }).exitCode).toBe(0);
+    host.expectNeighbourServed();
   });
 
   test("does what its remedies say when a person pastes them", () => {
-    const pod = ward.addPod();
-    ward.losePod(pod);
-    const { findings } = ward.doctor();
-    ward.node.sh(findings.map(({ remedy }) => remedy).join("\n"));
-    expect(ward.doctor()).toMatchObject({ exitCode: 0, findings: [] });
+    const pod = host.addPod();
+    host.losePod(pod);
+    const { findings } = host.doctor();
+    host.node.sh(findings.map(({ remedy }) => remedy).join("\n"));
+    expect(host.doctor()).toMatchObject({ exitCode: 0, findings: [] });
   });
 });
 
 describe("an attachment that is gone", () => {
   test("attachment-left: its sandbox went away without a DEL", () => {
-    const pod = ward.addPod();
-    ward.losePod(pod);
+    const pod = host.addPod();
+    host.losePod(pod);
     const all = `its record, address ${pod.address}, host port \\d+/tcp and ifb ${pod.ifb}`;
-    ward.expectRepaired(
+    host.expectRepaired(
       "attachment-left",
       new RegExp(`has left ${all}, and its sandbox "/run/netns/${pod.name}" is gone`),
     );
@@ -96,61 +96,61 @@ describe("an attachment that is gone", () => {
     ["its host ports", ["calico", "bandwidth"], "", /has left its record and host port \d+\/tcp, and its sandbox/],
     ["its ifb", ["calico", "portmap"], "", /has left its record and ifb bwp\w+, and its sandbox/],
   ])("attachment-left: %s alone is left", (_, deleted, record, text) => {
-    const pod = ward.addPod();
-    for (const plugin of ward.list.plugins.filter(({ type }) => deleted.includes(type)).reverse()) {
-      ward.runner.exec("DEL", plugin.type, requestOf(ward.list, plugin, { sandbox: pod }), pod);
+    const pod = host.addPod();
+    for (const plugin of host.list.plugins.filter(({ type }) => deleted.includes(type)).reverse()) {
+      host.runner.exec("DEL", plugin.type, requestOf(host.list, plugin, { sandbox: pod }), pod);
     }
-    if (record !== "") ward.node.sh(`rm ${pod.record}; ip link delete ${pod.hostInterface}`);
-    ward.losePod(pod);
-    ward.expectRepaired("attachment-left", text);
+    if (record !== "") host.node.sh(`rm ${pod.record}; ip link delete ${pod.hostInterface}`);
+    host.losePod(pod);
+    host.expectRepaired("attachment-left", text);
   });
 
   test("attachment-left: its record is left", () => {
-    const pod = ward.addPod();
-    const record = ward.node.sh(`cat ${pod.record}`);
-    ward.removePod(pod);
-    ward.node.sh(`umask 077; cat > ${pod.record}`, { stdin: record });
-    ward.expectRepaired("attachment-left", /has left its record, and its sandbox/);
+    const pod = host.addPod();
+    const record = host.node.sh(`cat ${pod.record}`);
+    host.removePod(pod);
+    host.node.sh(`umask 077; cat > ${pod.record}`, { stdin: record });
+    host.expectRepaired("attachment-left", /has left its record, and its sandbox/);
   });
 
   test("it is left alone within the grace, and while its DEL is at work", async () => {
-    const pod = ward.addPod();
-    ward.losePod(pod);
-    expect(ward.doctor({ grace: 3600 })).toMatchObject({ exitCode: 0, findings: [] });
+    const pod = host.addPod();
+    host.losePod(pod);
+    expect(host.doctor({ grace: 3600 })).toMatchObject({ exitCode: 0, findings: [] });
     const env = { PATH: "/usr/bin:/bin", CNI_COMMAND: "DEL", CNI_CONTAINERID: pod.containerId, CNI_IFNAME: "eth0" };
-    const atWork = ward.node.start(["sleep", "600"], { env });
+    const atWork = host.node.start(["sleep", "600"], { env });
     await new Promise((resolve) => atWork.once("spawn", resolve));
-    await expect.poll(() => ward.doctor().findings, { timeout: 20_000 }).toEqual([]);
-    ward.node.sh("kill $(cat /proc/[0-9]*/stat | sed -n 's/^\\([0-9]*\\) (sleep) .*/\\1/p')");
+    await expect.poll(() => host.doctor().findings, { timeout: 20_000 }).toEqual([]);
+    host.node.sh("kill $(cat /proc/[0-9]*/stat | sed -n 's/^\\([0-9]*\\) (sleep) .*/\\1/p')");
     await new Promise((resolve) => (atWork.exitCode === null ? atWork.once("exit", resolve) : resolve(undefined)));
-    ward.expectRepaired("attachment-left", /has left/);
+    host.expectRepaired("attachment-left", /has left/);
   });
 });
 
 describe("an attachment that lives", () => {
   let pod: Pod;
   beforeEach(() => {
-    pod = ward.addPod();
+    pod = host.addPod();
   });
   afterEach(() => {
-    ward.runner.check(ward.list, pod);
-    ward.removePod(pod);
-    expect(ward.doctor()).toMatchObject({ exitCode: 0, findings: [] });
+    host.runner.check(host.list, pod);
+    host.removePod(pod);
+    expect(host.doctor()).toMatchObject({ exitCode: 0, findings: [] });
   });
 
   test("record-missing: the record is written again as it was", () => {
-    const record = JSON.parse(ward.node.sh(`cat ${pod.record}`));
-    ward.node.sh(`rm ${pod.record}`);
-    ward.expectRepaired("record-missing", /and no record/);
-    const again = JSON.parse(ward.node.sh(`cat ${pod.record}`));
+    const record = JSON.parse(host.node.sh(`cat ${pod.record}`));
+    host.node.sh(`rm ${pod.record}`);
+    host.expectRepaired("record-missing", /and no record/);
+    const again = JSON.parse(host.node.sh(`cat ${pod.record}`));
     expect({ ...again, metadata: { ...again.metadata, creationTimestamp: record.metadata.creationTimestamp } }).toEqual(
       record,
     );
   });
 
   test("record-damaged: the record is torn", () => {
-    ward.node.sh(`truncate -s 100 ${pod.record}`);
-    ward.expectRepaired("record-damaged", /has a record that cannot be read/);
+    host.node.sh(`truncate -s 100 ${pod.record}`);
+    host.expectRepaired("record-damaged", /has a record that cannot be read/);
   });
 
   test.each([
@@ -160,18 +160,18 @@ describe("an attachment that lives", () => {
     ["an address inside", () => `ip -n ${pod.name} address flush dev eth0`, /address .* is missing/],
     ["the way out inside", () => `ip -n ${pod.name} route delete default`, /route 0\.0\.0\.0\/0 .* is missing/],
   ])("attachment-different: %s", (_, script, text) => {
-    ward.node.sh(script());
-    ward.expectRepaired("attachment-different", text);
+    host.node.sh(script());
+    host.expectRepaired("attachment-different", text);
   });
 });
 
 test("attachment-broken: the interface of a pod that lives was deleted; it gets its network and its address back", () => {
-  const pod = ward.addPod();
+  const pod = host.addPod();
   // Everything on the pair is deleted with it, including limits, which only the runtime can request again.
-  const bandwidth = ward.list.plugins.find(({ type }) => type === "bandwidth") ?? { type: "bandwidth" };
-  ward.runner.exec("DEL", "bandwidth", requestOf(ward.list, bandwidth, { sandbox: pod }), pod);
-  ward.node.sh(`ip link delete ${pod.hostInterface}`);
-  ward.expectRepaired("attachment-broken", /has no host interface cali\w+: its pod has no network/);
-  expect(ward.node.sh("ip -4 -o address show dev eth0", { in: pod.name })).toContain(pod.address);
-  ward.removePod(pod);
+  const bandwidth = host.list.plugins.find(({ type }) => type === "bandwidth") ?? { type: "bandwidth" };
+  host.runner.exec("DEL", "bandwidth", requestOf(host.list, bandwidth, { sandbox: pod }), pod);
+  host.node.sh(`ip link delete ${pod.hostInterface}`);
+  host.expectRepaired("attachment-broken", /has no host interface cali\w+: its pod has no network/);
+  expect(host.node.sh("ip -4 -o address show dev eth0", { in: pod.name })).toContain(pod.address);
+  host.removePod(pod);
 });

@@ -1,5 +1,5 @@
 /**
- * Hostile input and hostile surroundings, with the built executables: whatever a runtime, a configuration, another user of the node or a full
+ * Hostile input and a hostile environment, with the built executables: whatever a runtime, a configuration, another user of the node or a full
  * disk does, a plugin answers with one CNI error (or succeeds), and the node is unchanged.
  */
 import { chmodSync, writeFileSync } from "node:fs";
@@ -346,7 +346,7 @@ describe("files of the store", () => {
   });
 });
 
-describe("surroundings", () => {
+describe("the node", () => {
   test("a full /run: STATUS answers 50, ADD fails with code 103 and is taken back, DEL frees", () => {
     node.sh(
       "mv /run/tortie /run/.node/kept; mkdir /run/tortie; mount -t tmpfs -o size=4k,mode=700 tmpfs /run/tortie; head -c 4096 /dev/zero >/run/tortie/filler || true",

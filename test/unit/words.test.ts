@@ -25,7 +25,7 @@ test.each(filesOf(["src", "plugins"], ".ts"))("texts of %s use the words of the 
 
 /** Words of a name, in camel case, that the glossary has another word for. */
 const unwantedInNames =
-  /^(judges?|lack|lacking|thaw(s|ed)?|cooling|claimants?|usurpers?|nobody|wish(es)?|wreck|mends?|rebuilds?|perform|folders?|conversation|twin|strays?|slips?|puzzle|longest|deepest|told|telling)$/i;
+  /^(judges?|lack|lacking|thaw(s|ed)?|cooling|claimants?|usurpers?|nobody|wish(es)?|wreck|mends?|rebuilds?|perform|folders?|conversation|twin|strays?|slips?|puzzle|longest|deepest|told|telling|wards?|tally|counters|stands?|surroundings)$/i;
 
 test.each(filesOf(["src", "plugins", "scripts", "test/lib"], ".ts"))(
   "names of %s use the words of the glossary",
@@ -44,12 +44,21 @@ test.each(filesOf(["src", "plugins", "scripts", "test/lib"], ".ts"))(
 const unwantedInComments =
   /\b(whom|whoever|somebody|nobody|anybody|everybody|anew|(tak(en?|es|ing)|took) back|in the place of|born|judged|by hand|befalls?|for want of|another's)\b|, else (the|it|they|an?)\b|\/\*\* Who(se)?\b/i;
 
-const commented = filesOf(["src", "plugins", "scripts", "test"], ".ts").filter(
-  (file) => !/^(src\/agent|plugins\/calico)\b/.test(file) && file !== "test/unit/words.test.ts",
-);
+const commented = [
+  ...filesOf(["src", "plugins", "scripts", "test"], ".ts").filter((file) => file !== "test/unit/words.test.ts"),
+  ...[".c", ".h"].flatMap((ending) => filesOf(["src/host/native", "scripts", "test"], ending)),
+];
+const shellScripts = ["setup", "engine", "debian", "vm-images"].map((name) => `scripts/${name}`);
 
-test.each(commented)("comments of %s are plain English", (file) => {
-  const comments = readFileSync(join(root, file), "utf8").match(/^\s*(\/\/|\/?\*).*$/gm) ?? [];
+test.each([
+  ...commented.map((file) => [file, /^\s*(\/\/|\/?\*).*$/gm] as const),
+  ...shellScripts.map((file) => [file, /^\s*#.*$/gm] as const),
+  // The head of a patch, and the comments that it adds.
+  ...filesOf(["src/host/native/patches", "test/fuzz"], ".patch").map(
+    (file) => [file, /^(?![-+@ ]).*$|^\+\s*\/\*.*$/gm] as const,
+  ),
+])("comments of %s are plain English", (file, comment) => {
+  const comments = readFileSync(join(root, file), "utf8").match(comment) ?? [];
   expect(comments.filter((line) => unwantedInComments.test(line))).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-/** Chooses the address that a node is known by: a pure function of its interfaces. */
+/** Chooses a node's address: a pure function of its interfaces. */
 import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { addressOf, contains, hostPrefix } from "../../net/prefix.ts";
 import type { Method } from "./method.ts";

@@ -1,12 +1,12 @@
 /**
- * This node's blocks: read from memory, and one write for many pods.
+ * This node's blocks, in memory: one write serves many pods.
  *
  *     update ─┐
- *     update ─┼─► the block in memory ──► one compare-and-swap ──► all of them are done, or all meet a conflict
- *     update ─┘       (next revision)       (while it is under way, later ones gather for the next)
+ *     update ─┼─► the block in memory ──► one compare-and-swap ──► all succeed, or all get a conflict
+ *     update ─┘       (next revision)       (updates that arrive meanwhile wait for the next)
  *
- * **A transaction sees what compare-and-swap promises**: an update succeeds only if the block is the one that was read, and its answer comes when the
- * datastore has it. What other nodes write arrives by the watch, or as a conflict; then the block is read again.
+ * **Transactions keep the guarantees of compare-and-swap**: an update succeeds only if the block is unchanged since it was read, and is answered only
+ * after the datastore has stored it. Writes of other nodes arrive through the watch, or as a conflict, after which the block is read again.
  */
 import type { StoredObject } from "../../store/object.ts";
 import type { AsyncStore, StoreReply } from "../../store/transaction.ts";
@@ -18,11 +18,11 @@ interface Waiting {
 }
 
 interface Entry {
-  /** The block with everything that was asked for, under a revision of our own while the datastore does not have all of it. */
+  /** The block with all requested updates, with a revision of our own until the datastore has stored all of them. */
   object: StoredObject;
-  /** The revision that the datastore has. */
+  /** The revision in the datastore. */
   stored: string;
-  /** The revision of our last write, until the watch has told of it: what it tells before is older. */
+  /** The revision of our last write until the watch reports it; what the watch reports earlier is older. */
   expected: string | undefined;
   waiting: Waiting[];
   isWriting: boolean;
@@ -30,7 +30,7 @@ interface Entry {
 
 const conflict: StoreReply = { conflict: true };
 
-/** Keyed by the CIDR. */
+/** By CIDR. */
 export class Blocks {
   readonly #store: AsyncStore;
   readonly #entries = new Map<string, Entry>();
@@ -41,17 +41,17 @@ export class Blocks {
     this.#store = store;
   }
 
-  /** As it is in memory; `undefined`: not known. */
+  /** The block in memory; `undefined` if there is none. */
   get(cidr: string): StoredObject | undefined {
     return this.#entries.get(cidr)?.object;
   }
 
-  /** All of the node's blocks, as they are in memory; `undefined` before the watch has listed them. */
+  /** All blocks of the node that are in memory; `undefined` before the watch has listed them. */
   all(): readonly StoredObject[] | undefined {
     return this.#isListed ? [...this.#entries.values()].map(({ object }) => object) : undefined;
   }
 
-  /** What the datastore told of a block, by an answer or by the watch. */
+  /** Takes a block from an answer of the datastore or from the watch. */
   learn(object: StoredObject, isByWatch: boolean): void {
     const cidr = cidrOf(object);
     const entry = this.#entries.get(cidr);
@@ -64,12 +64,12 @@ export class Blocks {
       if (entry.expected === stored) entry.expected = undefined;
       return;
     }
-    // What is under way meets a conflict if it is based on another revision.
+    // Pending updates get a conflict if they are based on another revision.
     if (isBusy(entry) || entry.stored === stored) return;
     Object.assign(entry, { object, stored });
   }
 
-  /** It was removed, or belongs to another node. */
+  /** For a block that was removed, or that belongs to another node. */
   forget(cidr: string): void {
     const entry = this.#entries.get(cidr);
     if (entry !== undefined && !isBusy(entry)) this.#entries.delete(cidr);
@@ -86,7 +86,7 @@ export class Blocks {
     for (const object of objects) this.learn(object, false);
   }
 
-  /** `undefined`: the block is not known here, and the datastore is to be asked. */
+  /** `undefined` if the block is not in memory: then the caller must use the datastore. */
   update(object: StoredObject): StoreReply | Promise<StoreReply> | undefined {
     const entry = this.#entries.get(cidrOf(object));
     if (entry === undefined) return undefined;
@@ -100,7 +100,7 @@ export class Blocks {
     return done;
   }
 
-  /** `undefined`: not known here. */
+  /** `undefined` if the block is not in memory. */
   async remove(object: StoredObject): Promise<StoreReply | undefined> {
     const cidr = cidrOf(object);
     const entry = this.#entries.get(cidr);
@@ -116,7 +116,7 @@ export class Blocks {
 
   async #write(entry: Entry): Promise<void> {
     entry.isWriting = true;
-    // Those that are asked for in the same turn of the event loop go with this one.
+    // Includes all updates of this turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     while (entry.waiting.length > 0) {
       const together = entry.waiting;
@@ -134,7 +134,7 @@ export class Blocks {
         if ("error" in outcome) one.reject(outcome.error);
         else one.resolve(conflict);
       }
-      // What came later is based on what was not written.
+      // Later updates are based on the one that was not written.
       for (const one of entry.waiting) one.resolve(conflict);
       entry.waiting = [];
     }
@@ -162,7 +162,7 @@ function isBusy({ isWriting, waiting }: Entry): boolean {
   return isWriting || waiting.length > 0;
 }
 
-/** Whether it is the block that is in memory, or, while nothing is under way, the one in the datastore. */
+/** Whether it is the block in memory or, without pending updates, the one in the datastore. */
 function isCurrent(entry: Entry, object: StoredObject): boolean {
   const revision = revisionOf(object);
   return revision === revisionOf(entry.object) || (!isBusy(entry) && revision === entry.stored);

@@ -1,14 +1,14 @@
 /**
- * The datastore as this node's transactions see it: what they need for every pod is in memory.
+ * The datastore for this node's transactions, with the objects that every pod needs in memory.
  *
  *     pools, reservations, settings, namespaces     followed
  *     the node's affinities                         followed
  *     the node's blocks                             followed, and written together (`blocks.ts`)
  *     handles                                       those that this agent wrote
- *     everything else                               asked for
+ *     everything else                               read from the datastore
  *
- * **Nothing is decided by memory alone**: every write compares the revision, and what met a conflict is forgotten and read again. What only reads
- * (CHECK, STATUS) asks the datastore itself.
+ * **Nothing is decided by memory alone**: every write compares the revision, and an object whose write got a conflict is read again. Operations that
+ * only read (CHECK, STATUS) use the datastore directly.
  */
 import { isBlock, ordinalsOfHandle } from "../../ipam/model/block.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
@@ -32,12 +32,12 @@ export class NodeStore implements AsyncStore {
   readonly #blocks: Blocks;
   readonly #followed: ReadonlyMap<Kind, Followed>;
   readonly #handles = new Map<string, StoredObject>();
-  /** Reads that are under way: many ask for the same at once. */
+  /** Reads in progress, which concurrent requests for the same object share. */
   readonly #reading = new Map<string, Promise<StoreReply>>();
 
   /**
-   * `node`: whose blocks and affinities are followed; `undefined`: the agent plays many nodes, and follows none of them. `onTrouble` is called
-   * when a kind cannot be followed, which costs reads, or when an object of it cannot be used.
+   * `node`: the node whose blocks and affinities are followed; `undefined` for an agent that serves many nodes, which follows none. Calls `onTrouble`
+   * if a kind cannot be followed, which costs reads, or if one of its objects is damaged.
    */
   constructor(datastore: AsyncDatastore, node: string | undefined, onTrouble: OnTrouble = () => {}) {
     this.#store = datastore.store;
@@ -50,7 +50,7 @@ export class NodeStore implements AsyncStore {
     if (node !== undefined) followBlocks(datastore, this.#blocks, node, onTrouble);
   }
 
-  /** At once where the answer is in memory. */
+  /** Answers synchronously from memory if it can. */
   handle(request: StoreRequest): StoreReply | Promise<StoreReply> {
     switch (request.op) {
       case "read":
@@ -62,12 +62,12 @@ export class NodeStore implements AsyncStore {
       case "delete":
         return this.#write(request);
       case "wait":
-        // The first conflict is mostly one in memory, and what was not known is known now.
+        // The first conflict is usually one with memory, which is up to date now.
         return request.attempt === 0
           ? { nothing: true }
           : this.#store.handle({ ...request, attempt: request.attempt - 1 });
       case "room":
-        // The affinities in memory take the place of hints.
+        // The affinities in memory make hints unnecessary.
         return { nothing: true };
       default:
         return this.#store.handle(request);
@@ -111,7 +111,7 @@ export class NodeStore implements AsyncStore {
     return reply;
   }
 
-  /** Those of other nodes are not followed. */
+  /** Ignores blocks of other nodes, which are not followed. */
   #learnBlock(block: StoredObject): void {
     if (this.#isOwn(block)) this.#blocks.learn(block, false);
   }
@@ -149,7 +149,7 @@ export class NodeStore implements AsyncStore {
     }
   }
 
-  /** Without a reply the write may have been done or not. */
+  /** Without a reply, the write may or may not have taken effect. */
   #note({ op, key }: WriteRequest, reply: StoreReply | undefined): void {
     const name = nameOf(key);
     const written = op !== "delete" && reply !== undefined && "objects" in reply ? reply.objects[0] : undefined;
@@ -174,9 +174,9 @@ function follow(datastore: AsyncDatastore, followed: Followed, node: string | un
   datastore.follow(
     followed.kind,
     {
-      all: (objects) => followed.tellAll(objects),
-      set: (object) => followed.tell(object),
-      gone: (key) => followed.tellGone(nameOf(key)),
+      all: (objects) => followed.onList(objects),
+      set: (object) => followed.onSet(object),
+      gone: (key) => followed.onGone(nameOf(key)),
       trouble: (error) => {
         if (error.kind === "datastore") followed.isDamaged = true;
         onTrouble(error);

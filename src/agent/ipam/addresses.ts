@@ -43,7 +43,7 @@ export class Addresses {
   readonly #queue = new KeyedQueue();
   readonly #assigner = new Assigner(this.#queue);
 
-  /** `transactions`: the datastore as what writes sees it (`NodeStore`). */
+  /** `transactions`: the datastore for operations that write (`NodeStore`). */
   constructor(datastore: AsyncDatastore, clock: () => Clock, transactions: WritingStore = datastore.store) {
     this.#datastore = datastore;
     this.#transactions = transactions;

@@ -1,9 +1,9 @@
 /**
  * Assigns addresses to many attachments of a node at once.
  *
- *     from the node's own blocks       all at once: their blocks are written together (`agent/datastore/blocks.ts`)
- *     a new block, or a borrowed one   one at a time for each node; those that wait for it then try the node's own again
- *     addresses that were requested    one at a time
+ *     from the node's own blocks       concurrently: updates of a block are written together (`agent/datastore/blocks.ts`)
+ *     a new block, or a borrowed one   one at a time for each node; those that waited then try the node's own blocks again
+ *     requested addresses              one at a time
  */
 import { type AssignArgs, autoAssign } from "../../ipam/assign/assign.ts";
 import type { Reach } from "../../ipam/assign/candidate.ts";
@@ -32,23 +32,23 @@ export interface Assignment {
   readonly addresses: readonly Assigned[];
   /** Whether the attachment had no handle before. */
   readonly isNew: boolean;
-  /** All pools, as they were then. */
+  /** All pools at the time of the assignment. */
   readonly pools: readonly Pool[];
 }
 
-/** Those of one attachment; without the pools, which are read. */
+/** The options for one attachment, without the pools, which are read. */
 export type AttachmentArgs = Omit<AssignArgs, "pools">;
 
 export class Assigner {
   readonly #queue: KeyedQueue;
-  /** By node: the one that makes room. */
+  /** By node: the assignment that is adding a block. */
   readonly #makingRoom = new Map<string, Promise<unknown>>();
 
   constructor(queue: KeyedQueue) {
     this.#queue = queue;
   }
 
-  /** Rejects with `NoAddressError` when there is none. */
+  /** Rejects with `NoAddressError` if no address is available. */
   async assign(order: AssignOrder, own: AttachmentArgs, store: AsyncStore): Promise<Assignment> {
     const { node } = order;
     const attempt = async (reach: Reach) => {
@@ -86,18 +86,18 @@ function* assigning(
   reach: Reach,
 ): Transaction<Omit<Assignment, "isNew">> {
   const list = yield* listPools();
-  const claimant = { ...own, pools: list };
+  const args = { ...own, pools: list };
   const mayTakeOver = isEarlierSandbox(attachment, pod);
   const assigned =
     addresses.length > 0
-      ? yield* assignAddresses({ ...claimant, addresses, mayTakeOver, reserved })
-      : yield* autoAssign({ ...claimant, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved, reach });
+      ? yield* assignAddresses({ ...args, addresses, mayTakeOver, reserved })
+      : yield* autoAssign({ ...args, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved, reach });
   return { addresses: assigned, pools: list.pools };
 }
 
 /**
- * Most attachments are new: their handle is taken for missing until its creation meets one. Saves a read for every pod, and risks nothing: a create
- * never replaces.
+ * Assumes that the handle does not exist, until its creation gets a conflict: most attachments are new. Saves a read for every pod, and is safe because
+ * a create never replaces an object.
  */
 class NotingStore implements AsyncStore {
   readonly #store: AsyncStore;

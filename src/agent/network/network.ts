@@ -25,7 +25,7 @@ import { type NetworkSettings, resolveSettings } from "./network-settings.ts";
 import type { NetworkStore } from "./network-store.ts";
 import { type NetworkPlan, planNetwork } from "./plan.ts";
 import { changeBetween, type IndexedPlan, indexPlan } from "./plan-change.ts";
-import type { Snapshot, Surroundings } from "./snapshot.ts";
+import type { PluginObjects, Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
 
 export interface NetworkOptions {
@@ -171,10 +171,10 @@ export class Network {
       links: readLocalLinks(),
       settings: resolveSettings(settings, configurations, node),
     };
-    return planNetwork(snapshot, this.#surroundings(snapshot));
+    return planNetwork(snapshot, this.#pluginObjects(snapshot));
   }
 
-  #surroundings({ node, nodes, blocks, pools }: Snapshot): Surroundings {
+  #pluginObjects({ node, nodes, blocks, pools }: Snapshot): PluginObjects {
     const addresses = Object.values(nodes.get(node)?.addresses ?? {}).map(addressOf);
     // The last pod's DEL removes the tables.
     const hasPods = blocks.some(({ hasOwnPods }) => hasOwnPods);

@@ -12,7 +12,7 @@ import { type TunnelKind, tunnelMtu } from "./mtu.ts";
 import { ipipDevice, routeProtocol, vxlanDevices } from "./names.ts";
 import { routesOf } from "./routes.ts";
 import { type Site, viewSite } from "./site.ts";
-import type { Snapshot, Surroundings } from "./snapshot.ts";
+import type { PluginObjects, Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
 import { planVxlan } from "./vxlan.ts";
 
@@ -24,7 +24,7 @@ export interface NetworkPlan {
   readonly troubles: readonly Trouble[];
 }
 
-export function planNetwork(snapshot: Snapshot, { forwarding, nat }: Surroundings): NetworkPlan {
+export function planNetwork(snapshot: Snapshot, { forwarding, nat }: PluginObjects): NetworkPlan {
   const families = snapshot.hasIpv6 ? ([4, 6] as const) : ([4] as const);
   const views = families.map((family) => viewSite(snapshot, family));
   const troubles = views.flatMap((view) => view.troubles);
@@ -66,7 +66,7 @@ function scopesOf(families: readonly (4 | 6)[]): readonly Scope[] {
   ];
 }
 
-function natScopes(nat: Surroundings["nat"]): readonly Scope[] {
+function natScopes(nat: PluginObjects["nat"]): readonly Scope[] {
   return nat.flatMap((one): readonly Scope[] =>
     one.kind === "nft-elements" ? [{ kind: "elements", family: one.family, table: one.table, set: one.set }] : [],
   );

@@ -141,7 +141,7 @@ function sameAddress(node: string, address: string): Trouble {
   };
 }
 
-/** Two devices with one address: each packet would reach only one of them, and nobody could tell which. */
+/** Two devices with one address: each packet would reach an arbitrary one of them. */
 function conflictsAmong(
   nodes: readonly NetworkNode[],
   family: Family,

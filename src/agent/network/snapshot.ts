@@ -30,8 +30,8 @@ export interface Snapshot {
   readonly hasIpv6: boolean;
 }
 
-/** What the plan takes from elsewhere unchanged. */
-export interface Surroundings {
+/** Objects that the plugins create too, which the plan takes unchanged. */
+export interface PluginObjects {
   /** What makes the node forward packets (`src/plugin/forwarding.ts`). */
   readonly forwarding: readonly Sysctl[];
   /** What masquerades packets from the pools: the same objects as the plugins'. */

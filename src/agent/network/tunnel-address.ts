@@ -3,9 +3,9 @@
  *
  *     the Node names one ──► in a pool that fits, and held or free? ──yes──► kept
  *                                    │ no
- *                                    └──► one that the handle holds, else a new one ──► written to the Node
+ *                                    └──► one that the handle holds, or a new one ──► written to the Node
  *
- * **An address that the Node names already is kept**, unless somebody else holds it or its pool is gone: other nodes send packets there. The handle and
+ * **An address that the Node names already is kept**, unless another handle holds it or its pool is gone: other nodes send packets there. The handle and
  * the attributes are Calico's, so that a node can change between its agent and this one.
  */
 import { type AssignArgs, autoAssign } from "../../ipam/assign/assign.ts";

@@ -85,8 +85,8 @@ export async function serveMessage(answerer: Answerer, message: Message): Promis
 }
 
 /**
- * What changes an attachment is done in the order in which it was asked for: the plugin of an ADD may have been killed, and the DEL must find what
- * that ADD is being given.
+ * Requests that change an attachment are executed in the order of their arrival: the plugin of an ADD may have been killed, and the DEL must find the
+ * addresses that the agent is still assigning to that ADD.
  */
 async function serve(answerer: Answerer, message: Message): Promise<ResultMessage> {
   if (message.op === "assign" || message.op === "status") requireNotHeldBack(answerer.heldBack());
@@ -96,7 +96,7 @@ async function serve(answerer: Answerer, message: Message): Promise<ResultMessag
     case "put-endpoint":
     case "delete-endpoint": {
       const attachment = attachmentOf(message.attachment);
-      // What it settles takes its queue before this one.
+      // Messages from the spool enter the attachment's queue before this request.
       const settled = message.op === "assign" ? answerer.settle(attachment) : Promise.resolve();
       settled.catch(() => undefined);
       return await answerer.queue.run(attachmentKey(attachment), async () => {

@@ -1,5 +1,5 @@
 /** The first pools of a cluster: one for each family that has none, as Calico's node creates them at start. */
-import { clearCidr, type Surroundings } from "../../ipam/assign/default-pools.ts";
+import { clearCidr, type PoolContext } from "../../ipam/assign/default-pools.ts";
 import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { familyOf } from "../../net/address.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
@@ -9,7 +9,7 @@ import type { DefaultPool } from "../settings/read.ts";
 /** Returns the created pools; another node may have been faster. Throws `InvalidRequest` if every default overlaps the node's networks. */
 export function* makeDefaultPools(
   wanted: readonly DefaultPool[],
-  around: Pick<Surroundings, "random" | "networks" | "routes">,
+  around: Pick<PoolContext, "random" | "networks" | "routes">,
 ): Transaction<readonly StoredObject[]> {
   const there = yield* list("IPPool");
   const made: StoredObject[] = [];

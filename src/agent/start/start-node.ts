@@ -6,7 +6,7 @@
  * **Each step can be repeated**: a killed agent starts from the beginning. The file comes last: plugins take it as the sign that the node is ready.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Surroundings } from "../../ipam/assign/default-pools.ts";
+import type { PoolContext } from "../../ipam/assign/default-pools.ts";
 import { overlaps } from "../../net/prefix.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { StoreError } from "../../store/store-error.ts";
@@ -26,7 +26,7 @@ export interface AgentLog {
 export interface StartContext {
   readonly datastore: AsyncDatastore;
   readonly facts: NodeFacts;
-  readonly around: Pick<Surroundings, "random" | "networks" | "routes">;
+  readonly around: Pick<PoolContext, "random" | "networks" | "routes">;
   readonly log: AgentLog;
 }
 

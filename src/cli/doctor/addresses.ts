@@ -59,8 +59,8 @@ function findingOf(problem: Problem, isRepairable: boolean): Finding {
   const [ofKind, name = ""] = subject.split(" ");
   if (kind === "damaged object" && isSetting(ofKind)) {
     // An administrator's settings are stored nowhere else.
-    const anew = "tortie apply --force -f FILE writes it anew";
-    const remedy = `# ${anew}; tortie delete ${ofKind.toLowerCase()} ${name} --force takes it away; either keeps the damaged file beside; until then every ADD fails`;
+    const command = `tortie delete ${ofKind.toLowerCase()} ${name} --force`;
+    const remedy = `# "tortie apply --force -f FILE" replaces it, "${command}" deletes it; both keep the damaged file in the same directory; until then every ADD fails`;
     return { ...finding, remedy };
   }
   if (!isRepairable) return { ...finding, remedy: waysOut[kind]?.(subject) ?? `# look at ${subject}: ${reason}` };

@@ -114,7 +114,7 @@ function whyNot({ type }: Member, { executables }: Tools): string {
   return "its request was not recorded";
 }
 
-/** The differences, or why a foreign plugin did not tell: its crash says nothing about the pod. */
+/** The differences, or why a foreign plugin did not report any: its crash says nothing about the pod. */
 async function check(cli: Cli, call: PluginCall, isOurs: boolean): Promise<readonly ReportedDifference[] | string> {
   try {
     const fault = faultOfPlugin(await callPlugin(cli, call));

@@ -61,7 +61,7 @@ function checkTables({ records, traces, firewall, tools, hasDead }: LeftoverSour
   });
 }
 
-/** A GC of the plugin whose table it is removes it. */
+/** GC of the table's plugin removes it. */
 function idleTable({ family, name }: NftTable, why: string, tools: Tools): Finding {
   const owner = descriptors.find(({ traces }) => traces.tables.includes(name));
   const finding = {

@@ -12,7 +12,7 @@ import { plural } from "./plural.ts";
 export type NatPool = Pick<Pool, "cidr" | "natOutgoing">;
 
 export interface AgentFacts {
-  /** The cluster's pools; `undefined` if the agent did not tell them. */
+  /** The cluster's pools; `undefined` if the agent did not report them. */
   readonly pools: readonly ClusterPool[] | undefined;
   /** Why the agent did not answer. */
   readonly fault: string | undefined;

@@ -30,7 +30,7 @@ export interface Target {
   readonly state: State;
   /** `undefined` if it is not ours. */
   readonly build: string | undefined;
-  /** A file that does not answer as a plugin does: whose it is cannot be told, so that it counts as foreign. */
+  /** A file that does not answer like a plugin. Its origin is unknown, so it counts as foreign. */
   readonly isSilent: boolean;
 }
 

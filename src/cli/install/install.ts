@@ -169,7 +169,7 @@ function warningsOf(cli: Cli, conflist: Conflist, binDir: string): readonly stri
 function doneWith({ state, build }: Target, isDue: boolean, installed: string): string {
   if (!isDue) return state === "current" ? `unchanged (${installed})` : "left alone: it is foreign";
   if (state === "missing") return `installed (${installed})`;
-  return build === installed ? `linked anew (${build})` : `replaced (${build ?? "a foreign file"} by ${installed})`;
+  return build === installed ? `linked again (${build})` : `replaced (${build ?? "a foreign file"} by ${installed})`;
 }
 
 function isOnlyOurs(name: string): boolean {

@@ -83,7 +83,7 @@ function claimedRows(blocks: readonly BlockUse[], width: number, cell: (block: B
 
 const bars = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
-type State = "unclaimed" | "owned" | "full" | "borrowed from" | "another node's" | "nobody's";
+type State = "unclaimed" | "owned" | "full" | "borrowed from" | "another node's" | "unowned";
 
 interface Look {
   readonly plain: string;
@@ -97,7 +97,7 @@ const looks: Readonly<Record<State, Look>> = {
   full: { plain: "#", colour: "red", meaning: "full" },
   "borrowed from": { plain: "b", colour: "yellow", meaning: "lent to another node" },
   "another node's": { plain: "o", colour: "blue", meaning: "another node's" },
-  "nobody's": { plain: "x", colour: "magenta", meaning: "without an owner" },
+  unowned: { plain: "x", colour: "magenta", meaning: "without an owner" },
 };
 
 function cellOf(block: BlockUse | undefined, node: string, { colours }: Terminal): string {
@@ -109,7 +109,7 @@ function cellOf(block: BlockUse | undefined, node: string, { colours }: Terminal
 
 function stateOf(block: BlockUse | undefined, node: string): State {
   if (block === undefined) return "unclaimed";
-  if (block.owner === undefined) return "nobody's";
+  if (block.owner === undefined) return "unowned";
   if (isFull(block)) return "full";
   if (block.borrowed > 0) return "borrowed from";
   return block.owner === node ? "owned" : "another node's";

@@ -34,7 +34,8 @@ export function* writeResource(verb: Verb, resource: StoredResource, force = fal
   const faults = schemaFaults(resource);
   if (faults.length > 0) throw refuse(faults.join("; "));
   const { stored, damage } = yield* readStored({ kind, name: metadata.name });
-  if (damage !== undefined && !force) throw refuse(`${damage}; apply --force keeps that file aside and writes it anew`);
+  if (damage !== undefined && !force)
+    throw refuse(`${damage}; apply --force moves that file aside and writes a new one`);
   if (verb === "create" && stored !== undefined) throw refuse("it exists already; use apply or replace");
   if (verb === "replace" && stored === undefined && damage === undefined)
     throw refuse("it does not exist; use apply or create");

@@ -1,14 +1,14 @@
 /**
- * A sign of life on stderr from whatever takes long: on a terminal after a second, one line that is written over; elsewhere a line after five
- * seconds, and then a line a second.
+ * Reports the progress of long operations on stderr: on a terminal, after a second, on one line that is overwritten; elsewhere on a line after five
+ * seconds, and then on one every second.
  */
 
 export interface Progress {
-  /** What is being done from now on: `reading the store`. `total` when it is known. */
+  /** Begins a step: `reading the store`. `total`: the number of its items, if known. */
   begin(what: string, total?: number): void;
-  /** One more is done. */
+  /** Counts one finished item. */
   tick(): void;
-  /** Takes the line away. */
+  /** Removes the line. */
   end(): void;
 }
 

@@ -9,7 +9,7 @@ export interface Terminal {
 
 const defaultColumns = 80;
 
-/** `NO_COLOR` (no-color.org) and a dumb terminal take the colours away. */
+/** `NO_COLOR` (no-color.org) and a dumb terminal turn colours off. */
 export function terminalOf(
   stream: { readonly isTTY?: boolean; readonly columns?: number },
   environment: Readonly<Record<string, string | undefined>>,

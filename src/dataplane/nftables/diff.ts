@@ -115,6 +115,7 @@ function diffElement(
   const what = `element { ${wanted.element.key.join(" . ")} } of ${table.family} ${table.name} ${wanted.set}`;
   const found = findElement(session, table, wanted);
   if (found === undefined) return [`${what} is missing`];
-  if (comment !== undefined && found.comment !== comment) return [`${what} belongs to ${found.comment ?? "nobody"}`];
+  if (comment !== undefined && found.comment !== comment)
+    return [`${what} ${found.comment === undefined ? "has no owner" : `belongs to ${found.comment}`}`];
   return isSameData(found.data, datumOf(table, wanted)) ? [] : [`${what} maps to another target`];
 }

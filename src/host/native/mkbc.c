@@ -1,11 +1,10 @@
 /*
  * Compiles a JavaScript file to the bytecode of the engine, at build time: mkbc <script> <name in stacks> <output>.
  *
- * The script is compiled as a module, though it neither imports nor exports: functions reach the variables of a module by index,
- * those of an enclosing function by a search when the function is made, which grows with the square of the script.
+ * The script is compiled as a module, although it imports and exports nothing: functions access a module's variables by index. Variables of an
+ * enclosing function would be searched for when a function is created, in time that grows with the square of the script's length.
  *
- * The source is left out, line and column numbers stay. The engine of the target must be the same version and of the same
- * byte order.
+ * The output contains no source, but line and column numbers. The target's engine must have the same version and byte order.
  */
 #include <quickjs.h>
 #include <stdio.h>

@@ -18,7 +18,7 @@ import { decodePool, defaultBlockSize, listPools, type PoolList, type PoolSpec }
 import type { Wanted } from "./pool-selection.ts";
 
 /** Facts and callbacks that are used only if a pool is created. */
-export interface Surroundings {
+export interface PoolContext {
   /** 5 random bytes. */
   readonly random: () => Uint8Array;
   /** The networks that a new pool must not overlap; `undefined` if a pool may be in a network of the node. */
@@ -40,7 +40,7 @@ interface EnsuredPools extends PoolList {
  * All pools, including new ones. Throws `InvalidRequest` if a pool must not be created, and `StoreError` if one would have to be created although
  * another one is damaged.
  */
-export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundings): Transaction<EnsuredPools> {
+export function* ensureDefaultPools(wanted: readonly Wanted[], around: PoolContext): Transaction<EnsuredPools> {
   const all = yield* listPools();
   const cidrs = yield* missingPools(all, wanted, around);
   if (cidrs.length === 0) return { ...all, created: [] };
@@ -60,7 +60,7 @@ export function* ensureDefaultPools(wanted: readonly Wanted[], around: Surroundi
 /** Runs `body` with all pools, including new ones. If it fails, the new ones without blocks are removed again. */
 export function* withDefaultPools<T>(
   wanted: readonly Wanted[],
-  around: Surroundings,
+  around: PoolContext,
   body: (pools: PoolList) => Transaction<T>,
 ): Transaction<T> {
   const { created, ...pools } = yield* ensureDefaultPools(wanted, around);
@@ -89,7 +89,7 @@ function* removeCreated(created: readonly StoredObject[]): Transaction<void> {
 export function* missingPools(
   all: PoolList,
   wanted: readonly Wanted[],
-  around: Surroundings,
+  around: PoolContext,
 ): Transaction<readonly string[]> {
   const cidrs: string[] = [];
   for (const { family, pools: names } of wanted) {
@@ -114,7 +114,7 @@ function isOfFamily({ cidr }: Partial<PoolSpec>, family: Family): boolean {
 /** Ranges without addresses that a pod can have. */
 const unusable = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"];
 
-function check(cidrs: readonly string[], family: Family, { networks, warn }: Surroundings): void {
+function check(cidrs: readonly string[], family: Family, { networks, warn }: PoolContext): void {
   const node = cidrs.length === 0 ? undefined : networks(family);
   cidrs.forEach((cidr, index) => {
     const refuse = (reason: string) => new InvalidRequest({ what: "new pool", cidr, family, reason });
@@ -137,7 +137,7 @@ function check(cidrs: readonly string[], family: Family, { networks, warn }: Sur
  */
 export function clearCidr(
   family: Family,
-  { random, networks, routes }: Pick<Surroundings, "random" | "networks" | "routes">,
+  { random, networks, routes }: Pick<PoolContext, "random" | "networks" | "routes">,
 ): string {
   if (family === 6) return uniqueLocal(random());
   const node = networks(4);

@@ -119,8 +119,8 @@ function affinityFault(
   if (!owners.has(cidr)) return `is ${state || "confirmed"}, but there is no block ${cidr}`;
   const owner = owners.get(cidr);
   if (owner !== us)
-    return `is ${state || "confirmed"}, and block ${cidr} is ${owner === undefined ? "nobody's" : `of "${owner}"`}`;
-  return state === "confirmed" || state === "" ? undefined : `is ${state}, and block ${cidr} is the node's`;
+    return `is ${state || "confirmed"}, and block ${cidr} ${owner === undefined ? "has no owner" : `belongs to "${owner}"`}`;
+  return state === "confirmed" || state === "" ? undefined : `is ${state}, and block ${cidr} belongs to the node`;
 }
 
 /** The subject of a problem with a damaged object. */

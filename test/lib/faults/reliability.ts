@@ -40,7 +40,7 @@ export interface ReliabilityRecord extends Count {
 }
 
 /** Counts the tries of one part, whether its tests pass or not. */
-export class Tally implements Count {
+export class Counter implements Count {
   tried = 0;
   left = 0;
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { chooseAddress, type Facts, type NodeInterface, withNetwork } from "../../../src/agent/address/choose.ts";
 import { type Method, parseMethod } from "../../../src/agent/address/method.ts";
-import { routesIn } from "../../../src/agent/address/surroundings.ts";
+import { routesIn } from "../../../src/agent/address/pool-context.ts";
 
 /** By index. */
 const interfaces: readonly NodeInterface[] = [

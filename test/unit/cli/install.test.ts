@@ -80,7 +80,7 @@ describe("tortie install", () => {
     );
     const copies = world(Object.fromEntries(ourNames.map((name) => [`${bin}/${name}`, "ours, new"])));
     expect(inodes(copies).size).toBe(ourNames.length);
-    expect((await copies.run("install")).stdout).toContain(`/calico linked anew (${build})\n`);
+    expect((await copies.run("install")).stdout).toContain(`/calico linked again (${build})\n`);
     for (const one of [upgraded, copies]) expect(inodes(one).size).toBe(1);
   });
 

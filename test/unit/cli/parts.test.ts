@@ -106,7 +106,7 @@ describe("stderrProgress()", () => {
     expect(text()).toBe("");
   });
 
-  test("writes over one line on a terminal and takes it away", () => {
+  test("overwrites one line on a terminal and removes it", () => {
     const { progress, pass, text } = watched(true);
     progress.begin("reading", 3);
     for (const ms of [1001, 50, 60]) {

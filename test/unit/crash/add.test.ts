@@ -5,6 +5,7 @@ import {
   add,
   type Case,
   checkEach,
+  counters,
   errorsAt,
   type FollowUp,
   followUps,
@@ -18,12 +19,11 @@ import {
   type Scene,
   scenes,
   stepsOf,
-  tallies,
   troubleOf,
   withPod,
 } from "./cases.ts";
 
-const { kills, errors } = tallies("model-add");
+const { kills, errors } = counters("model-add");
 
 describe.each(scenes)("chain ADD on $name", (scene) => {
   const before = newChain(scene).state();

@@ -8,7 +8,7 @@
 import { afterAll, expect } from "vitest";
 import { type ChainFault, FakeChain, type Member, mainPlugins, type Outcome, type Pod } from "../../lib/fake/chain.ts";
 import { type Fault, faultText, killsOf, type Step } from "../../lib/faults/fault.ts";
-import { isFull, Tally } from "../../lib/faults/reliability.ts";
+import { Counter, isFull } from "../../lib/faults/reliability.ts";
 import { evenly, howMany } from "../../lib/how-many.ts";
 
 export const pod: Pod = { name: "c1", pod: "web-0", hostPort: 8080 };
@@ -117,8 +117,8 @@ export function sample<T>(all: readonly T[], count: number): readonly T[] {
 }
 
 /** The counts of one part of the tests; recorded after its tests. */
-export function tallies(part: string): { readonly kills: Tally; readonly errors: Tally } {
-  const [kills, errors] = [new Tally(), new Tally()];
+export function counters(part: string): { readonly kills: Counter; readonly errors: Counter } {
+  const [kills, errors] = [new Counter(), new Counter()];
   afterAll(() => {
     kills.record(`${part}-kill`, "model-kill");
     errors.record(`${part}-error`, "model-error");
@@ -129,9 +129,9 @@ export function tallies(part: string): { readonly kills: Tally; readonly errors:
 /** Per test, if not all are tried. */
 const tried = howMany(24);
 
-/** Runs `judge` for each case, and throws one error for all failures. Adds the number of cases to the tally. */
+/** Runs `judge` for each case, and throws one error for all failures. Adds the number of cases to the counter. */
 export async function checkEach<C extends { readonly text: string }>(
-  tally: Tally,
+  counter: Counter,
   cases: readonly C[],
   judge: (one: C, index: number) => void,
 ): Promise<void> {
@@ -146,7 +146,7 @@ export async function checkEach<C extends { readonly text: string }>(
       failures.push(`${one.text}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  tally.add({ tried: sampled.length, left: failures.length });
+  counter.add({ tried: sampled.length, left: failures.length });
   expect(failures).toEqual([]);
   expect(sampled.length).toBeGreaterThan(0);
 }

@@ -3,6 +3,7 @@ import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   type Case,
   checkEach,
+  counters,
   del,
   errorsAt,
   type FollowUp,
@@ -16,12 +17,11 @@ import {
   pod,
   scenes,
   stepsOf,
-  tallies,
   troubleOf,
   withPod,
 } from "./cases.ts";
 
-const { kills, errors } = tallies("model-del");
+const { kills, errors } = counters("model-del");
 
 describe.each(scenes)("chain on $name", (scene) => {
   const before = newChain(scene).state();

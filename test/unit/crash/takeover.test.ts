@@ -4,6 +4,7 @@ import { FakeChain, type Pod } from "../../lib/fake/chain.ts";
 import { timeoutMs } from "../../lib/faults/reliability.ts";
 import {
   checkEach,
+  counters,
   errorsAt,
   killsAt,
   mustBe,
@@ -11,11 +12,10 @@ import {
   mustSucceed,
   pick,
   stepsIn,
-  tallies,
   troubleOf,
 } from "./cases.ts";
 
-const { kills, errors } = tallies("model-takeover");
+const { kills, errors } = counters("model-takeover");
 
 const old: Pod = { name: "c1", pod: "web-0", hostPort: 8080, fixed: "10.65.0.50,fd65::50" };
 const next: Pod = { ...old, name: "c2" };

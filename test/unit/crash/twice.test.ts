@@ -1,7 +1,7 @@
 /** Two faults: a failure, and a kill during its roll-back; a killed ADD, and a killed DEL. */
 import { afterAll, describe, test } from "vitest";
 import { type Fault, faultText } from "../../lib/faults/fault.ts";
-import { isFull, Tally, timeoutMs } from "../../lib/faults/reliability.ts";
+import { Counter, isFull, timeoutMs } from "../../lib/faults/reliability.ts";
 import { howMany } from "../../lib/how-many.ts";
 import {
   add,
@@ -21,7 +21,7 @@ import {
   troubleOf,
 } from "./cases.ts";
 
-const kills = new Tally();
+const kills = new Counter();
 
 afterAll(() => kills.record("model-twice", "model-kill"));
 

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { Plan, Resource, VethPair } from "../../../src/plan/resource.ts";
 import { FakeMachine, FakeSys } from "../../lib/fake/sys.ts";
-import { applied, differences, endpointPlan, inScene, newStand, refusalOf, type Stand } from "./scene.ts";
+import { applied, differences, endpointPlan, inScene, newSetup, refusalOf, type Setup } from "./scene.ts";
 
 describe("apply()", () => {
   test("makes the kernel hold the plan, whatever the order of its resources", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    expect(stand.machine.kernel.print()).toBe(
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    expect(setup.machine.kernel.print()).toBe(
       `
 # host
 link bwp5 ifb up mtu 1440 mac random qlen 0 alias "tortie:net/c5/eth0"
@@ -38,7 +38,7 @@ sysctl net/ipv6/conf/eth0/accept_dad = 0
   });
 
   test("reports the links as the kernel has them", () => {
-    const { links } = applied(newStand(), endpointPlan());
+    const { links } = applied(newSetup(), endpointPlan());
     expect(Object.fromEntries([...links].map(([at, { index, mac, mtu }]) => [at, { index, mac, mtu }]))).toEqual({
       "host:cali5": { index: 3, mac: "ee:ee:ee:ee:ee:ee", mtu: 1440 },
       "host:bwp5": { index: 2, mac: "02:00:00:00:00:01", mtu: 1440 },
@@ -47,41 +47,41 @@ sysctl net/ipv6/conf/eth0/accept_dad = 0
   });
 
   test("takes four sends, two sockets and one visit to the sandbox beside the sysctls", () => {
-    const stand = newStand();
-    const before = stand.sys.steps;
-    applied(stand, endpointPlan());
+    const setup = newSetup();
+    const before = setup.sys.steps;
+    applied(setup, endpointPlan());
     const sysctls = 3;
-    expect(stand.sys.steps - before).toBe(4 + 2 + 1 + sysctls);
+    expect(setup.sys.steps - before).toBe(4 + 2 + 1 + sysctls);
   });
 
   test("is harmless when repeated", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    const before = stand.machine.kernel.print();
-    const again = applied(stand, endpointPlan());
-    expect(stand.machine.kernel.print()).toBe(before);
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    const before = setup.machine.kernel.print();
+    const again = applied(setup, endpointPlan());
+    expect(setup.machine.kernel.print()).toBe(before);
     expect(again.links.get("sandbox:eth0")?.mac).toBe("02:00:00:00:00:05");
   });
 
   test("undo() of a repeated call takes back nothing", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    const before = stand.machine.kernel.print();
-    applied(stand, endpointPlan()).undo();
-    expect(stand.machine.kernel.print()).toBe(before);
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    const before = setup.machine.kernel.print();
+    applied(setup, endpointPlan()).undo();
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 
   test("undo() takes back what the call created", () => {
-    const stand = newStand();
-    const before = stand.machine.kernel.print();
-    applied(stand, endpointPlan()).undo();
-    expect(stand.machine.kernel.print()).toBe(before);
+    const setup = newSetup();
+    const before = setup.machine.kernel.print();
+    applied(setup, endpointPlan()).undo();
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 
   test("undo() takes back what was put on a link of another's, and leaves the link", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    const before = stand.machine.kernel.print();
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    const before = setup.machine.kernel.print();
     const more: Plan = {
       owner: "tortie:other/c5/eth0",
       resources: [
@@ -90,47 +90,47 @@ sysctl net/ipv6/conf/eth0/accept_dad = 0
         { kind: "neighbour", at: "host", link: "cali5", address: "10.0.0.5", mac: "02:00:00:00:00:05" },
       ],
     };
-    const undo = applied(stand, more);
-    expect(differences(stand, more)).toEqual([]);
+    const undo = applied(setup, more);
+    expect(differences(setup, more)).toEqual([]);
     undo.undo();
-    expect(stand.machine.kernel.print()).toBe(before);
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 
-  test.each<[string, (stand: Stand) => void]>([
+  test.each<[string, (setup: Setup) => void]>([
     ["a changed rate", ({ machine }) => Object.assign(cali(machine).tokenBucket ?? {}, { rateBytes: 9 })],
     ["a changed MTU", ({ machine }) => Object.assign(cali(machine), { mtu: 1500 })],
     ["a changed MAC address", ({ machine }) => Object.assign(cali(machine), { mac: "02:00:00:00:00:99" })],
     ["a lost route", ({ machine }) => machine.kernel.host.routes.splice(0)],
     ["a redirect elsewhere", ({ machine }) => Object.assign(cali(machine), { redirect: 1 })],
   ])("when repeated repairs %s", (_, damage) => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    damage(stand);
-    expect(differences(stand, endpointPlan())).not.toEqual([]);
-    applied(stand, endpointPlan());
-    expect(differences(stand, endpointPlan())).toEqual([]);
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    damage(setup);
+    expect(differences(setup, endpointPlan())).not.toEqual([]);
+    applied(setup, endpointPlan());
+    expect(differences(setup, endpointPlan())).toEqual([]);
   });
 
   test("asks again when a table changed while it was listed", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    stand.machine.kernel.interruptedDumps = 5;
-    applied(stand, endpointPlan());
-    expect(stand.machine.kernel.interruptedDumps).toBe(0);
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    setup.machine.kernel.interruptedDumps = 5;
+    applied(setup, endpointPlan());
+    expect(setup.machine.kernel.interruptedDumps).toBe(0);
   });
 
   test("gives up a table that never holds still", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    stand.machine.kernel.interruptedDumps = Number.POSITIVE_INFINITY;
-    expect(refusalOf(() => applied(stand, endpointPlan())).message).toMatch(
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    setup.machine.kernel.interruptedDumps = Number.POSITIVE_INFINITY;
+    expect(refusalOf(() => applied(setup, endpointPlan())).message).toMatch(
       /the table changed during each of 16 attempts/,
     );
   });
 
   test("goes on where a sysctl is optional and missing", () => {
-    const stand = newStand();
-    applied(stand, plan([{ kind: "sysctl", at: "host", path: "net/ipv4/none", value: "1", optional: true }]));
+    const setup = newSetup();
+    applied(setup, plan([{ kind: "sysctl", at: "host", path: "net/ipv4/none", value: "1", optional: true }]));
   });
 });
 
@@ -138,22 +138,22 @@ describe("apply() on a name that is taken", () => {
   const names = `veth "cali5" on the host with "eth0" in the sandbox`;
 
   test("refuses a foreign link in the sandbox and leaves it alone", () => {
-    const stand = newStand();
-    sandboxOf(stand).addLink({ name: "eth0", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
-    const before = stand.machine.kernel.print();
-    expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
+    const setup = newSetup();
+    sandboxOf(setup).addLink({ name: "eth0", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
+    const before = setup.machine.kernel.print();
+    expect(refusalOf(() => applied(setup, endpointPlan()))).toEqual({
       kind: "conflict",
       message: `cannot create ${names}: a link of the name "eth0" exists, and Tortie does not own it`,
     });
-    expect(stand.machine.kernel.print()).toBe(before);
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 
   test("refuses another attachment's host link and names its owner", () => {
-    const { machine } = newStand();
-    applied(newStand(machine, "other"), endpointPlan(5, "tortie:net/other/eth0"));
-    const stand = newStand(machine, "mine");
+    const { machine } = newSetup();
+    applied(newSetup(machine, "other"), endpointPlan(5, "tortie:net/other/eth0"));
+    const setup = newSetup(machine, "mine");
     const before = machine.kernel.print();
-    expect(refusalOf(() => applied(stand, plan([veth])))).toEqual({
+    expect(refusalOf(() => applied(setup, plan([veth])))).toEqual({
       kind: "conflict",
       message: `cannot create ${names}: link "cali5" exists and belongs to "tortie:net/other/eth0"`,
     });
@@ -161,53 +161,53 @@ describe("apply() on a name that is taken", () => {
   });
 
   test("refuses a host link without an owner, and does not put its own on it", () => {
-    const stand = newStand();
-    stand.machine.kernel.host.addLink({ name: "cali5", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
-    expect(refusalOf(() => applied(stand, endpointPlan())).message).toMatch(/exists and has no known owner$/);
-    expect(cali(stand.machine).alias).toBeUndefined();
+    const setup = newSetup();
+    setup.machine.kernel.host.addLink({ name: "cali5", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 });
+    expect(refusalOf(() => applied(setup, endpointPlan())).message).toMatch(/exists and has no known owner$/);
+    expect(cali(setup.machine).alias).toBeUndefined();
   });
 
   test("replaces the link of an earlier sandbox of the same pod", () => {
-    const { machine } = newStand();
-    applied(newStand(machine, "old"), endpointPlan(5, "tortie:net/old/eth0"));
-    const stand = newStand(machine, "new");
+    const { machine } = newSetup();
+    applied(newSetup(machine, "old"), endpointPlan(5, "tortie:net/old/eth0"));
+    const setup = newSetup(machine, "new");
     const plan = endpointPlan();
-    inScene(stand.scene, (executor) =>
+    inScene(setup.scene, (executor) =>
       executor.apply(plan, { mayReplace: (alias) => alias === "tortie:net/old/eth0" }),
     );
-    expect(differences(stand, plan)).toEqual([]);
+    expect(differences(setup, plan)).toEqual([]);
   });
 
   test("replaces its own link that leads into another sandbox", () => {
-    const { machine } = newStand();
+    const { machine } = newSetup();
     const plan = {
       owner: "tortie:net/c5/eth0",
       resources: endpointPlan().resources.filter(({ kind }) => kind === "veth"),
     };
-    applied(newStand(machine, "old"), plan);
-    const stand = newStand(machine, "new");
-    applied(stand, plan);
-    expect(differences(stand, plan)).toEqual([]);
+    applied(newSetup(machine, "old"), plan);
+    const setup = newSetup(machine, "new");
+    applied(setup, plan);
+    expect(differences(setup, plan)).toEqual([]);
   });
 
   test("replaces a link whose peer's namespace is being dismantled", () => {
-    const { machine } = newStand();
-    const old = newStand(machine, "old");
+    const { machine } = newSetup();
+    const old = newSetup(machine, "old");
     applied(old, endpointPlan(5, "tortie:net/other/eth0"));
     sandboxOf(old).dying = true;
     machine.kernel.host.deleteLink(machine.kernel.host.find("bwp5") as never);
-    const stand = newStand(machine, "new");
-    applied(stand, endpointPlan());
-    expect(differences(stand, endpointPlan())).toEqual([]);
+    const setup = newSetup(machine, "new");
+    applied(setup, endpointPlan());
+    expect(differences(setup, endpointPlan())).toEqual([]);
   });
 
   test("refuses a route to the same place over another's link", () => {
-    const stand = newStand();
-    const { machine } = stand;
+    const setup = newSetup();
+    const { machine } = setup;
     machine.kernel.host.addLink({ name: "ens1", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 }).up = true;
-    applied(stand, plan([{ kind: "route", at: "host", link: "ens1", destination: "10.0.0.5/32" }]));
+    applied(setup, plan([{ kind: "route", at: "host", link: "ens1", destination: "10.0.0.5/32" }]));
     const before = machine.kernel.print();
-    expect(refusalOf(() => applied(stand, endpointPlan()))).toEqual({
+    expect(refusalOf(() => applied(setup, endpointPlan()))).toEqual({
       kind: "conflict",
       message:
         "cannot add route 10.0.0.5/32 dev cali5 scope link on the host: conflicts with an existing object that Tortie does not own: " +
@@ -249,15 +249,15 @@ describe("apply() names the resource that the kernel refuses", () => {
       'cannot set sysctl net/ipv4/none to "1" in the sandbox: open /proc/sys/net/ipv4/none: No such file or directory',
     ],
   ])("%s", (_, resources, message) => {
-    const stand = newStand();
-    const before = stand.machine.kernel.print();
-    expect(refusalOf(() => applied(stand, plan(resources)))).toEqual({ kind: "refused", message });
-    expect(stand.machine.kernel.print()).toBe(before);
+    const setup = newSetup();
+    const before = setup.machine.kernel.print();
+    expect(refusalOf(() => applied(setup, plan(resources)))).toEqual({ kind: "refused", message });
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 
   test("that the kernel has no IPv6", () => {
-    const stand = newStand(new FakeMachine({ ipv6: false }));
-    const { message } = refusalOf(() => applied(stand, endpointPlan()));
+    const setup = newSetup(new FakeMachine({ ipv6: false }));
+    const { message } = refusalOf(() => applied(setup, endpointPlan()));
     expect(message).toMatch(
       /^cannot set sysctl net\/ipv6\/conf\/eth0\/accept_dad to "0" in the sandbox: the kernel has no IPv6/,
     );
@@ -273,22 +273,22 @@ describe("apply() names the resource that the kernel refuses", () => {
 
 describe("apply() and udev", () => {
   test("sets the MAC address again until it holds", () => {
-    const stand = newStand();
-    meddle(stand, 3);
-    applied(stand, endpointPlan());
-    expect(cali(stand.machine).mac).toBe("ee:ee:ee:ee:ee:ee");
+    const setup = newSetup();
+    meddle(setup, 3);
+    applied(setup, endpointPlan());
+    expect(cali(setup.machine).mac).toBe("ee:ee:ee:ee:ee:ee");
   });
 
   test("gives up after five seconds and takes everything back", () => {
-    const stand = newStand();
-    const before = stand.machine.kernel.print();
-    meddle(stand, Number.POSITIVE_INFINITY);
-    const start = stand.sys.monotonicMs();
-    expect(refusalOf(() => applied(stand, endpointPlan())).message).toBe(
+    const setup = newSetup();
+    const before = setup.machine.kernel.print();
+    meddle(setup, Number.POSITIVE_INFINITY);
+    const start = setup.sys.monotonicMs();
+    expect(refusalOf(() => applied(setup, endpointPlan())).message).toBe(
       'cannot set mac ee:ee:ee:ee:ee:ee on link "cali5" on the host: another program resets it to 02:00:00:00:00:99 (udev\'s MACAddressPolicy?)',
     );
-    expect(stand.sys.monotonicMs() - start).toBeLessThan(5_200);
-    expect(stand.machine.kernel.print()).toBe(before);
+    expect(setup.sys.monotonicMs() - start).toBeLessThan(5_200);
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 });
 
@@ -304,14 +304,14 @@ function cali(machine: FakeMachine) {
   return link;
 }
 
-function sandboxOf({ machine, scene }: Stand) {
+function sandboxOf({ machine, scene }: Setup) {
   const netns = machine.kernel.descriptors.get(scene.sandbox?.fd ?? -1);
   if (netns === undefined) throw new Error("no sandbox");
   return netns;
 }
 
 /** Another program sets the address of the host interface before each of the next `times` answers. */
-function meddle({ sys, machine }: Stand, times: number): void {
+function meddle({ sys, machine }: Setup, times: number): void {
   const { openNetlink } = sys;
   let left = times;
   sys.openNetlink = (protocol, netns) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Plan } from "../../../src/plan/resource.ts";
 import type { FakeLink, FakeNetns } from "../../lib/fake/netns.ts";
 import type { FakeMachine } from "../../lib/fake/sys.ts";
-import { applied, differences, endpointPlan, newStand } from "./scene.ts";
+import { applied, differences, endpointPlan, newSetup } from "./scene.ts";
 
 interface Inside {
   readonly host: FakeNetns;
@@ -14,11 +14,11 @@ interface Inside {
 
 describe("diff()", () => {
   test("finds nothing after apply(), and changes nothing", () => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    const before = stand.machine.kernel.print();
-    expect(differences(stand, endpointPlan())).toEqual([]);
-    expect(stand.machine.kernel.print()).toBe(before);
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    const before = setup.machine.kernel.print();
+    expect(differences(setup, endpointPlan())).toEqual([]);
+    expect(setup.machine.kernel.print()).toBe(before);
   });
 
   test.each<[string, (inside: Inside) => void, readonly string[]]>([
@@ -120,15 +120,15 @@ describe("diff()", () => {
       ["link bwp5 has qlen 32, wanted 0"],
     ],
   ])("names %s", (_, damage, texts) => {
-    const stand = newStand();
-    applied(stand, endpointPlan());
-    damage(inside(stand.machine));
-    expect(differences(stand, endpointPlan())).toEqual(texts);
+    const setup = newSetup();
+    applied(setup, endpointPlan());
+    damage(inside(setup.machine));
+    expect(differences(setup, endpointPlan())).toEqual(texts);
   });
 
   test("names a link that the plan did not make and that is missing", () => {
     const plan: Plan = { owner: "o", resources: [{ kind: "up", at: "host", link: "ens1" }] };
-    expect(differences(newStand(), plan)).toEqual(["link ens1 is missing"]);
+    expect(differences(newSetup(), plan)).toEqual(["link ens1 is missing"]);
   });
 });
 

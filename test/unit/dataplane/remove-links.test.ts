@@ -6,12 +6,12 @@ import { decodeDatagram } from "../../../src/netlink/message.ts";
 import { RTM_DELLINK } from "../../../src/netlink/rtnetlink.ts";
 import type { FakeLink } from "../../lib/fake/netns.ts";
 import { FakeSys } from "../../lib/fake/sys.ts";
-import { inScene, newStand, refusalOf, type Stand } from "./scene.ts";
+import { inScene, newSetup, refusalOf, type Setup } from "./scene.ts";
 
-let stand: Stand;
+let setup: Setup;
 
 beforeEach(() => {
-  stand = newStand();
+  setup = newSetup();
   for (let id = 1; id <= 4; id++) addLink(`bwp${id}`, ownerOf(id));
 });
 
@@ -20,13 +20,13 @@ function ownerOf(id: number): string {
 }
 
 function addLink(name: string, alias?: string): FakeLink {
-  const { kernel } = stand.machine;
+  const { kernel } = setup.machine;
   return Object.assign(kernel.host.addLink({ name, kind: "ifb", mac: kernel.randomMac(), mtu: 1500 }), { alias });
 }
 
 const four = [1, 2, 3, 4].map((id) => ({ name: `bwp${id}`, owner: ownerOf(id) }));
 
-function remove(sys: Sys = stand.sys, links = four): readonly string[] {
+function remove(sys: Sys = setup.sys, links = four): readonly string[] {
   const gone: string[] = [];
   inScene({ sys }, (executor) => executor.removeLinks(links, ({ name }) => gone.push(name)));
   return gone;
@@ -35,9 +35,9 @@ function remove(sys: Sys = stand.sys, links = four): readonly string[] {
 /** As the real one, but `after` runs when the nth datagram was sent. */
 function meanwhile(nth: number, after: () => void): Sys {
   let sent = 0;
-  return Object.assign(Object.create(stand.sys) as Sys, {
+  return Object.assign(Object.create(setup.sys) as Sys, {
     openNetlink(...where: Parameters<Sys["openNetlink"]>) {
-      const socket = stand.sys.openNetlink(...where);
+      const socket = setup.sys.openNetlink(...where);
       const send = (datagram: Uint8Array) => {
         socket.send(datagram);
         if (++sent === nth) after();
@@ -64,11 +64,11 @@ function countDeletions(sys: Sys): { readonly sys: Sys; readonly count: () => nu
 }
 
 function names(): readonly string[] {
-  return [...stand.machine.kernel.host.links.values()].map(({ name }) => name);
+  return [...setup.machine.kernel.host.links.values()].map(({ name }) => name);
 }
 
 test("links go with one deletion, and each is told of, also one that was gone", () => {
-  const { sys, count } = countDeletions(stand.sys);
+  const { sys, count } = countDeletions(setup.sys);
   const missing = { name: "bwp9", owner: ownerOf(9) };
   expect(remove(sys, [...four, missing])).toEqual(["bwp1", "bwp2", "bwp3", "bwp4", "bwp9"]);
   expect(count()).toBe(1);
@@ -76,16 +76,16 @@ test("links go with one deletion, and each is told of, also one that was gone", 
 });
 
 test("another's and nobody's link stays, untouched", () => {
-  Object.assign(stand.machine.kernel.host.find("bwp2") ?? {}, { alias: "tortie:net/new/eth0" });
-  Object.assign(stand.machine.kernel.host.find("bwp3") ?? {}, { alias: undefined });
+  Object.assign(setup.machine.kernel.host.find("bwp2") ?? {}, { alias: "tortie:net/new/eth0" });
+  Object.assign(setup.machine.kernel.host.find("bwp3") ?? {}, { alias: undefined });
   remove();
   expect(names()).toEqual(["lo", "bwp2", "bwp3"]);
-  expect(stand.machine.kernel.print()).not.toContain("group");
+  expect(setup.machine.kernel.print()).not.toContain("group");
 });
 
 test("a link without an alias goes where its signature is ours", () => {
-  Object.assign(stand.machine.kernel.host.find("bwp3") ?? {}, { alias: undefined });
-  const { sys, count } = countDeletions(stand.sys);
+  Object.assign(setup.machine.kernel.host.find("bwp3") ?? {}, { alias: undefined });
+  const { sys, count } = countDeletions(setup.sys);
   remove(
     sys,
     four.map((link) => ({ ...link, signature: { kind: "ifb" } as const })),
@@ -95,22 +95,22 @@ test("a link without an alias goes where its signature is ours", () => {
 
 test("a name that several owners had goes, whichever of them has it", () => {
   const earlier = { name: "bwp2", owner: ownerOf(9) };
-  expect(remove(stand.sys, [earlier, ...four, earlier])).toHaveLength(6);
+  expect(remove(setup.sys, [earlier, ...four, earlier])).toHaveLength(6);
   expect(names()).toEqual(["lo"]);
 });
 
 test("a group that a link is in already is not used", () => {
-  const [high = 0, low = 0] = new FakeSys({ machine: newStand().machine }).randomBytes(2);
+  const [high = 0, low = 0] = new FakeSys({ machine: newSetup().machine }).randomBytes(2);
   const foreign = addLink("foreign");
   foreign.group = firstGroup + ((high << 8) | low);
-  const { sys, count } = countDeletions(stand.sys);
+  const { sys, count } = countDeletions(setup.sys);
   remove(sys);
   expect([names(), count()]).toEqual([["lo", "foreign"], four.length]);
 });
 
 test("a link that another process puts into the group stays: ours then go one by one", () => {
   const foreign = addLink("foreign");
-  const grouped = () => stand.machine.kernel.host.find("bwp1")?.group ?? 0;
+  const grouped = () => setup.machine.kernel.host.find("bwp1")?.group ?? 0;
   // The links were listed, and are in the group.
   const sys = meanwhile(2, () => {
     foreign.group = grouped();
@@ -122,27 +122,27 @@ test("a link that another process puts into the group stays: ours then go one by
 
 test("a link that is another's by now stays", () => {
   const sys = meanwhile(2, () => {
-    Object.assign(stand.machine.kernel.host.find("bwp2") ?? {}, { alias: "tortie:net/new/eth0" });
+    Object.assign(setup.machine.kernel.host.find("bwp2") ?? {}, { alias: "tortie:net/new/eth0" });
   });
   remove(sys);
   expect(names()).toEqual(["lo", "bwp2"]);
 });
 
 test("a process that is killed when the links are in the group leaves them to the next", () => {
-  stand.sys.killAt(stand.sys.steps + 4);
+  setup.sys.killAt(setup.sys.steps + 4);
   expect(() => remove()).toThrow();
-  expect(stand.machine.kernel.host.find("bwp4")?.group).toBeGreaterThanOrEqual(firstGroup);
-  remove(new FakeSys({ machine: stand.machine }));
+  expect(setup.machine.kernel.host.find("bwp4")?.group).toBeGreaterThanOrEqual(firstGroup);
+  remove(new FakeSys({ machine: setup.machine }));
   expect(names()).toEqual(["lo"]);
 });
 
 test("what the kernel refuses for one does not keep the others", () => {
-  stand.machine.kernel.host.addLink({ name: "eno1", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 }).alias =
+  setup.machine.kernel.host.addLink({ name: "eno1", kind: "device", mac: "02:00:00:00:00:77", mtu: 1500 }).alias =
     ownerOf(7);
   const gone: string[] = [];
   const links = [{ name: "eno1", owner: ownerOf(7) }, ...four];
   const refusal = refusalOf(() =>
-    inScene({ sys: stand.sys }, (executor) => executor.removeLinks(links, ({ name }) => gone.push(name))),
+    inScene({ sys: setup.sys }, (executor) => executor.removeLinks(links, ({ name }) => gone.push(name))),
   );
   expect(refusal.message).toBe('cannot delete link "eno1" on the host: Operation not supported (EOPNOTSUPP)');
   expect(gone).toEqual(["bwp1", "bwp2", "bwp3", "bwp4"]);

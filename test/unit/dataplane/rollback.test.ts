@@ -9,7 +9,7 @@ import {
   applied,
   differences,
   endpointPlan,
-  newStand,
+  newSetup,
   ownedLinks,
   refusalOf,
   removeLink,
@@ -18,12 +18,12 @@ import {
 } from "./scene.ts";
 
 /** The steps of a complete `apply` of this plan. */
-function stepsOf(plan: Plan, prepare: (stand: ReturnType<typeof newStand>) => void): number {
-  const stand = newStand();
-  prepare(stand);
-  const before = stand.sys.steps;
-  applied(stand, plan);
-  return stand.sys.steps - before;
+function stepsOf(plan: Plan, prepare: (setup: ReturnType<typeof newSetup>) => void): number {
+  const setup = newSetup();
+  prepare(setup);
+  const before = setup.sys.steps;
+  applied(setup, plan);
+  return setup.sys.steps - before;
 }
 
 const shaping: Plan = {
@@ -45,22 +45,22 @@ test.each<[string, Plan, Plan | undefined]>([
   ["a whole endpoint", endpointPlan(), undefined],
   ["what a later plugin adds to it", shaping, bare],
 ])("apply() of %s that fails at any step restores the kernel exactly", (_, plan, earlier) => {
-  const prepare = (stand: ReturnType<typeof newStand>) => {
-    if (earlier) applied(stand, earlier);
+  const prepare = (setup: ReturnType<typeof newSetup>) => {
+    if (earlier) applied(setup, earlier);
   };
   const steps = stepsOf(plan, prepare);
   expect(steps).toBeGreaterThan(4);
   for (let step = 1; step <= steps; step++) {
-    const stand = newStand();
-    prepare(stand);
-    const before = stand.machine.kernel.print();
-    stand.sys.failAt(stand.sys.steps + step, "ENOMEM");
-    const { kind, message } = refusalOf(() => applied(stand, plan));
+    const setup = newSetup();
+    prepare(setup);
+    const before = setup.machine.kernel.print();
+    setup.sys.failAt(setup.sys.steps + step, "ENOMEM");
+    const { kind, message } = refusalOf(() => applied(setup, plan));
     expect([step, kind]).toEqual([step, "refused"]);
     expect(message).toMatch(/^cannot .*Out of memory|Cannot allocate memory/);
-    expect(stand.machine.kernel.print()).toBe(before);
-    applied(stand, plan);
-    expect(differences(stand, plan)).toEqual([]);
+    expect(setup.machine.kernel.print()).toBe(before);
+    applied(setup, plan);
+    expect(differences(setup, plan)).toEqual([]);
   }
 });
 

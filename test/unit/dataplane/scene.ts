@@ -12,14 +12,14 @@ export interface Scene {
   readonly sandbox?: Netns;
 }
 
-export interface Stand {
+export interface Setup {
   readonly machine: FakeMachine;
   readonly sys: FakeSys;
   readonly scene: Scene;
 }
 
 /** A machine with one sandbox, `pod`. */
-export function newStand(machine = new FakeMachine(), name = "pod"): Stand {
+export function newSetup(machine = new FakeMachine(), name = "pod"): Setup {
   const sys = new FakeSys({ machine });
   const sandbox = sys.openNetns(machine.addSandbox(name));
   return { machine, sys, scene: { sys, sandbox } };
@@ -70,11 +70,11 @@ export function inScene<T>({ sys, sandbox }: Scene, body: (executor: Executor) =
   return withExecutor(sys, sandbox, body);
 }
 
-export function applied({ scene }: Pick<Stand, "scene">, plan: Plan): Applied {
+export function applied({ scene }: Pick<Setup, "scene">, plan: Plan): Applied {
   return inScene(scene, (executor) => executor.apply(plan));
 }
 
-export function differences({ scene }: Pick<Stand, "scene">, plan: Plan): readonly string[] {
+export function differences({ scene }: Pick<Setup, "scene">, plan: Plan): readonly string[] {
   return inScene(scene, (executor) => executor.diff(plan)).map(({ text }) => text);
 }
 

@@ -139,7 +139,7 @@ b lent to another node   o another node's   x without an owner
 `);
   });
 
-  test("tells owned, full, borrowed from, another node's and nobody's blocks apart", async () => {
+  test("tells owned, full, borrowed from, another node's and unowned blocks apart", async () => {
     const world = new World({ node: "a" });
     world.write("/var/lib/tortie/ippools/p.json", pool("p", "10.0.0.0/27", 30));
     const of = (node: string) => ({ handle_id: `net.${node}`, secondary: { node } });

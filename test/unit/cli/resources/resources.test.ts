@@ -313,7 +313,7 @@ describe("tortie validate", () => {
 });
 
 describe("tortie delete", () => {
-  test("of a pool with addresses in use is refused, and forced leaves its blocks to nobody", async () => {
+  test("of a pool with addresses in use is refused, and with --force leaves its blocks without an owner", async () => {
     const world = fixtureWorld();
     expect(await world.run("delete ippool default-ipv4-ippool")).toEqual({
       status: 1,
@@ -377,7 +377,7 @@ describe("tortie apply, get: a damaged file", () => {
         world.write(path, text);
         const refused = await world.run(`${verb} -f -`, document);
         expect(refused).toMatchObject({ status: 1, stdout: "" });
-        expect(refused.stderr).toMatch(/; apply --force keeps that file aside and writes it anew\n$/);
+        expect(refused.stderr).toMatch(/; apply --force moves that file aside and writes a new one\n$/);
         expect((await world.run(`${verb} --force --dry-run -f -`, document)).stdout).toContain("(dry run)");
         expect([world.machine.files.read(path), aside(world)]).toEqual([text, []]);
         expect(await world.run(`${verb} --force -f -`, document)).toEqual({

@@ -1,10 +1,10 @@
 /**
  * A private node with pods for the doctor: one pod, the neighbour, that must not be affected, and others that a test breaks.
  *
- *     const ward = await Ward.start();
- *     const pod = ward.addPod();
- *     ward.node.sh(`ip link set ${pod.hostInterface} down`);
- *     ward.expectRepaired("attachment-different", /is down/);
+ *     const host = await DoctorNode.start();
+ *     const pod = host.addPod();
+ *     host.node.sh(`ip link set ${pod.hostInterface} down`);
+ *     host.expectRepaired("attachment-different", /is down/);
  */
 import { expect } from "vitest";
 import { type Conflist, loadConflist } from "../conflist.ts";
@@ -23,7 +23,7 @@ export interface Pod extends Sandbox {
   readonly hostPort: number;
 }
 
-export interface WardOptions {
+export interface DoctorNodeOptions {
   readonly conflist?: string;
   /** The pod's `bandwidth`. */
   readonly limits?: object;
@@ -31,7 +31,7 @@ export interface WardOptions {
 
 const egressOnly = { egressRate: 1_000_000, egressBurst: 1_000_000 };
 
-export class Ward {
+export class DoctorNode {
   readonly node: Node;
   readonly runner: Runner;
   readonly list: Conflist;
@@ -54,8 +54,8 @@ export class Ward {
   static async start({
     conflist = example("10-calico.conflist"),
     limits = egressOnly,
-  }: WardOptions = {}): Promise<Ward> {
-    return new Ward(await Node.start(), conflist, limits);
+  }: DoctorNodeOptions = {}): Promise<DoctorNode> {
+    return new DoctorNode(await Node.start(), conflist, limits);
   }
 
   stop(): Promise<void> {

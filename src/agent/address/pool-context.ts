@@ -1,13 +1,13 @@
 /** The networks around the node, which a default pool must not overlap. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Surroundings } from "../../ipam/assign/default-pools.ts";
+import type { PoolContext } from "../../ipam/assign/default-pools.ts";
 import { type Family, familyOf, formatAddress } from "../../net/address.ts";
 import { isOfNode, type LinkAddress, resolversIn } from "../../net/node-networks.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { readInterfaces } from "./interfaces.ts";
 
-export function surroundings(): Pick<Surroundings, "random" | "networks" | "routes"> {
+export function poolContext(): Pick<PoolContext, "random" | "networks" | "routes"> {
   const routes = routesIn(textOf("/proc/net/route"));
   const resolvers = resolversIn(textOf("/etc/resolv.conf"));
   return {
