@@ -45,7 +45,7 @@ export function accept(
 }
 
 function refuseUnknown(
-  { path, positionals, surplus }: CommandDefinition,
+  { path, positionals, surplus, hides }: CommandDefinition,
   options: OptionDefinitions,
   { words, parsed }: CommandLine,
   refuse: Refuse,
@@ -57,7 +57,8 @@ function refuseUnknown(
     const spelt = words.map((word) => word.replace(/=.*$/s, ""));
     const written = spelt.find((word) => word.replace(/^--?/, "") === name || word === `--no-${name}`) ?? dashed(name);
     const negations = Object.entries(options).flatMap(([one, { type }]) => (type === "boolean" ? [`--no-${one}`] : []));
-    const near = didYouMean(written, [...Object.keys(options), "help"].map(dashed).concat(negations));
+    const offered = Object.keys(options).filter((one) => !hides.includes(one));
+    const near = didYouMean(written, [...offered, "help"].map(dashed).concat(negations));
     throw refuse(`unknown option ${written}${near}; see "tortie ${path} --help"`);
   }
   const extra = (parsed._ as readonly unknown[]).map(String).slice(path.split(" ").length);

@@ -1,6 +1,7 @@
 /** Everything that a command uses: the node, the streams, the terminal. Tests substitute a model of a node. */
 import type { Logger } from "pino";
 import type { Sys } from "../host/sys.ts";
+import type { Cluster } from "./cluster.ts";
 import type { ExecutableFiles } from "./install/executable-files.ts";
 import type { Progress } from "./ui/progress.ts";
 import type { Terminal } from "./ui/terminal.ts";
@@ -8,6 +9,8 @@ import type { Terminal } from "./ui/terminal.ts";
 export interface Cli {
   /** The operating system, with the store's directories replaced by `--run-dir` and `--state-dir`. */
   readonly sys: Sys;
+  /** The cluster's datastore, if the settings select one instead of the files of this node. */
+  readonly cluster: Cluster | undefined;
   readonly files: ExecutableFiles;
   /** This node's name. */
   readonly node: string;

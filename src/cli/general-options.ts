@@ -1,4 +1,5 @@
 /** The options that every command has. */
+import { defaultConfigFile } from "./calicoctl-settings.ts";
 import type { OptionDefinitions } from "./definition.ts";
 import { defaultDirectories } from "./node/redirected-sys.ts";
 
@@ -6,6 +7,15 @@ import { defaultDirectories } from "./node/redirected-sys.ts";
 export function generalOptions(environment: Readonly<Record<string, string | undefined>>): OptionDefinitions {
   const { TORTIE_RUN_DIR, TORTIE_STATE_DIR, TORTIE_NODENAME } = environment;
   return {
+    config: {
+      type: "string",
+      alias: "c",
+      group: "Datastore:",
+      default: defaultConfigFile,
+      describe:
+        "calicoctl's configuration file; without it DATASTORE_TYPE, KUBECONFIG or ETCD_ENDPOINTS, or this node's files",
+      completes: "file",
+    },
     "run-dir": {
       type: "string",
       group: "Node:",

@@ -7,7 +7,9 @@ import { CniError } from "../cni/error.ts";
 import { nodeSys } from "../host/node.ts";
 import type { Sys } from "../host/sys.ts";
 import { defaultNodename, nodename, nodenameFault } from "../plugin/nodename.ts";
+import { calicoctlSettings } from "./calicoctl-settings.ts";
 import type { Cli } from "./cli.ts";
+import { clusterOf } from "./cluster.ts";
 import { CliError, exitStatus } from "./error.ts";
 import { nodeExecutableFiles } from "./install/executable-files.ts";
 import { redirectedSys } from "./node/redirected-sys.ts";
@@ -37,7 +39,13 @@ function nodeOf(sys: Sys, name: string | undefined): string {
   }
 }
 
-function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
+function readIfThere(path: string): string | undefined {
+  return nodeSys.stat(path) === undefined ? undefined : nodeSys.readFile(path);
+}
+
+function cliOf({ config, directories, node, logLevel }: GlobalOptions): Cli {
+  const reading = { environment: process.env, readFile: readIfThere };
+  const settings = config === undefined ? undefined : calicoctlSettings({ ...reading, file: config });
   const progress = stderrProgress((text) => nodeSys.write("stderr", text), {
     isTerminal: isatty(2),
     nowMs: nodeSys.monotonicMs,
@@ -46,6 +54,7 @@ function cliOf({ directories, node, logLevel }: GlobalOptions): Cli {
   const sys = redirectedSys({ ...nodeSys, lock: reportingLock(nodeSys, note) }, directories, progress.tick);
   return {
     sys,
+    cluster: settings && clusterOf(settings),
     files: nodeExecutableFiles,
     node: nodeOf(sys, node),
     // Creating `process.stdout` makes a pipe non-blocking, and a long text would not fit into it.

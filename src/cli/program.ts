@@ -13,6 +13,8 @@ import { normaliseArguments } from "./words.ts";
 
 /** The values of the options that every command has. */
 export interface GlobalOptions {
+  /** calicoctl's configuration file; `undefined` for a command that is about this node only. */
+  readonly config: string | undefined;
   readonly directories: StoreDirectories;
   /** `undefined`: as the plugins determine it. */
   readonly node: string | undefined;
@@ -35,10 +37,15 @@ export async function runCommandLine(argv: readonly string[], host: Host): Promi
   let status: ExitStatus | undefined;
   const run = (command: Command) => async (parsed: Parsed) => {
     const options = accept(command, general, { words, parsed });
-    const cli = host.cli(globalOptions(options as unknown as GlobalArguments));
+    const global = globalOptions(options as unknown as GlobalArguments);
+    const cli = host.cli(command.hides.includes("config") ? { ...global, config: undefined } : global);
     if (!command.hides.includes("run-dir"))
       refuseMissingDirectories(cli, command, options as unknown as GlobalArguments);
-    status = await command.action(cli, options as never);
+    try {
+      status = await command.action(cli, options as never);
+    } finally {
+      await cli.cluster?.close();
+    }
   };
   try {
     const parsed = await program(general, run).parseAsync([...words], {}, (_error, _argv, output) => {
@@ -80,7 +87,7 @@ function refuseOption(written: readonly string[], general: OptionDefinitions): v
 function program(general: OptionDefinitions, run: (command: Command) => (parsed: Parsed) => Promise<void>): Argv {
   const parser = yargs([])
     .scriptName("tortie")
-    .usage("$0 <command>\n\nShows and repairs what the plugins store on this node.")
+    .usage("$0 <command>\n\nShows and repairs what the plugins store on this node or in a cluster's datastore.")
     // One spelling per option; `accept` checks the words.
     .parserConfiguration({
       "camel-case-expansion": false,
@@ -114,15 +121,16 @@ function program(general: OptionDefinitions, run: (command: Command) => (parsed:
 }
 
 interface GlobalArguments {
+  readonly config: string;
   readonly runDir: string;
   readonly stateDir: string;
   readonly node?: string;
   readonly logLevel: string;
 }
 
-function globalOptions({ runDir, stateDir, node, logLevel }: GlobalArguments): GlobalOptions {
+function globalOptions({ config, runDir, stateDir, node, logLevel }: GlobalArguments): GlobalOptions {
   const directory = (path: string) => path.replace(/(?<=.)\/+$/, "");
-  return { directories: { run: directory(runDir), state: directory(stateDir) }, node, logLevel };
+  return { config, directories: { run: directory(runDir), state: directory(stateDir) }, node, logLevel };
 }
 
 /** An explicitly named directory must exist. The default ones are created with the first pod. */

@@ -12,7 +12,7 @@ import { create, driveAsync, list, read, remove, update } from "../../src/store/
 import { describeContract, type Site } from "../lib/cluster/contract.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver, token } from "../lib/cluster/kube-apiserver.ts";
-import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
+import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
 import { Relay } from "../lib/cluster/relay.ts";
 import { storm } from "../lib/cluster/storm.ts";
 import { howMany } from "../lib/how-many.ts";

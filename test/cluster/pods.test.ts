@@ -6,7 +6,7 @@ import type { BlockSpec } from "../../src/ipam/model/block.ts";
 import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
-import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
+import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
 import { addressOf, PluginError, Runner } from "../lib/runtimes/runner.ts";

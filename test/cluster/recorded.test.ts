@@ -14,7 +14,7 @@ import { parseJson, stringifyJson } from "../../src/store/json.ts";
 import { Agent } from "../lib/cluster/agent.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
-import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kube-apiserver-build.ts";
+import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
 import { comparableBlock, type Fields, renumbered } from "../lib/cluster/recorded.ts";
 import { type Conflist, loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";

@@ -39,7 +39,9 @@ function add(pod: string): { readonly sandbox: Sandbox; readonly address: string
 describe("tortie on a node with pods", () => {
   test("shows their addresses and endpoints, and check finds nothing", () => {
     const [one, other] = [add("web-0"), add("web-1")];
-    expect(tortie("ipam show").stdout).toMatch(/^IP Pool +192\.168\.0\.0\/16 +65536 +2 \(0%\) +65534 \(100%\)$/m);
+    expect(tortie("ipam show").stdout).toMatch(
+      /^\| IP Pool +\| 192\.168\.0\.0\/16 +\| +65536 \| +2 \(0%\) \| +0 \(0%\) \| 65534 \(100%\) \|$/m,
+    );
     expect(tortie(`ipam show --ip ${one.address}`).stdout).toContain("  pod: web-0\n");
     expect(tortie("get wep").stdout).toMatch(new RegExp(`^default +web-1 +node-a +${other.address}/32 +cali`, "m"));
     const check = tortie("ipam check");

@@ -32,9 +32,12 @@ function sampleOf(document: string, command: string): readonly string[] {
     .map((part) => part.trim());
 }
 
-/** Without what each build and each kernel has of its own. */
+/** Without what each build and each kernel has of its own, and without the spaces at the ends of lines. */
 function comparable(text: string): string {
-  return text.replace(/Linux [^;]+;/, "Linux;").replace(/commit [0-9a-f]{12}(-dirty)?/g, "commit");
+  return text
+    .replace(/Linux [^;]+;/, "Linux;")
+    .replace(/commit [0-9a-f]{12}(-dirty)?/g, "commit")
+    .replace(/ +$/gm, "");
 }
 
 /** Runs the command once. */

@@ -44,6 +44,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/errors",
     "src/ipam",
     "src/store",
+    "src/store/cluster",
     "src/endpoint",
     "src/host",
     "src/net",

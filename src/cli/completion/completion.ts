@@ -31,6 +31,7 @@ export function completionCommand(others: readonly Command[], groups: Readonly<R
     positionals: {
       shell: { type: "string", choices: shells, describe: "bash without", completes: "shell" },
     },
+    hides: ["config"],
     action: (cli, { shell }) => {
       cli.out(scripts[shell ?? "bash"](vocabularyOf([...others, own], groups)));
       return exitStatus.done;

@@ -19,7 +19,7 @@ export const doctorCommand = command({
     ["$0 doctor --verbose", "print the commands that resolve each problem"],
     ["$0 doctor -o json | jq -r '.findings[].remedy'", "for programs"],
   ],
-  hides: ["run-dir", "state-dir"],
+  hides: ["config", "run-dir", "state-dir"],
   options: {
     fix: { type: "boolean", describe: "repair what can be repaired" },
     only: {

@@ -12,7 +12,7 @@ import { isExhausted } from "../../ipam/assign/room.ts";
 import type { JsonObject } from "../../plugin/plugin.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
-import { readStore } from "../store.ts";
+import { readFiles } from "../store.ts";
 import { type ExecutableFacts, isFaulty, networksOfOurs, ourExecutable, supportsVersion } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
 import { type NetworkFacts, type PluginConf, typesOf } from "./networks.ts";
@@ -86,7 +86,7 @@ async function ask(
 /** Asks the datastore whether the pools of this configuration have a free address, because an answer to STATUS is only text. */
 function areShort(cli: Cli, document: JsonObject): boolean {
   try {
-    return readStore(cli, isExhausted(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
+    return readFiles(cli, isExhausted(parseConf(document).requestsOfPod.wanted, cli.node, nowNs(cli.sys)));
   } catch {
     // The configuration or the datastore is faulty, which STATUS reports.
     return false;

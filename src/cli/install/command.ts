@@ -43,6 +43,7 @@ export const installCommand = command({
     force: { type: "boolean", describe: "replace foreign files; uninstall while pods have attachments" },
     "dry-run": dryRun,
   },
+  hides: ["config"],
   action: (cli, options) => {
     const directory = (path: string) => path.replace(/(?<=.)\/+$/, "");
     const { binDir, confDir, from } = options;

@@ -1,14 +1,11 @@
 /** `tortie ipam check`, with the output of calicoctl. */
-import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmedProblems } from "../../ipam/check/repair.ts";
 import type { Allocation, Problem, ProblemKind, Report, Snapshot } from "../../ipam/check/report.ts";
 import type { Cli } from "../cli.ts";
 import { type ExitStatus, exitStatus, failed } from "../error.ts";
-import { gatherFacts } from "../node/facts.ts";
 import { formatDocument } from "../resources/document-text.ts";
-import { datastoreOf } from "../store.ts";
+import { type Looked, look, lookAgain } from "./look.ts";
 import { makeReport } from "./report-file.ts";
-import { takeSnapshot } from "./snapshot.ts";
 
 export interface CheckOptions {
   readonly showAllIps?: boolean | undefined;
@@ -22,25 +19,22 @@ const maxShown = 10;
 
 export async function checkCommand(cli: Cli, options: CheckOptions): Promise<ExitStatus> {
   const { snapshot, report } = await check(cli);
-  const file = () => formatDocument(makeReport(cli, report), "json");
-  if (options.output === "-") cli.out(file());
+  const file = options.output === undefined ? "" : formatDocument(await makeReport(cli, report), "json");
+  if (options.output === "-") cli.out(file);
   else cli.out(describe(snapshot, report, options));
-  if (options.output !== undefined && options.output !== "-") writeReport(cli, options.output, file());
+  if (options.output !== undefined && options.output !== "-") writeReport(cli, options.output, file);
   return report.problems.length === 0 ? exitStatus.done : exitStatus.problems;
 }
 
 /**
- * The first snapshot takes no lock, so that no pod waits, but operations in progress look like problems. Only problems that a second snapshot,
- * under the lock, confirms are reported.
+ * To the first look operations in progress look like problems. Only problems that a second look confirms are reported: under the lock of a
+ * node's files, or a little later in a cluster.
  */
-async function check(cli: Cli): Promise<{ readonly snapshot: Snapshot; readonly report: Report }> {
-  const snapshot = takeSnapshot(cli, await gatherFacts(cli));
-  const first = checkIpam(snapshot);
-  if (first.problems.length === 0) return { snapshot, report: first };
-  const facts = await gatherFacts(cli);
-  const again = datastoreOf(cli).exclusively(() => takeSnapshot(cli, facts));
-  const second = checkIpam(again);
-  return { snapshot: again, report: { ...second, problems: confirmedProblems([first], second) } };
+async function check(cli: Cli): Promise<Looked> {
+  const first = await look(cli);
+  if (first.report.problems.length === 0) return first;
+  const { snapshot, report } = await lookAgain(cli);
+  return { snapshot, report: { ...report, problems: confirmedProblems([first.report], report) } };
 }
 
 function writeReport(cli: Cli, path: string, text: string): void {
@@ -105,7 +99,7 @@ function describe(snapshot: Snapshot, { allocations, problems }: Report, options
     `IPAM blocks record ${allocations.length} allocations.`,
     ...(options.showAllIps === true ? allocations.map(describeAllocation) : []),
     `Found ${snapshot.pools.filter(({ disabled }) => !disabled).length} active IP pools.`,
-    `Found ${snapshot.endpoints.length} workload endpoints; ${new Set(snapshot.seen.map(({ address }) => address)).size} IPs are seen on the node and in its namespaces.`,
+    describeSight(snapshot),
   ];
   const unseen = allocations.filter(({ isUnseen }) => isUnseen).length;
   if (unseen > 0) lines.push(`Found ${unseen} allocations not checked: their sandboxes are not visible from here.`);
@@ -117,6 +111,13 @@ function describe(snapshot: Snapshot, { allocations, problems }: Report, options
     }
   }
   return `${[...lines, "", `Check complete; found ${problems.length} problems.`].join("\n")}\n`;
+}
+
+function describeSight({ seen, endpoints, cluster }: Snapshot): string {
+  const addresses = new Set(seen.map(({ address }) => address)).size;
+  return cluster === undefined
+    ? `Found ${endpoints.length} workload endpoints; ${addresses} IPs are seen on the node and in its namespaces.`
+    : `Found ${cluster.endpoints} workload endpoints and ${cluster.nodes.size} nodes, which have ${addresses} IPs.`;
 }
 
 function describeAllocation({ address, owner, handle, state, reason }: Allocation): string {

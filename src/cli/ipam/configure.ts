@@ -1,11 +1,11 @@
 /** `tortie ipam configure`: the settings of IPAM, Calico's `IPAMConfig` "default". */
 import { readIpamConfig } from "../../ipam/model/settings.ts";
-import { drive, read, type Transaction } from "../../store/transaction.ts";
+import { read, type Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { dryRunStore } from "../resources/dry-run-store.ts";
+import { withoutWrites } from "../resources/dry-run.ts";
 import { type Change, writeResource } from "../resources/write.ts";
-import { datastoreOf } from "../store.ts";
+import { readStore, storeType, writeStore } from "../store.ts";
 
 export interface ConfigureOptions {
   readonly strictaffinity?: boolean | undefined;
@@ -14,7 +14,7 @@ export interface ConfigureOptions {
   readonly dryRun?: boolean | undefined;
 }
 
-export function configureIpam(cli: Cli, { dryRun = false, ...options }: ConfigureOptions): ExitStatus {
+export async function configureIpam(cli: Cli, { dryRun = false, ...options }: ConfigureOptions): Promise<ExitStatus> {
   const { strictaffinity: strictAffinity, maxBlocksPerHost, ipCooldownSeconds } = options;
   const all = { strictAffinity, maxBlocksPerHost, ipCooldownSeconds };
   const wanted = Object.entries(all).filter(([, value]) => value !== undefined);
@@ -24,9 +24,9 @@ export function configureIpam(cli: Cli, { dryRun = false, ...options }: Configur
       exitStatus.usage,
     );
   }
-  const change = configure(Object.fromEntries(wanted));
-  if (dryRun) drive(change, dryRunStore(datastoreOf(cli).store));
-  else datastoreOf(cli).exclusively((store) => drive(change, store));
+  const change = configure(cli, Object.fromEntries(wanted));
+  if (dryRun) await readStore(cli, withoutWrites(change));
+  else await writeStore(cli, change);
   for (const [key, value] of wanted) {
     cli.out(`Successfully set ${propertyOf(key)} to: ${value}${dryRun ? " (dry run)" : ""}\n`);
   }
@@ -38,10 +38,10 @@ export function propertyOf(key: string): string {
   return (key.charAt(0).toUpperCase() + key.slice(1)).replace(/^Ip/, "IP");
 }
 
-function* configure(wanted: object): Transaction<Change> {
+function* configure(cli: Cli, wanted: object): Transaction<Change> {
   const stored = yield* read({ kind: "IPAMConfig", name: "default" });
   const { strictAffinity, autoAllocateBlocks } = yield* readIpamConfig();
-  return yield* writeResource("apply", {
+  return yield* writeResource(storeType(cli), "apply", {
     apiVersion: "projectcalico.org/v3",
     ...stored,
     kind: "IPAMConfig",

@@ -1,18 +1,16 @@
 /** `tortie ipam release`: releases one address, or the problems of reports that a new check confirms. */
 import { CoreError } from "../../errors/core-error.ts";
-import { checkIpam } from "../../ipam/check/check.ts";
 import { confirmedProblems, repair } from "../../ipam/check/repair.ts";
-import type { Allocation, Problem, Report, Snapshot } from "../../ipam/check/report.ts";
+import type { Allocation, Problem, Report } from "../../ipam/check/report.ts";
 import { releaseIps } from "../../ipam/release/release-ips.ts";
 import { canonicalAddress } from "../../net/address.ts";
-import { drive, type Store } from "../../store/transaction.ts";
+import type { Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { gatherFacts } from "../node/facts.ts";
-import { dryRunStore } from "../resources/dry-run-store.ts";
-import { datastoreOf } from "../store.ts";
+import { withoutWrites } from "../resources/dry-run.ts";
+import { writeStore } from "../store.ts";
+import { type Looked, withLook } from "./look.ts";
 import { readReport } from "./report-file.ts";
-import { takeSnapshot } from "./snapshot.ts";
 
 export interface ReleaseOptions {
   readonly ip?: string | undefined;
@@ -29,33 +27,26 @@ export async function releaseCommand(cli: Cli, options: ReleaseOptions): Promise
   return ip === undefined ? releaseReported(cli, fromReport, options) : releaseAddress(cli, ip, options);
 }
 
-/** Takes a new snapshot, and passes the locked store on with it. */
-async function looking(
-  cli: Cli,
-  { dryRun = false }: ReleaseOptions,
-  body: (store: Store, fresh: Report, snapshot: Snapshot) => ExitStatus,
-): Promise<ExitStatus> {
-  const facts = await gatherFacts(cli);
-  return datastoreOf(cli).exclusively((store) => {
-    const snapshot = takeSnapshot(cli, facts);
-    return body(dryRun ? dryRunStore(store) : store, checkIpam(snapshot), snapshot);
-  });
+function dryOrNot<T>({ dryRun }: ReleaseOptions, transaction: Transaction<T>): Transaction<T> {
+  return dryRun === true ? withoutWrites(transaction) : transaction;
 }
 
 async function releaseAddress(cli: Cli, text: string, options: ReleaseOptions): Promise<ExitStatus> {
   const address = canonicalAddress(text);
   if (address === undefined)
     throw new CliError(`cannot release "${text}": it is not a valid IP address`, exitStatus.usage);
-  return looking(cli, options, (store, { allocations }) => {
+  const owner = await withLook(cli, function* ({ report: { allocations } }) {
     const allocation = allocations.find((one) => one.address === address);
     if (allocation === undefined) throw new CliError(`cannot release ${address}: it is not assigned`);
     if (allocation.state !== "leaked" && options.force !== true) throw stillThere(allocation);
     const { handle, sequenceNumber } = allocation;
-    const { errors } = drive(releaseIps([{ address, handle, sequenceNumber: BigInt(sequenceNumber) }]), store);
+    const release = releaseIps([{ address, handle, sequenceNumber: BigInt(sequenceNumber) }]);
+    const { errors } = yield* dryOrNot(options, release);
     for (const error of errors) throw error;
-    cli.out(`Successfully released IP address ${address}, of ${allocation.owner}${suffixOf(options)}\n`);
-    return exitStatus.done;
+    return allocation.owner;
   });
+  cli.out(`Successfully released IP address ${address}, of ${owner}${suffixOf(options)}\n`);
+  return exitStatus.done;
 }
 
 function stillThere({ address, owner, state, reason }: Allocation): CliError {
@@ -69,59 +60,41 @@ function stillThere({ address, owner, state, reason }: Allocation): CliError {
 const leaksPerHold = 500;
 
 async function releaseReported(cli: Cli, paths: readonly string[], options: ReleaseOptions): Promise<ExitStatus> {
-  const reports = paths.map((path) => readReport(cli, path, options.force === true));
-  let later: readonly ((store: Store) => boolean)[] = [];
-  let counts: Counts = { repaired: 0, failed: 0 };
-  await looking(cli, options, (store, fresh, snapshot) => {
-    const problems = confirmedProblems(reports, fresh);
+  const reports: Report[] = [];
+  for (const path of paths) reports.push(await readReport(cli, path, options.force === true));
+  const { looked, later, counts } = await withLook(cli, function* (fresh) {
+    const problems = confirmedProblems(reports, fresh.report);
     noteUnconfirmed(cli, reports, problems);
     cli.progress.begin("repairing", problems.length);
-    const repairNow = (problem: Problem) =>
-      repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store);
-    const leaks = problems.filter(({ kind }) => kind === "leaked address");
+    const leaks = problems.filter(isLeak);
     const many = leaks.length > leaksPerHold && options.dryRun !== true;
-    counts = countsOf(
-      cli,
-      (many ? leaks.slice(0, leaksPerHold) : problems).map((problem) => () => repairNow(problem)),
-    );
-    if (many) {
-      // A release is guarded by handle and sequence number, so the lock may have been released since the snapshot.
-      later = leaks
-        .slice(leaksPerHold)
-        .map((problem) => (own) => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), own));
-    }
-    return exitStatus.done;
+    const now = many ? leaks.slice(0, leaksPerHold) : problems;
+    const counts = yield* repairAll(cli, now, options, fresh);
+    return { looked: fresh, later: many ? leaks.slice(leaksPerHold) : [], counts };
   });
+  let sum = counts;
   for (let at = 0; at < later.length; at += leaksPerHold) {
-    const batch = later.slice(at, at + leaksPerHold);
-    const { repaired, failed } = datastoreOf(cli).exclusively((store) =>
-      countsOf(
-        cli,
-        batch.map((step) => () => step(store)),
-      ),
-    );
-    counts = { repaired: counts.repaired + repaired, failed: counts.failed + failed };
+    // A release is guarded by handle and sequence number, so the lock may have been released since the look.
+    const batch = repairAll(cli, later.slice(at, at + leaksPerHold), options, looked);
+    sum = add(sum, await writeStore(cli, batch));
   }
-  const others = later.length > 0 ? await repairOthers(cli, reports, options) : { repaired: 0, failed: 0 };
+  if (later.length > 0) sum = add(sum, await repairOthers(cli, reports, options));
   cli.progress.end();
-  const repaired = counts.repaired + others.repaired;
-  const failed = counts.failed + others.failed;
+  const { repaired, failed } = sum;
   cli.out(`${repaired} of ${repaired + failed} confirmed problems repaired${suffixOf(options)}\n`);
   return failed === 0 ? exitStatus.done : exitStatus.failed;
 }
 
-/** Repairs problems other than leaks. They depend on all objects, so they need a new snapshot after the lock was released. */
-async function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Counts> {
-  let counts: Counts = { repaired: 0, failed: 0 };
-  await looking(cli, options, (store, fresh, snapshot) => {
-    const problems = confirmedProblems(reports, fresh).filter(({ kind }) => kind !== "leaked address");
-    const steps = problems.map(
-      (problem) => () => repairOne(cli, problem, options, () => repair(problem, fresh, snapshot), store),
-    );
-    counts = countsOf(cli, steps);
-    return exitStatus.done;
+function isLeak({ kind }: Problem): boolean {
+  return kind === "leaked address";
+}
+
+/** Repairs problems other than leaks. They depend on all objects, so they need a new look after the lock was released. */
+function repairOthers(cli: Cli, reports: readonly Report[], options: ReleaseOptions): Promise<Counts> {
+  return withLook(cli, function* (fresh) {
+    const problems = confirmedProblems(reports, fresh.report).filter((problem) => !isLeak(problem));
+    return yield* repairAll(cli, problems, options, fresh);
   });
-  return counts;
 }
 
 interface Counts {
@@ -129,13 +102,31 @@ interface Counts {
   readonly failed: number;
 }
 
-function countsOf(cli: Cli, steps: readonly (() => boolean)[]): Counts {
+function add(one: Counts, other: Counts): Counts {
+  return { repaired: one.repaired + other.repaired, failed: one.failed + other.failed };
+}
+
+function* repairAll(
+  cli: Cli,
+  problems: readonly Problem[],
+  options: ReleaseOptions,
+  looked: Looked,
+): Transaction<Counts> {
+  return yield* dryOrNot(options, repairEach(cli, problems, options, looked));
+}
+
+function* repairEach(
+  cli: Cli,
+  problems: readonly Problem[],
+  options: ReleaseOptions,
+  looked: Looked,
+): Transaction<Counts> {
   let repaired = 0;
-  for (const step of steps) {
+  for (const problem of problems) {
     cli.progress.tick();
-    if (step()) repaired++;
+    if (yield* repairOne(cli, problem, options, looked)) repaired++;
   }
-  return { repaired, failed: steps.length - repaired };
+  return { repaired, failed: problems.length - repaired };
 }
 
 function noteUnconfirmed(cli: Cli, reports: readonly Report[], problems: readonly Problem[]): void {
@@ -145,15 +136,15 @@ function noteUnconfirmed(cli: Cli, reports: readonly Report[], problems: readonl
 }
 
 /** Whether it was repaired; a failure is reported and does not stop the others. */
-function repairOne(
+function* repairOne(
   cli: Cli,
-  { kind, subject, reason }: Problem,
+  problem: Problem,
   options: ReleaseOptions,
-  transaction: () => ReturnType<typeof repair>,
-  store: Store,
-): boolean {
+  { report, snapshot }: Looked,
+): Transaction<boolean> {
+  const { kind, subject, reason } = problem;
   try {
-    const done = drive(transaction(), store);
+    const done = yield* repair(problem, report, snapshot);
     if (done === undefined)
       cli.note(`tortie: cannot repair ${kind} ${subject}: it needs a manual decision: it ${reason}`);
     else cli.out(`${done}${suffixOf(options)}\n`);

@@ -9,7 +9,8 @@ import { storeIdentity } from "./identity.ts";
 export interface ReportFile extends Report {
   /** The version of this format. */
   readonly version: typeof formatVersion;
-  readonly node: string;
+  /** Absent in a report of a cluster's nodes. */
+  readonly node?: string | undefined;
   readonly store: string;
   /** RFC 3339. */
   readonly takenAt: string;
@@ -18,6 +19,8 @@ export interface ReportFile extends Report {
 const formatVersion = 1;
 /** Sandboxes come and go, so a report older than an hour is refused without --force. */
 const maxAgeMs = 60 * 60_000;
+/** In a cluster no lock keeps operations away: what is still there after the longest operation is not one in progress. */
+const minAgeMs = 60_000;
 
 const problemKinds = [
   "leaked address",
@@ -49,27 +52,38 @@ const problem: z.ZodType<Problem> = z.object({ kind: z.enum(problemKinds), subje
 /** Exported for programs that read reports: `z.toJSONSchema(reportSchema)`. */
 const reportSchema: z.ZodType<ReportFile> = z.object({
   version: z.literal(formatVersion),
-  node: z.string(),
+  node: z.string().optional(),
   store: z.string(),
   takenAt: z.iso.datetime(),
   allocations: z.array(allocation),
   problems: z.array(problem),
 });
 
-export function makeReport(cli: Cli, { allocations, problems }: Report): ReportFile {
+export async function makeReport(cli: Cli, { allocations, problems }: Report): Promise<ReportFile> {
   const takenAt = new Date(nowMs(cli.sys)).toISOString();
-  return { version: formatVersion, node: cli.node, store: storeIdentity(cli.sys), takenAt, allocations, problems };
+  const store = await storeIdentity(cli);
+  return { version: formatVersion, ...nodeOf(cli), store, takenAt, allocations, problems };
 }
 
-/** Throws `CliError` if the file is not a report, or is from another node, store or boot. An old one needs `force`. */
-export function readReport(cli: Cli, path: string, force: boolean): ReportFile {
+function nodeOf({ cluster, node }: Cli): { readonly node?: string } {
+  return cluster === undefined ? { node } : {};
+}
+
+/** Throws `CliError` if the file is not a report, or is from another node, store or boot. An old one, or in a cluster a new one, needs `force`. */
+export async function readReport(cli: Cli, path: string, force: boolean): Promise<ReportFile> {
   const refuse = (reason: string) => new CliError(`cannot use report "${path}": ${reason}`);
   const report = parseReport(cli, path, refuse);
-  if (report.node !== cli.node) throw refuse(`it is from node "${report.node}", and this is "${cli.node}"`);
-  if (report.store !== storeIdentity(cli.sys)) {
+  const isNodes = report.node !== undefined && cli.cluster === undefined;
+  if (isNodes && report.node !== cli.node) throw refuse(`it is from node "${report.node}", and this is "${cli.node}"`);
+  if (report.store !== (await storeIdentity(cli))) {
     throw refuse("it is from another datastore, or from before the node's last boot; run tortie ipam check again");
   }
   const ageMs = nowMs(cli.sys) - Date.parse(report.takenAt);
+  if (cli.cluster !== undefined && ageMs < minAgeMs && !force) {
+    throw refuse(
+      `it was taken ${Math.floor(ageMs / 1000)} s ago, and what it found may be operations in progress; wait until it is a minute old, or pass --force`,
+    );
+  }
   if (ageMs > maxAgeMs && !force) {
     throw refuse(
       `it was taken ${Math.floor(ageMs / 60_000)} minutes ago; run tortie ipam check again, or pass --force`,

@@ -8,7 +8,7 @@ import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { type Format, formatDocument } from "../resources/document-text.ts";
 import { readBlocks, readPools, readStore } from "../store.ts";
-import { borderless, type Column, renderBoxed, type Table } from "../ui/table.ts";
+import { type Column, renderBoxed, type Table } from "../ui/table.ts";
 import { propertyOf } from "./configure.ts";
 import { poolMaps } from "./map.ts";
 import { finder } from "./range.ts";
@@ -30,12 +30,12 @@ export interface ShowOptions {
   readonly format: "wide" | Format;
 }
 
-export function showIpam(cli: Cli, options: ShowOptions): ExitStatus {
-  if (options.ip !== undefined) return showAddress(cli, options.ip, options.format);
-  if (options.showConfiguration === true) return showConfiguration(cli, options.format);
-  const blocks = readBlocks(cli);
-  const reservedCidrs = readStore(cli, listReservedCidrs());
-  const use = utilisation(readPools(cli), blocks, reservedCidrs);
+export async function showIpam(cli: Cli, options: ShowOptions): Promise<ExitStatus> {
+  if (options.ip !== undefined) return await showAddress(cli, options.ip, options.format);
+  if (options.showConfiguration === true) return await showConfiguration(cli, options.format);
+  const blocks = await readBlocks(cli);
+  const reservedCidrs = await readStore(cli, listReservedCidrs());
+  const use = utilisation(await readPools(cli), blocks, reservedCidrs);
   const addresses = options.showBorrowed === true ? blocks.flatMap(borrowedAddresses) : [];
   if (options.format !== "wide") {
     const borrowed = options.showBorrowed === true ? { borrowed: addresses } : {};
@@ -46,21 +46,16 @@ export function showIpam(cli: Cli, options: ShowOptions): ExitStatus {
     cli.out(poolMaps(use, cli.node, cli.terminal));
     return exitStatus.done;
   }
-  const withReserved = reservedCidrs.length > 0;
-  cli.out(render(cli, useTable(use.pools, use.orphans, { withBlocks: options.showBlocks === true, withReserved })));
-  if (options.showBorrowed === true) cli.out(render(cli, borrowedTable(addresses)));
+  cli.out(renderBoxed(useTable(use.pools, use.orphans, options.showBlocks === true)));
+  if (options.showBorrowed === true) cli.out(renderBoxed(borrowedTable(addresses)));
   return exitStatus.done;
 }
 
-function render({ terminal }: Cli, table: Table): string {
-  return terminal.isTerminal ? renderBoxed(table) : borderless(table);
-}
-
-function showAddress(cli: Cli, text: string, format: ShowOptions["format"]): ExitStatus {
+async function showAddress(cli: Cli, text: string, format: ShowOptions["format"]): Promise<ExitStatus> {
   const address = canonicalAddress(text);
   if (address === undefined)
     throw new CliError(`cannot show address "${text}": it is not a valid IP address`, exitStatus.usage);
-  const found = allocationOf(readBlocks(cli), address);
+  const found = allocationOf(await readBlocks(cli), address);
   if (format !== "wide") cli.out(formatDocument({ ip: address, assigned: found !== undefined, ...found }, format));
   else cli.out(found === undefined ? `${address} is not assigned\n` : describeAllocation(address, found));
   return exitStatus.done;
@@ -90,41 +85,43 @@ function allocationOf(blocks: readonly Block[], address: string): Allocation | u
 
 function describeAllocation(address: string, { handle, attributes }: Allocation): string {
   const lines = Object.entries(attributes).map(([key, value]) => `  ${key}: ${value}\n`);
-  return `IP ${address} is in use\nAttributes:\n${lines.join("")}Handle ID: ${handle ?? "none"}\n`;
+  return `IP ${address} is in use\nHandle ID: ${handle ?? "none"}\nActive Owner Attributes:\n${lines.sort().join("")}`;
 }
 
-function showConfiguration(cli: Cli, format: ShowOptions["format"]): ExitStatus {
-  const config = readStore(cli, readIpamConfig());
+async function showConfiguration(cli: Cli, format: ShowOptions["format"]): Promise<ExitStatus> {
+  const config = await readStore(cli, readIpamConfig());
   if (format !== "wide") {
     cli.out(formatDocument(config, format));
     return exitStatus.done;
   }
-  const rows = Object.entries(config).map(([key, value]) => [propertyOf(key), `${value}`]);
-  cli.out(render(cli, { columns: [{ title: "PROPERTY" }, { title: "VALUE" }], rows }));
+  const { strictAffinity, autoAllocateBlocks, maxBlocksPerHost, ...others } = config;
+  const shown = {
+    strictAffinity,
+    autoAllocateBlocks,
+    maxBlocksPerHost,
+    kubeVirtVMAddressPersistence: "Disabled",
+    ...others,
+  };
+  const rows = Object.entries(shown).map(([key, value]) => [propertyOf(key), `${value}`]);
+  cli.out(renderBoxed({ columns: [{ title: "PROPERTY" }, { title: "VALUE" }], rows }));
   return exitStatus.done;
 }
 
-function useTable(
-  pools: readonly PoolUse[],
-  orphans: readonly BlockUse[],
-  { withBlocks, withReserved }: { readonly withBlocks: boolean; readonly withReserved: boolean },
-): Table {
-  const row = (grouping: string, use: Use) => useRow(grouping, use, withReserved);
+function useTable(pools: readonly PoolUse[], orphans: readonly BlockUse[], withBlocks: boolean): Table {
   const rows = pools.flatMap((pool) => [
-    row("IP Pool", pool),
-    ...(withBlocks ? pool.blocks.map((block) => row("Block", block)) : []),
+    useRow("IP Pool", pool),
+    ...(withBlocks ? pool.blocks.map((block) => useRow("Block", block)) : []),
   ]);
-  const columns: Column[] = [{ title: "GROUPING" }, { title: "CIDR" }, { title: "IPS TOTAL", align: "right" }];
-  columns.push({ title: "IPS IN USE" });
-  if (withReserved) columns.push({ title: "IPS RESERVED" });
-  columns.push({ title: "IPS FREE" });
-  return { columns, rows: [...rows, ...orphans.map((block) => row("No Pool", block))] };
+  const counts = ["IPS TOTAL", "IPS IN USE", "IPS RESERVED", "IPS FREE"].map(
+    (title): Column => ({ title, align: "right" }),
+  );
+  const columns: readonly Column[] = [{ title: "GROUPING" }, { title: "CIDR" }, ...counts];
+  return { columns, rows: [...rows, ...orphans.map((block) => useRow("No Pool", block))] };
 }
 
-function useRow(grouping: string, use: Use, withReserved: boolean): readonly string[] {
+function useRow(grouping: string, use: Use): readonly string[] {
   const share = (count: bigint) => `${formatCount(count)} (${percentOf(count, use.total)}%)`;
-  const reserved = withReserved ? [share(use.reserved)] : [];
-  return [grouping, use.cidr, formatCount(use.total), share(use.inUse), ...reserved, share(freeOf(use))];
+  return [grouping, use.cidr, formatCount(use.total), share(use.inUse), share(use.reserved), share(freeOf(use))];
 }
 
 function borrowedTable(addresses: readonly BorrowedAddresses[]): Table {

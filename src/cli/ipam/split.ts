@@ -12,11 +12,11 @@ import { decodePool } from "../../ipam/model/pool.ts";
 import type { Family } from "../../net/address.ts";
 import { canonicalPrefix, lengthOf, maskPrefix } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
-import { create, drive, list, read, remove, type Transaction, update } from "../../store/transaction.ts";
+import { create, list, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { dryRunStore } from "../resources/dry-run-store.ts";
-import { datastoreOf } from "../store.ts";
+import { withoutWrites } from "../resources/dry-run.ts";
+import { readStore, writeStore } from "../store.ts";
 
 export interface SplitOptions {
   readonly number: number;
@@ -25,7 +25,7 @@ export interface SplitOptions {
   readonly dryRun?: boolean | undefined;
 }
 
-export function splitPool(cli: Cli, options: SplitOptions): ExitStatus {
+export async function splitPool(cli: Cli, options: SplitOptions): Promise<ExitStatus> {
   const { number, cidr, name, dryRun = false } = options;
   if ((cidr === undefined) === (name === undefined)) {
     throw new CliError("cannot split: wanted either --cidr or --name", exitStatus.usage);
@@ -34,9 +34,7 @@ export function splitPool(cli: Cli, options: SplitOptions): ExitStatus {
     throw new CliError(`cannot split into ${number}: wanted a power of 2`, exitStatus.usage);
   }
   const transaction = split(options);
-  const parts = dryRun
-    ? drive(transaction, dryRunStore(datastoreOf(cli).store))
-    : datastoreOf(cli).exclusively((store) => drive(transaction, store));
+  const parts = dryRun ? await readStore(cli, withoutWrites(transaction)) : await writeStore(cli, transaction);
   for (const part of parts) cli.out(`IPPool "${part.metadata.name}" ${part.spec.cidr}${dryRun ? " (dry run)" : ""}\n`);
   cli.out(`Successfully split pool ${name ?? cidr} into ${number}${dryRun ? " (dry run)" : ""}\n`);
   return exitStatus.done;

@@ -9,7 +9,7 @@ import { usesAgent } from "../../plugin/node-agent.ts";
 import { isObject } from "../../schema/schema.ts";
 import type { Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
-import { readStore } from "../store.ts";
+import { readFiles } from "../store.ts";
 import type { LintFinding } from "./plugin.ts";
 
 /** For a document without other findings. */
@@ -22,7 +22,7 @@ export function lintNamedPools(cli: Cli, document: Readonly<Record<string, unkno
     const { requests } = parseConf(plugin) satisfies IpamConf;
     const path = plugin === document ? "" : `plugins[${index}]`;
     return requests.configured.flatMap((wanted) => {
-      const text = readStore(cli, refusalOf(wanted, cli.node));
+      const text = readFiles(cli, refusalOf(wanted, cli.node));
       return text === undefined ? [] : [{ path, text, effect: "refused" as const }];
     });
   });

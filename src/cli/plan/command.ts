@@ -49,6 +49,7 @@ export const planCommand = command({
   ],
   positionals,
   options,
+  hides: ["config"],
   action: showPlan,
 });
 

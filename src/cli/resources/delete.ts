@@ -4,20 +4,23 @@ import { type Block, isBlock } from "../../ipam/model/block.ts";
 import { readHandleContents } from "../../ipam/model/handle-contents.ts";
 import type { PoolSpec } from "../../ipam/model/pool.ts";
 import { contains } from "../../net/prefix.ts";
+import { keyOf } from "../../store/key.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { list, moveDamagedAside, read, remove, type Transaction, update } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
 import { ownerOfBlock } from "../ipam/utilisation.ts";
-import type { StoredKind } from "./kinds.ts";
+import type { ResourceKind } from "./kinds.ts";
+import { qualifiedName } from "./references.ts";
 import { nameOf } from "./resource.ts";
-import { keptAside, readStored } from "./stored.ts";
+import { keptAside, readStored, type Stored } from "./stored.ts";
 import type { Change } from "./write.ts";
 
 /** Throws `CliError` if it does not exist, or if it is in use and `force` is not set. */
-export function* deleteResource(kind: StoredKind, name: string, force: boolean): Transaction<Change> {
+export function* deleteResource(kind: ResourceKind, name: string, force: boolean): Transaction<Change> {
   const resource = { kind, metadata: { name } };
   const refuse = (reason: string) => new CliError(`cannot delete ${nameOf(resource)}: ${reason}`);
-  const { stored, damage } = yield* readStored({ kind, name });
+  const { stored, damage } =
+    kind === "WorkloadEndpoint" ? yield* findEndpoint(name) : yield* readStored({ kind, name });
   if (damage !== undefined) {
     if (!force) throw refuse(`${damage}; --force takes that file out of its place, and keeps it beside`);
     yield* moveDamagedAside({ kind, name });
@@ -29,9 +32,17 @@ export function* deleteResource(kind: StoredKind, name: string, force: boolean):
   if (kind === "IPPool")
     return { action: "deleted", resource, more: yield* deletePool(stored as StoredObject<PoolSpec>) };
   if (kind === "IPAMBlock" && isBlock(stored)) yield* giveUp(stored);
-  const left = yield* read({ kind, name });
+  const left = yield* read(keyOf(stored));
   if (left !== undefined && !(yield* remove(left))) throw refuse("another process changed it meanwhile; try again");
   return { action: "deleted", resource };
+}
+
+/** `<name>` or `<namespace>/<name>`; of several with the name, the first. */
+function* findEndpoint(name: string): Transaction<Stored> {
+  const stored = (yield* list("WorkloadEndpoint")).find(({ metadata }) =>
+    [metadata.name, qualifiedName({ metadata })].includes(name),
+  );
+  return { stored, damage: undefined };
 }
 
 /** What uses it; `undefined` if nothing does. */

@@ -1,13 +1,13 @@
 /** `tortie get`: resources as a table, as documents, or by name. */
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
-import { readObjects } from "../store.ts";
+import { readObjects, type StoreType, storeType } from "../store.ts";
 import { didYouMean } from "../suggest.ts";
 import { borderless } from "../ui/table.ts";
 import { type Format, formatDocument, withoutText } from "./document-text.ts";
 import { isNamed, isOfPod, listEndpointResources } from "./endpoint.ts";
 import { columnsOf } from "./kind-columns.ts";
-import type { ResourceKind } from "./kinds.ts";
+import { type ResourceKind, refusalOf } from "./kinds.ts";
 import { parseLabels } from "./labels.ts";
 import { parseReferences, referenceOf } from "./references.ts";
 import type { Resource } from "./resource.ts";
@@ -21,17 +21,19 @@ export interface GetOptions {
   readonly allNamespaces?: boolean | undefined;
 }
 
-export function getResources(cli: Cli, options: GetOptions): ExitStatus {
+export async function getResources(cli: Cli, options: GetOptions): Promise<ExitStatus> {
   const { output } = options;
   const { kind, names } = parseReferences(options.kind, options.names);
-  const all = selected(allOf(cli, kind), kind, options);
+  const refusal = refusalOf(storeType(cli), kind, "get");
+  if (refusal !== undefined) throw new CliError(`cannot get ${kind}: ${refusal}`);
+  const all = selected(await allOf(cli, kind), kind, options);
   const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isMeant(resource, name)));
   const missing = names.filter((name) => !found.some((resource) => isMeant(resource, name)));
   // If all names are missing there is nothing to print.
   if (found.length === 0 && names.length > 0) return tellMissing(cli, kind, all, missing);
   if (output === "yaml" || output === "json") cli.out(formatDocument(asDocument(kind, names, found), output));
   else if (output === "name") cli.out(found.map((resource) => `${referenceOf(resource)}\n`).join(""));
-  else cli.out(resourceTable(kind, found, output === "wide"));
+  else cli.out(resourceTable(kind, storeType(cli), found, output === "wide"));
   return tellMissing(cli, kind, all, missing);
 }
 
@@ -46,9 +48,21 @@ function tellMissing(cli: Cli, kind: ResourceKind, all: readonly Resource[], mis
   return missing.length === 0 ? exitStatus.done : exitStatus.failed;
 }
 
-function allOf(cli: Cli, kind: ResourceKind): readonly Resource[] {
-  if (kind === "WorkloadEndpoint") return listEndpointResources(cli);
-  return readObjects(cli, kind).map((object) => withoutText(object) as Resource);
+async function allOf(cli: Cli, kind: ResourceKind): Promise<readonly Resource[]> {
+  if (kind === "WorkloadEndpoint" && cli.cluster === undefined) return listEndpointResources(cli);
+  const objects = (await readObjects(cli, kind)).map((object) => withoutText(object) as Resource);
+  return kind === "WorkloadEndpoint" ? objects.filter(hasAddress).sort(byPlace) : objects;
+}
+
+/** A pod that has none, or the node's own, is no endpoint. */
+function hasAddress({ spec }: Resource): boolean {
+  return ((spec as { readonly ipNetworks?: readonly unknown[] }).ipNetworks ?? []).length > 0;
+}
+
+/** By namespace and name. */
+function byPlace(one: Resource, other: Resource): number {
+  const [a, b] = [one, other].map(({ metadata: { namespace, name } }) => `${namespace}/${name}`) as [string, string];
+  return a < b ? -1 : Number(a > b);
 }
 
 /** Options known from kubectl. All namespaces are listed anyway. */
@@ -76,7 +90,7 @@ function asDocument(kind: ResourceKind, names: readonly string[], found: readonl
   return { apiVersion: "projectcalico.org/v3", kind: `${kind}List`, items: found };
 }
 
-function resourceTable(kind: ResourceKind, resources: readonly Resource[], wide: boolean): string {
-  const columns = columnsOf[kind].filter((column) => wide || column.wide !== true);
+function resourceTable(kind: ResourceKind, type: StoreType, resources: readonly Resource[], wide: boolean): string {
+  const columns = columnsOf(kind, type).filter((column) => wide || column.wide !== true);
   return borderless({ columns, rows: resources.map((resource) => columns.map(({ value }) => value(resource))) });
 }

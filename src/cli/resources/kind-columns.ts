@@ -1,4 +1,5 @@
 /** The columns of `tortie get` for each kind of resource. */
+import type { StoreType } from "../store.ts";
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 
@@ -14,11 +15,14 @@ type Spec = Readonly<Record<string, unknown>>;
 const name: KindColumn = { title: "NAME", value: ({ metadata }) => metadata.name };
 const labels: KindColumn = {
   title: "LABELS",
-  value: ({ metadata }) => joined(Object.entries(metadata.labels ?? {}).map(([key, value]) => `${key}=${value}`)),
+  value: ({ metadata }) => pairs(metadata.labels),
 };
 
+/** A node's files hold Nodes for their labels only. */
+const nodeInFiles = [name, labels];
+
 /** calicoctl's titles, for kinds that it has. */
-export const columnsOf: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
+const columns: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
   IPPool: [
     name,
     of("CIDR", ({ cidr }) => text(cidr)),
@@ -28,6 +32,7 @@ export const columnsOf: Readonly<Record<ResourceKind, readonly KindColumn[]>> = 
     wide("DISABLED", ({ disabled }) => text(disabled ?? false)),
     wide("DISABLEBGPEXPORT", ({ disableBGPExport }) => text(disableBGPExport ?? false)),
     of("SELECTOR", ({ nodeSelector }) => text(nodeSelector ?? "all()")),
+    wide("ASSIGNMENTMODE", ({ assignmentMode }) => text(assignmentMode ?? "Automatic")),
   ],
   IPReservation: [name, of("RESERVEDCIDRS", ({ reservedCIDRs }) => joined(reservedCIDRs))],
   IPAMConfig: [
@@ -61,11 +66,41 @@ export const columnsOf: Readonly<Record<ResourceKind, readonly KindColumn[]>> = 
     of("NODE", ({ node }) => text(node)),
     of("NETWORKS", ({ ipNetworks }) => joined(ipNetworks)),
     of("INTERFACE", ({ interfaceName }) => text(interfaceName)),
-    wide("CONTAINERID", ({ containerID }) => text(containerID)),
+    wide("PROFILES", ({ profiles }) => joined(profiles)),
+    wide("NATS", ({ ipNATs }) => joined(listOf(ipNATs).map((nat) => (nat as Spec).externalIP))),
   ],
-  Node: [name, labels],
+  Node: [
+    name,
+    wide("ASN", ({ bgp }) => text(field(bgp, "asNumber") ?? `(${defaultAsNumber})`)),
+    wide("IPV4", ({ bgp }) => text(field(bgp, "ipv4Address") ?? "")),
+    wide("IPV6", ({ bgp }) => text(field(bgp, "ipv6Address") ?? "")),
+  ],
   Namespace: [name, labels],
+  Profile: [name, wide("LABELS", ({ labelsToApply }) => pairs(labelsToApply))],
+  FelixConfiguration: [name],
+  ClusterInformation: [
+    name,
+    of("CLUSTERGUID", ({ clusterGUID }) => text(clusterGUID ?? "")),
+    of("CLUSTERTYPE", ({ clusterType }) => text(clusterType ?? "")),
+    of("CALICOVERSION", ({ calicoVersion }) => text(calicoVersion ?? "")),
+    of("DATASTOREREADY", ({ datastoreReady }) => text(datastoreReady ?? "")),
+  ],
 };
+
+/** Of a cluster that sets none. */
+const defaultAsNumber = 64512;
+
+export function columnsOf(kind: ResourceKind, type: StoreType): readonly KindColumn[] {
+  return kind === "Node" && type === "file" ? nodeInFiles : columns[kind];
+}
+
+function field(value: unknown, name: string): unknown {
+  return (value as Spec | undefined)?.[name];
+}
+
+function pairs(value: unknown): string {
+  return joined(Object.entries((value ?? {}) as Spec).map(([key, text]) => `${key}=${text}`));
+}
 
 function of(title: string, value: (spec: Spec) => string): KindColumn {
   return { title, value: ({ spec }) => value(spec as Spec) };

@@ -2,11 +2,12 @@
 
 import type { Kind } from "../../store/object.ts";
 import { CliError, exitStatus } from "../error.ts";
+import type { StoreType } from "../store.ts";
 import { didYouMean } from "../suggest.ts";
 
-/** Kinds that the command writes. The embedded datastore is always ready and has no policy. */
-export type StoredKind = Exclude<Kind, "ClusterInformation" | "FelixConfiguration" | "Profile" | "WorkloadEndpoint">;
-export type ResourceKind = StoredKind | "WorkloadEndpoint";
+/** Kinds that the command may write, each as `refusalOf` allows. */
+export type StoredKind = Exclude<Kind, "WorkloadEndpoint">;
+export type ResourceKind = Kind;
 
 export const resourceKinds: readonly ResourceKind[] = [
   "IPPool",
@@ -18,12 +19,37 @@ export const resourceKinds: readonly ResourceKind[] = [
   "WorkloadEndpoint",
   "Node",
   "Namespace",
+  "Profile",
+  "ClusterInformation",
+  "FelixConfiguration",
 ];
+
+type Writing = "create" | "apply" | "replace" | "validate" | "delete";
+
+/** Why a datastore does not take this; `undefined` if it does. */
+export function refusalOf(type: StoreType, kind: ResourceKind, verb: Writing | "get"): string | undefined {
+  if (type === "file")
+    return isOfCluster(kind) ? `only a cluster has a ${kind}, and this is a node's files` : undefined;
+  if (type === "etcdv3" && kind === "Namespace") return "etcd has none: namespaces are Kubernetes'";
+  if (verb === "get" || verb === "validate") return undefined;
+  if (kind === "ClusterInformation") return 'Calico\'s node writes it, and "tortie datastore migrate" locks it';
+  if (kind === "WorkloadEndpoint" && !(type === "etcdv3" && verb === "delete")) return "it follows from its pod";
+  if (type === "etcdv3") return undefined;
+  if (kind === "Namespace" || kind === "Profile") return "it is Kubernetes' own: use kubectl";
+  const isNew = verb === "create" || verb === "delete";
+  return kind === "Node" && isNew ? "it is Kubernetes' own, which the kubelet registers: use kubectl" : undefined;
+}
+
+function isOfCluster(kind: ResourceKind): boolean {
+  return kind === "ClusterInformation" || kind === "FelixConfiguration" || kind === "Profile";
+}
 
 const shortNames: Readonly<Record<string, ResourceKind>> = {
   ipp: "IPPool",
   wep: "WorkloadEndpoint",
   ns: "Namespace",
+  clusterinfo: "ClusterInformation",
+  felixconfig: "FelixConfiguration",
   ipamconfiguration: "IPAMConfig",
   blockaffinities: "BlockAffinity",
 };

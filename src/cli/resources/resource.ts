@@ -68,9 +68,9 @@ function kindOf(kind: unknown): ResourceKind | undefined {
 
 /** Kinds of Calico and Kubernetes that have no effect here, by the end of their names. */
 const foreignKinds: readonly (readonly [RegExp, string])[] = [
-  [/Policy$|NetworkSet$|^HostEndpoint$|^Profile$|^Tier$/, "Tortie enforces no network policy"],
+  [/Policy$|NetworkSet$|^HostEndpoint$|^Tier$/, "Tortie enforces no network policy"],
   [/^BGP/, "Tortie announces no routes (BGP)"],
-  [/^FelixConfiguration$|^KubeControllersConfiguration$|^ClusterInformation$/, "Tortie has no agent"],
+  [/^KubeControllersConfiguration$/, "Tortie does not read it"],
 ];
 
 function kindFault(kind: unknown): string {

@@ -1,16 +1,15 @@
 /** `tortie create`, `apply`, `replace`, `validate` and `delete`. */
-
-import { drive, type Store } from "../../store/transaction.ts";
+import type { Transaction } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { networkIn, validateNetwork } from "../lint/validate.ts";
 import { collisionWarnings } from "../node/networks.ts";
-import { datastoreOf } from "../store.ts";
+import { readStore, storeType, writeStore } from "../store.ts";
 import { deleteResource } from "./delete.ts";
-import { dryRunStore } from "./dry-run-store.ts";
+import { withoutWrites } from "./dry-run.ts";
 import { planEndpointDelete, planEndpointWrite } from "./endpoint.ts";
 import { type Input, readInputs } from "./input-files.ts";
-import type { ResourceKind } from "./kinds.ts";
+import { type ResourceKind, refusalOf } from "./kinds.ts";
 import { parseReferences, qualifiedName } from "./references.ts";
 import { nameOf, parseResources, type Resource } from "./resource.ts";
 import { type Change, type StoredResource, type Verb, writeResource } from "./write.ts";
@@ -38,12 +37,15 @@ export async function writeResources(cli: Cli, verb: Verb, options: WriteOptions
   const others = inputs.filter((input) => networkIn(input) === undefined);
   if (others.length === 0) return isWell ? exitStatus.done : exitStatus.failed;
   const resources = others.flatMap(({ text, source }) => parseResources(text, source));
-  const write = (store: Store) => (resource: Resource) =>
-    isStored(resource)
-      ? { ...drive(writeResource(verb, resource, force), store) }
+  const write = function* (resource: Resource): Transaction<Planned> {
+    requireAccepted(cli, verb, resource);
+    return isStored(resource)
+      ? yield* writeResource(storeType(cli), verb, resource, force)
       : planEndpointWrite(cli, verb, resource);
-  const status = changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
-  const warnings = status === exitStatus.done ? await collisionWarnings(cli, resources) : [];
+  };
+  const status = await changeAll(cli, resources, write, dryRun === true || verb === "validate", verb);
+  const isNodes = status === exitStatus.done && cli.cluster === undefined;
+  const warnings = isNodes ? await collisionWarnings(cli, resources) : [];
   for (const warning of warnings) cli.note(`tortie: warning: ${warning}`);
   return isWell ? status : exitStatus.failed;
 }
@@ -80,43 +82,55 @@ export async function deleteResources(cli: Cli, options: DeleteOptions): Promise
       : (await readInputs(cli, filename, { recursive, withNetworks: false })).flatMap(({ text, source }) =>
           parseResources(text, source),
         );
-  const remove = (store: Store) => (target: Pick<Resource, "kind" | "metadata">) =>
-    target.kind === "WorkloadEndpoint"
+  const remove = function* (target: Target): Transaction<Planned> {
+    requireAccepted(cli, "delete", target);
+    return target.kind === "WorkloadEndpoint" && cli.cluster === undefined
       ? planEndpointDelete(cli, qualifiedName(target), force)
-      : { ...drive(deleteResource(target.kind, target.metadata.name, force), store) };
-  return changeAll(cli, targets, remove, dryRun, "delete");
+      : yield* deleteResource(target.kind, nameForDelete(target), force);
+  };
+  return await changeAll(cli, targets, remove, dryRun, "delete");
+}
+
+type Target = Pick<Resource, "kind" | "metadata">;
+
+function nameForDelete(target: Target): string {
+  return target.kind === "WorkloadEndpoint" ? qualifiedName(target) : target.metadata.name;
+}
+
+function requireAccepted(cli: Cli, verb: Verb | "delete", resource: Target): void {
+  const refusal = refusalOf(storeType(cli), resource.kind, verb);
+  if (refusal !== undefined) throw new CliError(`cannot ${verb} ${nameOf(resource)}: ${refusal}`);
 }
 
 type Planned = Change & { readonly execute?: () => void };
 
-/** First over a copy of the store, then, if everything succeeded, over the store itself; both under its lock. */
-function changeAll<T>(
+/** First without writes, then, if everything succeeded, with them; of a node's files both under their lock. */
+async function changeAll<T>(
   cli: Cli,
   items: readonly T[],
-  change: (store: Store) => (item: T) => Planned,
+  change: (item: T) => Transaction<Planned>,
   dryRun: boolean,
   verb: Verb | "delete",
-): ExitStatus {
-  const plan = (store: Store) => planAll(cli, items, change(dryRunStore(store)));
+): Promise<ExitStatus> {
+  const tell = (changed: Planned) => tellChange(cli, changed, verb, dryRun ? " (dry run)" : "");
+  const plan = () => withoutWrites(planAll(cli, items, change));
   // A dry run needs no lock, so that a user who may only read can make one.
-  if (dryRun) return finish(cli, plan(datastoreOf(cli).store), verb, " (dry run)");
-  const changes = datastoreOf(cli).exclusively((store) => {
-    if (plan(store) === undefined) return undefined;
-    return items.map((item) => {
-      const planned = change(store)(item);
-      planned.execute?.();
-      return planned;
-    });
-  });
-  return finish(cli, changes, verb, "");
+  const isDone = dryRun
+    ? await readStore(cli, plan()).then((changes) => changes?.every(tell))
+    : await writeStore(cli, executeAll(plan(), items, change, tell));
+  return isDone === true ? exitStatus.done : exitStatus.failed;
 }
 
 /** `undefined` if one of them is refused; prints each refusal. */
-function planAll<T>(cli: Cli, items: readonly T[], change: (item: T) => Planned): readonly Planned[] | undefined {
+function* planAll<T>(
+  cli: Cli,
+  items: readonly T[],
+  change: (item: T) => Transaction<Planned>,
+): Transaction<readonly Planned[] | undefined> {
   const planned: Planned[] = [];
   for (const item of items) {
     try {
-      planned.push(change(item));
+      planned.push(yield* change(item));
     } catch (error) {
       if (!(error instanceof CliError)) throw error;
       cli.note(`tortie: ${error.message}`);
@@ -125,14 +139,27 @@ function planAll<T>(cli: Cli, items: readonly T[], change: (item: T) => Planned)
   return planned.length === items.length ? planned : undefined;
 }
 
-function finish(cli: Cli, changes: readonly Planned[] | undefined, verb: string, suffix: string): ExitStatus {
-  if (changes === undefined) return exitStatus.failed;
-  for (const { action, resource, more, warnings = [] } of changes) {
-    for (const warning of warnings) cli.note(`tortie: warning: ${nameOf(resource)}: ${warning}`);
-    const done = verb === "validate" ? "valid" : `${action}${more === undefined ? "" : `, ${more}`}${suffix}`;
-    cli.out(`${nameOf(resource)} ${done}\n`);
+/** Whether the plan allowed it. Tells each change when it is made: a cluster may refuse a later one. */
+function* executeAll<T>(
+  plan: ReturnType<typeof planAll>,
+  items: readonly T[],
+  change: (item: T) => Transaction<Planned>,
+  tell: (changed: Planned) => boolean,
+): Transaction<boolean> {
+  if ((yield* plan) === undefined) return false;
+  for (const item of items) {
+    const planned = yield* change(item);
+    planned.execute?.();
+    tell(planned);
   }
-  return exitStatus.done;
+  return true;
+}
+
+function tellChange(cli: Cli, { action, resource, more, warnings = [] }: Planned, verb: string, suffix: string): true {
+  for (const warning of warnings) cli.note(`tortie: warning: ${nameOf(resource)}: ${warning}`);
+  const done = verb === "validate" ? "valid" : `${action}${more === undefined ? "" : `, ${more}`}${suffix}`;
+  cli.out(`${nameOf(resource)} ${done}\n`);
+  return true;
 }
 
 function isStored(resource: Resource): resource is StoredResource {

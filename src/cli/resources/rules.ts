@@ -6,6 +6,7 @@ import { parseSelector } from "../../ipam/model/selector.ts";
 import { contains, lengthOf, overlaps } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { StoreError } from "../../store/store-error.ts";
+import type { StoreType } from "../store.ts";
 import type { StoredKind } from "./kinds.ts";
 
 export interface Neighbours {
@@ -17,8 +18,12 @@ export interface Neighbours {
 }
 
 /** All errors; the resource has passed its schema. */
-export function ruleFaults(object: StoredObject & { readonly kind: StoredKind }, near: Neighbours): readonly string[] {
-  if (object.kind === "IPPool") return poolFaults(object as StoredObject<FullPoolSpec>, near);
+export function ruleFaults(
+  object: StoredObject & { readonly kind: StoredKind },
+  type: StoreType,
+  near: Neighbours,
+): readonly string[] {
+  if (object.kind === "IPPool") return poolFaults(object as StoredObject<FullPoolSpec>, type, near);
   if (object.kind === "IPAMBlock") return blockFaults(object as Block, near);
   return [];
 }
@@ -31,7 +36,7 @@ export interface FullPoolSpec extends PoolSpec {
 
 const linkLocal = ["169.254.0.0/16", "fe80::/10"];
 
-function poolFaults(pool: StoredObject<FullPoolSpec>, near: Neighbours): readonly string[] {
+function poolFaults(pool: StoredObject<FullPoolSpec>, type: StoreType, near: Neighbours): readonly string[] {
   const { cidr } = pool.spec;
   const faults = [...decodingFaults(pool), ...changeFaults(pool.spec, near.stored?.spec as PoolSpec | undefined)];
   for (const range of linkLocal)
@@ -45,7 +50,9 @@ function poolFaults(pool: StoredObject<FullPoolSpec>, near: Neighbours): readonl
   if (faults.length === 0) faults.push(...sizeFaults(pool, near.blocks));
   return [
     ...faults,
-    ...encapsulationFaults(pool.spec, near.stored?.spec as FullPoolSpec | undefined),
+    ...(type === "file"
+      ? encapsulationFaults(pool.spec, near.stored?.spec as FullPoolSpec | undefined)
+      : tunnelFaults(pool.spec)),
     ...useFaults(pool.spec),
     ...selectorFaults(pool.spec),
   ];
@@ -80,6 +87,12 @@ function sizeFaults(pool: StoredObject<FullPoolSpec>, blocks: readonly Block[]):
   return odd === undefined ? [] : [`its blockSize ${blockSize} differs from that of the block ${odd} in its range`];
 }
 
+/** In a cluster other nodes may have tunnels. */
+function tunnelFaults({ cidr, ipipMode = "Never", vxlanMode = "Never" }: FullPoolSpec): readonly string[] {
+  if (ipipMode !== "Never" && vxlanMode !== "Never") return [`its ipipMode and vxlanMode are both enabled`];
+  return ipipMode !== "Never" && cidr.includes(":") ? [`its ipipMode is ${ipipMode}, which needs an IPv4 pool`] : [];
+}
+
 /** A stored mode may stay, so that other fields can be changed. */
 function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefined): readonly string[] {
   return (["ipipMode", "vxlanMode"] as const).flatMap((key) => {
@@ -90,16 +103,20 @@ function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefine
 }
 
 /** Fields that have no effect here: warnings, not errors. */
-export function effectWarnings({ kind, spec }: StoredObject): readonly string[] {
-  if (kind === "IPPool") return poolWarnings(spec as FullPoolSpec);
+export function effectWarnings({ kind, spec }: StoredObject, type: StoreType): readonly string[] {
+  if (kind === "IPPool") return poolWarnings(spec as FullPoolSpec, type);
   const { kubeVirtVMAddressPersistence } = spec as Readonly<Record<string, unknown>>;
   if (kind !== "IPAMConfig" || kubeVirtVMAddressPersistence !== "Enabled") return [];
   return ["its kubeVirtVMAddressPersistence has no effect: Tortie does not support virtual machines"];
 }
 
-function poolWarnings({ ipipMode = "Never", vxlanMode = "Never", allowedUses = [] }: FullPoolSpec): readonly string[] {
+function poolWarnings(
+  { ipipMode = "Never", vxlanMode = "Never", allowedUses = [] }: FullPoolSpec,
+  type: StoreType,
+): readonly string[] {
   const modes = Object.entries({ ipipMode, vxlanMode }).filter(([, mode]) => mode !== "Never");
-  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect: Tortie has no tunnels`);
+  const where = type === "file" ? "" : " on Tortie's nodes";
+  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect${where}: Tortie has no tunnels`);
   if (allowedUses.length === 0 || allowedUses.includes("Workload")) return warnings;
   return [...warnings, `it assigns no addresses: its allowedUses (${allowedUses.join(", ")}) do not contain Workload`];
 }

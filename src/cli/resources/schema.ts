@@ -39,6 +39,9 @@ const versions: Readonly<Record<ResourceKind, readonly string[]>> = {
   WorkloadEndpoint: calico,
   Node: ["v1", ...calico],
   Namespace: ["v1"],
+  Profile: calico,
+  ClusterInformation: calico,
+  FelixConfiguration: calico,
 };
 
 /** All errors of a resource by itself. */

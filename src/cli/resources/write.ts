@@ -7,6 +7,7 @@ import { parseJson, stringifyJson } from "../../store/json.ts";
 import type { Metadata, StoredObject } from "../../store/object.ts";
 import { create, list, moveDamagedAside, type Transaction, update } from "../../store/transaction.ts";
 import { CliError } from "../error.ts";
+import type { StoreType } from "../store.ts";
 import { withoutText } from "./document-text.ts";
 import type { StoredKind } from "./kinds.ts";
 import { nameOf, type Resource } from "./resource.ts";
@@ -28,7 +29,12 @@ export interface Change {
 export type StoredResource = Resource & { readonly kind: StoredKind };
 
 /** `force`: replaces a damaged object. Throws `CliError` with all errors. */
-export function* writeResource(verb: Verb, resource: StoredResource, force = false): Transaction<Change> {
+export function* writeResource(
+  type: StoreType,
+  verb: Verb,
+  resource: StoredResource,
+  force = false,
+): Transaction<Change> {
   const { kind, metadata } = resource;
   const refuse = (reason: string) => new CliError(`cannot ${verb} ${nameOf(resource)}: ${reason}`);
   const faults = schemaFaults(resource);
@@ -47,9 +53,9 @@ export function* writeResource(verb: Verb, resource: StoredResource, force = fal
     );
   }
   const wanted = merged(resource, stored);
-  const warnings = effectWarnings(wanted);
+  const warnings = effectWarnings(wanted, type);
   if (stored !== undefined && sameObject(stored, wanted)) return { action: "unchanged", resource, warnings };
-  const broken = ruleFaults(wanted, {
+  const broken = ruleFaults(wanted, type, {
     stored,
     pools: (yield* list("IPPool")) as readonly StoredObject<PoolSpec>[],
     blocks: (yield* list("IPAMBlock")).map((object) => withoutText(object) as StoredObject).filter(isBlock),

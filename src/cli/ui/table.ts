@@ -1,8 +1,8 @@
 /**
- * Tables: with borders as calicoctl draws them on a terminal, columns of text elsewhere.
+ * Tables as calicoctl prints them, byte for byte: with borders for counts, columns of text for resources.
  *
- *     +----------+----------------+-----------+        GROUPING   CIDR             IPS TOTAL
- *     | GROUPING |      CIDR      | IPS TOTAL |        IP Pool    192.168.0.0/16       65536
+ *     +----------+----------------+-----------+        NAME                  CIDR             SELECTOR
+ *     | GROUPING | CIDR           | IPS TOTAL |        default-ipv4-ippool   192.168.0.0/16   all()
  *     +----------+----------------+-----------+
  *     | IP Pool  | 192.168.0.0/16 |     65536 |
  *     +----------+----------------+-----------+
@@ -24,15 +24,17 @@ export function renderBoxed({ columns, rows }: Table): string {
   const widths = widthsOf({ columns, rows });
   const rule = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+\n`;
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |\n`;
-  const head = line(columns.map(({ title }, index) => centred(title, widths[index] ?? 0)));
+  const head = line(columns.map(({ title }, index) => title.padEnd(widths[index] ?? 0)));
   const body = rows.map((row) => line(aligned(row, columns, widths))).join("");
   return `${rule}${head}${rule}${body}${body === "" ? "" : rule}`;
 }
 
+/** Every cell is padded, and an empty line follows. */
 export function borderless({ columns, rows }: Table): string {
   const widths = widthsOf({ columns, rows });
   const titles = columns.map(({ title }) => title);
-  return [titles, ...rows].map((row) => `${aligned(row, columns, widths).join(gap).trimEnd()}\n`).join("");
+  const lines = [titles, ...rows].map((row) => `${aligned(row, columns, widths).join(gap)}${gap}\n`);
+  return `${lines.join("")}\n`;
 }
 
 function widthsOf({ columns, rows }: Table): readonly number[] {
@@ -45,9 +47,4 @@ function aligned(row: readonly string[], columns: readonly Column[], widths: rea
     const width = widths[index] ?? 0;
     return align === "right" ? cell.padStart(width) : cell.padEnd(width);
   });
-}
-
-function centred(text: string, width: number): string {
-  const before = Math.floor((width - text.length) / 2);
-  return " ".repeat(before) + text.padEnd(width - before);
 }

@@ -5,7 +5,7 @@ import { handleIdOf, ownerOfHandle } from "../model/handle.ts";
 import { blockAddress } from "../model/ordinal.ts";
 import { isPlaceholder } from "../model/placeholder.ts";
 import { sequenceNumberOf } from "../model/sequence-numbers.ts";
-import type { Allocation, Snapshot } from "./report.ts";
+import type { Allocation, ClusterFacts, Snapshot } from "./report.ts";
 
 /** An ADD writes the address first and the endpoint right after, so a younger address may lack its endpoint. */
 const minAgeNs = 60_000_000_000n;
@@ -82,6 +82,7 @@ function check(address: string, attribute: AllocationAttribute, evidence: Eviden
   const { snapshot, seen } = evidence;
   const where = seen.get(address);
   if (where !== undefined) return { state: "in use", reason: `seen on ${where}` };
+  if (snapshot.cluster !== undefined) return checkInCluster(attribute, snapshot.cluster, snapshot);
   const { node, type } = attribute.secondary ?? {};
   const handle = attribute.handle_id ?? "";
   if (isPlaceholder(handle) && snapshot.hasUnseen)
@@ -93,6 +94,44 @@ function check(address: string, attribute: AllocationAttribute, evidence: Eviden
     return { state: "unchecked", reason: "this use leaves no trace on the node" };
   }
   return checkAttachment(address, attribute, handle, owner, evidence);
+}
+
+/** The uses that belong to a node, by Calico's names of them. */
+const tunnelType = /Tunnel(Address|Addr)/i;
+/** The interface of which Kubernetes' pod is the endpoint. */
+const podInterface = "eth0";
+
+/** An address that no endpoint and no node has. As in Calico: a tunnel's address is in use as long as its node exists. */
+function checkInCluster(
+  { secondary = {} }: AllocationAttribute,
+  { pods, nodes, hasEveryEndpoint }: ClusterFacts,
+  snapshot: Snapshot,
+): AllocationState {
+  const { node = "", type, namespace = "default", pod, interface: ifname = podInterface, timestamp } = secondary ?? {};
+  if (type !== undefined && !tunnelType.test(type)) return { state: "unchecked", reason: `it is a ${type}` };
+  if (type !== undefined) {
+    return nodes.has(node)
+      ? { state: "in use", reason: `node ${node} is there` }
+      : { state: "leaked", reason: `there is no node ${node}` };
+  }
+  if (pod === undefined && !hasEveryEndpoint)
+    return { state: "unchecked", reason: "a container without a pod has no endpoint in Kubernetes" };
+  const isThere = pod !== undefined && pods.has(`${namespace}/${pod}`);
+  if (isThere && ifname !== podInterface && !hasEveryEndpoint)
+    return { state: "in use", reason: `pod ${namespace}/${pod} is there` };
+  if (isYoung(timestamp, snapshot)) return young(snapshot);
+  if (pod === undefined) return { state: "leaked", reason: "no workload endpoint has it" };
+  return { state: "leaked", reason: isThere ? "the pod does not have it" : "there is no such pod" };
+}
+
+function isYoung(timestamp: string | undefined, { takenAt, graceNs = minAgeNs }: Snapshot): boolean {
+  const since = timestamp === undefined ? undefined : parseGoTime(timestamp);
+  return since !== undefined && takenAt - since < graceNs;
+}
+
+function young({ graceNs = minAgeNs }: Snapshot): AllocationState {
+  const age = graceNs === minAgeNs ? "a minute" : `${graceNs / 1_000_000_000n} s`;
+  return { state: "unchecked", reason: `assigned less than ${age} ago: its ADD may not have ended` };
 }
 
 function checkAttachment(
@@ -116,12 +155,7 @@ function checkAttachment(
     const recorded = isRecorded ? "" : " (whose endpoint records other addresses)";
     return { state: "leaked", reason: `its sandbox "${endpoint.netns}" is gone${recorded}` };
   }
-  const since = secondary?.timestamp === undefined ? undefined : parseGoTime(secondary.timestamp);
-  const { graceNs = minAgeNs } = snapshot;
-  if (since !== undefined && snapshot.takenAt - since < graceNs) {
-    const age = graceNs === minAgeNs ? "a minute" : `${graceNs / 1_000_000_000n} s`;
-    return { state: "unchecked", reason: `assigned less than ${age} ago: its ADD may not have ended` };
-  }
+  if (isYoung(secondary?.timestamp, snapshot)) return young(snapshot);
   if (snapshot.hasUnseen) {
     return unseen("it has no endpoint, and not every sandbox is visible from here");
   }

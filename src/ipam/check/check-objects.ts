@@ -1,8 +1,8 @@
 /** Whether handles, blocks and affinities agree. */
 import type { StoredObject } from "../../store/object.ts";
-import { affinityName, handleName } from "../../store/object-name.ts";
+import { affinityName } from "../../store/object-name.ts";
 import type { ObjectRef } from "../../store/store-error.ts";
-import { type AffinitySpec, hostAffinity } from "../model/affinity.ts";
+import { type AffinitySpec, hostAffinity, nodeOfAffinity } from "../model/affinity.ts";
 import { type Block, isBlock } from "../model/block.ts";
 import { blockFault } from "../model/block-fault.ts";
 import type { HandleSpec } from "../model/handle.ts";
@@ -35,8 +35,8 @@ export function checkHandles(
   const counts = countsOf(allocations);
   const specs = snapshot.handles.map(({ spec }) => spec as HandleSpec);
   const problems = specs.flatMap((spec) => checkHandle(spec, counts.get(spec.handleID) ?? {}, unreadable));
-  const known = new Set(snapshot.handles.map(({ metadata }) => metadata.name));
-  const lost = [...counts].filter(([handle]) => !known.has(handleName(handle)));
+  const known = new Set(specs.map(({ handleID }) => handleID));
+  const lost = [...counts].filter(([handle]) => !known.has(handle));
   return [
     ...problems,
     ...lost.map(([handle, blocks]) => ({
@@ -85,30 +85,32 @@ function countsOf(allocations: readonly Allocation[]): ReadonlyMap<string, Reado
   return counts;
 }
 
-/** Checks this node's affinities (block missing, state not confirmed) and its blocks without an affinity. */
+/** Checks the affinities of this node, or of all nodes of a cluster (block missing, state not confirmed), and blocks without an affinity. */
 export function checkAffinities(
-  { node, affinities }: Snapshot,
+  { node: own, affinities, cluster }: Snapshot,
   sound: readonly Block[],
   unreadable: ReadonlySet<string>,
 ): readonly Problem[] {
+  const isChecked = (node: string) => cluster !== undefined || node === own;
   const owners = new Map(sound.map(({ spec }) => [spec.cidr, spec.affinity ?? undefined]));
-  const ours = (affinities as readonly StoredObject<AffinitySpec>[]).filter(
-    ({ spec }) => spec.node === node && !unreadable.has(spec.cidr),
+  const checked = (affinities as readonly StoredObject<AffinitySpec>[]).filter(
+    ({ spec: { node, cidr, type = "host" } }) => isChecked(node) && type === "host" && !unreadable.has(cidr),
   );
-  const stale = ours.flatMap(({ metadata, spec }): readonly Problem[] => {
-    const reason = affinityFault(spec, owners, hostAffinity(node));
-    return reason === undefined ? [] : [{ kind: "stale affinity", subject: metadata.name, reason }];
+  const stale = checked.flatMap(({ spec }): readonly Problem[] => {
+    const reason = affinityFault(spec, owners, hostAffinity(spec.node));
+    return reason === undefined ? [] : [staleAffinity(spec, reason)];
   });
-  const known = new Set(ours.map(({ spec }) => spec.cidr));
-  const missing = [...owners].filter(([cidr, owner]) => owner === hostAffinity(node) && !known.has(cidr));
-  return [
-    ...stale,
-    ...missing.map(([cidr]) => ({
-      kind: "stale affinity" as const,
-      subject: affinityName(node, cidr),
-      reason: `is missing, and block ${cidr} names the node as its owner`,
-    })),
-  ];
+  const known = new Set(checked.map(({ spec: { node, cidr } }) => affinityName(node, cidr)));
+  const missing = [...owners].flatMap(([cidr, owner]) => {
+    const node = nodeOfAffinity(owner);
+    if (node === undefined || !isChecked(node) || known.has(affinityName(node, cidr))) return [];
+    return [staleAffinity({ node, cidr }, `is missing, and block ${cidr} names the node as its owner`)];
+  });
+  return [...stale, ...missing];
+}
+
+function staleAffinity({ node, cidr }: Pick<AffinitySpec, "node" | "cidr">, reason: string): Problem {
+  return { kind: "stale affinity", subject: affinityName(node, cidr), reason };
 }
 
 function affinityFault(

@@ -7,12 +7,20 @@
  * **Only problems in every report are repaired, and only if the object is unchanged**: for an address, handle and sequence number must match.
  */
 
+import { CoreError } from "../../errors/core-error.ts";
 import { ownerOf } from "../../identity/attachment.ts";
 import { contains } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { affinityName } from "../../store/object-name.ts";
 import { create, remove, type Transaction, update } from "../../store/transaction.ts";
-import { type AffinitySpec, hostAffinity, newAffinity, readAffinity, readBlock } from "../model/affinity.ts";
+import {
+  type AffinitySpec,
+  hostAffinity,
+  newAffinity,
+  nodeOfAffinity,
+  readAffinity,
+  readBlock,
+} from "../model/affinity.ts";
 import { assignOrdinal, isBlock, ordinalsOfHandle, withSpec } from "../model/block.ts";
 import { type HandleSpec, handleIdOf, newHandle, readHandle } from "../model/handle.ts";
 import { blockOrdinal } from "../model/ordinal.ts";
@@ -57,6 +65,8 @@ function leakedAt(report: Report, address: string): Allocation | undefined {
  */
 export function* repair(problem: Problem, fresh: Report, snapshot: Snapshot): Transaction<string | undefined> {
   const { kind, subject } = problem;
+  // A cluster's store moves nothing aside, and its endpoints do not tell their handles.
+  if (snapshot.cluster !== undefined && nodesOnly.has(kind)) return undefined;
   switch (kind) {
     case "leaked address":
       return yield* repairLeak(subject, fresh);
@@ -81,6 +91,28 @@ export function* repair(problem: Problem, fresh: Report, snapshot: Snapshot): Tr
   }
 }
 
+/** Problems that are repaired only in the files of a node. */
+const nodesOnly: ReadonlySet<Problem["kind"]> = new Set([
+  "unknown address",
+  "malformed block",
+  "missing block",
+  "damaged object",
+]);
+
+/** Another process changed the object since it was read: only where there is no lock. */
+class Overtaken extends CoreError {
+  override readonly name = "Overtaken";
+  readonly kind = "conflict";
+
+  constructor(what: string) {
+    super(`cannot write ${what}: another process changed it meanwhile; check again`);
+  }
+}
+
+function requireWritten(what: string, result: unknown): void {
+  if (result === undefined || result === false) throw new Overtaken(what);
+}
+
 function* repairLeak(address: string, fresh: Report): Transaction<string | undefined> {
   const leak = leakedAt(fresh, address);
   if (leak === undefined) return undefined;
@@ -102,30 +134,32 @@ function* recordAddress(address: string, snapshot: Snapshot): Transaction<string
   const spec = assignOrdinal(block.spec, blockOrdinal(cidr, address) ?? 0, attribute);
   if (spec === undefined) return undefined;
   yield* countOne(use.handleId, cidr);
-  yield* update(withSpec(block, spec));
+  requireWritten(`block ${cidr}`, yield* update(withSpec(block, spec)));
   return `recorded ${address} for handle "${use.handleId}"`;
 }
 
 function* countOne(handleId: string, cidr: string): Transaction<void> {
   const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
   if (handle === undefined) {
-    yield* create(newHandle(handleId, { [cidr]: 1 }));
+    requireWritten(`handle "${handleId}"`, yield* create(newHandle(handleId, { [cidr]: 1 })));
     return;
   }
   const block = { ...handle.spec.block, [cidr]: (handle.spec.block[cidr] ?? 0) + 1 };
-  yield* update({ ...handle, spec: { ...handle.spec, block } });
+  requireWritten(`handle "${handleId}"`, yield* update({ ...handle, spec: { ...handle.spec, block } }));
 }
 
 /** Corrects a handle to what its blocks hold now: other repairs may have changed them since the snapshot. */
 function* repairHandle(handleId: string, snapshot: Snapshot): Transaction<string> {
-  const counts = yield* countNow(handleId, snapshot);
+  // The handle first: an operation that changes it after this makes the write below a conflict.
   const handle: StoredObject<HandleSpec> | undefined = yield* readHandle(handleId);
+  const counts = yield* countNow(handleId, snapshot);
+  const what = `handle "${handleId}"`;
   if (Object.keys(counts).length === 0) {
-    if (handle !== undefined) yield* remove(handle);
+    if (handle !== undefined) requireWritten(what, yield* remove(handle));
     return `removed handle "${handleId}", which was empty`;
   }
-  if (handle === undefined) yield* create(newHandle(handleId, counts));
-  else yield* update({ ...handle, spec: { ...handle.spec, block: counts } });
+  if (handle === undefined) requireWritten(what, yield* create(newHandle(handleId, counts)));
+  else requireWritten(what, yield* update({ ...handle, spec: { ...handle.spec, block: counts } }));
   return `handle "${handleId}" counts ${Object.entries(counts)
     .map(([cidr, count]) => `${count} in ${cidr}`)
     .join(", ")}`;
@@ -147,21 +181,31 @@ function* countNow(handleId: string, snapshot: Snapshot): Transaction<Readonly<R
 }
 
 /** Finishes an interrupted claim or release: confirms the affinity of a block that the node owns, removes any other. */
-function* repairAffinity(name: string, { node, affinities, blocks }: Snapshot): Transaction<string | undefined> {
-  const specs = [
+function* repairAffinity(
+  name: string,
+  { node: own, affinities, blocks, cluster }: Snapshot,
+): Transaction<string | undefined> {
+  const specs: readonly Pick<AffinitySpec, "node" | "cidr">[] = [
     ...affinities.map(({ spec }) => spec as AffinitySpec),
-    ...blocks.filter(isBlock).map(({ spec: { cidr } }) => ({ node, cidr })),
+    ...blocks.filter(isBlock).flatMap(({ spec: { affinity, cidr } }) => {
+      const node = nodeOfAffinity(affinity ?? undefined);
+      return node === undefined ? [] : [{ node, cidr }];
+    }),
   ];
-  const cidr = specs.find((spec) => spec.node === node && affinityName(node, spec.cidr) === name)?.cidr;
-  if (cidr === undefined) return undefined;
+  const found = specs.find(({ node, cidr }) => affinityName(node, cidr) === name);
+  if (found === undefined || (cluster === undefined && found.node !== own)) return undefined;
+  const { node, cidr } = found;
   const affinity = yield* readAffinity(node, cidr);
   const block = yield* readBlock(cidr);
   if (block?.spec.affinity !== hostAffinity(node)) {
-    if (affinity !== undefined) yield* remove(affinity);
+    if (affinity !== undefined) requireWritten(`affinity "${name}"`, yield* remove(affinity));
     return `removed affinity "${name}"`;
   }
-  if (affinity === undefined) yield* create(newAffinity(node, cidr, "confirmed"));
-  else yield* update({ ...affinity, spec: { ...affinity.spec, state: "confirmed" as const } });
+  const confirmed =
+    affinity === undefined
+      ? yield* create(newAffinity(node, cidr, "confirmed"))
+      : yield* update({ ...affinity, spec: { ...affinity.spec, state: "confirmed" as const } });
+  requireWritten(`affinity "${name}"`, confirmed);
   return `confirmed affinity "${name}"`;
 }
 

@@ -28,6 +28,18 @@ export interface Snapshot {
   readonly hasUnseen: boolean;
   /** The minimum age of an address without an endpoint that counts as leaked, in nanoseconds; a minute if absent. */
   readonly graceNs?: bigint;
+  /** For a check of all nodes of a cluster, which sees their pods only by the cluster's objects; absent for a check of this node. */
+  readonly cluster?: ClusterFacts;
+}
+
+export interface ClusterFacts {
+  /** `<namespace>/<name>`. */
+  readonly pods: ReadonlySet<string>;
+  readonly nodes: ReadonlySet<string>;
+  /** The number of workload endpoints. */
+  readonly endpoints: number;
+  /** Whether containers without a pod and further interfaces of a pod have endpoints too. */
+  readonly hasEveryEndpoint: boolean;
 }
 
 /**

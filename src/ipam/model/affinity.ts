@@ -34,6 +34,11 @@ export function hostAffinity(node: string): string {
   return `host:${node}`;
 }
 
+/** The node in a block's `affinity`; `undefined` if no node owns the block. */
+export function nodeOfAffinity(affinity: string | undefined): string | undefined {
+  return affinity?.startsWith("host:") === true ? affinity.slice("host:".length) : undefined;
+}
+
 export interface Claim {
   readonly node: string;
   /** The CIDR of the pool that the block is cut from. */

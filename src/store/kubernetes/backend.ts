@@ -17,6 +17,7 @@ import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./a
 import { patchOfNode } from "./node.ts";
 import { decodeObject, encodeObject, isHalfDeleted, isInternal, otherUid } from "./objects.ts";
 import { type PodEndpoint, patchOfEndpoint, patchOfRemoval } from "./pod.ts";
+import { defaultProfile, profileOfNamespace, profileOfServiceAccount, serviceAccountsPath } from "./profiles.ts";
 import { type Raw, resourceName, resourceOf, pathOf as resourcePath, selectorOf } from "./resources.ts";
 
 /** Kinds of the cluster, which Calico's clients neither create nor delete. */
@@ -48,6 +49,10 @@ export function kubernetesBackend(api: Api, group: ApiGroup, timeoutMs: number, 
 
 async function read(access: Access, key: Key): Promise<StoredObject | undefined> {
   const { api, timeoutMs } = access;
+  if (key.kind === "Profile") {
+    const { objects } = await listProfiles(access);
+    return objects.find(({ metadata }) => metadata.name === resourceName(key));
+  }
   const raw = await api.call<Raw>({ method: "GET", path: pathOf(access, key), timeoutMs }, about("read", key));
   if (raw === missing || raw === conflict) return undefined;
   const object = decode(access, key.kind, raw);
@@ -67,23 +72,46 @@ function requireOwn(key: Key, object: StoredObject): StoredObject {
 }
 
 async function list(access: Access, kind: Kind, filter: Filter): Promise<Listing> {
+  if (kind === "Profile") return await listProfiles(access);
   const objects: StoredObject[] = [];
   const damaged: StoreError[] = [];
-  let revision = "";
-  for (let next: string | undefined = ""; next !== undefined; ) {
-    const body = await listPage(access, kind, filter, next);
-    for (const raw of body.items) collect(access, kind, raw, objects, damaged);
-    revision = body.metadata.resourceVersion;
-    next = body.metadata.continue || undefined;
-  }
+  const { items, revision } = await listAll(access, kind, resourceOf(kind, access.group).path, filter);
+  for (const raw of items) collect(access, kind, raw, objects, damaged);
   return { objects, damaged, revision };
 }
 
-async function listPage({ api, group, pageSize }: Access, kind: Kind, filter: Filter, next: string): Promise<ListBody> {
-  const query = new URLSearchParams({ limit: String(pageSize) });
-  narrow(query, kind, filter);
-  if (next !== "") query.set("continue", next);
-  const path = `${resourceOf(kind, group).path}?${query}`;
+async function listProfiles(access: Access): Promise<Listing> {
+  const namespaces = await listAll(access, "Profile", "/api/v1/namespaces", {});
+  const accounts = await listAll(access, "Profile", serviceAccountsPath, {});
+  const objects = [
+    defaultProfile,
+    ...namespaces.items.map(profileOfNamespace),
+    ...accounts.items.map(profileOfServiceAccount),
+  ];
+  return { objects, damaged: [], revision: namespaces.revision };
+}
+
+async function listAll(
+  access: Access,
+  kind: Kind,
+  path: string,
+  filter: Filter,
+): Promise<{ readonly items: readonly Raw[]; readonly revision: string }> {
+  const items: Raw[] = [];
+  let revision = "";
+  for (let next: string | undefined = ""; next !== undefined; ) {
+    const query = new URLSearchParams({ limit: String(access.pageSize) });
+    narrow(query, kind, filter);
+    if (next !== "") query.set("continue", next);
+    const body = await listPage(access, kind, `${path}?${query}`);
+    items.push(...body.items);
+    revision = body.metadata.resourceVersion;
+    next = body.metadata.continue || undefined;
+  }
+  return { items, revision };
+}
+
+async function listPage({ api }: Access, kind: Kind, path: string): Promise<ListBody> {
   const body = await api.call<ListBody>({ method: "GET", path, timeoutMs: pageTimeoutMs }, aboutAll("list", kind));
   if (body !== missing && body !== conflict) return body;
   throw new StoreError({ ...aboutAll("list", kind), reason: `the API server does not know ${path}` });

@@ -47,6 +47,7 @@ export type PodEndpoint = StoredObject<EndpointSpec, "WorkloadEndpoint">;
 /** The parts of a pod that are read. */
 interface PodSpec {
   readonly nodeName?: string;
+  readonly hostNetwork?: boolean;
   readonly serviceAccountName?: string;
   readonly containers?: readonly { readonly ports?: readonly ContainerPort[] }[];
 }
@@ -113,12 +114,13 @@ export function patchOfRemoval({ metadata: { uid, resourceVersion } }: PodEndpoi
   return { metadata: { uid, resourceVersion, annotations: { [podIp]: "", [podIps]: "" } } };
 }
 
-/** With prefix lengths. The kubelet's report takes precedence over the plugin's annotation, because it follows the sandbox. */
-function addressesOf({ metadata, status }: Raw): readonly string[] {
+/** With prefix lengths; none of a pod in the node's own network. The kubelet's report takes precedence over the plugin's annotation, because it follows the sandbox. */
+function addressesOf({ metadata, spec, status }: Raw): readonly string[] {
   const { annotations = {}, deletionTimestamp } = metadata;
   const { phase, podIP, podIPs = [] } = (status ?? {}) as PodStatus;
   const isReleased = deletionTimestamp !== undefined && annotations[podIp] === "";
-  if (phase === "Failed" || phase === "Succeeded" || isReleased) return [];
+  const { hostNetwork = false } = (spec ?? {}) as PodSpec;
+  if (hostNetwork || phase === "Failed" || phase === "Succeeded" || isReleased) return [];
   const sources = [
     podIPs.map(({ ip }) => ip),
     [podIP ?? ""],

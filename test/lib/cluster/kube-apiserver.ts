@@ -12,7 +12,7 @@ import { root } from "../suite.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { Etcd, freePort } from "./etcd.ts";
 import { signalServer } from "./freeze.ts";
-import { kubeApiserver } from "./kube-apiserver-build.ts";
+import { kubernetesPrograms } from "./kubernetes-build.ts";
 
 const crds = join(root, "test/fixtures/calico-newest/crds");
 const subject = "/O=system:masters/CN=tortie";
@@ -41,7 +41,7 @@ export class KubeApiserver {
   }
 
   static async start(): Promise<KubeApiserver> {
-    const program = await kubeApiserver();
+    const program = (await kubernetesPrograms("kube-apiserver"))["kube-apiserver"];
     const etcd = await Etcd.start();
     const server = new KubeApiserver(program, etcd, await freePort(), mkdtempSync(join(tmpdir(), "tortie-apiserver-")));
     try {

@@ -16,15 +16,15 @@ describe("boxed(), borderless()", () => {
     rows: [["a-long-name", "1"]],
   };
 
-  test("centre titles and align cells", () => {
+  test("align cells; without borders each cell is padded, and an empty line follows", () => {
     expect(renderBoxed(table)).toBe(`\
 +-------------+-------+
-|    NAME     | COUNT |
+| NAME        | COUNT |
 +-------------+-------+
 | a-long-name |     1 |
 +-------------+-------+
 `);
-    expect(borderless(table)).toBe("NAME          COUNT\na-long-name       1\n");
+    expect(borderless(table)).toBe("NAME          COUNT   \na-long-name       1   \n\n");
   });
 
   test("of no rows are a head", () => {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import pino from "pino";
 import type { Cli } from "../../../src/cli/cli.ts";
+import type { Cluster } from "../../../src/cli/cluster.ts";
 import type { ExecutableFiles } from "../../../src/cli/install/executable-files.ts";
 import { runCommandLine } from "../../../src/cli/program.ts";
 import type { Terminal } from "../../../src/cli/ui/terminal.ts";
@@ -22,6 +23,7 @@ export const pipe: Terminal = { isTerminal: false, columns: 80, colours: false }
 export interface WorldOptions {
   readonly node?: string;
   readonly terminal?: Terminal;
+  readonly cluster?: Cluster;
 }
 
 export class World {
@@ -38,8 +40,10 @@ export class World {
   terminal: Terminal;
   isRoot = true;
   readonly #node: string;
+  readonly #cluster: Cluster | undefined;
 
-  constructor({ node = "mac-k8s", terminal = pipe }: WorldOptions = {}) {
+  constructor({ node = "mac-k8s", terminal = pipe, cluster }: WorldOptions = {}) {
+    this.#cluster = cluster;
     this.sys = new FakeSys({ machine: this.machine });
     this.terminal = terminal;
     this.#node = node;
@@ -88,6 +92,7 @@ export class World {
     });
     return {
       sys,
+      cluster: this.#cluster,
       files: this.#files(),
       node: this.#node,
       terminal: this.terminal,

@@ -14,45 +14,45 @@ describe("tortie ipam show", () => {
       status: 0,
       stderr: "",
       stdout: `\
-+----------+------------------+-----------+------------+--------------+
-| GROUPING |       CIDR       | IPS TOTAL | IPS IN USE |   IPS FREE   |
-+----------+------------------+-----------+------------+--------------+
-| IP Pool  | 192.168.0.0/16   |     65536 | 8 (0%)     | 65528 (100%) |
-| Block    | 192.168.185.0/26 |        64 | 8 (12%)    | 56 (88%)     |
-+----------+------------------+-----------+------------+--------------+
++----------+------------------+-----------+------------+--------------+--------------+
+| GROUPING | CIDR             | IPS TOTAL | IPS IN USE | IPS RESERVED | IPS FREE     |
++----------+------------------+-----------+------------+--------------+--------------+
+| IP Pool  | 192.168.0.0/16   |     65536 |     8 (0%) |       0 (0%) | 65528 (100%) |
+| Block    | 192.168.185.0/26 |        64 |    8 (12%) |       0 (0%) |     56 (88%) |
++----------+------------------+-----------+------------+--------------+--------------+
 `,
     });
   });
 
-  test("prints no borders into a pipe", async () => {
-    expect((await fixtureWorld().run("ipam show")).stdout).toBe(`\
-GROUPING   CIDR             IPS TOTAL   IPS IN USE   IPS FREE
-IP Pool    192.168.0.0/16       65536   8 (0%)       65528 (100%)
-`);
+  test("prints the same into a pipe, as calicoctl does", async () => {
+    const [piped, shown] = [
+      await fixtureWorld().run("ipam show"),
+      await fixtureWorld({ terminal: onTerminal }).run("ipam show"),
+    ];
+    expect(piped).toEqual(shown);
   });
 
   test("counts reserved addresses that nobody has as neither in use nor free", async () => {
     const world = fixtureWorld();
     // 192.168.185.0 is in use; a range within another one counts once; the last is outside of the pool.
     reserve(world, ["192.168.185.0/30", "192.168.185.1/32", "10.0.0.0/8"]);
-    expect((await world.run("ipam show --show-blocks")).stdout).toBe(`\
-GROUPING   CIDR               IPS TOTAL   IPS IN USE   IPS RESERVED   IPS FREE
-IP Pool    192.168.0.0/16         65536   8 (0%)       3 (0%)         65525 (100%)
-Block      192.168.185.0/26          64   8 (12%)      3 (5%)         53 (83%)
+    expect((await world.run("ipam show --show-blocks")).stdout).toContain(`
+| IP Pool  | 192.168.0.0/16   |     65536 |     8 (0%) |       3 (0%) | 65525 (100%) |
+| Block    | 192.168.185.0/26 |        64 |    8 (12%) |       3 (5%) |     53 (83%) |
 `);
   });
 
   test("counts a reservation that covers the pool as the whole of it", async () => {
     const world = fixtureWorld();
     reserve(world, ["192.0.0.0/8"]);
-    expect((await world.run("ipam show")).stdout).toContain("8 (0%)       65528 (100%)   0 (0%)");
+    expect((await world.run("ipam show")).stdout).toContain("|     8 (0%) | 65528 (100%) |   0 (0%) |");
   });
 
   test("lists a block that no pool holds", async () => {
     const world = fixtureWorld();
     put(world, newBlock("10.0.0.0/30", "host:mac-k8s", 1n));
     expect((await world.run("ipam show")).stdout).toContain(
-      "No Pool    10.0.0.0/30              4   0 (0%)       4 (100%)",
+      "| No Pool  | 10.0.0.0/30    |         4 |     0 (0%) |       0 (0%) |     4 (100%) |",
     );
   });
 
@@ -62,19 +62,20 @@ Block      192.168.185.0/26          64   8 (12%)      3 (5%)         53 (83%)
     const block = newBlock("192.168.0.0/26", "host:node-1", 1n);
     put(world, withSpec(block, assign(block.spec, 1, attribute, () => false).spec));
     const { stdout } = await world.run("ipam show --show-borrowed");
-    expect(stdout.slice(stdout.indexOf("IP  "))).toBe(`\
-IP            BORROWING-NODE   BLOCK            BLOCK OWNER   TYPE   ALLOCATED-TO
-192.168.0.0   node-2           192.168.0.0/26   node-1        pod    default/web-0
+    expect(stdout.slice(stdout.indexOf("| IP  ") - 1)).toContain(`
+| IP          | BORROWING-NODE | BLOCK          | BLOCK OWNER | TYPE | ALLOCATED-TO  |
++-------------+----------------+----------------+-------------+------+---------------+
+| 192.168.0.0 | node-2         | 192.168.0.0/26 | node-1      | pod  | default/web-0 |
 `);
   });
 
   test("--ip says who has the address", async () => {
     expect((await fixtureWorld().run("ipam show --ip 192.168.185.0")).stdout).toBe(`\
 IP 192.168.185.0 is in use
-Attributes:
+Handle ID: vxlan-tunnel-addr-mac-k8s
+Active Owner Attributes:
   node: mac-k8s
   type: vxlanTunnelAddress
-Handle ID: vxlan-tunnel-addr-mac-k8s
 `);
   });
 
@@ -96,21 +97,24 @@ Handle ID: vxlan-tunnel-addr-mac-k8s
 
   test("--show-configuration lists the settings", async () => {
     expect((await fixtureWorld({ terminal: onTerminal }).run("ipam show --show-configuration")).stdout).toBe(`\
-+--------------------+-------+
-|      PROPERTY      | VALUE |
-+--------------------+-------+
-| StrictAffinity     | false |
-| AutoAllocateBlocks | true  |
-| MaxBlocksPerHost   | 0     |
-| IPCooldownSeconds  | 0     |
-+--------------------+-------+
++------------------------------+----------+
+| PROPERTY                     | VALUE    |
++------------------------------+----------+
+| StrictAffinity               | false    |
+| AutoAllocateBlocks           | true     |
+| MaxBlocksPerHost             | 0        |
+| KubeVirtVMAddressPersistence | Disabled |
+| IPCooldownSeconds            | 0        |
++------------------------------+----------+
 `);
   });
 
   test("-o json is exact where the table is not", async () => {
     const world = new World();
     world.write("/var/lib/tortie/ippools/six.json", pool("six", "fd00::/48"));
-    expect((await world.run("ipam show")).stdout).toContain("fd00::/48   1.2089e+24   0 (0%)       1.2089e+24 (100%)");
+    expect((await world.run("ipam show")).stdout).toContain(
+      "| fd00::/48 | 1.2089e+24 |     0 (0%) |       0 (0%) | 1.2089e+24 (100%) |",
+    );
     expect((await world.run("ipam show -o json")).stdout).toContain('"free": 1208925819614629174706176');
     expect((await world.run("ipam show -o yaml")).stdout).toContain("free: 1208925819614629174706176");
   });
@@ -119,7 +123,7 @@ Handle ID: vxlan-tunnel-addr-mac-k8s
     const world = fixtureWorld();
     world.write("/run/tortie/ipam/blocks/10-0-0-0-26.json", "{");
     const { status, stdout, stderr } = await world.run("ipam show");
-    expect({ status, rows: stdout.split("\n").length }).toEqual({ status: 0, rows: 3 });
+    expect({ status, rows: stdout.split("\n").length }).toEqual({ status: 0, rows: 6 });
     expect(stderr).toContain('cannot read IPAMBlock "10-0-0-0-26"');
   });
 });

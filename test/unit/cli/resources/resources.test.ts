@@ -17,26 +17,29 @@ describe("tortie get", () => {
     [
       "ippools",
       `\
-NAME                  CIDR             SELECTOR
-default-ipv4-ippool   192.168.0.0/16   all()
+NAME                  CIDR             SELECTOR   
+default-ipv4-ippool   192.168.0.0/16   all()      
+
 `,
     ],
     [
       "IPPool -o wide",
       `\
-NAME                  CIDR             NAT    IPIPMODE   VXLANMODE     DISABLED   DISABLEBGPEXPORT   SELECTOR
-default-ipv4-ippool   192.168.0.0/16   true   Never      CrossSubnet   false      false              all()
+NAME                  CIDR             NAT    IPIPMODE   VXLANMODE     DISABLED   DISABLEBGPEXPORT   SELECTOR   ASSIGNMENTMODE   
+default-ipv4-ippool   192.168.0.0/16   true   Never      CrossSubnet   false      false              all()      Automatic        
+
 `,
     ],
     [
       "ipamblock -o wide",
       `\
-NAME               CIDR               AFFINITY       IN USE   FREE   SEQUENCE
-192-168-185-0-26   192.168.185.0/26   host:mac-k8s   8        56     1690113884806720498
+NAME               CIDR               AFFINITY       IN USE   FREE   SEQUENCE              
+192-168-185-0-26   192.168.185.0/26   host:mac-k8s   8        56     1690113884806720498   
+
 `,
     ],
-    ["ipamhandles", "NAME   BLOCKS\n"],
-    ["wep", "NAMESPACE   WORKLOAD   NODE   NETWORKS   INTERFACE\n"],
+    ["ipamhandles", "NAME   BLOCKS   \n\n"],
+    ["wep", "NAMESPACE   WORKLOAD   NODE   NETWORKS   INTERFACE   \n\n"],
   ])("%s prints a table", async (args, stdout) => {
     expect(await fixtureWorld().run(`get ${args}`)).toEqual({ status: 0, stdout, stderr: "" });
   });

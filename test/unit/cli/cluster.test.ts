@@ -1,0 +1,201 @@
+/** The command on a cluster's datastore, in memory: `test/cluster/command*.test.ts` has it on real ones. */
+import { describe, expect, test } from "vitest";
+import type { ClusterType } from "../../../src/cli/cluster.ts";
+import { type Block, newBlock, withSpec } from "../../../src/ipam/model/block.ts";
+import type { Kind, StoredObject } from "../../../src/store/object.ts";
+import { create, drive, driveAsync } from "../../../src/store/transaction.ts";
+import { type MemoryDatastore, memoryDatastore } from "../agent/memory-datastore.ts";
+import { World } from "./world.ts";
+
+const old = "2001-11-27 03:44:34.643780135 +0000 UTC";
+const young = "2099-11-27 03:44:34.643780135 +0000 UTC";
+
+class ClusterWorld extends World {
+  readonly datastore: MemoryDatastore;
+
+  constructor(type: ClusterType, datastore = memoryDatastore()) {
+    super({
+      cluster: {
+        type,
+        place: "memory",
+        run: (transaction) => driveAsync(transaction, datastore.store),
+        close: async () => undefined,
+      },
+    });
+    this.datastore = datastore;
+  }
+
+  put(kind: Kind, name: string, spec: object, metadata = {}): void {
+    const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name, ...metadata }, spec };
+    drive(create(object as StoredObject), this.datastore.memory);
+  }
+
+  names(kind: Kind): readonly string[] {
+    return this.datastore.memory.all(kind).map(({ metadata }) => metadata.name);
+  }
+
+  addPool(): void {
+    this.put("IPPool", "p", { cidr: "10.0.0.0/24", blockSize: 26, vxlanMode: "Always" });
+  }
+
+  addEndpoint(node: string, pod: string, addresses: readonly string[]): void {
+    const spec = { orchestrator: "k8s", node, pod, endpoint: "eth0", containerID: `c-${pod}`, ipNetworks: addresses };
+    this.put("WorkloadEndpoint", `${node}-k8s-${pod}-eth0`, spec, { namespace: "default" });
+  }
+
+  /** A block of a node, its affinity, and an address for each attribute from the first on. */
+  addBlock(node: string, cidr: string, attributes: readonly Readonly<Record<string, string>>[]): void {
+    const { spec }: Block = newBlock(cidr, `host:${node}`, 1n);
+    const block = withSpec(newBlock(cidr, `host:${node}`, 1n), {
+      ...spec,
+      allocations: spec.allocations.map((_, at) => (at < attributes.length ? at : null)),
+      unallocated: spec.unallocated.slice(attributes.length),
+      attributes: attributes.map((secondary, at) => ({
+        handle_id: `net.${node}-${at}`,
+        secondary: { node, ...secondary },
+      })),
+    });
+    drive(create(block), this.datastore.memory);
+    for (const at of attributes.keys()) {
+      this.put("IPAMHandle", `net.${node}-${at}`, {
+        handleID: `net.${node}-${at}`,
+        block: { [cidr]: 1 },
+        deleted: false,
+      });
+    }
+    const name = `${node}-${cidr.replace(/[./]/g, "-")}`;
+    this.put("BlockAffinity", name, { cidr, node, state: "confirmed", type: "host", deleted: "false" });
+  }
+}
+
+function pod(name: string, timestamp = old) {
+  return { namespace: "default", pod: name, timestamp };
+}
+
+describe("tortie ipam check in a cluster", () => {
+  test("finds nothing wrong with pods and tunnels of several nodes", async () => {
+    const world = new ClusterWorld("kubernetes");
+    world.addPool();
+    world.put("Node", "a", { ipv4VXLANTunnelAddr: "10.0.0.0" });
+    world.put("Node", "b", {});
+    world.addBlock("a", "10.0.0.0/26", [{ type: "vxlanTunnelAddress" }, pod("one")]);
+    world.addBlock("b", "10.0.0.64/26", [pod("two"), pod("starting", young), { ...pod("two"), interface: "net1" }]);
+    world.addEndpoint("a", "one", ["10.0.0.1/32"]);
+    world.addEndpoint("b", "two", ["10.0.0.64/32"]);
+    const { status, stdout, stderr } = await world.run("ipam check --show-all-ips");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toContain("Found 2 workload endpoints and 2 nodes, which have 3 IPs.");
+    expect(stdout).toContain("  10.0.0.1 in use: default/one, handle net.a-1: seen on default/one of node a\n");
+  });
+
+  test("names, on every node, what nobody has, and what has it in no block; release takes back the former", async () => {
+    const world = new ClusterWorld("kubernetes");
+    world.addPool();
+    world.put("Node", "a", {});
+    world.addBlock("a", "10.0.0.0/26", [pod("gone"), pod("moved")]);
+    world.addBlock("lost", "10.0.0.64/26", [{ type: "vxlanTunnelAddress" }, { timestamp: old }]);
+    world.addEndpoint("a", "moved", ["10.0.0.9/32"]);
+    const { status, stdout } = await world.run("ipam check -o /tmp/r.json");
+    expect(status).toBe(3);
+    const found = stdout.split("\n").filter((line) => line.startsWith("  "));
+    expect(found).toEqual([
+      "  10.0.0.0 is of default/gone, and there is no such pod",
+      "  10.0.0.1 is of default/moved, and the pod does not have it",
+      "  10.0.0.64 is of vxlanTunnelAddress of lost, and there is no node lost",
+      "  10.0.0.9 is in use on default/moved of node a, but no block records it",
+    ]);
+    expect((await world.run("ipam release --from-report /tmp/r.json")).stderr).toContain(
+      "wait until it is a minute old",
+    );
+    const { stdout: done, stderr } = await world.run("ipam release --from-report /tmp/r.json --force");
+    expect(done).toContain("3 of 4 confirmed problems repaired\n");
+    expect(stderr).toContain("cannot repair unknown address 10.0.0.9: it needs a manual decision");
+    expect(world.names("IPAMHandle")).toEqual(["net.lost-1"]);
+  }, 30_000);
+
+  test("in etcd a container without a pod has an endpoint too", async () => {
+    const world = new ClusterWorld("etcdv3");
+    world.addPool();
+    world.addBlock("a", "10.0.0.0/26", [{ timestamp: old }]);
+    const { stdout } = await world.run("ipam check");
+    expect(stdout).toContain("  10.0.0.0 is of container a-0 eth0, and no workload endpoint has it");
+  }, 30_000);
+
+  test("names the affinities of any node that do not match their block, and release corrects them", async () => {
+    const world = new ClusterWorld("kubernetes");
+    world.addPool();
+    world.addBlock("a", "10.0.0.0/26", []);
+    world.put("BlockAffinity", "b-10-0-0-0-26", {
+      cidr: "10.0.0.0/26",
+      node: "b",
+      state: "pending",
+      type: "host",
+      deleted: "false",
+    });
+    const { stdout } = await world.run("ipam check -o /tmp/r.json");
+    expect(stdout).toContain('  b-10-0-0-0-26 is pending, and block 10.0.0.0/26 is of "host:a"');
+    await world.run("ipam release --from-report /tmp/r.json --force");
+    expect(world.names("BlockAffinity")).toEqual(["a-10-0-0-0-26"]);
+  }, 30_000);
+});
+
+describe("resources of a cluster", () => {
+  test.each([
+    ["kubernetes", "apply -f -", "Namespace", "it is Kubernetes' own: use kubectl"],
+    ["kubernetes", "create -f -", "Node", "which the kubelet registers"],
+    ["kubernetes", "delete -f -", "WorkloadEndpoint", "it follows from its pod"],
+    ["etcdv3", "apply -f -", "WorkloadEndpoint", "it follows from its pod"],
+    ["etcdv3", "get namespace", "Namespace", "etcd has none"],
+    ["etcdv3", "apply -f -", "ClusterInformation", '"tortie datastore migrate" locks it'],
+  ] as const)("%s: %s of a %s is refused", async (type, command, kind, reason) => {
+    const object = {
+      apiVersion: kind === "Namespace" ? "v1" : "projectcalico.org/v3",
+      kind,
+      metadata: { name: "x" },
+      spec: {},
+    };
+    const { status, stderr } = await new ClusterWorld(type).run(command, JSON.stringify(object));
+    expect(status).toBe(1);
+    expect(stderr).toContain(reason);
+  });
+
+  test("a node's files have no ClusterInformation and no Profile", async () => {
+    for (const kind of ["clusterinformation", "profile"])
+      expect((await new World().run(`get ${kind}`)).stderr).toContain("only a cluster has");
+  });
+
+  test("a pool with a tunnel is written, and with two refused", async () => {
+    const world = new ClusterWorld("kubernetes");
+    const document = (spec: object) =>
+      JSON.stringify({ apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "p" }, spec });
+    const both = { cidr: "10.0.0.0/24", ipipMode: "Always", vxlanMode: "Always" };
+    expect((await world.run("apply -f -", document(both))).stderr).toContain("are both enabled");
+    expect((await world.run("apply -f -", document({ cidr: "10.0.0.0/24", vxlanMode: "Always" }))).stdout).toBe(
+      'IPPool "p" created\n',
+    );
+    expect((await world.run("delete ippool p --dry-run")).stdout).toContain("deleted, 0 affinities released (dry run)");
+    expect(world.names("IPPool")).toEqual(["p"]);
+    expect((await world.run("ipam split 2 --name p")).status).toBe(0);
+    expect(world.names("IPPool")).toEqual(["split-p-0", "split-p-1"]);
+    expect((await world.run("ipam configure --strictaffinity=true")).status).toBe(0);
+    expect((await world.run("get ipamconfig -o yaml")).stdout).toContain("strictAffinity: true");
+  });
+
+  test("endpoints are those with addresses, by namespace, name or pod", async () => {
+    const world = new ClusterWorld("kubernetes");
+    world.addEndpoint("a", "one", ["10.0.0.1/32"]);
+    world.addEndpoint("a", "host", []);
+    expect((await world.run("get wep -o name")).stdout).toBe("workloadendpoint/default/a-k8s-one-eth0\n");
+    expect((await world.run("get wep one -o name")).stdout).toBe("workloadendpoint/default/a-k8s-one-eth0\n");
+  });
+
+  test("a datastore that does not answer: one error", async () => {
+    const world = new ClusterWorld("kubernetes");
+    world.datastore.isAway = true;
+    for (const command of ["get ippool", "ipam show", "ipam check", "delete ippool p"]) {
+      const { status, stdout, stderr } = await world.run(command);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+      expect(stderr).toMatch(/^tortie: cannot .*it does not answer\n$/);
+    }
+  });
+});
