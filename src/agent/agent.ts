@@ -10,6 +10,7 @@ import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { poolContext } from "./address/pool-context.ts";
+import { beginBgp } from "./bgp/bgp.ts";
 import { NodeStore } from "./datastore/node-store.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
@@ -66,10 +67,11 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       heldBack: watch.heldBack,
       onAnswer: observer(metrics, log),
     };
-    const { network } = settings;
+    const { network, bgp } = settings;
     if (network !== undefined) {
       beginNetwork(network, { node, datastore, transactions, sys, health, metrics, log, signal });
     }
+    if (bgp !== undefined) ends.push(beginBgp(bgp, { node, datastore, health, metrics, log, signal }));
     const spool = followSpool(answerer, { sys, metrics, log, signal });
     const socket = await servePlugins(settings.socket, metrics, answerer);
     ends.push(() => socket.drain(drainMs));

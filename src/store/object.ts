@@ -8,6 +8,10 @@ export type Kind =
   | "ClusterInformation"
   /** Settings of Calico's node agent. */
   | "FelixConfiguration"
+  /** How nodes announce their blocks by BGP. */
+  | "BGPConfiguration"
+  | "BGPPeer"
+  | "BGPFilter"
   /** Its labels, which the selectors of pools match, and its addresses. */
   | "Node"
   | "Namespace"

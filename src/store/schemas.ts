@@ -66,6 +66,10 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
     datastoreReady: z.boolean().optional(),
   }),
   FelixConfiguration: z.looseObject({}),
+  // The agent reads them by schemas of its own (`src/agent/bgp/resources.ts`).
+  BGPConfiguration: z.looseObject({}),
+  BGPPeer: z.looseObject({}),
+  BGPFilter: z.looseObject({}),
   IPAMBlock: z.strictObject({
     cidr: network,
     affinity: z.string().nullish(),

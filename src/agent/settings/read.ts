@@ -34,6 +34,8 @@ export interface AgentSettings {
   readonly pools: readonly DefaultPool[];
   /** `undefined`: it leaves the node's routes alone. */
   readonly network: NetworkRole | undefined;
+  /** `undefined`: it does not run BIRD. */
+  readonly bgp: BgpRole | undefined;
   readonly health: Listener | undefined;
   readonly metrics: Listener | undefined;
   readonly logLevel: LogLevel;
@@ -55,6 +57,16 @@ export interface NetworkRole {
   readonly refreshMs: number;
   /** The path of `tortie-net`. */
   readonly program: string;
+}
+
+/** How the agent runs BIRD. */
+export interface BgpRole {
+  /** An ID, or `"hash"`; `undefined`: the node's address. */
+  readonly routerId: string | undefined;
+  /** The path or name of BIRD's program. */
+  readonly program: string;
+  readonly directory: string;
+  readonly secretsDirectory: string;
 }
 
 export interface DefaultPool {
@@ -187,6 +199,7 @@ function agentSettings(settings: Settings, cluster: ClusterSettings): AgentSetti
     waitsForDatastore: settings.WAIT_FOR_DATASTORE ?? false,
     pools: settings.NO_DEFAULT_POOLS === true ? [] : [...poolOf(settings, 4), ...poolOf(settings, 6)],
     network: networkOf(settings),
+    bgp: bgpOf(settings),
     health: settings.FELIX_HEALTHENABLED
       ? { host: settings.FELIX_HEALTHHOST ?? "localhost", port: settings.FELIX_HEALTHPORT ?? 9099 }
       : undefined,
@@ -214,6 +227,16 @@ function networkOf(settings: Settings): NetworkRole | undefined {
     hasIpv6: settings.FELIX_IPV6SUPPORT ?? true,
     refreshMs: (settings.FELIX_ROUTEREFRESHINTERVAL ?? 90) * 1000,
     program: settings.TORTIE_NET ?? "/opt/cni/bin/tortie-net",
+  };
+}
+
+function bgpOf(settings: Settings): BgpRole | undefined {
+  if (settings.CALICO_NETWORKING_BACKEND !== "bird") return undefined;
+  return {
+    routerId: settings.CALICO_ROUTER_ID,
+    program: settings.TORTIE_BIRD ?? "bird",
+    directory: settings.TORTIE_BIRD_DIRECTORY ?? "/run/tortie/bird",
+    secretsDirectory: settings.TORTIE_SECRETS ?? "/etc/tortie/secrets",
   };
 }
 

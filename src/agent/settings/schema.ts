@@ -13,6 +13,7 @@ import {
   path,
   poolCidr,
   port,
+  routerId,
   selector,
   text,
   yesOrNo,
@@ -83,7 +84,7 @@ const pools = {
 
 const network = {
   CALICO_NETWORKING_BACKEND: backend.describe(
-    "`vxlan` or `bird`: make the routes to other nodes' pods, with `bird` except those of pools without encapsulation; `none`: record no address of the node either; default: make no routes",
+    "`vxlan` or `bird`: make the routes to other nodes' pods, with `bird` and BIRD makes those of pools without encapsulation; `none`: record no address of the node either; default: make no routes",
   ),
   FELIX_VXLANMTU: mtu.describe("MTU of vxlan.calico, at most the uplink's less 50, which is the default"),
   FELIX_VXLANMTUV6: mtu.describe("MTU of vxlan-v6.calico, at most the uplink's less 70, which is the default"),
@@ -95,6 +96,16 @@ const network = {
   ),
   FELIX_ROUTEREFRESHINTERVAL: numberBetween(0, 86_400, "seconds").describe(
     "how often everything is compared with the kernel, in seconds; 0: only what changes; default 90",
+  ),
+  CALICO_ROUTER_ID: routerId.describe(
+    "BGP's router ID; `hash`: a digest of the node's name; default: the node's IPv4 address, or without one a digest",
+  ),
+  TORTIE_BIRD: text.describe(
+    "the program of BIRD 2 or 3, which the agent runs with `bird`; default bird, searched in PATH",
+  ),
+  TORTIE_BIRD_DIRECTORY: path.describe("for its configuration and its control socket; default /run/tortie/bird"),
+  TORTIE_SECRETS: path.describe(
+    "for passwords of BGP: the key K of the secret S is the file S/K below it; default /etc/tortie/secrets",
   ),
   TORTIE_NET: path.describe("the program that changes the kernel; default /opt/cni/bin/tortie-net"),
 };

@@ -25,6 +25,15 @@ export const mtu = numberBetween(0, 65_535, "an MTU");
 export const backend = z.enum(["vxlan", "bird", "none"], "vxlan, bird or none");
 export const clusterRoutes = z.enum(["Enabled", "EnabledIPIPOnly", "Disabled"], "Enabled, EnabledIPIPOnly or Disabled");
 
+export const routerId = z
+  .string()
+  .refine((value) => value === "hash" || isRouterId(value), "hash, or a number written as an IPv4 address");
+
+function isRouterId(value: string): boolean {
+  const address = canonicalAddress(value);
+  return address !== undefined && familyOf(address) === 4 && address !== "0.0.0.0";
+}
+
 export const port = numberBetween(1, 65535, "a port");
 
 export function numberBetween(minimum: number, maximum: number, what = "a number") {

@@ -78,6 +78,24 @@ const columns: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
   Namespace: [name, labels],
   Profile: [name, wide("LABELS", ({ labelsToApply }) => pairs(labelsToApply))],
   FelixConfiguration: [name],
+  BGPConfiguration: [
+    name,
+    of("LOGSEVERITY", ({ logSeverityScreen }) => text(logSeverityScreen ?? "Info")),
+    of("MESHENABLED", ({ nodeToNodeMeshEnabled }) => text(nodeToNodeMeshEnabled ?? "")),
+    of("ASNUMBER", ({ asNumber }) => text(asNumber ?? "")),
+  ],
+  BGPPeer: [
+    name,
+    of("PEERIP", ({ peerIP }) => text(peerIP ?? "")),
+    of("NODE", ({ node, nodeSelector }) => text(node ?? nodeSelector ?? "(global)")),
+    of("ASN", ({ asNumber }) => text(asNumber ?? "")),
+    wide("PEERSELECTOR", ({ peerSelector }) => text(peerSelector ?? "")),
+  ],
+  BGPFilter: [
+    name,
+    of("IMPORT RULES", ({ importV4, importV6 }) => text(listOf(importV4).length + listOf(importV6).length)),
+    of("EXPORT RULES", ({ exportV4, exportV6 }) => text(listOf(exportV4).length + listOf(exportV6).length)),
+  ],
   ClusterInformation: [
     name,
     of("CLUSTERGUID", ({ clusterGUID }) => text(clusterGUID ?? "")),

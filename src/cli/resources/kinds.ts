@@ -22,6 +22,9 @@ export const resourceKinds: readonly ResourceKind[] = [
   "Profile",
   "ClusterInformation",
   "FelixConfiguration",
+  "BGPConfiguration",
+  "BGPPeer",
+  "BGPFilter",
 ];
 
 type Writing = "create" | "apply" | "replace" | "validate" | "delete";
@@ -29,7 +32,7 @@ type Writing = "create" | "apply" | "replace" | "validate" | "delete";
 /** Why a datastore does not take this; `undefined` if it does. */
 export function refusalOf(type: StoreType, kind: ResourceKind, verb: Writing | "get"): string | undefined {
   if (type === "file")
-    return isOfCluster(kind) ? `only a cluster has a ${kind}, and this is a node's files` : undefined;
+    return ofCluster.has(kind) ? `only a cluster has a ${kind}, and this is a node's files` : undefined;
   if (type === "etcdv3" && kind === "Namespace") return "etcd has none: namespaces are Kubernetes'";
   if (verb === "get" || verb === "validate") return undefined;
   if (kind === "ClusterInformation") return 'Calico\'s node writes it, and "tortie datastore migrate" locks it';
@@ -40,9 +43,14 @@ export function refusalOf(type: StoreType, kind: ResourceKind, verb: Writing | "
   return kind === "Node" && isNew ? "it is Kubernetes' own, which the kubelet registers: use kubectl" : undefined;
 }
 
-function isOfCluster(kind: ResourceKind): boolean {
-  return kind === "ClusterInformation" || kind === "FelixConfiguration" || kind === "Profile";
-}
+const ofCluster: ReadonlySet<ResourceKind> = new Set([
+  "ClusterInformation",
+  "FelixConfiguration",
+  "BGPConfiguration",
+  "BGPPeer",
+  "BGPFilter",
+  "Profile",
+]);
 
 const shortNames: Readonly<Record<string, ResourceKind>> = {
   ipp: "IPPool",
@@ -50,6 +58,7 @@ const shortNames: Readonly<Record<string, ResourceKind>> = {
   ns: "Namespace",
   clusterinfo: "ClusterInformation",
   felixconfig: "FelixConfiguration",
+  bgpconfig: "BGPConfiguration",
   ipamconfiguration: "IPAMConfig",
   blockaffinities: "BlockAffinity",
 };

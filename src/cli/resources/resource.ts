@@ -69,7 +69,6 @@ function kindOf(kind: unknown): ResourceKind | undefined {
 /** Kinds of Calico and Kubernetes that have no effect here, by the end of their names. */
 const foreignKinds: readonly (readonly [RegExp, string])[] = [
   [/Policy$|NetworkSet$|^HostEndpoint$|^Tier$/, "Tortie enforces no network policy"],
-  [/^BGP/, "Tortie announces no routes (BGP)"],
   [/^KubeControllersConfiguration$/, "Tortie does not read it"],
 ];
 

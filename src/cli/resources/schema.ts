@@ -42,6 +42,9 @@ const versions: Readonly<Record<ResourceKind, readonly string[]>> = {
   Profile: calico,
   ClusterInformation: calico,
   FelixConfiguration: calico,
+  BGPConfiguration: calico,
+  BGPPeer: calico,
+  BGPFilter: calico,
 };
 
 /** All errors of a resource by itself. */

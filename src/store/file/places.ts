@@ -4,7 +4,7 @@
  *     /run/tortie/ipam/blocks/192-168-185-0-26.json      allocations: on a tmpfs, they vanish with the sandboxes
  *     /run/tortie/ipam/{affinities,handles,cursors,open}/…
  *     /run/tortie/endpoints/…                            (`src/endpoint`)
- *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,clusterinformations,felixconfigurations,nodes,namespaces}/…     settings: synced to the disk
+ *     /var/lib/tortie/{ippools,ipreservations,ipamconfigs,clusterinformations,felixconfigurations,bgp…,nodes,namespaces}/…     settings: synced to the disk
  */
 import { runDir, stateDir } from "../../identity/names.ts";
 import { sha256 } from "../../net/digest.ts";
@@ -25,6 +25,9 @@ export const places: Readonly<Record<FileKind, Place>> = {
   IPAMConfig: { directory: `${stateDir}/ipamconfigs`, durable: true },
   ClusterInformation: { directory: `${stateDir}/clusterinformations`, durable: true },
   FelixConfiguration: { directory: `${stateDir}/felixconfigurations`, durable: true },
+  BGPConfiguration: { directory: `${stateDir}/bgpconfigurations`, durable: true },
+  BGPPeer: { directory: `${stateDir}/bgppeers`, durable: true },
+  BGPFilter: { directory: `${stateDir}/bgpfilters`, durable: true },
   Node: { directory: `${stateDir}/nodes`, durable: true },
   Namespace: { directory: `${stateDir}/namespaces`, durable: true },
   IPAMBlock: { directory: `${runDir}/ipam/blocks`, durable: false },

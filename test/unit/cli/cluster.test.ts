@@ -133,7 +133,7 @@ describe("tortie ipam check in a cluster", () => {
       deleted: "false",
     });
     const { stdout } = await world.run("ipam check -o /tmp/r.json");
-    expect(stdout).toContain('  b-10-0-0-0-26 is pending, and block 10.0.0.0/26 is of "host:a"');
+    expect(stdout).toContain('  b-10-0-0-0-26 is pending, and block 10.0.0.0/26 belongs to "host:a"');
     await world.run("ipam release --from-report /tmp/r.json --force");
     expect(world.names("BlockAffinity")).toEqual(["a-10-0-0-0-26"]);
   }, 30_000);

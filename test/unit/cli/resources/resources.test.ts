@@ -196,7 +196,6 @@ describe("tortie apply, create, replace", () => {
       "{kind: NetworkPolicy, apiVersion: v1, metadata: {name: a}}",
       '"NetworkPolicy": Tortie enforces no network policy; wanted',
     ],
-    ["{kind: BGPPeer, apiVersion: v1, metadata: {name: a}}", '"BGPPeer": Tortie announces no routes (BGP); wanted'],
     ["{apiVersion: v1, metadata: {name: a}}", "it has no kind; wanted one of"],
     ["{kind: IPPool, apiVersion: v1, metadata: {}, spec: {}}", "it has no metadata.name"],
     ["{kind: IPPool, apiVersion: v1, metadata: {name: a}}", 'IPPool "a" has no spec'],

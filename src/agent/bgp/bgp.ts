@@ -1,0 +1,137 @@
+/**
+ * BGP of this node, kept as the cluster wants it:
+ *
+ *     nodes, pools, blocks, BGP resources (followed) ──► configuration ──► BIRD ──► sessions
+ *
+ * **Nothing is configured before everything was listed once.** While the datastore is away, the configuration stays.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import type { Health } from "../health.ts";
+import type { Metrics } from "../metrics.ts";
+import type { BgpRole } from "../settings/read.ts";
+import type { AgentLog } from "../start/start-node.ts";
+import { BgpStore } from "./bgp-store.ts";
+import { Bird } from "./bird.ts";
+import { birdConfig } from "./bird-config.ts";
+import type { SessionStatus } from "./status.ts";
+
+export interface BgpContext {
+  readonly node: string;
+  readonly datastore: AsyncDatastore;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly log: AgentLog;
+  readonly signal: AbortSignal;
+}
+
+/** Changes that come together are configured together. */
+const quietMs = 100;
+/** How often secrets and sessions are looked at. */
+const lookMs = 5000;
+
+/** Ends with the signal; BIRD goes on. Returns what to wait for at the end. */
+export function beginBgp(role: BgpRole, context: BgpContext): () => Promise<void> {
+  const bgp = new Bgp(role, context);
+  void bgp.follow();
+  return () => bgp.close();
+}
+
+class Bgp {
+  readonly #context: BgpContext;
+  readonly #store: BgpStore;
+  readonly #bird: Bird;
+  #trouble: string | undefined = "BIRD is not configured yet";
+  #problems: readonly string[] = [];
+  #sessions: readonly SessionStatus[] = [];
+  #wanted = 0;
+  #isDue = true;
+  #wake = () => {};
+
+  constructor({ program, directory, secretsDirectory, routerId }: BgpRole, context: BgpContext) {
+    this.#context = context;
+    const { node, datastore, log, metrics } = context;
+    this.#store = new BgpStore(datastore, {
+      ...{ node, routerId, secretsDirectory },
+      onChange: () => this.#poke(),
+      onTrouble: (error) => {
+        // The watch over the datastore reports that it is away.
+        if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
+      },
+    });
+    this.#bird = new Bird({ program, directory, onState: (trouble) => this.#setTrouble(trouble) });
+    this.#report();
+    metrics.reading("tortie_bgp_sessions", "gauge", "BGP sessions that this node should have.", () => this.#wanted);
+    const help = "BGP sessions of this node that are established.";
+    metrics.reading("tortie_bgp_sessions_established", "gauge", help, () => this.#established());
+  }
+
+  async follow(): Promise<void> {
+    const { signal } = this.#context;
+    while (!signal.aborted) {
+      if (!this.#isDue) await this.#nextTurn();
+      await sleep(quietMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#isDue = false;
+      if (this.#store.isComplete) await this.#configure();
+      this.#sessions = await this.#bird.sessions().catch(() => []);
+      this.#report();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#bird.close();
+  }
+
+  async #configure(): Promise<void> {
+    const { snapshot, faults } = this.#store.read();
+    const { text, problems, sessions } = birdConfig(snapshot);
+    this.#tell([...faults, ...problems]);
+    this.#wanted = sessions.length;
+    await this.#bird.configure(text);
+  }
+
+  #poke(): void {
+    this.#isDue = true;
+    this.#wake();
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, lookMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#context.signal.addEventListener("abort", this.#wake, { once: true });
+    });
+  }
+
+  #setTrouble(trouble: string | undefined): void {
+    if (trouble !== this.#trouble) {
+      if (trouble === undefined) this.#context.log.info({}, "BIRD runs with the cluster's configuration");
+      else this.#context.log.warn({ error: trouble }, "BGP trouble");
+    }
+    this.#trouble = trouble;
+    this.#report();
+  }
+
+  /** Logs a problem once. */
+  #tell(problems: readonly string[]): void {
+    for (const problem of problems) {
+      if (!this.#problems.includes(problem)) this.#context.log.warn({ error: problem }, "BGP trouble");
+    }
+    this.#problems = problems;
+  }
+
+  /** As with Calico, one session is enough to be ready. */
+  #report(): void {
+    const isAlone = this.#wanted > 0 && this.#established() === 0;
+    const reason = isAlone ? `BGP is established with none of ${this.#wanted} neighbours` : undefined;
+    this.#context.health.set("bgp", this.#trouble ?? reason);
+  }
+
+  #established(): number {
+    return this.#sessions.filter(({ info }) => info.startsWith("Established")).length;
+  }
+}
