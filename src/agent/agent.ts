@@ -58,6 +58,9 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     await startNode(node, settings, { datastore, facts, around: poolContext(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
     const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, log);
+    const network =
+      settings.network &&
+      beginNetwork(settings.network, { node, datastore, transactions, sys, health, metrics, log, signal });
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
@@ -65,12 +68,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       queue: new KeyedQueue(),
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
+      networkTroubles: network && (() => network.troubles()),
       onAnswer: observer(metrics, log),
     };
-    const { network, bgp } = settings;
-    if (network !== undefined) {
-      beginNetwork(network, { node, datastore, transactions, sys, health, metrics, log, signal });
-    }
+    const { bgp } = settings;
     if (bgp !== undefined) ends.push(beginBgp(bgp, { node, datastore, health, metrics, log, signal }));
     const spool = followSpool(answerer, { sys, metrics, log, signal });
     const socket = await servePlugins(settings.socket, metrics, answerer);

@@ -95,6 +95,11 @@ export interface PoolsMessage extends Envelope {
   readonly op: "pools";
 }
 
+/** What is wrong with the node's network, for people. */
+export interface NetworkMessage extends Envelope {
+  readonly op: "network";
+}
+
 /** Records an attachment's endpoint, for programs that configure routes and policy: the last step of an ADD. */
 export interface PutEndpointMessage extends Envelope {
   readonly op: "put-endpoint";
@@ -123,6 +128,7 @@ export type Message =
   | StatusMessage
   | PodRequestMessage
   | PoolsMessage
+  | NetworkMessage
   | PutEndpointMessage
   | DeleteEndpointMessage;
 
@@ -149,6 +155,8 @@ export interface ResultMessage {
   readonly isNew?: boolean;
   /** For `assign` and `pools`. */
   readonly pools?: readonly PoolMessage[];
+  /** For `network`: sentences; none if every node is reached, or if the agent leaves the node's routes alone. */
+  readonly troubles?: readonly string[];
   /** For `pod`: the pod's annotations over its namespace's. */
   readonly annotations?: Readonly<Record<string, string>>;
 }

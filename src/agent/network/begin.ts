@@ -23,7 +23,7 @@ export interface NetworkContext {
 }
 
 /** Ends with the signal; routes and devices stay. */
-export function beginNetwork(role: NetworkRole, context: NetworkContext): void {
+export function beginNetwork(role: NetworkRole, context: NetworkContext): Network {
   const { node, datastore, transactions, sys, health, metrics, log, signal } = context;
   const store = new NetworkStore(datastore, {
     node,
@@ -42,6 +42,7 @@ export function beginNetwork(role: NetworkRole, context: NetworkContext): void {
     ...{ node, sys, log, signal },
     onState: (reason) => health.set("network", reason),
   });
-  const help = "Nodes and devices that this node cannot route to, by what is wrong with them.";
-  metrics.reading("tortie_node_network_troubles", "gauge", help, () => network.troubles);
+  const help = "What is wrong with the routes to other nodes: the number of reasons.";
+  metrics.reading("tortie_node_network_troubles", "gauge", help, () => network.troubles().length);
+  return network;
 }

@@ -204,15 +204,19 @@ export class Network {
 
   /** Logs a trouble once. */
   #tell(troubles: readonly Trouble[]): void {
-    for (const { about, message } of troubles) {
-      if (this.#troubles.get(about)?.message !== message) this.#options.log.warn({ error: message }, "network trouble");
+    const { log } = this.#options;
+    for (const { about, message, isUsual } of troubles) {
+      if (this.#troubles.get(about)?.message === message) continue;
+      if (isUsual) log.info({ error: message }, "network trouble");
+      else log.warn({ error: message }, "network trouble");
     }
     this.#troubles = new Map(troubles.map((trouble) => [trouble.about, trouble]));
   }
 
-  /** How many troubles there are. */
-  get troubles(): number {
-    return this.#troubles.size;
+  /** What is wrong, in sentences. */
+  troubles(): readonly string[] {
+    const others = [...this.#troubles.values()].map(({ message }) => message);
+    return [...new Set([...(this.#lastReason === undefined ? [] : [this.#lastReason]), ...others])];
   }
 }
 

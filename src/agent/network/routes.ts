@@ -12,7 +12,8 @@ import type { Blackhole, Route } from "../../plan/resource.ts";
 import { type Destination, destinationsOf } from "./destinations.ts";
 import { routeProtocol } from "./names.ts";
 import type { NetworkPool } from "./network-pool.ts";
-import type { Peer, Site } from "./site.ts";
+import type { Peer } from "./peers.ts";
+import type { Site } from "./site.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
 
@@ -27,9 +28,6 @@ export function routesOf(snapshot: Snapshot, site: Site): Routes {
   const troubles = new Map<string, Trouble>();
   const programsDirect = (snapshot.settings.programClusterRoutes ?? (snapshot.usesBgp ? "" : "Enabled")) === "Enabled";
   const isOurs = ({ encapsulation }: NetworkPool) => encapsulation !== "none" || programsDirect;
-  for (const pool of snapshot.pools) {
-    if (pool.family === site.family && !isOurs(pool)) troubles.set(pool.name, noBgp(pool));
-  }
   const destinations = [...destinationsOf(snapshot, site.family).values()].sort(byPrefix);
   for (const destination of destinations) {
     if (!isOurs(destination.pool)) continue;
@@ -39,6 +37,7 @@ export function routesOf(snapshot: Snapshot, site: Site): Routes {
       // The addresses of a node that is gone are released; until then there is nowhere to send packets to.
       if (peer === undefined) continue;
       const way = routeTo(destination, peer, site);
+      if (way === undefined) continue;
       if ("kind" in way) routes.push(way);
       else troubles.set(way.about, way);
     }
@@ -60,13 +59,14 @@ function isSingle(prefix: string): boolean {
   return lengthOf(prefix) === (prefix.includes(":") ? 128 : 32);
 }
 
-function routeTo({ prefix, pool, tunnel }: Destination, peer: Peer, site: Site): Route | Trouble {
+function routeTo({ prefix, pool, tunnel }: Destination, peer: Peer, site: Site): Route | Trouble | undefined {
   const { encapsulation, onlyAcrossSubnets } = pool;
   if (encapsulation === "none" || (onlyAcrossSubnets && peer.isInSubnet)) {
     return routeVia(prefix, peer.address, site.uplink.name, { protocol: routeProtocol });
   }
   const device = site[encapsulation];
-  if (device === undefined) return noTunnel(encapsulation, site.family);
+  // The site says why.
+  if (device === undefined) return undefined;
   if (encapsulation === "ipip") return routeVia(prefix, peer.address, device.device, { protocol: routeProtocol });
   if (peer.vxlan === undefined) return noPeer(peer);
   const { mtu } = device;
@@ -86,26 +86,10 @@ function routeVia(
   return { kind: "route", at: "host", link, destination, gateway, onlink: true, ...more };
 }
 
-function noTunnel(encapsulation: "vxlan" | "ipip", family: 4 | 6): Trouble {
-  const name = encapsulation === "vxlan" ? "VXLAN" : "IPIP";
-  return {
-    about: `own ${encapsulation} ${family}`,
-    message: `cannot route by ${name} over IPv${family}: this node has no tunnel address yet; it gets one from a pool that is enabled, allows Tunnel in allowedUses, and selects this node`,
-    isOwn: true,
-  };
-}
-
-/** Another program may speak BGP here; the agent cannot know. */
-function noBgp({ name }: NetworkPool): Trouble {
-  return {
-    about: `pool ${name}`,
-    message: `routes of pool "${name}" are left to BGP, which this agent does not speak: run BIRD beside it, or set FELIX_PROGRAMCLUSTERROUTES=Enabled`,
-  };
-}
-
 function noPeer({ name }: Peer): Trouble {
   return {
     about: `tunnel of ${name}`,
     message: `cannot route by VXLAN to node "${name}": its Node names no tunnel address, or another node's; its own agent assigns it`,
+    isUsual: true,
   };
 }

@@ -17,7 +17,8 @@ export interface TunnelsOptions {
 }
 
 const deadlineMs = 10_000;
-const retryMs = 2000;
+const firstRetryMs = 1000;
+const maxRetryMs = 30_000;
 
 export class Tunnels {
   readonly #store: NetworkStore;
@@ -45,14 +46,17 @@ export class Tunnels {
   /** Until nothing changed meanwhile. */
   async #settle(): Promise<void> {
     const { signal, log } = this.#options;
-    while (!signal.aborted && this.#state() !== this.#settled) {
+    let told: string | undefined;
+    for (let failures = 0; !signal.aborted && this.#state() !== this.#settled; failures++) {
       const state = this.#state();
       const failure = await this.#ensureAll();
-      if (failure === undefined) this.#settled = state;
-      else {
-        log.warn({ error: failure.message }, "tunnel address not assigned");
-        await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+      if (failure === undefined) {
+        this.#settled = state;
+        continue;
       }
+      if (failure.message !== told) log.warn({ error: failure.message }, "tunnel address not assigned");
+      told = failure.message;
+      await sleep(Math.min(maxRetryMs, firstRetryMs * 2 ** failures), undefined, { signal }).catch(() => undefined);
     }
   }
 

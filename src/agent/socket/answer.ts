@@ -31,6 +31,8 @@ export interface Answerer {
   readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why writes are not allowed now. */
   readonly heldBack: () => string | undefined;
+  /** What is wrong with the node's network; absent: the agent leaves the node's routes alone. */
+  readonly networkTroubles?: (() => readonly string[]) | undefined;
   /** Called after each answer. */
   readonly onAnswer: (answered: Answered) => void;
 }
@@ -109,7 +111,7 @@ async function serve(answerer: Answerer, message: Message): Promise<ResultMessag
   }
 }
 
-async function execute({ addresses, endpoints }: Answerer, message: Message): Promise<ResultMessage> {
+async function execute({ addresses, endpoints, networkTroubles }: Answerer, message: Message): Promise<ResultMessage> {
   const { nodename: node, deadlineMs: ms } = message;
   switch (message.op) {
     case "assign":
@@ -130,6 +132,8 @@ async function execute({ addresses, endpoints }: Answerer, message: Message): Pr
       return {};
     case "pools":
       return { pools: poolsOf(await addresses.pools(ms)) };
+    case "network":
+      return { troubles: networkTroubles?.() ?? [] };
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
     case "put-endpoint":

@@ -54,6 +54,7 @@ const schema = z.discriminatedUnion("op", [
   }),
   z.object({ ...envelope, op: z.literal("status"), wanted }),
   z.object({ ...envelope, op: z.literal("pools") }),
+  z.object({ ...envelope, op: z.literal("network") }),
   z.object({ ...envelope, op: z.literal("pod"), pod }),
   z.object({
     ...envelope,

@@ -16,12 +16,14 @@ export interface AgentFacts {
   readonly pools: readonly ClusterPool[] | undefined;
   /** Why the agent did not answer. */
   readonly fault: string | undefined;
+  /** What the agent says is wrong with the routes to other nodes. */
+  readonly troubles: readonly string[];
   /** Requests of plugins that wait for the agent. */
   readonly spooled: number;
 }
 
 /** For a node without attachments of a cluster. */
-export const noAgent: AgentFacts = { pools: [], fault: undefined, spooled: 0 };
+export const noAgent: AgentFacts = { pools: [], fault: undefined, troubles: [], spooled: 0 };
 
 const timeoutMs = 5000;
 
@@ -30,9 +32,18 @@ export function gatherAgent(cli: Cli, parts: readonly PartFile[]): AgentFacts {
   if (!parts.some(({ part }) => part !== undefined && usesAgent(part.document))) return { ...noAgent, spooled };
   try {
     const { pools = [] } = ask(cli.sys, { op: "pools", nodename: cli.node }, timeoutMs);
-    return { pools: pools.map(clusterPool), fault: undefined, spooled };
+    return { pools: pools.map(clusterPool), fault: undefined, troubles: networkTroubles(cli), spooled };
   } catch (error) {
-    return { pools: undefined, fault: messageOf(error), spooled };
+    return { pools: undefined, fault: messageOf(error), troubles: [], spooled };
+  }
+}
+
+/** An agent of an earlier release does not know the question. */
+function networkTroubles({ sys, node }: Cli): readonly string[] {
+  try {
+    return ask(sys, { op: "network", nodename: node }, timeoutMs).troubles ?? [];
+  } catch {
+    return [];
   }
 }
 
@@ -41,8 +52,8 @@ export function natPools(own: readonly NatPool[], { pools }: AgentFacts): readon
   return pools && [...own, ...pools];
 }
 
-export function checkAgent({ fault }: AgentFacts): readonly Finding[] {
-  if (fault === undefined) return [];
+export function checkAgent({ fault, troubles }: AgentFacts): readonly Finding[] {
+  if (fault === undefined) return troubles.map(unrouted);
   return [
     {
       id: "agent-away",
@@ -68,3 +79,17 @@ export function notesOfAgent({ spooled, pools }: AgentFacts): readonly Note[] {
   };
   return [...(spooled > 0 ? [waiting] : []), ...(pools === undefined ? [unknown] : [])];
 }
+
+/** The sentence says what to do. */
+function unrouted(text: string): Finding {
+  return {
+    id: "other-nodes",
+    section: "attachments",
+    severity: "error",
+    subject: "other nodes",
+    text,
+    remedy: whereItLogs,
+  };
+}
+
+const whereItLogs = "# the log of tortie-node says since when: docs/agent.md";

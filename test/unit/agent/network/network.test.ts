@@ -177,6 +177,7 @@ test("a failure is reported, and everything is tried again", async () => {
 
 test("a program that is missing is named, with the setting", async () => {
   begin({ program: "/nonexistent/tortie-net" });
+  await expect.poll(() => network.troubles()).toHaveLength(1);
   await expect.poll(() => state).toMatch(/"\/nonexistent\/tortie-net serve" cannot be started .*TORTIE_NET/);
 });
 

@@ -31,9 +31,36 @@ describe("the doctor of a node in a cluster", () => {
       return JSON.stringify({ version: 1, result: { pools: [pool] } });
     });
     const facts = gatherAgent(cli(), ofCluster);
-    expect(questions).toEqual([{ version: 1, deadlineMs: expect.any(Number), op: "pools", nodename: "n1" }]);
+    const common = { version: 1, deadlineMs: expect.any(Number), nodename: "n1" };
+    expect(questions).toEqual([
+      { ...common, op: "pools" },
+      { ...common, op: "network" },
+    ]);
     expect(natPools([own], facts)).toEqual([own, { ...pool, family: 4 }]);
     expect([checkAgent(facts), notesOfAgent(facts)]).toEqual([[], []]);
+  });
+
+  test("reports what the agent says of the routes to other nodes", () => {
+    const trouble = 'cannot change the node\'s routes: "/opt/cni/bin/tortie-net serve" cannot be started';
+    machine.servers.set(defaultSocket, (request) =>
+      JSON.stringify(
+        request.includes('"network"')
+          ? { version: 1, result: { troubles: [trouble] } }
+          : { version: 1, result: { pools: [] } },
+      ),
+    );
+    expect(checkAgent(gatherAgent(cli(), ofCluster))).toMatchObject([{ id: "other-nodes", text: trouble }]);
+  });
+
+  test("of an agent that does not know that question it reports nothing", () => {
+    machine.servers.set(defaultSocket, (request) =>
+      JSON.stringify(
+        request.includes('"network"')
+          ? { version: 1, error: { kind: "invalid", name: "BadMessage", message: "op" } }
+          : { version: 1, result: { pools: [] } },
+      ),
+    );
+    expect(checkAgent(gatherAgent(cli(), ofCluster))).toEqual([]);
   });
 
   test("reports an agent that does not answer, and that the tables are not checked", () => {
