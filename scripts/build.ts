@@ -2,8 +2,8 @@
  * Builds the plugins, the operator's command and the node agent: `tsx scripts/build.ts`. With `--sanitized` or `--stock` it builds only the
  * plugins, into `build/sanitized/bin` or `build/stock/bin`, for `TORTIE_PLUGINS=build/sanitized/bin npm test -- netns`; see toolchain.ts.
  *
- * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`. The command is `dist/tortie.js` and the agent
- * `dist/tortie-node.js`, for Node.
+ * Each directory of `plugins/` becomes a name of one static executable in `dist/bin`, and `dist/tortie-net`, which the agent runs, is one more name
+ * of that file. The command is `dist/tortie.js` and the agent `dist/tortie-node.js`, for Node.
  */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -16,6 +16,14 @@ import { findingsDirectory, release, sanitized, stock, type Toolchain } from "./
 import { setup as generateModules } from "./validators.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** The node agent finds it beside itself. It is no plugin, so it is not among them. */
+const executor = "tortie-net";
+const executorEntry = `
+  import { quickjsSys } from "./src/host/quickjs.ts";
+  import { runTortieNet } from "./src/tortie-net/main.ts";
+  export const main = () => runTortieNet(quickjsSys);
+`;
 
 try {
   if (process.argv.includes("--sanitized")) {
@@ -41,6 +49,7 @@ async function buildPlugins(target: string, workDirectory: string, toolchain: To
   await generateModules();
   const options = {
     programs: Object.fromEntries(names.map((name) => [name, entryOf(name)])),
+    later: { [executor]: executorEntry },
     workDirectory: join(root, workDirectory),
     targetDirectory: join(root, target),
     define: buildInfo(),

@@ -2,6 +2,7 @@
  * Builds one executable from JavaScript programs and the native host, by default with the release toolchain:
  *
  *   programs --esbuild--> bundle.js --mkbc--> bundle.bytecode --run once--> image.bin --\
+ *                  \---> later.js --mkbc--> later.bytecode ------------------------------+
  *                  \--> source map --> bundle.lines ------------------------------------+--> one static file,
  *   src/host/native/*.c --musl-gcc--> *.o, libquickjs.a ---------------------------------/     linked under each name
  *
@@ -23,11 +24,10 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { eachMapping, TraceMap } from "@jridgewell/trace-mapping";
-import { build, type Plugin } from "esbuild";
 import { nodeSys } from "../../src/host/node.ts";
-import { encodeLineTable, type SourceLine } from "../../src/host/stack.ts";
+import { encodeLineTable } from "../../src/host/stack.ts";
 import { makeBuiltins } from "./builtins.ts";
+import { bundlesOf, sourceLines } from "./bundles.ts";
 import { engineDirectory, release, type Toolchain } from "./toolchain.ts";
 
 const run = promisify(execFile);
@@ -45,9 +45,14 @@ export interface ExecutableOptions {
    * the repository. The build evaluates the top level of each module, so it must not depend on the machine.
    */
   readonly programs: Readonly<Record<string, string>>;
+  /**
+   * Programs outside of the image, whose own code is loaded when they run: it takes a third of the bytes, and a millisecond. They import from the
+   * image what `programs` contain anyway.
+   */
+  readonly later?: Readonly<Record<string, string>>;
   /** Directory of intermediate files below `build/`: one per executable. */
   readonly workDirectory: string;
-  /** Directory of the links. Links to programs that no longer exist are removed. */
+  /** Directory of the links to `programs`; those to `later` are in the one above. Links to programs that no longer exist are removed. */
   readonly targetDirectory: string;
   /** Constants that replace identifiers in the programs, as JSON. */
   readonly define: Readonly<Record<string, string>>;
@@ -60,83 +65,40 @@ export async function buildExecutable(options: ExecutableOptions, toolchain = re
   try {
     const [objects] = await Promise.all([compileHost(toolchain), compileBundle(options, toolchain)]);
     const executable = await link(toolchain, objects, options.workDirectory);
-    install(executable, Object.keys(options.programs), options.targetDirectory);
+    const { programs, later = {}, targetDirectory } = options;
+    install(executable, Object.keys(programs), targetDirectory);
+    for (const file of readdirSync(targetDirectory)) {
+      if (!(file in programs)) rmSync(join(targetDirectory, file), { recursive: true });
+    }
+    install(executable, Object.keys(later), dirname(targetDirectory));
     return statSync(executable).size;
   } finally {
     nodeSys.unlock(lock);
   }
 }
 
-/** Bundles all programs into one module, so that shared code is in it once. */
-async function compileBundle(
-  { programs, workDirectory, define }: ExecutableOptions,
-  { mkbc }: Toolchain,
-): Promise<void> {
-  const names = Object.keys(programs).sort();
-  const entry = [
-    ...names.map((name, index) => `import { main as main${index} } from "program:${name}";`),
-    `export const mains = { __proto__: null, ${names.map((name, index) => `${JSON.stringify(name)}: main${index}`).join(", ")} };`,
-  ];
-  const result = await build({
-    stdin: { contents: entry.join("\n"), resolveDir: root, sourcefile: "mains.ts", loader: "ts" },
-    plugins: [programModules(programs)],
-    absWorkingDir: root,
-    outfile: join(workDirectory, "bundle.js"),
-    bundle: true,
-    write: false,
-    metafile: true,
-    format: "esm",
-    platform: "neutral",
-    target: "es2023",
-    charset: "utf8",
-    legalComments: "none",
-    sourcemap: "external",
-    sourcesContent: false,
-    define: { ...define },
-    logLevel: "error",
-  });
-  const foreign = Object.keys(result.metafile.inputs).find((input) => input.includes("node_modules/"));
-  if (foreign !== undefined) {
-    throw new Error(`cannot bundle ${names.join(", ")}: ${foreign} is reached, and nothing of npm may run on a node`);
-  }
-  const text = (suffix: string) => result.outputFiles.find((file) => file.path.endsWith(suffix))?.text ?? "";
-  const [script, bytecode] = [join(workDirectory, "bundle.js"), join(workDirectory, "bundle.bytecode")];
-  if (
-    writeIfChanged(script, text(".js") + makeBuiltins(text(".js"))) ||
-    !existsSync(bytecode) ||
-    isOlder(bytecode, mkbc)
-  ) {
-    rmSync(bytecode, { force: true });
-    await run(mkbc, [script, "bundle", `${bytecode}.new`]);
-    renameSync(`${bytecode}.new`, bytecode);
-  }
-  writeIfChanged(join(workDirectory, "bundle.lines"), lineTable(text(".js.map"), workDirectory));
+/** Compiles the bundle of the image, and that of the programs outside of it, whose lines are numbered on from the first one's. */
+async function compileBundle(options: ExecutableOptions, { mkbc }: Toolchain): Promise<void> {
+  const { workDirectory } = options;
+  const [bundle, later] = await bundlesOf(options);
+  const before = "\n".repeat(bundle.text.split("\n").length);
+  const builtins = makeBuiltins(bundle.text + later.text);
+  await compile("bundle", bundle.text + builtins, workDirectory, mkbc);
+  await compile("later", before + later.text, workDirectory, mkbc);
+  const lines = [...sourceLines(bundle.map, workDirectory)];
+  lines.length = before.length;
+  writeIfChanged(
+    join(workDirectory, "bundle.lines"),
+    encodeLineTable([...lines, ...sourceLines(later.map, workDirectory)]),
+  );
 }
 
-/** Resolves `program:<name>` to the source of that program. */
-function programModules(programs: Readonly<Record<string, string>>): Plugin {
-  return {
-    name: "programs",
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^program:/ }, ({ path }) => ({ path: path.slice("program:".length), namespace: "program" }));
-      onLoad({ filter: /.*/, namespace: "program" }, ({ path }) => ({
-        contents: programs[path] ?? "",
-        resolveDir: root,
-        loader: "ts",
-      }));
-    },
-  };
-}
-
-/** The first source position of each line of the bundle: esbuild prints one statement per line, so that is precise enough. */
-function lineTable(sourceMap: string, directory: string): string {
-  const lines: SourceLine[] = [];
-  eachMapping(new TraceMap(sourceMap), ({ generatedLine, source, originalLine }) => {
-    if (source === null || originalLine === null || lines[generatedLine - 1] !== undefined) return;
-    const path = source.startsWith("program:") ? source : join(directory, source).replace(`${root}/`, "");
-    lines[generatedLine - 1] = { source: path, line: originalLine };
-  });
-  return encodeLineTable(Array.from(lines));
+async function compile(name: string, script: string, directory: string, mkbc: string): Promise<void> {
+  const [source, bytecode] = [join(directory, `${name}.js`), join(directory, `${name}.bytecode`)];
+  if (!writeIfChanged(source, script) && existsSync(bytecode) && !isOlder(bytecode, mkbc)) return;
+  rmSync(bytecode, { force: true });
+  await run(mkbc, [source, name, `${bytecode}.new`]);
+  renameSync(`${bytecode}.new`, bytecode);
 }
 
 /** Compiles one object per C file, named by a hash of its inputs. */
@@ -170,7 +132,7 @@ async function compileHost({
 
 async function link(toolchain: Toolchain, objects: readonly string[], directory: string): Promise<string> {
   const executable = join(directory, "executable");
-  const inputs = ["bundle.bytecode", "bundle.lines"].map((file) => read(join(directory, file)));
+  const inputs = ["bundle.bytecode", "later.bytecode", "bundle.lines"].map((file) => read(join(directory, file)));
   const library = statSync(toolchain.library).mtimeMs;
   const stamp = digest([
     ...objects,
@@ -271,16 +233,17 @@ function blobTable(directory: string, { image }: { readonly image?: string }): s
   return [
     section(`.image, "aw", ${image === undefined ? "@nobits" : "@progbits"}`, "image", content),
     section('.programs, "a"', "bytecode", bytecode),
-    section(".rodata", "lines", incbin(join(directory, "bundle.lines"))),
+    section(".rodata", "later", incbin(join(directory, "later.bytecode")), 8),
+    section(".rodata", "lines", incbin(join(directory, "bundle.lines")), 8),
   ].join("\n");
 }
 
 /** Puts content between the symbols `<name>` and `<name>_end`. */
-function section(where: string, name: string, content: string): string {
+function section(where: string, name: string, content: string, alignment = 4096): string {
   const lines = [
     `.section ${where}`,
     `.globl ${name}, ${name}_end`,
-    ".balign 4096",
+    `.balign ${alignment}`,
     `${name}:`,
     content,
     `${name}_end:`,
@@ -302,9 +265,6 @@ function install(executable: string, names: readonly string[], directory: string
     const temporary = join(directory, `.${name}.${process.pid}`);
     linkSync(executable, temporary);
     renameSync(temporary, target);
-  }
-  for (const file of readdirSync(directory)) {
-    if (!names.includes(file)) rmSync(join(directory, file), { recursive: true });
   }
 }
 

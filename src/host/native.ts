@@ -10,6 +10,7 @@ export interface Native {
   environment(): Record<string, string>;
   readStdin(maxBytes: number, timeoutMs: number): string;
   readStdinFor(maxBytes: number, timeoutMs: number): string;
+  readStdinPart(): string;
   write(fd: number, text: string): void;
   exit(status: number): never;
   hostname(): string;
@@ -49,6 +50,9 @@ export interface Native {
   openNetlink(protocol: number, netnsFd: number): number;
   netlinkSend(fd: number, datagram: Uint8Array): void;
   netlinkReceive(fd: number, timeoutMs: number): Uint8Array;
+  netlinkJoin(fd: number, group: number): void;
+  /** A sum of 1 (standard input) and 2 (the socket). */
+  netlinkWait(fd: number, timeoutMs: number): number;
 
   /** The line table of the running bundle; see `stack.ts`. */
   lineTable(): string;

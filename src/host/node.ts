@@ -19,6 +19,7 @@ export const nodeSys: Sys = {
   environment: () => ({ ...process.env }) as Record<string, string>,
   readStdin: (maxBytes) => readLimited(0, "standard input", maxBytes),
   readStdinFor,
+  readStdinPart,
   write: (stream, text) => writeAll(stream === "stdout" ? 1 : 2, text, stream),
   exit: (status) => process.exit(status),
   hostname,
@@ -63,6 +64,7 @@ export const nodeSys: Sys = {
   inNetns: () => unavailable("setns"),
   inNewNetns: () => unavailable("unshare"),
   openNetlink: () => unavailable("socket"),
+  openEvents: () => unavailable("socket"),
 };
 
 /** The error that `Sys` specifies for an errno name; the text is libuv's. */
@@ -113,6 +115,15 @@ function readStdinFor(maxBytes: number, timeoutMs: number): string {
   const { stdout } = spawnSync("cat", { stdio: ["inherit", "pipe", "ignore"], timeout: timeoutMs, encoding: "utf8" });
   if (Buffer.byteLength(stdout) > maxBytes) throw failure("EFBIG", "read", "standard input");
   return stdout;
+}
+
+function readStdinPart(): string {
+  const part = Buffer.alloc(65536);
+  return part.toString(
+    "utf8",
+    0,
+    call("read", "standard input", () => fs.readSync(0, part)),
+  );
 }
 
 function writeAll(fd: number, text: string, object: string): void {

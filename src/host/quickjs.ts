@@ -12,6 +12,7 @@ export const quickjsSys: Sys = {
   environment: native.environment,
   readStdin: native.readStdin,
   readStdinFor: native.readStdinFor,
+  readStdinPart: native.readStdinPart,
   write: (stream, text) => native.write(stream === "stdout" ? 1 : 2, text),
   exit: native.exit,
   hostname: native.hostname,
@@ -51,6 +52,15 @@ export const quickjsSys: Sys = {
   inNetns: (netns, body) => native.inNetns(netns.fd, body),
   inNewNetns: native.inNewNetns,
   openNetlink: (protocol, netns) => netlinkSocket(native.openNetlink(netlinkProtocol[protocol], netns?.fd ?? -1)),
+  openEvents: (groups) => {
+    const fd = native.openNetlink(netlinkProtocol.route, -1);
+    for (const group of groups) native.netlinkJoin(fd, group);
+    const waitWithStdin = (timeoutMs: number) => {
+      const ready = native.netlinkWait(fd, timeoutMs);
+      return { stdin: (ready & 1) !== 0, socket: (ready & 2) !== 0 };
+    };
+    return { ...netlinkSocket(fd), waitWithStdin };
+  },
 };
 
 function netlinkSocket(fd: number): NetlinkSocket {

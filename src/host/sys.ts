@@ -21,6 +21,10 @@ export interface Sys {
    * for ever. Empty if standard input is closed. Throws `EFBIG` beyond `maxBytes`.
    */
   readStdinFor(maxBytes: number, timeoutMs: number): string;
+  /**
+   * Waits for a part of standard input, 64 KiB at most, and returns it; empty at the end. Only for ASCII: a part may end within another character.
+   */
+  readStdinPart(): string;
   /** Writes the whole text to a standard stream. */
   write(stream: "stdout" | "stderr", text: string): void;
   exit(status: number): never;
@@ -101,6 +105,8 @@ export interface Sys {
   inNewNetns<T>(body: () => T): T;
   /** Opens a netlink socket; in `netns` if one is given. */
   openNetlink(protocol: NetlinkProtocol, netns?: Netns): NetlinkSocket;
+  /** Opens a socket that receives what happens in these multicast groups of rtnetlink, in the current namespace. */
+  openEvents(groups: readonly number[]): EventSocket;
 }
 
 export type NetlinkProtocol = "route" | "netfilter" | "sock_diag";
@@ -149,6 +155,11 @@ export interface NetlinkSocket {
   /** Receives one complete datagram. Throws `ETIMEDOUT` after `timeoutMs` and `ENOBUFS` if the kernel dropped any. */
   receive(timeoutMs: number): Uint8Array;
   close(): void;
+}
+
+export interface EventSocket extends Omit<NetlinkSocket, "send"> {
+  /** Waits until standard input, at its end too, or this socket can be read, and tells which; neither after `timeoutMs`. */
+  waitWithStdin(timeoutMs: number): { readonly stdin: boolean; readonly socket: boolean };
 }
 
 /** Whether a caught value is a failed system call with this errno. */

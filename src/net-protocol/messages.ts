@@ -7,7 +7,8 @@
  * Both are parts of one release. Fields may be added, but no field may change its meaning: that needs a new version.
  */
 import type { ErrorKind } from "../errors/core-error.ts";
-import type { NodePlan, NodeResource } from "../plan/node-plan.ts";
+import type { NodeEvent } from "../plan/node-event.ts";
+import type { NodePlan, NodeResource, TunnelState } from "../plan/node-plan.ts";
 
 export const netProtocolVersion = 1;
 
@@ -49,15 +50,6 @@ export interface Failure {
   readonly error: NetError;
 }
 
-/** A tunnel device of the plan, as it is now. */
-export interface TunnelState {
-  readonly name: string;
-  readonly index: number;
-  readonly mtu: number;
-  /** Absent for a device without MAC addresses. */
-  readonly mac?: string;
-}
-
 export interface Report {
   /** How many resources were added or changed; 0 if the kernel held all of them. */
   readonly applied: number;
@@ -79,47 +71,8 @@ export interface Refusal extends Envelope {
 
 export type NetAnswer = ReportAnswer | Refusal;
 
-type Change = "new" | "gone";
-
 export type NetEvent =
-  /** `new`: created or changed. */
-  | {
-      readonly event: "link";
-      readonly change: Change;
-      readonly name: string;
-      readonly index: number;
-      readonly up: boolean;
-      readonly mtu: number;
-      readonly mac?: string;
-    }
-  /** With its prefix length. */
-  | { readonly event: "address"; readonly change: Change; readonly link: string; readonly address: string }
-  /** A route of a scope of the plan, or one to the destination of a planned route. */
-  | {
-      readonly event: "route";
-      readonly change: Change;
-      readonly destination: string;
-      readonly protocol: number;
-      readonly link?: string;
-      readonly gateway?: string;
-    }
-  /** On a tunnel device. */
-  | {
-      readonly event: "neighbour";
-      readonly change: Change;
-      readonly link: string;
-      readonly address: string;
-      readonly mac?: string;
-    }
-  | {
-      readonly event: "fdb";
-      readonly change: Change;
-      readonly link: string;
-      readonly mac: string;
-      readonly destination?: string;
-    }
-  /** The kernel dropped events. What they were about is compared with the plan; `repaired` follows. */
-  | { readonly event: "lost" }
+  | NodeEvent
   /** Something that the plan wants had been changed by another program, and was put back, or could not be. */
   | (Report & { readonly event: "repaired" });
 

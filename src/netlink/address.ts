@@ -29,8 +29,9 @@ export function deleteAddress(index: number, address: string): Request {
   return requestWithAck(RTM_DELADDR, 0, addressPayload(index, address, 0));
 }
 
-export function dumpAddresses(family: Family): Request {
-  return dump(RTM_GETADDR, new AttributeWriter().octets(addressFamily(family), 0, 0, 0).word(0).finish());
+/** Requests the addresses of a family, or those of one link; kernels before 4.20 return those of all links anyway. */
+export function dumpAddresses(family: Family, index = 0): Request {
+  return dump(RTM_GETADDR, new AttributeWriter().octets(addressFamily(family), 0, 0, 0).word(index).finish());
 }
 
 /** Reads an RTM_NEWADDR. Throws `MalformedError`. */

@@ -32,6 +32,8 @@ export interface FlowFilter {
   readonly protocol?: FlowProtocol;
   /** The destination port of the first packet. */
   readonly port?: number;
+  /** The source address of the first packet. */
+  readonly source?: string;
   /** The destination address of the first packet. */
   readonly destination?: string;
   /** The source address of replies: the destination of the first packet after translation. */
@@ -45,6 +47,7 @@ export interface Flow {
   readonly id: Uint8Array | undefined;
   readonly protocol: FlowProtocol;
   readonly port: number;
+  readonly source: string | undefined;
   readonly destination: string | undefined;
   readonly answerer: string | undefined;
 }
@@ -53,12 +56,16 @@ export interface Flow {
  * Deletes the flows of a family that match the filter, in one request (Linux 5.8). An older kernel does not know filters, takes the tuple for
  * that of one flow and rejects it: `EINVAL`.
  */
-export function deleteFlows(family: TableFamily, { protocol, port, destination, answerer }: FlowFilter): Request {
+export function deleteFlows(family: TableFamily, filter: FlowFilter): Request {
+  const { protocol, port, source, destination, answerer } = filter;
   const types = addressTypes[family];
   const writer = header(family);
   writer.nest(CTA_TUPLE_ORIG, () => {
-    if (destination !== undefined) {
-      writer.nest(CTA_TUPLE_IP, () => void writer.bytes(types.destination, addressBytes(destination)));
+    if (source !== undefined || destination !== undefined) {
+      writer.nest(CTA_TUPLE_IP, () => {
+        if (source !== undefined) writer.bytes(types.source, addressBytes(source));
+        if (destination !== undefined) writer.bytes(types.destination, addressBytes(destination));
+      });
     }
     writer.nest(CTA_TUPLE_PROTO, () => {
       if (protocol !== undefined) writer.u8(CTA_PROTO_NUM, protocols[protocol]);
@@ -73,6 +80,7 @@ export function deleteFlows(family: TableFamily, { protocol, port, destination, 
   const flags =
     (protocol === undefined ? 0 : filterFlags.protocol) |
     (port === undefined ? 0 : filterFlags.port) |
+    (source === undefined ? 0 : filterFlags.source) |
     (destination === undefined ? 0 : filterFlags.destination);
   writer.nest(CTA_FILTER, () => {
     writer.u32(CTA_FILTER_ORIG_FLAGS, flags);
@@ -102,16 +110,18 @@ export function readFlow({ payload }: Reply): Flow | undefined {
     id: attributes.get(CTA_ID),
     protocol: name,
     port: be16Of(port),
+    source: addressIn(tuple, "source"),
     destination: addressIn(tuple, "destination"),
     answerer: reply && addressIn(reply, "source"),
   };
 }
 
-export function matchesFlow({ protocol, port, destination, answerer }: FlowFilter, flow: Flow): boolean {
+export function matchesFlow({ protocol, port, source, destination, answerer }: FlowFilter, flow: Flow): boolean {
   const holds = <T>(wanted: T | undefined, found: T | undefined): boolean => wanted === undefined || wanted === found;
   return (
     holds(protocol, flow.protocol) &&
     holds(port, flow.port) &&
+    holds(source, flow.source) &&
     holds(destination, flow.destination) &&
     holds(answerer, flow.answerer)
   );

@@ -9,6 +9,7 @@ import { addressIn, dump, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH, requestWithA
 
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
+export const NDA_IFINDEX = 8;
 export const NUD_PERMANENT = 0x80;
 export const neighbourHeaderLength = 12;
 
@@ -31,8 +32,10 @@ export function deleteNeighbour(index: number, address: string): Request {
   return requestWithAck(RTM_DELNEIGH, 0, neighbourHeader(index, address).finish());
 }
 
-export function dumpNeighbours(family: Family): Request {
+/** Requests the entries of a family, or those of one link. */
+export function dumpNeighbours(family: Family, index?: number): Request {
   const writer = new AttributeWriter().octets(addressFamily(family), 0, 0, 0).word(0).word(0);
+  if (index !== undefined) writer.u32(NDA_IFINDEX, index);
   return dump(RTM_GETNEIGH, writer.finish());
 }
 

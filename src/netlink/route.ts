@@ -22,7 +22,9 @@ export const RT_TABLE_MAIN = 254;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
 /** Set by a program at configuration time, as by ip(8) and by Calico's plugin. */
-const RTPROT_BOOT = 3;
+export const RTPROT_BOOT = 3;
+/** The gateway is on the link, whatever its addresses say. */
+const RTNH_F_ONLINK = 4;
 export const RTN_BLACKHOLE = 6;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
@@ -45,6 +47,11 @@ export interface RouteEntry {
   readonly priority: number | undefined;
   readonly mtu: number | undefined;
   readonly advmss: number | undefined;
+  /** The program that created it, as a number; absent in a request: RTPROT_BOOT. */
+  readonly protocol?: number | undefined;
+  readonly onlink?: boolean | undefined;
+  /** RTN_*; absent in a request: RTN_UNICAST. */
+  readonly type?: number | undefined;
 }
 
 /** Adds a route. With `replace` it replaces one with the same destination, table and priority; without it, such a route is `EEXIST`. */
@@ -55,6 +62,14 @@ export function addRoute(route: RouteEntry, replace: boolean): Request {
 
 export function deleteRoute(route: RouteEntry): Request {
   return requestWithAck(RTM_DELROUTE, 0, routePayload(route));
+}
+
+/** Requests the routes of a program in one table; kernels before 4.20 return all routes anyway. `ENOENT`: there is no such table. */
+export function dumpRoutesOf(family: Family, protocol: number, table: number): Request {
+  const to = { family: addressFamily(family), length: 0, table: table < 256 ? table : 0, scope: 0, type: 0, protocol };
+  const writer = routeHeader(to);
+  if (table > 255) writer.u32(RTA_TABLE, table);
+  return dump(RTM_GETROUTE, writer.finish());
 }
 
 /** Requests the routes of a family, or of one link; kernels before 4.20 return those of all links anyway. */
@@ -113,20 +128,28 @@ function blackholePayload(destination: string, protocol: number): Uint8Array {
  * Reads an RTM_NEWROUTE: returns an entry for each next hop (IPv6 merges appended routes into one), nothing if it is not a unicast route.
  * Throws `MalformedError`.
  */
-export function readRoute({ payload }: Reply): readonly RouteEntry[] {
-  if (u8Of(payload, 7) !== RTN_UNICAST || (u32Of(payload, 8) & RTM_F_CLONED) !== 0) return [];
+export function readRoute(reply: Reply): readonly RouteEntry[] {
+  return u8Of(reply.payload, 7) === RTN_UNICAST ? readAnyRoute(reply) : [];
+}
+
+/** The same for a route of any type; nothing for the kernel's copies. Throws `MalformedError`. */
+export function readAnyRoute({ payload }: Reply): readonly RouteEntry[] {
+  if ((u32Of(payload, 8) & RTM_F_CLONED) !== 0) return [];
   const attributes = readAttributes(payload, routeHeaderLength);
   const number = (type: number): number | undefined => numberIn(attributes, type);
   const metrics = attributes.get(RTA_METRICS);
   const metric = metrics && readAttributes(metrics);
   const common = {
     destination: destinationIn(payload, attributes),
+    type: u8Of(payload, 7),
     scope: u8Of(payload, 6),
     table: number(RTA_TABLE) ?? u8Of(payload, 4),
     source: addressIn(attributes, RTA_PREFSRC),
     priority: number(RTA_PRIORITY),
     mtu: metric && numberIn(metric, RTAX_MTU),
     advmss: metric && numberIn(metric, RTAX_ADVMSS),
+    protocol: u8Of(payload, 5),
+    onlink: (u32Of(payload, 8) & RTNH_F_ONLINK) !== 0,
   };
   const hops = attributes.get(RTA_MULTIPATH);
   if (hops !== undefined) return readHops(hops).map((hop) => ({ ...common, ...hop }));
@@ -167,8 +190,9 @@ function routePayload(route: RouteEntry): Uint8Array {
     length,
     table: table < 256 ? table : 0,
     scope: route.scope,
-    type: RTN_UNICAST,
-    protocol: RTPROT_BOOT,
+    type: route.type ?? RTN_UNICAST,
+    protocol: route.protocol ?? RTPROT_BOOT,
+    flags: route.onlink ? RTNH_F_ONLINK : 0,
   });
   if (length > 0) writer.bytes(RTA_DST, addressBytes(addressOf(destination)));
   if (gateway !== undefined) writer.bytes(RTA_GATEWAY, addressBytes(gateway));
@@ -193,7 +217,8 @@ function routeHeader(to: {
   readonly scope: number;
   readonly type: number;
   readonly protocol: number;
+  readonly flags?: number;
 }): AttributeWriter {
   const writer = new AttributeWriter().octets(to.family, to.length, 0, 0);
-  return writer.octets(to.table, to.protocol, to.scope, to.type).word(0);
+  return writer.octets(to.table, to.protocol, to.scope, to.type).word(to.flags ?? 0);
 }

@@ -91,3 +91,12 @@ export interface NodePlan {
   readonly resources: readonly NodeResource[];
   readonly scopes: readonly Scope[];
 }
+
+/** A tunnel device of the plan, as it is now. */
+export interface TunnelState {
+  readonly name: string;
+  readonly index: number;
+  readonly mtu: number;
+  /** Absent for a device without MAC addresses. */
+  readonly mac?: string;
+}

@@ -6,6 +6,7 @@ import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConflist } from "../lib/conflist.ts";
 import { Node } from "../lib/node/netns.ts";
+import { tortieNet } from "../lib/node/tortie-net.ts";
 import { Runner } from "../lib/runtimes/runner.ts";
 import { example, ourPluginDir, pluginDirs, requireBuild, suite } from "../lib/suite.ts";
 
@@ -13,6 +14,11 @@ beforeAll(requireBuild);
 
 /** The plugin gets an empty environment. */
 const bare = { env: {}, extendEnv: false, input: "" } as const;
+
+test("tortie-net is one more name of the plugins' file, and not among them", () => {
+  expect(statSync(tortieNet).ino).toBe(statSync(join(ourPluginDir, "calico")).ino);
+  expect(existsSync(join(ourPluginDir, "tortie-net"))).toBe(false);
+});
 
 describe.each(suite)("%s", (name) => {
   const path = join(ourPluginDir, name);

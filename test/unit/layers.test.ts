@@ -56,6 +56,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   "src/node-protocol": ["src/identity", "src/errors", "src/net"],
   "src/net-protocol": ["src/plan", "src/errors", "src/net"],
+  "src/tortie-net": ["src/net-protocol", "src/dataplane", "src/plugin", "src/errors", "src/host"],
   // Only for Node, and only for itself: plugins know the agent by its protocol.
   "src/agent": [
     "src/node-protocol",
@@ -98,7 +99,7 @@ const sharedTables = "plugins/calico/nat-outgoing.ts";
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
 /** The layout and the numbers of attributes: only for the codec. */
 const codec = /^src\/netlink\/(attribute|attribute-writer|nftables\/numbers)\.ts$/;
-const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/errors.ts"];
+const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/node-executor.ts", "src/dataplane/errors.ts"];
 /** The only files that may import Node's or npm's modules: they never run on a node's per-pod path. */
 const offThePath =
   /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
@@ -180,7 +181,7 @@ describe("files", () => {
 
 /** Imports in text that becomes a program during the build: the executable's (scripts/build.ts), and the registry's (scripts/build/registry.ts). */
 const entries =
-  /^(src\/host\/quickjs\.ts quickjsSys|src\/plugin\/run\.ts runPlugin|plugins\/[^/]+\/(descriptor\.ts descriptor|plan\.ts planAdd))$/;
+  /^(src\/host\/quickjs\.ts quickjsSys|src\/plugin\/run\.ts runPlugin|src\/tortie-net\/main\.ts runTortieNet|plugins\/[^/]+\/(descriptor\.ts descriptor|plan\.ts planAdd))$/;
 
 function importsOfTests(): readonly Import[] {
   return ["scripts", "test"].flatMap((directory) => sources(join(root, directory))).flatMap(importsOf);

@@ -9,6 +9,7 @@ import {
 } from "../../netlink/route.ts";
 import { describeRoute, routeScopes } from "../../plan/describe.ts";
 import type { Route } from "../../plan/resource.ts";
+import { routePriority } from "../../plan/route-priority.ts";
 import type { MessageDriver } from "../driver.ts";
 import type { KernelState } from "../kernel-state.ts";
 import { differenceSuffix, type Namespaces } from "../namespaces.ts";
@@ -60,24 +61,18 @@ function rivalsOver(index: number | undefined, route: Route, state: KernelState)
   return index === undefined ? [] : rivalsAmong(state.routes(familyOf(route.destination), index), route);
 }
 
-/** The kernel's default priority (IP6_RT_PRIO_USER, linux/ipv6_route.h). */
-const defaultPriority = { 4: 0, 6: 1024 } as const;
-
 /** Destination, table and priority identify a route to the kernel. */
-function rivalsAmong(
-  routes: readonly RouteEntry[],
-  { destination, priority, table = RT_TABLE_MAIN }: Route,
-): readonly RouteEntry[] {
+function rivalsAmong(routes: readonly RouteEntry[], route: Route): readonly RouteEntry[] {
+  const { destination, table = RT_TABLE_MAIN } = route;
+  const priority = routePriority(route);
   return routes.filter(
-    (found) =>
-      found.destination === destination &&
-      found.table === table &&
-      (found.priority ?? 0) === (priority || defaultPriority[familyOf(destination)]),
+    (found) => found.destination === destination && found.table === table && (found.priority ?? 0) === priority,
   );
 }
 
-function entryOf(route: Route, index: number | undefined): RouteEntry {
-  const { destination, gateway, scope, source, priority, mtu, advmss } = route;
+/** The kernel's form of a planned route. */
+export function entryOf(route: Route, index: number | undefined): RouteEntry {
+  const { destination, gateway, scope, source, priority, mtu, advmss, protocol, onlink } = route;
   const word = scope ?? (gateway === undefined ? "link" : "global");
   return {
     destination,
@@ -90,6 +85,8 @@ function entryOf(route: Route, index: number | undefined): RouteEntry {
     priority,
     mtu,
     advmss,
+    protocol,
+    onlink,
   };
 }
 
@@ -100,7 +97,9 @@ function sameRoute(wanted: RouteEntry, found: RouteEntry): boolean {
     found.scope === wanted.scope &&
     (wanted.source === undefined || found.source === wanted.source) &&
     found.mtu === wanted.mtu &&
-    found.advmss === wanted.advmss
+    found.advmss === wanted.advmss &&
+    (wanted.protocol === undefined || found.protocol === wanted.protocol) &&
+    (!wanted.onlink || found.onlink === true)
   );
 }
 

@@ -170,13 +170,18 @@ typedef struct Image {
   Heap heap;
   JSRuntime *runtime;
   JSContext *ctx;
-  JSValue mains; /* the object that the bundle exports: name of a program to its function */
+  JSValue mains; /* the object that the bundle exports: name of a program to its function; see image_program */
 } Image;
 
 extern Image image;
 extern char image_end[];
 /* Prepares the engine; does nothing if the image contains it. */
 void image_prepare(void);
+/*
+ * The function of a program, undefined if there is none. A program outside of the image is loaded now: it starts a millisecond later, and takes a
+ * third of the bytes in the executable.
+ */
+JSValue image_program(const char *name);
 /* The start of the heap. */
 char *image_first_block(void);
 /* Run by the build, twice (image_heap.c): writes to standard output first which blocks were freed, then, with that as input, the image. */
@@ -190,8 +195,9 @@ _Noreturn void die_of_error(JSContext *ctx, JSValue error);
 /* The last resort: answers the runtime with an error object of code 999 and ends with status 1. */
 _Noreturn void die(const char *message, const char *details);
 
-/* scripts/build/executable.ts links these: all programs in one bundle, and the bundle's line table. */
+/* scripts/build/executable.ts links these: the bundle of the image's programs, that of the others, and the line table of both. */
 extern const uint8_t bytecode[], bytecode_end[];
+extern const uint8_t later[], later_end[];
 extern const char lines[], lines_end[];
 
 /* The functions each file adds to the object `native`. */

@@ -75,9 +75,9 @@ static void add_native(JSContext *ctx) {
   JS_FreeValue(ctx, global);
 }
 
-/* Evaluates the bundle's module and returns its export `mains`. */
-static JSValue load_bundle(JSContext *ctx) {
-  JSValue program = JS_ReadObject(ctx, bytecode, (size_t)(bytecode_end - bytecode), JS_READ_OBJ_BYTECODE);
+/* Evaluates a module and returns its export `mains`. */
+static JSValue load(JSContext *ctx, const uint8_t *code, const uint8_t *end) {
+  JSValue program = JS_ReadObject(ctx, code, (size_t)(end - code), JS_READ_OBJ_BYTECODE);
   if (JS_IsException(program) || JS_ResolveModule(ctx, program) < 0) die_of_error(ctx, JS_GetException(ctx));
   JSModuleDef *module = JS_VALUE_GET_PTR(program);
   JSValue ended = JS_EvalFunction(ctx, program);
@@ -123,6 +123,12 @@ void image_prepare(void) {
   JS_SetGCThreshold(image.runtime, (size_t)-1);
   add_intrinsics(image.ctx);
   add_native(image.ctx);
-  image.mains = load_bundle(image.ctx);
+  image.mains = load(image.ctx, bytecode, bytecode_end);
   preparing = false;
+}
+
+JSValue image_program(const char *name) {
+  JSValue program = JS_GetPropertyStr(image.ctx, image.mains, name);
+  if (JS_IsFunction(image.ctx, program) || later_end - later == 0) return program;
+  return JS_GetPropertyStr(image.ctx, load(image.ctx, later, later_end), name);
 }

@@ -30,7 +30,7 @@ int main(int argc, char **argv, char **env) {
   if (!image.taken && strcmp(name, "image") == 0) image_write();
   image_prepare();
   JSContext *ctx = image.ctx;
-  JSValue program = JS_GetPropertyStr(ctx, image.mains, name);
+  JSValue program = image_program(name);
   if (!JS_IsFunction(ctx, program)) die("no plugin has the name of this executable", name);
   JSValue ended = JS_Call(ctx, program, JS_UNDEFINED, 0, NULL);
   if (JS_IsException(ended)) die_of_error(ctx, JS_GetException(ctx));

@@ -1,4 +1,4 @@
-/* Netlink sockets: complete datagrams, only from the kernel, with a deadline. */
+/* Netlink sockets: complete datagrams, only from the kernel, with a deadline; and waiting for one or for standard input. */
 #include "host.h"
 
 #include <errno.h>
@@ -83,9 +83,44 @@ static JSValue netlink_receive(JSContext *ctx, JSValueConst this, int argc, JSVa
   return new_bytes(ctx, datagram, (size_t)count);
 }
 
+/* netlinkJoin(fd, group): the kernel then sends what happens in a multicast group. A burst of it needs more room than answers do. */
+static JSValue netlink_join(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int fd, group, size = 8 << 20;
+  if (!int_argument(ctx, argv[0], &fd) || !int_argument(ctx, argv[1], &group)) return JS_EXCEPTION;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+  /* The kernel takes a socket without a port for the one whose request it tells of, and leaves it out. Fails if it has a port already. */
+  struct sockaddr_nl any = {.nl_family = AF_NETLINK};
+  bind(fd, (struct sockaddr *)&any, sizeof any);
+  if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+    return throw_errno(ctx, errno, "setsockopt", "netlink");
+  }
+  return JS_UNDEFINED;
+}
+
+/* netlinkWait(fd, timeoutMs): which of standard input (1) and the socket (2) can be read, as a sum; 0 after the timeout. */
+static JSValue netlink_wait(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc;
+  int fd;
+  double timeout_ms;
+  if (!int_argument(ctx, argv[0], &fd) || !wait_argument(ctx, argv[1], &timeout_ms)) return JS_EXCEPTION;
+  double deadline = monotonic_ms() + timeout_ms;
+  struct pollfd wanted[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+  for (;;) {
+    double left = deadline - monotonic_ms();
+    int ready = poll(wanted, 2, poll_timeout(left > 0 ? left : 0));
+    if (ready < 0 && errno != EINTR) return throw_errno(ctx, errno, "poll", NULL);
+    /* An end and an error are read as well, and then reported. */
+    if (ready > 0) return JS_NewInt32(ctx, (wanted[0].revents != 0) | (wanted[1].revents != 0) << 1);
+    if (left <= 0) return JS_NewInt32(ctx, 0);
+  }
+}
+
 const JSCFunctionListEntry netlink_functions[] = {
     JS_CFUNC_DEF("openNetlink", 2, open_netlink),
     JS_CFUNC_DEF("netlinkSend", 2, netlink_send),
     JS_CFUNC_DEF("netlinkReceive", 2, netlink_receive),
+    JS_CFUNC_DEF("netlinkJoin", 2, netlink_join),
+    JS_CFUNC_DEF("netlinkWait", 2, netlink_wait),
 };
 DEFINE_LIST(netlink)

@@ -78,6 +78,14 @@ static JSValue read_stdin_for(JSContext *ctx, JSValueConst this, int argc, JSVal
   return read_standard_input(ctx, argv, true);
 }
 
+/* readStdinPart(): one read(2), of 64 KiB at most; empty at the end. */
+static JSValue read_stdin_part(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc, (void)argv;
+  OWNED_BUFFER buffer = scratch_buffer();
+  if (read_some(STDIN_FILENO, &buffer, SIZE_MAX) < 0) return throw_errno(ctx, errno, "read", "standard input");
+  return JS_NewStringLen(ctx, buffer.bytes, buffer.length);
+}
+
 static JSValue write_stream(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   int fd;
@@ -152,6 +160,7 @@ const JSCFunctionListEntry process_functions[] = {
     JS_CFUNC_DEF("environment", 0, environment),
     JS_CFUNC_DEF("readStdin", 2, read_stdin),
     JS_CFUNC_DEF("readStdinFor", 2, read_stdin_for),
+    JS_CFUNC_DEF("readStdinPart", 0, read_stdin_part),
     JS_CFUNC_DEF("write", 2, write_stream),
     JS_CFUNC_DEF("exit", 1, exit_process),
     JS_CFUNC_DEF("hostname", 0, hostname),

@@ -62,6 +62,10 @@ const functions: readonly ((input: Input) => void)[] = [
     harness.setStdin(input.piece());
     native.readStdinFor(input.pick(numbers), input.pick(waits));
   },
+  (input) => {
+    harness.setStdin(input.piece());
+    native.readStdinPart();
+  },
   (input) => native.sleepMs(input.pick(waits)),
   (input) => void native.randomBytes(input.pick(numbers)),
   (input) => void native.readFile(pathOf(input)),
@@ -104,6 +108,15 @@ const functions: readonly ((input: Input) => void)[] = [
   },
   (input) => void native.netlinkReceive(-1, input.pick(anyWait)),
   (input) => native.netlinkSend(-1, input.piece()),
+  (input) => native.netlinkJoin(-1, input.pick(numbers)),
+  (input) => {
+    const fd = harness.datagram(input.piece());
+    try {
+      if ((native.netlinkWait(fd, input.pick(anyWait)) & 2) === 0) throw new Finding("a datagram that is not there");
+    } finally {
+      native.closeFd(fd);
+    }
+  },
   (input) => void native.openNetlink(input.pick([0, 12, -1, 99]), -1),
   (input) => void native.inNetns(-1, () => input),
   (input) => void native.exchange(pathOf(input), textOf(input), input.pick(waits)),

@@ -31,7 +31,7 @@ export interface FakeLink {
   redirect: number | undefined;
 }
 
-export interface FakeRoute extends RouteEntry {
+export interface FakeRoute extends Omit<RouteEntry, "protocol" | "type"> {
   readonly protocol: "kernel" | "boot" | "ra" | 80;
   /** Default: unicast. */
   readonly type?: "blackhole";

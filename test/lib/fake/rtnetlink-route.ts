@@ -144,10 +144,11 @@ function describe(found: FakeRoute, family: Family): Uint8Array {
 function routeIn(request: Reply): FakeRoute {
   const isQuestion = (request.flags & NLM_F_CREATE) === 0 && request.type === RTM_NEWROUTE;
   const [range] = route.readBlackhole(request, isQuestion ? 3 : 80);
-  const [wanted] = route.readRoute(request);
+  const [read] = route.readRoute(request);
   if (range !== undefined)
     return { ...blackhole, destination: range, priority: familyOf(range) === 4 ? undefined : 1024 };
-  if (wanted === undefined) throw new Error("only unicast routes and blackholes of protocol 80 are modelled");
+  if (read === undefined) throw new Error("only unicast routes and blackholes of protocol 80 are modelled");
+  const { type: _, ...wanted } = read;
   const table = wanted.table === 0 ? 254 : wanted.table;
   if (familyOf(wanted.destination) === 4) return { ...wanted, table, protocol: "boot" };
   return { ...wanted, table, protocol: "boot", scope: 0, priority: wanted.priority ?? 1024 };

@@ -5,6 +5,7 @@
  * (Receiving is not a step: the kernel has acted when `send` returns.)
  */
 import type {
+  EventSocket,
   FileLock,
   FileStat,
   NetlinkProtocol,
@@ -97,7 +98,7 @@ export interface FakeProcess {
 
 export class FakeSys implements Sys {
   readonly machine: FakeMachine;
-  readonly #process: FakeProcess;
+  #process: FakeProcess;
   /** The text written to the standard streams. */
   stdout = "";
   stderr = "";
@@ -152,6 +153,13 @@ export class FakeSys implements Sys {
 
   readStdinFor(maxBytes: number): string {
     return this.readStdin(maxBytes);
+  }
+
+  /** All at once, then the end. */
+  readStdinPart(): string {
+    const text = this.readStdin(Number.POSITIVE_INFINITY);
+    this.#process = { ...this.#process, stdin: "" };
+    return text;
   }
 
   write(stream: "stdout" | "stderr", text: string): void {
@@ -356,6 +364,18 @@ export class FakeSys implements Sys {
         this.sleepMs(timeoutMs);
         throw sysError("ETIMEDOUT", "recvfrom", "netlink");
       },
+      close: () => {},
+    };
+  }
+
+  /** The model tells of no event. */
+  openEvents(): EventSocket {
+    this.#step("socket", "netlink");
+    return {
+      receive: () => {
+        throw sysError("ETIMEDOUT", "recvfrom", "netlink");
+      },
+      waitWithStdin: () => ({ stdin: true, socket: false }),
       close: () => {},
     };
   }

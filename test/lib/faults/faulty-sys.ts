@@ -20,6 +20,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
     environment: () => sys.environment(),
     readStdin: (maxBytes, timeoutMs) => step("readStdin", "", () => sys.readStdin(maxBytes, timeoutMs)),
     readStdinFor: (maxBytes, timeoutMs) => step("readStdinFor", "", () => sys.readStdinFor(maxBytes, timeoutMs)),
+    readStdinPart: () => step("readStdinPart", "", () => sys.readStdinPart()),
     write: (stream, text) => step("write", stream, () => sys.write(stream, text)),
     exit: (status) => sys.exit(status),
     hostname: () => step("hostname", "", () => sys.hostname()),
@@ -76,5 +77,6 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
         step("openNetlink", protocol, () => sys.openNetlink(protocol, netns)),
         faults,
       ),
+    openEvents: (groups) => step("openEvents", groups.join(), () => sys.openEvents(groups)),
   };
 }

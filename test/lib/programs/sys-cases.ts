@@ -536,6 +536,25 @@ export const nativeSysCases: readonly SysCase[] = [
     },
   },
   {
+    name: "openEvents() brings what happens in a group, and waitWithStdin() tells that it can be read",
+    run(sys) {
+      const other = sys.openNetns(otherNetns);
+      // RTNLGRP_LINK
+      const socket = sys.inNetns(other, () => sys.openEvents([1]));
+      const ready = () => socket.waitWithStdin(5).socket;
+      expectEqual(ready(), false);
+      const argv = [shell, "-c", "ip link set dev marker0 mtu 1300"];
+      const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+      const changed = sys.inNetns(other, () => sys.run(argv, { env, stdin: "", timeoutMs: 10_000 }));
+      expectEqual(changed.stderr, "");
+      expectEqual(ready(), true);
+      expectEqual(socket.receive(0).length > 0, true);
+      expectErrno("ETIMEDOUT", () => socket.receive(0));
+      socket.close();
+      expectErrno("EINVAL", () => sys.openEvents([0]));
+    },
+  },
+  {
     name: "readStdinFor() gives what has come when the time is over",
     run(sys) {
       expectEqual(sys.readStdinFor(1000, 30), "");

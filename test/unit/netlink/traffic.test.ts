@@ -65,6 +65,9 @@ test("readRoute() reads a host route", () => {
       priority: undefined,
       mtu: undefined,
       advmss: undefined,
+      protocol: 3,
+      onlink: false,
+      type: 1,
     },
   ]);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { identityOf, routePriority } from "../../../src/plan/identity.ts";
+import { identityOf } from "../../../src/plan/identity.ts";
 import type { NodeResource } from "../../../src/plan/node-plan.ts";
+import { routePriority } from "../../../src/plan/route-priority.ts";
 
 const at = "host";
 

@@ -9,53 +9,11 @@
  *
  * With `Never` the device and its entries remain: the recording's other pool uses VXLAN.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { NodeResource } from "../../../../src/plan/node-plan.ts";
 import type { Blackhole, Route } from "../../../../src/plan/resource.ts";
-import { decodeObject } from "../../../../src/store/kubernetes/objects.ts";
-import type { Raw } from "../../../../src/store/kubernetes/resources.ts";
-import type { StoredObject } from "../../../../src/store/object.ts";
-import { root } from "../../../lib/suite.ts";
-import { type Cluster, planned, snapshotOf } from "./cluster.ts";
-
-const recordings = join(root, "test/fixtures/calico-newest");
-const node = "rig-node";
-/** Felix found no interface with a well-known name. */
-const uplink = { name: "uplink0", mtu: 1460, addresses: ["172.31.250.1/24"] };
-
-function read(path: string): unknown {
-  return JSON.parse(readFileSync(join(recordings, path), "utf8"));
-}
-
-function recordedCluster(mode: string): Cluster {
-  const raw = read("kubernetes/10-add-ps.objects.json") as readonly (Raw & { readonly kind: "IPPool" | "IPAMBlock" })[];
-  const objects = raw.flatMap((one) =>
-    one.kind === "IPPool" || one.kind === "IPAMBlock" ? decodeObject(one.kind, one, "crd.projectcalico.org/v1") : [],
-  );
-  const pools = objects.filter(({ kind }) => kind === "IPPool");
-  const nodes = read("kubernetes/nodes.json") as readonly { readonly name: string; readonly annotations: object }[];
-  return {
-    pools: pools.map((pool) => (pool.metadata.name === "small" ? pool : withMode(pool, mode))),
-    blocks: objects.filter(({ kind }) => kind === "IPAMBlock"),
-    nodes: nodes.map(({ name, annotations }) =>
-      decodeObject("Node", { metadata: { name, annotations } } as unknown as Raw, "crd.projectcalico.org/v1"),
-    ),
-  };
-}
-
-function withMode(pool: StoredObject, vxlanMode: string): StoredObject {
-  return { ...pool, spec: { ...(pool.spec as object), vxlanMode } };
-}
-
-/** The lines of the recording under a command. */
-function section(text: string, command: string): readonly string[] {
-  const lines = text.split("\n");
-  const start = lines.findIndex((line) => line.startsWith(`# ${command}`));
-  const end = lines.findIndex((line, index) => index > start && line.startsWith("# "));
-  return lines.slice(start + 1, end).map((line) => line.trim());
-}
+import { planned, snapshotOf } from "./cluster.ts";
+import { node, recordedCluster, recordingOf, section, uplink } from "./felix-recording.ts";
 
 const protocols: Readonly<Record<number, string>> = { 3: "boot" };
 
@@ -77,7 +35,7 @@ const of = <K extends NodeResource["kind"]>(resources: readonly NodeResource[], 
   resources.filter((one): one is Extract<NodeResource, { kind: K }> => one.kind === kind);
 
 describe.each(["Always", "CrossSubnet", "Never"])("vxlanMode %s", (mode) => {
-  const recording = readFileSync(join(recordings, `felix/vxlanMode-${mode}.txt`), "utf8");
+  const recording = recordingOf(mode);
   const { plan, mtu } = planned(snapshotOf(recordedCluster(mode), node, [uplink], { hasIpv6: false }));
   const { resources } = plan ?? { resources: [] };
 
