@@ -29,19 +29,14 @@ import {
   delegateDel,
   delegateGc,
   delegateStatus,
+  ipamTypeOf,
   withDocument,
 } from "../../src/plugin/delegate.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { usesAgent } from "../../src/plugin/node-agent.ts";
 import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
-import {
-  type Context,
-  type DelRequest,
-  definePlugin,
-  type GcRequest,
-  type JsonObject,
-} from "../../src/plugin/plugin.ts";
+import { type Context, type DelRequest, definePlugin, type GcRequest } from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
@@ -148,7 +143,9 @@ export default definePlugin<CalicoConf>({
     const isOfCluster = usesAgent(request.document);
     if (isOfCluster) deleteEndpoint(sys, request.attachment, endpointOf(removed, request, sys));
     const details: CallDetails = {};
-    delegateDel(ipamTypeOf(request.document), request, context, { "calico-ipam": withCallDetails(details) });
+    delegateDel(ipamTypeOf(request.document, calicoIpam.name), request, context, {
+      "calico-ipam": withCallDetails(details),
+    });
     const released = [...(details.released ?? []), ...addressesIn(request.prevResult)];
     forget(sys, removed, isOfCluster ? undefined : released);
   },
@@ -164,11 +161,11 @@ export default definePlugin<CalicoConf>({
     }
     runEvery([
       () => collectInterfaces(sys, network, valid, (record) => collected.push(record)),
-      () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+      () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
       () => forgetAll(sys, collected, true),
       () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
       () =>
-        reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document)) ? network : undefined, () =>
+        reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document, calicoIpam.name)) ? network : undefined, () =>
           orAbsent(context.log, () => readPools(sys)),
         ),
       () => removeIdle(sys),
@@ -194,7 +191,7 @@ function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, vali
       runEvery(
         collected.map((record) => () => deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys))),
       ),
-    () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+    () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
     () => forgetAll(sys, collected, false),
     () => removeIdle(sys),
   ]);
@@ -211,10 +208,4 @@ function endpointOf(
 
 function addressesIn(result: Result | undefined): readonly string[] {
   return (result?.ips ?? []).flatMap(({ address }) => canonicalAddress(address.replace(/\/.*/, "")) ?? []);
-}
-
-/** DEL and GC work without a valid configuration: they only need the IPAM plugin's type, by default our own. */
-function ipamTypeOf({ ipam }: JsonObject): string {
-  const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
-  return typeof type === "string" && type !== "" ? type : calicoIpam.name;
 }

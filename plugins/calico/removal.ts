@@ -34,8 +34,8 @@ export interface RemovedInterfaces {
 }
 
 /**
- * Removes one attachment's host interface, and with it its peer in the sandbox, its routes and its queues. `netns`: the sandbox's path, where the
- * caller knows one; else the record's. Throws where the interface cannot be removed: the record stays, by which it is found again.
+ * Removes one attachment's host interface, and with it its peer in the sandbox, its routes and its queues. `netns`: the sandbox's path; if absent, the
+ * record's. Throws if the interface cannot be removed: then the record stays, so that a repeated DEL finds the interface.
  */
 export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: string): RemovedInterfaces {
   const owner = ownerOf(attachment);
@@ -45,9 +45,9 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
   const path = netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false });
   let wasLast = false;
   runEvery([
-    // Before the interface, by which the sandbox is known to be its own.
+    // Before the interface, which shows that the sandbox is the attachment's.
     () => removeSourceRules(sys, attachment.ifname, names, path),
-    // Before the interface: the kernel's two waits, for either removal, then pass at the same time.
+    // Before the interface, because then the kernel's waits for the two removals overlap.
     () => {
       wasLast = removeIdle(sys, attachment);
     },
@@ -58,7 +58,7 @@ export function removeInterfaces(sys: Sys, attachment: Attachment, netns?: strin
 
 /**
  * Runs after the addresses were released: removes the routes of unused blocks, and last the record, so that a repeated DEL can resume.
- * `released`: the addresses, for an attachment without a record; `undefined`: the blocks are a cluster's, of which no route is made here.
+ * `released`: the addresses, for an attachment without a record; `undefined` for a cluster, whose block routes are the node agent's.
  */
 export function forget(
   sys: Sys,
@@ -67,32 +67,23 @@ export function forget(
 ): void {
   if (released !== undefined) removeIdleBlocks(sys, record?.node, record?.addresses ?? released);
   removeEndpoint(sys, attachment);
-  // Of two that end at the same time each has seen the other's record.
+  // Two concurrent DELs may each have seen the other's record.
   if (!wasLast) removeIdle(sys);
 }
 
 /**
- * The same for the attachments of these records, looking at each block once. `areBlocksOurs`: whether the routes of the blocks are made here, not
- * by the agent of a cluster. Whether the shared objects are idle then is for the caller to see, once for all.
+ * The same for the attachments of these records; reads each block once. `areBlocksOurs`: false for a cluster, whose block routes are the node agent's.
+ * Keeps the shared objects: the caller removes them once for all.
  */
 export function forgetAll(sys: Sys, records: readonly Endpoint[], areBlocksOurs: boolean): void {
   const nodes = new Set(records.map(({ node }) => node));
-  runEvery(
-    [...nodes].map((node) => () => {
-      const ofNode = records.filter((record) => record.node === node);
-      if (areBlocksOurs) {
-        const addresses = ofNode.flatMap((record) => record.addresses);
-        removeIdleBlocks(sys, node, addresses);
-      }
-      runEvery(
-        ofNode.map(
-          ({ attachment }) =>
-            () =>
-              removeEndpoint(sys, attachment),
-        ),
-      );
-    }),
-  );
+  const forgetNode = (node: string) => {
+    const ofNode = records.filter((record) => record.node === node);
+    const addresses = ofNode.flatMap((record) => record.addresses);
+    if (areBlocksOurs) removeIdleBlocks(sys, node, addresses);
+    runEvery(ofNode.map((record) => () => removeEndpoint(sys, record.attachment)));
+  };
+  runEvery([...nodes].map((node) => () => forgetNode(node)));
 }
 
 /** Rules outlive the interface if its sandbox stays. The sandbox may belong to another attachment by now, so its interface is checked first. */
@@ -110,20 +101,20 @@ function removeSourceRules(
       executor.remove(noOwner, [{ ...rules, link: ifname, hostEnds: hostInterfaces }]),
     );
   } finally {
-    // GC opens the sandboxes of all lost attachments, of which there may be more than file descriptors.
+    // GC opens the sandboxes of all lost attachments, which may be more than a process may have open.
     sys.closeNetns(sandbox);
   }
 }
 
-/** A record that this call wrote. One that was there before describes what was there before. */
+/** The record that this call wrote; `isNew`: there was none before. A repeated ADD must not remove the objects of an earlier one. */
 export interface Recorded {
   readonly endpoint: Endpoint;
   readonly isNew: boolean;
 }
 
 /**
- * Rolls back a record, after the kernel's objects and the addresses. It stays if the interface without an alias cannot be removed, because only
- * the record leads to that.
+ * Rolls back a record, after the kernel's objects and the addresses. The record stays if the interface has no alias yet and cannot be removed, because
+ * only the record names it.
  */
 export function rollBackEndpoint(sys: Sys, { endpoint, isNew }: Recorded): void {
   const { attachment, node, addresses, hostInterface: name } = endpoint;
@@ -144,7 +135,7 @@ interface StaleInterface {
   readonly record?: Endpoint;
 }
 
-/** Removes the interfaces of what belongs to `network` but to none of the owners in `valid`. Calls `onRemoved` for those that had records. */
+/** Removes the interfaces of the network's attachments whose owner is not in `valid`. Calls `onRemoved` for those that had records. */
 export function collectInterfaces(
   sys: Sys,
   network: string,
@@ -178,8 +169,8 @@ export function collectInterfaces(
 }
 
 /**
- * Removes the shared tables and rules when no endpoint is left but that of `leaving`, and returns whether there was none. Every ADD writes its
- * record before it adds to them, so none can lose them.
+ * Removes the shared tables and rules if there is no endpoint except that of `leaving`, and returns whether there was none. Every ADD writes its record
+ * before it adds to them, so this removes none that an ADD needs.
  */
 export function removeIdle(sys: Sys, leaving?: Attachment): boolean {
   if (anyEndpoint(sys, leaving)) return false;

@@ -12,11 +12,18 @@ import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
 import { nftOwnerComment } from "../../src/plan/nft-owner.ts";
 import type { Difference } from "../../src/plan/resource.ts";
-import { delegateAdd, delegateCheck, delegateDel, delegateGc, delegateStatus } from "../../src/plugin/delegate.ts";
+import {
+  delegateAdd,
+  delegateCheck,
+  delegateDel,
+  delegateGc,
+  delegateStatus,
+  ipamTypeOf,
+} from "../../src/plugin/delegate.ts";
 import { type ReportedDifference, refuseDifferences } from "../../src/plugin/differences.ts";
 import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
 import { removalOf } from "../../src/plugin/owned.ts";
-import { type CheckRequest, definePlugin, type JsonObject } from "../../src/plugin/plugin.ts";
+import { type CheckRequest, definePlugin } from "../../src/plugin/plugin.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
 import calicoIpam from "../calico-ipam/main.ts";
 import { type PtpConf, parseConf } from "./conf.ts";
@@ -79,14 +86,14 @@ export default definePlugin<PtpConf>({
   del(request, context) {
     runEvery([
       () => owned.del(request, context),
-      () => delegateDel(ipamTypeOf(request.document), request, context, builtin),
+      () => delegateDel(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
     ]);
   },
 
   gc(request, context) {
     runEvery([
       () => owned.gc(request, context),
-      () => delegateGc(ipamTypeOf(request.document), request, context, builtin),
+      () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
     ]);
   },
 
@@ -151,10 +158,4 @@ function ofReference({ interfaces = [] }: Result = {}, ifname: string) {
   if (host?.mac === undefined || !isPair) return [];
   const signature = { kind: "veth", mac: host.mac.toLowerCase() } as const;
   return [{ kind: "link", at: "host", name: host.name, signature } as const];
-}
-
-/** DEL and GC work without a valid configuration: they only need the IPAM plugin's type. */
-function ipamTypeOf({ ipam }: JsonObject): string {
-  const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
-  return typeof type === "string" && type !== "" ? type : calicoIpam.name;
 }

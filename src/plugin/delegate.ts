@@ -99,6 +99,12 @@ export function delegateStatus(
   });
 }
 
+/** The IPAM plugin's type, for DEL and GC, which work without a valid configuration. `fallback`: for a document that names none. */
+export function ipamTypeOf({ ipam }: JsonObject, fallback: string): string {
+  const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : undefined;
+  return typeof type === "string" && type !== "" ? type : fallback;
+}
+
 /** The request with another document, for a delegate. */
 export function withDocument<R extends Pick<Common, "document" | "text">>(request: R, document: JsonObject): R {
   return document === request.document ? request : { ...request, document, text: JSON.stringify(document) };
