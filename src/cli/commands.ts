@@ -5,6 +5,7 @@ import { doctorCommand } from "./doctor/command.ts";
 import { installCommand } from "./install/command.ts";
 import { ipamCommands } from "./ipam/commands.ts";
 import { planCommand } from "./plan/command.ts";
+import { profileCommand } from "./profile/command.ts";
 import { resourceCommands } from "./resources/commands.ts";
 import { versionCommand } from "./version.ts";
 
@@ -13,6 +14,14 @@ export const groups: Readonly<Record<string, string>> = {
   ipam: "Show and repair the addresses of pods",
 };
 
-const working = [installCommand, planCommand, doctorCommand, ...ipamCommands, ...resourceCommands, versionCommand];
+const working = [
+  installCommand,
+  planCommand,
+  doctorCommand,
+  ...ipamCommands,
+  ...resourceCommands,
+  profileCommand,
+  versionCommand,
+];
 
 export const commands: readonly Command[] = [...working, completionCommand(working, groups)];

@@ -17,6 +17,7 @@ export interface Native {
   pid(): number;
   wallClock(): { seconds: number; nanoseconds: number };
   monotonicMs(): number;
+  cpuMs(): number;
   sleepMs(milliseconds: number): void;
   /** At most 256 bytes. */
   randomBytes(count: number): Uint8Array;

@@ -30,6 +30,10 @@ export const nodeSys: Sys = {
     return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 };
   },
   monotonicMs: () => performance.now(),
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
   sleepMs,
   randomBytes: (count) => new Uint8Array(randomBytes(count)),
 

@@ -19,6 +19,7 @@ export const quickjsSys: Sys = {
   pid: native.pid,
   wallClock: native.wallClock,
   monotonicMs: native.monotonicMs,
+  cpuMs: native.cpuMs,
   sleepMs: native.sleepMs,
   randomBytes: native.randomBytes,
   readFile: native.readFile,

@@ -28,6 +28,8 @@ export interface Sys {
   /** Writes the whole text to a standard stream. */
   write(stream: "stdout" | "stderr", text: string): void;
   exit(status: number): never;
+  /** Names what the process does from now on, and returns the previous name. Present only if the process is traced (`traced-sys.ts`). */
+  phase?(name: string): string;
   /** gethostname(2). */
   hostname(): string;
   /** The process ID. */
@@ -37,6 +39,8 @@ export interface Sys {
   wallClock(): { readonly seconds: number; readonly nanoseconds: number };
   /** CLOCK_MONOTONIC, in milliseconds with fractions. */
   monotonicMs(): number;
+  /** CPU time of the process since it was created (CLOCK_PROCESS_CPUTIME_ID), in milliseconds with fractions. */
+  cpuMs(): number;
   sleepMs(milliseconds: number): void;
   randomBytes(count: number): Uint8Array;
 

@@ -142,6 +142,7 @@ function resolve(
 function inProcess<T>(plugin: Plugin<unknown>, context: Context, call: Call<T>): T {
   const log = context.log.with({ plugin: plugin.name });
   const undo = undoStack();
+  const caller = context.sys.phase?.(plugin.name);
   try {
     const result = call(plugin, { sys: context.sys, log, undo: undo.push, record: () => {} });
     context.undo(`ADD of plugin "${plugin.name}"`, () => undo.run(log));
@@ -149,6 +150,8 @@ function inProcess<T>(plugin: Plugin<unknown>, context: Context, call: Call<T>):
   } catch (error) {
     undo.run(log);
     throw error;
+  } finally {
+    if (caller !== undefined) context.sys.phase?.(caller);
   }
 }
 

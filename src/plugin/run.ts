@@ -13,6 +13,7 @@ import { CniError, code } from "../cni/error.ts";
 import { collectParts, removePart, writePart } from "../endpoint/part.ts";
 import { resolveStack } from "../host/stack.ts";
 import { isErrno, type Sys } from "../host/sys.ts";
+import { tracedSys } from "../host/traced-sys.ts";
 import { type JsonLogger, jsonLogger } from "../log/json-logger.ts";
 import { logOptions } from "../log/options.ts";
 import { aboutText, buildText, errorText, latestVersion, resultText, versionsText } from "./answer.ts";
@@ -31,17 +32,24 @@ const peekMs = 100;
 /** How long to wait otherwise: the runtime writes it at once. */
 const stdinMs = 30_000;
 
-/** Runs the plugin with the process's arguments and environment, and ends the process. */
-export function runPlugin<Conf>(plugin: Plugin<Conf>, sys: Sys): never {
+/** Runs the plugin with the process's arguments and environment, and ends the process. `TORTIE_TRACE` names a file for its trace. */
+export function runPlugin<Conf>(plugin: Plugin<Conf>, machine: Sys): never {
+  const environment = machine.environment();
+  const file = environment.TORTIE_TRACE;
+  const sys = file ? tracedSys(machine, { file, plugin: plugin.name, environment }) : machine;
   const deadline = startDeadline(sys);
-  sys.exit(exitCodeOf(plugin, deadline.sys, deadline));
+  return sys.exit(exitCodeOf(plugin, deadline.sys, deadline, environment));
 }
 
 /** The same, but returns the exit code. */
-export function exitCodeOf<Conf>(plugin: Plugin<Conf>, sys: Sys, deadline = noDeadline): number {
+export function exitCodeOf<Conf>(
+  plugin: Plugin<Conf>,
+  sys: Sys,
+  deadline = noDeadline,
+  environment = sys.environment(),
+): number {
   const flag = sys.args()[1];
   if (flag !== undefined) return runFlag(plugin, sys, flag);
-  const environment = sys.environment();
   const command = environment.CNI_COMMAND ?? "";
   if (command === "") {
     sys.write("stderr", aboutText(plugin.name));
@@ -113,17 +121,20 @@ function answer<Conf>(
     const environment = readEnvironment(variables);
     // Without a document, an error has the latest version.
     label = latestVersion;
-    const document = parseDocument(readStdin(sys));
+    const text = readStdin(sys);
+    sys.phase?.("configuration");
+    const document = parseDocument(text);
     label = labelOf(document);
     log = loggerOf(sys, plugin.name, environment, document);
     const command = commands.find((known) => known === environment.command);
     const source = { environment, document, common: readCommon(environment, document, command), log };
     const context = { sys, log, undo: undo.push, record: () => {} };
-    const text = operate(plugin, command as Command, source, context);
-    if (text !== undefined) writeResult(sys, text);
+    const result = operate(plugin, command as Command, source, context);
+    if (result !== undefined) writeResult(sys, result);
     return 0;
   } catch (error) {
     deadline.extend();
+    sys.phase?.("roll-back");
     undo.run(log);
     const answered = toCniError(error, log);
     log.error(answered.message, () => ({ code: answered.code, details: answered.details }));
@@ -144,7 +155,10 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
       recordPart(plugin.name, request, environment, context);
       isRecorded = true;
     };
-    const text = resultText(plugin.add(request, { ...context, record }), request.cniVersion);
+    context.sys.phase?.(plugin.name);
+    const result = plugin.add(request, { ...context, record });
+    context.sys.phase?.("answer");
+    const text = resultText(result, request.cniVersion);
     // An earlier ADD created it, and this one removed it.
     if (plugin.records && !isRecorded) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
     log.debug("end", () => ({ result: text }));
@@ -154,16 +168,21 @@ function operate<Conf>(plugin: Plugin<Conf>, command: Command, source: Source, c
     const netns = sandboxAtDel(context.sys, environment);
     if (netns === undefined) log.debug("continuing without the sandbox", () => ({ netns: environment.netns }));
     const request = { ...delRequest(source, plugin.parseConf), netns };
+    context.sys.phase?.(plugin.name);
     plugin.del(request, context);
     if (plugin.records) removePart(context.sys, { type: plugin.name, attachment: request.attachment });
   } else if (command === "CHECK") {
     const request = checkRequest(source, plugin.parseConf);
     refuseOwnNetns(context.sys, environment, "may be gone");
+    context.sys.phase?.(plugin.name);
     plugin.check(request, context);
   } else if (command === "STATUS") {
-    plugin.status(statusRequest(source, plugin.parseConf), context);
+    const request = statusRequest(source, plugin.parseConf);
+    context.sys.phase?.(plugin.name);
+    plugin.status(request, context);
   } else {
     const request = gcRequest(source, plugin.parseConf);
+    context.sys.phase?.(plugin.name);
     if (request === undefined) log.warning("nothing collected: the runtime did not pass the valid attachments");
     else collect(plugin, request, context);
   }

@@ -133,6 +133,13 @@ static JSValue monotonic_clock(JSContext *ctx, JSValueConst this, int argc, JSVa
   return JS_NewFloat64(ctx, monotonic_ms());
 }
 
+static JSValue cpu_clock(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
+  (void)this, (void)argc, (void)argv;
+  struct timespec used;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return JS_NewFloat64(ctx, (double)used.tv_sec * 1e3 + (double)used.tv_nsec / 1e6);
+}
+
 static JSValue sleep_ms(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
   (void)this, (void)argc;
   double milliseconds;
@@ -167,6 +174,7 @@ const JSCFunctionListEntry process_functions[] = {
     JS_CFUNC_DEF("pid", 0, process_id),
     JS_CFUNC_DEF("wallClock", 0, wall_clock),
     JS_CFUNC_DEF("monotonicMs", 0, monotonic_clock),
+    JS_CFUNC_DEF("cpuMs", 0, cpu_clock),
     JS_CFUNC_DEF("sleepMs", 1, sleep_ms),
     JS_CFUNC_DEF("randomBytes", 1, random_bytes),
 };

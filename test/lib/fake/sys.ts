@@ -187,6 +187,10 @@ export class FakeSys implements Sys {
     return this.machine.uptimeMs;
   }
 
+  cpuMs(): number {
+    return this.machine.uptimeMs;
+  }
+
   sleepMs(milliseconds: number): void {
     this.machine.nowMs += milliseconds;
     this.machine.uptimeMs += milliseconds;

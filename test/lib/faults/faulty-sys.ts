@@ -28,6 +28,7 @@ export function faultySys(sys: Sys, options: FaultOptions): Sys {
 
     wallClock: () => sys.wallClock(),
     monotonicMs: () => sys.monotonicMs(),
+    cpuMs: () => sys.cpuMs(),
     sleepMs: (milliseconds) => sys.sleepMs(milliseconds),
     randomBytes: (count) => sys.randomBytes(count),
 
