@@ -18,6 +18,8 @@ import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
 import { KeyedQueue } from "./ipam/keyed-queue.ts";
+import { Leaks, type LeaksOptions } from "./leaks/leaks.ts";
+import { Records } from "./leaks/records.ts";
 import { lockAgent } from "./lock.ts";
 import { Metrics } from "./metrics.ts";
 import { beginNetwork } from "./network/begin.ts";
@@ -27,6 +29,8 @@ import { type Answered, type Answerer, answer, serveMessage } from "./socket/ans
 import { parseMessage } from "./socket/parse.ts";
 import { type ServedSocket, serveSocket } from "./socket/server.ts";
 import { Spool } from "./spool.ts";
+import type { NodeAddresses } from "./start/node-address.ts";
+import { keepNode } from "./start/node-object.ts";
 import { determineNodename, writeNodename } from "./start/nodename.ts";
 import { type AgentLog, startNode, waitForDatastore } from "./start/start-node.ts";
 
@@ -55,9 +59,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     ends.push(() => datastore.close());
     await waitForDatastore({ datastore, log }, settings.waitsForDatastore, signal);
     const facts = { interfaces: readInterfaces, sourceTo };
-    await startNode(node, settings, { datastore, facts, around: poolContext(), log });
+    const addresses = await startNode(node, settings, { datastore, facts, around: poolContext(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
     const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, log);
+    const records = settings.nodenameFromRequest ? undefined : new Records(sys);
     const network =
       settings.network &&
       beginNetwork(settings.network, { node, datastore, transactions, sys, health, metrics, log, signal });
@@ -66,6 +71,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
       node: settings.nodenameFromRequest ? undefined : node,
       queue: new KeyedQueue(),
+      records,
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
       networkTroubles: network && (() => network.troubles()),
@@ -74,6 +80,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const { bgp } = settings;
     if (bgp !== undefined) ends.push(beginBgp(bgp, { node, datastore, health, metrics, log, signal }));
     const spool = followSpool(answerer, { sys, metrics, log, signal });
+    if (records !== undefined) {
+      const around = { node, addresses, datastore, transactions, records, heldBack: watch.heldBack, metrics };
+      followLeaks(settings, answerer, { ...around, sys, log, signal });
+    }
     const socket = await servePlugins(settings.socket, metrics, answerer);
     ends.push(() => socket.drain(drainMs));
     // Plugins take the file as the sign that the node is ready.
@@ -129,6 +139,22 @@ function followSpool(
   );
   spool.follow(signal);
   return spool;
+}
+
+interface LeakContext
+  extends AgentHost,
+    Pick<LeaksOptions, "node" | "datastore" | "transactions" | "records" | "heldBack"> {
+  /** As they were recorded at the start. */
+  readonly addresses: NodeAddresses;
+  readonly metrics: Metrics;
+}
+
+function followLeaks({ cluster, leakGraceSeconds }: AgentSettings, { queue }: Answerer, context: LeakContext): void {
+  const { node, addresses, datastore, signal } = context;
+  const isKubernetes = cluster.type === "kubernetes";
+  // In Kubernetes the Node is the kubelet's.
+  const keep = async () => void (isKubernetes || (await datastore.transact(() => keepNode(node, addresses))));
+  new Leaks({ ...context, isKubernetes, queue, graceSeconds: leakGraceSeconds, keepNode: keep }).follow(signal);
 }
 
 interface Watching {

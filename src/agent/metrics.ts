@@ -1,6 +1,9 @@
 /** Counters and gauges in Prometheus' text format (0.0.4). */
 type Labels = Readonly<Record<string, string>>;
 
+/** Values with their labels. */
+export type Readings = readonly (readonly [labels: Labels, value: number])[];
+
 /** Upper bounds in seconds; the last bucket has none. */
 const bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
@@ -22,11 +25,16 @@ export class Metrics {
 
   /** Reads the value at each scrape. **Omits a value that cannot be read**: a scrape must not end the agent. */
   reading(name: string, type: "counter" | "gauge", help: string, read: () => number): void {
+    this.readings(name, type, help, () => [[{}, read()]]);
+  }
+
+  /** The same for values with labels. */
+  readings(name: string, type: "counter" | "gauge", help: string, read: () => Readings): void {
     const { series } = this.#family(name, type, help);
     this.#readings.push(() => {
       series.clear();
       try {
-        series.set(name, read());
+        for (const [labels, value] of read()) series.set(name + textOf(labels), value);
       } catch {
         // For instance without /proc.
       }

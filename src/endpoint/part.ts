@@ -91,6 +91,12 @@ export function partNames(sys: Sys): readonly string[] {
   return namesIn(sys, partDirectory).filter(isRecord);
 }
 
+/** Whether any plugin has a part for the attachment. */
+export function hasAnyPart(sys: Sys, attachment: Attachment): boolean {
+  const start = `${attachmentKey(attachment)}:`;
+  return partNames(sys).some((name) => name.startsWith(start));
+}
+
 /** `undefined` if it does not exist. Throws `Error` if it is not a part. */
 export function readPart(sys: Sys, name: string): Part | undefined {
   const path = `${partDirectory}/${name}`;

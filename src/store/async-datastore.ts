@@ -24,8 +24,18 @@ export interface AsyncDatastore {
    * Reports all objects of a kind that match a filter, and then every change, until it is closed. Reconnects as needed, and misses nothing.
    */
   follow(kind: Kind, watcher: Watcher, filter?: Filter): Following;
+  /** Shows all objects of a kind at one revision, without holding all of them. Rejects with `StoreError`; the visitor has then seen some. */
+  visit(kind: Kind, visitor: (object: StoredObject) => void): Promise<void>;
+  /** The cluster's lease of this name, which one process at a time holds. */
+  lease(name: string): Lease;
   /** Ends all watches and connections. */
   close(): void;
+}
+
+/** **Saves work, and protects nothing**: a process that was frozen may act after its lease has expired. */
+export interface Lease {
+  /** Takes or renews it; resolves with whether the holder has it for the next `seconds`. Rejects with `StoreError`. */
+  hold(holder: string, seconds: number): Promise<boolean>;
 }
 
 export interface Watcher {

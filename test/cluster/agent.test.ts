@@ -36,7 +36,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`tortie-node${etcdIsMissing ? `: ${
       CALICO_IPV4POOL_CIDR: "10.244.0.0/16",
       CLUSTER_TYPE: "test",
     });
-    const keys = await etcd.dump();
+    const keys = await etcd.dump(resources);
     expect(Object.keys(keys)).toEqual([
       `${resources}/clusterinformations/default`,
       `${resources}/ippools/default-ipv4-ippool`,

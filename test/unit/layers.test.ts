@@ -67,6 +67,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "src/ipam",
     "src/store",
     "src/store/cluster",
+    "src/endpoint",
     "src/host",
     "src/net",
     "src/plan",

@@ -32,6 +32,8 @@ export class NodeStore implements AsyncStore {
   readonly #blocks: Blocks;
   readonly #followed: ReadonlyMap<Kind, Followed>;
   readonly #handles = new Map<string, StoredObject>();
+  /** Other nodes' blocks that this agent wrote, by CIDR: they may have addresses of this node. */
+  readonly borrowed = new Set<string>();
   /** Reads in progress, which concurrent requests for the same object share. */
   readonly #reading = new Map<string, Promise<StoreReply>>();
 
@@ -150,7 +152,7 @@ export class NodeStore implements AsyncStore {
   }
 
   /** Without a reply, the write may or may not have taken effect. */
-  #note({ op, key }: WriteRequest, reply: StoreReply | undefined): void {
+  #note({ op, key, object }: WriteRequest, reply: StoreReply | undefined): void {
     const name = nameOf(key);
     const written = op !== "delete" && reply !== undefined && "objects" in reply ? reply.objects[0] : undefined;
     if (key.kind === "IPAMHandle") {
@@ -160,6 +162,7 @@ export class NodeStore implements AsyncStore {
     }
     if (key.kind === "IPAMBlock") {
       if (written !== undefined) this.#learnBlock(written);
+      if (op !== "delete" && "cidr" in key && !this.#isOwn(object)) this.borrowed.add(key.cidr);
       return;
     }
     const followed = this.#followed.get(key.kind);

@@ -38,8 +38,12 @@ export interface AgentSettings {
   readonly bgp: BgpRole | undefined;
   readonly health: Listener | undefined;
   readonly metrics: Listener | undefined;
+  /** How long an address must look like a leak before it is released; 0: only those of nodes that are gone are. */
+  readonly leakGraceSeconds: number;
   readonly logLevel: LogLevel;
 }
+
+export const defaultLeakGraceSeconds = 900;
 
 export interface OwnAddress {
   /** `unset`: the address in the Node, and for IPv4 without one `autodetect`. Otherwise an address, with or without a prefix length. */
@@ -206,6 +210,7 @@ function agentSettings(settings: Settings, cluster: ClusterSettings): AgentSetti
     metrics: settings.FELIX_PROMETHEUSMETRICSENABLED
       ? { host: settings.FELIX_PROMETHEUSMETRICSHOST, port: settings.FELIX_PROMETHEUSMETRICSPORT ?? 9091 }
       : undefined,
+    leakGraceSeconds: settings.TORTIE_LEAK_GRACE_PERIOD ?? defaultLeakGraceSeconds,
     logLevel: settings.FELIX_LOGSEVERITYSCREEN ?? "info",
   };
 }

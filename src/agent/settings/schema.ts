@@ -118,6 +118,9 @@ const process = {
   FELIX_PROMETHEUSMETRICSHOST: text.describe("address to answer it on; default every address"),
   FELIX_PROMETHEUSMETRICSPORT: port.describe("its port; default 9091"),
   TORTIE_NODE_SOCKET: path.describe("socket that plugins ask; default /run/tortie/node.sock"),
+  TORTIE_LEAK_GRACE_PERIOD: numberBetween(0, 86_400, "seconds").describe(
+    "how long an address must look like a leak before it is released, in seconds, the same on all nodes; 0: only addresses of nodes that are gone are; default 900",
+  ),
   TORTIE_NODENAME_FROM_REQUEST: yesOrNo.describe(
     "serve every node that a request names, and record none: one agent that plays many, for tests; default false",
   ),

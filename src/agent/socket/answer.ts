@@ -17,6 +17,7 @@ import type { Endpoints } from "../endpoints/endpoints.ts";
 import type { Addresses } from "../ipam/addresses.ts";
 import type { Assignment } from "../ipam/assigner.ts";
 import type { KeyedQueue } from "../ipam/keyed-queue.ts";
+import type { Records } from "../leaks/records.ts";
 import { parseMessage } from "./parse.ts";
 import type { RequestText } from "./server.ts";
 
@@ -27,6 +28,8 @@ export interface Answerer {
   readonly node: string | undefined;
   /** Orders the requests of each attachment. */
   readonly queue: KeyedQueue;
+  /** What plugins record on this node; `undefined` if the agent serves many nodes. */
+  readonly records: Records | undefined;
   /** Executes what an earlier DEL of the attachment left in the spool. */
   readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why writes are not allowed now. */
@@ -111,11 +114,17 @@ async function serve(answerer: Answerer, message: Message): Promise<ResultMessag
   }
 }
 
-async function execute({ addresses, endpoints, networkTroubles }: Answerer, message: Message): Promise<ResultMessage> {
+async function execute(
+  { addresses, endpoints, records, networkTroubles }: Answerer,
+  message: Message,
+): Promise<ResultMessage> {
   const { nodename: node, deadlineMs: ms } = message;
   switch (message.op) {
-    case "assign":
-      return assignResult(await addresses.assign({ ...message, node, ...workloadOf(message) }, ms));
+    case "assign": {
+      const assignment = await addresses.assign({ ...message, node, ...workloadOf(message) }, ms);
+      records?.noteAssigned(attachmentOf(message.attachment));
+      return assignResult(assignment);
+    }
     case "release":
       return resultOf(await addresses.release({ node, ...workloadOf(message) }, ms));
     case "held":
@@ -137,6 +146,7 @@ async function execute({ addresses, endpoints, networkTroubles }: Answerer, mess
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
     case "put-endpoint":
+      records?.requireOwned(attachmentOf(message.attachment));
       await endpoints.put({ ...message, node, ...workloadOf(message) }, ms);
       return {};
     case "delete-endpoint":

@@ -35,6 +35,11 @@ export function* recordNode(name: string, addresses: NodeAddresses): Transaction
   throw new TooManyConflicts(`record node "${name}"`);
 }
 
+/** Records the node if it is not recorded, and leaves it alone otherwise. */
+export function* keepNode(name: string, addresses: NodeAddresses): Transaction<void> {
+  if ((yield* read({ kind: "Node", name })) === undefined) yield* create(newNode(name, addresses));
+}
+
 /** Throws `AddressConflict` if another Node has one of the addresses. */
 export function* checkAddresses(name: string, addresses: NodeAddresses): Transaction<void> {
   const own = Object.values(addresses).map(addressOf);

@@ -13,7 +13,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { driveAsync, read } from "../../store/transaction.ts";
 import type { AgentSettings } from "../settings/read.ts";
 import { clusterKey, recordCluster } from "./cluster-information.ts";
-import { type NodeFacts, ownAddresses } from "./node-address.ts";
+import { type NodeAddresses, type NodeFacts, ownAddresses } from "./node-address.ts";
 import { checkAddresses, recordNode } from "./node-object.ts";
 import { makeDefaultPools } from "./pools.ts";
 
@@ -51,23 +51,33 @@ export async function waitForDatastore(
   }
 }
 
-/** Rejects with the error that prevents the node's start. */
-export async function startNode(name: string, settings: AgentSettings, context: StartContext): Promise<void> {
+/** Resolves with the node's addresses as they are recorded. Rejects with the error that prevents the node's start. */
+export async function startNode(name: string, settings: AgentSettings, context: StartContext): Promise<NodeAddresses> {
   await context.datastore.transact(() => recordCluster(settings.clusterTypes));
-  if (settings.recordsAddresses && !settings.nodenameFromRequest) await recordAddresses(name, settings, context);
+  const addresses = settings.nodenameFromRequest ? {} : await record(name, settings, context);
   await makePools(settings, context);
+  return addresses;
 }
 
-async function recordAddresses(
+/** In etcd a node is also recorded without addresses: one that is not counts as gone. */
+async function record(name: string, settings: AgentSettings, context: StartContext): Promise<NodeAddresses> {
+  const { datastore, log } = context;
+  const addresses = settings.recordsAddresses ? await findAddresses(name, settings, context) : {};
+  if (!settings.recordsAddresses && settings.cluster.type === "kubernetes") return addresses;
+  const isNew = await datastore.transact(() => recordNode(name, addresses));
+  log.info({ node: name, ips: Object.values(addresses), isNew }, "node recorded");
+  return addresses;
+}
+
+async function findAddresses(
   name: string,
   { addresses: wanted, checksAddresses }: AgentSettings,
-  { datastore, facts, log }: StartContext,
-): Promise<void> {
+  { datastore, facts }: StartContext,
+): Promise<NodeAddresses> {
   const node = await driveAsync(read({ kind: "Node", name }), datastore.store);
   const addresses = await ownAddresses(wanted, node, facts);
   if (checksAddresses) await driveAsync(checkAddresses(name, addresses), datastore.store);
-  const isNew = await datastore.transact(() => recordNode(name, addresses));
-  log.info({ node: name, ips: Object.values(addresses), isNew }, "node recorded");
+  return addresses;
 }
 
 async function makePools({ pools }: AgentSettings, { datastore, around, log }: StartContext): Promise<void> {

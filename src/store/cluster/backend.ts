@@ -2,6 +2,7 @@
  * The interface of a cluster datastore's driver: one request for one object, listings, and watches. Code that both drivers need (retries,
  * waits, damaged objects) is in this directory.
  */
+import type { Lease } from "../async-datastore.ts";
 import type { Filter } from "../filter.ts";
 import type { Key } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
@@ -11,8 +12,9 @@ import { type ObjectRef, StoreError } from "../store-error.ts";
 export interface Backend {
   /** `undefined` if there is none. Rejects with `DamagedError` if the object is invalid. */
   read(key: Key): Promise<StoredObject | undefined>;
-  /** The driver may ignore the filter. */
-  list(kind: Kind, filter: Filter): Promise<Listing>;
+  /** All objects of a kind at one revision, page by page. The driver may ignore the filter. */
+  pages(kind: Kind, filter: Filter): AsyncIterable<Listing>;
+  lease(name: string): Lease;
   /** The object as stored; `undefined` if it exists already. */
   create(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
   /** The object as stored; `undefined` if it was changed or removed since it was read. */
@@ -30,6 +32,19 @@ export interface Listing {
   readonly damaged: readonly StoreError[];
   /** The revision of the whole store, for `changes`. */
   readonly revision: string;
+}
+
+/** All pages in one. */
+export async function listAll(backend: Pick<Backend, "pages">, kind: Kind, filter: Filter): Promise<Listing> {
+  const objects: StoredObject[] = [];
+  const damaged: StoreError[] = [];
+  let revision = "";
+  for await (const page of backend.pages(kind, filter)) {
+    objects.push(...page.objects);
+    damaged.push(...page.damaged);
+    revision = page.revision;
+  }
+  return { objects, damaged, revision };
 }
 
 /** With the revision from which `changes` can continue. */

@@ -27,6 +27,13 @@ export function clusterDatastore(backend: Backend, options: AsyncDatastoreOption
         },
       };
     },
+    async visit(kind, visitor) {
+      for await (const { objects, damaged } of backend.pages(kind, {})) {
+        for (const error of damaged) onDamaged(error);
+        for (const object of objects) visitor(object);
+      }
+    },
+    lease: (name) => backend.lease(name),
     close() {
       for (const following of open) following.close();
       backend.close();

@@ -11,7 +11,7 @@ import { type Filter, matches } from "../filter.ts";
 import { keyOf } from "../key.ts";
 import type { Kind } from "../object.ts";
 import { StoreError } from "../store-error.ts";
-import { type Backend, type Change, Compacted } from "./backend.ts";
+import { type Backend, type Change, Compacted, listAll } from "./backend.ts";
 
 const firstPauseMs = 50;
 const maxPauseMs = 5000;
@@ -59,7 +59,7 @@ async function tellAll(
   watcher: Watcher,
   signal: AbortSignal,
 ): Promise<string> {
-  const { objects, damaged, revision } = await backend.list(kind, filter);
+  const { objects, damaged, revision } = await listAll(backend, kind, filter);
   if (signal.aborted) return revision;
   watcher.all(objects.filter((object) => matches(object, filter)));
   for (const error of damaged) watcher.trouble(error);

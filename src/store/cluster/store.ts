@@ -13,7 +13,7 @@ import type { Key } from "../key.ts";
 import type { StoredObject } from "../object.ts";
 import type { StoreError } from "../store-error.ts";
 import type { AsyncStore, StoreReply, StoreRequest } from "../transaction.ts";
-import { type Backend, Compacted, Unanswered } from "./backend.ts";
+import { type Backend, Compacted, listAll, Unanswered } from "./backend.ts";
 
 export interface ClusterStoreOptions {
   readonly deadlineMs: number;
@@ -57,7 +57,7 @@ async function listed(
   { deadlineMs, onDamaged }: ClusterStoreOptions,
   { kind, filter, isWhole }: Extract<StoreRequest, { op: "list" }>,
 ): Promise<readonly StoredObject[]> {
-  const { objects, damaged } = await persist(deadlineMs, () => backend.list(kind, filter));
+  const { objects, damaged } = await persist(deadlineMs, () => listAll(backend, kind, filter));
   for (const error of damaged) {
     if (isWhole) throw error;
     onDamaged(error);

@@ -5,7 +5,15 @@
  *     update    if the key was not modified     put
  *     delete    if the key was not modified     delete
  */
-import { type About, type Backend, type Change, Compacted, type Listing, Unanswered } from "../cluster/backend.ts";
+import {
+  type About,
+  type Backend,
+  type Change,
+  Compacted,
+  type Listing,
+  listAll,
+  Unanswered,
+} from "../cluster/backend.ts";
 import { DamagedError } from "../damage.ts";
 import { objectFault } from "../decode.ts";
 import type { Filter } from "../filter.ts";
@@ -15,6 +23,7 @@ import type { Kind, StoredObject } from "../object.ts";
 import { nameOf } from "../object-name.ts";
 import { StoreError } from "../store-error.ts";
 import { EtcdClient, type EtcdSettings } from "./client.ts";
+import { etcdLease } from "./lease.ts";
 import { keyAt, pathOf, prefixOf } from "./paths.ts";
 import type { KeyValue, RangeResponse, TxnResponse, WatchResponse } from "./protocol.ts";
 import { decodeValue, encodeValue } from "./values.ts";
@@ -33,7 +42,8 @@ export function etcdBackend(settings: EtcdSettings, timeoutMs: number, pageSize 
   const access = { client, timeoutMs, pageSize };
   return {
     read: (key) => read(access, key),
-    list: (kind, filter) => list(access, kind, filter),
+    pages: (kind, filter) => pages(access, kind, filter),
+    lease: (name) => etcdLease(client, name, timeoutMs),
     create: (key, object) => put(access, "create", key, object),
     update: (key, object) => put(access, "update", key, object),
     remove: (key, object) => remove(access, key, object),
@@ -45,7 +55,7 @@ export function etcdBackend(settings: EtcdSettings, timeoutMs: number, pageSize 
 async function read(access: Access, key: Key): Promise<StoredObject | undefined> {
   const path = pathOf(key);
   if (path === undefined) {
-    const { objects } = await list(access, key.kind, {});
+    const { objects } = await listAll({ pages: (kind, filter) => pages(access, kind, filter) }, key.kind, {});
     return objects.find(({ metadata }) => metadata.name === nameOf(key));
   }
   const { client, timeoutMs } = access;
@@ -55,12 +65,10 @@ async function read(access: Access, key: Key): Promise<StoredObject | undefined>
 }
 
 /** All pages have the revision of the first one. */
-async function list({ client, pageSize }: Access, kind: Kind, filter: Filter): Promise<Listing> {
-  const objects: StoredObject[] = [];
-  const damaged: StoreError[] = [];
+async function* pages({ client, pageSize }: Access, kind: Kind, filter: Filter): AsyncGenerator<Listing> {
   const prefix = prefixOf(kind, filter);
   // A kind that etcd does not store never changes; this revision always exists.
-  if (prefix === undefined) return { objects, damaged, revision: "0" };
+  if (prefix === undefined) return yield { objects: [], damaged: [], revision: "0" };
   const rangeEnd = endOf(prefix);
   let key = Buffer.from(prefix);
   for (let revision = "0"; ; ) {
@@ -72,9 +80,12 @@ async function list({ client, pageSize }: Access, kind: Kind, filter: Filter): P
       pageTimeoutMs,
     );
     if (revision === "0") revision = header.revision;
+    const objects: StoredObject[] = [];
+    const damaged: StoreError[] = [];
     for (const kv of kvs) collect(kind, kv, objects, damaged);
+    yield { objects, damaged, revision };
     const last = kvs[kvs.length - 1];
-    if (!more || last === undefined) return { objects, damaged, revision };
+    if (!more || last === undefined) return;
     key = Buffer.concat([last.key, Buffer.of(0)]);
   }
 }

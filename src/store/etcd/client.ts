@@ -40,11 +40,17 @@ export class EtcdClient {
   }
 
   /** Rejects with `Unanswered`, `Compacted` or `StoreError`. */
-  async call<Response>(method: "Range" | "Txn", request: object, about: About, timeoutMs: number): Promise<Response> {
+  async call<Response>(
+    method: "Range" | "Txn" | "LeaseGrant",
+    request: object,
+    about: About,
+    timeoutMs: number,
+  ): Promise<Response> {
+    const definition = method === "LeaseGrant" ? methods.Lease.LeaseGrant : methods.KV[method];
     const channel = await this.#channels.current(about);
     const metadata = await this.#metadata(channel, about, timeoutMs);
     try {
-      return await unary<Response>(channel, methods.KV[method] as Method, request, metadata, timeoutMs);
+      return await unary<Response>(channel, definition as Method, request, metadata, timeoutMs);
     } catch (error) {
       if (!hasCode(error, unknownToken) || this.#user === undefined) throw this.#refusal(error, about, channel);
       this.#token = undefined;

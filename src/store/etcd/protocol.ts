@@ -27,6 +27,10 @@ export interface TxnResponse {
   readonly succeeded: boolean;
 }
 
+export interface LeaseGrantResponse {
+  readonly ID: string;
+}
+
 export interface AuthenticateResponse {
   readonly token: string;
 }
@@ -71,6 +75,7 @@ const etcdserverpb = {
   KV: { methods: { Range: unary("Range"), Txn: unary("Txn") } },
   Watch: { methods: { Watch: { ...unary("Watch"), requestStream: true, responseStream: true } } },
   Auth: { methods: { Authenticate: unary("Authenticate") } },
+  Lease: { methods: { LeaseGrant: unary("LeaseGrant") } },
   ResponseHeader: message({ revision: ["int64", 3] }),
   RangeRequest: message({
     key: ["bytes", 1],
@@ -83,7 +88,7 @@ const etcdserverpb = {
     kvs: ["mvccpb.KeyValue", 2, "repeated"],
     more: ["bool", 3],
   }),
-  PutRequest: message({ key: ["bytes", 1], value: ["bytes", 2] }),
+  PutRequest: message({ key: ["bytes", 1], value: ["bytes", 2], lease: ["int64", 3] }),
   DeleteRangeRequest: message({ key: ["bytes", 1] }),
   RequestOp: message(
     { requestPut: ["PutRequest", 2], requestDeleteRange: ["DeleteRangeRequest", 3] },
@@ -122,11 +127,13 @@ const etcdserverpb = {
     cancelReason: ["string", 6],
     events: ["mvccpb.Event", 11, "repeated"],
   }),
+  LeaseGrantRequest: message({ TTL: ["int64", 1], ID: ["int64", 2] }),
+  LeaseGrantResponse: message({ ID: ["int64", 2], TTL: ["int64", 3] }),
   AuthenticateRequest: message({ name: ["string", 1], password: ["string", 2] }),
   AuthenticateResponse: message({ token: ["string", 2] }),
 };
 
-const services = ["KV", "Watch", "Auth"] as const;
+const services = ["KV", "Watch", "Auth", "Lease"] as const;
 type Service = (typeof services)[number];
 
 /** By the name of the service. */

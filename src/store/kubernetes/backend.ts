@@ -14,6 +14,7 @@ import { type Key, keyOf } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./api.ts";
+import { kubernetesLease } from "./lease.ts";
 import { patchOfNode } from "./node.ts";
 import { decodeObject, encodeObject, isHalfDeleted, isInternal, otherUid } from "./objects.ts";
 import { type PodEndpoint, patchOfEndpoint, patchOfRemoval } from "./pod.ts";
@@ -38,7 +39,8 @@ export function kubernetesBackend(api: Api, group: ApiGroup, timeoutMs: number, 
   const access = { api, group, timeoutMs, pageSize };
   return {
     read: (key) => read(access, key),
-    list: (kind, filter) => list(access, kind, filter),
+    pages: (kind, filter) => pages(access, kind, filter),
+    lease: (name) => kubernetesLease(api, name, timeoutMs),
     create: (key, object) => create(access, key, object),
     update: (key, object) => update(access, key, object),
     remove: (key, object) => remove(access, key, object),
@@ -71,44 +73,37 @@ function requireOwn(key: Key, object: StoredObject): StoredObject {
   });
 }
 
-async function list(access: Access, kind: Kind, filter: Filter): Promise<Listing> {
-  if (kind === "Profile") return await listProfiles(access);
-  const objects: StoredObject[] = [];
-  const damaged: StoreError[] = [];
-  const { items, revision } = await listAll(access, kind, resourceOf(kind, access.group).path, filter);
-  for (const raw of items) collect(access, kind, raw, objects, damaged);
-  return { objects, damaged, revision };
+async function* pages(access: Access, kind: Kind, filter: Filter): AsyncGenerator<Listing> {
+  if (kind === "Profile") return yield await listProfiles(access);
+  for await (const page of rawPages(access, kind, resourceOf(kind, access.group).path, filter)) {
+    const objects: StoredObject[] = [];
+    const damaged: StoreError[] = [];
+    for (const raw of page.items) collect(access, kind, raw, objects, damaged);
+    yield { objects, damaged, revision: page.metadata.resourceVersion };
+  }
 }
 
 async function listProfiles(access: Access): Promise<Listing> {
-  const namespaces = await listAll(access, "Profile", "/api/v1/namespaces", {});
-  const accounts = await listAll(access, "Profile", serviceAccountsPath, {});
-  const objects = [
-    defaultProfile,
-    ...namespaces.items.map(profileOfNamespace),
-    ...accounts.items.map(profileOfServiceAccount),
-  ];
-  return { objects, damaged: [], revision: namespaces.revision };
+  const objects: StoredObject[] = [defaultProfile];
+  let revision = "";
+  for await (const { items, metadata } of rawPages(access, "Profile", "/api/v1/namespaces", {})) {
+    objects.push(...items.map(profileOfNamespace));
+    revision = metadata.resourceVersion;
+  }
+  for await (const { items } of rawPages(access, "Profile", serviceAccountsPath, {}))
+    objects.push(...items.map(profileOfServiceAccount));
+  return { objects, damaged: [], revision };
 }
 
-async function listAll(
-  access: Access,
-  kind: Kind,
-  path: string,
-  filter: Filter,
-): Promise<{ readonly items: readonly Raw[]; readonly revision: string }> {
-  const items: Raw[] = [];
-  let revision = "";
+async function* rawPages(access: Access, kind: Kind, path: string, filter: Filter): AsyncGenerator<ListBody> {
   for (let next: string | undefined = ""; next !== undefined; ) {
     const query = new URLSearchParams({ limit: String(access.pageSize) });
     narrow(query, kind, filter);
     if (next !== "") query.set("continue", next);
     const body = await listPage(access, kind, `${path}?${query}`);
-    items.push(...body.items);
-    revision = body.metadata.resourceVersion;
+    yield body;
     next = body.metadata.continue || undefined;
   }
-  return { items, revision };
 }
 
 async function listPage({ api }: Access, kind: Kind, path: string): Promise<ListBody> {

@@ -65,7 +65,7 @@ interface PodStatus {
   readonly podIPs?: readonly { readonly ip: string }[];
 }
 
-/** Includes the pod's own annotations, which hold its requests. Before the pod is scheduled, its endpoint has no node. */
+/** Includes the pod's own annotations, which hold its requests, and the phase of one that has finished. Before the pod is scheduled, its endpoint has no node. */
 export function decodePod(pod: Raw): PodEndpoint {
   const { name, uid, resourceVersion, creationTimestamp, labels, annotations = {} } = pod.metadata;
   const namespace = String(pod.metadata.namespace);
@@ -99,7 +99,14 @@ export function decodePod(pod: Raw): PodEndpoint {
       interfaceName: hostInterfacePrefix + createHash("sha1").update(`${namespace}.${name}`).digest("hex").slice(0, 11),
       ...(ports.length > 0 && { ports }),
     },
+    ...(isFinished(pod) && { status: { phase: (pod.status as PodStatus).phase } }),
   };
+}
+
+/** Whether all its containers have ended for good: it keeps no address. */
+function isFinished({ status }: Raw): boolean {
+  const { phase } = (status ?? {}) as PodStatus;
+  return phase === "Failed" || phase === "Succeeded";
 }
 
 /** A merge patch of `pods/status`. It fails if another pod has the name by now. */
@@ -115,12 +122,12 @@ export function patchOfRemoval({ metadata: { uid, resourceVersion } }: PodEndpoi
 }
 
 /** With prefix lengths; none of a pod in the node's own network. The kubelet's report takes precedence over the plugin's annotation, because it follows the sandbox. */
-function addressesOf({ metadata, spec, status }: Raw): readonly string[] {
-  const { annotations = {}, deletionTimestamp } = metadata;
-  const { phase, podIP, podIPs = [] } = (status ?? {}) as PodStatus;
+function addressesOf(pod: Raw): readonly string[] {
+  const { annotations = {}, deletionTimestamp } = pod.metadata;
+  const { podIP, podIPs = [] } = (pod.status ?? {}) as PodStatus;
   const isReleased = deletionTimestamp !== undefined && annotations[podIp] === "";
-  const { hostNetwork = false } = (spec ?? {}) as PodSpec;
-  if (hostNetwork || phase === "Failed" || phase === "Succeeded" || isReleased) return [];
+  const { hostNetwork = false } = (pod.spec ?? {}) as PodSpec;
+  if (hostNetwork || isFinished(pod) || isReleased) return [];
   const sources = [
     podIPs.map(({ ip }) => ip),
     [podIP ?? ""],

@@ -55,6 +55,10 @@ export class Agent {
     return agent;
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   /** Waits for a log line with this message. */
   async says(message: string): Promise<Readonly<Record<string, unknown>>> {
     for (const deadline = Date.now() + 20_000; ; await sleep(20)) {

@@ -96,6 +96,21 @@ export class Etcd {
     await this.post("kv/put", { key: encode(key), value: encode(value) });
   }
 
+  /** Writes many keys, several in a transaction. */
+  async putAll(entries: readonly (readonly [key: string, value: string])[]): Promise<void> {
+    const perTransaction = 100;
+    for (let at = 0; at < entries.length; at += perTransaction) {
+      const puts = entries.slice(at, at + perTransaction);
+      const success = puts.map(([key, value]) => ({ request_put: { key: encode(key), value: encode(value) } }));
+      await this.post("kv/txn", { success });
+    }
+  }
+
+  /** The server's own metrics, in Prometheus' text format. */
+  async metrics(): Promise<string> {
+    return await (await fetch(`${this.#metrics}/metrics`)).text();
+  }
+
   async clear(prefix = "/calico/"): Promise<void> {
     await this.post("kv/deleterange", range(prefix));
   }

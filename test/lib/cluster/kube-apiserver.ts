@@ -232,6 +232,8 @@ function pathOf({ kind }: Manifest): string {
     ServiceAccount: "/api/v1/namespaces/kube-system/serviceaccounts",
     ClusterRole: `${rbac}/clusterroles`,
     ClusterRoleBinding: `${rbac}/clusterrolebindings`,
+    Role: `${rbac}/namespaces/kube-system/roles`,
+    RoleBinding: `${rbac}/namespaces/kube-system/rolebindings`,
   };
   const path = paths[kind];
   if (path === undefined) throw new Error(`no path is known for ${kind}`);

@@ -36,7 +36,10 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
   const text = typeof message === "string" ? message : JSON.stringify(message);
   const endpoints = new Endpoints(datastore.store, true);
   const settle = async () => {};
-  return answer({ addresses, endpoints, queue, settle, node, heldBack: () => heldBack, onAnswer }, { text });
+  return answer(
+    { addresses, endpoints, queue, records: undefined, settle, node, heldBack: () => heldBack, onAnswer },
+    { text },
+  );
 }
 
 describe("answer()", () => {
@@ -113,6 +116,7 @@ describe("answer()", () => {
       addresses,
       endpoints,
       queue,
+      records: undefined,
       settle: async () => {},
       node: undefined,
       heldBack: () => undefined,

@@ -10,6 +10,8 @@ export interface MemoryDatastore extends AsyncDatastore {
   readonly memory: MemoryStore;
   /** Whether it fails to answer. */
   isAway: boolean;
+  /** The holder of the lease, which never expires. */
+  holder: string | undefined;
   /** The requests so far, as `op kind`. */
   readonly requests: string[];
 }
@@ -35,6 +37,7 @@ export function memoryDatastore(): MemoryDatastore {
   const datastore: MemoryDatastore = {
     memory,
     isAway: false,
+    holder: undefined,
     requests,
     isNodesOwn: false,
     store,
@@ -45,6 +48,17 @@ export function memoryDatastore(): MemoryDatastore {
       followers.push({ kind, watcher, filter });
       return { close: () => undefined };
     },
+    async visit(kind, visitor) {
+      const reply = await store.handle({ op: "list", kind, filter: {}, isWhole: false });
+      if ("objects" in reply) for (const object of reply.objects) visitor(object);
+    },
+    lease: () => ({
+      async hold(candidate) {
+        await later();
+        datastore.holder ??= candidate;
+        return datastore.holder === candidate;
+      },
+    }),
     close: () => undefined,
   };
   return datastore;

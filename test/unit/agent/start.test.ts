@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { NodeInterface } from "../../../src/agent/address/choose.ts";
 import { readAgentSettings } from "../../../src/agent/settings/read.ts";
+import { keepNode } from "../../../src/agent/start/node-object.ts";
 import { determineNodename, writeNodename } from "../../../src/agent/start/nodename.ts";
 import { type StartContext, startNode, waitForDatastore } from "../../../src/agent/start/start-node.ts";
 import { nodeSys } from "../../../src/host/node.ts";
@@ -32,8 +33,8 @@ function ground({ datastore, interfaces = [{ name: "eth0", addresses: ["192.0.2.
   };
 }
 
-function start(world: World, environment: object = {}): Promise<void> {
-  return startNode("n1", readAgentSettings({ ...etcd, ...environment }).settings, ground(world));
+async function start(world: World, environment: object = {}): Promise<void> {
+  await startNode("n1", readAgentSettings({ ...etcd, ...environment }).settings, ground(world));
 }
 
 const one = ({ memory }: MemoryDatastore, kind: "Node" | "IPPool", name: string): StoredObject | undefined =>
@@ -132,10 +133,20 @@ describe("startNode()", () => {
     expect(one(datastore, "Node", "n1")).toBeDefined();
   });
 
-  test("where something else makes routes, the Node is left alone", async () => {
+  test("where something else makes routes, the Node gets no address, but exists in etcd: a node without one counts as gone", async () => {
     const datastore = memoryDatastore();
     await start({ datastore }, { CALICO_NETWORKING_BACKEND: "none" });
+    expect(datastore.memory.all("Node").map(({ spec }) => spec)).toEqual([{}]);
+    datastore.memory.objects.clear();
+    await start({ datastore }, { CALICO_NETWORKING_BACKEND: "none", DATASTORE_TYPE: "kubernetes" });
     expect(datastore.memory.all("Node")).toEqual([]);
+  });
+
+  test("keepNode() records a Node again that was deleted, and changes none", async () => {
+    const datastore = memoryDatastore();
+    await datastore.transact(() => keepNode("n1", { 4: "192.0.2.10/24" }));
+    await datastore.transact(() => keepNode("n1", { 4: "192.0.2.11/24" }));
+    expect(one(datastore, "Node", "n1")?.spec).toEqual({ bgp: { ipv4Address: "192.0.2.10/24" } });
   });
 });
 

@@ -47,12 +47,14 @@ export function scriptedBackend(): ScriptedBackend {
     log,
     watches,
     read: (key) => asked("read", key, () => objects.get(nameOf(key))),
-    list: (kind) =>
-      asked("list", { kind, name: "" }, () => ({
+    async *pages(kind) {
+      yield await asked("list", { kind, name: "" }, () => ({
         objects: [...objects.values()],
         damaged: [],
         revision: String(revision),
-      })),
+      }));
+    },
+    lease: () => ({ hold: async () => true }),
     create: (key, object) => asked("create", key, () => (objects.has(nameOf(key)) ? undefined : store(object))),
     update: (key, object) => asked("update", key, () => (isCurrent(object) ? store(object) : undefined)),
     remove: (key, object) => asked("delete", key, () => isCurrent(object) && objects.delete(nameOf(key))),

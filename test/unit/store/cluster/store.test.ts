@@ -107,7 +107,9 @@ describe("damage", () => {
     const told: unknown[] = [];
     const backend = {
       ...scriptedBackend(),
-      list: async () => ({ objects: [handle(1)], damaged: [damage], revision: "1" }),
+      async *pages() {
+        yield { objects: [handle(1)], damaged: [damage], revision: "1" };
+      },
     };
     const { transact } = clusterDatastore(backend, { onDamaged: (error) => told.push(error) });
     expect(await transact(() => list("IPAMHandle"))).toEqual([handle(1)]);

@@ -1,0 +1,59 @@
+/**
+ * This node's records of attachments (`src/endpoint`), which plugins write in `/run/tortie`, as evidence that an address is in use.
+ *
+ * **A missing record proves nothing unless the agent sees the directory of the plugins**: it may run in a container without it.
+ */
+import { anyRecord, hasEndpoint } from "../../endpoint/endpoint.ts";
+import { hasAnyPart, partNames } from "../../endpoint/part.ts";
+import { CoreError } from "../../errors/core-error.ts";
+import type { Sys } from "../../host/sys.ts";
+import { type Attachment, attachmentKey } from "../../identity/attachment.ts";
+
+/** The addresses were taken for a leak and released while the plugin did not run: it was frozen for longer than the grace period. */
+class Released extends CoreError {
+  override readonly name = "Released";
+  readonly kind = "timeout";
+
+  constructor({ network, containerId, ifname }: Attachment) {
+    super(
+      `cannot record "${network}/${containerId}/${ifname}": its addresses were released, because it was not recorded in time`,
+    );
+  }
+}
+
+export class Records {
+  readonly #sys: Sys;
+  #isSeen = false;
+  #isBlind = false;
+  /** Attachments whose addresses were released as leaks, and were not assigned since. */
+  readonly #released = new Set<string>();
+
+  constructor(sys: Sys) {
+    this.#sys = sys;
+  }
+
+  has(attachment: Attachment): boolean {
+    return hasEndpoint(this.#sys, attachment) || hasAnyPart(this.#sys, attachment);
+  }
+
+  /** Whether a missing record means that the attachment does not exist. */
+  isEvidence(): boolean {
+    this.#isSeen ||= anyRecord(this.#sys) || partNames(this.#sys).length > 0;
+    return this.#isSeen && !this.#isBlind;
+  }
+
+  /** Addresses were assigned to it. */
+  noteAssigned(attachment: Attachment): void {
+    this.#released.delete(attachmentKey(attachment));
+  }
+
+  noteReleased(attachment: Attachment): void {
+    this.#released.add(attachmentKey(attachment));
+  }
+
+  /** Its plugin has written its record by now. Throws `Released`. */
+  requireOwned(attachment: Attachment): void {
+    if (this.#released.has(attachmentKey(attachment))) throw new Released(attachment);
+    this.#isBlind ||= !this.has(attachment);
+  }
+}
