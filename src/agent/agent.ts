@@ -6,11 +6,12 @@
 import type { Server } from "node:http";
 import { CoreError } from "../errors/core-error.ts";
 import type { Sys } from "../host/sys.ts";
+import type { NodeStatusMessage } from "../node-protocol/messages.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { poolContext } from "./address/pool-context.ts";
-import { beginBgp } from "./bgp/bgp.ts";
+import { type Bgp, beginBgp } from "./bgp/bgp.ts";
 import { NodeStore } from "./datastore/node-store.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
@@ -66,6 +67,8 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const network =
       settings.network &&
       beginNetwork(settings.network, { node, datastore, transactions, sys, health, metrics, log, signal });
+    const bgp = settings.bgp && beginBgp(settings.bgp, { node, datastore, health, metrics, log, signal });
+    if (bgp !== undefined) ends.push(() => bgp.close());
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
@@ -75,10 +78,9 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
       networkTroubles: network && (() => network.troubles()),
+      describeNode: () => describeNode(node, settings, health, bgp),
       onAnswer: observer(metrics, log),
     };
-    const { bgp } = settings;
-    if (bgp !== undefined) ends.push(beginBgp(bgp, { node, datastore, health, metrics, log, signal }));
     const spool = followSpool(answerer, { sys, metrics, log, signal });
     if (records !== undefined) {
       const around = { node, addresses, datastore, transactions, records, heldBack: watch.heldBack, metrics };
@@ -97,6 +99,23 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
   } finally {
     for (const end of ends.reverse()) await end();
   }
+}
+
+/** For `tortie node status`. */
+function describeNode(
+  nodename: string,
+  { cluster, network }: AgentSettings,
+  health: Health,
+  bgp: Bgp | undefined,
+): NodeStatusMessage {
+  const sessions = bgp?.sessions.map(({ neighbour: peer, ...session }) => ({ peer, ...session }));
+  return {
+    nodename,
+    datastore: cluster.type,
+    notReady: health.reasons(),
+    networking: network === undefined ? "none" : network.usesBgp ? "bird" : "vxlan",
+    ...(sessions !== undefined && { bgp: sessions }),
+  };
 }
 
 async function serve(settings: AgentSettings, health: Health, metrics: Metrics): Promise<readonly Server[]> {

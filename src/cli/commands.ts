@@ -4,6 +4,7 @@ import type { Command } from "./definition.ts";
 import { doctorCommand } from "./doctor/command.ts";
 import { installCommand } from "./install/command.ts";
 import { ipamCommands } from "./ipam/commands.ts";
+import { nodeStatusCommand } from "./node-status/command.ts";
 import { planCommand } from "./plan/command.ts";
 import { profileCommand } from "./profile/command.ts";
 import { resourceCommands } from "./resources/commands.ts";
@@ -12,6 +13,7 @@ import { versionCommand } from "./version.ts";
 /** The first words of commands that have two, and their subjects. */
 export const groups: Readonly<Record<string, string>> = {
   ipam: "Show and repair the addresses of pods",
+  node: "Show the node agent and its neighbours",
 };
 
 const working = [
@@ -19,6 +21,7 @@ const working = [
   planCommand,
   doctorCommand,
   ...ipamCommands,
+  nodeStatusCommand,
   ...resourceCommands,
   profileCommand,
   versionCommand,

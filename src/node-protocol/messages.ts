@@ -120,6 +120,11 @@ export interface DeleteEndpointMessage extends Envelope {
   readonly pod?: PodMessage | undefined;
 }
 
+/** What the agent knows of itself and of the node's network, for `tortie node status`. */
+export interface NodeMessage extends Envelope {
+  readonly op: "node";
+}
+
 export type Message =
   | AssignMessage
   | ReleaseMessage
@@ -130,7 +135,8 @@ export type Message =
   | PoolsMessage
   | NetworkMessage
   | PutEndpointMessage
-  | DeleteEndpointMessage;
+  | DeleteEndpointMessage
+  | NodeMessage;
 
 /** Messages that can wait: a plugin that cannot reach the agent leaves them in the spool. */
 export type SpooledMessage = ReleaseMessage | DeleteEndpointMessage;
@@ -148,6 +154,28 @@ export interface PoolMessage {
   readonly disabled: boolean;
 }
 
+export interface NodeStatusMessage {
+  readonly nodename: string;
+  readonly datastore: "etcdv3" | "kubernetes";
+  /** Why the agent is not ready; empty: it is. */
+  readonly notReady: readonly string[];
+  /** Names the maker of routes to other nodes' pods; `none`: not this agent. */
+  readonly networking: "none" | "vxlan" | "bird";
+  /** Absent without BGP. */
+  readonly bgp?: readonly BgpSessionMessage[];
+}
+
+export interface BgpSessionMessage {
+  readonly peer: string;
+  readonly family: Family;
+  readonly type: "node-to-node mesh" | "global" | "node specific";
+  /** BIRD's: `up`, `start`, `down`. */
+  readonly state: string;
+  readonly since: string;
+  /** `Established`, or what BGP does instead, with the reason of the last failure. */
+  readonly info: string;
+}
+
 export interface ResultMessage {
   /** The addresses of `assign`, `release` and `held`, and those that `collect` released. */
   readonly addresses?: readonly AddressMessage[];
@@ -159,6 +187,8 @@ export interface ResultMessage {
   readonly troubles?: readonly string[];
   /** For `pod`: the pod's annotations over its namespace's. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** For `node`. */
+  readonly node?: NodeStatusMessage;
 }
 
 export interface ErrorMessage {

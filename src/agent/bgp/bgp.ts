@@ -30,14 +30,14 @@ const quietMs = 100;
 /** How often secrets and sessions are looked at. */
 const lookMs = 5000;
 
-/** Ends with the signal; BIRD goes on. Returns what to wait for at the end. */
-export function beginBgp(role: BgpRole, context: BgpContext): () => Promise<void> {
+/** Ends with the signal; BIRD goes on. */
+export function beginBgp(role: BgpRole, context: BgpContext): Bgp {
   const bgp = new Bgp(role, context);
   void bgp.follow();
-  return () => bgp.close();
+  return bgp;
 }
 
-class Bgp {
+export class Bgp {
   readonly #context: BgpContext;
   readonly #store: BgpStore;
   readonly #bird: Bird;
@@ -79,6 +79,12 @@ class Bgp {
     }
   }
 
+  /** As they were a few seconds ago at most. */
+  get sessions(): readonly SessionStatus[] {
+    return this.#sessions;
+  }
+
+  /** To be called after the signal. */
   close(): Promise<void> {
     return this.#bird.close();
   }

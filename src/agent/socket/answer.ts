@@ -7,6 +7,7 @@ import type { Pool } from "../../ipam/model/pool.ts";
 import type {
   AttachmentMessage,
   Message,
+  NodeStatusMessage,
   PodMessage,
   PoolMessage,
   Reply,
@@ -36,6 +37,7 @@ export interface Answerer {
   readonly heldBack: () => string | undefined;
   /** What is wrong with the node's network; absent: the agent leaves the node's routes alone. */
   readonly networkTroubles?: (() => readonly string[]) | undefined;
+  readonly describeNode: () => NodeStatusMessage;
   /** Called after each answer. */
   readonly onAnswer: (answered: Answered) => void;
 }
@@ -114,10 +116,8 @@ async function serve(answerer: Answerer, message: Message): Promise<ResultMessag
   }
 }
 
-async function execute(
-  { addresses, endpoints, records, networkTroubles }: Answerer,
-  message: Message,
-): Promise<ResultMessage> {
+async function execute(answerer: Answerer, message: Message): Promise<ResultMessage> {
+  const { addresses, endpoints, records, networkTroubles, describeNode } = answerer;
   const { nodename: node, deadlineMs: ms } = message;
   switch (message.op) {
     case "assign": {
@@ -143,6 +143,8 @@ async function execute(
       return { pools: poolsOf(await addresses.pools(ms)) };
     case "network":
       return { troubles: networkTroubles?.() ?? [] };
+    case "node":
+      return { node: describeNode() };
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
     case "put-endpoint":

@@ -3,7 +3,7 @@ import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
 import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
 import { type Answered, answer } from "../../../src/agent/socket/answer.ts";
-import type { Message, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
+import type { Message, NodeStatusMessage, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
 
 const common = { version: 1, nodename: "n1", deadlineMs: 5000 };
@@ -36,10 +36,23 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
   const text = typeof message === "string" ? message : JSON.stringify(message);
   const endpoints = new Endpoints(datastore.store, true);
   const settle = async () => {};
-  return answer(
-    { addresses, endpoints, queue, records: undefined, settle, node, heldBack: () => heldBack, onAnswer },
-    { text },
-  );
+  const records = undefined;
+  const answerer = {
+    addresses,
+    endpoints,
+    queue,
+    records,
+    settle,
+    node,
+    heldBack: () => heldBack,
+    describeNode,
+    onAnswer,
+  };
+  return answer(answerer, { text });
+}
+
+function describeNode(): NodeStatusMessage {
+  return { nodename: "n1", datastore: "etcdv3", notReady: ["bgp: alone"], networking: "bird", bgp: [] };
 }
 
 describe("answer()", () => {
@@ -120,9 +133,14 @@ describe("answer()", () => {
       settle: async () => {},
       node: undefined,
       heldBack: () => undefined,
+      describeNode,
       onAnswer: () => undefined,
     };
     expect(await answer(many, { text: JSON.stringify(other) })).toMatchObject({ result: { addresses: [{}] } });
+  });
+
+  test("describes the node", async () => {
+    expect(await ask({ ...common, op: "node" })).toEqual({ version: 1, result: { node: describeNode() } });
   });
 
   test("assigns nothing while writes are not allowed, but still releases", async () => {

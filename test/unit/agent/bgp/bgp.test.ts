@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { beginBgp } from "../../../../src/agent/bgp/bgp.ts";
+import { type Bgp, beginBgp } from "../../../../src/agent/bgp/bgp.ts";
 import { Health } from "../../../../src/agent/health.ts";
 import { Metrics } from "../../../../src/agent/metrics.ts";
 import type { Kind, StoredObject } from "../../../../src/store/object.ts";
@@ -22,7 +22,7 @@ describe("beginBgp", () => {
   let commands: string[];
   let datastore: MemoryDatastore;
   let abort: AbortController;
-  let close: () => Promise<void>;
+  let bgp: Bgp;
   let table: string;
   const warnings: string[] = [];
   const health = new Health();
@@ -53,7 +53,7 @@ describe("beginBgp", () => {
 
   afterEach(async () => {
     abort.abort();
-    await close();
+    await bgp.close();
     await new Promise((resolve) => bird.close(resolve));
     rmSync(directory, { recursive: true });
   });
@@ -61,7 +61,7 @@ describe("beginBgp", () => {
   function begin(): void {
     const role = { program: join(directory, "bird"), directory: join(directory, "run"), secretsDirectory: directory };
     const log = { info: () => undefined, warn: ({ error }: { error?: unknown }) => void warnings.push(String(error)) };
-    close = beginBgp(
+    bgp = beginBgp(
       { ...role, routerId: undefined },
       { node: "a", datastore, health, metrics, log: log as never, signal: abort.signal },
     );

@@ -1,0 +1,72 @@
+/** `tortie node status`: the node agent and its BGP sessions, in calicoctl's tables. */
+import type { BgpSessionMessage, NodeStatusMessage } from "../../node-protocol/messages.ts";
+import { ask } from "../../plugin/node-agent.ts";
+import type { Cli } from "../cli.ts";
+import { type Accepted, command } from "../definition.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { formatDocument } from "../resources/document-text.ts";
+import { renderBoxed } from "../ui/table.ts";
+
+const options = {
+  output: {
+    type: "string",
+    alias: "o",
+    choices: ["wide", "yaml", "json"],
+    default: "wide",
+    describe: "tables, or everything",
+  },
+} as const;
+
+export const nodeStatusCommand = command({
+  path: "node status",
+  describe: "Show whether the node agent is ready, and its BGP sessions",
+  long:
+    "Asks the tortie-node of this node by its socket. Exits with 1 if it does not answer, and with 3 if it is not ready. " +
+    "The state of a session is BIRD's; BGP works if the last column says Established.",
+  examples: [
+    ["$0 node status", "the agent, and a table per address family"],
+    ["$0 node status -o json | jq -r '.bgp[] | select(.info != \"Established\").peer'", "neighbours without a session"],
+  ],
+  options,
+  action: showStatus,
+});
+
+const timeoutMs = 5000;
+
+async function showStatus(cli: Cli, { output }: Accepted<object, typeof options>): Promise<ExitStatus> {
+  const { node } = ask(cli.sys, { op: "node", nodename: cli.node }, timeoutMs);
+  if (node === undefined) throw new CliError("cannot show the node's status: its tortie-node is of an older release");
+  cli.out(output === "wide" ? statusText(node) : formatDocument(node, output));
+  return node.notReady.length === 0 ? exitStatus.done : exitStatus.problems;
+}
+
+const datastores = { etcdv3: "etcd", kubernetes: "Kubernetes" } as const;
+const networkings = {
+  none: "The agent makes no routes to other nodes.",
+  vxlan: "The agent makes the routes to other nodes.",
+  bird: "The agent and BIRD make the routes to other nodes.",
+} as const;
+
+function statusText({ nodename, datastore, notReady, networking, bgp }: NodeStatusMessage): string {
+  const state = notReady.length === 0 ? "is ready" : "is not ready";
+  const head = [
+    `tortie-node of node "${nodename}" ${state}. Its datastore is ${datastores[datastore]}.`,
+    ...notReady.map((reason) => `  ${reason}`),
+    networkings[networking],
+  ];
+  const tables = bgp === undefined ? [] : [familyText(4, bgp), familyText(6, bgp)];
+  return `${[head.join("\n"), ...tables].join("\n\n")}\n`;
+}
+
+function familyText(family: 4 | 6, sessions: readonly BgpSessionMessage[]): string {
+  const rows = sessions.filter((session) => session.family === family);
+  const titles = ["PEER ADDRESS", "PEER TYPE", "STATE", "SINCE", "INFO"];
+  const body =
+    rows.length === 0
+      ? `No IPv${family} peers found.`
+      : renderBoxed({
+          columns: titles.map((title) => ({ title })),
+          rows: rows.map(({ peer, type, state, since, info }) => [peer, type, state, since, info]),
+        }).trimEnd();
+  return `IPv${family} BGP status\n${body}`;
+}
