@@ -310,6 +310,7 @@ export class LeaksWalk {
         ...{ node, queue, records },
         settle: async () => undefined,
         heldBack: () => undefined,
+        describeNode: () => ({ nodename: node, datastore: "etcdv3", notReady: [], networking: "none" }),
         onAnswer: () => undefined,
       },
       leaks: new NodeLeaks({ ...common, fresh: connection, transactions, records, queue, onReleased }),
