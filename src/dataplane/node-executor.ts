@@ -77,7 +77,7 @@ export class NodeExecutor {
       this.#reader?.read({
         links: new Set(resources.flatMap(linksOf)),
         tunnels: new Set(resources.filter(isTunnel).map(({ name }) => name)),
-        identities: this.#plan,
+        resources: this.#plan,
         isMember: routeMembership(this.#scopes, this.#pass),
       }) ?? { events: [], touchesPlan: false }
     );

@@ -9,6 +9,7 @@ import { decodeDatagram } from "../../netlink/message.ts";
 import type { RouteEntry } from "../../netlink/route.ts";
 import { identityOf } from "../../plan/identity.ts";
 import type { NodeChange, NodeEvent } from "../../plan/node-event.ts";
+import type { NodeResource } from "../../plan/node-plan.ts";
 import type { NetlinkConnection } from "../connection.ts";
 
 /** What a plan has to do with an event. */
@@ -17,8 +18,8 @@ export interface Interest {
   readonly links: ReadonlySet<string>;
   /** The tunnel devices. */
   readonly tunnels: ReadonlySet<string>;
-  /** Identities of its resources. */
-  readonly identities: { has(identity: string): boolean };
+  /** Its resources by identity. */
+  readonly resources: ReadonlyMap<string, NodeResource>;
   /** Whether a route is in a scope. */
   readonly isMember: (entry: RouteEntry) => boolean;
 }
@@ -88,7 +89,7 @@ export class EventReader {
   /** Each with whether it is about what the plan wants. Nothing for what concerns neither the plan nor all of the node. */
   #inWords(told: KernelEvent, interest: Interest): readonly (readonly [NodeEvent, boolean])[] {
     const change = told.gone ? "gone" : "new";
-    const { links, tunnels, identities } = interest;
+    const { links, tunnels, resources } = interest;
     const at = "host";
     switch (told.what) {
       case "link": {
@@ -99,25 +100,33 @@ export class EventReader {
       case "address": {
         const { index, address } = told.address;
         const link = this.#nameOf(index);
-        return [[{ event: "address", change, link, address }, links.has(link)]];
+        const isPlanned = resources.has(identityOf({ kind: "address", at, link, address }));
+        // On another link of the plan it may change which routes the kernel accepts, or has removed.
+        const isOfPlan = tunnels.has(link) ? told.gone && isPlanned : links.has(link);
+        return [[{ event: "address", change, link, address }, isOfPlan]];
       }
       case "route":
         return told.routes.flatMap((entry) => this.#routeInWords(entry, change, interest));
       case "neighbour": {
-        const { index, address, mac } = told.neighbour;
+        const { index, address, mac, permanent } = told.neighbour;
         const link = this.#nameOf(index);
         if (address === undefined || !tunnels.has(link)) return [];
-        const identity = identityOf({ kind: "neighbour", at, link, address, mac: "" });
+        const planned = resources.get(identityOf({ kind: "neighbour", at, link, address, mac: "" }));
+        const isRight = permanent && planned?.kind === "neighbour" && planned.mac === mac;
+        if (told.gone ? planned === undefined : isRight) return [];
         const event = { event: "neighbour", change, link, address, ...(mac !== undefined && { mac }) } as const;
-        return [[event, identities.has(identity)]];
+        return [[event, planned !== undefined]];
       }
+      // The kernel does not name the port for these, so that own changes are known by what they make.
       case "forwarding": {
         const { index, mac, destination } = told.entry;
         const link = this.#nameOf(index);
         if (!tunnels.has(link)) return [];
-        const identity = identityOf({ kind: "fdb", at, link, mac, destination: "" });
+        const planned = resources.get(identityOf({ kind: "fdb", at, link, mac, destination: "" }));
+        const isRight = planned?.kind === "fdb" && planned.destination === destination;
+        if (told.gone ? planned === undefined : isRight) return [];
         const event = { event: "fdb", change, link, mac, ...(destination !== undefined && { destination }) } as const;
-        return [[event, identities.has(identity)]];
+        return [[event, planned !== undefined]];
       }
     }
   }
@@ -125,10 +134,10 @@ export class EventReader {
   #routeInWords(
     entry: RouteEntry,
     change: NodeChange,
-    { identities, isMember }: Interest,
+    { resources, isMember }: Interest,
   ): readonly (readonly [NodeEvent, boolean])[] {
     const { destination, table, priority = 0, protocol = 0, index, gateway } = entry;
-    const isPlanned = identities.has(identityOf({ kind: "route", at: "host", link: "", destination, table, priority }));
+    const isPlanned = resources.has(identityOf({ kind: "route", at: "host", link: "", destination, table, priority }));
     if (!isPlanned && !isMember(entry)) return [];
     const event = {
       event: "route",
