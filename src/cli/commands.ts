@@ -1,5 +1,7 @@
 /** All commands, in the order in which help lists them. */
 import { completionCommand } from "./completion/completion.ts";
+import { crdsCommand } from "./crds/command.ts";
+import { migrateCommand } from "./datastore/command.ts";
 import type { Command } from "./definition.ts";
 import { doctorCommand } from "./doctor/command.ts";
 import { installCommand } from "./install/command.ts";
@@ -13,7 +15,8 @@ import { versionCommand } from "./version.ts";
 /** The first words of commands that have two, and their subjects. */
 export const groups: Readonly<Record<string, string>> = {
   ipam: "Show and repair the addresses of pods",
-  node: "Show the node agent and its neighbours",
+  node: "This node as a part of a cluster",
+  datastore: "Move between datastores",
 };
 
 const working = [
@@ -24,6 +27,8 @@ const working = [
   nodeStatusCommand,
   ...resourceCommands,
   profileCommand,
+  migrateCommand,
+  crdsCommand,
   versionCommand,
 ];
 

@@ -1,6 +1,7 @@
 /** Pods of a Kubernetes cluster: Calico's own conflist, unmodified, with our plugins, the agent and a real kube-apiserver. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { BlockSpec } from "../../src/ipam/model/block.ts";
 import { Agent } from "../lib/cluster/agent.ts";
@@ -34,7 +35,7 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     api = await KubeApiserver.start();
     node = await Node.start("node-k");
     runner = new Runner({ node, pluginDirs });
-    await api.apply(join(root, "conf-examples/cluster/rbac.yaml"));
+    await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
     kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
     await call("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: "node-k" } });
     await call("POST", "/api/v1/namespaces/default/serviceaccounts", {
@@ -233,6 +234,25 @@ describe.skipIf(whyNot !== undefined)(`pods of Kubernetes${whyNot ? `: ${whyNot}
     agent = await begin();
     runner.del(conflist, sandboxOf("healthy"));
     expect(await allocated()).toBe(0);
+  });
+
+  test("tortie node status prints what docs/cli.md shows", async () => {
+    await addPod("seen");
+    runner.add(conflist, sandboxOf("seen"));
+    // In the node's files, but in the machine's network, where the API server listens.
+    const enter = [`--target=${node.pid}`, "--mount", "--uts", "--", process.execPath, join(root, "dist/tortie.js")];
+    const { stdout, exitCode } = await execa("/usr/bin/nsenter", [...enter, "node", "status"], {
+      env: { KUBECONFIG: api.kubeconfig },
+    });
+    expect(exitCode).toBe(0);
+    const comparable = (text: string) =>
+      text
+        .replaceAll(/by \S+;/g, "by FILE;")
+        .replace(/cluster [0-9a-f]{32}/, "cluster GUID")
+        .replace(/Blocks: .*/, "Blocks:");
+    const [, shown = ""] = readFileSync(join(root, "docs/cli.md"), "utf8").split("$ tortie node status\n");
+    expect(comparable(shown.slice(0, shown.indexOf("\n```")))).toBe(comparable(stdout));
+    runner.del(conflist, sandboxOf("seen"));
   });
 
   test("nodename comes from the agent's file alone", () => {

@@ -31,6 +31,7 @@ export const profileCommand = command({
   ],
   positionals,
   options,
+  hides: ["config"],
   action: showProfile,
 });
 

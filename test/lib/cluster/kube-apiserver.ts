@@ -24,7 +24,7 @@ export class KubeApiserver {
   readonly server: string;
   readonly kubeconfig: string;
   readonly #directory: string;
-  readonly #files: Certificates;
+  readonly files: Certificates;
   readonly #program: string;
   #process: ChildProcess | undefined;
 
@@ -35,18 +35,19 @@ export class KubeApiserver {
     this.kubeconfig = join(directory, "kubeconfig");
     this.#program = program;
     this.#directory = directory;
-    this.#files = makeCertificates(directory, subject);
+    this.files = makeCertificates(directory, subject);
     writeFileSync(join(directory, "tokens"), `${token},root,root,system:masters\n`);
     writeFileSync(this.kubeconfig, this.#kubeconfig());
   }
 
-  static async start(): Promise<KubeApiserver> {
+  /** `schemas`: with those of a cluster with Calico, as recorded; the default. */
+  static async start({ schemas = true } = {}): Promise<KubeApiserver> {
     const program = (await kubernetesPrograms("kube-apiserver"))["kube-apiserver"];
     const etcd = await Etcd.start();
     const server = new KubeApiserver(program, etcd, await freePort(), mkdtempSync(join(tmpdir(), "tortie-apiserver-")));
     try {
       await server.begin();
-      await server.#installSchemas();
+      if (schemas) await server.#installSchemas();
       return server;
     } catch (error) {
       await server.stop();
@@ -56,7 +57,7 @@ export class KubeApiserver {
 
   /** Starts the server on its existing data and waits until it answers. */
   async begin(): Promise<void> {
-    const { ca, cert, key } = this.#files;
+    const { ca, cert, key } = this.files;
     const flags = {
       "etcd-servers": this.etcd.endpoint,
       "secure-port": this.port,
@@ -72,6 +73,7 @@ export class KubeApiserver {
       "service-account-key-file": cert,
       "service-account-signing-key-file": key,
       "service-cluster-ip-range": "10.0.0.0/24",
+      "allow-privileged": true,
     };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
     const child = spawn(this.#program, args, { stdio: ["ignore", "ignore", "pipe"] });
@@ -120,11 +122,16 @@ export class KubeApiserver {
   }
 
   /** A request of a superuser, not through our driver. */
-  call(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly text: string }> {
-    const { ca, cert, key } = this.#files;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    type = "application/json",
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    const { ca, cert, key } = this.files;
     const [tlsCa, tlsCert, tlsKey] = [ca, cert, key].map((file) => readFileSync(file));
     return new Promise((resolve, reject) => {
-      const headers = { "content-type": "application/json" };
+      const headers = { "content-type": type };
       const options = { method, headers, ca: tlsCa, cert: tlsCert, key: tlsKey, agent: false };
       const sent = request(this.server + path, options, (response) => {
         let text = "";
@@ -179,6 +186,29 @@ export class KubeApiserver {
     if (status !== 201) throw new Error(`cannot apply ${manifest.kind} ${manifest.metadata.name}: ${text}`);
   }
 
+  /** The same by server-side apply, which checks every field; with `dryRun` it only checks. */
+  async applyOnServer(
+    file: string,
+    { dryRun = false, change = (manifest) => manifest }: ApplyOptions = {},
+  ): Promise<void> {
+    for (const document of parseAllDocuments(readFileSync(file, "utf8"))) {
+      const manifest = change(document.toJS() as Manifest);
+      const path = `${pathOf(manifest)}/${manifest.metadata.name}`;
+      const query = `fieldManager=test&fieldValidation=Strict${dryRun ? "&dryRun=All" : ""}`;
+      const { status, text } = await this.call("PATCH", `${path}?${query}`, manifest, "application/apply-patch+yaml");
+      if (status > 201) throw new Error(`cannot apply ${manifest.kind} ${manifest.metadata.name}: ${text}`);
+    }
+  }
+
+  /** Waits until the resource is there, and as wanted. */
+  async until<Body>(path: string, isWanted: (body: Body) => boolean, timeoutMs = 60_000): Promise<void> {
+    for (const deadline = Date.now() + timeoutMs; ; await sleep(100)) {
+      const { status, text } = await this.call("GET", path);
+      if (status === 200 && isWanted(parseJson(text) as Body)) return;
+      if (Date.now() > deadline) throw new Error(`it took too long: ${path}: ${text}`);
+    }
+  }
+
   /** The path of a kubeconfig for a service account's own token. */
   async kubeconfigOf(namespace: string, account: string): Promise<string> {
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
@@ -191,7 +221,7 @@ export class KubeApiserver {
     const file = join(this.#directory, `kubeconfig-${account}`);
     const config = {
       ...{ apiVersion: "v1", kind: "Config", "current-context": account },
-      clusters: [{ name: "c", cluster: { server: this.server, "certificate-authority": this.#files.ca } }],
+      clusters: [{ name: "c", cluster: { server: this.server, "certificate-authority": this.files.ca } }],
       users: [{ name: account, user: { token: granted.token } }],
       contexts: [{ name: account, context: { cluster: "c", user: account } }],
     };
@@ -200,7 +230,7 @@ export class KubeApiserver {
   }
 
   #kubeconfig(): string {
-    const { ca, cert, key } = this.#files;
+    const { ca, cert, key } = this.files;
     return JSON.stringify({
       apiVersion: "v1",
       kind: "Config",
@@ -220,9 +250,15 @@ export class KubeApiserver {
   }
 }
 
-interface Manifest {
+export interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string };
+  readonly [field: string]: unknown;
+}
+
+interface ApplyOptions {
+  readonly dryRun?: boolean;
+  readonly change?: (manifest: Manifest) => Manifest;
 }
 
 /** Where the kinds of our manifests are created. */
@@ -234,6 +270,9 @@ function pathOf({ kind }: Manifest): string {
     ClusterRoleBinding: `${rbac}/clusterrolebindings`,
     Role: `${rbac}/namespaces/kube-system/roles`,
     RoleBinding: `${rbac}/namespaces/kube-system/rolebindings`,
+    ConfigMap: "/api/v1/namespaces/kube-system/configmaps",
+    DaemonSet: "/apis/apps/v1/namespaces/kube-system/daemonsets",
+    CustomResourceDefinition: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
   };
   const path = paths[kind];
   if (path === undefined) throw new Error(`no path is known for ${kind}`);

@@ -44,10 +44,15 @@ export class Containerd {
     const containerd = new Containerd(node);
     await containerd.begin();
     const image = makeImage(node, `${home}/image`);
-    node.sh(`${programs}/ctr --address ${containerd.socket} --namespace k8s.io images import ${image}`);
+    containerd.load(image);
     // The CRI learns of an imported image by an event.
     await until(Date.now() + 20_000, async () => (await containerd.cri.listImages()).includes(images.pause));
     return containerd;
+  }
+
+  /** Loads the images of an archive in the node. */
+  load(archive: string): void {
+    this.#node.sh(`${programs}/ctr --address ${this.socket} --namespace k8s.io images import ${archive}`);
   }
 
   /** Starts the daemon and waits until it answers. */

@@ -1,0 +1,62 @@
+/** Every object of a datastore, as a list that `tortie datastore migrate import` reads. */
+import type { Kind } from "../../store/object.ts";
+import { list, type Transaction } from "../../store/transaction.ts";
+import type { Cli } from "../cli.ts";
+import { CliError, type ExitStatus, exitStatus } from "../error.ts";
+import { formatDocument, withoutText } from "../resources/document-text.ts";
+import { listEndpointResources } from "../resources/endpoint.ts";
+import type { Resource } from "../resources/resource.ts";
+import { type StoreType, storeType, writeStore } from "../store.ts";
+import { readReady } from "./lock.ts";
+
+/** In the order in which they are written: what a node may use comes before what it has. */
+export const migratedKinds: readonly Kind[] = [
+  "ClusterInformation",
+  "FelixConfiguration",
+  "BGPConfiguration",
+  "BGPPeer",
+  "BGPFilter",
+  "IPPool",
+  "IPReservation",
+  "IPAMConfig",
+  "Node",
+  "Profile",
+  "WorkloadEndpoint",
+  "IPAMBlock",
+  "BlockAffinity",
+  "IPAMHandle",
+];
+
+/** Kinds that a datastore derives from objects which are not its own. */
+export function isDerived(type: StoreType, kind: Kind): boolean {
+  return type === "kubernetes" && (kind === "Profile" || kind === "WorkloadEndpoint");
+}
+
+export async function exportObjects(cli: Cli): Promise<ExitStatus> {
+  const items = await writeStore(cli, readAll(cli));
+  cli.out(formatDocument({ apiVersion: "projectcalico.org/v3", kind: "List", items }, "yaml"));
+  return exitStatus.done;
+}
+
+function* readAll(cli: Cli): Transaction<readonly unknown[]> {
+  const type = storeType(cli);
+  if (type !== "file" && (yield* readReady()) !== false) {
+    throw new CliError(
+      'cannot export: the datastore is not locked, and its nodes would go on assigning; run "tortie datastore migrate lock" first',
+    );
+  }
+  const items: unknown[] = [];
+  for (const kind of migratedKinds) {
+    if (isDerived(type, kind)) continue;
+    const isRecord = type === "file" && kind === "WorkloadEndpoint";
+    const objects: readonly object[] = isRecord ? listEndpointResources(cli) : yield* list(kind);
+    items.push(...objects.map((object) => withoutRevision(withoutText(object) as Resource)));
+  }
+  return items;
+}
+
+/** Revisions and identities belong to the datastore. */
+function withoutRevision({ metadata, ...object }: Resource): unknown {
+  const { resourceVersion: _revision, uid: _uid, generation: _generation, ...kept } = metadata;
+  return { ...object, metadata: kept };
+}

@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse, parseAllDocuments } from "yaml";
+import { crdsText } from "../../../src/cli/crds/command.ts";
+import { root } from "../../lib/suite.ts";
+import { World } from "./world.ts";
+
+interface Schema {
+  readonly type?: string;
+  readonly format?: string;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+}
+
+interface Crd {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly group: string;
+    readonly names: object;
+    readonly scope: string;
+    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[];
+  };
+}
+
+const recordings = join(root, "test/fixtures/calico-newest/crds");
+const calicos = readdirSync(recordings).map((file) => parse(readFileSync(join(recordings, file), "utf8")) as Crd);
+const ours = parseAllDocuments(crdsText()).map((document) => document.toJS() as Crd);
+
+function specOf({ spec }: Crd): Schema {
+  return spec.versions[0]?.schema.openAPIV3Schema.properties?.spec ?? {};
+}
+
+/** Each field with its type, by path. */
+function fieldsOf({ properties = {}, items }: Schema, path = ""): readonly string[] {
+  const inner = items === undefined ? [] : [`${path}[] ${items.type}`, ...fieldsOf(items, `${path}[]`)];
+  const named = Object.entries(properties).flatMap(([name, schema]) => [
+    `${path}.${name} ${schema.type}`,
+    ...fieldsOf(schema, `${path}.${name}`),
+  ]);
+  return [...inner, ...named].sort();
+}
+
+describe("tortie crds", () => {
+  test("prints what the manifests hold", async () => {
+    expect((await new World().run("crds")).stdout).toBe(crdsText());
+    expect(readFileSync(join(root, "conf-examples/kubernetes/crds.yaml"), "utf8")).toBe(crdsText());
+  });
+
+  test.each(calicos.map((crd) => [crd.metadata.name, crd] as const))("%s has Calico's shape", (name, calicosOwn) => {
+    const own = ours.find(({ metadata }) => metadata.name === name);
+    if (own === undefined) throw new Error(`there is no ${name}`);
+    expect(own.spec).toMatchObject({ group: calicosOwn.spec.group, names: calicosOwn.spec.names, scope: "Cluster" });
+    expect(own.spec.versions.map((version) => version.name)).toEqual(["v1"]);
+    expect(fieldsOf(specOf(own))).toEqual(fieldsOf(specOf(calicosOwn)));
+    expect(specOf(own).required ?? []).toEqual(specOf(calicosOwn).required ?? []);
+  });
+});
