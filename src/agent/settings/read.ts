@@ -231,7 +231,7 @@ function networkOf(settings: Settings): NetworkRole | undefined {
     usesBgp: backend === "bird",
     hasIpv6: settings.FELIX_IPV6SUPPORT ?? true,
     refreshMs: (settings.FELIX_ROUTEREFRESHINTERVAL ?? 90) * 1000,
-    program: settings.TORTIE_NET ?? "/opt/cni/bin/tortie-net",
+    program: settings.TORTIE_NET ?? "/usr/local/lib/tortie/tortie-net",
   };
 }
 

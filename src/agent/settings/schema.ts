@@ -107,7 +107,7 @@ const network = {
   TORTIE_SECRETS: path.describe(
     "for passwords of BGP: the key K of the secret S is the file S/K below it; default /etc/tortie/secrets",
   ),
-  TORTIE_NET: path.describe("the program that changes the kernel; default /opt/cni/bin/tortie-net"),
+  TORTIE_NET: path.describe("the program that changes the kernel; default /usr/local/lib/tortie/tortie-net"),
 };
 
 const process = {

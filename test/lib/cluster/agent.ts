@@ -1,7 +1,8 @@
 /**
  * The built agent in a test's node: the node's files, but the machine's network, where the test's datastore listens.
  *
- * So agents of several nodes share one datastore without any network between the nodes.
+ * So agents of several nodes share one datastore without any network between the nodes. An agent that is to make routes has the node's network
+ * instead (`fabric.ts`).
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,8 +30,9 @@ export class Agent {
   readonly #node: Node;
   readonly #process: ChildProcess;
 
-  constructor(node: Node, environment: Readonly<Record<string, string>>) {
-    const enter = [`--target=${node.pid}`, "--mount", "--uts", "--", process.execPath, program];
+  constructor(node: Node, environment: Readonly<Record<string, string>>, { hasNetwork = false } = {}) {
+    const namespaces = ["--mount", "--uts", ...(hasNetwork ? ["--net"] : [])];
+    const enter = [`--target=${node.pid}`, ...namespaces, "--", process.execPath, program];
     const child = spawn("/usr/bin/nsenter", enter, {
       env: { PATH: systemPath, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
@@ -49,8 +51,12 @@ export class Agent {
   }
 
   /** Starts an agent and waits until it is ready. */
-  static async start(node: Node, environment: Readonly<Record<string, string>>): Promise<Agent> {
-    const agent = new Agent(node, environment);
+  static async start(
+    node: Node,
+    environment: Readonly<Record<string, string>>,
+    options: { readonly hasNetwork?: boolean } = {},
+  ): Promise<Agent> {
+    const agent = new Agent(node, environment, options);
     await agent.says("ready");
     return agent;
   }

@@ -111,7 +111,7 @@ describe("readAgentSettings()", () => {
         recordsAddresses: true,
         network: {
           settings: { vxlanMTU: 1400, vxlanVNI: 7, vxlanPort: undefined },
-          ...{ usesBgp: false, hasIpv6: true, refreshMs: 90_000, program: "/opt/cni/bin/tortie-net" },
+          ...{ usesBgp: false, hasIpv6: true, refreshMs: 90_000, program: "/usr/local/lib/tortie/tortie-net" },
         },
       },
       unused: [],

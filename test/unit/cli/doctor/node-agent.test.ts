@@ -41,7 +41,7 @@ describe("the doctor of a node in a cluster", () => {
   });
 
   test("reports what the agent says of the routes to other nodes", () => {
-    const trouble = 'cannot change the node\'s routes: "/opt/cni/bin/tortie-net serve" cannot be started';
+    const trouble = 'cannot change the node\'s routes: "/usr/local/lib/tortie/tortie-net serve" cannot be started';
     machine.servers.set(defaultSocket, (request) =>
       JSON.stringify(
         request.includes('"network"')

@@ -1,0 +1,106 @@
+/** The network of two nodes over a real kube-apiserver, with the rights of `conf-examples/cluster/rbac.yaml` and no others. */
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { vxlanMacOf } from "../../src/agent/network/network-node.ts";
+import { Agent } from "../lib/cluster/agent.ts";
+import { etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { Fabric } from "../lib/cluster/fabric.ts";
+import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
+import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { loadConflist } from "../lib/conflist.ts";
+import { addressOf, Runner } from "../lib/runtimes/runner.ts";
+import { ourPluginDir, pluginDirs, root } from "../lib/suite.ts";
+
+const whyNot = etcdIsMissing ?? kubeApiserverIsMissing;
+const calico = "/apis/crd.projectcalico.org/v1";
+const conflist = loadConflist(join(root, "test/fixtures/10-calico.conflist"));
+const places = [
+  { name: "node-a", subnet: 1, host: 1 },
+  { name: "node-b", subnet: 2, host: 1 },
+] as const;
+
+interface Resource<Spec = unknown> {
+  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: Spec;
+}
+
+describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot ? `: ${whyNot}` : ""}`, () => {
+  let api: KubeApiserver;
+  let fabric: Fabric;
+  const agents: Agent[] = [];
+
+  beforeAll(async () => {
+    api = await KubeApiserver.start();
+    await api.apply(join(root, "conf-examples/cluster/rbac.yaml"));
+    const kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
+    const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
+    await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);
+    fabric = await Fabric.start(places, api.port);
+    for (const { name, node, address4 } of fabric.nodes) {
+      await api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } });
+      const environment = {
+        ...{ DATASTORE_TYPE: "kubernetes", KUBECONFIG: kubeconfig, NODENAME: name, FELIX_IPV6SUPPORT: "false" },
+        ...{
+          CALICO_NETWORKING_BACKEND: "vxlan",
+          IP: `${address4}/24`,
+          TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
+        },
+        ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_VXLAN: "CrossSubnet" },
+      };
+      const agent = await Agent.start(node, environment, { hasNetwork: true });
+      agents.push(agent);
+      await agent.says("network is in place");
+    }
+  }, buildTimeoutMs);
+  afterAll(async () => {
+    await Promise.all(agents.map((agent) => agent.stop()));
+    await fabric?.stop();
+    await api?.stop();
+  });
+
+  const annotationsOf = async (name: string) =>
+    (await api.json<Resource>("GET", `/api/v1/nodes/${name}`)).metadata.annotations ?? {};
+
+  async function addPod(nodeName: string, name: string): Promise<string> {
+    const { node } = fabric.named(nodeName);
+    await api.json("POST", "/api/v1/namespaces/default/pods", {
+      ...{ apiVersion: "v1", kind: "Pod", metadata: { name } },
+      spec: { nodeName, automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
+    });
+    const sandbox = {
+      ...{ containerId: `id-${name}`, netns: node.addPod(name), ifname: "eth0" },
+      args: [
+        ["K8S_POD_NAMESPACE", "default"],
+        ["K8S_POD_NAME", name],
+      ] as const,
+    };
+    return addressOf(new Runner({ node, pluginDirs }).add(conflist, sandbox));
+  }
+
+  test("each node's tunnel is named in its annotations, and pods reach each other through it", async () => {
+    for (const { name, address4 } of fabric.nodes) {
+      expect(await annotationsOf(name)).toMatchObject({
+        "projectcalico.org/IPv4Address": `${address4}/24`,
+        "projectcalico.org/IPv4VXLANTunnelAddr": expect.stringMatching(/^192\.168\./),
+        "projectcalico.org/VXLANTunnelMACAddr": vxlanMacOf(name, 4),
+      });
+    }
+    await addPod("node-a", "one");
+    const far = await addPod("node-b", "two");
+    const ping = () => fabric.named("node-a").node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
+    await expect.poll(ping, { timeout: 20_000 }).toBe(0);
+  });
+
+  test("a FelixConfiguration is followed", async () => {
+    const { node } = fabric.named("node-a");
+    const device = () => node.sh("ip -d link show vxlan.calico");
+    expect(device()).toContain("vxlan id 4096");
+    await api.json("POST", `${calico}/felixconfigurations`, {
+      ...{ apiVersion: "crd.projectcalico.org/v1", kind: "FelixConfiguration", metadata: { name: "default" } },
+      spec: { vxlanVNI: 4097, vxlanMTU: 1400 },
+    });
+    await expect.poll(device, { timeout: 10_000 }).toContain("vxlan id 4097");
+    expect(device()).toContain("mtu 1400");
+    await expect.poll(() => node.sh("cat /var/lib/calico/mtu")).toBe("1400");
+  });
+});

@@ -1,0 +1,298 @@
+/**
+ * Pods on three nodes in two subnets, with the agents, `tortie-net` and the plugins as processes: every pod reaches every pod, in each mode, and goes on
+ * doing so while agents are killed and routes deleted.
+ */
+
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Agent } from "../lib/cluster/agent.ts";
+import { capture } from "../lib/cluster/capture.ts";
+import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { Fabric, type FabricNode } from "../lib/cluster/fabric.ts";
+import { parseConflist } from "../lib/conflist.ts";
+import { ask, serve } from "../lib/node/traffic.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
+import { ourPluginDir, pluginDirs } from "../lib/suite.ts";
+
+const places = [
+  { name: "node-a", subnet: 1, host: 1 },
+  { name: "node-b", subnet: 1, host: 2 },
+  { name: "node-c", subnet: 2, host: 1 },
+] as const;
+const podsPerNode = 2;
+const pools = "/calico/resources/v3/projectcalico.org/ippools/";
+const nodesKey = "/calico/resources/v3/projectcalico.org/nodes/";
+
+const conflist = parseConflist(
+  JSON.stringify({
+    name: "net",
+    cniVersion: "1.0.0",
+    plugins: [
+      {
+        ...{ type: "calico", datastore_type: "etcdv3" },
+        ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
+      },
+    ],
+  }),
+);
+
+interface Pod {
+  readonly on: FabricNode;
+  readonly name: string;
+  readonly address4: string;
+  readonly address6: string;
+  readonly hostInterface: string;
+}
+
+describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing ? `: ${etcdIsMissing}` : ""}`, () => {
+  let etcd: Etcd;
+  let fabric: Fabric;
+  let pods: readonly Pod[];
+  const agents = new Map<string, Agent>();
+
+  beforeAll(async () => {
+    etcd = await Etcd.start();
+    fabric = await Fabric.start(places, Number(new URL(etcd.endpoint).port));
+    for (const { name } of places) await begin(name);
+    pods = fabric.nodes.flatMap((on) =>
+      Array.from({ length: podsPerNode }, (_, index) => addPod(on, `${on.name}-${index}`)),
+    );
+  });
+  afterAll(async () => {
+    await Promise.all([...agents.values()].map((agent) => agent.stop()));
+    await fabric?.stop();
+    await etcd?.stop();
+  });
+
+  async function begin(name: string): Promise<Agent> {
+    const { node, address4, address6 } = fabric.named(name);
+    const environment = {
+      ...{ ETCD_ENDPOINTS: etcd.endpoint, NODENAME: name, CALICO_NETWORKING_BACKEND: "vxlan" },
+      ...{
+        IP: `${address4}/24`,
+        IP6: `${address6}/64`,
+        TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
+      },
+      ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_VXLAN: "Always" },
+      ...{
+        CALICO_IPV6POOL_CIDR: "fd00:10:244::/64",
+        CALICO_IPV6POOL_VXLAN: "Always",
+        CALICO_IPV6POOL_NAT_OUTGOING: "true",
+      },
+    };
+    const agent = await Agent.start(node, environment, { hasNetwork: true });
+    agents.set(name, agent);
+    await agent.says("network is in place");
+    return agent;
+  }
+
+  function addPod(on: FabricNode, name: string): Pod {
+    const netns = on.node.addPod(name);
+    const runner = new Runner({ node: on.node, pluginDirs });
+    const { ips = [], interfaces = [] } = runner.add(conflist, { containerId: `c-${name}`, netns, ifname: "eth0" });
+    const [address4 = "", address6 = ""] = ips.map(({ address }) => address.replace(/\/.*/, ""));
+    return { on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" };
+  }
+
+  /** The pairs between which a packet gets lost, by address. */
+  function unreached(of: readonly Pod[] = pods): readonly string[] {
+    return of.flatMap((from) => {
+      const targets = of.filter((to) => to !== from).flatMap(({ address4, address6 }) => [address4, address6]);
+      const commands = targets.map(
+        (target) => `ping -n -c 1 -W 2 ${target} >/dev/null || echo ${from.name} to ${target}`,
+      );
+      return from.on.node
+        .sh(commands.join("\n"), { in: from.name })
+        .split("\n")
+        .filter((line) => line !== "");
+    });
+  }
+
+  function reachAll() {
+    return expect.poll(() => unreached(), { timeout: 30_000 }).toEqual([]);
+  }
+
+  async function setMode(vxlanMode: string): Promise<void> {
+    for (const [key, value] of Object.entries(await etcd.dump(pools))) {
+      const pool = JSON.parse(value) as { readonly spec: object };
+      await etcd.put(key, JSON.stringify({ ...pool, spec: { ...pool.spec, vxlanMode } }));
+    }
+  }
+
+  /** Of the pools, without those of pods. */
+  function routes({ node }: FabricNode): readonly string[] {
+    return node
+      .sh("ip route; ip -6 route")
+      .split("\n")
+      .filter((line) => /192\.168\.|fd00:10:/.test(line) && !line.includes(" dev cali"))
+      .map((line) => line.replace(/ pref medium/, "").trim());
+  }
+
+  /** To the blocks of the other two nodes, of both families. */
+  function throughTunnels(one: FabricNode): readonly string[] {
+    return routes(one).filter((line) => line.includes("onlink") && line.includes("vxlan"));
+  }
+
+  /** The blocks of a node. */
+  async function blocksOf(name: string): Promise<readonly string[]> {
+    const values = Object.values(await etcd.dump("/calico/ipam/v2/assignment/"));
+    const blocks = values.map((value) => JSON.parse(value) as { readonly cidr: string; readonly affinity: string });
+    return blocks.filter(({ affinity }) => affinity === `host:${name}`).map(({ cidr }) => cidr);
+  }
+
+  test("VXLAN: every pod reaches every pod and every node's tunnel", async () => {
+    await reachAll();
+    for (const { node, name } of fabric.nodes) {
+      expect(node.sh("cat /var/lib/calico/mtu")).toBe("1430");
+      for (const pod of pods) {
+        for (const address of [pod.address4, pod.address6]) {
+          expect(`${name} ${node.run(["ping", "-n", "-c", "1", "-W", "2", address]).status}`).toBe(`${name} 0`);
+        }
+      }
+    }
+  });
+
+  test("pods leave the pools by the address of their node", () => {
+    const { router } = fabric;
+    serve(router, "outside", 8080, "outside");
+    for (const pod of pods) {
+      expect(ask(pod.on.node, pod.name, "203.0.113.2", 8080)).toContain(`sees ${pod.on.address4}`);
+      expect(ask(pod.on.node, pod.name, "2001:db8:99::2", 8080)).toContain(`sees ${pod.on.address6}`);
+    }
+  });
+
+  test("a packet is seen at six places as with Calico", async () => {
+    const [from, to] = [pods[0], pods.at(-1)] as [Pod, Pod];
+    const inner = "arp or icmp";
+    const captures = await Promise.all([
+      capture(from.on.node, from.name, "eth0", inner),
+      capture(from.on.node, undefined, from.hostInterface, inner),
+      capture(from.on.node, undefined, "vxlan.calico", "icmp"),
+      capture(from.on.node, undefined, "eth0", "udp port 4789"),
+      capture(to.on.node, undefined, "eth0", "udp port 4789"),
+      capture(to.on.node, undefined, "vxlan.calico", "icmp"),
+      capture(to.on.node, undefined, to.hostInterface, "icmp"),
+      capture(to.on.node, to.name, "eth0", "icmp"),
+    ]);
+    const macOf = ({ node }: FabricNode, link: string) => node.sh(`cat /sys/class/net/${link}/address`).trim();
+    // The pod knows its gateway by a permanent entry. Without it, it asks, and the node answers by proxy.
+    const gateway = "169.254.1.1 lladdr ee:ee:ee:ee:ee:ee dev eth0";
+    from.on.node.sh(`ip neigh del ${gateway}`, { in: from.name });
+    from.on.node.sh(`ping -n -c 1 -W 2 -t 64 ${to.address4}`, { in: from.name });
+    from.on.node.sh(`ip neigh replace ${gateway} nud permanent`, { in: from.name });
+    await expect
+      .poll(() => captures.every((one) => one.lines().some((line) => line.includes("echo reply"))))
+      .toBe(true);
+    await Promise.all(captures.map((one) => one.stop()));
+    const [pod, cali, vxlan, uplink, farUplink, farVxlan, farCali, farPod] = captures.map((one) => one.lines());
+    const request = (lines: readonly string[] = []) => lines.find((line) => line.includes("echo request")) ?? "";
+    expect(pod?.join("\n")).toMatch(/169\.254\.1\.1 is-at ee:ee:ee:ee:ee:ee/);
+    const ping = `${from.address4} > ${to.address4}: ICMP echo request`;
+    for (const [lines, ttl] of [
+      [pod, 64],
+      [cali, 64],
+      [vxlan, 63],
+      [farVxlan, 63],
+      [farCali, 62],
+      [farPod, 62],
+    ] as const) {
+      expect(request(lines)).toContain(`ttl ${ttl},`);
+      expect(request(lines)).toContain(ping);
+    }
+    expect(request(vxlan)).toContain(`${macOf(from.on, "vxlan.calico")} > ${macOf(to.on, "vxlan.calico")}`);
+    expect(request(cali)).toContain("> ee:ee:ee:ee:ee:ee");
+    for (const lines of [uplink, farUplink]) {
+      expect(request(lines)).toMatch(
+        new RegExp(`${from.on.address4}\\.\\d+ > ${to.on.address4}\\.4789: VXLAN, flags \\[I\\] \\(0x08\\), vni 4096`),
+      );
+      expect(request(lines)).toContain(`${macOf(from.on, "vxlan.calico")} > ${macOf(to.on, "vxlan.calico")}`);
+    }
+    expect(request(uplink)).toMatch(new RegExp(`^${macOf(from.on, "eth0")} > `));
+    expect(request(farUplink)).toMatch(new RegExp(`> ${macOf(to.on, "eth0")}`));
+    expect(request(uplink)).toContain("ttl 64,");
+    expect(request(farUplink)).toContain("ttl 63,");
+  });
+
+  test("CrossSubnet: encapsulated between the subnets alone", async () => {
+    await setMode("CrossSubnet");
+    const [near = "", far = ""] = [(await blocksOf("node-b"))[0], (await blocksOf("node-c"))[0]];
+    const a = fabric.named("node-a");
+    await expect
+      .poll(() => routes(a))
+      .toContain(`${near} via ${fabric.named("node-b").address4} dev eth0 proto 80 onlink`);
+    expect(routes(a).find((line) => line.startsWith(far))).toMatch(/ via [\d.]+ dev vxlan\.calico onlink mtu 1450$/);
+    await reachAll();
+  });
+
+  test("direct: no tunnel is left; the router knows the blocks", async () => {
+    const { router } = fabric;
+    for (const { name, address4, address6 } of fabric.nodes) {
+      for (const cidr of await blocksOf(name))
+        router.sh(`ip route replace ${cidr} via ${cidr.includes(":") ? address6 : address4}`);
+    }
+    router.sh(
+      "for f in subnet1 subnet2; do echo 1 > /proc/sys/net/ipv4/conf/$f/proxy_arp; echo 1 > /proc/sys/net/ipv6/conf/$f/proxy_ndp; done",
+    );
+    for (const { address6, subnet } of fabric.nodes)
+      router.sh(`ip -6 neigh add proxy ${address6} dev subnet${3 - subnet}`);
+    await setMode("Never");
+    for (const one of fabric.nodes) {
+      await expect.poll(() => routes(one).filter((line) => line.includes("vxlan"))).toEqual([]);
+      await expect.poll(() => one.node.sh("ip -o link")).not.toContain("vxlan");
+    }
+    await reachAll();
+    await setMode("Always");
+    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one)).toHaveLength(4);
+    await reachAll();
+  });
+
+  test("an agent that is killed and started again changes no route, and loses no packet", async () => {
+    const a = fabric.named("node-a");
+    const [from, to] = [pods[0], pods.at(-1)] as [Pod, Pod];
+    const before = routes(a);
+    const monitor = a.node.start(["ip", "monitor", "route", "link", "neigh"]);
+    let changes = "";
+    monitor.stdout?.on("data", (bytes: Buffer) => {
+      changes += bytes.toString();
+    });
+    const flood = from.on.node.runBeside(["ping", "-n", "-q", "-i", "0.002", "-c", "1500", to.address4], {
+      in: from.name,
+    });
+    await sleep(300);
+    await agents.get("node-a")?.kill();
+    await begin("node-a");
+    expect((await flood).stdout).toContain("1500 received, 0% packet loss");
+    monitor.kill();
+    expect(routes(a)).toEqual(before);
+    expect(
+      changes
+        .split("\n")
+        .filter((line) => /vxlan|192\.168\.|fd00:10:/.test(line) && !/STALE|REACHABLE|DELAY|PROBE|fe80:/.test(line)),
+    ).toEqual([]);
+  });
+
+  test("what somebody deletes comes back", async () => {
+    const a = fabric.named("node-a");
+    const before = routes(a);
+    const [far = ""] = await blocksOf("node-c");
+    a.node.sh(`ip route del ${far}`);
+    await expect.poll(() => routes(a), { timeout: 10_000 }).toEqual(before);
+    a.node.sh("ip link del vxlan.calico");
+    await expect.poll(() => routes(a), { timeout: 20_000 }).toEqual(before);
+    await reachAll();
+  });
+
+  test("a node that leaves takes its routes with it", async () => {
+    const c = fabric.named("node-c");
+    await agents.get("node-c")?.stop();
+    const gone = await blocksOf("node-c");
+    expect(gone.length).toBeGreaterThan(0);
+    await etcd.clear(`${nodesKey}node-c`);
+    for (const name of ["node-a", "node-b"]) {
+      const held = () => routes(fabric.named(name)).filter((line) => gone.some((cidr) => line.includes(cidr)));
+      await expect.poll(held).toEqual([]);
+      expect(fabric.named(name).node.sh("bridge fdb show dev vxlan.calico")).not.toContain(c.address4);
+    }
+  });
+});
