@@ -1,5 +1,6 @@
 /** `tortie-net apply` on the real kernel: two nodes with VXLAN between them, devices that differ, foreign objects, and the firewall of a tunnel. */
 import { afterEach, beforeAll, expect, test } from "vitest";
+import { guardScopes, planTunnelGuard } from "../../src/agent/network/tunnel-guard.ts";
 import type { NodePlan, NodeResource } from "../../src/plan/node-plan.ts";
 import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
 import { diff, snapshot } from "../lib/node/snapshot.ts";
@@ -246,6 +247,35 @@ test("a set of nf_tables follows its plan, and a table of a scope goes with it",
   expect(alone.failures[0]?.error.message).toBe(
     "cannot fill set ip tortie_t digest: the plan does not contain its table",
   );
+});
+
+test("the guard of the tunnels lets nodes through, and no pod", () => {
+  const guard = (peers: readonly string[]): readonly NodeResource[] => {
+    const site = {
+      family: 4,
+      uplink: { name: uplink, mtu: 1500, addresses: [] },
+      address: nodeAddress4,
+      ipip: undefined,
+    } as const;
+    const known = peers.map((address) => {
+      return [address, { name: address, address, isInSubnet: true, vxlan: undefined, ipipAddress: undefined }] as const;
+    });
+    const vxlan = { device, mtu: 1400, address: "10.65.1.1", mac: macOf(1), vni: 4096, port: 4789 };
+    return planTunnelGuard({ ...site, vxlan, peers: new Map(known) });
+  };
+  const all = [...scopes, ...guardScopes([4])];
+  const plan = (...peers: readonly string[]): NodePlan => {
+    return { resources: [...here, ...peer(2, outsideAddress4), ...guard(peers)], scopes: all };
+  };
+  applyPlan(node, planOf(there, peer(1, nodeAddress4)), outside);
+  const isReached = () => node.run(["ping", "-c", "1", "-W", "1", "10.65.1.1"], outside).status === 0;
+  expect(applyPlan(node, plan(outsideAddress4))).toMatchObject({ failures: [] });
+  expect(applyPlan(node, plan(outsideAddress4))).toMatchObject({ applied: 0, removed: [], failures: [] });
+  expect(isReached()).toBe(true);
+  expect(applyPlan(node, plan())).toMatchObject({ failures: [] });
+  expect(isReached()).toBe(false);
+  applyPlan(node, { resources: [], scopes: all });
+  expect(node.sh("nft list tables")).toBe("");
 });
 
 test("a sysctl is written if it differs, and a refused one keeps nothing else from being applied", () => {

@@ -1,9 +1,9 @@
 /**
  * The plan of a node's network: a pure function of what the cluster and this node are.
  *
- *     pools, blocks, nodes ──► destinations ──► routes    ┐
- *     nodes, this node     ──► site ──► tunnel devices    ├──► NodePlan ──► tortie-net
- *     pools                ──► natOutgoing                ┘
+ *     pools, blocks, nodes ──► destinations ──► routes              ┐
+ *     nodes, this node     ──► site ──► tunnel devices, their guard ├──► NodePlan ──► tortie-net
+ *     pools                ──► natOutgoing                          ┘
  */
 import { hostPrefix } from "../../net/prefix.ts";
 import { mainTable } from "../../plan/describe.ts";
@@ -14,6 +14,7 @@ import { routesOf } from "./routes.ts";
 import { type Site, viewSite } from "./site.ts";
 import type { PluginObjects, Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
+import { guardScopes, planTunnelGuard } from "./tunnel-guard.ts";
 import { planVxlan } from "./vxlan.ts";
 
 export interface NetworkPlan {
@@ -40,9 +41,10 @@ export function planNetwork(snapshot: Snapshot, { forwarding, nat }: PluginObjec
     ...sites.flatMap(planIpip),
     ...routed.flatMap(({ routes }) => routes),
     ...nat,
+    ...sites.flatMap(planTunnelGuard),
   ];
   return {
-    plan: { resources, scopes: [...scopesOf(families), ...natScopes(nat)] },
+    plan: { resources, scopes: [...scopesOf(families), ...guardScopes(families), ...natScopes(nat)] },
     mtu: podMtu(snapshot, sites),
     troubles: [...troubles, ...routed.flatMap((one) => one.troubles)],
   };
