@@ -5,7 +5,7 @@ import type { FileLock, NetlinkSocket, Netns, RunOptions, Sys } from "./sys.ts";
 declare const native: Native;
 
 /** Protocol numbers of netlink(7). */
-const netlinkProtocol = { route: 0, sock_diag: 4, netfilter: 12 } as const;
+const netlinkProtocol = { route: 0, sock_diag: 4, netfilter: 12, generic: 16 } as const;
 
 export const quickjsSys: Sys = {
   args: native.args,

@@ -113,7 +113,7 @@ export interface Sys {
   openEvents(groups: readonly number[]): EventSocket;
 }
 
-export type NetlinkProtocol = "route" | "netfilter" | "sock_diag";
+export type NetlinkProtocol = "route" | "netfilter" | "sock_diag" | "generic";
 
 export interface FileStat {
   readonly kind: "file" | "directory" | "other";

@@ -117,6 +117,19 @@ function remade(properties: string): string {
   return `ip link del ${device}; ip link add ${device} address ${macOf(1)} type vxlan dev ${uplink} ${properties}`;
 }
 
+test("a device that must not promise checksums does not, also after another program has changed it", () => {
+  const own = here.map((one): NodeResource => (one.kind === "vxlan" ? { ...one, checksumOffload: false } : one));
+  const checksums = () => node.sh(`ethtool -k ${device} | grep tx-checksum-ip-generic`).trim();
+  applyPlan(node, planOf(here));
+  expect(checksums()).toBe("tx-checksum-ip-generic: on");
+  expect(applyPlan(node, planOf(own))).toMatchObject({ applied: 1, failures: [] });
+  expect(checksums()).toBe("tx-checksum-ip-generic: off");
+  expect(applyPlan(node, planOf(own))).toMatchObject({ applied: 0, failures: [] });
+  node.sh(`ethtool -K ${device} tx-checksum-ip-generic on 2>/dev/null`);
+  expect(applyPlan(node, planOf(own))).toMatchObject({ applied: 1, failures: [] });
+  expect(checksums()).toBe("tx-checksum-ip-generic: off");
+});
+
 test("leaves alone what is foreign, and says what it could not do", () => {
   node.sh(`
     ip route add 10.65.2.0/26 via ${outsideAddress4}

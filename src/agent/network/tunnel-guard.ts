@@ -4,7 +4,7 @@
  *     input     to the tunnel's port (VXLAN) or of its protocol (IPIP), not from a node ──drop
  *     forward   the same from a pod, wherever to ──drop
  *
- * Without it, whoever reaches the node's address could pass packets to pods under any pod's address, past every policy. **It accepts nothing**: a drop
+ * Without it, any host that reaches the node's address could pass packets to pods under any pod's address, past every policy. **It accepts nothing**: a drop
  * here is final, but an administrator's firewall, which may drop as well, has to let nodes through.
  */
 

@@ -8,6 +8,7 @@ import { createIpip, createVxlan, readVxlan } from "../../netlink/tunnel.ts";
 import type { Scope, TunnelLink, VxlanLink } from "../../plan/node-plan.ts";
 import type { Outcome } from "../connection.ts";
 import { ConflictError, hasErrno, KernelError, MissingError, MissingFeature } from "../errors.ts";
+import { disableChecksumOffload } from "./offload.ts";
 import type { Pass } from "./pass.ts";
 
 function describeTunnel({ kind, name }: TunnelLink): string {
@@ -20,6 +21,7 @@ export function makeTunnels(tunnels: readonly TunnelLink[], pass: Pass): void {
     pass.attempt(describeTunnel(tunnel), tunnel, () => {
       if (isRight(tunnel, pass)) adjust(tunnel, pass.link(tunnel.name) as Link, pass);
       else create(tunnel, pass);
+      if (tunnel.kind === "vxlan" && tunnel.checksumOffload === false) disableChecksumOffload(tunnel.name, pass);
     });
   }
 }
