@@ -64,7 +64,11 @@ export function compare(all: readonly Measure[], to: string): readonly Compariso
 }
 
 /** Pairs the measurements by round, so that a slow phase of the machine affects both alike. */
-function ratios(ours: readonly Measure[], theirs: readonly Measure[], value: (measure: Measure) => number): Spread {
+export function ratios(
+  ours: readonly Measure[],
+  theirs: readonly Measure[],
+  value: (measure: Measure) => number,
+): Spread {
   const byRound = new Map(theirs.map((measure) => [measure.round, value(measure)]));
   return spreadOf(ours.map((measure) => value(measure) / (byRound.get(measure.round) ?? Number.NaN)));
 }

@@ -36,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_NODES = 16, MAX_CHAINS = 32, MAX_PLUGINS = 8, MAX_TEXT = 1 << 16, MAX_PODS = 64 };
+enum { MAX_NODES = 64, MAX_CHAINS = 128, MAX_PLUGINS = 8, MAX_TEXT = 1 << 16, MAX_PODS = 64 };
 
 struct plugin {
 	char *path;

@@ -108,7 +108,8 @@ function fillHostLocal(node: Node, addresses: number): void {
   write("last_reserved_ip.0", addressAt("10.0.0.0/16", addresses + 1));
 }
 
-function fillStore(node: Node, pools: number, addresses: number): void {
+/** Writes a store as that many ADDs on this node would have left it. */
+export function fillStore(node: Node, pools: number, addresses: number): void {
   const directories = { run: node.outerPath("/run/tortie"), state: node.outerPath("/var/lib/tortie") };
   const store = fileStore(redirectedSys(nodeSys, directories, () => undefined));
   const perPool = addresses / pools;

@@ -20,11 +20,20 @@ export interface Suite {
   readonly name: string;
   readonly list: "go" | "ours";
   readonly directory: string;
+  /** Which scenarios it can run; absent: all. */
+  readonly serves?: (scenario: Scenario) => boolean;
+}
+
+/** A node, and the chains that run on it. */
+export interface SharedNode {
+  readonly suite: Suite;
+  readonly scenarios: readonly Scenario[];
+  /** Fills the node; absent: adds the standing pod of the scenarios. */
+  readonly fill?: (node: Node, runner: Runner) => void;
 }
 
 export interface MeasureOptions {
-  readonly suites: readonly Suite[];
-  readonly scenarios: readonly Scenario[];
+  readonly nodes: readonly SharedNode[];
   readonly rounds: number;
   readonly parallel: number;
 }
@@ -40,18 +49,12 @@ export interface Measure {
   readonly peakKib: number;
 }
 
-/** The chains that share a node. */
-interface SharedNode {
-  readonly suite: Suite;
-  readonly scenarios: readonly Scenario[];
-}
-
 export async function measure(options: MeasureOptions): Promise<readonly Measure[]> {
   const driver = buildDriver();
   const nodes: Node[] = [];
   try {
     const lines: string[] = [];
-    for (const shared of nodesOf(options)) {
+    for (const shared of options.nodes) {
       const node = await prepare(shared, options.parallel);
       nodes.push(node);
       lines.push(`node ${node.pid}`, ...shared.scenarios.flatMap((scenario) => chainLines(shared.suite, scenario)));
@@ -80,21 +83,24 @@ export function buildDriver(): string {
 }
 
 /** One node per network, so that pods of one chain are never the first or last pod that another chain finds. */
-function nodesOf({ suites, scenarios }: MeasureOptions): readonly SharedNode[] {
+export function nodesFor(suites: readonly Suite[], scenarios: readonly Scenario[]): readonly SharedNode[] {
   const key = ({ standing, ours }: Scenario) => `${JSON.stringify(standing)} ${ours.text}`;
   return [...new Set(scenarios.map(key))].flatMap((wanted) => {
     const alike = scenarios.filter((scenario) => key(scenario) === wanted);
-    return suites.map((suite) => ({ suite, scenarios: alike }));
+    return suites
+      .map((suite) => ({ suite, scenarios: alike.filter((scenario) => suite.serves?.(scenario) !== false) }))
+      .filter((shared) => shared.scenarios.length > 0);
   });
 }
 
-async function prepare({ suite, scenarios }: SharedNode, pods: number): Promise<Node> {
+async function prepare({ suite, scenarios, fill }: SharedNode, pods: number): Promise<Node> {
   const node = await Node.start("bench");
   for (let i = 0; i < pods; i++) node.addPod(`bench${i}`);
+  const runner = new Runner({ node, pluginDirs: [suite.directory] });
   const [first] = scenarios;
-  if (first?.standing !== undefined) {
-    const sandbox = { containerId: "standing", netns: node.addPod("standing"), ifname: "eth0" };
-    const runner = new Runner({ node, pluginDirs: [suite.directory] });
+  if (fill !== undefined) fill(node, runner);
+  else if (first?.standing !== undefined) {
+    const sandbox = { containerId: "bench-standing-999", netns: node.addPod("standing"), ifname: "eth0" };
     runner.add(first[suite.list], { ...sandbox, capabilities: first.standing });
   }
   return node;

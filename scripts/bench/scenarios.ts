@@ -15,6 +15,7 @@ export interface Scenario {
   readonly standing: JsonObject | undefined;
   /** Go's bandwidth crashes in CHECK of a pod without limits; Go's portmap with host ports looks for rules of the wrong family. */
   readonly canGoCheck: boolean;
+  readonly isDual: boolean;
   readonly go: Conflist;
   readonly ours: Conflist;
 }
@@ -32,8 +33,9 @@ const standingRequests = {
   portMappings: [{ hostPort: 19_000, containerPort: 80, protocol: "tcp" }],
 };
 
-const v4 = { go: goList([["10.210.0.0/16", "0.0.0.0/0"]]), ours: ourList("10-calico.conflist") };
+const v4 = { isDual: false, go: goList([["10.210.0.0/16", "0.0.0.0/0"]]), ours: ourList("10-calico.conflist") };
 const dual = {
+  isDual: true,
   go: goList([
     ["10.210.0.0/16", "0.0.0.0/0"],
     ["fd10:210::/64", "::/0"],
@@ -42,8 +44,9 @@ const dual = {
 };
 
 /**
- * Plain: an address. Limited: also rate limits. Full: also a host port. Only: the other pod of the node has no host port. Ours masquerades here and Go's ptp does not: on an empty node the first
- * pod creates the nf_tables objects and starts the kernel's connection tracking.
+ * Plain: an address. Limited: also rate limits. Full: also a host port. Only: the other pod of the node has no host port. Empty: the node has no other
+ * pod. Ours masquerades here and Go's ptp does not: on an empty node the first pod creates the nf_tables objects and starts the kernel's connection
+ * tracking.
  */
 export const scenarios: readonly Scenario[] = [
   { name: "plain", ...plain, standing: standingRequests, ...v4 },
