@@ -61,5 +61,5 @@ function textOf(operation: Operation, minMs: number): string {
   const wait = processes.reduce((sum, process) => sum + process.wait, 0);
   const ms = (nanoseconds: number) => (nanoseconds / 1e6).toFixed(2);
   const title = `${command} ${container} ${ifname}: ${ms(end - begin)} ms; ${ms(cpu)} ms on a CPU, ${ms(wait)} ms waiting for one\n`;
-  return `${title}\n${borderless(summaryTable(operation))}\n${waterfall(operation, minMs * 1e6)}`;
+  return `${title}\n${borderless(summaryTable(operation))}${waterfall(operation, minMs * 1e6)}`;
 }

@@ -6,9 +6,9 @@ export const uses = ["engine", "netlink", "files", "programs", "agent", "locks",
 export type Use = (typeof uses)[number];
 
 const useOf: Readonly<Record<string, Use>> = {
-  ...{ send: "netlink", receive: "netlink", socket: "netlink", close: "netlink" },
+  ...{ send: "netlink", receive: "netlink", openNetlink: "netlink", close: "netlink" },
   ...{ run: "programs", exchange: "agent", lock: "locks" },
-  ...{ readStdin: "other", write: "other", sleep: "other", openNetns: "other" },
+  ...{ readStdin: "other", write: "other", sleepMs: "other", openNetns: "other" },
 };
 
 /** All other calls are about files. */
@@ -18,9 +18,24 @@ export function useOfCall({ call }: Pick<TracedCall, "call">): Use {
 
 /** `send route NEWLINK, SETLINK`, `readFile /run/tortie/…`, `stat /proc/… (ENOENT)`. */
 export function labelOf({ call, what, messages, error }: TracedCall): string {
-  const sent = messages?.map(([type, count]) => messageName(what, type) + (count > 1 ? ` x${count}` : "")).join(", ");
-  const words = [call, what, sent].filter((word) => word !== undefined && word !== "");
+  // The first argument of readStdin() is a limit.
+  const words = [
+    call,
+    call === "readStdin" ? "" : what,
+    messages === undefined ? "" : messageNames(what, messages),
+  ].filter((word) => word !== "");
   return words.join(" ") + (error === undefined ? "" : ` (${error})`);
+}
+
+/** Equal messages in a row are counted. */
+function messageNames(protocol: string, types: readonly number[]): string {
+  const runs: { readonly type: number; count: number }[] = [];
+  for (const type of types) {
+    const last = runs.at(-1);
+    if (last?.type === type) last.count++;
+    else runs.push({ type, count: 1 });
+  }
+  return runs.map(({ type, count }) => messageName(protocol, type) + (count > 1 ? ` x${count}` : "")).join(", ");
 }
 
 const operations = ["NEW", "DEL", "GET", "SET"] as const;

@@ -8,13 +8,14 @@ const of = { pid: z.number(), at: time };
 const lineSchema = z.union([
   z.object({ ...of, call: z.string(), what: z.string(), took: time }).extend({
     error: z.string().optional(),
-    bytes: z.number().optional(),
-    messages: z.array(z.tuple([z.number(), z.number()])).optional(),
+    messages: z.array(z.number()).optional(),
   }),
   z.object({ ...of, phase: z.string(), took: time }),
   z.object({
     ...of,
-    ...{ plugin: z.string(), command: z.string(), container: z.string(), ifname: z.string() },
+    plugin: z.string(),
+    // Absent if the runtime did not set the variable: `plugin --version`.
+    ...{ command: z.string().default(""), container: z.string().default(""), ifname: z.string().default("") },
     ...{ end: time, startCpu: time, startWait: time, cpu: time, wait: time },
   }),
 ]);

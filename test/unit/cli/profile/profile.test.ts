@@ -16,7 +16,7 @@ function linesOf(pid: number, plugin: string, at: number, command = "ADD"): stri
     },
     { pid, call: "readStdin", what: "", at: at * ms, took: 1 * ms },
     { pid, phase: "input", at: at * ms, took: 2 * ms },
-    { pid, call: "send", what: "route", at: (at + 3) * ms, took: 2 * ms, bytes: 32, messages: [[16, 1]] },
+    { pid, call: "send", what: "route", at: (at + 3) * ms, took: 2 * ms, messages: [16] },
     { pid, phase: plugin, at: (at + 2) * ms, took: 5 * ms },
     { pid, call: "stat", what: "/run/<x>", at: (at + 8) * ms, took: 0.01 * ms, error: "ENOENT" },
     { pid, phase: "ipam", at: (at + 7) * ms, took: 2 * ms },
@@ -86,32 +86,14 @@ test("waterfall() places each call in time, and counts those that are too short"
 });
 
 test.each([
+  [{ call: "send", what: "route", messages: [19, 24, 24, 24] }, "send route SETLINK, NEWROUTE x3"],
   [
-    {
-      call: "send",
-      what: "route",
-      messages: [
-        [19, 1],
-        [24, 3],
-      ],
-    },
-    "send route SETLINK, NEWROUTE x3",
-  ],
-  [
-    {
-      call: "send",
-      what: "netfilter",
-      messages: [
-        [16, 1],
-        [2572, 2],
-        [17, 1],
-      ],
-    },
+    { call: "send", what: "netfilter", messages: [16, 2572, 2572, 17] },
     "send netfilter BATCH_BEGIN, NEWSETELEM x2, BATCH_END",
   ],
-  [{ call: "send", what: "netfilter", messages: [[258, 1]] }, "send netfilter CT_DELETE"],
-  [{ call: "send", what: "sock_diag", messages: [[20, 1]] }, "send sock_diag SOCK_DIAG_BY_FAMILY"],
-  [{ call: "send", what: "route", messages: [[999, 1]] }, "send route 999"],
+  [{ call: "send", what: "netfilter", messages: [258] }, "send netfilter CT_DELETE"],
+  [{ call: "send", what: "sock_diag", messages: [20] }, "send sock_diag SOCK_DIAG_BY_FAMILY"],
+  [{ call: "send", what: "route", messages: [999] }, "send route 999"],
   [{ call: "readStdin", what: "" }, "readStdin"],
 ] as const)("labelOf(%j) is %s", (call, label) => {
   expect(labelOf({ pid: 1, at: 0, took: 0, ...call })).toBe(label);
