@@ -21,6 +21,7 @@ function testAll(): boolean {
   const rings = [
     ["--project", "unit", "test/unit/crash"],
     ["--project", "crash"],
+    ["--project", "cluster", "test/cluster/plugins-storm.test.ts"],
   ];
   const options = {
     cwd: root,

@@ -9,6 +9,7 @@ import type { Sys } from "../host/sys.ts";
 import type { NodeStatusMessage } from "../node-protocol/messages.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
+import type { StoreError } from "../store/store-error.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { poolContext } from "./address/pool-context.ts";
 import { type Bgp, beginBgp } from "./bgp/bgp.ts";
@@ -18,6 +19,7 @@ import { Endpoints } from "./endpoints/endpoints.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
+import { Adds } from "./ipam/adds.ts";
 import { KeyedQueue } from "./ipam/keyed-queue.ts";
 import { Leaks, type LeaksOptions } from "./leaks/leaks.ts";
 import { Records } from "./leaks/records.ts";
@@ -62,7 +64,8 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const facts = { interfaces: readInterfaces, sourceTo };
     const addresses = await startNode(node, settings, { datastore, facts, around: poolContext(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
-    const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, log);
+    const adds = new Adds();
+    const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, adds, log);
     const records = settings.nodenameFromRequest ? undefined : new Records(sys);
     const network =
       settings.network &&
@@ -74,6 +77,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
       node: settings.nodenameFromRequest ? undefined : node,
       queue: new KeyedQueue(),
+      adds,
       records,
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
@@ -134,11 +138,12 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
   return socket;
 }
 
-function nodeStore(datastore: AsyncDatastore, node: string | undefined, log: AgentLog): NodeStore {
-  return new NodeStore(datastore, node, (error) => {
+function nodeStore(datastore: AsyncDatastore, node: string | undefined, adds: Adds, log: AgentLog): NodeStore {
+  const onTrouble = (error: StoreError) => {
     // The datastore's watch reports that it is unavailable.
     if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
-  });
+  };
+  return new NodeStore(datastore, node, onTrouble, () => adds.count());
 }
 
 /** The requests that plugins left while no agent answered. */

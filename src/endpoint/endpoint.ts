@@ -88,11 +88,6 @@ export function anyEndpoint(sys: Sys, but?: Attachment): boolean {
   return names.some((name) => isRecord(name) && name !== own);
 }
 
-/** Whether any attachment has a record; changes nothing. */
-export function anyRecord(sys: Sys): boolean {
-  return namesIn(sys, endpointDirectory).some(isRecord);
-}
-
 function pathOf(attachment: Attachment): string {
   return `${endpointDirectory}/${fileOf(attachment)}`;
 }

@@ -1,4 +1,4 @@
-/** The network of two nodes over a real kube-apiserver, with the rights of `conf-examples/cluster/rbac.yaml` and no others. */
+/** The network of two nodes over a real kube-apiserver, with the rights of `conf-examples/kubernetes/rbac.yaml` and no others. */
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { vxlanMacOf } from "../../src/agent/network/network-node.ts";
@@ -31,7 +31,7 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
 
   beforeAll(async () => {
     api = await KubeApiserver.start();
-    await api.apply(join(root, "conf-examples/cluster/rbac.yaml"));
+    await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
     const kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
     const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
     await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);

@@ -8,6 +8,7 @@
  * **Transactions keep the guarantees of compare-and-swap**: an update succeeds only if the block is unchanged since it was read, and is answered only
  * after the datastore has stored it. Writes of other nodes arrive through the watch, or as a conflict, after which the block is read again.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { StoredObject } from "../../store/object.ts";
 import type { AsyncStore, StoreReply } from "../../store/transaction.ts";
 
@@ -26,7 +27,13 @@ interface Entry {
   expected: string | undefined;
   waiting: Waiting[];
   isWriting: boolean;
+  /** When the last write began, by `performance.now()`. */
+  writtenMs: number;
 }
+
+/** While many ADDs are in progress, a block is written once in this time: their updates come one by one. */
+const gatherMs = 100;
+const gatherStepMs = 5;
 
 const conflict: StoreReply = { conflict: true };
 
@@ -35,10 +42,13 @@ export class Blocks {
   readonly #store: AsyncStore;
   readonly #entries = new Map<string, Entry>();
   #isListed = false;
+  /** How many ADDs of the node are in progress. */
+  readonly #adds: () => number;
   #revisions = 0;
 
-  constructor(store: AsyncStore) {
+  constructor(store: AsyncStore, adds: () => number) {
     this.#store = store;
+    this.#adds = adds;
   }
 
   /** The block in memory; `undefined` if there is none. */
@@ -57,7 +67,7 @@ export class Blocks {
     const entry = this.#entries.get(cidr);
     const stored = revisionOf(object);
     if (entry === undefined) {
-      this.#entries.set(cidr, { object, stored, expected: undefined, waiting: [], isWriting: false });
+      this.#entries.set(cidr, { object, stored, expected: undefined, waiting: [], isWriting: false, writtenMs: 0 });
       return;
     }
     if (isByWatch && entry.expected !== undefined) {
@@ -116,11 +126,11 @@ export class Blocks {
 
   async #write(entry: Entry): Promise<void> {
     entry.isWriting = true;
-    // Includes all updates of this turn of the event loop.
-    await new Promise((resolve) => setImmediate(resolve));
     while (entry.waiting.length > 0) {
+      await this.#gather(entry);
       const together = entry.waiting;
       entry.waiting = [];
+      entry.writtenMs = performance.now();
       const object = withRevision(entry.object, entry.stored);
       const outcome = await this.#attempt(object);
       if ("written" in outcome) {
@@ -139,6 +149,13 @@ export class Blocks {
       entry.waiting = [];
     }
     entry.isWriting = false;
+  }
+
+  /** Waits for more updates: those of this turn of the event loop, and in a burst of ADDs those of a short time. An ADD alone does not wait. */
+  async #gather(entry: Entry): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const end = entry.writtenMs + gatherMs;
+    while (this.#adds() > entry.waiting.length && performance.now() < end) await sleep(gatherStepMs);
   }
 
   async #attempt(

@@ -39,12 +39,17 @@ export class NodeStore implements AsyncStore {
 
   /**
    * `node`: the node whose blocks and affinities are followed; `undefined` for an agent that serves many nodes, which follows none. Calls `onTrouble`
-   * if a kind cannot be followed, which costs reads, or if one of its objects is damaged.
+   * if a kind cannot be followed, which costs reads, or if one of its objects is damaged. `adds`: how many ADDs are in progress.
    */
-  constructor(datastore: AsyncDatastore, node: string | undefined, onTrouble: OnTrouble = () => {}) {
+  constructor(
+    datastore: AsyncDatastore,
+    node: string | undefined,
+    onTrouble: OnTrouble = () => {},
+    adds: () => number = () => 0,
+  ) {
     this.#store = datastore.store;
     this.#node = node;
-    this.#blocks = new Blocks(datastore.store);
+    this.#blocks = new Blocks(datastore.store, adds);
     const followed = everywhere.map((kind) => new Followed(kind, {}));
     if (node !== undefined) followed.push(new Followed("BlockAffinity", { node }));
     this.#followed = new Map(followed.map((one) => [one.kind, one]));

@@ -30,7 +30,8 @@ export class Endpoints {
   readonly #isKubernetes: boolean;
   /** Pods whose ADD has begun, as they were read then. */
   readonly #pods = new Map<string, { readonly pod: StoredObject; readonly timer: NodeJS.Timeout }>();
-  readonly #profiles = new Set<string>();
+  /** Profiles that exist, or are being created. */
+  readonly #profiles = new Map<string, Promise<void>>();
 
   constructor(store: AsyncStore, isKubernetes: boolean) {
     this.#store = store;
@@ -66,10 +67,16 @@ export class Endpoints {
     await this.#drive(deleteEndpoint(workload), ms);
   }
 
+  /** Looks once, however many endpoints need it. */
   async #ensureProfile(name: string, isOfPods: boolean, ms: number): Promise<void> {
-    if (this.#profiles.has(name)) return;
-    await this.#drive(makeProfile(name, isOfPods), ms);
-    this.#profiles.add(name);
+    const making = this.#profiles.get(name) ?? this.#drive(makeProfile(name, isOfPods), ms);
+    this.#profiles.set(name, making);
+    try {
+      await making;
+    } catch (error) {
+      this.#profiles.delete(name);
+      throw error;
+    }
   }
 
   #remember({ namespace, name }: Pod, pod: StoredObject): void {

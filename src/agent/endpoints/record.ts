@@ -64,9 +64,10 @@ export function* putPodEndpoint(
   if ((yield* update({ ...found, spec })) === undefined) throw new PodGone(pod);
 }
 
-/** Creates or updates it. */
+/** Creates or updates it. Most are new, so it is read only if it exists. */
 export function* putEndpoint(record: EndpointRecord): Transaction<void> {
   const key = keyOf(record);
+  if ((yield* create(objectOf(record, key, undefined))) !== undefined) return;
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
     const found = yield* read(key);

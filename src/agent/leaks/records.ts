@@ -3,8 +3,8 @@
  *
  * **A missing record proves nothing unless the agent sees the directory of the plugins**: it may run in a container without it.
  */
-import { anyRecord, hasEndpoint } from "../../endpoint/endpoint.ts";
-import { hasAnyPart, partNames } from "../../endpoint/part.ts";
+import { endpointDirectory, hasEndpoint } from "../../endpoint/endpoint.ts";
+import { hasAnyPart, partDirectory } from "../../endpoint/part.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
 import { type Attachment, attachmentKey } from "../../identity/attachment.ts";
@@ -23,8 +23,8 @@ class Released extends CoreError {
 
 export class Records {
   readonly #sys: Sys;
-  #isSeen = false;
-  #isBlind = false;
+  /** Attachments of clients that keep no record: of programs other than our plugins. */
+  readonly #unrecorded = new Set<string>();
   /** Attachments whose addresses were released as leaks, and were not assigned since. */
   readonly #released = new Set<string>();
 
@@ -33,13 +33,16 @@ export class Records {
   }
 
   has(attachment: Attachment): boolean {
+    return this.#isVisible(attachment) || this.#unrecorded.has(attachmentKey(attachment));
+  }
+
+  #isVisible(attachment: Attachment): boolean {
     return hasEndpoint(this.#sys, attachment) || hasAnyPart(this.#sys, attachment);
   }
 
-  /** Whether a missing record means that the attachment does not exist. */
+  /** Whether a missing record means that the attachment does not exist: only plugins create the directories. */
   isEvidence(): boolean {
-    this.#isSeen ||= anyRecord(this.#sys) || partNames(this.#sys).length > 0;
-    return this.#isSeen && !this.#isBlind;
+    return [endpointDirectory, partDirectory].some((directory) => this.#sys.stat(directory) !== undefined);
   }
 
   /** Addresses were assigned to it. */
@@ -51,9 +54,14 @@ export class Records {
     this.#released.add(attachmentKey(attachment));
   }
 
+  /** Its addresses are being released. */
+  noteGone(attachment: Attachment): void {
+    this.#unrecorded.delete(attachmentKey(attachment));
+  }
+
   /** Its plugin has written its record by now. Throws `Released`. */
   requireOwned(attachment: Attachment): void {
     if (this.#released.has(attachmentKey(attachment))) throw new Released(attachment);
-    this.#isBlind ||= !this.has(attachment);
+    if (!this.#isVisible(attachment)) this.#unrecorded.add(attachmentKey(attachment));
   }
 }

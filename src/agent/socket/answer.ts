@@ -16,6 +16,7 @@ import type {
 import { protocolVersion } from "../../node-protocol/messages.ts";
 import type { Endpoints } from "../endpoints/endpoints.ts";
 import type { Addresses } from "../ipam/addresses.ts";
+import type { Adds } from "../ipam/adds.ts";
 import type { Assignment } from "../ipam/assigner.ts";
 import type { KeyedQueue } from "../ipam/keyed-queue.ts";
 import type { Records } from "../leaks/records.ts";
@@ -29,6 +30,8 @@ export interface Answerer {
   readonly node: string | undefined;
   /** Orders the requests of each attachment. */
   readonly queue: KeyedQueue;
+  /** The ADDs in progress. */
+  readonly adds: Adds;
   /** What plugins record on this node; `undefined` if the agent serves many nodes. */
   readonly records: Records | undefined;
   /** Executes what an earlier DEL of the attachment left in the spool. */
@@ -117,15 +120,19 @@ async function serve(answerer: Answerer, message: Message): Promise<ResultMessag
 }
 
 async function execute(answerer: Answerer, message: Message): Promise<ResultMessage> {
-  const { addresses, endpoints, records, networkTroubles, describeNode } = answerer;
+  const { addresses, endpoints, adds, records, networkTroubles, describeNode } = answerer;
   const { nodename: node, deadlineMs: ms } = message;
   switch (message.op) {
     case "assign": {
-      const assignment = await addresses.assign({ ...message, node, ...workloadOf(message) }, ms);
+      const assignment = await counting(adds, attachmentOf(message.attachment), () =>
+        addresses.assign({ ...message, node, ...workloadOf(message) }, ms),
+      );
       records?.noteAssigned(attachmentOf(message.attachment));
       return assignResult(assignment);
     }
     case "release":
+      adds.end(attachmentKey(attachmentOf(message.attachment)));
+      records?.noteGone(attachmentOf(message.attachment));
       return resultOf(await addresses.release({ node, ...workloadOf(message) }, ms));
     case "held":
       return resultOf(await addresses.held(attachmentOf(message.attachment), ms));
@@ -149,11 +156,24 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
     case "put-endpoint":
       records?.requireOwned(attachmentOf(message.attachment));
+      adds.end(attachmentKey(attachmentOf(message.attachment)));
       await endpoints.put({ ...message, node, ...workloadOf(message) }, ms);
       return {};
     case "delete-endpoint":
       await endpoints.delete({ node, ...workloadOf(message) }, ms);
       return {};
+  }
+}
+
+/** Counts the ADD until its plugin says how it ended. */
+async function counting<T>(adds: Adds, attachment: Attachment, assign: () => Promise<T>): Promise<T> {
+  const key = attachmentKey(attachment);
+  adds.begin(key);
+  try {
+    return await assign();
+  } catch (error) {
+    adds.end(key);
+    throw error;
   }
 }
 

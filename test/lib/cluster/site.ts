@@ -67,7 +67,7 @@ async function etcdSite(): Promise<ClusterSite> {
 
 async function kubernetesSite(): Promise<ClusterSite> {
   const api = await KubeApiserver.start();
-  await api.apply(join(root, "conf-examples/cluster/rbac.yaml"));
+  await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
   const pods = "/api/v1/namespaces/default/pods";
   const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
   await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
+import { Adds } from "../../../src/agent/ipam/adds.ts";
 import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
 import { type Answered, answer } from "../../../src/agent/socket/answer.ts";
 import type { Message, NodeStatusMessage, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
@@ -41,6 +42,7 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
     addresses,
     endpoints,
     queue,
+    adds: new Adds(),
     records,
     settle,
     node,
@@ -129,6 +131,7 @@ describe("answer()", () => {
       addresses,
       endpoints,
       queue,
+      adds: new Adds(),
       records: undefined,
       settle: async () => {},
       node: undefined,

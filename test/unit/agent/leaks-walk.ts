@@ -8,6 +8,7 @@ import { expect } from "vitest";
 import { NodeStore } from "../../../src/agent/datastore/node-store.ts";
 import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
+import { Adds } from "../../../src/agent/ipam/adds.ts";
 import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
 import { heldIn } from "../../../src/agent/leaks/holding.ts";
 import { LostNodes } from "../../../src/agent/leaks/lost-nodes.ts";
@@ -307,7 +308,7 @@ export class LeaksWalk {
       answerer: {
         addresses: new Addresses(datastore, () => sys.wallClock(), transactions),
         endpoints: new Endpoints(transactions, isKubernetes),
-        ...{ node, queue, records },
+        ...{ node, queue, records, adds: new Adds() },
         settle: async () => undefined,
         heldBack: () => undefined,
         describeNode: () => ({ nodename: node, datastore: "etcdv3", notReady: [], networking: "none" }),

@@ -105,18 +105,20 @@ describe("NodeLeaks", () => {
     expect(held()).toBe(1);
   });
 
-  test("believes in missing records only where it has seen one", async () => {
+  test("believes in missing records only where plugins write records", async () => {
     sys = new FakeSys({ machine: new FakeMachine() });
     await assign("net.a");
     await lookOn(await nodeLeaks());
     expect(held()).toBe(1);
   });
 
-  test("a plugin whose record is not visible ends the belief", () => {
+  test("an attachment that is used without a record counts as recorded until its release", () => {
     const records = new Records(sys);
-    expect(records.isEvidence()).toBe(true);
-    records.requireOwned({ network: "net", containerId: "elsewhere", ifname: "eth0" });
-    expect(records.isEvidence()).toBe(false);
+    const elsewhere = { network: "net", containerId: "elsewhere", ifname: "eth0" };
+    records.requireOwned(elsewhere);
+    expect(records.has(elsewhere)).toBe(true);
+    records.noteGone(elsewhere);
+    expect(records.has(elsewhere)).toBe(false);
   });
 
   test("what a node borrowed from another is found too", async () => {

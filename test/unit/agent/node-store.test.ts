@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import { NodeStore } from "../../../src/agent/datastore/node-store.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
+import { Adds } from "../../../src/agent/ipam/adds.ts";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import type { BlockSpec } from "../../../src/ipam/model/block.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
@@ -106,6 +107,35 @@ describe("NodeStore", () => {
     await assignAll(names(90, "d"));
     expect(datastore.memory.all("IPAMBlock")).toHaveLength(2);
     expect(allocated()).toBe(120);
+  });
+
+  test("many that wait for the last addresses of a block write their handles once", async () => {
+    await addresses.assign(order("first"), ms);
+    await sleep(10);
+    const start = datastore.requests.length;
+    await assignAll(names(100));
+    expect(allocated()).toBe(101);
+    const { "create IPAMHandle": created, "delete IPAMHandle": deleted, "update IPAMHandle": updated } = counted(start);
+    expect([created, deleted, updated]).toEqual([100, undefined, undefined]);
+  });
+
+  test("while ADDs are in progress a block waits for their updates; one alone does not wait", async () => {
+    const adds = new Adds();
+    const own = new Addresses(datastore, clock, new NodeStore(datastore, "n1", undefined, () => adds.count()));
+    await sleep(5);
+    await own.assign(order("first"), ms);
+    const start = datastore.requests.length;
+    const all = names(20);
+    for (const name of all) adds.begin(name);
+    await Promise.all(
+      all.map(async (name, index) => {
+        await sleep(4 * index);
+        await own.assign(order(name), ms);
+        adds.end(name);
+      }),
+    );
+    expect(counted(start)["update IPAMBlock"]).toBeLessThan(6);
+    expect(adds.count()).toBe(0);
   });
 
   test("gives an attachment what it holds, also after it was asked for twice at once and by another agent", async () => {

@@ -1,0 +1,156 @@
+/**
+ * What pods cost at the datastore's server, by its own count: 100 ADDs at once need at most one read and 2.2 writes each. The times are printed, and
+ * not asserted.
+ */
+
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { newHandle } from "../../src/ipam/model/handle.ts";
+import { openClusterDatastore } from "../../src/store/cluster/open.ts";
+import { readSettings } from "../../src/store/cluster/settings.ts";
+import { create, update } from "../../src/store/transaction.ts";
+import { Agent } from "../lib/cluster/agent.ts";
+import { buildTimeoutMs } from "../lib/cluster/kubernetes-build.ts";
+import { type ClusterSite, clusterSites, type RequestCounts } from "../lib/cluster/site.ts";
+import { Node } from "../lib/node/netns.ts";
+import { ourPluginDir } from "../lib/suite.ts";
+
+const nodeName = "node-a";
+const podCount = 100;
+
+describe.each(clusterSites)("the cost of pods on %s", (name, whyNot, open) => {
+  describe.skipIf(whyNot !== undefined)(whyNot ?? name, () => {
+    let site: ClusterSite;
+    let node: Node;
+    let agent: Agent;
+
+    beforeAll(async () => {
+      site = await open();
+      node = await Node.start(nodeName);
+      await site.addNode(nodeName);
+      agent = await Agent.start(node, {
+        ...{
+          ...site.environment,
+          NODENAME: nodeName,
+          IP: "203.0.113.1/24",
+          FELIX_IPV6SUPPORT: "false",
+        },
+        CALICO_IPV4POOL_CIDR: "10.244.0.0/16",
+      });
+    }, buildTimeoutMs);
+    afterAll(async () => {
+      await agent?.stop();
+      await node?.stop();
+      await site?.stop();
+    });
+
+    async function counted(body: () => Promise<void>): Promise<RequestCounts & { readonly seconds: number }> {
+      const before = await site.counts();
+      const start = performance.now();
+      await body();
+      const seconds = (performance.now() - start) / 1000;
+      const after = await site.counts();
+      return { reads: after.reads - before.reads, writes: after.writes - before.writes, seconds };
+    }
+
+    const messageOf = (pod: string) => ({
+      nodename: nodeName,
+      attachment: { network: "net", containerID: `id-${pod}`, ifname: "eth0" },
+      pod: { namespace: "default", name: pod },
+    });
+
+    /** What the plugins of an ADD ask the agent for. */
+    async function ask(pod: string): Promise<void> {
+      const message = messageOf(pod);
+      const replies = [];
+      if (name === "Kubernetes") replies.push(await agent.ask({ op: "pod", nodename: nodeName, pod: message.pod }));
+      const wanted = [{ family: 4, pools: [] }] as const;
+      const assigned = await agent.ask({ op: "assign", ...message, wanted, addresses: [], reserved: [] });
+      replies.push(assigned);
+      const addresses = "result" in assigned ? (assigned.result.addresses ?? []) : [];
+      const networks = addresses.map(({ address }) => `${address}/32`);
+      const facts = { hostInterface: "cali0", mac: "ee:ee:ee:ee:ee:ee", profiles: [] };
+      replies.push(await agent.ask({ op: "put-endpoint", ...message, ...facts, addresses: networks }));
+      for (const reply of replies) expect(reply).toHaveProperty("result");
+    }
+
+    async function release(pod: string): Promise<void> {
+      await agent.ask({ op: "delete-endpoint", ...messageOf(pod) });
+      await agent.ask({ op: "release", ...messageOf(pod) });
+    }
+
+    const podsOf = (prefix: string) => Array.from({ length: podCount }, (_, index) => `${prefix}${index}`);
+
+    async function addPods(pods: readonly string[]): Promise<void> {
+      for (const pod of pods) await site.addPod(pod, nodeName);
+    }
+
+    function judge(counts: RequestCounts & { readonly seconds: number }, what: string): void {
+      const { reads, writes, seconds } = counts;
+      console.log(
+        `${name}: ${what}: ${(podCount / seconds).toFixed(0)} pods/s, for each ${reads / podCount} reads and ${writes / podCount} writes`,
+      );
+      // The agent asks every two seconds whether the datastore answers, and a new block takes a few reads.
+      expect(reads).toBeLessThanOrEqual(podCount + 10 + Math.ceil(seconds));
+      expect(writes).toBeLessThanOrEqual(2.2 * podCount);
+    }
+
+    test("100 at once, without the plugins' own work", async () => {
+      await addPods(["warm", ...podsOf("a")]);
+      await ask("warm");
+      await sleep(200);
+      judge(await counted(async () => void (await Promise.all(podsOf("a").map(ask)))), "agent alone");
+      await Promise.all(podsOf("a").map(release));
+    });
+
+    test("one after another, beside two writes of the same datastore", async () => {
+      const datastore = await openClusterDatastore(readSettings(site.environment));
+      const pods = podsOf("b");
+      await addPods(pods);
+      const [own, two] = [[] as number[], [] as number[]];
+      for (const pod of pods) {
+        own.push(await timed(() => ask(pod)));
+        two.push(
+          await timed(async () => {
+            const handle = await datastore.transact(() => create(newHandle(`net.x-${pod}`, { "10.244.0.0/26": 1 })));
+            const spec = { handleID: `net.x-${pod}`, block: { "10.244.0.0/26": 2 }, deleted: false };
+            if (handle !== undefined) await datastore.transact(() => update({ ...handle, spec }));
+          }),
+        );
+      }
+      datastore.close();
+      console.log(
+        `${name}: one ADD of the agent ${median(own)} ms, two writes ${median(two)} ms (medians of ${podCount})`,
+      );
+      await Promise.all(pods.map(release));
+    });
+
+    test("100 plugins at once", async () => {
+      const pods = podsOf("c");
+      await addPods(pods);
+      node.sh(pods.map((pod) => `ip netns add ${pod}`).join("\n"));
+      const plugin = { type: "calico", ...site.netConf, ipam: { type: "calico-ipam" } };
+      const conf = JSON.stringify({ name: "net", cniVersion: "1.0.0", ...plugin });
+      const add = async (pod: string) => {
+        const env = {
+          ...{ CNI_COMMAND: "ADD", CNI_CONTAINERID: `id-${pod}`, CNI_IFNAME: "eth0", CNI_PATH: ourPluginDir },
+          ...{ CNI_NETNS: `/run/netns/${pod}`, CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod}` },
+        };
+        const { status, stdout } = await node.runBeside([join(ourPluginDir, "calico")], { stdin: conf, env });
+        expect(`${status} ${stdout}`).toMatch(/^0 /);
+      };
+      judge(await counted(async () => void (await Promise.all(pods.map(add)))), "with the plugins");
+    });
+  });
+});
+
+async function timed(body: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await body();
+  return performance.now() - start;
+}
+
+function median(values: readonly number[]): string {
+  return ([...values].sort((one, other) => one - other)[values.length >> 1] ?? Number.NaN).toFixed(1);
+}
