@@ -273,7 +273,15 @@ test("the guard of the tunnels lets nodes through, and no pod", () => {
     const known = peers.map((address) => {
       return [address, { name: address, address, isInSubnet: true, vxlan: undefined, ipipAddress: undefined }] as const;
     });
-    const vxlan = { device, mtu: 1400, address: "10.65.1.1", mac: macOf(1), vni: 4096, port: 4789 };
+    const vxlan = {
+      device,
+      mtu: 1400,
+      address: "10.65.1.1",
+      mac: macOf(1),
+      vni: 4096,
+      port: 4789,
+      isChecksumOffloadBroken: false,
+    };
     return planTunnelGuard({ ...site, vxlan, peers: new Map(known) });
   };
   const all = [...scopes, ...guardScopes([4])];

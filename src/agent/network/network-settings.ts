@@ -13,6 +13,8 @@ export interface NetworkSettings {
   readonly ipipMTU?: number | undefined;
   /** Whether the agent routes to pools without encapsulation; if not, BGP does. */
   readonly programClusterRoutes?: "Enabled" | "EnabledIPIPOnly" | "Disabled" | undefined;
+  /** What the kernel or the network card cannot do, whatever it says: `ChecksumOffloadBroken=true`, and other features of Felix. */
+  readonly featureDetectOverride?: string | undefined;
 }
 
 const numbers = {
@@ -43,6 +45,7 @@ export function resolveSettings(
     vxlanPort: first("vxlanPort"),
     ipipMTU: first("ipipMTU"),
     programClusterRoutes: first("programClusterRoutes"),
+    featureDetectOverride: first("featureDetectOverride"),
   };
 }
 
@@ -56,5 +59,16 @@ function settingsIn(configuration: StoredObject | undefined): NetworkSettings {
   });
   const routes = spec.programClusterRoutes;
   const isKnown = routes === "Enabled" || routes === "EnabledIPIPOnly" || routes === "Disabled";
-  return { ...Object.fromEntries(found), ...(isKnown && { programClusterRoutes: routes }) };
+  const override = spec.featureDetectOverride;
+  return {
+    ...Object.fromEntries(found),
+    ...(isKnown && { programClusterRoutes: routes }),
+    ...(typeof override === "string" && { featureDetectOverride: override }),
+  };
+}
+
+/** Whether packets whose checksum is to be filled in get lost in VXLAN; only on request, because the kernel cannot tell. */
+export function isChecksumOffloadBroken({ featureDetectOverride = "" }: NetworkSettings): boolean {
+  const features = featureDetectOverride.split(",").map((one) => one.trim().toLowerCase());
+  return features.includes("checksumoffloadbroken=true");
 }

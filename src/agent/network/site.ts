@@ -6,7 +6,7 @@ import { tunnelMtu } from "./mtu.ts";
 import { ipipDevice, vxlanDevices } from "./names.ts";
 import type { NetworkNode } from "./network-node.ts";
 import type { Encapsulation, NetworkPool } from "./network-pool.ts";
-import { defaultVni, defaultVxlanPort } from "./network-settings.ts";
+import { defaultVni, defaultVxlanPort, isChecksumOffloadBroken } from "./network-settings.ts";
 import { type Peer, peersOf } from "./peers.ts";
 import type { LocalLink, Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
@@ -22,6 +22,7 @@ export interface VxlanTunnel extends Tunnel {
   readonly mac: string;
   readonly vni: number;
   readonly port: number;
+  readonly isChecksumOffloadBroken: boolean;
 }
 
 export interface Site {
@@ -93,6 +94,7 @@ function vxlanOf({ settings }: Snapshot, own: NetworkNode, uplink: LocalLink, fa
     mac: own.vxlanMacs[family],
     vni: settings.vxlanVNI ?? defaultVni,
     port: settings.vxlanPort ?? defaultVxlanPort,
+    isChecksumOffloadBroken: isChecksumOffloadBroken(settings),
   };
 }
 

@@ -12,7 +12,7 @@ import type { Site } from "./site.ts";
 /** Nothing while no pool uses VXLAN or the node has no tunnel address. */
 export function planVxlan({ vxlan, uplink, address, peers, family }: Site): readonly NodeResource[] {
   if (vxlan === undefined) return [];
-  const { device: link, mac, vni, port, mtu } = vxlan;
+  const { device: link, mac, vni, port, mtu, isChecksumOffloadBroken } = vxlan;
   const at = "host";
   const known = [...peers.values()].flatMap((peer): readonly NodeResource[] =>
     peer.vxlan === undefined
@@ -23,7 +23,10 @@ export function planVxlan({ vxlan, uplink, address, peers, family }: Site): read
         ],
   );
   return [
-    { kind: "vxlan", at, name: link, vni, port, local: address, device: uplink.name, mac, mtu },
+    {
+      ...{ kind: "vxlan", at, name: link, vni, port, local: address, device: uplink.name, mac, mtu },
+      ...(isChecksumOffloadBroken && { checksumOffload: false }),
+    },
     { kind: "address", at, link, address: hostPrefix(vxlan.address), ...(family === 6 && { noDad: true }) },
     ...known,
   ];

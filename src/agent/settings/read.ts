@@ -227,6 +227,7 @@ function networkOf(settings: Settings): NetworkRole | undefined {
       vxlanPort: settings.FELIX_VXLANPORT,
       ipipMTU: settings.FELIX_IPINIPMTU,
       programClusterRoutes: settings.FELIX_PROGRAMCLUSTERROUTES,
+      featureDetectOverride: settings.FELIX_FEATUREDETECTOVERRIDE,
     },
     usesBgp: backend === "bird",
     hasIpv6: settings.FELIX_IPV6SUPPORT ?? true,

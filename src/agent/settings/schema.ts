@@ -90,6 +90,9 @@ const network = {
   FELIX_VXLANMTUV6: mtu.describe("MTU of vxlan-v6.calico, at most the uplink's less 70, which is the default"),
   FELIX_VXLANVNI: numberBetween(1, 16_777_215).describe("VXLAN's network identifier; default 4096"),
   FELIX_VXLANPORT: port.describe("its UDP port; default 4789"),
+  FELIX_FEATUREDETECTOVERRIDE: text.describe(
+    "`ChecksumOffloadBroken=true`: VXLAN devices promise no checksums, for kernels and network cards that lose packets otherwise",
+  ),
   FELIX_IPINIPMTU: mtu.describe("MTU of tunl0, at most the uplink's less 20, which is the default"),
   FELIX_PROGRAMCLUSTERROUTES: clusterRoutes.describe(
     "`Enabled`: make the routes of pools without encapsulation too; default with `vxlan`. `EnabledIPIPOnly` or `Disabled`: leave them to BGP; default with `bird`",

@@ -209,6 +209,9 @@ describe("tunnels", () => {
   });
 
   test("settings: the MTU is never more than fits", () => {
+    const broken = { featureDetectOverride: "SNATFullyRandom=false, ChecksumOffloadBroken=true" };
+    expect(view(three, { settings: broken }).resources[0]).toMatchObject({ kind: "vxlan", checksumOffload: false });
+    expect(view(three).resources[0]).not.toHaveProperty("checksumOffload");
     expect(view(three, { settings: { vxlanMTU: 1400, vxlanVNI: 7, vxlanPort: 9 } }).resources[0]).toMatchObject({
       mtu: 1400,
       vni: 7,
