@@ -42,7 +42,7 @@ export function changePlan({ before, after, scopes, touched }: PlanChange, pass:
     entries(before).filter((one) => !after.has(identityOf(one)) && linksOf(one).every((link) => pass.link(link))),
     pass,
   );
-  pass.remove([...gone].reverse().map(({ what, removal }) => ({ what, request: removal })));
+  pass.remove([...gone].reverse().map(({ what, removal }) => ({ what, request: removal() })));
   const moved = [...done.filter(({ identity }) => before.has(identity)), ...gone];
   forgetMovedFlows(moved.flatMap(destinationOf), pass);
   return true;

@@ -31,28 +31,30 @@ export const entryKinds = ["address", "neighbour", "fdb", "route", "blackhole"] 
 export interface WantedEntry {
   readonly resource: EntryResource;
   readonly identity: string;
-  readonly what: string;
+  /** In the words of ip(8); only for what is reported. */
+  readonly what: () => string;
   /** Everything that the kernel holds of it, apart from its identity. */
   readonly text: string;
   /** With NLM_F_REPLACE or NLM_F_EXCL. */
   readonly request: (replace: boolean) => Request;
-  readonly removal: Request;
+  readonly removal: () => Request;
 }
 
 /** One in the kernel, of a scope. */
 export interface FoundEntry {
   readonly kind: (typeof entryKinds)[number];
   readonly identity: string;
-  readonly what: string;
+  /** In the words of ip(8); only for what is reported. */
+  readonly what: () => string;
   readonly text: string;
-  readonly removal: Request;
+  readonly removal: () => Request;
   /** Of a route. */
   readonly destination?: string;
 }
 
 /** Throws `MissingError` if its link does not exist. */
 export function wantedEntry(resource: EntryResource, indexOf: (link: string) => number): WantedEntry {
-  const common = { resource, identity: identityOf(resource), what: describeEntry(resource) };
+  const common = { resource, identity: identityOf(resource), what: () => describeEntry(resource) };
   switch (resource.kind) {
     case "address": {
       const { link, address, noDad, noPrefixRoute } = resource;
@@ -60,25 +62,30 @@ export function wantedEntry(resource: EntryResource, indexOf: (link: string) => 
       const index = indexOf(link);
       // The kernel offers no replacement: an address has no other property.
       const request = () => addAddress(index, address, flags);
-      return { ...common, text: addressText(), request, removal: deleteAddress(index, address) };
+      return { ...common, text: addressText(), request, removal: () => deleteAddress(index, address) };
     }
     case "neighbour": {
       const { link, address, mac } = resource;
       const index = indexOf(link);
       const request = (replace: boolean) => addNeighbour(index, address, mac, replace);
-      return { ...common, text: neighbourText(mac, true), request, removal: deleteNeighbour(index, address) };
+      return { ...common, text: neighbourText(mac, true), request, removal: () => deleteNeighbour(index, address) };
     }
     case "fdb": {
       const { link, mac, destination } = resource;
       const index = indexOf(link);
       const request = (replace: boolean) => addForwarding(index, mac, destination, replace);
-      return { ...common, text: neighbourText(destination, true), request, removal: deleteForwarding(index, mac) };
+      return {
+        ...common,
+        text: neighbourText(destination, true),
+        request,
+        removal: () => deleteForwarding(index, mac),
+      };
     }
     case "route":
     case "blackhole": {
       const entry = routeEntry(resource, indexOf);
       const request = (replace: boolean) => addRoute(entry, replace);
-      return { ...common, text: routeText(entry), request, removal: routeRemoval(entry) };
+      return { ...common, text: routeText(entry), request, removal: () => routeRemoval(entry) };
     }
   }
 }

@@ -57,9 +57,9 @@ function foundRoute(entry: RouteEntry, pass: Pass): FoundEntry {
   return {
     kind: "route",
     identity: identityOf(priority === undefined ? route : { ...route, priority }),
-    what: describeFoundRoute(entry, (index) => pass.nameOf(index)),
+    what: () => describeFoundRoute(entry, (index) => pass.nameOf(index)),
     text: routeText(entry),
-    removal: routeRemoval(entry),
+    removal: () => routeRemoval(entry),
     destination,
   };
 }
@@ -73,9 +73,9 @@ function onLink(link: string, index: number, pass: Pass): readonly FoundEntry[] 
     .map(({ address }) => ({
       kind: "address" as const,
       identity: identityOf({ kind: "address", at, link, address }),
-      what: `address ${address} dev ${link}`,
+      what: () => `address ${address} dev ${link}`,
       text: addressText(),
-      removal: deleteAddress(index, address),
+      removal: () => deleteAddress(index, address),
     }));
   const neighbours = families
     .flatMap((family) => dumpOf(dumpNeighbours(family, index), "neighbours", pass).map(readNeighbour))
@@ -84,9 +84,9 @@ function onLink(link: string, index: number, pass: Pass): readonly FoundEntry[] 
       return {
         kind: "neighbour" as const,
         identity: identityOf({ kind: "neighbour", at, link, address, mac }),
-        what: `neighbour ${address} lladdr ${mac} dev ${link}`,
+        what: () => `neighbour ${address} lladdr ${mac} dev ${link}`,
         text: neighbourText(mac, permanent),
-        removal: deleteNeighbour(index, address),
+        removal: () => deleteNeighbour(index, address),
       };
     });
   const forwarding = dumpOf(dumpForwarding(index), "forwarding entries", pass)
@@ -95,9 +95,9 @@ function onLink(link: string, index: number, pass: Pass): readonly FoundEntry[] 
     .map(({ mac, destination, permanent }) => ({
       kind: "fdb" as const,
       identity: identityOf({ kind: "fdb", at, link, mac, destination: "" }),
-      what: `fdb ${mac} dev ${link} dst ${destination}`,
+      what: () => `fdb ${mac} dev ${link} dst ${destination}`,
       text: neighbourText(destination, permanent),
-      removal: deleteForwarding(index, mac, destination),
+      removal: () => deleteForwarding(index, mac, destination),
     }));
   return unique([...addresses, ...neighbours, ...forwarding]);
 }

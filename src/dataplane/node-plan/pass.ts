@@ -17,7 +17,7 @@ export interface NodeFailure {
 
 /** A request with the object that it is about. */
 export interface Step {
-  readonly what: string;
+  readonly what: () => string;
   readonly resource?: NodeResource;
   readonly request: Request;
 }
@@ -108,9 +108,9 @@ export class Pass {
   /** Deletes objects; one that has vanished meanwhile is not counted. */
   remove(steps: readonly Step[]): void {
     this.send(steps, ({ what }, outcome) => {
-      if (outcome.errno === 0) this.removed.push(what);
+      if (outcome.errno === 0) this.removed.push(what());
       else if (!hasErrno(outcome, "ENOENT", "ESRCH", "EADDRNOTAVAIL", "ENODEV")) {
-        this.fail(what, new KernelError(["delete", what], outcome));
+        this.fail(what(), new KernelError(["delete", what()], outcome));
       }
     });
   }

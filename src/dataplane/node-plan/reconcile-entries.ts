@@ -38,12 +38,12 @@ export function changeEntries(
   const handle = ({ what, resource, entry }: EntryStep, outcome: Parameters<typeof hasErrno>[0]) => {
     if (outcome.errno === 0) done.push(entry);
     else if (hasErrno(outcome, "EEXIST")) refused.push(entry);
-    else pass.fail(what, new KernelError(["add", what], outcome), resource);
+    else pass.fail(what(), new KernelError(["add", what()], outcome), resource);
   };
   const steps = changes.flatMap(({ entry, replaces }) => {
     const foreign = replaces ? rivals.foreignBefore(entry, isMember) : undefined;
     if (foreign === undefined) return [step(entry, replaces)];
-    pass.fail(entry.what, conflict(entry, foreign, pass), entry.resource);
+    pass.fail(entry.what(), conflict(entry, foreign, pass), entry.resource);
     return [];
   });
   pass.send(steps, handle);
@@ -58,12 +58,12 @@ export function changeEntries(
     if (isMember(first)) return [step(entry, true)];
     // It drops the packets to the range as well as one of ours.
     if (resource.kind === "blackhole" && first.type === RTN_BLACKHOLE) return [];
-    pass.fail(entry.what, conflict(entry, first, pass), resource);
+    pass.fail(entry.what(), conflict(entry, first, pass), resource);
     return [];
   });
   pass.send(again, handle);
   for (const { what, resource } of refused) {
-    pass.fail(what, new KernelError(["add", what], { errno: 17, text: "it changes all the time" }), resource);
+    pass.fail(what(), new KernelError(["add", what()], { errno: 17, text: "it changes all the time" }), resource);
   }
   pass.applied += done.length;
   return done;
@@ -71,7 +71,7 @@ export function changeEntries(
 
 function conflict({ what }: WantedEntry, foreign: RouteEntry, pass: Pass): ConflictError {
   const found = describeFoundRoute(foreign, (index) => pass.nameOf(index));
-  return new ConflictError(["add", what], `${found} exists, which is foreign`);
+  return new ConflictError(["add", what()], `${found} exists, which is foreign`);
 }
 
 /** All routes of a family by identity, in the kernel's order, read only when a route of ours meets another. */

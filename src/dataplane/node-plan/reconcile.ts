@@ -56,7 +56,7 @@ function reconcileEntries({ resources, scopes }: NodePlan, removes: boolean, pas
   const replaced = new Set(changes.filter(({ replaces }) => replaces).map(({ entry }) => entry.identity));
   const moved = changed.filter(({ identity }) => replaced.has(identity)).flatMap(destinationOf);
   const extras = removes ? unwanted(found, entries, resources) : [];
-  pass.remove([...extras].sort(later).map(({ what, removal }) => ({ what, request: removal })));
+  pass.remove([...extras].sort(later).map(({ what, removal }) => ({ what, request: removal() })));
   forgetMovedFlows([...moved, ...extras.flatMap(({ destination }) => destination ?? [])], pass);
 }
 
