@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { tortie } from "../lib/cluster/command.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver, type Manifest } from "../lib/cluster/kube-apiserver.ts";
 import { Kubelet } from "../lib/cluster/kubelet.ts";
@@ -47,6 +48,8 @@ interface Block {
 interface List<Item> {
   readonly items: readonly Item[];
 }
+
+const tunnel = "vxlan-tunnel-addr-node-k";
 
 const isReady = ({ status: { conditions = [] } }: Pod) =>
   conditions.some(({ type, status }) => type === "Ready" && status === "True");
@@ -89,8 +92,8 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
   }
 
   async function scaleTo(replicas: number): Promise<readonly Pod[]> {
-    const found = await api.json<{ readonly spec: object }>("GET", deployment);
-    await api.json("PUT", deployment, { ...found, spec: { ...found.spec, replicas } });
+    const patch = { spec: { replicas } };
+    expect((await api.call("PATCH", deployment, patch, "application/merge-patch+json")).status).toBe(200);
     await expect
       .poll(
         async () => {
@@ -103,9 +106,11 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
     return await list<Pod>(pods);
   }
 
+  /** The handles of pods; the node's tunnel has an address too. */
   async function allocated(): Promise<readonly string[]> {
     const blocks = await list<Block>(`${calico}/ipamblocks`);
-    return blocks.flatMap(({ spec }) => spec.attributes.map(({ handle_id }) => handle_id ?? ""));
+    const handles = blocks.flatMap(({ spec }) => spec.attributes.map(({ handle_id }) => handle_id ?? ""));
+    return handles.filter((handle) => handle !== tunnel);
   }
 
   const addressesOf = (all: readonly Pod[]) =>
@@ -118,7 +123,15 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
     expect(name).toMatch(/^tortie-node-/);
     expect(readFileSync(node.outerPath("/etc/cni/net.d/10-calico.conflist"), "utf8")).toBe(calicosConflist);
     await api.until<Pod>("/api/v1/nodes/node-k", isReady);
+    expect(node.sh("ip -d link show vxlan.calico")).toContain("vxlan id 4096");
+    expect(node.sh("stat -c %a /run/tortie /var/lib/tortie")).toBe("700\n700\n");
+    expect((await fetchOnNode("http://127.0.0.1:9091/metrics")).includes("tortie_node_")).toBe(true);
   });
+
+  async function fetchOnNode(url: string): Promise<string> {
+    const script = `fetch(${JSON.stringify(url)}).then((answer) => answer.text()).then(console.log)`;
+    return (await node.runBeside([process.execPath, "-e", script])).stdout;
+  }
 
   /** Where the API server is, and Calico's own conflist. */
   function here(manifest: Manifest): Manifest {
@@ -148,6 +161,16 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
     for (const address of addresses.slice(0, 3)) node.sh(`ping -c 1 -W 2 ${address}`);
   });
 
+  test.each(["ipam show", "get nodes -o wide", "ipam check"])(
+    "docs/kubernetes.md shows what tortie %s prints",
+    async (line) => {
+      const { stdout } = await tortie({ KUBECONFIG: api.kubeconfig }, line);
+      const document = readFileSync(join(root, "docs/kubernetes.md"), "utf8");
+      const [, after = ""] = document.split(`$ tortie ${line}\n`);
+      expect(shapeOf(after.slice(0, after.search(/^(\$|```)/m)))).toBe(shapeOf(stdout));
+    },
+  );
+
   test("kubelet, containerd, the agent and the API server restart, pods keep their addresses, and new ones come", async () => {
     const before = addressesOf(await list<Pod>(pods));
     kubelet.kill();
@@ -168,10 +191,11 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
     expect((await allocated()).length).toBe(34);
   });
 
-  test("scaled to zero, only what Calico keeps is left: the node's blocks, its affinities and the pool", async () => {
+  test("scaled to zero, only what Calico keeps is left: the node's blocks, affinities and tunnel, and the pool", async () => {
     await scaleTo(0);
     await expect.poll(allocated, { timeout: 60_000 }).toEqual([]);
-    expect(await list(`${calico}/ipamhandles`)).toEqual([]);
+    const handles = await list<{ readonly metadata: { readonly name: string } }>(`${calico}/ipamhandles`);
+    expect(handles.map(({ metadata }) => metadata.name)).toEqual([tunnel]);
     expect((await list(`${calico}/ippools`)).length).toBe(1);
     const affinities = await list<{ readonly spec: { readonly node: string } }>(`${calico}/blockaffinities`);
     expect(new Set(affinities.map(({ spec }) => spec.node))).toEqual(new Set(["node-k"]));
@@ -179,7 +203,7 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
       node
         .sh("ip -o link show")
         .split("\n")
-        .filter((line) => /\bcali/.test(line)),
+        .filter((line) => /\bcali[0-9a-f]{11}/.test(line)),
     ).toEqual([]);
     expect(
       node
@@ -189,6 +213,15 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
     expect(existsSync(node.outerPath("/var/lib/tortie/spool")) ? node.sh("ls /var/lib/tortie/spool") : "").toBe("");
   });
 });
+
+/** Without what each run has of its own. */
+function shapeOf(text: string): string {
+  return text
+    .replaceAll(/\d+(\.\d+)*(\/\d+)?/g, "N")
+    .replaceAll(/-+/g, "-")
+    .replaceAll(/ +/g, " ")
+    .trim();
+}
 
 const webDeployment = {
   ...{ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", namespace: "default" } },

@@ -21,7 +21,8 @@ export function* readSight(type: ClusterType): Transaction<ClusterSight> {
     cluster: {
       pods: new Set(endpoints.flatMap(({ metadata, spec: { pod } }) => (pod ? [`${metadata.namespace}/${pod}`] : []))),
       nodes: new Set(nodes.map(({ metadata }) => metadata.name)),
-      endpoints: endpoints.length,
+      // A pod in its node's network has none.
+      endpoints: endpoints.filter(({ spec: { ipNetworks = [] } }) => ipNetworks.length > 0).length,
       hasEveryEndpoint: type === "etcdv3",
     },
   };

@@ -87,7 +87,7 @@ function sizeFaults(pool: StoredObject<FullPoolSpec>, blocks: readonly Block[]):
   return odd === undefined ? [] : [`its blockSize ${blockSize} differs from that of the block ${odd} in its range`];
 }
 
-/** In a cluster other nodes may have tunnels. */
+/** In a cluster nodes have tunnels to each other. */
 function tunnelFaults({ cidr, ipipMode = "Never", vxlanMode = "Never" }: FullPoolSpec): readonly string[] {
   if (ipipMode !== "Never" && vxlanMode !== "Never") return [`its ipipMode and vxlanMode are both enabled`];
   return ipipMode !== "Never" && cidr.includes(":") ? [`its ipipMode is ${ipipMode}, which needs an IPv4 pool`] : [];
@@ -98,7 +98,7 @@ function encapsulationFaults(spec: FullPoolSpec, before: FullPoolSpec | undefine
   return (["ipipMode", "vxlanMode"] as const).flatMap((key) => {
     const mode = spec[key] ?? "Never";
     if (mode === "Never" || mode === before?.[key]) return [];
-    return `its ${key} is ${mode}, but Tortie has no tunnels; set it to Never, or omit it`;
+    return `its ${key} is ${mode}, but only nodes of a cluster have tunnels; set it to Never, or omit it`;
   });
 }
 
@@ -114,9 +114,8 @@ function poolWarnings(
   { ipipMode = "Never", vxlanMode = "Never", allowedUses = [] }: FullPoolSpec,
   type: StoreType,
 ): readonly string[] {
-  const modes = Object.entries({ ipipMode, vxlanMode }).filter(([, mode]) => mode !== "Never");
-  const where = type === "file" ? "" : " on Tortie's nodes";
-  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect${where}: Tortie has no tunnels`);
+  const modes = Object.entries(type === "file" ? { ipipMode, vxlanMode } : {}).filter(([, mode]) => mode !== "Never");
+  const warnings = modes.map(([key, mode]) => `its ${key} ${mode} has no effect: only nodes of a cluster have tunnels`);
   if (allowedUses.length === 0 || allowedUses.includes("Workload")) return warnings;
   return [...warnings, `it assigns no addresses: its allowedUses (${allowedUses.join(", ")}) do not contain Workload`];
 }

@@ -241,11 +241,11 @@ describe("tortie apply: the export of a Calico cluster", () => {
       status: 0,
       stdout: 'IPPool "default-ipv4-ippool" updated\n',
       stderr:
-        'tortie: warning: IPPool "default-ipv4-ippool": its vxlanMode CrossSubnet has no effect: Tortie has no tunnels\n',
+        'tortie: warning: IPPool "default-ipv4-ippool": its vxlanMode CrossSubnet has no effect: only nodes of a cluster have tunnels\n',
     });
     const other = { ...changed, spec: { ...spec, vxlanMode: "Always" } };
     expect((await fixtureWorld().run("apply -f -", JSON.stringify(other))).stderr).toContain(
-      "its vxlanMode is Always, but Tortie has no tunnels; set it to Never, or omit it",
+      "its vxlanMode is Always, but only nodes of a cluster have tunnels; set it to Never, or omit it",
     );
   });
 });

@@ -221,11 +221,15 @@ describe("tortie validate", () => {
     ["overlap", { cidr: "192.168.4.0/24" }, 'overlaps with that of IPPool "default-ipv4-ippool", 192.168.0.0/16'],
     ["link-local", { cidr: "169.254.0.0/20" }, "overlaps with link-local 169.254.0.0/16"],
     ["link-local IPv6", { cidr: "fe80::/64" }, "overlaps with link-local fe80::/10"],
-    ["IPIP", { cidr: "10.0.0.0/16", ipipMode: "Always" }, "its ipipMode is Always, but Tortie has no tunnels"],
+    [
+      "IPIP",
+      { cidr: "10.0.0.0/16", ipipMode: "Always" },
+      "its ipipMode is Always, but only nodes of a cluster have tunnels",
+    ],
     [
       "VXLAN",
       { cidr: "fd00::/64", vxlanMode: "CrossSubnet" },
-      "its vxlanMode is CrossSubnet, but Tortie has no tunnels",
+      "its vxlanMode is CrossSubnet, but only nodes of a cluster have tunnels",
     ],
     ["a mode in lower case", { cidr: "10.0.0.0/16", vxlanMode: "never" }, 'not "never" (did you mean "Never"?)'],
     [
