@@ -220,6 +220,7 @@ function shapeOf(text: string): string {
     .replaceAll(/\d+(\.\d+)*(\/\d+)?/g, "N")
     .replaceAll(/-+/g, "-")
     .replaceAll(/ +/g, " ")
+    .replaceAll(/ $/gm, "")
     .trim();
 }
 
