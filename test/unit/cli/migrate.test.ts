@@ -1,14 +1,24 @@
 import { describe, expect, test } from "vitest";
+import { writeEndpoint } from "../../../src/endpoint/endpoint.ts";
 import { newBlock } from "../../../src/ipam/model/block.ts";
 import { formatObject } from "../../../src/store/file/layout.ts";
 import { ClusterWorld } from "./cluster-world.ts";
 import { fixtureWorld, World } from "./world.ts";
 
-/** The export of a node's files: a pool and a block. */
+/** The export of a node's files: a pool, a block and a pod's endpoint. */
 async function exported(): Promise<string> {
   const world = fixtureWorld();
   const block = newBlock("192.168.185.0/26", "host:mac-k8s", 1690113884806720498n);
   world.write("/run/tortie/ipam/blocks/192-168-185-0-26.json", formatObject(block));
+  writeEndpoint(world.sys, {
+    attachment: { network: "net", containerId: "c1", ifname: "eth0" },
+    node: "mac-k8s",
+    pod: { namespace: "default", name: "web" },
+    hostInterface: "cali0123456789a",
+    mac: "ee:ee:ee:ee:ee:ee",
+    addresses: ["192.168.185.1/32"],
+    netns: "/run/netns/web",
+  });
   const { status, stdout, stderr } = await world.run("datastore migrate export");
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return stdout;
@@ -22,13 +32,16 @@ describe("tortie datastore migrate", () => {
     expect((await etcd.run("get ipamblock -o yaml")).stdout).toContain("sequenceNumber: 1690113884806720498");
     expect((await etcd.run("get clusterinformation -o yaml")).stdout).toContain("datastoreReady: false");
     expect((await etcd.run("datastore migrate import -f -", files)).stdout).toContain(
-      "0 objects written, 2 were there already",
+      "0 objects written, 3 were there already",
     );
 
     const dump = (await etcd.run("datastore migrate export")).stdout;
+    expect((await etcd.run("get wep web -o wide")).stdout).toContain("192.168.185.1/32   cali0123456789a");
     const kubernetes = new ClusterWorld("kubernetes");
     kubernetes.put("Node", "mac-k8s", {});
-    expect(await kubernetes.run("datastore migrate import -f -", dump)).toMatchObject({ status: 0, stderr: "" });
+    const moved = await kubernetes.run("datastore migrate import -f -", dump);
+    expect(moved).toMatchObject({ status: 0, stderr: "" });
+    expect(moved.stdout).toContain("2 objects written, 0 were there already, 1 left out");
     const guid = async (world: World) =>
       /clusterGUID: (\w+)/.exec((await world.run("get clusterinformation -o yaml")).stdout)?.[1];
     expect(await guid(kubernetes)).toBe(await guid(etcd));
