@@ -116,15 +116,16 @@ export function removeDevices(scopes: readonly Scope[], wanted: ReadonlySet<stri
   for (const scope of scopes) {
     const found = scope.kind === "device" && !wanted.has(scope.name) ? pass.link(scope.name) : undefined;
     if (found === undefined || !kinds.includes(found.kind)) continue;
+    // The fallback device of a module, which goes with the module alone, was set down by an earlier pass.
+    if (found.kind === "ipip" && !found.up) continue;
     const what = `${found.kind} link ${found.name}`;
     pass.attempt(what, undefined, () => {
-      let outcome = pass.connection.request(deleteLink(found.index));
-      // The fallback device of a module goes with the module alone.
-      if (found.kind === "ipip" && outcome.errno !== 0) {
-        if (!found.up) return;
-        outcome = pass.connection.request(setLink(found.index, { up: false }));
+      // The kernel reports the deletion of a fallback device as success and keeps it (ip_tunnel_dellink, net/ipv4/ip_tunnel.c).
+      const requests = [deleteLink(found.index), setLink(found.index, { up: false })];
+      const [deleted] = pass.connection.exchange(found.kind === "ipip" ? requests : requests.slice(0, 1));
+      if (deleted !== undefined && deleted.errno !== 0 && !hasErrno(deleted, "ENODEV")) {
+        throw new KernelError(["delete", what], deleted);
       }
-      if (outcome.errno !== 0 && !hasErrno(outcome, "ENODEV")) throw new KernelError(["delete", what], outcome);
       pass.removed.push(what);
     });
   }

@@ -201,8 +201,9 @@ function makeTestDisk(directory: string): void {
   mkdirSync(disk);
   cpSync(join(root, "test/vm/guest.sh"), join(disk, "guest.sh"));
   writeFileSync(join(disk, "node.sh"), nodeSetUp);
-  // `-a` keeps the hard links of the installed executables.
-  runOrThrow("cp", ["-a", ourPluginDir, join(disk, "bin")]);
+  // `-a` keeps the hard links of the installed executables; tortie-net is one more of them.
+  const beside = ["tortie-net"].map((name) => join(ourPluginDir, "..", name)).filter((path) => existsSync(path));
+  runOrThrow("cp", ["-a", ourPluginDir, ...beside, disk]);
   const plain = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file";
   runOrThrow("mke2fs", ["-q", "-F", "-t", "ext4", "-O", plain, "-d", disk, join(directory, "test.ext4"), "48M"]);
 }
