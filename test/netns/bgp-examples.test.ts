@@ -18,16 +18,13 @@ interface Document {
   readonly spec: object;
 }
 
-/** The resources of an example, on a quiet BIRD. */
 function resourcesOf(example: string): Partial<BgpSnapshot> {
   const text = readFileSync(join(examplesDir, "bgp", `${example}.yaml`), "utf8");
   const documents = parseAllDocuments(text).map((document) => document.toJS() as Document);
   const of = <T>(kind: string, parse: (spec: object) => T) =>
     documents.filter((one) => one.kind === kind).map(({ metadata: { name }, spec }) => ({ name, spec: parse(spec) }));
   return {
-    configurations: of("BGPConfiguration", (spec) =>
-      bgpConfigurationSchema.parse({ ...spec, logSeverityScreen: "Error" }),
-    ),
+    configurations: of("BGPConfiguration", (spec) => bgpConfigurationSchema.parse(spec)),
     peers: of("BGPPeer", (spec) => bgpPeerSchema.parse(spec)),
     filters: of("BGPFilter", (spec) => bgpFilterSchema.parse(spec)),
   };
@@ -50,7 +47,10 @@ describe.skipIf(birdIsMissing !== undefined)("examples", () => {
     routers.connectAll("lan", Object.fromEntries(nodes.map(({ name, addresses }) => [name, [addresses[4] as string]])));
     for (const [index, { name }] of nodes.entries()) {
       const own = { node: name, nodes, blocks: [`192.168.${index}.0/26`] };
-      const { text, problems } = birdConfig(snapshot({ ...resourcesOf("route-reflector"), ...own }));
+      const { text, problems } = birdConfig(
+        snapshot({ ...resourcesOf("route-reflector"), ...own }),
+        routers.bird(name).logFile,
+      );
       expect(problems).toEqual([]);
       await routers.bird(name).configure(text);
     }
@@ -80,7 +80,10 @@ describe.skipIf(birdIsMissing !== undefined)("examples", () => {
       .configure(switchConfig("10.100.1.2", 65_000, { "10.100.1.1": 65_001, "10.100.2.1": 65_002 }));
     for (const [index, { name }] of nodes.entries()) {
       const own = { node: name, nodes, blocks: [`192.168.${index + 1}.0/26`] };
-      const { text, problems } = birdConfig(snapshot({ ...resourcesOf("leaf-spine"), ...own }));
+      const { text, problems } = birdConfig(
+        snapshot({ ...resourcesOf("leaf-spine"), ...own }),
+        routers.bird(name).logFile,
+      );
       expect(problems).toEqual([]);
       routers.machine.sh(`ip address add 192.168.${index + 1}.5/32 dev lo`, { in: name });
       await routers.bird(name).configure(text);

@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { birdConfig } from "../../src/agent/bgp/bird-config.ts";
 import type { BgpNode, BgpSnapshot } from "../../src/agent/bgp/snapshot.ts";
 import { birdIsMissing, birdProgram, Routers } from "../lib/node/bird.ts";
-import { cases, configuration, filter, peer, snapshot } from "../unit/agent/bgp/snapshots.ts";
+import { cases, filter, peer, snapshot } from "../unit/agent/bgp/snapshots.ts";
 
 if (birdIsMissing !== undefined) console.error(`skipped: ${birdIsMissing}`);
 
@@ -28,7 +28,6 @@ const cluster = (name: "a" | "b", more: Partial<BgpSnapshot> = {}) =>
   snapshot({
     node: name,
     nodes: [member("a", 1), member("b", 2)],
-    configurations: [configuration("default", { logSeverityScreen: "Error" })],
     ...{ blocks: blocks[name], peers: [torPeer], filters: [leaf] },
     ...more,
   });
@@ -47,6 +46,8 @@ protocol bgp Node_b from node { neighbor 10.9.0.2 as 64512; }
 describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
   let routers: Routers;
   const learned = (name: string, family?: "-4" | "-6") => routers.learned(name, family);
+  const configOf = (name: "a" | "b", more?: Partial<BgpSnapshot>) =>
+    birdConfig(cluster(name, more), routers.bird(name).logFile).text;
   const sessions = (name: string) => routers.bird(name).sessions();
 
   beforeAll(async () => {
@@ -66,7 +67,7 @@ describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
          ip -6 route add blackhole ${blocks[name][1]} proto 80`,
         { in: name },
       );
-      await routers.bird(name).configure(birdConfig(cluster(name)).text);
+      await routers.bird(name).configure(configOf(name));
     }
   }, 60_000);
 
@@ -74,7 +75,7 @@ describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
 
   it.each(Object.keys(cases))("accepts the configuration of %s", async (name) => {
     const file = join(routers.directory, "golden.conf");
-    writeFileSync(file, birdConfig(cases[name] as BgpSnapshot).text);
+    writeFileSync(file, birdConfig(cases[name] as BgpSnapshot, "/run/bird.log").text);
     const { all, exitCode } = await execa(birdProgram, ["-p", "-c", file], { reject: false, all: true });
     expect([exitCode, all]).toEqual([0, ""]);
   });
@@ -122,7 +123,7 @@ describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
 
   it("applies a change without ending the sessions that it does not concern", async () => {
     const since = (await sessions("a")).map((one) => one.since);
-    await routers.bird("a").configure(birdConfig(cluster("a", { blocks: [...blocks.a, "192.168.1.64/26"] })).text);
+    await routers.bird("a").configure(configOf("a", { blocks: [...blocks.a, "192.168.1.64/26"] }));
     await routers.until(() => learned("b").includes("192.168.1.64/26"));
     expect((await sessions("a")).map((one) => one.since)).toEqual(since);
   });
@@ -130,7 +131,7 @@ describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
   it("is found by the next agent, and goes on", async () => {
     const since = (await sessions("a")).map((one) => one.since);
     await routers.bird("a").close();
-    await routers.open("a").configure(birdConfig(cluster("a")).text);
+    await routers.open("a").configure(configOf("a"));
     expect(routers.trouble("a")).toBeUndefined();
     expect((await sessions("a")).map((one) => one.since)).toEqual(since);
   });
@@ -155,7 +156,7 @@ describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
   });
 
   it("stops announcing a block that has gone", async () => {
-    await routers.bird("b").configure(birdConfig(cluster("b", { blocks: [] })).text);
+    await routers.bird("b").configure(configOf("b", { blocks: [] }));
     await routers.until(() => !learned("a").includes("192.168.2.0/26"));
   });
 });

@@ -74,7 +74,7 @@ export class Bgp {
       if (signal.aborted) return;
       this.#isDue = false;
       if (this.#store.isComplete) await this.#configure();
-      this.#sessions = await this.#bird.sessions().catch(() => []);
+      this.#note(await this.#bird.sessions().catch(() => []));
       this.#report();
     }
   }
@@ -91,7 +91,7 @@ export class Bgp {
 
   async #configure(): Promise<void> {
     const { snapshot, faults } = this.#store.read();
-    const { text, problems, sessions } = birdConfig(snapshot);
+    const { text, problems, sessions } = birdConfig(snapshot, this.#bird.logFile);
     this.#tell([...faults, ...problems]);
     this.#wanted = sessions.length;
     await this.#bird.configure(text);
@@ -122,6 +122,18 @@ export class Bgp {
     this.#report();
   }
 
+  /** Logs the sessions that were established or ended. */
+  #note(sessions: readonly SessionStatus[]): void {
+    const { log } = this.#context;
+    const before = establishedIn(this.#sessions);
+    const now = establishedIn(sessions);
+    for (const peer of now) if (!before.has(peer)) log.info({ peer }, "BGP session established");
+    for (const { neighbour: peer, info } of sessions) {
+      if (before.has(peer) && !now.has(peer)) log.warn({ peer, error: info }, "BGP session ended");
+    }
+    this.#sessions = sessions;
+  }
+
   /** Logs a problem once. */
   #tell(problems: readonly string[]): void {
     for (const problem of problems) {
@@ -138,6 +150,10 @@ export class Bgp {
   }
 
   #established(): number {
-    return this.#sessions.filter(({ info }) => info.startsWith("Established")).length;
+    return establishedIn(this.#sessions).size;
   }
+}
+
+function establishedIn(sessions: readonly SessionStatus[]): ReadonlySet<string> {
+  return new Set(sessions.filter(({ info }) => info.startsWith("Established")).map(({ neighbour }) => neighbour));
 }

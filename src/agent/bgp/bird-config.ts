@@ -19,7 +19,8 @@ export interface BirdConfig {
   readonly sessions: readonly Session[];
 }
 
-export function birdConfig(snapshot: BgpSnapshot): BirdConfig {
+/** BIRD logs to `logFile`, and renames a full one to `<logFile>.1`. */
+export function birdConfig(snapshot: BgpSnapshot, logFile: string): BirdConfig {
   const { sessions, problems } = sessionsOf(snapshot);
   const unknown = sessions.flatMap(({ filters }) =>
     filters.filter((name) => !snapshot.filters.some((one) => one.name === name)),
@@ -30,7 +31,7 @@ export function birdConfig(snapshot: BgpSnapshot): BirdConfig {
   const settings = new NodeSettings(snapshot, snapshot.node);
   const families = familiesOf(snapshot);
   const sections = [
-    general(snapshot, settings),
+    general(snapshot, settings, logFile),
     ...families.map((family) => statics(snapshot, sessions, family)),
     ...families.map((family) => kernel(snapshot, settings, family)),
     ...families.map((family) => exports(snapshot, settings, family)),
@@ -66,7 +67,9 @@ const severities = {
   fatal: "{ fatal, bug }",
 } as const;
 
-function general(snapshot: BgpSnapshot, settings: NodeSettings): readonly string[] {
+const maxLogBytes = 1_048_576;
+
+function general(snapshot: BgpSnapshot, settings: NodeSettings, logFile: string): readonly string[] {
   const severity = (settings.logSeverity || "info").toLowerCase() as keyof typeof severities;
   const ignored = settings.ignoredInterfaces.map((name) => `-"${name}", `).join("");
   const channels = familiesOf(snapshot)
@@ -74,7 +77,7 @@ function general(snapshot: BgpSnapshot, settings: NodeSettings): readonly string
     .join(" ");
   return [
     "# Written by tortie-node, which overwrites changes.",
-    `log stderr ${severities[severity] ?? severities.info};`,
+    `log "${logFile}" ${maxLogBytes} "${logFile}.1" ${severities[severity] ?? severities.info};`,
     `router id ${routerIdOf(snapshot)};`,
     "",
     "protocol device { scan time 2; }",

@@ -52,6 +52,11 @@ export class Bird {
     return this.#enqueue(() => this.#install(text));
   }
 
+  /** BIRD's, for its configuration. */
+  get logFile(): string {
+    return join(this.#options.directory, "bird.log");
+  }
+
   /** Rejects if BIRD does not answer. */
   async sessions(): Promise<readonly SessionStatus[]> {
     return parseSessions(`${await askBird(this.#socket, "show protocols all")}\n`);
@@ -123,7 +128,7 @@ export class Bird {
   /** `-R`: what BIRD had before it ended stays until its neighbours have sent their routes again (RFC 4724). */
   async #start(): Promise<void> {
     const args = ["-f", "-R", "-c", this.#configFile, "-s", this.#socket];
-    const child = spawn(this.#options.program, args, { detached: true, stdio: ["ignore", "ignore", "inherit"] });
+    const child = spawn(this.#options.program, args, { detached: true, stdio: "ignore" });
     let end: string | undefined;
     child.on("error", (error) => {
       end = error.message;
@@ -134,7 +139,7 @@ export class Bird {
     child.unref();
     const deadline = Date.now() + startMs;
     while (!(await this.#answers())) {
-      if (end !== undefined) throw new BirdError(`BIRD does not start: ${end}`);
+      if (end !== undefined) throw new BirdError(`BIRD does not start: ${end}; its log is ${this.logFile}`);
       if (Date.now() > deadline) throw new BirdError(`BIRD was started and does not answer at ${this.#socket}`);
       await sleep(50);
     }

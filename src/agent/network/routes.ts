@@ -30,9 +30,8 @@ export function routesOf(snapshot: Snapshot, site: Site): Routes {
   const isOurs = ({ encapsulation }: NetworkPool) => encapsulation !== "none" || programsDirect;
   const destinations = [...destinationsOf(snapshot, site.family).values()].sort(byPrefix);
   for (const destination of destinations) {
-    if (!isOurs(destination.pool)) continue;
     if (destination.node === snapshot.node) routes.push(...ownBlock(destination));
-    else {
+    else if (isOurs(destination.pool)) {
       const peer = site.peers.get(destination.node);
       // The addresses of a node that is gone are released; until then there is nowhere to send packets to.
       if (peer === undefined) continue;

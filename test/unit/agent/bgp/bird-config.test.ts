@@ -1,10 +1,12 @@
 /** BIRD's configuration: golden files for kinds of clusters, and what holds for all. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { birdConfig } from "../../../../src/agent/bgp/bird-config.ts";
+import * as config from "../../../../src/agent/bgp/bird-config.ts";
 import { sessionsOf } from "../../../../src/agent/bgp/sessions.ts";
+import type { BgpSnapshot } from "../../../../src/agent/bgp/snapshot.ts";
 import { cases, configuration, dualNode, node, peer, snapshot } from "./snapshots.ts";
 
+const birdConfig = (of: BgpSnapshot) => config.birdConfig(of, "/run/tortie/bird/bird.log");
 const golden = (name: string) => fileURLToPath(new URL(`golden/${name}.conf`, import.meta.url));
 
 describe("birdConfig", () => {

@@ -127,8 +127,8 @@ describe("routes", () => {
     expect(view(cluster).lines.filter((line) => line.startsWith("8."))).toEqual([]);
   });
 
-  test("with BGP, pools without encapsulation are left to it", () => {
-    expect(view(withPool({}), { usesBgp: true }).lines).toEqual([]);
+  test("with BGP, the routes of pools without encapsulation are left to it, but own blocks drop packets", () => {
+    expect(view(withPool({}), { usesBgp: true }).lines).toEqual(["blackhole 192.168.0.0/26"]);
     expect(view(withPool({}), { usesBgp: true, settings: { programClusterRoutes: "Enabled" } }).lines).toHaveLength(3);
     expect(view(withPool({})).lines).toEqual([
       "blackhole 192.168.0.0/26",

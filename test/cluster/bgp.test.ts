@@ -1,0 +1,209 @@
+/**
+ * Pods on three nodes in two subnets without encapsulation: agents, real BIRD, `tortie-net` and plugins as processes, and a router that is the nodes'
+ * top-of-rack peer. The router has no other routes to the pods.
+ */
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Agent } from "../lib/cluster/agent.ts";
+import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { Fabric, type FabricNode } from "../lib/cluster/fabric.ts";
+import { parseConflist } from "../lib/conflist.ts";
+import { birdIsMissing, birdProgram } from "../lib/node/bird.ts";
+import { Runner } from "../lib/runtimes/runner.ts";
+import { ourPluginDir, pluginDirs } from "../lib/suite.ts";
+
+const missing = etcdIsMissing ?? birdIsMissing;
+const places = [
+  { name: "node-a", subnet: 1, host: 1 },
+  { name: "node-b", subnet: 1, host: 2 },
+  { name: "node-c", subnet: 2, host: 1 },
+] as const;
+const resources = "/calico/resources/v3/projectcalico.org";
+const asOf = { 1: 64_601, 2: 64_602 } as const;
+
+const conflist = parseConflist(
+  JSON.stringify({
+    name: "net",
+    cniVersion: "1.0.0",
+    plugins: [
+      {
+        ...{ type: "calico", datastore_type: "etcdv3" },
+        ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
+      },
+    ],
+  }),
+);
+
+interface Pod {
+  readonly on: FabricNode;
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `: ${missing}` : ""}`, () => {
+  let etcd: Etcd;
+  let fabric: Fabric;
+  let pods: readonly Pod[];
+  const agents = new Map<string, Agent>();
+
+  beforeAll(async () => {
+    etcd = await Etcd.start();
+    fabric = await Fabric.start(places, Number(new URL(etcd.endpoint).port));
+    for (const { name } of places) await begin(name);
+    pods = fabric.nodes.map((on) => addPod(on, `pod-on-${on.name}`));
+  });
+  afterAll(async () => {
+    await Promise.all([...agents.values()].map((agent) => agent.stop()));
+    await fabric?.stop();
+    await etcd?.stop();
+  });
+
+  /** BIRD enters the node's process namespace, and so ends with the node. */
+  async function begin(name: string): Promise<Agent> {
+    const { node, address4, address6 } = fabric.named(name);
+    node.sh(
+      `printf '#!/bin/sh\\nexec nsenter --pid=/proc/1/ns/pid -- ${birdProgram} "$@"\\n' >/run/bird; chmod +x /run/bird`,
+    );
+    const environment = {
+      ...{ ETCD_ENDPOINTS: etcd.endpoint, NODENAME: name, CALICO_NETWORKING_BACKEND: "bird", TORTIE_BIRD: "/run/bird" },
+      ...{ IP: `${address4}/24`, IP6: `${address6}/64` },
+      TORTIE_NET: join(dirname(ourPluginDir), "tortie-net"),
+      ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV6POOL_CIDR: "fd00:10:244::/64" },
+    };
+    const agent = await Agent.start(node, environment, { hasNetwork: true });
+    agents.set(name, agent);
+    await agent.says("BIRD runs with the cluster's configuration");
+    return agent;
+  }
+
+  function addPod(on: FabricNode, name: string): Pod {
+    const netns = on.node.addPod(name);
+    const runner = new Runner({ node: on.node, pluginDirs });
+    const { ips = [] } = runner.add(conflist, { containerId: `c-${name}`, netns, ifname: "eth0" });
+    return { on, name, addresses: ips.map(({ address }) => address.replace(/\/.*/, "")) };
+  }
+
+  /** The pairs between which a packet gets lost. */
+  function unreached(of: readonly Pod[]): readonly string[] {
+    return of.flatMap((from) => {
+      const targets = of.filter((to) => to !== from).flatMap(({ addresses }) => addresses);
+      const commands = targets.map((to) => `ping -n -c 1 -W 2 ${to} >/dev/null || echo ${from.name} to ${to}`);
+      const lines = from.on.node.sh(commands.join("\n"), { in: from.name }).split("\n");
+      return lines.filter((line) => line !== "");
+    });
+  }
+
+  async function put(kind: string, plural: string, name: string, spec: object): Promise<void> {
+    const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name }, spec };
+    await etcd.put(`${resources}/${plural}/${name}`, JSON.stringify(object));
+  }
+
+  /** Each with the time since when it is up. */
+  async function sessionsOf(name: string): Promise<readonly string[]> {
+    const reply = await agents.get(name)?.ask({ op: "node", nodename: name });
+    const { bgp = [] } = (reply !== undefined && "result" in reply && reply.result.node) || {};
+    return bgp.map(({ peer, state, since }) => `${peer} ${state} since ${since}`);
+  }
+
+  const routes = (name: string, family: "-4" | "-6" = "-4") => fabric.named(name).node.sh(`ip ${family} route`);
+  const blockOf = (pod: Pod) => `${pod.addresses[0]?.replace(/\.\d+$/, "")}.`;
+
+  test("mesh: pods of one subnet reach each other by routes of BIRD", async () => {
+    const near = pods.filter(({ on }) => on.subnet === 1);
+    await expect.poll(() => unreached(near), { timeout: 40_000 }).toEqual([]);
+    expect(routes("node-a")).toMatch(/^192\.168\.\S+\/26 via 10\.1\.0\.2 dev eth0 proto bird/m);
+    expect(routes("node-a", "-6")).toMatch(/^fd00:10:244:\S+\/122 via 2001:db8:1::2 dev eth0 proto bird/m);
+    expect(routes("node-a")).toMatch(/^blackhole 192\.168\.\S+\/26 proto 80/m);
+    expect(routes("node-a")).not.toContain("vxlan");
+  });
+
+  test("tortie node status lists the sessions", async () => {
+    const status = () => agents.get("node-a")?.ask({ op: "node", nodename: "node-a" });
+    const mesh = { peer: "10.1.0.2", type: "node-to-node mesh", info: "Established" };
+    const node = { nodename: "node-a", datastore: "etcdv3", networking: "bird" };
+    const bgp = expect.arrayContaining([expect.objectContaining(mesh)]);
+    await expect.poll(status, { timeout: 15_000 }).toMatchObject({ result: { node: { ...node, bgp } } });
+  });
+
+  test("top-of-rack peers instead of the mesh: every pod reaches every pod through the router", async () => {
+    const { router } = fabric;
+    writeFileSync(router.outerPath("/run/bird.conf"), routerConfig);
+    router.start([birdProgram, "-f", "-c", "/run/bird.conf", "-s", "/run/bird.ctl"]);
+    for (const [name, subnet] of places.map((place) => [place.name, place.subnet] as const)) {
+      const [[key = "", text = ""] = []] = Object.entries(await etcd.dump(`${resources}/nodes/${name}`));
+      const node = JSON.parse(text) as { readonly metadata: object; readonly spec: { readonly bgp: object } };
+      const labels = { rack: `${subnet}` };
+      const spec = { ...node.spec, bgp: { ...node.spec.bgp, asNumber: asOf[subnet] } };
+      await etcd.put(key, JSON.stringify({ ...node, metadata: { ...node.metadata, labels }, spec }));
+    }
+    for (const subnet of [1, 2]) {
+      for (const [family, peerIP] of Object.entries({ v4: `10.${subnet}.0.254`, v6: `2001:db8:${subnet}::fe` })) {
+        const spec = { nodeSelector: `rack == '${subnet}'`, peerIP, asNumber: 65_000, numAllowedLocalASNumbers: 1 };
+        await put("BGPPeer", "bgppeers", `rack-${subnet}-${family}`, spec);
+      }
+    }
+    await put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
+    await expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
+    const far = pods.at(-1) as Pod;
+    expect(
+      routes("node-a")
+        .split("\n")
+        .find((line) => line.startsWith(blockOf(far))),
+    ).toContain("via 10.1.0.254");
+  });
+
+  test("an agent that is killed and started again ends no session and loses no packet", async () => {
+    const [from, to] = [pods[0], pods.at(-1)] as [Pod, Pod];
+    const flood = from.on.node.runBeside(["ping", "-n", "-q", "-i", "0.002", "-c", "1500", to.addresses[0] as string], {
+      in: from.name,
+    });
+    const peers = [expect.stringMatching(/^10\.1\.0\.254 up /), expect.stringMatching(/^2001:db8:1::fe up /)];
+    await expect.poll(() => sessionsOf("node-a"), { timeout: 15_000 }).toEqual(peers);
+    const before = await sessionsOf("node-a");
+    await agents.get("node-a")?.kill();
+    await begin("node-a");
+    expect((await flood).stdout).toContain("1500 received, 0% packet loss");
+    await expect.poll(() => sessionsOf("node-a"), { timeout: 15_000 }).toEqual(before);
+  });
+
+  test("a BGPFilter takes effect, and goes again", async () => {
+    const importV4 = [{ action: "Reject", cidr: "192.168.0.0/16", matchOperator: "In" }];
+    await put("BGPFilter", "bgpfilters", "none", { importV4 });
+    const peer = { nodeSelector: "rack == '1'", peerIP: "10.1.0.254", asNumber: 65_000, numAllowedLocalASNumbers: 1 };
+    await put("BGPPeer", "bgppeers", "rack-1-v4", { ...peer, filters: ["none"] });
+    await expect.poll(() => routes("node-a"), { timeout: 20_000 }).not.toContain("proto bird");
+    await put("BGPPeer", "bgppeers", "rack-1-v4", peer);
+    await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
+  });
+
+  test("what BGP gave stays while the datastore is away", async () => {
+    await etcd.kill();
+    expect(unreached(pods)).toEqual([]);
+    await etcd.begin();
+    const [first] = pods;
+    expect(existsSync(first?.on.node.outerPath("/run/tortie/bird/bird.conf") ?? "")).toBe(true);
+  });
+});
+
+/** A switch between the racks, of another AS. */
+const routerConfig = `
+log stderr { error, fatal, bug };
+router id 203.0.113.1;
+protocol device {}
+protocol direct { ipv4; ipv6; }
+protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; }
+${[
+  ["a", 1, 1],
+  ["b", 1, 2],
+  ["c", 2, 1],
+]
+  .flatMap(([name, subnet, host]) => [
+    `protocol bgp ${name}4 { local as 65000; neighbor 10.${subnet}.0.${host} as ${asOf[subnet as 1 | 2]};
+  ipv4 { import all; export where source = RTS_BGP; next hop self; }; }`,
+    `protocol bgp ${name}6 { local as 65000; neighbor 2001:db8:${subnet}::${host} as ${asOf[subnet as 1 | 2]};
+  ipv6 { import all; export where source = RTS_BGP; next hop self; }; }`,
+  ])
+  .join("\n")}
+`;
