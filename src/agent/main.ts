@@ -5,9 +5,12 @@ import { nodeSys } from "../host/node.ts";
 import { commit, version } from "../plugin/build-info.ts";
 import { runAgent } from "./agent.ts";
 import { parseCommandLine, UsageError } from "./command-line.ts";
+import { keepHeapSmall } from "./heap.ts";
 import { InvalidSettings, readAgentSettings } from "./settings/read.ts";
 
 const exit = { done: 0, failed: 1, usage: 2 } as const;
+
+keepHeapSmall();
 
 // Not awaited here: the bundle is not a module (scripts/build/node-bundle.ts).
 run().then(
