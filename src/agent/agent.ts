@@ -33,6 +33,7 @@ import { parseMessage } from "./socket/parse.ts";
 import { type ServedSocket, serveSocket } from "./socket/server.ts";
 import { Spool } from "./spool.ts";
 import type { NodeAddresses } from "./start/node-address.ts";
+import { tellNetworkState } from "./start/node-condition.ts";
 import { keepNode } from "./start/node-object.ts";
 import { determineNodename, writeNodename } from "./start/nodename.ts";
 import { type AgentLog, startNode, waitForDatastore } from "./start/start-node.ts";
@@ -94,6 +95,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     ends.push(() => socket.drain(drainMs));
     // Plugins take the file as the sign that the node is ready.
     if (!settings.nodenameFromRequest) writeNodename(settings.nodenameFile, node, sys);
+    if (settings.recordsAddresses && !settings.nodenameFromRequest) {
+      await tellNetworkState(datastore, { node, isUp: true, log });
+      ends.push(() => tellNetworkState(datastore, { node, isUp: false, log }));
+    }
     health.set("start", undefined);
     log.info({ node, datastore: settings.cluster.type }, "ready");
     await aborted(signal);

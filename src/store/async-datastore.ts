@@ -28,8 +28,17 @@ export interface AsyncDatastore {
   visit(kind: Kind, visitor: (object: StoredObject) => void): Promise<void>;
   /** The cluster's lease of this name, which one process at a time holds. */
   lease(name: string): Lease;
+  /** Only Kubernetes has conditions of nodes. Rejects with `StoreError`. */
+  setNodeCondition?(node: string, condition: NodeCondition): Promise<void>;
   /** Ends all watches and connections. */
   close(): void;
+}
+
+export interface NodeCondition {
+  readonly type: string;
+  readonly status: "True" | "False";
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** **Saves work, and protects nothing**: a process that was frozen may act after its lease has expired. */

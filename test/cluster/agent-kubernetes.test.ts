@@ -10,6 +10,10 @@ import { Node } from "../lib/node/netns.ts";
 const whyNot = etcdIsMissing ?? kubeApiserverIsMissing;
 const calico = "/apis/crd.projectcalico.org/v1";
 
+interface NodeResource {
+  readonly status: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
 describe.skipIf(whyNot !== undefined)(`tortie-node on Kubernetes${whyNot ? `: ${whyNot}` : ""}`, () => {
   let api: KubeApiserver;
   let node: Node;
@@ -63,20 +67,23 @@ describe.skipIf(whyNot !== undefined)(`tortie-node on Kubernetes${whyNot ? `: ${
       spec: { clusterGUID: expect.stringMatching(/^[0-9a-f]{32}$/), clusterType: "k8s", datastoreReady: true },
     });
     expect(readFileSync(node.outerPath("/var/lib/calico/nodename"), "utf8")).toBe("node-k");
+    const networkState = async () =>
+      (await get<NodeResource>("/api/v1/nodes/node-k")).status.conditions?.find(
+        ({ type }) => type === "NetworkUnavailable",
+      );
+    expect(await networkState()).toMatchObject({ status: "False", reason: "CalicoIsUp" });
     expect(await agent.stop()).toBe(0);
+    expect(await networkState()).toMatchObject({ status: "True", reason: "CalicoIsDown" });
   });
 
-  test("done again it changes nothing", async () => {
+  test("done again it changes nothing but the condition", async () => {
     const versions = async () => {
-      const paths = [
-        "/api/v1/nodes/node-k",
-        `${calico}/ippools/default-ipv4-ippool`,
-        `${calico}/clusterinformations/default`,
-      ];
+      const paths = [`${calico}/ippools/default-ipv4-ippool`, `${calico}/clusterinformations/default`];
       const objects = await Promise.all(
         paths.map((path) => get<{ readonly metadata: { readonly resourceVersion: string } }>(path)),
       );
-      return objects.map(({ metadata }) => metadata.resourceVersion);
+      const { metadata } = await get<{ readonly metadata: { readonly annotations: object } }>("/api/v1/nodes/node-k");
+      return [metadata.annotations, ...objects.map((object) => object.metadata.resourceVersion)];
     };
     const before = await versions();
     const agent = await Agent.start(node, environment);

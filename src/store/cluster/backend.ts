@@ -2,7 +2,7 @@
  * The interface of a cluster datastore's driver: one request for one object, listings, and watches. Code that both drivers need (retries,
  * waits, damaged objects) is in this directory.
  */
-import type { Lease } from "../async-datastore.ts";
+import type { AsyncDatastore, Lease } from "../async-datastore.ts";
 import type { Filter } from "../filter.ts";
 import type { Key } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
@@ -15,6 +15,7 @@ export interface Backend {
   /** All objects of a kind at one revision, page by page. The driver may ignore the filter. */
   pages(kind: Kind, filter: Filter): AsyncIterable<Listing>;
   lease(name: string): Lease;
+  setNodeCondition?: AsyncDatastore["setNodeCondition"];
   /** The object as stored; `undefined` if it exists already. */
   create(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
   /** The object as stored; `undefined` if it was changed or removed since it was read. */

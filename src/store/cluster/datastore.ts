@@ -34,6 +34,7 @@ export function clusterDatastore(backend: Backend, options: AsyncDatastoreOption
       }
     },
     lease: (name) => backend.lease(name),
+    ...(backend.setNodeCondition && { setNodeCondition: backend.setNodeCondition }),
     close() {
       for (const following of open) following.close();
       backend.close();

@@ -16,6 +16,7 @@ import { StoreError } from "../store-error.ts";
 import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./api.ts";
 import { kubernetesLease } from "./lease.ts";
 import { patchOfNode } from "./node.ts";
+import { setNodeCondition } from "./node-condition.ts";
 import { decodeObject, encodeObject, isHalfDeleted, isInternal, otherUid } from "./objects.ts";
 import { type PodEndpoint, patchOfEndpoint, patchOfRemoval } from "./pod.ts";
 import { defaultProfile, profileOfNamespace, profileOfServiceAccount, serviceAccountsPath } from "./profiles.ts";
@@ -41,6 +42,7 @@ export function kubernetesBackend(api: Api, group: ApiGroup, timeoutMs: number, 
     read: (key) => read(access, key),
     pages: (kind, filter) => pages(access, kind, filter),
     lease: (name) => kubernetesLease(api, name, timeoutMs),
+    setNodeCondition: (node, condition) => setNodeCondition(api, node, condition, timeoutMs),
     create: (key, object) => create(access, key, object),
     update: (key, object) => update(access, key, object),
     remove: (key, object) => remove(access, key, object),

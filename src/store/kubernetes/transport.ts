@@ -14,6 +14,8 @@ export interface Call {
   /** With the query. */
   readonly path: string;
   readonly body?: object;
+  /** Whether a PATCH merges lists by the keys of their items, and does not replace them. */
+  readonly isStrategic?: boolean;
   readonly timeoutMs: number;
 }
 
@@ -112,10 +114,14 @@ export class KubeTransport {
     return new Unanswered(action, object, `API server${server && ` ${server}`}: ${reason}`, cause);
   }
 
-  async #send({ method, path, body }: Omit<Call, "timeoutMs">, signal: AbortSignal): Promise<IncomingMessage> {
+  async #send(
+    { method, path, body, isStrategic = false }: Omit<Call, "timeoutMs">,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
     const options = await unlessAborted(this.#identity(), signal);
     const text = body && Buffer.from(stringifyJson(body));
-    const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    const type =
+      method === "PATCH" ? `application/${isStrategic ? "strategic-" : ""}merge-patch+json` : "application/json";
     const headers = {
       ...options.headers,
       accept: "application/json",

@@ -183,7 +183,9 @@ test("a program that is missing is named, with the setting", async () => {
 
 test("everything is told again after the refresh interval", async () => {
   begin({ refreshMs: 50 });
-  await expect.poll(() => told().filter(({ plan }) => plan !== undefined).length).toBeGreaterThan(2);
+  await expect
+    .poll(() => told().filter(({ plan }) => plan !== undefined).length, { timeout: 15_000 })
+    .toBeGreaterThan(2);
 });
 
 test("what was put back is logged", async () => {
