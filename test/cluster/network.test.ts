@@ -243,7 +243,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     }
     await reachAll();
     await setMode("Always");
-    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one)).toHaveLength(4);
+    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one), { timeout: 10_000 }).toHaveLength(4);
     await reachAll();
   });
 
@@ -281,6 +281,37 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     a.node.sh("ip link del vxlan.calico");
     await expect.poll(() => routes(a), { timeout: 20_000 }).toEqual(before);
     await reachAll();
+  });
+
+  test("an interface that was down for a moment costs no route", async () => {
+    await setMode("CrossSubnet");
+    const a = fabric.named("node-a");
+    const direct = () => routes(a).filter((line) => line.includes(" dev eth0 "));
+    await expect.poll(direct).toHaveLength(2);
+    const before = routes(a);
+    // The kernel removes the routes of an interface that goes down; the default routes are the administrator's to restore.
+    a.node.sh("ip link set eth0 down; sleep 0.2; ip link set eth0 up");
+    a.node.sh(`ip address replace ${a.address6}/64 dev eth0 nodad`);
+    a.node.sh("ip route replace default via 10.1.0.254; ip -6 route replace default via 2001:db8:1::fe");
+    await expect.poll(() => routes(a), { timeout: 20_000 }).toEqual(before);
+    await reachAll();
+    await setMode("Always");
+    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one), { timeout: 10_000 }).toHaveLength(4);
+  });
+
+  test("while the datastore does not answer, everything stays, and what somebody deletes comes back", async () => {
+    const a = fabric.named("node-a");
+    const before = routes(a);
+    etcd.signal("SIGSTOP");
+    try {
+      await sleep(6000);
+      expect(routes(a)).toEqual(before);
+      a.node.sh(`ip route del ${throughTunnels(a)[0]?.split(" ")[0]}`);
+      await expect.poll(() => routes(a), { timeout: 10_000 }).toEqual(before);
+      expect(unreached()).toEqual([]);
+    } finally {
+      etcd.signal("SIGCONT");
+    }
   });
 
   test("a node that leaves takes its routes with it", async () => {

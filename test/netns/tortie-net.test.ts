@@ -49,6 +49,41 @@ test("pods of two nodes reach each other, in packets between the nodes", () => {
   node.sh("ip address del 10.65.2.5/32 dev lo", outside);
 });
 
+test("an IPv6 route that leads to the gateway of the one in its place is replaced", () => {
+  const link = "vxlan-v6.calico";
+  const tunnel: readonly NodeResource[] = [
+    {
+      kind: "vxlan",
+      at,
+      name: link,
+      vni: 4096,
+      port: 4789,
+      local: nodeAddress6,
+      device: uplink,
+      mac: macOf(1),
+      mtu: 1300,
+    },
+    { kind: "address", at, link, address: "fd65::1:1/128", noDad: true },
+  ];
+  const destination = "fd65::2:0/122";
+  const direct = {
+    kind: "route",
+    at,
+    link: uplink,
+    destination,
+    gateway: outsideAddress6,
+    onlink: true,
+    protocol: 80,
+  } as const;
+  const tunnelled = { kind: "route", at, link, destination, gateway: "fd65::2:1", onlink: true, mtu: 1300 } as const;
+  const all = { scopes: [...scopes, { kind: "link", link }, { kind: "device", name: link }] } as const;
+  for (const route of [direct, tunnelled, direct]) {
+    expect(applyPlan(node, { ...all, resources: [...tunnel, route] })).toMatchObject({ failures: [] });
+    expect(node.sh(`ip -6 route show ${destination}`)).toContain(`via ${route.gateway} dev ${route.link}`);
+  }
+  expect(applyPlan(node, { ...all, resources: [] })).toMatchObject({ failures: [] });
+});
+
 test("VXLAN over IPv6, and IPv6 routes through it", () => {
   const link = "vxlan-v6.calico";
   const own = (number: number, local: string, other: number, destination: string): readonly NodeResource[] => [

@@ -4,12 +4,13 @@
  *     not found ──▶ NLM_F_EXCL ──ok──▶ done
  *                       └──EEXIST──▶ look ─▶ equal: done; a member of a scope: replace; foreign: `ConflictError`
  *     found, differs ──▶ is ours the first of its identity? ──▶ NLM_F_REPLACE, which replaces the first
+ *                                                                    └──EINVAL──▶ delete ours, then NLM_F_EXCL
  */
 import { familyOf } from "../../net/address.ts";
 import { dumpRoutes, type RouteEntry, RTN_BLACKHOLE, readAnyRoute } from "../../netlink/route.ts";
 import { identityOf } from "../../plan/identity.ts";
 import { ConflictError, hasErrno, KernelError } from "../errors.ts";
-import { describeFoundRoute, routeText, type WantedEntry } from "./entries.ts";
+import { describeFoundRoute, routeRemoval, routeText, type WantedEntry } from "./entries.ts";
 import { dumpOf } from "./members.ts";
 import type { Pass, Step } from "./pass.ts";
 
@@ -21,6 +22,7 @@ export interface EntryChange {
 
 interface EntryStep extends Step {
   readonly entry: WantedEntry;
+  readonly replaces: boolean;
 }
 
 /** In the given order. Returns those that were added or replaced. */
@@ -32,12 +34,14 @@ export function changeEntries(
   const rivals = new Rivals(pass);
   const done: WantedEntry[] = [];
   const refused: WantedEntry[] = [];
-  const step = (entry: WantedEntry, replace: boolean): EntryStep => {
-    return { what: entry.what, resource: entry.resource, request: entry.request(replace), entry };
+  const hidden: WantedEntry[] = [];
+  const step = (entry: WantedEntry, replaces: boolean): EntryStep => {
+    return { what: entry.what, resource: entry.resource, request: entry.request(replaces), entry, replaces };
   };
-  const handle = ({ what, resource, entry }: EntryStep, outcome: Parameters<typeof hasErrno>[0]) => {
+  const handle = ({ what, resource, entry, replaces }: EntryStep, outcome: Parameters<typeof hasErrno>[0]) => {
     if (outcome.errno === 0) done.push(entry);
     else if (hasErrno(outcome, "EEXIST")) refused.push(entry);
+    else if (replaces && hasErrno(outcome, "EINVAL") && isOnlink(entry)) hidden.push(entry);
     else pass.fail(what(), new KernelError(["add", what()], outcome), resource);
   };
   const steps = changes.flatMap(({ entry, replaces }) => {
@@ -47,6 +51,13 @@ export function changeEntries(
     return [];
   });
   pass.send(steps, handle);
+  // IPv6 looks the gateway up in the table, where the route to be replaced leads to it over another link (ip6_route_check_nh_onlink).
+  const former = hidden.flatMap((entry) => rivals.of(entry).slice(0, 1).filter(isMember).map(routeRemoval));
+  if (former.length > 0) pass.connection.exchange(former);
+  pass.send(
+    hidden.map((entry) => step(entry, false)),
+    handle,
+  );
   const again = refused.splice(0).flatMap((entry) => {
     const { resource } = entry;
     if (resource.kind === "address") return [];
@@ -67,6 +78,10 @@ export function changeEntries(
   }
   pass.applied += done.length;
   return done;
+}
+
+function isOnlink({ resource }: WantedEntry): boolean {
+  return resource.kind === "route" && resource.onlink === true;
 }
 
 function conflict({ what }: WantedEntry, foreign: RouteEntry, pass: Pass): ConflictError {
