@@ -7,7 +7,7 @@ import type { Reply } from "../netlink/message.ts";
 import { dumpNeighbours, type NeighbourEntry, readNeighbour } from "../netlink/neighbour.ts";
 import { dumpQdiscs, type QdiscEntry, readQdisc } from "../netlink/qdisc.ts";
 import { dumpBlackholes, dumpRoutes, type RouteEntry, readBlackhole, readRange, readRoute } from "../netlink/route.ts";
-import { dumpRules, type RuleEntry, readRule } from "../netlink/rule.ts";
+import { dumpRules, type RuleEntry, readRulesAt } from "../netlink/rule.ts";
 import type { NetlinkConnection } from "./connection.ts";
 import { hasErrno, KernelError } from "./errors.ts";
 
@@ -59,12 +59,12 @@ export class KernelState {
     );
   }
 
-  rules(family: Family): readonly RuleEntry[] {
-    return this.#once(`rules ${family}`, () =>
-      this.#connection()
-        .dump(dumpRules(family), ["list", "rules"])
-        .flatMap((reply) => readRule(reply) ?? []),
-    );
+  /** Those with this priority. */
+  rules(family: Family, priority: number): readonly RuleEntry[] {
+    return this.#once(`rules ${family} ${priority}`, () => {
+      const all = this.#once(`rules ${family}`, () => this.#connection().dump(dumpRules(family), ["list", "rules"]));
+      return readRulesAt(all, [priority]);
+    });
   }
 
   neighbours(family: Family): readonly NeighbourEntry[] {

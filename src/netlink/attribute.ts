@@ -80,6 +80,17 @@ export function listAttributes(bytes: Uint8Array, offset = 0): readonly Attribut
   return attributes;
 }
 
+/** The value of the first attribute of a type, for a message of which nothing else is needed. Throws `MalformedError`. */
+export function findAttribute(bytes: Uint8Array, type: number, offset = 0): Uint8Array | undefined {
+  const end = bytes.length;
+  for (let at = offset; at < end; ) {
+    const length = lengthAt(bytes, at);
+    if (typeAt(bytes, at) === type) return valueAt(bytes, at);
+    at += align(length);
+  }
+  return undefined;
+}
+
 /** The length of the attribute that starts here; throws if it is truncated. */
 function lengthAt(bytes: Uint8Array, at: number): number {
   const length = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);

@@ -1,7 +1,7 @@
 /** Routing policy rules: `struct fib_rule_hdr` and FRA_* (linux/fib_rules.h). */
 import { addressBytes, type Family } from "../net/address.ts";
 import { addressOf, lengthOf } from "../net/prefix.ts";
-import { readAttributes, u8Of, u32Of } from "./attribute.ts";
+import { findAttribute, readAttributes, u8Of, u32Of } from "./attribute.ts";
 import { AttributeWriter } from "./attribute-writer.ts";
 import { addressFamily, familyOfNumber } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Reply, type Request } from "./message.ts";
@@ -53,9 +53,16 @@ export function dumpRules(family?: Family): Request {
   return dump(RTM_GETRULE, ruleHeader(family === undefined ? 0 : addressFamily(family), 0, 0, 0).finish());
 }
 
-/** The priority of an RTM_NEWRULE. Throws `MalformedError`. */
-export function rulePriorityOf({ payload }: Reply): number {
-  const priority = readAttributes(payload, ruleHeaderLength).get(FRA_PRIORITY);
+/**
+ * Reads the rules with one of the priorities. A node may have thousands of others, and reading a whole rule takes much longer than finding its
+ * priority. Throws `MalformedError`.
+ */
+export function readRulesAt(replies: readonly Reply[], priorities: readonly number[]): readonly RuleEntry[] {
+  return replies.filter((reply) => priorities.includes(priorityOf(reply))).flatMap((reply) => readRule(reply) ?? []);
+}
+
+function priorityOf({ payload }: Reply): number {
+  const priority = findAttribute(payload, FRA_PRIORITY, ruleHeaderLength);
   return priority === undefined ? 0 : u32Of(priority);
 }
 

@@ -1,5 +1,5 @@
 import { familyOf } from "../../net/address.ts";
-import { addRule, deleteRule, dumpRules, type RuleEntry, readRule, rulePriorityOf } from "../../netlink/rule.ts";
+import { addRule, deleteRule, dumpRules, type RuleEntry, readRulesAt } from "../../netlink/rule.ts";
 import { describeRule } from "../../plan/describe.ts";
 import type { Rule } from "../../plan/resource.ts";
 import type { MessageDriver } from "../driver.ts";
@@ -17,8 +17,8 @@ export const ruleDriver: MessageDriver<Rule> = {
     const { at, from, table, priority } = rule;
     const found = namespaces
       .state(at)
-      .rules(familyOf(from))
-      .some((has) => has.from === from && has.table === table && has.priority === priority);
+      .rules(familyOf(from), priority)
+      .some((has) => has.from === from && has.table === table);
     return found ? [] : [`rule ${describeRule(rule)} is missing${differenceSuffix(at)}`];
   },
   mayReplace: () => false,
@@ -33,12 +33,8 @@ export function removeRules(
   isRightSandbox: () => boolean,
 ): void {
   const connection = namespaces.connection("sandbox");
-  const found = connection
-    .dump(dumpRules(), ["list", "rules in the sandbox"])
-    // Most sandboxes have only the kernel's own rules; skip these before decoding them.
-    .filter((reply) => rulePriorityOf(reply) === priority)
-    .flatMap((reply) => readRule(reply) ?? [])
-    .filter((rule) => rule.table === table);
+  const all = connection.dump(dumpRules(), ["list", "rules in the sandbox"]);
+  const found = readRulesAt(all, [priority]).filter((rule) => rule.table === table);
   if (found.length === 0 || !isRightSandbox()) return;
   for (const rule of found) {
     const outcome = connection.request(deleteRule(rule));

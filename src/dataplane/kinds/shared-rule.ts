@@ -1,7 +1,7 @@
 /** Rules of policy routing for a range of addresses, shared by attachments. */
 import type { Sys } from "../../host/sys.ts";
 import { contains } from "../../net/prefix.ts";
-import { addRule, deleteRule, dumpRules, type RuleEntry, readRule } from "../../netlink/rule.ts";
+import { addRule, deleteRule, dumpRules, type RuleEntry, readRulesAt } from "../../netlink/rule.ts";
 import { describeRule } from "../../plan/describe.ts";
 import type { SharedRule } from "../../plan/resource.ts";
 import { NetlinkConnection } from "../connection.ts";
@@ -20,7 +20,7 @@ export const sharedRuleDriver: MessageDriver<SharedRule> = {
   diff(rule, namespaces) {
     const found = namespaces
       .state(rule.at)
-      .rules(rule.family)
+      .rules(rule.family, rule.priority)
       .some((other) => covers(other, rule));
     return found ? [] : [`${textOf(rule)} is missing${differenceSuffix(rule.at)}`];
   },
@@ -56,10 +56,8 @@ export function followRules(
 ): void {
   const connection = new NetlinkConnection(sys.openNetlink("route"));
   try {
-    const found = connection
-      .dump(dumpRules(), ["list", "rules on the host"])
-      .flatMap((reply) => readRule(reply) ?? [])
-      .filter((rule) => rule.protocol === protocol && priorities.includes(rule.priority));
+    const all = connection.dump(dumpRules(), ["list", "rules on the host"]);
+    const found = readRulesAt(all, priorities).filter((rule) => rule.protocol === protocol);
     let held = found;
     for (let tries = 0; tries < maxTries; tries++) {
       const wants = wanted(found);
