@@ -182,7 +182,9 @@ describe.each(clusterSites)("a storm over two nodes on %s", (name, whyNot, open)
         } else if (counted.agentKills + counted.pluginKills < due * trouble.kills || random.chance(0.1)) {
           counted.agentKills++;
           await agents[victim]?.kill();
-          agents[victim] = await begin(victim);
+          await insist(async () => {
+            agents[victim] = await begin(victim);
+          });
         } else if (random.chance(0.3)) await pauseSomebody(victim);
       }
     }
@@ -230,6 +232,7 @@ describe.each(clusterSites)("a storm over two nodes on %s", (name, whyNot, open)
         const start = performance.now();
         let isOver = false;
         const raging = rage(() => isOver);
+        raging.catch(() => undefined);
         const lives = names.flatMap((_, node) =>
           Array.from({ length: sandboxes }, (_, sandbox) => live(node, sandbox, alive)),
         );

@@ -71,6 +71,11 @@ async function kubernetesSite(): Promise<ClusterSite> {
   const pods = "/api/v1/namespaces/default/pods";
   const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
   await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);
+  /** `done`: the answer to a repeated request whose first answer was lost. */
+  const require = async (done: number, method: string, path: string, body?: object) => {
+    const { status, text } = await api.call(method, path, body);
+    if (status >= 300 && status !== done) throw new Error(`${method} ${path}: ${text}`);
+  };
   const environment = {
     DATASTORE_TYPE: "kubernetes",
     KUBECONFIG: await api.kubeconfigOf("kube-system", "tortie-node"),
@@ -81,11 +86,11 @@ async function kubernetesSite(): Promise<ClusterSite> {
     addNode: (name) => api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } }),
     removeNode: (name) => api.json("DELETE", `/api/v1/nodes/${name}`),
     addPod: (name, node) =>
-      api.json("POST", pods, {
+      require(409, "POST", pods, {
         ...{ apiVersion: "v1", kind: "Pod", metadata: { name } },
         spec: { nodeName: node, automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
       }),
-    removePod: (name) => api.json("DELETE", `${pods}/${name}?gracePeriodSeconds=0`),
+    removePod: (name) => require(404, "DELETE", `${pods}/${name}?gracePeriodSeconds=0`),
     async counts() {
       const { text } = await api.call("GET", "/metrics");
       const of = (verbs: readonly string[]) =>
