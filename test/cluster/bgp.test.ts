@@ -7,51 +7,26 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Agent } from "../lib/cluster/agent.ts";
 import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { Fabric, type FabricNode } from "../lib/cluster/fabric.ts";
-import { parseConflist } from "../lib/conflist.ts";
+import { Fabric } from "../lib/cluster/fabric.ts";
+import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { birdIsMissing, birdProgram } from "../lib/node/bird.ts";
-import { Runner } from "../lib/runtimes/runner.ts";
-import { ourPluginDir, pluginDirs } from "../lib/suite.ts";
+import { ourPluginDir } from "../lib/suite.ts";
 
 const missing = etcdIsMissing ?? birdIsMissing;
-const places = [
-  { name: "node-a", subnet: 1, host: 1 },
-  { name: "node-b", subnet: 1, host: 2 },
-  { name: "node-c", subnet: 2, host: 1 },
-] as const;
 const resources = "/calico/resources/v3/projectcalico.org";
 const asOf = { 1: 64_601, 2: 64_602 } as const;
-
-const conflist = parseConflist(
-  JSON.stringify({
-    name: "net",
-    cniVersion: "1.0.0",
-    plugins: [
-      {
-        ...{ type: "calico", datastore_type: "etcdv3" },
-        ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
-      },
-    ],
-  }),
-);
-
-interface Pod {
-  readonly on: FabricNode;
-  readonly name: string;
-  readonly addresses: readonly string[];
-}
 
 describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `: ${missing}` : ""}`, () => {
   let etcd: Etcd;
   let fabric: Fabric;
-  let pods: readonly Pod[];
+  let pods: readonly FabricPod[];
   const agents = new Map<string, Agent>();
 
   beforeAll(async () => {
     etcd = await Etcd.start();
-    fabric = await Fabric.start(places, Number(new URL(etcd.endpoint).port));
-    for (const { name } of places) await begin(name);
-    pods = fabric.nodes.map((on) => addPod(on, `pod-on-${on.name}`));
+    fabric = await Fabric.start(threePlaces, Number(new URL(etcd.endpoint).port));
+    for (const { name } of threePlaces) await begin(name);
+    pods = fabric.nodes.map((on) => addFabricPod(on, `pod-on-${on.name}`));
   });
   afterAll(async () => {
     await Promise.all([...agents.values()].map((agent) => agent.stop()));
@@ -77,23 +52,6 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     return agent;
   }
 
-  function addPod(on: FabricNode, name: string): Pod {
-    const netns = on.node.addPod(name);
-    const runner = new Runner({ node: on.node, pluginDirs });
-    const { ips = [] } = runner.add(conflist, { containerId: `c-${name}`, netns, ifname: "eth0" });
-    return { on, name, addresses: ips.map(({ address }) => address.replace(/\/.*/, "")) };
-  }
-
-  /** The pairs between which a packet gets lost. */
-  function unreached(of: readonly Pod[]): readonly string[] {
-    return of.flatMap((from) => {
-      const targets = of.filter((to) => to !== from).flatMap(({ addresses }) => addresses);
-      const commands = targets.map((to) => `ping -n -c 1 -W 2 ${to} >/dev/null || echo ${from.name} to ${to}`);
-      const lines = from.on.node.sh(commands.join("\n"), { in: from.name }).split("\n");
-      return lines.filter((line) => line !== "");
-    });
-  }
-
   async function put(kind: string, plural: string, name: string, spec: object): Promise<void> {
     const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name }, spec };
     await etcd.put(`${resources}/${plural}/${name}`, JSON.stringify(object));
@@ -107,7 +65,7 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   }
 
   const routes = (name: string, family: "-4" | "-6" = "-4") => fabric.named(name).node.sh(`ip ${family} route`);
-  const blockOf = (pod: Pod) => `${pod.addresses[0]?.replace(/\.\d+$/, "")}.`;
+  const blockOf = (pod: FabricPod) => `${pod.address4.replace(/\.\d+$/, "")}.`;
 
   test("mesh: pods of one subnet reach each other by routes of BIRD", async () => {
     const near = pods.filter(({ on }) => on.subnet === 1);
@@ -130,7 +88,7 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     const { router } = fabric;
     writeFileSync(router.outerPath("/run/bird.conf"), routerConfig);
     router.start([birdProgram, "-f", "-c", "/run/bird.conf", "-s", "/run/bird.ctl"]);
-    for (const [name, subnet] of places.map((place) => [place.name, place.subnet] as const)) {
+    for (const [name, subnet] of threePlaces.map((place) => [place.name, place.subnet] as const)) {
       const [[key = "", text = ""] = []] = Object.entries(await etcd.dump(`${resources}/nodes/${name}`));
       const node = JSON.parse(text) as { readonly metadata: object; readonly spec: { readonly bgp: object } };
       const labels = { rack: `${subnet}` };
@@ -145,7 +103,7 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     }
     await put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
     await expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
-    const far = pods.at(-1) as Pod;
+    const far = pods.at(-1) as FabricPod;
     expect(
       routes("node-a")
         .split("\n")
@@ -154,8 +112,8 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   });
 
   test("an agent that is killed and started again ends no session and loses no packet", async () => {
-    const [from, to] = [pods[0], pods.at(-1)] as [Pod, Pod];
-    const flood = from.on.node.runBeside(["ping", "-n", "-q", "-i", "0.002", "-c", "1500", to.addresses[0] as string], {
+    const [from, to] = [pods[0], pods.at(-1)] as [FabricPod, FabricPod];
+    const flood = from.on.node.runBeside(["ping", "-n", "-q", "-i", "0.002", "-c", "1500", to.address4], {
       in: from.name,
     });
     const peers = [expect.stringMatching(/^10\.1\.0\.254 up /), expect.stringMatching(/^2001:db8:1::fe up /)];

@@ -10,53 +10,26 @@ import { Agent } from "../lib/cluster/agent.ts";
 import { capture } from "../lib/cluster/capture.ts";
 import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { Fabric, type FabricNode } from "../lib/cluster/fabric.ts";
-import { parseConflist } from "../lib/conflist.ts";
+import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
-import { Runner } from "../lib/runtimes/runner.ts";
-import { ourPluginDir, pluginDirs } from "../lib/suite.ts";
+import { ourPluginDir } from "../lib/suite.ts";
 
-const places = [
-  { name: "node-a", subnet: 1, host: 1 },
-  { name: "node-b", subnet: 1, host: 2 },
-  { name: "node-c", subnet: 2, host: 1 },
-] as const;
 const podsPerNode = 2;
 const pools = "/calico/resources/v3/projectcalico.org/ippools/";
 const nodesKey = "/calico/resources/v3/projectcalico.org/nodes/";
 
-const conflist = parseConflist(
-  JSON.stringify({
-    name: "net",
-    cniVersion: "1.0.0",
-    plugins: [
-      {
-        ...{ type: "calico", datastore_type: "etcdv3" },
-        ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
-      },
-    ],
-  }),
-);
-
-interface Pod {
-  readonly on: FabricNode;
-  readonly name: string;
-  readonly address4: string;
-  readonly address6: string;
-  readonly hostInterface: string;
-}
-
 describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing ? `: ${etcdIsMissing}` : ""}`, () => {
   let etcd: Etcd;
   let fabric: Fabric;
-  let pods: readonly Pod[];
+  let pods: readonly FabricPod[];
   const agents = new Map<string, Agent>();
 
   beforeAll(async () => {
     etcd = await Etcd.start();
-    fabric = await Fabric.start(places, Number(new URL(etcd.endpoint).port));
-    for (const { name } of places) await begin(name);
+    fabric = await Fabric.start(threePlaces, Number(new URL(etcd.endpoint).port));
+    for (const { name } of threePlaces) await begin(name);
     pods = fabric.nodes.flatMap((on) =>
-      Array.from({ length: podsPerNode }, (_, index) => addPod(on, `${on.name}-${index}`)),
+      Array.from({ length: podsPerNode }, (_, index) => addFabricPod(on, `${on.name}-${index}`)),
     );
   });
   afterAll(async () => {
@@ -87,30 +60,8 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     return agent;
   }
 
-  function addPod(on: FabricNode, name: string): Pod {
-    const netns = on.node.addPod(name);
-    const runner = new Runner({ node: on.node, pluginDirs });
-    const { ips = [], interfaces = [] } = runner.add(conflist, { containerId: `c-${name}`, netns, ifname: "eth0" });
-    const [address4 = "", address6 = ""] = ips.map(({ address }) => address.replace(/\/.*/, ""));
-    return { on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" };
-  }
-
-  /** The pairs between which a packet gets lost, by address. */
-  function unreached(of: readonly Pod[] = pods): readonly string[] {
-    return of.flatMap((from) => {
-      const targets = of.filter((to) => to !== from).flatMap(({ address4, address6 }) => [address4, address6]);
-      const commands = targets.map(
-        (target) => `ping -n -c 1 -W 2 ${target} >/dev/null || echo ${from.name} to ${target}`,
-      );
-      return from.on.node
-        .sh(commands.join("\n"), { in: from.name })
-        .split("\n")
-        .filter((line) => line !== "");
-    });
-  }
-
   function reachAll() {
-    return expect.poll(() => unreached(), { timeout: 30_000 }).toEqual([]);
+    return expect.poll(() => unreached(pods), { timeout: 30_000 }).toEqual([]);
   }
 
   async function setMode(vxlanMode: string): Promise<void> {
@@ -162,8 +113,8 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     }
   });
 
-  test("a packet is seen at six places as with Calico", async () => {
-    const [from, to] = [pods[0], pods.at(-1)] as [Pod, Pod];
+  test("a packet is seen at six threePlaces as with Calico", async () => {
+    const [from, to] = [pods[0], pods.at(-1)] as [FabricPod, FabricPod];
     const inner = "arp or icmp";
     const captures = await Promise.all([
       capture(from.on.node, from.name, "eth0", inner),
@@ -249,7 +200,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
 
   test("an agent that is killed and started again changes no route, and loses no packet", async () => {
     const a = fabric.named("node-a");
-    const [from, to] = [pods[0], pods.at(-1)] as [Pod, Pod];
+    const [from, to] = [pods[0], pods.at(-1)] as [FabricPod, FabricPod];
     const before = routes(a);
     const monitor = a.node.start(["ip", "monitor", "route", "link", "neigh"]);
     let changes = "";
@@ -308,7 +259,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
       expect(routes(a)).toEqual(before);
       a.node.sh(`ip route del ${throughTunnels(a)[0]?.split(" ")[0]}`);
       await expect.poll(() => routes(a), { timeout: 10_000 }).toEqual(before);
-      expect(unreached()).toEqual([]);
+      expect(unreached(pods)).toEqual([]);
     } finally {
       etcd.signal("SIGCONT");
     }

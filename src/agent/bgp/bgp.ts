@@ -5,12 +5,12 @@
  *
  * **Nothing is configured before everything was listed once.** While the datastore is away, the configuration stays.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import type { Health } from "../health.ts";
 import type { Metrics } from "../metrics.ts";
 import type { BgpRole } from "../settings/read.ts";
 import type { AgentLog } from "../start/start-node.ts";
+import { Turns } from "../turns.ts";
 import { BgpStore } from "./bgp-store.ts";
 import { Bird } from "./bird.ts";
 import { birdConfig } from "./bird-config.ts";
@@ -41,19 +41,19 @@ export class Bgp {
   readonly #context: BgpContext;
   readonly #store: BgpStore;
   readonly #bird: Bird;
+  readonly #turns: Turns;
   #trouble: string | undefined = "BIRD is not configured yet";
   #problems: readonly string[] = [];
   #sessions: readonly SessionStatus[] = [];
   #wanted = 0;
-  #isDue = true;
-  #wake = () => {};
 
   constructor({ program, directory, secretsDirectory, routerId }: BgpRole, context: BgpContext) {
     this.#context = context;
+    this.#turns = new Turns(context.signal, quietMs);
     const { node, datastore, log, metrics } = context;
     this.#store = new BgpStore(datastore, {
       ...{ node, routerId, secretsDirectory },
-      onChange: () => this.#poke(),
+      onChange: () => this.#turns.poke(),
       onTrouble: (error) => {
         // The watch over the datastore reports that it is away.
         if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
@@ -67,12 +67,7 @@ export class Bgp {
   }
 
   async follow(): Promise<void> {
-    const { signal } = this.#context;
-    while (!signal.aborted) {
-      if (!this.#isDue) await this.#nextTurn();
-      await sleep(quietMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
-      this.#isDue = false;
+    while (await this.#turns.next(lookMs)) {
       if (this.#store.isComplete) await this.#configure();
       this.#note(await this.#bird.sessions().catch(() => []));
       this.#report();
@@ -95,22 +90,6 @@ export class Bgp {
     this.#tell([...faults, ...problems]);
     this.#wanted = sessions.length;
     await this.#bird.configure(text);
-  }
-
-  #poke(): void {
-    this.#isDue = true;
-    this.#wake();
-  }
-
-  #nextTurn(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, lookMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      this.#context.signal.addEventListener("abort", this.#wake, { once: true });
-    });
   }
 
   #setTrouble(trouble: string | undefined): void {

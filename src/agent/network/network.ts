@@ -8,7 +8,6 @@
  *
  * **Nothing is planned before everything was listed once**, so that the start of an agent changes no route. While the datastore is away, the plan stays.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
@@ -17,6 +16,7 @@ import type { NetEvent, Report } from "../../net-protocol/messages.ts";
 import type { NodePlan } from "../../plan/node-plan.ts";
 import { planForwarding } from "../../plugin/forwarding.ts";
 import type { AgentLog } from "../start/start-node.ts";
+import { maxTimerMs, Turns } from "../turns.ts";
 import { readLocalLinks } from "./local-links.ts";
 import { writeMtu } from "./mtu-file.ts";
 import { ipipDevice, vxlanDevices } from "./names.ts";
@@ -53,19 +53,19 @@ export class Network {
   readonly #store: NetworkStore;
   readonly #options: NetworkOptions;
   readonly #process: NetProcess;
+  readonly #turns: Turns;
   /** What `tortie-net` was last told, and applied; `undefined`: it must be told everything. */
   #told: IndexedPlan | undefined;
   #isRunning = false;
-  #isDue = false;
   #failures = 0;
   #lastReason: string | undefined;
   #hasReported = false;
   #troubles: ReadonlyMap<string, Trouble> = new Map();
-  #wake = () => {};
 
   constructor(store: NetworkStore, options: NetworkOptions) {
     this.#store = store;
     this.#options = options;
+    this.#turns = new Turns(options.signal, quietMs);
     this.#process = new NetProcess({
       program: options.program,
       signal: options.signal,
@@ -87,36 +87,24 @@ export class Network {
 
   /** Something changed. */
   poke(): void {
-    this.#isDue = true;
-    this.#wake();
+    this.#turns.poke();
   }
 
   async #follow(): Promise<void> {
-    const { signal, refreshMs } = this.#options;
+    const { refreshMs } = this.#options;
     let refreshed = performance.now();
-    while (!signal.aborted) {
-      if (!this.#isDue) await this.#nextTurn(refreshMs);
-      await sleep(quietMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
-      this.#isDue = false;
+    while (await this.#turns.next(this.#waitMs())) {
       if (refreshMs > 0 && performance.now() - refreshed >= refreshMs) this.#told = undefined;
       if (this.#told === undefined) refreshed = performance.now();
       if (this.#isRunning && this.#store.isComplete) await this.#bringAbout();
     }
   }
 
-  /** Waits until something changes, a failure is to be tried again, or the plan is to be refreshed. */
-  #nextTurn(refreshMs: number): Promise<void> {
-    const retryMs = Math.min(maxRetryMs, firstRetryMs * 2 ** (this.#failures - 1));
-    const waitMs = this.#failures > 0 ? retryMs : refreshMs > 0 ? refreshMs : maxTimerMs;
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, waitMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      this.#options.signal.addEventListener("abort", this.#wake, { once: true });
-    });
+  /** Until a failure is to be tried again, or the plan is to be refreshed. */
+  #waitMs(): number {
+    const { refreshMs } = this.#options;
+    if (this.#failures > 0) return Math.min(maxRetryMs, firstRetryMs * 2 ** (this.#failures - 1));
+    return refreshMs > 0 ? refreshMs : maxTimerMs;
   }
 
   async #bringAbout(): Promise<void> {
@@ -219,9 +207,6 @@ export class Network {
     return [...new Set([...(this.#lastReason === undefined ? [] : [this.#lastReason]), ...others])];
   }
 }
-
-/** The longest time that a timer takes. */
-const maxTimerMs = 2 ** 31 - 1;
 
 /** Whether it may change which interface has this node's address, or its MTU. */
 function isOfUplink(event: NetEvent): boolean {

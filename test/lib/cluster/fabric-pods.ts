@@ -1,0 +1,44 @@
+/** Pods of the real plugins on the nodes of a `Fabric`, whose addresses come from etcd. */
+import { parseConflist } from "../conflist.ts";
+import { Runner } from "../runtimes/runner.ts";
+import { pluginDirs } from "../suite.ts";
+import type { FabricNode } from "./fabric.ts";
+
+/** Two nodes in one subnet, and one in the other. */
+export const threePlaces = [
+  { name: "node-a", subnet: 1, host: 1 },
+  { name: "node-b", subnet: 1, host: 2 },
+  { name: "node-c", subnet: 2, host: 1 },
+] as const;
+
+export interface FabricPod {
+  readonly on: FabricNode;
+  readonly name: string;
+  readonly address4: string;
+  readonly address6: string;
+  readonly hostInterface: string;
+}
+
+const plugin = {
+  ...{ type: "calico", datastore_type: "etcdv3" },
+  ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
+};
+const conflist = parseConflist(JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [plugin] }));
+
+export function addFabricPod(on: FabricNode, name: string): FabricPod {
+  const netns = on.node.addPod(name);
+  const runner = new Runner({ node: on.node, pluginDirs });
+  const { ips = [], interfaces = [] } = runner.add(conflist, { containerId: `c-${name}`, netns, ifname: "eth0" });
+  const [address4 = "", address6 = ""] = ips.map(({ address }) => address.replace(/\/.*/, ""));
+  return { on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" };
+}
+
+/** The pairs of pods between which a packet gets lost: `<pod> to <address>`. */
+export function unreached(pods: readonly FabricPod[]): readonly string[] {
+  return pods.flatMap((from) => {
+    const targets = pods.filter((to) => to !== from).flatMap(({ address4, address6 }) => [address4, address6]);
+    const commands = targets.map((to) => `ping -n -c 1 -W 2 ${to} >/dev/null || echo ${from.name} to ${to}`);
+    const lines = from.on.node.sh(commands.join("\n"), { in: from.name }).split("\n");
+    return lines.filter((line) => line !== "");
+  });
+}
