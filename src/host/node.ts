@@ -7,10 +7,10 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { constants, hostname } from "node:os";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { getSystemErrorMap } from "node:util";
-import { type FileLock, type FileStat, isErrno, type RunOptions, type RunResult, type Sys } from "./sys.ts";
+import { exchange, failure, run } from "./node-programs.ts";
+import { type FileLock, type FileStat, isErrno, type Sys } from "./sys.ts";
 
 const readLimit = 64 * 1024 * 1024;
 
@@ -70,13 +70,6 @@ export const nodeSys: Sys = {
   openNetlink: () => unavailable("socket"),
   openEvents: () => unavailable("socket"),
 };
-
-/** The error that `Sys` specifies for an errno name; the text is libuv's. */
-function failure(code: string, syscall: string, object?: string): Error {
-  const text = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1] ?? code;
-  const message = [syscall, object].filter((part) => part !== undefined).join(" ");
-  return Object.assign(new Error(`${message}: ${text}`), { code, syscall });
-}
 
 function unavailable(syscall: string): never {
   throw failure("ENOSYS", syscall);
@@ -268,39 +261,4 @@ function writeState(fd: number, state: "0" | "1"): void {
   } catch {
     // The disk is full.
   }
-}
-
-function run(argv: readonly string[], options: RunOptions): RunResult {
-  const [program = "", ...rest] = argv;
-  const result = spawnSync(program, rest, {
-    env: { ...options.env },
-    input: options.stdin,
-    timeout: options.timeoutMs,
-    killSignal: "SIGKILL",
-    encoding: "utf8",
-    maxBuffer: readLimit,
-  });
-  const code = (result.error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === "ETIMEDOUT") throw failure("ETIMEDOUT", "run", program);
-  if (code === "ENOBUFS") throw failure("EFBIG", "run", program);
-  if (code !== undefined && code !== "EPIPE") throw failure(code, "execve", program);
-  return {
-    status: result.status ?? undefined,
-    signal: result.signal === null ? undefined : constants.signals[result.signal],
-    stdout: result.stdout,
-    stderr: result.stderr,
-  };
-}
-
-/** Node connects asynchronously only, so another process of it does. It ends with the errno name when it fails. */
-const exchangeProgram = `
-  const socket = require("node:net").connect(process.argv[1]);
-  socket.on("error", ({ code }) => { process.stderr.write(code); process.exit(1); });
-  process.stdin.pipe(socket).pipe(process.stdout);`;
-
-function exchange(path: string, request: string, timeoutMs: number): string {
-  const argv = [process.execPath, "-e", exchangeProgram, path];
-  const { status, stdout, stderr } = run(argv, { env: {}, stdin: request, timeoutMs });
-  if (status !== 0) throw failure(stderr || "EIO", "connect", path);
-  return stdout;
 }

@@ -103,7 +103,7 @@ const codec = /^src\/netlink\/(attribute|attribute-writer|nftables\/numbers)\.ts
 const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/node-executor.ts", "src/dataplane/errors.ts"];
 /** The only files that may import Node's or npm's modules: they never run on a node's per-pod path. */
 const offThePath =
-  /^src\/(host\/node\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
+  /^src\/(host\/node(-programs)?\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
 /** Modules that the build provides. */
 const generated = /^#(plugins\/|validators\/|build-info)/;
 
