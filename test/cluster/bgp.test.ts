@@ -150,8 +150,8 @@ log stderr { error, fatal, bug };
 router id 203.0.113.1;
 protocol device {}
 protocol direct { ipv4; ipv6; }
-protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
-protocol kernel { ipv6 { import none; export where source = RTS_BGP; }; }
+protocol kernel { scan time 1; ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel { scan time 1; ipv6 { import none; export where source = RTS_BGP; }; }
 ${[
   ["a", 1, 1],
   ["b", 1, 2],

@@ -90,7 +90,8 @@ describe.skipIf(birdIsMissing !== undefined)("examples", () => {
     }
     await routers.until(() => routers.learned("node-a").includes("192.168.2.0/26 via 10.1.0.254"));
     await routers.until(() => routers.learned("node-b").includes("192.168.1.0/26 via 10.2.0.254"));
-    expect(routers.machine.sh("ping -c 2 -W 2 -I 192.168.1.5 192.168.2.5", { in: "node-a" })).toContain("2 received");
+    const ping = ["ping", "-n", "-c", "1", "-W", "1", "-I", "192.168.1.5", "192.168.2.5"];
+    await routers.until(() => routers.machine.run(ping, { in: "node-a" }).status === 0);
     // The spine announces its own networks too.
     expect(routers.learned("leaf-1")).toContain("10.100.2.0/30");
     expect(routers.learned("node-a")).not.toContain("10.100.");
@@ -108,7 +109,7 @@ function switchConfig(id: string, as: number, neighbours: Readonly<Record<string
 router id ${id};
 protocol device {}
 protocol direct { ipv4; }
-protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel { scan time 1; ipv4 { import none; export where source = RTS_BGP; }; }
 ${sessions.join("\n")}
 `;
 }

@@ -37,7 +37,7 @@ router id 10.9.0.254;
 protocol device {}
 protocol direct { ipv4; }
 protocol static { ipv4; route 10.55.0.0/16 blackhole; route 10.66.1.0/24 blackhole; }
-protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel { scan time 1; ipv4 { import none; export where source = RTS_BGP; }; }
 template bgp node { local 10.9.0.254 as 65001; multihop; graceful restart; ipv4 { import all; export all; next hop self; }; }
 protocol bgp Node_a from node { neighbor 10.9.0.1 as 64512; }
 protocol bgp Node_b from node { neighbor 10.9.0.2 as 64512; }
@@ -77,7 +77,9 @@ describe.skipIf(birdIsMissing !== undefined)("Bird", () => {
     const file = join(routers.directory, "golden.conf");
     writeFileSync(file, birdConfig(cases[name] as BgpSnapshot, "/run/bird.log").text);
     const { all, exitCode } = await execa(birdProgram, ["-p", "-c", file], { reject: false, all: true });
-    expect([exitCode, all]).toEqual([0, ""]);
+    // BIRD 2.17 has several ways to use a password, and says which one it takes; 2.0 has one, and no option for it.
+    const complaints = all.split("\n").filter((line) => line !== "" && !line.includes("assuming MD5"));
+    expect([exitCode, complaints]).toEqual([0, []]);
   });
 
   it("establishes the mesh and the peer, in both families", async () => {
