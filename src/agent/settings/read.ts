@@ -26,6 +26,8 @@ export interface AgentSettings {
   /** Whether to record addresses in the Node: Calico records none if another program manages the routes. */
   readonly recordsAddresses: boolean;
   /** Whether to reject an address that another Node has. */
+  /** Recorded in the Node; `undefined`: the Node's stays. */
+  readonly asNumber: number | undefined;
   readonly checksAddresses: boolean;
   /** Types of the cluster, for ClusterInformation. */
   readonly clusterTypes: readonly string[];
@@ -198,6 +200,7 @@ function agentSettings(settings: Settings, cluster: ClusterSettings): AgentSetti
       6: { wanted: settings.IP6 ?? "unset", method: settings.IP6_AUTODETECTION_METHOD ?? firstFound },
     },
     recordsAddresses: settings.CALICO_NETWORKING_BACKEND !== "none",
+    asNumber: settings.AS,
     checksAddresses: settings.DISABLE_NODE_IP_CHECK !== true,
     clusterTypes: (settings.CLUSTER_TYPE ?? "").split(",").filter((type) => type !== ""),
     waitsForDatastore: settings.WAIT_FOR_DATASTORE ?? false,

@@ -1,5 +1,6 @@
 /** Every setting, by the name of its environment variable. The command line has an option for each: `ETCD_ENDPOINTS` is `--etcd-endpoints`. */
 import * as z from "zod";
+import { asNumber } from "../bgp/resources.ts";
 import {
   backend,
   clusterRoutes,
@@ -53,6 +54,9 @@ const node = {
     "`first-found`, `can-reach=HOST`, `interface=REGEX,…`, `skip-interface=REGEX,…`, `cidr=CIDR,…` or `kubernetes-internal-ip`; default `first-found`",
   ),
   IP6_AUTODETECTION_METHOD: method.describe("the same for IPv6"),
+  AS: asNumber.describe(
+    "this node's AS number for BGP, which is recorded in its Node; default: what the Node has, else that of the BGPConfiguration",
+  ),
   DISABLE_NODE_IP_CHECK: yesOrNo.describe("do not look whether another Node has the address; default false"),
   CLUSTER_TYPE: text.describe(
     "words that ClusterInformation is to have for the kind of cluster, separated by commas: `k8s`",

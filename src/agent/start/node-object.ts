@@ -19,16 +19,20 @@ class AddressConflict extends CoreError {
   }
 }
 
-/** Records the addresses in the Node; leaves a family without an address unchanged. Returns whether it wrote. */
-export function* recordNode(name: string, addresses: NodeAddresses): Transaction<boolean> {
+/** Records the addresses and the AS number in the Node; leaves unchanged what it is not given. Returns whether it wrote. */
+export function* recordNode(
+  name: string,
+  addresses: NodeAddresses,
+  asNumber: number | undefined,
+): Transaction<boolean> {
   for (let tries = 0; tries < maxTries; tries++) {
     yield* pause(tries);
     const node = yield* read({ kind: "Node", name });
     if (node === undefined) {
-      if ((yield* create(newNode(name, addresses))) !== undefined) return true;
+      if ((yield* create(newNode(name, addresses, asNumber))) !== undefined) return true;
       continue;
     }
-    const changed = withAddresses(node, addresses);
+    const changed = withBgp(node, addresses, asNumber);
     if (changed === undefined) return false;
     if ((yield* update(changed)) !== undefined) return true;
   }
@@ -52,20 +56,29 @@ export function* checkAddresses(name: string, addresses: NodeAddresses): Transac
   }
 }
 
-function newNode(name: string, addresses: NodeAddresses): StoredObject {
-  const bgp = bgpOf(addresses);
+function newNode(name: string, addresses: NodeAddresses, asNumber?: number): StoredObject {
+  const bgp = bgpOf(addresses, asNumber);
   const spec = Object.keys(bgp).length === 0 ? {} : { bgp };
   return { apiVersion: "projectcalico.org/v3", kind: "Node", metadata: { name }, spec, status: {} };
 }
 
-function withAddresses(node: StoredObject, addresses: NodeAddresses): StoredObject | undefined {
+/** `undefined`: the Node has all of it. */
+function withBgp(node: StoredObject, addresses: NodeAddresses, asNumber: number | undefined): StoredObject | undefined {
   const recorded = recordedAddresses(node);
-  if (([4, 6] as const).every((family) => addresses[family] === undefined || addresses[family] === recorded[family]))
-    return undefined;
-  const spec = node.spec as { readonly bgp?: object };
-  return { ...node, spec: { ...spec, bgp: { ...spec.bgp, ...bgpOf(addresses) } } };
+  const spec = node.spec as { readonly bgp?: { readonly asNumber?: unknown } };
+  const hasAddresses = ([4, 6] as const).every(
+    (family) => addresses[family] === undefined || addresses[family] === recorded[family],
+  );
+  // Calico's own writes it as text in etcd.
+  const hasNumber = asNumber === undefined || String(spec.bgp?.asNumber) === String(asNumber);
+  if (hasAddresses && hasNumber) return undefined;
+  return { ...node, spec: { ...spec, bgp: { ...spec.bgp, ...bgpOf(addresses, asNumber) } } };
 }
 
-function bgpOf({ 4: ipv4Address, 6: ipv6Address }: NodeAddresses): object {
-  return { ...(ipv4Address !== undefined && { ipv4Address }), ...(ipv6Address !== undefined && { ipv6Address }) };
+function bgpOf({ 4: ipv4Address, 6: ipv6Address }: NodeAddresses, asNumber: number | undefined): object {
+  return {
+    ...(asNumber !== undefined && { asNumber }),
+    ...(ipv4Address !== undefined && { ipv4Address }),
+    ...(ipv6Address !== undefined && { ipv6Address }),
+  };
 }

@@ -64,7 +64,7 @@ async function record(name: string, settings: AgentSettings, context: StartConte
   const { datastore, log } = context;
   const addresses = settings.recordsAddresses ? await findAddresses(name, settings, context) : {};
   if (!settings.recordsAddresses && settings.cluster.type === "kubernetes") return addresses;
-  const isNew = await datastore.transact(() => recordNode(name, addresses));
+  const isNew = await datastore.transact(() => recordNode(name, addresses, settings.asNumber));
   log.info({ node: name, ips: Object.values(addresses), isNew }, "node recorded");
   return addresses;
 }

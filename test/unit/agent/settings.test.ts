@@ -79,7 +79,7 @@ describe("readAgentSettings()", () => {
         CALICO_IPV4POOL_NODE_SELECTOR: "all(",
         CALICO_IPV4POOL_CIDR: "10.0.0.1/8",
       },
-      ...{ AS: "64512", CALICO_MANAGE_CNI: "true", DATASTORE_TYPE: "consul" },
+      ...{ AS: "0", CALICO_MANAGE_CNI: "true", DATASTORE_TYPE: "consul" },
     });
     const named = faults.map((fault) => /(?:use|honour) (\w+)=/.exec(fault)?.[1]);
     expect(named.sort()).toEqual([

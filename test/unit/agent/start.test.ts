@@ -50,6 +50,17 @@ describe("startNode()", () => {
     ]);
   });
 
+  test("records the AS number of AS, and leaves the Node's own without it", async () => {
+    const datastore = memoryDatastore();
+    await start({ datastore }, { AS: "1.10" });
+    const bgp = { ipv4Address: "192.0.2.10/24", asNumber: 65_546 };
+    expect(one(datastore, "Node", "n1")?.spec).toEqual({ bgp });
+    await start({ datastore });
+    expect(one(datastore, "Node", "n1")?.spec).toEqual({ bgp });
+    await start({ datastore }, { AS: "64999" });
+    expect(one(datastore, "Node", "n1")?.spec).toEqual({ bgp: { ...bgp, asNumber: 64_999 } });
+  });
+
   test("makes ClusterInformation, adds the cluster's type to one that is there, and leaves the rest of it alone", async () => {
     const datastore = memoryDatastore();
     await start({ datastore }, { CLUSTER_TYPE: "k8s,bgp" });
