@@ -64,7 +64,7 @@ export function parseConf(document: JsonObject): IpamConf {
     node: nodenameConf(conf),
     lockFile: conf.ipam_lock_file || undefined,
     requests,
-    requestsOfPod: annotations === undefined ? requests : annotatedRequests(requests, pools, annotations),
+    requestsOfPod: annotations === undefined ? requests : annotatedRequests(requests, pools, annotations, document),
     gateways: gateways.map(parseGateway),
     routes: routes.map(parseRoute),
   };
@@ -95,8 +95,13 @@ function poolFault(text: string, family: Family): string | undefined {
   return network === cidr ? undefined : `it has host bits; write "${network}"`;
 }
 
-function annotatedRequests(plain: IpRequests, pools: Pools, annotations: Annotations): IpRequests {
-  refuseAnnotations(annotations);
+function annotatedRequests(
+  plain: IpRequests,
+  pools: Pools,
+  annotations: Annotations,
+  document: JsonObject,
+): IpRequests {
+  refuseAnnotations(annotations, document);
   const families = familiesIn(annotations) ?? plain.configured.map(({ family }) => family);
   const named = { 4: poolsIn(annotations, 4) ?? pools[4], 6: poolsIn(annotations, 6) ?? pools[6] };
   return {

@@ -8,6 +8,7 @@ import { podOf } from "../../src/cni/pod.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pod } from "../../src/identity/pod.ts";
+import type { NatMessage } from "../../src/node-protocol/messages.ts";
 import { withDocument } from "../../src/plugin/delegate.ts";
 import {
   ask,
@@ -17,17 +18,17 @@ import {
   usesAgent,
   workloadMessage,
 } from "../../src/plugin/node-agent.ts";
-import type { AddRequest, Context, JsonObject } from "../../src/plugin/plugin.ts";
+import type { AddRequest, CheckRequest, Context, JsonObject } from "../../src/plugin/plugin.ts";
 import { annotationsCapability } from "../../src/plugin/pod-annotations.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import type { EndpointSpec } from "./endpoint.ts";
 
 /** The request with the pod's annotations from Kubernetes, if the configuration asks for Kubernetes' policy, as Calico does. */
-export function withAnnotations(
-  request: AddRequest<CalicoConf>,
+export function withAnnotations<R extends AddRequest<CalicoConf> | CheckRequest<CalicoConf>>(
+  request: R,
   node: string,
   { sys }: Context,
-): AddRequest<CalicoConf> {
+): R {
   const pod = podOf(request.args);
   if (pod === undefined || !usesAgent(request.document) || !hasKubernetesPolicy(request.document)) return request;
   const { annotations = {} } = ask(sys, { op: "pod", nodename: node, pod });
@@ -44,11 +45,18 @@ export function clusterPools(document: JsonObject, node: string, sys: Sys): read
   return (ask(sys, { op: "pools", nodename: node }).pools ?? []).map(clusterPool);
 }
 
+interface Recorded {
+  readonly node: string;
+  readonly pod: Pod | undefined;
+  readonly ipNats: readonly NatMessage[];
+  readonly allowedSources: readonly string[];
+}
+
 /** Records the endpoint, and removes the record if the call fails. */
 export function putEndpoint(
   { attachment, document, network }: AddRequest<CalicoConf>,
   { addresses, hostInterface, mac }: EndpointSpec,
-  { node, pod }: { readonly node: string; readonly pod: Pod | undefined },
+  { node, pod, ipNats, allowedSources }: Recorded,
   context: Context,
 ): void {
   if (!usesAgent(document)) return;
@@ -59,7 +67,11 @@ export function putEndpoint(
     "record of the endpoint",
     () => void askOrSpool(sys, attachment, { op: "delete-endpoint", ...workload }),
   );
-  ask(sys, { op: "put-endpoint", ...workload, addresses, hostInterface, mac, profiles });
+  ask(sys, {
+    ...{ op: "put-endpoint", ...workload, addresses, hostInterface, mac, profiles },
+    ...(ipNats.length > 0 && { ipNats }),
+    ...(allowedSources.length > 0 && { allowedSources }),
+  });
 }
 
 /** Does not fail if the agent or the datastore is unavailable. */

@@ -8,7 +8,7 @@ import type { Dns } from "../../src/cni/result.ts";
 import { canonicalMac } from "../../src/net/mac.ts";
 import { type NodenameConf, nodenameConf } from "../../src/plugin/nodename.ts";
 import type { JsonObject } from "../../src/plugin/plugin.ts";
-import { annotation, annotationsCapability } from "../../src/plugin/pod-annotations.ts";
+import { type Annotations, annotation, annotationsCapability } from "../../src/plugin/pod-annotations.ts";
 import { refuseUnsupported } from "../../src/plugin/unsupported.ts";
 import { checkMtu } from "./mtu.ts";
 import type { schema } from "./schema.ts";
@@ -26,6 +26,8 @@ export interface CalicoConf {
   readonly mac: string | undefined;
   /** The MAC address that the pod's annotation requests, for its first interface. */
   readonly macOfPod: string | undefined;
+  /** The pod's. */
+  readonly annotations: Annotations | undefined;
   /** Overrides the IPAM plugin's `dns` unless it is empty. */
   readonly dns: Dns | undefined;
   /** The runtime's values override both, key by key. */
@@ -52,6 +54,7 @@ export function parseConf(document: JsonObject): CalicoConf {
     includeDefaultRoutes: conf.include_default_routes ?? false,
     mac: macOf(conf.runtimeConfig?.mac || conf.args?.cni?.mac),
     macOfPod: macOf(annotation(annotations, "hwAddr")),
+    annotations,
     dns: conf.dns as Dns | undefined,
     runtimeDns: runtimeDnsOf(conf.runtimeConfig?.dns ?? {}),
   };

@@ -36,13 +36,21 @@ import { refuseDifferences } from "../../src/plugin/differences.ts";
 import { usesAgent } from "../../src/plugin/node-agent.ts";
 import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
-import { type Context, type DelRequest, definePlugin, type GcRequest } from "../../src/plugin/plugin.ts";
+import {
+  type CheckRequest,
+  type Context,
+  type DelRequest,
+  definePlugin,
+  type GcRequest,
+} from "../../src/plugin/plugin.ts";
 import { orAbsent } from "../../src/plugin/request.ts";
 import { openSandbox } from "../../src/plugin/sandbox.ts";
+import { isFeatureOn } from "../../src/plugin/unsupported.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam, { type CallDetails, withCallDetails } from "../calico-ipam/main.ts";
 import { blockFacts, reconcileBlocks } from "./blocks.ts";
 import { clusterPools, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
+import { clusterAnnotations, natsOf } from "./cluster-annotations.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
 import { identify, mayReplace } from "./identity.ts";
@@ -76,14 +84,18 @@ export default definePlugin<CalicoConf>({
     const node = nodename(asked.conf.node, sys);
     const request = withAnnotations(asked, node, context);
     const { conf, netns } = request;
+    const annotated = clusterAnnotations(request);
     const identity = identify(request.attachment, request.args);
     let recorded: Recorded | undefined;
     // Runs last, after the addresses were released: if the process is killed before, DEL needs the record.
     context.undo("remove the endpoint's record", () => recorded && rollBackEndpoint(sys, recorded));
     const details: CallDetails = {};
-    const ipam = delegateAdd(conf.ipamType, request, context, { "calico-ipam": withCallDetails(details) });
+    const ipam =
+      annotated.withoutIpam ??
+      delegateAdd(conf.ipamType, request, context, { "calico-ipam": withCallDetails(details) });
     const wanted = wantedAtAdd(request, identity, ipam, sys);
     const { hostInterface, mac, addresses } = wanted;
+    const ipNats = natsOf(annotated.floatingIps, addresses);
     const { attachment, pod } = identity;
     const gateways = gatewaysIn(ipam);
     const origin = originOf(sys);
@@ -106,7 +118,7 @@ export default definePlugin<CalicoConf>({
       return executor.apply(plan, { mayReplace: mayReplace(sys, identity) });
     });
     context.undo("remove the endpoint", () => applied.undo());
-    putEndpoint(request, wanted, { node, pod }, context);
+    putEndpoint(request, wanted, { node, pod, ipNats, allowedSources: annotated.allowedSources }, context);
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
   },
@@ -130,7 +142,9 @@ export default definePlugin<CalicoConf>({
         refuseDifferences(`"${wanted.ifname}"`, differences);
       },
       // A damaged datastore must not hide differences in the kernel.
-      () => delegateCheck(request.conf.ipamType, forIpam, context, builtin),
+      () => {
+        if (!isWithoutIpam(request, node, context)) delegateCheck(request.conf.ipamType, forIpam, context, builtin);
+      },
     ]);
   },
 
@@ -180,6 +194,12 @@ export default definePlugin<CalicoConf>({
 
   flags: { "-t": testDatastore },
 });
+
+/** Whether the pod's annotation gave its addresses. Asks only where that is allowed. */
+function isWithoutIpam(request: CheckRequest<CalicoConf>, node: string, context: Context): boolean {
+  if (!isFeatureOn(request.document, "ip_addrs_no_ipam")) return false;
+  return clusterAnnotations(withAnnotations(request, node, context)).withoutIpam !== undefined;
+}
 
 /** A cluster's block routes are the agent's, so they are not checked here. */
 function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, valid: ReadonlySet<string>): void {

@@ -111,6 +111,16 @@ export interface PutEndpointMessage extends Envelope {
   readonly mac: string;
   /** For an endpoint without Kubernetes' policy, which has profiles of its own. */
   readonly profiles: readonly string[];
+  /** Recorded in etcd; in Kubernetes the pod's annotations are the record. */
+  readonly ipNats?: readonly NatMessage[] | undefined;
+  /** CIDRs from which the pod may send, in addition to its addresses; recorded like `ipNats`. */
+  readonly allowedSources?: readonly string[] | undefined;
+}
+
+/** A floating IP and the pod's address. */
+export interface NatMessage {
+  readonly internalIP: string;
+  readonly externalIP: string;
 }
 
 /** Removes the record of this sandbox. A missing record, or one of another sandbox of the pod, is success. */

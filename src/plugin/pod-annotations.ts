@@ -8,6 +8,9 @@
  *     cni.projectcalico.org/hwAddr: 0a:00:00:00:00:07     the MAC address
  */
 import { CniError, code } from "../cni/error.ts";
+import { usesAgent } from "./node-agent.ts";
+import type { JsonObject } from "./plugin.ts";
+import { type Feature, isFeatureOn } from "./unsupported.ts";
 
 export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
@@ -41,12 +44,19 @@ export function badAnnotation(name: string, value: unknown, reason: string): Cni
   );
 }
 
-/** Throws `CniError` 2 for an annotation that this version does not support. */
-export function refuseAnnotations(annotations: Annotations | undefined): void {
-  for (const name of ["ipAddrsNoIpam", "floatingIPs"]) {
+const gated: readonly (readonly [name: string, feature: Feature])[] = [
+  ["ipAddrsNoIpam", "ip_addrs_no_ipam"],
+  ["floatingIPs", "floating_ips"],
+];
+
+/** Throws `CniError` 2 for an annotation that needs a cluster's datastore and a feature that the configuration does not enable. */
+export function refuseAnnotations(annotations: Annotations | undefined, document: JsonObject): void {
+  for (const [name, feature] of gated) {
     const value = annotation(annotations, name);
-    if (value === undefined) continue;
-    const reason = "this version cannot honour it; remove the annotation";
+    if (value === undefined || (usesAgent(document) && isFeatureOn(document, feature))) continue;
+    const reason = usesAgent(document)
+      ? `set "feature_control.${feature}" to true, or remove the annotation`
+      : "this version cannot honour it; remove the annotation";
     throw new CniError(code.unsupportedField, badAnnotation(name, value, reason).message);
   }
 }

@@ -56,11 +56,13 @@ const rules: readonly Rule[] = [
     path: ["feature_control", "ip_addrs_no_ipam"],
     why: "this version supports only addresses from IPAM",
     remedy: "set it to false or remove it",
+    isForAgent: true,
   },
   {
     path: ["feature_control", "floating_ips"],
     why: "this version does not support floating IPs",
     remedy: "set it to false or remove it",
+    isForAgent: true,
   },
   {
     path: ["dataplane_options", "type"],
@@ -138,6 +140,13 @@ function shown(path: Rule["path"], value: unknown): string {
 
 function isNeutral({ neutral }: Rule, value: unknown): boolean {
   return asksForNothing(value) || (typeof value === "string" && neutral?.includes(value.toLowerCase()) === true);
+}
+
+/** Calico's switches in `feature_control`. */
+export type Feature = "ip_addrs_no_ipam" | "floating_ips";
+
+export function isFeatureOn(document: JsonObject, feature: Feature): boolean {
+  return valueAt(valueAt(document, "feature_control"), feature) === true;
 }
 
 /** The value itself, or the value of a key in it. */

@@ -4,8 +4,6 @@
  *
  *     attributes of an address      ours name the interface too: a container may have several in one network
  *     a node's first block          Calico's is chosen by Go's random number generator, seeded by the node's name; other programs do not depend on it
- *     08 ADD pn, ipAddrsNoIpam      not supported; the step changes no object of IPAM, and is left out
- *     09 ADD pf, floatingIPs        not supported; the pod has `hwAddr` alone
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -46,7 +44,17 @@ const steps: readonly Step[] = [
   { name: "05-add-pb", command: "add", pod: "pb", node: "node-b" },
   { name: "06-add-pc", command: "add", pod: "pc", node: "node-c" },
   { name: "07-add-px", command: "add", pod: "px", node: "rig-node", annotations: { ipAddrs: `["${namedAddress}"]` } },
-  { name: "09-add-pf", command: "add", pod: "pf", node: "rig-node", annotations: { hwAddr: "0a:00:00:00:00:05" } },
+  {
+    name: "08-add-pn",
+    command: "add",
+    pod: "pn",
+    node: "rig-node",
+    annotations: { ipAddrsNoIpam: '["80.90.100.200"]' },
+  },
+  {
+    ...{ name: "09-add-pf", command: "add", pod: "pf", node: "rig-node" },
+    annotations: { hwAddr: "0a:00:00:00:00:05", floatingIPs: '["172.31.250.113"]' },
+  },
   { name: "10-add-ps", command: "add", pod: "ps", node: "rig-node", annotations: { ipv4pools: '["small"]' } },
 ];
 /** The recorded blocks, by node and pool. */
@@ -56,8 +64,6 @@ const recordedBlocks = [
   { node: "node-c", pool: "192.168.", cidr: "192.168.99.192/26" },
   { node: "rig-node", pool: "10.77.", cidr: "10.77.0.0/29" },
 ] as const;
-/** The pod of the omitted step, whose recorded annotations are not compared. */
-const leftOut = "pn";
 
 interface Raw {
   readonly kind: string;
@@ -136,15 +142,20 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
     return ofPods((items as readonly Raw[]).map(({ metadata }) => metadata));
   }
 
+  const listOf = (nodename: string): Conflist =>
+    withNodename(loadConflist(join(root, "test/fixtures/10-calico.conflist")), nodename);
+
+  const sandboxOf = (pod: string) => ({
+    ...{ containerId: `sandbox-${pod}`, netns: `/run/netns/${pod}`, ifname: "eth0" },
+    args: [
+      ["K8S_POD_NAMESPACE", "default"],
+      ["K8S_POD_NAME", pod],
+    ] as const,
+  });
+
   test.each(steps)("$name", async (step) => {
-    const list: Conflist = withNodename(loadConflist(join(root, "test/fixtures/10-calico.conflist")), step.node);
-    const sandbox = {
-      ...{ containerId: `sandbox-${step.pod}`, netns: `/run/netns/${step.pod}`, ifname: "eth0" },
-      args: [
-        ["K8S_POD_NAMESPACE", "default"],
-        ["K8S_POD_NAME", step.pod],
-      ] as const,
-    };
+    const list = listOf(step.node);
+    const sandbox = sandboxOf(step.pod);
     if (step.command === "add") {
       await addPod(step);
       runner.add(list, sandbox);
@@ -156,14 +167,32 @@ describe.skipIf(whyNot !== undefined)(`what was recorded of Calico${whyNot ? `: 
       parseJson(renumbered(stringifyJson(value), blocks, recordedBlocks)) as Value;
     expect(comparable(asRecorded(await stored()))).toEqual(comparable(recorded(step.name)));
     const pods = JSON.parse(readFileSync(join(recordings, `${step.name}.pods.json`), "utf8")) as Raw["metadata"][];
-    expect(asRecorded(await annotations())).toEqual(ofPods(pods.filter(({ name }) => name !== leftOut)));
+    expect(asRecorded(await annotations())).toEqual(ofPods(pods));
+  });
+
+  test("CHECK accepts a pod without IPAM, and its DEL releases nothing", async () => {
+    const pod = "pn-check";
+    // Calico's conflist has a version without CHECK.
+    const list = { ...listOf("rig-node"), cniVersion: "1.0.0" };
+    const before = comparable(await stored());
+    const annotated = { ipAddrsNoIpam: '["80.90.100.201"]' };
+    await addPod({ name: pod, command: "add", pod, node: "rig-node", annotations: annotated });
+    expect(runner.add(list, sandboxOf(pod)).ips).toMatchObject([{ address: "80.90.100.201/32" }]);
+    runner.check(list, sandboxOf(pod));
+    runner.del(list, sandboxOf(pod));
+    expect(comparable(await stored())).toEqual(before);
+    expect((await annotations())[pod]).toMatchObject({ [`${prefix}podIP`]: "", [`${prefix}podIPs`]: "" });
   });
 });
+
+const features = { ip_addrs_no_ipam: true, floating_ips: true };
 
 function withNodename(list: Conflist, nodename: string): Conflist {
   return {
     ...list,
-    plugins: list.plugins.map((plugin) => (plugin.type === "calico" ? { ...plugin, nodename } : plugin)),
+    plugins: list.plugins.map((plugin) =>
+      plugin.type === "calico" ? { ...plugin, nodename, feature_control: features } : plugin,
+    ),
   };
 }
 
@@ -182,9 +211,9 @@ function comparable(objects: readonly Raw[]): Fields {
   );
 }
 
-/** The plugin's annotations: the last sandbox, and the addresses. */
+/** The plugin's annotations, and those that record what Felix does. */
 function ofPods(pods: readonly Raw["metadata"][]): Fields {
-  const names = ["containerID", "podIP", "podIPs"].map((name) => prefix + name);
+  const names = ["containerID", "podIP", "podIPs", "ipAddrsNoIpam", "floatingIPs"].map((name) => prefix + name);
   return Object.fromEntries(
     pods.map(({ name, annotations = {} }) => [name, Object.fromEntries(names.map((key) => [key, annotations[key]]))]),
   );

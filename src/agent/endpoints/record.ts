@@ -10,6 +10,7 @@
 import { CoreError } from "../../errors/core-error.ts";
 import { endpointName } from "../../identity/endpoint-name.ts";
 import type { Pod } from "../../identity/pod.ts";
+import type { NatMessage } from "../../node-protocol/messages.ts";
 import type { EndpointKey } from "../../store/key.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { TooManyConflicts } from "../../store/too-many-conflicts.ts";
@@ -22,6 +23,8 @@ export interface EndpointRecord extends Workload {
   readonly hostInterface: string;
   readonly mac: string;
   readonly profiles: readonly string[];
+  readonly ipNats?: readonly NatMessage[] | undefined;
+  readonly allowedSources?: readonly string[] | undefined;
 }
 
 interface EndpointSpec {
@@ -78,7 +81,7 @@ export function* putEndpoint(record: EndpointRecord): Transaction<void> {
 }
 
 function objectOf(record: EndpointRecord, key: EndpointKey, found: StoredObject | undefined): StoredObject {
-  const { attachment, pod, addresses, hostInterface, mac, profiles } = record;
+  const { attachment, pod, addresses, hostInterface, mac, profiles, ipNats, allowedSources } = record;
   const { namespace, orchestrator, node } = key;
   const labels = { "projectcalico.org/namespace": namespace, "projectcalico.org/orchestrator": orchestrator };
   return {
@@ -97,9 +100,11 @@ function objectOf(record: EndpointRecord, key: EndpointKey, found: StoredObject 
       ...(pod !== undefined && { pod: pod.name }),
       endpoint: attachment.ifname,
       ipNetworks: addresses,
+      ...(ipNats && { ipNATs: ipNats }),
       profiles,
       interfaceName: hostInterface,
       mac,
+      ...(allowedSources && { allowSpoofedSourcePrefixes: allowedSources }),
     },
   };
 }

@@ -68,6 +68,8 @@ const schema = z.discriminatedUnion("op", [
     hostInterface: z.string().min(1).max(15),
     mac: z.string(),
     profiles: z.array(part),
+    ipNats: z.array(z.object({ internalIP: address, externalIP: address })).optional(),
+    allowedSources: z.array(z.string().refine((text) => canonicalPrefix(text) !== undefined, "want a CIDR")).optional(),
   }),
   z.object({ ...envelope, op: z.literal("delete-endpoint"), attachment, pod: pod.optional() }),
 ]);

@@ -44,6 +44,12 @@ describe("in etcd, Endpoints", () => {
     ]);
   });
 
+  test("records floating IPs and allowed sources under Calico's names", async () => {
+    const ipNats = [{ internalIP: "10.0.0.5", externalIP: "172.31.250.113" }];
+    await new Endpoints(datastore.store, false).put({ ...record, ipNats, allowedSources: ["10.0.0.0/8"] }, ms);
+    expect(endpoints()).toMatchObject([{ spec: { ipNATs: ipNats, allowSpoofedSourcePrefixes: ["10.0.0.0/8"] } }]);
+  });
+
   test("removes the record of a sandbox, and leaves that of the pod's next one", async () => {
     const own = new Endpoints(datastore.store, false);
     const next = { ...record, pod, attachment: { ...attachment, containerId: "c2" } };

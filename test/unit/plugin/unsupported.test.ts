@@ -36,6 +36,7 @@ test.each([
   { policy: { type: "" }, kubernetes: {}, readiness_gates: [], policy_setup_timeout_seconds: 0 },
   { feature_control: { ip_addrs_no_ipam: false, floating_ips: null }, dataplane_options: { type: "linux" } },
   { device_type: "veth", kubernetes: "text", policy: null },
+  { datastore_type: "kubernetes", feature_control: { ip_addrs_no_ipam: true, floating_ips: true } },
   { something: { of: "another plugin" } },
 ])("refuseUnsupported() lets pass what asks for nothing: %j", (document) => {
   expect(() => refuseUnsupported(document)).not.toThrow();
