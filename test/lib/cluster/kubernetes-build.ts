@@ -3,6 +3,8 @@
  *
  * The module requires its staging repositories at v0.0.0, a version that does not exist: the module that builds it replaces it with v0.x.y.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +16,8 @@ const version = "v1.37.2";
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tortie/cluster");
 export const buildTimeoutMs = 3_600_000;
 
-export type KubernetesProgram = "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kubelet";
+const all = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"] as const;
+export type KubernetesProgram = (typeof all)[number];
 
 function pathOf(program: KubernetesProgram): string {
   return join(cache, `${program}-${version}`);
@@ -29,21 +32,41 @@ export function kubernetesIsMissing(...programs: readonly KubernetesProgram[]): 
 
 export const kubeApiserverIsMissing = kubernetesIsMissing("kube-apiserver");
 
-/** The paths of the executables, which are built first if necessary, together. Rejects with the compiler's output. */
+/**
+ * The paths of the executables. If one is missing, all are built, because they share most packages; a test process that needs one meanwhile waits.
+ * Rejects with the compiler's output.
+ */
 export async function kubernetesPrograms<const Name extends KubernetesProgram>(
   ...programs: readonly Name[]
 ): Promise<Readonly<Record<Name, string>>> {
-  const missing = programs.filter((program) => !existsSync(pathOf(program)));
+  const isMissing = (program: KubernetesProgram) => !existsSync(pathOf(program));
   const go = goCompiler();
-  if (missing.length > 0 && go !== undefined) await build(go, missing);
+  if (go !== undefined && programs.some(isMissing)) {
+    mkdirSync(cache, { recursive: true });
+    await withLock(join(cache, "build.lock"), async () => {
+      if (programs.some(isMissing)) await build(go, all.filter(isMissing));
+    });
+  }
   return Object.fromEntries(programs.map((program) => [program, pathOf(program)])) as Record<Name, string>;
 }
 
+/** The lock belongs to a process that ends with its standard input, and so with this process. */
+async function withLock(path: string, body: () => Promise<void>): Promise<void> {
+  const holder = spawn("flock", [path, "sh", "-c", "echo locked; cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(holder, "exit");
+  await Promise.race([once(holder.stdout, "data"), ended]);
+  try {
+    await body();
+  } finally {
+    holder.stdin.end();
+    await ended;
+  }
+}
+
 async function build(go: string, programs: readonly KubernetesProgram[]): Promise<void> {
-  const directory = join(root, `build/tools/.go-build-${programs[0]}`);
+  const directory = join(root, "build/tools/.go-build-kubernetes");
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
-  mkdirSync(cache, { recursive: true });
   const env = {
     CGO_ENABLED: "0",
     GOTOOLCHAIN: "local",
