@@ -9,10 +9,10 @@ import type { Sys } from "../host/sys.ts";
 import type { NodeStatusMessage } from "../node-protocol/messages.ts";
 import type { AsyncDatastore } from "../store/async-datastore.ts";
 import { openClusterDatastore } from "../store/cluster/open.ts";
-import type { StoreError } from "../store/store-error.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { poolContext } from "./address/pool-context.ts";
 import { type Bgp, beginBgp } from "./bgp/bgp.ts";
+import { followTrouble } from "./datastore/follow-trouble.ts";
 import { NodeStore } from "./datastore/node-store.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
@@ -66,8 +66,9 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const addresses = await startNode(node, settings, { datastore, facts, around: poolContext(), log });
     const watch = follow(datastore, { health, metrics, log, signal });
     const adds = new Adds();
-    const transactions = nodeStore(datastore, settings.nodenameFromRequest ? undefined : node, adds, log);
-    const records = settings.nodenameFromRequest ? undefined : new Records(sys);
+    const ownNode = settings.nodenameFromRequest ? undefined : node;
+    const transactions = nodeStore(datastore, ownNode, adds, log);
+    const records = ownNode === undefined ? undefined : new Records(sys);
     const network =
       settings.network &&
       beginNetwork(settings.network, { node, datastore, transactions, sys, health, metrics, log, signal });
@@ -76,7 +77,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
-      node: settings.nodenameFromRequest ? undefined : node,
+      node: ownNode,
       queue: new KeyedQueue(),
       adds,
       records,
@@ -94,8 +95,8 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const socket = await servePlugins(settings.socket, metrics, answerer);
     ends.push(() => socket.drain(drainMs));
     // Plugins take the file as the sign that the node is ready.
-    if (!settings.nodenameFromRequest) writeNodename(settings.nodenameFile, node, sys);
-    if (settings.recordsAddresses && !settings.nodenameFromRequest) {
+    if (ownNode !== undefined) writeNodename(settings.nodenameFile, node, sys);
+    if (settings.recordsAddresses && ownNode !== undefined) {
       await tellNetworkState(datastore, { node, isUp: true, log });
       ends.push(() => tellNetworkState(datastore, { node, isUp: false, log }));
     }
@@ -144,11 +145,7 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
 }
 
 function nodeStore(datastore: AsyncDatastore, node: string | undefined, adds: Adds, log: AgentLog): NodeStore {
-  const onTrouble = (error: StoreError) => {
-    // The datastore's watch reports that it is unavailable.
-    if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
-  };
-  return new NodeStore(datastore, node, onTrouble, () => adds.count());
+  return new NodeStore(datastore, node, followTrouble(log), () => adds.count());
 }
 
 /** The requests that plugins left while no agent answered. */

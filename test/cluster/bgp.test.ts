@@ -3,53 +3,40 @@
  * top-of-rack peer. The router has no other routes to the pods.
  */
 import { existsSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Agent } from "../lib/cluster/agent.ts";
-import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { Fabric } from "../lib/cluster/fabric.ts";
+import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
+import type { Fabric } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { birdIsMissing, birdProgram } from "../lib/node/bird.ts";
-import { ourPluginDir } from "../lib/suite.ts";
 
 const missing = etcdIsMissing ?? birdIsMissing;
 const resources = "/calico/resources/v3/projectcalico.org";
 const asOf = { 1: 64_601, 2: 64_602 } as const;
 
 describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `: ${missing}` : ""}`, () => {
+  let cluster: EtcdFabric;
   let etcd: Etcd;
   let fabric: Fabric;
   let pods: readonly FabricPod[];
-  const agents = new Map<string, Agent>();
 
   beforeAll(async () => {
-    etcd = await Etcd.start();
-    fabric = await Fabric.start(threePlaces, Number(new URL(etcd.endpoint).port));
+    cluster = await EtcdFabric.start();
+    ({ etcd, fabric } = cluster);
     for (const { name } of threePlaces) await begin(name);
     pods = fabric.nodes.map((on) => addFabricPod(on, `pod-on-${on.name}`));
   });
-  afterAll(async () => {
-    await Promise.all([...agents.values()].map((agent) => agent.stop()));
-    await fabric?.stop();
-    await etcd?.stop();
-  });
+  afterAll(() => cluster?.stop());
 
   /** BIRD enters the node's process namespace, and so ends with the node. */
-  async function begin(name: string): Promise<Agent> {
-    const { node, address4, address6 } = fabric.named(name);
-    node.sh(
-      `printf '#!/bin/sh\\nexec nsenter --pid=/proc/1/ns/pid -- ${birdProgram} "$@"\\n' >/run/bird; chmod +x /run/bird`,
-    );
-    const environment = {
-      ...{ ETCD_ENDPOINTS: etcd.endpoint, NODENAME: name, CALICO_NETWORKING_BACKEND: "bird", TORTIE_BIRD: "/run/bird" },
-      ...{ IP: `${address4}/24`, IP6: `${address6}/64` },
-      TORTIE_NET: join(dirname(ourPluginDir), "tortie-net"),
-      ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV6POOL_CIDR: "fd00:10:244::/64" },
-    };
-    const agent = await Agent.start(node, environment, { hasNetwork: true });
-    agents.set(name, agent);
-    await agent.says("BIRD runs with the cluster's configuration");
-    return agent;
+  async function begin(name: string): Promise<void> {
+    fabric
+      .named(name)
+      .node.sh(
+        `printf '#!/bin/sh\\nexec nsenter --pid=/proc/1/ns/pid -- ${birdProgram} "$@"\\n' >/run/bird; chmod +x /run/bird`,
+      );
+    const settings = { CALICO_NETWORKING_BACKEND: "bird", TORTIE_BIRD: "/run/bird" };
+    await cluster.begin(name, settings, "BIRD runs with the cluster's configuration");
   }
 
   async function put(kind: string, plural: string, name: string, spec: object): Promise<void> {
@@ -59,7 +46,7 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
 
   /** Each with the time since when it is up. */
   async function sessionsOf(name: string): Promise<readonly string[]> {
-    const reply = await agents.get(name)?.ask({ op: "node", nodename: name });
+    const reply = await cluster.agent(name).ask({ op: "node", nodename: name });
     const { bgp = [] } = (reply !== undefined && "result" in reply && reply.result.node) || {};
     return bgp.map(({ peer, state, since }) => `${peer} ${state} since ${since}`);
   }
@@ -77,7 +64,7 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   });
 
   test("tortie node status lists the sessions", async () => {
-    const status = () => agents.get("node-a")?.ask({ op: "node", nodename: "node-a" });
+    const status = () => cluster.agent("node-a").ask({ op: "node", nodename: "node-a" });
     const mesh = { peer: "10.1.0.2", type: "node-to-node mesh", info: "Established" };
     const node = { nodename: "node-a", datastore: "etcdv3", networking: "bird" };
     const bgp = expect.arrayContaining([expect.objectContaining(mesh)]);
@@ -119,7 +106,7 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     const peers = [expect.stringMatching(/^10\.1\.0\.254 up /), expect.stringMatching(/^2001:db8:1::fe up /)];
     await expect.poll(() => sessionsOf("node-a"), { timeout: 15_000 }).toEqual(peers);
     const before = await sessionsOf("node-a");
-    await agents.get("node-a")?.kill();
+    await cluster.agent("node-a").kill();
     await begin("node-a");
     expect((await flood).stdout).toContain("1500 received, 0% packet loss");
     await expect.poll(() => sessionsOf("node-a"), { timeout: 15_000 }).toEqual(before);

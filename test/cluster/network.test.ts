@@ -3,61 +3,41 @@
  * doing so while agents are killed and routes deleted.
  */
 
-import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Agent } from "../lib/cluster/agent.ts";
 import { capture } from "../lib/cluster/capture.ts";
-import { Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { Fabric, type FabricNode } from "../lib/cluster/fabric.ts";
+import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
+import type { Fabric, FabricNode } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
-import { ourPluginDir } from "../lib/suite.ts";
 
 const podsPerNode = 2;
 const pools = "/calico/resources/v3/projectcalico.org/ippools/";
 const nodesKey = "/calico/resources/v3/projectcalico.org/nodes/";
 
 describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing ? `: ${etcdIsMissing}` : ""}`, () => {
+  let cluster: EtcdFabric;
   let etcd: Etcd;
   let fabric: Fabric;
   let pods: readonly FabricPod[];
-  const agents = new Map<string, Agent>();
 
   beforeAll(async () => {
-    etcd = await Etcd.start();
-    fabric = await Fabric.start(threePlaces, Number(new URL(etcd.endpoint).port));
+    cluster = await EtcdFabric.start();
+    ({ etcd, fabric } = cluster);
     for (const { name } of threePlaces) await begin(name);
     pods = fabric.nodes.flatMap((on) =>
       Array.from({ length: podsPerNode }, (_, index) => addFabricPod(on, `${on.name}-${index}`)),
     );
   });
-  afterAll(async () => {
-    await Promise.all([...agents.values()].map((agent) => agent.stop()));
-    await fabric?.stop();
-    await etcd?.stop();
-  });
+  afterAll(() => cluster?.stop());
 
-  async function begin(name: string): Promise<Agent> {
-    const { node, address4, address6 } = fabric.named(name);
-    const environment = {
-      ...{ ETCD_ENDPOINTS: etcd.endpoint, NODENAME: name, CALICO_NETWORKING_BACKEND: "vxlan" },
-      ...{
-        IP: `${address4}/24`,
-        IP6: `${address6}/64`,
-        TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
-      },
-      ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV4POOL_VXLAN: "Always" },
-      ...{
-        CALICO_IPV6POOL_CIDR: "fd00:10:244::/64",
-        CALICO_IPV6POOL_VXLAN: "Always",
-        CALICO_IPV6POOL_NAT_OUTGOING: "true",
-      },
+  async function begin(name: string): Promise<void> {
+    const settings = {
+      ...{ CALICO_NETWORKING_BACKEND: "vxlan", CALICO_IPV4POOL_VXLAN: "Always" },
+      ...{ CALICO_IPV6POOL_VXLAN: "Always", CALICO_IPV6POOL_NAT_OUTGOING: "true" },
     };
-    const agent = await Agent.start(node, environment, { hasNetwork: true });
-    agents.set(name, agent);
-    await agent.says("network is in place");
-    return agent;
+    await cluster.begin(name, settings, "network is in place");
   }
 
   function reachAll() {
@@ -211,7 +191,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
       in: from.name,
     });
     await sleep(300);
-    await agents.get("node-a")?.kill();
+    await cluster.agent("node-a").kill();
     await begin("node-a");
     expect((await flood).stdout).toContain("1500 received, 0% packet loss");
     monitor.kill();
@@ -267,7 +247,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
 
   test("a node that leaves takes its routes with it", async () => {
     const c = fabric.named("node-c");
-    await agents.get("node-c")?.stop();
+    await cluster.agent("node-c").stop();
     const gone = await blocksOf("node-c");
     expect(gone.length).toBeGreaterThan(0);
     await etcd.clear(`${nodesKey}node-c`);

@@ -6,6 +6,7 @@
  * **Nothing is configured before everything was listed once.** While the datastore is away, the configuration stays.
  */
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import { followTrouble } from "../datastore/follow-trouble.ts";
 import type { Health } from "../health.ts";
 import type { Metrics } from "../metrics.ts";
 import type { BgpRole } from "../settings/read.ts";
@@ -54,10 +55,7 @@ export class Bgp {
     this.#store = new BgpStore(datastore, {
       ...{ node, routerId, secretsDirectory },
       onChange: () => this.#turns.poke(),
-      onTrouble: (error) => {
-        // The watch over the datastore reports that it is away.
-        if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
-      },
+      onTrouble: followTrouble(log),
     });
     this.#bird = new Bird({ program, directory, onState: (trouble) => this.#setTrouble(trouble) });
     this.#report();

@@ -10,7 +10,7 @@ import { hostPrefix, lengthOf } from "../../net/prefix.ts";
 import { addCommunity, filterFunction, renderFilter } from "./filter.ts";
 import { routerIdOf } from "./router-id.ts";
 import { type Session, sessionsOf } from "./sessions.ts";
-import { type BgpSnapshot, defaultPort, NodeSettings } from "./snapshot.ts";
+import { type BgpSnapshot, defaultPort, NodeSettings, ownNode } from "./snapshot.ts";
 
 export interface BirdConfig {
   readonly text: string;
@@ -22,13 +22,11 @@ export interface BirdConfig {
 /** BIRD logs to `logFile`, and renames a full one to `<logFile>.1`. */
 export function birdConfig(snapshot: BgpSnapshot, logFile: string): BirdConfig {
   const { sessions, problems } = sessionsOf(snapshot);
-  const unknown = sessions.flatMap(({ filters }) =>
-    filters.filter((name) => !snapshot.filters.some((one) => one.name === name)),
-  );
+  const unknown = sessions.flatMap((session) => missingFilters(snapshot, session));
   const missing = [...new Set(unknown)].map(
     (name) => `BGPFilter "${name}" does not exist; the peers that name it get and send no routes`,
   );
-  const settings = new NodeSettings(snapshot, snapshot.node);
+  const settings = new NodeSettings(snapshot, ownNode(snapshot) ?? { name: snapshot.node });
   const families = familiesOf(snapshot);
   const sections = [
     general(snapshot, settings, logFile),
@@ -45,6 +43,11 @@ export function birdConfig(snapshot: BgpSnapshot, logFile: string): BirdConfig {
   return { text, problems: [...problems, ...missing, ...unsupported(settings)], sessions };
 }
 
+/** The BGPFilters that a session names and that do not exist. */
+function missingFilters({ filters: known }: BgpSnapshot, { filters }: Session): readonly string[] {
+  return filters.filter((name) => !known.some((one) => one.name === name));
+}
+
 function unsupported({ cluster }: NodeSettings): readonly string[] {
   if (cluster?.serviceLoadBalancerAggregation !== "Disabled") return [];
   return [
@@ -53,8 +56,8 @@ function unsupported({ cluster }: NodeSettings): readonly string[] {
 }
 
 /** Those that the node has an address of. */
-function familiesOf({ node, nodes }: BgpSnapshot): readonly Family[] {
-  const addresses = nodes.find(({ name }) => name === node)?.addresses ?? {};
+function familiesOf(snapshot: BgpSnapshot): readonly Family[] {
+  const addresses = ownNode(snapshot)?.addresses ?? {};
   return ([4, 6] as const).filter((family) => addresses[family] !== undefined);
 }
 
@@ -184,18 +187,21 @@ function peerFilters(snapshot: BgpSnapshot, sessions: readonly Session[], family
 
 function protocol(snapshot: BgpSnapshot, session: Session, settings: NodeSettings): readonly string[] {
   const { name, neighbour, port, remoteAs, localAs, source, family } = session;
-  const localPort = settings.listenPort === defaultPort ? "" : ` port ${settings.listenPort}`;
-  const remotePort = port === defaultPort ? "" : ` port ${port}`;
+  const address = source === undefined ? "" : ` ${source}`;
   return [
     `protocol bgp ${name} {`,
-    `  local ${source === undefined ? "" : source}${localPort} as ${localAs};`.replace("  local  ", "  local "),
-    `  neighbor ${neighbour}${remotePort} as ${remoteAs};`,
+    `  local${address}${portText(settings.listenPort)} as ${localAs};`,
+    `  neighbor ${neighbour}${portText(port)} as ${remoteAs};`,
     ...options(session, settings),
     `  ipv${family} {`,
     ...channel(snapshot, session),
     "  };",
     "}",
   ];
+}
+
+function portText(port: number): string {
+  return port === defaultPort ? "" : ` port ${port}`;
 }
 
 function options(session: Session, settings: NodeSettings): readonly string[] {
@@ -219,7 +225,7 @@ function options(session: Session, settings: NodeSettings): readonly string[] {
 
 function channel(snapshot: BgpSnapshot, session: Session): readonly string[] {
   const { filters, family, isInternal, nextHop, localAs, remoteAs } = session;
-  const isMissing = filters.some((name) => !snapshot.filters.some((one) => one.name === name));
+  const isMissing = missingFilters(snapshot, session).length > 0;
   const called = (direction: "import" | "export") =>
     filters.map((name) => `${filterFunction(name, direction, family)}(${localAs !== remoteAs});`);
   const imports =

@@ -6,11 +6,11 @@
  */
 
 import { CoreError } from "../../errors/core-error.ts";
-import { type Labels, parseSelector, type Selector } from "../../ipam/model/selector.ts";
+import { parseSelector, type Selector } from "../../ipam/model/selector.ts";
 import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { BgpPeer, Password } from "./resources.ts";
-import { type BgpNode, type BgpSnapshot, defaultPort, type Named, NodeSettings } from "./snapshot.ts";
+import { type BgpNode, type BgpSnapshot, defaultPort, type Named, NodeSettings, ownNode } from "./snapshot.ts";
 
 export interface Session {
   /** In BIRD's configuration. Calico's: `Mesh_10_0_0_2`, `Global_10_0_0_9`, `Node_10_0_0_9_port_1790`. */
@@ -27,17 +27,17 @@ export interface Session {
   readonly isPassive: boolean;
   /** The local address; `undefined`: the kernel chooses. */
   readonly source: string | undefined;
-  readonly password?: string;
+  readonly password?: string | undefined;
   /** Of this node as the neighbour's route reflector. */
-  readonly reflectorClusterId?: string;
-  readonly nextHop?: "self" | "keep";
+  readonly reflectorClusterId?: string | undefined;
+  readonly nextHop?: "self" | "keep" | undefined;
   /** Hops to the neighbour (RFC 5082). */
-  readonly ttlSecurity?: number;
-  readonly restartSeconds?: number;
-  readonly keepaliveSeconds?: number;
-  readonly allowedLocalAsNumbers?: number;
+  readonly ttlSecurity?: number | undefined;
+  readonly restartSeconds?: number | undefined;
+  readonly keepaliveSeconds?: number | undefined;
+  readonly allowedLocalAsNumbers?: number | undefined;
   /** The gateway to the neighbour. */
-  readonly reachableBy?: string;
+  readonly reachableBy?: string | undefined;
   /** Names of BGPFilters, in order. */
   readonly filters: readonly string[];
 }
@@ -57,7 +57,7 @@ const families: readonly Family[] = [4, 6];
 
 export function sessionsOf(snapshot: BgpSnapshot): Sessions {
   const problems: string[] = [];
-  const self = snapshot.nodes.find(({ name }) => name === snapshot.node);
+  const self = ownNode(snapshot);
   if (self === undefined) return { sessions: [], problems: [`the datastore has no Node "${snapshot.node}"`] };
   const builder = new Builder(snapshot, self, problems);
   const byEndpoint = new Map<string, Session>();
@@ -78,7 +78,7 @@ class Builder {
   constructor(snapshot: BgpSnapshot, self: BgpNode, problems: string[]) {
     this.#snapshot = snapshot;
     this.#self = self;
-    this.#settings = new NodeSettings(snapshot, self.name);
+    this.#settings = new NodeSettings(snapshot, self);
     this.#problems = problems;
   }
 
@@ -89,13 +89,9 @@ class Builder {
     if (password === null) return [];
     return this.#snapshot.nodes
       .filter(({ name, routeReflectorClusterId }) => name !== this.#self.name && routeReflectorClusterId === undefined)
-      .filter(({ name }) => new NodeSettings(this.#snapshot, name).asNumber === asNumber)
+      .filter((node) => new NodeSettings(this.#snapshot, node).asNumber === asNumber)
       .flatMap((node) => this.#between(node, "mesh", true))
-      .map((session) => ({
-        ...session,
-        ...(password !== undefined && { password }),
-        ...(cluster?.nodeMeshMaxRestartTime !== undefined && { restartSeconds: cluster.nodeMeshMaxRestartTime }),
-      }));
+      .map((session) => ({ ...session, password, restartSeconds: cluster?.nodeMeshMaxRestartTime }));
   }
 
   peers(): readonly Session[] {
@@ -123,18 +119,14 @@ class Builder {
     if (both.length === 0) return [];
     const password = this.#passwordOf(spec.password, `BGPPeer "${name}"`);
     if (password === null) return [];
-    return both.map((session) => ({
-      ...session,
-      ...optionsOf(spec, session),
-      ...(password !== undefined && { password }),
-    }));
+    return both.map((session) => ({ ...session, ...optionsOf(spec, session), password }));
   }
 
   /** From a node that the BGPPeer is for to its peers. */
   #towards(name: string, spec: BgpPeer): readonly Session[] {
     const type = spec.node || spec.nodeSelector ? "node" : "global";
     if (spec.peerSelector) {
-      const selects = nodeSelector(spec.peerSelector);
+      const selects = parseSelector(spec.peerSelector);
       const isPassive = spec.reversePeering === "Auto";
       return this.#others(selects).flatMap((node) => this.#between(node, type, isPassive));
     }
@@ -143,7 +135,7 @@ class Builder {
       throw new InvalidPeer(`peerIP "${spec.peerIP ?? ""}" is not an address, with or without a port`);
     const node = this.#nodeAt(endpoint.address);
     if (node?.name === this.#self.name) return [];
-    const remoteAs = spec.asNumber ?? (node && new NodeSettings(this.#snapshot, node.name).asNumber);
+    const remoteAs = spec.asNumber ?? (node && new NodeSettings(this.#snapshot, node).asNumber);
     if (remoteAs === undefined) throw new InvalidPeer("asNumber is missing");
     const family = familyOf(endpoint.address);
     const source = this.#self.addresses[family];
@@ -151,13 +143,13 @@ class Builder {
       this.#problems.push(`BGPPeer "${name}" has no session: this node has no IPv${family} address`);
       return [];
     }
-    const port = endpoint.port ?? (node && new NodeSettings(this.#snapshot, node.name).listenPort) ?? defaultPort;
+    const port = endpoint.port ?? (node && new NodeSettings(this.#snapshot, node).listenPort) ?? defaultPort;
     return [this.#session({ type, neighbour: endpoint.address, port, remoteAs, node, isPassive: false })];
   }
 
   /** From a node that the peerSelector selects, back to those that the BGPPeer is for. */
   #reverse(spec: BgpPeer, isLocal: (node: BgpNode) => boolean): readonly Session[] {
-    if (!nodeSelector(spec.peerSelector ?? "")(this.#self.labels)) return [];
+    if (!parseSelector(spec.peerSelector ?? "")(this.#self.labels)) return [];
     const type = spec.node || spec.nodeSelector ? "node" : "global";
     return this.#snapshot.nodes
       .filter((node) => node.name !== this.#self.name && isLocal(node))
@@ -170,7 +162,7 @@ class Builder {
 
   /** One session per family that both nodes have. */
   #between(node: BgpNode, type: Session["type"], isOneSidePassive: boolean): readonly Session[] {
-    const { asNumber: remoteAs, listenPort: port } = new NodeSettings(this.#snapshot, node.name);
+    const { asNumber: remoteAs, listenPort: port } = new NodeSettings(this.#snapshot, node);
     return families.flatMap((family) => {
       const [theirs, ours] = [node.addresses[family], this.#self.addresses[family]];
       if (theirs === undefined || ours === undefined) return [];
@@ -199,7 +191,7 @@ class Builder {
       ...{ name: sessionName(type, neighbour, port), type, family, neighbour, port, remoteAs, localAs, isPassive },
       isInternal: node !== undefined,
       source: source && addressOf(source),
-      ...(reflects && { reflectorClusterId: clusterId }),
+      reflectorClusterId: reflects ? clusterId : undefined,
       filters: [],
     };
   }
@@ -224,16 +216,15 @@ class Builder {
 
 function optionsOf(spec: BgpPeer, { localAs, remoteAs, source }: Session): Partial<Session> {
   const ownAs = spec.localASNumber ?? localAs;
-  const nextHop = nextHopOf(spec, ownAs !== remoteAs);
   return {
     localAs: ownAs,
     source: spec.sourceAddress === "None" ? undefined : source,
-    ...(nextHop !== undefined && { nextHop }),
-    ...(spec.ttlSecurity !== undefined && { ttlSecurity: spec.ttlSecurity }),
-    ...(spec.maxRestartTime !== undefined && { restartSeconds: spec.maxRestartTime }),
-    ...(spec.keepaliveTime !== undefined && { keepaliveSeconds: spec.keepaliveTime }),
-    ...(spec.numAllowedLocalASNumbers !== undefined && { allowedLocalAsNumbers: spec.numAllowedLocalASNumbers }),
-    ...(spec.reachableBy !== undefined && { reachableBy: spec.reachableBy }),
+    nextHop: nextHopOf(spec, ownAs !== remoteAs),
+    ttlSecurity: spec.ttlSecurity,
+    restartSeconds: spec.maxRestartTime,
+    keepaliveSeconds: spec.keepaliveTime,
+    allowedLocalAsNumbers: spec.numAllowedLocalASNumbers,
+    reachableBy: spec.reachableBy,
     filters: spec.filters,
   };
 }
@@ -248,12 +239,8 @@ function nextHopOf({ nextHopMode, keepOriginalNextHop }: BgpPeer, isExternal: bo
 function localTest({ node, nodeSelector: selector }: BgpPeer): (candidate: BgpNode) => boolean {
   if (node) return ({ name }) => name === node;
   if (!selector) return () => true;
-  const selects = nodeSelector(selector);
+  const selects = parseSelector(selector);
   return ({ labels }) => selects(labels);
-}
-
-function nodeSelector(text: string): (labels: Labels) => boolean {
-  return parseSelector(text);
 }
 
 /** `"192.0.2.1"`, `"192.0.2.1:1790"`, `"2001:db8::1"` or `"[2001:db8::1]:1790"`. */

@@ -47,20 +47,25 @@ export interface BgpSnapshot {
 const defaultAsNumber = 64_512;
 export const defaultPort = 179;
 
+/** This node; `undefined`: the datastore does not have it. */
+export function ownNode({ node, nodes }: BgpSnapshot): BgpNode | undefined {
+  return nodes.find(({ name }) => name === node);
+}
+
 /** The settings of one node: its own BGPConfiguration before the default one. */
 export class NodeSettings {
   readonly #own: BgpConfiguration | undefined;
   readonly #common: BgpConfiguration | undefined;
-  readonly #node: BgpNode | undefined;
+  readonly #asNumber: number | undefined;
 
-  constructor({ configurations, nodes }: BgpSnapshot, node: string) {
-    this.#own = configurations.find(({ name }) => name === `node.${node}`)?.spec;
+  constructor({ configurations }: BgpSnapshot, node: Pick<BgpNode, "name" | "asNumber">) {
+    this.#own = configurations.find(({ name }) => name === `node.${node.name}`)?.spec;
     this.#common = configurations.find(({ name }) => name === "default")?.spec;
-    this.#node = nodes.find(({ name }) => name === node);
+    this.#asNumber = node.asNumber;
   }
 
   get asNumber(): number {
-    return this.#node?.asNumber ?? this.#own?.asNumber ?? this.#common?.asNumber ?? defaultAsNumber;
+    return this.#asNumber ?? this.#own?.asNumber ?? this.#common?.asNumber ?? defaultAsNumber;
   }
 
   get listenPort(): number {

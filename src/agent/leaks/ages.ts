@@ -1,4 +1,21 @@
 /** How long things have looked the same, at every look. */
+import type { Holding } from "./holding.ts";
+
+/** What each of the two searches for leaks needs. */
+export interface LookOptions {
+  /** The node of this agent. */
+  readonly node: string;
+  readonly isKubernetes: boolean;
+  /** For how long every look must find the same. */
+  readonly graceMs: number;
+  /** See `Ages`. */
+  readonly maxGapMs: number;
+  /** Nanoseconds since the epoch. */
+  readonly now: () => bigint;
+  /** Milliseconds of a clock that never jumps. */
+  readonly clockMs?: () => number;
+  readonly onReleased: (holding: Holding) => void;
+}
 
 export class Ages {
   readonly #maxGapMs: number;

@@ -13,25 +13,14 @@ import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { driveAsync, read, remove, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
-import { Ages } from "./ages.ts";
+import { Ages, type LookOptions } from "./ages.ts";
 import type { Holding } from "./holding.ts";
 import { hasLivingPod } from "./pod-evidence.ts";
 import { releaseHolding } from "./release-holding.ts";
 import { type LostNode, type Survey, survey } from "./survey.ts";
 
-export interface LostNodesOptions {
+export interface LostNodesOptions extends LookOptions {
   readonly datastore: AsyncDatastore;
-  /** The node of this agent. */
-  readonly node: string;
-  readonly isKubernetes: boolean;
-  readonly graceMs: number;
-  /** See `Ages`. */
-  readonly maxGapMs: number;
-  /** Nanoseconds since the epoch. */
-  readonly now: () => bigint;
-  /** Milliseconds of a clock that never jumps. */
-  readonly clockMs?: () => number;
-  readonly onReleased: (holding: Holding) => void;
   /** Everything of the node was released. */
   readonly onCleared: (node: string) => void;
   readonly onFailure: (what: string, error: Error) => void;

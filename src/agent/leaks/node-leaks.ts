@@ -14,7 +14,7 @@ import type { StoredObject } from "../../store/object.ts";
 import { type AsyncStore, driveAsync, read, type Transaction } from "../../store/transaction.ts";
 import { deleteEndpoint } from "../endpoints/record.ts";
 import type { KeyedQueue } from "../ipam/keyed-queue.ts";
-import { Ages } from "./ages.ts";
+import { Ages, type LookOptions } from "./ages.ts";
 import { type Held, type Holding, heldIn, holdingsOf, ownerOf, ownerOfBlock, signatureOf } from "./holding.ts";
 import { hasLivingPod } from "./pod-evidence.ts";
 import type { Records } from "./records.ts";
@@ -28,23 +28,13 @@ export interface KnownBlocks extends AsyncStore {
   readonly borrowed: Set<string>;
 }
 
-export interface NodeLeaksOptions {
-  readonly node: string;
-  readonly isKubernetes: boolean;
+export interface NodeLeaksOptions extends LookOptions {
   /** The datastore itself. */
   readonly fresh: AsyncStore;
   readonly transactions: KnownBlocks;
   readonly records: Records;
   /** Orders the requests of each attachment. */
   readonly queue: KeyedQueue;
-  readonly graceMs: number;
-  /** See `Ages`. */
-  readonly maxGapMs: number;
-  /** Nanoseconds since the epoch. */
-  readonly now: () => bigint;
-  /** Milliseconds of a clock that never jumps. */
-  readonly clockMs?: () => number;
-  readonly onReleased: (holding: Holding) => void;
   readonly onFailure: (holding: Holding, error: Error) => void;
 }
 

@@ -2,6 +2,7 @@
 import type { Sys } from "../../host/sys.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import type { AsyncStore } from "../../store/transaction.ts";
+import { followTrouble } from "../datastore/follow-trouble.ts";
 import type { Health } from "../health.ts";
 import type { Metrics } from "../metrics.ts";
 import type { NetworkRole } from "../settings/read.ts";
@@ -31,10 +32,7 @@ export function beginNetwork(role: NetworkRole, context: NetworkContext): Networ
       tunnels.poke();
       network.poke();
     },
-    onTrouble: (error) => {
-      // The watch over the datastore reports that it is away.
-      if (error.kind !== "timeout") log.warn({ error: error.message }, "cannot follow the datastore");
-    },
+    onTrouble: followTrouble(log),
   });
   const tunnels = new Tunnels(store, { node, transactions, log, signal, hasIpv6: role.hasIpv6 });
   const network = new Network(store, {

@@ -1,0 +1,49 @@
+/** A `Fabric` of three nodes whose datastore is a real etcd, with their agents. */
+import { dirname, join } from "node:path";
+import { ourPluginDir } from "../suite.ts";
+import { Agent } from "./agent.ts";
+import { Etcd } from "./etcd.ts";
+import { Fabric } from "./fabric.ts";
+import { threePlaces } from "./fabric-pods.ts";
+
+export class EtcdFabric {
+  readonly etcd: Etcd;
+  readonly fabric: Fabric;
+  readonly #agents = new Map<string, Agent>();
+
+  private constructor(etcd: Etcd, fabric: Fabric) {
+    this.etcd = etcd;
+    this.fabric = fabric;
+  }
+
+  static async start(): Promise<EtcdFabric> {
+    const etcd = await Etcd.start();
+    return new EtcdFabric(etcd, await Fabric.start(threePlaces, Number(new URL(etcd.endpoint).port)));
+  }
+
+  agent(name: string): Agent {
+    const found = this.#agents.get(name);
+    if (found === undefined) throw new Error(`node ${name} has no agent`);
+    return found;
+  }
+
+  /** Starts the node's agent, in place of one that ended, and waits until it says the line. */
+  async begin(name: string, settings: Readonly<Record<string, string>>, line: string): Promise<void> {
+    const { node, address4, address6 } = this.fabric.named(name);
+    const environment = {
+      ...{ ETCD_ENDPOINTS: this.etcd.endpoint, NODENAME: name, IP: `${address4}/24`, IP6: `${address6}/64` },
+      TORTIE_NET: process.env.TORTIE_NET ?? join(dirname(ourPluginDir), "tortie-net"),
+      ...{ CALICO_IPV4POOL_CIDR: "192.168.0.0/16", CALICO_IPV6POOL_CIDR: "fd00:10:244::/64" },
+      ...settings,
+    };
+    const agent = await Agent.start(node, environment, { hasNetwork: true });
+    this.#agents.set(name, agent);
+    await agent.says(line);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
+    await this.fabric.stop();
+    await this.etcd.stop();
+  }
+}
