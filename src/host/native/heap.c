@@ -5,7 +5,8 @@
  *   block   | 8 bytes: size of the payload | payload, aligned to 8 ... |
  *
  * Sizes are multiples of 8. Up to 1 KiB each size is its own class; above that, sizes are rounded up to a quarter of a power of two, so a
- * freed block serves any later request of its class. Blocks in the image are never freed, so they have exactly the requested size (image_heap.c).
+ * freed block serves any later request of its class. Blocks in the image are never freed: they have exactly the requested size, and no header
+ * (image_heap.c).
  *
  * Under the address sanitizer, everything outside of live blocks is poisoned: headers, padding, and freed blocks, which are not reused until many
  * others have been freed.
@@ -42,7 +43,7 @@ void heap_start(char *chunk, char *end) {
 }
 
 UNWATCHED size_t *heap_header(const void *block) { return (size_t *)((char *)block - HEADER); }
-UNWATCHED static size_t block_size(const void *block) { return block == NULL ? 0 : *heap_header(block); }
+UNWATCHED static size_t block_size(const void *block) { return *heap_header(block); }
 UNWATCHED static void set_size(void *block, size_t size) { *heap_header(block) = size; }
 /* A free block's first word points to the next one of its class. */
 UNWATCHED static void *follow(void *block) { return *(void **)block; }
@@ -158,9 +159,12 @@ static bool grow(char *block, size_t old, size_t size) {
   return true;
 }
 
+static bool keeps_size(const void *block) { return WATCHED || !js_is_frozen(block); }
+
 static void *reallocate(void *block, size_t size) {
-  size_t old = block_size(block);
-  if ((!WATCHED && size <= old) || grow(block, old, size)) return block;
+  /* Of a block that does not keep its size, whatever follows is copied with it. */
+  size_t old = !keeps_size(block) ? (size_t)(image_end - (char *)block) : image_heap_in_use ? image_heap_size(block) : block_size(block);
+  if (keeps_size(block) && ((!WATCHED && size <= old) || grow(block, old, size))) return block;
   void *moved = allocate(size);
   if (moved == NULL) return NULL;
   memcpy(moved, block, size < old ? size : old);
@@ -188,4 +192,10 @@ static void *heap_realloc(JSMallocState *state, void *block, size_t size) {
   return reallocate(block, size);
 }
 
-const JSMallocFunctions heap_functions = {heap_malloc, heap_free, heap_realloc, block_size};
+/* 0 if unknown. */
+static size_t heap_usable_size(const void *block) {
+  if (block == NULL || !keeps_size(block)) return 0;
+  return image_heap_in_use ? image_heap_size(block) : block_size(block);
+}
+
+const JSMallocFunctions heap_functions = {heap_malloc, heap_free, heap_realloc, heap_usable_size};

@@ -79,6 +79,7 @@ size_t heap_chunks(void);
 /* True while the build prepares the engine. */
 extern bool image_heap_in_use;
 void *image_heap_allocate(size_t size);
+size_t image_heap_size(const void *block);
 void image_heap_release(void *block);
 /* Tells the address sanitizer about the blocks of an image. */
 void image_heap_watch(char *start, const char *end);

@@ -6,7 +6,8 @@
  * those blocks in memory outside of the image. This saves a third of the image: tables that grew, temporary objects, and the bundle's top
  * level itself, which runs once.
  *
- * A block's header holds its size, and in the lowest bit whether it was freed. No block is reused.
+ * A block's record, outside of the image, holds its size, and in the lowest bit whether it was freed. No block is reused. In the image, only a
+ * watched build has headers.
  */
 #include "host.h"
 
@@ -22,6 +23,7 @@
  */
 #define ASIDE_ADDRESS ((void *)0x3b9d50000000)
 #define RELEASED ((size_t)1)
+#define HEADER (WATCHED ? sizeof(size_t) : 0)
 
 enum { SURVIVES, FREED };
 
@@ -30,55 +32,70 @@ static Buffer lifetimes;
 static size_t allocations;
 static bool rehearsing;
 static char *aside, *aside_next;
+/* As large as the memory whose blocks they are about: a block is at least as large as its record. */
+static size_t *records, *aside_records;
+
+static void *reserve(void *address, size_t size) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (address == NULL ? 0 : MAP_FIXED_NOREPLACE);
+  void *memory = mmap(address, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (memory == MAP_FAILED || (address != NULL && memory != address)) die("there is no memory to prepare the image in", "");
+  return memory;
+}
 
 static void begin(void) {
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
-  aside = aside_next = mmap(ASIDE_ADDRESS, ASIDE, PROT_READ | PROT_WRITE, flags, -1, 0);
-  if (aside != ASIDE_ADDRESS || !read_all(STDIN_FILENO, &lifetimes, ASIDE)) die("the lifetimes of the image's blocks cannot be read", "");
+  aside = aside_next = reserve(ASIDE_ADDRESS, ASIDE);
+  aside_records = reserve(NULL, ASIDE);
+  records = reserve(NULL, (size_t)(image_end - image_first_block()));
+  if (!read_all(STDIN_FILENO, &lifetimes, ASIDE)) die("the lifetimes of the image's blocks cannot be read", "");
   rehearsing = lifetimes.length == 0;
   image_heap_in_use = true;
 }
 
+static bool is_aside(uintptr_t address) { return address >= (uintptr_t)aside && address < (uintptr_t)aside_next; }
+
+static size_t *record_of(const void *block) {
+  const char *at = block;
+  return is_aside((uintptr_t)at) ? &aside_records[(size_t)(at - aside) / sizeof(size_t)] : &records[(size_t)(at - image_first_block()) / sizeof(size_t)];
+}
+
+size_t image_heap_size(const void *block) { return *record_of(block) & ~RELEASED; }
+
 void *image_heap_allocate(size_t size) {
   if (!rehearsing && allocations == lifetimes.length) die("the engine does not allocate as it did at the rehearsal", "");
-  size_t whole = sizeof(size_t) + heap_rounded(size);
+  size_t whole = HEADER + heap_rounded(size);
   bool survives = rehearsing || lifetimes.bytes[allocations] == SURVIVES;
   char **next = survives ? &image.heap.next : &aside_next;
   const char *end = survives ? image.heap.end : aside + ASIDE;
   if ((size_t)(end - *next) < whole) die("the image has no room for the programs", "");
-  char *block = *next + sizeof(size_t);
+  char *block = *next + HEADER;
   *next += whole;
   allocations++;
-  heap_unpoison(block - sizeof(size_t), whole);
-  *heap_header(block) = heap_rounded(size);
+  heap_unpoison(block - HEADER, whole);
+  *record_of(block) = heap_rounded(size);
+  if (HEADER > 0) *heap_header(block) = heap_rounded(size);
   return block;
 }
 
-void image_heap_release(void *block) { *heap_header(block) |= RELEASED; }
+void image_heap_release(void *block) { *record_of(block) |= RELEASED; }
 
-/* The next block from `*at`, or NULL after the last one. */
-static char *next_block(char **at, const char *end, bool *released) {
-  if (*at >= end) return NULL;
-  char *block = *at + sizeof(size_t);
-  size_t header = *heap_header(block);
-  *released = (header & RELEASED) != 0;
-  *at = block + (header & ~RELEASED);
-  return block;
+/* Returns whether the first block at or after `*at` was freed; `*at` becomes the end of that block. */
+static bool next_released(const char **at) {
+  size_t record = *record_of(*at + HEADER);
+  *at += HEADER + (record & ~RELEASED);
+  return (record & RELEASED) != 0;
 }
 
-static void require_released(char *at, const char *end, bool wanted) {
-  bool released;
-  while (next_block(&at, end, &released) != NULL) {
-    if (released != wanted) die("a block of the engine has another lifetime than at the rehearsal", "");
+static void require_released(const char *at, const char *end, bool wanted) {
+  while (at < end) {
+    if (next_released(&at) != wanted) die("a block of the engine has another lifetime than at the rehearsal", "");
   }
 }
 
-static void write_lifetimes(char *at, const char *end) {
-  bool released;
+static void write_lifetimes(const char *at, const char *end) {
   Buffer out = {0};
-  while (next_block(&at, end, &released) != NULL) {
+  while (at < end) {
     if (!buffer_reserve(&out, 1)) die("out of memory", "");
-    out.bytes[out.length++] = released ? FREED : SURVIVES;
+    out.bytes[out.length++] = next_released(&at) ? FREED : SURVIVES;
   }
   _exit(write_all(STDOUT_FILENO, out.bytes, out.length) ? 0 : 1);
 }
@@ -95,8 +112,6 @@ static char *end_at(char *start) {
   image.heap.end = end;
   return end;
 }
-
-static bool is_aside(uintptr_t address) { return address >= (uintptr_t)aside && address < (uintptr_t)aside_next; }
 
 /*
  * Clears addresses that are meaningless in another process: the bounds of the stack, which image_prepare sets again, and stale pointers to the
@@ -119,9 +134,10 @@ _Noreturn void image_write(void) {
   _exit(write_all(STDOUT_FILENO, (const char *)&image, (size_t)(end - (const char *)&image)) ? 0 : 1);
 }
 
-void image_heap_watch(char *start, const char *end) {
-  bool released;
-  for (char *block, *at = start; (block = next_block(&at, end, &released)) != NULL;) {
-    heap_poison(block - sizeof(size_t), sizeof(size_t));
+void image_heap_watch(char *at, const char *end) {
+  while (at < end) {
+    char *header = at;
+    at += HEADER + *heap_header(at + HEADER);
+    heap_poison(header, HEADER);
   }
 }

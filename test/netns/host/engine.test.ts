@@ -30,11 +30,46 @@ const expressions: readonly (readonly [patch: string, expression: string])[] = [
 ];
 
 const answers = `${out} export function main() { say(JSON.stringify([${expressions.map(([, text]) => `String(${text})`).join(", ")}])); }`;
+/** A stack names each kind of function, though none has a property `name`. */
+const thrower = `${out}
+  const arrow = () => { throw new Error("x"); };
+  const anonymous = function () { arrow(); };
+  const object = { member: () => anonymous(), method() { this.member(); }, get getter() { return this.method(); } };
+  class Example { #private() { object.getter; } method() { this.#private(); } static field = () => new Example().method(); }
+  function* generator() { yield Example.field(); }
+  export function main() { try { generator().next(); } catch (error) { say(error.stack); } }`;
+const names = [
+  "arrow",
+  "anonymous",
+  "member",
+  "method",
+  "getter",
+  "#private",
+  "method",
+  "field",
+  "generator",
+  "next",
+  "main",
+];
+const properties = `${out}
+  const plain = () => 1;
+  function* generator(a, b) { yield 1; }
+  class Example { constructor(a) {} }
+  export function main() {
+    const tied = plain.bind(undefined);
+    const mine = Object.assign(() => 2, { mine: 1 });
+    let refused = ""; try { new plain(); } catch (error) { refused = error.message; }
+    say(JSON.stringify([
+      Object.getOwnPropertyNames(plain), generator.length, [...generator()], generator() instanceof Object, Object.getOwnPropertyNames(Example),
+      Example.name, Example.length, tied(), tied.name, Object.keys(mine), mine(), refused,
+    ]));
+  }`;
+const chain = `${out} export function main() { let n = 0, last; for (; n < 200000; n++) last = { last }; last = undefined; say(n); }`;
 const eater = `export function main() { for (const all = []; ; ) all.push(new Uint8Array(1 << 20)); }`;
 const waiter = `export function main() { Promise.resolve().then(() => 1); }`;
 
 beforeAll(async () => {
-  const programs = { answers, eater, waiter };
+  const programs = { answers, chain, eater, properties, thrower, waiter };
   await buildExecutable({ programs, workDirectory, targetDirectory, define: {} }, toolchain);
 });
 
@@ -51,6 +86,35 @@ describe("the engine", () => {
       expect(JSON.parse(stdout)[index]).toBe(String(new Function(`return ${expression}`)()));
     },
   );
+
+  test("names each function in a stack", ({ skip }) => {
+    skip(isStock, "it names them in other words");
+    // The bundle numbers names that several programs have.
+    const named = Array.from(start("thrower").stdout.matchAll(/^ +at (\S+?)\d* /gm), ([, name]) => name);
+    expect(named.slice(0, names.length)).toEqual(names);
+  });
+
+  test("gives functions no properties, and classes theirs", ({ skip }) => {
+    skip(isStock, "it gives them theirs");
+    expect(JSON.parse(start("properties").stdout)).toEqual([
+      [],
+      0,
+      [1],
+      true,
+      ["length", "name", "prototype"],
+      "Example",
+      1,
+      1,
+      "bound ",
+      ["mine"],
+      2,
+      "not a constructor",
+    ]);
+  });
+
+  test("frees what a long chain of objects holds without recursion, and answers", () => {
+    expect(start("chain").stdout).toBe("200000");
+  });
 
   test("out of memory ends with an answer", ({ skip }) => {
     skip(isSanitized, "sanitizers need more addresses than any limit would leave them");
