@@ -7,7 +7,7 @@ import type { Attachment } from "../../src/identity/attachment.ts";
 import { handleIdOf, readHandle } from "../../src/ipam/model/handle.ts";
 import type { AddressMessage } from "../../src/node-protocol/messages.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
-import { ask, askOrSpool, attachmentMessage, clusterPool, workloadMessage } from "../../src/plugin/node-agent.ts";
+import { ask, askOrSpool, attachmentMessage, clusterNat, workloadMessage } from "../../src/plugin/node-agent.ts";
 import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
 import type { AddRequest, Context, DelRequest } from "../../src/plugin/plugin.ts";
@@ -70,7 +70,7 @@ function assign(request: AddRequest<IpamConf>, context: Context, details: CallDe
   // Addresses that the attachment held before must stay.
   if (isNew)
     context.undo("assignment of addresses", () => void askOrSpool(sys, attachment, { op: "release", ...workload }));
-  details.clusterPools = pools.map(clusterPool);
+  details.clusterNat = clusterNat(answer);
   context.log.info("addresses assigned", () => ({ handle: handleIdOf(attachment), ips: assigned.map(addressIn) }));
   return resultOf(assigned, addresses.length > 0, conf, pools);
 }

@@ -1,7 +1,7 @@
 /** The source of addresses: the embedded datastore (`embedded.ts`), or a cluster's through the node agent (`cluster.ts`). */
 import type { Result } from "../../src/cni/result.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
-import type { ClusterPool } from "../../src/plugin/node-agent.ts";
+import type { ClusterNat } from "../../src/plugin/node-agent.ts";
 import type { AddRequest, Context, DelRequest, Plugin } from "../../src/plugin/plugin.ts";
 import type { IpamConf } from "./conf.ts";
 
@@ -9,8 +9,7 @@ import type { IpamConf } from "./conf.ts";
 export interface CallDetails {
   /** All pools, if all could be read. */
   pools?: readonly Pool[];
-  /** All pools of a cluster. */
-  clusterPools?: readonly ClusterPool[];
+  clusterNat?: ClusterNat;
   /** The addresses that a DEL released: no other record of them may be left. */
   released?: readonly string[];
 }

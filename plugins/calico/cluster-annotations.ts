@@ -2,7 +2,7 @@
  * Annotations of a pod that need a cluster's datastore. They are read before anything is assigned, so that a bad one leaves nothing behind.
  *
  *     ipAddrsNoIpam           the pod's addresses; the IPAM plugin is not called     needs `feature_control.ip_addrs_no_ipam`
- *     floatingIPs             `ipNATs` of the endpoint; Felix makes the NAT          needs `feature_control.floating_ips`
+ *     floatingIPs             `ipNATs` of the endpoint; the node agent makes the NAT needs `feature_control.floating_ips`
  *     allowedSourcePrefixes   `allowSpoofedSourcePrefixes` of the endpoint           enforced by Felix
  *
  * In Kubernetes, the annotations themselves are the record. They are the pod's, and apply to its first interface.

@@ -13,8 +13,8 @@ import { withDocument } from "../../src/plugin/delegate.ts";
 import {
   ask,
   askOrSpool,
-  type ClusterPool,
-  clusterPool,
+  type ClusterNat,
+  clusterNat,
   usesAgent,
   workloadMessage,
 } from "../../src/plugin/node-agent.ts";
@@ -40,9 +40,8 @@ export function withAnnotations<R extends AddRequest<CalicoConf> | CheckRequest<
 }
 
 /** `undefined` with the embedded datastore. */
-export function clusterPools(document: JsonObject, node: string, sys: Sys): readonly ClusterPool[] | undefined {
-  if (!usesAgent(document)) return undefined;
-  return (ask(sys, { op: "pools", nodename: node }).pools ?? []).map(clusterPool);
+export function clusterNatOf(document: JsonObject, node: string, sys: Sys): ClusterNat | undefined {
+  return usesAgent(document) ? clusterNat(ask(sys, { op: "pools", nodename: node })) : undefined;
 }
 
 interface Recorded {

@@ -49,7 +49,7 @@ import { isFeatureOn } from "../../src/plugin/unsupported.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam, { type CallDetails, withCallDetails } from "../calico-ipam/main.ts";
 import { blockFacts, reconcileBlocks } from "./blocks.ts";
-import { clusterPools, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
+import { clusterNatOf, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
 import { clusterAnnotations, natsOf } from "./cluster-annotations.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
@@ -113,7 +113,7 @@ export default definePlugin<CalicoConf>({
       const plan = planOf(identity, wanted, {
         ...around,
         blockFacts: blockFacts(executor),
-        clusterPools: details.clusterPools ?? clusterPools(request.document, node, sys),
+        clusterNat: details.clusterNat ?? clusterNatOf(request.document, node, sys),
       });
       return executor.apply(plan, { mayReplace: mayReplace(sys, identity) });
     });
@@ -135,9 +135,9 @@ export default definePlugin<CalicoConf>({
         const sandbox = openSandbox(sys, request.netns);
         const around = { sys, node, ipamType: request.conf.ipamType } as const;
         const differences = withExecutor(sys, sandbox, (executor) => {
-          const pools = clusterPools(request.document, node, sys);
+          const nat = clusterNatOf(request.document, node, sys);
           const facts = blockFacts(executor);
-          return executor.diff(planOf(identity, wanted, { ...around, clusterPools: pools, blockFacts: facts }));
+          return executor.diff(planOf(identity, wanted, { ...around, clusterNat: nat, blockFacts: facts }));
         });
         refuseDifferences(`"${wanted.ifname}"`, differences);
       },

@@ -5,6 +5,7 @@
 import type { Sys } from "../../src/host/sys.ts";
 import { listPools, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
+import type { OutgoingMessage } from "../../src/node-protocol/messages.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { openDatastore } from "../../src/store/open.ts";
 import { drive } from "../../src/store/transaction.ts";
@@ -19,11 +20,12 @@ export function readPools(sys: Sys): readonly Pool[] {
 export function planNat(
   pools: readonly Pick<Pool, "cidr" | "family" | "natOutgoing">[],
   addresses: readonly string[],
+  outgoing?: OutgoingMessage,
 ): readonly Resource[] {
   const families = new Set(addresses.map(familyOf));
   return natOutgoing(
     pools.filter(({ family }) => families.has(family)).map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),
-    { guarded: families.has(4) },
+    { guarded: families.has(4), outgoing },
   );
 }
 

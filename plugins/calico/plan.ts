@@ -4,7 +4,7 @@ import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains } from "../../src/net/prefix.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
 import { planForwarding } from "../../src/plugin/forwarding.ts";
-import type { ClusterPool } from "../../src/plugin/node-agent.ts";
+import type { ClusterNat } from "../../src/plugin/node-agent.ts";
 import { nodename } from "../../src/plugin/nodename.ts";
 import type { PlanAdd } from "../../src/plugin/planned.ts";
 import { type BlockFacts, planBlocks } from "./blocks.ts";
@@ -23,15 +23,18 @@ export interface PlanContext {
   /** All pools; read from the datastore if absent. */
   readonly pools?: readonly Pool[] | undefined;
   /** A cluster's pools, for whose blocks and pools the node agent adds routes. */
-  readonly clusterPools?: readonly ClusterPool[] | undefined;
+  readonly clusterNat?: ClusterNat | undefined;
   readonly blockFacts: BlockFacts;
 }
 
 export function planOf({ owner }: Identity, wanted: EndpointSpec, around: PlanContext): Plan {
   const { addresses } = wanted;
-  const { sys, clusterPools } = around;
+  const { sys, clusterNat } = around;
   const own = [...planForwarding(sys, addresses), ...planEndpoint(wanted)];
-  const shared = clusterPools === undefined ? planShared(addresses, around) : planNat(clusterPools, addresses);
+  const shared =
+    clusterNat === undefined
+      ? planShared(addresses, around)
+      : planNat(clusterNat.pools, addresses, clusterNat.outgoing);
   return { owner, resources: [...own, ...shared] };
 }
 

@@ -83,6 +83,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       records,
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,
+      outgoing: network && (() => network.outgoing()),
       networkTroubles: network && (() => network.troubles()),
       describeNode: () => describeNode(node, settings, health, bgp),
       onAnswer: observer(metrics, log),

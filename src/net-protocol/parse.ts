@@ -52,7 +52,16 @@ const host = oneOf("host");
 const resourceShapes: { readonly [K in NodeResourceKind]: Shape } = {
   sysctl: { at: host, path, value: text, "optional?": flag, "ifDifferent?": flag },
   "nft-table": { family: tableFamily, name: table, sets: list, chains: list },
-  "nft-elements": { family: tableFamily, table, set: table, elements: list, "shared?": flag, "digest?": flag },
+  "nft-elements": {
+    family: tableFamily,
+    table,
+    set: table,
+    elements: list,
+    "shared?": flag,
+    "digest?": flag,
+    "onlyIfOutdated?": flag,
+    "forgetsFlows?": flag,
+  },
   vxlan: {
     at: host,
     name: linkName,

@@ -164,6 +164,18 @@ export interface PoolMessage {
   readonly disabled: boolean;
 }
 
+/** How packets from pools with natOutgoing leave the node, where the cluster asks for more than to masquerade all of them. */
+export interface OutgoingMessage {
+  /** Canonical addresses to which pods keep their own; may be empty. Absent: none. */
+  readonly exclusions?: readonly string[];
+  /** The interface by which packets leave that are translated; `eth*` for all whose names begin so. Absent: any. */
+  readonly interface?: string;
+  /** Canonical; pods of its family leave by it. Absent: by the node's address. */
+  readonly address?: string;
+  /** `1024-65535`: the source ports of TCP and UDP. Absent: any. */
+  readonly ports?: string;
+}
+
 export interface NodeStatusMessage {
   readonly nodename: string;
   readonly datastore: "etcdv3" | "kubernetes";
@@ -193,6 +205,8 @@ export interface ResultMessage {
   readonly isNew?: boolean;
   /** For `assign` and `pools`. */
   readonly pools?: readonly PoolMessage[];
+  /** With `pools`. Absent: all packets from pools with natOutgoing to outside of the pools are masqueraded. */
+  readonly outgoing?: OutgoingMessage;
   /** For `network`: sentences; none if every node is reached, or if the agent leaves the node's routes alone. */
   readonly troubles?: readonly string[];
   /** For `pod`: the pod's annotations over its namespace's. */

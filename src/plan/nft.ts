@@ -84,7 +84,11 @@ export type NftStatement =
   | { readonly verdictMap: readonly NftField[]; readonly map: string }
   /** `dnat to <fields> map @name`, where the map's data is address . port. */
   | { readonly dnatMap: readonly NftField[]; readonly map: string }
-  | { readonly masquerade: true }
+  /** `dnat to <fields> map @name`, or `snat`, where the map's data is an address. */
+  | { readonly nat: "dnat" | "snat"; readonly addressMap: readonly NftField[]; readonly map: string }
+  /** With `ports` (`1024-65535`) after a match of tcp or udp: by one of these ports. */
+  | { readonly masquerade: true; readonly ports?: string }
+  | { readonly snat: string; readonly ports?: string }
   | { readonly verdict: "accept" | "drop" | "return" }
   | { readonly jump: string };
 
@@ -102,6 +106,13 @@ export interface NftElements {
    * rewrites them; `diff` then does not compare them, because the change does not concern the attachment.
    */
   readonly digest?: boolean;
+  /**
+   * The digest covers these elements too: an ADD writes them only into a table that is new or has another digest, and `diff` never compares them.
+   * For sets that may have a thousand elements.
+   */
+  readonly onlyIfOutdated?: boolean;
+  /** The first field of a key is a destination that the element translates: its flows are forgotten when the element comes, changes or goes (only in a `NodePlan`). */
+  readonly forgetsFlows?: boolean;
 }
 
 export interface NftElement {

@@ -90,8 +90,19 @@ function showStatement(family: string, statement: NftStatement): string {
   }
   if ("verdictMap" in statement) return `${statement.verdictMap.join(" . ")} vmap @${statement.map}`;
   if ("dnatMap" in statement) return `dnat ${family} to ${statement.dnatMap.join(" . ")} map @${statement.map}`;
-  if ("masquerade" in statement) return "masquerade";
+  if ("addressMap" in statement) {
+    return `${statement.nat} ${family} to ${statement.addressMap.join(" . ")} map @${statement.map}`;
+  }
+  if ("masquerade" in statement)
+    return statement.ports === undefined ? "masquerade" : `masquerade to :${statement.ports}`;
+  if ("snat" in statement) return `snat ${family} to ${showTarget(statement.snat, statement.ports)}`;
   return "jump" in statement ? `jump ${statement.jump}` : statement.verdict;
+}
+
+/** An IPv6 address before ports is in brackets. */
+function showTarget(address: string, ports: string | undefined): string {
+  if (ports === undefined) return address;
+  return address.includes(":") ? `[${address}]:${ports}` : `${address}:${ports}`;
 }
 
 function showMatch(field: NftField, op: "==" | "!=", value: string): string {

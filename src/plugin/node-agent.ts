@@ -12,6 +12,7 @@ import {
   type AttachmentMessage,
   defaultSocket,
   type Message,
+  type OutgoingMessage,
   type PoolMessage,
   protocolVersion,
   type Reply,
@@ -94,8 +95,19 @@ export interface ClusterPool extends PoolMessage {
   readonly family: Family;
 }
 
-export function clusterPool(pool: PoolMessage): ClusterPool {
+function clusterPool(pool: PoolMessage): ClusterPool {
   return { ...pool, family: familyOf(pool.cidr) };
+}
+
+/** A cluster's pools, and how packets leave them. */
+export interface ClusterNat {
+  readonly pools: readonly ClusterPool[];
+  readonly outgoing: OutgoingMessage | undefined;
+}
+
+/** `result`: of `assign` or `pools`. */
+export function clusterNat({ pools = [], outgoing }: ResultMessage): ClusterNat {
+  return { pools: pools.map(clusterPool), outgoing };
 }
 
 /** The fields that identify the attachment of a message; the pod is absent for a container without one. */

@@ -3,7 +3,7 @@ import type { Family } from "../net/address.ts";
 import type { StoredObject } from "./object.ts";
 
 export interface Filter {
-  /** Blocks that the node owns, and its affinities. */
+  /** Blocks that the node owns, its affinities, and its endpoints. */
   readonly node?: string;
   /** Pools, blocks and affinities of the family. */
   readonly family?: Family;
@@ -15,7 +15,8 @@ export interface Filter {
 export function matches({ kind, spec }: StoredObject, { node, family, network }: Filter): boolean {
   const { cidr, node: owner, affinity, handleID } = spec as Readonly<Record<string, unknown>>;
   if (family !== undefined && typeof cidr === "string" && cidr.includes(":") !== (family === 6)) return false;
-  if (node !== undefined && kind === "BlockAffinity" && typeof owner === "string" && owner !== node) return false;
+  const isOfOneNode = kind === "BlockAffinity" || kind === "WorkloadEndpoint";
+  if (node !== undefined && isOfOneNode && typeof owner === "string" && owner !== node) return false;
   if (node !== undefined && kind === "IPAMBlock" && affinity !== `host:${node}`) return false;
   if (network !== undefined && typeof handleID === "string") {
     return handleID.startsWith(`${network}.`) || handleID.startsWith(`${network}/`);

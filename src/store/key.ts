@@ -38,6 +38,8 @@ export interface EndpointKey extends EndpointParts {
 export interface NamedKey {
   readonly kind: Kind;
   readonly name: string;
+  /** Of an endpoint. */
+  readonly namespace?: string;
 }
 
 export type Key = BlockKey | AffinityKey | HandleKey | EndpointKey | NamedKey;

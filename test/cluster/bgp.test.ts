@@ -63,6 +63,25 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     expect(routes("node-a")).not.toContain("vxlan");
   });
 
+  test("mesh: a floating IP in a pool is announced, and goes again", async () => {
+    const [pod] = pods as [FabricPod];
+    await cluster.configure({ floatingIPs: "Enabled" });
+    await cluster.setFloating(pod, ["192.168.250.5", "fd00:10:244::ffff:5"]);
+    await expect
+      .poll(() => routes("node-b"), { timeout: 20_000 })
+      .toContain("192.168.250.5 via 10.1.0.1 dev eth0 proto bird");
+    await expect
+      .poll(() => routes("node-b", "-6"), { timeout: 20_000 })
+      .toContain("fd00:10:244::ffff:5 via 2001:db8:1::1 dev eth0 proto bird");
+    expect(routes("node-b").match(/^192\.168\.\S+ via/gm)).not.toContain(`${pod.address4} via`);
+    const { node } = fabric.named("node-b");
+    expect(node.sh("ping -n -c 1 -W 2 192.168.250.5; ping -n -c 1 -W 2 fd00:10:244::ffff:5")).not.toContain(
+      " 0 received",
+    );
+    await cluster.setFloating(pod, []);
+    await expect.poll(() => routes("node-b"), { timeout: 20_000 }).not.toContain("192.168.250.5");
+  });
+
   test("tortie node status lists the sessions", async () => {
     const status = () => cluster.agent("node-a").ask({ op: "node", nodename: "node-a" });
     const mesh = { peer: "10.1.0.2", type: "node-to-node mesh", info: "Established" };

@@ -58,6 +58,10 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     await api?.stop();
   });
 
+  async function patch(path: string, body: object): Promise<void> {
+    expect((await api.call("PATCH", path, body, "application/merge-patch+json")).status).toBe(200);
+  }
+
   const annotationsOf = async (name: string) =>
     (await api.json<Resource>("GET", `/api/v1/nodes/${name}`)).metadata.annotations ?? {};
 
@@ -102,5 +106,27 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     await expect.poll(device, { timeout: 10_000 }).toContain("vxlan id 4097");
     expect(device()).toContain("mtu 1400");
     await expect.poll(() => node.sh("cat /var/lib/calico/mtu")).toBe("1400");
+  });
+
+  test("floating IPs follow the annotation of a pod that runs", async () => {
+    const { node } = fabric.named("node-a");
+    const path = "/api/v1/namespaces/default/pods/one";
+    const annotate = async (floatingIPs: string | null) => {
+      await patch(path, { metadata: { annotations: { "cni.projectcalico.org/floatingIPs": floatingIPs } } });
+    };
+    const map = () => node.run(["nft", "list", "map", "ip", "tortie_floating", "floating"]).stdout;
+    await annotate('["198.51.100.5"]');
+    await patch(`${calico}/felixconfigurations/default`, { spec: { floatingIPs: "Enabled" } });
+    const { metadata } = await api.json<Resource>("GET", path);
+    const address = metadata.annotations?.["cni.projectcalico.org/podIP"]?.replace("/32", "");
+    await expect.poll(map, { timeout: 10_000 }).toContain(`198.51.100.5 : ${address}`);
+    expect(node.sh("ping -n -c 1 -W 2 198.51.100.5")).toContain("1 received");
+    // The other node's agent sees the pods of its own node alone.
+    expect(fabric.named("node-b").node.sh("nft list tables")).not.toContain("tortie_floating");
+    await annotate('["198.51.100.6"]');
+    await expect.poll(map, { timeout: 10_000 }).toContain(`198.51.100.6 : ${address}`);
+    expect(map()).not.toContain("198.51.100.5");
+    await annotate(null);
+    await expect.poll(() => node.sh("nft list tables"), { timeout: 10_000 }).not.toContain("tortie_floating");
   });
 });

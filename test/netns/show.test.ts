@@ -15,6 +15,7 @@ import { rulesOf } from "../../plugins/portmap/iptables-rules.ts";
 import { planLocalnet } from "../../plugins/portmap/localnet.ts";
 import { mappedPorts } from "../../plugins/portmap/mapped.ts";
 import { buildExecutable } from "../../scripts/build/executable.ts";
+import { planFloating } from "../../src/agent/network/floating.ts";
 import { decodePool } from "../../src/ipam/model/pool.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
 import { show } from "../../src/plan/show.ts";
@@ -65,6 +66,10 @@ const portsBy = (backend: string, conditions: readonly string[]) => {
   return parsePortmap({ backend, conditionsV4: conditions, runtimeConfig: { portMappings: [web, dns] } });
 };
 
+function floatingPod(external: string, internal: string) {
+  return { name: "default/web", hostInterface: endpoint.hostInterface, nats: [{ external, internal }] };
+}
+
 const plans: Readonly<Record<string, readonly Resource[]>> = {
   "an IPv4 endpoint": planEndpoint(endpoint),
   "an IPv6 endpoint": planEndpoint({ ...endpoint, addresses: ["fd00::5/128"] }),
@@ -110,6 +115,27 @@ const plans: Readonly<Record<string, readonly Resource[]>> = {
     { cidr: "10.1.0.0/16", nat: false },
     { cidr: "fd00:10:244::/64", nat: true },
   ]),
+  "the way out of a cluster's pools, by ports": natOutgoing(
+    [
+      { cidr: "10.0.0.0/16", nat: true },
+      { cidr: "fd00:10:244::/64", nat: true },
+    ],
+    { outgoing: { exclusions: ["203.0.113.7", "2001:db8:99::7"], interface: "up*", ports: "32768-65000" } },
+  ),
+  "the way out of a cluster's pools, by an address and ports": ["203.0.113.9", "2001:db8:99::9"].flatMap((address) =>
+    natOutgoing([{ cidr: address.includes(":") ? "fd00:10:244::/64" : "10.0.0.0/16", nat: true }], {
+      outgoing: { address, ports: "32768-65000", interface: "uplink" },
+    }),
+  ),
+  "the way out of a cluster's pools, by an address": ["203.0.113.9", "2001:db8:99::9"].flatMap((address) =>
+    natOutgoing([{ cidr: address.includes(":") ? "fd00:10:244::/64" : "10.0.0.0/16", nat: true }], {
+      outgoing: { address },
+    }),
+  ),
+  "the tables of floating IPs": [
+    ...planFloating([floatingPod("198.51.100.5", "10.0.0.5")], 4).resources,
+    ...planFloating([floatingPod("2001:db8:5::5", "fd00::5")], 6).resources,
+  ].filter((one) => one.kind === "nft-table" || one.kind === "nft-elements"),
   "host ports in nftables, with conditions, and route_localnet": [
     ...planEndpoint(endpoint),
     ...mappedPorts(portsBy("nftables", ["ip saddr 203.0.113.0/24"]), targets),

@@ -148,8 +148,8 @@ function exports(snapshot: BgpSnapshot, settings: NodeSettings, family: Family):
   return [
     `function export${family}(bool to_node)`,
     "{",
-    // Each node makes these itself, from the same objects.
-    "  if to_node && defined(krt_source) && krt_source = 80 then reject;",
+    // Each node makes these itself, from the same objects, but not those of the floating IPs of pods here.
+    '  if to_node && defined(krt_source) && krt_source = 80 && !(defined(ifname) && ifname ~ "cali*") then reject;',
     '  if to_node && defined(ifname) && ifname ~ "*.calico" then reject;',
     '  if to_node && defined(ifname) && ifname ~ "tunl0" then reject;',
     ...pools.filter(({ disableBGPExport }) => disableBGPExport).map(({ cidr }) => `  if net ~ ${cidr} then reject;`),

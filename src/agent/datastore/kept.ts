@@ -1,7 +1,7 @@
 /** Objects that the agent follows in memory, each decoded to the few fields that it needs. */
-import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import type { AsyncDatastore, Following } from "../../store/async-datastore.ts";
 import type { Filter } from "../../store/filter.ts";
-import { keyOf } from "../../store/key.ts";
+import { type Key, keyOf } from "../../store/key.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
 import { nameOf } from "../../store/object-name.ts";
 import type { StoreError } from "../../store/store-error.ts";
@@ -22,17 +22,17 @@ export function followKept<T>(
   kept: Kept<T>,
   decode: (object: StoredObject) => T | undefined,
   { onChange, onTrouble, filter = {}, mayBeAbsent = false }: FollowOptions,
-): void {
+): Following {
   const watcher = {
     all: (objects: readonly StoredObject[]) => {
-      kept.tellAll(objects.map((object) => [nameOf(keyOf(object)), decode(object)]));
+      kept.tellAll(objects.map((object) => [idOf(keyOf(object)), decode(object)]));
       onChange();
     },
     set: (object: StoredObject) => {
-      if (kept.tell(nameOf(keyOf(object)), decode(object))) onChange();
+      if (kept.tell(idOf(keyOf(object)), decode(object))) onChange();
     },
     gone: (key: ReturnType<typeof keyOf>) => {
-      if (kept.tell(nameOf(key), undefined)) onChange();
+      if (kept.tell(idOf(key), undefined)) onChange();
     },
     trouble: (error: StoreError) => {
       if (mayBeAbsent && error.kind !== "timeout") kept.tellAllUnlessTold([]);
@@ -40,10 +40,16 @@ export function followKept<T>(
       onChange();
     },
   };
-  datastore.follow(kind, watcher, filter);
+  return datastore.follow(kind, watcher, filter);
 }
 
-/** The objects of one kind, by name. */
+/** The name; of an object in a namespace both. */
+function idOf(key: Key): string {
+  const namespace = "namespace" in key ? key.namespace : undefined;
+  return namespace === undefined ? nameOf(key) : `${namespace}/${nameOf(key)}`;
+}
+
+/** The objects of one kind, by name, or by namespace and name: `default/web`. */
 export class Kept<T> {
   #all = new Map<string, T>();
   isTold = false;

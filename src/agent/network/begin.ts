@@ -28,6 +28,7 @@ export function beginNetwork(role: NetworkRole, context: NetworkContext): Networ
   const { node, datastore, transactions, sys, health, metrics, log, signal } = context;
   const store = new NetworkStore(datastore, {
     node,
+    settings: role.settings,
     onChange: () => {
       tunnels.poke();
       network.poke();

@@ -1,5 +1,5 @@
 /** Reads the interfaces of this node that are up, with their MTUs. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readInterfaces } from "../address/interfaces.ts";
 import type { LocalLink } from "./snapshot.ts";
 
@@ -10,6 +10,10 @@ export function readLocalLinks(): readonly LocalLink[] {
     const mtu = mtuOf(name);
     return mtu === undefined ? [] : [{ name, mtu, addresses }];
   });
+}
+
+export function hasLink(name: string): boolean {
+  return existsSync(`/sys/class/net/${name}`);
 }
 
 /** `undefined`: it is gone. */

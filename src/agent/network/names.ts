@@ -7,5 +7,7 @@ export const vxlanDevices: Readonly<Record<Family, string>> = { 4: "vxlan.calico
 export const ipipDevice = "tunl0";
 /** The table of nf_tables that guards the tunnels; ours. */
 export const tunnelTable = "tortie_tunnel";
+/** The table of nf_tables of floating IPs; ours. */
+export const floatingTable = "tortie_floating";
 /** The protocol of routes (rtm_protocol, linux/rtnetlink.h) that no tunnel device tells to be the agent's. */
 export const routeProtocol = 80;

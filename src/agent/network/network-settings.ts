@@ -2,6 +2,7 @@
  * Settings of the network between nodes, in Calico's order: the agent's own (`FELIX_…`), the FelixConfiguration of the node (`node.<name>`), the one of the
  * cluster (`default`).
  */
+import { canonicalAddress } from "../../net/address.ts";
 import type { StoredObject } from "../../store/object.ts";
 
 /** What each level may set; `undefined`: the next one decides. An MTU of 0 counts as not set. */
@@ -15,56 +16,80 @@ export interface NetworkSettings {
   readonly programClusterRoutes?: "Enabled" | "EnabledIPIPOnly" | "Disabled" | undefined;
   /** What the kernel or the network card cannot do, whatever it says: `ChecksumOffloadBroken=true`, and other features of Felix. */
   readonly featureDetectOverride?: string | undefined;
+  /** Where pods keep their own addresses. */
+  readonly natOutgoingExclusions?: "IPPoolsOnly" | "IPPoolsAndHostIPs" | undefined;
+  /** The source ports of translated TCP and UDP: `1024-65535`. */
+  readonly natPortRange?: string | undefined;
+  /** Canonical. */
+  readonly natOutgoingAddress?: string | undefined;
+  /** `eth*` for every interface whose name begins so; iptables and Calico write `eth+`. */
+  readonly iptablesNATOutgoingInterfaceFilter?: string | undefined;
+  readonly floatingIPs?: "Enabled" | "Disabled" | undefined;
 }
-
-const numbers = {
-  vxlanMTU: [0, 65_535],
-  vxlanMTUV6: [0, 65_535],
-  vxlanVNI: [0, 16_777_215],
-  vxlanPort: [1, 65_535],
-  ipipMTU: [0, 65_535],
-} as const;
 
 export const defaultVni = 4096;
 export const defaultVxlanPort = 4789;
+const maxPort = 65_535;
 
-/** `configurations`: those of the datastore, in any order. */
+/** `undefined` for a value that is not valid. */
+type Readers = { readonly [K in keyof NetworkSettings]-?: (value: unknown) => NetworkSettings[K] };
+
+const readers: Readers = {
+  vxlanMTU: numberBetween(0, 65_535),
+  vxlanMTUV6: numberBetween(0, 65_535),
+  vxlanVNI: numberBetween(0, 16_777_215),
+  vxlanPort: numberBetween(1, maxPort),
+  ipipMTU: numberBetween(0, 65_535),
+  programClusterRoutes: oneOf("Enabled", "EnabledIPIPOnly", "Disabled"),
+  featureDetectOverride: (value) => (typeof value === "string" ? value : undefined),
+  natOutgoingExclusions: oneOf("IPPoolsOnly", "IPPoolsAndHostIPs"),
+  natPortRange: portRange,
+  natOutgoingAddress: (value) => (typeof value === "string" ? canonicalAddress(value) : undefined),
+  iptablesNATOutgoingInterfaceFilter: interfaceFilter,
+  floatingIPs: oneOf("Enabled", "Disabled"),
+};
+
+function numberBetween(minimum: number, maximum: number) {
+  return (value: unknown): number | undefined => {
+    const isValid = typeof value === "number" && Number.isInteger(value) && value >= minimum && value <= maximum;
+    return isValid ? value : undefined;
+  };
+}
+
+function oneOf<T extends string>(...values: readonly T[]) {
+  return (value: unknown): T | undefined => values.find((one) => one === value);
+}
+
+/** Calico's `1024:65535`, or one port, as a number or a text. */
+export function portRange(value: unknown): string | undefined {
+  const match = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(String(value));
+  if (match === null) return undefined;
+  const [first, last] = [Number(match[1]), Number(match[2] ?? match[1])];
+  return first >= 1 && first <= last && last <= maxPort ? `${first}-${last}` : undefined;
+}
+
+/** As nft writes it. `+` alone is every interface, and so no filter. */
+export function interfaceFilter(value: unknown): string | undefined {
+  if (typeof value !== "string" || !/^[\w:.-]{1,15}$|^[\w:.-]{1,14}\+$/.test(value)) return undefined;
+  return value.replace(/\+$/, "*");
+}
+
+/** `configurations`: those of the datastore, in any order. A value that is not valid counts as not set. */
 export function resolveSettings(
   own: NetworkSettings,
   configurations: readonly StoredObject[],
   node: string,
 ): NetworkSettings {
-  const named = (name: string) => settingsIn(configurations.find(({ metadata }) => metadata.name === name));
-  const levels = [own, named(`node.${node}`), named("default")];
-  const first = <K extends keyof NetworkSettings>(key: K) =>
-    levels.map((level) => level[key]).find((value) => value !== undefined && value !== 0);
-  return {
-    vxlanMTU: first("vxlanMTU"),
-    vxlanMTUV6: first("vxlanMTUV6"),
-    vxlanVNI: first("vxlanVNI"),
-    vxlanPort: first("vxlanPort"),
-    ipipMTU: first("ipipMTU"),
-    programClusterRoutes: first("programClusterRoutes"),
-    featureDetectOverride: first("featureDetectOverride"),
+  const named = (name: string) => {
+    const { spec = {} } = configurations.find(({ metadata }) => metadata.name === name) ?? {};
+    return spec as Readonly<Record<string, unknown>>;
   };
-}
-
-/** A value that is not valid counts as not set. */
-function settingsIn(configuration: StoredObject | undefined): NetworkSettings {
-  const spec = (configuration?.spec ?? {}) as Readonly<Record<string, unknown>>;
-  const found = Object.entries(numbers).flatMap(([key, [minimum, maximum]]) => {
-    const value = spec[key];
-    const isValid = typeof value === "number" && Number.isInteger(value) && value >= minimum && value <= maximum;
-    return isValid ? [[key, value]] : [];
-  });
-  const routes = spec.programClusterRoutes;
-  const isKnown = routes === "Enabled" || routes === "EnabledIPIPOnly" || routes === "Disabled";
-  const override = spec.featureDetectOverride;
-  return {
-    ...Object.fromEntries(found),
-    ...(isKnown && { programClusterRoutes: routes }),
-    ...(typeof override === "string" && { featureDetectOverride: override }),
-  };
+  const levels = [named(`node.${node}`), named("default")];
+  const isSet = (value: unknown) => value !== undefined && value !== 0;
+  const names = Object.keys(readers) as readonly (keyof NetworkSettings)[];
+  return Object.fromEntries(
+    names.map((name) => [name, [own[name], ...levels.map((level) => readers[name](level[name]))].find(isSet)]),
+  );
 }
 
 /** Whether packets whose checksum is to be filled in get lost in VXLAN; only on request, because the kernel cannot tell. */

@@ -1,14 +1,18 @@
 /** The objects of the cluster that its network depends on, followed in memory: of each only what routes need. */
-import type { AsyncDatastore } from "../../store/async-datastore.ts";
+import type { AsyncDatastore, Following } from "../../store/async-datastore.ts";
 import type { StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import { followKept, Kept } from "../datastore/kept.ts";
 import { type BlockFacts, blockFactsOf } from "./block-facts.ts";
+import { type FloatingEndpoint, floatingEndpointOf } from "./floating-endpoint.ts";
 import { type NetworkNode, networkNodeOf } from "./network-node.ts";
 import { type NetworkPool, networkPoolOf } from "./network-pool.ts";
+import { type NetworkSettings, resolveSettings } from "./network-settings.ts";
 
 export interface NetworkStoreOptions {
   readonly node: string;
+  /** The agent's own settings. */
+  readonly settings: NetworkSettings;
   /** Called after each change. */
   readonly onChange: () => void;
   readonly onTrouble: (error: StoreError) => void;
@@ -19,19 +23,47 @@ export class NetworkStore {
   readonly #nodes = new Kept<NetworkNode>();
   readonly #pools = new Kept<NetworkPool>();
   readonly #configurations = new Kept<StoredObject>();
+  readonly #datastore: AsyncDatastore;
+  readonly #options: NetworkStoreOptions;
+  #endpoints: { readonly kept: Kept<FloatingEndpoint>; readonly following: Following } | undefined;
 
-  constructor(datastore: AsyncDatastore, { node, onChange, onTrouble }: NetworkStoreOptions) {
-    const options = { onChange, onTrouble };
+  constructor(datastore: AsyncDatastore, options: NetworkStoreOptions) {
+    this.#datastore = datastore;
+    this.#options = options;
+    const { node, onChange } = options;
+    const onConfiguration = () => {
+      this.#followEndpoints();
+      onChange();
+    };
     followKept(datastore, "IPPool", this.#pools, networkPoolOf, options);
     followKept(datastore, "Node", this.#nodes, networkNodeOf, options);
     followKept(datastore, "IPAMBlock", this.#blocks, (object) => blockFactsOf(object, node), options);
     const asItIs = (object: StoredObject) => object;
-    followKept(datastore, "FelixConfiguration", this.#configurations, asItIs, { ...options, mayBeAbsent: true });
+    followKept(datastore, "FelixConfiguration", this.#configurations, asItIs, {
+      ...options,
+      onChange: onConfiguration,
+      mayBeAbsent: true,
+    });
+  }
+
+  /** Only while floating IPs are enabled: a cluster may have many endpoints. A role of an earlier release may not list pods. */
+  #followEndpoints(): void {
+    const isEnabled = this.#configurations.isTold && this.settings.floatingIPs === "Enabled";
+    if (isEnabled === (this.#endpoints !== undefined)) return;
+    this.#endpoints?.following.close();
+    this.#endpoints = undefined;
+    if (!isEnabled) return;
+    const { node } = this.#options;
+    const kept = new Kept<FloatingEndpoint>();
+    const options = { ...this.#options, filter: { node }, mayBeAbsent: true };
+    const decode = (object: StoredObject) => floatingEndpointOf(object, node);
+    this.#endpoints = { kept, following: followKept(this.#datastore, "WorkloadEndpoint", kept, decode, options) };
   }
 
   /** Whether each kind was listed once: before that, what is missing may only not have arrived yet. */
   get isComplete(): boolean {
-    return [this.#blocks, this.#nodes, this.#pools, this.#configurations].every(({ isTold }) => isTold);
+    const kinds = [this.#blocks, this.#nodes, this.#pools, this.#configurations, this.#endpoints?.kept];
+    return kinds.every((kept) => kept === undefined || kept.isTold);
   }
 
   get pools(): readonly NetworkPool[] {
@@ -47,7 +79,13 @@ export class NetworkStore {
     return this.#nodes.all;
   }
 
-  get configurations(): readonly StoredObject[] {
-    return this.#configurations.values();
+  /** The agent's own settings before those of the cluster. */
+  get settings(): NetworkSettings {
+    return resolveSettings(this.#options.settings, this.#configurations.values(), this.#options.node);
+  }
+
+  /** This node's endpoints with floating IPs; none unless the settings enable them. */
+  get floating(): readonly FloatingEndpoint[] {
+    return this.#endpoints?.kept.values() ?? [];
   }
 }

@@ -13,16 +13,17 @@ import { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { NetEvent, Report } from "../../net-protocol/messages.ts";
+import type { OutgoingMessage } from "../../node-protocol/messages.ts";
 import type { NodePlan } from "../../plan/node-plan.ts";
 import { planForwarding } from "../../plugin/forwarding.ts";
 import type { AgentLog } from "../start/start-node.ts";
 import { maxTimerMs, Turns } from "../turns.ts";
-import { readLocalLinks } from "./local-links.ts";
+import { hasLink, readLocalLinks } from "./local-links.ts";
 import { writeMtu } from "./mtu-file.ts";
 import { ipipDevice, vxlanDevices } from "./names.ts";
 import { NetProcess } from "./net-process.ts";
-import { type NetworkSettings, resolveSettings } from "./network-settings.ts";
 import type { NetworkStore } from "./network-store.ts";
+import { outgoingOf } from "./outgoing.ts";
 import { type NetworkPlan, planNetwork } from "./plan.ts";
 import { changeBetween, type IndexedPlan, indexPlan } from "./plan-change.ts";
 import type { PluginObjects, Snapshot } from "./snapshot.ts";
@@ -35,7 +36,6 @@ export interface NetworkOptions {
   readonly signal: AbortSignal;
   /** The path of `tortie-net`. */
   readonly program: string;
-  readonly settings: NetworkSettings;
   readonly usesBgp: boolean;
   readonly hasIpv6: boolean;
   /** How often the whole plan is compared with the kernel; 0: only when something changes. */
@@ -152,25 +152,37 @@ export class Network {
   }
 
   #planned(): NetworkPlan {
-    const { node, settings, usesBgp, hasIpv6 } = this.#options;
-    const { pools, blocks, nodes, configurations } = this.#store;
+    const { node, usesBgp, hasIpv6 } = this.#options;
+    const { pools, blocks, nodes, settings, floating } = this.#store;
     const snapshot: Snapshot = {
-      ...{ node, pools, blocks, nodes, usesBgp, hasIpv6 },
+      ...{ node, pools, blocks, nodes, usesBgp, hasIpv6, settings },
       links: readLocalLinks(),
-      settings: resolveSettings(settings, configurations, node),
+      // A pod that is being deleted loses its interface first.
+      floating: floating.filter(({ hostInterface }) => hasLink(hostInterface)),
     };
     return planNetwork(snapshot, this.#pluginObjects(snapshot));
   }
 
-  #pluginObjects({ node, nodes, blocks, pools }: Snapshot): PluginObjects {
+  #pluginObjects(snapshot: Snapshot): PluginObjects {
+    const { node, nodes, blocks, pools } = snapshot;
     const addresses = Object.values(nodes.get(node)?.addresses ?? {}).map(addressOf);
     // The last pod's DEL removes the tables.
     const hasPods = blocks.some(({ hasOwnPods }) => hasOwnPods);
     const inOrder = [...pools].sort(({ name: one }, { name: other }) => (one < other ? -1 : Number(one > other)));
     return {
       forwarding: planForwarding(this.#options.sys, addresses).filter((one) => one.kind === "sysctl"),
-      nat: hasPods ? natOutgoing(inOrder.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }))) : [],
+      nat: hasPods
+        ? natOutgoing(
+            inOrder.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),
+            { outgoing: outgoingOf(snapshot) },
+          )
+        : [],
     };
+  }
+
+  /** For the plugins, which make the same objects; `undefined` as long as nothing is known, too. */
+  outgoing(): OutgoingMessage | undefined {
+    return this.#store.isComplete ? outgoingOf(this.#store) : undefined;
   }
 
   #onEvent(event: NetEvent): void {
@@ -178,7 +190,12 @@ export class Network {
     if (event.event === "repaired") {
       const { applied, removed, failures } = event;
       log.warn({ applied, removed, failures }, "another program had changed the network; put back");
-    } else if (isOfUplink(event)) this.poke();
+    } else if (isOfUplink(event) || this.#isOfFloating(event)) this.poke();
+  }
+
+  /** The routes of floating IPs lead to interfaces that come and go. */
+  #isOfFloating(event: NetEvent): boolean {
+    return event.event === "link" && this.#store.floating.some(({ hostInterface }) => hostInterface === event.name);
   }
 
   #setReason(reason: string | undefined): void {

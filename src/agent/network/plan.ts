@@ -3,11 +3,13 @@
  *
  *     pools, blocks, nodes ──► destinations ──► routes              ┐
  *     nodes, this node     ──► site ──► tunnel devices, their guard ├──► NodePlan ──► tortie-net
- *     pools                ──► natOutgoing                          ┘
+ *     pools, settings      ──► natOutgoing                          │
+ *     pods of this node    ──► floating IPs                         ┘
  */
 import { hostPrefix } from "../../net/prefix.ts";
 import { mainTable } from "../../plan/describe.ts";
 import type { NodePlan, NodeResource, Scope } from "../../plan/node-plan.ts";
+import { floatingScopes, planFloating } from "./floating.ts";
 import { type TunnelKind, tunnelMtu } from "./mtu.ts";
 import { ipipDevice, routeProtocol, vxlanDevices } from "./names.ts";
 import { routesOf } from "./routes.ts";
@@ -35,6 +37,7 @@ export function planNetwork(snapshot: Snapshot, { forwarding, nat }: PluginObjec
     sites.length === 0 || views.some(({ site, troubles: found }) => site === undefined && found.length > 0);
   if (isBlind) return { plan: undefined, mtu: undefined, troubles };
   const routed = sites.map((site) => routesOf(snapshot, site));
+  const floating = families.map((family) => planFloating(snapshot.floating, family));
   const resources: readonly NodeResource[] = [
     ...forwarding,
     ...sites.flatMap(planVxlan),
@@ -42,11 +45,15 @@ export function planNetwork(snapshot: Snapshot, { forwarding, nat }: PluginObjec
     ...routed.flatMap(({ routes }) => routes),
     ...nat,
     ...sites.flatMap(planTunnelGuard),
+    ...floating.flatMap((one) => one.resources),
   ];
   return {
-    plan: { resources, scopes: [...scopesOf(families), ...guardScopes(families), ...natScopes(nat)] },
+    plan: {
+      resources,
+      scopes: [...scopesOf(families), ...guardScopes(families), ...floatingScopes(families), ...natScopes(nat)],
+    },
     mtu: podMtu(snapshot, sites),
-    troubles: [...troubles, ...routed.flatMap((one) => one.troubles)],
+    troubles: [...troubles, ...[...routed, ...floating].flatMap((one) => one.troubles)],
   };
 }
 

@@ -2,18 +2,23 @@
 import * as z from "zod";
 import { asNumber } from "../bgp/resources.ts";
 import {
+  address,
   backend,
   clusterRoutes,
+  enabled,
   encapsulation,
   logLevel,
   method,
   mtu,
+  natExclusions,
   nodeName,
   numberBetween,
+  outInterface,
   ownAddress,
   path,
   poolCidr,
   port,
+  ports,
   routerId,
   selector,
   text,
@@ -101,6 +106,15 @@ const network = {
   FELIX_PROGRAMCLUSTERROUTES: clusterRoutes.describe(
     "`Enabled`: make the routes of pools without encapsulation too; default with `vxlan`. `EnabledIPIPOnly` or `Disabled`: leave them to BGP; default with `bird`",
   ),
+  FELIX_NATOUTGOINGEXCLUSIONS: natExclusions.describe(
+    "where pods of pools with natOutgoing keep their addresses: `IPPoolsOnly`, the default, or `IPPoolsAndHostIPs`: at the nodes too",
+  ),
+  FELIX_NATPORTRANGE: ports.describe("source ports of their TCP and UDP, such as `32768:65000`; default: any"),
+  FELIX_NATOUTGOINGADDRESS: address.describe("address by which they leave; default: the node's"),
+  FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER: outInterface.describe(
+    "interface by which packets leave that are translated; `eth+`: all whose names begin so; default: any",
+  ),
+  FELIX_FLOATINGIPS: enabled.describe("`Enabled`: lead floating IPs to their pods; default `Disabled`"),
   FELIX_ROUTEREFRESHINTERVAL: numberBetween(0, 86_400, "seconds").describe(
     "how often everything is compared with the kernel, in seconds; 0: only what changes; default 90",
   ),

@@ -6,6 +6,7 @@ import { canonicalAddress, type Family, familyOf } from "../../net/address.ts";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
 import { canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
 import { type Method, parseMethod } from "../address/method.ts";
+import { interfaceFilter, portRange } from "../network/network-settings.ts";
 
 export const text = z.string();
 export const nodeName = z.string().refine(isDnsSubdomain, 'lower-case letters, digits, "-" and "."');
@@ -24,6 +25,20 @@ export const mtu = numberBetween(0, 65_535, "an MTU");
 
 export const backend = z.enum(["vxlan", "bird", "none"], "vxlan, bird or none");
 export const clusterRoutes = z.enum(["Enabled", "EnabledIPIPOnly", "Disabled"], "Enabled, EnabledIPIPOnly or Disabled");
+
+export const natExclusions = z.enum(["IPPoolsOnly", "IPPoolsAndHostIPs"], "IPPoolsOnly or IPPoolsAndHostIPs");
+export const enabled = z.enum(["Enabled", "Disabled"], "Enabled or Disabled");
+export const ports = read(portRange, "a port or a range of ports such as 32768:65000");
+export const address = read(canonicalAddress, "an IP address");
+export const outInterface = read(interfaceFilter, "the name of an interface, or the beginning of names and +");
+
+/** What a function makes of the text; it returns `undefined` for a text that is not valid. */
+function read(parse: (value: string) => string | undefined, wanted: string) {
+  return z
+    .string()
+    .refine((value) => parse(value) !== undefined, wanted)
+    .transform((value) => parse(value) ?? value);
+}
 
 export const routerId = z
   .string()

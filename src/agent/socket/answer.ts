@@ -8,6 +8,7 @@ import type {
   AttachmentMessage,
   Message,
   NodeStatusMessage,
+  OutgoingMessage,
   PodMessage,
   PoolMessage,
   Reply,
@@ -38,6 +39,8 @@ export interface Answerer {
   readonly settle: (attachment: Attachment) => Promise<void>;
   /** Why writes are not allowed now. */
   readonly heldBack: () => string | undefined;
+  /** How packets leave the pools; absent or `undefined`: all that leave are masqueraded. */
+  readonly outgoing?: (() => OutgoingMessage | undefined) | undefined;
   /** What is wrong with the node's network; absent: the agent leaves the node's routes alone. */
   readonly networkTroubles?: (() => readonly string[]) | undefined;
   readonly describeNode: () => NodeStatusMessage;
@@ -128,7 +131,7 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
         addresses.assign({ ...message, node, ...workloadOf(message) }, ms),
       );
       records?.noteAssigned(attachmentOf(message.attachment));
-      return assignResult(assignment);
+      return { ...assignResult(assignment), ...outgoingField(answerer) };
     }
     case "release":
       adds.end(attachmentKey(attachmentOf(message.attachment)));
@@ -147,7 +150,7 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
       await addresses.requireFree(node, message.wanted, ms);
       return {};
     case "pools":
-      return { pools: poolsOf(await addresses.pools(ms)) };
+      return { pools: poolsOf(await addresses.pools(ms)), ...outgoingField(answerer) };
     case "network":
       return { troubles: networkTroubles?.() ?? [] };
     case "node":
@@ -163,6 +166,11 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
       await endpoints.delete({ node, ...workloadOf(message) }, ms);
       return {};
   }
+}
+
+function outgoingField({ outgoing }: Answerer): Pick<ResultMessage, "outgoing"> {
+  const asked = outgoing?.();
+  return asked === undefined ? {} : { outgoing: asked };
 }
 
 /** Counts the ADD until its plugin says how it ended. */

@@ -1,16 +1,15 @@
 /** Pools that an administrator changed after the last ADD: the shared tables still contain the earlier ones, which harms no pod. */
 
 import { natTable } from "../../../plugins/calico/names.ts";
-import { natOutgoing, poolsDigest } from "../../../plugins/calico/nat-outgoing.ts";
+import { poolsDigest } from "../../../plugins/calico/nat-outgoing.ts";
 import type { NftElements } from "../../plan/nft.ts";
 import type { Note } from "./finding.ts";
 import type { FirewallFacts, NftTable } from "./firewall.ts";
-import type { NatPool } from "./node-agent.ts";
+import { type NatFacts, natResources } from "./node-agent.ts";
 
 /** The tables that the next ADD updates. */
-export function notesOfChangedPools({ nftTables }: FirewallFacts, pools: readonly NatPool[]): readonly Note[] {
-  const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
-  const wanted = natOutgoing(all).filter((one) => one.kind === "nft-elements");
+export function notesOfChangedPools({ nftTables }: FirewallFacts, nat: NatFacts): readonly Note[] {
+  const wanted = natResources(nat).filter((one) => one.kind === "nft-elements");
   return nftTables.filter(({ name }) => name === natTable).flatMap((table) => noteOf(table, wanted));
 }
 

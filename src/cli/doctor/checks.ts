@@ -1,7 +1,6 @@
 /** Runs CHECK of every existing attachment, for each plugin of its chain: the plugins themselves report the differences. */
 
 import { natTable } from "../../../plugins/calico/names.ts";
-import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { code } from "../../cni/error.ts";
 import type { Family } from "../../net/address.ts";
 import { nftCommands } from "../../plan/show-nft.ts";
@@ -15,7 +14,7 @@ import { type Chain, callOfMember, chainOf, type Member, prevResultOf, type Tool
 import type { Difference } from "./difference.ts";
 import { ourExecutable } from "./executables.ts";
 import type { Finding, PluginCall } from "./finding.ts";
-import type { NatPool } from "./node-agent.ts";
+import { type NatFacts, natResources } from "./node-agent.ts";
 import { byPrograms, callPlugin, faultOfPlugin } from "./plugin-call.ts";
 import { checkCall } from "./repairing.ts";
 import type { Trace } from "./sandboxes.ts";
@@ -143,7 +142,7 @@ export interface SharedDifferences {
 }
 
 /** Reports shared objects once: the sets and rules of the NAT tables, unless their pools are not known, and the node's forwarding. */
-export function splitShared({ byOwner }: CheckFacts, pools: readonly NatPool[] | undefined): SharedDifferences {
+export function splitShared({ byOwner }: CheckFacts, nat: NatFacts | undefined): SharedDifferences {
   const tables = new Map<string, Set<string>>();
   const own = new Map<string, readonly Difference[]>();
   const isOwn = ({ kind, at, object = "", text }: ReportedDifference): boolean => {
@@ -161,7 +160,7 @@ export function splitShared({ byOwner }: CheckFacts, pools: readonly NatPool[] |
   }
   return {
     own,
-    findings: pools === undefined ? [] : [...tables].map(([table, texts]) => sharedTable(table, [...texts], pools)),
+    findings: nat === undefined ? [] : [...tables].map(([table, texts]) => sharedTable(table, [...texts], nat)),
     families: [...tables.keys()].flatMap((table) => natTables.get(table) ?? []),
   };
 }
@@ -178,10 +177,9 @@ function isForwarding(sysctl: string): boolean {
 }
 
 /** Replaced in one transaction, so that no packet sees half of the table. */
-function sharedTable(table: string, texts: readonly string[], pools: readonly NatPool[]): Finding {
+function sharedTable(table: string, texts: readonly string[], nat: NatFacts): Finding {
   const family = natTables.get(table) === 4 ? "ip" : "ip6";
-  const all = pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat }));
-  const wanted = natOutgoing(all, { guarded: family === "ip" }).filter((one) => one.family === family);
+  const wanted = natResources(nat, { guarded: family === "ip" }).filter((one) => one.family === family);
   const script = [`add table ${table}`, `delete table ${table}`, ...nftCommands(wanted, "")].join("; ");
   return {
     id: "nat-different",

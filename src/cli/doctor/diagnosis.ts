@@ -13,7 +13,7 @@ import { checkHostProcesses, type ListenerFact } from "./host-processes.ts";
 import { checkKernel, type KernelFacts, pluginsMissing } from "./kernel.ts";
 import { checkLeftovers } from "./leftovers.ts";
 import type { NetworkFacts } from "./networks.ts";
-import { type AgentFacts, checkAgent, type NatPool, natPools, notesOfAgent } from "./node-agent.ts";
+import { type AgentFacts, checkAgent, type NatFacts, natFacts, notesOfAgent } from "./node-agent.ts";
 import { checkParts } from "./parts.ts";
 import { plural } from "./plural.ts";
 import type { ReachFacts } from "./reach/facts.ts";
@@ -69,8 +69,8 @@ export function diagnoseStatic(
 export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, graceSeconds: number): Diagnosis {
   const { facts, snapshot, report, state, reach, checks } = moving;
   const traces = tracesOf(moving);
-  const pools = natPools(snapshot.pools, moving.agent);
-  const shared = splitShared(checks, pools);
+  const nat = natFacts(snapshot.pools, moving.agent);
+  const shared = splitShared(checks, nat);
   const context = {
     node: snapshot.node,
     facts,
@@ -124,15 +124,15 @@ export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, grac
         .filter((trace) => isClosed(trace) && trace.sandbox !== "gone")
         .map(noteOf(`alive but not checked, because the sandbox cannot be entered from here; ${whereAllIsSeen}`)),
       ...notesOfAgent(moving.agent),
-      ...notesOfPools(moving, pools),
+      ...notesOfPools(moving, nat),
       ...reach.unseen.map((text): Note => ({ section: "reach", subject: "", text: `not checked: ${text}` })),
     ],
   };
 }
 
 /** Changes of pools that take effect later, or that cannot be checked because a pool is unreadable. */
-function notesOfPools({ firewall, report }: ChangingFacts, pools: readonly NatPool[] | undefined): readonly Note[] {
-  if (!hasDamagedPool(report)) return pools === undefined ? [] : notesOfChangedPools(firewall, pools);
+function notesOfPools({ firewall, report }: ChangingFacts, nat: NatFacts | undefined): readonly Note[] {
+  if (!hasDamagedPool(report)) return nat === undefined ? [] : notesOfChangedPools(firewall, nat);
   const text = "whether a pool holds each address is not checked while a pool cannot be read";
   return [{ section: "addresses", subject: "", text }];
 }

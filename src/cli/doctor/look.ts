@@ -18,7 +18,7 @@ import { readCached } from "./libcni-cache.ts";
 import { gatherLimits } from "./limits.ts";
 import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
-import { gatherAgent, natPools } from "./node-agent.ts";
+import { gatherAgent, natFacts } from "./node-agent.ts";
 import { gatherParts } from "./parts.ts";
 import { gatherReach } from "./reach/gather.ts";
 import { repairableProblems } from "./repairable.ts";
@@ -94,7 +94,7 @@ export async function gatherChanging(
   const seen = { facts, records, parts, cached, snapshot, report, repairable, firewall, listeners, limits, state };
   const traces = tracesOf(seen);
   const checks = await gatherChecks(cli, traces, facts.processes, settled);
-  const shared = splitShared(checks, natPools(snapshot.pools, agent));
+  const shared = splitShared(checks, natFacts(snapshot.pools, agent));
   const reach = await gatherReach(cli, traces, {
     pools: snapshot.pools,
     processes: facts.processes,

@@ -1,8 +1,10 @@
 /** The node agent and what it knows, for the attachments whose datastore is a cluster's. */
+import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
-import { spoolDirectory } from "../../node-protocol/messages.ts";
+import { type OutgoingMessage, spoolDirectory } from "../../node-protocol/messages.ts";
 import { spoolFiles } from "../../node-protocol/spool.ts";
-import { ask, type ClusterPool, clusterPool, usesAgent } from "../../plugin/node-agent.ts";
+import type { NftResource } from "../../plan/nft.ts";
+import { ask, type ClusterNat, clusterNat, usesAgent } from "../../plugin/node-agent.ts";
 import type { Cli } from "../cli.ts";
 import { messageOf } from "../error.ts";
 import type { Finding, Note } from "./finding.ts";
@@ -12,8 +14,8 @@ import { plural } from "./plural.ts";
 export type NatPool = Pick<Pool, "cidr" | "natOutgoing">;
 
 export interface AgentFacts {
-  /** The cluster's pools; `undefined` if the agent did not report them. */
-  readonly pools: readonly ClusterPool[] | undefined;
+  /** The cluster's pools, and how packets leave them; `undefined` if the agent did not report them. */
+  readonly nat: ClusterNat | undefined;
   /** Why the agent did not answer. */
   readonly fault: string | undefined;
   /** What the agent says is wrong with the routes to other nodes. */
@@ -23,7 +25,12 @@ export interface AgentFacts {
 }
 
 /** For a node without attachments of a cluster. */
-export const noAgent: AgentFacts = { pools: [], fault: undefined, troubles: [], spooled: 0 };
+export const noAgent: AgentFacts = {
+  nat: { pools: [], outgoing: undefined },
+  fault: undefined,
+  troubles: [],
+  spooled: 0,
+};
 
 const timeoutMs = 5000;
 
@@ -31,10 +38,10 @@ export function gatherAgent(cli: Cli, parts: readonly PartFile[]): AgentFacts {
   const spooled = spoolFiles(cli.sys).length;
   if (!parts.some(({ part }) => part !== undefined && usesAgent(part.document))) return { ...noAgent, spooled };
   try {
-    const { pools = [] } = ask(cli.sys, { op: "pools", nodename: cli.node }, timeoutMs);
-    return { pools: pools.map(clusterPool), fault: undefined, troubles: networkTroubles(cli), spooled };
+    const nat = clusterNat(ask(cli.sys, { op: "pools", nodename: cli.node }, timeoutMs));
+    return { nat, fault: undefined, troubles: networkTroubles(cli), spooled };
   } catch (error) {
-    return { pools: undefined, fault: messageOf(error), troubles: [], spooled };
+    return { nat: undefined, fault: messageOf(error), troubles: [], spooled };
   }
 }
 
@@ -47,9 +54,23 @@ function networkTroubles({ sys, node }: Cli): readonly string[] {
   }
 }
 
-/** The pools that the NAT tables contain; `undefined` if the cluster's are not known. */
-export function natPools(own: readonly NatPool[], { pools }: AgentFacts): readonly NatPool[] | undefined {
-  return pools && [...own, ...pools];
+/** What the NAT tables contain. */
+export interface NatFacts {
+  readonly pools: readonly NatPool[];
+  readonly outgoing?: OutgoingMessage | undefined;
+}
+
+/** `undefined` if the cluster's pools are not known. */
+export function natFacts(own: readonly NatPool[], { nat }: AgentFacts): NatFacts | undefined {
+  return nat && { pools: [...own, ...nat.pools], outgoing: nat.outgoing };
+}
+
+/** The resources of the NAT tables. */
+export function natResources({ pools, outgoing }: NatFacts, { guarded = false } = {}): readonly NftResource[] {
+  return natOutgoing(
+    pools.map(({ cidr, natOutgoing: nat }) => ({ cidr, nat })),
+    { guarded, outgoing },
+  );
 }
 
 export function checkAgent({ fault, troubles }: AgentFacts): readonly Finding[] {
@@ -66,7 +87,7 @@ export function checkAgent({ fault, troubles }: AgentFacts): readonly Finding[] 
   ];
 }
 
-export function notesOfAgent({ spooled, pools }: AgentFacts): readonly Note[] {
+export function notesOfAgent({ spooled, nat }: AgentFacts): readonly Note[] {
   const waiting: Note = {
     section: "attachments",
     subject: "node agent",
@@ -77,7 +98,7 @@ export function notesOfAgent({ spooled, pools }: AgentFacts): readonly Note[] {
     subject: "",
     text: "whether the NAT tables match the pools is not checked while the node agent does not tell the cluster's",
   };
-  return [...(spooled > 0 ? [waiting] : []), ...(pools === undefined ? [unknown] : [])];
+  return [...(spooled > 0 ? [waiting] : []), ...(nat === undefined ? [unknown] : [])];
 }
 
 /** The sentence says what to do. */

@@ -91,20 +91,21 @@ function isSame(session: NftSession, table: NftTable, owned: OwnedElement, comme
   return found?.comment === comment && isSameData(found.data, wanted?.data);
 }
 
-function requestsOf(
-  { table, shared, owned, missing, former, moves = [], outdated }: TableState,
-  owner: string,
-  index: number,
-): readonly Request[] {
+function requestsOf(state: TableState, owner: string, index: number): readonly Request[] {
+  const { table, shared, owned, missing, former, moves = [], outdated } = state;
   // Each new set in a batch needs an ID that no other has.
   const setId = index * 1000 + 1;
   return [
     ...(missing ? repairRequests(table, missing, setId + 1) : []),
-    ...shared.flatMap((resource) => sharedRequests(table, resource, outdated === true)),
+    ...shared.filter((one) => isToWrite(one, state)).flatMap((one) => sharedRequests(table, one, outdated === true)),
     ...(former ? deleteOwned(table, nftOwnerSet(owner), former) : []),
     ...moves,
     ...(owned.length > 0 ? addOwned(table, owner, owned, setId) : []),
   ];
+}
+
+function isToWrite({ set, onlyIfOutdated }: NftElements, { missing, outdated }: TableState): boolean {
+  return !onlyIfOutdated || outdated === true || missing?.missing.sets.some(({ name }) => name === set) === true;
 }
 
 /**

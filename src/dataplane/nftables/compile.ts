@@ -69,11 +69,34 @@ function compileStatement(family: TableFamily, statement: NftStatement): readonl
     return [
       ...loads(statement.dnatMap),
       { lookup: statement.map, register: 1, into: 1 },
-      { dnat: family, address: 1, port: registerAt(family === "ip" ? 1 : 4) },
+      { nat: "dnat", family, address: 1, ports: [registerAt(family === "ip" ? 1 : 4)] },
     ];
   }
-  if ("masquerade" in statement) return [{ masquerade: true }];
+  if ("addressMap" in statement) {
+    const { nat, addressMap, map } = statement;
+    return [...loads(addressMap), { lookup: map, register: 1, into: 1 }, { nat, family, address: 1 }];
+  }
+  if ("masquerade" in statement) {
+    const { ports } = statement;
+    return ports === undefined ? [{ masquerade: true }] : [...portLoads(ports, 1), { masquerade: true, ports: [1, 2] }];
+  }
+  if ("snat" in statement) {
+    const { snat, ports } = statement;
+    const address: Expression = { value: addressBytes(snat), to: 1 };
+    if (ports === undefined) return [address, { nat: "snat", family, address: 1 }];
+    return [address, ...portLoads(ports, 2), { nat: "snat", family, address: 1, ports: [2, 3] }];
+  }
   return [statement];
+}
+
+/** Loads the first and the last port into registers of their own. */
+function portLoads(ports: string, first: 1 | 2): readonly Expression[] {
+  const [from = "", to = from] = ports.split("-");
+  const load = (port: string, register: Register): Expression => ({
+    value: encodeFields(["inet_service"], [port]),
+    to: register,
+  });
+  return [load(from, first), load(to, (first + 1) as Register)];
 }
 
 /** Loads the fields of a concatenation. */

@@ -32,7 +32,9 @@ function diffTable(session: NftSession, { table, shared, owned }: TableState, ow
     .map(readChain)
     .filter((chain) => chain.table === table.name);
   if (sets.length + chains.length === 0) return [`table ${name} is missing`];
-  const sharedElements = isOutdated(session, table, shared) ? [] : shared.flatMap(elementsOf);
+  const sharedElements = isOutdated(session, table, shared)
+    ? []
+    : shared.filter(({ onlyIfOutdated }) => !onlyIfOutdated).flatMap(elementsOf);
   const index = nftOwnerSet(owner);
   return [
     ...table.sets.flatMap((set) =>

@@ -1,4 +1,5 @@
 /** The nf_tables part of a node's plan: a transaction for each table, which adds what is missing and, of the scopes, removes what is not wanted. */
+import { hostPrefix } from "../../net/prefix.ts";
 import type { Request } from "../../netlink/message.ts";
 import { holdsExpressions } from "../../netlink/nftables/compare.ts";
 import {
@@ -21,6 +22,7 @@ import { chunks, idOf } from "../nftables/owner.ts";
 import { ENOENT, isTransient, maxAttempts, NftSession, queryNft } from "../nftables/session.ts";
 import { statesOf } from "../nftables/state.ts";
 import { ruleRequests } from "../nftables/table.ts";
+import { forgetMovedFlows } from "./flows.ts";
 import type { Pass } from "./pass.ts";
 
 type TableResource = NodeResourceOf<"nft-table" | "nft-elements">;
@@ -30,6 +32,8 @@ interface Changes {
   readonly requests: readonly Request[];
   readonly changed: number;
   readonly removed: readonly string[];
+  /** Destinations that are translated in another way from now on. */
+  readonly translated?: readonly string[];
 }
 
 function describeTable(resource: TableResource): string {
@@ -92,6 +96,10 @@ function makeTable(
         pass.applied += changed;
         pass.removed.push(...removed);
       }
+      forgetMovedFlows(
+        parts.flatMap(({ translated = [] }) => translated),
+        pass,
+      );
       return;
     }
     if (attempt + 1 < maxAttempts && isTransient(refused.errno)) continue;
@@ -162,7 +170,10 @@ function setChanges(
     .filter(({ intervalEnd }) => !intervalEnd)
     .map((one) => `element ${what} ${shown(definition, one)}`);
   const kept = others.filter((element) => !removed.includes(element));
-  const changes = { changed: added.length > 0 ? 1 : 0, removed: texts };
+  const changes = {
+    ...{ changed: added.length > 0 ? 1 : 0, removed: texts },
+    translated: translatedBy(resource, definition, [...added, ...removed]),
+  };
   // Intervals that overlap for a moment are refused, so all of them are written.
   if (definition.interval) {
     const all = [...wanted.values(), ...kept];
@@ -206,9 +217,21 @@ export function changeSet(former: NftElements, now: NftElements, all: readonly T
   } finally {
     session.close();
   }
+  forgetMovedFlows(translatedBy(now, definition, [...added, ...removed]), pass);
   if (added.length > 0) pass.applied++;
   pass.removed.push(...removed.map((one) => `element ${describeTable(now)} ${shown(definition, one)}`));
   return true;
+}
+
+/** As prefixes of full length. */
+function translatedBy(
+  { forgetsFlows }: NftElements,
+  definition: NftSetDefinition,
+  elements: readonly Pick<SetElement, "key">[],
+): readonly string[] {
+  if (!forgetsFlows) return [];
+  const destinations = elements.map(({ key }) => decodeFields(definition.key as readonly DataType[], key)[0] ?? "");
+  return [...new Set(destinations)].map(hostPrefix);
 }
 
 function keyText({ key, intervalEnd }: SetElement): string {

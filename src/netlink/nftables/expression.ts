@@ -13,7 +13,7 @@ import type { AttributeWriter } from "../attribute-writer.ts";
 import { addressFamily } from "../family.ts";
 
 /** The verdict's register, two of 16 bytes, and those of 4 bytes in the same storage. */
-export type Register = 0 | 1 | 2 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
+export type Register = 0 | 1 | 2 | 3 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
 
 export type Expression =
   | { readonly load: "mark" | "iifname" | "oifname" | "l4proto"; readonly to: Register }
@@ -34,8 +34,16 @@ export type Expression =
     }
   | { readonly range: "neq"; readonly register: Register; readonly from: Uint8Array; readonly to: Uint8Array }
   | { readonly lookup: string; readonly register: Register; readonly negate?: boolean; readonly into?: Register }
-  | { readonly dnat: TableFamily; readonly address: Register; readonly port: Register }
-  | { readonly masquerade: true }
+  /** `register = value`. */
+  | { readonly value: Uint8Array; readonly to: Register }
+  /** Translates the source or the destination; `ports`: the registers of the first and, of a range, the last port. */
+  | {
+      readonly nat: "snat" | "dnat";
+      readonly family: TableFamily;
+      readonly address: Register;
+      readonly ports?: readonly [Register] | readonly [Register, Register];
+    }
+  | { readonly masquerade: true; readonly ports?: readonly [Register, Register] }
   | { readonly verdict: "accept" | "drop" | "return" }
   | { readonly jump: string };
 
@@ -57,7 +65,8 @@ const NFT_LOOKUP_F_INV = 1;
 const NFT_CT_STATUS = 2;
 const NFT_FIB_RESULT_ADDRTYPE = 3;
 const NFTA_FIB_F_DADDR = 2;
-const NFT_NAT_DNAT = 1;
+const NF_NAT_RANGE_PROTO_SPECIFIED = 2;
+const natTypes = { snat: 0, dnat: 1 } as const;
 
 /** Writes the expressions as a list of NFTA_LIST_ELEM. */
 export function writeExpressions(writer: AttributeWriter, expressions: readonly Expression[]): void {
@@ -132,15 +141,12 @@ function instruction(expression: Expression): readonly [string, (writer: Attribu
     ];
   }
   if ("lookup" in expression) return ["lookup", (writer) => writeLookup(writer, expression)];
-  if ("dnat" in expression) {
-    const { dnat, address, port } = expression;
-    // NFTA_NAT_TYPE, _FAMILY, _REG_ADDR_MIN, _REG_PROTO_MIN
-    return [
-      "nat",
-      (writer) => writer.be32(1, NFT_NAT_DNAT).be32(2, addressFamily(dnat)).be32(3, address).be32(5, port),
-    ];
+  if ("nat" in expression) return ["nat", (writer) => writeNat(writer, expression)];
+  if ("masquerade" in expression) return ["masq", (writer) => writeMasquerade(writer, expression)];
+  // NFTA_IMMEDIATE_DREG, _DATA
+  if ("value" in expression) {
+    return ["immediate", (writer) => writeValue(writer.be32(1, expression.to), 2, expression.value)];
   }
-  if ("masquerade" in expression) return ["masq", () => {}];
   return ["immediate", (writer) => writeVerdict(writer, expression)];
 }
 
@@ -157,6 +163,24 @@ function writeLookup(writer: AttributeWriter, lookup: Extract<Expression, { look
   if (lookup.into !== undefined) writer.be32(3, lookup.into);
   writer.string(1, lookup.lookup);
   if (lookup.negate) writer.be32(5, NFT_LOOKUP_F_INV);
+}
+
+function writeNat(writer: AttributeWriter, expression: Extract<Expression, { nat: string }>): void {
+  const { nat, family, address, ports } = expression;
+  // NFTA_NAT_TYPE, _FAMILY, _REG_ADDR_MIN; _REG_PROTO_MIN, _MAX
+  writer.be32(1, natTypes[nat]).be32(2, addressFamily(family)).be32(3, address);
+  writePorts(writer, ports, 5);
+}
+
+/** Without the flag the kernel ignores the ports (nft_masq_ipv4_eval); for other translations it sets the flag itself (nft_nat_init). */
+function writeMasquerade(writer: AttributeWriter, { ports }: Extract<Expression, { masquerade: true }>): void {
+  // NFTA_MASQ_FLAGS; _REG_PROTO_MIN, _MAX
+  if (ports !== undefined) writePorts(writer.be32(1, NF_NAT_RANGE_PROTO_SPECIFIED), ports, 2);
+}
+
+/** `type`: of the first port's register; that of the last follows. */
+function writePorts(writer: AttributeWriter, ports: readonly Register[] = [], type: number): void {
+  for (const [index, register] of ports.entries()) writer.be32(type + index, register);
 }
 
 function writeVerdict(writer: AttributeWriter, end: Extract<Expression, { verdict: string } | { jump: string }>): void {

@@ -72,7 +72,8 @@ export function keyAt(kind: Kind, path: string): Key | undefined {
   }
   if (kind === "IPAMHandle") return { kind, handleId: path.slice(handles.length) };
   if (kind === "IPAMConfig") return path === config ? { kind, name: "default" } : undefined;
-  return { kind, name: path.slice(path.lastIndexOf("/") + 1) };
+  const [name = "", namespace = ""] = path.split("/").reverse();
+  return { kind, name, ...(kind === "WorkloadEndpoint" && { namespace }) };
 }
 
 /** `192.168.230.0/26` gives `ipv4/block/192.168.230.0-26`. */

@@ -117,6 +117,8 @@ async function listPage({ api }: Access, kind: Kind, path: string): Promise<List
 function narrow(query: URLSearchParams, kind: Kind, filter: Filter): void {
   const selector = selectorOf(kind, filter);
   if (selector !== "") query.set("labelSelector", selector);
+  if (kind === "WorkloadEndpoint" && filter.node !== undefined)
+    query.set("fieldSelector", `spec.nodeName=${filter.node}`);
 }
 
 /** Affinities marked as deleted count as missing, as in Calico; blocks and handles are handled when they are read. */

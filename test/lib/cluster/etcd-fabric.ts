@@ -4,7 +4,9 @@ import { ourPluginDir } from "../suite.ts";
 import { Agent } from "./agent.ts";
 import { Etcd } from "./etcd.ts";
 import { Fabric } from "./fabric.ts";
-import { threePlaces } from "./fabric-pods.ts";
+import { type FabricPod, threePlaces } from "./fabric-pods.ts";
+
+const resources = "/calico/resources/v3/projectcalico.org";
 
 export class EtcdFabric {
   readonly etcd: Etcd;
@@ -39,6 +41,28 @@ export class EtcdFabric {
     const agent = await Agent.start(node, environment, { hasNetwork: true });
     this.#agents.set(name, agent);
     await agent.says(line);
+  }
+
+  /** Replaces a FelixConfiguration. */
+  async configure(spec: object, name = "default"): Promise<void> {
+    const object = { apiVersion: "projectcalico.org/v3", kind: "FelixConfiguration", metadata: { name }, spec };
+    await this.etcd.put(`${resources}/felixconfigurations/${name}`, JSON.stringify(object));
+  }
+
+  /** Replaces the floating IPs of a pod's endpoint, as another program than its plugin does. */
+  async setFloating({ on, hostInterface, address4, address6 }: FabricPod, externals: readonly string[]): Promise<void> {
+    for (const [key, value] of Object.entries(await this.etcd.dump(`${resources}/workloadendpoints/`))) {
+      const endpoint = JSON.parse(value) as {
+        readonly spec: { readonly interfaceName: string; readonly node: string };
+      };
+      const { interfaceName, node } = endpoint.spec;
+      if (interfaceName !== hostInterface || node !== on.name) continue;
+      const ipNATs = externals.map((externalIP) => ({
+        externalIP,
+        internalIP: externalIP.includes(":") ? address6 : address4,
+      }));
+      await this.etcd.put(key, JSON.stringify({ ...endpoint, spec: { ...endpoint.spec, ipNATs } }));
+    }
   }
 
   async stop(): Promise<void> {

@@ -17,6 +17,9 @@ export interface FabricPod {
   readonly address4: string;
   readonly address6: string;
   readonly hostInterface: string;
+  /** CHECK, and DEL; each throws the plugin's error. */
+  readonly check: () => void;
+  readonly remove: () => void;
 }
 
 const plugin = {
@@ -26,11 +29,16 @@ const plugin = {
 const conflist = parseConflist(JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [plugin] }));
 
 export function addFabricPod(on: FabricNode, name: string): FabricPod {
-  const netns = on.node.addPod(name);
+  const sandbox = { containerId: `c-${name}`, netns: on.node.addPod(name), ifname: "eth0" };
   const runner = new Runner({ node: on.node, pluginDirs });
-  const { ips = [], interfaces = [] } = runner.add(conflist, { containerId: `c-${name}`, netns, ifname: "eth0" });
+  const result = runner.add(conflist, sandbox);
+  const { ips = [], interfaces = [] } = result;
   const [address4 = "", address6 = ""] = ips.map(({ address }) => address.replace(/\/.*/, ""));
-  return { on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" };
+  return {
+    ...{ on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" },
+    check: () => void runner.check(conflist, sandbox),
+    remove: () => void runner.del(conflist, sandbox),
+  };
 }
 
 /** The pairs of pods between which a packet gets lost: `<pod> to <address>`. */

@@ -110,7 +110,7 @@ function arrivals(node: Machine, spot: Spot, address: string, after: number, sec
 /** One full segment; with less there was no connection. */
 const leastOctets = 1500;
 
-function tryAsk(
+export function tryAsk(
   node: Machine,
   from: Spot,
   host: string,

@@ -5,8 +5,10 @@ import { NftConflict } from "../../../src/dataplane/errors.ts";
 import { applyNft } from "../../../src/dataplane/nftables/apply.ts";
 import { diffNft } from "../../../src/dataplane/nftables/diff.ts";
 import { removeNft, removeNftTables } from "../../../src/dataplane/nftables/remove.ts";
+import { NftSession } from "../../../src/dataplane/nftables/session.ts";
 import type { NetlinkProtocol, Sys } from "../../../src/host/sys.ts";
 import { tableFamilies } from "../../../src/net/address.ts";
+import { deleteElements } from "../../../src/netlink/nftables/elements.ts";
 import type { NftElements, NftResource, NftTable } from "../../../src/plan/nft.ts";
 import { FakeNft } from "../../lib/fake/nft.ts";
 import { nftSys } from "../../lib/fake/nft-sys.ts";
@@ -46,6 +48,24 @@ describe("applyNft()", () => {
       "chain ip t first is missing",
       "chain ip t second is missing",
     ]);
+  });
+
+  test("writes what a digest covers only into a table that is new or has another digest, and does not compare it", () => {
+    const nft = new FakeNft();
+    const sys = nftSys(nft);
+    const nat = (exclusions: readonly string[]) =>
+      natOutgoing([{ cidr: "10.0.0.0/16", nat: true }], { outgoing: { exclusions } });
+    const exclude = (text: string) => nft.print().includes(text);
+    applyNft(nat(["192.0.2.1"]), owner, sys);
+    expect(exclude("192.0.2.1")).toBe(true);
+    const gone = { key: Uint8Array.of(192, 0, 2, 1) };
+    const session = new NftSession(sys);
+    expect(session.commit([deleteElements({ family: "ip", table: "tortie", set: "excluded" }, [gone])])).toEqual([]);
+    applyNft(nat(["192.0.2.1"]), owner, sys);
+    expect(exclude("192.0.2.1")).toBe(false);
+    expect(diffNft(nat(["192.0.2.1"]), owner, sys)).toEqual([]);
+    applyNft(nat(["192.0.2.2"]), owner, sys);
+    expect(exclude("192.0.2.2")).toBe(true);
   });
 
   test("splits what one message cannot hold", () => {

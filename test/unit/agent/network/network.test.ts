@@ -79,6 +79,7 @@ function begin({ program = join(directory, "tortie-net"), refreshMs = 0 } = {}):
   const { signal } = ending;
   const store = new NetworkStore(datastore, {
     node: "a",
+    settings: {},
     onChange: () => {
       tunnels.poke();
       network.poke();
@@ -87,7 +88,7 @@ function begin({ program = join(directory, "tortie-net"), refreshMs = 0 } = {}):
   });
   const tunnels = new Tunnels(store, { node: "a", transactions: datastore.store, log, signal, hasIpv6: false });
   network = new Network(store, {
-    ...{ node: "a", sys: new FakeSys({ machine }), log, signal, program, settings: {}, usesBgp: false, refreshMs },
+    ...{ node: "a", sys: new FakeSys({ machine }), log, signal, program, usesBgp: false, refreshMs },
     hasIpv6: false,
     onState: (reason) => {
       state = reason;
@@ -186,6 +187,50 @@ test("everything is told again after the refresh interval", async () => {
   await expect
     .poll(() => told().filter(({ plan }) => plan !== undefined).length, { timeout: 15_000 })
     .toBeGreaterThan(2);
+});
+
+/** On an interface that every machine has. */
+function putEndpoint(namespace: string, node: string, externalIP: string): void {
+  const endpoint = object("WorkloadEndpoint", `${node}-k8s-web-eth0`, {
+    ...{ node, orchestrator: "k8s", pod: "web", endpoint: "eth0", interfaceName: "lo" },
+    ipNATs: [{ internalIP: "10.0.1.5", externalIP }],
+  });
+  const stored = { ...endpoint, metadata: { ...endpoint.metadata, namespace } };
+  datastore.memory.objects.set(`WorkloadEndpoint/${namespace}/${node}`, stored);
+}
+
+test("floating IPs are followed while they are enabled, in every namespace, of this node alone", async () => {
+  putEndpoint("one", "a", "198.51.100.1");
+  putEndpoint("two", "a", "198.51.100.2");
+  putEndpoint("one", "b", "198.51.100.3");
+  begin();
+  await inPlace();
+  const floating = () =>
+    told()
+      .flatMap(({ plan, add = [] }) => [...(plan?.resources ?? []), ...add])
+      .filter((one) => one.kind === "nft-elements" && one.set === "floating")
+      .map((one) => (one.kind === "nft-elements" ? one.elements.map(({ key }) => key[0]) : []));
+  expect(floating()).toEqual([]);
+  const configuration = object("FelixConfiguration", "default", { floatingIPs: "Enabled" });
+  await driveAsync(create(configuration), datastore.store);
+  await expect.poll(floating).toEqual([["198.51.100.1", "198.51.100.2"]]);
+  const stored = await driveAsync(read({ kind: "FelixConfiguration", name: "default" }), datastore.store);
+  await driveAsync(update({ ...configuration, ...stored, spec: {} }), datastore.store);
+  await expect
+    .poll(() =>
+      told()
+        .at(-1)
+        ?.remove?.map(({ kind }) => kind),
+    )
+    .toContain("nft-table");
+});
+
+test("tells plugins how packets leave the pools, once that is known", async () => {
+  put("FelixConfiguration", "default", { natOutgoingExclusions: "IPPoolsAndHostIPs" });
+  begin();
+  expect(network.outgoing()).toBeUndefined();
+  await inPlace();
+  expect(network.outgoing()).toEqual({ exclusions: ["127.0.0.1", "192.0.2.2"] });
 });
 
 test("what was put back is logged", async () => {

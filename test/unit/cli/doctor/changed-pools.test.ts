@@ -9,5 +9,5 @@ const digestAlone = {
 } as unknown as FirewallFacts;
 
 test("notesOfChangedPools() tells nothing where no set would change", () => {
-  expect(notesOfChangedPools(digestAlone, [])).toEqual([]);
+  expect(notesOfChangedPools(digestAlone, { pools: [] })).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Cli } from "../../../../src/cli/cli.ts";
-import { checkAgent, gatherAgent, natPools, notesOfAgent } from "../../../../src/cli/doctor/node-agent.ts";
+import { checkAgent, gatherAgent, natFacts, notesOfAgent } from "../../../../src/cli/doctor/node-agent.ts";
 import type { PartFile } from "../../../../src/cli/doctor/parts.ts";
 import { defaultSocket, spoolDirectory } from "../../../../src/node-protocol/messages.ts";
 import { FakeMachine, FakeSys } from "../../../lib/fake/sys.ts";
@@ -36,7 +36,7 @@ describe("the doctor of a node in a cluster", () => {
       { ...common, op: "pools" },
       { ...common, op: "network" },
     ]);
-    expect(natPools([own], facts)).toEqual([own, { ...pool, family: 4 }]);
+    expect(natFacts([own], facts)).toEqual({ pools: [own, { ...pool, family: 4 }], outgoing: undefined });
     expect([checkAgent(facts), notesOfAgent(facts)]).toEqual([[], []]);
   });
 
@@ -65,7 +65,7 @@ describe("the doctor of a node in a cluster", () => {
 
   test("reports an agent that does not answer, and that the tables are not checked", () => {
     const facts = gatherAgent(cli(), ofCluster);
-    expect(natPools([own], facts)).toBeUndefined();
+    expect(natFacts([own], facts)).toBeUndefined();
     expect(checkAgent(facts)).toMatchObject([
       { id: "agent-away", severity: "error", text: expect.stringContaining("tortie-node is not running") },
     ]);
@@ -80,7 +80,7 @@ describe("the doctor of a node in a cluster", () => {
     sys.createFile(`${spoolDirectory}/net:c:eth0:release.json`, "{}", 0o600);
     sys.createFile(`${spoolDirectory}/net:d:eth0:release.json.refused`, "{}", 0o600);
     const facts = gatherAgent(cli(), [partOf({})]);
-    expect(natPools([own], facts)).toEqual([own]);
+    expect(natFacts([own], facts)).toEqual({ pools: [own], outgoing: undefined });
     expect(checkAgent(facts)).toEqual([]);
     expect(notesOfAgent(facts)).toMatchObject([{ text: expect.stringMatching(/^1 request of earlier DELs/) }]);
   });
