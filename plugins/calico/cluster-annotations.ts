@@ -3,7 +3,7 @@
  *
  *     ipAddrsNoIpam           the pod's addresses; the IPAM plugin is not called     needs `feature_control.ip_addrs_no_ipam`
  *     floatingIPs             `ipNATs` of the endpoint; the node agent makes the NAT needs `feature_control.floating_ips`
- *     allowedSourcePrefixes   `allowSpoofedSourcePrefixes` of the endpoint           enforced by Felix
+ *     allowedSourcePrefixes   `allowSpoofedSourcePrefixes` of the endpoint           the node agent checks sources
  *
  * In Kubernetes, the annotations themselves are the record. They are the pod's, and apply to its first interface.
  */

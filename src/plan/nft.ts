@@ -73,6 +73,8 @@ export type NftField =
   | "oifname"
   | "meta mark"
   | "fib daddr type"
+  /** The index of the interface to which the packet's source is routed, or 0 if that is not the one by which the packet came. */
+  | "fib saddr . iif oif"
   | "ct status";
 
 export type NftStatement =

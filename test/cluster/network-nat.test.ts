@@ -138,6 +138,28 @@ describe.skipIf(etcdIsMissing !== undefined)(`NAT of three nodes${etcdIsMissing 
     pods = pods.filter((one) => one !== pod);
   });
 
+  test("a pod sends from its own addresses alone, until the cluster lets it choose", async () => {
+    const [a, b] = [podOn("node-a"), podOn("node-b")];
+    const { node } = a.on;
+    node.sh("ip address add 10.9.0.1/32 dev eth0", { in: a.name });
+    b.on.node.sh(`ip route add 10.9.0.1 via ${a.on.address4}`);
+    const received = () => {
+      const ping = "ping -n -c 1 -W 1 -I 10.9.0.1";
+      const dump = "timeout 2 tcpdump --immediate-mode -nn -c 1 -i eth0 'icmp[0] == 8 and src 10.9.0.1' 2>/dev/null";
+      const dumping = b.on.node.runBeside(["sh", "-c", dump], { in: b.name });
+      node.sh(`sleep 0.5; ${ping} ${b.address4} || ${ping} ${b.address4} || true`, { in: a.name });
+      return dumping.then(({ stdout }) => stdout.includes("10.9.0.1"));
+    };
+    await cluster.changeEndpoint(a, { allowSpoofedSourcePrefixes: ["10.9.0.0/16"] });
+    expect(await received()).toBe(false);
+    await configure({ floatingIPs: "Enabled", workloadSourceSpoofing: "Any" });
+    const allowed = () => node.sh("nft list chain ip tortie_source allowed");
+    await expect.poll(allowed, inTime).toContain(`iifname "${a.hostInterface}" ip saddr 10.9.0.0/16 accept`);
+    expect(await received()).toBe(true);
+    await configure({ floatingIPs: "Enabled" });
+    await expect.poll(allowed, inTime).not.toContain("accept");
+  });
+
   test("disabled again, they go", async () => {
     await setFloating(podOn("node-a"), [external4]);
     routeTo("node-a");

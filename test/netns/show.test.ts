@@ -16,6 +16,8 @@ import { planLocalnet } from "../../plugins/portmap/localnet.ts";
 import { mappedPorts } from "../../plugins/portmap/mapped.ts";
 import { buildExecutable } from "../../scripts/build/executable.ts";
 import { planFloating } from "../../src/agent/network/floating.ts";
+import { networkPoolOf } from "../../src/agent/network/network-pool.ts";
+import { planSourceCheck } from "../../src/agent/network/source-check.ts";
 import { decodePool } from "../../src/ipam/model/pool.ts";
 import type { Plan, Resource } from "../../src/plan/resource.ts";
 import { show } from "../../src/plan/show.ts";
@@ -66,9 +68,19 @@ const portsBy = (backend: string, conditions: readonly string[]) => {
   return parsePortmap({ backend, conditionsV4: conditions, runtimeConfig: { portMappings: [web, dns] } });
 };
 
-function floatingPod(external: string, internal: string) {
-  return { name: "default/web", hostInterface: endpoint.hostInterface, nats: [{ external, internal }] };
+/** A cluster of which a plan of the agent's is made. */
+const around = { settings: { floatingIPs: "Enabled", workloadSourceSpoofing: "Any" } } as const;
+
+function podWith(external: string, internal: string, sources: readonly string[]) {
+  const nats = [{ external, internal }];
+  return { ...around, endpoints: [{ name: "default/web", hostInterface: endpoint.hostInterface, nats, sources }] };
 }
+
+const pools = ["10.0.0.0/16", "fd00:10:244::/64"].flatMap(
+  (cidr) =>
+    networkPoolOf({ apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "p" }, spec: { cidr } }) ??
+    [],
+);
 
 const plans: Readonly<Record<string, readonly Resource[]>> = {
   "an IPv4 endpoint": planEndpoint(endpoint),
@@ -133,9 +145,17 @@ const plans: Readonly<Record<string, readonly Resource[]>> = {
     }),
   ),
   "the tables of floating IPs": [
-    ...planFloating([floatingPod("198.51.100.5", "10.0.0.5")], 4).resources,
-    ...planFloating([floatingPod("2001:db8:5::5", "fd00::5")], 6).resources,
+    ...planFloating(podWith("198.51.100.5", "10.0.0.5", []), 4).resources,
+    ...planFloating(podWith("2001:db8:5::5", "fd00::5", []), 6).resources,
   ].filter((one) => one.kind === "nft-table" || one.kind === "nft-elements"),
+  "the check of pods' sources": ([4, 6] as const)
+    .flatMap((family) =>
+      planSourceCheck(
+        { ...podWith("198.51.100.5", "10.0.0.5", ["10.9.0.0/17", "0.0.0.0/0", "fd09::/48"]), pools },
+        family,
+      ),
+    )
+    .filter((one) => one.kind === "nft-table"),
   "host ports in nftables, with conditions, and route_localnet": [
     ...planEndpoint(endpoint),
     ...mappedPorts(portsBy("nftables", ["ip saddr 203.0.113.0/24"]), targets),

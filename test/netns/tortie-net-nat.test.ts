@@ -2,28 +2,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { natOutgoing } from "../../plugins/calico/nat-outgoing.ts";
 import { floatingScopes, planFloating } from "../../src/agent/network/floating.ts";
-import type { FloatingEndpoint } from "../../src/agent/network/floating-endpoint.ts";
+import type { NetworkEndpoint } from "../../src/agent/network/network-endpoint.ts";
 import type { OutgoingMessage } from "../../src/node-protocol/messages.ts";
 import type { NodePlan, NodeResource, Scope } from "../../src/plan/node-plan.ts";
 import { Node, nodeAddress4, nodeAddress6, outsideAddress4, outsideAddress6 } from "../lib/node/netns.ts";
+import { addPlainPod, type PlainPod } from "../lib/node/plain-pod.ts";
 import { applyPlan, NetServer } from "../lib/node/tortie-net.ts";
 import { answers, ask, serve } from "../lib/node/traffic.ts";
 import { requireBuild } from "../lib/suite.ts";
 
-interface Pod {
-  readonly name: string;
-  readonly link: string;
-  readonly address4: string;
-  readonly address6: string;
-}
-
-const pods: readonly Pod[] = ["one", "two"].map((name, index) => ({
+const pods: readonly PlainPod[] = ["one", "two"].map((name, index) => ({
   name,
   link: `cali${name}`,
   address4: `10.65.0.${index + 5}`,
   address6: `fd65::${index + 5}`,
 }));
-const [one, two] = pods as [Pod, Pod];
+const [one, two] = pods as [PlainPod, PlainPod];
 const external4 = "198.51.100.5";
 const external6 = "2001:db8:5::5";
 const port = 8080;
@@ -33,7 +27,7 @@ let node: Node;
 beforeAll(requireBuild);
 beforeAll(async () => {
   node = await Node.start("node");
-  for (const pod of pods) addPod(pod);
+  for (const pod of pods) addPlainPod(node, pod);
   for (const external of [external4, "198.51.100.6"]) node.sh(`ip route add ${external} via ${nodeAddress4}`, outside);
   node.sh(`ip -6 route add ${external6} via ${nodeAddress6}`, outside);
   for (const { name } of pods) serve(node, name, port);
@@ -42,29 +36,6 @@ beforeAll(async () => {
 afterAll(() => node?.stop());
 
 const outside = { in: "outside" };
-
-/** As the plugins make it. */
-function addPod({ name, link, address4, address6 }: Pod): void {
-  node.addPod(name);
-  node.sh(`
-ip link add ${link} type veth peer name eth0 netns ${name}
-ip -n ${name} address add ${address4}/32 dev eth0
-ip -n ${name} address add ${address6}/128 dev eth0 nodad
-ip -n ${name} link set eth0 up
-ip link set ${link} addrgenmode none address ee:ee:ee:ee:ee:ee
-ip address add fe80::ecee:eeff:feee:eeee/64 dev ${link} nodad
-ip link set ${link} up
-ip -n ${name} route add 169.254.1.1 dev eth0
-ip -n ${name} route add default via 169.254.1.1
-ip -n ${name} -6 route add default via fe80::ecee:eeff:feee:eeee dev eth0
-ip route add ${address4} dev ${link}
-ip -6 route add ${address6} dev ${link}
-echo 1 > /proc/sys/net/ipv4/conf/${link}/proxy_arp
-echo 0 > /proc/sys/net/ipv4/neigh/${link}/proxy_delay
-echo 1 > /proc/sys/net/ipv4/ip_forward
-echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
-`);
-}
 
 const pools = [
   { cidr: "10.65.0.0/16", nat: true },
@@ -85,8 +56,8 @@ function applied(plan: NodePlan) {
   return applied;
 }
 
-const seen4 = (pod: Pod) => ask(node, pod.name, outsideAddress4, port);
-const seen6 = (pod: Pod) => ask(node, pod.name, outsideAddress6, port);
+const seen4 = (pod: PlainPod) => ask(node, pod.name, outsideAddress4, port);
+const seen6 = (pod: PlainPod) => ask(node, pod.name, outsideAddress6, port);
 
 describe("natOutgoing of a cluster", () => {
   test("by the node's address; a repeated plan changes nothing", () => {
@@ -173,19 +144,21 @@ describe("natOutgoing of a cluster", () => {
   });
 });
 
-function floats(...endpoints: readonly FloatingEndpoint[]): readonly NodeResource[] {
-  return ([4, 6] as const).flatMap((family) => planFloating(endpoints, family).resources);
+function floats(...endpoints: readonly NetworkEndpoint[]): readonly NodeResource[] {
+  return ([4, 6] as const).flatMap(
+    (family) => planFloating({ endpoints, settings: { floatingIPs: "Enabled" } }, family).resources,
+  );
 }
 
-function floatingOn({ name, link, address4, address6 }: Pod): FloatingEndpoint {
+function floatingOn({ name, link, address4, address6 }: PlainPod): NetworkEndpoint {
   const nats = [
     { external: external4, internal: address4 },
     { external: external6, internal: address6 },
   ];
-  return { name: `default/${name}`, hostInterface: link, nats };
+  return { name: `default/${name}`, hostInterface: link, nats, sources: [] };
 }
 
-const floatingPlan = (...endpoints: readonly FloatingEndpoint[]): NodePlan => ({
+const floatingPlan = (...endpoints: readonly NetworkEndpoint[]): NodePlan => ({
   resources: floats(...endpoints),
   scopes: [
     { kind: "routes", protocol: 80, table: 254, family: 4 },

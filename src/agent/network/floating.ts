@@ -12,8 +12,9 @@ import { type Family, familyOf, type TableFamily } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import type { NftElement, NftElements, NftStatement, NftTable } from "../../plan/nft.ts";
 import type { NodeResource, Scope } from "../../plan/node-plan.ts";
-import type { FloatingEndpoint } from "./floating-endpoint.ts";
 import { floatingTable, routeProtocol } from "./names.ts";
+import type { NetworkEndpoint } from "./network-endpoint.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
 
 const floating = "floating";
@@ -26,15 +27,15 @@ const snatPriority = 90;
 interface Target {
   readonly external: string;
   readonly internal: string;
-  readonly endpoint: FloatingEndpoint;
+  readonly endpoint: NetworkEndpoint;
 }
 
 /** The lists are in the order of the floating IPs. */
 export function planFloating(
-  endpoints: readonly FloatingEndpoint[],
+  { endpoints, settings }: Pick<Snapshot, "endpoints" | "settings">,
   family: Family,
 ): { readonly resources: readonly NodeResource[]; readonly troubles: readonly Trouble[] } {
-  const { targets, troubles } = targetsOf(endpoints, family);
+  const { targets, troubles } = targetsOf(settings.floatingIPs === "Enabled" ? endpoints : [], family);
   if (targets.length === 0) return { resources: [], troubles };
   const tableFamily = family === 4 ? "ip" : "ip6";
   const routes = targets.map(({ external, endpoint }) => ({
@@ -56,7 +57,7 @@ export function planFloating(
 
 /** Of two pods with one floating IP the one with the lower address has it, as in Calico. */
 function targetsOf(
-  endpoints: readonly FloatingEndpoint[],
+  endpoints: readonly NetworkEndpoint[],
   family: Family,
 ): { readonly targets: readonly Target[]; readonly troubles: readonly Trouble[] } {
   const all = endpoints

@@ -25,6 +25,8 @@ export interface NetworkSettings {
   /** `eth*` for every interface whose name begins so; iptables and Calico write `eth+`. */
   readonly iptablesNATOutgoingInterfaceFilter?: string | undefined;
   readonly floatingIPs?: "Enabled" | "Disabled" | undefined;
+  /** Whether pods may name networks from which they send, beside their addresses. */
+  readonly workloadSourceSpoofing?: "Any" | "Disabled" | undefined;
 }
 
 export const defaultVni = 4096;
@@ -47,6 +49,7 @@ const readers: Readers = {
   natOutgoingAddress: (value) => (typeof value === "string" ? canonicalAddress(value) : undefined),
   iptablesNATOutgoingInterfaceFilter: interfaceFilter,
   floatingIPs: oneOf("Enabled", "Disabled"),
+  workloadSourceSpoofing: oneOf("Any", "Disabled"),
 };
 
 function numberBetween(minimum: number, maximum: number) {

@@ -4,7 +4,7 @@ import type { StoredObject } from "../../store/object.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import { followKept, Kept } from "../datastore/kept.ts";
 import { type BlockFacts, blockFactsOf } from "./block-facts.ts";
-import { type FloatingEndpoint, floatingEndpointOf } from "./floating-endpoint.ts";
+import { type NetworkEndpoint, networkEndpointOf } from "./network-endpoint.ts";
 import { type NetworkNode, networkNodeOf } from "./network-node.ts";
 import { type NetworkPool, networkPoolOf } from "./network-pool.ts";
 import { type NetworkSettings, resolveSettings } from "./network-settings.ts";
@@ -25,7 +25,7 @@ export class NetworkStore {
   readonly #configurations = new Kept<StoredObject>();
   readonly #datastore: AsyncDatastore;
   readonly #options: NetworkStoreOptions;
-  #endpoints: { readonly kept: Kept<FloatingEndpoint>; readonly following: Following } | undefined;
+  #endpoints: { readonly kept: Kept<NetworkEndpoint>; readonly following: Following } | undefined;
 
   constructor(datastore: AsyncDatastore, options: NetworkStoreOptions) {
     this.#datastore = datastore;
@@ -46,17 +46,19 @@ export class NetworkStore {
     });
   }
 
-  /** Only while floating IPs are enabled: a cluster may have many endpoints. A role of an earlier release may not list pods. */
+  /** Only while what they ask for has a meaning: a cluster may have many endpoints. A role of an earlier release may not list pods. */
   #followEndpoints(): void {
-    const isEnabled = this.#configurations.isTold && this.settings.floatingIPs === "Enabled";
+    const { floatingIPs, workloadSourceSpoofing } = this.settings;
+    const hasMeaning = floatingIPs === "Enabled" || workloadSourceSpoofing === "Any";
+    const isEnabled = this.#configurations.isTold && hasMeaning;
     if (isEnabled === (this.#endpoints !== undefined)) return;
     this.#endpoints?.following.close();
     this.#endpoints = undefined;
     if (!isEnabled) return;
     const { node } = this.#options;
-    const kept = new Kept<FloatingEndpoint>();
+    const kept = new Kept<NetworkEndpoint>();
     const options = { ...this.#options, filter: { node }, mayBeAbsent: true };
-    const decode = (object: StoredObject) => floatingEndpointOf(object, node);
+    const decode = (object: StoredObject) => networkEndpointOf(object, node);
     this.#endpoints = { kept, following: followKept(this.#datastore, "WorkloadEndpoint", kept, decode, options) };
   }
 
@@ -84,8 +86,8 @@ export class NetworkStore {
     return resolveSettings(this.#options.settings, this.#configurations.values(), this.#options.node);
   }
 
-  /** This node's endpoints with floating IPs; none unless the settings enable them. */
-  get floating(): readonly FloatingEndpoint[] {
+  /** This node's endpoints that ask for something; none unless the settings give that a meaning. */
+  get endpoints(): readonly NetworkEndpoint[] {
     return this.#endpoints?.kept.values() ?? [];
   }
 }

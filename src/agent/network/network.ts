@@ -153,12 +153,12 @@ export class Network {
 
   #planned(): NetworkPlan {
     const { node, usesBgp, hasIpv6 } = this.#options;
-    const { pools, blocks, nodes, settings, floating } = this.#store;
+    const { pools, blocks, nodes, settings, endpoints } = this.#store;
     const snapshot: Snapshot = {
       ...{ node, pools, blocks, nodes, usesBgp, hasIpv6, settings },
       links: readLocalLinks(),
       // A pod that is being deleted loses its interface first.
-      floating: floating.filter(({ hostInterface }) => hasLink(hostInterface)),
+      endpoints: endpoints.filter(({ hostInterface }) => hasLink(hostInterface)),
     };
     return planNetwork(snapshot, this.#pluginObjects(snapshot));
   }
@@ -190,12 +190,12 @@ export class Network {
     if (event.event === "repaired") {
       const { applied, removed, failures } = event;
       log.warn({ applied, removed, failures }, "another program had changed the network; put back");
-    } else if (isOfUplink(event) || this.#isOfFloating(event)) this.poke();
+    } else if (isOfUplink(event) || this.#isOfEndpoint(event)) this.poke();
   }
 
-  /** The routes of floating IPs lead to interfaces that come and go. */
-  #isOfFloating(event: NetEvent): boolean {
-    return event.event === "link" && this.#store.floating.some(({ hostInterface }) => hostInterface === event.name);
+  /** The plan names only interfaces that exist. */
+  #isOfEndpoint(event: NetEvent): boolean {
+    return event.event === "link" && this.#store.endpoints.some(({ hostInterface }) => hostInterface === event.name);
   }
 
   #setReason(reason: string | undefined): void {

@@ -4,7 +4,7 @@
  *     pools, blocks, nodes ──► destinations ──► routes              ┐
  *     nodes, this node     ──► site ──► tunnel devices, their guard ├──► NodePlan ──► tortie-net
  *     pools, settings      ──► natOutgoing                          │
- *     pods of this node    ──► floating IPs                         ┘
+ *     pods of this node    ──► floating IPs, the check of sources   ┘
  */
 import { hostPrefix } from "../../net/prefix.ts";
 import { mainTable } from "../../plan/describe.ts";
@@ -15,6 +15,7 @@ import { ipipDevice, routeProtocol, vxlanDevices } from "./names.ts";
 import { routesOf } from "./routes.ts";
 import { type Site, viewSite } from "./site.ts";
 import type { PluginObjects, Snapshot } from "./snapshot.ts";
+import { planSourceCheck, sourceScopes } from "./source-check.ts";
 import type { Trouble } from "./trouble.ts";
 import { guardScopes, planTunnelGuard } from "./tunnel-guard.ts";
 import { planVxlan } from "./vxlan.ts";
@@ -37,7 +38,7 @@ export function planNetwork(snapshot: Snapshot, { forwarding, nat }: PluginObjec
     sites.length === 0 || views.some(({ site, troubles: found }) => site === undefined && found.length > 0);
   if (isBlind) return { plan: undefined, mtu: undefined, troubles };
   const routed = sites.map((site) => routesOf(snapshot, site));
-  const floating = families.map((family) => planFloating(snapshot.floating, family));
+  const floating = families.map((family) => planFloating(snapshot, family));
   const resources: readonly NodeResource[] = [
     ...forwarding,
     ...sites.flatMap(planVxlan),
@@ -46,11 +47,18 @@ export function planNetwork(snapshot: Snapshot, { forwarding, nat }: PluginObjec
     ...nat,
     ...sites.flatMap(planTunnelGuard),
     ...floating.flatMap((one) => one.resources),
+    ...families.flatMap((family) => planSourceCheck(snapshot, family)),
   ];
   return {
     plan: {
       resources,
-      scopes: [...scopesOf(families), ...guardScopes(families), ...floatingScopes(families), ...natScopes(nat)],
+      scopes: [
+        ...scopesOf(families),
+        ...guardScopes(families),
+        ...floatingScopes(families),
+        ...sourceScopes(families),
+        ...natScopes(nat),
+      ],
     },
     mtu: podMtu(snapshot, sites),
     troubles: [...troubles, ...[...routed, ...floating].flatMap((one) => one.troubles)],

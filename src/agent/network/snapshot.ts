@@ -2,7 +2,7 @@
 import type { NftResource } from "../../plan/nft.ts";
 import type { Sysctl } from "../../plan/resource.ts";
 import type { BlockFacts } from "./block-facts.ts";
-import type { FloatingEndpoint } from "./floating-endpoint.ts";
+import type { NetworkEndpoint } from "./network-endpoint.ts";
 import type { NetworkNode } from "./network-node.ts";
 import type { NetworkPool } from "./network-pool.ts";
 import type { NetworkSettings } from "./network-settings.ts";
@@ -25,8 +25,8 @@ export interface Snapshot {
   readonly nodes: ReadonlyMap<string, NetworkNode>;
   readonly links: readonly LocalLink[];
   readonly settings: NetworkSettings;
-  /** This node's pods with floating IPs, whose host interfaces exist; none unless the settings enable them. */
-  readonly floating: readonly FloatingEndpoint[];
+  /** This node's, whose host interfaces exist; none unless the settings give them a meaning. */
+  readonly endpoints: readonly NetworkEndpoint[];
   /** Whether BGP carries the routes of pools without encapsulation, unless the settings say otherwise. */
   readonly usesBgp: boolean;
   /** Whether there is a network for IPv6. */

@@ -236,6 +236,7 @@ function networkOf(settings: Settings): NetworkRole | undefined {
       natOutgoingAddress: settings.FELIX_NATOUTGOINGADDRESS,
       iptablesNATOutgoingInterfaceFilter: settings.FELIX_IPTABLESNATOUTGOINGINTERFACEFILTER,
       floatingIPs: settings.FELIX_FLOATINGIPS,
+      workloadSourceSpoofing: settings.FELIX_WORKLOADSOURCESPOOFING,
     },
     usesBgp: backend === "bird",
     hasIpv6: settings.FELIX_IPV6SUPPORT ?? true,

@@ -21,6 +21,7 @@ import {
   ports,
   routerId,
   selector,
+  spoofing,
   text,
   yesOrNo,
 } from "./values.ts";
@@ -115,6 +116,9 @@ const network = {
     "interface by which packets leave that are translated; `eth+`: all whose names begin so; default: any",
   ),
   FELIX_FLOATINGIPS: enabled.describe("`Enabled`: lead floating IPs to their pods; default `Disabled`"),
+  FELIX_WORKLOADSOURCESPOOFING: spoofing.describe(
+    "`Any`: pods may send from the networks of their annotation `allowedSourcePrefixes`; default `Disabled`: from their addresses alone",
+  ),
   FELIX_ROUTEREFRESHINTERVAL: numberBetween(0, 86_400, "seconds").describe(
     "how often everything is compared with the kernel, in seconds; 0: only what changes; default 90",
   ),

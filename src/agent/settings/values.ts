@@ -28,6 +28,7 @@ export const clusterRoutes = z.enum(["Enabled", "EnabledIPIPOnly", "Disabled"], 
 
 export const natExclusions = z.enum(["IPPoolsOnly", "IPPoolsAndHostIPs"], "IPPoolsOnly or IPPoolsAndHostIPs");
 export const enabled = z.enum(["Enabled", "Disabled"], "Enabled or Disabled");
+export const spoofing = z.enum(["Any", "Disabled"], "Any or Disabled");
 export const ports = read(portRange, "a port or a range of ports such as 32768:65000");
 export const address = read(canonicalAddress, "an IP address");
 export const outInterface = read(interfaceFilter, "the name of an interface, or the beginning of names and +");

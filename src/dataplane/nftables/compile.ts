@@ -134,6 +134,8 @@ function loadOf(field: NftField, to: Register): Expression {
       return { load: "mark", to };
     case "fib daddr type":
       return { routeType: "destination", to };
+    case "fib saddr . iif oif":
+      return { reverseRoute: "source", to };
     case "ct status":
       return { conntrack: "status", to };
     default:
@@ -159,6 +161,7 @@ function compileMatch(field: NftField, negate: boolean, value: string): readonly
     case "oifname":
       return [load, compare(interfaceName(value))];
     case "meta mark":
+    case "fib saddr . iif oif":
       return [load, compare(hostWord(Number(value)))];
     case "fib daddr type":
       return [load, compare(hostWord(RTN_LOCAL))];

@@ -24,6 +24,8 @@ export type Expression =
       readonly to: Register;
     }
   | { readonly routeType: "destination"; readonly to: Register }
+  /** The index of the interface to which the source is routed; 0: not that of the packet. */
+  | { readonly reverseRoute: "source"; readonly to: Register }
   | { readonly conntrack: "status"; readonly to: Register }
   /** `register = register & mask`. */
   | { readonly and: Uint8Array; readonly register: Register }
@@ -63,8 +65,11 @@ const NFT_JUMP = -3;
 const NFT_RANGE_NEQ = 1;
 const NFT_LOOKUP_F_INV = 1;
 const NFT_CT_STATUS = 2;
+const NFT_FIB_RESULT_OIF = 1;
 const NFT_FIB_RESULT_ADDRTYPE = 3;
+const NFTA_FIB_F_SADDR = 1;
 const NFTA_FIB_F_DADDR = 2;
+const NFTA_FIB_F_IIF = 8;
 const NF_NAT_RANGE_PROTO_SPECIFIED = 2;
 const natTypes = { snat: 0, dnat: 1 } as const;
 
@@ -118,6 +123,11 @@ function instruction(expression: Expression): readonly [string, (writer: Attribu
       "fib",
       (writer) => writer.be32(3, NFTA_FIB_F_DADDR).be32(2, NFT_FIB_RESULT_ADDRTYPE).be32(1, expression.to),
     ];
+  }
+  if ("reverseRoute" in expression) {
+    const flags = NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF;
+    // NFTA_FIB_DREG, _RESULT, _FLAGS
+    return ["fib", (writer) => writer.be32(3, flags).be32(2, NFT_FIB_RESULT_OIF).be32(1, expression.to)];
   }
   if ("conntrack" in expression) {
     // NFTA_CT_KEY, NFTA_CT_DREG

@@ -49,20 +49,22 @@ export class EtcdFabric {
     await this.etcd.put(`${resources}/felixconfigurations/${name}`, JSON.stringify(object));
   }
 
-  /** Replaces the floating IPs of a pod's endpoint, as another program than its plugin does. */
-  async setFloating({ on, hostInterface, address4, address6 }: FabricPod, externals: readonly string[]): Promise<void> {
+  /** Changes fields of a pod's endpoint, as another program than its plugin does. */
+  async changeEndpoint({ on, hostInterface }: FabricPod, changes: object): Promise<void> {
     for (const [key, value] of Object.entries(await this.etcd.dump(`${resources}/workloadendpoints/`))) {
       const endpoint = JSON.parse(value) as {
         readonly spec: { readonly interfaceName: string; readonly node: string };
       };
       const { interfaceName, node } = endpoint.spec;
       if (interfaceName !== hostInterface || node !== on.name) continue;
-      const ipNATs = externals.map((externalIP) => ({
-        externalIP,
-        internalIP: externalIP.includes(":") ? address6 : address4,
-      }));
-      await this.etcd.put(key, JSON.stringify({ ...endpoint, spec: { ...endpoint.spec, ipNATs } }));
+      await this.etcd.put(key, JSON.stringify({ ...endpoint, spec: { ...endpoint.spec, ...changes } }));
     }
+  }
+
+  async setFloating(pod: FabricPod, externals: readonly string[]): Promise<void> {
+    const internalFor = (externalIP: string) => (externalIP.includes(":") ? pod.address6 : pod.address4);
+    const ipNATs = externals.map((externalIP) => ({ externalIP, internalIP: internalFor(externalIP) }));
+    await this.changeEndpoint(pod, { ipNATs });
   }
 
   async stop(): Promise<void> {

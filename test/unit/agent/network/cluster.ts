@@ -30,7 +30,7 @@ export function snapshotOf(
     nodes: new Map(nodes.map((one) => [one.metadata.name, networkNodeOf(one)])),
     links,
     settings: {},
-    floating: [],
+    endpoints: [],
     usesBgp: false,
     hasIpv6: true,
     ...more,

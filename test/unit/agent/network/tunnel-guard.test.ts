@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { tunnelTable } from "../../../../src/agent/network/names.ts";
+import type { NftResource } from "../../../../src/plan/nft.ts";
 import { nftCommands } from "../../../../src/plan/show-nft.ts";
 import { block, object, planned, snapshotOf } from "./cluster.ts";
 
@@ -16,7 +18,11 @@ function guardOf(pool: object, tunnel: object, more: object = {}) {
   const { plan } = planned(
     snapshotOf({ pools, blocks: [block("192.168.0.0/26", "a")], nodes }, "a", [uplink], { hasIpv6: false }),
   );
-  const guard = (plan?.resources ?? []).filter((one) => one.kind === "nft-table" || one.kind === "nft-elements");
+  const guard = (plan?.resources ?? []).filter(
+    (one): one is NftResource =>
+      (one.kind === "nft-table" && one.name === tunnelTable) ||
+      (one.kind === "nft-elements" && one.table === tunnelTable),
+  );
   return { commands: nftCommands(guard, "tortie:none"), scopes: plan?.scopes };
 }
 
