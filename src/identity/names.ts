@@ -13,3 +13,7 @@ export const ownerPrefix = "tortie:";
 export const hostInterfacePrefix = "cali";
 /** The reference bandwidth plugin's prefix of ifb links. */
 export const ifbPrefix = "bwp";
+/** Calico's VXLAN devices, by address family. */
+export const vxlanDevices: Readonly<Record<4 | 6, string>> = { 4: "vxlan.calico", 6: "vxlan-v6.calico" };
+/** The IPIP device, which the kernel's module makes. */
+export const ipipDevice = "tunl0";

@@ -1,10 +1,5 @@
 /** Persistent names of a node's network, mostly Calico's, so that a node can change between its agent and this one. Never change them. */
-import type { Family } from "../../net/address.ts";
 
-/** The VXLAN devices. */
-export const vxlanDevices: Readonly<Record<Family, string>> = { 4: "vxlan.calico", 6: "vxlan-v6.calico" };
-/** The IPIP device, which the kernel's module makes. */
-export const ipipDevice = "tunl0";
 /** The table of nf_tables that guards the tunnels; ours. */
 export const tunnelTable = "tortie_tunnel";
 /** The table of nf_tables of floating IPs; ours. */

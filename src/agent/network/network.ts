@@ -8,9 +8,11 @@
  *
  * **Nothing is planned before everything was listed once**, so that the start of an agent changes no route. While the datastore is away, the plan stays.
  */
+
 import { natOutgoing } from "../../../plugins/calico/nat-outgoing.ts";
 import { CoreError } from "../../errors/core-error.ts";
 import type { Sys } from "../../host/sys.ts";
+import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { NetEvent, Report } from "../../net-protocol/messages.ts";
 import type { OutgoingMessage } from "../../node-protocol/messages.ts";
@@ -20,7 +22,6 @@ import type { AgentLog } from "../start/start-node.ts";
 import { maxTimerMs, Turns } from "../turns.ts";
 import { hasLink, readLocalLinks } from "./local-links.ts";
 import { writeMtu } from "./mtu-file.ts";
-import { ipipDevice, vxlanDevices } from "./names.ts";
 import { NetProcess } from "./net-process.ts";
 import type { NetworkStore } from "./network-store.ts";
 import { outgoingOf } from "./outgoing.ts";

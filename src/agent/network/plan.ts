@@ -6,12 +6,13 @@
  *     pools, settings      ──► natOutgoing                          │
  *     pods of this node    ──► floating IPs, the check of sources   ┘
  */
+import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import { mainTable } from "../../plan/describe.ts";
 import type { NodePlan, NodeResource, Scope } from "../../plan/node-plan.ts";
 import { floatingScopes, planFloating } from "./floating.ts";
 import { type TunnelKind, tunnelMtu } from "./mtu.ts";
-import { ipipDevice, routeProtocol, vxlanDevices } from "./names.ts";
+import { routeProtocol } from "./names.ts";
 import { routesOf } from "./routes.ts";
 import { type Site, viewSite } from "./site.ts";
 import type { PluginObjects, Snapshot } from "./snapshot.ts";

@@ -1,9 +1,9 @@
 /** The network of one address family as this node sees it: its uplink, its peers, and its tunnel devices. */
+import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { needsEvaluation } from "../../ipam/model/labels.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import { tunnelMtu } from "./mtu.ts";
-import { ipipDevice, vxlanDevices } from "./names.ts";
 import type { NetworkNode } from "./network-node.ts";
 import type { Encapsulation, NetworkPool } from "./network-pool.ts";
 import { defaultVni, defaultVxlanPort, isChecksumOffloadBroken } from "./network-settings.ts";

@@ -21,6 +21,8 @@ import { checkReach, describeReach } from "./reach/reach.ts";
 import { checkReadiness, type ReadinessFact } from "./readiness.ts";
 import { type Trace, type TraceSources, tracesOf } from "./sandboxes.ts";
 import { checkState, type StateFacts } from "./state.ts";
+import { checkTunnels } from "./tunnels/check.ts";
+import type { TunnelFacts } from "./tunnels/facts.ts";
 
 /** Facts that do not change during a run. */
 export interface StaticFacts {
@@ -35,6 +37,7 @@ export interface ChangingFacts extends TraceSources {
   readonly state: StateFacts;
   readonly agent: AgentFacts;
   readonly reach: ReachFacts;
+  readonly tunnels: TunnelFacts;
   readonly checks: CheckFacts;
   /** The problems of the report that a command can repair. */
   readonly repairable: ReadonlySet<Problem>;
@@ -100,6 +103,7 @@ export function diagnoseChanging(tools: StaticFacts, moving: ChangingFacts, grac
       (finding) => !isOfNode(finding, tools),
     ),
     ...checkReach(reach, snapshot.pools),
+    ...checkTunnels(moving.tunnels, moving.agent, reach),
   ];
   return {
     findings,

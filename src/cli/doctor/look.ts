@@ -20,10 +20,11 @@ import { gatherLocks, type LockFacts, watchLocks } from "./locks.ts";
 import { gatherNetworks, type NetworkFacts, networksIn, ourNetworks, typesOf } from "./networks.ts";
 import { gatherAgent, natFacts } from "./node-agent.ts";
 import { gatherParts } from "./parts.ts";
-import { gatherReach } from "./reach/gather.ts";
+import { gatherReach, servicesIn } from "./reach/gather.ts";
 import { repairableProblems } from "./repairable.ts";
 import { gatherRecords, tracesOf } from "./sandboxes.ts";
 import { gatherState } from "./state.ts";
+import { gatherTunnels } from "./tunnels/gather.ts";
 
 export interface DiagnosisOptions {
   readonly confDir: string;
@@ -103,7 +104,8 @@ export async function gatherChanging(
     brokenNat: shared.families,
     probe: where.probe,
   });
-  return { ...seen, agent, checks, reach };
+  const tunnels = await gatherTunnels(cli, { services: servicesIn(facts.processes), probe: where.probe });
+  return { ...seen, agent, checks, reach, tunnels };
 }
 
 /** By owner. */

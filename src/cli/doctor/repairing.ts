@@ -97,6 +97,7 @@ export function checkCall(trace: Trace, member: Member, netns: string, tools: To
     // Checks only what every attachment has: the network's MTU may have changed since.
     ipam,
     include_default_routes: main?.include_default_routes ?? false,
+    ...only(main ?? {}, keysOfDatastore),
     prevResult: {
       cniVersion: "1.0.0",
       interfaces,
@@ -107,6 +108,9 @@ export function checkCall(trace: Trace, member: Member, netns: string, tools: To
   const call = callOf("CHECK", { type: "calico", document }, trace, tools);
   return call && { ...call, netns, args: member.args };
 }
+
+/** Which datastore has the pools, and whether the addresses are from IPAM. */
+const keysOfDatastore = ["datastore_type", "nodename", "policy", "feature_control"];
 
 /** The current address: a later plugin of the chain may have changed it. */
 function macOf({ record, peer }: Pick<Trace, "record" | "peer">): string | undefined {
@@ -162,7 +166,11 @@ function confOf(type: PluginName, { attachment: { network }, parts }: Trace, too
 const keysOfDel = ["cniVersion", "name", "type", "ipam", "ipam_lock_file", "backend", "log_level", "log_file_path"];
 
 function forDel(document: PluginConf["document"]): PluginConf["document"] {
-  return Object.fromEntries(Object.entries(document).filter(([key]) => keysOfDel.includes(key)));
+  return only(document, keysOfDel);
+}
+
+function only(document: PluginConf["document"], keys: readonly string[]): PluginConf["document"] {
+  return Object.fromEntries(Object.entries(document).filter(([key]) => keys.includes(key)));
 }
 
 function callOf(

@@ -26,7 +26,9 @@ const plugin = {
   ...{ type: "calico", datastore_type: "etcdv3" },
   ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
 };
-const conflist = parseConflist(JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [plugin] }));
+/** Of these pods. */
+export const fabricConflist = JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [plugin] });
+const conflist = parseConflist(fabricConflist);
 
 export function addFabricPod(on: FabricNode, name: string): FabricPod {
   const sandbox = { containerId: `c-${name}`, netns: on.node.addPod(name), ifname: "eth0" };

@@ -197,7 +197,7 @@ const managers: Readonly<Record<string, string>> = {
   "kube-router": "kube-router",
 };
 
-function servicesIn(processes: readonly Process[]): readonly string[] {
+export function servicesIn(processes: readonly Process[]): readonly string[] {
   return [...new Set(processes.flatMap(({ name }) => managers[name] ?? []))];
 }
 

@@ -14,6 +14,7 @@ import { type Network, ourNames } from "../../../../src/cli/doctor/networks.ts";
 import { noAgent } from "../../../../src/cli/doctor/node-agent.ts";
 import { noReachFacts } from "../../../../src/cli/doctor/reach/facts.ts";
 import type { ReadinessFact } from "../../../../src/cli/doctor/readiness.ts";
+import { noTunnels } from "../../../../src/cli/doctor/tunnels/facts.ts";
 import type { IpLink } from "../../../../src/cli/node/iproute.ts";
 import { endpointDirectory } from "../../../../src/endpoint/endpoint.ts";
 import { type Attachment, attachmentKey, ownerOf } from "../../../../src/identity/attachment.ts";
@@ -270,6 +271,7 @@ function movingOf({ pods }: NodeModel, graceSeconds: number): ChangingFacts {
     },
     state: { runFileSystem: "tmpfs", files: [] },
     reach: noReachFacts,
+    tunnels: noTunnels,
     agent: noAgent,
     checks: {
       byOwner: new Map(
