@@ -36,7 +36,7 @@ import type { NodeAddresses } from "./start/node-address.ts";
 import { tellNetworkState } from "./start/node-condition.ts";
 import { keepNode } from "./start/node-object.ts";
 import { determineNodename, writeNodename } from "./start/nodename.ts";
-import { type AgentLog, startNode, waitForDatastore } from "./start/start-node.ts";
+import { type AgentLog, followAddresses, startNode, waitForDatastore } from "./start/start-node.ts";
 
 /** How long requests in progress may take when the agent ends. */
 const drainMs = 10_000;
@@ -64,6 +64,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     await waitForDatastore({ datastore, log }, settings.waitsForDatastore, signal);
     const facts = { interfaces: readInterfaces, sourceTo };
     const addresses = await startNode(node, settings, { datastore, facts, around: poolContext(), log });
+    const followed = followAddresses(node, settings, { datastore, facts, log, signal, addresses });
     const watch = follow(datastore, { health, metrics, log, signal });
     const adds = new Adds();
     const ownNode = settings.nodenameFromRequest ? undefined : node;
@@ -71,7 +72,10 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const records = ownNode === undefined ? undefined : new Records(sys);
     const network =
       settings.network &&
-      beginNetwork(settings.network, { node, datastore, transactions, sys, health, metrics, log, signal });
+      beginNetwork(settings.network, {
+        ...{ node, datastore, transactions, sys, health, metrics, log, signal },
+        onUplink: () => followed?.poke(),
+      });
     const bgp = settings.bgp && beginBgp(settings.bgp, { node, datastore, health, metrics, log, signal });
     if (bgp !== undefined) ends.push(() => bgp.close());
     const answerer: Answerer = {
@@ -90,7 +94,8 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     };
     const spool = followSpool(answerer, { sys, metrics, log, signal });
     if (records !== undefined) {
-      const around = { node, addresses, datastore, transactions, records, heldBack: watch.heldBack, metrics };
+      const current = () => followed?.current ?? addresses;
+      const around = { node, addresses: current, datastore, transactions, records, heldBack: watch.heldBack, metrics };
       followLeaks(settings, answerer, { ...around, sys, log, signal });
     }
     const socket = await servePlugins(settings.socket, metrics, answerer);
@@ -171,8 +176,8 @@ function followSpool(
 interface LeakContext
   extends AgentHost,
     Pick<LeaksOptions, "node" | "datastore" | "transactions" | "records" | "heldBack"> {
-  /** As they were recorded at the start. */
-  readonly addresses: NodeAddresses;
+  /** As they are recorded. */
+  readonly addresses: () => NodeAddresses;
   readonly metrics: Metrics;
 }
 
@@ -180,7 +185,7 @@ function followLeaks({ cluster, leakGraceSeconds }: AgentSettings, { queue }: An
   const { node, addresses, datastore, signal } = context;
   const isKubernetes = cluster.type === "kubernetes";
   // In Kubernetes the Node is the kubelet's.
-  const keep = async () => void (isKubernetes || (await datastore.transact(() => keepNode(node, addresses))));
+  const keep = async () => void (isKubernetes || (await datastore.transact(() => keepNode(node, addresses()))));
   new Leaks({ ...context, isKubernetes, queue, graceSeconds: leakGraceSeconds, keepNode: keep }).follow(signal);
 }
 

@@ -1,5 +1,6 @@
 /** The network of two nodes over a real kube-apiserver, with the rights of `conf-examples/kubernetes/rbac.yaml` and no others. */
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { vxlanMacOf } from "../../src/agent/network/network-node.ts";
 import { Agent } from "../lib/cluster/agent.ts";
@@ -27,6 +28,7 @@ interface Resource<Spec = unknown> {
 describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot ? `: ${whyNot}` : ""}`, () => {
   let api: KubeApiserver;
   let fabric: Fabric;
+  let far: string;
   const agents: Agent[] = [];
 
   beforeAll(async () => {
@@ -90,7 +92,7 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
       });
     }
     await addPod("node-a", "one");
-    const far = await addPod("node-b", "two");
+    far = await addPod("node-b", "two");
     const ping = () => fabric.named("node-a").node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
     await expect.poll(ping, { timeout: 20_000 }).toBe(0);
   });
@@ -106,6 +108,24 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     await expect.poll(device, { timeout: 10_000 }).toContain("vxlan id 4097");
     expect(device()).toContain("mtu 1400");
     await expect.poll(() => node.sh("cat /var/lib/calico/mtu")).toBe("1400");
+  });
+
+  test("while the API server does not answer, everything stays, and what somebody deletes comes back", async () => {
+    const { node } = fabric.named("node-a");
+    const routes = () => node.sh("ip route show dev vxlan.calico; ip route show proto 80");
+    const ping = () => node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
+    await expect.poll(ping, { timeout: 10_000 }).toBe(0);
+    const before = routes();
+    api.signal("SIGSTOP");
+    try {
+      await sleep(8000);
+      expect([routes(), ping()]).toEqual([before, 0]);
+      node.sh(`ip route del ${before.split(" ")[0]}; ip link set vxlan.calico down`);
+      await expect.poll(routes, { timeout: 10_000 }).toBe(before);
+      await expect.poll(ping, { timeout: 10_000 }).toBe(0);
+    } finally {
+      api.signal("SIGCONT");
+    }
   });
 
   test("floating IPs follow the annotation of a pod that runs", async () => {

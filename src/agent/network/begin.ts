@@ -21,11 +21,13 @@ export interface NetworkContext {
   readonly metrics: Metrics;
   readonly log: AgentLog;
   readonly signal: AbortSignal;
+  /** An interface changed that may have this node's address. */
+  readonly onUplink: () => void;
 }
 
 /** Ends with the signal; routes and devices stay. */
 export function beginNetwork(role: NetworkRole, context: NetworkContext): Network {
-  const { node, datastore, transactions, sys, health, metrics, log, signal } = context;
+  const { node, datastore, transactions, sys, health, metrics, log, signal, onUplink } = context;
   const store = new NetworkStore(datastore, {
     node,
     settings: role.settings,
@@ -38,7 +40,7 @@ export function beginNetwork(role: NetworkRole, context: NetworkContext): Networ
   const tunnels = new Tunnels(store, { node, transactions, log, signal, hasIpv6: role.hasIpv6 });
   const network = new Network(store, {
     ...role,
-    ...{ node, sys, log, signal },
+    ...{ node, sys, log, signal, onUplink },
     onState: (reason) => health.set("network", reason),
   });
   const help = "What is wrong with the routes to other nodes: the number of reasons.";

@@ -41,6 +41,8 @@ export interface NetworkOptions {
   readonly hasIpv6: boolean;
   /** How often the whole plan is compared with the kernel; 0: only when something changes. */
   readonly refreshMs: number;
+  /** An interface changed that may have this node's address. */
+  readonly onUplink?: () => void;
   /** Why the network is not as it should be; `undefined`: it is. */
   readonly onState: (reason: string | undefined) => void;
 }
@@ -191,7 +193,10 @@ export class Network {
     if (event.event === "repaired") {
       const { applied, removed, failures } = event;
       log.warn({ applied, removed, failures }, "another program had changed the network; put back");
-    } else if (isOfUplink(event) || this.#isOfEndpoint(event)) this.poke();
+    } else if (isOfUplink(event)) {
+      this.#options.onUplink?.();
+      this.poke();
+    } else if (this.#isOfEndpoint(event)) this.poke();
   }
 
   /** The plan names only interfaces that exist. */

@@ -12,7 +12,6 @@ export const refusedSettings: Readonly<Record<string, Refused>> = {
   CALICO_MANAGE_CNI: { accepts: no, reason: "it writes no kubeconfig for plugins" },
   CALICO_DISABLE_FILE_LOGGING: { accepts: /^true$/i, reason: "it logs to its standard output alone" },
   CALICO_K8S_NODE_REF: { reason: "it finds the node's Kubernetes Node by NODENAME" },
-  AUTODETECT_POLL_INTERVAL: { reason: "it detects addresses when it starts, and not again" },
   FELIX_WIREGUARDENABLED: { accepts: no, reason: "it encrypts nothing" },
   FELIX_WIREGUARDENABLEDV6: { accepts: no, reason: "it encrypts nothing" },
   FELIX_BPFENABLED: { accepts: no, reason: "it has no eBPF dataplane" },

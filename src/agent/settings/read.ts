@@ -23,6 +23,8 @@ export interface AgentSettings {
   readonly nodenameFromRequest: boolean;
   readonly socket: string;
   readonly addresses: Readonly<Record<Family, OwnAddress>>;
+  /** How often addresses are detected again; 0: only when an interface changes. */
+  readonly detectionIntervalMs: number;
   /** Whether to record addresses in the Node: Calico records none if another program manages the routes. */
   readonly recordsAddresses: boolean;
   /** Whether to reject an address that another Node has. */
@@ -199,6 +201,7 @@ function agentSettings(settings: Settings, cluster: ClusterSettings): AgentSetti
       4: { wanted: settings.IP ?? "unset", method: settings.IP_AUTODETECTION_METHOD ?? firstFound },
       6: { wanted: settings.IP6 ?? "unset", method: settings.IP6_AUTODETECTION_METHOD ?? firstFound },
     },
+    detectionIntervalMs: settings.AUTODETECT_POLL_INTERVAL ?? 60_000,
     recordsAddresses: settings.CALICO_NETWORKING_BACKEND !== "none",
     asNumber: settings.AS,
     checksAddresses: settings.DISABLE_NODE_IP_CHECK !== true,

@@ -5,6 +5,7 @@ import {
   address,
   backend,
   clusterRoutes,
+  duration,
   enabled,
   encapsulation,
   logLevel,
@@ -60,6 +61,9 @@ const node = {
     "`first-found`, `can-reach=HOST`, `interface=REGEX,…`, `skip-interface=REGEX,…`, `cidr=CIDR,…` or `kubernetes-internal-ip`; default `first-found`",
   ),
   IP6_AUTODETECTION_METHOD: method.describe("the same for IPv6"),
+  AUTODETECT_POLL_INTERVAL: duration.describe(
+    "how often addresses are detected again, such as `90s` or `5m`; 0: only when an interface changes; default 60s",
+  ),
   AS: asNumber.describe(
     "this node's AS number for BGP, which is recorded in its Node; default: what the Node has, else that of the BGPConfiguration",
   ),

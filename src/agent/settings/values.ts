@@ -50,6 +50,20 @@ function isRouterId(value: string): boolean {
   return address !== undefined && familyOf(address) === 4 && address !== "0.0.0.0";
 }
 
+const seconds = { h: 3600, m: 60, s: 1 } as const;
+const durationForm = /^(?:0|(?:\d+[hms])+)$/;
+
+/** As Go writes it, in whole seconds: `1m30s`. Becomes milliseconds, at most a day. */
+export const duration = z
+  .string()
+  .refine((value) => durationForm.test(value) && msOf(value) <= 86_400_000, "a duration such as 90s or 5m, at most 24h")
+  .transform(msOf);
+
+function msOf(value: string): number {
+  const parts = [...value.matchAll(/(\d+)([hms])/g)];
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * seconds[unit as keyof typeof seconds] * 1000, 0);
+}
+
 export const port = numberBetween(1, 65535, "a port");
 
 export function numberBetween(minimum: number, maximum: number, what = "a number") {

@@ -13,6 +13,7 @@ import { StoreError } from "../../store/store-error.ts";
 import { driveAsync, read } from "../../store/transaction.ts";
 import type { AgentSettings } from "../settings/read.ts";
 import { clusterKey, recordCluster } from "./cluster-information.ts";
+import { FollowedAddresses } from "./follow-addresses.ts";
 import { type NodeAddresses, type NodeFacts, ownAddresses } from "./node-address.ts";
 import { checkAddresses, recordNode } from "./node-object.ts";
 import { makeDefaultPools } from "./pools.ts";
@@ -69,15 +70,52 @@ async function record(name: string, settings: AgentSettings, context: StartConte
   return addresses;
 }
 
-async function findAddresses(
+/** Detects the node's addresses again as long as it runs. Those of several nodes, or of a network that another program makes, are not the agent's. */
+export function followAddresses(
   name: string,
-  { addresses: wanted, checksAddresses }: AgentSettings,
-  { datastore, facts }: StartContext,
-): Promise<NodeAddresses> {
-  const node = await driveAsync(read({ kind: "Node", name }), datastore.store);
-  const addresses = await ownAddresses(wanted, node, facts);
-  if (checksAddresses) await driveAsync(checkAddresses(name, addresses), datastore.store);
+  settings: AgentSettings,
+  { datastore, facts, log, signal, addresses }: FollowContext,
+): FollowedAddresses | undefined {
+  if (settings.nodenameFromRequest || !settings.recordsAddresses) return undefined;
+  return new FollowedAddresses({
+    ...{ addresses, log, signal },
+    intervalMs: settings.detectionIntervalMs,
+    detect: () => detect(name, settings, { datastore, facts }),
+    async record(changed) {
+      await requireOwn(name, changed, settings, datastore);
+      await datastore.transact(() => recordNode(name, changed, undefined));
+    },
+  });
+}
+
+interface FollowContext extends Pick<StartContext, "datastore" | "facts" | "log"> {
+  readonly signal: AbortSignal;
+  /** As they were recorded at the start. */
+  readonly addresses: NodeAddresses;
+}
+
+async function findAddresses(name: string, settings: AgentSettings, context: StartContext): Promise<NodeAddresses> {
+  const addresses = await detect(name, settings, context);
+  await requireOwn(name, addresses, settings, context.datastore);
   return addresses;
+}
+
+/** From the settings, from the Node, or detected. */
+async function detect(
+  name: string,
+  { addresses: wanted }: AgentSettings,
+  { datastore, facts }: Pick<StartContext, "datastore" | "facts">,
+): Promise<NodeAddresses> {
+  return ownAddresses(wanted, await driveAsync(read({ kind: "Node", name }), datastore.store), facts);
+}
+
+async function requireOwn(
+  name: string,
+  addresses: NodeAddresses,
+  { checksAddresses }: AgentSettings,
+  datastore: AsyncDatastore,
+): Promise<void> {
+  if (checksAddresses) await driveAsync(checkAddresses(name, addresses), datastore.store);
 }
 
 async function makePools({ pools }: AgentSettings, { datastore, around, log }: StartContext): Promise<void> {
