@@ -16,6 +16,7 @@ char image_end[1];
 /* No image is being written. */
 bool image_heap_in_use;
 void *image_heap_allocate(size_t size) { abort(); (void)size; }
+size_t image_heap_size(const void *block) { abort(); (void)block; return 0; }
 void image_heap_release(void *block) { abort(); (void)block; }
 _Noreturn void die(const char *message, const char *details) { abort(); (void)message, (void)details; }
 /* Nothing is frozen: all blocks belong to this process. */
