@@ -65,11 +65,13 @@ function assign(request: AddRequest<IpamConf>, context: Context, details: CallDe
   const known = conf.gateways.length === 0 ? [] : (ask(sys, { op: "pools", nodename: node }).pools ?? []);
   const reserved = reservedAddresses(known, conf.gateways);
   context.record();
-  const answer = ask(sys, { op: "assign", ...workload, wanted: requests.wanted, addresses, reserved });
+  const { confirmsLater } = details;
+  const answer = ask(sys, { op: "assign", ...workload, wanted: requests.wanted, addresses, reserved, confirmsLater });
   const { addresses: assigned = [], pools = [], isNew } = answer;
   // Addresses that the attachment held before must stay.
   if (isNew)
     context.undo("assignment of addresses", () => void askOrSpool(sys, attachment, { op: "release", ...workload }));
+  if (answer.isUnconfirmed) details.unconfirmed = assigned.map(addressIn);
   details.clusterNat = clusterNat(answer);
   context.log.info("addresses assigned", () => ({ handle: handleIdOf(attachment), ips: assigned.map(addressIn) }));
   return resultOf(assigned, addresses.length > 0, conf, pools);

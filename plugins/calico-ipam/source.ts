@@ -5,8 +5,12 @@ import type { ClusterNat } from "../../src/plugin/node-agent.ts";
 import type { AddRequest, Context, DelRequest, Plugin } from "../../src/plugin/plugin.ts";
 import type { IpamConf } from "./conf.ts";
 
-/** Results of a call that a caller in the same process would otherwise have to read again. */
+/** What a caller in the same process says, and results that it would otherwise have to read again. */
 export interface CallDetails {
+  /** The caller's `put-endpoint` confirms the addresses. */
+  readonly confirmsLater?: boolean;
+  /** The addresses to confirm; absent: the datastore has them. */
+  unconfirmed?: readonly string[];
   /** All pools, if all could be read. */
   pools?: readonly Pool[];
   clusterNat?: ClusterNat;

@@ -49,13 +49,15 @@ interface Recorded {
   readonly pod: Pod | undefined;
   readonly ipNats: readonly NatMessage[];
   readonly allowedSources: readonly string[];
+  /** Addresses that the datastore may not have yet. */
+  readonly unconfirmed: readonly string[] | undefined;
 }
 
-/** Records the endpoint, and removes the record if the call fails. */
+/** Records the endpoint when the datastore has its addresses, and removes the record if the call fails. */
 export function putEndpoint(
   { attachment, document, network }: AddRequest<CalicoConf>,
   { addresses, hostInterface, mac }: EndpointSpec,
-  { node, pod, ipNats, allowedSources }: Recorded,
+  { node, pod, ipNats, allowedSources, unconfirmed: confirms }: Recorded,
   context: Context,
 ): void {
   if (!usesAgent(document)) return;
@@ -67,7 +69,7 @@ export function putEndpoint(
     () => void askOrSpool(sys, attachment, { op: "delete-endpoint", ...workload }),
   );
   ask(sys, {
-    ...{ op: "put-endpoint", ...workload, addresses, hostInterface, mac, profiles },
+    ...{ op: "put-endpoint", ...workload, addresses, hostInterface, mac, profiles, confirms },
     ...(ipNats.length > 0 && { ipNats }),
     ...(allowedSources.length > 0 && { allowedSources }),
   });

@@ -89,7 +89,8 @@ export default definePlugin<CalicoConf>({
     let recorded: Recorded | undefined;
     // Runs last, after the addresses were released: if the process is killed before, DEL needs the record.
     context.undo("remove the endpoint's record", () => recorded && rollBackEndpoint(sys, recorded));
-    const details: CallDetails = {};
+    // Its `put-endpoint` confirms the addresses, so the kernel's work need not wait for the datastore.
+    const details: CallDetails = { confirmsLater: true };
     const ipam =
       annotated.withoutIpam ??
       delegateAdd(conf.ipamType, request, context, { "calico-ipam": withCallDetails(details) });
@@ -118,7 +119,8 @@ export default definePlugin<CalicoConf>({
       return executor.apply(plan, { mayReplace: mayReplace(sys, identity) });
     });
     context.undo("remove the endpoint", () => applied.undo());
-    putEndpoint(request, wanted, { node, pod, ipNats, allowedSources: annotated.allowedSources }, context);
+    const { allowedSources } = annotated;
+    putEndpoint(request, wanted, { node, pod, ipNats, allowedSources, unconfirmed: details.unconfirmed }, context);
     context.log.info("endpoint added", () => ({ hostInterface, mac, addresses }));
     return resultOf(wanted, request, applied.links.get(`sandbox:${wanted.ifname}`)?.mtu ?? wanted.mtu, ipam);
   },

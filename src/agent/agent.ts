@@ -21,6 +21,7 @@ import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
 import { Adds } from "./ipam/adds.ts";
 import { KeyedQueue } from "./ipam/keyed-queue.ts";
+import { Unconfirmed } from "./ipam/unconfirmed.ts";
 import { Leaks, type LeaksOptions } from "./leaks/leaks.ts";
 import { Records } from "./leaks/records.ts";
 import { lockAgent } from "./lock.ts";
@@ -84,6 +85,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
       node: ownNode,
       queue: new KeyedQueue(),
       adds,
+      unconfirmed: new Unconfirmed(),
       records,
       settle: (attachment) => spool.settle(attachment),
       heldBack: watch.heldBack,

@@ -56,6 +56,8 @@ export interface AssignMessage extends Envelope {
   readonly addresses: readonly string[];
   /** Addresses that are assigned only on request. */
   readonly reserved: readonly string[];
+  /** Whether the plugin asks to confirm the addresses in its `put-endpoint`: then the answer need not wait for the datastore. */
+  readonly confirmsLater?: boolean | undefined;
 }
 
 /** Releases the attachment's addresses. Releasing nothing is success. */
@@ -115,6 +117,8 @@ export interface PutEndpointMessage extends Envelope {
   readonly ipNats?: readonly NatMessage[] | undefined;
   /** CIDRs from which the pod may send, in addition to its addresses; recorded like `ipNats`. */
   readonly allowedSources?: readonly string[] | undefined;
+  /** After an `isUnconfirmed` answer: fails unless the datastore has the attachment's addresses. */
+  readonly confirms?: readonly string[] | undefined;
 }
 
 /** A floating IP and the pod's address. */
@@ -203,6 +207,8 @@ export interface ResultMessage {
   readonly addresses?: readonly AddressMessage[];
   /** For `assign`: whether the attachment held no addresses before. */
   readonly isNew?: boolean;
+  /** For `assign`: the datastore may not have the addresses yet. Only if `confirmsLater` was set. */
+  readonly isUnconfirmed?: boolean;
   /** For `assign` and `pools`. */
   readonly pools?: readonly PoolMessage[];
   /** With `pools`. Absent: all packets from pools with natOutgoing to outside of the pools are masqueraded. */

@@ -21,6 +21,11 @@ export interface AsyncDatastore {
   /** Runs a transaction that writes, and restarts it after repairing a damaged object that it met. */
   transact<T>(transaction: () => Transaction<T>): Promise<T>;
   /**
+   * Creates objects and updates another one, all or nothing, in one request; `undefined` after a conflict. Absent if the datastore has no such
+   * request. Rejects with `StoreError`.
+   */
+  readonly writeTogether?: WriteTogether;
+  /**
    * Reports all objects of a kind that match a filter, and then every change, until it is closed. Reconnects as needed, and misses nothing.
    */
   follow(kind: Kind, watcher: Watcher, filter?: Filter): Following;
@@ -32,6 +37,17 @@ export interface AsyncDatastore {
   setNodeCondition?(node: string, condition: NodeCondition): Promise<void>;
   /** Ends all watches and connections. */
   close(): void;
+}
+
+export type WriteTogether = (
+  created: readonly StoredObject[],
+  updated: StoredObject,
+) => Promise<WrittenTogether | undefined>;
+
+/** As stored. */
+export interface WrittenTogether {
+  readonly created: readonly StoredObject[];
+  readonly updated: StoredObject;
 }
 
 export interface NodeCondition {

@@ -66,12 +66,14 @@ describe.each(clusterSites)("the cost of pods on %s", (name, whyNot, open) => {
       const replies = [];
       if (name === "Kubernetes") replies.push(await agent.ask({ op: "pod", nodename: nodeName, pod: message.pod }));
       const wanted = [{ family: 4, pools: [] }] as const;
-      const assigned = await agent.ask({ op: "assign", ...message, wanted, addresses: [], reserved: [] });
+      const request = { ...message, wanted, addresses: [], reserved: [], confirmsLater: true };
+      const assigned = await agent.ask({ op: "assign", ...request });
       replies.push(assigned);
-      const addresses = "result" in assigned ? (assigned.result.addresses ?? []) : [];
+      const { addresses = [], isUnconfirmed = false } = "result" in assigned ? assigned.result : {};
+      const confirms = isUnconfirmed ? addresses.map(({ address }) => address) : undefined;
       const networks = addresses.map(({ address }) => `${address}/32`);
       const facts = { hostInterface: "cali0", mac: "ee:ee:ee:ee:ee:ee", profiles: [] };
-      replies.push(await agent.ask({ op: "put-endpoint", ...message, ...facts, addresses: networks }));
+      replies.push(await agent.ask({ op: "put-endpoint", ...message, ...facts, addresses: networks, confirms }));
       for (const reply of replies) expect(reply).toHaveProperty("result");
     }
 

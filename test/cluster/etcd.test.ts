@@ -34,6 +34,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`etcd${etcdIsMissing ? `: ${etcdIsM
       clear: () => etcd.clear(),
       compact: () => etcd.compact(),
       forgetsChanges: true,
+      writesTogether: true,
       freeze: () => etcd.signal("SIGSTOP"),
       thaw: () => etcd.signal("SIGCONT"),
     };

@@ -53,6 +53,7 @@ describe.skipIf(whyNot !== undefined)(`Kubernetes${whyNot ? `: ${whyNot}` : ""}`
       await api.begin();
     },
     forgetsChanges: true,
+    writesTogether: false,
     freeze: () => api.signal("SIGSTOP"),
     thaw: () => api.signal("SIGCONT"),
   });

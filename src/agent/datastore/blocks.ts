@@ -7,16 +7,39 @@
  *
  * **Transactions keep the guarantees of compare-and-swap**: an update succeeds only if the block is unchanged since it was read, and is answered only
  * after the datastore has stored it. Writes of other nodes arrive through the watch, or as a conflict, after which the block is read again.
+ *
+ * **A block is never written before the handles of its updates**: a killed agent leaves a handle without addresses at worst. A datastore that writes
+ * several objects at once gets both in one request.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StoredObject } from "../../store/object.ts";
-import type { AsyncStore, StoreReply } from "../../store/transaction.ts";
+import { StoreError } from "../../store/store-error.ts";
+import type { StoreReply } from "../../store/transaction.ts";
+
+/** What the datastore must have before an update of a block: a new handle, or what an earlier request wrote. */
+export type Before = { readonly handle: StoredObject } | { readonly done: Promise<StoreReply> };
+
+/** How blocks reach the datastore. */
+export interface BlockWriter {
+  /** Creates a handle; absent: `write` does. */
+  readonly create?: ((handle: StoredObject) => Promise<StoreReply>) | undefined;
+  /** Creates the handles and updates the block; `undefined` after a conflict, and then nothing was written. */
+  write(handles: readonly StoredObject[], block: StoredObject): Promise<StoredObject | undefined>;
+  remove(block: StoredObject): Promise<StoreReply>;
+}
 
 interface Waiting {
+  /** The block with this update and all earlier ones. */
   readonly object: StoredObject;
+  readonly before: Before | undefined;
   readonly resolve: (reply: StoreReply) => void;
   readonly reject: (error: unknown) => void;
 }
+
+type Outcome =
+  | { readonly written: StoredObject }
+  /** `errors`: of the updates that failed for a reason of their own. */
+  | { readonly failure: Error | undefined; readonly errors: ReadonlyMap<Waiting, unknown> };
 
 interface Entry {
   /** The block with all requested updates, with a revision of our own until the datastore has stored all of them. */
@@ -34,20 +57,22 @@ interface Entry {
 /** While many ADDs are in progress, a block is written once in this time: their updates come one by one. */
 const gatherMs = 100;
 const gatherStepMs = 5;
+/** etcd executes at most 128 operations in one request. */
+const maxTogether = 100;
 
-const conflict: StoreReply = { conflict: true };
+const conflict = { conflict: true } as const;
 
 /** By CIDR. */
 export class Blocks {
-  readonly #store: AsyncStore;
+  readonly #writer: BlockWriter;
   readonly #entries = new Map<string, Entry>();
   #isListed = false;
   /** How many ADDs of the node are in progress. */
   readonly #adds: () => number;
   #revisions = 0;
 
-  constructor(store: AsyncStore, adds: () => number) {
-    this.#store = store;
+  constructor(writer: BlockWriter, adds: () => number) {
+    this.#writer = writer;
     this.#adds = adds;
   }
 
@@ -97,17 +122,25 @@ export class Blocks {
   }
 
   /** `undefined` if the block is not in memory: then the caller must use the datastore. */
-  update(object: StoredObject): StoreReply | Promise<StoreReply> | undefined {
+  update(object: StoredObject, before?: Before): StoreReply | Promise<StoreReply> | undefined {
     const entry = this.#entries.get(cidrOf(object));
     if (entry === undefined) return undefined;
     if (!isCurrent(entry, object)) return conflict;
     const revision = `${entry.stored}+${++this.#revisions}`;
     entry.object = { ...object, metadata: { ...object.metadata, resourceVersion: revision } };
     const done = new Promise<StoreReply>((resolve, reject) => {
-      entry.waiting.push({ object: entry.object, resolve, reject });
+      entry.waiting.push({ object: entry.object, before: this.#begin(before), resolve, reject });
     });
     if (!entry.isWriting) void this.#write(entry);
     return done;
+  }
+
+  /** Handles are written side by side. */
+  #begin(before: Before | undefined): Before | undefined {
+    if (before === undefined || !("handle" in before) || this.#writer.create === undefined) return before;
+    const done = this.#writer.create(before.handle);
+    done.catch(() => undefined);
+    return { done };
   }
 
   /** `undefined` if the block is not in memory. */
@@ -117,36 +150,29 @@ export class Blocks {
     if (entry === undefined) return undefined;
     if (isBusy(entry) || !isCurrent(entry, object)) return conflict;
     this.#entries.delete(cidr);
-    return await this.#store.handle({
-      op: "delete",
-      key: { kind: "IPAMBlock", cidr },
-      object: withRevision(object, entry.stored),
-    });
+    return await this.#writer.remove(withRevision(object, entry.stored));
   }
 
   async #write(entry: Entry): Promise<void> {
     entry.isWriting = true;
     while (entry.waiting.length > 0) {
       await this.#gather(entry);
-      const together = entry.waiting;
-      entry.waiting = [];
+      const together = entry.waiting.splice(0, maxTogether);
       entry.writtenMs = performance.now();
-      const object = withRevision(entry.object, entry.stored);
-      const outcome = await this.#attempt(object);
+      const outcome = await this.#attempt(entry.stored, together);
       if ("written" in outcome) {
         entry.stored = revisionOf(outcome.written);
         entry.expected = entry.stored;
         for (const one of together) one.resolve({ objects: [one.object] });
         continue;
       }
-      this.#entries.delete(cidrOf(object));
-      for (const one of together) {
-        if ("error" in outcome) one.reject(outcome.error);
-        else one.resolve(conflict);
+      // Other updates contain those that were not written.
+      this.#entries.delete(cidrOf(entry.object));
+      for (const one of [...together, ...entry.waiting.splice(0)]) {
+        const error = outcome.errors.get(one) ?? outcome.failure;
+        if (error === undefined) one.resolve(conflict);
+        else one.reject(error);
       }
-      // Later updates are based on the one that was not written.
-      for (const one of entry.waiting) one.resolve(conflict);
-      entry.waiting = [];
     }
     entry.isWriting = false;
   }
@@ -158,21 +184,42 @@ export class Blocks {
     while (this.#adds() > entry.waiting.length && performance.now() < end) await sleep(gatherStepMs);
   }
 
-  async #attempt(
-    object: StoredObject,
-  ): Promise<{ readonly written: StoredObject } | { readonly isOther: true } | { readonly error: unknown }> {
+  async #attempt(stored: string, together: readonly Waiting[]): Promise<Outcome> {
+    const { hasAll, ...failed } = await this.#earlier(together);
+    const last = together[together.length - 1];
+    if (!hasAll || last === undefined) return failed;
     try {
-      const reply = await this.#store.handle({
-        op: "update",
-        key: { kind: "IPAMBlock", cidr: cidrOf(object) },
-        object,
-      });
-      const written = "objects" in reply ? reply.objects[0] : undefined;
-      return written === undefined ? { isOther: true } : { written };
+      const written = await this.#writer.write(together.flatMap(handleOf), withRevision(last.object, stored));
+      return written === undefined ? { failure: undefined, errors: new Map() } : { written };
     } catch (error) {
-      return { error };
+      return { failure: absence(error), errors: new Map(together.map((one) => [one, error])) };
     }
   }
+
+  /** Waits for what must be written before. */
+  async #earlier(together: readonly Waiting[]) {
+    const errors = new Map<Waiting, unknown>();
+    let hasAll = true;
+    for (const one of together) {
+      if (one.before === undefined || !("done" in one.before)) continue;
+      try {
+        if ("conflict" in (await one.before.done)) hasAll = false;
+      } catch (error) {
+        errors.set(one, error);
+      }
+    }
+    const [failure] = [...errors.values()].flatMap((error) => absence(error) ?? []);
+    return { hasAll: hasAll && errors.size === 0, failure, errors };
+  }
+}
+
+/** The error if it says that the datastore is away: later updates would wait in vain. */
+function absence(error: unknown): Error | undefined {
+  return error instanceof StoreError && error.kind === "timeout" ? error : undefined;
+}
+
+function handleOf({ before }: Waiting): readonly StoredObject[] {
+  return before !== undefined && "handle" in before ? [before.handle] : [];
 }
 
 function isBusy({ isWriting, waiting }: Entry): boolean {

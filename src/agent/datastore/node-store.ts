@@ -13,12 +13,12 @@
 import { isBlock, ordinalsOfHandle } from "../../ipam/model/block.ts";
 import type { AsyncDatastore } from "../../store/async-datastore.ts";
 import { matches } from "../../store/filter.ts";
-import type { Key } from "../../store/key.ts";
+import { type Key, keyOf } from "../../store/key.ts";
 import type { Kind, StoredObject } from "../../store/object.ts";
-import { nameOf } from "../../store/object-name.ts";
+import { handleName, nameOf } from "../../store/object-name.ts";
 import type { StoreError } from "../../store/store-error.ts";
 import type { AsyncStore, StoreReply, StoreRequest } from "../../store/transaction.ts";
-import { Blocks } from "./blocks.ts";
+import { type Before, Blocks, type BlockWriter } from "./blocks.ts";
 import { Followed } from "./followed.ts";
 
 const everywhere = ["IPPool", "IPReservation", "IPAMConfig", "Namespace"] as const satisfies readonly Kind[];
@@ -34,6 +34,12 @@ export class NodeStore implements AsyncStore {
   readonly #handles = new Map<string, StoredObject>();
   /** Other nodes' blocks that this agent wrote, by CIDR: they may have addresses of this node. */
   readonly borrowed = new Set<string>();
+  /**
+   * Updates the block in memory at once, so that no other request takes the same addresses; the promise is of the writes, with the handle, which must be
+   * new, before the block. `undefined` if the block is not in memory. Absent in an agent
+   * that serves many nodes.
+   */
+  readonly take: ((block: StoredObject, before: Before) => StoreReply | Promise<StoreReply> | undefined) | undefined;
   /** Reads in progress, which concurrent requests for the same object share. */
   readonly #reading = new Map<string, Promise<StoreReply>>();
 
@@ -49,7 +55,8 @@ export class NodeStore implements AsyncStore {
   ) {
     this.#store = datastore.store;
     this.#node = node;
-    this.#blocks = new Blocks(datastore.store, adds);
+    this.#blocks = new Blocks(this.#blockWriter(datastore), adds);
+    this.take = node === undefined ? undefined : (block, before) => this.#blocks.update(block, before);
     const followed = everywhere.map((kind) => new Followed(kind, {}));
     if (node !== undefined) followed.push(new Followed("BlockAffinity", { node }));
     this.#followed = new Map(followed.map((one) => [one.kind, one]));
@@ -86,8 +93,30 @@ export class NodeStore implements AsyncStore {
     return this.#node === undefined ? undefined : this.#blocks.all();
   }
 
-  /** Whether a block of this node may have an address of the handle. Addresses that were borrowed from other nodes' blocks do not count. */
+  #blockWriter({ store, writeTogether }: AsyncDatastore): BlockWriter {
+    const update = async (object: StoredObject) =>
+      objectIn(await store.handle({ op: "update", key: keyOf(object), object }));
+    return {
+      ...(writeTogether === undefined && {
+        create: async (object: StoredObject) => await this.#writeThrough({ op: "create", key: keyOf(object), object }),
+      }),
+      write: async (handles, block) => {
+        if (writeTogether === undefined || handles.length === 0) return await update(block);
+        // Without an answer, they may exist or not.
+        for (const handle of handles) this.#handles.delete(nameOf(keyOf(handle)));
+        const written = await writeTogether(handles, block);
+        for (const handle of written?.created ?? []) this.#handles.set(nameOf(keyOf(handle)), handle);
+        return written?.updated;
+      },
+      remove: async (object) => await store.handle({ op: "delete", key: keyOf(object), object }),
+    };
+  }
+
+  /**
+   * Whether a block of this node may have an address of the handle. Addresses that an earlier agent borrowed from other nodes' blocks do not count.
+   */
   mayHold(handleId: string): boolean {
+    if (this.#handles.has(handleName(handleId))) return true;
     const blocks = this.ownBlocks();
     return blocks?.some((block) => !isBlock(block) || ordinalsOfHandle(block.spec, handleId).length > 0) ?? true;
   }
@@ -111,7 +140,7 @@ export class NodeStore implements AsyncStore {
 
   async #ask(key: Key): Promise<StoreReply> {
     const reply = await this.#store.handle({ op: "read", key });
-    const [object] = "objects" in reply ? reply.objects : [];
+    const object = objectIn(reply);
     if (object === undefined) return reply;
     if (key.kind === "IPAMBlock") this.#learnBlock(object);
     else this.#followed.get(key.kind)?.learn(object, false);
@@ -175,6 +204,10 @@ export class NodeStore implements AsyncStore {
     else if (op === "delete" && reply !== undefined && "objects" in reply) followed?.forget(name);
     else followed?.doubt(name);
   }
+}
+
+function objectIn(reply: StoreReply): StoredObject | undefined {
+  return "objects" in reply ? reply.objects[0] : undefined;
 }
 
 function follow(datastore: AsyncDatastore, followed: Followed, node: string | undefined, onTrouble: OnTrouble): void {

@@ -18,6 +18,7 @@ import { withDeadline } from "../deadline.ts";
 import type { Workload } from "../workload.ts";
 import { Assigner, type Assignment, type AssignOrder } from "./assigner.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
+import type { Take } from "./taking-store.ts";
 
 export interface CollectOrder {
   readonly node: string;
@@ -30,9 +31,11 @@ export interface Clock {
   readonly nanoseconds: number;
 }
 
-/** A store that may know from memory that no block of this node has an address of a handle. */
+/** A store that may have this node's blocks in memory (`NodeStore`). */
 export interface WritingStore extends AsyncStore {
+  /** Whether a block of this node, or another one that this agent wrote, may have an address of the handle. */
   mayHold?(handleId: string): boolean;
+  readonly take?: Take | undefined;
 }
 
 /** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
@@ -41,22 +44,27 @@ export class Addresses {
   readonly #transactions: WritingStore;
   readonly #clock: () => Clock;
   readonly #queue = new KeyedQueue();
-  readonly #assigner = new Assigner(this.#queue);
+  readonly #assigner: Assigner;
 
   /** `transactions`: the datastore for operations that write (`NodeStore`). */
   constructor(datastore: AsyncDatastore, clock: () => Clock, transactions: WritingStore = datastore.store) {
     this.#datastore = datastore;
     this.#transactions = transactions;
+    this.#assigner = new Assigner(this.#queue, transactions.take);
     this.#clock = clock;
   }
 
-  /** Returns the addresses that the attachment holds already, or assigns new ones: all or none. Creates no pool. */
-  assign(order: AssignOrder, ms: number): Promise<Assignment> {
+  /**
+   * Returns the addresses that the attachment holds already, or assigns new ones: all or none. Creates no pool. `mayBeUnwritten`: the caller waits for
+   * `written` by itself.
+   */
+  assign(order: AssignOrder, ms: number, mayBeUnwritten = false): Promise<Assignment> {
     const { node, attachment, pod } = order;
     const clock = this.#clock();
     const attributes = attributesOf({ node, ifname: attachment.ifname, pod }, clock);
     const own = { handleId: handleIdOf(attachment), node, attributes, now: nanoseconds(clock) };
-    return this.#assigner.assign(order, own, withDeadline(this.#transactions, ms));
+    const mayBeNew = mayBeUnwritten && this.#transactions.mayHold?.(own.handleId) === false;
+    return this.#assigner.assign(order, own, withDeadline(this.#transactions, ms), mayBeNew);
   }
 
   /** All pools that can be read. */

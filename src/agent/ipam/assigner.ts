@@ -5,24 +5,20 @@
  *     a new block, or a borrowed one   one at a time for each node; those that waited then try the node's own blocks again
  *     requested addresses              one at a time
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { CoreError } from "../../errors/core-error.ts";
 import { type AssignArgs, autoAssign } from "../../ipam/assign/assign.ts";
 import type { Reach } from "../../ipam/assign/candidate.ts";
 import { isEarlierSandbox } from "../../ipam/assign/earlier.ts";
 import { assignAddresses } from "../../ipam/assign/explicit.ts";
 import type { Wanted } from "../../ipam/assign/pool-selection.ts";
-import type { BlockSpec } from "../../ipam/model/block.ts";
-import type { HandleSpec } from "../../ipam/model/handle.ts";
 import type { Assigned } from "../../ipam/model/handle-contents.ts";
 import { listPools, type Pool } from "../../ipam/model/pool.ts";
 import { NoAddressError } from "../../ipam/no-address.ts";
-import type { Key } from "../../store/key.ts";
-import type { StoredObject } from "../../store/object.ts";
-import { nameOf } from "../../store/object-name.ts";
+import { releaseByHandle } from "../../ipam/release/release.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../../store/transaction.ts";
 import type { Workload } from "../workload.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
+import { type Take, TakingStore } from "./taking-store.ts";
 
 export interface AssignOrder extends Workload {
   /** One address from each. */
@@ -39,51 +35,86 @@ export interface Assignment {
   readonly isNew: boolean;
   /** All pools at the time of the assignment. */
   readonly pools: readonly Pool[];
+  /** Settles when the datastore has the addresses, or will not have them. Absent: it has. */
+  readonly written?: Promise<void>;
 }
 
 /** The options for one attachment, without the pools, which are read. */
 export type AttachmentArgs = Omit<AssignArgs, "pools">;
 
-/** How long an ADD waits for others to take what is promised to them. */
-const promiseMs = 5;
+/** The datastore has lost the addresses that the plugin was told to another node. */
+class Overtaken extends CoreError {
+  override readonly name = "Overtaken";
+  readonly kind = "timeout";
+
+  constructor(addresses: readonly string[]) {
+    super(`cannot assign ${addresses.join(", ")}: another node was faster; the next attempt gets another address`);
+  }
+}
 
 export class Assigner {
   readonly #queue: KeyedQueue;
+  readonly #take: Take | undefined;
   /** By node: the assignment that is adding a block. */
   readonly #makingRoom = new Map<string, Promise<unknown>>();
-  readonly #promised = new Promised();
 
-  constructor(queue: KeyedQueue) {
+  /** `take`: updates a block in memory, if the node's blocks are there. */
+  constructor(queue: KeyedQueue, take: Take | undefined) {
     this.#queue = queue;
+    this.#take = take;
   }
 
-  /** Rejects with `NoAddressError` if no address is available. */
-  async assign(order: AssignOrder, own: AttachmentArgs, store: AsyncStore): Promise<Assignment> {
+  /**
+   * Rejects with `NoAddressError` if no address is available. `mayBeNew`: the handle is known to have no addresses, and the caller waits for `written`
+   * by itself.
+   */
+  async assign(order: AssignOrder, own: AttachmentArgs, store: AsyncStore, mayBeNew: boolean): Promise<Assignment> {
     const { node } = order;
-    const attempt = async (reach: Reach) => {
-      const noting = new NotingStore(store, own.handleId, reach === "own" ? this.#promised : undefined);
-      try {
-        const { addresses, pools } = await driveAsync(assigning(order, own, reach), noting);
-        return { addresses, pools, isNew: noting.hasCreated };
-      } finally {
-        noting.end();
-      }
-    };
-    if (order.addresses.length > 0) return await this.#queue.run(node, () => attempt("any"));
+    const any = async () => await this.#attempt(order, own, new TakingStore(store, own.handleId, undefined), "any");
+    if (order.addresses.length > 0) return await this.#queue.run(node, any);
+    const taking = new TakingStore(store, own.handleId, this.#take);
     for (;;) {
       try {
-        return await attempt("own");
+        const assignment = await this.#attempt(order, own, taking, "own");
+        if (mayBeNew && taking.isTaking)
+          return { ...assignment, written: this.#follow(assignment, order, own, taking) };
+        if (await this.#hasWritten(assignment, own, taking)) return { ...assignment, isNew: taking.hasCreated };
+        continue;
       } catch (error) {
-        if (error instanceof AllPromised) {
-          await sleep(promiseMs);
-          continue;
-        }
         if (!(error instanceof NoAddressError)) throw error;
       }
       const other = this.#makingRoom.get(node);
-      if (other === undefined) return await this.#makeRoom(node, () => attempt("any"));
+      if (other === undefined) return await this.#makeRoom(node, any);
       await other.catch(() => undefined);
     }
+  }
+
+  async #attempt(order: AssignOrder, own: AttachmentArgs, store: TakingStore, reach: Reach): Promise<Assignment> {
+    const { addresses, pools } = await driveAsync(assigning(order, own, reach), store);
+    return { addresses, pools, isNew: store.hasCreated };
+  }
+
+  /** Whether the datastore has the addresses; `false` after a conflict. Releases them after an error. */
+  async #hasWritten({ addresses }: Assignment, { handleId }: AttachmentArgs, taking: TakingStore): Promise<boolean> {
+    try {
+      return await taking.settled();
+    } catch (error) {
+      const taken = new Set(addresses.map(({ address }) => address));
+      const back = releaseByHandle(handleId, ({ address }) => taken.has(address));
+      // Reports the first error: what remains is left to the next operation on the handle.
+      await driveAsync(back, taking).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** After a conflict it asks for the same addresses, because the plugin was told these. */
+  async #follow(told: Assignment, order: AssignOrder, own: AttachmentArgs, taking: TakingStore): Promise<void> {
+    if (await this.#hasWritten(told, own, taking)) return;
+    const addresses = told.addresses.map(({ address }) => address);
+    const again = await this.#attempt({ ...order, addresses, reserved: [] }, own, taking, "any").catch((error) => {
+      throw error instanceof NoAddressError ? new Overtaken(addresses) : error;
+    });
+    if (again.addresses.length !== addresses.length) throw new Overtaken(addresses);
   }
 
   async #makeRoom<T>(node: string, attempt: () => Promise<T>): Promise<T> {
@@ -101,7 +132,7 @@ function* assigning(
   { attachment, pod, wanted, addresses, reserved }: AssignOrder,
   own: AttachmentArgs,
   reach: Reach,
-): Transaction<Omit<Assignment, "isNew">> {
+): Transaction<Pick<Assignment, "addresses" | "pools">> {
   const list = yield* listPools();
   const args = { ...own, pools: list };
   const mayTakeOver = isEarlierSandbox(attachment, pod);
@@ -110,110 +141,4 @@ function* assigning(
       ? yield* assignAddresses({ ...args, addresses, mayTakeOver, reserved })
       : yield* autoAssign({ ...args, wanted: wanted.map((one) => ({ ...one, count: 1 })), reserved, reach });
   return { addresses: assigned, pools: list.pools };
-}
-
-/**
- * Assumes that the handle does not exist, until its creation gets a conflict: most attachments are new. Saves a read for every pod, and is safe because
- * a create never replaces an object.
- */
-class NotingStore implements AsyncStore {
-  readonly #store: AsyncStore;
-  readonly #handle: string;
-  readonly #promised: Promised | undefined;
-  /** The blocks that the handle is being written for. */
-  #blocks: readonly string[] = [];
-  #hasTried = false;
-  /** Whether the handle was created. */
-  hasCreated = false;
-
-  /** `promised`: if the node's blocks may be too small for all that are waiting. */
-  constructor(store: AsyncStore, handleId: string, promised: Promised | undefined) {
-    this.#store = store;
-    this.#handle = nameOf({ kind: "IPAMHandle", handleId });
-    this.#promised = promised;
-  }
-
-  end(): void {
-    this.#promised?.keep(this.#blocks);
-    this.#blocks = [];
-  }
-
-  handle(request: Parameters<AsyncStore["handle"]>[0]): ReturnType<AsyncStore["handle"]> {
-    if (request.op === "read" && !this.#hasTried && this.#isOwn(request.key)) return { objects: [] };
-    // From here on the block in memory says that the address is taken.
-    if (request.op === "update" && request.key.kind === "IPAMBlock") this.end();
-    if (request.op !== "create" || !this.#isOwn(request.key)) return this.#store.handle(request);
-    this.#promise(request.object);
-    this.#hasTried = true;
-    return this.#create(request);
-  }
-
-  async #create(request: Parameters<AsyncStore["handle"]>[0]): Promise<Awaited<ReturnType<AsyncStore["handle"]>>> {
-    const reply = await this.#store.handle(request);
-    this.hasCreated ||= "objects" in reply;
-    return reply;
-  }
-
-  /** Throws `AllPromised`. */
-  #promise({ spec }: StoredObject): void {
-    const cidrs = Object.keys((spec as HandleSpec).block);
-    if (this.#promised === undefined) return;
-    this.#promised.make(cidrs, (cidr) => this.#freeIn(cidr));
-    this.#blocks = cidrs;
-  }
-
-  /** `undefined` if the block is not in memory. */
-  #freeIn(cidr: string): number | undefined {
-    const reply = this.#store.handle({ op: "read", key: { kind: "IPAMBlock", cidr } });
-    if (reply instanceof Promise) {
-      reply.catch(() => undefined);
-      return undefined;
-    }
-    const [block] = "objects" in reply ? reply.objects : [];
-    return block && (block.spec as BlockSpec).unallocated.length;
-  }
-
-  #isOwn(key: Key): boolean {
-    return key.kind === "IPAMHandle" && nameOf(key) === this.#handle;
-  }
-}
-
-/** What a block has left is promised to handles that are being written: the ADD waits until the block shows which. */
-class AllPromised extends CoreError {
-  override readonly name = "AllPromised";
-  readonly kind = "conflict";
-
-  constructor(cidr: string) {
-    super(`cannot assign an address of block ${cidr} yet: all are promised`);
-  }
-}
-
-/**
- * How many addresses of each block are promised to handles that are being written. Without it, all of many ADDs would write handles for the last
- * addresses of a block, and most of them twice.
- */
-class Promised {
-  readonly #counts = new Map<string, number>();
-
-  /** Throws `AllPromised`. */
-  make(cidrs: readonly string[], freeIn: (cidr: string) => number | undefined): void {
-    for (const cidr of cidrs) {
-      const free = freeIn(cidr);
-      if (free !== undefined && free <= this.#countOf(cidr)) throw new AllPromised(cidr);
-    }
-    for (const cidr of cidrs) this.#counts.set(cidr, this.#countOf(cidr) + 1);
-  }
-
-  /** They were assigned, or will not be. */
-  keep(cidrs: readonly string[]): void {
-    for (const cidr of cidrs) {
-      const count = this.#countOf(cidr) - 1;
-      if (count > 0) this.#counts.set(cidr, count);
-      else this.#counts.delete(cidr);
-    }
-  }
-
-  #countOf(cidr: string): number {
-    return this.#counts.get(cidr) ?? 0;
-  }
 }

@@ -5,12 +5,14 @@ import { type Attachment, attachmentKey } from "../../identity/attachment.ts";
 import type { Assigned } from "../../ipam/model/handle-contents.ts";
 import type { Pool } from "../../ipam/model/pool.ts";
 import type {
+  AssignMessage,
   AttachmentMessage,
   Message,
   NodeStatusMessage,
   OutgoingMessage,
   PodMessage,
   PoolMessage,
+  PutEndpointMessage,
   Reply,
   ResultMessage,
 } from "../../node-protocol/messages.ts";
@@ -20,6 +22,7 @@ import type { Addresses } from "../ipam/addresses.ts";
 import type { Adds } from "../ipam/adds.ts";
 import type { Assignment } from "../ipam/assigner.ts";
 import type { KeyedQueue } from "../ipam/keyed-queue.ts";
+import type { Unconfirmed } from "../ipam/unconfirmed.ts";
 import type { Records } from "../leaks/records.ts";
 import { parseMessage } from "./parse.ts";
 import type { RequestText } from "./server.ts";
@@ -33,6 +36,7 @@ export interface Answerer {
   readonly queue: KeyedQueue;
   /** The ADDs in progress. */
   readonly adds: Adds;
+  readonly unconfirmed: Unconfirmed;
   /** What plugins record on this node; `undefined` if the agent serves many nodes. */
   readonly records: Records | undefined;
   /** Executes what an earlier DEL of the attachment left in the spool. */
@@ -126,16 +130,12 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
   const { addresses, endpoints, adds, records, networkTroubles, describeNode } = answerer;
   const { nodename: node, deadlineMs: ms } = message;
   switch (message.op) {
-    case "assign": {
-      const assignment = await counting(adds, attachmentOf(message.attachment), () =>
-        addresses.assign({ ...message, node, ...workloadOf(message) }, ms),
-      );
-      records?.noteAssigned(attachmentOf(message.attachment));
-      return { ...assignResult(assignment), ...outgoingField(answerer) };
-    }
+    case "assign":
+      return await assign(answerer, message);
     case "release":
       adds.end(attachmentKey(attachmentOf(message.attachment)));
       records?.noteGone(attachmentOf(message.attachment));
+      await answerer.unconfirmed.settled(attachmentKey(attachmentOf(message.attachment)));
       return resultOf(await addresses.release({ node, ...workloadOf(message) }, ms));
     case "held":
       return resultOf(await addresses.held(attachmentOf(message.attachment), ms));
@@ -158,14 +158,42 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
     case "put-endpoint":
-      records?.requireOwned(attachmentOf(message.attachment));
-      adds.end(attachmentKey(attachmentOf(message.attachment)));
-      await endpoints.put({ ...message, node, ...workloadOf(message) }, ms);
+      await putEndpoint(answerer, message);
       return {};
     case "delete-endpoint":
       await endpoints.delete({ node, ...workloadOf(message) }, ms);
       return {};
   }
+}
+
+async function assign(answerer: Answerer, message: AssignMessage): Promise<ResultMessage> {
+  const { addresses, adds, records, unconfirmed } = answerer;
+  const { nodename: node, deadlineMs: ms, confirmsLater } = message;
+  const attachment = attachmentOf(message.attachment);
+  const key = attachmentKey(attachment);
+  await unconfirmed.settled(key);
+  const assignment = await counting(adds, attachment, () =>
+    addresses.assign({ ...message, node, ...workloadOf(message) }, ms, confirmsLater),
+  );
+  if (assignment.written !== undefined) unconfirmed.begin(key, assignment.written);
+  records?.noteAssigned(attachment);
+  return { ...assignResult(assignment), ...outgoingField(answerer) };
+}
+
+/** The endpoint is written beside the addresses: what a failure leaves, the plugin's `delete-endpoint` and `release` remove. */
+async function putEndpoint(answerer: Answerer, message: PutEndpointMessage): Promise<void> {
+  const { addresses, endpoints, adds, records, unconfirmed } = answerer;
+  const { nodename: node, deadlineMs: ms, confirms } = message;
+  const attachment = attachmentOf(message.attachment);
+  const key = attachmentKey(attachment);
+  records?.requireOwned(attachment);
+  adds.end(key);
+  const held = async () => (await addresses.held(attachment, ms)).map(({ address }) => address);
+  const writes = [
+    endpoints.put({ ...message, node, ...workloadOf(message) }, ms),
+    ...(confirms === undefined ? [] : [unconfirmed.confirm(key, confirms, held)]),
+  ];
+  for (const outcome of await Promise.allSettled(writes)) if (outcome.status === "rejected") throw outcome.reason;
 }
 
 function outgoingField({ outgoing }: Answerer): Pick<ResultMessage, "outgoing"> {
@@ -203,8 +231,13 @@ function attachmentOf({ network, containerID: containerId, ifname }: AttachmentM
   return { network, containerId, ifname };
 }
 
-function assignResult({ addresses, isNew, pools }: Assignment): ResultMessage {
-  return { ...resultOf(addresses), isNew, pools: poolsOf(pools) };
+function assignResult({ addresses, isNew, pools, written }: Assignment): ResultMessage {
+  return {
+    ...resultOf(addresses),
+    isNew,
+    pools: poolsOf(pools),
+    ...(written !== undefined && { isUnconfirmed: true }),
+  };
 }
 
 function poolsOf(pools: readonly Pool[]): readonly PoolMessage[] {

@@ -43,6 +43,7 @@ const schema = z.discriminatedUnion("op", [
     wanted,
     addresses,
     reserved: addresses,
+    confirmsLater: z.boolean().optional(),
   }),
   z.object({ ...envelope, op: z.literal("release"), attachment, pod: pod.optional() }),
   z.object({ ...envelope, op: z.literal("held"), attachment }),
@@ -70,6 +71,7 @@ const schema = z.discriminatedUnion("op", [
     profiles: z.array(part),
     ipNats: z.array(z.object({ internalIP: address, externalIP: address })).optional(),
     allowedSources: z.array(z.string().refine((text) => canonicalPrefix(text) !== undefined, "want a CIDR")).optional(),
+    confirms: addresses.optional(),
   }),
   z.object({ ...envelope, op: z.literal("delete-endpoint"), attachment, pod: pod.optional() }),
 ]);

@@ -20,6 +20,8 @@ export interface Backend {
   create(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
   /** The object as stored; `undefined` if it was changed or removed since it was read. */
   update(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
+  /** As `AsyncDatastore` has it. */
+  writeTogether?: AsyncDatastore["writeTogether"];
   /** Whether this call removed it; `false` if it was changed or removed since it was read. */
   remove(key: Key, object: StoredObject): Promise<boolean>;
   /** The changes to objects of a kind after a revision, until aborted. Throws `Compacted` if the store no longer has them. */

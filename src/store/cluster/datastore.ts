@@ -4,7 +4,7 @@ import { DamagedError } from "../damage.ts";
 import { type AsyncStore, driveAsync, type Transaction } from "../transaction.ts";
 import type { Backend } from "./backend.ts";
 import { follow } from "./follow.ts";
-import { clusterStore } from "./store.ts";
+import { clusterStore, persistTogether } from "./store.ts";
 
 export const defaultTimeoutMs = 2000;
 const defaultDeadlineMs = 2500;
@@ -16,6 +16,7 @@ export function clusterDatastore(backend: Backend, options: AsyncDatastoreOption
   return {
     isNodesOwn: false,
     store,
+    ...(backend.writeTogether && { writeTogether: persistTogether(backend, backend.writeTogether, deadlineMs) }),
     transact: (transaction) => driveRepairing(transaction, store, repair),
     follow(kind, watcher, filter = {}) {
       const following = follow(backend, { kind, filter }, watcher);

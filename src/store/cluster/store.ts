@@ -6,10 +6,11 @@
  * or a block that belongs to its own node.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { WriteTogether } from "../async-datastore.ts";
 import { backoffMs } from "../backoff.ts";
 import { matches } from "../filter.ts";
 import { readValue } from "../json-text.ts";
-import type { Key } from "../key.ts";
+import { type Key, keyOf } from "../key.ts";
 import type { StoredObject } from "../object.ts";
 import type { StoreError } from "../store-error.ts";
 import type { AsyncStore, StoreReply, StoreRequest } from "../transaction.ts";
@@ -82,6 +83,27 @@ async function remove(
   isRepeated: boolean,
 ): Promise<boolean> {
   return (await backend.remove(key, object)) || (isRepeated && (await backend.read(key)) === undefined);
+}
+
+/** The same for a request that writes several objects, all or nothing: what it did to one it did to all. */
+export function persistTogether(
+  backend: Pick<Backend, "read">,
+  writeTogether: WriteTogether,
+  deadlineMs: number,
+): WriteTogether {
+  return (created, updated) =>
+    persist(deadlineMs, async (isRepeated) => {
+      const written = await writeTogether(created, updated);
+      if (written !== undefined || !isRepeated) return written;
+      const now = await backend.read(keyOf(updated));
+      if (now === undefined || canonical(now.spec) !== canonical(updated.spec)) return undefined;
+      const resourceVersion = now.metadata.resourceVersion;
+      return { created: created.map((object) => withRevision(object, resourceVersion)), updated: now };
+    });
+}
+
+function withRevision(object: StoredObject, resourceVersion: string | undefined): StoredObject {
+  return { ...object, metadata: { ...object.metadata, resourceVersion } } as StoredObject;
 }
 
 /** Retries until there is an answer; throws the last error after the deadline. */

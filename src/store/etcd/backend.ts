@@ -5,6 +5,7 @@
  *     update    if the key was not modified     put
  *     delete    if the key was not modified     delete
  */
+import type { WrittenTogether } from "../async-datastore.ts";
 import {
   type About,
   type Backend,
@@ -18,7 +19,7 @@ import { DamagedError } from "../damage.ts";
 import { objectFault } from "../decode.ts";
 import type { Filter } from "../filter.ts";
 import { InvalidObject } from "../invalid-object.ts";
-import type { Key } from "../key.ts";
+import { type Key, keyOf } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
 import { nameOf } from "../object-name.ts";
 import { StoreError } from "../store-error.ts";
@@ -46,6 +47,7 @@ export function etcdBackend(settings: EtcdSettings, timeoutMs: number, pageSize 
     lease: (name) => etcdLease(client, name, timeoutMs),
     create: (key, object) => put(access, "create", key, object),
     update: (key, object) => put(access, "update", key, object),
+    writeTogether: (created, updated) => writeTogether(access, created, updated),
     remove: (key, object) => remove(access, key, object),
     changes: (kind, filter, after, signal) => changes(access, { kind, filter, after }, signal),
     close: () => client.close(),
@@ -107,6 +109,35 @@ async function put(
   key: Key,
   object: StoredObject,
 ): Promise<StoredObject | undefined> {
+  const { compare, put, stored } = putOf(action, key, object);
+  const { header, succeeded } = await client.call<TxnResponse>(
+    "Txn",
+    { compare: [compare], success: [put] },
+    about(action, key),
+    timeoutMs,
+  );
+  return succeeded ? stored(header.revision) : undefined;
+}
+
+/** One transaction of etcd. */
+async function writeTogether(
+  { client, timeoutMs }: Access,
+  created: readonly StoredObject[],
+  updated: StoredObject,
+): Promise<WrittenTogether | undefined> {
+  const creations = created.map((object) => putOf("create", keyOf(object), object));
+  const update = putOf("update", keyOf(updated), updated);
+  const all = [...creations, update];
+  const request = { compare: all.map(({ compare }) => compare), success: all.map(({ put }) => put) };
+  const subject = about("update", keyOf(updated));
+  const { header, succeeded } = await client.call<TxnResponse>("Txn", request, subject, timeoutMs);
+  if (!succeeded) return undefined;
+  const { revision } = header;
+  return { created: creations.map(({ stored }) => stored(revision)), updated: update.stored(revision) };
+}
+
+/** The parts of a transaction that write the object, and the object as it is then stored. */
+function putOf(action: "create" | "update", key: Key, object: StoredObject) {
   const path = Buffer.from(writable(action, key));
   const value = encodeValue(key, object, new Date());
   const unchanged = { result: "EQUAL", key: path };
@@ -114,9 +145,11 @@ async function put(
     action === "create"
       ? { ...unchanged, target: "VERSION", version: "0" }
       : { ...unchanged, target: "MOD", modRevision: revisionOf(object) };
-  const request = { compare: [compare], success: [{ requestPut: { key: path, value: Buffer.from(value) } }] };
-  const { header, succeeded } = await client.call<TxnResponse>("Txn", request, about(action, key), timeoutMs);
-  return succeeded ? decodeValue(key, value, header.revision) : undefined;
+  return {
+    compare,
+    put: { requestPut: { key: path, value: Buffer.from(value) } },
+    stored: (revision: string) => decodeValue(key, value, revision),
+  };
 }
 
 async function remove({ client, timeoutMs }: Access, key: Key, object: StoredObject): Promise<boolean> {

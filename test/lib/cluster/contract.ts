@@ -23,6 +23,8 @@ export interface Site {
   compact(): Promise<void>;
   /** Whether a watch from a revision before `compact` fails. */
   readonly forgetsChanges: boolean;
+  /** Whether several objects can be written in one request. */
+  readonly writesTogether: boolean;
   freeze(): void;
   thaw(): void;
 }
@@ -113,6 +115,23 @@ function describeTrouble(
     expect(updated?.spec).toEqual(handle("n.a", 2).spec);
     expect(await losing(site(), () => transact(() => remove(updated as StoredObject)))).toBe(true);
     expect(await transact(() => read(key("n.a")))).toBeUndefined();
+  });
+
+  test("several objects are written together or not at all, and once though the answer is lost", async () => {
+    const { transact, writeTogether } = await open("relay", { timeoutMs: 300, deadlineMs: 5000 });
+    expect(writeTogether !== undefined).toBe(site().writesTogether);
+    if (writeTogether === undefined) return;
+    const first = (await transact(() => create(handle("n.a", 1)))) as StoredObject;
+    const second = { ...first, spec: handle("n.a", 2).spec };
+    const written = await losing(site(), () => writeTogether([handle("n.b", 1), handle("n.c", 1)], second));
+    const stored = async (id: string) => await transact(() => read(key(id)));
+    expect(written?.updated).toEqual(await stored("n.a"));
+    expect(written?.created).toMatchObject([(await stored("n.b")) ?? {}, (await stored("n.c")) ?? {}]);
+    // An object that exists, and a revision that is old.
+    expect(await writeTogether([handle("n.d", 1), handle("n.b", 2)], written?.updated ?? first)).toBeUndefined();
+    expect(await writeTogether([handle("n.d", 1)], first)).toBeUndefined();
+    expect(await stored("n.d")).toBeUndefined();
+    expect((await stored("n.a"))?.spec).toEqual(second.spec);
   });
 
   test("a server that does not answer is named within the deadline, and works again when it does", async () => {

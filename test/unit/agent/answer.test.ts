@@ -3,6 +3,7 @@ import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
 import { Adds } from "../../../src/agent/ipam/adds.ts";
 import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
+import { Unconfirmed } from "../../../src/agent/ipam/unconfirmed.ts";
 import { type Answered, answer } from "../../../src/agent/socket/answer.ts";
 import type { Message, NodeStatusMessage, Reply, ResultMessage } from "../../../src/node-protocol/messages.ts";
 import { type MemoryDatastore, memoryDatastore } from "./memory-datastore.ts";
@@ -43,6 +44,7 @@ function ask(message: Message | object | string, node: string | undefined = "n1"
     endpoints,
     queue,
     adds: new Adds(),
+    unconfirmed: new Unconfirmed(),
     records,
     settle,
     node,
@@ -132,6 +134,7 @@ describe("answer()", () => {
       endpoints,
       queue,
       adds: new Adds(),
+      unconfirmed: new Unconfirmed(),
       records: undefined,
       settle: async () => {},
       node: undefined,

@@ -10,6 +10,7 @@ import { Endpoints } from "../../../src/agent/endpoints/endpoints.ts";
 import { Addresses } from "../../../src/agent/ipam/addresses.ts";
 import { Adds } from "../../../src/agent/ipam/adds.ts";
 import { KeyedQueue } from "../../../src/agent/ipam/keyed-queue.ts";
+import { Unconfirmed } from "../../../src/agent/ipam/unconfirmed.ts";
 import { heldIn } from "../../../src/agent/leaks/holding.ts";
 import { LostNodes } from "../../../src/agent/leaks/lost-nodes.ts";
 import { NodeLeaks } from "../../../src/agent/leaks/node-leaks.ts";
@@ -308,7 +309,7 @@ export class LeaksWalk {
       answerer: {
         addresses: new Addresses(datastore, () => sys.wallClock(), transactions),
         endpoints: new Endpoints(transactions, isKubernetes),
-        ...{ node, queue, records, adds: new Adds() },
+        ...{ node, queue, records, adds: new Adds(), unconfirmed: new Unconfirmed() },
         settle: async () => undefined,
         heldBack: () => undefined,
         describeNode: () => ({ nodename: node, datastore: "etcdv3", notReady: [], networking: "none" }),

@@ -1,6 +1,7 @@
 /** The store in memory as a cluster's datastore: it answers later, and other clients may write to it. */
-import type { AsyncDatastore, Watcher } from "../../../src/store/async-datastore.ts";
+import type { AsyncDatastore, Watcher, WriteTogether } from "../../../src/store/async-datastore.ts";
 import { type Filter, matches } from "../../../src/store/filter.ts";
+import { keyOf } from "../../../src/store/key.ts";
 import type { Kind, StoredObject } from "../../../src/store/object.ts";
 import { StoreError } from "../../../src/store/store-error.ts";
 import { type AsyncStore, driveAsync, type StoreRequest } from "../../../src/store/transaction.ts";
@@ -10,22 +11,50 @@ export interface MemoryDatastore extends AsyncDatastore {
   readonly memory: MemoryStore;
   /** Whether it fails to answer. */
   isAway: boolean;
+  /** What writes of IPAM wait for before they begin. */
+  gate: Promise<void> | undefined;
   /** The holder of the lease, which never expires. */
   holder: string | undefined;
   /** The requests so far, as `op kind`. */
   readonly requests: string[];
 }
 
-export function memoryDatastore(): MemoryDatastore {
+/** `writesTogether`: as etcd does, and Kubernetes does not. */
+export function memoryDatastore({ writesTogether = false } = {}): MemoryDatastore {
   const memory = memoryStore({ hints: false });
   const followers: Follower[] = [];
   const requests: string[] = [];
   const later = () => new Promise((resolve) => setTimeout(resolve, 1));
+  const requireAnswer = () => {
+    if (datastore.isAway)
+      throw new StoreError({ action: "read", object: { kind: "IPPool", name: "" }, reason: "it does not answer" });
+  };
+  const writeTogether: WriteTogether = async (created, updated) => {
+    await later();
+    await datastore.gate;
+    requireAnswer();
+    requests.push(`together ${created.length}`);
+    const stored = (object: StoredObject) => {
+      const reply = memory.handle({ op: "read", key: keyOf(object) });
+      return "objects" in reply ? reply.objects[0] : undefined;
+    };
+    const isUnchanged = stored(updated)?.metadata.resourceVersion === updated.metadata.resourceVersion;
+    if (!isUnchanged || created.some(stored)) return undefined;
+    const write = (op: "create" | "update", object: StoredObject) => {
+      const request = { op, key: keyOf(object), object } as const;
+      const reply = memory.handle(request);
+      const [written] = "objects" in reply ? reply.objects : [];
+      if (written === undefined) throw new Error(`the memory refuses to ${op}`);
+      tell(followers, request, written);
+      return written;
+    };
+    return { created: created.map((object) => write("create", object)), updated: write("update", updated) };
+  };
   const store: AsyncStore = {
     async handle(request) {
       await later();
-      if (datastore.isAway)
-        throw new StoreError({ action: "read", object: { kind: "IPPool", name: "" }, reason: "it does not answer" });
+      if (isWrite(request) && request.key.kind.startsWith("IPAM")) await datastore.gate;
+      requireAnswer();
       if (request.op === "wait") return { nothing: true };
       requests.push(`${request.op} ${"key" in request ? request.key.kind : "kind" in request ? request.kind : ""}`);
       const reply = memory.handle(request);
@@ -37,6 +66,8 @@ export function memoryDatastore(): MemoryDatastore {
   const datastore: MemoryDatastore = {
     memory,
     isAway: false,
+    gate: undefined,
+    ...(writesTogether && { writeTogether }),
     holder: undefined,
     requests,
     isNodesOwn: false,
