@@ -17,3 +17,5 @@ export const ifbPrefix = "bwp";
 export const vxlanDevices: Readonly<Record<4 | 6, string>> = { 4: "vxlan.calico", 6: "vxlan-v6.calico" };
 /** The IPIP device, which the kernel's module makes. */
 export const ipipDevice = "tunl0";
+/** The node agent's tables of nf_tables: the guard of tunnels, floating IPs, the check of pods' sources. */
+export const agentTables = { tunnel: "tortie_tunnel", floating: "tortie_floating", source: "tortie_source" } as const;

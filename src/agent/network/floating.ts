@@ -8,11 +8,12 @@
  * What a pod sends otherwise keeps its own address, or leaves by natOutgoing, as in Calico. All of a node's are elements of two maps: a packet costs one
  * look-up, however many there are.
  */
+import { agentTables } from "../../identity/names.ts";
 import { type Family, familyOf, type TableFamily } from "../../net/address.ts";
 import { hostPrefix } from "../../net/prefix.ts";
 import type { NftElement, NftElements, NftStatement, NftTable } from "../../plan/nft.ts";
 import type { NodeResource, Scope } from "../../plan/node-plan.ts";
-import { floatingTable, routeProtocol } from "./names.ts";
+import { routeProtocol } from "./names.ts";
 import type { NetworkEndpoint } from "./network-endpoint.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Trouble } from "./trouble.ts";
@@ -91,7 +92,7 @@ function hairpins(targets: readonly Target[]): readonly NftElement[] {
 }
 
 function elementsOf(family: TableFamily, set: string, elements: readonly NftElement[]): NftElements {
-  return { kind: "nft-elements", family, table: floatingTable, set, elements, shared: true };
+  return { kind: "nft-elements", family, table: agentTables.floating, set, elements, shared: true };
 }
 
 function tableOf(family: TableFamily): NftTable {
@@ -111,7 +112,7 @@ function tableOf(family: TableFamily): NftTable {
   return {
     kind: "nft-table",
     family,
-    name: floatingTable,
+    name: agentTables.floating,
     sets: [
       { name: floating, key: [type], data: [type], comment: "floating IPs, and the addresses of their pods" },
       {
@@ -134,9 +135,9 @@ export function floatingScopes(families: readonly Family[]): readonly Scope[] {
   return families.flatMap((number): readonly Scope[] => {
     const family = number === 4 ? "ip" : "ip6";
     return [
-      { kind: "elements", family, table: floatingTable, set: floating },
-      { kind: "elements", family, table: floatingTable, set: hairpin },
-      { kind: "table", family, name: floatingTable },
+      { kind: "elements", family, table: agentTables.floating, set: floating },
+      { kind: "elements", family, table: agentTables.floating, set: hairpin },
+      { kind: "table", family, name: agentTables.floating },
     ];
   });
 }

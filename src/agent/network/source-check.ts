@@ -7,14 +7,13 @@
  *     from its own address ──────────────────────────────┘
  */
 
-import { hostInterfacePrefix } from "../../identity/names.ts";
+import { agentTables, hostInterfacePrefix } from "../../identity/names.ts";
 import type { TableFamily } from "../../net/address.ts";
 import { type Family, familyOf } from "../../net/address.ts";
 import { lengthOf } from "../../net/prefix.ts";
 import type { NftRule, NftStatement, NftTable } from "../../plan/nft.ts";
 import type { NodeResource, Scope } from "../../plan/node-plan.ts";
 import type { Sysctl } from "../../plan/resource.ts";
-import { sourceTable } from "./names.ts";
 import type { NetworkEndpoint } from "./network-endpoint.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -56,7 +55,7 @@ function tableOf(family: TableFamily, spoofing: readonly NetworkEndpoint[]): Nft
   return {
     kind: "nft-table",
     family,
-    name: sourceTable,
+    name: agentTables.source,
     sets: [],
     chains: [
       { name: allowed, rules: spoofing.flatMap((one) => one.sources.map((source) => allow(one, source))) },
@@ -73,5 +72,5 @@ function tableOf(family: TableFamily, spoofing: readonly NetworkEndpoint[]): Nft
 }
 
 export function sourceScopes(families: readonly Family[]): readonly Scope[] {
-  return families.map((number) => ({ kind: "table", family: number === 4 ? "ip" : "ip6", name: sourceTable }));
+  return families.map((number) => ({ kind: "table", family: number === 4 ? "ip" : "ip6", name: agentTables.source }));
 }

@@ -8,11 +8,10 @@
  * here is final, but an administrator's firewall, which may drop as well, has to let nodes through.
  */
 
-import { hostInterfacePrefix } from "../../identity/names.ts";
+import { agentTables, hostInterfacePrefix } from "../../identity/names.ts";
 import { type Family, type TableFamily, tableFamilyOf } from "../../net/address.ts";
 import type { NftResource, NftStatement, NftTable } from "../../plan/nft.ts";
 import type { Scope } from "../../plan/node-plan.ts";
-import { tunnelTable } from "./names.ts";
 import type { Site } from "./site.ts";
 
 const nodes = "nodes";
@@ -32,7 +31,7 @@ export function planTunnelGuard({ address, peers, vxlan, ipip }: Site): readonly
   const elements = [...peers.values()].map((peer) => ({ key: [peer.address] }));
   return [
     tableOf(family, kinds),
-    { kind: "nft-elements", family, table: tunnelTable, set: nodes, elements, shared: true },
+    { kind: "nft-elements", family, table: agentTables.tunnel, set: nodes, elements, shared: true },
   ];
 }
 
@@ -60,7 +59,7 @@ function tableOf(
   return {
     kind: "nft-table",
     family,
-    name: tunnelTable,
+    name: agentTables.tunnel,
     sets: [{ name: nodes, key: [family === "ip" ? "ipv4_addr" : "ipv6_addr"], comment: "who may send into tunnels" }],
     chains: [chain("input", foreign, "comes from nodes alone"), chain("forward", fromPod, "does not come from pods")],
   };
@@ -71,8 +70,8 @@ export function guardScopes(families: readonly Family[]): readonly Scope[] {
   return families.flatMap((number): readonly Scope[] => {
     const family = number === 4 ? "ip" : "ip6";
     return [
-      { kind: "elements", family, table: tunnelTable, set: nodes },
-      { kind: "table", family, name: tunnelTable },
+      { kind: "elements", family, table: agentTables.tunnel, set: nodes },
+      { kind: "table", family, name: agentTables.tunnel },
     ];
   });
 }

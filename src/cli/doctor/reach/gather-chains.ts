@@ -6,6 +6,7 @@
  */
 
 import { isErrno } from "../../../host/sys.ts";
+import { agentTables } from "../../../identity/names.ts";
 import type { Cli } from "../../cli.ts";
 import { messageOf } from "../../error.ts";
 import { ownTables } from "../firewall.ts";
@@ -40,7 +41,8 @@ export async function gatherChains(cli: Cli): Promise<ChainFacts> {
 async function listTables(cli: Cli): Promise<{ readonly tables?: readonly string[]; readonly fault?: string }> {
   try {
     const chains = nftChains(nftObjects(await cli.program(["nft", "-j", "list", "chains"]))).filter(isFilter);
-    const tables = chains.filter(({ table }) => !ownTables.includes(table));
+    const ours: readonly string[] = [...ownTables, ...Object.values(agentTables)];
+    const tables = chains.filter(({ table }) => !ours.includes(table));
     return { tables: [...new Set(tables.map(({ family, table }) => `${family} ${table}`))] };
   } catch (error) {
     if (isErrno(error, "ENOENT")) return { fault: "rules of nf_tables: nft is not installed" };

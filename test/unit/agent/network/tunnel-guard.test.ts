@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { tunnelTable } from "../../../../src/agent/network/names.ts";
+import { agentTables } from "../../../../src/identity/names.ts";
 import type { NftResource } from "../../../../src/plan/nft.ts";
 import { nftCommands } from "../../../../src/plan/show-nft.ts";
 import { block, object, planned, snapshotOf } from "./cluster.ts";
@@ -20,8 +20,8 @@ function guardOf(pool: object, tunnel: object, more: object = {}) {
   );
   const guard = (plan?.resources ?? []).filter(
     (one): one is NftResource =>
-      (one.kind === "nft-table" && one.name === tunnelTable) ||
-      (one.kind === "nft-elements" && one.table === tunnelTable),
+      (one.kind === "nft-table" && one.name === agentTables.tunnel) ||
+      (one.kind === "nft-elements" && one.table === agentTables.tunnel),
   );
   return { commands: nftCommands(guard, "tortie:none"), scopes: plan?.scopes };
 }
