@@ -49,8 +49,8 @@ function arrives(source: string): boolean {
   const filter = `${isIpv6 ? "icmp6 and ip6[40] == 128" : "icmp[0] == 8"} and src host ${source}`;
   const target = isIpv6 ? outsideAddress6 : outsideAddress4;
   const seen = node.sh(
-    `ip netns exec outside timeout 1.5 tcpdump --immediate-mode -nn -c 1 -i any '${filter}' 2>/dev/null & sleep 0.5
-     ip netns exec one ping -n -c 2 -i 0.2 -W 1 -I ${source} ${target} >/dev/null || true; wait`,
+    `ip netns exec outside timeout 1 tcpdump --immediate-mode -nn -c 1 -i any '${filter}' 2>/dev/null & sleep 0.3
+     ip netns exec one ping -n -c 2 -i 0.2 -W 0.3 -I ${source} ${target} >/dev/null || true; wait`,
   );
   return seen.includes(source);
 }
