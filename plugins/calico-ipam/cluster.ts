@@ -86,7 +86,7 @@ function release(request: DelRequest<IpamConf>, context: Context, details: CallD
     return;
   }
   const workload = workloadMessage(clusterNodename(conf?.node, sys), attachment, podOf(args));
-  const { addresses = [] } = askOrSpool(sys, attachment, { op: "release", ...workload });
+  const { addresses = [] } = askOrSpool(sys, attachment, { op: "release", ...workload }, details.isSilent);
   details.released = addresses.map(addressIn);
   logReleased(context, "addresses released", addresses, { handle: handleIdOf(attachment) });
 }

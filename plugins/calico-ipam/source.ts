@@ -9,6 +9,8 @@ import type { IpamConf } from "./conf.ts";
 export interface CallDetails {
   /** The caller's `put-endpoint` confirms the addresses. */
   readonly confirmsLater?: boolean;
+  /** The agent has not answered the caller. */
+  readonly isSilent?: boolean;
   /** The addresses to confirm; absent: the datastore has them. */
   unconfirmed?: readonly string[];
   /** All pools, if all could be read. */

@@ -75,13 +75,17 @@ export function putEndpoint(
   });
 }
 
-/** Does not fail if the agent or the datastore is unavailable. */
+/** Does not fail if the agent or the datastore is unavailable; returns whether it is, so that the next request need not wait. */
 export function deleteEndpoint(
   sys: Sys,
   attachment: Attachment,
   { node, pod }: { readonly node: string; readonly pod: Pod | undefined },
-): void {
-  askOrSpool(sys, attachment, { op: "delete-endpoint", ...workloadMessage(node, attachment, pod) });
+): boolean {
+  const { isSpooled = false } = askOrSpool(sys, attachment, {
+    op: "delete-endpoint",
+    ...workloadMessage(node, attachment, pod),
+  });
+  return isSpooled;
 }
 
 function hasKubernetesPolicy(document: JsonObject): boolean {

@@ -157,8 +157,8 @@ export default definePlugin<CalicoConf>({
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
     const isOfCluster = usesAgent(request.document);
-    if (isOfCluster) deleteEndpoint(sys, request.attachment, endpointOf(removed, request, sys));
-    const details: CallDetails = {};
+    const isSilent = isOfCluster && deleteEndpoint(sys, request.attachment, endpointOf(removed, request, sys));
+    const details: CallDetails = { isSilent };
     delegateDel(ipamTypeOf(request.document, calicoIpam.name), request, context, {
       "calico-ipam": withCallDetails(details),
     });
@@ -211,7 +211,9 @@ function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, vali
     () => collectInterfaces(sys, request.network, valid, (record) => collected.push(record)),
     () =>
       runEvery(
-        collected.map((record) => () => deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys))),
+        collected.map(
+          (record) => () => void deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys)),
+        ),
       ),
     () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
     () => forgetAll(sys, collected, false),

@@ -74,20 +74,26 @@ export function ask(sys: Sys, question: Question, timeoutMs = waitMs): ResultMes
   throw new AgentError(kind, text);
 }
 
-/** Sends the request, or leaves it in the spool if the agent does not answer at once. Returns the addresses released now. */
+/** The answer to a request that may wait in the spool. */
+export interface AskedOrSpooled extends ResultMessage {
+  readonly isSpooled?: true;
+}
+
+/** Sends the request, or leaves it in the spool if the agent does not answer at once, or, with `isSilent`, has not answered the one before. */
 export function askOrSpool(
   sys: Sys,
   attachment: Attachment,
   question: Omit<SpooledMessage, "version" | "deadlineMs">,
-): ResultMessage {
+  isSilent = false,
+): AskedOrSpooled {
   try {
-    return ask(sys, question as Question, releaseWaitMs);
+    if (!isSilent) return ask(sys, question as Question, releaseWaitMs);
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
-    const message = { version: protocolVersion, deadlineMs: waitMs, ...question } as SpooledMessage;
-    spool(sys, attachment, message);
-    return {};
   }
+  const message = { version: protocolVersion, deadlineMs: waitMs, ...question } as SpooledMessage;
+  spool(sys, attachment, message);
+  return { isSpooled: true };
 }
 
 /** The fields of a cluster's pool that the plugins of a node need. */

@@ -97,23 +97,39 @@ function* findNew(search: Search, pool: Pool): Transaction<Block | undefined> {
   return yield* claimFrom(search, pool, room?.probed ?? 0n);
 }
 
+/** How many unavailable blocks a search meets before it asks which ones other nodes have: a listing costs as much as many of its requests. */
+const maxMisses = 5;
+
 /** Claims the first available block from index `start` on. */
 function* claimFrom(search: Search, pool: Pool, start: bigint): Transaction<Block | undefined> {
   if (!search.config.autoAllocateBlocks) return undefined;
   const count = blockCount(pool);
-  for (let probed = start; probed < count; probed++) {
+  let others: ReadonlySet<string> | undefined;
+  for (let [probed, misses] = [start, 0]; probed < count; probed++) {
     const cidr = blockAt(pool, search.node, probed);
     const reserved = coveringReservation(cidr, search.reservedCidrs) ?? coveringNetwork(search, pool, cidr);
     if (reserved !== undefined) probed += blocksToEnd(pool, search.node, probed, reserved) - 1n;
     if (reserved !== undefined || search.taken.has(cidr)) continue;
+    if (misses >= maxMisses) others ??= yield* blocksOfOthers(search, pool);
+    if (others?.has(cidr)) continue;
     if ((yield* readBlock(cidr)) === undefined) yield* checkLimit(search, pool);
     const block = yield* claimBlock({ node: search.node, pool: pool.cidr, now: search.now }, cidr);
-    if (block === undefined || !isUsable(search, block)) continue;
+    if (block === undefined || !isUsable(search, block)) {
+      misses++;
+      continue;
+    }
     yield* hintRoom(search.node, pool.cidr, { op: "claimed", probed: probed + 1n, current: cidr });
     return block;
   }
   yield* hintRoom(search.node, pool.cidr, { op: "claimed", probed: count, current: undefined });
   return undefined;
+}
+
+/** The CIDRs of blocks that other nodes have claimed. A claim that is not finished may be given up: its block decides. */
+function* blocksOfOthers({ node }: Search, { family }: Pool): Transaction<ReadonlySet<string>> {
+  const affinities = (yield* list("BlockAffinity", { family })).map(({ spec }) => spec as AffinitySpec);
+  const claimed = affinities.filter((one) => one.node !== node && (one.state === "confirmed" || one.state === ""));
+  return new Set(claimed.map(({ cidr }) => cidr));
 }
 
 /** The network of the node that contains the whole block. Tests both ends, which may be the node's own or a broadcast address. */

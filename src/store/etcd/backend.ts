@@ -148,8 +148,18 @@ function putOf(action: "create" | "update", key: Key, object: StoredObject) {
   return {
     compare,
     put: { requestPut: { key: path, value: Buffer.from(value) } },
-    stored: (revision: string) => decodeValue(key, value, revision),
+    stored: (revision: string) =>
+      isKeptAsIs(key) ? asStored(key, object, revision) : decodeValue(key, value, revision),
   };
+}
+
+/** Of these, every member that IPAM writes is stored; parsing a block of many addresses again takes longer than its request. */
+function isKeptAsIs({ kind }: Key): boolean {
+  return kind === "IPAMBlock" || kind === "IPAMHandle";
+}
+
+function asStored(key: Key, { apiVersion, kind, spec }: StoredObject, resourceVersion: string): StoredObject {
+  return { apiVersion, kind, metadata: { name: nameOf(key), resourceVersion }, spec };
 }
 
 async function remove({ client, timeoutMs }: Access, key: Key, object: StoredObject): Promise<boolean> {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { autoAssign } from "../../../src/ipam/assign/assign.ts";
 import { newAffinity } from "../../../src/ipam/model/affinity.ts";
+import { assign, type Block, newBlock, withSpec } from "../../../src/ipam/model/block.ts";
 import { listPools } from "../../../src/ipam/model/pool.ts";
 import { releaseByHandle } from "../../../src/ipam/release/release.ts";
 import type { AsyncDatastore, AsyncDatastoreOptions } from "../../../src/store/async-datastore.ts";
@@ -115,6 +116,18 @@ function describeTrouble(
     expect(updated?.spec).toEqual(handle("n.a", 2).spec);
     expect(await losing(site(), () => transact(() => remove(updated as StoredObject)))).toBe(true);
     expect(await transact(() => read(key("n.a")))).toBeUndefined();
+  });
+
+  test("what a write answers is what is stored", async () => {
+    const { transact } = await open("direct");
+    const block = await transact(() => create(newBlock("10.0.0.0/26", "host:a", 1_690_113_884_806_720_472n)));
+    const readBlock = () => transact(() => read({ kind: "IPAMBlock", cidr: "10.0.0.0/26" }));
+    expect(await readBlock()).toEqual(block);
+    const { spec } = assign((block as Block).spec, 2, { handle_id: "n.a", secondary: { node: "a" } }, () => false);
+    const updated = await transact(() => update(withSpec(block as Block, spec)));
+    expect(await readBlock()).toEqual(updated);
+    const created = await transact(() => create(handle("n.a", 2)));
+    expect(await transact(() => read(key("n.a")))).toEqual(created);
   });
 
   test("several objects are written together or not at all, and once though the answer is lost", async () => {

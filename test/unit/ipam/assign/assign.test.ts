@@ -171,6 +171,30 @@ describe("autoAssign()", () => {
     expect(late.filter((request) => request === "list IPAMBlock" || request === "list IPAMHandle")).toEqual([]);
   });
 
+  test("passes hundreds of blocks of other nodes with a few requests, and takes the only one that is left", () => {
+    pool("v4", "10.0.0.0/22", 30);
+    for (let i = 0; i < 255; i++) add(`net.${i}`, { node: `n${i}` });
+    let given: string[] = [];
+    const requests = requestsOf(() => {
+      given = add("net.last");
+    });
+    expect(requests.length).toBeLessThan(60);
+    expect(given).toHaveLength(1);
+    expect(store.all<BlockSpec>("IPAMBlock").filter(({ spec }) => spec.affinity === "host:node")).toHaveLength(1);
+    expect(store.all("BlockAffinity")).toHaveLength(256);
+  });
+
+  test("a claim that was not finished does not hide its block", () => {
+    pool("v4", "10.0.0.0/27", 30);
+    for (let i = 0; i < 7; i++) add(`net.${i}`, { node: `n${i}` });
+    const left = Array.from({ length: 8 }, (_, at) => `10.0.0.${4 * at}/30`).find((cidr) => !isClaimed(cidr));
+    put("BlockAffinity", `n9-${left?.replace(/[./]/g, "-")}`, {
+      ...{ cidr: left, node: "n9", type: "host" },
+      ...{ state: "pending", deleted: "false" },
+    });
+    expect(add("net.last")).toEqual([left?.replace("/30", "")]);
+  });
+
   test("finds room again in blocks that were full, one read each", () => {
     pool("v4", "10.0.0.0/24", 30);
     for (let i = 0; i < 256; i++) add(`net.${i}`);
@@ -485,6 +509,10 @@ function held(handleId: string): number[] {
 function writes(): string[] {
   const all = store.log.filter((request) => !/^(read|list)/.test(request));
   return all.map((request) => request.replace(/\d+-26$/, ""));
+}
+
+function isClaimed(cidr: string): boolean {
+  return store.all<BlockSpec>("IPAMBlock").some(({ spec }) => spec.cidr === cidr);
 }
 
 function requestsOf(action: () => void): string[] {
