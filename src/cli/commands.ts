@@ -10,6 +10,7 @@ import { nodeStatusCommand } from "./node-status/command.ts";
 import { planCommand } from "./plan/command.ts";
 import { profileCommand } from "./profile/command.ts";
 import { resourceCommands } from "./resources/commands.ts";
+import { traceCommand } from "./trace/command.ts";
 import { versionCommand } from "./version.ts";
 
 /** The first words of commands that have two, and their subjects. */
@@ -23,6 +24,7 @@ const working = [
   installCommand,
   planCommand,
   doctorCommand,
+  traceCommand,
   ...ipamCommands,
   nodeStatusCommand,
   ...resourceCommands,

@@ -94,6 +94,12 @@ test("docs/cli.md, README.md: a doctor finds and repairs four pods that were dam
   expectSample(["docs/cli.md", "README.md"], "doctor --fix", "--grace 0");
 });
 
+test("docs/cli.md: the way of a packet between two pods", () => {
+  const runner = new Runner({ node, pluginDirs: [ourPluginDir] });
+  for (const name of ["web-0", "web-1"]) runner.add(list, sandbox(name, `${name}-0a1b2c`));
+  expectSample("docs/cli.md", "trace default/web-0 default/web-1");
+});
+
 test("docs/cli.md: addresses of 70 pods, two of which are lost", () => {
   const runner = new Runner({ node, pluginDirs: [ourPluginDir] });
   for (let n = 0; n < 70; n++) runner.add(list, sandbox(`web-${n}`, `web-${n}-0a1b2c3d`));

@@ -94,6 +94,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** The file that every directory may import. */
 const openFiles = ["src/host/sys.ts"];
+/** What the operator's command shares with the node agent: how a cluster's nodes and pools are read. */
+const sharedNetwork = /^src\/agent\/network\/network-(node|pool)\.ts$/;
 /** What the node agent shares with a plugin: the tables that both keep. */
 const sharedTables = "plugins/calico/nat-outgoing.ts";
 /** The parts of a plugin that the operator's command may import: its schema and parser, its planner, and its names on a node. */
@@ -219,7 +221,7 @@ function isForbidden({ file, target }: Import): boolean {
   if (!target.startsWith("src/") && !target.startsWith("plugins/")) return false;
   const from = layerOf(file);
   const to = layerOf(target);
-  if (from === "src/cli" && configurations.test(target)) return false;
+  if (from === "src/cli" && (configurations.test(target) || sharedNetwork.test(target))) return false;
   if (from === "src/agent" && target === sharedTables) return false;
   return from !== to && !openFiles.includes(target) && !(mayImport[from] ?? []).includes(to);
 }

@@ -2,6 +2,7 @@
  * The operations of a trace as SVG: for each process a row of phases and below it a row of calls, over one axis of time. A title element of each
  * rectangle has its label and times, which viewers show under the pointer.
  */
+import { escaped } from "../ui/svg.ts";
 import { labelOf, type Use, useOfCall, uses } from "./labels.ts";
 import { milliseconds } from "./summary.ts";
 import type { Operation, ProcessTrace } from "./trace.ts";
@@ -93,8 +94,4 @@ function rectangle({ x, y, width: wide, height, fill }: Rectangle): string {
 
 function textAt(x: number, y: number, text: string): string {
   return `<text x="${x.toFixed(2)}" y="${y}">${escaped(text)}</text>`;
-}
-
-function escaped(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
