@@ -8,7 +8,8 @@ const outputLimit = 64 * 1024 * 1024;
 
 /** The error that `Sys` specifies for an errno name; the text is libuv's. */
 export function failure(code: string, syscall: string, object?: string): Error {
-  const text = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1] ?? code;
+  const number = (constants.errno as Readonly<Record<string, number>>)[code];
+  const text = (number !== undefined && getSystemErrorMap().get(-number)?.[1]) || code;
   const message = [syscall, object].filter((part) => part !== undefined).join(" ");
   return Object.assign(new Error(`${message}: ${text}`), { code, syscall });
 }

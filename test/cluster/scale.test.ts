@@ -3,7 +3,6 @@
  *
  * The objects are written into etcd directly, below the API server too. The 30,000 pods of Kubernetes are left out there: the agent lists none.
  */
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newAffinity } from "../../src/ipam/model/affinity.ts";
@@ -18,6 +17,7 @@ import { resourceName, resourceOf } from "../../src/store/kubernetes/resources.t
 import type { StoredObject } from "../../src/store/object.ts";
 import { Agent } from "../lib/cluster/agent.ts";
 import { buildTimeoutMs } from "../lib/cluster/kubernetes-build.ts";
+import { cpuSecondsOf, memoryMiBOf } from "../lib/cluster/process-usage.ts";
 import { type ClusterSite, clusterSites } from "../lib/cluster/site.ts";
 import { isMany } from "../lib/how-many.ts";
 import { Node } from "../lib/node/netns.ts";
@@ -97,8 +97,8 @@ describe.each(clusterSites)("an agent of a large cluster on %s", (name, whyNot, 
       const readySeconds = (performance.now() - start) / 1000;
       // Several looks for leaks, of which the elected one's goes over the whole datastore.
       await sleep(20_000);
-      const peak = memoryOf(agent.pid, "VmHWM");
-      const resident = memoryOf(agent.pid, "VmRSS");
+      const peak = memoryMiBOf(agent.pid, "VmHWM");
+      const resident = memoryMiBOf(agent.pid, "VmRSS");
       await agent.stop();
       agent = await Agent.start(node, {
         ...{ ...site.environment, NODENAME: nodeOf(0), IP: "203.0.113.1/24", FELIX_IPV6SUPPORT: "false" },
@@ -140,15 +140,3 @@ function ofKubernetes(object: StoredObject): [string, string] | undefined {
 }
 
 let ids = 1;
-
-function memoryOf(pid: number, field: "VmHWM" | "VmRSS"): number {
-  const [, kib = ""] = new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  return Math.round(Number(kib) / 1024);
-}
-
-/** proc(5): user and system time, in hundredths of a second. */
-function cpuSecondsOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}

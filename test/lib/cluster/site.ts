@@ -5,10 +5,12 @@ import { Etcd, etcdIsMissing } from "./etcd.ts";
 import { KubeApiserver } from "./kube-apiserver.ts";
 import { kubeApiserverIsMissing } from "./kubernetes-build.ts";
 
-/** Requests to a server since it started, as the server counts them. */
+/** Since a server started, as it counts them. */
 export interface RequestCounts {
   readonly reads: number;
   readonly writes: number;
+  /** Of all servers of the site. */
+  readonly cpuSeconds: number;
 }
 
 export interface ClusterSite {
@@ -51,7 +53,7 @@ async function etcdSite(): Promise<ClusterSite> {
     async counts() {
       const text = await etcd.metrics();
       const of = (method: string) => sumOf(text, "grpc_server_handled_total", [`grpc_method="${method}"`]);
-      return { reads: of("Range"), writes: of("Txn") };
+      return { reads: of("Range"), writes: of("Txn"), cpuSeconds: cpuSecondsIn(text) };
     },
     async restart() {
       await etcd.kill();
@@ -101,7 +103,8 @@ async function kubernetesSite(): Promise<ClusterSite> {
               sum + sumOf(text, "apiserver_request_total", [`verb="${verb}"`, `resource="${resource}"`]),
             0,
           );
-      return { reads: of(["GET", "LIST"]), writes: of(["POST", "PUT", "PATCH", "DELETE"]) };
+      const cpuSeconds = cpuSecondsIn(text) + cpuSecondsIn(await api.etcd.metrics());
+      return { reads: of(["GET", "LIST"]), writes: of(["POST", "PUT", "PATCH", "DELETE"]), cpuSeconds };
     },
     async restart() {
       await api.kill();
@@ -117,6 +120,10 @@ async function kubernetesSite(): Promise<ClusterSite> {
 
 /** What an ADD may touch. */
 const resources = ["pods", "nodes", "namespaces", "ipamblocks", "blockaffinities", "ipamhandles", "ippools"];
+
+function cpuSecondsIn(metrics: string): number {
+  return Number(/^process_cpu_seconds_total (.+)$/m.exec(metrics)?.[1]);
+}
 
 /** The sum of the series of a metric that have these labels. */
 function sumOf(text: string, name: string, labels: readonly string[]): number {
