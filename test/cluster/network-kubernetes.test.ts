@@ -9,6 +9,7 @@ import { Fabric } from "../lib/cluster/fabric.ts";
 import { KubeApiserver } from "../lib/cluster/kube-apiserver.ts";
 import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernetes-build.ts";
 import { loadConflist } from "../lib/conflist.ts";
+import { traced, wrongHop } from "../lib/node/trace.ts";
 import { addressOf, Runner } from "../lib/runtimes/runner.ts";
 import { ourPluginDir, pluginDirs, root } from "../lib/suite.ts";
 
@@ -29,12 +30,13 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
   let api: KubeApiserver;
   let fabric: Fabric;
   let far: string;
+  let kubeconfig: string;
   const agents: Agent[] = [];
 
   beforeAll(async () => {
     api = await KubeApiserver.start();
     await api.apply(join(root, "conf-examples/kubernetes/rbac.yaml"));
-    const kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
+    kubeconfig = await api.kubeconfigOf("kube-system", "tortie-node");
     const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
     await api.json("POST", "/api/v1/namespaces/default/serviceaccounts", account);
     fabric = await Fabric.start(places, api.port);
@@ -95,6 +97,20 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     far = await addPod("node-b", "two");
     const ping = () => fabric.named("node-a").node.run(["ping", "-n", "-c", "1", "-W", "1", far], { in: "one" }).status;
     await expect.poll(ping, { timeout: 20_000 }).toBe(0);
+  });
+
+  test("tortie trace finds the way of a packet by the names of pods, with no more rights than the agent", () => {
+    const { node } = fabric.named("node-a");
+    const settings = ["env", "DATASTORE_TYPE=kubernetes", `KUBECONFIG=${kubeconfig}`];
+    const machine = { run: (argv: readonly string[]) => node.run([...settings, ...argv]) };
+    const found = traced(machine, "default/one", "default/two", ["--node=node-a"]);
+    expect(wrongHop(found)).toBe("");
+    expect(found.title).toMatch(new RegExp(`to default/two \\(${far}\\) on node-b$`));
+    expect(found.hops.filter(({ place }) => place === "node node-b").map(({ what }) => what)).toEqual([
+      expect.stringMatching(/^block 192\.168\./),
+      "pod default/two",
+    ]);
+    expect(() => traced(machine, "default/two", "default/one", ["--node=node-a"])).toThrow('it is on node "node-b"');
   });
 
   test("a FelixConfiguration is followed", async () => {

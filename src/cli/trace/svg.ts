@@ -34,6 +34,7 @@ export function svgOf(facts: TraceFacts, hops: readonly Hop[]): string {
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 44}" font-family="monospace" font-size="12">`,
+    `<title>${escaped(titleOf(facts))}</title>`,
     `<rect width="100%" height="100%" fill="white"/>`,
     ...parts,
     "</svg>\n",
