@@ -57,6 +57,7 @@ import { identify, mayReplace } from "./identity.ts";
 import { configuredMtu } from "./mtu.ts";
 import { readPools } from "./nat.ts";
 import { hasPools, planOf } from "./plan.ts";
+import { withAnyPodCidrs, withPodCidrs } from "./pod-cidrs.ts";
 import { reconcilePoolRules } from "./pool-rules.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
 import {
@@ -82,7 +83,7 @@ export default definePlugin<CalicoConf>({
   add(asked, context) {
     const { sys } = context;
     const node = nodename(asked.conf.node, sys);
-    const request = withAnnotations(asked, node, context);
+    const request = withPodCidrs(withAnnotations(asked, node, context), node, sys);
     const { conf, netns } = request;
     const annotated = clusterAnnotations(request);
     const identity = identify(request.attachment, request.args);
@@ -145,7 +146,8 @@ export default definePlugin<CalicoConf>({
       },
       // A damaged datastore must not hide differences in the kernel.
       () => {
-        if (!isWithoutIpam(request, node, context)) delegateCheck(request.conf.ipamType, forIpam, context, builtin);
+        if (isWithoutIpam(request, node, context)) return;
+        delegateCheck(request.conf.ipamType, withPodCidrs(forIpam, node, sys), context, builtin);
       },
     ]);
   },
@@ -159,7 +161,7 @@ export default definePlugin<CalicoConf>({
     const isOfCluster = usesAgent(request.document);
     const isSilent = isOfCluster && deleteEndpoint(sys, request.attachment, endpointOf(removed, request, sys));
     const details: CallDetails = { isSilent };
-    delegateDel(ipamTypeOf(request.document, calicoIpam.name), request, context, {
+    delegateDel(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, {
       "calico-ipam": withCallDetails(details),
     });
     const released = [...(details.released ?? []), ...addressesIn(request.prevResult)];
@@ -191,7 +193,8 @@ export default definePlugin<CalicoConf>({
   status(request, context) {
     checkReadiness(context);
     notReady(() => configuredMtu(request.conf, context.sys));
-    delegateStatus(request.conf.ipamType, request, context, builtin);
+    const node = () => nodename(request.conf.node, context.sys);
+    delegateStatus(request.conf.ipamType, withPodCidrs(request, node, context.sys), context, builtin);
   },
 
   flags: { "-t": testDatastore },
@@ -215,7 +218,7 @@ function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, vali
           (record) => () => void deleteEndpoint(sys, record.attachment, endpointOf({ record }, request, sys)),
         ),
       ),
-    () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
+    () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, builtin),
     () => forgetAll(sys, collected, false),
     () => removeIdle(sys),
   ]);

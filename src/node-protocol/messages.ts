@@ -92,6 +92,11 @@ export interface PodRequestMessage extends Envelope {
   readonly pod: PodMessage;
 }
 
+/** Reads the ranges that Kubernetes gave the node for its pods. */
+export interface PodCidrsMessage extends Envelope {
+  readonly op: "pod-cidrs";
+}
+
 /** Lists all pools, which say which addresses are masqueraded. */
 export interface PoolsMessage extends Envelope {
   readonly op: "pools";
@@ -146,6 +151,7 @@ export type Message =
   | CollectMessage
   | StatusMessage
   | PodRequestMessage
+  | PodCidrsMessage
   | PoolsMessage
   | NetworkMessage
   | PutEndpointMessage
@@ -217,6 +223,8 @@ export interface ResultMessage {
   readonly troubles?: readonly string[];
   /** For `pod`: the pod's annotations over its namespace's. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** For `pod-cidrs`; empty while the node has none, and in etcd. */
+  readonly podCidrs?: readonly string[];
   /** For `node`. */
   readonly node?: NodeStatusMessage;
 }

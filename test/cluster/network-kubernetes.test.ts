@@ -113,6 +113,39 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
     expect(() => traced(machine, "default/two", "default/one", ["--node=node-a"])).toThrow('it is on node "node-b"');
   });
 
+  test("host-local gets the node's podCIDRs for usePodCidr, and DEL releases the address", async () => {
+    const { node } = fabric.named("node-a");
+    const [main = {}, ...others] = conflist.plugins;
+    const ipam = { type: "host-local", ranges: [[{ subnet: "usePodCidr" }], [{ subnet: "usePodCidrIPv6" }]] };
+    const list = {
+      ...conflist,
+      cniVersion: "1.0.0",
+      plugins: [{ ...main, type: "calico", ipam: { ...ipam, dataDir: "/run/host-local" } }, ...others],
+    };
+    await api.json("POST", "/api/v1/namespaces/default/pods", {
+      ...{ apiVersion: "v1", kind: "Pod", metadata: { name: "ranged" } },
+      spec: { nodeName: "node-a", automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
+    });
+    const sandbox = {
+      ...{ containerId: "id-ranged", netns: node.addPod("ranged"), ifname: "eth0" },
+      args: [
+        ["IgnoreUnknown", "1"],
+        ["K8S_POD_NAMESPACE", "default"],
+        ["K8S_POD_NAME", "ranged"],
+      ] as const,
+    };
+    const runner = new Runner({ node, pluginDirs });
+    expect(() => runner.add(list, sandbox)).toThrow('node "node-a" has no podCIDR');
+    const podCIDRs = ["10.77.1.0/24", "fd00:77:1::/64"];
+    await patch("/api/v1/nodes/node-a", { spec: { podCIDR: podCIDRs[0], podCIDRs } });
+    const addresses = () => (runner.add(list, sandbox).ips ?? []).map(({ address }) => address);
+    expect(addresses()).toEqual(["10.77.1.2/32", "fd00:77:1::2/128"]);
+    runner.check(list, sandbox);
+    expect(node.sh("ip route show 10.77.1.2")).toContain("dev cali");
+    runner.del(list, sandbox);
+    expect(node.sh("ls /run/host-local/*")).not.toContain("10.77.1.2");
+  });
+
   test("a FelixConfiguration is followed", async () => {
     const { node } = fabric.named("node-a");
     const device = () => node.sh("ip -d link show vxlan.calico");

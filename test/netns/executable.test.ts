@@ -29,9 +29,9 @@ describe.each(suite)("%s", (name) => {
     expect(stdout + stderr).toMatch(/not a dynamic executable|statically linked/);
   });
 
-  test("takes less than 1.65 MB", () => {
+  test("takes less than 1.66 MB", () => {
     // Debian 12's compiler. That of Debian 13 makes it some 2 % larger.
-    expect(statSync(path).size).toBeLessThan(1_650_000);
+    expect(statSync(path).size).toBeLessThan(1_660_000);
   });
 
   test("is the same file as the others", () => {

@@ -53,6 +53,14 @@ export class Endpoints {
     return Object.fromEntries([...inherited, ...own]);
   }
 
+  /** The ranges that Kubernetes gave the node for its pods; none while the node has none, and in etcd. */
+  async podCidrs(node: string, ms: number): Promise<readonly string[]> {
+    if (!this.#isKubernetes) return [];
+    const object = await this.#drive(read({ kind: "Node", name: node }), ms);
+    const { podCIDRs = [] } = (object?.status ?? {}) as { readonly podCIDRs?: readonly string[] };
+    return podCIDRs;
+  }
+
   async put(record: EndpointRecord, ms: number): Promise<void> {
     if (!this.#isKubernetes) {
       for (const name of record.profiles) await this.#ensureProfile(name, record.pod !== undefined, ms);

@@ -157,6 +157,8 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
       return { node: describeNode() };
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
+    case "pod-cidrs":
+      return { podCidrs: await endpoints.podCidrs(node, ms) };
     case "put-endpoint":
       await putEndpoint(answerer, message);
       return {};
