@@ -39,6 +39,13 @@ export function withAnnotations<R extends AddRequest<CalicoConf> | CheckRequest<
   return { ...withDocument(request, document), conf: parseConf(document) };
 }
 
+/** Waits until the configuration's readiness gates are open. */
+export function awaitGates({ document }: AddRequest<CalicoConf>, node: string, sys: Sys): void {
+  const { readiness_gates: urls } = document;
+  if (!usesAgent(document) || !Array.isArray(urls) || urls.length === 0) return;
+  ask(sys, { op: "gates", nodename: node, urls: urls.map(String) });
+}
+
 /** `undefined` with the embedded datastore. */
 export function clusterNatOf(document: JsonObject, node: string, sys: Sys): ClusterNat | undefined {
   return usesAgent(document) ? clusterNat(ask(sys, { op: "pools", nodename: node })) : undefined;

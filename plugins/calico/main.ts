@@ -49,7 +49,7 @@ import { isFeatureOn } from "../../src/plugin/unsupported.ts";
 import { trustStateDirectories } from "../../src/store/file/trust.ts";
 import calicoIpam, { type CallDetails, withCallDetails } from "../calico-ipam/main.ts";
 import { blockFacts, reconcileBlocks } from "./blocks.ts";
-import { clusterNatOf, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
+import { awaitGates, clusterNatOf, deleteEndpoint, putEndpoint, withAnnotations } from "./cluster.ts";
 import { clusterAnnotations, natsOf } from "./cluster-annotations.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import { gatewaysIn, withGateways } from "./gateways.ts";
@@ -83,6 +83,7 @@ export default definePlugin<CalicoConf>({
   add(asked, context) {
     const { sys } = context;
     const node = nodename(asked.conf.node, sys);
+    awaitGates(asked, node, sys);
     const request = withPodCidrs(withAnnotations(asked, node, context), node, sys);
     const { conf, netns } = request;
     const annotated = clusterAnnotations(request);

@@ -92,6 +92,12 @@ export interface PodRequestMessage extends Envelope {
   readonly pod: PodMessage;
 }
 
+/** Waits until each URL answers, before an ADD does anything. */
+export interface GatesMessage extends Envelope {
+  readonly op: "gates";
+  readonly urls: readonly string[];
+}
+
 /** Reads the ranges that Kubernetes gave the node for its pods. */
 export interface PodCidrsMessage extends Envelope {
   readonly op: "pod-cidrs";
@@ -151,6 +157,7 @@ export type Message =
   | CollectMessage
   | StatusMessage
   | PodRequestMessage
+  | GatesMessage
   | PodCidrsMessage
   | PoolsMessage
   | NetworkMessage

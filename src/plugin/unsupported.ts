@@ -50,8 +50,14 @@ const rules: readonly Rule[] = [
   ...["k8s_api_root", "k8s_auth_token", "k8s_client_certificate", "k8s_client_key", "k8s_certificate_authority"].map(
     (key) => ({ path: ["policy", key] as const, why: embedded, remedy: remove }),
   ),
-  { path: ["policy_setup_timeout_seconds"], why: noPolicy, remedy: "set it to 0 or remove it" },
-  { path: ["readiness_gates"], why: "this version does not wait for other services", remedy: remove },
+  // In a cluster there is no policy whose set-up an ADD would have to await either.
+  { path: ["policy_setup_timeout_seconds"], why: noPolicy, remedy: "set it to 0 or remove it", isForAgent: true },
+  {
+    path: ["readiness_gates"],
+    why: "only the node agent of a cluster waits for other services",
+    remedy: remove,
+    isForAgent: true,
+  },
   {
     path: ["feature_control", "ip_addrs_no_ipam"],
     why: "this version supports only addresses from IPAM",

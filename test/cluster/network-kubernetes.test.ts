@@ -135,6 +135,8 @@ describe.skipIf(whyNot !== undefined)(`the network of Kubernetes' nodes${whyNot 
       ] as const,
     };
     const runner = new Runner({ node, pluginDirs });
+    const gated = { ...list, plugins: list.plugins.map((one) => ({ ...one, readiness_gates: ["nonsense"] })) };
+    expect(() => runner.add(gated, sandbox)).toThrow('cannot use readiness gate "nonsense"');
     expect(() => runner.add(list, sandbox)).toThrow('node "node-a" has no podCIDR');
     const podCIDRs = ["10.77.1.0/24", "fd00:77:1::/64"];
     await patch("/api/v1/nodes/node-a", { spec: { podCIDR: podCIDRs[0], podCIDRs } });

@@ -1,4 +1,5 @@
 /** Answers plugins: runs the transaction for each message. **Never rejects**: an error is an answer. */
+
 import { CoreError } from "../../errors/core-error.ts";
 import { FailuresError } from "../../errors/run-every.ts";
 import { type Attachment, attachmentKey } from "../../identity/attachment.ts";
@@ -18,6 +19,7 @@ import type {
 } from "../../node-protocol/messages.ts";
 import { protocolVersion } from "../../node-protocol/messages.ts";
 import type { Endpoints } from "../endpoints/endpoints.ts";
+import { awaitGates } from "../gates.ts";
 import type { Addresses } from "../ipam/addresses.ts";
 import type { Adds } from "../ipam/adds.ts";
 import type { Assignment } from "../ipam/assigner.ts";
@@ -157,6 +159,9 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
       return { node: describeNode() };
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
+    case "gates":
+      await awaitGates(message.urls);
+      return {};
     case "pod-cidrs":
       return { podCidrs: await endpoints.podCidrs(node, ms) };
     case "put-endpoint":

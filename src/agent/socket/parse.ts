@@ -55,6 +55,7 @@ const schema = z.discriminatedUnion("op", [
   }),
   z.object({ ...envelope, op: z.literal("status"), wanted }),
   z.object({ ...envelope, op: z.literal("pools") }),
+  z.object({ ...envelope, op: z.literal("gates"), urls: z.array(z.string()) }),
   z.object({ ...envelope, op: z.literal("pod-cidrs") }),
   z.object({ ...envelope, op: z.literal("network") }),
   z.object({ ...envelope, op: z.literal("node") }),

@@ -46,7 +46,9 @@ test("refuseUnsupported() lets a Calico cluster's conflist pass, whose datastore
   const { plugins } = JSON.parse(readFileSync("test/fixtures/10-calico.conflist", "utf8"));
   expect(() => refuseUnsupported(plugins[0])).not.toThrow();
   expect(() => refuseUnsupported({ datastore_type: "etcdv3", etcd_endpoints: "http://10.0.0.1:2379" })).not.toThrow();
-  expect(() => refuseUnsupported({ ...plugins[0], readiness_gates: ["http://localhost"] })).toThrow("readiness_gates");
+  const waiting = { readiness_gates: ["http://localhost"], policy_setup_timeout_seconds: 5 };
+  expect(() => refuseUnsupported({ ...plugins[0], ...waiting })).not.toThrow();
+  expect(() => refuseUnsupported({ ...plugins[0], device_type: "netkit" })).toThrow("device_type");
 });
 
 test("refuseUnsupported() names all keys of a cluster's conflist that names no datastore of a cluster, at once", () => {
