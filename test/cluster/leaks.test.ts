@@ -131,5 +131,14 @@ describe.each(clusterSites)("leaks on %s", (name, whyNot, open) => {
       await expect.poll(count, { timeout: waitMs }).toBe(1);
       expect(await held()).toEqual(["net.id-a3"]);
     });
+
+    test("a node that reboots and gets no pod leaves nothing", async () => {
+      await agents[0]?.stop();
+      nodes[0]?.removePod("a3");
+      await site.removePod("a3");
+      nodes[0]?.sh("rm -r /run/tortie/endpoints /run/tortie/parts; echo another-boot > /var/lib/tortie/records-seen");
+      agents = [await begin(0)];
+      await expect.poll(held, { timeout: waitMs }).toEqual([]);
+    });
   });
 });

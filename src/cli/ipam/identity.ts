@@ -2,13 +2,12 @@
  * Identifies the store that a report is about. Of a node's files also the boot: allocations do not survive a reboot, so a report from before it
  * must not be applied.
  */
-import { isErrno, type Sys } from "../../host/sys.ts";
+import { bootId } from "../../host/boot-id.ts";
+import type { Sys } from "../../host/sys.ts";
 import { runDir } from "../../identity/names.ts";
 import { read } from "../../store/transaction.ts";
 import type { Cli } from "../cli.ts";
 import { readStore } from "../store.ts";
-
-const bootIdFile = "/proc/sys/kernel/random/boot_id";
 
 /** Of a cluster its GUID. */
 export async function storeIdentity(cli: Cli): Promise<string> {
@@ -21,14 +20,5 @@ export async function storeIdentity(cli: Cli): Promise<string> {
 /** `<boot ID>/<device>:<inode>` of the directory. */
 function identityOfFiles(sys: Sys): string {
   const directory = sys.stat(runDir);
-  return `${bootId(sys)}/${directory === undefined ? "none" : `${directory.device}:${directory.inode}`}`;
-}
-
-function bootId(sys: Sys): string {
-  try {
-    return sys.readFile(bootIdFile).trim();
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "EACCES")) return "unknown";
-    throw error;
-  }
+  return `${bootId(sys) ?? "unknown"}/${directory === undefined ? "none" : `${directory.device}:${directory.inode}`}`;
 }

@@ -112,6 +112,25 @@ describe("NodeLeaks", () => {
     expect(held()).toBe(1);
   });
 
+  test("believes after a reboot in the directory that it saw before", async () => {
+    const machine = new FakeMachine();
+    sys = new FakeSys({ machine });
+    const boot = (id: string) =>
+      sys.replaceFile("/proc/sys/kernel/random/boot_id", `${id}\n`, { mode: 0o444, durable: false });
+    sys.makeDirs("/proc/sys/kernel/random", 0o755);
+    boot("first");
+    await assign("net.a");
+    expect(new Records(sys).isEvidence()).toBe(false);
+    sys.makeDirs("/run/tortie/endpoints", 0o700);
+    expect(new Records(sys).isEvidence()).toBe(true);
+    sys.removeDir("/run/tortie/endpoints");
+    expect(new Records(sys).isEvidence(), "the directory was removed, but not by a reboot").toBe(false);
+    boot("second");
+    expect(new Records(sys).isEvidence()).toBe(true);
+    await lookOn(await nodeLeaks());
+    expect(held()).toBe(0);
+  });
+
   test("an attachment that is used without a record counts as recorded until its release", () => {
     const records = new Records(sys);
     const elsewhere = { network: "net", containerId: "elsewhere", ifname: "eth0" };
