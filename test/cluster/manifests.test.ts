@@ -1,5 +1,6 @@
 /** `conf-examples/kubernetes` on a real API server: it takes every manifest, and our CustomResourceDefinitions take what Calico wrote. */
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseJson, stringifyJson } from "../../src/store/json.ts";
@@ -31,6 +32,18 @@ describe.skipIf(whyNot !== undefined)(`the manifests${whyNot ? `: ${whyNot}` : "
   test.each(["crds.yaml", "rbac.yaml", "tortie-node.yaml"])("a server takes %s, every field of it", async (file) => {
     await api.applyOnServer(join(examples, file), { dryRun: true });
     await api.applyOnServer(join(examples, file));
+  });
+
+  test("a server takes the definitions of the native group too", async () => {
+    const { stdout } = await tortie({}, "crds --api-group projectcalico.org/v3");
+    const directory = mkdtempSync(join(tmpdir(), "tortie-crds-"));
+    try {
+      writeFileSync(join(directory, "crds.yaml"), stdout);
+      await api.applyOnServer(join(directory, "crds.yaml"));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+    await api.until("/apis/projectcalico.org/v3/ipamconfigurations", () => true);
   });
 
   test("what Calico wrote is stored unchanged", async () => {

@@ -1,9 +1,11 @@
-/** The CustomResourceDefinitions of our kinds in `crd.projectcalico.org/v1`: names and shape are Calico's, the schemas are those of `src/store/schemas.ts`. */
+/** The CustomResourceDefinitions of our kinds: names and shape are Calico's, the schemas are those of `src/store/schemas.ts`. */
 import type { Kind } from "../../store/object.ts";
 import { specSchemas } from "../../store/schemas.ts";
 import { type OpenApi, openApiOf } from "./open-api.ts";
 
-const group = "crd.projectcalico.org";
+/** The group of Calico up to 3.31, and by default after; the other one is optional since 3.32. */
+export const apiGroups = ["crd.projectcalico.org/v1", "projectcalico.org/v3"] as const;
+export type ApiGroup = (typeof apiGroups)[number];
 
 interface Definition {
   readonly kind: Kind;
@@ -96,12 +98,26 @@ const definitions: readonly Definition[] = [
   { kind: "BGPFilter", plural: "bgpfilters", describe: "Which routes are announced to a peer and taken from it." },
 ];
 
-export function customResources(): readonly object[] {
-  return definitions.map(customResource);
+export function customResources(apiGroup: ApiGroup): readonly object[] {
+  const [group = "", version = ""] = apiGroup.split("/");
+  return definitions.map((definition) => {
+    const changed = apiGroup === "projectcalico.org/v3" ? inNativeGroup[definition.kind] : undefined;
+    return customResource({ kindName: definition.kind, ...definition, ...changed }, group, version);
+  });
 }
 
-function customResource(definition: Definition): object {
-  const { kind, plural, hasStatus = false } = definition;
+interface Named extends Definition {
+  readonly kindName: string;
+}
+
+/** What `projectcalico.org/v3` calls or types otherwise. */
+const inNativeGroup: Readonly<Partial<Record<Kind, Partial<Named>>>> = {
+  IPAMConfig: { kindName: "IPAMConfiguration", plural: "ipamconfigurations" },
+  BlockAffinity: { fields: { deleted: flag } },
+};
+
+function customResource(definition: Named, group: string, version: string): object {
+  const { kindName: kind, plural, hasStatus = false } = definition;
   const singular = kind.toLowerCase();
   return {
     apiVersion: "apiextensions.k8s.io/v1",
@@ -113,7 +129,7 @@ function customResource(definition: Definition): object {
       scope: "Cluster",
       versions: [
         {
-          ...{ name: "v1", served: true, storage: true },
+          ...{ name: version, served: true, storage: true },
           schema: { openAPIV3Schema: schemaOf(definition) },
           ...(hasStatus && { subresources: { status: {} } }),
         },

@@ -43,6 +43,22 @@ function fieldsOf({ properties = {}, items }: Schema, path = ""): readonly strin
 }
 
 describe("tortie crds", () => {
+  test("prints the native group, which calls IPAMConfig otherwise and has another type of deleted", async () => {
+    const { stdout } = await new World().run("crds --api-group projectcalico.org/v3");
+    const native = parseAllDocuments(stdout).map((document) => document.toJS() as Crd);
+    expect(native.map(({ metadata, spec }) => [metadata.name, spec.versions[0]?.name])).toEqual(
+      ours.map(({ metadata: { name } }) => [
+        name.replace("crd.", "").replace("ipamconfigs.", "ipamconfigurations."),
+        "v3",
+      ]),
+    );
+    const deletedIn = (crds: readonly Crd[]) =>
+      crds
+        .filter(({ metadata }) => metadata.name.startsWith("blockaffinities"))
+        .map((crd) => specOf(crd).properties?.deleted?.type);
+    expect([deletedIn(ours), deletedIn(native)]).toEqual([["string"], ["boolean"]]);
+  });
+
   test("prints what the manifests hold", async () => {
     expect((await new World().run("crds")).stdout).toBe(crdsText());
     expect(readFileSync(join(root, "conf-examples/kubernetes/crds.yaml"), "utf8")).toBe(crdsText());
