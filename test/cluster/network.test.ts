@@ -10,7 +10,6 @@ import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric, FabricNode } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
-import { traced, wrongHop } from "../lib/node/trace.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
 
 const podsPerNode = 2;
@@ -202,61 +201,6 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
         .split("\n")
         .filter((line) => /vxlan|192\.168\.|fd00:10:/.test(line) && !/STALE|REACHABLE|DELAY|PROBE|fe80:/.test(line)),
     ).toEqual([]);
-  });
-
-  test("tortie trace shows the way through the tunnel, and finds each fault at its step", async () => {
-    const { node } = fabric.named("node-a");
-    const [from, near, to] = [pods[0], pods[1], pods.at(-1)] as [FabricPod, FabricPod, FabricPod];
-    const settings = ["env", "DATASTORE_TYPE=etcdv3", `ETCD_ENDPOINTS=${etcd.endpoint}`];
-    const machine = { run: (argv: readonly string[]) => node.run([...settings, ...argv]) };
-    const way = (target: string) => traced(machine, from.address4, target, ["--node=node-a"]);
-    for (const target of [near.address4, to.address4, "node-c", "203.0.113.2"]) {
-      expect(way(target).conclusion).toMatch(/^Nothing (is wrong on the way|that could be checked is wrong)/);
-    }
-    const v6 = traced(machine, from.address6, to.address6, ["--node=node-a"]);
-    expect(wrongHop(v6)).toBe("");
-    const { hops, title } = way(to.address4);
-    expect(title).toContain(`${to.address4} on node-c`);
-    expect(hops.filter(({ verdict }) => verdict === "good").map(({ what }) => what.split(" ")[0])).toEqual([
-      ...["eth0", "route", "ARP", from.hostInterface, "forwarding", "firewall"],
-      ...["route", "vxlan.calico", "neighbour", "FDB", "outer", "MTU", "block", "reply", "firewall,"],
-    ]);
-    // The agent would repair the faults at once.
-    await cluster.agent("node-a").kill();
-    const gateway = hops.find(({ what }) => what.startsWith("neighbour"))?.what.split(" ")[1] ?? "";
-    const mac = hops.find(({ what }) => what.startsWith("FDB"))?.what.split(" ")[1] ?? "";
-    const [block = ""] = await blocksOf("node-c");
-    const faults: readonly (readonly [script: string, finds: RegExp])[] = [
-      [`ip route del ${block}`, /: route: /],
-      [`ip route replace ${block} via 10.1.0.254 dev eth0`, /: route: .*the packet should leave by vxlan\.calico$/],
-      [`ip route replace ${block} via 192.168.9.9 dev vxlan.calico onlink`, /: route: .*whose gateway is 192\.168\./],
-      [`ip neighbour del ${gateway} dev vxlan.calico`, /: neighbour [\d.]+: is missing: it should be 66:/],
-      [`ip neighbour replace ${gateway} lladdr 02:00:00:00:00:01 dev vxlan.calico nud permanent`, /: it should be 66:/],
-      [`bridge fdb del ${mac} dev vxlan.calico`, /: FDB [\w:]+: is missing: it should be 10\.2\.0\.1$/],
-      [
-        `bridge fdb replace ${mac} dev vxlan.calico dst 10.1.0.2 self permanent`,
-        /is 10\.1\.0\.2: it should be 10\.2\.0\.1$/,
-      ],
-      [
-        "ip link set eth0 mtu 1400",
-        /: MTU: vxlan\.calico has 1450, and eth0 1400: packets of more than 1350 bytes are lost$/,
-      ],
-    ];
-    for (const [script, finds] of faults) {
-      node.sh(script);
-      const found = way(to.address4);
-      expect(wrongHop(found), script).toMatch(finds);
-      // A route of another program is the administrator's to delete; everything else is the agent's to repair.
-      if (script.includes("dev eth0")) node.sh(found.hops[found.firstWrong ?? 0]?.remedy?.split("\n")[0] ?? "false");
-      node.sh("ip link set eth0 mtu 1500");
-      await begin("node-a");
-      await expect.poll(() => wrongHop(way(to.address4)), { timeout: 10_000 }).toBe("");
-      await cluster.agent("node-a").kill();
-    }
-    await begin("node-a");
-    const free = block.replace(/\.\d+\/26$/, (text) => `.${Number(text.slice(1, -3)) + 60}`);
-    expect(wrongHop(way(free))).toContain(`no pod has ${free} (its block ${block} belongs to node-c)`);
-    await reachAll();
   });
 
   test("what somebody deletes comes back", async () => {
