@@ -34,6 +34,10 @@ beforeAll(async () => {
 });
 afterAll(() => node?.stop());
 
+function ownAddress(): string {
+  return node.sh("ip -4 -o address show dev uplink").match(/inet ([\d.]+)/)?.[1] ?? "";
+}
+
 describe("nothing is wrong on the way", () => {
   test.each(["default/b", "b", "b-0a1b2c3d4e5f"])("between two pods, named %s", (to) => {
     if (to.includes("0a1b")) expect(() => traced(node, "a", to)).toThrow("neither a pod nor a node");
@@ -48,7 +52,7 @@ describe("nothing is wrong on the way", () => {
         ...["eth0", "route", family === 4 ? "ARP" : "neighbour"].map((what) => `pod default/a: ${what}`),
         ...[variables.match(/A=(\w+)/)?.[1], "forwarding", "firewall", "route"].map((what) => `node node-a: ${what}`),
         `node node-a: ${variables.match(/B=(\w+)/)?.[1]}`,
-        "pod default/b: eth0",
+        ...["eth0", "route", family === 4 ? "ARP" : "neighbour"].map((what) => `pod default/b: ${what}`),
         ...["reply", "firewall,"].map((what) => `node node-a: ${what}`),
       ]);
     }
@@ -60,7 +64,7 @@ describe("nothing is wrong on the way", () => {
       expect(conclusion).toMatch(/^Nothing that could be checked is wrong; 1 step could not/);
       expect(hops.find(({ what }) => what === "natOutgoing")).toMatchObject({ verdict: "good" });
     }
-    const own = node.sh("ip -4 -o address show dev uplink").match(/inet ([\d.]+)/)?.[1] ?? "";
+    const own = ownAddress();
     expect(traced(node, "a", own).hops.at(-1)).toMatchObject({ what: own, text: "is an address of this node" });
   });
 
@@ -176,6 +180,34 @@ const faults: readonly Fault[] = [
     finds: /^node node-a: cali\w+: has no carrier/,
   },
   {
+    name: "the other pod lost its default route",
+    script: "ip -n b route delete default",
+    undo: "true",
+    finds: /^pod default\/b: route: the pod has no route to 10\..*: Network is unreachable$/,
+    mends: true,
+  },
+  {
+    name: "a policy drops what leaves the node",
+    script: `${chain.replace("hook forward", "hook postrouting")} drop; }'`,
+    undo: "nft delete table inet fw",
+    finds: /^node node-a: firewall: .*policy "drop", drops it$/,
+  },
+  {
+    name: "a policy drops packets to the node",
+    script: `${chain.replace("hook forward", "hook input")} drop; }'`,
+    undo: "nft delete table inet fw",
+    to: "uplink",
+    finds: /^node node-a: firewall: .*policy "drop", drops it$/,
+  },
+  {
+    name: "natOutgoing lost the pool",
+    script:
+      "nft list table ip tortie > /run/tortie.nft; nft list sets ip | awk '/set /{print $2}' | xargs -n1 nft flush set ip tortie",
+    undo: "nft delete table ip tortie; nft -f /run/tortie.nft",
+    to: outsideAddress4,
+    finds: /^node node-a: natOutgoing: the table tortie lacks the pool 10\./,
+  },
+  {
     name: "nobody has the address",
     script: "true",
     undo: "true",
@@ -206,7 +238,8 @@ describe("finds at its step that", () => {
   test.each(faults.map((fault) => [fault.name, fault] as const))("%s", (_, { script, undo, to, finds, mends }) => {
     node.sh(variables + script);
     try {
-      const found = traced(node, "a", to ?? addresses[4]);
+      const target = to === "uplink" ? ownAddress() : (to ?? addresses[4]);
+      const found = traced(node, "a", target);
       expect(wrongHop(found)).toMatch(finds);
       expect(found.conclusion).toContain(`The packet gets no further than step ${(found.firstWrong ?? 0) + 1}`);
       if (mends) node.sh(found.hops[found.firstWrong ?? 0]?.remedy ?? "false");

@@ -28,8 +28,8 @@ export interface TraceFacts {
   readonly sysctls: ReadonlyMap<string, string>;
   readonly chains: readonly BaseChain[];
   readonly pools: readonly NetworkPool[];
-  /** Whether the table of natOutgoing is there; `undefined`: not read. */
-  readonly hasNatTable: boolean | undefined;
+  /** The table of natOutgoing as nft lists it, empty if it is missing; `undefined`: not read. */
+  readonly natTable: string | undefined;
   /** This node in the cluster; `undefined`: the datastore does not know it. */
   readonly own: NetworkNode | undefined;
   readonly tunnel: Tunnel | undefined;
@@ -50,28 +50,38 @@ export interface LocalPod {
 
 export type Target =
   | { readonly kind: "local pod"; readonly address: string; readonly pod: LocalPod; readonly receiver: PodFacts }
-  /** `pod`: its name, if the allocation tells it. */
+  /** `pod`: its name, if the allocation tells it; `owner`: the node of the block, from which `on` may have borrowed the address. */
   | {
       readonly kind: "far pod";
       readonly address: string;
       readonly pod: string | undefined;
       readonly block: string;
+      readonly owner: string | undefined;
       readonly on: NetworkNode;
     }
   | { readonly kind: "this node"; readonly address: string }
   | { readonly kind: "far node"; readonly address: string; readonly on: NetworkNode }
-  /** An address of a pool without an owner, with the block that contains it and the name of that block's node. */
+  /** An address of a pool that no known pod has, with the block that contains it and the name of that block's node. */
   | {
       readonly kind: "unallocated";
       readonly address: string;
       readonly block: string | undefined;
       readonly on: string | undefined;
+      readonly holder?: Holder;
     }
   | { readonly kind: "outside"; readonly address: string };
 
+/** Of an allocated address without a pod that is known to have it. */
+export interface Holder {
+  readonly pod: string | undefined;
+  readonly node: string | undefined;
+}
+
 /** What its namespace says. */
 export interface PodFacts {
-  /** `undefined`: the namespace is gone or cannot be entered. */
+  /** Why its namespace could not be read, though it is there. */
+  readonly unread?: string;
+  /** `undefined`: there is no such interface, or no namespace. */
   readonly link: Link | undefined;
   readonly addresses: readonly string[];
   /** To the target. */

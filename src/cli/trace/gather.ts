@@ -4,9 +4,10 @@ import { natTable } from "../../../plugins/calico/names.ts";
 import { listEndpoints } from "../../endpoint/endpoint.ts";
 import { isErrno } from "../../host/sys.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
-import { canonicalAddress, type Family, familyOf, tableFamilyOf } from "../../net/address.ts";
+import { canonicalAddress, type Family, familyOf, type TableFamily, tableFamilyOf } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";
+import { listNftTable } from "../doctor/nft.ts";
 import { gatherChains } from "../doctor/reach/gather-chains.ts";
 import { messageOf } from "../error.ts";
 import { readStore } from "../store.ts";
@@ -40,8 +41,8 @@ export async function gatherTrace(cli: Cli, from: string, to: string): Promise<T
   const { chains, unseen } = await gatherChains(cli);
   return {
     ...{ node: cli.node, family, source, target, sender, route, reply, links, chains, pools: known.pools },
-    sysctls: gatherSysctls(cli, source.hostInterface),
-    hasNatTable: await hasTable(cli, `${tableFamilyOf(address)} ${natTable}`),
+    sysctls: gatherSysctls(cli, [source.hostInterface, ...(pod === undefined ? [] : [pod.hostInterface])]),
+    natTable: await readTable(cli, tableFamilyOf(address)),
     own: known.nodes.find(({ name }) => name === cli.node),
     tunnel: route.kind === "route" ? await gatherTunnel(cli, family, route, target) : undefined,
     unread: unseen,
@@ -96,8 +97,9 @@ async function lookIntoPod(cli: Cli, { netns, ifname }: LocalPod, target: string
       ...{ link: links.get(ifname), addresses, route },
       gatewayMac: gateway === undefined ? undefined : await neighbourOf(cli, enter, gateway, ifname),
     };
-  } catch {
-    return { link: undefined, addresses: [], route: { kind: "unasked" }, gatewayMac: undefined };
+  } catch (error) {
+    const nothing: PodFacts = { link: undefined, addresses: [], route: { kind: "unasked" }, gatewayMac: undefined };
+    return cli.sys.stat(netns) === undefined ? nothing : { ...nothing, unread: messageOf(error) };
   }
 }
 
@@ -140,11 +142,13 @@ async function neighbourOf(
 }
 
 /** A sysctl that the kernel does not have is missing. */
-function gatherSysctls({ sys }: Cli, hostInterface: string): ReadonlyMap<string, string> {
+function gatherSysctls({ sys }: Cli, hostInterfaces: readonly string[]): ReadonlyMap<string, string> {
   const paths = [
     ...["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"],
-    ...["ipv4", "ipv6"].map((family) => `net/${family}/conf/${hostInterface}/forwarding`),
-    `net/ipv4/conf/${hostInterface}/proxy_arp`,
+    ...hostInterfaces.flatMap((link) => [
+      ...["ipv4", "ipv6"].map((family) => `net/${family}/conf/${link}/forwarding`),
+      `net/ipv4/conf/${link}/proxy_arp`,
+    ]),
   ];
   return new Map(
     paths.flatMap((path) => {
@@ -158,9 +162,10 @@ function gatherSysctls({ sys }: Cli, hostInterface: string): ReadonlyMap<string,
   );
 }
 
-async function hasTable(cli: Cli, table: string): Promise<boolean | undefined> {
+/** Empty if it is missing; `undefined` if it cannot be read. */
+async function readTable(cli: Cli, family: TableFamily): Promise<string | undefined> {
   try {
-    return (await cli.program(["nft", "list", "tables"])).split("\n").includes(`table ${table}`);
+    return (await listNftTable(cli, `${family} ${natTable}`)) ?? "";
   } catch {
     return undefined;
   }

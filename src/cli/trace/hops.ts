@@ -12,16 +12,22 @@ export function hopsOf(facts: TraceFacts): readonly Hop[] {
   const onNode = (hop: Judged): Hop => ({ place: `node ${node}`, ...hop });
   return [
     inPod(podInterface(source, facts.sender)),
-    inPod(podRoute(facts)),
-    inPod(gatewayEntry(facts)),
+    inPod(podRoute(source, facts.sender, target.address)),
+    inPod(gatewayEntry(facts, source, facts.sender)),
     onNode(hostInterface(facts, source)),
-    ...(target.kind === "this node" ? [] : [onNode(forwarding(facts)), ...firewall(facts, "new").map(onNode)]),
+    ...(target.kind === "this node" ? [] : [onNode(forwarding(facts))]),
+    ...firewall(facts, "new").map(onNode),
     onNode(nodeRoute(facts)),
     ...natHop(facts).map(onNode),
     ...tunnelHops(facts).map(onNode),
     ...targetHops(facts),
     ...(target.kind === "this node" ? [] : [...replyHop(facts), ...firewall(facts, "established")].map(onNode)),
   ];
+}
+
+function blockText(owner: string | undefined, node: string): string {
+  if (owner === node) return "by the datastore is this node's";
+  return `by the datastore ${owner === undefined ? "has no node" : `is node ${owner}'s`}: this node borrowed the address`;
 }
 
 function targetHops(facts: TraceFacts): readonly Hop[] {
@@ -32,13 +38,15 @@ function targetHops(facts: TraceFacts): readonly Hop[] {
       return [
         { place: `node ${node}`, ...hostInterface(facts, pod) },
         { place: `pod ${pod.name}`, ...podInterface(pod, receiver) },
+        { place: `pod ${pod.name}`, ...podRoute(pod, receiver, facts.source.address) },
+        { place: `pod ${pod.name}`, ...gatewayEntry(facts, pod, receiver) },
       ];
     }
     case "far pod": {
       const place = `node ${target.on.name}`;
       const what = `pod ${target.pod ?? target.address}`;
       return [
-        { place, what: `block ${target.block}`, text: "by the datastore is this node's", verdict: "good" },
+        { place, what: `block ${target.block}`, text: blockText(target.owner, target.on.name), verdict: "good" },
         {
           place,
           what,

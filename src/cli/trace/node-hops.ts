@@ -2,6 +2,7 @@
 import { natTable } from "../../../plugins/calico/names.ts";
 import { poolOf } from "../../agent/network/network-pool.ts";
 import { addressBytes } from "../../net/address.ts";
+import { addressOf } from "../../net/prefix.ts";
 import { describePlace } from "../doctor/reach/check-firewall.ts";
 import { commandsToAllow, culpritsOf, describeBase } from "../doctor/reach/culprits.ts";
 import { matchesFamily, type Packet, walk } from "../doctor/reach/filter.ts";
@@ -32,13 +33,14 @@ export function forwarding({ family, source, sysctls }: TraceFacts): Judged {
   return isRead ? { what, text: "is on", verdict: "good" } : { what, text: "could not be read", verdict: "unchecked" };
 }
 
-/** The rules of the forward hooks that see the packet, or its reply. */
+/** The rules that see the packet, or its reply. */
 export function firewall(facts: TraceFacts, state: Packet["state"]): readonly Judged[] {
   const { family, source, target, route, chains, pools, unread } = facts;
   if (route.kind !== "route") return [];
   const what = state === "new" ? "firewall" : "firewall, reply";
   const [from, to] = state === "new" ? [source.address, target.address] : [target.address, source.address];
-  const [iif, oif] = state === "new" ? [source.hostInterface, route.dev] : [route.dev, source.hostInterface];
+  const out = target.kind === "this node" ? undefined : route.dev;
+  const [iif, oif] = state === "new" ? [source.hostInterface, out] : [route.dev, source.hostInterface];
   const packet: Packet = {
     family,
     iif,
@@ -48,7 +50,8 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): readonly Ju
     protocol: "tcp",
     state,
   };
-  const seen = chains.filter((base) => base.hook === "forward" && matchesFamily(base, packet));
+  const hooks = target.kind === "this node" ? ["prerouting", "input"] : ["prerouting", "forward", "postrouting"];
+  const seen = chains.filter((base) => hooks.includes(base.hook) && matchesFamily(base, packet));
   const outcomes = seen.map((base) => walk(base, packet)).filter(({ drop }) => drop);
   const sure = outcomes.find(({ accept }) => !accept);
   const [place] = (sure ?? outcomes[0])?.places ?? [];
@@ -56,8 +59,8 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): readonly Ju
     const isRead = !unread.some((one) => one.startsWith("rules of "));
     const text =
       seen.length === 0
-        ? "no chain may drop forwarded packets"
-        : `${plural(seen.length)} may drop forwarded packets, and let this one through`;
+        ? "no chain may drop packets"
+        : `${plural(seen.length)} may drop packets, and let this one through`;
     return [
       isRead
         ? { what, text, verdict: "good" }
@@ -70,7 +73,12 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): readonly Ju
   const culprits = culpritsOf(place, []);
   const prefixes = pools.filter((pool) => pool.family === family).map(({ cidr }) => cidr);
   return [
-    { what, text: `${where}, drops it`, verdict: "wrong", remedy: commandsToAllow(place, culprits, family, prefixes) },
+    {
+      what,
+      text: `${where}, drops it`,
+      verdict: "wrong",
+      remedy: commandsToAllow(place, culprits, family, prefixes, place.base.hook === "input" ? "INPUT" : "FORWARD"),
+    },
   ];
 }
 
@@ -78,7 +86,7 @@ function plural(count: number): string {
   return count === 1 ? "1 chain" : `${count} chains`;
 }
 
-export function natHop({ source, target, pools, hasNatTable }: TraceFacts): readonly Judged[] {
+export function natHop({ source, target, pools, natTable: rules }: TraceFacts): readonly Judged[] {
   if (target.kind !== "outside" && target.kind !== "far node") return [];
   const pool = poolOf(pools, source.address);
   const what = "natOutgoing";
@@ -90,17 +98,12 @@ export function natHop({ source, target, pools, hasNatTable }: TraceFacts): read
         verdict: "unchecked",
       },
     ];
-  if (hasNatTable === undefined)
+  if (rules === undefined)
     return [{ what, text: `whether the table ${natTable} is there could not be read`, verdict: "unchecked" }];
-  if (!hasNatTable)
-    return [
-      {
-        what,
-        text: `the table ${natTable} is missing: the packet keeps ${source.address}`,
-        verdict: "wrong",
-        remedy: repair,
-      },
-    ];
+  const missing =
+    rules === "" ? `the table ${natTable} is missing` : `the table ${natTable} lacks the pool ${pool.cidr}`;
+  if (!rules.includes(JSON.stringify(addressOf(pool.cidr))))
+    return [{ what, text: `${missing}: the packet keeps ${source.address}`, verdict: "wrong", remedy: repair }];
   return [{ what, text: "the packet leaves with the node's address", verdict: "good" }];
 }
 

@@ -153,15 +153,11 @@ export function targetAt(
   if (on !== undefined && on.name !== node) return { kind: "far node", address, on };
   const block = blocks.find(({ spec }) => contains(spec.cidr, address));
   const allocation = block && allocationAt(block, blockOrdinal(block.spec.cidr, address) ?? -1);
+  const owner = nodeOfAffinity(block?.spec.affinity ?? undefined);
   const holder = nodes.find(({ name }) => name === allocation?.node);
   if (allocation !== undefined && holder !== undefined && holder.name !== node)
-    return { kind: "far pod", address, pod: allocation.name, block: allocation.block, on: holder };
-  if (pools.some(({ cidr }) => contains(cidr, address)))
-    return {
-      kind: "unallocated",
-      address,
-      block: block?.spec.cidr,
-      on: nodeOfAffinity(block?.spec.affinity ?? undefined),
-    };
-  return { kind: "outside", address };
+    return { kind: "far pod", address, pod: allocation.name, block: allocation.block, owner, on: holder };
+  if (!pools.some(({ cidr }) => contains(cidr, address))) return { kind: "outside", address };
+  const held = allocation && { pod: allocation.name, node: allocation.node };
+  return { kind: "unallocated", address, block: block?.spec.cidr, on: owner, ...(held && { holder: held }) };
 }

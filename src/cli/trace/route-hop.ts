@@ -2,14 +2,14 @@
 import { type Encapsulation, poolOf } from "../../agent/network/network-pool.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { addressOf, contains } from "../../net/prefix.ts";
-import type { Lookup, TraceFacts } from "./facts.ts";
+import type { Holder, Lookup, Target, TraceFacts } from "./facts.ts";
 import { askAgent, describeRoute, type Judged, repair } from "./judged.ts";
 
 export function nodeRoute(facts: TraceFacts): Judged {
   const what = "route";
   const { route, target, source } = facts;
   if (route.kind === "unasked") return { what, text: "could not be asked for", verdict: "unchecked" };
-  if (target.kind === "unallocated") return unallocated(facts);
+  if (target.kind === "unallocated") return unallocated(facts, target);
   if (route.kind === "refused") return { what, text: refusal(facts, route.reason), ...whatToDo(facts) };
   if (target.kind === "local pod" && route.dev !== target.pod.hostInterface)
     return {
@@ -20,7 +20,8 @@ export function nodeRoute(facts: TraceFacts): Judged {
     };
   if (target.kind === "far pod") {
     const fault = wrongWay(facts, route);
-    const remedy = `ip route delete ${route.via ?? target.block}\n${askAgent}`;
+    const isForeign = route.via !== undefined && route.via !== "default";
+    const remedy = isForeign ? `ip route delete ${route.via}\n${askAgent}` : askAgent;
     if (fault !== undefined) return { what, text: fault, verdict: "wrong", remedy };
   }
   if (route.dev === source.hostInterface)
@@ -28,17 +29,23 @@ export function nodeRoute(facts: TraceFacts): Judged {
   return { what, text: describeRoute(route), verdict: "good" };
 }
 
-function unallocated({ route, target }: TraceFacts): Judged {
-  const { block, on } = target.kind === "unallocated" ? target : { block: undefined, on: undefined };
+function unallocated({ node, route }: TraceFacts, target: Extract<Target, { kind: "unallocated" }>): Judged {
+  const { block, on, holder } = target;
   const belongs =
     block === undefined ? "no block of the pool contains it" : `its block ${block} belongs to ${on ?? "no node"}`;
   const goes = route.kind === "route" ? `leaves by ${route.dev}` : "ends on this node";
   return {
     what: "route",
-    text: `no pod has ${target.address} (${belongs}); the packet ${goes}`,
+    text: `${holder === undefined ? `no pod has ${target.address}` : heldText(target.address, holder, node)} (${belongs}); the packet ${goes}`,
     verdict: "wrong",
     remedy: `tortie ipam show --ip ${target.address}`,
   };
+}
+
+function heldText(address: string, { pod, node: on }: Holder, node: string): string {
+  const whose = pod === undefined ? "" : ` to ${pod}`;
+  if (on === node) return `${address} is allocated${whose} on this node, where no pod has it`;
+  return `${address} is allocated${whose} on node ${on ?? "of no name"}, which the datastore does not know`;
 }
 
 function refusal({ target, source }: TraceFacts, reason: string): string {
@@ -66,6 +73,8 @@ function wrongWay(facts: TraceFacts, route: Extract<Lookup, { kind: "route" }>):
   const device = mode === "vxlan" ? vxlanDevices[family] : mode === "ipip" ? ipipDevice : undefined;
   if (device !== undefined && route.dev !== device)
     return `${describeRoute(route)}: by the mode of its pool the packet should leave by ${device}`;
+  if (route.via === "default")
+    return `${describeRoute(route)}: there is no route to the block ${target.block} of ${target.on.name}`;
   const gateway = gatewayTo(facts, mode);
   if (gateway !== undefined && mode !== "none" && route.gateway !== gateway)
     return `${describeRoute(route)}: the block ${target.block} is ${target.on.name}'s, whose gateway is ${gateway}`;

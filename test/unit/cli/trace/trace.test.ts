@@ -96,8 +96,8 @@ const toDefault = { kind: "route", dev: "eth0", gateway: "169.254.1.1", via: "de
 const [source] = pods;
 if (source === undefined) throw new Error("there is a pod");
 const healthy: TraceFacts = {
-  ...{ node: "a", family: 4, source, own, pools: [pool], chains: [], unread: [], hasNatTable: true },
-  target: { kind: "far pod", address: "10.0.1.2", pod: "shop/web", block: "10.0.1.0/30", on: far },
+  ...{ node: "a", family: 4, source, own, pools: [pool], chains: [], unread: [], natTable: "" },
+  target: { kind: "far pod", address: "10.0.1.2", pod: "shop/web", block: "10.0.1.0/30", owner: "b", on: far },
   sender: {
     ...{ link: link("eth0")[1], addresses: ["10.0.0.5"], route: toDefault, gatewayMac: "ee:ee:ee:ee:ee:ee" },
   },
@@ -169,13 +169,116 @@ describe("hopsOf()", () => {
     expect(wrongIn(changes)).toContain(text);
   });
 
+  const receiver = { ...healthy.sender, addresses: ["10.0.0.6"] };
+  const neighbour = pods[2];
+  if (neighbour === undefined) throw new Error("there are three addresses");
+  const local: Partial<TraceFacts> = {
+    target: { kind: "local pod", address: "10.0.0.6", pod: neighbour, receiver },
+    route: { kind: "route", dev: "cali2", gateway: undefined, via: "10.0.0.6" },
+    links: new Map([...healthy.links, link("cali2")]),
+    tunnel: undefined,
+  };
+
+  test("judges the other pod of this node like the first", () => {
+    expect(wrongIn(local)).toBeUndefined();
+    const lost = { ...receiver, route: { kind: "refused", reason: "Network is unreachable" } } as const;
+    const target = { kind: "local pod", address: "10.0.0.6", pod: neighbour, receiver: lost } as const;
+    expect(wrongIn({ ...local, target })).toBe("route: the pod has no route to 10.0.0.5: Network is unreachable");
+    const asks = { ...receiver, gatewayMac: "02:00:00:00:00:09" };
+    expect(wrongIn({ ...local, target: { ...target, receiver: asks } })).toContain("ARP for 169.254.1.1: is 02:00");
+  });
+
+  const dropping = (hook: "prerouting" | "input" | "postrouting", name = hook) =>
+    ({
+      backend: "nft",
+      family: "inet",
+      table: "fw",
+      name,
+      hook,
+      policy: "drop",
+      chains: new Map([[name, []]]),
+    }) as const;
+
+  test("walks all hooks that the packet meets, and no others", () => {
+    for (const hook of ["prerouting", "postrouting"] as const)
+      expect(wrongIn({ chains: [dropping(hook)] })).toContain(
+        `firewall: nft inet fw ${hook}, by its policy "drop", drops it`,
+      );
+    expect(wrongIn({ chains: [dropping("input")] })).toBeUndefined();
+    const toNode: Partial<TraceFacts> = {
+      target: { kind: "this node", address: "172.16.0.1" },
+      route: { kind: "route", dev: "lo", gateway: undefined, via: "172.16.0.1" },
+      tunnel: undefined,
+    };
+    expect(wrongIn(toNode)).toBeUndefined();
+    expect(wrongIn({ ...toNode, chains: [dropping("input")] })).toContain("firewall: nft inet fw input");
+    expect(wrongIn({ ...toNode, chains: [dropping("postrouting")] })).toBeUndefined();
+  });
+
+  test("a default route is no way to a block of another node", () => {
+    const direct = { ...pool, encapsulation: "none" } as const;
+    const route = { kind: "route", dev: "eth0", gateway: "172.16.0.254", via: "default" } as const;
+    expect(wrongIn({ pools: [direct], route, tunnel: undefined })).toBe(
+      "route: default via 172.16.0.254 dev eth0: there is no route to the block 10.0.1.0/30 of b",
+    );
+    const block = { ...route, gateway: "172.16.0.2", via: "10.0.1.0/30" };
+    expect(wrongIn({ pools: [direct], route: block, tunnel: undefined })).toBeUndefined();
+  });
+
+  test("tells whose block it is, and who has an address that no known pod has", () => {
+    const textOf = (owner: string | undefined) =>
+      hopsOf({ ...healthy, target: { ...healthy.target, owner } as TraceFacts["target"] }).find(({ what }) =>
+        what.startsWith("block"),
+      )?.text;
+    expect(textOf("b")).toBe("by the datastore is this node's");
+    expect(textOf("c")).toBe("by the datastore is node c's: this node borrowed the address");
+    const held = (node: string) =>
+      wrongIn({
+        target: {
+          kind: "unallocated",
+          address: "10.0.1.3",
+          block: "10.0.1.0/30",
+          on: "b",
+          holder: { pod: "shop/db", node },
+        },
+      });
+    expect(held("a")).toContain("10.0.1.3 is allocated to shop/db on this node, where no pod has it (its block");
+    expect(held("z")).toContain("10.0.1.3 is allocated to shop/db on node z, which the datastore does not know");
+  });
+
+  test("natOutgoing needs the pool in its table", () => {
+    const nat = {
+      pools: [{ ...pool, natOutgoing: true }],
+      target: { kind: "outside", address: "192.0.2.1" },
+      tunnel: undefined,
+    } as const;
+    expect(wrongIn({ ...nat, natTable: '{"prefix":{"addr":"10.0.0.0","len":16}}' })).toBeUndefined();
+    expect(wrongIn({ ...nat, natTable: "{}" })).toContain("natOutgoing: the table tortie lacks the pool 10.0.0.0/16");
+    expect(wrongIn({ ...nat, natTable: "" })).toContain("natOutgoing: the table tortie is missing");
+  });
+
+  test("a namespace that could not be read is not called wrong", () => {
+    const unread = {
+      link: undefined,
+      addresses: [],
+      route: { kind: "unasked" },
+      gatewayMac: undefined,
+      unread: "nsenter is missing",
+    } as const;
+    expect(wrongIn({ sender: unread })).toBeUndefined();
+    expect(hopsOf({ ...healthy, sender: unread })[0]).toMatchObject({
+      verdict: "unchecked",
+      text: "could not be read: nsenter is missing",
+    });
+  });
+
   test("reports as well nothing that was not read", () => {
     const unread = hopsOf({
       ...{
         ...healthy,
         sysctls: new Map(),
         unread: ["rules of nf_tables: nft is not installed"],
-        hasNatTable: undefined,
+        natTable: undefined,
       },
       ...{ route: { kind: "unasked" }, reply: { kind: "unasked" }, tunnel: undefined },
       target: { kind: "outside", address: "192.0.2.1" },
