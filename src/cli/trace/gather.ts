@@ -2,13 +2,13 @@
 import * as z from "zod";
 import { natTable } from "../../../plugins/calico/names.ts";
 import { listEndpoints } from "../../endpoint/endpoint.ts";
-import { isErrno } from "../../host/sys.ts";
 import { ipipDevice, vxlanDevices } from "../../identity/names.ts";
 import { canonicalAddress, type Family, familyOf, type TableFamily, tableFamilyOf } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
 import type { Cli } from "../cli.ts";
 import { listNftTable } from "../doctor/nft.ts";
 import { gatherChains } from "../doctor/reach/gather-chains.ts";
+import { readSysctls } from "../doctor/reach/sysctl.ts";
 import { messageOf } from "../error.ts";
 import { readStore } from "../store.ts";
 import type { Link, LocalPod, Lookup, PodFacts, Target, TraceFacts, Tunnel } from "./facts.ts";
@@ -141,7 +141,6 @@ async function neighbourOf(
   return entries.flatMap((one) => z.object({ lladdr: z.string() }).safeParse(one).data?.lladdr ?? [])[0];
 }
 
-/** A sysctl that the kernel does not have is missing. */
 function gatherSysctls({ sys }: Cli, hostInterfaces: readonly string[]): ReadonlyMap<string, string> {
   const paths = [
     ...["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"],
@@ -150,16 +149,7 @@ function gatherSysctls({ sys }: Cli, hostInterfaces: readonly string[]): Readonl
       `net/ipv4/conf/${link}/proxy_arp`,
     ]),
   ];
-  return new Map(
-    paths.flatMap((path) => {
-      try {
-        return [[path, sys.readFile(`/proc/sys/${path}`).trim()] as const];
-      } catch (error) {
-        if (isErrno(error, "ENOENT")) return [];
-        throw new Error(`cannot read /proc/sys/${path}: ${messageOf(error)}`);
-      }
-    }),
-  );
+  return readSysctls(sys, paths);
 }
 
 /** Empty if it is missing; `undefined` if it cannot be read. */

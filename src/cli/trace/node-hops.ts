@@ -6,6 +6,7 @@ import { addressOf } from "../../net/prefix.ts";
 import { describePlace } from "../doctor/reach/check-firewall.ts";
 import { commandsToAllow, culpritsOf, describeBase } from "../doctor/reach/culprits.ts";
 import { matchesFamily, type Packet, walk } from "../doctor/reach/filter.ts";
+import { sysctlName } from "../doctor/reach/sysctl.ts";
 import type { LocalPod, TraceFacts } from "./facts.ts";
 import { describeRoute, type Judged, linkHop, repair } from "./judged.ts";
 
@@ -21,7 +22,7 @@ export function forwarding({ family, source, sysctls }: TraceFacts): Judged {
   ];
   const off = paths.filter((path) => sysctls.get(path) === "0");
   if (off.length > 0) {
-    const names = off.map((path) => path.replaceAll("/", "."));
+    const names = off.map(sysctlName);
     return {
       what,
       text: `is off: ${names.join(" and ")} is 0`,

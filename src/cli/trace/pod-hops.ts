@@ -1,6 +1,7 @@
 /** The steps in a pod: its interface, its route, and the gateway's MAC address. */
 import { gateway4, gateway6, hostMac } from "../../../plugins/calico/names.ts";
 import { familyOf } from "../../net/address.ts";
+import { sysctlName } from "../doctor/reach/sysctl.ts";
 import type { LocalPod, PodFacts, TraceFacts } from "./facts.ts";
 import { describeRoute, type Judged, repair } from "./judged.ts";
 
@@ -67,6 +68,6 @@ export function gatewayEntry({ links, sysctls, family }: TraceFacts, source: Loc
     what,
     text: `nobody answers: proxy_arp of ${source.hostInterface} is off`,
     verdict: "wrong",
-    remedy: `sysctl -w ${path.replaceAll("/", ".")}=1`,
+    remedy: `sysctl -w ${sysctlName(path)}=1`,
   };
 }

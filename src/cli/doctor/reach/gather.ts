@@ -1,6 +1,5 @@
 /** Gathers the facts about the pods' packets. Changes nothing; runs a handful of programs, whatever the number of pods. */
 import { setTimeout } from "node:timers/promises";
-import { isErrno } from "../../../host/sys.ts";
 import type { Pool } from "../../../ipam/model/pool.ts";
 import { type Family, familyOf } from "../../../net/address.ts";
 import { addressOf, contains } from "../../../net/prefix.ts";
@@ -23,6 +22,7 @@ import { gatherLinks, gatherNeighbours } from "./gather-links.ts";
 import { gatherRefusing, gatherRules, gatherWays } from "./gather-ways.ts";
 import { sendProbes } from "./probe.ts";
 import { checkReach, hasUnexplainedLoss } from "./reach.ts";
+import { readSysctls } from "./sysctl.ts";
 
 export interface ReachOptions {
   readonly pools: readonly Pool[];
@@ -169,16 +169,7 @@ function gatherSysctls(
     "net/netfilter/nf_conntrack_max",
     ...links.flatMap((link) => [`net/ipv4/conf/${link}/forwarding`, `net/ipv6/conf/${link}/disable_ipv6`]),
   ];
-  return new Map(
-    paths.flatMap((path) => {
-      try {
-        return [[path, sys.readFile(`/proc/sys/${path}`).trim()] as const];
-      } catch (error) {
-        if (isErrno(error, "ENOENT")) return [];
-        throw new Error(`cannot read /proc/sys/${path}: ${messageOf(error)}`);
-      }
-    }),
-  );
+  return readSysctls(sys, paths);
 }
 
 /** The name of a process in the kernel, 15 characters, and the program's name. */
