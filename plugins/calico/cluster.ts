@@ -4,6 +4,7 @@
  *     ADD    reads the pod's annotations first ─► … ─► records the endpoint last
  *     DEL    removes the endpoint's record before it releases the addresses
  */
+import { CniError, code } from "../../src/cni/error.ts";
 import { podOf } from "../../src/cni/pod.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
@@ -20,6 +21,7 @@ import {
 } from "../../src/plugin/node-agent.ts";
 import type { AddRequest, CheckRequest, Context, JsonObject } from "../../src/plugin/plugin.ts";
 import { annotationsCapability } from "../../src/plugin/pod-annotations.ts";
+import { valueAt } from "../../src/plugin/unsupported.ts";
 import { type CalicoConf, parseConf } from "./conf.ts";
 import type { EndpointSpec } from "./endpoint.ts";
 
@@ -39,11 +41,19 @@ export function withAnnotations<R extends AddRequest<CalicoConf> | CheckRequest<
   return { ...withDocument(request, document), conf: parseConf(document) };
 }
 
-/** Waits until the configuration's readiness gates are open. */
-export function awaitGates({ document }: AddRequest<CalicoConf>, node: string, sys: Sys): void {
-  const { readiness_gates: urls } = document;
-  if (!usesAgent(document) || !Array.isArray(urls) || urls.length === 0) return;
-  ask(sys, { op: "gates", nodename: node, urls: urls.map(String) });
+/** Waits until the configuration's readiness gates are open. Throws `CniError` 7 for a value that Calico refuses too. */
+export function awaitGates({ document }: Pick<AddRequest<CalicoConf>, "document">, node: string, sys: Sys): void {
+  if (!usesAgent(document)) return;
+  const urls = valueAt(document, "readiness_gates") ?? [];
+  if (!Array.isArray(urls)) throw invalid("readiness_gates", urls, "want a list of URLs");
+  const seconds = valueAt(document, "policy_setup_timeout_seconds") ?? 0;
+  if (typeof seconds !== "number" || seconds < 0)
+    throw invalid("policy_setup_timeout_seconds", seconds, "want seconds, at least 0");
+  if (urls.length > 0) ask(sys, { op: "gates", nodename: node, urls: urls.map(String) });
+}
+
+function invalid(key: string, value: unknown, reason: string): CniError {
+  return new CniError(code.invalidConfig, `cannot use key "${key}" with value ${JSON.stringify(value)}: ${reason}`);
 }
 
 /** `undefined` with the embedded datastore. */

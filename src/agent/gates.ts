@@ -24,12 +24,13 @@ class ClosedGate extends CoreError {
   }
 }
 
-const totalMs = 30_000;
+const maxMs = 30_000;
 const tryMs = 5000;
 const pauseMs = 1000;
 
-/** Resolves when each URL has answered with a status of 2xx or 3xx; rejects with `BadGate` at once, with `ClosedGate` after `ms`. */
-export async function awaitGates(urls: readonly string[], ms = totalMs): Promise<void> {
+/** Resolves when each URL has answered with a status of 2xx or 3xx; rejects with `BadGate` at once, with `ClosedGate` after `mostMs` or 30 s. */
+export async function awaitGates(urls: readonly string[], mostMs = maxMs): Promise<void> {
+  const ms = Math.min(mostMs, maxMs);
   for (const url of urls) if (!/^https?:$/.test(protocolOf(url))) throw new BadGate(url);
   const deadline = performance.now() + ms;
   await Promise.all(urls.map((url) => awaitGate(url, deadline, ms)));
@@ -45,7 +46,7 @@ function protocolOf(url: string): string {
 
 async function awaitGate(url: string, deadline: number, ms: number): Promise<void> {
   for (;;) {
-    const reason = await tryGate(url);
+    const reason = await tryGate(url, Math.min(tryMs, deadline - performance.now()));
     if (reason === undefined) return;
     if (performance.now() + pauseMs > deadline) throw new ClosedGate(url, reason, ms);
     await sleep(pauseMs);
@@ -53,9 +54,12 @@ async function awaitGate(url: string, deadline: number, ms: number): Promise<voi
 }
 
 /** Why it is closed; `undefined`: it is open. */
-async function tryGate(url: string): Promise<string | undefined> {
+async function tryGate(url: string, timeoutMs: number): Promise<string | undefined> {
   try {
-    const { status } = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(tryMs) });
+    const { status } = await fetch(url, {
+      redirect: "manual",
+      signal: AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs))),
+    });
     return status >= 200 && status < 400 ? undefined : `it answers ${status}`;
   } catch (error) {
     const { message, cause } = error as Error;

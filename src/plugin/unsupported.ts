@@ -155,8 +155,8 @@ export function isFeatureOn(document: JsonObject, feature: Feature): boolean {
   return valueAt(valueAt(document, "feature_control"), feature) === true;
 }
 
-/** The value itself, or the value of a key in it. */
-function valueAt(value: unknown, inner: string | undefined): unknown {
+/** The value itself, or the value of a key in it, in any case. `inner`: in lower case. */
+export function valueAt(value: unknown, inner: string | undefined): unknown {
   if (inner === undefined) return value;
   if (typeof value !== "object" || value === null) return undefined;
   for (const key in value) {

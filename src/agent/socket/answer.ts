@@ -160,7 +160,7 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
     case "pod":
       return { annotations: await endpoints.annotations(node, message.pod, ms) };
     case "gates":
-      await awaitGates(message.urls);
+      await awaitGates(message.urls, ms);
       return {};
     case "pod-cidrs":
       return { podCidrs: await endpoints.podCidrs(node, ms) };
