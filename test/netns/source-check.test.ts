@@ -56,9 +56,9 @@ function arrives(source: string): boolean {
 }
 
 test("without the check a pod sends from whatever address it likes", () => {
-  expect([arrives("10.9.0.1"), arrives("10.65.0.6"), arrives("fd09::1"), arrives("fd65::6")]).toEqual(
-    Array(4).fill(true),
-  );
+  // On a busy machine tcpdump may begin too late, or end before the packet.
+  const arrivesOnce = (address: string) => [1, 2, 3].some(() => arrives(address));
+  expect(["10.9.0.1", "10.65.0.6", "fd09::1", "fd65::6"].map(arrivesOnce)).toEqual(Array(4).fill(true));
 });
 
 test("with it, from its own addresses alone", () => {
