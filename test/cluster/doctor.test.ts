@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
+import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, fabricConflist, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { doctor } from "../lib/node/doctor.ts";
@@ -23,11 +23,7 @@ describe.skipIf(etcdIsMissing !== undefined)(
       cluster = await EtcdFabric.start();
       ({ fabric } = cluster);
       for (const { name } of threePlaces) {
-        const settings = {
-          ...{ CALICO_NETWORKING_BACKEND: "vxlan", CALICO_IPV4POOL_VXLAN: "Always" },
-          ...{ CALICO_IPV6POOL_VXLAN: "Always", CALICO_IPV6POOL_NAT_OUTGOING: "true" },
-        };
-        await cluster.begin(name, settings, "network is in place");
+        await cluster.begin(name, vxlanSettings, "network is in place");
       }
       pods = fabric.nodes.map((on) => addFabricPod(on, `pod-on-${on.name}`));
     });

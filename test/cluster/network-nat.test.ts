@@ -1,7 +1,7 @@
 /** How packets leave the pools of a cluster, and floating IPs: three nodes over etcd whose settings and endpoints change while pods run. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
+import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces } from "../lib/cluster/fabric-pods.ts";
 import { ask, serve, tryAsk } from "../lib/node/traffic.ts";
@@ -24,11 +24,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`NAT of three nodes${etcdIsMissing 
     cluster = await EtcdFabric.start();
     ({ etcd, fabric } = cluster);
     for (const { name } of threePlaces) {
-      const settings = {
-        ...{ CALICO_NETWORKING_BACKEND: "vxlan", CALICO_IPV4POOL_VXLAN: "Always" },
-        ...{ CALICO_IPV6POOL_VXLAN: "Always", CALICO_IPV6POOL_NAT_OUTGOING: "true" },
-      };
-      await cluster.begin(name, settings, "network is in place");
+      await cluster.begin(name, vxlanSettings, "network is in place");
     }
     pods = fabric.nodes.map((on) => addFabricPod(on, `pod-on-${on.name}`));
     pods.push(addFabricPod(fabric.named("node-a"), "other-on-node-a"));

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { capture } from "../lib/cluster/capture.ts";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
-import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
+import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric, FabricNode } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
@@ -33,11 +33,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
   afterAll(() => cluster?.stop());
 
   async function begin(name: string): Promise<void> {
-    const settings = {
-      ...{ CALICO_NETWORKING_BACKEND: "vxlan", CALICO_IPV4POOL_VXLAN: "Always" },
-      ...{ CALICO_IPV6POOL_VXLAN: "Always", CALICO_IPV6POOL_NAT_OUTGOING: "true" },
-    };
-    await cluster.begin(name, settings, "network is in place");
+    await cluster.begin(name, vxlanSettings, "network is in place");
   }
 
   function reachAll() {

@@ -2,7 +2,7 @@
 import { descriptors } from "#plugins/descriptors";
 import { lintNetwork } from "../lint/network.ts";
 import { type ExecutableFacts, networksOfOurs } from "./executables.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, findingsIn } from "./finding.ts";
 import type { Network, NetworkFacts } from "./networks.ts";
 import { quote } from "./plugin-call.ts";
 
@@ -31,15 +31,7 @@ function checkMissing({ directory, files, example }: NetworkFacts, ours: readonl
   return [finding("network-missing", directory, text, remedy)];
 }
 
-function finding(
-  id: string,
-  subject: string,
-  text: string,
-  remedy: string,
-  severity: Finding["severity"] = "error",
-): Finding {
-  return { id, section: "networks", severity, subject, text, remedy };
-}
+const finding = findingsIn("networks");
 
 /** Runtimes use only the first file, so an invalid one after it does no harm. */
 function checkFiles({ files }: NetworkFacts): readonly Finding[] {

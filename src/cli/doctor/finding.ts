@@ -92,3 +92,14 @@ export function titleOfNote({ section, subject, text }: Note): string {
 export function titleOf({ id, subject }: Finding): string {
   return `${id} ${subject}`;
 }
+
+/** Makes findings of a section that an administrator resolves. */
+export function findingsIn(section: Section) {
+  return (
+    id: string,
+    subject: string,
+    text: string,
+    remedy: string,
+    severity: Finding["severity"] = "error",
+  ): Finding => ({ id, section, severity, subject, text, remedy });
+}

@@ -29,19 +29,19 @@ export type IpInterface = IpAddresses[number];
 export type IpRoute = z.infer<typeof routes>[number];
 
 export function ipLinks(text: string): readonly IpLink[] {
-  return links.parse(listOf(text));
+  return links.parse(ipList(text));
 }
 
 export function ipAddresses(text: string): IpAddresses {
-  return addresses.parse(listOf(text));
+  return addresses.parse(ipList(text));
 }
 
 export function ipRoutes(text: string): readonly IpRoute[] {
-  return routes.parse(listOf(text));
+  return routes.parse(ipList(text));
 }
 
-/** Older versions print nothing for an empty list, and an empty object for an omitted item. */
-function listOf(text: string): readonly unknown[] {
+/** The items of any list. Older versions print nothing for an empty list, and an empty object for an omitted item. */
+export function ipList(text: string): readonly object[] {
   const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
   if (!Array.isArray(value)) throw new Error('"ip -j" did not print a list');
   return value.filter((item: object) => Object.keys(item).length > 0);

@@ -10,6 +10,7 @@ import { listNftTable } from "../doctor/nft.ts";
 import { gatherChains } from "../doctor/reach/gather-chains.ts";
 import { readSysctls } from "../doctor/reach/sysctl.ts";
 import { messageOf } from "../error.ts";
+import { ipList } from "../node/iproute.ts";
 import { readStore } from "../store.ts";
 import type { Link, LocalPod, Lookup, PodFacts, Target, TraceFacts, Tunnel } from "./facts.ts";
 import { aimAt, localPods, readKnown, senderOf, targetAt } from "./resolve.ts";
@@ -26,7 +27,7 @@ export async function gatherTrace(cli: Cli, from: string, to: string): Promise<T
   );
   const family = familyOf(address);
   const source = senders.find((one) => familyOf(one.address) === family) ?? senders[0];
-  const { links, addresses } = await gatherLinks(cli, []);
+  const { found, links, addresses } = await gatherLinks(cli, []);
   const sender = await lookIntoPod(cli, source, address);
   const target: Target =
     pod === undefined
@@ -44,7 +45,7 @@ export async function gatherTrace(cli: Cli, from: string, to: string): Promise<T
     sysctls: gatherSysctls(cli, [source.hostInterface, ...(pod === undefined ? [] : [pod.hostInterface])]),
     natTable: await readTable(cli, tableFamilyOf(address)),
     own: known.nodes.find(({ name }) => name === cli.node),
-    tunnel: route.kind === "route" ? await gatherTunnel(cli, family, route, target) : undefined,
+    tunnel: route.kind === "route" ? await gatherTunnel(cli, found, route, target) : undefined,
     unread: unseen,
   };
 }
@@ -62,10 +63,12 @@ const linkSchema = z.object({
     .optional(),
 });
 
+type IpLink = z.infer<typeof linkSchema>;
+
 async function gatherLinks(cli: Cli, enter: readonly string[]) {
   const listed = await listOf(cli, [...enter, "ip", "-j", "-d", "address", "show"]);
   const found = listed.flatMap((one) => linkSchema.safeParse(one).data ?? []);
-  const linkOf = ({ ifname: name, mtu, address: mac, flags }: z.infer<typeof linkSchema>): Link => ({
+  const linkOf = ({ ifname: name, mtu, address: mac, flags }: IpLink): Link => ({
     ...{ name, mtu, mac },
     isUp: flags.includes("UP"),
     hasCarrier: !flags.includes("NO-CARRIER"),
@@ -77,10 +80,8 @@ async function gatherLinks(cli: Cli, enter: readonly string[]) {
   };
 }
 
-/** Older versions print nothing for an empty list, and an empty object for an omitted item. */
 async function listOf(cli: Cli, argv: readonly string[]): Promise<readonly object[]> {
-  const text = (await cli.program(argv)).trim();
-  return (JSON.parse(text === "" ? "[]" : text) as readonly object[]).filter((one) => Object.keys(one).length > 0);
+  return ipList(await cli.program(argv));
 }
 
 async function lookIntoPod(cli: Cli, { netns, ifname }: LocalPod, target: string): Promise<PodFacts> {
@@ -163,13 +164,13 @@ async function readTable(cli: Cli, family: TableFamily): Promise<string | undefi
 
 async function gatherTunnel(
   cli: Cli,
-  family: Family,
+  found: readonly IpLink[],
   route: Extract<Lookup, { kind: "route" }>,
   target: Target,
 ): Promise<Tunnel | undefined> {
+  const family = familyOf(target.address);
   const kind = route.dev === ipipDevice ? "ipip" : route.dev === vxlanDevices[family] ? "vxlan" : undefined;
   if (kind === undefined) return undefined;
-  const { found } = await gatherLinks(cli, []);
   const data = found.find(({ ifname }) => ifname === route.dev)?.linkinfo?.info_data;
   const mac =
     kind === "ipip" || route.gateway === undefined ? undefined : await neighbourOf(cli, [], route.gateway, route.dev);

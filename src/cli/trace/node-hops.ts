@@ -3,6 +3,7 @@ import { natTable } from "../../../plugins/calico/names.ts";
 import { poolOf } from "../../agent/network/network-pool.ts";
 import { addressBytes } from "../../net/address.ts";
 import { addressOf } from "../../net/prefix.ts";
+import { plural } from "../doctor/plural.ts";
 import { describePlace } from "../doctor/reach/check-firewall.ts";
 import { commandsToAllow, culpritsOf, describeBase } from "../doctor/reach/culprits.ts";
 import { matchesFamily, type Packet, walk } from "../doctor/reach/filter.ts";
@@ -61,7 +62,7 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): readonly Ju
     const text =
       seen.length === 0
         ? "no chain may drop packets"
-        : `${plural(seen.length)} may drop packets, and let this one through`;
+        : `${plural(seen.length, "chain")} may drop packets, and let this one through`;
     return [
       isRead
         ? { what, text, verdict: "good" }
@@ -81,10 +82,6 @@ export function firewall(facts: TraceFacts, state: Packet["state"]): readonly Ju
       remedy: commandsToAllow(place, culprits, family, prefixes, place.base.hook === "input" ? "INPUT" : "FORWARD"),
     },
   ];
-}
-
-function plural(count: number): string {
-  return count === 1 ? "1 chain" : `${count} chains`;
 }
 
 export function natHop({ source, target, pools, natTable: rules }: TraceFacts): readonly Judged[] {

@@ -1,4 +1,5 @@
 /** The way of a packet as text, and what it says on the whole. */
+import { plural } from "../doctor/plural.ts";
 import type { Hop, TraceFacts } from "./facts.ts";
 
 const signs: Readonly<Record<Hop["verdict"], string>> = { good: "ok", wrong: "WRONG", unchecked: "?" };
@@ -36,7 +37,7 @@ export function conclusion(hops: readonly Hop[]): string {
     return `The packet gets no further than step ${hops.indexOf(wrong) + 1}: ${wrong.place}, ${wrong.what} ${wrong.text}.`;
   const unchecked = hops.filter(({ verdict }) => verdict === "unchecked").length;
   if (unchecked === 0) return "Nothing is wrong on the way.";
-  return `Nothing that could be checked is wrong; ${unchecked === 1 ? "1 step" : `${unchecked} steps`} could not be checked.`;
+  return `Nothing that could be checked is wrong; ${plural(unchecked, "step")} could not be checked.`;
 }
 
 /** `colour` marks a sign; it must not change the width of the text. */

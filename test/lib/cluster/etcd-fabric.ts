@@ -8,6 +8,12 @@ import { type FabricPod, threePlaces } from "./fabric-pods.ts";
 
 const resources = "/calico/resources/v3/projectcalico.org";
 
+/** VXLAN in both families, and natOutgoing in both. */
+export const vxlanSettings: Readonly<Record<string, string>> = {
+  ...{ CALICO_NETWORKING_BACKEND: "vxlan", CALICO_IPV4POOL_VXLAN: "Always" },
+  ...{ CALICO_IPV6POOL_VXLAN: "Always", CALICO_IPV6POOL_NAT_OUTGOING: "true" },
+};
+
 export class EtcdFabric {
   readonly etcd: Etcd;
   readonly fabric: Fabric;

@@ -5,6 +5,7 @@ import { ifbPrefix } from "../../../identity/names.ts";
 import { canonicalAddress } from "../../../net/address.ts";
 import type { Cli } from "../../cli.ts";
 import { mapAtOnce } from "../../node/at-once.ts";
+import { ipList } from "../../node/iproute.ts";
 import { redirectsFrom } from "../limits.ts";
 import type { LinkFact, NeighbourFact, ReachPod } from "./facts.ts";
 
@@ -27,8 +28,7 @@ export async function gatherLinks(
   const own = new Set(pods.map(({ hostInterface }) => hostInterface));
   const classified = z.array(qdisc).parse(JSON.parse(qdiscs.trim() === "" ? "[]" : qdiscs));
   const devicesOf = (wanted: string) => classified.flatMap(({ kind, dev }) => (kind === wanted ? (dev ?? []) : []));
-  const listed = (JSON.parse(text) as readonly object[]).filter((one) => Object.keys(one).length > 0);
-  const links = z.array(link).parse(listed);
+  const links = z.array(link).parse(ipList(text));
   const lost = await lostIn(
     cli,
     devicesOf("ingress").filter((dev) => own.has(dev)),
@@ -74,12 +74,9 @@ const neighbour = z.object({
 
 export async function gatherNeighbours(cli: Cli): Promise<readonly NeighbourFact[]> {
   const text = await cli.program(["ip", "-j", "neighbour", "show"]);
-  const listed = (JSON.parse(text.trim() === "" ? "[]" : text) as readonly object[]).filter(
-    (one) => Object.keys(one).length > 0,
-  );
   return z
     .array(neighbour)
-    .parse(listed)
+    .parse(ipList(text))
     .map(({ dst, dev, lladdr: mac, state }) => ({
       address: canonicalAddress(dst) ?? dst,
       dev,

@@ -2,7 +2,7 @@
 import { hostInterfacePrefix } from "../../../identity/names.ts";
 import { addressBytes, familyOf } from "../../../net/address.ts";
 import { addressOf, contains } from "../../../net/prefix.ts";
-import type { Finding } from "../finding.ts";
+import { type Finding, findingsIn } from "../finding.ts";
 import type { AgentFacts } from "../node-agent.ts";
 import { plural } from "../plural.ts";
 import { belongsTo, describePlace } from "../reach/check-firewall.ts";
@@ -24,15 +24,7 @@ export function checkTunnels(facts: TunnelFacts, agent: AgentFacts, reach: Reach
   ];
 }
 
-function finding(
-  id: string,
-  subject: string,
-  text: string,
-  remedy: string,
-  severity: Finding["severity"] = "error",
-): Finding {
-  return { id, section: "reach", severity, subject, text, remedy };
-}
+const finding = findingsIn("reach");
 
 /** Those with an address of the cluster's pools: others use no tunnel. */
 function clusterPods({ nat }: AgentFacts, { pods }: ReachFacts): readonly ReachPod[] {

@@ -4,6 +4,7 @@ import { hostInterfacePrefix, ipipDevice, vxlanDevices } from "../../../identity
 import { canonicalAddress, familyOf } from "../../../net/address.ts";
 import { canonicalPrefix, maskPrefix } from "../../../net/prefix.ts";
 import type { Cli } from "../../cli.ts";
+import { ipList } from "../../node/iproute.ts";
 import { noTunnels, type PeerFact, type TunnelFact, type TunnelFacts } from "./facts.ts";
 
 export interface TunnelOptions {
@@ -40,8 +41,7 @@ const maxPeers = 3;
 
 export async function gatherTunnels(cli: Cli, { services, probe }: TunnelOptions): Promise<TunnelFacts> {
   const text = await printed(cli, ["ip", "-j", "-d", "link", "show"]);
-  const listed = (JSON.parse(text || "[]") as readonly object[]).filter((one) => Object.keys(one).length > 0);
-  const links = listed.flatMap((one) => linkSchema.safeParse(one).data ?? []);
+  const links = ipList(text).flatMap((one) => linkSchema.safeParse(one).data ?? []);
   const devices = links.flatMap((link) => deviceOf(link, links) ?? []);
   if (devices.length === 0) return noTunnels;
   const [peers, managed, clusterCidrs] = await Promise.all([

@@ -1,5 +1,7 @@
 /** Clusters for tests of the network's plan, as the datastore's objects. */
+
 import { type BlockFacts, blockFactsOf } from "../../../../src/agent/network/block-facts.ts";
+import type { NetworkEndpoint } from "../../../../src/agent/network/network-endpoint.ts";
 import { networkNodeOf } from "../../../../src/agent/network/network-node.ts";
 import { networkPoolOf } from "../../../../src/agent/network/network-pool.ts";
 import { planNetwork } from "../../../../src/agent/network/plan.ts";
@@ -68,3 +70,14 @@ export function block(cidr: string, owner: string | undefined, allocations: read
     })),
   });
 }
+
+/** A pod with floating IPs of both families. */
+export const web: NetworkEndpoint = {
+  name: "default/web",
+  hostInterface: "cali1",
+  nats: [
+    { external: "198.51.100.5", internal: "10.0.0.5" },
+    { external: "2001:db8::5", internal: "fd00::5" },
+  ],
+  sources: [],
+};

@@ -4,17 +4,7 @@ import type { NetworkEndpoint } from "../../../../src/agent/network/network-endp
 import type { Snapshot } from "../../../../src/agent/network/snapshot.ts";
 import type { NftResource } from "../../../../src/plan/nft.ts";
 import { nftCommands } from "../../../../src/plan/show-nft.ts";
-import { block, object, planned, snapshotOf } from "./cluster.ts";
-
-const web: NetworkEndpoint = {
-  name: "default/web",
-  hostInterface: "cali1",
-  nats: [
-    { external: "198.51.100.5", internal: "10.0.0.5" },
-    { external: "2001:db8::5", internal: "fd00::5" },
-  ],
-  sources: [],
-};
+import { block, object, planned, snapshotOf, web } from "./cluster.ts";
 
 function plan(endpoints: readonly NetworkEndpoint[], family: 4 | 6) {
   return planFloating({ endpoints, settings: { floatingIPs: "Enabled" } }, family);

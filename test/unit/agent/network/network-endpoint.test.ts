@@ -1,16 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { type NetworkEndpoint, networkEndpointOf } from "../../../../src/agent/network/network-endpoint.ts";
+import { networkEndpointOf } from "../../../../src/agent/network/network-endpoint.ts";
 import type { StoredObject } from "../../../../src/store/object.ts";
-
-const web: NetworkEndpoint = {
-  name: "default/web",
-  hostInterface: "cali1",
-  nats: [
-    { external: "198.51.100.5", internal: "10.0.0.5" },
-    { external: "2001:db8::5", internal: "fd00::5" },
-  ],
-  sources: [],
-};
+import { web } from "./cluster.ts";
 
 describe("networkEndpointOf()", () => {
   const annotation = "cni.projectcalico.org/floatingIPs";
