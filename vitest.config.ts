@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { patience } from "./test/lib/patience.ts";
 
 interface Ring {
   readonly name: string;
@@ -73,8 +74,9 @@ export default defineConfig({
         include: [...(include ?? [`test/${name}/**/*.test.ts`])],
         ...(exclude && { exclude: [...exclude] }),
         ...(env && { env }),
-        testTimeout: timeoutMs,
-        hookTimeout: timeoutMs,
+        testTimeout: timeoutMs * patience,
+        hookTimeout: timeoutMs * patience,
+        expect: { poll: { timeout: 1000 * patience } },
       },
     })),
   },

@@ -19,9 +19,11 @@ export const RTA_VIA = 18;
 export const RTAX_MTU = 2;
 export const RTAX_ADVMSS = 8;
 export const RT_TABLE_MAIN = 254;
+const RT_TABLE_LOCAL = 255;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
 /** Set by a program at configuration time, as by ip(8) and by Calico's plugin. */
+const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
 /** The gateway is on the link, whatever its addresses say. */
 const RTNH_F_ONLINK = 4;
@@ -62,6 +64,21 @@ export function addRoute(route: RouteEntry, replace: boolean): Request {
 
 export function deleteRoute(route: RouteEntry): Request {
   return requestWithAck(RTM_DELROUTE, 0, routePayload(route));
+}
+
+/**
+ * Deletes the two routes that the kernel makes for each link with IPv6: to the link's own network and to multicast groups (addrconf_add_mroute and
+ * addrconf_prefix_route in net/ipv6/addrconf.c). `ESRCH`: there is none.
+ */
+export function deleteKernelRoutes(index: number): readonly Request[] {
+  const tables = [
+    ["fe80::/64", RT_TABLE_MAIN],
+    ["ff00::/8", RT_TABLE_LOCAL],
+  ] as const;
+  const rest = { gateway: undefined, source: undefined, priority: undefined, mtu: undefined, advmss: undefined };
+  return tables.map(([destination, table]) =>
+    deleteRoute({ destination, index, table, scope: RT_SCOPE_UNIVERSE, protocol: RTPROT_KERNEL, ...rest }),
+  );
 }
 
 /** Requests the routes of a program in one table; kernels before 4.20 return all routes anyway. `ENOENT`: there is no such table. */

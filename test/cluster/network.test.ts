@@ -11,9 +11,9 @@ import { EtcdFabric, vxlanSettings } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric, FabricNode } from "../lib/cluster/fabric.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
 import { ask, serve } from "../lib/node/traffic.ts";
+import { patience } from "../lib/patience.ts";
 
 const podsPerNode = 2;
-const pools = "/calico/resources/v3/projectcalico.org/ippools/";
 const nodesKey = "/calico/resources/v3/projectcalico.org/nodes/";
 
 describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing ? `: ${etcdIsMissing}` : ""}`, () => {
@@ -37,14 +37,11 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
   }
 
   function reachAll() {
-    return expect.poll(() => unreached(pods), { timeout: 30_000 }).toEqual([]);
+    return expect.poll(() => unreached(pods), { timeout: 30_000 * patience }).toEqual([]);
   }
 
-  async function setMode(vxlanMode: string): Promise<void> {
-    for (const [key, value] of Object.entries(await etcd.dump(pools))) {
-      const pool = JSON.parse(value) as { readonly spec: object };
-      await etcd.put(key, JSON.stringify({ ...pool, spec: { ...pool.spec, vxlanMode } }));
-    }
+  function setMode(vxlanMode: string): Promise<void> {
+    return cluster.changePools({ vxlanMode });
   }
 
   /** Of the pools, without those of pods. */
@@ -170,7 +167,8 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     }
     await reachAll();
     await setMode("Always");
-    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one), { timeout: 10_000 }).toHaveLength(4);
+    for (const one of fabric.nodes)
+      await expect.poll(() => throughTunnels(one), { timeout: 10_000 * patience }).toHaveLength(4);
     await reachAll();
   });
 
@@ -204,9 +202,9 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     const before = routes(a);
     const [far = ""] = await blocksOf("node-c");
     a.node.sh(`ip route del ${far}`);
-    await expect.poll(() => routes(a), { timeout: 10_000 }).toEqual(before);
+    await expect.poll(() => routes(a), { timeout: 10_000 * patience }).toEqual(before);
     a.node.sh("ip link del vxlan.calico");
-    await expect.poll(() => routes(a), { timeout: 20_000 }).toEqual(before);
+    await expect.poll(() => routes(a), { timeout: 20_000 * patience }).toEqual(before);
     await reachAll();
   });
 
@@ -220,10 +218,11 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
     a.node.sh("ip link set eth0 down; sleep 0.2; ip link set eth0 up");
     a.node.sh(`ip address replace ${a.address6}/64 dev eth0 nodad`);
     a.node.sh("ip route replace default via 10.1.0.254; ip -6 route replace default via 2001:db8:1::fe");
-    await expect.poll(() => routes(a), { timeout: 20_000 }).toEqual(before);
+    await expect.poll(() => routes(a), { timeout: 20_000 * patience }).toEqual(before);
     await reachAll();
     await setMode("Always");
-    for (const one of fabric.nodes) await expect.poll(() => throughTunnels(one), { timeout: 10_000 }).toHaveLength(4);
+    for (const one of fabric.nodes)
+      await expect.poll(() => throughTunnels(one), { timeout: 10_000 * patience }).toHaveLength(4);
   });
 
   test("while the datastore does not answer, everything stays, and what somebody deletes comes back", async () => {
@@ -234,7 +233,7 @@ describe.skipIf(etcdIsMissing !== undefined)(`pods of three nodes${etcdIsMissing
       await sleep(6000);
       expect(routes(a)).toEqual(before);
       a.node.sh(`ip route del ${throughTunnels(a)[0]?.split(" ")[0]}`);
-      await expect.poll(() => routes(a), { timeout: 10_000 }).toEqual(before);
+      await expect.poll(() => routes(a), { timeout: 10_000 * patience }).toEqual(before);
       expect(unreached(pods)).toEqual([]);
     } finally {
       etcd.signal("SIGCONT");

@@ -12,6 +12,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { defaultSocket, type Message, protocolVersion, type Reply } from "../../../src/node-protocol/messages.ts";
 import { type Node, systemPath } from "../node/netns.ts";
+import { patience } from "../patience.ts";
 import { root } from "../suite.ts";
 
 const program = join(root, "dist/tortie-node.js");
@@ -67,7 +68,7 @@ export class Agent {
 
   /** Waits for a log line with this message. */
   async says(message: string): Promise<Readonly<Record<string, unknown>>> {
-    for (const deadline = Date.now() + 20_000; ; await sleep(20)) {
+    for (const deadline = Date.now() + 20_000 * patience; ; await sleep(20)) {
       const found = this.lines.find(({ msg }) => msg === message);
       if (found !== undefined) return found;
       if (this.#process.exitCode !== null || Date.now() > deadline)

@@ -55,6 +55,14 @@ export class EtcdFabric {
     await this.etcd.put(`${resources}/felixconfigurations/${name}`, JSON.stringify(object));
   }
 
+  /** Changes fields of all pools, as an administrator does. */
+  async changePools(changes: object): Promise<void> {
+    for (const [key, value] of Object.entries(await this.etcd.dump(`${resources}/ippools/`))) {
+      const pool = JSON.parse(value) as { readonly spec: object };
+      await this.etcd.put(key, JSON.stringify({ ...pool, spec: { ...pool.spec, ...changes } }));
+    }
+  }
+
   /** Changes fields of a pod's endpoint, as another program than its plugin does. */
   async changeEndpoint({ on, hostInterface }: FabricPod, changes: object): Promise<void> {
     for (const [key, value] of Object.entries(await this.etcd.dump(`${resources}/workloadendpoints/`))) {

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { patience } from "../patience.ts";
 import { toolDir } from "../suite.ts";
 import type { Certificates } from "./certificates.ts";
 import { signalServer } from "./freeze.ts";
@@ -60,7 +61,7 @@ export class Etcd {
     child.stderr.on("data", (bytes: Buffer) => {
       log = (log + bytes.toString()).slice(-2000);
     });
-    for (const deadline = Date.now() + 20_000; !(await this.#isHealthy()); ) {
+    for (const deadline = Date.now() + 20_000 * patience; !(await this.#isHealthy()); ) {
       if (child.exitCode !== null || Date.now() > deadline) throw new Error(`cannot start etcd: ${log}`);
       await sleep(30);
     }

@@ -45,6 +45,14 @@ export function whyNoGuests(): string | undefined {
   return missing.length === 0 ? undefined : `${missing.join(", ")} missing: scripts/setup --vm installs them`;
 }
 
+export interface GuestOptions {
+  readonly memoryMiB?: number;
+  /** The size of the disk that is mounted at `/test`. */
+  readonly diskMiB?: number;
+  /** Copies more onto that disk, into this directory. */
+  readonly addToDisk?: (directory: string) => void;
+}
+
 /** Directory of the kernels, modules and root file system; `TORTIE_VM` overrides it. */
 function imageDirectory(): string {
   return process.env.TORTIE_VM ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tortie/vm");
@@ -72,16 +80,17 @@ export class Guest implements Machine {
   }
 
   /** Boots a kernel, which is downloaded first if necessary. Throws with the last lines of the console if it does not come up. */
-  static start(kernel: Kernel): Guest {
+  static start(kernel: Kernel, options: GuestOptions = {}): Guest {
     const images = imageDirectory();
     const got = spawnSync(join(root, "scripts/vm-images"), [images, kernel], {
       stdio: ["ignore", "inherit", "inherit"],
     });
     if (got.status !== 0) throw new Error(`cannot get kernel ${kernel}: see above`);
     const directory = mkdtempSync(join(tmpdir(), "tortie-vm-"));
-    makeTestDisk(directory);
+    makeTestDisk(directory, options);
     runOrThrow("mkfifo", [`${directory}/line.in`, `${directory}/line.out`]);
-    const qemu = spawn("timeout", ["-k", "5", "3600", "qemu-system-x86_64", ...optionsOf(images, kernel, directory)], {
+    const arguments_ = optionsOf(images, kernel, directory, options);
+    const qemu = spawn("timeout", ["-k", "5", "3600", "qemu-system-x86_64", ...arguments_], {
       stdio: ["ignore", "ignore", openSync(`${directory}/qemu`, "w")],
     });
     try {
@@ -196,7 +205,7 @@ function readAvailable(fd: number, buffer: Buffer): number {
 }
 
 /** Creates a disk with the executables, under all their names, and the scripts of the guest. */
-function makeTestDisk(directory: string): void {
+function makeTestDisk(directory: string, { diskMiB = 48, addToDisk }: GuestOptions): void {
   const disk = join(directory, "disk");
   mkdirSync(disk);
   cpSync(join(root, "test/vm/guest.sh"), join(disk, "guest.sh"));
@@ -204,15 +213,32 @@ function makeTestDisk(directory: string): void {
   // `-a` keeps the hard links of the installed executables; tortie-net is one more of them.
   const beside = ["tortie-net"].map((name) => join(ourPluginDir, "..", name)).filter((path) => existsSync(path));
   runOrThrow("cp", ["-a", ourPluginDir, ...beside, disk]);
+  addToDisk?.(disk);
   const plain = "^has_journal,^metadata_csum,^metadata_csum_seed,^orphan_file";
-  runOrThrow("mke2fs", ["-q", "-F", "-t", "ext4", "-O", plain, "-d", disk, join(directory, "test.ext4"), "48M"]);
+  runOrThrow("mke2fs", [
+    "-q",
+    "-F",
+    "-t",
+    "ext4",
+    "-O",
+    plain,
+    "-d",
+    disk,
+    join(directory, "test.ext4"),
+    `${diskMiB}M`,
+  ]);
 }
 
 /** One processor: two make the guest and the machine slower. The translation cache is bounded: it would take 1 GB. */
-function optionsOf(images: string, kernel: Kernel, directory: string): readonly string[] {
+function optionsOf(
+  images: string,
+  kernel: Kernel,
+  directory: string,
+  { memoryMiB = 512 }: GuestOptions,
+): readonly string[] {
   const drive = (file: string, how: string) => ["-drive", `file=${file},if=virtio,format=raw,${how}`];
   return [
-    ...["-accel", "tcg,tb-size=128", "-cpu", "max", "-smp", "1", "-m", "512", "-M", "pc"],
+    ...["-accel", "tcg,tb-size=128", "-cpu", "max", "-smp", "1", "-m", `${memoryMiB}`, "-M", "pc"],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-kernel", `${images}/${kernel}/vmlinuz`, "-initrd", `${images}/${kernel}/initrd`],
     ...["-append", "console=ttyS0 panic=-1 quiet net.ifnames=0"],
@@ -224,7 +250,7 @@ function optionsOf(images: string, kernel: Kernel, directory: string): readonly 
   ];
 }
 
-function runOrThrow(program: string, argv: readonly string[]): void {
+export function runOrThrow(program: string, argv: readonly string[]): void {
   const { status, stderr } = spawnSync(program, argv, { encoding: "utf8" });
   if (status !== 0) throw new Error(`cannot run ${program}: ${stderr}`);
 }
