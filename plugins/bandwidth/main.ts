@@ -5,7 +5,8 @@
  * the qdiscs of the veth with the veth.
  */
 
-import { Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { withExecutor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { ownerOf } from "../../src/identity/attachment.ts";
 import type { Logger } from "../../src/log/logger.ts";
 import { chained } from "../../src/plugin/chained.ts";
@@ -29,8 +30,8 @@ export default definePlugin<BandwidthConf>({
     const passed = chained("bandwidth", prevResult);
     if (!limits(conf)) return passed;
     const ifb = ifbName(attachment);
-    const applied = withExecutor(sys, openSandbox(sys, netns), (executor) => {
-      const { name: hostInterface, mtu } = hostInterfaceOf(executor, attachment.ifname, passed);
+    const applied = withExecutor(sys, openSandbox(sys, netns), (executor, facts) => {
+      const { name: hostInterface, mtu } = hostInterfaceOf(facts, attachment.ifname, passed);
       warnOfRaised(conf, mtu, log);
       const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
       record();
@@ -46,8 +47,8 @@ export default definePlugin<BandwidthConf>({
   check({ attachment, conf, netns, prevResult }, { sys }) {
     if (!limits(conf)) return;
     const ifb = ifbName(attachment);
-    withExecutor(sys, openSandbox(sys, netns), (executor) => {
-      const { name: hostInterface, mtu } = hostInterfaceOf(executor, attachment.ifname, prevResult);
+    withExecutor(sys, openSandbox(sys, netns), (executor, facts) => {
+      const { name: hostInterface, mtu } = hostInterfaceOf(facts, attachment.ifname, prevResult);
       const plan = { owner: ownerOf(attachment), resources: planShaping(conf, { hostInterface, mtu, ifb }) };
       refuseDifferences(`the limits of "${attachment.ifname}"`, executor.diff(plan));
     });
@@ -55,14 +56,14 @@ export default definePlugin<BandwidthConf>({
 
   ...removalOf({
     onHost: (attachment) => [{ kind: "link", at: "host", name: ifbName(attachment), signature }],
-    links: { kind: "ifb", isOurName: isIfbName, signature },
+    links: { of: "ifb", isOurName: isIfbName, signature },
   }),
 
   status(_request, { sys }) {
     notReady(() => {
-      const executor = new Executor(sys);
-      executor.probe({ kind: "links", of: ["ifb"] });
-      executor.probe({ kind: "qdisc" });
+      const facts = new NodeFacts(sys);
+      facts.probe({ kind: "links", of: ["ifb"] });
+      facts.probe({ kind: "qdisc" });
     });
   },
 });

@@ -1,5 +1,5 @@
 /** The node's addresses and networks, which pods' addresses must not overlap. */
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { NodesOwn } from "../../src/ipam/assign/candidate.ts";
 import type { PoolContext } from "../../src/ipam/assign/default-pools.ts";
 import type { Family } from "../../src/net/address.ts";
@@ -24,7 +24,7 @@ export function nodeOf(
   { sys, log }: Context,
 ): Node {
   const routed = document.type === "calico";
-  const { node } = new Executor(sys);
+  const node = new NodeFacts(sys);
   const addresses = node.addresses({ routed });
   const warned = new Set<string>();
   let damagedPool: StoreError | undefined;

@@ -11,14 +11,15 @@
  * adds the route; DEL releases its address, removes the route of an empty block, and looks again. In either order, one of the two sees the
  * other's change.
  */
-import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { type Executor, unowned, withExecutor } from "../../src/dataplane/executor.ts";
+import type { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { hasAffinity, hostAffinity, readBlock } from "../../src/ipam/model/affinity.ts";
 import { hasAllocations } from "../../src/ipam/model/block.ts";
 import { blockOf, blockSizes, type Pool } from "../../src/ipam/model/pool.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { addressAt, addressCount, addressOf, contains, lengthOf, maskPrefix } from "../../src/net/prefix.ts";
-import type { Resource } from "../../src/plan/resource.ts";
+import type { Blackhole, Resource } from "../../src/plan/resource.ts";
 import { DamagedError } from "../../src/store/damage.ts";
 import { blockCidrOf } from "../../src/store/object-name.ts";
 import { openDatastore } from "../../src/store/open.ts";
@@ -33,10 +34,10 @@ export interface BlockFacts {
   readonly isShared: (block: string, address: string) => boolean;
 }
 
-export function blockFacts({ node }: Executor): BlockFacts {
+export function blockFacts(facts: NodeFacts): BlockFacts {
   return {
-    hasRoute: (block) => node.hasRoute(block),
-    isShared: (block, address) => isShared(node, block, address),
+    hasRoute: (block) => facts.hasRoute(block),
+    isShared: (block, address) => isShared(facts, block, address),
   };
 }
 
@@ -58,16 +59,20 @@ export function planBlocks(
   }
   return [...blocks]
     .filter(([block, address]) => !facts.hasRoute(block) && isOwn(sys, node, block) && !facts.isShared(block, address))
-    .map(([destination]) => ({ kind: "blackhole", at: "host", destination, protocol: blockRouteProtocol }));
+    .map(([block]) => routeOf(block));
+}
+
+function routeOf(destination: string): Blackhole {
+  return { kind: "blackhole", at: "host", destination, protocol: blockRouteProtocol };
 }
 
 /**
  * Whether a block is part of a network of the node, where other hosts may have its other addresses. A newly assigned address has no route of its
  * own yet; if it has one, another address of the block is looked up.
  */
-function isShared(node: Executor["node"], block: string, address = addressOf(block)): boolean {
+function isShared(facts: NodeFacts, block: string, address = addressOf(block)): boolean {
   const others = () => [addressOf(block), addressAt(block, addressCount(block) - 1n)];
-  return node.isInNetwork(block, [address]) ?? node.isInNetwork(block, others()) ?? false;
+  return facts.isInNetwork(block, [address]) ?? facts.isInNetwork(block, others()) ?? false;
 }
 
 /** By the affinity, which is smaller to read than the block. A pod also works without the route. */
@@ -96,29 +101,34 @@ export function removeIdleBlocks(sys: Sys, node: string | undefined, addresses: 
     }
     return candidates;
   });
-  follow(sys, node, [...new Set(idle)]);
+  withExecutor(sys, undefined, (executor, facts) => removeUnused({ executor, facts, sys }, node, [...new Set(idle)]));
 }
 
-/** For GC: the same for all blocks, after killed processes. */
+/** For GC: adds the missing routes of all blocks and removes the unused ones, after killed processes. */
 export function reconcileBlocks(sys: Sys, node: string | undefined): void {
   const objects = drive(list("IPAMBlock"), blockStore(sys));
-  follow(
-    sys,
-    node,
-    objects.flatMap(({ metadata: { name } }) => blockCidrOf(name) ?? []),
-  );
+  const blocks = objects.flatMap(({ metadata: { name } }) => blockCidrOf(name) ?? []);
+  withExecutor(sys, undefined, (executor, facts) => {
+    const isMissing = (block: string) =>
+      facts.hasRoute(block) !== true && useOf(sys, node, block) === "used" && !isShared(facts, block);
+    // One by one: of IPv6 it is not known which are there, and the kernel answers each that is.
+    for (const block of blocks.filter(isMissing)) executor.apply({ owner: unowned, resources: [routeOf(block)] });
+    removeUnused({ executor, facts, sys }, node, blocks);
+  });
 }
 
-/** Adds or removes the route of each block, until the block's use is the same before and after. */
-function follow(sys: Sys, node: string | undefined, blocks: readonly string[]): void {
-  withExecutor(sys, undefined, (executor) => {
-    const isWanted = (block: string) => {
-      const use = useOf(sys, node, block);
-      if (use === "unknown") return undefined;
-      return use === "used" ? !isShared(executor.node, block) || undefined : false;
-    };
-    executor.follow({ kind: "blackhole", protocol: blockRouteProtocol, ranges: blocks, isWanted });
-  });
+/** A block that is used again by the time its route is removed gets it back. */
+function removeUnused(
+  { executor, facts, sys }: { readonly executor: Executor; readonly facts: NodeFacts; readonly sys: Sys },
+  node: string | undefined,
+  ranges: readonly string[],
+): void {
+  const isWanted = (block: string) => {
+    const use = useOf(sys, node, block);
+    if (use === "unknown") return undefined;
+    return use === "used" ? !isShared(facts, block) || undefined : false;
+  };
+  executor.remove(unowned, [{ kind: "blackhole", protocol: blockRouteProtocol, ranges, isWanted }]);
 }
 
 type Use = "used" | "idle" | "none" | "unknown";

@@ -33,6 +33,7 @@ import {
   withDocument,
 } from "../../src/plugin/delegate.ts";
 import { refuseDifferences } from "../../src/plugin/differences.ts";
+import { collectInterfaces, type RemovedEndpoint, removeIdle, removeInterfaces } from "../../src/plugin/endpoints.ts";
 import { usesAgent } from "../../src/plugin/node-agent.ts";
 import { clusterNodename, nodename } from "../../src/plugin/nodename.ts";
 import { notReady } from "../../src/plugin/not-ready.ts";
@@ -60,16 +61,7 @@ import { hasPools, planOf } from "./plan.ts";
 import { withAnyPodCidrs, withPodCidrs } from "./pod-cidrs.ts";
 import { reconcilePoolRules } from "./pool-rules.ts";
 import { checkReadiness, testDatastore } from "./readiness.ts";
-import {
-  collectInterfaces,
-  forget,
-  forgetAll,
-  type Recorded,
-  type RemovedInterfaces,
-  removeIdle,
-  removeInterfaces,
-  rollBackEndpoint,
-} from "./removal.ts";
+import { forget, forgetAll, owned, type Recorded, rollBackEndpoint } from "./removal.ts";
 import { resultOf, wantedAtAdd, wantedAtCheck } from "./wanted.ts";
 
 /** IPAM plugins that run in this process if CNI_PATH leads to this executable. */
@@ -112,10 +104,10 @@ export default definePlugin<CalicoConf>({
     writeEndpoint(sys, recorded.endpoint);
     const sandbox = openSandbox(sys, netns);
     const around = { sys, node, ipamType: conf.ipamType, pools: details.pools } as const;
-    const applied = withExecutor(sys, sandbox, (executor) => {
+    const applied = withExecutor(sys, sandbox, (executor, facts) => {
       const plan = planOf(identity, wanted, {
         ...around,
-        blockFacts: blockFacts(executor),
+        blockFacts: blockFacts(facts),
         clusterNat: details.clusterNat ?? clusterNatOf(request.document, node, sys),
       });
       return executor.apply(plan, { mayReplace: mayReplace(sys, identity) });
@@ -138,10 +130,9 @@ export default definePlugin<CalicoConf>({
       () => {
         const sandbox = openSandbox(sys, request.netns);
         const around = { sys, node, ipamType: request.conf.ipamType } as const;
-        const differences = withExecutor(sys, sandbox, (executor) => {
+        const differences = withExecutor(sys, sandbox, (executor, facts) => {
           const nat = clusterNatOf(request.document, node, sys);
-          const facts = blockFacts(executor);
-          return executor.diff(planOf(identity, wanted, { ...around, clusterNat: nat, blockFacts: facts }));
+          return executor.diff(planOf(identity, wanted, { ...around, clusterNat: nat, blockFacts: blockFacts(facts) }));
         });
         refuseDifferences(`"${wanted.ifname}"`, differences);
       },
@@ -155,7 +146,7 @@ export default definePlugin<CalicoConf>({
 
   del(request, context) {
     const { sys } = context;
-    const removed = removeInterfaces(sys, request.attachment, request.netns);
+    const removed = removeInterfaces(owned, sys, request.attachment, request.netns);
     const { hostInterfaces } = removed;
     if (hostInterfaces.length > 0) context.log.info("endpoint removed", () => ({ hostInterfaces }));
     else context.log.debug("no endpoint to remove");
@@ -179,7 +170,7 @@ export default definePlugin<CalicoConf>({
       return;
     }
     runEvery([
-      () => collectInterfaces(sys, network, valid, (record) => collected.push(record)),
+      () => collectInterfaces(owned, sys, network, valid, (record) => collected.push(record)),
       () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), request, context, builtin),
       () => forgetAll(sys, collected, true),
       () => reconcileBlocks(sys, conf && orAbsent(context.log, () => nodename(conf.node, sys))),
@@ -187,7 +178,7 @@ export default definePlugin<CalicoConf>({
         reconcilePoolRules(sys, hasPools(ipamTypeOf(request.document, calicoIpam.name)) ? network : undefined, () =>
           orAbsent(context.log, () => readPools(sys)),
         ),
-      () => removeIdle(sys),
+      () => removeIdle(owned, sys),
     ]);
   },
 
@@ -212,7 +203,7 @@ function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, vali
   const { sys } = context;
   const collected: Endpoint[] = [];
   runEvery([
-    () => collectInterfaces(sys, request.network, valid, (record) => collected.push(record)),
+    () => collectInterfaces(owned, sys, request.network, valid, (record) => collected.push(record)),
     () =>
       runEvery(
         collected.map(
@@ -221,13 +212,13 @@ function collectOfCluster(request: GcRequest<CalicoConf>, context: Context, vali
       ),
     () => delegateGc(ipamTypeOf(request.document, calicoIpam.name), withAnyPodCidrs(request), context, builtin),
     () => forgetAll(sys, collected, false),
-    () => removeIdle(sys),
+    () => removeIdle(owned, sys),
   ]);
 }
 
 /** The endpoint to remove: from its record, or from the request. */
 function endpointOf(
-  { record }: Pick<RemovedInterfaces, "record">,
+  { record }: Pick<RemovedEndpoint, "record">,
   { conf, args }: Pick<DelRequest<CalicoConf>, "conf" | "args">,
   sys: Sys,
 ) {

@@ -14,10 +14,9 @@
  * afterwards.
  */
 
-import { Executor } from "../../src/dataplane/executor.ts";
-import { anyEndpoint, listEndpoints } from "../../src/endpoint/endpoint.ts";
+import { type Removal, unowned, withExecutor } from "../../src/dataplane/executor.ts";
+import { type Endpoint, listEndpoints } from "../../src/endpoint/endpoint.ts";
 import type { Sys } from "../../src/host/sys.ts";
-import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pool } from "../../src/ipam/model/pool.ts";
 import { addressOf, contains, lengthOf } from "../../src/net/prefix.ts";
 import { describeRule, mainTable } from "../../src/plan/describe.ts";
@@ -25,8 +24,6 @@ import type { SharedRule } from "../../src/plan/resource.ts";
 import { poolRulePriorities, poolRuleProtocol } from "./names.ts";
 
 const { lookup, blackhole } = poolRulePriorities;
-/** The blackhole is removed first. */
-const ours = { protocol: poolRuleProtocol, priorities: [blackhole, lookup] };
 
 /** The rules of the pools that the addresses are from. */
 export function planPoolRules(pools: readonly Pool[], addresses: readonly string[]): readonly SharedRule[] {
@@ -52,13 +49,11 @@ export function planPoolRules(pools: readonly Pool[], addresses: readonly string
   });
 }
 
-/** Removes all of them if no endpoint except that of `leaving` is left. Does not need the pools, which may be gone. */
-export function removeIdlePoolRules(sys: Sys, leaving?: Attachment): void {
-  new Executor(sys).follow({
-    kind: "shared-rule",
-    owner: ours,
-    wanted: (found) => (anyEndpoint(sys, leaving) ? found : []),
-  });
+type UnusedRules = Extract<Removal, { kind: "shared-rule" }>;
+
+/** All of them except those that are `wanted`. The blackhole is removed first. */
+export function unusedPoolRules(wanted: UnusedRules["wanted"]): UnusedRules {
+  return { kind: "shared-rule", protocol: poolRuleProtocol, priorities: [blackhole, lookup], wanted };
 }
 
 /**
@@ -70,23 +65,23 @@ export function reconcilePoolRules(
   network: string | undefined,
   readPools: () => readonly Pool[] | undefined,
 ): void {
-  new Executor(sys).follow({
-    kind: "shared-rule",
-    owner: ours,
-    wanted: (found) => {
-      const pools = readPools();
-      if (pools === undefined) return found;
-      const endpoints = listEndpoints(sys);
-      const plan = (some: typeof endpoints) =>
-        planPoolRules(
-          pools,
-          some.flatMap(({ addresses }) => addresses),
-        );
-      const used = plan(endpoints);
-      return [
-        ...plan(endpoints.filter(({ attachment }) => attachment.network === network)),
-        ...found.filter((rule) => used.some((one) => describeRule(one) === describeRule(rule))),
-      ];
-    },
+  const rulesOf = (pools: readonly Pool[], endpoints: readonly Endpoint[]) =>
+    planPoolRules(
+      pools,
+      endpoints.flatMap(({ addresses }) => addresses),
+    );
+  const known = readPools();
+  if (known === undefined) return;
+  withExecutor(sys, undefined, (executor) => {
+    const own = listEndpoints(sys).filter(({ attachment }) => attachment.network === network);
+    executor.apply({ owner: unowned, resources: rulesOf(known, own) });
+    executor.remove(unowned, [
+      unusedPoolRules((found) => {
+        const pools = readPools();
+        if (pools === undefined) return found;
+        const used = new Set(rulesOf(pools, listEndpoints(sys)).map(describeRule));
+        return found.filter((rule) => used.has(describeRule(rule)));
+      }),
+    ]);
   });
 }

@@ -1,6 +1,6 @@
 /** STATUS and `-t`: whether an ADD could work now. */
 import { code } from "../../src/cni/error.ts";
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { runDir } from "../../src/identity/names.ts";
 import { notReady, notReadyForTables } from "../../src/plugin/not-ready.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
@@ -9,7 +9,7 @@ import { natTables } from "./nat-outgoing.ts";
 /** Throws `CniError` 50 with the reason. */
 export function checkReadiness(context: Context): void {
   const { sys } = context;
-  notReady(() => new Executor(sys).probe({ kind: "links", of: ["veth"] }));
+  notReady(() => new NodeFacts(sys).probe({ kind: "links", of: ["veth"] }));
   notReadyForTables(context, natTables, ["nft_chain_nat", "nft_masq"]);
   notReady(() => {
     sys.makeDirs(runDir, 0o700);

@@ -5,7 +5,7 @@
  */
 import { CniError, code } from "../../src/cni/error.ts";
 import type { Result } from "../../src/cni/result.ts";
-import type { Executor } from "../../src/dataplane/executor.ts";
+import type { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { familyOf } from "../../src/net/address.ts";
 import { contains } from "../../src/net/prefix.ts";
 import type { Resource } from "../../src/plan/resource.ts";
@@ -22,17 +22,17 @@ export function planLo(addresses: readonly string[], { claim }: { readonly claim
 }
 
 /** Throws `CniError` 100 if the sandbox has no `lo`. */
-export function findLo(executor: Executor) {
-  const found = executor.link("sandbox", lo);
+export function findLo(facts: NodeFacts) {
+  const found = facts.link("sandbox", lo);
   if (found === undefined) throw refused("there is no link with this name");
   return found;
 }
 
 /** The first address of each family, as in the reference plugin. Throws `CniError` 100 if one is not a loopback address. */
-export function addressesOfLo(executor: Executor, index: number): readonly string[] {
+export function addressesOfLo(facts: NodeFacts, index: number): readonly string[] {
   const families = ([4, 6] as const).map((family) =>
     // A kernel without IPv6 answers a dump of IPv6 addresses with all addresses.
-    executor.addresses("sandbox", index, family).filter((address) => familyOf(address) === family),
+    facts.linkAddresses("sandbox", index, family).filter((address) => familyOf(address) === family),
   );
   const foreign = families.flat().find((address) => !isLoopback(address));
   if (foreign !== undefined) throw refused(`its address ${foreign} is not a loopback address`);

@@ -20,13 +20,13 @@ export default definePlugin({
   parseConf,
 
   add({ attachment, netns, prevResult }, { sys, undo }) {
-    const addresses = withExecutor(sys, openSandbox(sys, netns), (executor) => {
-      const found = findLo(executor);
+    const addresses = withExecutor(sys, openSandbox(sys, netns), (executor, facts) => {
+      const found = findLo(facts);
       if (!found.up) {
         const applied = executor.apply({ owner: ownerOf(attachment), resources: planLo([], { claim: true }) });
         undo(`set ${lo} down`, () => applied.undo());
       }
-      return addressesOfLo(executor, found.index);
+      return addressesOfLo(facts, found.index);
     });
     if (prevResult !== undefined) return prevResult;
     return {

@@ -2,7 +2,7 @@
 
 import { parseArgs } from "../../src/cni/args.ts";
 import { podOf } from "../../src/cni/pod.ts";
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { hasEndpoint, readEndpoint } from "../../src/endpoint/endpoint.ts";
 import { findPart } from "../../src/endpoint/part.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -40,5 +40,5 @@ function podAskedFor(sys: Sys, attachment: Attachment): Pod | undefined {
  * has its route before its host ports.)
  */
 function isAbandoned(other: Attachment, address: string | undefined, sys: Sys): boolean {
-  return address !== undefined && !hasEndpoint(sys, other) && !new Executor(sys).node.isOnHost(address);
+  return address !== undefined && !hasEndpoint(sys, other) && !new NodeFacts(sys).isOnHost(address);
 }

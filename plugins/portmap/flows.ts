@@ -8,14 +8,16 @@
  *                       TCP: none. A refused client opens a new connection, and connections to a process of the node continue
  */
 
-import { Executor } from "../../src/dataplane/executor.ts";
-import { tableFamilies } from "../../src/net/address.ts";
+import { type Removal, unowned, withExecutor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
+import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import type { FormerPort } from "./backend.ts";
 import type { PortmapConf } from "./conf.ts";
 import type { Target } from "./target.ts";
 
-type FlowFilter = Parameters<Executor["node"]["forgetFlows"]>[1][number];
+type Flows = Extract<Removal, { kind: "flows" }>["which"];
+type FlowFilter = Exclude<Flows, (...args: never) => unknown>[number];
 
 /** The kernel scans its whole table for each filter. */
 const maxFilters = 16;
@@ -28,13 +30,13 @@ export function forgetFormer(former: readonly FormerPort[], context: Context): v
       ports.length <= maxFilters
         ? ports.map(({ protocol, port, address: answerer }) => ({ protocol, port, answerer }))
         : [...new Set(ports.map(({ address }) => address))].map((answerer) => ({ answerer }));
-    quietly(context, () => new Executor(context.sys).node.forgetFlows(family, filters));
+    remove(family, filters, context);
   }
 }
 
 /** Deletes the flows to host ports that no container had. */
 export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Target[], context: Context): void {
-  const { node } = new Executor(context.sys);
+  const facts = new NodeFacts(context.sys);
   for (const { family, address } of targets) {
     const ours = mappings.filter(({ families: list }) => list.includes(family));
     const filters = ours
@@ -42,37 +44,36 @@ export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Ta
       .map(({ hostPort: port, hostIp }): FlowFilter => {
         return { protocol: "udp", port, ...(hostIp !== undefined && { destination: hostIp }) };
       });
-    quietly(context, () => node.forgetFlows(family, filters));
+    remove(family, filters, context);
     const sctp = ours.filter(({ protocol }) => protocol === "sctp");
     if (sctp.length === 0) continue;
-    const isOurs = localTo(node);
-    quietly(context, () =>
-      node.forgetFlowsThat(
-        family,
-        ({ protocol, port, destination, answerer }) =>
-          protocol === "sctp" &&
-          destination !== undefined &&
-          answerer !== address &&
-          sctp.some(({ hostPort, hostIp }) => hostPort === port && (hostIp === undefined || hostIp === destination)) &&
-          isOurs(destination),
-      ),
+    const isOurs = localTo(facts);
+    remove(
+      family,
+      ({ protocol, port, destination, answerer }) =>
+        protocol === "sctp" &&
+        destination !== undefined &&
+        answerer !== address &&
+        sctp.some(({ hostPort, hostIp }) => hostPort === port && (hostIp === undefined || hostIp === destination)) &&
+        isOurs(destination),
+      context,
     );
   }
 }
 
 /** Whether the node has an address; each is looked up once. */
-function localTo(node: Executor["node"]): (address: string) => boolean {
+function localTo(facts: NodeFacts): (address: string) => boolean {
   const known = new Map<string, boolean>();
   return (address) => {
-    const answer = known.get(address) ?? node.isLocal(address);
+    const answer = known.get(address) ?? facts.isLocal(address);
     known.set(address, answer);
     return answer;
   };
 }
 
-function quietly({ log }: Context, forget: () => void): void {
+function remove(family: TableFamily, which: Flows, { sys, log }: Context): void {
   try {
-    forget();
+    withExecutor(sys, undefined, (executor) => executor.remove(unowned, [{ kind: "flows", family, which }]));
   } catch (error) {
     log.warning("cannot delete flows to host ports", () => ({ error: String(error) }));
   }

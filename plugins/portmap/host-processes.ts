@@ -1,5 +1,5 @@
 /** Warns of host processes that listen on mapped ports. As in Kubernetes, the pod gets the port all the same. */
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
 import { describeHostPort, type Mapping } from "./conf.ts";
 
@@ -14,7 +14,7 @@ export function warnOfHostProcesses(mappings: readonly Mapping[], { sys, log }: 
     }));
   }
   try {
-    for (const { protocol, port, address, process } of new Executor(sys).node.listeners(mappings)) {
+    for (const { protocol, port, address, process } of new NodeFacts(sys).listeners(mappings)) {
       if (process !== undefined && reserving.test(process)) continue;
       const listens = describeHostPort({ protocol, hostPort: port, hostIp: address });
       log.warning("a host port takes packets from a process of the node", () => ({

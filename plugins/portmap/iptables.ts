@@ -6,7 +6,8 @@
 
 import { CniError, code } from "../../src/cni/error.ts";
 import { IptablesConflict } from "../../src/dataplane/errors.ts";
-import { Executor } from "../../src/dataplane/executor.ts";
+import { type Removal, type Removed, unowned, withExecutor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { CoreError } from "../../src/errors/core-error.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, ownerOf } from "../../src/identity/attachment.ts";
@@ -26,34 +27,34 @@ export const iptables: Backend = {
   add(wanted, more, sys) {
     const plan = { owner: ownerOf(wanted.attachment), resources: [...iptables.plan(wanted), ...more] };
     const applied = withConflictMessage(() =>
-      locked(sys, () => new Executor(sys).apply(plan, { portHolders: holdersFor(wanted) })),
+      locked(sys, () =>
+        withExecutor(sys, undefined, (executor) => executor.apply(plan, { portHolders: holdersFor(wanted) })),
+      ),
     );
     return { former: formerPorts(applied.madeRoom), takeBack: () => locked(sys, () => applied.undo()) };
   },
 
   settle(wanted, sys) {
     const ports = wanted.targets.map((target) => rulesOf(wanted.attachment, wanted.conf, target));
-    const holders = holdersFor(wanted);
-    const executor = new Executor(sys);
-    return formerPorts(
-      withConflictMessage(() => locked(sys, () => ports.flatMap((one) => executor.makeRoom(one, holders)))),
-    );
+    const what = { kind: "ended-ports", ports, holders: holdersFor(wanted) } as const;
+    return formerPorts(withConflictMessage(() => locked(sys, () => remove(unowned, what, sys))));
   },
 
   check: (wanted, sys) =>
-    new Executor(sys).diff({ owner: ownerOf(wanted.attachment), resources: iptables.plan(wanted) }),
+    withExecutor(sys, undefined, (executor) =>
+      executor.diff({ owner: ownerOf(wanted.attachment), resources: iptables.plan(wanted) }),
+    ),
 
-  del: (attachment, among, sys) =>
-    formerPorts(new Executor(sys).remove(ownerOf(attachment), [removalOfChain(attachment, among)])),
+  del: (attachment, among, sys) => formerPorts(remove(ownerOf(attachment), removalOfChain(attachment, among), sys)),
 
   mayHold(attachment, sys) {
     const chain = ownChainOf(attachment);
-    return tableFamilies.some((family) => new Executor(sys).node.mayHaveNatChain(family, chain));
+    return tableFamilies.some((family) => new NodeFacts(sys).mayHaveNatChain(family, chain));
   },
 
   status(conf, { sys, log }) {
-    const executor = new Executor(sys);
-    const usable = tableFamilies.filter((family) => executor.node.hasIptables(family));
+    const facts = new NodeFacts(sys);
+    const usable = tableFamilies.filter((family) => facts.hasIptables(family));
     if (usable.length === 0) {
       throw new CniError(
         code.refused,
@@ -62,7 +63,7 @@ export const iptables: Backend = {
     }
     for (const family of usable) {
       try {
-        executor.probe(rulesOf(example, withPorts(conf), examples[family]));
+        facts.probe(rulesOf(example, withPorts(conf), examples[family]));
       } catch (error) {
         if (family === "ip" || !(error instanceof CoreError)) throw error;
         log.warning("IPv6 is not available", () => ({ error: error.message }));
@@ -81,6 +82,10 @@ export const ownChains = {
     return { kind: "iptables-ports", layout, isStale, locked } as const;
   },
 };
+
+function remove(owner: string, what: Removal, sys: Sys): readonly Removed[] {
+  return withExecutor(sys, undefined, (executor) => executor.remove(owner, [what]));
+}
 
 function removalOfChain(attachment: Attachment, families: readonly TableFamily[]) {
   const [chain, isForeign] = [ownChainOf(attachment), foreignTo(attachment)];

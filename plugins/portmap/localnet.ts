@@ -4,7 +4,7 @@
  */
 
 import type { Result } from "../../src/cni/result.ts";
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Resource } from "../../src/plan/resource.ts";
 import { hostInterfaces, type Target } from "./target.ts";
@@ -28,5 +28,5 @@ export function interfaceTowards(result: Result, sys: Sys): (address: string) =>
   const [only, ...others] = hostInterfaces(result);
   // If the result has several (a bridge and its port, an ifb), only the kernel's routes tell.
   if (only !== undefined && others.length === 0) return () => only;
-  return (address) => new Executor(sys).node.interfaceOf(address);
+  return (address) => new NodeFacts(sys).interfaceOf(address);
 }

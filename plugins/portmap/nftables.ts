@@ -11,7 +11,8 @@
 
 import { CniError, code } from "../../src/cni/error.ts";
 import { NftConflict } from "../../src/dataplane/errors.ts";
-import { Executor } from "../../src/dataplane/executor.ts";
+import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf } from "../../src/identity/attachment.ts";
 import { ownerPrefix } from "../../src/identity/names.ts";
@@ -31,10 +32,8 @@ export const nftables: Backend = {
   plan: ({ conf, targets }) => mappedPorts(conf, targets),
 
   add(wanted, more, sys) {
-    const { applied, isWaiting, former } = applyOverStale(wanted, more, sys);
+    const { applied, former } = applyOverStale(wanted, more, sys);
     try {
-      // The holder may have released the port meanwhile without seeing that this attachment waits.
-      if (isWaiting) new Executor(sys).follow({ kind: "nft-elements", tables });
       const overlapping = settleOverlaps(wanted, "other kind", sys);
       return { former: [...former, ...overlapping], takeBack: () => applied.undo() };
     } catch (error) {
@@ -47,7 +46,8 @@ export const nftables: Backend = {
 
   check({ attachment, conf, targets }, sys) {
     const owner = ownerOf(attachment);
-    const differences = (resources: readonly Resource[]) => new Executor(sys).diff({ owner, resources });
+    const differences = (resources: readonly Resource[]) =>
+      withExecutor(sys, undefined, (executor) => executor.diff({ owner, resources }));
     const found = differences(nftables.plan({ attachment, conf, targets }));
     return found.length === 0 ? found : differences(mappedPorts(conf, targets, behindSiblings(attachment, sys)));
   },
@@ -56,7 +56,7 @@ export const nftables: Backend = {
     return removeElements(ownerOf(attachment), sys, among);
   },
 
-  mayHold: (_, sys) => new Executor(sys).has(tableNames).includes(true),
+  mayHold: (_, sys) => new NodeFacts(sys).hasNft(tableNames).includes(true),
 
   status(_, context) {
     notReadyForTables(context, [...tables, maxTargetLength], tableModules);
@@ -73,7 +73,6 @@ function applyOverStale(
   sys: Sys,
 ): {
   readonly applied: ReturnType<Executor["apply"]>;
-  readonly isWaiting: boolean;
   readonly former: readonly FormerPort[];
 } {
   const { attachment, conf, targets, hasEnded } = wanted;
@@ -84,8 +83,8 @@ function applyOverStale(
   for (let attempts = 2 * mappedPorts(conf, targets).length + 1; attempts >= 0; attempts--) {
     try {
       const resources = [...mappedPorts(conf, targets, waits), ...more];
-      const applied = new Executor(sys).apply({ owner, resources });
-      return { applied, isWaiting: waits !== undefined, former };
+      const applied = withExecutor(sys, undefined, (executor) => executor.apply({ owner, resources }));
+      return { applied, former };
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
       const holder = holderOf(error.holder);
@@ -96,6 +95,17 @@ function applyOverStale(
     }
   }
   throw new CniError(code.refused, "cannot map host ports: other attachments claim the container's address");
+}
+
+/** The elements of a set, with these keys or all, and their owners. */
+export function elementsIn(
+  family: TableFamily,
+  set: string,
+  sys: Sys,
+  keys?: readonly (readonly string[])[],
+): readonly FoundElement[] {
+  const what = { kind: "nft-elements", table: tableOf(family), set, ...(keys && { keys }) } as const;
+  return withExecutor(sys, undefined, (executor) => executor.list(what));
 }
 
 /** The attachment that a comment names in full. */
@@ -130,7 +140,7 @@ function behindSiblings(attachment: Attachment, sys: Sys): Waits {
   const own = nftOwnerComment(ownerOf(attachment));
   return (family, mapping) => {
     const set = mapping.hostIp === undefined ? "ports" : "hostip_ports";
-    const [held] = new Executor(sys).holders(tableOf(family), set, [keyOf(mapping)]);
+    const [held] = elementsIn(family, set, sys, [keyOf(mapping)]);
     return held !== undefined && held.holder !== own && isSibling(held.holder, attachment);
   };
 }
@@ -155,11 +165,11 @@ function settleOverlaps(
     const inPorts = mappings.filter(({ hostIp }) => isBoth || hostIp !== undefined);
     for (const mapping of inPorts) {
       const key = [mapping.protocol, String(mapping.hostPort)];
-      for (const held of new Executor(sys).holders(tableOf(family), "ports", [key])) settle(mapping, held, family);
+      for (const held of elementsIn(family, "ports", sys, [key])) settle(mapping, held, family);
     }
     if (inPorts.length === mappings.length && !isBoth) continue;
     // Mappings of single addresses are rare, so all of them are compared.
-    for (const held of new Executor(sys).holders(tableOf(family), "hostip_ports")) {
+    for (const held of elementsIn(family, "hostip_ports", sys)) {
       const { hostIp, ...port } = mappingOf(held.key);
       const mapping = mappings.find(
         (one) =>
@@ -191,5 +201,6 @@ function describe(comment: string | undefined): string {
 /** Removes an owner's elements in these families, and returns its host ports. */
 function removeElements(owner: string, sys: Sys, among = tableFamilies): readonly FormerPort[] {
   const theirs = tables.filter(({ family }) => among.includes(family));
-  return formerPorts(new Executor(sys).remove(owner, [{ kind: "nft-elements", tables: theirs }]));
+  const what = [{ kind: "nft-elements", tables: theirs }] as const;
+  return formerPorts(withExecutor(sys, undefined, (executor) => executor.remove(owner, what)));
 }

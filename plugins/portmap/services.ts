@@ -7,7 +7,7 @@
  * ports that nftables had before kube-proxy started are moved.
  */
 
-import { Executor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import { formatAddress, type TableFamily, tableFamilies } from "../../src/net/address.ts";
@@ -18,8 +18,8 @@ import { defaultMarkBit, type Mapping, type PortmapConf } from "./conf.ts";
 import { iptables } from "./iptables.ts";
 import { dnatChain } from "./iptables-rules.ts";
 import { mappingOf } from "./mapped.ts";
-import { holderOf, nftables } from "./nftables.ts";
-import { tableNames, tableOf } from "./tables.ts";
+import { elementsIn, holderOf, nftables } from "./nftables.ts";
+import { tableNames } from "./tables.ts";
 import type { Target } from "./target.ts";
 
 /** Exists while kube-proxy is in IPVS mode (pkg/proxy/ipvs in Kubernetes). */
@@ -39,7 +39,7 @@ export interface Nat {
 /** Sends one request to the kernel. For iptables-legacy it tests for kube-proxy's link instead. */
 export function readNat(among: readonly TableFamily[], sys: Sys): Nat {
   const names = [serviceChain, translatingChain, dnatChain];
-  const there = new Executor(sys).has(
+  const there = new NodeFacts(sys).hasNft(
     among.flatMap((family) => names.map((chain) => ({ family, table: "nat", chain }))),
   );
   const has = (at: number, name: number): boolean => there[names.length * at + name] === true;
@@ -58,7 +58,7 @@ export function backendFor(
 ): Backend {
   if (conf.backend === "iptables") return iptables;
   if (!acceptsServices) return nftables;
-  const obstacle = !among.every((family) => new Executor(sys).node.hasIptables(family))
+  const obstacle = !among.every((family) => new NodeFacts(sys).hasIptables(family))
     ? "iptables is not installed"
     : among.some((family) => conf.statements[family].length > 0)
       ? "the conditions are in nftables' language"
@@ -79,8 +79,8 @@ export function hasServiceLink(sys: Sys): boolean {
  */
 export function moveToIptables({ sys, log }: Context): void {
   if (
-    !new Executor(sys).has(tableNames).includes(true) ||
-    !tableFamilies.some((family) => new Executor(sys).node.hasIptables(family))
+    !new NodeFacts(sys).hasNft(tableNames).includes(true) ||
+    !tableFamilies.some((family) => new NodeFacts(sys).hasIptables(family))
   )
     return;
   const tried = new Set<string>();
@@ -108,15 +108,13 @@ function move(comment: string, sys: Sys): void {
 }
 
 function holdersIn(family: TableFamily, sys: Sys): readonly string[] {
-  return ["ports", "hostip_ports"].flatMap((set) =>
-    new Executor(sys).holders(tableOf(family), set).flatMap(({ holder }) => holder ?? []),
-  );
+  return ["ports", "hostip_ports"].flatMap((set) => elementsIn(family, set, sys).flatMap(({ holder }) => holder ?? []));
 }
 
 /** Reads an attachment's mappings back from the maps. Throws if they have conditions. */
 function readMappings(attachment: Attachment, comment: string, family: TableFamily, sys: Sys) {
   const owned = (set: string): readonly FoundElement[] =>
-    new Executor(sys).holders(tableOf(family), set).filter(({ holder }) => holder === comment);
+    elementsIn(family, set, sys).filter(({ holder }) => holder === comment);
   if (owned("conditions").length + owned("hostip_conditions").length > 0) {
     throw new Error("their conditions are in nftables' language");
   }

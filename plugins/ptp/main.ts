@@ -7,6 +7,7 @@
 import type { Result } from "../../src/cni/result.ts";
 import { NftConflict } from "../../src/dataplane/errors.ts";
 import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { runEvery } from "../../src/errors/run-every.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf, ownerPrefixOf } from "../../src/identity/attachment.ts";
@@ -42,7 +43,7 @@ const owned = removalOf({
     ...ofReference(prevResult, attachment.ifname),
   ],
   // Without a signature: other programs' veth pairs have such names.
-  links: { kind: "veth", isOurName: (name) => name.startsWith(vethPrefix) },
+  links: { of: "veth", isOurName: (name) => name.startsWith(vethPrefix) },
 });
 
 export default definePlugin<PtpConf>({
@@ -58,10 +59,10 @@ export default definePlugin<PtpConf>({
     const plan = planOf(attachment, wanted, conf.masquerades, sys);
     context.record();
     const sandbox = openSandbox(sys, netns);
-    const make = (executor: Executor) => {
+    const make = (executor: Executor, facts: NodeFacts) => {
       const done = executor.apply(plan, { mayReplace: (alias) => isOfNetwork(attachment.network, alias) });
       context.undo("remove the interface", () => done.undo());
-      const [host, inside] = [executor.link("host", wanted.hostInterface), executor.link("sandbox", wanted.ifname)];
+      const [host, inside] = [facts.link("host", wanted.hostInterface), facts.link("sandbox", wanted.ifname)];
       return { ...wanted, hostMac: host?.mac, mac: inside?.mac, mtu: inside?.mtu ?? wanted.mtu };
     };
     const applied = overStale(sys, attachment, wanted.ips, () => withExecutor(sys, sandbox, make));
@@ -74,8 +75,8 @@ export default definePlugin<PtpConf>({
     const wanted = wantedAtCheck(request);
     runEvery([
       () => {
-        const differences = withExecutor(sys, openSandbox(sys, netns), (executor) =>
-          compare(executor, request, wanted),
+        const differences = withExecutor(sys, openSandbox(sys, netns), (executor, facts) =>
+          compare({ executor, facts, sys }, request, wanted),
         );
         refuseDifferences(`"${wanted.ifname}"`, differences);
       },
@@ -98,7 +99,7 @@ export default definePlugin<PtpConf>({
   },
 
   status(request, context) {
-    notReady(() => withExecutor(context.sys, undefined, (executor) => executor.probe({ kind: "links", of: ["veth"] })));
+    notReady(() => new NodeFacts(context.sys).probe({ kind: "links", of: ["veth"] }));
     if (request.conf.masquerades) notReadyForTables(context, masqueradeTables, ["nft_chain_nat", "nft_masq"]);
     delegateStatus(request.conf.ipamType, request, context, builtin);
   },
@@ -121,8 +122,8 @@ function overStale<T>(sys: Sys, { network }: Attachment, ips: readonly unknown[]
       const holder = error instanceof NftConflict ? error.holder : undefined;
       const other = holder === undefined || nftOwnerComment(holder) !== holder ? undefined : attachmentOf(holder);
       if (other === undefined) throw error;
-      withExecutor(sys, undefined, (executor) => {
-        if (other.network !== network && executor.link("host", hostInterfaceOf(other)) !== undefined) throw error;
+      withExecutor(sys, undefined, (executor, facts) => {
+        if (other.network !== network && facts.link("host", hostInterfaceOf(other)) !== undefined) throw error;
         executor.remove(ownerOf(other), [{ kind: "nft-elements", tables: masqueradeTables }]);
       });
     }
@@ -132,16 +133,16 @@ function overStale<T>(sys: Sys, { network }: Attachment, ips: readonly unknown[]
 
 /** The reference plugin writes no owner, and masquerades with iptables: neither is compared for its pairs. */
 function compare(
-  executor: Executor,
+  { executor, facts, sys }: { readonly executor: Executor; readonly facts: NodeFacts; readonly sys: Sys },
   { attachment, conf }: CheckRequest<PtpConf>,
   wanted: Wanted,
 ): readonly (Difference | ReportedDifference)[] {
   const isOwn = wanted.hostInterface === hostInterfaceOf(attachment);
-  const plan = planOf(attachment, wanted, isOwn && conf.masquerades, executor.sys);
+  const plan = planOf(attachment, wanted, isOwn && conf.masquerades, sys);
   if (isOwn) return executor.diff(plan);
   const others = { ...plan, resources: plan.resources.filter(({ kind }) => kind !== "veth") };
-  const [host, inside] = [executor.link("host", wanted.hostInterface), executor.link("sandbox", wanted.ifname)];
-  const isPair = inside?.kind === "veth" && executor.vethEnds(wanted.ifname)?.host?.name === host?.name;
+  const [host, inside] = [facts.link("host", wanted.hostInterface), facts.link("sandbox", wanted.ifname)];
+  const isPair = inside?.kind === "veth" && facts.vethEnds(wanted.ifname)?.host?.name === host?.name;
   const text = `link ${wanted.ifname} is not the other end of ${wanted.hostInterface}`;
   const hasMac = wanted.mac === undefined || inside?.mac === wanted.mac.toLowerCase();
   return [

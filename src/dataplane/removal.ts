@@ -1,15 +1,19 @@
-/** Removes objects by name and owner (DEL, GC). A missing object is success. */
+/** Removes objects of one owner (DEL), and objects without an owner that nothing uses any longer. A missing object is success. */
 import { runEvery } from "../errors/run-every.ts";
-import type { RemovedChain } from "../plan/iptables.ts";
+import type { IptablesPorts, RemovedChain } from "../plan/iptables.ts";
 import type { NftTable, RemovedElement } from "../plan/nft.ts";
 import type { LinkUp, Rule } from "../plan/resource.ts";
-import { collectPorts, type PortsCollection, type PortsRemoval, removePorts } from "./iptables/ports.ts";
+import type { PortHolders } from "./iptables/claims.ts";
+import { makeRoom, type PortsRemoval, removePorts } from "./iptables/ports.ts";
+import { removeBlackholes, type UnusedBlackholes } from "./kinds/blackhole.ts";
 import { removeRules } from "./kinds/rule.ts";
+import { removeSharedRules, type UnusedRules } from "./kinds/shared-rule.ts";
 import { setLinkDown } from "./kinds/up.ts";
 import { findVethEnds } from "./links/peer.ts";
 import { type LinkRemoval, removeLink } from "./links/removal.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { collectNft, type ElementCollection, removeNft } from "./nftables/remove.ts";
+import { removeNft, removeNftTables } from "./nftables/remove.ts";
+import { type FlowRemoval, removeFlows } from "./node/conntrack.ts";
 
 /** The sandbox's rules with this priority and table. */
 interface RuleRemoval extends Pick<Rule, "kind" | "table" | "priority"> {
@@ -24,11 +28,35 @@ interface ElementRemoval {
   readonly tables: readonly NftTable[];
 }
 
-/** An object to remove. */
-export type Removal = LinkRemoval | Pick<LinkUp, "kind" | "at" | "link"> | RuleRemoval | ElementRemoval | PortsRemoval;
+/** The iptables chains of ended attachments that hold these ports, which another back end will map. Throws `IptablesConflict` naming a live holder. */
+interface EndedPorts {
+  readonly kind: "ended-ports";
+  readonly ports: readonly IptablesPorts[];
+  readonly holders: PortHolders;
+}
 
-/** What many owners have objects in. */
-export type Collection = ElementCollection | PortsCollection;
+/** Tables that go if `isUnused` and nothing has changed since. Their users must be recorded before they apply. */
+interface UnusedTables {
+  readonly kind: "nft-table";
+  readonly tables: readonly Pick<NftTable, "family" | "name">[];
+  readonly isUnused: () => boolean;
+}
+
+/**
+ * What to remove. What attachments share goes while nothing wants it: there are no locks, so that is asked again after each change, and what has
+ * become wanted meanwhile is put back.
+ */
+export type Removal =
+  | LinkRemoval
+  | Pick<LinkUp, "kind" | "at" | "link">
+  | RuleRemoval
+  | ElementRemoval
+  | PortsRemoval
+  | EndedPorts
+  | FlowRemoval
+  | UnusedTables
+  | UnusedRules
+  | UnusedBlackholes;
 
 /** A removed object. */
 export type Removed = RemovedElement | RemovedChain;
@@ -41,27 +69,38 @@ export function removeAll(owner: string, removals: readonly Removal[], namespace
 }
 
 function removeOne(owner: string, removal: Removal, namespaces: Namespaces): readonly Removed[] {
+  const { sys } = namespaces;
   switch (removal.kind) {
+    case "nft-elements":
+      return removeNft(removal.tables, owner, sys);
+    case "iptables-ports":
+      return removePorts(removal, sys);
+    case "ended-ports":
+      return removal.ports.flatMap((ports) => makeRoom(ports, removal.holders, sys));
     case "link":
       removeLink(owner, removal, namespaces);
-      return [];
+      break;
     case "up":
       setLinkDown(namespaces, removal, owner);
-      return [];
+      break;
     case "rule":
       removeRules(namespaces, removal, () => {
         const ends = findVethEnds(namespaces, removal.link);
         return ends === undefined || removal.hostEnds.includes(ends.host?.name ?? "");
       });
-      return [];
-    case "nft-elements":
-      return removeNft(removal.tables, owner, namespaces.sys);
-    case "iptables-ports":
-      return removePorts(removal, namespaces.sys);
+      break;
+    case "flows":
+      removeFlows(removal, sys);
+      break;
+    case "nft-table":
+      removeNftTables(removal.tables, removal.isUnused, sys);
+      break;
+    case "shared-rule":
+      removeSharedRules(removal, namespaces.connection("host"));
+      break;
+    case "blackhole":
+      removeBlackholes(removal, namespaces);
+      break;
   }
-}
-
-/** Removes the objects of stale owners. Returns the removed elements or chains. */
-export function collect(collection: Collection, { sys }: Namespaces): readonly Removed[] {
-  return collection.kind === "nft-elements" ? collectNft(collection, sys) : collectPorts(collection, sys);
+  return [];
 }

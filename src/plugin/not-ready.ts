@@ -1,6 +1,6 @@
 /** STATUS's error for a missing prerequisite. */
 import { CniError, code } from "../cni/error.ts";
-import { Executor } from "../dataplane/executor.ts";
+import { NodeFacts } from "../dataplane/node-facts.ts";
 import type { NftResource } from "../plan/nft.ts";
 import { protocolError } from "./error-codes.ts";
 import type { Context } from "./plugin.ts";
@@ -25,7 +25,7 @@ export function notReadyForTables(
   modules: readonly string[],
 ): void {
   notReady(() => {
-    const missing = new Executor(sys).probeTables(resources, modules);
+    const missing = new NodeFacts(sys).probeTables(resources, modules);
     const [ip, ip6] = [missing.get("ip"), missing.get("ip6")];
     if (ip) throw ip;
     if (ip6) log.warning("IPv6 is not available", () => ({ error: ip6.message }));

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { linkDrivers } from "../../src/dataplane/drivers.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 
 /**
  * The allowed imports between directories: the direction of the design, as data. A directory may always import itself. The types of
@@ -102,7 +104,11 @@ const sharedTables = "plugins/calico/nat-outgoing.ts";
 const configurations = /^plugins\/[^/]+\/(descriptor|schema|conf|plan|names|comment|nat-outgoing)\.ts$/;
 /** The layout and the numbers of attributes: only for the codec. */
 const codec = /^src\/netlink\/(attribute|attribute-writer|nftables\/numbers)\.ts$/;
-const faceOfDataplane = ["src/dataplane/executor.ts", "src/dataplane/node-executor.ts", "src/dataplane/errors.ts"];
+/** What may be imported of the dataplane: by `tortie-net`, and by everything else. */
+const faceOfDataplane = {
+  "src/tortie-net": ["src/dataplane/node-executor.ts", "src/dataplane/errors.ts"],
+  others: ["src/dataplane/executor.ts", "src/dataplane/node-facts.ts", "src/dataplane/errors.ts"],
+} as const;
 /** The only files that may import Node's or npm's modules: they never run on a node's per-pod path. */
 const offThePath =
   /^src\/(host\/node(-programs)?\.ts|plugin\/schema\.ts|store\/schemas\.ts|store\/(cluster|etcd|kubernetes)\/|cli\/|agent\/)|^plugins\/[^/]+\/schema\.ts$/;
@@ -142,12 +148,28 @@ describe("layers", () => {
     expect(external.map(describeImport)).toEqual([]);
   });
 
-  test("nothing imports of the dataplane but its executor and its errors", () => {
-    const inside = imports.filter(
-      ({ file, target }) =>
-        target.startsWith("src/dataplane/") && !file.startsWith("src/dataplane/") && !faceOfDataplane.includes(target),
-    );
+  test("nothing imports of the dataplane but an executor, the facts and the errors", () => {
+    const inside = imports.filter(({ file, target }) => {
+      const face: readonly string[] = faceOfDataplane[layerOf(file) === "src/tortie-net" ? "src/tortie-net" : "others"];
+      return target.startsWith("src/dataplane/") && !file.startsWith("src/dataplane/") && !face.includes(target);
+    });
     expect(inside.map(describeImport)).toEqual([]);
+  });
+
+  test("the executor has four methods, and with show() five verbs", () => {
+    const methods = Object.getOwnPropertyNames(Executor.prototype).filter((name) => name !== "constructor");
+    expect(methods.sort()).toEqual(["apply", "diff", "list", "remove"]);
+  });
+
+  test("nothing in the dataplane names a kind of link but its driver", () => {
+    const kinds = Object.keys(linkDrivers);
+    const named = sources(join(root, "src/dataplane")).flatMap((path) => {
+      const text = readFileSync(path, "utf8");
+      const isDriver = (kind: string) => path.endsWith(`/links/${kind}.ts`);
+      return kinds.filter((kind) => text.includes(`"${kind}"`) && !isDriver(kind)).map((kind) => `${path}: ${kind}`);
+    });
+    expect(kinds).toContain("veth");
+    expect(named).toEqual([]);
   });
 
   test("nothing outside src/netlink encodes or decodes attributes", () => {

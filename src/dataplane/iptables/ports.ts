@@ -120,15 +120,15 @@ function removeFrom(
 }
 
 /** The attachments' own chains, of which GC removes the stale ones. */
-export interface PortsCollection {
+export interface StalePorts {
   readonly kind: "iptables-ports";
   readonly layout: IptablesLayout;
-  /** Gets the rule that leads into a chain. */
+  /** Gets the rule that leads into a chain: a chain's name is a digest, so only its plugin can tell the owner. */
   readonly isStale: (entry: string, chain: string) => boolean;
   readonly locked: Locked;
 }
 
-export function collectPorts({ layout, isStale, locked }: PortsCollection, sys: Sys): readonly RemovedChain[] {
+export function collectPorts({ layout, isStale, locked }: StalePorts, sys: Sys): readonly RemovedChain[] {
   if (!tableFamilies.some((family) => mayHaveNatChain(family, layout.entryChain, sys))) return [];
   return locked(sys, () =>
     removeChains(layout, tableFamilies, sys, ({ nat }) =>

@@ -1,15 +1,14 @@
 /** Blackhole routes of ranges of addresses, shared by attachments. */
-import type { Sys } from "../../host/sys.ts";
 import { familyOf } from "../../net/address.ts";
 import { addBlackhole, deleteBlackhole } from "../../netlink/route.ts";
 import { describeBlackhole } from "../../plan/describe.ts";
 import type { Blackhole } from "../../plan/resource.ts";
-import { NetlinkConnection } from "../connection.ts";
+import type { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
 import { hasErrno, KernelError } from "../errors.ts";
-import { differenceSuffix } from "../namespaces.ts";
+import { differenceSuffix, type Namespaces } from "../namespaces.ts";
 
-/** Has no roll-back: another attachment may rely on it by now. `follow…` removes it when it is unused. */
+/** Has no roll-back: another attachment may rely on it by now. `removeBlackholes` removes it when it is unused. */
 export const blackholeDriver: MessageDriver<Blackhole> = {
   how: "message",
   // A foreign route to the same range serves as well, and is not ours to replace.
@@ -28,33 +27,27 @@ export const blackholeDriver: MessageDriver<Blackhole> = {
   mayReplace: () => false,
 };
 
+/** The blackhole routes of ranges, where `isWanted` is false; `undefined` leaves the route. */
+export interface UnusedBlackholes {
+  readonly kind: "blackhole";
+  readonly protocol: number;
+  readonly ranges: readonly string[];
+  readonly isWanted: (range: string) => boolean | undefined;
+}
+
 /** A route that changes during this many attempts is left as it is. */
 const maxTries = 100;
 
-/**
- * Adds or removes the blackhole route of each range on the host. There is no lock, so it repeats until `isWanted` is the same before and after;
- * `undefined` leaves the route. Throws `KernelError` if the kernel refuses.
- */
-export function followBlackholes(
-  sys: Sys,
-  protocol: number,
-  ranges: readonly string[],
-  isWanted: (range: string) => boolean | undefined,
-): void {
-  if (ranges.length === 0) return;
-  const connection = new NetlinkConnection(sys.openNetlink("route"));
-  try {
-    for (const destination of ranges) {
-      let wanted = isWanted(destination);
-      for (let tries = 0; tries < maxTries; tries++) {
-        if (wanted !== undefined) change(connection, { destination, protocol }, wanted);
-        const now = isWanted(destination);
-        if (now === wanted) break;
-        wanted = now;
-      }
+/** Removes them on the host, and puts back those that are wanted by then. Throws `KernelError` if the kernel refuses. */
+export function removeBlackholes({ protocol, ranges, isWanted }: UnusedBlackholes, namespaces: Namespaces): void {
+  for (const destination of ranges) {
+    let isThere = true;
+    for (let tries = 0; tries < maxTries; tries++) {
+      const wanted = isWanted(destination);
+      if (wanted === undefined || wanted === isThere) break;
+      change(namespaces.connection("host"), { destination, protocol }, wanted);
+      isThere = wanted;
     }
-  } finally {
-    connection.close();
   }
 }
 

@@ -1,15 +1,14 @@
 /** Rules of policy routing for a range of addresses, shared by attachments. */
-import type { Sys } from "../../host/sys.ts";
 import { contains } from "../../net/prefix.ts";
 import { addRule, deleteRule, dumpRules, type RuleEntry, readRulesAt } from "../../netlink/rule.ts";
 import { describeRule } from "../../plan/describe.ts";
 import type { SharedRule } from "../../plan/resource.ts";
-import { NetlinkConnection } from "../connection.ts";
+import type { NetlinkConnection } from "../connection.ts";
 import type { MessageDriver } from "../driver.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 import { differenceSuffix } from "../namespaces.ts";
 
-/** Has no roll-back: another attachment may rely on it by now. `follow…` removes it when it is unused. */
+/** Has no roll-back: another attachment may rely on it by now. `removeSharedRules` removes it when it is unused. */
 export const sharedRuleDriver: MessageDriver<SharedRule> = {
   how: "message",
   // The kernel answers EEXIST only to an identical rule.
@@ -35,40 +34,33 @@ function covers({ from, to, ...other }: RuleEntry, rule: SharedRule): boolean {
   );
 }
 
-/** Identifies an owner's rules. */
-export interface RuleOwner {
+/** The rules of a plugin, except those that are `wanted`: a part of those that were found. */
+export interface UnusedRules {
+  readonly kind: "shared-rule";
   readonly protocol: number;
   /** Rules are removed in this order. */
   readonly priorities: readonly number[];
+  readonly wanted: (found: readonly RuleEntry[]) => readonly RuleEntry[];
 }
 
 /** Stops after this many changes of `wanted`; the next call continues. */
 const maxTries = 16;
 
 /**
- * Changes the host's rules of this owner to those that are `wanted`. That function gets the existing rules and is called again after each change,
- * so the last of two concurrent callers has seen the other's change. Throws `KernelError` if the kernel refuses.
+ * Removes them on the host. `wanted` is called again after each change, so the last of two concurrent callers has seen the other's change, and puts
+ * back what is wanted by then. Throws `KernelError` if the kernel refuses.
  */
-export function followRules(
-  sys: Sys,
-  { protocol, priorities }: RuleOwner,
-  wanted: (found: readonly RuleEntry[]) => readonly RuleEntry[],
-): void {
-  const connection = new NetlinkConnection(sys.openNetlink("route"));
-  try {
-    const all = connection.dump(dumpRules(), ["list", "rules on the host"]);
-    const found = readRulesAt(all, priorities).filter((rule) => rule.protocol === protocol);
-    let held = found;
-    for (let tries = 0; tries < maxTries; tries++) {
-      const wants = wanted(found);
-      const missing = wants.filter((rule) => !held.some((other) => isSameRule(rule, other)));
-      const extra = held.filter((rule) => !wants.some((other) => isSameRule(rule, other)));
-      if (missing.length + extra.length === 0) return;
-      change(connection, missing, inOrder(extra, priorities));
-      held = [...wants];
-    }
-  } finally {
-    connection.close();
+export function removeSharedRules({ protocol, priorities, wanted }: UnusedRules, connection: NetlinkConnection): void {
+  const all = connection.dump(dumpRules(), ["list", "rules on the host"]);
+  const found = readRulesAt(all, priorities).filter((rule) => rule.protocol === protocol);
+  let held = found;
+  for (let tries = 0; tries < maxTries; tries++) {
+    const wants = wanted(found);
+    const missing = wants.filter((rule) => !held.some((other) => isSameRule(rule, other)));
+    const extra = held.filter((rule) => !wants.some((other) => isSameRule(rule, other)));
+    if (missing.length + extra.length === 0) return;
+    change(connection, missing, inOrder(extra, priorities));
+    held = [...wants];
   }
 }
 

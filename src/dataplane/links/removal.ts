@@ -31,13 +31,13 @@ export function removeLink(owner: string, removal: LinkRemoval, namespaces: Name
 }
 
 /** Removes many links of the host, with one wait of the kernel's for all. Tries each, calls `onGone` for those that are gone, and throws all failures. */
-export function removeLinks<L extends StaleLink>(
-  links: readonly L[],
-  onGone: (link: L) => void,
+export function removeLinks(
+  links: readonly StaleLink[],
+  onGone: (link: OwnedLink) => void,
   namespaces: Namespaces,
 ): void {
   // Sandboxes that had the name one after another all claim it.
-  const byName = new Map<string, L[]>();
+  const byName = new Map<string, StaleLink[]>();
   for (const link of links) byName.set(link.name, [...(byName.get(link.name) ?? []), link]);
   const isStale = (found: Link) =>
     byName.get(found.name)?.some(({ owner, signature }) => isOwn(found, owner, signature)) === true;
@@ -56,43 +56,23 @@ export function removeLinks<L extends StaleLink>(
   );
 }
 
-/** The host's links of a kind whose alias begins with `ownerPrefix`. */
-export function listLinks(kind: LinkKind, ownerPrefix: string, namespaces: Namespaces): readonly OwnedLink[] {
+/** The host's links of a kind whose alias begins with the prefix. */
+export interface LinkListing {
+  readonly kind: LinkKind;
+  readonly ownerPrefix: string;
+}
+
+export function listLinks({ kind, ownerPrefix }: LinkListing, namespaces: Namespaces): readonly OwnedLink[] {
   return hostLinks(namespaces).flatMap(({ name, alias, kind: found }) =>
     found === kind && alias?.startsWith(ownerPrefix) ? [{ name, owner: alias }] : [],
   );
-}
-
-/** More than the time between creating a link and writing its alias, even on a busy machine. */
-const claimMs = 1000;
-
-/**
- * Deletes links on the host whose ADD was killed before it wrote the alias: they have a name of ours, our signature, and are down. For links
- * without a record. Checks each link twice, because its ADD may still be running.
- */
-export function removeUnclaimed(
-  isOurName: (name: string) => boolean,
-  signature: LinkSignature,
-  namespaces: Namespaces,
-): void {
-  const isSuspect = (link: Link) => isOurName(link.name) && !link.up && isUnclaimed(link, signature);
-  const suspects = new Set(
-    hostLinks(namespaces)
-      .filter(isSuspect)
-      .map(({ index }) => index),
-  );
-  if (suspects.size === 0) return;
-  namespaces.sys.sleepMs(claimMs);
-  const isAbandoned = (link: Link) => suspects.has(link.index) && isSuspect(link);
-  if (suspects.size > 1) deleteTogether(isAbandoned, namespaces);
-  for (const link of hostLinks(namespaces)) if (isAbandoned(link)) deleteOne("host", link, namespaces);
 }
 
 function isOwn(found: Link, owner: string, signature: LinkSignature | undefined): boolean {
   return found.alias === owner || (signature !== undefined && isUnclaimed(found, signature));
 }
 
-function deleteOne(at: Place, { index, name }: Link, namespaces: Namespaces): void {
+export function deleteOne(at: Place, { index, name }: Link, namespaces: Namespaces): void {
   // By index, because the name may be reused between the two messages.
   const outcome = namespaces.connection(at).request(deleteLink(index));
   if (outcome.errno === 0 || hasErrno(outcome, "ENODEV")) return;

@@ -7,13 +7,15 @@ import type { FoundElement, NftTable } from "../../plan/nft.ts";
 import { findElement, idOf } from "./owner.ts";
 import { NftSession } from "./session.ts";
 
-/** The elements of the set with these `keys`; all elements if `keys` is absent. */
-export function findHolders(
-  table: NftTable,
-  set: string,
-  keys: readonly (readonly string[])[] | undefined,
-  sys: Sys,
-): readonly FoundElement[] {
+/** The elements of a set with these `keys`; all elements if `keys` is absent. */
+export interface ElementListing {
+  readonly kind: "nft-elements";
+  readonly table: NftTable;
+  readonly set: string;
+  readonly keys?: readonly (readonly string[])[];
+}
+
+export function listElements({ table, set, keys }: ElementListing, sys: Sys): readonly FoundElement[] {
   if (keys?.length === 0) return [];
   const session = new NftSession(sys);
   try {

@@ -23,9 +23,10 @@ import { type DataType, decodeFields } from "../../netlink/nftables/type.ts";
 import type { NftTable, OwnedElement, RemovedElement } from "../../plan/nft.ts";
 import { nftOwnerSet, ownerSetPrefix } from "../../plan/nft-owner.ts";
 import { KernelError, UnstableError } from "../errors.ts";
+import type { StaleOwners } from "../stale-owners.ts";
 import { deleteOwned, findElement, idOf, readOwned } from "./owner.ts";
 import { EBUSY, EEXIST, ENOENT, isTransient, maxAttempts, type NftSession, queryNft } from "./session.ts";
-import { findElements, moveRequests, moveWaiting } from "./waiting.ts";
+import { findElements, moveRequests, moveWaiting, moveWaitingIn } from "./waiting.ts";
 
 /**
  * Removes the owner's elements from these tables. Returns the removed elements; having none is success.
@@ -46,28 +47,33 @@ export function removeNft(tables: readonly NftTable[], owner: string, sys: Sys):
 }
 
 /** Tables, of which GC removes the elements of stale owners. */
-export interface ElementCollection {
+export interface StaleElements {
   readonly kind: "nft-elements";
   readonly tables: readonly NftTable[];
-  /** Gets the owner's comment and the name of its index. */
-  readonly isStale: (owner: { readonly comment: string; readonly setName: string }) => boolean;
 }
 
 /** Returns the removed elements. Moves elements that wait for a free key, which a killed DEL may have left. */
-export function collectNft({ tables, isStale }: ElementCollection, sys: Sys): readonly RemovedElement[] {
+export function collectNft(
+  { tables }: StaleElements,
+  { prefix, except }: StaleOwners,
+  sys: Sys,
+): readonly RemovedElement[] {
+  const kept = new Set([...except].map(nftOwnerSet));
   const removed = removeIndexes(tables, sys, (session) =>
     tables.map((table) => {
       const names = (session.dump(dumpSets(idOf(table)), ["list", `sets of table ${table.family} ${table.name}`]) ?? [])
         .map(readSet)
         .filter(
-          ({ name, comment }) => name.startsWith(ownerSetPrefix) && isStale({ comment: comment ?? "", setName: name }),
+          ({ name, comment = "" }) => name.startsWith(ownerSetPrefix) && comment.startsWith(prefix) && !kept.has(name),
         )
         .map(({ name }) => name);
       return { names, mayBeIdle: true };
     }),
   );
-  const awaited = tables.filter(({ sets }) => sets.some(({ waitsFor }) => waitsFor !== undefined));
-  if (awaited.length > 0) moveWaitingIn(awaited, sys);
+  moveWaitingIn(
+    tables.filter(({ sets }) => sets.some(({ waitsFor }) => waitsFor !== undefined)),
+    sys,
+  );
   return removed;
 }
 
@@ -92,13 +98,6 @@ export function removeNftTables(
     };
     runEvery(tables.filter((_, at) => found[at] !== undefined).map(remove));
     return areGone;
-  });
-}
-
-/** Moves elements that wait for a free key, in each of these tables. Throws `KernelError` if the kernel refuses. */
-export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
-  queryNft(sys, undefined, (session) => {
-    for (const table of tables) moveWaiting(session, table);
   });
 }
 

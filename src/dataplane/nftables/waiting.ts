@@ -7,15 +7,16 @@
  * Its owner's index keeps listing it as waiting, so a removal looks up where it is. A transaction that expects it in the waiting map fails once
  * it has moved.
  */
+import type { Sys } from "../../host/sys.ts";
 import type { Request } from "../../netlink/message.ts";
 import { deleteElements, dumpElements, newElements, type SetElement } from "../../netlink/nftables/elements.ts";
 import { getSet } from "../../netlink/nftables/nftables.ts";
 import { readElements, readSet } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields, typeLength } from "../../netlink/nftables/type.ts";
-import type { NftElement, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
+import type { NftElement, NftResource, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { KernelError } from "../errors.ts";
 import { findElement, idOf } from "./owner.ts";
-import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession } from "./session.ts";
+import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession, queryNft } from "./session.ts";
 
 /** The requests that move elements waiting for keys of `leaving`; with `undefined`, for any free key. */
 export function moveRequests(
@@ -67,6 +68,33 @@ export function moveWaiting(session: NftSession, table: NftTable): void {
       .find(({ errno }) => errno !== ENOENT && errno !== EEXIST && !isTransient(errno));
     if (fatal) throw new KernelError(["move", `what waits in table ${table.family} ${table.name}`], fatal);
   }
+}
+
+/** Moves elements that wait for a free key, in each of these tables. Throws `KernelError` if the kernel refuses. */
+export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
+  if (tables.length === 0) return;
+  queryNft(sys, undefined, (session) => {
+    for (const table of tables) moveWaiting(session, table);
+  });
+}
+
+/** The tables in which elements of the plan wait for keys. */
+export function tablesWithWaiting(resources: readonly NftResource[]): readonly NftTable[] {
+  return resources.filter(
+    (table): table is NftTable =>
+      table.kind === "nft-table" &&
+      table.sets.some(
+        ({ name, waitsFor }) =>
+          waitsFor !== undefined &&
+          resources.some(
+            (one) =>
+              one.kind === "nft-elements" &&
+              one.family === table.family &&
+              one.table === table.name &&
+              one.set === name,
+          ),
+      ),
+  );
 }
 
 /** Finds the elements that an index lists in their maps; omits those that no longer exist. */

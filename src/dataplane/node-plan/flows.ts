@@ -5,7 +5,7 @@
 
 import { tableFamilies, tableFamilyOf } from "../../net/address.ts";
 import { addressOf, lengthOf } from "../../net/prefix.ts";
-import { forgetFlows, forgetFlowsThat } from "../node/conntrack.ts";
+import { type FlowRemoval, removeFlows } from "../node/conntrack.ts";
 import type { Pass } from "./pass.ts";
 
 /** For each address the kernel searches all flows three times; for more addresses one dump of all is faster. */
@@ -18,15 +18,16 @@ export function forgetMovedFlows(destinations: readonly string[], pass: Pass): v
     const addresses = new Set(moved.filter((one) => tableFamilyOf(one) === family));
     if (addresses.size === 0) continue;
     try {
-      if (addresses.size > maxSearched) {
-        const isMoved = (address: string | undefined) => address !== undefined && addresses.has(address);
-        forgetFlowsThat(family, (flow) => [flow.source, flow.destination, flow.answerer].some(isMoved), pass.sys);
-      } else {
-        const filters = [...addresses].flatMap((one) => [{ source: one }, { destination: one }, { answerer: one }]);
-        forgetFlows(family, filters, pass.sys);
-      }
+      removeFlows({ kind: "flows", family, which: flowsOf(addresses) }, pass.sys);
     } catch {
       // A kernel without connection tracking has none.
     }
   }
+}
+
+function flowsOf(addresses: ReadonlySet<string>): FlowRemoval["which"] {
+  if (addresses.size <= maxSearched)
+    return [...addresses].flatMap((one) => [{ source: one }, { destination: one }, { answerer: one }]);
+  const isMoved = (address: string | undefined) => address !== undefined && addresses.has(address);
+  return (flow) => [flow.source, flow.destination, flow.answerer].some(isMoved);
 }

@@ -18,28 +18,30 @@ import type { Request } from "../../netlink/message.ts";
 import { NetlinkConnection } from "../connection.ts";
 import { hasErrno, KernelError } from "../errors.ts";
 
-export type { FlowFilter };
+/** Flows to host ports: those that match one of the filters, or for which `isOver` is true. */
+export interface FlowRemoval {
+  readonly kind: "flows";
+  readonly family: TableFamily;
+  /** A function is for conditions that no kernel filter can express: all flows are dumped. */
+  readonly which: readonly FlowFilter[] | ((flow: Flow) => boolean);
+}
 
 /** Throws `KernelError` if the kernel refuses, as one without connection tracking does. */
-export function forgetFlows(family: TableFamily, filters: readonly FlowFilter[], sys: Sys): void {
-  if (filters.length === 0) return;
-  converse(sys, (connection) => {
-    const outcomes = connection.exchange(filters.map((filter) => deleteFlows(family, filter)));
+export function removeFlows({ family, which }: FlowRemoval, sys: Sys): void {
+  if (typeof which !== "function" && which.length === 0) return;
+  withConnection(sys, (connection) => {
+    if (typeof which === "function") return removeEach(connection, family, which);
+    const outcomes = connection.exchange(which.map((filter) => deleteFlows(family, filter)));
     const refused = outcomes.find((outcome) => outcome.errno !== 0 && !hasErrno(outcome, "ENOENT"));
     if (refused === undefined) return;
     if (!hasErrno(refused, "EINVAL", "EOPNOTSUPP")) throw new KernelError(what, refused);
-    forgetEach(connection, family, (flow) => filters.some((filter) => matchesFlow(filter, flow)));
+    removeEach(connection, family, (flow) => which.some((filter) => matchesFlow(filter, flow)));
   });
-}
-
-/** Deletes the flows for which `isOver` is true; dumps all flows, for conditions that no kernel filter can express. */
-export function forgetFlowsThat(family: TableFamily, isOver: (flow: Flow) => boolean, sys: Sys): void {
-  converse(sys, (connection) => forgetEach(connection, family, isOver));
 }
 
 const what = ["forget", "flows to host ports"] as const;
 
-function forgetEach(connection: NetlinkConnection, family: TableFamily, isOver: (flow: Flow) => boolean): void {
+function removeEach(connection: NetlinkConnection, family: TableFamily, isOver: (flow: Flow) => boolean): void {
   const deletions = connection.dump(dumpFlows(family), what).flatMap((reply): readonly Request[] => {
     const flow = readFlow(reply);
     return flow !== undefined && isOver(flow) ? [deleteFlow(family, flow)] : [];
@@ -50,7 +52,7 @@ function forgetEach(connection: NetlinkConnection, family: TableFamily, isOver: 
   }
 }
 
-function converse(sys: Sys, body: (connection: NetlinkConnection) => void): void {
+function withConnection(sys: Sys, body: (connection: NetlinkConnection) => void): void {
   const connection = new NetlinkConnection(sys.openNetlink("netfilter"));
   try {
     body(connection);

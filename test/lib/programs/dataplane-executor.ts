@@ -33,6 +33,8 @@ export interface DataplaneAnswer {
 }
 
 const maxBytes = 1 << 22;
+/** Of which no link is listed. */
+const noOwners = { prefix: "tortie:no network/", except: new Set<string>() } as const;
 
 export function runDataplaneExecutor(sys: Sys): void {
   const { netns, steps } = JSON.parse(sys.readStdin(maxBytes, 10_000)) as DataplaneJob;
@@ -55,12 +57,14 @@ export function runDataplaneExecutor(sys: Sys): void {
         return executor.remove(step.owner, [{ kind: "link", at: "host", name: step.name }]);
       case "removeLinks": {
         const gone: string[] = [];
-        executor.removeLinks(step.links, ({ name }) => gone.push(name));
+        const onGone = ({ name }: { readonly name: string }) => void gone.push(name);
+        const links = { kind: "link", of: "veth", recorded: step.links, onGone } as const;
+        executor.remove(noOwners, [links]);
         return gone;
       }
       case "list":
         return (["ifb", "veth"] as const).flatMap((kind) =>
-          executor.list(kind, step.ownerPrefix).map(({ name, owner }) => `${name} ${kind} ${owner}`),
+          executor.list({ kind, ownerPrefix: step.ownerPrefix }).map(({ name, owner }) => `${name} ${kind} ${owner}`),
         );
     }
   }

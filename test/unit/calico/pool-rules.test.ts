@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { removeIdle } from "../../../plugins/calico/removal.ts";
+import { owned } from "../../../plugins/calico/removal.ts";
 import type { Sys } from "../../../src/host/sys.ts";
 import type { RuleEntry } from "../../../src/netlink/rule.ts";
 import { describeRule } from "../../../src/plan/describe.ts";
+import { removeIdle } from "../../../src/plugin/endpoints.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 
 const conf = { ipam: { type: "calico-ipam" } };
@@ -208,7 +209,10 @@ test.each([1, 2])("calico: an ADD that comes at message %i of the last DEL keeps
   const before = rules();
   node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
   // The first message requests the rules, the second removes them.
-  removeIdle(interrupted(at, () => add("c2", from("10.65.0.0/16"))));
+  removeIdle(
+    owned,
+    interrupted(at, () => add("c2", from("10.65.0.0/16"))),
+  );
   expect(rules()).toEqual(before);
 });
 

@@ -1,12 +1,14 @@
 /** Many links are removed at once, as a group: only ours, and whatever was killed or put into the group meanwhile. */
 import { beforeEach, expect, test } from "vitest";
 import { firstGroup } from "../../../src/dataplane/links/group.ts";
+import { removeLinks } from "../../../src/dataplane/links/removal.ts";
+import { Namespaces } from "../../../src/dataplane/namespaces.ts";
 import type { Sys } from "../../../src/host/sys.ts";
 import { decodeDatagram } from "../../../src/netlink/message.ts";
 import { RTM_DELLINK } from "../../../src/netlink/rtnetlink.ts";
 import type { FakeLink } from "../../lib/fake/netns.ts";
 import { FakeSys } from "../../lib/fake/sys.ts";
-import { inScene, newSetup, refusalOf, type Setup } from "./scene.ts";
+import { newSetup, refusalOf, type Setup } from "./scene.ts";
 
 let setup: Setup;
 
@@ -28,7 +30,7 @@ const four = [1, 2, 3, 4].map((id) => ({ name: `bwp${id}`, owner: ownerOf(id) })
 
 function remove(sys: Sys = setup.sys, links = four): readonly string[] {
   const gone: string[] = [];
-  inScene({ sys }, (executor) => executor.removeLinks(links, ({ name }) => gone.push(name)));
+  removeLinks(links, ({ name }) => gone.push(name), new Namespaces(sys));
   return gone;
 }
 
@@ -141,9 +143,7 @@ test("what the kernel refuses for one does not keep the others", () => {
     ownerOf(7);
   const gone: string[] = [];
   const links = [{ name: "eno1", owner: ownerOf(7) }, ...four];
-  const refusal = refusalOf(() =>
-    inScene({ sys: setup.sys }, (executor) => executor.removeLinks(links, ({ name }) => gone.push(name))),
-  );
+  const refusal = refusalOf(() => removeLinks(links, ({ name }) => gone.push(name), new Namespaces(setup.sys)));
   expect(refusal.message).toBe('cannot delete link "eno1" on the host: Operation not supported (EOPNOTSUPP)');
   expect(gone).toEqual(["bwp1", "bwp2", "bwp3", "bwp4"]);
   expect(names()).toEqual(["lo", "eno1"]);

@@ -86,7 +86,9 @@ export function removeLink(scene: Scene, name: string, owner: string): void {
 /** `<name> <kind> <owner>` of each link with this prefix of the owner. */
 export function ownedLinks(scene: Scene, ownerPrefix: string): readonly string[] {
   return (["ifb", "veth"] as const).flatMap((kind) =>
-    inScene(scene, (executor) => executor.list(kind, ownerPrefix)).map(({ name, owner }) => `${name} ${kind} ${owner}`),
+    inScene(scene, (executor) => executor.list({ kind, ownerPrefix })).map(
+      ({ name, owner }) => `${name} ${kind} ${owner}`,
+    ),
   );
 }
 
