@@ -2,17 +2,16 @@
  * Pods on three nodes in two subnets without encapsulation: agents, real BIRD, `tortie-net` and plugins as processes, and a router that is the nodes'
  * top-of-rack peer. The router has no other routes to the pods.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Etcd, etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
 import type { Fabric } from "../lib/cluster/fabric.ts";
+import { asOf, birdRuns, birdSettings, startRouterBird } from "../lib/cluster/fabric-bird.ts";
 import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
-import { birdIsMissing, birdProgram } from "../lib/node/bird.ts";
+import { birdIsMissing } from "../lib/node/bird.ts";
 
 const missing = etcdIsMissing ?? birdIsMissing;
-const resources = "/calico/resources/v3/projectcalico.org";
-const asOf = { 1: 64_601, 2: 64_602 } as const;
 
 describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `: ${missing}` : ""}`, () => {
   let cluster: EtcdFabric;
@@ -28,20 +27,8 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   });
   afterAll(() => cluster?.stop());
 
-  /** BIRD enters the node's process namespace, and so ends with the node. */
-  async function begin(name: string): Promise<void> {
-    fabric
-      .named(name)
-      .node.sh(
-        `printf '#!/bin/sh\\nexec nsenter --pid=/proc/1/ns/pid -- ${birdProgram} "$@"\\n' >/run/bird; chmod +x /run/bird`,
-      );
-    const settings = { CALICO_NETWORKING_BACKEND: "bird", TORTIE_BIRD: "/run/bird" };
-    await cluster.begin(name, settings, "BIRD runs with the cluster's configuration");
-  }
-
-  async function put(kind: string, plural: string, name: string, spec: object): Promise<void> {
-    const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name }, spec };
-    await etcd.put(`${resources}/${plural}/${name}`, JSON.stringify(object));
+  function begin(name: string): Promise<void> {
+    return cluster.begin(name, birdSettings(fabric.named(name)), birdRuns);
   }
 
   /** Each with the time since when it is up. */
@@ -91,23 +78,16 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
   });
 
   test("top-of-rack peers instead of the mesh: every pod reaches every pod through the router", async () => {
-    const { router } = fabric;
-    writeFileSync(router.outerPath("/run/bird.conf"), routerConfig);
-    router.start([birdProgram, "-f", "-c", "/run/bird.conf", "-s", "/run/bird.ctl"]);
-    for (const [name, subnet] of threePlaces.map((place) => [place.name, place.subnet] as const)) {
-      const [[key = "", text = ""] = []] = Object.entries(await etcd.dump(`${resources}/nodes/${name}`));
-      const node = JSON.parse(text) as { readonly metadata: object; readonly spec: { readonly bgp: object } };
-      const labels = { rack: `${subnet}` };
-      const spec = { ...node.spec, bgp: { ...node.spec.bgp, asNumber: asOf[subnet] } };
-      await etcd.put(key, JSON.stringify({ ...node, metadata: { ...node.metadata, labels }, spec }));
-    }
+    startRouterBird(fabric);
+    for (const { name, subnet } of threePlaces)
+      await cluster.changeNode(name, { asNumber: asOf[subnet] }, { rack: `${subnet}` });
     for (const subnet of [1, 2]) {
       for (const [family, peerIP] of Object.entries({ v4: `10.${subnet}.0.254`, v6: `2001:db8:${subnet}::fe` })) {
         const spec = { nodeSelector: `rack == '${subnet}'`, peerIP, asNumber: 65_000, numAllowedLocalASNumbers: 1 };
-        await put("BGPPeer", "bgppeers", `rack-${subnet}-${family}`, spec);
+        await cluster.put("BGPPeer", "bgppeers", `rack-${subnet}-${family}`, spec);
       }
     }
-    await put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
+    await cluster.put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
     await expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
     const far = pods.at(-1) as FabricPod;
     expect(
@@ -133,11 +113,11 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
 
   test("a BGPFilter takes effect, and goes again", async () => {
     const importV4 = [{ action: "Reject", cidr: "192.168.0.0/16", matchOperator: "In" }];
-    await put("BGPFilter", "bgpfilters", "none", { importV4 });
+    await cluster.put("BGPFilter", "bgpfilters", "none", { importV4 });
     const peer = { nodeSelector: "rack == '1'", peerIP: "10.1.0.254", asNumber: 65_000, numAllowedLocalASNumbers: 1 };
-    await put("BGPPeer", "bgppeers", "rack-1-v4", { ...peer, filters: ["none"] });
+    await cluster.put("BGPPeer", "bgppeers", "rack-1-v4", { ...peer, filters: ["none"] });
     await expect.poll(() => routes("node-a"), { timeout: 20_000 }).not.toContain("proto bird");
-    await put("BGPPeer", "bgppeers", "rack-1-v4", peer);
+    await cluster.put("BGPPeer", "bgppeers", "rack-1-v4", peer);
     await expect.poll(() => unreached(pods), { timeout: 40_000 }).toEqual([]);
   });
 
@@ -149,25 +129,3 @@ describe.skipIf(missing !== undefined)(`pods of three nodes by BGP${missing ? `:
     expect(existsSync(first?.on.node.outerPath("/run/tortie/bird/bird.conf") ?? "")).toBe(true);
   });
 });
-
-/** A switch between the racks, of another AS. */
-const routerConfig = `
-log stderr { error, fatal, bug };
-router id 203.0.113.1;
-protocol device {}
-protocol direct { ipv4; ipv6; }
-protocol kernel { scan time 1; ipv4 { import none; export where source = RTS_BGP; }; }
-protocol kernel { scan time 1; ipv6 { import none; export where source = RTS_BGP; }; }
-${[
-  ["a", 1, 1],
-  ["b", 1, 2],
-  ["c", 2, 1],
-]
-  .flatMap(([name, subnet, host]) => [
-    `protocol bgp ${name}4 { local as 65000; neighbor 10.${subnet}.0.${host} as ${asOf[subnet as 1 | 2]};
-  ipv4 { import all; export where source = RTS_BGP; next hop self; }; }`,
-    `protocol bgp ${name}6 { local as 65000; neighbor 2001:db8:${subnet}::${host} as ${asOf[subnet as 1 | 2]};
-  ipv6 { import all; export where source = RTS_BGP; next hop self; }; }`,
-  ])
-  .join("\n")}
-`;

@@ -49,10 +49,23 @@ export class EtcdFabric {
     await agent.says(line);
   }
 
+  /** Replaces an object of the cluster. */
+  async put(kind: string, plural: string, name: string, spec: object): Promise<void> {
+    const object = { apiVersion: "projectcalico.org/v3", kind, metadata: { name }, spec };
+    await this.etcd.put(`${resources}/${plural}/${name}`, JSON.stringify(object));
+  }
+
   /** Replaces a FelixConfiguration. */
-  async configure(spec: object, name = "default"): Promise<void> {
-    const object = { apiVersion: "projectcalico.org/v3", kind: "FelixConfiguration", metadata: { name }, spec };
-    await this.etcd.put(`${resources}/felixconfigurations/${name}`, JSON.stringify(object));
+  configure(spec: object, name = "default"): Promise<void> {
+    return this.put("FelixConfiguration", "felixconfigurations", name, spec);
+  }
+
+  /** Changes fields of a Node's BGP, and its labels, as an administrator does. */
+  async changeNode(name: string, bgp: object, labels: Readonly<Record<string, string>> = {}): Promise<void> {
+    const [[key = "", text = ""] = []] = Object.entries(await this.etcd.dump(`${resources}/nodes/${name}`));
+    const node = JSON.parse(text) as { readonly metadata: object; readonly spec: { readonly bgp: object } };
+    const spec = { ...node.spec, bgp: { ...node.spec.bgp, ...bgp } };
+    await this.etcd.put(key, JSON.stringify({ ...node, metadata: { ...node.metadata, labels }, spec }));
   }
 
   /** Changes fields of all pools, as an administrator does. */

@@ -14,6 +14,7 @@ export const threePlaces = [
 export interface FabricPod {
   readonly on: FabricNode;
   readonly name: string;
+  /** "" if it has none. */
   readonly address4: string;
   readonly address6: string;
   readonly hostInterface: string;
@@ -22,20 +23,24 @@ export interface FabricPod {
   readonly remove: () => void;
 }
 
-const plugin = {
-  ...{ type: "calico", datastore_type: "etcdv3" },
-  ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: "true" },
-};
-/** Of these pods. */
-export const fabricConflist = JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [plugin] });
-const conflist = parseConflist(fabricConflist);
+/** Of pods with addresses of these families. */
+function conflistOf(families: readonly (4 | 6)[]): string {
+  const assign = (family: 4 | 6) => `${families.includes(family)}`;
+  const ipam = { type: "calico-ipam", assign_ipv4: assign(4), assign_ipv6: assign(6) };
+  const plugin = { type: "calico", datastore_type: "etcdv3", ipam };
+  return JSON.stringify({ name: "net", cniVersion: "1.0.0", plugins: [plugin] });
+}
+export const fabricConflist = conflistOf([4, 6]);
 
-export function addFabricPod(on: FabricNode, name: string): FabricPod {
+export function addFabricPod(on: FabricNode, name: string, families: readonly (4 | 6)[] = [4, 6]): FabricPod {
+  const conflist = parseConflist(conflistOf(families));
   const sandbox = { containerId: `c-${name}`, netns: on.node.addPod(name), ifname: "eth0" };
   const runner = new Runner({ node: on.node, pluginDirs });
   const result = runner.add(conflist, sandbox);
   const { ips = [], interfaces = [] } = result;
-  const [address4 = "", address6 = ""] = ips.map(({ address }) => address.replace(/\/.*/, ""));
+  const addresses = ips.map(({ address }) => address.replace(/\/.*/, ""));
+  const address4 = addresses.find((address) => !address.includes(":")) ?? "";
+  const address6 = addresses.find((address) => address.includes(":")) ?? "";
   return {
     ...{ on, name, address4, address6, hostInterface: interfaces[0]?.name ?? "" },
     check: () => void runner.check(conflist, sandbox),
@@ -46,7 +51,9 @@ export function addFabricPod(on: FabricNode, name: string): FabricPod {
 /** The pairs of pods between which a packet gets lost: `<pod> to <address>`. */
 export function unreached(pods: readonly FabricPod[]): readonly string[] {
   return pods.flatMap((from) => {
-    const targets = pods.filter((to) => to !== from).flatMap(({ address4, address6 }) => [address4, address6]);
+    const targets = pods
+      .filter((to) => to !== from)
+      .flatMap(({ address4, address6 }) => [address4, address6].filter((address) => address !== ""));
     const commands = targets.map((to) => `ping -n -c 1 -W 2 ${to} >/dev/null || echo ${from.name} to ${to}`);
     const lines = from.on.node.sh(commands.join("\n"), { in: from.name }).split("\n");
     return lines.filter((line) => line !== "");

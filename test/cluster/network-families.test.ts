@@ -1,0 +1,109 @@
+/** Clusters with one family alone: nodes and pods of three nodes in two subnets have no address of the other, in each mode that this kernel has. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { etcdIsMissing } from "../lib/cluster/etcd.ts";
+import { EtcdFabric } from "../lib/cluster/etcd-fabric.ts";
+import type { FabricNode } from "../lib/cluster/fabric.ts";
+import { asOf, birdRuns, birdSettings, startRouterBird } from "../lib/cluster/fabric-bird.ts";
+import { addFabricPod, type FabricPod, threePlaces, unreached } from "../lib/cluster/fabric-pods.ts";
+import { birdIsMissing } from "../lib/node/bird.ts";
+import { ask, serve } from "../lib/node/traffic.ts";
+
+interface Case {
+  readonly family: 4 | 6;
+  /** Takes the other family away from a node. */
+  readonly strip: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly device: string;
+  readonly outside: string;
+}
+
+const cases: readonly Case[] = [
+  {
+    family: 4,
+    strip: "for where in all default; do echo 1 > /proc/sys/net/ipv6/conf/$where/disable_ipv6; done",
+    settings: { IP6: "none", CALICO_IPV6POOL_CIDR: "none", CALICO_IPV4POOL_VXLAN: "Always" },
+    device: "vxlan.calico",
+    outside: "203.0.113.2",
+  },
+  {
+    family: 6,
+    strip: "ip -4 address flush dev eth0",
+    settings: {
+      ...{ IP: "none", CALICO_IPV4POOL_CIDR: "none", CALICO_IPV6POOL_VXLAN: "Always" },
+      ...{ CALICO_IPV6POOL_NAT_OUTGOING: "true", CALICO_ROUTER_ID: "hash" },
+    },
+    device: "vxlan-v6.calico",
+    outside: "2001:db8:99::2",
+  },
+];
+
+describe.skipIf(etcdIsMissing !== undefined).each(cases)("a cluster of IPv$family alone", (row) => {
+  const { family, strip, settings, device, outside } = row;
+  let cluster: EtcdFabric;
+  let nodes: readonly FabricNode[];
+  let pods: readonly FabricPod[];
+
+  beforeAll(async () => {
+    cluster = await EtcdFabric.start();
+    ({ nodes } = cluster.fabric);
+    for (const { node } of nodes) node.sh(strip);
+    for (const { name } of threePlaces)
+      await begin(name, { CALICO_NETWORKING_BACKEND: "vxlan" }, "network is in place");
+    pods = nodes.map((on) => addFabricPod(on, `pod-of-${on.name}`, [family]));
+  });
+  afterAll(() => cluster?.stop());
+
+  function begin(name: string, more: Readonly<Record<string, string>>, line: string): Promise<void> {
+    return cluster.begin(name, { ...settings, ...more }, line);
+  }
+
+  function reachAll() {
+    return expect.poll(() => unreached(pods), { timeout: 60_000 }).toEqual([]);
+  }
+
+  const addressOf = ({ address4, address6 }: { readonly address4: string; readonly address6: string }) =>
+    family === 4 ? address4 : address6;
+  const linksOf = ({ node }: FabricNode) => node.sh("ip -o link").match(/(?<= )vxlan[^:@]*/g) ?? [];
+
+  test("VXLAN: pods have addresses of the family alone, and every pod and node reaches every pod", async () => {
+    for (const pod of pods) expect([pod.address4, pod.address6].filter((one) => one !== "")).toEqual([addressOf(pod)]);
+    await reachAll();
+    for (const one of nodes) {
+      expect(linksOf(one)).toEqual([device]);
+      for (const pod of pods) expect(one.node.run(["ping", "-n", "-c", "1", "-W", "2", addressOf(pod)]).status).toBe(0);
+    }
+  });
+
+  test("natOutgoing: pods leave by the address of their node", () => {
+    serve(cluster.fabric.router, "outside", 8080, "outside");
+    for (const pod of pods) expect(ask(pod.on.node, pod.name, outside, 8080)).toContain(`sees ${addressOf(pod.on)}`);
+  });
+
+  test("CrossSubnet", async () => {
+    await cluster.changePools({ vxlanMode: "CrossSubnet" });
+    const [a, b] = nodes as readonly [FabricNode, FabricNode];
+    const direct = () => a.node.sh(`ip -${family} route`);
+    await expect.poll(direct, { timeout: 10_000 }).toContain(`via ${addressOf(b)} dev eth0 proto 80`);
+    await reachAll();
+  });
+
+  test.skipIf(birdIsMissing !== undefined)("BGP with a top-of-rack peer", async () => {
+    startRouterBird(cluster.fabric);
+    await cluster.changePools({ vxlanMode: "Never" });
+    await cluster.put("BGPConfiguration", "bgpconfigurations", "default", { nodeToNodeMeshEnabled: false });
+    for (const { name, subnet } of threePlaces) {
+      await cluster.changeNode(name, { asNumber: asOf[subnet] });
+      const peerIP = family === 4 ? `10.${subnet}.0.254` : `2001:db8:${subnet}::fe`;
+      await cluster.put("BGPPeer", "bgppeers", name, {
+        node: name,
+        peerIP,
+        asNumber: 65_000,
+        numAllowedLocalASNumbers: 1,
+      });
+      await cluster.agent(name).stop();
+      await begin(name, birdSettings(cluster.fabric.named(name)), birdRuns);
+    }
+    await reachAll();
+    for (const one of nodes) await expect.poll(() => linksOf(one), { timeout: 10_000 }).toEqual([]);
+  });
+});
