@@ -138,27 +138,43 @@ async function create(access: Access, key: Key, object: StoredObject): Promise<S
   const { uid: _uid, resourceVersion: _revision, ...metadata } = object.metadata;
   const body = encodeObject(key, { ...object, metadata }, group);
   const { path } = resourceOf(key.kind, group);
-  const raw = await api.call<Raw>({ method: "POST", path, body, timeoutMs }, about("create", key));
-  return raw === missing || raw === conflict ? undefined : decode(access, key.kind, raw);
+  const isBrief = isInternal(key.kind);
+  const raw = await api.call<Raw>({ method: "POST", path, body, timeoutMs, isBrief }, about("create", key));
+  return raw === missing || raw === conflict ? undefined : storedAs(access, key.kind, body, raw);
 }
 
 async function update(access: Access, key: Key, object: StoredObject): Promise<StoredObject | undefined> {
   const { api, group, timeoutMs } = access;
-  const path = pathOf(access, key);
-  const patch = patchOf(key.kind, object);
-  if (patch === undefined) requireWritable("update", key);
-  const call =
-    patch === undefined
-      ? ({ method: "PUT", path, body: encodeObject(key, object, group), timeoutMs } as const)
-      : ({ method: "PATCH", path: `${path}/status`, body: patch, timeoutMs } as const);
+  if (key.kind === "WorkloadEndpoint") return await updateEndpoint(access, key, object as PodEndpoint);
+  if (key.kind === "Node") return await updateNode(access, key, object);
+  requireWritable("update", key);
+  const body = encodeObject(key, object, group);
+  const call = { method: "PUT", path: pathOf(access, key), body, timeoutMs, isBrief: isInternal(key.kind) } as const;
+  const raw = await api.call<Raw>(call, about("update", key));
+  return raw === missing || raw === conflict ? undefined : storedAs(access, key.kind, body, raw);
+}
+
+/** The API server stores blocks, affinities and handles as it gets them, so that its answer need not repeat them. */
+function storedAs(access: Access, kind: Kind, body: Raw, answer: Raw): StoredObject {
+  return decode(access, kind, isInternal(kind) ? { ...body, metadata: answer.metadata } : answer);
+}
+
+/** Calico's data of a node is in annotations. */
+async function updateNode(access: Access, key: Key, node: StoredObject): Promise<StoredObject | undefined> {
+  const { api, timeoutMs } = access;
+  const call = { method: "PATCH", path: `${pathOf(access, key)}/status`, body: patchOfNode(node), timeoutMs } as const;
   const raw = await api.call<Raw>(call, about("update", key));
   return raw === missing || raw === conflict ? undefined : decode(access, key.kind, raw);
 }
 
-/** For objects of the cluster, Calico's data is in annotations. */
-function patchOf(kind: Kind, object: StoredObject): object | undefined {
-  if (kind === "Node") return patchOfNode(object);
-  return kind === "WorkloadEndpoint" ? patchOfEndpoint(object as PodEndpoint) : undefined;
+async function updateEndpoint(access: Access, key: Key, endpoint: PodEndpoint): Promise<StoredObject | undefined> {
+  const { api, timeoutMs } = access;
+  const path = `${pathOf(access, key)}/status`;
+  const call = { method: "PATCH", path, body: patchOfEndpoint(endpoint), timeoutMs, isBrief: true } as const;
+  const raw = await api.call<Raw>(call, about("update", key));
+  if (raw === missing || raw === conflict) return undefined;
+  const { resourceVersion, annotations } = raw.metadata;
+  return { ...endpoint, metadata: { ...endpoint.metadata, ...{ resourceVersion, annotations } } } as StoredObject;
 }
 
 async function remove(access: Access, key: Key, object: StoredObject): Promise<boolean> {

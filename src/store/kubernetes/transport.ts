@@ -16,6 +16,8 @@ export interface Call {
   readonly body?: object;
   /** Whether a PATCH merges lists by the keys of their items, and does not replace them. */
   readonly isStrategic?: boolean;
+  /** Whether the object's metadata is enough of an answer: less for the server to write, and for us to parse. */
+  readonly isBrief?: boolean;
   readonly timeoutMs: number;
 }
 
@@ -25,6 +27,8 @@ export interface Answer {
   readonly body: unknown;
 }
 
+/** A server that cannot leave the rest out answers with the whole object. */
+const onlyMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 /** How long credentials are reused; the library renews those that expire sooner. */
 const credentialsMs = 10_000;
 const maxConnections = 48;
@@ -115,7 +119,7 @@ export class KubeTransport {
   }
 
   async #send(
-    { method, path, body, isStrategic = false }: Omit<Call, "timeoutMs">,
+    { method, path, body, isStrategic = false, isBrief = false }: Omit<Call, "timeoutMs">,
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
     const options = await unlessAborted(this.#identity(), signal);
@@ -124,7 +128,7 @@ export class KubeTransport {
       method === "PATCH" ? `application/${isStrategic ? "strategic-" : ""}merge-patch+json` : "application/json";
     const headers = {
       ...options.headers,
-      accept: "application/json",
+      accept: isBrief ? onlyMetadata : "application/json",
       ...(text && { "content-type": type, "content-length": text.length }),
     };
     const url = new URL(this.server + path);
