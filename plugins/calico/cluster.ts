@@ -5,7 +5,7 @@
  *     DEL    removes the endpoint's record before it releases the addresses
  */
 import { CniError, code } from "../../src/cni/error.ts";
-import { podOf } from "../../src/cni/pod.ts";
+import { podOf, podUidOf } from "../../src/cni/pod.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import type { Attachment } from "../../src/identity/attachment.ts";
 import type { Pod } from "../../src/identity/pod.ts";
@@ -33,7 +33,7 @@ export function withAnnotations<R extends AddRequest<CalicoConf> | CheckRequest<
 ): R {
   const pod = podOf(request.args);
   if (pod === undefined || !usesAgent(request.document) || !hasKubernetesPolicy(request.document)) return request;
-  const { annotations = {} } = ask(sys, { op: "pod", nodename: node, pod });
+  const { annotations = {} } = ask(sys, { op: "pod", nodename: node, pod, uid: podUidOf(request.args) });
   if (Object.keys(annotations).length === 0) return request;
   const runtimeConfig = objectAt(request.document, "runtimeConfig");
   const own = { ...objectAt(runtimeConfig, annotationsCapability), ...annotations };

@@ -16,6 +16,7 @@ import { followTrouble } from "./datastore/follow-trouble.ts";
 import { NodeStore } from "./datastore/node-store.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
+import { NodePods } from "./endpoints/node-pods.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
@@ -81,7 +82,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     if (bgp !== undefined) ends.push(() => bgp.close());
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
-      endpoints: new Endpoints(transactions, settings.cluster.type === "kubernetes"),
+      endpoints: endpointsOf(settings, { node: ownNode, datastore, transactions, log }),
       node: ownNode,
       queue: new KeyedQueue(),
       adds,
@@ -154,6 +155,20 @@ async function servePlugins(path: string, metrics: Metrics, answerer: Answerer):
 
 function nodeStore(datastore: AsyncDatastore, node: string | undefined, adds: Adds, log: AgentLog): NodeStore {
   return new NodeStore(datastore, node, followTrouble(log), () => adds.count());
+}
+
+interface EndpointsContext {
+  /** `undefined` for an agent that serves many nodes. */
+  readonly node: string | undefined;
+  readonly datastore: AsyncDatastore;
+  readonly transactions: NodeStore;
+  readonly log: AgentLog;
+}
+
+function endpointsOf({ cluster }: AgentSettings, { node, datastore, transactions, log }: EndpointsContext): Endpoints {
+  const isKubernetes = cluster.type === "kubernetes";
+  const pods = isKubernetes && node !== undefined ? new NodePods(datastore, node, followTrouble(log)) : undefined;
+  return new Endpoints(transactions, isKubernetes, pods);
 }
 
 /** The requests that plugins left while no agent answered. */

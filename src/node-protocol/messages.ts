@@ -90,6 +90,8 @@ export interface StatusMessage extends Envelope {
 export interface PodRequestMessage extends Envelope {
   readonly op: "pod";
   readonly pod: PodMessage;
+  /** As the runtime knows it: a pod that the agent has in memory is this one only if its UID is the same. */
+  readonly uid?: string | undefined;
 }
 
 /** Waits until each URL answers, before an ADD does anything. */

@@ -8,19 +8,18 @@
  *     cni.projectcalico.org/hwAddr: 0a:00:00:00:00:07     the MAC address
  */
 import { CniError, code } from "../cni/error.ts";
+import { annotationPrefix } from "../identity/pod.ts";
 import { usesAgent } from "./node-agent.ts";
 import type { JsonObject } from "./plugin.ts";
 import { type Feature, isFeatureOn } from "./unsupported.ts";
 
 export const annotationsCapability = "io.kubernetes.cri.pod-annotations";
 
-const prefix = "cni.projectcalico.org/";
-
 export type Annotations = Readonly<Record<string, string>>;
 
 /** `undefined` if the pod does not have the annotation. */
 export function annotation(annotations: Annotations | undefined, name: string): string | undefined {
-  return annotations?.[prefix + name] || undefined;
+  return annotations?.[annotationPrefix + name] || undefined;
 }
 
 /** The same for a list of strings. Throws `CniError` 7 for anything else. */
@@ -40,7 +39,7 @@ export function listAnnotation(annotations: Annotations | undefined, name: strin
 export function badAnnotation(name: string, value: unknown, reason: string): CniError {
   return new CniError(
     code.invalidConfig,
-    `cannot use annotation "${prefix}${name}" with value ${JSON.stringify(value)}: ${reason}`,
+    `cannot use annotation "${annotationPrefix}${name}" with value ${JSON.stringify(value)}: ${reason}`,
   );
 }
 

@@ -1,9 +1,10 @@
 /** The operations on a cluster's endpoints and pods that plugins request. */
-import type { Pod } from "../../identity/pod.ts";
+import { annotationPrefix, type Pod } from "../../identity/pod.ts";
 import type { StoredObject } from "../../store/object.ts";
 import { type AsyncStore, driveAsync, read, type Transaction } from "../../store/transaction.ts";
 import { withDeadline } from "../deadline.ts";
 import type { Workload } from "../workload.ts";
+import type { NodePods } from "./node-pods.ts";
 import {
   deleteEndpoint,
   type EndpointRecord,
@@ -16,7 +17,6 @@ import {
 
 type Texts = Readonly<Record<string, string>>;
 
-const annotationPrefix = "cni.projectcalico.org/";
 /** Annotations that a namespace sets for its pods. */
 const ofNamespace = ["ipv4pools", "ipv6pools", "ipFamilies"].map((name) => annotationPrefix + name);
 /** The interface whose addresses are the pod's. */
@@ -24,25 +24,35 @@ const podInterface = "eth0";
 /** How long an ADD may take from its first request to its last; after that, the pod is read again. */
 const memoryMs = 120_000;
 
+interface AskedPod {
+  readonly node: string;
+  readonly pod: Pod;
+  /** As the runtime knows it. */
+  readonly uid?: string | undefined;
+}
+
 /** Each method rejects with a `CoreError`, after `ms` with `OutOfTime`. */
 export class Endpoints {
   readonly #store: AsyncStore;
   readonly #isKubernetes: boolean;
+  readonly #nodePods: NodePods | undefined;
   /** Pods whose ADD has begun, as they were read then. */
   readonly #pods = new Map<string, { readonly pod: StoredObject; readonly timer: NodeJS.Timeout }>();
   /** Profiles that exist, or are being created. */
   readonly #profiles = new Map<string, Promise<void>>();
 
-  constructor(store: AsyncStore, isKubernetes: boolean) {
+  /** `nodePods`: absent in an agent that serves many nodes, which reads every pod. */
+  constructor(store: AsyncStore, isKubernetes: boolean, nodePods?: NodePods) {
     this.#store = store;
     this.#isKubernetes = isKubernetes;
+    this.#nodePods = nodePods;
   }
 
   /** Calico's annotations of a pod, and those that its namespace sets for it. Empty in etcd. */
-  async annotations(node: string, pod: Pod, ms: number): Promise<Texts> {
+  async annotations({ node, pod, uid }: AskedPod, ms: number): Promise<Texts> {
     if (!this.#isKubernetes) return {};
     const [object, namespace] = await Promise.all([
-      this.#drive(read(keyOfPod(node, pod, podInterface)), ms),
+      this.#nodePods?.get(pod, uid) ?? this.#drive(read(keyOfPod(node, pod, podInterface)), ms),
       this.#drive(read({ kind: "Namespace", name: pod.namespace }), ms),
     ]);
     if (object === undefined) throw new PodGone(pod);

@@ -2,6 +2,7 @@
  * What a pod's WorkloadEndpoint asks of its node's network: floating IPs and sources beside its addresses. In Kubernetes the pod's annotations say it, which Calico's
  * agent also reads again whenever the pod changes.
  */
+import { annotationPrefix } from "../../identity/pod.ts";
 import { canonicalAddress, familyOf } from "../../net/address.ts";
 import { addressOf, canonicalPrefix, maskPrefix } from "../../net/prefix.ts";
 import type { StoredObject } from "../../store/object.ts";
@@ -15,8 +16,6 @@ export interface NetworkEndpoint {
   /** Canonical networks from which it may send, beside its addresses. */
   readonly sources: readonly string[];
 }
-
-const annotationPrefix = "cni.projectcalico.org/";
 
 interface EndpointSpec {
   readonly node?: unknown;

@@ -158,7 +158,7 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
     case "node":
       return { node: describeNode() };
     case "pod":
-      return { annotations: await endpoints.annotations(node, message.pod, ms) };
+      return { annotations: await endpoints.annotations({ node, ...message }, ms) };
     case "gates":
       await awaitGates(message.urls, ms);
       return {};

@@ -59,7 +59,7 @@ const schema = z.discriminatedUnion("op", [
   z.object({ ...envelope, op: z.literal("pod-cidrs") }),
   z.object({ ...envelope, op: z.literal("network") }),
   z.object({ ...envelope, op: z.literal("node") }),
-  z.object({ ...envelope, op: z.literal("pod"), pod }),
+  z.object({ ...envelope, op: z.literal("pod"), pod, uid: z.string().optional() }),
   z.object({
     ...envelope,
     op: z.literal("put-endpoint"),

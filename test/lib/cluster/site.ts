@@ -20,7 +20,8 @@ export interface ClusterSite {
   readonly netConf: object;
   addNode(name: string): Promise<unknown>;
   removeNode(name: string): Promise<unknown>;
-  addPod(name: string, node: string): Promise<unknown>;
+  /** Resolves with the pod's UID; etcd has no pods. */
+  addPod(name: string, node: string): Promise<string | undefined>;
   removePod(name: string): Promise<unknown>;
   counts(): Promise<RequestCounts>;
   /** Kills the server and starts it again, as a crash does. */
@@ -77,6 +78,7 @@ async function kubernetesSite(): Promise<ClusterSite> {
   const require = async (done: number, method: string, path: string, body?: object) => {
     const { status, text } = await api.call(method, path, body);
     if (status >= 300 && status !== done) throw new Error(`${method} ${path}: ${text}`);
+    return text;
   };
   const environment = {
     DATASTORE_TYPE: "kubernetes",
@@ -87,11 +89,14 @@ async function kubernetesSite(): Promise<ClusterSite> {
     netConf: { datastore_type: "kubernetes", policy: { type: "k8s" } },
     addNode: (name) => api.json("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name } }),
     removeNode: (name) => api.json("DELETE", `/api/v1/nodes/${name}`),
-    addPod: (name, node) =>
-      require(409, "POST", pods, {
+    async addPod(name, node) {
+      const text = await require(409, "POST", pods, {
         ...{ apiVersion: "v1", kind: "Pod", metadata: { name } },
         spec: { nodeName: node, automountServiceAccountToken: false, containers: [{ name: "c", image: "i" }] },
-      }),
+      });
+      const { metadata } = JSON.parse(text) as { readonly metadata?: { readonly uid?: string } };
+      return metadata?.uid;
+    },
     removePod: (name) => require(404, "DELETE", `${pods}/${name}?gracePeriodSeconds=0`),
     async counts() {
       const { text } = await api.call("GET", "/metrics");

@@ -62,14 +62,14 @@ describe("in etcd, Endpoints", () => {
   });
 
   test("knows of no annotations", async () => {
-    expect(await new Endpoints(datastore.store, false).annotations("node-a", pod, ms)).toEqual({});
+    expect(await new Endpoints(datastore.store, false).annotations({ node: "node-a", pod }, ms)).toEqual({});
   });
 });
 
 describe("in Kubernetes, Endpoints", () => {
   test("refuses a pod that is not there, by name", async () => {
     const own = new Endpoints(datastore.store, true);
-    await expect(own.annotations("node-a", pod, ms)).rejects.toThrow('cannot attach pod "shop/web-0"');
+    await expect(own.annotations({ node: "node-a", pod }, ms)).rejects.toThrow('cannot attach pod "shop/web-0"');
     await expect(own.put({ ...record, pod }, ms)).rejects.toMatchObject({ kind: "invalid", name: "PodGone" });
   });
 
