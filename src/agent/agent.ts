@@ -14,6 +14,7 @@ import { poolContext } from "./address/pool-context.ts";
 import { type Bgp, beginBgp } from "./bgp/bgp.ts";
 import { followTrouble } from "./datastore/follow-trouble.ts";
 import { NodeStore } from "./datastore/node-store.ts";
+import { sharingWatches } from "./datastore/shared.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { NodePods } from "./endpoints/node-pods.ts";
@@ -61,7 +62,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const metrics = new Metrics();
     addProcessMetrics(metrics);
     for (const server of await serve(settings, health, metrics)) ends.push(() => closeHttp(server));
-    const datastore = await openClusterDatastore(settings.cluster);
+    const datastore = sharingWatches(await openClusterDatastore(settings.cluster));
     ends.push(() => datastore.close());
     await waitForDatastore({ datastore, log }, settings.waitsForDatastore, signal);
     const facts = { interfaces: readInterfaces, sourceTo };
