@@ -12,12 +12,14 @@ import { openClusterDatastore } from "../store/cluster/open.ts";
 import { readInterfaces, sourceTo } from "./address/interfaces.ts";
 import { poolContext } from "./address/pool-context.ts";
 import { type Bgp, beginBgp } from "./bgp/bgp.ts";
+import { keepCniKubeconfig } from "./cni/kubeconfig.ts";
 import { followTrouble } from "./datastore/follow-trouble.ts";
 import { NodeStore } from "./datastore/node-store.ts";
 import { sharingWatches } from "./datastore/shared.ts";
 import { type DatastoreWatch, watchDatastore } from "./datastore-watch.ts";
 import { Endpoints } from "./endpoints/endpoints.ts";
 import { NodePods } from "./endpoints/node-pods.ts";
+import { StatusFiles } from "./endpoints/status-files.ts";
 import { Health } from "./health.ts";
 import { closeHttp, healthPages, metricsPages, serveHttp } from "./http.ts";
 import { Addresses } from "./ipam/addresses.ts";
@@ -69,6 +71,8 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const addresses = await startNode(node, settings, { datastore, facts, around: poolContext(), log });
     const followed = followAddresses(node, settings, { datastore, facts, log, signal, addresses });
     const watch = follow(datastore, { health, metrics, log, signal });
+    if (settings.cniKubeconfig !== undefined)
+      void keepCniKubeconfig(settings.cniKubeconfig, { datastore, sys, log, signal });
     const adds = new Adds();
     const ownNode = settings.nodenameFromRequest ? undefined : node;
     const transactions = nodeStore(datastore, ownNode, adds, log);
@@ -84,6 +88,7 @@ export async function runAgent(settings: AgentSettings, { sys, log, signal }: Ag
     const answerer: Answerer = {
       addresses: new Addresses(datastore, sys.wallClock, transactions),
       endpoints: endpointsOf(settings, { node: ownNode, datastore, transactions, log }),
+      statusFiles: settings.statusPrefix === undefined ? undefined : new StatusFiles(settings.statusPrefix, sys),
       node: ownNode,
       queue: new KeyedQueue(),
       adds,

@@ -35,6 +35,8 @@ export interface AsyncDatastore {
   lease(name: string): Lease;
   /** Only Kubernetes has conditions of nodes. Rejects with `StoreError`. */
   setNodeCondition?(node: string, condition: NodeCondition): Promise<void>;
+  /** A kubeconfig for a service account, with a token for that time. Only Kubernetes has them. Rejects with `StoreError`. */
+  issueKubeconfig?(account: ServiceAccount, seconds: number): Promise<IssuedKubeconfig>;
   /** Ends all watches and connections. */
   close(): void;
 }
@@ -55,6 +57,18 @@ export interface NodeCondition {
   readonly status: "True" | "False";
   readonly reason: string;
   readonly message: string;
+}
+
+export interface ServiceAccount {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface IssuedKubeconfig {
+  /** Secret: it has the token. */
+  readonly text: string;
+  /** By the wall clock. */
+  readonly expiresMs: number;
 }
 
 /** **Saves work, and protects nothing**: a process that was frozen may act after its lease has expired. */

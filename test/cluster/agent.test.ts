@@ -99,10 +99,10 @@ describe.skipIf(etcdIsMissing !== undefined)(`tortie-node${etcdIsMissing ? `: ${
   });
 
   test("what is wrong with its settings is told before anything is done", async () => {
-    const agent = new Agent(node, { ...environment, IP: "nonsense", CALICO_MANAGE_CNI: "true" });
+    const agent = new Agent(node, { ...environment, IP: "nonsense", FELIX_BPFENABLED: "true" });
     expect(await agent.ended()).toBe(2);
     expect(agent.stderr.split("\n")).toEqual([
-      expect.stringMatching(/^tortie-node: cannot honour CALICO_MANAGE_CNI="true": /),
+      expect.stringMatching(/^tortie-node: cannot honour FELIX_BPFENABLED="true": /),
       'tortie-node: cannot use IP="nonsense": want autodetect, none, or an IPv4 address',
       "",
     ]);

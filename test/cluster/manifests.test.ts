@@ -29,10 +29,13 @@ describe.skipIf(whyNot !== undefined)(`the manifests${whyNot ? `: ${whyNot}` : "
   }, buildTimeoutMs);
   afterAll(() => api?.stop());
 
-  test.each(["crds.yaml", "rbac.yaml", "tortie-node.yaml"])("a server takes %s, every field of it", async (file) => {
-    await api.applyOnServer(join(examples, file), { dryRun: true });
-    await api.applyOnServer(join(examples, file));
-  });
+  test.each(["crds.yaml", "rbac.yaml", "tortie-node.yaml", "cni-kubeconfig.yaml"])(
+    "a server takes %s, every field of it",
+    async (file) => {
+      await api.applyOnServer(join(examples, file), { dryRun: true });
+      await api.applyOnServer(join(examples, file));
+    },
+  );
 
   test("a server takes the definitions of the native group too", async () => {
     const { stdout } = await tortie({}, "crds --api-group projectcalico.org/v3");

@@ -9,7 +9,6 @@ interface Refused {
 const no = /^(false|no|0|f|n)$/i;
 
 export const refusedSettings: Readonly<Record<string, Refused>> = {
-  CALICO_MANAGE_CNI: { accepts: no, reason: "it writes no kubeconfig for plugins" },
   CALICO_DISABLE_FILE_LOGGING: { accepts: /^true$/i, reason: "it logs to its standard output alone" },
   CALICO_K8S_NODE_REF: { reason: "it finds the node's Kubernetes Node by NODENAME" },
   FELIX_WIREGUARDENABLED: { accepts: no, reason: "it encrypts nothing" },

@@ -10,6 +10,7 @@ import { defaultSocket } from "../../node-protocol/messages.ts";
 import { type ClusterSettings, type Environment, InvalidSetting, readSettings } from "../../store/cluster/settings.ts";
 import { type Method, parseMethod } from "../address/method.ts";
 import type { NetworkSettings } from "../network/network-settings.ts";
+import { type CniKubeconfig, cniContradictions, cniKubeconfigOf } from "./cni.ts";
 import { ofFelix, ofService, refusedSettings, settingPrefix } from "./others.ts";
 import { datastoreShape, type Settings, settingsSchema } from "./schema.ts";
 import type { LogLevel } from "./values.ts";
@@ -44,6 +45,10 @@ export interface AgentSettings {
   readonly metrics: Listener | undefined;
   /** How long an address must look like a leak before it is released; 0: only those of nodes that are gone are. */
   readonly leakGraceSeconds: number;
+  /** Below which pods have status files; `undefined`: they have none. */
+  readonly statusPrefix: string | undefined;
+  /** `undefined`: it keeps no kubeconfig for plugins. */
+  readonly cniKubeconfig: CniKubeconfig | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -117,7 +122,7 @@ export function readAgentSettings(environment: Environment): ReadSettings {
   const faults = [...refusalsIn(given), ...(parsed.error?.issues ?? []).map((issue) => faultOf(issue, given))];
   const cluster = clusterIn(given, faults);
   const settings = parsed.data ?? {};
-  faults.push(...contradictionsIn(settings));
+  faults.push(...contradictionsIn(settings), ...cniContradictions(settings, cluster));
   if (faults.length > 0 || cluster === undefined) throw new InvalidSettings(faults);
   return { settings: agentSettings(settings, cluster), unused: unusedIn(given) };
 }
@@ -217,6 +222,8 @@ function agentSettings(settings: Settings, cluster: ClusterSettings): AgentSetti
       ? { host: settings.FELIX_PROMETHEUSMETRICSHOST, port: settings.FELIX_PROMETHEUSMETRICSPORT ?? 9091 }
       : undefined,
     leakGraceSeconds: settings.TORTIE_LEAK_GRACE_PERIOD ?? defaultLeakGraceSeconds,
+    statusPrefix: settings.FELIX_ENDPOINTSTATUSPATHPREFIX,
+    cniKubeconfig: cniKubeconfigOf(settings),
     logLevel: settings.FELIX_LOGSEVERITYSCREEN ?? "info",
   };
 }

@@ -74,6 +74,17 @@ const node = {
   WAIT_FOR_DATASTORE: yesOrNo.describe("wait for the datastore at start, instead of failing; default false"),
 };
 
+const cni = {
+  CALICO_MANAGE_CNI: yesOrNo.describe(
+    "keep a kubeconfig for plugins of other projects that ask the API server themselves; Tortie's need none; default false",
+  ),
+  CALICO_CNI_SERVICE_ACCOUNT: text.describe(
+    "the account whose token it has, in the namespace of the agent's pod, else kube-system; default calico-cni-plugin",
+  ),
+  CNI_TOKEN_REFRESH_INTERVAL: duration.describe("how often the token is renewed; default: each quarter of its time"),
+  TORTIE_CNI_KUBECONFIG: path.describe("the file; default /etc/cni/net.d/calico-kubeconfig"),
+};
+
 const pools = {
   NO_DEFAULT_POOLS: yesOrNo.describe("make no pools; default false: one of each family that has none"),
   CALICO_IPV4POOL_CIDR: poolCidr(4).describe(
@@ -123,6 +134,9 @@ const network = {
   FELIX_WORKLOADSOURCESPOOFING: spoofing.describe(
     "`Any`: pods may send from the networks of their annotation `allowedSourcePrefixes`; default `Disabled`: from their addresses alone",
   ),
+  FELIX_ENDPOINTSTATUSPATHPREFIX: path.describe(
+    "directory in whose `endpoint-status` each pod has a file while its interface and routes are in place, for programs that wait for that; Calico's is /var/run/calico; default: none",
+  ),
   FELIX_ROUTEREFRESHINTERVAL: numberBetween(0, 86_400, "seconds").describe(
     "how often everything is compared with the kernel, in seconds; 0: only what changes; default 90",
   ),
@@ -157,12 +171,21 @@ const process = {
 };
 
 /** All settings, in the order of the documents. */
-export const settingsSchema = z.object({ ...datastoreShape, ...node, ...pools, ...network, ...process }).partial();
+export const settingsSchema = z
+  .object({ ...datastoreShape, ...node, ...cni, ...pools, ...network, ...process })
+  .partial();
 
 export type Settings = z.output<typeof settingsSchema>;
 
 /** In the order of the documents. */
 export function describeSettings(): readonly { readonly name: string; readonly meaning: string }[] {
-  const types: Readonly<Record<string, z.ZodType>> = { ...datastoreShape, ...node, ...pools, ...network, ...process };
+  const types: Readonly<Record<string, z.ZodType>> = {
+    ...datastoreShape,
+    ...node,
+    ...cni,
+    ...pools,
+    ...network,
+    ...process,
+  };
   return Object.entries(types).map(([name, { description = "" }]) => ({ name, meaning: description }));
 }

@@ -19,6 +19,7 @@ import type {
 } from "../../node-protocol/messages.ts";
 import { protocolVersion } from "../../node-protocol/messages.ts";
 import type { Endpoints } from "../endpoints/endpoints.ts";
+import type { StatusFiles } from "../endpoints/status-files.ts";
 import { awaitGates } from "../gates.ts";
 import type { Addresses } from "../ipam/addresses.ts";
 import type { Adds } from "../ipam/adds.ts";
@@ -32,6 +33,8 @@ import type { RequestText } from "./server.ts";
 export interface Answerer {
   readonly addresses: Addresses;
   readonly endpoints: Endpoints;
+  /** `undefined`: none are written. */
+  readonly statusFiles?: StatusFiles | undefined;
   /** `undefined`: the node that the message names. */
   readonly node: string | undefined;
   /** Orders the requests of each attachment. */
@@ -168,6 +171,7 @@ async function execute(answerer: Answerer, message: Message): Promise<ResultMess
       await putEndpoint(answerer, message);
       return {};
     case "delete-endpoint":
+      answerer.statusFiles?.delete({ node, ...workloadOf(message) });
       await endpoints.delete({ node, ...workloadOf(message) }, ms);
       return {};
   }
@@ -189,18 +193,20 @@ async function assign(answerer: Answerer, message: AssignMessage): Promise<Resul
 
 /** The endpoint is written beside the addresses: what a failure leaves, the plugin's `delete-endpoint` and `release` remove. */
 async function putEndpoint(answerer: Answerer, message: PutEndpointMessage): Promise<void> {
-  const { addresses, endpoints, adds, records, unconfirmed } = answerer;
+  const { addresses, endpoints, adds, records, statusFiles, unconfirmed } = answerer;
   const { nodename: node, deadlineMs: ms, confirms } = message;
   const attachment = attachmentOf(message.attachment);
   const key = attachmentKey(attachment);
   records?.requireOwned(attachment);
   adds.end(key);
   const held = async () => (await addresses.held(attachment, ms)).map(({ address }) => address);
+  const record = { ...message, node, ...workloadOf(message) };
   const writes = [
-    endpoints.put({ ...message, node, ...workloadOf(message) }, ms),
+    endpoints.put(record, ms),
     ...(confirms === undefined ? [] : [unconfirmed.confirm(key, confirms, held)]),
   ];
   for (const outcome of await Promise.allSettled(writes)) if (outcome.status === "rejected") throw outcome.reason;
+  statusFiles?.put(record);
 }
 
 function outgoingField({ outgoing }: Answerer): Pick<ResultMessage, "outgoing"> {

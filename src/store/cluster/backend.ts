@@ -16,6 +16,7 @@ export interface Backend {
   pages(kind: Kind, filter: Filter): AsyncIterable<Listing>;
   lease(name: string): Lease;
   setNodeCondition?: AsyncDatastore["setNodeCondition"];
+  issueKubeconfig?: AsyncDatastore["issueKubeconfig"];
   /** The object as stored; `undefined` if it exists already. */
   create(key: Key, object: StoredObject): Promise<StoredObject | undefined>;
   /** The object as stored; `undefined` if it was changed or removed since it was read. */

@@ -36,6 +36,7 @@ export function clusterDatastore(backend: Backend, options: AsyncDatastoreOption
     },
     lease: (name) => backend.lease(name),
     ...(backend.setNodeCondition && { setNodeCondition: backend.setNodeCondition }),
+    ...(backend.issueKubeconfig && { issueKubeconfig: backend.issueKubeconfig }),
     close() {
       for (const following of open) following.close();
       backend.close();

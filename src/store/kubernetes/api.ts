@@ -1,4 +1,5 @@
 /** The meaning of the API server's answers: objects, conflicts, temporary and permanent refusals. */
+import type { Cluster } from "@kubernetes/client-node";
 import { type About, Compacted, Unanswered } from "../cluster/backend.ts";
 import type { Kind } from "../object.ts";
 import { StoreError } from "../store-error.ts";
@@ -24,6 +25,8 @@ export interface Api {
   /** Rejects with `Unanswered`, `Compacted` or `StoreError`. */
   call<Body>(call: Call, about: About): Promise<Body | typeof missing | typeof conflict>;
   watch(path: string, about: About, signal: AbortSignal): AsyncIterable<WatchEvent>;
+  /** Of the last request. */
+  cluster(): Cluster;
   close(): void;
 }
 
@@ -50,6 +53,7 @@ export function kubernetesApi(transport: KubeTransport): Api {
         yield answer.body as WatchEvent;
       }
     },
+    cluster: () => transport.cluster,
     close: () => transport.close(),
   };
 }

@@ -14,6 +14,7 @@ import { type Key, keyOf } from "../key.ts";
 import type { Kind, StoredObject } from "../object.ts";
 import { StoreError } from "../store-error.ts";
 import { type Api, conflict, type ListBody, missing, type WatchEvent } from "./api.ts";
+import { issueKubeconfig } from "./kubeconfig.ts";
 import { kubernetesLease } from "./lease.ts";
 import { patchOfNode } from "./node.ts";
 import { setNodeCondition } from "./node-condition.ts";
@@ -43,6 +44,7 @@ export function kubernetesBackend(api: Api, group: ApiGroup, timeoutMs: number, 
     pages: (kind, filter) => pages(access, kind, filter),
     lease: (name) => kubernetesLease(api, name, timeoutMs),
     setNodeCondition: (node, condition) => setNodeCondition(api, node, condition, timeoutMs),
+    issueKubeconfig: (account, seconds) => issueKubeconfig(api, account, seconds, timeoutMs),
     create: (key, object) => create(access, key, object),
     update: (key, object) => update(access, key, object),
     remove: (key, object) => remove(access, key, object),

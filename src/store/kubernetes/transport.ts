@@ -4,7 +4,7 @@
  */
 import { type Agent, type IncomingMessage, request as requestHttp } from "node:http";
 import { type RequestOptions, request as requestHttps } from "node:https";
-import type { KubeConfig } from "@kubernetes/client-node";
+import type { Cluster, KubeConfig } from "@kubernetes/client-node";
 import { type About, Unanswered } from "../cluster/backend.ts";
 import { parseJson, stringifyJson } from "../json.ts";
 import { StoreError } from "../store-error.ts";
@@ -52,9 +52,14 @@ export class KubeTransport {
     this.#readConfig = readConfig;
   }
 
+  /** As the configuration describes it; without a URL before the first request. */
+  get cluster(): Cluster {
+    return this.#config?.getCurrentCluster() ?? { name: "", server: "", skipTLSVerify: false };
+  }
+
   /** The URL of the server, for messages. */
   get server(): string {
-    return this.#config?.getCurrentCluster()?.server ?? "";
+    return this.cluster.server;
   }
 
   /** Rejects with `Unanswered` without an answer in time, with `StoreError` after `close`. Any status is an answer. */

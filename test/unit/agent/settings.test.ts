@@ -79,7 +79,7 @@ describe("readAgentSettings()", () => {
         CALICO_IPV4POOL_NODE_SELECTOR: "all(",
         CALICO_IPV4POOL_CIDR: "10.0.0.1/8",
       },
-      ...{ AS: "0", CALICO_MANAGE_CNI: "true", DATASTORE_TYPE: "consul" },
+      ...{ AS: "0", CALICO_MANAGE_CNI: "perhaps", DATASTORE_TYPE: "consul" },
     });
     const named = faults.map((fault) => /(?:use|honour) (\w+)=/.exec(fault)?.[1]);
     expect(named.sort()).toEqual([
@@ -95,12 +95,13 @@ describe("readAgentSettings()", () => {
     [{ CALICO_IPV4POOL_CIDR: "10.0.0.0/28", CALICO_IPV4POOL_BLOCK_SIZE: "26" }, "larger"],
     [{ CALICO_NETWORKING_BACKEND: "vlan" }, "vxlan, bird or none"],
     [{ FELIX_WIREGUARDENABLED: "true" }, "encrypts nothing"],
+    [{ CALICO_MANAGE_CNI: "true" }, "only Kubernetes has service accounts"],
   ])("refuses %j", (environment, reason) => {
     expect(faultsOf({ ...etcd, ...environment })).toEqual([expect.stringContaining(reason)]);
   });
 
   test("a refused setting may say what the agent does anyway", () => {
-    const environment = { ...etcd, CALICO_NETWORKING_BACKEND: "none", CALICO_MANAGE_CNI: "false", AS: "" };
+    const environment = { ...etcd, CALICO_NETWORKING_BACKEND: "none", FELIX_WIREGUARDENABLED: "false", AS: "" };
     expect(readAgentSettings(environment)).toMatchObject({ settings: { recordsAddresses: false }, unused: [] });
   });
 
