@@ -94,9 +94,16 @@ function filesIn({ sys }: Cli, directory: string): readonly string[] {
 }
 
 export function readNetwork({ sys }: Cli, path: string): NetworkFile {
-  let text = "";
   try {
-    text = sys.readFile(path);
+    return networkFile(path, sys.readFile(path));
+  } catch (error) {
+    return { path, fault: messageOf(error) };
+  }
+}
+
+/** The same of a text that is to be written there. */
+export function networkFile(path: string, text: string): NetworkFile {
+  try {
     return { path, network: parseNetwork(JSON.parse(text)) };
   } catch (error) {
     const fault = error instanceof SyntaxError ? jsonFault(text) : undefined;

@@ -8,7 +8,8 @@ export const installCommand = command({
   long:
     "Links one executable under the names of all plugins, by renaming, so that a runtime always finds either the old file or the new one. " +
     "Run it again to upgrade. It replaces a foreign plugin of the same name only with --force. It writes the network configuration last " +
-    "and removes it first. --uninstall removes Tortie's files; it fails while pods have attachments.",
+    "and removes it first. Without --conflist it installs what the environment of Calico's installer describes (CNI_NETWORK_CONFIG or " +
+    "CNI_NETWORK_CONFIG_FILE, CNI_CONF_NAME), if it does. --uninstall removes Tortie's files; it fails while pods have attachments.",
   examples: [
     ["$0 install --conflist 10-calico.conflist", "the plugins and a network configuration"],
     ["$0 install --keep", "keep the Go plugins"],

@@ -1,9 +1,10 @@
 /** The network configuration: installed after the executables, removed before them. */
 import type { Cli } from "../cli.ts";
-import { gatherNetworks, type NetworkFile, readNetwork, typesOf } from "../doctor/networks.ts";
+import { gatherNetworks, type NetworkFile, networkFile, typesOf } from "../doctor/networks.ts";
 import { CliError, failed } from "../error.ts";
 import { lintNamedPools } from "../lint/named-pools.ts";
 import { lintNetwork } from "../lint/network.ts";
+import type { Offered } from "./environment.ts";
 
 export interface Conflist {
   readonly path: string;
@@ -18,14 +19,11 @@ export interface Conflist {
 /**
  * Changes nothing. Throws `CliError` if the file is not a network configuration or, without `force`, if the plugins would refuse it.
  */
-export function readConflist(cli: Cli, file: string, confDir: string, force: boolean): Conflist {
-  const name = file.slice(file.lastIndexOf("/") + 1);
-  const refuse = (reason: string) => new CliError(`cannot install "${file}": ${reason}`);
-  if (!/.\.(conf|conflist|json)$/.test(name)) throw refuse("runtimes read only *.conflist, *.conf and *.json");
-  const read = readNetwork(cli, file);
-  if (read.fault !== undefined) throw refuse(read.fault);
-  const text = cli.sys.readFile(file);
+export function readConflist(cli: Cli, { source, name, text }: Offered, confDir: string, force: boolean): Conflist {
+  const refuse = (reason: string) => new CliError(`cannot install ${source}: ${reason}`);
   const path = `${confDir}/${name}`;
+  const read = networkFile(path, text);
+  if (read.fault !== undefined) throw refuse(read.fault);
   const present = cli.sys.stat(path) === undefined ? undefined : cli.sys.readFile(path);
   const document = JSON.parse(text);
   const { findings: own } = lintNetwork(document);

@@ -10,6 +10,7 @@ import { ourNames } from "../doctor/networks.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { listed } from "../ui/listed.ts";
 import { type Conflist, conflistsNaming, otherConflists, readConflist, withText, writeConflist } from "./conflist.ts";
+import { offeredConflist, oldConflist } from "./environment.ts";
 import {
   askVersions,
   findSource,
@@ -35,7 +36,8 @@ export interface InstallOptions {
 export async function install(cli: Cli, options: InstallOptions): Promise<ExitStatus> {
   const { binDir, confDir, keep = false, force = false, dryRun = false } = options;
   const source = await findSource(cli, options.from, binDir);
-  const asked = options.conflist === undefined ? undefined : readConflist(cli, options.conflist, confDir, force);
+  const wanted = offeredConflist(cli, options.conflist, confDir);
+  const asked = wanted && readConflist(cli, wanted, confDir, force);
   const targets = await readTargets(cli, binDir, source, keep);
   if (!force) refuseForeign(binDir, targets, keep);
   const due = targets.filter(({ state }) => state !== "current" && (force || state !== "foreign"));
@@ -47,6 +49,11 @@ export async function install(cli: Cli, options: InstallOptions): Promise<ExitSt
   if (conflist !== undefined) {
     if (conflist.state !== "current" && !dryRun) writeConflist(cli, conflist);
     tell(`${conflist.path} ${{ missing: "written", different: "replaced", current: "unchanged" }[conflist.state]}`);
+    const old = force && wanted !== undefined ? oldConflist(cli, wanted, confDir) : undefined;
+    if (old !== undefined && cli.sys.stat(old) !== undefined) {
+      if (!dryRun) cli.sys.removeFile(old);
+      tell(`${old} removed`);
+    }
     for (const line of [...notes, ...warningsOf(cli, conflist, binDir)]) cli.note(`tortie: ${line}`);
   }
   return exitStatus.done;

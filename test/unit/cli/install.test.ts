@@ -15,8 +15,11 @@ const conflist = {
 const installed = "/etc/cni/net.d/10-net.conflist";
 
 /** A machine with our executables next to the command, a configuration in /tmp, and the given files. */
-function world(files: Readonly<Record<string, string>> = {}): World {
-  const made = new World();
+function world(
+  files: Readonly<Record<string, string>> = {},
+  environment: Readonly<Record<string, string>> = {},
+): World {
+  const made = new World({ environment });
   made.write("/usr/lib/tortie/bin/calico", "ours, new");
   made.write("/tmp/10-net.conflist", JSON.stringify(conflist));
   for (const [path, text] of Object.entries(files)) made.write(path, text);
@@ -413,4 +416,80 @@ test("tortie install --uninstall, killed at any step: the configuration goes bef
     if (!died) return;
     expect(killedAt).toBeLessThan(40);
   }
+});
+
+describe("tortie install in the environment of Calico's installer", () => {
+  const network = `{
+    "name": "k8s-pod-network", "cniVersion": "1.0.0",
+    "plugins": [{
+      "type": "calico", "log_level": "__LOG_LEVEL__", "mtu": __CNI_MTU__, "nodename": "__KUBERNETES_NODE_NAME__",
+      "datastore_type": "__DATASTORE_TYPE__", "kubernetes": { "kubeconfig": "__KUBECONFIG_FILEPATH__" },
+      "policy": { "type": "k8s" }, "ipam": { "type": "calico-ipam" }
+    }]
+  }`;
+  const inDirectory = "--conf-dir /host/etc/cni/net.d";
+
+  test("writes the configuration with the values that the words stand for", async () => {
+    const environment = { CNI_NETWORK_CONFIG: network, CNI_NET_DIR: "/etc/cni/net.d", CNI_MTU: "1440", LOG_LEVEL: "" };
+    const one = world({}, { ...environment, KUBERNETES_NODE_NAME: "node-7" });
+    const { status, stdout, stderr } = await one.run(`install ${inDirectory}`);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain("/host/etc/cni/net.d/10-calico.conflist written\n");
+    const [plugin] = JSON.parse(one.machine.files.read("/host/etc/cni/net.d/10-calico.conflist")).plugins;
+    expect(plugin).toMatchObject({
+      ...{ log_level: "info", mtu: 1440, nodename: "node-7", datastore_type: "kubernetes" },
+      kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" },
+    });
+  });
+
+  test("takes the file before the text, and the option before both, under the name that CNI_CONF_NAME says", async () => {
+    const environment = {
+      CNI_NETWORK_CONFIG: "nonsense",
+      CNI_NETWORK_CONFIG_FILE: "/tmp/network",
+      CNI_CONF_NAME: "05-a.conflist",
+    };
+    const written = async (options: string) => {
+      const one = world({ "/tmp/network": network }, environment);
+      expect((await one.run(`install ${options}`)).stderr).toBe("");
+      return JSON.parse(one.machine.files.read("/etc/cni/net.d/05-a.conflist")).name;
+    };
+    expect(await written("")).toBe("k8s-pod-network");
+    expect(await written("--conflist /tmp/10-net.conflist")).toBe("net");
+  });
+
+  test("removes the configuration of the former name, but only with --force", async () => {
+    const old = "/etc/cni/net.d/10-calico.conflist";
+    const environment = { CNI_NETWORK_CONFIG: network, CNI_CONF_NAME: "20-tortie.conflist" };
+    const one = world({ [old]: network }, environment);
+    expect((await one.run("install")).stderr).toContain(
+      `runtimes use the first file in alphabetical order, which is "${old}"`,
+    );
+    expect((await one.run("install --force --dry-run")).stdout).toContain(`${old} removed (dry run)\n`);
+    expect(filesBelow(one, "/etc/cni/net.d")).toContain(old);
+    expect((await one.run("install --force")).stdout).toContain(`${old} removed\n`);
+    expect(filesBelow(one, "/etc/cni/net.d")).toEqual(["/etc/cni/net.d/20-tortie.conflist"]);
+  });
+
+  test.each([
+    [
+      { CNI_NETWORK_CONFIG: "__CNI_MTUU__" },
+      'cannot replace __CNI_MTUU__ in CNI_NETWORK_CONFIG: it stands for nothing (did you mean "__CNI_MTU__"?)',
+    ],
+    [
+      { CNI_NETWORK_CONFIG: "__SERVICEACCOUNT_TOKEN__" },
+      "cannot replace __SERVICEACCOUNT_TOKEN__ in CNI_NETWORK_CONFIG: no token",
+    ],
+    [{ CNI_NETWORK_CONFIG: "{" }, "cannot install CNI_NETWORK_CONFIG: it is not JSON"],
+    [{ CNI_NETWORK_CONFIG_FILE: "/tmp/none" }, 'cannot install "/tmp/none": '],
+    [
+      { CNI_NETWORK_CONFIG: network, CNI_CONF_NAME: "../10.conflist" },
+      'cannot install "../10.conflist": runtimes read only',
+    ],
+  ])("changes nothing for %j", async (environment, message) => {
+    const one = world({}, environment);
+    const before = one.machine.files.print();
+    const { status, stderr } = await one.run("install");
+    expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+    expect(one.machine.files.print()).toBe(before);
+  });
 });

@@ -24,6 +24,8 @@ export interface WorldOptions {
   readonly node?: string;
   readonly terminal?: Terminal;
   readonly cluster?: Cluster;
+  /** Of the command. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export class World {
@@ -42,9 +44,9 @@ export class World {
   readonly #node: string;
   readonly #cluster: Cluster | undefined;
 
-  constructor({ node = "mac-k8s", terminal = pipe, cluster }: WorldOptions = {}) {
+  constructor({ node = "mac-k8s", terminal = pipe, cluster, environment = {} }: WorldOptions = {}) {
     this.#cluster = cluster;
-    this.sys = new FakeSys({ machine: this.machine });
+    this.sys = new FakeSys({ machine: this.machine, environment });
     this.terminal = terminal;
     this.#node = node;
   }
