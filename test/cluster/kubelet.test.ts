@@ -13,7 +13,7 @@ import { tortie } from "../lib/cluster/command.ts";
 import { etcdIsMissing } from "../lib/cluster/etcd.ts";
 import { KubeApiserver, type Manifest } from "../lib/cluster/kube-apiserver.ts";
 import { Kubelet } from "../lib/cluster/kubelet.ts";
-import { buildTimeoutMs, kubernetesIsMissing } from "../lib/cluster/kubernetes-build.ts";
+import { buildTimeoutMs, kubernetesIsMissing, kubernetesPrograms } from "../lib/cluster/kubernetes-build.ts";
 import { removeOwnCgroups } from "../lib/node/cgroups.ts";
 import { Node } from "../lib/node/netns.ts";
 import { Containerd, containerdIsMissing } from "../lib/runtimes/containerd.ts";
@@ -23,7 +23,7 @@ import { root } from "../lib/suite.ts";
 const whyNot =
   etcdIsMissing ??
   containerdIsMissing ??
-  kubernetesIsMissing("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet");
+  kubernetesIsMissing("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl");
 
 const manifests = ["crds.yaml", "rbac.yaml", "tortie-node.yaml"].map((file) =>
   join(root, "conf-examples/kubernetes", file),
@@ -159,6 +159,28 @@ describe.skipIf(whyNot !== undefined)(`a cluster${whyNot ? `: ${whyNot}` : ""}`,
     }
     expect((await allocated()).length).toBe(30);
     for (const address of addresses.slice(0, 3)) node.sh(`ping -c 1 -W 2 ${address}`);
+  });
+
+  test("kubectl describe shows a pod's address and sandbox among its annotations", async () => {
+    const [pod] = await list<Pod>(pods);
+    const { kubectl } = await kubernetesPrograms("kubectl");
+    const { stdout } = await execa(kubectl, ["describe", "pod", pod?.metadata.name ?? ""], {
+      env: { KUBECONFIG: api.kubeconfig },
+    });
+    const [, annotations = ""] = /^Annotations: +((?:.*\n)(?: +.*\n)*)/m.exec(stdout) ?? [];
+    const address = `${pod?.status.podIP}/32`;
+    expect(
+      Object.fromEntries(
+        annotations
+          .trim()
+          .split("\n")
+          .map((line) => line.trim().split(": ")),
+      ),
+    ).toEqual({
+      "cni.projectcalico.org/containerID": expect.stringMatching(/^[0-9a-f]{64}$/),
+      "cni.projectcalico.org/podIP": address,
+      "cni.projectcalico.org/podIPs": address,
+    });
   });
 
   test.each(["ipam show", "get nodes -o wide", "ipam check"])(

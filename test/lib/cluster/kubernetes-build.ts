@@ -16,7 +16,7 @@ const version = "v1.37.2";
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tortie/cluster");
 export const buildTimeoutMs = 3_600_000;
 
-const all = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"] as const;
+const all = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"] as const;
 export type KubernetesProgram = (typeof all)[number];
 
 function pathOf(program: KubernetesProgram): string {
