@@ -21,7 +21,19 @@ export type Kind =
   /** Where a pod or container is attached. */
   | "WorkloadEndpoint"
   /** The rules of endpoints without policy. */
-  | "Profile";
+  | "Profile"
+  | ShownKind;
+
+/** Kinds for Calico's other programs: nothing of ours follows or writes them, and no node's files have them. */
+export type ShownKind =
+  | "NetworkPolicy"
+  | "GlobalNetworkPolicy"
+  | "NetworkSet"
+  | "GlobalNetworkSet"
+  | "Tier"
+  | "HostEndpoint"
+  | "KubeControllersConfiguration"
+  | "CalicoNodeStatus";
 
 export interface Metadata {
   readonly name: string;

@@ -9,6 +9,7 @@ import { canonicalAddress } from "../net/address.ts";
 import { isDnsSubdomain } from "../net/dns-name.ts";
 import { addressOf, canonicalPrefix, maskPrefix } from "../net/prefix.ts";
 import type { Kind } from "./object.ts";
+import { forShown } from "./shown-kinds.ts";
 
 const prefix = z.string().refine((text) => canonicalPrefix(text) !== undefined, "is not a CIDR like 10.0.0.0/16");
 const network = prefix.refine((text) => canonicalPrefix(text) === undefined || maskPrefix(text) === text, {
@@ -101,6 +102,7 @@ export const specSchemas: Readonly<Record<Kind, z.ZodType>> = {
   // Nodes are stored for their labels.
   Node: z.looseObject({}),
   Namespace: z.looseObject({}),
+  ...forShown(z.looseObject({})),
   Profile: z.looseObject({ labelsToApply: texts.optional() }),
   // Includes Calico's fields that have no meaning here.
   WorkloadEndpoint: z.strictObject({

@@ -11,6 +11,8 @@ import { buildTimeoutMs, kubeApiserverIsMissing } from "../lib/cluster/kubernete
 interface Site {
   readonly environment: Readonly<Record<string, string>>;
   clear(): Promise<void>;
+  /** As Calico's programs store it. */
+  putPolicy(): Promise<unknown>;
   signal(signal: "SIGSTOP" | "SIGCONT"): void;
   stop(): Promise<void>;
 }
@@ -20,6 +22,10 @@ async function etcdSite(): Promise<Site> {
   return {
     environment: { ETCD_ENDPOINTS: etcd.endpoint },
     clear: () => etcd.clear(),
+    putPolicy: () => {
+      const path = "/calico/resources/v3/projectcalico.org/networkpolicies/shop/default.web";
+      return etcd.put(path, JSON.stringify({ ...policy, apiVersion: "projectcalico.org/v3" }));
+    },
     signal: (signal) => etcd.signal(signal),
     stop: () => etcd.stop(),
   };
@@ -32,10 +38,42 @@ async function kubernetesSite(): Promise<Site> {
   return {
     environment: { DATASTORE_TYPE: "kubernetes", KUBECONFIG: api.kubeconfig },
     clear: () => api.clear(),
+    async putPolicy() {
+      await api.json("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", policyDefinition);
+      const path = "/apis/crd.projectcalico.org/v1/namespaces/shop/networkpolicies";
+      await api.json("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } });
+      await api.until(path, () => true);
+      await api.json("POST", path, { ...policy, apiVersion: "crd.projectcalico.org/v1" });
+    },
     signal: (signal) => api.signal(signal),
     stop: () => api.stop(),
   };
 }
+
+const policy = {
+  ...{ kind: "NetworkPolicy", metadata: { name: "default.web", namespace: "shop" } },
+  spec: { tier: "default", order: 10, selector: "app == 'web'", types: ["Ingress"] },
+};
+/** Where Calico's own is not installed. */
+const policyDefinition = {
+  ...{ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition" },
+  metadata: { name: "networkpolicies.crd.projectcalico.org" },
+  spec: {
+    ...{ group: "crd.projectcalico.org", scope: "Namespaced" },
+    names: {
+      kind: "NetworkPolicy",
+      plural: "networkpolicies",
+      singular: "networkpolicy",
+      listKind: "NetworkPolicyList",
+    },
+    versions: [
+      {
+        ...{ name: "v1", served: true, storage: true },
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+      },
+    ],
+  },
+};
 
 const missingApiserver = etcdIsMissing ?? kubeApiserverIsMissing;
 const sites = [
@@ -96,6 +134,16 @@ describe.each(sites)("tortie on $type", ({ whyNot, start, type }) => {
       rmSync(directory, { recursive: true, force: true });
     });
     beforeEach(() => site.clear());
+
+    test("shows Calico's policies, and says that they are not enforced", async () => {
+      await site.putPolicy();
+      const { status, stdout, stderr } = await run("get networkpolicy -o wide");
+      expect([status, stderr]).toEqual([0, "tortie: Tortie enforces no network policy\n"]);
+      expect(stdout.trim().split(/\s*\n/)).toEqual([
+        "NAMESPACE   NAME          TIER      ORDER   SELECTOR",
+        "shop        default.web   default   10      app == 'web'",
+      ]);
+    });
 
     test("create, get, apply, replace and delete a pool, and dry runs change nothing", async () => {
       expect(await run("create -f - --dry-run", text([pool]))).toMatchObject({

@@ -78,6 +78,7 @@ function statusText({ nodename, datastore, notReady, networking, bgp }: NodeStat
     `tortie-node of node "${nodename}" ${state}. Its datastore is ${datastores[datastore]}.`,
     ...notReady.map((reason) => `  ${reason}`),
     networkings[networking],
+    "It enforces no network policy.",
   ];
   const tables = bgp === undefined ? [] : [familyText(4, bgp), familyText(6, bgp)];
   return `${[head.join("\n"), ...tables].join("\n\n")}\n`;

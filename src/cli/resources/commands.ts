@@ -12,7 +12,8 @@ const get = command({
   describe: "List resources",
   long:
     "Kinds may be plural. You can pass YAML and JSON output to apply. " +
-    "A single named resource is printed alone, several as a list.",
+    "A single named resource is printed alone, several as a list. Policies, their tiers and sets, and hostendpoints are only shown: " +
+    "Tortie enforces no network policy.",
   examples: [
     ["$0 get ippools -o wide", "all pools with their modes"],
     ["$0 get ippool default-ipv4-ippool -o yaml > pool.yaml", "one pool, to edit and apply"],
@@ -35,11 +36,15 @@ const get = command({
       alias: "l",
       describe: "select by labels: key=value, key!=value, key, !key, separated by commas",
     },
-    namespace: { type: "string", alias: "n", describe: "workloadendpoints of this namespace" },
+    namespace: {
+      type: "string",
+      alias: "n",
+      describe: "workloadendpoints, networkpolicies and networksets of this namespace",
+    },
     "all-namespaces": {
       type: "boolean",
       alias: "A",
-      describe: "workloadendpoints of every namespace (default)",
+      describe: "of every namespace (default)",
       excludes: ["namespace"],
     },
   },

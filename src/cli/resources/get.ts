@@ -1,4 +1,5 @@
 /** `tortie get`: resources as a table, as documents, or by name. */
+import { isNamespaced, isShown, shownKinds } from "../../store/shown-kinds.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, type ExitStatus, exitStatus } from "../error.ts";
 import { readObjects, type StoreType, storeType } from "../store.ts";
@@ -26,6 +27,7 @@ export async function getResources(cli: Cli, options: GetOptions): Promise<ExitS
   const { kind, names } = parseReferences(options.kind, options.names);
   const refusal = refusalOf(storeType(cli), kind, "get");
   if (refusal !== undefined) throw new CliError(`cannot get ${kind}: ${refusal}`);
+  if (isShown(kind)) cli.note(`tortie: ${shownKinds[kind].why}`);
   const all = selected(await allOf(cli, kind), kind, options);
   const found = names.length === 0 ? all : all.filter((resource) => names.some((name) => isMeant(resource, name)));
   const missing = names.filter((name) => !found.some((resource) => isMeant(resource, name)));
@@ -51,7 +53,8 @@ function tellMissing(cli: Cli, kind: ResourceKind, all: readonly Resource[], mis
 async function allOf(cli: Cli, kind: ResourceKind): Promise<readonly Resource[]> {
   if (kind === "WorkloadEndpoint" && cli.cluster === undefined) return listEndpointResources(cli);
   const objects = (await readObjects(cli, kind)).map((object) => withoutText(object) as Resource);
-  return kind === "WorkloadEndpoint" ? objects.filter(hasAddress).sort(byPlace) : objects;
+  const found = kind === "WorkloadEndpoint" ? objects.filter(hasAddress) : objects;
+  return isNamespaced(kind) ? [...found].sort(byPlace) : found;
 }
 
 /** A pod that has none, or the node's own, is no endpoint. */
@@ -68,7 +71,7 @@ function byPlace(one: Resource, other: Resource): number {
 /** Options known from kubectl. All namespaces are listed anyway. */
 function selected(all: readonly Resource[], kind: ResourceKind, options: GetOptions): readonly Resource[] {
   const { selector, namespace, allNamespaces } = options;
-  if (kind !== "WorkloadEndpoint" && (namespace !== undefined || allNamespaces === true)) {
+  if (!isNamespaced(kind) && (namespace !== undefined || allNamespaces === true)) {
     const option = namespace === undefined ? "-A" : "-n";
     throw new CliError(
       `cannot get ${kind} by ${option}: resources of this kind have no namespace; omit ${option} out`,

@@ -21,6 +21,15 @@ const labels: KindColumn = {
 /** A node's files hold Nodes for their labels only. */
 const nodeInFiles = [name, labels];
 
+const namespace: KindColumn = { title: "NAMESPACE", value: ({ metadata }) => text(metadata.namespace ?? "") };
+const orderOf = ({ order }: Spec) => text(order ?? "<unset>");
+const policy = [
+  of("TIER", ({ tier }) => text(tier ?? "default")),
+  wide("ORDER", orderOf),
+  wide("SELECTOR", ({ selector }) => text(selector ?? "all()")),
+];
+const nets = wide("NETS", ({ nets }) => joined(nets));
+
 /** calicoctl's titles, for kinds that it has. */
 const columns: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
   IPPool: [
@@ -60,7 +69,7 @@ const columns: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
     of("STATE", ({ state }) => text(state === "" ? "confirmed" : state)),
   ],
   WorkloadEndpoint: [
-    { title: "NAMESPACE", value: ({ metadata }) => text(metadata.namespace ?? "") },
+    namespace,
     { ...name, wide: true },
     of("WORKLOAD", ({ pod, workload }) => text(pod ?? workload ?? "")),
     of("NODE", ({ node }) => text(node)),
@@ -103,6 +112,20 @@ const columns: Readonly<Record<ResourceKind, readonly KindColumn[]>> = {
     of("CALICOVERSION", ({ calicoVersion }) => text(calicoVersion ?? "")),
     of("DATASTOREREADY", ({ datastoreReady }) => text(datastoreReady ?? "")),
   ],
+  NetworkPolicy: [namespace, name, ...policy],
+  GlobalNetworkPolicy: [name, ...policy],
+  NetworkSet: [namespace, name, nets],
+  GlobalNetworkSet: [name, nets],
+  Tier: [name, of("ORDER", orderOf)],
+  HostEndpoint: [
+    name,
+    of("NODE", ({ node }) => text(node ?? "")),
+    wide("INTERFACE", ({ interfaceName }) => text(interfaceName ?? "")),
+    wide("IPS", ({ expectedIPs }) => joined(expectedIPs)),
+    wide("PROFILES", ({ profiles }) => joined(profiles)),
+  ],
+  KubeControllersConfiguration: [name],
+  CalicoNodeStatus: [name, of("NODE", ({ node }) => text(node ?? "")), of("CLASSES", ({ classes }) => joined(classes))],
 };
 
 /** Of a cluster that sets none. */

@@ -1,6 +1,7 @@
 /** The kinds of resources, and their names on the command line. */
 
-import type { Kind } from "../../store/object.ts";
+import type { Kind, ShownKind } from "../../store/object.ts";
+import { isShown, shownKinds } from "../../store/shown-kinds.ts";
 import { CliError, exitStatus } from "../error.ts";
 import type { StoreType } from "../store.ts";
 import { didYouMean } from "../suggest.ts";
@@ -25,6 +26,7 @@ export const resourceKinds: readonly ResourceKind[] = [
   "BGPConfiguration",
   "BGPPeer",
   "BGPFilter",
+  ...(Object.keys(shownKinds) as ShownKind[]),
 ];
 
 type Writing = "create" | "apply" | "replace" | "validate" | "delete";
@@ -32,9 +34,13 @@ type Writing = "create" | "apply" | "replace" | "validate" | "delete";
 /** Why a datastore does not take this; `undefined` if it does. */
 export function refusalOf(type: StoreType, kind: ResourceKind, verb: Writing | "get"): string | undefined {
   if (type === "file")
-    return ofCluster.has(kind) ? `only a cluster has a ${kind}, and this is a node's files` : undefined;
+    return ofCluster.has(kind) || isShown(kind)
+      ? `only a cluster has a ${kind}, and this is a node's files`
+      : undefined;
   if (type === "etcdv3" && kind === "Namespace") return "etcd has none: namespaces are Kubernetes'";
-  if (verb === "get" || verb === "validate") return undefined;
+  if (verb === "get") return undefined;
+  if (isShown(kind)) return shownKinds[kind].why;
+  if (verb === "validate") return undefined;
   if (kind === "ClusterInformation") return 'Calico\'s node writes it, and "tortie datastore migrate" locks it';
   if (kind === "WorkloadEndpoint" && !(type === "etcdv3" && verb === "delete")) return "it follows from its pod";
   if (type === "etcdv3") return undefined;
@@ -55,6 +61,15 @@ const ofCluster: ReadonlySet<ResourceKind> = new Set([
 const shortNames: Readonly<Record<string, ResourceKind>> = {
   ipp: "IPPool",
   wep: "WorkloadEndpoint",
+  hep: "HostEndpoint",
+  gnp: "GlobalNetworkPolicy",
+  globalnetworkpolicies: "GlobalNetworkPolicy",
+  np: "NetworkPolicy",
+  networkpolicies: "NetworkPolicy",
+  netset: "NetworkSet",
+  kcc: "KubeControllersConfiguration",
+  kubecontrollersconfig: "KubeControllersConfiguration",
+  caliconodestatuses: "CalicoNodeStatus",
   ns: "Namespace",
   clusterinfo: "ClusterInformation",
   felixconfig: "FelixConfiguration",

@@ -1,5 +1,6 @@
 /** A resource as people read and write it: an object of the store, or an endpoint's record. */
 import type { Metadata } from "../../store/object.ts";
+import { shownKinds } from "../../store/shown-kinds.ts";
 import { CliError, exitStatus, messageOf } from "../error.ts";
 import { didYouMean } from "../suggest.ts";
 import { parseDocuments } from "./document-text.ts";
@@ -66,16 +67,13 @@ function kindOf(kind: unknown): ResourceKind | undefined {
   return resourceKinds.find((known) => known === kind);
 }
 
-/** Kinds of Calico and Kubernetes that have no effect here, by the end of their names. */
-const foreignKinds: readonly (readonly [RegExp, string])[] = [
-  [/Policy$|NetworkSet$|^HostEndpoint$|^Tier$/, "Tortie enforces no network policy"],
-  [/^KubeControllersConfiguration$/, "Tortie does not read it"],
-];
+/** `StagedNetworkPolicy` and others of Kubernetes. */
+const policies = /Policy$/;
 
 function kindFault(kind: unknown): string {
   const wanted = `wanted one of ${resourceKinds.join(", ")}`;
   if (typeof kind !== "string") return `it has no kind; ${wanted}`;
-  const why = foreignKinds.find(([pattern]) => pattern.test(kind))?.[1];
-  const text = `its kind is "${kind}"${why === undefined ? didYouMean(kind, resourceKinds) : `: ${why}`}`;
+  const why = policies.test(kind) ? `: ${shownKinds.NetworkPolicy.why}` : didYouMean(kind, resourceKinds);
+  const text = `its kind is "${kind}"${why}`;
   return `${text}; ${wanted}`;
 }

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { isDnsSubdomain } from "../../net/dns-name.ts";
 import { affinityName, blockName, handleName } from "../../store/object-name.ts";
 import { integer, specSchemas, texts } from "../../store/schemas.ts";
+import { forShown } from "../../store/shown-kinds.ts";
 import type { ResourceKind } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 import { issueTexts } from "./schema-issue.ts";
@@ -45,6 +46,7 @@ const versions: Readonly<Record<ResourceKind, readonly string[]>> = {
   BGPConfiguration: calico,
   BGPPeer: calico,
   BGPFilter: calico,
+  ...forShown(calico),
 };
 
 /** All errors of a resource by itself. */

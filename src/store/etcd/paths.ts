@@ -11,6 +11,7 @@ import type { Filter } from "../filter.ts";
 import type { Key } from "../key.ts";
 import type { Kind } from "../object.ts";
 import { blockCidrOf, nameOf } from "../object-name.ts";
+import { isNamespaced, pluralsOfShown } from "../shown-kinds.ts";
 
 const ipam = "/calico/ipam/v2";
 const blocks = `${ipam}/assignment/`;
@@ -31,6 +32,7 @@ const plurals: Readonly<Partial<Record<Kind, string>>> = {
   Node: "nodes",
   WorkloadEndpoint: "workloadendpoints",
   Profile: "profiles",
+  ...pluralsOfShown(),
 };
 
 /** `undefined` if etcd has no key for it: an affinity or a handle by its name, or a kind that Calico does not store in etcd. */
@@ -73,7 +75,7 @@ export function keyAt(kind: Kind, path: string): Key | undefined {
   if (kind === "IPAMHandle") return { kind, handleId: path.slice(handles.length) };
   if (kind === "IPAMConfig") return path === config ? { kind, name: "default" } : undefined;
   const [name = "", namespace = ""] = path.split("/").reverse();
-  return { kind, name, ...(kind === "WorkloadEndpoint" && { namespace }) };
+  return { kind, name, ...(isNamespaced(kind) && { namespace }) };
 }
 
 /** `192.168.230.0/26` gives `ipv4/block/192.168.230.0-26`. */

@@ -16,6 +16,7 @@ import type { Filter } from "../filter.ts";
 import type { Key } from "../key.ts";
 import type { Kind, Metadata } from "../object.ts";
 import { affinityName, blockName } from "../object-name.ts";
+import { pluralsOfShown } from "../shown-kinds.ts";
 
 export interface Resource {
   readonly apiVersion: string;
@@ -47,6 +48,7 @@ const plurals: Readonly<Record<Kind, string>> = {
   Namespace: "namespaces",
   Profile: "profiles",
   WorkloadEndpoint: "pods",
+  ...pluralsOfShown(),
 };
 
 export function resourceOf(kind: Kind, group: ApiGroup): Resource {

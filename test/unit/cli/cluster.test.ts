@@ -137,3 +137,41 @@ describe("resources of a cluster", () => {
     }
   });
 });
+
+describe("kinds of Calico's other programs", () => {
+  const spec = { tier: "default", order: 10, selector: "app == 'web'", nets: ["10.0.0.0/8"] };
+
+  test.each([
+    ["networkpolicies -o wide", "NetworkPolicy", "shop   web    default   10      app == 'web'"],
+    ["gnp -o wide", "GlobalNetworkPolicy", "web    default   10      app == 'web'"],
+    ["netset -o wide", "NetworkSet", "shop        web    10.0.0.0/8"],
+    ["globalnetworksets -o wide", "GlobalNetworkSet", "web    10.0.0.0/8"],
+    ["tier", "Tier", "web    10"],
+    ["hep", "HostEndpoint", "web"],
+    ["kcc", "KubeControllersConfiguration", "web"],
+    ["caliconodestatuses", "CalicoNodeStatus", "web"],
+  ] as const)("get %s shows them, says what they do here, and no more", async (args, kind, row) => {
+    const world = new ClusterWorld("kubernetes");
+    world.put(kind, "web", spec, kind.startsWith("Network") ? { namespace: "shop" } : {});
+    const { status, stdout, stderr } = await world.run(`get ${args}`);
+    expect([status, stdout.split("\n")[1]?.replace(/ +/g, " ").trim()]).toEqual([0, row.replace(/ +/g, " ")]);
+    expect(stderr).toMatch(
+      /^tortie: (Tortie enforces no network policy|.*Tortie (does not read it|has "tortie node status"))\n$/,
+    );
+    const document = `{kind: ${kind}, apiVersion: projectcalico.org/v3, metadata: {name: new}, spec: {}}`;
+    for (const verb of ["apply", "create", "replace", "validate"]) {
+      const refused = await world.run(`${verb} -f -`, document);
+      expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining(`cannot ${verb} ${kind} "new": `)]);
+    }
+    expect((await world.run(`delete ${kind} web`)).status).toBe(1);
+    expect(world.names(kind)).toEqual(["web"]);
+    expect((await new World().run(`get ${kind}`)).stderr).toContain("only a cluster has a");
+  });
+
+  test("those of one namespace are selected by it", async () => {
+    const world = new ClusterWorld("etcdv3");
+    for (const namespace of ["shop", "bank"]) world.put("NetworkPolicy", `web-${namespace}`, spec, { namespace });
+    expect((await world.run("get np -n bank -o name")).stdout).toBe("networkpolicy/bank/web-bank\n");
+    expect((await world.run("get gnp -n bank")).stderr).toContain("have no namespace");
+  });
+});

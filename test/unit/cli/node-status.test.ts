@@ -20,7 +20,7 @@ describe("tortie node status", () => {
     expect(await worldWith(ready).run("node status")).toEqual({
       status: 0,
       stdout:
-        'tortie-node of node "mac-k8s" is ready. Its datastore is etcd.\nThe agent makes the routes to other nodes.\n',
+        'tortie-node of node "mac-k8s" is ready. Its datastore is etcd.\nThe agent makes the routes to other nodes.\nIt enforces no network policy.\n',
       stderr: "",
     });
   });
@@ -35,6 +35,7 @@ describe("tortie node status", () => {
     expect(stdout).toBe(`tortie-node of node "mac-k8s" is not ready. Its datastore is etcd.
   datastore: etcd does not answer
 The agent and BIRD make the routes to other nodes.
+It enforces no network policy.
 
 IPv4 BGP status
 +--------------+-------------------+-------+--------------+-------------+

@@ -193,8 +193,8 @@ describe("tortie apply, create, replace", () => {
       'its kind is "IPpool" (did you mean "IPPool"?); wanted',
     ],
     [
-      "{kind: NetworkPolicy, apiVersion: v1, metadata: {name: a}}",
-      '"NetworkPolicy": Tortie enforces no network policy; wanted',
+      "{kind: StagedNetworkPolicy, apiVersion: v1, metadata: {name: a}}",
+      '"StagedNetworkPolicy": Tortie enforces no network policy; wanted',
     ],
     ["{apiVersion: v1, metadata: {name: a}}", "it has no kind; wanted one of"],
     ["{kind: IPPool, apiVersion: v1, metadata: {}, spec: {}}", "it has no metadata.name"],

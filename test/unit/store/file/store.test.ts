@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { storeLock, withFileStore } from "../../../../src/store/file/lock.ts";
 import { fileStore } from "../../../../src/store/file/store.ts";
 import type { Kind, StoredObject } from "../../../../src/store/object.ts";
+import { forShown } from "../../../../src/store/shown-kinds.ts";
 import type { StoreError } from "../../../../src/store/store-error.ts";
 import { create, drive, list, read, remove, update } from "../../../../src/store/transaction.ts";
 import { FakeMachine, FakeSys } from "../../../lib/fake/sys.ts";
@@ -197,6 +198,7 @@ function fresh() {
 
 /** The required fields of each kind. */
 const specs: Readonly<Record<Kind, object>> = {
+  ...forShown({}),
   IPPool: { cidr: "10.0.0.0/16" },
   IPReservation: { reservedCIDRs: [] },
   IPAMConfig: {},
