@@ -8,7 +8,7 @@
  *                       TCP: none. A refused client opens a new connection, and connections to a process of the node continue
  */
 
-import { type Removal, unowned, withExecutor } from "../../src/dataplane/executor.ts";
+import { Executor, type Removal, unowned } from "../../src/dataplane/executor.ts";
 import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { type TableFamily, tableFamilies } from "../../src/net/address.ts";
 import type { Context } from "../../src/plugin/plugin.ts";
@@ -36,7 +36,6 @@ export function forgetFormer(former: readonly FormerPort[], context: Context): v
 
 /** Deletes the flows to host ports that no container had. */
 export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Target[], context: Context): void {
-  const facts = new NodeFacts(context.sys);
   for (const { family, address } of targets) {
     const ours = mappings.filter(({ families: list }) => list.includes(family));
     const filters = ours
@@ -47,7 +46,7 @@ export function forgetUnanswered({ mappings }: PortmapConf, targets: readonly Ta
     remove(family, filters, context);
     const sctp = ours.filter(({ protocol }) => protocol === "sctp");
     if (sctp.length === 0) continue;
-    const isOurs = localTo(facts);
+    const isOurs = localTo(new NodeFacts(context.sys));
     remove(
       family,
       ({ protocol, port, destination, answerer }) =>
@@ -72,8 +71,9 @@ function localTo(facts: NodeFacts): (address: string) => boolean {
 }
 
 function remove(family: TableFamily, which: Flows, { sys, log }: Context): void {
+  if (typeof which !== "function" && which.length === 0) return;
   try {
-    withExecutor(sys, undefined, (executor) => executor.remove(unowned, [{ kind: "flows", family, which }]));
+    new Executor(sys).remove(unowned, [{ kind: "flows", family, which }]);
   } catch (error) {
     log.warning("cannot delete flows to host ports", () => ({ error: String(error) }));
   }

@@ -6,7 +6,7 @@
 
 import { CniError, code } from "../../src/cni/error.ts";
 import { IptablesConflict } from "../../src/dataplane/errors.ts";
-import { type Removal, type Removed, unowned, withExecutor } from "../../src/dataplane/executor.ts";
+import { Executor, unowned } from "../../src/dataplane/executor.ts";
 import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import { CoreError } from "../../src/errors/core-error.ts";
 import type { Sys } from "../../src/host/sys.ts";
@@ -27,9 +27,7 @@ export const iptables: Backend = {
   add(wanted, more, sys) {
     const plan = { owner: ownerOf(wanted.attachment), resources: [...iptables.plan(wanted), ...more] };
     const applied = withConflictMessage(() =>
-      locked(sys, () =>
-        withExecutor(sys, undefined, (executor) => executor.apply(plan, { portHolders: holdersFor(wanted) })),
-      ),
+      locked(sys, () => new Executor(sys).apply(plan, { portHolders: holdersFor(wanted) })),
     );
     return { former: formerPorts(applied.madeRoom), takeBack: () => locked(sys, () => applied.undo()) };
   },
@@ -37,15 +35,14 @@ export const iptables: Backend = {
   settle(wanted, sys) {
     const ports = wanted.targets.map((target) => rulesOf(wanted.attachment, wanted.conf, target));
     const what = { kind: "ended-ports", ports, holders: holdersFor(wanted) } as const;
-    return formerPorts(withConflictMessage(() => locked(sys, () => remove(unowned, what, sys))));
+    return formerPorts(withConflictMessage(() => locked(sys, () => new Executor(sys).remove(unowned, [what]))));
   },
 
   check: (wanted, sys) =>
-    withExecutor(sys, undefined, (executor) =>
-      executor.diff({ owner: ownerOf(wanted.attachment), resources: iptables.plan(wanted) }),
-    ),
+    new Executor(sys).diff({ owner: ownerOf(wanted.attachment), resources: iptables.plan(wanted) }),
 
-  del: (attachment, among, sys) => formerPorts(remove(ownerOf(attachment), removalOfChain(attachment, among), sys)),
+  del: (attachment, among, sys) =>
+    formerPorts(new Executor(sys).remove(ownerOf(attachment), [removalOfChain(attachment, among)])),
 
   mayHold(attachment, sys) {
     const chain = ownChainOf(attachment);
@@ -82,10 +79,6 @@ export const ownChains = {
     return { kind: "iptables-ports", layout, isStale, locked } as const;
   },
 };
-
-function remove(owner: string, what: Removal, sys: Sys): readonly Removed[] {
-  return withExecutor(sys, undefined, (executor) => executor.remove(owner, [what]));
-}
 
 function removalOfChain(attachment: Attachment, families: readonly TableFamily[]) {
   const [chain, isForeign] = [ownChainOf(attachment), foreignTo(attachment)];

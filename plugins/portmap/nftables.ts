@@ -11,7 +11,7 @@
 
 import { CniError, code } from "../../src/cni/error.ts";
 import { NftConflict } from "../../src/dataplane/errors.ts";
-import { type Executor, withExecutor } from "../../src/dataplane/executor.ts";
+import { Executor } from "../../src/dataplane/executor.ts";
 import { NodeFacts } from "../../src/dataplane/node-facts.ts";
 import type { Sys } from "../../src/host/sys.ts";
 import { type Attachment, attachmentOf, ownerOf } from "../../src/identity/attachment.ts";
@@ -46,8 +46,7 @@ export const nftables: Backend = {
 
   check({ attachment, conf, targets }, sys) {
     const owner = ownerOf(attachment);
-    const differences = (resources: readonly Resource[]) =>
-      withExecutor(sys, undefined, (executor) => executor.diff({ owner, resources }));
+    const differences = (resources: readonly Resource[]) => new Executor(sys).diff({ owner, resources });
     const found = differences(nftables.plan({ attachment, conf, targets }));
     return found.length === 0 ? found : differences(mappedPorts(conf, targets, behindSiblings(attachment, sys)));
   },
@@ -83,7 +82,7 @@ function applyOverStale(
   for (let attempts = 2 * mappedPorts(conf, targets).length + 1; attempts >= 0; attempts--) {
     try {
       const resources = [...mappedPorts(conf, targets, waits), ...more];
-      const applied = withExecutor(sys, undefined, (executor) => executor.apply({ owner, resources }));
+      const applied = new Executor(sys).apply({ owner, resources });
       return { applied, former };
     } catch (error) {
       if (!(error instanceof NftConflict)) throw error;
@@ -105,7 +104,7 @@ export function elementsIn(
   keys?: readonly (readonly string[])[],
 ): readonly FoundElement[] {
   const what = { kind: "nft-elements", table: tableOf(family), set, ...(keys && { keys }) } as const;
-  return withExecutor(sys, undefined, (executor) => executor.list(what));
+  return new Executor(sys).list(what);
 }
 
 /** The attachment that a comment names in full. */
@@ -201,6 +200,5 @@ function describe(comment: string | undefined): string {
 /** Removes an owner's elements in these families, and returns its host ports. */
 function removeElements(owner: string, sys: Sys, among = tableFamilies): readonly FormerPort[] {
   const theirs = tables.filter(({ family }) => among.includes(family));
-  const what = [{ kind: "nft-elements", tables: theirs }] as const;
-  return formerPorts(withExecutor(sys, undefined, (executor) => executor.remove(owner, what)));
+  return formerPorts(new Executor(sys).remove(owner, [{ kind: "nft-elements", tables: theirs }]));
 }

@@ -29,7 +29,7 @@ import { endsIn, makeLinks } from "./links/links.ts";
 import { holdMacs } from "./links/macs.ts";
 import { type Namespaces, placeText } from "./namespaces.ts";
 import { applyNft } from "./nftables/apply.ts";
-import { moveWaitingIn, tablesWithWaiting } from "./nftables/waiting.ts";
+import { moveWaitingIn } from "./nftables/waiting.ts";
 
 /** The properties of the applied links. */
 export interface Applied {
@@ -68,8 +68,8 @@ export function apply(plan: Plan, namespaces: Namespaces, options: ApplyOptions 
         () => ["take back", "nf_tables objects"],
         () => applied.undo(),
       );
-      // A holder may have released a port meanwhile without seeing that this attachment waits for it.
-      moveWaitingIn(tablesWithWaiting(tables), namespaces.sys);
+      // A holder may have released a key meanwhile without seeing that this owner waits for it.
+      moveWaitingIn(applied.waiting, namespaces.sys);
     }
     const madeRoom = resources.filter(isPorts).flatMap((ports) => mapPorts(run, ports));
     writeSysctls(

@@ -7,7 +7,7 @@
  *     list(what)           returns objects with their owners
  *     show(plan)           prints the plan as commands; it needs no kernel (`src/plan/show.ts`)
  *
- * What a plan depends on is read by `NodeFacts`. Connections are opened on first use and closed by `withExecutor`.
+ * What a plan depends on is read by `NodeFacts`. Connections are opened on first use; `withExecutor` closes them.
  */
 
 import type { Netns, Sys } from "../host/sys.ts";
@@ -31,7 +31,8 @@ export const unowned = "";
 export class Executor {
   readonly #namespaces: Namespaces;
 
-  constructor(namespaces: Namespaces) {
+  /** `namespaces`: those of `withExecutor`. Without them it works on the host, and leaves a connection open for links, routes and rules. */
+  constructor(sys: Sys, namespaces = new Namespaces(sys)) {
     this.#namespaces = namespaces;
   }
 
@@ -73,7 +74,7 @@ export function withExecutor<T>(
 ): T {
   const namespaces = new Namespaces(sys, sandbox);
   try {
-    return body(new Executor(namespaces), new NodeFacts(sys, namespaces));
+    return body(new Executor(sys, namespaces), new NodeFacts(sys, namespaces));
   } finally {
     namespaces.close();
   }

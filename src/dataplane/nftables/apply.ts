@@ -31,6 +31,8 @@ import { isSameData, statesOf, type TableState } from "./state.ts";
 import { findElements, moveRequests } from "./waiting.ts";
 
 export interface AppliedNft {
+  /** The tables in which elements of the owner wait for keys. */
+  readonly waiting: readonly NftTable[];
   /** Rolls back what the call created for the owner. */
   undo(): void;
 }
@@ -41,25 +43,31 @@ export interface AppliedNft {
  */
 export function applyNft(resources: readonly NftResource[], owner: string, sys: Sys): AppliedNft {
   const states = statesOf(resources);
-  if (states.length === 0) return { undo: () => {} };
   // Shared objects are not rolled back: others may rely on them by now.
   const owned = states.filter((state) => state.owned.length > 0).map(({ table }) => table);
+  const waiting = states.filter(hasWaiting).map(({ table }) => table);
+  const nothing = { waiting, undo: () => {} };
+  if (states.length === 0) return nothing;
   const session = new NftSession(sys);
   try {
     lookForTables(session, states);
     let refused: readonly Refused[] = [];
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const todo = states.filter((state) => !isDone(session, state, owner));
-      if (todo.length === 0) return { undo: () => {} };
+      if (todo.length === 0) return nothing;
       const requests = todo.flatMap((state, index) => requestsOf(state, owner, index));
       refused = session.commit(requests);
-      if (refused.length === 0) return { undo: () => void removeNft(owned, owner, sys) };
+      if (refused.length === 0) return { waiting, undo: () => void removeNft(owned, owner, sys) };
       learn(session, todo, owner, { requests, refused });
     }
     throw new KernelError(["apply", `nf_tables in ${maxAttempts} attempts`], refused[0] as Refused);
   } finally {
     session.close();
   }
+}
+
+function hasWaiting({ table, owned }: TableState): boolean {
+  return owned.some((one) => table.sets.some(({ name, waitsFor }) => waitsFor !== undefined && name === one.set));
 }
 
 /**

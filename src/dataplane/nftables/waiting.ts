@@ -13,7 +13,7 @@ import { deleteElements, dumpElements, newElements, type SetElement } from "../.
 import { getSet } from "../../netlink/nftables/nftables.ts";
 import { readElements, readSet } from "../../netlink/nftables/read.ts";
 import { type DataType, decodeFields, typeLength } from "../../netlink/nftables/type.ts";
-import type { NftElement, NftResource, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
+import type { NftElement, NftSetDefinition, NftTable, OwnedElement } from "../../plan/nft.ts";
 import { KernelError } from "../errors.ts";
 import { findElement, idOf } from "./owner.ts";
 import { EEXIST, ENOENT, isTransient, maxAttempts, type NftSession, queryNft } from "./session.ts";
@@ -76,25 +76,6 @@ export function moveWaitingIn(tables: readonly NftTable[], sys: Sys): void {
   queryNft(sys, undefined, (session) => {
     for (const table of tables) moveWaiting(session, table);
   });
-}
-
-/** The tables in which elements of the plan wait for keys. */
-export function tablesWithWaiting(resources: readonly NftResource[]): readonly NftTable[] {
-  return resources.filter(
-    (table): table is NftTable =>
-      table.kind === "nft-table" &&
-      table.sets.some(
-        ({ name, waitsFor }) =>
-          waitsFor !== undefined &&
-          resources.some(
-            (one) =>
-              one.kind === "nft-elements" &&
-              one.family === table.family &&
-              one.table === table.name &&
-              one.set === name,
-          ),
-      ),
-  );
 }
 
 /** Finds the elements that an index lists in their maps; omits those that no longer exist. */

@@ -22,13 +22,12 @@ import { hasErrno, KernelError } from "../errors.ts";
 export interface FlowRemoval {
   readonly kind: "flows";
   readonly family: TableFamily;
-  /** A function is for conditions that no kernel filter can express: all flows are dumped. */
+  /** Not empty. A function is for conditions that no kernel filter can express: all flows are dumped. */
   readonly which: readonly FlowFilter[] | ((flow: Flow) => boolean);
 }
 
 /** Throws `KernelError` if the kernel refuses, as one without connection tracking does. */
 export function removeFlows({ family, which }: FlowRemoval, sys: Sys): void {
-  if (typeof which !== "function" && which.length === 0) return;
   withConnection(sys, (connection) => {
     if (typeof which === "function") return removeEach(connection, family, which);
     const outcomes = connection.exchange(which.map((filter) => deleteFlows(family, filter)));
