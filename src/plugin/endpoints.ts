@@ -11,8 +11,9 @@ import { anyEndpoint, type Endpoint, listEndpoints, readEndpoint } from "../endp
 import { runEvery } from "../errors/run-every.ts";
 import type { Sys } from "../host/sys.ts";
 import { type Attachment, ownerOf } from "../identity/attachment.ts";
+import { hostInterfacePrefix } from "../identity/names.ts";
 import { ownersExcept, removeInSandbox } from "./owned.ts";
-import { sandboxAtDel } from "./sandbox.ts";
+import { findSandbox, sandboxAtDel } from "./sandbox.ts";
 
 /** What an endpoint owns. */
 export interface OwnedEndpoint {
@@ -48,8 +49,7 @@ export function removeInterfaces(
   const record = readEndpoint(sys, attachment);
   const path = netns ?? sandboxAtDel(sys, { netns: record?.netns ?? "", netnsOverride: false });
   return withExecutor(sys, undefined, (executor) => {
-    // Without a record, because there was no ADD or it was deleted, all aliases are searched.
-    const names = record === undefined ? interfacesOf(owner, owned, executor) : [record.hostInterface];
+    const names = record === undefined ? unrecorded(owned, executor, sys, attachment, path) : [record.hostInterface];
     let wasLast = false;
     runEvery([
       // Before the interface, which shows that the sandbox is the attachment's.
@@ -120,8 +120,37 @@ function interfaceNamed({ signature }: OwnedEndpoint) {
   return (name: string) => ({ kind: "link", at: "host", name, signature }) as const;
 }
 
-/** An attachment's host interfaces by their alias. */
-function interfacesOf(owner: string, { signature }: OwnedEndpoint, executor: Executor): readonly string[] {
-  const found = executor.list({ kind: signature.kind, ownerPrefix: owner });
-  return found.filter((link) => link.owner === owner).map(({ name }) => name);
+/** The host interfaces of an attachment without a record: there was no ADD, the record was deleted, or another suite's plugin made the interface. */
+function unrecorded(
+  owned: OwnedEndpoint,
+  executor: Executor,
+  sys: Sys,
+  attachment: Attachment,
+  netns: string | undefined,
+): readonly string[] {
+  const owner = ownerOf(attachment);
+  const found = executor.list({ kind: owned.signature.kind, ownerPrefix: owner });
+  const names = found.filter((link) => link.owner === owner).map(({ name }) => name);
+  return names.length > 0 ? names : unownedInterface(owned, sys, attachment.ifname, netns);
+}
+
+/**
+ * The host interface of a pod that Calico's own plugin made before the node changed to ours. It has no alias, so that its sandbox alone tells whose it is:
+ * without the sandbox it stays, because it may be another pod's by now.
+ */
+function unownedInterface(
+  { signature }: OwnedEndpoint,
+  sys: Sys,
+  ifname: string,
+  netns: string | undefined,
+): readonly string[] {
+  const sandbox = netns === undefined ? undefined : findSandbox(sys, netns);
+  if (sandbox === undefined) return [];
+  try {
+    const host = withExecutor(sys, sandbox, (_, facts) => facts.vethEnds(ifname)?.host);
+    if (host === undefined || host.alias !== undefined || host.mac !== signature.mac) return [];
+    return host.name.startsWith(hostInterfacePrefix) ? [host.name] : [];
+  } finally {
+    sys.closeNetns(sandbox);
+  }
 }

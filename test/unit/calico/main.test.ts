@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { metricOf, tableOf } from "../../../plugins/calico/routes.ts";
-import type { FakeNetns } from "../../lib/fake/netns.ts";
+import type { FakeLink, FakeNetns } from "../../lib/fake/netns.ts";
 import { FakeNode } from "../../lib/fake/node.ts";
 import { howMany, someOf } from "../../lib/how-many.ts";
 
@@ -232,6 +232,36 @@ describe("calico DEL", () => {
     node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
     node.run("DEL");
     expect(node.state()).toBe(untouched());
+  });
+
+  describe("of a pod that Calico's plugin made: no record, no alias", () => {
+    let link: FakeLink;
+
+    beforeEach(() => {
+      const { json } = node.run("ADD", { args: pod });
+      node.machine.files.removeFile("/run/tortie/endpoints/net1:c1:eth0.json");
+      link = node.machine.kernel.host.find(json.interfaces[0].name) ?? expect.fail("there is no host interface");
+      link.alias = undefined;
+    });
+
+    test("removes all", () => {
+      expect(node.run("DEL", { args: pod })).toMatchObject({ status: 0, json: undefined });
+      expect(node.state()).toBe(untouched());
+    });
+
+    test.each([
+      ["of another owner", { alias: "tortie:net1/c9/eth0" }],
+      ["that another plugin made", { mac: "02:00:00:00:00:01" }],
+    ])("leaves an interface %s alone", (_, change) => {
+      Object.assign(link, change);
+      expect(node.run("DEL", { args: pod }).status).toBe(0);
+      expect(node.machine.kernel.host.find(link.name)).toBe(link);
+    });
+
+    test("leaves it alone if its sandbox is gone: then the kernel removes it, or it is another pod's", () => {
+      expect(node.run("DEL", { args: pod, sandbox: "gone" }).status).toBe(0);
+      expect(node.machine.kernel.host.find(link.name)).toBe(link);
+    });
   });
 
   test("repeated, or without an ADD before, is success", () => {
