@@ -90,7 +90,7 @@ function encodeNative(kind: Kind, metadata: Metadata, spec: Fields): Metadata {
 }
 
 function encodeMetadata(kind: Kind, metadata: Metadata): Metadata {
-  const { name, resourceVersion, uid, labels, annotations } = metadata;
+  const { name, resourceVersion, uid, labels, annotations, finalizers, ownerReferences } = metadata;
   const hidden = {
     ...(labels && Object.keys(labels).length > 0 && { labels: inOrder(labels) }),
     ...(annotations && Object.keys(annotations).length > 0 && { annotations: inOrder(annotations) }),
@@ -101,6 +101,9 @@ function encodeMetadata(kind: Kind, metadata: Metadata): Metadata {
     ...(resourceVersion !== undefined && { resourceVersion }),
     ...(typeof uid === "string" && { uid: otherUid(kind, uid, old) }),
     ...(Object.keys(shown).length > 0 && { labels: shown }),
+    // A PUT without them would remove them, and what waits for the object's end would miss it.
+    ...(finalizers !== undefined && { finalizers }),
+    ...(ownerReferences !== undefined && { ownerReferences }),
     annotations: { ...calicosOwn(annotations), [metadataAnnotation]: goJson(hidden) },
   };
 }

@@ -111,6 +111,13 @@ describe("what we write first", () => {
     });
   });
 
+  test("finalizers and owners of a resource stay on it", () => {
+    const { raw } = recorded.find(({ kind }) => kind === "IPPool") as { readonly raw: Raw };
+    const kept = { finalizers: ["example.com/wait"], ownerReferences: [{ kind: "Node", name: "n", uid: "1" }] };
+    const object = decodeObject("IPPool", { ...raw, metadata: { ...raw.metadata, ...kept } }, old);
+    expect(encodeObject(keyOf(object), object, old).metadata).toMatchObject(kept);
+  });
+
   test("labels and annotations of a resource stand in one annotation; those of Calico on it as well", () => {
     const labels = { zone: "a", "projectcalico.org/x": "1" };
     const metadata = { name: "p", labels, annotations: { note: "n" } };
